@@ -1,0 +1,29 @@
+# Two commands: `make run` starts a whole desk, `make test` proves it. Both set up what they need by themselves.
+PYTHON ?= python3
+ARGS ?=
+BOOTSTRAP = $(PYTHON) tools/bootstrap.py
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format lock python
+
+help: ## say what there is to make
+	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile
+
+run: python ## start everything with demo data and print its address (Ctrl-C stops it)
+	@$(BOOTSTRAP) run $(ARGS)
+
+test: python ## run every check and test that this machine can run (ARGS="-k word" chooses)
+	@$(BOOTSTRAP) test $(ARGS)
+
+lint: python ## run the checks only: style, types, floors, templates
+	@$(BOOTSTRAP) test tests/test_quality.py $(ARGS)
+
+format: python ## put the code into shape
+	@$(BOOTSTRAP) shell ruff check --fix-only --quiet .
+	@$(BOOTSTRAP) shell ruff format .
+
+lock: python ## write the lock files anew after pyproject.toml changed (ARGS=--upgrade takes newer versions)
+	@$(BOOTSTRAP) shell python tools/lock.py $(ARGS)
+
+python:
+	@command -v $(PYTHON) >/dev/null || { echo "waybill: Python 3.11 or newer is needed and $(PYTHON) was not found" >&2; exit 1; }

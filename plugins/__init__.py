@@ -1,0 +1,1 @@
+"""Plugins: each folder adds something to Waybill and can be taken away."""

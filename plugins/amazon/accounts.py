@@ -1,0 +1,80 @@
+"""A seller's account as the client needs it, from the settings of a store."""
+
+import hashlib
+import sys
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from plugins.amazon.errors import EndpointNotAllowed
+from plugins.amazon.marketplaces import ENDPOINTS, TOKEN_ENDPOINT
+from webapp.api import StoreAccess, configuration, gettext
+
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where to ask and with what; its representation shows no secret."""
+
+    region: str
+    endpoint: str
+    token_endpoint: str
+    client_id: str = field(repr=False)
+    client_secret: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+
+    @classmethod
+    def of(cls, store: StoreAccess) -> "Account":
+        """Raises EndpointNotAllowed where the store names endpoints that this desk does not allow."""
+        told = {name: str(store.settings.get(name) or "").strip() for name in ("endpoint", "token_endpoint")}
+        if any(told.values()) and not (store.practice or configuration().custom_endpoints):
+            raise EndpointNotAllowed(channel="Amazon", problem="")
+        region = str(store.settings.get("region") or "na")
+        return cls(
+            region=region,
+            endpoint=(told["endpoint"] or ENDPOINTS[region]).rstrip("/"),
+            token_endpoint=told["token_endpoint"] or TOKEN_ENDPOINT,
+            client_id=str(store.settings["client_id"]),
+            client_secret=str(store.settings["client_secret"]),
+            refresh_token=str(store.settings["refresh_token"]),
+        )
+
+    @property
+    def key(self) -> str:
+        """A name for what belongs to this account alone; it gives nothing away."""
+        parts = (self.client_id, self.refresh_token, self.region, self.endpoint)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+    @property
+    def token_key(self) -> str:
+        """As `key`, for an access token: another secret or token endpoint never meets a token of before."""
+        parts = (self.key, self.client_secret, self.token_endpoint)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+    @property
+    def at_amazon(self) -> bool:
+        """Whether the endpoint is one of Amazon's own hosts."""
+        return (urlsplit(self.endpoint).hostname or "").endswith(".amazon.com")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the address is this machine."""
+    return urlsplit(url).hostname in _LOOPBACK
+
+
+def check_endpoint(url: str) -> None:
+    """For the settings: ValueError with a sentence for an address that a store may not have."""
+    if not url:
+        return
+    if not configuration().custom_endpoints:
+        raise ValueError(gettext("can't be changed on this desk; leave it empty."))
+    parts = urlsplit(url)
+    if not (parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(url)))):
+        raise ValueError(gettext("must be an https:// address."))
+    if parts.username or parts.query or parts.fragment:
+        raise ValueError(gettext("must be a plain address, without name, query or fragment."))
+
+
+def user_agent() -> str:
+    """How the desk introduces itself to Amazon."""
+    return f"Waybill/{configuration().version} (Language=Python/{sys.version_info.major}.{sys.version_info.minor})"

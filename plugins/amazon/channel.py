@@ -1,0 +1,270 @@
+"""Amazon as a channel: which calls are made for what the desk asks, and what their answers mean for it.
+
+How a call is made is `client`'s work, how an order is read `mapping`'s, how a shipment is told `shipping`'s.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+from plugins.amazon import carriers, shipping
+from plugins.amazon.accounts import Account, check_endpoint
+from plugins.amazon.client import GET_ORDER, PARTICIPATIONS, SEARCH_ORDERS, Answer, Client, Operation
+from plugins.amazon.datasets import DataSetMemory
+from plugins.amazon.errors import AccessDenied, NothingSold, NotThere, RequestRefused, Unintelligible, WrongRegion
+from plugins.amazon.mapping import read_order
+from plugins.amazon.marketplaces import MARKETPLACES, REGIONS, chosen, region_of
+from plugins.amazon.practice.marketplaces import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKENS
+from plugins.amazon.shared import Shared
+from webapp.api import (
+    Carrier,
+    Channel,
+    ChannelError,
+    Connection,
+    IncomingOrder,
+    Marketplace,
+    OrdersPage,
+    OrdersWindow,
+    Outcome,
+    PageRefused,
+    Setting,
+    StoreAccess,
+    UnreadableOrder,
+    Update,
+    UpdateKind,
+    iso,
+    now,
+    parse_instant,
+)
+from webapp.api import (
+    lazy_gettext as _l,
+)
+
+OPEN = "PENDING_AVAILABILITY,PENDING,UNSHIPPED,PARTIALLY_SHIPPED"
+PAGE = "100"
+NUMBER = re.compile(r"[0-9A-Z]{3}-[0-9]{7}-[0-9]{7}")
+EDGE = timedelta(minutes=2)  # changes become searchable this late
+RESTED = timedelta(hours=1.5)  # after so long without a search its allowance is whole again
+STATUSES = {
+    "PENDING_AVAILABILITY": _l("Pre-ordered"),
+    "PENDING": _l("Payment pending"),
+    "UNSHIPPED": _l("Unshipped"),
+    "PARTIALLY_SHIPPED": _l("Partly shipped"),
+    "SHIPPED": _l("Shipped"),
+    "CANCELLED": _l("Canceled"),
+    "UNFULFILLABLE": _l("Can't be fulfilled"),
+}
+
+
+def _check_marketplaces(text: str) -> None:
+    chosen(text)
+
+
+class AmazonChannel(Channel):
+    """Amazon's marketplaces, by its Selling Partner API."""
+
+    code = "amazon"
+    label = "Amazon"
+    settings: ClassVar[Sequence[Setting]] = (
+        Setting(
+            name="client_id", label=_l("Client id"), default=None, help=_l("Of your application, in Seller Central.")
+        ),
+        Setting(name="client_secret", label=_l("Client secret"), default=None, secret=True),
+        Setting(name="refresh_token", label=_l("Refresh token"), default=None, secret=True),
+        Setting(name="region", label=_l("Region"), default="na", choices=REGIONS),
+        Setting(
+            name="marketplaces",
+            label=_l("Marketplaces"),
+            help=_l("Country codes with commas, such as DE, FR. Empty: all where the account sells."),
+            check=_check_marketplaces,
+        ),
+        Setting(
+            name="import_from",
+            label=_l("Import orders of the last days"),
+            default=30,
+            minimum=1,
+            maximum=730,
+            help=_l("How far back the first import reaches. Open orders come first."),
+        ),
+        Setting(name="endpoint", label=_l("Endpoint"), advanced=True, check=check_endpoint),
+        Setting(name="token_endpoint", label=_l("Token endpoint"), advanced=True, check=check_endpoint),
+    )
+    kinds: ClassVar[Sequence[UpdateKind]] = (shipping.KIND,)
+
+    def __init__(self, shared: Shared | None = None) -> None:
+        self._shared = shared or Shared()
+        self._client = Client(self._shared)
+        self._sets = DataSetMemory(self._shared)
+
+    # --- Connecting --------------------------------------------------------------------------------------------------
+
+    def connect(self, store: StoreAccess) -> Connection:
+        """Ask whether the credentials work and which marketplaces they open."""
+        try:
+            account = Account.of(store)
+            answer = self._client.request(account, PARTICIPATIONS, start=PARTICIPATIONS.plan.burst)
+            return Connection(self._open_marketplaces(store, account, answer.body))
+        except ChannelError as error:
+            return Connection(problem=error)
+
+    def _open_marketplaces(self, store: StoreAccess, account: Account, body: Mapping[str, Any]) -> list[Marketplace]:
+        try:
+            taken = [one["marketplace"] for one in body["payload"] if one["participation"]["isParticipating"]]
+            found = [_marketplace(told) for told in taken if _is_site(told)]
+        except (KeyError, TypeError):
+            raise Unintelligible(problem="no participations") from None
+        if found and all(region_of(one.id) not in (None, account.region) for one in found):
+            raise WrongRegion(channel="Amazon", problem="", countries=", ".join(one.country for one in found))
+        wanted = {marketplace.id for marketplace in _chosen(store)}
+        open_ones = [marketplace for marketplace in found if not wanted or marketplace.id in wanted]
+        if not open_ones:
+            raise NothingSold(channel="Amazon", problem="", chosen=str(store.settings.get("marketplaces") or "–"))
+        return open_ones
+
+    # --- Orders in ---------------------------------------------------------------------------------------------------
+
+    def fetch_orders(self, store: StoreAccess, window: OrdersWindow) -> OrdersPage:
+        """One page of 100 orders. The upper bound is left to Amazon, whose clock decides what it vouches for."""
+        low = iso(window.low.replace(microsecond=0))
+        params = {"createdAfter": low, "fulfillmentStatuses": OPEN} if window.open_only else {"lastUpdatedAfter": low}
+        params["maxResultsPerPage"] = PAGE
+        if wanted := _chosen(store):
+            params["marketplaceIds"] = ",".join(marketplace.id for marketplace in wanted)
+        if window.page:
+            params["paginationToken"] = window.page
+        asked = now()
+        rested = window.open_only or (window.page is None and asked - window.low > RESTED)
+        start = SEARCH_ORDERS.plan.burst if rested else None
+        answer, missing = self._with_data(store, SEARCH_ORDERS, {}, params, start=start)
+        listed = answer.body.get("orders")
+        if not isinstance(listed, list):
+            raise Unintelligible(problem="no orders")
+        orders: list[IncomingOrder] = []
+        unreadable: list[UnreadableOrder] = []
+        for raw in listed:
+            order = read_order(raw, missing=missing)
+            if isinstance(order, IncomingOrder):
+                orders.append(order)
+            else:
+                unreadable.append(order)
+        pagination = answer.body.get("pagination") or {}
+        return OrdersPage(
+            orders=orders,
+            unreadable=unreadable,
+            next_page=pagination.get("nextToken") or None,
+            bound=_bound(answer.body, asked),
+            calls=answer.calls,
+        )
+
+    def fetch_order(self, store: StoreAccess, number: str) -> IncomingOrder | UnreadableOrder | None:
+        """One order, without the two minutes by which a search is late."""
+        return self._order(store, number, reserve=0)
+
+    def _order(self, store: StoreAccess, number: str, *, reserve: float) -> IncomingOrder | UnreadableOrder | None:
+        if not NUMBER.fullmatch(number):
+            return None
+        try:
+            answer, missing = self._with_data(store, GET_ORDER, {"order": number}, {}, reserve=reserve)
+        except NotThere:
+            return None
+        return read_order(answer.body.get("order"), missing=missing)
+
+    def _with_data(
+        self,
+        store: StoreAccess,
+        operation: Operation,
+        path: Mapping[str, str],
+        params: Mapping[str, Any],
+        *,
+        reserve: float = 0,
+        start: float | None = None,
+    ) -> tuple[Answer, tuple[str, ...]]:
+        """The answer with all data sets but those that Amazon refuses, and the names of these."""
+        account = Account.of(store)
+        sets, calls = self._sets.read(account.key), 0
+        while True:
+            asked = {**params, "includedData": ",".join(sets.asked)}
+            try:
+                calls += 1
+                answer = self._client.request(account, operation, path=path, params=asked, reserve=reserve, start=start)
+                return Answer(answer.body, answer.request_id, calls - 1 + answer.calls), sets.missing
+            except (RequestRefused, AccessDenied) as error:
+                searching = operation is SEARCH_ORDERS and isinstance(error, RequestRefused)
+                if searching and params.get("paginationToken") and sets.after(error.named, guess=False) is None:
+                    raise PageRefused(channel=self.label) from None
+                less = sets.after(error.named, guess=searching)
+                if less is None:
+                    self._sets.forget(account.key)
+                    raise
+                sets = less
+                self._sets.keep(account.key, sets, 2 * self.poll_interval(store))
+
+    # --- Updates out -------------------------------------------------------------------------------------------------
+
+    def deliver(self, store: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
+        """Confirm shipments, one call each; once calls are used up or Amazon is away, the rest waits."""
+        return shipping.deliver(self._client, store, updates, self._look)
+
+    def look_up(self, store: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
+        """Read each order once and see whether it shows the packages."""
+        return shipping.look_up(store, updates, self._look)
+
+    def _look(self, store: StoreAccess, number: str) -> IncomingOrder | None:
+        order = self._order(store, number, reserve=2)
+        return order if isinstance(order, IncomingOrder) else None
+
+    # --- Words and addresses -----------------------------------------------------------------------------------------
+
+    def carriers(self, marketplace: str) -> Sequence[Carrier]:
+        return carriers.carriers(marketplace)
+
+    def poll_interval(self, store: StoreAccess) -> float:
+        """Every five minutes: 12 of the 20 searches that Amazon allows in an hour; 8 are left for a backlog."""
+        return 5.0 if store.practice else self.poll_every
+
+    def status_label(self, status: str) -> Any:
+        return STATUSES.get(status, status)
+
+    def order_url(self, store: StoreAccess, number: str, marketplace: str) -> str | None:
+        known = MARKETPLACES.get(marketplace)
+        if store.practice or known is None:
+            return None
+        return f"https://sellercentral.{known.domain}/orders-v3/order/{number}"
+
+    def practice_settings(self, url: str, region: str = "na") -> dict[str, Any]:
+        """The settings of a store at a practice Amazon that answers at this address, for its seller of a region."""
+        return {
+            "client_id": CLIENT_ID,
+            "client_secret": CLIENT_SECRET,
+            "refresh_token": REFRESH_TOKENS[region],
+            "region": region,
+            "endpoint": url.rstrip("/"),
+            "token_endpoint": f"{url.rstrip('/')}/auth/o2/token",
+        }
+
+
+def _chosen(store: StoreAccess) -> list[Marketplace]:
+    return chosen(str(store.settings.get("marketplaces") or ""))
+
+
+def _is_site(told: Mapping[str, Any]) -> bool:
+    """Whether this is a country's site, and not one of the marketplaces that stand for other channels."""
+    return told["id"] in MARKETPLACES or told["domainName"].startswith("www.amazon.")
+
+
+def _marketplace(told: Mapping[str, Any]) -> Marketplace:
+    """As published; one that opened later, as Amazon tells it."""
+    return MARKETPLACES.get(told["id"]) or Marketplace(
+        told["id"], told["countryCode"], told["name"], told["defaultCurrencyCode"], told["defaultLanguageCode"], "UTC",
+        told["domainName"].removeprefix("www."),
+    )  # fmt: skip
+
+
+def _bound(body: Mapping[str, Any], asked: datetime) -> datetime:
+    """Until when Amazon vouches for the results; where it does not say, so long ago that it certainly does."""
+    told = body.get("lastUpdatedBefore") or body.get("createdBefore")
+    try:
+        return parse_instant(told) if told else asked - 2 * EDGE
+    except (ValueError, TypeError):
+        raise Unintelligible(problem="no bound") from None

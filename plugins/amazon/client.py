@@ -1,0 +1,246 @@
+"""Asking Amazon over HTTP: which operations there are, and how each answer or silence is understood.
+
+It knows paths, not meaning: dicts go in and come out. Each call takes a token of its bucket, carries the account's
+access token, and ends in an answer or in one of `errors`. Bodies, tokens and addresses are never logged; the request id
+of a failure is, since Amazon's support asks for it.
+"""
+
+import logging
+import os
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import sleep
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import structlog
+
+from plugins.amazon.accounts import Account, is_loopback, user_agent
+from plugins.amazon.errors import (
+    AccessDenied,
+    AnswerLost,
+    HungUp,
+    NotThere,
+    RequestRefused,
+    Silent,
+    Troubled,
+    Unintelligible,
+    Unreachable,
+)
+from plugins.amazon.shared import Shared
+from plugins.amazon.throttle import Granted, Plan, Throttle
+from plugins.amazon.tokens import Tokens
+from webapp.api import PageRefused, Throttled
+
+log = structlog.get_logger(__name__)
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log the address of each call, with page tokens
+TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+LEARNED = (0.1, 10.0)  # bounds, times the published rate, on what Amazon's own hosts may tell us
+LONGEST_SENTENCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A call of Amazon's interface with its published plan."""
+
+    name: str
+    method: str
+    path: str
+    plan: Plan
+    tries: int = 1  # how often a call that changes nothing is made before its failure counts
+
+    @property
+    def writes(self) -> bool:
+        return self.method != "GET"
+
+
+SEARCH_ORDERS = Operation("searchOrders", "GET", "/orders/2026-01-01/orders", Plan(0.0056, 20), tries=2)
+GET_ORDER = Operation("getOrder", "GET", "/orders/2026-01-01/orders/{order}", Plan(0.5, 30), tries=3)
+CONFIRM_SHIPMENT = Operation("confirmShipment", "POST", "/orders/v0/orders/{order}/shipmentConfirmation", Plan(2, 10))
+PARTICIPATIONS = Operation(
+    "getMarketplaceParticipations", "GET", "/sellers/v1/marketplaceParticipations", Plan(0.016, 15), tries=2
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Amazon said to a call that it took."""
+
+    body: dict[str, Any]
+    request_id: str = ""
+    calls: int = 1
+
+
+class Client:
+    """One for all accounts; safe between threads, and after a fork."""
+
+    def __init__(self, shared: Shared | None = None) -> None:
+        self._shared = shared or Shared()
+        self._pools: dict[tuple[int, str], httpx.Client] = {}
+        self._throttle = Throttle(self._shared.connection)
+        self._tokens = Tokens(self._shared, self._http)
+
+    def request(
+        self,
+        account: Account,
+        operation: Operation,
+        *,
+        path: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        json: Any = None,
+        reserve: float = 0,
+        start: float | None = None,
+    ) -> Answer:
+        """Make a call and return its answer; raises Throttled, PageRefused, Disconnected, or another of `errors`.
+
+        A call that may be repeated is, where Amazon failed or hung up. For one that may not, AnswerLost says that it is
+        unknown what happened; Unreachable and Throttled say that nothing did.
+        """
+        attempt = 1
+        while True:
+            try:
+                answer = self._once(account, operation, path or {}, params, json, reserve, start)
+                return Answer(answer.body, answer.request_id, attempt)
+            except (Troubled, HungUp):
+                if attempt >= operation.tries:
+                    raise
+                sleep(random.uniform(0.3, 0.7) * 2 ** (attempt - 1))  # noqa: S311 - jitter
+                attempt += 1
+
+    def _once(
+        self,
+        account: Account,
+        operation: Operation,
+        path: Mapping[str, str],
+        params: Mapping[str, str] | None,
+        json: Any,
+        reserve: float,
+        start: float | None,
+    ) -> Answer:
+        bucket = self._shared.key("amazon", "bucket", operation.name, account.key)
+        token: str | None = None
+        for renewed in (False, True):
+            token = self._tokens.get(account, instead_of=token)
+            granted = self._throttle.take(bucket, operation.plan, reserve=reserve, start=start)
+            response = self._send(account, operation, path, params, json, token)
+            if renewed or not _token_is_stale(response):
+                break
+        if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            seconds = self._throttle.refused(bucket, operation.plan)
+            log.warning("amazon_refused_rate", operation=operation.name, seconds=round(seconds), **_id(response))
+            raise Throttled(channel="Amazon", seconds=seconds)
+        self._throttle.answered(bucket, granted, _learned(response, account, operation, granted))
+        return _understood(response, account, operation, params or {})
+
+    def _send(
+        self,
+        account: Account,
+        operation: Operation,
+        path: Mapping[str, str],
+        params: Mapping[str, str] | None,
+        json: Any,
+        token: str,
+    ) -> httpx.Response:
+        url = account.endpoint + operation.path.format(**{name: quote(value, safe="") for name, value in path.items()})
+        headers = {"x-amz-access-token": token}
+        try:
+            return self._http(account.endpoint).request(
+                operation.method, url, params=params, json=json, headers=headers
+            )
+        except NEVER_LEFT as error:
+            log.warning("amazon_unreachable", operation=operation.name, problem=type(error).__name__)
+            raise Unreachable(host=httpx.URL(account.endpoint).host, problem=type(error).__name__) from None
+        except httpx.TimeoutException as error:  # asking again at once would only wait again
+            log.warning("amazon_silent", operation=operation.name, problem=type(error).__name__)
+            raise (AnswerLost if operation.writes else Silent)(problem=type(error).__name__) from None
+        except httpx.HTTPError as error:
+            log.warning("amazon_hung_up", operation=operation.name, problem=type(error).__name__)
+            raise (AnswerLost if operation.writes else HungUp)(problem=type(error).__name__) from None
+
+    def _http(self, url: str) -> httpx.Client:
+        """The connections of this process to a host; a forked child never uses its parent's."""
+        place = httpx.URL(url)
+        key = os.getpid(), f"{place.scheme}://{place.netloc.decode()}"
+        if key not in self._pools:
+            self._pools[key] = httpx.Client(
+                timeout=TIMEOUT,
+                headers={"user-agent": user_agent(), "accept": "application/json"},
+                trust_env=not is_loopback(url),  # a proxy can't reach what runs on this machine
+            )
+        return self._pools[key]
+
+
+def _id(response: httpx.Response) -> dict[str, Any]:
+    return {"status": response.status_code, "request_id": response.headers.get("x-amzn-requestid")}
+
+
+def _token_is_stale(response: httpx.Response) -> bool:
+    """Whether a new token may help: an expired one is answered as a lacking role is, and a new role needs one."""
+    return response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
+
+
+def _learned(response: httpx.Response, account: Account, operation: Operation, granted: Granted) -> float | None:
+    """The rate that Amazon tells for this account, within bounds; None where it tells none."""
+    try:
+        rate = float(response.headers["x-amzn-ratelimit-limit"])
+    except (KeyError, ValueError):
+        return None
+    if not 0 < rate < 100_000:
+        return None
+    if account.at_amazon:
+        low, high = (bound * operation.plan.rate for bound in LEARNED)
+        return min(max(rate, low), high)
+    return rate
+
+
+def _understood(response: httpx.Response, account: Account, operation: Operation, params: Mapping[str, str]) -> Answer:
+    """The answer, or the error that it stands for."""
+    if response.is_success:
+        if operation.writes:  # taken, whatever its body says
+            return Answer({}, response.headers.get("x-amzn-requestid", ""))
+        body = _object(response)
+        if body is None:
+            log.warning("amazon_unintelligible", operation=operation.name, **_id(response))
+            raise Unintelligible(problem="no JSON object")
+        return Answer(body, response.headers.get("x-amzn-requestid", ""))
+    log.warning("amazon_failed", operation=operation.name, **_id(response))
+    sentence, named = _said(response)
+    match response.status_code:
+        case 401 | 403:
+            region = account.region.upper()
+            raise AccessDenied(channel="Amazon", problem=sentence, region=region, operation=operation.name, named=named)
+        case 404:
+            raise NotThere(problem=sentence, named=named)
+        case 400 if params.get("paginationToken") and "token" in named.lower():
+            raise PageRefused(channel="Amazon")
+        case status if 400 <= status < 500:
+            raise RequestRefused(problem=sentence, named=named)
+        case status if operation.writes:
+            raise AnswerLost(problem=f"status {status}")
+        case status if status >= 500:
+            raise Troubled(status=status)
+        case status:
+            raise Unintelligible(problem=f"status {status}")
+
+
+def _object(response: httpx.Response) -> dict[str, Any] | None:
+    try:
+        body = response.json()
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _said(response: httpx.Response) -> tuple[str, str]:
+    """Amazon's sentence for people, and all words of its errors to look for names in."""
+    body = _object(response) or {}
+    errors = [error for error in body.get("errors") or () if isinstance(error, dict)]
+    words = [str(error.get(part) or "") for error in errors for part in ("message", "details", "code")]
+    sentences = dict.fromkeys(
+        str(one) for error in errors for one in (error.get("message") or error.get("code"), error.get("details")) if one
+    )
+    sentence = " ".join("".join(c if c.isprintable() else " " for c in one).strip() for one in sentences)
+    return sentence[:LONGEST_SENTENCE] or f"status {response.status_code}", " ".join(words)

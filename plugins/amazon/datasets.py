@@ -1,0 +1,91 @@
+"""The data sets of an order that Amazon is asked for, and those that it refuses at the moment.
+
+Amazon has refused single sets for hours in one region, and refuses those that the application has no role for; it does
+not always say which. A refused set is left out for a while and the orders are marked as lacking it. Which ones is kept
+in Redis, also in the middle of finding out, since each try costs one of few searches.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from redis.exceptions import RedisError
+
+from plugins.amazon.shared import Shared
+
+log = structlog.get_logger(__name__)
+ALL = (
+    "BUYER", "RECIPIENT", "PROCEEDS", "EXPENSE", "PROMOTION", "CANCELLATION", "FULFILLMENT", "PACKAGES", "TAX",
+    "PAYMENT", "FULFILLMENT_ORDERS",
+)  # fmt: skip
+_TRIALS = (  # what to leave out where Amazon does not say which set it refuses: first what an order can do without
+    (),
+    ("EXPENSE", "PROMOTION", "TAX", "PAYMENT", "FULFILLMENT_ORDERS"),
+    ("FULFILLMENT",),
+    ("BUYER",),
+    ("RECIPIENT",),
+    ("PROCEEDS",),
+    ("PACKAGES",),
+    ("CANCELLATION",),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DataSets:
+    """What is left out now: sets that Amazon named, and those of the running trial."""
+
+    named: frozenset[str] = frozenset()
+    trial: int = 0
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        return tuple(name for name in ALL if name in self.named or name in _TRIALS[self.trial])
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        return tuple(name for name in ALL if name not in self.missing)
+
+    def after(self, words: str, *, guess: bool) -> "DataSets | None":
+        """What to try after a refusal in these words; None where it is not about a set, or nothing is left to try."""
+        named = {name for name in self.asked if re.search(rf"\b{name}\b", words)}
+        if named and len(named) < len(self.asked):
+            return DataSets(self.named | named, self.trial)
+        if guess and self.trial + 1 < len(_TRIALS):
+            return DataSets(self.named, self.trial + 1)
+        return None
+
+
+class DataSetMemory:
+    """What is left out for each account, shared by all workers."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+
+    def read(self, account: str) -> DataSets:
+        """Everything, unless something was refused lately."""
+        kept: Any = self._quietly(lambda: self._shared.connection().get(self._key(account)))
+        if not kept:
+            return DataSets()
+        told = json.loads(kept)
+        return DataSets(frozenset(told["named"]), min(told["trial"], len(_TRIALS) - 1))
+
+    def keep(self, account: str, sets: DataSets, seconds: float) -> None:
+        """Leave these out for so long; then everything is asked for again."""
+        log.warning("amazon_data_refused", missing=sets.missing)
+        text = json.dumps({"named": sorted(sets.named), "trial": sets.trial})
+        self._quietly(lambda: self._shared.connection().set(self._key(account), text, px=int(seconds * 1000)))
+
+    def forget(self, account: str) -> None:
+        self._quietly(lambda: self._shared.connection().delete(self._key(account)))
+
+    def _key(self, account: str) -> str:
+        return self._shared.key("amazon", "refused", account)
+
+    def _quietly(self, work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except RedisError:  # without it we only find out again each time
+            return None

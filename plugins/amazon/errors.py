@@ -1,0 +1,131 @@
+"""What can go wrong with Amazon, each with its own sentence: stored by code and put into words again for each reader.
+
+`client` raises them, `channel` turns those about an update into outcomes. None carries a token or a word of an order.
+"""
+
+from typing import Any
+
+from webapp.api import ChannelError, Disconnected
+from webapp.api import lazy_gettext as _l
+
+
+class AmazonError(ChannelError):
+    """Amazon could not be asked, or answered with a refusal."""
+
+    code = "amazon_failed"
+    sentence = _l("Amazon could not be asked.")
+
+
+class Unreachable(AmazonError):
+    """No connection came about, so nothing can have happened there."""
+
+    code = "amazon_unreachable"
+    sentence = _l("The desk can't reach Amazon at %(host)s (%(problem)s). Check the network and the endpoint.")
+    retry_after = 30.0
+
+
+class HungUp(AmazonError):
+    """The connection broke off while something was read."""
+
+    code = "amazon_hung_up"
+    sentence = _l("The connection to Amazon broke off (%(problem)s). The desk tries again.")
+
+
+class Silent(AmazonError):
+    """Nothing was heard for longer than we wait."""
+
+    code = "amazon_silent"
+    sentence = _l("Amazon did not answer in time (%(problem)s). The desk tries again.")
+
+
+class AnswerLost(AmazonError):
+    """A write left and no usable answer came: it may or may not have happened."""
+
+    code = "amazon_answer_lost"
+    sentence = _l("Amazon's answer was lost (%(problem)s), so the desk can't tell whether it took effect.")
+
+
+class Troubled(AmazonError):
+    """A failure on Amazon's side."""
+
+    code = "amazon_troubled"
+    sentence = _l("Amazon has trouble answering just now (%(status)s). The desk tries again.")
+
+
+class Unintelligible(AmazonError):
+    """An answer that is not what the interface promises, such as a web page."""
+
+    code = "amazon_unintelligible"
+    sentence = _l("Amazon's answer can't be understood (%(problem)s). The desk tries again.")
+    retry_after = 120.0
+
+
+class RequestRefused(AmazonError):
+    """Amazon said no to this very request; `named` holds all its words, to be searched for what they are about."""
+
+    code = "amazon_refused"
+    sentence = _l("Amazon refuses this: %(problem)s")
+    retry_after = 300.0
+
+    def __init__(self, *, named: str = "", **values: Any) -> None:
+        super().__init__(**values)
+        self.named = named
+
+
+class NotThere(RequestRefused):
+    """Amazon knows nothing by this name in this account."""
+
+    code = "amazon_not_there"
+    sentence = _l("Amazon does not know this here: %(problem)s")
+
+
+class ApplicationRefused(Disconnected):
+    """Amazon does not know the client id, or its secret is another."""
+
+    code = "amazon_application_refused"
+    sentence = _l("Amazon does not accept the client id and secret. Copy both again from your application's page.")
+
+
+class PermissionWithdrawn(Disconnected):
+    """The refresh token is wrong, expired or was withdrawn by the seller."""
+
+    code = "amazon_permission_withdrawn"
+    sentence = _l(
+        "Amazon does not accept the refresh token: it is mistyped, has expired or was withdrawn. "
+        "Authorize the application again and enter the new token."
+    )
+
+
+class AccessDenied(Disconnected):
+    """A valid token that may not do this here; `named` as in `RequestRefused`."""
+
+    code = "amazon_access_denied"
+    sentence = _l(
+        "Amazon denies access in the region “%(region)s”: the account belongs to another region, "
+        "or the application lacks the role for this (%(operation)s)."
+    )
+
+    def __init__(self, *, named: str = "", **values: Any) -> None:
+        super().__init__(**values)
+        self.named = named
+
+
+class EndpointNotAllowed(Disconnected):
+    """A store points at a host of its own on a desk that does not allow it."""
+
+    code = "amazon_endpoint_not_allowed"
+    sentence = _l("This desk does not allow endpoints of one's own. Leave the endpoints of the store empty.")
+
+
+class NothingSold(Disconnected):
+    """The credentials work, but no marketplace is open to the seller."""
+
+    code = "amazon_nothing_sold"
+    sentence = _l("The credentials work, but the account sells in none of the chosen marketplaces (%(chosen)s).")
+
+
+class WrongRegion(Disconnected):
+    """The credentials work, but open marketplaces of another region than the store says."""
+
+    code = "amazon_wrong_region"
+    sentence = _l("The account belongs to another region: it sells in %(countries)s. Choose that region for the store.")

@@ -1,0 +1,42 @@
+"""What the Amazon plugin adds to a desk: the channel, and the practice Amazon as a process beside the desk's own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from plugins.amazon.channel import AmazonChannel
+from plugins.amazon.practice.practice import FILE
+from webapp.api import Channel, Process, configuration, hookimpl
+
+PORT = 9400
+ORDERS = 300  # of the practice Amazon's past
+ARRIVALS = 0.5  # a minute
+RATES = 60  # times Amazon's: what takes hours there takes minutes here
+EDGE = 2  # seconds until a change can be searched
+
+
+@hookimpl
+def register_channels() -> list[Channel]:
+    return [AmazonChannel()]
+
+
+@hookimpl
+def register_processes() -> list[Process]:
+    practice = Process(
+        name="practice-amazon",
+        argv=practice_argv,
+        preferred_port=PORT,
+        ready_path="/practice/health",
+        variables=lambda url: {"WAYBILL_PRACTICE_URL": url},
+        wanted=lambda: configuration().practice,
+    )
+    return [practice]
+
+
+def practice_argv(data_dir: Path, port: int) -> Sequence[str]:
+    """How the practice Amazon is started; its world is founded once, since it refuses to be another afterwards."""
+    home = data_dir / "practice"
+    words = ["-m", "plugins.amazon.practice", "serve", "--quiet", "--port", str(port), "--data-dir", str(home)]
+    words += ["--rates", str(RATES), "--edge", str(EDGE)]
+    if not (home / FILE).exists():
+        words += ["--orders", str(ORDERS), "--arrivals", str(ARRIVALS)]
+    return words

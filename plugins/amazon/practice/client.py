@@ -1,0 +1,161 @@
+"""A client of the control API, for tests and scripts: play buyer, bank and bad luck in a line each."""
+
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+Json = dict[str, Any]
+
+
+class PracticeClient:
+    """Controls the practice Amazon at a URL; a refused wish raises httpx.HTTPStatusError."""
+
+    def __init__(self, url: str) -> None:
+        self._http = httpx.Client(base_url=url.rstrip("/") + "/practice", timeout=30, trust_env=False)
+
+    def _ask(self, method: str, path: str, **options: Any) -> Any:
+        response = self._http.request(method, path, **options)
+        response.raise_for_status()
+        return response.json() if response.content else None
+
+    def place(self, **wish: Any) -> Json:
+        """A buyer places an order; the fields are those of `composing.Wish`. Returns its summary."""
+        placed: list[Json] = self._ask("POST", "/orders", json=wish)["orders"]
+        return placed[0]
+
+    def place_many(self, count: int, **wish: Any) -> list[Json]:
+        """The same wish `count` times."""
+        placed: list[Json] = self._ask("POST", "/orders", json=wish | {"count": count})["orders"]
+        return placed
+
+    def order(self, order_id: str) -> Json:
+        """An order as it is now; under "order" with everything that getOrder would say."""
+        found: Json = self._ask("GET", f"/orders/{order_id}")
+        return found
+
+    def _act(self, order_id: str, act: str, **data: Any) -> Json:
+        changed: Json = self._ask("POST", f"/orders/{order_id}/{act}", json=data)
+        return changed
+
+    def verify(self, order_id: str, *, after: float = 0) -> Json:
+        """The payment goes through."""
+        return self._act(order_id, "verify", after=after)
+
+    def cancel(self, order_id: str, *, by: str = "BUYER", reason: str = "Ordered by mistake", after: float = 0) -> Json:
+        """The order is canceled, if nothing has left."""
+        return self._act(order_id, "cancel", by=by, reason=reason, after=after)
+
+    def request_cancel(self, order_id: str, reason: str = "Order created by mistake", *, after: float = 0) -> Json:
+        """The buyer asks to cancel."""
+        return self._act(order_id, "request_cancel", reason=reason, after=after)
+
+    def withdraw_request(self, order_id: str) -> Json:
+        """The buyer wants it after all."""
+        return self._act(order_id, "withdraw_request")
+
+    def ship_elsewhere(
+        self, order_id: str, *, carrier: str | None = None, tracking: str | None = None, part: bool = False
+    ) -> Json:
+        """Somebody ships it by another program: all that is left, or one piece."""
+        return self._act(order_id, "ship_part" if part else "ship", carrier=carrier, tracking=tracking)
+
+    def deliver(self, order_id: str) -> Json:
+        """Its packages arrive."""
+        return self._act(order_id, "deliver")
+
+    def touch(self, order_id: str) -> Json:
+        """Its last update moves, nothing else."""
+        return self._act(order_id, "touch")
+
+    def change_quantity(self, order_id: str, quantity: int, *, item: str | None = None) -> Json:
+        """Fewer of an item (the first, if none is named) than were ordered."""
+        return self._act(order_id, "quantity", quantity=quantity, **({"item": item} if item else {}))
+
+    def set_status_word(self, order_id: str, status: str | None) -> Json:
+        """Show this word as its status, known or not; None: the true one."""
+        return self._act(order_id, "word", status=status)
+
+    def told(self, order_id: str) -> list[Json]:
+        """The confirmations for an order: at_ms, status, effect (new, edited, same, refused), message, body."""
+        told: list[Json] = self._ask("GET", f"/orders/{order_id}/told")["told"]
+        return told
+
+    def effects(self, order_id: str) -> int:
+        """How many confirmations changed something."""
+        return int(self._ask("GET", f"/orders/{order_id}/told")["effects"])
+
+    def all_told(self) -> list[Json]:
+        """The latest confirmations of all orders."""
+        told: list[Json] = self._ask("GET", "/told")["told"]
+        return told
+
+    def calls(self, operation: str | None = None, *, since: int = 0) -> list[Json]:
+        """The calls received, oldest first: id, at_ms, operation, seller, status, fault, params."""
+        params = {"since": since} | ({"operation": operation} if operation else {})
+        calls: list[Json] = self._ask("GET", "/calls", params=params)["calls"]
+        return calls
+
+    def fault(
+        self,
+        operation: str,
+        kind: str | int,
+        *,
+        times: int = 1,
+        when: str = "before",
+        seconds: float = 0,
+        dataset: str = "",
+        order_id: str = "",
+    ) -> Json:
+        """Break the next calls of an operation; the kinds are those of `faults.KINDS`."""
+        body = {"operation": operation, "kind": kind, "times": times, "when": when, "seconds": seconds}
+        queued: Json = self._ask("POST", "/faults", json=body | {"dataset": dataset, "order_id": order_id})
+        return queued
+
+    def faults(self) -> list[Json]:
+        """What is broken at the moment."""
+        faults: list[Json] = self._ask("GET", "/faults")["faults"]
+        return faults
+
+    def mend(self) -> None:
+        """Mend everything."""
+        self._ask("DELETE", "/faults")
+
+    def settings(self, **changes: Any) -> Json:
+        """Change settings, those of `practice.Settings` and `arrivals`; returns all of them."""
+        answer: Json = self._ask("POST", "/settings", json=changes)
+        return answer
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass at once."""
+        self._ask("POST", "/advance", json={"seconds": seconds})
+
+    def fill_buckets(self) -> None:
+        """Give every bucket its burst back."""
+        self._ask("POST", "/buckets/full")
+
+    def empty_buckets(self, operation: str | None = None) -> None:
+        """Another program of the seller used the tokens up."""
+        self._ask("POST", "/buckets/empty", json={"operation": operation} if operation else {})
+
+    def revoke(self, region: str | None = None) -> None:
+        """The seller of a region takes the authorization back; without a region, only the access tokens end."""
+        self._ask("POST", "/tokens/revoke", json={"region": region} if region else {})
+
+    def restore(self, region: str) -> None:
+        """The seller authorizes again."""
+        self._ask("POST", "/tokens/restore", json={"region": region})
+
+    def reset(self) -> None:
+        """Undo and forget everything that was done; the world and the settings stay."""
+        self._ask("POST", "/reset")
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()

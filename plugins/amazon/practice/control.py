@@ -1,0 +1,251 @@
+"""The control API under /practice: play buyer, bank and bad luck, and read what this Amazon was told.
+
+JSON in, JSON out, for tests and scripts. It is nobody's API at Amazon, so a client that uses it is not a client.
+"""
+
+from dataclasses import asdict, fields
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, abort, jsonify, request
+
+from plugins.amazon.practice.answers import SETS, answer
+from plugins.amazon.practice.api import the_practice
+from plugins.amazon.practice.composing import BadWish, Wish
+from plugins.amazon.practice.fates import Fate
+from plugins.amazon.practice.faults import BadFault
+from plugins.amazon.practice.marketplaces import REFRESH_TOKENS
+from plugins.amazon.practice.practice import Settings
+from plugins.amazon.practice.throttle import PLAN
+from plugins.amazon.practice.tokens import revoke_access_tokens
+
+bp = Blueprint("control", __name__, url_prefix="/practice")
+WISHES = {field.name for field in fields(Wish)}
+SETTINGS = {name: type(value) for name, value in asdict(Settings()).items()}
+LOCAL_HOSTS = {"127.0.0.1", "localhost", "::1"}
+
+
+class BadRequest(Exception):
+    """What was asked of the control API makes no sense; its text says why."""
+
+
+@bp.errorhandler(BadRequest)
+@bp.errorhandler(BadWish)
+@bp.errorhandler(BadFault)
+def refused(error: Exception) -> tuple[Response, int]:
+    """One sentence why."""
+    return jsonify(error=str(error)), 400
+
+
+@bp.before_request
+def only_from_here() -> None:
+    """Refuse what another site's page sends, and names that were made to point here."""
+    if urlsplit(f"//{request.host}").hostname not in LOCAL_HOSTS:
+        abort(403)
+    if request.method in ("GET", "HEAD", "OPTIONS"):
+        return
+    origin = request.headers.get("Origin")
+    if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        abort(403)
+    if origin is not None and origin != request.host_url.rstrip("/"):
+        abort(403)
+
+
+def summary(fate: Fate) -> dict[str, Any]:
+    """An order in short."""
+    order = fate.order
+    return {
+        "order_id": order.id,
+        "status": fate.status,
+        "marketplace": order.market.code,
+        "marketplace_id": order.market.id,
+        "region": order.market.region,
+        "fulfilled_by": order.fulfilled_by,
+        "items": [
+            {
+                "order_item_id": line.id,
+                "sku": line.sku,
+                "ordered": fate.ordered[line.id],
+                "shipped": fate.shipped(line.id),
+                "left": fate.left(line.id),
+            }
+            for line in order.lines
+        ],
+        "packages": [asdict(package) for package in fate.packages.values()],
+        "order": answer(fate, SETS),
+    }
+
+
+def _body() -> dict[str, Any]:
+    body = request.get_json(silent=True)
+    if body is None and not request.data:
+        return {}
+    if not isinstance(body, dict):
+        raise BadRequest("A JSON object is expected.")
+    return body
+
+
+@bp.post("/orders")
+def place() -> tuple[Response, int]:
+    """Place an order, or `count` of them; the fields are those of `Wish`."""
+    body = _body()
+    count = body.pop("count", 1)
+    if unknown := set(body) - WISHES:
+        raise BadRequest(f"An order has no {', '.join(sorted(unknown))}.")
+    for name in ("traits", "programs"):
+        body[name] = tuple(body.get(name, ()))
+    practice = the_practice()
+    with practice.alone():
+        placed = [summary(practice.place(Wish(**body))) for _ in range(count)]
+    return jsonify(orders=placed), 201
+
+
+@bp.get("/orders/<order_id>")
+def show(order_id: str) -> Response:
+    """An order as it is now, with everything."""
+    fate = the_practice().find(order_id)
+    if fate is None:
+        abort(404)
+    return jsonify(summary(fate))
+
+
+@bp.post("/orders/<order_id>/<act>")
+def act(order_id: str, act: str) -> Response:
+    """Something happens to an order, now or `after` so many seconds; the names are those of `fates.KINDS`."""
+    body = _body()
+    after = float(body.pop("after", 0))
+    if act == "quantity" and "item" not in body:
+        fate = the_practice().find(order_id)
+        body["item"] = fate.order.lines[0].id if fate else ""
+    try:
+        changed = the_practice().act(order_id, act, body, after=after)
+    except KeyError:
+        raise BadRequest(f"Nothing called {act!r} happens to orders.") from None
+    if changed is None:
+        abort(404)
+    return jsonify(summary(changed))
+
+
+@bp.get("/orders/<order_id>/told")
+def told_of(order_id: str) -> Response:
+    """The confirmations of one order, and how many had an effect."""
+    told = the_practice().store.told(order_id)
+    return jsonify(told=told, effects=sum(entry["effect"] in ("new", "edited") for entry in told))
+
+
+@bp.get("/told")
+def told() -> Response:
+    """The latest confirmations of all orders."""
+    return jsonify(told=the_practice().store.told())
+
+
+@bp.get("/calls")
+def calls() -> Response:
+    """The calls received: ?operation=, ?since=<id>, ?limit=."""
+    args = request.args
+    found = the_practice().store.calls(
+        args.get("operation"), args.get("since", 0, type=int), args.get("limit", 1000, type=int)
+    )
+    return jsonify(calls=found)
+
+
+@bp.get("/faults")
+def faults() -> Response:
+    """What is broken at the moment."""
+    return jsonify(faults=the_practice().faults.all())
+
+
+@bp.post("/faults")
+def break_something() -> tuple[Response, int]:
+    """Queue a fault: operation, kind, times, when, seconds, dataset, order_id."""
+    try:
+        fault = the_practice().faults.add(**_body())
+    except TypeError:
+        raise BadRequest("A fault has operation, kind, times, when, seconds, dataset and order_id.") from None
+    return jsonify(asdict(fault)), 201
+
+
+@bp.delete("/faults")
+def mend() -> tuple[str, int]:
+    """Mend everything."""
+    the_practice().faults.clear()
+    return "", 204
+
+
+@bp.get("/settings")
+def settings() -> Response:
+    """The settings, the rate of arrivals, and this Amazon's time."""
+    practice = the_practice()
+    return jsonify(asdict(practice.settings) | {"arrivals": practice.arrivals, "now_ms": practice.now_ms()})
+
+
+@bp.post("/settings")
+def change_settings() -> Response:
+    """Change some of them."""
+    body, practice = _body(), the_practice()
+    arrivals = body.pop("arrivals", None)
+    if unknown := set(body) - set(SETTINGS):
+        raise BadRequest(f"No such setting: {', '.join(sorted(unknown))}.")
+    try:
+        changes = {name: SETTINGS[name](value) for name, value in body.items()}
+        per_minute = None if arrivals is None else float(arrivals)
+    except (TypeError, ValueError):
+        raise BadRequest("A setting is a number, or true or false.") from None
+    practice.set(**changes)
+    if per_minute is not None:
+        practice.set_arrivals(per_minute)
+    return settings()
+
+
+@bp.post("/advance")
+def advance() -> Response:
+    """Let time pass at once: `seconds`."""
+    practice = the_practice()
+    practice.set(clock=practice.settings.clock + float(_body().get("seconds", 0)))
+    return settings()
+
+
+@bp.post("/buckets/<state>")
+def buckets(state: str) -> tuple[str, int]:
+    """`full` or `empty` token buckets (empty: of `operation`, or of all that were used)."""
+    throttle = the_practice().throttle
+    if state == "full":
+        throttle.refill()
+    elif state == "empty":
+        asked = _body().get("operation")
+        for operation in [asked] if asked else PLAN:
+            throttle.empty(operation)
+    else:
+        abort(404)
+    return "", 204
+
+
+@bp.post("/tokens/revoke")
+def revoke() -> tuple[str, int]:
+    """The seller of `region` takes the authorization back; without one, only the access tokens end."""
+    region = _body().get("region")
+    if region is None:
+        revoke_access_tokens(the_practice())
+    else:
+        the_practice().store.revoke(_refresh_token(region))
+    return "", 204
+
+
+@bp.post("/tokens/restore")
+def restore() -> tuple[str, int]:
+    """The seller of `region` authorizes again."""
+    the_practice().store.restore(_refresh_token(_body().get("region")))
+    return "", 204
+
+
+def _refresh_token(region: Any) -> str:
+    if region not in REFRESH_TOKENS:
+        raise BadRequest("A region is na, eu or fe.")
+    return REFRESH_TOKENS[region]
+
+
+@bp.post("/reset")
+def reset() -> tuple[str, int]:
+    """Undo and forget everything that was done; the world and the settings stay."""
+    the_practice().reset()
+    return "", 204

@@ -1,0 +1,204 @@
+"""What became of an order by a moment: its steps and everybody's acts, told in order of time.
+
+`fate` is the only place where an act takes effect, so searches, single orders, the page and the refusals of a
+confirmation agree. An act that is not possible at its time (paying what is canceled, canceling what has left) does
+nothing, not even move the time of the last update.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from plugins.amazon.practice import wares
+from plugins.amazon.practice.composing import Order
+from plugins.amazon.practice.world import mix
+
+
+@dataclass(frozen=True)
+class Act:
+    """Something that happened to an order: by itself, by Amazon, by the buyer, or because the desk said so."""
+
+    at_ms: int
+    kind: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Package:
+    """A package as the Orders API shows it."""
+
+    reference: str
+    carrier: str
+    service: str | None
+    tracking: str
+    ship_ms: int
+    created_ms: int
+    items: dict[str, int]
+    codes: dict[str, list[str]] = field(default_factory=dict)
+    status: str = "SHIPPED"
+
+
+@dataclass
+class Fate:
+    """An order's state at a moment."""
+
+    order: Order
+    updated_ms: int
+    verified: bool = False
+    canceled_by: str | None = None
+    cancel_reason: str | None = None
+    cancel_request: str | None = None
+    ordered: dict[str, int] = field(default_factory=dict)
+    amazon_shipped: bool = False
+    packages: dict[str, Package] = field(default_factory=dict)
+    word: str | None = None
+
+    def shipped(self, item_id: str, but: str | None = None) -> int:
+        """How many of an item have left, without package `but`."""
+        if self.amazon_shipped:
+            return self.ordered[item_id]
+        return sum(p.items.get(item_id, 0) for p in self.packages.values() if p.reference != but)
+
+    def left(self, item_id: str, but: str | None = None) -> int:
+        """How many of an item are still to leave."""
+        return 0 if self.canceled_by else self.ordered[item_id] - self.shipped(item_id, but)
+
+    @property
+    def status(self) -> str:
+        """Amazon's word for it."""
+        if self.word:
+            return self.word
+        if self.canceled_by:
+            return "CANCELLED"
+        if not self.verified:
+            return "PENDING"
+        shipped = sum(self.shipped(item) for item in self.ordered)
+        if not shipped:
+            return "UNSHIPPED"
+        return "SHIPPED" if all(self.left(item) == 0 for item in self.ordered) else "PARTIALLY_SHIPPED"
+
+
+def fate(order: Order, acts: Iterable[Act], seed: int) -> Fate:
+    """Tell the acts, which come in order of time."""
+    state = Fate(order, order.created_ms, word=order.status_word)
+    state.ordered = {line.id: line.quantity for line in order.lines}
+    for act in acts:
+        if _TELL[act.kind](state, act, seed):
+            state.updated_ms = max(state.updated_ms, act.at_ms)
+    return state
+
+
+def _verify(state: Fate, act: Act, seed: int) -> bool:
+    if state.verified or state.canceled_by:
+        return False
+    state.verified = True
+    return True
+
+
+def _cancel(state: Fate, act: Act, seed: int) -> bool:
+    if state.canceled_by or any(state.shipped(item) for item in state.ordered):
+        return False
+    state.canceled_by, state.cancel_reason = act.data.get("by", "BUYER"), act.data.get("reason")
+    return True
+
+
+def _cancel_buyer(state: Fate, act: Act, seed: int) -> bool:
+    return _cancel(state, Act(act.at_ms, "cancel", {"by": "BUYER", "reason": "Ordered by mistake"}), seed)
+
+
+def _cancel_unpaid(state: Fate, act: Act, seed: int) -> bool:
+    return _cancel(state, Act(act.at_ms, "cancel", {"by": "AMAZON", "reason": "Payment declined"}), seed)
+
+
+def _request_cancel(state: Fate, act: Act, seed: int) -> bool:
+    if state.canceled_by or not any(state.left(item) for item in state.ordered):
+        return False
+    state.cancel_request = act.data.get("reason", "Order created by mistake")
+    return True
+
+
+def _withdraw_request(state: Fate, act: Act, seed: int) -> bool:
+    asked, state.cancel_request = state.cancel_request, None
+    return asked is not None
+
+
+def _ship(state: Fate, act: Act, seed: int) -> bool:
+    """What is left leaves: from the merchant's own past, or from Amazon's warehouse."""
+    open_items = {item: left for item in state.ordered if (left := state.left(item)) > 0}
+    if not open_items or not state.verified or state.canceled_by:
+        return False
+    if state.order.fulfilled_by == "AMAZON":
+        state.amazon_shipped = True
+        return True
+    if act.kind == "ship_part":
+        open_items = {next(iter(open_items)): 1}
+    number = mix(seed, state.order.index, 9) + len(state.packages)
+    carriers = wares.CARRIERS[state.order.market.code]
+    carrier, service, tracking = carriers[number % len(carriers)]
+    reference = str(max((int(r) for r in state.packages), default=0) + 1)
+    tracking = act.data.get("tracking") or tracking.format(number % 10**9)
+    state.packages[reference] = Package(
+        reference, act.data.get("carrier") or carrier, service, tracking, act.at_ms, act.at_ms, open_items
+    )
+    return True
+
+
+def _deliver(state: Fate, act: Act, seed: int) -> bool:
+    under_way = [package for package in state.packages.values() if package.status != "DELIVERED"]
+    for package in under_way:
+        package.status = "DELIVERED"
+    return bool(under_way)
+
+
+def _confirm(state: Fate, act: Act, seed: int) -> bool:
+    """A package that the desk confirmed or edited; the rules were asked when it was told (`confirming.py`)."""
+    data = act.data
+    before = state.packages.get(data["reference"])
+    state.packages[data["reference"]] = Package(
+        reference=data["reference"],
+        carrier=data["carrier"],
+        service=data.get("service"),
+        tracking=data["tracking"],
+        ship_ms=data["ship_ms"],
+        created_ms=before.created_ms if before else act.at_ms,
+        items=data["items"],
+        codes=data.get("codes", {}),
+        status=before.status if before else "SHIPPED",
+    )
+    return True
+
+
+def _touch(state: Fate, act: Act, seed: int) -> bool:
+    return True
+
+
+def _quantity(state: Fate, act: Act, seed: int) -> bool:
+    """Fewer (or more) of an item than were ordered, as after a partial cancellation; never fewer than have left."""
+    item, wanted = act.data["item"], act.data["quantity"]
+    if item not in state.ordered or state.canceled_by or wanted < state.shipped(item) or wanted == state.ordered[item]:
+        return False
+    state.ordered[item] = wanted
+    return True
+
+
+def _word(state: Fate, act: Act, seed: int) -> bool:
+    state.word = act.data.get("status")
+    return True
+
+
+_TELL = {
+    "verify": _verify,
+    "cancel": _cancel,
+    "cancel_buyer": _cancel_buyer,
+    "cancel_unpaid": _cancel_unpaid,
+    "request_cancel": _request_cancel,
+    "withdraw_request": _withdraw_request,
+    "ship": _ship,
+    "ship_part": _ship,
+    "deliver": _deliver,
+    "confirm": _confirm,
+    "touch": _touch,
+    "quantity": _quantity,
+    "word": _word,
+}
+KINDS = frozenset(_TELL)

@@ -1,0 +1,105 @@
+"""What is broken on purpose: the next so many calls of an operation go wrong.
+
+Faults are kept in memory, first queued first served.
+"""
+
+from dataclasses import asdict, dataclass
+from itertools import count
+from threading import Lock
+from typing import Any, Final
+
+KINDS: Final = (
+    "429", "500", "503", "403", "400", "404",  # answered so, with Amazon's words (503: an HTML page)
+    "drop",  # the connection closes without an answer
+    "slow",  # answered after `seconds`
+    "garbage",  # answered 200 with half a JSON document
+    "expired",  # 403: the access token has expired
+    "page_token",  # 400: the page token is refused
+    "dataset",  # 400 if `dataset` is among includedData
+    "repeat",  # the page holds one of its orders twice
+    "stale",  # answered as of `seconds` ago
+)  # fmt: skip
+OPERATIONS: Final = ("*", "token", "searchOrders", "getOrder", "confirmShipment", "getMarketplaceParticipations")
+
+
+class BadFault(Exception):
+    """Something that can't be broken; its text says why."""
+
+
+@dataclass
+class Fault:
+    """One thing that is broken; `after` the effect it matters only to what changes something."""
+
+    id: int
+    operation: str
+    kind: str
+    times: int = 1
+    when: str = "before"
+    seconds: float = 0.0
+    dataset: str = ""
+    order_id: str = ""
+
+
+class Faults:
+    """All that is broken at the moment."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._ids = count(1)
+        self._queue: list[Fault] = []
+
+    def add(
+        self,
+        operation: str,
+        kind: str | int,
+        *,
+        times: int = 1,
+        when: str = "before",
+        seconds: float = 0.0,
+        dataset: str = "",
+        order_id: str = "",
+    ) -> Fault:
+        """Break the next calls of an operation; raises BadFault."""
+        if operation not in OPERATIONS:
+            raise BadFault(f"No operation {operation!r}; there are {', '.join(OPERATIONS)}.")
+        if str(kind) not in KINDS:
+            raise BadFault(f"No fault {kind!r}; there are {', '.join(KINDS)}.")
+        if when not in ("before", "after"):
+            raise BadFault("A fault comes before or after the effect.")
+        with self._lock:
+            fault = Fault(next(self._ids), operation, str(kind), times, when, seconds, dataset, order_id)
+            self._queue.append(fault)
+            return fault
+
+    def next(self, operation: str, *, order_id: str = "", sets: str = "", paged: bool = False) -> Fault | None:
+        """The fault that meets this call, used up by one."""
+        with self._lock:
+            for fault in self._queue:
+                if fault.operation not in ("*", operation) or (fault.order_id and fault.order_id != order_id):
+                    continue
+                if fault.kind == "dataset" and fault.dataset not in sets.split(","):
+                    continue
+                if fault.kind == "page_token" and not paged:
+                    continue
+                fault.times -= 1
+                if fault.times <= 0:
+                    self._queue.remove(fault)
+                return fault
+        return None
+
+    def all(self) -> list[dict[str, Any]]:
+        """What is broken at the moment."""
+        with self._lock:
+            return [asdict(fault) for fault in self._queue]
+
+    def mend(self, id: int) -> bool:
+        """Mend one fault; whether it was there."""
+        with self._lock:
+            before = len(self._queue)
+            self._queue = [fault for fault in self._queue if fault.id != id]
+            return len(self._queue) < before
+
+    def clear(self) -> None:
+        """Mend everything."""
+        with self._lock:
+            self._queue.clear()

@@ -1,0 +1,236 @@
+"""The page at /: what a person sees of the practice Amazon, and buttons to play buyer, bank and bad luck.
+
+It works without JavaScript, in English and French. The same things for scripts are in `control.py`.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from flask import Blueprint, Response, abort, flash, get_flashed_messages, redirect, render_template, request, url_for
+from flask_babel import format_datetime, get_locale, gettext, lazy_gettext
+from werkzeug import Response as BaseResponse
+
+from plugins.amazon.practice.answers import money, total
+from plugins.amazon.practice.api import the_practice
+from plugins.amazon.practice.composing import BadWish, Wish
+from plugins.amazon.practice.control import only_from_here
+from plugins.amazon.practice.fates import Fate
+from plugins.amazon.practice.faults import KINDS, OPERATIONS, BadFault
+from plugins.amazon.practice.marketplaces import MARKETPLACES
+
+STATIC: Final = "/practice/static"
+bp = Blueprint("pages", __name__, template_folder="templates", static_folder="static", static_url_path=STATIC)
+bp.before_request(only_from_here)
+
+LANGUAGES: Final = ("en", "fr")
+SHOWN: Final = 40
+MOST_AT_ONCE: Final = 100
+POLICY: Final = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+VARIANTS: Final[dict[str, tuple[Any, dict[str, Any]]]] = {
+    "paid": (lazy_gettext("Paid, one line"), {}),
+    "pending": (lazy_gettext("Payment pending"), {"status": "PENDING"}),
+    "pending_minute": (lazy_gettext("Paid in a minute"), {"status": "PENDING", "verify_after": 60}),
+    "lines": (lazy_gettext("Three lines"), {"lines": 3, "quantity": 2}),
+    "lines_500": (lazy_gettext("500 lines"), {"lines": 500}),
+    "gift": (lazy_gettext("Gift"), {"traits": ("gift",)}),
+    "promotion": (lazy_gettext("Promotion"), {"traits": ("promotion",)}),
+    "business": (lazy_gettext("Business"), {"traits": ("business",)}),
+    "prime": (lazy_gettext("Prime"), {"traits": ("prime",), "ship_within": 12}),
+    "overdue": (lazy_gettext("Overdue"), {"placed_ago": 3 * 86400, "ship_within": 24}),
+    "cancel_request": (lazy_gettext("Buyer asks to cancel"), {"cancel_request": "Order created by mistake"}),
+    "ship_plus": (lazy_gettext("Ship+"), {"traits": ("ship_plus",)}),
+    "transparency": (lazy_gettext("Transparency"), {"traits": ("transparency",)}),
+    "replacement": (lazy_gettext("Replacement"), {"traits": ("replacement",)}),
+    "no_address": (lazy_gettext("No address"), {"traits": ("no_address",)}),
+    "partial_address": (lazy_gettext("Partial address"), {"traits": ("partial_address",)}),
+    "unusual_name": (lazy_gettext("Unusual name"), {"traits": ("unusual_name",)}),
+    "odd_sku": (lazy_gettext("Odd SKU"), {"traits": ("odd_sku",)}),
+    "amazon": (lazy_gettext("Fulfilled by Amazon"), {"fulfilled_by": "AMAZON"}),
+    "non_amazon": (lazy_gettext("Not sold on Amazon"), {"fulfilled_by": "AMAZON", "non_amazon": True}),
+}
+ACTS: Final[dict[str, Any]] = {
+    "verify": lazy_gettext("Pay"),
+    "ship": lazy_gettext("Ship elsewhere"),
+    "request_cancel": lazy_gettext("Ask to cancel"),
+    "cancel": lazy_gettext("Cancel"),
+    "touch": lazy_gettext("Touch"),
+}
+FAULTS: Final[dict[str, Any]] = {
+    "429": lazy_gettext("429: too many calls"),
+    "500": lazy_gettext("500: internal error"),
+    "503": lazy_gettext("503: an HTML page"),
+    "403": lazy_gettext("403: access denied"),
+    "400": lazy_gettext("400: refused"),
+    "404": lazy_gettext("404: not found"),
+    "drop": lazy_gettext("Connection drops"),
+    "slow": lazy_gettext("Slow answer"),
+    "garbage": lazy_gettext("Half an answer"),
+    "expired": lazy_gettext("Access token expired"),
+    "page_token": lazy_gettext("Page token refused"),
+    "dataset": lazy_gettext("Data set refused"),
+    "repeat": lazy_gettext("An order twice on a page"),
+    "stale": lazy_gettext("Stale answer"),
+}
+if set(FAULTS) != set(KINDS):
+    raise AssertionError("Every fault needs its label.")
+
+
+def language() -> str:
+    """The visitor's language."""
+    return request.accept_languages.best_match(LANGUAGES) or "en"
+
+
+@bp.after_request
+def strict(response: BaseResponse) -> BaseResponse:
+    """Only our style sheet, no script, nobody's frame."""
+    response.headers["Content-Security-Policy"] = POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "same-origin"  # no-referrer would send forms with the origin "null"
+    response.headers["Cache-Control"] = "no-store" if request.endpoint == "pages.index" else "max-age=3600"
+    return response
+
+
+@bp.get("/")
+def index() -> str:
+    """The page."""
+    practice = the_practice()
+    wanted = request.args.get("order", "").strip()
+    if wanted:
+        found = practice.find(wanted)
+        fates = [found] if found else []
+    else:
+        fates = practice.recent(SHOWN)
+    return render_template(
+        "practice/index.html",
+        lang=str(get_locale()),
+        orders=[_row(fate) for fate in fates],
+        wanted=wanted,
+        variants=VARIANTS,
+        markets=[market for market in MARKETPLACES.values() if market.weight],
+        market=request.args.get("market", "US"),
+        operations=OPERATIONS,
+        fault_labels=FAULTS,
+        broken=practice.faults.all(),
+        settings=practice.settings,
+        arrivals=practice.arrivals,
+        calls=list(reversed(practice.store.calls(limit=15))),
+        messages=get_flashed_messages(),
+        at=at,
+        now_ms=practice.now_ms(),
+    )
+
+
+def at(at_ms: int) -> str:
+    """A moment in the visitor's language; UTC, as everything here."""
+    return str(format_datetime(datetime.fromtimestamp(at_ms / 1000, UTC), "medium", rebase=False))
+
+
+def _row(fate: Fate) -> dict[str, Any]:
+    order = fate.order
+    amount = money(total(fate), order.market)
+    told = the_practice().store.told(order.id)
+    return {
+        "fate": fate,
+        "order": order,
+        "total": f"{amount['amount']} {amount['currencyCode']}" if fate.verified and not fate.canceled_by else "",
+        "told": told,
+        "effects": sum(entry["effect"] in ("new", "edited") for entry in told),
+        "acts": {kind: label for kind, label in ACTS.items() if _possible(fate, kind)},
+    }
+
+
+def _possible(fate: Fate, kind: str) -> bool:
+    left = any(fate.left(item) for item in fate.ordered)
+    shipped = any(fate.shipped(item) for item in fate.ordered)
+    return {
+        "verify": not fate.verified and not fate.canceled_by,
+        "ship": fate.verified and left,
+        "request_cancel": left and fate.cancel_request is None,
+        "cancel": not shipped and not fate.canceled_by,
+        "touch": True,
+    }[kind]
+
+
+def _back(message: str, *, order: str | None = None, market: str | None = None) -> BaseResponse:
+    flash(message)
+    return redirect(url_for(".index", order=order, market=market), 303)
+
+
+@bp.post("/practice/form/place")
+def place() -> BaseResponse:
+    """Place one order of a variant, or several."""
+    code, market = request.form.get("variant", ""), request.form.get("market", "US")
+    if code not in VARIANTS:
+        abort(400)
+    count = min(max(request.form.get("count", 1, type=int), 1), MOST_AT_ONCE)
+    practice = the_practice()
+    try:
+        with practice.alone():
+            placed = [practice.place(Wish(**VARIANTS[code][1] | {"marketplace": market})) for _ in range(count)]
+    except BadWish as error:
+        return _back(str(error))
+    if count == 1:
+        return _back(gettext("Order %(number)s was placed.", number=placed[0].order.id), market=market)
+    return _back(gettext("%(count)s orders were placed.", count=count), market=market)
+
+
+@bp.post("/practice/form/orders/<order_id>")
+def act(order_id: str) -> BaseResponse:
+    """Something happens to an order."""
+    kind = request.form.get("act", "")
+    if kind not in ACTS:
+        abort(400)
+    practice = the_practice()
+    before = practice.find(order_id)
+    if before is None:
+        abort(404)
+    if not _possible(before, kind):
+        return _back(gettext("That is not possible any more for order %(number)s.", number=order_id))
+    practice.act(order_id, kind)
+    message = gettext("Order %(number)s: %(act)s.", number=order_id, act=ACTS[kind])
+    return _back(message, order=order_id if request.form.get("order") else None)
+
+
+@bp.post("/practice/form/faults")
+def break_something() -> BaseResponse:
+    """Queue a fault."""
+    form = request.form
+    try:
+        the_practice().faults.add(
+            form.get("operation", ""),
+            form.get("kind", ""),
+            times=min(max(form.get("times", 1, type=int), 1), 1000),
+            when=form.get("when", "before"),
+            seconds=min(max(form.get("seconds", 0.0, type=float), 0.0), 3600.0),
+            dataset=form.get("dataset", ""),
+        )
+    except BadFault as error:
+        return _back(str(error))
+    return _back(gettext("Broken."))
+
+
+@bp.post("/practice/form/mend")
+def mend() -> BaseResponse:
+    """Mend one fault, or everything."""
+    fault = request.form.get("fault", type=int)
+    if fault is None:
+        the_practice().faults.clear()
+    else:
+        the_practice().faults.mend(fault)
+    return _back(gettext("Mended."))
+
+
+@bp.post("/practice/form/arrivals")
+def arrivals() -> BaseResponse:
+    """How many orders arrive by themselves."""
+    per_minute = request.form.get("arrivals", type=float)
+    if per_minute is None or not 0 <= per_minute <= 6000:
+        return _back(gettext("Orders per minute must be a number from 0 to 6000."))
+    the_practice().set_arrivals(per_minute)
+    return _back(gettext("Orders per minute: %(count)s.", count=f"{per_minute:g}"))
+
+
+@bp.get("/favicon.ico")
+def favicon() -> Response:
+    """None; an empty answer keeps browsers' logs quiet."""
+    return Response(status=204)

@@ -1,0 +1,212 @@
+"""One practice Amazon: its world, what changed in it, its clock and its settings.
+
+Whoever wants to know or change an order asks here; HTTP is `api.py` (Amazon's paths) and `control.py` (ours).
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, Final
+
+from plugins.amazon.practice.composing import BadWish, Order, Wish, check, compose
+from plugins.amazon.practice.fates import KINDS, Act, Fate, fate
+from plugins.amazon.practice.faults import Faults
+from plugins.amazon.practice.state import Store
+from plugins.amazon.practice.throttle import Throttle
+from plugins.amazon.practice.world import ENDLESS, PLACED_FROM, Segment, World, first_segments
+
+FILE: Final = "practice.sqlite3"
+FOREVER: Final = 10**15
+
+
+class OtherWorld(Exception):
+    """The data directory holds another world than the one asked for; its text says how they differ."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set while it runs."""
+
+    rates: float = 1.0  # factor on Amazon's published rates
+    edge: float = 120.0  # seconds after which a change shows in searches
+    token_life: float = 3600.0  # seconds
+    clock: float = 0.0  # seconds by which this Amazon's clock is ahead of the computer's
+    shuffle: bool = False  # searches answer in no particular order
+    offset_paging: bool = False  # page tokens count orders: a change while paging shifts the rest
+    unknown_words: bool = False  # now and then a program or service level that no document knows
+
+
+class Practice:
+    """A practice Amazon over one data directory."""
+
+    def __init__(
+        self,
+        data_dir: Path | str,
+        *,
+        seed: int | None = None,
+        orders: int | None = None,
+        days: float | None = None,
+        arrivals: float | None = None,
+        settings: dict[str, Any] | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._now = now
+        self.store = Store(Path(data_dir) / FILE)
+        self.settings = Settings(**(self.store.read("settings") or {}) | (settings or {}))
+        self.store.keep("settings", asdict(self.settings))
+        self._found({"seed": seed, "orders": orders, "days": days})
+        if arrivals is not None:
+            self.set_arrivals(arrivals)
+        self.secret = bytes.fromhex(self.store.read("secret"))
+        self.throttle = Throttle(lambda: self.now_ms() / 1000)
+        self.faults = Faults()
+
+    def _found(self, asked: dict[str, Any]) -> None:
+        """Take the world of the data directory, or found it there."""
+        known = self.store.read("world")
+        if known is None:
+            defaults = {"seed": 1, "orders": 200, "days": 30.0}
+            known = {key: defaults[key] if value is None else value for key, value in asked.items()}
+            known["started_ms"] = self.now_ms()
+            with self.store.transaction():
+                self.store.keep("secret", token_hex(32))
+                segments = first_segments(known["started_ms"], int(known["orders"]), float(known["days"]))
+                self.store.keep_segments(segments)
+                self.store.keep("world", known)
+        elif other := [key for key, value in asked.items() if value is not None and value != known[key]]:
+            raise OtherWorld(
+                "This data directory holds a practice Amazon with "
+                + ", ".join(f"{key} {known[key]}" for key in other)
+                + "; use another directory, or start without these options."
+            )
+        self.world = World(int(known["seed"]), int(known["started_ms"]), tuple(self.store.segments()))
+
+    def close(self) -> None:
+        """Close its file."""
+        self.store.close()
+
+    def now_ms(self) -> int:
+        """This Amazon's time."""
+        return int((self._now() + self.settings.clock) * 1000)
+
+    def set(self, **changes: Any) -> Settings:
+        """Change settings; they are kept over a restart. Raises TypeError for one that does not exist."""
+        self.settings = replace(self.settings, **changes)
+        self.store.keep("settings", asdict(self.settings))
+        return self.settings
+
+    @property
+    def arrivals(self) -> float:
+        """How many orders arrive by themselves each minute."""
+        last = self.world.segments[-1] if self.world.segments else None
+        return 60_000 / last.step_ms if last and last.count == ENDLESS else 0.0
+
+    def set_arrivals(self, per_minute: float) -> None:
+        """From now on this many orders arrive each minute; what has arrived stays as it was."""
+        if abs(per_minute - self.arrivals) < 1e-9:
+            return
+        now, segments = self.now_ms(), list(self.world.segments)
+        if segments and segments[-1].count == ENDLESS:
+            last = segments.pop()
+            came = max(0, int((now - last.start_ms) // last.step_ms) + 1)
+            segments.append(replace(last, count=came))
+            now = max(now, int(last.start_ms + came * last.step_ms))
+        if per_minute > 0:
+            first = segments[-1].end if segments else 0
+            segments.append(Segment(first, now, 60_000 / per_minute))
+        self.store.keep_segments(segments)
+        self.world = replace(self.world, segments=tuple(segments))
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Nothing else changes until the end."""
+        return self.store.transaction()
+
+    def reset(self) -> None:
+        """Undo everything that was done here, forget the record, mend all faults; settings stay."""
+        self.store.clear()
+        self.faults.clear()
+        self.throttle.refill()
+
+    # orders
+
+    def order(self, index: int) -> Order | None:
+        """The order of an index, if it was or will be placed."""
+        if index >= PLACED_FROM:
+            known = self.store.placed(index)
+            return compose(self.world, index, known[0], known[1]) if known else None
+        created_ms = self.world.created_ms(index)
+        return None if created_ms is None else compose(self.world, index, created_ms)
+
+    def fate(self, order: Order, at_ms: int, acts: Iterable[Act] | None = None) -> Fate:
+        """What became of an order by a moment; `acts` saves reading them again."""
+        told = self.store.acts([order.index])[order.index] if acts is None else list(acts)
+        if order.index < PLACED_FROM:
+            told += [Act(at, kind) for at, kind in self.world.steps(order.index, order.created_ms)]
+        told = sorted((act for act in told if act.at_ms <= at_ms), key=lambda act: act.at_ms)
+        return fate(order, told, self.world.seed)
+
+    def find(self, order_id: str, at_ms: int | None = None) -> Fate | None:
+        """An order by its number, as it is now (or was); None: there is none."""
+        at_ms = self.now_ms() if at_ms is None else at_ms
+        index = self.world.index_of(order_id)
+        order = None if index is None else self.order(index)
+        if order is None or order.id != order_id or order.created_ms > at_ms:
+            return None
+        return self.fate(order, at_ms)
+
+    def fates(self, indexes: Collection[int], at_ms: int) -> list[Fate]:
+        """These orders as they were at a moment; their acts are read at once."""
+        acts = self.store.acts([index for index in indexes if index in self.store.acted])
+        orders = (self.order(index) for index in indexes)
+        return [self.fate(order, at_ms, acts.get(order.index, [])) for order in orders if order]
+
+    def recent(self, limit: int) -> list[Fate]:
+        """The orders placed or changed last, newest first."""
+        now = self.now_ms()
+        indexes = {*self.store.last_acted(now, limit), *self.store.last_placed(now, limit)}
+        indexes.update(self.world.newest(now, limit))
+        fates = [fate for fate in self.fates(indexes, now) if fate.order.created_ms <= now]
+        return sorted(fates, key=lambda fate: fate.updated_ms, reverse=True)[:limit]
+
+    def place(self, wish: Wish) -> Fate:
+        """A buyer places this order now (or some time ago); raises BadWish."""
+        check(wish)
+        created = self.now_ms() - int(wish.placed_ago * 1000)
+        with self.alone():
+            index = self.store.place(created, wish)
+            self._start(index, created, wish)
+        order = self.order(index)
+        if order is None:
+            raise BadWish("The order was not kept.")
+        return self.fate(order, self.now_ms())
+
+    def _start(self, index: int, created: int, wish: Wish) -> None:
+        """The acts that bring a new order to the status that was wished for."""
+        if wish.verify_after is not None:
+            self.store.act(index, created + int(wish.verify_after * 1000), "verify")
+        elif not wish.status.startswith("PENDING"):
+            self.store.act(index, created, "verify")
+        if wish.status == "PARTIALLY_SHIPPED":
+            self.store.act(index, created, "ship_part")
+        elif wish.status == "SHIPPED":
+            self.store.act(index, created, "ship")
+        elif wish.status == "CANCELLED":
+            self.store.act(index, created, "cancel", {"by": "BUYER"})
+        elif wish.status in ("PENDING_AVAILABILITY", "UNFULFILLABLE"):
+            self.store.act(index, created, "word", {"status": wish.status})
+        if wish.cancel_request:
+            self.store.act(index, created, "request_cancel", {"reason": wish.cancel_request})
+
+    def act(self, order_id: str, kind: str, data: dict[str, Any] | None = None, *, after: float = 0) -> Fate | None:
+        """Something happens to an order, now or so many seconds later; None: no such order. Raises KeyError."""
+        if kind not in KINDS:
+            raise KeyError(kind)
+        with self.alone():
+            state = self.find(order_id)
+            if state is None:
+                return None
+            self.store.act(state.order.index, self.now_ms() + int(after * 1000), kind, data)
+        return self.find(order_id)

@@ -1,0 +1,214 @@
+"""What changed: the one SQLite file in the data directory.
+
+It holds the world's parameters, orders placed by hand, acts on orders, and the record of what was called and told. An
+act is committed before anything answers, so a kill -9 loses nothing that was answered.
+"""
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from threading import RLock
+from typing import Any, Final
+
+from plugins.amazon.practice.composing import Wish
+from plugins.amazon.practice.fates import Act
+from plugins.amazon.practice.world import PLACED_FROM, Segment
+
+CALLS_KEPT: Final = 20_000
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS segments (first INTEGER, start_ms INTEGER, step_ms REAL, count INTEGER);
+CREATE TABLE IF NOT EXISTS placed (idx INTEGER PRIMARY KEY, created_ms INTEGER NOT NULL, wish TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS placed_created ON placed (created_ms);
+CREATE TABLE IF NOT EXISTS acts (
+    id INTEGER PRIMARY KEY, idx INTEGER NOT NULL, at_ms INTEGER NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS acts_idx ON acts (idx);
+CREATE INDEX IF NOT EXISTS acts_at ON acts (at_ms);
+CREATE TABLE IF NOT EXISTS told (
+    id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, order_id TEXT NOT NULL, status INTEGER NOT NULL,
+    effect TEXT NOT NULL, message TEXT NOT NULL, body TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS told_order ON told (order_id);
+CREATE TABLE IF NOT EXISTS calls (
+    id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, operation TEXT NOT NULL, seller TEXT, status INTEGER,
+    fault TEXT, params TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS revoked (refresh_token TEXT PRIMARY KEY);
+"""
+
+
+class Store:
+    """The file and everything asked of it; safe to use from many threads."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = RLock()
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=15)
+        self._db.row_factory = sqlite3.Row
+        self._db.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {SCHEMA}")
+        self.acted: set[int] = {row["idx"] for row in self._all("SELECT DISTINCT idx FROM acts")}
+
+    def close(self) -> None:
+        """Close the file; nothing can be asked afterwards."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, and alone: what is read inside stays true until the end."""
+        with self._lock:
+            if self._db.in_transaction:
+                yield
+                return
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def _all(self, sql: str, *values: Any) -> list[sqlite3.Row]:
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
+
+    def _do(self, sql: str, *values: Any) -> int:
+        with self._lock:
+            return self._db.execute(sql, values).lastrowid or 0
+
+    def read(self, key: str) -> Any:
+        """A kept value, or None."""
+        rows = self._all("SELECT value FROM meta WHERE key = ?", key)
+        return json.loads(rows[0]["value"]) if rows else None
+
+    def keep(self, key: str, value: Any) -> None:
+        """Keep a value under a key."""
+        sql = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+        self._do(sql, key, json.dumps(value))
+
+    def segments(self) -> list[Segment]:
+        """The stretches of time in which orders arrive, oldest first."""
+        sql = "SELECT first, start_ms, step_ms, count FROM segments ORDER BY first"
+        return [Segment(*row) for row in self._all(sql)]
+
+    def keep_segments(self, segments: list[Segment]) -> None:
+        """Replace the stretches by these."""
+        with self.transaction():
+            self._do("DELETE FROM segments")
+            for s in segments:
+                self._do("INSERT INTO segments VALUES (?, ?, ?, ?)", s.first, s.start_ms, s.step_ms, s.count)
+
+    def place(self, created_ms: int, wish: Wish) -> int:
+        """Keep an order placed by hand and return its index."""
+        with self.transaction():
+            highest = self._all("SELECT max(idx) AS idx FROM placed")[0]["idx"]
+            index = PLACED_FROM if highest is None else int(highest) + 1
+            self._do("INSERT INTO placed VALUES (?, ?, ?)", index, created_ms, json.dumps(asdict(wish)))
+            return index
+
+    def placed(self, index: int) -> tuple[int, Wish] | None:
+        """When this order was placed by hand, and as what."""
+        rows = self._all("SELECT created_ms, wish FROM placed WHERE idx = ?", index)
+        return (rows[0]["created_ms"], _wish(rows[0]["wish"])) if rows else None
+
+    def placed_in(self, low: int, high: int) -> list[int]:
+        """Indexes of the orders placed by hand in [low, high)."""
+        sql = "SELECT idx FROM placed WHERE created_ms >= ? AND created_ms < ?"
+        return [row["idx"] for row in self._all(sql, low, high)]
+
+    def first_touch(self) -> int | None:
+        """The earliest time of an order placed by hand or of an act; None: there is neither."""
+        sql = "SELECT min(at) AS at FROM (SELECT min(created_ms) AS at FROM placed UNION SELECT min(at_ms) FROM acts)"
+        first = self._all(sql)[0]["at"]
+        return None if first is None else int(first)
+
+    def act(self, index: int, at_ms: int, kind: str, data: dict[str, Any] | None = None) -> None:
+        """Something happens to an order, now or later."""
+        with self._lock:
+            self._do(
+                "INSERT INTO acts (idx, at_ms, kind, data) VALUES (?, ?, ?, ?)",
+                index, at_ms, kind, json.dumps(data or {}, ensure_ascii=False),
+            )  # fmt: skip
+            self.acted.add(index)
+
+    def acts(self, indexes: Collection[int]) -> dict[int, list[Act]]:
+        """The acts of these orders, each in order of time."""
+        found: dict[int, list[Act]] = defaultdict(list)
+        which = "SELECT idx, at_ms, kind, data FROM acts WHERE idx IN (SELECT value FROM json_each(?))"
+        for row in self._all(f"{which} ORDER BY at_ms, id", json.dumps(sorted(indexes))):
+            found[row["idx"]].append(Act(row["at_ms"], row["kind"], json.loads(row["data"])))
+        return found
+
+    def acted_in(self, low: int, high: int) -> list[int]:
+        """Indexes of the orders with an act in [low, high)."""
+        sql = "SELECT DISTINCT idx FROM acts WHERE at_ms >= ? AND at_ms < ?"
+        return [row["idx"] for row in self._all(sql, low, high)]
+
+    def last_acted(self, until: int, limit: int) -> list[int]:
+        """Indexes of the orders acted on last."""
+        sql = "SELECT idx FROM acts WHERE at_ms <= ? GROUP BY idx ORDER BY max(at_ms) DESC LIMIT ?"
+        return [row["idx"] for row in self._all(sql, until, limit)]
+
+    def last_placed(self, until: int, limit: int) -> list[int]:
+        """Indexes of the orders placed by hand last."""
+        sql = "SELECT idx FROM placed WHERE created_ms <= ? ORDER BY created_ms DESC LIMIT ?"
+        return [row["idx"] for row in self._all(sql, until, limit)]
+
+    def tell(self, at_ms: int, order_id: str, status: int, effect: str, message: str, body: dict[str, Any]) -> None:
+        """Record a confirmation as it came, with what became of it."""
+        self._do(
+            "INSERT INTO told (at_ms, order_id, status, effect, message, body) VALUES (?, ?, ?, ?, ?, ?)",
+            at_ms, order_id, status, effect, message, json.dumps(body, ensure_ascii=False),
+        )  # fmt: skip
+
+    def told(self, order_id: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
+        """The confirmations received, oldest first: of one order, or the latest of all."""
+        where, values = ("WHERE order_id = ?", (order_id,)) if order_id else ("", ())
+        rows = self._all(f"SELECT * FROM told {where} ORDER BY id DESC LIMIT ?", *values, limit)  # noqa: S608
+        return [dict(row) | {"body": json.loads(row["body"])} for row in reversed(rows)]
+
+    def call(self, at_ms: int, operation: str, seller: str | None, params: dict[str, Any]) -> int:
+        """Record a call as it arrives; `answered` adds how it ended."""
+        number = self._do(
+            "INSERT INTO calls (at_ms, operation, seller, params) VALUES (?, ?, ?, ?)",
+            at_ms, operation, seller, json.dumps(params),
+        )  # fmt: skip
+        if number % 1000 == 0:
+            self._do("DELETE FROM calls WHERE id <= ?", number - CALLS_KEPT)
+        return number
+
+    def answered(self, number: int, seller: str | None, status: int | None, fault: str | None) -> None:
+        """How a call ended; no status: the connection was dropped."""
+        self._do("UPDATE calls SET seller = ?, status = ?, fault = ? WHERE id = ?", seller, status, fault, number)
+
+    def calls(self, operation: str | None = None, since: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
+        """The calls with ids above `since`, oldest first."""
+        where, values = ("AND operation = ?", (operation,)) if operation else ("", ())
+        rows = self._all(f"SELECT * FROM calls WHERE id > ? {where} ORDER BY id DESC LIMIT ?", since, *values, limit)  # noqa: S608
+        return [dict(row) | {"params": json.loads(row["params"])} for row in reversed(rows)]
+
+    def revoke(self, refresh_token: str) -> None:
+        """The seller takes the authorization back."""
+        self._do("INSERT OR IGNORE INTO revoked VALUES (?)", refresh_token)
+
+    def restore(self, refresh_token: str) -> None:
+        """The seller authorizes again."""
+        self._do("DELETE FROM revoked WHERE refresh_token = ?", refresh_token)
+
+    def is_revoked(self, refresh_token: str) -> bool:
+        """Whether the seller took the authorization back."""
+        return bool(self._all("SELECT 1 FROM revoked WHERE refresh_token = ?", refresh_token))
+
+    def clear(self) -> None:
+        """Forget everything that changed and was recorded; the world and its parameters stay."""
+        with self.transaction():
+            for table in ("placed", "acts", "told", "calls", "revoked"):
+                self._do(f"DELETE FROM {table}")  # noqa: S608
+            self.acted.clear()
+
+
+def _wish(text: str) -> Wish:
+    values = json.loads(text)
+    return Wish(**values | {"traits": tuple(values["traits"]), "programs": tuple(values["programs"])})

@@ -1,0 +1,52 @@
+"""Token buckets by Amazon's published plan, one for each seller and operation.
+
+They live in memory: a restarted Amazon has full buckets.
+"""
+
+from collections.abc import Callable
+from threading import Lock
+from typing import Final
+
+PLAN: Final = {  # requests per second, burst
+    "searchOrders": (0.0056, 20),
+    "getOrder": (0.5, 30),
+    "confirmShipment": (2.0, 10),
+    "getMarketplaceParticipations": (0.016, 15),
+}
+
+
+class Throttle:
+    """All buckets of one practice Amazon."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._lock = Lock()
+        self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
+
+    def take(self, seller: str, operation: str, factor: float) -> bool:
+        """Take a token if there is one."""
+        rate, burst = PLAN[operation]
+        with self._lock:
+            now = self._now()
+            tokens, at = self._buckets.get((seller, operation), (float(burst), now))
+            tokens = min(float(burst), tokens + max(0.0, now - at) * rate * factor)
+            took = tokens >= 1
+            self._buckets[seller, operation] = (tokens - 1 if took else tokens, now)
+            return took
+
+    def empty(self, operation: str) -> None:
+        """Take all tokens away, as another program of the same seller might."""
+        with self._lock:
+            for seller, name in list(self._buckets):
+                if name == operation:
+                    self._buckets[seller, name] = (0.0, self._now())
+
+    def refill(self) -> None:
+        """Full buckets for everyone."""
+        with self._lock:
+            self._buckets.clear()
+
+
+def applied_rate(operation: str, factor: float) -> str:
+    """The rate as the header x-amzn-RateLimit-Limit says it."""
+    return f"{PLAN[operation][0] * factor:.6g}"

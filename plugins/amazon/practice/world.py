@@ -1,0 +1,248 @@
+"""When which order is placed, and what becomes of it by itself: a function of (seed, index).
+
+Nothing of this is stored. An index has a time (segments), an order number (a keyed permutation, so that a number leads
+back to its index) and a life: a list of steps after the order was placed. Lives repeat every 64 indexes, and all steps
+of one order are late by the same small jitter; so the orders whose last news falls into a window are found by
+arithmetic instead of by looking at all of them. What people did to an order is stored in `state.py`; what an order
+holds is drawn in `composing.py`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+from random import Random
+from typing import Final
+
+from plugins.amazon.practice.marketplaces import MARKETPLACES
+
+LANES: Final = 64
+JITTER_MS: Final = 30_000
+PLACED_FROM: Final = 50_000_000_000  # indexes of orders that were placed by hand start here
+ENDLESS: Final = 10_000_000_000
+LINES_MAX: Final = 1000
+HALF: Final = 10_000_000
+MINUTE: Final = 60_000
+HOUR: Final = 60 * MINUTE
+MARKETS: Final = tuple(code for code, market in MARKETPLACES.items() for _ in range(market.weight))
+PREFIXES: Final = frozenset(prefix for market in MARKETPLACES.values() for prefix in market.prefixes) | {"S01"}
+
+
+def mix(seed: int, index: int, salt: int = 0) -> int:
+    """64 well-shaken bits of (seed, index, salt); cheap, since searches ask it for every candidate."""
+    z = (seed * 0x9E3779B97F4A7C15 + index * 0xBF58476D1CE4E5B9 + salt * 0x94D049BB133111EB + 1) & 0xFFFFFFFFFFFFFFFF
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+    return z ^ (z >> 31)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that happens by itself, so long after the order was placed; a merchant's step only before the start."""
+
+    kind: str
+    after_ms: int
+    merchant: bool = False
+
+
+@dataclass(frozen=True)
+class Life:
+    """What becomes of an order if nobody touches it."""
+
+    fulfilled_by: str
+    steps: tuple[Step, ...]
+    several_lines: bool = False
+
+
+def _verified(seconds: int, *steps: Step, by: str = "MERCHANT", several_lines: bool = False) -> Life:
+    return Life(by, (Step("verify", seconds * 1000), *steps), several_lines)
+
+
+def _shipped(hours: int, delivered: int) -> tuple[Step, ...]:
+    return (Step("ship", hours * HOUR, True), Step("deliver", delivered * HOUR, True))
+
+
+def _lives() -> list[Life]:
+    """The 64 lives: 41 shipped in one parcel, 6 in two, 13 by Amazon, 4 that end in a cancellation."""
+    lives = [
+        _verified(45 + 5 * (i % 7), *_shipped((5, 9, 14, 20, 23, 27, 31, 38)[i % 8], 50 + 3 * (i % 13)))
+        for i in range(36)
+    ]
+    lives += [_verified(60 * minutes, *_shipped(22, 71)) for minutes in (16, 21, 27)]  # the bank takes its time
+    lives += [
+        _verified(50, Step("request_cancel", minutes * MINUTE), *_shipped(19, 66)) for minutes in (35, 50)
+    ]  # the buyer asks to cancel; the merchant had sent it anyway
+    lives += [
+        _verified(55, Step("ship_part", hours * HOUR, True), *_shipped(hours + 20, hours + 80), several_lines=True)
+        for hours in (4, 7, 8, 11, 15, 21)
+    ]
+    lives += [_verified(40 + i, Step("ship", (3 + 2 * i) * HOUR), by="AMAZON") for i in range(13)]
+    lives += [_verified(50, Step("cancel_buyer", minutes * MINUTE)) for minutes in (6, 12, 20)]
+    lives += [Life("MERCHANT", (Step("cancel_unpaid", 25 * MINUTE),))]
+    if len(lives) != LANES:
+        raise AssertionError(f"{len(lives)} lives")
+    return lives
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of time in which orders arrive evenly."""
+
+    first: int
+    start_ms: int
+    step_ms: float
+    count: int = ENDLESS
+
+    @property
+    def end(self) -> int:
+        """The index after its last one."""
+        return self.first + self.count
+
+
+@dataclass(frozen=True)
+class World:
+    """The orders that exist by themselves. `started_ms` is when the merchant's own past ends."""
+
+    seed: int
+    started_ms: int
+    segments: Sequence[Segment]
+    _numbers: "Permutation" = field(init=False, compare=False)
+    _items: "Permutation" = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_numbers", Permutation(self.seed, "order"))
+        object.__setattr__(self, "_items", Permutation(self.seed, "item"))
+
+    @cached_property
+    def lives(self) -> list[Life]:
+        """The life of each lane, in an order of this seed's own."""
+        lives = _lives()
+        Random(self.seed).shuffle(lives)
+        return lives
+
+    @cached_property
+    def orders_per_ms(self) -> float:
+        """The densest stretch, by which searches choose how far to look at once."""
+        return max((1 / segment.step_ms for segment in self.segments), default=0.0)
+
+    def life(self, index: int) -> Life:
+        """What becomes of this order by itself."""
+        return self.lives[index % LANES]
+
+    def market(self, index: int) -> str:
+        """The code of the marketplace where this order was placed."""
+        return MARKETS[mix(self.seed, index, 1) % len(MARKETS)]
+
+    def is_non_amazon(self, index: int) -> bool:
+        """Whether this is the seller's own multi-channel order (only what Amazon fulfills can be one)."""
+        return self.life(index).fulfilled_by == "AMAZON" and mix(self.seed, index, 2) % 17 == 0
+
+    def created_ms(self, index: int) -> int | None:
+        """When this order was or will be placed; None: there is no such order. Never earlier than the one before."""
+        for segment in self.segments:
+            if segment.first <= index < segment.end:
+                return self._created_in(segment, index)
+        return None
+
+    def _created_in(self, segment: Segment, index: int) -> int:
+        within = (mix(self.seed, index, 3) & 0xFFFF) / 0x10000 * 0.9
+        return int(segment.start_ms + (index - segment.first + within) * segment.step_ms)
+
+    def late_ms(self, index: int) -> int:
+        """By how much all steps of this order are late."""
+        return mix(self.seed, index, 4) % JITTER_MS
+
+    def steps(self, index: int, created_ms: int) -> Iterator[tuple[int, str]]:
+        """(time, kind) of all that happens by itself, in order."""
+        late = self.late_ms(index)
+        for step in self.life(index).steps:
+            at = created_ms + step.after_ms + late
+            if step.merchant and at > self.started_ms:
+                return
+            yield at, step.kind
+
+    def placed_in(self, low: int, high: int) -> Iterator[int]:
+        """Indexes of the orders placed in [low, high)."""
+        for segment in self.segments:
+            yield from (
+                index
+                for index in self._near(segment, low, high, 1, 0)
+                if low <= self._created_in(segment, index) < high
+            )
+
+    def news_in(self, low: int, high: int) -> Iterator[int]:
+        """Indexes of the orders to which something may have happened in [low, high), some of them twice."""
+        yield from self.placed_in(low, high)
+        for segment in self.segments:
+            for lane, life in enumerate(self.lives):
+                for step in life.steps:
+                    yield from self._near(segment, low - step.after_ms - JITTER_MS, high - step.after_ms, LANES, lane)
+
+    def newest(self, until: int, limit: int) -> list[int]:
+        """Indexes of the orders placed last before a moment."""
+        found: list[int] = []
+        for segment in reversed(self.segments):
+            near = self._near(segment, segment.start_ms, until, 1, segment.first)
+            found += [index for index in reversed(near[-limit:]) if self._created_in(segment, index) <= until]
+        return found[:limit]
+
+    def _near(self, segment: Segment, low: int, high: int, stride: int, lane: int) -> range:
+        """The indexes of a lane that may have been placed in [low, high): at most one too many at each end."""
+        first = segment.first + max(0, int((low - segment.start_ms) // segment.step_ms) - 1)
+        last = segment.first + int((high - segment.start_ms) // segment.step_ms) + 1
+        return range(first + (lane - first) % stride, min(last + 1, segment.end), stride)
+
+    def order_id(self, index: int, market: str, non_amazon: bool = False) -> str:
+        """The order number of an index, 3-7-7 digits."""
+        number = self._numbers.forward(index)
+        prefixes = MARKETPLACES[market].prefixes
+        prefix = "S01" if non_amazon else prefixes[index % len(prefixes)]
+        return f"{prefix}-{number // HALF:07}-{number % HALF:07}"
+
+    def index_of(self, order_id: str) -> int | None:
+        """The index that this number would belong to; the caller checks the prefix. None: not such a number."""
+        prefix, _, rest = order_id.partition("-")
+        high, _, low = rest.partition("-")
+        if prefix not in PREFIXES or len(high) != 7 or len(low) != 7 or not (high + low).isascii():
+            return None
+        return self._numbers.backward(int(high) * HALF + int(low)) if (high + low).isdigit() else None
+
+    def item_id(self, index: int, line: int) -> str:
+        """The order item's number, 14 digits, now and then with leading zeros."""
+        return f"{self._items.forward(index * LINES_MAX + line):014}"
+
+
+class Permutation:
+    """A keyed shuffle of the numbers below 10¹⁴ that can be undone (a Feistel network over two times seven digits)."""
+
+    def __init__(self, seed: int, name: str) -> None:
+        digest = blake2b(f"{seed}/{name}".encode(), digest_size=32).digest()
+        self._keys = [int.from_bytes(digest[i : i + 8], "big") for i in range(0, 32, 8)]
+
+    def forward(self, number: int) -> int:
+        """Where a number goes."""
+        left, right = divmod(number, HALF)
+        for key in self._keys:
+            left, right = right, (left + mix(key, right)) % HALF
+        return left * HALF + right
+
+    def backward(self, number: int) -> int:
+        """Where a number came from."""
+        left, right = divmod(number, HALF)
+        for key in reversed(self._keys):
+            left, right = (right - mix(key, left)) % HALF, left
+        return left * HALF + right
+
+
+def first_segments(started_ms: int, orders: int, days: float) -> list[Segment]:
+    """The past at the start: the last day somewhat busier than the days before, so that there is work to do."""
+    day = 24 * HOUR
+    recent = min(orders, max(int(orders / max(days, 1)), min(60, orders * 3 // 10)))
+    old = orders - recent
+    segments = []
+    if old:
+        span = max(days - 1, 1) * day
+        segments.append(Segment(0, int(started_ms - day - span), span / old, old))
+    if recent:
+        segments.append(Segment(old, started_ms - day, day / recent, recent))
+    return segments

@@ -1,0 +1,167 @@
+"""The allowance of calls, shared by all workers of a desk.
+
+One token bucket per account and operation lives in Redis, as Amazon keeps one on its side; a script takes a token or
+tells the wait, by Redis' clock. Short waits are slept, longer ones end the job (`Throttled`): no worker is held.
+Without Redis each process goes on alone at half the rate. Which calls there are and what they cost is `client`'s table.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from redis import Redis
+from redis.exceptions import RedisError
+
+from webapp.api import Throttled
+
+log = structlog.get_logger(__name__)
+PATIENCE = 2.0  # seconds that a worker sleeps for a token
+LONGEST_HOLD = 600.0
+SLACK = 0.5  # seconds by which a call may reach Amazon later than the one before it, without our bucket being ahead
+COLD = 2.0  # tokens of a slow bucket of which nobody knows when it was last used
+SOON = 60.0  # seconds
+
+_TAKE = """
+local t = redis.call('TIME')
+local now = tonumber(t[1]) + tonumber(t[2]) / 1000000
+local b = redis.call('HMGET', KEYS[1], 'tokens', 'at', 'rate', 'hold', 'refusals')
+local rate, burst, reserve = tonumber(b[3] or ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local full = math.max(1, burst - math.min(1, rate * tonumber(ARGV[5])))
+local tokens = math.min(full, (tonumber(b[1]) or tonumber(ARGV[4])) + math.max(0, now - (tonumber(b[2]) or now)) * rate)
+local hold, wait = tonumber(b[4]) or 0, 0
+reserve = math.max(0, math.min(reserve, full - 1))
+if now < hold then wait = hold - now
+elseif tokens - reserve >= 1 then tokens = tokens - 1
+else wait = (1 + reserve - tokens) / rate end
+redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'at', tostring(now))
+redis.call('EXPIRE', KEYS[1], 86400)
+return {tostring(wait), tostring(rate), b[5] or '0'}
+"""
+_REFUSED = """
+local t = redis.call('TIME')
+local now = tonumber(t[1]) + tonumber(t[2]) / 1000000
+local rate = tonumber(redis.call('HGET', KEYS[1], 'rate') or ARGV[1])
+local standing = tonumber(redis.call('HGET', KEYS[1], 'hold') or '0')
+local n = tonumber(redis.call('HGET', KEYS[1], 'refusals') or '0')
+if now >= standing then n = redis.call('HINCRBY', KEYS[1], 'refusals', 1) end
+local hold = math.min(tonumber(ARGV[3]), tonumber(ARGV[2]) / rate * 2 ^ (math.max(n, 1) - 1))
+redis.call('HSET', KEYS[1], 'tokens', '0', 'at', tostring(now), 'hold', tostring(math.max(standing, now + hold)))
+redis.call('EXPIRE', KEYS[1], 86400)
+return tostring(math.max(standing - now, hold))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What Amazon allows: calls a second, and how many at once after a rest."""
+
+    rate: float
+    burst: float
+
+    @property
+    def cold(self) -> float:
+        """What a bucket holds that nobody remembers: everything, if it fills faster than a lost Redis is back."""
+        return self.burst if self.burst / self.rate <= SOON else COLD
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A token, and what the bucket knew when it gave it."""
+
+    rate: float
+    refusals: int = 0
+    alone: bool = False  # given by this process, without Redis
+
+
+@dataclass(slots=True)
+class _OwnBucket:
+    tokens: float
+    at: float
+    hold: float = 0.0
+
+
+class Throttle:
+    """Gives tokens for calls, named by keys; safe between threads and processes."""
+
+    def __init__(self, connection: Callable[[], "Redis[Any]"], sleep: Callable[[float], None] = time.sleep) -> None:
+        self._connection = connection
+        self._sleep = sleep
+        self._own: dict[str, _OwnBucket] = {}
+        self._lock = threading.Lock()
+        self._said = False
+
+    def take(
+        self, key: str, plan: Plan, *, reserve: float = 0, start: float | None = None, patience: float = PATIENCE
+    ) -> Granted:
+        """A token, after a short sleep if need be; raises Throttled with the seconds where it takes longer.
+
+        `reserve` tokens are left for more important work; `start` is what a bucket holds that nobody remembers.
+        """
+        left = patience
+        while True:
+            wait, granted = self._ask(key, plan, reserve, plan.cold if start is None else start)
+            if wait <= 0:
+                return granted
+            if wait > left:
+                raise Throttled(channel="Amazon", seconds=wait)
+            pause = wait + random.uniform(0, min(0.05, wait))  # noqa: S311 - so that waiting workers don't collide
+            left -= pause
+            self._sleep(pause)
+
+    def refused(self, key: str, plan: Plan) -> float:
+        """Amazon refused in spite of a token: somebody else uses the quota. Hold back; tells for how many seconds."""
+        factor = random.uniform(1, 1.5)  # noqa: S311
+        try:
+            return float(self._connection().eval(_REFUSED, 1, key, plan.rate, factor, LONGEST_HOLD))
+        except RedisError as error:
+            self._alone(error)
+            hold = min(LONGEST_HOLD, 2 * factor / plan.rate)
+            with self._lock:
+                bucket = self._own.setdefault(key, _OwnBucket(0, time.monotonic()))
+                bucket.tokens, bucket.hold = 0, time.monotonic() + hold
+            return hold
+
+    def answered(self, key: str, granted: Granted, rate: float | None) -> None:
+        """A call went well: forget refusals, and learn the rate that Amazon told."""
+        known = rate is None or abs(rate - granted.rate) < 1e-9
+        if granted.alone or (known and not granted.refusals):
+            return
+        facts: dict[str, str] = {"refusals": "0"}
+        if rate is not None:
+            facts["rate"] = repr(rate)
+        try:
+            self._connection().hset(key, mapping=facts)  # type: ignore[arg-type] - the stub wants bytes or str unions
+        except RedisError as error:
+            self._alone(error)
+
+    def _ask(self, key: str, plan: Plan, reserve: float, start: float) -> tuple[float, Granted]:
+        try:
+            answer = self._connection().eval(_TAKE, 1, key, plan.rate, plan.burst, reserve, start, SLACK)
+        except RedisError as error:
+            self._alone(error)
+            return self._ask_own(key, plan)
+        self._said = False
+        wait, rate, refusals = (float(part) for part in answer)
+        return wait, Granted(rate, int(refusals))
+
+    def _ask_own(self, key: str, plan: Plan) -> tuple[float, Granted]:
+        rate, now = plan.rate / 2, time.monotonic()
+        with self._lock:
+            bucket = self._own.setdefault(key, _OwnBucket(COLD, now))
+            bucket.tokens = min(plan.burst / 2, bucket.tokens + (now - bucket.at) * rate)
+            bucket.at = now
+            if now < bucket.hold:
+                return bucket.hold - now, Granted(rate, alone=True)
+            if bucket.tokens >= 1:
+                bucket.tokens -= 1
+                return 0.0, Granted(rate, alone=True)
+            return (1 - bucket.tokens) / rate, Granted(rate, alone=True)
+
+    def _alone(self, error: RedisError) -> None:
+        if not self._said:
+            self._said = True
+            log.warning("amazon_throttle_alone", problem=type(error).__name__)

@@ -1,0 +1,133 @@
+"""Access tokens of Login with Amazon: one per account, kept sealed in Redis, shared by all workers, renewed by one.
+
+A token lasts an hour; it is used until a minute before that. Without Redis each process keeps its own.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import structlog
+from redis.exceptions import LockError, RedisError
+
+from plugins.amazon.accounts import Account
+from plugins.amazon.errors import (
+    ApplicationRefused,
+    HungUp,
+    PermissionWithdrawn,
+    Silent,
+    Troubled,
+    Unintelligible,
+    Unreachable,
+)
+from plugins.amazon.shared import Shared
+from webapp.api import ChannelError, Throttled
+
+log = structlog.get_logger(__name__)
+EARLY = 60  # seconds before its end at which a token is no longer used
+LOCK = 40  # seconds: longer than the longest call for a token
+PATIENCE = 12  # seconds to wait for another worker's new token before fetching one ourselves
+KEPT = 100  # tokens that a process keeps while Redis is gone
+_APPLICATION = {"invalid_client", "unauthorized_client"}
+
+
+class Tokens:
+    """Finds or fetches the access token of an account."""
+
+    def __init__(self, shared: Shared, http: Callable[[str], httpx.Client]) -> None:
+        self._shared = shared
+        self._http = http
+        self._own: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, account: Account, *, instead_of: str | None = None) -> str:
+        """The token; `instead_of` is one that Amazon no longer takes: the first who says so renews it for all."""
+        key = self._shared.key("amazon", "token", account.token_key)
+        try:
+            token = self._shared_token(key, instead_of)
+            return token or self._renew_together(key, account, instead_of)
+        except LockError:
+            return self._fetch(account)[0]
+        except RedisError:
+            return self._own_token(account, instead_of)
+
+    def _shared_token(self, key: str, instead_of: str | None) -> str | None:
+        sealed: Any = self._shared.connection().get(key)
+        if sealed is None:
+            return None
+        try:
+            token = self._shared.unseal(sealed.decode())
+        except Exception as error:  # sealed under another secret of the desk: of no use, and soon replaced
+            log.info("amazon_token_unreadable", problem=type(error).__name__)
+            return None
+        return None if token == instead_of else token
+
+    def _renew_together(self, key: str, account: Account, instead_of: str | None) -> str:
+        connection = self._shared.connection()
+        with connection.lock(f"{key}:lock", timeout=LOCK, sleep=0.05, blocking_timeout=PATIENCE):
+            if token := self._shared_token(key, instead_of):
+                return token
+            token, lasts = self._fetch(account)
+            if lasts > EARLY:
+                connection.set(key, self._shared.seal(token), ex=lasts - EARLY)
+            return token
+
+    def _own_token(self, account: Account, instead_of: str | None) -> str:
+        with self._lock:
+            token, until = self._own.get(account.token_key, ("", 0.0))
+            if token and token != instead_of and time.monotonic() < until:
+                return token
+        token, lasts = self._fetch(account)
+        with self._lock:
+            self._own[account.token_key] = token, time.monotonic() + max(lasts - EARLY, 1)
+            while len(self._own) > KEPT:
+                self._own.popitem(last=False)
+        return token
+
+    def _fetch(self, account: Account) -> tuple[str, int]:
+        """A new token and the seconds that it lasts; raises the errors of `errors`."""
+        form = {
+            "grant_type": "refresh_token",
+            "refresh_token": account.refresh_token,
+            "client_id": account.client_id,
+            "client_secret": account.client_secret,
+        }
+        host = httpx.URL(account.token_endpoint).host
+        try:
+            answer = self._http(account.token_endpoint).post(account.token_endpoint, data=form)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
+            raise Unreachable(host=host, problem=type(error).__name__) from None
+        except httpx.TimeoutException as error:
+            raise Silent(problem=type(error).__name__) from None
+        except httpx.HTTPError as error:
+            raise HungUp(problem=type(error).__name__) from None
+        said = _json(answer)
+        if answer.status_code == httpx.codes.OK and isinstance(said.get("access_token"), str):
+            lasts = said.get("expires_in")
+            return said["access_token"], lasts if isinstance(lasts, int) else 3600
+        raise self._refusal(answer, said)
+
+    def _refusal(self, answer: httpx.Response, said: dict[str, Any]) -> ChannelError:
+        log.warning(
+            "amazon_token_refused", status=answer.status_code, request_id=answer.headers.get("x-amzn-requestid")
+        )
+        if said.get("error") in _APPLICATION:
+            return ApplicationRefused(channel="Amazon", problem="")
+        if said.get("error") == "invalid_grant":
+            return PermissionWithdrawn(channel="Amazon", problem="")
+        if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            return Throttled(channel="Amazon", seconds=30)
+        if answer.is_server_error:
+            return Troubled(status=answer.status_code)
+        return Unintelligible(problem=f"status {answer.status_code} for a token")
+
+
+def _json(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        said = answer.json()
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}

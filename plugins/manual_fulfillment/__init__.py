@@ -1,0 +1,1 @@
+"""The provider of merchants who pack and label themselves."""

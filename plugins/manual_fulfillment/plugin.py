@@ -1,0 +1,20 @@
+"""Shipping by hand: the merchant packs, labels, and types in what the carrier gave. Nothing is added to that."""
+
+from collections.abc import Sequence
+
+from webapp.api import FulfillmentProvider, Order, PackageInput, hookimpl
+from webapp.api import lazy_gettext as _l
+
+
+class ManualFulfillment(FulfillmentProvider):
+    """Takes carrier and tracking number as typed; the desk checks them."""
+
+    code, label = "manual", _l("By hand")
+
+    def prepare(self, order: Order, packages: Sequence[PackageInput]) -> Sequence[PackageInput]:
+        return packages
+
+
+@hookimpl
+def register_fulfillment_providers() -> list[FulfillmentProvider]:
+    return [ManualFulfillment()]

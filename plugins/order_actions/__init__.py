@@ -1,0 +1,1 @@
+"""What a merchant can do to an order: ship and comment."""

@@ -1,0 +1,85 @@
+"""Ship: the button, the form and the JSON of shipping. The rules are the desk's own (`shipping_refusal`)."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from webapp.api import (
+    ActionInput,
+    Actor,
+    Order,
+    OrderAction,
+    PackageInput,
+    Refusal,
+    get_channel,
+    ship_order,
+    shipping_refusal,
+)
+from webapp.api import (
+    lazy_gettext as _l,
+)
+
+
+class PackageFields(BaseModel):
+    """One parcel; without `lines` it holds everything that is open."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    carrier: str = ""
+    carrier_name: str = ""
+    service: str = ""
+    tracking_number: str = ""
+    ship_date: datetime | None = None
+    lines: dict[int, int] = Field(default_factory=dict)
+
+    def as_package(self, order: Order) -> PackageInput:
+        """The parcel; a ship date without an offset is one of the shop's zone."""
+        shipped_at = self.ship_date
+        if shipped_at is not None and shipped_at.tzinfo is None:
+            shipped_at = shipped_at.replace(tzinfo=ZoneInfo(order.shop.zone))
+        return PackageInput(self.carrier, self.tracking_number, self.carrier_name, self.service, shipped_at, self.lines)
+
+
+class ShipInput(ActionInput):
+    """Packages, or for a single one its fields directly."""
+
+    packages: list[PackageFields] = Field(min_length=1)
+    ship_anyway: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_package(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping) or "packages" in given:
+            return given
+        own = {name: value for name, value in given.items() if name in PackageFields.model_fields}
+        rest = {name: value for name, value in given.items() if name not in own}
+        return rest | {"packages": [own]}
+
+
+class ShipOrder(OrderAction):
+    """Record what left the house; the channel is told by itself."""
+
+    code, label, right, bulk, icon = "ship", _l("Ship"), "orders.ship", True, "truck"
+    Input = ShipInput
+
+    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
+        return shipping_refusal(order, actor, anyway=True)  # the form asks about a buyer who wants to cancel
+
+    def perform(self, order: Order, data: ShipInput, actor: Actor) -> None:
+        packages = [package.as_package(order) for package in data.packages]
+        ship_order(order, packages, actor=actor, anyway=data.ship_anyway)
+
+    def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
+        carriers = get_channel(order.store.channel).carriers(order.marketplace)
+        fields: dict[str, Mapping[str, Any]] = {
+            "carrier": {"label": _l("Carrier"), "choices": [(carrier.code, carrier.label) for carrier in carriers]},
+            "carrier_name": {"label": _l("Carrier's name"), "help": _l("Only for “Other”.")},
+            "service": {"label": _l("Service")},
+            "tracking_number": {"label": _l("Tracking number"), "required": True},
+        }
+        if order.buyer_wants_cancel:
+            fields["ship_anyway"] = {"label": _l("The buyer asked to cancel: ship anyway"), "type": "checkbox"}
+        return fields

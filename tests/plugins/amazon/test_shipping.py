@@ -1,0 +1,205 @@
+"""Shipment confirmations over real HTTP: one effect, whatever happens to the answer."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from plugins.amazon.channel import AmazonChannel
+from plugins.amazon.practice import PracticeClient
+from webapp.api import Effective, NotYet, Refused, Sent, StoreAccess, Unknown, Update
+
+MakeUpdate = Callable[..., Update]
+
+
+@pytest.fixture
+def placed(amazon: PracticeClient) -> dict[str, Any]:
+    return amazon.place(marketplace="US", quantity=2)
+
+
+def test_a_confirmation_is_sent_and_then_seen(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, placed: dict[str, Any], make_update: MakeUpdate
+) -> None:
+    update = make_update(placed, carrier="Other", carrier_name="Bike Bob", service="By hand", tracking_number="BOB 1")
+
+    [sent] = channel.deliver(store, [update]).values()
+    assert isinstance(sent, Sent)
+    assert sent.handle
+    [told] = amazon.told(update.order_number)
+    assert told["effect"] == "new"
+    detail = told["body"]["packageDetail"]
+    assert (detail["packageReferenceId"], detail["carrierCode"], detail["carrierName"]) == ("1", "Other", "Bike Bob")
+    assert (detail["shippingMethod"], detail["trackingNumber"]) == ("By hand", "BOB 1")
+    assert channel.look_up(store, [update]) == {update.id: Effective()}
+
+
+def test_repeating_has_the_effect_of_once(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, placed: dict[str, Any], make_update: MakeUpdate
+) -> None:
+    update = make_update(placed)
+    for _ in range(3):
+        assert isinstance(channel.deliver(store, [update])[update.id], Sent)
+    assert amazon.effects(update.order_number) == 1
+
+
+def test_several_packages_of_one_order_in_one_batch(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, make_update: MakeUpdate
+) -> None:
+    placed = amazon.place(marketplace="US", lines=2, quantity=2)
+    first, second = (item["order_item_id"] for item in placed["items"])
+    updates = [
+        make_update(placed, number=1, lines={first: 1}),
+        make_update(placed, number=2, lines={first: 1, second: 2}),
+    ]
+    before = len(amazon.calls("getOrder"))
+
+    assert all(isinstance(outcome, Sent) for outcome in channel.deliver(store, updates).values())
+    assert set(channel.look_up(store, updates).values()) == {Effective()}
+    assert len(amazon.calls("getOrder")) == before + 1
+    assert amazon.order(placed["order_id"])["status"] == "SHIPPED"
+
+
+@pytest.mark.parametrize("fault", ["drop", "500", "503"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_lost_answer_is_unknown_until_the_order_is_read(
+    fault: str,
+    when: str,
+    channel: AmazonChannel,
+    store: StoreAccess,
+    amazon: PracticeClient,
+    placed: dict[str, Any],
+    make_update: MakeUpdate,
+) -> None:
+    update = make_update(placed)
+    amazon.fault("confirmShipment", fault, when=when)
+
+    assert isinstance(channel.deliver(store, [update])[update.id], Unknown)
+    seen = channel.look_up(store, [update])[update.id]
+
+    assert seen == (Effective() if when == "after" else NotYet(0))
+    assert amazon.effects(update.order_number) == (1 if when == "after" else 0)
+
+
+def test_what_certainly_did_not_happen_waits_and_so_does_the_rest(
+    channel: AmazonChannel,
+    make_store: Callable[..., StoreAccess],
+    amazon: PracticeClient,
+    make_update: MakeUpdate,
+) -> None:
+    updates = [make_update(one) for one in amazon.place_many(3, marketplace="US")]
+    amazon.fault("confirmShipment", "429")
+    outcomes = channel.deliver(make_store(), updates)
+    assert all(isinstance(outcome, NotYet) and outcome.seconds > 0 for outcome in outcomes.values())
+    assert not any(amazon.told(update.order_number) for update in updates)
+
+    nowhere = make_store(endpoint="http://127.0.0.1:1", token_endpoint=make_store().settings["token_endpoint"])
+    assert all(isinstance(outcome, NotYet) for outcome in channel.deliver(nowhere, updates).values())
+
+    amazon.revoke("na")
+    amazon.revoke()
+    [outcome, *_] = channel.deliver(make_store(), updates).values()
+    assert isinstance(outcome, NotYet)
+
+
+@pytest.mark.parametrize(
+    ("wish", "package", "words"),
+    [
+        ({"status": "PENDING"}, {}, "Pending"),
+        ({"status": "CANCELLED"}, {"lines": True}, "canceled"),
+        ({"fulfilled_by": "AMAZON"}, {}, "fulfilled by Amazon"),
+        ({"traits": ["ship_plus"]}, {}, "Ship+"),
+        ({"traits": ["transparency"]}, {}, "Transparency"),
+        ({}, {"shipped_at": "2020-01-01T00:00:00Z"}, "before the order"),
+        ({}, {"carrier": "Other"}, "carrierName"),
+        ({}, {"tracking_number": ""}, "trackingNumber"),
+    ],
+)
+def test_amazon_says_no_in_its_own_sentence(
+    wish: dict[str, Any],
+    package: dict[str, Any],
+    words: str,
+    channel: AmazonChannel,
+    store: StoreAccess,
+    amazon: PracticeClient,
+    make_update: MakeUpdate,
+) -> None:
+    placed = amazon.place(marketplace="US", **wish)
+    if package.pop("lines", None):
+        package["lines"] = {placed["items"][0]["order_item_id"]: 1}
+    update = make_update(placed, **package)
+
+    refused = channel.deliver(store, [update])[update.id]
+
+    assert isinstance(refused, Refused)
+    assert words in refused.sentence
+    assert refused.cause is not None
+    assert refused.cause["code"] == "amazon_refused"
+
+
+def test_more_than_is_left_and_a_number_that_does_not_exist(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, placed: dict[str, Any], make_update: MakeUpdate
+) -> None:
+    [line] = (item["order_item_id"] for item in placed["items"])
+    too_many = make_update(placed, lines={line: 3})
+    unknown = Update(99, "shipment", "111-0000000-0000000", "ATVPDKIKX0DER", "1", too_many.payload)
+
+    outcomes = channel.deliver(store, [too_many, unknown])
+
+    assert isinstance(outcomes[too_many.id], Refused)
+    assert isinstance(outcomes[99], Refused)
+    assert not amazon.effects(placed["order_id"])
+
+
+def test_what_amazon_has_already_is_not_refused(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, placed: dict[str, Any], make_update: MakeUpdate
+) -> None:
+    amazon.ship_elsewhere(placed["order_id"], carrier="UPS", tracking="1zsame 1")
+    update = make_update(placed, number=7, tracking_number="1ZSAME1")
+    assert channel.deliver(store, [update]) == {update.id: Effective()}
+
+
+def test_units_that_somebody_shipped_elsewhere_meanwhile(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, placed: dict[str, Any], make_update: MakeUpdate
+) -> None:
+    update = make_update(placed, number=7)
+    amazon.fault("confirmShipment", "drop")
+    assert isinstance(channel.deliver(store, [update])[update.id], Unknown)
+    amazon.ship_elsewhere(placed["order_id"], carrier="DHL", tracking="OTHER1")
+
+    assert channel.look_up(store, [update]) == {update.id: Effective(done_elsewhere=True)}
+
+
+def test_a_sent_one_that_does_not_show_yet_stays_sent(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, placed: dict[str, Any], make_update: MakeUpdate
+) -> None:
+    made = make_update(placed)
+    update = Update(
+        made.id, made.kind, made.order_number, made.marketplace, made.reference, made.payload, handle="request-1"
+    )
+    assert channel.look_up(store, [update]) == {update.id: Sent("request-1")}
+    amazon.fault("getOrder", "403", times=2)
+    assert channel.look_up(store, [update]) == {update.id: Sent("request-1")}
+    amazon.fault("getOrder", "403", times=2)
+    assert isinstance(channel.look_up(store, [made])[made.id], Unknown)
+
+
+def test_the_tracking_number_can_be_changed_later(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, placed: dict[str, Any], make_update: MakeUpdate
+) -> None:
+    channel.deliver(store, [make_update(placed)])
+    later = make_update(placed, tracking_number="1ZLATER")
+    assert not isinstance(channel.look_up(store, [later])[later.id], Effective)
+
+    assert isinstance(channel.deliver(store, [later])[later.id], Sent)
+
+    assert channel.look_up(store, [later]) == {later.id: Effective()}
+    assert len(amazon.order(placed["order_id"])["packages"]) == 1
+
+
+def test_an_update_of_another_version_is_not_guessed_at(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, placed: dict[str, Any], make_update: MakeUpdate
+) -> None:
+    made = make_update(placed)
+    foreign = Update(made.id, made.kind, made.order_number, made.marketplace, "1", {**made.payload, "version": 2})
+    assert isinstance(channel.deliver(store, [foreign])[made.id], Refused)
+    assert not amazon.told(made.order_number)

@@ -1,0 +1,155 @@
+"""Setting up: the locks hold what pyproject.toml asks for, and the bootstrap says in one sentence what is missing."""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+GROUPS = {
+    "requirements.lock": [],
+    "requirements-test.lock": ["test", "browser", "lint"],
+    "requirements-setup.lock": ["setup"],
+}
+
+
+@pytest.fixture
+def bootstrap() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("bootstrap", ROOT / "tools" / "bootstrap.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def environment(bootstrap: ModuleType, tmp_path: Path):
+    for lock in bootstrap.LOCKS.values():
+        (tmp_path / lock).write_text("flask==3.1.3\n")
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    return bootstrap.Environment(tmp_path)
+
+
+def locked(name: str) -> dict[str, set[Version]]:
+    """The versions of each package in a lock; more than one where they differ by Python."""
+    found: dict[str, set[Version]] = {}
+    for line in (ROOT / name).read_text().splitlines():
+        if match := re.match(r"([A-Za-z0-9._-]+)==([^ ;\\]+)", line):
+            found.setdefault(canonicalize_name(match[1]), set()).add(Version(match[2]))
+    return found
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_lock_holds_what_was_asked_for(name: str) -> None:
+    asked = [word for group in GROUPS[name] for word in PROJECT["dependency-groups"][group]]
+    if "setup" not in GROUPS[name]:
+        asked += PROJECT["project"]["dependencies"]
+    versions = locked(name)
+    for requirement in map(Requirement, asked):
+        found = versions.get(canonicalize_name(requirement.name))
+        assert found, f"{requirement.name} is not in {name}: run `make lock`"
+        assert all(requirement.specifier.contains(version) for version in found), f"{requirement}: run `make lock`"
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_lock_names_no_address_and_hashes_everything(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert "://" not in text
+    assert not re.search(r"^\s*-(?!-hash)", text, re.MULTILINE)
+    for requirement in text.replace("\\\n", " ").strip().splitlines():
+        assert "--hash=sha256:" in requirement
+
+
+def test_what_the_tests_run_is_what_the_desk_runs() -> None:
+    tests = locked("requirements-test.lock")
+    assert {name: tests.get(name) for name in locked("requirements.lock")} == locked("requirements.lock")
+
+
+def test_an_environment_is_kept_until_something_it_rests_on_changes(bootstrap: ModuleType, environment) -> None:
+    stamp = {**environment.identity(), "run": bootstrap.digest(environment.root / "requirements.lock")}
+    environment.stamp_file.write_text(json.dumps(stamp))
+    assert environment.holds("run")
+    assert not environment.holds("test")
+
+    (environment.root / "requirements.lock").write_text("flask==3.1.4\n")
+    assert environment.is_usable()
+    assert not environment.holds("run")
+
+    environment.stamp_file.write_text(json.dumps({**stamp, "python": "/usr/bin/python3.10"}))
+    assert not environment.is_usable()
+
+
+def test_a_torn_stamp_means_setting_up_again(environment) -> None:
+    environment.stamp_file.write_text('{"at": ')
+    assert not environment.holds("run")
+
+
+def test_uv_is_told_what_pip_was_told(bootstrap: ModuleType) -> None:
+    listed = (
+        ":env:.cert='/etc/ca.pem'\n"
+        "global.cert='/etc/old.pem'\n"
+        "global.index-url='https://packages.example/simple'\n"
+        "global.find-links='/wheels /more'\n"
+        "install.no-index='true'\n"
+        "freeze.timeout='10'\n"
+        "global.timeout=torn'\n"
+    )
+    assert bootstrap.translate_pip_settings(listed) == {
+        "SSL_CERT_FILE": "/etc/ca.pem",
+        "UV_DEFAULT_INDEX": "https://packages.example/simple",
+        "UV_FIND_LINKS": "/wheels,/more",
+        "UV_NO_INDEX": "true",
+    }
+
+
+def test_an_old_python_is_told_which_one_is_needed(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bootstrap, "OLDEST", (99, 0))
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(sys, "argv", ["bootstrap.py", "run"])
+    assert bootstrap.main() == 1
+    assert re.fullmatch(
+        r"waybill: Python 3.11 or newer is needed; this is \S+ and no newer one is on PATH\n", capsys.readouterr().err
+    )
+
+
+def test_a_missing_pip_is_named(bootstrap: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexit 1\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(bootstrap.sys, "executable", str(python))
+    monkeypatch.setattr(bootstrap, "BASE_PYTHON", str(python))
+    with pytest.raises(bootstrap.SetupFailed, match="has no pip; install it"):
+        bootstrap.find_pip(python)
+
+
+def test_make_without_a_target_says_what_there_is() -> None:
+    shown = subprocess.run(["make", "-s", "-C", str(ROOT)], capture_output=True, text=True, env=without_make())
+    assert shown.returncode == 0
+    assert {line.split()[1] for line in shown.stdout.splitlines()} >= {"run", "test", "lint", "format"}
+
+
+def test_make_without_python_says_so() -> None:
+    command = ["make", "-s", "-C", str(ROOT), "run", "PYTHON=no-such-python"]
+    shown = subprocess.run(command, capture_output=True, text=True, env=without_make())
+    assert shown.returncode == 2
+    assert shown.stderr.startswith("waybill: Python 3.11 or newer is needed and no-such-python was not found\n")
+
+
+def without_make() -> dict[str, str]:
+    """The environment less what the make that runs these tests says to its own children."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}

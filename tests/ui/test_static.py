@@ -1,0 +1,62 @@
+"""What the browser is given: vendored files are the listed ones, and templates and scripts keep to the strict CSP."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+UI = Path(__file__).resolve().parents[2] / "webapp" / "ui"
+STATIC, TEMPLATES = UI / "static", UI / "templates"
+LISTED = [line.split("  ", 1) for line in (STATIC / "vendor" / "SHA384SUMS").read_text().splitlines()]
+SUMS = {name: digest for digest, name in LISTED}
+SYMBOLS = set(re.findall(r'<symbol id="([\w-]+)"', (STATIC / "icons.svg").read_text()))
+ALL_TEMPLATES = sorted(TEMPLATES.rglob("*.html"))
+
+
+@pytest.mark.parametrize("name", sorted(SUMS))
+def test_a_vendored_file_is_the_listed_one(name: str) -> None:
+    digest = hashlib.sha384((STATIC / name).read_bytes()).digest()
+
+    assert "sha384-" + base64.b64encode(digest).decode() == SUMS[name]
+
+
+def test_every_vendored_file_is_listed_and_every_package_brings_its_license() -> None:
+    files = {path.relative_to(STATIC).as_posix() for path in (STATIC / "vendor").iterdir()} - {"vendor/SHA384SUMS"}
+
+    assert files == set(SUMS) - {"icons.svg"}
+    assert {name.split(".")[0] for name in files if name.endswith(".LICENSE.txt")} == {
+        "vendor/htmx",
+        "vendor/idiomorph",
+        "vendor/inter",
+        "vendor/tabler-icons",
+    }
+
+
+@pytest.mark.parametrize("path", ALL_TEMPLATES, ids=lambda path: path.relative_to(TEMPLATES).as_posix())
+def test_a_template_has_no_inline_style_or_script_and_names_known_icons(path: Path) -> None:
+    source = path.read_text()
+
+    assert not re.search(r"\sstyle=|<style|\son\w+=|hx-on|javascript:", source)
+    assert not re.search(r"<script(?![^>]*\ssrc=)", source)
+    assert set(re.findall(r"\bicon\(\"([\w-]+)\"", source)) <= SYMBOLS
+
+
+@pytest.mark.parametrize("path", ALL_TEMPLATES, ids=lambda path: path.relative_to(TEMPLATES).as_posix())
+def test_every_form_that_posts_carries_the_csrf_token(path: Path) -> None:
+    for form in re.findall(r"<form\b[^>]*method=\"post\".*?</form>", path.read_text(), re.S):
+        assert "csrf()" in form or "csrf_token()" in form
+
+
+def test_every_url_in_the_stylesheet_is_a_file_of_ours() -> None:
+    for url in re.findall(r"url\(\"?([^\")]+)\"?\)", (STATIC / "waybill.css").read_text()):
+        assert (STATIC / url).is_file()
+
+
+def test_the_script_needs_no_eval() -> None:
+    script = (STATIC / "waybill.js").read_text()
+
+    assert not re.search(r"\beval\(|new Function|innerHTML|\.style\b", script)

@@ -1,0 +1,235 @@
+"""Sets Waybill up in this folder and starts what was asked for: `tools/bootstrap.py run|test|shell [arguments]`.
+
+Needs Python 3.11 and its pip, nothing else; installs the hash-locked wheels of `requirements*.lock` into `.venv` when
+they changed and never asks a question. What then runs is not known here: that is `python -m webapp up`, or pytest.
+
+It must start under an older Python too, to say which one is needed, so no newer syntax appears here.
+"""
+
+from __future__ import annotations
+
+import ast
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+ROOT = Path(__file__).resolve().parent.parent
+BASE_PYTHON = getattr(sys, "_base_executable", None) or sys.executable  # outlives the environment it may be called from
+OLDEST = (3, 11)
+OLDEST_PIP = (22, 3)  # the first with `pip --python`
+LOCKS = {"run": "requirements.lock", "test": "requirements-test.lock"}
+SETUP_LOCK = "requirements-setup.lock"
+WHEELS_ONLY = ["--require-hashes", "--only-binary", ":all:"]
+PIP_SETTINGS_FOR_UV = {
+    "cert": "SSL_CERT_FILE",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "index-url": "UV_DEFAULT_INDEX",
+    "no-index": "UV_NO_INDEX",
+    "proxy": "ALL_PROXY",
+    "trusted-host": "UV_INSECURE_HOST",
+}
+
+
+class SetupFailed(Exception):
+    """Setting up cannot go on; its sentence says what to do."""
+
+
+class Environment:
+    """The virtual environment of one checkout, and the stamp that says which locks it holds."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.path = root / ".venv"
+        self.python = self.path / "bin" / "python"
+        self.stamp_file = self.path / "waybill-setup.json"
+
+    def identity(self) -> dict[str, str]:
+        """What the environment cannot survive a change of: where it lies, and the interpreter behind it."""
+        return {"at": str(self.path), "python": os.path.realpath(self.python)}
+
+    def stamp(self) -> dict[str, str]:
+        try:
+            return dict(json.loads(self.stamp_file.read_text()))
+        except (OSError, ValueError):
+            return {}
+
+    def is_usable(self) -> bool:
+        stamp = self.stamp()
+        return self.python.exists() and all(stamp.get(key, value) == value for key, value in self.identity().items())
+
+    def holds(self, purpose: str) -> bool:
+        return self.is_usable() and self.stamp().get(purpose) == digest(self.root / LOCKS[purpose])
+
+    def ensure(self, purpose: str) -> None:
+        """Install what `purpose` needs; a second caller waits for the first, and then has nothing left to do."""
+        if self.holds(purpose):
+            return
+        with locked(self.root / ".venv.lock"):
+            if not self.holds(purpose):
+                self.install(purpose)
+
+    def install(self, purpose: str) -> None:
+        say("setting up, this takes some seconds")
+        if not self.is_usable():
+            create(self.path)
+        stamp = {**self.identity(), **{key: value for key, value in self.stamp().items() if key in LOCKS}}
+        pip = find_pip(self.python)
+        install_packages(pip, self, self.root / LOCKS[purpose])
+        # The locks come from one resolution, and the tests' holds the runtime's.
+        for held in LOCKS if purpose == "test" else (purpose,):
+            stamp[held] = digest(self.root / LOCKS[held])
+        partial = self.stamp_file.with_suffix(".new")
+        partial.write_text(json.dumps(stamp))
+        partial.replace(self.stamp_file)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def say(sentence: str) -> None:
+    print("waybill: " + sentence, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def create(path: Path) -> None:
+    """Make an empty environment; without pip, since Debian keeps `ensurepip` in a package of its own."""
+    command = [BASE_PYTHON, "-m", "venv", "--without-pip", "--clear", str(path)]
+    made = subprocess.run(command, capture_output=True, text=True)
+    if made.returncode:
+        raise SetupFailed(f"Python could not make a virtual environment in {path}: {last_line(made)}")
+
+
+def find_pip(python: Path) -> list[str]:
+    """The command that installs into the environment of `python`: the base interpreter's pip, else one of its own."""
+    for candidate in dict.fromkeys([sys.executable, BASE_PYTHON]):
+        asked = subprocess.run([candidate, "-m", "pip", "--version"], capture_output=True, text=True)
+        version = re.match(r"pip (\d+)\.(\d+)", asked.stdout)
+        if version and (int(version[1]), int(version[2])) >= OLDEST_PIP:
+            return [candidate, "-m", "pip", "--python", str(python)]
+    if subprocess.run([str(python), "-m", "ensurepip"], capture_output=True).returncode == 0:
+        return [str(python), "-m", "pip"]
+    raise SetupFailed(
+        f"{BASE_PYTHON} has no pip; install it (Debian and Ubuntu: apt-get install python3-pip) and run this again"
+    )
+
+
+def install_packages(pip: list[str], environment: Environment, lock: Path) -> None:
+    """Install a lock with uv, four times faster, or with pip where uv cannot be had or fails."""
+    install = [*pip, "install", "--quiet", "--disable-pip-version-check", "--no-input", *WHEELS_ONLY]
+    uv = environment.path / "bin" / "uv"
+    setup_lock = str(environment.root / SETUP_LOCK)
+    if subprocess.run([*install, "-r", setup_lock], capture_output=True).returncode == 0:
+        command = [str(uv), "pip", "install", "--quiet", "--python", str(environment.python), *WHEELS_ONLY]
+        settings = uv_settings(pip, os.environ)
+        if subprocess.run([*command, "-r", str(lock)], env=settings, capture_output=True).returncode == 0:
+            return
+    if subprocess.run([*install, "-r", str(lock)]).returncode:
+        raise SetupFailed(
+            f"the packages of {lock.name} could not be installed, see above; check the network or pip's index settings "
+            "(pip config list) and run this again"
+        )
+
+
+def uv_settings(pip: list[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment for uv, which reads none of pip's settings; what was already said to uv itself stays."""
+    listed = subprocess.run([*pip, "config", "list"], capture_output=True, text=True).stdout
+    settings = {
+        "UV_HTTP_RETRIES": "1",  # pip is waiting to take over
+        "UV_HTTP_TIMEOUT": "20",
+        "UV_INDEX_STRATEGY": "unsafe-best-match",  # as pip does it; the hashes keep it safe
+        "UV_PYTHON_DOWNLOADS": "never",
+        **translate_pip_settings(listed),
+    }
+    home = environ.get("HOME", "")
+    if not (home and os.access(home, os.W_OK)):
+        settings["UV_NO_CACHE"] = "1"
+    return {**settings, **environ}
+
+
+def translate_pip_settings(listed: str) -> dict[str, str]:
+    """What `pip config list` says, in uv's words; the environment beats [install], which beats [global]."""
+    found: dict[str, str] = {}
+    for section in ("global", "install", ":env:"):
+        for line in listed.splitlines():
+            name, _, value = line.partition("=")
+            prefix, _, key = name.rpartition(".")
+            if prefix == section and key in PIP_SETTINGS_FOR_UV:
+                try:
+                    found[key] = str(ast.literal_eval(value))
+                except (ValueError, SyntaxError):
+                    continue
+    separators = {"find-links": ","}
+    return {PIP_SETTINGS_FOR_UV[key]: separators.get(key, " ").join(value.split()) for key, value in found.items()}
+
+
+def last_line(done: subprocess.CompletedProcess[str]) -> str:
+    lines = (done.stdout + done.stderr).strip().splitlines()
+    return lines[-1] if lines else f"it ended with status {done.returncode}"
+
+
+def use_new_enough_python() -> None:
+    """Go on under a Python that is new enough; the one that reads this may not be."""
+    if sys.version_info >= OLDEST:
+        return
+    for minor in (14, 13, 12, 11):
+        found = shutil.which(f"python3.{minor}")
+        # A version manager's stand-in may be on PATH for a Python that is not installed.
+        if found and subprocess.run([found, "-c", ""], stderr=subprocess.DEVNULL).returncode == 0:
+            os.execv(found, [found, *sys.argv])
+    raise SetupFailed(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]} and no newer one is on PATH")
+
+
+def execute(environment: Environment, purpose: str, arguments: list[str]) -> NoReturn:
+    """Become the command that was asked for, from the root of the checkout and with the environment's tools first."""
+    environ = {**os.environ, "VIRTUAL_ENV": str(environment.path)}
+    environ["PATH"] = os.pathsep.join([str(environment.path / "bin"), environ.get("PATH", os.defpath)])
+    environ.pop("PYTHONHOME", None)
+    python = str(environment.python)
+    command = {
+        "run": [python, "-m", "webapp", "up", *arguments],
+        "test": [python, "-m", "pytest", "-n", "auto", "--dist", "loadgroup", *arguments],
+        "shell": arguments or [environ.get("SHELL", "/bin/sh")],
+    }[purpose]
+    os.chdir(environment.root)
+    try:
+        os.execvpe(command[0], command, environ)
+    except OSError as error:
+        raise SetupFailed(f"{command[0]} could not be started: {error.strerror}") from None
+
+
+def main() -> int:
+    purpose, arguments = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("", [])
+    if purpose not in ("run", "test", "shell"):
+        say("say what to do: tools/bootstrap.py run, test or shell")
+        return 2
+    try:
+        use_new_enough_python()
+        environment = Environment(ROOT)
+        environment.ensure("run" if purpose == "run" else "test")
+        execute(environment, purpose, arguments)
+    except SetupFailed as error:
+        say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""Waybill, the order desk: `create_app()` puts it together from configuration, database, plugins and pages."""
+
+from flask import Flask
+from flask_migrate import Migrate
+
+from webapp import config, db, log
+
+
+def create_app() -> Flask:
+    """The desk of this process's configuration.
+
+    Raises `ConfigurationProblem` naming what is wrong. Nothing is connected yet: whoever serves or works checks the
+    schema first (`webapp.schema`).
+    """
+    from webapp import ui
+    from webapp.audit import hookimpls as audit_hooks
+    from webapp.hooks import discovery
+    from webapp.orders import hookimpls as orders_hooks
+    from webapp.sync import hookimpls as sync_hooks
+
+    configuration = config.configuration()
+    log.configure(configuration)
+    app = Flask(__name__, template_folder="ui/templates", static_folder="ui/static")
+    app.secret_key = configuration.secret_value()
+    db.init_app(app, configuration.database)
+    Migrate(app, db.db, directory=str(config.ROOT / "migrations"), render_as_batch=True)
+    app.extensions["waybill.plugins"] = discovery.load(core=[audit_hooks, orders_hooks, sync_hooks])
+    ui.init_app(app)
+    return app

@@ -1,0 +1,10 @@
+"""The record's own schedule."""
+
+from webapp.audit.services import write_readings
+from webapp.hooks import hookimpl
+from webapp.jobs.schedule import Schedule
+
+
+@hookimpl
+def register_schedules() -> list[Schedule]:
+    return [Schedule(write_readings, every=10)]

@@ -1,0 +1,53 @@
+"""Writing the record. Entries made while a page is read are buffered in Redis and written by a job, never inside a GET."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+import structlog
+from redis import RedisError
+
+from webapp.audit.actor import Actor
+from webapp.audit.models import AuditEntry
+from webapp.clock import iso, now, parse_instant
+from webapp.db import db, unit_of_work
+from webapp.jobs import job
+from webapp.live import connection, key
+
+log = structlog.get_logger(__name__)
+_BUFFER, _MOVED = "audit", 500
+
+
+def audit(code: str, *, actor: Actor, at: datetime | None = None, **data: Any) -> None:
+    """Record an act in the open unit of work."""
+    entry = AuditEntry(at=at or now(), actor_kind=actor.kind, actor_id=actor.id, code=code, data=data)
+    db.session.add(entry)
+
+
+def audit_reading(code: str, *, actor: Actor, **data: Any) -> None:
+    """Record that something was read, from where nothing may be written; the log is the witness while Redis is gone."""
+    entry = {"at": iso(now()), "actor_kind": actor.kind, "actor_id": actor.id, "code": code, "data": data}
+    try:
+        connection().rpush(key(_BUFFER), json.dumps(entry))
+    except RedisError:
+        log.warning("audit_entry", **entry)
+
+
+@job("desk")
+def write_readings() -> None:
+    """Write what was buffered; an entry leaves the buffer only once it is committed. One writer at a time."""
+    writing = connection().lock(key(_BUFFER, "writing"), timeout=120, blocking=False)
+    if not writing.acquire():
+        return
+    try:
+        _drain()
+    finally:
+        writing.release()
+
+
+def _drain() -> None:
+    while entries := connection().lrange(key(_BUFFER), 0, _MOVED - 1):
+        with unit_of_work():
+            for entry in map(json.loads, entries):  # type: ignore[arg-type]
+                db.session.add(AuditEntry(**entry | {"at": parse_instant(entry["at"])}))
+        connection().ltrim(key(_BUFFER), len(entries), -1)  # type: ignore[arg-type]

@@ -1,0 +1,371 @@
+"""What a channel plugin implements, and the words in which orders travel between channels and the desk.
+
+A channel is a kind of marketplace. The desk asks it for changed orders a page at a time and hands it updates to deliver a
+batch at a time; it never learns how either is done. Nothing here touches the database or the network, so a channel can be
+tested with values alone. Everything is plain data that a channel builds and the desk reads, or the other way round.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from webapp.errors import DeskError
+from webapp.i18n import LazyString
+from webapp.i18n import lazy_gettext as _l
+from webapp.settings.declared import Setting
+
+# --- Orders coming in ---------------------------------------------------------------------------------------------------
+
+
+class ChannelStage(StrEnum):
+    """Where an order stands on its channel, in the few words the desk reasons with; the channel's own word is kept too."""
+
+    AWAITING_PAYMENT = "awaiting_payment"
+    OPEN = "open"
+    SHIPPED = "shipped"
+    CANCELED = "canceled"
+    UNKNOWN = "unknown"
+
+
+class FulfilledBy(StrEnum):
+    MERCHANT = "merchant"
+    CHANNEL = "channel"
+
+
+class Component(StrEnum):
+    """What an amount was charged for."""
+
+    ITEM = "item"
+    SHIPPING = "shipping"
+    GIFT_WRAP = "gift_wrap"
+    COD = "cod"
+    TIP = "tip"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingAmount:
+    """Charged, tax and discount of one component, in minor units of the order's currency, none negative but `charged`.
+
+    What the buyer pays for the component is charged + tax − discount; where a channel's price includes tax, `charged` is
+    without it.
+    """
+
+    component: Component
+    charged: int = 0
+    tax: int = 0
+    discount: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingLine:
+    """A line as the channel lists it. Quantities there stand on the channel line and never overwrite the desk's."""
+
+    number: str  # the channel's id of the line
+    ordered: int
+    fulfilled: int = 0
+    unfulfilled: int | None = None  # None: not said
+    sku: str = ""
+    asin: str = ""  # the channel's own product code
+    title: str = ""
+    condition: str = ""
+    unit_price: int | None = None  # minor units; None: withheld
+    total: int | None = None
+    amounts: tuple[IncomingAmount, ...] = ()
+    programs: tuple[str, ...] = ()
+    promotions: tuple[str, ...] = ()
+    needs_codes: bool = False  # authenticity codes must be given when it ships
+    gift: bool = False
+    cancel_requested: bool = False
+    cancel_reason: str = ""
+    canceled_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingPackage:
+    """A parcel that the channel knows of, whoever told it."""
+
+    number: str  # the reference it carries there
+    lines: Mapping[str, int]  # line number -> units
+    carrier: str = ""
+    service: str = ""
+    tracking_number: str = ""
+    shipped_at: datetime | None = None
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingOrder:
+    """One order as the channel tells it now, in the desk's words; absent is None or empty, never invented."""
+
+    number: str
+    created_at: datetime
+    updated_at: datetime  # stale answers never win by this
+    marketplace: str  # the channel's id of it
+    stage: ChannelStage
+    status: str  # the channel's own word
+    fulfilled_by: FulfilledBy
+    currency: str | None
+    total: int | None  # the channel's grand total in minor units; None: withheld
+    lines: tuple[IncomingLine, ...]
+    amounts: tuple[IncomingAmount, ...] = ()  # of the order itself, beside its lines'
+    packages: tuple[IncomingPackage, ...] = ()
+    is_sale: bool = True  # False: mirrored only, in no list and no figure
+    ship_from: datetime | None = None
+    ship_by: datetime | None = None
+    deliver_from: datetime | None = None
+    deliver_by: datetime | None = None
+    service_level: str = ""
+    flags: tuple[str, ...] = ()  # the desk's flags, e.g. prime, business, gift, replacement, label_required
+    programs: tuple[str, ...] = ()  # the channel's words behind them
+    payment_methods: tuple[str, ...] = ()
+    replaces: str | None = None  # channel number of the order that this one replaces
+    missing: tuple[str, ...] = ()  # parts that the channel refused to tell this time
+    buyer: Mapping[str, Any] = field(default_factory=dict)  # personal: see BUYER_FIELDS; goes into the vault
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)  # the answer itself; goes into the vault
+
+
+BUYER_FIELDS = {
+    "name": _l("Buyer"),
+    "email": _l("E-mail"),
+    "company": _l("Company"),
+    "purchase_order": _l("Purchase order"),
+    "address": _l("Delivery address"),  # a mapping of ADDRESS_FIELDS
+    "instructions": _l("Delivery instructions"),
+    "gift_messages": _l("Gift messages"),  # line number -> text
+    "customizations": _l("Customizations"),  # line number -> text or address
+}
+ADDRESS_FIELDS = (
+    "name", "company", "line1", "line2", "line3", "city", "district", "region", "postal_code", "country", "phone", "kind",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableOrder:
+    """An order of a page that could not be put into our words: it is put aside with its cause, the page goes on."""
+
+    number: str
+    field: str
+    problem: str  # technical and without any value of the order
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersPage:
+    """One page of changed orders."""
+
+    orders: Sequence[IncomingOrder]
+    unreadable: Sequence[UnreadableOrder] = ()
+    next_page: str | None = None  # the token of the next page; None: this was the last
+    bound: datetime | None = None  # until when the channel vouches for these results: the next cursor
+    calls: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersWindow:
+    """What to ask for: changes since `low`, or on the first connection open orders created since `low`."""
+
+    low: datetime
+    page: str | None = None
+    open_only: bool = False
+
+
+# --- What goes out ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One owed act, as the channel gets it."""
+
+    id: int
+    kind: str
+    order_number: str  # the channel's
+    marketplace: str
+    reference: str  # what the channel sees of us; the same on every repetition
+    payload: Mapping[str, Any]
+    handle: str | None = None
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """The channel shows the effect."""
+
+    done_elsewhere: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The channel took it; look again later whether it took effect."""
+
+    handle: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The channel said no, in its own sentence; `cause` is a stored DeskError where we know a better one."""
+
+    sentence: str
+    cause: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody knows whether it happened: the answer was lost."""
+
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """It did certainly not happen and may be tried again after so many seconds (throttled, unreachable, paused)."""
+
+    seconds: float
+    problem: str = ""
+
+
+Outcome = Effective | Sent | Refused | Unknown | NotYet
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateKind:
+    """A kind of outward act that a channel can carry."""
+
+    code: str
+    label: LazyString
+    repeatable: bool  # sending the same twice has the effect of once
+    batch: int = 1  # how many go in one call of `deliver`
+    look_after: float = 90.0  # seconds until the effect of a sent one is looked up
+
+
+# --- Words and abilities ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Marketplace:
+    id: str
+    country: str  # ISO 3166
+    name: str
+    currency: str
+    language: str
+    zone: str  # IANA
+    domain: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """A carrier by the code the channel knows; `needs_name` for the way out ("Other")."""
+
+    code: str
+    label: str
+    needs_name: bool = False
+    tracking_url: str = ""  # with {number}
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAccess:
+    """A store as its channel sees it: what it needs to reach the seller's account. Never logged: it holds secrets."""
+
+    id: int
+    settings: Mapping[str, Any]
+    practice: bool = False
+
+    def __repr__(self) -> str:
+        return f"StoreAccess({self.id})"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The result of testing a store: the marketplaces it may serve, or the problem in one sentence."""
+
+    marketplaces: Sequence[Marketplace] = ()
+    problem: DeskError | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.problem is None
+
+
+class ChannelError(DeskError):
+    """The channel could not be asked. `retry_after` seconds: when it is worth trying again; None: not by itself."""
+
+    code = "channel_failed"
+    status = 502
+    sentence = _l("%(channel)s answered in a way the desk can't use: %(problem)s")
+    retry_after: float | None = 60.0
+
+
+class Throttled(ChannelError):
+    """The allowance of calls is used up for now; nothing went wrong."""
+
+    code = "channel_throttled"
+    sentence = _l("%(channel)s allows no more calls just now; the desk goes on in %(seconds)s seconds.")
+
+    def __init__(self, *, seconds: float, **values: Any) -> None:
+        super().__init__(seconds=round(seconds), **values)
+        self.retry_after = seconds
+
+
+class PageRefused(ChannelError):
+    """The page token is no longer good: the window starts again."""
+
+    code = "channel_page_refused"
+    sentence = _l("%(channel)s no longer knows the page; the desk reads from the start again.")
+
+
+class Disconnected(ChannelError):
+    """The account's permission is gone or wrong: nothing is tried again until somebody connects the store anew."""
+
+    code = "channel_disconnected"
+    sentence = _l("%(channel)s refuses the desk's credentials: %(problem)s")
+    retry_after = None
+
+
+class Channel(ABC):
+    """A kind of marketplace. One object serves all its stores; what differs by store comes as `StoreAccess`."""
+
+    code: ClassVar[str]
+    label: ClassVar[LazyString | str]
+    settings: ClassVar[Sequence[Setting]] = ()
+    kinds: ClassVar[Sequence[UpdateKind]] = ()
+    poll_every: ClassVar[float] = 300.0  # seconds between two windows while nothing is waiting
+    overlap: ClassVar[float] = 600.0  # seconds by which a window reaches behind the cursor
+
+    @abstractmethod
+    def connect(self, store: StoreAccess) -> Connection:
+        """Ask whether the credentials work and which marketplaces they open; problems are returned, not raised."""
+
+    @abstractmethod
+    def fetch_orders(self, store: StoreAccess, window: OrdersWindow) -> OrdersPage:
+        """One page of orders; raises ChannelError (Throttled, PageRefused, Disconnected)."""
+
+    @abstractmethod
+    def fetch_order(self, store: StoreAccess, number: str) -> IncomingOrder | UnreadableOrder | None:
+        """One order by the channel's number, now; None where the channel knows none."""
+
+    @abstractmethod
+    def deliver(self, store: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
+        """Carry the updates out; every update gets an outcome, nothing is raised for what the channel says."""
+
+    @abstractmethod
+    def look_up(self, store: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
+        """Find out what became of updates that were sent or whose answer was lost."""
+
+    def carriers(self, marketplace: str) -> Sequence[Carrier]:
+        """The carriers this marketplace knows."""
+        return ()
+
+    def poll_interval(self, store: StoreAccess) -> float:
+        """Seconds between two windows of this store."""
+        return self.poll_every
+
+    def status_label(self, status: str) -> LazyString | str:
+        """The channel's status word for people; a word it does not know stands for itself."""
+        return status
+
+    def order_url(self, store: StoreAccess, number: str, marketplace: str) -> str | None:
+        """Where the merchant finds this order on the channel's own site."""
+        return None

@@ -1,0 +1,135 @@
+"""Shops and stores, and the mirror of what a channel lists.
+
+A channel order mirrors the channel in its own words and is written by the import alone. The desk's own orders stand a
+floor above; what the channel says of quantities never overwrites what the desk did.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, LargeBinary, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from webapp.db import Model
+
+
+class Shop(Model):
+    """The merchant's own face: name, language, time zone and number sequence. A desk has at least one."""
+
+    __tablename__ = "shops"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    language: Mapped[str] = mapped_column(default="en")
+    zone: Mapped[str] = mapped_column(default="UTC")
+    created_at: Mapped[datetime]
+
+
+class NumberSequence(Model):
+    """Numbers that a shop gives out; `next` moves in a short transaction of its own, so drawn numbers may leave gaps."""
+
+    __tablename__ = "number_sequences"
+    __table_args__ = (UniqueConstraint("shop_id", "kind"), UniqueConstraint("kind", "prefix"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    shop_id: Mapped[int] = mapped_column(ForeignKey("shops.id"))
+    kind: Mapped[str]
+    prefix: Mapped[str]
+    padding: Mapped[int] = mapped_column(default=6)
+    next: Mapped[int] = mapped_column(default=1)
+
+
+class Store(Model):
+    """A seller's account on a channel. Its settings stand in the settings table, its windows in the sync's."""
+
+    __tablename__ = "stores"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    channel: Mapped[str]
+    name: Mapped[str] = mapped_column(unique=True)
+    shop_id: Mapped[int] = mapped_column(ForeignKey("shops.id"))
+    practice: Mapped[bool] = mapped_column(default=False)
+    active: Mapped[bool] = mapped_column(default=True)
+    import_orders: Mapped[bool] = mapped_column(default=True)  # SET-1
+    own_numbers: Mapped[bool] = mapped_column(default=True)  # SET-4: False takes the channel's number
+    problem: Mapped[dict[str, Any] | None]  # a stored DeskError: why it is disconnected
+    created_at: Mapped[datetime]
+    shop: Mapped[Shop] = relationship(lazy="joined", innerjoin=True)
+    marketplaces: Mapped[list["StoreMarketplace"]] = relationship(back_populates="store", lazy="selectin")
+
+    def __repr__(self) -> str:
+        return f"<Store {self.id}>"
+
+
+class StoreMarketplace(Model):
+    """A marketplace that a store serves, and the shop that its orders belong to (none: the store's own)."""
+
+    __tablename__ = "store_marketplaces"
+
+    store_id: Mapped[int] = mapped_column(ForeignKey("stores.id"), primary_key=True)
+    marketplace: Mapped[str] = mapped_column(primary_key=True)
+    country: Mapped[str]
+    currency: Mapped[str]
+    zone: Mapped[str] = mapped_column(default="UTC")
+    shop_id: Mapped[int | None] = mapped_column(ForeignKey("shops.id"))
+    store: Mapped[Store] = relationship(back_populates="marketplaces")
+
+
+class ChannelOrder(Model):
+    """What the channel says of one order."""
+
+    __tablename__ = "channel_orders"
+    __table_args__ = (UniqueConstraint("store_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    store_id: Mapped[int] = mapped_column(ForeignKey("stores.id"))
+    number: Mapped[str]
+    marketplace: Mapped[str]
+    stage: Mapped[str]
+    status: Mapped[str]  # the channel's own word
+    fulfilled_by: Mapped[str]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    content_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    currency: Mapped[str | None]
+    total_minor: Mapped[int | None]
+    is_sale: Mapped[bool]
+    service_level: Mapped[str]
+    facts: Mapped[dict[str, Any]]  # programs, payment methods, replaced order, missing parts
+    lines: Mapped[list["ChannelLine"]] = relationship(order_by="ChannelLine.position", viewonly=True)
+    packages: Mapped[list["ChannelPackage"]] = relationship(viewonly=True)
+
+
+class ChannelLine(Model):
+    """What the channel says of one line. `first_ordered` never shrinks: canceled units are counted from it."""
+
+    __tablename__ = "channel_lines"
+    __table_args__ = (UniqueConstraint("channel_order_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    channel_order_id: Mapped[int] = mapped_column(ForeignKey("channel_orders.id", ondelete="CASCADE"))
+    number: Mapped[str]
+    position: Mapped[int]
+    first_ordered: Mapped[int]
+    ordered: Mapped[int]
+    fulfilled: Mapped[int]
+    unfulfilled: Mapped[int | None]
+    facts: Mapped[dict[str, Any]]  # condition, programs, promotions, cancel request and execution
+
+
+class ChannelPackage(Model):
+    """A parcel that the channel lists, whoever told it."""
+
+    __tablename__ = "channel_packages"
+    __table_args__ = (UniqueConstraint("channel_order_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    channel_order_id: Mapped[int] = mapped_column(ForeignKey("channel_orders.id", ondelete="CASCADE"))
+    number: Mapped[str]
+    carrier: Mapped[str]
+    service: Mapped[str]
+    tracking_number: Mapped[str]
+    shipped_at: Mapped[datetime | None]
+    status: Mapped[str]
+    lines: Mapped[dict[str, Any]]  # channel line number -> units

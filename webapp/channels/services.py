@@ -1,0 +1,170 @@
+"""Adding stores, reaching their channels, and drawing numbers for their shops."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from webapp.audit.actor import Actor
+from webapp.audit.services import audit
+from webapp.channels.contract import Channel, Connection, StoreAccess
+from webapp.channels.models import NumberSequence, Shop, Store, StoreMarketplace
+from webapp.clock import now
+from webapp.db import db
+from webapp.errors import Invalid, NotFound, SeveralFit
+from webapp.hooks import hooks
+from webapp.i18n import lazy_gettext as _l
+from webapp.settings.services import STORE, read, store_all
+
+ORDERS = "orders"
+
+
+def channels() -> dict[str, Channel]:
+    """The kinds of marketplace that plugins bring, by code."""
+    return {channel.code: channel for group in hooks.register_channels() for channel in group}
+
+
+def get_channel(code: str) -> Channel:
+    known = channels()
+    if code not in known:
+        raise NotFound(name=code)
+    return known[code]
+
+
+def access(store: Store) -> StoreAccess:
+    """What the store's channel needs to reach the account; holds secrets, so it stays in memory."""
+    declared = get_channel(store.channel).settings
+    return StoreAccess(store.id, read(STORE, store.id, declared), practice=store.practice)
+
+
+def stores(*, active_only: bool = False) -> list[Store]:
+    query = select(Store).order_by(Store.name)
+    return list(db.session.scalars(query.where(Store.active) if active_only else query))
+
+
+def get_store(key: int | str) -> Store:
+    """A store by id or by name; an id wins over a name of digits."""
+    if str(key).isdigit() and (store := db.session.get(Store, int(key))):
+        return store
+    found = list(db.session.scalars(select(Store).where(func.lower(Store.name) == str(key).strip().lower())))
+    if len(found) > 1:
+        raise SeveralFit(name=key, choices=", ".join(str(store.id) for store in found))
+    if not found:
+        raise NotFound(name=key)
+    return found[0]
+
+
+def default_shop() -> Shop:
+    """The desk's first shop, made when the first store needs it."""
+    shop = db.session.scalar(select(Shop).order_by(Shop.id).limit(1))
+    if shop is None:
+        shop = create_shop(str(_l("My shop")), prefix="")
+    return shop
+
+
+def create_shop(name: str, *, prefix: str, language: str = "en", zone: str = "UTC") -> Shop:
+    """A shop with its own order numbers; a prefix that could give another shop's numbers is refused."""
+    prefixes = db.session.scalars(select(NumberSequence.prefix).where(NumberSequence.kind == ORDERS))
+    for other in prefixes:
+        if sequences_meet(prefix, other):
+            raise Invalid(
+                field=_l("Number prefix"), problem=_l("could give the same numbers as “%(other)s”.", other=other)
+            )
+    shop = Shop(name=name, language=language, zone=zone, created_at=now())
+    db.session.add(shop)
+    db.session.flush()
+    db.session.add(NumberSequence(shop_id=shop.id, kind=ORDERS, prefix=prefix))
+    db.session.flush()
+    return shop
+
+
+def sequences_meet(prefix: str, other: str) -> bool:
+    """Whether two prefixes followed by digits can give the same number: what one has more of is digits only."""
+    longer, shorter = (prefix, other) if len(prefix) >= len(other) else (other, prefix)
+    rest = longer.removeprefix(shorter)
+    return longer.startswith(shorter) and (rest == "" or rest.isdigit())
+
+
+def add_store(
+    channel_code: str, name: str, values: Mapping[str, Any], *, actor: Actor, practice: bool = False
+) -> Store:
+    """Connect a seller's account. Raises `Invalid` for a setting that can't be, `NotFound` for an unknown channel."""
+    actor.needs("stores.edit")
+    channel = get_channel(channel_code)
+    store = Store(channel=channel.code, shop_id=default_shop().id, practice=practice, created_at=now())
+    store.name = _free_name(name, store)
+    db.session.add(store)
+    db.session.flush()
+    store_all(STORE, store.id, channel.settings, values)
+    audit("store_added", actor=actor, store=store.id, channel=channel.code)
+    return store
+
+
+def change_store(store: Store, values: Mapping[str, Any], *, actor: Actor, name: str | None = None) -> None:
+    """Change a store's name and settings; a practice store stays where it practices."""
+    actor.needs("stores.edit")
+    declared = get_channel(store.channel).settings
+    if store.practice:
+        had = read(STORE, store.id, declared)
+        for fixed in ("endpoint", "token_endpoint"):
+            if fixed in values and fixed in had and values[fixed] != had[fixed]:
+                raise Invalid(field=fixed, problem=_l("a practice store's endpoint can't be changed."))
+    if name is not None:
+        store.name = _free_name(name, store)
+    store_all(STORE, store.id, declared, values)
+    store.problem = None
+    audit("store_changed", actor=actor, store=store.id, settings=sorted(values))
+
+
+def _free_name(name: str, store: Store) -> str:
+    name = name.strip()
+    if not name:
+        raise Invalid(field=_l("Name"), problem=_l("is needed."))
+    taken = db.session.scalar(
+        select(Store.id).where(func.lower(Store.name) == name.lower(), Store.id != (store.id or 0))
+    )
+    if taken or name.isdigit():
+        raise Invalid(field=_l("Name"), problem=_l("is taken, or only digits. Choose another."))
+    return name
+
+
+def remember_marketplaces(store: Store, connection: Connection) -> None:
+    """Keep what the channel said of a store's marketplaces; the shop that each belongs to stays."""
+    had = {row.marketplace: row for row in store.marketplaces}
+    for marketplace in connection.marketplaces:
+        row = had.get(marketplace.id)
+        if row is None:
+            row = StoreMarketplace(store_id=store.id, marketplace=marketplace.id)
+            store.marketplaces.append(row)
+        row.country, row.currency, row.zone = marketplace.country, marketplace.currency, marketplace.zone
+    store.problem = connection.problem.stored() if connection.problem else None
+
+
+def draw_numbers(shop_id: int, count: int) -> list[str]:
+    """Numbers of a shop's sequence, in a short transaction of their own: what is not used leaves a gap.
+
+    Not to be called within a unit of work: on SQLite the two would wait for each other.
+    """
+    if count == 0:
+        return []
+    with Session(db.engine) as session:
+        session.connection(execution_options={"writes": True})
+        numbers = _draw(session, shop_id, count)
+        session.commit()
+    return numbers
+
+
+def take_number(shop_id: int) -> str:
+    """The next number of a shop's sequence, within the open unit of work; for the rare order that a draw did not foresee."""
+    return _draw(db.session(), shop_id, 1)[0]
+
+
+def _draw(session: Session, shop_id: int, count: int) -> list[str]:
+    drawn = session.execute(
+        update(NumberSequence)
+        .where(NumberSequence.shop_id == shop_id, NumberSequence.kind == ORDERS)
+        .values(next=NumberSequence.next + count)
+        .returning(NumberSequence.prefix, NumberSequence.padding, NumberSequence.next)
+    ).one()
+    return [f"{drawn.prefix}{number:0{drawn.padding}d}" for number in range(drawn.next - count, drawn.next)]

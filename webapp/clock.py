@@ -1,0 +1,23 @@
+"""Time: instants are aware and in UTC everywhere; zones are for showing, at the doors."""
+
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """The present instant, in UTC."""
+    return datetime.now(UTC)
+
+
+def parse_instant(text: str) -> datetime:
+    """An instant from ISO 8601 text; text without an offset is refused with ValueError, since it could mean any zone."""
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(f"no offset in {text!r}")
+    return instant.astimezone(UTC)
+
+
+def iso(instant: datetime | None) -> str | None:
+    """ISO 8601 with `Z`, to the second or the microsecond, as the command line and the channels write it."""
+    if instant is None:
+        return None
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,128 @@
+"""Configuration: read once from the environment, typed, and refused at the start by the name of what is wrong.
+
+`WAYBILL_` prefixes every variable; `DATABASE_URL` and `REDIS_URL` are the two named exceptions, since every host knows
+them. `var/` (or `WAYBILL_DATA_DIR`) holds everything that a desk writes.
+"""
+
+import hashlib
+import os
+import secrets
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+VERSION = "0.1.0"
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class ConfigurationProblem(Exception):
+    """The environment says something that can't be: one sentence that names the variable."""
+
+
+class Configuration(BaseSettings):
+    """Everything that a desk can be told from outside."""
+
+    model_config = SettingsConfigDict(env_prefix="WAYBILL_", extra="ignore", populate_by_name=True, frozen=True)
+
+    data_dir: Path = Path("var")
+    database_url: str = Field("", validation_alias=AliasChoices("DATABASE_URL"))
+    redis_url: str = Field("", validation_alias=AliasChoices("REDIS_URL"))
+    secret: SecretStr = SecretStr("")
+    key_file: Path | None = None
+    host: str = "127.0.0.1"
+    port: int | None = Field(None, ge=1, le=65535)
+    url: str = ""
+    web_processes: int = Field(2, ge=1, le=64)
+    web_threads: int = Field(64, ge=4, le=512)
+    live_streams: int = Field(40, ge=0, le=500)
+    worker_processes: int = Field(1, ge=1, le=64)
+    practice: bool = True
+    practice_url: str = ""
+    custom_endpoints: bool = False
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "console"
+    language: Literal["en", "fr"] = "en"
+    version: str = Field(VERSION, init=False)
+
+    @field_validator("data_dir", "key_file")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path.expanduser().absolute() if path else None
+
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, url: str) -> str:
+        if not url:
+            return url
+        try:
+            parsed = make_url(url)
+        except ArgumentError:
+            raise ValueError("is no database URL; expected postgresql://… or sqlite:///…") from None
+        if parsed.drivername in ("postgres", "postgresql"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        if parsed.drivername not in ("postgresql+psycopg", "sqlite"):
+            raise ValueError(f"{parsed.drivername} is not supported; use postgresql:// or sqlite:///")
+        return parsed.render_as_string(hide_password=False)
+
+    @field_validator("redis_url")
+    @classmethod
+    def _queue(cls, url: str) -> str:
+        if url and not url.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("is no Redis URL; expected redis://…, rediss://… or unix://…")
+        return url
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir / 'waybill.db'}"
+
+    @property
+    def queue(self) -> str:
+        return self.redis_url or f"unix://{valkey_socket(self.data_dir)}"
+
+    @property
+    def keys(self) -> Path:
+        return self.key_file or self.data_dir / "keys.json"
+
+    def secret_value(self) -> str:
+        """`WAYBILL_SECRET`, or one made at the first start and kept in the data directory, readable by its owner only."""
+        if given := self.secret.get_secret_value():
+            return given
+        path = self.data_dir / "secret"
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+                file.write(secrets.token_urlsafe(48))
+        except FileExistsError:
+            pass
+        return path.read_text().strip()
+
+
+def valkey_socket(data_dir: Path) -> Path:
+    """Where the bundled Valkey of this data directory listens; a path too long for a socket gets a short stand-in."""
+    path = data_dir / "valkey.sock"
+    if len(os.fsencode(path)) <= 100:
+        return path
+    digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"waybill-{os.getuid()}-{digest}" / "valkey.sock"
+
+
+@lru_cache(maxsize=1)
+def configuration() -> Configuration:
+    """The configuration of this process; raises `ConfigurationProblem` naming the variable that is wrong."""
+    return read_configuration()
+
+
+def read_configuration() -> Configuration:
+    try:
+        return Configuration()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        variable = name if name.isupper() else f"WAYBILL_{name.upper()}"
+        raise ConfigurationProblem(f"{variable}: {first['msg'].removeprefix('Value error, ')}") from None

@@ -1,0 +1,158 @@
+"""The database: one session, one way to write, and the column types that both databases share.
+
+Reads run in their own short transaction; every write runs in the one `unit_of_work()` that a door opens. On SQLite a
+unit of work begins IMMEDIATE, so that two writers queue instead of failing; a read never does, or reads would queue too.
+What must happen only if the transaction holds (jobs, live news) is handed to `after_commit`.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import JSON, DateTime, Dialect, Engine, MetaData, event
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import DeclarativeBase, registry
+from sqlalchemy.types import TypeDecorator
+
+from webapp.errors import DatabaseBusy, Unavailable
+
+BUSY_AFTER = 15.0  # seconds a writer waits for another
+_CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant: aware in Python, UTC in the database; a naive one is refused, since it could mean any zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive time can't be stored")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+class Base(DeclarativeBase):
+    """The base of every table: names of constraints by convention, so that both databases can change them later."""
+
+    registry = registry(
+        metadata=MetaData(naming_convention=_CONVENTION),
+        type_annotation_map={datetime: UtcDateTime, dict[str, Any]: Json, list[Any]: Json, list[str]: Json},
+    )
+
+
+db = SQLAlchemy(model_class=Base)
+if TYPE_CHECKING:
+    Model = Base
+else:
+    Model = db.Model
+
+
+def init_app(app: Flask, url: str) -> None:
+    """Bind the app to its database; nothing is connected yet."""
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
+    engine: dict[str, Any] = {"pool_pre_ping": True}
+    if url.startswith("sqlite"):
+        engine["connect_args"] = {"timeout": BUSY_AFTER}
+    else:
+        engine |= {"connect_args": {"connect_timeout": 5}, "pool_size": 16, "max_overflow": 64}
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine
+    db.init_app(app)
+    with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            _tune_sqlite(db.engine)
+
+
+def _tune_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, record: Any) -> None:
+        connection.isolation_level = None  # the driver's own BEGINs come too late; ours below
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=wal",
+            "synchronous=normal",
+            "foreign_keys=on",
+            f"busy_timeout={int(BUSY_AFTER * 1000)}",
+            "cache_size=-65536",
+            "temp_store=memory",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def unit_of_work() -> Iterator[None]:
+    """All that is done inside becomes real together, or not at all; opened by doors only, never inside another.
+
+    Objects read before are read anew. Raises `DatabaseBusy` after 15 s of waiting for another writer.
+    """
+    session = db.session()
+    if session.info.get("writing"):
+        raise RuntimeError("a unit of work is open already; only doors open one")
+    session.commit()  # ends the reading transaction, whose snapshot must not become a writer's
+    session.info["writing"] = True
+    callbacks: list[Callable[[], None]] = []
+    session.info["after_commit"] = callbacks
+    try:
+        with translated_failures():
+            session.connection(execution_options={"writes": True})
+            yield
+            session.commit()
+    except BaseException:
+        session.rollback()
+        raise
+    finally:
+        session.info.pop("writing", None)
+        session.info.pop("after_commit", None)
+    for callback in callbacks:
+        callback()
+
+
+def after_commit(callback: Callable[[], None]) -> None:
+    """Call it once the open unit of work has been committed; at once where none is open."""
+    callbacks = db.session().info.get("after_commit")
+    if callbacks is None:
+        callback()
+    else:
+        callbacks.append(callback)
+
+
+@contextmanager
+def translated_failures() -> Iterator[None]:
+    """Put what a database says of being busy or gone into the desk's words."""
+    try:
+        yield
+    except OperationalError as error:
+        text = str(error.orig).lower()
+        if "locked" in text or "busy" in text or "deadlock" in text or "lock timeout" in text:
+            raise DatabaseBusy from error
+        if error.connection_invalidated or "connect" in text or "unable to open" in text:
+            raise Unavailable(what="database") from error
+        raise

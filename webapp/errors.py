@@ -1,0 +1,102 @@
+"""Errors that are part of the work: each is a class of its domain with one sentence for the person who meets it.
+
+A `DeskError` is shown, its code and values may be stored and are put into words again in the reader's language. Whatever
+else is raised is a bug: it is logged and never swallowed.
+"""
+
+from typing import Any, ClassVar
+
+from webapp.i18n import LazyString
+from webapp.i18n import lazy_gettext as _l
+
+_classes: dict[str, type["DeskError"]] = {}
+
+
+class DeskError(Exception):
+    """A refusal or failure that has a sentence; `status` is what a browser is answered with."""
+
+    code: ClassVar[str] = "failed"
+    status: ClassVar[int] = 409
+    sentence: ClassVar[LazyString | str] = _l("That did not work.")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "code" in cls.__dict__:
+            _classes[cls.code] = cls
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(self.code)
+        self.values = values
+
+    def __str__(self) -> str:
+        return str(self.sentence) % self.values if self.values else str(self.sentence)
+
+    def stored(self) -> dict[str, Any]:
+        """The form in which it can be kept in a JSON column."""
+        return {"code": self.code, "values": {name: str(value) for name, value in self.values.items()}}
+
+
+def sentence_of(stored: dict[str, Any] | None) -> str | None:
+    """What a stored error says in the reader's language; a code no longer known says itself."""
+    if not stored:
+        return None
+    known = _classes.get(stored["code"])
+    try:
+        return str(known(**stored["values"])) if known else stored["code"]
+    except (KeyError, TypeError):  # stored by another version, whose sentence had other values
+        return stored["code"]
+
+
+class Refusal(DeskError):
+    """An act that is not possible now; the same object explains a disabled button and guards the act."""
+
+    code = "refused"
+
+
+class Invalid(DeskError):
+    """Input that can't be taken as it is; the form comes back with what was typed."""
+
+    code, status = "invalid", 422
+    sentence = _l("%(field)s: %(problem)s")
+
+
+class NotFound(DeskError):
+    """Nothing of that name, or nothing that this person may see."""
+
+    code, status = "not_found", 404
+    sentence = _l("Nothing here goes by “%(name)s”.")
+
+
+class SeveralFit(DeskError):
+    """A number that several orders carry; `values["choices"]` names them."""
+
+    code, status = "several_fit", 409
+    sentence = _l("“%(name)s” fits several orders: %(choices)s.")
+
+
+class Forbidden(DeskError):
+    """The right is missing."""
+
+    code, status = "forbidden", 403
+    sentence = _l("You don't have the right to do this (%(right)s).")
+
+
+class Stale(DeskError):
+    """Somebody else changed it meanwhile."""
+
+    code = "stale"
+    sentence = _l("This order changed while you were looking at it. Check it and try again: what you typed is kept.")
+
+
+class Unavailable(DeskError):
+    """The database or the queue can't be reached, or is busy beyond patience."""
+
+    code, status = "unavailable", 503
+    sentence = _l("The desk can't reach its %(what)s just now. Nothing was changed: try again in a moment.")
+
+
+class DatabaseBusy(DeskError):
+    """Another writer held the database longer than we wait."""
+
+    code, status = "database_busy", 503
+    sentence = _l("The desk is busy just now and nothing was changed. Try again in a moment: what you typed is kept.")

@@ -1,0 +1,1 @@
+"""Shipments and their packages: what left the house, who carries it, and who ships."""

@@ -1,0 +1,42 @@
+"""What a fulfillment provider implements: who can ship, and what they give for each parcel."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar
+
+from webapp.errors import Refusal
+from webapp.i18n import LazyString
+
+if TYPE_CHECKING:
+    from webapp.orders.models import Order
+
+
+@dataclass(frozen=True, slots=True)
+class PackageInput:
+    """One parcel as it shall be recorded; without `lines` it holds everything that is open."""
+
+    carrier: str
+    tracking_number: str
+    carrier_name: str = ""
+    service: str = ""
+    shipped_at: datetime | None = None  # None: now
+    lines: Mapping[int, int] = field(default_factory=dict)  # order line id -> units
+
+
+class FulfillmentProvider(ABC):
+    """Somebody who ships: the merchant by hand, a carrier's account, a warehouse."""
+
+    code: ClassVar[str]
+    label: ClassVar[LazyString | str]
+
+    def refusal(self, order: Order) -> Refusal | None:
+        """Why this provider can't ship this order; None where it can."""
+        return None
+
+    @abstractmethod
+    def prepare(self, order: Order, packages: Sequence[PackageInput]) -> Sequence[PackageInput]:
+        """The parcels with carrier, service and tracking number; raises `DeskError` for what is missing or wrong."""

@@ -1,0 +1,64 @@
+"""Shipments, packages and what lies in them. Carrier, service, tracking number and time belong to the package."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from webapp.db import Model
+from webapp.orders.models import Order, OrderLine
+
+DESK, ELSEWHERE = "desk", "elsewhere"
+
+
+class Shipment(Model):
+    """Goods that left together: from the desk, or elsewhere (on the channel's own page, by another tool)."""
+
+    __tablename__ = "shipments"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), index=True)
+    origin: Mapped[str]
+    provider: Mapped[str | None]
+    at: Mapped[datetime]
+    actor_kind: Mapped[str]
+    actor_id: Mapped[int | None]
+    order: Mapped[Order] = relationship()
+    packages: Mapped[list["Package"]] = relationship(back_populates="shipment", order_by="Package.number")
+
+
+class Package(Model):
+    """A parcel. `number` is unique in the order over packages from anywhere; to a channel it is the reference."""
+
+    __tablename__ = "packages"
+    __table_args__ = (
+        UniqueConstraint("order_id", "number"),
+        CheckConstraint("number > 0", name="number"),
+        Index("ix_packages_tracking", "tracking_number"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    shipment_id: Mapped[int] = mapped_column(ForeignKey("shipments.id", ondelete="CASCADE"), index=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    channel_reference: Mapped[str | None]  # the channel's own, where it is not our number
+    carrier: Mapped[str]
+    carrier_name: Mapped[str] = mapped_column(default="")
+    service: Mapped[str] = mapped_column(default="")
+    tracking_number: Mapped[str]
+    shipped_at: Mapped[datetime]
+    shipment: Mapped[Shipment] = relationship(back_populates="packages")
+    lines: Mapped[list["PackageLine"]] = relationship(back_populates="package", order_by="PackageLine.line_id")
+
+
+class PackageLine(Model):
+    """Units of an order line in a parcel."""
+
+    __tablename__ = "package_lines"
+    __table_args__ = (CheckConstraint("quantity > 0", name="quantity"),)
+
+    package_id: Mapped[int] = mapped_column(ForeignKey("packages.id", ondelete="CASCADE"), primary_key=True)
+    line_id: Mapped[int] = mapped_column(ForeignKey("order_lines.id"), primary_key=True)
+    quantity: Mapped[int]
+    package: Mapped[Package] = relationship(back_populates="lines")
+    line: Mapped[OrderLine] = relationship()

@@ -1,0 +1,235 @@
+"""Shipping orders.
+
+A shipment takes open quantities off the order's lines. Telling the channel is not done here: whoever must know listens to
+`shipments_created`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import selectinload
+
+from webapp.audit.actor import Actor
+from webapp.channels.contract import ChannelStage, FulfilledBy
+from webapp.channels.services import get_channel
+from webapp.clock import now
+from webapp.db import db
+from webapp.errors import DeskError, NotFound, Refusal
+from webapp.fulfillment.contract import FulfillmentProvider, PackageInput
+from webapp.fulfillment.models import DESK, Package, PackageLine, Shipment
+from webapp.hooks import hooks
+from webapp.i18n import lazy_gettext as _l
+from webapp.orders.events import record
+from webapp.orders.models import Order, OrderLine
+from webapp.orders.services import settle_state
+
+CLOCK_SLACK = timedelta(minutes=2)  # a ship time this far ahead is a clock that is a little fast
+
+
+class PaymentPending(Refusal):
+    code = "payment_pending"
+    sentence = _l("Payment is not verified yet: the order can ship once the channel releases it.")
+
+
+class OrderCanceled(Refusal):
+    code = "order_canceled"
+    sentence = _l("This order is canceled.")
+
+
+class BeingCanceled(Refusal):
+    code = "being_canceled"
+    sentence = _l("This order is being canceled.")
+
+
+class OnHold(Refusal):
+    code = "on_hold"
+    sentence = _l("This order is on hold. Release the hold first.")
+
+
+class ShippedByChannel(Refusal):
+    code = "shipped_by_channel"
+    sentence = _l("The channel itself ships this order.")
+
+
+class LabelRequired(Refusal):
+    code = "label_required"
+    sentence = _l("The label of this order must be bought at the channel, which confirms the shipment by itself.")
+
+
+class CodesRequired(Refusal):
+    code = "codes_required"
+    sentence = _l("%(sku)s needs its authenticity codes, which can't be entered here yet. Ship it at the channel.")
+
+
+class NothingOpen(Refusal):
+    code = "nothing_open"
+    sentence = _l("Nothing is left to ship.")
+
+
+class NoAddress(Refusal):
+    code = "no_address"
+    sentence = _l("The order has no delivery address.")
+
+
+class BuyerWantsCancel(Refusal):
+    code = "buyer_wants_cancel"
+    sentence = _l("The buyer asked to cancel this order. Cancel it, or say that you ship anyway.")
+
+
+class TrackingNumberNeeded(DeskError):
+    code, status = "tracking_number_needed", 422
+    sentence = _l("A tracking number is needed.")
+
+
+class UnknownCarrier(DeskError):
+    code, status = "unknown_carrier", 422
+    sentence = _l("“%(carrier)s” is no carrier of this marketplace. Known here: %(known)s.")
+
+
+class CarrierNameNeeded(DeskError):
+    code, status = "carrier_name_needed", 422
+    sentence = _l("This carrier needs a name.")
+
+
+class OddShipTime(DeskError):
+    code, status = "odd_ship_time", 422
+    sentence = _l("The ship time must lie between the order's arrival and now.")
+
+
+class NoSuchLine(DeskError):
+    code, status = "no_such_line", 422
+    sentence = _l("Line %(line)s is not on this order.")
+
+
+class EmptyPackage(DeskError):
+    code, status = "empty_package", 422
+    sentence = _l("A package needs at least one unit.")
+
+
+def shipping_refusal(order: Order, actor: Actor, *, anyway: bool = False) -> Refusal | None:
+    """Why the order can't ship now, asked by the button, by `ship_order`, and at every later step of shipping."""
+    open_lines = [line for line in order.lines if line.open]
+    checks: tuple[tuple[bool, type[Refusal]], ...] = (
+        (order.fulfilled_by == FulfilledBy.CHANNEL, ShippedByChannel),
+        (order.state == "canceled" or order.channel_order.stage == ChannelStage.CANCELED, OrderCanceled),
+        (order.canceling, BeingCanceled),
+        (order.state == "pending", PaymentPending),
+        (not open_lines or order.channel_order.stage == ChannelStage.SHIPPED, NothingOpen),
+        (order.on_hold, OnHold),
+        ("label_required" in order.flags, LabelRequired),
+        (order.address_state == "missing", NoAddress),
+        (order.buyer_wants_cancel and not anyway, BuyerWantsCancel),
+    )
+    for applies, refusal in checks:
+        if applies:
+            return refusal()
+    if all(line.needs_codes for line in open_lines):
+        return CodesRequired(sku=open_lines[0].sku or open_lines[0].title)
+    return None
+
+
+def providers() -> dict[str, FulfillmentProvider]:
+    return {provider.code: provider for group in hooks.register_fulfillment_providers() for provider in group}
+
+
+def find_provider(code: str) -> FulfillmentProvider:
+    known = providers()
+    if code not in known:
+        raise NotFound(name=code)
+    return known[code]
+
+
+def ship_order(
+    order: Order, packages: Sequence[PackageInput], *, actor: Actor, provider: str = "manual", anyway: bool = False
+) -> Shipment:
+    """Record a shipment of one or more packages; the caller holds the order's lock.
+
+    `anyway` ships although the buyer asked to cancel. Raises the refusal of `shipping_refusal`, or what is wrong with a
+    package; then nothing was recorded.
+    """
+    if refusal := shipping_refusal(order, actor, anyway=anyway):
+        raise refusal
+    prepared = find_provider(provider).prepare(order, packages)
+    shipment = Shipment(
+        order_id=order.id, origin=DESK, provider=provider, at=now(), actor_kind=actor.kind, actor_id=actor.id
+    )
+    db.session.add(shipment)
+    first = next_package_number(order)
+    for number, package in enumerate(prepared, start=first):
+        shipment.packages.append(_pack(order, number, package))
+    settle_state(order)
+    units = sum(line.quantity for package in shipment.packages for line in package.lines)
+    last = shipment.packages[-1]
+    values = {"units": units, "carrier": last.carrier_name or last.carrier, "tracking": last.tracking_number}
+    record(order, "shipped", actor=actor, values=values)
+    hooks.shipments_created(shipments=[shipment])
+    return shipment
+
+
+def next_package_number(order: Order) -> int:
+    """One above every number used in the order, by whoever."""
+    highest = db.session.scalar(select(func.max(Package.number)).where(Package.order_id == order.id)) or 0
+    there = [int(package.number) for package in order.channel_order.packages if package.number.isdigit()]
+    return max([highest, *there]) + 1
+
+
+def _pack(order: Order, number: int, package: PackageInput) -> Package:
+    shipped_at = _checked_ship_time(order, package.shipped_at)
+    carrier, carrier_name = _checked_carrier(order, package)
+    if not package.tracking_number.strip():
+        raise TrackingNumberNeeded
+    row = Package(
+        order_id=order.id,
+        number=number,
+        carrier=carrier,
+        carrier_name=carrier_name,
+        service=package.service.strip(),
+        tracking_number=package.tracking_number.strip(),
+        shipped_at=shipped_at,
+    )
+    for line, quantity in _contents(order, package):
+        if line.needs_codes:
+            raise CodesRequired(sku=line.sku or line.title)
+        line.ship(quantity)
+        row.lines.append(PackageLine(line_id=line.id, quantity=quantity))
+    if not row.lines:
+        raise EmptyPackage
+    return row
+
+
+def _contents(order: Order, package: PackageInput) -> Iterable[tuple[OrderLine, int]]:
+    if not package.lines:
+        return [(line, line.open) for line in order.lines if line.open]
+    by_id: Mapping[int, OrderLine] = {line.id: line for line in order.lines}
+    unknown = [line_id for line_id in package.lines if line_id not in by_id]
+    if unknown:
+        raise NoSuchLine(line=unknown[0])
+    return [(by_id[line_id], quantity) for line_id, quantity in package.lines.items()]
+
+
+def _checked_ship_time(order: Order, shipped_at: datetime | None) -> datetime:
+    at = now()
+    if shipped_at is None or at < shipped_at <= at + CLOCK_SLACK:
+        return at
+    if not order.placed_at <= shipped_at <= at:
+        raise OddShipTime
+    return shipped_at
+
+
+def _checked_carrier(order: Order, package: PackageInput) -> tuple[str, str]:
+    known = get_channel(order.store.channel).carriers(order.marketplace)
+    name = package.carrier_name.strip()
+    wanted = package.carrier.strip().lower()
+    for carrier in known:
+        if wanted in (carrier.code.lower(), carrier.label.lower()):
+            if carrier.needs_name and not name:
+                raise CarrierNameNeeded
+            return carrier.code, name
+    raise UnknownCarrier(carrier=package.carrier, known=", ".join(carrier.label for carrier in known))
+
+
+def shipments_of(order: Order) -> list[Shipment]:
+    """The order's shipments with their packages, in three queries whatever their number."""
+    query = select(Shipment).where(Shipment.order_id == order.id).order_by(Shipment.id)
+    return list(db.session.scalars(query.options(selectinload(Shipment.packages).selectinload(Package.lines))))

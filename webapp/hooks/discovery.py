@@ -1,0 +1,64 @@
+"""Finding plugins: the folders in `plugins/` and the entry points of the group `waybill.plugins`.
+
+A plugin that can't be loaded is named with its reason and left out; the desk starts without it. The bundled plugins are
+found exactly as an outsider's are.
+"""
+
+import importlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+
+import structlog
+
+from webapp.hooks import hooks
+
+log = structlog.get_logger(__name__)
+FOLDER = Path(__file__).resolve().parents[2] / "plugins"
+
+
+@dataclass(frozen=True, slots=True)
+class PluginState:
+    """A plugin that was found: loaded, or with the reason why not."""
+
+    name: str
+    source: str
+    problem: str | None = None
+
+
+def load(core: Sequence[ModuleType]) -> list[PluginState]:
+    """Register the core's own listeners, then every plugin that can be found; tells how each fared."""
+    hooks.reset()
+    for module in core:
+        hooks.manager.register(module, name=module.__name__)
+    states = []
+    for name, source, target in _found():
+        states.append(_load_one(name, source, target))
+    return states
+
+
+def _found() -> Iterator[tuple[str, str, str]]:
+    for folder in sorted(FOLDER.iterdir()) if FOLDER.is_dir() else []:
+        if (folder / "plugin.py").is_file():
+            yield folder.name, str(folder.relative_to(FOLDER.parent)), f"plugins.{folder.name}.plugin"
+    for entry in sorted(entry_points(group="waybill.plugins"), key=lambda entry: entry.name):
+        yield entry.name, entry.dist.name if entry.dist else entry.value, entry.value
+
+
+def _load_one(name: str, source: str, target: str) -> PluginState:
+    if hooks.manager.has_plugin(name):
+        return PluginState(name, source, "another plugin of this name was loaded first")
+    module = None
+    try:
+        module = importlib.import_module(target)
+        hooks.manager.register(module, name=name)
+        hooks.manager.check_pending()
+    except Exception as error:  # whatever a plugin does wrong, the desk starts without it and says so
+        if module is not None and hooks.manager.is_registered(module):
+            hooks.manager.unregister(module)
+        problem = f"{type(error).__name__}: {error}"
+        log.error("plugin_left_out", plugin=name, problem=problem, exc_info=True)
+        return PluginState(name, source, problem)
+    return PluginState(name, source)

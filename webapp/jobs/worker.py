@@ -1,0 +1,54 @@
+"""The worker: RQ's forking worker, so that a job that hangs or dies takes nothing with it.
+
+The app is loaded once and every job runs in a fork of it (a job is a page or a batch, so the fork's 15 ms don't matter).
+Connections are never shared with the parent: the fork drops the pool it inherited.
+"""
+
+import os
+import sys
+
+import structlog
+from flask import Flask
+from rq import Worker
+from rq.job import Job as RqJob
+from rq.queue import Queue
+from rq.serializers import JSONSerializer
+
+from webapp.db import db
+from webapp.jobs import QUEUES, queue
+from webapp.live import connection
+
+log = structlog.get_logger(__name__)
+
+
+class DeskWorker(Worker):
+    """RQ's worker with the desk's app around each job."""
+
+    app: Flask
+
+    def main_work_horse(self, job: RqJob, queue: Queue) -> None:
+        with self.app.app_context():
+            db.engine.dispose(close=False)  # the parent's connections are the parent's
+        super().main_work_horse(job, queue)
+
+    def perform_job(self, job: RqJob, queue: Queue) -> bool:
+        with self.app.app_context(), structlog.contextvars.bound_contextvars(job_id=job.id):
+            return bool(super().perform_job(job, queue))
+
+
+def run_worker(app: Flask, *, burst: bool = False) -> None:
+    """Serve all queues until told to stop; with `burst`, until they are empty."""
+    worker = DeskWorker(
+        [queue(name) for name in QUEUES],
+        connection=connection(),
+        serializer=JSONSerializer,
+        maintenance_interval=10,
+        job_monitoring_interval=5,
+        log_job_description=False,
+    )
+    worker.app = app
+    worker.work(burst=burst, with_scheduler=not burst, logging_level="WARNING")
+    if not burst:
+        log.info("worker_stopped")
+        sys.stdout.flush()
+        os._exit(0)  # threads of RQ's scheduler must not hold the process back

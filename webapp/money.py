@@ -1,0 +1,107 @@
+"""Money: whole minor units of one currency. A float never touches it, and currencies never mix.
+
+How many decimals a currency has comes from CLDR (JPY none, EUR two, KWD three), through Babel.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any, Self
+
+from babel.numbers import get_currency_precision
+
+
+class CurrenciesDiffer(TypeError):
+    """Money of two currencies was added or compared: a bug of the caller, since no sum of them means anything."""
+
+
+@lru_cache(maxsize=512)
+def decimals(currency: str) -> int:
+    """How many decimals amounts of this currency carry."""
+    return get_currency_precision(currency)
+
+
+@dataclass(frozen=True, slots=True, order=False)
+class Money:
+    """An amount in minor units (cents; whole yen) of a currency by its ISO 4217 code."""
+
+    minor: int
+    currency: str
+
+    @classmethod
+    def parse(cls, text: str, currency: str) -> Self:
+        """Exactly the amount that the text says; ValueError where it is no number or has a fraction of a minor unit."""
+        try:
+            scaled = Decimal(text).scaleb(decimals(currency))
+        except InvalidOperation:
+            raise ValueError(f"not an amount: {text!r}") from None
+        if not scaled.is_finite() or scaled != scaled.to_integral_value():
+            raise ValueError(f"not an amount of {currency}: {text!r}")
+        return cls(int(scaled), currency)
+
+    @classmethod
+    def round(cls, amount: Decimal, currency: str) -> Self:
+        """The nearest minor unit, half away from zero: the one place where half a cent is decided."""
+        return cls(int(amount.scaleb(decimals(currency)).quantize(Decimal(1), ROUND_HALF_UP)), currency)
+
+    @property
+    def decimal(self) -> Decimal:
+        return Decimal(self.minor).scaleb(-decimals(self.currency))
+
+    def __str__(self) -> str:
+        """The plain decimal string with the currency's decimals: "12.30", "1500"."""
+        return f"{self.decimal:.{decimals(self.currency)}f}"
+
+    def __bool__(self) -> bool:
+        return self.minor != 0
+
+    def __add__(self, other: "Money") -> "Money":
+        return Money(self.minor + self._same(other), self.currency)
+
+    def __sub__(self, other: "Money") -> "Money":
+        return Money(self.minor - self._same(other), self.currency)
+
+    def __neg__(self) -> "Money":
+        return Money(-self.minor, self.currency)
+
+    def __mul__(self, times: int) -> "Money":
+        return Money(self.minor * times, self.currency)
+
+    def __lt__(self, other: "Money") -> bool:
+        return self.minor < self._same(other)
+
+    def __le__(self, other: "Money") -> bool:
+        return self.minor <= self._same(other)
+
+    def split(self, weights: Sequence[int]) -> list["Money"]:
+        """Shares in proportion to the weights that always add up to the whole.
+
+        Each share is the difference of two rounded running sums, so that remainders fall where they arise and the last
+        share closes the account. Weights of zero throughout share evenly.
+        """
+        if not weights or any(weight < 0 for weight in weights):
+            raise ValueError("shares need at least one weight, none negative")
+        weights = weights if any(weights) else [1] * len(weights)
+        whole, running, given, shares = sum(weights), 0, 0, []
+        for weight in weights:
+            running += weight
+            upto = int((Decimal(self.minor) * running / whole).quantize(Decimal(1), ROUND_HALF_UP))
+            shares.append(Money(upto - given, self.currency))
+            given = upto
+        return shares
+
+    def _same(self, other: "Money") -> int:
+        if other.currency != self.currency:
+            raise CurrenciesDiffer(f"{self.currency} and {other.currency}")
+        return other.minor
+
+
+def money(column: str) -> Any:
+    """A property that reads a column of minor units as Money in the row's `currency`; None stays None."""
+
+    def read(row: Any) -> Money | None:
+        minor = getattr(row, column)
+        return None if minor is None else Money(minor, row.currency)
+
+    return property(read)

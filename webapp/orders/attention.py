@@ -1,0 +1,100 @@
+"""Attention: what is the matter with an order or a line, with its cause and its fix. It marks, it never blocks."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from webapp.hooks import hooks
+from webapp.i18n import LazyString
+from webapp.i18n import lazy_gettext as _l
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionKind:
+    """A kind of trouble: label, one sentence why, one sentence what to do. The sentences may take the row's values."""
+
+    code: str
+    label: LazyString
+    cause: LazyString
+    fix: LazyString
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """One trouble in the reader's language."""
+
+    kind: str
+    label: str
+    cause: str
+    fix: str
+
+
+KINDS = (
+    AttentionKind(
+        "unmatched_sku",
+        _l("Product not known"),
+        _l("The channel named no SKU for this line."),
+        _l("Ship it by its title, and give the listing a SKU on the channel."),
+    ),
+    AttentionKind(
+        "odd_address",
+        _l("Address incomplete"),
+        _l("The delivery address lacks: %(missing)s."),
+        _l("Ask the buyer, or look at the order on the channel's own page, before it leaves."),
+    ),
+    AttentionKind(
+        "unknown_status",
+        _l("Unknown status"),
+        _l("The channel calls this order “%(status)s”, a word the desk does not know."),
+        _l("Look at the order on the channel's own page before working it."),
+    ),
+    AttentionKind(
+        "canceled_after_shipping",
+        _l("Canceled there after it left"),
+        _l("The channel canceled this order after the desk had shipped it."),
+        _l("Ask the carrier to return the parcel, or agree with the buyer."),
+    ),
+    AttentionKind(
+        "conflict",
+        _l("Quantities disagree"),
+        _l("The channel counts %(there)s shipped of %(sku)s, the desk %(here)s."),
+        _l("Compare the packages of both sides."),
+    ),
+    AttentionKind(
+        "update_refused",
+        _l("Update refused"),
+        _l("The channel refused an update: %(sentence)s"),
+        _l("Read the reason under Channel updates, mend it and send it again."),
+    ),
+    AttentionKind(
+        "incomplete",
+        _l("Incomplete answer"),
+        _l("The channel left out: %(missing)s."),
+        _l("Check the permissions of the app on the channel; the next sync fills the gaps."),
+    ),
+)
+
+
+def kinds() -> dict[str, AttentionKind]:
+    return {kind.code: kind for group in hooks.register_attention_kinds() for kind in group}
+
+
+def in_words(stored: Iterable[Mapping[str, Any]]) -> list[Attention]:
+    """Stored troubles as sentences; a kind whose plugin is gone says its code."""
+    known = kinds()
+    shown = []
+    for trouble in stored:
+        kind, values = known.get(trouble["kind"]), trouble.get("values", {})
+        if kind is None:
+            shown.append(Attention(trouble["kind"], trouble["kind"], "", ""))
+        else:
+            shown.append(Attention(kind.code, str(kind.label), _fill(kind.cause, values), _fill(kind.fix, values)))
+    return shown
+
+
+def _fill(sentence: LazyString, values: Mapping[str, Any]) -> str:
+    return str(sentence) % {name: _listed(value) for name, value in values.items()} if values else str(sentence)
+
+
+def _listed(value: Any) -> Any:
+    return ", ".join(map(str, value)) if isinstance(value, list) else value

@@ -1,0 +1,59 @@
+"""What an order action implements, and what is told of orders that change.
+
+An action's `refusal` is the function that its service asks itself, so that a button never lies. `Input` is declared once:
+the form, the command line, bulk input and the API's schema all come from it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from webapp.audit.actor import Actor
+from webapp.errors import Refusal
+from webapp.i18n import LazyString
+
+if TYPE_CHECKING:
+    from webapp.orders.models import Order
+
+
+class ActionInput(BaseModel):
+    """What an action needs to be told; fields carry their label as `title` and their words as `description`."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+class OrderAction(ABC):
+    """Something a merchant can do to an order."""
+
+    code: ClassVar[str]
+    label: ClassVar[LazyString | str]
+    right: ClassVar[str]
+    bulk: ClassVar[bool] = False
+    icon: ClassVar[str] = "dots"
+    Input: ClassVar[type[ActionInput]] = ActionInput
+
+    @abstractmethod
+    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
+        """Why it is not possible now; None where it is. The very predicate that the service asks."""
+
+    @abstractmethod
+    def perform(self, order: Order, data: Any, actor: Actor) -> None:
+        """Do it; the caller holds the order's lock and has asked right, version and refusal."""
+
+    def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
+        """What the form knows beyond `Input`: per field, `choices` and `default` for this order."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersChange:
+    """What happened to one known order: the code of its event and the columns that changed."""
+
+    order_id: int
+    code: str
+    changed: Mapping[str, Any] = field(default_factory=dict)

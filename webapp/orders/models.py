@@ -1,0 +1,242 @@
+"""Orders of the desk: one for every order that a channel lists, with its lines, amounts, comments, holds and events.
+
+The order row repeats what lists sort and filter by. Quantities move in counters on the line; their rules are CHECKs, so
+that no path, however new, can ship or refund more than there is.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from webapp.channels.models import ChannelOrder, Shop, Store
+from webapp.db import Model
+from webapp.errors import DeskError
+from webapp.i18n import lazy_gettext as _l
+from webapp.money import money
+from webapp.orders.states import open_units
+
+
+class TooMany(DeskError):
+    """More was chosen than is still open."""
+
+    code, status = "too_many", 422
+    sentence = _l("Only %(open)s of %(sku)s are left to ship.")
+
+
+class NotPositive(DeskError):
+    """A quantity below one."""
+
+    code, status = "not_positive", 422
+    sentence = _l("The quantity of %(sku)s must be at least 1.")
+
+
+class Order(Model):
+    """One order, with our number and the channel's, our state and the channel's status side by side."""
+
+    __tablename__ = "orders"
+    __table_args__ = (
+        Index("ix_orders_placed", "placed_at", "id"),
+        Index("ix_orders_store_placed", "store_id", "placed_at", "id"),
+        Index("ix_orders_state_placed", "state", "placed_at", "id"),
+        Index("ix_orders_channel_number", "channel_order_number"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[str | None] = mapped_column(unique=True)
+    channel_order_id: Mapped[int] = mapped_column(ForeignKey("channel_orders.id"), unique=True)
+    shop_id: Mapped[int] = mapped_column(ForeignKey("shops.id"))
+    store_id: Mapped[int] = mapped_column(ForeignKey("stores.id"))
+    version: Mapped[int] = mapped_column(default=1)
+    state: Mapped[str]
+    on_hold: Mapped[bool] = mapped_column(default=False)
+    canceling: Mapped[bool] = mapped_column(default=False)
+
+    # Written by the import alone:
+    channel_order_number: Mapped[str]
+    channel_status: Mapped[str]
+    marketplace: Mapped[str]
+    fulfilled_by: Mapped[str]
+    flags: Mapped[list[str]]
+    buyer_wants_cancel: Mapped[bool] = mapped_column(default=False)
+    arrived_complete: Mapped[bool] = mapped_column(default=False)
+    address_state: Mapped[str]  # ok, partial, missing
+    placed_at: Mapped[datetime]
+    ship_from: Mapped[datetime | None]
+    ship_by: Mapped[datetime | None]
+    deliver_from: Mapped[datetime | None]
+    deliver_by: Mapped[datetime | None]
+    service_level: Mapped[str]
+    currency: Mapped[str | None]
+    total_minor: Mapped[int | None]
+    residual_minor: Mapped[int | None]
+
+    items: Mapped[int]  # units ordered
+    unshipped: Mapped[int]  # units open
+    attention: Mapped[list[Any]]  # [{"kind", "values"}], the lines' included
+    needs_attention: Mapped[bool] = mapped_column(default=False)
+    updated_at: Mapped[datetime]
+
+    total = money("total_minor")
+    residual = money("residual_minor")
+    shop: Mapped[Shop] = relationship()
+    store: Mapped[Store] = relationship()
+    channel_order: Mapped[ChannelOrder] = relationship()
+    lines: Mapped[list["OrderLine"]] = relationship(back_populates="order", order_by="OrderLine.position")
+    amounts: Mapped[list["OrderAmount"]] = relationship(back_populates="order", order_by="OrderAmount.id")
+
+    @property
+    def managed_at_channel(self) -> bool:
+        """Import was off when it came: it has no number and can't be worked here."""
+        return self.number is None
+
+    @property
+    def shown_state(self) -> str:
+        """What lists and commands show: a hold or a running cancel while it lasts, else the state."""
+        return "canceling" if self.canceling else "on_hold" if self.on_hold else self.state
+
+    def __repr__(self) -> str:
+        return f"<Order {self.id}>"
+
+
+class OrderLine(Model):
+    """One product on an order: how many were ordered and what became of them."""
+
+    __tablename__ = "order_lines"
+    __table_args__ = (
+        UniqueConstraint("order_id", "position"),
+        CheckConstraint("ordered >= 0", name="ordered"),
+        CheckConstraint("canceled >= 0 AND withdrawn >= 0 AND shipped >= 0", name="never_below_zero"),
+        CheckConstraint("ordered - canceled - withdrawn - shipped >= 0", name="never_ship_more"),
+        CheckConstraint("invoiced BETWEEN 0 AND ordered", name="never_invoice_more"),
+        CheckConstraint("refunded BETWEEN 0 AND ordered", name="never_refund_more"),
+        CheckConstraint("returned BETWEEN 0 AND shipped", name="never_return_more"),
+        Index("ix_order_lines_sku", "sku"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
+    channel_line_id: Mapped[int] = mapped_column(ForeignKey("channel_lines.id"), unique=True)
+    channel_line_number: Mapped[str]
+    position: Mapped[int]
+    sku: Mapped[str]
+    asin: Mapped[str]
+    title: Mapped[str]
+    needs_codes: Mapped[bool] = mapped_column(default=False)
+    gift: Mapped[bool] = mapped_column(default=False)
+    ordered: Mapped[int]
+    canceled: Mapped[int] = mapped_column(default=0)
+    withdrawn: Mapped[int] = mapped_column(default=0)
+    shipped: Mapped[int] = mapped_column(default=0)
+    invoiced: Mapped[int] = mapped_column(default=0)
+    refunded: Mapped[int] = mapped_column(default=0)
+    returned: Mapped[int] = mapped_column(default=0)
+    currency: Mapped[str | None]
+    unit_price_minor: Mapped[int | None]
+    total_minor: Mapped[int | None]
+    problems: Mapped[list[Any]]  # [{"kind", "values"}]
+    order: Mapped[Order] = relationship(back_populates="lines")
+
+    unit_price = money("unit_price_minor")
+    total = money("total_minor")
+
+    @property
+    def open(self) -> int:
+        """Units that still have to leave the house."""
+        return open_units(self)
+
+    def ship(self, quantity: int) -> None:
+        """Take units off what is open; raises `TooMany`."""
+        if quantity < 1:
+            raise NotPositive(sku=self.sku or self.title)
+        if quantity > self.open:
+            raise TooMany(open=self.open, sku=self.sku or self.title)
+        self.shipped += quantity
+
+
+class OrderAmount(Model):
+    """What was charged for one component of a line, or of the order itself, in minor units as the channel sent it."""
+
+    __tablename__ = "order_amounts"
+    __table_args__ = (
+        UniqueConstraint("order_id", "line_id", "component"),
+        CheckConstraint("tax >= 0 AND discount >= 0", name="never_negative"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), index=True)
+    line_id: Mapped[int | None] = mapped_column(ForeignKey("order_lines.id", ondelete="CASCADE"))
+    component: Mapped[str]
+    charged: Mapped[int] = mapped_column(default=0)
+    tax: Mapped[int] = mapped_column(default=0)
+    discount: Mapped[int] = mapped_column(default=0)
+    order: Mapped[Order] = relationship(back_populates="amounts")
+
+    @property
+    def net(self) -> int:
+        """What the buyer pays for it: charged + tax − discount."""
+        return self.charged + self.tax - self.discount
+
+
+class OrderEvent(Model):
+    """Something that happened to an order; append-only by trigger, but for erasing `sealed`."""
+
+    __tablename__ = "order_events"
+    __table_args__ = (Index("ix_order_events_order", "order_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
+    at: Mapped[datetime]  # when it happened
+    seen_at: Mapped[datetime]  # when the desk learned of it
+    actor_kind: Mapped[str]
+    actor_id: Mapped[int | None]
+    cause: Mapped[str]
+    code: Mapped[str]
+    version: Mapped[int]  # the order's, after it
+    data: Mapped[dict[str, Any]]
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class OrderComment(Model):
+    """What we tell each other about an order; sealed under the order's key, since buyers are named in comments too."""
+
+    __tablename__ = "order_comments"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), index=True)
+    at: Mapped[datetime]
+    actor_kind: Mapped[str]
+    actor_id: Mapped[int | None]
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class OrderHold(Model):
+    """A hold on an order: why, by whom, until when; it lasts while `released_at` is empty."""
+
+    __tablename__ = "order_holds"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), index=True)
+    at: Mapped[datetime]
+    until: Mapped[datetime | None]
+    reason: Mapped[str]
+    actor_kind: Mapped[str]
+    actor_id: Mapped[int | None]
+    released_at: Mapped[datetime | None]
+
+
+class Submission(Model):
+    """An act that was submitted under a key; the same key answers with the first result."""
+
+    __tablename__ = "submissions"
+    __table_args__ = (UniqueConstraint("actor_kind", "actor_id", "key"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    actor_kind: Mapped[str]
+    actor_id: Mapped[int] = mapped_column(default=0)
+    key: Mapped[str]
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
+    action: Mapped[str]
+    at: Mapped[datetime]
+    result: Mapped[dict[str, Any]]

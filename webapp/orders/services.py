@@ -1,0 +1,228 @@
+"""Acting on orders: the one place where right, version, key and refusal are asked for every door, and what acts share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import select
+
+from webapp.audit.actor import Actor
+from webapp.channels.contract import ChannelStage
+from webapp.clock import now
+from webapp.db import db
+from webapp.errors import Invalid, NotFound, Refusal, Stale
+from webapp.hooks import hooks
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_gettext as _l
+from webapp.orders.contract import ActionInput, OrderAction
+from webapp.orders.events import record
+from webapp.orders.models import Order, OrderComment, OrderHold, Submission
+from webapp.orders.states import open_units, state_of
+from webapp.vault import services as vault
+
+
+class ManagedAtChannel(Refusal):
+    """Import was off when the order came."""
+
+    code = "managed_at_channel"
+    sentence = _l("This order is managed at the channel: importing orders is off for its store.")
+
+
+class KeyReused(Refusal):
+    """The same submission key came with another act."""
+
+    code = "key_reused"
+    sentence = _l("This key was used for another act already. Send a new one.")
+
+
+class AlreadyOnHold(Refusal):
+    code = "already_on_hold"
+    sentence = _l("This order is on hold already.")
+
+
+class NotOnHold(Refusal):
+    code = "not_on_hold"
+    sentence = _l("This order is not on hold.")
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An action as an order offers it: possible, or with one sentence why not."""
+
+    action: OrderAction
+    refusal: Refusal | None
+
+    @property
+    def code(self) -> str:
+        return self.action.code
+
+    @property
+    def label(self) -> str:
+        return str(self.action.label)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What an act did: the order's versions before and after, by which its updates and events are found."""
+
+    order_id: int
+    since: int
+    version: int
+
+
+_PROBLEMS = {  # pydantic's kinds of errors, in the desk's words
+    "missing": _l("is needed."),
+    "too_short": _l("needs at least one."),
+    "extra_forbidden": _l("is not known here."),
+    "int_parsing": _l("must be a whole number."),
+    "int_from_float": _l("must be a whole number."),
+    "int_type": _l("must be a whole number."),
+    "string_type": _l("must be text."),
+    "string_too_long": _l("is too long."),
+    "datetime_parsing": _l("must be a date and time, such as 2026-11-20T10:00:00Z."),
+    "datetime_from_date_parsing": _l("must be a date and time, such as 2026-11-20T10:00:00Z."),
+    "bool_parsing": _l("must be yes or no."),
+    "model_type": _l("must be a set of fields."),
+    "model_attributes_type": _l("must be a set of fields."),
+    "list_type": _l("must be a list."),
+    "dict_type": _l("must be a set of lines with quantities."),
+}
+
+
+def actions() -> dict[str, OrderAction]:
+    return {action.code: action for group in hooks.register_order_actions() for action in group}
+
+
+def find_action(code: str) -> OrderAction:
+    known = actions()
+    if code not in known:
+        raise NotFound(name=code)
+    return known[code]
+
+
+def offers(order: Order, actor: Actor) -> list[Offer]:
+    """Every action that the actor has the right to, with its refusal where it is not possible now."""
+    return [Offer(action, refusal_of(action, order, actor)) for action in actions().values() if actor.may(action.right)]
+
+
+def refusal_of(action: OrderAction, order: Order, actor: Actor) -> Refusal | None:
+    """The one predicate behind button and guard."""
+    if order.managed_at_channel:
+        return ManagedAtChannel()
+    return action.refusal(order, actor)
+
+
+def read_input(action: OrderAction, given: Mapping[str, Any]) -> ActionInput:
+    """The action's input from JSON or a form; raises `Invalid` that names the first field in question."""
+    try:
+        return action.Input.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or action.code
+        raise Invalid(field=field, problem=_PROBLEMS.get(first["type"], _l("is not what is expected here."))) from None
+
+
+def act(
+    action: OrderAction,
+    order: Order,
+    data: ActionInput,
+    actor: Actor,
+    *,
+    key: str | None = None,
+    version: int | None = None,
+) -> Done:
+    """Do it once, for every door: right, repeated key, version, refusal, then the action itself. The order is locked.
+
+    The same key answers with the first result. `version` is the one that the person saw; another raises `Stale`.
+    """
+    actor.needs(action.right)
+    if key and (earlier := _submission(actor, key)):
+        if (earlier.order_id, earlier.action) != (order.id, action.code):
+            raise KeyReused
+        return Done(**earlier.result)
+    if version is not None and version != order.version:
+        raise Stale
+    if refusal := refusal_of(action, order, actor):
+        raise refusal
+    since = order.version
+    action.perform(order, data, actor)
+    done = Done(order.id, since, order.version)
+    if key:
+        result = {"order_id": done.order_id, "since": done.since, "version": done.version}
+        db.session.add(
+            Submission(
+                actor_kind=actor.kind,
+                actor_id=actor.id or 0,
+                key=key,
+                order_id=order.id,
+                action=action.code,
+                at=now(),
+                result=result,
+            )
+        )
+    db.session.flush()
+    return done
+
+
+def _submission(actor: Actor, key: str) -> Submission | None:
+    query = select(Submission).where(
+        Submission.actor_kind == actor.kind, Submission.actor_id == (actor.id or 0), Submission.key == key
+    )
+    return db.session.scalar(query)
+
+
+def settle_state(order: Order) -> None:
+    """Recompute what follows from the lines' counters: the state and the units still open."""
+    order.unshipped = sum(open_units(line) for line in order.lines)
+    order.state = state_of(ChannelStage(order.channel_order.stage), order.lines)
+
+
+def comment(order: Order, text: str, *, actor: Actor) -> OrderComment:
+    """A private comment; what it says is sealed, since buyers are named in comments too."""
+    text = text.strip()
+    if not text:
+        raise Invalid(field=_("Comment"), problem=_("is needed."))
+    sealed = vault.seal(order.id, "comment", text)
+    row = OrderComment(order_id=order.id, at=now(), actor_kind=actor.kind, actor_id=actor.id, sealed=sealed)
+    db.session.add(row)
+    record(order, "commented", actor=actor)
+    return row
+
+
+def hold(order: Order, reason: str, *, actor: Actor, until: datetime | None = None) -> OrderHold:
+    """Keep the order from leaving, with a reason and perhaps an end."""
+    if order.on_hold:
+        raise AlreadyOnHold
+    row = OrderHold(
+        order_id=order.id, at=now(), until=until, reason=reason.strip(), actor_kind=actor.kind, actor_id=actor.id
+    )
+    db.session.add(row)
+    order.on_hold = True
+    record(order, "held", actor=actor, values={"reason": row.reason})
+    return row
+
+
+def release(order: Order, *, actor: Actor) -> None:
+    """End the order's hold."""
+    if not order.on_hold:
+        raise NotOnHold
+    holds = db.session.scalars(select(OrderHold).where(OrderHold.order_id == order.id, OrderHold.released_at.is_(None)))
+    for row in holds:
+        row.released_at = now()
+    order.on_hold = False
+    record(order, "released", actor=actor)
+
+
+def raise_attention(order: Order, kind: str, **values: Any) -> None:
+    """Mark the order; the same kind with other values replaces the old one. The caller records the event."""
+    others = [trouble for trouble in order.attention if trouble["kind"] != kind]
+    order.attention = [*others, {"kind": kind, "values": values}]
+    order.needs_attention = True
+
+
+def settle_attention(order: Order, kind: str) -> None:
+    """Take the mark off again. The caller records the event."""
+    order.attention = [trouble for trouble in order.attention if trouble["kind"] != kind]
+    order.needs_attention = bool(order.attention) or any(line.problems for line in order.lines)

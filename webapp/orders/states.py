@@ -1,0 +1,72 @@
+"""Where an order stands on the desk: computed by one function from channel facts and line counters, never set by hand.
+
+Holds and running cancels are facts laid over the state; lists show them while they last, and the channel's news moves the
+state underneath.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Protocol
+
+from webapp.channels.contract import ChannelStage
+from webapp.i18n import LazyString
+from webapp.i18n import lazy_gettext as _l
+
+
+class OrderState(StrEnum):
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETE = "complete"
+    CLOSED = "closed"
+    CANCELED = "canceled"
+
+
+STATE_LABELS: dict[str, LazyString] = {
+    OrderState.PENDING: _l("Pending"),
+    OrderState.PROCESSING: _l("Processing"),
+    OrderState.COMPLETE: _l("Complete"),
+    OrderState.CLOSED: _l("Closed"),
+    OrderState.CANCELED: _l("Canceled"),
+    "on_hold": _l("On hold"),
+    "canceling": _l("Canceling"),
+}
+
+
+class LineCounts(Protocol):
+    """The counters of a line that decide."""
+
+    ordered: int
+    canceled: int
+    withdrawn: int
+    shipped: int
+    refunded: int
+
+
+def open_units(line: LineCounts) -> int:
+    """Units that still have to leave: ordered − canceled − withdrawn − shipped."""
+    return line.ordered - line.canceled - line.withdrawn - line.shipped
+
+
+def state_of(stage: ChannelStage, lines: Iterable[LineCounts]) -> OrderState:
+    """The state that the channel's stage and the lines' counters add up to.
+
+    Refunded units count as settled: an order of which every unit was refunded is closed, whether it left or not. Canceled
+    there after we shipped stays complete (the conflict is raised as attention), never silently canceled.
+    """
+    lines = list(lines)
+    shipped = sum(line.shipped for line in lines)
+    refunded = sum(line.refunded for line in lines)
+    wanted = sum(line.ordered - line.canceled for line in lines)
+    if stage is ChannelStage.CANCELED and not shipped:
+        return OrderState.CANCELED
+    if stage is ChannelStage.AWAITING_PAYMENT and not shipped:
+        return OrderState.PENDING
+    if lines and wanted == 0 and any(line.canceled for line in lines):
+        return OrderState.CANCELED
+    if wanted and refunded >= wanted:
+        return OrderState.CLOSED
+    if stage is ChannelStage.SHIPPED or (wanted and all(open_units(line) == 0 for line in lines)):
+        return OrderState.COMPLETE
+    if stage is ChannelStage.CANCELED:
+        return OrderState.COMPLETE
+    return OrderState.PROCESSING

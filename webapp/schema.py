@@ -1,0 +1,71 @@
+"""The database's schema version against this code's: what `web` and `worker` ask before they start."""
+
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from flask_migrate import downgrade as _downgrade
+from flask_migrate import upgrade as _upgrade
+
+from webapp.config import ROOT
+from webapp.db import db, translated_failures
+from webapp.errors import DeskError
+from webapp.i18n import lazy_gettext as _l
+
+_FOLDER = ROOT / "migrations"
+
+
+class SchemaDiffers(DeskError):
+    """The database was made by another version of the desk."""
+
+    code, status = "schema_differs", 503
+    sentence = _l("The database has another schema (%(found)s) than this version needs (%(needed)s): %(advice)s")
+
+
+def needed() -> str:
+    """The newest migration that this code knows."""
+    return _scripts().get_current_head() or ""
+
+
+def found() -> str:
+    """The migration that the database stands at; empty for a new one."""
+    with translated_failures(), db.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision() or ""
+
+
+def check() -> None:
+    """Raise `SchemaDiffers` unless the database is what this code expects."""
+    if (at := found()) == needed():
+        return
+    if at and not _knows(at):
+        advice = _l("it is newer. Start the desk's newer version, or restore the backup made before it.")
+    else:
+        advice = _l("run “python -m webapp migrate”.")
+    raise SchemaDiffers(found=at or "—", needed=needed(), advice=advice)
+
+
+def migrate() -> None:
+    """Bring the database up to this code; a newer one is left alone."""
+    at = found()
+    if at and not _knows(at):
+        check()
+    with translated_failures():
+        _upgrade(directory=str(_FOLDER))
+
+
+def empty() -> None:
+    """Take every table away again; for tests of the migrations."""
+    _downgrade(directory=str(_FOLDER), revision="base")
+
+
+def _knows(revision: str) -> bool:
+    try:
+        return _scripts().get_revision(revision) is not None
+    except CommandError:
+        return False
+
+
+def _scripts() -> ScriptDirectory:
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    return ScriptDirectory.from_config(config)

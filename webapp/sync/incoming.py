@@ -1,0 +1,196 @@
+"""What a channel says of an order, compared with what the desk holds: pure functions from facts to columns.
+
+Nothing here touches the database. `importing` reads what is known, asks these functions what follows, and writes it.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from webapp.channels.contract import ADDRESS_FIELDS, ChannelStage, IncomingLine, IncomingOrder
+from webapp.orders.states import open_units
+
+_LARGEST = 2**63 - 1
+_ADDRESS_NEEDS = ("name", "line1", "city", "postal_code", "country")
+
+
+def fingerprint(order: IncomingOrder) -> bytes:
+    """A hash of everything the channel said but the raw answer: the same content again touches nothing."""
+    return hashlib.blake2b(repr(order).encode(errors="surrogatepass"), digest_size=16).digest()
+
+
+def problem_of(order: IncomingOrder) -> tuple[str, str] | None:
+    """Field and technical problem of an order that the database could not keep; None where all is well."""
+    numbers = [order.total, *(amount for line in order.lines for amount in (line.unit_price, line.total))]
+    for amount in (*order.amounts, *(amount for line in order.lines for amount in line.amounts)):
+        numbers += [amount.charged, amount.tax, amount.discount]
+        if amount.tax < 0 or amount.discount < 0:
+            return "amounts", "a tax or discount below zero"
+    if any(number is not None and abs(number) > _LARGEST for number in numbers):
+        return "amounts", "an amount beyond 64 bits"
+    if not order.currency and any(number for number in numbers):
+        return "currency", "amounts without a currency"
+    seen = set()
+    for line in order.lines:
+        if line.number in seen:
+            return "lines", "the same line twice"
+        seen.add(line.number)
+        if not 0 <= line.ordered < 2**31 or line.fulfilled < 0 or (line.unfulfilled or 0) < 0:
+            return "lines.quantity", "a quantity out of range"
+    if not order.number.strip() or "\0" in repr(order):
+        return "number", "empty, or text with a NUL character"
+    return None
+
+
+def address_state(order: IncomingOrder) -> str:
+    """`ok`, `partial` or `missing`: whether a parcel could find its way."""
+    missing = address_gaps(order)
+    address = order.buyer.get("address") or {}
+    if not any(address.get(name) for name in ADDRESS_FIELDS if name not in ("country", "kind")):
+        return "missing"
+    return "partial" if missing else "ok"
+
+
+def address_gaps(order: IncomingOrder) -> list[str]:
+    address = order.buyer.get("address") or {}
+    return [name for name in _ADDRESS_NEEDS if not address.get(name)]
+
+
+def residual(order: IncomingOrder) -> int | None:
+    """The channel's grand total less our sum of components; None while the total is withheld."""
+    if order.total is None:
+        return None
+    amounts = [*order.amounts, *(amount for line in order.lines for amount in line.amounts)]
+    return order.total - sum(amount.charged + amount.tax - amount.discount for amount in amounts)
+
+
+@dataclass(slots=True)
+class LineFacts:
+    """A line's counters as the desk holds them, moved on by a reading."""
+
+    ordered: int = 0
+    canceled: int = 0
+    withdrawn: int = 0
+    shipped: int = 0
+    refunded: int = 0
+    first_ordered: int = 0
+    shipped_elsewhere: int = 0  # units that this reading adds, shipped by somebody else
+    conflict: dict[str, Any] | None = None
+
+    @property
+    def open(self) -> int:
+        return open_units(self)
+
+
+def read_line(had: LineFacts, line: IncomingLine, stage: ChannelStage) -> LineFacts:
+    """The counters after a reading.
+
+    Amazon gives no canceled quantity: canceled there = first ordered − fulfilled − unfulfilled. A reading only ever adds:
+    one that lags behind takes nothing back. What does not fit beside what the desk did is a conflict, not an error.
+    """
+    now = LineFacts(
+        ordered=max(had.ordered, line.ordered),
+        canceled=had.canceled,
+        withdrawn=had.withdrawn,
+        shipped=had.shipped,
+        refunded=had.refunded,
+        first_ordered=max(had.first_ordered, line.ordered),
+    )
+    beyond = line.fulfilled - had.shipped
+    if beyond > 0:
+        now.shipped_elsewhere = min(beyond, now.open)
+        now.shipped += now.shipped_elsewhere
+        if now.shipped_elsewhere < beyond:
+            now.conflict = {"there": line.fulfilled, "here": now.shipped, "sku": line.sku or line.title}
+    unfulfilled = 0 if stage is ChannelStage.CANCELED else line.unfulfilled
+    if unfulfilled is not None:
+        canceled_there = now.first_ordered - line.fulfilled - unfulfilled
+        now.canceled = max(now.canceled, min(canceled_there, now.ordered - now.withdrawn - now.shipped))
+    return now
+
+
+@dataclass(slots=True)
+class ForeignPackage:
+    """A parcel that somebody else confirmed, with the units of it that were not the desk's."""
+
+    reference: str
+    carrier: str = ""
+    service: str = ""
+    tracking_number: str = ""
+    shipped_at: datetime | None = None
+    units: dict[str, int] = field(default_factory=dict)  # channel line number -> units
+
+
+def foreign_packages(order: IncomingOrder, ours: Mapping[str, str], units: Mapping[str, int]) -> list[ForeignPackage]:
+    """Who carried the units that left elsewhere: the channel's packages that are not ours, then one without particulars.
+
+    `ours` maps the references of packages known here to their tracking numbers; `units` are those to account for by line.
+    """
+    left = {number: count for number, count in units.items() if count > 0}
+    found = []
+    for package in order.packages:
+        if package.number in ours:
+            continue
+        held = {number: min(count, left.get(number, 0)) for number, count in package.lines.items()}
+        held = {number: count for number, count in held.items() if count}
+        if not held:
+            continue
+        for number, count in held.items():
+            left[number] -= count
+        found.append(
+            ForeignPackage(
+                package.number, package.carrier, package.service, package.tracking_number, package.shipped_at, held
+            )
+        )
+    rest = {number: count for number, count in left.items() if count}
+    if rest:
+        found.append(ForeignPackage("", units=rest))
+    return found
+
+
+def attention_of(order: IncomingOrder, lines: Sequence[LineFacts], had_shipped: bool) -> list[dict[str, Any]]:
+    """What is the matter with the order by this reading."""
+    found: list[dict[str, Any]] = []
+    if order.stage is ChannelStage.UNKNOWN:
+        found.append({"kind": "unknown_status", "values": {"status": order.status}})
+    works = order.fulfilled_by == "merchant" and order.stage in (ChannelStage.OPEN, ChannelStage.UNKNOWN)
+    if works and (gaps := address_gaps(order)) and "recipient" not in order.missing:
+        found.append({"kind": "odd_address", "values": {"missing": gaps}})
+    if order.stage is ChannelStage.CANCELED and had_shipped:
+        found.append({"kind": "canceled_after_shipping", "values": {}})
+    if order.missing:
+        found.append({"kind": "incomplete", "values": {"missing": list(order.missing)}})
+    found += [{"kind": "conflict", "values": line.conflict} for line in lines if line.conflict]
+    return found
+
+
+IMPORT_KINDS = frozenset({"unknown_status", "odd_address", "canceled_after_shipping", "incomplete", "conflict"})
+
+
+def line_problems(line: IncomingLine) -> list[dict[str, Any]]:
+    return [] if line.sku else [{"kind": "unmatched_sku", "values": {}}]
+
+
+def channel_facts(order: IncomingOrder) -> dict[str, Any]:
+    """What else the channel says of the order, kept in its words."""
+    facts = {
+        "programs": list(order.programs),
+        "payment_methods": list(order.payment_methods),
+        "replaces": order.replaces,
+        "missing": list(order.missing),
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def channel_line_facts(line: IncomingLine) -> dict[str, Any]:
+    facts = {
+        "condition": line.condition,
+        "programs": list(line.programs),
+        "promotions": list(line.promotions),
+        "cancel_requested": line.cancel_requested,
+        "cancel_reason": line.cancel_reason,
+        "canceled_by": line.canceled_by,
+    }
+    return {name: value for name, value in facts.items() if value}

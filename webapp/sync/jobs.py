@@ -1,0 +1,156 @@
+"""Jobs of the traffic: one page of orders, one batch of updates. Each is safe to run twice or on two workers.
+
+The network is never called within a transaction: a job claims in one unit of work, asks the channel, and settles in
+another. Whatever dies in between is found again by the schedule once its lease has run out.
+"""
+
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from webapp.channels.contract import (
+    ChannelError,
+    NotYet,
+    OrdersPage,
+    OrdersWindow,
+    Outcome,
+    PageRefused,
+    Throttled,
+    Unknown,
+    UnreadableOrder,
+)
+from webapp.channels.models import Store
+from webapp.channels.services import access, get_channel
+from webapp.db import db, unit_of_work
+from webapp.jobs import current_id, job
+from webapp.sync import runs
+from webapp.sync.importing import prepare, take_in
+from webapp.sync.models import Stream
+from webapp.sync.updates import as_told, claim_due, claim_to_look_up, due_work, settle
+
+log = structlog.get_logger(__name__)
+
+
+@job("channels")
+def find_due() -> None:
+    """Enqueue whatever is due: the queue may have lost anything, the rows have not."""
+    with unit_of_work():
+        for store_id in runs.due_stores():
+            import_orders.enqueue(store_id)
+        for store_id, kind, work in due_work():
+            (deliver if work == "deliver" else look_up).enqueue(store_id, kind)
+
+
+@job("channels")
+def import_orders(store_id: int) -> None:
+    """Read one page of a store's orders and take it in; the next page is a job of its own."""
+    owner = current_id()
+    with unit_of_work():
+        turn = runs.take_turn(store_id, owner)
+        if turn is None:
+            return
+        sync, window, _ = turn
+        store = sync.store
+        asked = OrdersWindow(runs.low_of(window), window.page_token, open_only=window.stream == Stream.OPEN)
+        reach, channel = access(store), get_channel(store.channel)
+    try:
+        page = channel.fetch_orders(reach, asked)
+    except ChannelError as error:
+        _not_read(store_id, owner, error)
+        return
+    ready = prepare(db.session.get_one(Store, store_id), page)
+    with unit_of_work():
+        turn = runs.still_ours(store_id, owner)
+        if turn is None:
+            return
+        sync, window, run = turn
+        taken = take_in(sync.store, ready)
+        runs.count(
+            run, pages=1, calls=page.calls, seen=taken.seen, new=taken.new, changed=taken.changed, aside=taken.aside
+        )
+        if runs.page_done(sync, window, bound=page.bound, next_page=page.next_page):
+            runs.finish(sync, run)
+        else:
+            runs.pass_on(sync)
+            import_orders.enqueue(store_id)
+
+
+def _not_read(store_id: int, owner: str, error: ChannelError) -> None:
+    with unit_of_work():
+        turn = runs.still_ours(store_id, owner)
+        if turn is None:
+            return
+        sync, window, run = turn
+        match error:
+            case Throttled():
+                runs.count(run, throttled=1)
+                runs.pass_on(sync, seconds=error.retry_after or 1.0)
+                import_orders.enqueue_in(error.retry_after or 1.0, store_id)
+            case PageRefused() if runs.restart_window(window):
+                runs.count(run, calls=1)
+                runs.pass_on(sync)
+                import_orders.enqueue(store_id)
+            case _:
+                log.warning("sync_failed", store=store_id, problem=error.code)
+                runs.count(run, calls=1)
+                runs.fail(sync, run, error)
+
+
+@job("channels")
+def deliver(store_id: int, kind: str) -> None:
+    """Tell a store's channel what it is owed of one kind."""
+    owner = current_id()
+    while True:
+        with unit_of_work():
+            claimed = claim_due(store_id, kind, owner)
+            if claimed is None:
+                return
+            store, rows = claimed
+            if not rows:  # all of them had lost their worker: they are looked up first
+                look_up.enqueue(store_id, kind)
+                return
+            told, reach, channel = as_told(rows), access(store), get_channel(store.channel)
+        _settle(_asked(lambda: channel.deliver(reach, told), [update.id for update in told]), owner)
+
+
+@job("channels")
+def look_up(store_id: int, kind: str) -> None:
+    """Find out what became of updates that were sent, or whose answer was lost."""
+    owner = current_id()
+    with unit_of_work():
+        claimed = claim_to_look_up(store_id, kind, owner)
+        if claimed is None:
+            return
+        store, rows = claimed
+        told, reach, channel = as_told(rows), access(store), get_channel(store.channel)
+    _settle(_asked(lambda: channel.look_up(reach, told), [update.id for update in told]), owner)
+    with unit_of_work():
+        deliver.enqueue(store_id, kind)  # what turned out not to have happened is sent again
+
+
+def _asked(ask: Callable[[], Mapping[int, Outcome]], ids: list[int]) -> dict[int, Outcome]:
+    try:
+        outcomes = ask()
+    except ChannelError as error:  # nothing of the batch went out
+        return {id_: NotYet(error.retry_after or 60.0, str(error)) for id_ in ids}
+    return {id_: outcomes.get(id_, Unknown()) for id_ in ids}
+
+
+def _settle(outcomes: dict[int, Outcome], owner: str) -> None:
+    with unit_of_work():
+        settle(outcomes, owner)
+
+
+@job("channels")
+def fetch_order(store_id: int, number: str) -> None:
+    """Read one order by the channel's number and take it in: for one put aside, or one that somebody doubts."""
+    store = db.session.get_one(Store, store_id)
+    reach, channel = access(store), get_channel(store.channel)
+    db.session.commit()
+    found = channel.fetch_order(reach, number)
+    if found is None:
+        return
+    page = OrdersPage([], [found]) if isinstance(found, UnreadableOrder) else OrdersPage([found])
+    ready = prepare(db.session.get_one(Store, store_id), page)
+    with unit_of_work():
+        take_in(db.session.get_one(Store, store_id), ready)

@@ -1,0 +1,120 @@
+"""Windows of orders coming in, orders put aside, and updates owed to channels."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from webapp.channels.models import Store
+from webapp.db import Model
+from webapp.jobs.models import Run
+from webapp.orders.models import Order
+
+
+class Stream(StrEnum):
+    """What a window reads: on the first connection what is open, then changes."""
+
+    OPEN = "open"
+    CHANGES = "changes"
+
+
+class StoreSync(Model):
+    """A store's turn: who reads it now, in which run, and when it is due again. One reader at a time, by lease."""
+
+    __tablename__ = "store_syncs"
+
+    store_id: Mapped[int] = mapped_column(ForeignKey("stores.id", ondelete="CASCADE"), primary_key=True)
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("runs.id"))
+    next_at: Mapped[datetime] = mapped_column(index=True)
+    lease_owner: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(default=0)  # runs failed one after another
+    last_success_at: Mapped[datetime | None]
+    store: Mapped[Store] = relationship(lazy="joined", innerjoin=True)
+    run: Mapped[Run | None] = relationship()
+
+
+class SyncWindow(Model):
+    """How far one stream of a store has been read. A page and its progress here are one transaction.
+
+    `cursor` moves to `high` only with the window's last page, since the order of results is not promised.
+    """
+
+    __tablename__ = "sync_windows"
+
+    store_id: Mapped[int] = mapped_column(ForeignKey("stores.id", ondelete="CASCADE"), primary_key=True)
+    stream: Mapped[str] = mapped_column(primary_key=True)
+    cursor: Mapped[datetime | None]
+    low: Mapped[datetime | None]
+    high: Mapped[datetime | None]
+    page_token: Mapped[str | None]
+    pages_done: Mapped[int] = mapped_column(default=0)
+    restarts: Mapped[int] = mapped_column(default=0)  # page tokens refused within this window
+
+
+class Aside(Model):
+    """An order that could not be taken in: its cause in plain columns, what the channel sent sealed beside it."""
+
+    __tablename__ = "asides"
+    __table_args__ = (UniqueConstraint("store_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    store_id: Mapped[int] = mapped_column(ForeignKey("stores.id", ondelete="CASCADE"))
+    number: Mapped[str]
+    field: Mapped[str]
+    problem: Mapped[str]
+    at: Mapped[datetime]
+    attempts: Mapped[int] = mapped_column(default=1)
+    period: Mapped[str]  # of the key that seals the payload, since there is no order and so no data key yet
+    payload: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class UpdateState(StrEnum):
+    HELD = "held"
+    OWED = "owed"
+    SENT = "sent"
+    EFFECTIVE = "effective"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    WITHDRAWN = "withdrawn"
+    DONE_ELSEWHERE = "done_elsewhere"
+
+
+UNSETTLED = (UpdateState.HELD, UpdateState.OWED, UpdateState.SENT, UpdateState.UNKNOWN)
+
+
+class ChannelUpdate(Model):
+    """Something that a channel is owed: a promise with a life of its own, every step with its time."""
+
+    __tablename__ = "channel_updates"
+    __table_args__ = (
+        UniqueConstraint("order_id", "kind", "reference"),
+        Index("ix_channel_updates_due", "store_id", "kind", "state", "due_at"),
+        Index("ix_channel_updates_order", "order_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    store_id: Mapped[int] = mapped_column(ForeignKey("stores.id", ondelete="CASCADE"))
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
+    kind: Mapped[str]
+    source_id: Mapped[int | None]  # the document that it tells of: the package of a shipment
+    order_version: Mapped[int]
+    reference: Mapped[str]  # what the channel sees of us; the same on every repetition
+    payload: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(default=UpdateState.OWED)
+    due_at: Mapped[datetime]
+    deadline: Mapped[datetime | None]
+    look_again_at: Mapped[datetime | None]
+    handle: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    problem: Mapped[dict[str, Any] | None]  # a stored DeskError, or the channel's own sentence
+    lease_owner: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    effective_at: Mapped[datetime | None]
+    refused_at: Mapped[datetime | None]
+    order: Mapped[Order] = relationship()
+    store: Mapped[Store] = relationship()

@@ -1,0 +1,215 @@
+"""A store's sync as a run: starting or joining one, its turn by lease, its numbers, its end."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import or_, select
+
+from webapp import live
+from webapp.audit.actor import Actor
+from webapp.channels.contract import ChannelError, Disconnected
+from webapp.channels.models import Store
+from webapp.channels.services import access, get_channel
+from webapp.clock import now
+from webapp.db import db
+from webapp.errors import DeskError, Refusal
+from webapp.i18n import lazy_gettext as _l
+from webapp.jobs.models import Run, RunState
+from webapp.sync.models import Aside, StoreSync, Stream, SyncWindow
+
+KIND = "sync"
+LEASE = timedelta(seconds=120)  # longer than one page can take: the client's time limits end before it
+NUMBERS = ("pages", "seen", "new", "changed", "aside", "calls", "throttled")
+_BACKOFF_LIMIT = 600.0
+
+
+class StoreInactive(Refusal):
+    code = "store_inactive"
+    sentence = _l("This store is inactive: activate it first.")
+
+
+def sync_of(store_id: int, *, lock: bool = False) -> StoreSync:
+    """The store's turn, made at its first use; with `lock` nobody else takes it until the unit of work ends."""
+    query = select(StoreSync).where(StoreSync.store_id == store_id)
+    if lock:
+        query = query.with_for_update(of=StoreSync).execution_options(populate_existing=True)
+    row = db.session.scalar(query)
+    if row is None:
+        row = StoreSync(store_id=store_id, next_at=now())
+        db.session.add(row)
+        for stream in Stream:
+            db.session.add(SyncWindow(store_id=store_id, stream=stream))
+        db.session.flush()
+        db.session.refresh(row)
+    return row
+
+
+def start(store: Store, *, actor: Actor) -> Run:
+    """Begin a run now, or join the one that is open."""
+    actor.needs("stores.sync")
+    if not store.active:
+        raise StoreInactive
+    sync = sync_of(store.id, lock=True)
+    sync.next_at = min(sync.next_at, now())
+    if sync.run is not None and sync.run.is_open:
+        return sync.run
+    return _open_run(sync, actor)
+
+
+def _open_run(sync: StoreSync, actor: Actor) -> Run:
+    run = Run(
+        kind=KIND,
+        subject_id=sync.store_id,
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        state=RunState.QUEUED,
+        started_at=now(),
+        numbers=dict.fromkeys(NUMBERS, 0),
+    )
+    db.session.add(run)
+    db.session.flush()
+    sync.run = run
+    return run
+
+
+def due_stores() -> list[int]:
+    """Stores whose turn has come and that nobody reads now."""
+    at = now()
+    query = (
+        select(StoreSync.store_id)
+        .join(Store)
+        .where(
+            Store.active,
+            Store.problem.is_(None),
+            StoreSync.next_at <= at,
+            or_(StoreSync.lease_until.is_(None), StoreSync.lease_until < at),
+        )
+    )
+    return list(db.session.scalars(query))
+
+
+def take_turn(store_id: int, owner: str) -> tuple[StoreSync, SyncWindow, Run] | None:
+    """Lease the store for one page; None where it is not due, inactive, or read by another."""
+    sync = sync_of(store_id, lock=True)
+    at = now()
+    held = sync.lease_until is not None and sync.lease_until >= at and sync.lease_owner != owner
+    if held or not sync.store.active or sync.next_at > at:
+        return None
+    run = sync.run if sync.run is not None and sync.run.is_open else _open_run(sync, Actor.job("sync"))
+    run.state = RunState.RUNNING
+    sync.lease_owner, sync.lease_until = owner, at + LEASE
+    return sync, _window(sync), run
+
+
+def _window(sync: StoreSync) -> SyncWindow:
+    windows = {
+        row.stream: row for row in db.session.scalars(select(SyncWindow).where(SyncWindow.store_id == sync.store_id))
+    }
+    window = windows[Stream.OPEN] if windows[Stream.OPEN].cursor is None else windows[Stream.CHANGES]
+    if window.low is None:
+        channel = get_channel(sync.store.channel)
+        if window.cursor is not None:
+            window.low = window.cursor - timedelta(seconds=channel.overlap)
+        else:
+            days = access(sync.store).settings.get("import_from", 30)
+            window.low = now() - timedelta(days=int(days))
+    return window
+
+
+def low_of(window: SyncWindow) -> datetime:
+    """The window's lower bound, which a turn has set."""
+    if window.low is None:
+        raise RuntimeError("a window without a lower bound")
+    return window.low
+
+
+def still_ours(store_id: int, owner: str) -> tuple[StoreSync, SyncWindow, Run] | None:
+    """The turn, locked for writing a page; None where the lease went to another meanwhile."""
+    sync = sync_of(store_id, lock=True)
+    if sync.lease_owner != owner or sync.run is None:
+        return None
+    return sync, _window(sync), sync.run
+
+
+def count(run: Run, **more: int) -> None:
+    """Add to the run's numbers."""
+    run.numbers = run.numbers | {name: run.numbers.get(name, 0) + value for name, value in more.items()}
+    run.done = run.numbers.get("seen", 0)
+    live.publish("stores", [run.subject_id or 0])
+
+
+def page_done(sync: StoreSync, window: SyncWindow, *, bound: datetime | None, next_page: str | None) -> bool:
+    """Move the window with the page just written, in its transaction; True where the whole run is done.
+
+    The cursor moves with the window's last page only. The first connection's open orders are followed by the changes.
+    """
+    window.high = window.high or bound
+    window.page_token = next_page
+    window.pages_done += 1
+    if next_page is not None:
+        return False
+    window.cursor = max(filter(None, (window.cursor, window.high)), default=window.low)
+    window.low = window.high = None
+    window.pages_done = window.restarts = 0
+    return window.stream == Stream.CHANGES
+
+
+def restart_window(window: SyncWindow) -> bool:
+    """Read the same window from its start, since its page token is no longer good; False once that led nowhere."""
+    window.page_token = window.high = None
+    window.pages_done = 0
+    window.restarts += 1
+    return window.restarts <= 5
+
+
+def pass_on(sync: StoreSync, *, seconds: float = 0.0) -> None:
+    """Give the turn back with the window unfinished; it goes on after so many seconds."""
+    sync.lease_owner = sync.lease_until = None
+    sync.next_at = now() + timedelta(seconds=seconds)
+
+
+def finish(sync: StoreSync, run: Run) -> None:
+    """The run read everything there was."""
+    store = sync.store
+    run.state, run.ended_at = RunState.DONE, now()
+    sync.failures, sync.last_success_at = 0, run.ended_at
+    pass_on(sync, seconds=get_channel(store.channel).poll_interval(access(store)))
+
+
+def fail(sync: StoreSync, run: Run, error: DeskError) -> None:
+    """End the run with its reason; the next comes by itself, later each time, unless somebody must connect it anew."""
+    run.state, run.ended_at, run.problem = RunState.FAILED, now(), error.stored()
+    sync.failures += 1
+    pause = error.retry_after if isinstance(error, ChannelError) and error.retry_after else 60.0
+    pass_on(sync, seconds=min(_BACKOFF_LIMIT, pause * 2 ** min(sync.failures - 1, 8)))
+    if isinstance(error, Disconnected):
+        sync.store.problem = error.stored()
+    live.publish("stores", [sync.store_id])
+
+
+def runs(actor: Actor, *, store_id: int | None = None, limit: int = 50) -> list[Run]:
+    """Runs of stores, newest first."""
+    actor.needs("stores.view")
+    query = select(Run).order_by(Run.id.desc()).limit(limit)
+    if store_id is not None:
+        query = query.where(Run.kind == KIND, Run.subject_id == store_id)
+    return list(db.session.scalars(query))
+
+
+def asides(actor: Actor, *, store_id: int | None = None) -> list[Aside]:
+    """Orders put aside, newest first."""
+    actor.needs("stores.view")
+    query = select(Aside).order_by(Aside.at.desc())
+    return list(db.session.scalars(query if store_id is None else query.where(Aside.store_id == store_id)))
+
+
+def status_of(store: Store) -> dict[str, Any]:
+    """How the store's traffic stands: for its page, the health checks and the command line."""
+    sync = sync_of(store.id)
+    return {
+        "last_success_at": sync.last_success_at,
+        "next_at": sync.next_at,
+        "failures": sync.failures,
+        "run": sync.run,
+        "running": sync.run is not None and sync.run.is_open,
+    }

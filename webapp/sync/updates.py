@@ -1,0 +1,349 @@
+"""What channels are owed: rows made in the transaction of the act, claimed by workers, settled by what the channel says.
+
+A row's life: held (until due, to be undone) → owed → sent (the channel took it) → effective, refused or unknown. A row
+whose worker died is unknown until the channel has been asked: a kind that is not repeatable is never sent again before
+that. The row is the promise, the queue its messenger.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import or_, select
+
+from webapp import live
+from webapp.audit.actor import Actor
+from webapp.channels.contract import (
+    Effective,
+    IncomingOrder,
+    NotYet,
+    Outcome,
+    Refused,
+    Sent,
+    Unknown,
+    Update,
+    UpdateKind,
+)
+from webapp.channels.models import Store
+from webapp.channels.services import get_channel
+from webapp.clock import iso, now
+from webapp.db import db
+from webapp.errors import DeskError, NotFound, Refusal, sentence_of
+from webapp.fulfillment.models import DESK, Package, Shipment
+from webapp.i18n import LazyString
+from webapp.i18n import lazy_gettext as _l
+from webapp.orders.events import record
+from webapp.orders.models import Order
+from webapp.orders.queries import visible
+from webapp.orders.services import raise_attention, settle_attention
+from webapp.sync.models import UNSETTLED, ChannelUpdate, UpdateState
+
+SHIPMENT = "shipment"
+LEASE = timedelta(seconds=90)  # longer than a batch can take: the client's time limits end before it
+_LOOK_AGAIN = (90, 300, 900, 3600)  # seconds between looks for the effect of one that was sent
+_RETRY = (5, 15, 60, 300, 900)  # seconds until one that surely did not happen is tried again
+
+STATE_LABELS: dict[str, LazyString] = {
+    UpdateState.HELD: _l("Held"),
+    UpdateState.OWED: _l("Owed"),
+    UpdateState.SENT: _l("Sent"),
+    UpdateState.EFFECTIVE: _l("Effective"),
+    UpdateState.REFUSED: _l("Refused"),
+    UpdateState.UNKNOWN: _l("Unknown"),
+    UpdateState.WITHDRAWN: _l("Withdrawn"),
+    UpdateState.DONE_ELSEWHERE: _l("Done elsewhere"),
+}
+
+
+class ChannelSaid(DeskError):
+    """A sentence of the channel's own, kept as it came."""
+
+    code = "channel_said"
+    sentence = _l("%(sentence)s")
+
+
+class AnswerLost(DeskError):
+    code = "answer_lost"
+    sentence = _l("The channel's answer was lost: the desk looks whether it happened.")
+
+
+class NotRetriable(Refusal):
+    """Only what was refused, or whose fate is unknown, can be sent again."""
+
+    code = "not_retriable"
+    sentence = _l("This update is %(state)s: there is nothing to send again.")
+
+
+def kind_of(store: Store, code: str) -> UpdateKind:
+    """How the store's channel carries this kind; raises `NotFound` where it can't."""
+    for kind in get_channel(store.channel).kinds:
+        if kind.code == code:
+            return kind
+    raise NotFound(name=code)
+
+
+def owe_confirmations(shipments: Sequence[Shipment]) -> list[ChannelUpdate]:
+    """Owe the channel a confirmation for every package that left from the desk, in this very transaction."""
+    owed = []
+    for shipment in shipments:
+        order = db.session.get_one(Order, shipment.order_id)
+        if shipment.origin != DESK or not _carries(order.store, SHIPMENT):
+            continue
+        owed += [_confirmation(order, package) for package in shipment.packages]
+    db.session.add_all(owed)
+    db.session.flush()
+    return owed
+
+
+def _carries(store: Store, kind: str) -> bool:
+    return any(known.code == kind for known in get_channel(store.channel).kinds)
+
+
+def _confirmation(order: Order, package: Package) -> ChannelUpdate:
+    numbers = {line.id: line.channel_line_number for line in order.lines}
+    payload = {
+        "version": 1,
+        "package": {
+            "number": package.number,
+            "carrier": package.carrier,
+            "carrier_name": package.carrier_name,
+            "service": package.service,
+            "tracking_number": package.tracking_number,
+            "shipped_at": iso(package.shipped_at),
+        },
+        "lines": {numbers[line.line_id]: line.quantity for line in package.lines},
+    }
+    return ChannelUpdate(
+        store_id=order.store_id,
+        order_id=order.id,
+        kind=SHIPMENT,
+        source_id=package.id,
+        order_version=order.version,
+        reference=str(package.number),
+        payload=payload,
+        state=UpdateState.OWED,
+        due_at=now(),
+        deadline=order.ship_by,
+        created_at=now(),
+    )
+
+
+def due_work() -> list[tuple[int, str, str]]:
+    """Stores and kinds for which something is due: to deliver, or to look up."""
+    at = now()
+    deliver = select(ChannelUpdate.store_id, ChannelUpdate.kind).where(*_due_to_deliver(at)).distinct()
+    look_up = select(ChannelUpdate.store_id, ChannelUpdate.kind).where(*_due_to_look_up(at)).distinct()
+    found = [(store_id, kind, "deliver") for store_id, kind in db.session.execute(deliver)]
+    return found + [(store_id, kind, "look_up") for store_id, kind in db.session.execute(look_up)]
+
+
+def _due_to_deliver(at: Any) -> tuple[Any, ...]:
+    free = or_(ChannelUpdate.lease_until.is_(None), ChannelUpdate.lease_until < at)
+    return (ChannelUpdate.state.in_((UpdateState.HELD, UpdateState.OWED)), ChannelUpdate.due_at <= at, free)
+
+
+def _due_to_look_up(at: Any) -> tuple[Any, ...]:
+    free = or_(ChannelUpdate.lease_until.is_(None), ChannelUpdate.lease_until < at)
+    states = (UpdateState.SENT, UpdateState.UNKNOWN)
+    return (ChannelUpdate.state.in_(states), ChannelUpdate.look_again_at <= at, free)
+
+
+def claim_due(store_id: int, kind: str, owner: str) -> tuple[Store, list[ChannelUpdate]] | None:
+    """Lease a batch of what is to be delivered; None where nothing is due, another has it, or the store is paused.
+
+    One that is found with an expired lease had a worker that died: whether it was sent is unknown, so it is looked up
+    first instead of claimed.
+    """
+    claimed = _claim(store_id, kind, owner, _due_to_deliver(now()))
+    if claimed is None:
+        return None
+    store, rows = claimed
+    fresh = []
+    for row in rows:
+        if row.lease_owner is not None:
+            row.state, row.look_again_at = UpdateState.UNKNOWN, now()
+            row.problem = AnswerLost().stored()
+            row.lease_owner = row.lease_until = None
+        else:
+            row.state, row.lease_owner, row.lease_until = UpdateState.OWED, owner, now() + LEASE
+            row.attempts += 1
+            fresh.append(row)
+    db.session.flush()
+    return store, fresh
+
+
+def claim_to_look_up(store_id: int, kind: str, owner: str) -> tuple[Store, list[ChannelUpdate]] | None:
+    """Lease a batch of those whose effect is to be looked up."""
+    claimed = _claim(store_id, kind, owner, _due_to_look_up(now()))
+    if claimed is None:
+        return None
+    for row in claimed[1]:
+        row.lease_owner, row.lease_until = owner, now() + LEASE
+    db.session.flush()
+    return claimed
+
+
+def _claim(
+    store_id: int, kind: str, owner: str, conditions: tuple[Any, ...]
+) -> tuple[Store, list[ChannelUpdate]] | None:
+    store = db.session.get(Store, store_id)
+    if store is None or not store.active or store.problem is not None:
+        return None
+    query = (
+        select(ChannelUpdate)
+        .where(ChannelUpdate.store_id == store_id, ChannelUpdate.kind == kind, *conditions)
+        .order_by(ChannelUpdate.deadline, ChannelUpdate.id)
+        .limit(kind_of(store, kind).batch)
+        .with_for_update(skip_locked=True)
+    )
+    rows = list(db.session.scalars(query))
+    return (store, rows) if rows else None
+
+
+def as_told(rows: Sequence[ChannelUpdate]) -> list[Update]:
+    """The rows as the channel gets them."""
+    orders = {
+        order.id: order for order in db.session.scalars(select(Order).where(Order.id.in_({r.order_id for r in rows})))
+    }
+    return [
+        Update(
+            id=row.id,
+            kind=row.kind,
+            order_number=orders[row.order_id].channel_order_number,
+            marketplace=orders[row.order_id].marketplace,
+            reference=row.reference,
+            payload=row.payload,
+            handle=row.handle,
+            attempts=row.attempts,
+        )
+        for row in rows
+    ]
+
+
+def settle(outcomes: Mapping[int, Outcome], owner: str) -> None:
+    """Write what became of claimed updates; one that the channel said nothing of is unknown.
+
+    Rows that somebody else settled or claimed meanwhile are left alone.
+    """
+    rows = db.session.scalars(
+        select(ChannelUpdate).where(ChannelUpdate.id.in_(list(outcomes))).order_by(ChannelUpdate.id).with_for_update()
+    )
+    for row in rows:
+        if row.lease_owner == owner:
+            _settle_one(row, outcomes[row.id])
+    db.session.flush()
+
+
+def _settle_one(row: ChannelUpdate, outcome: Outcome) -> None:
+    at = now()
+    row.lease_owner = row.lease_until = None
+    match outcome:
+        case Effective(done_elsewhere=elsewhere):
+            _take_effect(row, UpdateState.DONE_ELSEWHERE if elsewhere else UpdateState.EFFECTIVE)
+        case Sent(handle=handle):
+            first = row.sent_at is None
+            row.state, row.handle, row.sent_at = UpdateState.SENT, handle or row.handle, row.sent_at or at
+            looks = 0 if first else 1 + sum(1 for step in _LOOK_AGAIN if (at - row.sent_at).total_seconds() >= step)
+            row.look_again_at = at + timedelta(seconds=_LOOK_AGAIN[min(looks, len(_LOOK_AGAIN) - 1)])
+            row.problem = None
+            if first:
+                _tell(row, "update_sent")
+        case Refused(sentence=sentence, cause=cause):
+            row.state, row.refused_at, row.look_again_at = UpdateState.REFUSED, at, None
+            row.problem = dict(cause) if cause else ChannelSaid(sentence=sentence).stored()
+            _tell(row, "update_refused", attention=sentence_of(row.problem) or sentence)
+        case Unknown():
+            row.state, row.look_again_at = UpdateState.UNKNOWN, at + timedelta(seconds=2)
+            row.problem = AnswerLost().stored()
+        case NotYet(seconds=seconds, problem=problem):
+            pause = seconds or _RETRY[min(row.attempts, len(_RETRY)) - 1]
+            row.problem = ChannelSaid(sentence=problem).stored() if problem else row.problem
+            if (row.sent_at is not None and row.state == UpdateState.SENT) or (
+                row.state == UpdateState.UNKNOWN and problem
+            ):
+                row.look_again_at = at + timedelta(seconds=pause)
+            else:
+                row.state, row.due_at, row.look_again_at = (
+                    UpdateState.OWED,
+                    at + timedelta(seconds=seconds and pause),
+                    None,
+                )
+    live.publish("orders", [row.order_id])
+
+
+def _take_effect(row: ChannelUpdate, state: UpdateState) -> None:
+    row.state, row.effective_at, row.look_again_at, row.problem = state, now(), None, None
+    row.sent_at = row.sent_at or row.effective_at
+    row.lease_owner = row.lease_until = None
+    _tell(row, "update_effective" if state is UpdateState.EFFECTIVE else "update_elsewhere")
+
+
+def _tell(row: ChannelUpdate, code: str, *, attention: str = "") -> None:
+    order = db.session.scalars(select(Order).where(Order.id == row.order_id).with_for_update(of=Order)).one()
+    if attention:
+        raise_attention(order, "update_refused", sentence=attention)
+    elif code != "update_sent":
+        settle_attention(order, "update_refused")
+    record(order, code, actor=Actor.channel(row.store_id), cause="update", values={"kind": row.kind})
+
+
+def settle_by_reading(readings: Mapping[int, IncomingOrder]) -> None:
+    """A shipment confirmation is effective when a reading of the order shows its package."""
+    shown = {order_id: order for order_id, order in readings.items() if order.packages}
+    if not shown:
+        return
+    query = select(ChannelUpdate).where(
+        ChannelUpdate.order_id.in_(list(shown)), ChannelUpdate.kind == SHIPMENT, ChannelUpdate.state.in_(UNSETTLED)
+    )
+    for row in db.session.scalars(query.with_for_update()):
+        told = row.payload["package"]["tracking_number"]
+        packages = {package.number: package.tracking_number for package in shown[row.order_id].packages}
+        if packages.get(row.reference) == told:
+            _take_effect(row, UpdateState.EFFECTIVE)
+
+
+def retry(update: ChannelUpdate, *, actor: Actor) -> None:
+    """Send a refused or unknown update again; an unknown one is looked up first."""
+    actor.needs("updates.retry")
+    if update.state not in (UpdateState.REFUSED, UpdateState.UNKNOWN):
+        raise NotRetriable(state=STATE_LABELS[update.state])
+    if update.state == UpdateState.REFUSED:
+        update.state, update.due_at, update.refused_at = UpdateState.OWED, now(), None
+    else:
+        update.look_again_at = now()
+    order = db.session.scalars(select(Order).where(Order.id == update.order_id).with_for_update(of=Order)).one()
+    settle_attention(order, "update_refused")
+    record(order, "update_retried", actor=actor, values={"kind": update.kind})
+
+
+def find_update(update_id: int, actor: Actor) -> ChannelUpdate:
+    """An update of an order that the actor may see."""
+    row = db.session.get(ChannelUpdate, update_id)
+    if row is None or db.session.scalar(visible(actor).where(Order.id == row.order_id)) is None:
+        raise NotFound(name=update_id)
+    return row
+
+
+def list_updates(
+    actor: Actor,
+    *,
+    order: Order | None = None,
+    state: str | None = None,
+    kind: str | None = None,
+    store_id: int | None = None,
+    since_version: int | None = None,
+    limit: int = 200,
+) -> list[ChannelUpdate]:
+    """Updates of orders that the actor may see, newest first."""
+    query = select(ChannelUpdate).where(ChannelUpdate.order_id.in_(visible(actor).with_only_columns(Order.id)))
+    for column, value in (
+        (ChannelUpdate.order_id, order.id if order else None),
+        (ChannelUpdate.state, state),
+        (ChannelUpdate.kind, kind),
+        (ChannelUpdate.store_id, store_id),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if since_version is not None:
+        query = query.where(ChannelUpdate.order_version > since_version)
+    return list(db.session.scalars(query.order_by(ChannelUpdate.id.desc()).limit(limit)))

@@ -1,0 +1,224 @@
+/* What the pages do beyond links and forms. Everything essential works without this file.
+
+   Attributes it looks at
+     data-countdown   on <time>: its text is renewed every 30 s, data-due says soon or late
+     data-copy        a button that copies its value        data-filter   an input that hides rows of the table it names
+     data-live        topics, such as "orders" or "orders-12": the element gets a `refresh` event when one of them changed
+     data-look        gets `refresh` in the place of many rows, and by the clock while nothing can be heard
+     data-list        rows inside can be walked by j k x o  data-keep     typed text survives a reload of this tab
+     data-menu        a <details> that closes by itself     data-open     a button that opens the <dialog> it names
+   Elements that are useless without a script are served `hidden` and shown here. */
+(() => {
+  "use strict";
+  const $ = (selector, from = document) => from.querySelector(selector);
+  const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
+  const words = $("#words").dataset;
+  const typing = (element) => element?.matches?.("input, textarea, select, [contenteditable]");
+  const inHand = new Set();
+
+  // Messages: what the server sends stands in #messages; what only the browser knows is said in the same place.
+  const linger = 9000;
+  function settle(toast) {
+    if (toast.dataset.settled) return;
+    toast.dataset.settled = "yes";
+    if (["good", "info"].includes(toast.dataset.tone)) {
+      const leave = () => (toast.matches(":hover, :focus-within") ? setTimeout(leave, 2000) : toast.remove());
+      setTimeout(leave, linger);
+    }
+  }
+  function say(text, tone) {
+    const toast = document.createElement("div");
+    const sentence = document.createElement("span");
+    const close = document.createElement("button");
+    toast.className = "toast";
+    toast.dataset.tone = tone;
+    sentence.textContent = text;
+    Object.assign(close, { type: "button", className: "copy", textContent: "×", ariaLabel: words.close });
+    close.dataset.dismiss = "";
+    toast.append(sentence, close);
+    $("#messages").append(toast);
+    settle(toast);
+  }
+
+  // Countdowns: the server wrote the first text in the same form.
+  function count(time) {
+    const minutes = Math.round((new Date(time.dateTime) - Date.now()) / 60000);
+    const left = Math.abs(minutes);
+    const [days, hours, rest] = [Math.floor(left / 1440), Math.floor((left % 1440) / 60), left % 60];
+    const parts = days ? [[days, words.day], [hours, words.hour]] : [[hours, words.hour], [rest, words.minute]];
+    const text = parts.filter(([n]) => n).slice(0, days > 2 ? 1 : 2).map((part) => part.join(" ")).join(" ") || `0 ${words.minute}`;
+    time.textContent = minutes < 0 ? words.late.replace("{time}", text) : text;
+    time.dataset.due = minutes < 0 ? "late" : minutes < 240 ? "soon" : "";
+  }
+
+  // Text that was typed and not yet sent stays with this tab until it is sent or its owner signs out.
+  const keptAs = (field) => `kept:${location.pathname}:${field.form?.getAttribute("action") ?? ""}:${field.name}`;
+
+  // Whatever arrives, by page or by swap, is made ready here.
+  function ready(root) {
+    $$("[data-copy][hidden], [data-open][hidden], [data-dismiss][hidden], [data-filter][hidden]", root).forEach((e) => (e.hidden = false));
+    $$(".toast", root).forEach(settle);
+    $$("time[data-countdown]", root).forEach(count);
+    $$("textarea[data-keep]", root).forEach((field) => (field.value ||= sessionStorage.getItem(keptAs(field)) ?? ""));
+  }
+  function focusError(root) {
+    const wrong = $("[aria-invalid=true]", root);
+    if (wrong) wrong.focus();
+    return wrong;
+  }
+
+  // Theme: shown at once, kept in the cookie from which the server draws the next page.
+  function theme(value) {
+    if (value === "system") delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = value;
+    const age = value === "system" ? 0 : 31536000;
+    document.cookie = `waybill_theme=${value}; path=/; max-age=${age}; samesite=lax${location.protocol === "https:" ? "; secure" : ""}`;
+    $$("[data-theme-choice]").forEach((b) => b.setAttribute("aria-pressed", String(b.value === value)));
+  }
+
+  document.addEventListener("click", async (event) => {
+    const target = event.target.closest("button, summary") ?? event.target;
+    $$("details[data-menu][open]").forEach((menu) => menu.contains(event.target) || (menu.open = false));
+    if (target.matches("[data-dismiss]")) target.closest(".toast").remove();
+    if (target.matches("[data-open]")) document.getElementById(target.dataset.open).showModal();
+    if (target.matches("[data-theme-choice]")) {
+      event.preventDefault();
+      theme(target.value);
+    }
+    if (target.matches("[data-copy]")) {
+      await navigator.clipboard.writeText(target.dataset.copy);
+      target.classList.add("done");
+      setTimeout(() => target.classList.remove("done"), 1500);
+      say(words.copied, "good");
+    }
+    if (event.target.matches("dialog")) event.target.close();
+  });
+
+  // A form is sent once; htmx forms say so themselves by hx-disabled-elt.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.matches("[data-forget]")) sessionStorage.clear();
+    if (form.method === "dialog" || form.hasAttribute("hx-post")) return;
+    if (inHand.has(form)) event.preventDefault();
+    inHand.add(form);
+    $$("textarea[data-keep]", form).forEach((field) => sessionStorage.removeItem(keptAs(field)));
+  });
+  addEventListener("pageshow", () => inHand.clear());
+
+  document.addEventListener("input", ({ target }) => {
+    if (target.matches("textarea[data-keep]")) sessionStorage.setItem(keptAs(target), target.value);
+    if (target.matches("[data-filter]")) {
+      const wanted = target.value.trim().toLowerCase();
+      $$("tbody tr", document.getElementById(target.dataset.filter)).forEach((row) => (row.hidden = !row.textContent.toLowerCase().includes(wanted)));
+    }
+  });
+
+  // Hovering a time tells it in the reader's own zone too.
+  document.addEventListener("mouseover", ({ target }) => {
+    const time = target.closest?.("time[datetime]");
+    if (!time || time.dataset.told) return;
+    time.dataset.told = "yes";
+    const own = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "long" });
+    time.title = `${time.title ? `${time.title}\n` : ""}${words.yours} ${own.format(new Date(time.dateTime))}`;
+  });
+
+  // Keys: never while typing, never with a modifier.
+  const rows = () => $$("[data-list] tr").filter((row) => !row.hidden && $("a", row));
+  let marked = "";
+  function walk(step) {
+    const all = rows();
+    if (!all.length) return;
+    const at = all.findIndex((row) => row.classList.contains("at"));
+    const next = all[Math.min(Math.max(at + step, 0), all.length - 1)];
+    all[at]?.classList.remove("at");
+    next.classList.add("at");
+    marked = next.id;
+    $("a", next).focus({ preventScroll: true });
+    next.scrollIntoView({ block: "nearest" });
+  }
+  let before = "";
+  const keys = {
+    j: () => walk(1),
+    k: () => walk(-1),
+    o: () => $("tr.at a")?.click(),
+    x: () => $("tr.at input[type=checkbox]")?.click(),
+    n: () => $("a[rel=next]")?.click(),
+    p: () => $("a[rel=prev]")?.click(),
+    "/": () => $("[type=search], [data-filter]")?.focus(),
+    "?": () => $("#keys").open || $("#keys").showModal(),
+    "g o": () => $(".brand")?.click(),
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      $$("details[data-menu][open]").forEach((menu) => ((menu.open = false), $("summary", menu).focus()));
+      if (event.target.matches("[data-filter]")) event.target.blur();
+    }
+    if (typing(event.target) || event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;
+    const act = keys[`${before} ${event.key}`] ?? keys[event.key];
+    before = event.key;
+    if (act) {
+      event.preventDefault();
+      act();
+    }
+  });
+
+  // What changes elsewhere. One stream while the tab is seen (browsers allow six per host), else a look every 20 s.
+  let stream, retry;
+  const changed = new Set();
+  const refresh = (element) => htmx.trigger(element, "refresh");
+  function flush() {
+    const concerned = $$("[data-live]").filter((element) => element.dataset.live.split(" ").some((topic) => changed.has(topic)));
+    const listed = concerned.filter((element) => element.closest("[data-look]"));
+    changed.clear();
+    const many = listed.length > 5;
+    if (many) $$("[data-look]").forEach(refresh);
+    concerned.forEach((element) => (many && listed.includes(element)) || refresh(element));
+  }
+  function hear({ data }) {
+    const { kind, ids } = JSON.parse(data);
+    if (!changed.size) setTimeout(flush, 700);
+    [kind, ...ids.map((id) => `${kind}-${id}`)].forEach((topic) => changed.add(topic));
+  }
+  const lookAgain = () => document.hidden || $$("[data-look], [data-live]:not([data-look] *)").forEach(refresh);
+  const hearing = (yes) => ($("#live-state") ? ($("#live-state").hidden = yes) : 0);
+  function listen() {
+    clearTimeout(retry);
+    stream?.close();
+    stream = null;
+    if (document.hidden || !document.body.dataset.liveUrl) return;
+    stream = new EventSource(document.body.dataset.liveUrl);
+    stream.onmessage = hear;
+    stream.onopen = () => hearing(true);
+    stream.onerror = () => {
+      hearing(false);
+      if (stream?.readyState === EventSource.CLOSED) retry = setTimeout(listen, 60000);
+    };
+  }
+  document.addEventListener("visibilitychange", () => {
+    listen();
+    lookAgain();
+  });
+  setInterval(() => stream?.readyState === EventSource.OPEN || lookAgain(), 20000);
+  setInterval(() => $$("time[data-countdown]").forEach(count), 30000);
+
+  // htmx: swapped parts are made ready; a failure is told where refusals are, by the page's own sentence if it has one.
+  document.addEventListener("htmx:load", ({ detail }) => ready(detail.elt));
+  document.addEventListener("htmx:afterSettle", ({ detail }) => {
+    if (marked) document.getElementById(marked)?.classList.add("at");
+    if (!focusError(detail.elt) && detail.requestConfig?.verb === "get") $("[data-focus]", detail.elt)?.focus();
+  });
+  document.addEventListener("htmx:afterRequest", ({ detail }) => {
+    if (detail.successful && detail.requestConfig.verb === "post")
+      $$("textarea[data-keep]", detail.elt).forEach((field) => sessionStorage.removeItem(keptAs(field)));
+  });
+  document.addEventListener("htmx:responseError", ({ detail }) => {
+    if (detail.requestConfig.verb === "get" && detail.elt.matches("[data-live], [data-look]")) return;
+    const page = new DOMParser().parseFromString(detail.xhr.responseText, "text/html");
+    say($("[data-error], .toast > span", page)?.textContent.trim() || words.failed, "bad");
+  });
+  document.addEventListener("htmx:sendError", ({ detail }) => detail.elt.matches("[data-live], [data-look]") || say(words.offline, "bad"));
+
+  ready(document);
+  focusError(document);
+  listen();
+})();

@@ -1,0 +1,200 @@
+"""The key file: period keys, one a week, outside the database and themselves sealed by `WAYBILL_SECRET`.
+
+Every order has a data key of its own, wrapped by the period key of the week in which it arrived. Destroying the wrapped
+key erases the order; destroying a period key makes backups of that week unreadable. Losing the file or the secret means
+losing all buyer data, which is why the desk refuses to start without the file it knew.
+"""
+
+import base64
+import fcntl
+import json
+import os
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from webapp.clock import now
+from webapp.config import configuration
+from webapp.errors import DeskError
+from webapp.i18n import lazy_gettext as _l
+
+_NONCE = 12
+
+
+class KeyProblem(DeskError):
+    """The key file is missing, unreadable, or was sealed by another secret."""
+
+    code, status = "key_problem", 503
+    sentence = _l("The key file %(path)s can't be used: %(problem)s")
+
+
+def encrypt(key: bytes, plain: bytes, context: str) -> bytes:
+    """AES-256-GCM under a fresh nonce, bound to its context: a sealed value moved elsewhere does not open."""
+    nonce = os.urandom(_NONCE)
+    return nonce + AESGCM(key).encrypt(nonce, plain, context.encode())
+
+
+def decrypt(key: bytes, sealed: bytes, context: str) -> bytes:
+    return AESGCM(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], context.encode())
+
+
+def derive(secret: str, salt: bytes, purpose: str) -> bytes:
+    """A 256-bit key for one purpose from the desk's secret (HKDF-SHA256)."""
+    return HKDF(hashes.SHA256(), 32, salt, b"waybill:" + purpose.encode()).derive(secret.encode())
+
+
+def period_of(at: datetime) -> str:
+    year, week, _ = at.isocalendar()
+    return f"{year}-W{week:02d}"
+
+
+class KeyFile:
+    """The period keys of this desk; safe to use from many threads and processes at once."""
+
+    def __init__(self, path: Path, secret: str) -> None:
+        self.path = path
+        self._secret = secret
+        self._salt = b""
+        self._keys: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+        self._read_at: tuple[int, int] | None = None
+
+    def create(self) -> None:
+        """Make the file if there is none yet; `migrate` calls this for a desk without orders, nobody else does."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._writing():
+            if not self.path.exists():
+                self._write({"version": 1, "salt": base64.b64encode(secrets.token_bytes(16)).decode(), "periods": {}})
+
+    def current(self) -> tuple[str, bytes]:
+        """This week's period and its key, made at its first use."""
+        period = period_of(now())
+        if (key := self._find(period)) is not None:
+            return period, key
+        with self._writing():
+            self._read()
+            if period not in self._keys:
+                key = secrets.token_bytes(32)
+                content = self._content()
+                content["periods"][period] = base64.b64encode(encrypt(self._wrapping(), key, period)).decode()
+                self._write(content)
+                self._read()
+        return period, self._keys[period]
+
+    def key(self, period: str) -> bytes | None:
+        """The key of a period; None where it has been destroyed."""
+        return self._find(period)
+
+    def blind(self) -> bytes:
+        """The key of the blind index: stays the same for the life of the key file."""
+        self._refresh()
+        return derive(self._secret, self._salt, "search")
+
+    def destroy(self, period: str) -> None:
+        """Make everything of this week unreadable, backups of the database included."""
+        with self._writing():
+            content = self._content()
+            content["periods"].pop(period, None)
+            self._write(content)
+            self._read()
+
+    def check(self) -> None:
+        """Raise `KeyProblem` unless every key in the file opens."""
+        self._read()
+
+    def _find(self, period: str) -> bytes | None:
+        if (key := self._keys.get(period)) is not None:
+            return key
+        self._refresh()
+        return self._keys.get(period)
+
+    def _refresh(self) -> None:
+        with self._lock:
+            try:
+                stat = self.path.stat()
+            except FileNotFoundError:
+                raise KeyProblem(path=self.path, problem=_l("it is not there. Put the copy of it back.")) from None
+            if self._read_at != (stat.st_mtime_ns, stat.st_ino):
+                self._read()
+
+    def _read(self) -> None:
+        content = self._content()
+        stat = self.path.stat()
+        self._salt = base64.b64decode(content["salt"])
+        wrapping = self._wrapping()
+        try:
+            self._keys = {
+                period: decrypt(wrapping, base64.b64decode(sealed), period)
+                for period, sealed in content["periods"].items()
+            }
+        except InvalidTag:
+            problem = _l("it was sealed with another WAYBILL_SECRET.")
+            raise KeyProblem(path=self.path, problem=problem) from None
+        self._read_at = (stat.st_mtime_ns, stat.st_ino)
+
+    def _content(self) -> dict[str, Any]:
+        try:
+            content = json.loads(self.path.read_text())
+            base64.b64decode(content["salt"])
+            content["periods"].items()
+        except FileNotFoundError:
+            raise KeyProblem(path=self.path, problem=_l("it is not there. Put the copy of it back.")) from None
+        except OSError as error:
+            raise KeyProblem(path=self.path, problem=error.strerror or "?") from None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise KeyProblem(path=self.path, problem=_l("it is damaged. Put the copy of it back.")) from None
+        return dict(content)
+
+    def _wrapping(self) -> bytes:
+        return derive(self._secret, self._salt or base64.b64decode(self._content()["salt"]), "keys")
+
+    def _write(self, content: dict[str, Any]) -> None:
+        temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
+        with open(os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
+            json.dump(content, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.path)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with open(self.path.with_suffix(".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+@lru_cache(maxsize=4)
+def _key_file(path: Path, secret: str) -> KeyFile:
+    return KeyFile(path, secret)
+
+
+def key_file() -> KeyFile:
+    """The key file of this desk."""
+    return _key_file(configuration().keys, configuration().secret_value())
+
+
+def seal_secret(text: str) -> str:
+    """Seal a secret of the desk itself (a store's credentials, a cached token) as text."""
+    key = derive(configuration().secret_value(), b"desk", "secrets")
+    return base64.urlsafe_b64encode(encrypt(key, text.encode(), "secret")).decode()
+
+
+def open_secret(sealed: str) -> str:
+    """The text of a sealed secret; `KeyProblem` where it was sealed by another `WAYBILL_SECRET`."""
+    key = derive(configuration().secret_value(), b"desk", "secrets")
+    try:
+        return decrypt(key, base64.urlsafe_b64decode(sealed), "secret").decode()
+    except InvalidTag:
+        raise KeyProblem(
+            path="WAYBILL_SECRET", problem=_l("it is not the one that sealed the stored secrets.")
+        ) from None

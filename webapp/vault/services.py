@@ -1,0 +1,124 @@
+"""Sealing and revealing. Plaintext of buyers leaves the vault through `reveal` alone, by right, with a purpose, recorded."""
+
+import json
+import secrets
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from sqlalchemy import delete, select
+
+from webapp.audit.actor import Actor
+from webapp.audit.services import audit_reading
+from webapp.clock import now
+from webapp.db import db
+from webapp.vault.keys import decrypt, encrypt, key_file
+from webapp.vault.models import VaultKey, VaultRecord
+
+BUYER, RAW = "buyer", "raw"
+
+
+def pack(kind: str, body: Any) -> bytes:
+    """A body as the bytes that are sealed; the channel's raw answers are compressed."""
+    plain = json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=str).encode()
+    return zlib.compress(plain, 1) if kind == RAW else plain
+
+
+class DataKeys:
+    """The data keys of some orders, unwrapped for as long as this object lives; made for orders that have none yet."""
+
+    def __init__(self, order_ids: Iterable[int]) -> None:
+        ids = list(order_ids)
+        self._keys: dict[int, bytes] = {}
+        rows = db.session.execute(
+            select(VaultKey.order_id, VaultKey.period, VaultKey.wrapped).where(VaultKey.order_id.in_(ids))
+        )
+        for order_id, period, wrapped in rows:
+            period_key = key_file().key(period)
+            if period_key is not None:
+                self._keys[order_id] = decrypt(period_key, wrapped, f"key:{order_id}")
+
+    def make(self, order_ids: Iterable[int]) -> None:
+        """Give each of these orders, which have none, a data key."""
+        period, period_key = key_file().current()
+        rows = []
+        for order_id in order_ids:
+            key = secrets.token_bytes(32)
+            self._keys[order_id] = key
+            wrapped = encrypt(period_key, key, f"key:{order_id}")
+            rows.append({"order_id": order_id, "period": period, "wrapped": wrapped})
+        if rows:
+            db.session.execute(VaultKey.__table__.insert(), rows)
+
+    def __contains__(self, order_id: int) -> bool:
+        return order_id in self._keys
+
+    def seal(self, order_id: int, kind: str, packed: bytes) -> bytes:
+        return encrypt(self._keys[order_id], packed, f"{kind}:{order_id}")
+
+    def open(self, order_id: int, kind: str, sealed: bytes) -> Any:
+        """The body; None where the order's key is gone or the seal does not hold."""
+        if order_id not in self._keys:
+            return None
+        try:
+            plain = decrypt(self._keys[order_id], sealed, f"{kind}:{order_id}")
+        except InvalidTag:
+            return None
+        return json.loads(zlib.decompress(plain) if kind == RAW else plain)
+
+
+def reveal(actor: Actor, order_ids: Sequence[int], *, purpose: str, kind: str = BUYER) -> dict[int, Mapping[str, Any]]:
+    """Buyer data of these orders, in two queries; erased ones are left out. One access record per call, by ids.
+
+    Raises `Forbidden` without the right to see buyers.
+    """
+    actor.needs("buyers.see")
+    if not order_ids:
+        return {}
+    revealed = _read(order_ids, kind)
+    audit_reading("buyers_seen", actor=actor, purpose=purpose, kind=kind, orders=list(revealed))
+    return revealed
+
+
+def _read(order_ids: Sequence[int], kind: str) -> dict[int, Mapping[str, Any]]:
+    keys = DataKeys(order_ids)
+    rows = db.session.execute(
+        select(VaultRecord.order_id, VaultRecord.body).where(
+            VaultRecord.order_id.in_(order_ids), VaultRecord.kind == kind
+        )
+    )
+    opened = ((order_id, keys.open(order_id, kind, body)) for order_id, body in rows)
+    return {order_id: body for order_id, body in opened if body is not None}
+
+
+def seal(order_id: int, kind: str, body: Any) -> bytes:
+    """Seal one value under the order's key, for a column of another table; opened by `open_sealed`."""
+    keys = DataKeys([order_id])
+    if order_id not in keys:
+        keys.make([order_id])
+    return keys.seal(order_id, kind, pack(kind, body))
+
+
+def open_sealed(values: Iterable[tuple[int, str, bytes]]) -> list[Any]:
+    """Open values that `seal` made, in order; None for those whose key is gone. For words of the desk, not of buyers."""
+    values = list(values)
+    keys = DataKeys({order_id for order_id, _, _ in values})
+    return [keys.open(order_id, kind, sealed) for order_id, kind, sealed in values]
+
+
+def erase(order_ids: Sequence[int]) -> None:
+    """Destroy the keys of these orders: nothing sealed of them opens again, here or in a copy made from now on."""
+    db.session.execute(delete(VaultRecord).where(VaultRecord.order_id.in_(order_ids)))
+    db.session.execute(delete(VaultKey).where(VaultKey.order_id.in_(order_ids)))
+
+
+def record_row(keys: DataKeys, order_id: int, kind: str, packed: bytes) -> dict[str, Any]:
+    """A row of the records table for a packed body; the import writes many in one statement."""
+    return {"order_id": order_id, "kind": kind, "sealed_at": now(), "body": keys.seal(order_id, kind, packed)}
+
+
+def seal_aside(body: Any) -> tuple[str, bytes]:
+    """Seal what belongs to no order yet, under this week's key: the period's name and the sealed bytes."""
+    period, key = key_file().current()
+    return period, encrypt(key, pack(RAW, body), f"aside:{period}")
