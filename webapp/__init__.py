@@ -3,7 +3,7 @@
 from flask import Flask
 from flask_migrate import Migrate
 
-from webapp import config, db, log
+from webapp import config, db, i18n, log
 
 
 def create_app() -> Flask:
@@ -23,6 +23,7 @@ def create_app() -> Flask:
     app = Flask(__name__, template_folder="ui/templates", static_folder="ui/static")
     app.secret_key = configuration.secret_value()
     db.init_app(app, configuration.database)
+    i18n.init_app(app)
     Migrate(app, db.db, directory=str(config.ROOT / "migrations"), render_as_batch=True)
     app.extensions["waybill.plugins"] = discovery.load(core=[audit_hooks, orders_hooks, sync_hooks])
     ui.init_app(app)

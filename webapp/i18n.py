@@ -1,11 +1,36 @@
 """Words for people: translations, and the formats of dates and money by locale.
 
 English is the message id. Nothing translated is ever stored: codes and values are, and are put into words at the door,
-which is why class-level sentences are lazy.
+which is why class-level sentences are lazy. A door that knows its reader sets `g.locale` and `g.zone`; elsewhere the
+desk's own language holds.
 """
 
+from flask import Flask, g
 from flask_babel import Babel, LazyString, force_locale, get_locale, gettext, lazy_gettext, ngettext
+
+from webapp.config import ROOT, configuration
 
 LANGUAGES = {"en": "English", "fr": "Français"}
 
-__all__ = ["LANGUAGES", "Babel", "LazyString", "force_locale", "get_locale", "gettext", "lazy_gettext", "ngettext"]
+
+def init_app(app: Flask) -> None:
+    """Load the core's catalogs and every plugin's."""
+    folders = [ROOT / "webapp" / "translations", *sorted(ROOT.glob("plugins/*/translations"))]
+    Babel(
+        app,
+        default_translation_directories=";".join(str(folder) for folder in folders),
+        locale_selector=lambda: g.get("locale") or configuration().language,
+        timezone_selector=lambda: g.get("zone") or "UTC",
+    )
+
+
+__all__ = [
+    "LANGUAGES",
+    "LazyString",
+    "force_locale",
+    "get_locale",
+    "gettext",
+    "init_app",
+    "lazy_gettext",
+    "ngettext",
+]

@@ -7,8 +7,7 @@ the carrier works; whatever is not here goes out as "Other" with its name.
 from functools import cache
 
 from plugins.amazon.marketplaces import MARKETPLACES
-from webapp.api import Carrier
-from webapp.api import lazy_gettext as _l
+from webapp.api import Carrier, lazy_gettext as _l
 
 _TRACKING = {
     "UPS": "https://www.ups.com/track?tracknum={number}",
@@ -49,7 +48,7 @@ _BY_COUNTRY = {
     "JP": ("YAMATO", "SAGAWA", "JP_EXPRESS", "NITTSU", "FEDEX_JP", "DHL", "UPS"),
     "AU": ("Fastway", "Smartmail", "DHL", "FedEx", "UPS", "TNT"),
 }  # fmt: skip
-_OTHER = Carrier("Other", _l("Other"), needs_name=True)  # type: ignore[arg-type] - a label is put into words when shown
+_OTHER = Carrier("Other", _l("Other"), needs_name=True)
 
 
 @cache

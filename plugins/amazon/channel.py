@@ -34,11 +34,9 @@ from webapp.api import (
     Update,
     UpdateKind,
     iso,
+    lazy_gettext as _l,
     now,
     parse_instant,
-)
-from webapp.api import (
-    lazy_gettext as _l,
 )
 
 OPEN = "PENDING_AVAILABILITY,PENDING,UNSHIPPED,PARTIALLY_SHIPPED"

@@ -30,7 +30,7 @@ from plugins.amazon.errors import (
     Unreachable,
 )
 from plugins.amazon.shared import Shared
-from plugins.amazon.throttle import Granted, Plan, Throttle
+from plugins.amazon.throttle import Plan, Throttle
 from plugins.amazon.tokens import Tokens
 from webapp.api import PageRefused, Throttled
 
@@ -80,7 +80,7 @@ class Client:
     def __init__(self, shared: Shared | None = None) -> None:
         self._shared = shared or Shared()
         self._pools: dict[tuple[int, str], httpx.Client] = {}
-        self._throttle = Throttle(self._shared.connection)
+        self._throttle = Throttle(self._shared)
         self._tokens = Tokens(self._shared, self._http)
 
     def request(
@@ -132,7 +132,7 @@ class Client:
             seconds = self._throttle.refused(bucket, operation.plan)
             log.warning("amazon_refused_rate", operation=operation.name, seconds=round(seconds), **_id(response))
             raise Throttled(channel="Amazon", seconds=seconds)
-        self._throttle.answered(bucket, granted, _learned(response, account, operation, granted))
+        self._throttle.answered(bucket, granted, _learned(response, account, operation))
         return _understood(response, account, operation, params or {})
 
     def _send(
@@ -182,7 +182,7 @@ def _token_is_stale(response: httpx.Response) -> bool:
     return response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 
 
-def _learned(response: httpx.Response, account: Account, operation: Operation, granted: Granted) -> float | None:
+def _learned(response: httpx.Response, account: Account, operation: Operation) -> float | None:
     """The rate that Amazon tells for this account, within bounds; None where it tells none."""
     try:
         rate = float(response.headers["x-amzn-ratelimit-limit"])

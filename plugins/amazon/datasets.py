@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from redis import Redis
 from redis.exceptions import RedisError
 
 from plugins.amazon.shared import Shared
@@ -66,7 +67,7 @@ class DataSetMemory:
 
     def read(self, account: str) -> DataSets:
         """Everything, unless something was refused lately."""
-        kept: Any = self._quietly(lambda: self._shared.connection().get(self._key(account)))
+        kept: Any = self._quietly(lambda redis: redis.get(self._key(account)))
         if not kept:
             return DataSets()
         told = json.loads(kept)
@@ -76,16 +77,16 @@ class DataSetMemory:
         """Leave these out for so long; then everything is asked for again."""
         log.warning("amazon_data_refused", missing=sets.missing)
         text = json.dumps({"named": sorted(sets.named), "trial": sets.trial})
-        self._quietly(lambda: self._shared.connection().set(self._key(account), text, px=int(seconds * 1000)))
+        self._quietly(lambda redis: redis.set(self._key(account), text, px=int(seconds * 1000)))
 
     def forget(self, account: str) -> None:
-        self._quietly(lambda: self._shared.connection().delete(self._key(account)))
+        self._quietly(lambda redis: redis.delete(self._key(account)))
 
     def _key(self, account: str) -> str:
         return self._shared.key("amazon", "refused", account)
 
-    def _quietly(self, work: Callable[[], Any]) -> Any:
+    def _quietly(self, work: Callable[[Redis], Any]) -> Any:
         try:
-            return work()
+            return self._shared.ask(work)
         except RedisError:  # without it we only find out again each time
             return None

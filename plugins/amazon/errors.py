@@ -5,8 +5,7 @@
 
 from typing import Any
 
-from webapp.api import ChannelError, Disconnected
-from webapp.api import lazy_gettext as _l
+from webapp.api import ChannelError, Disconnected, lazy_gettext as _l
 
 
 class AmazonError(ChannelError):

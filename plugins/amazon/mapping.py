@@ -70,6 +70,7 @@ _BUYER = {
     "company": "buyerCompanyName",
     "purchase_order": "buyerPurchaseOrderNumber",
 }
+MOST = 2**31 - 1  # units that a database counts
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -99,7 +100,7 @@ def order_2026(raw: Mapping[str, Any], *, missing: Sequence[str] = ()) -> Incomi
     sales = raw.get("salesChannel") or _NOTHING
     fulfillment = raw.get("fulfillment") or _NOTHING
     proceeds = raw.get("proceeds") or _NOTHING
-    status = fulfillment.get("fulfillmentStatus") or ""
+    status = _word(fulfillment.get("fulfillmentStatus"))
     items = raw.get("orderItems")
     if not isinstance(items, list):
         raise _Unreadable("orderItems", "missing" if items is None else "not a list")
@@ -118,14 +119,14 @@ def order_2026(raw: Mapping[str, Any], *, missing: Sequence[str] = ()) -> Incomi
 
     programs = tuple(_words(raw.get("programs")))
     origins = {one.get("associationType"): one.get("orderId") for one in raw.get("associatedOrders") or ()}
-    replaces = next((origins[kind] for kind in _ORIGINALS if origins.get(kind)), None)
+    replaces = next((_word(origins[kind]) for kind in _ORIGINALS if origins.get(kind)), None) or None
     ship_from, ship_by = _window(fulfillment, "shipByWindow")
     deliver_from, deliver_by = _window(fulfillment, "deliverByWindow")
     return IncomingOrder(
         number=number,
         created_at=_instant(raw, "createdTime"),
         updated_at=_instant(raw, "lastUpdatedTime"),
-        marketplace=sales.get("marketplaceId") or "",
+        marketplace=_word(sales.get("marketplaceId")),
         stage=STAGES.get(status, ChannelStage.UNKNOWN),
         status=status,
         fulfilled_by=FulfilledBy.CHANNEL if fulfillment.get("fulfilledBy") == "AMAZON" else FulfilledBy.MERCHANT,
@@ -140,7 +141,7 @@ def order_2026(raw: Mapping[str, Any], *, missing: Sequence[str] = ()) -> Incomi
         ship_by=ship_by,
         deliver_from=deliver_from,
         deliver_by=deliver_by,
-        service_level=fulfillment.get("fulfillmentServiceLevel") or "",
+        service_level=_word(fulfillment.get("fulfillmentServiceLevel")),
         flags=tuple(_flags(programs, lines, origins)),
         programs=programs,
         payment_methods=_payment_methods(raw),
@@ -186,9 +187,9 @@ def _line(item: Mapping[str, Any], total: int | None, amounts: Any, purse: Purse
         unfulfilled=_count(
             fulfillment, "quantityUnfulfilled", "orderItems[%d].fulfillment.quantityUnfulfilled", index, None
         ),
-        sku=product.get("sellerSku") or "",
-        asin=product.get("asin") or "",
-        title=product.get("title") or "",
+        sku=_word(product.get("sellerSku")),
+        asin=_word(product.get("asin")),
+        title=_word(product.get("title")),
         condition=" ".join(_words(dict.fromkeys((condition.get("conditionType"), condition.get("conditionSubtype"))))),
         unit_price=_money(purse, unit_price, "orderItems[%d].product.price.unitPrice", index),
         total=total,
@@ -200,8 +201,8 @@ def _line(item: Mapping[str, Any], total: int | None, amounts: Any, purse: Purse
         needs_codes="TRANSPARENCY" in programs,
         gift=bool(gift),
         cancel_requested=request is not None,
-        cancel_reason=(request or _NOTHING).get("cancelReason") or execution.get("cancelReason") or "",
-        canceled_by=execution.get("cancelledBy") or "",
+        cancel_reason=_word((request or _NOTHING).get("cancelReason")) or _word(execution.get("cancelReason")),
+        canceled_by=_word(execution.get("cancelledBy")),
     )
 
 
@@ -213,11 +214,11 @@ def _package(raw: Mapping[str, Any], index: int) -> IncomingPackage:
     return IncomingPackage(
         number=_text(raw, "packageReferenceId", "packages[%d].packageReferenceId", index),
         lines=lines,
-        carrier=raw.get("carrier") or "",
-        service=raw.get("shippingService") or "",
-        tracking_number=raw.get("trackingNumber") or "",
+        carrier=_word(raw.get("carrier")),
+        service=_word(raw.get("shippingService")),
+        tracking_number=_word(raw.get("trackingNumber")),
         shipped_at=_instant(raw, "shipTime", "packages[%d].shipTime", index) if raw.get("shipTime") else None,
-        status=(raw.get("packageStatus") or _NOTHING).get("status") or "",
+        status=_word((raw.get("packageStatus") or _NOTHING).get("status")),
     )
 
 
@@ -242,7 +243,7 @@ def _payment_methods(raw: Mapping[str, Any]) -> tuple[str, ...]:
 def _buyer(raw: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     told = raw.get("buyer") or _NOTHING
     recipient = raw.get("recipient") or _NOTHING
-    buyer: dict[str, Any] = {name: told[theirs] for name, theirs in _BUYER.items() if told.get(theirs)}
+    buyer: dict[str, Any] = {name: word for name, theirs in _BUYER.items() if (word := _word(told.get(theirs)))}
     if address := _address(recipient.get("deliveryAddress") or _NOTHING):
         buyer["address"] = address
     if preference := recipient.get("deliveryPreference"):
@@ -252,11 +253,11 @@ def _buyer(raw: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> dict[s
     messages, customizations = {}, {}
     for item in items:
         gift = ((item.get("fulfillment") or _NOTHING).get("packing") or _NOTHING).get("giftOption")
-        if gift and gift.get("giftMessage"):
-            messages[item["orderItemId"]] = gift["giftMessage"]
+        if gift and (message := _word(gift.get("giftMessage"))):
+            messages[item["orderItemId"]] = message
         customization = (item.get("product") or _NOTHING).get("customization")
-        if customization and customization.get("customizedUrl"):
-            customizations[item["orderItemId"]] = customization["customizedUrl"]
+        if customization and (url := _word(customization.get("customizedUrl"))):
+            customizations[item["orderItemId"]] = url
     if messages:
         buyer["gift_messages"] = messages
     if customizations:
@@ -265,29 +266,45 @@ def _buyer(raw: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> dict[s
 
 
 def _address(told: Mapping[str, Any]) -> dict[str, str]:
-    address = {name: told[theirs] for name, theirs in _ADDRESS.items() if told.get(theirs)}
+    address = {name: word for name, theirs in _ADDRESS.items() if (word := _word(told.get(theirs)))}
     extended = told.get("extendedFields") or _NOTHING
     if extended:  # Brazil: the parts of the street, beside or instead of the lines
         street = " ".join(_words([extended.get("streetName"), extended.get("streetNumber")]))
-        parts = {"line1": street, "line2": extended.get("complement"), "district": extended.get("neighborhood")}
+        parts = {
+            "line1": street,
+            "line2": _word(extended.get("complement")),
+            "district": _word(extended.get("neighborhood")),
+        }
         address = {name: part for name, part in parts.items() if part} | address
-    if told.get("municipality"):
-        address.setdefault("district" if "city" in address else "city", told["municipality"])
+    if municipality := _word(told.get("municipality")):
+        address.setdefault("district" if "city" in address else "city", municipality)
     return address
 
 
 # --- Small readers --------------------------------------------------------------------------------------------------
 
 
+def _word(value: Any) -> str:
+    """Text that any database takes; nothing where it is no text."""
+    if not isinstance(value, str):
+        return ""
+    return value if value.isprintable() else _clean(value)
+
+
+def _clean(value: str) -> str:
+    """Without NUL, which PostgreSQL refuses, and halves of characters, which nobody can write."""
+    return value.replace("\0", "").encode("utf-8", "replace").decode()
+
+
 def _words(values: Iterable[Any] | None) -> Iterable[str]:
-    return (value for value in values or () if isinstance(value, str) and value)
+    return filter(None, map(_word, values or ()))
 
 
-def _text(raw: Mapping[str, Any], name: str, field: str | None = None, index: int = 0) -> str:
+def _text(raw: Mapping[str, Any], name: str, field: str = "", index: int = 0) -> str:
     value = raw.get(name)
-    if isinstance(value, str) and value:
-        return value
-    raise _Unreadable(field % index if field else name, "missing" if not value else "not text")
+    if isinstance(value, str) and (text := _word(value)):
+        return text
+    raise _Unreadable(_field(field or name, index), "missing" if not value else "not text")
 
 
 def _count(raw: Mapping[str, Any], name: str, field: str, index: int, *absent: int | None) -> Any:
@@ -295,18 +312,24 @@ def _count(raw: Mapping[str, Any], name: str, field: str, index: int, *absent: i
     if value is None and absent:
         return absent[0]
     if not isinstance(value, int) or isinstance(value, bool):
-        raise _Unreadable(field % index, "missing" if value is None else "not a whole number")
-    if value < 0:
-        raise _Unreadable(field % index, "negative")
+        raise _Unreadable(_field(field, index), "missing" if value is None else "not a whole number")
+    if not 0 <= value <= MOST:
+        raise _Unreadable(_field(field, index), "negative" if value < 0 else "too many")
     return value
 
 
-def _instant(raw: Mapping[str, Any], name: str, field: str | None = None, index: int = 0) -> datetime:
+def _instant(raw: Mapping[str, Any], name: str, field: str = "", index: int = 0) -> datetime:
     value = raw.get(name)
-    try:
-        return parse_instant(value)  # type: ignore[arg-type] - what is no text is refused as a TypeError
-    except (ValueError, TypeError):
-        raise _Unreadable(field % index if field else name, "not an instant" if value else "missing") from None
+    if isinstance(value, str):
+        try:
+            return parse_instant(value)
+        except (ValueError, OverflowError):
+            pass
+    raise _Unreadable(_field(field or name, index), "not an instant" if value else "missing")
+
+
+def _field(field: str, index: int) -> str:
+    return field.replace("%d", str(index))
 
 
 def _window(fulfillment: Mapping[str, Any], name: str) -> tuple[datetime | None, datetime | None]:
@@ -322,4 +345,4 @@ def _money(purse: Purse, money: Any, field: str, index: int = 0) -> int | None:
     try:
         return purse.minor(money)
     except BadMoney as error:
-        raise _Unreadable(field % index if "%" in field else field, str(error)) from None
+        raise _Unreadable(_field(field, index), str(error)) from None

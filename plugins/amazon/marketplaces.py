@@ -1,7 +1,6 @@
 """Amazon's marketplaces and regions, as published; which of them a seller takes part in, Amazon tells (`connect`)."""
 
-from webapp.api import Marketplace, gettext
-from webapp.api import lazy_gettext as _l
+from webapp.api import Marketplace, gettext, lazy_gettext as _l
 
 ENDPOINTS = {
     "na": "https://sellingpartnerapi-na.amazon.com",

@@ -6,7 +6,7 @@ kept and the desk shows the difference. Fractions of a minor unit are rounded: a
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from webapp.api import Component, IncomingAmount, decimals
@@ -55,7 +55,7 @@ class Purse:
             return int(minor)
         except BadMoney:
             raise
-        except (InvalidOperation, ValueError, TypeError, OverflowError):
+        except (ArithmeticError, ValueError, TypeError):
             raise BadMoney("not a number") from None
 
     def _settle(self, currency: Any) -> None:

@@ -23,8 +23,6 @@ from webapp.api import (
     Unknown,
     Update,
     UpdateKind,
-)
-from webapp.api import (
     lazy_gettext as _l,
 )
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from redis import Redis
 from redis.exceptions import RedisError
 
+from plugins.amazon.shared import Shared
 from webapp.api import Throttled
 
 log = structlog.get_logger(__name__)
@@ -87,8 +87,8 @@ class _OwnBucket:
 class Throttle:
     """Gives tokens for calls, named by keys; safe between threads and processes."""
 
-    def __init__(self, connection: Callable[[], "Redis[Any]"], sleep: Callable[[float], None] = time.sleep) -> None:
-        self._connection = connection
+    def __init__(self, shared: Shared, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._shared = shared
         self._sleep = sleep
         self._own: dict[str, _OwnBucket] = {}
         self._lock = threading.Lock()
@@ -116,7 +116,7 @@ class Throttle:
         """Amazon refused in spite of a token: somebody else uses the quota. Hold back; tells for how many seconds."""
         factor = random.uniform(1, 1.5)  # noqa: S311
         try:
-            return float(self._connection().eval(_REFUSED, 1, key, plan.rate, factor, LONGEST_HOLD))
+            return float(self._eval(_REFUSED, key, plan.rate, factor, LONGEST_HOLD))
         except RedisError as error:
             self._alone(error)
             hold = min(LONGEST_HOLD, 2 * factor / plan.rate)
@@ -130,23 +130,26 @@ class Throttle:
         known = rate is None or abs(rate - granted.rate) < 1e-9
         if granted.alone or (known and not granted.refusals):
             return
-        facts: dict[str, str] = {"refusals": "0"}
+        facts: dict[Any, Any] = {"refusals": "0"}
         if rate is not None:
             facts["rate"] = repr(rate)
         try:
-            self._connection().hset(key, mapping=facts)  # type: ignore[arg-type] - the stub wants bytes or str unions
+            self._shared.ask(lambda redis: redis.hset(key, mapping=facts))
         except RedisError as error:
             self._alone(error)
 
     def _ask(self, key: str, plan: Plan, reserve: float, start: float) -> tuple[float, Granted]:
         try:
-            answer = self._connection().eval(_TAKE, 1, key, plan.rate, plan.burst, reserve, start, SLACK)
+            answer = self._eval(_TAKE, key, plan.rate, plan.burst, reserve, start, SLACK)
         except RedisError as error:
             self._alone(error)
             return self._ask_own(key, plan)
         self._said = False
         wait, rate, refusals = (float(part) for part in answer)
         return wait, Granted(rate, int(refusals))
+
+    def _eval(self, script: str, key: str, *values: float) -> Any:
+        return self._shared.ask(lambda redis: redis.eval(script, 1, key, *values))
 
     def _ask_own(self, key: str, plan: Plan) -> tuple[float, Granted]:
         rate, now = plan.rate / 2, time.monotonic()

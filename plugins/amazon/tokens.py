@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import structlog
+from redis import Redis
 from redis.exceptions import LockError, RedisError
 
 from plugins.amazon.accounts import Account
@@ -24,7 +25,7 @@ from plugins.amazon.errors import (
     Unreachable,
 )
 from plugins.amazon.shared import Shared
-from webapp.api import ChannelError, Throttled
+from webapp.api import ChannelError, DeskError, Throttled
 
 log = structlog.get_logger(__name__)
 EARLY = 60  # seconds before its end at which a token is no longer used
@@ -55,25 +56,27 @@ class Tokens:
             return self._own_token(account, instead_of)
 
     def _shared_token(self, key: str, instead_of: str | None) -> str | None:
-        sealed: Any = self._shared.connection().get(key)
+        sealed: Any = self._shared.ask(lambda redis: redis.get(key))
         if sealed is None:
             return None
         try:
             token = self._shared.unseal(sealed.decode())
-        except Exception as error:  # sealed under another secret of the desk: of no use, and soon replaced
+        except (DeskError, ValueError) as error:  # sealed under another secret of the desk: soon replaced
             log.info("amazon_token_unreadable", problem=type(error).__name__)
             return None
         return None if token == instead_of else token
 
     def _renew_together(self, key: str, account: Account, instead_of: str | None) -> str:
-        connection = self._shared.connection()
-        with connection.lock(f"{key}:lock", timeout=LOCK, sleep=0.05, blocking_timeout=PATIENCE):
-            if token := self._shared_token(key, instead_of):
+        def renew(redis: Redis) -> str:
+            with redis.lock(f"{key}:lock", timeout=LOCK, sleep=0.05, blocking_timeout=PATIENCE):
+                if token := self._shared_token(key, instead_of):
+                    return token
+                token, lasts = self._fetch(account)
+                if lasts > EARLY:
+                    redis.set(key, self._shared.seal(token), ex=lasts - EARLY)
                 return token
-            token, lasts = self._fetch(account)
-            if lasts > EARLY:
-                connection.set(key, self._shared.seal(token), ex=lasts - EARLY)
-            return token
+
+        return self._shared.ask(renew)
 
     def _own_token(self, account: Account, instead_of: str | None) -> str:
         with self._lock:

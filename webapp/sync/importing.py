@@ -178,7 +178,7 @@ class _Writing:
 
     def __init__(self, store: Store, page: PreparedPage) -> None:
         self.store = store
-        self.numbers = {shop: list(numbers) for shop, numbers in page.numbers.items()}
+        self.numbers = page.numbers  # spent ones stay spent when the page is repeated order by order
         self.at = now()
         self.events: list[dict[str, Any]] = []
         self.readings: dict[int, IncomingOrder] = {}
@@ -262,9 +262,10 @@ class _Writing:
             e.order.number: [facts.read_line(LineFacts(), line, e.order.stage) for line in e.order.lines] for e in sales
         }
         rows = [self._new_order_row(e.order, ids[e.order.number], counters[e.order.number]) for e in sales]
-        order_ids = dict(
-            db.session.execute(_table(Order).insert().returning(Order.channel_order_id, Order.id), rows).tuples().all()
+        inserted_orders = db.session.execute(
+            _table(Order).insert().returning(Order.channel_order_id, Order.id), rows
         )
+        order_ids = {channel_id: order_id for channel_id, order_id in inserted_orders}
         line_rows, owners = [], []
         for entry in sales:
             channel_id = ids[entry.order.number]
@@ -286,7 +287,7 @@ class _Writing:
             inserted = db.session.execute(
                 _table(OrderLine).insert().returning(OrderLine.channel_line_id, OrderLine.id), line_rows
             )
-            own_line_ids = dict(inserted.tuples().all())
+            own_line_ids = {channel_line_id: line_id for channel_line_id, line_id in inserted}
         lines_of = {owner: own_line_ids[row["channel_line_id"]] for owner, row in zip(owners, line_rows, strict=True)}
         self._write_amounts(
             (order_ids[ids[e.order.number]], e.order, {n: lines_of[ids[e.order.number], n] for n in _numbers(e.order)})

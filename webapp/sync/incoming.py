@@ -4,6 +4,7 @@ Nothing here touches the database. `importing` reads what is known, asks these f
 """
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +14,7 @@ from webapp.channels.contract import ADDRESS_FIELDS, ChannelStage, IncomingLine,
 from webapp.orders.states import open_units
 
 _LARGEST = 2**63 - 1
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\x00")  # as repr shows it; PostgreSQL keeps no such text
 _ADDRESS_NEEDS = ("name", "line1", "city", "postal_code", "country")
 
 
@@ -39,7 +41,7 @@ def problem_of(order: IncomingOrder) -> tuple[str, str] | None:
         seen.add(line.number)
         if not 0 <= line.ordered < 2**31 or line.fulfilled < 0 or (line.unfulfilled or 0) < 0:
             return "lines.quantity", "a quantity out of range"
-    if not order.number.strip() or "\0" in repr(order):
+    if not order.number.strip() or _NUL.search(repr(order)):
         return "number", "empty, or text with a NUL character"
     return None
 

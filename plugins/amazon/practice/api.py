@@ -291,9 +291,9 @@ def _list(name: str, allowed: tuple[str, ...]) -> list[str]:
 def _time(name: str) -> int:
     try:
         at = datetime.fromisoformat(request.args[name])
-    except ValueError:
+        return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, OverflowError):
         raise ApiError(400, f"{name} must be in ISO 8601 format.") from None
-    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _fingerprint() -> str:

@@ -159,6 +159,13 @@ def check(wish: Wish) -> None:
         raise BadWish("fulfilled_by is MERCHANT or AMAZON.")
     if unknown := set(wish.traits) - {name for name, _ in TRAITS}:
         raise BadWish(f"No such trait: {', '.join(sorted(unknown))}.")
+    for name in ("placed_ago", "verify_after", "ship_within"):
+        if not isinstance(getattr(wish, name) or 0, int | float):
+            raise BadWish(f"{name} is a number.")
+    if not isinstance(wish.lines, int | list):
+        raise BadWish("lines is a number or a list of objects.")
+    if not isinstance(wish.lines, int) and not all(isinstance(line, dict) for line in wish.lines):
+        raise BadWish("lines is a number or a list of objects.")
     count = wish.lines if isinstance(wish.lines, int) else len(wish.lines)
     if not 1 <= count <= 999:
         raise BadWish("An order has 1 to 999 lines.")
@@ -223,7 +230,10 @@ def _line(
 def minor(amount: str, market: Marketplace) -> int:
     """Read a decimal string of this marketplace's currency."""
     whole, _, part = str(amount).partition(".")
-    return int(whole + part[: market.decimals].ljust(market.decimals, "0"))
+    digits = whole + part[: market.decimals].ljust(market.decimals, "0")
+    if not (digits.isascii() and digits.isdigit()):
+        raise BadWish(f"{amount!r} is no amount.")
+    return int(digits)
 
 
 def _name(market: Marketplace, traits: set[str], chance: Random) -> str:

@@ -4,6 +4,7 @@ A package reference that is known edits its package; the same again changes noth
 one is known from merchants' reports, and close to its tone otherwise.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -16,6 +17,7 @@ NOT_FOUND_TO_UPDATE: Final = (
     "ErrorMessage(errorCode=GeneralError, errorDescription=Unable to find package to update for order ({order}), "
     "errorMetric=PackageToUpdateNotFound, packageIndex=null)"
 )
+NUMBER: Final = re.compile("[0-9]{1,18}")
 CLOCK_SLACK_MS: Final = 60_000
 
 
@@ -125,7 +127,7 @@ def read_form(body: Any) -> Confirmation:
         raise Refused("Invalid request body: packageDetail is required.")
     detail: dict[str, Any] = body["packageDetail"]
     reference = detail.get("packageReferenceId")
-    if not isinstance(reference, str) or not (reference.isascii() and reference.isdigit()) or int(reference) < 1:
+    if not isinstance(reference, str) or not NUMBER.fullmatch(reference) or int(reference) < 1:
         raise Refused("PackageReferenceId: is invalid, must be a positive numeric value.")
     carrier = _text(detail, "carrierCode")
     name = detail.get("carrierName")
@@ -161,9 +163,9 @@ def _text(holder: dict[str, Any], name: str) -> str:
 def _time(text: str) -> int:
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, OverflowError):
         raise Refused("shipDate is invalid, must be in ISO 8601 date/time format.") from None
-    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _items(value: Any) -> tuple[dict[str, int], dict[str, list[str]]]:

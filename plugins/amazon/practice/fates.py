@@ -92,6 +92,8 @@ def _verify(state: Fate, act: Act, seed: int) -> bool:
     if state.verified or state.canceled_by:
         return False
     state.verified = True
+    if state.word == "PENDING_AVAILABILITY":
+        state.word = None
     return True
 
 

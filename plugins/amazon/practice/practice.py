@@ -11,7 +11,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final
 
-from plugins.amazon.practice.composing import BadWish, Order, Wish, check, compose
+from plugins.amazon.practice.composing import Order, Wish, check, compose
 from plugins.amazon.practice.fates import KINDS, Act, Fate, fate
 from plugins.amazon.practice.faults import Faults
 from plugins.amazon.practice.state import Store
@@ -178,9 +178,7 @@ class Practice:
         with self.alone():
             index = self.store.place(created, wish)
             self._start(index, created, wish)
-        order = self.order(index)
-        if order is None:
-            raise BadWish("The order was not kept.")
+            order = compose(self.world, index, created, wish)
         return self.fate(order, self.now_ms())
 
     def _start(self, index: int, created: int, wish: Wish) -> None:

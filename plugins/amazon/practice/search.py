@@ -77,7 +77,7 @@ def _walk(practice: Practice, query: Query, view_ms: int, key: Key | None) -> It
     low = max(query.after_ms, _earliest(practice))
     if query.statuses and OPEN_STATUSES.issuperset(query.statuses):
         # an order that is still open was placed, or touched, after the merchant's past
-        low = max(low, min(world.started_ms - MERCHANT_PAST_MS, _earliest_touch(practice)))
+        low = max(low, min(world.started_ms - MERCHANT_PAST_MS, _earliest_touched(practice, query)))
     if key:
         low = max(low, key[0])
     until = min(query.until_ms, view_ms)
@@ -99,6 +99,15 @@ def _earliest_touch(practice: Practice) -> int:
     """Before this, nobody placed an order by hand or acted on one."""
     first = practice.store.first_touch()
     return practice.now_ms() if first is None else first
+
+
+def _earliest_touched(practice: Practice, query: Query) -> int:
+    """Before this lies nothing that anybody touched: no touch, or (by creation) no order touched later."""
+    earliest = _earliest_touch(practice)
+    oldest = practice.store.oldest_acted()
+    if query.by_update or oldest is None or oldest >= PLACED_FROM:
+        return earliest
+    return min(earliest, practice.world.created_ms(oldest) or earliest)
 
 
 def _slice(practice: Practice, query: Query, view_ms: int, low: int, high: int) -> Iterator[tuple[Key, int]]:

@@ -146,6 +146,11 @@ class Store:
         sql = "SELECT DISTINCT idx FROM acts WHERE at_ms >= ? AND at_ms < ?"
         return [row["idx"] for row in self._all(sql, low, high)]
 
+    def oldest_acted(self) -> int | None:
+        """The lowest index of an order that was acted on."""
+        lowest = self._all("SELECT min(idx) AS idx FROM acts")[0]["idx"]
+        return None if lowest is None else int(lowest)
+
     def last_acted(self, until: int, limit: int) -> list[int]:
         """Indexes of the orders acted on last."""
         sql = "SELECT idx FROM acts WHERE at_ms <= ? GROUP BY idx ORDER BY max(at_ms) DESC LIMIT ?"

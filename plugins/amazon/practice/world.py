@@ -235,14 +235,17 @@ class Permutation:
 
 
 def first_segments(started_ms: int, orders: int, days: float) -> list[Segment]:
-    """The past at the start: the last day somewhat busier than the days before, so that there is work to do."""
+    """The past at the start: a busier last day, and a few orders so new that they are not paid yet."""
     day = 24 * HOUR
-    recent = min(orders, max(int(orders / max(days, 1)), min(60, orders * 3 // 10)))
-    old = orders - recent
+    new = min(3, orders // 40)
+    recent = min(orders - new, max(int(orders / max(days, 1)), min(60, orders * 3 // 10)))
+    old = orders - recent - new
     segments = []
     if old:
         span = max(days - 1, 1) * day
         segments.append(Segment(0, int(started_ms - day - span), span / old, old))
     if recent:
-        segments.append(Segment(old, started_ms - day, day / recent, recent))
+        segments.append(Segment(old, started_ms - day, (day - MINUTE) / recent, recent))
+    if new:
+        segments.append(Segment(old + recent, started_ms - 35_000, 10_000, new))
     return segments

@@ -42,12 +42,12 @@ def valkey_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def valkey(valkey_url: str) -> Iterator["redis.Redis[Any]"]:
+def valkey(valkey_url: str) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(valkey_url) as connection:
         yield connection
 
 
-def shared_over(connection: "redis.Redis[Any]", prefix: str) -> Shared:
+def shared_over(connection: redis.Redis, prefix: str) -> Shared:
     """What workers of one desk share, with a seal that hides well enough for a test."""
     return Shared(
         connection=lambda: connection,
@@ -58,7 +58,7 @@ def shared_over(connection: "redis.Redis[Any]", prefix: str) -> Shared:
 
 
 @pytest.fixture
-def shared(valkey: "redis.Redis[Any]") -> Shared:
+def shared(valkey: redis.Redis) -> Shared:
     """A desk that nobody used before."""
     return shared_over(valkey, f"test{next(_names)}")
 

@@ -43,7 +43,7 @@ def test_parts_are_shipped_in_packages(seller: Seller) -> None:
 
     assert seller.confirm(order, orderItems=[{"orderItemId": item, "quantity": 1}]).status_code == 204
     assert status(seller, order) == "PARTIALLY_SHIPPED"
-    rest = {"packageReferenceId": "2", "orderItems": [{"orderItemId": item, "quantity": 2}]}
+    rest: dict[str, Any] = {"packageReferenceId": "2", "orderItems": [{"orderItemId": item, "quantity": 2}]}
     assert seller.confirm(order, **rest).status_code == 204
     assert status(seller, order) == "SHIPPED"
 
@@ -65,7 +65,7 @@ def test_a_known_reference_edits_its_package(seller: Seller) -> None:
     item = order["items"][0]["order_item_id"]
     seller.confirm(order)
 
-    fewer = {"trackingNumber": "CORRECTED", "orderItems": [{"orderItemId": item, "quantity": 1}]}
+    fewer: dict[str, Any] = {"trackingNumber": "CORRECTED", "orderItems": [{"orderItemId": item, "quantity": 1}]}
     assert seller.confirm(order, **fewer).status_code == 204
 
     [package] = seller.order(order["order_id"])["packages"]
@@ -127,6 +127,8 @@ def test_orders_that_cannot_be_confirmed(seller: Seller, wish: dict[str, Any], w
         ({"packageReferenceId": "0"}, "positive numeric"),
         ({"packageReferenceId": "A1"}, "positive numeric"),
         ({"packageReferenceId": 1}, "positive numeric"),
+        ({"packageReferenceId": "9" * 5000}, "positive numeric"),
+        ({"shipDate": "0001-01-01T00:00:00+23:00"}, "before the order"),
         ({"orderItems": []}, "orderItems"),
         ({"orderItems": [{"orderItemId": "00000000000001", "quantity": 1}]}, "does not belong"),
         ({"orderItems": [{"orderItemId": "1", "quantity": 0}]}, "quantity"),
@@ -163,6 +165,22 @@ def test_an_order_of_nobody_or_of_another_region_is_not_found(app: Flask, seller
     assert seller.confirm(order | {"order_id": "111-0000000-0000001"}).status_code == 404
     assert seller.confirm(order | {"order_id": "nonsense"}).status_code == 400
     assert Seller(app, "eu").confirm(order).status_code == 404
+
+
+def test_an_old_order_that_is_open_again_is_found(seller: Seller, clock: Clock) -> None:
+    old = next(
+        order
+        for order in seller.all(createdAfter="2026-10-01T00:00:00Z", includedData="PACKAGES")
+        if order.get("packages")
+    )
+    order = seller.http.get(f"/practice/orders/{old['orderId']}").get_json()
+    item = order["items"][0]
+    seller.happen(order, "quantity", item=item["order_item_id"], quantity=item["ordered"] + 1)
+    clock.now += 121
+
+    for start in ("createdAfter", "lastUpdatedAfter"):
+        found = seller.all(**{start: "2026-10-01T00:00:00Z", "fulfillmentStatuses": "PARTIALLY_SHIPPED"})
+        assert old["orderId"] in [one["orderId"] for one in found]
 
 
 def test_past_orders_can_be_confirmed_too(seller: Seller) -> None:

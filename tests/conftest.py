@@ -1,0 +1,186 @@
+"""Fixtures: a desk of its own for every test, on SQLite and on PostgreSQL, with a real queue.
+
+A desk's database is a copy of a template that the migrations filled once, so every test commits for real. Jobs go to a
+real Valkey and are run by `work`, in this process and in the order of the queue.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from rq.job import Job as RqJob
+from rq.serializers import JSONSerializer
+
+from tests import postgres
+from webapp import create_app, live, schema
+from webapp.accounts.services import create_user
+from webapp.audit.actor import Actor
+from webapp.channels.contract import IncomingOrder, OrdersPage
+from webapp.channels.models import Store
+from webapp.channels.services import access, add_store, remember_marketplaces
+from webapp.config import configuration
+from webapp.db import db, unit_of_work
+from webapp.hooks import hooks
+from webapp.jobs import QUEUES, perform, queue, valkey
+from webapp.orders.models import Order
+from webapp.sync.importing import prepare, take_in
+from webapp.testing import FakeChannel, FakeChannelPlugin, incoming_line, incoming_order
+from webapp.vault.keys import key_file
+
+os.environ.setdefault("WAYBILL_LOG_LEVEL", "error")
+DATABASES = ("sqlite", "postgres")
+PASSWORD = "Correct-Horse-7-Battery"
+
+
+@pytest.fixture(scope="session")
+def queue_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Valkey of this test process."""
+    with tempfile.TemporaryDirectory(prefix="wb") as folder:
+        server = valkey.start(Path(folder))
+        yield server.url
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "desk.db"
+    _fill(f"sqlite:///{path}")
+    return path
+
+
+def _fill(url: str) -> None:
+    """Migrate an empty database."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WAYBILL_DATA_DIR", folder)
+        patch.setenv("DATABASE_URL", url)
+        configuration.cache_clear()
+        with create_app().app_context():
+            schema.migrate()
+            db.session.remove()
+            db.engine.dispose()
+        configuration.cache_clear()
+
+
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a migrated database of this test's own."""
+    if request.param == "sqlite":
+        path = tmp_path / "desk.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+    else:
+        server = postgres.server_or_skip()
+        url = server.create_database(_fill)
+        yield url
+        server.drop_database(url)
+
+
+@pytest.fixture
+def app(database: str, queue_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    """A desk with its context open."""
+    monkeypatch.setenv("WAYBILL_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("DATABASE_URL", database)
+    monkeypatch.setenv("REDIS_URL", queue_server)
+    monkeypatch.setenv("WAYBILL_CUSTOM_ENDPOINTS", "1")
+    configuration.cache_clear()
+    live.connection().flushdb()
+    made = create_app()
+    with made.app_context():
+        key_file().create()
+        yield made
+        db.session.remove()
+        db.engine.dispose()
+    hooks.reset()
+    configuration.cache_clear()
+
+
+@pytest.fixture
+def channel(app: Flask) -> FakeChannel:
+    """A channel that records what it is told."""
+    fake = FakeChannel()
+    hooks.manager.register(FakeChannelPlugin(fake))
+    return fake
+
+
+@pytest.fixture
+def operator() -> Actor:
+    return Actor.operator()
+
+
+@pytest.fixture
+def make_user(app: Flask) -> Callable[..., Actor]:
+    """Make a person of a role; gives who acts."""
+
+    def make(role: str = "clerk", name: str = "Mia") -> Actor:
+        with unit_of_work():
+            user = create_user(
+                email=f"{name.lower()}@desk.test", role=role, password=PASSWORD, actor=Actor.operator(), name=name
+            )
+        return user.as_actor()
+
+    return make
+
+
+@pytest.fixture
+def mia(make_user: Callable[..., Actor]) -> Actor:
+    """A clerk."""
+    return make_user()
+
+
+@pytest.fixture
+def store(channel: FakeChannel) -> Store:
+    """A store on the fake channel."""
+    with unit_of_work():
+        made = add_store("fake", "Fake store", {"key": "k-secret-9"}, actor=Actor.operator())
+        remember_marketplaces(made, channel.connect(access(made)))
+    return made
+
+
+@pytest.fixture
+def take(store: Store) -> Callable[..., list[Order]]:
+    """Take orders in as a page of the store; gives the desk's orders in the same order."""
+
+    def take_page(*orders: IncomingOrder) -> list[Order]:
+        ready = prepare(store, OrdersPage(orders))
+        with unit_of_work():
+            take_in(store, ready)
+        found = {order.channel_order_number: order for order in db.session.query(Order)}
+        return [found[order.number] for order in orders if order.number in found]
+
+    return take_page
+
+
+@pytest.fixture
+def make_order(take: Callable[..., list[Order]]) -> Callable[..., Order]:
+    """Make one order of one line through the import."""
+
+    def make(sku: str = "MUG", quantity: int = 1, **more: object) -> Order:
+        [order] = take(incoming_order([incoming_line(sku, quantity)], **more))
+        return order
+
+    return make
+
+
+@pytest.fixture
+def work(app: Flask) -> Callable[[], int]:
+    """Run what waits in the queue, until nothing does; tells how many jobs ran."""
+
+    def run() -> int:
+        done = 0
+        while ids := [job_id for name in QUEUES for job_id in queue(name).get_job_ids(0, 1)]:
+            [job_id, *_] = ids
+            job = RqJob.fetch(job_id, connection=live.connection(), serializer=JSONSerializer)
+            queue(job.origin).remove(job_id)
+            with app.app_context():  # a session of its own, as on a worker
+                perform(*job.args)
+            db.session.rollback()
+            done += 1
+        return done
+
+    return run
+
+

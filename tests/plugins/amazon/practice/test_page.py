@@ -1,0 +1,100 @@
+"""The page for people: it shows and does the same as the control API, in two languages, for this computer only."""
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from plugins.amazon.practice.pages import VARIANTS
+from tests.plugins.amazon.practice.seller import Seller
+
+
+def posted(seller: Seller, path: str, **form: str | int) -> TestResponse:
+    return seller.http.post(f"/practice/form/{path}", data=form, follow_redirects=True)
+
+
+def test_it_says_what_it_is(seller: Seller) -> None:
+    answer = seller.http.get("/")
+
+    assert answer.status_code == 200
+    assert "A simulator. Nothing here reaches Amazon." in answer.text
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self'")
+    assert "<script" not in answer.text
+    assert " style=" not in answer.text
+    with seller.http.get("/practice/static/practice.css") as sheet:
+        assert sheet.mimetype == "text/css"
+
+
+@pytest.mark.parametrize("variant", sorted(VARIANTS))
+def test_every_button_places_its_order(seller: Seller, variant: str) -> None:
+    answer = posted(seller, "place", variant=variant, market="US", count=1)
+
+    assert answer.status_code == 200
+    assert "was placed" in answer.text
+
+
+def test_orders_are_played_with(seller: Seller) -> None:
+    order = seller.place(status="PENDING", traits=["unusual_name"], buyer_name="<script>alert(1)</script>")
+    path = f"orders/{order['order_id']}"
+
+    assert "UNSHIPPED" in posted(seller, path, act="verify", order=1).text
+    asked = posted(seller, path, act="request_cancel", order=1)
+    assert "The buyer asked to cancel." in asked.text
+    assert "<script>alert(1)" not in asked.text
+    shipped = posted(seller, path, act="ship", order=1)
+    assert 'class="status shipped"' in shipped.text
+    assert "not possible" in posted(seller, path, act="cancel", order=1).text
+
+
+def test_what_it_was_told_is_shown(seller: Seller) -> None:
+    order = seller.place()
+    seller.confirm(order, trackingNumber="TOLD-1")
+
+    text = seller.http.get("/", query_string={"order": order["order_id"]}).text
+
+    assert "UPS TOLD-1" in text
+    assert "Calls: 1 · with an effect: 1" in text
+
+
+def test_things_are_broken_and_mended(seller: Seller) -> None:
+    answer = posted(seller, "faults", operation="searchOrders", kind="500", times=3, when="before", seconds=1)
+    assert "500: internal error × 3" in answer.text
+
+    assert "Nothing is broken." in posted(seller, "mend").text
+    assert posted(seller, "faults", operation="nothing", kind="500").status_code == 200
+
+
+def test_arrivals_are_set(seller: Seller) -> None:
+    assert 'value="2.5"' in posted(seller, "arrivals", arrivals="2.5").text
+    assert "must be a number" in posted(seller, "arrivals", arrivals="-1").text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost:1"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Host": "evil.example"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/practice/orders", "/practice/form/mend", "/practice/reset"])
+def test_other_sites_pages_are_refused(app: Flask, path: str, headers: dict[str, str]) -> None:
+    assert app.test_client().post(path, headers=headers).status_code == 403
+
+
+def test_names_made_to_point_here_read_nothing(app: Flask) -> None:
+    http = app.test_client()
+
+    assert http.get("/", headers={"Host": "evil.example"}).status_code == 403
+    assert http.get("/practice/calls", headers={"Host": "evil.example"}).status_code == 403
+    assert http.get("/", headers={"Host": "localhost:9400"}).status_code == 200
+
+
+def test_an_order_that_is_not_there(seller: Seller) -> None:
+    answer = seller.http.get("/?order=<b>x</b>")
+
+    assert answer.status_code == 200
+    assert "There is no order &lt;b&gt;x&lt;/b&gt; here." in answer.text
+    assert seller.http.post("/practice/form/orders/nothing", data={"act": "touch"}).status_code == 404

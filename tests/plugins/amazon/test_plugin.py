@@ -1,0 +1,74 @@
+"""What the plugin registers, and the facts that it brings along."""
+
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import httpx
+import pytest
+
+from plugins.amazon import plugin
+from plugins.amazon.channel import AmazonChannel
+from plugins.amazon.client import CONFIRM_SHIPMENT, GET_ORDER, PARTICIPATIONS, SEARCH_ORDERS
+from plugins.amazon.marketplaces import MARKETPLACES, chosen
+from plugins.amazon.practice.__main__ import parser
+from webapp.api import StoreAccess, decimals
+
+
+def test_one_channel_and_one_process_are_registered(tmp_path: Path) -> None:
+    [channel] = plugin.register_channels()
+    [process] = plugin.register_processes()
+
+    assert isinstance(channel, AmazonChannel)
+    assert process.variables("http://127.0.0.1:9400") == {"WAYBILL_PRACTICE_URL": "http://127.0.0.1:9400"}
+    assert process.argv(tmp_path, 9401)[:3] == ["-m", "plugins.amazon.practice", "serve"]
+
+
+def test_the_practice_amazon_understands_how_it_is_started(tmp_path: Path) -> None:
+    first = parser().parse_args(list(plugin.practice_argv(tmp_path, 9401))[2:])
+    assert (first.port, first.data_dir, first.orders) == (9401, tmp_path / "practice", plugin.ORDERS)
+    (tmp_path / "practice").mkdir()
+    (tmp_path / "practice" / plugin.FILE).touch()
+    again = parser().parse_args(list(plugin.practice_argv(tmp_path, 9401))[2:])
+    assert (again.orders, again.rates, again.edge) == (None, 60, 2)
+
+
+def test_marketplaces_are_whole() -> None:
+    assert len(MARKETPLACES) == 23
+    for marketplace in MARKETPLACES.values():
+        ZoneInfo(marketplace.zone)
+        assert decimals(marketplace.currency) in (0, 2)
+        assert marketplace.domain.startswith("amazon.")
+    assert [one.country for one in chosen("uk,DE, gb")] == ["GB", "DE"]
+    assert chosen("") == []
+
+
+@pytest.mark.parametrize("marketplace", [*MARKETPLACES, "A-NEW-ONE"])
+def test_every_marketplace_has_carriers_and_a_way_out(marketplace: str, channel: AmazonChannel) -> None:
+    *known, other = channel.carriers(marketplace)
+    assert known
+    assert (other.code, other.needs_name) == ("Other", True)
+    assert len({carrier.code for carrier in known}) == len(known)
+    for carrier in known:
+        assert not carrier.needs_name
+        if carrier.tracking_url:
+            assert httpx.URL(carrier.tracking_url.format(number="1Z%2F9")).scheme == "https"
+
+
+def test_an_order_is_found_on_amazons_own_site(channel: AmazonChannel) -> None:
+    real, practice = StoreAccess(1, {}), StoreAccess(1, {}, practice=True)
+    url = channel.order_url(real, "302-0000001-0000002", "A1PA6795UKMFR9")
+    assert url == "https://sellercentral.amazon.de/orders-v3/order/302-0000001-0000002"
+    assert channel.order_url(practice, "302-0000001-0000002", "A1PA6795UKMFR9") is None
+    assert channel.order_url(real, "S01-0000001-0000002", "") is None
+
+
+def test_practice_stores_are_read_every_few_seconds(channel: AmazonChannel) -> None:
+    assert channel.poll_interval(StoreAccess(1, {}, practice=True)) == 5
+    assert channel.poll_interval(StoreAccess(1, {})) == 300
+
+
+def test_the_published_plan() -> None:
+    plans = {one.name: (one.plan.rate, one.plan.burst) for one in (SEARCH_ORDERS, GET_ORDER, CONFIRM_SHIPMENT)}
+    assert plans == {"searchOrders": (0.0056, 20), "getOrder": (0.5, 30), "confirmShipment": (2, 10)}
+    assert (PARTICIPATIONS.plan.rate, PARTICIPATIONS.plan.burst) == (0.016, 15)
+    assert CONFIRM_SHIPMENT.tries == 1

@@ -1,0 +1,226 @@
+"""What the merchant decides reaches the channel exactly once, or says why not: killed, repeated, refused, lost."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+import time_machine
+from sqlalchemy import select
+
+from webapp.audit.actor import Actor
+from webapp.channels.contract import ChannelError, Effective, IncomingPackage, NotYet, Refused, Throttled, Unknown
+from webapp.clock import now
+from webapp.db import db, unit_of_work
+from webapp.errors import sentence_of
+from webapp.fulfillment.contract import PackageInput
+from webapp.fulfillment.services import ship_order
+from webapp.orders.models import Order, OrderEvent
+from webapp.orders.queries import locked
+from webapp.sync import jobs, updates
+from webapp.sync.models import ChannelUpdate, UpdateState
+from webapp.testing import FakeChannel, again, incoming_line, incoming_order, line_again
+
+Work = Callable[[], int]
+
+
+@pytest.fixture
+def shipped(take: Callable[..., list[Order]], mia: Actor) -> Order:
+    """An order whose two units just left in one package; the job that tells the channel waits in the queue."""
+    [order] = take(incoming_order([incoming_line("MUG", 2)], number="302-7777777-0000001"))
+    with unit_of_work():
+        ship_order(locked(order), [PackageInput("DHL", "JD0001")], actor=mia)
+    return order
+
+
+def update() -> ChannelUpdate:
+    db.session.expire_all()
+    return db.session.scalars(select(ChannelUpdate)).one()
+
+
+def later(seconds: float) -> time_machine.travel:
+    return time_machine.travel(now() + timedelta(seconds=seconds), tick=True)
+
+
+def events(order: Order) -> list[str]:
+    return list(db.session.scalars(select(OrderEvent.code).where(OrderEvent.order_id == order.id).order_by(OrderEvent.id)))
+
+
+def test_a_confirmation_is_owed_with_the_shipment_and_not_without_it(shipped: Order, channel: FakeChannel) -> None:
+    row = update()
+    assert (row.state, row.reference, row.attempts) == ("owed", "1", 0)
+    assert row.payload["lines"] == {shipped.lines[0].channel_line_number: 2}
+    assert channel.delivered == []
+
+
+def test_nothing_is_owed_when_the_act_is_rolled_back(take: Callable[..., list[Order]], mia: Actor, work: Work) -> None:
+    [order] = take(incoming_order())
+    with pytest.raises(RuntimeError, match="crash"), unit_of_work():
+        ship_order(locked(order), [PackageInput("DHL", "JD0001")], actor=mia)
+        raise RuntimeError("crash")
+    assert db.session.query(ChannelUpdate).count() == 0
+    assert work() == 0
+
+
+def test_it_is_sent_and_effective_by_a_later_reading(
+    shipped: Order, channel: FakeChannel, work: Work, take: Callable[..., list[Order]]
+) -> None:
+    work()
+    assert update().state == "sent"
+    line = shipped.lines[0].channel_line_number
+    told = incoming_order([incoming_line("MUG", 2, number=line)], number=shipped.channel_order_number)
+    package = IncomingPackage("1", {line: 2}, "DHL", "", "JD0001")
+    take(again(told, packages=(package,), lines=line_again(told, fulfilled=2, unfulfilled=0)))
+    row = update()
+    assert row.state == "effective"
+    assert row.effective_at is not None
+    assert events(shipped)[:2] == ["placed", "shipped"]
+    assert set(events(shipped)[2:]) == {"update_sent", "changed_there", "update_effective"}
+
+
+def test_it_is_effective_by_looking_up_after_90_seconds(shipped: Order, channel: FakeChannel, work: Work) -> None:
+    work()
+    channel.found.append(Effective())
+    jobs.find_due()
+    work()
+    assert update().state == "sent"
+    with later(91):
+        jobs.find_due()
+        work()
+    assert update().state == "effective"
+
+
+def test_a_refusal_stands_with_the_channels_sentence_and_can_be_retried(
+    shipped: Order, channel: FakeChannel, work: Work, mia: Actor
+) -> None:
+    channel.outcomes.append(Refused("PackageToUpdateNotFound"))
+    work()
+    row = update()
+    assert (row.state, sentence_of(row.problem)) == ("refused", "PackageToUpdateNotFound")
+    assert "update_refused" in [trouble["kind"] for trouble in shipped.attention]
+
+    with unit_of_work():
+        updates.retry(update(), actor=mia)
+    with later(1):
+        jobs.find_due()
+        work()
+    assert update().state == "sent"
+    assert len(channel.delivered) == 2
+    assert shipped.attention == []
+
+
+def test_a_retry_of_what_is_under_way_is_refused(shipped: Order, mia: Actor) -> None:
+    with pytest.raises(updates.NotRetriable), unit_of_work():
+        updates.retry(update(), actor=mia)
+
+
+def test_a_lost_answer_is_looked_up_and_found_effective(shipped: Order, channel: FakeChannel, work: Work) -> None:
+    channel.outcomes.append(Unknown())
+    work()
+    assert update().state == "unknown"
+    channel.found.append(Effective())
+    with later(5):
+        jobs.find_due()
+        work()
+    assert update().state == "effective"
+    assert len(channel.delivered) == 1
+
+
+def test_a_lost_answer_whose_effect_is_not_there_is_sent_again(shipped: Order, channel: FakeChannel, work: Work) -> None:
+    channel.outcomes.append(Unknown())
+    work()
+    channel.found.append(NotYet(0))
+    with later(5):
+        jobs.find_due()
+        work()
+    assert update().state == "sent"
+    assert len(channel.delivered) == 2
+
+
+def test_a_throttled_channel_is_asked_again_when_it_allows(shipped: Order, channel: FakeChannel, work: Work) -> None:
+    channel.failures.append(Throttled(channel="Fake", seconds=30))
+    work()
+    assert (update().state, channel.delivered) == ("owed", [])
+    jobs.find_due()
+    work()
+    assert channel.delivered == []
+    with later(31):
+        jobs.find_due()
+        work()
+    assert update().state == "sent"
+
+
+def test_an_unreachable_channel_loses_nothing(shipped: Order, channel: FakeChannel, work: Work) -> None:
+    channel.failures.append(ChannelError(channel="Fake", problem="gone"))
+    work()
+    with later(61):
+        jobs.find_due()
+        work()
+    assert update().state == "sent"
+
+
+def test_done_elsewhere_is_told_apart(shipped: Order, channel: FakeChannel, work: Work) -> None:
+    channel.outcomes.append(Effective(done_elsewhere=True))
+    work()
+    assert update().state == "done_elsewhere"
+
+
+def test_a_lost_job_is_found_by_the_schedule(shipped: Order, channel: FakeChannel, work: Work) -> None:
+    from webapp.jobs import queue
+
+    queue("channels").empty()
+    assert channel.delivered == []
+    jobs.find_due()
+    work()
+    assert len(channel.delivered) == 1
+
+
+def test_the_same_job_twice_delivers_once(shipped: Order, channel: FakeChannel, work: Work) -> None:
+    jobs.deliver.enqueue(shipped.store_id, "shipment")
+    work()
+    assert len(channel.delivered) == 1
+
+
+def test_a_worker_killed_before_sending_leaves_a_row_that_is_looked_up_first(
+    shipped: Order, channel: FakeChannel, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Claimed, then dead: nobody knows whether it went out, so the channel is asked before it is sent again."""
+    with unit_of_work():
+        assert updates.claim_due(shipped.store_id, "shipment", "dead worker") is not None
+    work()
+    assert channel.delivered == []
+    channel.found.append(NotYet(0))
+    with later(updates.LEASE.total_seconds() + 1):
+        jobs.find_due()
+        work()
+        jobs.find_due()
+        work()
+    assert update().state == "sent"
+    assert len(channel.delivered) == 1
+
+
+def test_a_worker_killed_after_sending_does_not_send_again(shipped: Order, channel: FakeChannel, work: Work) -> None:
+    with unit_of_work():
+        claimed = updates.claim_due(shipped.store_id, "shipment", "dead worker")
+        assert claimed is not None
+        told = updates.as_told(claimed[1])
+    channel.delivered += told  # it went out; then the worker died
+    channel.found.append(Effective())
+    with later(updates.LEASE.total_seconds() + 1):
+        jobs.find_due()
+        work()
+        jobs.find_due()
+        work()
+    assert update().state == "effective"
+    assert len(channel.delivered) == 1
+
+
+def test_a_slow_workers_late_answer_does_not_undo_what_another_settled(shipped: Order, channel: FakeChannel) -> None:
+    with unit_of_work():
+        updates.claim_due(shipped.store_id, "shipment", "slow")
+    row_id = update().id
+    with unit_of_work():
+        row = update()
+        row.lease_owner = "other"
+    with unit_of_work():
+        updates.settle({row_id: Refused("late")}, "slow")
+    assert update().state == UpdateState.OWED

@@ -1,0 +1,255 @@
+"""What tests of the desk and of plugins build on: a recording channel, orders as a channel tells them, contract tests.
+
+A plugin author writes `class TestEbay(ChannelContract)` with a `channel` and an `access` fixture; whatever a channel must
+hold to is then tested against it.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from webapp.channels.contract import (
+    Carrier,
+    Channel,
+    ChannelStage,
+    Component,
+    Connection,
+    FulfilledBy,
+    IncomingAmount,
+    IncomingLine,
+    IncomingOrder,
+    Marketplace,
+    OrdersPage,
+    OrdersWindow,
+    Outcome,
+    Sent,
+    StoreAccess,
+    UnreadableOrder,
+    Update,
+    UpdateKind,
+)
+from webapp.clock import now
+from webapp.hooks import hookimpl
+from webapp.i18n import lazy_gettext as _l
+from webapp.settings.declared import Setting
+
+GERMANY = Marketplace("DE", "DE", "Fake Germany", "EUR", "de", "Europe/Berlin")
+JAPAN = Marketplace("JP", "JP", "Fake Japan", "JPY", "ja", "Asia/Tokyo")
+_numbers = itertools.count(1)
+
+JANE = {
+    "name": "Jane Quixelworth",
+    "email": "jane.quixelworth@buyers.test",
+    "address": {
+        "name": "Jane Quixelworth",
+        "line1": "7 Zanzibar Mews",
+        "city": "Vrombaut",
+        "postal_code": "ZQ7 4WX",
+        "country": "DE",
+        "phone": "+49 30 5550199",
+    },
+}
+
+
+def incoming_line(sku: str = "MUG", quantity: int = 1, *, price: int = 1000, **more: Any) -> IncomingLine:
+    """A line as a channel tells it: `price` in minor units each, a fifth of tax on top."""
+    charged, tax = price * quantity, price * quantity // 5
+    fulfilled = more.pop("fulfilled", 0)
+    values: dict[str, Any] = {
+        "number": f"L{next(_numbers):08d}",
+        "ordered": quantity,
+        "fulfilled": fulfilled,
+        "unfulfilled": quantity - fulfilled,
+        "sku": sku,
+        "asin": "B000000001",
+        "title": f"A {sku.lower()}",
+        "unit_price": price,
+        "total": charged + tax,
+        "amounts": (IncomingAmount(Component.ITEM, charged, tax),),
+    }
+    return IncomingLine(**values | more)
+
+
+def incoming_order(lines: Sequence[IncomingLine] | None = None, **more: Any) -> IncomingOrder:
+    """An open, merchant-fulfilled order of a buyer named Jane; anything can be told otherwise."""
+    lines = [incoming_line()] if lines is None else lines
+    at = more.pop("created_at", now() - timedelta(hours=1))
+    values: dict[str, Any] = {
+        "number": f"302-{next(_numbers):07d}-0000001",
+        "created_at": at,
+        "updated_at": at,
+        "marketplace": GERMANY.id,
+        "stage": ChannelStage.OPEN,
+        "status": "UNSHIPPED",
+        "fulfilled_by": FulfilledBy.MERCHANT,
+        "currency": GERMANY.currency,
+        "total": sum(line.total or 0 for line in lines),
+        "lines": tuple(lines),
+        "ship_by": at + timedelta(days=2),
+        "deliver_by": at + timedelta(days=6),
+        "buyer": JANE,
+        "raw": {"said": "so"},
+    }
+    return IncomingOrder(**values | more)
+
+
+def again(order: IncomingOrder, *, minutes: float = 5, **changes: Any) -> IncomingOrder:
+    """The same order in a later answer."""
+    return replace(order, updated_at=order.updated_at + timedelta(minutes=minutes), **changes)
+
+
+def line_again(order: IncomingOrder, position: int = 0, **changes: Any) -> tuple[IncomingLine, ...]:
+    """The order's lines with one of them told otherwise."""
+    lines = list(order.lines)
+    lines[position] = replace(lines[position], **changes)
+    return tuple(lines)
+
+
+class FakeChannel(Channel):
+    """Stands where the network would be: serves `orders` in pages and records what it was told."""
+
+    code, label = "fake", _l("Fake channel")
+    settings = (Setting(name="key", label=_l("Key"), default=None, secret=True),)
+    kinds = (UpdateKind("shipment", _l("Shipment confirmation"), repeatable=True, batch=10),)
+    poll_every = 60.0
+
+    def __init__(self, page_size: int = 100) -> None:
+        self.page_size = page_size
+        self.orders: dict[str, IncomingOrder | UnreadableOrder] = {}
+        self.delivered: list[Update] = []
+        self.asked: list[OrdersWindow] = []
+        self.failures: list[Exception] = []  # raised one by one instead of an answer
+        self.outcomes: list[Outcome] = []  # given one by one instead of Sent
+        self.found: list[Outcome] = []  # given one by one by look_up instead of Sent
+        self.marketplaces: tuple[Marketplace, ...] = (GERMANY, JAPAN)
+
+    def offer(self, *orders: IncomingOrder | UnreadableOrder) -> None:
+        self.orders |= {order.number: order for order in orders}
+
+    def told(self, kind: str) -> list[Mapping[str, Any]]:
+        """The payloads that were delivered, in order."""
+        return [update.payload for update in self.delivered if update.kind == kind]
+
+    def connect(self, store: StoreAccess) -> Connection:
+        return Connection(self.marketplaces)
+
+    def fetch_orders(self, store: StoreAccess, window: OrdersWindow) -> OrdersPage:
+        self.asked.append(window)
+        if self.failures:
+            raise self.failures.pop(0)
+        listed = [order for order in self.orders.values() if self._within(order, window)]
+        start = int(window.page or 0)
+        part = listed[start : start + self.page_size]
+        end = start + self.page_size
+        return OrdersPage(
+            [order for order in part if isinstance(order, IncomingOrder)],
+            [order for order in part if isinstance(order, UnreadableOrder)],
+            next_page=str(end) if end < len(listed) else None,
+            bound=now() - timedelta(minutes=2),
+        )
+
+    def _within(self, order: IncomingOrder | UnreadableOrder, window: OrdersWindow) -> bool:
+        if isinstance(order, UnreadableOrder):
+            return not window.open_only
+        if window.open_only:
+            return order.stage in (ChannelStage.OPEN, ChannelStage.AWAITING_PAYMENT)
+        return order.updated_at >= window.low
+
+    def fetch_order(self, store: StoreAccess, number: str) -> IncomingOrder | UnreadableOrder | None:
+        return self.orders.get(number)
+
+    def deliver(self, store: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.delivered += updates
+        return {update.id: self.outcomes.pop(0) if self.outcomes else Sent() for update in updates}
+
+    def look_up(self, store: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
+        return {update.id: self.found.pop(0) if self.found else Sent() for update in updates}
+
+    def carriers(self, marketplace: str) -> Sequence[Carrier]:
+        return (Carrier("DHL", "DHL"), Carrier("UPS", "UPS"), Carrier("Other", "Other", needs_name=True))
+
+
+class FakeChannelPlugin:
+    """Registers a fake channel as any plugin would."""
+
+    def __init__(self, channel: FakeChannel) -> None:
+        self.channel = channel
+
+    @hookimpl
+    def register_channels(self) -> list[Channel]:
+        return [self.channel]
+
+
+class ChannelContract:
+    """What every channel must hold to. Give fixtures `channel` and `access` (a store that can be reached)."""
+
+    def test_its_code_is_a_plain_word(self, channel: Channel) -> None:
+        assert channel.code.isidentifier()
+        assert str(channel.label)
+
+    def test_its_settings_have_distinct_names_and_words(self, channel: Channel) -> None:
+        names = [setting.name for setting in channel.settings]
+        assert len(names) == len(set(names))
+        assert all(str(setting.label) for setting in channel.settings)
+
+    def test_connecting_names_the_marketplaces(self, channel: Channel, access: StoreAccess) -> None:
+        connection = channel.connect(access)
+        assert connection.ok, str(connection.problem)
+        assert connection.marketplaces
+        for marketplace in connection.marketplaces:
+            assert len(marketplace.country) == 2
+            assert len(marketplace.currency) == 3
+
+    def test_a_page_is_in_the_desks_words(self, channel: Channel, access: StoreAccess) -> None:
+        page = channel.fetch_orders(access, OrdersWindow(now() - timedelta(days=30)))
+        assert page.bound is None or page.bound.tzinfo is not None
+        for order in page.orders:
+            _is_well_formed(order)
+
+    def test_every_page_token_leads_on(self, channel: Channel, access: StoreAccess) -> None:
+        low, seen, token = now() - timedelta(days=30), set(), None
+        for _ in range(20):
+            page = channel.fetch_orders(access, OrdersWindow(low, token))
+            seen |= {order.number for order in page.orders}
+            if page.next_page is None:
+                break
+            assert page.next_page != token
+            token = page.next_page
+
+    def test_one_order_can_be_asked_for(self, channel: Channel, access: StoreAccess) -> None:
+        page = channel.fetch_orders(access, OrdersWindow(now() - timedelta(days=30)))
+        for order in list(page.orders)[:1]:
+            found = channel.fetch_order(access, order.number)
+            assert isinstance(found, IncomingOrder)
+            assert found.number == order.number
+
+    def test_an_unknown_order_is_none(self, channel: Channel, access: StoreAccess) -> None:
+        assert channel.fetch_order(access, "000-0000000-0000000") is None
+
+    def test_every_update_gets_an_outcome(self, channel: Channel, access: StoreAccess) -> None:
+        for kind in channel.kinds:
+            payload = {"version": 1, "package": {}, "lines": {}}
+            update = Update(1, kind.code, "000-0000000-0000000", "", "1", payload)
+            assert set(channel.deliver(access, [update])) == {1}
+
+    def test_carriers_have_codes_and_labels(self, channel: Channel, access: StoreAccess) -> None:
+        for marketplace in channel.connect(access).marketplaces:
+            codes = [carrier.code for carrier in channel.carriers(marketplace.id)]
+            assert len(codes) == len(set(codes))
+
+
+def _is_well_formed(order: IncomingOrder) -> None:
+    assert order.number
+    assert order.created_at.tzinfo is not None
+    assert order.updated_at >= order.created_at - timedelta(days=1)
+    assert order.status
+    assert order.currency is None or len(order.currency) == 3
+    assert len({line.number for line in order.lines}) == len(order.lines)
+    for line in order.lines:
+        assert line.ordered >= 0
+        assert line.fulfilled >= 0
+        assert all(amount.tax >= 0 and amount.discount >= 0 for amount in line.amounts)
