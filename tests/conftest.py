@@ -16,7 +16,7 @@ from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 
 from tests import postgres
-from webapp import create_app, live, schema
+from webapp import create_app, live, schema, valkey
 from webapp.accounts.services import create_user
 from webapp.audit.actor import Actor
 from webapp.channels.contract import IncomingOrder, OrdersPage
@@ -25,7 +25,7 @@ from webapp.channels.services import access, add_store, remember_marketplaces
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
 from webapp.hooks import hooks
-from webapp.jobs import QUEUES, perform, queue, valkey
+from webapp.jobs import QUEUES, perform, queue
 from webapp.orders.models import Order
 from webapp.sync.importing import prepare, take_in
 from webapp.testing import FakeChannel, FakeChannelPlugin, incoming_line, incoming_order

@@ -1,9 +1,11 @@
 """Waybill, the order desk: `create_app()` puts it together from configuration, database, plugins and pages."""
 
-from flask import Flask
-from flask_migrate import Migrate
+from __future__ import annotations
 
-from webapp import config, db, i18n, log
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 
 def create_app() -> Flask:
@@ -12,7 +14,11 @@ def create_app() -> Flask:
     Raises `ConfigurationProblem` naming what is wrong. Nothing is connected yet: whoever serves or works checks the
     schema first (`webapp.schema`).
     """
-    from webapp import ui
+    # Loaded here and not with the package: `up` watches over a desk without loading one.
+    from flask import Flask
+    from flask_migrate import Migrate
+
+    from webapp import config, db, i18n, log, ui
     from webapp.audit import hookimpls as audit_hooks
     from webapp.hooks import discovery
     from webapp.orders import hookimpls as orders_hooks

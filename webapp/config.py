@@ -11,14 +11,14 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
 VERSION = "0.1.0"
 ROOT = Path(__file__).resolve().parents[1]
+LONGEST_SOCKET_PATH = 100  # 104 bytes on macOS, 108 on Linux, with the closing zero
 
 
 class ConfigurationProblem(Exception):
@@ -60,6 +60,9 @@ class Configuration(BaseSettings):
     def _database(cls, url: str) -> str:
         if not url:
             return url
+        from sqlalchemy import make_url  # takes its time to load, and most desks name no database
+        from sqlalchemy.exc import ArgumentError
+
         try:
             parsed = make_url(url)
         except ArgumentError:
@@ -83,7 +86,7 @@ class Configuration(BaseSettings):
 
     @property
     def queue(self) -> str:
-        return self.redis_url or f"unix://{valkey_socket(self.data_dir)}"
+        return self.redis_url or f"unix://{quote(str(valkey_socket(self.data_dir)))}"
 
     @property
     def keys(self) -> Path:
@@ -106,10 +109,10 @@ class Configuration(BaseSettings):
 def valkey_socket(data_dir: Path) -> Path:
     """Where the bundled Valkey of this data directory listens; a path too long for a socket gets a short stand-in."""
     path = data_dir / "valkey.sock"
-    if len(os.fsencode(path)) <= 100:
+    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
         return path
-    digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"waybill-{os.getuid()}-{digest}" / "valkey.sock"
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"waybill-{os.getuid()}-{digest}.sock"
 
 
 @lru_cache(maxsize=1)

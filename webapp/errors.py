@@ -18,6 +18,7 @@ class DeskError(Exception):
     code: ClassVar[str] = "failed"
     status: ClassVar[int] = 409
     sentence: ClassVar[LazyString | str] = _l("That did not work.")
+    field: ClassVar[str] = ""  # the input it is about, where there is one
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -1,6 +1,7 @@
 """A seller's account as the client needs it, from the settings of a store."""
 
 import hashlib
+import re
 import sys
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from plugins.amazon.errors import EndpointNotAllowed
 from plugins.amazon.marketplaces import ENDPOINTS, TOKEN_ENDPOINT
 from webapp.api import StoreAccess, configuration, gettext
 
+_ADDRESS = re.compile(r"(https?)://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._/-]*)?")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -54,12 +56,20 @@ class Account:
     @property
     def at_amazon(self) -> bool:
         """Whether the endpoint is one of Amazon's own hosts."""
-        return (urlsplit(self.endpoint).hostname or "").endswith(".amazon.com")
+        return host_of(self.endpoint).endswith(".amazon.com")
 
 
 def is_loopback(url: str) -> bool:
     """Whether the address is this machine."""
-    return urlsplit(url).hostname in _LOOPBACK
+    return host_of(url) in _LOOPBACK
+
+
+def host_of(url: str) -> str:
+    """The host of an address; nothing where it is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def check_endpoint(url: str) -> None:
@@ -68,11 +78,8 @@ def check_endpoint(url: str) -> None:
         return
     if not configuration().custom_endpoints:
         raise ValueError(gettext("can't be changed on this desk; leave it empty."))
-    parts = urlsplit(url)
-    if not (parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(url)))):
-        raise ValueError(gettext("must be an https:// address."))
-    if parts.username or parts.query or parts.fragment:
-        raise ValueError(gettext("must be a plain address, without name, query or fragment."))
+    if not (found := _ADDRESS.fullmatch(url)) or (found[1] == "http" and not is_loopback(url)):
+        raise ValueError(gettext("must be a plain https:// address."))
 
 
 def user_agent() -> str:

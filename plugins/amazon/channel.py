@@ -23,6 +23,7 @@ from webapp.api import (
     ChannelError,
     Connection,
     IncomingOrder,
+    LazyString,
     Marketplace,
     OrdersPage,
     OrdersWindow,
@@ -44,7 +45,7 @@ PAGE = "100"
 NUMBER = re.compile(r"[0-9A-Z]{3}-[0-9]{7}-[0-9]{7}")
 EDGE = timedelta(minutes=2)  # changes become searchable this late
 RESTED = timedelta(hours=1.5)  # after so long without a search its allowance is whole again
-STATUSES = {
+STATUSES: Mapping[str, LazyString] = {
     "PENDING_AVAILABILITY": _l("Pre-ordered"),
     "PENDING": _l("Payment pending"),
     "UNSHIPPED": _l("Unshipped"),
@@ -166,6 +167,10 @@ class AmazonChannel(Channel):
             answer, missing = self._with_data(store, GET_ORDER, {"order": number}, {}, reserve=reserve)
         except NotThere:
             return None
+        except RequestRefused as error:
+            if number in error.named:  # Amazon says so of a number that it never gave out
+                return None
+            raise
         return read_order(answer.body.get("order"), missing=missing)
 
     def _with_data(
@@ -217,11 +222,14 @@ class AmazonChannel(Channel):
     def carriers(self, marketplace: str) -> Sequence[Carrier]:
         return carriers.carriers(marketplace)
 
+    def marketplace(self, marketplace: str) -> Marketplace | None:
+        return MARKETPLACES.get(marketplace)
+
     def poll_interval(self, store: StoreAccess) -> float:
         """Every five minutes: 12 of the 20 searches that Amazon allows in an hour; 8 are left for a backlog."""
         return 5.0 if store.practice else self.poll_every
 
-    def status_label(self, status: str) -> Any:
+    def status_label(self, status: str) -> LazyString | str:
         return STATUSES.get(status, status)
 
     def order_url(self, store: StoreAccess, number: str, marketplace: str) -> str | None:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 import httpx
 import structlog
 
-from plugins.amazon.accounts import Account, is_loopback, user_agent
+from plugins.amazon.accounts import Account, host_of, is_loopback, user_agent
 from plugins.amazon.errors import (
     AccessDenied,
     AnswerLost,
@@ -31,13 +31,12 @@ from plugins.amazon.errors import (
 )
 from plugins.amazon.shared import Shared
 from plugins.amazon.throttle import Plan, Throttle
-from plugins.amazon.tokens import Tokens
+from plugins.amazon.tokens import NEVER_LEFT, Tokens
 from webapp.api import PageRefused, Throttled
 
 log = structlog.get_logger(__name__)
 logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log the address of each call, with page tokens
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
-NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 LEARNED = (0.1, 10.0)  # bounds, times the published rate, on what Amazon's own hosts may tell us
 LONGEST_SENTENCE = 500
 
@@ -152,7 +151,7 @@ class Client:
             )
         except NEVER_LEFT as error:
             log.warning("amazon_unreachable", operation=operation.name, problem=type(error).__name__)
-            raise Unreachable(host=httpx.URL(account.endpoint).host, problem=type(error).__name__) from None
+            raise Unreachable(host=host_of(account.endpoint), problem=type(error).__name__) from None
         except httpx.TimeoutException as error:  # asking again at once would only wait again
             log.warning("amazon_silent", operation=operation.name, problem=type(error).__name__)
             raise (AnswerLost if operation.writes else Silent)(problem=type(error).__name__) from None
@@ -161,9 +160,8 @@ class Client:
             raise (AnswerLost if operation.writes else HungUp)(problem=type(error).__name__) from None
 
     def _http(self, url: str) -> httpx.Client:
-        """The connections of this process to a host; a forked child never uses its parent's."""
-        place = httpx.URL(url)
-        key = os.getpid(), f"{place.scheme}://{place.netloc.decode()}"
+        """The connections of this process to an endpoint; a forked child never uses its parent's."""
+        key = os.getpid(), url
         if key not in self._pools:
             self._pools[key] = httpx.Client(
                 timeout=TIMEOUT,

@@ -57,8 +57,9 @@ _BY_COUNTRY = {marketplace.country: marketplace for marketplace in MARKETPLACES.
 
 def chosen(text: str) -> list[Marketplace]:
     """The marketplaces of a comma list of country codes (GB or UK); ValueError with a sentence names an unknown one."""
-    countries = [code.strip().upper() for code in text.split(",") if code.strip()]
-    unknown = [code for code in countries if code != "UK" and code not in _BY_COUNTRY]
+    codes = (code.strip().upper() for code in text.split(","))
+    countries = list(dict.fromkeys("GB" if code == "UK" else code for code in codes if code))
+    unknown = [code for code in countries if code not in _BY_COUNTRY]
     if unknown:
         raise ValueError(
             gettext(
@@ -67,7 +68,7 @@ def chosen(text: str) -> list[Marketplace]:
                 known=", ".join(sorted(_BY_COUNTRY)),
             )
         )
-    return list({code: _BY_COUNTRY["GB" if code == "UK" else code] for code in countries}.values())
+    return [_BY_COUNTRY[code] for code in countries]
 
 
 def region_of(marketplace: str) -> str | None:

@@ -5,13 +5,15 @@ after a lost answer. Amazon shows the package in its orders minutes later: only 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
 from typing import Any
 
 from plugins.amazon.accounts import Account
 from plugins.amazon.client import CONFIRM_SHIPMENT, Client
-from plugins.amazon.errors import AccessDenied, AnswerLost, RequestRefused
+from plugins.amazon.errors import AccessDenied, AnswerLost, RequestRefused, Silent, Unreachable
 from webapp.api import (
     ChannelError,
+    Disconnected,
     Effective,
     IncomingOrder,
     IncomingPackage,
@@ -20,6 +22,7 @@ from webapp.api import (
     Refused,
     Sent,
     StoreAccess,
+    Throttled,
     Unknown,
     Update,
     UpdateKind,
@@ -29,6 +32,8 @@ from webapp.api import (
 KIND = UpdateKind("shipment", _l("Shipment confirmation"), repeatable=True, batch=10)
 VERSION = 1
 LATER = 300.0  # seconds until a shipment is tried again that waits for the store to be connected anew
+LONGEST = 45.0  # seconds after which the rest of a batch waits for the next
+_AWAY = (Throttled, Disconnected, Unreachable, Silent)  # what meets the next call just as well
 Look = Callable[[StoreAccess, str], IncomingOrder | None]
 
 
@@ -43,7 +48,10 @@ def deliver(client: Client, store: StoreAccess, updates: Sequence[Update], look:
     """An outcome for each; what can't be tried now because of one waits as that one does."""
     outcomes: dict[int, Outcome] = {}
     waiting: NotYet | None = None
+    started = monotonic()
     for update in updates:
+        if waiting is None and monotonic() - started > LONGEST:
+            waiting = NotYet(1)
         outcomes[update.id] = outcome = waiting or _confirm(client, store, update, look)
         if isinstance(outcome, NotYet):
             waiting = outcome
@@ -58,12 +66,18 @@ def look_up(store: StoreAccess, updates: Sequence[Update], look: Look) -> dict[i
     """
     outcomes: dict[int, Outcome] = {}
     orders: dict[str, IncomingOrder | None] = {}
+    away: NotYet | None = None
     for update in updates:
+        if away:
+            outcomes[update.id] = away
+            continue
         try:
             if update.order_number not in orders:
                 orders[update.order_number] = look(store, update.order_number)
-        except ChannelError as error:
-            outcomes[update.id] = _still(update, error)
+        except ChannelError as error:  # nothing was learned: it stays as it is until the next look
+            outcomes[update.id] = _wait(error)
+            if isinstance(error, _AWAY):
+                away = _wait(error)
             continue
         order = orders[update.order_number]
         seen = order and (_shown(order, update) or _done_elsewhere(order, update))
@@ -89,20 +103,27 @@ def confirmation(update: Update) -> dict[str, Any]:
 
 def _confirm(client: Client, store: StoreAccess, update: Update, look: Look) -> Outcome:
     if update.kind != KIND.code or update.payload.get("version") != VERSION:
-        return _refused(ForeignUpdate(kind=update.kind))
+        return _not_ours(update)
     try:
-        answer = client.request(
-            Account.of(store), CONFIRM_SHIPMENT, path={"order": update.order_number}, json=confirmation(update)
-        )
+        body = confirmation(update)
+    except (KeyError, TypeError, AttributeError):  # not the shape of this version, whatever it says
+        return _not_ours(update)
+    try:
+        answer = client.request(Account.of(store), CONFIRM_SHIPMENT, path={"order": update.order_number}, json=body)
     except RequestRefused as error:
         return _after_refusal(store, update, error, look)
     except AccessDenied as error:
-        return _refused(error)
+        return Refused(str(error), error.stored())
     except AnswerLost as error:
-        return Unknown(str(error.values.get("problem", "")))
+        return Unknown(str(error))
     except ChannelError as error:  # nothing has happened: throttled, unreachable, or the store must be connected anew
-        return NotYet(LATER if error.retry_after is None else error.retry_after, error.code)
+        return _wait(error)
     return Sent(answer.request_id or "taken")
+
+
+def _not_ours(update: Update) -> Refused:
+    error = ForeignUpdate(kind=update.kind)
+    return Refused(str(error), error.stored())
 
 
 def _after_refusal(store: StoreAccess, update: Update, error: RequestRefused, look: Look) -> Outcome:
@@ -110,16 +131,12 @@ def _after_refusal(store: StoreAccess, update: Update, error: RequestRefused, lo
     try:
         order = look(store, update.order_number)
     except ChannelError as later:
-        return Unknown(later.code)
-    return (order and _shown(order, update)) or _refused(error)
+        return Unknown(str(later))
+    return (order and _shown(order, update)) or Refused(str(error.values["problem"]))
 
 
-def _refused(error: ChannelError) -> Refused:
-    return Refused(str(error.values.get("problem") or error), error.stored())
-
-
-def _still(update: Update, error: ChannelError) -> Outcome:
-    return Sent(update.handle) if update.handle else Unknown(error.code)
+def _wait(error: ChannelError) -> NotYet:
+    return NotYet(LATER if error.retry_after is None else error.retry_after, str(error))
 
 
 def _shown(order: IncomingOrder, update: Update) -> Effective | None:

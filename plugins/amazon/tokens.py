@@ -14,7 +14,7 @@ import structlog
 from redis import Redis
 from redis.exceptions import LockError, RedisError
 
-from plugins.amazon.accounts import Account
+from plugins.amazon.accounts import Account, host_of
 from plugins.amazon.errors import (
     ApplicationRefused,
     HungUp,
@@ -32,6 +32,7 @@ EARLY = 60  # seconds before its end at which a token is no longer used
 LOCK = 40  # seconds: longer than the longest call for a token
 PATIENCE = 12  # seconds to wait for another worker's new token before fetching one ourselves
 KEPT = 100  # tokens that a process keeps while Redis is gone
+NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL)
 _APPLICATION = {"invalid_client", "unauthorized_client"}
 
 
@@ -98,11 +99,10 @@ class Tokens:
             "client_id": account.client_id,
             "client_secret": account.client_secret,
         }
-        host = httpx.URL(account.token_endpoint).host
         try:
             answer = self._http(account.token_endpoint).post(account.token_endpoint, data=form)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
-            raise Unreachable(host=host, problem=type(error).__name__) from None
+        except NEVER_LEFT as error:
+            raise Unreachable(host=host_of(account.token_endpoint), problem=type(error).__name__) from None
         except httpx.TimeoutException as error:
             raise Silent(problem=type(error).__name__) from None
         except httpx.HTTPError as error:

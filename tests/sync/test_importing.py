@@ -185,7 +185,9 @@ def test_a_lagging_answer_takes_nothing_back(take: Take, mia: Actor) -> None:
 
 def test_an_order_first_seen_complete_arrived_so(take: Take) -> None:
     line = incoming_line("MUG", 2, fulfilled=2)
-    [order] = take(incoming_order([line], stage=ChannelStage.SHIPPED, status="SHIPPED", fulfilled_by=FulfilledBy.CHANNEL))
+    [order] = take(
+        incoming_order([line], stage=ChannelStage.SHIPPED, status="SHIPPED", fulfilled_by=FulfilledBy.CHANNEL)
+    )
     assert (order.state, order.arrived_complete, order.unshipped) == ("complete", True, 0)
     assert [shipment.origin for shipment in shipments_of(order)] == ["elsewhere"]
 
@@ -278,7 +280,9 @@ def test_residual_shows_where_the_channels_total_differs_from_our_sum(take: Take
 def test_fingerprints_ignore_the_raw_answer_and_nothing_else() -> None:
     told = incoming_order()
     assert incoming.fingerprint(told) == incoming.fingerprint(replace(told, raw={"other": 1}))
-    assert incoming.fingerprint(told) != incoming.fingerprint(replace(told, ship_by=told.ship_by + timedelta(seconds=1)))
+    assert incoming.fingerprint(told) != incoming.fingerprint(
+        replace(told, ship_by=told.ship_by + timedelta(seconds=1))
+    )
 
 
 def test_find_order_takes_either_number(take: Take, operator: Actor) -> None:

@@ -42,7 +42,9 @@ def later(seconds: float) -> time_machine.travel:
 
 
 def events(order: Order) -> list[str]:
-    return list(db.session.scalars(select(OrderEvent.code).where(OrderEvent.order_id == order.id).order_by(OrderEvent.id)))
+    return list(
+        db.session.scalars(select(OrderEvent.code).where(OrderEvent.order_id == order.id).order_by(OrderEvent.id))
+    )
 
 
 def test_a_confirmation_is_owed_with_the_shipment_and_not_without_it(shipped: Order, channel: FakeChannel) -> None:
@@ -125,7 +127,9 @@ def test_a_lost_answer_is_looked_up_and_found_effective(shipped: Order, channel:
     assert len(channel.delivered) == 1
 
 
-def test_a_lost_answer_whose_effect_is_not_there_is_sent_again(shipped: Order, channel: FakeChannel, work: Work) -> None:
+def test_a_lost_answer_whose_effect_is_not_there_is_sent_again(
+    shipped: Order, channel: FakeChannel, work: Work
+) -> None:
     channel.outcomes.append(Unknown())
     work()
     channel.found.append(NotYet(0))

@@ -358,6 +358,10 @@ class Channel(ABC):
         """The carriers this marketplace knows."""
         return ()
 
+    def marketplace(self, marketplace: str) -> Marketplace | None:
+        """What is known of a marketplace by its id, also before a store was connected to it."""
+        return None
+
     def poll_interval(self, store: StoreAccess) -> float:
         """Seconds between two windows of this store."""
         return self.poll_every

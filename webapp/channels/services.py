@@ -141,6 +141,14 @@ def remember_marketplaces(store: Store, connection: Connection) -> None:
     store.problem = connection.problem.stored() if connection.problem else None
 
 
+def shop_for(store: Store, marketplace: str) -> int:
+    """The shop of a store's orders from this marketplace."""
+    for row in store.marketplaces:
+        if row.marketplace == marketplace and row.shop_id is not None:
+            return row.shop_id
+    return store.shop_id
+
+
 def draw_numbers(shop_id: int, count: int) -> list[str]:
     """Numbers of a shop's sequence, in a short transaction of their own: what is not used leaves a gap.
 

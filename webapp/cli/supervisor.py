@@ -89,7 +89,8 @@ class Supervisor:
 
     The first Ctrl-C (or SIGTERM, SIGHUP) leaves the `with` block quietly from wherever it is and stops everything, what
     was started last first; a second one does not wait for those who finish their work. `changed` is called with the
-    process ids by name whenever they change.
+    process ids by name whenever they change, `shown` with a process's name and each line it prints: whether the
+    terminal gets it too.
     """
 
     def __init__(
@@ -98,10 +99,12 @@ class Supervisor:
         out: TextIO | None = None,
         grace: float = 5.0,
         changed: Callable[[dict[str, int]], None] | None = None,
+        shown: Callable[[str, str], bool] | None = None,
     ) -> None:
         self.out = out or sys.stdout
         self.grace = grace
         self.changed = changed
+        self.shown = shown
         self.groups: list[list[Running]] = []
         self.stopping = False
         self.hurry = False
@@ -147,11 +150,17 @@ class Supervisor:
         self._tell()
         deadline = time.monotonic() + READY_WITHIN
         for running in group:
-            self._wait_until_ready(running, deadline)
+            if running.process.ready:
+                self._wait_until_ready(running, running.process.ready, deadline)
 
-    def _wait_until_ready(self, running: Running, deadline: float) -> None:
-        name, ready = running.process.name, running.process.ready
-        while ready and not ready():
+    def wait(self, name: str, ready: Callable[[], bool]) -> None:
+        """Return once a process that was started is ready for something more; raises ProcessFailed when it is not."""
+        [running] = [running for group in self.groups for running in group if running.process.name == name]
+        self._wait_until_ready(running, ready, time.monotonic() + READY_WITHIN)
+
+    def _wait_until_ready(self, running: Running, ready: Callable[[], bool], deadline: float) -> None:
+        name = running.process.name
+        while not ready():
             if running.kept.poll() is not None:
                 raise ProcessFailed(f"{name} ended with status {running.kept.returncode} while it was starting.")
             if time.monotonic() > deadline:
@@ -229,8 +238,10 @@ class Supervisor:
 
     def _pass_on(self, name: str, lines: IO[bytes]) -> None:
         with lines:
-            for line in lines:
-                self.say(name, line.decode(errors="replace").rstrip())
+            for printed in lines:
+                line = printed.decode(errors="replace").rstrip()
+                if self.shown is None or self.shown(name, line):
+                    self.say(name, line)
 
     def _tell(self) -> None:
         if self.changed:

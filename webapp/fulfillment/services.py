@@ -79,21 +79,25 @@ class BuyerWantsCancel(Refusal):
 
 class TrackingNumberNeeded(DeskError):
     code, status = "tracking_number_needed", 422
+    field = "tracking_number"
     sentence = _l("A tracking number is needed.")
 
 
 class UnknownCarrier(DeskError):
     code, status = "unknown_carrier", 422
+    field = "carrier"
     sentence = _l("“%(carrier)s” is no carrier of this marketplace. Known here: %(known)s.")
 
 
 class CarrierNameNeeded(DeskError):
     code, status = "carrier_name_needed", 422
+    field = "carrier_name"
     sentence = _l("This carrier needs a name.")
 
 
 class OddShipTime(DeskError):
     code, status = "odd_ship_time", 422
+    field = "ship_date"
     sentence = _l("The ship time must lie between the order's arrival and now.")
 
 

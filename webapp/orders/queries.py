@@ -96,12 +96,14 @@ def find_order(number: str, actor: Actor, *, lock: bool = False) -> Order:
     With `lock` nobody else changes it until the unit of work ends, and what is read is what is there now.
     """
     number = number.strip()
+    around = (joinedload(Order.store), joinedload(Order.shop), joinedload(Order.channel_order))
     query = visible(actor).where(or_(Order.number == number, Order.channel_order_number == number)).limit(5)
+    query = query.options(*around)
     found = list(db.session.scalars(query))
     own = [order for order in found if order.number == number]
     chosen = own or found
     if not chosen and number.startswith("@") and number[1:].isdigit():
-        chosen = list(db.session.scalars(visible(actor).where(Order.id == int(number[1:]))))
+        chosen = list(db.session.scalars(visible(actor).where(Order.id == int(number[1:])).options(*around)))
     if not chosen:
         raise NotFound(name=number)
     if len(chosen) > 1:
@@ -119,6 +121,12 @@ def locked(order: Order) -> Order:
         .execution_options(populate_existing=True)
     )
     return db.session.scalars(query).one()
+
+
+def orders_by_id(ids: Sequence[int], actor: Actor) -> list[Order]:
+    """Those of the orders that the actor may see, in no promised order."""
+    query = visible(actor).where(Order.id.in_(ids)).options(joinedload(Order.store), joinedload(Order.shop))
+    return list(db.session.scalars(query))
 
 
 def reference(order: Order) -> str:

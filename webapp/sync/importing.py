@@ -5,65 +5,26 @@ orders are read in one query per table, new rows are written per table. Same con
 answers never win. Only if the database refuses the page is it repeated order by order, so that one bad order stands alone.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 import structlog
-from sqlalchemy import Table, bindparam, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import select
 from sqlalchemy.exc import DataError, IntegrityError
 
-from webapp import live
-from webapp.audit.actor import ActorKind
-from webapp.channels.contract import IncomingAmount, IncomingLine, IncomingOrder, OrdersPage
-from webapp.channels.models import ChannelLine, ChannelOrder, ChannelPackage, Store
-from webapp.channels.services import draw_numbers, take_number
+from webapp.channels.contract import OrdersPage
+from webapp.channels.models import Store
+from webapp.channels.services import draw_numbers, shop_for
 from webapp.clock import now
-from webapp.db import Model, db
-from webapp.fulfillment.models import ELSEWHERE, Package, PackageLine, Shipment
-from webapp.hooks import hooks
-from webapp.orders.contract import OrdersChange
-from webapp.orders.events import plain
-from webapp.orders.models import Order, OrderAmount, OrderEvent, OrderLine
-from webapp.orders.states import OrderState, state_of
+from webapp.db import db
 from webapp.sync import incoming as facts
-from webapp.sync.incoming import ForeignPackage, LineFacts
 from webapp.sync.models import Aside
-from webapp.sync.updates import settle_by_reading
+from webapp.sync.writing import PageWriter, PreparedOrder, Taken, known_orders, same_or_stale
 from webapp.vault import services as vault
-from webapp.vault.models import VaultRecord
-from webapp.vault.services import BUYER, RAW, DataKeys
+from webapp.vault.services import BUYER, RAW
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class Taken:
-    """What became of a page."""
-
-    seen: int = 0
-    new: int = 0
-    changed: int = 0
-    aside: int = 0
-
-    def __iadd__(self, other: "Taken") -> "Taken":
-        self.seen += other.seen
-        self.new += other.new
-        self.changed += other.changed
-        self.aside += other.aside
-        return self
-
-
-@dataclass(slots=True)
-class _Prepared:
-    """An order ready to be written: everything computed that needs no transaction."""
-
-    order: IncomingOrder
-    fingerprint: bytes
-    buyer: bytes
-    raw: bytes
 
 
 @dataclass(slots=True)
@@ -71,7 +32,7 @@ class PreparedPage:
     """A page made ready outside any transaction."""
 
     store_id: int
-    orders: list[_Prepared]
+    orders: list[PreparedOrder]
     aside: list[tuple[str, str, str, Mapping[str, Any]]] = field(default_factory=list)  # number, field, problem, raw
     numbers: dict[int, list[str]] = field(default_factory=dict)  # shop -> order numbers drawn for new orders
     seen: int = 0
@@ -83,16 +44,16 @@ def prepare(store: Store, page: OrdersPage) -> PreparedPage:
     for unreadable in page.unreadable:
         ready.aside.append((unreadable.number, unreadable.field, unreadable.problem, unreadable.raw))
     last = {order.number: order for order in sorted(page.orders, key=lambda order: order.updated_at)}
-    known = _known(store.id, last)
+    known = known_orders(store.id, last)
     for number, order in sorted(last.items()):  # one order of locks for all who take in
         print_ = facts.fingerprint(order)
-        if number in known and _same_or_stale(known[number], order, print_):
+        if number in known and same_or_stale(known[number], order, print_):
             continue
         if problem := facts.problem_of(order):
             ready.aside.append((number, *problem, order.raw))
             continue
         buyer, raw = vault.pack(BUYER, dict(order.buyer)), vault.pack(RAW, dict(order.raw))
-        ready.orders.append(_Prepared(order, print_, buyer, raw))
+        ready.orders.append(PreparedOrder(order, print_, buyer, raw))
     if store.import_orders and store.own_numbers:
         wanted: dict[int, int] = {}
         for entry in ready.orders:
@@ -104,20 +65,12 @@ def prepare(store: Store, page: OrdersPage) -> PreparedPage:
     return ready
 
 
-def shop_for(store: Store, marketplace: str) -> int:
-    """The shop of a store's orders from this marketplace."""
-    for row in store.marketplaces:
-        if row.marketplace == marketplace and row.shop_id is not None:
-            return row.shop_id
-    return store.shop_id
-
-
 def take_in(store: Store, page: PreparedPage) -> Taken:
     """Write a prepared page in the open unit of work; safe to repeat, safe beside another worker."""
     taken = Taken(seen=page.seen)
     try:
         with db.session.begin_nested():
-            taken += _Writing(store, page).write(page.orders)
+            taken += PageWriter(store, page.numbers).write(page.orders)
     except (IntegrityError, DataError) as error:
         log.warning("page_refused_by_database", store=store.id, problem=type(error.orig).__name__)
         taken += _one_by_one(store, page)
@@ -131,7 +84,7 @@ def _one_by_one(store: Store, page: PreparedPage) -> Taken:
     for entry in page.orders:
         try:
             with db.session.begin_nested():
-                taken += _Writing(store, page).write([entry])
+                taken += PageWriter(store, page.numbers).write([entry])
         except (IntegrityError, DataError) as error:
             page.aside.append((entry.order.number, "database", type(error.orig).__name__, entry.order.raw))
     return taken
@@ -150,629 +103,3 @@ def put_aside(store_id: int, entries: Iterable[tuple[str, str, str, Mapping[str,
             for column, value in values.items():
                 setattr(had, column, value)
         db.session.flush()
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    id: int
-    updated_at: datetime
-    content_hash: bytes
-
-
-def _known(store_id: int, numbers: Iterable[str]) -> dict[str, _Known]:
-    rows = db.session.execute(
-        select(ChannelOrder.number, ChannelOrder.id, ChannelOrder.updated_at, ChannelOrder.content_hash).where(
-            ChannelOrder.store_id == store_id, ChannelOrder.number.in_(list(numbers))
-        )
-    )
-    return {number: _Known(id_, updated_at, content_hash) for number, id_, updated_at, content_hash in rows}
-
-
-def _same_or_stale(known: _Known, order: IncomingOrder, print_: bytes) -> bool:
-    """Equal times with other content are taken: a permission changed, or the channel mended its answer."""
-    return known.content_hash == print_ or order.updated_at < known.updated_at
-
-
-class _Writing:
-    """One page being written; holds what the rows have in common."""
-
-    def __init__(self, store: Store, page: PreparedPage) -> None:
-        self.store = store
-        self.numbers = page.numbers  # spent ones stay spent when the page is repeated order by order
-        self.at = now()
-        self.events: list[dict[str, Any]] = []
-        self.readings: dict[int, IncomingOrder] = {}
-
-    def write(self, entries: Sequence[_Prepared]) -> Taken:
-        """Insert what is new, apply what changed; what another worker wrote meanwhile counts as known."""
-        if not entries:
-            return Taken()
-        by_number = {entry.order.number: entry for entry in entries}
-        known = _known(self.store.id, by_number)
-        fresh = [entry for number, entry in by_number.items() if number not in known]
-        created = self._insert_channel_orders(fresh)
-        if len(created) < len(fresh):  # somebody else took some of them in at this very moment
-            known = _known(self.store.id, by_number)
-        changed = [
-            (known[number].id, entry)
-            for number, entry in by_number.items()
-            if number in known
-            and number not in created
-            and not _same_or_stale(known[number], entry.order, entry.fingerprint)
-        ]
-        new = self._write_new([entry for entry in fresh if entry.order.number in created], created)
-        touched = self._write_changed(changed)
-        db.session.execute(delete(Aside).where(Aside.store_id == self.store.id, Aside.number.in_(list(by_number))))
-        if self.events:
-            db.session.execute(_table(OrderEvent).insert(), self.events)
-        settle_by_reading(self.readings)
-        self._announce(new, touched)
-        return Taken(new=len(new), changed=len(touched))
-
-    def _announce(self, new: list[int], touched: dict[int, Mapping[str, Any]]) -> None:
-        if new:
-            hooks.orders_placed(orders=new)
-            hooks.orders_imported(orders=new)
-        if touched:
-            hooks.orders_changed(
-                changes=[OrdersChange(order_id, "changed_there", after) for order_id, after in touched.items()]
-            )
-        if new or touched:
-            live.publish("orders", [*new, *touched])
-
-    # --- New orders ---
-
-    def _insert_channel_orders(self, entries: Sequence[_Prepared]) -> dict[str, int]:
-        if not entries:
-            return {}
-        table = _table(ChannelOrder)
-        insert = sqlite.insert(table) if db.engine.dialect.name == "sqlite" else postgresql.insert(table)
-        rows = [{"store_id": self.store.id, **self._channel_columns(entry)} for entry in entries]
-        statement = insert.on_conflict_do_nothing(index_elements=["store_id", "number"]).returning(
-            table.c.number, table.c.id
-        )
-        return {number: id_ for number, id_ in db.session.execute(statement, rows)}
-
-    def _channel_columns(self, entry: _Prepared) -> dict[str, Any]:
-        order = entry.order
-        return {
-            "number": order.number,
-            "marketplace": order.marketplace,
-            "stage": order.stage.value,
-            "status": order.status,
-            "fulfilled_by": order.fulfilled_by.value,
-            "created_at": order.created_at,
-            "updated_at": order.updated_at,
-            "seen_at": self.at,
-            "content_hash": entry.fingerprint,
-            "currency": order.currency,
-            "total_minor": order.total,
-            "is_sale": order.is_sale,
-            "service_level": order.service_level,
-            "facts": facts.channel_facts(order),
-        }
-
-    def _write_new(self, entries: Sequence[_Prepared], ids: Mapping[str, int]) -> list[int]:
-        line_ids = self._insert_channel_lines((ids[e.order.number], e.order) for e in entries)
-        self._insert_channel_packages((ids[e.order.number], e.order) for e in entries)
-        sales = [entry for entry in entries if entry.order.is_sale]
-        if not sales:
-            return []
-        counters = {
-            e.order.number: [facts.read_line(LineFacts(), line, e.order.stage) for line in e.order.lines] for e in sales
-        }
-        rows = [self._new_order_row(e.order, ids[e.order.number], counters[e.order.number]) for e in sales]
-        inserted_orders = db.session.execute(
-            _table(Order).insert().returning(Order.channel_order_id, Order.id), rows
-        )
-        order_ids = {channel_id: order_id for channel_id, order_id in inserted_orders}
-        line_rows, owners = [], []
-        for entry in sales:
-            channel_id = ids[entry.order.number]
-            for position, (line, counts) in enumerate(
-                zip(entry.order.lines, counters[entry.order.number], strict=True)
-            ):
-                line_rows.append(
-                    {
-                        "order_id": order_ids[channel_id],
-                        "channel_line_id": line_ids[channel_id, line.number],
-                        "channel_line_number": line.number,
-                        "position": position,
-                        **_line_columns(entry.order, line, counts),
-                    }
-                )
-                owners.append((channel_id, line.number))
-        own_line_ids: dict[int, int] = {}
-        if line_rows:
-            inserted = db.session.execute(
-                _table(OrderLine).insert().returning(OrderLine.channel_line_id, OrderLine.id), line_rows
-            )
-            own_line_ids = {channel_line_id: line_id for channel_line_id, line_id in inserted}
-        lines_of = {owner: own_line_ids[row["channel_line_id"]] for owner, row in zip(owners, line_rows, strict=True)}
-        self._write_amounts(
-            (order_ids[ids[e.order.number]], e.order, {n: lines_of[ids[e.order.number], n] for n in _numbers(e.order)})
-            for e in sales
-        )
-        self._seal([(order_ids[ids[e.order.number]], e) for e in sales], fresh=True)
-        lines_by_order: dict[int, dict[str, Any]] = {}
-        for row in line_rows:
-            recorded = {name: plain(value) for name, value in row.items() if name != "order_id"}
-            lines_by_order.setdefault(row["order_id"], {})[str(own_line_ids[row["channel_line_id"]])] = recorded
-        for row, entry in zip(rows, sales, strict=True):
-            order_id = order_ids[row["channel_order_id"]]
-            own_lines = {number: lines_of[row["channel_order_id"], number] for number in _numbers(entry.order)}
-            elsewhere = self._elsewhere(entry.order, counters[entry.order.number])
-            self._write_foreign(order_id, facts.foreign_packages(entry.order, {}, elsewhere), own_lines, entry.order, 1)
-            recorded = {name: plain(value) for name, value in row.items() if name not in ("version", "updated_at")}
-            after = {"order": recorded, "lines": lines_by_order.get(order_id, {})}
-            self._event(order_id, "placed", entry.order.created_at, 1, {"after": after})
-        return list(order_ids.values())
-
-    def _new_order_row(self, order: IncomingOrder, channel_order_id: int, lines: Sequence[LineFacts]) -> dict[str, Any]:
-        shop_id = shop_for(self.store, order.marketplace)
-        attention = facts.attention_of(order, lines, had_shipped=False)
-        state = state_of(order.stage, lines)
-        return {
-            "number": self._number(order, shop_id),
-            "channel_order_id": channel_order_id,
-            "shop_id": shop_id,
-            "store_id": self.store.id,
-            "version": 1,
-            "on_hold": False,
-            "canceling": False,
-            "arrived_complete": state in (OrderState.COMPLETE, OrderState.CANCELED),
-            "updated_at": self.at,
-            **_order_columns(order, lines, state, attention),
-        }
-
-    def _number(self, order: IncomingOrder, shop_id: int) -> str | None:
-        if not self.store.import_orders:
-            return None
-        if not self.store.own_numbers and not db.session.scalar(select(Order.id).where(Order.number == order.number)):
-            return order.number
-        if not self.numbers.get(shop_id):  # first seen as known, or a channel number that another store gave already
-            return take_number(shop_id)
-        return self.numbers[shop_id].pop(0)
-
-    def _insert_channel_lines(self, orders: Iterable[tuple[int, IncomingOrder]]) -> dict[tuple[int, str], int]:
-        rows = [
-            {
-                "channel_order_id": channel_id,
-                "number": line.number,
-                "position": position,
-                "first_ordered": line.ordered,
-                "ordered": line.ordered,
-                "fulfilled": line.fulfilled,
-                "unfulfilled": line.unfulfilled,
-                "facts": facts.channel_line_facts(line),
-            }
-            for channel_id, order in orders
-            for position, line in enumerate(order.lines)
-        ]
-        if not rows:
-            return {}
-        table = _table(ChannelLine)
-        returned = db.session.execute(
-            table.insert().returning(table.c.channel_order_id, table.c.number, table.c.id), rows
-        )
-        return {(channel_id, number): id_ for channel_id, number, id_ in returned}
-
-    def _insert_channel_packages(self, orders: Iterable[tuple[int, IncomingOrder]]) -> None:
-        rows = [
-            {
-                "channel_order_id": channel_id,
-                "number": package.number,
-                "carrier": package.carrier,
-                "service": package.service,
-                "tracking_number": package.tracking_number,
-                "shipped_at": package.shipped_at,
-                "status": package.status,
-                "lines": dict(package.lines),
-            }
-            for channel_id, order in orders
-            for package in order.packages
-        ]
-        if rows:
-            db.session.execute(_table(ChannelPackage).insert(), rows)
-
-    def _write_amounts(self, orders: Iterable[tuple[int, IncomingOrder, Mapping[str, int]]]) -> None:
-        rows = []
-        for order_id, order, lines in orders:
-            rows += _amount_rows(order_id, None, order.amounts)
-            for line in order.lines:
-                rows += _amount_rows(order_id, lines[line.number], line.amounts)
-        if rows:
-            db.session.execute(_table(OrderAmount).insert(), rows)
-
-    def _seal(self, entries: Sequence[tuple[int, _Prepared]], *, fresh: bool) -> None:
-        keys = DataKeys([] if fresh else [order_id for order_id, _ in entries])
-        if fresh:
-            keys.make(order_id for order_id, _ in entries)
-        kept = [(order_id, entry) for order_id, entry in entries if order_id in keys]  # an erased order stays erased
-        rows = []
-        for order_id, entry in kept:
-            bodies = [(RAW, entry.raw)]
-            if entry.order.buyer or not entry.order.missing:
-                bodies.append((BUYER, entry.buyer))
-            for kind, packed in bodies:
-                rows.append(vault.record_row(keys, order_id, kind, packed))
-        if not rows:
-            return
-        if not fresh:
-            for kind in {row["kind"] for row in rows}:
-                of_kind = [row["order_id"] for row in rows if row["kind"] == kind]
-                db.session.execute(
-                    delete(VaultRecord).where(VaultRecord.kind == kind, VaultRecord.order_id.in_(of_kind))
-                )
-        db.session.execute(_table(VaultRecord).insert(), rows)
-
-    def _elsewhere(self, order: IncomingOrder, lines: Sequence[LineFacts]) -> dict[str, int]:
-        return {line.number: counts.shipped_elsewhere for line, counts in zip(order.lines, lines, strict=True)}
-
-    def _write_foreign(
-        self,
-        order_id: int,
-        packages: Sequence[ForeignPackage],
-        lines: Mapping[str, int],
-        order: IncomingOrder,
-        first: int,
-    ) -> None:
-        """Record as a shipment of origin elsewhere what somebody else confirmed; their numbers are kept where free."""
-        if not packages:
-            return
-        shipment = Shipment(
-            order_id=order_id,
-            origin=ELSEWHERE,
-            at=order.updated_at,
-            actor_kind=ActorKind.CHANNEL,
-            actor_id=self.store.id,
-        )
-        db.session.add(shipment)
-        db.session.flush()
-        used = (
-            set(db.session.scalars(select(Package.number).where(Package.order_id == order_id))) if first > 1 else set()
-        )
-        highest = max([first - 1, *(int(p.number) for p in order.packages if _is_number(p.number))])
-        for package in packages:
-            number = int(package.reference) if _is_number(package.reference) else 0
-            if number == 0 or number in used:
-                highest += 1
-                number = highest
-            used.add(number)
-            row = Package(
-                shipment_id=shipment.id,
-                order_id=order_id,
-                number=number,
-                channel_reference=package.reference or None,
-                carrier=package.carrier,
-                service=package.service,
-                tracking_number=package.tracking_number,
-                shipped_at=package.shipped_at or order.updated_at,
-            )
-            row.lines = [PackageLine(line_id=lines[n], quantity=count) for n, count in package.units.items()]
-            db.session.add(row)
-        db.session.flush()
-
-    def _event(self, order_id: int, code: str, at: datetime, version: int, data: dict[str, Any]) -> None:
-        self.events.append(
-            {
-                "order_id": order_id,
-                "at": at,
-                "seen_at": self.at,
-                "actor_kind": ActorKind.CHANNEL,
-                "actor_id": self.store.id,
-                "cause": "import",
-                "code": code,
-                "version": version,
-                "data": data,
-                "sealed": None,
-            }
-        )
-
-    # --- Known orders ---
-
-    def _write_changed(self, entries: Sequence[tuple[int, _Prepared]]) -> dict[int, Mapping[str, Any]]:
-        """Apply what changed, one event per order that did; returns the changed columns by order."""
-        if not entries:
-            return {}
-        ids = [channel_id for channel_id, _ in entries]
-        orders = {
-            row.channel_order_id: row
-            for row in db.session.scalars(
-                select(Order)
-                .where(Order.channel_order_id.in_(ids))
-                .order_by(Order.id)
-                .with_for_update(of=Order)
-                .execution_options(populate_existing=True)
-            )
-        }
-        self._update_channel_orders(entries)
-        channel_lines = self._update_channel_lines(entries)
-        self._replace_channel_packages(entries)
-        own_lines = _grouped(
-            db.session.scalars(
-                select(OrderLine)
-                .where(OrderLine.order_id.in_([row.id for row in orders.values()]))
-                .order_by(OrderLine.position)
-                .execution_options(populate_existing=True)
-            )
-        )
-        changed: dict[int, Mapping[str, Any]] = {}
-        known = [(orders[channel_id], entry) for channel_id, entry in entries if channel_id in orders]
-        parcels = _our_packages([order.id for order, _ in known])
-        for order, entry in known:
-            lines = {line.channel_line_number: line for line in own_lines.get(order.id, [])}
-            after = self._apply(order, lines, channel_lines, entry, parcels.get(order.id, {}))
-            if after:
-                changed[order.id] = after.get("order", {})
-        db.session.flush()
-        self._rewrite_amounts([(order, entry.order) for order, entry in known])
-        self._seal([(order.id, entry) for order, entry in known], fresh=False)
-        db.session.info.pop("order_changes", None)  # this page's events hold them
-        self.readings = {order.id: entry.order for order, entry in known}
-        return changed
-
-    def _apply(
-        self,
-        order: Order,
-        lines: dict[str, OrderLine],
-        channel_lines: Mapping[tuple[int, str], tuple[int, int]],
-        entry: _Prepared,
-        parcels: Mapping[str, str],
-    ) -> dict[str, Any]:
-        incoming = entry.order
-        counts, line_changes, elsewhere = [], {}, {}
-        had_shipped = any(line.shipped for line in lines.values())
-        for position, line in enumerate(incoming.lines):
-            line_id, first = channel_lines[order.channel_order_id, line.number]
-            row = lines.get(line.number)
-            had = LineFacts(first_ordered=first) if row is None else _facts_of(row, first)
-            now_ = facts.read_line(had, line, incoming.stage)
-            counts.append(now_)
-            elsewhere[line.number] = now_.shipped_elsewhere
-            columns = _line_columns(incoming, line, now_)
-            if row is None:
-                after = len(lines) + position
-                row = OrderLine(
-                    order_id=order.id, channel_line_id=line_id, channel_line_number=line.number, position=after
-                )
-                for name, value in columns.items():
-                    setattr(row, name, value)
-                db.session.add(row)
-                db.session.flush()
-                lines[line.number] = row
-                columns |= {"channel_line_id": line_id, "channel_line_number": line.number, "position": after}
-                line_changes[str(row.id)] = {name: plain(value) for name, value in columns.items()}
-            elif difference := _set(row, columns):
-                line_changes[str(row.id)] = difference
-        listed = {line.number for line in incoming.lines}
-        counts += [_facts_of(row, row.ordered) for number, row in lines.items() if number not in listed]
-        kept = [trouble for trouble in order.attention if trouble["kind"] not in facts.IMPORT_KINDS]
-        attention = facts.attention_of(incoming, counts[: len(incoming.lines)], had_shipped) + kept
-        columns = _order_columns(incoming, counts, state_of(incoming.stage, counts), attention)
-        if incoming.missing:
-            columns = _without_missing(columns, order, incoming)
-        difference = _set(order, columns)
-        foreign = facts.foreign_packages(incoming, parcels, elsewhere)
-        own = {number: row.id for number, row in lines.items()}
-        self._write_foreign(order.id, foreign, own, incoming, _next_number(order.id))
-        after = {name: part for name, part in (("order", difference), ("lines", line_changes)) if part}
-        if not after:
-            return {}
-        order.version += 1
-        order.updated_at = self.at
-        data: dict[str, Any] = {"after": after}
-        if foreign:
-            data["values"] = {"shipped_elsewhere": sum(sum(package.units.values()) for package in foreign)}
-        self._event(order.id, "changed_there", incoming.updated_at, order.version, data)
-        return after
-
-    def _update_channel_orders(self, entries: Sequence[tuple[int, _Prepared]]) -> None:
-        table = _table(ChannelOrder)
-        rows = [{"row_id": channel_id, **self._channel_columns(entry)} for channel_id, entry in entries]
-        columns = {name: bindparam(name) for name in rows[0] if name not in ("row_id", "number")}
-        db.session.connection().execute(table.update().where(table.c.id == bindparam("row_id")).values(columns), rows)
-
-    def _update_channel_lines(self, entries: Sequence[tuple[int, _Prepared]]) -> dict[tuple[int, str], tuple[int, int]]:
-        """Mirror the lines; returns id and first ordered quantity by order and line number."""
-        ids = [channel_id for channel_id, _ in entries]
-        rows = db.session.scalars(
-            select(ChannelLine).where(ChannelLine.channel_order_id.in_(ids)).execution_options(populate_existing=True)
-        )
-        had = {(row.channel_order_id, row.number): row for row in rows}
-        known: dict[tuple[int, str], tuple[int, int]] = {}
-        for channel_id, entry in entries:
-            for position, line in enumerate(entry.order.lines):
-                row = had.get((channel_id, line.number))
-                first = row.first_ordered if row is not None else line.ordered
-                if row is None:
-                    row = ChannelLine(
-                        channel_order_id=channel_id, number=line.number, position=position, first_ordered=line.ordered
-                    )
-                    db.session.add(row)
-                row.first_ordered = max(first, line.ordered)
-                row.ordered, row.fulfilled, row.unfulfilled = line.ordered, line.fulfilled, line.unfulfilled
-                row.facts = facts.channel_line_facts(line)
-                had[channel_id, line.number] = row
-        db.session.flush()
-        for key, row in had.items():
-            known[key] = (row.id, row.first_ordered)
-        return known
-
-    def _replace_channel_packages(self, entries: Sequence[tuple[int, _Prepared]]) -> None:
-        told = [(channel_id, entry.order) for channel_id, entry in entries if entry.order.packages]
-        if told:
-            ids = [channel_id for channel_id, _ in told]
-            db.session.execute(delete(ChannelPackage).where(ChannelPackage.channel_order_id.in_(ids)))
-            self._insert_channel_packages(told)
-
-    def _rewrite_amounts(self, orders: Sequence[tuple[Order, IncomingOrder]]) -> None:
-        """Amounts are what the channel sent last; a part that it refused to tell this time stays as it was."""
-        told = [(order, incoming) for order, incoming in orders if incoming.total is not None or not incoming.missing]
-        if not told:
-            return
-        ids = [order.id for order, _ in told]
-        had = db.session.execute(
-            select(
-                OrderAmount.order_id,
-                OrderAmount.line_id,
-                OrderAmount.component,
-                OrderAmount.charged,
-                OrderAmount.tax,
-                OrderAmount.discount,
-            ).where(OrderAmount.order_id.in_(ids))
-        )
-        stored: dict[int, set[tuple[Any, ...]]] = {}
-        for order_id, *row in had:
-            stored.setdefault(order_id, set()).add(tuple(row))
-        lines = _grouped(db.session.scalars(select(OrderLine).where(OrderLine.order_id.in_(ids))))
-        differ = []
-        for order, incoming in told:
-            own = {line.channel_line_number: line.id for line in lines.get(order.id, [])}
-            rows = _amount_rows(order.id, None, incoming.amounts)
-            for line in incoming.lines:
-                rows += _amount_rows(order.id, own[line.number], line.amounts)
-            wanted = {(r["line_id"], r["component"], r["charged"], r["tax"], r["discount"]) for r in rows}
-            if wanted != stored.get(order.id, set()):
-                differ.append((order, incoming, own))
-        if differ:
-            db.session.execute(
-                delete(OrderAmount).where(OrderAmount.order_id.in_([order.id for order, _, _ in differ]))
-            )
-            self._write_amounts((order.id, incoming, own) for order, incoming, own in differ)
-
-
-def _order_columns(
-    order: IncomingOrder, lines: Sequence[LineFacts], state: OrderState, attention: list[dict[str, Any]]
-) -> dict[str, Any]:
-    """The columns of the order row that the import alone writes."""
-    problems = any(facts.line_problems(line) for line in order.lines)
-    return {
-        "state": state.value,
-        "channel_order_number": order.number,
-        "channel_status": order.status,
-        "marketplace": order.marketplace,
-        "fulfilled_by": order.fulfilled_by.value,
-        "flags": list(order.flags),
-        "buyer_wants_cancel": any(line.cancel_requested and not line.canceled_by for line in order.lines),
-        "address_state": facts.address_state(order),
-        "placed_at": order.created_at,
-        "ship_from": order.ship_from,
-        "ship_by": order.ship_by,
-        "deliver_from": order.deliver_from,
-        "deliver_by": order.deliver_by,
-        "service_level": order.service_level,
-        "currency": order.currency,
-        "total_minor": order.total,
-        "residual_minor": facts.residual(order),
-        "items": sum(line.ordered for line in lines),
-        "unshipped": sum(line.open for line in lines),
-        "attention": attention,
-        "needs_attention": bool(attention) or problems,
-    }
-
-
-_MISSING_COLUMNS = {
-    "recipient": ("address_state",),
-    "proceeds": ("currency", "total_minor", "residual_minor"),
-    "fulfillment": (
-        "ship_from",
-        "ship_by",
-        "deliver_from",
-        "deliver_by",
-        "service_level",
-        "state",
-        "channel_status",
-        "fulfilled_by",
-    ),
-    "cancellation": ("buyer_wants_cancel",),
-}
-
-
-def _without_missing(columns: dict[str, Any], order: Order, incoming: IncomingOrder) -> dict[str, Any]:
-    """What the channel refused to tell this time stays as it was: absent is not empty."""
-    untold = {name for part in incoming.missing for name in _MISSING_COLUMNS.get(part.lower(), ())}
-    return {name: getattr(order, name) if name in untold else value for name, value in columns.items()}
-
-
-def _line_columns(order: IncomingOrder, line: IncomingLine, counts: LineFacts) -> dict[str, Any]:
-    return {
-        "sku": line.sku,
-        "asin": line.asin,
-        "title": line.title,
-        "needs_codes": line.needs_codes,
-        "gift": line.gift,
-        "ordered": counts.ordered,
-        "canceled": counts.canceled,
-        "withdrawn": counts.withdrawn,
-        "shipped": counts.shipped,
-        "currency": order.currency,
-        "unit_price_minor": line.unit_price,
-        "total_minor": line.total,
-        "problems": facts.line_problems(line),
-    }
-
-
-def _amount_rows(order_id: int, line_id: int | None, amounts: Sequence[IncomingAmount]) -> list[dict[str, Any]]:
-    return [
-        {
-            "order_id": order_id,
-            "line_id": line_id,
-            "component": amount.component.value,
-            "charged": amount.charged,
-            "tax": amount.tax,
-            "discount": amount.discount,
-        }
-        for amount in amounts
-        if amount.charged or amount.tax or amount.discount
-    ]
-
-
-def _facts_of(row: OrderLine, first_ordered: int) -> LineFacts:
-    return LineFacts(row.ordered, row.canceled, row.withdrawn, row.shipped, row.refunded, first_ordered)
-
-
-def _set(row: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Set the columns that differ; returns them as an event keeps them."""
-    difference = {}
-    for name, value in columns.items():
-        if getattr(row, name) != value:
-            setattr(row, name, value)
-            difference[name] = plain(value)
-    return difference
-
-
-def _our_packages(order_ids: Sequence[int]) -> dict[int, dict[str, str]]:
-    """References under which the channel knows packages that stand here already, by order."""
-    rows = db.session.execute(
-        select(Package.order_id, Package.channel_reference, Package.number, Package.tracking_number).where(
-            Package.order_id.in_(order_ids)
-        )
-    )
-    found: dict[int, dict[str, str]] = {}
-    for order_id, reference, number, tracking in rows:
-        found.setdefault(order_id, {})[reference or str(number)] = tracking
-    return found
-
-
-def _next_number(order_id: int) -> int:
-    return (db.session.scalar(select(func.max(Package.number)).where(Package.order_id == order_id)) or 0) + 1
-
-
-def _numbers(order: IncomingOrder) -> list[str]:
-    return [line.number for line in order.lines]
-
-
-def _is_number(reference: str) -> bool:
-    return reference.isascii() and reference.isdigit() and 0 < int(reference) < 2**31
-
-
-def _grouped(lines: Iterable[OrderLine]) -> dict[int, list[OrderLine]]:
-    groups: dict[int, list[OrderLine]] = {}
-    for line in lines:
-        groups.setdefault(line.order_id, []).append(line)
-    return groups
-
-
-def _table(model: type[Model]) -> Table:
-    return cast(Table, model.__table__)

@@ -5,7 +5,7 @@ Nothing here touches the database. `importing` reads what is known, asks these f
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -125,10 +125,10 @@ class ForeignPackage:
     units: dict[str, int] = field(default_factory=dict)  # channel line number -> units
 
 
-def foreign_packages(order: IncomingOrder, ours: Mapping[str, str], units: Mapping[str, int]) -> list[ForeignPackage]:
+def foreign_packages(order: IncomingOrder, ours: Collection[str], units: Mapping[str, int]) -> list[ForeignPackage]:
     """Who carried the units that left elsewhere: the channel's packages that are not ours, then one without particulars.
 
-    `ours` maps the references of packages known here to their tracking numbers; `units` are those to account for by line.
+    `ours` are the references of packages that stand here already; `units` are those to account for by line.
     """
     left = {number: count for number, count in units.items() if count > 0}
     found = []

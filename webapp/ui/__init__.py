@@ -1,7 +1,48 @@
-"""What the browser sees."""
+"""What the browser sees: a view module per domain, and around all of them language, rights, headers and error pages.
+
+A view reads, calls a service and shows; it holds no rule of its own. The order in which the parts hook into a request is
+set here and nowhere else.
+"""
 
 from flask import Flask
 
+from webapp.ui import (
+    access,
+    account,
+    assets,
+    failures,
+    formats,
+    forms,
+    headers,
+    health,
+    htmx,
+    languages,
+    limits,
+    live,
+    orders,
+    pages,
+    plugins,
+    request_log,
+    runs,
+    sign_in,
+    stores,
+    updates,
+)
+
 
 def init_app(app: Flask) -> None:
-    pass
+    """Wire the pages to the app; raises where a route says nothing of who may use it."""
+    request_log.init_app(app)
+    htmx.init_app(app)
+    languages.init_app(app)
+    forms.init_app(app)
+    limits.init_app(app)
+    access.init_app(app)
+    assets.init_app(app)
+    headers.init_app(app)
+    failures.init_app(app)
+    formats.init_app(app)
+    pages.init_app(app)
+    for views in (account, health, live, orders, plugins, runs, sign_in, stores, updates):
+        app.register_blueprint(views.bp)
+    access.check_routes(app)

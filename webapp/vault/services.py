@@ -12,7 +12,7 @@ from sqlalchemy import delete, select
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit_reading
 from webapp.clock import now
-from webapp.db import db
+from webapp.db import db, table_of
 from webapp.vault.keys import decrypt, encrypt, key_file
 from webapp.vault.models import VaultKey, VaultRecord
 
@@ -49,7 +49,7 @@ class DataKeys:
             wrapped = encrypt(period_key, key, f"key:{order_id}")
             rows.append({"order_id": order_id, "period": period, "wrapped": wrapped})
         if rows:
-            db.session.execute(VaultKey.__table__.insert(), rows)
+            db.session.execute(table_of(VaultKey).insert(), rows)
 
     def __contains__(self, order_id: int) -> bool:
         return order_id in self._keys

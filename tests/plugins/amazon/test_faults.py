@@ -206,7 +206,15 @@ def test_endpoints_of_ones_own_need_a_desk_that_allows_them(
     assert channel.connect(bare).ok
     for url in ("https://example.com", "http://127.0.0.1:9400", "http://localhost:9400"):
         assert endpoint.parse(url) == url
-    for url in ("http://example.com", "ftp://example.com", "https://a:b@example.com", "https://", "example.com"):
+    for url in (
+        "http://example.com",
+        "ftp://example.com",
+        "https://a:b@example.com",
+        "https://",
+        "example.com",
+        "https://[bad",
+        "https://a:99999999",
+    ):
         with pytest.raises(Invalid):
             endpoint.parse(url)
 

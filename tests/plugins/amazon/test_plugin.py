@@ -1,5 +1,9 @@
 """What the plugin registers, and the facts that it brings along."""
 
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -10,8 +14,10 @@ from plugins.amazon import plugin
 from plugins.amazon.channel import AmazonChannel
 from plugins.amazon.client import CONFIRM_SHIPMENT, GET_ORDER, PARTICIPATIONS, SEARCH_ORDERS
 from plugins.amazon.marketplaces import MARKETPLACES, chosen
-from plugins.amazon.practice.__main__ import parser
+from plugins.amazon.practice.server import answers
 from webapp.api import StoreAccess, decimals
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_one_channel_and_one_process_are_registered(tmp_path: Path) -> None:
@@ -23,13 +29,24 @@ def test_one_channel_and_one_process_are_registered(tmp_path: Path) -> None:
     assert process.argv(tmp_path, 9401)[:3] == ["-m", "plugins.amazon.practice", "serve"]
 
 
-def test_the_practice_amazon_understands_how_it_is_started(tmp_path: Path) -> None:
-    first = parser().parse_args(list(plugin.practice_argv(tmp_path, 9401))[2:])
-    assert (first.port, first.data_dir, first.orders) == (9401, tmp_path / "practice", plugin.ORDERS)
-    (tmp_path / "practice").mkdir()
-    (tmp_path / "practice" / plugin.FILE).touch()
-    again = parser().parse_args(list(plugin.practice_argv(tmp_path, 9401))[2:])
-    assert (again.orders, again.rates, again.edge) == (None, 60, 2)
+def test_the_practice_amazon_starts_as_registered_and_again(tmp_path: Path) -> None:
+    [process] = plugin.register_processes()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    for _ in range(2):  # its world is founded at the first start, and stays
+        started = subprocess.Popen([sys.executable, *process.argv(tmp_path, port)], cwd=ROOT)
+        try:
+            deadline = time.monotonic() + 20
+            while not answers(url) and started.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert httpx.get(url + process.ready_path, trust_env=False).status_code == 200
+            settings = httpx.get(url + "/practice/settings", trust_env=False).json()
+        finally:
+            started.terminate()
+            started.wait(10)
+        assert (settings["rates"], settings["edge"], settings["arrivals"]) == (60, 2, plugin.ARRIVALS)
 
 
 def test_marketplaces_are_whole() -> None:

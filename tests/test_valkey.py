@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from webapp.jobs import valkey
+from webapp import valkey
+from webapp.config import LONGEST_SOCKET_PATH
 
 
 def test_what_was_queued_survives_a_killed_server(tmp_path: Path) -> None:
@@ -37,7 +38,7 @@ def test_a_running_server_is_found_and_not_stopped(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a folder with spaces é%", "deep" * 30])
 def test_any_folder_will_do(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
-    assert len(bytes(valkey.socket_path(folder))) <= valkey.LONGEST_SOCKET_PATH
+    assert len(bytes(valkey.socket_path(folder))) <= LONGEST_SOCKET_PATH
     server = valkey.start(folder)
     with redis.Redis.from_url(server.url) as client:
         assert client.ping()

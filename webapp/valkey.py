@@ -7,22 +7,18 @@ supervisor's.
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
 import shutil
-import tempfile
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
+from webapp.config import valkey_socket
 from webapp.keeper import Kept
 
-LONGEST_SOCKET_PATH = 100  # 104 bytes on macOS, 108 on Linux, with the closing zero
 NOTHING_FOUND = "No Valkey or Redis server was found; install valkey-server or redis-server, or set REDIS_URL."
 
 
@@ -100,22 +96,17 @@ def url(data_dir: Path) -> str:
 
 
 def socket_path(data_dir: Path) -> Path:
-    """Where the data directory's Valkey listens; in the folder for temporary files where the path would be too long."""
-    path = data_dir.absolute() / "valkey.sock"
-    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
-        return path
-    name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"waybill-{os.getuid()}-{name}.sock"
+    """Where the data directory's Valkey listens."""
+    return valkey_socket(data_dir.absolute())
 
 
 def is_up(data_dir: Path) -> bool:
     """Whether the data directory's Valkey answers; a socket that another user put there does not count."""
     path = socket_path(data_dir)
-    try:
-        if path.stat().st_uid != os.getuid():
-            return False
-        # A refusal is an answer here; the client would otherwise ask three times more, for seconds.
-        with redis.Redis(unix_socket_path=str(path), socket_timeout=2, retry=Retry(NoBackoff(), 0)) as client:
-            return bool(client.ping())
-    except (OSError, redis.RedisError):
-        return False
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as asking:
+        if path.stat().st_uid == os.getuid():
+            asking.settimeout(2)
+            asking.connect(str(path))
+            asking.sendall(b"PING\r\n")
+            return asking.recv(16).startswith(b"+PONG")
+    return False

@@ -1,0 +1,237 @@
+"""Windows and runs: the cursor moves with the last page only, whatever dies in between; one reader per store."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+import time_machine
+from sqlalchemy import select
+
+from webapp.audit.actor import Actor
+from webapp.channels.contract import ChannelError, Disconnected, PageRefused, Throttled
+from webapp.channels.models import Store
+from webapp.clock import now
+from webapp.db import db, unit_of_work
+from webapp.errors import sentence_of
+from webapp.jobs.models import Run
+from webapp.orders.models import Order
+from webapp.sync import jobs, runs
+from webapp.sync.models import Stream, SyncWindow
+from webapp.testing import FakeChannel, again, incoming_order
+
+Work = Callable[[], int]
+
+
+def start(store: Store) -> int:
+    with unit_of_work():
+        run = runs.start(db.session.get_one(Store, store.id), actor=Actor.operator())
+        jobs.import_orders.enqueue(store.id)
+        return run.id
+
+
+def run_of(run_id: int) -> Run:
+    db.session.expire_all()
+    return db.session.get_one(Run, run_id)
+
+
+def window(store: Store, stream: Stream = Stream.CHANGES) -> SyncWindow:
+    return db.session.scalars(
+        select(SyncWindow).where(SyncWindow.store_id == store.id, SyncWindow.stream == stream)
+    ).one()
+
+
+def orders() -> int:
+    return db.session.query(Order).count()
+
+
+def test_the_first_run_reads_what_is_open_and_then_what_changed(store: Store, channel: FakeChannel, work: Work) -> None:
+    channel.page_size = 4
+    channel.offer(*[incoming_order() for _ in range(10)])
+    run_id = start(store)
+    work()
+    run = run_of(run_id)
+    assert (run.state, run.numbers["pages"], run.numbers["seen"], run.numbers["new"]) == ("done", 6, 20, 10)
+    assert [asked.open_only for asked in channel.asked] == [True] * 3 + [False] * 3
+    assert channel.asked[0].low < now() - timedelta(days=29)
+    assert orders() == 10
+
+
+def test_the_next_run_begins_behind_the_cursor_by_the_overlap(store: Store, channel: FakeChannel, work: Work) -> None:
+    channel.offer(incoming_order())
+    start(store)
+    work()
+    cursor = window(store).cursor
+    assert cursor is not None
+    run_id = start(store)
+    work()
+    assert channel.asked[-1].low == cursor - timedelta(seconds=channel.overlap)
+    assert run_of(run_id).numbers["new"] == 0
+
+
+def test_the_cursor_stays_until_the_last_page(store: Store, channel: FakeChannel, work: Work) -> None:
+    channel.page_size = 2
+    channel.offer(*[incoming_order() for _ in range(4)])
+    run_id = start(store)
+    for _ in range(3):  # the open window's two pages, and one of the changes'
+        jobs.import_orders(store.id)
+    db.session.expire_all()
+    assert window(store, Stream.OPEN).cursor is not None
+    assert window(store).cursor is None
+    assert window(store).page_token == "2"
+    work()
+    assert window(store).cursor is not None
+    assert run_of(run_id).state == "done"
+
+
+def test_a_crash_within_a_page_leaves_nothing_half_done(
+    store: Store, channel: FakeChannel, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel.page_size = 3
+    channel.offer(*[incoming_order() for _ in range(6)])
+    run_id = start(store)
+    whole = runs.page_done
+
+    def crash(*args: object, **kwargs: object) -> bool:
+        raise MemoryError
+
+    monkeypatch.setattr(runs, "page_done", crash)
+    with pytest.raises(MemoryError):
+        jobs.import_orders(store.id)
+    db.session.expire_all()
+    assert orders() == 0
+    monkeypatch.setattr(runs, "page_done", whole)
+    with time_machine.travel(now() + runs.LEASE + timedelta(seconds=1), tick=True):
+        jobs.find_due()
+        work()
+    assert run_of(run_id).state == "done"
+    assert orders() == 6
+
+
+def test_a_second_worker_sees_the_holder_and_leaves(store: Store, channel: FakeChannel) -> None:
+    start(store)
+    with unit_of_work():
+        assert runs.take_turn(store.id, "first") is not None
+    with unit_of_work():
+        assert runs.take_turn(store.id, "second") is None
+        assert runs.still_ours(store.id, "second") is None
+    with time_machine.travel(now() + runs.LEASE + timedelta(seconds=1)), unit_of_work():
+        assert runs.take_turn(store.id, "second") is not None
+    with unit_of_work():
+        assert runs.still_ours(store.id, "first") is None
+
+
+def test_a_refused_page_token_starts_the_same_window_again(store: Store, channel: FakeChannel, work: Work) -> None:
+    channel.page_size = 2
+    channel.offer(*[incoming_order() for _ in range(4)])
+    run_id = start(store)
+    jobs.import_orders(store.id)
+    channel.failures.append(PageRefused(channel="Fake"))
+    work()
+    assert run_of(run_id).state == "done"
+    assert [asked.page for asked in channel.asked] == [None, "2", None, "2", None, "2"]
+    assert len({asked.low for asked in channel.asked[:4]}) == 1
+    assert orders() == 4
+
+
+def test_a_page_token_refused_without_end_fails_the_run(store: Store, channel: FakeChannel, work: Work) -> None:
+    run_id = start(store)
+    channel.failures += [PageRefused(channel="Fake") for _ in range(10)]
+    work()
+    assert run_of(run_id).state == "failed"
+
+
+def test_throttling_is_no_failure(store: Store, channel: FakeChannel, work: Work) -> None:
+    channel.offer(incoming_order())
+    run_id = start(store)
+    channel.failures.append(Throttled(channel="Fake", seconds=40))
+    work()
+    run = run_of(run_id)
+    assert (run.state, run.numbers["throttled"]) == ("running", 1)
+    jobs.find_due()
+    work()
+    assert run_of(run_id).state == "running"
+    with time_machine.travel(now() + timedelta(seconds=41), tick=True):
+        jobs.find_due()
+        work()
+    assert run_of(run_id).state == "done"
+
+
+def test_a_failed_run_says_why_and_the_next_comes_by_itself(store: Store, channel: FakeChannel, work: Work) -> None:
+    channel.offer(incoming_order())
+    run_id = start(store)
+    channel.failures.append(ChannelError(channel="Fake", problem="HTTP 500"))
+    work()
+    run = run_of(run_id)
+    assert run.state == "failed"
+    assert "HTTP 500" in (sentence_of(run.problem) or "")
+    sync = runs.sync_of(store.id)
+    assert sync.failures == 1
+    with time_machine.travel(sync.next_at + timedelta(seconds=1), tick=True):
+        jobs.find_due()
+        work()
+        assert orders() == 1
+        assert runs.sync_of(store.id).failures == 0
+
+
+def test_failures_wait_longer_and_never_stop_the_sync(store: Store, channel: FakeChannel, work: Work) -> None:
+    at, pauses = now(), []
+    start(store)
+    for _ in range(12):
+        channel.failures.append(ChannelError(channel="Fake", problem="HTTP 503"))
+        with time_machine.travel(at, tick=False):
+            jobs.find_due()
+            work()
+            db.session.expire_all()
+            next_at = runs.sync_of(store.id).next_at
+            pauses.append((next_at - at).total_seconds())
+            at = next_at + timedelta(seconds=1)
+    assert pauses == sorted(pauses)
+    assert max(pauses) == 600
+
+
+def test_withdrawn_permission_stops_the_store_until_it_is_connected_anew(
+    store: Store, channel: FakeChannel, work: Work
+) -> None:
+    start(store)
+    channel.failures.append(Disconnected(channel="Fake", problem="revoked"))
+    work()
+    db.session.expire_all()
+    assert sentence_of(db.session.get_one(Store, store.id).problem)
+    with time_machine.travel(now() + timedelta(days=1), tick=True):
+        jobs.find_due()
+        assert work() == 0
+
+
+def test_starting_twice_joins_the_open_run(store: Store, channel: FakeChannel) -> None:
+    assert start(store) == start(store)
+
+
+def test_an_inactive_store_is_not_read(store: Store, channel: FakeChannel, work: Work) -> None:
+    with unit_of_work():
+        db.session.get_one(Store, store.id).active = False
+    with pytest.raises(runs.StoreInactive):
+        start(store)
+    jobs.find_due()
+    work()
+    assert channel.asked == []
+
+
+def test_orders_changing_while_paging_are_there_in_the_end(store: Store, channel: FakeChannel, work: Work) -> None:
+    """Offset-like pages over a list that shifts: what slips over a page border comes with the next window."""
+    channel.page_size = 2
+    told = [incoming_order(created_at=now() - timedelta(minutes=30 - n)) for n in range(6)]
+    channel.offer(*told)
+    start(store)
+    jobs.import_orders(store.id)
+    first = told[0]
+    channel.orders = {first.number: channel.orders.pop(first.number), **channel.orders}
+    channel.orders.pop(first.number)
+    channel.offer(again(first, minutes=29, status="PARTIALLY_SHIPPED"))
+    work()
+    start(store)
+    work()
+    db.session.expire_all()
+    assert orders() == 6
+    assert (
+        db.session.query(Order).filter_by(channel_order_number=first.number).one().channel_status == "PARTIALLY_SHIPPED"
+    )

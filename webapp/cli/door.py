@@ -1,0 +1,149 @@
+"""A command's way into the desk: the app, the schema it must have, who acts, and how the answer is printed.
+
+What the desk refuses ends in one sentence and a code here, once for all commands. A desk that `up` runs has told what it
+runs with in `desk.json`; commands beside it take that over, so that both mean the same desk.
+"""
+
+import contextlib
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import click
+from flask import Flask, current_app, has_app_context
+from redis import RedisError
+from sqlalchemy.exc import OperationalError
+
+from webapp import create_app, schema
+from webapp.accounts.services import get_user
+from webapp.audit.actor import Actor
+from webapp.cli.main import Code, Failed
+from webapp.config import configuration
+from webapp.db import db, translated_failures
+from webapp.errors import DatabaseBusy, DeskError, NotFound, SeveralFit, Unavailable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+DESK_FILE = "desk.json"
+
+
+@dataclass(frozen=True)
+class Door:
+    """What a command gets: who acts, and how to answer."""
+
+    actor: Actor
+    as_json: bool
+
+    def show(self, document: Any, text: Iterable[str]) -> None:
+        """Print the document, or the lines of text that say the same."""
+        if self.as_json:
+            unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+            click.echo(json.dumps(document, ensure_ascii=not unicode))
+        else:
+            for line in text:
+                click.echo(line)
+
+
+def desk_command(function: Callable[Concatenate[Door, P], R]) -> Callable[P, R]:
+    """Give a command its door, and the options `--json` and `--as` that all such commands have."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+    @click.option("--as", "email", metavar="EMAIL", help="Act as this person instead of the operator.")
+    @click.pass_context
+    @functools.wraps(function)
+    def run(ctx: click.Context, /, *args: Any, as_json: bool, email: str | None, **kwargs: Any) -> R:
+        above = ctx.find_root().obj or {}
+        with desk_context(), sentences():
+            schema.check()
+            email = email or above.get("email")
+            door = Door(_acting(email) if email else Actor.operator(), as_json or bool(above.get("as_json")))
+            return function(door, *args, **kwargs)
+
+    return run  # type: ignore[return-value]  # click hands the options over by name
+
+
+def _acting(email: str) -> Actor:
+    user = get_user(email)
+    if user.disabled_at is not None:
+        raise NotFound(name=email)
+    return user.as_actor()
+
+
+@contextlib.contextmanager
+def desk_context(*, logs: str = "cli") -> Iterator[Flask]:
+    """The desk's app with its context open; what is logged meanwhile goes to a file, not between the answer's lines."""
+    if has_app_context():
+        yield current_app._get_current_object()  # type: ignore[attr-defined]
+        return
+    join_running_desk()
+    with _log_file(logs) as file, contextlib.redirect_stderr(file):
+        app = create_app()  # keeps the file as the place for its logs
+    with app.app_context():
+        try:
+            yield app
+        finally:
+            db.session.remove()
+
+
+@contextlib.contextmanager
+def _log_file(name: str) -> Iterator[Any]:
+    path = log_folder(configuration().data_dir) / f"{name}.log"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError:  # a folder that can't be written is for `check` to say
+        yield sys.stderr
+    else:
+        yield file  # stays open: the app logs for as long as the process lives
+
+
+def log_folder(data_dir: Path) -> Path:
+    return data_dir / "log"
+
+
+def running_desk(data_dir: Path) -> dict[str, Any]:
+    """What the desk that `up` runs here has told of itself; empty where none runs."""
+    try:
+        told = json.loads((data_dir / DESK_FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def join_running_desk() -> None:
+    """Take over what the running desk runs with, where this process was not told otherwise."""
+    told = running_desk(configuration().data_dir).get("variables", {})
+    if unsaid := {name: value for name, value in told.items() if name not in os.environ}:
+        os.environ.update(unsaid)
+        configuration.cache_clear()
+
+
+@contextlib.contextmanager
+def sentences() -> Iterator[None]:
+    """Turn what the desk refuses into a sentence and an exit code; only a bug leaves with a traceback."""
+    try:
+        with translated_failures():
+            yield
+    except DeskError as error:
+        raise Failed(str(error), _code_of(error)) from error
+    except RedisError as error:
+        raise Failed(str(Unavailable(what="queue")), Code.UNREACHABLE) from error
+    except OperationalError as error:
+        raise Failed(str(Unavailable(what="database")), Code.UNREACHABLE) from error
+
+
+def _code_of(error: DeskError) -> Code:
+    match error:
+        case NotFound():
+            return Code.NOT_FOUND
+        case SeveralFit():
+            return Code.SEVERAL_FIT
+        case Unavailable() | DatabaseBusy():
+            return Code.UNREACHABLE
+        case _:
+            return Code.FAILED

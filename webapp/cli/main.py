@@ -1,0 +1,129 @@
+"""The tree of commands, and how a command ends: its exit code, and one sentence on standard error where it failed.
+
+Commands are loaded when they are called, since `up` must not wait for a whole desk. Plugins add theirs by the hook
+`register_commands`; they are looked for once no command of ours has the name.
+"""
+
+import sys
+from collections.abc import Sequence
+from enum import IntEnum
+from importlib import import_module
+from typing import Any
+
+import click
+
+from webapp.config import ConfigurationProblem
+
+PROGRAM = "python -m webapp"
+COMMANDS = {  # in the order of the help
+    "up": "webapp.cli.up:up",
+    "web": "webapp.cli.processes:web",
+    "worker": "webapp.cli.processes:worker",
+    "scheduler": "webapp.cli.processes:scheduler",
+    "migrate": "webapp.cli.processes:migrate",
+    "check": "webapp.cli.checking:check",
+    "status": "webapp.cli.checking:status",
+    "user": "webapp.cli.users:user",
+    "store": "webapp.cli.stores:store",
+    "sync": "webapp.cli.stores:sync",
+    "orders": "webapp.cli.orders:orders",
+    "updates": "webapp.cli.traffic:updates",
+    "asides": "webapp.cli.traffic:asides",
+    "runs": "webapp.cli.traffic:runs",
+}
+
+
+class Code(IntEnum):
+    """How a command ended."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    SEVERAL_FIT = 4
+    TIMED_OUT = 5
+    UNREACHABLE = 6
+    INTERRUPTED = 130
+
+
+class Failed(Exception):
+    """A command ends here, with a code and one sentence; an empty one where the document said it already."""
+
+    def __init__(self, sentence: str, code: Code = Code.FAILED) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class Commands(click.Group):
+    """The commands above, and those of plugins."""
+
+    _plugins_asked = False
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        self._ask_plugins()
+        return [*COMMANDS, *sorted(self.commands)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS:
+            module, _, name = COMMANDS[cmd_name].partition(":")
+            found: click.Command = getattr(import_module(module), name)
+            return found
+        self._ask_plugins()
+        return super().get_command(ctx, cmd_name)
+
+    def _ask_plugins(self) -> None:
+        if self._plugins_asked:
+            return
+        self._plugins_asked = True
+        from webapp.cli.door import desk_context
+        from webapp.hooks import hooks
+
+        try:
+            with desk_context():
+                hooks.register_commands(cli=self)
+        except ConfigurationProblem:
+            return  # our own commands are there all the same, and say what is wrong
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--as", "email", metavar="EMAIL", help="Act as this person instead of the operator.")
+@click.pass_context
+def cli(ctx: click.Context, as_json: bool, email: str | None) -> None:
+    """Waybill, the order desk."""
+    ctx.obj = {"as_json": as_json, "email": email}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code."""
+    try:
+        result: Any = cli.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
+        return result if isinstance(result, int) else Code.DONE
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return Code.USAGE
+    except click.UsageError as error:
+        return _say(f"{error.format_message()}{_advice(error.ctx)}", Code.USAGE)
+    except click.ClickException as error:
+        return _say(error.format_message(), Code.FAILED)
+    except (click.Abort, KeyboardInterrupt):
+        return Code.INTERRUPTED
+    except Failed as error:
+        return _say(str(error), error.code)
+    except ConfigurationProblem as error:
+        return _say(str(error), Code.FAILED)
+    except BrokenPipeError:  # whoever read has read enough
+        sys.stderr.close()
+        return Code.DONE
+
+
+def _advice(ctx: click.Context | None) -> str:
+    return f" See “{ctx.command_path} --help”." if ctx else ""
+
+
+def _say(sentence: str, code: Code) -> Code:
+    if sentence:
+        click.echo(" ".join(sentence.split()), err=True)
+    return code

@@ -1,0 +1,267 @@
+"""Rows of the desk as JSON documents: the words that scripts rely on.
+
+Keys never disappear: what is unknown, withheld or not asked for is null. Times are UTC with `Z`, money is decimal strings
+in the order's currency. Nothing here reads the database but for rows that hang on those given.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from webapp.audit.actor import Actor, ActorKind
+from webapp.channels.contract import ADDRESS_FIELDS, BUYER_FIELDS
+from webapp.channels.models import Store
+from webapp.channels.services import channels
+from webapp.clock import iso
+from webapp.errors import sentence_of
+from webapp.fulfillment.models import Shipment
+from webapp.jobs.models import Run
+from webapp.money import Money
+from webapp.orders.attention import in_words
+from webapp.orders.events import EventWords, words
+from webapp.orders.models import Order, OrderAmount, OrderComment, OrderEvent, OrderHold, OrderLine
+from webapp.orders.queries import reference
+from webapp.orders.services import Offer
+from webapp.sync.models import Aside, ChannelUpdate, StoreSync
+from webapp.sync.runs import NUMBERS
+
+Document = dict[str, Any]
+Buyer = Mapping[str, Any]
+Names = Mapping[int, str]
+
+
+def order_row(order: Order, buyer: Buyer | None = None) -> Document:
+    """An order as lists show it; `buyer` is what the vault revealed of it."""
+    asked = ["cancel_requested"] if order.buyer_wants_cancel else []
+    return {
+        "id": order.id,
+        "number": order.number,
+        "channel_order_number": order.channel_order_number,
+        "store_id": order.store_id,
+        "store": order.store.name,
+        "shop": order.shop.name,
+        "marketplace": country(order.store, order.marketplace),
+        "fulfilled_by": order.fulfilled_by,
+        "state": order.shown_state,
+        "channel_status": order.channel_status,
+        "placed_at": iso(order.placed_at),
+        "updated_at": iso(order.updated_at),
+        "ship_by": iso(order.ship_by),
+        "deliver_by": iso(order.deliver_by),
+        "currency": order.currency,
+        "total": amount(order.total),
+        "items": order.items,
+        "unshipped": order.unshipped,
+        "flags": [*asked, *(flag for flag in order.flags if flag not in asked)],
+        "attention": [trouble["kind"] for trouble in order.attention],
+        "buyer_name": (buyer or {}).get("name"),
+    }
+
+
+def order_document(
+    order: Order,
+    *,
+    buyer: Buyer | None,
+    shipments: Iterable[Shipment],
+    updates: Iterable[ChannelUpdate],
+    holds: Iterable[OrderHold],
+    comments: Sequence[OrderComment],
+    texts: Sequence[str | None],
+    offers: Iterable[Offer],
+    events: Iterable[OrderEvent],
+    names: Names,
+) -> Document:
+    """Everything of an order; `texts` are the comments', `names` the people's."""
+    return order_row(order, buyer) | {
+        "version": order.version,
+        "amounts": [order_amount(order, row) for row in order.amounts],
+        "residual": amount(order.residual),
+        "lines": [order_line(line) for line in order.lines],
+        "shipments": [shipment(row) for row in shipments],
+        "updates": [update(row) for row in updates],
+        "holds": [
+            {
+                "id": row.id,
+                "at": iso(row.at),
+                "until": iso(row.until),
+                "released_at": iso(row.released_at),
+                "reason": row.reason,
+                "by": actor(row.actor_kind, row.actor_id, names),
+            }
+            for row in holds
+        ],
+        "comments": [
+            {"id": row.id, "at": iso(row.at), "by": actor(row.actor_kind, row.actor_id, names), "text": text}
+            for row, text in zip(comments, texts, strict=True)
+        ],
+        "buyer": None if buyer is None else {key: buyer.get(key) for key in BUYER_FIELDS if key != "address"},
+        "addresses": None if buyer is None else {"delivery": address(buyer.get("address"))},
+        "actions": [offer(row) for row in offers],
+        "timeline": timeline(events, names),
+        "troubles": troubles(order.attention),
+    }
+
+
+def order_amount(order: Order, row: OrderAmount) -> Document:
+    minor = {"charged": row.charged, "tax": row.tax, "discount": row.discount, "net": row.net}
+    told = {name: amount(Money(value, order.currency)) if order.currency else None for name, value in minor.items()}
+    return {"line_id": row.line_id, "component": row.component, **told}
+
+
+def order_line(line: OrderLine) -> Document:
+    counts = ("ordered", "canceled", "shipped", "invoiced", "refunded", "open")
+    return {
+        "id": line.id,
+        "channel_line_id": line.channel_line_number,
+        "sku": line.sku,
+        "asin": line.asin,
+        "title": line.title,
+        **{name: getattr(line, name) for name in counts},
+        "unit_price": amount(line.unit_price),
+        "total": amount(line.total),
+        "problems": troubles(line.problems),
+    }
+
+
+def shipment(row: Shipment) -> Document:
+    return {
+        "id": row.id,
+        "origin": row.origin,
+        "packages": [
+            {
+                "number": package.number,
+                "carrier": package.carrier,
+                "carrier_name": package.carrier_name,
+                "service": package.service,
+                "tracking_number": package.tracking_number,
+                "shipped_at": iso(package.shipped_at),
+                "lines": {str(line.line_id): line.quantity for line in package.lines},
+            }
+            for package in row.packages
+        ],
+    }
+
+
+def update(row: ChannelUpdate) -> Document:
+    return {
+        "id": row.id,
+        "order": reference(row.order),
+        "kind": row.kind,
+        "state": row.state,
+        "due_at": iso(row.due_at),
+        "sent_at": iso(row.sent_at),
+        "effective_at": iso(row.effective_at),
+        "attempts": row.attempts,
+        "reference": row.reference,
+        "message": sentence_of(row.problem),
+    }
+
+
+def offer(row: Offer) -> Document:
+    why = None if row.refusal is None else str(row.refusal)
+    return {"code": row.code, "label": row.label, "offered": row.refusal is None, "why": why}
+
+
+def timeline(events: Iterable[OrderEvent], names: Names) -> list[Document]:
+    known = words()
+    return [
+        {
+            "at": iso(event.at),
+            "code": event.code,
+            "text": _sentence(known.get(event.code), event),
+            "by": actor(event.actor_kind, event.actor_id, names),
+            "version": event.version,
+        }
+        for event in events
+    ]
+
+
+def _sentence(entry: EventWords | None, event: OrderEvent) -> str:
+    if entry is None:
+        return event.code
+    values = event.data.get("values") or {}
+    try:
+        return str(entry.sentence) % values if values else str(entry.sentence)
+    except (KeyError, TypeError, ValueError):  # recorded by another version, whose sentence had other values
+        return event.code
+
+
+def troubles(stored: Iterable[Mapping[str, Any]]) -> list[Document]:
+    """Attention in words: what it is, why, and what to do."""
+    return [
+        {"code": trouble.kind, "label": trouble.label, "cause": trouble.cause, "fix": trouble.fix}
+        for trouble in in_words(stored)
+    ]
+
+
+def address(told: Any) -> Document | None:
+    return {name: told.get(name) for name in ADDRESS_FIELDS} if told else None
+
+
+def store_row(store: Store, sync: StoreSync | None) -> Document:
+    """A store and how its traffic stands."""
+    return {
+        "id": store.id,
+        "channel": store.channel,
+        "name": store.name,
+        "shop": store.shop.name,
+        "practice": store.practice,
+        "active": store.active,
+        "import_orders": store.import_orders,
+        "marketplaces": sorted(row.country for row in store.marketplaces),
+        "problem": sentence_of(store.problem),
+        "running": sync is not None and sync.run is not None and sync.run.is_open,
+        "failures": sync.failures if sync else 0,
+        "last_success_at": iso(sync.last_success_at) if sync else None,
+        "next_at": iso(sync.next_at) if sync else None,
+    }
+
+
+def run_row(run: Run, *, store: str | None, next_at: str | None = None) -> Document:
+    """A run with its numbers; `next_at` is the store's."""
+    return {
+        "id": run.id,
+        "kind": run.kind,
+        "store": store,
+        "state": run.state,
+        "started": iso(run.started_at),
+        "ended": iso(run.ended_at),
+        **{name: run.numbers.get(name, 0) for name in NUMBERS},
+        "next_at": next_at,
+        "message": sentence_of(run.problem),
+    }
+
+
+def aside(row: Aside, store: str) -> Document:
+    return {
+        "id": row.id,
+        "store_id": row.store_id,
+        "store": store,
+        "number": row.number,
+        "field": row.field,
+        "problem": row.problem,
+        "at": iso(row.at),
+        "attempts": row.attempts,
+    }
+
+
+def amount(money: Money | None) -> str | None:
+    return None if money is None else str(money)
+
+
+def actor(kind: str, id_: int | None, names: Names) -> Document:
+    """Who did something: people by name, the rest by what they are."""
+    return {"kind": kind, "id": id_, "name": names.get(id_ or 0) if kind == ActorKind.PERSON else None}
+
+
+def acting(one: Actor) -> Document:
+    return {"kind": one.kind, "id": one.id, "name": one.name or None}
+
+
+def country(store: Store, marketplace: str) -> str:
+    """The country of a marketplace, by the store or else by its channel; the channel's id of it where neither knows."""
+    for row in store.marketplaces:
+        if row.marketplace == marketplace:
+            return row.country
+    channel = channels().get(store.channel)
+    known = channel.marketplace(marketplace) if channel else None
+    return known.country if known else marketplace

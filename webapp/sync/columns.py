@@ -1,0 +1,148 @@
+"""An incoming order as the rows that it becomes: columns only, no database."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from webapp.channels.contract import IncomingAmount, IncomingLine, IncomingOrder
+from webapp.orders.models import Order, OrderLine
+from webapp.orders.states import OrderState
+from webapp.sync import incoming as facts
+from webapp.sync.incoming import LineFacts
+
+NEW_LINE = {"invoiced": 0, "refunded": 0, "returned": 0}  # counters that no reading moves, for the line's first event
+_UNTOLD = {  # the columns that a part of the answer carries: refused, they stay as they were
+    "recipient": ("address_state",),
+    "proceeds": ("currency", "total_minor", "residual_minor", "unit_price_minor"),
+    "fulfillment": (
+        "ship_from",
+        "ship_by",
+        "deliver_from",
+        "deliver_by",
+        "service_level",
+        "state",
+        "channel_status",
+        "fulfilled_by",
+    ),
+    "cancellation": ("buyer_wants_cancel",),
+}
+
+
+def channel_order_columns(order: IncomingOrder, fingerprint: bytes, seen_at: datetime) -> dict[str, Any]:
+    return {
+        "number": order.number,
+        "marketplace": order.marketplace,
+        "stage": order.stage.value,
+        "status": order.status,
+        "fulfilled_by": order.fulfilled_by.value,
+        "created_at": order.created_at,
+        "updated_at": order.updated_at,
+        "seen_at": seen_at,
+        "content_hash": fingerprint,
+        "currency": order.currency,
+        "total_minor": order.total,
+        "is_sale": order.is_sale,
+        "service_level": order.service_level,
+        "facts": facts.channel_facts(order),
+    }
+
+
+def channel_line_rows(channel_order_id: int, order: IncomingOrder) -> list[dict[str, Any]]:
+    return [
+        {
+            "channel_order_id": channel_order_id,
+            "number": line.number,
+            "position": position,
+            "first_ordered": line.ordered,
+            "ordered": line.ordered,
+            "fulfilled": line.fulfilled,
+            "unfulfilled": line.unfulfilled,
+            "facts": facts.channel_line_facts(line),
+        }
+        for position, line in enumerate(order.lines)
+    ]
+
+
+def channel_package_rows(channel_order_id: int, order: IncomingOrder) -> list[dict[str, Any]]:
+    return [
+        {
+            "channel_order_id": channel_order_id,
+            "number": package.number,
+            "carrier": package.carrier,
+            "service": package.service,
+            "tracking_number": package.tracking_number,
+            "shipped_at": package.shipped_at,
+            "status": package.status,
+            "lines": dict(package.lines),
+        }
+        for package in order.packages
+    ]
+
+
+def order_columns(
+    order: IncomingOrder, lines: Sequence[LineFacts], state: OrderState, attention: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The columns of the order row that the import alone writes."""
+    problems = any(facts.line_problems(line) for line in order.lines)
+    return {
+        "state": state.value,
+        "channel_order_number": order.number,
+        "channel_status": order.status,
+        "marketplace": order.marketplace,
+        "fulfilled_by": order.fulfilled_by.value,
+        "flags": list(order.flags),
+        "buyer_wants_cancel": any(line.cancel_requested and not line.canceled_by for line in order.lines),
+        "address_state": facts.address_state(order),
+        "placed_at": order.created_at,
+        "ship_from": order.ship_from,
+        "ship_by": order.ship_by,
+        "deliver_from": order.deliver_from,
+        "deliver_by": order.deliver_by,
+        "service_level": order.service_level,
+        "currency": order.currency,
+        "total_minor": order.total,
+        "residual_minor": facts.residual(order),
+        "items": sum(line.ordered for line in lines),
+        "unshipped": sum(line.open for line in lines),
+        "attention": attention,
+        "needs_attention": bool(attention) or problems,
+    }
+
+
+def without_untold(columns: dict[str, Any], row: Order | OrderLine, untold: Collection[str]) -> dict[str, Any]:
+    """The columns, but as they were where the channel did not tell that part this time: absent is not empty."""
+    kept = {name for part in untold for name in _UNTOLD.get(part.lower(), ())} & columns.keys()
+    return columns | {name: getattr(row, name) for name in kept}
+
+
+def line_columns(order: IncomingOrder, line: IncomingLine, counts: LineFacts) -> dict[str, Any]:
+    return {
+        "sku": line.sku,
+        "asin": line.asin,
+        "title": line.title,
+        "needs_codes": line.needs_codes,
+        "gift": line.gift,
+        "ordered": counts.ordered,
+        "canceled": counts.canceled,
+        "withdrawn": counts.withdrawn,
+        "shipped": counts.shipped,
+        "currency": order.currency,
+        "unit_price_minor": line.unit_price,
+        "total_minor": line.total,
+        "problems": facts.line_problems(line),
+    }
+
+
+def amount_rows(order_id: int, line_id: int | None, amounts: Sequence[IncomingAmount]) -> list[dict[str, Any]]:
+    return [
+        {
+            "order_id": order_id,
+            "line_id": line_id,
+            "component": amount.component.value,
+            "charged": amount.charged,
+            "tax": amount.tax,
+            "discount": amount.discount,
+        }
+        for amount in amounts
+        if amount.charged or amount.tax or amount.discount
+    ]

@@ -1,0 +1,137 @@
+"""Units that left elsewhere: shipments made on the channel's own page or by another tool, recorded as such."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+
+from webapp.audit.actor import ActorKind
+from webapp.channels.contract import IncomingOrder
+from webapp.db import db, table_of
+from webapp.fulfillment.models import ELSEWHERE, Package, PackageLine, Shipment
+from webapp.sync.incoming import ForeignPackage
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A package that stands here already, by the reference under which the channel knows it."""
+
+    id: int
+    number: int
+    origin: str
+    tracking_number: str
+
+
+def known_parcels(order_ids: Sequence[int]) -> dict[int, dict[str, Parcel]]:
+    """The packages of these orders by order and reference, in one query."""
+    rows = db.session.execute(
+        select(
+            Package.order_id,
+            Package.channel_reference,
+            Package.id,
+            Package.number,
+            Shipment.origin,
+            Package.tracking_number,
+        )
+        .join(Shipment)
+        .where(Package.order_id.in_(order_ids))
+    )
+    found: dict[int, dict[str, Parcel]] = {}
+    for order_id, reference, id_, number, origin, tracking in rows:
+        found.setdefault(order_id, {})[reference or str(number)] = Parcel(id_, number, origin, tracking)
+    return found
+
+
+class ElsewhereShipments:
+    """Collects a page's shipments of origin elsewhere and writes them in three statements."""
+
+    def __init__(self, store_id: int) -> None:
+        self._store_id = store_id
+        self._shipments: list[dict[str, object]] = []
+        self._packages: list[list[dict[str, object]]] = []
+        self._contents: list[list[dict[int, int]]] = []
+
+    def add(
+        self,
+        order_id: int,
+        order: IncomingOrder,
+        packages: Sequence[ForeignPackage],
+        lines: Mapping[str, int],
+        known: Mapping[str, Parcel],
+    ) -> None:
+        """One shipment of these packages; a package keeps the channel's number where it is one and is free."""
+        if not packages:
+            return
+        used = {parcel.number for parcel in known.values()}
+        highest = max([0, *used, *(int(package.number) for package in order.packages if _is_number(package.number))])
+        rows: list[dict[str, object]] = []
+        for package in packages:
+            number = int(package.reference) if _is_number(package.reference) else 0
+            if number == 0 or number in used:
+                number = highest = highest + 1
+            used.add(number)
+            rows.append(
+                {
+                    "order_id": order_id,
+                    "number": number,
+                    "channel_reference": package.reference or None,
+                    "carrier": package.carrier,
+                    "carrier_name": "",
+                    "service": package.service,
+                    "tracking_number": package.tracking_number,
+                    "shipped_at": package.shipped_at or order.updated_at,
+                }
+            )
+        self._shipments.append(
+            {
+                "order_id": order_id,
+                "origin": ELSEWHERE,
+                "provider": None,
+                "at": order.updated_at,
+                "actor_kind": ActorKind.CHANNEL,
+                "actor_id": self._store_id,
+            }
+        )
+        self._packages.append(rows)
+        self._contents.append([{lines[number]: units for number, units in p.units.items()} for p in packages])
+
+    def write(self) -> None:
+        if not self._shipments:
+            return
+        shipments = table_of(Shipment)
+        inserted = db.session.execute(
+            shipments.insert().returning(shipments.c.order_id, shipments.c.id), self._shipments
+        )
+        shipment_ids = {order_id: shipment_id for order_id, shipment_id in inserted}
+        packages = table_of(Package)
+        rows = [row | {"shipment_id": shipment_ids[row["order_id"]]} for rows in self._packages for row in rows]
+        returned = db.session.execute(
+            packages.insert().returning(packages.c.order_id, packages.c.number, packages.c.id), rows
+        )
+        package_ids = {(order_id, number): package_id for order_id, number, package_id in returned}
+        contents = [units for contents in self._contents for units in contents]
+        db.session.execute(
+            table_of(PackageLine).insert(),
+            [
+                {"package_id": package_ids[row["order_id"], row["number"]], "line_id": line_id, "quantity": quantity}
+                for row, units in zip(rows, contents, strict=True)
+                for line_id, quantity in units.items()
+            ],
+        )
+
+
+def correct_tracking(order: IncomingOrder, known: Mapping[str, Parcel]) -> None:
+    """Follow the channel where it mended a parcel that is not ours; our own are ours to mend."""
+    for package in order.packages:
+        parcel = known.get(package.number)
+        if parcel is not None and parcel.origin == ELSEWHERE and parcel.tracking_number != package.tracking_number:
+            values = {
+                "carrier": package.carrier,
+                "service": package.service,
+                "tracking_number": package.tracking_number,
+            }
+            db.session.execute(update(Package).where(Package.id == parcel.id).values(**values))
+
+
+def _is_number(reference: str) -> bool:
+    return reference.isascii() and reference.isdigit() and 0 < int(reference) < 2**31

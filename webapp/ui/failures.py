@@ -1,0 +1,78 @@
+"""Error pages: a refusal's own sentence, what HTTP says, and bugs, which are logged with an id and without any value."""
+
+import traceback
+
+import structlog
+from flask import Flask, current_app, make_response, render_template
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException, TooManyRequests
+from werkzeug.wrappers import Response
+
+from webapp.db import db, translated_failures
+from webapp.errors import DeskError
+from webapp.i18n import gettext as _
+from webapp.ui import htmx
+from webapp.ui.request_log import request_id
+
+log = structlog.get_logger(__name__)
+_FRAMES = 12
+
+
+def init_app(app: Flask) -> None:
+    app.register_error_handler(DeskError, _refused)
+    app.register_error_handler(OperationalError, _database)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _bug)
+
+
+def _refused(error: DeskError) -> Response:
+    if error.status >= 500:
+        log.warning("unavailable", code=error.code)
+    return _answer(error.status, str(error))
+
+
+def _database(error: OperationalError) -> Response:
+    try:
+        with translated_failures():
+            raise error
+    except DeskError as known:
+        return _refused(known)
+    except OperationalError:
+        return _bug(error)
+
+
+def _http(error: HTTPException) -> Response:
+    if error.response is not None and not isinstance(error, TooManyRequests):
+        return error.response  # a redirect, as of a missing slash
+    sentence = ""
+    if isinstance(error, CSRFError):
+        sentence = _("This page was open for too long, or its form was sent from elsewhere. Reload it and try again.")
+    elif isinstance(error, TooManyRequests):
+        sentence = _("Too many tries failed. Wait some minutes, then try again, or ask for a one-time link.")
+    response = _answer(error.code or 500, sentence)
+    for name, value in error.get_headers():
+        if name in ("Allow", "Retry-After"):
+            response.headers[name] = value
+    return response
+
+
+def _bug(error: Exception) -> Response:
+    """The answer to what nobody foresaw. The log gets the places, not the message: it could quote anything."""
+    if current_app.testing:
+        raise error
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    log.error(
+        "request_failed",
+        error=type(error).__name__,
+        where=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+    )
+    return _answer(500, "")
+
+
+def _answer(status: int, sentence: str) -> Response:
+    db.session.rollback()
+    if htmx.is_htmx() and sentence:
+        return htmx.into_messages(make_response(render_template("errors/_refusal.html", sentence=sentence), status))
+    page = render_template("errors/error.html", code=status, sentence=sentence, request_id=request_id())
+    return make_response(page, status)

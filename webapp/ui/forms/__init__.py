@@ -1,0 +1,87 @@
+"""Forms: fields as WTForms draws them, made from what an action or a setting declares. Rules stay with the services.
+
+A service that refuses what was typed raises a `DeskError`; `complain` shows its sentence beside the field it is about.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Flask
+from flask_wtf import CSRFProtect
+from wtforms import BooleanField, Field, HiddenField, PasswordField, SelectField, StringField, TextAreaField
+from wtforms.fields import EmailField, IntegerField
+from wtforms.form import BaseForm
+from wtforms.validators import InputRequired
+
+from webapp.errors import DeskError, Invalid
+from webapp.i18n import LazyString
+from webapp.i18n import lazy_gettext as _l
+
+Words = LazyString | str
+_NEEDED = _l("is needed.")
+
+
+def init_app(app: Flask) -> None:
+    app.config["WTF_CSRF_TIME_LIMIT"] = None  # a page may stay open all day; the token ends with the browser's session
+    CSRFProtect(app)
+
+
+def text(label: Words, *, required: bool = False, help: Words = "", kind: str = "text", **attributes: Any) -> Field:
+    """A field for text of one line, or of several, an e-mail address or a number, by `kind`."""
+    made = {"text": StringField, "textarea": TextAreaField, "email": EmailField, "number": IntegerField}[kind]
+    return made(label, _required(required), description=help, render_kw=attributes)
+
+
+def secret(label: Words, *, required: bool = False, help: Words = "", **attributes: Any) -> Field:
+    """A field whose value is never drawn."""
+    return PasswordField(label, _required(required), description=help, render_kw=attributes)
+
+
+def choice(
+    label: Words, choices: list[tuple[str, Words]], *, required: bool = True, help: Words = "", default: str | None = None
+) -> Field:
+    """A choice of one; without a default nothing is chosen beforehand, so that nothing is chosen by oversight."""
+    offered = choices if default is not None else [("", _l("Choose…")), *choices]
+    return SelectField(
+        label, _required(required), choices=offered, default=default or "", description=help, validate_choice=False
+    )
+
+
+def tick(label: Words, *, help: Words = "", default: bool = False) -> Field:
+    return BooleanField(label, description=help, default=default)
+
+
+def hidden(value: Any = "") -> Field:
+    return HiddenField(default=value)
+
+
+def _required(required: bool) -> list[Any]:
+    return [InputRequired(_NEEDED)] if required else []
+
+
+class Form(BaseForm):
+    """Fields by name; `typed` is what services take."""
+
+    def __init__(self, fields: Mapping[str, Field], given: Any = None, data: Mapping[str, Any] | None = None) -> None:
+        super().__init__(fields)
+        self.process(given, data=dict(data or {}))
+
+    def typed(self, *names: str) -> dict[str, Any]:
+        """What was typed into these fields (all that are shown, if none is named); what was left empty is left out."""
+        wanted = names or tuple(name for name, field in self._fields.items() if field.type != "HiddenField")
+        return {name: value for name in wanted if (value := self[name].data) not in (None, "", False)}
+
+    def text_of(self, name: str) -> str:
+        return str(self[name].data or "")
+
+    def complain(self, error: DeskError) -> None:
+        """Show a refusal beside the field it names, or above them all."""
+        named = error.field
+        if isinstance(error, Invalid):
+            named = str(error.values.get("field", ""))
+        for name, field in self._fields.items():
+            if named and named in (name, str(field.label.text)) or named.rpartition(".")[2] == name:
+                problem = error.values.get("problem") if isinstance(error, Invalid) else None
+                field.errors = [*field.errors, str(problem or error)]
+                return
+        self.form_errors.append(str(error))

@@ -1,0 +1,65 @@
+"""An order action as a form: its fields from what the action declares, its key and the version that the person saw."""
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from wtforms import Field
+
+from webapp.errors import DeskError, Invalid
+from webapp.i18n import lazy_gettext as _l
+from webapp.orders.contract import OrderAction
+from webapp.orders.models import Order
+from webapp.ui import forms
+
+KEY, VERSION = "submission_key", "order_version"
+
+
+class ActionForm(forms.Form):
+    """The form of one action on one order. The same key sent twice acts once."""
+
+    @property
+    def key(self) -> str:
+        return self.text_of(KEY)
+
+    @property
+    def version(self) -> int | None:
+        told = self.text_of(VERSION)
+        return int(told) if told.isdigit() else None
+
+    @property
+    def input(self) -> dict[str, Any]:
+        """What goes into the action's `Input`; raises `Invalid` for a needed field that was left empty."""
+        for name, field in self._fields.items():
+            if field.flags.required and not field.data:
+                raise Invalid(field=name, problem=_l("is needed."))
+        return self.typed()
+
+    def renewed(self, version: int) -> "ActionForm":
+        """The same with what was typed, for the order as it is now; another try is another submission."""
+        self[KEY].data, self[VERSION].data = secrets.token_urlsafe(16), version
+        return self
+
+
+def action_form(action: OrderAction, order: Order, given: Any = None) -> ActionForm:
+    """The action's form, empty or with what was sent."""
+    fields = {name: _field(spec) for name, spec in action.form_fields(order).items()}
+    fields[KEY] = forms.hidden(secrets.token_urlsafe(16))
+    fields[VERSION] = forms.hidden(order.version)
+    return ActionForm(fields, given)
+
+
+def again(action: OrderAction, order: Order, given: Any, error: DeskError) -> ActionForm:
+    """The form that was refused: as typed, with the reason."""
+    form = action_form(action, order, given).renewed(order.version)
+    form.complain(error)
+    return form
+
+
+def _field(spec: Mapping[str, Any]) -> Field:
+    label, help, required = spec["label"], spec.get("help", ""), bool(spec.get("required"))
+    if "choices" in spec:
+        return forms.choice(label, list(spec["choices"]), help=help, default=spec.get("default"))
+    if spec.get("type") == "checkbox":
+        return forms.tick(label, help=help, default=bool(spec.get("default")))
+    return forms.text(label, required=required, help=help, kind=spec.get("type", "text"), autocomplete="off")

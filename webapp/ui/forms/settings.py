@@ -1,0 +1,52 @@
+"""A store's settings as a form: its name, then what its channel declares. A stored secret is never drawn."""
+
+from typing import Any
+
+from wtforms import Field
+
+from webapp.channels.contract import Channel
+from webapp.channels.models import Store
+from webapp.i18n import lazy_gettext as _l
+from webapp.settings.declared import Setting
+from webapp.settings.services import STORE, given as stored_names, read
+from webapp.ui import forms
+
+
+class SettingsForm(forms.Form):
+    """Settings as typed; `values` is what the services store."""
+
+    declared: list[Setting]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return {
+            setting.name: self[setting.name].data if setting.type is bool else self.text_of(setting.name).strip()
+            for setting in self.declared
+        }
+
+
+def settings_form(channel: Channel, store: Store | None = None, given: Any = None) -> SettingsForm:
+    """The form for a new store or a known one. A practice store stays where it practices: that can't be changed."""
+    declared = [setting for setting in channel.settings if not (setting.advanced and store and store.practice)]
+    known = stored_names(STORE, store.id, declared) if store else frozenset()
+    open_ones = [setting for setting in declared if not setting.secret]
+    had = read(STORE, store.id, open_ones) if store else {}
+    fields = {"name": forms.text(_l("Name"), required=True, help=_l("How you call this store."))}
+    fields |= {setting.name: _field(setting, kept=setting.name in known) for setting in declared}
+    data = {"name": store.name if store else ""} | {s.name: had.get(s.name, s.default) for s in open_ones}
+    form = SettingsForm(fields, given, data)
+    form.declared = declared
+    return form
+
+
+def _field(setting: Setting, *, kept: bool) -> Field:
+    if setting.secret:
+        help = _l("Kept; leave it empty to keep it.") if kept else setting.help
+        return forms.secret(setting.label, required=setting.required and not kept, help=help, autocomplete="off")
+    if setting.type is bool:
+        return forms.tick(setting.label, help=setting.help)
+    if setting.options is not None:
+        choices = list(setting.options.items())
+        return forms.choice(setting.label, choices, help=setting.help, default=str(setting.default or ""))
+    kind = "number" if setting.type is int else "text"
+    return forms.text(setting.label, required=setting.required, help=setting.help, kind=kind, autocomplete="off")

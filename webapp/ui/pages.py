@@ -1,0 +1,82 @@
+"""Drawing pages: whole, or for htmx the parts that changed, and what every page's frame needs to know."""
+
+from typing import Any
+
+from flask import Flask, Response, g, make_response, render_template, request
+from markupsafe import Markup
+
+from webapp.config import configuration
+from webapp.i18n import get_locale
+from webapp.orders.queries import stores_with_orders
+from webapp.ui import htmx
+from webapp.ui.access import may, person
+from webapp.ui.formats import zone
+
+THEMES = ("light", "dark")
+THEME_COOKIE = "waybill_theme"
+_OUT_OF_BAND = Markup(' hx-swap-oob="true"')
+
+
+def init_app(app: Flask) -> None:
+    app.context_processor(_frame)
+
+
+def page(template: str, *, part: str = "", **context: Any) -> str:
+    """A whole page; for htmx only its `part`, with the messages that wait."""
+    if part and htmx.is_htmx():
+        return render_template(part, **context) + _messages()
+    return render_template(template, **context)
+
+
+def parts(*partials: str, event: str | None = None, **context: Any) -> Response:
+    """Partials for htmx: the first into the element that asked, the others in place of what they replace."""
+    first, *others = partials
+    drawn = [render_template(first, **context)]
+    drawn += [render_template(partial, oob=_OUT_OF_BAND, **context) for partial in others]
+    response = make_response("".join(drawn) + _messages())
+    return htmx.announce(response, event) if event else response
+
+
+def parts_aside(*partials: str, **context: Any) -> Response:
+    """Partials that all replace what stands on the page; the element that asked stays."""
+    return make_response("".join(render_template(partial, oob=_OUT_OF_BAND, **context) for partial in partials))
+
+
+def _messages() -> str:
+    return render_template("_messages.html", is_htmx=True)
+
+
+def _frame() -> dict[str, Any]:
+    """What base.html shows; whatever needs the database is asked only by pages that draw it."""
+    theme = request.cookies.get(THEME_COOKIE, "")
+    someone = person()
+    return {
+        "current_actor": someone.actor if someone else None,
+        "email": someone.email if someone else "",
+        "theme": theme if theme in THEMES else "",
+        "locale": str(get_locale()),
+        "version": configuration().version,
+        "zone": str(zone()),
+        "live_url": "/live" if someone and may("orders.view") else "",
+        "has_practice": _has_practice,
+    }
+
+
+def _has_practice() -> bool:
+    return any(store.practice for store in shown_stores())
+
+
+def shown_stores() -> list[Any]:
+    """The stores whose orders this person may see; read once a request."""
+    someone = person()
+    if someone is None or not may("orders.view"):
+        return []
+    if "stores" not in g:
+        g.stores = stores_with_orders(someone.actor)
+    return list(g.stores)
+
+
+def show_times_of(stores: list[Any]) -> None:
+    """Show this page's times in the zone of the first store's shop."""
+    if stores:
+        g.zone = stores[0].shop.zone

@@ -1,0 +1,140 @@
+"""An order's events as sentences, with what changed before and after. Codes and values are stored; the words are here."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from webapp.clock import parse_instant
+from webapp.i18n import LazyString
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_gettext as _l
+from webapp.money import Money
+from webapp.orders.attention import in_words
+from webapp.orders.events import EventWords, words
+from webapp.orders.models import Order, OrderEvent
+from webapp.ui.formats import moment, money, state_label
+from webapp.ui.shown import Entry, Names, channel_of
+
+LONGEST = 200  # events on a page
+_COLUMNS: dict[str, LazyString] = {
+    "number": _l("Number"),
+    "state": _l("State"),
+    "on_hold": _l("On hold"),
+    "canceling": _l("Canceling"),
+    "channel_status": _l("Status at the channel"),
+    "fulfilled_by": _l("Fulfilled by"),
+    "flags": _l("Flags"),
+    "buyer_wants_cancel": _l("Buyer wants to cancel"),
+    "address_state": _l("Address"),
+    "placed_at": _l("Placed"),
+    "ship_from": _l("Ship from"),
+    "ship_by": _l("Ship by"),
+    "deliver_from": _l("Deliver from"),
+    "deliver_by": _l("Deliver by"),
+    "service_level": _l("Service"),
+    "currency": _l("Currency"),
+    "total_minor": _l("Total"),
+    "residual_minor": _l("Difference"),
+    "items": _l("Units"),
+    "unshipped": _l("Units open"),
+    "attention": _l("Attention"),
+    "ordered": _l("Ordered"),
+    "canceled": _l("Canceled"),
+    "withdrawn": _l("Withdrawn"),
+    "shipped": _l("Shipped"),
+    "invoiced": _l("Invoiced"),
+    "refunded": _l("Refunded"),
+    "returned": _l("Returned"),
+    "unit_price_minor": _l("Price"),
+    "problems": _l("Attention"),
+    "sku": _l("SKU"),
+    "title": _l("Title"),
+}
+_FOLLOWS = {"needs_attention", "arrived_complete", "shop_id", "store_id", "channel_order_id"}  # told by others
+
+
+def timeline_of(order: Order, events: Sequence[OrderEvent], names: Names) -> list[Entry]:
+    known = words()
+    return [
+        Entry(
+            at=event.at,
+            actor=names.of(event.actor_kind, event.actor_id),
+            by=event.actor_kind,
+            sentence=sentence_of(order, event, known),
+            changes=[] if event.code == "placed" else _changes(order, event),
+        )
+        for event in events
+    ]
+
+
+def sentence_of(order: Order, event: OrderEvent, known: Mapping[str, EventWords] | None = None) -> str:
+    """What happened, in the reader's language; a code no longer known stands for itself."""
+    entry = (known or words()).get(event.code)
+    if entry is None:
+        return event.code
+    values = dict(event.data.get("values") or {})
+    if "kind" in values:
+        values["kind"] = update_label(order, str(values["kind"]))
+    try:
+        return str(entry.sentence) % values if values else str(entry.sentence)
+    except (KeyError, TypeError, ValueError):  # recorded by another version, whose sentence had other values
+        return event.code
+
+
+def update_label(order: Order, kind: str) -> str:
+    """What a kind of update is called."""
+    channel = channel_of(order.store)
+    return next((str(known.label) for known in (channel.kinds if channel else ()) if known.code == kind), kind)
+
+
+def _changes(order: Order, event: OrderEvent) -> list[dict[str, str | None]]:
+    after, before = event.data.get("after") or {}, event.data.get("before") or {}
+    shown = _of_one(order, after.get("order") or {}, before.get("order"), "")
+    titles = {str(line.id): line.sku or line.title for line in order.lines}
+    for line_id, values in (after.get("lines") or {}).items():
+        had = (before.get("lines") or {}).get(line_id) if before else None
+        shown += _of_one(order, values, had, titles.get(line_id, ""))
+    return shown
+
+
+def _of_one(
+    order: Order, after: Mapping[str, Any], before: Mapping[str, Any] | None, line: str
+) -> list[dict[str, str | None]]:
+    rows: list[dict[str, str | None]] = []
+    for column, value in after.items():
+        if column in _FOLLOWS or column not in _COLUMNS:
+            continue
+        label = str(_COLUMNS[column])
+        had = _value(order, column, before[column]) if before and column in before else None
+        rows.append({"label": f"{line}: {label}" if line else label, "before": had, "after": _value(order, column, value)})
+    return rows
+
+
+def _value(order: Order, column: str, value: Any) -> str:
+    if value is None or value == "" or value == []:
+        return "—"
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if column.endswith("_minor") and order.currency:
+        return money(Money(int(value), order.currency))
+    if column in ("attention", "problems"):
+        return ", ".join(trouble.label for trouble in in_words(value))
+    if column == "state":
+        return state_label(str(value))
+    if column == "channel_status":
+        channel = channel_of(order.store)
+        return str(channel.status_label(value) if channel else value)
+    if isinstance(value, list):
+        return ", ".join(str(part).replace("_", " ") for part in value)
+    if isinstance(value, str) and (instant := _instant(column, value)):
+        return moment(instant)
+    return str(value)
+
+
+def _instant(column: str, value: str) -> datetime | None:
+    if not column.endswith(("_at", "_by", "_from")):
+        return None
+    try:
+        return parse_instant(value)
+    except ValueError:
+        return None

@@ -1,0 +1,36 @@
+"""Channel updates in the browser: sending one again. What they are stands on their order's page."""
+
+from flask import Blueprint, flash, redirect
+from werkzeug.wrappers import Response
+
+from webapp.db import unit_of_work
+from webapp.i18n import gettext as _
+from webapp.orders.models import Order
+from webapp.sync import jobs
+from webapp.sync.models import UpdateState
+from webapp.sync.updates import find_update
+from webapp.sync.updates import retry as send_again
+from webapp.ui import htmx
+from webapp.ui.access import current_actor, needs
+from webapp.ui.order_page import READ_ONLY, facts, url_of
+from webapp.ui.pages import parts
+
+bp = Blueprint("updates", __name__)
+
+
+@bp.post("/updates/<int:update_id>/retry")
+@needs("updates.retry")
+def retry(update_id: int) -> Response:
+    """Send a refused update again; of one whose fate is unknown, find that out first."""
+    actor = current_actor()
+    with unit_of_work():
+        update = find_update(update_id, actor)
+        order: Order = update.order
+        send_again(update, actor=actor)
+        work = jobs.deliver if update.state == UpdateState.OWED else jobs.look_up
+        work.enqueue(update.store_id, update.kind)
+    flash(_("It is being sent again."), "good")
+    if not htmx.is_htmx():
+        return redirect(url_of(order))
+    first, others = "orders/_updates.html", [part for part in READ_ONLY if part != "orders/_updates.html"]
+    return parts(first, *others, **facts(order, actor, whole=False))
