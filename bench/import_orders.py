@@ -2,8 +2,8 @@
 
     python -m bench.import_orders --orders 10000 --workers 1 [--database postgresql://…]
 
-Pages are the practice Amazon's answers. Each worker is a process that maps its pages, checks them and writes them, as the
-import does after the network. Then the same pages again, unchanged. Prints one line per phase.
+Pages are the practice Amazon's answers. Each worker is a process that maps its pages, checks them and writes them, as
+the import does after the network. Then the same pages again, unchanged. Prints one line per phase.
 """
 
 import argparse
@@ -117,9 +117,8 @@ def measure(label: str, store_id: int, files: Sequence[str], workers: int, order
     for process in processes:
         process.join()
     print(
-        f"{label:<10} {orders / seconds:>8,.0f} orders/s   {seconds:6.2f} s   {sum(cpu) / orders * 1000:5.2f} ms CPU an order"
-    )
-    return orders / seconds
+        f"{label:<10} {orders / seconds:>8,.0f} orders/s   {seconds:6.2f} s   {sum(cpu) / orders * 1000:5.2f} ms CPU an
+        order" ) return orders / seconds
 
 
 def main() -> None:

@@ -182,5 +182,3 @@ def work(app: Flask) -> Callable[[], int]:
         return done
 
     return run
-
-

@@ -1,7 +1,7 @@
 """The plugin API: everything that a plugin may import, under names that stay.
 
-A plugin is a module with `hookimpl` functions (see `webapp/hooks/specs.py` for all hooks) in `plugins/<name>/plugin.py`, or
-an installed package with an entry point in the group `waybill.plugins`.
+A plugin is a module with `hookimpl` functions (see `webapp/hooks/specs.py` for all hooks) in
+`plugins/<name>/plugin.py`, or an installed package with an entry point in the group `waybill.plugins`.
 """
 
 from webapp.audit.actor import Actor, ActorKind
@@ -45,7 +45,7 @@ from webapp.fulfillment.contract import FulfillmentProvider, PackageInput
 from webapp.fulfillment.models import Package, Shipment
 from webapp.fulfillment.services import ship_order, shipping_refusal
 from webapp.hooks import hookimpl
-from webapp.hooks.processes import Process
+from webapp.hooks.processes import PracticeStore, Process
 from webapp.i18n import LazyString, gettext, lazy_gettext, ngettext
 from webapp.jobs import Job, job
 from webapp.jobs.schedule import Schedule
@@ -100,6 +100,7 @@ __all__ = [
     "Package",
     "PackageInput",
     "PageRefused",
+    "PracticeStore",
     "Process",
     "Refusal",
     "Refused",

@@ -93,7 +93,8 @@ class Configuration(BaseSettings):
         return self.key_file or self.data_dir / "keys.json"
 
     def secret_value(self) -> str:
-        """`WAYBILL_SECRET`, or one made at the first start and kept in the data directory, readable by its owner only."""
+        """`WAYBILL_SECRET`, or one made at the first start and kept in the data directory, readable by its owner only.
+        """
         if given := self.secret.get_secret_value():
             return given
         path = self.data_dir / "secret"

@@ -1,8 +1,8 @@
 """The database: one session, one way to write, and the column types that both databases share.
 
 Reads run in their own short transaction; every write runs in the one `unit_of_work()` that a door opens. On SQLite a
-unit of work begins IMMEDIATE, so that two writers queue instead of failing; a read never does, or reads would queue too.
-What must happen only if the transaction holds (jobs, live news) is handed to `after_commit`.
+unit of work begins IMMEDIATE, so that two writers queue instead of failing; a read never does, or reads would queue
+too. What must happen only if the transaction holds (jobs, live news) is handed to `after_commit`.
 """
 
 from collections.abc import Callable, Iterator

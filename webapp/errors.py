@@ -1,7 +1,7 @@
 """Errors that are part of the work: each is a class of its domain with one sentence for the person who meets it.
 
-A `DeskError` is shown, its code and values may be stored and are put into words again in the reader's language. Whatever
-else is raised is a bug: it is logged and never swallowed.
+A `DeskError` is shown, its code and values may be stored and are put into words again in the reader's language.
+Whatever else is raised is a bug: it is logged and never swallowed.
 """
 
 from typing import Any, ClassVar
@@ -43,9 +43,9 @@ def sentence_of(stored: dict[str, Any] | None) -> str | None:
         return None
     known = _classes.get(stored["code"])
     try:
-        return str(known(**stored["values"])) if known else stored["code"]
+        return str(known(**stored["values"])) if known else str(stored["code"])
     except (KeyError, TypeError):  # stored by another version, whose sentence had other values
-        return stored["code"]
+        return str(stored["code"])
 
 
 class Refusal(DeskError):

@@ -1,7 +1,7 @@
 """What tests of the desk and of plugins build on: a recording channel, orders as a channel tells them, contract tests.
 
-A plugin author writes `class TestEbay(ChannelContract)` with a `channel` and an `access` fixture; whatever a channel must
-hold to is then tested against it.
+A plugin author writes `class TestEbay(ChannelContract)` with a `channel` and an `access` fixture; whatever a channel
+must hold to is then tested against it.
 """
 
 import itertools

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from plugins.amazon.channel import AmazonChannel
 from plugins.amazon.practice.practice import FILE
-from webapp.api import Channel, Process, configuration, hookimpl
+from webapp.api import Channel, PracticeStore, Process, configuration, hookimpl
 
 PORT = 9400
 ORDERS = 300  # of the practice Amazon's past
 ARRIVALS = 0.5  # a minute
 RATES = 60  # times Amazon's: what takes hours there takes minutes here
 EDGE = 2  # seconds until a change can be searched
+STORES = {"na": "Practice Amazon US", "eu": "Practice Amazon EU", "fe": "Practice Amazon JP"}
 
 
 @hookimpl
@@ -28,6 +29,7 @@ def register_processes() -> list[Process]:
         ready_path="/practice/health",
         variables=lambda url: {"WAYBILL_PRACTICE_URL": url},
         wanted=lambda: configuration().practice,
+        stores=practice_stores,
     )
     return [practice]
 
@@ -40,3 +42,11 @@ def practice_argv(data_dir: Path, port: int) -> Sequence[str]:
     if not (home / FILE).exists():
         words += ["--orders", str(ORDERS), "--arrivals", str(ARRIVALS)]
     return words
+
+
+def practice_stores(url: str) -> list[PracticeStore]:
+    """One store per region, since each is an account of its own."""
+    channel = AmazonChannel()
+    return [
+        PracticeStore(channel.code, name, channel.practice_settings(url, region)) for region, name in STORES.items()
+    ]

@@ -21,7 +21,7 @@ from webapp.api import Throttled
 log = structlog.get_logger(__name__)
 PATIENCE = 2.0  # seconds that a worker sleeps for a token
 LONGEST_HOLD = 600.0
-SLACK = 0.5  # seconds by which a call may reach Amazon later than the one before it, without our bucket being ahead
+SLACK = 0.5  # seconds by which the way to Amazon may vary without our full bucket being ahead of Amazon's
 COLD = 2.0  # tokens of a slow bucket of which nobody knows when it was last used
 SOON = 60.0  # seconds
 
@@ -30,7 +30,7 @@ local t = redis.call('TIME')
 local now = tonumber(t[1]) + tonumber(t[2]) / 1000000
 local b = redis.call('HMGET', KEYS[1], 'tokens', 'at', 'rate', 'hold', 'refusals')
 local rate, burst, reserve = tonumber(b[3] or ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local full = math.max(1, burst - math.min(1, rate * tonumber(ARGV[5])))
+local full = math.max(1, burst - math.min(burst / 4, rate * tonumber(ARGV[5])))
 local tokens = math.min(full, (tonumber(b[1]) or tonumber(ARGV[4])) + math.max(0, now - (tonumber(b[2]) or now)) * rate)
 local hold, wait = tonumber(b[4]) or 0, 0
 reserve = math.max(0, math.min(reserve, full - 1))

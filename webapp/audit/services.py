@@ -1,4 +1,6 @@
-"""Writing the record. Entries made while a page is read are buffered in Redis and written by a job, never inside a GET."""
+"""Writing the record. Entries made while a page is read are buffered in Redis and written by a job, never inside a
+GET.
+"""
 
 import json
 from datetime import datetime
@@ -48,6 +50,6 @@ def write_readings() -> None:
 def _drain() -> None:
     while entries := connection().lrange(key(_BUFFER), 0, _MOVED - 1):
         with unit_of_work():
-            for entry in map(json.loads, entries):  # type: ignore[arg-type]
+            for entry in map(json.loads, entries):
                 db.session.add(AuditEntry(**entry | {"at": parse_instant(entry["at"])}))
-        connection().ltrim(key(_BUFFER), len(entries), -1)  # type: ignore[arg-type]
+        connection().ltrim(key(_BUFFER), len(entries), -1)

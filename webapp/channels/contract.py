@@ -1,13 +1,15 @@
 """What a channel plugin implements, and the words in which orders travel between channels and the desk.
 
-A channel is a kind of marketplace. The desk asks it for changed orders a page at a time and hands it updates to deliver a
-batch at a time; it never learns how either is done. Nothing here touches the database or the network, so a channel can be
-tested with values alone. Everything is plain data that a channel builds and the desk reads, or the other way round.
+A channel is a kind of marketplace. The desk asks it for changed orders a page at a time and hands it updates to
+deliver a batch at a time; it never learns how either is done. Nothing here touches the database or the network, so a
+channel can be tested with values alone. Everything is plain data that a channel builds and the desk reads, or the
+other way round.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as default
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -17,11 +19,13 @@ from webapp.i18n import LazyString
 from webapp.i18n import lazy_gettext as _l
 from webapp.settings.declared import Setting
 
-# --- Orders coming in ---------------------------------------------------------------------------------------------------
+# --- Orders coming in ---
 
 
 class ChannelStage(StrEnum):
-    """Where an order stands on its channel, in the few words the desk reasons with; the channel's own word is kept too."""
+    """Where an order stands on its channel, in the few words the desk reasons with; the channel's own word is kept
+    too.
+    """
 
     AWAITING_PAYMENT = "awaiting_payment"
     OPEN = "open"
@@ -50,8 +54,8 @@ class Component(StrEnum):
 class IncomingAmount:
     """Charged, tax and discount of one component, in minor units of the order's currency, none negative but `charged`.
 
-    What the buyer pays for the component is charged + tax − discount; where a channel's price includes tax, `charged` is
-    without it.
+    What the buyer pays for the component is charged + tax − discount; where a channel's price includes tax, `charged`
+    is without it.
     """
 
     component: Component
@@ -124,8 +128,8 @@ class IncomingOrder:
     payment_methods: tuple[str, ...] = ()
     replaces: str | None = None  # channel number of the order that this one replaces
     missing: tuple[str, ...] = ()  # parts that the channel refused to tell this time
-    buyer: Mapping[str, Any] = field(default_factory=dict)  # personal: see BUYER_FIELDS; goes into the vault
-    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)  # the answer itself; goes into the vault
+    buyer: Mapping[str, Any] = default(default_factory=dict)  # personal: see BUYER_FIELDS; goes into the vault
+    raw: Mapping[str, Any] = default(default_factory=dict, repr=False)  # the answer itself; goes into the vault
 
 
 BUYER_FIELDS = {
@@ -139,8 +143,8 @@ BUYER_FIELDS = {
     "customizations": _l("Customizations"),  # line number -> text or address
 }
 ADDRESS_FIELDS = (
-    "name", "company", "line1", "line2", "line3", "city", "district", "region", "postal_code", "country", "phone", "kind",
-)  # fmt: skip
+    "name", "company", "line1", "line2", "line3", "city", "district", "region", "postal_code", "country", "phone",
+    "kind", )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +154,7 @@ class UnreadableOrder:
     number: str
     field: str
     problem: str  # technical and without any value of the order
-    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    raw: Mapping[str, Any] = default(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +177,7 @@ class OrdersWindow:
     open_only: bool = False
 
 
-# --- What goes out ------------------------------------------------------------------------------------------------------
+# --- What goes out ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +245,7 @@ class UpdateKind:
     look_after: float = 90.0  # seconds until the effect of a sent one is looked up
 
 
-# --- Words and abilities ------------------------------------------------------------------------------------------------
+# --- Words and abilities ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,6 +369,10 @@ class Channel(ABC):
     def poll_interval(self, store: StoreAccess) -> float:
         """Seconds between two windows of this store."""
         return self.poll_every
+
+    def practice_settings(self, url: str) -> Mapping[str, Any] | None:
+        """The settings of a store at a practice marketplace that answers at this address; None where there is none."""
+        return None
 
     def status_label(self, status: str) -> LazyString | str:
         """The channel's status word for people; a word it does not know stands for itself."""

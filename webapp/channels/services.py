@@ -164,7 +164,9 @@ def draw_numbers(shop_id: int, count: int) -> list[str]:
 
 
 def take_number(shop_id: int) -> str:
-    """The next number of a shop's sequence, within the open unit of work; for the rare order that a draw did not foresee."""
+    """The next number of a shop's sequence, within the open unit of work; for the rare order that a draw did not
+    foresee.
+    """
     return _draw(db.session(), shop_id, 1)[0]
 
 

@@ -117,6 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read has read enough
         sys.stderr.close()
         return Code.DONE
+    except OSError as error:  # a folder that can't be written, a disk that is full
+        return _say(f"{error.filename or PROGRAM}: {error.strerror or error}.", Code.FAILED)
 
 
 def _advice(ctx: click.Context | None) -> str:

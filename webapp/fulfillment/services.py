@@ -1,7 +1,7 @@
 """Shipping orders.
 
-A shipment takes open quantities off the order's lines. Telling the channel is not done here: whoever must know listens to
-`shipments_created`.
+A shipment takes open quantities off the order's lines. Telling the channel is not done here: whoever must know listens
+to `shipments_created`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

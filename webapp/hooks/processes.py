@@ -3,6 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class PracticeStore:
+    """A store that practices at such a process: its channel, name and settings."""
+
+    channel: str
+    name: str
+    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +20,7 @@ class Process:
     """`argv(data_dir, port)` is run with this Python; `port` is the next free one from `preferred_port`.
 
     `variables(url)` are environment variables that the desk's own processes get, so that they find it; `ready_path` is
-    asked until it answers 200.
+    asked until it answers 200. `stores(url)` are connected when the desk has no practice store yet.
     """
 
     name: str
@@ -19,3 +29,4 @@ class Process:
     ready_path: str = "/"
     variables: Callable[[str], Mapping[str, str]] = field(default=lambda url: {})
     wanted: Callable[[], bool] = field(default=lambda: True)
+    stores: Callable[[str], Sequence[PracticeStore]] = field(default=lambda url: ())

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from webapp.channels.contract import Channel
     from webapp.fulfillment.contract import FulfillmentProvider
+    from webapp.fulfillment.models import Shipment
     from webapp.hooks.processes import Process
     from webapp.jobs.schedule import Schedule
     from webapp.orders.attention import AttentionKind
@@ -90,7 +91,7 @@ def orders_changed(changes: list[OrdersChange]) -> None:
 
 
 @hookspec
-def shipments_created(shipments: list) -> None:
+def shipments_created(shipments: list[Shipment]) -> None:
     """Shipments were recorded and are about to be committed; whoever must tell the channel listens. Example::
 
     @hookimpl

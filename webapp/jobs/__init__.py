@@ -1,8 +1,8 @@
 """Jobs: background work by name. A job leaves with the commit of the unit of work that enqueued it, or not at all.
 
-The queue is a messenger, never a memory: whatever must happen stands in a row, and the schedule re-finds what is due, so a
-lost job loses nothing and a repeated one repeats nothing. Job arguments are ids, never buyer data. All imports of RQ stand
-here and in `worker`.
+The queue is a messenger, never a memory: whatever must happen stands in a row, and the schedule re-finds what is due,
+so a lost job loses nothing and a repeated one repeats nothing. Job arguments are ids, never buyer data. All imports of
+RQ stand here and in `worker`.
 """
 
 import os
@@ -112,8 +112,8 @@ def queue_ages() -> dict[str, float]:
     """Per queue, for how many seconds its oldest job has been waiting; 0 where none is. RedisError where it is gone."""
     ages = {}
     for name in QUEUES:
-        [oldest] = queue(name).get_jobs(0, 1) or [None]
-        ages[name] = (now() - oldest.enqueued_at).total_seconds() if oldest and oldest.enqueued_at else 0.0
+        oldest = next(iter(queue(name).get_jobs(0, 1)), None)
+        ages[name] = (now() - oldest.enqueued_at).total_seconds() if oldest is not None and oldest.enqueued_at else 0.0
     return ages
 
 

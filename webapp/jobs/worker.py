@@ -1,7 +1,7 @@
 """The worker: RQ's forking worker, so that a job that hangs or dies takes nothing with it.
 
-The app is loaded once and every job runs in a fork of it (a job is a page or a batch, so the fork's 15 ms don't matter).
-Connections are never shared with the parent: the fork drops the pool it inherited.
+The app is loaded once and every job runs in a fork of it (a job is a page or a batch, so the fork's 15 ms don't
+matter). Connections are never shared with the parent: the fork drops the pool it inherited.
 """
 
 import os

@@ -1,7 +1,7 @@
 """What an order action implements, and what is told of orders that change.
 
-An action's `refusal` is the function that its service asks itself, so that a button never lies. `Input` is declared once:
-the form, the command line, bulk input and the API's schema all come from it.
+An action's `refusal` is the function that its service asks itself, so that a button never lies. `Input` is declared
+once: the form, the command line, bulk input and the API's schema all come from it.
 """
 
 from __future__ import annotations

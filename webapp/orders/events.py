@@ -1,7 +1,8 @@
 """Events: the record of everything that happened to an order, from which its plain columns can be rebuilt.
 
-`record` is the one function that writes them for acts; the import writes the same rows by the page. `data` holds the values
-after of every plain column that changed, and before where a person changed them; personal values go into `sealed`.
+`record` is the one function that writes them for acts; the import writes the same rows by the page. `data` holds the
+values after of every plain column that changed, and before where a person changed them; personal values go into
+`sealed`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -74,7 +75,8 @@ def record(
 ) -> OrderEvent:
     """Write the event of the changes just made to the order and its lines; an act or a change bumps the version.
 
-    The caller holds the order's lock. `values` are for the sentence; `sealed` is personal and goes under the order's key.
+    The caller holds the order's lock. `values` are for the sentence; `sealed` is personal and goes under the order's
+    key.
     """
     after, before = _take_changes(order)
     if after or actor.kind not in (ActorKind.CHANNEL, ActorKind.JOB):  # news that changes nothing makes no form stale

@@ -19,7 +19,7 @@ from webapp.orders.models import Order, OrderComment, OrderHold
 PAGE = 50
 
 
-def visible(actor: Actor) -> Select[tuple[Order]]:
+def visible(actor: Actor) -> Select[Order]:
     """All orders that the actor may see; raises `Forbidden` for who may see none."""
     actor.needs("orders.view")
     query = select(Order)

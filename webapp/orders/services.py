@@ -1,4 +1,5 @@
-"""Acting on orders: the one place where right, version, key and refusal are asked for every door, and what acts share."""
+"""Acting on orders: the one place where right, version, key and refusal are asked for every door, and what acts share.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Where an order stands on the desk: computed by one function from channel facts and line counters, never set by hand.
 
-Holds and running cancels are facts laid over the state; lists show them while they last, and the channel's news moves the
-state underneath.
+Holds and running cancels are facts laid over the state; lists show them while they last, and the channel's news moves
+the state underneath.
 """
 
 from collections.abc import Iterable
@@ -50,8 +50,8 @@ def open_units(line: LineCounts) -> int:
 def state_of(stage: ChannelStage, lines: Iterable[LineCounts]) -> OrderState:
     """The state that the channel's stage and the lines' counters add up to.
 
-    Refunded units count as settled: an order of which every unit was refunded is closed, whether it left or not. Canceled
-    there after we shipped stays complete (the conflict is raised as attention), never silently canceled.
+    Refunded units count as settled: an order of which every unit was refunded is closed, whether it left or not.
+    Canceled there after we shipped stays complete (the conflict is raised as attention), never silently canceled.
     """
     lines = list(lines)
     shipped = sum(line.shipped for line in lines)

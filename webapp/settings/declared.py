@@ -1,4 +1,6 @@
-"""A setting as it is declared: its name, type, default and words. Storing is `services`, drawing a form is `ui`'s work."""
+"""A setting as it is declared: its name, type, default and words. Storing is `services`, drawing a form is `ui`'s
+work.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +17,8 @@ _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 class Setting:
     """One thing that can be set, for the whole desk or for a store.
 
-    The type is that of `default` (str, int, bool), unless `default` is None: then it is text and must be given. A secret
-    is sealed before it is stored and never shown again. `check` raises ValueError with a sentence.
+    The type is that of `default` (str, int, bool), unless `default` is None: then it is text and must be given. A
+    secret is sealed before it is stored and never shown again. `check` raises ValueError with a sentence.
     """
 
     name: str
@@ -55,7 +57,7 @@ class Setting:
             return self._number(text)
         if self.options is not None and text not in self.options:
             raise self._invalid(_l("must be one of: %(choices)s.", choices=", ".join(self.options)))
-        return self._checked(text)
+        return str(self._checked(text))
 
     def _number(self, text: str) -> int:
         try:

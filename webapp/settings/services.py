@@ -36,7 +36,7 @@ def read(scope: str, scope_id: int, declared: Sequence[Setting]) -> dict[str, An
     values = {}
     for setting in declared:
         value = stored[setting.name].value if setting.name in stored else setting.default
-        values[setting.name] = open_secret(value) if setting.secret and value and setting.name in stored else value
+        values[setting.name] = open_secret(str(value)) if setting.secret and value and setting.name in stored else value
     return values
 
 

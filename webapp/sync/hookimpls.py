@@ -3,16 +3,16 @@
 from webapp.fulfillment.models import Shipment
 from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule
-from webapp.sync import jobs
+from webapp.sync.jobs import deliver, find_due
 from webapp.sync.updates import owe_confirmations
 
 
 @hookimpl
 def shipments_created(shipments: list[Shipment]) -> None:
     for store_id, kind in {(update.store_id, update.kind) for update in owe_confirmations(shipments)}:
-        jobs.deliver.enqueue(store_id, kind)
+        deliver.enqueue(store_id, kind)
 
 
 @hookimpl
 def register_schedules() -> list[Schedule]:
-    return [Schedule(jobs.find_due, every=2)]
+    return [Schedule(find_due, every=2)]

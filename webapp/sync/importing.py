@@ -2,7 +2,8 @@
 
 A page is mapped and checked before the transaction; what fails is put aside with its cause and blocks nothing. Known
 orders are read in one query per table, new rows are written per table. Same content again touches nothing, and stale
-answers never win. Only if the database refuses the page is it repeated order by order, so that one bad order stands alone.
+answers never win. Only if the database refuses the page is it repeated order by order, so that one bad order stands
+alone.
 """
 
 from collections.abc import Iterable, Mapping

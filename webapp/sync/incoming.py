@@ -89,8 +89,9 @@ class LineFacts:
 def read_line(had: LineFacts, line: IncomingLine, stage: ChannelStage) -> LineFacts:
     """The counters after a reading.
 
-    Amazon gives no canceled quantity: canceled there = first ordered − fulfilled − unfulfilled. A reading only ever adds:
-    one that lags behind takes nothing back. What does not fit beside what the desk did is a conflict, not an error.
+    Amazon gives no canceled quantity: canceled there = first ordered − fulfilled − unfulfilled. A reading only ever
+    adds: one that lags behind takes nothing back. What does not fit beside what the desk did is a conflict, not an
+    error.
     """
     now = LineFacts(
         ordered=max(had.ordered, line.ordered),
@@ -126,7 +127,8 @@ class ForeignPackage:
 
 
 def foreign_packages(order: IncomingOrder, ours: Collection[str], units: Mapping[str, int]) -> list[ForeignPackage]:
-    """Who carried the units that left elsewhere: the channel's packages that are not ours, then one without particulars.
+    """Who carried the units that left elsewhere: the channel's packages that are not ours, then one without
+    particulars.
 
     `ours` are the references of packages that stand here already; `units` are those to account for by line.
     """

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from webapp import live
+from webapp.audit.actor import Actor
 from webapp.channels.contract import (
     ChannelError,
     NotYet,
@@ -20,7 +22,7 @@ from webapp.channels.contract import (
     UnreadableOrder,
 )
 from webapp.channels.models import Store
-from webapp.channels.services import access, get_channel
+from webapp.channels.services import access, get_channel, remember_marketplaces
 from webapp.db import db, unit_of_work
 from webapp.jobs import current_id, job
 from webapp.sync import runs
@@ -100,17 +102,18 @@ def _not_read(store_id: int, owner: str, error: ChannelError) -> None:
 def deliver(store_id: int, kind: str) -> None:
     """Tell a store's channel what it is owed of one kind."""
     owner = current_id()
-    while True:
-        with unit_of_work():
-            claimed = claim_due(store_id, kind, owner)
-            if claimed is None:
-                return
-            store, rows = claimed
-            if not rows:  # all of them had lost their worker: they are looked up first
-                look_up.enqueue(store_id, kind)
-                return
-            told, reach, channel = as_told(rows), access(store), get_channel(store.channel)
-        _settle(_asked(lambda: channel.deliver(reach, told), [update.id for update in told]), owner)
+    with unit_of_work():
+        claimed = claim_due(store_id, kind, owner)
+        if claimed is None:
+            return
+        store, rows = claimed
+        if not rows:  # all of them had lost their worker: they are looked up first
+            look_up.enqueue(store_id, kind)
+            return
+        told, reach, channel = as_told(rows), access(store), get_channel(store.channel)
+    _settle(_asked(lambda: channel.deliver(reach, told), [update.id for update in told]), owner)
+    with unit_of_work():
+        deliver.enqueue(store_id, kind)  # the next batch, until nothing is due
 
 
 @job("channels")
@@ -154,3 +157,19 @@ def fetch_order(store_id: int, number: str) -> None:
     ready = prepare(db.session.get_one(Store, store_id), page)
     with unit_of_work():
         take_in(db.session.get_one(Store, store_id), ready)
+
+
+@job("channels")
+def connect(store_id: int) -> None:
+    """Test a store that was added or changed, and start its first sync where it works."""
+    store = db.session.get_one(Store, store_id)
+    reach, channel = access(store), get_channel(store.channel)
+    db.session.commit()
+    connection = channel.connect(reach)
+    with unit_of_work():
+        store = db.session.get_one(Store, store_id)
+        remember_marketplaces(store, connection)
+        live.publish("stores", [store_id])
+        if connection.ok and store.active:
+            runs.start(store, actor=Actor.job("connect"))
+            import_orders.enqueue(store_id)

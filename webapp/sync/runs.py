@@ -1,9 +1,11 @@
 """A store's sync as a run: starting or joining one, its turn by lease, its numbers, its end."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import or_, select
+from sqlalchemy.orm import joinedload
 
 from webapp import live
 from webapp.audit.actor import Actor
@@ -201,6 +203,12 @@ def asides(actor: Actor, *, store_id: int | None = None) -> list[Aside]:
     actor.needs("stores.view")
     query = select(Aside).order_by(Aside.at.desc())
     return list(db.session.scalars(query if store_id is None else query.where(Aside.store_id == store_id)))
+
+
+def syncs_of(store_ids: Sequence[int]) -> dict[int, StoreSync]:
+    """The turns of these stores with their last runs, for pages: a store that was never read has none."""
+    query = select(StoreSync).where(StoreSync.store_id.in_(store_ids)).options(joinedload(StoreSync.run))
+    return {row.store_id: row for row in db.session.scalars(query)}
 
 
 def status_of(store: Store) -> dict[str, Any]:

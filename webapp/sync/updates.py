@@ -1,4 +1,5 @@
-"""What channels are owed: rows made in the transaction of the act, claimed by workers, settled by what the channel says.
+"""What channels are owed: rows made in the transaction of the act, claimed by workers, settled by what the channel
+says.
 
 A row's life: held (until due, to be undone) → owed → sent (the channel took it) → effective, refused or unknown. A row
 whose worker died is unknown until the channel has been asked: a kind that is not repeatable is never sent again before

@@ -155,7 +155,7 @@ class PageWriter:
         statement = insert.on_conflict_do_nothing(index_elements=["store_id", "number"]).returning(
             table.c.number, table.c.id
         )
-        return {number: id_ for number, id_ in db.session.execute(statement, rows)}
+        return dict(db.session.execute(statement, rows))
 
     def _write_new(self, entries: Sequence[PreparedOrder], ids: Mapping[str, int]) -> list[int]:
         line_ids = self._insert_channel_lines((ids[e.order.number], e.order) for e in entries)
@@ -168,7 +168,7 @@ class PageWriter:
         }
         rows = [self._new_order_row(e.order, ids[e.order.number], counters[e.order.number]) for e in sales]
         inserted_orders = db.session.execute(table_of(Order).insert().returning(Order.channel_order_id, Order.id), rows)
-        order_ids = {channel_id: order_id for channel_id, order_id in inserted_orders}
+        order_ids = dict(inserted_orders)
         line_rows, owners = [], []
         for entry in sales:
             channel_id = ids[entry.order.number]
@@ -191,7 +191,7 @@ class PageWriter:
             inserted = db.session.execute(
                 table_of(OrderLine).insert().returning(OrderLine.channel_line_id, OrderLine.id), line_rows
             )
-            own_line_ids = {channel_line_id: line_id for channel_line_id, line_id in inserted}
+            own_line_ids = dict(inserted)
         lines_of = {owner: own_line_ids[row["channel_line_id"]] for owner, row in zip(owners, line_rows, strict=True)}
         self._write_amounts(
             (order_ids[ids[e.order.number]], e.order, {n: lines_of[ids[e.order.number], n] for n in _numbers(e.order)})
@@ -355,7 +355,8 @@ class PageWriter:
         untold = set(incoming.missing)
         if incoming.total is None and order.total_minor is not None:
             untold.add("proceeds")  # withheld of a canceled order; what was charged is still what was charged
-        counts, line_changes = [], {}
+        counts: list[LineFacts] = []
+        line_changes: dict[str, dict[str, Any]] = {}
         had_shipped = any(line.shipped for line in lines.values())
         for position, line in enumerate(incoming.lines):
             line_id, first = channel_lines[order.channel_order_id, line.number]
@@ -365,9 +366,9 @@ class PageWriter:
             counts.append(now_)
             columns = line_columns(incoming, line, now_)
             if row is None:
-                after = len(lines) + position
+                last = len(lines) + position
                 row = OrderLine(
-                    order_id=order.id, channel_line_id=line_id, channel_line_number=line.number, position=after
+                    order_id=order.id, channel_line_id=line_id, channel_line_number=line.number, position=last
                 )
                 for name, value in columns.items():
                     setattr(row, name, value)
@@ -377,7 +378,7 @@ class PageWriter:
                 columns |= NEW_LINE | {
                     "channel_line_id": line_id,
                     "channel_line_number": line.number,
-                    "position": after,
+                    "position": last,
                 }
                 line_changes[str(row.id)] = {name: plain(value) for name, value in columns.items()}
             elif difference := _set(row, without_untold(columns, row, untold)):
@@ -386,8 +387,8 @@ class PageWriter:
         counts += [_facts_of(row, row.ordered) for number, row in lines.items() if number not in listed]
         kept = [trouble for trouble in order.attention if trouble["kind"] not in facts.IMPORT_KINDS]
         attention = facts.attention_of(incoming, counts[: len(incoming.lines)], had_shipped) + kept
-        columns = order_columns(incoming, counts, state_of(incoming.stage, counts), attention)
-        difference = _set(order, without_untold(columns, order, untold))
+        facts_now = order_columns(incoming, counts, state_of(incoming.stage, counts), attention)
+        difference = _set(order, without_untold(facts_now, order, untold))
         foreign = facts.foreign_packages(incoming, parcels, _units_elsewhere(incoming, counts))
         own = {number: row.id for number, row in lines.items()}
         self.elsewhere.add(order.id, incoming, foreign, own, parcels)
@@ -409,7 +410,7 @@ class PageWriter:
             {"row_id": channel_id, **channel_order_columns(entry.order, entry.fingerprint, self.at)}
             for channel_id, entry in entries
         ]
-        columns = {name: bindparam(name) for name in rows[0] if name not in ("row_id", "number")}
+        columns: dict[str, Any] = {name: bindparam(name) for name in rows[0] if name not in ("row_id", "number")}
         db.session.connection().execute(table.update().where(table.c.id == bindparam("row_id")).values(columns), rows)
 
     def _update_channel_lines(

@@ -23,6 +23,7 @@ from webapp.errors import DeskError
 from webapp.i18n import lazy_gettext as _l
 from webapp.live import connection, key
 from webapp.ui.htmx import is_htmx
+from webapp.ui.languages import speak
 
 V = TypeVar("V", bound=Callable[..., Any])
 _PUBLIC = ""  # stands where a right would
@@ -127,6 +128,7 @@ def _guard() -> AnyResponse | None:
     if right == _PUBLIC and request.endpoint in ("static", "health.alive", "health.ready"):
         return None
     g.person = _person()
+    speak(g.person.language if g.person else None)
     if right == _PUBLIC:
         return None
     if g.person is None:

@@ -1,4 +1,6 @@
-"""Sealing and revealing. Plaintext of buyers leaves the vault through `reveal` alone, by right, with a purpose, recorded."""
+"""Sealing and revealing. Plaintext of buyers leaves the vault through `reveal` alone, by right, with a purpose,
+recorded.
+"""
 
 import json
 import secrets
@@ -101,7 +103,8 @@ def seal(order_id: int, kind: str, body: Any) -> bytes:
 
 
 def open_sealed(values: Iterable[tuple[int, str, bytes]]) -> list[Any]:
-    """Open values that `seal` made, in order; None for those whose key is gone. For words of the desk, not of buyers."""
+    """Open values that `seal` made, in order; None for those whose key is gone. For words of the desk, not of buyers.
+    """
     values = list(values)
     keys = DataKeys({order_id for order_id, _, _ in values})
     return [keys.open(order_id, kind, sealed) for order_id, kind, sealed in values]

@@ -1,0 +1,90 @@
+"""The desk's processes, each its own command: `web`, `worker`, `scheduler`; and `migrate`, which they wait for.
+
+A process refuses to start where it would do harm or nothing: on another schema, without its keys, without its queue.
+"""
+
+from pathlib import Path
+
+import click
+from flask import Flask
+from redis import RedisError
+
+from webapp import create_app, schema
+from webapp.cli.door import desk_context, sentences
+from webapp.cli.preparing import make_ready, prepare
+from webapp.config import configuration
+from webapp.db import db
+from webapp.errors import Unavailable
+from webapp.live import connection
+from webapp.vault.keys import key_file
+
+PORT = 8000
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="Instead of WAYBILL_PORT.")
+@click.option("--prepare", "prepared", type=click.Path(path_type=Path), hidden=True)
+def web(port: int | None, prepared: Path | None) -> None:
+    """Serve the pages."""
+    app = create_app()
+    with app.app_context(), sentences():
+        if prepared is not None and not prepared.exists():
+            prepare(prepared)
+        _check(app)
+    from webapp.ui.server import serve
+
+    config = configuration()
+    serve(app, host=config.host, port=port or config.port or PORT)
+
+
+@click.command()
+@click.option("--burst", is_flag=True, help="End once the queues are empty.")
+def worker(burst: bool) -> None:
+    """Do the background work; start as many as you like."""
+    from webapp.jobs.worker import run_worker
+
+    app = create_app()
+    _check_in(app)
+    run_worker(app, burst=burst)
+
+
+@click.command()
+def scheduler() -> None:
+    """Enqueue by the clock; a second one does no harm."""
+    from webapp.jobs.schedule import run_forever
+
+    app = create_app()
+    _check_in(app)
+    with app.app_context():
+        run_forever()
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the database up to this version; a new desk gets its key file too."""
+    with desk_context(), sentences():
+        before = schema.found()
+        made = make_ready()
+        now = schema.needed()
+        click.echo(f"The database is at {now}." if before == now else f"The database went from {before or '—'} to {now}.")
+        if made:
+            click.echo(f"A key file was made: {key_file().path}. Keep a copy of it apart from the database's.")
+
+
+def _check_in(app: Flask) -> None:
+    with app.app_context(), sentences():
+        _check(app)
+
+
+def _check(app: Flask) -> None:
+    """Raise for what this process could not work with; the connections made are closed, since forks follow."""
+    schema.check()
+    key_file().check()
+    try:
+        connection().ping()
+    except RedisError as error:
+        raise Unavailable(what="queue") from error
+    finally:
+        connection().connection_pool.disconnect()
+    db.session.remove()
+    db.engine.dispose()

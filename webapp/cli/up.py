@@ -1,0 +1,227 @@
+"""`up`: a whole desk on this machine with one command.
+
+Valkey comes first, then the web process, which prepares the desk (it has loaded all that takes) and says in a file which
+processes the plugins want; these follow, then worker and scheduler. A desk that has been here before answers within two
+seconds, so nothing is loaded here that only a part of the desk needs. One `up` has a data directory at a time.
+"""
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any
+
+import click
+
+from webapp import valkey
+from webapp.cli.main import Failed
+from webapp.cli.supervisor import PortTaken, Process, ProcessFailed, Supervisor, answers, free_port
+from webapp.config import Configuration, configuration
+
+PORT = 8000
+DESK_FILE, PORTS_FILE, PREPARED_FILE = "desk.json", "ports.json", "prepared.json"
+JOIN_WITHIN = 60.0  # seconds that a second `up` waits for the first
+_UNIMPORTANT = re.compile(r'\[(debug|info) *\]|\[(DEBUG|INFO)\]|"level": "(debug|info)"')
+
+
+@click.command()
+def up() -> None:
+    """Start everything and print its address: web, worker, scheduler, queue, practice marketplaces."""
+    config = configuration()
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    with _alone(config.data_dir) as alone:
+        if not alone:
+            click.echo(_address_of_other(config.data_dir))
+            return
+        try:
+            _Up(config).run()
+        except (PortTaken, ProcessFailed, valkey.ValkeyUnavailable) as error:
+            raise Failed(str(error)) from error
+
+
+@contextlib.contextmanager
+def _alone(data_dir: Path) -> Iterator[bool]:
+    """Whether nobody else runs or starts this data directory's desk; nobody will while this lasts."""
+    with (data_dir / "up.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _address_of_other(data_dir: Path) -> str:
+    deadline = time.monotonic() + JOIN_WITHIN
+    while time.monotonic() < deadline:
+        if address := _read(data_dir / DESK_FILE).get("url"):
+            return str(address)
+        time.sleep(0.1)
+    raise Failed(f"Another “up” has been starting in {data_dir} for a minute; stop it and try again.")
+
+
+class _Up:
+    """One desk from its start to its end."""
+
+    def __init__(self, config: Configuration) -> None:
+        self.config = config
+        self.data_dir = config.data_dir
+        self.logs = _Logs(self.data_dir / "log")
+        self.told: dict[str, Any] = {}
+        self.desk = Supervisor(changed=self._tell, shown=self.logs.keep)
+        for name in (DESK_FILE, PREPARED_FILE):
+            (self.data_dir / name).unlink(missing_ok=True)
+
+    def run(self) -> None:
+        """Start all, print the address, and watch until somebody stops it."""
+        port = self._choose_port()
+        self.address = self.config.url or f"http://{_host(self.config.host)}:{port}"
+        os.environ |= {
+            "WAYBILL_DATA_DIR": str(self.data_dir),
+            "WAYBILL_PORT": str(port),
+            "WAYBILL_URL": self.address,
+            "WAYBILL_CUSTOM_ENDPOINTS": os.environ.get("WAYBILL_CUSTOM_ENDPOINTS", "1"),
+            "PYTHONDONTWRITEBYTECODE": "",  # without compiled files every start would take seconds longer
+        }
+        try:
+            with self.desk:
+                self._start(port)
+                self.desk.watch()
+        finally:
+            (self.data_dir / DESK_FILE).unlink(missing_ok=True)
+
+    def _choose_port(self) -> int:
+        before = _read(self.data_dir / PORTS_FILE).get("web", PORT)
+        explicit = self.config.port is not None
+        return free_port(self.config.port or int(before), explicit=explicit, host=self.config.host)
+
+    def _start(self, port: int) -> None:
+        if not self.config.redis_url:
+            command = valkey.command(self.data_dir)
+            self.desk.start(Process("valkey", command, ready=lambda: valkey.is_up(self.data_dir)))
+        prepared = self._prepare(port)
+        os.environ |= prepared["variables"]
+        self.desk.start(*(Process(process["name"], process["argv"]) for process in prepared["processes"]))
+        self.desk.wait("web", answers(f"http://{_host(self.config.host)}:{port}/healthz"))
+        if prepared["first"]:
+            self._follow(prepared)
+            self._fill()
+            self._welcome(prepared)
+        else:
+            self._welcome(prepared)
+            self._follow(prepared)
+
+    def _prepare(self, port: int) -> dict[str, Any]:
+        """Start the web process, which prepares the desk first, and read what it found."""
+        path = self.data_dir / PREPARED_FILE
+        words = ["web", "--port", str(port), "--prepare", str(path)]
+        with self.logs.silent("web") as said:
+            try:
+                self.desk.start(Process("web", _python("webapp", *words), ready=path.exists))
+            except ProcessFailed as error:
+                time.sleep(0.1)  # its last words may still be on their way
+                raise ProcessFailed(said[-1] if said else str(error)) from None
+        prepared = _read(path)
+        path.write_text("{}")  # a web process that is started again has nothing to prepare; the link was a secret
+        return prepared
+
+    def _follow(self, prepared: Mapping[str, Any]) -> None:
+        """The processes that work in the background, once those are there that they will ask."""
+        for process in prepared["processes"]:
+            self.desk.wait(process["name"], answers(process["ready"]))
+        workers = [f"worker-{number}" if number > 1 else "worker" for number in range(1, self.config.worker_processes + 1)]
+        self.desk.start(*(Process(name, _python("webapp", name.partition("-")[0])) for name in (*workers, "scheduler")))
+
+    def _fill(self) -> None:
+        """Connect the practice stores of a new desk, in a process of its own that ends with it."""
+        done = self.data_dir / "filled"
+        process = Process("practice-stores", _python("webapp", "practice-stores", str(done)), ready=done.exists)
+        self.desk.start_once(process)
+        done.unlink(missing_ok=True)
+
+    def _welcome(self, prepared: Mapping[str, Any]) -> None:
+        self.told = {
+            "url": self.address,
+            "practice_url": prepared["variables"].get("WAYBILL_PRACTICE_URL"),
+            "data_dir": str(self.data_dir),
+            "variables": {
+                "WAYBILL_URL": self.address,
+                "WAYBILL_CUSTOM_ENDPOINTS": os.environ["WAYBILL_CUSTOM_ENDPOINTS"],
+                **prepared["variables"],
+            },
+        }
+        self._tell(self.desk.pids())
+        if link := prepared["link"]:
+            click.echo(f"Waybill is up. Set up its owner by this link, good once within 24 hours:\n\n  {link}\n")
+        else:
+            click.echo(f"Waybill is up:\n\n  {self.address}\n")
+        click.echo(f"Ctrl-C stops it. Logs are in {self.logs.folder}.")
+        sys.stdout.flush()
+
+    def _tell(self, pids: dict[str, int]) -> None:
+        if self.told:
+            _write(self.data_dir / DESK_FILE, {**self.told, "pid": os.getpid(), "processes": pids})
+
+
+class _Logs:
+    """What the processes print: a file each, and for the terminal only what somebody should see."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._files: dict[str, logging.Handler] = {}
+        self._silent: dict[str, list[str]] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def keep(self, name: str, line: str) -> bool:
+        """Write the line down; whether it is worth showing."""
+        if name not in self._files:
+            path = self.folder / f"{name}.log"
+            self._files[name] = RotatingFileHandler(path, maxBytes=5_000_000, backupCount=3, encoding="utf-8")
+        self._files[name].emit(logging.makeLogRecord({"msg": line}))
+        if name in self._silent:
+            if line.strip():
+                self._silent[name].append(line)
+            return False
+        return not _UNIMPORTANT.search(line)
+
+    @contextlib.contextmanager
+    def silent(self, name: str) -> Iterator[list[str]]:
+        """Show nothing of a process for now; gives the lines that it prints meanwhile."""
+        self._silent[name] = []
+        try:
+            yield self._silent[name]
+        finally:
+            del self._silent[name]
+
+
+def _python(module: str, *words: str) -> list[str]:
+    return [sys.executable, "-m", module, *words]
+
+
+def _host(host: str) -> str:
+    if host in ("0.0.0.0", "::", ""):  # noqa: S104  # listens everywhere, so here too
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        read = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    """Write it whole or not at all, for us alone to read."""
+    fresh = path.with_suffix(".new")
+    with open(os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
+        json.dump(content, file, indent=1)
+    fresh.replace(path)

@@ -1,0 +1,99 @@
+"""Whether the desk is alive, and whether it can work: for supervisors and load balancers. No secret is ever shown.
+
+`/healthz` asks nothing but this process. `/readyz` asks what a page or a job needs; a scheduler that stands still is told
+there but makes no web process unready, since taking it away would help nobody.
+"""
+
+import shutil
+import time
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, jsonify
+from redis import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.wrappers import Response
+
+from webapp import schema
+from webapp.config import configuration
+from webapp.db import db
+from webapp.errors import DeskError
+from webapp.jobs import queue_ages, schedule
+from webapp.live import connection, key
+from webapp.ui.access import public
+
+bp = Blueprint("health", __name__)
+LEAST_DISK = 200 * 2**20
+OLDEST_JOB = 300.0
+_TICKS = 60.0  # seconds back in which the scheduler must have ticked
+_TELLS_ONLY = {"scheduler"}
+
+
+@bp.get("/healthz")
+@public
+def alive() -> Response:
+    """This process answers."""
+    return jsonify(status="ok", version=configuration().version)
+
+
+@bp.get("/readyz")
+@public
+def ready() -> tuple[Response, int]:
+    """Every check with what it found: 200 where all is well, else 503."""
+    checks = {name: _asked(check) for name, check in _CHECKS.items()}
+    well = all(found["ok"] for name, found in checks.items() if name not in _TELLS_ONLY)
+    return jsonify(status="ok" if well else "not ready", checks=checks), 200 if well else 503
+
+
+def _asked(check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return {"ok": True} | check()
+    except DeskError as error:
+        return {"ok": False, "problem": error.code}
+    except (SQLAlchemyError, RedisError, OSError) as error:
+        return {"ok": False, "problem": type(error).__name__}
+
+
+def _database() -> dict[str, Any]:
+    schema.check()
+    db.session.rollback()
+    return {"schema": schema.needed()}
+
+
+def _queue() -> dict[str, Any]:
+    connection().ping()
+    return {}
+
+
+def _jobs() -> dict[str, Any]:
+    oldest = max(queue_ages().values(), default=0.0)
+    return {"ok": oldest < OLDEST_JOB, "oldest_seconds": round(oldest, 1)}
+
+
+def _disk() -> dict[str, Any]:
+    free = shutil.disk_usage(configuration().data_dir).free
+    return {"ok": free > LEAST_DISK, "free_mb": free // 2**20}
+
+
+def _scheduler() -> dict[str, Any]:
+    """By the slots that it wrote: whatever runs most often has been written lately."""
+    busiest = min(schedule.registered(), key=lambda one: one.every, default=None)
+    if busiest is None:
+        return {"last_tick_seconds": None}
+    at = time.time()
+    last = busiest.slot(at)
+    slots = [last - back for back in range(int(_TICKS // busiest.every) + 1)]
+    written: Any = connection().mget([key("slot", busiest.job.name, str(slot)) for slot in slots])
+    for slot, mark in zip(slots, written, strict=True):
+        if mark is not None:
+            return {"last_tick_seconds": round(max(0.0, at - slot * busiest.every), 1)}
+    return {"ok": False, "last_tick_seconds": None}
+
+
+_CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
+    "database": _database,
+    "queue": _queue,
+    "jobs": _jobs,
+    "disk": _disk,
+    "scheduler": _scheduler,
+}
