@@ -116,9 +116,9 @@ def measure(label: str, store_id: int, files: Sequence[str], workers: int, order
     seconds = time.perf_counter() - start
     for process in processes:
         process.join()
-    print(
-        f"{label:<10} {orders / seconds:>8,.0f} orders/s   {seconds:6.2f} s   {sum(cpu) / orders * 1000:5.2f} ms CPU an
-        order" ) return orders / seconds
+    rate, cost = orders / seconds, sum(cpu) / orders * 1000
+    print(f"{label:<10} {rate:>8,.0f} orders/s   {seconds:6.2f} s   {cost:5.2f} ms CPU an order")
+    return rate
 
 
 def main() -> None:

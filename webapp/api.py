@@ -49,8 +49,7 @@ from webapp.hooks.processes import PracticeStore, Process
 from webapp.i18n import LazyString, gettext, lazy_gettext, ngettext
 from webapp.jobs import Job, job
 from webapp.jobs.schedule import Schedule
-from webapp.live import connection as redis
-from webapp.live import key as redis_key
+from webapp.live import connection as redis, key as redis_key
 from webapp.money import Money, decimals
 from webapp.orders.attention import AttentionKind
 from webapp.orders.contract import ActionInput, OrderAction, OrdersChange

@@ -6,8 +6,7 @@ Whatever else is raised is a bug: it is logged and never swallowed.
 
 from typing import Any, ClassVar
 
-from webapp.i18n import LazyString
-from webapp.i18n import lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l
 
 _classes: dict[str, type["DeskError"]] = {}
 

@@ -4,8 +4,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from flask_migrate import downgrade as _downgrade
-from flask_migrate import upgrade as _upgrade
+from flask_migrate import downgrade as _downgrade, upgrade as _upgrade
 
 from webapp.config import ROOT
 from webapp.db import db, translated_failures

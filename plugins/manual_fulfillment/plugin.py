@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from webapp.api import FulfillmentProvider, Order, PackageInput, hookimpl
-from webapp.api import lazy_gettext as _l
+from webapp.api import FulfillmentProvider, Order, PackageInput, hookimpl, lazy_gettext as _l
 
 
 class ManualFulfillment(FulfillmentProvider):

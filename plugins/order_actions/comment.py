@@ -5,8 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from webapp.api import ActionInput, Actor, Order, OrderAction, Refusal, comment
-from webapp.api import lazy_gettext as _l
+from webapp.api import ActionInput, Actor, Order, OrderAction, Refusal, comment, lazy_gettext as _l
 
 
 class CommentInput(ActionInput):

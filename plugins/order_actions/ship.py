@@ -15,11 +15,9 @@ from webapp.api import (
     PackageInput,
     Refusal,
     get_channel,
+    lazy_gettext as _l,
     ship_order,
     shipping_refusal,
-)
-from webapp.api import (
-    lazy_gettext as _l,
 )
 
 

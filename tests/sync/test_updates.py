@@ -56,9 +56,14 @@ def test_a_confirmation_is_owed_with_the_shipment_and_not_without_it(shipped: Or
 
 def test_nothing_is_owed_when_the_act_is_rolled_back(take: Callable[..., list[Order]], mia: Actor, work: Work) -> None:
     [order] = take(incoming_order())
-    with pytest.raises(RuntimeError, match="crash"), unit_of_work():
-        ship_order(locked(order), [PackageInput("DHL", "JD0001")], actor=mia)
-        raise RuntimeError("crash")
+
+    def crash() -> None:
+        with unit_of_work():
+            ship_order(locked(order), [PackageInput("DHL", "JD0001")], actor=mia)
+            raise RuntimeError("crash")
+
+    with pytest.raises(RuntimeError, match="crash"):
+        crash()
     assert db.session.query(ChannelUpdate).count() == 0
     assert work() == 0
 
@@ -160,6 +165,20 @@ def test_an_unreachable_channel_loses_nothing(shipped: Order, channel: FakeChann
         jobs.find_due()
         work()
     assert update().state == "sent"
+
+
+def test_one_that_the_channel_never_shows_is_marked_after_a_day(
+    shipped: Order, channel: FakeChannel, work: Work
+) -> None:
+    work()
+    for hours in (1, 25, 27):
+        with later(hours * 3600):
+            jobs.find_due()
+            work()
+    row = update()
+    assert (row.state, row.problem) == ("sent", {"code": "not_shown", "values": {}})
+    assert [trouble["kind"] for trouble in shipped.attention] == ["update_unseen"]
+    assert events(shipped).count("update_unseen") == 1
 
 
 def test_done_elsewhere_is_told_apart(shipped: Order, channel: FakeChannel, work: Work) -> None:

@@ -5,8 +5,7 @@ from enum import StrEnum
 from typing import Self
 
 from webapp.errors import Forbidden
-from webapp.i18n import LazyString
-from webapp.i18n import lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l
 
 RIGHTS: dict[str, LazyString] = {
     "orders.view": _l("see orders"),

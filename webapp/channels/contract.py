@@ -8,15 +8,13 @@ other way round.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from dataclasses import field as default
+from dataclasses import dataclass, field as default
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
 from webapp.errors import DeskError
-from webapp.i18n import LazyString
-from webapp.i18n import lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.settings.declared import Setting
 
 # --- Orders coming in ---
@@ -264,7 +262,7 @@ class Carrier:
     """A carrier by the code the channel knows; `needs_name` for the way out ("Other")."""
 
     code: str
-    label: str
+    label: LazyString | str
     needs_name: bool = False
     tracking_url: str = ""  # with {number}
 

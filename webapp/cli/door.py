@@ -1,7 +1,7 @@
 """A command's way into the desk: the app, the schema it must have, who acts, and how the answer is printed.
 
-What the desk refuses ends in one sentence and a code here, once for all commands. A desk that `up` runs has told what it
-runs with in `desk.json`; commands beside it take that over, so that both mean the same desk.
+What the desk refuses ends in one sentence and a code here, once for all commands. A desk that `up` runs has told what
+it runs with in `desk.json`; commands beside it take that over, so that both mean the same desk.
 """
 
 import contextlib
@@ -23,13 +23,13 @@ from webapp import create_app, schema
 from webapp.accounts.services import get_user
 from webapp.audit.actor import Actor
 from webapp.cli.main import Code, Failed
+from webapp.cli.up import DESK_FILE, read_json
 from webapp.config import configuration
 from webapp.db import db, translated_failures
 from webapp.errors import DatabaseBusy, DeskError, NotFound, SeveralFit, Unavailable
 
 P = ParamSpec("P")
 R = TypeVar("R")
-DESK_FILE = "desk.json"
 
 
 @dataclass(frozen=True)
@@ -108,11 +108,7 @@ def log_folder(data_dir: Path) -> Path:
 
 def running_desk(data_dir: Path) -> dict[str, Any]:
     """What the desk that `up` runs here has told of itself; empty where none runs."""
-    try:
-        told = json.loads((data_dir / DESK_FILE).read_text())
-    except (OSError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
+    return read_json(data_dir / DESK_FILE)
 
 
 def join_running_desk() -> None:

@@ -6,7 +6,6 @@
 import json
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from webapp.audit.actor import Actor
 from webapp.channels.models import Store
 from webapp.channels.services import access, add_store, get_channel, remember_marketplaces, stores
 from webapp.cli.supervisor import free_port
-from webapp.cli.up import PORTS_FILE
+from webapp.cli.up import DESK_FILE, PORT, PORTS_FILE, read_json
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
 from webapp.hooks import hooks
@@ -87,11 +86,7 @@ def _wanted() -> list[Process]:
 
 def _ports() -> dict[str, int]:
     """The ports of the last time, and this desk's own."""
-    try:
-        ports: dict[str, int] = json.loads((configuration().data_dir / PORTS_FILE).read_text())
-    except (OSError, ValueError):
-        ports = {}
-    return ports | {"web": configuration().port or 0}
+    return read_json(configuration().data_dir / PORTS_FILE) | {"web": configuration().port or 0}
 
 
 def _follow_move(old: str, new: str) -> None:
@@ -113,8 +108,7 @@ def connect_practice_stores() -> list[Store]:
     added = []
     known = {store.name for store in stores()}
     for process in _wanted():
-        [url] = set(process.variables("").keys()) and [_url_of(process)]
-        for declared in process.stores(url):
+        for declared in process.stores(_url_of(process)):
             if declared.name not in known:
                 added.append(_connect(declared))
     return added
@@ -148,9 +142,7 @@ def first_link() -> str:
 def address(endpoint: str, **values: Any) -> str:
     """The full address of a page, at the desk's own address."""
     config = configuration()
-    base = config.url or f"http://{config.host}:{config.port or 8000}"
+    running = read_json(config.data_dir / DESK_FILE).get("url")
+    base = config.url or running or f"http://{config.host}:{config.port or PORT}"
     with current_app.test_request_context(base_url=base):
         return str(url_for(endpoint, _external=True, **values))
-
-
-__all__: Sequence[str] = ("address", "connect_practice_stores", "first_link", "make_ready", "prepare")

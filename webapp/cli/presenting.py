@@ -1,7 +1,7 @@
 """Rows of the desk as JSON documents: the words that scripts rely on.
 
-Keys never disappear: what is unknown, withheld or not asked for is null. Times are UTC with `Z`, money is decimal strings
-in the order's currency. Nothing here reads the database but for rows that hang on those given.
+Keys never disappear: what is unknown, withheld or not asked for is null. Times are UTC with `Z`, money is decimal
+strings in the order's currency. Nothing here reads the database but for rows that hang on those given.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -12,13 +12,12 @@ from redis import RedisError
 from webapp import create_app, schema
 from webapp.cli.door import desk_context, sentences
 from webapp.cli.preparing import make_ready, prepare
+from webapp.cli.up import PORT
 from webapp.config import configuration
 from webapp.db import db
 from webapp.errors import Unavailable
 from webapp.live import connection
 from webapp.vault.keys import key_file
-
-PORT = 8000
 
 
 @click.command()
@@ -66,7 +65,9 @@ def migrate() -> None:
         before = schema.found()
         made = make_ready()
         now = schema.needed()
-        click.echo(f"The database is at {now}." if before == now else f"The database went from {before or '—'} to {now}.")
+        click.echo(
+            f"The database is at {now}." if before == now else f"The database went from {before or '—'} to {now}."
+        )
         if made:
             click.echo(f"A key file was made: {key_file().path}. Keep a copy of it apart from the database's.")
 

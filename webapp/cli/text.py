@@ -11,7 +11,10 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: s
     """The rows under their columns' names; `empty` where there are none."""
     if not rows:
         return [empty]
-    cells = [[name.replace("_", " ").upper() for name in columns], *([cell(row[name]) for name in columns] for row in rows)]
+    cells = [
+        [name.replace("_", " ").upper() for name in columns],
+        *([cell(row[name]) for name in columns] for row in rows),
+    ]
     widths = [max(width(line[place]) for line in cells) for place in range(len(columns))]
     return ["  ".join(padded(text, wide) for text, wide in zip(line, widths, strict=True)).rstrip() for line in cells]
 

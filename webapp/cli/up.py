@@ -1,8 +1,9 @@
 """`up`: a whole desk on this machine with one command.
 
-Valkey comes first, then the web process, which prepares the desk (it has loaded all that takes) and says in a file which
-processes the plugins want; these follow, then worker and scheduler. A desk that has been here before answers within two
-seconds, so nothing is loaded here that only a part of the desk needs. One `up` has a data directory at a time.
+Valkey comes first, then the web process, which prepares the desk (it has loaded all that takes) and says in a file
+which processes the plugins want; these follow, then worker and scheduler. A desk that has been here before answers
+within two seconds, so nothing is loaded here that only a part of the desk needs. One `up` has a data directory at a
+time.
 """
 
 import contextlib
@@ -11,9 +12,10 @@ import json
 import logging
 import os
 import re
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
@@ -24,9 +26,11 @@ from webapp import valkey
 from webapp.cli.main import Failed
 from webapp.cli.supervisor import PortTaken, Process, ProcessFailed, Supervisor, answers, free_port
 from webapp.config import Configuration, configuration
+from webapp.keeper import Kept
 
 PORT = 8000
 DESK_FILE, PORTS_FILE, PREPARED_FILE = "desk.json", "ports.json", "prepared.json"
+FILL_WITHIN = 30.0  # seconds
 JOIN_WITHIN = 60.0  # seconds that a second `up` waits for the first
 _UNIMPORTANT = re.compile(r'\[(debug|info) *\]|\[(DEBUG|INFO)\]|"level": "(debug|info)"')
 
@@ -61,7 +65,7 @@ def _alone(data_dir: Path) -> Iterator[bool]:
 def _address_of_other(data_dir: Path) -> str:
     deadline = time.monotonic() + JOIN_WITHIN
     while time.monotonic() < deadline:
-        if address := _read(data_dir / DESK_FILE).get("url"):
+        if address := read_json(data_dir / DESK_FILE).get("url"):
             return str(address)
         time.sleep(0.1)
     raise Failed(f"Another “up” has been starting in {data_dir} for a minute; stop it and try again.")
@@ -86,7 +90,6 @@ class _Up:
         os.environ |= {
             "WAYBILL_DATA_DIR": str(self.data_dir),
             "WAYBILL_PORT": str(port),
-            "WAYBILL_URL": self.address,
             "WAYBILL_CUSTOM_ENDPOINTS": os.environ.get("WAYBILL_CUSTOM_ENDPOINTS", "1"),
             "PYTHONDONTWRITEBYTECODE": "",  # without compiled files every start would take seconds longer
         }
@@ -98,7 +101,7 @@ class _Up:
             (self.data_dir / DESK_FILE).unlink(missing_ok=True)
 
     def _choose_port(self) -> int:
-        before = _read(self.data_dir / PORTS_FILE).get("web", PORT)
+        before = read_json(self.data_dir / PORTS_FILE).get("web", PORT)
         explicit = self.config.port is not None
         return free_port(self.config.port or int(before), explicit=explicit, host=self.config.host)
 
@@ -128,7 +131,7 @@ class _Up:
             except ProcessFailed as error:
                 time.sleep(0.1)  # its last words may still be on their way
                 raise ProcessFailed(said[-1] if said else str(error)) from None
-        prepared = _read(path)
+        prepared = read_json(path)
         path.write_text("{}")  # a web process that is started again has nothing to prepare; the link was a secret
         return prepared
 
@@ -136,15 +139,20 @@ class _Up:
         """The processes that work in the background, once those are there that they will ask."""
         for process in prepared["processes"]:
             self.desk.wait(process["name"], answers(process["ready"]))
-        workers = [f"worker-{number}" if number > 1 else "worker" for number in range(1, self.config.worker_processes + 1)]
+        workers = [
+            f"worker-{number}" if number > 1 else "worker" for number in range(1, self.config.worker_processes + 1)
+        ]
         self.desk.start(*(Process(name, _python("webapp", name.partition("-")[0])) for name in (*workers, "scheduler")))
 
     def _fill(self) -> None:
-        """Connect the practice stores of a new desk, in a process of its own that ends with it."""
-        done = self.data_dir / "filled"
-        process = Process("practice-stores", _python("webapp", "practice-stores", str(done)), ready=done.exists)
-        self.desk.start_once(process)
-        done.unlink(missing_ok=True)
+        """Connect the practice stores of a new desk, in a process that ends with it."""
+        filling = Kept(_python("webapp", "store", "practice"), stdout=subprocess.DEVNULL)
+        try:
+            filling.wait(FILL_WITHIN)
+        except subprocess.TimeoutExpired:
+            self.desk.say("up", "The practice stores could not be connected yet: “python -m webapp store practice”.")
+        finally:
+            filling.kill()
 
     def _welcome(self, prepared: Mapping[str, Any]) -> None:
         self.told = {
@@ -152,7 +160,6 @@ class _Up:
             "practice_url": prepared["variables"].get("WAYBILL_PRACTICE_URL"),
             "data_dir": str(self.data_dir),
             "variables": {
-                "WAYBILL_URL": self.address,
                 "WAYBILL_CUSTOM_ENDPOINTS": os.environ["WAYBILL_CUSTOM_ENDPOINTS"],
                 **prepared["variables"],
             },
@@ -211,7 +218,8 @@ def _host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a file; empty where there is none that can be read."""
     try:
         read = json.loads(path.read_text())
     except (OSError, ValueError):

@@ -226,11 +226,11 @@ def _checked_carrier(order: Order, package: PackageInput) -> tuple[str, str]:
     name = package.carrier_name.strip()
     wanted = package.carrier.strip().lower()
     for carrier in known:
-        if wanted in (carrier.code.lower(), carrier.label.lower()):
+        if wanted in (carrier.code.lower(), str(carrier.label).lower()):
             if carrier.needs_name and not name:
                 raise CarrierNameNeeded
             return carrier.code, name
-    raise UnknownCarrier(carrier=package.carrier, known=", ".join(carrier.label for carrier in known))
+    raise UnknownCarrier(carrier=package.carrier, known=", ".join(str(carrier.label) for carrier in known))
 
 
 def shipments_of(order: Order) -> list[Shipment]:

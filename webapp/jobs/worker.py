@@ -10,6 +10,7 @@ import sys
 import structlog
 from flask import Flask
 from rq import Worker
+from rq.executions import Execution
 from rq.job import Job as RqJob
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
@@ -31,9 +32,9 @@ class DeskWorker(Worker):
             db.engine.dispose(close=False)  # the parent's connections are the parent's
         super().main_work_horse(job, queue)
 
-    def perform_job(self, job: RqJob, queue: Queue) -> bool:
+    def perform_job(self, job: RqJob, queue: Queue, execution: Execution) -> bool:
         with self.app.app_context(), structlog.contextvars.bound_contextvars(job_id=job.id):
-            return bool(super().perform_job(job, queue))
+            return bool(super().perform_job(job, queue, execution))
 
 
 def run_worker(app: Flask, *, burst: bool = False) -> None:

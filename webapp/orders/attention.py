@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from webapp.errors import sentence_of
 from webapp.hooks import hooks
-from webapp.i18n import LazyString
-from webapp.i18n import lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,14 @@ KINDS = (
     AttentionKind(
         "update_refused",
         _l("Update refused"),
-        _l("The channel refused an update: %(sentence)s"),
+        _l("The channel refused an update: %(problem)s"),
         _l("Read the reason under Channel updates, mend it and send it again."),
+    ),
+    AttentionKind(
+        "update_unseen",
+        _l("Update not shown"),
+        _l("The channel took an update a day ago and does not show it."),
+        _l("Look at the order on the channel's own page."),
     ),
     AttentionKind(
         "incomplete",
@@ -97,4 +103,6 @@ def _fill(sentence: LazyString, values: Mapping[str, Any]) -> str:
 
 
 def _listed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return sentence_of(value)
     return ", ".join(map(str, value)) if isinstance(value, list) else value

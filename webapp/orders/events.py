@@ -19,8 +19,7 @@ from webapp.audit.actor import Actor, ActorKind
 from webapp.clock import iso, now
 from webapp.db import db
 from webapp.hooks import hooks
-from webapp.i18n import LazyString
-from webapp.i18n import lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.orders.contract import OrdersChange
 from webapp.orders.models import Order, OrderEvent, OrderLine
 from webapp.vault import services as vault
@@ -53,6 +52,7 @@ WORDS = (
     EventWords("update_sent", _l("The channel took the update: %(kind)s"), "send"),
     EventWords("update_effective", _l("The channel shows the update: %(kind)s"), "check"),
     EventWords("update_refused", _l("The channel refused the update: %(kind)s"), "alert-triangle"),
+    EventWords("update_unseen", _l("The channel does not show the update: %(kind)s"), "alert-triangle"),
     EventWords("update_elsewhere", _l("It had been done elsewhere: %(kind)s"), "check"),
     EventWords("update_retried", _l("Sent again: %(kind)s"), "refresh"),
 )

@@ -1,5 +1,4 @@
-"""Acting on orders: the one place where right, version, key and refusal are asked for every door, and what acts share.
-"""
+"""Acting on orders: the one place where right, version, key and refusal are asked for every door, and what acts share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +14,7 @@ from webapp.clock import now
 from webapp.db import db
 from webapp.errors import Invalid, NotFound, Refusal, Stale
 from webapp.hooks import hooks
-from webapp.i18n import gettext as _
-from webapp.i18n import lazy_gettext as _l
+from webapp.i18n import gettext as _, lazy_gettext as _l
 from webapp.orders.contract import ActionInput, OrderAction
 from webapp.orders.events import record
 from webapp.orders.models import Order, OrderComment, OrderHold, Submission

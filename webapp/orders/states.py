@@ -9,8 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from webapp.channels.contract import ChannelStage
-from webapp.i18n import LazyString
-from webapp.i18n import lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l
 
 
 class OrderState(StrEnum):

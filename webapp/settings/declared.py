@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from webapp.errors import Invalid
-from webapp.i18n import LazyString
-from webapp.i18n import lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l
 
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 

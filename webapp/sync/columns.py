@@ -111,7 +111,7 @@ def order_columns(
 
 def without_untold(columns: dict[str, Any], row: Order | OrderLine, untold: Collection[str]) -> dict[str, Any]:
     """The columns, but as they were where the channel did not tell that part this time: absent is not empty."""
-    kept = {name for part in untold for name in _UNTOLD.get(part.lower(), ())} & columns.keys()
+    kept = {name for part in untold for name in _UNTOLD.get(part, ())} & columns.keys()
     return columns | {name: getattr(row, name) for name in kept}
 
 

@@ -102,7 +102,7 @@ class ElsewhereShipments:
         inserted = db.session.execute(
             shipments.insert().returning(shipments.c.order_id, shipments.c.id), self._shipments
         )
-        shipment_ids = dict(inserted)
+        shipment_ids = {row.order_id: row.id for row in inserted}
         packages = table_of(Package)
         rows = [row | {"shipment_id": shipment_ids[row["order_id"]]} for rows in self._packages for row in rows]
         returned = db.session.execute(

@@ -29,10 +29,9 @@ from webapp.channels.models import Store
 from webapp.channels.services import get_channel
 from webapp.clock import iso, now
 from webapp.db import db
-from webapp.errors import DeskError, NotFound, Refusal, sentence_of
+from webapp.errors import DeskError, NotFound, Refusal
 from webapp.fulfillment.models import DESK, Package, Shipment
-from webapp.i18n import LazyString
-from webapp.i18n import lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.orders.events import record
 from webapp.orders.models import Order
 from webapp.orders.queries import visible
@@ -42,6 +41,7 @@ from webapp.sync.models import UNSETTLED, ChannelUpdate, UpdateState
 SHIPMENT = "shipment"
 LEASE = timedelta(seconds=90)  # longer than a batch can take: the client's time limits end before it
 _LOOK_AGAIN = (90, 300, 900, 3600)  # seconds between looks for the effect of one that was sent
+_UNSEEN_AFTER = timedelta(hours=24)  # the channel took it and does not show it: somebody should look
 _RETRY = (5, 15, 60, 300, 900)  # seconds until one that surely did not happen is tried again
 
 STATE_LABELS: dict[str, LazyString] = {
@@ -66,6 +66,11 @@ class ChannelSaid(DeskError):
 class AnswerLost(DeskError):
     code = "answer_lost"
     sentence = _l("The channel's answer was lost: the desk looks whether it happened.")
+
+
+class NotShown(DeskError):
+    code = "not_shown"
+    sentence = _l("The channel took it a day ago and does not show it yet. Look at the order there.")
 
 
 class NotRetriable(Refusal):
@@ -246,13 +251,16 @@ def _settle_one(row: ChannelUpdate, outcome: Outcome) -> None:
             row.state, row.handle, row.sent_at = UpdateState.SENT, handle or row.handle, row.sent_at or at
             looks = 0 if first else 1 + sum(1 for step in _LOOK_AGAIN if (at - row.sent_at).total_seconds() >= step)
             row.look_again_at = at + timedelta(seconds=_LOOK_AGAIN[min(looks, len(_LOOK_AGAIN) - 1)])
-            row.problem = None
+            unseen = at - row.sent_at >= _UNSEEN_AFTER
             if first:
                 _tell(row, "update_sent")
+            elif unseen and row.problem is None:
+                _tell(row, "update_unseen", trouble="update_unseen")
+            row.problem = NotShown().stored() if unseen else None
         case Refused(sentence=sentence, cause=cause):
             row.state, row.refused_at, row.look_again_at = UpdateState.REFUSED, at, None
             row.problem = dict(cause) if cause else ChannelSaid(sentence=sentence).stored()
-            _tell(row, "update_refused", attention=sentence_of(row.problem) or sentence)
+            _tell(row, "update_refused", trouble="update_refused")
         case Unknown():
             row.state, row.look_again_at = UpdateState.UNKNOWN, at + timedelta(seconds=2)
             row.problem = AnswerLost().stored()
@@ -279,13 +287,18 @@ def _take_effect(row: ChannelUpdate, state: UpdateState) -> None:
     _tell(row, "update_effective" if state is UpdateState.EFFECTIVE else "update_elsewhere")
 
 
-def _tell(row: ChannelUpdate, code: str, *, attention: str = "") -> None:
+def _tell(row: ChannelUpdate, code: str, *, trouble: str = "") -> None:
     order = db.session.scalars(select(Order).where(Order.id == row.order_id).with_for_update(of=Order)).one()
-    if attention:
-        raise_attention(order, "update_refused", sentence=attention)
+    if trouble:
+        raise_attention(order, trouble, problem=row.problem)
     elif code != "update_sent":
-        settle_attention(order, "update_refused")
+        _settle_troubles(order)
     record(order, code, actor=Actor.channel(row.store_id), cause="update", values={"kind": row.kind})
+
+
+def _settle_troubles(order: Order) -> None:
+    for trouble in ("update_refused", "update_unseen"):
+        settle_attention(order, trouble)
 
 
 def settle_by_reading(readings: Mapping[int, IncomingOrder]) -> None:
@@ -313,7 +326,7 @@ def retry(update: ChannelUpdate, *, actor: Actor) -> None:
     else:
         update.look_again_at = now()
     order = db.session.scalars(select(Order).where(Order.id == update.order_id).with_for_update(of=Order)).one()
-    settle_attention(order, "update_refused")
+    _settle_troubles(order)
     record(order, "update_retried", actor=actor, values={"kind": update.kind})
 
 

@@ -5,7 +5,7 @@ moment counts as known. `importing` decides which orders come here; `incoming` w
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from webapp import live
 from webapp.audit.actor import ActorKind
-from webapp.channels.contract import IncomingOrder
+from webapp.channels.contract import ChannelStage, FulfilledBy, IncomingOrder
 from webapp.channels.models import ChannelLine, ChannelOrder, ChannelPackage, Store
 from webapp.channels.services import shop_for, take_number
 from webapp.clock import now
@@ -155,7 +155,7 @@ class PageWriter:
         statement = insert.on_conflict_do_nothing(index_elements=["store_id", "number"]).returning(
             table.c.number, table.c.id
         )
-        return dict(db.session.execute(statement, rows))
+        return {row.number: row.id for row in db.session.execute(statement, rows)}
 
     def _write_new(self, entries: Sequence[PreparedOrder], ids: Mapping[str, int]) -> list[int]:
         line_ids = self._insert_channel_lines((ids[e.order.number], e.order) for e in entries)
@@ -168,7 +168,7 @@ class PageWriter:
         }
         rows = [self._new_order_row(e.order, ids[e.order.number], counters[e.order.number]) for e in sales]
         inserted_orders = db.session.execute(table_of(Order).insert().returning(Order.channel_order_id, Order.id), rows)
-        order_ids = dict(inserted_orders)
+        order_ids = {row.channel_order_id: row.id for row in inserted_orders}
         line_rows, owners = [], []
         for entry in sales:
             channel_id = ids[entry.order.number]
@@ -191,7 +191,7 @@ class PageWriter:
             inserted = db.session.execute(
                 table_of(OrderLine).insert().returning(OrderLine.channel_line_id, OrderLine.id), line_rows
             )
-            own_line_ids = dict(inserted)
+            own_line_ids = {row.channel_line_id: row.id for row in inserted}
         lines_of = {owner: own_line_ids[row["channel_line_id"]] for owner, row in zip(owners, line_rows, strict=True)}
         self._write_amounts(
             (order_ids[ids[e.order.number]], e.order, {n: lines_of[ids[e.order.number], n] for n in _numbers(e.order)})
@@ -317,6 +317,7 @@ class PageWriter:
                 .execution_options(populate_existing=True)
             )
         }
+        entries = self._with_what_stood_untold(entries)
         self._update_channel_orders(entries)
         channel_lines = self._update_channel_lines(entries)
         self._replace_channel_packages(entries)
@@ -352,7 +353,7 @@ class PageWriter:
         parcels: Mapping[str, Parcel],
     ) -> dict[str, Any]:
         incoming = entry.order
-        untold = set(incoming.missing)
+        untold = _untold(incoming)
         if incoming.total is None and order.total_minor is not None:
             untold.add("proceeds")  # withheld of a canceled order; what was charged is still what was charged
         counts: list[LineFacts] = []
@@ -403,6 +404,28 @@ class PageWriter:
             data["values"] = {"shipped_elsewhere": sum(sum(package.units.values()) for package in foreign)}
         self._event(order.id, "changed_there", incoming.updated_at, order.version, data)
         return after
+
+    def _with_what_stood_untold(
+        self, entries: Sequence[tuple[int, PreparedOrder]]
+    ) -> Sequence[tuple[int, PreparedOrder]]:
+        """Without its fulfillment part an answer has no status: such an order keeps the one that it had."""
+        bare = [channel_id for channel_id, entry in entries if "fulfillment" in _untold(entry.order)]
+        if not bare:
+            return entries
+        had = {row.id: row for row in db.session.scalars(select(ChannelOrder).where(ChannelOrder.id.in_(bare)))}
+        whole = []
+        for channel_id, entry in entries:
+            if row := had.get(channel_id):
+                order = replace(
+                    entry.order,
+                    stage=ChannelStage(row.stage),
+                    status=row.status,
+                    fulfilled_by=FulfilledBy(row.fulfilled_by),
+                    service_level=row.service_level,
+                )
+                entry = replace(entry, order=order)
+            whole.append((channel_id, entry))
+        return whole
 
     def _update_channel_orders(self, entries: Sequence[tuple[int, PreparedOrder]]) -> None:
         table = table_of(ChannelOrder)
@@ -496,6 +519,10 @@ def _set(row: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
             setattr(row, name, value)
             difference[name] = plain(value)
     return difference
+
+
+def _untold(order: IncomingOrder) -> set[str]:
+    return {part.lower() for part in order.missing}
 
 
 def _units_elsewhere(order: IncomingOrder, lines: Sequence[LineFacts]) -> dict[str, int]:

@@ -14,9 +14,7 @@ from markupsafe import Markup
 
 from webapp.channels.contract import Component
 from webapp.clock import iso, now
-from webapp.i18n import LazyString, get_locale
-from webapp.i18n import gettext as _
-from webapp.i18n import lazy_gettext as _l
+from webapp.i18n import LazyString, get_locale, gettext as _, lazy_gettext as _l
 from webapp.jobs.models import RunState
 from webapp.money import Money
 from webapp.orders.states import STATE_LABELS as ORDER_STATES

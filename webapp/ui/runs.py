@@ -9,8 +9,7 @@ from webapp.channels.models import Store
 from webapp.channels.services import stores
 from webapp.db import db
 from webapp.errors import NotFound, sentence_of
-from webapp.i18n import LazyString
-from webapp.i18n import lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.jobs.models import Run
 from webapp.sync import runs
 from webapp.ui.access import current_actor, needs

@@ -19,8 +19,7 @@ from webapp.channels.models import Store
 from webapp.channels.services import channels
 from webapp.db import db
 from webapp.errors import Refusal
-from webapp.i18n import get_locale
-from webapp.i18n import gettext as _
+from webapp.i18n import get_locale, gettext as _
 from webapp.money import Money
 from webapp.orders.attention import Attention, in_words
 from webapp.orders.models import Order, OrderAmount, OrderComment

@@ -7,8 +7,7 @@ from webapp.accounts import services as accounts
 from webapp.accounts.models import User
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError
-from webapp.i18n import gettext as _
-from webapp.i18n import lazy_gettext as _l
+from webapp.i18n import gettext as _, lazy_gettext as _l
 from webapp.ui import forms
 from webapp.ui.access import NotSetUp, current_actor, let_in, let_out, public, session_token, signed_in
 from webapp.ui.account import local

@@ -6,7 +6,7 @@ transaction, since somebody is waiting for just that answer.
 
 from typing import Any
 
-from flask import Blueprint, flash, redirect, url_for, request
+from flask import Blueprint, flash, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from webapp.audit.actor import Actor

@@ -5,9 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from webapp.clock import parse_instant
-from webapp.i18n import LazyString
-from webapp.i18n import gettext as _
-from webapp.i18n import lazy_gettext as _l
+from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.money import Money
 from webapp.orders.attention import in_words
 from webapp.orders.events import EventWords, words

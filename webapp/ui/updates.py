@@ -8,8 +8,7 @@ from webapp.i18n import gettext as _
 from webapp.orders.models import Order
 from webapp.sync import jobs
 from webapp.sync.models import UpdateState
-from webapp.sync.updates import find_update
-from webapp.sync.updates import retry as send_again
+from webapp.sync.updates import find_update, retry as send_again
 from webapp.ui import htmx
 from webapp.ui.access import current_actor, needs
 from webapp.ui.order_page import READ_ONLY, facts, url_of

@@ -14,8 +14,7 @@ from wtforms.form import BaseForm
 from wtforms.validators import InputRequired
 
 from webapp.errors import DeskError, Invalid
-from webapp.i18n import LazyString
-from webapp.i18n import lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l
 
 Words = LazyString | str
 _NEEDED = _l("is needed.")
@@ -80,7 +79,7 @@ class Form(BaseForm):
         if isinstance(error, Invalid):
             named = str(error.values.get("field", ""))
         for name, field in self._fields.items():
-            if named and named in (name, str(field.label.text)) or named.rpartition(".")[2] == name:
+            if (named and named in (name, str(field.label.text))) or named.rpartition(".")[2] == name:
                 problem = error.values.get("problem") if isinstance(error, Invalid) else None
                 field.errors = [*field.errors, str(problem or error)]
                 return

@@ -1,7 +1,6 @@
 """Orders as a function of (seed, index): numbers lead back, times go forward, nothing is missed by arithmetic."""
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from plugins.amazon.practice.composing import compose
 from plugins.amazon.practice.fates import Act, fate

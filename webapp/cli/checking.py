@@ -1,0 +1,218 @@
+"""`check` and `status`: whether a desk is set up right, and how its work stands."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import click
+from flask import current_app
+from pydantic import SecretStr
+from redis import RedisError
+from sqlalchemy import func, make_url, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from webapp import schema
+from webapp.audit.actor import Actor
+from webapp.audit.models import AuditEntry
+from webapp.audit.services import audit
+from webapp.channels.services import stores
+from webapp.cli.door import Door, desk_command, desk_context, running_desk, sentences
+from webapp.cli.main import Code, Failed
+from webapp.cli.presenting import Document, store_row
+from webapp.cli.text import cell, pairs, section, table
+from webapp.config import Configuration, configuration
+from webapp.db import db, unit_of_work
+from webapp.errors import DeskError, Unavailable
+from webapp.jobs import queue_ages
+from webapp.live import connection
+from webapp.sync.models import Aside, ChannelUpdate, StoreSync, UpdateState
+from webapp.vault.keys import KeyProblem, key_file
+
+KEY_COPIED = "key_copied"
+LITTLE_SPACE = 1_000_000_000
+MASK = "•••"
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--key-copied", is_flag=True, help="Confirm that a copy of the key file was put away safely.")
+def check(as_json: bool, key_copied: bool) -> int:
+    """Show the configuration, and test database, queue, keys, plugins and disk."""
+    with desk_context():
+        if key_copied:
+            with sentences():
+                _confirm_copy()
+        document = _checked()
+    problems = [one for one in document["checks"] if not one["ok"]]
+    text = [*pairs(document["configuration"])]
+    for title in ("checks", "warnings", "backup"):
+        rows = document[title]
+        said = (
+            [f"{'ok ' if row['ok'] else 'NO '} {row['name']}: {row['message']}" for row in rows]
+            if title == "checks"
+            else rows
+        )
+        text += section(title.capitalize(), said)
+    Door(Actor.operator(), as_json).show(document, text)
+    return Code.FAILED if problems else Code.DONE
+
+
+def _checked() -> Document:
+    config = configuration()
+    tests: tuple[tuple[str, Callable[[], str]], ...] = (
+        ("database", _test_database),
+        ("queue", _test_queue),
+        ("keys", _test_keys),
+        ("plugins", _test_plugins),
+        ("disk", _test_disk),
+    )
+    checks = [_tested(name, test) for name, test in tests]
+    passed = {one["name"] for one in checks if one["ok"]}
+    return {
+        "configuration": shown_configuration(config),
+        "checks": checks,
+        "warnings": _warnings(config, reads={"database", "keys"} <= passed),
+        "backup": _backup(config),
+    }
+
+
+def shown_configuration(config: Configuration) -> dict[str, Any]:
+    """Every variable with the value that is used; secrets and passwords masked."""
+    shown: dict[str, Any] = {}
+    for name in Configuration.model_fields:
+        if name == "version":
+            continue
+        value = getattr(config, name)
+        match name:
+            case "database_url":
+                shown["DATABASE_URL"] = make_url(config.database).render_as_string(hide_password=True)
+            case "redis_url":
+                shown["REDIS_URL"] = _masked_url(config.queue)
+            case "key_file":
+                shown["WAYBILL_KEY_FILE"] = str(config.keys)
+            case "secret":
+                kept = f"{MASK} (in {config.data_dir / 'secret'})"
+                shown["WAYBILL_SECRET"] = MASK if value.get_secret_value() else kept
+            case _:
+                plain = value if isinstance(value, bool | int) or value is None else str(value)
+                shown[f"WAYBILL_{name.upper()}"] = MASK if isinstance(value, SecretStr) else plain
+    return shown
+
+
+def _masked_url(url: str) -> str:
+    head, at, tail = url.rpartition("@")
+    scheme, _, _ = head.partition("://")
+    return f"{scheme}://{MASK}@{tail}" if at else url
+
+
+def _tested(name: str, test: Callable[[], str]) -> Document:
+    try:
+        return {"name": name, "ok": True, "message": test()}
+    except DeskError as error:
+        return {"name": name, "ok": False, "message": str(error)}
+    except (SQLAlchemyError, RedisError, OSError, Failed) as error:
+        reason = str(Unavailable(what=name)) if isinstance(error, SQLAlchemyError | RedisError) else str(error)
+        return {"name": name, "ok": False, "message": reason}
+
+
+def _test_database() -> str:
+    schema.check()
+    return f"{db.engine.dialect.name}, schema {schema.needed()}"
+
+
+def _test_queue() -> str:
+    connection().ping()
+    return "answers"
+
+
+def _test_keys() -> str:
+    key_file().check()
+    return str(key_file().path)
+
+
+def _test_plugins() -> str:
+    states = current_app.extensions["waybill.plugins"]
+    broken = [f"{state.name} ({state.problem})" for state in states if state.problem]
+    if broken:
+        raise Failed(f"left out: {'; '.join(broken)}")
+    return ", ".join(state.name for state in states) or "none"
+
+
+def _test_disk() -> str:
+    folder = configuration().data_dir
+    if not os.access(folder, os.W_OK):
+        raise Failed(f"{folder} can't be written.")
+    return f"{shutil.disk_usage(folder).free // 1_000_000} MB free in {folder}"
+
+
+def _warnings(config: Configuration, *, reads: bool) -> list[str]:
+    found = []
+    if shutil.disk_usage(config.data_dir).free < LITTLE_SPACE:
+        found.append("Less than 1 GB is free: make room before the desk stands still.")
+    if reads and (fresh := _uncopied()):
+        found.append(
+            f"No copy of the key file was confirmed since it got the keys of {', '.join(fresh)}. Without it all buyer "
+            "data is lost: copy it, then say so with “python -m webapp check --key-copied”."
+        )
+    if not config.secret.get_secret_value():
+        found.append(f"WAYBILL_SECRET is not set: without {config.data_dir / 'secret'} the key file does not open.")
+    return found
+
+
+def _backup(config: Configuration) -> list[str]:
+    url = make_url(config.database)
+    lite = url.get_backend_name() == "sqlite"
+    copied = f"sqlite3 {url.database} \".backup 'copy.db'\"" if lite else f"pg_dump {url.database}"
+    return [
+        f"The database: {copied}.",
+        f"The key file {config.keys} and WAYBILL_SECRET: kept apart from copies of the database, which they open.",
+    ]
+
+
+def _periods() -> list[str]:
+    path = key_file().path
+    try:
+        return sorted(json.loads(path.read_text())["periods"])
+    except (OSError, ValueError, KeyError) as error:
+        raise KeyProblem(path=path, problem=str(error)) from None
+
+
+def _uncopied() -> list[str]:
+    """Weeks whose keys no confirmed copy holds."""
+    query = select(AuditEntry.data).where(AuditEntry.code == KEY_COPIED).order_by(AuditEntry.id.desc()).limit(1)
+    copied = db.session.scalar(query) or {}
+    return [period for period in _periods() if period not in copied.get("periods", [])]
+
+
+def _confirm_copy() -> None:
+    with unit_of_work():
+        audit(KEY_COPIED, actor=Actor.operator(), periods=_periods())
+
+
+@click.command()
+@desk_command
+def status(door: Door) -> None:
+    """How the desk's work stands: stores, queues, updates, what was put aside."""
+    door.actor.needs("stores.view")
+    told = running_desk(configuration().data_dir)
+    counts = db.session.execute(select(ChannelUpdate.state, func.count()).group_by(ChannelUpdate.state))
+    by_state: dict[str, int] = dict(counts.tuples())
+    document = {
+        "version": configuration().version,
+        "schema": schema.needed(),
+        "url": told.get("url") or configuration().url or None,
+        "practice_url": told.get("practice_url"),
+        "processes": told.get("processes", {}),
+        "queues": {name: round(age, 1) for name, age in queue_ages().items()},
+        "stores": [store_row(one, db.session.get(StoreSync, one.id)) for one in stores()],
+        "updates": {state.value: by_state.get(state, 0) for state in UpdateState},
+        "asides": db.session.scalar(select(func.count()).select_from(Aside)) or 0,
+    }
+    columns = ("id", "name", "running", "last_success_at", "next_at", "failures", "problem")
+    text = pairs(document, ("version", "url", "practice_url", "asides"))
+    text += section("Stores", table(document["stores"], columns, empty="No store yet."))
+    text += section("Oldest waiting job, seconds", [f"{name}: {cell(age)}" for name, age in document["queues"].items()])
+    text += section("Updates", [f"{state}: {count}" for state, count in document["updates"].items() if count])
+    door.show(document, text)

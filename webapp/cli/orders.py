@@ -1,0 +1,171 @@
+"""Orders: lists, one order in full, and every action."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import click
+from sqlalchemy import select
+
+from webapp.accounts.models import User
+from webapp.audit.actor import Actor, ActorKind
+from webapp.channels.services import get_store
+from webapp.cli import presenting
+from webapp.cli.door import Door, desk_command
+from webapp.cli.presenting import Document
+from webapp.cli.text import cell, pairs, section, table
+from webapp.db import db, unit_of_work
+from webapp.fulfillment.services import shipments_of
+from webapp.orders.events import events_of
+from webapp.orders.models import Order
+from webapp.orders.queries import comments_of, find_order, holds_of, key_of, list_orders, reference
+from webapp.orders.services import act as do, find_action, offers, read_input
+from webapp.orders.states import STATE_LABELS
+from webapp.sync.updates import list_updates
+from webapp.vault import services as vault
+
+REVEAL = click.option("--reveal", is_flag=True, help="With buyer data; that it was seen is recorded.")
+
+
+@click.group()
+def orders() -> None:
+    """List, read and work orders."""
+
+
+@orders.command(name="list")
+@click.option("--store", "store_key", metavar="STORE", help="Only of this store (id or name).")
+@click.option("--state", type=click.Choice([str(state) for state in STATE_LABELS]))
+@click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True, help="0: all.")
+@click.option("--after", metavar="NUMBER", help="Those that follow this order: the last number of the page before.")
+@REVEAL
+@desk_command
+def list_(door: Door, store_key: str | None, state: str | None, limit: int, after: str | None, reveal: bool) -> None:
+    """Orders, newest placed first."""
+    store_id = get_store(store_key).id if store_key else None
+    if after and "~" not in after:
+        after = key_of(find_order(after, door.actor))
+    found = list_orders(door.actor, after=after, store_id=store_id, state=state, limit=limit).orders
+    buyers = _revealed(door.actor, [order.id for order in found], purpose="list") if reveal else {}
+    rows = [presenting.order_row(order, buyers.get(order.id)) for order in found]
+    columns = [
+        "number",
+        "channel_order_number",
+        "store",
+        "state",
+        "channel_status",
+        "placed_at",
+        "ship_by",
+        "unshipped",
+    ]
+    columns += ["total", "currency", "attention", *(["buyer_name"] if reveal else [])]
+    door.show(rows, table(rows, columns, empty="No order."))
+
+
+@orders.command()
+@click.argument("number")
+@REVEAL
+@desk_command
+def show(door: Door, number: str, reveal: bool) -> None:
+    """Everything of one order, by our NUMBER or the channel's."""
+    order = find_order(number, door.actor)
+    buyer = _revealed(door.actor, [order.id], purpose="order").get(order.id, {}) if reveal else None
+    document = document_of(order, door.actor, buyer)
+    door.show(document, _drawn(document))
+
+
+def document_of(order: Order, actor: Actor, buyer: Mapping[str, Any] | None) -> Document:
+    """The order with everything that hangs on it."""
+    comments, holds, events = comments_of(order), holds_of(order), events_of(order)
+    texts: list[str | None] = [None] * len(comments)
+    if actor.may("buyers.see"):  # buyers are named in comments too
+        texts = vault.open_sealed([(row.order_id, "comment", row.sealed) for row in comments])
+    acted = {row.actor_id for row in (*comments, *holds, *events) if row.actor_kind == ActorKind.PERSON}
+    return presenting.order_document(
+        order,
+        buyer=buyer,
+        shipments=shipments_of(order),
+        updates=list_updates(actor, order=order),
+        holds=holds,
+        comments=comments,
+        texts=texts,
+        offers=offers(order, actor),
+        events=events,
+        names=_names(id_ for id_ in acted if id_ is not None),
+    )
+
+
+def _revealed(actor: Actor, order_ids: list[int], *, purpose: str) -> dict[int, Mapping[str, Any]]:
+    """Buyer data in pieces that a database takes; each leaves its record."""
+    found: dict[int, Mapping[str, Any]] = {}
+    for start in range(0, len(order_ids), 1000):
+        found |= vault.reveal(actor, order_ids[start : start + 1000], purpose=f"cli {purpose}")
+    return found
+
+
+def _names(ids: Iterable[int]) -> dict[int, str]:
+    query = select(User.id, User.name, User.email).where(User.id.in_(set(ids)))
+    return {id_: name or email for id_, name, email in db.session.execute(query)}
+
+
+@orders.command()
+@click.argument("number")
+@click.argument("action")
+@click.option("--data", default="{}", help="The action's input as JSON; - reads it from standard input.")
+@click.option("--key", help="A key of your own: sent again, it answers with the first result instead of acting twice.")
+@click.option("--version", type=int, help="The order's version that you saw; another is refused.")
+@desk_command
+def act(door: Door, number: str, action: str, data: str, key: str | None, version: int | None) -> None:
+    """Do ACTION to an order: ship, comment, …; “orders show” lists what is possible."""
+    given = _json(sys.stdin.read() if data == "-" else data)
+    with unit_of_work():
+        order = find_order(number, door.actor, lock=True)
+        chosen = find_action(action)
+        done = do(chosen, order, read_input(chosen, given), door.actor, key=key, version=version)
+    told = [
+        {"id": row.id, "kind": row.kind, "state": row.state}
+        for row in reversed(list_updates(door.actor, order=order, since_version=done.since))
+        if row.order_version <= done.version
+    ]
+    message = f"{chosen.label}: done." + (f" The channel will be told ({len(told)})." if told else "")
+    lines = [f"{reference(order)}: {message}", *(f"update {row['id']}: {row['kind']}, {row['state']}" for row in told)]
+    door.show({"order": reference(order), "updates": told, "message": message}, lines)
+
+
+def _json(text: str) -> Mapping[str, Any]:
+    try:
+        given = json.loads(text)
+    except ValueError:
+        given = None
+    if not isinstance(given, dict):
+        raise click.UsageError("--data must be a JSON object.", click.get_current_context())
+    return given
+
+
+def _drawn(order: Document) -> list[str]:
+    """The order as text."""
+    head = [
+        "channel_order_number", "state", "channel_status", "store", "shop", "marketplace", "fulfilled_by", "placed_at",
+        "ship_by", "deliver_by", "flags", "buyer_name",
+    ]  # fmt: skip
+    lines = table(
+        order["lines"],
+        ("id", "sku", "title", "ordered", "open", "shipped", "canceled", "unit_price", "total"),
+        empty="—",
+    )
+    packages = [package | {"origin": one["origin"]} for one in order["shipments"] for package in one["packages"]]
+    drawn = [f"Order {order['number'] or '@' + str(order['id'])}", *pairs(order, head)]
+    drawn += [f"total  {cell(order['total'])} {order['currency'] or ''}".rstrip()]
+    drawn += section("Attention", [f"{one['label']}: {one['cause']} {one['fix']}" for one in order["troubles"]])
+    drawn += section("Items", lines)
+    if packages:
+        columns = ("number", "origin", "carrier", "service", "tracking_number", "shipped_at")
+        drawn += section("Packages", table(packages, columns, empty=""))
+    if order["updates"]:
+        drawn += section("Updates", table(order["updates"], ("id", "kind", "state", "attempts", "message"), empty=""))
+    if order["addresses"] and order["addresses"]["delivery"]:
+        drawn += section("Address", [str(part) for part in order["addresses"]["delivery"].values() if part])
+    drawn += section("Comments", [f"{one['at']}  {cell(one['text'], cut=False)}" for one in order["comments"]])
+    drawn += section("Actions", [f"{one['code']}: {one['why'] or 'possible'}" for one in order["actions"]])
+    drawn += section("Timeline", [f"{one['at']}  {one['text']}" for one in order["timeline"]])
+    return drawn

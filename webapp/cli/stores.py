@@ -1,0 +1,168 @@
+"""Stores and their sync."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from webapp.channels.models import Store
+from webapp.channels.services import (
+    access,
+    add_store,
+    change_store,
+    get_channel,
+    get_store,
+    remember_marketplaces,
+    stores,
+)
+from webapp.cli.door import Door, desk_command
+from webapp.cli.main import Code, Failed
+from webapp.cli.preparing import connect_practice_stores
+from webapp.cli.presenting import run_row, store_row
+from webapp.cli.text import pairs, table
+from webapp.clock import iso
+from webapp.db import db, unit_of_work
+from webapp.jobs.models import Run, RunState
+from webapp.sync import runs
+from webapp.sync.jobs import import_orders
+from webapp.sync.models import StoreSync
+
+LOOK_EVERY = 0.2
+values_option = click.option(
+    "--set", "given", multiple=True, metavar="NAME=VALUE", help="A setting; as often as needed."
+)
+stdin_option = click.option(
+    "--set-stdin",
+    is_flag=True,
+    help="Read settings from standard input too, one NAME=VALUE a line: nobody else sees them.",
+)
+
+
+@click.group()
+def store() -> None:
+    """Add, change and test stores."""
+
+
+@store.command()
+@click.argument("channel")
+@click.option("--name", required=True)
+@values_option
+@stdin_option
+@desk_command
+def add(door: Door, channel: str, name: str, given: Sequence[str], set_stdin: bool) -> None:
+    """Connect a seller's account on a CHANNEL (amazon, …)."""
+    values = _settings(given, set_stdin)
+    with unit_of_work():
+        added = add_store(channel, name, values, actor=door.actor)
+        store_id = added.id
+    text = f"Store {store_id} was added. Test it: python -m webapp store test {store_id}"
+    door.show({"id": store_id}, [text])
+
+
+@store.command(name="set")
+@click.argument("store_key", metavar="STORE")
+@click.option("--name", help="A new name.")
+@values_option
+@stdin_option
+@desk_command
+def set_(door: Door, store_key: str, name: str | None, given: Sequence[str], set_stdin: bool) -> None:
+    """Change a store's name and settings; a store that was disconnected is tried again."""
+    values = _settings(given, set_stdin)
+    with unit_of_work():
+        changed = get_store(store_key)
+        change_store(changed, values, actor=door.actor, name=name)
+        document = store_row(changed, db.session.get(StoreSync, changed.id))
+    door.show(document, pairs(document))
+
+
+@store.command(name="list")
+@desk_command
+def list_(door: Door) -> None:
+    """All stores, and how their traffic stands."""
+    door.actor.needs("stores.view")
+    rows = [store_row(one, db.session.get(StoreSync, one.id)) for one in stores()]
+    columns = ("id", "name", "channel", "marketplaces", "running", "last_success_at", "next_at", "problem")
+    door.show(rows, table(rows, columns, empty="No store yet: python -m webapp store add --help"))
+
+
+@store.command()
+@click.argument("store_key", metavar="STORE")
+@desk_command
+def test(door: Door, store_key: str) -> int:
+    """Ask the channel whether the store's credentials work, and which marketplaces they open."""
+    door.actor.needs("stores.edit")
+    connection = connect(get_store(store_key))
+    found = [marketplace.country for marketplace in connection.marketplaces]
+    problem = str(connection.problem) if connection.problem else None
+    text = problem or f"The connection works. Marketplaces: {', '.join(found)}."
+    door.show({"ok": connection.ok, "marketplaces": found, "problem": problem}, [text] if connection.ok else [])
+    if problem and not door.as_json:
+        raise Failed(problem)
+    return Code.DONE if connection.ok else Code.FAILED
+
+
+def connect(one: Store) -> Any:
+    """Ask the store's channel, outside of any transaction, and keep what it says."""
+    reach, channel = access(one), get_channel(one.channel)
+    db.session.commit()
+    connection = channel.connect(reach)
+    with unit_of_work():
+        remember_marketplaces(one, connection)
+    return connection
+
+
+@store.command()
+@desk_command
+def practice(door: Door) -> None:
+    """Connect the practice stores that are not here yet; for a desk that runs with a practice marketplace."""
+    door.actor.needs("stores.edit")
+    added = connect_practice_stores()
+    rows = [store_row(one, db.session.get(StoreSync, one.id)) for one in added]
+    door.show(rows, table(rows, ("id", "name", "marketplaces", "problem"), empty="Nothing to add."))
+
+
+def _settings(given: Sequence[str], from_stdin: bool) -> Mapping[str, str]:
+    lines = [*given, *(line.rstrip("\r\n") for line in sys.stdin if line.strip())] if from_stdin else list(given)
+    values = {}
+    for line in lines:
+        name, sign, value = line.partition("=")
+        if not sign or not name.strip():
+            raise click.UsageError("A setting is given as NAME=VALUE.", click.get_current_context())
+        values[name.strip()] = value
+    return values
+
+
+@click.command()
+@click.argument("store_key", metavar="STORE")
+@click.option("--wait", is_flag=True, help="Until the run has ended.")
+@click.option("--seconds", type=click.FloatRange(min=0), default=300.0, show_default=True, help="How long to wait.")
+@desk_command
+def sync(door: Door, store_key: str, wait: bool, seconds: float) -> int:
+    """Read a store's orders now (by id or name); a run that is under way is joined."""
+    with unit_of_work():
+        chosen = get_store(store_key)
+        run_id = runs.start(chosen, actor=door.actor).id
+        import_orders.enqueue(chosen.id)
+    store_id = chosen.id
+    document = _watched(store_id, run_id, seconds if wait else 0.0)
+    state = document["state"]
+    done = {name: document[name] for name in ("id", "state", *runs.NUMBERS, "next_at")}
+    door.show(document, pairs(done))
+    if state == RunState.FAILED:
+        raise Failed("" if door.as_json else document["message"] or "The sync failed.")
+    if wait and document["ended"] is None:
+        raise Failed(f"The sync was still {state} after {seconds:g} seconds; is a worker running?", Code.TIMED_OUT)
+    return Code.DONE
+
+
+def _watched(store_id: int, run_id: int, seconds: float) -> dict[str, Any]:
+    deadline = time.monotonic() + seconds
+    while True:
+        db.session.rollback()  # ends the reading transaction: the next one sees what the worker did
+        run, chosen = db.session.get_one(Run, run_id), db.session.get_one(Store, store_id)
+        if not run.is_open or time.monotonic() >= deadline:
+            turn = db.session.get(StoreSync, store_id)
+            return run_row(run, store=chosen.name, next_at=iso(turn.next_at) if turn else None)
+        time.sleep(LOOK_EVERY)

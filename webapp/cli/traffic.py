@@ -1,0 +1,158 @@
+"""What goes out, what was put aside, and the runs."""
+
+import time
+from collections.abc import Sequence
+
+import click
+from sqlalchemy import select
+
+from webapp.channels.services import get_store, stores
+from webapp.cli import presenting
+from webapp.cli.door import Door, desk_command
+from webapp.cli.main import Code, Failed
+from webapp.cli.text import pairs, table
+from webapp.clock import iso
+from webapp.db import db, unit_of_work
+from webapp.errors import NotFound
+from webapp.orders.queries import find_order
+from webapp.sync import runs as sync_runs
+from webapp.sync.jobs import deliver, fetch_order, look_up
+from webapp.sync.models import Aside, StoreSync, UpdateState
+from webapp.sync.updates import find_update, list_updates, retry as send_again
+
+LOOK_EVERY = 0.2
+ENDED = {UpdateState.EFFECTIVE, UpdateState.REFUSED, UpdateState.WITHDRAWN, UpdateState.DONE_ELSEWHERE}
+REACHED = {  # who waits for one is content with what follows from it
+    UpdateState.HELD: {*UpdateState},
+    UpdateState.OWED: {*UpdateState} - {UpdateState.HELD},
+    UpdateState.SENT: {UpdateState.SENT, UpdateState.EFFECTIVE, UpdateState.DONE_ELSEWHERE},
+    UpdateState.EFFECTIVE: {UpdateState.EFFECTIVE, UpdateState.DONE_ELSEWHERE},
+}
+STORE_OPTION = click.option("--store", "store_key", metavar="STORE", help="Only of this store (id or name).")
+
+
+@click.group()
+def updates() -> None:
+    """What channels are told, and how far that has come."""
+
+
+@updates.command(name="list")
+@click.option("--order", "number", metavar="NUMBER", help="Only of this order.")
+@click.option("--state", type=click.Choice([*UpdateState]))
+@click.option("--kind")
+@STORE_OPTION
+@click.option("--limit", type=click.IntRange(min=1), default=200, show_default=True)
+@desk_command
+def updates_list(
+    door: Door, number: str | None, state: str | None, kind: str | None, store_key: str | None, limit: int
+) -> None:
+    """Updates, newest first."""
+    order = find_order(number, door.actor) if number else None
+    store_id = get_store(store_key).id if store_key else None
+    found = list_updates(door.actor, order=order, state=state, kind=kind, store_id=store_id, limit=limit)
+    rows = [presenting.update(row) for row in found]
+    columns = ("id", "order", "kind", "state", "due_at", "effective_at", "attempts", "message")
+    door.show(rows, table(rows, columns, empty="No update."))
+
+
+@updates.command()
+@click.argument("update_id", type=int, metavar="ID")
+@click.option("--until", type=click.Choice([*UpdateState]), default=UpdateState.EFFECTIVE.value, show_default=True)
+@click.option("--seconds", type=click.FloatRange(min=0), default=300.0, show_default=True, help="How long to wait.")
+@desk_command
+def wait(door: Door, update_id: int, until: str, seconds: float) -> int:
+    """Wait until an update has come so far."""
+    wanted = REACHED.get(UpdateState(until), {UpdateState(until)})
+    deadline = time.monotonic() + seconds
+    while True:
+        row = find_update(update_id, door.actor)
+        state = UpdateState(row.state)
+        if state in wanted or state in ENDED or time.monotonic() >= deadline:
+            break
+        db.session.rollback()  # ends the reading transaction: the next one sees what the worker did
+        time.sleep(LOOK_EVERY)
+    document = presenting.update(row)
+    door.show(document, pairs(document))
+    if state in wanted:
+        return Code.DONE
+    if state in ENDED:
+        raise Failed(f"The update is {state}: {document['message'] or 'it will not be ' + until}")
+    raise Failed(f"The update was still {state} after {seconds:g} seconds.", Code.TIMED_OUT)
+
+
+@updates.command()
+@click.argument("update_ids", type=int, nargs=-1, required=True, metavar="ID…")
+@desk_command
+def retry(door: Door, update_ids: Sequence[int]) -> None:
+    """Send refused or unknown updates again; of an unknown one it is first looked up what became of it."""
+    with unit_of_work():
+        rows = [find_update(update_id, door.actor) for update_id in update_ids]
+        for row in rows:
+            send_again(row, actor=door.actor)
+            (deliver if row.state == UpdateState.OWED else look_up).enqueue(row.store_id, row.kind)
+        documents = [presenting.update(row) for row in rows]
+    door.show(documents, table(documents, ("id", "order", "kind", "state"), empty=""))
+
+
+@click.group()
+def asides() -> None:
+    """Orders that could not be taken in."""
+
+
+@asides.command(name="list")
+@STORE_OPTION
+@desk_command
+def asides_list(door: Door, store_key: str | None) -> None:
+    """Orders put aside, newest first, each with its cause."""
+    store_id = get_store(store_key).id if store_key else None
+    names = _store_names()
+    rows = [presenting.aside(row, names[row.store_id]) for row in sync_runs.asides(door.actor, store_id=store_id)]
+    columns = ("id", "store", "number", "field", "problem", "at", "attempts")
+    door.show(rows, table(rows, columns, empty="Nothing was put aside."))
+
+
+@asides.command(name="retry")
+@click.argument("aside_ids", type=int, nargs=-1, metavar="ID…")
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@desk_command
+def asides_retry(door: Door, aside_ids: Sequence[int], everything: bool) -> None:
+    """Read orders from their channel again and try to take them in."""
+    if bool(aside_ids) == everything:
+        raise click.UsageError("Name the orders by their ids, or say --all.", click.get_current_context())
+    door.actor.needs("stores.sync")
+    names = _store_names()
+    query = select(Aside).order_by(Aside.id)
+    with unit_of_work():
+        rows = list(db.session.scalars(query if everything else query.where(Aside.id.in_(aside_ids))))
+        if missing := set(aside_ids) - {row.id for row in rows}:
+            raise NotFound(name=min(missing))
+        for row in rows:
+            fetch_order.enqueue(row.store_id, row.number)
+        documents = [presenting.aside(row, names[row.store_id]) for row in rows]
+    door.show(documents, table(documents, ("id", "store", "number"), empty="Nothing was put aside."))
+
+
+@click.group()
+def runs() -> None:
+    """Long work."""
+
+
+@runs.command(name="list")
+@STORE_OPTION
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@desk_command
+def runs_list(door: Door, store_key: str | None, limit: int) -> None:
+    """Runs with their numbers, newest first."""
+    store_id = get_store(store_key).id if store_key else None
+    names = _store_names()
+    turns = {row.store_id: iso(row.next_at) for row in db.session.scalars(select(StoreSync))}
+    rows = []
+    for run in sync_runs.runs(door.actor, store_id=store_id, limit=limit):
+        subject = run.subject_id if run.kind == sync_runs.KIND else None
+        rows.append(presenting.run_row(run, store=names.get(subject or 0), next_at=turns.get(subject or 0)))
+    columns = ("id", "kind", "store", "state", "started", "ended", *sync_runs.NUMBERS, "message")
+    door.show(rows, table(rows, columns, empty="No run yet."))
+
+
+def _store_names() -> dict[int, str]:
+    return {store.id: store.name for store in stores()}
