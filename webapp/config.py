@@ -4,6 +4,7 @@
 them. `var/` (or `WAYBILL_DATA_DIR`) holds everything that a desk writes.
 """
 
+import fcntl
 import hashlib
 import os
 import secrets
@@ -28,7 +29,9 @@ class ConfigurationProblem(Exception):
 class Configuration(BaseSettings):
     """Everything that a desk can be told from outside."""
 
-    model_config = SettingsConfigDict(env_prefix="WAYBILL_", extra="ignore", populate_by_name=True, frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="WAYBILL_", env_ignore_empty=True, extra="ignore", populate_by_name=True, frozen=True
+    )
 
     data_dir: Path = Path("var")
     database_url: str = Field("", validation_alias=AliasChoices("DATABASE_URL"))
@@ -93,17 +96,19 @@ class Configuration(BaseSettings):
         return self.key_file or self.data_dir / "keys.json"
 
     def secret_value(self) -> str:
-        """`WAYBILL_SECRET`, or one made at the first start and kept in the data directory, readable by its owner only.
-        """
+        """`WAYBILL_SECRET`, or one made at the first start and kept in the data directory for its owner only."""
         if given := self.secret.get_secret_value():
             return given
         path = self.data_dir / "secret"
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-                file.write(secrets.token_urlsafe(48))
-        except FileExistsError:
-            pass
+        if not path.exists():
+            with open(self.data_dir / "secret.lock", "w") as lock:  # a desk's processes start at the same time
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not path.exists():
+                    fresh = self.data_dir / "secret.new"
+                    with open(os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
+                        file.write(secrets.token_urlsafe(48))
+                    fresh.replace(path)
         return path.read_text().strip()
 
 

@@ -78,7 +78,7 @@ def table_of(model: type[Base]) -> Table:
 def init_app(app: Flask, url: str) -> None:
     """Bind the app to its database; nothing is connected yet."""
     app.config["SQLALCHEMY_DATABASE_URI"] = url
-    engine: dict[str, Any] = {"pool_pre_ping": True}
+    engine: dict[str, Any] = {"pool_pre_ping": True, "hide_parameters": True}  # values never reach a log
     if url.startswith("sqlite"):
         engine["connect_args"] = {"timeout": BUSY_AFTER}
     else:
@@ -86,8 +86,7 @@ def init_app(app: Flask, url: str) -> None:
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine
     db.init_app(app)
     with app.app_context():
-        if db.engine.dialect.name == "sqlite":
-            _tune_sqlite(db.engine)
+        (_tune_sqlite if db.engine.dialect.name == "sqlite" else _tune_postgres)(db.engine)
 
 
 def _tune_sqlite(engine: Engine) -> None:
@@ -110,6 +109,13 @@ def _tune_sqlite(engine: Engine) -> None:
     def begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get("writes")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _tune_postgres(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, record: Any) -> None:
+        connection.execute(f"SET lock_timeout = {int(BUSY_AFTER * 1000)}")
+        connection.commit()
 
 
 @contextmanager

@@ -3,13 +3,17 @@
 How many decimals a currency has comes from CLDR (JPY none, EUR two, KWD three), through Babel.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
 from typing import Any, Self
 
 from babel.numbers import get_currency_precision
+
+_AMOUNT = re.compile(r"[+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})", re.ASCII)
+_EXACT = Context(prec=100)  # more digits than any amount has: nothing is ever rounded on the way
 
 
 class CurrenciesDiffer(TypeError):
@@ -29,25 +33,28 @@ class Money:
     minor: int
     currency: str
 
+    def __post_init__(self) -> None:
+        if type(self.minor) is not int:
+            raise TypeError(f"money is whole minor units, not {type(self.minor).__name__}")
+
     @classmethod
     def parse(cls, text: str, currency: str) -> Self:
         """Exactly the amount that the text says; ValueError where it is no number or has a fraction of a minor unit."""
-        try:
-            scaled = Decimal(text).scaleb(decimals(currency))
-        except InvalidOperation:
-            raise ValueError(f"not an amount: {text!r}") from None
-        if not scaled.is_finite() or scaled != scaled.to_integral_value():
+        if not _AMOUNT.fullmatch(text):
+            raise ValueError(f"not an amount: {text!r}")
+        scaled = Decimal(text).scaleb(decimals(currency), _EXACT)
+        if scaled != int(scaled):
             raise ValueError(f"not an amount of {currency}: {text!r}")
         return cls(int(scaled), currency)
 
     @classmethod
     def round(cls, amount: Decimal, currency: str) -> Self:
         """The nearest minor unit, half away from zero: the one place where half a cent is decided."""
-        return cls(int(amount.scaleb(decimals(currency)).quantize(Decimal(1), ROUND_HALF_UP)), currency)
+        return cls(int(amount.scaleb(decimals(currency), _EXACT).to_integral_value(ROUND_HALF_UP)), currency)
 
     @property
     def decimal(self) -> Decimal:
-        return Decimal(self.minor).scaleb(-decimals(self.currency))
+        return Decimal(self.minor).scaleb(-decimals(self.currency), _EXACT)
 
     def __str__(self) -> str:
         """The plain decimal string with the currency's decimals: "12.30", "1500"."""
@@ -86,7 +93,7 @@ class Money:
         whole, running, given, shares = sum(weights), 0, 0, []
         for weight in weights:
             running += weight
-            upto = int((Decimal(self.minor) * running / whole).quantize(Decimal(1), ROUND_HALF_UP))
+            upto = _half_away(self.minor * running, whole)
             shares.append(Money(upto - given, self.currency))
             given = upto
         return shares
@@ -95,6 +102,12 @@ class Money:
         if other.currency != self.currency:
             raise CurrenciesDiffer(f"{self.currency} and {other.currency}")
         return other.minor
+
+
+def _half_away(number: int, by: int) -> int:
+    """The nearest whole number to the fraction, half away from zero."""
+    nearest = (2 * abs(number) + by) // (2 * by)
+    return nearest if number >= 0 else -nearest
 
 
 def money(column: str) -> Any:

@@ -60,7 +60,7 @@ class ShipInput(ActionInput):
 class ShipOrder(OrderAction):
     """Record what left the house; the channel is told by itself."""
 
-    code, label, right, bulk, icon = "ship", _l("Ship"), "orders.ship", True, "truck"
+    code, label, right, bulk, icon = "ship", _l("Ship"), "orders.ship", True, "truck-delivery"
     Input = ShipInput
 
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:

@@ -26,7 +26,7 @@ class Shop(Model):
 
 
 class NumberSequence(Model):
-    """Numbers that a shop gives out; `next` moves in a short transaction of its own, so drawn numbers may leave gaps."""
+    """Numbers that a shop gives out; `next` moves in a short transaction of its own, so there may be gaps."""
 
     __tablename__ = "number_sequences"
     __table_args__ = (UniqueConstraint("shop_id", "kind"), UniqueConstraint("kind", "prefix"))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from webapp.audit.actor import Actor
@@ -11,7 +11,7 @@ from webapp.audit.services import audit
 from webapp.channels.contract import Channel, Connection, StoreAccess
 from webapp.channels.models import NumberSequence, Shop, Store, StoreMarketplace
 from webapp.clock import now
-from webapp.db import db
+from webapp.db import db, translated_failures
 from webapp.errors import Invalid, NotFound, SeveralFit
 from webapp.hooks import hooks
 from webapp.i18n import lazy_gettext as _l
@@ -45,9 +45,10 @@ def stores(*, active_only: bool = False) -> list[Store]:
 
 def get_store(key: int | str) -> Store:
     """A store by id or by name; an id wins over a name of digits."""
-    if str(key).isdigit() and (store := db.session.get(Store, int(key))):
-        return store
-    found = list(db.session.scalars(select(Store).where(func.lower(Store.name) == str(key).strip().lower())))
+    name, known = str(key).strip(), stores()
+    if found := [store for store in known if str(store.id) == name]:
+        return found[0]
+    found = [store for store in known if store.name.casefold() == name.casefold()]
     if len(found) > 1:
         raise SeveralFit(name=key, choices=", ".join(str(store.id) for store in found))
     if not found:
@@ -121,9 +122,8 @@ def _free_name(name: str, store: Store) -> str:
     name = name.strip()
     if not name:
         raise Invalid(field=_l("Name"), problem=_l("is needed."))
-    taken = db.session.scalar(
-        select(Store.id).where(func.lower(Store.name) == name.lower(), Store.id != (store.id or 0))
-    )
+    # Compared here, since SQLite's lower() knows ASCII only.
+    taken = any(other.name.casefold() == name.casefold() for other in stores() if other.id != store.id)
     if taken or name.isdigit():
         raise Invalid(field=_l("Name"), problem=_l("is taken, or only digits. Choose another."))
     return name
@@ -156,7 +156,7 @@ def draw_numbers(shop_id: int, count: int) -> list[str]:
     """
     if count == 0:
         return []
-    with Session(db.engine) as session:
+    with translated_failures(), Session(db.engine) as session:
         session.connection(execution_options={"writes": True})
         numbers = _draw(session, shop_id, count)
         session.commit()

@@ -21,7 +21,7 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: s
 
 def pairs(document: Mapping[str, Any], names: Iterable[str] | None = None) -> list[str]:
     """One line a value, with its name before it."""
-    shown = {name.replace("_", " "): document[name] for name in (names or document)}
+    shown = {name if name.isupper() else name.replace("_", " "): document[name] for name in (names or document)}
     wide = max(map(len, shown), default=0)
     return [f"{name:{wide}}  {cell(value, cut=False)}".rstrip() for name, value in shown.items()]
 

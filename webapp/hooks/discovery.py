@@ -5,11 +5,12 @@ found exactly as an outsider's are.
 """
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import cast
 
 import structlog
 
@@ -50,15 +51,24 @@ def _found() -> Iterator[tuple[str, str, str]]:
 def _load_one(name: str, source: str, target: str) -> PluginState:
     if hooks.manager.has_plugin(name):
         return PluginState(name, source, "another plugin of this name was loaded first")
-    module = None
     try:
         module = importlib.import_module(target)
         hooks.manager.register(module, name=name)
         hooks.manager.check_pending()
-    except Exception as error:  # whatever a plugin does wrong, the desk starts without it and says so
-        if module is not None and hooks.manager.is_registered(module):
-            hooks.manager.unregister(module)
+        _ask_once(module)
+    except (Exception, SystemExit) as error:  # whatever a plugin does wrong, the desk starts without it and says so
+        if hooks.manager.has_plugin(name):
+            hooks.manager.unregister(name=name)
         problem = f"{type(error).__name__}: {error}"
         log.error("plugin_left_out", plugin=name, problem=problem, exc_info=True)
         return PluginState(name, source, problem)
     return PluginState(name, source)
+
+
+def _ask_once(module: ModuleType) -> None:
+    """Ask for everything that the plugin registers, so that what fails does so now and not on a page."""
+    for caller in hooks.manager.get_hookcallers(module) or ():
+        if caller.name.startswith("register_") and caller.spec is not None and not caller.spec.argnames:
+            for implementation in caller.get_hookimpls():
+                if implementation.plugin is module:
+                    tuple(cast("Iterable[object]", implementation.function()))

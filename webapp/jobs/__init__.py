@@ -5,6 +5,7 @@ so a lost job loses nothing and a repeated one repeats nothing. Job arguments ar
 RQ stand here and in `worker`.
 """
 
+import json
 import os
 import threading
 from collections.abc import Callable
@@ -51,6 +52,8 @@ class Job(Generic[P]):
         self._send(seconds, args, kwargs)
 
     def _send(self, seconds: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        json.dumps([args, kwargs])  # what can't travel is found before the commit, not after it
+
         def send() -> None:
             options: dict[str, Any] = {
                 "args": (self.name, list(args), kwargs),

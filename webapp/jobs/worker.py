@@ -27,13 +27,9 @@ class DeskWorker(Worker):
 
     app: Flask
 
-    def main_work_horse(self, job: RqJob, queue: Queue) -> None:
-        with self.app.app_context():
-            db.engine.dispose(close=False)  # the parent's connections are the parent's
-        super().main_work_horse(job, queue)
-
     def perform_job(self, job: RqJob, queue: Queue, execution: Execution) -> bool:
         with self.app.app_context(), structlog.contextvars.bound_contextvars(job_id=job.id):
+            db.engine.dispose(close=False)  # the parent's connections are the parent's
             return bool(super().perform_job(job, queue, execution))
 
 

@@ -1,5 +1,6 @@
 """Reading orders: every query starts from what the actor may see."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.orders.models import Order, OrderComment, OrderHold
 
 PAGE = 50
+_MARKED = re.compile(r"@(\d{1,9})", re.ASCII)
 
 
 def visible(actor: Actor) -> Select[Order]:
@@ -85,8 +87,10 @@ def key_of(order: Order) -> str:
 def _place(key: str) -> tuple[datetime, int]:
     at, _, order_id = key.rpartition("~")
     try:
+        if not 0 <= int(order_id) < 2**31:
+            raise ValueError("no id")
         return parse_instant(at), int(order_id)
-    except ValueError:
+    except (ValueError, OverflowError):  # an offset may lead out of the calendar
         raise Invalid(field=_l("Page"), problem=_l("this link is not one of the desk's.")) from None
 
 
@@ -96,14 +100,16 @@ def find_order(number: str, actor: Actor, *, lock: bool = False) -> Order:
     With `lock` nobody else changes it until the unit of work ends, and what is read is what is there now.
     """
     number = number.strip()
+    if "\0" in number:  # PostgreSQL refuses to compare it
+        raise NotFound(name=number.replace("\0", "�"))
     around = (joinedload(Order.store), joinedload(Order.shop), joinedload(Order.channel_order))
     query = visible(actor).where(or_(Order.number == number, Order.channel_order_number == number)).limit(5)
     query = query.options(*around)
     found = list(db.session.scalars(query))
     own = [order for order in found if order.number == number]
     chosen = own or found
-    if not chosen and number.startswith("@") and number[1:].isdigit():
-        chosen = list(db.session.scalars(visible(actor).where(Order.id == int(number[1:])).options(*around)))
+    if not chosen and (marked := _MARKED.fullmatch(number)):
+        chosen = list(db.session.scalars(visible(actor).where(Order.id == int(marked[1])).options(*around)))
     if not chosen:
         raise NotFound(name=number)
     if len(chosen) > 1:

@@ -1,5 +1,6 @@
-"""Acting on orders: the one place where right, version, key and refusal are asked for every door, and what acts share."""
+"""Acting on orders: one place asks right, version, key and refusal for every door. Beside it, what acts share."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -115,6 +116,8 @@ def refusal_of(action: OrderAction, order: Order, actor: Actor) -> Refusal | Non
 
 def read_input(action: OrderAction, given: Mapping[str, Any]) -> ActionInput:
     """The action's input from JSON or a form; raises `Invalid` that names the first field in question."""
+    if "\\u0000" in json.dumps(given, default=str):  # PostgreSQL keeps no such text
+        raise Invalid(field=action.code, problem=_l("holds a character that can't be kept."))
     try:
         return action.Input.model_validate(given)
     except ValidationError as error:

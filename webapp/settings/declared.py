@@ -45,7 +45,7 @@ class Setting:
 
     def parse(self, value: Any) -> str | int | bool:
         """The value in its type; raises `Invalid` with a sentence that names the setting."""
-        text = str(value).strip()
+        text = "" if value is None else str(value).strip()
         if self.required and not text:
             raise self._invalid(_l("is needed."))
         if self.type is bool:

@@ -50,7 +50,9 @@ def store_all(scope: str, scope_id: int, declared: Sequence[Setting], values: Ma
     """Store these values over what was there; an empty secret keeps the one it had. Raises `Invalid`."""
     had = read(scope, scope_id, declared)
     kept = {
-        setting.name for setting in declared if setting.secret and had[setting.name] and not values.get(setting.name)
+        setting.name
+        for setting in declared
+        if setting.secret and had[setting.name] and not str(values.get(setting.name) or "").strip()
     }
     parsed = parse_all(declared, had | {name: value for name, value in values.items() if name not in kept})
     stored = _stored(scope, scope_id)

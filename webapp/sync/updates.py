@@ -7,10 +7,9 @@ that. The row is the promise, the queue its messenger.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select
 
 from webapp import live
 from webapp.audit.actor import Actor
@@ -143,13 +142,19 @@ def due_work() -> list[tuple[int, str, str]]:
     return found + [(store_id, kind, "look_up") for store_id, kind in db.session.execute(look_up)]
 
 
-def _due_to_deliver(at: Any) -> tuple[Any, ...]:
-    free = or_(ChannelUpdate.lease_until.is_(None), ChannelUpdate.lease_until < at)
+def _free(at: datetime, owner: str) -> ColumnElement[bool]:
+    """Leased by nobody, by somebody who died, or by this very job before it was tried again."""
+    lease = ChannelUpdate.lease_until
+    return or_(lease.is_(None), lease < at, ChannelUpdate.lease_owner == owner)
+
+
+def _due_to_deliver(at: datetime, owner: str = "") -> tuple[ColumnElement[bool], ...]:
+    free = _free(at, owner)
     return (ChannelUpdate.state.in_((UpdateState.HELD, UpdateState.OWED)), ChannelUpdate.due_at <= at, free)
 
 
-def _due_to_look_up(at: Any) -> tuple[Any, ...]:
-    free = or_(ChannelUpdate.lease_until.is_(None), ChannelUpdate.lease_until < at)
+def _due_to_look_up(at: datetime, owner: str = "") -> tuple[ColumnElement[bool], ...]:
+    free = _free(at, owner)
     states = (UpdateState.SENT, UpdateState.UNKNOWN)
     return (ChannelUpdate.state.in_(states), ChannelUpdate.look_again_at <= at, free)
 
@@ -160,7 +165,7 @@ def claim_due(store_id: int, kind: str, owner: str) -> tuple[Store, list[Channel
     One that is found with an expired lease had a worker that died: whether it was sent is unknown, so it is looked up
     first instead of claimed.
     """
-    claimed = _claim(store_id, kind, owner, _due_to_deliver(now()))
+    claimed = _claim(store_id, kind, owner, _due_to_deliver(now(), owner))
     if claimed is None:
         return None
     store, rows = claimed
@@ -180,7 +185,7 @@ def claim_due(store_id: int, kind: str, owner: str) -> tuple[Store, list[Channel
 
 def claim_to_look_up(store_id: int, kind: str, owner: str) -> tuple[Store, list[ChannelUpdate]] | None:
     """Lease a batch of those whose effect is to be looked up."""
-    claimed = _claim(store_id, kind, owner, _due_to_look_up(now()))
+    claimed = _claim(store_id, kind, owner, _due_to_look_up(now(), owner))
     if claimed is None:
         return None
     for row in claimed[1]:
@@ -190,7 +195,7 @@ def claim_to_look_up(store_id: int, kind: str, owner: str) -> tuple[Store, list[
 
 
 def _claim(
-    store_id: int, kind: str, owner: str, conditions: tuple[Any, ...]
+    store_id: int, kind: str, owner: str, conditions: Sequence[ColumnElement[bool]]
 ) -> tuple[Store, list[ChannelUpdate]] | None:
     store = db.session.get(Store, store_id)
     if store is None or not store.active or store.problem is not None:

@@ -1,7 +1,7 @@
 """What the browser sees: a view module per domain, and around all of them language, rights, headers and error pages.
 
-A view reads, calls a service and shows; it holds no rule of its own. The order in which the parts hook into a request is
-set here and nowhere else.
+A view reads, calls a service and shows; it holds no rule of its own. The order in which the parts hook into a request
+is set here and nowhere else.
 """
 
 from flask import Flask

@@ -1,7 +1,7 @@
 """Who is asking, and whether they may: sessions by cookie, and a right declared by every route.
 
-A route says `@needs("orders.view")` or `@public`; one that says neither stops the start. What else an act needs, its service
-asks.
+A route says `@needs("orders.view")` or `@public`; one that says neither stops the start. What else an act needs, its
+service asks.
 """
 
 import hashlib
@@ -73,7 +73,8 @@ def _declare(view: V, right: str) -> V:
 
 def right_of(app: Flask, endpoint: str) -> str | None:
     """The right that a route declares; empty for a public one, None where it says nothing."""
-    return app.view_functions[endpoint].__dict__.get("right")
+    right: str | None = app.view_functions[endpoint].__dict__.get("right")
+    return right
 
 
 def check_routes(app: Flask) -> None:
@@ -85,7 +86,9 @@ def check_routes(app: Flask) -> None:
 
 def init_app(app: Flask) -> None:
     app.config["WAYBILL_COOKIE"] = _own("waybill_session")
-    app.config["SESSION_COOKIE_NAME"] = _own("waybill_form")  # Flask's own: the CSRF token and messages for the next page
+    app.config["SESSION_COOKIE_NAME"] = _own(
+        "waybill_form"
+    )  # Flask's own: the CSRF token and messages for the next page
     app.config["SESSION_COOKIE_SAMESITE"] = "Lax"
     app.config["SESSION_COOKIE_SECURE"] = configuration().url.lower().startswith("https://")
     app.before_request(_guard)
@@ -99,7 +102,8 @@ def _own(cookie: str) -> str:
 
 
 def person() -> Person | None:
-    return g.get("person")
+    found: Person | None = g.get("person")
+    return found
 
 
 def signed_in() -> bool:

@@ -1,12 +1,13 @@
-"""Error pages: a refusal's own sentence, what HTTP says, and bugs, which are logged with an id and without any value."""
+"""Error pages: a refusal's own sentence, what HTTP says, and bugs, which are logged with an id and without a value."""
 
 import traceback
 
 import structlog
-from flask import Flask, current_app, make_response, render_template
+from flask import Flask, current_app, make_response, redirect, render_template
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException, TooManyRequests
+from werkzeug.routing import RequestRedirect
 from werkzeug.wrappers import Response
 
 from webapp.db import db, translated_failures
@@ -43,8 +44,8 @@ def _database(error: OperationalError) -> Response:
 
 
 def _http(error: HTTPException) -> Response:
-    if error.response is not None and not isinstance(error, TooManyRequests):
-        return error.response  # a redirect, as of a missing slash
+    if isinstance(error, RequestRedirect):
+        return redirect(error.new_url, error.code)  # a missing slash
     sentence = ""
     if isinstance(error, CSRFError):
         sentence = _("This page was open for too long, or its form was sent from elsewhere. Reload it and try again.")

@@ -63,9 +63,7 @@ def money(amount: Money) -> str:
 
 def when(instant: datetime) -> Markup:
     """An instant in the page's zone, exact to the second for who points at it."""
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        iso(instant), _exact(instant), moment(instant)
-    )
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(iso(instant), _exact(instant), moment(instant))
 
 
 def moment(instant: datetime) -> str:

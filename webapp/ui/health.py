@@ -1,7 +1,7 @@
 """Whether the desk is alive, and whether it can work: for supervisors and load balancers. No secret is ever shown.
 
-`/healthz` asks nothing but this process. `/readyz` asks what a page or a job needs; a scheduler that stands still is told
-there but makes no web process unready, since taking it away would help nobody.
+`/healthz` asks nothing but this process. `/readyz` asks what a page or a job needs; a scheduler that stands still is
+told there but makes no web process unready, since taking it away would help nobody.
 """
 
 import shutil

@@ -1,7 +1,7 @@
-"""Live news for open pages: server-sent events that carry ids and nothing else; what changed, each page asks for itself.
+"""Live news for open pages: events that carry ids and nothing else; what changed, each page asks for itself.
 
-One thread per process listens to Redis and hands the news to bounded queues, one for each stream. Beyond the cap, or while
-Redis is gone, a page is answered 204 and looks again by itself now and then.
+One thread per process listens to Redis and hands the news to bounded queues, one for each stream. Beyond the cap, or
+while Redis is gone, a page is answered 204 and looks again by itself now and then.
 """
 
 import json

@@ -10,7 +10,7 @@ from webapp.errors import Forbidden, NotFound, sentence_of
 from webapp.fulfillment.services import shipments_of, shipping_refusal
 from webapp.orders.events import events_of
 from webapp.orders.models import Order
-from webapp.orders.queries import comments_of
+from webapp.orders.queries import comments_of, reference
 from webapp.orders.services import find_action, offers
 from webapp.sync.models import UNSETTLED, ChannelUpdate, UpdateState
 from webapp.sync.updates import list_updates
@@ -36,8 +36,8 @@ def facts(order: Order, actor: Actor, *, whole: bool = True) -> dict[str, Any]:
     updates = list_updates(actor, order=order)
     events = events_of(order, limit=timeline.LONGEST)
     comments = comments_of(order)
-    doers = [(row.actor_kind, row.actor_id) for row in (*events, *comments)]
-    names = shown.Names(order, doers)
+    doers = [(event.actor_kind, event.actor_id) for event in events]
+    names = shown.Names(order, doers + [(comment.actor_kind, comment.actor_id) for comment in comments])
     buyer = None
     if whole and actor.may("buyers.see"):
         buyer = vault.reveal(actor, [order.id], purpose="order").get(order.id)
@@ -136,4 +136,4 @@ def _update(order: Order, row: ChannelUpdate, actor: Actor) -> dict[str, Any]:
 
 def url_of(order: Order) -> str:
     """The order's page."""
-    return url_for("orders.show", number=shown.reference(order))
+    return url_for("orders.show", number=reference(order))

@@ -25,7 +25,7 @@ bp = Blueprint("orders", __name__)
 _BEFORE_ALL = "1970-01-01T00:00:00Z~0"
 
 
-# --- The list -----------------------------------------------------------------------------------------------------------
+# --- The list ---------------------------------------------------------------------------------------------------------
 
 
 @bp.get("/")
@@ -50,7 +50,7 @@ def _list_facts(actor: Actor) -> dict[str, Any]:
     stores = shown_stores()
     show_times_of(stores)
     found = list_orders(actor, after=after, before=before, store_id=store_id, state=state)
-    filters = {"store": store_id, "state": state}
+    filters: dict[str, Any] = {"store": store_id, "state": state}
     since = key_of(found.orders[0]) if found.orders else _BEFORE_ALL
     return {
         "orders": shown.listed(found.orders, actor),
@@ -88,7 +88,7 @@ def row(order_id: int) -> str:
     return render_template("orders/_row.html", order=found[0])
 
 
-# --- One order ----------------------------------------------------------------------------------------------------------
+# --- One order --------------------------------------------------------------------------------------------------------
 
 
 @bp.get("/orders/<number>")
@@ -100,8 +100,8 @@ def show(number: str) -> str | tuple[str, int]:
         order = find_order(number, actor)
     except SeveralFit as error:
         choices = [find_order(choice, actor) for choice in str(error.values["choices"]).split(", ")]
-        context = {"number": number, "orders": [shown.ShownOrder(order) for order in choices]}
-        return page("orders/several.html", **context), error.status
+        found = [shown.ShownOrder(choice) for choice in choices]
+        return page("orders/several.html", number=number, orders=found), error.status
     return page("orders/show.html", **facts(order, actor))
 
 

@@ -17,7 +17,7 @@ from webapp.ui import live
 _GRACE = 5  # seconds that requests get to end
 
 
-class Server(BaseApplication):  # type: ignore[misc]
+class Server(BaseApplication):
     """gunicorn around the app, with options from the desk's configuration and none from files."""
 
     def __init__(self, app: Flask, host: str, port: int) -> None:

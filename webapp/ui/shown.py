@@ -5,7 +5,6 @@ Every buyer's name and address on a page comes through `vault.reveal` here, by r
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from babel import Locale
@@ -31,7 +30,8 @@ def channel_of(store: Store) -> Channel | None:
     """The store's channel; None where its plugin is gone."""
     if "channels" not in g:
         g.channels = channels()
-    return g.channels.get(store.channel)
+    found: Channel | None = g.channels.get(store.channel)
+    return found
 
 
 def channel_name(store: Store) -> str:
@@ -55,6 +55,7 @@ class ShownOrder:
         self.is_practice = order.store.practice
         self.marketplace = country_of(order.store, order.marketplace)
         self.buyer_name = str((buyer or {}).get("name") or "")
+        self.next_step = self.next_tone = ""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.order, name)
@@ -72,10 +73,6 @@ class ShownOrder:
     def channel_status_label(self) -> str:
         channel = channel_of(self.order.store)
         return str(channel.status_label(self.order.channel_status) if channel else self.order.channel_status)
-
-    @property
-    def channel_url(self) -> str | None:
-        return g.get("order_url")
 
 
 def listed(orders: Sequence[Order], actor: Actor) -> list[ShownOrder]:
@@ -196,9 +193,9 @@ class Names:
             case ActorKind.CHANNEL:
                 return self._channel
             case ActorKind.OPERATOR:
-                return _("Operator")
+                return str(_("Operator"))
             case ActorKind.PLUGIN:
-                return _("Plugin")
+                return str(_("Plugin"))
         return "Waybill"
 
 
@@ -216,14 +213,3 @@ def next_step(order: Order, refusal: Refusal | None, refused_updates: bool) -> t
     if order.state == "pending":
         return _("Wait: it can ship once %(channel)s has verified the payment.", channel=name), ""
     return "", ""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One event in the timeline."""
-
-    at: datetime
-    actor: str
-    by: str
-    sentence: str
-    changes: list[dict[str, str | None]]

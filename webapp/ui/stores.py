@@ -178,7 +178,7 @@ def retry_aside(store_id: int, aside_id: int) -> Response:
     raise NotFound(name=aside_id)
 
 
-# --- What the pages show ------------------------------------------------------------------------------------------------
+# --- What the pages show ----------------------------------------------------------------------------------------------
 
 
 def _offers() -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
-"""An order's events as sentences, with what changed before and after. Codes and values are stored; the words are here."""
+"""An order's events as sentences, with what changed before and after. Stored are codes and values; words are here."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from webapp.orders.attention import in_words
 from webapp.orders.events import EventWords, words
 from webapp.orders.models import Order, OrderEvent
 from webapp.ui.formats import moment, money, state_label
-from webapp.ui.shown import Entry, Names, channel_of
+from webapp.ui.shown import Names, channel_of
 
 LONGEST = 200  # events on a page
 _COLUMNS: dict[str, LazyString] = {
@@ -49,6 +50,17 @@ _COLUMNS: dict[str, LazyString] = {
     "title": _l("Title"),
 }
 _FOLLOWS = {"needs_attention", "arrived_complete", "shop_id", "store_id", "channel_order_id"}  # told by others
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event in the timeline."""
+
+    at: datetime
+    actor: str
+    by: str
+    sentence: str
+    changes: list[dict[str, str | None]]
 
 
 def timeline_of(order: Order, events: Sequence[OrderEvent], names: Names) -> list[Entry]:
@@ -104,7 +116,9 @@ def _of_one(
             continue
         label = str(_COLUMNS[column])
         had = _value(order, column, before[column]) if before and column in before else None
-        rows.append({"label": f"{line}: {label}" if line else label, "before": had, "after": _value(order, column, value)})
+        rows.append(
+            {"label": f"{line}: {label}" if line else label, "before": had, "after": _value(order, column, value)}
+        )
     return rows
 
 
@@ -112,7 +126,7 @@ def _value(order: Order, column: str, value: Any) -> str:
     if value is None or value == "" or value == []:
         return "—"
     if isinstance(value, bool):
-        return _("yes") if value else _("no")
+        return str(_("yes") if value else _("no"))
     if column.endswith("_minor") and order.currency:
         return money(Money(int(value), order.currency))
     if column in ("attention", "problems"):
@@ -121,7 +135,7 @@ def _value(order: Order, column: str, value: Any) -> str:
         return state_label(str(value))
     if column == "channel_status":
         channel = channel_of(order.store)
-        return str(channel.status_label(value) if channel else value)
+        return str(channel.status_label(value)) if channel else str(value)
     if isinstance(value, list):
         return ", ".join(str(part).replace("_", " ") for part in value)
     if isinstance(value, str) and (instant := _instant(column, value)):

@@ -113,9 +113,7 @@ class KeyFile:
         self._read()
 
     def _find(self, period: str) -> bytes | None:
-        if (key := self._keys.get(period)) is not None:
-            return key
-        self._refresh()
+        self._refresh()  # another process may have destroyed it
         return self._keys.get(period)
 
     def _refresh(self) -> None:
@@ -140,6 +138,8 @@ class KeyFile:
         except InvalidTag:
             problem = _l("it was sealed with another WAYBILL_SECRET.")
             raise KeyProblem(path=self.path, problem=problem) from None
+        except (ValueError, TypeError):
+            raise KeyProblem(path=self.path, problem=_l("it is damaged. Put the copy of it back.")) from None
         self._read_at = (stat.st_mtime_ns, stat.st_ino)
 
     def _content(self) -> dict[str, Any]:
@@ -194,7 +194,7 @@ def open_secret(sealed: str) -> str:
     key = derive(configuration().secret_value(), b"desk", "secrets")
     try:
         return decrypt(key, base64.urlsafe_b64decode(sealed), "secret").decode()
-    except InvalidTag:
+    except (InvalidTag, ValueError):
         raise KeyProblem(
             path="WAYBILL_SECRET", problem=_l("it is not the one that sealed the stored secrets.")
         ) from None

@@ -36,13 +36,21 @@ class DataKeys:
         rows = db.session.execute(
             select(VaultKey.order_id, VaultKey.period, VaultKey.wrapped).where(VaultKey.order_id.in_(ids))
         )
+        periods: dict[str, bytes | None] = {}
+        self._lost: set[int] = set()  # orders whose key stands there and no longer opens
         for order_id, period, wrapped in rows:
-            period_key = key_file().key(period)
-            if period_key is not None:
-                self._keys[order_id] = decrypt(period_key, wrapped, f"key:{order_id}")
+            if period not in periods:
+                periods[period] = key_file().key(period)
+            try:
+                self._keys[order_id] = decrypt(periods[period] or b"", wrapped, f"key:{order_id}")
+            except (InvalidTag, ValueError):
+                self._lost.add(order_id)
 
     def make(self, order_ids: Iterable[int]) -> None:
-        """Give each of these orders, which have none, a data key."""
+        """Give each of these orders, which have none that opens, a data key."""
+        order_ids = list(order_ids)
+        if lost := self._lost.intersection(order_ids):
+            db.session.execute(delete(VaultKey).where(VaultKey.order_id.in_(lost)))
         period, period_key = key_file().current()
         rows = []
         for order_id in order_ids:
@@ -103,8 +111,7 @@ def seal(order_id: int, kind: str, body: Any) -> bytes:
 
 
 def open_sealed(values: Iterable[tuple[int, str, bytes]]) -> list[Any]:
-    """Open values that `seal` made, in order; None for those whose key is gone. For words of the desk, not of buyers.
-    """
+    """Open values that `seal` made, in order; None where the key is gone. For words of the desk, not of buyers."""
     values = list(values)
     keys = DataKeys({order_id for order_id, _, _ in values})
     return [keys.open(order_id, kind, sealed) for order_id, kind, sealed in values]

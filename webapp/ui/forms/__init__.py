@@ -4,7 +4,7 @@ A service that refuses what was typed raises a `DeskError`; `complain` shows its
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from flask import Flask
 from flask_wtf import CSRFProtect
@@ -16,7 +16,7 @@ from wtforms.validators import InputRequired
 from webapp.errors import DeskError, Invalid
 from webapp.i18n import LazyString, lazy_gettext as _l
 
-Words = LazyString | str
+Words: TypeAlias = LazyString | str
 _NEEDED = _l("is needed.")
 
 
@@ -37,7 +37,12 @@ def secret(label: Words, *, required: bool = False, help: Words = "", **attribut
 
 
 def choice(
-    label: Words, choices: list[tuple[str, Words]], *, required: bool = True, help: Words = "", default: str | None = None
+    label: Words,
+    choices: list[tuple[str, Words]],
+    *,
+    required: bool = True,
+    help: Words = "",
+    default: str | None = None,
 ) -> Field:
     """A choice of one; without a default nothing is chosen beforehand, so that nothing is chosen by oversight."""
     offered = choices if default is not None else [("", _l("Choose…")), *choices]

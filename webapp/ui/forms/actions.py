@@ -28,11 +28,15 @@ class ActionForm(forms.Form):
         return int(told) if told.isdigit() else None
 
     @property
+    def missing(self) -> list[str]:
+        """Needed fields that were left empty."""
+        return [name for name, field in self._fields.items() if field.flags.required and not field.data]
+
+    @property
     def input(self) -> dict[str, Any]:
         """What goes into the action's `Input`; raises `Invalid` for a needed field that was left empty."""
-        for name, field in self._fields.items():
-            if field.flags.required and not field.data:
-                raise Invalid(field=name, problem=_l("is needed."))
+        for name in self.missing:
+            raise _needed(name)
         return self.typed()
 
     def renewed(self, version: int) -> "ActionForm":
@@ -52,8 +56,14 @@ def action_form(action: OrderAction, order: Order, given: Any = None) -> ActionF
 def again(action: OrderAction, order: Order, given: Any, error: DeskError) -> ActionForm:
     """The form that was refused: as typed, with the reason."""
     form = action_form(action, order, given).renewed(order.version)
-    form.complain(error)
+    problems: list[DeskError] = [_needed(name) for name in form.missing] or [error]
+    for problem in problems:
+        form.complain(problem)
     return form
+
+
+def _needed(name: str) -> Invalid:
+    return Invalid(field=name, problem=_l("is needed."))
 
 
 def _field(spec: Mapping[str, Any]) -> Field:

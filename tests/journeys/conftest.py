@@ -1,0 +1,98 @@
+"""Whole flows, with everything real: processes, queue, database, HTTP against the practice Amazon."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from plugins.amazon.channel import AmazonChannel
+from plugins.amazon.practice import PracticeServer
+from tests.journeys import worker_that_dies
+from webapp.audit.actor import Actor
+from webapp.channels.models import Store
+from webapp.channels.services import access, add_store, get_channel, remember_marketplaces
+from webapp.db import db, unit_of_work
+from webapp.keeper import Kept
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 60.0
+
+
+def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+    """Wait for the condition's first true value."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        db.session.rollback()
+        if value := condition():
+            return value
+        time.sleep(0.1)
+    pytest.fail(f"waited {seconds:.0f} s in vain for {what}")
+
+
+@pytest.fixture
+def practice(tmp_path: Path) -> Iterator[PracticeServer]:
+    """A practice Amazon of 240 orders over all regions, without delays."""
+    with PracticeServer(tmp_path / "practice", orders=240, arrivals=0, settings={"rates": 2000, "edge": 0}) as server:
+        yield server
+
+
+@pytest.fixture
+def amazon_store(app: Flask, practice: PracticeServer) -> Store:
+    """A store of the European region of the practice Amazon."""
+    with unit_of_work():
+        settings = AmazonChannel().practice_settings(practice.url, region="eu")
+        store = add_store("amazon", "Practice", settings, actor=Actor.operator(), practice=True)
+        reach = access(store)
+    connection = get_channel("amazon").connect(reach)
+    assert connection.ok, str(connection.problem)
+    with unit_of_work():
+        remember_marketplaces(db.session.get_one(Store, store.id), connection)
+    return db.session.get_one(Store, store.id)
+
+
+@pytest.fixture
+def start_process(app: Flask, tmp_path: Path) -> Iterator[Callable[..., Kept]]:
+    """Start a Python module as a process of this desk; it ends with the test."""
+    running: list[Kept] = []
+
+    def start(*argv: str) -> Kept:
+        with (tmp_path / "processes.log").open("ab") as log:
+            process = Kept([sys.executable, "-m", *argv], cwd=ROOT, env=dict(os.environ), stdout=log, stderr=log)
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def start_worker(start_process: Callable[..., Kept], tmp_path: Path) -> Callable[..., Kept]:
+    """Start a worker; with a step, one that dies there once."""
+
+    def start(step: str = "", when: str = "after", whom: str = "horse") -> Kept:
+        orders = {"step": step, "when": when, "whom": whom, "mark": str(tmp_path / "died")}
+        return start_process(worker_that_dies.__name__, json.dumps(orders))
+
+    return start
+
+
+@pytest.fixture
+def desk_command(app: Flask) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a command of the desk's command line."""
+
+    def run(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "webapp", *argv]
+        return subprocess.run(
+            command, cwd=ROOT, env=dict(os.environ), input=stdin, capture_output=True, text=True, timeout=120
+        )
+
+    return run

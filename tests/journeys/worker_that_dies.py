@@ -1,0 +1,62 @@
+"""A real worker that kills its work-horse, once, at a chosen step: run as a process by the crash tests.
+
+    python -m tests.journeys.worker_that_dies '{"step": "webapp.sync.jobs.prepare", "when": "after", "mark": "/tmp/…"}'
+
+The first call of the step dies by SIGKILL before or after it ran and leaves the mark; later calls go on. Leases are
+shortened, so that what a dead worker held is found within seconds.
+"""
+
+import importlib
+import json
+import os
+import signal
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from webapp import create_app
+from webapp.jobs.worker import run_worker
+from webapp.sync import runs, updates
+
+
+def die_at(step: str, when: str, mark: Path, whom: str) -> None:
+    """Replace the function of this dotted name (a class stands before a method) by one that kills its process once."""
+    path, _, name = step.rpartition(".")
+    try:
+        owner: Any = importlib.import_module(path)
+    except ModuleNotFoundError:
+        module, _, kind = path.rpartition(".")
+        owner = getattr(importlib.import_module(module), kind)
+    whole = getattr(owner, name)
+
+    def dying(*args: Any, **kwargs: Any) -> Any:
+        first = not mark.exists()
+        if first and when == "before":
+            kill(mark, whom)
+        result = whole(*args, **kwargs)
+        if first and when == "after":
+            kill(mark, whom)
+        return result
+
+    setattr(owner, name, dying)
+
+
+def kill(mark: Path, whom: str) -> None:
+    mark.touch()
+    if whom == "worker":  # the whole worker, as by a power cut
+        os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main() -> None:
+    orders = json.loads(sys.argv[1])
+    runs.LEASE = updates.LEASE = timedelta(seconds=orders.get("lease", 4))
+    app = create_app()
+    if orders.get("step"):
+        die_at(orders["step"], orders["when"], Path(orders["mark"]), orders.get("whom", "horse"))
+    run_worker(app)
+
+
+if __name__ == "__main__":
+    main()
