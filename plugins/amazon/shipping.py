@@ -127,12 +127,13 @@ def _not_ours(update: Update) -> Refused:
 
 
 def _after_refusal(store: StoreAccess, update: Update, error: RequestRefused, look: Look) -> Outcome:
-    """Amazon also refuses what it already has, so the order is read before its no counts."""
+    """Amazon also refuses what it already has, from us or from elsewhere, so the order is read before its no counts."""
     try:
         order = look(store, update.order_number)
     except ChannelError as later:
         return Unknown(str(later))
-    return (order and _shown(order, update)) or Refused(str(error.values["problem"]))
+    done = order and (_shown(order, update) or _done_elsewhere(order, update))
+    return done or Refused(str(error.values["problem"]))
 
 
 def _wait(error: ChannelError) -> NotYet:

@@ -39,7 +39,8 @@ def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) ->
 @pytest.fixture
 def practice(tmp_path: Path) -> Iterator[PracticeServer]:
     """A practice Amazon of 240 orders over all regions, without delays."""
-    with PracticeServer(tmp_path / "practice", orders=240, arrivals=0, settings={"rates": 2000, "edge": 0}) as server:
+    options = {"rates": 2000, "edge": 0}  # a process of its own: a test that moves its clock must not move Amazon's
+    with PracticeServer(tmp_path / "practice", orders=240, arrivals=0, process=True, settings=options) as server:
         yield server
 
 

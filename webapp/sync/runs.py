@@ -47,10 +47,11 @@ def sync_of(store_id: int, *, lock: bool = False) -> StoreSync:
 
 
 def start(store: Store, *, actor: Actor) -> Run:
-    """Begin a run now, or join the one that is open."""
+    """Begin a run now, or join the one that is open; a store that was disconnected is given another try."""
     actor.needs("stores.sync")
     if not store.active:
         raise StoreInactive
+    store.problem = None
     sync = sync_of(store.id, lock=True)
     sync.next_at = min(sync.next_at, now())
     if sync.run is not None and sync.run.is_open:

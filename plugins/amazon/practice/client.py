@@ -55,10 +55,17 @@ class PracticeClient:
         return self._act(order_id, "withdraw_request")
 
     def ship_elsewhere(
-        self, order_id: str, *, carrier: str | None = None, tracking: str | None = None, part: bool = False
+        self,
+        order_id: str,
+        *,
+        carrier: str | None = None,
+        tracking: str | None = None,
+        reference: str | None = None,
+        part: bool = False,
     ) -> Json:
         """Somebody ships it by another program: all that is left, or one piece."""
-        return self._act(order_id, "ship_part" if part else "ship", carrier=carrier, tracking=tracking)
+        act = "ship_part" if part else "ship"
+        return self._act(order_id, act, carrier=carrier, tracking=tracking, reference=reference)
 
     def deliver(self, order_id: str) -> Json:
         """Its packages arrive."""

@@ -137,7 +137,7 @@ def _ship(state: Fate, act: Act, seed: int) -> bool:
     number = mix(seed, state.order.index, 9) + len(state.packages)
     carriers = wares.CARRIERS[state.order.market.code]
     carrier, service, tracking = carriers[number % len(carriers)]
-    reference = str(max((int(r) for r in state.packages), default=0) + 1)
+    reference = act.data.get("reference") or str(max((int(r) for r in state.packages), default=0) + 1)
     tracking = act.data.get("tracking") or tracking.format(number % 10**9)
     state.packages[reference] = Package(
         reference, act.data.get("carrier") or carrier, service, tracking, act.at_ms, act.at_ms, open_items

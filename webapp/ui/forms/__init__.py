@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from flask import Flask
 from flask_wtf import CSRFProtect
 from wtforms import BooleanField, Field, HiddenField, PasswordField, SelectField, StringField, TextAreaField
-from wtforms.fields import EmailField, IntegerField
+from wtforms.fields import EmailField, IntegerField, SelectChoice
 from wtforms.form import BaseForm
 from wtforms.validators import InputRequired
 
@@ -45,7 +45,8 @@ def choice(
     default: str | None = None,
 ) -> Field:
     """A choice of one; without a default nothing is chosen beforehand, so that nothing is chosen by oversight."""
-    offered = choices if default is not None else [("", _l("Choose…")), *choices]
+    told = choices if default is not None else [("", _l("Choose…")), *choices]
+    offered = [SelectChoice(value, words) for value, words in told]
     return SelectField(
         label, _required(required), choices=offered, default=default or "", description=help, validate_choice=False
     )

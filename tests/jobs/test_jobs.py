@@ -1,0 +1,199 @@
+"""A job leaves with the commit or not at all, carries plain JSON, and may be lost: the schedule finds what is due."""
+
+import json
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from threading import Barrier
+
+import pytest
+from flask import Flask
+
+from webapp import live, log
+from webapp.audit.actor import Actor
+from webapp.config import configuration
+from webapp.db import unit_of_work
+from webapp.fulfillment.contract import PackageInput
+from webapp.fulfillment.services import ship_order
+from webapp.jobs import QUEUES, Job, current_id, job, perform, queue, queue_ages
+from webapp.jobs.schedule import Schedule, enqueue_due, registered
+from webapp.orders.models import Order
+from webapp.orders.queries import find_order
+from webapp.sync.jobs import find_due
+from webapp.testing import FakeChannel
+
+done: list[object] = []
+
+
+@job("desk")
+def remember(what: object) -> None:
+    done.append(what)
+
+
+@job("desk", timeout=7)
+def tick() -> None:
+    done.append("tick")
+
+
+@pytest.fixture(autouse=True)
+def nothing_done() -> Iterator[None]:
+    done.clear()
+    yield
+
+
+def waiting() -> int:
+    return sum(len(queue(name)) for name in QUEUES)
+
+
+def test_a_job_leaves_with_the_commit(app: Flask, work: Callable[[], int]) -> None:
+    with unit_of_work():
+        remember.enqueue(7)
+        assert waiting() == 0
+    assert waiting() == 1
+    assert work() == 1
+    assert done == [7]
+
+
+def test_a_job_of_a_rolled_back_unit_of_work_never_arrives(app: Flask) -> None:
+    with pytest.raises(ValueError, match="stop"), unit_of_work():
+        remember.enqueue(7)
+        raise ValueError("stop")
+    with unit_of_work():
+        pass
+    assert waiting() == 0
+
+
+def test_a_job_for_later_waits_its_time(app: Flask) -> None:
+    with unit_of_work():
+        remember.enqueue_in(60, 7)
+    assert waiting() == 0
+    assert len(queue("desk").scheduled_job_registry.get_job_ids()) == 1
+
+
+def test_arguments_travel_as_json(app: Flask) -> None:
+    with unit_of_work():
+        remember.enqueue({"order": 7, "kinds": ["shipment"]})
+    [sent] = queue("desk").get_jobs()
+    name, args, kwargs = sent.args
+    assert (name, args, kwargs) == (remember.name, [{"order": 7, "kinds": ["shipment"]}], {})
+    stored = live.connection().hget(sent.key, "data")
+    assert json.loads(zlib.decompress(stored))[2] == [name, args, kwargs]  # type: ignore[arg-type]
+    assert sent.timeout == 300
+
+
+def test_what_is_no_json_is_refused_before_the_commit(app: Flask) -> None:
+    rolled_back = True
+    with pytest.raises(TypeError, match="not JSON serializable"), unit_of_work():
+        tick.enqueue()
+        remember.enqueue(datetime.now(UTC))
+        rolled_back = False
+    assert rolled_back
+    assert waiting() == 0
+
+
+def test_an_unknown_job_fails_visibly(app: Flask) -> None:
+    with pytest.raises(KeyError, match="of.another.version"):
+        perform("of.another.version", [], {})
+
+
+def test_an_unknown_queue_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="no queue 'fast'"):
+        job("fast")
+
+
+def test_outside_of_a_job_a_process_and_thread_own_their_leases() -> None:
+    assert current_id().startswith(f"process-{os.getpid()}-")
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(current_id).result() != current_id()
+
+
+def test_the_age_of_a_queue_is_that_of_its_oldest_job(app: Flask) -> None:
+    assert queue_ages() == {"channels": 0.0, "desk": 0.0}
+    with unit_of_work():
+        tick.enqueue()
+    ages = queue_ages()
+    assert ages["channels"] == 0.0
+    assert 0 < ages["desk"] < 5
+
+
+# --- The schedule -------------------------------------------------------------------------------------------------------
+
+
+def test_each_slot_is_enqueued_once_however_many_schedulers_run(app: Flask) -> None:
+    together, schedules = Barrier(8), [Schedule(tick, every=10)]
+
+    def scheduler() -> int:
+        sent = 0
+        with app.app_context():
+            together.wait(5)
+            for second in range(0, 100, 5):  # ten slots, each looked at twice
+                sent += len(enqueue_due(schedules, at=1_000_000.0 + second))
+        return sent
+
+    with ThreadPoolExecutor(8) as pool:
+        sent = [task.result(20) for task in [pool.submit(scheduler) for _ in range(8)]]
+    assert sum(sent) == waiting() == 10
+
+
+def test_the_next_slot_comes_by_itself(app: Flask) -> None:
+    schedules = [Schedule(tick, every=2)]
+    assert enqueue_due(schedules, at=1000.0) == [tick.name]
+    assert enqueue_due(schedules, at=1001.9) == []
+    assert enqueue_due(schedules, at=1002.0) == [tick.name]
+
+
+def test_the_desks_own_work_is_scheduled(app: Flask) -> None:
+    assert {"webapp.sync.find_due", "webapp.audit.services.write_readings"} <= {one.job.name for one in registered()}
+
+
+# --- Without a queue ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_queue(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[[], None]]:
+    """The queue is gone until it is put back."""
+    there = os.environ["REDIS_URL"]
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
+    monkeypatch.setenv("WAYBILL_LOG_LEVEL", "warning")
+    configuration.cache_clear()
+    log.configure(configuration())
+
+    def put_back() -> None:
+        monkeypatch.setenv("REDIS_URL", there)
+        configuration.cache_clear()
+
+    yield put_back
+    put_back()
+
+
+def test_shipping_succeeds_while_the_queue_is_gone_and_the_channel_is_told_once_it_is_back(
+    make_order: Callable[..., Order],
+    channel: FakeChannel,
+    mia: Actor,
+    no_queue: Callable[[], None],
+    work: Callable[[], int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    number = make_order(quantity=1).number
+    assert number is not None
+    with unit_of_work():
+        ship_order(find_order(number, mia, lock=True), [PackageInput("DHL", "JD0001")], actor=mia)
+    assert find_order(number, mia).state == "complete"
+    assert "job_not_sent" in capsys.readouterr().err
+
+    no_queue()
+    assert channel.told("shipment") == []
+    with unit_of_work():
+        find_due.enqueue()  # as the schedule does every two seconds
+    work()
+    assert [told["package"]["tracking_number"] for told in channel.told("shipment")] == ["JD0001"]
+
+
+def test_a_job_is_called_like_the_function_it_is() -> None:
+    assert isinstance(remember, Job)
+    remember(3)
+    assert done == [3]

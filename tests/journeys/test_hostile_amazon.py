@@ -1,0 +1,146 @@
+"""A hostile Amazon over real HTTP: answers lost, pages shuffled and shifting, stale, refused, throttled, broken."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+import time_machine
+
+from plugins.amazon.practice import PracticeServer
+from tests.journeys.test_crashes import check_equal, ship, sync_through
+from webapp.audit.actor import Actor
+from webapp.channels.models import Store
+from webapp.clock import now
+from webapp.db import db, unit_of_work
+from webapp.jobs.models import Run
+from webapp.orders.models import Order
+from webapp.sync import jobs, runs
+from webapp.sync.models import ChannelUpdate
+
+Work = Callable[[], int]
+
+
+def sync(store: Store, work: Work, *, ahead: float = 0) -> Run:
+    """Run the store's sync to its end, coming back whenever it is due."""
+    with unit_of_work():
+        run_id = runs.start(db.session.get_one(Store, store.id), actor=Actor.operator()).id
+    for step in range(60):
+        with time_machine.travel(now() + timedelta(seconds=ahead + step), tick=True):
+            jobs.find_due()
+            work()
+        db.session.expire_all()
+        run = db.session.get_one(Run, run_id)
+        if not run.is_open:
+            return run
+    pytest.fail("the run did not end")
+
+
+def placed(practice: PracticeServer, **wish: object) -> str:
+    [order] = practice.client.place_many(1, **({"marketplace": "DE"} | wish))
+    return str(order["order_id"])
+
+
+def update(update_id: int) -> ChannelUpdate:
+    db.session.expire_all()
+    return db.session.get_one(ChannelUpdate, update_id)
+
+
+@pytest.mark.parametrize("operation_fault", ["drop", "500", "slow"])
+def test_an_answer_lost_after_the_effect_is_found_out(
+    practice: PracticeServer, amazon_store: Store, work: Work, operation_fault: str
+) -> None:
+    number = placed(practice)
+    update_id = ship(practice, amazon_store, number)
+    seconds = 0.2 if operation_fault == "slow" else 0
+    practice.client.fault("confirmShipment", operation_fault, times=1, when="after", seconds=seconds)
+    for step in range(10):
+        with time_machine.travel(now() + timedelta(seconds=5 * step), tick=True):
+            jobs.find_due()
+            work()
+        if update(update_id).state in ("sent", "effective"):
+            break
+    assert update(update_id).state in ("sent", "effective")
+    assert practice.client.effects(number) == 1
+
+
+def test_a_refusal_comes_back_with_amazons_sentence(practice: PracticeServer, amazon_store: Store, work: Work) -> None:
+    number = placed(practice)
+    update_id = ship(practice, amazon_store, number)
+    practice.client.cancel(number)
+    work()
+    row = update(update_id)
+    assert row.state == "refused"
+    assert row.problem is not None
+    order = db.session.get_one(Order, row.order_id)
+    assert "update_refused" in [trouble["kind"] for trouble in order.attention]
+
+
+def test_shipped_there_meanwhile_is_done_elsewhere(practice: PracticeServer, amazon_store: Store, work: Work) -> None:
+    number = placed(practice)
+    update_id = ship(practice, amazon_store, number)
+    practice.client.ship_elsewhere(number, reference="77")
+    work()
+    assert update(update_id).state == "done_elsewhere"
+
+
+def test_shuffled_and_shifting_pages_end_equal(practice: PracticeServer, amazon_store: Store, work: Work) -> None:
+    practice.client.settings(shuffle=True, offset_paging=True)
+    numbers = [placed(practice, status="PENDING") for _ in range(30)]
+    assert sync(amazon_store, work).state == "done"
+    for number in numbers[:10]:
+        practice.client.verify(number)
+    for number in numbers[10:14]:
+        practice.client.cancel(number)
+    sync(amazon_store, work)
+    check_equal(amazon_store)
+
+
+def test_changes_while_paging_end_equal(practice: PracticeServer, amazon_store: Store, work: Work) -> None:
+    numbers = [placed(practice, status="PENDING") for _ in range(20)]
+    with unit_of_work():
+        runs.start(db.session.get_one(Store, amazon_store.id), actor=Actor.operator())
+    for step, number in enumerate(numbers):
+        practice.client.verify(number)
+        with time_machine.travel(now() + timedelta(seconds=step), tick=True):
+            jobs.find_due()
+            jobs.import_orders(amazon_store.id)
+    sync(amazon_store, work, ahead=30)
+    check_equal(amazon_store)
+
+
+@pytest.mark.parametrize("fault", ["page_token", "429", "500", "503", "drop", "garbage", "expired", "repeat", "stale"])
+def test_every_fault_of_a_search_is_overcome(
+    practice: PracticeServer, amazon_store: Store, work: Work, fault: str
+) -> None:
+    if fault != "page_token":  # only a window of several pages has one
+        sync(amazon_store, work)
+        placed(practice)
+    practice.client.fault("searchOrders", fault, times=1 if fault == "expired" else 2)
+    for attempt in range(4):
+        if sync(amazon_store, work, ahead=attempt * 700).state == "done" and not practice.client.faults():
+            break
+    sync(amazon_store, work, ahead=3600)
+    check_equal(amazon_store)
+
+
+def test_a_revoked_permission_says_so_and_costs_nothing(
+    practice: PracticeServer, amazon_store: Store, work: Work
+) -> None:
+    practice.client.revoke("eu")
+    run = sync(amazon_store, work)
+    assert run.state == "failed"
+    assert run.problem is not None
+    assert db.session.get_one(Store, amazon_store.id).problem is not None
+
+
+def test_two_workers_on_one_store_end_equal(
+    practice: PracticeServer,
+    amazon_store: Store,
+    start_worker: Callable[..., object],
+    start_process: Callable[..., object],
+) -> None:
+    start_worker()
+    start_worker()
+    start_process("webapp", "scheduler")
+    sync_through(amazon_store)
+    check_equal(amazon_store)

@@ -1,0 +1,94 @@
+"""A browser without a screen: keeps cookies, finds the CSRF token of the last page, and asks as htmx does."""
+
+import re
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import event
+from werkzeug.test import TestResponse
+
+from webapp.accounts.models import User
+from webapp.accounts.services import open_session
+from webapp.audit.actor import Actor
+from webapp.db import db, unit_of_work
+
+TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
+
+
+class Browser:
+    """Each request runs in a context of its own, as on a server."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app, self.client, self.token = app, app.test_client(), ""
+        self.queries: list[str] = []
+
+    def enter(self, actor: Actor) -> "Browser":
+        """Be signed in as this person."""
+        with unit_of_work():
+            token = open_session(db.session.get_one(User, actor.id), how="test")
+        self.client.set_cookie(self.app.config["WAYBILL_COOKIE"], token)
+        return self
+
+    def get(self, path: str, *, htmx: bool = False, **headers: str) -> TestResponse:
+        return self._ask(self.client.get, path, htmx, headers)
+
+    def post(
+        self, path: str, data: dict[str, Any] | None = None, *, htmx: bool = False, token: bool = True, **headers: str
+    ) -> TestResponse:
+        for page in ("/sign-in", "/orders/"):  # one of them has a form, whoever asks
+            if token and not self.token:
+                self.get(page)
+        given = {"csrf_token": self.token} if token else {}
+        return self._ask(self.client.post, path, htmx, headers, data=given | (data or {}))
+
+    def _ask(self, method: Callable[..., Any], path: str, htmx: bool, headers: dict[str, str], **more: Any) -> Any:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if htmx:
+            sent["HX-Request"] = "true"
+        db.session.rollback()
+        self.queries.clear()
+        event.listen(db.engine, "before_cursor_execute", self._note)
+        try:
+            response = Context().run(method, path, headers=sent, **more)
+        finally:
+            event.remove(db.engine, "before_cursor_execute", self._note)
+        if found := TOKEN.search(response.text):
+            self.token = found[1]
+        return response
+
+    def _note(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if not statement.startswith(("BEGIN", "COMMIT", "ROLLBACK", "PRAGMA")):
+            self.queries.append(statement)
+
+
+@pytest.fixture
+def make_browser(app: Flask) -> Callable[..., Browser]:
+    """Make a browser; with an actor it is signed in."""
+    app.testing = True
+
+    def make(actor: Actor | None = None) -> Browser:
+        browser = Browser(app)
+        return browser.enter(actor) if actor else browser
+
+    return make
+
+
+@pytest.fixture
+def olga(make_user: Callable[..., Actor]) -> Actor:
+    """The owner."""
+    return make_user("owner", "Olga")
+
+
+@pytest.fixture
+def browser(make_browser: Callable[..., Browser], olga: Actor) -> Browser:
+    """The owner's browser."""
+    return make_browser(olga)
+
+
+@pytest.fixture
+def stranger(make_browser: Callable[..., Browser], olga: Actor) -> Browser:
+    """A browser of nobody, at a desk that has an owner."""
+    return make_browser()

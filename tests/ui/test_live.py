@@ -1,0 +1,120 @@
+"""Live news: ids and nothing else, to those who may see them, within the cap; and the health of the desk."""
+
+import json
+import queue
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from tests.ui.conftest import Browser
+from webapp import live as news
+from webapp.audit.actor import Actor
+from webapp.config import configuration
+from webapp.jobs import schedule
+from webapp.orders.models import Order
+from webapp.ui import live
+
+
+@pytest.fixture(autouse=True)
+def own_pump(monkeypatch: pytest.MonkeyPatch) -> live.Pump:
+    monkeypatch.setattr(live, "pump", live.Pump())
+    return live.pump
+
+
+def _next(stream: Any) -> dict[str, Any]:
+    for told in stream:
+        if told.startswith("data: "):
+            found: dict[str, Any] = json.loads(told[6:])
+            return found
+    raise AssertionError("the stream ended")
+
+
+def test_a_change_reaches_every_stream_with_its_id_alone(
+    app: Flask, make_order: Callable[..., Order], olga: Actor
+) -> None:
+    order = make_order()
+    streams = [live.pump.join(10) for _ in range(2)]
+    told = [live._told(app, olga, own) for own in streams if own]
+    time.sleep(0.3)  # until the pump has subscribed
+    news.publish("orders", [order.id])
+
+    assert [_next(one) for one in told] == [{"kind": "orders", "ids": [order.id]}] * 2
+
+
+def test_ids_of_other_shops_are_not_told(app: Flask, make_order: Callable[..., Order], olga: Actor) -> None:
+    order = make_order()
+    own: queue.Queue[dict[str, Any] | None] = queue.Queue()
+    elsewhere, here = (replace(olga, shops=frozenset({shop})) for shop in (order.shop_id + 1, order.shop_id))
+    for kind, id_ in (("orders", order.id), ("stores", order.store_id)):
+        own.put({"kind": kind, "ids": [id_]})
+        own.put(None)
+        assert list(live._told(app, elsewhere, own))[1:] == []
+        own.put({"kind": kind, "ids": [id_]})
+        assert _next(live._told(app, here, own))["ids"] == [id_]
+
+
+def test_beyond_the_cap_and_without_redis_a_page_looks_by_itself(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAYBILL_LIVE_STREAMS", "1")
+    configuration.cache_clear()
+    with browser.client.get("/live") as first:
+        assert first.status_code == 200
+        assert first.mimetype == "text/event-stream"
+        assert browser.client.get("/live").status_code == 204
+    assert browser.client.get("/live").status_code == 200
+    monkeypatch.setenv("REDIS_URL", "unix:///nowhere.sock")
+    configuration.cache_clear()
+    assert browser.client.get("/live").status_code == 204
+
+
+def test_a_stream_that_is_not_read_is_ended_and_not_filled_forever(olga: Actor) -> None:
+    own = live.pump.join(10)
+    assert own is not None
+    for _ in range(500):
+        live.pump._hand_out({"kind": "orders", "ids": [1]})
+
+    last = None
+    while not own.empty():
+        last = own.get()
+    assert last is None
+    assert live.pump.join(1) is not None
+
+
+def test_a_live_desk_says_so(browser: Browser) -> None:
+    assert browser.get("/healthz").json == {"status": "ok", "version": configuration().version}
+
+
+def test_readiness_names_every_check(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = browser.get("/readyz")
+    assert silent.status_code == 200
+    assert silent.json is not None
+    assert silent.json["checks"]["scheduler"] == {"ok": False, "last_tick_seconds": None}
+    schedule.enqueue_due(schedule.registered())
+
+    answer = browser.get("/readyz")
+
+    assert answer.json is not None
+    assert answer.json["status"] == "ok"
+    assert {name: check["ok"] for name, check in answer.json["checks"].items()} == dict.fromkeys(
+        ("database", "queue", "jobs", "disk", "scheduler"), True
+    )
+    assert answer.json["checks"]["scheduler"]["last_tick_seconds"] < 30
+
+
+def test_a_desk_that_can_not_work_is_not_ready(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    from webapp import schema
+
+    monkeypatch.setattr(schema, "needed", lambda: "9999")
+    answer = browser.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json is not None
+    assert answer.json["checks"]["database"] == {"ok": False, "problem": "schema_differs"}
+    monkeypatch.undo()
+    monkeypatch.setenv("REDIS_URL", "unix:///nowhere.sock")
+    configuration.cache_clear()
+    assert browser.get("/readyz").status_code == 503

@@ -1,0 +1,167 @@
+"""Signing in and out, one-time links, the first owner, language and theme."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+import time_machine
+from flask import Flask
+from sqlalchemy import select
+
+from tests.conftest import PASSWORD
+from tests.ui.conftest import Browser
+from webapp.accounts.models import SignInLink, User, UserSession
+from webapp.accounts.services import LINK_LIFE, get_user, make_link
+from webapp.audit.actor import Actor
+from webapp.clock import now
+from webapp.config import configuration
+from webapp.db import db, unit_of_work
+
+
+def _link(user: User | None) -> str:
+    with unit_of_work():
+        return make_link(user, actor=Actor.operator())
+
+
+def test_the_first_owner_sets_up_the_desk_by_the_printed_link(make_browser: Callable[..., Browser]) -> None:
+    browser, token = make_browser(), _link(None)
+
+    page = browser.get(f"/welcome/{token}")
+    assert page.status_code == 200
+    weak = browser.post(f"/welcome/{token}", {"email": "olga@desk.test", "name": "Olga", "password": "short"})
+    assert weak.status_code == 422
+    assert "at least 12 characters" in weak.text
+    assert 'value="olga@desk.test"' in weak.text  # nothing typed is lost
+    assert "short" not in weak.text
+    done = browser.post(f"/welcome/{token}", {"email": "olga@desk.test", "name": "Olga", "password": PASSWORD})
+
+    assert done.status_code == 302
+    assert browser.get("/orders/").status_code == 200
+    assert make_browser().get(f"/welcome/{token}").status_code == 410
+
+
+def test_a_visit_of_a_link_spends_nothing_and_its_button_spends_it(
+    make_browser: Callable[..., Browser], olga: Actor
+) -> None:
+    token, browser = _link(get_user("olga@desk.test")), make_browser()
+
+    for _ in range(3):
+        assert "olga@desk.test" in browser.get(f"/sign-in/link/{token}").text
+    assert browser.post(f"/sign-in/link/{token}").status_code == 302
+
+    assert browser.get("/orders/").status_code == 200
+    assert make_browser().post(f"/sign-in/link/{token}").status_code == 410
+
+
+def test_an_old_link_is_refused(make_browser: Callable[..., Browser], olga: Actor) -> None:
+    token = _link(get_user("olga@desk.test"))
+
+    with time_machine.travel(now() + LINK_LIFE + timedelta(minutes=1)):
+        assert make_browser().get(f"/sign-in/link/{token}").status_code == 410
+
+
+def test_the_right_password_lets_in_and_leads_on(stranger: Browser) -> None:
+    page = stranger.get("/sign-in?next=/stores/")
+    assert page.status_code == 200
+
+    response = stranger.post("/sign-in", {"email": "olga@desk.test", "password": PASSWORD, "next": "/stores/"})
+
+    assert response.location == "/stores/"
+    cookie = next(line for line in response.headers.getlist("Set-Cookie") if line.startswith("waybill_session"))
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+    assert stranger.get("/stores/").headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("elsewhere", ["//evil.test/", "https://evil.test", "/\\evil.test", "javascript:alert(1)"])
+def test_nobody_is_led_elsewhere(stranger: Browser, elsewhere: str) -> None:
+    response = stranger.post("/sign-in", {"email": "olga@desk.test", "password": PASSWORD, "next": elsewhere})
+
+    assert response.location == "/"
+
+
+def test_a_wrong_password_says_no_more_than_that(stranger: Browser) -> None:
+    wrong = stranger.post("/sign-in", {"email": "olga@desk.test", "password": "wrong"})
+    unknown = stranger.post("/sign-in", {"email": "who@desk.test", "password": "wrong"})
+
+    assert wrong.status_code == unknown.status_code == 422
+    assert "don&#39;t belong together" in wrong.text
+    assert wrong.text.replace("olga@", "who@").count("belong together") == unknown.text.count("belong together")
+
+
+def test_too_many_failures_are_told_to_wait_and_successes_are_not(stranger: Browser) -> None:
+    for _ in range(3):
+        assert stranger.post("/sign-in", {"email": "olga@desk.test", "password": PASSWORD}).status_code == 302
+    answers = [stranger.post("/sign-in", {"email": "olga@desk.test", "password": "no"}).status_code for _ in range(12)]
+
+    assert answers[:10] == [422] * 10
+    assert answers[10:] == [429] * 2
+    assert "Wait some minutes" in stranger.post("/sign-in", {"email": "olga@desk.test", "password": PASSWORD}).text
+
+
+def test_signing_out_ends_the_session_on_the_desk(app: Flask, browser: Browser) -> None:
+    copy = app.test_client()
+    stolen = browser.client.get_cookie(app.config["WAYBILL_COOKIE"])
+    assert stolen is not None
+    browser.post("/sign-out")
+    copy.set_cookie(app.config["WAYBILL_COOKIE"], stolen.value)
+
+    assert browser.get("/orders/").status_code == 302
+    assert copy.get("/orders/").status_code == 302
+
+
+def test_a_disabled_user_is_out_at_once(browser: Browser) -> None:
+    with unit_of_work():
+        get_user("olga@desk.test").disabled_at = now()
+
+    assert browser.get("/orders/").status_code == 403  # no owner is left
+
+
+def test_the_last_use_is_noted_by_a_job_and_not_by_the_page(browser: Browser, work: Callable[[], int]) -> None:
+    with time_machine.travel(now() + timedelta(minutes=6), tick=False):
+        before = db.session.scalar(select(UserSession.seen_at))
+        browser.get("/plugins/")
+        assert not any(query.startswith(("UPDATE", "INSERT")) for query in browser.queries)
+        work()
+        db.session.rollback()
+        after = db.session.scalar(select(UserSession.seen_at))
+
+    assert before is not None
+    assert after is not None
+    assert after > before
+
+
+def test_language_is_the_persons_on_every_machine(
+    browser: Browser, make_browser: Callable[..., Browser], olga: Actor
+) -> None:
+    response = browser.post("/language", {"language": "fr", "next": "/stores/"})
+    assert response.location == "/stores/"
+
+    assert '<html lang="fr"' in browser.get("/stores/").text
+    assert '<html lang="fr"' in make_browser(olga).get("/stores/").text
+
+
+def test_strangers_are_spoken_to_in_the_language_of_their_browser(stranger: Browser) -> None:
+    assert '<html lang="fr"' in stranger.get("/sign-in", Accept_Language="fr-CA,fr;q=0.9,en;q=0.5").text
+    assert '<html lang="en"' in stranger.get("/sign-in", Accept_Language="de").text
+    stranger.post("/language", {"language": "fr", "next": "/sign-in"})
+    assert '<html lang="fr"' in stranger.get("/sign-in", Accept_Language="en").text
+
+
+def test_the_theme_is_kept_in_a_cookie(browser: Browser) -> None:
+    browser.post("/theme", {"theme": "dark", "next": "/stores/"})
+    assert 'data-theme="dark"' in browser.get("/stores/").text
+
+    browser.post("/theme", {"theme": "system", "next": "/stores/"})
+    assert "data-theme=" not in browser.get("/stores/").text.split(">")[1]
+
+
+def test_no_token_is_logged_and_none_is_stored(
+    make_browser: Callable[..., Browser], olga: Actor, capsys: pytest.CaptureFixture[str], app: Flask
+) -> None:
+    token = _link(get_user("olga@desk.test"))
+    make_browser().get(f"/sign-in/link/{token}")
+
+    assert token not in capsys.readouterr().err
+    assert token not in {row.token_hash for row in db.session.scalars(select(SignInLink))}
+    assert configuration().secret_value() not in str(app.config["WAYBILL_COOKIE"])
