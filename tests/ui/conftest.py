@@ -65,6 +65,13 @@ class Browser:
 
 
 @pytest.fixture
+def logged(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """What the desk logged; to be asked for before the desk is made."""
+    monkeypatch.setenv("WAYBILL_LOG_LEVEL", "info")
+    return lambda: str(capsys.readouterr().err)
+
+
+@pytest.fixture
 def make_browser(app: Flask) -> Callable[..., Browser]:
     """Make a browser; with an actor it is signed in."""
     app.testing = True

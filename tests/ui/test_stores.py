@@ -74,7 +74,7 @@ def test_testing_asks_the_channel_outside_of_a_transaction(
     open_then = []
 
     def connect(self: FakeChannel, reach: Any) -> Connection:
-        open_then.append(db.session.in_transaction())
+        open_then.append(db.session().in_transaction())
         return Connection(channel.marketplaces)
 
     monkeypatch.setattr(FakeChannel, "connect", connect)

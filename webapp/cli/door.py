@@ -53,14 +53,14 @@ def desk_command(function: Callable[Concatenate[Door, P], R]) -> Callable[P, R]:
     """Give a command its door, and the options `--json` and `--as` that all such commands have."""
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-    @click.option("--as", "email", metavar="EMAIL", help="Act as this person instead of the operator.")
+    @click.option("--as", "acting_as", metavar="EMAIL", help="Act as this person instead of the operator.")
     @click.pass_context
     @functools.wraps(function)
-    def run(ctx: click.Context, /, *args: Any, as_json: bool, email: str | None, **kwargs: Any) -> R:
+    def run(ctx: click.Context, /, *args: Any, as_json: bool, acting_as: str | None, **kwargs: Any) -> R:
         above = ctx.find_root().obj or {}
         with desk_context(), sentences():
             schema.check()
-            email = email or above.get("email")
+            email = acting_as or above.get("acting_as")
             door = Door(_acting(email) if email else Actor.operator(), as_json or bool(above.get("as_json")))
             return function(door, *args, **kwargs)
 

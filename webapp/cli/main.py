@@ -87,11 +87,11 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--as", "email", metavar="EMAIL", help="Act as this person instead of the operator.")
+@click.option("--as", "acting_as", metavar="EMAIL", help="Act as this person instead of the operator.")
 @click.pass_context
-def cli(ctx: click.Context, as_json: bool, email: str | None) -> None:
+def cli(ctx: click.Context, as_json: bool, acting_as: str | None) -> None:
     """Waybill, the order desk."""
-    ctx.obj = {"as_json": as_json, "email": email}
+    ctx.obj = {"as_json": as_json, "acting_as": acting_as}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

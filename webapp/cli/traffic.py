@@ -21,6 +21,7 @@ from webapp.sync.models import Aside, StoreSync, UpdateState
 from webapp.sync.updates import find_update, list_updates, retry as send_again
 
 LOOK_EVERY = 0.2
+STATES = [state.value for state in UpdateState]
 ENDED = {UpdateState.EFFECTIVE, UpdateState.REFUSED, UpdateState.WITHDRAWN, UpdateState.DONE_ELSEWHERE}
 REACHED = {  # who waits for one is content with what follows from it
     UpdateState.HELD: {*UpdateState},
@@ -38,7 +39,7 @@ def updates() -> None:
 
 @updates.command(name="list")
 @click.option("--order", "number", metavar="NUMBER", help="Only of this order.")
-@click.option("--state", type=click.Choice([*UpdateState]))
+@click.option("--state", type=click.Choice(STATES))
 @click.option("--kind")
 @STORE_OPTION
 @click.option("--limit", type=click.IntRange(min=1), default=200, show_default=True)
@@ -57,7 +58,7 @@ def updates_list(
 
 @updates.command()
 @click.argument("update_id", type=int, metavar="ID")
-@click.option("--until", type=click.Choice([*UpdateState]), default=UpdateState.EFFECTIVE.value, show_default=True)
+@click.option("--until", type=click.Choice(STATES), default=UpdateState.EFFECTIVE.value, show_default=True)
 @click.option("--seconds", type=click.FloatRange(min=0), default=300.0, show_default=True, help="How long to wait.")
 @desk_command
 def wait(door: Door, update_id: int, until: str, seconds: float) -> int:
