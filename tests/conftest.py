@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
@@ -43,6 +44,14 @@ def queue_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server = valkey.start(Path(folder))
         yield server.url
         server.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_hashes() -> Iterator[None]:
+    """Passwords of tests are hashed without the effort that real ones are worth."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("webapp.accounts.services._hasher", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -155,6 +155,13 @@ def after_commit(callback: Callable[[], None]) -> None:
         callbacks.append(callback)
 
 
+def analyze() -> None:
+    """Tell PostgreSQL's planner how full the tables are; SQLite plans well enough without."""
+    if db.engine.dialect.name == "postgresql":
+        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("ANALYZE")
+
+
 @contextmanager
 def translated_failures() -> Iterator[None]:
     """Put what a database says of being busy or gone into the desk's words."""

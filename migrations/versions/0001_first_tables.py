@@ -232,6 +232,7 @@ def upgrade() -> None:
         sa.Column("page_token", sa.String(), nullable=True),
         sa.Column("pages_done", sa.Integer(), nullable=False),
         sa.Column("restarts", sa.Integer(), nullable=False),
+        sa.Column("widened_at", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(
             ["store_id"], ["stores.id"], name=op.f("fk_sync_windows_store_id_stores"), ondelete="CASCADE"
         ),

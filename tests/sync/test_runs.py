@@ -68,6 +68,22 @@ def test_the_next_run_begins_behind_the_cursor_by_the_overlap(store: Store, chan
     assert run_of(run_id).numbers["new"] == 0
 
 
+def test_once_a_day_a_window_reaches_a_day_behind(store: Store, channel: FakeChannel, work: Work) -> None:
+    start(store)
+    work()
+    reaches = []
+    for hours in (1, 25, 26):
+        with time_machine.travel(now() + timedelta(hours=hours), tick=False):
+            db.session.expire_all()
+            cursor = window(store).cursor
+            assert cursor is not None
+            start(store)
+            work()
+            reaches.append(cursor - channel.asked[-1].low)
+    usual = timedelta(seconds=channel.overlap)
+    assert reaches == [usual, timedelta(hours=24), usual]
+
+
 def test_the_cursor_stays_until_the_last_page(store: Store, channel: FakeChannel, work: Work) -> None:
     channel.page_size = 2
     channel.offer(*[incoming_order() for _ in range(4)])

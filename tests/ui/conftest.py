@@ -1,18 +1,22 @@
 """A browser without a screen: keeps cookies, finds the CSRF token of the last page, and asks as htmx does."""
 
+import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import Context
 from typing import Any
 
 import pytest
+import structlog
 from flask import Flask
 from sqlalchemy import event
 from werkzeug.test import TestResponse
 
+from webapp import log
 from webapp.accounts.models import User
 from webapp.accounts.services import open_session
 from webapp.audit.actor import Actor
+from webapp.config import configuration
 from webapp.db import db, unit_of_work
 
 TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
@@ -65,10 +69,13 @@ class Browser:
 
 
 @pytest.fixture
-def logged(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
-    """What the desk logged; to be asked for before the desk is made."""
-    monkeypatch.setenv("WAYBILL_LOG_LEVEL", "info")
-    return lambda: str(capsys.readouterr().err)
+def logged(app: Flask) -> Iterator[Callable[[], str]]:
+    """What the desk logged since, from level info on."""
+    lines = io.StringIO()
+    level = structlog.make_filtering_bound_logger("info")
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=lines), wrapper_class=level)
+    yield lines.getvalue
+    log.configure(configuration())
 
 
 @pytest.fixture

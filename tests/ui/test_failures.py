@@ -65,8 +65,9 @@ def test_a_bug_shows_its_id_and_no_value(
     assert "Quixelworth" not in page.text + log
 
 
-def test_what_is_not_there_and_what_is_not_allowed(browser: Browser) -> None:
+def test_what_is_not_there_and_what_is_not_allowed(browser: Browser, stranger: Browser) -> None:
     assert browser.get("/nowhere").status_code == 404
+    assert "You are signed out" in stranger.post("/stores/1/sync").text
     wrong = browser.client.delete("/orders/")
     assert wrong.status_code == 405
     assert "GET" in wrong.headers["Allow"]

@@ -249,6 +249,17 @@ def test_a_comment_never_makes_another_form_wait(make_order: Callable[..., Order
     assert 'id="order-comments"' in empty.text
 
 
+def test_commenting_beside_an_open_form_makes_it_no_older(
+    make_order: Callable[..., Order], browser: Browser, carrier: str
+) -> None:
+    order = make_order()
+    url = f"/orders/{order.number}/actions/ship"
+    data = _form(browser.get(url, htmx=True).text) | {"carrier": carrier, "tracking_number": "JD0001"}
+    browser.post(f"/orders/{order.number}/actions/comment", {"text": "packed"}, htmx=True)
+
+    assert browser.post(url, data, htmx=True).status_code == 200
+
+
 def test_a_refused_act_says_why_and_touches_nothing(
     make_order: Callable[..., Order], browser: Browser, carrier: str
 ) -> None:

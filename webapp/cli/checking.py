@@ -198,7 +198,7 @@ def status(door: Door) -> None:
     door.actor.needs("stores.view")
     told = running_desk(configuration().data_dir)
     counts = db.session.execute(select(ChannelUpdate.state, func.count()).group_by(ChannelUpdate.state))
-    by_state: dict[str, int] = dict(counts.tuples().all())
+    by_state = {row[0]: row[1] for row in counts}
     document = {
         "version": configuration().version,
         "schema": schema.needed(),

@@ -23,7 +23,7 @@ from webapp.channels.contract import (
 )
 from webapp.channels.models import Store
 from webapp.channels.services import access, get_channel, remember_marketplaces
-from webapp.db import db, unit_of_work
+from webapp.db import analyze, db, unit_of_work
 from webapp.jobs import current_id, job
 from webapp.sync import runs
 from webapp.sync.importing import prepare, take_in
@@ -31,16 +31,16 @@ from webapp.sync.models import Stream
 from webapp.sync.updates import as_told, claim_due, claim_to_look_up, due_work, settle
 
 log = structlog.get_logger(__name__)
+_ANALYZED_PAGES = (2, 20)  # of a first window: a planner that believes the tables empty reads them whole
 
 
 @job("channels")
 def find_due() -> None:
     """Enqueue whatever is due: the queue may have lost anything, the rows have not."""
-    with unit_of_work():
-        for store_id in runs.due_stores():
-            import_orders.enqueue(store_id)
-        for store_id, kind, work in due_work():
-            (deliver if work == "deliver" else look_up).enqueue(store_id, kind)
+    for store_id in runs.due_stores():
+        import_orders.enqueue(store_id)
+    for store_id, kind, work in due_work():
+        (deliver if work == "deliver" else look_up).enqueue(store_id, kind)
 
 
 @job("channels")
@@ -70,11 +70,14 @@ def import_orders(store_id: int) -> None:
         runs.count(
             run, pages=1, calls=page.calls, seen=taken.seen, new=taken.new, changed=taken.changed, aside=taken.aside
         )
+        first_pages = window.cursor is None and window.pages_done in _ANALYZED_PAGES
         if runs.page_done(sync, window, bound=page.bound, next_page=page.next_page):
             runs.finish(sync, run)
         else:
             runs.pass_on(sync)
             import_orders.enqueue(store_id)
+    if first_pages:
+        analyze()
 
 
 def _not_read(store_id: int, owner: str, error: ChannelError) -> None:

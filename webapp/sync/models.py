@@ -52,6 +52,7 @@ class SyncWindow(Model):
     page_token: Mapped[str | None]
     pages_done: Mapped[int] = mapped_column(default=0)
     restarts: Mapped[int] = mapped_column(default=0)  # page tokens refused within this window
+    widened_at: Mapped[datetime | None]  # when a window last reached a whole day behind the cursor
 
 
 class Aside(Model):

@@ -23,6 +23,7 @@ KIND = "sync"
 LEASE = timedelta(seconds=120)  # longer than one page can take: the client's time limits end before it
 NUMBERS = ("pages", "seen", "new", "changed", "aside", "calls", "throttled")
 _BACKOFF_LIMIT = 600.0
+_WIDEN_EVERY = timedelta(hours=24)
 
 
 class StoreInactive(Refusal):
@@ -112,11 +113,20 @@ def _window(sync: StoreSync) -> SyncWindow:
     if window.low is None:
         channel = get_channel(sync.store.channel)
         if window.cursor is not None:
-            window.low = window.cursor - timedelta(seconds=channel.overlap)
+            window.low = window.cursor - _overlap(window, timedelta(seconds=channel.overlap))
         else:
             days = access(sync.store).settings.get("import_from", 30)
             window.low = now() - timedelta(days=int(days))
     return window
+
+
+def _overlap(window: SyncWindow, usual: timedelta) -> timedelta:
+    """How far a window reaches behind the cursor: a whole day once a day, which finds what slipped over a page."""
+    at = now()
+    if window.widened_at is not None and at - window.widened_at < _WIDEN_EVERY:
+        return usual
+    first, window.widened_at = window.widened_at is None, at
+    return usual if first else max(usual, _WIDEN_EVERY)
 
 
 def low_of(window: SyncWindow) -> datetime:

@@ -30,7 +30,7 @@ def init_app(app: Flask) -> None:
 def _refused(error: DeskError) -> Response:
     if error.status >= 500:
         log.warning("unavailable", code=error.code)
-    return _answer(error.status, str(error))
+    return _answer(error.status, str(error), error.code)
 
 
 def _database(error: OperationalError) -> Response:
@@ -71,9 +71,9 @@ def _bug(error: Exception) -> Response:
     return _answer(500, "")
 
 
-def _answer(status: int, sentence: str) -> Response:
+def _answer(status: int, sentence: str, kind: str = "") -> Response:
     db.session.rollback()
     if htmx.is_htmx() and sentence:
         return htmx.into_messages(make_response(render_template("errors/_refusal.html", sentence=sentence), status))
-    page = render_template("errors/error.html", code=status, sentence=sentence, request_id=request_id())
-    return make_response(page, status)
+    context = {"code": status, "kind": kind, "sentence": sentence, "request_id": request_id()}
+    return make_response(render_template("errors/error.html", **context), status)

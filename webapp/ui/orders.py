@@ -157,7 +157,7 @@ def perform(number: str, code: str) -> AnyResponse:
             order = find_order(number, actor, lock=True)
             form = action_form(action, order, request.form)
             data = read_input(action, form.input)
-            version = None if code == COMMENT else form.version
+            version = None if code == COMMENT else _version_seen(order, form.version, actor)
             done = act(action, order, data, actor, key=form.key or None, version=version)
     except DeskError as error:
         if isinstance(error, Stale) or error.status == 422:
@@ -169,6 +169,13 @@ def perform(number: str, code: str) -> AnyResponse:
         return redirect(url_of(order))
     first = "orders/_comments.html" if code == COMMENT else "orders/_actions.html"
     return parts(first, *READ_ONLY, event="order-changed", **facts(order, actor, whole=False))
+
+
+def _version_seen(order: Order, seen: int | None, actor: Actor) -> int | None:
+    """The version that the person knows: what they commented beside an open form makes that form no older."""
+    since = [event for event in events_of(order, limit=20) if seen is not None and event.version > seen]
+    own = all((e.code, e.actor_kind, e.actor_id) == ("commented", actor.kind, actor.id) for e in since)
+    return order.version if own and since else seen
 
 
 def _form_again(action: OrderAction, order: Order, actor: Actor, error: DeskError) -> Response:

@@ -6,11 +6,11 @@ from flask import Flask, Response, g, make_response, render_template, request
 from markupsafe import Markup
 
 from webapp.config import configuration
-from webapp.i18n import get_locale
 from webapp.orders.queries import stores_with_orders
 from webapp.ui import htmx
 from webapp.ui.access import may, person
 from webapp.ui.formats import zone
+from webapp.ui.languages import language
 
 THEMES = ("light", "dark")
 THEME_COOKIE = "waybill_theme"
@@ -54,7 +54,7 @@ def _frame() -> dict[str, Any]:
         "current_actor": someone.actor if someone else None,
         "email": someone.email if someone else "",
         "theme": theme if theme in THEMES else "",
-        "locale": str(get_locale()),
+        "locale": language(),
         "version": configuration().version,
         "zone": str(zone()),
         "live_url": "/live" if someone and may("orders.view") else "",

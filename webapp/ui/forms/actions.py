@@ -50,7 +50,10 @@ def action_form(action: OrderAction, order: Order, given: Any = None) -> ActionF
     fields = {name: _field(spec) for name, spec in action.form_fields(order).items()}
     fields[KEY] = forms.hidden(secrets.token_urlsafe(16))
     fields[VERSION] = forms.hidden(order.version)
-    return ActionForm(fields, given)
+    form = ActionForm(fields, given)
+    for name, field in form._fields.items():  # a page may hold the forms of two actions
+        field.id = field.label.field_id = f"{action.code}-{name}"
+    return form
 
 
 def again(action: OrderAction, order: Order, given: Any, error: DeskError) -> ActionForm:

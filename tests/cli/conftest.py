@@ -1,0 +1,72 @@
+"""The command line as it is called: in this process where a desk is open, or as a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from webapp.cli.main import main
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def cli(app: object, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run a command on this test's desk."""
+
+    def run(*arguments: object) -> Ended:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        return Ended(int(code), *capsys.readouterr())
+
+    return run
+
+
+def call(*arguments: object, env: Mapping[str, str], stdin: str = "", timeout: float = 60) -> Ended:
+    """Run a command as an operator's shell would, with these variables and none of ours."""
+    done = subprocess.run(
+        [sys.executable, "-m", "webapp", *map(str, arguments)],
+        cwd=ROOT,
+        env=environment(env),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def environment(env: Mapping[str, str]) -> dict[str, str]:
+    named = ("DATABASE_URL", "REDIS_URL", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WAYBILL_") and name not in named}
+    return {**kept, **env}
+
+
+def one_sentence(ended: Ended) -> str:
+    """What standard error says, which is one line and no traceback; nothing else was printed."""
+    assert ended.out == ""
+    assert "Traceback" not in ended.err
+    [sentence] = ended.err.splitlines()
+    return sentence

@@ -1,0 +1,353 @@
+"""Every command on a desk with the fake channel: documents keep their keys, refusals their codes."""
+
+import io
+import json
+from collections.abc import Callable
+
+import pytest
+
+from tests.cli.conftest import Command, one_sentence
+from webapp import live
+from webapp.audit.actor import Actor
+from webapp.channels.contract import Disconnected, Refused, UnreadableOrder
+from webapp.channels.models import Store
+from webapp.db import unit_of_work
+from webapp.orders.models import Order
+from webapp.orders.queries import find_order
+from webapp.orders.services import hold
+from webapp.testing import FakeChannel, incoming_line, incoming_order
+
+ROW = {
+    "id", "number", "channel_order_number", "store_id", "store", "shop", "marketplace", "fulfilled_by", "state",
+    "channel_status", "placed_at", "updated_at", "ship_by", "deliver_by", "currency", "total", "items", "unshipped",
+    "flags", "attention", "buyer_name",
+}  # fmt: skip
+WHOLE = ROW | {
+    "version", "amounts", "residual", "lines", "shipments", "updates", "holds", "comments", "buyer", "addresses",
+    "actions", "timeline", "troubles",
+}  # fmt: skip
+LINE = {
+    "id", "channel_line_id", "sku", "asin", "title", "ordered", "canceled", "shipped", "invoiced", "refunded", "open",
+    "unit_price", "total", "problems",
+}  # fmt: skip
+PACKAGE = {"number", "carrier", "carrier_name", "service", "tracking_number", "shipped_at", "lines"}
+UPDATE = {
+    "id", "order", "kind", "state", "due_at", "sent_at", "effective_at", "attempts", "reference", "message",
+}  # fmt: skip
+RUN = {
+    "id", "kind", "store", "state", "started", "ended", "pages", "seen", "new", "changed", "aside", "calls",
+    "throttled", "next_at", "message",
+}  # fmt: skip
+PARCEL = '{"carrier": "DHL", "tracking_number": "JD1"}'
+MakeOrder = Callable[..., Order]
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # the other database answers the same
+
+
+def test_a_list_shows_orders_newest_first_without_buyers(cli: Command, make_order: MakeOrder) -> None:
+    numbers = [make_order().number for _ in range(3)]
+    rows = cli("orders", "list", "--json").document
+    assert {row["number"] for row in rows} == set(numbers)
+    assert [row["placed_at"] for row in rows] == sorted((row["placed_at"] for row in rows), reverse=True)
+    assert all(row.keys() == ROW and row["buyer_name"] is None for row in rows)
+    assert rows[0]["placed_at"].endswith("Z")
+    assert rows[0]["total"].count(".") == 1
+
+
+@ON_SQLITE
+def test_pages_of_a_list_follow_each_other(cli: Command, make_order: MakeOrder) -> None:
+    for _ in range(5):
+        make_order()
+    every = [row["number"] for row in cli("--json", "orders", "list", "--limit", 0).document]
+    first = [row["number"] for row in cli("orders", "list", "--json", "--limit", 2).document]
+    then = [row["number"] for row in cli("orders", "list", "--json", "--limit", 2, "--after", first[-1]).document]
+    assert len(every) == 5
+    assert first + then == every[:4]
+
+
+def test_a_list_is_of_a_store_and_a_state(cli: Command, make_order: MakeOrder, store: Store) -> None:
+    order = make_order()
+    with unit_of_work():
+        hold(find_order(order.number or "", Actor.operator(), lock=True), "waiting", actor=Actor.operator())
+    assert cli("orders", "list", "--state", "processing", "--json").document == []
+    [row] = cli("orders", "list", "--store", store.name, "--state", "on_hold", "--json").document
+    assert row["state"] == "on_hold"
+    assert cli("orders", "list", "--store", "nowhere").code == 3
+
+
+def test_buyers_are_revealed_when_asked_for_and_that_is_recorded(cli: Command, make_order: MakeOrder) -> None:
+    order = make_order()
+    name = cli("orders", "list", "--reveal", "--json").document[0]["buyer_name"]
+    shown = cli("orders", "show", order.number, "--reveal", "--json").document
+    assert name == shown["buyer_name"] == shown["addresses"]["delivery"]["name"]
+    records = [json.loads(entry) for entry in live.connection().lrange(live.key("audit"), 0, -1)]  # type: ignore[union-attr]
+    assert [record["data"]["orders"] for record in records] == [[order.id], [order.id]]
+    assert records[0]["actor_kind"] == "operator"
+    assert name not in cli("orders", "show", order.number).out
+
+
+def test_an_order_is_shown_whole_by_either_number(cli: Command, make_order: MakeOrder) -> None:
+    order = make_order(quantity=2)
+    shown = cli("orders", "show", order.channel_order_number, "--json").document
+    assert shown.keys() == WHOLE
+    assert shown == cli("orders", "show", order.number, "--json").document
+    assert shown["buyer"] is shown["addresses"] is None
+    assert shown["lines"][0].keys() == LINE
+    assert shown["actions"][0] == {"code": "ship", "label": "Ship", "offered": True, "why": None}
+    assert [event["code"] for event in shown["timeline"]] == ["placed"]
+    assert "Items" in cli("orders", "show", order.number).out
+
+
+@ON_SQLITE
+def test_yen_have_no_decimals_and_what_is_withheld_is_null(cli: Command, take: Callable[..., list[Order]]) -> None:
+    line = incoming_line(unit_price=None, total=None, amounts=())
+    yen, unsaid = take(
+        incoming_order([incoming_line(price=1500)], currency="JPY", total=1500),
+        incoming_order([line], currency=None, total=None),
+    )
+    shown = cli("orders", "show", yen.number, "--json").document
+    assert (shown["total"], shown["lines"][0]["unit_price"]) == ("1500", "1500")
+    assert cli("orders", "show", unsaid.number, "--json").document["total"] is None
+
+
+def test_shipping_tells_what_the_channel_is_owed(
+    cli: Command, make_order: MakeOrder, channel: FakeChannel, work: Callable[[], int]
+) -> None:
+    order = make_order(quantity=2)
+    done = cli("orders", "act", order.number, "ship", "--data", PARCEL, "--json").document
+    assert done.keys() == {"order", "updates", "message"}
+    [update] = done["updates"]
+    assert (done["order"], update["kind"], update["state"]) == (order.number, "shipment", "owed")
+
+    shown = cli("orders", "show", order.number, "--json").document
+    [package] = shown["shipments"][0]["packages"]
+    assert shown["state"] == "complete"
+    assert package.keys() == PACKAGE
+    assert package["lines"] == {str(shown["lines"][0]["id"]): 2}
+    assert shown["shipments"][0]["origin"] == "desk"
+    assert shown["updates"][0].keys() == UPDATE
+    assert shown["actions"][0]["why"] == "Nothing is left to ship."
+
+    work()
+    assert cli("updates", "wait", update["id"], "--until", "sent", "--seconds", 0).code == 0
+    assert len(channel.told("shipment")) == 1
+
+
+@ON_SQLITE
+def test_the_same_key_answers_with_the_first_result(cli: Command, make_order: MakeOrder) -> None:
+    order = make_order()
+    ship = ("orders", "act", order.number, "ship", "--data", PARCEL, "--key", "k1", "--json")
+    first, second = cli(*ship), cli(*ship)
+    assert first.document == second.document
+    other = cli("orders", "act", order.number, "comment", "--data", '{"text": "a"}', "--key", "k1")
+    assert (other.code, one_sentence(other)) == (1, "This key was used for another act already. Send a new one.")
+
+
+@ON_SQLITE
+def test_comments_are_told_and_named(cli: Command, make_order: MakeOrder, mia: Actor) -> None:
+    order = make_order()
+    said = cli("orders", "act", order.number, "comment", "--data", '{"text": "Fragile"}', "--as", "mia@desk.test")
+    assert said.code == 0
+    [comment] = cli("orders", "show", order.number, "--json").document["comments"]
+    assert comment["text"] == "Fragile"
+    assert comment["by"] == {"kind": "person", "id": mia.id, "name": "Mia"}
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    ("data", "code", "sentence"),
+    [
+        ("{", 2, "--data must be a JSON object"),
+        ("[]", 2, "--data must be a JSON object"),
+        ('{"x": 1}', 1, "x: is not known here"),
+        ('{"carrier": "DHL", "tracking_number": ""}', 1, "A tracking number is needed"),
+        ('{"carrier": "Pigeon", "tracking_number": "1"}', 1, "“Pigeon” is no carrier"),
+        ('{"packages": []}', 1, "needs at least one"),
+        ('{"carrier": "DHL", "tracking_number": "1", "lines": {"999": 1}}', 1, "Line 999 is not on this order"),
+        ('{"carrier": "DHL", "tracking_number": "1", "ship_date": "soon"}', 1, "must be a date and time"),
+    ],
+)
+def test_bad_input_ships_nothing(cli: Command, make_order: MakeOrder, data: str, code: int, sentence: str) -> None:
+    order = make_order()
+    ended = cli("orders", "act", order.number, "ship", "--data", data, "--json")
+    assert ended.code == code
+    assert sentence in one_sentence(ended)
+    assert cli("orders", "show", order.number, "--json").document["shipments"] == []
+
+
+@ON_SQLITE
+def test_too_many_units_are_refused(cli: Command, make_order: MakeOrder) -> None:
+    order = make_order(quantity=2)
+    line = cli("orders", "show", order.number, "--json").document["lines"][0]["id"]
+    data = json.dumps({"carrier": "DHL", "tracking_number": "1", "lines": {line: 3}})
+    ended = cli("orders", "act", order.number, "ship", "--data", data)
+    assert (ended.code, one_sentence(ended)) == (1, "Only 2 of MUG are left to ship.")
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["orders", "show", "nothing"], 3, "Nothing here goes by “nothing”."),
+        (["orders", "list", "--state", "lost"], 2, "is not one of 'pending'"),
+        (["orders", "list", "--limit", "-1"], 2, "Invalid value for '--limit'"),
+        (["orders", "list", "--as", "nobody@desk.test"], 3, "Nothing here goes by “nobody@desk.test”."),
+        (["orders", "list", "--wrong"], 2, "No such option '--wrong'"),
+        (["dance"], 2, "No such command 'dance'"),
+        (["updates", "wait", "77"], 3, "Nothing here goes by “77”."),
+        (["asides", "retry"], 2, "Name the orders by their ids, or say --all."),
+        (["asides", "retry", "77"], 3, "Nothing here goes by “77”."),
+        (["user", "create", "--email", "a@desk.test", "--role", "king"], 1, "Role: must be one of: owner, manager"),
+        (["user", "create", "--email", "a", "--role", "clerk"], 1, "E-mail: this is no e-mail address."),
+        (["user", "link", "--email", "nobody@desk.test"], 3, "Nothing here goes by “nobody@desk.test”."),
+        (["store", "add", "nowhere", "--name", "x"], 3, "Nothing here goes by “nowhere”."),
+        (["store", "add", "fake", "--name", "x", "--set", "key"], 2, "A setting is given as NAME=VALUE."),
+        (["store", "add", "fake", "--name", "x", "--set", "colour=red"], 1, "colour: is no setting here"),
+        (["store", "add", "fake", "--name", "x"], 1, "is needed."),
+        (["store", "add", "fake", "--name", "Fake store", "--set", "key=k"], 1, "Name: is taken"),
+        (["store", "test", "77"], 3, "Nothing here goes by “77”."),
+        (["sync", "77"], 3, "Nothing here goes by “77”."),
+    ],
+)
+def test_what_cannot_be_is_one_sentence_and_a_code(
+    cli: Command, store: Store, arguments: list[str], code: int, sentence: str
+) -> None:
+    ended = cli(*arguments)
+    assert ended.code == code
+    assert sentence in one_sentence(ended)
+
+
+@ON_SQLITE
+def test_a_number_that_fits_several_orders_names_the_choice(
+    cli: Command, store: Store, channel: FakeChannel, work: Callable[[], int]
+) -> None:
+    other = cli("store", "add", "fake", "--name", "Other", "--set", "key=k", "--json").document["id"]
+    order = incoming_order()
+    channel.offer(order)
+    for store_id in (store.id, other):
+        cli("sync", store_id)
+    work()
+    ended = cli("orders", "show", order.number)
+    assert ended.code == 4
+    for row in cli("orders", "list", "--json").document:
+        assert row["number"] in one_sentence(ended)
+        assert cli("orders", "show", row["number"]).code == 0
+
+
+@ON_SQLITE
+def test_rights_hold_for_who_acts(cli: Command, make_order: MakeOrder, make_user: Callable[..., Actor]) -> None:
+    order = make_order()
+    make_user("read_only", "Rae")
+    ship = cli("orders", "act", order.number, "ship", "--data", PARCEL, "--as", "rae@desk.test")
+    assert (ship.code, one_sentence(ship)) == (1, "You don't have the right to do this (ship orders).")
+    assert cli("orders", "list", "--reveal", "--as", "rae@desk.test").code == 1
+    assert cli("orders", "show", order.number, "--as", "rae@desk.test", "--json").document["actions"] == []
+
+
+@ON_SQLITE
+def test_people_are_added_and_let_in(cli: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = cli("user", "link", "--json").document
+    assert first["url"].startswith("http://127.0.0.1:8000/")
+    monkeypatch.setattr("sys.stdin", io.StringIO("Correct-Horse-7-Battery\n"))
+    made = cli("user", "create", "--email", "Olga@desk.test", "--role", "owner", "--password-stdin", "--json").document
+    assert (made["email"], made["role"]) == ("Olga@desk.test", "owner")
+    assert cli("user", "link", "--email", "olga@desk.test").out.startswith("http://127.0.0.1:8000/")
+    assert cli("user", "link").code == 3  # there is an owner now
+
+
+def test_a_store_is_added_tested_changed_and_synced(
+    cli: Command, channel: FakeChannel, work: Callable[[], int]
+) -> None:
+    store_id = cli("store", "add", "fake", "--name", "Mine", "--set", "key=k1", "--json").document["id"]
+    tested = cli("store", "test", store_id, "--json")
+    assert tested.document["ok"] is True
+    assert tested.document["problem"] is None
+    assert cli("store", "set", store_id, "--name", "Ours", "--set", "key=k2", "--json").document["name"] == "Ours"
+    [row] = cli("store", "list", "--json").document
+    assert (row["id"], row["marketplaces"]) == (store_id, tested.document["marketplaces"])
+
+    channel.offer(incoming_order())
+    started = cli("sync", "ours", "--json").document
+    assert started.keys() == RUN
+    assert started["state"] == "queued"
+    joined = cli("sync", store_id, "--wait", "--seconds", "0.1", "--json")
+    assert joined.code == 5
+    assert joined.document["id"] == started["id"]
+    work()
+    [run] = cli("runs", "list", "--json").document
+    assert run.keys() == RUN
+    assert (run["state"], run["new"], run["next_at"] is None) == ("done", 1, False)
+    assert cli("status", "--json").document["stores"][0]["running"] is False
+
+
+@ON_SQLITE
+def test_settings_may_come_by_standard_input(
+    cli: Command, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("key=a=b\n"))
+    assert cli("store", "add", "fake", "--name", "Mine", "--set-stdin").code == 0
+
+
+@ON_SQLITE
+def test_a_channel_that_refuses_is_a_problem_in_words(
+    cli: Command, store: Store, channel: FakeChannel, work: Callable[[], int]
+) -> None:
+    channel.failures.append(Disconnected(channel="Fake", problem="gone"))
+    cli("sync", store.id)
+    work()
+    ended = cli("runs", "list", "--json").document[0]
+    assert (ended["state"], ended["message"]) == ("failed", "Fake refuses the desk's credentials: gone")
+
+
+def test_updates_are_waited_for_and_sent_again(
+    cli: Command, make_order: MakeOrder, channel: FakeChannel, work: Callable[[], int]
+) -> None:
+    order = make_order()
+    channel.outcomes.append(Refused("The channel says no."))
+    [update] = cli("orders", "act", order.number, "ship", "--data", PARCEL, "--json").document["updates"]
+    early = cli("updates", "wait", update["id"], "--seconds", 0)
+    assert (early.code, early.err) == (5, "The update was still owed after 0 seconds.\n")
+    work()
+    refused = cli("updates", "wait", update["id"])
+    assert (refused.code, refused.err) == (1, "The update is refused: The channel says no.\n")
+    assert cli("updates", "list", "--order", order.number, "--state", "effective", "--json").document == []
+    [again] = cli("updates", "retry", update["id"], "--json").document
+    assert again["state"] == "owed"
+    twice = cli("updates", "retry", update["id"])
+    assert (twice.code, "nothing to send again" in twice.err) == (1, True)
+
+
+def test_orders_put_aside_are_listed_and_tried_again(
+    cli: Command, store: Store, work: Callable[[], int], channel: FakeChannel
+) -> None:
+    order = incoming_order()
+    channel.offer(UnreadableOrder(order.number, "total", "no number", {}))
+    cli("sync", store.id)
+    work()
+    [aside] = cli("asides", "list", "--store", store.id, "--json").document
+    assert (aside["number"], aside["field"], aside["problem"]) == (order.number, "total", "no number")
+    channel.offer(order)
+    assert cli("asides", "retry", "--all").code == 0
+    work()
+    assert cli("asides", "list", "--json").document == []
+    assert cli("orders", "show", order.number).code == 0
+
+
+def test_status_counts_what_is_owed(cli: Command, make_order: MakeOrder) -> None:
+    cli("orders", "act", make_order().number, "ship", "--data", PARCEL)
+    told = cli("status", "--json").document
+    assert told["updates"]["owed"] == 1
+    assert told["queues"].keys() == {"channels", "desk"}
+    assert "owed: 1" in cli("status").out
+
+
+def test_check_masks_secrets_and_asks_for_a_copy_of_the_keys(cli: Command, make_order: MakeOrder) -> None:
+    make_order()
+    before = cli("check", "--json")
+    assert before.code == 0
+    assert {one["name"]: one["ok"] for one in before.document["checks"]} == dict.fromkeys(
+        ("database", "queue", "keys", "plugins", "disk"), True
+    )
+    assert any("No copy of the key file" in warning for warning in before.document["warnings"])
+    after = cli("check", "--key-copied", "--json").document
+    assert not any("No copy of the key file" in warning for warning in after["warnings"])
+    assert len(after["backup"]) == 2

@@ -1,0 +1,188 @@
+"""`up` on a data directory of its own, with everything real: pages, queue, worker, and the practice marketplace."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.cli.conftest import ROOT, Ended, call, environment, one_sentence
+from webapp.keeper import processes
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("up")]
+WITHIN = 60.0  # seconds, on a machine that does much else
+
+
+class Desk:
+    """A desk that `up` runs, and commands beside it."""
+
+    link: str
+
+    def __init__(self, data_dir: Path, **variables: str) -> None:
+        self.data_dir = data_dir
+        self.env = {"WAYBILL_DATA_DIR": str(data_dir), **variables}
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> str:
+        """Start it and give the address that it prints, once it is up."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "webapp", "up"],
+            cwd=ROOT,
+            env=environment(self.env),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if found := re.search(r"http://\S+", line):
+                return found[0]
+        raise AssertionError("it ended without an address")
+
+    def stop(self, by: signal.Signals = signal.SIGINT) -> int:
+        assert self.process is not None
+        self.process.send_signal(by)
+        with self.process:
+            return self.process.wait(WITHIN)
+
+    def call(self, *arguments: object, stdin: str = "") -> Ended:
+        return call(*arguments, env=self.env, stdin=stdin)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        return dict(json.loads((self.data_dir / "desk.json").read_text()))
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = WITHIN) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A new desk with its practice stores, and the link that `up` printed."""
+    desk = Desk(tmp_path_factory.mktemp("desk"))
+    desk.link = desk.start()
+    yield desk
+    pids = desk.told["processes"].values()
+    assert desk.stop() == 0
+    assert not processes().keys() & set(pids)
+    assert not (desk.data_dir / "desk.json").exists()
+
+
+def test_the_link_lets_the_first_owner_in_and_the_file_tells_where_all_is(running: Desk) -> None:
+    told = running.told
+    assert running.link.startswith(f"{told['url']}/")
+    for url in (running.link, f"{told['practice_url']}/practice/health"):
+        assert httpx.get(url, timeout=20, trust_env=False).status_code == 200
+    wait_until(lambda: {"web", "worker", "scheduler", "valkey"} <= running.told["processes"].keys())
+    assert running.told["pid"] == running.process.pid  # type: ignore[union-attr]
+    assert (running.data_dir / "desk.json").stat().st_mode & 0o077 == 0
+
+
+def test_a_second_up_tells_the_address_and_ends(running: Desk) -> None:
+    second = running.call("up")
+    assert (second.code, second.out.strip()) == (0, running.told["url"])
+
+
+def test_an_order_comes_in_is_shipped_and_its_channel_knows(running: Desk) -> None:
+    stores = running.call("store", "list", "--json").document
+    assert [store["practice"] for store in stores] == [True, True, True]
+    run = running.call("sync", stores[0]["name"], "--wait", "--seconds", WITHIN, "--json")
+    assert (run.code, run.document["state"]) == (0, "done")
+
+    def listed() -> list[dict[str, Any]]:
+        return list(running.call("orders", "list", "--limit", 0, "--json").document)
+
+    wait_until(lambda: {"US", "DE", "FR", "JP"} <= {row["marketplace"] for row in listed()})
+    rows = listed()
+    assert {row["fulfilled_by"] for row in rows} == {"merchant", "channel"}
+    order = next(row for row in rows if row["state"] == "processing" and not row["flags"] and not row["attention"])
+    assert order["fulfilled_by"] == "merchant"
+    parcel = {"carrier": "DHL", "tracking_number": "JD014600001"}
+    done = running.call("orders", "act", order["number"], "ship", "--data", "-", "--json", stdin=json.dumps(parcel))
+    assert done.code == 0, done.err
+    [update] = done.document["updates"]
+    waited = running.call("updates", "wait", update["id"], "--until", "effective", "--seconds", WITHIN, "--json")
+    assert (waited.code, waited.document["state"]) == (0, "effective")
+    shown = running.call("orders", "show", order["number"], "--json").document
+    assert (shown["state"], shown["unshipped"], shown["attention"]) == ("complete", 0, [])
+    record = f"{running.told['practice_url']}/practice/orders/{order['channel_order_number']}"
+    assert "JD014600001" in httpx.get(record, timeout=20, trust_env=False).text
+
+
+def test_a_store_may_be_added_beside_the_practice_ones(running: Desk) -> None:
+    url = running.told["practice_url"]
+    wrong = (
+        "client_id=x",
+        "client_secret=y",
+        "refresh_token=z",
+        f"endpoint={url}",
+        f"token_endpoint={url}/auth/o2/token",
+    )
+    settings = [word for value in wrong for word in ("--set", value)]
+    added = running.call("store", "add", "amazon", "--name", "Wrong keys", *settings, "--json")
+    assert added.code == 0, added.err
+    tested = running.call("store", "test", added.document["id"], "--json")
+    assert tested.code == 1, tested.err
+    assert (tested.document["ok"], tested.document["marketplaces"]) == (False, [])
+    assert tested.document["problem"]
+    synced = running.call("sync", "Wrong keys", "--wait", "--seconds", WITHIN, "--json")
+    assert (synced.code, synced.document["state"]) == (1, "failed")
+    assert synced.document["message"]
+
+
+def test_the_desk_is_back_within_two_seconds_and_nobody_is_left_after_a_kill(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "desk")
+    first = desk.start()
+    wait_until(lambda: "scheduler" in desk.told["processes"])
+    ports = (desk.told["url"], desk.told["practice_url"])
+    pids = set(desk.told["processes"].values())
+    desk.stop(signal.SIGKILL)
+    wait_until(lambda: not processes().keys() & pids)
+
+    before = time.monotonic()
+    again = desk.start()
+    took = time.monotonic() - before
+    assert again != first  # the earlier link has ended
+    assert (desk.told["url"], desk.told["practice_url"]) == ports
+    assert desk.stop() == 0
+    print(f"back after {took:.2f} s")
+    assert took < float(os.environ.get("WAYBILL_TEST_START_WITHIN", "6"))  # 2 on a machine that does nothing else
+
+
+def test_without_practice_there_is_neither_marketplace_nor_store(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "desk", WAYBILL_PRACTICE="0")
+    desk.start()
+    try:
+        assert desk.told["practice_url"] is None
+        wait_until(lambda: "scheduler" in desk.told["processes"])
+        assert desk.told["processes"].keys() == {"valkey", "web", "worker", "scheduler"}
+        assert desk.call("store", "list", "--json").document == []
+    finally:
+        assert desk.stop() == 0
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+        yield listener.getsockname()[1]
+
+
+def test_a_port_that_was_asked_for_and_is_taken_stops_the_start(tmp_path: Path, taken_port: int) -> None:
+    ended = call("up", env={"WAYBILL_DATA_DIR": str(tmp_path), "WAYBILL_PORT": str(taken_port)})
+    sentence = f"Port {taken_port} on 127.0.0.1 is taken by another program; stop it or choose another port."
+    assert (ended.code, one_sentence(ended)) == (1, sentence)
+    assert not (tmp_path / "waybill.db").exists()

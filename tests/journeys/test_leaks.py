@@ -1,0 +1,123 @@
+"""Buyer data stays in the vault: after everything was done, seeded names stand nowhere in the open."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from webapp import live
+from webapp.accounts.models import User
+from webapp.accounts.services import open_session
+from webapp.audit.actor import Actor
+from webapp.channels.contract import UnreadableOrder
+from webapp.db import db, unit_of_work
+from webapp.orders.models import Order
+from webapp.orders.queries import locked
+from webapp.orders.services import comment
+from webapp.sync.importing import put_aside
+from webapp.testing import again, incoming_line, incoming_order
+
+SEEDED = ("quixelworth", "zanzibar", "vrombaut", "zq7 4wx", "5550199", "flibbertigift")
+ASIDE = {
+    "buyer": {"buyerName": "Jane Quixelworth"},
+    "recipient": {"deliveryAddress": {"addressLine1": "7 Zanzibar Mews"}},
+}
+
+
+@pytest.fixture(autouse=True)
+def chatty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that can be logged is."""
+    monkeypatch.setenv("WAYBILL_LOG_LEVEL", "debug")
+
+
+def leaks(where: str) -> list[str]:
+    return [name for name in SEEDED if name in where.lower()]
+
+
+def whole_database() -> str:
+    """Every value of every table as text; bytes too, as they lie there."""
+    found = []
+    for table in db.metadata.sorted_tables:
+        for row in db.session.execute(text(f'SELECT * FROM "{table.name}"')):
+            found += [value.decode("latin-1") if isinstance(value, bytes) else str(value) for value in row]
+    return "\n".join(found)
+
+
+def whole_queue() -> str:
+    redis = live.connection()
+    found = []
+    for name in redis.scan_iter("*"):
+        kind = redis.type(name)
+        read: dict[bytes, Callable[[], Any]] = {
+            b"string": lambda name=name: redis.get(name),
+            b"hash": lambda name=name: redis.hgetall(name),
+            b"list": lambda name=name: redis.lrange(name, 0, -1),
+            b"set": lambda name=name: redis.smembers(name),
+            b"zset": lambda name=name: redis.zrange(name, 0, -1),
+        }
+        found.append(f"{name!r} {read[kind]() if kind in read else ''!r}")
+    return "\n".join(found)
+
+
+@pytest.fixture
+def browser(app: Flask, make_user: Callable[..., Actor]) -> Any:
+    """A signed-in owner's client."""
+    actor = make_user("owner", "Olive")
+    with unit_of_work():
+        token = open_session(db.session.get_one(User, actor.id), how="test")
+    client = app.test_client()
+    client.set_cookie(app.config["WAYBILL_COOKIE"], token)
+    return client
+
+
+def test_nothing_of_a_buyer_stands_in_the_open(
+    app: Flask,
+    browser: Any,
+    take: Callable[..., list[Order]],
+    store: Any,
+    mia: Actor,
+    work: Callable[[], int],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = incoming_order(
+        [incoming_line("MUG", 2, gift=True)],
+        raw={"buyer": "Jane Quixelworth, 7 Zanzibar Mews, Vrombaut ZQ7 4WX"},
+        number="302-5555555-0000001",
+    )
+    told = again(told, buyer={**told.buyer, "gift_messages": {told.lines[0].number: "Flibbertigift!"}})
+    [order] = take(told)
+    take(again(told, status="PARTIALLY_SHIPPED"))
+    with unit_of_work():
+        put_aside(store.id, [("302-5555555-0000002", "createdTime", "no time", ASIDE)])
+        put_aside(store.id, [(UnreadableOrder("x", "y", "z").number, "y", "z", ASIDE)])
+    with unit_of_work():
+        comment(locked(order), "Called Jane Quixelworth of Zanzibar Mews.", actor=mia)
+
+    pages = ["/orders/", f"/orders/{order.number}", f"/orders/{order.number}/actions/ship", "/stores/", "/runs/"]
+    shown = ""
+    for path in pages:
+        answer = browser.get(path)
+        assert answer.status_code == 200, path
+        shown += answer.get_data(as_text=True)
+    assert "Quixelworth" in shown
+    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', shown)
+    assert token is not None
+    form = {"csrf_token": token[1], "carrier": "DHL", "tracking_number": "JD0001"}
+    browser.post(f"/orders/{order.number}/actions/ship", data=form)
+    browser.post(f"/orders/{order.number}/actions/ship", data=form | {"tracking_number": ""})
+    queued = whole_queue()
+    work()
+    assert db.session.query(Order).one().state == "complete"
+
+    db.session.rollback()
+    output = capfd.readouterr()
+    assert leaks(whole_database()) == []
+    assert leaks(queued) == []
+    assert leaks(whole_queue()) == []
+    assert leaks(output.out + output.err) == []
+    links = re.findall(r'(?:href|action|hx-get|hx-post)="([^"]*)"', shown)
+    assert leaks("\n".join(link for link in links if not link.startswith(("mailto:", "tel:")))) == []

@@ -1,0 +1,120 @@
+"""What happened to an order is written once and never rewritten; no change of an order goes without it."""
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import DBAPIError
+
+from webapp.audit.actor import Actor
+from webapp.audit.models import AuditEntry
+from webapp.audit.services import audit
+from webapp.db import db, unit_of_work
+from webapp.orders.events import events_of, record, words
+from webapp.orders.models import Order, OrderEvent
+from webapp.orders.queries import find_order, reference
+from webapp.orders.services import hold
+from webapp.vault.services import open_sealed
+
+
+@pytest.fixture
+def order(make_order: Callable[..., Order]) -> Order:
+    return make_order()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        update(OrderEvent).values(code="rewritten"),
+        update(OrderEvent).values(data={}),
+        update(OrderEvent).values(actor_id=99),
+        update(OrderEvent).values(cause="another"),
+        update(OrderEvent).values(sealed=b"something else"),
+        delete(OrderEvent),
+    ],
+    ids=["code", "data", "actor", "cause", "sealed", "delete"],
+)
+def test_events_are_never_rewritten(order: Order, statement: update) -> None:
+    before = [(event.code, event.data, event.actor_id) for event in events_of(order)]
+    with pytest.raises(DBAPIError, match="append-only"), unit_of_work():
+        db.session.execute(statement.execution_options(synchronize_session=False))
+    db.session.expire_all()
+    assert [(event.code, event.data, event.actor_id) for event in events_of(order)] == before
+
+
+def test_what_is_sealed_of_an_event_may_be_erased(order: Order, mia: Actor) -> None:
+    with unit_of_work():
+        event = record(find_order(reference(order), mia, lock=True), "commented", actor=mia, sealed="Mrs. Quixelworth")
+    assert event.sealed is not None
+    assert open_sealed([(order.id, "event", event.sealed)]) == ["Mrs. Quixelworth"]
+    with unit_of_work():
+        db.session.execute(update(OrderEvent).values(sealed=None))
+    db.session.expire_all()
+    assert events_of(order)[0].sealed is None
+    assert events_of(order)[0].code == "commented"
+
+
+@pytest.mark.parametrize("statement", [update(AuditEntry).values(code="rewritten"), delete(AuditEntry)])
+def test_the_record_of_who_did_what_is_never_rewritten(order: Order, operator: Actor, statement: update) -> None:
+    with unit_of_work():
+        audit("tried", actor=operator)
+    with pytest.raises(DBAPIError, match="append-only"), unit_of_work():
+        db.session.execute(statement)
+
+
+def test_an_order_changed_without_an_event_is_not_committed(order: Order, mia: Actor) -> None:
+    for change in ("state", "line", "early"):
+        with pytest.raises(RuntimeError, match="changed without an event"), unit_of_work():
+            locked = find_order(reference(order), mia, lock=True)
+            if change == "line":
+                locked.lines[0].shipped = 1
+            else:
+                locked.on_hold = True
+            if change == "early":
+                db.session.flush()
+        db.session.expire_all()
+        assert (order.on_hold, order.lines[0].shipped) == (False, 0)
+    with unit_of_work():  # and what was refused is forgotten
+        hold(find_order(reference(order), mia, lock=True), "check", actor=mia)
+
+
+def test_what_changed_before_a_flush_is_in_the_event_all_the_same(order: Order, mia: Actor) -> None:
+    with unit_of_work():
+        locked = find_order(reference(order), mia, lock=True)
+        locked.on_hold = True
+        db.session.flush()
+        locked.canceling = True
+        locked.on_hold = False
+        db.session.flush()
+        event = record(locked, "tried", actor=mia)
+    assert event.data["after"] == {"order": {"on_hold": False, "canceling": True}}
+    assert event.data["before"] == {"order": {"on_hold": False, "canceling": False}}
+
+
+def test_values_before_are_kept_where_a_person_changed_them(order: Order, mia: Actor) -> None:
+    for actor, kept in ((mia, True), (Actor.channel(1), False)):
+        with unit_of_work():
+            locked = find_order(reference(order), mia, lock=True)
+            locked.on_hold = not locked.on_hold
+            event = record(locked, "tried", actor=actor)
+        assert ("before" in event.data) is kept
+
+
+def test_news_that_change_nothing_make_no_form_stale(order: Order, mia: Actor) -> None:
+    with unit_of_work():
+        locked = find_order(reference(order), mia, lock=True)
+        record(locked, "update_sent", actor=Actor.channel(1))
+        assert locked.version == 1
+        record(locked, "commented", actor=mia)
+        assert locked.version == 2
+
+
+def test_every_event_has_words_and_no_sentence_is_stored(order: Order, mia: Actor) -> None:
+    with unit_of_work():
+        hold(find_order(reference(order), mia, lock=True), "check", actor=mia)
+    stored = db.session.scalars(select(OrderEvent)).all()
+    assert {event.code for event in stored} <= set(words())
+    for event in stored:
+        sentence = str(words()[event.code].sentence)
+        assert sentence % event.data["values"] if "values" in event.data else sentence
+        assert sentence not in str(event.data)

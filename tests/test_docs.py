@@ -1,0 +1,319 @@
+"""The documents tell the truth: the guide's examples run on a real desk, and whatever a page names is there.
+
+Python blocks of the extenders' guide begin with the path that the file would have. Those of plugins are loaded as such,
+those of tests are collected here with the desk's fixtures; the tests below add what a reader would try next.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from webapp import api
+from webapp.audit.actor import Actor
+from webapp.channels.models import Store
+from webapp.channels.services import access, add_store, get_channel, remember_marketplaces
+from webapp.cli.main import COMMANDS, cli
+from webapp.clock import now
+from webapp.db import db, unit_of_work
+from webapp.hooks import hooks, specs
+from webapp.jobs.schedule import registered
+from webapp.orders.attention import in_words
+from webapp.orders.events import events_of, words
+from webapp.orders.models import Order
+from webapp.orders.queries import comments_of, find_order
+from webapp.orders.services import act, find_action, read_input
+from webapp.sync import jobs, runs
+from webapp.sync.updates import list_updates
+from webapp.vault import services as vault
+
+ROOT = Path(__file__).parents[1]
+GUIDE = ROOT / "plugins" / "README.md"
+PAGES = sorted(
+    path
+    for path in ROOT.rglob("*.md")
+    if not {".venv", "var", "node_modules"}.intersection(path.relative_to(ROOT).parts)
+    and not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+)
+LARGEST_PICTURE = 300_000
+_FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_INLINE = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")
+_LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+_PATH = re.compile(r"(?:webapp|plugins|tests|tools|migrations|docs|bench)/[\w./-]+")
+page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+
+
+# --- The guide's examples ---------------------------------------------------------------------------------------------
+
+
+def _blocks() -> Iterator[tuple[str, str, int]]:
+    """Each Python block of the guide: the path in its first line, its source, the line at which it begins."""
+    text = GUIDE.read_text()
+    for found in _FENCE.finditer(text):
+        if found[1] == "python":
+            path = found[2].splitlines()[0].removeprefix("# ")
+            yield path, found[2], text.count("\n", 0, found.start()) + 1
+
+
+def _load(path: str, source: str, line: int) -> ModuleType:
+    """The block as the module that it would be, with the guide's own line numbers in what it raises."""
+    name = path.removesuffix(".py").replace("/", ".")
+    if path.startswith("plugins/"):
+        package = sys.modules.setdefault(name.rpartition(".")[0], ModuleType(name.rpartition(".")[0]))
+        package.__path__ = []
+    else:
+        name = f"guide.{name}"
+    module = sys.modules[name] = ModuleType(name)
+    exec(compile("\n" * line + source, GUIDE, "exec"), module.__dict__)  # noqa: S102  # the guide is ours
+    return module
+
+
+EXAMPLES: dict[str, ModuleType] = {}
+for _path, _source, _line in _blocks():
+    EXAMPLES[_path] = _load(_path, _source, _line)
+    if _path.startswith("tests/"):
+        globals().update({name: value for name, value in vars(EXAMPLES[_path]).items() if name.lower()[:4] == "test"})
+PLUGINS = {path: module for path, module in EXAMPLES.items() if path.startswith("plugins/")}
+
+
+@pytest.fixture(autouse=True)
+def plugins_of_the_guide(request: pytest.FixtureRequest) -> None:
+    """On a test's desk the guide's plugins are loaded with the bundled ones."""
+    if "app" in request.fixturenames:
+        request.getfixturevalue("app")
+        for path, module in PLUGINS.items():
+            hooks.manager.register(module, name=path)
+        hooks.manager.check_pending()
+
+
+def test_every_python_block_of_the_guide_says_which_file_it_is() -> None:
+    assert all(re.fullmatch(r"(plugins|tests)/[\w/]+\.py", path) for path in EXAMPLES)
+    assert len(PLUGINS) >= 8
+
+
+@pytest.mark.parametrize("path", PLUGINS)
+def test_a_plugin_of_the_guide_imports_the_api_and_nothing_else_of_ours(path: str) -> None:
+    [source] = [source for block, source, _ in _blocks() if block == path]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("webapp", "plugins")):
+            assert node.module == "webapp.api"
+
+
+def test_the_smallest_plugin_is_small() -> None:
+    _, source, _ = next(_blocks())
+
+    assert len(source.splitlines()) <= 25
+
+
+def test_the_smallest_plugin_works_through_every_door(make_order: Callable[..., Order], mia: Actor) -> None:
+    order = make_order(quantity=3)
+    action = find_action("check")
+
+    with unit_of_work():
+        act(action, find_order(order.number or "", mia, lock=True), read_input(action, {}), mia, key="k1")
+
+    [event, *_] = events_of(order)
+    assert event.code == "checked"
+    assert str(words()["checked"].sentence) % event.data["values"] == "Counted before packing: 3 units"
+
+
+def test_an_action_of_the_guide_reads_its_input(make_order: Callable[..., Order], mia: Actor) -> None:
+    order = make_order()
+    action = find_action("shelf")
+
+    with unit_of_work():
+        given = read_input(action, {"shelf": "B12", "cold": True})
+        act(action, find_order(order.number or "", mia, lock=True), given, mia)
+
+    [comment] = comments_of(order)
+    assert vault.open_sealed([(order.id, "comment", comment.sealed)]) == ["Cold shelf B12"]
+    assert set(action.form_fields(order)) == set(action.Input.model_fields)
+
+
+def test_the_channel_of_the_guide_carries_an_order_in_and_its_shipment_out(
+    app: object, mia: Actor, tmp_path: Path, work: Callable[[], int]
+) -> None:
+    folder = tmp_path / "shed"
+    folder.mkdir()
+    EXAMPLES["tests/plugins/orderfiles/test_orderfiles.py"].lay(folder, "A-1")
+    (folder / "A-2.json").write_text("no JSON")
+    store = _connected("orderfiles", {"folder": str(folder)})
+    with unit_of_work():
+        runs.start(store, actor=Actor.operator())
+        jobs.import_orders.enqueue(store.id)
+    work()
+
+    order = find_order("A-1", mia)
+    assert (order.state, str(order.total), order.residual_minor) == ("processing", "19.00", 0)
+    assert [aside.number for aside in runs.asides(Actor.operator())] == ["A-2"]
+
+    with unit_of_work():
+        ship = find_action("ship")
+        given = read_input(ship, {"carrier": "DHL", "tracking_number": "JD0001"})
+        act(ship, find_order("A-1", mia, lock=True), given, mia)
+    work()
+    assert '"tracking_number": "JD0001"' in (folder / "A-1-1.sent").read_text()
+
+    with unit_of_work():
+        [update] = list_updates(mia, order=order)
+        update.look_again_at = now() - timedelta(seconds=1)
+        jobs.look_up.enqueue(store.id, "shipment")
+    work()
+    assert [update.state for update in list_updates(mia, order=order)] == ["effective"]
+
+
+def _connected(channel: str, settings: dict[str, str]) -> Store:
+    with unit_of_work():
+        store = add_store(channel, "Shed", settings, actor=Actor.operator())
+    with unit_of_work():
+        remember_marketplaces(store, get_channel(channel).connect(access(store)))
+    return store
+
+
+def test_the_provider_of_the_guide_gives_the_tracking_number(make_order: Callable[..., Order], mia: Actor) -> None:
+    order = make_order(quantity=2)
+    action = find_action("ship_from_roll")
+
+    with unit_of_work():
+        act(action, find_order(order.number or "", mia, lock=True), read_input(action, {}), mia)
+
+    [update] = list_updates(mia, order=order)
+    assert update.payload["package"]["tracking_number"] == f"ROLL{order.id:06d}"
+
+
+def test_the_listener_of_the_guide_comments_on_big_orders(
+    make_order: Callable[..., Order], work: Callable[[], int]
+) -> None:
+    big, small = make_order(quantity=12), make_order(quantity=2)
+    work()
+
+    assert len(comments_of(big)) == 1
+    assert not comments_of(small)
+    late = [schedule for schedule in registered() if schedule.job.name.endswith("count_late")]
+    assert [schedule.every for schedule in late] == [3600]
+    late[0].job()
+    assert api.redis().get(api.redis_key("bigorders", "late")) == b"0"
+
+
+def test_the_mark_of_the_guide_is_put_into_words(make_order: Callable[..., Order], mia: Actor) -> None:
+    order = make_order()
+    action = find_action("weekend")
+
+    with unit_of_work():
+        act(action, find_order(order.number or "", mia, lock=True), read_input(action, {}), mia)
+
+    [mark] = in_words(order.attention)
+    assert mark.cause == f"It must leave on {order.ship_by:%Y-%m-%d}, when nobody collects."
+
+
+def test_the_setting_of_the_guide_has_its_default(app: object) -> None:
+    fits = EXAMPLES["plugins/parcels/plugin.py"].fits
+
+    assert fits(10)
+    assert not fits(11)
+
+
+def test_the_process_and_the_command_of_the_guide_are_there(app: object, tmp_path: Path) -> None:
+    group = click.Group()
+    hooks.register_commands(cli=group)
+    [scales] = [one for processes in hooks.register_processes() for one in processes if one.name == "scales"]
+
+    assert "are not running" in CliRunner().invoke(group, ["scales"]).output
+    assert scales.argv(tmp_path, 9500)[1] == "http.server"
+
+
+def test_the_guide_lists_every_hook_and_every_name_of_the_api() -> None:
+    told = {word for span in _INLINE.findall(GUIDE.read_text()) for word in re.findall(r"\w+", span)}
+
+    assert {name for name, value in vars(specs).items() if hasattr(value, "waybill_spec")} <= told
+    assert set(api.__all__) <= told
+
+
+# --- What pages name --------------------------------------------------------------------------------------------------
+
+
+def _code(text: str) -> Iterator[str]:
+    """What stands in code on a page: fenced blocks, and spans outside of them."""
+    for found in _FENCE.finditer(text):
+        yield found[2].replace("\\\n", " ")
+    for span in _INLINE.findall(_FENCE.sub("", text)):
+        yield span.replace("\n", " ")
+
+
+def _anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", _FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@page
+def test_every_relative_link_leads_somewhere(path: Path) -> None:
+    for target in _LINK.findall(_FENCE.sub("", path.read_text())):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        there = (path.parent / file).resolve() if file else path
+        assert there.exists(), target
+        if anchor:
+            assert anchor in _anchors(there.read_text()), target
+
+
+@page
+def test_every_command_that_a_page_names_is_there(path: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for code in _code(path.read_text()):
+        for target in re.findall(r"(?:^|[\s$;&])make ([a-z]+)", code):
+            assert target in targets, f"make {target}"
+        for line in re.findall(r"python3? -m webapp([^\n#|;&]*)", code):
+            _check_command(line.split())
+
+
+def _check_command(given: list[str]) -> None:
+    command: click.Command = cli
+    told = {option for param in cli.params for option in param.opts} | {"--help", "-h"}
+    for word in given:
+        name = word.strip("“”.,:()[]…'\"")
+        if name.startswith("--"):
+            assert name.partition("=")[0] in told, f"{command.name} {name}"
+        elif isinstance(command, click.Group) and re.fullmatch(r"[a-z]+", name):
+            known = COMMANDS if command is cli else command.commands
+            assert name in known, " ".join(given)
+            command = command.get_command(click.Context(command), name) or command
+            told |= {option for param in command.params for option in param.opts}
+
+
+@page
+def test_every_file_and_variable_that_a_page_names_is_there(path: Path) -> None:
+    text = path.read_text()
+    for span in _INLINE.findall(_FENCE.sub("", text)):
+        if _PATH.fullmatch(span):
+            assert (ROOT / span).exists(), span
+    sources = _sources()
+    for variable in set(re.findall(r"WAYBILL_[A-Z_]+[A-Z]", text)):
+        setting = variable.removeprefix("WAYBILL_").lower()
+        assert variable in sources or re.search(rf"^    {setting}: ", sources, re.MULTILINE), variable
+
+
+def _sources() -> str:
+    files = [*ROOT.glob("webapp/**/*.py"), *ROOT.glob("plugins/**/*.py"), *ROOT.glob("tests/**/*.py"), ROOT / ".ci/run"]
+    return "\n".join(file.read_text() for file in files)
+
+
+def test_every_picture_is_shown_somewhere_and_none_is_large() -> None:
+    shown = {
+        (path.parent / target).resolve()
+        for path in PAGES
+        for target in _LINK.findall(path.read_text())
+        if target.endswith(".png")
+    }
+    taken = set((ROOT / "docs" / "pictures").glob("*.png"))
+
+    assert taken == shown
+    assert all(picture.stat().st_size <= LARGEST_PICTURE for picture in taken)

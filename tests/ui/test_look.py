@@ -1,0 +1,156 @@
+"""The pages in a real browser: nothing that axe finds, nothing that the policy blocks, live without a reload."""
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from werkzeug.serving import make_server
+
+from webapp.accounts.models import User
+from webapp.accounts.services import open_session
+from webapp.audit.actor import Actor
+from webapp.clock import now
+from webapp.db import db, unit_of_work
+from webapp.orders.models import Order
+from webapp.testing import FakeChannel, incoming_line, incoming_order
+from webapp.ui import live
+
+# What a browser shows does not depend on the database.
+pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture
+def desk(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The desk over HTTP, in threads of this process."""
+    monkeypatch.setattr(live, "pump", live.Pump())
+    app.testing = True
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setattr(live, "stopping", lambda: True)
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def page(desk: str, app: Flask, olga: Actor) -> Iterator[Any]:
+    """A page of the owner's Chromium; what its console complains of fails the test."""
+    if CHROMIUM is None:
+        if os.environ.get("WAYBILL_REQUIRE_BROWSER") == "1":
+            pytest.fail("no Chromium was found")
+        pytest.skip("no Chromium was found")
+    from playwright.sync_api import sync_playwright
+
+    with unit_of_work():
+        token = open_session(db.session.get_one(User, olga.id), how="test")
+    complaints: list[str] = []
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        context = chromium.new_context(base_url=desk, viewport={"width": 1440, "height": 900})
+        context.set_default_timeout(15_000)
+        context.add_cookies([{"name": app.config["WAYBILL_COOKIE"], "value": token, "url": desk}])
+        tab = context.new_page()
+        tab.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        yield tab
+        chromium.close()
+    assert [said for said in complaints if "status of 4" not in said] == []
+
+
+def _flaws(page: Any) -> list[str]:
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [f"{page.url}: {flaw['id']} {flaw['nodes'][0]['html'][:120]}" for flaw in found]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (1440, "dark"), (390, "light")])
+def test_axe_finds_nothing(
+    page: Any, take: Callable[..., list[Order]], width: int, scheme: str, store: Any, channel: FakeChannel
+) -> None:
+    lines = [incoming_line("MUG", 2), incoming_line("", 1)]
+    [order, _] = take(incoming_order(lines, flags=("prime", "gift")), incoming_order(total=None))
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    flaws = []
+    for path in (
+        "/orders/",
+        f"/orders/{order.number}",
+        f"/orders/{order.number}/actions/ship",
+        "/stores/",
+        f"/stores/{store.id}",
+        "/stores/add",
+        "/stores/add/fake",
+        "/runs/",
+        "/plugins/",
+        "/nowhere",
+    ):
+        page.goto(path)
+        flaws += _flaws(page)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+    assert flaws == []
+
+
+def test_an_order_is_shipped_in_place_and_its_update_settles_by_itself(
+    page: Any, make_order: Callable[..., Order], work: Callable[[], int], channel: FakeChannel
+) -> None:
+    order = make_order(quantity=2)
+    page.goto(f"/orders/{order.number}")
+    page.click("#order-actions a.button")
+    page.click("form.chosen button[type=submit]")
+    page.wait_for_selector("[aria-invalid=true]")
+    assert page.evaluate("document.activeElement.name") == "carrier"
+    page.select_option("[name=carrier]", index=1)
+    page.fill("[name=tracking_number]", "JD0001")
+    page.click("form.chosen button[type=submit]")
+    page.wait_for_selector(".toast[data-tone=good]")
+
+    assert "Shipped" in page.inner_text(".toast")
+    assert "JD0001" in page.inner_text("#order-packages")
+    work()
+    page.wait_for_selector("#order-updates .pill:has-text('Sent')")
+    assert _flaws(page) == []
+    assert [told["package"]["tracking_number"] for told in channel.told("shipment")] == ["JD0001"]
+
+
+def test_new_orders_announce_themselves_and_rows_change_in_place(
+    page: Any, make_order: Callable[..., Order], take: Callable[..., list[Order]]
+) -> None:
+    order = make_order()
+    page.goto("/orders/")
+    page.wait_for_timeout(1500)  # until the stream stands
+    make_order(created_at=now())
+    page.wait_for_selector("#order-news a:has-text('1 new order')")
+    with unit_of_work():
+        from webapp.orders.services import hold
+
+        hold(db.session.get_one(Order, order.id), "fraud check", actor=Actor.operator())
+
+    page.wait_for_selector(f"#order-{order.id} .pill:has-text('On hold')")
+
+
+def test_without_javascript_an_order_can_be_shipped(
+    page: Any, desk: str, make_order: Callable[..., Order], app: Flask
+) -> None:
+    order = make_order()
+    cookies = page.context.cookies()
+    plain = page.context.browser.new_context(base_url=desk, java_script_enabled=False)
+    plain.add_cookies(cookies)
+    tab = plain.new_page()
+    tab.goto(f"/orders/{order.number}")
+    tab.click("#order-actions a.button")
+    tab.select_option("[name=carrier]", index=1)
+    tab.fill("[name=tracking_number]", "JD0002")
+    tab.click("form.chosen button[type=submit]")
+
+    assert tab.url.endswith(f"/orders/{order.number}")
+    assert "JD0002" in tab.inner_text("#order-packages")
+    plain.close()

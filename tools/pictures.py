@@ -1,0 +1,164 @@
+"""Takes the pictures of the guides: `python tools/pictures.py` (needs a Chromium; see `make test` for the environment).
+
+Each picture is a page of a desk that is started here, in a folder that is gone afterwards, with the practice Amazon as
+its only marketplace: nothing in it is anybody's data, and the same orders come every time. Run it after the pages
+changed, and look at what it wrote.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+PICTURES = ROOT / "docs" / "pictures"
+LARGEST = 300_000  # bytes; a page of the guides shows several
+DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+LINK = re.compile(r"http://\S+/welcome/\S+")
+START_WITHIN = 60.0  # seconds
+PASSWORD = "Practice-Desk-2026"  # noqa: S105  # of a desk that lives for a minute
+
+
+@contextmanager
+def desk() -> Iterator[str]:
+    """A new desk; gives the link by which its owner is set up."""
+    with tempfile.TemporaryDirectory(prefix="waybill-pictures-") as folder:
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("WAYBILL_")}
+        variables |= {"WAYBILL_DATA_DIR": folder, "WAYBILL_PORT": str(_free_port())}
+        for name in ("DATABASE_URL", "REDIS_URL"):
+            variables.pop(name, None)
+        command = [sys.executable, "-m", "webapp", "up"]
+        process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, text=True)
+        try:
+            yield _link(process)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _link(process: subprocess.Popen[str]) -> str:
+    deadline = time.monotonic() + START_WITHIN
+    while process.stdout and time.monotonic() < deadline and (line := process.stdout.readline()):
+        if found := LINK.search(line):
+            return found[0]
+    raise SystemExit("The desk did not start.")
+
+
+def keep(page: Page, name: str) -> None:
+    """Write the page as it stands, once nothing moves on it any more."""
+    page.evaluate("document.fonts.ready")
+    page.wait_for_timeout(400)
+    path = PICTURES / f"{name}.png"
+    page.screenshot(path=path, animations="disabled", caret="hide")
+    size = path.stat().st_size
+    print(f"{path.relative_to(ROOT)}  {size // 1000} kB")
+    if size > LARGEST:
+        raise SystemExit(f"{path.name} is larger than {LARGEST // 1000} kB.")
+
+
+def take_all(page: Page, link: str) -> None:
+    """Set the desk up and walk the way of the merchants' guide."""
+    page.goto(link)
+    page.get_by_label("E-mail").fill("mia@example.com")
+    page.get_by_label("Your name").fill("Mia")
+    page.get_by_label("Password").fill(PASSWORD)
+    keep(page, "set-up")
+    page.get_by_role("button", name="Open the desk").click()
+    _wait_for_orders(page)
+    keep(page, "orders")
+    _ship(page)
+    _stores(page)
+    _look_otherwise(page)
+
+
+def _wait_for_orders(page: Page) -> None:
+    """All stores have been read once: their runs say so, and the list is full."""
+    base = page.url.split("/orders")[0]
+    deadline = time.monotonic() + START_WITHIN
+    while time.monotonic() < deadline:
+        page.goto(f"{base}/stores/")
+        if page.get_by_text("Last run").count() == 3 and not page.get_by_text("Syncing").count():
+            break
+        page.wait_for_timeout(500)
+    page.goto(f"{base}/orders/")
+    expect(page.locator("table.orders tbody tr")).to_have_count(50)
+
+
+def _ship(page: Page) -> None:
+    """Ship an order of several units that waits for it, and follow the update until Amazon shows it."""
+    page.goto(page.url.split("?")[0] + "?state=processing")
+    rows = page.locator("table.orders tbody tr").filter(has_text="to ship").filter(has_not_text="By Amazon")
+    rows = rows.filter(has_not_text="Cancel requested").filter(has_not_text="Ship+").filter(has_text="DE ·")
+    rows.filter(has_not_text="1 to ship").first.get_by_role("link").first.click()
+    page.get_by_role("link", name="Ship", exact=True).click()
+    page.get_by_label("Carrier", exact=True).select_option("DHL")
+    page.get_by_label("Tracking number").fill("JD014600003123456789")
+    keep(page, "ship")
+    page.locator("#order-actions").get_by_role("button", name="Ship", exact=True).click()
+    expect(page.locator("#order-updates .pill")).to_have_text("Effective", timeout=150_000)
+    page.goto(page.url.split("#")[0])
+    keep(page, "order")
+
+
+def _stores(page: Page) -> None:
+    page.get_by_role("link", name="Stores").click()
+    keep(page, "stores")
+    page.get_by_role("link", name="Practice Amazon EU").first.click()
+    page.get_by_role("button", name="Test connection").click()
+    expect(page.get_by_text("The connection works")).to_be_visible()
+    keep(page, "store")
+
+
+def _look_otherwise(page: Page) -> None:
+    """The list in the dark, on a phone, and in French."""
+    page.goto(page.url.split("/stores")[0] + "/orders/")
+    page.emulate_media(color_scheme="dark")
+    keep(page, "orders-dark")
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
+    keep(page, "orders-phone")
+    page.set_viewport_size({"width": DESKTOP["width"], "height": DESKTOP["height"]})
+    page.locator("header details summary").click()
+    page.get_by_role("button", name="Français").click()
+    expect(page.locator("html")).to_have_attribute("lang", "fr")
+    keep(page, "orders-french")
+
+
+def launch_options() -> dict[str, object]:
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        raise SystemExit("A Chromium is needed: chromium, chromium-browser or google-chrome.")
+    return {"executable_path": found, "args": ["--no-sandbox"] if os.geteuid() == 0 else []}
+
+
+def main() -> None:
+    """Take every picture."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with desk() as link, sync_playwright() as playwright:
+        browser: Browser = playwright.chromium.launch(**launch_options())  # type: ignore[arg-type]
+        context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB", color_scheme="light")
+        take_all(context.new_page(), link)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
