@@ -50,9 +50,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Non
         ("REDIS_URL", "http://localhost"),
     ],
 )
-def test_a_wrong_variable_is_named_in_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
-) -> None:
+def test_a_wrong_variable_is_named_in_one_sentence(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigurationProblem) as problem:
         read_configuration()

@@ -173,9 +173,7 @@ def test_a_writer_held_too_long_ends_in_a_sentence_with_nothing_changed(
     assert name_of(shop) == "Quay"
 
 
-def test_readers_never_wait_for_a_writer(
-    shop: int, impatient: None, hold: Callable[[int], Callable[[], None]]
-) -> None:
+def test_readers_never_wait_for_a_writer(shop: int, impatient: None, hold: Callable[[int], Callable[[], None]]) -> None:
     release = hold(shop)
     try:
         assert name_of(shop) == "Harbor"

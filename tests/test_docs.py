@@ -22,6 +22,7 @@ from webapp.channels.models import Store
 from webapp.channels.services import access, add_store, get_channel, remember_marketplaces
 from webapp.cli.main import COMMANDS, cli
 from webapp.clock import now
+from webapp.config import Configuration
 from webapp.db import db, unit_of_work
 from webapp.hooks import hooks, specs
 from webapp.jobs.schedule import registered
@@ -317,3 +318,22 @@ def test_every_picture_is_shown_somewhere_and_none_is_large() -> None:
 
     assert taken == shown
     assert all(picture.stat().st_size <= LARGEST_PICTURE for picture in taken)
+
+
+def test_the_operators_page_lists_every_variable_and_every_command() -> None:
+    told = set(re.findall(r"`([^`]+)`", (ROOT / "docs" / "operators.md").read_text()))
+    fields = Configuration.model_fields
+    exceptions = {"database_url": "DATABASE_URL", "redis_url": "REDIS_URL"}
+
+    assert {exceptions.get(name, f"WAYBILL_{name.upper()}") for name in fields if name != "version"} <= told
+    assert set(_commands(cli, "")) <= told
+
+
+def _commands(group: click.Group, before: str) -> Iterator[str]:
+    context = click.Context(group)
+    for name in COMMANDS if group is cli else group.commands:
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from _commands(command, f"{name} ")
+        else:
+            yield before + name

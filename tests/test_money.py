@@ -37,7 +37,9 @@ def test_shares_of_amounts_beyond_28_digits_add_up_too() -> None:
     assert sum(share.minor for share in shares) == 10**27 + 1
 
 
-@pytest.mark.parametrize(("weights", "shares"), [([1, 1, 1], [33, 34, 33]), ([0, 0], [50, 50]), ([2, 0, 1], [67, 0, 33])])
+@pytest.mark.parametrize(
+    ("weights", "shares"), [([1, 1, 1], [33, 34, 33]), ([0, 0], [50, 50]), ([2, 0, 1], [67, 0, 33])]
+)
 def test_remainders_fall_where_they_arise(weights: list[int], shares: list[int]) -> None:
     assert [share.minor for share in Money(100, "EUR").split(weights)] == shares
 
@@ -50,13 +52,21 @@ def test_a_split_needs_weights_none_negative(weights: list[int]) -> None:
 
 @pytest.mark.parametrize(
     ("text", "currency", "minor"),
-    [("12.30", "EUR", 1230), ("1500", "JPY", 1500), ("1.234", "KWD", 1234), ("-0.01", "USD", -1), ("12.300", "EUR", 1230)],
+    [
+        ("12.30", "EUR", 1230),
+        ("1500", "JPY", 1500),
+        ("1.234", "KWD", 1234),
+        ("-0.01", "USD", -1),
+        ("12.300", "EUR", 1230),
+    ],
 )
 def test_an_amount_is_read_exactly(text: str, currency: str, minor: int) -> None:
     assert Money.parse(text, currency).minor == minor
 
 
-@pytest.mark.parametrize("text", ["12.345", "", "twelve", "NaN", "sNaN", "Infinity", "1e2", "1e999999", "1_000", " 1 ", "١٢"])
+@pytest.mark.parametrize(
+    "text", ["12.345", "", "twelve", "NaN", "sNaN", "Infinity", "1e2", "1e999999", "1_000", " 1 ", "١٢"]
+)
 def test_what_is_no_amount_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not an amount"):
         Money.parse(text, "EUR")

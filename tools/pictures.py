@@ -7,6 +7,7 @@ changed, and look at what it wrote.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -33,8 +34,8 @@ PASSWORD = "Practice-Desk-2026"  # noqa: S105  # of a desk that lives for a minu
 
 
 @contextmanager
-def desk() -> Iterator[str]:
-    """A new desk; gives the link by which its owner is set up."""
+def desk() -> Iterator[tuple[str, str]]:
+    """A new desk; gives the link by which its owner is set up, and the address of its practice Amazon."""
     with tempfile.TemporaryDirectory(prefix="waybill-pictures-") as folder:
         variables = {name: value for name, value in os.environ.items() if not name.startswith("WAYBILL_")}
         variables |= {"WAYBILL_DATA_DIR": folder, "WAYBILL_PORT": str(_free_port())}
@@ -43,7 +44,8 @@ def desk() -> Iterator[str]:
         command = [sys.executable, "-m", "webapp", "up"]
         process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, text=True)
         try:
-            yield _link(process)
+            link = _link(process)
+            yield link, json.loads((Path(folder) / "desk.json").read_text())["practice_url"]
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(30)
@@ -153,10 +155,13 @@ def launch_options() -> dict[str, object]:
 def main() -> None:
     """Take every picture."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    with desk() as link, sync_playwright() as playwright:
+    with desk() as (link, practice_url), sync_playwright() as playwright:
         browser: Browser = playwright.chromium.launch(**launch_options())  # type: ignore[arg-type]
         context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB", color_scheme="light")
-        take_all(context.new_page(), link)
+        page = context.new_page()
+        take_all(page, link)
+        page.goto(practice_url)
+        keep(page, "practice")
         browser.close()
 
 

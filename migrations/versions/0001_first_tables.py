@@ -83,6 +83,7 @@ def upgrade() -> None:
         sa.Column("last_seen_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
     )
+    op.create_index("uq_users_email_folded", "users", [sa.text("lower(email)")], unique=True)
     op.create_table(
         "number_sequences",
         sa.Column("id", sa.Integer(), nullable=False),

@@ -207,9 +207,7 @@ def test_a_weak_password_is_refused(app: Flask, operator: Actor, password: str) 
         ("new@desk.test", "king", "Role: must be one of: owner, manager, clerk, packer, read_only."),
     ],
 )
-def test_a_person_who_cannot_be_is_refused(
-    mia: Actor, operator: Actor, email: str, role: str, sentence: str
-) -> None:
+def test_a_person_who_cannot_be_is_refused(mia: Actor, operator: Actor, email: str, role: str, sentence: str) -> None:
     with pytest.raises(Invalid) as refused, unit_of_work():
         create_user(email=email, role=role, password=PASSWORD, actor=operator)
     assert str(refused.value) == sentence

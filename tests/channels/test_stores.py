@@ -176,7 +176,11 @@ def test_orders_go_to_the_shop_of_their_marketplace(
         for row in db.session.get_one(Store, store.id).marketplaces:
             if row.marketplace == "JP":
                 row.shop_id = tokyo
-    assert (shop_for(store, "JP"), shop_for(store, "DE"), shop_for(store, "MX")) == (tokyo, store.shop_id, store.shop_id)
+    assert (shop_for(store, "JP"), shop_for(store, "DE"), shop_for(store, "MX")) == (
+        tokyo,
+        store.shop_id,
+        store.shop_id,
+    )
     there, here = take(incoming_order(marketplace="JP", currency="JPY"), incoming_order())
     assert (there.shop_id, there.number, here.shop_id) == (tokyo, "T-000001", store.shop_id)
     with unit_of_work():  # testing the connection again moves nothing

@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Callable
 
+import click
 import pytest
 
 from tests.cli.conftest import Command, one_sentence
@@ -11,7 +12,9 @@ from webapp import live
 from webapp.audit.actor import Actor
 from webapp.channels.contract import Disconnected, Refused, UnreadableOrder
 from webapp.channels.models import Store
+from webapp.cli.main import cli as tree
 from webapp.db import unit_of_work
+from webapp.hooks import hookimpl, hooks
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
 from webapp.orders.services import hold
@@ -351,3 +354,20 @@ def test_check_masks_secrets_and_asks_for_a_copy_of_the_keys(cli: Command, make_
     after = cli("check", "--key-copied", "--json").document
     assert not any("No copy of the key file" in warning for warning in after["warnings"])
     assert len(after["backup"]) == 2
+
+
+class Greeting:
+    """A plugin with a command of its own."""
+
+    @hookimpl
+    def register_commands(self, cli: click.Group) -> None:
+        cli.add_command(click.Command("greet", callback=lambda: click.echo("Hello."), help="Say hello."))
+
+
+@ON_SQLITE
+def test_plugins_add_commands(cli: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree, "commands", {})
+    monkeypatch.setattr(tree, "_plugins_asked", False)
+    hooks.manager.register(Greeting())
+    assert cli("greet").out == "Hello.\n"
+    assert "greet" in cli("--help").out

@@ -173,6 +173,21 @@ def test_without_practice_there_is_neither_marketplace_nor_store(tmp_path: Path)
         assert desk.stop() == 0
 
 
+def test_two_desks_that_start_at_once_choose_different_ports() -> None:
+    code = "from webapp.cli.supervisor import free_port; print(free_port(18600, explicit=False), flush=True); input()"
+    asking = [sys.executable, "-c", code]
+    others = [
+        subprocess.Popen(asking, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    chosen = []
+    for other in others:
+        assert other.stdout is not None
+        chosen.append(other.stdout.readline())
+    for other in others:
+        other.communicate("\n")
+    assert len(set(chosen)) == 2
+
+
 @pytest.fixture
 def taken_port() -> Iterator[int]:
     with socket.socket() as listener:

@@ -35,6 +35,7 @@ PAGE_STEPS = [
     ("webapp.sync.runs.finish", "after"),
     ("webapp.jobs.Job.enqueue", "before"),
 ]
+ON_PAGES = [("sqlite", *step) for step in PAGE_STEPS] + [("postgres", *PAGE_STEPS[3]), ("postgres", *PAGE_STEPS[5])]
 DELIVERY_STEPS = [
     ("webapp.sync.jobs.claim_due", "after"),
     ("webapp.sync.jobs.as_told", "after"),
@@ -81,26 +82,8 @@ def sync_through(store: Store) -> None:
     assert run.state == "done", run.problem
 
 
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-@pytest.mark.parametrize(("step", "when"), PAGE_STEPS)
+@pytest.mark.parametrize(("database", "step", "when"), ON_PAGES, indirect=["database"])
 def test_a_worker_killed_within_a_page_costs_nothing(
-    amazon_store: Store,
-    start_worker: StartWorker,
-    start_process: Callable[..., Kept],
-    tmp_path: Path,
-    step: str,
-    when: str,
-) -> None:
-    start_worker(step, when)
-    start_process("webapp", "scheduler")
-    sync_through(amazon_store)
-    assert (tmp_path / "died").exists()
-    check_equal(amazon_store)
-
-
-@pytest.mark.parametrize("database", ["postgres"], indirect=True)
-@pytest.mark.parametrize(("step", "when"), [PAGE_STEPS[3], PAGE_STEPS[5]])
-def test_the_same_on_postgresql(
     amazon_store: Store,
     start_worker: StartWorker,
     start_process: Callable[..., Kept],

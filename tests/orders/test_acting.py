@@ -75,17 +75,13 @@ def test_the_same_form_sent_twice_answers_with_the_first_result(number: str, mia
     assert db.session.query(Shipment).count() == db.session.query(ChannelUpdate).count() == 1
 
 
-def test_the_same_key_of_somebody_else_is_another_act(
-    number: str, mia: Actor, make_user: Callable[..., Actor]
-) -> None:
+def test_the_same_key_of_somebody_else_is_another_act(number: str, mia: Actor, make_user: Callable[..., Actor]) -> None:
     do(number, "comment", {"text": "mine"}, mia, key="k1")
     do(number, "comment", {"text": "mine too"}, make_user("clerk", "Max"), key="k1")
     assert db.session.query(OrderComment).count() == 2
 
 
-def test_a_key_used_for_another_act_is_refused(
-    number: str, make_order: Callable[..., Order], mia: Actor
-) -> None:
+def test_a_key_used_for_another_act_is_refused(number: str, make_order: Callable[..., Order], mia: Actor) -> None:
     other = reference(make_order())
     do(number, "comment", {"text": "hello"}, mia, key="k1")
     for elsewhere, code, data in ((number, "ship", GOOD), (other, "comment", {"text": "hello"})):

@@ -107,7 +107,7 @@ def test_an_order_is_found_by_either_number_and_its_id(make_order: Callable[...,
         assert page.status_code == 200
         assert str(order.number) in page.text
         assert order.channel_order_number in page.text
-    assert len(browser.queries) <= 20, "\n".join(browser.queries)
+    assert len(browser.queries) <= 16, "\n".join(browser.queries)
     assert browser.get("/orders/999999").status_code == 404
 
 

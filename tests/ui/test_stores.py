@@ -170,3 +170,21 @@ def test_a_broken_plugin_is_named_with_its_reason(app: Flask, browser: Browser) 
     assert "ebay" in page
     assert "ImportError: no ebay" in page
     assert "Left out" in page
+
+
+def test_a_store_that_failed_at_first_is_read_once_its_test_works(
+    browser: Browser, channel: FakeChannel, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel.offer(incoming_order())
+    with monkeypatch.context() as patch:
+        refused = Connection(problem=Disconnected(channel="Fake", problem="asleep"))
+        patch.setattr(FakeChannel, "connect", lambda self, store: refused)
+        answer = browser.post("/stores/add/fake", {"name": "Berlin", "key": "k"})
+        work()
+
+    browser.post(f"{answer.location}/test", htmx=True)
+    work()
+    db.session.rollback()
+
+    assert db.session.scalar(select(func.count()).select_from(Order)) == 1
+    assert "Connected" in browser.get(answer.location).text

@@ -55,9 +55,7 @@ def _hex_runs(rows: str) -> list[str]:
     return [run for run in runs if run and all(char in "0123456789abcdef" for char in run) and len(run) % 2 == 0]
 
 
-def test_a_buyer_is_in_no_plain_column(
-    make_order: MakeOrder, mia: Actor, database: str, tmp_path: Path
-) -> None:
+def test_a_buyer_is_in_no_plain_column(make_order: MakeOrder, mia: Actor, database: str, tmp_path: Path) -> None:
     number = make_order(raw={"buyer": dict(JANE)}).number
     assert number is not None
     with unit_of_work():
@@ -87,9 +85,7 @@ def test_whoever_has_the_right_reads_it_and_leaves_one_record_by_ids(
     assert len(db.session.scalars(select(AuditEntry).where(AuditEntry.code == "buyers_seen")).all()) == 1
 
 
-def test_whoever_lacks_the_right_reads_nothing(
-    make_order: MakeOrder, make_user: Callable[..., Actor]
-) -> None:
+def test_whoever_lacks_the_right_reads_nothing(make_order: MakeOrder, make_user: Callable[..., Actor]) -> None:
     order = make_order()
     with pytest.raises(Forbidden):
         reveal(make_user("read_only", "Rob"), [order.id], purpose="order_page")

@@ -41,6 +41,8 @@ ROLE_LABELS: dict[str, LazyString] = {
 
 
 class ActorKind(StrEnum):
+    """What acts: somebody, or something."""
+
     PERSON = "person"
     PLUGIN = "plugin"
     CHANNEL = "channel"

@@ -33,6 +33,8 @@ class ChannelStage(StrEnum):
 
 
 class FulfilledBy(StrEnum):
+    """Who ships an order: the merchant, or the channel from its own warehouse."""
+
     MERCHANT = "merchant"
     CHANNEL = "channel"
 

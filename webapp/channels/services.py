@@ -26,6 +26,7 @@ def channels() -> dict[str, Channel]:
 
 
 def get_channel(code: str) -> Channel:
+    """The channel of this code; raises `NotFound` where no plugin brings it."""
     known = channels()
     if code not in known:
         raise NotFound(name=code)

@@ -47,7 +47,7 @@ class Code(IntEnum):
 
 
 class Failed(Exception):
-    """A command ends here, with a code and one sentence; an empty one where the document said it already."""
+    """A command ends here, with a code and one sentence."""
 
     def __init__(self, sentence: str, code: Code = Code.FAILED) -> None:
         super().__init__(sentence)
@@ -126,6 +126,5 @@ def _advice(ctx: click.Context | None) -> str:
 
 
 def _say(sentence: str, code: Code) -> Code:
-    if sentence:
-        click.echo(" ".join(sentence.split()), err=True)
+    click.echo(" ".join(sentence.split()), err=True)
     return code

@@ -17,6 +17,7 @@ from webapp.cli.presenting import Document
 from webapp.cli.text import cell, pairs, section, table
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.services import shipments_of
+from webapp.i18n import gettext as _
 from webapp.orders.events import events_of
 from webapp.orders.models import Order
 from webapp.orders.queries import comments_of, find_order, holds_of, key_of, list_orders, reference
@@ -80,7 +81,9 @@ def document_of(order: Order, actor: Actor, buyer: Mapping[str, Any] | None) -> 
     texts: list[str | None] = [None] * len(comments)
     if actor.may("buyers.see"):  # buyers are named in comments too
         texts = vault.open_sealed([(row.order_id, "comment", row.sealed) for row in comments])
-    acted = {row.actor_id for row in (*comments, *holds, *events) if row.actor_kind == ActorKind.PERSON}
+    acted = [(row.actor_kind, row.actor_id) for row in comments]
+    acted += [(row.actor_kind, row.actor_id) for row in holds]
+    acted += [(row.actor_kind, row.actor_id) for row in events]
     return presenting.order_document(
         order,
         buyer=buyer,
@@ -91,7 +94,7 @@ def document_of(order: Order, actor: Actor, buyer: Mapping[str, Any] | None) -> 
         texts=texts,
         offers=offers(order, actor),
         events=events,
-        names=_names(id_ for id_ in acted if id_ is not None),
+        names=_names(id_ for kind, id_ in acted if kind == ActorKind.PERSON and id_ is not None),
     )
 
 
@@ -127,7 +130,7 @@ def act(door: Door, number: str, action: str, data: str, key: str | None, versio
         for row in reversed(list_updates(door.actor, order=order, since_version=done.since))
         if row.order_version <= done.version
     ]
-    message = f"{chosen.label}: done." + (f" The channel will be told ({len(told)})." if told else "")
+    message = _("%(action)s: done.", action=chosen.label)
     lines = [f"{reference(order)}: {message}", *(f"update {row['id']}: {row['kind']}, {row['state']}" for row in told)]
     door.show({"order": reference(order), "updates": told, "message": message}, lines)
 

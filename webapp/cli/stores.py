@@ -90,17 +90,16 @@ def list_(door: Door) -> None:
 @store.command()
 @click.argument("store_key", metavar="STORE")
 @desk_command
-def test(door: Door, store_key: str) -> int:
+def test(door: Door, store_key: str) -> None:
     """Ask the channel whether the store's credentials work, and which marketplaces they open."""
     door.actor.needs("stores.edit")
     connection = connect(get_store(store_key))
     found = [marketplace.country for marketplace in connection.marketplaces]
     problem = str(connection.problem) if connection.problem else None
-    text = problem or f"The connection works. Marketplaces: {', '.join(found)}."
-    door.show({"ok": connection.ok, "marketplaces": found, "problem": problem}, [text] if connection.ok else [])
-    if problem and not door.as_json:
+    text = [] if problem else [f"The connection works. Marketplaces: {', '.join(found)}."]
+    door.show({"ok": connection.ok, "marketplaces": found, "problem": problem}, text)
+    if problem:
         raise Failed(problem)
-    return Code.DONE if connection.ok else Code.FAILED
 
 
 def connect(one: Store) -> Any:
@@ -139,7 +138,7 @@ def _settings(given: Sequence[str], from_stdin: bool) -> Mapping[str, str]:
 @click.option("--wait", is_flag=True, help="Until the run has ended.")
 @click.option("--seconds", type=click.FloatRange(min=0), default=300.0, show_default=True, help="How long to wait.")
 @desk_command
-def sync(door: Door, store_key: str, wait: bool, seconds: float) -> int:
+def sync(door: Door, store_key: str, wait: bool, seconds: float) -> None:
     """Read a store's orders now (by id or name); a run that is under way is joined."""
     with unit_of_work():
         chosen = get_store(store_key)
@@ -151,10 +150,9 @@ def sync(door: Door, store_key: str, wait: bool, seconds: float) -> int:
     done = {name: document[name] for name in ("id", "state", *runs.NUMBERS, "next_at")}
     door.show(document, pairs(done))
     if state == RunState.FAILED:
-        raise Failed("" if door.as_json else document["message"] or "The sync failed.")
+        raise Failed(document["message"] or "The sync failed.")
     if wait and document["ended"] is None:
         raise Failed(f"The sync was still {state} after {seconds:g} seconds; is a worker running?", Code.TIMED_OUT)
-    return Code.DONE
 
 
 def _watched(store_id: int, run_id: int, seconds: float) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def updates_list(
 @click.option("--until", type=click.Choice(STATES), default=UpdateState.EFFECTIVE.value, show_default=True)
 @click.option("--seconds", type=click.FloatRange(min=0), default=300.0, show_default=True, help="How long to wait.")
 @desk_command
-def wait(door: Door, update_id: int, until: str, seconds: float) -> int:
+def wait(door: Door, update_id: int, until: str, seconds: float) -> None:
     """Wait until an update has come so far."""
     wanted = REACHED.get(UpdateState(until), {UpdateState(until)})
     deadline = time.monotonic() + seconds
@@ -74,11 +74,10 @@ def wait(door: Door, update_id: int, until: str, seconds: float) -> int:
         time.sleep(LOOK_EVERY)
     document = presenting.update(row)
     door.show(document, pairs(document))
-    if state in wanted:
-        return Code.DONE
-    if state in ENDED:
+    if state in ENDED - wanted:
         raise Failed(f"The update is {state}: {document['message'] or 'it will not be ' + until}")
-    raise Failed(f"The update was still {state} after {seconds:g} seconds.", Code.TIMED_OUT)
+    if state not in wanted:
+        raise Failed(f"The update was still {state} after {seconds:g} seconds.", Code.TIMED_OUT)
 
 
 @updates.command()

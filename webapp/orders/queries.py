@@ -47,7 +47,8 @@ def list_orders(
     limit: int = PAGE,
 ) -> OrdersSlice:
     """Orders, newest placed first, by keyset: `after` and `before` are keys of a row (see `key_of`). One query."""
-    query = visible(actor).options(joinedload(Order.store), joinedload(Order.shop))
+    store = joinedload(Order.store).lazyload(Store.marketplaces)  # which no list shows
+    query = visible(actor).options(store, joinedload(Order.shop))
     if store_id is not None:
         query = query.where(Order.store_id == store_id)
     if state is not None:

@@ -18,7 +18,7 @@ from webapp.channels.contract import ChannelStage, FulfilledBy, IncomingOrder
 from webapp.channels.models import ChannelLine, ChannelOrder, ChannelPackage, Store
 from webapp.channels.services import shop_for, take_number
 from webapp.clock import now
-from webapp.db import db, table_of
+from webapp.db import db, reserve_ids, table_of
 from webapp.hooks import hooks
 from webapp.orders.contract import OrdersChange
 from webapp.orders.events import plain
@@ -167,8 +167,10 @@ class PageWriter:
             e.order.number: [facts.read_line(LineFacts(), line, e.order.stage) for line in e.order.lines] for e in sales
         }
         rows = [self._new_order_row(e.order, ids[e.order.number], counters[e.order.number]) for e in sales]
-        inserted_orders = db.session.execute(table_of(Order).insert().returning(Order.channel_order_id, Order.id), rows)
-        order_ids = {row.channel_order_id: row.id for row in inserted_orders}
+        order_ids = {}
+        for row, order_id in zip(rows, reserve_ids(Order, len(rows)), strict=True):
+            row["id"] = order_ids[row["channel_order_id"]] = order_id
+        db.session.execute(table_of(Order).insert(), rows)
         line_rows, owners = [], []
         for entry in sales:
             channel_id = ids[entry.order.number]
@@ -186,13 +188,11 @@ class PageWriter:
                     }
                 )
                 owners.append((channel_id, line.number))
-        own_line_ids: dict[int, int] = {}
+        for row, line_id in zip(line_rows, reserve_ids(OrderLine, len(line_rows)), strict=True):
+            row["id"] = line_id
         if line_rows:
-            inserted = db.session.execute(
-                table_of(OrderLine).insert().returning(OrderLine.channel_line_id, OrderLine.id), line_rows
-            )
-            own_line_ids = {row.channel_line_id: row.id for row in inserted}
-        lines_of = {owner: own_line_ids[row["channel_line_id"]] for owner, row in zip(owners, line_rows, strict=True)}
+            db.session.execute(table_of(OrderLine).insert(), line_rows)
+        lines_of = {owner: row["id"] for owner, row in zip(owners, line_rows, strict=True)}
         self._write_amounts(
             (order_ids[ids[e.order.number]], e.order, {n: lines_of[ids[e.order.number], n] for n in _numbers(e.order)})
             for e in sales
@@ -200,14 +200,16 @@ class PageWriter:
         self._seal([(order_ids[ids[e.order.number]], e) for e in sales], fresh=True)
         lines_by_order: dict[int, dict[str, Any]] = {}
         for row in line_rows:
-            recorded = {name: plain(value) for name, value in row.items() if name != "order_id"}
-            lines_by_order.setdefault(row["order_id"], {})[str(own_line_ids[row["channel_line_id"]])] = recorded
+            recorded = {name: plain(value) for name, value in row.items() if name not in ("id", "order_id")}
+            lines_by_order.setdefault(row["order_id"], {})[str(row["id"])] = recorded
         for row, entry in zip(rows, sales, strict=True):
             order_id = order_ids[row["channel_order_id"]]
             own_lines = {number: lines_of[row["channel_order_id"], number] for number in _numbers(entry.order)}
             units = _units_elsewhere(entry.order, counters[entry.order.number])
             self.elsewhere.add(order_id, entry.order, facts.foreign_packages(entry.order, (), units), own_lines, {})
-            recorded = {name: plain(value) for name, value in row.items() if name not in ("version", "updated_at")}
+            recorded = {
+                name: plain(value) for name, value in row.items() if name not in ("id", "version", "updated_at")
+            }
             after = {"order": recorded, "lines": lines_by_order.get(order_id, {})}
             self._event(order_id, "placed", entry.order.created_at, 1, {"after": after})
         return list(order_ids.values())
@@ -242,11 +244,10 @@ class PageWriter:
         rows = [row for channel_id, order in orders for row in channel_line_rows(channel_id, order)]
         if not rows:
             return {}
-        table = table_of(ChannelLine)
-        returned = db.session.execute(
-            table.insert().returning(table.c.channel_order_id, table.c.number, table.c.id), rows
-        )
-        return {(channel_id, number): id_ for channel_id, number, id_ in returned}
+        for row, line_id in zip(rows, reserve_ids(ChannelLine, len(rows)), strict=True):
+            row["id"] = line_id
+        db.session.execute(table_of(ChannelLine).insert(), rows)
+        return {(row["channel_order_id"], row["number"]): row["id"] for row in rows}
 
     def _insert_channel_packages(self, orders: Iterable[tuple[int, IncomingOrder]]) -> None:
         rows = [row for channel_id, order in orders for row in channel_package_rows(channel_id, order)]

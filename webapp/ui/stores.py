@@ -108,6 +108,9 @@ def test(store_id: int) -> Response | str:
     with unit_of_work():
         store = get_store(store_id)
         remember_marketplaces(store, connection)
+        if connection.ok and not runs.syncs_of([store.id]):  # it failed when it was added, and was never read
+            runs.start(store, actor=current_actor())
+            jobs.import_orders.enqueue(store.id)
     told = _told(connection)
     if htmx.is_htmx():
         return parts("stores/_test.html", store=_shown_now(store), test=told)

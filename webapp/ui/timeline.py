@@ -49,6 +49,18 @@ _COLUMNS: dict[str, LazyString] = {
     "sku": _l("SKU"),
     "title": _l("Title"),
 }
+_VALUES: dict[str, dict[str, LazyString]] = {
+    "address_state": {"ok": _l("complete"), "partial": _l("incomplete"), "missing": _l("missing")},
+    "fulfilled_by": {"merchant": _l("You"), "channel": _l("the channel")},
+    "flags": {
+        "prime": _l("Prime"),
+        "business": _l("Business"),
+        "replacement": _l("Replacement"),
+        "gift": _l("Gift"),
+        "label_required": _l("Ship+"),
+        "cancel_requested": _l("Cancel requested"),
+    },
+}
 _FOLLOWS = {"needs_attention", "arrived_complete", "shop_id", "store_id", "channel_order_id"}  # told by others
 
 
@@ -116,9 +128,9 @@ def _of_one(
             continue
         label = str(_COLUMNS[column])
         had = _value(order, column, before[column]) if before and column in before else None
-        rows.append(
-            {"label": f"{line}: {label}" if line else label, "before": had, "after": _value(order, column, value)}
-        )
+        if line:
+            label = str(_("%(name)s: %(text)s", name=line, text=label))
+        rows.append({"label": label, "before": had, "after": _value(order, column, value)})
     return rows
 
 
@@ -137,10 +149,16 @@ def _value(order: Order, column: str, value: Any) -> str:
         channel = channel_of(order.store)
         return str(channel.status_label(value)) if channel else str(value)
     if isinstance(value, list):
-        return ", ".join(str(part).replace("_", " ") for part in value)
+        return ", ".join(_word(column, part) for part in value)
     if isinstance(value, str) and (instant := _instant(column, value)):
         return moment(instant)
-    return str(value)
+    return _word(column, value)
+
+
+def _word(column: str, code: Any) -> str:
+    """The word of a code; one that is not known here stands for itself."""
+    word = _VALUES.get(column, {}).get(str(code))
+    return str(word if word is not None else code)
 
 
 def _instant(column: str, value: str) -> datetime | None:

@@ -22,6 +22,7 @@ _NEEDED = _l("is needed.")
 
 def init_app(app: Flask) -> None:
     app.config["WTF_CSRF_TIME_LIMIT"] = None  # a page may stay open all day; the token ends with the browser's session
+    app.config["MAX_CONTENT_LENGTH"] = 2 * 2**20
     CSRFProtect(app)
 
 

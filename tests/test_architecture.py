@@ -1,0 +1,171 @@
+"""Rules of the whole that no single module can keep: who may know what, and where things may be done."""
+
+import ast
+import inspect
+import io
+import tokenize
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from webapp import api
+from webapp.config import ROOT
+from webapp.hooks import specs
+
+WEBAPP = sorted((ROOT / "webapp").rglob("*.py"))
+PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
+TEMPLATES = sorted(path for kind in ("*.html", "*.css", "*.js") for path in (ROOT / "webapp/ui").rglob(kind))
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "core", "manager", "common", "misc"}
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def docstrings(tree: ast.Module) -> set[int]:
+    """The lines that docstrings stand on."""
+    lines: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
+            first = node.body[0]
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                lines.update(range(first.lineno, (first.end_lineno or first.lineno) + 1))
+    return lines
+
+
+@pytest.mark.parametrize("path", WEBAPP, ids=name_of)
+def test_the_desk_does_not_know_amazon(path: Path) -> None:
+    """Reasons in comments and docstrings may name it, since its contract is a source; code and sentences may not."""
+    prose = docstrings(tree_of(path))
+    tokens = tokenize.generate_tokens(io.StringIO(path.read_text()).readline)
+    named = [
+        token.start[0]
+        for token in tokens
+        if token.type != tokenize.COMMENT and "amazon" in token.string.lower() and token.start[0] not in prose
+    ]
+    assert named == []
+
+
+def test_no_page_of_the_desk_knows_amazon() -> None:
+    # What was vendored is not ours to rename.
+    own = [path for path in TEMPLATES if "vendor" not in path.parts]
+    assert [name_of(path) for path in own if "amazon" in path.read_text().lower()] == []
+
+
+def test_no_module_is_named_after_nothing() -> None:
+    named = [path for path in WEBAPP + PLUGINS if {path.stem, *path.relative_to(ROOT).parts[:-1]} & FORBIDDEN_NAMES]
+    assert named == []
+
+
+@pytest.mark.parametrize("path", WEBAPP + PLUGINS, ids=name_of)
+def test_every_module_says_what_it_is_about(path: Path) -> None:
+    assert ast.get_docstring(tree_of(path))
+
+
+def test_every_hook_is_documented() -> None:
+    hooks = [entry for _, entry in inspect.getmembers(specs, inspect.isfunction) if entry.__module__ == specs.__name__]
+    assert len(hooks) > 10
+    assert [entry.__name__ for entry in hooks if not inspect.getdoc(entry)] == []
+
+
+def test_everything_that_plugins_call_is_documented() -> None:
+    bare = []
+    for name in api.__all__:
+        entry = getattr(api, name)
+        if inspect.isfunction(entry) and entry.__module__.startswith("webapp.") and not inspect.getdoc(entry):
+            bare.append(name)
+        if inspect.isclass(entry) and entry.__module__.startswith("webapp.") and not entry.__doc__:
+            bare.append(name)
+    assert bare == []
+
+
+def test_the_plugins_door_names_all_that_it_holds() -> None:
+    # `_l` and the like are how a module is written, not what it offers.
+    imported = {
+        alias.asname or alias.name
+        for node in ast.walk(tree_of(ROOT / "webapp/api.py"))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert imported == set(api.__all__)
+
+
+def calls(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Every call by its dotted name, with its line."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node.lineno
+
+
+@pytest.mark.parametrize("path", [path for path in WEBAPP if path.name != "clock.py"], ids=name_of)
+def test_the_time_is_asked_of_the_clock(path: Path) -> None:
+    asked = [call for call in calls(tree_of(path)) if call[0].endswith((".utcnow", "datetime.now", "datetime.today"))]
+    assert asked == []
+
+
+# Who ends a transaction, and why. Everything else happens within the unit of work that its door opened.
+MAY_COMMIT = {
+    "webapp/db.py": "the unit of work itself",
+    "webapp/channels/services.py": "numbers are drawn in a short transaction of their own",
+    "webapp/sync/importing.py": "ends the reading transaction before numbers are drawn",
+    "webapp/sync/jobs.py": "a door: ends the reading transaction before the network is asked",
+}
+DOORS = ("webapp/ui/", "webapp/rest/", "webapp/cli/")  # routes and commands end their own reading
+
+
+def test_services_never_commit() -> None:
+    found = {
+        name_of(path)
+        for path in WEBAPP + PLUGINS
+        for called, _ in calls(tree_of(path))
+        if called.endswith("session.commit")
+    }
+    assert {name for name in found if not name.startswith(DOORS)} == set(MAY_COMMIT)
+
+
+# Where orders are read without `visible(actor)`, and why. Whoever adds a place here gives the reason.
+MAY_READ_ORDERS = {
+    "webapp/orders/queries.py:visible": "the place where every query starts",
+    "webapp/orders/queries.py:locked": "takes the lock of an order that was found by `visible`",
+    "webapp/sync/writing.py": "the import writes orders for the store that it reads, and nobody looks",
+    "webapp/sync/updates.py:as_told": "a job tells the channel of its own orders",
+    "webapp/sync/updates.py:_tell": "a job notes what the channel said",
+    "webapp/sync/updates.py:retry": "takes the lock of the order of an update that `find_update` let through",
+}
+READS = (
+    "select",
+    "db.select",
+    "sa.select",
+    "db.session.query",
+    "session.query",
+    "db.session.get",
+    "db.session.get_one",
+)
+
+
+def order_readings(path: Path) -> Iterator[str]:
+    """Functions that select orders, or one of their columns, from the table itself."""
+    for function in ast.walk(tree_of(path)):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        for node in ast.walk(function):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in READS:
+                if any(ast.unparse(argument).split(".")[0] == "Order" for argument in node.args):
+                    yield function.name
+
+
+def test_every_reading_of_orders_starts_from_what_the_actor_may_see() -> None:
+    found = {f"{name_of(path)}:{function}" for path in WEBAPP + PLUGINS for function in order_readings(path)}
+    found = {name.partition(":")[0] if name.partition(":")[0] in MAY_READ_ORDERS else name for name in found}
+    allowed = {name: why for name, why in MAY_READ_ORDERS.items()} | {
+        "webapp/sync/updates.py:owe_confirmations": "within the act that shipped the order",
+    }
+    assert found - set(allowed) == set()
+    assert set(allowed) - found == set(), "no longer needed"

@@ -1,0 +1,89 @@
+"""One chain of migrations makes both databases, as the models say, and takes every table away again."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from flask import Flask
+from sqlalchemy import inspect, text
+
+from tests import postgres
+from webapp import create_app, schema
+from webapp.config import configuration
+from webapp.db import db, unit_of_work
+from webapp.hooks import hooks
+from webapp.schema import SchemaDiffers
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_desk(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    """A desk whose database holds nothing yet."""
+    url = f"sqlite:///{tmp_path}/desk.db"
+    if request.param == "postgres":
+        url = postgres.server_or_skip().create_database()
+    monkeypatch.setenv("WAYBILL_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("DATABASE_URL", url)
+    configuration.cache_clear()
+    app = create_app()
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+    if request.param == "postgres":
+        postgres.server_or_skip().drop_database(url)
+    hooks.reset()
+    configuration.cache_clear()
+
+
+def tables() -> set[str]:
+    return set(inspect(db.engine).get_table_names()) - {"alembic_version"}
+
+
+@pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")  # on SQLite
+def test_up_down_and_up_again_gives_what_the_models_say(empty_desk: Flask) -> None:
+    assert schema.found() == ""
+    for _ in range(2):
+        schema.migrate()
+        schema.check()
+        assert tables() == set(db.metadata.tables)
+        with db.engine.connect() as connection:
+            assert compare_metadata(MigrationContext.configure(connection), db.metadata) == []
+        schema.empty()
+        assert tables() == set()
+        assert schema.found() == ""
+
+
+def test_migrating_twice_changes_nothing(empty_desk: Flask) -> None:
+    schema.migrate()
+    schema.migrate()
+    assert schema.found() == schema.needed()
+
+
+def test_an_empty_database_is_told_to_migrate(empty_desk: Flask) -> None:
+    with pytest.raises(SchemaDiffers) as differs:
+        schema.check()
+    assert str(differs.value) == (
+        f"The database has another schema (—) than this version needs ({schema.needed()}): "
+        "run “python -m webapp migrate”."
+    )
+
+
+def test_a_newer_database_is_left_alone_with_a_sentence(empty_desk: Flask) -> None:
+    schema.migrate()
+    with unit_of_work():
+        db.session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    for ask in (schema.check, schema.migrate):
+        with pytest.raises(SchemaDiffers, match=r"\(9999\).*it is newer\. Start the desk's newer version"):
+            ask()
+    assert schema.found() == "9999"
+    assert tables() == set(db.metadata.tables)
+
+
+def test_migrating_makes_nothing_outside_of_the_database(empty_desk: Flask) -> None:
+    with tempfile.TemporaryDirectory() as elsewhere, pytest.MonkeyPatch.context() as patch:
+        patch.chdir(elsewhere)
+        schema.migrate()
+        assert list(Path(elsewhere).iterdir()) == []
