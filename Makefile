@@ -4,7 +4,7 @@ ARGS ?=
 BOOTSTRAP = $(PYTHON) tools/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format lock python
+.PHONY: help run test lint format catalogs lock python
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile
@@ -21,6 +21,9 @@ lint: python ## run the checks only: style, types, floors, templates
 format: python ## put the code into shape
 	@$(BOOTSTRAP) shell ruff check --fix-only --quiet .
 	@$(BOOTSTRAP) shell ruff format .
+
+catalogs: python ## bring the translations in line with the sources, and list what is to be translated
+	@$(BOOTSTRAP) shell python tools/catalogs.py
 
 lock: python ## write the lock files anew after pyproject.toml changed (ARGS=--upgrade takes newer versions)
 	@$(BOOTSTRAP) shell python tools/lock.py $(ARGS)

@@ -44,7 +44,7 @@ def test_what_is_done_inside_becomes_real_together(shop: int) -> None:
 
 
 def test_or_not_at_all(shop: int) -> None:
-    with pytest.raises(ValueError, match="stop"), unit_of_work():
+    with pytest.raises(ValueError, match="stop"), unit_of_work():  # noqa: PT012
         db.session.get_one(Shop, shop).name = "Quay"
         db.session.flush()
         raise ValueError("stop")
@@ -76,7 +76,7 @@ def test_what_waits_for_the_commit_runs_after_it(app: Flask, shop: int) -> None:
 
 def test_what_waits_for_the_commit_is_forgotten_with_a_rollback(shop: int) -> None:
     seen: list[int] = []
-    with pytest.raises(ValueError, match="stop"), unit_of_work():
+    with pytest.raises(ValueError, match="stop"), unit_of_work():  # noqa: PT012
         after_commit(lambda: seen.append(1))
         raise ValueError("stop")
     with unit_of_work():
@@ -158,7 +158,7 @@ def test_a_writer_held_too_long_ends_in_a_sentence_with_nothing_changed(
     release = hold(shop)
     began = time.monotonic()
     try:
-        with pytest.raises(DatabaseBusy) as busy, unit_of_work():
+        with pytest.raises(DatabaseBusy) as busy, unit_of_work():  # noqa: PT012
             db.session.add(Shop(name="Half", created_at=now()))
             db.session.get_one(Shop, shop, with_for_update=True).name = "Quay"
     finally:

@@ -23,7 +23,7 @@ from webapp.channels.services import access, add_store, get_channel, remember_ma
 from webapp.cli.main import COMMANDS, cli
 from webapp.clock import now
 from webapp.config import Configuration
-from webapp.db import db, unit_of_work
+from webapp.db import unit_of_work
 from webapp.hooks import hooks, specs
 from webapp.jobs.schedule import registered
 from webapp.orders.attention import in_words
@@ -44,7 +44,7 @@ PAGES = sorted(
     and not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
 )
 LARGEST_PICTURE = 300_000
-_FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^ *```(\S*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _PATH = re.compile(r"(?:webapp|plugins|tests|tools|migrations|docs|bench)/[\w./-]+")
@@ -321,7 +321,7 @@ def test_every_picture_is_shown_somewhere_and_none_is_large() -> None:
 
 
 def test_the_operators_page_lists_every_variable_and_every_command() -> None:
-    told = set(re.findall(r"`([^`]+)`", (ROOT / "docs" / "operators.md").read_text()))
+    told = set(_INLINE.findall(_FENCE.sub("", (ROOT / "docs" / "operators.md").read_text())))
     fields = Configuration.model_fields
     exceptions = {"database_url": "DATABASE_URL", "redis_url": "REDIS_URL"}
 

@@ -31,7 +31,7 @@ def test_news_come_after_the_commit(news: Iterator[dict[str, object] | None]) ->
 
 
 def test_no_news_of_what_was_rolled_back(news: Iterator[dict[str, object] | None]) -> None:
-    with pytest.raises(ValueError, match="stop"), unit_of_work():
+    with pytest.raises(ValueError, match="stop"), unit_of_work():  # noqa: PT012
         live.publish("orders", [1])
         raise ValueError("stop")
     with unit_of_work():

@@ -1,4 +1,4 @@
-"""Takes the pictures of the guides: `python tools/pictures.py` (needs a Chromium; see `make test` for the environment).
+"""Takes the pictures of the guides: `python tools/bootstrap.py shell python tools/pictures.py` (needs a Chromium).
 
 Each picture is a page of a desk that is started here, in a folder that is gone afterwards, with the practice Amazon as
 its only marketplace: nothing in it is anybody's data, and the same orders come every time. Run it after the pages
@@ -21,12 +21,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
 LARGEST = 300_000  # bytes; a page of the guides shows several
-DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+DESKTOP, PHONE = ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LINK = re.compile(r"http://\S+/welcome/\S+")
 START_WITHIN = 60.0  # seconds
@@ -136,29 +136,29 @@ def _look_otherwise(page: Page) -> None:
     page.emulate_media(color_scheme="dark")
     keep(page, "orders-dark")
     page.emulate_media(color_scheme="light")
-    page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
+    page.set_viewport_size(PHONE)
     keep(page, "orders-phone")
-    page.set_viewport_size({"width": DESKTOP["width"], "height": DESKTOP["height"]})
+    page.set_viewport_size(DESKTOP)
     page.locator("header details summary").click()
     page.get_by_role("button", name="Français").click()
     expect(page.locator("html")).to_have_attribute("lang", "fr")
     keep(page, "orders-french")
 
 
-def launch_options() -> dict[str, object]:
+def chromium() -> str:
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         raise SystemExit("A Chromium is needed: chromium, chromium-browser or google-chrome.")
-    return {"executable_path": found, "args": ["--no-sandbox"] if os.geteuid() == 0 else []}
+    return found
 
 
 def main() -> None:
     """Take every picture."""
     PICTURES.mkdir(parents=True, exist_ok=True)
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with desk() as (link, practice_url), sync_playwright() as playwright:
-        browser: Browser = playwright.chromium.launch(**launch_options())  # type: ignore[arg-type]
-        context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB", color_scheme="light")
-        page = context.new_page()
+        browser = playwright.chromium.launch(executable_path=chromium(), args=sandbox)
+        page = browser.new_context(viewport=DESKTOP, locale="en-GB", color_scheme="light").new_page()
         take_all(page, link)
         page.goto(practice_url)
         keep(page, "practice")

@@ -93,6 +93,11 @@ class Unavailable(DeskError):
 
     code, status = "unavailable", 503
     sentence = _l("The desk can't reach its %(what)s just now. Nothing was changed: try again in a moment.")
+    parts: ClassVar[dict[str, LazyString]] = {"database": _l("database"), "queue": _l("queue")}
+
+    def __str__(self) -> str:
+        what = str(self.values["what"])
+        return str(self.sentence) % {"what": self.parts.get(what, what)}
 
 
 class DatabaseBusy(DeskError):

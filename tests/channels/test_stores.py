@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry

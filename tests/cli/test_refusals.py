@@ -1,5 +1,6 @@
 """Processes refuse to start where they would do harm, and say why in one sentence."""
 
+import socket
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -73,6 +74,15 @@ def test_a_newer_schema_is_not_worked_on(process: str, start: Start, newer: None
 def test_a_newer_schema_is_left_alone(command: str, migrated: dict[str, str], newer: None) -> None:
     ended = call(command, env=migrated)
     assert (ended.code, "it is newer" in one_sentence(ended)) == (1, True)
+
+
+def test_a_taken_port_is_told_by_web_too(start: Start) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+        port = listener.getsockname()[1]
+        ended = start("web", WAYBILL_PORT=str(port))
+    assert (ended.code, one_sentence(ended).startswith(f"Port {port} on 127.0.0.1 is taken")) == (1, True)
 
 
 @PROCESSES

@@ -158,7 +158,7 @@ def test_the_desk_is_back_within_two_seconds_and_nobody_is_left_after_a_kill(tmp
     assert (desk.told["url"], desk.told["practice_url"]) == ports
     assert desk.stop() == 0
     print(f"back after {took:.2f} s")
-    assert took < float(os.environ.get("WAYBILL_TEST_START_WITHIN", "6"))  # 2 on a machine that does nothing else
+    assert took < float(os.environ.get("WAYBILL_TEST_START_WITHIN", "10"))  # 2 on a machine that does nothing else
 
 
 def test_without_practice_there_is_neither_marketplace_nor_store(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What can't ship says why in one sentence, the same on the button and at the guard; bad input leaves nothing behind."""
+"""What can't ship says why in one sentence, the same on button and guard; bad input leaves nothing behind."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -141,7 +141,7 @@ def test_without_the_right_it_is_neither_offered_nor_done(
     assert "You don't have the right to do this (ship orders)." in str(attempt(order, rob))
 
 
-# --- Bad input ----------------------------------------------------------------------------------------------------------
+# --- Bad input --------------------------------------------------------------------------------------------------------
 
 LINE = "<line>"
 BAD: dict[str, tuple[dict[str, Any], str]] = {
@@ -213,7 +213,7 @@ def test_bad_input_is_refused_by_one_sentence_and_changes_nothing(order: Order, 
     assert attempt(order, mia) is None  # and then it ships as it should
 
 
-# --- What ships ---------------------------------------------------------------------------------------------------------
+# --- What ships -------------------------------------------------------------------------------------------------------
 
 
 def test_many_packages_go_in_one_act_and_are_numbered(take: Take, mia: Actor) -> None:
@@ -295,6 +295,6 @@ def test_the_action_takes_one_packages_fields_directly() -> None:
 
 
 def test_an_unknown_provider_is_not_found(order: Order, mia: Actor) -> None:
-    with pytest.raises(DeskError, match="drone"), unit_of_work():
+    with pytest.raises(DeskError, match="drone"), unit_of_work():  # noqa: PT012
         locked = find_order(reference(order), mia, lock=True)
         ship_order(locked, [PackageInput("DHL", "1")], actor=mia, provider="drone")

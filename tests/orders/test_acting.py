@@ -1,4 +1,4 @@
-"""One act for every door: right, repeated key, version and refusal are asked in one place, and two clerks never both win."""
+"""One act for every door: it asks right, repeated key, version and refusal, and of two clerks one wins."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

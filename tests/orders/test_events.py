@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.base import Executable
 
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
@@ -34,7 +35,7 @@ def order(make_order: Callable[..., Order]) -> Order:
     ],
     ids=["code", "data", "actor", "cause", "sealed", "delete"],
 )
-def test_events_are_never_rewritten(order: Order, statement: update) -> None:
+def test_events_are_never_rewritten(order: Order, statement: Executable) -> None:
     before = [(event.code, event.data, event.actor_id) for event in events_of(order)]
     with pytest.raises(DBAPIError, match="append-only"), unit_of_work():
         db.session.execute(statement.execution_options(synchronize_session=False))
@@ -55,7 +56,7 @@ def test_what_is_sealed_of_an_event_may_be_erased(order: Order, mia: Actor) -> N
 
 
 @pytest.mark.parametrize("statement", [update(AuditEntry).values(code="rewritten"), delete(AuditEntry)])
-def test_the_record_of_who_did_what_is_never_rewritten(order: Order, operator: Actor, statement: update) -> None:
+def test_the_record_of_who_did_what_is_never_rewritten(order: Order, operator: Actor, statement: Executable) -> None:
     with unit_of_work():
         audit("tried", actor=operator)
     with pytest.raises(DBAPIError, match="append-only"), unit_of_work():
@@ -64,7 +65,7 @@ def test_the_record_of_who_did_what_is_never_rewritten(order: Order, operator: A
 
 def test_an_order_changed_without_an_event_is_not_committed(order: Order, mia: Actor) -> None:
     for change in ("state", "line", "early"):
-        with pytest.raises(RuntimeError, match="changed without an event"), unit_of_work():
+        with pytest.raises(RuntimeError, match="changed without an event"), unit_of_work():  # noqa: PT012
             locked = find_order(reference(order), mia, lock=True)
             if change == "line":
                 locked.lines[0].shipped = 1

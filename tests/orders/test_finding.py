@@ -1,12 +1,11 @@
-"""Lists page both ways over one order; a number, ours or the channel's, finds what the actor may see and nothing else."""
+"""Lists page both ways over one order; either number finds what the actor may see and nothing else."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import event, update
 
 from webapp.audit.actor import Actor
@@ -119,7 +118,7 @@ def test_new_orders_are_counted_from_the_newest_shown(take: Take, operator: Acto
     assert newer_than(operator, key) == 2
 
 
-# --- One order ----------------------------------------------------------------------------------------------------------
+# --- One order --------------------------------------------------------------------------------------------------------
 
 
 def test_either_number_finds_the_order(take: Take, operator: Actor) -> None:

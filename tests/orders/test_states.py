@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from webapp.channels.contract import ChannelStage
 from webapp.orders.states import OrderState, open_units, state_of

@@ -1,4 +1,4 @@
-"""Buyer data lies sealed: in no file as plaintext, opened by right and recorded, gone for good once a key is destroyed."""
+"""Buyer data lies sealed: in no file as plaintext, opened by right and recorded, gone with its key."""
 
 import json
 import os
@@ -140,6 +140,22 @@ def test_an_order_whose_weeks_key_is_gone_can_still_be_worked(make_order: MakeOr
     assert reveal(mia, [order.id], purpose="order_page") == {}
 
 
+def test_with_an_older_copy_of_the_key_file_nothing_is_sealed_anew(make_order: MakeOrder, mia: Actor) -> None:
+    path = key_file().path
+    older = path.read_text()
+    order = make_order()
+    newer = path.read_text()
+    path.write_text(older)
+    assert reveal(mia, [order.id], purpose="order_page") == {}
+    with (
+        pytest.raises(KeyProblem, match=r"it lacks the key of \d{4}-W\d\d\. Put the newer copy back\."),
+        unit_of_work(),
+    ):
+        seal(order.id, "comment", "would replace its key")
+    path.write_text(newer)
+    assert name_in(reveal(mia, [order.id], purpose="order_page"), order.id) == "Jane Quixelworth"
+
+
 def test_a_sealed_body_moved_to_another_order_does_not_open(make_order: MakeOrder, mia: Actor) -> None:
     one, other = make_order(), make_order()
     with unit_of_work():
@@ -164,7 +180,7 @@ def test_no_two_seals_are_alike(make_order: MakeOrder) -> None:
     assert seal(order.id, "comment", "same") != seal(order.id, "comment", "same")
 
 
-# --- The key file -------------------------------------------------------------------------------------------------------
+# --- The key file -----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ from redis import RedisError
 
 from webapp import create_app, schema
 from webapp.cli.door import desk_context, sentences
+from webapp.cli.main import Failed
 from webapp.cli.preparing import make_ready, prepare
+from webapp.cli.supervisor import is_free, taken
 from webapp.cli.up import PORT
 from webapp.config import configuration
 from webapp.db import db
@@ -33,7 +35,10 @@ def web(port: int | None, prepared: Path | None) -> None:
     from webapp.ui.server import serve
 
     config = configuration()
-    serve(app, host=config.host, port=port or config.port or PORT)
+    chosen = port or config.port or PORT
+    if not is_free(chosen, config.host):
+        raise Failed(taken(chosen, config.host))
+    serve(app, host=config.host, port=chosen)
 
 
 @click.command()
@@ -79,6 +84,7 @@ def _check_in(app: Flask) -> None:
 
 def _check(app: Flask) -> None:
     """Raise for what this process could not work with; the connections made are closed, since forks follow."""
+    configuration().data_dir.mkdir(parents=True, exist_ok=True)
     schema.check()
     key_file().check()
     try:

@@ -276,11 +276,16 @@ def free_port(preferred: int, *, explicit: bool, host: str = "127.0.0.1", avoid:
     if preferred not in avoid and claim(preferred) and is_free(preferred, host):
         return preferred
     if explicit:
-        raise PortTaken(f"Port {preferred} on {host} is taken by another program; stop it or choose another port.")
+        raise PortTaken(taken(preferred, host))
     for port in range(preferred + 1, min(preferred + 100, 65536)):
         if port not in avoid and claim(port) and is_free(port, host):
             return port
     raise PortTaken(f"No port from {preferred} to {preferred + 99} on {host} is free; choose one.")
+
+
+def taken(port: int, host: str) -> str:
+    """What there is to say of a port that was asked for."""
+    return f"Port {port} on {host} is taken by another program; stop it or choose another port."
 
 
 def claim(port: int) -> bool:

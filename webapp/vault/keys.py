@@ -65,7 +65,7 @@ class KeyFile:
         self.path = path
         self._secret = secret
         self._salt = b""
-        self._keys: dict[str, bytes] = {}
+        self._keys: dict[str, bytes | None] = {}  # None: destroyed
         self._lock = threading.Lock()
         self._read_at: tuple[int, int] | None = None
 
@@ -83,17 +83,24 @@ class KeyFile:
             return period, key
         with self._writing():
             self._read()
-            if period not in self._keys:
+            if (key := self._keys.get(period)) is None:
                 key = secrets.token_bytes(32)
                 content = self._content()
                 content["periods"][period] = base64.b64encode(encrypt(self._wrapping(), key, period)).decode()
                 self._write(content)
                 self._read()
-        return period, self._keys[period]
+        return period, key
 
     def key(self, period: str) -> bytes | None:
-        """The key of a period; None where it has been destroyed."""
+        """The key of a period; None where it has been destroyed, or where this file never knew it."""
         return self._find(period)
+
+    def check_known(self, period: str) -> None:
+        """Raise `KeyProblem` where the file lacks a period that it did not destroy: an older copy was put back."""
+        self._refresh()
+        if period not in self._keys:
+            problem = _l("it lacks the key of %(period)s. Put the newer copy back.", period=period)
+            raise KeyProblem(path=self.path, problem=problem)
 
     def blind(self) -> bytes:
         """The key of the blind index: stays the same for the life of the key file."""
@@ -104,7 +111,7 @@ class KeyFile:
         """Make everything of this week unreadable, backups of the database included."""
         with self._writing():
             content = self._content()
-            content["periods"].pop(period, None)
+            content["periods"][period] = None  # stays named, so that a missing key can be told from a destroyed one
             self._write(content)
             self._read()
 
@@ -132,7 +139,7 @@ class KeyFile:
         wrapping = self._wrapping()
         try:
             self._keys = {
-                period: decrypt(wrapping, base64.b64decode(sealed), period)
+                period: decrypt(wrapping, base64.b64decode(sealed), period) if sealed is not None else None
                 for period, sealed in content["periods"].items()
             }
         except InvalidTag:

@@ -37,19 +37,24 @@ class DataKeys:
             select(VaultKey.order_id, VaultKey.period, VaultKey.wrapped).where(VaultKey.order_id.in_(ids))
         )
         periods: dict[str, bytes | None] = {}
-        self._lost: set[int] = set()  # orders whose key stands there and no longer opens
+        self._lost: dict[int, str] = {}  # orders whose key stands there and does not open, with its period
         for order_id, period, wrapped in rows:
             if period not in periods:
                 periods[period] = key_file().key(period)
             try:
                 self._keys[order_id] = decrypt(periods[period] or b"", wrapped, f"key:{order_id}")
             except (InvalidTag, ValueError):
-                self._lost.add(order_id)
+                self._lost[order_id] = period
 
     def make(self, order_ids: Iterable[int]) -> None:
-        """Give each of these orders, which have none that opens, a data key."""
+        """Give each of these orders, which have none that opens, a data key.
+
+        Raises `KeyProblem` rather than replace one that would open with the newer copy of the key file.
+        """
         order_ids = list(order_ids)
-        if lost := self._lost.intersection(order_ids):
+        if lost := self._lost.keys() & set(order_ids):
+            for period in {self._lost[order_id] for order_id in lost}:
+                key_file().check_known(period)
             db.session.execute(delete(VaultKey).where(VaultKey.order_id.in_(lost)))
         period, period_key = key_file().current()
         rows = []
