@@ -204,12 +204,13 @@ def test_the_listener_of_the_guide_comments_on_big_orders(
 
 
 def test_the_mark_of_the_guide_is_put_into_words(make_order: Callable[..., Order], mia: Actor) -> None:
-    order = make_order()
+    order, other = make_order(), make_order(ship_by=None)
     action = find_action("weekend")
 
     with unit_of_work():
         act(action, find_order(order.number or "", mia, lock=True), read_input(action, {}), mia)
 
+    assert action.refusal(other, mia)
     [mark] = in_words(order.attention)
     assert mark.cause == f"It must leave on {order.ship_by:%Y-%m-%d}, when nobody collects."
 

@@ -222,6 +222,22 @@ def test_starting_twice_joins_the_open_run(store: Store, channel: FakeChannel) -
     assert start(store) == start(store)
 
 
+def test_runs_that_found_nothing_are_forgotten_after_an_hour(store: Store, channel: FakeChannel, work: Work) -> None:
+    channel.offer(incoming_order())
+    first = start(store)
+    work()
+    for minutes in (2, 4, 6):
+        with time_machine.travel(now() + timedelta(minutes=minutes), tick=True):
+            jobs.find_due()
+            work()
+    assert db.session.query(Run).count() == 4
+    assert [run.id for run in runs.runs(Actor.operator(), quiet=False)] == [first]
+    with time_machine.travel(now() + timedelta(hours=2), tick=True):
+        jobs.forget_quiet_runs()
+    db.session.expire_all()
+    assert [run.quiet for run in db.session.query(Run).order_by(Run.id)] == [False, True]  # the last one stands
+
+
 def test_an_inactive_store_is_not_read(store: Store, channel: FakeChannel, work: Work) -> None:
     with unit_of_work():
         db.session.get_one(Store, store.id).active = False

@@ -18,10 +18,11 @@ from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.audit.services import audit
 from webapp.channels.services import stores
-from webapp.cli.door import Door, desk_command, desk_context, running_desk, sentences
+from webapp.cli.door import Door, desk_command, desk_context, sentences
 from webapp.cli.main import Code, Failed
 from webapp.cli.presenting import Document, store_row
 from webapp.cli.text import cell, pairs, section, table
+from webapp.cli.up import running_desk
 from webapp.config import Configuration, configuration
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Unavailable

@@ -17,13 +17,13 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import click
 from flask import Flask, current_app, has_app_context
 from redis import RedisError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from webapp import create_app, schema
 from webapp.accounts.services import get_user
 from webapp.audit.actor import Actor
 from webapp.cli.main import Code, Failed
-from webapp.cli.up import DESK_FILE, read_json
+from webapp.cli.up import running_desk
 from webapp.config import configuration
 from webapp.db import db, translated_failures
 from webapp.errors import DatabaseBusy, DeskError, NotFound, SeveralFit, Unavailable
@@ -106,11 +106,6 @@ def log_folder(data_dir: Path) -> Path:
     return data_dir / "log"
 
 
-def running_desk(data_dir: Path) -> dict[str, Any]:
-    """What the desk that `up` runs here has told of itself; empty where none runs."""
-    return read_json(data_dir / DESK_FILE)
-
-
 def join_running_desk() -> None:
     """Take over what the running desk runs with, where this process was not told otherwise."""
     told = running_desk(configuration().data_dir).get("variables", {})
@@ -129,7 +124,9 @@ def sentences() -> Iterator[None]:
         raise Failed(str(error), _code_of(error)) from error
     except RedisError as error:
         raise Failed(str(Unavailable(what="queue")), Code.UNREACHABLE) from error
-    except OperationalError as error:
+    except DatabaseError as error:
+        if not isinstance(error, OperationalError) and type(error) is not DatabaseError:
+            raise  # a statement of ours is wrong; the rest is a database that can't be read
         raise Failed(str(Unavailable(what="database")), Code.UNREACHABLE) from error
 
 

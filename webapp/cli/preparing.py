@@ -18,7 +18,7 @@ from webapp.audit.actor import Actor
 from webapp.channels.models import Store
 from webapp.channels.services import access, add_store, get_channel, remember_marketplaces, stores
 from webapp.cli.supervisor import free_port
-from webapp.cli.up import DESK_FILE, PORT, PORTS_FILE, read_json
+from webapp.cli.up import PORT, PORTS_FILE, read_json, running_desk
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
 from webapp.hooks import hooks
@@ -142,7 +142,7 @@ def first_link() -> str:
 def address(endpoint: str, **values: Any) -> str:
     """The full address of a page, at the desk's own address."""
     config = configuration()
-    running = read_json(config.data_dir / DESK_FILE).get("url")
+    running = running_desk(config.data_dir).get("url")
     base = config.url or running or f"http://{config.host}:{config.port or PORT}"
     with current_app.test_request_context(base_url=base):
         return str(url_for(endpoint, _external=True, **values))

@@ -65,7 +65,7 @@ def _alone(data_dir: Path) -> Iterator[bool]:
 def _address_of_other(data_dir: Path) -> str:
     deadline = time.monotonic() + JOIN_WITHIN
     while time.monotonic() < deadline:
-        if address := read_json(data_dir / DESK_FILE).get("url"):
+        if address := running_desk(data_dir).get("url"):
             return str(address)
         time.sleep(0.1)
     raise Failed(f"Another “up” has been starting in {data_dir} for a minute; stop it and try again.")
@@ -216,6 +216,16 @@ def _host(host: str) -> str:
     if host in ("0.0.0.0", "::", ""):  # noqa: S104  # listens everywhere, so here too
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
+
+
+def running_desk(data_dir: Path) -> dict[str, Any]:
+    """What the desk that `up` runs here has told of itself; empty where none runs, also where one was killed."""
+    told = read_json(data_dir / DESK_FILE)
+    try:
+        os.kill(told["pid"], 0)
+    except (KeyError, OSError):
+        return {}
+    return told
 
 
 def read_json(path: Path) -> dict[str, Any]:

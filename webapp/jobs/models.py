@@ -37,6 +37,7 @@ class Run(Model):
     wish: Mapped[str | None]  # `pause` or `stop`, honoured between two chunks
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+    quiet: Mapped[bool] = mapped_column(default=False)  # it came by the clock and found nothing
     total: Mapped[int | None]
     done: Mapped[int] = mapped_column(default=0)
     failed: Mapped[int] = mapped_column(default=0)

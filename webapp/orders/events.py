@@ -43,7 +43,7 @@ class EventWords:
 WORDS = (
     EventWords("placed", _l("The order arrived"), "inbox"),
     EventWords("changed_there", _l("News from the channel"), "refresh"),
-    EventWords("shipped", _l("Shipped %(units)s units by %(carrier)s, %(tracking)s"), "truck"),
+    EventWords("shipped", _l("Shipped by %(carrier)s, %(tracking)s (units: %(units)s)"), "truck"),
     EventWords("shipped_elsewhere", _l("Shipped elsewhere"), "truck"),
     EventWords("commented", _l("Commented"), "message"),
     EventWords("held", _l("Put on hold: %(reason)s"), "player-pause"),

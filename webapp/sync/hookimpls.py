@@ -3,7 +3,7 @@
 from webapp.fulfillment.models import Shipment
 from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule
-from webapp.sync.jobs import deliver, find_due
+from webapp.sync.jobs import deliver, find_due, forget_quiet_runs
 from webapp.sync.updates import owe_confirmations
 
 
@@ -15,4 +15,4 @@ def shipments_created(shipments: list[Shipment]) -> None:
 
 @hookimpl
 def register_schedules() -> list[Schedule]:
-    return [Schedule(find_due, every=2)]
+    return [Schedule(find_due, every=2), Schedule(forget_quiet_runs, every=600)]

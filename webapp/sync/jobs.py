@@ -101,6 +101,13 @@ def _not_read(store_id: int, owner: str, error: ChannelError) -> None:
                 runs.fail(sync, run, error)
 
 
+@job("desk")
+def forget_quiet_runs() -> None:
+    """A store that is read every few seconds leaves no heap of runs that found nothing."""
+    with unit_of_work():
+        runs.forget_quiet_runs()
+
+
 @job("channels")
 def deliver(store_id: int, kind: str) -> None:
     """Tell a store's channel what it is owed of one kind."""

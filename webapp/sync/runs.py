@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import joinedload
 
 from webapp import live
-from webapp.audit.actor import Actor
+from webapp.audit.actor import Actor, ActorKind
 from webapp.channels.contract import ChannelError, Disconnected
 from webapp.channels.models import Store
 from webapp.channels.services import access, get_channel
@@ -22,6 +21,8 @@ from webapp.sync.models import Aside, StoreSync, Stream, SyncWindow
 KIND = "sync"
 LEASE = timedelta(seconds=120)  # longer than one page can take: the client's time limits end before it
 NUMBERS = ("pages", "seen", "new", "changed", "aside", "calls", "throttled")
+_NEWS = ("new", "changed", "aside")
+_QUIET_KEPT = timedelta(hours=1)
 _BACKOFF_LIMIT = 600.0
 _WIDEN_EVERY = timedelta(hours=24)
 
@@ -184,6 +185,7 @@ def pass_on(sync: StoreSync, *, seconds: float = 0.0) -> None:
 def finish(sync: StoreSync, run: Run) -> None:
     """The run read everything there was."""
     store = sync.store
+    run.quiet = run.actor_kind == ActorKind.JOB and not any(run.numbers.get(name) for name in _NEWS)
     run.state, run.ended_at = RunState.DONE, now()
     sync.failures, sync.last_success_at = 0, run.ended_at
     pass_on(sync, seconds=get_channel(store.channel).poll_interval(access(store)))
@@ -200,10 +202,19 @@ def fail(sync: StoreSync, run: Run, error: DeskError) -> None:
     live.publish("stores", [sync.store_id])
 
 
-def runs(actor: Actor, *, store_id: int | None = None, limit: int = 50) -> list[Run]:
-    """Runs of stores, newest first."""
+def forget_quiet_runs() -> int:
+    """Delete runs that came by the clock and found nothing, an hour after their end; tells how many."""
+    in_use = select(StoreSync.run_id).where(StoreSync.run_id.is_not(None))
+    old = delete(Run).where(Run.quiet, Run.ended_at < now() - _QUIET_KEPT, Run.id.not_in(in_use))
+    return len(db.session.scalars(old.returning(Run.id)).all())
+
+
+def runs(actor: Actor, *, store_id: int | None = None, limit: int = 50, quiet: bool = True) -> list[Run]:
+    """Runs of stores, newest first; without `quiet`, those that came by the clock and found nothing are left out."""
     actor.needs("stores.view")
     query = select(Run).order_by(Run.id.desc()).limit(limit)
+    if not quiet:
+        query = query.where(~Run.quiet)
     if store_id is not None:
         query = query.where(Run.kind == KIND, Run.subject_id == store_id)
     return list(db.session.scalars(query))
@@ -220,15 +231,3 @@ def syncs_of(store_ids: Sequence[int]) -> dict[int, StoreSync]:
     """The turns of these stores with their last runs, for pages: a store that was never read has none."""
     query = select(StoreSync).where(StoreSync.store_id.in_(store_ids)).options(joinedload(StoreSync.run))
     return {row.store_id: row for row in db.session.scalars(query)}
-
-
-def status_of(store: Store) -> dict[str, Any]:
-    """How the store's traffic stands: for its page, the health checks and the command line."""
-    sync = sync_of(store.id)
-    return {
-        "last_success_at": sync.last_success_at,
-        "next_at": sync.next_at,
-        "failures": sync.failures,
-        "run": sync.run,
-        "running": sync.run is not None and sync.run.is_open,
-    }

@@ -25,7 +25,7 @@ def index() -> str:
     """The last runs, newest first."""
     known = {store.id: store for store in stores()}
     show_times_of(list(known.values()))
-    return page("runs/index.html", runs=[shown_run(run, known) for run in runs.runs(current_actor())])
+    return page("runs/index.html", runs=[shown_run(run, known) for run in runs.runs(current_actor(), quiet=False)])
 
 
 @bp.get("/<int:run_id>")

@@ -200,7 +200,9 @@ def _facts(store: Store, actor: Actor, form: Form) -> dict[str, Any]:
     return {
         "store": _shown_now(store),
         "form": form,
-        "runs": [shown_run(run, {store.id: store}) for run in runs.runs(actor, store_id=store.id, limit=15)],
+        "runs": [
+            shown_run(run, {store.id: store}) for run in runs.runs(actor, store_id=store.id, limit=15, quiet=False)
+        ],
         "asides": runs.asides(actor, store_id=store.id)[:50],
     }
 
