@@ -37,17 +37,13 @@ from webapp.vault import services as vault
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "plugins" / "README.md"
-PAGES = sorted(
-    path
-    for path in ROOT.rglob("*.md")
-    if not {".venv", "var", "node_modules"}.intersection(path.relative_to(ROOT).parts)
-    and not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
-)
+FOLDERS = ("bench", "docs", "migrations", "plugins", "tests", "tools", "webapp")
+PAGES = sorted([*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))])
 LARGEST_PICTURE = 300_000
 _FENCE = re.compile(r"^ *```(\S*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-_PATH = re.compile(r"(?:webapp|plugins|tests|tools|migrations|docs|bench)/[\w./-]+")
+_PATH = re.compile(rf"(?:{'|'.join(FOLDERS)})/[\w./-]+")
 page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 
 

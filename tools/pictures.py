@@ -28,6 +28,7 @@ PICTURES = ROOT / "docs" / "pictures"
 LARGEST = 300_000  # bytes; a page of the guides shows several
 DESKTOP, PHONE = ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+NUMBER = re.compile(r"^\d{3}-\d{7}-\d{7}$")  # Amazon's
 LINK = re.compile(r"http://\S+/welcome/\S+")
 START_WITHIN = 60.0  # seconds
 PASSWORD = "Practice-Desk-2026"  # noqa: S105  # of a desk that lives for a minute
@@ -77,7 +78,7 @@ def keep(page: Page, name: str) -> None:
         raise SystemExit(f"{path.name} is larger than {LARGEST // 1000} kB.")
 
 
-def take_all(page: Page, link: str) -> None:
+def take_all(page: Page, link: str, practice_url: str) -> None:
     """Set the desk up and walk the way of the merchants' guide."""
     page.goto(link)
     page.get_by_label("E-mail").fill("mia@example.com")
@@ -88,8 +89,11 @@ def take_all(page: Page, link: str) -> None:
     _wait_for_orders(page)
     keep(page, "orders")
     _ship(page)
+    _ship_too_late(page, practice_url)
     _stores(page)
     _look_otherwise(page)
+    page.goto(practice_url)
+    keep(page, "practice")
 
 
 def _wait_for_orders(page: Page) -> None:
@@ -107,18 +111,38 @@ def _wait_for_orders(page: Page) -> None:
 
 def _ship(page: Page) -> None:
     """Ship an order of several units that waits for it, and follow the update until Amazon shows it."""
-    page.goto(page.url.split("?")[0] + "?state=processing")
-    rows = page.locator("table.orders tbody tr").filter(has_text="to ship").filter(has_not_text="By Amazon")
-    rows = rows.filter(has_not_text="Cancel requested").filter(has_not_text="Ship+").filter(has_text="DE ·")
-    rows.filter(has_not_text="1 to ship").first.get_by_role("link").first.click()
-    page.get_by_role("link", name="Ship", exact=True).click()
-    page.get_by_label("Carrier", exact=True).select_option("DHL")
-    page.get_by_label("Tracking number").fill("JD014600003123456789")
+    _fill_ship_form(page, "DE", "JD014600003123456789")
     keep(page, "ship")
     page.locator("#order-actions").get_by_role("button", name="Ship", exact=True).click()
     expect(page.locator("#order-updates .pill")).to_have_text("Effective", timeout=150_000)
     page.goto(page.url.split("#")[0])
     keep(page, "order")
+
+
+def _ship_too_late(page: Page, practice_url: str) -> None:
+    """Ship an order in the moment in which it is canceled at Amazon: it refuses, and the order says so."""
+    _fill_ship_form(page, "FR", "JD014600003123456790")
+    number = page.get_by_text(NUMBER).first.inner_text()
+    amazon = page.context.new_page()
+    amazon.goto(f"{practice_url}/?order={number}")
+    amazon.get_by_role("button", name=f"Cancel: {number}", exact=True).click()
+    amazon.close()
+    page.locator("#order-actions").get_by_role("button", name="Ship", exact=True).click()
+    expect(page.locator("#order-updates .pill")).to_have_text("Refused", timeout=60_000)
+    expect(page.get_by_text("Canceled there after it left").first).to_be_visible(timeout=60_000)
+    page.goto(page.url.split("#")[0])
+    keep(page, "refused")
+
+
+def _fill_ship_form(page: Page, country: str, tracking_number: str) -> None:
+    """Open the newest order of a country that waits for several units to be shipped, and fill in its form."""
+    page.goto(page.url.split("/orders/")[0] + "/orders/?state=processing")
+    rows = page.locator("table.orders tbody tr").filter(has_text="to ship").filter(has_not_text="By Amazon")
+    rows = rows.filter(has_not_text="Cancel requested").filter(has_not_text="Ship+").filter(has_text=f"{country} ·")
+    rows.filter(has_not_text="1 to ship").first.get_by_role("link").first.click()
+    page.get_by_role("link", name="Ship", exact=True).click()
+    page.get_by_label("Carrier", exact=True).select_option("DHL")
+    page.get_by_label("Tracking number").fill(tracking_number)
 
 
 def _stores(page: Page) -> None:
@@ -159,9 +183,7 @@ def main() -> None:
     with desk() as (link, practice_url), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=sandbox)
         page = browser.new_context(viewport=DESKTOP, locale="en-GB", color_scheme="light").new_page()
-        take_all(page, link)
-        page.goto(practice_url)
-        keep(page, "practice")
+        take_all(page, link, practice_url)
         browser.close()
 
 
