@@ -23,7 +23,7 @@ from webapp.channels.services import access, add_store, get_channel, remember_ma
 from webapp.cli.main import COMMANDS, cli
 from webapp.clock import now
 from webapp.config import Configuration
-from webapp.db import unit_of_work
+from webapp.db import db, unit_of_work
 from webapp.hooks import hooks, specs
 from webapp.jobs.schedule import registered
 from webapp.orders.attention import in_words
@@ -315,6 +315,13 @@ def test_every_picture_is_shown_somewhere_and_none_is_large() -> None:
 
     assert taken == shown
     assert all(picture.stat().st_size <= LARGEST_PICTURE for picture in taken)
+
+
+def test_the_architecture_page_shows_every_table_and_every_package(app: object) -> None:
+    told = set(re.findall(r"\w+", (ROOT / "docs" / "architecture.md").read_text()))
+
+    assert set(db.metadata.tables) <= told
+    assert {path.parent.name for path in (ROOT / "webapp").glob("*/__init__.py")} <= told
 
 
 def test_the_operators_page_lists_every_variable_and_every_command() -> None:

@@ -115,6 +115,7 @@ def _tune_sqlite(engine: Engine) -> None:
             f"busy_timeout={int(BUSY_AFTER * 1000)}",
             "cache_size=-65536",
             "temp_store=memory",
+            "secure_delete=on",  # what is erased is overwritten, not only unlinked
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()

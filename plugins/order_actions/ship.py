@@ -1,11 +1,11 @@
 """Ship: the button, the form and the JSON of shipping. The rules are the desk's own (`shipping_refusal`)."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from datetime import date, datetime, time
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from webapp.api import (
     ActionInput,
@@ -16,9 +16,18 @@ from webapp.api import (
     Refusal,
     get_channel,
     lazy_gettext as _l,
+    now,
     ship_order,
     shipping_refusal,
 )
+
+
+def _a_day_is_a_day(given: Any) -> Any:
+    """A date without a time stays a date; read as a time it would be midnight."""
+    try:
+        return date.fromisoformat(given) if isinstance(given, str) and len(given) == 10 else given
+    except ValueError:
+        return given
 
 
 class PackageFields(BaseModel):
@@ -30,14 +39,17 @@ class PackageFields(BaseModel):
     carrier_name: str = ""
     service: str = ""
     tracking_number: str = ""
-    ship_date: datetime | None = None
+    ship_date: Annotated[datetime | date | None, BeforeValidator(_a_day_is_a_day)] = None
     lines: dict[int, int] = Field(default_factory=dict)
 
     def as_package(self, order: Order) -> PackageInput:
-        """The parcel; a ship date without an offset is one of the shop's zone."""
+        """The parcel. A time without an offset is one of the shop's zone; a date alone is that day's end, or now."""
         shipped_at = self.ship_date
-        if shipped_at is not None and shipped_at.tzinfo is None:
-            shipped_at = shipped_at.replace(tzinfo=ZoneInfo(order.shop.zone))
+        if isinstance(shipped_at, datetime):
+            shipped_at = shipped_at if shipped_at.tzinfo else shipped_at.replace(tzinfo=ZoneInfo(order.shop.zone))
+        elif shipped_at is not None:
+            end = datetime.combine(shipped_at, time.max, ZoneInfo(order.shop.zone))
+            shipped_at = now() if shipped_at == now().astimezone(end.tzinfo).date() else end
         return PackageInput(self.carrier, self.tracking_number, self.carrier_name, self.service, shipped_at, self.lines)
 
 

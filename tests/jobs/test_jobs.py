@@ -119,27 +119,36 @@ def test_the_age_of_a_queue_is_that_of_its_oldest_job(app: Flask) -> None:
 # --- The schedule -----------------------------------------------------------------------------------------------------
 
 
-def test_each_slot_is_enqueued_once_however_many_schedulers_run(app: Flask) -> None:
-    together, schedules = Barrier(8), [Schedule(tick, every=10)]
+def test_each_slot_is_enqueued_once_however_many_schedulers_run(app: Flask, work: Callable[[], int]) -> None:
+    schedules = [Schedule(tick, every=10)]
 
-    def scheduler() -> int:
-        sent = 0
+    def scheduler(together: Barrier, at: float) -> int:
         with app.app_context():
             together.wait(5)
-            for second in range(0, 100, 5):  # ten slots, each looked at twice
-                sent += len(enqueue_due(schedules, at=1_000_000.0 + second))
-        return sent
+            return len(enqueue_due(schedules, at=at)) + len(enqueue_due(schedules, at=at + 5))
 
     with ThreadPoolExecutor(8) as pool:
-        sent = [task.result(20) for task in [pool.submit(scheduler) for _ in range(8)]]
-    assert sum(sent) == waiting() == 10
+        for slot in range(5):
+            together = Barrier(8)
+            sent = [pool.submit(scheduler, together, 1_000_000.0 + 10 * slot) for _ in range(8)]
+            assert sum(task.result(20) for task in sent) == waiting() == 1
+            assert work() == 1
 
 
-def test_the_next_slot_comes_by_itself(app: Flask) -> None:
+def test_the_next_slot_comes_by_itself(app: Flask, work: Callable[[], int]) -> None:
     schedules = [Schedule(tick, every=2)]
     assert enqueue_due(schedules, at=1000.0) == [tick.name]
+    work()
     assert enqueue_due(schedules, at=1001.9) == []
     assert enqueue_due(schedules, at=1002.0) == [tick.name]
+
+
+def test_while_no_worker_comes_one_is_enough(app: Flask, work: Callable[[], int]) -> None:
+    schedules = [Schedule(tick, every=2)]
+    assert [len(enqueue_due(schedules, at=1000.0 + second)) for second in range(10)] == [1] + [0] * 9
+    assert waiting() == 1
+    work()
+    assert enqueue_due(schedules, at=1010.0) == [tick.name]
 
 
 def test_the_desks_own_work_is_scheduled(app: Flask) -> None:

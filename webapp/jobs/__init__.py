@@ -22,7 +22,7 @@ from rq.serializers import JSONSerializer
 from webapp.clock import now
 from webapp.config import configuration
 from webapp.db import after_commit
-from webapp.live import connection
+from webapp.live import connection, key
 
 P = ParamSpec("P")
 log = structlog.get_logger(__name__)
@@ -77,6 +77,11 @@ class Job(Generic[P]):
 PERFORM = "webapp.jobs.perform"
 
 
+def waiting_mark(name: str) -> str:
+    """The key that stands in Redis while a scheduled job of this name waits for a worker."""
+    return key("waiting", name)
+
+
 def job(queue: str, *, timeout: int = 300) -> Callable[[Callable[P, None]], Job[P]]:
     """Make a function a job of this queue (`channels` talks to marketplaces, `desk` is everything else)."""
     if queue not in QUEUES:
@@ -92,6 +97,7 @@ def job(queue: str, *, timeout: int = 300) -> Callable[[Callable[P, None]], Job[
 
 def perform(name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
     """What the queue calls: the job of this name. An unknown name was enqueued by another version: it fails visibly."""
+    connection().delete(waiting_mark(name))
     with structlog.contextvars.bound_contextvars(job=name):
         _jobs[name](*args, **kwargs)
 

@@ -14,10 +14,11 @@ import structlog
 from redis import RedisError
 
 from webapp.hooks import hooks
-from webapp.jobs import Job
+from webapp.jobs import Job, waiting_mark
 from webapp.live import connection, key
 
 log = structlog.get_logger(__name__)
+_WAITING = 120  # seconds after which one that waits is taken for lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,11 @@ def enqueue_due(schedules: Iterable[Schedule], at: float | None = None) -> list[
     at = time.time() if at is None else at
     sent = []
     for schedule in schedules:
+        if connection().exists(waiting_mark(schedule.job.name)):
+            continue  # the last one still waits for a worker: more of them would only fill the queue
         mark = key("slot", schedule.job.name, str(schedule.slot(at)))
         if connection().set(mark, 1, nx=True, ex=int(schedule.every * 2) + 60):
+            connection().set(waiting_mark(schedule.job.name), 1, ex=_WAITING)
             schedule.job.enqueue()
             sent.append(schedule.job.name)
     return sent
