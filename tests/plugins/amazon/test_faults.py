@@ -12,6 +12,7 @@ import httpx
 import pytest
 import redis
 import respx
+import structlog
 
 from plugins.amazon import accounts, client, errors
 from plugins.amazon.channel import AmazonChannel
@@ -300,6 +301,7 @@ def test_nothing_secret_and_nobody_is_in_the_logs(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    structlog.reset_defaults()  # an app of an earlier test may have chosen to log less
     store = make_store()
     placed = amazon.place(
         marketplace="US", buyer_name="Zebulon Quackenbush", gift_message="Happy Xyzzy", traits=["gift"]
