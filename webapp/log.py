@@ -41,7 +41,11 @@ def configure(configuration: Configuration) -> None:
         _mask,
     ]
     json_lines = configuration.log_format == "json"
-    renderer: Any = structlog.processors.JSONRenderer() if json_lines else structlog.dev.ConsoleRenderer(colors=False)
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if json_lines  # else its own tracebacks would show the values of local variables, wherever Rich is installed
+        else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    )
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info if json_lines else _same, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(configuration.log_level),

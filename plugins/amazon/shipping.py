@@ -137,7 +137,7 @@ def _after_refusal(store: StoreAccess, update: Update, error: RequestRefused, lo
 
 
 def _wait(error: ChannelError) -> NotYet:
-    return NotYet(LATER if error.retry_after is None else error.retry_after, str(error))
+    return NotYet(LATER if error.retry_after is None else error.retry_after, cause=error.stored())
 
 
 def _shown(order: IncomingOrder, update: Update) -> Effective | None:

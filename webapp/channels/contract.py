@@ -225,10 +225,14 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """It did certainly not happen and may be tried again after so many seconds (throttled, unreachable, paused)."""
+    """It did certainly not happen and may be tried again after so many seconds (throttled, unreachable, paused).
+
+    `problem` is the channel's own sentence; `cause` is a stored DeskError where we know the reason ourselves.
+    """
 
     seconds: float
     problem: str = ""
+    cause: Mapping[str, Any] | None = None
 
 
 Outcome = Effective | Sent | Refused | Unknown | NotYet

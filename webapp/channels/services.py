@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
-from webapp.channels.contract import Channel, Connection, StoreAccess
+from webapp.channels.contract import Channel, Connection, Disconnected, StoreAccess
 from webapp.channels.models import NumberSequence, Shop, Store, StoreMarketplace
 from webapp.clock import now
 from webapp.db import db, translated_failures
@@ -131,7 +131,10 @@ def _free_name(name: str, store: Store) -> str:
 
 
 def remember_marketplaces(store: Store, connection: Connection) -> None:
-    """Keep what the channel said of a store's marketplaces; the shop that each belongs to stays."""
+    """Keep what the channel said of a store's marketplaces; the shop that each belongs to stays.
+
+    Only refused credentials stop a store's traffic: a channel that can't be reached just now is no reason to.
+    """
     had = {row.marketplace: row for row in store.marketplaces}
     for marketplace in connection.marketplaces:
         row = had.get(marketplace.id)
@@ -139,7 +142,10 @@ def remember_marketplaces(store: Store, connection: Connection) -> None:
             row = StoreMarketplace(store_id=store.id, marketplace=marketplace.id)
             store.marketplaces.append(row)
         row.country, row.currency, row.zone = marketplace.country, marketplace.currency, marketplace.zone
-    store.problem = connection.problem.stored() if connection.problem else None
+    if connection.ok:
+        store.problem = None
+    elif isinstance(connection.problem, Disconnected):
+        store.problem = connection.problem.stored()
 
 
 def shop_for(store: Store, marketplace: str) -> int:

@@ -93,7 +93,8 @@ def _one_by_one(store: Store, page: PreparedPage) -> Taken:
 
 def put_aside(store_id: int, entries: Iterable[tuple[str, str, str, Mapping[str, Any]]]) -> None:
     """Keep orders that can't be taken in, with their cause; the payload is sealed."""
-    for number, name, problem, raw in entries:
+    for told, name, problem, raw in entries:
+        number = told.replace("\0", "").encode(errors="replace").decode()  # whatever it is, it must not stop the page
         period, payload = vault.seal_aside(dict(raw))
         values = {"field": name, "problem": problem, "at": now(), "period": period, "payload": payload}
         had = db.session.scalar(select(Aside).where(Aside.store_id == store_id, Aside.number == number))

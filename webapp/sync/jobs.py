@@ -145,7 +145,7 @@ def _asked(ask: Callable[[], Mapping[int, Outcome]], ids: list[int]) -> dict[int
     try:
         outcomes = ask()
     except ChannelError as error:  # nothing of the batch went out
-        return {id_: NotYet(error.retry_after or 60.0, str(error)) for id_ in ids}
+        return {id_: NotYet(error.retry_after or 60.0, cause=error.stored()) for id_ in ids}
     return {id_: outcomes.get(id_, Unknown()) for id_ in ids}
 
 
@@ -160,7 +160,11 @@ def fetch_order(store_id: int, number: str) -> None:
     store = db.session.get_one(Store, store_id)
     reach, channel = access(store), get_channel(store.channel)
     db.session.commit()
-    found = channel.fetch_order(reach, number)
+    try:
+        found = channel.fetch_order(reach, number)
+    except Throttled as error:  # many were asked for at once: each has its turn
+        fetch_order.enqueue_in(error.retry_after or 60.0, store_id, number)
+        return
     if found is None:
         return
     page = OrdersPage([], [found]) if isinstance(found, UnreadableOrder) else OrdersPage([found])
@@ -171,7 +175,7 @@ def fetch_order(store_id: int, number: str) -> None:
 
 @job("channels")
 def connect(store_id: int) -> None:
-    """Test a store that was added or changed, and start its first sync where it works."""
+    """Test a store that was added or changed, and start its first sync unless its credentials are refused."""
     store = db.session.get_one(Store, store_id)
     reach, channel = access(store), get_channel(store.channel)
     db.session.commit()
@@ -180,6 +184,6 @@ def connect(store_id: int) -> None:
         store = db.session.get_one(Store, store_id)
         remember_marketplaces(store, connection)
         live.publish("stores", [store_id])
-        if connection.ok and store.active:
+        if store.active and store.problem is None:  # one that can't be reached just now is tried again by the sync
             runs.start(store, actor=Actor.job("connect"))
             import_orders.enqueue(store_id)

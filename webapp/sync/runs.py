@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, or_, select
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import defer, joinedload
 
 from webapp import live
 from webapp.audit.actor import Actor, ActorKind
 from webapp.channels.contract import ChannelError, Disconnected
 from webapp.channels.models import Store
-from webapp.channels.services import access, get_channel
+from webapp.channels.services import access, channels, get_channel
 from webapp.clock import now
 from webapp.db import db
 from webapp.errors import DeskError, Refusal
@@ -86,6 +86,7 @@ def due_stores() -> list[int]:
         .where(
             Store.active,
             Store.problem.is_(None),
+            Store.channel.in_(channels()),  # one whose plugin was left out waits for it
             StoreSync.next_at <= at,
             or_(StoreSync.lease_until.is_(None), StoreSync.lease_until < at),
         )
@@ -220,10 +221,10 @@ def runs(actor: Actor, *, store_id: int | None = None, limit: int = 50, quiet: b
     return list(db.session.scalars(query))
 
 
-def asides(actor: Actor, *, store_id: int | None = None) -> list[Aside]:
-    """Orders put aside, newest first."""
+def asides(actor: Actor, *, store_id: int | None = None, limit: int | None = None) -> list[Aside]:
+    """Orders put aside, newest first, without what lies sealed in them."""
     actor.needs("stores.view")
-    query = select(Aside).order_by(Aside.at.desc())
+    query = select(Aside).options(defer(Aside.payload)).order_by(Aside.at.desc(), Aside.id.desc()).limit(limit)
     return list(db.session.scalars(query if store_id is None else query.where(Aside.store_id == store_id)))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy.orm import joinedload
 
 from webapp import live
 from webapp.audit.actor import Actor
@@ -25,7 +26,7 @@ from webapp.channels.contract import (
     UpdateKind,
 )
 from webapp.channels.models import Store
-from webapp.channels.services import get_channel
+from webapp.channels.services import channels, get_channel
 from webapp.clock import iso, now
 from webapp.db import db
 from webapp.errors import DeskError, NotFound, Refusal
@@ -134,10 +135,11 @@ def _confirmation(order: Order, package: Package) -> ChannelUpdate:
 
 
 def due_work() -> list[tuple[int, str, str]]:
-    """Stores and kinds for which something is due: to deliver, or to look up."""
+    """Stores and kinds for which something is due: to deliver, or to look up. Stores that can't be asked wait."""
     at = now()
-    deliver = select(ChannelUpdate.store_id, ChannelUpdate.kind).where(*_due_to_deliver(at)).distinct()
-    look_up = select(ChannelUpdate.store_id, ChannelUpdate.kind).where(*_due_to_look_up(at)).distinct()
+    kinds = select(ChannelUpdate.store_id, ChannelUpdate.kind).join(Store).distinct()
+    kinds = kinds.where(Store.active, Store.problem.is_(None), Store.channel.in_(channels()))
+    deliver, look_up = kinds.where(*_due_to_deliver(at)), kinds.where(*_due_to_look_up(at))
     found = [(store_id, kind, "deliver") for store_id, kind in db.session.execute(deliver)]
     return found + [(store_id, kind, "look_up") for store_id, kind in db.session.execute(look_up)]
 
@@ -234,8 +236,11 @@ def as_told(rows: Sequence[ChannelUpdate]) -> list[Update]:
 def settle(outcomes: Mapping[int, Outcome], owner: str) -> None:
     """Write what became of claimed updates; one that the channel said nothing of is unknown.
 
-    Rows that somebody else settled or claimed meanwhile are left alone.
+    Rows that somebody else settled or claimed meanwhile are left alone. Orders are locked before their updates, as
+    whoever takes in a page does.
     """
+    concerned = select(ChannelUpdate.order_id).where(ChannelUpdate.id.in_(list(outcomes)))
+    db.session.execute(select(Order.id).where(Order.id.in_(concerned)).order_by(Order.id).with_for_update())
     rows = db.session.scalars(
         select(ChannelUpdate).where(ChannelUpdate.id.in_(list(outcomes))).order_by(ChannelUpdate.id).with_for_update()
     )
@@ -269,11 +274,12 @@ def _settle_one(row: ChannelUpdate, outcome: Outcome) -> None:
         case Unknown():
             row.state, row.look_again_at = UpdateState.UNKNOWN, at + timedelta(seconds=2)
             row.problem = AnswerLost().stored()
-        case NotYet(seconds=seconds, problem=problem):
+        case NotYet(seconds=seconds, problem=problem, cause=cause):
             pause = seconds or _RETRY[min(row.attempts, len(_RETRY)) - 1]
-            row.problem = ChannelSaid(sentence=problem).stored() if problem else row.problem
+            told = dict(cause) if cause else ChannelSaid(sentence=problem).stored() if problem else None
+            row.problem = told or row.problem
             if (row.sent_at is not None and row.state == UpdateState.SENT) or (
-                row.state == UpdateState.UNKNOWN and problem
+                row.state == UpdateState.UNKNOWN and told
             ):
                 row.look_again_at = at + timedelta(seconds=pause)
             else:
@@ -324,13 +330,14 @@ def settle_by_reading(readings: Mapping[int, IncomingOrder]) -> None:
 def retry(update: ChannelUpdate, *, actor: Actor) -> None:
     """Send a refused or unknown update again; an unknown one is looked up first."""
     actor.needs("updates.retry")
+    order = db.session.scalars(select(Order).where(Order.id == update.order_id).with_for_update(of=Order)).one()
+    db.session.refresh(update, with_for_update={"of": ChannelUpdate})  # somebody may have retried it at the same moment
     if update.state not in (UpdateState.REFUSED, UpdateState.UNKNOWN):
         raise NotRetriable(state=STATE_LABELS[update.state])
     if update.state == UpdateState.REFUSED:
         update.state, update.due_at, update.refused_at = UpdateState.OWED, now(), None
     else:
         update.look_again_at = now()
-    order = db.session.scalars(select(Order).where(Order.id == update.order_id).with_for_update(of=Order)).one()
     _settle_troubles(order)
     record(order, "update_retried", actor=actor, values={"kind": update.kind})
 
@@ -354,7 +361,8 @@ def list_updates(
     limit: int = 200,
 ) -> list[ChannelUpdate]:
     """Updates of orders that the actor may see, newest first."""
-    query = select(ChannelUpdate).where(ChannelUpdate.order_id.in_(visible(actor).with_only_columns(Order.id)))
+    query = select(ChannelUpdate).options(joinedload(ChannelUpdate.order))
+    query = query.where(ChannelUpdate.order_id.in_(visible(actor).with_only_columns(Order.id)))
     for column, value in (
         (ChannelUpdate.order_id, order.id if order else None),
         (ChannelUpdate.state, state),

@@ -360,7 +360,7 @@ class PageWriter:
         counts: list[LineFacts] = []
         line_changes: dict[str, dict[str, Any]] = {}
         had_shipped = any(line.shipped for line in lines.values())
-        for position, line in enumerate(incoming.lines):
+        for line in incoming.lines:
             line_id, first = channel_lines[order.channel_order_id, line.number]
             row = lines.get(line.number)
             had = LineFacts(first_ordered=first) if row is None else _facts_of(row, first)
@@ -368,7 +368,7 @@ class PageWriter:
             counts.append(now_)
             columns = line_columns(incoming, line, now_)
             if row is None:
-                last = len(lines) + position
+                last = 1 + max((known.position for known in lines.values()), default=-1)
                 row = OrderLine(
                     order_id=order.id, channel_line_id=line_id, channel_line_number=line.number, position=last
                 )

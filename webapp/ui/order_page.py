@@ -1,6 +1,7 @@
 """What the page of one order shows: gathered once, drawn whole or in parts."""
 
 from typing import Any
+from urllib.parse import quote
 
 from flask import g, url_for
 
@@ -104,7 +105,7 @@ def _shipments(order: Order) -> list[dict[str, Any]]:
                     "carrier": package.carrier_name or (carrier.label if carrier else package.carrier),
                     "service": package.service,
                     "tracking_number": package.tracking_number,
-                    "tracking_url": url.replace("{number}", package.tracking_number) if url else "",
+                    "tracking_url": url.replace("{number}", quote(package.tracking_number, safe="")) if url else "",
                     "shipped_at": package.shipped_at,
                     "lines": [
                         {"sku": lines[row.line_id].sku, "title": lines[row.line_id].title, "quantity": row.quantity}

@@ -203,7 +203,7 @@ def _facts(store: Store, actor: Actor, form: Form) -> dict[str, Any]:
         "runs": [
             shown_run(run, {store.id: store}) for run in runs.runs(actor, store_id=store.id, limit=15, quiet=False)
         ],
-        "asides": runs.asides(actor, store_id=store.id)[:50],
+        "asides": runs.asides(actor, store_id=store.id, limit=50),
     }
 
 

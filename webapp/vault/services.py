@@ -22,8 +22,11 @@ BUYER, RAW = "buyer", "raw"
 
 
 def pack(kind: str, body: Any) -> bytes:
-    """A body as the bytes that are sealed; the channel's raw answers are compressed."""
-    plain = json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=str).encode()
+    """A body as the bytes that are sealed; the channel's raw answers are compressed.
+
+    Half a character, as a text cut off in the middle of one ends in, is kept as it came: json reads it again.
+    """
+    plain = json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=str).encode(errors="surrogatepass")
     return zlib.compress(plain, 1) if kind == RAW else plain
 
 
