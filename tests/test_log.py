@@ -59,3 +59,18 @@ def test_the_level_holds(capsys: pytest.CaptureFixture[str]) -> None:
     structlog.get_logger("test").info("chatter")
     logging.getLogger("httpx").info("GET https://somewhere/?token=1")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_traceback_shows_no_value_of_a_variable(capsys: pytest.CaptureFixture[str], log_format: str) -> None:
+    """Also where Rich is installed, with which the console's tracebacks would."""
+    log.configure(Configuration(log_format=log_format))
+    try:
+        buyer = " ".join(("Jane", "Quixelworth"))
+        raise RuntimeError(len(buyer))
+    except RuntimeError:
+        structlog.get_logger("test").error("something", exc_info=True)
+        logging.getLogger("a.library").exception("it happened")
+    written = capsys.readouterr().err
+    assert "RuntimeError" in written
+    assert SECRET not in written

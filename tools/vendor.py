@@ -33,8 +33,8 @@ PACKAGES: dict[str, dict[str, str]] = {
 ICON_PACKAGE = "@tabler/icons@3.51.0"
 ICONS = """
     alert-circle alert-triangle arrow-left arrow-right ban bolt briefcase building-store building-warehouse
-    chevron-down chevron-left chevron-right circle-check copy external-link eye-off file-invoice flask gift
-    hand-stop hourglass inbox info-circle key keyboard logout package player-pause plug-connected plus printer
+    chevron-down chevron-left chevron-right circle-check copy dots external-link eye-off file-invoice flask gift
+    hand-stop hourglass inbox info-circle key keyboard logout message package player-pause plug-connected plus printer
     receipt refresh replace rocket truck-delivery user-circle x
 """
 

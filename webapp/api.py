@@ -55,7 +55,7 @@ from webapp.orders.attention import AttentionKind
 from webapp.orders.contract import ActionInput, OrderAction, OrdersChange
 from webapp.orders.events import EventWords, record
 from webapp.orders.models import Order, OrderLine
-from webapp.orders.services import comment
+from webapp.orders.services import comment, raise_attention, settle_attention
 from webapp.settings.declared import Setting
 from webapp.settings.services import SettingsGroup, desk_setting
 from webapp.vault.keys import open_secret, seal_secret
@@ -129,10 +129,12 @@ __all__ = [
     "now",
     "open_secret",
     "parse_instant",
+    "raise_attention",
     "record",
     "redis",
     "redis_key",
     "seal_secret",
+    "settle_attention",
     "ship_order",
     "shipping_refusal",
     "unit_of_work",

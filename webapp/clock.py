@@ -9,8 +9,7 @@ def now() -> datetime:
 
 
 def parse_instant(text: str) -> datetime:
-    """An instant from ISO 8601 text; text without an offset is refused with ValueError, since it could mean any zone.
-    """
+    """An instant from ISO 8601 text; ValueError for text without an offset, since it could mean any zone."""
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError(f"no offset in {text!r}")

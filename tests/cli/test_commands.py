@@ -75,6 +75,9 @@ def test_a_list_is_of_a_store_and_a_state(cli: Command, make_order: MakeOrder, s
     [row] = cli("orders", "list", "--store", store.name, "--state", "on_hold", "--json").document
     assert row["state"] == "on_hold"
     assert cli("orders", "list", "--store", "nowhere").code == 3
+    for beyond in ("0", str(2**31), "9" * 30):
+        assert cli("updates", "wait", beyond).code == 3
+        assert cli("asides", "retry", beyond).code == 3
 
 
 def test_buyers_are_revealed_when_asked_for_and_that_is_recorded(cli: Command, make_order: MakeOrder) -> None:

@@ -187,3 +187,13 @@ def test_a_taken_port_moves_on_unless_it_was_asked_for() -> None:
         with pytest.raises(PortTaken, match=f"Port {taken} on 127.0.0.1 is taken"):
             free_port(taken, explicit=True)
     assert free_port(taken, explicit=True) == taken
+
+
+def test_one_that_is_given_up_ends_and_the_others_go_on(desk: Supervisor) -> None:
+    with desk:
+        desk.start(python("stays", "import time; time.sleep(60)"), python("goes", "import time; time.sleep(60)"))
+        [stays, goes] = [running for group in desk.groups for running in group]
+        desk.give_up("goes")
+        assert goes.kept.poll() is not None
+        assert stays.kept.poll() is None
+        assert [running.process.name for group in desk.groups for running in group] == ["stays"]

@@ -132,7 +132,7 @@ def test_either_number_finds_the_order(take: Take, operator: Actor) -> None:
 
 def test_a_number_that_nobody_has_is_not_found(take: Take, operator: Actor) -> None:
     take(incoming_order())
-    for number in ("", "nothing", "@", "@0", "@x", "@²", "@" + "9" * 40, "9" * 40, "a\0b", "%", "@-1"):
+    for number in ("", "nothing", "@", "@0", "@x", "@²", "@" + "9" * 40, "9" * 40, "a\0b", "a\udcff", "%", "@-1"):
         with pytest.raises(NotFound):
             find_order(number, operator)
 

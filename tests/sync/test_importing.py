@@ -100,6 +100,28 @@ def test_what_cannot_be_read_is_put_aside_and_blocks_nothing(store: Store, take:
     assert fields == {broken.number: "createdTime", greedy.number: "amounts", nul.number: "number"}
 
 
+def test_no_text_stops_a_page(store: Store, operator: Actor) -> None:
+    """Texts cut off in the middle of a character, and numbers that no database takes."""
+    half = incoming_order(raw={"giftMessage": "for you \ud83d"})
+    odd = [incoming_order([incoming_line(title="cut \ud83d")], number="302-1"), incoming_order(number="302\0\ud83d2")]
+    unreadable = UnreadableOrder("302\0\ud83d3", "createdTime", "no time", {"orderId": "302\0\ud83d3"})
+
+    assert take_page(store, OrdersPage([half, *odd], [unreadable])) == Taken(seen=4, new=1, aside=3)
+
+    [order] = db.session.query(Order)
+    assert reveal(operator, [order.id], purpose="test", kind=RAW)[order.id] == half.raw
+    assert {aside.number for aside in db.session.query(Aside)} == {"302-1", "302?2", "302?3"}
+
+
+def test_lines_that_come_later_stand_after_those_that_are_there(take: Take) -> None:
+    first, second, third, fourth = lines = [incoming_line(f"SKU-{number}") for number in range(4)]
+    told = incoming_order([first, second])
+    take(told)
+    take(again(told, lines=(first, second, third)))
+    [order] = take(again(told, minutes=9, lines=(first, fourth, second, third)))
+    assert [line.channel_line_number for line in order.lines] == [line.number for line in lines]
+
+
 def test_an_order_put_aside_comes_in_once_it_can_be_read(store: Store) -> None:
     told = incoming_order(number="302-0000000-0000099")
     take_page(store, OrdersPage([], [UnreadableOrder(told.number, "createdTime", "no time")]))
@@ -132,6 +154,17 @@ def test_an_order_canceled_there_is_canceled_here(take: Take) -> None:
     [order] = take(again(told, stage=ChannelStage.CANCELED, status="CANCELLED", lines=lines))
     assert (order.state, order.unshipped) == ("canceled", 0)
     assert order.lines[0].canceled == 2
+
+
+def test_a_cancellation_that_withholds_the_buyer_takes_nothing_away(take: Take, operator: Actor) -> None:
+    told = incoming_order()
+    take(told)
+    withheld = {"stage": ChannelStage.CANCELED, "status": "CANCELLED", "buyer": {}, "total": None, "currency": None}
+    lines = line_again(told, unfulfilled=0, amounts=(), unit_price=None, total=None)
+    [order] = take(again(told, lines=lines, **withheld))
+    assert (order.state, order.address_state, order.total_minor) == ("canceled", "ok", told.total)
+    assert order.residual_minor == 0
+    assert reveal(operator, [order.id], purpose="test")[order.id]["name"] == "Jane Quixelworth"
 
 
 def test_canceled_there_after_we_shipped_raises_attention_and_stays_complete(take: Take, mia: Actor) -> None:
@@ -202,6 +235,7 @@ def test_a_line_without_a_sku_is_marked_and_can_be_worked(take: Take, mia: Actor
     [order] = take(incoming_order([incoming_line("")]))
     assert order.needs_attention
     assert [problem["kind"] for problem in order.lines[0].problems] == ["unmatched_sku"]
+    assert [trouble["kind"] for trouble in order.attention] == ["unmatched_sku"]  # the list has no lines to show it by
     with unit_of_work():
         ship_order(locked(order), [PackageInput("DHL", "JD5")], actor=mia)
 

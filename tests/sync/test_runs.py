@@ -8,11 +8,12 @@ import time_machine
 from sqlalchemy import select
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelError, Disconnected, PageRefused, Throttled
+from webapp.channels.contract import ChannelError, Connection, Disconnected, PageRefused, StoreAccess, Throttled
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import sentence_of
+from webapp.jobs import queue
 from webapp.jobs.models import Run
 from webapp.orders.models import Order
 from webapp.sync import jobs, runs
@@ -216,6 +217,39 @@ def test_withdrawn_permission_stops_the_store_until_it_is_connected_anew(
     with time_machine.travel(now() + timedelta(days=1), tick=True):
         jobs.find_due()
         assert work() == 0
+
+
+def test_a_test_that_meets_an_outage_stops_nothing(
+    store: Store, channel: FakeChannel, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = ChannelError(channel="Fake", problem="asleep")
+    monkeypatch.setattr(channel, "connect", lambda access: Connection(problem=away))
+    channel.failures.append(away)
+    jobs.connect.enqueue(store.id)
+    work()
+    [run] = db.session.scalars(select(Run))  # the sync has met it too, says so, and comes again by itself
+    assert (run.state, db.session.get_one(Store, store.id).problem) == ("failed", None)
+    with time_machine.travel(now() + timedelta(seconds=61), tick=True):
+        assert runs.due_stores() == [store.id]
+
+
+def test_a_store_whose_plugin_was_left_out_is_not_due(store: Store, channel: FakeChannel) -> None:
+    start(store)
+    assert runs.due_stores() == [store.id]
+    with unit_of_work():
+        db.session.get_one(Store, store.id).channel = "left_out"
+    assert runs.due_stores() == []
+
+
+def test_an_order_that_is_asked_for_in_vain_is_asked_for_again(
+    store: Store, channel: FakeChannel, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throttled(access: StoreAccess, number: str) -> None:
+        raise Throttled(channel="Fake", seconds=30)
+
+    monkeypatch.setattr(channel, "fetch_order", throttled)
+    jobs.fetch_order(store.id, "302-0000000-0000001")
+    assert queue("channels").scheduled_job_registry.count == 1
 
 
 def test_starting_twice_joins_the_open_run(store: Store, channel: FakeChannel) -> None:

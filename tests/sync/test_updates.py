@@ -8,7 +8,17 @@ import time_machine
 from sqlalchemy import select
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelError, Effective, IncomingPackage, NotYet, Refused, Throttled, Unknown
+from webapp.channels.contract import (
+    ChannelError,
+    Disconnected,
+    Effective,
+    IncomingPackage,
+    NotYet,
+    Refused,
+    Throttled,
+    Unknown,
+)
+from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import sentence_of
@@ -165,6 +175,24 @@ def test_an_unreachable_channel_loses_nothing(shipped: Order, channel: FakeChann
         jobs.find_due()
         work()
     assert update().state == "sent"
+
+
+def test_why_it_waits_is_kept_by_its_code(shipped: Order, channel: FakeChannel, work: Work) -> None:
+    """In the words of whoever reads it, not of the worker that met it."""
+    channel.failures.append(ChannelError(channel="Fake", problem="gone"))
+    work()
+    assert update().problem == {"code": "channel_failed", "values": {"channel": "Fake", "problem": "gone"}}
+
+
+@pytest.mark.parametrize("column", ["problem", "channel"])
+def test_nothing_is_due_to_a_channel_that_can_not_be_asked(
+    shipped: Order, store: Store, channel: FakeChannel, column: str
+) -> None:
+    assert updates.due_work() == [(store.id, "shipment", "deliver")]
+    with unit_of_work():
+        stopped = Disconnected(channel="Fake", problem="wrong secret").stored()
+        setattr(db.session.get_one(Store, store.id), column, stopped if column == "problem" else "left_out")
+    assert updates.due_work() == []
 
 
 def test_one_that_the_channel_never_shows_is_marked_after_a_day(

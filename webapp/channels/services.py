@@ -39,9 +39,8 @@ def access(store: Store) -> StoreAccess:
     return StoreAccess(store.id, read(STORE, store.id, declared), practice=store.practice)
 
 
-def stores(*, active_only: bool = False) -> list[Store]:
-    query = select(Store).order_by(Store.name)
-    return list(db.session.scalars(query.where(Store.active) if active_only else query))
+def stores() -> list[Store]:
+    return list(db.session.scalars(select(Store).order_by(Store.name)))
 
 
 def get_store(key: int | str) -> Store:

@@ -69,7 +69,8 @@ class Commands(click.Group):
             found: click.Command = getattr(import_module(module), name)
             return found
         self._ask_plugins()
-        return super().get_command(ctx, cmd_name)
+        command = super().get_command(ctx, cmd_name)
+        return command and _within_the_desk(command)
 
     def _ask_plugins(self) -> None:
         if self._plugins_asked:
@@ -83,6 +84,22 @@ class Commands(click.Group):
                 hooks.register_commands(cli=self)
         except ConfigurationProblem:
             return  # our own commands are there all the same, and say what is wrong
+
+
+def _within_the_desk(command: click.Command) -> click.Command:
+    """A plugin's command, run with the desk's database and plugins at hand and its refusals as sentences."""
+    from webapp import schema
+    from webapp.cli.door import desk_context, sentences
+
+    run = command.invoke
+
+    def invoke(ctx: click.Context) -> Any:
+        with desk_context(), sentences():
+            schema.check()
+            return run(ctx)
+
+    command.invoke = invoke  # type: ignore[method-assign]
+    return command
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -92,7 +92,7 @@ def list_(door: Door) -> None:
 @desk_command
 def test(door: Door, store_key: str) -> None:
     """Ask the channel whether the store's credentials work, and which marketplaces they open."""
-    door.actor.needs("stores.edit")
+    door.actor.needs("stores.sync")
     connection = connect(get_store(store_key))
     found = [marketplace.country for marketplace in connection.marketplaces]
     problem = str(connection.problem) if connection.problem else None

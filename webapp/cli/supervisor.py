@@ -161,6 +161,13 @@ class Supervisor:
         [running] = [running for group in self.groups for running in group if running.process.name == name]
         self._wait_until_ready(running, ready, time.monotonic() + READY_WITHIN)
 
+    def give_up(self, name: str) -> None:
+        """End one process for good; the others go on without it."""
+        for group in self.groups:
+            for running in [running for running in group if running.process.name == name]:
+                group.remove(running)
+                running.kept.stop(self.grace)
+
     def _wait_until_ready(self, running: Running, ready: Callable[[], bool], deadline: float) -> None:
         name = running.process.name
         while not ready():

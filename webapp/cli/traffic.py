@@ -123,7 +123,8 @@ def asides_retry(door: Door, aside_ids: Sequence[int], everything: bool) -> None
     names = _store_names()
     query = select(Aside).order_by(Aside.id)
     with unit_of_work():
-        rows = list(db.session.scalars(query if everything else query.where(Aside.id.in_(aside_ids))))
+        wanted = [aside_id for aside_id in aside_ids if 0 < aside_id < 2**31]  # no database counts further
+        rows = list(db.session.scalars(query if everything else query.where(Aside.id.in_(wanted))))
         if missing := set(aside_ids) - {row.id for row in rows}:
             raise NotFound(name=min(missing))
         for row in rows:

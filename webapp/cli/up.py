@@ -138,7 +138,12 @@ class _Up:
     def _follow(self, prepared: Mapping[str, Any]) -> None:
         """The processes that work in the background, once those are there that they will ask."""
         for process in prepared["processes"]:
-            self.desk.wait(process["name"], answers(process["ready"]))
+            try:
+                self.desk.wait(process["name"], answers(process["ready"]))
+            except ProcessFailed as error:  # a plugin's own trouble: the desk works without it
+                self.desk.give_up(process["name"])
+                log = self.logs.folder / f"{process['name']}.log"
+                click.echo(f"The desk goes on without {process['name']}: {error} See {log}.", err=True)
         workers = [
             f"worker-{number}" if number > 1 else "worker" for number in range(1, self.config.worker_processes + 1)
         ]

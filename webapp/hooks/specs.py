@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @hookspec
 def register_channels() -> list[Channel]:
-    """The kinds of marketplace that a plugin speaks to. Called once at start. Example::
+    """The kinds of marketplace that a plugin speaks to. Asked often: give objects that are made already. Example::
 
     @hookimpl
     def register_channels():
@@ -37,7 +37,9 @@ def register_channels() -> list[Channel]:
 
 @hookspec
 def register_order_actions() -> list[OrderAction]:
-    """What a merchant can do to an order, in the order of the buttons. Called once at start."""
+    """What a merchant can do to an order, in the order of the buttons. Asked often: give objects that are made
+    already.
+    """
 
 
 @hookspec

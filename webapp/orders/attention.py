@@ -64,7 +64,7 @@ KINDS = (
         "update_refused",
         _l("Update refused"),
         _l("The channel refused an update: %(problem)s"),
-        _l("Read the reason under Channel updates, mend it and send it again."),
+        _l("Mend what the channel complains of and send it again, or settle it on the channel's own page."),
     ),
     AttentionKind(
         "update_unseen",

@@ -101,8 +101,8 @@ def find_order(number: str, actor: Actor, *, lock: bool = False) -> Order:
     With `lock` nobody else changes it until the unit of work ends, and what is read is what is there now.
     """
     number = number.strip()
-    if "\0" in number:  # PostgreSQL refuses to compare it
-        raise NotFound(name=number.replace("\0", "�"))
+    if not number.isprintable():  # no order's, and databases refuse to compare NUL or half a character
+        raise NotFound(name="".join(letter if letter.isprintable() else "�" for letter in number))
     around = (joinedload(Order.store), joinedload(Order.shop), joinedload(Order.channel_order))
     query = visible(actor).where(or_(Order.number == number, Order.channel_order_number == number)).limit(5)
     query = query.options(*around)

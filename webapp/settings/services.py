@@ -6,6 +6,8 @@ from typing import Any
 
 from sqlalchemy import select
 
+from webapp.audit.actor import Actor
+from webapp.audit.services import audit
 from webapp.db import db
 from webapp.errors import NotFound
 from webapp.hooks import hooks
@@ -69,6 +71,13 @@ def store_all(scope: str, scope_id: int, declared: Sequence[Setting], values: Ma
         if not setting.secret or value != had[setting.name]:
             row.value = seal_secret(str(value)) if setting.secret else value
     db.session.flush()
+
+
+def change_desk(group: SettingsGroup, values: Mapping[str, Any], *, actor: Actor) -> None:
+    """Change the desk's settings of one group. Raises `Invalid`."""
+    actor.needs("settings.edit")
+    store_all(DESK, 0, group.settings, values)
+    audit("settings_changed", actor=actor, group=group.code, settings=sorted(values))
 
 
 def desk_setting(name: str) -> Any:

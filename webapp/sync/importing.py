@@ -45,7 +45,7 @@ def prepare(store: Store, page: OrdersPage) -> PreparedPage:
     for unreadable in page.unreadable:
         ready.aside.append((unreadable.number, unreadable.field, unreadable.problem, unreadable.raw))
     last = {order.number: order for order in sorted(page.orders, key=lambda order: order.updated_at)}
-    known = known_orders(store.id, last)
+    known = known_orders(store.id, (number for number in last if number.isprintable()))  # others can't be asked for
     for number, order in sorted(last.items()):  # one order of locks for all who take in
         print_ = facts.fingerprint(order)
         if number in known and same_or_stale(known[number], order, print_):

@@ -14,7 +14,8 @@ from webapp.channels.contract import ADDRESS_FIELDS, ChannelStage, IncomingLine,
 from webapp.orders.states import open_units
 
 _LARGEST = 2**63 - 1
-_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\x00")  # as repr shows it; PostgreSQL keeps no such text
+# NUL and half characters, as repr shows them: no text that every database keeps.
+_UNKEPT = re.compile(r"(?<!\\)(?:\\\\)*\\(?:x00|ud[89a-f][0-9a-f]{2})")
 _ADDRESS_NEEDS = ("name", "line1", "city", "postal_code", "country")
 
 
@@ -41,8 +42,8 @@ def problem_of(order: IncomingOrder) -> tuple[str, str] | None:
         seen.add(line.number)
         if not 0 <= line.ordered < 2**31 or line.fulfilled < 0 or (line.unfulfilled or 0) < 0:
             return "lines.quantity", "a quantity out of range"
-    if not order.number.strip() or _NUL.search(repr(order)):
-        return "number", "empty, or text with a NUL character"
+    if not order.number.strip() or _UNKEPT.search(repr(order)):
+        return "number", "empty, or text with a NUL or half a character"
     return None
 
 
@@ -167,10 +168,15 @@ def attention_of(order: IncomingOrder, lines: Sequence[LineFacts], had_shipped: 
     if order.missing:
         found.append({"kind": "incomplete", "values": {"missing": list(order.missing)}})
     found += [{"kind": "conflict", "values": line.conflict} for line in lines if line.conflict]
+    for problem in (problem for line in order.lines for problem in line_problems(line)):
+        if problem not in found:  # told of each line there, of the order once
+            found.append(problem)
     return found
 
 
-IMPORT_KINDS = frozenset({"unknown_status", "odd_address", "canceled_after_shipping", "incomplete", "conflict"})
+IMPORT_KINDS = frozenset(
+    {"unknown_status", "odd_address", "canceled_after_shipping", "incomplete", "conflict", "unmatched_sku"}
+)
 
 
 def line_problems(line: IncomingLine) -> list[dict[str, Any]]:

@@ -330,7 +330,8 @@ def settle_by_reading(readings: Mapping[int, IncomingOrder]) -> None:
 def retry(update: ChannelUpdate, *, actor: Actor) -> None:
     """Send a refused or unknown update again; an unknown one is looked up first."""
     actor.needs("updates.retry")
-    order = db.session.scalars(select(Order).where(Order.id == update.order_id).with_for_update(of=Order)).one()
+    query = select(Order).where(Order.id == update.order_id).with_for_update(of=Order)
+    order = db.session.scalars(query.execution_options(populate_existing=True)).one()
     db.session.refresh(update, with_for_update={"of": ChannelUpdate})  # somebody may have retried it at the same moment
     if update.state not in (UpdateState.REFUSED, UpdateState.UNKNOWN):
         raise NotRetriable(state=STATE_LABELS[update.state])
@@ -344,7 +345,7 @@ def retry(update: ChannelUpdate, *, actor: Actor) -> None:
 
 def find_update(update_id: int, actor: Actor) -> ChannelUpdate:
     """An update of an order that the actor may see."""
-    row = db.session.get(ChannelUpdate, update_id)
+    row = db.session.get(ChannelUpdate, update_id) if 0 < update_id < 2**31 else None  # no database counts further
     if row is None or db.session.scalar(visible(actor).where(Order.id == row.order_id)) is None:
         raise NotFound(name=update_id)
     return row

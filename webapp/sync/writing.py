@@ -271,7 +271,7 @@ class PageWriter:
         rows = []
         for order_id, entry in kept:
             bodies = [(RAW, entry.raw)]
-            if entry.order.buyer or not entry.order.missing:
+            if entry.order.buyer or not (_untold(entry.order)):
                 bodies.append((BUYER, entry.buyer))
             for kind, packed in bodies:
                 rows.append(vault.record_row(keys, order_id, kind, packed))
@@ -523,7 +523,11 @@ def _set(row: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _untold(order: IncomingOrder) -> set[str]:
-    return {part.lower() for part in order.missing}
+    """The parts of the answer that say nothing. Of a canceled order channels withhold the buyer; what was known stays,
+    since there may be a parcel to call back.
+    """
+    withheld = {"recipient", "buyer"} if order.stage is ChannelStage.CANCELED and not order.buyer else set()
+    return withheld | {part.lower() for part in order.missing}
 
 
 def _units_elsewhere(order: IncomingOrder, lines: Sequence[LineFacts]) -> dict[str, int]:

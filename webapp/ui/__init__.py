@@ -24,6 +24,7 @@ from webapp.ui import (
     plugins,
     request_log,
     runs,
+    settings,
     sign_in,
     stores,
     updates,
@@ -43,6 +44,6 @@ def init_app(app: Flask) -> None:
     failures.init_app(app)
     formats.init_app(app)
     pages.init_app(app)
-    for views in (account, health, live, orders, plugins, runs, sign_in, stores, updates):
+    for views in (account, health, live, orders, plugins, runs, settings, sign_in, stores, updates):
         app.register_blueprint(views.bp)
     access.check_routes(app)

@@ -46,8 +46,8 @@ def _list_facts(actor: Actor) -> dict[str, Any]:
     args = request.args
     after, before, state = args.get("after"), args.get("before"), args.get("state")
     state = state if state in STATE_LABELS else None
-    store_id = args.get("store", type=int)
     stores = shown_stores()
+    store_id = next((store.id for store in stores if store.id == args.get("store", type=int)), None)
     show_times_of(stores)
     found = list_orders(actor, after=after, before=before, store_id=store_id, state=state)
     filters: dict[str, Any] = {"store": store_id, "state": state}

@@ -182,7 +182,7 @@ def test_a_sent_one_that_does_not_show_yet_stays_sent(
         nothing_learned = channel.look_up(store, [update])[update.id]
         assert isinstance(nothing_learned, NotYet)
         assert nothing_learned.seconds > 0
-        assert nothing_learned.problem  # so that the desk leaves it as it is and looks again
+        assert nothing_learned.cause  # so that the desk leaves it as it is and looks again
         amazon.mend()
 
 

@@ -78,7 +78,8 @@ class Form(BaseForm):
         return {name: value for name in wanted if (value := self[name].data) not in (None, "", False)}
 
     def text_of(self, name: str) -> str:
-        return str(self[name].data or "")
+        data = self[name].data
+        return "" if data is None else str(data)
 
     def complain(self, error: DeskError) -> None:
         """Show a refusal beside the field it names, or above them all."""

@@ -1,4 +1,4 @@
-"""A store's settings as a form: its name, then what its channel declares. A stored secret is never drawn."""
+"""Settings as forms: a store's name and what its channel declares, or a group of the desk's. Secrets are never drawn."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from webapp.channels.contract import Channel
 from webapp.channels.models import Store
 from webapp.i18n import lazy_gettext as _l
 from webapp.settings.declared import Setting
-from webapp.settings.services import STORE, given as stored_names, read
+from webapp.settings.services import DESK, STORE, SettingsGroup, given as stored_names, read
 from webapp.ui import forms
 
 
@@ -35,6 +35,17 @@ def settings_form(channel: Channel, store: Store | None = None, given: Any = Non
     fields |= {setting.name: _field(setting, kept=setting.name in known) for setting in declared}
     data = {"name": store.name if store else ""} | {s.name: had.get(s.name, s.default) for s in open_ones}
     form = SettingsForm(fields, given, data)
+    form.declared = declared
+    return form
+
+
+def group_form(group: SettingsGroup, given: Any = None) -> SettingsForm:
+    """The form of a group of the desk's settings."""
+    declared = list(group.settings)
+    known = stored_names(DESK, 0, declared)
+    open_ones = [setting for setting in declared if not setting.secret]
+    fields = {setting.name: _field(setting, kept=setting.name in known) for setting in declared}
+    form = SettingsForm(fields, given, read(DESK, 0, open_ones))
     form.declared = declared
     return form
 
