@@ -1,4 +1,4 @@
-"""Settings as forms: a store's name and what its channel declares, or a group of the desk's. Secrets are never drawn."""
+"""Settings as forms: a store's name and what its channel declares, or a group of the desk's. Secrets stay unseen."""
 
 from typing import Any
 
