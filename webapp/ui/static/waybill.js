@@ -141,7 +141,6 @@
     j: () => walk(1),
     k: () => walk(-1),
     o: () => $("tr.at a")?.click(),
-    x: () => $("tr.at input[type=checkbox]")?.click(),
     n: () => $("a[rel=next]")?.click(),
     p: () => $("a[rel=prev]")?.click(),
     "/": () => $("[type=search], [data-filter]")?.focus(),
