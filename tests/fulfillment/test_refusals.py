@@ -119,6 +119,7 @@ def test_an_order_managed_at_the_channel_refuses_every_act(store: Store, take: T
     sentence = "This order is managed at the channel: importing orders is off for its store."
     assert order.number is None
     assert {str(offer.refusal) for offer in offers(order, mia)} == {sentence}
+    assert str(shipping_refusal(order, mia)) == sentence  # the page's next step asks it too
     assert str(attempt(order, mia)) == sentence
 
 

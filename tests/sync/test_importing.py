@@ -113,6 +113,15 @@ def test_no_text_stops_a_page(store: Store, operator: Actor) -> None:
     assert {aside.number for aside in db.session.query(Aside)} == {"302-1", "302?2", "302?3"}
 
 
+@pytest.mark.parametrize("reference", ["9" * 12, "9" * 5000, "²", "PKG-1", ""])
+def test_whatever_others_call_their_packages_ours_can_leave(take: Take, mia: Actor, reference: str) -> None:
+    line = incoming_line("MUG", 2, fulfilled=1)
+    [order] = take(incoming_order([line], packages=(IncomingPackage(reference, {line.number: 1}, "UPS", "", "1Z1"),)))
+    with unit_of_work():
+        ship_order(locked(order), [PackageInput("DHL", "JD7")], actor=mia)
+    assert [package.number for shipment in shipments_of(order) for package in shipment.packages] == [1, 2]
+
+
 def test_lines_that_come_later_stand_after_those_that_are_there(take: Take) -> None:
     first, second, third, fourth = lines = [incoming_line(f"SKU-{number}") for number in range(4)]
     told = incoming_order([first, second])

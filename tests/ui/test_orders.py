@@ -109,6 +109,8 @@ def test_an_order_is_found_by_either_number_and_its_id(make_order: Callable[...,
         assert order.channel_order_number in page.text
     assert len(browser.queries) <= 16, "\n".join(browser.queries)
     assert browser.get("/orders/999999").status_code == 404
+    for path in ("/orders/rows/", "/runs/"):  # beyond what a database counts
+        assert {browser.get(path + digits).status_code for digits in ("9" * 12, "9" * 30)} == {404}
 
 
 def test_a_number_of_several_orders_is_answered_with_the_choice(

@@ -22,7 +22,7 @@ from webapp.hooks import hooks
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.events import record
 from webapp.orders.models import Order, OrderLine
-from webapp.orders.services import settle_state
+from webapp.orders.services import ManagedAtChannel, settle_state
 
 CLOCK_SLACK = timedelta(minutes=2)  # a ship time this far ahead is a clock that is a little fast
 
@@ -115,6 +115,7 @@ def shipping_refusal(order: Order, actor: Actor, *, anyway: bool = False) -> Ref
     """Why the order can't ship now, asked by the button, by `ship_order`, and at every later step of shipping."""
     open_lines = [line for line in order.lines if line.open]
     checks: tuple[tuple[bool, type[Refusal]], ...] = (
+        (order.managed_at_channel, ManagedAtChannel),
         (order.fulfilled_by == FulfilledBy.CHANNEL, ShippedByChannel),
         (order.state == "canceled" or order.channel_order.stage == ChannelStage.CANCELED, OrderCanceled),
         (order.canceling, BeingCanceled),
@@ -174,8 +175,13 @@ def ship_order(
 def next_package_number(order: Order) -> int:
     """One above every number used in the order, by whoever."""
     highest = db.session.scalar(select(func.max(Package.number)).where(Package.order_id == order.id)) or 0
-    there = [int(package.number) for package in order.channel_order.packages if package.number.isdigit()]
+    there = [int(package.number) for package in order.channel_order.packages if is_package_number(package.number)]
     return max([highest, *there]) + 1
+
+
+def is_package_number(reference: str) -> bool:
+    """Whether a channel's reference can be a package's number here; a longer one never meets ours."""
+    return reference.isascii() and reference.isdigit() and len(reference) < 10 and int(reference) > 0
 
 
 def _pack(order: Order, number: int, package: PackageInput) -> Package:

@@ -9,6 +9,7 @@ from webapp.audit.actor import ActorKind
 from webapp.channels.contract import IncomingOrder
 from webapp.db import db, table_of
 from webapp.fulfillment.models import ELSEWHERE, Package, PackageLine, Shipment
+from webapp.fulfillment.services import is_package_number
 from webapp.sync.incoming import ForeignPackage
 
 
@@ -63,10 +64,11 @@ class ElsewhereShipments:
         if not packages:
             return
         used = {parcel.number for parcel in known.values()}
-        highest = max([0, *used, *(int(package.number) for package in order.packages if _is_number(package.number))])
+        there = (int(package.number) for package in order.packages if is_package_number(package.number))
+        highest = max([0, *used, *there])
         rows: list[dict[str, object]] = []
         for package in packages:
-            number = int(package.reference) if _is_number(package.reference) else 0
+            number = int(package.reference) if is_package_number(package.reference) else 0
             if number == 0 or number in used:
                 number = highest = highest + 1
             used.add(number)
@@ -131,7 +133,3 @@ def correct_tracking(order: IncomingOrder, known: Mapping[str, Parcel]) -> None:
                 "tracking_number": package.tracking_number,
             }
             db.session.execute(update(Package).where(Package.id == parcel.id).values(**values))
-
-
-def _is_number(reference: str) -> bool:
-    return reference.isascii() and reference.isdigit() and 0 < int(reference) < 2**31

@@ -76,7 +76,7 @@ def news() -> str:
     return page("orders/_news.html", news=found, news_url=url_for(".news", since=since))
 
 
-@bp.get("/orders/rows/<int:order_id>")
+@bp.get("/orders/rows/<int(max=2147483647):order_id>")
 @needs("orders.view")
 def row(order_id: int) -> str:
     """One row of the list as it is now."""

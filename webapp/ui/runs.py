@@ -28,14 +28,14 @@ def index() -> str:
     return page("runs/index.html", runs=[shown_run(run, known) for run in runs.runs(current_actor(), quiet=False)])
 
 
-@bp.get("/<int:run_id>")
+@bp.get("/<int(max=2147483647):run_id>")
 @needs("stores.view")
 def show(run_id: int) -> str:
     """One run."""
     return page("runs/show.html", run=_one(run_id))
 
 
-@bp.get("/<int:run_id>/progress")
+@bp.get("/<int(max=2147483647):run_id>/progress")
 @needs("stores.view")
 def progress(run_id: int) -> str:
     """How far a run is now."""
