@@ -19,6 +19,7 @@ def create_app() -> Flask:
     from flask_migrate import Migrate
 
     from webapp import config, db, i18n, log, ui
+    from webapp.accounts import hookimpls as accounts_hooks
     from webapp.audit import hookimpls as audit_hooks
     from webapp.hooks import discovery
     from webapp.orders import hookimpls as orders_hooks
@@ -31,6 +32,6 @@ def create_app() -> Flask:
     db.init_app(app, configuration.database)
     i18n.init_app(app)
     Migrate(app, db.db, directory=str(config.ROOT / "migrations"), render_as_batch=True)
-    app.extensions["waybill.plugins"] = discovery.load(core=[audit_hooks, orders_hooks, sync_hooks])
+    app.extensions["waybill.plugins"] = discovery.load(core=[accounts_hooks, audit_hooks, orders_hooks, sync_hooks])
     ui.init_app(app)
     return app

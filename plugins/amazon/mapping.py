@@ -86,8 +86,8 @@ def read_order(raw: Any, *, missing: Sequence[str] = ()) -> IncomingOrder | Unre
         return order_2026(raw, missing=missing)
     except _Unreadable as fault:
         field, problem = fault.field, fault.problem
-    except (AttributeError, TypeError, KeyError, ValueError) as error:  # a shape that no answer should have
-        field, problem = "", f"unexpected shape ({type(error).__name__})"
+    except (AttributeError, TypeError, KeyError, ValueError):  # a shape that no answer should have
+        field, problem = "", "odd_shape"
     number = raw.get("orderId") if isinstance(raw, dict) else None
     return UnreadableOrder(
         number if isinstance(number, str) else "", field, problem, raw if isinstance(raw, dict) else {"answer": raw}
@@ -103,7 +103,7 @@ def order_2026(raw: Mapping[str, Any], *, missing: Sequence[str] = ()) -> Incomi
     status = _word(fulfillment.get("fulfillmentStatus"))
     items = raw.get("orderItems")
     if not isinstance(items, list):
-        raise _Unreadable("orderItems", "missing" if items is None else "not a list")
+        raise _Unreadable("orderItems", "missing" if items is None else "not_a_list")
 
     purse = Purse()
     total = _money(purse, proceeds.get("grandTotal"), "proceeds.grandTotal")
@@ -304,7 +304,7 @@ def _text(raw: Mapping[str, Any], name: str, field: str = "", index: int = 0) ->
     value = raw.get(name)
     if isinstance(value, str) and (text := _word(value)):
         return text
-    raise _Unreadable(_field(field or name, index), "missing" if not value else "not text")
+    raise _Unreadable(_field(field or name, index), "missing" if not value else "not_text")
 
 
 def _count(raw: Mapping[str, Any], name: str, field: str, index: int, *absent: int | None) -> Any:
@@ -312,9 +312,9 @@ def _count(raw: Mapping[str, Any], name: str, field: str, index: int, *absent: i
     if value is None and absent:
         return absent[0]
     if not isinstance(value, int) or isinstance(value, bool):
-        raise _Unreadable(_field(field, index), "missing" if value is None else "not a whole number")
+        raise _Unreadable(_field(field, index), "missing" if value is None else "not_whole")
     if not 0 <= value <= MOST:
-        raise _Unreadable(_field(field, index), "negative" if value < 0 else "too many")
+        raise _Unreadable(_field(field, index), "negative" if value < 0 else "too_many")
     return value
 
 
@@ -325,7 +325,7 @@ def _instant(raw: Mapping[str, Any], name: str, field: str = "", index: int = 0)
             return parse_instant(value)
         except (ValueError, OverflowError):
             pass
-    raise _Unreadable(_field(field or name, index), "not an instant" if value else "missing")
+    raise _Unreadable(_field(field or name, index), "not_a_time" if value else "missing")
 
 
 def _field(field: str, index: int) -> str:

@@ -45,24 +45,24 @@ class Purse:
         try:
             amount, currency = money["amount"], money["currencyCode"]
         except (KeyError, TypeError):
-            raise BadMoney("not an amount with a currency") from None
+            raise BadMoney("not_money") from None
         if currency != self.currency:
             self._settle(currency)
         try:
             minor = Decimal(amount).scaleb(self._places).to_integral_value(ROUND_HALF_UP)
             if not -_MOST < minor < _MOST:
-                raise BadMoney("too much")
+                raise BadMoney("too_large")
             return int(minor)
         except BadMoney:
             raise
         except (ArithmeticError, ValueError, TypeError):
-            raise BadMoney("not a number") from None
+            raise BadMoney("not_a_number") from None
 
     def _settle(self, currency: Any) -> None:
         if self.currency is not None:
-            raise BadMoney("a second currency")
+            raise BadMoney("second_currency")
         if not (isinstance(currency, str) and len(currency) == 3 and currency.isascii() and currency.isalpha()):
-            raise BadMoney("not a currency")
+            raise BadMoney("not_a_currency")
         self.currency, self._places = currency, decimals(currency)
 
 

@@ -35,10 +35,10 @@ class PackageFields(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    carrier: str = ""
-    carrier_name: str = ""
-    service: str = ""
-    tracking_number: str = ""
+    carrier: str = Field("", max_length=100)
+    carrier_name: str = Field("", max_length=100)
+    service: str = Field("", max_length=100)
+    tracking_number: str = Field("", max_length=100)
     ship_date: Annotated[datetime | date | None, BeforeValidator(_a_day_is_a_day)] = None
     lines: dict[int, int] = Field(default_factory=dict)
 

@@ -16,7 +16,9 @@ from webapp.accounts.services import (
     LINK_LIFE,
     SESSION_LIFE,
     LinkRefused,
+    OwnerIsThere,
     SignInRefused,
+    authenticated,
     close_session,
     create_user,
     find_link,
@@ -27,14 +29,13 @@ from webapp.accounts.services import (
     open_session,
     session_of,
     set_up_owner,
-    sign_in,
     use_link,
 )
 from webapp.audit.actor import ROLES, Actor
 from webapp.audit.models import AuditEntry
 from webapp.clock import now
 from webapp.db import db, unit_of_work
-from webapp.errors import Forbidden, Invalid, NotFound
+from webapp.errors import Forbidden, Invalid
 
 MIA = "mia@desk.test"
 
@@ -46,7 +47,7 @@ def codes() -> list[str]:
 @pytest.mark.parametrize("email", [MIA, " MIA@Desk.test "])
 def test_the_right_password_opens_a_session(mia: Actor, email: str) -> None:
     with unit_of_work():
-        token = sign_in(email, PASSWORD)
+        token = open_session(authenticated(email, PASSWORD), how="password")
     session = session_of(token)
     assert session is not None
     assert session.user.as_actor() == mia
@@ -57,12 +58,12 @@ def test_wrong_password_unknown_address_and_disabled_person_read_the_same(mia: A
     refused = []
     for email, password in ((MIA, PASSWORD + "!"), ("nobody@desk.test", PASSWORD), (MIA, "")):
         with pytest.raises(SignInRefused) as refusal, unit_of_work():
-            sign_in(email, password)
+            authenticated(email, password)
         refused.append(str(refusal.value))
     with unit_of_work():
         get_user(MIA).disabled_at = now()
     with pytest.raises(SignInRefused) as refusal, unit_of_work():
-        sign_in(MIA, PASSWORD)
+        authenticated(MIA, PASSWORD)
     assert {*refused, str(refusal.value)} == {"This e-mail address and password don't belong together."}
     assert db.session.query(UserSession).count() == 0
 
@@ -72,7 +73,7 @@ def test_someone_without_a_password_comes_in_by_link_only(app: Flask, operator: 
         user = create_user(email="ada@desk.test", role="manager", password=None, actor=operator)
         token = make_link(user, actor=operator)
     with pytest.raises(SignInRefused), unit_of_work():
-        sign_in("ada@desk.test", "")
+        authenticated("ada@desk.test", "")
     with unit_of_work():
         session = session_of(use_link(token))
     assert session is not None
@@ -81,7 +82,7 @@ def test_someone_without_a_password_comes_in_by_link_only(app: Flask, operator: 
 
 def test_no_token_and_no_password_is_stored(mia: Actor, operator: Actor) -> None:
     with unit_of_work():
-        token = sign_in(MIA, PASSWORD)
+        token = open_session(authenticated(MIA, PASSWORD), how="password")
         link = make_link(get_user(MIA), actor=operator)
     user, session, stored = get_user(MIA), db.session.query(UserSession).one(), db.session.query(SignInLink).one()
     assert str(user.password_hash).startswith("$argon2id$")
@@ -165,7 +166,7 @@ def test_the_first_owner_is_set_up_once(app: Flask, operator: Actor) -> None:
     assert session.user.as_actor().rights == ROLES["owner"]
     with pytest.raises(LinkRefused), unit_of_work():
         set_up_owner(token, email="eve@desk.test", name="Eve", password=PASSWORD)
-    with pytest.raises(NotFound), unit_of_work():
+    with pytest.raises(OwnerIsThere), unit_of_work():
         make_link(None, actor=operator)
     assert [user.email for user in db.session.query(User)] == ["zoe@desk.test"]
 

@@ -13,7 +13,7 @@ from webapp.audit.services import audit
 from webapp.db import db, unit_of_work
 from webapp.orders.events import events_of, record, words
 from webapp.orders.models import Order, OrderEvent
-from webapp.orders.queries import find_order, reference
+from webapp.orders.queries import find_order, locked, reference
 from webapp.orders.services import hold
 from webapp.vault.services import open_sealed
 
@@ -119,3 +119,20 @@ def test_every_event_has_words_and_no_sentence_is_stored(order: Order, mia: Acto
         sentence = str(words()[event.code].sentence)
         assert sentence % event.data["values"] if "values" in event.data else sentence
         assert sentence not in str(event.data)
+
+
+def test_a_savepoint_rolled_back_takes_only_its_own_changes_along(make_order: Callable[..., Order], mia: Actor) -> None:
+    order = make_order(quantity=3)
+    with unit_of_work():
+        row = locked(order)
+        row.service_level = "kept"
+        db.session.flush()
+        savepoint = db.session.begin_nested()
+        row.service_level = "lost"
+        db.session.flush()
+        savepoint.rollback()
+        with db.session.begin_nested():
+            row.marketplace = "kept too"
+        record(row, "touched", actor=mia)
+    event = db.session.scalars(select(OrderEvent).where(OrderEvent.code == "touched")).one()
+    assert event.data["after"]["order"] == {"service_level": "kept", "marketplace": "kept too"}

@@ -145,7 +145,7 @@ def test_an_order_that_the_database_refuses_stands_alone(store: Store, monkeypat
     bad = incoming_order([replace(line, amounts=(replace(line.amounts[0], tax=-1),))])
 
     assert take_page(store, OrdersPage([incoming_order(), bad, incoming_order()])) == Taken(seen=3, new=2, aside=1)
-    assert db.session.query(Aside).one().field == "database"
+    assert db.session.query(Aside).one().problem == "refused_by_database"
 
 
 def test_units_canceled_there_are_counted_from_the_first_quantity(take: Take) -> None:

@@ -1,6 +1,6 @@
-"""Noting when a session was used last: a job, since pages that only read write nothing."""
+"""Noting when a session was used last, in a job since pages only read; and clearing what has ended."""
 
-from webapp.accounts.services import touch_session
+from webapp.accounts.services import forget_ended, touch_session
 from webapp.db import unit_of_work
 from webapp.jobs import job
 
@@ -10,3 +10,10 @@ def touch(session_id: int) -> None:
     """Note that a session is in use."""
     with unit_of_work():
         touch_session(session_id)
+
+
+@job("desk")
+def clear_ended() -> None:
+    """Delete sessions and links that let nobody in any more."""
+    with unit_of_work():
+        forget_ended()

@@ -35,6 +35,13 @@ class SignInRefused(DeskError):
     sentence = _l("This e-mail address and password don't belong together.")
 
 
+class OwnerIsThere(DeskError):
+    """The set-up link is for a desk without an owner."""
+
+    code = "owner_is_there"
+    sentence = _l("This desk has an owner already. Name the person whom the link shall let in.")
+
+
 class LinkRefused(DeskError):
     """The link was used, has expired, or never was."""
 
@@ -84,13 +91,16 @@ def hashed(password: str, email: str) -> str:
     return _hasher.hash(password)
 
 
-def sign_in(email: str, password: str) -> str:
-    """A new session's token for the right password; as slow for an unknown address as for a known one."""
+def authenticated(email: str, password: str) -> User:
+    """The person of this address and password; as slow for an unknown address as for a known one.
+
+    Hashing takes its time, so call it outside of a unit of work.
+    """
     user = db.session.scalar(select(User).where(func.lower(User.email) == email.strip().lower()))
     known = user is not None and user.password_hash is not None and user.disabled_at is None
     if not _verified(user.password_hash if user is not None and known else None, password) or user is None:
         raise SignInRefused
-    return open_session(user, how="password")
+    return user
 
 
 def _verified(password_hash: str | None, password: str) -> bool:
@@ -128,6 +138,12 @@ def touch_session(session_id: int) -> None:
     db.session.execute(update(UserSession).where(UserSession.id == session_id).values(seen_at=now()))
 
 
+def forget_ended() -> None:
+    """Delete the sessions and links that have ended; the audit keeps that they were."""
+    for model in (UserSession, SignInLink):
+        db.session.execute(delete(model).where(model.expires_at < now()))
+
+
 def close_session(token: str, *, actor: Actor) -> None:
     db.session.execute(delete(UserSession).where(UserSession.token_hash == _digest(token)))
     audit("signed_out", actor=actor)
@@ -137,7 +153,7 @@ def make_link(user: User | None, *, actor: Actor, life: timedelta = LINK_LIFE) -
     """A one-time token; without a user it is the first owner's, and earlier ones of that kind end."""
     if user is None:
         if has_owner():
-            raise NotFound(name=_l("first owner"))
+            raise OwnerIsThere
         db.session.execute(delete(SignInLink).where(SignInLink.user_id.is_(None)))
     token = secrets.token_urlsafe(24)
     db.session.add(

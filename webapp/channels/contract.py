@@ -147,13 +147,34 @@ ADDRESS_FIELDS = (
     "kind", )  # fmt: skip
 
 
+ORDER_PROBLEMS = {  # why an order could not be taken in: codes are stored, words are for whoever reads them
+    "missing": _l("is missing"),
+    "odd_shape": _l("has a shape that the desk does not know"),
+    "not_a_list": _l("is not a list"),
+    "not_text": _l("is not text"),
+    "not_whole": _l("is not a whole number"),
+    "not_a_number": _l("is not a number"),
+    "not_a_time": _l("is not a point in time"),
+    "not_money": _l("is not an amount with a currency"),
+    "not_a_currency": _l("is not a currency"),
+    "no_currency": _l("has amounts without a currency"),
+    "second_currency": _l("is in a second currency"),
+    "negative": _l("is below zero"),
+    "too_many": _l("is more than the desk can count"),
+    "too_large": _l("is a larger amount than the desk can keep"),
+    "line_twice": _l("holds the same line twice"),
+    "unkept_text": _l("is empty, or holds a character that can't be kept"),
+    "refused_by_database": _l("was refused by the database"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class UnreadableOrder:
     """An order of a page that could not be put into our words: it is put aside with its cause, the page goes on."""
 
     number: str
     field: str
-    problem: str  # technical and without any value of the order
+    problem: str  # a code of ORDER_PROBLEMS
     raw: Mapping[str, Any] = default(default_factory=dict, repr=False)
 
 

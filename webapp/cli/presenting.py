@@ -239,6 +239,7 @@ def aside(row: Aside, store: str) -> Document:
         "number": row.number,
         "field": row.field,
         "problem": row.problem,
+        "message": row.cause,
         "at": iso(row.at),
         "attempts": row.attempts,
     }

@@ -6,13 +6,14 @@ values after of every plain column that changed, and before where a person chang
 """
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import inspect, select
 from sqlalchemy.event import listens_for
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, SessionTransaction
 
 from webapp import live
 from webapp.audit.actor import Actor, ActorKind
@@ -44,11 +45,9 @@ WORDS = (
     EventWords("placed", _l("The order arrived"), "inbox"),
     EventWords("changed_there", _l("News from the channel"), "refresh"),
     EventWords("shipped", _l("Shipped by %(carrier)s, %(tracking)s (units: %(units)s)"), "truck"),
-    EventWords("shipped_elsewhere", _l("Shipped elsewhere"), "truck"),
     EventWords("commented", _l("Commented"), "message"),
     EventWords("held", _l("Put on hold: %(reason)s"), "player-pause"),
     EventWords("released", _l("Hold released"), "player-play"),
-    EventWords("numbered", _l("The desk took the order over"), "hash"),
     EventWords("update_sent", _l("The channel took the update: %(kind)s"), "send"),
     EventWords("update_effective", _l("The channel shows the update: %(kind)s"), "check"),
     EventWords("update_refused", _l("The channel refused the update: %(kind)s"), "alert-triangle"),
@@ -118,7 +117,7 @@ def _note_changes(session: Session, flush_context: Any, instances: Any) -> None:
 
 def _refuse_unrecorded(session: Session) -> None:
     """At the commit every change of an order must have its event: one without is a bug, not a silent gap."""
-    if not session.info.get("writing"):
+    if not session.info.get("writing") or session.in_nested_transaction():
         return
     session.flush()
     forgotten = [order_id for order_id, noted in session.info.get("order_changes", {}).items() if noted.after]
@@ -126,14 +125,29 @@ def _refuse_unrecorded(session: Session) -> None:
         raise RuntimeError(f"orders {forgotten} changed without an event")
 
 
-def _forget(session: Session, *_: Any) -> None:
-    session.info.pop("order_changes", None)
+def _keep_for_savepoint(session: Session, transaction: SessionTransaction) -> None:
+    """What was noted before a savepoint stays noted when only the savepoint is rolled back."""
+    if transaction.nested:
+        before = session.info.setdefault("order_changes_before", {})
+        before[id(transaction)] = deepcopy(session.info.get("order_changes", {}))
+
+
+def _back_to_savepoint(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.nested:
+        session.info["order_changes"] = session.info["order_changes_before"].pop(id(transaction))
+
+
+def _forget_with_the_whole(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.parent is None:
+        session.info.pop("order_changes", None)
+        session.info.pop("order_changes_before", None)
 
 
 listens_for(db.session, "before_flush")(_note_changes)
 listens_for(db.session, "before_commit")(_refuse_unrecorded)
-listens_for(db.session, "after_commit")(_forget)
-listens_for(db.session, "after_rollback")(_forget)
+listens_for(db.session, "after_transaction_create")(_keep_for_savepoint)
+listens_for(db.session, "after_transaction_end")(_forget_with_the_whole)
+listens_for(db.session, "after_soft_rollback")(_back_to_savepoint)
 
 
 class _Noted:

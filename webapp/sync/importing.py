@@ -6,6 +6,7 @@ answers never win. Only if the database refuses the page is it repeated order by
 alone.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,7 @@ class PreparedPage:
     aside: list[tuple[str, str, str, Mapping[str, Any]]] = field(default_factory=list)  # number, field, problem, raw
     numbers: dict[int, list[str]] = field(default_factory=dict)  # shop -> order numbers drawn for new orders
     seen: int = 0
+    readable: list[str] = field(default_factory=list)
 
 
 def prepare(store: Store, page: OrdersPage) -> PreparedPage:
@@ -49,6 +51,7 @@ def prepare(store: Store, page: OrdersPage) -> PreparedPage:
     for number, order in sorted(last.items()):  # one order of locks for all who take in
         print_ = facts.fingerprint(order)
         if number in known and same_or_stale(known[number], order, print_):
+            ready.readable.append(number)
             continue
         if problem := facts.problem_of(order):
             ready.aside.append((number, *problem, order.raw))
@@ -75,6 +78,10 @@ def take_in(store: Store, page: PreparedPage) -> Taken:
     except (IntegrityError, DataError) as error:
         log.warning("page_refused_by_database", store=store.id, problem=type(error.orig).__name__)
         taken += _one_by_one(store, page)
+    fetched = db.session.scalars(select(Aside).where(Aside.store_id == store.id, Aside.number.in_(page.readable)))
+    for readable in fetched:  # what was put aside once and reads now as the desk knows it
+        db.session.delete(readable)
+    db.session.flush()
     put_aside(store.id, page.aside)
     taken.aside += len(page.aside)
     return taken
@@ -86,8 +93,8 @@ def _one_by_one(store: Store, page: PreparedPage) -> Taken:
         try:
             with db.session.begin_nested():
                 taken += PageWriter(store, page.numbers).write([entry])
-        except (IntegrityError, DataError) as error:
-            page.aside.append((entry.order.number, "database", type(error.orig).__name__, entry.order.raw))
+        except (IntegrityError, DataError):
+            page.aside.append((entry.order.number, "order", "refused_by_database", entry.order.raw))
     return taken
 
 
@@ -95,6 +102,7 @@ def put_aside(store_id: int, entries: Iterable[tuple[str, str, str, Mapping[str,
     """Keep orders that can't be taken in, with their cause; the payload is sealed."""
     for told, name, problem, raw in entries:
         number = told.replace("\0", "").encode(errors="replace").decode()  # whatever it is, it must not stop the page
+        number = number or f"?{hashlib.sha256(repr(raw).encode(errors='replace')).hexdigest()[:12]}"  # it has none
         period, payload = vault.seal_aside(dict(raw))
         values = {"field": name, "problem": problem, "at": now(), "period": period, "payload": payload}
         had = db.session.scalar(select(Aside).where(Aside.store_id == store_id, Aside.number == number))

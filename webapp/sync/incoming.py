@@ -30,20 +30,20 @@ def problem_of(order: IncomingOrder) -> tuple[str, str] | None:
     for amount in (*order.amounts, *(amount for line in order.lines for amount in line.amounts)):
         numbers += [amount.charged, amount.tax, amount.discount]
         if amount.tax < 0 or amount.discount < 0:
-            return "amounts", "a tax or discount below zero"
+            return "amounts", "negative"
     if any(number is not None and abs(number) > _LARGEST for number in numbers):
-        return "amounts", "an amount beyond 64 bits"
+        return "amounts", "too_large"
     if not order.currency and any(number for number in numbers):
-        return "currency", "amounts without a currency"
+        return "currency", "no_currency"
     seen = set()
     for line in order.lines:
         if line.number in seen:
-            return "lines", "the same line twice"
+            return "lines", "line_twice"
         seen.add(line.number)
         if not 0 <= line.ordered < 2**31 or line.fulfilled < 0 or (line.unfulfilled or 0) < 0:
-            return "lines.quantity", "a quantity out of range"
+            return "lines.quantity", "too_many"
     if not order.number.strip() or _UNKEPT.search(repr(order)):
-        return "number", "empty, or text with a NUL or half a character"
+        return "number", "unkept_text"
     return None
 
 

@@ -24,6 +24,7 @@ from webapp.channels.contract import (
 from webapp.channels.models import Store
 from webapp.channels.services import access, get_channel, remember_marketplaces
 from webapp.db import analyze, db, unit_of_work
+from webapp.i18n import lazy_gettext as _l
 from webapp.jobs import current_id, job
 from webapp.sync import runs
 from webapp.sync.importing import prepare, take_in
@@ -32,6 +33,13 @@ from webapp.sync.updates import as_told, claim_due, claim_to_look_up, due_work, 
 
 log = structlog.get_logger(__name__)
 _ANALYZED_PAGES = (2, 20)  # of a first window: a planner that believes the tables empty reads them whole
+
+
+class Broken(ChannelError):
+    """The channel's plugin failed in a way that it does not know itself."""
+
+    code = "channel_broken"
+    sentence = _l("The desk's part for %(channel)s failed. The log of the worker says where.")
 
 
 @job("channels")
@@ -60,6 +68,9 @@ def import_orders(store_id: int) -> None:
     except ChannelError as error:
         _not_read(store_id, owner, error)
         return
+    except Exception:  # a bug of the channel's: the run ends with a sentence, the log has the rest
+        _not_read(store_id, owner, Broken(channel=str(channel.label)))
+        raise
     ready = prepare(db.session.get_one(Store, store_id), page)
     with unit_of_work():
         turn = runs.still_ours(store_id, owner)

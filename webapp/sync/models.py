@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from webapp.channels.contract import ORDER_PROBLEMS
 from webapp.channels.models import Store
 from webapp.db import Model
 from webapp.jobs.models import Run
@@ -70,6 +71,11 @@ class Aside(Model):
     attempts: Mapped[int] = mapped_column(default=1)
     period: Mapped[str]  # of the key that seals the payload, since there is no order and so no data key yet
     payload: Mapped[bytes] = mapped_column(LargeBinary)
+
+    @property
+    def cause(self) -> str:
+        """The problem in the reader's language."""
+        return str(ORDER_PROBLEMS.get(self.problem, self.problem))
 
 
 class UpdateState(StrEnum):

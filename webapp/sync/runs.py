@@ -19,7 +19,7 @@ from webapp.jobs.models import Run, RunState
 from webapp.sync.models import Aside, StoreSync, Stream, SyncWindow
 
 KIND = "sync"
-LEASE = timedelta(seconds=120)  # longer than one page can take: the client's time limits end before it
+LEASE = timedelta(seconds=240)  # longer than one page can take: the client's time limits end before it
 NUMBERS = ("pages", "seen", "new", "changed", "aside", "calls", "throttled")
 _NEWS = ("new", "changed", "aside")
 _QUIET_KEPT = timedelta(hours=1)

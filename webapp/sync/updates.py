@@ -39,8 +39,8 @@ from webapp.orders.services import raise_attention, settle_attention
 from webapp.sync.models import UNSETTLED, ChannelUpdate, UpdateState
 
 SHIPMENT = "shipment"
-LEASE = timedelta(seconds=90)  # longer than a batch can take: the client's time limits end before it
-_LOOK_AGAIN = (90, 300, 900, 3600)  # seconds between looks for the effect of one that was sent
+LEASE = timedelta(seconds=240)  # longer than a batch can take: the client's time limits end before it
+_LOOK_AGAIN = (300, 900, 3600)  # seconds between further looks for the effect of one that was sent
 _UNSEEN_AFTER = timedelta(hours=24)  # the channel took it and does not show it: somebody should look
 _RETRY = (5, 15, 60, 300, 900)  # seconds until one that surely did not happen is tried again
 
@@ -260,7 +260,8 @@ def _settle_one(row: ChannelUpdate, outcome: Outcome) -> None:
             first = row.sent_at is None
             row.state, row.handle, row.sent_at = UpdateState.SENT, handle or row.handle, row.sent_at or at
             looks = 0 if first else 1 + sum(1 for step in _LOOK_AGAIN if (at - row.sent_at).total_seconds() >= step)
-            row.look_again_at = at + timedelta(seconds=_LOOK_AGAIN[min(looks, len(_LOOK_AGAIN) - 1)])
+            pause = kind_of(row.store, row.kind).look_after if first else _LOOK_AGAIN[min(looks, len(_LOOK_AGAIN)) - 1]
+            row.look_again_at = at + timedelta(seconds=pause)
             unseen = at - row.sent_at >= _UNSEEN_AFTER
             if first:
                 _tell(row, "update_sent")

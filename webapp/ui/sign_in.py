@@ -34,8 +34,9 @@ def enter() -> str | Response | tuple[str, int]:
     """Sign in by address and password."""
     form = _sign_in_form()
     try:
+        user_id = accounts.authenticated(form.text_of("email"), form.text_of("password")).id
         with unit_of_work():
-            token = accounts.sign_in(form.text_of("email"), form.text_of("password"))
+            token = accounts.open_session(db.session.get_one(User, user_id), how="password")
     except accounts.SignInRefused as error:
         return render_template("sign_in/sign_in.html", form=form, error=str(error)), error.status
     return let_in(redirect(local(form.text_of("next"))), token)
