@@ -123,7 +123,7 @@ def test_a_command_beside_says_the_same(name: str, value: str, migrated: dict[st
 def test_check_names_what_is_wrong_and_no_password(migrated: dict[str, str]) -> None:
     ended = call("check", "--json", env={**migrated, "DATABASE_URL": NOBODY, "WAYBILL_SECRET": "hush-hush"})
     failed = [one["name"] for one in ended.document["checks"] if not one["ok"]]
-    assert (ended.code, "database" in failed, "queue" in failed) == (1, True, False)
+    assert (ended.code, "database" in failed, "queue" in failed) == (6, True, False)
     assert "hush" not in ended.out + ended.err
 
 

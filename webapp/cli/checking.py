@@ -57,6 +57,8 @@ def check(as_json: bool, key_copied: bool) -> int:
         )
         text += section(title.capitalize(), said)
     Door(Actor.operator(), as_json).show(document, text)
+    if any(one["code"] == Unavailable.code for one in problems):
+        return Code.UNREACHABLE
     return Code.FAILED if problems else Code.DONE
 
 
@@ -110,12 +112,14 @@ def _masked_url(url: str) -> str:
 
 def _tested(name: str, test: Callable[[], str]) -> Document:
     try:
-        return {"name": name, "ok": True, "message": test()}
+        return {"name": name, "ok": True, "code": "ok", "message": test()}
     except DeskError as error:
-        return {"name": name, "ok": False, "message": str(error)}
-    except (SQLAlchemyError, RedisError, OSError, Failed) as error:
-        reason = str(Unavailable(what=name)) if isinstance(error, SQLAlchemyError | RedisError) else str(error)
-        return {"name": name, "ok": False, "message": reason}
+        return {"name": name, "ok": False, "code": error.code, "message": str(error)}
+    except (SQLAlchemyError, RedisError):
+        away = Unavailable(what=name)
+        return {"name": name, "ok": False, "code": away.code, "message": str(away)}
+    except (OSError, Failed) as error:
+        return {"name": name, "ok": False, "code": "failed", "message": str(error)}
 
 
 def _test_database() -> str:

@@ -154,10 +154,11 @@ def add_practice(code: str) -> Response:
     settings = channel.practice_settings(configuration().practice_url) if configuration().practice_url else None
     if settings is None:
         raise NotFound(name=_PRACTICE)
-    taken = {store.name.lower() for store in stores()}
-    name = _("Practice %(channel)s", channel=str(channel.label))
-    names = [name, *(f"{name} {number}" for number in range(2, len(taken) + 3))]
-    return _connected(channel, next(one for one in names if one.lower() not in taken), settings, practice=True)
+    for store in stores():
+        if store.practice and store.channel == code:  # the same account twice would bring every order twice
+            flash(_("%(store)s is connected already.", store=store.name), "info")
+            return redirect(url_for(".show", store_id=store.id))
+    return _connected(channel, _("Practice %(channel)s", channel=str(channel.label)), settings, practice=True)
 
 
 def _connected(channel: Channel, name: str, values: Any, *, practice: bool) -> Response:
