@@ -8,10 +8,12 @@ RQ stand here and in `worker`.
 import json
 import os
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Generic, ParamSpec
 
 import structlog
@@ -95,11 +97,25 @@ def job(queue: str, *, timeout: int = 300) -> Callable[[Callable[P, None]], Job[
     return declare
 
 
+class JobFailed(Exception):
+    """A job ended with an error; RQ keeps this one, whose text says the kind of the error and never its values."""
+
+
 def perform(name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
-    """What the queue calls: the job of this name. An unknown name was enqueued by another version: it fails visibly."""
+    """What the queue calls: the job of this name. An unknown name was enqueued by another version: it fails visibly.
+
+    What an error says may name a buyer, and RQ would keep and log it: so its kind and its way through the code are
+    logged here, and only the kind goes on.
+    """
     connection().delete(waiting_mark(name))
+    function = _jobs[name]
     with structlog.contextvars.bound_contextvars(job=name):
-        _jobs[name](*args, **kwargs)
+        try:
+            function(*args, **kwargs)
+        except Exception as error:
+            way = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
+            log.error("job_failed", kind=type(error).__name__, way=" ".join(way[1:]))
+            raise JobFailed(f"{name}: {type(error).__name__}") from None
 
 
 @lru_cache(maxsize=8)
