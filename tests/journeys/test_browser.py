@@ -194,6 +194,17 @@ def test_a_mistake_keeps_what_was_typed(desk: Desk, open_page: Callable[..., Pag
     expect(page.locator("#order-actions input[name=tracking_number]")).to_have_value("KEEP-ME")
 
 
+def test_each_act_is_told_once_however_many_came_before(desk: Desk, open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    page.goto(f"{desk.url}/orders/{desk.open_order(skip=3)['number']}")
+    for number in range(3):
+        page.locator("#order-comments textarea").fill(f"Comment {number}")
+        page.locator("#order-comments form button").first.click()
+        expect(page.locator("#order-comments")).to_contain_text(f"Comment {number}")
+    assert page.locator("#messages").count() == 1
+    assert page.locator("#messages .toast").count() <= 3
+
+
 def test_the_same_form_sent_twice_ships_once(desk: Desk, open_page: Callable[..., Page]) -> None:
     order = desk.open_order(skip=3)
     first, second = open_page(), open_page()

@@ -208,7 +208,7 @@ def store_row(store: Store, sync: StoreSync | None) -> Document:
         "active": store.active,
         "import_orders": store.import_orders,
         "marketplaces": sorted(row.country for row in store.marketplaces),
-        "problem": sentence_of(store.problem),
+        "problem": sentence_of(store.problem or (sync.run.problem if sync and sync.failures and sync.run else None)),
         "running": sync is not None and sync.run is not None and sync.run.is_open,
         "failures": sync.failures if sync else 0,
         "last_success_at": iso(sync.last_success_at) if sync else None,

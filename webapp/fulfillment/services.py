@@ -74,7 +74,8 @@ class NoAddress(Refusal):
 
 class BuyerWantsCancel(Refusal):
     code = "buyer_wants_cancel"
-    sentence = _l("The buyer asked to cancel this order. Cancel it, or say that you ship anyway.")
+    field = "ship_anyway"
+    sentence = _l("The buyer asked to cancel this order. To ship it all the same, say so.")
 
 
 class TrackingNumberNeeded(DeskError):

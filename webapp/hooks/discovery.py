@@ -5,6 +5,7 @@ found exactly as an outsider's are.
 """
 
 import importlib
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -60,9 +61,14 @@ def _load_one(name: str, source: str, target: str) -> PluginState:
         if hooks.manager.has_plugin(name):
             hooks.manager.unregister(name=name)
         problem = f"{type(error).__name__}: {error}"
-        log.error("plugin_left_out", plugin=name, problem=problem, exc_info=True)
+        log.error("plugin_left_out", plugin=name, problem=problem, where=_where(error))
         return PluginState(name, source, problem)
     return PluginState(name, source)
+
+
+def _where(error: BaseException) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{last.filename}:{last.lineno}"
 
 
 def _ask_once(module: ModuleType) -> None:

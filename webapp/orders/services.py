@@ -92,7 +92,10 @@ _PROBLEMS = {  # pydantic's kinds of errors, in the desk's words
 
 
 def actions() -> dict[str, OrderAction]:
-    return {action.code: action for group in hooks.register_order_actions() for action in group}
+    groups = reversed(
+        hooks.register_order_actions()
+    )  # pluggy asks the last one registered first; buttons go the other way
+    return {action.code: action for group in groups for action in group}
 
 
 def find_action(code: str) -> OrderAction:

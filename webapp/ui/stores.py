@@ -217,7 +217,7 @@ def _shown(store: Store, sync: StoreSync | None) -> dict[str, Any]:
     run: Run | None = sync.run if sync else None
     open_run = run is not None and run.is_open
     problem = store.problem or (run.problem if run and sync and sync.failures else None)
-    if store.problem or (sync and sync.failures > 2):
+    if store.problem or (sync and sync.failures):
         state = "failing"
     elif not store.active:
         state = "paused"
