@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from webapp.api import (
     ActionInput,
     Actor,
+    DeskError,
     Order,
     OrderAction,
     PackageInput,
@@ -83,7 +84,10 @@ class ShipOrder(OrderAction):
         ship_order(order, packages, actor=actor, anyway=data.ship_anyway)
 
     def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
-        carriers = get_channel(order.store.channel).carriers(order.marketplace)
+        try:
+            carriers = get_channel(order.store.channel).carriers(order.marketplace)
+        except DeskError:  # its plugin was left out: `refusal` says so
+            carriers = ()
         fields: dict[str, Mapping[str, Any]] = {
             "carrier": {"label": _l("Carrier"), "choices": [(carrier.code, carrier.label) for carrier in carriers]},
             "carrier_name": {"label": _l("Carrier's name"), "help": _l("Only for “Other”.")},

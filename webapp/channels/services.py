@@ -12,12 +12,19 @@ from webapp.channels.contract import Channel, Connection, Disconnected, StoreAcc
 from webapp.channels.models import NumberSequence, Shop, Store, StoreMarketplace
 from webapp.clock import now
 from webapp.db import db, translated_failures
-from webapp.errors import Invalid, NotFound, SeveralFit
+from webapp.errors import Invalid, NotFound, Refusal, SeveralFit
 from webapp.hooks import hooks
 from webapp.i18n import lazy_gettext as _l
 from webapp.settings.services import STORE, read, store_all
 
 ORDERS = "orders"
+
+
+class ChannelLeftOut(Refusal):
+    """The plugin that speaks to the channel was not loaded; what came from there can still be read."""
+
+    code = "channel_left_out"
+    sentence = _l("The plugin for “%(channel)s” is not loaded. The Plugins page says why.")
 
 
 def channels() -> dict[str, Channel]:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import selectinload
 
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage, FulfilledBy
-from webapp.channels.services import get_channel
+from webapp.channels.services import ChannelLeftOut, channels, get_channel
 from webapp.clock import now
 from webapp.db import db
 from webapp.errors import DeskError, NotFound, Refusal
@@ -115,6 +115,8 @@ class EmptyPackage(DeskError):
 def shipping_refusal(order: Order, actor: Actor, *, anyway: bool = False) -> Refusal | None:
     """Why the order can't ship now, asked by the button, by `ship_order`, and at every later step of shipping."""
     open_lines = [line for line in order.lines if line.open]
+    if order.store.channel not in channels():
+        return ChannelLeftOut(channel=order.store.channel)
     checks: tuple[tuple[bool, type[Refusal]], ...] = (
         (order.managed_at_channel, ManagedAtChannel),
         (order.fulfilled_by == FulfilledBy.CHANNEL, ShippedByChannel),

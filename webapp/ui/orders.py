@@ -160,7 +160,7 @@ def perform(number: str, code: str) -> AnyResponse:
             version = None if code == COMMENT else _version_seen(order, form.version, actor)
             done = act(action, order, data, actor, key=form.key or None, version=version)
     except DeskError as error:
-        if isinstance(error, Stale) or error.status == 422:
+        if isinstance(error, Stale) or error.status == 422 or error.field:
             return _form_again(action, find_order(number, actor), actor, error)
         raise
     order = find_order(number, actor)

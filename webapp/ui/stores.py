@@ -13,6 +13,7 @@ from webapp.audit.actor import Actor
 from webapp.channels.contract import Channel, Connection
 from webapp.channels.models import Store
 from webapp.channels.services import (
+    ChannelLeftOut,
     access,
     add_store,
     change_store,
@@ -56,7 +57,9 @@ def index() -> str:
 def show(store_id: int) -> str:
     """One store: traffic, what was put aside, settings, runs."""
     store = get_store(store_id)
-    return page("stores/show.html", **_facts(store, current_actor(), settings_form(get_channel(store.channel), store)))
+    channel = channels().get(store.channel)
+    form = settings_form(channel, store) if channel else None
+    return page("stores/show.html", **_facts(store, current_actor(), form))
 
 
 @bp.post("/<int:store_id>")
@@ -196,7 +199,7 @@ def _offers() -> list[dict[str, Any]]:
     return offers
 
 
-def _facts(store: Store, actor: Actor, form: Form) -> dict[str, Any]:
+def _facts(store: Store, actor: Actor, form: Form | None) -> dict[str, Any]:
     show_times_of([store])
     return {
         "store": _shown_now(store),
@@ -217,7 +220,8 @@ def _shown(store: Store, sync: StoreSync | None) -> dict[str, Any]:
     run: Run | None = sync.run if sync else None
     open_run = run is not None and run.is_open
     problem = store.problem or (run.problem if run and sync and sync.failures else None)
-    if store.problem or (sync and sync.failures):
+    left_out = None if store.channel in channels() else ChannelLeftOut(channel=store.channel)
+    if left_out or store.problem or (sync and sync.failures):
         state = "failing"
     elif not store.active:
         state = "paused"
@@ -233,7 +237,7 @@ def _shown(store: Store, sync: StoreSync | None) -> dict[str, Any]:
         "is_practice": store.practice,
         "marketplaces": [row.country for row in store.marketplaces],
         "state": state,
-        "problem": sentence_of(problem),
+        "problem": str(left_out) if left_out else sentence_of(problem),
         "running": shown_one if open_run else None,
         "last_run": None if open_run else shown_one,
         "last_success_at": sync.last_success_at if sync else None,
