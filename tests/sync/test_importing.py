@@ -168,12 +168,23 @@ def test_an_order_canceled_there_is_canceled_here(take: Take) -> None:
 def test_a_cancellation_that_withholds_the_buyer_takes_nothing_away(take: Take, operator: Actor) -> None:
     told = incoming_order()
     take(told)
-    withheld = {"stage": ChannelStage.CANCELED, "status": "CANCELLED", "buyer": {}, "total": None, "currency": None}
+    withheld = {"stage": ChannelStage.CANCELED, "status": "CANCELLED", "total": None, "currency": None}
+    withheld["buyer"] = {"gift_messages": {told.lines[0].number: "For you"}}
     lines = line_again(told, unfulfilled=0, amounts=(), unit_price=None, total=None)
     [order] = take(again(told, lines=lines, **withheld))
     assert (order.state, order.address_state, order.total_minor) == ("canceled", "ok", told.total)
     assert order.residual_minor == 0
-    assert reveal(operator, [order.id], purpose="test")[order.id]["name"] == "Jane Quixelworth"
+    known = reveal(operator, [order.id], purpose="test")[order.id]
+    assert (known["name"], known["address"]["city"]) == ("Jane Quixelworth", "Vrombaut")
+    assert list(known["gift_messages"].values()) == ["For you"]
+
+
+def test_a_refused_address_stays_while_the_rest_is_renewed(take: Take, operator: Actor) -> None:
+    told = incoming_order()
+    take(told)
+    [order] = take(again(told, buyer={"name": "Jane Q."}, missing=("RECIPIENT",)))
+    known = reveal(operator, [order.id], purpose="test")[order.id]
+    assert (known["name"], known["address"]["city"]) == ("Jane Q.", "Vrombaut")
 
 
 def test_canceled_there_after_we_shipped_raises_attention_and_stays_complete(take: Take, mia: Actor) -> None:

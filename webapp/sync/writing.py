@@ -268,12 +268,14 @@ class PageWriter:
         if fresh:
             keys.make(order_id for order_id, _ in entries)
         kept = [(order_id, entry) for order_id, entry in entries if order_id in keys]  # an erased order stays erased
+        had = {} if fresh else self._known_buyers(keys, kept)
         rows = []
         for order_id, entry in kept:
-            bodies = [(RAW, entry.raw)]
-            if entry.order.buyer or not (_untold(entry.order)):
-                bodies.append((BUYER, entry.buyer))
-            for kind, packed in bodies:
+            buyer = entry.buyer
+            if order_id in had:  # what was not told this time stays as it was
+                told = {name: value for name, value in entry.order.buyer.items() if value}
+                buyer = vault.pack(BUYER, had[order_id] | told)
+            for kind, packed in ((RAW, entry.raw), (BUYER, buyer)):
                 rows.append(vault.record_row(keys, order_id, kind, packed))
         if not rows:
             return
@@ -284,6 +286,18 @@ class PageWriter:
                     delete(VaultRecord).where(VaultRecord.kind == kind, VaultRecord.order_id.in_(of_kind))
                 )
         db.session.execute(table_of(VaultRecord).insert(), rows)
+
+    def _known_buyers(self, keys: DataKeys, entries: Sequence[tuple[int, PreparedOrder]]) -> dict[int, dict[str, Any]]:
+        """What the vault holds of buyers of whom this answer told only a part, or nothing."""
+        partly = [order_id for order_id, entry in entries if _untold(entry.order) & {"buyer", "recipient"}]
+        if not partly:
+            return {}
+        rows = db.session.execute(
+            select(VaultRecord.order_id, VaultRecord.body).where(
+                VaultRecord.kind == BUYER, VaultRecord.order_id.in_(partly)
+            )
+        )
+        return {order_id: keys.open(order_id, BUYER, body) or {} for order_id, body in rows}
 
     def _event(self, order_id: int, code: str, at: datetime, version: int, data: dict[str, Any]) -> None:
         self.events.append(
@@ -526,7 +540,8 @@ def _untold(order: IncomingOrder) -> set[str]:
     """The parts of the answer that say nothing. Of a canceled order channels withhold the buyer; what was known stays,
     since there may be a parcel to call back.
     """
-    withheld = {"recipient", "buyer"} if order.stage is ChannelStage.CANCELED and not order.buyer else set()
+    nobody = not order.buyer.get("name") and not order.buyer.get("address")
+    withheld = {"recipient", "buyer"} if order.stage is ChannelStage.CANCELED and nobody else set()
     return withheld | {part.lower() for part in order.missing}
 
 
