@@ -18,7 +18,7 @@ from webapp.jobs import Job, waiting_mark
 from webapp.live import connection, key
 
 log = structlog.get_logger(__name__)
-_WAITING = 120  # seconds after which one that waits is taken for lost
+_WAITING = 20  # seconds after which one that waits is taken for lost, as by a queue that died with it
 
 
 @dataclass(frozen=True, slots=True)
