@@ -6,10 +6,14 @@ matter). Connections are never shared with the parent: the fork drops the pool i
 
 import os
 import sys
+import time
+from types import FrameType
 
 import structlog
 from flask import Flask
+from redis import RedisError
 from rq import Worker
+from rq.exceptions import StopRequested
 from rq.executions import Execution
 from rq.job import Job as RqJob
 from rq.queue import Queue
@@ -26,6 +30,11 @@ class DeskWorker(Worker):
     """RQ's worker with the desk's app around each job."""
 
     app: Flask
+    told_to_stop = False
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        self.told_to_stop = True
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
     def perform_job(self, job: RqJob, queue: Queue, execution: Execution) -> bool:
         with self.app.app_context(), structlog.contextvars.bound_contextvars(job_id=job.id):
@@ -34,7 +43,25 @@ class DeskWorker(Worker):
 
 
 def run_worker(app: Flask, *, burst: bool = False) -> None:
-    """Serve all queues until told to stop; with `burst`, until they are empty."""
+    """Serve all queues until told to stop; with `burst`, until they are empty.
+
+    RQ's worker quits when the queue goes away under a running job, so another takes its place once the queue is back.
+    """
+    try:
+        while not _serve(app, burst=burst):
+            log.warning("queue_lost")
+            while not _queue_answers():
+                time.sleep(0.5)
+    except StopRequested:  # a signal between two workers
+        pass
+    if not burst:
+        log.info("worker_stopped")
+        sys.stdout.flush()
+        os._exit(0)  # threads of RQ's scheduler must not hold the process back
+
+
+def _serve(app: Flask, *, burst: bool) -> bool:
+    """Whether the worker ended as it was told to."""
     worker = DeskWorker(
         [queue(name) for name in QUEUES],
         connection=connection(),
@@ -44,8 +71,15 @@ def run_worker(app: Flask, *, burst: bool = False) -> None:
         log_job_description=False,
     )
     worker.app = app
-    worker.work(burst=burst, with_scheduler=not burst, logging_level="WARNING")
-    if not burst:
-        log.info("worker_stopped")
-        sys.stdout.flush()
-        os._exit(0)  # threads of RQ's scheduler must not hold the process back
+    try:
+        worker.work(burst=burst, with_scheduler=not burst, logging_level="WARNING")
+    except RedisError as error:  # it could not even say goodbye
+        log.warning("queue_unreachable", problem=type(error).__name__)
+    return burst or worker.told_to_stop
+
+
+def _queue_answers() -> bool:
+    try:
+        return bool(connection().ping())
+    except RedisError:
+        return False
