@@ -25,6 +25,7 @@ from webapp.cli.text import pairs, table
 from webapp.clock import iso
 from webapp.db import db, unit_of_work
 from webapp.jobs.models import Run, RunState
+from webapp.live import connection
 from webapp.sync import runs
 from webapp.sync.jobs import import_orders
 from webapp.sync.models import StoreSync
@@ -140,6 +141,8 @@ def _settings(given: Sequence[str], from_stdin: bool) -> Mapping[str, str]:
 @desk_command
 def sync(door: Door, store_key: str, wait: bool, seconds: float) -> None:
     """Read a store's orders now (by id or name); a run that is under way is joined."""
+    get_store(store_key)
+    connection().ping()  # a run that no worker can hear of would wait unseen
     with unit_of_work():
         chosen = get_store(store_key)
         run_id = runs.start(chosen, actor=door.actor).id
