@@ -23,6 +23,8 @@ def create_app() -> Flask:
     from webapp.audit import hookimpls as audit_hooks
     from webapp.hooks import discovery
     from webapp.orders import hookimpls as orders_hooks
+    from webapp.reporting import hookimpls as reporting_hooks
+    from webapp.search import hookimpls as search_hooks
     from webapp.sync import hookimpls as sync_hooks
 
     configuration = config.configuration()
@@ -32,6 +34,7 @@ def create_app() -> Flask:
     db.init_app(app, configuration.database)
     i18n.init_app(app)
     Migrate(app, db.db, directory=str(config.ROOT / "migrations"), render_as_batch=True)
-    app.extensions["waybill.plugins"] = discovery.load(core=[accounts_hooks, audit_hooks, orders_hooks, sync_hooks])
+    core = [accounts_hooks, audit_hooks, search_hooks, orders_hooks, sync_hooks, reporting_hooks]
+    app.extensions["waybill.plugins"] = discovery.load(core=core)
     ui.init_app(app)
     return app

@@ -52,10 +52,12 @@ from webapp.jobs.schedule import Schedule
 from webapp.live import connection as redis, key as redis_key
 from webapp.money import Money, decimals
 from webapp.orders.attention import AttentionKind
-from webapp.orders.contract import ActionInput, OrderAction, OrdersChange
+from webapp.orders.contract import ActionInput, Badge, OrderAction, OrdersChange, Panel
 from webapp.orders.events import EventWords, record
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.services import comment, raise_attention, settle_attention
+from webapp.reporting.contract import Card
+from webapp.search.contract import Bound, Column, ColumnKind, KeyKind, Label, Link, QueryKey
 from webapp.settings.declared import Setting
 from webapp.settings.services import SettingsGroup, desk_setting
 from webapp.vault.keys import open_secret, seal_secret
@@ -67,10 +69,15 @@ __all__ = [
     "Actor",
     "ActorKind",
     "AttentionKind",
+    "Badge",
+    "Bound",
+    "Card",
     "Carrier",
     "Channel",
     "ChannelError",
     "ChannelStage",
+    "Column",
+    "ColumnKind",
     "Component",
     "Connection",
     "DeskError",
@@ -85,7 +92,10 @@ __all__ = [
     "IncomingPackage",
     "Invalid",
     "Job",
+    "KeyKind",
+    "Label",
     "LazyString",
+    "Link",
     "Marketplace",
     "Money",
     "NotYet",
@@ -99,8 +109,10 @@ __all__ = [
     "Package",
     "PackageInput",
     "PageRefused",
+    "Panel",
     "PracticeStore",
     "Process",
+    "QueryKey",
     "Refusal",
     "Refused",
     "Schedule",

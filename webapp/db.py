@@ -5,6 +5,7 @@ unit of work begins IMMEDIATE, so that two writers queue instead of failing; a r
 too. What must happen only if the transaction holds (jobs, live news) is handed to `after_commit`.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, registry
 from sqlalchemy.types import TypeDecorator
 
-from webapp.errors import DatabaseBusy, Unavailable
+from webapp.errors import DatabaseBusy, TooSlow, Unavailable
 
 BUSY_AFTER = 15.0  # seconds a writer waits for another
 _CONVENTION = {
@@ -175,6 +176,32 @@ def analyze() -> None:
     if db.engine.dialect.name == "postgresql":
         with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("ANALYZE")
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Stop a reading that takes longer; raises `TooSlow`. For pages only: a unit of work is never cut short."""
+    session = db.session()
+    connection = session.connection()
+    try:
+        if db.engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(seconds * 1000)}")
+            yield
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        else:
+            raw = cast(Any, connection.connection.dbapi_connection)
+            end = time.monotonic() + seconds
+            raw.set_progress_handler(lambda: int(time.monotonic() > end), 20_000)
+            try:
+                yield
+            finally:
+                raw.set_progress_handler(None, 0)
+    except OperationalError as error:
+        session.rollback()
+        text = str(error.orig).lower()
+        if "statement timeout" in text or "interrupted" in text:
+            raise TooSlow from error
+        raise
 
 
 @contextmanager

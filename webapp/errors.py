@@ -74,6 +74,13 @@ class SeveralFit(DeskError):
     sentence = _l("“%(name)s” fits several orders: %(choices)s.")
 
 
+class TooSlow(DeskError):
+    """A question that would keep its page waiting."""
+
+    code, status = "too_slow", 422
+    sentence = _l("That would take too long over so many orders. Narrow it by date, store or state.")
+
+
 class Forbidden(DeskError):
     """The right is missing."""
 

@@ -24,6 +24,7 @@ class User(Model):
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
     last_seen_at: Mapped[datetime | None]
+    start_view: Mapped[str] = mapped_column(default="")  # the page to begin with: a view's code; empty: the dashboard
 
     def as_actor(self) -> Actor:
         return Actor(ActorKind.PERSON, id=self.id, name=self.name or self.email, rights=ROLES[self.role])

@@ -12,6 +12,12 @@ RIGHTS: dict[str, LazyString] = {
     "buyers.see": _l("see buyer data"),
     "orders.ship": _l("ship orders"),
     "orders.comment": _l("comment on orders"),
+    "orders.hold": _l("hold orders and release them"),
+    "orders.organize": _l("assign, tag, date, label and archive orders"),
+    "orders.address": _l("change delivery addresses"),
+    "orders.raw": _l("see a channel's raw answers"),
+    "orders.export": _l("export orders"),
+    "views.share": _l("share saved views"),
     "stores.view": _l("see stores"),
     "stores.edit": _l("add and change stores"),
     "stores.sync": _l("start a sync"),
@@ -21,9 +27,9 @@ RIGHTS: dict[str, LazyString] = {
     "plugins.view": _l("see plugins"),
 }
 
-_PACKER = frozenset({"orders.view", "buyers.see", "orders.ship", "orders.comment", "stores.view"})
-_CLERK = _PACKER | {"stores.sync", "updates.retry"}
-_MANAGER = _CLERK | {"stores.edit", "settings.edit", "plugins.view"}
+_PACKER = frozenset({"orders.view", "buyers.see", "orders.ship", "orders.comment", "orders.hold", "stores.view"})
+_CLERK = _PACKER | {"orders.organize", "orders.address", "stores.sync", "updates.retry"}
+_MANAGER = _CLERK | {"orders.raw", "orders.export", "views.share", "stores.edit", "settings.edit", "plugins.view"}
 ROLES: dict[str, frozenset[str]] = {
     "owner": frozenset(RIGHTS),
     "manager": frozenset(_MANAGER),

@@ -54,6 +54,7 @@ class Store(Model):
     own_numbers: Mapped[bool] = mapped_column(default=True)  # SET-4: False takes the channel's number
     problem: Mapped[dict[str, Any] | None]  # a stored DeskError: why it is disconnected
     created_at: Mapped[datetime]
+    archived_at: Mapped[datetime | None]  # kept with all its orders, out of the way and out of traffic
     shop: Mapped[Shop] = relationship(lazy="joined", innerjoin=True)
     marketplaces: Mapped[list["StoreMarketplace"]] = relationship(back_populates="store", lazy="selectin")
 

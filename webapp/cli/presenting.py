@@ -19,7 +19,7 @@ from webapp.money import Money
 from webapp.orders.attention import in_words
 from webapp.orders.events import EventWords, words
 from webapp.orders.models import Order, OrderAmount, OrderComment, OrderEvent, OrderHold, OrderLine
-from webapp.orders.queries import reference
+from webapp.orders.queries import reason_of, reference
 from webapp.orders.services import Offer
 from webapp.sync.models import Aside, ChannelUpdate, StoreSync
 from webapp.sync.runs import NUMBERS
@@ -84,7 +84,7 @@ def order_document(
                 "at": iso(row.at),
                 "until": iso(row.until),
                 "released_at": iso(row.released_at),
-                "reason": row.reason,
+                "reason": reason_of(row),
                 "by": actor(row.actor_kind, row.actor_id, names),
             }
             for row in holds

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from webapp.hooks.processes import Process
     from webapp.jobs.schedule import Schedule
     from webapp.orders.attention import AttentionKind
-    from webapp.orders.contract import OrderAction, OrdersChange
+    from webapp.orders.contract import Badge, OrderAction, OrdersChange, Panel
     from webapp.orders.events import EventWords
+    from webapp.reporting.contract import Card
+    from webapp.search.contract import Column, QueryKey
     from webapp.settings.services import SettingsGroup
 
 
@@ -60,6 +62,31 @@ def register_schedules() -> list[Schedule]:
 @hookspec
 def register_attention_kinds() -> list[AttentionKind]:
     """What can be the matter with an order or a line: its words, its cause and its fix."""
+
+
+@hookspec
+def register_columns() -> list[Column]:
+    """Columns of the order list and its exports. Asked often: give objects that are made already."""
+
+
+@hookspec
+def register_query_keys() -> list[QueryKey]:
+    """Keys of the query bar and of the filters. Asked often: give objects that are made already."""
+
+
+@hookspec
+def register_badges() -> list[Badge]:
+    """Short words that some orders carry wherever they are shown. Asked often: give objects that are made already."""
+
+
+@hookspec
+def register_panels() -> list[Panel]:
+    """Parts of the order page; each loads by itself."""
+
+
+@hookspec
+def register_cards() -> list[Card]:
+    """Cards of the dashboard; each loads by itself."""
 
 
 @hookspec

@@ -53,6 +53,7 @@ class RunResult(Model):
     """What became of one thing that a run worked on."""
 
     __tablename__ = "run_results"
+    __table_args__ = (Index("ix_run_results_state", "run_id", "state", "position"),)
 
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)

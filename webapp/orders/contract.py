@@ -7,7 +7,7 @@ once: the form, the command line, bulk input and the API's schema all come from 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -48,6 +48,33 @@ class OrderAction(ABC):
     def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
         """What the form knows beyond `Input`: per field, `choices` and `default` for this order."""
         return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Badge:
+    """A short word that some orders carry wherever they are shown: Prime, gift, buyer wants to cancel."""
+
+    code: str
+    label: LazyString | str
+    shows: Callable[[Order], bool]  # of columns of the order alone: it is asked for every row
+    tone: str = "calm"
+    icon: str = ""
+    help: LazyString | str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """A part of the order page that loads by itself, after the page; where it fails, its place says so.
+
+    `render` gives HTML; it has `seconds` for it and asks the network nothing.
+    """
+
+    code: str
+    label: LazyString | str
+    render: Callable[[Order, Actor], str]
+    right: str = "orders.view"
+    shows: Callable[[Order], bool] = lambda order: True
+    seconds: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

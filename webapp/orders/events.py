@@ -46,7 +46,7 @@ WORDS = (
     EventWords("changed_there", _l("News from the channel"), "refresh"),
     EventWords("shipped", _l("Shipped by %(carrier)s, %(tracking)s (units: %(units)s)"), "truck"),
     EventWords("commented", _l("Commented"), "message"),
-    EventWords("held", _l("Put on hold: %(reason)s"), "player-pause"),
+    EventWords("held", _l("Put on hold"), "player-pause"),
     EventWords("released", _l("Hold released"), "player-play"),
     EventWords("update_sent", _l("The channel took the update: %(kind)s"), "send"),
     EventWords("update_effective", _l("The channel shows the update: %(kind)s"), "check"),

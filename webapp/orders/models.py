@@ -7,9 +7,10 @@ that no path, however new, can ship or refund more than there is.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from webapp.catalog.models import Listing  # noqa: F401
 from webapp.channels.models import ChannelOrder, Shop, Store
 from webapp.db import Model
 from webapp.errors import DeskError
@@ -32,15 +33,36 @@ class NotPositive(DeskError):
     sentence = _l("The quantity of %(sku)s must be at least 1.")
 
 
+OPEN = "state IN ('pending', 'processing')"  # as indexes are made for it: queries must say it in these very words
+SORTED = {"placed": "placed_at", "ship_by": "ship_by", "updated": "updated_at", "total": "total_minor"}
+
+
+def _partial(name: str, *columns: str, where: str) -> Index:
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
 class Order(Model):
     """One order, with our number and the channel's, our state and the channel's status side by side."""
 
     __tablename__ = "orders"
     __table_args__ = (
-        Index("ix_orders_placed", "placed_at", "id"),
-        Index("ix_orders_store_placed", "store_id", "placed_at", "id"),
-        Index("ix_orders_state_placed", "state", "placed_at", "id"),
+        *(
+            index
+            for name, column in SORTED.items()
+            for index in (
+                Index(f"ix_orders_{name}", column, "id"),
+                Index(f"ix_orders_store_{name}", "store_id", column, "id"),
+                Index(f"ix_orders_state_{name}", "state", column, "id"),
+                _partial(f"ix_orders_open_{name}", column, "id", where=OPEN),
+            )
+        ),
         Index("ix_orders_channel_number", "channel_order_number"),
+        _partial("ix_orders_on_hold", "placed_at", "id", where="on_hold"),
+        _partial("ix_orders_attention", "placed_at", "id", where="needs_attention"),
+        _partial("ix_orders_buyer_wants_cancel", "placed_at", "id", where="buyer_wants_cancel"),
+        _partial("ix_orders_assignee", "assignee_id", "placed_at", "id", where="assignee_id IS NOT NULL"),
+        _partial("ix_orders_due", "due_at", "id", where="due_at IS NOT NULL"),
+        _partial("ix_orders_status", "status", "placed_at", "id", where="status IS NOT NULL"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -74,6 +96,16 @@ class Order(Model):
 
     items: Mapped[int]  # units ordered
     unshipped: Mapped[int]  # units open
+    country: Mapped[str] = mapped_column(default="")  # where it goes, ISO 3166; empty while withheld
+
+    # Written by people, and by the merchant's own rules:
+    status: Mapped[str | None]  # code of an `OrderStatus`
+    assignee_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    due_at: Mapped[datetime | None]
+    tags: Mapped[list[Any]] = mapped_column(default=list)  # ids; `order_tags` finds by them
+    comments: Mapped[int] = mapped_column(default=0)
+    archived_at: Mapped[datetime | None]
+
     attention: Mapped[list[Any]]  # [{"kind", "values"}], the lines' included
     needs_attention: Mapped[bool] = mapped_column(default=False)
     updated_at: Mapped[datetime]
@@ -209,6 +241,8 @@ class OrderComment(Model):
     actor_kind: Mapped[str]
     actor_id: Mapped[int | None]
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    status: Mapped[str | None]  # the status that was set with it
+    pinned_at: Mapped[datetime | None]
 
 
 class OrderHold(Model):
@@ -219,8 +253,8 @@ class OrderHold(Model):
     id: Mapped[int] = mapped_column(primary_key=True)
     order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), index=True)
     at: Mapped[datetime]
-    until: Mapped[datetime | None]
-    reason: Mapped[str]
+    until: Mapped[datetime | None] = mapped_column(index=True)
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)  # the reason, under the order's key
     actor_kind: Mapped[str]
     actor_id: Mapped[int | None]
     released_at: Mapped[datetime | None]
@@ -240,3 +274,68 @@ class Submission(Model):
     action: Mapped[str]
     at: Mapped[datetime]
     result: Mapped[dict[str, Any]]
+
+
+class OrderStatus(Model):
+    """A label of the merchant's own within a state. It is retired, never deleted: old orders keep their word."""
+
+    __tablename__ = "order_statuses"
+
+    code: Mapped[str] = mapped_column(primary_key=True)  # a letter, then letters, digits and underscores
+    state: Mapped[str]
+    names: Mapped[dict[str, Any]]  # language -> name; English is always there
+    tone: Mapped[str] = mapped_column(default="calm")
+    position: Mapped[int] = mapped_column(default=0)
+    rule: Mapped[str] = mapped_column(default="")  # a query: orders that come to fit it get the status by themselves
+    retired_at: Mapped[datetime | None]
+
+
+class Tag(Model):
+    """A word of the merchant's own for any orders."""
+
+    __tablename__ = "tags"
+    __table_args__ = (Index("uq_tags_name_folded", text("lower(name)"), unique=True),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    tone: Mapped[str] = mapped_column(default="calm")
+
+
+class OrderTag(Model):
+    """Which orders carry a tag."""
+
+    __tablename__ = "order_tags"
+    __table_args__ = (Index("ix_order_tags_order", "order_id"),)
+
+    tag_id: Mapped[int] = mapped_column(ForeignKey("tags.id", ondelete="CASCADE"), primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), primary_key=True)
+
+
+class BulkAct(Model):
+    """What a bulk run does to its orders; which orders, and what became of each, stands in the run's results."""
+
+    __tablename__ = "bulk_acts"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    action: Mapped[str]
+    period: Mapped[str]
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)  # the action's input: comments name buyers too
+
+
+class Export(Model):
+    """A file of orders that a run writes; it is fetched by whoever asked for it, and deleted after a day."""
+
+    __tablename__ = "exports"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    format: Mapped[str]  # csv, xlsx
+    rows: Mapped[str]  # orders, lines
+    columns: Mapped[list[str]]
+    query: Mapped[str]
+    sort: Mapped[str]
+    period: Mapped[str | None]
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)  # words of the query that may name a buyer
+    chosen: Mapped[list[Any] | None]  # ids, where a selection is exported
+    place: Mapped[str] = mapped_column(default="")  # of the rows written so far
+    file: Mapped[str] = mapped_column(default="")
+    expires_at: Mapped[datetime]

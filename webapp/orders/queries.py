@@ -16,6 +16,7 @@ from webapp.db import db
 from webapp.errors import Invalid, NotFound, SeveralFit
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.models import Order, OrderComment, OrderHold
+from webapp.vault import services as vault
 
 PAGE = 50
 _MARKED = re.compile(r"@(\d{1,9})", re.ASCII)
@@ -159,6 +160,11 @@ def comments_of(order: Order) -> list[OrderComment]:
 def holds_of(order: Order) -> list[OrderHold]:
     query = select(OrderHold).where(OrderHold.order_id == order.id).order_by(OrderHold.id.desc())
     return list(db.session.scalars(query))
+
+
+def reason_of(hold: OrderHold) -> str:
+    """Why an order was held; empty once its key is gone. For who may see buyers: reasons name them too."""
+    return str(vault.open_sealed([(hold.order_id, "hold", hold.sealed)])[0] or "") if hold.sealed else ""
 
 
 def stores_with_orders(actor: Actor) -> list[Store]:

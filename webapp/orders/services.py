@@ -192,20 +192,26 @@ def comment(order: Order, text: str, *, actor: Actor) -> OrderComment:
     sealed = vault.seal(order.id, "comment", text)
     row = OrderComment(order_id=order.id, at=now(), actor_kind=actor.kind, actor_id=actor.id, sealed=sealed)
     db.session.add(row)
+    order.comments += 1
     record(order, "commented", actor=actor)
     return row
 
 
 def hold(order: Order, reason: str, *, actor: Actor, until: datetime | None = None) -> OrderHold:
-    """Keep the order from leaving, with a reason and perhaps an end."""
+    """Keep the order from leaving, with a reason (sealed: it may name the buyer) and perhaps an end."""
     if order.on_hold:
         raise AlreadyOnHold
     row = OrderHold(
-        order_id=order.id, at=now(), until=until, reason=reason.strip(), actor_kind=actor.kind, actor_id=actor.id
+        order_id=order.id,
+        at=now(),
+        until=until,
+        sealed=vault.seal(order.id, "hold", reason.strip()),
+        actor_kind=actor.kind,
+        actor_id=actor.id,
     )
     db.session.add(row)
     order.on_hold = True
-    record(order, "held", actor=actor, values={"reason": row.reason})
+    record(order, "held", actor=actor, sealed={"reason": reason.strip()})
     return row
 
 

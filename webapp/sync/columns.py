@@ -12,7 +12,7 @@ from webapp.sync.incoming import LineFacts
 
 NEW_LINE = {"invoiced": 0, "refunded": 0, "returned": 0}  # counters that no reading moves, for the line's first event
 _UNTOLD = {  # the columns that a part of the answer carries: refused, they stay as they were
-    "recipient": ("address_state",),
+    "recipient": ("address_state", "country"),
     "proceeds": ("currency", "total_minor", "residual_minor", "unit_price_minor"),
     "fulfillment": (
         "ship_from",
@@ -104,6 +104,7 @@ def order_columns(
         "residual_minor": facts.residual(order),
         "items": sum(line.ordered for line in lines),
         "unshipped": sum(line.open for line in lines),
+        "country": str((order.buyer.get("address") or {}).get("country") or ""),
         "attention": attention,
         "needs_attention": bool(attention) or problems,
     }

@@ -228,6 +228,12 @@ class PageWriter:
             "canceling": False,
             "arrived_complete": state in (OrderState.COMPLETE, OrderState.CANCELED),
             "updated_at": self.at,
+            "status": None,
+            "assignee_id": None,
+            "due_at": None,
+            "tags": [],
+            "comments": 0,
+            "archived_at": None,
             **order_columns(order, lines, state, attention),
         }
 

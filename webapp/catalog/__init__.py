@@ -1,0 +1,1 @@
+"""What the merchant sells: the listings under which stores sell it."""

@@ -1,0 +1,20 @@
+"""Listings: a product as a store sells it. The import notes each once; searches look here first."""
+
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webapp.db import Model
+
+
+class Listing(Model):
+    """A SKU and ASIN in a store under one title; `words` is the title normalized, for searching."""
+
+    __tablename__ = "listings"
+    __table_args__ = (UniqueConstraint("store_id", "sku", "asin", "title"), Index("ix_listings_asin", "asin"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    store_id: Mapped[int] = mapped_column(ForeignKey("stores.id"))
+    sku: Mapped[str]
+    asin: Mapped[str]
+    title: Mapped[str]
+    words: Mapped[str]

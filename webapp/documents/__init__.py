@@ -1,0 +1,1 @@
+"""What is printed: packing slips now, other documents beside them later."""

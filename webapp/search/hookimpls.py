@@ -1,0 +1,10 @@
+"""What searching keeps by the clock."""
+
+from webapp.hooks import hookimpl
+from webapp.jobs.schedule import Schedule
+from webapp.search.jobs import forget_sealed_queries
+
+
+@hookimpl
+def register_schedules() -> list[Schedule]:
+    return [Schedule(forget_sealed_queries, every=3600)]

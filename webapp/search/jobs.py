@@ -1,0 +1,19 @@
+"""Background work of searching."""
+
+from datetime import timedelta
+
+from sqlalchemy import delete
+
+from webapp.clock import now
+from webapp.db import db, unit_of_work
+from webapp.jobs import job
+from webapp.search.models import SealedQuery
+
+KEPT = timedelta(days=1)
+
+
+@job("desk")
+def forget_sealed_queries() -> None:
+    """Delete the words that were searched, a day after; those of saved views stand in the views."""
+    with unit_of_work():
+        db.session.execute(delete(SealedQuery).where(SealedQuery.at < now() - KEPT))
