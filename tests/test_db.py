@@ -20,7 +20,7 @@ from webapp.channels.models import NumberSequence, Shop
 from webapp.channels.services import create_shop
 from webapp.clock import now
 from webapp.config import configuration
-from webapp.db import after_commit, db, unit_of_work
+from webapp.db import after_commit, db, once_a_transaction, unit_of_work
 from webapp.errors import DatabaseBusy, Unavailable
 
 
@@ -84,6 +84,26 @@ def test_what_waits_for_the_commit_is_forgotten_with_a_rollback(shop: int) -> No
     assert seen == []
     after_commit(lambda: seen.append(2))  # nothing is open: at once
     assert seen == [2]
+
+
+def test_what_is_taken_back_to_a_savepoint_leaves_nothing_behind(shop: int) -> None:
+    seen: list[str] = []
+
+    def name() -> str | None:
+        return once_a_transaction("name", lambda: db.session.scalar(select(Shop.name).where(Shop.id == shop)))
+
+    with unit_of_work():
+        after_commit(lambda: seen.append("before"))
+        with pytest.raises(ValueError, match="back"), db.session.begin_nested():  # noqa: PT012
+            db.session.get_one(Shop, shop).name = "Quay"
+            db.session.flush()
+            assert name() == "Quay"
+            after_commit(lambda: seen.append("within"))
+            raise ValueError("back")
+        assert name() == "Harbor"
+        with db.session.begin_nested():
+            after_commit(lambda: seen.append("kept"))
+    assert seen == ["before", "kept"]
 
 
 def test_what_was_read_before_is_read_anew(app: Flask, shop: int) -> None:

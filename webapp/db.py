@@ -9,19 +9,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import JSON, DateTime, Dialect, Engine, MetaData, Table, event, func, select
+from sqlalchemy import JSON, ColumnElement, DateTime, Dialect, Engine, MetaData, Table, event, func, select
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import DeclarativeBase, registry
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session, SessionTransaction, registry
 from sqlalchemy.types import TypeDecorator
 
 from webapp.errors import DatabaseBusy, TooSlow, Unavailable
 
+T = TypeVar("T")
 BUSY_AFTER = 15.0  # seconds a writer waits for another
 _CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -76,6 +78,13 @@ def table_of(model: type[Base]) -> Table:
     return cast(Table, model.__table__)
 
 
+def begins_with(column: InstrumentedAttribute[Any], text: str) -> ColumnElement[bool]:
+    """Whether a column begins with a text, as a range of its index: for those that migrations made compare plainly, by
+    code points, on both databases.
+    """
+    return column.between(text, text + "\U0010ffff")
+
+
 def reserve_ids(model: type[Base], count: int) -> list[int]:
     """Ids for rows that are about to be inserted, in the open unit of work: rows that refer to each other can then be
     written without reading back what the database gave them, which costs PostgreSQL's driver most of an import.
@@ -95,7 +104,7 @@ def init_app(app: Flask, url: str) -> None:
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     engine: dict[str, Any] = {"pool_pre_ping": True, "hide_parameters": True}  # values never reach a log
     if url.startswith("sqlite"):
-        engine["connect_args"] = {"timeout": BUSY_AFTER}
+        engine |= {"connect_args": {"timeout": BUSY_AFTER}, "pool_recycle": 3600}  # an old one plans by old statistics
     else:
         engine |= {"connect_args": {"connect_timeout": 5}, "pool_size": 16, "max_overflow": 64}
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine
@@ -104,7 +113,16 @@ def init_app(app: Flask, url: str) -> None:
         (_tune_sqlite if db.engine.dialect.name == "sqlite" else _tune_postgres)(db.engine)
 
 
+class _SqliteCompiler(SQLiteCompiler):
+    """Writes hints, which SQLAlchemy passes over for SQLite: lists name the index of what is rare."""
+
+    def get_from_hint_text(self, table: Any, text: str | None) -> str | None:
+        return text
+
+
 def _tune_sqlite(engine: Engine) -> None:
+    engine.dialect.statement_compiler = _SqliteCompiler
+
     @event.listens_for(engine, "connect")
     def connect(connection: Any, record: Any) -> None:
         connection.isolation_level = None  # the driver's own BEGINs come too late; ours below
@@ -134,6 +152,27 @@ def _tune_postgres(engine: Engine) -> None:
         connection.commit()
 
 
+def connect_for_loading() -> None:
+    """Let this process's connections hold more in memory and wait less for the disk: for one that writes very many rows
+    which it could write again.
+    """
+    on_sqlite = db.engine.dialect.name == "sqlite"
+    settings = (
+        ("PRAGMA cache_size=-524288", "PRAGMA wal_autocheckpoint=25000")
+        if on_sqlite
+        else ("SET synchronous_commit = off",)
+    )
+
+    @event.listens_for(db.engine, "connect")
+    def connect(connection: Any, record: Any) -> None:
+        for setting in settings:
+            connection.execute(setting)
+        if not on_sqlite:
+            connection.commit()
+
+    db.engine.dispose()
+
+
 @contextmanager
 def unit_of_work() -> Iterator[None]:
     """All that is done inside becomes real together, or not at all; opened by doors only, never inside another.
@@ -156,8 +195,8 @@ def unit_of_work() -> Iterator[None]:
         session.rollback()
         raise
     finally:
-        session.info.pop("writing", None)
-        session.info.pop("after_commit", None)
+        for name in ("writing", "after_commit", "savepoints"):
+            session.info.pop(name, None)
     for callback in callbacks:
         callback()
 
@@ -171,11 +210,60 @@ def after_commit(callback: Callable[[], None]) -> None:
         callbacks.append(callback)
 
 
+def once_a_transaction(name: str, read: Callable[[], T]) -> T:
+    """What `read` gives, kept until the transaction ends: for small tables that a page asks for again and again."""
+    kept = db.session().info.setdefault("kept", {})
+    if name not in kept:
+        kept[name] = read()
+    found: T = kept[name]
+    return found
+
+
+def read_anew(name: str) -> None:
+    """Forget what is kept under this name, since it was just changed."""
+    db.session().info.get("kept", {}).pop(name, None)
+
+
+@event.listens_for(db.session, "after_transaction_end")
+def _forget_kept(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.parent is None:
+        session.info.pop("kept", None)
+
+
+@event.listens_for(db.session, "after_transaction_create")
+def _mark_savepoint(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.nested:
+        session.info.setdefault("savepoints", {})[id(transaction)] = len(session.info.get("after_commit") or ())
+
+
+@event.listens_for(db.session, "after_soft_rollback")
+def _undo_savepoint(session: Session, transaction: SessionTransaction) -> None:
+    """What was read and put off since a savepoint goes with it: it may speak of rows that are not there."""
+    session.info.pop("kept", None)
+    mark = session.info.get("savepoints", {}).pop(id(transaction), None)
+    if mark is not None and session.info.get("after_commit"):
+        del session.info["after_commit"][mark:]
+
+
+def say_nothing() -> None:
+    """Drop what would follow the commit of the open unit of work; the schedule finds whatever was due."""
+    db.session().info["after_commit"].clear()
+
+
 def analyze() -> None:
-    """Tell PostgreSQL's planner how full the tables are; SQLite plans well enough without."""
+    """Tell the planner how full the tables are: one that does not know reads whole tables on PostgreSQL, and on SQLite
+    sorts all open orders instead of walking the index that is made for them.
+    """
     if db.engine.dialect.name == "postgresql":
         with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("ANALYZE")
+        return
+    connection = cast(Any, db.engine.raw_connection())
+    try:
+        connection.execute("PRAGMA analysis_limit = 1000")  # rows of each index: a moment, however full it is
+        connection.execute("ANALYZE")
+    finally:
+        connection.close()
 
 
 @contextmanager

@@ -5,8 +5,10 @@ which is why class-level sentences are lazy. A door that knows its reader sets `
 desk's own language holds.
 """
 
+from zoneinfo import ZoneInfo
+
 from flask import Flask, g
-from flask_babel import Babel, LazyString, force_locale, get_locale, gettext, lazy_gettext, ngettext
+from flask_babel import Babel, LazyString, force_locale, get_locale, gettext, lazy_gettext, lazy_pgettext, ngettext
 
 from webapp.config import ROOT, configuration
 
@@ -24,6 +26,11 @@ def init_app(app: Flask) -> None:
     )
 
 
+def reader_zone() -> ZoneInfo:
+    """The zone in which whoever asks counts days: the shop's, where the door knows it."""
+    return ZoneInfo(g.get("zone") or "UTC")
+
+
 __all__ = [
     "LANGUAGES",
     "LazyString",
@@ -32,5 +39,7 @@ __all__ = [
     "gettext",
     "init_app",
     "lazy_gettext",
+    "lazy_pgettext",
     "ngettext",
+    "reader_zone",
 ]

@@ -17,8 +17,18 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+# What is found by its beginning is compared by its code points, so that a beginning is a range of its index.
+COMPARED_PLAINLY = (("orders", "number"), ("orders", "channel_order_number"), ("packages", "tracking_number"))
+
+
+def collate(collation: str) -> None:
+    if op.get_bind().dialect.name == "postgresql":  # SQLite compares so by itself
+        for table, column in COMPARED_PLAINLY:
+            op.execute(f'ALTER TABLE {table} ALTER COLUMN {column} TYPE VARCHAR COLLATE "{collation}"')
+
 
 def upgrade() -> None:
+    collate("C")
     op.create_table(
         "order_statuses",
         sa.Column("code", sa.String(), nullable=False),
@@ -35,16 +45,21 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("tone", sa.String(), nullable=False),
+        sa.Column("leaving", sa.Boolean(), nullable=False),
+        sa.Column("heir_id", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(["heir_id"], ["tags.id"], name=op.f("fk_tags_heir_id_tags"), ondelete="SET NULL"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tags")),
     )
     op.create_table(
         "bulk_acts",
         sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
         sa.Column("action", sa.String(), nullable=False),
         sa.Column("period", sa.String(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_bulk_acts_run_id_runs"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", name=op.f("pk_bulk_acts")),
+        sa.UniqueConstraint("key", name=op.f("uq_bulk_acts_key")),
     )
     op.create_table(
         "exports",
@@ -69,6 +84,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("columns", Json, nullable=False),
         sa.Column("sort", sa.String(), nullable=False),
+        sa.Column("dense", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name=op.f("fk_list_layouts_user_id_users"), ondelete="CASCADE"
         ),
@@ -150,6 +166,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_figure_changes")),
     )
     op.create_table(
+        "figure_zones",
+        sa.Column("shop_id", sa.Integer(), nullable=False),
+        sa.Column("zone", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["shop_id"], ["shops.id"], name=op.f("fk_figure_zones_shop_id_shops")),
+        sa.PrimaryKeyConstraint("shop_id", name=op.f("pk_figure_zones")),
+    )
+    op.create_table(
         "listings",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("store_id", sa.Integer(), nullable=False),
@@ -191,7 +214,13 @@ def upgrade() -> None:
 
     with op.batch_alter_table("order_holds", schema=None) as batch_op:
         batch_op.add_column(sa.Column("sealed", sa.LargeBinary(), nullable=True))
-        batch_op.create_index(batch_op.f("ix_order_holds_until"), ["until"], unique=False)
+        batch_op.create_index(
+            "ix_order_holds_due",
+            ["until"],
+            unique=False,
+            sqlite_where=sa.text("released_at IS NULL"),
+            postgresql_where=sa.text("released_at IS NULL"),
+        )
         batch_op.drop_column("reason")
 
     with op.batch_alter_table("orders", schema=None) as batch_op:
@@ -290,6 +319,29 @@ def upgrade() -> None:
     with op.batch_alter_table("run_results", schema=None) as batch_op:
         batch_op.create_index("ix_run_results_state", ["run_id", "state", "position"], unique=False)
 
+    with op.batch_alter_table("runs", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("turn", sa.Integer(), nullable=False, server_default="0"))
+        batch_op.add_column(sa.Column("look_again_at", UtcDateTime(), nullable=True))
+
+    # What is here already is indexed in the background: the run stands in its row, and the clock finds it.
+    op.execute(
+        "INSERT INTO runs (kind, actor_kind, state, started_at, look_again_at, quiet, total, done, failed, numbers)"
+        " SELECT 'index', 'job', 'queued', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP, false,"
+        " (SELECT count(*) FROM orders), 0, 0, '{}' WHERE EXISTS (SELECT 1 FROM orders)"
+    )
+
+    with op.batch_alter_table("channel_updates", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_channel_updates_open",
+            ["store_id", "state", "order_id"],
+            unique=False,
+            sqlite_where=sa.text("state IN ('held', 'owed', 'sent', 'refused', 'unknown')"),
+            postgresql_where=sa.text("state IN ('held', 'owed', 'sent', 'refused', 'unknown')"),
+        )
+
+    with op.batch_alter_table("shops", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("address", sa.String(), nullable=False, server_default=""))
+
     with op.batch_alter_table("stores", schema=None) as batch_op:
         batch_op.add_column(sa.Column("archived_at", UtcDateTime(), nullable=True))
 
@@ -298,11 +350,26 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    collate("default")
     with op.batch_alter_table("users", schema=None) as batch_op:
         batch_op.drop_column("start_view")
 
     with op.batch_alter_table("stores", schema=None) as batch_op:
         batch_op.drop_column("archived_at")
+
+    with op.batch_alter_table("shops", schema=None) as batch_op:
+        batch_op.drop_column("address")
+
+    with op.batch_alter_table("channel_updates", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_channel_updates_open",
+            sqlite_where=sa.text("state IN ('held', 'owed', 'sent', 'refused', 'unknown')"),
+            postgresql_where=sa.text("state IN ('held', 'owed', 'sent', 'refused', 'unknown')"),
+        )
+
+    with op.batch_alter_table("runs", schema=None) as batch_op:
+        batch_op.drop_column("look_again_at")
+        batch_op.drop_column("turn")
 
     with op.batch_alter_table("run_results", schema=None) as batch_op:
         batch_op.drop_index("ix_run_results_state")
@@ -370,7 +437,11 @@ def downgrade() -> None:
 
     with op.batch_alter_table("order_holds", schema=None) as batch_op:
         batch_op.add_column(sa.Column("reason", sa.String(), nullable=False, server_default=""))
-        batch_op.drop_index(batch_op.f("ix_order_holds_until"))
+        batch_op.drop_index(
+            "ix_order_holds_due",
+            sqlite_where=sa.text("released_at IS NULL"),
+            postgresql_where=sa.text("released_at IS NULL"),
+        )
         batch_op.drop_column("sealed")
 
     with op.batch_alter_table("order_comments", schema=None) as batch_op:
@@ -386,6 +457,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_listings_asin")
 
     op.drop_table("listings")
+    op.drop_table("figure_zones")
     op.drop_table("figure_changes")
     with op.batch_alter_table("daily_figures", schema=None) as batch_op:
         batch_op.drop_index("ix_daily_figures_store_day")

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from webapp.search.terms import forms, normalize, term, terms, words
+from webapp.search.terms import digits, forms, normalize, sought, term, terms, words
 
 KEY = b"k" * 32
 
@@ -16,7 +16,15 @@ def test_normalizing_twice_is_normalizing_once(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("written", "sought"),
-    [("Crème BRÛLÉE", "creme brulee"), ("Straße", "STRASSE"), ("Ｆｕｌｌ", "full"), ("Łódź", "łódz"), ("ﬁne", "FINE")],
+    [
+        ("Crème BRÛLÉE", "creme brulee"),
+        ("Straße", "STRASSE"),
+        ("Ｆｕｌｌ", "full"),
+        ("Łódź", "łódz"),
+        ("ﬁne", "FINE"),
+        ("Søren", "soren"),
+        ("Łódź", "lodz"),
+    ],
 )
 def test_marks_case_and_forms_make_no_difference(written: str, sought: str) -> None:
     assert normalize(written) == normalize(sought)
@@ -29,15 +37,26 @@ def test_a_word_is_found_by_its_beginning(word: str, length: int) -> None:
             assert term("buyer", part[: max(3, length)], KEY) in terms("buyer", word, KEY)
 
 
-@given(st.text("0123456789", min_size=5, max_size=18))
-def test_a_number_is_found_by_its_last_four_digits_and_more(number: str) -> None:
-    found = set(forms(number))
-    assert {number[-4:], number[-5:], number[:3], number} <= found
-    assert not {form for form in found if len(form) < 3}
+@given(st.text(st.characters(categories=["Ll"], max_codepoint=0x24F), min_size=1, max_size=30))
+def test_a_word_has_few_forms_and_answers_to_what_is_sought(word: str) -> None:
+    for part in words(word):
+        assert len(set(forms(part))) <= 10
+        assert set(sought(part)) <= set(forms(part))
 
 
-def test_an_ideograph_is_found_alone_and_with_its_neighbor() -> None:
-    assert {"渋", "谷", "区", "渋谷", "谷区", "渋谷区"} == set(forms("渋谷区"))
+def test_a_short_word_is_found_whole() -> None:
+    assert set(forms("li")) == {"li"}
+
+
+def test_ideographs_are_found_by_one_or_two_that_stand_together() -> None:
+    assert set(forms("渋谷区")) == {"渋", "谷", "区", "渋谷", "谷区"}
+    assert sought("渋谷区") == ["渋谷", "谷区"]
+    assert sought("渋") == ["渋"]
+    assert words("김철수") == ["김철수"]
+
+
+def test_digits_of_any_script_are_digits() -> None:
+    assert digits("+49 (170) 12٣") == "4917012" + "3"
 
 
 @given(st.text(min_size=1, max_size=12), st.text(min_size=1, max_size=12))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import click
 
     from webapp.channels.contract import Channel
+    from webapp.errors import Refusal
     from webapp.fulfillment.contract import FulfillmentProvider
     from webapp.fulfillment.models import Shipment
     from webapp.hooks.processes import Process
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from webapp.orders.contract import Badge, OrderAction, OrdersChange, Panel
     from webapp.orders.events import EventWords
     from webapp.reporting.contract import Card
-    from webapp.search.contract import Column, QueryKey
+    from webapp.search.contract import Column, QueryKey, WordSource
     from webapp.settings.services import SettingsGroup
 
 
@@ -75,6 +76,11 @@ def register_query_keys() -> list[QueryKey]:
 
 
 @hookspec
+def register_word_sources() -> list[WordSource]:
+    """Where the free words of a search are looked for. Asked often: give objects that are made already."""
+
+
+@hookspec
 def register_badges() -> list[Badge]:
     """Short words that some orders carry wherever they are shown. Asked often: give objects that are made already."""
 
@@ -117,6 +123,21 @@ def orders_imported(orders: list[int]) -> None:
 @hookspec
 def orders_changed(changes: list[OrdersChange]) -> None:
     """Known orders changed, by a channel's news or by somebody's act, and are about to be committed."""
+
+
+@hookspec
+def keep_from_archive(orders: list[int]) -> dict[int, Refusal]:
+    """Of these orders, those that must stay at hand since something of them is under way, each with the reason.
+
+    Archiving asks, by hand and by rule.
+    """
+
+
+@hookspec
+def buyers_erasing(orders: list[int]) -> None:
+    """What the vault holds of the buyers of these orders is about to be destroyed: whatever was made of it must go too.
+    It can still be opened here.
+    """
 
 
 @hookspec

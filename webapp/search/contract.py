@@ -15,7 +15,7 @@ from webapp.audit.actor import Actor
 from webapp.i18n import LazyString
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Select
 
 
 class ColumnKind(StrEnum):
@@ -87,19 +87,52 @@ class Bound:
     high: Any = None
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where one thing that is looked for may stand: orders with one of these terms, among these order ids, or of which
+    one of these conditions holds.
+
+    Conditions are for what so many orders have that walking a list finds them sooner than gathering them all. A `note`
+    says what was left out, such as a word that fits too many listings.
+    """
+
+    terms: frozenset[int] = frozenset()
+    ids: tuple[Select[int], ...] = ()
+    where: tuple[ColumnElement[bool], ...] = ()
+    note: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryKey:
     """A key of the query bar and of the filters: `state:processing`, `total:>100`.
 
     `condition` gets the values of one clause, any of which must hold: texts for CHOICE and TEXT (a trailing `*` kept),
-    booleans for YES_NO, `Bound`s for the rest. A `personal` key's values never stand in a URL.
+    booleans for YES_NO, `Bound`s for the rest. A key of the index of terms has `find` instead, which gets one value and
+    gives all that an order must answer to. A `personal` key's values never stand in a URL, and only who may see buyers
+    can use it.
     """
 
     code: str
     label: LazyString | str
     kind: KeyKind
-    condition: Callable[[Sequence[Any], Actor], ColumnElement[bool]]
+    condition: Callable[[Sequence[Any], Actor], ColumnElement[bool]] | None = None
+    find: Callable[[str], Sequence[Found]] | None = None
     choices: Callable[[Actor], Mapping[str, LazyString | str]] | None = None
     personal: bool = False
     filter: bool = True  # offered among the filters, not only in the query bar
+    bare: bool = False  # a YES_NO key whose name alone says yes: `hold`, `-hold`
+    aliases: tuple[str, ...] = ()
     help: LazyString | str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordSource:
+    """A place where free words are looked for, such as order numbers or the names of buyers.
+
+    `find` answers for all words of a query at once, with one query at most; a word that can't stand there is left out.
+    """
+
+    code: str
+    label: LazyString | str
+    find: Callable[[Sequence[str]], Mapping[str, Found]]
+    personal: bool = False  # only for who may see buyers

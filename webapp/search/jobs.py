@@ -1,15 +1,12 @@
 """Background work of searching."""
 
-from datetime import timedelta
-
 from sqlalchemy import delete
 
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.jobs import job
 from webapp.search.models import SealedQuery
-
-KEPT = timedelta(days=1)
+from webapp.search.query import KEPT
 
 
 @job("desk")

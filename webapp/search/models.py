@@ -67,3 +67,4 @@ class ListLayout(Model):
     name: Mapped[str] = mapped_column(primary_key=True)  # of the list: `orders`
     columns: Mapped[list[Any]]  # [{"code", "width"}]
     sort: Mapped[str] = mapped_column(default="")
+    dense: Mapped[bool] = mapped_column(default=False)  # rows close together

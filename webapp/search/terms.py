@@ -1,23 +1,33 @@
 """Search terms: how words and numbers are normalized, cut into prefixes and hashed.
 
-A term is a 64-bit keyed hash over its kind and a normalized word, so an index of terms holds no plain word. Words are
-found by prefixes from three letters, ideographs from one character, numbers also by their last four digits and longer.
+A term is a 64-bit keyed hash over its kind and a normalized form, so an index of terms holds no plain word. Words are
+found by their beginnings from three letters and shorter ones whole; ideographs by one or two characters that stand
+together; digits by their endings. What kinds there are, and which forms of what an order holds, its domains decide.
 """
 
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
+from webapp.vault.keys import key_file
+
+SHORTEST = 3  # letters of a beginning
 _WORD = re.compile(r"[^\W_]+")
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7af]")
-_SHORTEST, _SHORTEST_END = 3, 4
+_LETTERS = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ħ": "h", "ı": "i"})
+_LONGEST = 12  # letters that are told apart
 
 
+@lru_cache(maxsize=16384)
 def normalize(text: str) -> str:
     """Without marks, case or compatibility forms: `Crème BRÛLÉE` and `creme brulee` are the same."""
-    decomposed = unicodedata.normalize("NFKD", text)
-    return "".join(char for char in decomposed if not unicodedata.combining(char)).casefold()
+    if text.isascii():
+        return text.casefold()
+    decomposed = unicodedata.normalize("NFKD", text).casefold()
+    bare = "".join(char for char in unicodedata.normalize("NFKD", decomposed) if not unicodedata.combining(char))
+    return unicodedata.normalize("NFC", bare).translate(_LETTERS)
 
 
 def words(text: str) -> list[str]:
@@ -25,24 +35,53 @@ def words(text: str) -> list[str]:
     return _WORD.findall(normalize(text))
 
 
+def digits(text: str) -> str:
+    """The digits of a text, whatever script they are of."""
+    return "".join(char if char.isascii() else str(unicodedata.digit(char)) for char in text if char.isdecimal())
+
+
+def is_ideographic(word: str) -> bool:
+    return _IDEOGRAPH.search(word) is not None
+
+
 def forms(word: str) -> Iterator[str]:
-    """Every form under which a normalized word can be found: its prefixes, and for numbers its endings."""
-    if _IDEOGRAPH.search(word):
+    """Every form under which a normalized word can be found: its beginnings, of ideographs every one or two."""
+    if is_ideographic(word):
         for start in range(len(word)):
             yield from (word[start : start + length] for length in (1, 2) if start + length <= len(word))
-        yield word
         return
-    yield from (word[:length] for length in range(min(_SHORTEST, len(word)), len(word) + 1))
-    if word.isdigit():
-        yield from (word[-length:] for length in range(_SHORTEST_END, len(word)))
+    yield from (word[:length] for length in range(min(SHORTEST, len(word)), min(_LONGEST, len(word)) + 1))
+
+
+def sought(word: str) -> list[str]:
+    """The forms that an indexed word must have to begin with this one; ideographs overlap two by two."""
+    if is_ideographic(word):
+        return [word[start : start + 2] for start in range(max(1, len(word) - 1))]
+    return [word[:_LONGEST]]
 
 
 def term(kind: str, form: str, key: bytes) -> int:
-    """The signed 64-bit keyed hash under which a form of a kind (`number`, `buyer` …) stands in the index."""
-    digest = hashlib.blake2b(f"{kind}\0{form}".encode(), key=key, digest_size=8).digest()
+    """The signed 64-bit keyed hash under which a form of a kind (`phone`, `buyer` …) stands in the index."""
+    digest = hashlib.blake2b(f"{kind}\0{form}".encode(errors="surrogatepass"), key=key, digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
+
+
+@lru_cache(maxsize=16384)
+def terms_of_word(kind: str, word: str, key: bytes) -> frozenset[int]:
+    """All terms of one normalized word."""
+    return frozenset(term(kind, form, key) for form in forms(word))
 
 
 def terms(kind: str, text: str, key: bytes) -> frozenset[int]:
     """All terms of a text: what the index stores for it."""
-    return frozenset(term(kind, form, key) for word in words(text) for form in forms(word))
+    return frozenset().union(*(terms_of_word(kind, word, key) for word in words(text)))
+
+
+def hashed(kind: str, forms_: Iterable[str], key: bytes) -> frozenset[int]:
+    """The terms of forms that are ready as they are."""
+    return frozenset(term(kind, form, key) for form in forms_)
+
+
+def index_key() -> bytes:
+    """The key of the index: the same for the life of the key file."""
+    return key_file().blind()

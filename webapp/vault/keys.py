@@ -68,6 +68,7 @@ class KeyFile:
         self._keys: dict[str, bytes | None] = {}  # None: destroyed
         self._lock = threading.Lock()
         self._read_at: tuple[int, int] | None = None
+        self._blind: bytes | None = None
 
     def create(self) -> None:
         """Make the file if there is none yet; `migrate` calls this for a desk without orders, nobody else does."""
@@ -105,7 +106,10 @@ class KeyFile:
     def blind(self) -> bytes:
         """The key of the blind index: stays the same for the life of the key file."""
         self._refresh()
-        return derive(self._secret, self._salt, "search")
+        blind = self._blind
+        if blind is None:
+            blind = self._blind = derive(self._secret, self._salt, "search")
+        return blind
 
     def destroy(self, period: str) -> None:
         """Make everything of this week unreadable, backups of the database included."""
@@ -135,7 +139,7 @@ class KeyFile:
     def _read(self) -> None:
         content = self._content()
         stat = self.path.stat()
-        self._salt = base64.b64decode(content["salt"])
+        self._salt, self._blind = base64.b64decode(content["salt"]), None
         wrapping = self._wrapping()
         try:
             self._keys = {

@@ -9,16 +9,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
-from sqlalchemy import delete, select
+from sqlalchemy import and_, delete, select
 
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit_reading
 from webapp.clock import now
 from webapp.db import db, table_of
+from webapp.hooks import hooks
 from webapp.vault.keys import decrypt, encrypt, key_file
 from webapp.vault.models import VaultKey, VaultRecord
 
-BUYER, RAW = "buyer", "raw"
+BUYER, RAW, ADDRESS = "buyer", "raw", "address"
 
 
 def pack(kind: str, body: Any) -> bytes:
@@ -31,17 +32,28 @@ def pack(kind: str, body: Any) -> bytes:
 
 
 class DataKeys:
-    """The data keys of some orders, unwrapped for as long as this object lives; made for orders that have none yet."""
+    """The data keys of some orders, unwrapped for as long as this object lives; made for orders that have none yet.
 
-    def __init__(self, order_ids: Iterable[int]) -> None:
+    Records of the `kinds` named are read along in the same query; `opened` gives what they hold.
+    """
+
+    def __init__(self, order_ids: Iterable[int], kinds: Sequence[str] = ()) -> None:
         ids = list(order_ids)
         self._keys: dict[int, bytes] = {}
-        rows = db.session.execute(
-            select(VaultKey.order_id, VaultKey.period, VaultKey.wrapped).where(VaultKey.order_id.in_(ids))
-        )
+        self._records: dict[str, dict[int, bytes]] = {kind: {} for kind in kinds}
+        self._opened: dict[str, dict[int, Any]] = {}
+        query = select(VaultKey.order_id, VaultKey.period, VaultKey.wrapped).where(VaultKey.order_id.in_(ids))
+        if kinds:
+            beside = and_(VaultRecord.order_id == VaultKey.order_id, VaultRecord.kind.in_(kinds))
+            query = query.outerjoin(VaultRecord, beside).add_columns(VaultRecord.kind, VaultRecord.body)
         periods: dict[str, bytes | None] = {}
         self._lost: dict[int, str] = {}  # orders whose key stands there and does not open, with its period
-        for order_id, period, wrapped in rows:
+        for row in db.session.execute(query):
+            order_id, period, wrapped = row[:3]
+            if kinds and row.kind is not None:
+                self._records[row.kind][order_id] = row.body
+            if order_id in self._keys or order_id in self._lost:
+                continue
             if period not in periods:
                 periods[period] = key_file().key(period)
             try:
@@ -72,6 +84,13 @@ class DataKeys:
     def __contains__(self, order_id: int) -> bool:
         return order_id in self._keys
 
+    def opened(self, kind: str) -> dict[int, Any]:
+        """What the records of a kind hold, by order; those that do not open are left out."""
+        if kind not in self._opened:
+            bodies = {order_id: self.open(order_id, kind, sealed) for order_id, sealed in self._records[kind].items()}
+            self._opened[kind] = {order_id: body for order_id, body in bodies.items() if body is not None}
+        return self._opened[kind]
+
     def seal(self, order_id: int, kind: str, packed: bytes) -> bytes:
         return encrypt(self._keys[order_id], packed, f"{kind}:{order_id}")
 
@@ -87,27 +106,33 @@ class DataKeys:
 
 
 def reveal(actor: Actor, order_ids: Sequence[int], *, purpose: str, kind: str = BUYER) -> dict[int, Mapping[str, Any]]:
-    """Buyer data of these orders, in two queries; erased ones are left out. One access record per call, by ids.
+    """Buyer data of these orders, in one query; erased ones are left out. One access record per call, by ids.
 
     Raises `Forbidden` without the right to see buyers.
     """
-    actor.needs("buyers.see")
     if not order_ids:
+        actor.needs("buyers.see")
         return {}
-    revealed = _read(order_ids, kind)
-    audit_reading("buyers_seen", actor=actor, purpose=purpose, kind=kind, orders=list(revealed))
-    return revealed
+    return reveal_kinds(actor, order_ids, purpose=purpose, kinds=(kind,)).opened(kind)
 
 
-def _read(order_ids: Sequence[int], kind: str) -> dict[int, Mapping[str, Any]]:
-    keys = DataKeys(order_ids)
-    rows = db.session.execute(
-        select(VaultRecord.order_id, VaultRecord.body).where(
-            VaultRecord.order_id.in_(order_ids), VaultRecord.kind == kind
-        )
-    )
-    opened = ((order_id, keys.open(order_id, kind, body)) for order_id, body in rows)
-    return {order_id: body for order_id, body in opened if body is not None}
+def reveal_kinds(actor: Actor, order_ids: Sequence[int], *, purpose: str, kinds: Sequence[str]) -> DataKeys:
+    """The same for several kinds of records; the keys come along, for what else a page opens of these orders."""
+    actor.needs("buyers.see")
+    keys = DataKeys(order_ids, kinds)
+    seen = sorted(set().union(*(keys.opened(kind) for kind in kinds)))
+    audit_reading("buyers_seen", actor=actor, purpose=purpose, kind=",".join(kinds), orders=seen)
+    return keys
+
+
+def put(order_id: int, kind: str, body: Any) -> None:
+    """Seal a record of an order in place of the one of its kind."""
+    keys = DataKeys([order_id])
+    if order_id not in keys:
+        keys.make([order_id])
+    row = record_row(keys, order_id, kind, pack(kind, body))
+    db.session.execute(delete(VaultRecord).where(VaultRecord.order_id == order_id, VaultRecord.kind == kind))
+    db.session.execute(table_of(VaultRecord).insert(), [row])
 
 
 def seal(order_id: int, kind: str, body: Any) -> bytes:
@@ -118,15 +143,32 @@ def seal(order_id: int, kind: str, body: Any) -> bytes:
     return keys.seal(order_id, kind, pack(kind, body))
 
 
-def open_sealed(values: Iterable[tuple[int, str, bytes]]) -> list[Any]:
-    """Open values that `seal` made, in order; None where the key is gone. For words of the desk, not of buyers."""
+def open_sealed(values: Iterable[tuple[int, str, bytes]], keys: DataKeys | None = None) -> list[Any]:
+    """Open values that `seal` made, in order; None where the key is gone. For words of the desk, not of buyers.
+
+    `keys` that the page holds already save a query.
+    """
     values = list(values)
-    keys = DataKeys({order_id for order_id, _, _ in values})
+    keys = keys or DataKeys({order_id for order_id, _, _ in values})
     return [keys.open(order_id, kind, sealed) for order_id, kind, sealed in values]
+
+
+def reveal_sealed(
+    actor: Actor, values: Iterable[tuple[int, str, bytes]], *, purpose: str, keys: DataKeys | None = None
+) -> list[Any]:
+    """The same for values that tell of buyers, such as reasons and earlier addresses: by right, on the record."""
+    actor.needs("buyers.see")
+    values = list(values)
+    opened = open_sealed(values, keys)
+    seen = {order_id for (order_id, _, _), body in zip(values, opened, strict=True) if body is not None}
+    kinds = ",".join(sorted({kind for _, kind, _ in values}))
+    audit_reading("buyers_seen", actor=actor, purpose=purpose, kind=kinds, orders=sorted(seen))
+    return opened
 
 
 def erase(order_ids: Sequence[int]) -> None:
     """Destroy the keys of these orders: nothing sealed of them opens again, here or in a copy made from now on."""
+    hooks.buyers_erasing(orders=list(order_ids))
     db.session.execute(delete(VaultRecord).where(VaultRecord.order_id.in_(order_ids)))
     db.session.execute(delete(VaultKey).where(VaultKey.order_id.in_(order_ids)))
 
@@ -140,3 +182,18 @@ def seal_aside(body: Any) -> tuple[str, bytes]:
     """Seal what belongs to no order yet, under this week's key: the period's name and the sealed bytes."""
     period, key = key_file().current()
     return period, encrypt(key, pack(RAW, body), f"aside:{period}")
+
+
+def seal_apart(kind: str, body: Any) -> tuple[str, bytes]:
+    """Seal what belongs to no single order, such as the words of a search: the week's name and the sealed bytes."""
+    period, key = key_file().current()
+    return period, encrypt(key, pack(kind, body), f"{kind}:{period}")
+
+
+def open_apart(kind: str, period: str, sealed: bytes) -> Any:
+    """What `seal_apart` sealed; None once the week's key is destroyed."""
+    try:
+        plain = decrypt(key_file().key(period) or b"", sealed, f"{kind}:{period}")
+    except (InvalidTag, ValueError):
+        return None
+    return json.loads(zlib.decompress(plain) if kind == RAW else plain)

@@ -1,0 +1,367 @@
+"""What merchants type, and which orders it finds: keys over columns, words over terms and numbers."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import delete, func, select, update
+
+from webapp.audit.actor import ROLES, Actor
+from webapp.channels.contract import ChannelStage, IncomingPackage
+from webapp.clock import now
+from webapp.db import db, unit_of_work
+from webapp.errors import Forbidden
+from webapp.jobs import runs
+from webapp.orders.listing import list_orders
+from webapp.orders.models import Order, OrderTag, Tag
+from webapp.orders.services import comment
+from webapp.search.compiling import Compiled, compile_query
+from webapp.search.models import SearchTerm
+from webapp.search.query import QueryMistake, parse
+from webapp.testing import again, incoming_line, incoming_order, line_again
+from webapp.vault import services as vault
+
+Find = Callable[[str], set[str]]
+JANE = {
+    "name": "Jane Müller-Doe",
+    "email": "jane.doe@mail.test",
+    "company": "Blümchen & Søn",
+    "address": {
+        "name": "山田太郎",
+        "line1": "Weg 1",
+        "city": "Bonn",
+        "postal_code": "SW1A 1AA",
+        "country": "GB",
+        "phone": "+49 170 1234567",
+    },
+}
+TOM = {
+    "name": "Tom Li",
+    "email": "tom@mail.test",
+    "address": {
+        "name": "Tom Li",
+        "line1": "W",
+        "city": "C",
+        "postal_code": "94103",
+        "country": "US",
+        "phone": "2065550100",
+    },
+}
+
+
+@pytest.fixture
+def find(mia: Actor) -> Find:
+    """The channel numbers of the orders that a query finds."""
+
+    def found(text: str) -> set[str]:
+        compiled = compile_query(parse(text), mia)
+        return {order.channel_order_number for order in list_orders(mia, compiled).orders}
+
+    return found
+
+
+@pytest.fixture
+def two(take: Callable[..., list[Order]]) -> list[Order]:
+    """Two orders that differ in everything."""
+    return take(
+        incoming_order(
+            [incoming_line("SKU-AB1", 2, title="Blue steel mug", asin="B00MUG0001")], number="902-1812345-1234567",
+            buyer=JANE, flags=("prime",), ship_by=now() + timedelta(hours=2),
+        ),
+        incoming_order(
+            [incoming_line("CD_2", 1, title="Red 100% wool scarf", asin="B00SCARF02")], number="903-7654321-7654321",
+            buyer=TOM, ship_by=now() + timedelta(days=3),
+        ),
+    )  # fmt: skip
+
+
+JANES, TOMS = "902-1812345-1234567", "903-7654321-7654321"
+
+
+TYPED: list[tuple[str, set[str]]] = [
+    ("Müller", {JANES}),
+    ("muller", {JANES}),
+    ("MULLER", {JANES}),
+    ("mül", {JANES}),
+    ('"jane doe"', {JANES}),
+    ("doe jane", {JANES}),
+    ("jane tom", set()),
+    ("blumchen", {JANES}),
+    ("son", {JANES}),
+    ("山田", {JANES}),
+    ("田太郎", {JANES}),
+    ("山", {JANES}),
+    ("山太", set()),
+    ("li", {TOMS}),
+    ("tom", {TOMS}),
+    ("-tom", {JANES}),
+    ("jane.doe@mail.test", {JANES}),
+    ("jane.doe", {JANES}),
+    ("902-18", {JANES}),
+    ("902-1812345-1234567", {JANES}),
+    ("4567", {JANES}),
+    ("1234567", {JANES}),
+    ("1812345-1234567", {JANES}),
+    ("5-1234567", {JANES}),
+    ("9-1234567", set()),
+    ("+49 170 1234567", {JANES}),
+    ("0170 1234567", {JANES}),
+    ("206 555 0100", {TOMS}),
+    ("(206) 555-0100", {TOMS}),
+    ("550100", {TOMS}),
+    ("94103", {TOMS}),
+    ("941", {TOMS}),
+    ("SW1A 1AA", {JANES}),
+    ("sw1a", {JANES}),
+    ("SKU-A*", {JANES}),
+    ("sku-ab1", {JANES}),
+    ("ab1", {JANES}),
+    ("b00scarf", {TOMS}),
+    ("steel mug", {JANES}),
+    ("mug -jane", set()),
+    ("wool 100%", {TOMS}),
+    ("sku:sku-a*", {JANES}),
+    ("sku:SKU-A", set()),
+    ("sku:CD_2", {TOMS}),
+    ("sku:CDX2", set()),
+    ("sku:SKU-AB1,CD_2", {JANES, TOMS}),
+    ("-sku:SKU-AB1", {TOMS}),
+    ("asin:B00MUG*", {JANES}),
+    ('title:"steel mug"', {JANES}),
+    ("title:tee", set()),
+    ("buyer:jane", {JANES}),
+    ("buyer:jane,tom", {JANES, TOMS}),
+    ('-buyer:"jane doe"', {TOMS}),
+    ("email:tom", {TOMS}),
+    ("phone:0100", {TOMS}),
+    ("postcode:941*", {TOMS}),
+    ("number:902*", {JANES}),
+    ("number:903-7654321-7654321", {TOMS}),
+    ("due:<4h", {JANES}),
+    ("due:4h", {JANES}),
+    ("-due:<4h", {TOMS}),
+    ("due:1d..4d", {TOMS}),
+    ("due:late", set()),
+    ("ship-by:tomorrow..+4d", {TOMS}),
+    ("placed:>2020-01-01", {JANES, TOMS}),
+    ("placed:<2020", set()),
+    ("prime:yes", {JANES}),
+    ("prime:no", {TOMS}),
+    ("flag:prime", {JANES}),
+    ("country:gb", {JANES}),
+    ("country:G*,US", {JANES, TOMS}),
+    ("units:>1", {JANES}),
+    ("unshipped:1", {TOMS}),
+    ("state:open", {JANES, TOMS}),
+    ("state:Open -state:processing", set()),
+    ("state:complete,canceled", set()),
+    ('store:"fake store"', {JANES, TOMS}),
+    ("channel:fake", {JANES, TOMS}),
+    ("channel-status:unshipped", {JANES, TOMS}),
+    ("state:on-hold", set()),
+    ("fulfilled-by:channel", set()),
+    ("hold", set()),
+    ("-hold", {JANES, TOMS}),
+    ("attention:no", {JANES, TOMS}),
+    ("attention:unmatched_sku", set()),
+    ("buyer-cancel:no", {JANES, TOMS}),
+    ("archived:any", {JANES, TOMS}),
+    ("archived", set()),
+    ("assignee:none", {JANES, TOMS}),
+    ("assignee:me", set()),
+    ("tag:none status:none", {JANES, TOMS}),
+    ("has-comment:no managed:no arrived-complete:no replacement:no", {JANES, TOMS}),
+    ("carrier:dhl", set()),
+    ("update:refused", set()),
+    ("task:late", set()),
+    ("currency:eur", {JANES, TOMS}),
+    ("marketplace:DE", {JANES, TOMS}),
+]
+
+
+def test_what_is_typed_is_found(two: list[Order], find: Find) -> None:
+    wrong = {typed: found for typed, expected in TYPED if (found := find(typed)) != expected}
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("state:opne", "knows: open, pending"),
+        ("placed:soon", "2026-11-20"),
+        ("placed:2026-13-01", "2026-11-20"),
+        ("placed:<", "2026-11-20"),
+        ("placed:..", "2026-11-20"),
+        ("due:soon", "<4h"),
+        ("due:<99999999h", "<4h"),
+        ("total:>1,50x", "a point before the decimals"),
+        ("total:x", "a point before the decimals"),
+        ("units:99999999999", "whole number"),
+        ("units:-1", "whole number"),
+        ("hold:maybe", "yes or no"),
+        ("x", "too short"),
+        ("-&", "nothing to look for"),
+        ("sku:*", "nothing to look for"),
+        ("phone:12", "nothing to look for"),
+    ],
+)
+def test_a_mistake_says_what_is_possible(mia: Actor, store: object, text: str, says: str) -> None:
+    with pytest.raises(QueryMistake) as caught:
+        compile_query(parse(f"hold {text}"), mia)
+    assert says in str(caught.value)
+    assert (caught.value.start, caught.value.end) == (5, 5 + len(text))
+
+
+def test_our_own_number_is_found_without_prefix_and_zeros(two: list[Order], find: Find) -> None:
+    own = two[0].number
+    assert own is not None
+    bare = own.lstrip("0")
+    assert JANES in find(own)
+    assert JANES in find(bare)
+    assert find(f"number:{bare}") == {JANES}
+
+
+def test_what_somebody_may_choose_is_nobody_elses_in_the_same_transaction(two: list[Order], mia: Actor) -> None:
+    store = f"store:{two[0].store_id}"
+    assert compile_query(parse(store), mia).conditions
+    with pytest.raises(QueryMistake):
+        compile_query(parse(store), replace(mia, shops=frozenset({two[0].shop_id + 1})))
+
+
+def test_a_query_has_its_limit(two: list[Order], find: Find) -> None:
+    many = [f"w{number}" for number in range(600)]
+    assert find(" ".join(many[:250])) == set()
+    for text in (" ".join(many), f"number:{','.join(many)}", f'-"{" ".join(many)}"'):
+        with pytest.raises(QueryMistake, match="more than 300"):
+            find(text)
+
+
+def test_what_was_searched_is_said(two: list[Order], mia: Actor) -> None:
+    compiled = compile_query(parse("jane"), mia)
+    assert compiled.searched == (
+        "SKU, ASIN, title", "order numbers", "buyer, company, e-mail, phone, postcode", "comments", "tracking numbers",
+    )  # fmt: skip
+    assert compile_query(parse("hold"), mia).searched == ()
+
+
+def test_who_may_not_see_buyers_finds_none(two: list[Order]) -> None:
+    reader = Actor.operator()
+    reader = replace(reader, rights=ROLES["read_only"])
+    assert list_orders(reader, compile_query(parse("jane"), reader)).orders == []
+    assert list_orders(reader, compile_query(parse("94103"), reader)).orders == []
+    assert len(list_orders(reader, compile_query(parse("mug"), reader)).orders) == 1
+    for key in ("buyer:jane", "email:tom", "phone:4567", "postcode:941", "comment:x"):
+        with pytest.raises(Forbidden):
+            compile_query(parse(key), reader)
+
+
+def test_totals_are_compared_with_each_currencys_decimals(take: Callable[..., list[Order]], find: Find) -> None:
+    euros = replace(incoming_order(), total=10050)
+    yen = incoming_order(currency="JPY", marketplace="JP1", total=1500)
+    take(euros, yen)
+    assert find("total:100.50") == {euros.number}
+    assert find("total:>100.50") == {yen.number}
+    assert find("total:>100") == {euros.number, yen.number}
+    assert find("total:1500") == {yen.number}
+    assert find("total:..100.50") == {euros.number}
+    assert find("total:<999999999999") == {euros.number, yen.number}
+    assert find("total:>999999999999") == set()
+
+
+def test_a_changed_buyer_is_found_under_the_new_name_only(take: Callable[..., list[Order]], find: Find) -> None:
+    first = incoming_order([incoming_line("MUG", title="Blue mug")], buyer=JANE)
+    take(first)
+    assert find("jane") == {first.number}
+    take(again(first, buyer=TOM, lines=line_again(first, sku="CUP", title="Green cup")))
+    assert find("jane") == set()
+    assert find("blue") == find("sku:MUG") == set()
+    assert find("tom") == find("94103") == find("green") == find("sku:CUP") == {first.number}
+
+
+def test_a_buyer_who_is_withheld_later_is_found_still(take: Callable[..., list[Order]], find: Find) -> None:
+    first = incoming_order(buyer=JANE)
+    take(first)
+    take(again(first, stage=ChannelStage.CANCELED, status="CANCELED", buyer={}))
+    assert find("jane") == {first.number}
+
+
+def test_comments_are_found_by_their_words(make_order: Callable[..., Order], mia: Actor, find: Find) -> None:
+    order = make_order()
+    with unit_of_work():
+        comment(db.session.get_one(Order, order.id), "Called the neighbour, parcel at the Bäckerei", actor=mia)
+    assert find("backerei") == find("comment:neighbour") == find("has-comment:yes") == {order.channel_order_number}
+
+
+def test_nothing_of_an_erased_buyer_is_found(two: list[Order], mia: Actor, find: Find) -> None:
+    with unit_of_work():
+        comment(db.session.get_one(Order, two[0].id), "Jane called", actor=mia)
+    with unit_of_work():
+        vault.erase([two[0].id])
+    for typed in ("jane", "muller", "4915", "1234567 170", "sw1a", "called", "山田", "jane.doe@mail.test"):
+        assert find(typed) == set()
+    assert find("mug") == find("902-18") == {JANES}
+
+
+def test_an_erased_order_stays_unfindable_by_its_buyer(take: Callable[..., list[Order]], find: Find) -> None:
+    first = incoming_order(buyer=JANE)
+    [order] = take(first)
+    with unit_of_work():
+        vault.erase([order.id])
+    take(again(first, buyer=TOM))
+    assert find("tom") == find("jane") == set()
+
+
+def test_a_tracking_number_is_found_whole_and_by_its_beginning(take: Callable[..., list[Order]], find: Find) -> None:
+    package = IncomingPackage("1", {}, carrier="UPS", tracking_number="1Z999AA10123456784")
+    order = incoming_order(stage=ChannelStage.SHIPPED, status="SHIPPED")
+    line = replace(order.lines[0], fulfilled=1, unfulfilled=0)
+    order = replace(order, lines=(line,), packages=(replace(package, lines={line.number: 1}),))
+    take(order)
+    expected = {order.number}
+    assert find("1z999aa10123456784") == find("1Z99") == find("tracking:1Z999*") == find("carrier:ups") == expected
+    assert find("1Z98") == set()
+
+
+def test_tags_and_archive_are_asked_for(two: list[Order], find: Find) -> None:
+    with unit_of_work():
+        tag = Tag(name="Fragile")
+        db.session.add(tag)
+        db.session.flush()
+        db.session.add(OrderTag(tag_id=tag.id, order_id=two[0].id))
+        db.session.execute(update(Order).where(Order.id == two[1].id).values(archived_at=now()))
+    assert find("tag:fragile") == {JANES}
+    assert find("tag:none") == set()
+    assert find("archived") == {TOMS}
+    assert find("-hold") == find("-archived") == find("-canceling -hold") == {JANES}
+    assert find("tag:none,fragile archived:any") == {JANES, TOMS}
+
+
+def test_an_order_has_few_terms(two: list[Order]) -> None:
+    counts = db.session.execute(select(func.count()).select_from(SearchTerm).group_by(SearchTerm.order_id)).scalars()
+    assert max(counts) <= 50  # of a buyer with two long names, one of them in ideographs
+
+
+def test_terms_alone_answer_for_words_of_letters(two: list[Order], mia: Actor) -> None:
+    compiled = compile_query(parse("steel buyer:jane sku:SKU-A*"), mia)
+    assert isinstance(compiled, Compiled)
+    assert (compiled.conditions, len(compiled.words)) == ((), 3)
+
+
+def test_orders_from_before_the_index_are_indexed_by_a_run(
+    two: list[Order], mia: Actor, find: Find, work: Callable[[], int]
+) -> None:
+    with unit_of_work():
+        comment(db.session.get_one(Order, two[0].id), "Jane called", actor=mia)
+    had = set(db.session.execute(select(SearchTerm.term, SearchTerm.placed, SearchTerm.order_id)))
+    with unit_of_work():
+        db.session.execute(delete(SearchTerm))
+        db.session.execute(update(Order).values(country=""))
+    assert find("jane") == set()
+    with unit_of_work():
+        run_id = runs.begin("index", actor=Actor.job("index"), total=2).id
+    assert work() == 2
+    run = runs.find_run(run_id)
+    assert (run.state, run.done) == ("done", 2)
+    assert set(db.session.execute(select(SearchTerm.term, SearchTerm.placed, SearchTerm.order_id))) == had
+    assert find("jane") == find("called") == find("country:GB") == {JANES}

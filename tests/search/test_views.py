@@ -1,0 +1,119 @@
+"""Saved views belong to whoever saved them; words in them are sealed; a layout holds only what a list can show."""
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import select
+
+from webapp.accounts.models import User
+from webapp.audit.actor import Actor
+from webapp.db import db, unit_of_work
+from webapp.errors import Forbidden, Invalid, NotFound
+from webapp.search.models import SavedView
+from webapp.search.query import parse
+from webapp.search.registered import columns
+from webapp.search.views import (
+    Layout,
+    begin_with,
+    change_view,
+    delete_view,
+    forget_layout,
+    kept_for,
+    move_view,
+    remember_layout,
+    remember_sort,
+    save_view,
+    shown_columns,
+)
+
+
+@pytest.fixture
+def saved(mia: Actor) -> str:
+    """The code of a view that Mia saved."""
+    with unit_of_work():
+        return str(save_view("  My   work ", parse("state:open -hold"), actor=mia, sort="ship_by").id)
+
+
+def names(actor: Actor) -> list[str]:
+    return [str(view.name) for view in kept_for(actor).views]
+
+
+def test_a_view_is_its_owners_alone_until_it_is_shared(saved: str, mia: Actor, make_user: Callable[..., Actor]) -> None:
+    manager = make_user("manager", "Max")
+    assert names(mia) == ["My work"]
+    assert names(manager) == []
+    with unit_of_work(), pytest.raises(Forbidden):
+        change_view(saved, actor=mia, shared=True)
+    for act in (change_view, delete_view):
+        with unit_of_work(), pytest.raises(NotFound):
+            act(saved, actor=manager)
+    with unit_of_work():
+        save_view("Team", parse("attention:yes"), actor=manager, shared=True)
+    [own, team] = kept_for(mia).views
+    assert (own.own, team.own, team.shared, team.query) == (True, False, True, "attention:yes")
+
+
+def test_words_of_a_view_are_sealed_and_shown_only_to_who_may_see_buyers(
+    mia: Actor, make_user: Callable[..., Actor]
+) -> None:
+    owner, reader = make_user("owner", "Olga"), make_user("read_only", "Rita")
+    with unit_of_work():
+        save_view("Jane", parse('state:open "jane quixelworth"'), actor=owner, shared=True)
+    row = db.session.scalars(select(SavedView)).one()
+    assert row.query == "state:open"
+    assert row.sealed is not None
+    assert b"quixelworth" not in row.sealed.lower()
+
+    [view] = kept_for(mia).views
+    assert view.text == 'state:open "jane quixelworth"'
+    assert "quixelworth" not in repr(view)
+    assert kept_for(reader).views == ()
+
+
+@pytest.mark.parametrize("name", ["", "   ", "x" * 61, "a\0b", "my WORK"])
+def test_a_view_needs_a_name_of_its_own(saved: str, mia: Actor, name: str) -> None:
+    with unit_of_work(), pytest.raises(Invalid):
+        save_view(name, parse(""), actor=mia)
+
+
+def test_views_are_moved_renamed_and_deleted(saved: str, mia: Actor) -> None:
+    with unit_of_work():
+        second = str(save_view("Second", parse(""), actor=mia).id)
+        third = str(save_view("Third", parse(""), actor=mia).id)
+    with unit_of_work():
+        move_view(third, -1, actor=mia)
+        change_view(second, actor=mia, name="Last", query=parse("attention:yes"))
+        begin_with(saved, actor=mia)
+    assert names(mia) == ["My work", "Third", "Last"]
+    assert kept_for(mia).start_view == saved
+    with unit_of_work():
+        delete_view(saved, actor=mia)
+    assert names(mia) == ["Third", "Last"]
+    assert db.session.get_one(User, mia.id).start_view == ""
+
+
+def test_a_layout_is_remembered_within_reason(mia: Actor) -> None:
+    assert kept_for(mia).layout == Layout()
+    with unit_of_work():
+        remember_layout(mia, [("total", 9000), ("gone", None), ("number", 2), ("state", None)], dense=True)
+        remember_sort(mia, "-total")
+
+    layout = kept_for(mia).layout
+
+    assert layout == Layout((("total", 800), ("gone", None), ("number", 48), ("state", None)), "-total", True)
+    shown = shown_columns(layout, columns(), mia)
+    assert [(column.code, width) for column, width in shown] == [("total", 800), ("number", 48), ("state", 165)]
+    with unit_of_work():
+        forget_layout(mia)
+    assert kept_for(mia).layout == Layout()
+
+
+def test_columns_of_buyers_are_left_out_for_who_may_not_see_them(make_user: Callable[..., Actor]) -> None:
+    reader = make_user("read_only", "Rita")
+    shown = shown_columns(Layout((("number", None), ("address", None))), columns(), reader)
+    assert [column.code for column, _ in shown] == ["number"]
+    assert "buyer" not in [column.code for column, _ in shown_columns(Layout(), columns(), reader)]
+
+
+def test_only_people_have_views(operator: Actor, saved: str) -> None:
+    assert kept_for(operator).views == ()

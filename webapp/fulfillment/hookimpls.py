@@ -1,0 +1,15 @@
+"""What fulfillment registers: how orders are found by their packages."""
+
+from webapp.fulfillment.keys import KEYS, SOURCES
+from webapp.hooks import hookimpl
+from webapp.search.contract import QueryKey, WordSource
+
+
+@hookimpl
+def register_query_keys() -> list[QueryKey]:
+    return list(KEYS)
+
+
+@hookimpl
+def register_word_sources() -> list[WordSource]:
+    return list(SOURCES)

@@ -1,0 +1,104 @@
+"""Putting orders into the index that were there before it, as a run of small chunks that the clock looks after.
+
+The migration that brought the index left the run. An order that the import wrote meanwhile is only given again what it
+has. Countries, which stood in the vault alone before, are filled in the same way.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, select
+
+from webapp.audit.actor import Actor
+from webapp.catalog.listings import listing_key, remember, terms_of_listings
+from webapp.db import db, table_of, unit_of_work
+from webapp.jobs import job, runs
+from webapp.orders.models import Order, OrderComment, OrderLine
+from webapp.orders.queries import visible
+from webapp.orders.words import terms_of_buyer, terms_of_comment, terms_of_number
+from webapp.search import index
+from webapp.search.index import Indexed
+from webapp.search.terms import index_key
+from webapp.vault.services import ADDRESS, BUYER, DataKeys
+
+KIND = "index"
+CHUNK = 200
+_KINDS = (BUYER, ADDRESS)
+_ACTOR = Actor.job(KIND)
+
+
+@job("desk")
+def index_orders(run_id: int, turn: int) -> None:
+    """Index the next orders of a run; the rest is a job of its own."""
+    with unit_of_work():
+        run = runs.take_turn(run_id, turn)
+        if run is None:
+            return
+        orders = _next(int(run.numbers.get("after", 0)))
+        if not orders:
+            runs.finish(run)
+            return
+        _index(orders)
+        run.done += len(orders)
+        run.numbers = run.numbers | {"after": orders[-1].id}
+        runs.go_on(run)
+
+
+runs.carried_by(KIND, index_orders)
+
+
+def _next(after: int) -> list[Order]:
+    return list(db.session.scalars(visible(_ACTOR).where(Order.id > after).order_by(Order.id).limit(CHUNK)))
+
+
+def _index(orders: Sequence[Order]) -> None:
+    key = index_key()
+    keys = DataKeys([order.id for order in orders], _KINDS)
+    _fill_countries(orders, keys)
+    plain, personal = _plain_terms(orders, key), _personal_terms(orders, keys, key)
+    index.add(Indexed(order.id, order.placed_at, plain[order.id] | personal[order.id]) for order in orders)
+
+
+def _fill_countries(orders: Sequence[Order], keys: DataKeys) -> None:
+    """Written past the orders' events: nothing happened to them, the column is new."""
+    told = {order.id: keys.opened(BUYER).get(order.id) or {} for order in orders if not order.country}
+    countries = {order_id: (buyer.get("address") or {}).get("country") for order_id, buyer in told.items()}
+    rows = [{"of": order_id, "country": country} for order_id, country in countries.items() if country]
+    if rows:
+        table = table_of(Order)
+        statement = table.update().where(table.c.id == bindparam("of")).values(country=bindparam("country"))
+        db.session.connection().execute(statement, rows)
+
+
+def forget_buyers(order_ids: Sequence[int]) -> None:
+    """Take these orders away from under every term that comes of their buyers; while their keys still open."""
+    orders = list(db.session.scalars(visible(_ACTOR).where(Order.id.in_(order_ids))))
+    personal = _personal_terms(orders, DataKeys(order_ids, _KINDS), index_key())
+    index.take_away(Indexed(order.id, order.placed_at, personal[order.id]) for order in orders)
+
+
+def _plain_terms(orders: Sequence[Order], key: bytes) -> dict[int, frozenset[int]]:
+    rows = db.session.execute(
+        select(OrderLine.order_id, OrderLine.sku, OrderLine.asin, OrderLine.title).where(
+            OrderLine.order_id.in_([order.id for order in orders])
+        )
+    )
+    store_of = {order.id: order.store_id for order in orders}
+    listings = [(order_id, listing_key(store_of[order_id], *sold)) for order_id, *sold in rows]
+    ids = remember(listing for _, listing in listings)
+    found = {order.id: terms_of_number(order.channel_order_number, key) for order in orders}
+    for order_id, listing in listings:
+        found[order_id] |= terms_of_listings([ids[listing]], key)
+    return found
+
+
+def _personal_terms(orders: Sequence[Order], keys: DataKeys, key: bytes) -> dict[int, frozenset[int]]:
+    found = {}
+    for order in orders:
+        told, corrected = (keys.opened(kind).get(order.id) or {} for kind in _KINDS)
+        found[order.id] = terms_of_buyer(told, key) | terms_of_buyer(corrected, key)
+    rows = db.session.execute(
+        select(OrderComment.order_id, OrderComment.sealed).where(OrderComment.order_id.in_(found))
+    )
+    for order_id, sealed in rows:
+        found[order_id] |= terms_of_comment(str(keys.open(order_id, "comment", sealed) or ""), key)
+    return found

@@ -1,0 +1,380 @@
+"""The keys of the query bar that orders answer from what stands in their own columns, and from the index of terms.
+
+Where an index holds only some orders (those open, on hold, wanting attention), its condition is said in the index's
+own words: databases use it for no others.
+"""
+
+from collections.abc import Callable, Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    String,
+    and_,
+    cast,
+    func,
+    not_,
+    or_,
+    select,
+    text,
+    true,
+)
+
+from webapp.audit.actor import Actor
+from webapp.catalog import listings
+from webapp.catalog.models import Listing
+from webapp.channels.contract import FulfilledBy
+from webapp.channels.models import Shop, Store, StoreMarketplace
+from webapp.channels.services import channels
+from webapp.db import begins_with, db, once_a_transaction
+from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.money import decimals
+from webapp.orders import attention, words
+from webapp.orders.models import OPEN, Order, OrderTag
+from webapp.orders.organizing import people
+from webapp.orders.queries import state_condition
+from webapp.orders.states import STATE_LABELS
+from webapp.orders.statuses import all_statuses, status_name
+from webapp.orders.tags import all_tags
+from webapp.search.contract import Bound, Found, KeyKind, QueryKey
+from webapp.search.terms import index_key
+
+Condition = ColumnElement[bool]
+_USUAL_DECIMALS = 2
+_LARGEST = 2**31 - 1  # minor units that the column holds: PostgreSQL compares with no more
+
+
+# --- Conditions by the kind of column ---
+
+
+def _between(column: Any) -> Callable[[Sequence[Bound], Actor], Condition]:
+    return lambda values, actor: or_(*(_within(column, value.low, value.high) for value in values))
+
+
+def _within(column: Any, low: Any, high: Any) -> Condition:
+    ends = [column >= low] if low is not None else []
+    ends += [column <= high] if high is not None else []
+    return and_(*ends)
+
+
+def _spelled(column: Any, spell: Callable[[str], str]) -> Callable[[Sequence[str], Actor], Condition]:
+    """Compared in the one way that the column is spelled; `*` at the end for a beginning."""
+
+    def condition(values: Sequence[str], actor: Actor) -> Condition:
+        whole = [spell(value) for value in values if not value.endswith("*")]
+        beginnings = [spell(value.rstrip("*")) for value in values if value.endswith("*")]
+        return or_(column.in_(whole), *(column.startswith(start, autoescape=True) for start in beginnings))
+
+    return condition
+
+
+def _yes_no(yes: Condition) -> Callable[[Sequence[bool], Actor], Condition]:
+    def condition(values: Sequence[bool], actor: Actor) -> Condition:
+        return or_(*(yes if value else not_(yes) for value in values))
+
+    return condition
+
+
+def _said(words_: str) -> Condition:
+    """A condition in the words of a partial index, which no compiler may spell otherwise; the rest names its table."""
+    return and_(text(words_), Order.id.is_not(None))
+
+
+def _flagged(*flags: str) -> Callable[[Sequence[bool], Actor], Condition]:
+    return _yes_no(or_(*(_in_json(Order.flags, f'"{flag}"') for flag in flags)))
+
+
+def _in_json(column: Any, part: str) -> Condition:
+    return cast(column, String).contains(part, autoescape=True)
+
+
+# --- Conditions of single keys ---
+
+
+def _by_number(values: Sequence[str], actor: Actor) -> Condition:
+    prefixes = words.number_prefixes()
+    ways = []
+    for value in values:
+        number = value.rstrip("*")
+        spellings = {number, number.upper()}
+        if value.endswith("*"):
+            ways += [begins_with(column, start) for column in _NUMBERS for start in spellings]
+        else:
+            ways += [Order.number.in_([*spellings, *words.full_numbers(number, prefixes)])]
+            ways += [Order.channel_order_number.in_(spellings)]
+    return or_(*ways)
+
+
+_NUMBERS = (Order.number, Order.channel_order_number)
+
+
+def _by_state(values: Sequence[str], actor: Actor) -> Condition:
+    return or_(*(_OPEN if value == "open" else state_condition(value) for value in values))
+
+
+_OPEN = _said(f"orders.{OPEN}")
+
+
+def _states(actor: Actor) -> dict[str, LazyString]:
+    return {"open": _l("Pending or processing"), **STATE_LABELS}
+
+
+def _due(values: Sequence[Bound], actor: Actor) -> Condition:
+    """What still has to leave: others have no time left to count."""
+    return and_(_OPEN, Order.unshipped > 0, _between(Order.ship_by)(values, actor))
+
+
+def _by_channel(values: Sequence[str], actor: Actor) -> Condition:
+    return Order.store_id.in_(select(Store.id).where(Store.channel.in_(values)))
+
+
+def _channels(actor: Actor) -> dict[str, LazyString | str]:
+    return {code: channel.label for code, channel in channels().items()}
+
+
+def _by_id(column: Any) -> Callable[[Sequence[str], Actor], Condition]:
+    def condition(values: Sequence[str], actor: Actor) -> Condition:
+        ids = [int(value) for value in values]
+        one: Condition = column == ids[0]  # which can be walked in the order of its index
+        return one if len(ids) == 1 else column.in_(ids)
+
+    return condition
+
+
+def _stores(actor: Actor) -> dict[str, str]:
+    query = select(Store.id, Store.name).order_by(Store.name)
+    if actor.shops is not None:
+        serving = select(StoreMarketplace.store_id).where(StoreMarketplace.shop_id.in_(actor.shops))
+        query = query.where(or_(Store.shop_id.in_(actor.shops), Store.id.in_(serving)))
+    seen = "all" if actor.shops is None else ",".join(map(str, sorted(actor.shops)))  # a rule's may come between
+    rows = once_a_transaction(f"store_choices of {seen}", lambda: db.session.execute(query).all())
+    return {str(id_): name for id_, name in rows}
+
+
+def _shops(actor: Actor) -> dict[str, str]:
+    rows = once_a_transaction(
+        "shop_choices", lambda: db.session.execute(select(Shop.id, Shop.name).order_by(Shop.name)).all()
+    )
+    return {str(id_): name for id_, name in rows if actor.shops is None or id_ in actor.shops}
+
+
+def _marketplaces(actor: Actor) -> dict[str, str]:
+    return {marketplace: country for marketplace, country, _ in _served()}
+
+
+def _served() -> Sequence[Any]:
+    """The marketplaces of all stores: id, country, currency."""
+    columns = (StoreMarketplace.marketplace, StoreMarketplace.country, StoreMarketplace.currency)
+    query = select(*columns).distinct().order_by(StoreMarketplace.country)
+    return once_a_transaction("served", lambda: db.session.execute(query).all())
+
+
+def _fulfillers(actor: Actor) -> dict[str, LazyString]:
+    return {FulfilledBy.MERCHANT: _l("the merchant"), FulfilledBy.CHANNEL: _l("the channel")}
+
+
+def _by_status(values: Sequence[str], actor: Actor) -> Condition:
+    codes = [value for value in values if value != "none"]
+    ways = [Order.status == codes[0]] if len(codes) == 1 else [Order.status.in_(codes)] if codes else []
+    return or_(*ways, *([Order.status.is_(None)] if "none" in values else []))
+
+
+def _statuses(actor: Actor) -> dict[str, LazyString | str]:
+    return {row.code: status_name(row.code) for row in all_statuses()} | {"none": _l("none")}
+
+
+def _total(values: Sequence[Bound], actor: Actor) -> Condition:
+    """Compared in minor units, of which currencies have different numbers."""
+    odd: dict[int, list[str]] = {}
+    for currency in {currency for _, _, currency in _served()}:
+        if decimals(currency) != _USUAL_DECIMALS:
+            odd.setdefault(decimals(currency), []).append(currency)
+    usual = _amount_within(values, _USUAL_DECIMALS)
+    if not odd:
+        return usual
+    ways = [and_(Order.currency.in_(currencies), _amount_within(values, places)) for places, currencies in odd.items()]
+    others = [currency for currencies in odd.values() for currency in currencies]
+    return or_(*ways, and_(Order.currency.not_in(others), usual))
+
+
+def _amount_within(values: Sequence[Bound], places: int) -> Condition:
+    def minor(amount: Decimal | None, rounding: str) -> int | None:
+        if amount is None:
+            return None
+        return min(max(int(amount.scaleb(places).to_integral_value(rounding)), -_LARGEST), _LARGEST)
+
+    ends = ((minor(value.low, ROUND_CEILING), minor(value.high, ROUND_FLOOR)) for value in values)
+    return or_(*(_within(Order.total_minor, low, high) for low, high in ends))
+
+
+def _by_assignee(values: Sequence[str], actor: Actor) -> Condition:
+    ids = [int(actor.id or 0) if value == "me" else int(value) for value in values if value != "none"]
+    ways = [Order.assignee_id == ids[0]] if len(ids) == 1 else [Order.assignee_id.in_(ids)] if ids else []
+    return or_(*ways, *([Order.assignee_id.is_(None)] if "none" in values else []))
+
+
+def _people(actor: Actor) -> dict[str, LazyString | str]:
+    named = {str(user.id): user.name or user.email for user in people()}
+    return {"me": _l("me"), "none": _l("nobody"), **named}
+
+
+def _by_tag(values: Sequence[str], actor: Actor) -> Condition:
+    ids = [int(value) for value in values if value != "none"]
+    ways = [Order.id.in_(select(OrderTag.order_id).where(OrderTag.tag_id.in_(ids)))] if ids else []
+    return or_(*ways, *([Order.id.not_in(select(OrderTag.order_id))] if "none" in values else []))
+
+
+def _tags(actor: Actor) -> dict[str, LazyString | str]:
+    return {**{str(tag.id): tag.name for tag in all_tags()}, "none": _l("none")}
+
+
+def _by_attention(values: Sequence[str], actor: Actor) -> Condition:
+    some = _said("orders.needs_attention")
+    known = {"yes": some, "no": not_(Order.needs_attention)}
+    return or_(*(known.get(value, and_(some, _in_json(Order.attention, f'"kind": "{value}"'))) for value in values))
+
+
+def _attention_kinds(actor: Actor) -> dict[str, LazyString | str]:
+    kinds = {code: kind.label for code, kind in attention.kinds().items()}
+    return {"yes": _l("yes"), "no": _l("no"), **kinds}
+
+
+def _by_archive(values: Sequence[str], actor: Actor) -> Condition:
+    known = {"yes": Order.archived_at.is_not(None), "no": Order.archived_at.is_(None), "any": true()}
+    return or_(*(known[value] for value in values))
+
+
+def _archive_choices(actor: Actor) -> dict[str, LazyString]:
+    return {"yes": _l("yes"), "no": _l("no"), "any": _l("all orders")}
+
+
+# --- Keys of the index of terms ---
+
+
+def _words_of(kind: str) -> Callable[[str], list[Found]]:
+    return lambda value: [Found(terms) for terms in words.all_of(kind, value, index_key())]
+
+
+def _whole(terms_of: Callable[[str, bytes], frozenset[int]]) -> Callable[[str], list[Found]]:
+    def find(value: str) -> list[Found]:
+        terms = terms_of(value.rstrip("*"), index_key())
+        return [Found(terms)] if terms else []
+
+    return find
+
+
+_UPPER = str.upper
+KEYS = (
+    QueryKey(
+        code="state", label=_l("State"), kind=KeyKind.CHOICE, condition=_by_state, choices=_states,
+        help=_l("“open” is pending and processing, on hold or not."),
+    ),
+    QueryKey(code="status", label=_l("Status"), kind=KeyKind.CHOICE, condition=_by_status, choices=_statuses),
+    QueryKey(
+        code="channel-status", label=_l("Channel status"), kind=KeyKind.TEXT,
+        condition=_spelled(func.upper(Order.channel_status), _UPPER), help=_l("The channel's own word."),
+    ),
+    QueryKey(
+        code="due", label=_l("Left to ship"), kind=KeyKind.DEADLINE, condition=_due,
+        help=_l("What must still leave: due:<4h, due:late, due:<=today."),
+    ),
+    QueryKey(code="ship-by", label=_l("Ship by"), kind=KeyKind.DATE, condition=_between(Order.ship_by)),
+    QueryKey(code="deliver-by", label=_l("Deliver by"), kind=KeyKind.DATE, condition=_between(Order.deliver_by)),
+    QueryKey(code="placed", label=_l("Placed"), kind=KeyKind.DATE, condition=_between(Order.placed_at)),
+    QueryKey(code="updated", label=_l("Updated"), kind=KeyKind.DATE, condition=_between(Order.updated_at)),
+    QueryKey(
+        code="buyer-cancel", label=_l("Buyer wants to cancel"), kind=KeyKind.YES_NO,
+        condition=_yes_no(_said("orders.buyer_wants_cancel")),
+    ),
+    QueryKey(
+        code="attention", label=_l("Attention"), kind=KeyKind.CHOICE, condition=_by_attention, choices=_attention_kinds,
+    ),
+    QueryKey(
+        code="hold", label=_l("On hold"), kind=KeyKind.YES_NO, condition=_yes_no(_said("orders.on_hold")), bare=True,
+        aliases=("on-hold",),
+    ),
+    QueryKey(
+        code="canceling", label=_l("Canceling"), kind=KeyKind.YES_NO, bare=True,
+        condition=_yes_no(Order.canceling.is_(True)),
+    ),
+    QueryKey(code="shop", label=_l("Shop"), kind=KeyKind.CHOICE, condition=_by_id(Order.shop_id), choices=_shops),
+    QueryKey(code="store", label=_l("Store"), kind=KeyKind.CHOICE, condition=_by_id(Order.store_id), choices=_stores),
+    QueryKey(code="channel", label=_l("Channel"), kind=KeyKind.CHOICE, condition=_by_channel, choices=_channels),
+    QueryKey(
+        code="marketplace", label=_l("Marketplace"), kind=KeyKind.CHOICE,
+        condition=lambda values, actor: Order.marketplace.in_(values), choices=_marketplaces,
+    ),
+    QueryKey(
+        code="country", label=_l("Country"), kind=KeyKind.TEXT, condition=_spelled(Order.country, _UPPER),
+        help=_l("Where it goes: DE, US."),
+    ),
+    QueryKey(
+        code="fulfilled-by", label=_l("Fulfilled by"), kind=KeyKind.CHOICE,
+        condition=lambda values, actor: Order.fulfilled_by.in_(values), choices=_fulfillers,
+    ),
+    QueryKey(
+        code="total", label=_l("Total"), kind=KeyKind.MONEY, condition=_total, help=_l("In each order's currency."),
+    ),
+    QueryKey(code="currency", label=_l("Currency"), kind=KeyKind.TEXT, condition=_spelled(Order.currency, _UPPER)),
+    QueryKey(code="units", label=_l("Units"), kind=KeyKind.NUMBER, condition=_between(Order.items)),
+    QueryKey(code="unshipped", label=_l("Units unshipped"), kind=KeyKind.NUMBER, condition=_between(Order.unshipped)),
+    QueryKey(
+        code="number", label=_l("Order number"), kind=KeyKind.TEXT, condition=_by_number, filter=False,
+        help=_l("Ours or the channel's; ours also without prefix and zeros."),
+    ),
+    QueryKey(
+        code="sku", label=_l("SKU"), kind=KeyKind.TEXT, find=listings.by_code(Listing.sku),
+        help=_l("“*” stands for anything: AB*."),
+    ),
+    QueryKey(code="asin", label=_l("ASIN"), kind=KeyKind.TEXT, find=listings.by_code(Listing.asin)),
+    QueryKey(code="title", label=_l("Title"), kind=KeyKind.TEXT, find=listings.by_title),
+    QueryKey(code="assignee", label=_l("Assignee"), kind=KeyKind.CHOICE, condition=_by_assignee, choices=_people),
+    QueryKey(code="tag", label=_l("Tag"), kind=KeyKind.CHOICE, condition=_by_tag, choices=_tags),
+    QueryKey(
+        code="task", label=_l("Task due"), kind=KeyKind.DEADLINE, condition=_between(Order.due_at),
+        help=_l("The date that one of us set."),
+    ),
+    QueryKey(
+        code="has-comment", label=_l("Has comments"), kind=KeyKind.YES_NO, condition=_yes_no(Order.comments > 0),
+        aliases=("commented",),
+    ),
+    QueryKey(
+        code="archived", label=_l("Archived"), kind=KeyKind.CHOICE, condition=_by_archive, choices=_archive_choices,
+        bare=True,
+    ),
+    QueryKey(code="prime", label=_l("Prime"), kind=KeyKind.YES_NO, condition=_flagged("prime")),
+    QueryKey(code="business", label=_l("Business"), kind=KeyKind.YES_NO, condition=_flagged("business")),
+    QueryKey(code="gift", label=_l("Gift"), kind=KeyKind.YES_NO, condition=_flagged("gift")),
+    QueryKey(
+        code="replacement", label=_l("Replacement"), kind=KeyKind.YES_NO, condition=_flagged("replacement", "exchange"),
+    ),
+    QueryKey(
+        code="flag", label=_l("Flag"), kind=KeyKind.TEXT, filter=False,
+        condition=lambda values, actor: or_(*(_in_json(Order.flags, f'"{value.lower()}"') for value in values)),
+        help=_l("A flag as the channel sets it: prime, label_required."),
+    ),
+    QueryKey(
+        code="arrived-complete", label=_l("Arrived complete"), kind=KeyKind.YES_NO, filter=False,
+        condition=_yes_no(Order.arrived_complete.is_(True)),
+        help=_l("It had left or was canceled before the desk first saw it."),
+    ),
+    QueryKey(
+        code="managed", label=_l("Managed at the channel"), kind=KeyKind.YES_NO, filter=False,
+        condition=_yes_no(Order.number.is_(None)), help=_l("It came while importing was off, and has no number here."),
+    ),
+    QueryKey(
+        code="buyer", label=_l("Buyer"), kind=KeyKind.TEXT, find=_words_of(words.BUYER), personal=True,
+        help=_l("Names and companies, of buyer and recipient."),
+    ),
+    QueryKey(code="email", label=_l("E-mail"), kind=KeyKind.TEXT, find=_whole(words.email_term), personal=True),
+    QueryKey(
+        code="phone", label=_l("Phone"), kind=KeyKind.TEXT, find=_whole(words.phone_ending), personal=True,
+        help=_l("The last four digits or more."),
+    ),
+    QueryKey(
+        code="postcode", label=_l("Postcode"), kind=KeyKind.TEXT, find=_whole(words.postcode_beginning), personal=True,
+        help=_l("Its first three characters or more."),
+    ),
+    QueryKey(code="comment", label=_l("Comment"), kind=KeyKind.TEXT, find=_words_of(words.COMMENT), personal=True),
+)  # fmt: skip

@@ -1,0 +1,220 @@
+"""Under which words an order is found: numbers where they stand plainly, what names a buyer by terms alone.
+
+Kinds of terms: `buyer` (names and companies, by their beginnings), `email` (whole, and before the @), `phone` (by its
+ending), `postcode` (by its beginning), `ending` (the last four digits of the channel's number), `comment`. Order
+numbers are compared as they stand in their columns.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, or_, select
+
+from webapp.channels.models import NumberSequence
+from webapp.channels.shops import ORDERS
+from webapp.db import begins_with, db, once_a_transaction
+from webapp.i18n import lazy_gettext as _l
+from webapp.orders.models import Order
+from webapp.search import index
+from webapp.search.compiling import with_all
+from webapp.search.contract import Found, WordSource
+from webapp.search.index import Indexed
+from webapp.search.models import SearchTerm
+from webapp.search.terms import digits, hashed, index_key, normalize, sought, terms, words
+
+BUYER, EMAIL, PHONE, POSTCODE, ENDING, COMMENT = "buyer", "email", "phone", "postcode", "ending", "comment"
+_ENDINGS = (4, 6, 8)  # digits of a phone number that are enough to know it by
+_LAST = 4
+_BROAD, _MANY = 9, 2_000  # characters of a beginning that may be broad, and orders that make it so
+_SHORTEST_POSTCODE, _POSTCODE_DIGITS = 3, 5
+_LONGEST_PADDING = 12  # digits of a number of ours
+_LONGEST_PHONE = 15  # digits; more are an order's number
+_PHONE = re.compile(r"[\d+()/. -]+")
+_NUMBER = re.compile(r"[\w-]*\d[\w-]*", re.ASCII)
+
+
+# --- What an order is written under ---
+
+
+def terms_of_buyer(buyer: Mapping[str, Any], key: bytes) -> frozenset[int]:
+    """The terms of what the vault holds of a buyer."""
+    address = buyer.get("address") or {}
+    names = {str(part.get(name) or "") for part in (buyer, address) for name in ("name", "company")}
+    return frozenset().union(
+        *(terms(BUYER, name, key) for name in names if name),
+        hashed(EMAIL, _email_forms(str(buyer.get("email") or "")), key),
+        hashed(PHONE, _phone_forms(str(address.get("phone") or "")), key),
+        hashed(POSTCODE, _postcode_forms(str(address.get("postal_code") or "")), key),
+    )
+
+
+def terms_of_number(channel_order_number: str, key: bytes) -> frozenset[int]:
+    """The term of a channel number's ending, which people read out to each other."""
+    ending = digits(channel_order_number)[-_LAST:]
+    return hashed(ENDING, [ending], key) if len(ending) == _LAST else frozenset()
+
+
+def terms_of_comment(text: str, key: bytes) -> frozenset[int]:
+    """The terms of a comment's words."""
+    return terms(COMMENT, text, key)
+
+
+def add_comment(order: Order, text: str) -> None:
+    """Let an order be found by the words of a new comment."""
+    index.add([Indexed(order.id, order.placed_at, terms_of_comment(text, index_key()))])
+
+
+def add_address(order: Order, address: Mapping[str, Any]) -> None:
+    """Let an order also be found by an address that somebody put in the place of the channel's."""
+    index.add([Indexed(order.id, order.placed_at, terms_of_buyer({"address": address}, index_key()))])
+
+
+def _email_forms(email: str) -> Iterator[str]:
+    if email := normalize(email.strip()):
+        yield email
+        yield email.partition("@")[0]
+
+
+def _phone_forms(phone: str) -> Iterator[str]:
+    number = digits(phone)
+    yield from (number[-length:] for length in _ENDINGS if len(number) >= length)
+
+
+def _postcode_forms(postcode: str) -> Iterator[str]:
+    parts = words(postcode)
+    bare = "".join(parts)
+    yield from (bare[:length] for length in range(min(_SHORTEST_POSTCODE, len(bare)), len(bare) + 1) if length)
+    yield from parts[1:]  # as somebody types both halves of one
+
+
+# --- Where words are looked for ---
+
+
+def _by_number(tokens: Sequence[str]) -> dict[str, Found]:
+    numbers = {token: token.rstrip("*") for token in tokens if _NUMBER.fullmatch(token.rstrip("*"))}
+    if not numbers:
+        return {}
+    prefixes, broad = number_prefixes(), _broad_beginnings(numbers.values())
+    return {token: _found_by_number(number, prefixes, broad) for token, number in numbers.items()}
+
+
+def number_prefixes() -> list[str]:
+    """What the shops' order numbers begin with, or did before a shop took another prefix."""
+    query = select(NumberSequence.prefix).where(NumberSequence.kind.startswith(ORDERS)).distinct()
+    return once_a_transaction("number_prefixes", lambda: list(db.session.scalars(query)))
+
+
+def _broad_beginnings(numbers: Iterable[str]) -> set[str]:
+    """Those with which so many of the channel's numbers begin that they can't all be gathered."""
+    short = [number for number in numbers if _LAST <= len(number) <= _BROAD]
+    if not short:
+        return set()
+    counts = []
+    for number in short:
+        first = select(Order.id).where(begins_with(Order.channel_order_number, number.upper())).limit(_MANY).subquery()
+        counts.append(select(func.count()).select_from(first).scalar_subquery())
+    sizes = db.session.execute(select(*counts)).one()
+    return {number for number, size in zip(short, sizes, strict=True) if size == _MANY}
+
+
+def _found_by_number(number: str, prefixes: Sequence[str], broad: Collection[str]) -> Found:
+    """Orders of this number, ours or the channel's, which it may begin, and of the channel's end; ours also without
+    prefix and zeros.
+    """
+    own = Order.number.in_(full_numbers(number, prefixes))
+    spelled = sorted({number, number.upper()})
+    if len(number) < _LAST:
+        return Found(ids=(select(Order.id).where(or_(own, Order.number.in_(spelled))),))
+    gathered = [own, *(begins_with(Order.number, one) for one in spelled)]
+    where: tuple[ColumnElement[bool], ...] = ()
+    if number in broad:
+        where = (func.substr(Order.channel_order_number, 1, len(number)) == number.upper(),)
+    else:
+        gathered += [begins_with(Order.channel_order_number, one) for one in spelled]
+    ids = [select(Order.id).where(or_(*gathered))]
+    last = digits(number)[-_LAST:]
+    ends = len(last) == _LAST and number[-1].isdecimal()
+    ending = hashed(ENDING, [last], index_key()) if ends else frozenset()
+    if ends and number != last:
+        by_ending = (
+            select(Order.id)
+            .join(SearchTerm, SearchTerm.order_id == Order.id)
+            .where(SearchTerm.term.in_(ending), Order.channel_order_number.endswith(number, autoescape=True))
+        )
+        ids.append(by_ending)
+        ending = frozenset()
+    return Found(ending, tuple(ids), where)
+
+
+def full_numbers(number: str, prefixes: Sequence[str]) -> list[str]:
+    """What our numbers read in full of which somebody left out the prefix, the zeros, or both."""
+    full = set()
+    for prefix in prefixes:
+        for bare in (number, number.upper().removeprefix(prefix.upper())):
+            if bare.isascii() and bare.isdigit() and len(bare) <= _LONGEST_PADDING:
+                full |= {f"{prefix}{int(bare):0{width}}" for width in range(1, _LONGEST_PADDING + 1)}
+    return sorted(full)
+
+
+def _by_buyer(tokens: Sequence[str]) -> dict[str, Found]:
+    key = index_key()
+    return {token: _either(_kinds_of_buyer(token.rstrip("*"), key)) for token in tokens}
+
+
+def _kinds_of_buyer(token: str, key: bytes) -> list[list[frozenset[int]]]:
+    whole = [email_term(token, key), postcode_beginning(token, key)]
+    if len(digits(token)) != _POSTCODE_DIGITS:  # so many are a postcode, not the end of a phone number
+        whole.append(phone_ending(token, key))
+    return [_worded(BUYER, token, key), *([terms_] for terms_ in whole if terms_)]
+
+
+def _by_comment(tokens: Sequence[str]) -> dict[str, Found]:
+    key = index_key()
+    return {token: _either([_worded(COMMENT, token.rstrip("*"), key)]) for token in tokens}
+
+
+def _either(ways: Iterable[Sequence[frozenset[int]]]) -> Found:
+    """Any of these ways, of which each may need several terms together."""
+    ways = [needed for needed in ways if needed]
+    single = frozenset().union(*(needed[0] for needed in ways if len(needed) == 1))
+    return Found(single, tuple(with_all(needed) for needed in ways if len(needed) > 1))
+
+
+def _worded(kind: str, token: str, key: bytes) -> list[frozenset[int]]:
+    """What a free word needs in one kind; one of nothing but groups of digits is a number, and no text."""
+    groups = words(token)
+    return [] if len(groups) > 1 and all(group.isdecimal() for group in groups) else all_of(kind, token, key)
+
+
+def all_of(kind: str, text: str, key: bytes) -> list[frozenset[int]]:
+    """What an order must stand under to have all words of a text in one kind, each as it begins."""
+    return [hashed(kind, [form], key) for word in words(text) for form in sought(word)]
+
+
+def email_term(text: str, key: bytes) -> frozenset[int]:
+    """The term of an address, whole or what stands before the @."""
+    return hashed(EMAIL, [normalize(text)], key)
+
+
+def phone_ending(text: str, key: bytes) -> frozenset[int]:
+    """The term of a phone number as somebody knows it: by its last 4, 6 or 8 digits, whatever stands before."""
+    number = digits(text)
+    lengths = [length for length in _ENDINGS if length <= len(number)]
+    if not lengths or not _PHONE.fullmatch(text) or len(number) > _LONGEST_PHONE:
+        return frozenset()
+    return hashed(PHONE, [number[-lengths[-1] :]], key)
+
+
+def postcode_beginning(text: str, key: bytes) -> frozenset[int]:
+    """The term of a postcode, of which some characters may be left out at its end."""
+    bare = "".join(words(text))
+    found = len(bare) >= _SHORTEST_POSTCODE and any(char.isdecimal() for char in bare)
+    return hashed(POSTCODE, [bare], key) if found else frozenset()
+
+
+SOURCES = (
+    WordSource(code="number", label=_l("order numbers"), find=_by_number),
+    WordSource(code="buyer", label=_l("buyer, company, e-mail, phone, postcode"), find=_by_buyer, personal=True),
+    WordSource(code="comment", label=_l("comments"), find=_by_comment, personal=True),
+)

@@ -1,0 +1,200 @@
+"""From a query to conditions on orders: what each clause asks of them, and the terms that its words stand under.
+
+Words are looked for in every place that is registered for them; an order must answer to all of them, each in any of
+the places. What can be told by terms alone is left as sets of terms, so that a list can walk the index newest first.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Column, ColumnElement, Select, and_, not_, or_, select, union_all
+
+from webapp.audit.actor import Actor
+from webapp.db import db
+from webapp.i18n import lazy_gettext as _l, reader_zone
+from webapp.search.contract import Found, QueryKey, WordSource
+from webapp.search.models import SearchTerm
+from webapp.search.query import Clause, Query
+from webapp.search.registered import query_keys, word_sources
+from webapp.search.terms import SHORTEST, digits, is_ideographic, words
+from webapp.search.values import read
+
+_PHONE_DIGITS = range(7, 16)
+_MOST = 300  # words and values of one query: databases put together only so many parts
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A query as the database is asked it: all `conditions`, and for each of `words` one of its terms.
+
+    `searched` names the places in which words were looked for, `notes` what was left out.
+    """
+
+    conditions: tuple[ColumnElement[bool], ...] = ()
+    words: tuple[frozenset[int], ...] = ()
+    searched: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What has been compiled so far."""
+
+    conditions: list[ColumnElement[bool]] = field(default_factory=list)
+    words: list[frozenset[int]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def need(self, found: Found) -> None:
+        """An order must answer to it: by its terms alone where nothing else can tell."""
+        if found.ids or found.where:
+            self.conditions.append(_among(found))
+        else:
+            self.words.append(found.terms)
+        if found.note:
+            self.notes.append(found.note)
+
+
+def compile_query(query: Query, actor: Actor, *, zone: ZoneInfo | None = None) -> Compiled:
+    """Put a query to the database. Raises `QueryMistake`, and `Forbidden` for a key of buyers without the right."""
+    _check_size(query)
+    keys, asked = query_keys(), _Asked()
+    for clause in query.clauses:
+        if clause.key:
+            _compile_key(clause, keys[clause.key], actor, zone or reader_zone(), asked)
+    searched = _compile_words([clause for clause in query.clauses if not clause.key], actor, asked)
+    return Compiled(tuple(asked.conditions), tuple(asked.words), searched, tuple(asked.notes))
+
+
+def _check_size(query: Query) -> None:
+    said = 0
+    for clause in query.clauses:
+        said += len(clause.values) if clause.key else len(clause.values[0].split())
+        if said > _MOST:
+            raise clause.mistake(_l("This asks for more than %(most)s words and values at once.", most=_MOST))
+
+
+def with_terms(terms: Iterable[int]) -> Select[int]:
+    """The ids of orders that stand under one of these terms."""
+    return select(SearchTerm.order_id).where(SearchTerm.term.in_(list(terms)))
+
+
+def with_all(sets: Sequence[frozenset[int]]) -> Select[int]:
+    """The ids of orders that stand under one term of each set."""
+    first, *others = sets
+    return with_terms(first).where(*(SearchTerm.order_id.in_(with_terms(other)) for other in others))
+
+
+def order_id() -> Column[int]:
+    """The id of the orders that are asked for: their table stands on a floor above."""
+    return db.metadata.tables["orders"].c.id
+
+
+def _among(found: Found) -> ColumnElement[bool]:
+    ways = [*found.ids, *([with_terms(found.terms)] if found.terms or not (found.ids or found.where) else [])]
+    gathered = [order_id().in_(ways[0] if len(ways) == 1 else union_all(*ways))] if ways else []
+    return or_(*found.where, *gathered)
+
+
+def _compile_key(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo, asked: _Asked) -> None:
+    if key.personal:
+        actor.needs("buyers.see")
+    values = read(clause, key, actor, zone)
+    if key.find is None:
+        if key.condition is None:
+            raise TypeError(f"the key {key.code} has neither a condition nor a way to find")
+        condition = key.condition(values, actor)
+        asked.conditions.append(condition.is_not(True) if clause.negated else condition)
+        return
+    answers = [list(key.find(value)) for value in values]
+    for value, needed in zip(values, answers, strict=True):
+        if not needed:
+            raise clause.mistake(_l("There is nothing to look for in “%(value)s”.", value=value))
+    for note in (found.note for needed in answers for found in needed if found.note):
+        raise clause.mistake(note)
+    if not clause.negated and all(len(needed) == 1 for needed in answers):
+        answers = [[_any_of([found for [found] in answers])]]
+    if not clause.negated and len(answers) == 1:
+        for found in answers[0]:
+            asked.need(found)
+        return
+    condition = or_(*(and_(*(_among(found) for found in needed)) for needed in answers))
+    asked.conditions.append(not_(condition) if clause.negated else condition)
+
+
+# --- Words ---
+
+
+def _compile_words(clauses: Sequence[Clause], actor: Actor, asked: _Asked) -> tuple[str, ...]:
+    if not clauses:
+        return ()
+    sources = [source for source in word_sources().values() if actor.may("buyers.see") or not source.personal]
+    wanted = [clause for clause in clauses if not clause.negated]
+    needed = [token for clause, run in _runs(wanted) for token in _tokens(clause, run)]
+    unwanted = [_tokens(clause, clause.values[0].split()) for clause in clauses if clause.negated]
+    found = _look_up(dict.fromkeys([*needed, *(token for tokens in unwanted for token in tokens)]), sources)
+    for token in dict.fromkeys(needed):
+        asked.need(found[token])
+    for tokens in unwanted:
+        asked.conditions.append(not_(and_(*(_among(found[token]) for token in tokens))))
+    return tuple(str(source.label) for source in sources)
+
+
+def _runs(clauses: Sequence[Clause]) -> list[tuple[Clause, list[str]]]:
+    """The clauses with their words; a phone number written in groups is one word, quoted or not."""
+    pieces = [(clause, piece) for clause in clauses for piece in clause.values[0].split()]
+    runs: list[tuple[Clause, list[str]]] = []
+    for numeric, group in groupby(pieces, key=lambda piece: _is_numeric(piece[1])):
+        run = list(group)
+        if numeric and _is_phone([piece for _, piece in run]):
+            runs.append((run[0][0], ["".join(piece for _, piece in run)]))
+        else:
+            runs += [
+                (clause, [piece for _, piece in part]) for clause, part in groupby(run, key=lambda piece: piece[0])
+            ]
+    return runs
+
+
+def _is_numeric(piece: str) -> bool:
+    return any(char.isdecimal() for char in piece) and all(char.isdecimal() or char in "+-()/." for char in piece)
+
+
+def _is_phone(pieces: Sequence[str]) -> bool:
+    """Groups of digits that nobody means one by one: they begin as phone numbers do, or one is too short for itself."""
+    groups = [digits(piece) for piece in pieces]
+    begins = pieces[0].startswith(("+", "(", "0"))
+    return len(groups) > 1 and len("".join(groups)) in _PHONE_DIGITS and (begins or min(map(len, groups)) <= SHORTEST)
+
+
+def _tokens(clause: Clause, pieces: Sequence[str]) -> list[str]:
+    """The words that can be looked for; those of one letter are passed over where others stand beside them."""
+    worded = [piece for piece in pieces if words(piece)]
+    tokens = [piece for piece in worded if _is_long_enough(piece)]
+    if worded and not tokens:
+        problem = _l("“%(word)s” is too short to be looked for: it takes two letters or more.", word=worded[0])
+        raise clause.mistake(problem)
+    if not tokens and clause.negated:
+        raise clause.mistake(_l("There is nothing to look for in “%(value)s”.", value=clause.values[0]))
+    return tokens
+
+
+def _is_long_enough(piece: str) -> bool:
+    bare = "".join(words(piece))
+    return len(bare) > 1 or is_ideographic(bare) or bare.isdecimal()
+
+
+def _look_up(tokens: Iterable[str], sources: Sequence[WordSource]) -> dict[str, Found]:
+    """Where each word may stand: the places together, any of which will do."""
+    tokens = list(tokens)
+    answers = [source.find(tokens) for source in sources]
+    return {token: _any_of([answer[token] for answer in answers if token in answer]) for token in tokens}
+
+
+def _any_of(found: Sequence[Found]) -> Found:
+    return Found(
+        frozenset().union(*(one.terms for one in found)),
+        tuple(ids for one in found for ids in one.ids),
+        tuple(condition for one in found for condition in one.where),
+        " ".join(one.note for one in found if one.note),
+    )

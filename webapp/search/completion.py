@@ -1,0 +1,103 @@
+"""Completing a query while it is typed: keys by their codes and labels, then the values that a key knows."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from webapp.audit.actor import Actor
+from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
+from webapp.search.contract import KeyKind, QueryKey
+from webapp.search.query import NO, YES, named, value_text
+from webapp.search.registered import query_keys
+
+MOST = 12
+_YES_NO: Mapping[str, LazyString] = {YES: _l("yes"), NO: _l("no")}
+_DAYS: Mapping[str, LazyString] = {
+    "today": _l("today"),
+    "yesterday": _l("yesterday"),
+    "-7d": _l("the last seven days"),
+    "-30d": _l("the last thirty days"),
+}
+_LEFT: Mapping[str, LazyString] = {
+    "late": _l("late"),
+    "<4h": _l("less than four hours left"),
+    "<=today": _l("late or today"),
+    "tomorrow": _l("tomorrow"),
+    "<3d": _l("less than three days left"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What may stand in the text from `start` to `end`, with words about it."""
+
+    insert: str
+    start: int
+    end: int
+    label: str
+    help: str = ""
+
+
+def complete(text: str, position: int, actor: Actor) -> list[Completion]:
+    """What can follow where the cursor stands; nothing within words that are looked for."""
+    position = max(0, min(position, len(text)))
+    start = _clause_start(text, position)
+    start += text.startswith("-", start)
+    end = position
+    while end < len(text) and not text[end].isspace() and text[end] != ",":
+        end += 1
+    typed = text[start:position]
+    keys = {code: key for code, key in query_keys().items() if not key.personal or actor.may("buyers.see")}
+    name, colon, values = typed.partition(":")
+    if not colon:
+        return _keys(keys.values(), typed, start, end)
+    key = named(keys, name)
+    if key is None:
+        return []
+    value = values.rpartition(",")[2]
+    return _values(key, value.strip('"'), position - len(value), end, actor)
+
+
+def _clause_start(text: str, position: int) -> int:
+    """Where the clause at the position begins: behind the last space that no quotation marks hold."""
+    start, within = 0, False
+    for at, char in enumerate(text[:position]):
+        if char == '"':
+            within = not within
+        elif char.isspace() and not within:
+            start = at + 1
+    return start
+
+
+def _keys(keys: Iterable[QueryKey], typed: str, start: int, end: int) -> list[Completion]:
+    fitting = [key for key in keys if typed and _fits(typed, key.code, str(key.label), *key.aliases)]
+    fitting.sort(key=lambda key: not key.code.startswith(typed.lower()))
+    return [Completion(f"{key.code}:", start, end, str(key.label), str(key.help)) for key in fitting[:MOST]]
+
+
+def _values(key: QueryKey, typed: str, start: int, end: int, actor: Actor) -> list[Completion]:
+    choices: Mapping[str, LazyString | str] = {}
+    match key.kind:
+        case KeyKind.CHOICE:
+            choices = key.choices(actor) if key.choices else {}
+        case KeyKind.YES_NO:
+            choices = _YES_NO
+        case KeyKind.DATE:
+            choices = _DAYS
+        case KeyKind.DEADLINE:
+            choices = _LEFT
+        case _:
+            return []
+    shown = {code: str(label) for code, label in choices.items()}
+    fitting = [(code, label) for code, label in shown.items() if _fits(typed, code, label)]
+    return [
+        # A number says nothing to a person: what has one as its code is written by its name.
+        Completion(
+            value_text(label if code.isdigit() else code), start, end, label, _("Value of “%(key)s:”", key=key.code)
+        )
+        for code, label in fitting[:MOST]
+    ]
+
+
+def _fits(typed: str, *names: str) -> bool:
+    typed = typed.casefold()
+    return any(name.casefold().startswith(typed) or f" {typed}" in name.casefold() for name in names)

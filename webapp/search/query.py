@@ -1,0 +1,290 @@
+"""The query language of the bar, of URLs, views, exports and bulk acts: clauses with spaces between, all of which hold.
+
+    due:<4h  channel:practice  sku:AB*,CD*  -hold  buyer-cancel:yes  total:>100  "jane doe"
+
+Words without a key are looked for wherever an order can be found by words. They, and the values of personal keys, may
+name a buyer: they stand in `words`, never in `structured`, which alone may stand in a URL. A URL carries the token of
+the rest, which lies sealed for a day, for whoever searched. What values mean is decided in `values`.
+"""
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from difflib import get_close_matches
+
+from sqlalchemy import select
+
+from webapp.audit.actor import Actor
+from webapp.clock import now
+from webapp.db import db
+from webapp.errors import DeskError
+from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.search.contract import KeyKind, QueryKey
+from webapp.search.models import SealedQuery
+from webapp.search.registered import query_keys
+from webapp.vault import services as vault
+
+YES, NO = "yes", "no"
+KEPT = timedelta(days=1)  # words that may name a buyer, under their token
+_SEALED = "query"
+_KEY = re.compile(r"([^\W\d_][\w-]*):")
+_BROKEN_VALUE = re.compile(r'[\s,]|^"|^$')
+_BROKEN_WORD = re.compile(r'\s|^["-]')
+
+
+class QueryMistake(DeskError):
+    """What was typed can't be understood; `start` and `end` are the place in the text that is meant."""
+
+    code, status = "query_mistake", 422
+    sentence = "%(problem)s"
+    field = "q"
+
+    def __init__(self, problem: LazyString | str, *, start: int = 0, end: int = 0) -> None:
+        super().__init__(problem=problem)
+        self.start, self.end = start, end
+
+
+class WordsForgotten(DeskError):
+    """The words are another's, or were forgotten."""
+
+    code, status = "words_forgotten", 404
+    sentence = _l("The words of this search are kept for a day, for whoever typed them. Type them again.")
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One condition of a query: a key with values of which one must hold, or words (their key is empty)."""
+
+    key: str
+    values: tuple[str, ...]
+    negated: bool
+    personal: bool
+    start: int
+    end: int
+    text: str  # as the query is written out again
+
+    def mistake(self, problem: LazyString | str) -> QueryMistake:
+        return QueryMistake(problem, start=self.start, end=self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What somebody asks for: `str()` writes it out in one way, whatever way it was typed."""
+
+    clauses: tuple[Clause, ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join(clause.text for clause in self.clauses)
+
+    def __bool__(self) -> bool:
+        return bool(self.clauses)
+
+    @property
+    def structured(self) -> str:
+        """The part that names no buyer and may stand in a URL."""
+        return " ".join(clause.text for clause in self.clauses if not clause.personal)
+
+    @property
+    def words(self) -> str:
+        """The rest, which may."""
+        return " ".join(clause.text for clause in self.clauses if clause.personal)
+
+    def names(self, key: str) -> bool:
+        """Whether a clause of this key stands in it."""
+        return any(clause.key == key for clause in self.clauses)
+
+    def without(self, clause: Clause) -> "Query":
+        return parse(" ".join(other.text for other in self.clauses if other != clause))
+
+    def adding(self, text: str) -> "Query":
+        """With more of the language behind it; what is there already is not said twice."""
+        had = {clause.text for clause in self.clauses}
+        more = [clause.text for clause in parse(text).clauses if clause.text not in had]
+        return parse(" ".join([*(clause.text for clause in self.clauses), *more]))
+
+
+def parse(text: str) -> Query:
+    """Read a query. Raises `QueryMistake`, and nothing else whatever the text."""
+    return Query(tuple(_Reader(text).clauses()))
+
+
+def written(key: QueryKey, values: tuple[str, ...], negated: bool = False) -> str:
+    """A clause of a key as text; for filters and chips that compose queries."""
+    said = key.code if key.bare and values == (YES,) else f"{key.code}:{','.join(map(value_text, values))}"
+    return f"-{said}" if negated else said
+
+
+def named(keys: Mapping[str, QueryKey], name: str) -> QueryKey | None:
+    """The key of this name or alias, however it is capitalized."""
+    name = name.lower()
+    return keys.get(name) or next((key for key in keys.values() if name in key.aliases), None)
+
+
+def keep(query: Query, actor: Actor) -> tuple[str, str]:
+    """The query as a URL may hold it: its structured part, and the token of its sealed words (empty without any)."""
+    if not query.words:
+        return query.structured, ""
+    period, sealed = seal_words(query.words)
+    row = SealedQuery(token=secrets.token_urlsafe(16), user_id=actor.id, period=period, sealed=sealed, at=now())
+    db.session.add(row)
+    db.session.flush()
+    return query.structured, row.token
+
+
+def reopen(structured: str, token: str, actor: Actor) -> Query:
+    """The query of a URL. Raises `WordsForgotten` where the token is another's or older than a day."""
+    if not token:
+        return parse(structured)
+    row = db.session.scalar(
+        select(SealedQuery).where(
+            SealedQuery.token == token, SealedQuery.user_id == actor.id, SealedQuery.at > now() - KEPT
+        )
+    )
+    if row is None:
+        raise WordsForgotten
+    return parse(f"{structured} {open_words(row.period, row.sealed)}")
+
+
+def seal_words(words: str) -> tuple[str, bytes]:
+    """Words for a table of another floor (a view, an export): the period's name and the sealed bytes."""
+    return vault.seal_apart(_SEALED, words)
+
+
+def open_words(period: str, sealed: bytes) -> str:
+    """What `seal_words` sealed. Raises `WordsForgotten` once the period's key is destroyed."""
+    words = vault.open_apart(_SEALED, period, sealed)
+    if not isinstance(words, str):
+        raise WordsForgotten
+    return words
+
+
+class _Reader:
+    """Reads a text from left to right."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        self._keys = query_keys()
+
+    def clauses(self) -> list[Clause]:
+        found = []
+        while self._skip_spaces():
+            if clause := self._clause():
+                found.append(clause)
+        return found
+
+    def _skip_spaces(self) -> bool:
+        while self._at < len(self._text) and self._text[self._at].isspace():
+            self._at += 1
+        return self._at < len(self._text)
+
+    def _clause(self) -> Clause | None:
+        start = self._at
+        negated = self._text[start] == "-" and start + 1 < len(self._text) and not self._text[start + 1].isspace()
+        self._at += negated
+        if match := _KEY.match(self._text, self._at):
+            return self._keyed(match, start, negated)
+        if self._text[self._at] == '"':
+            return self._words(self._quoted(), start, negated)
+        word = self._word()
+        key = named(self._keys, word)
+        if key is not None and key.bare:
+            return self._made(key, (YES,), start, negated)
+        return self._words(word, start, negated)
+
+    def _keyed(self, match: re.Match[str], start: int, negated: bool) -> Clause:
+        key = named(self._keys, match[1])
+        if key is None:
+            raise QueryMistake(self._unknown(match[1]), start=match.start(1), end=match.end())
+        self._at = match.end()
+        values = self._values()
+        if not values:
+            problem = _l("“%(key)s:” needs a value, straight after the colon.", key=key.code)
+            raise QueryMistake(problem, start=start, end=self._at)
+        if key.kind in (KeyKind.YES_NO, KeyKind.CHOICE):
+            values = tuple(value.lower() if value.lower() in (YES, NO) else value for value in values)
+        return self._made(key, values, start, negated)
+
+    def _unknown(self, name: str) -> LazyString:
+        codes = [key.code for key in self._keys.values()]
+        aliases = {alias: key.code for key in self._keys.values() for alias in key.aliases}
+        near = get_close_matches(name.lower(), [*codes, *aliases], n=3, cutoff=0.6)
+        beginning = [code for code in codes if code.startswith(name.lower())]
+        meant = list(dict.fromkeys([*beginning, *(aliases.get(code, code) for code in near)]))[:3]
+        if not meant:
+            return _l("There is no key “%(name)s:”. To look for these words, put them in quotes.", name=name)
+        keys = ", ".join(f"{code}:" for code in meant)
+        return _l("There is no key “%(name)s:”. Perhaps you mean: %(keys)s", name=name, keys=keys)
+
+    def _values(self) -> tuple[str, ...]:
+        values = []
+        while self._at < len(self._text):
+            char = self._text[self._at]
+            if char.isspace():
+                break
+            if char == ",":
+                self._at += 1
+                continue
+            if char == '"':
+                value = self._quoted()
+                if self._text.startswith("*", self._at):
+                    self._at += 1
+                    value += "*"
+            else:
+                end = self._at
+                while end < len(self._text) and not self._text[end].isspace() and self._text[end] != ",":
+                    end += 1
+                value, self._at = _clean(self._text[self._at : end]), end
+            if value:
+                values.append(value)
+            if not self._text.startswith(",", self._at):
+                break
+        return tuple(dict.fromkeys(values))
+
+    def _word(self) -> str:
+        start = self._at
+        while self._at < len(self._text) and not self._text[self._at].isspace():
+            self._at += 1
+        return _clean(self._text[start : self._at])
+
+    def _quoted(self) -> str:
+        start = self._at
+        letters: list[str] = []
+        at = start + 1
+        while at < len(self._text) and self._text[at] != '"':
+            if self._text[at] == "\\" and self._text[at + 1 : at + 2] in ('"', "\\"):
+                at += 1
+            letters.append(self._text[at])
+            at += 1
+        if at >= len(self._text):
+            raise QueryMistake(_l("This quotation mark is never closed."), start=start, end=len(self._text))
+        self._at = at + 1
+        return _clean("".join(letters))
+
+    def _words(self, words: str, start: int, negated: bool) -> Clause | None:
+        if not words:
+            return None
+        key = named(self._keys, words)
+        misread = _BROKEN_WORD.search(words) or _KEY.match(words) or (key is not None and key.bare)
+        text = _in_quotes(words) if misread else words
+        return Clause("", (words,), negated, True, start, self._at, f"-{text}" if negated else text)
+
+    def _made(self, key: QueryKey, values: tuple[str, ...], start: int, negated: bool) -> Clause:
+        text = written(key, values, negated)
+        return Clause(key.code, values, negated, key.personal, start, self._at, text)
+
+
+def _clean(text: str) -> str:
+    """Without what nobody can see, and with single spaces."""
+    return " ".join("".join(char for char in text if char.isprintable() or char.isspace()).split())
+
+
+def _in_quotes(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def value_text(value: str) -> str:
+    """A value as it stands in a query: in quotes where it would be read as something else."""
+    return _in_quotes(value) if _BROKEN_VALUE.search(value) else value

@@ -1,0 +1,208 @@
+"""What the values of a clause mean, by the kind of its key: numbers, amounts, days and time left become `Bound`s.
+
+Days begin and end in the reader's zone. A duration is time from now: `<4h` less than four hours left (what is late
+already included), `-7d` since seven days ago. Ends are included throughout, as databases compare.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from webapp.audit.actor import Actor
+from webapp.clock import now
+from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.search.contract import Bound, KeyKind, QueryKey
+from webapp.search.query import NO, YES, Clause
+
+_MOST = 2**31 - 1  # of what databases count as a whole number
+_NUMBER = re.compile(r"\d{1,10}", re.ASCII)
+_AMOUNT = re.compile(r"-?(\d{1,12}(\.\d{1,4})?|\.\d{1,4})", re.ASCII)
+_DAY = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})", re.ASCII)
+_MONTH = re.compile(r"(\d{4})-(\d{1,2})", re.ASCII)
+_YEAR = re.compile(r"(\d{4})", re.ASCII)
+_DURATION = re.compile(r"([+-]?)(\d{1,5})(m|min|h|d|w)", re.ASCII | re.IGNORECASE)
+_UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_NEAR_DAYS = {"yesterday": -1, "today": 0, "tomorrow": 1}
+_SHOWN_CHOICES = 8
+
+
+class _Unreadable(Exception):
+    """A value that its kind can't take."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A point, or what a vaguer value covers: a day from its first instant to its last."""
+
+    first: Any
+    last: Any
+
+
+def read(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo) -> list[Any]:
+    """The clause's values as the key's condition gets them. Raises `QueryMistake` for one that can't be."""
+    if key.kind is KeyKind.TEXT:
+        return list(clause.values)
+    if key.kind is KeyKind.CHOICE:
+        return _choices(clause, key, key.choices(actor) if key.choices else {})
+    if key.kind is KeyKind.YES_NO:
+        return [_yes_or_no(clause, value) for value in clause.values]
+    reader = _reader(key.kind, zone)
+    try:
+        return [_bound(value, reader) for value in clause.values]
+    except (_Unreadable, ValueError, OverflowError):
+        raise clause.mistake(reader.problem) from None
+
+
+def _choices(clause: Clause, key: QueryKey, choices: Mapping[str, LazyString | str]) -> list[str]:
+    by_word = {str(label).casefold(): code for code, label in choices.items()}
+    by_word |= {spelled: code for code in choices for spelled in (code.casefold().replace("_", "-"), code.casefold())}
+    found = []
+    for value in clause.values:
+        code = by_word.get(value.casefold())
+        if code is None:
+            shown = ", ".join(list(choices)[:_SHOWN_CHOICES]) + (" …" if len(choices) > _SHOWN_CHOICES else "")
+            problem = _l("“%(value)s” is none of what “%(key)s:” knows.", value=value, key=key.code)
+            if shown:
+                problem = _l(
+                    "“%(value)s” is none of what “%(key)s:” knows: %(choices)s.",
+                    value=value,
+                    key=key.code,
+                    choices=shown,
+                )
+            raise clause.mistake(problem)
+        found.append(code)
+    return found
+
+
+def _yes_or_no(clause: Clause, value: str) -> bool:
+    if value not in (YES, NO):
+        raise clause.mistake(_l("“%(key)s:” is answered by yes or no.", key=clause.key))
+    return value == YES
+
+
+def _reader(kind: KeyKind, zone: ZoneInfo) -> "_Reader":
+    match kind:
+        case KeyKind.NUMBER:
+            return _Numbers()
+        case KeyKind.MONEY:
+            return _Amounts()
+        case KeyKind.DATE:
+            return _Times(zone)
+        case _:
+            return _Deadlines(zone)
+
+
+def _bound(value: str, reader: "_Reader") -> Bound:
+    first, dots, last = value.partition("..")
+    if dots:
+        low, high = reader.span(first).first if first else None, reader.span(last).last if last else None
+        if low is None and high is None:
+            raise _Unreadable
+        return Bound(low, high)
+    for sign, make in _COMPARISONS.items():
+        if value.startswith(sign):
+            return make(reader.span(value.removeprefix(sign)), reader.step)
+    return reader.alone(value)
+
+
+_COMPARISONS: Mapping[str, Callable[[_Span, Any], Bound]] = {
+    ">=": lambda span, step: Bound(low=span.first),
+    "<=": lambda span, step: Bound(high=span.last),
+    ">": lambda span, step: Bound(low=span.last + step),
+    "<": lambda span, step: Bound(high=span.first - step),
+}
+
+
+class _Reader(ABC):
+    """Reads the values of a kind; `step` is what lies between a value and the next."""
+
+    step: Any
+    problem: LazyString
+
+    @abstractmethod
+    def span(self, text: str) -> _Span:
+        """What a value covers. Raises `_Unreadable` or `ValueError`."""
+
+    def alone(self, text: str) -> Bound:
+        """A value without comparison or range."""
+        span = self.span(text)
+        return Bound(span.first, span.last)
+
+
+class _Numbers(_Reader):
+    step = 1
+    problem = _l("This must be a whole number, such as 3, >3, <=5 or 1..5.")
+
+    def span(self, text: str) -> _Span:
+        if not _NUMBER.fullmatch(text) or int(text) >= _MOST:
+            raise _Unreadable
+        return _Span(int(text), int(text))
+
+
+class _Amounts(_Reader):
+    step = Decimal("0.000001")  # less than any currency's smallest coin
+    problem = _l("This must be an amount with a point before the decimals, such as 10, >99.50 or 10..20.")
+
+    def span(self, text: str) -> _Span:
+        if not _AMOUNT.fullmatch(text):
+            raise _Unreadable
+        return _Span(Decimal(text), Decimal(text))
+
+
+class _Times(_Reader):
+    step = timedelta(microseconds=1)
+    problem = _l("This must be a day, such as 2026-11-20, today, -7d, >=2026-11-01 or 2026-11-01..2026-11-20.")
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._now = now()
+        self._zone = zone
+
+    def span(self, text: str) -> _Span:
+        """A day, a month, a year, or the moment a duration away."""
+        text = text.lower()
+        if text in _NEAR_DAYS:
+            return self._days(self._now.astimezone(self._zone).date() + timedelta(days=_NEAR_DAYS[text]))
+        if match := _DAY.fullmatch(text):
+            return self._days(date(int(match[1]), int(match[2]), int(match[3])))
+        if match := _MONTH.fullmatch(text):
+            start = date(int(match[1]), int(match[2]), 1)
+            return self._days(start, (start + timedelta(days=31)).replace(day=1))
+        if match := _YEAR.fullmatch(text):
+            return self._days(date(int(match[1]), 1, 1), date(int(match[1]) + 1, 1, 1))
+        at = self._away(text)
+        return _Span(at, at)
+
+    def alone(self, text: str) -> Bound:
+        """A duration alone is the time between then and now."""
+        if not _DURATION.fullmatch(text):
+            return super().alone(text)
+        at = self._away(text)
+        return Bound(min(at, self._now), max(at, self._now))
+
+    def _away(self, text: str) -> datetime:
+        match = _DURATION.fullmatch(text)
+        if not match:
+            raise _Unreadable
+        length = timedelta(**{_UNITS[match[3].lower()]: int(match[2])})
+        return self._now + (-length if match[1] == "-" else length)
+
+    def _days(self, first: date, after: date | None = None) -> _Span:
+        return _Span(self._start(first), self._start(after or first + timedelta(days=1)) - self.step)
+
+    def _start(self, day: date) -> datetime:
+        return datetime(day.year, day.month, day.day, tzinfo=self._zone).astimezone(UTC)
+
+
+class _Deadlines(_Times):
+    problem = _l("This must be time left or a day, such as <4h, 1d..2d, late, today or 2026-11-20.")
+
+    def alone(self, text: str) -> Bound:
+        """A duration alone is that much time left at most; what is late has none."""
+        if text.lower() == "late":
+            return Bound(high=self._now)
+        return Bound(high=self._away(text)) if _DURATION.fullmatch(text) else super().alone(text)

@@ -1,0 +1,275 @@
+"""Saved views and layouts: the lists that people named, and how each person laid out theirs.
+
+A view belongs to whoever saved it; sharing shows it to everybody. Its words may name a buyer: they are sealed, and a
+shared view that has any is shown only to who may see buyers. A layout is remembered without anybody asking for it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import delete, func, or_, select
+
+from webapp.accounts.models import User
+from webapp.audit.actor import Actor, ActorKind
+from webapp.clock import now
+from webapp.db import db
+from webapp.errors import Invalid, NotFound
+from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.search.contract import Column
+from webapp.search.models import ListLayout, SavedView
+from webapp.search.query import Query, open_words, seal_words
+
+LIST = "orders"
+NARROWEST, WIDEST = 48, 800
+_LONGEST_NAME = 60
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A list with a name: one that every desk has, or one that somebody saved."""
+
+    code: str
+    name: LazyString | str
+    query: str  # without the words that may name a buyer
+    sort: str = ""
+    shared: bool = False
+    own: bool = False
+    sealed: tuple[str, bytes] | None = field(default=None, repr=False)
+    columns: Sequence[Mapping[str, Any]] | None = None
+
+    @property
+    def saved(self) -> bool:
+        return self.code.isdigit()
+
+    @property
+    def words(self) -> str:
+        """The words that may name a buyer. Raises `WordsForgotten` once the key that sealed them is destroyed."""
+        return open_words(*self.sealed) if self.sealed else ""
+
+    @property
+    def text(self) -> str:
+        """The whole query."""
+        return " ".join(filter(None, (self.query, self.words)))
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which columns a list shows, in which order and how wide; a width of None is the column's own."""
+
+    columns: tuple[tuple[str, int | None], ...] = ()
+    sort: str = ""
+    dense: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the desk keeps of a person's list: the view to begin with, the layout, and the views saved."""
+
+    start_view: str = ""
+    layout: Layout = Layout()
+    views: tuple[View, ...] = ()
+
+
+def kept_for(actor: Actor) -> Kept:
+    """All of it in one query; nothing for who is no person."""
+    if actor.kind is not ActorKind.PERSON:
+        return Kept()
+    query = (
+        select(User.start_view, ListLayout, SavedView)
+        .outerjoin(ListLayout, (ListLayout.user_id == User.id) & (ListLayout.name == LIST))
+        .outerjoin(SavedView, or_(SavedView.user_id == User.id, SavedView.shared))
+        .where(User.id == actor.id)
+        .order_by(SavedView.position, SavedView.id)
+    )
+    rows: list[Any] = list(db.session.execute(query))  # outer joins: layout and view may be None
+    if not rows:
+        return Kept()
+    start_view, layout, _ = rows[0]
+    views = [_view(saved, actor) for _, _, saved in rows if saved is not None and _may_see(saved, actor)]
+    return Kept(start_view, _layout(layout), tuple(views))
+
+
+def _may_see(view: SavedView, actor: Actor) -> bool:
+    return view.user_id == actor.id or (view.shared and (view.sealed is None or actor.may("buyers.see")))
+
+
+def _view(saved: SavedView, actor: Actor) -> View:
+    return View(
+        code=str(saved.id),
+        name=saved.name,
+        query=saved.query,
+        sort=saved.sort,
+        shared=saved.shared,
+        own=saved.user_id == actor.id,
+        sealed=(saved.period, saved.sealed) if saved.sealed is not None and saved.period else None,
+        columns=saved.columns,
+    )
+
+
+# --- Views ------------------------------------------------------------------------------------------------------------
+
+
+def save_view(
+    name: str,
+    query: Query,
+    *,
+    actor: Actor,
+    sort: str = "",
+    columns: Sequence[Mapping[str, Any]] | None = None,
+    shared: bool = False,
+) -> SavedView:
+    """Keep a list under a name, behind the person's others. Sharing needs its right."""
+    if shared:
+        actor.needs("views.share")
+    last = select(func.coalesce(func.max(SavedView.position), 0)).where(SavedView.user_id == actor.id)
+    row = SavedView(
+        user_id=actor.id,
+        name=_name(name, actor),
+        shared=shared,
+        position=(db.session.scalar(last) or 0) + 1,
+        created_at=now(),
+        sort=sort,
+        columns=list(columns) if columns is not None else None,
+        query="",
+    )
+    _fill(row, query)
+    db.session.add(row)
+    db.session.flush()
+    return row
+
+
+def change_view(
+    code: str,
+    *,
+    actor: Actor,
+    name: str | None = None,
+    query: Query | None = None,
+    sort: str | None = None,
+    shared: bool | None = None,
+) -> SavedView:
+    """Rename, share, or keep another list under a view's name; only whoever saved it may."""
+    row = own_view(code, actor)
+    if name is not None:
+        row.name = _name(name, actor, row.id)
+    if shared is not None and shared is not row.shared:
+        actor.needs("views.share")
+        row.shared = shared
+    if query is not None:
+        _fill(row, query)
+    if sort is not None:
+        row.sort = sort
+    return row
+
+
+def move_view(code: str, by: int, *, actor: Actor) -> None:
+    """Put a view before or behind its neighbor among the person's own."""
+    row = own_view(code, actor)
+    own = list(
+        db.session.scalars(
+            select(SavedView).where(SavedView.user_id == actor.id).order_by(SavedView.position, SavedView.id)
+        )
+    )
+    at = own.index(row)
+    own.insert(max(0, at + by), own.pop(at))
+    for position, view in enumerate(own, start=1):
+        view.position = position
+
+
+def delete_view(code: str, *, actor: Actor) -> None:
+    """Forget a view, and that anybody begins with it."""
+    row = own_view(code, actor)
+    for user in db.session.scalars(select(User).where(User.start_view == str(row.id))):
+        user.start_view = ""
+    db.session.delete(row)
+
+
+def own_view(code: str, actor: Actor) -> SavedView:
+    """A view that this person saved; raises `NotFound` for anybody else's."""
+    row = db.session.get(SavedView, int(code)) if code.isdigit() and len(code) < 10 else None
+    if row is None or row.user_id != actor.id:
+        raise NotFound(name=code)
+    return row
+
+
+def begin_with(code: str, *, actor: Actor) -> None:
+    """Open the desk with this view from now on; empty for the dashboard."""
+    db.session.get_one(User, actor.id).start_view = code
+
+
+def _fill(row: SavedView, query: Query) -> None:
+    row.query = query.structured
+    row.period, row.sealed = seal_words(query.words) if query.words else (None, None)
+
+
+def _name(name: str, actor: Actor, own: int | None = None) -> str:
+    name = " ".join(name.split())
+    if not name:
+        raise Invalid(field="name", problem=_l("is needed."))
+    if len(name) > _LONGEST_NAME or not name.isprintable():
+        raise Invalid(field="name", problem=_l("is too long."))
+    taken = select(SavedView.id).where(SavedView.user_id == actor.id, func.lower(SavedView.name) == name.lower())
+    if any(id_ != own for id_ in db.session.scalars(taken)):
+        raise Invalid(field="name", problem=_l("is the name of another of your views."))
+    return name
+
+
+# --- Layouts ----------------------------------------------------------------------------------------------------------
+
+
+def remember_layout(actor: Actor, columns: Iterable[tuple[str, int | None]], *, dense: bool) -> Layout:
+    """Keep how this person wants the list; widths are held within reason."""
+    row = _own_layout(actor)
+    row.columns = [
+        {"code": code} if width is None else {"code": code, "width": min(max(width, NARROWEST), WIDEST)}
+        for code, width in dict(columns).items()
+    ]
+    row.dense = dense
+    return _layout(row)
+
+
+def remember_sort(actor: Actor, sort: str) -> None:
+    """Sort the list that way from now on, where nothing else is said."""
+    _own_layout(actor).sort = sort
+
+
+def forget_layout(actor: Actor) -> None:
+    """Back to the desk's own columns."""
+    db.session.execute(delete(ListLayout).where(ListLayout.user_id == actor.id, ListLayout.name == LIST))
+
+
+def shown_columns(
+    layout: Layout, known: Mapping[str, Column], actor: Actor, view: View | None = None
+) -> list[tuple[Column, int]]:
+    """The columns that a list shows with their widths: the view's, else the person's, else the desk's own.
+
+    Those that are no longer registered, or that the actor may not see, are left out.
+    """
+    chosen = layout.columns
+    if view is not None and view.columns is not None:
+        chosen = _pairs(view.columns)
+    if not chosen:
+        chosen = tuple((code, None) for code, column in known.items() if column.default)
+    found = [(known[code], width) for code, width in chosen if code in known]
+    return [(column, width or column.width) for column, width in found if may_show(column, actor)]
+
+
+def may_show(column: Column, actor: Actor) -> bool:
+    """Whether this person may see what the column shows."""
+    return not column.personal or actor.may("buyers.see")
+
+
+def _own_layout(actor: Actor) -> ListLayout:
+    row = db.session.get(ListLayout, (actor.id, LIST))
+    if row is None:
+        row = ListLayout(user_id=actor.id, name=LIST, columns=[], sort="", dense=False)
+        db.session.add(row)
+    return row
+
+
+def _layout(row: ListLayout | None) -> Layout:
+    return Layout(_pairs(row.columns), row.sort, row.dense) if row else Layout()
+
+
+def _pairs(columns: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, int | None], ...]:
+    return tuple((str(column["code"]), column.get("width")) for column in columns)

@@ -1,0 +1,36 @@
+"""What lists can be asked about the channel: orders by what became of the updates that it is owed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, select, text
+
+from webapp.audit.actor import Actor
+from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.orders.models import Order
+from webapp.search.contract import KeyKind, QueryKey
+from webapp.sync.models import OPEN_UPDATES, ChannelUpdate, UpdateState
+from webapp.sync.updates import STATE_LABELS
+
+_OPEN = (UpdateState.HELD, UpdateState.OWED, UpdateState.SENT, UpdateState.REFUSED, UpdateState.UNKNOWN)
+
+
+def _with_updates(states: Sequence[Any], actor: Actor) -> ColumnElement[bool]:
+    owed = select(ChannelUpdate.order_id).where(text(OPEN_UPDATES), ChannelUpdate.state.in_(states))
+    return Order.id.in_(owed)
+
+
+def _choices(actor: Actor) -> Mapping[str, LazyString]:
+    return {state.value: STATE_LABELS[state] for state in _OPEN}
+
+
+KEYS = [
+    QueryKey(
+        code="update",
+        label=_l("Channel update"),
+        kind=KeyKind.CHOICE,
+        condition=_with_updates,
+        choices=_choices,
+        help=_l("what became of what the channel is to be told"),
+    )
+]
