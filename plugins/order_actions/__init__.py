@@ -1,1 +1,1 @@
-"""What a merchant can do to an order: ship and comment."""
+"""What a merchant can do to an order: ship, hold, comment, organize, send elsewhere."""

@@ -5,15 +5,27 @@ from typing import Any
 
 from pydantic import Field
 
-from webapp.api import ActionInput, Actor, Order, OrderAction, Refusal, comment, lazy_gettext as _l
+from webapp.api import (
+    ActionInput,
+    Actor,
+    Order,
+    OrderAction,
+    Refusal,
+    comment,
+    lazy_gettext as _l,
+    status_name,
+    statuses_of,
+)
 
 
 class CommentInput(ActionInput):
     text: str = Field(max_length=10_000)
+    status: str | None = None
+    pin: bool = False
 
 
 class CommentOnOrder(OrderAction):
-    """Leave a note; possible at any time."""
+    """Leave a note, perhaps with a new status; possible at any time."""
 
     code, label, right, bulk, icon = "comment", _l("Comment"), "orders.comment", True, "message"
     Input = CommentInput
@@ -22,7 +34,18 @@ class CommentOnOrder(OrderAction):
         return None
 
     def perform(self, order: Order, data: CommentInput, actor: Actor) -> None:
-        comment(order, data.text, actor=actor)
+        comment(order, data.text, actor=actor, status=data.status or None, pin=data.pin)
 
     def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
-        return {"text": {"label": _l("Private comment"), "type": "textarea", "required": True}}
+        fields: dict[str, Mapping[str, Any]] = {
+            "text": {"label": _l("Private comment"), "type": "textarea", "required": True}
+        }
+        if known := statuses_of(order.state):
+            named = [(row.code, status_name(row.code)) for row in known if row.code != order.status]
+            fields["status"] = {"label": _l("New status"), "choices": [("", _l("As it is")), *named], "default": ""}
+        fields["pin"] = {"label": _l("Keep it above the others"), "type": "checkbox"}
+        return fields
+
+    def fields_for(self, order: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
+        fields = self.form_fields(order)
+        return {name: field for name, field in fields.items() if name != "status" or actor.may("orders.organize")}

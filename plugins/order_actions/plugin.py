@@ -1,10 +1,34 @@
 """The bundled order actions, in the order of their buttons."""
 
+from plugins.order_actions.address import ChangeAddress
 from plugins.order_actions.comment import CommentOnOrder
+from plugins.order_actions.hold import HoldOrder, ReleaseOrder
+from plugins.order_actions.organize import (
+    ArchiveOrder,
+    AssignOrder,
+    RestoreOrder,
+    SetDueDate,
+    SetStatus,
+    TagOrder,
+)
 from plugins.order_actions.ship import ShipOrder
 from webapp.api import OrderAction, hookimpl
+
+ACTIONS: list[OrderAction] = [
+    ShipOrder(),
+    HoldOrder(),
+    ReleaseOrder(),
+    CommentOnOrder(),
+    AssignOrder(),
+    TagOrder(),
+    SetStatus(),
+    SetDueDate(),
+    ArchiveOrder(),
+    RestoreOrder(),
+    ChangeAddress(),
+]
 
 
 @hookimpl
 def register_order_actions() -> list[OrderAction]:
-    return [ShipOrder(), CommentOnOrder()]
+    return ACTIONS

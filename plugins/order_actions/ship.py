@@ -94,6 +94,9 @@ class ShipOrder(OrderAction):
             "service": {"label": _l("Service")},
             "tracking_number": {"label": _l("Tracking number"), "required": True},
         }
+        left = [(line.id, line.title, line.sku, line.open) for line in order.lines if line.open]
+        if sum(line[-1] for line in left) > 1:
+            fields["lines"] = {"label": _l("In the box"), "type": "quantities", "lines": left}
         if order.buyer_wants_cancel:
             fields["ship_anyway"] = {"label": _l("The buyer asked to cancel: ship anyway"), "type": "checkbox"}
         return fields

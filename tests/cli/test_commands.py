@@ -15,15 +15,15 @@ from webapp.channels.models import Store
 from webapp.cli.main import cli as tree
 from webapp.db import unit_of_work
 from webapp.hooks import hookimpl, hooks
+from webapp.orders.holds import hold
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
-from webapp.orders.services import hold
 from webapp.testing import FakeChannel, incoming_line, incoming_order
 
 ROW = {
     "id", "number", "channel_order_number", "store_id", "store", "shop", "marketplace", "fulfilled_by", "state",
     "channel_status", "placed_at", "updated_at", "ship_by", "deliver_by", "currency", "total", "items", "unshipped",
-    "flags", "attention", "buyer_name",
+    "flags", "attention", "buyer_name", "status", "assignee", "due_at", "tags", "country", "archived_at",
 }  # fmt: skip
 WHOLE = ROW | {
     "version", "amounts", "residual", "lines", "shipments", "updates", "holds", "comments", "buyer", "addresses",
@@ -153,9 +153,74 @@ def test_comments_are_told_and_named(cli: Command, make_order: MakeOrder, mia: A
     order = make_order()
     said = cli("orders", "act", order.number, "comment", "--data", '{"text": "Fragile"}', "--as", "mia@desk.test")
     assert said.code == 0
-    [comment] = cli("orders", "show", order.number, "--json").document["comments"]
+    [hidden] = cli("orders", "show", order.number, "--json").document["comments"]
+    assert hidden["text"] is None
+    assert "shown with --reveal" in cli("orders", "show", order.number).out
+    [comment] = cli("orders", "show", order.number, "--reveal", "--json").document["comments"]
     assert comment["text"] == "Fragile"
     assert comment["by"] == {"kind": "person", "id": mia.id, "name": "Mia"}
+
+
+@ON_SQLITE
+def test_every_act_goes_through_the_same_command(cli: Command, make_order: MakeOrder, mia: Actor) -> None:
+    order = make_order()
+    acts = (
+        ("hold", {"reason": "Ask Mrs. Quixelworth", "until": "2031-01-01"}),
+        ("release", {}),
+        ("assign", {"assignee": "mia@desk.test"}),
+        ("tag", {"new": "gift"}),
+        ("due", {"due": "2031-01-01T10:00:00Z"}),
+        ("address", {"name": "J", "line1": "1 Way", "city": "Berlin", "postal_code": "10115", "country": "DE"}),
+    )
+    for action, data in acts:
+        done = cli("orders", "act", order.number, action, "--data", json.dumps(data))
+        assert (done.code, done.err) == (0, ""), action
+    shown = cli("orders", "show", order.number, "--json").document
+    assert (shown["assignee"], shown["tags"], shown["due_at"]) == ("Mia", ["gift"], "2031-01-01T10:00:00Z")
+    assert [entry["text"] for entry in shown["timeline"]][1:4] == [
+        "Due 2031-01-01T10:00:00Z",
+        "Tagged: gift",
+        "Assigned to Mia",
+    ]
+    assert shown["holds"][0]["reason"] is shown["addresses"] is None
+    revealed = cli("orders", "show", order.number, "--json", "--reveal").document
+    assert revealed["holds"][0]["reason"] == "Ask Mrs. Quixelworth"
+    assert (revealed["addresses"]["delivery"]["line1"], revealed["addresses"]["channel"]["line1"]) == (
+        "1 Way",
+        "7 Zanzibar Mews",
+    )
+    text = cli("orders", "show", order.number).out
+    assert "Quixelworth" not in text
+    refused = cli("orders", "act", order.number, "archive")
+    assert (refused.code, one_sentence(refused).startswith("This order is still open.")) == (1, True)
+
+
+@ON_SQLITE
+def test_a_list_is_asked_as_the_search_box_is(cli: Command, make_order: MakeOrder) -> None:
+    order = make_order()
+    cli("orders", "act", order.number, "tag", "--data", '{"new": "gift"}')
+    make_order()
+    [row] = cli("orders", "list", "--query", "tag:gift", "--json").document
+    assert (row["number"], row["tags"]) == (order.number, ["gift"])
+    wrong = cli("orders", "list", "--query", "colour:red")
+    assert (wrong.code, "colour" in one_sentence(wrong)) == (1, True)
+
+
+@ON_SQLITE
+def test_a_whole_list_is_read_in_parts(
+    cli: Command, take: Callable[..., list[Order]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from webapp.cli import door, orders
+
+    for module in (door, orders):
+        monkeypatch.setattr(module, "PART", 2)
+    assert cli("orders", "list", "--limit", 0, "--json").document == []
+    assert cli("orders", "list", "--limit", 0).out == "No order.\n"
+    take(*(incoming_order() for _ in range(5)))
+    every = cli("orders", "list", "--limit", 0, "--json").document
+    assert len({row["number"] for row in every}) == 5
+    assert len(cli("orders", "list", "--limit", 3, "--json").document) == 3
+    assert cli("orders", "list", "--limit", 0).out.count("CHANNEL ORDER NUMBER") == 3
 
 
 @ON_SQLITE

@@ -13,19 +13,16 @@ from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Forbidden, Invalid, NotFound, Stale
 from webapp.fulfillment.models import Shipment
 from webapp.orders.events import events_of
+from webapp.orders.holds import AlreadyOnHold, NotOnHold, hold, release
 from webapp.orders.models import Order, OrderComment, OrderHold
 from webapp.orders.queries import comments_of, find_order, holds_of, reason_of, reference
 from webapp.orders.services import (
-    AlreadyOnHold,
     Done,
     KeyReused,
-    NotOnHold,
     act,
     comment,
     find_action,
-    hold,
     read_input,
-    release,
 )
 from webapp.sync.models import ChannelUpdate
 from webapp.vault.services import open_sealed

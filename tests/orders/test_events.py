@@ -12,9 +12,9 @@ from webapp.audit.models import AuditEntry
 from webapp.audit.services import audit
 from webapp.db import db, unit_of_work
 from webapp.orders.events import events_of, record, words
+from webapp.orders.holds import hold
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import find_order, locked, reference
-from webapp.orders.services import hold
 from webapp.vault.services import open_sealed
 
 

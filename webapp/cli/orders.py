@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -12,17 +13,21 @@ from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
 from webapp.channels.services import get_store
 from webapp.cli import presenting
-from webapp.cli.door import Door, desk_command
+from webapp.cli.door import PART, Door, desk_command
 from webapp.cli.presenting import Document
 from webapp.cli.text import cell, pairs, section, table
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.services import shipments_of
 from webapp.i18n import gettext as _
+from webapp.orders import addresses
 from webapp.orders.events import events_of
+from webapp.orders.listing import key_of, list_orders
 from webapp.orders.models import Order
-from webapp.orders.queries import comments_of, find_order, holds_of, key_of, list_orders, reference
+from webapp.orders.queries import comments_of, find_order, holds_of, reference, state_condition
 from webapp.orders.services import act as do, find_action, offers, read_input
 from webapp.orders.states import STATE_LABELS
+from webapp.search.compiling import Compiled, compile_query
+from webapp.search.query import parse
 from webapp.sync.updates import list_updates
 from webapp.vault import services as vault
 
@@ -37,18 +42,23 @@ def orders() -> None:
 @orders.command(name="list")
 @click.option("--store", "store_key", metavar="STORE", help="Only of this store (id or name).")
 @click.option("--state", type=click.Choice([str(state) for state in STATE_LABELS]))
+@click.option("--query", default="", metavar="QUERY", help="As in the search box: “due:<4h tag:gift”, “archived:yes”.")
 @click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True, help="0: all.")
 @click.option("--after", metavar="NUMBER", help="Those that follow this order: the last number of the page before.")
 @REVEAL
 @desk_command
-def list_(door: Door, store_key: str | None, state: str | None, limit: int, after: str | None, reveal: bool) -> None:
-    """Orders, newest placed first."""
-    store_id = get_store(store_key).id if store_key else None
+def list_(
+    door: Door, store_key: str | None, state: str | None, query: str, limit: int, after: str | None, reveal: bool
+) -> None:
+    """Orders, newest placed first; what is archived only where the query asks for it."""
+    if reveal:
+        door.actor.needs("buyers.see")
+    compiled = compile_query(parse(query), door.actor)
+    more = [Order.store_id == get_store(store_key).id] if store_key else []
+    more += [state_condition(state)] if state else []
+    compiled = replace(compiled, conditions=(*compiled.conditions, *more))
     if after and "~" not in after:
         after = key_of(find_order(after, door.actor))
-    found = list_orders(door.actor, after=after, store_id=store_id, state=state, limit=limit).orders
-    buyers = _revealed(door.actor, [order.id for order in found], purpose="list") if reveal else {}
-    rows = [presenting.order_row(order, buyers.get(order.id)) for order in found]
     columns = [
         "number",
         "channel_order_number",
@@ -60,7 +70,22 @@ def list_(door: Door, store_key: str | None, state: str | None, limit: int, afte
         "unshipped",
     ]
     columns += ["total", "currency", "attention", *(["buyer_name"] if reveal else [])]
-    door.show(rows, table(rows, columns, empty="No order."))
+    rows = _rows(door.actor, compiled, after, limit, reveal)
+    door.show_all(rows, lambda part: table(part, columns, empty="No order."))
+
+
+def _rows(actor: Actor, compiled: Compiled, after: str | None, limit: int, reveal: bool) -> Iterator[Document]:
+    """The list a part at a time: however long it is, few orders are held at once."""
+    left = limit
+    while True:
+        wanted = min(left, PART) if limit else PART
+        found = list_orders(actor, compiled, after=after, limit=wanted)
+        ids = [order.id for order in found.orders]
+        buyers = vault.reveal(actor, ids, purpose="cli list") if reveal and ids else {}
+        yield from (presenting.order_row(order, buyers.get(order.id)) for order in found.orders)
+        left, after = left - len(ids), found.older
+        if after is None or (limit and left <= 0):
+            return
 
 
 @orders.command()
@@ -69,41 +94,39 @@ def list_(door: Door, store_key: str | None, state: str | None, limit: int, afte
 @desk_command
 def show(door: Door, number: str, reveal: bool) -> None:
     """Everything of one order, by our NUMBER or the channel's."""
-    order = find_order(number, door.actor)
-    buyer = _revealed(door.actor, [order.id], purpose="order").get(order.id, {}) if reveal else None
-    document = document_of(order, door.actor, buyer)
+    document = document_of(find_order(number, door.actor), door.actor, reveal=reveal)
     door.show(document, _drawn(document))
 
 
-def document_of(order: Order, actor: Actor, buyer: Mapping[str, Any] | None) -> Document:
-    """The order with everything that hangs on it."""
+def document_of(order: Order, actor: Actor, *, reveal: bool = False) -> Document:
+    """The order with everything that hangs on it; with `reveal` what is sealed too, under one access record."""
     comments, holds, events = comments_of(order), holds_of(order), events_of(order)
-    texts: list[str | None] = [None] * len(comments)
-    if actor.may("buyers.see"):  # buyers are named in comments too
-        texts = vault.open_sealed([(row.order_id, "comment", row.sealed) for row in comments])
+    sealed = None
+    if reveal:
+        keys = vault.reveal_kinds(actor, [order.id], purpose="cli order", kinds=addresses.KINDS)
+        notes = [(order.id, "comment", row.sealed) for row in comments]
+        notes += [(order.id, "hold", row.sealed) for row in holds if row.sealed]
+        told = vault.open_sealed(notes, keys)
+        sealed = presenting.Sealed(
+            buyer=keys.opened(vault.BUYER).get(order.id) or {},
+            address=addresses.of_keys(keys, order.id),
+            comments=dict(zip((row.id for row in comments), told, strict=False)),
+            reasons=dict(zip((row.id for row in holds if row.sealed), told[len(comments) :], strict=True)),
+        )
     acted = [(row.actor_kind, row.actor_id) for row in comments]
     acted += [(row.actor_kind, row.actor_id) for row in holds]
     acted += [(row.actor_kind, row.actor_id) for row in events]
     return presenting.order_document(
         order,
-        buyer=buyer,
+        sealed=sealed,
         shipments=shipments_of(order),
         updates=list_updates(actor, order=order),
         holds=holds,
         comments=comments,
-        texts=texts,
         offers=offers(order, actor),
         events=events,
         names=_names(id_ for kind, id_ in acted if kind == ActorKind.PERSON and id_ is not None),
     )
-
-
-def _revealed(actor: Actor, order_ids: list[int], *, purpose: str) -> dict[int, Mapping[str, Any]]:
-    """Buyer data in pieces that a database takes; each leaves its record."""
-    found: dict[int, Mapping[str, Any]] = {}
-    for start in range(0, len(order_ids), 1000):
-        found |= vault.reveal(actor, order_ids[start : start + 1000], purpose=f"cli {purpose}")
-    return found
 
 
 def _names(ids: Iterable[int]) -> dict[int, str]:
@@ -148,8 +171,8 @@ def _json(text: str) -> Mapping[str, Any]:
 def _drawn(order: Document) -> list[str]:
     """The order as text."""
     head = [
-        "channel_order_number", "state", "channel_status", "store", "shop", "marketplace", "fulfilled_by", "placed_at",
-        "ship_by", "deliver_by", "flags", "buyer_name",
+        "channel_order_number", "state", "status", "channel_status", "store", "shop", "marketplace", "fulfilled_by",
+        "placed_at", "ship_by", "deliver_by", "due_at", "assignee", "tags", "flags", "archived_at", "buyer_name",
     ]  # fmt: skip
     lines = table(
         order["lines"],
@@ -168,7 +191,14 @@ def _drawn(order: Document) -> list[str]:
         drawn += section("Updates", table(order["updates"], ("id", "kind", "state", "attempts", "message"), empty=""))
     if order["addresses"] and order["addresses"]["delivery"]:
         drawn += section("Address", [str(part) for part in order["addresses"]["delivery"].values() if part])
-    drawn += section("Comments", [f"{one['at']}  {cell(one['text'], cut=False)}" for one in order["comments"]])
+    running = [one for one in order["holds"] if not one["released_at"]]
+    drawn += section("Hold", [f"{one['at']}  until {cell(one['until'])}  {_note(one['reason'])}" for one in running])
+    drawn += section("Comments", [f"{one['at']}  {_note(one['text'])}" for one in order["comments"]])
     drawn += section("Actions", [f"{one['code']}: {one['why'] or 'possible'}" for one in order["actions"]])
     drawn += section("Timeline", [f"{one['at']}  {one['text']}" for one in order["timeline"]])
     return drawn
+
+
+def _note(text: str | None) -> str:
+    """What somebody wrote, which may name the buyer."""
+    return "(shown with --reveal)" if text is None else cell(text, cut=False)

@@ -4,23 +4,31 @@ Keys never disappear: what is unknown, withheld or not asked for is null. Times 
 strings in the order's currency. Nothing here reads the database but for rows that hang on those given.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import select
+
+from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
 from webapp.channels.contract import ADDRESS_FIELDS, BUYER_FIELDS
 from webapp.channels.models import Store
 from webapp.channels.services import channels
 from webapp.clock import iso
+from webapp.db import db, once_a_transaction
 from webapp.errors import sentence_of
 from webapp.fulfillment.models import Shipment
 from webapp.jobs.models import Run
 from webapp.money import Money
+from webapp.orders.addresses import ShownAddress
 from webapp.orders.attention import in_words
-from webapp.orders.events import EventWords, words
+from webapp.orders.events import sentence_of as sentence_of_event, words
 from webapp.orders.models import Order, OrderAmount, OrderComment, OrderEvent, OrderHold, OrderLine
-from webapp.orders.queries import reason_of, reference
+from webapp.orders.queries import reference
 from webapp.orders.services import Offer
+from webapp.orders.statuses import status_name
+from webapp.orders.tags import tags_of
 from webapp.sync.models import Aside, ChannelUpdate, StoreSync
 from webapp.sync.runs import NUMBERS
 
@@ -54,23 +62,45 @@ def order_row(order: Order, buyer: Buyer | None = None) -> Document:
         "flags": [*asked, *(flag for flag in order.flags if flag not in asked)],
         "attention": [trouble["kind"] for trouble in order.attention],
         "buyer_name": (buyer or {}).get("name"),
+        "status": order.status,
+        "assignee": _people().get(order.assignee_id or 0),
+        "due_at": iso(order.due_at),
+        "tags": [tag.name for tag in tags_of(order)],
+        "country": order.country or None,
+        "archived_at": iso(order.archived_at),
     }
+
+
+def _people() -> dict[int, str]:
+    """Everybody who works or worked here; read once a transaction."""
+    query = select(User.id, User.name, User.email)
+    return once_a_transaction("names", lambda: {id_: name or email for id_, name, email in db.session.execute(query)})
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What was revealed of an order: its buyer, where it goes, and what was written about it, by the rows' ids."""
+
+    buyer: Buyer
+    address: ShownAddress
+    comments: Mapping[int, str | None]
+    reasons: Mapping[int, str | None]
 
 
 def order_document(
     order: Order,
     *,
-    buyer: Buyer | None,
+    sealed: Sealed | None,
     shipments: Iterable[Shipment],
     updates: Iterable[ChannelUpdate],
     holds: Iterable[OrderHold],
-    comments: Sequence[OrderComment],
-    texts: Sequence[str | None],
+    comments: Iterable[OrderComment],
     offers: Iterable[Offer],
     events: Iterable[OrderEvent],
     names: Names,
 ) -> Document:
-    """Everything of an order; `texts` are the comments', `names` the people's."""
+    """Everything of an order; `names` are the people's. What is sealed is null unless it was revealed."""
+    buyer = sealed.buyer if sealed else None
     return order_row(order, buyer) | {
         "version": order.version,
         "amounts": [order_amount(order, row) for row in order.amounts],
@@ -84,19 +114,28 @@ def order_document(
                 "at": iso(row.at),
                 "until": iso(row.until),
                 "released_at": iso(row.released_at),
-                "reason": reason_of(row),
+                "reason": sealed.reasons.get(row.id) if sealed else None,
                 "by": actor(row.actor_kind, row.actor_id, names),
             }
             for row in holds
         ],
         "comments": [
-            {"id": row.id, "at": iso(row.at), "by": actor(row.actor_kind, row.actor_id, names), "text": text}
-            for row, text in zip(comments, texts, strict=True)
+            {
+                "id": row.id,
+                "at": iso(row.at),
+                "by": actor(row.actor_kind, row.actor_id, names),
+                "text": sealed.comments.get(row.id) if sealed else None,
+                "status": row.status,
+                "pinned_at": iso(row.pinned_at),
+            }
+            for row in comments
         ],
         "buyer": None if buyer is None else {key: buyer.get(key) for key in BUYER_FIELDS if key != "address"},
-        "addresses": None if buyer is None else {"delivery": address(buyer.get("address"))},
+        "addresses": {"delivery": address(sealed.address.address), "channel": address(sealed.address.there)}
+        if sealed
+        else None,
         "actions": [offer(row) for row in offers],
-        "timeline": timeline(events, names),
+        "timeline": timeline(order, events, names),
         "troubles": troubles(order.attention),
     }
 
@@ -161,28 +200,21 @@ def offer(row: Offer) -> Document:
     return {"code": row.code, "label": row.label, "offered": row.refusal is None, "why": why}
 
 
-def timeline(events: Iterable[OrderEvent], names: Names) -> list[Document]:
+def timeline(order: Order, events: Iterable[OrderEvent], names: Names) -> list[Document]:
+    channel = channels().get(order.store.channel)
+    kinds = {kind.code: str(kind.label) for kind in (channel.kinds if channel else ())}
+    said: dict[str, Callable[[Any], str]] = {"kind": lambda code: kinds.get(code, str(code)), "status": status_name}
     known = words()
     return [
         {
             "at": iso(event.at),
             "code": event.code,
-            "text": _sentence(known.get(event.code), event),
+            "text": sentence_of_event(event, said, known),
             "by": actor(event.actor_kind, event.actor_id, names),
             "version": event.version,
         }
         for event in events
     ]
-
-
-def _sentence(entry: EventWords | None, event: OrderEvent) -> str:
-    if entry is None:
-        return event.code
-    values = event.data.get("values") or {}
-    try:
-        return str(entry.sentence) % values if values else str(entry.sentence)
-    except (KeyError, TypeError, ValueError):  # recorded by another version, whose sentence had other values
-        return event.code
 
 
 def troubles(stored: Iterable[Mapping[str, Any]]) -> list[Document]:
@@ -206,6 +238,7 @@ def store_row(store: Store, sync: StoreSync | None) -> Document:
         "shop": store.shop.name,
         "practice": store.practice,
         "active": store.active,
+        "archived_at": iso(store.archived_at),
         "import_orders": store.import_orders,
         "marketplaces": sorted(row.country for row in store.marketplaces),
         "problem": sentence_of(store.problem or (sync.run.problem if sync and sync.failures and sync.run else None)),

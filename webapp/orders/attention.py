@@ -43,6 +43,12 @@ KINDS = (
         _l("Ask the buyer, or look at the order on the channel's own page, before it leaves."),
     ),
     AttentionKind(
+        "address_changed",
+        _l("Another address"),
+        _l("The channel tells another delivery address since this one was corrected here."),
+        _l("Compare both under Addresses and save the right one."),
+    ),
+    AttentionKind(
         "unknown_status",
         _l("Unknown status"),
         _l("The channel calls this order “%(status)s”, a word the desk does not know."),

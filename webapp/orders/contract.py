@@ -35,6 +35,7 @@ class OrderAction(ABC):
     right: ClassVar[str]
     bulk: ClassVar[bool] = False
     icon: ClassVar[str] = "dots"
+    counterpart: ClassVar[str] = ""  # the code of the act that undoes this one: a bar shows whichever is possible
     Input: ClassVar[type[ActionInput]] = ActionInput
 
     @abstractmethod
@@ -48,6 +49,10 @@ class OrderAction(ABC):
     def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
         """What the form knows beyond `Input`: per field, `choices` and `default` for this order."""
         return {}
+
+    def fields_for(self, order: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
+        """The same where it depends on who asks: what they may choose, or what of the buyer stands there already."""
+        return self.form_fields(order)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +84,9 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class OrdersChange:
-    """What happened to one known order: the code of its event and the columns that changed."""
+    """What happened to one known order: the code of its event and the columns that changed, with what they held."""
 
     order_id: int
     code: str
     changed: Mapping[str, Any] = field(default_factory=dict)
+    before: Mapping[str, Any] = field(default_factory=dict)

@@ -5,7 +5,7 @@ values after of every plain column that changed, and before where a person chang
 `sealed`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import inspect, select
 from sqlalchemy.event import listens_for
-from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy.orm import Session, SessionTransaction, joinedload
 
 from webapp import live
 from webapp.audit.actor import Actor, ActorKind
@@ -44,10 +44,26 @@ class EventWords:
 WORDS = (
     EventWords("placed", _l("The order arrived"), "inbox"),
     EventWords("changed_there", _l("News from the channel"), "refresh"),
+    EventWords("numbered", _l("Numbered, since its store's orders are imported now"), "inbox"),
     EventWords("shipped", _l("Shipped by %(carrier)s, %(tracking)s (units: %(units)s)"), "truck"),
     EventWords("commented", _l("Commented"), "message"),
     EventWords("held", _l("Put on hold"), "player-pause"),
+    EventWords("held_until", _l("Put on hold until %(until)s"), "player-pause"),
     EventWords("released", _l("Hold released"), "player-play"),
+    EventWords("pinned", _l("Pinned a comment"), "pin"),
+    EventWords("unpinned", _l("Took a comment's pin off"), "pinned-off"),
+    EventWords("assigned", _l("Assigned to %(name)s"), "user"),
+    EventWords("unassigned", _l("Assigned to nobody"), "user"),
+    EventWords("due_set", _l("Due %(due)s"), "calendar"),
+    EventWords("due_cleared", _l("No longer due at a time of its own"), "calendar"),
+    EventWords("tagged", _l("Tagged: %(added)s"), "tag"),
+    EventWords("untagged", _l("No longer tagged: %(removed)s"), "tag"),
+    EventWords("retagged", _l("Tagged: %(added)s; no longer: %(removed)s"), "tag"),
+    EventWords("status_set", _l("Status: %(status)s"), "flag"),
+    EventWords("status_cleared", _l("Status taken off"), "flag"),
+    EventWords("archived", _l("Archived"), "archive"),
+    EventWords("restored", _l("Taken out of the archive"), "archive-off"),
+    EventWords("readdressed", _l("Delivery address changed"), "map-pin"),
     EventWords("update_sent", _l("The channel took the update: %(kind)s"), "send"),
     EventWords("update_effective", _l("The channel shows the update: %(kind)s"), "check"),
     EventWords("update_refused", _l("The channel refused the update: %(kind)s"), "alert-triangle"),
@@ -77,32 +93,55 @@ def record(
     The caller holds the order's lock. `values` are for the sentence; `sealed` is personal and goes under the order's
     key.
     """
-    after, before = _take_changes(order)
-    if after or actor.kind not in (ActorKind.CHANNEL, ActorKind.JOB):  # news that changes nothing makes no form stale
-        order.version += 1
-    order.updated_at = now()
-    data: dict[str, Any] = {"after": after}
-    if actor.kind is ActorKind.PERSON:
-        data["before"] = before
-    if values:
-        data["values"] = dict(values)
-    event = OrderEvent(
-        order_id=order.id,
-        at=at or order.updated_at,
-        seen_at=order.updated_at,
-        actor_kind=actor.kind,
-        actor_id=actor.id,
-        cause=cause or actor.name if actor.kind is not ActorKind.PERSON else cause,
-        code=code,
-        version=order.version,
-        data=data,
-        sealed=vault.seal(order.id, "event", sealed) if sealed is not None else None,
-    )
-    db.session.add(event)
-    db.session.flush()
-    live.publish("orders", [order.id])
-    hooks.orders_changed(changes=[OrdersChange(order.id, code, after.get("order", {}))])
+    packed = vault.seal(order.id, "event", sealed) if sealed is not None else None
+    [event] = record_all([order], code, actor=actor, cause=cause, at=at, values=values, sealed=packed)
     return event
+
+
+def record_all(
+    orders: Sequence[Order],
+    code: str,
+    *,
+    actor: Actor,
+    cause: str = "",
+    at: datetime | None = None,
+    values: Mapping[str, Any] | None = None,
+    sealed: bytes | None = None,
+) -> list[OrderEvent]:
+    """The same for one change of many orders, each of which is locked: one event each, told to others once."""
+    db.session.flush()
+    seen_at = now()
+    events, changes = [], []
+    for order in orders:
+        noted = db.session.info.get("order_changes", {}).pop(order.id, None) or _Noted()
+        if noted.after or actor.kind not in (ActorKind.CHANNEL, ActorKind.JOB):  # empty news make no form stale
+            order.version += 1
+        order.updated_at = seen_at
+        data: dict[str, Any] = {"after": noted.after}
+        if actor.kind in (ActorKind.PERSON, ActorKind.OPERATOR):
+            data["before"] = noted.before
+        if values:
+            data["values"] = dict(values)
+        event = OrderEvent(
+            order_id=order.id,
+            at=at or seen_at,
+            seen_at=seen_at,
+            actor_kind=actor.kind,
+            actor_id=actor.id,
+            cause=cause if actor.kind is ActorKind.PERSON else cause or actor.name,
+            code=code,
+            version=order.version,
+            data=data,
+            sealed=sealed,
+        )
+        events.append(event)
+        changes.append(OrdersChange(order.id, code, noted.after.get("order", {}), noted.before.get("order", {})))
+    db.session.add_all(events)
+    db.session.flush()
+    if events:
+        live.publish("orders", [order.id for order in orders])
+        hooks.orders_changed(changes=changes)
+    return events
 
 
 def _note_changes(session: Session, flush_context: Any, instances: Any) -> None:
@@ -113,6 +152,10 @@ def _note_changes(session: Session, flush_context: Any, instances: Any) -> None:
             noted.setdefault(row.id, _Noted()).add("order", "", *_changed(row, ORDER_COLUMNS))
         elif isinstance(row, OrderLine):
             noted.setdefault(row.order_id, _Noted()).add("lines", str(row.id), *_changed(row, LINE_COLUMNS))
+
+
+def _know_what_stood_there(row: Any, value: Any, old: Any, initiator: Any) -> None:
+    """Nothing to do: that it listens makes the value before be read, should it not be known here."""
 
 
 def _refuse_unrecorded(session: Session) -> None:
@@ -143,6 +186,9 @@ def _forget_with_the_whole(session: Session, transaction: SessionTransaction) ->
         session.info.pop("order_changes_before", None)
 
 
+for _model, _columns in ((Order, ORDER_COLUMNS), (OrderLine, LINE_COLUMNS)):
+    for _column in _columns:
+        listens_for(getattr(_model, _column), "set", active_history=True)(_know_what_stood_there)
 listens_for(db.session, "before_flush")(_note_changes)
 listens_for(db.session, "before_commit")(_refuse_unrecorded)
 listens_for(db.session, "after_transaction_create")(_keep_for_savepoint)
@@ -167,12 +213,6 @@ class _Noted:
                     target[name] = value
 
 
-def _take_changes(order: Order) -> tuple[dict[str, Any], dict[str, Any]]:
-    db.session.flush()
-    noted = db.session.info.get("order_changes", {}).pop(order.id, None) or _Noted()
-    return noted.after, noted.before
-
-
 def _changed(row: Any, columns: Iterable[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     new, old = {}, {}
     state = inspect(row)
@@ -185,13 +225,32 @@ def _changed(row: Any, columns: Iterable[str]) -> tuple[dict[str, Any], dict[str
 
 
 def events_of(order: Order, *, limit: int | None = None) -> list[OrderEvent]:
-    """The order's events, newest first."""
+    """The order's events with the people behind them, newest first."""
     query = select(OrderEvent).where(OrderEvent.order_id == order.id).order_by(OrderEvent.id.desc())
+    query = query.options(joinedload(OrderEvent.person))
     return list(db.session.scalars(query.limit(limit) if limit else query))
 
 
 def words() -> dict[str, EventWords]:
     return {entry.code: entry for group in hooks.register_event_words() for entry in group}
+
+
+def sentence_of(
+    event: OrderEvent, said: Mapping[str, Callable[[Any], str]], known: Mapping[str, EventWords] | None = None
+) -> str:
+    """What happened, in the reader's language. `said` puts codes and times among the values into words, by name.
+
+    A code no longer known stands for itself.
+    """
+    entry = (words() if known is None else known).get(event.code)
+    if entry is None:
+        return event.code
+    values = dict(event.data.get("values") or {})
+    values |= {name: said[name](value) for name, value in values.items() if name in said}
+    try:
+        return str(entry.sentence) % values if values else str(entry.sentence)
+    except (KeyError, TypeError, ValueError):  # recorded by another version, whose sentence had other values
+        return event.code
 
 
 def rebuild(events: Iterable[OrderEvent]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:

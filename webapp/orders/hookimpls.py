@@ -1,8 +1,22 @@
-"""The core's own registrations for orders: kinds of attention and the words of events."""
+"""The core's own registrations for orders: kinds of attention, the words of events, and what runs by the clock."""
 
 from webapp.hooks import hookimpl
+from webapp.jobs.runs import look_after_runs
+from webapp.jobs.schedule import Schedule
+from webapp.orders.archiving import SETTINGS
 from webapp.orders.attention import KINDS, AttentionKind
+from webapp.orders.badges import BADGES
+from webapp.orders.columns import COLUMNS
+from webapp.orders.contract import Badge, OrdersChange
 from webapp.orders.events import WORDS, EventWords
+from webapp.orders.export_runs import forget_exports
+from webapp.orders.indexing import forget_buyers
+from webapp.orders.jobs import archive_by_rule, clear_leaving_tags, forget_submissions, release_due
+from webapp.orders.keys import KEYS
+from webapp.orders.statuses import apply_rules
+from webapp.orders.words import SOURCES
+from webapp.search.contract import Column, QueryKey, WordSource
+from webapp.settings.services import SettingsGroup
 
 
 @hookimpl
@@ -13,3 +27,59 @@ def register_attention_kinds() -> list[AttentionKind]:
 @hookimpl
 def register_event_words() -> list[EventWords]:
     return list(WORDS)
+
+
+@hookimpl
+def register_schedules() -> list[Schedule]:
+    day = 86_400
+    return [
+        Schedule(look_after_runs, every=20),
+        Schedule(forget_exports, every=3600),
+        Schedule(release_due, every=30),
+        Schedule(clear_leaving_tags, every=60),
+        Schedule(archive_by_rule, every=day),
+        Schedule(forget_submissions, every=day),
+    ]
+
+
+@hookimpl
+def register_settings() -> list[SettingsGroup]:
+    return [SETTINGS]
+
+
+@hookimpl(trylast=True)  # a rule may ask for what others write of new orders
+def orders_imported(orders: list[int]) -> None:
+    apply_rules(orders)
+
+
+@hookimpl(trylast=True)
+def orders_changed(changes: list[OrdersChange]) -> None:
+    """What somebody just decided of the status itself stands, unless the order came into another state by it."""
+    ids = [change.order_id for change in changes if "status" not in change.changed or "state" in change.changed]
+    if ids:
+        apply_rules(ids)
+
+
+@hookimpl
+def register_columns() -> list[Column]:
+    return list(COLUMNS)
+
+
+@hookimpl
+def register_badges() -> list[Badge]:
+    return list(BADGES)
+
+
+@hookimpl
+def buyers_erasing(orders: list[int]) -> None:
+    forget_buyers(orders)
+
+
+@hookimpl
+def register_query_keys() -> list[QueryKey]:
+    return list(KEYS)
+
+
+@hookimpl
+def register_word_sources() -> list[WordSource]:
+    return list(SOURCES)

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from webapp.accounts.models import User
 from webapp.catalog.models import Listing  # noqa: F401
 from webapp.channels.models import ChannelOrder, Shop, Store
 from webapp.db import Model
@@ -39,6 +40,12 @@ SORTED = {"placed": "placed_at", "ship_by": "ship_by", "updated": "updated_at", 
 
 def _partial(name: str, *columns: str, where: str) -> Index:
     return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
+def _person(table: str) -> Any:
+    """The person who wrote a row; None where something else did."""
+    join = f"and_(foreign({table}.actor_id) == User.id, {table}.actor_kind == 'person')"
+    return relationship(User, primaryjoin=join, viewonly=True)
 
 
 class Order(Model):
@@ -117,6 +124,10 @@ class Order(Model):
     channel_order: Mapped[ChannelOrder] = relationship()
     lines: Mapped[list["OrderLine"]] = relationship(back_populates="order", order_by="OrderLine.position")
     amounts: Mapped[list["OrderAmount"]] = relationship(back_populates="order", order_by="OrderAmount.id")
+    assignee: Mapped[User | None] = relationship(viewonly=True)
+    running_hold: Mapped["OrderHold | None"] = relationship(
+        primaryjoin="and_(OrderHold.order_id == Order.id, OrderHold.released_at.is_(None))", viewonly=True
+    )
 
     @property
     def managed_at_channel(self) -> bool:
@@ -169,6 +180,10 @@ class OrderLine(Model):
     total_minor: Mapped[int | None]
     problems: Mapped[list[Any]]  # [{"kind", "values"}]
     order: Mapped[Order] = relationship(back_populates="lines")
+    amounts: Mapped[list["OrderAmount"]] = relationship(  # by the order too, with which their key begins
+        viewonly=True,
+        primaryjoin="and_(OrderLine.id == foreign(OrderAmount.line_id), OrderLine.order_id == OrderAmount.order_id)",
+    )
 
     unit_price = money("unit_price_minor")
     total = money("total_minor")
@@ -228,6 +243,7 @@ class OrderEvent(Model):
     version: Mapped[int]  # the order's, after it
     data: Mapped[dict[str, Any]]
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    person: Mapped[User | None] = _person("OrderEvent")
 
 
 class OrderComment(Model):
@@ -243,21 +259,24 @@ class OrderComment(Model):
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
     status: Mapped[str | None]  # the status that was set with it
     pinned_at: Mapped[datetime | None]
+    person: Mapped[User | None] = _person("OrderComment")
 
 
 class OrderHold(Model):
     """A hold on an order: why, by whom, until when; it lasts while `released_at` is empty."""
 
     __tablename__ = "order_holds"
+    __table_args__ = (_partial("ix_order_holds_due", "until", where="released_at IS NULL"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), index=True)
     at: Mapped[datetime]
-    until: Mapped[datetime | None] = mapped_column(index=True)
+    until: Mapped[datetime | None]
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)  # the reason, under the order's key
     actor_kind: Mapped[str]
     actor_id: Mapped[int | None]
     released_at: Mapped[datetime | None]
+    person: Mapped[User | None] = _person("OrderHold")
 
 
 class Submission(Model):
@@ -291,7 +310,7 @@ class OrderStatus(Model):
 
 
 class Tag(Model):
-    """A word of the merchant's own for any orders."""
+    """A word of the merchant's own for any orders. One that is to be deleted or merged leaves its orders first."""
 
     __tablename__ = "tags"
     __table_args__ = (Index("uq_tags_name_folded", text("lower(name)"), unique=True),)
@@ -299,6 +318,8 @@ class Tag(Model):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
     tone: Mapped[str] = mapped_column(default="calm")
+    leaving: Mapped[bool] = mapped_column(default=False)
+    heir_id: Mapped[int | None] = mapped_column(ForeignKey("tags.id", ondelete="SET NULL"))  # its orders get this one
 
 
 class OrderTag(Model):
@@ -317,6 +338,7 @@ class BulkAct(Model):
     __tablename__ = "bulk_acts"
 
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(unique=True)  # of the submission: sent twice, it is one run
     action: Mapped[str]
     period: Mapped[str]
     sealed: Mapped[bytes] = mapped_column(LargeBinary)  # the action's input: comments name buyers too

@@ -2,23 +2,19 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import Select, and_, or_, select
 from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.sql.base import ExecutableOption
 
 from webapp.audit.actor import Actor
-from webapp.channels.models import Store
-from webapp.clock import iso, parse_instant
+from webapp.channels.models import Store, StoreMarketplace
 from webapp.db import db
-from webapp.errors import Invalid, NotFound, SeveralFit
-from webapp.i18n import lazy_gettext as _l
+from webapp.errors import NotFound, SeveralFit
 from webapp.orders.models import Order, OrderComment, OrderHold
 from webapp.vault import services as vault
 
-PAGE = 50
 _MARKED = re.compile(r"@(\d{1,9})", re.ASCII)
 
 
@@ -27,50 +23,6 @@ def visible(actor: Actor) -> Select[Order]:
     actor.needs("orders.view")
     query = select(Order)
     return query if actor.shops is None else query.where(Order.shop_id.in_(actor.shops))
-
-
-@dataclass(frozen=True, slots=True)
-class OrdersSlice:
-    """A page of a list, with the keys of its neighbors; None where there is none."""
-
-    orders: Sequence[Order]
-    newer: str | None
-    older: str | None
-
-
-def list_orders(
-    actor: Actor,
-    *,
-    after: str | None = None,
-    before: str | None = None,
-    store_id: int | None = None,
-    state: str | None = None,
-    limit: int = PAGE,
-) -> OrdersSlice:
-    """Orders, newest placed first, by keyset: `after` and `before` are keys of a row (see `key_of`). One query."""
-    store = joinedload(Order.store).lazyload(Store.marketplaces)  # which no list shows
-    query = visible(actor).options(store, joinedload(Order.shop))
-    if store_id is not None:
-        query = query.where(Order.store_id == store_id)
-    if state is not None:
-        query = query.where(state_condition(state))
-    place = (Order.placed_at, Order.id)
-    if before:
-        at, order_id = _place(before)
-        query = query.where(or_(Order.placed_at > at, and_(Order.placed_at == at, Order.id > order_id)))
-        query = query.order_by(*(column.asc() for column in place))
-    else:
-        if after:
-            at, order_id = _place(after)
-            query = query.where(or_(Order.placed_at < at, and_(Order.placed_at == at, Order.id < order_id)))
-        query = query.order_by(*(column.desc() for column in place))
-    rows = list(db.session.scalars(query.limit(limit + 1) if limit else query))
-    more = bool(limit) and len(rows) > limit
-    rows = rows[:limit] if limit else rows
-    if before:
-        rows.reverse()
-        return OrdersSlice(rows, key_of(rows[0]) if more else None, key_of(rows[-1]) if rows else None)
-    return OrdersSlice(rows, key_of(rows[0]) if after and rows else None, key_of(rows[-1]) if more else None)
 
 
 def state_condition(state: str) -> Any:
@@ -82,29 +34,17 @@ def state_condition(state: str) -> Any:
     return and_(Order.state == state, ~Order.on_hold, ~Order.canceling)
 
 
-def key_of(order: Order) -> str:
-    return f"{iso(order.placed_at)}~{order.id}"
-
-
-def _place(key: str) -> tuple[datetime, int]:
-    at, _, order_id = key.rpartition("~")
-    try:
-        if not 0 <= int(order_id) < 2**31:
-            raise ValueError("no id")
-        return parse_instant(at), int(order_id)
-    except (ValueError, OverflowError):  # an offset may lead out of the calendar
-        raise Invalid(field=_l("Page"), problem=_l("this link is not one of the desk's.")) from None
-
-
-def find_order(number: str, actor: Actor, *, lock: bool = False) -> Order:
+def find_order(number: str, actor: Actor, *beside: ExecutableOption, lock: bool = False) -> Order:
     """The order of this number, ours or the channel's. Raises `NotFound`, or `SeveralFit` naming the choice.
 
-    With `lock` nobody else changes it until the unit of work ends, and what is read is what is there now.
+    `beside` names what is read along with it. With `lock` nobody else changes it until the unit of work ends, and what
+    is read is what is there now.
     """
     number = number.strip()
     if not number.isprintable():  # no order's, and databases refuse to compare NUL or half a character
         raise NotFound(name="".join(letter if letter.isprintable() else "�" for letter in number))
-    around = (joinedload(Order.store), joinedload(Order.shop), joinedload(Order.channel_order))
+    store = joinedload(Order.store).lazyload(Store.marketplaces)  # the channel knows its marketplaces by itself
+    around = (store, joinedload(Order.shop), joinedload(Order.channel_order), *beside)
     query = visible(actor).where(or_(Order.number == number, Order.channel_order_number == number)).limit(5)
     query = query.options(*around)
     found = list(db.session.scalars(query))
@@ -131,6 +71,12 @@ def locked(order: Order) -> Order:
     return db.session.scalars(query).one()
 
 
+def locked_all(ids: Sequence[int], actor: Actor) -> list[Order]:
+    """Those of the orders that the actor may see, under their locks and read anew; without their lines."""
+    query = visible(actor).where(Order.id.in_(ids)).order_by(Order.id).with_for_update(of=Order)
+    return list(db.session.scalars(query.execution_options(populate_existing=True)))
+
+
 def orders_by_id(ids: Sequence[int], actor: Actor) -> list[Order]:
     """Those of the orders that the actor may see, in no promised order."""
     query = visible(actor).where(Order.id.in_(ids)).options(joinedload(Order.store), joinedload(Order.shop))
@@ -140,16 +86,6 @@ def orders_by_id(ids: Sequence[int], actor: Actor) -> list[Order]:
 def reference(order: Order) -> str:
     """What finds exactly this order: its number, or `@id` while it has none of its own."""
     return order.number or f"@{order.id}"
-
-
-def newer_than(actor: Actor, key: str) -> int:
-    """How many orders were placed after the newest one that a page shows; counted up to 100."""
-    at, order_id = _place(key)
-    newer = visible(actor).where(or_(Order.placed_at > at, and_(Order.placed_at == at, Order.id > order_id)))
-    return (
-        db.session.scalar(select(func.count()).select_from(newer.with_only_columns(Order.id).limit(100).subquery()))
-        or 0
-    )
 
 
 def comments_of(order: Order) -> list[OrderComment]:
@@ -172,5 +108,6 @@ def stores_with_orders(actor: Actor) -> list[Store]:
     actor.needs("orders.view")
     query = select(Store).order_by(Store.name)
     if actor.shops is not None:
-        query = query.where(Store.shop_id.in_(actor.shops))
+        serving = select(StoreMarketplace.store_id).where(StoreMarketplace.shop_id.in_(actor.shops))
+        query = query.where(or_(Store.shop_id.in_(actor.shops), Store.id.in_(serving)))
     return list(db.session.scalars(query))

@@ -1,9 +1,8 @@
 """Acting on orders: one place asks right, version, key and refusal for every door. Beside it, what acts share."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,8 +17,10 @@ from webapp.hooks import hooks
 from webapp.i18n import gettext as _, lazy_gettext as _l
 from webapp.orders.contract import ActionInput, OrderAction
 from webapp.orders.events import record
-from webapp.orders.models import Order, OrderComment, OrderHold, Submission
-from webapp.orders.states import open_units, state_of
+from webapp.orders.models import Order, OrderComment, Submission
+from webapp.orders.states import follows_from, open_units, state_of
+from webapp.orders.statuses import check_status
+from webapp.orders.words import add_comment
 from webapp.vault import services as vault
 
 
@@ -35,16 +36,6 @@ class KeyReused(Refusal):
 
     code = "key_reused"
     sentence = _l("This key was used for another act already. Send a new one.")
-
-
-class AlreadyOnHold(Refusal):
-    code = "already_on_hold"
-    sentence = _l("This order is on hold already.")
-
-
-class NotOnHold(Refusal):
-    code = "not_on_hold"
-    sentence = _l("This order is not on hold.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +71,7 @@ _PROBLEMS = {  # pydantic's kinds of errors, in the desk's words
     "int_from_float": _l("must be a whole number."),
     "int_type": _l("must be a whole number."),
     "string_type": _l("must be text."),
+    "string_too_short": _l("is needed."),
     "string_too_long": _l("is too long."),
     "datetime_parsing": _l("must be a date and time, such as 2026-11-20T10:00:00Z."),
     "datetime_from_date_parsing": _l("must be a date and time, such as 2026-11-20T10:00:00Z."),
@@ -108,6 +100,19 @@ def find_action(code: str) -> OrderAction:
 def offers(order: Order, actor: Actor) -> list[Offer]:
     """Every action that the actor has the right to, with its refusal where it is not possible now."""
     return [Offer(action, refusal_of(action, order, actor)) for action in actions().values() if actor.may(action.right)]
+
+
+def bar(offered: Sequence[Offer]) -> list[Offer]:
+    """The offers as a bar of buttons shows them: of an act and its counterpart (hold, release) the one that is possible
+    now, or else the one that stands first.
+    """
+    known = {offer.code: (place, offer) for place, offer in enumerate(offered)}
+    shown = []
+    for place, offer in enumerate(offered):
+        there, other = known.get(offer.action.counterpart, (place, None))
+        if other is None or (offer.refusal is None, place < there) > (other.refusal is None, there < place):
+            shown.append(offer)
+    return shown
 
 
 def refusal_of(action: OrderAction, order: Order, actor: Actor) -> Refusal | None:
@@ -179,51 +184,65 @@ def _submission(actor: Actor, key: str) -> Submission | None:
 
 
 def settle_state(order: Order) -> None:
-    """Recompute what follows from the lines' counters: the state and the units still open."""
+    """Recompute what follows from the lines' counters: the units still open, the state, and what a new state brings."""
     order.unshipped = sum(open_units(line) for line in order.lines)
-    order.state = state_of(ChannelStage(order.channel_order.stage), order.lines)
+    state = state_of(ChannelStage(order.channel_order.stage), order.lines)
+    if state != order.state:
+        order.state = state
+        for name, value in follows_from(state).items():
+            setattr(order, name, value)
 
 
-def comment(order: Order, text: str, *, actor: Actor) -> OrderComment:
-    """A private comment; what it says is sealed, since buyers are named in comments too."""
+def comment(order: Order, text: str, *, actor: Actor, status: str | None = None, pin: bool = False) -> OrderComment:
+    """A private comment; what it says is sealed, since buyers are named in comments too.
+
+    `status` sets a status of the order's state in the same act, which takes that right too; `pin` keeps the comment
+    above the others.
+    """
     text = text.strip()
     if not text:
         raise Invalid(field=_("Comment"), problem=_("is needed."))
+    if status is not None:
+        actor.needs("orders.organize")
+        order.status = check_status(order, status).code
     sealed = vault.seal(order.id, "comment", text)
-    row = OrderComment(order_id=order.id, at=now(), actor_kind=actor.kind, actor_id=actor.id, sealed=sealed)
+    row = OrderComment(
+        order_id=order.id,
+        at=now(),
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        sealed=sealed,
+        status=status,
+        pinned_at=now() if pin else None,
+    )
     db.session.add(row)
     order.comments += 1
+    add_comment(order, text)
     record(order, "commented", actor=actor)
     return row
 
 
-def hold(order: Order, reason: str, *, actor: Actor, until: datetime | None = None) -> OrderHold:
-    """Keep the order from leaving, with a reason (sealed: it may name the buyer) and perhaps an end."""
-    if order.on_hold:
-        raise AlreadyOnHold
-    row = OrderHold(
-        order_id=order.id,
-        at=now(),
-        until=until,
-        sealed=vault.seal(order.id, "hold", reason.strip()),
-        actor_kind=actor.kind,
-        actor_id=actor.id,
+def pin(order: Order, comment_id: int, *, actor: Actor) -> None:
+    """Keep a comment of the order above the others; the caller holds the order's lock."""
+    _pin(order, comment_id, True, actor)
+
+
+def unpin(order: Order, comment_id: int, *, actor: Actor) -> None:
+    """Let a comment of the order stand among the others again; the caller holds the order's lock."""
+    _pin(order, comment_id, False, actor)
+
+
+def _pin(order: Order, comment_id: int, pinned: bool, actor: Actor) -> None:
+    actor.needs("orders.comment")
+    row = db.session.scalar(
+        select(OrderComment).where(OrderComment.id == comment_id, OrderComment.order_id == order.id)
     )
-    db.session.add(row)
-    order.on_hold = True
-    record(order, "held", actor=actor, sealed={"reason": reason.strip()})
-    return row
-
-
-def release(order: Order, *, actor: Actor) -> None:
-    """End the order's hold."""
-    if not order.on_hold:
-        raise NotOnHold
-    holds = db.session.scalars(select(OrderHold).where(OrderHold.order_id == order.id, OrderHold.released_at.is_(None)))
-    for row in holds:
-        row.released_at = now()
-    order.on_hold = False
-    record(order, "released", actor=actor)
+    if row is None:
+        raise NotFound(name=comment_id)
+    if pinned == (row.pinned_at is not None):
+        return
+    row.pinned_at = now() if pinned else None
+    record(order, "pinned" if pinned else "unpinned", actor=actor, values={"comment": row.id})
 
 
 def raise_attention(order: Order, kind: str, **values: Any) -> None:

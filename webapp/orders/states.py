@@ -6,7 +6,7 @@ the state underneath.
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from webapp.channels.contract import ChannelStage
 from webapp.i18n import LazyString, lazy_gettext as _l
@@ -29,6 +29,17 @@ STATE_LABELS: dict[str, LazyString] = {
     "on_hold": _l("On hold"),
     "canceling": _l("Canceling"),
 }
+
+
+OPEN_STATES = (OrderState.PENDING, OrderState.PROCESSING)
+
+
+def follows_from(state: str) -> dict[str, Any]:
+    """Columns that a change into this state sets along with it.
+
+    A status belongs to one state and is left with it; an order that is open again is work, not an archive's.
+    """
+    return {"status": None, "archived_at": None} if state in OPEN_STATES else {"status": None}
 
 
 class LineCounts(Protocol):

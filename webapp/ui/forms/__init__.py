@@ -3,15 +3,25 @@
 A service that refuses what was typed raises a `DeskError`; `complain` shows its sentence beside the field it is about.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from flask import Flask
 from flask_wtf import CSRFProtect
-from wtforms import BooleanField, Field, HiddenField, PasswordField, SelectField, StringField, TextAreaField
+from wtforms import (
+    BooleanField,
+    Field,
+    HiddenField,
+    PasswordField,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+    TextAreaField,
+)
 from wtforms.fields import EmailField, IntegerField, SelectChoice
 from wtforms.form import BaseForm
 from wtforms.validators import InputRequired
+from wtforms.widgets import CheckboxInput, DateTimeLocalInput, ListWidget
 
 from webapp.errors import DeskError, Invalid
 from webapp.i18n import LazyString, lazy_gettext as _l
@@ -26,10 +36,37 @@ def init_app(app: Flask) -> None:
     CSRFProtect(app)
 
 
+class DateTimeField(StringField):
+    """A day and time of the shop's own zone; whoever takes it reads it, so that what was typed is never lost."""
+
+    widget = DateTimeLocalInput()
+
+
+class SuggestingField(StringField):
+    """Text for which some words are suggested."""
+
+    suggestions: tuple[str, ...] = ()
+
+
+_KINDS = {
+    "text": StringField,
+    "textarea": TextAreaField,
+    "email": EmailField,
+    "number": IntegerField,
+    "datetime": DateTimeField,
+}
+
+
 def text(label: Words, *, required: bool = False, help: Words = "", kind: str = "text", **attributes: Any) -> Field:
-    """A field for text of one line, or of several, an e-mail address or a number, by `kind`."""
-    made = {"text": StringField, "textarea": TextAreaField, "email": EmailField, "number": IntegerField}[kind]
-    return made(label, _required(required), description=help, render_kw=attributes)
+    """A field for text of one line, or of several, an e-mail address, a number or a time, by `kind`."""
+    default = attributes.pop("default", None)
+    return _KINDS[kind](label, _required(required), description=help, default=default, render_kw=attributes)
+
+
+def suggesting(label: Words, suggestions: Sequence[str], *, help: Words = "", **attributes: Any) -> Field:
+    """A field for text with words to choose from, and room for others."""
+    made = type("SuggestingField", (SuggestingField,), {"suggestions": tuple(suggestions)})
+    return made(label, description=help, render_kw=attributes)
 
 
 def secret(label: Words, *, required: bool = False, help: Words = "", **attributes: Any) -> Field:
@@ -50,6 +87,18 @@ def choice(
     offered = [SelectChoice(value, words) for value, words in told]
     return SelectField(
         label, _required(required), choices=offered, default=default or "", description=help, validate_choice=False
+    )
+
+
+def choices(label: Words, choices: Sequence[tuple[str, Words]], *, help: Words = "") -> Field:
+    """A choice of several, each with a box of its own; none is chosen beforehand."""
+    return SelectMultipleField(
+        label,
+        choices=[SelectChoice(value, words) for value, words in choices],
+        description=help,
+        validate_choice=False,
+        widget=ListWidget(prefix_label=False),
+        option_widget=CheckboxInput(),
     )
 
 

@@ -6,11 +6,13 @@ from typing import Any
 
 from wtforms import Field
 
+from webapp.audit.actor import Actor
 from webapp.errors import DeskError, Invalid
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.contract import OrderAction
 from webapp.orders.models import Order
 from webapp.ui import forms
+from webapp.ui.forms.quantities import QuantitiesField, QuantityLine
 
 KEY, VERSION = "submission_key", "order_version"
 
@@ -37,6 +39,9 @@ class ActionForm(forms.Form):
         """What goes into the action's `Input`; raises `Invalid` for a needed field that was left empty."""
         for name in self.missing:
             raise _needed(name)
+        for name, field in self._fields.items():
+            if isinstance(field, QuantitiesField) and field.problem:
+                raise Invalid(field=name, problem=field.problem)
         return self.typed()
 
     def renewed(self, version: int) -> "ActionForm":
@@ -45,9 +50,10 @@ class ActionForm(forms.Form):
         return self
 
 
-def action_form(action: OrderAction, order: Order, given: Any = None) -> ActionForm:
-    """The action's form, empty or with what was sent."""
-    fields = {name: _field(spec) for name, spec in action.form_fields(order).items()}
+def action_form(action: OrderAction, order: Order, given: Any = None, *, actor: Actor | None = None) -> ActionForm:
+    """The action's form, empty or with what was sent, as it is for who asks."""
+    specs = action.form_fields(order) if actor is None else action.fields_for(order, actor)
+    fields = {name: _field(spec) for name, spec in specs.items()}
     fields[KEY] = forms.hidden(secrets.token_urlsafe(16))
     fields[VERSION] = forms.hidden(order.version)
     form = ActionForm(fields, given)
@@ -56,9 +62,9 @@ def action_form(action: OrderAction, order: Order, given: Any = None) -> ActionF
     return form
 
 
-def again(action: OrderAction, order: Order, given: Any, error: DeskError) -> ActionForm:
+def again(action: OrderAction, order: Order, given: Any, error: DeskError, *, actor: Actor | None = None) -> ActionForm:
     """The form that was refused: as typed, with the reason."""
-    form = action_form(action, order, given).renewed(order.version)
+    form = action_form(action, order, given, actor=actor).renewed(order.version)
     problems: list[DeskError] = [_needed(name) for name in form.missing] or [error]
     for problem in problems:
         form.complain(problem)
@@ -71,8 +77,18 @@ def _needed(name: str) -> Invalid:
 
 def _field(spec: Mapping[str, Any]) -> Field:
     label, help, required = spec["label"], spec.get("help", ""), bool(spec.get("required"))
+    if spec.get("type") == "quantities":
+        return QuantitiesField(label, [QuantityLine(*line) for line in spec["lines"]], description=help)
     if "choices" in spec:
-        return forms.choice(label, list(spec["choices"]), help=help, default=spec.get("default"))
+        offered = list(spec["choices"])
+        if spec.get("type") == "several":
+            return forms.choices(label, offered, help=help)
+        required = bool(spec.get("required", "default" not in spec))
+        return forms.choice(label, offered, required=required, help=help, default=spec.get("default"))
     if spec.get("type") == "checkbox":
         return forms.tick(label, help=help, default=bool(spec.get("default")))
-    return forms.text(label, required=required, help=help, kind=spec.get("type", "text"), autocomplete="off")
+    if "suggestions" in spec:
+        return forms.suggesting(label, spec["suggestions"], help=help, autocomplete="off")
+    more = {"autocomplete": "off", "default": spec.get("default")}
+    more |= {"maxlength": spec["longest"]} if "longest" in spec else {}
+    return forms.text(label, required=required, help=help, kind=spec.get("type", "text"), **more)

@@ -1,0 +1,39 @@
+"""Times as people type them: in the zone of the order's shop, unless they name another."""
+
+from datetime import date, datetime, time
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
+
+from webapp.api import Order
+
+
+def _read(given: Any) -> Any:
+    """Text as the day or the time that it says; a day stays one, since read as a time it would be midnight."""
+    if not isinstance(given, str):
+        return given
+    text = given.strip()
+    try:
+        return (date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)) if text else None
+    except ValueError:
+        raise PydanticCustomError("datetime_parsing", "no time") from None
+
+
+Moment = Annotated[datetime | date | None, BeforeValidator(_read)]
+
+
+def in_shop(order: Order, moment: datetime | date | None) -> datetime | None:
+    """The instant. A time without an offset is one of the shop's zone; a date alone is that day's end there."""
+    zone = ZoneInfo(order.shop.zone)
+    if moment is None:
+        return None
+    if isinstance(moment, datetime):
+        return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+    return datetime.combine(moment, time(23, 59), zone)
+
+
+def typed(order: Order, instant: datetime | None) -> str:
+    """The instant as a form's field for a time holds it."""
+    return f"{instant.astimezone(ZoneInfo(order.shop.zone)):%Y-%m-%dT%H:%M}" if instant else ""

@@ -1,0 +1,193 @@
+"""Organizing orders: who works one, until when, and under which of the merchant's own words."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from plugins.order_actions.moments import Moment, in_shop, typed
+from webapp.api import (
+    ActionInput,
+    Actor,
+    ActorKind,
+    Invalid,
+    Order,
+    OrderAction,
+    Refusal,
+    archive,
+    archive_refusal,
+    assign,
+    find_person,
+    lazy_gettext as _l,
+    offered_tags,
+    people,
+    restore,
+    restore_refusal,
+    set_due,
+    set_status,
+    set_tags,
+    status_name,
+    status_refusal,
+    statuses_of,
+    tag_refusal,
+    tags_of,
+)
+
+ME, NOBODY, NONE = "me", "nobody", "none"
+
+
+class AssignInput(ActionInput):
+    assignee: str | None = Field(max_length=320)  # "me", "nobody", an id or an e-mail address
+
+
+class AssignOrder(OrderAction):
+    """Say who works it."""
+
+    code, label, right, bulk, icon = "assign", _l("Assign"), "orders.organize", True, "user"
+    Input = AssignInput
+
+    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
+        return None
+
+    def perform(self, order: Order, data: AssignInput, actor: Actor) -> None:
+        told = data.assignee or NOBODY
+        if told == ME and actor.kind is not ActorKind.PERSON:
+            raise Invalid(field="assignee", problem=_l("means nobody here: name a person."))
+        user_id = None if told == NOBODY else actor.id if told == ME else find_person(told).id
+        assign(order, user_id, actor=actor)
+
+    def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
+        named = [(str(user.id), user.name or user.email) for user in people()]
+        choices = [(ME, _l("Me")), (NOBODY, _l("Nobody")), *named]
+        return {"assignee": {"label": _l("Assignee"), "choices": choices, "default": ME}}
+
+    def fields_for(self, order: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
+        fields = self.form_fields(order)
+        return {"assignee": {**fields["assignee"], "default": str(order.assignee_id or ME)}}
+
+
+class DueInput(ActionInput):
+    due: Moment = None
+
+
+class SetDueDate(OrderAction):
+    """Say until when it is to be worked."""
+
+    code, label, right, bulk, icon = "due", _l("Due date"), "orders.organize", True, "calendar"
+    Input = DueInput
+
+    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
+        return None
+
+    def perform(self, order: Order, data: DueInput, actor: Actor) -> None:
+        set_due(order, in_shop(order, data.due), actor=actor)
+
+    def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
+        help = _l("In %(zone)s. Empty: no due date.", zone=order.shop.zone)
+        return {"due": {"label": _l("Due"), "type": "datetime", "help": help}}
+
+    def fields_for(self, order: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
+        return {"due": {**self.form_fields(order)["due"], "default": typed(order, order.due_at)}}
+
+
+def _listed(given: Any) -> Any:
+    """Several names in one text, as they are typed."""
+    return given.split(",") if isinstance(given, str) else given
+
+
+Names = Annotated[list[str], BeforeValidator(_listed)]
+
+
+class TagInput(ActionInput):
+    add: Names = Field(default_factory=list)
+    remove: Names = Field(default_factory=list)
+    new: Names = Field(default_factory=list)
+
+
+class TagOrder(OrderAction):
+    """Put tags on and take others off."""
+
+    code, label, right, bulk, icon = "tag", _l("Tag"), "orders.organize", True, "tag"
+    Input = TagInput
+
+    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
+        return tag_refusal(order, actor)
+
+    def perform(self, order: Order, data: TagInput, actor: Actor) -> None:
+        add, remove = [*data.add, *data.new], data.remove
+        if not any(name.strip() for name in [*add, *remove]):
+            raise Invalid(field="add", problem=_l("choose at least one."))
+        set_tags(order, add, remove, actor=actor)
+
+    def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
+        known = [tag.name for tag in offered_tags()]
+        boxes = _boxes("add", _l("Add"), known) | _boxes("remove", _l("Take off"), known)
+        return boxes or _typed([])  # while there is no tag, only who may make one is offered the act
+
+    def fields_for(self, order: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
+        free = [tag.name for tag in offered_tags() if tag.id not in order.tags]
+        fields = _boxes("add", _l("Add"), free) | _boxes("remove", _l("Take off"), [tag.name for tag in tags_of(order)])
+        if actor.may("settings.edit"):
+            fields |= _typed(free)
+        return fields
+
+
+def _boxes(name: str, label: Any, names: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    return {name: {"label": label, "type": "several", "choices": [(word, word) for word in names]}} if names else {}
+
+
+def _typed(suggested: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    help = _l("Several are separated by commas.")
+    return {"new": {"label": _l("Add a new tag"), "suggestions": suggested, "help": help}}
+
+
+class StatusInput(ActionInput):
+    status: str | None = Field(max_length=40)  # a code, or "none"
+
+
+class SetStatus(OrderAction):
+    """Give it one of the merchant's own statuses."""
+
+    code, label, right, bulk, icon = "status", _l("Status"), "orders.organize", True, "flag"
+    Input = StatusInput
+
+    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
+        return status_refusal(order, actor)
+
+    def perform(self, order: Order, data: StatusInput, actor: Actor) -> None:
+        set_status(order, None if data.status in (None, "", NONE) else data.status, actor=actor)
+
+    def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
+        named = [(row.code, status_name(row.code)) for row in statuses_of(order.state)]
+        return {"status": {"label": _l("Status"), "choices": [*named, (NONE, _l("No status"))]}}
+
+    def fields_for(self, order: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
+        field = self.form_fields(order)["status"]
+        known = {code for code, _name in field["choices"]}
+        return {"status": {**field, "default": order.status} if order.status in known else field}
+
+
+class ArchiveOrder(OrderAction):
+    """Put it out of the daily lists; it is still found."""
+
+    code, label, right, bulk, icon = "archive", _l("Archive"), "orders.organize", True, "archive"
+    counterpart = "restore"
+
+    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
+        return archive_refusal(order, actor)
+
+    def perform(self, order: Order, data: ActionInput, actor: Actor) -> None:
+        archive(order, actor=actor)
+
+
+class RestoreOrder(OrderAction):
+    """Put it back among the others."""
+
+    code, label, right, bulk, icon = "restore", _l("Take out of the archive"), "orders.organize", True, "archive-off"
+    counterpart = "archive"
+
+    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
+        return restore_refusal(order, actor)
+
+    def perform(self, order: Order, data: ActionInput, actor: Actor) -> None:
+        restore(order, actor=actor)

@@ -1,0 +1,293 @@
+"""A delivery address is corrected: checked by country, kept beside the channel's own, and shown instead of it."""
+
+import contextlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+from sqlalchemy import select
+
+from tests.orders.conftest import Do
+from webapp import live
+from webapp.audit.actor import Actor
+from webapp.channels.contract import ChannelStage, FulfilledBy, IncomingOrder
+from webapp.db import db
+from webapp.errors import DeskError, Invalid
+from webapp.orders.addresses import AddressNotOurs, AddressSettled, BuyersHidden, ShownAddress, shown
+from webapp.orders.events import events_of
+from webapp.orders.listing import list_orders
+from webapp.orders.models import Order
+from webapp.orders.postal import FIELDS, countries, country_codes, normalized
+from webapp.orders.queries import find_order
+from webapp.orders.services import find_action, offers
+from webapp.search.compiling import compile_query
+from webapp.search.query import parse
+from webapp.testing import JANE, again, incoming_line, incoming_order
+from webapp.vault import services as vault
+from webapp.vault.models import VaultRecord
+
+Take = Callable[..., list[Order]]
+BERLIN = {
+    "name": "Jane Quixelworth",
+    "line1": "8 Quokkastraße",
+    "city": "Berlin",
+    "postal_code": "10115",
+    "country": "de",
+}
+INCOMPLETE: dict[str, Any] = JANE | {"address": {"name": "Jane Quixelworth", "country": "DE"}}
+BASE = {"name": "J", "line1": "1 Road", "city": "Town"}
+
+
+def anew(order: Order) -> Order:
+    db.session.rollback()
+    return find_order(f"@{order.id}", Actor.operator())
+
+
+def where(order: Order, actor: Actor) -> ShownAddress:
+    db.session.rollback()
+    return shown([order.id], actor, purpose="test")[order.id]
+
+
+# --- How addresses are written ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("country", "told", "kept"),
+    [
+        ("GB", "sw1a1aa", "SW1A 1AA"),
+        ("gb", " m1 1ae ", "M1 1AE"),
+        ("CA", "k1a0b1", "K1A 0B1"),
+        ("CA", "K1A-0B1", "K1A 0B1"),
+        ("US", "205001234", "20500-1234"),
+        ("US", "20500", "20500"),
+        ("NL", "1012js", "1012 JS"),
+        ("SE", "11455", "114 55"),
+        ("PL", "00950", "00-950"),
+        ("PT", "1000205", "1000-205"),
+        ("JP", "1000001", "100-0001"),
+        ("IE", "d02x285", "D02 X285"),
+        ("BR", "01310100", "01310-100"),
+        ("DE", "D-10115", "10115"),
+        ("FR", "FR-75001", "75001"),
+        ("HK", "", ""),
+        ("TW", "100", "100"),
+    ],
+)
+def test_postal_codes_are_written_as_in_their_country(country: str, told: str, kept: str) -> None:
+    region = {"US": "NY", "CA": "ON"}.get(country.upper(), "")
+    address = normalized(BASE | {"country": country, "postal_code": told, "region": region})
+    assert address.get("postal_code", "") == kept
+    assert address["country"] == country.upper()
+
+
+@pytest.mark.parametrize(
+    ("country", "told", "kept"),
+    [
+        ("US", "california", "CA"),
+        ("US", "ca", "CA"),
+        ("US", "US-TX", "TX"),
+        ("US", "Armed forces pacific", "AP"),
+        ("CA", "Québec", "QC"),
+        ("CA", "b.c.", "BC"),
+        ("AU", "New South  Wales", "NSW"),
+        ("DE", "Bayern", "Bayern"),
+    ],
+)
+def test_regions_are_written_as_in_their_country(country: str, told: str, kept: str) -> None:
+    code = {"US": "20500", "CA": "K1A 0B1", "AU": "2000", "DE": "10115"}[country]
+    assert normalized(BASE | {"country": country, "postal_code": code, "region": told})["region"] == kept
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "sentence"),
+    [
+        ({"country": ""}, "country", "is needed"),
+        ({"country": "Germany"}, "country", "code of two letters"),
+        ({"country": "ZZ"}, "country", "code of two letters"),
+        ({"name": " "}, "name", "is needed"),
+        ({"line1": ""}, "line1", "is needed"),
+        ({"city": ""}, "city", "is needed"),
+        ({"postal_code": ""}, "postal_code", "is needed in Germany"),
+        ({"postal_code": "1011"}, "postal_code", "“1011” is no postal code of Germany, such as 10115"),
+        ({"country": "US", "postal_code": "20500"}, "region", "is needed in United States"),
+        ({"country": "US", "postal_code": "20500", "region": "Bavaria"}, "region", "“Bavaria” is no state or region"),
+        ({"phone": "none"}, "phone", "is no phone number"),
+        ({"line2": "x" * 101}, "line2", "is too long"),
+    ],
+)
+def test_what_is_no_address_is_said_at_its_field(change: dict[str, str], field: str, sentence: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        normalized(BERLIN | change)
+    assert refused.value.values["field"] == field
+    assert sentence in str(refused.value)
+
+
+def test_a_country_can_be_chosen_by_its_name() -> None:
+    named = dict(countries())
+    assert named["FR"] == "France"
+    assert set(named) == country_codes()
+    assert not {"EU", "ZZ", "001"} & country_codes()
+
+
+@given(st.sampled_from(sorted(country_codes())), st.text(max_size=12), st.text(max_size=12))
+def test_what_was_written_once_is_written_the_same_again(country: str, code: str, region: str) -> None:
+    with contextlib.suppress(Invalid):
+        first = normalized(BASE | {"country": country, "postal_code": code, "region": region})
+        assert normalized(first) == first
+
+
+# --- Changing one -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def told() -> IncomingOrder:
+    return incoming_order([incoming_line(quantity=2)], buyer=INCOMPLETE)
+
+
+@pytest.fixture
+def order(take: Take, told: IncomingOrder) -> Order:
+    return take(told)[0]
+
+
+def test_a_corrected_address_is_shown_and_settles_what_was_the_matter(order: Order, mia: Actor, do: Do) -> None:
+    assert (order.address_state, [trouble["kind"] for trouble in order.attention]) == ("partial", ["odd_address"])
+    do(order, "address", BERLIN | {"line1": "  8  Quokkastraße "}, mia)
+    row, address = anew(order), where(order, mia)
+    assert (row.address_state, row.attention, row.needs_attention, row.country) == ("ok", [], False, "DE")
+    assert address.address == BERLIN | {"country": "DE"}
+    assert address.there == INCOMPLETE["address"]
+    assert address.corrected
+
+
+def test_the_history_is_sealed(order: Order, mia: Actor, do: Do) -> None:
+    do(order, "address", BERLIN, mia)
+    do(order, "address", BERLIN | {"line1": "9 Quokkastraße"}, mia)
+    second, first, _placed = events_of(anew(order))
+    assert (second.code, first.code) == ("readdressed", "readdressed")
+    assert "Quokka" not in str([second.data, first.data])
+    opened = vault.open_sealed([(order.id, "event", event.sealed) for event in (first, second) if event.sealed])
+    assert opened[0]["before"] == INCOMPLETE["address"]
+    assert [body["after"]["line1"] for body in opened] == ["8 Quokkastraße", "9 Quokkastraße"]
+    assert opened[1]["before"] == opened[0]["after"]
+    for body in db.session.scalars(select(VaultRecord.body)):
+        assert b"Quokka" not in body
+
+
+def test_the_order_is_found_by_where_it_goes_now(order: Order, mia: Actor, do: Do) -> None:
+    def found(text: str) -> bool:
+        db.session.rollback()
+        compiled = compile_query(parse(f"postcode:{text}"), mia)
+        return bool(list_orders(mia, compiled).orders)
+
+    do(order, "address", BERLIN, mia)
+    assert (found("10115"), found("10777")) == (True, False)
+    do(order, "address", BERLIN | {"postal_code": "10777"}, mia)
+    assert (found("10115"), found("10777")) == (False, True)
+
+
+def test_reading_it_leaves_one_access_record(order: Order, mia: Actor, do: Do) -> None:
+    do(order, "address", BERLIN, mia)
+    live.connection().delete(live.key("audit"))
+    where(order, mia)
+    [record] = [json.loads(entry) for entry in live.connection().lrange(live.key("audit"), 0, -1)]  # type: ignore[union-attr]
+    assert (record["actor_id"], record["data"]["purpose"], record["data"]["orders"]) == (mia.id, "test", [order.id])
+
+
+def test_the_form_begins_with_what_stands_there(order: Order, mia: Actor, do: Do) -> None:
+    do(order, "address", BERLIN, mia)
+    fields = find_action("address").fields_for(anew(order), mia)
+    assert {name: fields[name].get("default") for name in BERLIN} == BERLIN | {"country": "DE"}
+    assert list(fields) == list(FIELDS)
+
+
+def test_the_same_address_again_leaves_no_trace(order: Order, mia: Actor, do: Do) -> None:
+    do(order, "address", BERLIN, mia)
+    done = do(order, "address", BERLIN, mia)
+    assert done.since == done.version
+
+
+def test_it_can_be_changed_while_something_is_still_to_leave(
+    take: Take, mia: Actor, make_user: Callable[..., Actor], do: Do
+) -> None:
+    waiting, left, theirs = take(
+        incoming_order(stage=ChannelStage.AWAITING_PAYMENT, status="PENDING"),
+        incoming_order(stage=ChannelStage.SHIPPED, status="SHIPPED"),
+        incoming_order(fulfilled_by=FulfilledBy.CHANNEL),
+    )
+    do(waiting, "address", BERLIN, mia)
+    for order, refusal in ((left, AddressSettled), (theirs, AddressNotOurs)):
+        with pytest.raises(refusal):
+            do(order, "address", BERLIN, mia)
+    blind = Actor(mia.kind, mia.id, rights=mia.rights - {"buyers.see"})
+    [offer] = [offer for offer in offers(anew(waiting), blind) if offer.code == "address"]
+    assert isinstance(offer.refusal, BuyersHidden)
+    assert "address" not in [offer.code for offer in offers(anew(waiting), make_user("packer", "Pat"))]
+
+
+def test_a_part_that_left_does_not_hinder(order: Order, mia: Actor, do: Do) -> None:
+    [line] = anew(order).lines
+    with pytest.raises(Invalid):
+        do(order, "address", {}, mia)
+    do(order, "ship", {"carrier": "DHL", "tracking_number": "1", "lines": {line.id: 1}}, mia)
+    do(order, "address", BERLIN, mia)
+    do(order, "ship", {"carrier": "DHL", "tracking_number": "2"}, mia)
+    with pytest.raises(AddressSettled):
+        do(order, "address", BERLIN | {"line1": "10 Quokkastraße"}, mia)
+
+
+# --- What the channel tells since -------------------------------------------------------------------------------------
+
+
+def test_an_order_that_lacked_an_address_can_leave_once_it_has_one(take: Take, mia: Actor, do: Do) -> None:
+    [order] = take(incoming_order(buyer={"name": "Jane"}))
+    assert order.address_state == "missing"
+    with pytest.raises(DeskError, match="no delivery address"):
+        do(order, "ship", {"carrier": "DHL", "tracking_number": "1"}, mia)
+    do(order, "address", BERLIN, mia)
+    do(order, "ship", {"carrier": "DHL", "tracking_number": "1"}, mia)
+
+
+def test_the_same_address_told_again_keeps_the_correction(
+    order: Order, told: IncomingOrder, take: Take, mia: Actor, do: Do
+) -> None:
+    do(order, "address", BERLIN, mia)
+    [row] = take(again(told, status="INVOICE_UNCONFIRMED"))
+    assert (row.address_state, row.attention, row.country) == ("ok", [], "DE")
+    assert where(order, mia).address["line1"] == "8 Quokkastraße"
+
+
+def test_another_address_told_is_a_matter_of_attention(
+    order: Order, told: IncomingOrder, take: Take, mia: Actor, do: Do
+) -> None:
+    do(order, "address", BERLIN, mia)
+    other = JANE["address"] | {"country": "AT"}  # type: ignore[operator]
+    changed = again(told, buyer=INCOMPLETE | {"address": other})
+    [row] = take(changed)
+    assert [trouble["kind"] for trouble in row.attention] == ["address_changed"]
+    assert (row.address_state, row.country, row.needs_attention) == ("ok", "DE", True)
+    assert where(order, mia).address["line1"] == "8 Quokkastraße"
+    assert where(order, mia).there == other
+
+    [row] = take(again(changed, minutes=9, buyer={}, missing=("RECIPIENT",)))  # nothing told: nothing settled
+    assert "address_changed" in [trouble["kind"] for trouble in row.attention]
+
+    do(order, "address", BERLIN, mia)  # they looked, and it stays
+    [row] = take(again(changed, minutes=20, status="SEEN"))
+    assert row.attention == []
+    assert where(order, mia).address["line1"] == "8 Quokkastraße"
+
+
+def test_the_first_address_told_again_settles_it(
+    order: Order, told: IncomingOrder, take: Take, mia: Actor, do: Do
+) -> None:
+    do(order, "address", BERLIN, mia)
+    take(again(told, buyer=JANE))
+    [row] = take(again(told, minutes=9))
+    assert row.attention == []
+
+
+def test_without_a_correction_the_channels_address_is_shown(make_order: Callable[..., Order], mia: Actor) -> None:
+    address = where(make_order(), mia)
+    assert (address.address, address.corrected) == (JANE["address"], False)

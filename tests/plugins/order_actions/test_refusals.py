@@ -1,0 +1,110 @@
+"""Every reason for which a button can be off: each stands on one in some state, as one sentence in every language."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import update
+
+from webapp.audit.actor import Actor
+from webapp.channels.contract import ChannelStage, FulfilledBy
+from webapp.channels.services import ChannelLeftOut
+from webapp.clock import now
+from webapp.db import db, unit_of_work
+from webapp.errors import Refusal
+from webapp.fulfillment import services as shipping
+from webapp.hooks import hooks
+from webapp.i18n import force_locale
+from webapp.orders import addresses, archiving, holds, organizing, services as acting
+from webapp.orders.models import Order
+from webapp.orders.queries import find_order
+from webapp.orders.services import bar, offers
+from webapp.sync import updates
+from webapp.testing import incoming_line, incoming_order
+
+Take = Callable[..., list[Order]]
+MODULES = (acting, shipping, holds, organizing, archiving, addresses, updates)
+NOT_OF_BUTTONS = {
+    acting.KeyReused: "of a form that was sent twice",
+    shipping.BuyerWantsCancel: "asked in the form of shipping, which is offered",
+    updates.NotRetriable: "of an update, not of an order",
+}
+
+
+def reasons() -> set[type[Refusal]]:
+    """Every refusal that acts on orders know."""
+    declared = {
+        entry
+        for module in MODULES
+        for entry in vars(module).values()
+        if isinstance(entry, type) and issubclass(entry, Refusal) and entry.__module__ == module.__name__
+    }
+    return (declared | {ChannelLeftOut}) - set(NOT_OF_BUTTONS)
+
+
+def states(take: Take, mia: Actor) -> Iterator[tuple[Order, Actor]]:
+    """Orders in every state in which a button is off, and who looks at them."""
+    pending = {"stage": ChannelStage.AWAITING_PAYMENT, "status": "PENDING"}
+    canceled = {"stage": ChannelStage.CANCELED, "status": "CANCELLED"}
+    shipped = {"stage": ChannelStage.SHIPPED, "status": "SHIPPED"}
+    for told in (
+        {},
+        pending,
+        canceled,
+        shipped,
+        {"fulfilled_by": FulfilledBy.CHANNEL},
+        {"flags": ("label_required",)},
+        {"lines": (incoming_line(needs_codes=True),)},
+        {"buyer": {"name": "Jane"}},
+    ):
+        [order] = take(incoming_order(**told))  # type: ignore[arg-type]
+        yield order, mia
+    [order] = take(incoming_order(**shipped))  # type: ignore[arg-type]
+    for change in (
+        {"state": "processing", "on_hold": True},
+        {"state": "processing", "on_hold": False, "canceling": True},
+        {"state": "complete", "canceling": False, "on_hold": True},
+        {"state": "complete", "on_hold": False, "archived_at": now()},
+    ):
+        with unit_of_work():
+            db.session.execute(update(Order).where(Order.id == order.id).values(**change))
+        yield order, mia
+    [order] = take(incoming_order())
+    yield order, replace(mia, rights=mia.rights - {"buyers.see"})
+    with unit_of_work():
+        package = shipping.PackageInput("DHL", "JD1")
+        shipping.ship_order(find_order(f"@{order.id}", mia, lock=True), [package], actor=mia)
+    yield order, mia
+    with unit_of_work():
+        db.session.execute(update(Order).where(Order.id == order.id).values(number=None))
+    yield order, mia
+
+
+def test_every_reason_stands_on_a_button_in_some_state(take: Take, mia: Actor) -> None:
+    met: dict[type[Refusal], str] = {}
+    for order, actor in states(take, mia):
+        db.session.rollback()
+        row = find_order(f"@{order.id}", actor)
+        offered = offers(row, actor)
+        assert offered
+        assert {offer.code for offer in bar(offered)} <= {offer.code for offer in offered}
+        met |= {type(offer.refusal): str(offer.refusal) for offer in offered if offer.refusal}
+    channel = next(plugin for plugin in hooks.manager.get_plugins() if type(plugin).__name__ == "FakeChannelPlugin")
+    hooks.manager.unregister(channel)  # its plugin was left out
+    db.session.rollback()
+    [order] = [order for order in db.session.query(Order) if order.state == "processing"][:1]
+    met |= {type(offer.refusal): str(offer.refusal) for offer in offers(order, mia) if offer.refusal}
+    assert {reason.__name__ for reason in reasons() - set(met)} == set()
+    assert {reason.__name__ for reason in set(met) - reasons()} == set()
+    for sentence in met.values():
+        assert sentence.endswith(".")
+        assert "%(" not in sentence
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_every_reason_has_its_sentence_in_french() -> None:
+    english = {reason: str(reason.sentence) for reason in reasons() | set(NOT_OF_BUTTONS)}
+    with force_locale("fr"):
+        untold = [reason.__name__ for reason, sentence in english.items() if str(reason.sentence) == sentence]
+    assert untold == []

@@ -1,0 +1,129 @@
+"""The archive: orders at rest that daily lists leave out. They are found by search and number, and shown whole.
+
+By hand or, where the merchant says so, by a rule: so many days after an order came to rest. The rule never takes back
+what somebody restored, what is on hold, or what needs attention.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy import and_, or_, select
+
+from webapp.audit.actor import Actor
+from webapp.clock import now
+from webapp.db import db
+from webapp.errors import Refusal
+from webapp.hooks import hooks
+from webapp.i18n import lazy_gettext as _l
+from webapp.orders.events import record, record_all
+from webapp.orders.holds import OnHold
+from webapp.orders.models import Order, OrderEvent
+from webapp.orders.queries import locked_all, visible
+from webapp.orders.states import OPEN_STATES, OrderState
+from webapp.settings.declared import Setting
+from webapp.settings.services import SettingsGroup
+
+AT_REST = tuple(state for state in OrderState if state not in OPEN_STATES)
+SETTINGS = SettingsGroup(
+    "archive",
+    _l("Archiving"),
+    (
+        Setting(
+            name="archive_after_days",
+            label=_l("Archive orders by themselves after so many days"),
+            default=0,
+            minimum=0,
+            maximum=3650,
+            help=_l(
+                "Counted from the last change of a complete, closed or canceled order. 0: never. Orders that need "
+                "attention, are on hold or were taken out of the archive by somebody stay."
+            ),
+        ),
+    ),
+)
+
+
+class AlreadyArchived(Refusal):
+    code = "already_archived"
+    sentence = _l("This order is in the archive already.")
+
+
+class NotArchived(Refusal):
+    code = "not_archived"
+    sentence = _l("This order is not in the archive.")
+
+
+class StillOpen(Refusal):
+    """What is still to be worked stays in sight."""
+
+    code = "still_open"
+    sentence = _l("This order is still open. Only complete, closed and canceled orders go into the archive.")
+
+
+def archive_refusal(order: Order, actor: Actor) -> Refusal | None:
+    """Why the order can't go into the archive now, asked by the button and by `archive`."""
+    if order.archived_at is not None:
+        return AlreadyArchived()
+    if order.state in OPEN_STATES or order.canceling:
+        return StillOpen()
+    if order.on_hold:
+        return OnHold()
+    return _kept([order.id]).get(order.id)
+
+
+def restore_refusal(order: Order, actor: Actor) -> Refusal | None:
+    """Why there is nothing to take out of the archive, asked by the button and by `restore`."""
+    return NotArchived() if order.archived_at is None else None
+
+
+def archive(order: Order, *, actor: Actor) -> None:
+    """Put the order into the archive; the caller holds the order's lock."""
+    if refusal := archive_refusal(order, actor):
+        raise refusal
+    order.archived_at = now()
+    record(order, "archived", actor=actor)
+
+
+def restore(order: Order, *, actor: Actor) -> None:
+    """Take the order out of the archive; the caller holds the order's lock. The rule leaves it out from now on."""
+    if refusal := restore_refusal(order, actor):
+        raise refusal
+    order.archived_at = None
+    record(order, "restored", actor=actor)
+
+
+def archive_old(state: str, days: int, after: tuple[datetime, int] | None, limit: int) -> tuple[datetime, int] | None:
+    """Archive orders of a state that have rested for so many days, up to `limit` from a place on.
+
+    Tells the place to go on from; None at the end.
+    """
+    actor = Actor.job("archive")
+    restored = select(OrderEvent.id).where(OrderEvent.order_id == Order.id, OrderEvent.code == "restored").exists()
+    query = visible(actor).with_only_columns(Order.updated_at, Order.id)
+    query = query.where(Order.state == state, Order.updated_at <= now() - timedelta(days=days))
+    query = query.where(
+        Order.archived_at.is_(None), ~Order.on_hold, ~Order.canceling, ~Order.needs_attention, ~restored
+    )
+    if after is not None:
+        at, last = after
+        query = query.where(or_(Order.updated_at > at, and_(Order.updated_at == at, Order.id > last)))
+    rows = list(db.session.execute(query.order_by(Order.updated_at, Order.id).limit(limit)))
+    resting = {order_id: at for at, order_id in rows}
+    kept = _kept(list(resting))
+    orders = [
+        order
+        for order in locked_all([order_id for order_id in resting if order_id not in kept], actor)
+        if order.updated_at == resting[order.id]  # somebody may have taken it up meanwhile
+    ]
+    for order in orders:
+        order.archived_at = now()
+    record_all(orders, "archived", actor=actor, cause="rule")
+    return (rows[-1][0], rows[-1][1]) if len(rows) == limit else None
+
+
+def _kept(ids: list[int]) -> Mapping[int, Refusal]:
+    """Those of which something is still under way elsewhere, with the reason."""
+    found: dict[int, Refusal] = {}
+    for told in hooks.keep_from_archive(orders=ids) if ids else ():
+        found |= told
+    return found

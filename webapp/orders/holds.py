@@ -1,0 +1,132 @@
+"""Holds: an order is kept from leaving, with a reason, until somebody releases it or the hold's own end comes.
+
+A hold is a fact laid over the state: the channel's news move the state underneath. What may not happen meanwhile is
+refused by whoever does it (shipping asks for itself).
+"""
+
+from datetime import datetime
+
+from sqlalchemy import select
+
+from webapp.audit.actor import Actor
+from webapp.channels.contract import FulfilledBy
+from webapp.clock import iso, now
+from webapp.db import db
+from webapp.errors import Invalid, Refusal
+from webapp.i18n import lazy_gettext as _l
+from webapp.orders.events import record, record_all
+from webapp.orders.models import Order, OrderHold
+from webapp.orders.queries import locked_all
+from webapp.orders.states import OPEN_STATES, STATE_LABELS
+from webapp.vault import services as vault
+
+LONGEST_REASON = 500
+
+
+class OnHold(Refusal):
+    code = "on_hold"
+    sentence = _l("This order is on hold. Release the hold first.")
+
+
+class AlreadyOnHold(Refusal):
+    code = "already_on_hold"
+    sentence = _l("This order is on hold already.")
+
+
+class NotOnHold(Refusal):
+    code = "not_on_hold"
+    sentence = _l("This order is not on hold.")
+
+
+class NothingToHold(Refusal):
+    """Only what is still to leave can be kept back."""
+
+    code = "nothing_to_hold"
+    sentence = _l("This order is %(state)s: there is nothing left to keep back.")
+
+    def __str__(self) -> str:
+        return str(self.sentence) % {"state": str(STATE_LABELS[self.values["state"]]).lower()}
+
+
+class NotOursToHold(Refusal):
+    """What the channel ships from its own warehouse leaves whatever the desk says."""
+
+    code = "not_ours_to_hold"
+    sentence = _l("The channel itself ships this order, so a hold here would not keep it back.")
+
+
+def hold_refusal(order: Order, actor: Actor) -> Refusal | None:
+    """Why the order can't be put on hold now, asked by the button and by `hold`."""
+    if order.on_hold:
+        return AlreadyOnHold()
+    if order.state not in OPEN_STATES:
+        return NothingToHold(state=order.state)
+    if order.fulfilled_by == FulfilledBy.CHANNEL:
+        return NotOursToHold()
+    return None
+
+
+def release_refusal(order: Order, actor: Actor) -> Refusal | None:
+    """Why there is no hold to end, asked by the button and by `release`."""
+    return None if order.on_hold else NotOnHold()
+
+
+def hold(order: Order, reason: str, *, actor: Actor, until: datetime | None = None) -> OrderHold:
+    """Keep the order from leaving, with a reason (sealed: it may name the buyer) and perhaps an end.
+
+    The caller holds the order's lock. Raises the refusal of `hold_refusal`, or `Invalid`.
+    """
+    if refusal := hold_refusal(order, actor):
+        raise refusal
+    reason = reason.strip()
+    if not reason:
+        raise Invalid(field="reason", problem=_l("is needed."))
+    if len(reason) > LONGEST_REASON:
+        raise Invalid(field="reason", problem=_l("is too long."))
+    if until is not None and until <= now():
+        raise Invalid(field="until", problem=_l("must lie ahead."))
+    row = OrderHold(
+        order_id=order.id,
+        at=now(),
+        until=until,
+        sealed=vault.seal(order.id, "hold", reason),
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+    )
+    db.session.add(row)
+    order.on_hold = True
+    values = {"until": iso(until)} if until else None
+    record(order, "held_until" if until else "held", actor=actor, values=values, sealed={"reason": reason})
+    return row
+
+
+def release(order: Order, *, actor: Actor) -> None:
+    """End the order's hold; the caller holds the order's lock."""
+    if refusal := release_refusal(order, actor):
+        raise refusal
+    _end([order], actor=actor)
+
+
+def release_due(limit: int) -> int:
+    """End holds whose own end has come, of up to `limit` orders; tells how many. Safe to run twice at once."""
+    actor = Actor.job("holds")
+    due = select(OrderHold.order_id).where(OrderHold.released_at.is_(None), OrderHold.until <= now())
+    ids = list(db.session.scalars(due.order_by(OrderHold.until).limit(limit)))
+    if not ids:
+        return 0
+    orders = locked_all(ids, actor)
+    still = set(db.session.scalars(due.where(OrderHold.order_id.in_(ids))))  # somebody may have been quicker
+    ended = [order for order in orders if order.on_hold and order.id in still]
+    _end(ended, actor=actor, cause="until")
+    return len(ended)
+
+
+def _end(orders: list[Order], *, actor: Actor, cause: str = "") -> None:
+    ids = [order.id for order in orders]
+    rows = db.session.scalars(select(OrderHold).where(OrderHold.order_id.in_(ids), OrderHold.released_at.is_(None)))
+    at = now()
+    for row in rows:
+        row.released_at = at
+    for order in orders:
+        order.on_hold = False
+    record_all(orders, "released", actor=actor, cause=cause)

@@ -1,0 +1,132 @@
+"""Who works an order, until when, and under which of the merchant's own words: assignee, due date, tags, status.
+
+Each is one act with one event; what changes nothing leaves no trace. The lists of words are kept in `tags` and
+`statuses`.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import select
+
+from webapp.accounts.models import User
+from webapp.audit.actor import Actor
+from webapp.clock import iso, now
+from webapp.db import db, once_a_transaction
+from webapp.errors import Invalid, Refusal
+from webapp.i18n import lazy_gettext as _l
+from webapp.orders.events import record
+from webapp.orders.models import Order
+from webapp.orders.states import STATE_LABELS
+from webapp.orders.statuses import check_status, statuses_of
+from webapp.orders.tags import clean_name, named, offered_tags, put_on, tags_of, take_off
+
+
+class NoStatusHere(Refusal):
+    """There is nothing to choose from."""
+
+    code = "no_status_here"
+    sentence = _l("There is no status for orders in this state (%(state)s). Who may change settings can add one.")
+
+    def __str__(self) -> str:
+        return str(self.sentence) % {"state": STATE_LABELS[self.values["state"]]}
+
+
+class NoTagsHere(Refusal):
+    """There is nothing to choose from, and nothing to take off."""
+
+    code = "no_tags_here"
+    sentence = _l("There are no tags yet. Who may change settings can add some.")
+
+
+def people() -> list[User]:
+    """Whom an order can be assigned to, by name; read once a transaction."""
+    return once_a_transaction("people", _read_people)
+
+
+def _read_people() -> list[User]:
+    query = select(User).where(User.disabled_at.is_(None))
+    return sorted(db.session.scalars(query), key=lambda user: (user.name or user.email).casefold())
+
+
+def find_person(told: str) -> User:
+    """Whoever is meant by an id or an e-mail address; raises `Invalid`."""
+    for user in people():
+        if told in (str(user.id), user.email) or told.lower() == user.email.lower():
+            return user
+    raise Invalid(field="assignee", problem=_l("is nobody who works here."))
+
+
+def assign(order: Order, user_id: int | None, *, actor: Actor) -> None:
+    """Give the order to somebody, or to nobody; the caller holds the order's lock."""
+    if user_id == order.assignee_id:
+        return
+    if user_id is None:
+        order.assignee_id = None
+        record(order, "unassigned", actor=actor)
+        return
+    user = find_person(str(user_id))
+    order.assignee_id = user.id
+    record(order, "assigned", actor=actor, values={"name": user.name or user.email})
+
+
+def set_due(order: Order, at: datetime | None, *, actor: Actor) -> None:
+    """Set until when the order is to be worked, or take that off; the caller holds the order's lock."""
+    if at == order.due_at:
+        return
+    if at is not None and at <= now():
+        raise Invalid(field="due", problem=_l("must lie ahead."))
+    order.due_at = at
+    if at is None:
+        record(order, "due_cleared", actor=actor)
+    else:
+        record(order, "due_set", actor=actor, values={"due": iso(at)})
+
+
+def tag_refusal(order: Order, actor: Actor) -> Refusal | None:
+    """Why no tag can be put on or taken off now, asked by the button and by `set_tags`."""
+    return None if order.tags or offered_tags() or actor.may("settings.edit") else NoTagsHere()
+
+
+def set_tags(order: Order, add: Iterable[str], remove: Iterable[str], *, actor: Actor) -> None:
+    """Put tags on the order and take others off, by their names; the caller holds the order's lock.
+
+    New words are made for who may change settings. Raises the refusal of `tag_refusal`, `UnknownTag` or `Invalid`.
+    """
+    if refusal := tag_refusal(order, actor):
+        raise refusal
+    wanted = named(add, actor)
+    unwanted = {clean_name(name, "remove").casefold() for name in remove if name.strip()}
+    had = tags_of(order)
+    added = [tag for tag in wanted if tag.id not in order.tags and tag.name.casefold() not in unwanted]
+    removed = [tag for tag in had if tag.name.casefold() in unwanted]
+    if not added and not removed:
+        return
+    gone = {tag.id for tag in removed}
+    order.tags = [tag_id for tag_id in order.tags if tag_id not in gone] + [tag.id for tag in added]
+    put_on(order.id, [tag.id for tag in added])
+    take_off([order.id], gone)
+    values = {"added": ", ".join(tag.name for tag in added), "removed": ", ".join(tag.name for tag in removed)}
+    code = "retagged" if added and removed else "tagged" if added else "untagged"
+    record(order, code, actor=actor, values={name: words for name, words in values.items() if words})
+
+
+def status_refusal(order: Order, actor: Actor) -> Refusal | None:
+    """Why no status can be set now, asked by the button and by `set_status`."""
+    return None if order.status or statuses_of(order.state) else NoStatusHere(state=order.state)
+
+
+def set_status(order: Order, code: str | None, *, actor: Actor) -> None:
+    """Give the order a status of its state, or none; the caller holds the order's lock.
+
+    Raises the refusal of `status_refusal`, `StatusElsewhere` or `StatusRetired`.
+    """
+    if code == order.status:
+        return
+    if refusal := status_refusal(order, actor):
+        raise refusal
+    order.status = check_status(order, code).code if code else None
+    if code:
+        record(order, "status_set", actor=actor, values={"status": code})
+    else:
+        record(order, "status_cleared", actor=actor)

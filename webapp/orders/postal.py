@@ -1,0 +1,182 @@
+"""How addresses are written: postal codes and regions by country, and what a parcel can't do without.
+
+Codes of regions are those of ISO 3166-2; of the United States with the armed forces' three of USPS Publication 28. How
+postal codes look, and which countries have none, is what the Universal Postal Union's addressing sheets say. A country
+that is not in the tables takes any code.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from functools import cache
+
+from babel import Locale
+
+from webapp.errors import Invalid
+from webapp.i18n import LazyString, get_locale, lazy_gettext as _l
+
+FIELDS: dict[str, LazyString] = {
+    "name": _l("Recipient"),
+    "company": _l("Company"),
+    "line1": _l("Street and number"),
+    "line2": _l("Address line 2"),
+    "line3": _l("Address line 3"),
+    "postal_code": _l("Postal code"),
+    "city": _l("City"),
+    "district": _l("District"),
+    "region": _l("State or region"),
+    "country": _l("Country"),
+    "phone": _l("Phone"),
+}
+LONGEST = 100
+
+_US = (
+    "AL Alabama, AK Alaska, AZ Arizona, AR Arkansas, CA California, CO Colorado, CT Connecticut, DE Delaware, "
+    "DC District of Columbia, FL Florida, GA Georgia, HI Hawaii, ID Idaho, IL Illinois, IN Indiana, IA Iowa, "
+    "KS Kansas, KY Kentucky, LA Louisiana, ME Maine, MD Maryland, MA Massachusetts, MI Michigan, MN Minnesota, "
+    "MS Mississippi, MO Missouri, MT Montana, NE Nebraska, NV Nevada, NH New Hampshire, NJ New Jersey, NM New Mexico, "
+    "NY New York, NC North Carolina, ND North Dakota, OH Ohio, OK Oklahoma, OR Oregon, PA Pennsylvania, "
+    "RI Rhode Island, SC South Carolina, SD South Dakota, TN Tennessee, TX Texas, UT Utah, VT Vermont, VA Virginia, "
+    "WA Washington, WV West Virginia, WI Wisconsin, WY Wyoming, AS American Samoa, GU Guam, "
+    "MP Northern Mariana Islands, PR Puerto Rico, VI Virgin Islands, AA Armed Forces Americas, "
+    "AE Armed Forces Europe, AP Armed Forces Pacific"
+)
+_CA = (
+    "AB Alberta, BC British Columbia, MB Manitoba, NB New Brunswick, NL Newfoundland and Labrador, NS Nova Scotia, "
+    "NT Northwest Territories, NU Nunavut, ON Ontario, PE Prince Edward Island, QC Quebec, SK Saskatchewan, YT Yukon"
+)
+_AU = (
+    "ACT Australian Capital Territory, NSW New South Wales, NT Northern Territory, QLD Queensland, "
+    "SA South Australia, TAS Tasmania, VIC Victoria, WA Western Australia"
+)
+_REGIONS = {
+    country: dict(pair.split(" ", 1) for pair in table.split(", "))
+    for country, table in {"US": _US, "CA": _CA, "AU": _AU}.items()
+}
+
+# Per country: the code without spaces and hyphens, in its groups; what stands between these; an example.
+_CODES = {
+    "AT": (r"(\d{4})", "", "1010"),
+    "AU": (r"(\d{4})", "", "2000"),
+    "BE": (r"(\d{4})", "", "1000"),
+    "BR": (r"(\d{5})(\d{3})", "-", "01310-100"),
+    "CA": (r"([A-CEGHJ-NPR-TVXY]\d[A-CEGHJ-NPR-TV-Z])(\d[A-CEGHJ-NPR-TV-Z]\d)", " ", "K1A 0B1"),
+    "CH": (r"(\d{4})", "", "3030"),
+    "CZ": (r"(\d{3})(\d{2})", " ", "110 00"),
+    "DE": (r"(\d{5})", "", "10115"),
+    "DK": (r"(\d{4})", "", "2100"),
+    "ES": (r"(\d{5})", "", "28013"),
+    "FI": (r"(\d{5})", "", "00100"),
+    "FR": (r"(\d{5})", "", "75001"),
+    "GB": (r"((?:[A-Z]{1,2}\d[A-Z\d]?|GIR))(\d[A-Z]{2}|0AA)", " ", "SW1A 1AA"),
+    "GR": (r"(\d{3})(\d{2})", " ", "105 57"),
+    "HU": (r"(\d{4})", "", "1051"),
+    "IE": (r"([A-Z]\d[\dW])([A-Z\d]{4})", " ", "D02 X285"),
+    "IN": (r"(\d{6})", "", "110001"),
+    "IT": (r"(\d{5})", "", "00184"),
+    "JP": (r"(\d{3})(\d{4})", "-", "100-0001"),
+    "KR": (r"(\d{5})", "", "03051"),
+    "LU": (r"L?(\d{4})", "", "1111"),
+    "MX": (r"(\d{5})", "", "06000"),
+    "NL": (r"(\d{4})([A-Z]{2})", " ", "1012 JS"),
+    "NO": (r"(\d{4})", "", "0150"),
+    "NZ": (r"(\d{4})", "", "6011"),
+    "PL": (r"(\d{2})(\d{3})", "-", "00-950"),
+    "PT": (r"(\d{4})(\d{3})", "-", "1000-205"),
+    "RO": (r"(\d{6})", "", "010011"),
+    "SE": (r"(\d{3})(\d{2})", " ", "114 55"),
+    "SG": (r"(\d{6})", "", "238823"),
+    "SK": (r"(\d{3})(\d{2})", " ", "811 01"),
+    "TR": (r"(\d{5})", "", "34110"),
+    "US": (r"(\d{5})(\d{4})?", "-", "20500"),
+}
+_WITHOUT_CODES = (
+    "AE AG AO AW BF BI BJ BO BS BW BZ CD CF CG CI CK CM DJ DM ER FJ GD GM GQ GY HK JM KI KM KN KP LY ML MO MR MW NR NU "
+    "QA RW SB SC SL SR SS ST SY TD TG TK TL TO TV UG VU YE ZW"
+)
+_WITHOUT_CITIES = frozenset({"GI", "HK", "MC", "MO", "SG", "VA"})
+_NO_COUNTRIES = frozenset({"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"})  # which CLDR lists beside countries
+
+
+@cache
+def country_codes() -> frozenset[str]:
+    """ISO 3166 codes of two letters, as CLDR knows them."""
+    known = map(str, Locale("en").territories)
+    return frozenset(code for code in known if len(code) == 2 and code.isalpha()) - _NO_COUNTRIES
+
+
+def countries() -> list[tuple[str, str]]:
+    """Countries with their names in the reader's language, by name."""
+    names = (get_locale() or Locale("en")).territories
+    return sorted(((code, str(names.get(code, code))) for code in country_codes()), key=lambda pair: _folded(pair[1]))
+
+
+def normalized(told: Mapping[str, str]) -> dict[str, str]:
+    """The address as parcels carry it, without what is empty; raises `Invalid` naming the field and what is wrong."""
+    address = {name: " ".join(str(told.get(name) or "").split()) for name in FIELDS}
+    for name, value in address.items():
+        if len(value) > LONGEST:
+            raise Invalid(field=name, problem=_l("is too long."))
+    country = address["country"] = address["country"].upper()
+    if not country:
+        raise Invalid(field="country", problem=_l("is needed."))
+    if country not in country_codes():
+        raise Invalid(field="country", problem=_l("must be a country's code of two letters, such as DE."))
+    for name in ("name", "line1", *(() if country in _WITHOUT_CITIES else ("city",))):
+        if not address[name]:
+            raise Invalid(field=name, problem=_l("is needed."))
+    address["region"] = _region(country, address["region"])
+    address["postal_code"] = _postal_code(country, address["postal_code"])
+    if address["phone"] and sum(letter.isdigit() for letter in address["phone"]) < 5:
+        raise Invalid(field="phone", problem=_l("is no phone number."))
+    return {name: value for name, value in address.items() if value}
+
+
+def _region(country: str, told: str) -> str:
+    known = _REGIONS.get(country)
+    if known is None:
+        return told
+    if not told:
+        raise Invalid(field="region", problem=_l("is needed in %(country)s.", country=_name(country)))
+    wanted = _folded(told.removeprefix(f"{country}-"))
+    for code, name in known.items():
+        if wanted in (_folded(code), _folded(name)):
+            return code
+    raise Invalid(
+        field="region",
+        problem=_l("“%(told)s” is no state or region of %(country)s.", told=told, country=_name(country)),
+    )
+
+
+def _postal_code(country: str, told: str) -> str:
+    if not told:
+        if country in _WITHOUT_CODES.split():
+            return ""
+        raise Invalid(field="postal_code", problem=_l("is needed in %(country)s.", country=_name(country)))
+    told = told.upper()
+    if country not in _CODES:
+        return told
+    pattern, between, example = _CODES[country]
+    bare = re.sub(r"^[A-Z]{1,3}-(?=\d)", "", told)  # D-10115: the country, as it was written once
+    found = re.fullmatch(pattern, re.sub(r"[\s-]", "", bare), re.ASCII)
+    if found is None:
+        raise Invalid(
+            field="postal_code",
+            problem=_l(
+                "“%(told)s” is no postal code of %(country)s, such as %(example)s.",
+                told=told,
+                country=_name(country),
+                example=example,
+            ),
+        )
+    return between.join(group for group in found.groups() if group)
+
+
+def _name(country: str) -> str:
+    return str((get_locale() or Locale("en")).territories.get(country, country))
+
+
+def _folded(text: str) -> str:
+    """Letters alone, without marks and capitals: “Québec” and “N.S.W.” are found too."""
+    plain = unicodedata.normalize("NFKD", text).casefold()
+    return "".join(letter for letter in plain if letter.isalnum())

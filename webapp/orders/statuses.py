@@ -1,0 +1,246 @@
+"""Statuses: the merchant's own labels within a state, set by hand or by a rule. Retired, never deleted.
+
+A status belongs to one state, and is left with it. A rule is a query: an order that arrives or changes, and has no
+status yet, gets the first status of its state whose rule it fits. Somebody who takes a status off has the last word for
+as long as the order stays in that state.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+import structlog
+from sqlalchemy import func, select
+
+from webapp.audit.actor import Actor
+from webapp.audit.services import audit
+from webapp.clock import now
+from webapp.db import db, once_a_transaction, read_anew
+from webapp.errors import DeskError, Invalid, NotFound
+from webapp.i18n import LANGUAGES, LazyString, get_locale, lazy_gettext as _l
+from webapp.orders.events import record_all
+from webapp.orders.models import Order, OrderEvent, OrderStatus
+from webapp.orders.queries import locked_all, visible
+from webapp.orders.states import STATE_LABELS, OrderState
+from webapp.search.compiling import compile_query, with_all
+from webapp.search.query import QueryMistake, parse
+
+log = structlog.get_logger(__name__)
+TONES: dict[str, LazyString] = {
+    "calm": _l("Gray"),
+    "info": _l("Blue"),
+    "good": _l("Green"),
+    "warn": _l("Amber"),
+    "bad": _l("Red"),
+    "waits": _l("Outlined"),
+}
+LONGEST_NAME = 40
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
+
+
+class StatusElsewhere(DeskError):
+    """A status of another state."""
+
+    code, status = "status_elsewhere", 422
+    field = "status"
+    sentence = _l("“%(name)s” is no status of orders in this state (%(state)s).")
+
+    def __str__(self) -> str:
+        return str(self.sentence) % (self.values | {"state": STATE_LABELS[self.values["state"]]})
+
+
+class StatusRetired(DeskError):
+    """A status that is no longer given."""
+
+    code, status = "status_retired", 422
+    field = "status"
+    sentence = _l("“%(name)s” is retired: orders that have it keep it, and no other gets it.")
+
+
+def all_statuses() -> list[OrderStatus]:
+    """Every status, retired ones too, in the order of states and positions; read once a transaction."""
+    return once_a_transaction("statuses", _read_all)
+
+
+def _read_all() -> list[OrderStatus]:
+    places = {state: place for place, state in enumerate(OrderState)}
+    rows = db.session.scalars(select(OrderStatus))
+    return sorted(rows, key=lambda row: (places[OrderState(row.state)], row.position, row.code))
+
+
+def statuses_of(state: str) -> list[OrderStatus]:
+    """The statuses that orders of this state can be given."""
+    return [row for row in all_statuses() if row.state == state and row.retired_at is None]
+
+
+def status_name(code: str, language: str | None = None) -> str:
+    """What a status is called, in this language or the reader's; a code that is not known stands for itself."""
+    known = {row.code: row for row in all_statuses()}
+    if code not in known:
+        return code
+    names = known[code].names
+    return str(names.get(language or str(get_locale() or "en")) or names.get("en") or code)
+
+
+def find_status(code: str) -> OrderStatus:
+    for row in all_statuses():
+        if row.code == code:
+            return row
+    raise NotFound(name=code)
+
+
+def check_status(order: Order, code: str) -> OrderStatus:
+    """The status, if the order may be given it; raises `StatusElsewhere` or `StatusRetired`."""
+    row = next((row for row in all_statuses() if row.code == code), None)
+    if row is None or row.state != order.state:
+        raise StatusElsewhere(name=status_name(code), state=order.state)
+    if row.retired_at is not None:
+        raise StatusRetired(name=status_name(code))
+    return row
+
+
+# --- Keeping the list -------------------------------------------------------------------------------------------------
+
+
+def make_status(
+    code: str, names: Mapping[str, str], *, state: str, actor: Actor, tone: str = "calm", rule: str = ""
+) -> OrderStatus:
+    """A new status of a state, behind its others. Raises `Invalid`."""
+    actor.needs("settings.edit")
+    code = code.strip().lower()
+    if not _CODE.fullmatch(code):
+        raise Invalid(field="code", problem=_l("must be a letter, then letters, digits and underscores, 40 at most."))
+    if any(row.code == code for row in all_statuses()):
+        raise Invalid(field="code", problem=_l("is taken; a status is never deleted, so its code stays."))
+    if state not in set(OrderState):
+        raise Invalid(field="state", problem=_l("is not known here."))
+    last = max((row.position for row in all_statuses() if row.state == state), default=0)
+    row = OrderStatus(code=code, state=state, position=last + 1)
+    _fill(row, names, tone, rule)
+    db.session.add(row)
+    _note(row, "status_made", actor)
+    return row
+
+
+def change_status(row: OrderStatus, names: Mapping[str, str], *, tone: str, rule: str, actor: Actor) -> None:
+    """Other words, another look or rule; code and state stay, since orders have them. Raises `Invalid`."""
+    actor.needs("settings.edit")
+    _fill(row, names, tone, rule)
+    _note(row, "status_changed", actor)
+
+
+def move_status(row: OrderStatus, *, up: bool, actor: Actor) -> None:
+    """Let it change places with its neighbor: people choose in this order, and rules are tried in it."""
+    actor.needs("settings.edit")
+    beside = [other for other in all_statuses() if other.state == row.state]
+    here = beside.index(row)
+    there = here - 1 if up else here + 1
+    if 0 <= there < len(beside):
+        beside[here], beside[there] = beside[there], beside[here]
+    for place, other in enumerate(beside, start=1):
+        other.position = place
+    _note(row, "status_moved", actor)
+
+
+def retire_status(row: OrderStatus, *, actor: Actor) -> None:
+    """Give it to no further order; those that have it keep it."""
+    actor.needs("settings.edit")
+    row.retired_at = row.retired_at or now()
+    _note(row, "status_retired", actor)
+
+
+def revive_status(row: OrderStatus, *, actor: Actor) -> None:
+    """Offer a retired status again."""
+    actor.needs("settings.edit")
+    row.retired_at = None
+    _note(row, "status_revived", actor)
+
+
+def _fill(row: OrderStatus, names: Mapping[str, str], tone: str, rule: str) -> None:
+    told = {language: " ".join(names.get(language, "").split()) for language in LANGUAGES}
+    if not told["en"]:
+        raise Invalid(field="name_en", problem=_l("is needed."))
+    for language, name in told.items():
+        if len(name) > LONGEST_NAME:
+            raise Invalid(field=f"name_{language}", problem=_l("is too long."))
+    if tone not in TONES:
+        raise Invalid(field="tone", problem=_l("is not known here."))
+    row.names = {language: name for language, name in told.items() if name}
+    row.tone, row.rule = tone, checked_rule(rule)
+
+
+def _note(row: OrderStatus, code: str, actor: Actor) -> None:
+    db.session.flush()
+    read_anew("statuses")
+    audit(code, actor=actor, status=row.code)
+
+
+def numbers_of_orders(actor: Actor) -> dict[str, int]:
+    """How many orders have each status, of those that the actor may see."""
+    query = visible(actor).with_only_columns(Order.status, func.count()).where(Order.status.is_not(None))
+    return {str(code): count for code, count in db.session.execute(query.group_by(Order.status))}
+
+
+# --- Rules ------------------------------------------------------------------------------------------------------------
+
+
+def checked_rule(text: str) -> str:
+    """A rule as it is kept; raises `Invalid` where it is not understood, or holds words that could name a buyer."""
+    try:
+        query = parse(text.strip())
+        compile_query(query, Actor.job("statuses"))
+    except QueryMistake as mistake:
+        raise Invalid(field="rule", problem=str(mistake)) from None
+    if query.words:
+        raise Invalid(
+            field="rule", problem=_l("takes keys only, such as “prime:yes”, no free words and nothing of buyers.")
+        )
+    return query.structured
+
+
+def apply_rules(ids: Collection[int]) -> None:
+    """Give those of the orders that have no status the first one whose rule they fit, in the open unit of work.
+
+    One query a rule, none where there are no rules. A rule that is no longer understood is passed over: it must not
+    keep orders from coming in.
+    """
+    actor = Actor.job("statuses")
+    for row in [row for row in all_statuses() if row.rule and row.retired_at is None]:
+        found = _fitting(row, ids, actor)
+        kept_off = _taken_off(found) if found else set()
+        orders = locked_all([order_id for order_id in found if order_id not in kept_off], actor) if found else []
+        for order in orders:
+            order.status = row.code
+        if orders:
+            record_all(orders, "status_set", actor=actor, cause="rule", values={"status": row.code})
+
+
+def _fitting(row: OrderStatus, ids: Collection[int], actor: Actor) -> list[int]:
+    try:
+        compiled = compile_query(parse(row.rule), actor)
+    except DeskError as error:
+        log.warning("status_rule_not_understood", status=row.code, problem=error.code)
+        return []
+    query = visible(actor).with_only_columns(Order.id).where(Order.id.in_(ids), Order.state == row.state)
+    query = query.where(Order.status.is_(None), *compiled.conditions)
+    if compiled.words:
+        query = query.where(Order.id.in_(with_all(compiled.words)))
+    return list(db.session.scalars(query))
+
+
+def _taken_off(ids: Sequence[int]) -> set[int]:
+    """Orders from which somebody took a status off since they came into their state."""
+    cleared = select(OrderEvent.order_id, func.max(OrderEvent.id)).where(
+        OrderEvent.order_id.in_(ids), OrderEvent.code == "status_cleared"
+    )
+    last = dict(db.session.execute(cleared.group_by(OrderEvent.order_id)).all())
+    if not last:
+        return set()
+    later = select(OrderEvent.order_id, OrderEvent.id, OrderEvent.data).where(
+        OrderEvent.order_id.in_(last), OrderEvent.id > min(last.values())
+    )
+    moved = {
+        order_id
+        for order_id, event_id, data in db.session.execute(later)
+        if event_id > last[order_id] and "state" in data.get("after", {}).get("order", {})
+    }
+    return set(last) - moved

@@ -1,0 +1,189 @@
+"""Tags: the merchant's own words for any orders.
+
+An order's tags stand on its row by id, for reading, and in `order_tags`, for finding; the two move together, here and
+in `organizing`. A tag that is deleted or merged first leaves its orders, in chunks, each with its event.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from webapp.audit.actor import Actor
+from webapp.audit.services import audit
+from webapp.db import db, once_a_transaction, read_anew, table_of
+from webapp.errors import DeskError, Invalid, NotFound
+from webapp.i18n import lazy_gettext as _l
+from webapp.orders.events import record_all
+from webapp.orders.models import Order, OrderTag, Tag
+from webapp.orders.queries import locked_all
+from webapp.orders.statuses import TONES
+
+LONGEST_NAME = 40
+
+
+class UnknownTag(DeskError):
+    """A new word from somebody who may not add one."""
+
+    code, status = "unknown_tag", 422
+    field = "add"
+    sentence = _l("There is no tag “%(name)s”. Who may change settings can add it.")
+
+
+def all_tags() -> list[Tag]:
+    """Every tag by its name, those on their way out too; read once a transaction."""
+    return once_a_transaction(
+        "tags", lambda: sorted(db.session.scalars(select(Tag)), key=lambda tag: tag.name.casefold())
+    )
+
+
+def offered_tags() -> list[Tag]:
+    """The tags that orders can be given."""
+    return [tag for tag in all_tags() if not tag.leaving]
+
+
+def tags_of(order: Order) -> list[Tag]:
+    """The order's tags, by name."""
+    return [tag for tag in all_tags() if tag.id in order.tags]
+
+
+def find_tag(tag_id: int) -> Tag:
+    for tag in all_tags():
+        if tag.id == tag_id:
+            return tag
+    raise NotFound(name=tag_id)
+
+
+def named(names: Iterable[str], actor: Actor) -> list[Tag]:
+    """The tags of these names, whatever their capitals; who may change settings makes new ones by naming them."""
+    found = []
+    for name in dict.fromkeys(clean_name(name, "add") for name in names if name.strip()):
+        tag = _of_name(name)
+        if tag is None:
+            if not actor.may("settings.edit"):
+                raise UnknownTag(name=name)
+            tag = make_tag(name, actor=actor)
+        elif tag.leaving:
+            raise Invalid(field="add", problem=_l("“%(name)s” is being deleted.", name=tag.name))
+        found.append(tag)
+    return list({tag.id: tag for tag in found}.values())
+
+
+def clean_name(name: str, field: str) -> str:
+    """The name as it is kept; raises `Invalid`. A comma or quote in it could not be typed where tags are listed."""
+    name = " ".join(name.split())
+    if not name:
+        raise Invalid(field=field, problem=_l("is needed."))
+    if len(name) > LONGEST_NAME:
+        raise Invalid(field=field, problem=_l("is too long."))
+    if not name.isprintable() or set(name) & set(',"'):
+        raise Invalid(field=field, problem=_l("takes no commas and no quotes."))
+    return name
+
+
+def _of_name(name: str) -> Tag | None:
+    return next((tag for tag in all_tags() if tag.name.casefold() == name.casefold()), None)
+
+
+def put_on(order_id: int, tag_ids: Collection[int]) -> None:
+    """The rows by which the order is found."""
+    table = table_of(OrderTag)
+    insert = sqlite.insert(table) if db.engine.dialect.name == "sqlite" else postgresql.insert(table)
+    rows = [{"tag_id": tag_id, "order_id": order_id} for tag_id in tag_ids]
+    if rows:
+        db.session.execute(insert.on_conflict_do_nothing(), rows)
+
+
+def take_off(order_ids: Sequence[int], tag_ids: Collection[int]) -> None:
+    if tag_ids:
+        db.session.execute(delete(OrderTag).where(OrderTag.order_id.in_(order_ids), OrderTag.tag_id.in_(list(tag_ids))))
+
+
+# --- Keeping the list -------------------------------------------------------------------------------------------------
+
+
+def make_tag(name: str, *, actor: Actor, tone: str = "calm") -> Tag:
+    """A new tag. Raises `Invalid`; of two who make the same one at once both get it."""
+    actor.needs("settings.edit")
+    name = clean_name(name, "name")
+    _check(name, tone)
+    table = table_of(Tag)
+    insert = sqlite.insert(table) if db.engine.dialect.name == "sqlite" else postgresql.insert(table)
+    values = {"name": name, "tone": tone, "leaving": False}
+    db.session.execute(insert.on_conflict_do_nothing(), [values])
+    read_anew("tags")
+    tag = _of_name(name)
+    if tag is None:
+        raise Invalid(field="name", problem=_l("is taken."))
+    audit("tag_made", actor=actor, tag=tag.id)
+    return tag
+
+
+def change_tag(tag: Tag, name: str, *, tone: str, actor: Actor) -> None:
+    """Call it otherwise, on all its orders at once. Raises `Invalid`."""
+    actor.needs("settings.edit")
+    name = clean_name(name, "name")
+    _check(name, tone, but=tag)
+    tag.name, tag.tone = name, tone
+    db.session.flush()
+    read_anew("tags")
+    audit("tag_changed", actor=actor, tag=tag.id)
+
+
+def retire_tag(tag: Tag, *, actor: Actor, heir: Tag | None = None) -> None:
+    """Delete the tag, or merge it into its heir: from now on no order gets it, and a job takes it off those that have
+    it. Raises `Invalid`.
+    """
+    actor.needs("settings.edit")
+    if heir is not None and (heir.id == tag.id or heir.leaving):
+        raise Invalid(field="heir", problem=_l("must be another tag, and one that stays."))
+    tag.leaving, tag.heir_id = True, heir.id if heir else None
+    db.session.flush()
+    read_anew("tags")
+    audit("tag_retired", actor=actor, tag=tag.id, heir=tag.heir_id)
+
+
+def _check(name: str, tone: str, but: Tag | None = None) -> None:
+    known = _of_name(name)
+    if known is not None and known is not but:
+        raise Invalid(field="name", problem=_l("is taken."))
+    if tone not in TONES:
+        raise Invalid(field="tone", problem=_l("is not known here."))
+
+
+def numbers_of_orders() -> dict[int, int]:
+    """How many orders carry each tag."""
+    query = select(OrderTag.tag_id, func.count()).group_by(OrderTag.tag_id)
+    return dict(db.session.execute(query).all())
+
+
+def leaving_tags() -> list[int]:
+    """Tags that are on their way out."""
+    return [tag.id for tag in all_tags() if tag.leaving]
+
+
+def clear_tag(tag_id: int, limit: int) -> bool:
+    """Take a tag that is leaving off up to `limit` orders; when none has it, it is gone. True while some are left."""
+    tag = db.session.scalar(select(Tag).where(Tag.id == tag_id, Tag.leaving).with_for_update())
+    if tag is None:
+        return False
+    actor = Actor.job("tags")
+    ids = list(db.session.scalars(select(OrderTag.order_id).where(OrderTag.tag_id == tag.id).limit(limit)))
+    heir = db.session.get(Tag, tag.heir_id) if tag.heir_id else None
+    changed = []
+    for order in locked_all(ids, actor):
+        kept = [known for known in order.tags if known != tag.id]
+        order.tags = [*kept, heir.id] if heir and heir.id not in kept else kept
+        changed.append(order)
+        if heir:
+            put_on(order.id, [heir.id])
+    take_off(ids, [tag.id])
+    if changed:
+        values = {"removed": tag.name} | ({"added": heir.name} if heir else {})
+        record_all(changed, "retagged" if heir else "untagged", actor=actor, cause="tag", values=values)
+    if len(ids) == limit:
+        return True
+    db.session.delete(tag)
+    db.session.flush()
+    read_anew("tags")
+    return False

@@ -1,0 +1,60 @@
+"""A field for units by line: everything, or of chosen lines so many each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import render_template
+from markupsafe import Markup
+from wtforms import Field
+
+from webapp.i18n import LazyString, lazy_gettext as _l
+
+SOME = "some"
+
+
+@dataclass(frozen=True, slots=True)
+class QuantityLine:
+    """A line that units can be taken of."""
+
+    id: int
+    title: str
+    sku: str
+    most: int
+
+
+class QuantitiesField(Field):
+    """`data` is empty for everything, else units by line id; `problem` says what can't be read of what was typed."""
+
+    def __init__(self, label: LazyString | str, lines: Sequence[QuantityLine], **more: Any) -> None:
+        super().__init__(label, **more)
+        self.lines = list(lines)
+        self.problem: LazyString | None = None
+        self.some = False
+        self.ticked: set[int] = set()
+        self.typed: dict[int, str] = {}
+
+    def process(self, formdata: Any, data: Any = None, extra_filters: Any = None) -> None:
+        """What was sent: `name` says all or some, `name-line` the lines ticked, `name-<id>` the units of each."""
+        self.data: Mapping[int, int] = {}
+        self.errors: list[str] = []
+        if not formdata or formdata.get(self.name) != SOME:
+            return
+        known = {str(line.id) for line in self.lines}
+        self.some = True
+        self.ticked = {int(told) for told in formdata.getlist(f"{self.name}-line") if told in known}
+        self.typed = {line.id: formdata.get(f"{self.name}-{line.id}", "").strip() for line in self.lines}
+        if not self.ticked:
+            self.problem = _l("needs at least one.")
+            return
+        try:
+            self.data = {line_id: int(self.typed[line_id]) for line_id in sorted(self.ticked)}
+        except ValueError:
+            self.problem = _l("must be a whole number.")
+
+    def rows(self) -> list[tuple[QuantityLine, bool, str]]:
+        """Each line, whether it is chosen, and the units typed for it."""
+        return [(line, line.id in self.ticked, self.typed.get(line.id) or str(line.most)) for line in self.lines]
+
+    def widget(self, field: Field, **attributes: Any) -> Markup:
+        return Markup(render_template("orders/_quantities.html", field=field))  # noqa: S704 - escaped by the template

@@ -1,0 +1,126 @@
+"""Forms of what becomes of a store's orders, and of the shops that they belong to."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from zoneinfo import available_timezones
+
+from webapp.channels.models import NumberSequence, Shop, Store
+from webapp.i18n import LANGUAGES, lazy_gettext as _l
+from webapp.ui import forms
+
+_STORES_OWN = ""
+_MARKETPLACE = "marketplace-"
+
+
+class OrdersForm(forms.Form):
+    """A store's order settings as typed; `values` is what the service takes."""
+
+    @property
+    def values(self) -> dict[str, Any]:
+        shops = {
+            name.removeprefix(_MARKETPLACE): int(field.data) if field.data else None
+            for name, field in self._fields.items()
+            if name.startswith(_MARKETPLACE)
+        }
+        return {
+            "import_orders": bool(self["import_orders"].data),
+            "own_numbers": self["own_numbers"].data != "channel",
+            "shop_id": int(self["shop_id"].data or 0),
+            "marketplace_shops": shops,
+        }
+
+
+def orders_form(
+    store: Store, shops: Sequence[Shop], channel_name: str, examples: Mapping[int, str], given: Any = None
+) -> OrdersForm:
+    """What becomes of a store's new orders: whether they are worked here, their numbers, their shop."""
+    names = [(str(shop.id), shop.name) for shop in shops]
+    own = _l("Our own, next %(number)s", number=examples.get(store.shop_id, "—"))
+    fields: dict[str, Any] = {
+        "import_orders": forms.tick(
+            _l("Import orders"),
+            help=_l(
+                "Off: new orders are shown without a number, to be managed at the channel. Switched on again, those "
+                "that came meanwhile get theirs, oldest first."
+            ),
+        ),
+        "own_numbers": forms.choice(
+            _l("Order numbers"),
+            [("own", own), ("channel", _l("The number that %(channel)s gave", channel=channel_name))],
+            default="own",
+            help=_l("For new orders; those that are here keep their number."),
+        ),
+        "shop_id": forms.choice(
+            _l("Shop"),
+            names,
+            default=str(store.shop_id),
+            help=_l("Whose face and numbers the store's new orders carry."),
+        ),
+    }
+    told = {
+        "import_orders": store.import_orders,
+        "own_numbers": "own" if store.own_numbers else "channel",
+        "shop_id": str(store.shop_id),
+    }
+    if len(shops) > 1:
+        for row in sorted(store.marketplaces, key=lambda row: row.country):
+            name = _MARKETPLACE + row.marketplace
+            choices = [(_STORES_OWN, _l("As the store")), *names]
+            fields[name] = forms.choice(
+                _l("Shop for %(country)s", country=row.country), choices, default=_STORES_OWN, required=False
+            )
+            told[name] = str(row.shop_id) if row.shop_id else _STORES_OWN
+    return OrdersForm(fields, given, told)
+
+
+class ShopForm(forms.Form):
+    """A shop as typed."""
+
+    @property
+    def values(self) -> dict[str, Any]:
+        padding = self["padding"].data
+        return {
+            "name": self.text_of("name"),
+            "language": self.text_of("language"),
+            "zone": self.text_of("zone"),
+            "prefix": self.text_of("prefix").strip(),
+            "padding": padding if isinstance(padding, int) else 0,
+            "address": self.text_of("address"),
+        }
+
+
+def shop_form(shop: Shop | None = None, sequence: NumberSequence | None = None, given: Any = None) -> ShopForm:
+    """A new shop, or one that is to be changed."""
+    zones = [(name, name.replace("_", " ")) for name in _zones(shop.zone if shop else "UTC")]
+    fields = {
+        "name": forms.text(_l("Name"), required=True, help=_l("As your buyers know it: it stands on packing slips.")),
+        "language": forms.choice(_l("Language"), list(LANGUAGES.items()), default="en", help=_l("Of its documents.")),
+        "zone": forms.choice(
+            _l("Time zone"), zones, default="UTC", help=_l("In which its days are counted and times are shown.")
+        ),
+        "prefix": forms.text(
+            _l("Number prefix"),
+            help=_l("Before each order number, so that shops never give the same. Orders keep the numbers they have."),
+            maxlength=12,
+            autocomplete="off",
+        ),
+        "padding": forms.text(
+            _l("Digits"), required=True, kind="number", help=_l("Numbers are filled with zeros to this."), min=1, max=12
+        ),
+        "address": forms.text(
+            _l("Address"), kind="textarea", help=_l("The lines of the sender on packing slips."), rows=4
+        ),
+    }
+    told: dict[str, Any] = {"padding": 6, "zone": "UTC", "language": "en"}
+    if shop is not None and sequence is not None:
+        told = {name: getattr(shop, name) for name in ("name", "language", "zone", "address")}
+        told |= {"prefix": sequence.prefix, "padding": sequence.padding}
+    return ShopForm(fields, given, told)
+
+
+def _zones(current: str) -> list[str]:
+    """The zones that people live in by the names that they know, and the one that is set."""
+    cities = {
+        name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "SystemV/", "US/"))
+    }
+    return ["UTC", *sorted((cities | {current}) - {"UTC"})]
