@@ -17,9 +17,10 @@ from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.models import DESK, Package, Shipment
 from webapp.fulfillment.services import ship_order, shipments_of, shipping_refusal
 from webapp.orders.events import events_of, record
+from webapp.orders.holds import hold
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order, reference
-from webapp.orders.services import act, find_action, hold, offers, read_input
+from webapp.orders.services import act, find_action, offers, read_input
 from webapp.sync.models import ChannelUpdate
 from webapp.testing import incoming_line, incoming_order
 

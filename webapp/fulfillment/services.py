@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import joinedload
 
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage, FulfilledBy
@@ -21,6 +21,7 @@ from webapp.fulfillment.models import DESK, Package, PackageLine, Shipment
 from webapp.hooks import hooks
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.events import record
+from webapp.orders.holds import OnHold
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.services import ManagedAtChannel, settle_state
 
@@ -40,11 +41,6 @@ class OrderCanceled(Refusal):
 class BeingCanceled(Refusal):
     code = "being_canceled"
     sentence = _l("This order is being canceled.")
-
-
-class OnHold(Refusal):
-    code = "on_hold"
-    sentence = _l("This order is on hold. Release the hold first.")
 
 
 class ShippedByChannel(Refusal):
@@ -189,7 +185,7 @@ def is_package_number(reference: str) -> bool:
 
 def _pack(order: Order, number: int, package: PackageInput) -> Package:
     shipped_at = _checked_ship_time(order, package.shipped_at)
-    carrier, carrier_name = _checked_carrier(order, package)
+    carrier, carrier_name = checked_carrier(order, package)
     if not package.tracking_number.strip():
         raise TrackingNumberNeeded
     row = Package(
@@ -230,7 +226,8 @@ def _checked_ship_time(order: Order, shipped_at: datetime | None) -> datetime:
     return shipped_at
 
 
-def _checked_carrier(order: Order, package: PackageInput) -> tuple[str, str]:
+def checked_carrier(order: Order, package: PackageInput) -> tuple[str, str]:
+    """The carrier's code as its marketplace knows it, and its name where one is needed; raises what is wrong."""
     known = get_channel(order.store.channel).carriers(order.marketplace)
     name = package.carrier_name.strip()
     wanted = package.carrier.strip().lower()
@@ -243,6 +240,7 @@ def _checked_carrier(order: Order, package: PackageInput) -> tuple[str, str]:
 
 
 def shipments_of(order: Order) -> list[Shipment]:
-    """The order's shipments with their packages, in three queries whatever their number."""
+    """The order's shipments with their packages and what lies in them, in one query."""
     query = select(Shipment).where(Shipment.order_id == order.id).order_by(Shipment.id)
-    return list(db.session.scalars(query.options(selectinload(Shipment.packages).selectinload(Package.lines))))
+    query = query.options(joinedload(Shipment.packages).joinedload(Package.lines))
+    return list(db.session.scalars(query).unique())

@@ -1,71 +1,232 @@
-"""Runs in the browser: long work with its numbers, whatever its kind."""
+"""Runs in the browser: long work of every kind, its numbers and results, and leading it: pause, go on, stop, repeat."""
 
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from flask import Blueprint
+from flask import Blueprint, flash, redirect, request, url_for
+from sqlalchemy import select
+from werkzeug.wrappers import Response as AnyResponse
 
+from webapp.accounts.models import User
+from webapp.audit.actor import Actor, ActorKind
 from webapp.channels.models import Store
 from webapp.channels.services import stores
-from webapp.db import db
-from webapp.errors import NotFound, sentence_of
-from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.db import db, unit_of_work
+from webapp.errors import Forbidden, sentence_of
+from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, ngettext
+from webapp.jobs import runs as long_work
 from webapp.jobs.models import Run
+from webapp.orders import bulk, export_runs as exports, exporting
+from webapp.orders.models import BulkAct, Export
+from webapp.orders.queries import orders_by_id
+from webapp.orders.services import actions
 from webapp.sync import runs
+from webapp.ui import htmx, shown
 from webapp.ui.access import current_actor, needs
 from webapp.ui.pages import page, show_times_of
 
 bp = Blueprint("runs", __name__, url_prefix="/runs")
-_KINDS: dict[str, LazyString] = {runs.KIND: _l("Reading orders")}
+RESULTS = 100  # on one page
+_KINDS: dict[str, LazyString] = {
+    runs.KIND: _l("Reading orders"),
+    runs.NUMBERING: _l("Numbering orders"),
+    bulk.KIND: _l("Act on many orders"),
+    exports.KIND: _l("Export"),
+    "index": _l("Building the search index"),
+}
 
 
 @bp.get("/")
 @needs("stores.view")
 def index() -> str:
     """The last runs, newest first."""
-    known = {store.id: store for store in stores()}
-    show_times_of(list(known.values()))
-    return page("runs/index.html", runs=[shown_run(run, known) for run in runs.runs(current_actor(), quiet=False)])
+    return page("runs/index.html", runs=_shown(runs.runs(current_actor(), quiet=False)))
 
 
 @bp.get("/<int(max=2147483647):run_id>")
-@needs("stores.view")
+@needs("orders.view")
 def show(run_id: int) -> str:
-    """One run."""
-    return page("runs/show.html", run=_one(run_id))
+    """One run, with what became of each of its orders."""
+    run = long_work.find_run(run_id)
+    [told] = _shown([run])
+    return page("runs/show.html", part="runs/_results.html", run=told, **_results(run))
 
 
 @bp.get("/<int(max=2147483647):run_id>/progress")
-@needs("stores.view")
+@needs("orders.view")
 def progress(run_id: int) -> str:
     """How far a run is now."""
-    return page("runs/_progress.html", run=_one(run_id))
+    [told] = _shown([long_work.find_run(run_id)])
+    return page("runs/_progress.html", run=told)
 
 
-def _one(run_id: int) -> dict[str, Any]:
-    run = db.session.get(Run, run_id)
-    if run is None:
-        raise NotFound(name=run_id)
+@bp.get("/<int(max=2147483647):run_id>/strip")
+@needs("orders.view")
+def strip(run_id: int) -> str:
+    """The same on one line, for the page that the run was started from."""
+    [told] = _shown([long_work.find_run(run_id)])
+    return page("runs/_strip.html", run=told)
+
+
+@bp.post("/<int(max=2147483647):run_id>/pause")
+@needs("orders.view")
+def pause(run_id: int) -> str | AnyResponse:
+    """Let the run rest after the orders in work."""
+    return _led(run_id, long_work.pause)
+
+
+@bp.post("/<int(max=2147483647):run_id>/resume")
+@needs("orders.view")
+def resume(run_id: int) -> str | AnyResponse:
+    """Let the run go on."""
+    return _led(run_id, long_work.resume)
+
+
+@bp.post("/<int(max=2147483647):run_id>/stop")
+@needs("orders.view")
+def stop(run_id: int) -> str | AnyResponse:
+    """End the run after the orders in work."""
+    return _led(run_id, long_work.stop)
+
+
+@bp.post("/<int(max=2147483647):run_id>/again")
+@needs("orders.view")
+def again(run_id: int) -> AnyResponse:
+    """A new run over whatever of this one is not done."""
+    with unit_of_work():
+        run = long_work.find_run(run_id)
+        _check_leads(run, current_actor())
+        key = request.form.get("submission_key", "")
+        new = bulk.try_again(run, actor=current_actor(), key=key)
+        new_id, total = new.id, new.total or 0
+    flash(ngettext("Trying %(num)s order again.", "Trying %(num)s orders again.", total), "info")
+    return redirect(url_for(".show", run_id=new_id))
+
+
+def _led(run_id: int, lead: Callable[[Run], None]) -> str | AnyResponse:
+    with unit_of_work():
+        run = long_work.find_run(run_id, lock=True)
+        _check_leads(run, current_actor())
+        lead(run)
+    return progress(run_id) if htmx.is_htmx() else redirect(url_for(".show", run_id=run_id))
+
+
+def _leads(run: Run, actor: Actor) -> bool:
+    """Whoever began a run leads it, and whoever may change the desk's settings leads any."""
+    return (run.actor_kind, run.actor_id) == (actor.kind, actor.id) or actor.may("settings.edit")
+
+
+def _check_leads(run: Run, actor: Actor) -> None:
+    if not long_work.can_be_led(run.kind) or not _leads(run, actor):
+        raise Forbidden(right=_("lead somebody else's run"))
+
+
+def _shown(found: Sequence[Run]) -> list[dict[str, Any]]:
+    """Runs in words: what each works on and who began it, in four queries whatever their number."""
     known = {store.id: store for store in stores()}
     show_times_of(list(known.values()))
-    return shown_run(run, known)
+    people = {run.actor_id for run in found if run.actor_kind == ActorKind.PERSON}
+    names: dict[int | None, str] = {}
+    if people:
+        query = select(User.id, User.name, User.email).where(User.id.in_(people))
+        names = {id_: name or email for id_, name, email in db.session.execute(query)}
+    subjects = _bulk_subjects(found) | _export_subjects(found)
+    actor = current_actor()
+    return [
+        shown_run(run, known)
+        | {
+            "subject": subjects.get(run.id, ""),
+            "by": names.get(run.actor_id) if run.actor_kind == ActorKind.PERSON else _doer(run.actor_kind),
+            "led": long_work.can_be_led(run.kind) and _leads(run, actor),
+        }
+        for run in found
+    ]
+
+
+def _bulk_subjects(found: Sequence[Run]) -> dict[int, str]:
+    ids = [run.id for run in found if run.kind == bulk.KIND]
+    if not ids:
+        return {}
+    known = actions()
+    query = select(BulkAct.run_id, BulkAct.action).where(BulkAct.run_id.in_(ids))
+    return {run_id: str(known[code].label) if code in known else code for run_id, code in db.session.execute(query)}
+
+
+def _export_subjects(found: Sequence[Run]) -> dict[int, str]:
+    ids = [run.id for run in found if run.kind == exports.KIND]
+    if not ids:
+        return {}
+    query = select(Export.run_id, Export.format, Export.rows).where(Export.run_id.in_(ids))
+    return {
+        run_id: f"{format.upper()} · {exporting.ROWS_LABELS[rows]}"
+        for run_id, format, rows in db.session.execute(query)
+    }
+
+
+def _doer(kind: str) -> str:
+    return str(_("Operator")) if kind == ActorKind.OPERATOR else "Waybill"
 
 
 def shown_run(run: Run, stores: Mapping[int, Store]) -> dict[str, Any]:
     """A run in words and numbers."""
-    store = stores.get(run.subject_id or 0) if run.kind == runs.KIND else None
+    store = stores.get(run.subject_id or 0) if run.kind in runs.STORE_KINDS else None
+    numbers = {name: run.numbers.get(name, 0) for name in runs.NUMBERS} if run.kind == runs.KIND else {}
     return {
         "id": run.id,
+        "kind": run.kind,
         "kind_label": str(_KINDS.get(run.kind, run.kind)),
-        "topic": f"stores-{run.subject_id}",
+        "topic": f"stores-{run.subject_id}" if run.kind == runs.KIND else f"runs-{run.id}",
         "store_name": store.name if store else "",
+        "subject": "",
+        "by": "",
+        "led": False,
         "state": run.state,
+        "wish": run.wish,
         "is_open": run.is_open,
         "started_at": run.started_at,
         "ended_at": run.ended_at,
         "done": run.done,
         "total": run.total,
         "failed": run.failed,
+        "succeeded": run.done - run.failed,
         "message": sentence_of(run.problem),
-        **{name: run.numbers.get(name, 0) for name in runs.NUMBERS},
+        "download": exports.can_fetch(run, current_actor()) if run.kind == exports.KIND else False,
+        **numbers,
     }
+
+
+def _results(run: Run) -> dict[str, Any]:
+    """A page of what became of the run's orders; those that this person may not see show as a number only."""
+    if run.kind != bulk.KIND:
+        return {"results": None}
+    state = request.args.get("state", "")
+    state = state if state in bulk.RESULT_LABELS else ""
+    after = request.args.get("after", 0, type=int)
+    rows = bulk.results_of(run, state=state or None, after=after, limit=RESULTS + 1)
+    found = orders_by_id([row.subject_id for row in rows], current_actor())
+    orders = {order.id: shown.ShownOrder(order) for order in found}
+    counts = bulk.result_counts(run)
+    return {
+        "results": [
+            {
+                "position": row.position,
+                "state": row.state,
+                "order": orders.get(row.subject_id),
+                "sentence": sentence_of(row.problem) if row.subject_id in orders else "",
+            }
+            for row in rows[:RESULTS]
+        ],
+        "chosen_state": state,
+        "after": after,
+        "older": rows[RESULTS - 1].position if len(rows) > RESULTS else None,
+        "states": [(code, str(label), counts[code]) for code, label in bulk.RESULT_LABELS.items() if counts.get(code)],
+        "undone": 0 if run.is_open else sum(counts.get(code, 0) for code in bulk.UNDONE),
+        "key": secrets.token_urlsafe(16),
+    }
+
+
+@bp.app_template_global()
+def result_label(code: str) -> str:
+    """The word of what became of one thing that a run worked on."""
+    return str(bulk.RESULT_LABELS.get(code, code))  # type: ignore[call-overload]

@@ -1,0 +1,153 @@
+"""Shipping from a list: what fits is told before anything is shipped, and no list ships an order twice."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from webapp.audit.actor import Actor
+from webapp.db import db, unit_of_work
+from webapp.errors import Forbidden, sentence_of
+from webapp.fulfillment import ship_list
+from webapp.fulfillment.models import Package, Shipment
+from webapp.fulfillment.ship_list import EmptyList, ListTooLong, NothingFits, Row, check, read_rows, start, write_rows
+from webapp.jobs import runs
+from webapp.orders.bulk import act_on_chunk, result_counts, results_of
+from webapp.orders.models import Order
+from webapp.testing import FakeChannel, incoming_line, incoming_order
+
+
+@pytest.fixture
+def orders(take: Callable[..., list[Order]]) -> list[Order]:
+    return take(*(incoming_order([incoming_line(quantity=2)]) for _ in range(4)))
+
+
+def told(text: str, actor: Actor) -> list[str]:
+    """The problem of each row, in words; empty where it fits."""
+    return [str(row.problem or "") for row in check(read_rows(text), actor)]
+
+
+@pytest.mark.parametrize("separator", ["\t", ";", ","])
+@pytest.mark.parametrize("head", ["", "\ufeffOrder{0}Carrier{0}Tracking\r\n"])
+def test_lists_are_read_as_spreadsheets_write_them(separator: str, head: str) -> None:
+    text = head.format(separator) + separator.join(("000001", "DHL", '"JD 1"')) + "\r\n\r\n" + "000002"
+    rows = read_rows(text)
+    assert [(row.number, row.carrier, row.tracking_number) for row in rows] == [
+        ("000001", "DHL", "JD 1"),
+        ("000002", "", ""),
+    ]
+    assert [(row.number, row.carrier) for row in read_rows(write_rows(rows))] == [("000001", "DHL"), ("000002", "")]
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_list_or_a_sentence(text: str) -> None:
+    try:
+        rows = read_rows(text)
+    except EmptyList:
+        return
+    assert all(row.number.isprintable() and len(row.tracking_number) <= 100 for row in rows)
+
+
+def test_a_list_has_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ship_list, "LONGEST", 2)
+    with pytest.raises(ListTooLong, match="up to 2 rows"):
+        read_rows("1;a;1\n2;a;2\n3;a;3")
+    with pytest.raises(EmptyList):
+        read_rows(" \n ")
+
+
+def test_the_right_to_ship_is_asked(orders: list[Order], make_user: Callable[..., Actor]) -> None:
+    with pytest.raises(Forbidden):
+        check([Row(1, "000001", "DHL", "1")], make_user("read_only", "Rob"))
+
+
+def test_every_row_says_why_it_does_not_fit(orders: list[Order], mia: Actor) -> None:
+    first, second, third, fourth = orders
+    third.buyer_wants_cancel = True
+    db.session.flush()
+    text = "\n".join(
+        (
+            f"{first.number};DHL;JD1",
+            f"{second.channel_order_number};dhl;JD2",
+            f"{first.number};DHL;JD3",
+            f"{third.number};DHL;JD4",
+            f"{fourth.number};Pigeon;JD5",
+            "nonsense-9;DHL;JD6",
+            f"{fourth.number};DHL;",
+        )
+    )
+    problems = told(text, mia)
+    assert problems[:2] == ["", ""]
+    assert "Row 1 ships this order already" in problems[2]
+    assert "asked to cancel" in problems[3]
+    assert "no carrier" in problems[4]
+    assert "nonsense-9" in problems[5]
+    assert "ships this order already" in problems[6]
+    db.session.rollback()
+
+
+def test_what_fits_is_shipped_and_told_to_the_channel(
+    orders: list[Order], mia: Actor, channel: FakeChannel, work: Callable[[], int]
+) -> None:
+    ids, numbers = [order.id for order in orders], [order.number for order in orders]
+    rows = read_rows("\n".join(f"{number};DHL;JD{place}" for place, number in enumerate(numbers)) + "\nX1;DHL;9")
+    with unit_of_work():
+        run_id = start(rows, actor=mia, key="k1").id
+    with unit_of_work():
+        assert start(rows, actor=mia, key="k1").id == run_id
+    work()
+    run = runs.find_run(run_id)
+    assert (run.state, run.total, run.failed) == ("done", 4, 0)
+    found = {row.order_id: row.tracking_number for row in db.session.query(Package)}
+    assert found == {order_id: f"JD{place}" for place, order_id in enumerate(ids)}
+    assert len(channel.told("shipment")) == 4
+    with unit_of_work():  # the answer to the form sent once more
+        assert start(rows, actor=mia, key="k1").id == run_id
+    with pytest.raises(NothingFits), unit_of_work():
+        start(rows, actor=mia, key="k2")
+
+
+def test_an_order_that_changed_meanwhile_is_refused_with_its_reason(
+    orders: list[Order], mia: Actor, work: Callable[[], int]
+) -> None:
+    number, order_id = orders[0].number, orders[0].id
+    with unit_of_work():
+        run_id = start([Row(1, str(number), "DHL", "JD1")], actor=mia).id
+        db.session.execute(db.update(Order).where(Order.id == order_id).values(canceling=True))
+    work()
+    [result] = results_of(runs.find_run(run_id))
+    assert (result.state, sentence_of(result.problem)) == ("refused", "This order is being canceled.")
+    assert db.session.query(Shipment).count() == 0
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_list_ships_an_order_twice(
+    app: Flask, take: Callable[..., list[Order]], mia: Actor, work: Callable[[], int], data: Any
+) -> None:
+    orders = take(*(incoming_order([incoming_line(quantity=2)]) for _ in range(3)))
+    ids = [order.id for order in orders]
+    names = [name for order in orders for name in (order.number, order.channel_order_number)]
+    row = st.builds(Row, st.integers(1, 9), st.sampled_from(names), st.just("DHL"), st.sampled_from(["A1", "B2"]))
+    for _ in range(data.draw(st.integers(1, 4), label="lists")):
+        rows = data.draw(st.lists(row, min_size=1, max_size=6))
+        try:
+            with unit_of_work():
+                run = start(rows, actor=mia, key=data.draw(st.sampled_from(["", "k1", "k2"])) and f"{ids}-k")
+                run_id, turn = run.id, run.turn
+        except NothingFits:
+            continue
+        for _ in range(data.draw(st.integers(0, 2), label="jobs that come twice")):
+            act_on_chunk(run_id, turn)
+        if data.draw(st.booleans(), label="worked before the next"):
+            work()
+    work()
+    db.session.expire_all()
+    for order_id in ids:
+        order = db.session.get_one(Order, order_id)
+        assert order.lines[0].shipped in (0, 2)
+        assert db.session.query(Shipment).filter_by(order_id=order_id).count() == (order.lines[0].shipped == 2)
+    for run_ in db.session.query(runs.Run).filter_by(kind="bulk"):
+        assert sum(result_counts(run_).values()) == run_.total

@@ -1,0 +1,201 @@
+"""From ticked rows to a run: three steps to hold many orders, a list of parcels with a look before, refusals kept."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.ui.conftest import Browser
+from webapp.audit.actor import Actor
+from webapp.db import db
+from webapp.fulfillment.models import Shipment
+from webapp.jobs.models import Run, RunResult
+from webapp.orders.models import Order, OrderComment
+from webapp.testing import incoming_line, incoming_order
+
+
+@pytest.fixture
+def orders(take: Callable[..., list[Order]]) -> list[Order]:
+    return take(*(incoming_order([incoming_line()]) for _ in range(3)))
+
+
+def ids(orders: list[Order]) -> list[str]:
+    return [str(order.id) for order in orders]
+
+
+def runs_of(kind: str = "bulk") -> list[Run]:
+    db.session.rollback()
+    return list(db.session.query(Run).filter_by(kind=kind).order_by(Run.id))
+
+
+def test_the_list_offers_what_can_be_done_to_many(browser: Browser, orders: list[Order]) -> None:
+    page = browser.get("/orders/").text
+    for code in ("hold", "comment", "tag", "archive"):
+        assert f'name="action" value="{code}"' in page
+    assert 'name="action" value="ship"' not in page  # each order has a tracking number of its own
+    assert 'name="all" value="1"' in page
+
+
+def test_many_orders_are_held_in_three_steps(browser: Browser, orders: list[Order], work: Callable[[], int]) -> None:
+    chosen = ids(orders)[:2]
+    form = browser.post("/orders/bulk", {"order": chosen, "action": "hold"})
+    assert form.status_code == 200
+    assert 'name="reason"' in form.text
+    assert len(browser.queries) <= 8
+    sent = browser.post("/orders/bulk/hold", {"order": chosen, "reason": "Stock count", "submission_key": "k1"})
+    [run] = runs_of()
+    assert (sent.status_code, sent.location) == (302, f"/orders/?run={run.id}")
+    page = browser.get(sent.location).text
+    assert f"/runs/{run.id}/strip" in page
+    assert "Hold: 2 orders" in page
+    work()
+    assert "2 of 2" in browser.get(f"/runs/{run.id}/strip").text
+    db.session.expire_all()
+    assert [order.on_hold for order in db.session.query(Order).order_by(Order.id)] == [True, True, False]
+
+
+def test_the_first_tag_of_all_can_be_put_on_many(
+    browser: Browser, orders: list[Order], work: Callable[[], int]
+) -> None:
+    chosen = ids(orders)[:2]
+    assert 'name="new"' in browser.post("/orders/bulk", {"order": chosen, "action": "tag"}).text
+
+    browser.post("/orders/bulk/tag", {"order": chosen, "new": "rush", "submission_key": "k1"})
+
+    work()
+    db.session.expire_all()
+    assert [len(order.tags) for order in db.session.query(Order).order_by(Order.id)] == [1, 1, 0]
+
+
+def test_everything_found_is_acted_on_by_its_query(
+    browser: Browser, orders: list[Order], work: Callable[[], int]
+) -> None:
+    data = {"all": "1", "q": "state:processing", "text": "Look here", "submission_key": "k1"}
+    sent = browser.post("/orders/bulk/comment", data)
+    assert "q=state" in sent.location
+    work()
+    assert db.session.query(OrderComment).count() == 3
+
+
+def test_a_form_sent_twice_starts_one_run(browser: Browser, orders: list[Order], work: Callable[[], int]) -> None:
+    for _ in range(2):
+        browser.post("/orders/bulk/comment", {"order": ids(orders), "text": "Once", "submission_key": "k1"})
+    work()
+    assert len(runs_of()) == 1
+    assert db.session.query(OrderComment).count() == 3
+
+
+def test_what_is_missing_is_said_beside_its_field_and_nothing_starts(browser: Browser, orders: list[Order]) -> None:
+    answer = browser.post("/orders/bulk/hold", {"order": ids(orders), "reason": ""})
+    assert answer.status_code == 422
+    assert 'aria-invalid="true"' in answer.text
+    assert f'name="order" value="{orders[0].id}"' in answer.text
+    assert runs_of() == []
+
+
+def test_without_an_action_every_act_says_for_how_many_it_is_possible(browser: Browser, orders: list[Order]) -> None:
+    page = browser.post("/orders/bulk", {"order": ids(orders)}).text
+    assert "possible for 3 of 3" in page
+    assert "possible for 0 of 3" in page  # releasing what is not held
+    assert len(browser.queries) <= 8
+
+
+def test_nothing_ticked_leads_back_with_a_sentence(browser: Browser, orders: list[Order]) -> None:
+    for path in ("/orders/bulk", "/orders/export", "/orders/packing-slips"):
+        answer = browser.post(path, {"q": "state:processing"})
+        assert answer.location.startswith("/orders/?q=state"), path
+        assert "Choose at least one order" in browser.get(answer.location).text
+
+
+def test_rights_are_asked(
+    orders: list[Order], make_browser: Callable[..., Browser], make_user: Callable[..., Actor]
+) -> None:
+    reader = make_browser(make_user("read_only", "Rob"))
+    assert reader.post("/orders/bulk", {"order": ids(orders), "action": "hold"}).status_code == 403
+    assert reader.post("/orders/bulk/hold", {"order": ids(orders), "reason": "x"}).status_code == 403
+    assert 'name="action"' not in reader.get("/orders/").text
+    assert runs_of() == []
+
+
+def test_shipping_many_needs_a_list(browser: Browser, orders: list[Order]) -> None:
+    answer = browser.post("/orders/bulk", {"order": ids(orders), "action": "ship"})
+    assert answer.status_code == 409
+    assert runs_of() == []
+
+
+def test_a_list_of_parcels_is_looked_at_before_it_ships(
+    browser: Browser, orders: list[Order], work: Callable[[], int]
+) -> None:
+    text = "\n".join(f"{order.number};DHL;JD{order.id}" for order in orders) + "\n999;DHL;JD9"
+    file = (io.BytesIO(text.encode("utf-8-sig")), "parcels.csv")
+    looked = browser.post("/orders/ship-list", {"file": file, "list": ""})
+    assert "3 parcels fit" in looked.text
+    assert "999" in looked.text
+    assert db.session.query(Shipment).count() == 0
+    kept = "\n".join(f"{order.number}\tDHL\tJD{order.id}\t" for order in orders)
+    for _ in range(2):
+        sent = browser.post("/orders/ship-list/start", {"list": kept, "submission_key": "k1"})
+    [run] = runs_of()
+    assert sent.location == f"/runs/{run.id}"
+    work()
+    assert db.session.query(Shipment).count() == 3
+    assert browser.post("/orders/ship-list/start", {"list": kept, "submission_key": "k2"}).status_code == 422
+
+
+@pytest.mark.parametrize("given", ["", "  \n ", "\x00\x01"])
+def test_a_list_of_nothing_is_a_sentence(browser: Browser, orders: list[Order], given: str) -> None:
+    answer = browser.post("/orders/ship-list", {"list": given})
+    assert answer.status_code in (200, 422)
+    assert "nothing in this list" in answer.text or "No row of this list" in answer.text
+
+
+def test_a_runs_page_names_every_order_and_tries_again(
+    browser: Browser, orders: list[Order], work: Callable[[], int]
+) -> None:
+    browser.post("/orders/bulk/hold", {"order": ids(orders)[:1], "reason": "first", "submission_key": "k1"})
+    work()
+    browser.post("/orders/bulk/hold", {"order": ids(orders), "reason": "second", "submission_key": "k2"})
+    work()
+    _first, run = runs_of()
+    page = browser.get(f"/runs/{run.id}").text
+    assert "This order is on hold already." in page
+    assert all(str(order.number) in page for order in orders)
+    assert len(browser.queries) <= 12
+    refused = browser.get(f"/runs/{run.id}?state=refused").text
+    assert str(orders[1].number) not in refused
+    again = browser.post(f"/runs/{run.id}/again", {"submission_key": "k3"})
+    assert again.location == f"/runs/{runs_of()[-1].id}"
+    assert db.session.query(RunResult).filter_by(run_id=runs_of()[-1].id).count() == 1
+    listed = browser.get("/runs/").text
+    assert listed.count("Act on many orders") == 3
+    assert "Olga" in listed
+
+
+def test_whoever_began_a_run_leads_it(
+    browser: Browser, orders: list[Order], make_browser: Callable[..., Browser], mia: Actor, work: Callable[[], int]
+) -> None:
+    browser.post("/orders/bulk/comment", {"order": ids(orders), "text": "x", "submission_key": "k1"})
+    [run] = runs_of()
+    clerk = make_browser(mia)
+    assert clerk.post(f"/runs/{run.id}/pause").status_code == 403
+    paused = browser.post(f"/runs/{run.id}/pause", htmx=True)
+    assert "It pauses after the part in work" in paused.text
+    work()
+    assert runs_of()[0].state == "paused"
+    assert "Go on" in browser.get(f"/runs/{run.id}").text
+    assert browser.post(f"/runs/{run.id}/resume").location == f"/runs/{run.id}"
+    work()
+    assert runs_of()[0].state == "done"
+    assert browser.post(f"/runs/{run.id}/stop").status_code == 409
+
+
+def test_results_are_paged(
+    browser: Browser, orders: list[Order], work: Callable[[], int], monkeypatch: pytest.MonkeyPatch, olga: Any
+) -> None:
+    monkeypatch.setattr("webapp.ui.runs.RESULTS", 2)
+    browser.post("/orders/bulk/comment", {"order": ids(orders), "text": "x", "submission_key": "k1"})
+    [run] = runs_of()
+    page = browser.get(f"/runs/{run.id}").text
+    assert f"/runs/{run.id}?after=2" in page
+    assert str(orders[2].number) in browser.get(f"/runs/{run.id}?after=2").text

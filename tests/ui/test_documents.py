@@ -1,0 +1,81 @@
+"""Packing slips as pages: for one order and for many, by right, marked where they are practice."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.ui.conftest import Browser
+from webapp.audit.actor import Actor
+from webapp.db import db, unit_of_work
+from webapp.orders.models import Order
+from webapp.testing import JANE, FakeChannel, incoming_line, incoming_order
+
+
+@pytest.fixture
+def order(take: Callable[..., list[Order]]) -> Order:
+    line = incoming_line("MUG", 2, gift=True)
+    [order] = take(incoming_order([line], buyer=JANE | {"gift_messages": {line.number: "Happy birthday!"}}))
+    return order
+
+
+def test_a_slip_shows_both_numbers_the_address_and_the_gift_text(browser: Browser, order: Order) -> None:
+    page = browser.get(f"/orders/{order.number}/packing-slip")
+    for word in (str(order.number), order.channel_order_number, "Zanzibar Mews", "Happy birthday!", "A mug", "MUG"):
+        assert word in page.text
+    assert "PRACTICE" not in page.text
+    assert len(browser.queries) <= 9
+    assert page.text.count('class="slip"') == 1
+
+
+def test_a_practice_slip_says_so(browser: Browser, order: Order) -> None:
+    number = order.number
+    with unit_of_work():
+        order.store.practice = True
+    assert "PRACTICE" in browser.get(f"/orders/{number}/packing-slip").text
+
+
+def test_many_slips_stand_on_one_page_and_what_must_not_leave_apart(
+    browser: Browser, order: Order, take: Callable[..., list[Order]]
+) -> None:
+    [other] = take(incoming_order())
+    ids, number = [str(order.id), str(other.id)], str(other.number)
+    with unit_of_work():
+        db.session.execute(db.update(Order).where(Order.id == other.id).values(canceling=True))
+    page = browser.post("/orders/packing-slips", {"order": ids}).text
+    assert page.count('class="slip"') == 1
+    assert "This order is being canceled." in page
+    assert number in page
+    letter = browser.post("/orders/packing-slips", {"all": "1", "paper": "letter"}).text
+    assert 'data-paper="letter"' in letter
+
+
+def test_who_may_not_see_buyers_reads_why_the_address_is_missing(
+    order: Order, make_browser: Callable[..., Browser], make_user: Callable[..., Actor]
+) -> None:
+    number = order.number
+    page = make_browser(make_user("read_only", "Rob")).get(f"/orders/{number}/packing-slip").text
+    assert "your role does not show buyer data" in page
+    assert "Quixelworth" not in page
+    assert "Happy birthday" not in page
+
+
+def test_a_slip_speaks_the_language_of_its_marketplace(
+    browser: Browser, order: Order, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from webapp.channels.contract import Marketplace
+
+    france = Marketplace("DE", "FR", "Fake France", "EUR", "fr", "Europe/Paris")
+    monkeypatch.setattr(channel, "marketplace", lambda marketplace: france, raising=False)
+    page = browser.get(f"/orders/{order.number}/packing-slip").text
+    assert 'lang="fr"' in page
+    assert "Allemagne" in page  # where it goes
+    assert '<html lang="en"' in page
+
+
+def test_texts_of_buyers_are_no_html(browser: Browser, take: Callable[..., list[Order]]) -> None:
+    line = incoming_line("MUG", title="<b>mug</b>")
+    told = JANE | {"gift_messages": {line.number: "<script>alert(1)</script>"}}
+    [order] = take(incoming_order([line], buyer=told))
+    page = browser.get(f"/orders/{order.number}/packing-slip").text
+    assert "<script>alert" not in page
+    assert "<b>mug" not in page

@@ -1,0 +1,169 @@
+"""A list of parcels, pasted or uploaded: which order left with which carrier under which tracking number.
+
+Reading it changes nothing: every row is told whether it fits, by the predicates that shipping itself asks. What fits is
+then shipped as a bulk run, each order once.
+"""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import or_
+from sqlalchemy.orm import joinedload, selectinload
+
+from webapp.audit.actor import Actor
+from webapp.db import db
+from webapp.errors import DeskError, NotFound, SeveralFit
+from webapp.fulfillment.contract import PackageInput
+from webapp.fulfillment.services import TrackingNumberNeeded, checked_carrier, shipping_refusal
+from webapp.i18n import lazy_gettext as _l
+from webapp.jobs.models import Run
+from webapp.orders.bulk import known_run, start_each
+from webapp.orders.models import Order
+from webapp.orders.queries import reference, visible
+from webapp.orders.services import find_action, read_input
+
+LONGEST = 5_000  # rows of one list
+_PART = 500  # numbers looked up at once
+_LONGEST_CELL = 100
+
+
+class EmptyList(DeskError):
+    code, status, field = "empty_ship_list", 422, "list"
+    sentence = _l("There is nothing in this list. Each row holds an order number, a carrier and a tracking number.")
+
+
+class ListTooLong(DeskError):
+    code, status, field = "ship_list_too_long", 422, "list"
+    sentence = _l("A list takes up to %(longest)s rows and this one has more. Send it in parts.")
+
+
+class TwiceInList(DeskError):
+    code, status = "twice_in_list", 422
+    sentence = _l("Row %(row)s ships this order already. Ship several parcels of one order on its own page.")
+
+
+class NothingFits(DeskError):
+    code, status, field = "nothing_fits", 422, "list"
+    sentence = _l("No row of this list can be shipped.")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row as it was given; `line` counts from 1."""
+
+    line: int
+    number: str
+    carrier: str = ""
+    tracking_number: str = ""
+    service: str = ""
+
+    @property
+    def input(self) -> dict[str, str]:
+        """What the ship action is told."""
+        return {"carrier": self.carrier, "tracking_number": self.tracking_number, "service": self.service}
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A row with its order, or with the reason why it can't be shipped."""
+
+    row: Row
+    order: Order | None
+    problem: DeskError | None
+
+
+def read_rows(text: str) -> list[Row]:
+    """The rows of a pasted or uploaded list: separated by tabs, semicolons or commas, with a head or without.
+
+    Raises `EmptyList` or `ListTooLong`.
+    """
+    lines = [line for line in text.removeprefix("\ufeff").splitlines() if line.strip()]
+    first = lines[0] if lines else ""
+    separator = max("\t;,", key=first.count)
+    rows = [_row(number, cells) for number, cells in enumerate(csv.reader(lines, delimiter=separator), start=1)]
+    if rows and not any(letter.isdigit() for letter in rows[0].number + rows[0].tracking_number):
+        rows = rows[1:]  # the head: numbers have digits, its words have none
+    if not rows:
+        raise EmptyList
+    if len(rows) > LONGEST:
+        raise ListTooLong(longest=LONGEST)
+    return rows
+
+
+def _row(line: int, cells: Sequence[str]) -> Row:
+    told = ["".join(filter(str.isprintable, cell)).strip()[:_LONGEST_CELL] for cell in cells[:4]]
+    return Row(line, *told)
+
+
+def write_rows(rows: Sequence[Row]) -> str:
+    """The rows as a text that `read_rows` reads again, for the step between looking and shipping."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerows((row.number, row.carrier, row.tracking_number, row.service) for row in rows)
+    return text.getvalue()
+
+
+def check(rows: Sequence[Row], actor: Actor) -> list[Checked]:
+    """Every row with its order or its problem, as things stand now."""
+    actor.needs("orders.ship")
+    known = _orders({row.number for row in rows}, actor)
+    seen: dict[int, int] = {}
+    return [_checked(row, known.get(row.number, []), seen, actor) for row in rows]
+
+
+def _checked(row: Row, fitting: list[Order], seen: dict[int, int], actor: Actor) -> Checked:
+    own = [order for order in fitting if order.number == row.number] or fitting
+    if len(own) != 1:
+        choices = ", ".join(reference(order) for order in own)
+        problem: DeskError = SeveralFit(name=row.number, choices=choices) if own else NotFound(name=row.number)
+        return Checked(row, None, problem)
+    [order] = own
+    if order.id in seen:
+        return Checked(row, order, TwiceInList(row=seen[order.id]))
+    seen[order.id] = row.line
+    return Checked(row, order, _problem(row, order, actor))
+
+
+def _problem(row: Row, order: Order, actor: Actor) -> DeskError | None:
+    if refusal := shipping_refusal(order, actor):
+        return refusal
+    if not row.tracking_number:
+        return TrackingNumberNeeded()
+    try:
+        checked_carrier(order, PackageInput(row.carrier, row.tracking_number))
+    except DeskError as wrong:
+        return wrong
+    return None
+
+
+def _orders(numbers: set[str], actor: Actor) -> dict[str, list[Order]]:
+    """Orders by every number they go by."""
+    found: dict[str, dict[int, Order]] = {}
+    for part in _parts(sorted(numbers)):
+        query = visible(actor).where(or_(Order.number.in_(part), Order.channel_order_number.in_(part)))
+        around = (joinedload(Order.store), joinedload(Order.channel_order), selectinload(Order.lines))
+        for order in db.session.scalars(query.options(*around)):
+            for number in filter(None, (order.number, order.channel_order_number)):
+                found.setdefault(number, {})[order.id] = order
+    return {number: list(orders.values()) for number, orders in found.items()}
+
+
+def _parts(numbers: list[str]) -> Iterator[list[str]]:
+    return (numbers[start : start + _PART] for start in range(0, len(numbers), _PART))
+
+
+def start(rows: Sequence[Row], *, actor: Actor, key: str = "") -> Run:
+    """Ship whatever fits of the list, as a run. The same `key` answers with the first one. Raises `NothingFits`."""
+    if known := known_run(key, actor):
+        return known
+    action = find_action("ship")
+    inputs = {
+        fit.order.id: read_input(action, fit.row.input)
+        for fit in check(rows, actor)
+        if fit.order is not None and fit.problem is None
+    }
+    if not inputs:
+        raise NothingFits
+    return start_each("ship", inputs, actor=actor, key=key)

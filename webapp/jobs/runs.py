@@ -1,0 +1,157 @@
+"""Runs: long work that goes on chunk by chunk, whatever its kind.
+
+A run is begun in the unit of work of whoever asked for it. Each of its jobs takes a turn, does one chunk and sends the
+next, in one transaction: a job that dies leaves nothing of its chunk, and of two jobs of one turn one does nothing.
+What was wished, to pause or to stop, is honored between two chunks. A run whose job was lost is found by the clock.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from webapp import live
+from webapp.clock import now
+from webapp.db import db, unit_of_work
+from webapp.errors import DeskError, NotFound, Refusal
+from webapp.i18n import lazy_gettext as _l
+from webapp.jobs import Job, job
+from webapp.jobs.models import Run, RunState
+
+if TYPE_CHECKING:
+    from webapp.audit.actor import Actor
+
+PAUSE, STOP = "pause", "stop"
+PATIENCE = timedelta(seconds=60)  # how long a run may stand still before its job is taken for lost
+_jobs: dict[str, Job[[int, int]]] = {}
+
+
+class RunEnded(Refusal):
+    code = "run_ended"
+    sentence = _l("This run has ended already.")
+
+
+def carried_by(kind: str, carrier: Job[[int, int]]) -> None:
+    """Declare the job that does one chunk of runs of this kind; it is given the run's id and its turn."""
+    _jobs[kind] = carrier
+
+
+def can_be_led(kind: str) -> bool:
+    """Whether runs of this kind heed a wish to pause or stop."""
+    return kind in _jobs
+
+
+def begin(kind: str, *, actor: Actor, total: int | None = None, subject_id: int | None = None) -> Run:
+    """A new run in the open unit of work; its first job leaves with the commit."""
+    run = Run(
+        kind=kind,
+        subject_id=subject_id,
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        state=RunState.QUEUED,
+        started_at=now(),
+        total=total,
+        numbers={},
+        turn=0,
+    )
+    db.session.add(run)
+    db.session.flush()
+    _send(run)
+    return run
+
+
+def take_turn(run_id: int, turn: int) -> Run | None:
+    """The run, locked until the unit of work ends; None where this job came too late or the run was told to rest."""
+    run = find_run(run_id, lock=True)
+    if not run.is_open or run.turn != turn or run.state == RunState.PAUSED:
+        return None
+    if run.wish == STOP:
+        _end(run, RunState.STOPPED)
+        return None
+    if run.wish == PAUSE:
+        run.state, run.wish = RunState.PAUSED, None
+        live.publish("runs", [run.id])
+        return None
+    run.state = RunState.RUNNING
+    return run
+
+
+def go_on(run: Run, *, patience: timedelta = PATIENCE) -> None:
+    """The chunk is done: the next is another turn's, and nobody looks after the run before its patience is over."""
+    run.turn += 1
+    _send(run, patience)
+
+
+def finish(run: Run) -> None:
+    """All of it is done."""
+    _end(run, RunState.DONE)
+
+
+def fail(run: Run, problem: DeskError) -> None:
+    """End the run with its reason."""
+    run.problem = problem.stored()
+    _end(run, RunState.FAILED)
+
+
+def pause(run: Run) -> None:
+    """Let the run rest after the chunk in work; the caller holds its lock."""
+    _open(run).wish = PAUSE
+    live.publish("runs", [run.id])
+
+
+def resume(run: Run) -> None:
+    """Let a resting run go on, or forget the wish that it rest; the caller holds its lock."""
+    _open(run).wish = None
+    if run.state == RunState.PAUSED:
+        run.state = RunState.QUEUED
+        go_on(run)
+    live.publish("runs", [run.id])
+
+
+def stop(run: Run) -> None:
+    """End the run after the chunk in work; the caller holds its lock. What was done stays done."""
+    if _open(run).state == RunState.PAUSED:
+        _end(run, RunState.STOPPED)
+    else:
+        run.wish = STOP
+        live.publish("runs", [run.id])
+
+
+def find_run(run_id: int, *, lock: bool = False) -> Run:
+    """The run; with `lock` nobody else moves it until the unit of work ends. Raises `NotFound`."""
+    query = select(Run).where(Run.id == run_id)
+    if lock:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    run = db.session.scalar(query)
+    if run is None:
+        raise NotFound(name=run_id)
+    return run
+
+
+@job("desk")
+def look_after_runs() -> None:
+    """Send another job for every run that stands still: the queue may have lost the last one, the row has not."""
+    waiting = (RunState.QUEUED, RunState.RUNNING)
+    query = select(Run).where(Run.kind.in_(_jobs), Run.state.in_(waiting), Run.look_again_at < now())
+    with unit_of_work():
+        for run in db.session.scalars(query):
+            _send(run)
+
+
+def _send(run: Run, patience: timedelta = PATIENCE) -> None:
+    run.look_again_at = now() + patience
+    _jobs[run.kind].enqueue(run.id, run.turn)
+    live.publish("runs", [run.id])
+
+
+def _open(run: Run) -> Run:
+    if not run.is_open:
+        raise RunEnded
+    return run
+
+
+def _end(run: Run, state: RunState) -> None:
+    run.state, run.wish, run.ended_at = state, None, now()
+    live.publish("runs", [run.id])

@@ -1,0 +1,296 @@
+"""Bulk acts: one order action done to many orders, as a run with a result for each.
+
+Which orders, and what became of each, stands in the run's results, written at once when it starts. A chunk acts and
+notes its results in one transaction, each order under a savepoint of its own: a worker that dies mid-chunk leaves every
+order of it undone and waiting, and a job that comes twice finds nothing waiting. Whoever started the run acts, with the
+rights of the moment.
+"""
+
+import secrets
+import traceback
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy import func, insert, literal, select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import joinedload, selectinload
+
+from webapp.accounts.models import User
+from webapp.audit.actor import Actor, ActorKind
+from webapp.audit.services import audit
+from webapp.db import db, table_of, unit_of_work
+from webapp.errors import DeskError, Forbidden, Refusal
+from webapp.i18n import lazy_gettext as _l
+from webapp.jobs import job, runs
+from webapp.jobs.models import Run, RunResult
+from webapp.orders.contract import ActionInput, OrderAction
+from webapp.orders.listing import NEWEST, Asked, matching_ids
+from webapp.orders.models import BulkAct, Order
+from webapp.orders.queries import visible
+from webapp.orders.services import act, find_action, read_input, refusal_of
+from webapp.vault import services as vault
+
+log = structlog.get_logger(__name__)
+KIND = "bulk"
+CAP = 50_000
+CHUNK = 50
+LOOKED_AT = 200  # orders that a form asks before it says how many could be done
+
+
+class ResultState(StrEnum):
+    WAITING = "waiting"
+    DONE = "done"
+    REFUSED = "refused"  # by a rule: the sentence says which
+    FAILED = "failed"  # by a bug: the log says where
+
+
+UNDONE = (ResultState.WAITING, ResultState.REFUSED, ResultState.FAILED)
+RESULT_LABELS = {
+    ResultState.WAITING: _l("Not done yet"),
+    ResultState.DONE: _l("Done"),
+    ResultState.REFUSED: _l("Refused"),
+    ResultState.FAILED: _l("Failed"),
+}
+
+
+class NothingChosen(DeskError):
+    code, status = "nothing_chosen", 422
+    sentence = _l("Choose at least one order first.")
+
+
+class TooManyForOneRun(DeskError):
+    code, status = "too_many_for_one_run", 422
+    sentence = _l("One run takes up to %(cap)s orders and more were found. Narrow the list, by date for example.")
+
+
+class NotInBulk(Refusal):
+    code = "not_in_bulk"
+    sentence = _l("%(action)s is done to one order at a time.")
+
+
+class NothingToRepeat(Refusal):
+    code = "nothing_to_repeat"
+    sentence = _l("Every order of this run is done: there is nothing to try again.")
+
+
+class ActFailed(DeskError):
+    code = "act_failed"
+    sentence = _l("Something failed inside the desk. The log of the worker says where; nothing was changed.")
+
+
+class InputLost(DeskError):
+    code = "input_lost"
+    sentence = _l("What was typed for this run can't be opened any more. Start it anew.")
+
+
+def bulk_actions(actor: Actor, actions: Mapping[str, OrderAction]) -> list[OrderAction]:
+    """Those that can be done to many orders at once and that the actor has the right to."""
+    return [action for action in actions.values() if action.bulk and actor.may(action.right)]
+
+
+def start_bulk(
+    action_code: str,
+    data: ActionInput,
+    *,
+    actor: Actor,
+    ids: Sequence[int] | None = None,
+    compiled: Asked | None = None,
+    sort: str = NEWEST,
+    key: str = "",
+) -> Run:
+    """Begin to act on these orders, or on everything that a query finds. The same `key` answers with the first run.
+
+    Raises `Forbidden`, `NotInBulk`, `NothingChosen` or `TooManyForOneRun`; then nothing was begun.
+    """
+    action = _checked(action_code, actor)
+    found = matching_ids(actor, compiled, sort)
+    if ids is not None:
+        found = visible(actor).with_only_columns(Order.id).where(Order.id.in_(ids)).order_by(Order.id)
+    body = {"input": data.model_dump(mode="json")}
+    return known_run(key, actor) or _begin(action, body, found.limit(CAP + 1), actor, key)
+
+
+def start_each(action_code: str, inputs: Mapping[int, ActionInput], *, actor: Actor, key: str = "") -> Run:
+    """Begin to act on orders of which each is told something else. The same `key` answers with the first run."""
+    action = _checked(action_code, actor)
+    found = visible(actor).with_only_columns(Order.id).where(Order.id.in_(inputs)).order_by(Order.id)
+    body = {"each": {str(order_id): data.model_dump(mode="json") for order_id, data in inputs.items()}}
+    return known_run(key, actor) or _begin(action, body, found.limit(CAP + 1), actor, key)
+
+
+def try_again(run: Run, *, actor: Actor, key: str = "") -> Run:
+    """A new run over whatever of an ended one is not done. Raises `NothingToRepeat`."""
+    row = db.session.get_one(BulkAct, run.id)
+    action = _checked(row.action, actor)
+    if run.is_open:
+        raise NothingToRepeat
+    undone = select(RunResult.subject_id).where(RunResult.run_id == run.id, RunResult.state.in_(UNDONE))
+    found = visible(actor).with_only_columns(Order.id).where(Order.id.in_(undone)).order_by(Order.id)
+    if known := known_run(key, actor):
+        return known
+    try:
+        return _begin(action, _opened(row), found, actor, key)
+    except NothingChosen:
+        raise NothingToRepeat from None
+
+
+def _checked(code: str, actor: Actor) -> OrderAction:
+    action = find_action(code)
+    if not action.bulk:
+        raise NotInBulk(action=action.label)
+    actor.needs(action.right)
+    return action
+
+
+def known_run(key: str, actor: Actor) -> Run | None:
+    """The run that the actor began with this key already; whoever sends it twice at once waits for the first."""
+    if key and actor.kind is ActorKind.PERSON:
+        db.session.execute(select(User.id).where(User.id == actor.id).with_for_update(key_share=True))
+    query = select(Run).join(BulkAct, BulkAct.run_id == Run.id).where(BulkAct.key == key)
+    own = query.where(Run.actor_kind == actor.kind, Run.actor_id == actor.id)
+    return db.session.scalar(own) if key else None
+
+
+def _begin(action: OrderAction, body: Mapping[str, Any], found: Any, actor: Actor, key: str) -> Run:
+    run = runs.begin(KIND, actor=actor)
+    period, sealed = vault.seal_apart(KIND, body)
+    row = BulkAct(run_id=run.id, key=key or secrets.token_urlsafe(16), action=action.code, period=period, sealed=sealed)
+    db.session.add(row)
+    db.session.flush()
+    ids = found.subquery()
+    position = func.row_number().over().label("position")
+    rows = select(literal(run.id), position, ids.c.id, literal(ResultState.WAITING.value))
+    columns = ("run_id", "position", "subject_id", "state")
+    db.session.execute(insert(table_of(RunResult)).from_select(columns, rows))
+    run.total = db.session.scalar(select(func.count()).select_from(RunResult).where(RunResult.run_id == run.id)) or 0
+    if run.total == 0:
+        raise NothingChosen
+    if run.total > CAP:
+        raise TooManyForOneRun(cap=CAP)
+    audit("bulk_started", actor=actor, run=run.id, action=action.code, orders=run.total)
+    return run
+
+
+def _opened(row: BulkAct) -> dict[str, Any]:
+    body = vault.open_apart(KIND, row.period, row.sealed)
+    if not isinstance(body, dict):
+        raise InputLost
+    return body
+
+
+# --- What the worker does ---------------------------------------------------------------------------------------------
+
+
+@job("desk")
+def act_on_chunk(run_id: int, turn: int) -> None:
+    """Act on the next orders of a run; the rest is another job's."""
+    with unit_of_work():
+        run = runs.take_turn(run_id, turn)
+        if run is not None:
+            _do_chunk(run)
+
+
+runs.carried_by(KIND, act_on_chunk)
+
+
+def _do_chunk(run: Run) -> None:
+    waiting = select(RunResult).where(RunResult.run_id == run.id, RunResult.state == ResultState.WAITING)
+    results = list(db.session.scalars(waiting.order_by(RunResult.position).limit(CHUNK)))
+    try:
+        row = db.session.get_one(BulkAct, run.id)
+        action, body, actor = find_action(row.action), _opened(row), starter_of(run)
+        orders = {order.id: order for order in _locked([result.subject_id for result in results], actor)}
+    except DeskError as problem:  # the plugin, the key or the right to see orders is gone: no order could be done
+        runs.fail(run, problem)
+        return
+    for result in results:
+        order, told = orders.get(result.subject_id), body.get("each", {}).get(str(result.subject_id), body.get("input"))
+        result.state, result.problem = _do_one(run, result, action, order, told, actor)
+    run.done += len(results)
+    run.failed += sum(result.state != ResultState.DONE for result in results)
+    if len(results) < CHUNK or run.done >= (run.total or 0):
+        runs.finish(run)
+    else:
+        runs.go_on(run)
+
+
+def _locked(ids: Sequence[int], actor: Actor) -> list[Order]:
+    """Those that the actor may see, locked in the order of their ids, with all that acts read of them."""
+    query = visible(actor).where(Order.id.in_(ids)).order_by(Order.id).with_for_update(of=Order)
+    around = (
+        joinedload(Order.store),
+        joinedload(Order.shop),
+        joinedload(Order.channel_order),
+        selectinload(Order.lines),
+    )
+    return list(db.session.scalars(query.options(*around).execution_options(populate_existing=True)))
+
+
+def _do_one(
+    run: Run, result: RunResult, action: OrderAction, order: Order | None, told: Any, actor: Actor
+) -> tuple[str, dict[str, Any] | None]:
+    if order is None:
+        return ResultState.REFUSED, Forbidden(right=str(_l("see orders"))).stored()
+    try:
+        with db.session.begin_nested():
+            act(action, order, read_input(action, told), actor, key=f"bulk-{run.id}-{result.position}")
+    except OperationalError:  # the database's own trouble: the whole chunk is tried again
+        raise
+    except DeskError as refused:
+        return ResultState.REFUSED, refused.stored()
+    except Exception as error:
+        way = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
+        log.error("bulk_act_failed", run=run.id, order=order.id, kind=type(error).__name__, way=" ".join(way[1:]))
+        return ResultState.FAILED, ActFailed().stored()
+    return ResultState.DONE, None
+
+
+def starter_of(run: Run) -> Actor:
+    """Who began the run, with the rights of this moment; whoever was let go since has none."""
+    if run.actor_kind == ActorKind.OPERATOR:
+        return Actor.operator()
+    user = db.session.get(User, run.actor_id) if run.actor_kind == ActorKind.PERSON else None
+    if user is None or user.disabled_at is not None:
+        return Actor(ActorKind(run.actor_kind), id=run.actor_id)
+    return user.as_actor()
+
+
+# --- What pages read --------------------------------------------------------------------------------------------------
+
+
+def possible(action: OrderAction, orders: Sequence[Order], actor: Actor) -> list[Order]:
+    """Those of the orders that the action would not refuse now."""
+    return [order for order in orders if refusal_of(action, order, actor) is None]
+
+
+def orders_to_look_at(
+    actor: Actor, *, ids: Sequence[int] | None = None, compiled: Asked | None = None, sort: str = NEWEST
+) -> list[Order]:
+    """The first orders of a choice, with what refusals ask of them."""
+    query = matching_ids(actor, compiled, sort).limit(LOOKED_AT).with_only_columns(Order, maintain_column_froms=True)
+    if ids is not None:
+        query = visible(actor).where(Order.id.in_(ids)).order_by(Order.id).limit(LOOKED_AT)
+    around = (
+        joinedload(Order.store),
+        joinedload(Order.shop),
+        joinedload(Order.channel_order),
+        selectinload(Order.lines),
+    )
+    return list(db.session.scalars(query.options(*around)))
+
+
+def results_of(run: Run, *, state: str | None = None, after: int = 0, limit: int = 100) -> list[RunResult]:
+    """Results of a run by position, those after a position; of one state, if it is named."""
+    query = select(RunResult).where(RunResult.run_id == run.id, RunResult.position > after)
+    if state:
+        query = query.where(RunResult.state == state)
+    return list(db.session.scalars(query.order_by(RunResult.position).limit(limit)))
+
+
+def result_counts(run: Run) -> dict[str, int]:
+    """How many results there are of each state."""
+    query = select(RunResult.state, func.count()).where(RunResult.run_id == run.id).group_by(RunResult.state)
+    return dict(db.session.execute(query).all())

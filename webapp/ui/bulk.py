@@ -1,0 +1,113 @@
+"""Bulk acts in the browser: from the list's form to the action's own form, and from there to a run."""
+
+import secrets
+from collections import Counter
+from typing import Any
+
+from flask import Blueprint, flash, redirect, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from webapp.audit.actor import Actor
+from webapp.db import unit_of_work
+from webapp.errors import DeskError
+from webapp.i18n import ngettext
+from webapp.orders import bulk
+from webapp.orders.contract import OrderAction
+from webapp.orders.listing import count_orders
+from webapp.orders.models import Order
+from webapp.orders.services import actions, find_action, read_input, refusal_of
+from webapp.ui.access import current_actor, needs
+from webapp.ui.chosen import Chosen
+from webapp.ui.forms.actions import ActionForm, action_form, again
+from webapp.ui.pages import page
+
+bp = Blueprint("bulk", __name__)
+LISTED = "ship"  # each order has its own tracking number: a list of them is given instead of a form
+
+
+@bp.post("/orders/bulk")
+@needs("orders.view")
+def choose() -> str | AnyResponse:
+    """What can be done to the chosen orders; with an action named, its form."""
+    actor, chosen = current_actor(), Chosen.read()
+    if not (chosen.everything or chosen.ids):
+        flash(str(bulk.NothingChosen()), "warn")
+        return redirect(chosen.list_url())
+    orders = bulk.orders_to_look_at(actor, **chosen.where(actor))
+    if not orders:
+        flash(str(bulk.NothingChosen()), "warn")
+        return redirect(chosen.list_url())
+    if code := request.form.get("action"):
+        return _form_page(_checked(code, actor), chosen, orders, actor)
+    return page("bulk/choose.html", offers=_offers(orders, actor), **_around(chosen, orders, actor))
+
+
+@bp.post("/orders/bulk/<code>")
+@needs("orders.view")
+def start(code: str) -> str | AnyResponse | tuple[str, int]:
+    """Begin the run and lead back to the list, which stays usable meanwhile."""
+    actor, chosen = current_actor(), Chosen.read()
+    action = _checked(code, actor)
+    orders = bulk.orders_to_look_at(actor, **chosen.where(actor))
+    fitting = bulk.possible(action, orders, actor) or orders
+    if not fitting:
+        raise bulk.NothingChosen
+    sample = fitting[0]
+    try:
+        form = action_form(action, sample, request.form)
+        data = read_input(action, form.input)
+        where = chosen.where(actor)
+        with unit_of_work():
+            run = bulk.start_bulk(code, data, actor=actor, key=form.key or secrets.token_urlsafe(16), **where)
+            run_id, total = run.id, run.total or 0
+    except DeskError as error:
+        if error.status != 422 and not error.field:
+            raise
+        orders = bulk.orders_to_look_at(actor, **chosen.where(actor))
+        form = again(action, orders[0], request.form, error)
+        return _form_page(action, chosen, orders, actor, form), 422
+    label = str(action.label)
+    flash(
+        ngettext("%(action)s: %(num)s order is worked.", "%(action)s: %(num)s orders are worked.", total, action=label),
+        "info",
+    )
+    return redirect(chosen.list_url(run=run_id))
+
+
+def _checked(code: str, actor: Actor) -> OrderAction:
+    action = find_action(code)
+    actor.needs(action.right)
+    if not action.bulk or code == LISTED:
+        raise bulk.NotInBulk(action=action.label)
+    return action
+
+
+def _form_page(
+    action: OrderAction, chosen: Chosen, orders: list[Order], actor: Actor, form: ActionForm | None = None
+) -> str:
+    fitting = bulk.possible(action, orders, actor)
+    reasons = Counter(str(refusal) for order in orders if (refusal := refusal_of(action, order, actor)) is not None)
+    form = form or action_form(action, (fitting or orders)[0])
+    around = _around(chosen, orders, actor)
+    return page(
+        "bulk/form.html", action=action, form=form, fitting=len(fitting), reasons=reasons.most_common(5), **around
+    )
+
+
+def _offers(orders: list[Order], actor: Actor) -> list[dict[str, Any]]:
+    return [{"action": action, "fitting": len(bulk.possible(action, orders, actor))} for action in bar_actions()]
+
+
+def _around(chosen: Chosen, orders: list[Order], actor: Actor) -> dict[str, Any]:
+    """How many were chosen, and of how many that was looked at."""
+    total, capped = len(orders), False
+    if len(orders) == bulk.LOOKED_AT:
+        where = chosen.where(actor)
+        total, capped = count_orders(actor, where.get("compiled")) if chosen.everything else (len(chosen.ids), False)
+    return {"chosen": chosen, "total": total, "capped": capped, "looked_at": len(orders), "cap": bulk.CAP}
+
+
+@bp.app_template_global()
+def bar_actions() -> list[OrderAction]:
+    """The buttons under the list: what can be done to many orders at once."""
+    return [action for action in bulk.bulk_actions(current_actor(), actions()) if action.code != LISTED]

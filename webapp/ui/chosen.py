@@ -1,0 +1,53 @@
+"""Which orders a list's form chose: those that were ticked, or everything that its query finds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import request, url_for
+
+from webapp.audit.actor import Actor
+from webapp.orders.listing import NEWEST, Asked
+from webapp.search.compiling import compile_query
+from webapp.search.query import reopen
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A choice of orders as forms carry it from page to page; words about buyers stay behind their token."""
+
+    ids: list[int] = field(default_factory=list)
+    everything: bool = False
+    query: str = ""
+    token: str = ""
+    sort: str = NEWEST
+
+    @classmethod
+    def read(cls) -> "Chosen":
+        """The choice of the request that is being answered."""
+        given = request.values
+        ids = [int(told) for told in given.getlist("order") if told.isdecimal() and len(told) < 10]
+        everything = given.get("all") == "1"
+        sort = given.get("sort") or NEWEST
+        return cls([] if everything else ids, everything, given.get("q", ""), given.get("w", ""), sort)
+
+    def asked(self, actor: Actor) -> Asked | None:
+        """What the list's query compiles to; None where it asks nothing. Raises what is wrong with it."""
+        query = reopen(self.query, self.token, actor)
+        return compile_query(query, actor) if query else None
+
+    def where(self, actor: Actor) -> dict[str, Any]:
+        """The choice as services take it."""
+        return {"compiled": self.asked(actor), "sort": self.sort} if self.everything else {"ids": self.ids}
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """The choice as hidden fields, or as arguments of an address."""
+        around = [("q", self.query), ("w", self.token), ("sort", self.sort if self.sort != NEWEST else "")]
+        chosen = [("all", "1")] if self.everything else [("order", str(order_id)) for order_id in self.ids]
+        return chosen + [(name, value) for name, value in around if value]
+
+    def list_url(self, **more: Any) -> str:
+        """The list that the choice was made in."""
+        around: Mapping[str, Any] = {name: value for name, value in self.fields if name in ("q", "w", "sort")}
+        return url_for("orders.index", **around, **more)

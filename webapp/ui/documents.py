@@ -1,0 +1,84 @@
+"""What is printed, as pages that a browser prints: packing slips of one order or of many."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from flask import Blueprint, flash, g, redirect, render_template, request
+from markupsafe import Markup
+from werkzeug.wrappers import Response as AnyResponse
+
+from webapp.documents import packing
+from webapp.documents.packing import Slip, Slips
+from webapp.i18n import force_locale
+from webapp.orders.bulk import NothingChosen
+from webapp.orders.queries import find_order
+from webapp.ui import shown
+from webapp.ui.access import current_actor, needs
+from webapp.ui.chosen import Chosen
+from webapp.ui.order_page import url_of
+from webapp.ui.pages import page
+
+bp = Blueprint("documents", __name__)
+PAPERS = {"a4": "A4", "letter": "Letter"}
+
+
+@bp.get("/orders/<number>/packing-slip")
+@needs("orders.view")
+def packing_slip(number: str) -> str:
+    """The packing slip of one order."""
+    actor = current_actor()
+    order = find_order(number, actor)
+    back = url_of(order)
+    return _page(packing.slips_for(actor, ids=[order.id]), back, Chosen(ids=[order.id]))
+
+
+@bp.post("/orders/packing-slips")
+@needs("orders.view")
+def packing_slips() -> str | AnyResponse:
+    """The packing slips of what was chosen in the list."""
+    actor, chosen = current_actor(), Chosen.read()
+    if not (chosen.everything or chosen.ids):
+        flash(str(NothingChosen()), "warn")
+        return redirect(chosen.list_url())
+    return _page(packing.slips_for(actor, **chosen.where(actor)), chosen.list_url(), chosen)
+
+
+def _page(found: Slips, back: str, chosen: Chosen) -> str:
+    wanted = request.values.get("paper", "")
+    paper = wanted if wanted in PAPERS else ""
+    return page(
+        "documents/packing_slips.html",
+        slips=[_drawn(slip, paper or slip.paper) for slip in found.slips],
+        refused=found.refused,
+        more=found.more,
+        most=packing.MOST,
+        back=back,
+        chosen=chosen,
+        papers=PAPERS,
+        paper=paper or (found.slips[0].paper if found.slips else "a4"),
+    )
+
+
+def _drawn(slip: Slip, paper: str) -> Markup:
+    """A slip in the language of the marketplace that its buyer bought on."""
+    with _spoken(slip.language), force_locale(slip.language):
+        around: dict[str, Any] = {
+            "slip": slip,
+            "order": slip.order,
+            "paper": paper,
+            "channel_name": shown.channel_name(slip.order.store),
+            "address": shown.address_of(slip.address),
+        }
+        g.zone = slip.order.shop.zone
+        return Markup(render_template("documents/_packing_slip.html", **around))  # noqa: S704 - drawn by a template
+
+
+@contextmanager
+def _spoken(language: str) -> Iterator[None]:
+    before = g.get("locale")
+    g.locale = language
+    try:
+        yield
+    finally:
+        g.locale = before

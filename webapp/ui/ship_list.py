@@ -1,0 +1,75 @@
+"""Shipping many orders from a list: paste or upload it, see what fits, ship that."""
+
+import secrets
+
+from flask import Blueprint, flash, redirect, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from webapp.db import unit_of_work
+from webapp.errors import DeskError
+from webapp.fulfillment import ship_list
+from webapp.i18n import ngettext
+from webapp.ui.access import current_actor, needs
+from webapp.ui.pages import page
+
+bp = Blueprint("ship_list", __name__)
+SHOWN = 300  # rows on the page of what fits; those that don't come first
+
+
+@bp.get("/orders/ship-list")
+@needs("orders.ship")
+def give() -> str:
+    """The box for the list."""
+    return page("bulk/ship_list.html", text="", problem="")
+
+
+@bp.post("/orders/ship-list")
+@needs("orders.ship")
+def look() -> str | tuple[str, int]:
+    """What of the list fits; nothing is shipped yet."""
+    text = _given()
+    try:
+        checked = ship_list.check(ship_list.read_rows(text), current_actor())
+    except DeskError as error:
+        return page("bulk/ship_list.html", text=text[:10_000], problem=str(error)), error.status
+    fitting = [told for told in checked if told.problem is None]
+    rest = [told for told in checked if told.problem is not None]
+    return page(
+        "bulk/ship_list_checked.html",
+        fitting=len(fitting),
+        rest=len(rest),
+        rows=(rest + fitting)[:SHOWN],
+        hidden=max(len(checked) - SHOWN, 0),
+        list=ship_list.write_rows([told.row for told in fitting]),
+        key=secrets.token_urlsafe(16),
+    )
+
+
+@bp.post("/orders/ship-list/start")
+@needs("orders.ship")
+def start() -> AnyResponse | tuple[str, int]:
+    """Ship what still fits, as a run."""
+    text = request.form.get("list", "")
+    try:
+        rows = ship_list.read_rows(text)
+        with unit_of_work():
+            run = ship_list.start(rows, actor=current_actor(), key=request.form.get("submission_key", ""))
+            run_id, total = run.id, run.total or 0
+    except DeskError as error:
+        return page("bulk/ship_list.html", text=text[:10_000], problem=str(error)), error.status
+    flash(ngettext("Shipping %(num)s order.", "Shipping %(num)s orders.", total), "info")
+    return redirect(url_for("runs.show", run_id=run_id))
+
+
+def _given() -> str:
+    """The uploaded file's text, else the pasted one; a file of a spreadsheet program may be in the old encoding."""
+    file = request.files.get("file")
+    body = file.read() if file is not None and file.filename else b""
+    if not body:
+        return request.form.get("list", "")
+    for encoding in ("utf-8-sig", "cp1252"):
+        try:
+            return body.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return body.decode("latin-1")
