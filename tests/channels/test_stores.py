@@ -22,10 +22,10 @@ from webapp.channels.services import (
     draw_numbers,
     get_store,
     remember_marketplaces,
-    sequences_meet,
     shop_for,
     stores,
 )
+from webapp.channels.shops import sequences_meet
 from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden, Invalid, NotFound
 from webapp.hooks import hooks

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,17 +11,25 @@ from sqlalchemy import select
 
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage, IncomingOrder, IncomingPackage
+from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.models import Package, PackageLine
 from webapp.fulfillment.services import ship_order
+from webapp.orders.addresses import change_address
+from webapp.orders.archiving import archive, restore
 from webapp.orders.events import LINE_COLUMNS, ORDER_COLUMNS, plain, rebuild
-from webapp.orders.models import Order, OrderEvent, OrderLine
+from webapp.orders.holds import hold, release
+from webapp.orders.models import Order, OrderEvent, OrderLine, OrderTag
+from webapp.orders.organizing import assign, people, set_due, set_status, set_tags
 from webapp.orders.queries import locked
-from webapp.orders.services import comment, hold, release
+from webapp.orders.services import comment
+from webapp.orders.states import OPEN_STATES, OrderState
+from webapp.orders.statuses import all_statuses, make_status
 from webapp.testing import again, incoming_line, incoming_order
 
+ADDRESS = {"name": "Jane Quixelworth", "city": "Berlin", "postal_code": "10115", "country": "DE"}
 STAGES = {
     ChannelStage.AWAITING_PAYMENT: "PENDING",
     ChannelStage.OPEN: "UNSHIPPED",
@@ -34,7 +43,11 @@ readings = st.tuples(
     st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=2),
     st.booleans(),
 )
-acts = st.tuples(st.sampled_from(["ship", "comment", "hold", "release"]), st.integers(1, 4), st.integers(0, 1))
+ACTS = [
+    *("ship", "comment", "hold", "release", "tag", "untag"),
+    *("assign", "due", "status", "archive", "restore", "address"),
+]
+acts = st.tuples(st.sampled_from(ACTS), st.integers(1, 4), st.integers(0, 1))
 steps = st.lists(st.one_of(readings, acts), min_size=1, max_size=8)
 
 
@@ -70,12 +83,33 @@ def do(order: Order, what: str, quantity: int, position: int, actor: Actor) -> N
                 hold(row, "wait", actor=actor)
             case "release":
                 release(row, actor=actor)
+            case "tag":
+                set_tags(row, ["gift", "fragile"][: position + 1], ["urgent"], actor=actor)
+            case "untag":
+                set_tags(row, ["urgent"] * position, ["gift"], actor=actor)
+            case "assign":
+                assign(row, people()[0].id if position else None, actor=actor)
+            case "due":
+                set_due(row, now() + timedelta(days=quantity) if position else None, actor=actor)
+            case "status":
+                set_status(row, f"in_{row.state}" if position else None, actor=actor)
+            case "archive":
+                archive(row, actor=actor)
+            case "restore":
+                restore(row, actor=actor)
+            case "address":
+                change_address(row, {**ADDRESS, "line1": f"{quantity} Nowhere Lane"}, actor=actor)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(script=steps)
 @pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
+@pytest.mark.usefixtures("mia")
 def test_counters_sums_and_events_hold(take: Callable[..., list[Order]], operator: Actor, script: list[Any]) -> None:
+    with unit_of_work():
+        for state in OrderState:
+            if not any(row.code == f"in_{state}" for row in all_statuses()):
+                make_status(f"in_{state}", {"en": f"In {state}"}, state=state, actor=operator)
     told = incoming_order([incoming_line("MUG", 3), incoming_line("CUP", 2)])
     [order] = take(told)
     for step in script:
@@ -100,6 +134,11 @@ def check(order_id: int) -> None:
         assert sum(part.quantity for part in packed) == line.shipped
     assert order.unshipped == sum(line.open for line in order.lines)
     assert order.residual_minor == order.total_minor - sum(amount.net for amount in order.amounts)
+    carried = set(db.session.scalars(select(OrderTag.tag_id).where(OrderTag.order_id == order.id)))
+    assert set(order.tags) == carried
+    assert len(order.tags) == len(carried)
+    assert order.status in (None, f"in_{order.state}")
+    assert order.archived_at is None or order.state not in OPEN_STATES
     numbers = list(db.session.scalars(select(Package.number).where(Package.order_id == order.id)))
     assert len(numbers) == len(set(numbers))
 

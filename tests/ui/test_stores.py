@@ -2,20 +2,26 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
 from tests.ui.conftest import Browser
+from webapp.audit.actor import Actor
 from webapp.channels.contract import Connection, Disconnected, UnreadableOrder
 from webapp.channels.models import Store
 from webapp.channels.services import access
+from webapp.channels.shops import create_shop
 from webapp.config import configuration
-from webapp.db import db
+from webapp.db import db, unit_of_work
+from webapp.fulfillment.contract import PackageInput
+from webapp.fulfillment.services import ship_order
 from webapp.hooks.discovery import PluginState
 from webapp.jobs.models import Run
 from webapp.orders.models import Order
+from webapp.orders.queries import locked
 from webapp.testing import FakeChannel, incoming_order
 
 
@@ -104,22 +110,31 @@ def test_sync_now_starts_a_run_and_joins_one(
 
 
 def test_a_get_writes_nothing(browser: Browser, store: Store) -> None:
-    for path in ("/stores/", f"/stores/{store.id}", f"/stores/{store.id}/status", "/runs/", "/plugins/", "/orders/"):
+    for path in (
+        "/stores/",
+        f"/stores/{store.id}",
+        f"/stores/{store.id}/traffic",
+        f"/stores/{store.id}/settings",
+        f"/stores/{store.id}/status",
+        "/runs/",
+        "/plugins/",
+        "/orders/",
+    ):
         browser.get(path)
-        assert not [query for query in browser.queries if not query.lstrip().startswith("SELECT")], path
+        assert not [query for query in browser.queries if not query.lstrip().startswith(("SELECT", "SET LOCAL"))], path
 
 
 def test_changed_settings_keep_a_secret_that_was_left_empty(
     browser: Browser, store: Store, work: Callable[[], int]
 ) -> None:
-    answer = browser.post(f"/stores/{store.id}", {"name": "Renamed", "key": ""})
+    answer = browser.post(f"/stores/{store.id}/settings", {"name": "Renamed", "key": ""})
 
     assert answer.status_code == 302
     db.session.rollback()
     assert db.session.get_one(Store, store.id).name == "Renamed"
     assert access(store).settings["key"] == "k-secret-9"
     work()
-    assert browser.post(f"/stores/{store.id}", {"name": "7", "key": ""}).status_code == 422
+    assert browser.post(f"/stores/{store.id}/settings", {"name": "7", "key": ""}).status_code == 422
 
 
 def test_an_order_put_aside_is_shown_and_read_again(
@@ -128,7 +143,7 @@ def test_an_order_put_aside_is_shown_and_read_again(
     channel.offer(UnreadableOrder("302-9", "total", "is no amount", {"buyer": "Jane Quixelworth"}))
     browser.post(f"/stores/{store.id}/sync")
     work()
-    page = browser.get(f"/stores/{store.id}").text
+    page = browser.get(f"/stores/{store.id}/traffic").text
     assert "302-9" in page
     assert "is no amount" in page
     assert "Quixelworth" not in page
@@ -188,3 +203,90 @@ def test_a_store_that_failed_at_first_is_read_once_its_test_works(
 
     assert db.session.scalar(select(func.count()).select_from(Order)) == 1
     assert "Connected" in browser.get(answer.location).text
+
+
+def test_a_store_shows_its_sales_its_counts_and_its_orders(browser: Browser, store: Store, take: Any) -> None:
+    [order] = take(incoming_order())
+    take(incoming_order(marketplace="JP", currency="JPY"))
+    page = browser.get(f"/stores/{store.id}").text
+    assert len(browser.queries) <= 8, "\n".join(browser.queries)
+    assert f">{order.number}</a>" in page
+    assert "€12.00" in page
+    assert "<strong>2</strong> Processing" in page
+    assert f"/orders/?q=store:{store.id}" in unquote(page)
+    assert unquote(browser.get(f"/stores/{store.id}/orders").location) == f"/orders/?q=store:{store.id}"
+    for part in ("traffic", "settings"):
+        assert browser.get(f"/stores/{store.id}/{part}").status_code == 200
+        assert len(browser.queries) <= 8, "\n".join(browser.queries)
+    assert browser.get("/stores/99").status_code == 404
+
+
+def test_a_store_is_paused_and_archived_and_restored(
+    browser: Browser, store: Store, take: Any, operator: Actor, work: Callable[[], int]
+) -> None:
+    [order] = take(incoming_order())
+    with unit_of_work():
+        row = locked(order)
+        ship_order(row, [PackageInput("DHL", "JD1", lines={row.lines[0].id: 1})], actor=operator)
+    assert "Pause" in browser.get(f"/stores/{store.id}").text
+
+    browser.post(f"/stores/{store.id}/deactivate")
+    page = browser.get(f"/stores/{store.id}").text
+    assert "This store is paused" in page
+    assert "Sync now" not in page
+    assert str(order.number) in browser.get(f"/stores/{store.id}/traffic").text  # what it is owed waits and is listed
+    assert browser.post(f"/stores/{store.id}/sync", htmx=True).status_code == 409
+
+    assert browser.post(f"/stores/{store.id}/archive").location == "/stores/"
+    listed = browser.get("/stores/").text
+    assert "1 archived store" in listed
+    assert "No store in use" in listed
+    assert browser.post(f"/stores/{store.id}/activate", htmx=True).status_code == 409
+
+    browser.post(f"/stores/{store.id}/restore")
+    browser.post(f"/stores/{store.id}/activate")
+    work()
+    assert "Connected" in browser.get(f"/stores/{store.id}").text
+
+
+def test_what_becomes_of_its_orders_is_set(browser: Browser, store: Store, take: Any, work: Callable[[], int]) -> None:
+    where = f"/stores/{store.id}/settings/orders"
+    shop = {"shop_id": str(store.shop_id)}
+    assert browser.post(where, shop | {"own_numbers": "own"}).status_code == 302
+    [order] = take(incoming_order())
+    assert order.number is None
+    assert "Importing is off" in browser.get(f"/stores/{store.id}").text
+
+    assert browser.post(where, shop | {"own_numbers": "own", "import_orders": "y"}).status_code == 302
+
+    assert "being numbered" in browser.get(f"/stores/{store.id}/settings").text
+    work()
+    db.session.expire_all()
+    assert db.session.get_one(Order, order.id).number == "000001"
+    assert "Numbering orders" in browser.get(f"/stores/{store.id}/traffic").text
+    assert browser.post(where, {"own_numbers": "own", "shop_id": "99"}).status_code == 422
+
+
+def test_a_shop_per_marketplace_is_offered_once_there_are_two(browser: Browser, store: Store, operator: Actor) -> None:
+    assert "Shop for JP" not in browser.get(f"/stores/{store.id}/settings").text
+    with unit_of_work():
+        tokyo = create_shop("Tokyo", prefix="T-", actor=operator).id
+    assert "Shop for JP" in browser.get(f"/stores/{store.id}/settings").text
+    told = {"import_orders": "y", "own_numbers": "channel", "shop_id": str(store.shop_id), "marketplace-JP": str(tokyo)}
+    assert browser.post(f"/stores/{store.id}/settings/orders", told).status_code == 302
+    db.session.expire_all()
+    changed = db.session.get_one(Store, store.id)
+    assert {row.marketplace: row.shop_id for row in changed.marketplaces} == {"DE": None, "JP": tokyo}
+    assert (changed.import_orders, changed.own_numbers) == (True, False)
+
+
+def test_a_clerk_may_look_and_sync_but_not_change(
+    make_browser: Callable[..., Browser], make_user: Callable[..., Actor], store: Store
+) -> None:
+    clerk = make_browser(make_user("clerk", "Cleo"))
+    page = clerk.get(f"/stores/{store.id}").text
+    assert "Sync now" in page
+    assert "Archive" not in page
+    for path in ("deactivate", "archive", "restore", "activate", "settings", "settings/orders"):
+        assert clerk.post(f"/stores/{store.id}/{path}").status_code == 403
+    assert clerk.get(f"/stores/{store.id}/settings").status_code == 403

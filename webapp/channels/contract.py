@@ -8,7 +8,7 @@ other way round.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field as default
+from dataclasses import dataclass, field as default, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -130,6 +130,10 @@ class IncomingOrder:
     missing: tuple[str, ...] = ()  # parts that the channel refused to tell this time
     buyer: Mapping[str, Any] = default(default_factory=dict)  # personal: see BUYER_FIELDS; goes into the vault
     raw: Mapping[str, Any] = default(default_factory=dict, repr=False)  # the answer itself; goes into the vault
+
+    def without_raw(self) -> "IncomingOrder":
+        """The same without the answer itself, once that is packed: most of what would travel between processes."""
+        return replace(self, raw={})
 
 
 BUYER_FIELDS = {

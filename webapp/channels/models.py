@@ -22,6 +22,7 @@ class Shop(Model):
     name: Mapped[str]
     language: Mapped[str] = mapped_column(default="en")
     zone: Mapped[str] = mapped_column(default="UTC")
+    address: Mapped[str] = mapped_column(default="")  # the lines that a packing slip carries
     created_at: Mapped[datetime]
 
 

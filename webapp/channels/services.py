@@ -10,14 +10,13 @@ from webapp.audit.actor import Actor
 from webapp.audit.services import audit
 from webapp.channels.contract import Channel, Connection, Disconnected, StoreAccess
 from webapp.channels.models import NumberSequence, Shop, Store, StoreMarketplace
+from webapp.channels.shops import ORDERS, create_shop, get_shop
 from webapp.clock import now
 from webapp.db import db, translated_failures
 from webapp.errors import Invalid, NotFound, Refusal, SeveralFit
 from webapp.hooks import hooks
 from webapp.i18n import lazy_gettext as _l
 from webapp.settings.services import STORE, read, store_all
-
-ORDERS = "orders"
 
 
 class ChannelLeftOut(Refusal):
@@ -47,6 +46,7 @@ def access(store: Store) -> StoreAccess:
 
 
 def stores() -> list[Store]:
+    """All stores by name, archived ones too."""
     return list(db.session.scalars(select(Store).order_by(Store.name)))
 
 
@@ -69,29 +69,6 @@ def default_shop() -> Shop:
     if shop is None:
         shop = create_shop(str(_l("My shop")), prefix="")
     return shop
-
-
-def create_shop(name: str, *, prefix: str, language: str = "en", zone: str = "UTC") -> Shop:
-    """A shop with its own order numbers; a prefix that could give another shop's numbers is refused."""
-    prefixes = db.session.scalars(select(NumberSequence.prefix).where(NumberSequence.kind == ORDERS))
-    for other in prefixes:
-        if sequences_meet(prefix, other):
-            raise Invalid(
-                field=_l("Number prefix"), problem=_l("could give the same numbers as “%(other)s”.", other=other)
-            )
-    shop = Shop(name=name, language=language, zone=zone, created_at=now())
-    db.session.add(shop)
-    db.session.flush()
-    db.session.add(NumberSequence(shop_id=shop.id, kind=ORDERS, prefix=prefix))
-    db.session.flush()
-    return shop
-
-
-def sequences_meet(prefix: str, other: str) -> bool:
-    """Whether two prefixes followed by digits can give the same number: what one has more of is digits only."""
-    longer, shorter = (prefix, other) if len(prefix) >= len(other) else (other, prefix)
-    rest = longer.removeprefix(shorter)
-    return longer.startswith(shorter) and (rest == "" or rest.isdigit())
 
 
 def add_store(
@@ -134,6 +111,48 @@ def _free_name(name: str, store: Store) -> str:
     if taken or name.isdigit():
         raise Invalid(field=_l("Name"), problem=_l("is taken, or only digits. Choose another."))
     return name
+
+
+def change_orders(
+    store: Store,
+    *,
+    import_orders: bool,
+    own_numbers: bool,
+    shop_id: int,
+    marketplace_shops: Mapping[str, int | None],
+    actor: Actor,
+) -> bool:
+    """Change what becomes of a store's new orders; those that are here keep their numbers and their shop.
+
+    `marketplace_shops` names a shop per marketplace, or none for the store's own. Whether importing was switched on
+    just now: the orders that came meanwhile are then to be numbered.
+    """
+    actor.needs("stores.edit")
+    known = {row.marketplace: row for row in store.marketplaces}
+    for marketplace, chosen in marketplace_shops.items():
+        if marketplace not in known:
+            raise NotFound(name=marketplace)
+        known[marketplace].shop_id = None if chosen is None else _shop(f"marketplace-{marketplace}", chosen)
+    switched_on = import_orders and not store.import_orders
+    store.shop_id = _shop("shop_id", shop_id)
+    store.import_orders, store.own_numbers = import_orders, own_numbers
+    audit(
+        "store_orders_changed",
+        actor=actor,
+        store=store.id,
+        import_orders=import_orders,
+        own_numbers=own_numbers,
+        shop=shop_id,
+        marketplace_shops=dict(marketplace_shops),
+    )
+    return switched_on
+
+
+def _shop(field: str, shop_id: int) -> int:
+    try:
+        return get_shop(shop_id).id
+    except NotFound:
+        raise Invalid(field=field, problem=_l("is no shop of this desk.")) from None
 
 
 def remember_marketplaces(store: Store, connection: Connection) -> None:

@@ -6,6 +6,7 @@ it runs with in `desk.json`; commands beside it take that over, so that both mea
 
 import contextlib
 import functools
+import itertools
 import json
 import os
 import sys
@@ -29,6 +30,7 @@ from webapp.db import db, translated_failures
 from webapp.errors import DatabaseBusy, DeskError, NotFound, SeveralFit, Unavailable
 
 P = ParamSpec("P")
+PART = 500  # rows that are read and printed at a time
 R = TypeVar("R")
 
 
@@ -47,6 +49,24 @@ class Door:
         else:
             for line in text:
                 click.echo(line)
+
+    def show_all(self, rows: Iterable[Any], text: Callable[[list[Any]], Iterable[str]]) -> None:
+        """Print rows as they come, in parts that fit into memory: one JSON array, or the lines of text of each part."""
+        unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+        if self.as_json:
+            click.echo("[", nl=False)
+            for place, row in enumerate(rows):
+                click.echo((", " if place else "") + json.dumps(row, ensure_ascii=not unicode), nl=False)
+            click.echo("]")
+            return
+        given = iter(rows)
+        part = list(itertools.islice(given, PART))
+        while True:
+            for line in text(part):
+                click.echo(line)
+            part = list(itertools.islice(given, PART))
+            if not part:
+                return
 
 
 def desk_command(function: Callable[Concatenate[Door, P], R]) -> Callable[P, R]:

@@ -30,6 +30,7 @@ COMMANDS = {  # in the order of the help
     "updates": "webapp.cli.traffic:updates",
     "asides": "webapp.cli.traffic:asides",
     "runs": "webapp.cli.traffic:runs",
+    "figures": "webapp.cli.figures:figures",
 }
 
 

@@ -58,7 +58,8 @@ def prepare(told: Path) -> None:
     for process in _wanted():
         port = free_port(ports.get(process.name, process.preferred_port), explicit=False, avoid=[ports["web"]])
         url = f"http://127.0.0.1:{port}"
-        if (had := ports.get(process.name)) not in (None, port):
+        # without a note of it, stores were made for the port that is preferred
+        if (had := ports.get(process.name, process.preferred_port)) != port:
             _follow_move(f"http://127.0.0.1:{had}", url)
         ports[process.name] = port
         variables |= process.variables(url)

@@ -26,7 +26,7 @@ from webapp.clock import iso
 from webapp.db import db, unit_of_work
 from webapp.jobs.models import Run, RunState
 from webapp.live import connection
-from webapp.sync import runs
+from webapp.sync import activity, jobs, runs
 from webapp.sync.jobs import import_orders
 from webapp.sync.models import StoreSync
 
@@ -58,7 +58,8 @@ def add(door: Door, channel: str, name: str, given: Sequence[str], set_stdin: bo
     with unit_of_work():
         added = add_store(channel, name, values, actor=door.actor)
         store_id = added.id
-    text = f"Store {store_id} was added. Test it: python -m webapp store test {store_id}"
+        jobs.connect.enqueue(store_id)  # a worker tests it and reads its orders, as of one added in the browser
+    text = f"Store {store_id} was added. It is tested and read by itself; see: python -m webapp store list"
     door.show({"id": store_id}, [text])
 
 
@@ -111,6 +112,53 @@ def connect(one: Store) -> Any:
     with unit_of_work():
         remember_marketplaces(one, connection)
     return connection
+
+
+@store.command()
+@click.argument("store_key", metavar="STORE")
+@desk_command
+def activate(door: Door, store_key: str) -> None:
+    """Read the store and tell it again; it is tested first."""
+    with unit_of_work():
+        chosen = get_store(store_key)
+        activity.activate(chosen, actor=door.actor)
+        jobs.connect.enqueue(chosen.id)
+    _show(door, chosen)
+
+
+@store.command()
+@click.argument("store_key", metavar="STORE")
+@desk_command
+def deactivate(door: Door, store_key: str) -> None:
+    """Pause the store: it is neither read nor told anything, what it is owed waits."""
+    with unit_of_work():
+        activity.deactivate(chosen := get_store(store_key), actor=door.actor)
+    _show(door, chosen)
+
+
+@store.command()
+@click.argument("store_key", metavar="STORE")
+@desk_command
+def archive(door: Door, store_key: str) -> None:
+    """Put the store away with all its orders."""
+    with unit_of_work():
+        activity.archive(chosen := get_store(store_key), actor=door.actor)
+    _show(door, chosen)
+
+
+@store.command()
+@click.argument("store_key", metavar="STORE")
+@desk_command
+def restore(door: Door, store_key: str) -> None:
+    """Fetch an archived store back; it stays paused."""
+    with unit_of_work():
+        activity.restore(chosen := get_store(store_key), actor=door.actor)
+    _show(door, chosen)
+
+
+def _show(door: Door, chosen: Store) -> None:
+    document = store_row(chosen, db.session.get(StoreSync, chosen.id))
+    door.show(document, pairs(document))
 
 
 @store.command()

@@ -2,7 +2,19 @@
 
 from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule
+from webapp.orders.contract import OrdersChange
+from webapp.reporting.changes import count_changes, count_new
 from webapp.reporting.jobs import fold_figures
+
+
+@hookimpl
+def orders_imported(orders: list[int]) -> None:
+    count_new(orders)
+
+
+@hookimpl
+def orders_changed(changes: list[OrdersChange]) -> None:
+    count_changes(changes)
 
 
 @hookimpl

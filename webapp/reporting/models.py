@@ -43,3 +43,15 @@ class DailyFigure(Model):
     orders: Mapped[int]
     units: Mapped[int]
     total_minor: Mapped[int] = mapped_column(BigInteger)
+
+
+class FigureZone(Model):
+    """The zone in which a shop's days are counted: the shop's own, but for the moments until a job has counted anew.
+
+    A shop without a row has never been counted: its orders may be older than the figures.
+    """
+
+    __tablename__ = "figure_zones"
+
+    shop_id: Mapped[int] = mapped_column(ForeignKey("shops.id"), primary_key=True)
+    zone: Mapped[str]

@@ -1,10 +1,14 @@
 """What the sync listens to, and what it runs by the clock."""
 
+from webapp.errors import Refusal
 from webapp.fulfillment.models import Shipment
 from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule
-from webapp.sync.jobs import deliver, find_due, forget_quiet_runs
-from webapp.sync.updates import owe_confirmations
+from webapp.search.contract import QueryKey
+from webapp.sync import numbering  # noqa: F401 - declares the job that its runs go on in
+from webapp.sync.jobs import deliver, find_due, forget_quiet_runs, keep_statistics
+from webapp.sync.query_keys import KEYS
+from webapp.sync.updates import UpdatesUnsettled, owe_confirmations, with_unsettled
 
 
 @hookimpl
@@ -14,5 +18,19 @@ def shipments_created(shipments: list[Shipment]) -> None:
 
 
 @hookimpl
+def keep_from_archive(orders: list[int]) -> dict[int, Refusal]:
+    return {order_id: UpdatesUnsettled() for order_id in with_unsettled(orders)}
+
+
+@hookimpl
+def register_query_keys() -> list[QueryKey]:
+    return KEYS
+
+
+@hookimpl
 def register_schedules() -> list[Schedule]:
-    return [Schedule(find_due, every=2), Schedule(forget_quiet_runs, every=600)]
+    return [
+        Schedule(find_due, every=2),
+        Schedule(forget_quiet_runs, every=600),
+        Schedule(keep_statistics, every=3600),
+    ]

@@ -15,13 +15,14 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.exc import DataError, IntegrityError
 
-from webapp.channels.contract import OrdersPage
+from webapp.channels.contract import IncomingOrder, OrdersPage, UnreadableOrder
 from webapp.channels.models import Store
 from webapp.channels.services import draw_numbers, shop_for
 from webapp.clock import now
 from webapp.db import db
 from webapp.sync import incoming as facts
 from webapp.sync.models import Aside
+from webapp.sync.terms import terms_of
 from webapp.sync.writing import PageWriter, PreparedOrder, Taken, known_orders, same_or_stale
 from webapp.vault import services as vault
 from webapp.vault.services import BUYER, RAW
@@ -44,20 +45,16 @@ class PreparedPage:
 def prepare(store: Store, page: OrdersPage) -> PreparedPage:
     """Check and pack a page, and draw the numbers that its new orders will need; opens no lasting transaction."""
     ready = PreparedPage(store.id, [], seen=len(page.orders) + len(page.unreadable))
-    for unreadable in page.unreadable:
-        ready.aside.append((unreadable.number, unreadable.field, unreadable.problem, unreadable.raw))
+    ready.aside += [aside_of(unreadable) for unreadable in page.unreadable]
     last = {order.number: order for order in sorted(page.orders, key=lambda order: order.updated_at)}
     known = known_orders(store.id, (number for number in last if number.isprintable()))  # others can't be asked for
     for number, order in sorted(last.items()):  # one order of locks for all who take in
-        print_ = facts.fingerprint(order)
-        if number in known and same_or_stale(known[number], order, print_):
+        if number in known and same_or_stale(known[number], order, facts.fingerprint(order)):
             ready.readable.append(number)
-            continue
-        if problem := facts.problem_of(order):
-            ready.aside.append((number, *problem, order.raw))
-            continue
-        buyer, raw = vault.pack(BUYER, dict(order.buyer)), vault.pack(RAW, dict(order.raw))
-        ready.orders.append(PreparedOrder(order, print_, buyer, raw))
+        elif isinstance(packed := pack_order(order), PreparedOrder):
+            ready.orders.append(packed)
+        else:
+            ready.aside.append(aside_of(packed))
     if store.import_orders and store.own_numbers:
         wanted: dict[int, int] = {}
         for entry in ready.orders:
@@ -67,6 +64,18 @@ def prepare(store: Store, page: OrdersPage) -> PreparedPage:
         db.session.commit()  # ends the reading transaction: numbers are drawn in one of their own
         ready.numbers = {shop: draw_numbers(shop, count) for shop, count in wanted.items()}
     return ready
+
+
+def pack_order(order: IncomingOrder) -> PreparedOrder | UnreadableOrder:
+    """An order ready to be written, or what of it the database could not keep; asks no database."""
+    if problem := facts.problem_of(order):
+        return UnreadableOrder(order.number, *problem, order.raw)
+    buyer, raw = vault.pack(BUYER, dict(order.buyer)), vault.pack(RAW, dict(order.raw))
+    return PreparedOrder(order, facts.fingerprint(order), buyer, raw, terms_of(order))
+
+
+def aside_of(unreadable: UnreadableOrder) -> tuple[str, str, str, Mapping[str, Any]]:
+    return unreadable.number, unreadable.field, unreadable.problem, unreadable.raw
 
 
 def take_in(store: Store, page: PreparedPage) -> Taken:

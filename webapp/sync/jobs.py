@@ -42,6 +42,12 @@ class Broken(ChannelError):
     sentence = _l("The desk's part for %(channel)s failed. The log of the worker says where.")
 
 
+@job("desk", timeout=600)
+def keep_statistics() -> None:
+    """Tell the planner how the tables have grown."""
+    analyze()
+
+
 @job("channels")
 def find_due() -> None:
     """Enqueue whatever is due: the queue may have lost anything, the rows have not."""

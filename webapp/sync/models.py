@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp.channels.contract import ORDER_PROBLEMS
@@ -92,6 +92,10 @@ class UpdateState(StrEnum):
 UNSETTLED = (UpdateState.HELD, UpdateState.OWED, UpdateState.SENT, UpdateState.UNKNOWN)
 
 
+# As an index is made for them: queries must say it in these very words.
+OPEN_UPDATES = "channel_updates.state IN ('held', 'owed', 'sent', 'refused', 'unknown')"
+
+
 class ChannelUpdate(Model):
     """Something that a channel is owed: a promise with a life of its own, every step with its time."""
 
@@ -100,6 +104,14 @@ class ChannelUpdate(Model):
         UniqueConstraint("order_id", "kind", "reference"),
         Index("ix_channel_updates_due", "store_id", "kind", "state", "due_at"),
         Index("ix_channel_updates_order", "order_id", "id"),
+        Index(
+            "ix_channel_updates_open",
+            "store_id",
+            "state",
+            "order_id",
+            sqlite_where=text(OPEN_UPDATES.removeprefix("channel_updates.")),
+            postgresql_where=text(OPEN_UPDATES.removeprefix("channel_updates.")),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

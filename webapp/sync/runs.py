@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, or_, select
-from sqlalchemy.orm import defer, joinedload
+from sqlalchemy.orm import defer, joinedload, lazyload
 
 from webapp import live
 from webapp.audit.actor import Actor, ActorKind
@@ -18,7 +18,8 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.models import Run, RunState
 from webapp.sync.models import Aside, StoreSync, Stream, SyncWindow
 
-KIND = "sync"
+KIND, NUMBERING = "sync", "numbering"
+STORE_KINDS = (KIND, NUMBERING)  # of runs whose subject is a store
 LEASE = timedelta(seconds=240)  # longer than one page can take: the client's time limits end before it
 NUMBERS = ("pages", "seen", "new", "changed", "aside", "calls", "throttled")
 _NEWS = ("new", "changed", "aside")
@@ -217,7 +218,7 @@ def runs(actor: Actor, *, store_id: int | None = None, limit: int = 50, quiet: b
     if not quiet:
         query = query.where(~Run.quiet)
     if store_id is not None:
-        query = query.where(Run.kind == KIND, Run.subject_id == store_id)
+        query = query.where(Run.kind.in_(STORE_KINDS), Run.subject_id == store_id)
     return list(db.session.scalars(query))
 
 
@@ -230,5 +231,9 @@ def asides(actor: Actor, *, store_id: int | None = None, limit: int | None = Non
 
 def syncs_of(store_ids: Sequence[int]) -> dict[int, StoreSync]:
     """The turns of these stores with their last runs, for pages: a store that was never read has none."""
-    query = select(StoreSync).where(StoreSync.store_id.in_(store_ids)).options(joinedload(StoreSync.run))
+    query = (
+        select(StoreSync)
+        .where(StoreSync.store_id.in_(store_ids))
+        .options(joinedload(StoreSync.run), lazyload(StoreSync.store))
+    )
     return {row.store_id: row for row in db.session.scalars(query)}

@@ -80,6 +80,19 @@ class NotRetriable(Refusal):
     sentence = _l("This update is %(state)s: there is nothing to send again.")
 
 
+class UpdatesUnsettled(Refusal):
+    """The channel still has to be told, or still has to show it."""
+
+    code = "updates_unsettled"
+    sentence = _l("The channel has not confirmed every update of this order yet.")
+
+
+def with_unsettled(order_ids: Sequence[int]) -> list[int]:
+    """Those of the orders of which an update is still under way."""
+    query = select(ChannelUpdate.order_id).where(ChannelUpdate.order_id.in_(order_ids))
+    return list(db.session.scalars(query.where(ChannelUpdate.state.in_(UNSETTLED)).distinct()))
+
+
 def kind_of(store: Store, code: str) -> UpdateKind:
     """How the store's channel carries this kind; raises `NotFound` where it can't."""
     for kind in get_channel(store.channel).kinds:

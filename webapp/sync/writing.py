@@ -20,10 +20,11 @@ from webapp.channels.services import shop_for, take_number
 from webapp.clock import now
 from webapp.db import db, reserve_ids, table_of
 from webapp.hooks import hooks
+from webapp.orders import addresses
 from webapp.orders.contract import OrdersChange
-from webapp.orders.events import plain
+from webapp.orders.events import ORDER_COLUMNS, plain
 from webapp.orders.models import Order, OrderAmount, OrderEvent, OrderLine
-from webapp.orders.states import OrderState, state_of
+from webapp.orders.states import OrderState, follows_from, state_of
 from webapp.sync import incoming as facts
 from webapp.sync.columns import (
     NEW_LINE,
@@ -38,10 +39,11 @@ from webapp.sync.columns import (
 from webapp.sync.elsewhere import ElsewhereShipments, Parcel, correct_tracking, known_parcels
 from webapp.sync.incoming import LineFacts
 from webapp.sync.models import Aside
+from webapp.sync.terms import PageTerms
 from webapp.sync.updates import settle_by_reading
 from webapp.vault import services as vault
 from webapp.vault.models import VaultRecord
-from webapp.vault.services import BUYER, RAW, DataKeys
+from webapp.vault.services import ADDRESS, BUYER, RAW, DataKeys
 
 
 @dataclass(slots=True)
@@ -69,6 +71,7 @@ class PreparedOrder:
     fingerprint: bytes
     buyer: bytes
     raw: bytes
+    terms: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ class PageWriter:
         self.events: list[dict[str, Any]] = []
         self.readings: dict[int, IncomingOrder] = {}
         self.elsewhere = ElsewhereShipments(store.id)
+        self.terms = PageTerms(store.id)
 
     def write(self, entries: Sequence[PreparedOrder]) -> Taken:
         """Insert what is new, apply what changed; what another worker wrote meanwhile counts as known."""
@@ -123,6 +127,7 @@ class PageWriter:
         new = self._write_new([entry for entry in fresh if entry.order.number in created], created)
         touched = self._write_changed(changed)
         self.elsewhere.write()
+        self.terms.write()
         db.session.execute(delete(Aside).where(Aside.store_id == self.store.id, Aside.number.in_(list(by_number))))
         if self.events:
             db.session.execute(table_of(OrderEvent).insert(), self.events)
@@ -130,16 +135,14 @@ class PageWriter:
         self._announce(new, touched)
         return Taken(new=len(new), changed=len(touched))
 
-    def _announce(self, new: list[int], touched: dict[int, Mapping[str, Any]]) -> None:
+    def _announce(self, new: list[int], touched: Sequence[OrdersChange]) -> None:
         if new:
             hooks.orders_placed(orders=new)
             hooks.orders_imported(orders=new)
         if touched:
-            hooks.orders_changed(
-                changes=[OrdersChange(order_id, "changed_there", after) for order_id, after in touched.items()]
-            )
+            hooks.orders_changed(changes=list(touched))
         if new or touched:
-            live.publish("orders", [*new, *touched])
+            live.publish("orders", [*new, *(change.order_id for change in touched)])
 
     # --- New orders ---
 
@@ -270,19 +273,18 @@ class PageWriter:
             db.session.execute(table_of(OrderAmount).insert(), rows)
 
     def _seal(self, entries: Sequence[tuple[int, PreparedOrder]], *, fresh: bool) -> None:
-        keys = DataKeys([] if fresh else [order_id for order_id, _ in entries])
+        keys = DataKeys([] if fresh else [order_id for order_id, _ in entries], () if fresh else (BUYER, ADDRESS))
         if fresh:
             keys.make(order_id for order_id, _ in entries)
-        kept = [(order_id, entry) for order_id, entry in entries if order_id in keys]  # an erased order stays erased
-        had = {} if fresh else self._known_buyers(keys, kept)
         rows = []
-        for order_id, entry in kept:
-            buyer = entry.buyer
-            if order_id in had:  # what was not told this time stays as it was
-                told = {name: value for name, value in entry.order.buyer.items() if value}
-                buyer = vault.pack(BUYER, had[order_id] | told)
-            for kind, packed in ((RAW, entry.raw), (BUYER, buyer)):
-                rows.append(vault.record_row(keys, order_id, kind, packed))
+        for order_id, entry in entries:
+            if order_id not in keys:  # an erased order stays erased
+                continue
+            if fresh:
+                self.terms.new(order_id, entry.order, entry.terms)
+            packed = entry.buyer if fresh else self._follow_buyer(order_id, entry, keys)
+            for kind, body in ((RAW, entry.raw), (BUYER, packed)):
+                rows.append(vault.record_row(keys, order_id, kind, body))
         if not rows:
             return
         if not fresh:
@@ -293,17 +295,13 @@ class PageWriter:
                 )
         db.session.execute(table_of(VaultRecord).insert(), rows)
 
-    def _known_buyers(self, keys: DataKeys, entries: Sequence[tuple[int, PreparedOrder]]) -> dict[int, dict[str, Any]]:
-        """What the vault holds of buyers of whom this answer told only a part, or nothing."""
-        partly = [order_id for order_id, entry in entries if _untold(entry.order) & {"buyer", "recipient"}]
-        if not partly:
-            return {}
-        rows = db.session.execute(
-            select(VaultRecord.order_id, VaultRecord.body).where(
-                VaultRecord.kind == BUYER, VaultRecord.order_id.in_(partly)
-            )
-        )
-        return {order_id: keys.open(order_id, BUYER, body) or {} for order_id, body in rows}
+    def _follow_buyer(self, order_id: int, entry: PreparedOrder, keys: DataKeys) -> bytes:
+        """The buyer as the vault keeps it now: of what the answer told only in part, or not at all, the rest stays."""
+        had, told = keys.opened(BUYER).get(order_id) or {}, dict(entry.order.buyer)
+        partly = had and _untold(entry.order) & {"buyer", "recipient"}
+        has = had | {name: value for name, value in told.items() if value} if partly else told
+        self.terms.rewrite_buyer(order_id, entry.order.created_at, had, has, keys.opened(ADDRESS).get(order_id) or {})
+        return vault.pack(BUYER, has) if partly else entry.buyer
 
     def _event(self, order_id: int, code: str, at: datetime, version: int, data: dict[str, Any]) -> None:
         self.events.append(
@@ -323,10 +321,10 @@ class PageWriter:
 
     # --- Known orders ---
 
-    def _write_changed(self, entries: Sequence[tuple[int, PreparedOrder]]) -> dict[int, Mapping[str, Any]]:
+    def _write_changed(self, entries: Sequence[tuple[int, PreparedOrder]]) -> list[OrdersChange]:
         """Apply what changed, one event per order that did; returns the changed columns by order."""
         if not entries:
-            return {}
+            return []
         ids = [channel_id for channel_id, _ in entries]
         orders = {
             row.channel_order_id: row
@@ -350,14 +348,21 @@ class PageWriter:
                 .execution_options(populate_existing=True)
             )
         )
-        changed: dict[int, Mapping[str, Any]] = {}
+        changed: list[OrdersChange] = []
         known = [(orders[channel_id], entry) for channel_id, entry in entries if channel_id in orders]
         parcels = known_parcels([order.id for order, _ in known])
+        corrected = addresses.corrected({order.id: _address(entry.order) for order, entry in known})
         for order, entry in known:
             lines = {line.channel_line_number: line for line in own_lines.get(order.id, [])}
-            after = self._apply(order, lines, channel_lines, entry, parcels.get(order.id, {}))
+            had = {name: getattr(order, name) for name in ORDER_COLUMNS}
+            sold = _sold(lines.values())
+            after = self._apply(order, lines, channel_lines, entry, parcels.get(order.id, {}), corrected.get(order.id))
+            if sold != (sells := _sold(lines.values())):
+                self.terms.rewrite_lines(order.id, order.placed_at, sold, sells)
             if after:
-                changed[order.id] = after.get("order", {})
+                columns = after.get("order", {})
+                before = {name: plain(had[name]) for name in columns}
+                changed.append(OrdersChange(order.id, "changed_there", columns, before))
         db.session.flush()
         self._rewrite_amounts([(order, entry.order) for order, entry in known])
         self._seal([(order.id, entry) for order, entry in known], fresh=False)
@@ -372,6 +377,7 @@ class PageWriter:
         channel_lines: Mapping[tuple[int, str], tuple[int, int]],
         entry: PreparedOrder,
         parcels: Mapping[str, Parcel],
+        address_changed: bool | None,
     ) -> dict[str, Any]:
         incoming = entry.order
         untold = _untold(incoming)
@@ -409,8 +415,14 @@ class PageWriter:
         counts += [_facts_of(row, row.ordered) for number, row in lines.items() if number not in listed]
         kept = [trouble for trouble in order.attention if trouble["kind"] not in facts.IMPORT_KINDS]
         attention = facts.attention_of(incoming, counts[: len(incoming.lines)], had_shipped) + kept
+        if address_changed is not None:  # it was corrected here, and the desk's own stands
+            marked = any(trouble["kind"] == addresses.CHANGED for trouble in order.attention)
+            untold.add("recipient")
+            attention = addresses.attention_beside(attention, address_changed or (marked and not _address(incoming)))
         facts_now = order_columns(incoming, counts, state_of(incoming.stage, counts), attention)
         difference = _set(order, without_untold(facts_now, order, untold))
+        if "state" in difference:
+            difference |= _set(order, follows_from(order.state))
         foreign = facts.foreign_packages(incoming, parcels, _units_elsewhere(incoming, counts))
         own = {number: row.id for number, row in lines.items()}
         self.elsewhere.add(order.id, incoming, foreign, own, parcels)
@@ -549,6 +561,14 @@ def _untold(order: IncomingOrder) -> set[str]:
     nobody = not order.buyer.get("name") and not order.buyer.get("address")
     withheld = {"recipient", "buyer"} if order.stage is ChannelStage.CANCELED and nobody else set()
     return withheld | {part.lower() for part in order.missing}
+
+
+def _address(order: IncomingOrder) -> Mapping[str, Any]:
+    return order.buyer.get("address") or {}
+
+
+def _sold(lines: Iterable[OrderLine]) -> set[tuple[str, str, str]]:
+    return {(line.sku, line.asin, line.title) for line in lines}
 
 
 def _units_elsewhere(order: IncomingOrder, lines: Sequence[LineFacts]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Stores in the browser: adding one, whether it can be reached, its traffic with numbers, its settings.
+"""Stores in the browser: adding one, its traffic, sales and settings, pausing it and putting it away.
 
 No page waits for a channel: a new store is tested and first read by jobs. *Test* alone asks at once, outside of any
 transaction, since somebody is waiting for just that answer.
@@ -9,13 +9,11 @@ from typing import Any
 from flask import Blueprint, flash, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from webapp.audit.actor import Actor
-from webapp.channels.contract import Channel, Connection
-from webapp.channels.models import Store
+from webapp.channels.contract import Channel
 from webapp.channels.services import (
-    ChannelLeftOut,
     access,
     add_store,
+    change_orders,
     change_store,
     channels,
     get_channel,
@@ -23,20 +21,18 @@ from webapp.channels.services import (
     remember_marketplaces,
     stores,
 )
-from webapp.clock import now
+from webapp.channels.shops import next_numbers, shops
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
-from webapp.errors import DeskError, NotFound, sentence_of
+from webapp.errors import DeskError, NotFound
 from webapp.i18n import gettext as _
-from webapp.jobs.models import Run
-from webapp.sync import jobs, runs
-from webapp.sync.models import StoreSync
+from webapp.sync import activity, jobs, numbering, runs
 from webapp.ui import htmx, shown
 from webapp.ui.access import current_actor, needs
-from webapp.ui.forms import Form
 from webapp.ui.forms.settings import settings_form
-from webapp.ui.pages import page, parts, show_times_of
-from webapp.ui.runs import shown_run
+from webapp.ui.forms.stores import orders_form
+from webapp.ui.pages import page, parts, shown_stores
+from webapp.ui.store_page import cards, found_store, head, overview, settings_facts, told, traffic_facts
 
 bp = Blueprint("stores", __name__, url_prefix="/stores")
 _PRACTICE = "practice"
@@ -45,49 +41,137 @@ _PRACTICE = "practice"
 @bp.get("/")
 @needs("stores.view")
 def index() -> str:
-    """The stores and how their traffic stands."""
-    found = stores()
-    show_times_of(found)
-    syncs = runs.syncs_of([store.id for store in found])
-    return page("stores/index.html", stores=[_shown(store, syncs.get(store.id)) for store in found])
+    """The stores, how their traffic stands and what they sold; the archived ones apart."""
+    found = shown_stores() or stores()
+    shown_ones = cards([store for store in found if store.archived_at is None], current_actor())
+    archived = [store for store in found if store.archived_at is not None]
+    return page("stores/index.html", stores=shown_ones, archived=archived)
 
 
-@bp.get("/<int:store_id>")
+@bp.get("/<int(max=2147483647):store_id>")
 @needs("stores.view")
 def show(store_id: int) -> str:
-    """One store: traffic, what was put aside, settings, runs."""
-    store = get_store(store_id)
-    channel = channels().get(store.channel)
-    form = settings_form(channel, store) if channel else None
-    return page("stores/show.html", **_facts(store, current_actor(), form))
+    """One store: sales, orders by state, the newest orders."""
+    return page("stores/show.html", **overview(found_store(store_id), current_actor()))
 
 
-@bp.post("/<int:store_id>")
+@bp.get("/<int(max=2147483647):store_id>/orders")
+@needs("orders.view")
+def orders(store_id: int) -> Response:
+    """All orders of a store, in the list that all stores share."""
+    return redirect(url_for("orders.index", q=f"store:{found_store(store_id).id}"))
+
+
+@bp.get("/<int(max=2147483647):store_id>/traffic")
+@needs("stores.view")
+def traffic(store_id: int) -> str:
+    """What was read of a store and what it is to be told."""
+    return page("stores/traffic.html", **traffic_facts(found_store(store_id), current_actor()))
+
+
+@bp.get("/<int(max=2147483647):store_id>/settings")
+@needs("stores.edit")
+def settings(store_id: int) -> str:
+    """How a store is reached, and what becomes of its orders."""
+    return page("stores/settings.html", **settings_facts(found_store(store_id)))
+
+
+@bp.post("/<int(max=2147483647):store_id>/settings")
 @needs("stores.edit")
 def change(store_id: int) -> Response | tuple[str, int]:
-    """Change the store's name and settings, and test it with them."""
-    actor, store = current_actor(), get_store(store_id)
+    """Change the store's name and how it is reached, and test it with that."""
+    store = get_store(store_id)
     form = settings_form(get_channel(store.channel), store, request.form)
     try:
         with unit_of_work():
             store = get_store(store_id)
-            change_store(store, form.values, actor=actor, name=form.text_of("name"))
+            change_store(store, form.values, actor=current_actor(), name=form.text_of("name"))
             jobs.connect.enqueue(store.id)
     except DeskError as error:
         form.complain(error)
-        return page("stores/show.html", **_facts(get_store(store_id), actor, form)), error.status
+        return page("stores/settings.html", **settings_facts(get_store(store_id), connection=form)), error.status
     flash(_("Saved. The connection is being tested."), "good")
-    return redirect(url_for(".show", store_id=store_id))
+    return redirect(url_for(".settings", store_id=store_id))
 
 
-@bp.get("/<int:store_id>/status")
+@bp.post("/<int(max=2147483647):store_id>/settings/orders")
+@needs("stores.edit")
+def change_what_becomes(store_id: int) -> Response | tuple[str, int]:
+    """Change what becomes of the store's orders; those that came while importing was off are numbered by a run."""
+    store = get_store(store_id)
+    form = orders_form(store, shops(), shown.channel_name(store), next_numbers(), request.form)
+    run = None
+    try:
+        with unit_of_work():
+            store = get_store(store_id)
+            if change_orders(store, **form.values, actor=current_actor()):
+                run = numbering.start(store, actor=current_actor())
+    except DeskError as error:
+        form.complain(error)
+        return page("stores/settings.html", **settings_facts(get_store(store_id), orders=form)), error.status
+    flash(_("Saved. The orders that came meanwhile are being numbered.") if run else _("Saved."), "good")
+    return redirect(url_for(".settings", store_id=store_id))
+
+
+@bp.get("/<int(max=2147483647):store_id>/status")
 @needs("stores.view")
 def status(store_id: int) -> str:
     """How the store's traffic stands now."""
-    return page("stores/_status.html", store=_shown_now(get_store(store_id)))
+    return page("stores/_status.html", store=head(found_store(store_id)))
 
 
-@bp.post("/<int:store_id>/sync")
+# --- Its life ---------------------------------------------------------------------------------------------------------
+
+
+@bp.post("/<int(max=2147483647):store_id>/activate")
+@needs("stores.edit")
+def activate(store_id: int) -> Response:
+    """Read the store and tell it again; it is tested first."""
+    with unit_of_work():
+        store = get_store(store_id)
+        activity.activate(store, actor=current_actor())
+        jobs.connect.enqueue(store.id)
+    flash(_("%(store)s is active again. It is being tested, then its orders are read.", store=store.name), "good")
+    return redirect(url_for(".show", store_id=store_id))
+
+
+@bp.post("/<int(max=2147483647):store_id>/deactivate")
+@needs("stores.edit")
+def deactivate(store_id: int) -> Response:
+    """Pause the store."""
+    with unit_of_work():
+        store = get_store(store_id)
+        activity.deactivate(store, actor=current_actor())
+    flash(_("%(store)s is paused: it is neither read nor told anything.", store=store.name), "good")
+    return redirect(url_for(".show", store_id=store_id))
+
+
+@bp.post("/<int(max=2147483647):store_id>/archive")
+@needs("stores.edit")
+def archive(store_id: int) -> Response:
+    """Put the store away with all its orders."""
+    with unit_of_work():
+        store = get_store(store_id)
+        activity.archive(store, actor=current_actor())
+    flash(_("%(store)s is archived with all its orders. It can be restored at any time.", store=store.name), "good")
+    return redirect(url_for(".index"))
+
+
+@bp.post("/<int(max=2147483647):store_id>/restore")
+@needs("stores.edit")
+def restore(store_id: int) -> Response:
+    """Fetch an archived store back."""
+    with unit_of_work():
+        store = get_store(store_id)
+        activity.restore(store, actor=current_actor())
+    flash(_("%(store)s is back, and paused: activate it to have it read.", store=store.name), "good")
+    return redirect(url_for(".show", store_id=store_id))
+
+
+# --- Its traffic ------------------------------------------------------------------------------------------------------
+
+
+@bp.post("/<int(max=2147483647):store_id>/sync")
 @needs("stores.sync")
 def sync(store_id: int) -> Response:
     """Read the store's orders now, or join the run that does so already."""
@@ -96,11 +180,11 @@ def sync(store_id: int) -> Response:
         runs.start(store, actor=current_actor())
         jobs.import_orders.enqueue(store.id)
     if not htmx.is_htmx():
-        return redirect(url_for(".show", store_id=store_id))
-    return parts("stores/_status.html", store=_shown_now(get_store(store_id)))
+        return redirect(url_for(".traffic", store_id=store_id))
+    return parts("stores/_status.html", store=head(get_store(store_id)))
 
 
-@bp.post("/<int:store_id>/test")
+@bp.post("/<int(max=2147483647):store_id>/test")
 @needs("stores.sync")
 def test(store_id: int) -> Response | str:
     """Ask the channel now whether the credentials work, and say so in plain words."""
@@ -111,14 +195,27 @@ def test(store_id: int) -> Response | str:
     with unit_of_work():
         store = get_store(store_id)
         remember_marketplaces(store, connection)
-        if connection.ok and not runs.syncs_of([store.id]):  # it failed when it was added, and was never read
+        if connection.ok and store.active and not runs.syncs_of([store.id]):  # it failed when added, and was never read
             runs.start(store, actor=current_actor())
             jobs.import_orders.enqueue(store.id)
-    told = _told(connection)
     if htmx.is_htmx():
-        return parts("stores/_test.html", store=_shown_now(store), test=told)
-    actor = current_actor()
-    return page("stores/show.html", **_facts(store, actor, settings_form(channel, store)), test=told)
+        return parts("stores/_test.html", store=head(store), test=told(connection))
+    return page("stores/traffic.html", **traffic_facts(store, current_actor()), test=told(connection))
+
+
+@bp.post("/<int(max=2147483647):store_id>/asides/<int(max=2147483647):aside_id>/retry")
+@needs("stores.sync")
+def retry_aside(store_id: int, aside_id: int) -> Response:
+    """Read an order that was put aside once more."""
+    for aside in runs.asides(current_actor(), store_id=store_id):
+        if aside.id == aside_id:
+            jobs.fetch_order.enqueue(store_id, aside.number)
+            flash(_("%(number)s is being read again.", number=aside.number), "good")
+            return redirect(url_for(".traffic", store_id=store_id))
+    raise NotFound(name=aside_id)
+
+
+# --- Adding one -------------------------------------------------------------------------------------------------------
 
 
 @bp.get("/add")
@@ -173,21 +270,6 @@ def _connected(channel: Channel, name: str, values: Any, *, practice: bool) -> R
     return redirect(url_for(".show", store_id=store_id))
 
 
-@bp.post("/<int:store_id>/asides/<int:aside_id>/retry")
-@needs("stores.sync")
-def retry_aside(store_id: int, aside_id: int) -> Response:
-    """Read an order that was put aside once more."""
-    for aside in runs.asides(current_actor(), store_id=store_id):
-        if aside.id == aside_id:
-            jobs.fetch_order.enqueue(store_id, aside.number)
-            flash(_("%(number)s is being read again.", number=aside.number), "good")
-            return redirect(url_for(".show", store_id=store_id))
-    raise NotFound(name=aside_id)
-
-
-# --- What the pages show ----------------------------------------------------------------------------------------------
-
-
 def _offers() -> list[dict[str, Any]]:
     """What can be connected: each channel, before it its practice marketplace where one runs."""
     practice_url = configuration().practice_url
@@ -197,55 +279,3 @@ def _offers() -> list[dict[str, Any]]:
             offers.append({"code": channel.code, "label": channel.label, "practice": True})
         offers.append({"code": channel.code, "label": channel.label, "practice": False})
     return offers
-
-
-def _facts(store: Store, actor: Actor, form: Form | None) -> dict[str, Any]:
-    show_times_of([store])
-    return {
-        "store": _shown_now(store),
-        "form": form,
-        "runs": [
-            shown_run(run, {store.id: store}) for run in runs.runs(actor, store_id=store.id, limit=15, quiet=False)
-        ],
-        "asides": runs.asides(actor, store_id=store.id, limit=50),
-    }
-
-
-def _shown_now(store: Store) -> dict[str, Any]:
-    show_times_of([store])
-    return _shown(store, runs.syncs_of([store.id]).get(store.id))
-
-
-def _shown(store: Store, sync: StoreSync | None) -> dict[str, Any]:
-    run: Run | None = sync.run if sync else None
-    open_run = run is not None and run.is_open
-    problem = store.problem or (run.problem if run and sync and sync.failures else None)
-    left_out = None if store.channel in channels() else ChannelLeftOut(channel=store.channel)
-    if left_out or store.problem or (sync and sync.failures):
-        state = "failing"
-    elif not store.active:
-        state = "paused"
-    elif sync is None:
-        state = "new"
-    else:
-        state = "connected"
-    shown_one = shown_run(run, {store.id: store}) if run else None
-    return {
-        "id": store.id,
-        "name": store.name,
-        "channel_name": shown.channel_name(store),
-        "is_practice": store.practice,
-        "marketplaces": [row.country for row in store.marketplaces],
-        "state": state,
-        "problem": str(left_out) if left_out else sentence_of(problem),
-        "running": shown_one if open_run else None,
-        "last_run": None if open_run else shown_one,
-        "last_success_at": sync.last_success_at if sync else None,
-        "next_at": sync.next_at if sync and sync.next_at > now() and not store.problem else None,
-    }
-
-
-def _told(connection: Connection) -> dict[str, Any]:
-    names = [f"{one.name} ({one.country})" for one in connection.marketplaces]
-    problem = str(connection.problem) if connection.problem else ""
-    return {"ok": connection.ok, "marketplaces": names, "problem": problem}

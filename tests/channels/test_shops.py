@@ -1,0 +1,103 @@
+"""Shops: what they are called, where their numbers come from, and that no number is ever given twice."""
+
+from typing import Any
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from webapp.audit.actor import Actor
+from webapp.channels.models import Shop
+from webapp.channels.services import draw_numbers
+from webapp.channels.shops import change_shop, create_shop, get_shop, next_numbers, sequence_of, shops
+from webapp.db import db, unit_of_work
+from webapp.errors import Forbidden, Invalid, NotFound
+
+
+def values_of(shop: Shop, **changed: Any) -> dict[str, Any]:
+    sequence = sequence_of(shop)
+    had = {name: getattr(shop, name) for name in ("name", "language", "zone", "address")}
+    return had | {"prefix": sequence.prefix, "padding": sequence.padding} | changed
+
+
+def changed(shop_id: int, actor: Actor, **told: Any) -> None:
+    with unit_of_work():
+        shop = get_shop(shop_id)
+        change_shop(shop, **values_of(shop, **told), actor=actor)
+
+
+@pytest.fixture
+def shop_id(app: Flask, operator: Actor) -> int:
+    with unit_of_work():
+        return create_shop("Berlin", prefix="B-", zone="Europe/Berlin", actor=operator).id
+
+
+def test_a_shop_is_described(shop_id: int, operator: Actor) -> None:
+    told = {"name": "  Berlin  Mitte ", "zone": "Europe/Paris", "language": "fr", "address": " 1 Rue X \n Paris "}
+    changed(shop_id, operator, **told)
+    shop = get_shop(shop_id)
+    assert (shop.name, shop.zone, shop.language) == ("Berlin Mitte", "Europe/Paris", "fr")
+    assert shop.address == "1 Rue X\nParis"
+    with pytest.raises(NotFound):
+        get_shop(99)
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        ({"name": " "}, "is needed"),
+        ({"name": "x" * 101}, "too long"),
+        ({"name": "PARIS"}, "another shop has this name"),
+        ({"zone": "Moon/Base"}, "no time zone"),
+        ({"language": "xx"}, "must be one of"),
+        ({"prefix": "B/"}, "letters, digits"),
+        ({"prefix": "P-"}, "could give the same numbers"),
+        ({"prefix": "P-1"}, "could give the same numbers"),
+        ({"padding": 0}, "between 1 and 12"),
+        ({"address": "\n".join("123456789")}, "up to 8 lines"),
+    ],
+)
+def test_what_cannot_be_is_refused(shop_id: int, operator: Actor, told: dict[str, Any], why: str) -> None:
+    with unit_of_work():
+        create_shop("Paris", prefix="P-", actor=operator)
+    with pytest.raises(Invalid, match=why):
+        changed(shop_id, operator, **told)
+    assert get_shop(shop_id).name == "Berlin"
+
+
+def test_an_earlier_prefix_goes_on_where_it_stopped_and_is_nobody_elses(shop_id: int, operator: Actor) -> None:
+    assert draw_numbers(shop_id, 2) == ["B-000001", "B-000002"]
+    changed(shop_id, operator, prefix="C-", padding=4)
+    assert draw_numbers(shop_id, 1) == ["C-0001"]
+    with pytest.raises(Invalid, match="could give the same numbers as “B-”"), unit_of_work():
+        create_shop("Other", prefix="B-", actor=operator)
+    changed(shop_id, operator, prefix="B-", padding=6)
+    assert next_numbers() == {shop_id: "B-000003"}
+    assert draw_numbers(shop_id, 1) == ["B-000003"]
+
+
+prefixes = st.sampled_from(["", "A", "A-", "1", "A1", "B-", "B"])
+acts = st.lists(st.tuples(st.integers(0, 2), prefixes, st.integers(1, 3), st.integers(1, 6)), min_size=1, max_size=12)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(script=acts)
+def test_whatever_prefixes_shops_take_no_number_is_given_twice(app: Flask, operator: Actor, script: list[Any]) -> None:
+    given_numbers: list[str] = []
+    with unit_of_work():
+        count = len(shops())
+        ids = [create_shop(f"Shop {count + n}", prefix=f"S{count + n}-", actor=operator).id for n in range(3)]
+    for which, prefix, count, padding in script:
+        try:
+            changed(ids[which], operator, prefix=prefix, padding=padding)
+        except Invalid:
+            db.session.rollback()
+        given_numbers += draw_numbers(ids[which], count)
+    assert len(given_numbers) == len(set(given_numbers))
+
+
+def test_changing_shops_needs_its_right(shop_id: int, mia: Actor) -> None:
+    with pytest.raises(Forbidden):
+        changed(shop_id, mia, name="Mine")
+    with pytest.raises(Forbidden), unit_of_work():
+        create_shop("Mine", prefix="M-", actor=mia)

@@ -1,0 +1,204 @@
+"""A store's life: paused, taken up again, put away and fetched back; and its orders numbered once they are imported."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from webapp.audit.actor import Actor
+from webapp.audit.models import AuditEntry
+from webapp.channels.models import Store
+from webapp.channels.services import change_orders
+from webapp.channels.shops import create_shop
+from webapp.clock import now
+from webapp.db import db, unit_of_work
+from webapp.errors import Forbidden, Invalid, NotFound
+from webapp.fulfillment.contract import PackageInput
+from webapp.fulfillment.services import ship_order
+from webapp.jobs import runs as long_work
+from webapp.jobs.models import Run, RunState
+from webapp.orders.events import events_of
+from webapp.orders.models import Order
+from webapp.orders.queries import locked
+from webapp.sync import activity, numbering, runs
+from webapp.sync.jobs import find_due, import_orders
+from webapp.sync.models import ChannelUpdate
+from webapp.sync.runs import StoreInactive, sync_of
+from webapp.testing import FakeChannel, again, incoming_line, incoming_order
+
+
+def the(store: Store) -> Store:
+    return db.session.get_one(Store, store.id)
+
+
+def set_orders(store: Store, operator: Actor, **told: Any) -> bool:
+    values = {"import_orders": True, "own_numbers": True, "shop_id": store.shop_id, "marketplace_shops": {}}
+    return change_orders(the(store), **(values | told), actor=operator)
+
+
+def test_a_paused_store_is_neither_read_nor_told(
+    store: Store, channel: FakeChannel, take: Callable[..., list[Order]], operator: Actor, work: Callable[[], int]
+) -> None:
+    [order] = take(incoming_order())
+    with unit_of_work():
+        row = locked(order)
+        ship_order(row, [PackageInput("DHL", "JD1", lines={row.lines[0].id: 1})], actor=operator)
+        runs.start(the(store), actor=operator)
+        activity.deactivate(the(store), actor=operator)
+    channel.offer(incoming_order())
+
+    find_due()
+    import_orders(store.id)
+    work()
+
+    assert channel.asked == []
+    assert channel.delivered == []
+    assert db.session.scalars(select(ChannelUpdate.state)).all() == ["owed"]
+    assert sync_of(store.id).run.state == RunState.PAUSED
+    with pytest.raises(StoreInactive), unit_of_work():
+        runs.start(the(store), actor=operator)
+
+    with unit_of_work():
+        activity.activate(the(store), actor=operator)
+    find_due()
+    work()
+
+    assert len(channel.asked) > 0
+    assert len(channel.delivered) == 1
+    assert sync_of(store.id).run.state == RunState.DONE
+
+
+def test_an_archived_store_keeps_its_orders_and_comes_back_paused(
+    store: Store, take: Callable[..., list[Order]], operator: Actor
+) -> None:
+    take(incoming_order())
+    for act in (activity.archive, activity.archive):  # twice is once
+        with unit_of_work():
+            act(the(store), actor=operator)
+    assert (the(store).active, the(store).archived_at is not None) == (False, True)
+    assert db.session.query(Order).count() == 1
+    with pytest.raises(activity.StoreArchived), unit_of_work():
+        activity.activate(the(store), actor=operator)
+    with unit_of_work():
+        activity.restore(the(store), actor=operator)
+    assert (the(store).active, the(store).archived_at) == (False, None)
+    with unit_of_work():
+        activity.activate(the(store), actor=operator)
+    entries = db.session.scalars(select(AuditEntry.code).order_by(AuditEntry.id))
+    codes = [code for code in entries if code.startswith("store_")]
+    assert codes == ["store_added", "store_deactivated", "store_archived", "store_restored", "store_activated"]
+
+
+@pytest.mark.parametrize("act", [activity.activate, activity.deactivate, activity.archive, activity.restore])
+def test_a_stores_life_needs_its_right(store: Store, mia: Actor, act: Callable[..., None]) -> None:
+    with pytest.raises(Forbidden), unit_of_work():
+        act(the(store), actor=mia)
+
+
+def test_while_importing_is_off_orders_have_no_number(
+    store: Store, take: Callable[..., list[Order]], operator: Actor
+) -> None:
+    [before] = take(incoming_order())
+    with unit_of_work():
+        assert set_orders(store, operator, import_orders=False) is False
+    [order] = take(incoming_order())
+    assert (before.number, order.number) == ("000001", None)
+
+
+def test_switched_on_again_they_are_numbered_oldest_first(
+    store: Store,
+    take: Callable[..., list[Order]],
+    operator: Actor,
+    work: Callable[[], int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(numbering, "CHUNK", 2)
+    with unit_of_work():
+        set_orders(store, operator, import_orders=False)
+    told = [incoming_order(created_at=now().replace(hour=hour)) for hour in (5, 3, 1, 4, 2)]
+    orders = take(*told)
+    take(again(told[0], ship_by=now()))
+    with unit_of_work():
+        assert set_orders(store, operator) is True
+        run = numbering.start(the(store), actor=operator)
+        assert run is not None
+        assert numbering.start(the(store), actor=operator) is run
+        run_id = run.id
+    work()
+
+    numbers = {order.placed_at.hour: order.number for order in db.session.query(Order)}
+    assert numbers == {1: "000001", 2: "000002", 3: "000003", 4: "000004", 5: "000005"}
+    run = db.session.get_one(Run, run_id)
+    assert (run.state, run.done, run.total) == (RunState.DONE, 5, 5)
+    [latest, *_] = events_of(db.session.get_one(Order, orders[0].id))
+    assert (latest.code, latest.data["after"]) == ("numbered", {"order": {"number": "000005"}})
+    with unit_of_work():
+        assert numbering.start(the(store), actor=operator) is None
+
+
+def test_a_chunk_done_twice_numbers_once(
+    store: Store, take: Callable[..., list[Order]], operator: Actor, work: Callable[[], int]
+) -> None:
+    with unit_of_work():
+        set_orders(store, operator, import_orders=False)
+    [order] = take(incoming_order())
+    with unit_of_work():
+        set_orders(store, operator)
+        run_id = numbering.start(the(store), actor=operator).id  # type: ignore[union-attr]
+    for _ in range(2):
+        numbering.number_orders(run_id, 0)
+    work()
+    db.session.expire_all()
+    assert db.session.get_one(Order, order.id).number == "000001"
+    assert [event.code for event in events_of(order)].count("numbered") == 1
+
+
+def test_numbering_ends_where_importing_is_switched_off_again(
+    store: Store, take: Callable[..., list[Order]], operator: Actor, work: Callable[[], int]
+) -> None:
+    with unit_of_work():
+        set_orders(store, operator, import_orders=False)
+    [order] = take(incoming_order())
+    with unit_of_work():
+        set_orders(store, operator)
+        run_id = numbering.start(the(store), actor=operator).id  # type: ignore[union-attr]
+        set_orders(store, operator, import_orders=False)
+    work()
+    assert long_work.find_run(run_id).state == RunState.DONE
+    assert db.session.get_one(Order, order.id).number is None
+
+
+def test_the_channels_numbers_are_taken_where_they_are_free(
+    store: Store, take: Callable[..., list[Order]], operator: Actor, work: Callable[[], int]
+) -> None:
+    with unit_of_work():
+        set_orders(store, operator, own_numbers=False)
+    [first] = take(incoming_order(number="302-1"))
+    assert first.number == "302-1"
+    with unit_of_work():
+        set_orders(store, operator, own_numbers=False, import_orders=False)
+    [second] = take(incoming_order(number="302-2"))
+    with unit_of_work():
+        set_orders(store, operator, own_numbers=False)
+        numbering.start(the(store), actor=operator)
+    work()
+    db.session.expire_all()
+    assert db.session.get_one(Order, second.id).number == "302-2"
+
+
+def test_orders_go_to_the_shop_that_the_settings_name(
+    store: Store, take: Callable[..., list[Order]], operator: Actor
+) -> None:
+    with unit_of_work():
+        tokyo = create_shop("Tokyo", prefix="T-", actor=operator).id
+        set_orders(store, operator, marketplace_shops={"JP": tokyo, "DE": None})
+    there, here = take(incoming_order([incoming_line()], marketplace="JP", currency="JPY"), incoming_order())
+    assert (there.shop_id, here.shop_id) == (tokyo, store.shop_id)
+    for wrong, refusal in (
+        ({"marketplace_shops": {"XX": None}}, NotFound),
+        ({"shop_id": 999}, Invalid),
+        ({"marketplace_shops": {"DE": 999}}, Invalid),
+    ):
+        with pytest.raises(refusal), unit_of_work():
+            set_orders(store, operator, **wrong)

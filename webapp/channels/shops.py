@@ -1,0 +1,141 @@
+"""Shops: the merchant's own faces, and the sequences that their order numbers come from.
+
+A number is given once on the whole desk. A sequence that ever gave numbers is therefore kept: a prefix that could give
+one of them again is refused, and who returns to an earlier prefix goes on counting where it stopped.
+"""
+
+import re
+from zoneinfo import available_timezones
+
+from sqlalchemy import select
+
+from webapp.audit.actor import Actor
+from webapp.audit.services import audit
+from webapp.channels.models import NumberSequence, Shop
+from webapp.clock import now
+from webapp.db import db
+from webapp.errors import Invalid, NotFound
+from webapp.i18n import LANGUAGES, lazy_gettext as _l
+
+ORDERS = "orders"
+PADDINGS = range(1, 13)
+_RETIRED = f"{ORDERS}:"  # before the prefix of a sequence that a shop no longer draws from
+_PREFIX = re.compile(r"[A-Za-z0-9._-]{0,12}", re.ASCII)
+_ADDRESS_LINES, _LONGEST = 8, 100
+
+
+def shops() -> list[Shop]:
+    return list(db.session.scalars(select(Shop).order_by(Shop.name, Shop.id)))
+
+
+def get_shop(shop_id: int) -> Shop:
+    shop = db.session.get(Shop, shop_id) if 0 < shop_id < 2**31 else None
+    if shop is None:
+        raise NotFound(name=shop_id)
+    return shop
+
+
+def create_shop(
+    name: str,
+    *,
+    prefix: str,
+    language: str = "en",
+    zone: str = "UTC",
+    padding: int = 6,
+    address: str = "",
+    actor: Actor | None = None,
+) -> Shop:
+    """A shop with its own order numbers; raises `Invalid` for what can't be. The desk makes its first by itself."""
+    if actor is not None:
+        actor.needs("settings.edit")
+    shop = Shop(name="", language="", zone="", address="", created_at=now())
+    _describe(shop, name=name, language=language, zone=zone, address=address)
+    _check_numbers(None, prefix, padding)
+    db.session.add(shop)
+    db.session.flush()
+    db.session.add(NumberSequence(shop_id=shop.id, kind=ORDERS, prefix=prefix, padding=padding))
+    db.session.flush()
+    if actor is not None:
+        audit("shop_added", actor=actor, shop=shop.id)
+    return shop
+
+
+def change_shop(
+    shop: Shop, *, name: str, prefix: str, language: str, zone: str, padding: int, address: str, actor: Actor
+) -> None:
+    """Change a shop; orders keep the numbers that they have."""
+    actor.needs("settings.edit")
+    _describe(shop, name=name, language=language, zone=zone, address=address)
+    sequence = sequence_of(shop)
+    _check_numbers(sequence, prefix, padding)
+    if prefix != sequence.prefix:
+        sequence = _another_sequence(sequence, prefix)
+    sequence.padding = padding
+    db.session.flush()
+    audit("shop_changed", actor=actor, shop=shop.id)
+
+
+def sequence_of(shop: Shop) -> NumberSequence:
+    """Where the shop's order numbers come from."""
+    query = select(NumberSequence).where(NumberSequence.shop_id == shop.id, NumberSequence.kind == ORDERS)
+    return db.session.scalars(query).one()
+
+
+def next_numbers() -> dict[int, str]:
+    """The number that each shop gives next, by shop."""
+    rows = db.session.scalars(select(NumberSequence).where(NumberSequence.kind == ORDERS))
+    return {row.shop_id: f"{row.prefix}{row.next:0{row.padding}d}" for row in rows}
+
+
+def sequences_meet(prefix: str, other: str) -> bool:
+    """Whether two prefixes followed by digits can give the same number: what one has more of is digits only."""
+    longer, shorter = (prefix, other) if len(prefix) >= len(other) else (other, prefix)
+    rest = longer.removeprefix(shorter)
+    return longer.startswith(shorter) and (rest == "" or rest.isdigit())
+
+
+def _describe(shop: Shop, *, name: str, language: str, zone: str, address: str) -> None:
+    name = " ".join(name.split())
+    if not name:
+        raise Invalid(field="name", problem=_l("is needed."))
+    if len(name) > _LONGEST:
+        raise Invalid(field="name", problem=_l("is too long."))
+    if any(other.name.casefold() == name.casefold() for other in shops() if other.id != shop.id):
+        raise Invalid(field="name", problem=_l("another shop has this name."))
+    if language not in LANGUAGES:
+        raise Invalid(field="language", problem=_l("must be one of: %(choices)s.", choices=", ".join(LANGUAGES)))
+    if zone not in available_timezones():
+        raise Invalid(field="zone", problem=_l("is no time zone that is known here, such as Europe/Berlin."))
+    lines = [line.strip() for line in address.strip().splitlines()]
+    if len(lines) > _ADDRESS_LINES or any(len(line) > _LONGEST for line in lines):
+        raise Invalid(field="address", problem=_l("takes up to 8 lines of 100 letters."))
+    shop.name, shop.language, shop.zone, shop.address = name, language, zone, "\n".join(lines)
+
+
+def _check_numbers(own: NumberSequence | None, prefix: str, padding: int) -> None:
+    """Refuse a sequence that could give a number which another gives, or which one gave that is no longer in use."""
+    if not _PREFIX.fullmatch(prefix):
+        raise Invalid(field="prefix", problem=_l("takes up to 12 letters, digits, dots, hyphens and underscores."))
+    if padding not in PADDINGS:
+        raise Invalid(field="padding", problem=_l("must be between 1 and 12."))
+    query = select(NumberSequence).where(NumberSequence.kind.startswith(ORDERS, autoescape=True))
+    for other in db.session.scalars(query):
+        same = own is not None and other.shop_id == own.shop_id and other.prefix == prefix
+        if not same and sequences_meet(prefix, other.prefix):
+            raise Invalid(field="prefix", problem=_l("could give the same numbers as “%(other)s”.", other=other.prefix))
+
+
+def _another_sequence(current: NumberSequence, prefix: str) -> NumberSequence:
+    """Draw from this prefix from now on; the sequence until now is kept, and one that is returned to goes on."""
+    query = select(NumberSequence).where(
+        NumberSequence.shop_id == current.shop_id, NumberSequence.kind == _RETIRED + prefix
+    )
+    earlier = db.session.scalar(query)
+    current.kind = _RETIRED + current.prefix
+    db.session.flush()  # the shop has one sequence of a kind at any moment
+    if earlier is None:
+        earlier = NumberSequence(shop_id=current.shop_id, kind=ORDERS, prefix=prefix)
+        db.session.add(earlier)
+    earlier.kind = ORDERS
+    db.session.flush()
+    return earlier

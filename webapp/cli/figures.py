@@ -1,0 +1,62 @@
+"""The figures against the orders that they sum up."""
+
+from typing import Any
+
+import click
+
+from webapp.cli.door import Door, desk_command
+from webapp.cli.main import Code, Failed
+from webapp.cli.text import table
+from webapp.db import db, unit_of_work
+from webapp.money import Money
+from webapp.reporting.changes import Cell, Counts
+from webapp.reporting.folding import anything_to_fold, correct, fold, missing, only_one
+
+SHOWN = 20
+_PATIENCE = 60.0
+
+
+@click.group()
+def figures() -> None:
+    """The figures behind dashboard and reports."""
+
+
+@figures.command()
+@click.option("--repair", is_flag=True, help="Replace what differs by what the orders say.")
+@desk_command
+def check(door: Door, repair: bool) -> None:
+    """Add up all orders anew and tell where the figures differ."""
+    door.actor.needs("settings.edit" if repair else "orders.view")
+    with only_one(wait=_PATIENCE) as alone:
+        if not alone:
+            raise Failed("Another process counts the figures just now. Try again in a minute.", Code.TIMED_OUT)
+        db.session.rollback()
+        sums, zones = missing()
+        if repair:
+            with unit_of_work():
+                correct(sums, zones)
+            while anything_to_fold():
+                with unit_of_work():
+                    fold()
+    rows = [_row(cell, counts) for cell, counts in sorted(sums.items())]
+    document = {"differences": len(rows), "repaired": bool(repair and rows), "rows": rows}
+    columns = ("day", "shop_id", "store_id", "marketplace", "state", "orders", "units", "total", "currency")
+    text = table(rows[:SHOWN], columns, empty="The figures are what the orders add up to.")
+    if len(rows) > SHOWN:
+        text.append(f"… and {len(rows) - SHOWN} more.")
+    if rows:
+        text.append("Repaired." if repair else "The orders say so much more (or less). Mend it with --repair.")
+    door.show(document, text)
+    if rows and not repair:
+        raise Failed(f"The figures differ from the orders in {len(rows)} places.")
+
+
+def _row(cell: Cell, counts: Counts) -> dict[str, Any]:
+    total = Money(counts.total_minor, cell.currency) if cell.currency else None
+    return cell._asdict() | {
+        "day": cell.day.isoformat(),
+        "currency": cell.currency or None,
+        "orders": counts.orders,
+        "units": counts.units,
+        "total": str(total) if total is not None else None,
+    }

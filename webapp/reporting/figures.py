@@ -1,0 +1,246 @@
+"""Reading the figures: sales by interval and currency, and orders by state.
+
+A sale is an order that is not canceled, on the day it was placed, in its shop's zone. While a channel withholds an
+order's total, the order counts and its money does not. Currencies are never added up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, Table, and_, func, literal, literal_column, or_, select, union_all
+
+from webapp.audit.actor import Actor
+from webapp.channels.models import Store
+from webapp.db import db, table_of
+from webapp.money import Money
+from webapp.orders.models import Order
+from webapp.orders.queries import visible
+from webapp.orders.states import OrderState
+from webapp.reporting.models import DailyFigure, FigureChange
+
+STEPS_SHOWN = 130  # bars that can still be told apart
+
+
+class Interval(StrEnum):
+    """How days are put together."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+    def start(self, day: date) -> date:
+        """The first day of the interval that a day lies in; weeks begin on Monday."""
+        if self is Interval.WEEK:
+            return day - timedelta(days=day.weekday())
+        return day.replace(day=1) if self is Interval.MONTH else day
+
+    def after(self, start: date) -> date:
+        """The first day of the next one."""
+        if self is Interval.MONTH:
+            return (start.replace(day=28) + timedelta(days=4)).replace(day=1)
+        return start + timedelta(days=7 if self is Interval.WEEK else 1)
+
+    @classmethod
+    def fitting(cls, wish: Interval | None, since: date, until: date) -> Interval:
+        """The interval that was wished for, or a wider one where there would be more of them than can be shown."""
+        days = (until - since).days + 1
+        fine = Interval.DAY if days <= 45 else Interval.WEEK if days <= 200 else Interval.MONTH
+        chosen = wish or fine
+        if chosen is Interval.DAY and days > STEPS_SHOWN:
+            chosen = Interval.WEEK
+        if chosen is Interval.WEEK and days > 7 * STEPS_SHOWN:
+            chosen = Interval.MONTH
+        return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which orders count; what is not named is not asked."""
+
+    channel: str = ""
+    store_id: int | None = None
+    shop_id: int | None = None
+    marketplace: str = ""
+
+
+@dataclass(slots=True)
+class Figure:
+    """What some orders of one currency add up to; without a currency, orders whose total is withheld."""
+
+    currency: str
+    orders: int = 0
+    units: int = 0
+    minor: int = 0
+
+    @property
+    def total(self) -> Money:
+        return Money(self.minor, self.currency)
+
+    @property
+    def average(self) -> Money | None:
+        return Money(_nearest(self.minor, self.orders), self.currency) if self.orders else None
+
+
+@dataclass(slots=True)
+class Sales:
+    """The sales of a time, as a whole and by interval."""
+
+    since: date
+    until: date
+    by: Interval
+    orders: int = 0
+    units: int = 0
+    canceled: int = 0
+    totals: dict[str, Figure] = field(default_factory=dict)  # by currency
+    steps: dict[date, Step] = field(default_factory=dict)  # every interval, those without orders too
+
+    @property
+    def currencies(self) -> list[str]:
+        """The currencies that something was sold in, those with the most orders first."""
+        known = [figure for figure in self.totals.values() if figure.currency]
+        return [figure.currency for figure in sorted(known, key=lambda figure: (-figure.orders, figure.currency))]
+
+    def _count(self, row: Any) -> None:
+        step = self.steps[max(self.by.start(row.day), self.since)]
+        if row.canceled:
+            self.canceled += row.orders
+            step.canceled += row.orders
+            return
+        for whole in (self, step):
+            whole.orders += row.orders
+            whole.units += row.units
+            figure = whole.totals.setdefault(row.currency, Figure(row.currency))
+            figure.orders += row.orders
+            figure.units += row.units
+            figure.minor += row.total_minor
+
+
+@dataclass(slots=True)
+class Step:
+    """One interval of sales."""
+
+    start: date
+    end: date
+    orders: int = 0
+    units: int = 0
+    canceled: int = 0
+    totals: dict[str, Figure] = field(default_factory=dict)
+
+    def total(self, currency: str) -> Money:
+        figure = self.totals.get(currency)
+        return figure.total if figure else Money(0, currency)
+
+
+def sales(actor: Actor, since: date, until: date, *, by: Interval = Interval.DAY, scope: Scope | None = None) -> Sales:
+    """The sales from a day to a day, both included."""
+    [found] = sales_of(actor, [(since, until)], by=by, scope=scope)
+    return found
+
+
+def sales_of(
+    actor: Actor, times: Sequence[tuple[date, date]], *, by: Interval = Interval.DAY, scope: Scope | None = None
+) -> list[Sales]:
+    """The sales of several times, in one query: a period, and the one before."""
+    figures = _figures(actor, _within(times), scope or Scope())
+    found = [_empty(since, until, by) for since, until in times]
+    for row in db.session.execute(_grouped(figures)):
+        for one in found:
+            if one.since <= row.day <= one.until:
+                one._count(row)
+    return found
+
+
+def sales_by_store(actor: Actor, times: Sequence[tuple[date, date]]) -> dict[int, list[Sales]]:
+    """The same for every store that sold something, by day."""
+    figures = _figures(actor, _within(times), Scope())
+    found: dict[int, list[Sales]] = {}
+    for row in db.session.execute(_grouped(figures, "store_id")):
+        if row.store_id not in found:
+            found[row.store_id] = [_empty(since, until, Interval.DAY) for since, until in times]
+        for one in found[row.store_id]:
+            if one.since <= row.day <= one.until:
+                one._count(row)
+    return found
+
+
+def orders_by_state(actor: Actor, store_id: int) -> dict[str, int]:
+    """How many orders of a store are shown in each state, from its first day on; a hold hides the state underneath."""
+    figures = _figures(actor, None, Scope(store_id=store_id)).subquery()
+    counted = select(figures.c.state, func.sum(figures.c.orders), literal(0)).group_by(figures.c.state)
+    of_store = Order.store_id + 0 == store_id  # walks the few that are held, not all that the store ever sold
+    held = visible(actor).where(literal_column("orders.on_hold"), of_store).subquery()
+    shown: dict[str, int] = {}
+    state_there = held.c.state.concat("")  # not grouped along an index of states, for the same reason
+    on_hold = select(state_there, literal(0), func.count()).group_by(state_there)
+    for state, orders, kept in db.session.execute(union_all(counted, on_hold)):
+        shown[state] = shown.get(state, 0) + int(orders) - kept
+        shown["on_hold"] = shown.get("on_hold", 0) + kept
+    return {state: orders for state, orders in shown.items() if orders}
+
+
+def _empty(since: date, until: date, by: Interval) -> Sales:
+    found, start = Sales(since, until, by), since
+    while start <= until:
+        following = by.after(by.start(start))
+        found.steps[start] = Step(start, min(until, following - timedelta(days=1)))
+        start = following
+    return found
+
+
+def _within(times: Sequence[tuple[date, date]]) -> Sequence[tuple[date, date]]:
+    """Times that touch each other are one to the database."""
+    joined: list[tuple[date, date]] = []
+    for since, until in sorted(times):
+        if joined and since <= joined[-1][1] + timedelta(days=1):
+            joined[-1] = (joined[-1][0], max(until, joined[-1][1]))
+        else:
+            joined.append((since, until))
+    return joined
+
+
+def _figures(actor: Actor, times: Sequence[tuple[date, date]] | None, scope: Scope) -> Any:
+    """Daily figures and what is not folded into them yet, as far as the actor may see orders."""
+    actor.needs("orders.view")
+    parts: list[Select[Any]] = []
+    for table in (table_of(DailyFigure), table_of(FigureChange)):
+        columns = [table.c[name] for name in ("day", "store_id", "state", "currency", "orders", "units", "total_minor")]
+        parts.append(select(*columns).where(*_conditions(table, actor, times, scope)))
+    return union_all(*parts)
+
+
+def _conditions(
+    table: Table, actor: Actor, times: Sequence[tuple[date, date]] | None, scope: Scope
+) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if times is not None:
+        found.append(or_(*(and_(table.c.day >= since, table.c.day <= until) for since, until in times)))
+    if actor.shops is not None:
+        found.append(table.c.shop_id.in_(actor.shops))
+    if scope.channel:
+        found.append(table.c.store_id.in_(select(Store.id).where(Store.channel == scope.channel)))
+    for name in ("store_id", "shop_id", "marketplace"):
+        if wanted := getattr(scope, name):
+            found.append(table.c[name] == wanted)
+    return found
+
+
+def _grouped(figures: Any, *more: str) -> Select[Any]:
+    rows = figures.subquery()
+    canceled = (rows.c.state == OrderState.CANCELED.value).label("canceled")
+    keys = [rows.c.day, rows.c.currency, canceled, *(rows.c[name] for name in more)]
+    sums = [_whole(rows.c[name]) for name in ("orders", "units", "total_minor")]
+    return select(*keys, *sums).group_by(*keys)
+
+
+def _whole(column: ColumnElement[int]) -> Any:
+    """Sums as whole numbers: PostgreSQL makes decimals of those of large numbers."""
+    return func.sum(column).cast(column.type).label(column.name)
+
+
+def _nearest(minor: int, parts: int) -> int:
+    return (2 * minor + parts) // (2 * parts)

@@ -1,0 +1,128 @@
+"""Folding the changes into the daily figures, and counting anew from the orders themselves.
+
+Folding moves rows from one table to the other in one transaction: killed at any point it has happened or it has not.
+Counting anew compares the orders with the figures as both stood at one moment, and appends what is missing as changes:
+whatever clerks and the import do meanwhile appends its own, so nobody waits and nothing is counted twice.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, Table, delete, func, select, union_all
+from sqlalchemy.dialects import postgresql, sqlite
+
+from webapp.channels.models import Shop
+from webapp.db import db, table_of
+from webapp.live import connection, key
+from webapp.orders.models import Order
+from webapp.reporting.changes import Cell, Counts, Sums, add, append, place_of
+from webapp.reporting.models import DailyFigure, FigureChange, FigureZone
+
+log = structlog.get_logger(__name__)
+CHUNK = 2000
+_ROWS_AT_ONCE = 5000
+
+
+@contextmanager
+def only_one(*, wait: float = 0) -> Iterator[bool]:
+    """Whether nobody else folds or counts just now; waits so many seconds for it."""
+    lock = connection().lock(key("figures"), timeout=600, blocking=wait > 0, blocking_timeout=wait or None)
+    if not lock.acquire():
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        if lock.owned():
+            lock.release()
+
+
+def anything_to_fold() -> bool:
+    return db.session.scalar(select(FigureChange.id).limit(1)) is not None
+
+
+def fold(limit: int = CHUNK) -> int:
+    """Move the oldest changes into the daily figures, in the open unit of work; tells how many."""
+    changes, daily = table_of(FigureChange), table_of(DailyFigure)
+    oldest = select(changes.c.id).order_by(changes.c.id).limit(limit).scalar_subquery()
+    taken = delete(changes).where(changes.c.id.in_(oldest)).returning(*_columns(changes))
+    sums: Sums = {}
+    rows = db.session.execute(taken).all()
+    for row in rows:
+        add(sums, Cell(*row[:6]), Counts(*row[6:]))
+    values = [{**cell._asdict(), **counts._asdict()} for cell, counts in sorted(sums.items()) if any(counts)]
+    if values:
+        insert = (sqlite if db.engine.dialect.name == "sqlite" else postgresql).insert(daily)
+        more = {name: daily.c[name] + insert.excluded[name] for name in Counts._fields}
+        db.session.execute(insert.on_conflict_do_update(index_elements=list(Cell._fields), set_=more), values)
+    return len(rows)
+
+
+def shops_to_count() -> dict[int, str | None]:
+    """Shops whose days are to be counted anew, with the zone that they were counted in: their zone was changed, or
+    they were never counted.
+    """
+    zones = select(Shop.id, FigureZone.zone).outerjoin(FigureZone, FigureZone.shop_id == Shop.id)
+    query = zones.where(FigureZone.zone.is_distinct_from(Shop.zone))
+    return {row.id: row.zone for row in db.session.execute(query)}
+
+
+def missing(shop_ids: Sequence[int] | None = None) -> tuple[Sums, dict[int, str]]:
+    """What the figures lack of what the orders say (less than nothing where they have too much), and the zones that
+    the days were counted in. Takes a moment per 100,000 orders; holds nothing that others wait for.
+    """
+    with _one_moment() as reading:
+        shops = select(Shop.id, Shop.zone)
+        orders = select(
+            Order.shop_id,
+            Order.store_id,
+            Order.marketplace,
+            Order.placed_at,
+            Order.state,
+            Order.currency,
+            Order.items,
+            Order.total_minor,
+        )
+        if shop_ids is not None:
+            shops, orders = shops.where(Shop.id.in_(shop_ids)), orders.where(Order.shop_id.in_(shop_ids))
+        zones = {row.id: row.zone for row in reading.execute(shops)}
+        sums: Sums = {}
+        for row in reading.execute(orders, execution_options={"yield_per": _ROWS_AT_ONCE}).mappings():
+            add(sums, *place_of(dict(row), zones[row["shop_id"]]))
+        for cell, counts in _stored(reading, shop_ids):
+            add(sums, cell, counts, sign=-1)
+    return {cell: counts for cell, counts in sums.items() if any(counts)}, zones
+
+
+@contextmanager
+def _one_moment() -> Iterator[Connection]:
+    """The database as it stands now, for any number of readings."""
+    with db.engine.connect() as reading:
+        if db.engine.dialect.name == "postgresql":
+            reading = reading.execution_options(isolation_level="REPEATABLE READ")
+        yield reading
+
+
+def _stored(reading: Connection, shop_ids: Sequence[int] | None) -> Iterator[tuple[Cell, Counts]]:
+    tables = [table_of(DailyFigure), table_of(FigureChange)]
+    parts = [select(*_columns(table)) for table in tables]
+    if shop_ids is not None:
+        parts = [part.where(table.c.shop_id.in_(shop_ids)) for part, table in zip(parts, tables, strict=True)]
+    both = union_all(*parts).subquery()
+    cells = [both.c[name] for name in Cell._fields]
+    sums = [func.sum(both.c[name]) for name in Counts._fields]
+    for row in reading.execute(select(*cells, *sums).group_by(*cells)):
+        yield Cell(*row[:6]), Counts(*(int(number) for number in row[6:]))
+
+
+def _columns(table: Table) -> list[Any]:
+    return [table.c[name] for name in (*Cell._fields, *Counts._fields)]
+
+
+def correct(sums: Sums, zones: dict[int, str]) -> None:
+    """Append what was missing, in the open unit of work; from now on the shops' days are counted in these zones."""
+    append(sums)
+    for shop_id, zone in zones.items():
+        db.session.merge(FigureZone(shop_id=shop_id, zone=zone))

@@ -1,0 +1,60 @@
+"""What must happen today: how many orders wait for whom, each as a query of the list that shows them.
+
+The number and the link are the same query, so that a card never says another number than its list. All of them are one
+question to the database, each capped and along an index of open orders.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from webapp.audit.actor import Actor
+from webapp.db import db
+from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext
+from webapp.orders.listing import counting
+from webapp.search.compiling import compile_query
+from webapp.search.query import parse
+
+CAP = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something that orders wait for: the query that finds them, and how pressing it is."""
+
+    code: str
+    label: LazyString
+    query: str
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A task with the number of orders that wait for it; `capped` where there are more."""
+
+    task: Task
+    orders: int
+    capped: bool
+
+
+_TO_SHIP = "state:processing fulfilled-by:merchant"  # what is on hold or being canceled does not leave today
+SHIPPING = (
+    Task("late", _l("Late"), f"{_TO_SHIP} due:late", "bad"),
+    Task("today", _l("Due today"), f"{_TO_SHIP} due:today -due:late", "warn"),
+    Task("tomorrow", _l("Due tomorrow"), f"{_TO_SHIP} due:tomorrow"),
+    Task("later", _l("Due later"), f"{_TO_SHIP} due:>tomorrow"),
+)
+DECIDING = (
+    Task("cancel", _l("Buyer wants to cancel"), "buyer-cancel:yes unshipped:>0", "bad"),
+    Task("attention", _l("Attention"), "attention:yes", "warn"),
+    Task("hold", lazy_pgettext("orders", "On hold"), "hold:yes", "warn"),
+    Task("updates", _l("Updates refused or uncertain"), "update:refused,unknown", "bad"),
+)
+
+
+def waiting(actor: Actor) -> dict[str, Waiting]:
+    """Every task with its number, by code."""
+    tasks = (*SHIPPING, *DECIDING)
+    counts = [counting(actor, compile_query(parse(task.query), actor), CAP) for task in tasks]
+    row = db.session.execute(select(*counts)).one()
+    return {task.code: Waiting(task, min(count, CAP), count > CAP) for task, count in zip(tasks, row, strict=True)}

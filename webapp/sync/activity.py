@@ -1,0 +1,64 @@
+"""A store's life: paused and taken up again, put away and fetched back. Nothing of it is ever deleted.
+
+A paused store is neither read nor told anything: what it is owed waits. An archived one is paused and out of the way;
+its orders stay where they are.
+"""
+
+from webapp import live
+from webapp.audit.actor import Actor
+from webapp.audit.services import audit
+from webapp.channels.models import Store
+from webapp.clock import now
+from webapp.db import db
+from webapp.errors import Refusal
+from webapp.i18n import lazy_gettext as _l
+from webapp.jobs.models import RunState
+from webapp.sync.models import StoreSync
+
+
+class StoreArchived(Refusal):
+    code = "store_archived"
+    sentence = _l("This store is archived: restore it first.")
+
+
+def activate(store: Store, *, actor: Actor) -> None:
+    """Let the store be read and told again; the caller enqueues `connect`, which tests it first."""
+    actor.needs("stores.edit")
+    if store.archived_at is not None:
+        raise StoreArchived
+    if not store.active:
+        store.active = True
+        _note(store, "store_activated", actor)
+
+
+def deactivate(store: Store, *, actor: Actor) -> None:
+    """Neither read the store nor tell it anything from now on; a run that is under way waits."""
+    actor.needs("stores.edit")
+    if not store.active:
+        return
+    store.active = False
+    turn = db.session.get(StoreSync, store.id, with_for_update={"of": StoreSync})
+    if turn is not None and turn.run is not None and turn.run.is_open:
+        turn.run.state = RunState.PAUSED
+    _note(store, "store_deactivated", actor)
+
+
+def archive(store: Store, *, actor: Actor) -> None:
+    """Put the store away with all its orders; it can be restored at any time."""
+    deactivate(store, actor=actor)
+    if store.archived_at is None:
+        store.archived_at = now()
+        _note(store, "store_archived", actor)
+
+
+def restore(store: Store, *, actor: Actor) -> None:
+    """Fetch an archived store back; it stays paused until somebody activates it."""
+    actor.needs("stores.edit")
+    if store.archived_at is not None:
+        store.archived_at = None
+        _note(store, "store_restored", actor)
+
+
+def _note(store: Store, code: str, actor: Actor) -> None:
+    audit(code, actor=actor, store=store.id)
+    live.publish("stores", [store.id])

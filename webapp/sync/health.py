@@ -1,0 +1,90 @@
+"""How the traffic of stores stands: when they were last read, when they are next, and what waits to be told."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, literal, select, text, union_all
+
+from webapp.channels.models import Store
+from webapp.channels.services import ChannelLeftOut
+from webapp.clock import now
+from webapp.db import db
+from webapp.errors import sentence_of
+from webapp.jobs.models import Run
+from webapp.sync.models import OPEN_UPDATES, Aside, ChannelUpdate, StoreSync, UpdateState
+from webapp.sync.runs import syncs_of
+
+LAGGING = timedelta(minutes=15)  # a store that is read by the minute has a reason to be looked at
+_TROUBLED = (UpdateState.REFUSED, UpdateState.UNKNOWN)
+
+
+@dataclass(slots=True)
+class Health:
+    """A store's traffic in numbers."""
+
+    sync: StoreSync | None = None
+    backlog: int = 0  # updates that the channel does not show yet
+    troubled: int = 0  # updates that were refused, or whose fate is unknown
+    asides: int = 0
+
+    @property
+    def last_success_at(self) -> datetime | None:
+        return self.sync.last_success_at if self.sync else None
+
+    @property
+    def lag(self) -> timedelta | None:
+        return now() - self.last_success_at if self.last_success_at else None
+
+    @property
+    def next_at(self) -> datetime | None:
+        return self.sync.next_at if self.sync else None
+
+    @property
+    def run(self) -> Run | None:
+        return self.sync.run if self.sync else None
+
+    @property
+    def running(self) -> bool:
+        return self.run is not None and self.run.is_open and self.run.state != "paused"
+
+    def of(self, store: Store, *, left_out: bool) -> str:
+        """One word for it: archived, failing, paused, new or connected."""
+        if store.archived_at is not None:
+            return "archived"
+        if not store.active:
+            return "paused"
+        if left_out or store.problem or (self.sync and self.sync.failures):
+            return "failing"
+        return "new" if self.sync is None else "connected"
+
+    def problem_of(self, store: Store, *, left_out: bool) -> str | None:
+        """Why it fails, in the reader's language."""
+        if left_out:
+            return str(ChannelLeftOut(channel=store.channel))
+        failed: dict[str, Any] | None = self.run.problem if self.run and self.sync and self.sync.failures else None
+        return sentence_of(store.problem or failed)
+
+
+def of_stores(store_ids: Sequence[int]) -> dict[int, Health]:
+    """The health of each of these stores, in two queries."""
+    found = {store_id: Health(sync) for store_id, sync in syncs_of(store_ids).items()}
+    for store_id in store_ids:
+        found.setdefault(store_id, Health())
+    updates = (
+        select(ChannelUpdate.store_id, ChannelUpdate.state, func.count())
+        .where(ChannelUpdate.store_id.in_(store_ids), text(OPEN_UPDATES))
+        .group_by(ChannelUpdate.store_id, ChannelUpdate.state)
+    )
+    aside = literal("aside")
+    asides = select(Aside.store_id, aside, func.count()).where(Aside.store_id.in_(store_ids)).group_by(Aside.store_id)
+    for store_id, state, number in db.session.execute(union_all(updates, asides)):
+        health = found[store_id]
+        if state == "aside":
+            health.asides += number
+        elif state in _TROUBLED:
+            health.troubled += number
+        else:
+            health.backlog += number
+    return found

@@ -1,0 +1,89 @@
+"""Numbering the orders that came while importing was off for their store, oldest first, as a run of small chunks.
+
+It ends early where importing is switched off again; switched on once more, the rest follows in a run of its own.
+"""
+
+from sqlalchemy import and_, func, or_, select
+
+from webapp.audit.actor import Actor
+from webapp.channels.models import Store
+from webapp.channels.services import draw_numbers, take_number
+from webapp.clock import iso, parse_instant
+from webapp.db import db, unit_of_work
+from webapp.jobs import job, runs
+from webapp.jobs.models import OPEN_STATES, Run
+from webapp.orders.events import record_all
+from webapp.orders.models import Order
+from webapp.orders.queries import visible
+from webapp.sync.runs import NUMBERING as KIND
+
+CHUNK = 50
+_ACTOR = Actor.job(KIND)
+
+
+def start(store: Store, *, actor: Actor) -> Run | None:
+    """Begin to number a store's orders, or join the run that does so; None where all have a number."""
+    under_way = select(Run).where(Run.kind == KIND, Run.subject_id == store.id, Run.state.in_(OPEN_STATES))
+    if run := db.session.scalar(under_way.limit(1)):
+        return run
+    without = visible(_ACTOR).where(Order.store_id == store.id, Order.number.is_(None))
+    total = db.session.scalar(select(func.count()).select_from(without.with_only_columns(Order.id).subquery()))
+    return runs.begin(KIND, actor=actor, subject_id=store.id, total=total) if total else None
+
+
+@job("desk")
+def number_orders(run_id: int, turn: int) -> None:
+    """Number the next orders of a run's store; the rest is a job of its own."""
+    numbers = _drawn(run_id)
+    with unit_of_work():
+        run = runs.take_turn(run_id, turn)
+        if run is None:
+            return
+        store = db.session.get_one(Store, run.subject_id)
+        orders = _next(run, lock=True) if store.import_orders else []
+        for order in orders:
+            order.number = _number_of(order, store, numbers)
+            db.session.flush()  # the next one must see it as taken
+        record_all(orders, "numbered", actor=_ACTOR)
+        run.done += len(orders)
+        if len(orders) < CHUNK:
+            runs.finish(run)
+        else:
+            run.numbers = run.numbers | {"placed_at": iso(orders[-1].placed_at), "order_id": orders[-1].id}
+            runs.go_on(run)
+
+
+def _drawn(run_id: int) -> dict[int, list[str]]:
+    """Numbers for the next chunk, drawn in a transaction of their own."""
+    run = runs.find_run(run_id)
+    store = db.session.get_one(Store, run.subject_id)
+    wanted: dict[int, int] = {}
+    if run.is_open and store.import_orders and store.own_numbers:
+        for order in _next(run):
+            wanted[order.shop_id] = wanted.get(order.shop_id, 0) + 1
+    db.session.rollback()
+    return {shop_id: draw_numbers(shop_id, count) for shop_id, count in wanted.items()}
+
+
+def _number_of(order: Order, store: Store, numbers: dict[int, list[str]]) -> str:
+    theirs = order.channel_order_number
+    taken = visible(_ACTOR).with_only_columns(Order.id).where(Order.number == theirs)
+    if not store.own_numbers and db.session.scalar(taken) is None:
+        return theirs
+    drawn = numbers.get(order.shop_id)
+    return drawn.pop(0) if drawn else take_number(order.shop_id)
+
+
+def _next(run: Run, *, lock: bool = False) -> list[Order]:
+    """The next orders without a number, in the order in which they were placed."""
+    query = visible(_ACTOR).where(Order.store_id == run.subject_id, Order.number.is_(None))
+    if "placed_at" in run.numbers:
+        at = parse_instant(run.numbers["placed_at"])
+        query = query.where(or_(Order.placed_at > at, and_(Order.placed_at == at, Order.id > run.numbers["order_id"])))
+    query = query.order_by(Order.placed_at, Order.id).limit(CHUNK)
+    if lock:
+        query = query.with_for_update(of=Order).execution_options(populate_existing=True)
+    return list(db.session.scalars(query))
+
+
+runs.carried_by(KIND, number_orders)

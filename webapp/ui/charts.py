@@ -1,0 +1,85 @@
+"""Charts as SVG that the server draws: bars over a round scale, the time before as a line. The table behind is the
+page's.
+
+The drawing stretches with its place and holds no letters, which would stretch too: words stand around it in HTML.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+HEIGHT, STEP = 100.0, 10.0
+_GAP = 1.6
+_LABELS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar: where it stands, and what it says to who points at it."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """All that the template draws; `marks` are the words of the scale, from the top down."""
+
+    title: str
+    description: str
+    width: float
+    bars: Sequence[Bar]
+    line: str  # the points of the time before; empty without one
+    marks: Sequence[str]
+    labels: Sequence[str]
+
+
+def bars(
+    values: Sequence[int],
+    *,
+    title: str,
+    description: str,
+    titles: Sequence[str],
+    labels: Sequence[str],
+    words: Callable[[int], str],
+    before: Sequence[int] = (),
+) -> Chart:
+    """A chart of these values; `words` says a value of the scale, `before` is compared place by place."""
+    top = round_top(max([*values, *before, 0]))
+    width = STEP * max(len(values), 1)
+    drawn = [
+        Bar(round(STEP * at + _GAP / 2, 2), round(HEIGHT - tall, 2), STEP - _GAP, round(tall, 2), said)
+        for at, (value, said) in enumerate(zip(values, titles, strict=True))
+        for tall in [HEIGHT * max(value, 0) / top]
+    ]
+    points = [f"{STEP * (at + 0.5):g},{HEIGHT - HEIGHT * max(value, 0) / top:.2f}" for at, value in enumerate(before)]
+    marks = [words(top), words(top // 2) if top % 2 == 0 else "", words(0)]
+    return Chart(
+        title=title,
+        description=description,
+        width=width,
+        bars=drawn,
+        line=" ".join(points[: len(values)]) if any(before) else "",
+        marks=marks,
+        labels=thinned(labels),
+    )
+
+
+def round_top(highest: int) -> int:
+    """The least round number that nothing exceeds: one digit and zeros."""
+    if highest <= 2:
+        return 2
+    power = 1
+    while power * 10 < highest:
+        power *= 10
+    return next(step * power for step in (1, 2, 3, 4, 5, 6, 8, 10) if step * power >= highest and step * power > 1)
+
+
+def thinned(labels: Sequence[str]) -> list[str]:
+    """As many labels as fit beside each other, the first and the last among them."""
+    if len(labels) <= _LABELS:
+        return list(labels)
+    places = [round(at * (len(labels) - 1) / (_LABELS - 1)) for at in range(_LABELS)]
+    return [labels[place] for place in places]
