@@ -1,0 +1,45 @@
+"""The list in a real browser: rows are chosen in ranges, columns open in place, the search box completes."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.ui.test_look import desk, page  # noqa: F401 - the fixtures of a desk in a browser
+from webapp.clock import now
+from webapp.orders.models import Order
+from webapp.testing import incoming_order
+
+pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
+
+
+def test_the_list_is_worked_by_mouse_and_keys(page: Any, take: Callable[..., list[Order]]) -> None:  # noqa: F811
+    take(*[incoming_order(created_at=now() - timedelta(hours=n)) for n in range(1, 7)])
+    page.goto("/orders/")
+    page.click("#order-rows tr:nth-child(2) td.tick input")
+    page.click("#order-rows tr:nth-child(5) td.tick input", modifiers=["Shift"])
+    assert page.locator("#order-rows input:checked").count() == 4
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    assert page.locator("#order-rows input:checked").count() == 5
+    page.click("[data-all]")
+    assert page.locator("#order-rows input:checked").count() == 6
+
+    page.click("#columns-open")
+    page.wait_for_selector("#order-columns")
+    page.check("#order-columns label:has-text('Country') input")
+    page.wait_for_selector("#orders th[data-column=country]")
+    page.click("[data-close-panel]")
+    assert page.evaluate("document.activeElement.id") == "columns-open"
+
+    page.keyboard.press("/")
+    page.keyboard.type("state:proc")
+    page.wait_for_selector("#search-completions [role=option]")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert page.input_value("#search").startswith("state:processing")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".filter-chip")
+    assert page.locator("#order-rows tr").count() == 6
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

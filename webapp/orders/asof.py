@@ -1,0 +1,38 @@
+"""An order as it stood at a moment of the past, rebuilt from its events.
+
+"Stood" means what the desk knew: an event counts from when the desk learned of it, so that the answer fits what was on
+the screen, or on the paper that was printed. Events carry the plain columns of the order and its lines. What lies in
+tables of its own (amounts by component, packages, comments) and what is sealed are not among them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from webapp.orders.events import events_of, rebuild
+from webapp.orders.models import Order, OrderEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Then:
+    """The plain columns of an order and of its lines, in the order of their positions, as events keep them."""
+
+    at: datetime
+    order: Mapping[str, Any]
+    lines: Sequence[Mapping[str, Any]]
+    last: OrderEvent  # the one that made it so
+
+
+def as_of(events: Sequence[OrderEvent], at: datetime) -> Then | None:
+    """What these events (newest first) had made of their order at that moment; None before the desk knew of it."""
+    until = [event for event in reversed(events) if event.seen_at <= at]
+    if not until:
+        return None
+    order, lines = rebuild(until)
+    return Then(at, order, sorted(lines.values(), key=lambda line: line.get("position", 0)), until[-1])
+
+
+def moments_of(order: Order) -> list[OrderEvent]:
+    """The events of an order, newest first: the moments at which it became something else."""
+    return events_of(order)

@@ -1,0 +1,108 @@
+"""The desk's own badges: what some orders are, or suffer from, in a short word. A channel brings those of its programs.
+
+A flag that a channel set and that nobody has a badge for is shown by its code.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from webapp.hooks import hooks
+from webapp.i18n import lazy_gettext as _l, ngettext
+from webapp.orders.attention import in_words
+from webapp.orders.contract import Badge
+from webapp.orders.models import Order
+from webapp.search.contract import Label
+
+
+def flagged(code: str) -> Callable[[Order], bool]:
+    """Whether the channel flagged an order so."""
+    return lambda order: code in order.flags
+
+
+PRACTICE = Badge(
+    code="practice",
+    label=_l("Practice"),
+    shows=lambda order: order.store.practice,
+    icon="flask",
+    help=_l("An invented order of a practice store."),
+)
+BADGES = (
+    Badge(
+        code="cancel_requested",
+        label=_l("Cancel requested"),
+        shows=lambda order: order.buyer_wants_cancel,
+        tone="bad",
+        icon="hand-stop",
+        help=_l("The buyer asked to cancel."),
+    ),
+    Badge(
+        code="attention",
+        label=_l("Attention"),
+        shows=lambda order: order.needs_attention,
+        tone="warn",
+        icon="alert-triangle",
+        help=_l("Something about this order should be looked at."),
+    ),
+    Badge(
+        code="on_hold",
+        label=_l("On hold"),
+        shows=lambda order: order.on_hold and order.canceling,  # elsewhere its state says so
+        tone="warn",
+        icon="player-pause",
+    ),
+    Badge(code="business", label=_l("Business"), shows=flagged("business"), icon="briefcase"),
+    Badge(code="replacement", label=_l("Replacement"), shows=flagged("replacement"), icon="replace"),
+    Badge(code="gift", label=_l("Gift"), shows=flagged("gift"), icon="gift"),
+    Badge(
+        code="label_required",
+        label=_l("Label required"),
+        shows=flagged("label_required"),
+        tone="info",
+        icon="rocket",
+        help=_l("Its label must be bought through the channel."),
+    ),
+    Badge(
+        code="by_channel",
+        label=_l("Channel ships"),
+        shows=lambda order: order.fulfilled_by == "channel",
+        icon="building-warehouse",
+        help=_l("The channel ships this order from its own stock."),
+    ),
+    PRACTICE,
+)
+
+
+def badges() -> dict[str, Badge]:
+    """Every badge by its code, the desk's own first; a plugin's of the same code stands in its place."""
+    return {badge.code: badge for group in reversed(hooks.register_badges()) for badge in group}
+
+
+class Badges:
+    """The badges of a page's orders, their words looked up once."""
+
+    def __init__(self, without: Iterable[str] = ()) -> None:
+        known = badges()
+        self._known = set(known)
+        self._asked = [
+            (badge.code, badge.shows, Label(str(badge.label), badge.tone, badge.icon, str(badge.help)))
+            for badge in known.values()
+            if badge.code not in set(without)
+        ]
+
+    def of(self, order: Order) -> list[Label]:
+        """What the order carries."""
+        shown = [self._worded(code, label, order) for code, shows, label in self._asked if shows(order)]
+        for code in order.flags:
+            if code not in self._known:
+                shown.append(Label(code.replace("_", " ").capitalize()))
+        return shown
+
+    @staticmethod
+    def _worded(code: str, label: Label, order: Order) -> Label:
+        """What wants attention is named, with its fix for who points at it."""
+        troubles = in_words(order.attention) if code == "attention" else []
+        if not troubles:
+            return label
+        fixes = "\n".join(f"{trouble.label}: {trouble.fix}" for trouble in troubles)
+        many = ngettext("%(num)s thing to look at", "%(num)s things to look at", len(troubles))
+        return replace(label, text=troubles[0].label if len(troubles) == 1 else many, title=fixes)

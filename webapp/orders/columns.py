@@ -1,0 +1,411 @@
+"""The desk's own columns of the order list and its exports. A column answers for a whole page with one query at most.
+
+What several columns need of a page is read once. How values look is the page's matter, or the export's.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from babel import Locale
+from sqlalchemy import func, select
+
+from webapp.accounts.models import User
+from webapp.audit.actor import Actor
+from webapp.channels.contract import Channel
+from webapp.channels.models import ChannelOrder
+from webapp.channels.services import channels
+from webapp.clock import parse_instant
+from webapp.db import db
+from webapp.i18n import get_locale, gettext as _, lazy_gettext as _l
+from webapp.money import Money
+from webapp.orders import addresses
+from webapp.orders.badges import Badges
+from webapp.orders.events import sentence_of, words
+from webapp.orders.models import Order, OrderAmount, OrderEvent, OrderLine, OrderStatus, Tag
+from webapp.orders.queries import reference
+from webapp.orders.states import STATE_LABELS
+from webapp.orders.statuses import status_name
+from webapp.search.contract import Column, ColumnKind, Label, Link
+from webapp.vault import services as vault
+from webapp.vault.services import DataKeys
+
+Orders = Sequence[Order]
+T = TypeVar("T")
+STATE_TONES = {
+    "pending": "waits",
+    "processing": "info",
+    "complete": "good",
+    "closed": "calm",
+    "canceled": "gone",
+    "on_hold": "warn",
+    "canceling": "warn",
+}
+_READ = "read_for_columns"
+
+
+def _once(orders: Orders, what: str, read: Callable[[], T]) -> T:
+    """What several columns of one page share; kept for as long as the session is asked for the same page."""
+    info = db.session().info
+    page, kept = info.get(_READ, (None, None))
+    if page is not orders:
+        page, kept = info[_READ] = (orders, {})
+    if what not in kept:
+        kept[what] = read()
+    found: T = kept[what]
+    return found
+
+
+def _ids(orders: Orders) -> list[int]:
+    return [order.id for order in orders]
+
+
+# --- What is read for a page ------------------------------------------------------------------------------------------
+
+
+def _revealed(orders: Orders, actor: Actor) -> DataKeys:
+    """The page's buyers, by right, in one query and with one access record."""
+    read = partial(vault.reveal_kinds, actor, _ids(orders), purpose="list", kinds=addresses.KINDS)
+    return _once(orders, "buyers", read)
+
+
+def _channels(orders: Orders) -> dict[str, Channel]:
+    return _once(orders, "channels", channels)
+
+
+def _channel_orders(orders: Orders) -> dict[int, Mapping[str, Any]]:
+    """What the channels said beside what every order's row repeats."""
+    query = select(ChannelOrder.id, ChannelOrder.facts).where(
+        ChannelOrder.id.in_([order.channel_order_id for order in orders])
+    )
+    return _once(orders, "facts", lambda: {row.id: row.facts for row in db.session.execute(query)})
+
+
+def _first_lines(orders: Orders) -> dict[int, tuple[str, str]]:
+    """SKU and title of each order's first line."""
+    first = (
+        select(OrderLine.order_id, func.min(OrderLine.position).label("position"))
+        .where(OrderLine.order_id.in_(_ids(orders)))
+        .group_by(OrderLine.order_id)
+        .subquery()
+    )
+    query = select(OrderLine.order_id, OrderLine.sku, OrderLine.title).join(
+        first, (OrderLine.order_id == first.c.order_id) & (OrderLine.position == first.c.position)
+    )
+    return _once(orders, "lines", lambda: {id_: (sku, title) for id_, sku, title in db.session.execute(query)})
+
+
+def _amounts(orders: Orders) -> dict[tuple[int, str], int]:
+    """Charged minor units by order and component, and the tax of all components."""
+
+    def read() -> dict[tuple[int, str], int]:
+        query = (
+            select(
+                OrderAmount.order_id, OrderAmount.component, func.sum(OrderAmount.charged), func.sum(OrderAmount.tax)
+            )
+            .where(OrderAmount.order_id.in_(_ids(orders)))
+            .group_by(OrderAmount.order_id, OrderAmount.component)
+        )
+        found: dict[tuple[int, str], int] = {}
+        for order_id, component, charged, tax in db.session.execute(query):
+            found[order_id, component] = int(charged)
+            found[order_id, "tax"] = found.get((order_id, "tax"), 0) + int(tax)
+        return found
+
+    return _once(orders, "amounts", read)
+
+
+def _statuses(orders: Orders) -> dict[str, OrderStatus]:
+    """The merchant's statuses that the page's orders have."""
+    codes = {order.status for order in orders if order.status}
+    query = select(OrderStatus).where(OrderStatus.code.in_(codes))
+    return _once(orders, "statuses", lambda: {row.code: row for row in db.session.scalars(query)} if codes else {})
+
+
+def _tags(orders: Orders) -> dict[int, Tag]:
+    ids = {tag for order in orders for tag in order.tags}
+    query = select(Tag).where(Tag.id.in_(ids))
+    return _once(orders, "tags", lambda: {tag.id: tag for tag in db.session.scalars(query)} if ids else {})
+
+
+# --- What columns answer ----------------------------------------------------------------------------------------------
+
+
+def _of_each(value: Callable[[Order], Any]) -> Callable[[Orders, Actor], Mapping[int, Any]]:
+    """A column of the order's own row."""
+    return lambda orders, actor: {order.id: value(order) for order in orders}
+
+
+def _number(order: Order) -> Link:
+    return Link(order.number or str(_("Managed at the channel")), f"/orders/{quote(reference(order), safe='@')}")
+
+
+def _state(orders: Orders, actor: Actor) -> dict[int, list[Label]]:
+    states = {code: Label(str(label), STATE_TONES[code]) for code, label in STATE_LABELS.items()}
+    custom = {code: Label(name_of(row), row.tone) for code, row in _statuses(orders).items()}
+    return {
+        order.id: [states[order.shown_state], *([custom[order.status]] if order.status in custom else [])]
+        for order in orders
+    }
+
+
+def name_of(status: OrderStatus) -> str:
+    """The status's name in the reader's language, else in English."""
+    locale = get_locale()
+    return str(status.names.get(locale.language if locale else "en") or status.names.get("en") or status.code)
+
+
+def _channel_status(orders: Orders, actor: Actor) -> dict[int, str]:
+    known = _channels(orders)
+    labels = {
+        (code, status): str(known[code].status_label(status)) if code in known else status
+        for code, status in {(order.store.channel, order.channel_status) for order in orders}
+    }
+    return {order.id: labels[order.store.channel, order.channel_status] for order in orders}
+
+
+def _channel_name(orders: Orders, actor: Actor) -> dict[int, str]:
+    names = {code: str(channel.label) for code, channel in _channels(orders).items()}
+    return {order.id: names.get(order.store.channel, order.store.channel) for order in orders}
+
+
+def _badges(orders: Orders, actor: Actor) -> dict[int, list[Label]]:
+    known = Badges()
+    return {order.id: known.of(order) for order in orders}
+
+
+def _of_buyer(field: str) -> Callable[[Orders, Actor], Mapping[int, Any]]:
+    def values(orders: Orders, actor: Actor) -> Mapping[int, Any]:
+        buyers = _revealed(orders, actor).opened(vault.BUYER)
+        return {order_id: str(buyer.get(field) or "") for order_id, buyer in buyers.items()}
+
+    return values
+
+
+def _address(orders: Orders, actor: Actor) -> dict[int, str]:
+    """Where it goes: the corrected address, where somebody corrected it."""
+    parts = ("name", "company", "line1", "line2", "line3", "postal_code", "city", "region", "country")
+    keys = _revealed(orders, actor)
+    told = {order_id: addresses.of_keys(keys, order_id).address for order_id in _ids(orders)}
+    return {
+        order_id: ", ".join(str(address[part]) for part in parts if address.get(part))
+        for order_id, address in told.items()
+        if address
+    }
+
+
+def _country(orders: Orders, actor: Actor) -> dict[int, str]:
+    territories = (get_locale() or Locale("en")).territories
+    return {order.id: str(territories.get(order.country, order.country)) for order in orders}
+
+
+def _marketplace(orders: Orders, actor: Actor) -> dict[int, str]:
+    known = _channels(orders)
+    names = {}
+    for code, marketplace in {(order.store.channel, order.marketplace) for order in orders}:
+        told = known[code].marketplace(marketplace) if code in known else None
+        names[code, marketplace] = told.country if told else marketplace
+    return {order.id: names[order.store.channel, order.marketplace] for order in orders}
+
+
+def _assignee(orders: Orders, actor: Actor) -> dict[int, str]:
+    ids = {order.assignee_id for order in orders if order.assignee_id}
+    query = select(User.id, User.name, User.email).where(User.id.in_(ids))
+    names = {id_: name or email for id_, name, email in db.session.execute(query)} if ids else {}
+    return {order.id: names[order.assignee_id] for order in orders if order.assignee_id in names}
+
+
+def _tagged(orders: Orders, actor: Actor) -> dict[int, list[Label]]:
+    labels = {id_: Label(tag.name, tag.tone, "tag") for id_, tag in _tags(orders).items()}
+    return {order.id: [labels[tag] for tag in order.tags if tag in labels] for order in orders}
+
+
+def _latest(orders: Orders, actor: Actor) -> dict[int, str]:
+    """The newest event's sentence: what last became of the order."""
+    newest = select(func.max(OrderEvent.id)).where(OrderEvent.order_id.in_(_ids(orders))).group_by(OrderEvent.order_id)
+    events: list[Any] = list(
+        db.session.execute(
+            select(OrderEvent.order_id, OrderEvent.code, OrderEvent.data).where(OrderEvent.id.in_(newest))
+        )
+    )
+    of = {order.id: order for order in orders}
+    known = words()
+    return {event.order_id: sentence_of(event, _said(of[event.order_id], orders), known) for event in events}
+
+
+def _said(order: Order, orders: Orders) -> dict[str, Callable[[Any], str]]:
+    """How values of an event are put into words."""
+    channel = _channels(orders).get(order.store.channel)
+    kinds = {kind.code: str(kind.label) for kind in (channel.kinds if channel else ())}
+
+    def moment(told: str) -> str:
+        return f"{parse_instant(told).astimezone(ZoneInfo(order.shop.zone)):%Y-%m-%d %H:%M}"
+
+    return {"kind": lambda code: kinds.get(code, str(code)), "status": status_name, "until": moment, "due": moment}
+
+
+def _first_item(orders: Orders, actor: Actor) -> dict[int, str]:
+    return {
+        order_id: " · ".join(part for part in (sku, title) if part)
+        for order_id, (sku, title) in _first_lines(orders).items()
+    }
+
+
+def _payment(orders: Orders, actor: Actor) -> dict[int, str]:
+    facts = _channel_orders(orders)
+    return {order.id: ", ".join(facts.get(order.channel_order_id, {}).get("payment_methods") or []) for order in orders}
+
+
+def _amount(component: str) -> Callable[[Orders, Actor], Mapping[int, Any]]:
+    def values(orders: Orders, actor: Actor) -> Mapping[int, Any]:
+        amounts = _amounts(orders)
+        return {
+            order.id: Money(amounts[order.id, component], order.currency)
+            for order in orders
+            if order.currency and (order.id, component) in amounts
+        }
+
+    return values
+
+
+def _fulfilled_by(orders: Orders, actor: Actor) -> dict[int, str]:
+    names, you = _channel_name(orders, actor), str(_("You"))
+    return {order.id: you if order.fulfilled_by == "merchant" else names[order.id] for order in orders}
+
+
+_TEXT, _NUMBER, _MONEY = ColumnKind.TEXT, ColumnKind.NUMBER, ColumnKind.MONEY
+COLUMNS = (
+    Column(
+        code="number",
+        label=_l("Order"),
+        kind=ColumnKind.LINK,
+        values=_of_each(_number),
+        default=True,
+        width=175,
+        help=_l("Our number, and the channel's under it."),
+    ),
+    Column(
+        code="channel_number",
+        label=_l("Channel order number"),
+        values=_of_each(lambda order: order.channel_order_number),
+        width=180,
+    ),
+    Column(
+        code="state",
+        label=_l("Status"),
+        kind=ColumnKind.LABELS,
+        values=_state,
+        default=True,
+        width=165,
+        help=_l("Our state and status, and the channel's under it."),
+    ),
+    Column(code="channel_status", label=_l("Channel status"), values=_channel_status, width=140),
+    Column(code="badges", label=_l("Flags"), kind=ColumnKind.LABELS, values=_badges, default=True, width=150),
+    Column(code="buyer", label=_l("Buyer"), values=_of_buyer("name"), default=True, width=130, personal=True),
+    Column(code="email", label=_l("E-mail"), values=_of_buyer("email"), width=200, personal=True),
+    Column(code="company", label=_l("Company"), values=_of_buyer("company"), width=140, personal=True),
+    Column(
+        code="purchase_order",
+        label=_l("Purchase order"),
+        values=_of_buyer("purchase_order"),
+        width=130,
+        personal=True,
+    ),
+    Column(code="address", label=_l("Ship to"), values=_address, width=240, personal=True),
+    Column(code="country", label=_l("Country"), values=_country, width=110),
+    Column(
+        code="units",
+        label=_l("Items"),
+        kind=_NUMBER,
+        values=_of_each(lambda order: order.items),
+        default=True,
+        width=95,
+    ),
+    Column(
+        code="unshipped",
+        label=_l("Units to ship"),
+        kind=_NUMBER,
+        values=_of_each(lambda order: order.unshipped),
+        width=90,
+    ),
+    Column(
+        code="total",
+        label=_l("Total"),
+        kind=_MONEY,
+        values=_of_each(lambda order: order.total),
+        sort="total",
+        default=True,
+        width=95,
+    ),
+    Column(code="subtotal", label=_l("Subtotal"), kind=_MONEY, values=_amount("item"), width=100),
+    Column(code="shipping", label=_l("Shipping"), kind=_MONEY, values=_amount("shipping"), width=100),
+    Column(code="tax", label=_l("Tax"), kind=_MONEY, values=_amount("tax"), width=90),
+    Column(
+        code="ship_by",
+        label=_l("Ship by"),
+        kind=ColumnKind.COUNTDOWN,
+        values=_of_each(lambda order: order.ship_by),
+        sort="ship_by",
+        default=True,
+        width=115,
+    ),
+    Column(
+        code="deliver_by",
+        label=_l("Deliver by"),
+        kind=ColumnKind.TIME,
+        values=_of_each(lambda order: order.deliver_by),
+        width=110,
+    ),
+    Column(
+        code="placed",
+        label=_l("Placed"),
+        kind=ColumnKind.TIME,
+        values=_of_each(lambda order: order.placed_at),
+        sort="placed",
+        default=True,
+        width=110,
+    ),
+    Column(
+        code="updated",
+        label=_l("Updated"),
+        kind=ColumnKind.TIME,
+        values=_of_each(lambda order: order.updated_at),
+        sort="updated",
+        width=110,
+    ),
+    Column(
+        code="store",
+        label=_l("Store"),
+        values=_of_each(lambda order: order.store.name),
+        default=True,
+        width=180,
+    ),
+    Column(code="shop", label=_l("Shop"), values=_of_each(lambda order: order.shop.name), width=130),
+    Column(code="channel", label=_l("Channel"), values=_channel_name, width=110),
+    Column(code="marketplace", label=_l("Marketplace"), values=_marketplace, width=100),
+    Column(code="fulfilled_by", label=_l("Fulfilled by"), values=_fulfilled_by, width=110),
+    Column(code="service", label=_l("Service"), values=_of_each(lambda order: order.service_level), width=110),
+    Column(code="payment", label=_l("Payment"), values=_payment, width=120),
+    Column(code="first_item", label=_l("First item"), values=_first_item, width=240),
+    Column(
+        code="latest",
+        label=_l("Latest event"),
+        values=_latest,
+        width=240,
+        help=_l("What last became of the order, on the channel or on the desk."),
+    ),
+    Column(
+        code="comments", label=_l("Comments"), kind=_NUMBER, values=_of_each(lambda order: order.comments), width=90
+    ),
+    Column(code="assignee", label=_l("Assigned to"), values=_assignee, width=130),
+    Column(code="tags", label=_l("Tags"), kind=ColumnKind.LABELS, values=_tagged, width=140),
+    Column(
+        code="due",
+        label=_l("Task due"),
+        kind=ColumnKind.COUNTDOWN,
+        values=_of_each(lambda order: order.due_at),
+        width=120,
+    ),
+)

@@ -1,0 +1,43 @@
+"""The views and cards that every desk has: what must be done today, and how many orders stand where.
+
+They are queries like anybody's, so whatever they show can be narrowed, saved under another name, or exported.
+"""
+
+from dataclasses import dataclass
+
+from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext
+from webapp.search.views import View
+
+EVERYTHING = "all"
+_TO_SHIP = "state:processing fulfilled-by:merchant"
+STANDING = (
+    View("today", _l("To ship today"), f"{_TO_SHIP} due:<=today", "ship_by"),
+    View("late", _l("Late"), f"{_TO_SHIP} due:late", "ship_by"),
+    View("cancel", _l("Buyer wants to cancel"), "state:open buyer-cancel:yes"),
+    View("attention", _l("Attention"), "attention:yes"),
+    View("hold", lazy_pgettext("orders", "On hold"), "hold:yes"),
+    View(EVERYTHING, _l("Everything"), ""),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusCard:
+    """How many orders stand somewhere, and the query that lists them."""
+
+    code: str
+    label: LazyString
+    query: str
+    tone: str = ""
+    sort: str = ""
+
+
+CARDS = (
+    StatusCard("to_ship", _l("To ship"), _TO_SHIP, "info", "ship_by"),
+    StatusCard("due_today", _l("Due today"), f"{_TO_SHIP} due:today -due:late", "warn", "ship_by"),
+    StatusCard("late", _l("Late"), f"{_TO_SHIP} due:late", "bad", "ship_by"),
+    StatusCard("pending", _l("Pending"), "state:pending"),
+    StatusCard("attention", _l("Attention"), "attention:yes", "warn"),
+    StatusCard("on_hold", lazy_pgettext("orders", "On hold"), "hold:yes", "warn"),
+    StatusCard("shipped", lazy_pgettext("orders", "Shipped"), "state:complete", "good"),
+    StatusCard("canceled", lazy_pgettext("orders", "Canceled"), "state:canceled"),
+)

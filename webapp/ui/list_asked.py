@@ -1,0 +1,116 @@
+"""What a request asks of the order list: its query, sorting, view and place, and the addresses that ask for more.
+
+A link is a view: everything that names no buyer stands in it, words that may stay behind their token. The words of a
+saved view have no token until somebody opens the view by its button.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from flask import request, url_for
+
+from webapp.audit.actor import Actor
+from webapp.errors import DeskError
+from webapp.i18n import lazy_gettext as _l
+from webapp.orders.listing import NEWEST, Sorting
+from webapp.orders.views import EVERYTHING, STANDING
+from webapp.search.compiling import Compiled, compile_query
+from webapp.search.query import Query, QueryMistake, parse, reopen
+from webapp.search.views import Kept, View
+
+
+class NotFromTheBox(DeskError):
+    """Words came in a URL, where they may not stand."""
+
+    code, status = "not_from_the_box", 422
+    sentence = _l("Words are not looked for from a link, since they may name a buyer. Press Enter in the search box.")
+
+
+@dataclass(frozen=True, slots=True)
+class ListAsked:
+    """A list as it is asked for. Where `problem` says what is wrong, there is nothing to show but the question."""
+
+    query: Query = field(default_factory=Query)
+    text: str = ""  # as it was typed, while it can't be understood
+    token: str = ""
+    view: View | None = None
+    changed: bool = False  # the query is no longer the view's own
+    sort: str = NEWEST
+    usual_sort: str = NEWEST
+    after: str | None = None
+    before: str | None = None
+    compiled: Compiled = field(default_factory=Compiled)
+    problem: DeskError | None = None
+    sealed_view: bool = False  # the view's words must be opened by its button first
+
+    @classmethod
+    def read(cls, kept: Kept, actor: Actor) -> Self:
+        """What the address of the page asks for."""
+        args = request.args
+        text, token = args.get("q", ""), args.get("w", "")
+        view = find_view(args.get("view", ""), kept.views)
+        changed = "q" in args or bool(token)
+        usual = (view.sort if view else "") or kept.layout.sort or NEWEST
+        sort = _sort(args.get("sort", ""), usual)
+        asked = cls(text=text, token=token, view=view, changed=changed, sort=sort, usual_sort=usual)
+        asked = replace(asked, after=args.get("after") or None, before=args.get("before") or None)
+        if view and not changed and view.sealed:
+            return replace(asked, sealed_view=True)
+        try:
+            query = reopen(text, token, actor) if changed or view is None else parse(view.query)
+            if changed and not token and query.words:
+                return replace(asked, query=query, text=str(query), problem=NotFromTheBox())
+            return replace(asked, query=query, text=str(query)).compile(actor)
+        except DeskError as problem:
+            return replace(asked, problem=problem)
+
+    @classmethod
+    def typed(cls, text: str, kept: Kept, actor: Actor, view: View | None = None) -> Self:
+        """What somebody typed; the mistake in it, if there is one, is its `problem`."""
+        usual = (view.sort if view else "") or kept.layout.sort or NEWEST
+        sort = _sort(request.form.get("sort", ""), usual)
+        asked = cls(text=text, view=view, changed=True, sort=sort, usual_sort=usual)
+        try:
+            return replace(asked, query=parse(text)).compile(actor)
+        except QueryMistake as problem:
+            return replace(asked, problem=problem)
+
+    def compile(self, actor: Actor) -> Self:
+        return replace(self, compiled=compile_query(self.query, actor))
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is the first page of everything, newest first: where news of new orders mean something."""
+        return not (self.query or self.after or self.before or self.problem) and self.sort == NEWEST
+
+    def url(self, endpoint: str = "orders.index", **more: Any) -> str:
+        """The address of the same list: from its start, unless a place is named."""
+        sort = more.pop("sort", self.sort)
+        args: dict[str, Any] = {"view": self.view.code if self.view else None}
+        if self.changed:
+            args |= {"q": self.query.structured, "w": self.token or None}
+        args["sort"] = sort if sort != self.usual_sort else None
+        return url_for(endpoint, **args | more)
+
+    def url_of(self, query: Query) -> str:
+        """The address of another query, as long as that takes no words with it that this one has no token for."""
+        args: dict[str, Any] = {"q": query.structured, "view": self.view.code if self.view else None}
+        sort = self.sort if self.sort != self.usual_sort else None
+        return url_for("orders.index", **args, w=self.token if query.words else None, sort=sort)
+
+
+def find_view(code: str, saved: Sequence[View]) -> View | None:
+    """A view by its code; everything is no view that a list is narrowed by."""
+    return next((view for view in (*STANDING, *saved) if view.code == code and code != EVERYTHING), None)
+
+
+def _sort(told: str, usual: str) -> str:
+    """What to sort by; what no list is sorted by is passed over."""
+    for name in (told, usual):
+        try:
+            Sorting.parse(name)
+        except DeskError:
+            continue
+        return name
+    return NEWEST

@@ -1,0 +1,319 @@
+"""The list of orders in the browser: every order of every store, as it was asked for and laid out.
+
+Saved views have routes of their own in `saved_views`, acts on many orders in `bulk`.
+"""
+
+from typing import Any
+
+from flask import Response, current_app, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from webapp.audit.actor import Actor
+from webapp.clock import now
+from webapp.db import time_limit, unit_of_work
+from webapp.errors import DeskError, NotFound, SeveralFit, TooSlow
+from webapp.orders.listing import CAP, OrdersSlice, key_of, list_orders, newer_than
+from webapp.orders.queries import find_order, orders_by_id, reference
+from webapp.orders.views import CARDS, STANDING
+from webapp.search.completion import complete as completions
+from webapp.search.query import keep, reopen
+from webapp.search.registered import columns
+from webapp.search.views import (
+    Kept,
+    forget_layout,
+    kept_for,
+    may_show,
+    remember_layout,
+    remember_sort,
+    shown_columns,
+)
+from webapp.ui import chips, counts, htmx
+from webapp.ui.access import current_actor, needs
+from webapp.ui.cells import Table, heads
+from webapp.ui.list_asked import ListAsked, find_view
+from webapp.ui.orders import bp
+from webapp.ui.pages import page, show_times_of, shown_stores
+
+SECONDS = 1.5
+_BEFORE_ALL = "1970-01-01T00:00:00Z~0"
+
+
+@bp.get("/orders/")
+@needs("orders.view")
+def index() -> str | tuple[str, int]:
+    """A page of the orders that are asked for; where the question can't be answered, what is wrong with it."""
+    actor = current_actor()
+    show_times_of(shown_stores())
+    kept = kept_for(actor)
+    return _list_page(ListAsked.read(kept, actor), kept, actor)
+
+
+def _list_page(asked: ListAsked, kept: Kept, actor: Actor) -> str | tuple[str, int]:
+    found, problem = OrdersSlice([], None, None), asked.problem
+    if problem is None and not asked.sealed_view:
+        try:
+            with time_limit(SECONDS):
+                found = list_orders(actor, asked.compiled, sort=asked.sort, after=asked.after, before=asked.before)
+        except TooSlow as slow:
+            problem = slow
+    context = _rows(asked, kept, found, actor) | _around(asked, kept, found, actor)
+    drawn = page("orders/index.html", part="orders/_rows.html", problem=problem, **context)
+    return (drawn, problem.status) if problem else drawn
+
+
+def _rows(asked: ListAsked, kept: Kept, found: OrdersSlice, actor: Actor) -> dict[str, Any]:
+    chosen = shown_columns(kept.layout, columns(), actor, asked.view)
+    table = Table(found.orders, chosen, actor, asked.view.code if asked.view else "")
+    return {
+        "rows": table.rows,
+        "heads": heads(chosen, asked.sort),
+        "width": sum(width for _, width in chosen),
+        "dense": kept.layout.dense,
+        "rows_url": asked.url(after=asked.after, before=asked.before),
+    }
+
+
+def _around(asked: ListAsked, kept: Kept, found: OrdersSlice, actor: Actor) -> dict[str, Any]:
+    views = (*STANDING, *kept.views)
+    cards = [{"card": card, "url": url_for(".index", q=card.query, sort=card.sort or None)} for card in CARDS]
+    known = counts.known_counts(_counted(kept) | {"found": str(asked.query)}, actor)
+    return {
+        "asked": asked,
+        "search_text": asked.text,
+        "newer_url": asked.url(before=found.newer) if found.newer else None,
+        "older_url": asked.url(after=found.older) if found.older else None,
+        "news_url": url_for(".news", since=key_of(found.orders[0]) if found.orders else _BEFORE_ALL)
+        if asked.plain
+        else None,
+        "news": 0,
+        "count_url": asked.url("orders.count"),
+        "found": known.get("found"),
+        "found_count": known["found"].shown if "found" in known else None,
+        "found_capped": known["found"].capped if "found" in known else False,
+        "query_text": asked.query.structured,
+        "query_token": asked.token,
+        "sort": asked.sort,
+        "chips": chips.chips_of(asked, actor),
+        "cards": cards,
+        "counts": known,
+        "views": views,
+        "start_view": kept.start_view,
+        "bulk_url": url_for("bulk.choose") if "bulk.choose" in current_app.view_functions else "",
+        "has_stores": bool(shown_stores()),
+    }
+
+
+@bp.get("/orders/news")
+@needs("orders.view")
+def news() -> str:
+    """How many orders came in since the page was drawn."""
+    since = request.args.get("since", _BEFORE_ALL)
+    found = newer_than(current_actor(), since)
+    return page("orders/_news.html", news=found, news_url=url_for(".news", since=since))
+
+
+@bp.get("/orders/rows/<int(max=2147483647):order_id>")
+@needs("orders.view")
+def row(order_id: int) -> str:
+    """One row of the list as it is now."""
+    actor = current_actor()
+    show_times_of(shown_stores())
+    kept = kept_for(actor)
+    found = orders_by_id([order_id], actor)
+    if not found:
+        raise NotFound(name=f"@{order_id}")
+    view = find_view(request.args.get("view", ""), kept.views)
+    chosen = shown_columns(kept.layout, columns(), actor, view)
+    [drawn] = Table(found, chosen, actor, view.code if view else "").rows
+    return render_template("orders/_row.html", row=drawn)
+
+
+# --- How many ---------------------------------------------------------------------------------------------------------
+
+
+@bp.get("/orders/count")
+@needs("orders.view")
+def count() -> str:
+    """How many orders the list finds; asked for after the page."""
+    actor = current_actor()
+    show_times_of(shown_stores())
+    asked = ListAsked.read(kept_for(actor), actor)
+    found = counts.counts({"found": str(asked.query)}, actor).get("found") if not asked.problem else None
+    return render_template("orders/_count.html", found=found, cap=CAP)
+
+
+@bp.get("/orders/counts")
+@needs("orders.view")
+def all_counts() -> str:
+    """How many orders stand in each card and view; asked for after the page."""
+    actor = current_actor()
+    show_times_of(shown_stores())
+    kept = kept_for(actor)
+    known = counts.counts(_counted(kept), actor)
+    return render_template("orders/_counts.html", counts=known, views=(*STANDING, *kept.views), cards=CARDS)
+
+
+def _counted(kept: Kept) -> dict[str, str]:
+    """The queries that are counted, by what shows them."""
+    texts = {f"card-{card.code}": card.query for card in CARDS}
+    for view in (*STANDING, *kept.views):
+        try:
+            texts[f"view-{view.code}"] = view.text
+        except DeskError:  # its words can't be opened any more
+            continue
+    return texts
+
+
+# --- Searching --------------------------------------------------------------------------------------------------------
+
+
+@bp.post("/orders/search")
+@needs("orders.view")
+def search() -> str | tuple[str, int] | AnyResponse:
+    """Look for what was typed; the number of one order leads to it. Words that may name a buyer stay out of the URL."""
+    actor = current_actor()
+    show_times_of(shown_stores())
+    kept = kept_for(actor)
+    view = find_view(request.form.get("view", ""), kept.views)
+    opened = view is not None and "text" not in request.form
+    text = view.text if view and opened else request.form.get("text", "")
+    if order_url := _number_of_one(text, actor):
+        return redirect(order_url)
+    asked = ListAsked.typed(text, kept, actor, view)
+    if asked.problem:
+        return _list_page(asked, kept, actor)
+    with unit_of_work():
+        structured, token = keep(asked.query, actor)
+    sort = request.form.get("sort") or None
+    return redirect(
+        url_for(".index", q=structured, w=token or None, view=view.code if view else None, sort=sort), code=303
+    )
+
+
+def _number_of_one(text: str, actor: Actor) -> str:
+    """The page of the order whose whole number this is."""
+    number = text.strip().strip('"')
+    if not number or len(number) > 60 or any(char.isspace() for char in number):
+        return ""
+    try:
+        order = find_order(number, actor)
+    except SeveralFit:
+        return url_for(".show", number=number)
+    except NotFound:
+        return ""
+    return url_for(".show", number=reference(order))
+
+
+@bp.post("/orders/complete")
+@needs("orders.view")
+def complete() -> str:
+    """How the text of the search box may go on where the cursor stands."""
+    text = request.form.get("text", "")
+    at = min(request.form.get("at", len(text), type=int), len(text))
+    show_times_of(shown_stores())
+    return render_template("orders/_completions.html", completions=completions(text, at, current_actor()))
+
+
+@bp.get("/orders/filters")
+@needs("orders.view")
+def filters() -> str:
+    """The filters as a form; it writes a query."""
+    actor = current_actor()
+    show_times_of(shown_stores())
+    asked = ListAsked.read(kept_for(actor), actor)
+    return page(
+        "orders/filters.html",
+        part="orders/_filters.html",
+        asked=asked,
+        fields=chips.filter_fields(asked.query, actor),
+        search_text=asked.text,
+    )
+
+
+@bp.post("/orders/filters")
+@needs("orders.view")
+def filter_() -> str | tuple[str, int] | AnyResponse:
+    """Show what the filters ask for; what the form has no field for stays as it was."""
+    actor, given = current_actor(), request.form
+    show_times_of(shown_stores())
+    kept = kept_for(actor)
+    query = reopen(given.get("q", ""), given.get("w", ""), actor)
+    text = chips.filtered(query, given, actor)
+    view = find_view(given.get("view", ""), kept.views)
+    asked = ListAsked.typed(text, kept, actor, view)
+    if asked.problem:
+        return _list_page(asked, kept, actor)
+    with unit_of_work():
+        structured, token = keep(asked.query, actor)
+    sort = given.get("sort") or None
+    return redirect(
+        url_for(".index", q=structured, w=token or None, view=view.code if view else None, sort=sort), code=303
+    )
+
+
+# --- Layout -----------------------------------------------------------------------------------------------------------
+
+
+@bp.get("/orders/columns")
+@needs("orders.view")
+def layout() -> str:
+    """Which columns the list shows, as a form."""
+    return page("orders/columns.html", part="orders/_columns.html", **_layout_facts(kept_for(current_actor())))
+
+
+@bp.post("/orders/columns")
+@needs("orders.view")
+def lay_out() -> AnyResponse:
+    """Remember the columns, their order and widths, how dense the rows are, or what to sort by."""
+    actor, given = current_actor(), request.form
+    with unit_of_work():
+        kept = kept_for(actor)
+        if "reset" in given:
+            forget_layout(actor)
+        elif "sort_by" in given:
+            remember_sort(actor, given["sort_by"])
+        else:
+            _remember(kept, actor)
+    if "quiet" in given:
+        return Response(status=204)
+    if not htmx.is_htmx():
+        return redirect(url_for(".layout"))
+    response = Response(render_template("orders/_columns.html", **_layout_facts(kept_for(actor))))
+    return htmx.announce(response, "columns-changed")
+
+
+def _remember(kept: Kept, actor: Actor) -> None:
+    given, known = request.form, columns()
+    shown = shown_columns(kept.layout, known, actor)
+    own = {code: width for code, width in kept.layout.columns if width}
+    codes = [code for code in given.getlist("column") if code in known] or [column.code for column, _ in shown]
+    if given.get("move"):
+        code, _, by = given["move"].rpartition(":")
+        codes = _moved(codes, code, -1 if by == "-1" else 1)
+    for code in codes:
+        told = given.get(f"width-{code}", type=float)
+        if told is not None and 0 < told < 10_000:
+            own[code] = round(told)
+    dense = given["dense"] == "1" if "dense" in given else kept.layout.dense
+    remember_layout(actor, [(code, own.get(code)) for code in codes], dense=dense)
+
+
+def _moved(codes: list[str], code: str, by: int) -> list[str]:
+    if code in codes:
+        at = codes.index(code)
+        codes.insert(max(0, at + by), codes.pop(at))
+    return codes
+
+
+def _layout_facts(kept: Kept) -> dict[str, Any]:
+    actor, known = current_actor(), columns()
+    shown = [column for column, _ in shown_columns(kept.layout, known, actor)]
+    others = [column for column in known.values() if column not in shown]
+    return {
+        "shown": shown,
+        "others": [column for column in others if may_show(column, actor)],
+        "withheld": [column for column in others if not may_show(column, actor)],
+        "total": len(known),
+        "dense": kept.layout.dense,
+        "at": now(),
+    }

@@ -1,0 +1,105 @@
+"""Saved views in the browser: keeping a list under a name, and looking after the names."""
+
+from flask import Blueprint, flash, redirect, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from webapp.audit.actor import Actor
+from webapp.db import unit_of_work
+from webapp.errors import DeskError, Invalid, NotFound
+from webapp.i18n import gettext as _
+from webapp.orders.views import STANDING
+from webapp.search.query import Query, parse, reopen
+from webapp.search.views import begin_with, change_view, delete_view, kept_for, move_view, own_view, save_view
+from webapp.ui.access import current_actor, needs
+from webapp.ui.list_asked import find_view
+from webapp.ui.pages import page
+
+bp = Blueprint("views", __name__)
+
+
+@bp.get("/orders/views/")
+@needs("orders.view")
+def index() -> str:
+    """The views that this person sees, and which of them the desk opens with."""
+    return _views_page(current_actor())
+
+
+def _views_page(actor: Actor, problem: DeskError | None = None) -> str:
+    kept = kept_for(actor)
+    told = problem.values.get("problem") if isinstance(problem, Invalid) else problem
+    sentence = _("The name of the view %(problem)s", problem=told) if isinstance(problem, Invalid) else told
+    return page(
+        "views/index.html",
+        views=list(kept.views),
+        standing=list(STANDING),
+        start_view=kept.start_view,
+        problem=sentence,
+    )
+
+
+@bp.post("/orders/views/")
+@needs("orders.view")
+def save() -> AnyResponse | tuple[str, int]:
+    """Keep the list that is shown under a name."""
+    actor, given = current_actor(), request.form
+    try:
+        with unit_of_work():
+            query, shared = _same_list(actor), given.get("shared") == "1"
+            row = save_view(given.get("name", ""), query, actor=actor, sort=given.get("sort", ""), shared=shared)
+            code, name, words, structured = str(row.id), row.name, bool(query.words), query.structured
+    except Invalid as problem:
+        return _views_page(actor, problem), problem.status
+    flash(_("Saved as “%(name)s”.", name=name), "good")
+    if words:  # its token shows the list that was saved
+        return redirect(url_for("orders.index", q=structured, w=given.get("w") or None, view=code))
+    return redirect(url_for("orders.index", view=code))
+
+
+@bp.post("/orders/views/<code>")
+@needs("orders.view")
+def change(code: str) -> AnyResponse | tuple[str, int]:
+    """Rename, share, move or delete a view, or keep another list under its name."""
+    actor, given = current_actor(), request.form
+    act = given.get("act", "")
+    try:
+        with unit_of_work():
+            name = own_view(code, actor).name
+            if act == "delete":
+                delete_view(code, actor=actor)
+            elif act in ("up", "down"):
+                move_view(code, -1 if act == "up" else 1, actor=actor)
+            elif act == "replace":
+                change_view(code, actor=actor, query=_same_list(actor), sort=given.get("sort", ""))
+            else:
+                change_view(code, actor=actor, name=given.get("name", ""), shared=given.get("shared") == "1")
+    except Invalid as problem:
+        return _views_page(actor, problem), problem.status
+    if act == "replace":
+        flash(_("“%(name)s” is this list now.", name=name), "good")
+        return redirect(url_for("orders.index", view=code))
+    if act == "delete":
+        flash(_("“%(name)s” is deleted.", name=name), "info")
+    return redirect(url_for(".index"))
+
+
+@bp.post("/orders/views/start")
+@needs("orders.view")
+def begin() -> AnyResponse:
+    """Open the desk with this view from now on."""
+    actor, code = current_actor(), request.form.get("code", "")
+    with unit_of_work():
+        codes = {view.code for view in (*STANDING, *kept_for(actor).views)}
+        if code and code not in codes:
+            raise NotFound(name=code)
+        begin_with(code, actor=actor)
+    flash(_("The desk opens with this page from now on."), "good")
+    return redirect(url_for(".index"))
+
+
+def _same_list(actor: Actor) -> Query:
+    """The query of the list that the form stands on."""
+    given = request.form
+    view = find_view(given.get("view", ""), kept_for(actor).views)
+    if view and not given.get("q") and not given.get("w"):
+        return parse(view.text)
+    return reopen(given.get("q", ""), given.get("w", ""), actor)

@@ -1,0 +1,189 @@
+/* The order list beyond links and forms: choosing rows, sorting that is remembered, columns that are dragged and resized,
+   panels that open in place. Everything essential works without this file. */
+(() => {
+  "use strict";
+  const $ = (selector, from = document) => from.querySelector(selector);
+  const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
+  const token = () => $("input[name=csrf_token]").value;
+
+  // Choosing: a click with Shift chooses all rows between; what was chosen stays so while rows renew themselves.
+  const chosen = new Set();
+  let last = null;
+  const boxes = () => $$("#order-rows input[name=order]");
+  const everything = () => $("#orders-form input[name=all]");
+  function told() {
+    const all = boxes(), some = all.filter((box) => box.checked).length, head = $("[data-all]");
+    if (!head) return;
+    head.checked = some > 0 && some === all.length;
+    head.indeterminate = some > 0 && some < all.length;
+    $("#orders-form").classList.toggle("choosing", some > 0 || Boolean(everything()?.checked));
+  }
+  function note(box) {
+    if (box.checked) chosen.add(box.value);
+    else chosen.delete(box.value);
+    if (!box.checked && everything()) everything().checked = false;
+  }
+  document.addEventListener("click", (event) => {
+    const box = event.target;
+    if (!box.matches?.("#order-rows input[name=order]")) return;
+    const all = boxes(), here = all.indexOf(box), there = all.findIndex((other) => other.value === last);
+    if (event.shiftKey && there >= 0)
+      all.slice(Math.min(here, there), Math.max(here, there) + 1).forEach((other) => {
+        other.checked = box.checked;
+        note(other);
+      });
+    last = box.value;
+    note(box);
+    told();
+  });
+  document.addEventListener("change", ({ target }) => {
+    if (target.matches("[data-all]")) {
+      boxes().forEach((box) => {
+        box.checked = target.checked;
+        note(box);
+      });
+      told();
+    } else if (target === everything()) {
+      boxes().forEach((box) => {
+        box.checked = target.checked;
+        note(box);
+      });
+      told();
+    }
+  });
+  function count() {
+    const found = $("#order-count[data-count]"), word = $("[data-found]");
+    if (found && word) word.textContent = word.dataset.found.replace("{count}", found.dataset.shown);
+  }
+
+  // Layout: what somebody drags is remembered at once.
+  function remember(values) {
+    const body = new URLSearchParams({ csrf_token: token(), quiet: "1" });
+    values.forEach(([name, value]) => body.append(name, value));
+    return fetch($("#orders").dataset.columnsUrl, { method: "POST", body, keepalive: true });
+  }
+  const heads = () => $$("#orders thead [data-column]");
+  const column = (head) => $(`#col-${CSS.escape(head.dataset.column)}`);
+  function widen(head, width) {
+    const held = Math.round(Math.min(Math.max(width, 48), 800));
+    column(head).width = held;
+    $(".grip", head).setAttribute("aria-valuenow", String(held));
+    return held;
+  }
+  const keepWidth = (head) => remember([...heads().map((other) => ["column", other.dataset.column]), [`width-${head.dataset.column}`, column(head).width]]);
+  let resized = null;
+  document.addEventListener("pointerdown", (event) => {
+    if (!event.target.matches?.(".grip")) return;
+    event.preventDefault();
+    const head = event.target.closest("th");
+    // Where the table is wider than its columns ask for, they are first given the widths that they are seen at.
+    heads().forEach((other) => (column(other).width = Math.round(other.getBoundingClientRect().width)));
+    resized = { head, from: event.clientX, width: head.getBoundingClientRect().width };
+    event.target.classList.add("dragged");
+    event.target.setPointerCapture(event.pointerId);
+  });
+  document.addEventListener("pointermove", (event) => resized && widen(resized.head, resized.width + event.clientX - resized.from));
+  document.addEventListener("pointerup", () => {
+    if (!resized) return;
+    $(".grip", resized.head).classList.remove("dragged");
+    remember(heads().flatMap((head) => [["column", head.dataset.column], [`width-${head.dataset.column}`, column(head).width]]));
+    resized = null;
+  });
+  document.addEventListener("keydown", (event) => {
+    if (!event.target.matches?.(".grip") || !["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+    event.preventDefault();
+    const head = event.target.closest("th");
+    widen(head, Number(column(head).width) + (event.key === "ArrowLeft" ? -10 : 10));
+    keepWidth(head);
+  });
+
+  // A head is dragged to another place; the Columns panel does the same by keyboard.
+  let lifted = null;
+  document.addEventListener("dragstart", (event) => {
+    const head = event.target.closest?.("#orders thead [data-column]");
+    if (!head) return;
+    if (resized) return event.preventDefault();
+    lifted = head;
+    head.classList.add("lifted");
+    event.dataTransfer.effectAllowed = "move";
+    event.dataTransfer.setData("text/plain", head.dataset.column);
+  });
+  document.addEventListener("dragover", (event) => {
+    const head = lifted && event.target.closest?.("#orders thead [data-column]");
+    $$("th.over").forEach((other) => other.classList.toggle("over", other === head));
+    if (!head) return;
+    event.preventDefault();
+    head.classList.add("over");
+  });
+  document.addEventListener("dragend", () => {
+    lifted?.classList.remove("lifted");
+    $$("th.over").forEach((head) => head.classList.remove("over"));
+    lifted = null;
+  });
+  document.addEventListener("drop", async (event) => {
+    const head = lifted && event.target.closest?.("#orders thead [data-column]");
+    if (!head || head === lifted) return;
+    event.preventDefault();
+    const codes = heads().map((other) => other.dataset.column).filter((code) => code !== lifted.dataset.column);
+    const after = heads().indexOf(lifted) < heads().indexOf(head);
+    codes.splice(codes.indexOf(head.dataset.column) + (after ? 1 : 0), 0, lifted.dataset.column);
+    await remember(codes.map((code) => ["column", code]));
+    redraw();
+  });
+
+  // The whole table comes anew, in the place of the old one.
+  async function redraw() {
+    const answer = await fetch(location.href);
+    if (!answer.ok) return location.reload();
+    const fresh = $("#orders", new DOMParser().parseFromString(await answer.text(), "text/html"));
+    const old = $("#orders");
+    if (!fresh || !old) return location.reload();
+    const box = fresh.closest(".scroll").className;
+    old.closest(".scroll").className = box;
+    old.replaceWith(fresh);
+    htmx.process(fresh);
+    ready();
+  }
+  document.addEventListener("columns-changed", redraw);
+  document.addEventListener("click", (event) => {
+    const sort = event.target.closest?.("a[data-sort]");
+    if (sort && $("#orders")) remember([["sort_by", sort.dataset.sort]]);
+    if (event.target.closest?.("[data-close-panel]")) closePanel();
+  });
+  function closePanel() {
+    const panel = $("#order-panel");
+    panel.replaceChildren();
+    document.getElementById(panel.dataset.opener)?.focus();
+  }
+  document.addEventListener("keydown", (event) => {
+    const here = event.target.closest?.("#order-panel, [data-panel]") ?? (event.target === document.body);
+    if (event.key === "Escape" && here && $("#order-panel")?.children.length) closePanel();
+  });
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const opener = event.target;
+    if (!opener.matches?.("[data-panel]")) return;
+    const panel = $("#order-panel"), open = panel.dataset.opener === opener.id && panel.children.length;
+    panel.dataset.opener = opener.id;
+    if (!open) return;
+    event.preventDefault();
+    panel.replaceChildren();
+  });
+
+  // What arrives is made ready here.
+  function ready() {
+    $$("[data-all][hidden], .grip[hidden], [data-close-panel][hidden]").forEach((element) => (element.hidden = false));
+    heads().forEach((head) => (head.draggable = true));
+    $$(".grip").forEach((grip) => (grip.tabIndex = 0));
+    boxes().forEach((box) => chosen.has(box.value) && (box.checked = true));
+    told();
+    count();
+  }
+  document.addEventListener("htmx:afterSettle", ready);
+  document.addEventListener("htmx:load", ready);
+  addEventListener("pageshow", () => {
+    boxes().forEach((box) => box.checked && chosen.add(box.value));
+    ready();
+  });
+  $("[data-open-view]")?.requestSubmit();
+  ready();
+})();

@@ -1,0 +1,82 @@
+/* The search box as a combobox: what is typed is posted and completed where the cursor stands; arrows choose, Tab or
+   Enter takes, Escape leaves. Without this file the box is a plain form. */
+(() => {
+  "use strict";
+  const form = document.querySelector(".search-box");
+  if (!form) return;
+  const box = form.querySelector("input[type=search]");
+  const list = form.querySelector(".completions");
+  let asked = 0, waiting, chosen = -1;
+  Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": list.id })
+    .forEach(([name, value]) => box.setAttribute(name, value));
+  const options = () => [...list.querySelectorAll("[role=option]")];
+
+  function close() {
+    asked += 1;
+    clearTimeout(waiting);
+    list.replaceChildren();
+    chosen = -1;
+    box.setAttribute("aria-expanded", "false");
+    box.removeAttribute("aria-activedescendant");
+  }
+  function choose(at) {
+    const all = options();
+    if (!all.length) return;
+    chosen = (at + all.length) % all.length;
+    all.forEach((option, place) => option.setAttribute("aria-selected", String(place === chosen)));
+    box.setAttribute("aria-activedescendant", all[chosen].id);
+    all[chosen].scrollIntoView({ block: "nearest" });
+  }
+  function take(option) {
+    const { insert, start, end } = option.dataset;
+    box.setRangeText(insert, Number(start), Number(end), "end");
+    close();
+    box.focus();
+    if (insert.endsWith(":")) ask();
+  }
+  async function ask() {
+    const mine = (asked += 1);
+    const body = new FormData(form);
+    body.set("at", String(box.selectionStart ?? box.value.length));
+    try {
+      const answer = await fetch(form.dataset.completeUrl, { method: "POST", body, headers: { "HX-Request": "true" } });
+      const text = answer.ok ? await answer.text() : "";
+      if (mine !== asked || document.activeElement !== box) return;
+      list.replaceChildren(...new DOMParser().parseFromString(text, "text/html").body.children);
+      chosen = -1;
+      box.removeAttribute("aria-activedescendant");
+      box.setAttribute("aria-expanded", String(options().length > 0));
+    } catch {
+      close();
+    }
+  }
+  const askSoon = () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(ask, 120);
+  };
+
+  box.addEventListener("input", askSoon);
+  box.addEventListener("focus", () => box.value || askSoon());
+  box.addEventListener("click", () => options().length || askSoon());
+  box.addEventListener("blur", () => setTimeout(() => document.activeElement === box || close(), 150));
+  box.addEventListener("keydown", (event) => {
+    const all = options();
+    if (event.key === "ArrowDown") {
+      if (all.length) choose(chosen + 1);
+      else ask();
+    } else if (event.key === "ArrowUp" && all.length) choose(chosen - 1);
+    else if (event.key === "Escape" && all.length) {
+      event.stopPropagation();
+      close();
+    } else if ((event.key === "Enter" || event.key === "Tab") && chosen >= 0) take(all[chosen]);
+    else if (event.key === "Tab" && all.length === 1 && !event.shiftKey) take(all[0]);
+    else return;
+    event.preventDefault();
+  });
+  list.addEventListener("mousedown", (event) => {
+    event.preventDefault();
+    const option = event.target.closest("[role=option]");
+    if (option) take(option);
+  });
+  form.addEventListener("submit", close);
+})();
