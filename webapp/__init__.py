@@ -21,11 +21,14 @@ def create_app() -> Flask:
     from webapp import config, db, i18n, log, ui
     from webapp.accounts import hookimpls as accounts_hooks
     from webapp.audit import hookimpls as audit_hooks
+    from webapp.catalog import hookimpls as catalog_hooks
+    from webapp.fulfillment import hookimpls as fulfillment_hooks
     from webapp.hooks import discovery
     from webapp.orders import hookimpls as orders_hooks
     from webapp.reporting import hookimpls as reporting_hooks
     from webapp.search import hookimpls as search_hooks
     from webapp.sync import hookimpls as sync_hooks
+    from webapp.ui import cards
 
     configuration = config.configuration()
     log.configure(configuration)
@@ -34,7 +37,8 @@ def create_app() -> Flask:
     db.init_app(app, configuration.database)
     i18n.init_app(app)
     Migrate(app, db.db, directory=str(config.ROOT / "migrations"), render_as_batch=True)
-    core = [accounts_hooks, audit_hooks, search_hooks, orders_hooks, sync_hooks, reporting_hooks]
+    core = [accounts_hooks, audit_hooks, search_hooks, catalog_hooks, orders_hooks, fulfillment_hooks]
+    core += [sync_hooks, reporting_hooks, cards]
     app.extensions["waybill.plugins"] = discovery.load(core=core)
     ui.init_app(app)
     return app

@@ -36,7 +36,7 @@ from webapp.channels.contract import (
     Update,
     UpdateKind,
 )
-from webapp.channels.services import get_channel
+from webapp.channels.services import access, add_store, get_channel, remember_marketplaces, stores
 from webapp.clock import iso, now, parse_instant
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
@@ -51,19 +51,39 @@ from webapp.jobs import Job, job
 from webapp.jobs.schedule import Schedule
 from webapp.live import connection as redis, key as redis_key
 from webapp.money import Money, decimals
+from webapp.orders.addresses import address_refusal, change_address, shown as shown_addresses
+from webapp.orders.archiving import archive, archive_refusal, restore, restore_refusal
 from webapp.orders.attention import AttentionKind
 from webapp.orders.contract import ActionInput, Badge, OrderAction, OrdersChange, Panel
 from webapp.orders.events import EventWords, record
+from webapp.orders.holds import hold, hold_refusal, release, release_refusal
 from webapp.orders.models import Order, OrderLine
+from webapp.orders.organizing import (
+    assign,
+    find_person,
+    people,
+    set_due,
+    set_status,
+    set_tags,
+    status_refusal,
+    tag_refusal,
+)
+from webapp.orders.postal import FIELDS as ADDRESS_LABELS, countries as country_choices
+from webapp.orders.queries import visible
 from webapp.orders.services import comment, raise_attention, settle_attention
+from webapp.orders.statuses import status_name, statuses_of
+from webapp.orders.tags import offered_tags, tags_of
 from webapp.reporting.contract import Card
-from webapp.search.contract import Bound, Column, ColumnKind, KeyKind, Label, Link, QueryKey
+from webapp.search.contract import Bound, Column, ColumnKind, Found, KeyKind, Label, Link, QueryKey, WordSource
 from webapp.settings.declared import Setting
 from webapp.settings.services import SettingsGroup, desk_setting
+from webapp.sync.loading import BATCH, Loaded, load_orders
 from webapp.vault.keys import open_secret, seal_secret
 
 __all__ = [
     "ADDRESS_FIELDS",
+    "ADDRESS_LABELS",
+    "BATCH",
     "BUYER_FIELDS",
     "ActionInput",
     "Actor",
@@ -84,6 +104,7 @@ __all__ = [
     "Disconnected",
     "Effective",
     "EventWords",
+    "Found",
     "FulfilledBy",
     "FulfillmentProvider",
     "IncomingAmount",
@@ -96,6 +117,7 @@ __all__ = [
     "Label",
     "LazyString",
     "Link",
+    "Loaded",
     "Marketplace",
     "Money",
     "NotYet",
@@ -126,28 +148,59 @@ __all__ = [
     "UnreadableOrder",
     "Update",
     "UpdateKind",
+    "WordSource",
+    "access",
+    "add_store",
+    "address_refusal",
+    "archive",
+    "archive_refusal",
+    "assign",
+    "change_address",
     "comment",
     "configuration",
+    "country_choices",
     "db",
     "decimals",
     "desk_setting",
+    "find_person",
     "get_channel",
     "gettext",
+    "hold",
+    "hold_refusal",
     "hookimpl",
     "iso",
     "job",
     "lazy_gettext",
+    "load_orders",
     "ngettext",
     "now",
+    "offered_tags",
     "open_secret",
     "parse_instant",
+    "people",
     "raise_attention",
     "record",
     "redis",
     "redis_key",
+    "release",
+    "release_refusal",
+    "remember_marketplaces",
+    "restore",
+    "restore_refusal",
     "seal_secret",
+    "set_due",
+    "set_status",
+    "set_tags",
     "settle_attention",
     "ship_order",
     "shipping_refusal",
+    "shown_addresses",
+    "status_name",
+    "status_refusal",
+    "statuses_of",
+    "stores",
+    "tag_refusal",
+    "tags_of",
     "unit_of_work",
+    "visible",
 ]

@@ -172,6 +172,9 @@ class FakeChannel(Channel):
     def carriers(self, marketplace: str) -> Sequence[Carrier]:
         return (Carrier("DHL", "DHL"), Carrier("UPS", "UPS"), Carrier("Other", "Other", needs_name=True))
 
+    def marketplace(self, marketplace: str) -> Marketplace | None:
+        return next((known for known in self.marketplaces if known.id == marketplace), None)
+
 
 class FakeChannelPlugin:
     """Registers a fake channel as any plugin would."""

@@ -59,7 +59,7 @@ class Browser:
             response = Context().run(method, path, headers=sent, **more)
         finally:
             event.remove(db.engine, "before_cursor_execute", self._note)
-        if found := TOKEN.search(response.text):
+        if response.mimetype == "text/html" and (found := TOKEN.search(response.text)):
             self.token = found[1]
         return response
 

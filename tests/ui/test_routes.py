@@ -9,7 +9,7 @@ from tests.ui.conftest import Browser
 from webapp.audit.actor import RIGHTS, Actor
 from webapp.ui.access import check_routes, right_of
 
-_SOME = {"number": "000001", "code": "ship", "token": "none", "filename": "waybill.css"}
+_SOME = {"number": "000001", "code": "ship", "token": "none", "filename": "waybill.css", "act": "up"}
 
 
 def _addresses(app: Flask) -> list[tuple[str, str, str, str]]:
@@ -18,10 +18,10 @@ def _addresses(app: Flask) -> list[tuple[str, str, str, str]]:
     with app.test_request_context():
         for rule in app.url_map.iter_rules():
             values = {name: _SOME.get(name, 1) for name in rule.arguments}
-            [method] = (rule.methods or set()) - {"HEAD", "OPTIONS"}
             right = right_of(app, rule.endpoint)
             assert right is not None
-            found.append((rule.endpoint, method, url_for(rule.endpoint, **values), right))
+            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+                found.append((rule.endpoint, method, url_for(rule.endpoint, **values), right))
     return found
 
 

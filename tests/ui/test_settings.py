@@ -54,9 +54,9 @@ def test_a_mistake_is_a_sentence_and_keeps_what_was_typed(browser: Browser) -> N
     assert desk_setting("parcel_units") == 10
 
 
-def test_without_groups_there_is_no_way_there(browser: Browser) -> None:
-    assert "/settings/" not in browser.get("/orders/").get_data(as_text=True)
-    assert browser.get("/settings/").status_code == 200
+def test_the_desk_has_settings_of_its_own(browser: Browser) -> None:
+    assert 'href="/settings/"' in browser.get("/orders/").get_data(as_text=True)
+    assert "Archive orders by themselves" in browser.get("/settings/").get_data(as_text=True)
     assert browser.post("/settings/nothing").status_code == 404
 
 

@@ -10,23 +10,36 @@ from webapp.ui import (
     access,
     account,
     assets,
+    bulk,
+    dashboard,
+    documents,
+    exports,
     failures,
     formats,
     forms,
     headers,
     health,
     htmx,
+    labels,
     languages,
     limits,
     live,
+    order_list,  # noqa: F401 - adds the list to the routes of `orders`
     orders,
     pages,
+    palette,
+    panels,
     plugins,
+    presence,
     request_log,
     runs,
+    saved_views,
     settings,
+    ship_list,
+    shops,
     sign_in,
     stores,
+    styleguide,
     updates,
 )
 
@@ -44,6 +57,29 @@ def init_app(app: Flask) -> None:
     failures.init_app(app)
     formats.init_app(app)
     pages.init_app(app)
-    for views in (account, health, live, orders, plugins, runs, settings, sign_in, stores, updates):
+    for views in (
+        account,
+        bulk,
+        dashboard,
+        documents,
+        exports,
+        health,
+        labels,
+        live,
+        orders,
+        palette,
+        panels,
+        plugins,
+        presence,
+        runs,
+        saved_views,
+        settings,
+        ship_list,
+        shops,
+        sign_in,
+        stores,
+        styleguide,
+        updates,
+    ):
         app.register_blueprint(views.bp)
     access.check_routes(app)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_date
-from babel.numbers import format_currency
+from babel.numbers import format_currency, format_decimal
 from flask import Flask, g
 from markupsafe import Markup
 
@@ -45,6 +45,8 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(money)
     app.add_template_filter(when)
     app.add_template_filter(countdown)
+    app.add_template_filter(number)
+    app.add_template_filter(clock)
     app.jinja_env.globals.update(state_label=state_label, component_label=component_label, can=access.may)
 
 
@@ -59,6 +61,15 @@ def component_label(code: str) -> str:
 
 def money(amount: Money) -> str:
     return _money(amount, language())
+
+
+def number(count: int) -> str:
+    return str(format_decimal(count, locale=language()))
+
+
+def clock(instant: datetime) -> str:
+    """The time of day alone."""
+    return f"{instant.astimezone(zone()):%H:%M}"
 
 
 def when(instant: datetime) -> Markup:
@@ -78,13 +89,20 @@ def countdown(instant: datetime) -> Markup:
     left = instant - now()
     minutes = abs(round(left.total_seconds() / 60))
     days, hours, rest = minutes // 1440, minutes % 1440 // 60, minutes % 60
-    parts = [(days, _("d")), (hours, _("h"))] if days else [(hours, _("h")), (rest, _("min"))]
+    day, hour, minute, passed = _words_left(language())
+    parts = [(days, day), (hours, hour)] if days else [(hours, hour), (rest, minute)]
     shown = [f"{number} {word}" for number, word in parts if number][: 1 if days > 2 else 2]
-    text = " ".join(shown) or f"0 {_('min')}"
+    text = " ".join(shown) or f"0 {minute}"
     late = left < timedelta(minutes=-0.5)
     due = "late" if late else "soon" if left < SOON else ""
-    told = _("{time} late").replace("{time}", text) if late else text
+    told = passed.replace("{time}", text) if late else text
     return _time(instant, instant.astimezone(zone()), f' data-countdown data-due="{due}"', told)
+
+
+@lru_cache(maxsize=8)
+def _words_left(locale: str) -> tuple[str, str, str, str]:
+    """The words of a countdown in the page's language, which is `locale`: a list has a hundred of them."""
+    return str(_("d")), str(_("h")), str(_("min")), str(_("{time} late"))
 
 
 def _time(instant: datetime, local: datetime, attributes: str, text: str) -> Markup:

@@ -19,6 +19,16 @@ def is_htmx() -> bool:
     return bool(request.htmx) and not request.htmx.history_restore_request
 
 
+def current_url() -> str:
+    """The address of the page that htmx asks from."""
+    return str(request.htmx.current_url or "") if request.htmx else ""
+
+
+def target() -> str:
+    """The id of the element that the answer goes into."""
+    return str(request.htmx.target or "") if is_htmx() else ""
+
+
 def announce(response: Response, event: str, detail: Any = None) -> Response:
     """Send an event to the page, on which panels reload that the core does not know."""
     response.headers["HX-Trigger"] = json.dumps({event: detail})

@@ -120,7 +120,8 @@ def _told(app: Flask, actor: Actor, own: queue.Queue[dict[str, Any] | None]) -> 
             continue
         if news is None:
             return
-        ids = news["ids"] if actor.shops is None else _seen(app, actor, news)
+        everybodys = actor.shops is None or news["kind"] == "runs"  # of which the id alone is told
+        ids = news["ids"] if everybodys else _seen(app, actor, news)
         if ids:
             yield f"data: {json.dumps({'kind': news['kind'], 'ids': ids})}\n\n"
 

@@ -1,94 +1,48 @@
-"""Orders in the browser: the list that changes in place, the page of one order, and acting on it."""
+"""One order in the browser: its page, and acting on it. The list of them stands in `order_list`, on this blueprint."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, flash, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.audit.actor import Actor
+from webapp.clock import parse_instant
 from webapp.db import unit_of_work
 from webapp.errors import DeskError, NotFound, SeveralFit, Stale
 from webapp.i18n import gettext as _
+from webapp.orders.asof import as_of, moments_of
 from webapp.orders.contract import OrderAction
 from webapp.orders.events import events_of
 from webapp.orders.models import Order
-from webapp.orders.queries import find_order, key_of, list_orders, newer_than, orders_by_id
-from webapp.orders.services import act, find_action, read_input, refusal_of
-from webapp.orders.states import STATE_LABELS
-from webapp.ui import htmx, shown, timeline
+from webapp.orders.queries import find_order
+from webapp.orders.services import act, find_action, pin, read_input, refusal_of, unpin
+from webapp.ui import htmx, shown, then, timeline
 from webapp.ui.access import current_actor, needs
+from webapp.ui.channel_side import channel_side, raw_answer
 from webapp.ui.forms.actions import action_form, again
-from webapp.ui.order_page import COMMENT, READ_ONLY, facts, url_of
-from webapp.ui.pages import page, parts, parts_aside, show_times_of, shown_stores
+from webapp.ui.order_page import (
+    ACTIONS,
+    ADDRESS,
+    ASIDE,
+    CHANNEL,
+    COMMENT,
+    OVERVIEW,
+    PLACES,
+    TABS,
+    OrderView,
+    current_tab,
+    facts,
+    live_parts,
+    open_order,
+    url_of,
+)
+from webapp.ui.pages import page, parts, parts_aside
+from webapp.ui.panels import panels_of
 
 bp = Blueprint("orders", __name__)
-_BEFORE_ALL = "1970-01-01T00:00:00Z~0"
-
-
-# --- The list ---------------------------------------------------------------------------------------------------------
-
-
-@bp.get("/")
-@needs("orders.view")
-def home() -> AnyResponse:
-    """The desk opens with its orders."""
-    return redirect(url_for(".index"))
-
-
-@bp.get("/orders/")
-@needs("orders.view")
-def index() -> str:
-    """The newest orders, or a page of older ones, of all or of a store or state."""
-    return page("orders/index.html", part="orders/_rows.html", **_list_facts(current_actor()))
-
-
-def _list_facts(actor: Actor) -> dict[str, Any]:
-    args = request.args
-    after, before, state = args.get("after"), args.get("before"), args.get("state")
-    state = state if state in STATE_LABELS else None
-    stores = shown_stores()
-    store_id = next((store.id for store in stores if store.id == args.get("store", type=int)), None)
-    show_times_of(stores)
-    found = list_orders(actor, after=after, before=before, store_id=store_id, state=state)
-    filters: dict[str, Any] = {"store": store_id, "state": state}
-    since = key_of(found.orders[0]) if found.orders else _BEFORE_ALL
-    return {
-        "orders": shown.listed(found.orders, actor),
-        "rows_url": url_for(".index", **filters, after=after, before=before),
-        "newer_url": url_for(".index", **filters, before=found.newer) if found.newer else None,
-        "older_url": url_for(".index", **filters, after=found.older) if found.older else None,
-        "news_url": url_for(".news", since=since) if not (after or before or store_id or state) else None,
-        "news": 0,
-        "stores": stores,
-        "has_stores": bool(stores),
-        "states": STATE_LABELS,
-        "chosen_state": state,
-        "chosen_store": store_id,
-    }
-
-
-@bp.get("/orders/news")
-@needs("orders.view")
-def news() -> str:
-    """How many orders came in since the page was drawn."""
-    since = request.args.get("since", _BEFORE_ALL)
-    found = newer_than(current_actor(), since)
-    return page("orders/_news.html", news=found, news_url=url_for(".news", since=since))
-
-
-@bp.get("/orders/rows/<int(max=2147483647):order_id>")
-@needs("orders.view")
-def row(order_id: int) -> str:
-    """One row of the list as it is now."""
-    actor = current_actor()
-    show_times_of(shown_stores())
-    found = shown.listed(orders_by_id([order_id], actor), actor)
-    if not found:
-        raise NotFound(name=f"@{order_id}")
-    return render_template("orders/_row.html", order=found[0])
-
-
-# --- One order --------------------------------------------------------------------------------------------------------
+_NOTES = ("commented", "pinned", "unpinned")  # acts beside a form that change nothing of what it shows
+_TAB = "order-tab"
 
 
 @bp.get("/orders/<number>")
@@ -96,13 +50,48 @@ def row(order_id: int) -> str:
 def show(number: str) -> str | tuple[str, int]:
     """The page of an order, by our number or the channel's; where several fit, the choice."""
     actor = current_actor()
+    tab = request.args.get("tab", OVERVIEW)
     try:
-        order = find_order(number, actor)
+        order = open_order(number, actor, tab)
     except SeveralFit as error:
         choices = [find_order(choice, actor) for choice in str(error.values["choices"]).split(", ")]
         found = [shown.ShownOrder(choice) for choice in choices]
         return page("orders/several.html", number=number, orders=found), error.status
-    return page("orders/show.html", **facts(order, actor))
+    if "at" in request.args:
+        return _as_of(order, actor)
+    tab = tab if tab in TABS else OVERVIEW
+    context = facts(order, actor, tab=tab, reveals=tab in (OVERVIEW, CHANNEL))
+    context |= _of_tab(context["view"], tab)
+    if htmx.target() == _TAB:
+        return page("orders/_tab.html", **context)
+    return page("orders/show.html", **context)
+
+
+def _of_tab(view: OrderView, tab: str) -> dict[str, Any]:
+    """What one tab alone needs."""
+    order, actor, args = view.order, view.actor, request.args
+    match tab:
+        case "timeline":
+            who, kind, before = args.get("who", ""), args.get("kind", ""), args.get("before", type=int)
+            told = timeline.timeline_of(order, actor=actor, keys=lambda: view.keys, who=who, kind=kind, before=before)
+            return {"timeline": told, "who": timeline.WHO, "kinds": timeline.KINDS}
+        case "channel":
+            return {"side": channel_side(order, whole=args.get("lines") == "all")}
+        case "shipments" | "updates":
+            return {}
+    return {"panels": panels_of(order, actor), "find": args.get("find", ""), "whole": args.get("lines") == "all"}
+
+
+def _as_of(order: Order, actor: Actor) -> str:
+    """The order as the desk knew it at a moment of the past."""
+    context, moments = facts(order, actor), moments_of(order)
+    try:
+        at = parse_instant(request.args["at"].replace(" ", "+"))
+    except ValueError:
+        raise NotFound(name=request.args["at"]) from None
+    standing = as_of(moments, at)
+    context |= {"at": at, "moments": then.moments(order, moments), "then": then.shown_then(order, standing)}
+    return page("orders/as_of.html", part="orders/_then.html", **context)
 
 
 @bp.get("/orders/<number>/parts")
@@ -110,8 +99,32 @@ def show(number: str) -> str | tuple[str, int]:
 def renewed(number: str) -> Response:
     """The parts of an open page that only tell, as they are now; forms in work are left alone."""
     actor = current_actor()
+    order = open_order(number, actor)
+    own = [part for part in live_parts(current_tab()) if part != ASIDE]  # which renews itself
+    return parts_aside(*own, **facts(order, actor, tab=current_tab()))
+
+
+@bp.get("/orders/<number>/aside")
+@needs("orders.view")
+def aside(number: str) -> str | AnyResponse:
+    """What stands beside the overview: packages, updates and the newest events."""
+    actor = current_actor()
     order = find_order(number, actor)
-    return parts_aside(*READ_ONLY, **facts(order, actor, whole=False))
+    if not htmx.is_htmx():
+        return redirect(url_of(order))
+    return page(ASIDE, loaded=True, **facts(order, actor))
+
+
+@bp.get("/orders/<number>/lines")
+@needs("orders.view")
+def lines(number: str) -> str | AnyResponse:
+    """The order's lines: those that fit what is looked for, the first hundred or all of them."""
+    actor = current_actor()
+    order = find_order(number, actor)
+    find, whole = request.args.get("find", ""), request.args.get("lines") == "all"
+    if not htmx.is_htmx():
+        return redirect(url_for(".show", number=number, find=find or None, lines="all" if whole else None))
+    return page("orders/_lines.html", find=find, whole=whole, **facts(order, actor))
 
 
 @bp.get("/orders/<number>/updates")
@@ -119,7 +132,20 @@ def renewed(number: str) -> Response:
 def updates(number: str) -> str:
     """What the channel was told, as it is now."""
     actor = current_actor()
-    return page("orders/_updates.html", **facts(find_order(number, actor), actor, whole=False))
+    return page("orders/_updates.html", **facts(find_order(number, actor), actor))
+
+
+@bp.post("/orders/<number>/raw")
+@needs("orders.raw")
+def raw(number: str) -> str:
+    """The channel's last answer as it came. Posted, since it is opened deliberately and on the record."""
+    actor = current_actor()
+    order = open_order(number, actor, CHANNEL)
+    context = facts(order, actor, tab=CHANNEL) | {"side": channel_side(order), "answer": raw_answer(order, actor)}
+    return page("orders/show.html", part="orders/_raw.html", **context)
+
+
+# --- Acting -----------------------------------------------------------------------------------------------------------
 
 
 @bp.get("/orders/<number>/actions/")
@@ -130,20 +156,22 @@ def actions(number: str) -> str | AnyResponse:
     order = find_order(number, actor)
     if not htmx.is_htmx():
         return redirect(url_of(order))
-    return page("orders/_actions.html", **facts(order, actor, whole=False))
+    return page(ACTIONS, **facts(order, actor))
 
 
 @bp.get("/orders/<number>/actions/<code>")
 @needs("orders.view")
 def choose(number: str, code: str) -> str:
-    """The form of one action."""
+    """The form of one action, in the bar or where it belongs on the page."""
     actor = current_actor()
-    order, action = find_order(number, actor), find_action(code)
+    order, action = open_order(number, actor), find_action(code)
     actor.needs(action.right)
     if refusal := refusal_of(action, order, actor):
         raise refusal
-    form, context = action_form(action, order), facts(order, actor, whole=not htmx.is_htmx())
-    return page("orders/show.html", part="orders/_actions.html", action=action, form=form, **context)
+    context = facts(order, actor, reveals=not htmx.is_htmx() or code == ADDRESS)
+    context |= _of_tab(context["view"], OVERVIEW)
+    form = action_form(action, order, actor=actor)
+    return page("orders/show.html", part=PLACES.get(code, ACTIONS), action=action, form=form, **context)
 
 
 @bp.post("/orders/<number>/actions/<code>")
@@ -155,51 +183,83 @@ def perform(number: str, code: str) -> AnyResponse:
     try:
         with unit_of_work():
             order = find_order(number, actor, lock=True)
-            form = action_form(action, order, request.form)
+            form = action_form(action, order, request.form, actor=actor)
             data = read_input(action, form.input)
-            version = None if code == COMMENT else _version_seen(order, form.version, actor)
+            note = code == COMMENT and not form.input.get("status")  # a note fits an order however it changed
+            version = None if note else _version_seen(order, form.version, actor)
             done = act(action, order, data, actor, key=form.key or None, version=version)
     except DeskError as error:
         if isinstance(error, Stale) or error.status == 422 or error.field:
-            return _form_again(action, find_order(number, actor), actor, error)
+            return _form_again(action, open_order(number, actor), actor, error)
         raise
-    order = find_order(number, actor)
+    order = open_order(number, actor)
     flash(_done_sentence(order, action, done.since), "good")
     if not htmx.is_htmx():
         return redirect(url_of(order))
-    first = "orders/_comments.html" if code == COMMENT else "orders/_actions.html"
-    return parts(first, *READ_ONLY, event="order-changed", **facts(order, actor, whole=False))
+    return _changed(order, actor, PLACES.get(code, ACTIONS))
+
+
+def _changed(order: Order, actor: Actor, first: str) -> Response:
+    """What an act changed on the page: its own place, and whatever else tells of the order."""
+    tab = current_tab()
+    beside = [part for part in live_parts(tab) if first != PLACES[COMMENT] or part != "orders/_comment_list.html"]
+    return parts(first, *beside, event="order-changed", loaded=True, **facts(order, actor, tab=tab))
 
 
 def _version_seen(order: Order, seen: int | None, actor: Actor) -> int | None:
-    """The version that the person knows: what they commented beside an open form makes that form no older."""
+    """The version that the person knows: what they noted beside an open form makes that form no older."""
     since = [event for event in events_of(order, limit=20) if seen is not None and event.version > seen]
-    own = all((e.code, e.actor_kind, e.actor_id) == ("commented", actor.kind, actor.id) for e in since)
+    own = all(event.code in _NOTES and (event.actor_kind, event.actor_id) == (actor.kind, actor.id) for event in since)
     return order.version if own and since else seen
 
 
 def _form_again(action: OrderAction, order: Order, actor: Actor, error: DeskError) -> Response:
     """The form with what was typed and why it was not taken; where the order changed meanwhile, what changed."""
-    form = again(action, order, request.form, error)
-    context = facts(order, actor, whole=not htmx.is_htmx())
-    if action.code == COMMENT:
-        context["comment_form"], part = form, "orders/_comments.html"
-    else:
-        context |= {"action": action, "form": form}
-        part = "orders/_actions.html"
+    form = again(action, order, request.form, error, actor=actor)
+    tab = current_tab()
+    context = facts(order, actor, tab=tab, reveals=not htmx.is_htmx() or action.code == ADDRESS)
+    context |= _of_tab(context["view"], OVERVIEW) | {"action": action, "form": form}
+    part = PLACES.get(action.code, ACTIONS)
     if not isinstance(error, Stale):
         return make_response(page("orders/show.html", part=part, **context), error.status)
-    seen = action_form(action, order, request.form).version or 0
+    seen = action_form(action, order, request.form, actor=actor).version or 0
     changed = [event for event in events_of(order, limit=20) if event.version > seen]
     context["meanwhile"] = [timeline.sentence_of(order, event) for event in changed]
     if not htmx.is_htmx():
         return make_response(page("orders/show.html", **context), error.status)
-    response = parts(part, *READ_ONLY, **context)
+    response = parts(part, *live_parts(tab), loaded=True, **context)
     response.status_code = error.status
-    return htmx.retarget(response, "#order-actions")
+    return htmx.retarget(response, _PLACE_IDS.get(action.code, "#order-actions"))
+
+
+_PLACE_IDS = {COMMENT: "#order-comments", ADDRESS: "#order-addresses"}
 
 
 def _done_sentence(order: Order, action: OrderAction, since: int) -> str:
     """What the act did, in the timeline's words."""
     event = next((event for event in reversed(events_of(order, limit=20)) if event.version > since), None)
     return timeline.sentence_of(order, event) if event else _("Done: %(action)s.", action=action.label)
+
+
+@bp.post("/orders/<number>/comments/<int(max=2147483647):comment_id>/pin")
+@needs("orders.comment")
+def pin_comment(number: str, comment_id: int) -> AnyResponse:
+    """Keep a comment above the others."""
+    return _kept(number, comment_id, pin)
+
+
+@bp.post("/orders/<number>/comments/<int(max=2147483647):comment_id>/unpin")
+@needs("orders.comment")
+def unpin_comment(number: str, comment_id: int) -> AnyResponse:
+    """Let a comment stand among the others again."""
+    return _kept(number, comment_id, unpin)
+
+
+def _kept(number: str, comment_id: int, keep: Callable[..., None]) -> AnyResponse:
+    actor = current_actor()
+    with unit_of_work():
+        keep(find_order(number, actor, lock=True), comment_id, actor=actor)
+    order = open_order(number, actor)
+    if not htmx.is_htmx():
+        return redirect(f"{url_of(order)}#order-comments")
+    return make_response(render_template("orders/_comment_list.html", **facts(order, actor)))

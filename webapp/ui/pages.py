@@ -66,7 +66,9 @@ def _frame() -> dict[str, Any]:
 
 
 def _has_practice() -> bool:
-    return any(store.practice for store in shown_stores())
+    """Whether this page may show invented orders; the page of one order knows whose it is and need not ask."""
+    told: bool | None = g.get("has_practice")
+    return told if told is not None else any(store.practice for store in shown_stores())
 
 
 def shown_stores() -> list[Any]:

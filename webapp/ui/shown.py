@@ -3,26 +3,28 @@
 Every buyer's name and address on a page comes through `vault.reveal` here, by right and on the record.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from babel import Locale
+from babel.numbers import format_percent
 from flask import g
-from sqlalchemy import select
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
-from webapp.channels.contract import Channel
+from webapp.channels.contract import Channel, Component
 from webapp.channels.models import Store
 from webapp.channels.services import channels
-from webapp.db import db
 from webapp.errors import Refusal
-from webapp.i18n import get_locale, gettext as _
+from webapp.i18n import LazyString, get_locale, gettext as _
 from webapp.money import Money
 from webapp.orders.attention import Attention, in_words
-from webapp.orders.models import Order, OrderAmount, OrderComment
+from webapp.orders.badges import Badges
+from webapp.orders.models import Order, OrderAmount, OrderLine
 from webapp.orders.queries import reference
+from webapp.search.contract import Label
+from webapp.ui.formats import money
 from webapp.vault import services as vault
 
 
@@ -40,7 +42,11 @@ def channel_name(store: Store) -> str:
 
 
 def country_of(store: Store, marketplace: str) -> str:
-    """The country of a marketplace as the store knows it; else the channel's id of it."""
+    """The country of a marketplace as its channel knows it, or the store; else the channel's id of it."""
+    channel = channel_of(store)
+    known = channel.marketplace(marketplace) if channel else None
+    if known is not None:
+        return known.country
     return next((row.country for row in store.marketplaces if row.marketplace == marketplace), marketplace)
 
 
@@ -55,7 +61,6 @@ class ShownOrder:
         self.is_practice = order.store.practice
         self.marketplace = country_of(order.store, order.marketplace)
         self.buyer_name = str((buyer or {}).get("name") or "")
-        self.next_step = self.next_tone = ""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.order, name)
@@ -63,6 +68,11 @@ class ShownOrder:
     @property
     def attention(self) -> list[Attention]:
         return in_words(self.order.attention)
+
+    @property
+    def badges(self) -> list[Label]:
+        """What it is, in short words; what should be looked at stands below them in sentences."""
+        return Badges(without=("attention",)).of(self.order)
 
     @property
     def flags(self) -> list[str]:
@@ -83,6 +93,9 @@ def listed(orders: Sequence[Order], actor: Actor) -> list[ShownOrder]:
     return [ShownOrder(order, buyers.get(order.id)) for order in orders]
 
 
+# --- Addresses --------------------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """A delivery address as it is written on a parcel."""
@@ -91,9 +104,8 @@ class Address:
     phone: str = ""
 
 
-def address_of(buyer: Mapping[str, Any]) -> Address | None:
-    """The buyer's address in the order of its country; None where none was told."""
-    told: Mapping[str, Any] = buyer.get("address") or {}
+def address_of(told: Mapping[str, Any] | None) -> Address | None:
+    """An address in the order of its country; None where none was told."""
     if not told:
         return None
     country = str(told.get("country") or "")
@@ -106,28 +118,40 @@ def address_of(buyer: Mapping[str, Any]) -> Address | None:
     else:
         towns = [" ".join(filter(None, place[:2])), place[2]]
     names = [str(told.get(name) or "") for name in ("name", "company", "line1", "line2", "line3", "district")]
-    lines = [line for line in (*names, *towns, _territory(country)) if line]
+    lines = [line for line in (*names, *towns, territory(country)) if line]
     return Address(lines, str(told.get("phone") or ""))
 
 
-def _territory(code: str) -> str:
+def territory(code: str) -> str:
+    """A country by its name."""
     locale = get_locale() or Locale("en")
     return str(locale.territories.get(code, code))
 
 
+# --- Money ------------------------------------------------------------------------------------------------------------
+
+
 @dataclass(slots=True)
 class Totals:
-    """What the buyer pays by component, our sum, the channel's, and what lies between."""
+    """What the buyer pays by component, our sum, the channel's, what lies between, and what is paid of it."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     ours: Money | None = None
     channel: Money | None = None
     residual: Money | None = None
+    paid: Money | None = None
+    due: Money | None = None
 
 
 def totals_of(order: Order) -> Totals:
+    """The channel collects the money: an order is paid once the channel has verified the payment."""
+    total = order.total
+    paid = None
+    if total is not None and order.state != "canceled":
+        paid = Money(0, total.currency) if order.state == "pending" else total
+    due = Money(total.minor - paid.minor, total.currency) if total is not None and paid is not None else None
     if order.currency is None or not order.amounts:
-        return Totals(channel=order.total)
+        return Totals(channel=total, paid=paid, due=due)
     sums: dict[str, list[int]] = {}
     for amount in order.amounts:
         row = sums.setdefault(amount.component, [0, 0, 0])
@@ -139,70 +163,156 @@ def totals_of(order: Order) -> Totals:
         for component, row in sums.items()
     ]
     ours = Money(sum(amount.net for amount in order.amounts), order.currency)
-    return Totals(rows, ours, order.total, order.residual)
+    return Totals(rows, ours, total, order.residual, paid, due)
 
 
-def lines_of(order: Order) -> list[dict[str, Any]]:
-    """The order's lines with the tax and discount of all their components."""
+# --- Lines ------------------------------------------------------------------------------------------------------------
+
+LINES = 100  # drawn at once; the rest when somebody asks for it
+STAGES = ("shipped", "canceled", "withdrawn", "invoiced", "refunded", "returned")  # what can become of a line's units
+
+
+@dataclass(slots=True)
+class ShownLine:
+    """A line with every cell as text, so that five hundred are drawn without a call in each."""
+
+    id: int
+    title: str
+    sku: str
+    asin: str
+    gift: bool
+    status: str
+    tone: str
+    ordered: int
+    counts: list[int]
+    open: int
+    price: str
+    subtotal: str
+    tax: str
+    rate: str
+    discount: str
+    total: str
+    problems: list[Attention]
+
+
+@dataclass(slots=True)
+class ShownLines:
+    """The lines that a page draws, and what there is of all of them."""
+
+    rows: list[ShownLine]
+    stages: list[str]  # those that some units have come to; shipped is always among them
+    lines: int
+    units: int
+    open: int
+    found: int
+    find: str
+    whole: bool
+
+
+def lines_of(order: Order, *, find: str = "", whole: bool = False) -> ShownLines:
+    """The order's lines, or those whose title, SKU or product code holds what is looked for."""
+    wanted = find.strip().casefold()
+    lines = order.lines
+    found = [line for line in lines if wanted in f"{line.title}\n{line.sku}\n{line.asin}".casefold()]
+    drawn = found if whole else found[:LINES]
+    stages = [code for code in STAGES if code == "shipped" or any(getattr(line, code) for line in lines)]
     by_line: dict[int, list[OrderAmount]] = {}
     for amount in order.amounts:
         if amount.line_id is not None:
             by_line.setdefault(amount.line_id, []).append(amount)
-    shown = []
-    for line in order.lines:
-        amounts = by_line.get(line.id, [])
-        row: dict[str, Any] = {
-            name: getattr(line, name)
-            for name in (
-                "id", "sku", "asin", "title", "gift", "ordered", "shipped", "canceled", "invoiced", "refunded", "open",
-                "unit_price", "total",
-            )
-        }  # fmt: skip
-        for name in ("tax", "discount"):
-            known = line.currency is not None and bool(amounts)
-            row[name] = Money(sum(getattr(a, name) for a in amounts), line.currency or "") if known else None
-        row["problems"] = in_words(line.problems)
-        shown.append(row)
-    return shown
+    return ShownLines(
+        rows=[_shown_line(line, by_line.get(line.id, []), stages) for line in drawn],
+        stages=stages,
+        lines=len(lines),
+        units=sum(line.ordered for line in lines),
+        open=sum(line.open for line in lines),
+        found=len(found),
+        find=find.strip(),
+        whole=whole or len(found) <= LINES,
+    )
 
 
-def comments_shown(rows: Sequence[OrderComment], actor: Actor) -> list[dict[str, Any]] | None:
-    """Comments opened, newest first; None for who may not see buyers, since comments name them too."""
-    if not actor.may("buyers.see"):
-        return None
-    texts = vault.open_sealed([(row.order_id, "comment", row.sealed) for row in rows]) if rows else []
-    return [
-        {"id": row.id, "at": row.at, "actor_kind": row.actor_kind, "actor_id": row.actor_id, "text": text}
-        for row, text in zip(rows, texts, strict=True)
-    ]
+def _shown_line(line: OrderLine, amounts: Sequence[OrderAmount], codes: Sequence[str]) -> ShownLine:
+    item = next((amount for amount in amounts if amount.component == Component.ITEM), None)
+    known = line.currency is not None and bool(amounts)
+    status, tone = _line_status(line)
+    return ShownLine(
+        id=line.id,
+        title=line.title,
+        sku=line.sku,
+        asin=line.asin,
+        gift=line.gift,
+        status=str(status),
+        tone=tone,
+        ordered=line.ordered,
+        counts=[getattr(line, code) for code in codes],
+        open=line.open,
+        price=_amount(line.unit_price_minor, line.currency),
+        subtotal=_amount(item.charged if item else None, line.currency),
+        tax=_amount(sum(amount.tax for amount in amounts) if known else None, line.currency),
+        rate=_rate(item),
+        discount=_amount(sum(amount.discount for amount in amounts) if known else None, line.currency),
+        total=_amount(line.total_minor, line.currency),
+        problems=in_words(line.problems) if line.problems else [],
+    )
 
 
-class Names:
-    """Who did something, for the rows of one page: people by name in one query, the rest by what they are."""
-
-    def __init__(self, order: Order, rows: Iterable[tuple[str, int | None]]) -> None:
-        self._channel = channel_name(order.store)
-        ids = {id_ for kind, id_ in rows if kind == ActorKind.PERSON and id_ is not None}
-        query = select(User.id, User.name, User.email).where(User.id.in_(ids))
-        self._people = {id_: name or email for id_, name, email in db.session.execute(query)} if ids else {}
-
-    def of(self, kind: str, id_: int | None) -> str:
-        match kind:
-            case ActorKind.PERSON:
-                return str(self._people.get(id_ or 0, _("Somebody")))
-            case ActorKind.CHANNEL:
-                return self._channel
-            case ActorKind.OPERATOR:
-                return str(_("Operator"))
-            case ActorKind.PLUGIN:
-                return str(_("Plugin"))
-        return "Waybill"
+def _amount(minor: int | None, currency: str | None) -> str:
+    return "—" if minor is None or currency is None else money(Money(minor, currency))
 
 
-def next_step(order: Order, refusal: Refusal | None, refused_updates: bool) -> tuple[str, str]:
+def _rate(item: OrderAmount | None) -> str:
+    """The tax on the goods in percent of what was paid for them; nothing where there is none to speak of."""
+    base = item.charged - item.discount if item else 0
+    if item is None or not item.tax or base <= 0:
+        return ""
+    locale = get_locale() or Locale("en")
+    return str(format_percent(item.tax / base, locale.percent_formats[None].pattern.replace("0", "0.#"), locale=locale))
+
+
+def _line_status(line: OrderLine) -> tuple[LazyString | str, str]:
+    """The word for how far a line has come, and its tone."""
+    if line.ordered and line.canceled == line.ordered:
+        return _("Canceled"), "gone"
+    if line.refunded and line.refunded == line.ordered:
+        return _("Refunded"), "calm"
+    if line.open:
+        return (_("Partly shipped"), "info") if line.shipped else (_("Open"), "waits")
+    return _("Shipped"), "good"
+
+
+# --- Who, and what next -----------------------------------------------------------------------------------------------
+
+
+class Written(Protocol):
+    """A row that says who made it."""
+
+    actor_kind: str
+    person: User | None
+
+
+def author_of(row: Written, store: Store) -> str:
+    """Who made a row: a person by name, the rest by what they are."""
+    match row.actor_kind:
+        case ActorKind.PERSON:
+            return name_of(row.person)
+        case ActorKind.CHANNEL:
+            return channel_name(store)
+        case ActorKind.OPERATOR:
+            return str(_("Operator"))
+        case ActorKind.PLUGIN:
+            return str(_("Plugin"))
+    return "Waybill"
+
+
+def name_of(person: User | None) -> str:
+    return (person.name or person.email) if person else str(_("Somebody"))
+
+
+def next_step(order: Order, refusal: Refusal | None) -> tuple[str, str]:
     """What to do with the order now, in one sentence, and its tone."""
     name = channel_name(order.store)
-    if refused_updates:
+    if any(trouble["kind"] == "update_refused" for trouble in order.attention):
         return _("%(channel)s refused an update: read why and send it again.", channel=name), "bad"
     if order.buyer_wants_cancel and order.unshipped:
         return _("The buyer asked to cancel: decide before anything leaves."), "warn"

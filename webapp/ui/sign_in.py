@@ -76,7 +76,7 @@ def use_link(token: str) -> Response | tuple[str, int]:
             opened = accounts.use_link(token)
     except accounts.LinkRefused as error:
         return render_template("sign_in/link.html", token=token, expired=True), error.status
-    return let_in(redirect(url_for("orders.index")), opened)
+    return let_in(redirect(url_for("dashboard.home")), opened)
 
 
 @bp.get("/welcome/<token>")
@@ -106,7 +106,7 @@ def welcome(token: str) -> Response | tuple[str, int]:
         form.complain(error)
         return render_template("sign_in/set_up.html", form=form, token=token), error.status
     flash(_("The desk is yours."), "good")
-    return let_in(make_response(redirect(url_for("orders.index"))), opened)
+    return let_in(make_response(redirect(url_for("dashboard.home"))), opened)
 
 
 def _sign_in_form(next: str = "") -> forms.Form:

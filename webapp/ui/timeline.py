@@ -1,23 +1,63 @@
-"""An order's events as sentences, with what changed before and after. Stored are codes and values; words are here."""
+"""An order's events as sentences, with what changed before and after. Stored are codes and values; words are here.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+What a person changed carries the values before; of the channel's news they are those that the events before had left.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from flask import g
+from sqlalchemy import select
+
+from webapp.accounts.models import User
+from webapp.audit.actor import Actor, ActorKind
 from webapp.clock import parse_instant
+from webapp.db import db, once_a_transaction
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.money import Money
+from webapp.orders import events as record
 from webapp.orders.attention import in_words
-from webapp.orders.events import EventWords, words
+from webapp.orders.events import EventWords, events_of, words
 from webapp.orders.models import Order, OrderEvent
+from webapp.orders.statuses import status_name
+from webapp.orders.tags import all_tags
 from webapp.ui.formats import moment, money, state_label
-from webapp.ui.shown import Names, channel_of
+from webapp.ui.shown import address_of, author_of, channel_of, territory
+from webapp.vault import services as vault
 
-LONGEST = 200  # events on a page
+LONGEST = 200  # entries on a page
+_FURTHEST = 5000  # events that are read to know what stood there before
+WHO: dict[str, tuple[LazyString, tuple[str, ...]]] = {
+    "people": (_l("People"), (ActorKind.PERSON,)),
+    "channel": (_l("The channel"), (ActorKind.CHANNEL,)),
+    "desk": (_l("The desk itself"), (ActorKind.JOB, ActorKind.OPERATOR)),
+    "plugin": (_l("Plugins"), (ActorKind.PLUGIN,)),
+}
+KINDS: dict[str, tuple[LazyString, tuple[str, ...]]] = {
+    "news": (_l("News from the channel"), ("placed", "changed_there", "numbered")),
+    "shipping": (_l("Shipping"), ("shipped",)),
+    "updates": (
+        _l("Updates to the channel"),
+        ("update_sent", "update_effective", "update_refused", "update_unseen", "update_elsewhere", "update_retried"),
+    ),
+    "holds": (_l("Holds"), ("held", "held_until", "released", "hold_ended")),
+    "addresses": (_l("Addresses"), ("readdressed",)),
+    "comments": (_l("Comments"), ("commented", "pinned", "unpinned")),
+    "organizing": (
+        _l("Status, tags, assignee, due date, archive"),
+        (
+            "status_set", "status_cleared", "tagged", "untagged", "retagged", "assigned", "unassigned", "due_set",
+            "due_cleared", "archived", "restored",
+        ),
+    ),
+    "other": (_l("Everything else"), ()),
+}  # fmt: skip
 _COLUMNS: dict[str, LazyString] = {
     "number": _l("Number"),
     "state": _l("State"),
+    "status": _l("Status"),
     "on_hold": _l("On hold"),
     "canceling": _l("Canceling"),
     "channel_status": _l("Status at the channel"),
@@ -25,12 +65,17 @@ _COLUMNS: dict[str, LazyString] = {
     "flags": _l("Flags"),
     "buyer_wants_cancel": _l("Buyer wants to cancel"),
     "address_state": _l("Address"),
+    "country": _l("Country"),
     "placed_at": _l("Placed"),
     "ship_from": _l("Ship from"),
     "ship_by": _l("Ship by"),
     "deliver_from": _l("Deliver from"),
     "deliver_by": _l("Deliver by"),
     "service_level": _l("Service"),
+    "assignee_id": _l("Assignee"),
+    "due_at": _l("Due"),
+    "tags": _l("Tags"),
+    "archived_at": _l("Archived"),
     "currency": _l("Currency"),
     "total_minor": _l("Total"),
     "residual_minor": _l("Difference"),
@@ -61,46 +106,92 @@ _VALUES: dict[str, dict[str, LazyString]] = {
         "cancel_requested": _l("Cancel requested"),
     },
 }
-_FOLLOWS = {"needs_attention", "arrived_complete", "shop_id", "store_id", "channel_order_id"}  # told by others
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One event in the timeline."""
 
+    id: int
     at: datetime
+    seen_at: datetime
     actor: str
     by: str
+    icon: str
     sentence: str
     changes: list[dict[str, str | None]]
+    note: str = ""  # what was sealed of it: a reason, an address
 
 
-def timeline_of(order: Order, events: Sequence[OrderEvent], names: Names) -> list[Entry]:
+@dataclass(slots=True)
+class Timeline:
+    """Entries, newest first, and the id that older ones come after; None where there are none."""
+
+    entries: list[Entry] = field(default_factory=list)
+    older: int | None = None
+    who: str = ""
+    kind: str = ""
+
+
+def timeline_of(
+    order: Order,
+    *,
+    actor: Actor | None = None,
+    keys: Callable[[], vault.DataKeys] | None = None,
+    who: str = "",
+    kind: str = "",
+    before: int | None = None,
+    limit: int = 0,
+) -> Timeline:
+    """What happened, of some actors or of one kind. With an `actor` what was sealed is opened by right, on the record.
+
+    `keys` gives those that the page holds; `limit` reads the newest events alone, for a glance.
+    """
+    events = events_of(order, limit=limit or _FURTHEST)
+    had = _before_each(events)
+    _remember_names(events)
+    fitting = [event for event in events if _fits(event, who, kind) and (before is None or event.id < before)]
+    drawn = fitting[:LONGEST]
+    notes = _notes(order, drawn, actor, keys) if actor is not None else {}
     known = words()
-    return [
+    entries = [
         Entry(
+            id=event.id,
             at=event.at,
-            actor=names.of(event.actor_kind, event.actor_id),
+            seen_at=event.seen_at,
+            actor=author_of(event, order.store),
             by=event.actor_kind,
+            icon=known[event.code].icon if event.code in known else "point",
             sentence=sentence_of(order, event, known),
-            changes=[] if event.code == "placed" else _changes(order, event),
+            changes=[] if event.code == "placed" else _changes(order, event, had[event.id]),
+            note=notes.get(event.id, ""),
         )
-        for event in events
+        for event in drawn
     ]
+    return Timeline(entries, drawn[-1].id if len(fitting) > len(drawn) else None, who, kind)
+
+
+def _fits(event: OrderEvent, who: str, kind: str) -> bool:
+    if who in WHO and event.actor_kind not in WHO[who][1]:
+        return False
+    if kind == "other":
+        return not any(event.code in codes for _word, codes in KINDS.values())
+    return kind not in KINDS or event.code in KINDS[kind][1]
 
 
 def sentence_of(order: Order, event: OrderEvent, known: Mapping[str, EventWords] | None = None) -> str:
     """What happened, in the reader's language; a code no longer known stands for itself."""
-    entry = (known or words()).get(event.code)
-    if entry is None:
-        return event.code
-    values = dict(event.data.get("values") or {})
-    if "kind" in values:
-        values["kind"] = update_label(order, str(values["kind"]))
-    try:
-        return str(entry.sentence) % values if values else str(entry.sentence)
-    except (KeyError, TypeError, ValueError):  # recorded by another version, whose sentence had other values
-        return event.code
+    said: dict[str, Callable[[Any], str]] = {
+        "kind": lambda code: update_label(order, str(code)),
+        "status": lambda code: status_name(str(code)),
+        "until": _moment,
+        "due": _moment,
+    }
+    return record.sentence_of(event, said, known)
+
+
+def _moment(told: Any) -> str:
+    return moment(parse_instant(str(told)))
 
 
 def update_label(order: Order, kind: str) -> str:
@@ -109,50 +200,113 @@ def update_label(order: Order, kind: str) -> str:
     return next((str(known.label) for known in (channel.kinds if channel else ()) if known.code == kind), kind)
 
 
-def _changes(order: Order, event: OrderEvent) -> list[dict[str, str | None]]:
-    after, before = event.data.get("after") or {}, event.data.get("before") or {}
-    shown = _of_one(order, after.get("order") or {}, before.get("order"), "")
-    titles = {str(line.id): line.sku or line.title for line in order.lines}
-    for line_id, values in (after.get("lines") or {}).items():
-        had = (before.get("lines") or {}).get(line_id) if before else None
-        shown += _of_one(order, values, had, titles.get(line_id, ""))
-    return shown
+# --- What changed -----------------------------------------------------------------------------------------------------
+
+_Had = Mapping[str, Mapping[str, Any]]  # by line, the order itself under the empty name
 
 
-def _of_one(
-    order: Order, after: Mapping[str, Any], before: Mapping[str, Any] | None, line: str
-) -> list[dict[str, str | None]]:
+def _before_each(events: Sequence[OrderEvent]) -> dict[int, _Had]:
+    """For each event, what the columns that it changed had held, as far as it is known."""
+    standing: dict[str, dict[str, Any]] = {}
+    found: dict[int, _Had] = {}
+    for event in reversed(events):
+        told = dict(_parts(event.data.get("before") or {}))
+        had: dict[str, dict[str, Any]] = {}
+        for part, after in _parts(event.data.get("after") or {}):
+            there = standing.setdefault(part, {})
+            had[part] = {name: there[name] for name in after if name in there} | dict(told.get(part) or {})
+            there.update(after)
+        found[event.id] = had
+    return found
+
+
+def _parts(data: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    yield "", data.get("order") or {}
+    yield from (data.get("lines") or {}).items()
+
+
+def _changes(order: Order, event: OrderEvent, had: _Had) -> list[dict[str, str | None]]:
     rows: list[dict[str, str | None]] = []
-    for column, value in after.items():
-        if column in _FOLLOWS or column not in _COLUMNS:
-            continue
-        label = str(_COLUMNS[column])
-        had = _value(order, column, before[column]) if before and column in before else None
-        if line:
-            label = str(_("%(name)s: %(text)s", name=line, text=label))
-        rows.append({"label": label, "before": had, "after": _value(order, column, value)})
+    titles: Mapping[str, str] | None = None
+    for part, after in _parts(event.data.get("after") or {}):
+        shown = {name: value for name, value in after.items() if name in _COLUMNS}
+        if part and shown and titles is None:
+            titles = {str(line.id): line.sku or line.title for line in order.lines}
+        for name, value in shown.items():
+            label = str(_COLUMNS[name])
+            if part:
+                label = str(_("%(name)s: %(text)s", name=(titles or {}).get(part, ""), text=label))
+            before = had.get(part, {})
+            told = value_of(order, name, before[name]) if name in before else None
+            rows.append({"label": label, "before": told, "after": value_of(order, name, value)})
     return rows
 
 
-def _value(order: Order, column: str, value: Any) -> str:
+def value_of(order: Order, column: str, value: Any) -> str:
+    """A column's stored value in the reader's language."""
     if value is None or value == "" or value == []:
         return "—"
+    if column in _SAID:
+        return _SAID[column](order, value)
     if isinstance(value, bool):
         return str(_("yes") if value else _("no"))
     if column.endswith("_minor") and order.currency:
         return money(Money(int(value), order.currency))
-    if column in ("attention", "problems"):
-        return ", ".join(trouble.label for trouble in in_words(value))
-    if column == "state":
-        return state_label(str(value))
-    if column == "channel_status":
-        channel = channel_of(order.store)
-        return str(channel.status_label(value)) if channel else str(value)
     if isinstance(value, list):
         return ", ".join(_word(column, part) for part in value)
     if isinstance(value, str) and (instant := _instant(column, value)):
         return moment(instant)
     return _word(column, value)
+
+
+def label_of(column: str) -> str:
+    """What a column is called."""
+    return str(_COLUMNS.get(column, column))
+
+
+def _troubles(order: Order, value: Any) -> str:
+    return ", ".join(trouble.label for trouble in in_words(value))
+
+
+def _channel_status(order: Order, value: Any) -> str:
+    channel = channel_of(order.store)
+    return str(channel.status_label(value)) if channel else str(value)
+
+
+def _tags(order: Order, value: Any) -> str:
+    names = {tag.id: tag.name for tag in all_tags()}
+    return ", ".join(names.get(tag_id, str(_("a deleted tag"))) for tag_id in value)
+
+
+def _person(order: Order, value: Any) -> str:
+    told: str | None = g.get("names_told", {}).get(value)
+    return told or _names().get(value) or str(_("Somebody"))
+
+
+def _remember_names(events: Sequence[OrderEvent]) -> None:
+    """Events that gave an order to somebody tell the name, so that mostly nobody has to be looked up."""
+    names: dict[Any, str] = g.setdefault("names_told", {})
+    for event in reversed(events):
+        if event.code == "assigned":
+            assignee = (event.data.get("after") or {}).get("order", {}).get("assignee_id")
+            names[assignee] = str((event.data.get("values") or {}).get("name") or "")
+
+
+def _names() -> dict[int, str]:
+    query = select(User.id, User.name, User.email)
+    return once_a_transaction("names", lambda: {id_: name or email for id_, name, email in db.session.execute(query)})
+
+
+_SAID: dict[str, Callable[[Order, Any], str]] = {
+    "attention": _troubles,
+    "problems": _troubles,
+    "state": lambda order, value: state_label(str(value)),
+    "status": lambda order, value: status_name(str(value)),
+    "channel_status": _channel_status,
+    "tags": _tags,
+    "assignee_id": _person,
+    "country": lambda order, value: territory(str(value)),
+}
 
 
 def _word(column: str, code: Any) -> str:
@@ -168,3 +322,31 @@ def _instant(column: str, value: str) -> datetime | None:
         return parse_instant(value)
     except ValueError:
         return None
+
+
+# --- What was sealed --------------------------------------------------------------------------------------------------
+
+
+def _notes(
+    order: Order, events: Sequence[OrderEvent], actor: Actor, keys: Callable[[], vault.DataKeys] | None
+) -> dict[int, str]:
+    """Reasons and addresses by event, for who may see buyers; nothing of an order that was erased."""
+    sealed = [(event.id, event.sealed) for event in events if event.sealed]
+    if not sealed or not actor.may("buyers.see"):
+        return {}
+    values = [(order.id, "event", body) for _id, body in sealed]
+    opened = vault.reveal_sealed(actor, values, purpose="timeline", keys=keys() if keys else None)
+    return {event_id: text for (event_id, _body), body in zip(sealed, opened, strict=True) if (text := _in_words(body))}
+
+
+def _in_words(body: Any) -> str:
+    if not isinstance(body, Mapping):
+        return ""
+    if body.get("reason"):
+        return str(body["reason"])
+    told = [
+        str(_("%(name)s: %(text)s", name=word, text=", ".join(address.lines)))
+        for name, word in (("before", _("Before")), ("after", _("After")))
+        if (address := address_of(body.get(name)))
+    ]
+    return "\n".join(told)

@@ -11,7 +11,7 @@ from webapp.sync.models import UpdateState
 from webapp.sync.updates import find_update, retry as send_again
 from webapp.ui import htmx
 from webapp.ui.access import current_actor, needs
-from webapp.ui.order_page import READ_ONLY, facts, url_of
+from webapp.ui.order_page import ASIDE, current_tab, facts, live_parts, url_of
 from webapp.ui.pages import parts
 
 bp = Blueprint("updates", __name__)
@@ -31,5 +31,6 @@ def retry(update_id: int) -> Response:
     flash(_("It is being sent again."), "good")
     if not htmx.is_htmx():
         return redirect(url_of(order))
-    first, others = "orders/_updates.html", [part for part in READ_ONLY if part != "orders/_updates.html"]
-    return parts(first, *others, **facts(order, actor, whole=False))
+    tab = current_tab()
+    beside = [part for part in live_parts(tab) if part != ASIDE]
+    return parts("orders/_updates.html", *beside, **facts(order, actor, tab=tab))

@@ -7,13 +7,17 @@
      data-look        gets `refresh` in the place of many rows, and by the clock while nothing can be heard
      data-list        rows inside can be walked by j k x o  data-keep     typed text survives a reload of this tab
      data-menu        a <details> that closes by itself     data-open     a button that opens the <dialog> it names
+     data-act         a link or button that Ctrl K offers by its value or text (palette.js)
+     data-go          a link that "g" and its letter follow data-search   the search box that "/" leads to
+     data-keys-choice a label whose box turns single keys on and off
+     data-sample      a drawn example: its errors ask for nothing
    Elements that are useless without a script are served `hidden` and shown here. */
 (() => {
   "use strict";
   const $ = (selector, from = document) => from.querySelector(selector);
   const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
   const words = $("#words").dataset;
-  const typing = (element) => element?.matches?.("input, textarea, select, [contenteditable]");
+  const typing = (element) => element?.matches?.("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]");
   const inHand = new Set();
 
   // Messages: what the server sends stands in #messages; what only the browser knows is said in the same place.
@@ -54,15 +58,19 @@
   // Text that was typed and not yet sent stays with this tab until it is sent or its owner signs out.
   const keptAs = (field) => `kept:${location.pathname}:${field.form?.getAttribute("action") ?? ""}:${field.name}`;
 
+  // Keys of one letter get in the way of who speaks to the browser, so they can be turned off (WCAG 2.1.4).
+  const singleKeys = () => localStorage.getItem("waybill-keys") !== "off";
+
   // Whatever arrives, by page or by swap, is made ready here.
   function ready(root) {
-    $$("[data-copy][hidden], [data-open][hidden], [data-dismiss][hidden], [data-filter][hidden]", root).forEach((e) => (e.hidden = false));
-    $$(".toast", root).forEach(settle);
+    $$("[data-copy][hidden], [data-open][hidden], [data-dismiss][hidden], [data-filter][hidden], [data-keys-choice][hidden]", root).forEach((e) => (e.hidden = false));
+    $$("[data-keys-choice] input", root).forEach((box) => (box.checked = singleKeys()));
+    $$("#messages .toast").forEach(settle);
     $$("time[data-countdown]", root).forEach(count);
     $$("textarea[data-keep]", root).forEach((field) => (field.value ||= sessionStorage.getItem(keptAs(field)) ?? ""));
   }
   function focusError(root) {
-    const wrong = $("[aria-invalid=true]", root);
+    const wrong = $("[aria-invalid=true]:not([data-sample] *)", root);
     if (wrong) wrong.focus();
     return wrong;
   }
@@ -104,6 +112,11 @@
     $$("textarea[data-keep]", form).forEach((field) => sessionStorage.removeItem(keptAs(field)));
   });
   addEventListener("pageshow", () => inHand.clear());
+  document.addEventListener("change", ({ target }) => {
+    if (!target.matches("[data-keys-choice] input")) return;
+    localStorage.setItem("waybill-keys", target.checked ? "on" : "off");
+    $$("[data-keys-choice] input").forEach((box) => (box.checked = target.checked));
+  });
 
   document.addEventListener("input", ({ target }) => {
     if (target.matches("textarea[data-keep]")) sessionStorage.setItem(keptAs(target), target.value);
@@ -123,7 +136,8 @@
   });
 
   // Keys: never while typing, never with a modifier.
-  const rows = () => $$("[data-list] tr").filter((row) => !row.hidden && $("a", row));
+  const rows = () => $$("[data-list] tbody tr").filter((row) => !row.hidden && $("a", row));
+  const opener = (row) => row && ($("a.number", row) ?? $("a", row));
   let marked = "";
   function walk(step) {
     const all = rows();
@@ -133,28 +147,28 @@
     all[at]?.classList.remove("at");
     next.classList.add("at");
     marked = next.id;
-    $("a", next).focus({ preventScroll: true });
+    opener(next).focus({ preventScroll: true });
     next.scrollIntoView({ block: "nearest" });
   }
   let before = "";
   const keys = {
     j: () => walk(1),
     k: () => walk(-1),
-    o: () => $("tr.at a")?.click(),
+    o: () => opener($("tr.at"))?.click(),
+    x: () => $("tr.at input[type=checkbox]")?.click(),
     n: () => $("a[rel=next]")?.click(),
     p: () => $("a[rel=prev]")?.click(),
-    "/": () => $("[type=search], [data-filter]")?.focus(),
+    "/": () => ($("[data-search]") ?? $("[type=search], [data-filter]"))?.select(),
     "?": () => $("#keys").open || $("#keys").showModal(),
-    "g o": () => $(".brand")?.click(),
   };
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") {
       $$("details[data-menu][open]").forEach((menu) => ((menu.open = false), $("summary", menu).focus()));
-      if (event.target.matches("[data-filter]")) event.target.blur();
+      if (event.target.matches("[data-filter], [data-search]")) event.target.blur();
     }
-    if (typing(event.target) || event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;
-    const act = keys[`${before} ${event.key}`] ?? keys[event.key];
-    before = event.key;
+    if (!singleKeys() || typing(event.target) || event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;
+    const act = before === "g" ? () => $(`[data-go="${CSS.escape(event.key)}"]`)?.click() : keys[event.key];
+    before = before === "g" ? "" : event.key;
     if (act) {
       event.preventDefault();
       act();
@@ -204,7 +218,14 @@
   document.addEventListener("htmx:load", ({ detail }) => ready(detail.elt));
   document.addEventListener("htmx:afterSettle", ({ detail }) => {
     if (marked) document.getElementById(marked)?.classList.add("at");
-    if (!focusError(detail.elt) && detail.requestConfig?.verb === "get") $("[data-focus]", detail.elt)?.focus();
+    const { verb, triggeringEvent } = detail.requestConfig ?? {};
+    if (focusError(detail.elt) || document.activeElement !== document.body || !["click", "change", "submit"].includes(triggeringEvent?.type)) return;
+    // What had the focus went with the old part: the new one gets it, at the heading that it names.
+    if (verb === "get") $("[data-focus]", detail.elt)?.focus();
+    else if (detail.elt.id && detail.elt.id === detail.target?.id) {
+      detail.elt.tabIndex = -1;
+      detail.elt.focus({ preventScroll: true });
+    }
   });
   document.addEventListener("htmx:afterRequest", ({ detail }) => {
     if (detail.successful && detail.requestConfig.verb === "post")

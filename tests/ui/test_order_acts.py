@@ -1,22 +1,23 @@
-"""The list of orders, the page of one, and acting on it."""
+"""Acting on an order from its page: the form, what it refuses, what it keeps, and what it changes."""
 
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, FulfilledBy
+from webapp.channels.contract import FulfilledBy
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.models import Shipment
 from webapp.orders.models import Order
-from webapp.orders.queries import key_of
-from webapp.orders.services import comment, hold
+from webapp.orders.organizing import assign
+from webapp.orders.queries import locked
+from webapp.orders.services import comment
+from webapp.orders.statuses import make_status
 from webapp.sync.models import ChannelUpdate, UpdateState
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order
 
@@ -25,7 +26,10 @@ SHIP = {"carrier": "FAKE", "tracking_number": "JD0001"}
 
 def _form(page: str) -> dict[str, str]:
     """The hidden fields of the action's form."""
-    form = page[page.index('class="chosen"') :]
+    return _hidden(page[page.index('class="chosen"') :])
+
+
+def _hidden(form: str) -> dict[str, str]:
     names = ("submission_key", "order_version")
     return {name: re.search(rf'name="{name}"[^>]*value="([^"]*)"', form)[1] for name in names}  # type: ignore[index]
 
@@ -34,114 +38,6 @@ def _form(page: str) -> dict[str, str]:
 def carrier(channel: FakeChannel, monkeypatch: pytest.MonkeyPatch) -> str:
     """The code of a carrier that the fake channel knows."""
     return channel.carriers("DE")[0].code
-
-
-def test_a_list_of_fifty_costs_few_queries(take: Callable[..., list[Order]], browser: Browser) -> None:
-    take(*[incoming_order([incoming_line(f"SKU{n}", 2)]) for n in range(60)])
-    page = browser.get("/orders/")
-
-    assert page.text.count('<tr id="order-') == 50
-    assert "Jane Quixelworth" in page.text
-    assert len(browser.queries) <= 8, "\n".join(browser.queries)
-
-
-def test_the_list_pages_back_and_forth(take: Callable[..., list[Order]], browser: Browser) -> None:
-    at = now() - timedelta(days=2)
-    orders = take(*[incoming_order(created_at=at + timedelta(minutes=n)) for n in range(120)])
-
-    seen, url = [], "/orders/"
-    while url:
-        page = browser.get(url).text
-        seen += [int(id_) for id_ in re.findall(r'<tr id="order-(\d+)"', page)]
-        older = re.search(r'rel="next" href="([^"]+)"', page)
-        url, last = (older[1].replace("&amp;", "&") if older else ""), url
-    newer = re.search(r'rel="prev" href="([^"]+)"', browser.get(last).text)
-
-    assert seen == [order.id for order in reversed(orders)]
-    assert newer is not None
-    assert browser.get(newer[1].replace("&amp;", "&")).text.count('<tr id="order-') == 50
-
-
-def test_the_list_filters_by_shown_state(take: Callable[..., list[Order]], browser: Browser, mia: Actor) -> None:
-    held, pending, other = take(
-        incoming_order(),
-        incoming_order(stage=ChannelStage.AWAITING_PAYMENT, status="PENDING", total=None),
-        incoming_order(),
-    )
-    with unit_of_work():
-        hold(db.session.get_one(Order, held.id), "fraud check", actor=mia)
-
-    def shown(state: str) -> set[int]:
-        return set(map(int, re.findall(r'<tr id="order-(\d+)"', browser.get(f"/orders/?state={state}").text)))
-
-    assert shown("on_hold") == {held.id}
-    assert shown("pending") == {pending.id}
-    assert shown("processing") == {other.id}
-
-
-def test_names_and_addresses_are_only_for_who_may_see_buyers(
-    make_order: Callable[..., Order],
-    make_browser: Callable[..., Browser],
-    make_user: Callable[..., Actor],
-    browser: Browser,
-    mia: Actor,
-) -> None:
-    order = make_order()
-    with unit_of_work():
-        comment(db.session.get_one(Order, order.id), "Jane called", actor=mia)
-    reader = make_browser(make_user("read_only", "Rita"))
-
-    assert "7 Zanzibar Mews" in browser.get(f"/orders/{order.number}").text
-    assert "Jane called" in browser.get(f"/orders/{order.number}").text
-    for path in ("/orders/", f"/orders/{order.number}", f"/orders/rows/{order.id}", f"/orders/{order.number}/parts"):
-        page = reader.get(path)
-        assert page.status_code == 200
-        assert not re.search("Jane|Quixelworth|Zanzibar|Vrombaut|5550199", page.text), path
-
-
-def test_an_order_is_found_by_either_number_and_its_id(make_order: Callable[..., Order], browser: Browser) -> None:
-    order = make_order()
-
-    for number in (order.number, order.channel_order_number, f"@{order.id}"):
-        page = browser.get(f"/orders/{number}")
-        assert page.status_code == 200
-        assert str(order.number) in page.text
-        assert order.channel_order_number in page.text
-    assert len(browser.queries) <= 16, "\n".join(browser.queries)
-    assert browser.get("/orders/999999").status_code == 404
-    for path in ("/orders/rows/", "/runs/"):  # beyond what a database counts
-        assert {browser.get(path + digits).status_code for digits in ("9" * 12, "9" * 30)} == {404}
-
-
-def test_a_number_of_several_orders_is_answered_with_the_choice(
-    make_order: Callable[..., Order], browser: Browser, channel: FakeChannel, store: Any
-) -> None:
-    from webapp.channels.contract import OrdersPage
-    from webapp.channels.services import add_store
-    from webapp.sync.importing import prepare, take_in
-
-    order = make_order(number="302-1111111-0000001")
-    with unit_of_work():
-        other = add_store("fake", "Second", {"key": "k2"}, actor=Actor.operator())
-    ready = prepare(other, OrdersPage([incoming_order(number="302-1111111-0000001")]))
-    with unit_of_work():
-        take_in(other, ready)
-
-    page = browser.get("/orders/302-1111111-0000001")
-
-    assert page.status_code == 409
-    assert f'href="/orders/{order.number}"' in page.text
-    assert page.text.count("302-1111111-0000001") >= 3
-
-
-def test_news_count_what_came_since(make_order: Callable[..., Order], browser: Browser) -> None:
-    first = make_order()
-    since = key_of(first)
-    assert "new order" not in browser.get(f"/orders/news?since={since}", htmx=True).text
-
-    make_order(created_at=now())
-
-    assert "1 new order" in browser.get(f"/orders/news?since={since}", htmx=True).text
 
 
 def test_shipping_shows_the_form_ships_and_shows_what_changed(
@@ -302,7 +198,7 @@ def test_a_refused_update_is_sent_again_by_its_button(
     work()
     db.session.rollback()
     update = db.session.scalars(select(ChannelUpdate)).one()
-    page = browser.get(f"/orders/{order.number}").text
+    page = browser.get(f"/orders/{order.number}?tab=updates").text
     assert "Tracking looks odd" in page
     assert f"/updates/{update.id}/retry" in page
 
@@ -322,36 +218,111 @@ def test_the_timeline_tells_values_before_and_after(
     told = incoming_order()
     [order] = take(told)
     take(again(told, ship_by=now() + timedelta(days=9), service_level="EXPRESS"))
-    page = browser.get(f"/orders/{order.number}").text
+    page = browser.get(f"/orders/{order.number}?tab=timeline").text
 
     assert "News from the channel" in page
     assert "EXPRESS" in page
     assert "<dt>Ship by</dt>" in page
 
 
-def test_an_order_without_amounts_or_address_has_a_page(take: Callable[..., list[Order]], browser: Browser) -> None:
-    line = incoming_line(unit_price=None, total=None, amounts=())
-    [order] = take(
-        incoming_order(
-            [line], stage=ChannelStage.AWAITING_PAYMENT, status="PENDING", total=None, currency=None, buyer={}
-        )
-    )
-    page = browser.get(f"/orders/{order.number}")
-
-    assert page.status_code == 200
-    assert "Withheld by Fake channel" in page.text
-    assert browser.get("/orders/").status_code == 200
-
-
-def test_an_order_managed_at_the_channel_is_shown_and_offers_nothing(
-    take: Callable[..., list[Order]], browser: Browser, store: Any
+def test_chosen_lines_are_shipped_with_their_quantities(
+    take: Callable[..., list[Order]], browser: Browser, carrier: str
 ) -> None:
-    with unit_of_work():
-        store.import_orders = False
-    [order] = take(incoming_order())
-    page = browser.get(f"/orders/@{order.id}")
+    [order] = take(incoming_order([incoming_line("MUG", 3), incoming_line("CUP", 2)]))
+    mug, cup = order.lines
+    url = f"/orders/{order.number}/actions/ship"
+    form = browser.get(url, htmx=True).text
+    data = _form(form) | {"carrier": carrier, "tracking_number": "JD0001", "lines": "some"}
+    assert "All 5 open units" in form
 
-    assert page.status_code == 200
-    assert "Managed at Fake channel" in page.text
-    assert "importing orders is off" in page.text
-    assert f"/orders/@{order.id}" in browser.get("/orders/").text
+    for more, said in (
+        ({}, "needs at least one."),
+        ({"lines-line": str(mug.id), f"lines-{mug.id}": "two"}, "must be a whole number."),
+        ({"lines-line": str(mug.id), f"lines-{mug.id}": "4"}, "Only 3 of MUG are left to ship."),
+    ):
+        refused = browser.post(url, data | more, htmx=True)
+        assert (refused.status_code, said in refused.text) == (422, True), said
+        assert 'value="JD0001"' in refused.text
+        assert 'value="some" checked' in refused.text
+    again_ = _form(browser.get(url, htmx=True).text)
+    done = browser.post(url, data | again_ | {"lines-line": str(mug.id), f"lines-{mug.id}": "2"}, htmx=True)
+
+    assert done.status_code == 200
+    db.session.rollback()
+    assert [(line.sku, line.shipped) for line in db.session.get_one(Order, order.id).lines] == [("MUG", 2), ("CUP", 0)]
+    sent = {"carrier": carrier, "tracking_number": "JD2", "lines": "all", "lines-line": str(cup.id)}
+    assert browser.post(url, sent | _form(browser.get(url, htmx=True).text)).status_code == 302
+    db.session.rollback()
+    assert [line.open for line in db.session.get_one(Order, order.id).lines] == [0, 0]
+
+
+def test_a_status_with_a_comment_is_not_set_on_an_order_that_changed(
+    make_order: Callable[..., Order], browser: Browser, mia: Actor
+) -> None:
+    order = make_order()
+    with unit_of_work():
+        make_status("packing", {"en": "Packing"}, state="processing", actor=Actor.operator())
+    url = f"/orders/{order.number}/actions/comment"
+    data = {"text": "On it", "status": "packing", "order_version": "1", "submission_key": "k1"}
+    with unit_of_work():
+        assign(locked(db.session.get_one(Order, order.id)), mia.id, actor=mia)
+
+    old = browser.post(url, data, htmx=True)
+
+    assert old.status_code == 409
+    assert old.headers["HX-Retarget"] == "#order-comments"
+    assert "On it" in old.text
+    assert "Assigned to Mia" in old.text
+    assert browser.post(url, data | {"order_version": "2", "submission_key": "k2"}, htmx=True).status_code == 200
+    db.session.rollback()
+    assert db.session.get_one(Order, order.id).status == "packing"
+
+
+@pytest.mark.parametrize(
+    ("code", "field", "typed"),
+    [
+        ("hold", "reason", "typed-by-me"),
+        ("assign", "assignee", "1"),
+        ("tag", "new", "typed-by-me"),
+        ("due", "due", "2031-05-05T10:00"),
+        ("address", "line2", "typed-by-me"),
+    ],
+)
+def test_any_form_that_grew_old_keeps_what_was_typed(
+    make_order: Callable[..., Order], browser: Browser, mia: Actor, code: str, field: str, typed: str
+) -> None:
+    order = make_order()
+    url = f"/orders/{order.number}/actions/{code}"
+    address = {"name": "J", "line1": "L", "city": "C", "country": "DE", "postal_code": "10115"}
+    data = {"order_version": "1", "submission_key": "k"} | (address if code == "address" else {})
+    with unit_of_work():
+        comment(db.session.get_one(Order, order.id), "meanwhile", actor=mia)
+
+    old = browser.post(url, data | {field: typed}, htmx=True)
+
+    assert old.status_code == 409, old.text
+    assert typed in old.text
+    assert "Commented" in old.text
+    assert old.headers["HX-Retarget"] == ("#order-addresses" if code == "address" else "#order-actions")
+
+
+def test_a_corrected_address_is_shown_with_the_channels_own_beside_it(
+    make_order: Callable[..., Order], browser: Browser
+) -> None:
+    order = make_order()
+    url = f"/orders/{order.number}"
+    form = browser.get(f"{url}/actions/address", htmx=True).text
+    assert 'id="order-addresses"' in form
+    hidden = _hidden(form)
+    address = {"name": "Jane Quixelworth", "line1": "9 Corrected Row", "city": "Berlin", "postal_code": "10115"}
+
+    done = browser.post(f"{url}/actions/address", hidden | address | {"country": "DE"}, htmx=True)
+
+    assert done.status_code == 200, done.text
+    page = browser.get(url).text
+    assert page.index("9 Corrected Row") < page.index("7 Zanzibar Mews")
+    assert "Corrected here on" in page
+    told = browser.get(f"{url}?tab=timeline&kind=addresses").text
+    assert "Before: Jane Quixelworth, 7 Zanzibar Mews" in told
+    assert "After: Jane Quixelworth, 9 Corrected Row" in told
+    assert "7 Zanzibar Mews" in browser.get(f"{url}?tab=channel").text

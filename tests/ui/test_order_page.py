@@ -1,0 +1,278 @@
+"""The page of one order: its parts, its tabs, and who sees which of them."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.ui.conftest import Browser
+from webapp.audit.actor import Actor
+from webapp.audit.models import AuditEntry
+from webapp.audit.services import write_readings
+from webapp.channels.contract import ChannelStage
+from webapp.db import db, unit_of_work
+from webapp.orders.holds import hold
+from webapp.orders.models import Order
+from webapp.orders.organizing import assign, set_status, set_tags
+from webapp.orders.queries import comments_of, locked
+from webapp.orders.services import comment
+from webapp.orders.statuses import make_status
+from webapp.testing import FakeChannel, incoming_line, incoming_order
+from webapp.vault.services import erase
+
+
+def test_an_order_is_found_by_either_number_and_its_id(make_order: Callable[..., Order], browser: Browser) -> None:
+    order = make_order()
+
+    for number in (order.number, order.channel_order_number, f"@{order.id}"):
+        page = browser.get(f"/orders/{number}")
+        assert page.status_code == 200
+        assert str(order.number) in page.text
+        assert order.channel_order_number in page.text
+    assert len(browser.queries) <= 8, "\n".join(browser.queries)
+    assert browser.get("/orders/999999").status_code == 404
+    for path in ("/orders/rows/", "/runs/"):  # beyond what a database counts
+        assert {browser.get(path + digits).status_code for digits in ("9" * 12, "9" * 30)} == {404}
+
+
+def test_a_number_of_several_orders_is_answered_with_the_choice(
+    make_order: Callable[..., Order], browser: Browser, channel: FakeChannel, store: Any
+) -> None:
+    from webapp.channels.contract import OrdersPage
+    from webapp.channels.services import add_store
+    from webapp.sync.importing import prepare, take_in
+
+    order = make_order(number="302-1111111-0000001")
+    with unit_of_work():
+        other = add_store("fake", "Second", {"key": "k2"}, actor=Actor.operator())
+    ready = prepare(other, OrdersPage([incoming_order(number="302-1111111-0000001")]))
+    with unit_of_work():
+        take_in(other, ready)
+
+    page = browser.get("/orders/302-1111111-0000001")
+
+    assert page.status_code == 409
+    assert f'href="/orders/{order.number}"' in page.text
+    assert page.text.count("302-1111111-0000001") >= 3
+
+
+def test_names_and_addresses_are_only_for_who_may_see_buyers(
+    make_order: Callable[..., Order],
+    make_browser: Callable[..., Browser],
+    make_user: Callable[..., Actor],
+    browser: Browser,
+    mia: Actor,
+) -> None:
+    order = make_order()
+    with unit_of_work():
+        comment(db.session.get_one(Order, order.id), "Jane called", actor=mia)
+    reader = make_browser(make_user("read_only", "Rita"))
+
+    assert "7 Zanzibar Mews" in browser.get(f"/orders/{order.number}").text
+    assert "Jane called" in browser.get(f"/orders/{order.number}").text
+    for path in ("/orders/", f"/orders/{order.number}", f"/orders/rows/{order.id}", f"/orders/{order.number}/parts"):
+        page = reader.get(path)
+        assert page.status_code == 200
+        assert not re.search("Jane|Quixelworth|Zanzibar|Vrombaut|5550199", page.text), path
+
+
+def test_an_order_without_amounts_or_address_has_a_page(take: Callable[..., list[Order]], browser: Browser) -> None:
+    line = incoming_line(unit_price=None, total=None, amounts=())
+    [order] = take(
+        incoming_order(
+            [line], stage=ChannelStage.AWAITING_PAYMENT, status="PENDING", total=None, currency=None, buyer={}
+        )
+    )
+    page = browser.get(f"/orders/{order.number}")
+
+    assert page.status_code == 200
+    assert "Withheld by Fake channel" in page.text
+    assert browser.get("/orders/").status_code == 200
+
+
+def test_an_order_managed_at_the_channel_is_shown_and_offers_nothing(
+    take: Callable[..., list[Order]], browser: Browser, store: Any
+) -> None:
+    with unit_of_work():
+        store.import_orders = False
+    [order] = take(incoming_order())
+    page = browser.get(f"/orders/@{order.id}")
+
+    assert page.status_code == 200
+    assert "Managed at Fake channel" in page.text
+    assert "importing orders is off" in page.text
+    assert f"/orders/@{order.id}" in browser.get("/orders/").text
+
+
+def _worked(order_id: int, mia: Actor) -> None:
+    """Give an order whatever costs a query: tags, a status, somebody, a hold and a comment."""
+    olga = Actor.operator()
+    with unit_of_work():
+        make_status("packing", {"en": "Packing"}, state="processing", actor=olga)
+    with unit_of_work():
+        order = locked(db.session.get_one(Order, order_id))
+        set_tags(order, ["fragile", "heavy"], [], actor=olga)
+        set_status(order, "packing", actor=mia)
+        assign(order, mia.id, actor=mia)
+        comment(order, "Jane called", actor=mia)
+        hold(order, "she is moving", actor=mia)
+
+
+@pytest.mark.parametrize("lines", [2, 500])
+def test_every_part_of_the_page_costs_few_queries(
+    take: Callable[..., list[Order]], browser: Browser, mia: Actor, lines: int
+) -> None:
+    [order] = take(incoming_order([incoming_line(f"SKU{n}", 2) for n in range(lines)]))
+    _worked(order.id, mia)
+    url = f"/orders/{order.number}"
+
+    page = browser.get(url)
+    assert all(word in page.text for word in ("Packing", "fragile", "Jane called", "she is moving", "Mia"))
+    for path in (url, *(f"{url}?tab={tab}" for tab in ("shipments", "updates", "timeline", "channel"))):
+        assert browser.get(path).status_code == 200
+        assert len(browser.queries) <= 8, f"{path}\n" + "\n".join(browser.queries)
+    for path in (f"{url}/aside", f"{url}/parts", f"{url}/lines", f"{url}/actions/release"):
+        assert browser.get(path, htmx=True).status_code == 200
+        assert len(browser.queries) <= 8, f"{path}\n" + "\n".join(browser.queries)
+
+
+def test_a_long_order_shows_its_first_hundred_lines_and_finds_any(
+    take: Callable[..., list[Order]], browser: Browser
+) -> None:
+    [order] = take(incoming_order([incoming_line(f"SKU-{n:03}", 1) for n in range(150)]))
+    url = f"/orders/{order.number}"
+
+    first, whole = browser.get(url).text, browser.get(f"{url}?lines=all").text
+    assert first.count('<tr id="line-') == 100
+    assert "Show all 150 lines" in first
+    assert whole.count('<tr id="line-') == 150
+    assert "Show all" not in whole
+    for found in (browser.get(f"{url}?find=sku-14").text, browser.get(f"{url}/lines?find=sku-14", htmx=True).text):
+        assert found.count('<tr id="line-') == 10
+        assert "10 lines found" in found
+    assert "No line fits" in browser.get(f"{url}?find=nothing").text
+
+
+def test_a_tab_is_a_page_and_for_htmx_only_itself(make_order: Callable[..., Order], browser: Browser) -> None:
+    url = f"/orders/{make_order().number}?tab=timeline"
+
+    whole, swapped = browser.get(url).text, browser.get(url, htmx=True, HX_Target="order-tab").text
+
+    assert "<html" in whole
+    assert "<html" not in swapped
+    for page in (whole, swapped):
+        assert "The order arrived" in page
+        assert re.search(r'href="[^"]*\?tab=timeline" aria-current="page"', page)
+    assert browser.get(f"{url}x").status_code == 200  # an unknown tab is the first
+
+
+def test_only_parts_that_stand_on_the_page_are_sent_to_it(make_order: Callable[..., Order], browser: Browser) -> None:
+    order = make_order()
+    url = f"http://localhost/orders/{order.number}"
+
+    overview = browser.get(f"{url}/parts", htmx=True, HX_Current_URL=url).text
+    elsewhere = browser.get(f"{url}/parts", htmx=True, HX_Current_URL=f"{url}?tab=timeline").text
+
+    assert 'id="order-totals"' in overview
+    assert 'id="order-aside"' not in overview  # it renews itself
+    assert re.findall(r'id="(order-\w+)"', elsewhere) == ["order-summary"]
+    posted = browser.post(
+        f"/orders/{order.number}/actions/comment", {"text": "one"}, htmx=True, HX_Current_URL=f"{url}?tab=timeline"
+    )
+    assert 'id="order-aside"' not in posted.text
+
+
+def test_the_channel_side_is_read_only_and_its_answer_is_opened_on_the_record(
+    make_order: Callable[..., Order],
+    browser: Browser,
+    make_browser: Callable[..., Browser],
+    mia: Actor,
+    work: Callable[[], int],
+) -> None:
+    order = make_order(status="UNSHIPPED")
+    url = f"/orders/{order.number}"
+    clerk = make_browser(mia)
+
+    side = browser.get(f"{url}?tab=channel").text
+    assert "UNSHIPPED" in side
+    assert "Vrombaut" in side
+    assert "Open the raw answer" in side
+    assert "&#34;said&#34;" not in side
+    for answer in (browser.post(f"{url}/raw"), browser.post(f"{url}/raw", htmx=True)):
+        assert "&#34;said&#34;: &#34;so&#34;" in answer.text
+    assert "Open the raw answer" not in clerk.get(f"{url}?tab=channel").text
+    assert clerk.post(f"{url}/raw").status_code == 403
+    write_readings()
+    seen = [entry.data for entry in db.session.query(AuditEntry).filter_by(code="buyers_seen")]
+    assert [data["orders"] for data in seen if data["purpose"] == "raw"] == [[order.id], [order.id]]
+
+
+def test_an_erased_order_says_so_everywhere(make_order: Callable[..., Order], browser: Browser, mia: Actor) -> None:
+    order = make_order()
+    _worked(order.id, mia)
+    with unit_of_work():
+        erase([order.id])
+    url = f"/orders/{order.number}"
+
+    for path in (url, f"{url}?tab=channel", f"{url}?tab=timeline"):
+        page = browser.get(path)
+        assert page.status_code == 200
+        assert not re.search("Quixelworth|Vrombaut|Jane called|she is moving", page.text), path
+    assert browser.get(url).text.count("has been destroyed") == 2
+    assert "has been destroyed" in browser.post(f"{url}/raw", htmx=True).text
+
+
+def test_an_order_without_lines_and_one_of_another_script_have_their_pages(
+    take: Callable[..., list[Order]], browser: Browser
+) -> None:
+    line = incoming_line(price=1500, title="青い急須")
+    address = {"name": "山田 太郎", "line1": "千代田 1-1", "city": "東京", "country": "JP"}
+    buyer = {"name": "山田 太郎", "address": address}
+    empty, far = take(
+        incoming_order([], total=None), incoming_order([line], marketplace="JP", currency="JPY", buyer=buyer)
+    )
+
+    assert "This order has no lines." in browser.get(f"/orders/{empty.number}").text
+    page = browser.get(f"/orders/{far.number}").text
+    assert all(word in page for word in ("山田 太郎", "青い急須", "¥1,500", "¥300"))
+
+
+def test_a_comment_is_pinned_above_the_others_and_let_go(make_order: Callable[..., Order], browser: Browser) -> None:
+    order = make_order()
+    url = f"/orders/{order.number}"
+    for text in ("the first", "the second"):
+        browser.post(f"{url}/actions/comment", {"text": text}, htmx=True)
+    [second, first] = [row.id for row in comments_of(order)]
+
+    pinned = browser.post(f"{url}/comments/{first}/pin", htmx=True).text
+    assert pinned.index("the first") < pinned.index("the second")
+    assert browser.post(f"{url}/comments/{first}/unpin").status_code == 302
+    page = browser.get(url).text
+    assert page.index("the second") < page.index("the first")
+    assert browser.post(f"{url}/comments/{second + 99}/pin", htmx=True).status_code == 404
+
+
+def test_the_ways_to_the_channel_always_stand_in_the_head(make_order: Callable[..., Order], browser: Browser) -> None:
+    order = make_order()
+
+    page = browser.get(f"/orders/{order.number}").text
+
+    assert f'href="/orders/{order.number}?tab=channel"' in page
+    assert f'href="/orders/?q=store:{order.store_id}"' in page
+    assert "No page on Fake channel" in page  # the fake one has no site
+
+
+def test_a_packing_slip_is_offered_by_what_prints_it(
+    make_order: Callable[..., Order], browser: Browser, mia: Actor
+) -> None:
+    order = make_order()
+    slip = f'href="/orders/{order.number}/packing-slip"'
+    assert slip in browser.get(f"/orders/{order.number}").text
+
+    with unit_of_work():
+        hold(locked(order), "Stock count", actor=mia)
+
+    page = browser.get(f"/orders/{order.number}").text
+    assert slip not in page
+    assert 'aria-describedby="why-slip"' in page

@@ -1,0 +1,83 @@
+"""Panels that plugins add to the order page: each loads by itself, and where one fails, its place says so.
+
+The page names them and never waits for them. A panel has a budget of seconds: what it asks of the database is stopped
+there, and one that ran over it is logged by its code.
+"""
+
+import time
+from typing import Any
+
+import structlog
+from flask import Blueprint, render_template
+from werkzeug.wrappers import Response
+
+from webapp.audit.actor import Actor
+from webapp.db import db, time_limit
+from webapp.errors import DeskError, NotFound, TooSlow
+from webapp.hooks import hooks
+from webapp.orders.contract import Panel
+from webapp.orders.models import Order
+from webapp.orders.queries import find_order, reference
+from webapp.ui import htmx
+from webapp.ui.access import current_actor, needs
+from webapp.ui.order_page import facts
+from webapp.ui.pages import page
+
+bp = Blueprint("panels", __name__)
+log = structlog.get_logger(__name__)
+
+
+def panels_of(order: Order, actor: Actor) -> list[Panel]:
+    """The panels of an order that the actor may see; one that can't say whether it belongs there does not."""
+    return [panel for panel in _panels() if actor.may(panel.right) and _shows(panel, order)]
+
+
+def _panels() -> list[Panel]:
+    return [panel for group in reversed(hooks.register_panels()) for panel in group]
+
+
+def _shows(panel: Panel, order: Order) -> bool:
+    try:
+        return panel.shows(order)
+    except Exception as error:
+        log.error("panel_failed", panel=panel.code, error=type(error).__name__)
+        return False
+
+
+@bp.get("/orders/<number>/panels/<code>")
+@needs("orders.view")
+def show(number: str, code: str) -> str | Response:
+    """One panel; a page of its own where no script asks for it."""
+    actor = current_actor()
+    order = find_order(number, actor)
+    panel = next((panel for panel in panels_of(order, actor) if panel.code == code), None)
+    if panel is None:
+        raise NotFound(name=code)
+    named = {"panel": {"code": panel.code, "label": str(panel.label)}, "number": reference(order)}
+    body, problem = _drawn(panel, order, actor)
+    context: dict[str, Any] = {**named, "body": body, "problem": problem}
+    if htmx.is_htmx():
+        return render_template("orders/_panel.html", **context)
+    order = find_order(number, actor)  # what failed may have ended the reading
+    return page("orders/panel.html", **facts(order, actor), **context)
+
+
+def _drawn(panel: Panel, order: Order, actor: Actor) -> tuple[str, str]:
+    """The panel's HTML, or why there is none."""
+    began = time.monotonic()
+    try:
+        with time_limit(panel.seconds):
+            body = panel.render(order, actor)
+    except TooSlow as error:
+        log.warning("panel_too_slow", panel=panel.code)
+        return "", error.code
+    except DeskError as error:
+        db.session.rollback()
+        return "", str(error)
+    except Exception as error:
+        db.session.rollback()
+        log.error("panel_failed", panel=panel.code, error=type(error).__name__)
+        return "", "failed"
+    if time.monotonic() - began > panel.seconds:
+        log.warning("panel_too_slow", panel=panel.code)
+    return body, ""

@@ -1,0 +1,121 @@
+/* Ctrl K: the acts of this page and the ways through the desk, by name. What is typed stays in the browser, but for a
+   search, which the search box sends as it sends its own.
+
+   An act is any element with data-act, called by that value or its text; it is offered while it can be seen or lies in a
+   menu, and chosen by a click on it. With aria-disabled it is listed with its title as the reason, and can't be chosen. */
+(() => {
+  "use strict";
+  const dialog = document.getElementById("palette");
+  if (!dialog) return;
+  const [input, list, nothing] = ["input", "ul", "[data-nothing]"].map((part) => dialog.querySelector(part));
+  const told = dialog.dataset;
+  const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+  const most = 60;
+  let ways, arriving, offered, shown = [], at = 0;
+
+  const refused = (element) => element.getAttribute("aria-disabled") === "true";
+
+  const barLast = (one, other) => Boolean(one.closest(".bar")) - Boolean(other.closest(".bar"));
+
+  function actsHere() {
+    const seen = (element) => element.checkVisibility() || element.closest("details[data-menu], [popover]");
+    return [...document.querySelectorAll("[data-act]:not([hidden], :disabled)")].filter(seen).sort(barLast).map((element) => ({
+      label: element.dataset.act || element.textContent.trim(),
+      about: refused(element) ? element.title : told.here,
+      off: refused(element),
+      act: () => element.click(),
+    }));
+  }
+
+  async function waysOfTheDesk() {
+    const answer = await fetch(told.url, { headers: { Accept: "application/json" } });
+    const rows = answer.ok ? await answer.json() : [];
+    return rows.map((way) => ({ ...way, act: () => location.assign(way.url) }));
+  }
+
+  /* Every word must begin a word of the name or of what it is about; names that begin with the text come first. */
+  function fitting(text) {
+    const words = plain(text).split(/\s+/).filter(Boolean);
+    const ranked = offered
+      .map((entry) => [entry, plain(`${entry.label} ${entry.about}`)])
+      .filter(([, name]) => words.every((word) => ` ${name}`.includes(` ${word}`) || (word.length > 2 && name.includes(word))));
+    const first = ([, name]) => (name.startsWith(words.join(" ")) ? 0 : 1);
+    return ranked.sort((one, other) => first(one) - first(other)).map(([entry]) => entry);
+  }
+
+  function ofText(text) {
+    const entries = [];
+    if (/^(?=\D*\d)[\w@-]{3,60}$/.test(text))
+      entries.push({ label: told.order.replace("{text}", text), about: told.orders, act: () => location.assign(`/orders/${encodeURIComponent(text)}`) });
+    const box = document.querySelector("[data-search]");
+    if (text && box?.form)
+      entries.push({ label: told.search.replace("{text}", text), about: told.orders, act: () => ((box.value = text), box.form.requestSubmit()) });
+    return entries;
+  }
+
+  function draw() {
+    const text = input.value.trim();
+    const [asNumber, ...asSearch] = ofText(text);
+    const found = fitting(text);
+    shown = (asNumber && asSearch.length ? [asNumber, ...found, ...asSearch] : [...found, ...(asNumber ? [asNumber] : [])]).slice(0, most);
+    list.replaceChildren(...shown.map((entry, index) => {
+      const [row, name, about] = ["li", "span", "span"].map((tag) => document.createElement(tag));
+      Object.assign(row, { id: `palette-${index}`, role: "option" });
+      name.textContent = entry.label;
+      about.textContent = entry.about;
+      if (entry.off) row.ariaDisabled = "true";
+      row.append(name, about);
+      row.addEventListener("click", () => choose(index));
+      return row;
+    }));
+    nothing.hidden = shown.length > 0;
+    point(0);
+  }
+
+  function point(index) {
+    at = shown.length ? (index + shown.length) % shown.length : 0;
+    [...list.children].forEach((row, number) => row.setAttribute("aria-selected", String(number === at)));
+    list.children[at]?.scrollIntoView({ block: "nearest" });
+    if (shown.length) input.setAttribute("aria-activedescendant", `palette-${at}`);
+    else input.removeAttribute("aria-activedescendant");
+  }
+
+  function choose(index) {
+    const entry = shown[index];
+    if (!entry || entry.off || !dialog.open) return;
+    dialog.close();
+    entry.act();
+  }
+
+  async function open() {
+    if (dialog.open || document.querySelector("dialog[open]")) return;
+    const here = actsHere();
+    offered = [...here, ...(ways ?? [])];
+    input.value = "";
+    dialog.showModal();
+    draw();
+    arriving = ways ?? waysOfTheDesk().catch(() => undefined);
+    ways = await arriving;
+    const known = new Set(here.map((entry) => entry.label));
+    offered = [...here, ...(ways ?? []).filter((way) => !known.has(way.label))];
+    draw();
+  }
+
+  input.addEventListener("input", draw);
+  input.addEventListener("keydown", (event) => {
+    const steps = { ArrowDown: () => point(at + 1), ArrowUp: () => point(at - 1), PageDown: () => point(Math.min(at + 8, shown.length - 1)), PageUp: () => point(Math.max(at - 8, 0)), Enter: () => Promise.resolve(arriving).then(() => choose(at)) };
+    if (!steps[event.key] || event.isComposing) return;
+    event.preventDefault();
+    steps[event.key]();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
+    event.preventDefault();
+    open();
+  });
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-palette]") || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    open();
+  });
+})();
