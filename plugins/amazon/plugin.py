@@ -2,22 +2,42 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from plugins.amazon.channel import AmazonChannel
 from plugins.amazon.practice.practice import FILE
-from webapp.api import Channel, PracticeStore, Process, configuration, hookimpl
+from webapp.api import Badge, Channel, PracticeStore, Process, configuration, hookimpl, lazy_gettext as _l
+
+if TYPE_CHECKING:
+    import click
 
 PORT = 9400
 ORDERS = 300  # of the practice Amazon's past
 ARRIVALS = 0.5  # a minute
 RATES = 60  # times Amazon's: what takes hours there takes minutes here
 EDGE = 2  # seconds until a change can be searched
+BADGES = (
+    Badge(code="prime", label="Prime", shows=lambda order: "prime" in order.flags, tone="info", icon="bolt"),
+    Badge(
+        code="label_required",
+        label="Ship+",
+        shows=lambda order: "label_required" in order.flags,
+        tone="info",
+        icon="rocket",
+        help=_l("Its label must be bought through Amazon."),
+    ),
+)  # in the words that its sellers know
 STORES = {"na": "Practice Amazon US", "eu": "Practice Amazon EU", "fe": "Practice Amazon JP"}
 
 
 @hookimpl
 def register_channels() -> list[Channel]:
     return [AmazonChannel()]
+
+
+@hookimpl
+def register_badges() -> list[Badge]:
+    return list(BADGES)
 
 
 @hookimpl
@@ -32,6 +52,13 @@ def register_processes() -> list[Process]:
         stores=practice_stores,
     )
     return [practice]
+
+
+@hookimpl
+def register_commands(cli: "click.Group") -> None:
+    from plugins.amazon.filling import practice  # only a command needs it
+
+    cli.add_command(practice)
 
 
 def practice_argv(data_dir: Path, port: int) -> Sequence[str]:

@@ -1,5 +1,6 @@
 """A client of the control API, for tests and scripts: play buyer, bank and bad luck in a line each."""
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -28,6 +29,12 @@ class PracticeClient:
         """The same wish `count` times."""
         placed: list[Json] = self._ask("POST", "/orders", json=wish | {"count": count})["orders"]
         return placed
+
+    def fill(self, orders: int, regions: Sequence[str] = (), *, days: float = 730) -> list[Json]:
+        """Let the past hold so many orders in these regions (none: in all); the stretches that hold them."""
+        body = {"orders": orders, "regions": list(regions), "days": days}
+        segments: list[Json] = self._ask("POST", "/fill", json=body)["segments"]
+        return segments
 
     def order(self, order_id: str) -> Json:
         """An order as it is now; under "order" with everything that getOrder would say."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from plugins.amazon.practice import wares
+from plugins.amazon.practice import assortment, wares
 from plugins.amazon.practice.marketplaces import MARKETPLACES, Marketplace
-from plugins.amazon.practice.world import PLACED_FROM, World, mix
+from plugins.amazon.practice.world import FILLED_FROM, PLACED_FROM, World, is_filled, mix
 
 # what makes an order special, and how many in a hundred are so
 TRAITS = (
@@ -113,13 +113,13 @@ def compose(world: World, index: int, created_ms: int, wish: Wish | None = None)
         traits = {name for name, percent in TRAITS if chance.random() * 100 < percent}
         if by == "AMAZON":
             traits -= {"ship_plus", "transparency", "replacement"}
-        if life.several_lines:
+        if life.several_lines or (is_filled(index) and chance.random() < 0.25):  # two lines on average
             traits.add("several_lines")
     programs = [PROGRAM_OF[trait] for trait in sorted(traits) if trait in PROGRAM_OF]
     if wish:
         programs += [program for program in wish.programs if program not in programs]
     lines = _lines(world, index, market, traits, wish, chance)
-    name = _name(market, traits, chance)
+    name = _name(index, market, traits, chance)
     street_seed = Random(mix(world.seed, index, 6))
     return Order(
         index=index,
@@ -132,7 +132,7 @@ def compose(world: World, index: int, created_ms: int, wish: Wish | None = None)
         buyer_email=f"{mix(world.seed, index, 7):016x}"[:15] + "@" + market.email_domain,
         company=f"{name.split()[-1]} & Co." if "business" in traits else None,
         purchase_order=f"PO-{index % 100000:05}" if "business" in traits else None,
-        address=_address(market, by, (wish and wish.buyer_name) or name, traits, wish, street_seed),
+        address=_address(index, market, by, (wish and wish.buyer_name) or name, traits, wish, street_seed),
         programs=tuple(programs),
         alias=f"SO-{index % 1_000_000:06}" if chance.random() < 0.1 else None,
         replaces=_original(world, index, wish, traits),
@@ -197,7 +197,10 @@ def _line(
     wish: Wish | None,
     chance: Random,
 ) -> Line:
-    sku, asin, title, cents = wares.WARES[(chance.randrange(len(wares.WARES)) + number) % len(wares.WARES)]
+    if is_filled(index):
+        sku, asin, title, cents = assortment.WARES[(assortment.place(chance) + number) % len(assortment.WARES)]
+    else:
+        sku, asin, title, cents = wares.WARES[(chance.randrange(len(wares.WARES)) + number) % len(wares.WARES)]
     if "odd_sku" in traits and number == 0:
         sku = chance.choice(wares.ODD_SKUS)
     if "unit_price" in asked:
@@ -236,19 +239,22 @@ def minor(amount: str, market: Marketplace) -> int:
     return int(digits)
 
 
-def _name(market: Marketplace, traits: set[str], chance: Random) -> str:
+def _name(index: int, market: Marketplace, traits: set[str], chance: Random) -> str:
     if "unusual_name" in traits:
         return chance.choice(wares.UNUSUAL_NAMES)
-    first, last = chance.choice(wares.FIRST_NAMES[market.code]), chance.choice(wares.LAST_NAMES[market.code])
+    source = assortment if is_filled(index) else wares
+    first, last = chance.choice(source.FIRST_NAMES[market.code]), chance.choice(source.LAST_NAMES[market.code])
     return f"{last} {first}" if market.code == "JP" else f"{first} {last}"
 
 
 def _address(
-    market: Marketplace, by: str, name: str, traits: set[str], wish: Wish | None, chance: Random
+    index: int, market: Marketplace, by: str, name: str, traits: set[str], wish: Wish | None, chance: Random
 ) -> dict[str, str] | None:
     if "no_address" in traits:
         return None
-    city, state, postal_code = chance.choice(wares.CITIES[market.code])
+    source = assortment if is_filled(index) else wares
+    city, state, postal_code = chance.choice(source.CITIES[market.code])
+    postal_code = assortment.digits(postal_code, chance)
     address = {"city": city, "stateOrRegion": state, "postalCode": postal_code, "countryCode": market.country}
     if by == "AMAZON":
         return {key: value for key, value in address.items() if value}
@@ -263,7 +269,8 @@ def _address(
         address["addressLine1"] = ""
         address.pop("stateOrRegion")
     else:
-        address["phone"] = wares.PHONES[market.code].format(chance.randint(0, 99))
+        phone = source.PHONES[market.code].format(chance.randint(0, 99))
+        address["phone"] = assortment.digits(phone, chance)
     address |= (wish.address or {}) if wish else {}
     return {key: value for key, value in address.items() if value or key == "addressLine1"}
 
@@ -275,7 +282,7 @@ def _original(world: World, index: int, wish: Wish | None, traits: set[str]) -> 
     if wish and wish.replaces:
         return wish.replaces
     market = wish.marketplace if wish else world.market(index)
-    start = index if index < PLACED_FROM else 40
-    earlier = (i for i in range(start - 1, max(start - 400, -1), -1) if world.market(i) == market)
+    start, floor = (index, FILLED_FROM) if is_filled(index) else (index if index < PLACED_FROM else 40, 0)
+    earlier = (i for i in range(start - 1, max(start - 400, floor - 1), -1) if world.market(i) == market)
     original = next(earlier, 0)
     return world.order_id(original, world.market(original), world.is_non_amazon(original))

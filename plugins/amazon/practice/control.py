@@ -109,6 +109,20 @@ def show(order_id: str) -> Response:
     return jsonify(summary(fate))
 
 
+@bp.post("/fill")
+def fill() -> Response:
+    """Let the past hold `orders` in `regions`, over the last `days`; the stretches that hold them."""
+    body = _body()
+    try:
+        orders, days = int(body.get("orders", 0)), float(body.get("days", 730))
+        regions = [str(region) for region in body.get("regions", ())]
+    except (TypeError, ValueError):
+        raise BadRequest("Orders and days are numbers, regions a list.") from None
+    if set(regions) - set(REFRESH_TOKENS) or not 0 < orders <= 10_000_000 or not 1 <= days <= 3650:
+        raise BadRequest("1 to 10,000,000 orders over 1 to 3,650 days in na, eu and fe can be filled in.")
+    return jsonify(segments=[asdict(one) for one in the_practice().fill(orders, regions, days=days)])
+
+
 @bp.post("/orders/<order_id>/<act>")
 def act(order_id: str, act: str) -> Response:
     """Something happens to an order, now or `after` so many seconds; the names are those of `fates.KINDS`."""

@@ -4,7 +4,7 @@ Whoever wants to know or change an order asks here; HTTP is `api.py` (Amazon's p
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +16,16 @@ from plugins.amazon.practice.fates import KINDS, Act, Fate, fate
 from plugins.amazon.practice.faults import Faults
 from plugins.amazon.practice.state import Store
 from plugins.amazon.practice.throttle import Throttle
-from plugins.amazon.practice.world import ENDLESS, PLACED_FROM, Segment, World, first_segments
+from plugins.amazon.practice.world import (
+    ENDLESS,
+    FILLED_FROM,
+    PLACED_FROM,
+    Segment,
+    World,
+    filling_segments,
+    first_segments,
+    is_filled,
+)
 
 FILE: Final = "practice.sqlite3"
 FOREVER: Final = 10**15
@@ -82,7 +91,8 @@ class Practice:
                 + ", ".join(f"{key} {known[key]}" for key in other)
                 + "; use another directory, or start without these options."
             )
-        self.world = World(int(known["seed"]), int(known["started_ms"]), tuple(self.store.segments()))
+        every = (*self.store.segments(), *self.store.filled())
+        self.world = World(int(known["seed"]), int(known["started_ms"]), every)
 
     def close(self) -> None:
         """Close its file."""
@@ -101,14 +111,14 @@ class Practice:
     @property
     def arrivals(self) -> float:
         """How many orders arrive by themselves each minute."""
-        last = self.world.segments[-1] if self.world.segments else None
-        return 60_000 / last.step_ms if last and last.count == ENDLESS else 0.0
+        last = next((segment for segment in self.world.segments if segment.count == ENDLESS), None)
+        return 60_000 / last.step_ms if last else 0.0
 
     def set_arrivals(self, per_minute: float) -> None:
         """From now on this many orders arrive each minute; what has arrived stays as it was."""
         if abs(per_minute - self.arrivals) < 1e-9:
             return
-        now, segments = self.now_ms(), list(self.world.segments)
+        now, segments = self.now_ms(), [one for one in self.world.segments if not is_filled(one.first)]
         if segments and segments[-1].count == ENDLESS:
             last = segments.pop()
             came = max(0, int((now - last.start_ms) // last.step_ms) + 1)
@@ -118,7 +128,23 @@ class Practice:
             first = segments[-1].end if segments else 0
             segments.append(Segment(first, now, 60_000 / per_minute))
         self.store.keep_segments(segments)
-        self.world = replace(self.world, segments=tuple(segments))
+        self.world = replace(self.world, segments=(*segments, *self.store.filled()))
+
+    def fill(self, orders: int, regions: Sequence[str] = (), *, days: float = 730) -> list[Segment]:
+        """Let so many orders more have been placed in these regions (none: in all) over the last days.
+
+        What was filled there before counts, so asking again adds nothing. Gives the stretches that hold them all.
+        """
+        asked = tuple(sorted(regions))
+        with self.alone():
+            filled = self.store.filled()
+            missing = orders - sum(one.count for one in filled if one.regions == asked)
+            if missing > 0:
+                first = filled[-1].end if filled else FILLED_FROM
+                self.store.fill(filling_segments(first, self.now_ms(), missing, days, asked))
+                filled = self.store.filled()
+                self.world = replace(self.world, segments=(*self.store.segments(), *filled))
+        return [one for one in filled if one.regions == asked]
 
     def alone(self) -> AbstractContextManager[None]:
         """Nothing else changes until the end."""

@@ -77,7 +77,7 @@ def _walk(practice: Practice, query: Query, view_ms: int, key: Key | None) -> It
     low = max(query.after_ms, _earliest(practice))
     if query.statuses and OPEN_STATUSES.issuperset(query.statuses):
         # an order that is still open was placed, or touched, after the merchant's past
-        low = max(low, min(world.started_ms - MERCHANT_PAST_MS, _earliest_touched(practice, query)))
+        low = max(low, min(world.settled_ms - MERCHANT_PAST_MS, _earliest_touched(practice, query)))
     if key:
         low = max(low, key[0])
     until = min(query.until_ms, view_ms)

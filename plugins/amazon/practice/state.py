@@ -22,6 +22,8 @@ CALLS_KEPT: Final = 20_000
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS segments (first INTEGER, start_ms INTEGER, step_ms REAL, count INTEGER);
+CREATE TABLE IF NOT EXISTS filled (
+    first INTEGER PRIMARY KEY, start_ms INTEGER, step_ms REAL, count INTEGER, until_ms INTEGER, regions TEXT);
 CREATE TABLE IF NOT EXISTS placed (idx INTEGER PRIMARY KEY, created_ms INTEGER NOT NULL, wish TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS placed_created ON placed (created_ms);
 CREATE TABLE IF NOT EXISTS acts (
@@ -92,6 +94,23 @@ class Store:
         """The stretches of time in which orders arrive, oldest first."""
         sql = "SELECT first, start_ms, step_ms, count FROM segments ORDER BY first"
         return [Segment(*row) for row in self._all(sql)]
+
+    def filled(self) -> list[Segment]:
+        """The stretches by which the past was filled, in the order of their indexes."""
+        sql = "SELECT first, start_ms, step_ms, count, until_ms, regions FROM filled ORDER BY first"
+        return [
+            Segment(
+                row["first"], row["start_ms"], row["step_ms"], row["count"], row["until_ms"], _split(row["regions"])
+            )
+            for row in self._all(sql)
+        ]
+
+    def fill(self, segments: list[Segment]) -> None:
+        """Add stretches by which the past is filled."""
+        sql = "INSERT INTO filled VALUES (?, ?, ?, ?, ?, ?)"
+        with self.transaction():
+            for s in segments:
+                self._do(sql, s.first, s.start_ms, s.step_ms, s.count, s.until_ms, " ".join(s.regions))
 
     def keep_segments(self, segments: list[Segment]) -> None:
         """Replace the stretches by these."""
@@ -212,6 +231,10 @@ class Store:
             for table in ("placed", "acts", "told", "calls", "revoked"):
                 self._do(f"DELETE FROM {table}")  # noqa: S608
             self.acted.clear()
+
+
+def _split(regions: str) -> tuple[str, ...]:
+    return tuple(regions.split())
 
 
 def _wish(text: str) -> Wish:

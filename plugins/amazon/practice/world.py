@@ -9,7 +9,7 @@ holds is drawn in `composing.py`.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from hashlib import blake2b
 from random import Random
 from typing import Final
@@ -18,6 +18,7 @@ from plugins.amazon.practice.marketplaces import MARKETPLACES
 
 LANES: Final = 64
 JITTER_MS: Final = 30_000
+FILLED_FROM: Final = 20_000_000_000  # indexes of orders by which the past was filled start here
 PLACED_FROM: Final = 50_000_000_000  # indexes of orders that were placed by hand start here
 ENDLESS: Final = 10_000_000_000
 LINES_MAX: Final = 1000
@@ -86,12 +87,16 @@ def _lives() -> list[Life]:
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of time in which orders arrive evenly."""
+    """A stretch of time in which orders arrive evenly; one by which the past was filled says where, and until when the
+    merchant worked there.
+    """
 
     first: int
     start_ms: int
     step_ms: float
     count: int = ENDLESS
+    until_ms: int | None = None  # none: until the world's start
+    regions: tuple[str, ...] = ()  # none: wherever the seller takes part
 
     @property
     def end(self) -> int:
@@ -125,24 +130,33 @@ class World:
         """The densest stretch, by which searches choose how far to look at once."""
         return max((1 / segment.step_ms for segment in self.segments), default=0.0)
 
+    @cached_property
+    def settled_ms(self) -> int:
+        """Until when the merchant worked in every stretch."""
+        return min([self.started_ms, *(one.until_ms for one in self.segments if one.until_ms is not None)])
+
     def life(self, index: int) -> Life:
         """What becomes of this order by itself."""
         return self.lives[index % LANES]
 
     def market(self, index: int) -> str:
         """The code of the marketplace where this order was placed."""
-        return MARKETS[mix(self.seed, index, 1) % len(MARKETS)]
+        markets = MARKETS
+        if is_filled(index) and (segment := self._segment(index)):
+            markets = markets_in(segment.regions)
+        return markets[mix(self.seed, index, 1) % len(markets)]
 
     def is_non_amazon(self, index: int) -> bool:
         """Whether this is the seller's own multi-channel order (only what Amazon fulfills can be one)."""
-        return self.life(index).fulfilled_by == "AMAZON" and mix(self.seed, index, 2) % 17 == 0
+        return not is_filled(index) and self.life(index).fulfilled_by == "AMAZON" and mix(self.seed, index, 2) % 17 == 0
 
     def created_ms(self, index: int) -> int | None:
         """When this order was or will be placed; None: there is no such order. Never earlier than the one before."""
-        for segment in self.segments:
-            if segment.first <= index < segment.end:
-                return self._created_in(segment, index)
-        return None
+        segment = self._segment(index)
+        return None if segment is None else self._created_in(segment, index)
+
+    def _segment(self, index: int) -> Segment | None:
+        return next((segment for segment in self.segments if segment.first <= index < segment.end), None)
 
     def _created_in(self, segment: Segment, index: int) -> int:
         within = (mix(self.seed, index, 3) & 0xFFFF) / 0x10000 * 0.9
@@ -154,10 +168,12 @@ class World:
 
     def steps(self, index: int, created_ms: int) -> Iterator[tuple[int, str]]:
         """(time, kind) of all that happens by itself, in order."""
-        late = self.late_ms(index)
+        late, until = self.late_ms(index), self.started_ms
+        if is_filled(index) and (segment := self._segment(index)) and segment.until_ms is not None:
+            until = segment.until_ms
         for step in self.life(index).steps:
             at = created_ms + step.after_ms + late
-            if step.merchant and at > self.started_ms:
+            if step.merchant and at > until:
                 return
             yield at, step.kind
 
@@ -180,11 +196,11 @@ class World:
 
     def newest(self, until: int, limit: int) -> list[int]:
         """Indexes of the orders placed last before a moment."""
-        found: list[int] = []
-        for segment in reversed(self.segments):
-            near = self._near(segment, segment.start_ms, until, 1, segment.first)
-            found += [index for index in reversed(near[-limit:]) if self._created_in(segment, index) <= until]
-        return found[:limit]
+        found: list[tuple[int, int]] = []
+        for segment in self.segments:
+            near = self._near(segment, segment.start_ms, until, 1, segment.first)[-limit:]
+            found += [(at, index) for index in near if (at := self._created_in(segment, index)) <= until]
+        return [index for _, index in sorted(found, reverse=True)[:limit]]
 
     def _near(self, segment: Segment, low: int, high: int, stride: int, lane: int) -> range:
         """The indexes of a lane that may have been placed in [low, high): at most one too many at each end."""
@@ -248,4 +264,31 @@ def first_segments(started_ms: int, orders: int, days: float) -> list[Segment]:
         segments.append(Segment(old, started_ms - day, (day - MINUTE) / recent, recent))
     if new:
         segments.append(Segment(old + recent, started_ms - 35_000, 10_000, new))
+    return segments
+
+
+def is_filled(index: int) -> bool:
+    """Whether this is one of the orders by which the past was filled."""
+    return FILLED_FROM <= index < PLACED_FROM
+
+
+@cache
+def markets_in(regions: tuple[str, ...]) -> tuple[str, ...]:
+    """The codes of the marketplaces of these regions (none: of all), each as often as its share."""
+    return tuple(code for code in MARKETS if not regions or MARKETPLACES[code].region in regions)
+
+
+def filling_segments(first: int, until_ms: int, orders: int, days: float, regions: tuple[str, ...]) -> list[Segment]:
+    """A past of so many orders up to a moment: one in twenty came in the last two days and a quarter, and nobody has
+    shipped for 30 hours, so that about one in thirty is open and some are late.
+    """
+    recent = orders // 20
+    span = min(54 * HOUR, int(days * 24 * HOUR) // 4)
+    worked_until = until_ms - span * 5 // 9
+    parts = ((orders - recent, until_ms - int(days * 24 * HOUR), until_ms - span), (recent, until_ms - span, until_ms))
+    segments = []
+    for count, start, end in parts:
+        if count:
+            segments.append(Segment(first, start, (end - start) / count, count, worked_until, regions))
+            first += count
     return segments

@@ -1,0 +1,426 @@
+"""What the desk's pages cost at a given number of orders, against the budgets of docs/performance.md.
+
+    python -m bench.desk --orders 1000000 [--database postgresql://…] [--folder FOLDER] [--only list] [--rounds 30]
+
+Uses the desk in the folder, or fills it first. Pages are asked for in this process by somebody who is signed in,
+without a network between. Prints a Markdown table; `!` marks what misses its budget, `--slowest` names the statement.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+LIST, SEARCH, ORDER, LONG_ORDER, OPEN, ANY = 60.0, 80.0, 80.0, 150.0, 150.0, 1500.0  # budgets in ms
+CSV_BUDGET, CSV_MEMORY, XLSX_BUDGET, EXPORTED = 15.0, 150, 60.0, 200_000
+QUERIES, RATIO = 8, 3.0
+LONG = 500  # lines of the longest order
+EMAIL, PASSWORD = "bench@example.com", "A-Long-Word-For-Measuring-1"
+
+
+def prepare(folder: Path, orders: int) -> None:
+    """A desk of so many orders in the folder; filled where they are not there yet."""
+    words = [sys.executable, "-m", "webapp"]
+    subprocess.run([*words, "migrate"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*words, "practice", "fill", "--orders", str(orders)], check=True, stdout=subprocess.DEVNULL)
+
+
+@dataclass
+class Sample:
+    """An order to look for, and what it can be found by."""
+
+    number: str
+    channel_number: str
+    buyer: dict[str, Any]
+    sku: str
+    asin: str
+    title: str
+    tracking: str
+
+
+def sample(orders: int, country: str) -> Sample:
+    """An order from the middle with a buyer, a parcel and a product of this country."""
+    from sqlalchemy import select
+
+    from webapp.audit.actor import Actor
+    from webapp.db import db
+    from webapp.fulfillment.models import Package
+    from webapp.orders.models import Order, OrderLine
+    from webapp.vault.services import reveal
+
+    middle = select(Order).where(Order.id > orders // 2, Order.country == country, Order.fulfilled_by == "merchant")
+    found = middle.where(Order.state == "complete").order_by(Order.id).limit(40)
+    for order in db.session.scalars(found):
+        buyer = reveal(Actor.operator(), [order.id], purpose="bench").get(order.id, {})
+        line = db.session.scalar(select(OrderLine).where(OrderLine.order_id == order.id).limit(1))
+        package = db.session.scalar(select(Package).where(Package.order_id == order.id).limit(1))
+        told = buyer.get("address") or {}
+        if line and package and buyer.get("email") and told.get("phone") and len(str(buyer.get("name")).split()) == 2:
+            return Sample(
+                str(order.number), order.channel_order_number, dict(buyer), line.sku, line.asin, line.title,
+                package.tracking_number,
+            )  # fmt: skip
+    raise RuntimeError(f"no order of {country} to look for")
+
+
+def long_order() -> str:
+    """An order of many lines, placed at the practice Amazon and taken in; its number."""
+    from sqlalchemy import select
+
+    from plugins.amazon.filling import FilledOrders, practice_world
+    from plugins.amazon.practice.composing import Wish
+    from webapp.channels.contract import IncomingOrder
+    from webapp.channels.models import Store
+    from webapp.channels.services import access
+    from webapp.db import db, unit_of_work
+    from webapp.orders.models import Order
+    from webapp.sync.importing import PreparedPage, pack_order, take_in
+    from webapp.sync.writing import PreparedOrder
+
+    def known() -> str | None:
+        return db.session.scalar(select(Order.number).where(Order.items >= LONG, Order.state == "processing").limit(1))
+
+    if not known():
+        world = practice_world()
+        placed = world.place(Wish(lines=LONG, marketplace="US", quantity=1))
+        read = FilledOrders(world, [], {}, world.now_ms() + 1000, world.store.acts([placed.order.index]))
+        order = read.read(placed.order.index)
+        world.close()
+        packed = pack_order(order) if isinstance(order, IncomingOrder) else order
+        if not isinstance(packed, PreparedOrder):
+            raise RuntimeError(packed.problem)
+        [store] = [one for one in db.session.scalars(select(Store)) if access(one).settings.get("region") == "na"]
+        with unit_of_work():
+            take_in(store, PreparedPage(store.id, [packed]))
+    return str(known())
+
+
+def comment_on(number: str) -> None:
+    """A comment to look for; once."""
+    from sqlalchemy import select
+
+    from webapp.audit.actor import Actor
+    from webapp.db import db, unit_of_work
+    from webapp.orders.models import Order
+    from webapp.orders.services import comment
+
+    order = db.session.scalars(select(Order).where(Order.number == number)).one()
+    if not order.comments:
+        with unit_of_work():
+            comment(order, "Zanzibar parcel, ask the carrier", actor=Actor.operator())
+
+
+def person() -> str:
+    """Who measures: an owner, and the token of a session."""
+    from sqlalchemy import select
+
+    from webapp.accounts.models import User
+    from webapp.accounts.services import create_user, open_session
+    from webapp.audit.actor import Actor
+    from webapp.db import db, unit_of_work
+
+    with unit_of_work():
+        user = db.session.scalar(select(User).where(User.email == EMAIL)) or create_user(
+            email=EMAIL, role="owner", password=PASSWORD, actor=Actor.operator(), name="Bench"
+        )
+        return open_session(user, how="bench")
+
+
+def places(sort: str, where: str, total: int) -> Iterator[tuple[str, str]]:
+    """Name and key of the middle and of the end of a list; asked of the database with an offset, once."""
+    from sqlalchemy import text
+
+    from webapp.db import db
+    from webapp.orders.listing import key_of
+    from webapp.orders.models import SORTED, Order
+
+    column = SORTED[sort.removeprefix("-")]
+    way = "DESC" if sort.startswith("-") else "ASC"
+    counted = db.session.scalar(text(f"SELECT count(*) FROM orders WHERE {where} AND {column} IS NOT NULL"))  # noqa: S608
+    for name, offset in (("middle", counted // 2), ("end", max(0, counted - 60))):
+        query = f"SELECT id FROM orders WHERE {where} AND {column} IS NOT NULL ORDER BY {column} {way}, id {way}"  # noqa: S608
+        id_ = db.session.scalar(text(f"{query} LIMIT 1 OFFSET {offset}"))
+        if id_ is not None:
+            yield name, key_of(db.session.get_one(Order, id_), sort)
+
+
+def list_cases(total: int) -> Iterator[Any]:
+    """Every sorting of every usual list, first and deep."""
+    from sqlalchemy import select
+
+    from bench.measuring import Case
+    from webapp.channels.models import Store
+    from webapp.db import db
+
+    store = db.session.scalars(select(Store.id).order_by(Store.id)).first()
+    scopes = {
+        "all": ("", "archived_at IS NULL"),
+        "store": (f"store:{store}", f"store_id = {store}"),
+        "state": ("state:complete", "state = 'complete'"),
+        "open": ("state:open", "state IN ('pending', 'processing')"),
+    }
+    for sort in ("-placed", "ship_by", "-updated", "-total"):
+        for scope, (query, where) in scopes.items():
+            address = {"q": query, "sort": sort}
+            yield Case("list", f"{scope}, {sort}, first", f"/orders/?{urlencode(address)}", LIST, is_list=True)
+            for name, key in places(sort, where, total):
+                deep = urlencode(address | {"after": key})
+                yield Case("list", f"{scope}, {sort}, {name}", f"/orders/?{deep}", LIST, is_list=True)
+
+
+def filter_cases() -> Iterator[Any]:
+    """Filters of open orders, and of everything."""
+    from bench.measuring import Case
+
+    of_open = (
+        "total:>100", "country:DE", "prime:yes", "due:late", "due:<24h", "buyer-cancel:yes", "attention:yes",
+        "has-comment:yes", "units:>5", "-prime:yes country:US total:50..80", "fulfilled-by:merchant",
+    )  # fmt: skip
+    for query in of_open:
+        for sort in ("ship_by", "-total"):
+            address = urlencode({"q": f"state:open {query}", "sort": sort})
+            yield Case("filter", f"open {query}, {sort}", f"/orders/?{address}", OPEN, is_list=True)
+    for query in (
+        "total:>500 country:FR",
+        "marketplace:JP gift:yes",
+        "state:canceled country:IT units:>9",
+        "country:XX",
+    ):
+        for sort in ("-placed", "-total"):
+            address = urlencode({"q": query, "sort": sort})
+            yield Case("filter", f"{query}, {sort}", f"/orders/?{address}", ANY, rounds=5, is_list=True)
+
+
+def search_cases(total: int) -> Iterator[Any]:
+    """Every kind of word and number that somebody may look for, typed into the box."""
+    from bench.measuring import Case
+
+    german, japanese = sample(total, "DE"), sample(total, "JP")
+    buyer = german.buyer
+    first, last = str(buyer["name"]).split()
+    comment_on(german.number)
+    digits = "".join(char for char in str(buyer["address"]["phone"]) if char.isdigit())
+    typed = {
+        "our number": german.number,
+        "our number, without zeros": german.number.lstrip("0"),
+        "channel number": german.channel_number,
+        "channel number, last digits": german.channel_number[-7:],
+        "channel number, beginning": german.channel_number[:11],
+        "buyer, two words": f"{first} {last}",
+        "buyer, beginning": last[:4],
+        "buyer, quoted": f'"{first} {last}"',
+        "two frequent words": "smith james",
+        "e-mail": str(buyer["email"]),
+        "phone": str(buyer["address"]["phone"]),
+        "phone, last digits": digits[-6:],
+        "postcode": str(buyer["address"]["postal_code"]),
+        "SKU": german.sku,
+        "SKU, key": f"sku:{german.sku}",
+        "SKU, beginning": f"sku:{german.sku[:4]}*",
+        "ASIN": german.asin,
+        "title": " ".join(german.title.replace(",", "").split()[:2]),
+        "title and buyer": f"{german.title.split()[0]} {last}",
+        "tracking number": german.tracking,
+        "comment": "zanzibar",
+        "ideographs, name": str(japanese.buyer["name"]).split()[0],
+        "ideograph, one": str(japanese.buyer["name"])[0],
+        "nothing found": "qzxjkvw",
+        "buyer among open": f"state:open {last}",
+    }
+    for name, text in typed.items():
+        yield Case("search", name, _typed(text), SEARCH)
+
+
+def _typed(text: str) -> Any:
+    """Asks as somebody does who types it into the box and presses Enter."""
+    return lambda browser: browser.post("/orders/search", text=text)
+
+
+def other_cases(total: int) -> Iterator[Any]:
+    """The order page, the dashboard, counts."""
+    from sqlalchemy import select
+
+    from bench.measuring import Case
+    from webapp.db import db
+    from webapp.orders.models import Order
+
+    usual = sample(total, "DE").number
+    still_open = db.session.scalars(
+        select(Order.number).where(Order.state == "processing", Order.items == 2).order_by(Order.id.desc())
+    ).first()
+    many = long_order()
+    for name, number, budget in (
+        ("shipped", usual, ORDER),
+        ("open", still_open, ORDER),
+        (f"{LONG} lines", many, LONG_ORDER),
+    ):
+        yield Case("order", name, f"/orders/{quote(str(number))}", budget)
+    for tab in ("shipments", "updates", "timeline", "channel"):
+        yield Case("order", f"tab {tab}", f"/orders/{usual}?tab={tab}", ORDER)
+    yield Case("dashboard", "page", "/dashboard/", LIST)
+    yield Case("dashboard", "with all cards", "/dashboard/?whole=1", ANY, rounds=5)
+    yield Case("dashboard", "report of two years", "/dashboard/report", ANY, rounds=5)
+    yield Case("count", "all cards and views", _uncounted("/orders/counts"), ANY, rounds=5)
+    yield Case("count", "everything", _uncounted("/orders/count"), ANY, rounds=5)
+
+
+def _uncounted(path: str) -> Any:
+    """Asks for counts that nobody asked for within the last minute."""
+
+    def ask(browser: Any) -> Any:
+        from webapp.live import connection
+
+        connection().flushdb()
+        return browser.get(path)
+
+    return ask
+
+
+def measure_pages(options: argparse.Namespace, browser: Any) -> list[str]:
+    """The table of all pages."""
+    from bench.measuring import bare_application, measure, measure_bare, settle
+    from webapp.db import db
+
+    total = options.orders
+    made = [*list_cases(total), *filter_cases(), *search_cases(total), *other_cases(total)]
+    cases = [case for case in made if not options.only or options.only in f"{case.group} {case.name}"]
+    db.session.remove()
+    bare = bare_application(total // 2)
+    settle()
+    floor, floor_cpu = measure_bare(bare, 50)
+    lines = [
+        f"Bare Flask page of the same rows: p50 {floor:.1f} ms, CPU {floor_cpu:.1f} ms.",
+        "",
+        "| | case | queries | p50 ms | p95 ms | CPU ms | KB | × bare | budget ms | |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+    ]
+    print("\n".join(lines), flush=True)
+    for case in cases:
+        floor = measure_bare(bare, 10)[0]
+        try:
+            told = measure(case, browser, options.rounds)
+        except Exception as error:  # the rest is worth measuring all the same
+            lines.append(f"| {case.group} | {case.name} | | | | | | | {case.budget:g} | ! {error} |")
+            print(lines[-1], flush=True)
+            continue
+        ratio = told.p50 / floor if case.is_list else 0
+        missed = [
+            *(["slow"] if told.p95 > case.budget else []),
+            *(["queries"] if told.queries > QUERIES else []),
+            *(["ratio"] if ratio > RATIO and case.budget == LIST else []),
+        ]
+        told_ratio = f"{ratio:.1f}" if ratio else ""
+        marked = f"! {', '.join(missed)}" if missed else ""
+        lines.append(
+            f"| {case.group} | {case.name} | {told.queries} | {told.p50:.1f} | {told.p95:.1f} | {told.cpu:.1f} "
+            f"| {told.size / 1024:.0f} | {told_ratio} | {case.budget:g} | {marked} |"
+        )
+        print(lines[-1], flush=True)
+        if options.slowest and missed:
+            print(f"    {told.slowest[0]:.1f} ms: {' '.join(told.slowest[1].split())[:1500]}", flush=True)
+    return lines
+
+
+def measure_exports(browser: Any) -> list[str]:
+    """Files of many orders: how long, how large, how much memory."""
+    from sqlalchemy import select
+
+    from bench.measuring import PeakMemory
+    from webapp.accounts.models import User
+    from webapp.audit.actor import Actor
+    from webapp.db import db, unit_of_work
+    from webapp.jobs.models import Run
+    from webapp.orders import export_runs, exporting
+    from webapp.orders.models import Order
+    from webapp.search.query import parse
+
+    lines = [
+        "",
+        "| export of orders | rows | seconds | MB | peak MB | budget | |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | --- |",
+    ]
+    oldest = db.session.scalar(select(Order.placed_at).order_by(Order.placed_at.desc()).offset(EXPORTED - 1).limit(1))
+    low = oldest.date().isoformat() if isinstance(oldest, datetime) else "2000-01-01"
+    query = f"placed:>={low}"
+    db.session.remove()
+    begun, size, rows = time.perf_counter(), 0, 0
+    with PeakMemory() as memory:
+        answer = browser.client.get(f"/orders/export.csv?{urlencode({'q': query, 'all': '1'})}", buffered=False)
+        for part in answer.response:
+            size, rows = size + len(part), rows + part.count(b"\n")
+    lines.append(_export_line("CSV, streamed", rows, time.perf_counter() - begun, size, memory.megabytes, CSV_BUDGET))
+    print("\n".join(lines), flush=True)
+    begun = time.perf_counter()
+    with PeakMemory() as memory:
+        with unit_of_work():
+            actor: Actor = db.session.scalars(select(User).where(User.email == EMAIL)).one().as_actor()
+            run_id = export_runs.start_export(
+                actor=actor, format="xlsx", rows="orders", codes=exporting.usual(actor), query=parse(query)
+            ).id
+        while (run := db.session.get_one(Run, run_id)).is_open:
+            turn = run.turn
+            db.session.rollback()
+            export_runs.write_part.function(run_id, turn)
+            db.session.rollback()
+        path, _ = export_runs.file_of(run, actor)
+    seconds = time.perf_counter() - begun
+    lines.append(_export_line("XLSX, as a run", run.done, seconds, path.stat().st_size, memory.megabytes, XLSX_BUDGET))
+    print(lines[-1], flush=True)
+    return lines
+
+
+def _export_line(name: str, rows: int, seconds: float, size: int, memory: float | None, budget: float) -> str:
+    missed = seconds > budget or (memory or 0) > CSV_MEMORY
+    told = "" if memory is None else f"{memory:.0f}"
+    return f"| {name} | {rows:,} | {seconds:.1f} | {size / 1e6:.1f} | {told} | {budget:g} s | {'!' if missed else ''} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--orders", type=int, default=20_000)
+    parser.add_argument("--database", default="")
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "waybill-bench")
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--only", default="", help="Only cases whose group and name hold this.")
+    parser.add_argument("--slowest", action="store_true", help="Name the slowest statement of whatever misses.")
+    parser.add_argument("--filled", action="store_true", help="The desk is there and full: don't look.")
+    options = parser.parse_args()
+    os.environ |= {
+        "WAYBILL_DATA_DIR": str(options.folder),
+        "DATABASE_URL": options.database,
+        "WAYBILL_LOG_LEVEL": "error",
+        "WAYBILL_CUSTOM_ENDPOINTS": "1",
+    }
+    if not options.filled:
+        prepare(options.folder, options.orders)
+    from bench.measuring import Browser
+    from webapp import create_app, valkey
+    from webapp.reporting.jobs import fold_figures
+
+    queue = valkey.start(options.folder)
+    app = create_app()
+    load = os.getloadavg()[0]
+    kind = "PostgreSQL" if options.database else "SQLite"
+    print(f"{kind}, {options.orders:,} orders, load {load:.1f} at the start\n", flush=True)
+    try:
+        with app.app_context():
+            fold_figures.function()  # as the schedule does every ten seconds
+            browser = Browser(app)
+            browser.enter(person())
+            measure_pages(options, browser)
+            if not options.only or "export" in options.only:
+                measure_exports(browser)
+    finally:
+        queue.stop()
+
+
+if __name__ == "__main__":
+    main()
