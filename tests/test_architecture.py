@@ -116,6 +116,7 @@ MAY_COMMIT = {
     "webapp/channels/services.py": "numbers are drawn in a short transaction of their own",
     "webapp/sync/importing.py": "ends the reading transaction before numbers are drawn",
     "webapp/sync/jobs.py": "a door: ends the reading transaction before the network is asked",
+    "webapp/sync/loading.py": "a door: ends the reading transaction before it forks",
 }
 DOORS = ("webapp/ui/", "webapp/rest/", "webapp/cli/")  # routes and commands end their own reading
 
@@ -134,6 +135,10 @@ def test_services_never_commit() -> None:
 MAY_READ_ORDERS = {
     "webapp/orders/queries.py:visible": "the place where every query starts",
     "webapp/orders/queries.py:locked": "takes the lock of an order that was found by `visible`",
+    "webapp/reporting/changes.py:_counted_columns": "orders are counted as they change, and nobody looks",
+    "webapp/reporting/folding.py:missing": "all orders are counted anew; who reads the figures asks for the right",
+    "webapp/orders/words.py:_broad_beginnings": "tells how usual a beginning is; nobody reads which orders",
+    "webapp/orders/words.py:_found_by_number": "ids to compare with; the list that asks starts from `visible`",
     "webapp/sync/writing.py": "the import writes orders for the store that it reads, and nobody looks",
     "webapp/sync/updates.py:owe_confirmations": "within the act that shipped the order",
     "webapp/sync/updates.py:as_told": "a job tells the channel of its own orders",

@@ -1,4 +1,4 @@
-"""Takes the pictures of the guides: `python tools/bootstrap.py shell python tools/pictures.py` (needs a Chromium).
+"""Takes the pictures of the guides: `python tools/bootstrap.py shell python -m tools.pictures` (needs a Chromium).
 
 Each picture is a page of a desk that is started here, in a folder that is gone afterwards, with the practice Amazon as
 its only marketplace: nothing in it is anybody's data, and the same orders come every time. Run it after the pages
@@ -20,17 +20,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 
+from tools.small_png import small
+
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
-LARGEST = 300_000  # bytes; a page of the guides shows several
+LARGEST = 150_000  # bytes; a page of the guides shows several
 DESKTOP, PHONE = ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 NUMBER = re.compile(r"\d{3}-\d{7}-\d{7}")  # Amazon's
 LINK = re.compile(r"http://\S+/welcome/\S+")
-START_WITHIN = 60.0  # seconds
+START_WITHIN = 120.0  # seconds
+FULL = 50  # rows of a page of the list
 PASSWORD = "Practice-Desk-2026"  # noqa: S105  # of a desk that lives for a minute
 
 
@@ -71,7 +75,7 @@ def keep(page: Page, name: str) -> None:
     page.evaluate("document.fonts.ready")
     page.wait_for_timeout(400)
     path = PICTURES / f"{name}.png"
-    page.screenshot(path=path, animations="disabled", caret="hide")
+    path.write_bytes(small(page.screenshot(animations="disabled", caret="hide")))
     size = path.stat().st_size
     print(f"{path.relative_to(ROOT)}  {size // 1000} kB")
     if size > LARGEST:
@@ -88,35 +92,77 @@ def take_all(page: Page, link: str, practice_url: str) -> None:
     page.get_by_role("button", name="Open the desk").click()
     _wait_for_orders(page)
     keep(page, "orders")
+    _find(page)
+    _hold_many(page)
     _ship(page)
     _ship_too_late(page, practice_url)
     _stores(page)
+    _dashboard(page)
     _look_otherwise(page)
     page.goto(practice_url)
     keep(page, "practice")
 
 
+def _base(page: Page) -> str:
+    return "/".join(page.url.split("/")[:3])
+
+
+def _list(page: Page, query: str = "") -> None:
+    page.goto(f"{_base(page)}/orders/?q={quote(query)}" if query else f"{_base(page)}/orders/")
+    expect(page.locator("#orders tbody tr").first).to_be_visible()
+
+
 def _wait_for_orders(page: Page) -> None:
-    """All stores have been read once: their runs say so, and the list is full."""
-    base = page.url.split("/orders")[0]
-    deadline = time.monotonic() + START_WITHIN
+    """All stores have been read once, and the list is full."""
+    base, deadline = _base(page), time.monotonic() + START_WITHIN
     while time.monotonic() < deadline:
-        page.goto(f"{base}/stores/")
-        if page.get_by_text("Last run").count() == 3 and not page.get_by_text("Syncing").count():
+        page.goto(f"{base}/orders/?q=state:complete")
+        if page.locator("#orders tbody tr").count() == FULL:
             break
-        page.wait_for_timeout(500)
-    page.goto(f"{base}/orders/")
-    expect(page.locator("table.orders tbody tr")).to_have_count(50)
+        page.wait_for_timeout(1000)
+    _list(page)
+    expect(page.locator("#orders tbody tr")).to_have_count(FULL)
+
+
+def _find(page: Page) -> None:
+    """The list narrowed by filters, and what can be done to it by name."""
+    _list(page, "state:processing fulfilled-by:merchant country:DE,FR,GB total:>20 -hold")
+    page.get_by_role("link", name="Filters").click()
+    expect(page.get_by_role("button", name="Apply filters")).to_be_visible()
+    keep(page, "filters")
+    _list(page)
+    page.keyboard.press("Control+k")
+    page.keyboard.type("st")
+    expect(page.locator("#palette li").first).to_be_visible()
+    keep(page, "palette")
+    page.keyboard.press("Escape")
+
+
+def _hold_many(page: Page) -> None:
+    """Hold several orders at once, some of which can't be, and look at what became of each."""
+    _list(page, "placed:-3d country:JP")
+    page.locator("#orders thead input[type=checkbox]").check()
+    page.locator(".bulk-bar").get_by_role("button", name="Hold", exact=True).click()
+    page.locator("[name=reason]").fill("Waiting for the new boxes")
+    page.locator("main form button.main").click()
+    expect(page.locator(".run-strip")).to_contain_text("Done", timeout=60_000)
+    page.locator(".run-strip a").first.click()
+    expect(page.locator("#run-results .pill").first).to_be_visible()
+    keep(page, "bulk")
 
 
 def _ship(page: Page) -> None:
-    """Ship an order of several units that waits for it, and follow the update until Amazon shows it."""
+    """Ship an order of several units, follow the update until Amazon shows it, and read what happened."""
     _fill_ship_form(page, "DE", "JD014600003123456789")
     keep(page, "ship")
     page.locator("#order-actions").get_by_role("button", name="Ship", exact=True).click()
-    expect(page.locator("#order-updates .pill")).to_have_text("Effective", timeout=150_000)
-    page.goto(page.url.split("#")[0])
+    expect(page.locator("#order-updates")).to_contain_text("Effective", timeout=150_000)
+    page.goto(page.url.split("#")[0].split("/actions")[0])
+    expect(page.locator("#order-updates")).to_contain_text("Effective")
     keep(page, "order")
+    page.get_by_role("link", name="Timeline", exact=True).click()
+    expect(page.locator(".timeline > li").nth(2)).to_be_visible()
+    keep(page, "timeline")
 
 
 def _ship_too_late(page: Page, practice_url: str) -> None:
@@ -128,42 +174,49 @@ def _ship_too_late(page: Page, practice_url: str) -> None:
     amazon.get_by_role("button", name=f"Cancel: {number}", exact=True).click()
     amazon.close()
     page.locator("#order-actions").get_by_role("button", name="Ship", exact=True).click()
-    expect(page.locator("#order-updates .pill")).to_have_text("Refused", timeout=60_000)
+    expect(page.locator("#order-updates")).to_contain_text("Refused", timeout=60_000)
     expect(page.get_by_text("Canceled there after it left").first).to_be_visible(timeout=60_000)
-    page.goto(page.url.split("#")[0])
+    page.goto(page.url.split("#")[0].split("/actions")[0])
+    expect(page.locator("#order-updates")).to_contain_text("Refused")
     keep(page, "refused")
 
 
 def _fill_ship_form(page: Page, country: str, tracking_number: str) -> None:
-    """Open the newest order of a country that waits for several units to be shipped, and fill in its form."""
-    page.goto(page.url.split("/orders/")[0] + "/orders/?state=processing")
-    rows = page.locator("table.orders tbody tr").filter(has_text="to ship").filter(has_not_text="By Amazon")
-    rows = rows.filter(has_not_text="Cancel requested").filter(has_not_text="Ship+").filter(has_text=f"{country} ·")
-    rows.filter(has_not_text="1 to ship").first.get_by_role("link").first.click()
-    page.get_by_role("link", name="Ship", exact=True).click()
+    """Open the newest plain order that goes to a country, and fill in its form."""
+    _list(
+        page,
+        f"state:processing fulfilled-by:merchant country:{country} unshipped:>1 -hold buyer-cancel:no attention:no",
+    )
+    page.locator("#orders tbody a.number").first.click()
+    page.locator("#order-actions").get_by_role("link", name="Ship", exact=True).click()
     page.get_by_label("Carrier", exact=True).select_option("DHL")
     page.get_by_label("Tracking number").fill(tracking_number)
 
 
+def _dashboard(page: Page) -> None:
+    page.goto(f"{_base(page)}/dashboard/")
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
+    keep(page, "dashboard")
+
+
 def _stores(page: Page) -> None:
-    page.get_by_role("link", name="Stores").click()
+    page.goto(f"{_base(page)}/stores/")
     keep(page, "stores")
     page.get_by_role("link", name="Practice Amazon EU").first.click()
-    page.get_by_role("button", name="Test connection").click()
-    expect(page.get_by_text("The connection works")).to_be_visible()
+    expect(page.get_by_role("heading", name="Practice Amazon EU")).to_be_visible()
     keep(page, "store")
 
 
 def _look_otherwise(page: Page) -> None:
     """The list in the dark, on a phone, and in French."""
-    page.goto(page.url.split("/stores")[0] + "/orders/")
+    _list(page)
     page.emulate_media(color_scheme="dark")
     keep(page, "orders-dark")
     page.emulate_media(color_scheme="light")
     page.set_viewport_size(PHONE)
     keep(page, "orders-phone")
     page.set_viewport_size(DESKTOP)
-    page.locator("header details summary").click()
+    page.locator("header details[data-menu] summary").last.click()
     page.get_by_role("button", name="Français").click()
     expect(page.locator("html")).to_have_attribute("lang", "fr")
     keep(page, "orders-french")

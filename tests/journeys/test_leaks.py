@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from flask import Flask
@@ -121,3 +122,51 @@ def test_nothing_of_a_buyer_stands_in_the_open(
     assert leaks(output.out + output.err) == []
     links = re.findall(r'(?:href|action|hx-get|hx-post)="([^"]*)"', shown)
     assert leaks("\n".join(link for link in links if not link.startswith(("mailto:", "tel:")))) == []
+
+
+def test_what_was_searched_saved_exported_and_said_stands_nowhere_in_the_open(
+    app: Flask,
+    browser: Any,
+    take: Callable[..., list[Order]],
+    work: Callable[[], int],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    [order] = take(incoming_order([incoming_line("MUG", 2)], number="302-5555555-0000003"))
+    seen: list[str] = []
+
+    def ask(method: str, path: str, **data: Any) -> str:
+        """Ask as a browser does; notes each address that the desk gave out or was asked for."""
+        form = {"csrf_token": token, **data} if method == "post" else None
+        answer = getattr(browser, method)(path, data=form)
+        assert answer.status_code < 400, (path, answer.status_code, answer.get_data(as_text=True)[:2000])
+        text_ = answer.get_data(as_text=True)
+        seen.extend(re.findall(r'(?:href|action|hx-get|hx-post)="([^"]*)"', text_))
+        seen.append(answer.headers.get("Location", ""))
+        return str(answer.headers.get("Location") or text_)
+
+    token = ""
+    token = re.findall(r'name="csrf_token"[^>]*value="([^"]+)"', ask("get", "/orders/"))[0]
+    words = "quixelworth state:open"
+    found = ask("post", "/orders/search", text=words)
+    assert "w=" in found
+    assert str(order.number) in ask("get", found)
+    for typed in ("postcode:ZQ7", "phone:5550199", "buyer:Zanzibar -hold", 'comment:"flibbertigift"'):
+        ask("get", ask("post", "/orders/search", text=typed))
+    ask("post", "/orders/complete", text="state:op quixelworth", position="8")
+    sealed = dict(parse_qsl(urlsplit(found).query))
+    ask("post", "/orders/views/", name="Mine", **sealed)
+    ask("post", "/orders/export/start", order=str(order.id), format="csv", rows="orders", column="buyer")
+    ask("post", "/orders/export/start", order=str(order.id), format="xlsx", rows="lines", column="buyer")
+    ask("post", f"/orders/{order.number}/actions/hold", reason="Jane Quixelworth moved to Zanzibar Mews")
+    ask("post", f"/orders/{order.number}/actions/comment", text="Flibbertigift for Vrombaut")
+    queued = whole_queue()
+    work()
+    ask("get", f"/orders/{order.number}?tab=timeline")
+    ask("get", "/runs/")
+
+    db.session.rollback()
+    output = capfd.readouterr()
+    assert leaks(whole_database()) == []
+    assert leaks(queued + whole_queue()) == []
+    assert leaks(output.out + output.err) == []
+    assert leaks("\n".join(link for link in seen if not link.startswith(("mailto:", "tel:")))) == []
