@@ -29,7 +29,7 @@ def test_keys_are_completed_by_code_and_by_label(mia: Actor, store: Store) -> No
 def test_values_are_completed(mia: Actor, store: Store) -> None:
     with unit_of_work():
         db.session.add(Tag(name="Fragile things"))
-    assert offered("state:compl", mia) == ["state:complete"]
+    assert offered("state:pro", mia) == ["state:processing", "state:open"]  # what begins so before what holds it
     assert offered("state:open,comp", mia) == ["state:open,complete"]
     assert offered("store:fa", mia) == ['store:"Fake store"']
     assert offered('store:"Fake', mia) == ['store:"Fake store"']

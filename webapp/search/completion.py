@@ -89,6 +89,8 @@ def _values(key: QueryKey, typed: str, start: int, end: int, actor: Actor) -> li
             return []
     shown = {code: str(label) for code, label in choices.items()}
     fitting = [(code, label) for code, label in shown.items() if _fits(typed, code, label)]
+    begun = typed.casefold()
+    fitting.sort(key=lambda choice: not choice[0].startswith(begun) and not choice[1].casefold().startswith(begun))
     return [
         # A number says nothing to a person: what has one as its code is written by its name.
         Completion(
