@@ -8,9 +8,10 @@ from flask import Flask
 
 from webapp.audit.actor import Actor
 from webapp.db import unit_of_work
-from webapp.orders.models import Order
+from webapp.orders.models import Order, OrderHold
 from webapp.orders.queries import find_order, reference
 from webapp.orders.services import Done, act, find_action, read_input
+from webapp.vault import services as vault
 
 Do = Callable[..., Done]
 
@@ -25,3 +26,8 @@ def do(app: Flask) -> Do:
             return act(action, find_order(number, actor, lock=True), read_input(action, data), actor, **more)
 
     return act_on
+
+
+def reason_of(hold: OrderHold) -> str:
+    """Why an order was held; empty once its key is gone."""
+    return str(vault.open_sealed([(hold.order_id, "hold", hold.sealed)])[0] or "") if hold.sealed else ""

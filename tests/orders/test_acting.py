@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from tests.orders.conftest import reason_of
 from webapp.audit.actor import Actor
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Forbidden, Invalid, NotFound, Stale
@@ -15,7 +16,7 @@ from webapp.fulfillment.models import Shipment
 from webapp.orders.events import events_of
 from webapp.orders.holds import AlreadyOnHold, NotOnHold, hold, release
 from webapp.orders.models import Order, OrderComment, OrderHold
-from webapp.orders.queries import comments_of, find_order, holds_of, reason_of, reference
+from webapp.orders.queries import comments_of, find_order, holds_of, reference
 from webapp.orders.services import (
     Done,
     KeyReused,

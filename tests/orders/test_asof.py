@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from webapp.audit.actor import Actor
 from webapp.clock import now
 from webapp.db import db, unit_of_work
-from webapp.orders.asof import as_of, moments_of
-from webapp.orders.events import LINE_COLUMNS, ORDER_COLUMNS, plain
+from webapp.orders.asof import as_of
+from webapp.orders.events import LINE_COLUMNS, ORDER_COLUMNS, events_of, plain
 from webapp.orders.holds import hold, release
 from webapp.orders.models import Order
 from webapp.orders.organizing import assign, set_due, set_tags
@@ -44,7 +44,7 @@ def test_every_moment_is_rebuilt_as_it_stood(take: Callable[..., list[Order]], m
                 _do(act, locked(db.session.get_one(Order, order.id)), mia, number)
         stood.append((now(), _standing(order.id)))
 
-    moments = moments_of(db.session.get_one(Order, order.id))
+    moments = events_of(db.session.get_one(Order, order.id))
 
     for at, (columns, lines) in stood:
         then = as_of(moments, at)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from tests.orders.conftest import Do
+from tests.orders.conftest import Do, reason_of
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage, FulfilledBy
 from webapp.clock import iso, now
@@ -16,7 +16,7 @@ from webapp.orders import jobs
 from webapp.orders.events import events_of
 from webapp.orders.holds import AlreadyOnHold, NothingToHold, NotOnHold, NotOursToHold
 from webapp.orders.models import Order, OrderHold
-from webapp.orders.queries import find_order, holds_of, reason_of, reference
+from webapp.orders.queries import find_order, holds_of, reference
 from webapp.orders.services import bar, offers
 from webapp.testing import again, incoming_order
 from webapp.vault.services import open_sealed

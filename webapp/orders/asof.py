@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from webapp.orders.events import events_of, rebuild
-from webapp.orders.models import Order, OrderEvent
+from webapp.orders.events import rebuild
+from webapp.orders.models import OrderEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,3 @@ def as_of(events: Sequence[OrderEvent], at: datetime) -> Then | None:
         return None
     order, lines = rebuild(until)
     return Then(at, order, sorted(lines.values(), key=lambda line: line.get("position", 0)), until[-1])
-
-
-def moments_of(order: Order) -> list[OrderEvent]:
-    """The events of an order, newest first: the moments at which it became something else."""
-    return events_of(order)

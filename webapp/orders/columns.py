@@ -24,10 +24,11 @@ from webapp.money import Money
 from webapp.orders import addresses
 from webapp.orders.badges import Badges
 from webapp.orders.events import sentence_of, words
-from webapp.orders.models import Order, OrderAmount, OrderEvent, OrderLine, OrderStatus, Tag
+from webapp.orders.models import Order, OrderAmount, OrderEvent, OrderLine
 from webapp.orders.queries import reference
 from webapp.orders.states import STATE_LABELS
-from webapp.orders.statuses import status_name
+from webapp.orders.statuses import all_statuses, name_in, status_name
+from webapp.orders.tags import all_tags
 from webapp.search.contract import Column, ColumnKind, Label, Link
 from webapp.vault import services as vault
 from webapp.vault.services import DataKeys
@@ -117,19 +118,6 @@ def _amounts(orders: Orders) -> dict[tuple[int, str], int]:
     return _once(orders, "amounts", read)
 
 
-def _statuses(orders: Orders) -> dict[str, OrderStatus]:
-    """The merchant's statuses that the page's orders have."""
-    codes = {order.status for order in orders if order.status}
-    query = select(OrderStatus).where(OrderStatus.code.in_(codes))
-    return _once(orders, "statuses", lambda: {row.code: row for row in db.session.scalars(query)} if codes else {})
-
-
-def _tags(orders: Orders) -> dict[int, Tag]:
-    ids = {tag for order in orders for tag in order.tags}
-    query = select(Tag).where(Tag.id.in_(ids))
-    return _once(orders, "tags", lambda: {tag.id: tag for tag in db.session.scalars(query)} if ids else {})
-
-
 # --- What columns answer ----------------------------------------------------------------------------------------------
 
 
@@ -144,17 +132,12 @@ def _number(order: Order) -> Link:
 
 def _state(orders: Orders, actor: Actor) -> dict[int, list[Label]]:
     states = {code: Label(str(label), STATE_TONES[code]) for code, label in STATE_LABELS.items()}
-    custom = {code: Label(name_of(row), row.tone) for code, row in _statuses(orders).items()}
+    given = all_statuses() if any(order.status for order in orders) else []
+    custom = {row.code: Label(name_in(row), row.tone) for row in given}
     return {
         order.id: [states[order.shown_state], *([custom[order.status]] if order.status in custom else [])]
         for order in orders
     }
-
-
-def name_of(status: OrderStatus) -> str:
-    """The status's name in the reader's language, else in English."""
-    locale = get_locale()
-    return str(status.names.get(locale.language if locale else "en") or status.names.get("en") or status.code)
 
 
 def _channel_status(orders: Orders, actor: Actor) -> dict[int, str]:
@@ -218,7 +201,8 @@ def _assignee(orders: Orders, actor: Actor) -> dict[int, str]:
 
 
 def _tagged(orders: Orders, actor: Actor) -> dict[int, list[Label]]:
-    labels = {id_: Label(tag.name, tag.tone, "tag") for id_, tag in _tags(orders).items()}
+    given = all_tags() if any(order.tags for order in orders) else []
+    labels = {tag.id: Label(tag.name, tag.tone, "tag") for tag in given}
     return {order.id: [labels[tag] for tag in order.tags if tag in labels] for order in orders}
 
 

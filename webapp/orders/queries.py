@@ -13,7 +13,6 @@ from webapp.channels.models import Store, StoreMarketplace
 from webapp.db import db
 from webapp.errors import NotFound, SeveralFit
 from webapp.orders.models import Order, OrderComment, OrderHold
-from webapp.vault import services as vault
 
 _MARKED = re.compile(r"@(\d{1,9})", re.ASCII)
 
@@ -96,11 +95,6 @@ def comments_of(order: Order) -> list[OrderComment]:
 def holds_of(order: Order) -> list[OrderHold]:
     query = select(OrderHold).where(OrderHold.order_id == order.id).order_by(OrderHold.id.desc())
     return list(db.session.scalars(query))
-
-
-def reason_of(hold: OrderHold) -> str:
-    """Why an order was held; empty once its key is gone. For who may see buyers: reasons name them too."""
-    return str(vault.open_sealed([(hold.order_id, "hold", hold.sealed)])[0] or "") if hold.sealed else ""
 
 
 def stores_with_orders(actor: Actor) -> list[Store]:

@@ -74,11 +74,13 @@ def statuses_of(state: str) -> list[OrderStatus]:
 
 def status_name(code: str, language: str | None = None) -> str:
     """What a status is called, in this language or the reader's; a code that is not known stands for itself."""
-    known = {row.code: row for row in all_statuses()}
-    if code not in known:
-        return code
-    names = known[code].names
-    return str(names.get(language or str(get_locale() or "en")) or names.get("en") or code)
+    row = next((row for row in all_statuses() if row.code == code), None)
+    return name_in(row, language) if row else code
+
+
+def name_in(row: OrderStatus, language: str | None = None) -> str:
+    """The status's name in this language or the reader's, else in English."""
+    return str(row.names.get(language or str(get_locale() or "en")) or row.names.get("en") or row.code)
 
 
 def find_status(code: str) -> OrderStatus:

@@ -9,10 +9,10 @@ from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext
 from webapp.search.views import View
 
 EVERYTHING = "all"
-_TO_SHIP = "state:processing fulfilled-by:merchant"
+TO_SHIP = "state:processing fulfilled-by:merchant"  # what is on hold or being canceled does not leave today
 STANDING = (
-    View("today", _l("To ship today"), f"{_TO_SHIP} due:<=today", "ship_by"),
-    View("late", _l("Late"), f"{_TO_SHIP} due:late", "ship_by"),
+    View("today", _l("To ship today"), f"{TO_SHIP} due:<=today", "ship_by"),
+    View("late", _l("Late"), f"{TO_SHIP} due:late", "ship_by"),
     View("cancel", _l("Buyer wants to cancel"), "state:open buyer-cancel:yes"),
     View("attention", _l("Attention"), "attention:yes"),
     View("hold", lazy_pgettext("orders", "On hold"), "hold:yes"),
@@ -32,9 +32,9 @@ class StatusCard:
 
 
 CARDS = (
-    StatusCard("to_ship", _l("To ship"), _TO_SHIP, "info", "ship_by"),
-    StatusCard("due_today", _l("Due today"), f"{_TO_SHIP} due:today -due:late", "warn", "ship_by"),
-    StatusCard("late", _l("Late"), f"{_TO_SHIP} due:late", "bad", "ship_by"),
+    StatusCard("to_ship", _l("To ship"), TO_SHIP, "info", "ship_by"),
+    StatusCard("due_today", _l("Due today"), f"{TO_SHIP} due:today -due:late", "warn", "ship_by"),
+    StatusCard("late", _l("Late"), f"{TO_SHIP} due:late", "bad", "ship_by"),
     StatusCard("pending", _l("Pending"), "state:pending"),
     StatusCard("attention", _l("Attention"), "attention:yes", "warn"),
     StatusCard("on_hold", lazy_pgettext("orders", "On hold"), "hold:yes", "warn"),

@@ -41,6 +41,7 @@ class Counts(NamedTuple):
 
 Sums = dict[Cell, Counts]
 COUNTED = frozenset({"shop_id", "store_id", "marketplace", "placed_at", "state", "currency", "items", "total_minor"})
+COLUMNS = tuple(getattr(Order, name) for name in sorted(COUNTED))
 
 
 def add(sums: Sums, cell: Cell, counts: Counts, sign: int = 1) -> None:
@@ -99,18 +100,7 @@ def count_changes(changes: Iterable[OrdersChange]) -> None:
 def _counted_columns(order_ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
     """What the figures need of these orders as they are now, with the zone in which their days are counted."""
     query = (
-        select(
-            Order.id,
-            Order.shop_id,
-            Order.store_id,
-            Order.marketplace,
-            Order.placed_at,
-            Order.state,
-            Order.currency,
-            Order.items,
-            Order.total_minor,
-            func.coalesce(FigureZone.zone, Shop.zone).label("zone"),
-        )
+        select(Order.id, *COLUMNS, func.coalesce(FigureZone.zone, Shop.zone).label("zone"))
         .join(Shop, Shop.id == Order.shop_id)
         .outerjoin(FigureZone, FigureZone.shop_id == Order.shop_id)
         .where(Order.id.in_(order_ids))

@@ -17,7 +17,7 @@ from webapp.channels.models import Shop
 from webapp.db import db, table_of
 from webapp.live import connection, key
 from webapp.orders.models import Order
-from webapp.reporting.changes import Cell, Counts, Sums, add, append, place_of
+from webapp.reporting.changes import COLUMNS, Cell, Counts, Sums, add, append, place_of
 from webapp.reporting.models import DailyFigure, FigureChange, FigureZone
 
 log = structlog.get_logger(__name__)
@@ -75,16 +75,7 @@ def missing(shop_ids: Sequence[int] | None = None) -> tuple[Sums, dict[int, str]
     """
     with _one_moment() as reading:
         shops = select(Shop.id, Shop.zone)
-        orders = select(
-            Order.shop_id,
-            Order.store_id,
-            Order.marketplace,
-            Order.placed_at,
-            Order.state,
-            Order.currency,
-            Order.items,
-            Order.total_minor,
-        )
+        orders = select(Order.id, *COLUMNS)
         if shop_ids is not None:
             shops, orders = shops.where(Shop.id.in_(shop_ids)), orders.where(Order.shop_id.in_(shop_ids))
         zones = {row.id: row.zone for row in reading.execute(shops)}

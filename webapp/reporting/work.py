@@ -12,6 +12,7 @@ from webapp.audit.actor import Actor
 from webapp.db import db
 from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext
 from webapp.orders.listing import counting
+from webapp.orders.views import TO_SHIP
 from webapp.search.compiling import compile_query
 from webapp.search.query import parse
 
@@ -37,12 +38,11 @@ class Waiting:
     capped: bool
 
 
-_TO_SHIP = "state:processing fulfilled-by:merchant"  # what is on hold or being canceled does not leave today
 SHIPPING = (
-    Task("late", _l("Late"), f"{_TO_SHIP} due:late", "bad"),
-    Task("today", _l("Due today"), f"{_TO_SHIP} due:today -due:late", "warn"),
-    Task("tomorrow", _l("Due tomorrow"), f"{_TO_SHIP} due:tomorrow"),
-    Task("later", _l("Due later"), f"{_TO_SHIP} due:>tomorrow"),
+    Task("late", _l("Late"), f"{TO_SHIP} due:late", "bad"),
+    Task("today", _l("Due today"), f"{TO_SHIP} due:today -due:late", "warn"),
+    Task("tomorrow", _l("Due tomorrow"), f"{TO_SHIP} due:tomorrow"),
+    Task("later", _l("Due later"), f"{TO_SHIP} due:>tomorrow"),
 )
 DECIDING = (
     Task("cancel", _l("Buyer wants to cancel"), "buyer-cancel:yes unshipped:>0", "bad"),

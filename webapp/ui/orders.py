@@ -11,7 +11,7 @@ from webapp.clock import parse_instant
 from webapp.db import unit_of_work
 from webapp.errors import DeskError, NotFound, SeveralFit, Stale
 from webapp.i18n import gettext as _
-from webapp.orders.asof import as_of, moments_of
+from webapp.orders.asof import as_of
 from webapp.orders.contract import OrderAction
 from webapp.orders.events import events_of
 from webapp.orders.models import Order
@@ -84,7 +84,7 @@ def _of_tab(view: OrderView, tab: str) -> dict[str, Any]:
 
 def _as_of(order: Order, actor: Actor) -> str:
     """The order as the desk knew it at a moment of the past."""
-    context, moments = facts(order, actor), moments_of(order)
+    context, moments = facts(order, actor), events_of(order)
     try:
         at = parse_instant(request.args["at"].replace(" ", "+"))
     except ValueError:
