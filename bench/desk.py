@@ -83,7 +83,7 @@ def long_order() -> str:
     from webapp.db import db, unit_of_work
     from webapp.orders.models import Order
     from webapp.sync.importing import PreparedPage, pack_order, take_in
-    from webapp.sync.writing import PreparedOrder
+    from webapp.sync.prepared import PreparedOrder
 
     def known() -> str | None:
         return db.session.scalar(select(Order.number).where(Order.items >= LONG, Order.state == "processing").limit(1))

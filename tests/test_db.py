@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from sqlalchemy import select, text
-from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
 from webapp import create_app, schema
-from webapp.audit.actor import Actor
+from webapp.audit.actor import Actor, ActorKind
 from webapp.audit.models import AuditEntry
 from webapp.audit.services import audit
 from webapp.channels.models import NumberSequence, Shop
 from webapp.channels.services import create_shop
 from webapp.clock import now
 from webapp.config import configuration
-from webapp.db import after_commit, db, once_a_transaction, unit_of_work
+from webapp.db import after_commit, db, once_a_transaction, unit_of_work, write_rows
 from webapp.errors import DatabaseBusy, Unavailable
 
 
@@ -233,3 +233,40 @@ def test_values_stay_out_of_error_messages(app: Flask) -> None:
     with pytest.raises(Exception, match="no_such_table") as failed, unit_of_work():
         db.session.execute(text("DELETE FROM no_such_table WHERE name = :name"), {"name": "Jane Quixelworth"})
     assert "Quixelworth" not in str(failed.value)
+
+
+def entry_of(id_: int, code: str) -> dict[str, object]:
+    data = {"list": [1, None, True], "said": 'a "b" \\N \\. c'}
+    return {
+        "id": id_,
+        "at": datetime(2026, 11, 20, 10, 0, 0, 123456, tzinfo=UTC),
+        "actor_kind": ActorKind.JOB,
+        "actor_id": None,
+        "code": code,
+        "data": data,
+    }
+
+
+def test_rows_written_together_come_back_as_they_were(app: Flask) -> None:
+    codes = ["plain", "", "\\N", "tab\tand\nline\r", "織物 “café” 🧵", "\\."]
+    with unit_of_work():
+        write_rows(AuditEntry, [entry_of(number, code) for number, code in enumerate(codes, 1)])
+        write_rows(AuditEntry, [])
+    kept = db.session.scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
+    names = ("id", "at", "actor_kind", "actor_id", "code", "data")
+    assert [{name: getattr(row, name) for name in names} for row in kept] == [
+        entry_of(number, code) for number, code in enumerate(codes, 1)
+    ]
+
+
+def test_rows_that_are_refused_leave_the_transaction_usable_and_are_not_quoted(app: Flask) -> None:
+    with unit_of_work():
+        with pytest.raises(IntegrityError) as failed, db.session.begin_nested():
+            write_rows(AuditEntry, [entry_of(1, "Quixelworth"), entry_of(1, "Quixelworth")])
+        write_rows(AuditEntry, [entry_of(1, "kept")])
+    assert [entry.code for entry in db.session.scalars(select(AuditEntry))] == ["kept"]
+    assert "Quixelworth" not in str(failed.value)
+    assert failed.value.__suppress_context__ or db.engine.dialect.name == "sqlite"
+    if db.engine.dialect.name == "postgresql":
+        with pytest.raises(DataError), unit_of_work():
+            write_rows(AuditEntry, [entry_of(2, "no\0thing")])

@@ -5,19 +5,32 @@ unit of work begins IMMEDIATE, so that two writers queue instead of failing; a r
 too. What must happen only if the transaction holds (jobs, live news) is handed to `after_commit`.
 """
 
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import JSON, ColumnElement, DateTime, Dialect, Engine, MetaData, Table, event, func, select
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Engine,
+    MetaData,
+    Table,
+    bindparam,
+    event,
+    func,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session, SessionTransaction, registry
 from sqlalchemy.types import TypeDecorator
 
@@ -85,6 +98,13 @@ def begins_with(column: InstrumentedAttribute[Any], text: str) -> ColumnElement[
     return column.between(text, text + "\U0010ffff")
 
 
+def among(column: Any, ids: Sequence[int]) -> ColumnElement[bool]:
+    """Whether a column holds one of many ids. They stand in the statement itself: a thousand parameters would cost
+    PostgreSQL's driver more than the rows that they find.
+    """
+    return cast(ColumnElement[bool], column.in_(bindparam(None, list(ids), expanding=True, literal_execute=True)))
+
+
 def reserve_ids(model: type[Base], count: int) -> list[int]:
     """Ids for rows that are about to be inserted, in the open unit of work: rows that refer to each other can then be
     written without reading back what the database gave them, which costs PostgreSQL's driver most of an import.
@@ -99,10 +119,37 @@ def reserve_ids(model: type[Base], count: int) -> list[int]:
     return list(db.session.scalars(select(func.nextval(sequence)).select_from(func.generate_series(1, count))))
 
 
+def write_rows(model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows that all name the same columns, in the open unit of work. PostgreSQL is sent them as one stream: a
+    statement for each would take its driver most of an import.
+    """
+    if not rows:
+        return
+    table, connection = table_of(model), db.session.connection()
+    dialect = connection.dialect
+    if dialect.name == "sqlite":
+        connection.execute(table.insert(), rows)
+        return
+    kept_as = {name: table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in rows[0]}
+    statement = f"COPY {table.name} ({', '.join(kept_as)}) FROM STDIN"
+    driver = cast(Any, dialect.dbapi)
+    try:
+        with cast(Any, connection.connection.cursor()) as cursor, cursor.copy(statement) as stream:
+            for row in rows:
+                stream.write_row([keep(row[name]) if keep else row[name] for name, keep in kept_as.items()])
+    except driver.Error as error:  # told as every other statement's are, without the row that the server quotes
+        told = type(error)(error.diag.message_primary or str(error))
+        raise DBAPIError.instance(statement, None, told, driver.Error, hide_parameters=True) from None
+
+
 def init_app(app: Flask, url: str) -> None:
     """Bind the app to its database; nothing is connected yet."""
     app.config["SQLALCHEMY_DATABASE_URI"] = url
-    engine: dict[str, Any] = {"pool_pre_ping": True, "hide_parameters": True}  # values never reach a log
+    engine: dict[str, Any] = {
+        "pool_pre_ping": True,
+        "hide_parameters": True,  # values never reach a log
+        "json_serializer": json.JSONEncoder(separators=(",", ":")).encode,
+    }
     if url.startswith("sqlite"):
         engine |= {"connect_args": {"timeout": BUSY_AFTER}, "pool_recycle": 3600}  # an old one plans by old statistics
     else:

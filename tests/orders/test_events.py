@@ -11,7 +11,7 @@ from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.audit.services import audit
 from webapp.db import db, unit_of_work
-from webapp.orders.events import events_of, record, words
+from webapp.orders.events import LINE_COLUMNS, ORDER_COLUMNS, after_of, events_of, plain, rebuild, record, words
 from webapp.orders.holds import hold
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import find_order, locked, reference
@@ -41,6 +41,17 @@ def test_events_are_never_rewritten(order: Order, statement: Executable) -> None
         db.session.execute(statement.execution_options(synchronize_session=False))
     db.session.expire_all()
     assert [(event.code, event.data, event.actor_id) for event in events_of(order)] == before
+
+
+def test_the_event_of_an_order_s_arrival_keeps_only_what_says_something(order: Order) -> None:
+    [placed] = events_of(order)
+    kept = [value for part in after_of(placed) if part for value in placed.data["after"]["lines"][part].values()]
+    kept += placed.data["after"]["order"].values()
+    assert kept
+    assert not [value for value in kept if value is None or value is False or value in ("", [])]
+    columns, lines = rebuild([placed])
+    assert columns == {name: plain(getattr(order, name)) for name in ORDER_COLUMNS}
+    assert lines == {str(line.id): {name: plain(getattr(line, name)) for name in LINE_COLUMNS} for line in order.lines}
 
 
 def test_what_is_sealed_of_an_event_may_be_erased(order: Order, mia: Actor) -> None:

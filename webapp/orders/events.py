@@ -2,12 +2,13 @@
 
 `record` is the one function that writes them for acts; the import writes the same rows by the page. `data` holds the
 values after of every plain column that changed, and before where a person changed them; personal values go into
-`sealed`.
+`sealed`. The event with which a row begins leaves out columns that say nothing (none, no, zero, empty): most of them do
+not, and one such event is kept for every order.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +19,7 @@ from sqlalchemy.orm import Session, SessionTransaction, joinedload
 from webapp import live
 from webapp.audit.actor import Actor, ActorKind
 from webapp.clock import iso, now
-from webapp.db import db
+from webapp.db import db, table_of
 from webapp.hooks import hooks
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.orders.contract import OrdersChange
@@ -31,6 +32,17 @@ ORDER_COLUMNS = tuple(c.key for c in inspect(Order).column_attrs if c.key not in
 LINE_COLUMNS = tuple(c.key for c in inspect(OrderLine).column_attrs if c.key not in _NOT_RECORDED)
 
 
+def _nothing(model: type[Order] | type[OrderLine], columns: Iterable[str]) -> dict[str, Any]:
+    """What each column holds when it says nothing."""
+    of_type: dict[type, Any] = {bool: False, int: 0, str: "", object: []}  # the last is JSON, which holds lists here
+    table = table_of(model)
+    return {name: None if (c := table.c[name]).nullable else of_type.get(c.type.python_type) for name in columns}
+
+
+_NO_ORDER = _nothing(Order, ORDER_COLUMNS)
+_NO_LINE = _nothing(OrderLine, LINE_COLUMNS)
+
+
 @dataclass(frozen=True, slots=True)
 class EventWords:
     """The sentence of an event's code in the timeline; it may take values of the event's `data["values"]`."""
@@ -38,7 +50,6 @@ class EventWords:
     code: str
     sentence: LazyString
     icon: str = "point"
-    values: Mapping[str, LazyString] = field(default_factory=dict)
 
 
 WORDS = (
@@ -50,6 +61,7 @@ WORDS = (
     EventWords("held", _l("Put on hold"), "player-pause"),
     EventWords("held_until", _l("Put on hold until %(until)s"), "player-pause"),
     EventWords("released", _l("Hold released"), "player-play"),
+    EventWords("hold_ended", _l("Hold released, since the order is over"), "player-play"),
     EventWords("pinned", _l("Pinned a comment"), "pin"),
     EventWords("unpinned", _l("Took a comment's pin off"), "pinned-off"),
     EventWords("assigned", _l("Assigned to %(name)s"), "user"),
@@ -76,6 +88,30 @@ WORDS = (
 def plain(value: Any) -> Any:
     """A column's value as JSON keeps it."""
     return iso(value) if isinstance(value, datetime) else value
+
+
+def order_begun(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the event of a new order keeps of its columns."""
+    return {name: plain(row[name]) for name, nothing in _NO_ORDER.items() if row[name] != nothing}
+
+
+def line_begun(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of a new line."""
+    return {name: plain(row[name]) for name, nothing in _NO_LINE.items() if row[name] != nothing}
+
+
+def after_of(event: OrderEvent) -> dict[str, dict[str, Any]]:
+    """The values that the event gave to columns, by line, the order itself under the empty name; of a row that began
+    with it, those of all columns.
+    """
+    after = event.data.get("after") or {}
+    parts = {"": after["order"]} if after.get("order") else {}
+    parts |= after.get("lines") or {}
+    begun = (("channel_order_id", _NO_ORDER), ("channel_line_id", _NO_LINE))  # neither is ever changed
+    return {
+        part: next((nothing | values for key, nothing in begun if key in values), values)
+        for part, values in parts.items()
+    }
 
 
 def record(
@@ -107,8 +143,11 @@ def record_all(
     at: datetime | None = None,
     values: Mapping[str, Any] | None = None,
     sealed: bytes | None = None,
+    news: bool = True,
 ) -> list[OrderEvent]:
-    """The same for one change of many orders, each of which is locked: one event each, told to others once."""
+    """The same for one change of many orders, each of which is locked: one event each, told to others once. What is no
+    `news` leaves the orders where they stand in lists of what was updated last.
+    """
     db.session.flush()
     seen_at = now()
     events, changes = [], []
@@ -116,7 +155,8 @@ def record_all(
         noted = db.session.info.get("order_changes", {}).pop(order.id, None) or _Noted()
         if noted.after or actor.kind not in (ActorKind.CHANNEL, ActorKind.JOB):  # empty news make no form stale
             order.version += 1
-        order.updated_at = seen_at
+        if news:
+            order.updated_at = seen_at
         data: dict[str, Any] = {"after": noted.after}
         if actor.kind in (ActorKind.PERSON, ActorKind.OPERATOR):
             data["before"] = noted.before
@@ -258,8 +298,6 @@ def rebuild(events: Iterable[OrderEvent]) -> tuple[dict[str, Any], dict[str, dic
     order: dict[str, Any] = {}
     lines: dict[str, dict[str, Any]] = {}
     for event in events:
-        after = event.data.get("after", {})
-        order.update(after.get("order", {}))
-        for line_id, changes in after.get("lines", {}).items():
-            lines.setdefault(line_id, {}).update(changes)
+        for part, values in after_of(event).items():
+            (lines.setdefault(part, {}) if part else order).update(values)
     return order, lines

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select, update
 
 from webapp.audit.actor import ActorKind
 from webapp.channels.contract import IncomingOrder
-from webapp.db import db, table_of
+from webapp.db import db, reserve_ids, write_rows
 from webapp.fulfillment.models import ELSEWHERE, Package, PackageLine, Shipment
 from webapp.fulfillment.services import is_package_number
 from webapp.sync.incoming import ForeignPackage
+
+_Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,7 @@ class ElsewhereShipments:
 
     def __init__(self, store_id: int) -> None:
         self._store_id = store_id
-        self._shipments: list[dict[str, object]] = []
-        self._packages: list[list[dict[str, object]]] = []
-        self._contents: list[list[dict[int, int]]] = []
+        self._made: list[tuple[_Row, list[tuple[_Row, dict[int, int]]]]] = []  # shipments, packages, units by line
 
     def add(
         self,
@@ -66,60 +67,48 @@ class ElsewhereShipments:
         used = {parcel.number for parcel in known.values()}
         there = (int(package.number) for package in order.packages if is_package_number(package.number))
         highest = max([0, *used, *there])
-        rows: list[dict[str, object]] = []
+        rows: list[tuple[_Row, dict[int, int]]] = []
         for package in packages:
             number = int(package.reference) if is_package_number(package.reference) else 0
             if number == 0 or number in used:
                 number = highest = highest + 1
             used.add(number)
-            rows.append(
-                {
-                    "order_id": order_id,
-                    "number": number,
-                    "channel_reference": package.reference or None,
-                    "carrier": package.carrier,
-                    "carrier_name": "",
-                    "service": package.service,
-                    "tracking_number": package.tracking_number,
-                    "shipped_at": package.shipped_at or order.updated_at,
-                }
-            )
-        self._shipments.append(
-            {
+            row = {
                 "order_id": order_id,
-                "origin": ELSEWHERE,
-                "provider": None,
-                "at": order.updated_at,
-                "actor_kind": ActorKind.CHANNEL,
-                "actor_id": self._store_id,
+                "number": number,
+                "channel_reference": package.reference or None,
+                "carrier": package.carrier,
+                "carrier_name": "",
+                "service": package.service,
+                "tracking_number": package.tracking_number,
+                "shipped_at": package.shipped_at or order.updated_at,
             }
-        )
-        self._packages.append(rows)
-        self._contents.append([{lines[number]: units for number, units in p.units.items()} for p in packages])
+            rows.append((row, {lines[number]: units for number, units in package.units.items()}))
+        shipment = {
+            "order_id": order_id,
+            "origin": ELSEWHERE,
+            "provider": None,
+            "at": order.updated_at,
+            "actor_kind": ActorKind.CHANNEL,
+            "actor_id": self._store_id,
+        }
+        self._made.append((shipment, rows))
 
     def write(self) -> None:
-        if not self._shipments:
-            return
-        shipments = table_of(Shipment)
-        inserted = db.session.execute(
-            shipments.insert().returning(shipments.c.order_id, shipments.c.id), self._shipments
-        )
-        shipment_ids = {row.order_id: row.id for row in inserted}
-        packages = table_of(Package)
-        rows = [row | {"shipment_id": shipment_ids[row["order_id"]]} for rows in self._packages for row in rows]
-        returned = db.session.execute(
-            packages.insert().returning(packages.c.order_id, packages.c.number, packages.c.id), rows
-        )
-        package_ids = {(order_id, number): package_id for order_id, number, package_id in returned}
-        contents = [units for contents in self._contents for units in contents]
-        db.session.execute(
-            table_of(PackageLine).insert(),
-            [
-                {"package_id": package_ids[row["order_id"], row["number"]], "line_id": line_id, "quantity": quantity}
-                for row, units in zip(rows, contents, strict=True)
-                for line_id, quantity in units.items()
-            ],
-        )
+        shipments = [row for row, _packages in self._made]
+        for row, shipment_id in zip(shipments, reserve_ids(Shipment, len(shipments)), strict=True):
+            row["id"] = shipment_id
+        packages = [(row | {"shipment_id": made["id"]}, units) for made, parts in self._made for row, units in parts]
+        for (row, _units), package_id in zip(packages, reserve_ids(Package, len(packages)), strict=True):
+            row["id"] = package_id
+        contents = [
+            {"package_id": row["id"], "line_id": line_id, "quantity": quantity}
+            for row, units in packages
+            for line_id, quantity in units.items()
+        ]
+        write_rows(Shipment, shipments)
+        write_rows(Package, [row for row, _units in packages])
+        write_rows(PackageLine, contents)
 
 
 def correct_tracking(order: IncomingOrder, known: Mapping[str, Parcel]) -> None:

@@ -22,8 +22,9 @@ from webapp.clock import now
 from webapp.db import db
 from webapp.sync import incoming as facts
 from webapp.sync.models import Aside
+from webapp.sync.prepared import PreparedOrder, known_orders, same_or_stale
 from webapp.sync.terms import terms_of
-from webapp.sync.writing import PageWriter, PreparedOrder, Taken, known_orders, same_or_stale
+from webapp.sync.writing import Taken, write_page
 from webapp.vault import services as vault
 from webapp.vault.services import BUYER, RAW
 
@@ -83,7 +84,7 @@ def take_in(store: Store, page: PreparedPage) -> Taken:
     taken = Taken(seen=page.seen)
     try:
         with db.session.begin_nested():
-            taken += PageWriter(store, page.numbers).write(page.orders)
+            taken += write_page(store, page.numbers, page.orders)
     except (IntegrityError, DataError) as error:
         log.warning("page_refused_by_database", store=store.id, problem=type(error.orig).__name__)
         taken += _one_by_one(store, page)
@@ -101,7 +102,7 @@ def _one_by_one(store: Store, page: PreparedPage) -> Taken:
     for entry in page.orders:
         try:
             with db.session.begin_nested():
-                taken += PageWriter(store, page.numbers).write([entry])
+                taken += write_page(store, page.numbers, [entry])
         except (IntegrityError, DataError):
             page.aside.append((entry.order.number, "order", "refused_by_database", entry.order.raw))
     return taken

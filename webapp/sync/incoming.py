@@ -205,3 +205,7 @@ def channel_line_facts(line: IncomingLine) -> dict[str, Any]:
         "canceled_by": line.canceled_by,
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def units_elsewhere(order: IncomingOrder, lines: Sequence[LineFacts]) -> dict[str, int]:
+    return {line.number: counts.shipped_elsewhere for line, counts in zip(order.lines, lines, strict=False)}

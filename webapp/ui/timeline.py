@@ -19,7 +19,7 @@ from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.money import Money
 from webapp.orders import events as record
 from webapp.orders.attention import in_words
-from webapp.orders.events import EventWords, events_of, words
+from webapp.orders.events import EventWords, after_of, events_of, words
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.statuses import status_name
 from webapp.orders.tags import all_tags
@@ -212,7 +212,7 @@ def _before_each(events: Sequence[OrderEvent]) -> dict[int, _Had]:
     for event in reversed(events):
         told = dict(_parts(event.data.get("before") or {}))
         had: dict[str, dict[str, Any]] = {}
-        for part, after in _parts(event.data.get("after") or {}):
+        for part, after in after_of(event).items():
             there = standing.setdefault(part, {})
             had[part] = {name: there[name] for name in after if name in there} | dict(told.get(part) or {})
             there.update(after)

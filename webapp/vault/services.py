@@ -14,7 +14,7 @@ from sqlalchemy import and_, delete, select
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit_reading
 from webapp.clock import now
-from webapp.db import db, table_of
+from webapp.db import among, db, write_rows
 from webapp.hooks import hooks
 from webapp.vault.keys import decrypt, encrypt, key_file
 from webapp.vault.models import VaultKey, VaultRecord
@@ -42,16 +42,15 @@ class DataKeys:
         self._keys: dict[int, bytes] = {}
         self._records: dict[str, dict[int, bytes]] = {kind: {} for kind in kinds}
         self._opened: dict[str, dict[int, Any]] = {}
-        query = select(VaultKey.order_id, VaultKey.period, VaultKey.wrapped).where(VaultKey.order_id.in_(ids))
+        query = select(VaultKey.order_id, VaultKey.period, VaultKey.wrapped).where(among(VaultKey.order_id, ids))
         if kinds:
             beside = and_(VaultRecord.order_id == VaultKey.order_id, VaultRecord.kind.in_(kinds))
             query = query.outerjoin(VaultRecord, beside).add_columns(VaultRecord.kind, VaultRecord.body)
         periods: dict[str, bytes | None] = {}
         self._lost: dict[int, str] = {}  # orders whose key stands there and does not open, with its period
-        for row in db.session.execute(query):
-            order_id, period, wrapped = row[:3]
-            if kinds and row.kind is not None:
-                self._records[row.kind][order_id] = row.body
+        for order_id, period, wrapped, *record in db.session.connection().execute(query):
+            if kinds and record[0] is not None:
+                self._records[record[0]][order_id] = record[1]
             if order_id in self._keys or order_id in self._lost:
                 continue
             if period not in periods:
@@ -78,8 +77,7 @@ class DataKeys:
             self._keys[order_id] = key
             wrapped = encrypt(period_key, key, f"key:{order_id}")
             rows.append({"order_id": order_id, "period": period, "wrapped": wrapped})
-        if rows:
-            db.session.execute(table_of(VaultKey).insert(), rows)
+        write_rows(VaultKey, rows)
 
     def __contains__(self, order_id: int) -> bool:
         return order_id in self._keys
@@ -132,7 +130,7 @@ def put(order_id: int, kind: str, body: Any) -> None:
         keys.make([order_id])
     row = record_row(keys, order_id, kind, pack(kind, body))
     db.session.execute(delete(VaultRecord).where(VaultRecord.order_id == order_id, VaultRecord.kind == kind))
-    db.session.execute(table_of(VaultRecord).insert(), [row])
+    write_rows(VaultRecord, [row])
 
 
 def seal(order_id: int, kind: str, body: Any) -> bytes:

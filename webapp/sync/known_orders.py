@@ -1,0 +1,319 @@
+"""Writing the orders of a page that are known: what changed is applied, with one event for each order that did."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import bindparam, delete, select
+
+from webapp.channels.contract import ChannelStage, FulfilledBy, IncomingOrder
+from webapp.channels.models import ChannelLine, ChannelOrder, ChannelPackage
+from webapp.db import db, table_of, write_rows
+from webapp.orders import addresses
+from webapp.orders.contract import OrdersChange
+from webapp.orders.events import ORDER_COLUMNS, line_begun, plain
+from webapp.orders.models import Order, OrderAmount, OrderLine
+from webapp.orders.states import follows_from, state_of
+from webapp.sync import incoming as facts
+from webapp.sync.columns import (
+    NEW_LINE,
+    amount_rows,
+    channel_order_columns,
+    line_columns,
+    order_columns,
+    without_untold,
+)
+from webapp.sync.elsewhere import Parcel, correct_tracking, known_parcels
+from webapp.sync.incoming import LineFacts
+from webapp.sync.page_rows import PageRows
+from webapp.sync.prepared import PreparedOrder
+from webapp.vault import services as vault
+from webapp.vault.models import VaultRecord
+from webapp.vault.services import ADDRESS, BUYER, RAW, DataKeys
+
+
+class KnownOrders:
+    """The known orders of one page."""
+
+    def __init__(self, page: PageRows) -> None:
+        self.page = page
+        self.readings: dict[int, IncomingOrder] = {}  # what the channel said of each, for updates that wait for it
+
+    def write(self, entries: Sequence[tuple[int, PreparedOrder]]) -> list[OrdersChange]:
+        """Apply what changed, one event per order that did; returns the changed columns by order."""
+        if not entries:
+            return []
+        ids = [channel_id for channel_id, _ in entries]
+        orders = {
+            row.channel_order_id: row
+            for row in db.session.scalars(
+                select(Order)
+                .where(Order.channel_order_id.in_(ids))
+                .order_by(Order.id)
+                .with_for_update(of=Order)
+                .execution_options(populate_existing=True)
+            )
+        }
+        entries = self._with_what_stood_untold(entries)
+        self._update_channel_orders(entries)
+        channel_lines = self._update_channel_lines(entries)
+        self._replace_channel_packages(entries)
+        own_lines = _grouped(
+            db.session.scalars(
+                select(OrderLine)
+                .where(OrderLine.order_id.in_([row.id for row in orders.values()]))
+                .order_by(OrderLine.position)
+                .execution_options(populate_existing=True)
+            )
+        )
+        changed: list[OrdersChange] = []
+        known = [(orders[channel_id], entry) for channel_id, entry in entries if channel_id in orders]
+        parcels = known_parcels([order.id for order, _ in known])
+        corrected = addresses.corrected({order.id: _address(entry.order) for order, entry in known})
+        for order, entry in known:
+            lines = {line.channel_line_number: line for line in own_lines.get(order.id, [])}
+            had = {name: getattr(order, name) for name in ORDER_COLUMNS}
+            sold = _sold(lines.values())
+            after = self._apply(order, lines, channel_lines, entry, parcels.get(order.id, {}), corrected.get(order.id))
+            if sold != (sells := _sold(lines.values())):
+                self.page.terms.rewrite_lines(order.id, order.placed_at, sold, sells)
+            if after:
+                columns = after.get("order", {})
+                before = {name: plain(had[name]) for name in columns}
+                changed.append(OrdersChange(order.id, "changed_there", columns, before))
+        db.session.flush()
+        self._rewrite_amounts([(order, entry.order) for order, entry in known])
+        self._seal([(order.id, entry) for order, entry in known])
+        db.session.info.pop("order_changes", None)  # this page's events hold them
+        self.readings = {order.id: entry.order for order, entry in known}
+        return changed
+
+    def _apply(
+        self,
+        order: Order,
+        lines: dict[str, OrderLine],
+        channel_lines: Mapping[tuple[int, str], tuple[int, int]],
+        entry: PreparedOrder,
+        parcels: Mapping[str, Parcel],
+        address_changed: bool | None,
+    ) -> dict[str, Any]:
+        incoming = entry.order
+        untold = _untold(incoming)
+        if incoming.total is None and order.total_minor is not None:
+            untold.add("proceeds")  # withheld of a canceled order; what was charged is still what was charged
+        counts: list[LineFacts] = []
+        line_changes: dict[str, dict[str, Any]] = {}
+        had_shipped = any(line.shipped for line in lines.values())
+        for line in incoming.lines:
+            line_id, first = channel_lines[order.channel_order_id, line.number]
+            row = lines.get(line.number)
+            had = LineFacts(first_ordered=first) if row is None else _facts_of(row, first)
+            now_ = facts.read_line(had, line, incoming.stage)
+            counts.append(now_)
+            columns = line_columns(incoming, line, now_)
+            if row is None:
+                last = 1 + max((known.position for known in lines.values()), default=-1)
+                row = OrderLine(
+                    order_id=order.id, channel_line_id=line_id, channel_line_number=line.number, position=last
+                )
+                for name, value in columns.items():
+                    setattr(row, name, value)
+                db.session.add(row)
+                db.session.flush()
+                lines[line.number] = row
+                columns |= NEW_LINE | {
+                    "channel_line_id": line_id,
+                    "channel_line_number": line.number,
+                    "position": last,
+                }
+                line_changes[str(row.id)] = line_begun(columns)
+            elif difference := _set(row, without_untold(columns, row, untold)):
+                line_changes[str(row.id)] = difference
+        listed = {line.number for line in incoming.lines}
+        counts += [_facts_of(row, row.ordered) for number, row in lines.items() if number not in listed]
+        kept = [trouble for trouble in order.attention if trouble["kind"] not in facts.IMPORT_KINDS]
+        attention = facts.attention_of(incoming, counts[: len(incoming.lines)], had_shipped) + kept
+        if address_changed is not None:  # it was corrected here, and the desk's own stands
+            marked = any(trouble["kind"] == addresses.CHANGED for trouble in order.attention)
+            untold.add("recipient")
+            attention = addresses.attention_beside(attention, address_changed or (marked and not _address(incoming)))
+        facts_now = order_columns(incoming, counts, state_of(incoming.stage, counts), attention)
+        difference = _set(order, without_untold(facts_now, order, untold))
+        if "state" in difference:
+            difference |= _set(order, follows_from(order.state))
+        foreign = facts.foreign_packages(incoming, parcels, facts.units_elsewhere(incoming, counts))
+        own = {number: row.id for number, row in lines.items()}
+        self.page.elsewhere.add(order.id, incoming, foreign, own, parcels)
+        correct_tracking(incoming, parcels)
+        after = {name: part for name, part in (("order", difference), ("lines", line_changes)) if part}
+        if not after:
+            return {}
+        order.version += 1
+        order.updated_at = self.page.at
+        data: dict[str, Any] = {"after": after}
+        if foreign:
+            data["values"] = {"shipped_elsewhere": sum(sum(package.units.values()) for package in foreign)}
+        self.page.event(order.id, "changed_there", incoming.updated_at, order.version, data)
+        return after
+
+    def _with_what_stood_untold(
+        self, entries: Sequence[tuple[int, PreparedOrder]]
+    ) -> Sequence[tuple[int, PreparedOrder]]:
+        """Without its fulfillment part an answer has no status: such an order keeps the one that it had."""
+        bare = [channel_id for channel_id, entry in entries if "fulfillment" in _untold(entry.order)]
+        if not bare:
+            return entries
+        had = {row.id: row for row in db.session.scalars(select(ChannelOrder).where(ChannelOrder.id.in_(bare)))}
+        whole = []
+        for channel_id, entry in entries:
+            if row := had.get(channel_id):
+                order = replace(
+                    entry.order,
+                    stage=ChannelStage(row.stage),
+                    status=row.status,
+                    fulfilled_by=FulfilledBy(row.fulfilled_by),
+                    service_level=row.service_level,
+                )
+                entry = replace(entry, order=order)
+            whole.append((channel_id, entry))
+        return whole
+
+    def _update_channel_orders(self, entries: Sequence[tuple[int, PreparedOrder]]) -> None:
+        table = table_of(ChannelOrder)
+        rows = [
+            {"row_id": channel_id, **channel_order_columns(entry.order, entry.fingerprint, self.page.at)}
+            for channel_id, entry in entries
+        ]
+        columns: dict[str, Any] = {name: bindparam(name) for name in rows[0] if name not in ("row_id", "number")}
+        db.session.connection().execute(table.update().where(table.c.id == bindparam("row_id")).values(columns), rows)
+
+    def _update_channel_lines(
+        self, entries: Sequence[tuple[int, PreparedOrder]]
+    ) -> dict[tuple[int, str], tuple[int, int]]:
+        """Mirror the lines; returns id and first ordered quantity by order and line number."""
+        ids = [channel_id for channel_id, _ in entries]
+        rows = db.session.scalars(
+            select(ChannelLine).where(ChannelLine.channel_order_id.in_(ids)).execution_options(populate_existing=True)
+        )
+        had = {(row.channel_order_id, row.number): row for row in rows}
+        known: dict[tuple[int, str], tuple[int, int]] = {}
+        for channel_id, entry in entries:
+            for position, line in enumerate(entry.order.lines):
+                row = had.get((channel_id, line.number))
+                first = row.first_ordered if row is not None else line.ordered
+                if row is None:
+                    row = ChannelLine(
+                        channel_order_id=channel_id, number=line.number, position=position, first_ordered=line.ordered
+                    )
+                    db.session.add(row)
+                row.first_ordered = max(first, line.ordered)
+                row.ordered, row.fulfilled, row.unfulfilled = line.ordered, line.fulfilled, line.unfulfilled
+                row.facts = facts.channel_line_facts(line)
+                had[channel_id, line.number] = row
+        db.session.flush()
+        for key, row in had.items():
+            known[key] = (row.id, row.first_ordered)
+        return known
+
+    def _replace_channel_packages(self, entries: Sequence[tuple[int, PreparedOrder]]) -> None:
+        told = [(channel_id, entry.order) for channel_id, entry in entries if entry.order.packages]
+        if told:
+            ids = [channel_id for channel_id, _ in told]
+            db.session.execute(delete(ChannelPackage).where(ChannelPackage.channel_order_id.in_(ids)))
+            self.page.write_channel_packages(told)
+
+    def _rewrite_amounts(self, orders: Sequence[tuple[Order, IncomingOrder]]) -> None:
+        """Amounts are what the channel sent last; while it withholds the total, they stay as they were."""
+        told = [(order, incoming) for order, incoming in orders if incoming.total is not None]
+        if not told:
+            return
+        ids = [order.id for order, _ in told]
+        had = db.session.execute(
+            select(
+                OrderAmount.order_id,
+                OrderAmount.line_id,
+                OrderAmount.component,
+                OrderAmount.charged,
+                OrderAmount.tax,
+                OrderAmount.discount,
+            ).where(OrderAmount.order_id.in_(ids))
+        )
+        stored: dict[int, set[tuple[Any, ...]]] = {}
+        for order_id, *row in had:
+            stored.setdefault(order_id, set()).add(tuple(row))
+        lines = _grouped(db.session.scalars(select(OrderLine).where(OrderLine.order_id.in_(ids))))
+        differ = []
+        for order, incoming in told:
+            own = {line.channel_line_number: line.id for line in lines.get(order.id, [])}
+            rows = amount_rows(order.id, None, incoming.amounts)
+            for line in incoming.lines:
+                rows += amount_rows(order.id, own[line.number], line.amounts)
+            wanted = {(r["line_id"], r["component"], r["charged"], r["tax"], r["discount"]) for r in rows}
+            if wanted != stored.get(order.id, set()):
+                differ.append((order, incoming, own))
+        if differ:
+            db.session.execute(
+                delete(OrderAmount).where(OrderAmount.order_id.in_([order.id for order, _, _ in differ]))
+            )
+            self.page.write_amounts((order.id, incoming, own) for order, incoming, own in differ)
+
+    def _seal(self, entries: Sequence[tuple[int, PreparedOrder]]) -> None:
+        keys = DataKeys([order_id for order_id, _ in entries], (BUYER, ADDRESS))
+        bodies: dict[str, dict[int, bytes]] = {RAW: {}, BUYER: {}}
+        for order_id, entry in entries:
+            if order_id in keys:  # an erased order stays erased
+                bodies[RAW][order_id] = entry.raw
+                bodies[BUYER][order_id] = self._follow_buyer(order_id, entry, keys)
+        for kind, of_kind in bodies.items():
+            db.session.execute(delete(VaultRecord).where(VaultRecord.kind == kind, VaultRecord.order_id.in_(of_kind)))
+            write_rows(
+                VaultRecord, [vault.record_row(keys, order_id, kind, body) for order_id, body in of_kind.items()]
+            )
+
+    def _follow_buyer(self, order_id: int, entry: PreparedOrder, keys: DataKeys) -> bytes:
+        """The buyer as the vault keeps it now: of what the answer told only in part, or not at all, the rest stays."""
+        had, told = keys.opened(BUYER).get(order_id) or {}, dict(entry.order.buyer)
+        partly = had and _untold(entry.order) & {"buyer", "recipient"}
+        has = had | {name: value for name, value in told.items() if value} if partly else told
+        self.page.terms.rewrite_buyer(
+            order_id, entry.order.created_at, had, has, keys.opened(ADDRESS).get(order_id) or {}
+        )
+        return vault.pack(BUYER, has) if partly else entry.buyer
+
+
+def _facts_of(row: OrderLine, first_ordered: int) -> LineFacts:
+    return LineFacts(row.ordered, row.canceled, row.withdrawn, row.shipped, row.refunded, first_ordered)
+
+
+def _set(row: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Set the columns that differ; returns them as an event keeps them."""
+    difference = {}
+    for name, value in columns.items():
+        if getattr(row, name) != value:
+            setattr(row, name, value)
+            difference[name] = plain(value)
+    return difference
+
+
+def _untold(order: IncomingOrder) -> set[str]:
+    """The parts of the answer that say nothing. Of a canceled order channels withhold the buyer; what was known stays,
+    since there may be a parcel to call back.
+    """
+    nobody = not order.buyer.get("name") and not order.buyer.get("address")
+    withheld = {"recipient", "buyer"} if order.stage is ChannelStage.CANCELED and nobody else set()
+    return withheld | {part.lower() for part in order.missing}
+
+
+def _address(order: IncomingOrder) -> Mapping[str, Any]:
+    return order.buyer.get("address") or {}
+
+
+def _sold(lines: Iterable[OrderLine]) -> set[tuple[str, str, str]]:
+    return {(line.sku, line.asin, line.title) for line in lines}
+
+
+def _grouped(lines: Iterable[OrderLine]) -> dict[int, list[OrderLine]]:
+    groups: dict[int, list[OrderLine]] = {}
+    for line in lines:
+        groups.setdefault(line.order_id, []).append(line)
+    return groups

@@ -1,0 +1,62 @@
+"""What the rows of one page have in common, whether its orders are new or known: a store, a moment, and what is
+gathered of all of them to be written at once.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from webapp.audit.actor import ActorKind
+from webapp.channels.contract import IncomingOrder
+from webapp.channels.models import ChannelPackage, Store
+from webapp.clock import now
+from webapp.db import write_rows
+from webapp.orders.models import OrderAmount, OrderEvent
+from webapp.sync.columns import amount_rows, channel_package_rows
+from webapp.sync.elsewhere import ElsewhereShipments
+from webapp.sync.terms import PageTerms
+
+
+class PageRows:
+    """The rows of one page that are written last, or the same way for all of its orders."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.at = now()
+        self.elsewhere = ElsewhereShipments(store.id)
+        self.terms = PageTerms(store.id)
+        self._events: list[dict[str, Any]] = []
+
+    def event(self, order_id: int, code: str, at: datetime, version: int, data: dict[str, Any]) -> None:
+        self._events.append(
+            {
+                "order_id": order_id,
+                "at": at,
+                "seen_at": self.at,
+                "actor_kind": ActorKind.CHANNEL,
+                "actor_id": self.store.id,
+                "cause": "import",
+                "code": code,
+                "version": version,
+                "data": data,
+                "sealed": None,
+            }
+        )
+
+    def write_channel_packages(self, orders: Iterable[tuple[int, IncomingOrder]]) -> None:
+        rows = [row for channel_id, order in orders for row in channel_package_rows(channel_id, order)]
+        write_rows(ChannelPackage, rows)
+
+    def write_amounts(self, orders: Iterable[tuple[int, IncomingOrder, Mapping[str, int]]]) -> None:
+        rows = []
+        for order_id, order, lines in orders:
+            rows += amount_rows(order_id, None, order.amounts)
+            for line in order.lines:
+                rows += amount_rows(order_id, lines[line.number], line.amounts)
+        write_rows(OrderAmount, rows)
+
+    def write(self) -> None:
+        """Write what was gathered."""
+        self.elsewhere.write()
+        self.terms.write()
+        write_rows(OrderEvent, self._events)

@@ -1,0 +1,43 @@
+"""What an import writes from and compares with: orders ready to be written, and what is known of them here."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+
+from webapp.channels.contract import IncomingOrder
+from webapp.channels.models import ChannelOrder
+from webapp.db import db
+
+
+@dataclass(slots=True)
+class PreparedOrder:
+    """An order ready to be written: everything computed that needs no transaction."""
+
+    order: IncomingOrder
+    fingerprint: bytes
+    buyer: bytes
+    raw: bytes
+    terms: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownOrder:
+    id: int
+    updated_at: datetime
+    content_hash: bytes
+
+
+def known_orders(store_id: int, numbers: Iterable[str]) -> dict[str, KnownOrder]:
+    rows = db.session.execute(
+        select(ChannelOrder.number, ChannelOrder.id, ChannelOrder.updated_at, ChannelOrder.content_hash).where(
+            ChannelOrder.store_id == store_id, ChannelOrder.number.in_(list(numbers))
+        )
+    )
+    return {number: KnownOrder(id_, updated_at, content_hash) for number, id_, updated_at, content_hash in rows}
+
+
+def same_or_stale(known: KnownOrder, order: IncomingOrder, print_: bytes) -> bool:
+    """Equal times with other content are taken: a permission changed, or the channel mended its answer."""
+    return known.content_hash == print_ or order.updated_at < known.updated_at
