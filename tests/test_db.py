@@ -270,3 +270,10 @@ def test_rows_that_are_refused_leave_the_transaction_usable_and_are_not_quoted(a
     if db.engine.dialect.name == "postgresql":
         with pytest.raises(DataError), unit_of_work():
             write_rows(AuditEntry, [entry_of(2, "no\0thing")])
+
+
+def test_rows_that_leave_a_default_out_are_refused(app: Flask) -> None:
+    row = entry_of(1, "short")
+    del row["data"]
+    with pytest.raises(ValueError, match="data"), unit_of_work():
+        write_rows(AuditEntry, [row])

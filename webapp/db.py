@@ -122,10 +122,14 @@ def reserve_ids(model: type[Base], count: int) -> list[int]:
 def write_rows(model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows that all name the same columns, in the open unit of work. PostgreSQL is sent them as one stream: a
     statement for each would take its driver most of an import.
+
+    Nothing fills in a model's defaults: rows that leave one out are refused.
     """
     if not rows:
         return
     table, connection = table_of(model), db.session.connection()
+    if lacking := {column.name for column in table.columns if column.default is not None} - rows[0].keys():
+        raise ValueError(f"rows of {table.name} must name {sorted(lacking)}")
     dialect = connection.dialect
     if dialect.name == "sqlite":
         connection.execute(table.insert(), rows)

@@ -4,14 +4,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
+from tests.cli.conftest import one_sentence
 from webapp.channels.models import Store
 from webapp.db import db, unit_of_work
 from webapp.live import connection, key
 from webapp.orders.models import Order
+from webapp.reporting.changes import Sums
+from webapp.reporting.folding import Turn, missing
 from webapp.reporting.jobs import fold_figures
-from webapp.reporting.models import DailyFigure
+from webapp.reporting.models import DailyFigure, FigureChange
 from webapp.sync.jobs import find_due
 from webapp.testing import FakeChannel, incoming_order
 
@@ -39,6 +42,27 @@ def test_two_do_not_count_at_once(cli: Callable[..., Any], store: Store, monkeyp
     other.acquire()
     assert cli("figures", "check").code == 5
     other.release()
+
+
+def test_a_turn_that_is_lost_meanwhile_is_said_and_nothing_written(
+    cli: Callable[..., Any], take: Callable[..., list[Order]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(incoming_order())
+    fold_figures()
+    with unit_of_work():
+        db.session.execute(update(DailyFigure).values(orders=5))
+
+    def slowly(turn: Turn) -> tuple[Sums, dict[int, str]]:
+        found = missing(turn)
+        connection().delete(key("figures"))
+        return found
+
+    monkeypatch.setattr("webapp.cli.figures.missing", slowly)
+    told = cli("figures", "check", "--repair")
+    assert (told.code, told.out) == (5, "")
+    assert one_sentence(told).endswith("another process may count the figures by now. Try again in a minute.")
+    assert db.session.scalars(select(DailyFigure.orders)).all() == [5]
+    assert db.session.scalar(select(FigureChange.id)) is None
 
 
 def test_a_store_is_paused_and_put_away_by_command(

@@ -81,6 +81,7 @@ def test_ctrl_c_stops_everything_last_started_first(desk: Supervisor, out: io.St
         print("hello")
         time.sleep(60)
     """
+    before = signal.getsignal(signal.SIGINT)
     with desk:
         desk.start(python("valkey", polite))
         desk.start(python("web", polite), python("worker", polite))
@@ -89,7 +90,7 @@ def test_ctrl_c_stops_everything_last_started_first(desk: Supervisor, out: io.St
     goodbyes = [line.split()[0] for line in out.getvalue().splitlines() if "goodbye" in line]
     assert sorted(goodbyes[:2]) == ["web", "worker"]
     assert goodbyes[2:] == ["valkey"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_who_does_not_stop_when_asked_is_ended(out: io.StringIO) -> None:

@@ -54,6 +54,13 @@ def test_the_event_of_an_order_s_arrival_keeps_only_what_says_something(order: O
     assert lines == {str(line.id): {name: plain(getattr(line, name)) for name in LINE_COLUMNS} for line in order.lines}
 
 
+def test_an_arrival_that_told_no_country_yet_leaves_it_unknown() -> None:
+    old = OrderEvent(data={"after": {"order": {"channel_order_id": 1, "state": "complete"}}})
+    told = after_of(old)[""]
+    assert "country" not in told
+    assert (told["state"], told["tags"], told["archived_at"], told["comments"]) == ("complete", [], None, 0)
+
+
 def test_what_is_sealed_of_an_event_may_be_erased(order: Order, mia: Actor) -> None:
     with unit_of_work():
         event = record(find_order(reference(order), mia, lock=True), "commented", actor=mia, sealed="Mrs. Quixelworth")

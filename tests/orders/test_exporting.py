@@ -1,30 +1,41 @@
 """Exports: what the list says in plain cells, safe in any spreadsheet; as a stream, and as a run that survives."""
 
 import csv
+import errno
 import io
+import re
 import stat
 import zipfile
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
 from hypothesis import given, strategies as st
+from sqlalchemy import event, update
+from xlsxwriter import Workbook
 
 from webapp.audit.actor import ROLES, Actor
 from webapp.audit.models import AuditEntry
+from webapp.channels.models import Shop
 from webapp.clock import now
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
-from webapp.errors import Forbidden, NotFound
+from webapp.errors import Forbidden, NotFound, sentence_of
 from webapp.jobs import runs
 from webapp.jobs.models import Run
 from webapp.orders import export_runs, exporting
+from webapp.orders.addresses import change_address
 from webapp.orders.bulk import NothingChosen
 from webapp.orders.export_runs import can_fetch, file_of, forget_exports, start_export, write_part
 from webapp.orders.exporting import LINES, ORDERS, Table, as_csv, ids_of, offered, safe, stream_csv, usual
 from webapp.orders.models import Export, Order
+from webapp.orders.queries import orders_by_id, visible
+from webapp.search.contract import Column
 from webapp.search.models import ListLayout
 from webapp.search.query import parse
 from webapp.testing import incoming_line, incoming_order
@@ -131,8 +142,92 @@ def test_buyers_are_opened_once_for_a_part(orders: list[Order], max_: Actor, mon
     assert calls == [2]
 
 
+def test_the_record_says_that_buyers_were_exported(
+    orders: list[Order], max_: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("webapp.vault.services.audit_reading", lambda code, **more: said.append(more["purpose"]))
+    streamed(max_, codes=("buyer",))
+    assert said == ["export"]
+
+
+def test_an_order_goes_where_somebody_here_sent_it(orders: list[Order], max_: Actor) -> None:
+    [order_id, other] = [order.id for order in orders]
+    fields = {"name": "Jane Quixelworth", "line1": "New Street 9", "postal_code": "12345", "city": "Berlin"}
+    with unit_of_work():
+        [order] = orders_by_id([order_id], max_)
+        change_address(order, fields | {"country": "DE"}, actor=max_)
+    [row] = streamed(max_, codes=("address",), ids=[order_id])
+    assert row["Ship to"] == "Jane Quixelworth, New Street 9, 12345, Berlin, DE"
+    [row] = streamed(max_, codes=("address",), ids=[other])
+    assert "New Street" not in row["Ship to"]
+
+
+@contextmanager
+def read_of_orders() -> Iterator[list[str]]:
+    """The statements that read orders meanwhile."""
+    asked: list[str] = []
+
+    def note(*words: object) -> None:
+        if "FROM orders" in str(words[2]):
+            asked.append(str(words[2]))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        yield asked
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+
+
+def test_a_part_reads_what_its_columns_ask_of_orders_and_no_more(orders: list[Order], max_: Actor) -> None:
+    table, ids = Table(max_, ORDERS, ("total", "tags")), [order.id for order in orders]
+    with read_of_orders() as statements:
+        first = list(table.cells(ids))
+    assert len(statements) == 1  # all of one moment, though nobody knew yet what would be asked
+    with read_of_orders() as statements:
+        assert list(table.cells(ids)) == first
+    [read] = statements
+    assert "orders.total_minor" in read
+    assert "orders.tags" in read
+    assert "orders.attention" not in read
+    assert "orders.flags" not in read
+
+
+@pytest.mark.parametrize("also", ["flags", "lines"])
+def test_an_order_that_goes_to_another_shop_meanwhile_stops_nothing(
+    orders: list[Order], max_: Actor, also: str
+) -> None:
+    ids, limited = [order.id for order in orders], replace(max_, shops=frozenset({orders[0].shop_id}))
+    with unit_of_work():
+        other = Shop(name="Other", created_at=now())
+        db.session.add(other)
+    away = other.id
+    table = Table(limited, ORDERS, ())
+    assert len(list(table.cells(ids))) == 2
+    db.session.rollback()
+    told: list[int] = []
+
+    def values(part: Sequence[Any], actor: Actor) -> dict[int, str]:
+        if not told:
+            move(ids[0], away)
+        told.append(len(part))
+        return {order.id: str(bool(getattr(order, also))) for order in part}
+
+    table.columns.append(Column(code="late", label="Late", values=values))
+    rows = list(table.cells(ids))
+    assert len(rows) == len(db.session.scalars(visible(limited)).all())  # on SQLite the reading still sees both
+    assert len(told) == (1 if also == "lines" and len(rows) == 2 else 2)
+
+
+def move(order_id: int, shop_id: int) -> None:
+    """Give the order to another shop, as somebody else who writes meanwhile would."""
+    with db.engine.connect().execution_options(writes=True) as other:
+        other.execute(update(Order).where(Order.id == order_id).values(shop_id=shop_id))
+        other.commit()
+
+
 def test_a_column_that_reads_what_no_row_has_still_answers(orders: list[Order], max_: Actor) -> None:
-    [plain] = exporting._orders([orders[0].id], max_)
+    [plain] = exporting.Part([orders[0].id], max_, {})
     assert [line.sku for line in plain.lines] == ["MUG", "=1+1"]
     assert (plain.shown_state, plain.managed_at_channel, plain.total) == ("processing", False, orders[0].total)
     with pytest.raises(AttributeError):
@@ -184,6 +279,24 @@ def test_a_workbook_keeps_numbers_and_defuses_nothing_twice(
     assert "<v>27</v>" in sheet or "<v>27.0</v>" in sheet
 
 
+def test_a_workbook_holds_times_and_amounts_that_can_be_reckoned_with(
+    orders: list[Order], max_: Actor, work: Callable[[], int]
+) -> None:
+    with unit_of_work():
+        orders[0].shop.zone = "America/New_York"
+    run_id = begin(max_, format=export_runs.XLSX, ids=[orders[0].id], codes=["placed", "total"])
+    work()
+    path, _format = file_of(run_of(run_id), max_)
+    with zipfile.ZipFile(path) as book:
+        sheet, styles = book.read("xl/worksheets/sheet1.xml").decode(), book.read("xl/styles.xml").decode()
+    shown = orders[0].placed_at.astimezone(ZoneInfo("America/New_York")).replace(tzinfo=None)
+    found = re.search(r'<c r="G2" s="\d"><v>([\d.]+)</v>', sheet)
+    assert found, sheet
+    assert float(found[1]) == pytest.approx((shown - datetime(1899, 12, 30)) / timedelta(days=1))  # noqa: DTZ001
+    assert 'formatCode="yyyy-mm-dd hh:mm"' in styles
+    assert 'formatCode="0.00"' in styles
+
+
 def test_a_file_is_for_whoever_asked_for_it(
     orders: list[Order], max_: Actor, make_user: Callable[..., Actor], work: Callable[[], int]
 ) -> None:
@@ -209,6 +322,59 @@ def test_files_are_deleted_after_a_day(orders: list[Order], max_: Actor, work: C
     assert list((configuration().data_dir / "exports").iterdir()) == []
     db.session.expire_all()
     assert db.session.get_one(Export, run_id).sealed is None
+
+
+def test_of_two_workers_of_a_turn_one_says_which_orders(
+    orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = begin(max_)
+    asked: list[Any] = []
+
+    def find(*told: Any, **more: Any) -> Any:
+        asked.append(told)
+        if len(asked) == 1:
+            write_part(run_id, 0)  # another is quicker
+            return ids_of(*told, **more)[:1]
+        return ids_of(*told, **more)
+
+    monkeypatch.setattr(export_runs, "ids_of", find)
+    write_part(run_id, 0)
+    work()
+    assert (run_of(run_id).state, run_of(run_id).done, len(asked)) == ("done", 2, 2)
+    assert len(read(file_of(run_of(run_id), max_)[0].read_text())) == 2
+
+
+def test_a_file_begun_by_another_version_is_to_be_exported_again(
+    orders: list[Order], max_: Actor, work: Callable[[], int]
+) -> None:
+    run_id, folder = begin(max_, format=export_runs.XLSX), configuration().data_dir / "exports"
+    write_part(run_id, 0)
+    (folder / f"{run_id}-orders").rename(folder / f"{run_id}-ids")
+    work()
+    run = run_of(run_id)
+    assert run.state == "failed"
+    assert str(sentence_of(run.problem)).endswith("Export it again.")
+    assert list(folder.iterdir()) == []
+
+
+def test_a_disk_that_is_full_ends_no_workbook(
+    orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Workbook._store_workbook
+
+    def full(book: Workbook) -> None:
+        store(book)
+        raise OSError(errno.ENOSPC, "no space left")
+
+    run_id = begin(max_, format=export_runs.XLSX)
+    write_part(run_id, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Workbook, "_store_workbook", full)
+        for tried in range(2 * runs.TRIES):
+            with time_machine.travel(now() + tried * runs.APART), pytest.raises(OSError, match="no space left"):
+                write_part(run_id, 1)
+    work()
+    assert run_of(run_id).state == "done"
 
 
 def test_a_worker_that_dies_costs_one_part(
@@ -243,6 +409,19 @@ def test_a_worker_that_dies_before_the_last_commit_repeats_only_the_last_turn(
     write_part(run_id, 1)
     assert len(read(file_of(run_of(run_id), max_)[0].read_text())) == 2
     assert [path.name for path in (configuration().data_dir / "exports").iterdir()] == [f"{run_id}.csv"]
+
+
+def test_an_export_that_a_bug_ends_leaves_nothing(
+    orders: list[Order], max_: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = begin(max_)
+    monkeypatch.setattr(export_runs, "as_csv", lambda rows: 1 / 0)
+    for tried in range(runs.TRIES):
+        with time_machine.travel(now() + tried * runs.APART), pytest.raises(ZeroDivisionError):
+            write_part(run_id, 0)
+    write_part(run_id, 0)  # the queue tries once more than that
+    assert (run_of(run_id).state, (run_of(run_id).problem or {})["code"]) == ("failed", "work_failed")
+    assert list((configuration().data_dir / "exports").iterdir()) == []
 
 
 def test_a_stopped_export_leaves_nothing(

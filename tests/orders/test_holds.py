@@ -13,7 +13,7 @@ from webapp.clock import iso, now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Forbidden, Invalid
 from webapp.orders import jobs
-from webapp.orders.events import events_of
+from webapp.orders.events import events_of, words
 from webapp.orders.holds import AlreadyOnHold, NothingToHold, NotOnHold, NotOursToHold
 from webapp.orders.models import Order, OrderHold
 from webapp.orders.queries import find_order, holds_of, reference
@@ -155,6 +155,25 @@ def test_a_hold_released_by_hand_is_not_released_again_by_its_end(
     jobs.release_due.enqueue()
     work()
     assert anew(order).on_hold is True
+
+
+def test_a_hold_does_not_outlive_its_order(take: Take, mia: Actor, do: Do, work: Callable[[], int]) -> None:
+    told = [incoming_order() for _ in range(3)]
+    canceled, shipped, still_open = take(*told)
+    for order in (canceled, shipped, still_open):
+        do(order, "hold", {"reason": "x"}, mia)
+    take(again(told[0], stage=ChannelStage.CANCELED, status="CANCELLED"))
+    take(again(told[1], stage=ChannelStage.SHIPPED, status="SHIPPED"))
+    for _ in range(2):
+        jobs.release_due.enqueue()
+        work()
+    assert [anew(order).shown_state for order in (canceled, shipped, still_open)] == ["canceled", "complete", "on_hold"]
+    for order in (canceled, shipped):
+        ended = events_of(order)[0]
+        assert (ended.code, ended.actor_kind, ended.data["after"]["order"]) == ("hold_ended", "job", {"on_hold": False})
+        assert [event.code for event in events_of(order)].count("hold_ended") == 1
+        assert holds_of(order)[0].released_at is not None
+        assert str(words()[ended.code].sentence) == "Hold released, since the order is over"
 
 
 def test_the_channels_news_move_the_state_under_a_hold(take: Take, mia: Actor, do: Do) -> None:

@@ -4,9 +4,11 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from flask import Flask
 from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import delete, func, select
 
@@ -24,13 +26,14 @@ from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.orders.services import comment
 from webapp.reporting.figures import Interval, Scope, orders_by_state, sales, sales_by_store, sales_of
-from webapp.reporting.folding import fold, missing, shops_to_count
-from webapp.reporting.jobs import fold_figures
+from webapp.reporting.folding import LEASE, Turn, TurnLost, fold, missing, only_one, shops_to_count
+from webapp.reporting.jobs import fold_all, fold_figures, put_right
 from webapp.reporting.models import DailyFigure, FigureChange, FigureZone
 from webapp.testing import again, incoming_line, incoming_order
 
 DAY = date(2026, 11, 10)
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
+ALONE: Any = SimpleNamespace(keep=lambda: None)  # in a test nobody else folds
 STAGES = [ChannelStage.AWAITING_PAYMENT, ChannelStage.OPEN, ChannelStage.SHIPPED, ChannelStage.CANCELED]
 
 readings = st.tuples(st.just("read"), st.integers(0, 2), st.sampled_from(STAGES), st.sampled_from([None, 900, 4200]))
@@ -46,7 +49,7 @@ def rows_of(model: Any) -> int:
 def exact() -> bool:
     """Whether orders and figures say the same, once days are counted in the zones that the shops have now."""
     db.session.rollback()
-    return missing()[0] == {}
+    return missing(ALONE)[0] == {}
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -160,6 +163,61 @@ def test_only_one_folds_at_a_time(take: Callable[..., list[Order]]) -> None:
     other.release()
     fold_figures()
     assert (rows_of(FigureChange), rows_of(DailyFigure)) == (0, 1)
+
+
+def test_a_turn_lasts_for_as_long_as_it_is_kept_up_and_a_minute_after_a_death(app: Flask) -> None:
+    lock = connection().lock(key("figures"))
+    with only_one() as turn:
+        assert turn is not None
+        connection().expire(key("figures"), 5)
+        turn.keep()
+        assert LEASE - 2 <= connection().ttl(key("figures")) <= LEASE <= 60  # then it is anybody's, dead or alive
+        with only_one() as other:
+            assert other is None
+    assert not lock.locked()
+
+
+def test_whoever_lost_the_turn_writes_nothing(take: Callable[..., list[Order]]) -> None:
+    take(incoming_order())
+    with only_one() as turn:
+        assert turn is not None
+        connection().delete(key("figures"))
+        for work in (lambda: fold_all(turn), lambda: put_right(turn, {}, {}), lambda: missing(turn)):
+            with pytest.raises(TurnLost):
+                work()
+    assert (rows_of(FigureChange), rows_of(DailyFigure)) == (1, 0)
+
+
+def test_a_lost_turn_is_left_to_whoever_has_it_now(app: Flask) -> None:
+    another = connection().lock(key("figures"), timeout=60)
+    with only_one() as turn:
+        assert turn is not None
+        connection().delete(key("figures"))
+        assert another.acquire(blocking=False)
+    assert another.owned()
+    another.release()
+
+
+def test_nobody_waits_for_the_turn_to_be_kept_up(
+    take: Callable[..., list[Order]], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Redis that hangs would hold whatever the open transaction of a writer holds."""
+    take(incoming_order())
+    asked: list[bool] = []
+    keep = Turn.keep
+
+    def watched(turn: Turn) -> None:
+        asked.append(db.session().in_transaction())
+        keep(turn)
+
+    monkeypatch.setattr(Turn, "keep", watched)
+    fold_figures()
+    with unit_of_work():
+        db.session.get_one(Shop, store.shop_id).zone = "Asia/Tokyo"
+    fold_figures()
+    assert len(asked) > 4
+    assert not any(asked)
+    assert exact()
 
 
 def test_sales_keep_currencies_apart_and_leave_canceled_orders_out(

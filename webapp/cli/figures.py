@@ -7,13 +7,14 @@ import click
 from webapp.cli.door import Door, desk_command
 from webapp.cli.main import Code, Failed
 from webapp.cli.text import table
-from webapp.db import db, unit_of_work
+from webapp.db import db
 from webapp.money import Money
-from webapp.reporting.changes import Cell, Counts
-from webapp.reporting.folding import anything_to_fold, correct, fold, missing, only_one
+from webapp.reporting.changes import Cell, Counts, Sums
+from webapp.reporting.folding import TurnLost, missing, only_one
+from webapp.reporting.jobs import fold_all, put_right
 
 SHOWN = 20
-_PATIENCE = 60.0
+_PATIENCE = 90.0
 
 
 @click.group()
@@ -27,17 +28,10 @@ def figures() -> None:
 def check(door: Door, repair: bool) -> None:
     """Add up all orders anew and tell where the figures differ."""
     door.actor.needs("settings.edit" if repair else "orders.view")
-    with only_one(wait=_PATIENCE) as alone:
-        if not alone:
-            raise Failed("Another process counts the figures just now. Try again in a minute.", Code.TIMED_OUT)
-        db.session.rollback()
-        sums, zones = missing()
-        if repair:
-            with unit_of_work():
-                correct(sums, zones)
-            while anything_to_fold():
-                with unit_of_work():
-                    fold()
+    try:
+        sums = _count(repair)
+    except TurnLost as lost:
+        raise Failed(str(lost), Code.TIMED_OUT) from lost
     rows = [_row(cell, counts) for cell, counts in sorted(sums.items())]
     document = {"differences": len(rows), "repaired": bool(repair and rows), "rows": rows}
     columns = ("day", "shop_id", "store_id", "marketplace", "state", "orders", "units", "total", "currency")
@@ -49,6 +43,18 @@ def check(door: Door, repair: bool) -> None:
     door.show(document, text)
     if rows and not repair:
         raise Failed(f"The figures differ from the orders in {len(rows)} places.")
+
+
+def _count(repair: bool) -> Sums:
+    with only_one(wait=_PATIENCE) as turn:
+        if turn is None:
+            raise Failed("Another process counts the figures just now. Try again in a minute.", Code.TIMED_OUT)
+        db.session.rollback()
+        sums, zones = missing(turn)
+        if repair:
+            put_right(turn, sums, zones)
+            fold_all(turn)
+    return sums
 
 
 def _row(cell: Cell, counts: Counts) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from webapp.cli.text import pairs, table
 from webapp.clock import iso
 from webapp.db import db, unit_of_work
 from webapp.errors import NotFound
+from webapp.orders import indexing
 from webapp.orders.queries import find_order
 from webapp.sync import runs as sync_runs
 from webapp.sync.jobs import deliver, fetch_order, look_up
@@ -153,6 +154,16 @@ def runs_list(door: Door, store_key: str | None, limit: int) -> None:
         rows.append(presenting.run_row(run, store=names.get(subject or 0), next_at=turns.get(subject or 0)))
     columns = ("id", "kind", "store", "state", "started", "ended", *sync_runs.NUMBERS, "message")
     door.show(rows, table(rows, columns, empty="No run yet."))
+
+
+@runs.command(name="index")
+@desk_command
+def runs_index(door: Door) -> None:
+    """Put all orders into the search index again, in the background; searches go on meanwhile."""
+    door.actor.needs("settings.edit")
+    with unit_of_work():
+        document = presenting.run_row(indexing.start(actor=door.actor), store=None, next_at=None)
+    door.show(document, [f"run {document['id']}: {document['state']}"])
 
 
 def _store_names() -> dict[int, str]:

@@ -2,20 +2,26 @@
 
 A run is begun in the unit of work of whoever asked for it. Each of its jobs takes a turn, does one chunk and sends the
 next, in one transaction: a job that dies leaves nothing of its chunk, and of two jobs of one turn one does nothing.
-What was wished, to pause or to stop, is honored between two chunks. A run whose job was lost is found by the clock.
+What was wished, to pause or to stop, is honored between two chunks. A run whose job was lost is found by the clock;
+one whose work fails again and again ends, and says so.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from functools import wraps
 from typing import TYPE_CHECKING
 
+import structlog
+from redis import RedisError
 from sqlalchemy import select
+from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError as PoolEmpty
 
 from webapp import live
-from webapp.clock import now
+from webapp.clock import iso, now, parse_instant
 from webapp.db import db, unit_of_work
-from webapp.errors import DeskError, NotFound, Refusal
+from webapp.errors import DatabaseBusy, DeskError, NotFound, Refusal, Unavailable
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs import Job, job
 from webapp.jobs.models import Run, RunState
@@ -23,14 +29,76 @@ from webapp.jobs.models import Run, RunState
 if TYPE_CHECKING:
     from webapp.audit.actor import Actor
 
+log = structlog.get_logger(__name__)
 PAUSE, STOP = "pause", "stop"
 PATIENCE = timedelta(seconds=60)  # how long a run may stand still before its job is taken for lost
+TRIES = 3  # of one turn that fail, before its run is given up
+APART = timedelta(minutes=1)  # between two failures that count: the queue tries again within seconds
+_PASSING = (DatabaseBusy, Unavailable, OperationalError, InterfaceError, PoolEmpty, RedisError)
 _jobs: dict[str, Job[[int, int]]] = {}
 
 
 class RunEnded(Refusal):
     code = "run_ended"
     sentence = _l("This run has ended already.")
+
+
+class WorkFailed(DeskError):
+    """A bug of the work itself, which no other try mends."""
+
+    code = "work_failed"
+    sentence = _l(
+        "Something failed inside the desk, %(tries)s times in a row. The log of the worker says where. What was done "
+        "stays done: start it again once that is mended."
+    )
+
+
+def gives_up(chunk: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    """Let the job of a chunk end its run with a sentence once the same turn has failed `TRIES` times, minutes apart.
+
+    What passes by itself, such as a database that is gone or a disk that is full, is not counted; nor is a worker that
+    was killed, for which the clock sends another job.
+    """
+
+    @wraps(chunk)
+    def tried(run_id: int, turn: int) -> None:
+        try:
+            chunk(run_id, turn)
+        except Exception as error:
+            if not _passes(error):
+                try:
+                    _count_failure(run_id, turn, error)
+                except Exception as other:  # what the work said is what the log must tell
+                    log.error("failure_not_counted", run=run_id, kind=type(other).__name__)
+            raise
+
+    return tried
+
+
+def _passes(error: Exception) -> bool:
+    """Whether it is no fault of the work and passes by itself. What the system says of disk or network has a number;
+    a file that is not there does not come back.
+    """
+    if isinstance(error, OSError):
+        return error.errno is not None and not isinstance(error, FileNotFoundError)
+    return isinstance(error, _PASSING)
+
+
+def _count_failure(run_id: int, turn: int, error: Exception) -> None:
+    db.session.rollback()
+    with unit_of_work():
+        run = find_run(run_id, lock=True)
+        if not run.is_open or run.turn != turn:
+            return
+        failed_turn, times, counted_at = run.numbers.get("tries") or (turn, 0, None)
+        if failed_turn != turn:
+            times = 0
+        elif counted_at and now() - parse_instant(counted_at) < APART:
+            return
+        times += 1
+        run.numbers = run.numbers | {"tries": [turn, times, iso(now())]}
+        if times >= TRIES:
+            fail(run, error if isinstance(error, DeskError) else WorkFailed(tries=times))
 
 
 def carried_by(kind: str, carrier: Job[[int, int]]) -> None:

@@ -39,7 +39,7 @@ def _nothing(model: type[Order] | type[OrderLine], columns: Iterable[str]) -> di
     return {name: None if (c := table.c[name]).nullable else of_type.get(c.type.python_type) for name in columns}
 
 
-_NO_ORDER = _nothing(Order, ORDER_COLUMNS)
+_NO_ORDER = _nothing(Order, set(ORDER_COLUMNS) - {"country"})  # which older orders were given past their events
 _NO_LINE = _nothing(OrderLine, LINE_COLUMNS)
 
 
@@ -92,12 +92,16 @@ def plain(value: Any) -> Any:
 
 def order_begun(row: Mapping[str, Any]) -> dict[str, Any]:
     """What the event of a new order keeps of its columns."""
-    return {name: plain(row[name]) for name, nothing in _NO_ORDER.items() if row[name] != nothing}
+    return _telling(row, ORDER_COLUMNS, _NO_ORDER)
 
 
 def line_begun(row: Mapping[str, Any]) -> dict[str, Any]:
     """The same of a new line."""
-    return {name: plain(row[name]) for name, nothing in _NO_LINE.items() if row[name] != nothing}
+    return _telling(row, LINE_COLUMNS, _NO_LINE)
+
+
+def _telling(row: Mapping[str, Any], columns: Sequence[str], nothing: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: plain(row[name]) for name in columns if name not in nothing or row[name] != nothing[name]}
 
 
 def after_of(event: OrderEvent) -> dict[str, dict[str, Any]]:

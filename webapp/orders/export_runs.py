@@ -8,8 +8,8 @@ Files lie in the data folder for their owner alone, are fetched by whoever asked
 import json
 import os
 from array import array
-from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -46,6 +46,14 @@ _PATIENCE = timedelta(minutes=15)  # for putting a large workbook together
 _UNCAPPED = 2**31
 _FORGOTTEN = "forgotten"  # the place of one whose files and words are gone
 _SHEET = 1_048_576  # rows that a sheet of a workbook holds
+_WIDTH = 18  # characters, so that a time can be read
+
+
+class PartsGone(DeskError):
+    """What earlier turns wrote is not there, or was written by another version."""
+
+    code = "parts_gone"
+    sentence = _l("What was written of this file so far is gone, or from another version of the desk. Export it again.")
 
 
 def start_export(
@@ -110,6 +118,7 @@ def _file_of(run: Run) -> Path | None:
 
 
 @job("desk", timeout=1800)
+@runs.gives_up
 def write_part(run_id: int, turn: int) -> None:
     """Write the next part of a file, or put its parts together."""
     with unit_of_work():
@@ -237,32 +246,36 @@ class _Writing:
             part.unlink(missing_ok=True)
 
     def _new(self, name: str) -> Path:
-        made = _folder() / f"{self.run_id}-{os.getpid()}-{self.turn}.new"
+        made = _folder() / f"{self.run_id}-{os.getpid()}-{self.turn}-{len(self._made)}.new"
         self._made.append((made, _folder() / name))
         return made
 
     def _ids(self) -> Any:
         """Which orders the file is about, found once: what changes meanwhile moves no row."""
-        path = _folder() / f"{self.run_id}-ids"
+        name = f"{self.run_id}-orders"  # earlier versions, whose parts read otherwise, called it something else
         ids = array("q")
         if self.export.place:
-            ids.frombytes(path.read_bytes())
+            try:
+                ids.frombytes((_folder() / name).read_bytes())
+            except FileNotFoundError:
+                raise PartsGone from None
             return ids
         words = open_words(self.export.period, self.export.sealed) if self.export.period and self.export.sealed else ""
         query = parse(f"{self.export.query} {words}")
         asked = compile_query(query, self.actor) if query else None
         ids = ids_of(self.actor, ids=self.export.chosen, compiled=asked, sort=self.export.sort)
-        with _create(path) as file:
+        with _create(self._new(name)) as file:
             file.write(ids.tobytes())
         return ids
 
 
-def _as_lines(rows: Iterator[list[Cell]]) -> str:
-    """Rows as they wait for the workbook: a line of JSON each, decimals marked as such."""
-    return "".join(
-        json.dumps([[str(cell)] if isinstance(cell, Decimal) else cell for cell in row], ensure_ascii=False) + "\n"
-        for row in rows
-    )
+def _as_lines(rows: Iterable[Sequence[Cell]]) -> str:
+    """Rows as they wait for the workbook: a line of JSON each, decimals and times marked as such."""
+    return "".join(json.dumps(row, ensure_ascii=False, default=_marked) + "\n" for row in rows)
+
+
+def _marked(cell: Decimal | datetime) -> dict[str, str]:
+    return {"at": cell.isoformat()} if isinstance(cell, datetime) else {"decimal": str(cell)}
 
 
 def _rows_of(parts: Sequence[Path]) -> Iterator[list[Any]]:
@@ -278,7 +291,8 @@ def _write_workbook(path: Path, head: Sequence[str], rows: Iterator[list[Any]]) 
     with _create(path) as file:
         plain = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
         book = xlsxwriter.Workbook(file, {"constant_memory": True, "tmpdir": str(_folder()), **plain})
-        bold = book.add_format({"bold": True})
+        bold, time = book.add_format({"bold": True}), book.add_format({"num_format": "yyyy-mm-dd hh:mm"})
+        amounts: dict[int, Any] = {}  # formats by decimal places, which the currency rules
         sheet, at = _sheet(book, head, bold), 1
         for row in rows:
             if at == _SHEET:
@@ -286,17 +300,27 @@ def _write_workbook(path: Path, head: Sequence[str], rows: Iterator[list[Any]]) 
             for place, cell in enumerate(row):
                 if isinstance(cell, str):
                     sheet.write_string(at, place, cell)
-                elif isinstance(cell, list):
-                    sheet.write_number(at, place, float(cell[0]))
-                elif cell is not None:
-                    sheet.write_number(at, place, cell)
+                elif not isinstance(cell, dict):
+                    sheet.write(at, place, cell)
+                elif "at" in cell:  # as the shop's clock showed it: a workbook knows no zones
+                    sheet.write_datetime(at, place, datetime.fromisoformat(cell["at"]).replace(tzinfo=None), time)
+                else:
+                    places = len(cell["decimal"].partition(".")[2])
+                    if places not in amounts:
+                        amounts[places] = book.add_format({"num_format": f"{0:.{places}f}"})
+                    sheet.write_number(at, place, float(cell["decimal"]), amounts[places])
             at += 1
-        book.close()
+        try:
+            book.close()
+        except xlsxwriter.exceptions.FileCreateError as error:
+            [problem] = error.args  # what the disk said
+            raise problem from None
 
 
 def _sheet(book: Any, head: Sequence[str], bold: Any) -> Any:
     sheet = book.add_worksheet()
     sheet.freeze_panes(1, 0)
+    sheet.set_column(0, len(head) - 1, _WIDTH)
     for place, word in enumerate(head):
         sheet.write_string(0, place, word, bold)
     return sheet

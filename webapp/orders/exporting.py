@@ -1,35 +1,39 @@
 """Exports: orders or their lines as a table of chosen columns, streamed at once or written by a run.
 
 A file holds what the list's columns say, in plain form: numbers as numbers, money as decimals beside their currency,
-times as ISO 8601 in the shop's zone. Both numbers and both statuses are always there. Text that a spreadsheet would
-take for a formula is defused. Orders are read a part at a time as plain rows: mapped objects would cost twice the time.
+times in the shop's zone, as ISO 8601 in CSV. Both numbers and both statuses are always there. Text that a spreadsheet
+would take for a formula is defused. Orders are read a part at a time as plain rows: mapped objects would cost twice the
+time. Which columns of an order's row the chosen ones ask for is learned from the first part, and every part's rows are
+read in one statement, so that they tell of one moment.
 """
 
 import csv
 import io
+import json
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row, select
+from sqlalchemy import JSON, Row, Text, cast, select
 from sqlalchemy.orm import lazyload
 
 from webapp.audit.actor import Actor
 from webapp.channels.models import Shop, Store
-from webapp.db import db, table_of
+from webapp.db import among, db, table_of
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.money import Money, money
 from webapp.orders.listing import NEWEST, Asked, matching_ids
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.queries import orders_by_id, visible
 from webapp.search.contract import Column, ColumnKind
-from webapp.search.models import ListLayout
 from webapp.search.registered import columns
+from webapp.search.views import kept_for, shown_columns
 
-Cell: TypeAlias = str | int | Decimal | None
+Cell: TypeAlias = str | int | Decimal | datetime | None  # a time in its shop's zone
 ORDERS, LINES = "orders", "lines"
 ROWS_LABELS: dict[str, LazyString] = {ORDERS: _l("One row per order"), LINES: _l("One row per line")}
 PART = 1_000  # orders read at once
@@ -56,15 +60,13 @@ def offered(actor: Actor) -> list[Column]:
     return [column for column in seen if not column.personal or actor.may("buyers.see")]
 
 
-def usual(actor: Actor) -> list[str]:
-    """The columns that the person's list shows, where they may be exported."""
-    layout = db.session.get(ListLayout, (actor.id, "orders")) if actor.id is not None else None
-    shown = [told["code"] for told in layout.columns] if layout else None
-    known = offered(actor)
-    if shown is None:
-        return [column.code for column in known if column.default]
-    by_code = {column.code for column in known}
-    return [code for code in shown if code in by_code]
+def usual(actor: Actor, view: str = "") -> list[str]:
+    """The columns that the person's list shows in the view of this code, where they may be exported."""
+    kept = kept_for(actor)
+    opened = next((known for known in kept.views if known.code == view), None)
+    offers = {column.code for column in offered(actor)}
+    shown = shown_columns(kept.layout, columns(), actor, opened)
+    return [column.code for column, _width in shown if column.code in offers]
 
 
 def ids_of(actor: Actor, *, ids: Sequence[int] | None = None, compiled: Asked | None = None, sort: str = NEWEST) -> Any:
@@ -73,7 +75,7 @@ def ids_of(actor: Actor, *, ids: Sequence[int] | None = None, compiled: Asked | 
     if ids is not None:
         query = visible(actor).with_only_columns(Order.id).where(Order.id.in_(ids))
         query = query.order_by(Order.placed_at.desc(), Order.id.desc())
-    return array("q", db.session.scalars(query.execution_options(yield_per=10_000)))
+    return array("q", db.session.connection().execute(query, execution_options={"yield_per": 10_000}).scalars())
 
 
 class Table:
@@ -86,6 +88,7 @@ class Table:
         chosen = [code for code in dict.fromkeys(codes) if code in offers]
         self.actor, self.rows = actor, rows
         self.columns = [known[code] for code in (*ALWAYS, *chosen) if code in known]
+        self._asked: dict[str, None] = {}  # names of the orders' own columns that these turned out to read
 
     @property
     def head(self) -> list[str]:
@@ -97,22 +100,31 @@ class Table:
             words += [str(_("Price each")), str(_("Line total")), str(_("Currency"))]
         return words
 
-    def cells(self, ids: Sequence[int]) -> Iterator[list[Cell]]:
-        """The rows of these orders, in this order, in a fixed number of queries."""
-        orders = _orders(ids, self.actor)
-        answers = [(column, column.values(orders, self.actor)) for column in self.columns]
-        lines = _lines([order.id for order in orders]) if self.rows == LINES else {}
+    def cells(self, ids: Sequence[int]) -> Iterator[Sequence[Cell]]:
+        """The rows of these orders, in this order, in a number of queries that does not depend on theirs."""
+        part, cells = self._of(ids)
         mark = str(_("Practice"))
-        for order in orders:
-            row: list[Cell] = []
-            for column, values in answers:
-                row += _cells(column, values.get(order.id), order.zone)
-            row.insert(len(ALWAYS), mark if order.store.practice else None)
-            if self.rows == LINES:
-                for line in lines.get(order.id, ()):
-                    yield row + _line_cells(line)
-            else:
-                yield row
+        cells.insert(len(ALWAYS), [mark if order.store.practice else None for order in part])
+        known = [order.id for order in part]
+        part.clear()  # it and its orders know each other: without this they would wait for the collector
+        rows: Iterator[tuple[Cell, ...]] = zip(*cells, strict=True)
+        if self.rows == ORDERS:
+            yield from rows
+            return
+        lines = _lines(known)
+        for order_id, row in zip(known, rows, strict=True):
+            for line in lines.get(order_id, ()):
+                yield (*row, *_line_cells(line))
+
+    def _of(self, ids: Sequence[int]) -> tuple["Part", list[list[Cell]]]:
+        """These orders, and what each column says of them."""
+        while True:
+            part = Part(ids, self.actor, self._asked)
+            try:
+                told = [(column, column.values(part, self.actor)) for column in self.columns]
+                return part, [cells for column, values in told for cells in _cells(column, values, part)]
+            except _Anew:
+                part.clear()
 
 
 def as_csv(rows: Iterable[Sequence[Cell]]) -> str:
@@ -123,10 +135,10 @@ def as_csv(rows: Iterable[Sequence[Cell]]) -> str:
 
 
 def safe(cell: Cell) -> Cell:
-    """Text as text: what a spreadsheet would reckon gets an apostrophe before it. Numbers stay numbers."""
-    if isinstance(cell, str) and cell[:1] in _SUSPECT and cell.lstrip(" ").startswith(_FORMULA):
-        return f"'{cell}"
-    return cell
+    """Text as text: what a spreadsheet would reckon gets an apostrophe before it. Numbers stay, times become ISO."""
+    if isinstance(cell, str):
+        return f"'{cell}" if cell[:1] in _SUSPECT and cell.lstrip(" ").startswith(_FORMULA) else cell
+    return cell.isoformat(timespec="seconds") if isinstance(cell, datetime) else cell
 
 
 def stream_csv(table: Table, ids: Sequence[int], *, mark: bool = False) -> Iterator[str]:
@@ -144,18 +156,25 @@ def _words(column: Column) -> list[str]:
     return [label]
 
 
-def _cells(column: Column, value: Any, zone: ZoneInfo) -> list[Cell]:
+def _cells(column: Column, values: Mapping[int, Any], part: "Part") -> list[list[Cell]]:
+    """What a column says of a part's orders; amounts have their currency in a column of its own."""
+    told = [values.get(order.id) for order in part]
     if column.kind is ColumnKind.MONEY:
-        return [value.decimal, value.currency] if isinstance(value, Money) else [None, None]
-    if value is None or value == "":
-        return [None]
+        amounts = [(value.decimal, value.currency) if isinstance(value, Money) else (None, None) for value in told]
+        return [[amount for amount, _currency in amounts], [currency for _amount, currency in amounts]]
     if column.kind is ColumnKind.LABELS:
-        return ["; ".join(str(label.text) for label in value)]
+        return [["; ".join([str(label.text) for label in labels]) if labels else None for labels in told]]
     if column.kind is ColumnKind.LINK:
-        return [str(value.text)]
+        return [[str(link.text) if link else None for link in told]]
+    return [[_cell(value, order.zone) for value, order in zip(told, part, strict=True)]]
+
+
+def _cell(value: Any, zone: ZoneInfo) -> Cell:
+    if value is None or value == "":
+        return None
     if isinstance(value, datetime):
-        return [value.astimezone(zone).isoformat(timespec="seconds")]
-    return [value if isinstance(value, int) and not isinstance(value, bool) else str(value)]
+        return value.astimezone(zone)
+    return value if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def _line_cells(line: Row[Any]) -> list[Cell]:
@@ -172,7 +191,12 @@ def _line_cells(line: Row[Any]) -> list[Cell]:
 # --- Reading ----------------------------------------------------------------------------------------------------------
 
 
-_NAMES = tuple(table_of(Order).c.keys())
+_ROW = table_of(Order).c
+_parsed = lru_cache(maxsize=4096)(json.loads)  # flags, tags and troubles repeat themselves
+
+
+class _Anew(Exception):
+    """What was read of a part does not answer its columns: it is to be read again."""
 
 
 class PlainOrder:
@@ -183,32 +207,58 @@ class PlainOrder:
     shown_state = Order.shown_state
     managed_at_channel = Order.managed_at_channel
 
-    def __init__(self, row: Iterable[Any], store: Store, shop: Shop, zone: ZoneInfo, actor: Actor) -> None:
-        self.__dict__.update(zip(_NAMES, row, strict=True))
-        self.store, self.shop, self.zone, self._actor = store, shop, zone, actor
+    def __init__(self, part: "Part", told: Mapping[str, Any], row: Mapping[str, Any]) -> None:
+        self.__dict__.update(told, _part=part, _row=row)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        [order] = orders_by_id([self.__dict__["id"]], self._actor)
-        return getattr(order, name)
+        if name in _ROW:
+            self._part.asked[name] = None
+            if name not in self._row:
+                raise _Anew
+            value = self.__dict__[name] = self._row[name]
+            return value
+        found = orders_by_id([self.__dict__["id"]], self._part.actor)
+        if not found:  # it went meanwhile to where the actor doesn't see it
+            raise _Anew
+        return getattr(found[0], name)
 
 
-def _orders(ids: Sequence[int], actor: Actor) -> list[Any]:
-    """The orders of these ids that the actor may see, as plain rows and in this order."""
-    stores = {store.id: store for store in db.session.scalars(select(Store).options(lazyload(Store.marketplaces)))}
-    shops = {shop.id: shop for shop in db.session.scalars(select(Shop))}
-    zones = {shop_id: ZoneInfo(shop.zone) for shop_id, shop in shops.items()}
-    query = visible(actor).with_only_columns(*table_of(Order).c).where(Order.id.in_(list(ids)))
-    found = {
-        row.id: PlainOrder(row, stores[row.store_id], shops[row.shop_id], zones[row.shop_id], actor)
-        for row in db.session.execute(query)
-    }
-    return [found[order_id] for order_id in ids if order_id in found]
+class Part(list[Any]):
+    """Some of the orders of an export that the actor may see, in this order and as plain rows.
+
+    What its columns ask of the rows is noted in `asked`; a part that finds nothing there reads whole rows. One that is
+    asked for more than it read raises `_Anew`.
+    """
+
+    def __init__(self, ids: Sequence[int], actor: Actor, asked: dict[str, None]) -> None:
+        self.actor, self.asked = actor, asked
+        stores = {store.id: store for store in db.session.scalars(select(Store).options(lazyload(Store.marketplaces)))}
+        shops = {shop.id: shop for shop in db.session.scalars(select(Shop))}
+        zones = {shop_id: ZoneInfo(shop.zone) for shop_id, shop in shops.items()}
+        found = self._rows(ids, list(dict.fromkeys(["id", "store_id", "shop_id", *(asked or _ROW.keys())])))
+        super().__init__()
+        for row in (found[order_id] for order_id in ids if order_id in found):
+            store, shop, zone = stores[row["store_id"]], shops[row["shop_id"]], zones[row["shop_id"]]
+            told = {"id": row["id"], "store": store, "shop": shop, "zone": zone}
+            self.append(PlainOrder(self, row | told if asked else told, row))
+
+    def _rows(self, ids: Sequence[int], names: Sequence[str]) -> dict[int, dict[str, Any]]:
+        plain = [cast(_ROW[name], Text) if isinstance(_ROW[name].type, JSON) else _ROW[name] for name in names]
+        query = visible(self.actor).with_only_columns(*plain).where(among(_ROW.id, ids))
+        parsed = [place for place, name in enumerate(names) if isinstance(_ROW[name].type, JSON)]
+        found = {}
+        for row in db.session.connection().execute(query):
+            told = dict(zip(names, row, strict=True))
+            for place in parsed:
+                told[names[place]] = _parsed(row[place])
+            found[row[0]] = told
+        return found
 
 
 def _lines(order_ids: Sequence[int]) -> dict[int, list[Row[Any]]]:
-    query = select(table_of(OrderLine)).where(OrderLine.order_id.in_(order_ids)).order_by(OrderLine.position)
+    query = select(table_of(OrderLine)).where(among(OrderLine.order_id, order_ids)).order_by(OrderLine.position)
     found: dict[int, list[Row[Any]]] = {}
     for line in db.session.execute(query):
         found.setdefault(line.order_id, []).append(line)

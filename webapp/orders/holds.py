@@ -1,22 +1,23 @@
 """Holds: an order is kept from leaving, with a reason, until somebody releases it or the hold's own end comes.
 
-A hold is a fact laid over the state: the channel's news move the state underneath. What may not happen meanwhile is
-refused by whoever does it (shipping asks for itself).
+A hold is a fact laid over the state: the channel's news move the state underneath, and where they leave nothing to keep
+back the hold ends by itself. What may not happen meanwhile is refused by whoever does it (shipping asks for itself).
 """
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import literal_column, select
 
 from webapp.audit.actor import Actor
 from webapp.channels.contract import FulfilledBy
+from webapp.channels.services import channel_name
 from webapp.clock import iso, now
 from webapp.db import db
 from webapp.errors import Invalid, Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.events import record, record_all
-from webapp.orders.models import Order, OrderHold
-from webapp.orders.queries import locked_all
+from webapp.orders.models import ON_HOLD, Order, OrderHold
+from webapp.orders.queries import locked_all, visible
 from webapp.orders.states import OPEN_STATES, STATE_LABELS
 from webapp.vault import services as vault
 
@@ -52,7 +53,7 @@ class NotOursToHold(Refusal):
     """What the channel ships from its own warehouse leaves whatever the desk says."""
 
     code = "not_ours_to_hold"
-    sentence = _l("The channel itself ships this order, so a hold here would not keep it back.")
+    sentence = _l("%(channel)s itself ships this order, so a hold here would not keep it back.")
 
 
 def hold_refusal(order: Order, actor: Actor) -> Refusal | None:
@@ -62,7 +63,7 @@ def hold_refusal(order: Order, actor: Actor) -> Refusal | None:
     if order.state not in OPEN_STATES:
         return NothingToHold(state=order.state)
     if order.fulfilled_by == FulfilledBy.CHANNEL:
-        return NotOursToHold()
+        return NotOursToHold(channel=channel_name(order.store.channel))
     return None
 
 
@@ -121,7 +122,20 @@ def release_due(limit: int) -> int:
     return len(ended)
 
 
-def _end(orders: list[Order], *, actor: Actor, cause: str = "") -> None:
+def release_over(limit: int) -> int:
+    """End holds on orders that nothing is left of to keep back, of up to `limit` orders; tells how many."""
+    actor = Actor.job("holds")
+    held = visible(actor).where(literal_column(f"orders.{ON_HOLD}"))
+    over = held.with_only_columns(Order.id).where(Order.state.not_in(OPEN_STATES))
+    ids = list(db.session.scalars(over.limit(limit)))
+    if not ids:
+        return 0
+    ended = [order for order in locked_all(ids, actor) if order.on_hold and order.state not in OPEN_STATES]
+    _end(ended, actor=actor, code="hold_ended")
+    return len(ended)
+
+
+def _end(orders: list[Order], *, actor: Actor, code: str = "released", cause: str = "") -> None:
     ids = [order.id for order in orders]
     rows = db.session.scalars(select(OrderHold).where(OrderHold.order_id.in_(ids), OrderHold.released_at.is_(None)))
     at = now()
@@ -129,4 +143,4 @@ def _end(orders: list[Order], *, actor: Actor, cause: str = "") -> None:
         row.released_at = at
     for order in orders:
         order.on_hold = False
-    record_all(orders, "released", actor=actor, cause=cause)
+    record_all(orders, code, actor=actor, cause=cause)

@@ -1,19 +1,22 @@
 """Putting orders into the index that were there before it, as a run of small chunks that the clock looks after.
 
-The migration that brought the index left the run. An order that the import wrote meanwhile is only given again what it
-has. Countries, which stood in the vault alone before, are filled in the same way.
+The migration that brought the index left the run; an operator may start another. An order that the import wrote
+meanwhile is only given again what it has; one that is being erased is waited for. Countries, which stood in the vault
+alone before, are filled in the same way.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from webapp.audit.actor import Actor
 from webapp.catalog.listings import listing_key, remember, terms_of_listings
 from webapp.db import db, table_of, unit_of_work
 from webapp.jobs import job, runs
+from webapp.jobs.models import OPEN_STATES, Run
 from webapp.orders.models import Order, OrderComment, OrderLine
-from webapp.orders.queries import visible
+from webapp.orders.queries import locked_all, visible
 from webapp.orders.words import terms_of_buyer, terms_of_comment, terms_of_number
 from webapp.search import index
 from webapp.search.index import Indexed
@@ -26,7 +29,16 @@ _KINDS = (BUYER, ADDRESS)
 _ACTOR = Actor.job(KIND)
 
 
+def start(*, actor: Actor) -> Run:
+    """Begin to put all orders into the index again, or join the run that does so."""
+    under_way = select(Run).where(Run.kind == KIND, Run.state.in_(OPEN_STATES))
+    if run := db.session.scalar(under_way.limit(1)):
+        return run
+    return runs.begin(KIND, actor=actor, total=db.session.scalar(select(func.count()).select_from(_all())))
+
+
 @job("desk")
+@runs.gives_up
 def index_orders(run_id: int, turn: int) -> None:
     """Index the next orders of a run; the rest is a job of its own."""
     with unit_of_work():
@@ -46,8 +58,14 @@ def index_orders(run_id: int, turn: int) -> None:
 runs.carried_by(KIND, index_orders)
 
 
+def _all() -> Any:
+    return visible(_ACTOR).with_only_columns(Order.id).subquery()
+
+
 def _next(after: int) -> list[Order]:
-    return list(db.session.scalars(visible(_ACTOR).where(Order.id > after).order_by(Order.id).limit(CHUNK)))
+    """The next orders, locked: a buyer who is erased meanwhile would be indexed once more."""
+    query = visible(_ACTOR).where(Order.id > after).order_by(Order.id).limit(CHUNK)
+    return list(db.session.scalars(query.with_for_update(of=Order).execution_options(populate_existing=True)))
 
 
 def _index(orders: Sequence[Order]) -> None:
@@ -70,8 +88,10 @@ def _fill_countries(orders: Sequence[Order], keys: DataKeys) -> None:
 
 
 def forget_buyers(order_ids: Sequence[int]) -> None:
-    """Take these orders away from under every term that comes of their buyers; while their keys still open."""
-    orders = list(db.session.scalars(visible(_ACTOR).where(Order.id.in_(order_ids))))
+    """Take these orders away from under every term that comes of their buyers; while their keys still open, and under
+    the orders' locks.
+    """
+    orders = locked_all(order_ids, _ACTOR)
     personal = _personal_terms(orders, DataKeys(order_ids, _KINDS), index_key())
     index.take_away(Indexed(order.id, order.placed_at, personal[order.id]) for order in orders)
 

@@ -21,9 +21,9 @@ SUBMISSIONS_KEPT = timedelta(days=30)
 
 @job("desk")
 def release_due() -> None:
-    """End the holds whose own end has come."""
+    """End the holds whose own end has come, and those on orders that nothing is left of to keep back."""
     with unit_of_work():
-        if holds.release_due(CHUNK) == CHUNK:
+        if CHUNK in (holds.release_due(CHUNK), holds.release_over(CHUNK)):
             release_due.enqueue()
 
 

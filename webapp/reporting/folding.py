@@ -2,19 +2,25 @@
 
 Folding moves rows from one table to the other in one transaction: killed at any point it has happened or it has not.
 Counting anew compares the orders with the figures as both stood at one moment, and appends what is missing as changes:
-whatever clerks and the import do meanwhile appends its own, so nobody waits and nothing is counted twice.
+whatever clerks and the import do meanwhile appends its own, so nobody waits and nothing is counted twice. Only one
+process does either, for as long as it keeps its turn up: before each step, never inside one that writes, since the
+turn is a lock in Redis. Whoever no longer does, dead or alive, has lost it a minute later.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import structlog
+from redis.exceptions import LockError
+from redis.lock import Lock
 from sqlalchemy import Connection, Table, delete, func, select, union_all
 from sqlalchemy.dialects import postgresql, sqlite
 
 from webapp.channels.models import Shop
 from webapp.db import db, table_of
+from webapp.errors import DeskError
+from webapp.i18n import lazy_gettext as _l
 from webapp.live import connection, key
 from webapp.orders.models import Order
 from webapp.reporting.changes import COLUMNS, Cell, Counts, Sums, add, append, place_of
@@ -22,20 +28,42 @@ from webapp.reporting.models import DailyFigure, FigureChange, FigureZone
 
 log = structlog.get_logger(__name__)
 CHUNK = 2000
+LEASE = 60  # seconds for which a turn is kept: longer than any step between two of its calls of `keep`
 _ROWS_AT_ONCE = 5000
 
 
+class TurnLost(DeskError):
+    """Another may count by now: what was not written yet must not be."""
+
+    code = "turn_lost"
+    sentence = _l("This took so long that another process may count the figures by now. Try again in a minute.")
+
+
+class Turn:
+    """The right to fold and count alone, for as long as it is kept up."""
+
+    def __init__(self, lock: Lock) -> None:
+        self._lock = lock
+
+    def keep(self) -> None:
+        """Stay alone for another `LEASE`; asked outside of any unit of work. Raises `TurnLost`."""
+        try:
+            self._lock.extend(LEASE, replace_ttl=True)
+        except LockError as error:
+            raise TurnLost from error
+
+
 @contextmanager
-def only_one(*, wait: float = 0) -> Iterator[bool]:
-    """Whether nobody else folds or counts just now; waits so many seconds for it."""
-    lock = connection().lock(key("figures"), timeout=600, blocking=wait > 0, blocking_timeout=wait or None)
+def only_one(*, wait: float = 0) -> Iterator[Turn | None]:
+    """The turn, or None where another folds or counts just now; waits so many seconds for it."""
+    lock = connection().lock(key("figures"), timeout=LEASE, blocking=wait > 0, blocking_timeout=wait or None)
     if not lock.acquire():
-        yield False
+        yield None
         return
     try:
-        yield True
+        yield Turn(lock)
     finally:
-        if lock.owned():
+        with suppress(LockError):  # a lost turn is another's
             lock.release()
 
 
@@ -44,7 +72,9 @@ def anything_to_fold() -> bool:
 
 
 def fold(limit: int = CHUNK) -> int:
-    """Move the oldest changes into the daily figures, in the open unit of work; tells how many."""
+    """Move the oldest changes into the daily figures, in the open unit of work; tells how many. The caller has just
+    kept its turn.
+    """
     changes, daily = table_of(FigureChange), table_of(DailyFigure)
     oldest = select(changes.c.id).order_by(changes.c.id).limit(limit).scalar_subquery()
     taken = delete(changes).where(changes.c.id.in_(oldest)).returning(*_columns(changes))
@@ -69,7 +99,7 @@ def shops_to_count() -> dict[int, str | None]:
     return {row.id: row.zone for row in db.session.execute(query)}
 
 
-def missing(shop_ids: Sequence[int] | None = None) -> tuple[Sums, dict[int, str]]:
+def missing(turn: Turn, shop_ids: Sequence[int] | None = None) -> tuple[Sums, dict[int, str]]:
     """What the figures lack of what the orders say (less than nothing where they have too much), and the zones that
     the days were counted in. Takes a moment per 100,000 orders; holds nothing that others wait for.
     """
@@ -80,8 +110,11 @@ def missing(shop_ids: Sequence[int] | None = None) -> tuple[Sums, dict[int, str]
             shops, orders = shops.where(Shop.id.in_(shop_ids)), orders.where(Order.shop_id.in_(shop_ids))
         zones = {row.id: row.zone for row in reading.execute(shops)}
         sums: Sums = {}
-        for row in reading.execute(orders, execution_options={"yield_per": _ROWS_AT_ONCE}).mappings():
-            add(sums, *place_of(dict(row), zones[row["shop_id"]]))
+        found = reading.execute(orders, execution_options={"yield_per": _ROWS_AT_ONCE}).mappings()
+        for rows in found.partitions():
+            turn.keep()
+            for row in rows:
+                add(sums, *place_of(dict(row), zones[row["shop_id"]]))
         for cell, counts in _stored(reading, shop_ids):
             add(sums, cell, counts, sign=-1)
     return {cell: counts for cell, counts in sums.items() if any(counts)}, zones
@@ -113,7 +146,9 @@ def _columns(table: Table) -> list[Any]:
 
 
 def correct(sums: Sums, zones: dict[int, str]) -> None:
-    """Append what was missing, in the open unit of work; from now on the shops' days are counted in these zones."""
+    """Append what was missing, in the open unit of work; from now on the shops' days are counted in these zones. The
+    caller has just kept its turn.
+    """
     append(sums)
     for shop_id, zone in zones.items():
         db.session.merge(FigureZone(shop_id=shop_id, zone=zone))

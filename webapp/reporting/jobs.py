@@ -4,27 +4,42 @@ import structlog
 
 from webapp.db import db, unit_of_work
 from webapp.jobs import job
-from webapp.reporting.folding import anything_to_fold, correct, fold, missing, only_one, shops_to_count
+from webapp.reporting.changes import Sums
+from webapp.reporting.folding import Turn, anything_to_fold, correct, fold, missing, only_one, shops_to_count
 
 log = structlog.get_logger(__name__)
 
 
-@job("desk")
+@job("desk", timeout=3600)
 def fold_figures() -> None:
     """Fold the changes into the daily figures; before that, count shops whose days are not counted as they should be.
 
     Orders from before there were figures are counted here, the first time that it runs.
     """
-    with only_one() as alone:
-        if not alone:
+    with only_one() as turn:
+        if turn is None:
             return
-        _count_shops()
-        while anything_to_fold():
-            with unit_of_work():
-                fold()
+        _count_shops(turn)
+        fold_all(turn)
 
 
-def _count_shops() -> None:
+def fold_all(turn: Turn) -> None:
+    """Fold what there is, some changes in each unit of work."""
+    while anything_to_fold():
+        db.session.rollback()
+        turn.keep()
+        with unit_of_work():
+            fold()
+
+
+def put_right(turn: Turn, sums: Sums, zones: dict[int, str]) -> None:
+    """Add to the figures what was found missing."""
+    turn.keep()
+    with unit_of_work():
+        correct(sums, zones)
+
+
+def _count_shops(turn: Turn) -> None:
     """Twice where a zone changed: what others appended meanwhile was counted in the old zone, the second time finds
     it.
     """
@@ -33,8 +48,7 @@ def _count_shops() -> None:
         if not shops:
             return
         db.session.rollback()
-        sums, zones = missing(list(shops))
-        with unit_of_work():
-            correct(sums, zones)
+        sums, zones = missing(turn, list(shops))
+        put_right(turn, sums, zones)
         if sums:
             log.info("figures_counted", shops=len(shops), cells=len(sums))

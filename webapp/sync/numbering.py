@@ -32,6 +32,7 @@ def start(store: Store, *, actor: Actor) -> Run | None:
 
 
 @job("desk")
+@runs.gives_up
 def number_orders(run_id: int, turn: int) -> None:
     """Number the next orders of a run's store; the rest is a job of its own."""
     numbers = _drawn(run_id)

@@ -1,9 +1,9 @@
 """A store's sync as a run: starting or joining one, its turn by lease, its numbers, its end."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.orm import defer, joinedload, lazyload
 
 from webapp import live
@@ -211,10 +211,18 @@ def forget_quiet_runs() -> int:
     return len(db.session.scalars(old.returning(Run.id)).all())
 
 
-def runs(actor: Actor, *, store_id: int | None = None, limit: int = 50, quiet: bool = True) -> list[Run]:
-    """Runs of stores, newest first; without `quiet`, those that came by the clock and found nothing are left out."""
+def runs(
+    actor: Actor, *, store_id: int | None = None, limit: int = 50, quiet: bool = True, own: Collection[str] = ()
+) -> list[Run]:
+    """Runs, newest first; without `quiet`, those that came by the clock and found nothing are left out.
+
+    Of the kinds in `own` only those that the actor began.
+    """
     actor.needs("stores.view")
     query = select(Run).order_by(Run.id.desc()).limit(limit)
+    if own:
+        mine = and_(Run.actor_kind == actor.kind, Run.actor_id == actor.id)
+        query = query.where(or_(Run.kind.not_in(own), mine))
     if not quiet:
         query = query.where(~Run.quiet)
     if store_id is not None:

@@ -48,9 +48,11 @@ class DataKeys:
             query = query.outerjoin(VaultRecord, beside).add_columns(VaultRecord.kind, VaultRecord.body)
         periods: dict[str, bytes | None] = {}
         self._lost: dict[int, str] = {}  # orders whose key stands there and does not open, with its period
-        for order_id, period, wrapped, *record in db.session.connection().execute(query):
-            if kinds and record[0] is not None:
-                self._records[record[0]][order_id] = record[1]
+        rows: Iterable[Any] = db.session.connection().execute(query)
+        for row in rows:
+            order_id, period, wrapped = row[:3]
+            if kinds and row[3] is not None:
+                self._records[row[3]][order_id] = row[4]
             if order_id in self._keys or order_id in self._lost:
                 continue
             if period not in periods:

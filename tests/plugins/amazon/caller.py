@@ -4,6 +4,7 @@ They are forks of one process, as the desk's workers are. Each prints how many a
 tests.
 """
 
+import multiprocessing
 import os
 import sys
 import time
@@ -31,8 +32,10 @@ def main() -> None:
     connection = redis.Redis.from_url(valkey)
     channel = AmazonChannel(shared_over(connection, prefix))
     store = StoreAccess(1, channel.practice_settings(url), practice=True)
+    together = multiprocessing.get_context("fork").Barrier(int(workers))
     for _ in range(int(workers)):
         if not os.fork():
+            together.wait()  # one alone would not use what they may, and what is not used is lost
             print(work(channel, store, order, float(seconds)), flush=True)
             os._exit(0)
     for _ in range(int(workers)):
