@@ -137,7 +137,7 @@ MAY_READ_ORDERS = {
     "webapp/orders/queries.py:locked": "takes the lock of an order that was found by `visible`",
     "webapp/reporting/changes.py:_counted_columns": "orders are counted as they change, and nobody looks",
     "webapp/reporting/folding.py:missing": "all orders are counted anew; who reads the figures asks for the right",
-    "webapp/orders/words.py:_broad_beginnings": "tells how usual a beginning is; nobody reads which orders",
+    "webapp/orders/words.py:beginnings": "tells how usual a beginning is; nobody reads which orders",
     "webapp/orders/words.py:_found_by_number": "ids to compare with; the list that asks starts from `visible`",
     "webapp/sync/new_orders.py": "the import writes orders for the store that it reads, and nobody looks",
     "webapp/sync/known_orders.py": "the same",

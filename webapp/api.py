@@ -68,7 +68,7 @@ from webapp.orders.organizing import (
     status_refusal,
     tag_refusal,
 )
-from webapp.orders.postal import FIELDS as ADDRESS_LABELS, countries as country_choices
+from webapp.orders.postal import FIELDS as ADDRESS_LABELS, countries as country_choices, needed as address_needs
 from webapp.orders.queries import visible
 from webapp.orders.services import comment, raise_attention, settle_attention
 from webapp.orders.statuses import status_name, statuses_of
@@ -151,6 +151,7 @@ __all__ = [
     "WordSource",
     "access",
     "add_store",
+    "address_needs",
     "address_refusal",
     "archive",
     "archive_refusal",

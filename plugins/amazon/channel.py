@@ -54,6 +54,16 @@ STATUSES: Mapping[str, LazyString] = {
     "CANCELLED": _l("Canceled"),
     "UNFULFILLABLE": _l("Can't be fulfilled"),
 }
+SERVICES: Mapping[str, LazyString] = {
+    "EXPEDITED": _l("Expedited"),
+    "FREE_ECONOMY": _l("Free economy"),
+    "NEXT_DAY": _l("Next day"),
+    "PRIORITY": _l("Priority"),
+    "SAME_DAY": _l("Same day"),
+    "SCHEDULED": _l("Scheduled"),
+    "SECOND_DAY": _l("Second day"),
+    "STANDARD": _l("Standard"),
+}
 
 
 def _check_marketplaces(text: str) -> None:
@@ -231,6 +241,9 @@ class AmazonChannel(Channel):
 
     def status_label(self, status: str) -> LazyString | str:
         return STATUSES.get(status, status)
+
+    def service_label(self, level: str) -> LazyString | str:
+        return SERVICES.get(level, level)
 
     def order_url(self, store: StoreAccess, number: str, marketplace: str) -> str | None:
         known = MARKETPLACES.get(marketplace)

@@ -10,6 +10,7 @@ from webapp.api import (
     Order,
     OrderAction,
     Refusal,
+    address_needs,
     address_refusal,
     change_address,
     country_choices,
@@ -47,17 +48,22 @@ class ChangeAddress(OrderAction):
         change_address(order, data.model_dump(), actor=actor)
 
     def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
-        needed = {"name", "line1"}
-        fields: dict[str, dict[str, Any]] = {
-            name: {"label": label, "required": name in needed, "longest": 100} for name, label in ADDRESS_LABELS.items()
-        }
-        fields["country"] = {"label": ADDRESS_LABELS["country"], "choices": country_choices()}
-        return fields
+        return _fields(order.country)
 
     def fields_for(self, order: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
-        fields = self.form_fields(order)
-        if address_refusal(order, actor):
-            return fields
-        found = shown_addresses([order.id], actor, purpose="address").get(order.id)
-        told = found.address if found else {}
+        refused = address_refusal(order, actor)
+        found = {} if refused else shown_addresses([order.id], actor, purpose="address")
+        told = found[order.id].address if order.id in found else {}
+        fields = _fields(str(told.get("country") or order.country))
         return {name: {**field, "default": told[name]} if told.get(name) else field for name, field in fields.items()}
+
+
+def _fields(country: str) -> dict[str, dict[str, Any]]:
+    """The fields of an address there. What another country does without is only expected: the form may choose one."""
+    always = {"name", "line1"}
+    fields: dict[str, dict[str, Any]] = {
+        name: {"label": label, "required": name in always, "expected": name in address_needs(country), "longest": 100}
+        for name, label in ADDRESS_LABELS.items()
+    }
+    fields["country"] = {"label": ADDRESS_LABELS["country"], "choices": country_choices()}
+    return fields

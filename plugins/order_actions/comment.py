@@ -49,3 +49,6 @@ class CommentOnOrder(OrderAction):
     def fields_for(self, order: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
         fields = self.form_fields(order)
         return {name: field for name, field in fields.items() if name != "status" or actor.may("orders.organize")}
+
+    def fields_for_many(self, sample: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
+        return self.fields_for(sample, actor)

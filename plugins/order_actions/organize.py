@@ -131,6 +131,11 @@ class TagOrder(OrderAction):
             fields |= _typed(free)
         return fields
 
+    def fields_for_many(self, sample: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
+        known = [tag.name for tag in offered_tags()]
+        fields = _boxes("add", _l("Add"), known) | _boxes("remove", _l("Take off"), known)
+        return fields | _typed(known) if actor.may("settings.edit") else fields
+
 
 def _boxes(name: str, label: Any, names: Sequence[str]) -> dict[str, Mapping[str, Any]]:
     return {name: {"label": label, "type": "several", "choices": [(word, word) for word in names]}} if names else {}

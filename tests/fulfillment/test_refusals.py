@@ -65,7 +65,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "shipped by channel": (
         {"fulfilled_by": FulfilledBy.CHANNEL},
         "shipped_by_channel",
-        "The channel itself ships this order.",
+        "Fake channel itself ships this order.",
     ),
     "label required": (
         {"flags": ("label_required",)},

@@ -252,7 +252,7 @@ def test_the_same_without_javascript(full_desk: Desk, open_page: Callable[..., P
         expect(page.locator(".tabs [aria-current]")).to_contain_text(tab)
     page.goto(f"{desk.url}/palette/")
     page.get_by_label("Open an order by its number").fill(number)
-    page.get_by_role("button", name="Open", exact=True).click()
+    page.get_by_role("button", name="Open the order").click()
     expect(page).to_have_url(f"{desk.url}/orders/{number}")
 
 

@@ -43,9 +43,11 @@ def anew(order: Order) -> Order:
 def test_an_order_goes_into_the_archive_and_back(done: Order, mia: Actor, do: Do) -> None:
     with pytest.raises(NotArchived):
         do(done, "restore", {}, mia)
+    rested(done, 1)
     do(done, "archive", {}, mia)
     row = anew(done)
     assert row.archived_at is not None
+    assert now() - row.updated_at < timedelta(minutes=5)
     entry = events_of(row)[0]
     assert (entry.code, list(entry.data["after"]["order"]), entry.data["before"]["order"]) == (
         "archived",
@@ -127,10 +129,12 @@ def test_the_rule_archives_what_rested_long_enough(take: Take, work: Callable[[]
     for order in (old, troubled, restored, canceled, waiting):
         rested(order, 7.1)
     rested(young, 6.9)
+    when = anew(old).updated_at
     for _ in range(2):
         by_rule(work)
     orders = (old, young, troubled, restored, canceled, waiting)
     assert [anew(order).archived_at is not None for order in orders] == [True, False, False, False, True, False]
+    assert anew(old).updated_at == when  # nobody did anything to it
     entries = events_of(old)
     assert [(entry.code, entry.cause) for entry in entries] == [("archived", "rule"), ("placed", "import")]
 

@@ -23,7 +23,7 @@ from webapp.orders.organizing import set_status
 from webapp.orders.queries import find_order, reference
 from webapp.search.contract import ColumnKind, Label
 from webapp.search.registered import columns
-from webapp.testing import again, incoming_line, incoming_order
+from webapp.testing import FakeChannel, again, incoming_line, incoming_order
 
 Take = Callable[..., list[Order]]
 
@@ -111,8 +111,22 @@ def test_badges_say_what_an_order_is(take: Take) -> None:
     known = Badges()
 
     assert known.of(plain) == []
-    assert [label.text for label in known.of(marked)] == ["Business", "Gift", "Channel ships", "Odd word"]
-    assert [label.text for label in Badges(without=["gift"]).of(marked)] == ["Business", "Channel ships", "Odd word"]
+    told = ["Business", "Gift", "Fulfilled by Fake channel", "Odd word"]
+    assert [label.text for label in known.of(marked)] == told
+    assert "Fake channel ships this order from its own stock." in [label.title for label in known.of(marked)]
+    told.remove("Gift")
+    assert [label.text for label in Badges(without=["gift"]).of(marked)] == told
+
+
+def test_services_are_told_in_the_channels_words(
+    take: Take, operator: Actor, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel, "service_label", lambda level: {"EXPEDITED": "Expedited"}.get(level, level))
+    quick, odd = take(incoming_order(service_level="EXPEDITED"), incoming_order(service_level="TELEPORT"))
+
+    told = columns()["service"].values([quick, odd], operator)
+
+    assert told == {quick.id: "Expedited", odd.id: "TELEPORT"}
 
 
 def test_what_wants_attention_is_named_with_its_fix(take: Take) -> None:

@@ -13,7 +13,8 @@ from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden
 from webapp.jobs import runs
-from webapp.orders.listing import list_orders
+from webapp.orders import words
+from webapp.orders.listing import count_orders, list_orders
 from webapp.orders.models import Order, OrderTag, Tag
 from webapp.orders.services import comment
 from webapp.search.compiling import Compiled, compile_query
@@ -365,3 +366,18 @@ def test_orders_from_before_the_index_are_indexed_by_a_run(
     assert (run.state, run.done) == ("done", 2)
     assert set(db.session.execute(select(SearchTerm.term, SearchTerm.placed, SearchTerm.order_id))) == had
     assert find("jane") == find("called") == find("country:GB") == {JANES}
+
+
+@pytest.mark.parametrize("sort", ["-placed", "ship_by"])
+def test_a_beginning_of_very_many_numbers_is_compared_along_the_list(
+    take: Callable[..., list[Order]], mia: Actor, monkeypatch: pytest.MonkeyPatch, sort: str
+) -> None:
+    monkeypatch.setattr(words, "_MANY", 2)
+    orders = take(*(incoming_order(number=f"555-12345{n}-000000{n}") for n in range(4)), incoming_order())[:4]
+    with unit_of_work():
+        db.session.execute(update(Order).where(Order.id == orders[0].id).values(archived_at=now()))
+    for text in ("555-1234", "555-1234*", "number:555-1234*", "number:555-12340*,555-1234*"):
+        compiled = compile_query(parse(text), mia)
+        found = [order.id for order in list_orders(mia, compiled, sort=sort).orders]
+        assert sorted(found) == [order.id for order in orders], text
+        assert count_orders(mia, compiled) == (4, False), text

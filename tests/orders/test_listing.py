@@ -1,31 +1,34 @@
 """Lists page both ways over one order, whatever is missing or equal; counts and words agree with what is shown."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from flask import Flask
 from hypothesis import HealthCheck, given, settings, strategies as st
-from sqlalchemy import event, insert, or_, true, update
+from sqlalchemy import event, insert, or_, select, true, update
 
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage
-from webapp.channels.models import Store
-from webapp.channels.services import create_shop
+from webapp.channels.models import ChannelOrder, Store
+from webapp.channels.services import add_store, create_shop
 from webapp.clock import now
-from webapp.db import db, unit_of_work
+from webapp.db import analyze, db, table_of, unit_of_work
 from webapp.errors import Forbidden, Invalid
 from webapp.orders.listing import (
     count_orders,
+    first_orders,
     key_of,
     list_orders,
     matching_ids,
     newer_than,
 )
 from webapp.orders.models import SORTED, Order
-from webapp.orders.queries import orders_by_id, state_condition
+from webapp.orders.queries import orders_by_id, state_condition, stores_with_orders
 from webapp.search.compiling import Compiled, compile_query
 from webapp.search.models import SearchTerm
 from webapp.search.query import parse
@@ -56,19 +59,30 @@ def walked(actor: Actor, sort: str, limit: int, asked: Compiled | None = None) -
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     values=st.lists(st.none() | st.integers(0, 4), min_size=12, max_size=12),
+    archived=st.sets(st.integers(0, 11)),
     limit=st.integers(1, 13),
     name=st.sampled_from(sorted(SORTED)),
     descending=st.booleans(),
 )
 def test_pages_in_either_direction_are_one_sorted_list(
-    take: Take, operator: Actor, values: list[int | None], limit: int, name: str, descending: bool
+    take: Take,
+    operator: Actor,
+    values: list[int | None],
+    archived: set[int],
+    limit: int,
+    name: str,
+    descending: bool,
 ) -> None:
     if not db.session.query(Order).count():
         take(*[incoming_order() for _ in range(12)])
     column = SORTED[name]
     kept: dict[int, Any] = {}
     with unit_of_work():  # many of one value: the id decides
-        for order_id, value in zip([order.id for order in db.session.query(Order)], values, strict=True):
+        ids = [order.id for order in db.session.query(Order).order_by(Order.id)]
+        put_away = {ids[at] for at in archived}
+        db.session.execute(update(Order).values(archived_at=None))
+        db.session.execute(update(Order).where(Order.id.in_(put_away)).values(archived_at=now()))
+        for order_id, value in zip(ids, values, strict=True):
             if column in ("placed_at", "updated_at"):
                 value = value or 0  # which every order has
             kept[order_id] = value
@@ -79,9 +93,20 @@ def test_pages_in_either_direction_are_one_sorted_list(
     wanted += sorted((id_ for id_ in kept if kept[id_] is None), reverse=descending)
     sort = f"-{name}" if descending else name
 
-    assert [order.id for order in list_orders(operator, sort=sort, limit=0).orders] == wanted
-    assert walked(operator, sort, limit) == (wanted, wanted)
-    assert list(db.session.scalars(matching_ids(operator, None, sort))) == wanted
+    both = compile_query(parse("archived:any"), operator)
+    assert [order.id for order in list_orders(operator, both, sort=sort, limit=0).orders] == wanted
+    assert walked(operator, sort, limit, both) == (wanted, wanted)
+    assert list(db.session.scalars(matching_ids(operator, both, sort))) == wanted
+    assert list(db.session.scalars(matching_ids(operator, both, sort, limit))) == wanted[:limit]
+    assert [order.id for order in db.session.scalars(first_orders(operator, both, sort, limit))] == wanted[:limit]
+    assert count_orders(operator, both) == (12, False)
+    for text, side in (("", set(ids) - put_away), ("-archived", set(ids) - put_away), ("archived", put_away)):
+        asked = compile_query(parse(text), operator)
+        some = [id_ for id_ in wanted if id_ in side]
+        assert walked(operator, sort, limit, asked) == (some, some)
+        assert list(db.session.scalars(matching_ids(operator, asked, sort))) == some
+        assert list(db.session.scalars(matching_ids(operator, asked, sort, limit))) == some[:limit]
+        assert count_orders(operator, asked) == (len(some), False)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -116,7 +141,9 @@ def test_words_find_the_same_orders_whatever_the_list_is_sorted_by(
     assert down == up
     assert len(down) == len(set(down))
     assert set(down) == fits
-    assert set(db.session.scalars(matching_ids(operator, asked, sort))) == fits
+    every = list(db.session.scalars(matching_ids(operator, asked, sort)))
+    assert set(every) == fits
+    assert list(db.session.scalars(matching_ids(operator, asked, sort, limit))) == every[:limit]
     assert count_orders(operator, asked) == (len(fits), False)
 
 
@@ -126,6 +153,7 @@ def test_a_list_asks_once_and_once_more_for_what_lacks_a_value(
 ) -> None:
     take(*[incoming_order() for _ in range(5)])
     db.session.expire_all()
+    known = stores_with_orders(operator)  # as a page has read them
     asked: list[str] = []
 
     def note(*words: object) -> None:
@@ -134,6 +162,7 @@ def test_a_list_asks_once_and_once_more_for_what_lacks_a_value(
     event.listen(db.engine, "before_cursor_execute", note)
     try:
         for order in list_orders(operator, sort=sort).orders:
+            assert order.store in known
             assert order.store.name + order.shop.name
     finally:
         event.remove(db.engine, "before_cursor_execute", note)
@@ -179,6 +208,9 @@ def test_what_was_archived_shows_only_to_who_asks_for_it(take: Take, operator: A
     assert found(Compiled((or_(true()),))) == {kept.id, old.id}
     assert found(Compiled(words=(frozenset({JANE}),))) == {kept.id, old.id}
     assert found(compile_query(parse("-hold"), operator)) == {kept.id}
+    assert found(compile_query(parse("-zanzibar"), operator)) == {kept.id, old.id}
+    assert found(compile_query(parse("-zanzibar archived"), operator)) == {old.id}
+    assert found(compile_query(parse("-zanzibar -archived"), operator)) == {kept.id}
     assert count_orders(operator) == (1, False)
 
 
@@ -247,6 +279,24 @@ def test_whoever_may_not_see_orders_lists_none(take: Take) -> None:
             ask()
 
 
+def plans_of(ask: Callable[[], object]) -> list[str]:
+    """How the database goes about each reading of orders."""
+    plans: list[str] = []
+    words = "EXPLAIN" if db.engine.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
+
+    def explain(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith("SELECT") and "FROM orders" in statement:
+            cursor.execute(f"{words} {statement}", parameters)
+            plans.append(" ".join(str(row[-1]) for row in cursor.fetchall()))
+
+    event.listen(db.engine, "before_cursor_execute", explain)
+    try:
+        ask()
+    finally:
+        event.remove(db.engine, "before_cursor_execute", explain)
+    return plans
+
+
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("query", "index"),
@@ -259,24 +309,93 @@ def test_whoever_may_not_see_orders_lists_none(take: Take) -> None:
         ("attention:yes store:1", "ix_orders_attention"),
         ("hold state:open", "ix_orders_on_hold"),
         ("buyer-cancel:yes", "ix_orders_buyer_wants_cancel"),
+        ("state:open buyer-cancel:yes", "ix_orders_open_buyer_wants_cancel"),
+        ("archived:yes", "ix_orders_archived_ship_by"),
+        ("-archived", "ix_orders_ship_by"),
+        ("archived:any", "ix_orders_archived_ship_by"),
+        ("archived:any", "ix_orders_ship_by"),
+        ("archived:any state:processing", "ix_orders_archived_state_ship_by"),
+        ("archived:any state:processing", "ix_orders_state_ship_by"),
+        ("archived:yes store:1", "ix_orders_archived_store_ship_by"),
+        ("archived:yes state:canceled", "ix_orders_archived_state_ship_by"),
+        ("state:on_hold store:1", "ix_orders_on_hold"),
+        ("number:1234*", "ix_orders_channel_number"),
+        ("number:1234* state:processing", "ix_orders_channel_number"),
     ],
 )
 def test_a_list_walks_the_index_of_the_few(store: Store, operator: Actor, query: str, index: str) -> None:
-    plans: list[str] = []
-
-    def explain(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if statement.startswith("SELECT") and "FROM orders" in statement:
-            cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
-            plans.append(" ".join(row[3] for row in cursor.fetchall()))
-
     compiled = compile_query(parse(query), operator)
-    event.listen(db.engine, "before_cursor_execute", explain)
-    try:
-        list_orders(operator, compiled, sort="ship_by")
-    finally:
-        event.remove(db.engine, "before_cursor_execute", explain)
+    plans = plans_of(lambda: list_orders(operator, compiled, sort="ship_by"))
 
     assert plans
     assert all(f"INDEX {index} " in f"{plan} " for plan in plans), plans
     assert list(db.session.scalars(matching_ids(operator, compiled))) == []
     assert count_orders(operator, compiled) == (0, False)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("sort", ["-placed", "ship_by", "-updated", "total"])
+@pytest.mark.parametrize("query", ["-mug", '-"blue mug"', "-mug country:FR", "archived:any"])
+def test_lists_of_both_sides_walk_an_index_of_each(store: Store, operator: Actor, query: str, sort: str) -> None:
+    compiled, name = compile_query(parse(query), operator), sort.removeprefix("-")
+    for ask in (
+        lambda: list_orders(operator, compiled, sort=sort),
+        lambda: db.session.scalars(first_orders(operator, compiled, sort, 200)).all(),
+    ):
+        plans = plans_of(ask)
+
+        assert plans
+        for plan in plans:
+            assert f"INDEX ix_orders_{name} " in f"{plan} ", plan
+            assert f"INDEX ix_orders_archived_{name} " in f"{plan} ", plan
+            assert not re.search(r"SCAN orders(?! USING)", plan), plan
+
+
+def copied(order: Order, others: Sequence[dict[str, Any]]) -> None:
+    """As many orders like this one, by SQL, each with what it has otherwise."""
+    listed, orders = table_of(ChannelOrder), table_of(Order)
+    with unit_of_work():
+        like = {
+            table: dict(db.session.execute(select(table).where(table.c.id == id_)).one()._mapping)
+            for table, id_ in ((listed, order.channel_order_id), (orders, order.id))
+        }
+        numbered = [(n, f"C-{n}", more) for n, more in enumerate(others, start=order.id + 1_000)]
+        db.session.execute(insert(listed), [{**like[listed], "id": n, "number": number} for n, number, _ in numbered])
+        told = [
+            {**like[orders], "id": n, "channel_order_id": n, "number": number, "channel_order_number": number, **more}
+            for n, number, more in numbered
+        ]
+        db.session.execute(insert(orders), told)
+    analyze()
+
+
+def test_a_store_that_has_few_of_a_state_is_not_walked_past_all_the_others(
+    take: Take, store: Store, operator: Actor
+) -> None:
+    [order] = take(incoming_order())
+    with unit_of_work():
+        small = add_store("fake", "Small store", {"key": "k-secret-8"}, actor=operator).id
+    at = now()
+    usual: dict[str, Any] = {"state": "complete", "on_hold": False}
+    odd: list[dict[str, Any]] = [
+        *({"store_id": small}, {"store_id": small, "archived_at": at}),
+        *({"state": "canceled"}, {"state": "canceled", "archived_at": at}),
+        *({"on_hold": True}, {"on_hold": True}),
+    ]
+    others = [{"archived_at": at if n % 2 else None} for n in range(2_000)]
+    rows = [usual | more | {"placed_at": START + timedelta(minutes=n)} for n, more in enumerate([*odd, *others])]
+    copied(order, rows)
+    big = order.store_id
+    for query, found, indexes in (
+        (f"store:{small} state:complete archived:any", 2, ("ix_orders_store_", "ix_orders_archived_store_")),
+        (f"store:{big} state:canceled archived:any", 2, ("ix_orders_state_", "ix_orders_archived_state_")),
+        (f"store:{big} state:on_hold archived:any", 2, ("ix_orders_on_hold",)),
+        (f"store:{small} archived:yes", 1, ("ix_orders_archived_store_",)),
+        ("state:canceled archived:yes", 1, ("ix_orders_archived_state_",)),
+    ):
+        compiled = compile_query(parse(query), operator)
+        plans = plans_of(partial(list_orders, operator, compiled))
+
+        assert len(plans) == 1
+        assert all(index in plans[0] for index in indexes), (query, plans)
+        assert len(list_orders(operator, compiled).orders) == found, query

@@ -1,8 +1,10 @@
 """What the query bar offers while somebody types."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
+from flask import Flask
 
 from webapp.audit.actor import ROLES, Actor
 from webapp.channels.models import Store
@@ -10,6 +12,7 @@ from webapp.db import db, unit_of_work
 from webapp.orders.models import Tag
 from webapp.search.completion import complete
 from webapp.search.query import parse
+from webapp.search.registered import query_keys
 
 
 def offered(text: str, actor: Actor, position: int | None = None) -> list[str]:
@@ -24,6 +27,11 @@ def test_keys_are_completed_by_code_and_by_label(mia: Actor, store: Store) -> No
     assert offered("state:open -ho", mia) == ["state:open -hold:"]
     assert offered("sta jane", mia, 2)[0] == "state: jane"
     assert offered("", mia) == offered("jane ", mia) == offered('"sta', mia) == []
+
+
+def test_no_two_keys_are_called_the_same(app: Flask) -> None:
+    labels = Counter(str(key.label) for key in query_keys().values())
+    assert labels.most_common(1)[0][1] == 1
 
 
 def test_values_are_completed(mia: Actor, store: Store) -> None:

@@ -58,6 +58,7 @@ def test_a_desk_without_stores_says_what_to_do(browser: Browser) -> None:
     page = browser.get("/dashboard/").text
     assert "Connect a store to begin" in page
     assert "/stores/add" in page
+    assert "<noscript>" not in page  # nothing loads after it
 
 
 def test_a_person_may_begin_elsewhere(browser: Browser, store: Store, olga: Actor) -> None:

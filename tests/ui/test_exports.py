@@ -1,14 +1,18 @@
 """Exports in the browser: chosen, streamed or written by a run, by right and on the record."""
 
+import re
 from collections.abc import Callable
+from html import unescape
 
 import pytest
+from sqlalchemy import select
 
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
 from webapp.db import db
 from webapp.jobs.models import Run
 from webapp.orders.models import Order
+from webapp.search.models import SavedView
 from webapp.testing import incoming_line, incoming_order
 
 
@@ -30,6 +34,42 @@ def test_a_view_is_exported_as_its_query_says(browser: Browser, orders: list[Ord
     head, *rows = answer.text.splitlines()
     assert head.startswith("Order,Channel order number,Status,Channel status,Store,Practice,Total")
     assert [("MUG" in row, "Jane Quixelworth" in row) for row in rows] == [(True, True)]
+
+
+def test_the_form_proposes_the_columns_of_the_view_it_is_reached_from(browser: Browser, orders: list[Order]) -> None:
+    browser.post("/orders/columns", {"column": ["number", "country", "units"]})
+    browser.post("/orders/views/", {"name": "Units", "q": "sku:MUG", "columns": "1"})
+    browser.post("/orders/columns", {"column": ["number", "tags"]})
+    view = str(db.session.scalar(select(SavedView.id)))
+    page = browser.get(f"/orders/?view={view}").text
+    [url] = re.findall(r'href="(/orders/export\?[^"]+)"', page)
+
+    form = browser.get(unescape(url)).text
+    assert set(ticked(form)) == {"country", "units"}
+    assert f'name="view" value="{view}"' in form
+    [back] = re.findall(r'class="crumb" href="([^"]+)"', form)
+    assert rows(browser.get(unescape(back)).text) == [orders[0].id]
+    assert f'name="view" value="{view}"' in page
+    assert set(ticked(browser.post("/orders/export", {"order": str(orders[1].id), "view": view}).text)) == {
+        "country",
+        "units",
+    }
+    assert ticked(browser.get("/orders/export").text) == ["tags"]
+
+
+def test_a_remembered_sorting_unticks_no_columns(browser: Browser, orders: list[Order]) -> None:
+    before = ticked(browser.get("/orders/export").text)
+    browser.post("/orders/columns", {"sort_by": "-total", "quiet": "1"})
+    assert "total" in before
+    assert ticked(browser.get("/orders/export").text) == before
+
+
+def ticked(form: str) -> list[str]:
+    return re.findall(r'name="column" value="(\w+)" checked', form)
+
+
+def rows(page: str) -> list[int]:
+    return [int(id_) for id_ in re.findall(r'<tr id="order-(\d+)"', page)]
 
 
 def test_a_selection_is_exported(browser: Browser, orders: list[Order]) -> None:

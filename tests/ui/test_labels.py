@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from types import SimpleNamespace
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
@@ -14,6 +16,7 @@ from webapp.orders.organizing import set_status, set_tags
 from webapp.orders.queries import locked
 from webapp.orders.statuses import all_statuses, find_status, make_status
 from webapp.orders.tags import all_tags, make_tag
+from webapp.search.models import SavedView
 
 PACKING = {"code": "packing", "state": "processing", "name_en": "Packing", "name_fr": "Emballage", "tone": "info"}
 
@@ -119,3 +122,97 @@ def test_they_are_for_who_may_change_settings(make_browser: Callable[..., Browse
     for path in ("/settings/statuses/", "/settings/statuses/new", "/settings/tags/"):
         assert clerk.get(path).status_code == 403
     assert clerk.post("/settings/statuses/one/retire").status_code == 403
+
+
+def test_what_asks_for_a_tag_by_its_name_follows_when_it_is_renamed_or_merged(
+    browser: Browser, olga: Actor, work: Callable[[], int]
+) -> None:
+    with unit_of_work():
+        rush, gift = make_tag("Rush hour", actor=olga), make_tag("gift", actor=olga)
+        make_tag("rushed", actor=olga)
+        make_status("fast", {"en": "Fast"}, state="processing", actor=olga, rule='tag:"rush hour" prime:yes')
+        rush_id, gift_id = rush.id, gift.id
+    browser.post("/orders/views/", {"name": "Mine", "q": 'state:open -tag:"rush hour",gift sku:"tag: Rush hour"'})
+    browser.post("/orders/views/", {"name": "Others", "q": "tag:rushed"})
+
+    browser.post(f"/settings/tags/{rush_id}", {"name": "Very urgent", "tone": "calm"})
+
+    assert queries() == ['state:open -tag:"Very urgent",gift sku:"tag: Rush hour"', "tag:rushed"]
+    assert find_status("fast").rule == 'tag:"Very urgent" prime:yes'
+    browser.post(f"/settings/tags/{gift_id}/delete", {"heir": str(rush_id)})
+    work()
+    assert queries()[0].startswith('state:open -tag:"Very urgent",')
+    assert "gift" not in queries()[0]
+
+
+def test_a_view_of_the_filters_follows_its_tag(browser: Browser, olga: Actor, work: Callable[[], int]) -> None:
+    with unit_of_work():
+        gift, rush = make_tag("gift", actor=olga).id, make_tag("Rush hour", actor=olga).id
+        make_status("fast", {"en": "Fast"}, state="processing", actor=olga, rule=f"tag:{gift} prime:yes")
+
+    filtered = browser.post("/orders/filters", {"q": f"tag:{rush}", "f-tag": [str(gift), "none"]}).location
+    browser.post("/orders/views/", {"name": "New", "q": parse_qs(urlsplit(filtered).query)["q"][0]})
+    browser.post("/orders/views/", {"name": "Older", "q": f"tag:{gift}"})
+    assert queries() == ["tag:gift,none", f"tag:{gift}"]
+
+    browser.post(f"/settings/tags/{gift}", {"name": "present", "tone": "calm"})
+    assert queries() == ["tag:present,none", "tag:present"]
+    assert find_status("fast").rule == "tag:present prime:yes"
+
+    browser.post("/orders/views/", {"name": "By id again", "q": f"tag:{gift}"})
+    browser.post(f"/settings/tags/{gift}/delete", {"heir": str(rush)})
+    work()
+    assert queries() == ['tag:"Rush hour",none', 'tag:"Rush hour"', 'tag:"Rush hour"']
+    assert find_status("fast").rule == 'tag:"Rush hour" prime:yes'
+
+    browser.post("/orders/views/", {"name": "What is deleted", "q": f"tag:{rush}"})
+    browser.post(f"/settings/tags/{rush}/delete", {"heir": ""})
+    work()
+    assert queries()[-1] == 'tag:"Rush hour"'  # the next tag may get its id, and is not meant
+
+
+def test_a_tag_called_as_anothers_id_is_not_mistaken_for_it(browser: Browser, olga: Actor) -> None:
+    with unit_of_work():
+        gift = make_tag("gift", actor=olga).id
+        odd = make_tag(str(gift), actor=olga).id
+
+    location = browser.post("/orders/filters", {"f-tag": [str(odd)]}).location
+    assert parse_qs(urlsplit(location).query)["q"] == [f"tag:{odd}"]
+    for name, tag_id in (("Gifts", gift), ("Odd", odd)):
+        browser.post("/orders/views/", {"name": name, "q": f"tag:{tag_id}"})
+    browser.post(f"/settings/tags/{odd}", {"name": "even", "tone": "calm"})
+    assert queries() == [f"tag:{gift}", "tag:even"]
+
+
+def test_a_view_that_says_a_status_by_its_name_keeps_it(browser: Browser, olga: Actor) -> None:
+    with unit_of_work():
+        make_status("packing", {"en": "Being packed", "fr": "En préparation"}, state="processing", actor=olga)
+    browser.post("/orders/views/", {"name": "Mine", "q": 'status:"being packed"'})
+
+    names = {"name_en": "In the box", "name_fr": "En préparation", "tone": "calm", "rule": ""}
+    browser.post("/settings/statuses/packing", names)
+
+    assert queries() == ["status:packing"]
+
+
+def test_a_name_that_two_statuses_bear_is_followed_only_for_the_one_it_means(browser: Browser, olga: Actor) -> None:
+    with unit_of_work():
+        for code in ("first", "second"):
+            make_status(code, {"en": "Waiting"}, state="processing", actor=olga)
+        make_status("nothing", {"en": "None"}, state="processing", actor=olga)
+    browser.post("/orders/views/", {"name": "Mine", "q": "status:waiting"})
+    browser.post("/orders/views/", {"name": "Without", "q": "status:none"})
+    names = {"name_fr": "", "tone": "calm", "rule": ""}
+
+    for code in ("first", "nothing"):
+        browser.post(f"/settings/statuses/{code}", names | {"name_en": f"No longer {code}"})
+    assert queries() == ["status:waiting", "status:none"]
+
+    browser.post("/settings/statuses/second", names | {"name_en": "Later"})
+    assert queries() == ["status:second", "status:none"]
+
+
+def queries() -> list[str]:
+    """What the saved views ask for now."""
+    db.session.rollback()
+    return list(db.session.scalars(select(SavedView.query).order_by(SavedView.id)))

@@ -164,14 +164,14 @@ def test_a_refused_act_says_why_and_touches_nothing(
     order = make_order(fulfilled_by=FulfilledBy.CHANNEL)
     url = f"/orders/{order.number}/actions/ship"
     page = browser.get(f"/orders/{order.number}").text
-    assert "The channel itself ships this order." in page
+    assert "Fake channel itself ships this order." in page
 
     shown, sent = browser.get(url, htmx=True), browser.post(url, SHIP | {"carrier": carrier}, htmx=True)
 
     for answer in (shown, sent):
         assert answer.status_code == 409
         assert answer.headers["HX-Retarget"] == "#messages"
-        assert "The channel itself ships this order." in answer.text
+        assert "Fake channel itself ships this order." in answer.text
     assert db.session.scalar(select(func.count()).select_from(Shipment)) == 0
 
 

@@ -20,7 +20,7 @@ from webapp.orders.models import Order
 from webapp.search.models import ListLayout, SavedView, SealedQuery
 from webapp.search.registered import columns
 from webapp.testing import incoming_line, incoming_order
-from webapp.ui import counts, order_list
+from webapp.ui import counts, order_list, unscripted
 
 Take = Callable[..., list[Order]]
 
@@ -163,6 +163,33 @@ def test_a_list_that_takes_too_long_says_how_to_narrow_it(
     assert answer.status_code == 422
     assert "The last 90 days" in answer.text
     assert "placed" in re.search(r'href="([^"]+)"[^>]*>[^<]*(?:<svg.*?</svg>)?The last 90 days', answer.text)[1]  # type: ignore[index]
+
+
+def test_what_took_too_long_is_not_counted_once_more(
+    take: Take, browser: Browser, olga: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(incoming_order())
+
+    def slow(*_: Any, **__: Any) -> None:
+        raise TooSlow
+
+    monkeypatch.setattr(order_list, "list_orders", slow)
+    assert browser.get("/orders/?q=country:DE&whole=1").status_code == 422
+    assert counts.known_counts({"found": "country:DE"}, olga) == {}
+
+
+def test_a_whole_page_counts_only_as_long_as_its_time_lasts(
+    take: Take, browser: Browser, olga: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders = take(incoming_order(), incoming_order())
+    with monkeypatch.context() as patch:
+        patch.setattr(order_list, "SECONDS", 0)
+        page = browser.get("/orders/?whole=1").text
+    assert rows_of(page) == [order.id for order in reversed(orders)]
+    assert "Too many to count" in page
+    assert counts.known_counts({"found": ""}, olga) == {}
+
+    assert "2 orders" in browser.get("/orders/?whole=1").text
 
 
 def test_news_count_what_came_since(make_order: Callable[..., Order], browser: Browser) -> None:
@@ -348,3 +375,96 @@ def test_views_every_desk_has(take: Take, browser: Browser) -> None:
     assert rows_of(browser.get("/orders/?view=all").text) == [fine.id, late.id]
     for code in ("today", "cancel", "attention", "hold", "nowhere"):
         assert browser.get(f"/orders/?view={code}").status_code == 200
+
+
+def test_without_a_script_the_page_counts_by_itself(take: Take, browser: Browser) -> None:
+    take(incoming_order(), incoming_order())
+    first = browser.get("/orders/?q=state:processing")
+    assert 'content="0; url=/orders/?q=state:processing&amp;whole=1"' in first.text
+    assert "data-none" in first.text
+
+    whole = browser.get("/orders/?q=state:processing&whole=1").text
+    asked = [query for query in browser.queries if not query.startswith("SET ")]
+    assert len(asked) <= 8, "\n".join(asked)
+    assert "<noscript>" not in whole
+    assert "data-none" not in whole
+    assert 'hx-trigger="load' not in whole
+    assert "2 orders" in whole
+
+    browser.post("/orders/bulk", {})  # leads back with a sentence: the cookie spares it a page that is left at once
+    page = browser.get("/orders/").text
+    assert "Choose at least one order" in page
+    assert "<noscript>" not in page
+    assert "data-none" not in page
+
+
+@pytest.mark.parametrize("https", [True, False])
+def test_the_cookie_of_browsers_without_a_script_keeps_to_https(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch, https: bool
+) -> None:
+    monkeypatch.setattr(unscripted, "is_https", lambda: https)
+    [cookie] = [told for told in browser.get("/orders/?whole=1").headers.getlist("Set-Cookie") if "unscripted" in told]
+    assert ("Secure" in cookie) is https
+
+
+def test_a_mistake_costs_no_count_of_everything(take: Take, browser: Browser) -> None:
+    take(incoming_order())
+    page = browser.get("/orders/?q=state:nowhere&whole=1")
+    assert page.status_code == 422
+    assert "1 order<" not in page.text
+
+
+def test_a_view_may_bring_its_columns_along(
+    take: Take, browser: Browser, make_browser: Callable[..., Browser], mia: Actor
+) -> None:
+    take(incoming_order())
+    browser.post("/orders/columns", {"column": ["number", "total", "country"], "width-total": "222"})
+    browser.post("/orders/views/", {"name": "Money", "q": "state:open", "columns": "1", "shared": "1"})
+    browser.post("/orders/columns", {"column": ["number", "placed"]})
+    url = f"/orders/?view={db.session.scalar(select(SavedView.id))}"
+    colleague = make_browser(mia)
+    for someone in (browser, colleague):
+        page = someone.get(url).text
+        assert heads_of(page) == ["number", "total", "country"]
+        assert 'id="col-total" width="222"' in page
+    assert heads_of(browser.get("/orders/").text) == ["number", "placed"]
+
+    layout = f"/orders/columns{url.removeprefix('/orders/')}"
+    assert f'href="{layout}"' in browser.get(url).text
+    assert "These columns belong to the view" in browser.get(layout).text
+    assert browser.post(layout, {"column": ["number", "buyer"]}).location == layout
+    assert heads_of(browser.get(url).text) == ["number", "buyer"]
+    assert heads_of(browser.get("/orders/").text) == ["number", "placed"]
+    assert colleague.post(layout, {"column": ["number"]}).status_code == 403
+    assert heads_of(colleague.get(url).text) == ["number", "buyer"]
+
+    browser.post(layout, {"reset": "1"})
+    assert heads_of(browser.get(url).text) == ["number", "placed"]
+
+
+def test_in_somebody_elses_view_sorting_and_rows_are_ones_own(
+    take: Take, browser: Browser, make_browser: Callable[..., Browser], mia: Actor
+) -> None:
+    low, high = take(incoming_order([incoming_line(price=100)]), incoming_order([incoming_line(price=900)]))
+    browser.post("/orders/columns", {"column": ["number", "total"]})
+    browser.post("/orders/views/", {"name": "Money", "q": "state:open", "columns": "1", "shared": "1"})
+    view = f"?view={db.session.scalar(select(SavedView.id))}"
+    colleague = make_browser(mia)
+    colleague.post("/orders/columns", {"column": ["number", "placed"]})
+
+    assert colleague.post(f"/orders/columns{view}", {"sort_by": "total", "quiet": "1"}).status_code == 204
+    assert rows_of(colleague.get(f"/orders/{view}").text) == [low.id, high.id]
+    assert colleague.post(f"/orders/columns{view}", {"dense": "1"}, htmx=True).status_code == 200
+    page = colleague.get(f"/orders/{view}").text
+    assert 'class="stack grid dense"' in page
+    assert heads_of(page) == ["number", "total"]
+    assert 'class="grip"' not in page
+    assert 'class="grip"' in browser.get(f"/orders/{view}").text
+    assert heads_of(colleague.get("/orders/").text) == ["number", "placed"]
+
+    panel = colleague.get(f"/orders/columns{view}").text
+    assert "Only whoever saved it can change them." in panel
+    assert 'name="dense" value="1" checked' in panel
+    assert not re.search('name="(column|move|reset)"', panel)
+    for change in ({"column": ["number"]}, {"move": "total:-1"}, {"width-total": "99"}, {"reset": "1"}):
+        assert colleague.post(f"/orders/columns{view}", change).status_code == 403

@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
-from tests.ui.test_look import desk, page  # noqa: F401 - the fixtures of a desk in a browser
+from tests.ui.test_look import _flaws, desk, page  # noqa: F401 - the fixtures of a desk in a browser
+from webapp.audit.actor import Actor
 from webapp.clock import now
+from webapp.db import unit_of_work
 from webapp.orders.models import Order
+from webapp.search.query import parse
+from webapp.search.views import save_view
 from webapp.testing import incoming_order
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
@@ -43,3 +47,32 @@ def test_the_list_is_worked_by_mouse_and_keys(page: Any, take: Callable[..., lis
     page.wait_for_selector(".filter-chip")
     assert page.locator("#order-rows tr").count() == 6
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_somebody_elses_columns_cannot_be_dragged(
+    page: Any,  # noqa: F811
+    take: Callable[..., list[Order]],
+    make_user: Callable[..., Actor],
+) -> None:
+    take(incoming_order())
+    max_ = make_user("manager", "Max")
+    with unit_of_work():
+        columns = [("number", None), ("total", None)]
+        code = save_view("Money", parse("state:open"), actor=max_, columns=columns, shared=True).id
+    page.goto(f"/orders/?view={code}")
+    assert page.locator("#orders thead th[data-column]").count() == 2
+    assert page.locator("#orders .grip, #orders th[draggable=true]").count() == 0
+    page.click("#columns-open")
+    page.get_by_label("Dense rows").check()
+    page.wait_for_selector("#orders.dense")
+    assert page.locator("#order-columns [name=column]").count() == 0
+    assert _flaws(page) == []
+
+
+def test_a_width_that_is_not_kept_is_said(page: Any, take: Callable[..., list[Order]]) -> None:  # noqa: F811
+    take(incoming_order())
+    page.goto("/orders/")
+    page.route("**/orders/columns*", lambda route: route.fulfill(status=403, body=""))
+    page.locator("#orders .grip").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("#messages :text('That did not work')")

@@ -12,11 +12,14 @@ from webapp.audit.models import AuditEntry
 from webapp.audit.services import write_readings
 from webapp.channels.contract import ChannelStage
 from webapp.db import db, unit_of_work
+from webapp.fulfillment.contract import PackageInput
+from webapp.fulfillment.services import ship_order
+from webapp.orders.addresses import change_address
 from webapp.orders.holds import hold
 from webapp.orders.models import Order
-from webapp.orders.organizing import assign, set_status, set_tags
+from webapp.orders.organizing import assign, set_due, set_status, set_tags
 from webapp.orders.queries import comments_of, locked
-from webapp.orders.services import comment
+from webapp.orders.services import actions, comment
 from webapp.orders.statuses import make_status
 from webapp.testing import FakeChannel, incoming_line, incoming_order
 from webapp.vault.services import erase
@@ -105,36 +108,54 @@ def test_an_order_managed_at_the_channel_is_shown_and_offers_nothing(
     assert f"/orders/@{order.id}" in browser.get("/orders/").text
 
 
-def _worked(order_id: int, mia: Actor) -> None:
-    """Give an order whatever costs a query: tags, a status, somebody, a hold and a comment."""
+ADDRESS = {
+    "name": "Jane Roe", "line1": "2 New Road", "city": "Berlin", "postal_code": "10115", "country": "DE",
+}  # fmt: skip
+
+
+def _worked(order_id: int, mia: Actor, *, whole: bool = False) -> None:
+    """Give an order whatever costs a query: a corrected address, a shipment, tags, a status, somebody, comments, and a
+    hold where something of it is left.
+    """
     olga = Actor.operator()
     with unit_of_work():
-        make_status("packing", {"en": "Packing"}, state="processing", actor=olga)
+        make_status("packing", {"en": "Packing"}, state="complete" if whole else "processing", actor=olga)
     with unit_of_work():
         order = locked(db.session.get_one(Order, order_id))
+        change_address(order, ADDRESS, actor=mia)
+        lines = {line.id: line.open if whole else 1 for line in order.lines}
+        ship_order(order, [PackageInput("DHL", "JD0001", lines=lines)], actor=mia)
         set_tags(order, ["fragile", "heavy"], [], actor=olga)
         set_status(order, "packing", actor=mia)
         assign(order, mia.id, actor=mia)
         comment(order, "Jane called", actor=mia)
-        hold(order, "she is moving", actor=mia)
+        comment(order, "Jane called again", actor=mia, pin=True)
+        if not whole:
+            hold(order, "she is moving", actor=mia)
 
 
+@pytest.mark.parametrize("whole", [False, True], ids=["held", "shipped"])
 @pytest.mark.parametrize("lines", [2, 500])
 def test_every_part_of_the_page_costs_few_queries(
-    take: Callable[..., list[Order]], browser: Browser, mia: Actor, lines: int
+    take: Callable[..., list[Order]], browser: Browser, mia: Actor, lines: int, whole: bool
 ) -> None:
     [order] = take(incoming_order([incoming_line(f"SKU{n}", 2) for n in range(lines)]))
-    _worked(order.id, mia)
+    _worked(order.id, mia, whole=whole)
     url = f"/orders/{order.number}"
 
     page = browser.get(url)
-    assert all(word in page.text for word in ("Packing", "fragile", "Jane called", "she is moving", "Mia"))
+    told = ("Packing", "fragile", "Jane called", "2 New Road", "Mia", *(() if whole else ("she is moving",)))
+    assert all(word in page.text for word in told)
     for path in (url, *(f"{url}?tab={tab}" for tab in ("shipments", "updates", "timeline", "channel"))):
         assert browser.get(path).status_code == 200
         assert len(browser.queries) <= 8, f"{path}\n" + "\n".join(browser.queries)
-    for path in (f"{url}/aside", f"{url}/parts", f"{url}/lines", f"{url}/actions/release"):
+    for path in (f"{url}/aside", f"{url}/parts", f"{url}/lines"):
         assert browser.get(path, htmx=True).status_code == 200
         assert len(browser.queries) <= 8, f"{path}\n" + "\n".join(browser.queries)
+    for code in actions():
+        for htmx in (False, True):
+            assert browser.get(f"{url}/actions/{code}", htmx=htmx).status_code in (200, 409)
+            assert len(browser.queries) <= 8, f"{code}\n" + "\n".join(browser.queries)
 
 
 def test_a_long_order_shows_its_first_hundred_lines_and_finds_any(
@@ -209,7 +230,7 @@ def test_the_channel_side_is_read_only_and_its_answer_is_opened_on_the_record(
 
 
 def test_an_erased_order_says_so_everywhere(make_order: Callable[..., Order], browser: Browser, mia: Actor) -> None:
-    order = make_order()
+    order = make_order(quantity=2)
     _worked(order.id, mia)
     with unit_of_work():
         erase([order.id])
@@ -276,3 +297,64 @@ def test_a_packing_slip_is_offered_by_what_prints_it(
     page = browser.get(f"/orders/{order.number}").text
     assert slip not in page
     assert 'aria-describedby="why-slip"' in page
+
+
+def test_only_an_order_that_can_still_leave_has_a_countdown(take: Callable[..., list[Order]], browser: Browser) -> None:
+    told = incoming_order()
+    gone = incoming_order(stage=ChannelStage.CANCELED, status="CANCELED")
+    for order, counts in zip(take(told, gone), (True, False), strict=True):
+        assert order.unshipped or not counts
+        with unit_of_work():
+            set_due(locked(db.session.get_one(Order, order.id)), told.ship_by, actor=Actor.operator())
+        page = browser.get(f"/orders/{order.number}").text
+        head = page[page.index('<header id="order-summary"') : page.index("</header>", page.index("order-summary"))]
+        assert ("data-countdown" in head) is counts, head
+        assert "Due" in head
+        row = browser.get(f"/orders/rows/{order.id}").text
+        assert ("data-countdown" in row) is counts, row
+
+
+def test_the_service_is_told_in_the_channels_words(
+    take: Callable[..., list[Order]], browser: Browser, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel, "service_label", lambda level: {"EXPEDITED": "Quite fast"}.get(level, level))
+    [order] = take(incoming_order(service_level="EXPEDITED"))
+
+    for tab in ("overview", "channel"):
+        page = browser.get(f"/orders/{order.number}?tab={tab}").text
+        assert "<dd>Quite fast</dd>" in page
+        assert "EXPEDITED" not in page
+
+
+@pytest.mark.parametrize(
+    ("country", "optional"),
+    [("DE", {"region"}), ("US", set()), ("HK", {"postal_code", "city", "region"}), ("IE", {"region"})],
+)
+def test_an_address_form_calls_optional_what_its_country_does_without(
+    take: Callable[..., list[Order]], browser: Browser, country: str, optional: set[str]
+) -> None:
+    address = {"name": "Jane Roe", "line1": "2 New Road", "city": "Town", "country": country}
+    [order] = take(incoming_order(buyer={"name": "Jane Roe", "address": address}))
+
+    page = browser.get(f"/orders/{order.number}/actions/address").text
+
+    for field in ("name", "line1", "city", "postal_code", "region"):
+        [label] = re.findall(rf'<label for="address-{field}">(.*?)</label>', page)
+        assert ("(optional)" in label) is (field in optional), (field, label)
+    sent = address | {"country": "HK", "city": "", "line1": "1 Harbour Road"}
+    token = re.findall(r'name="(key|version)" [^>]*value="([^"]+)"', page)
+    answer = browser.post(f"/orders/{order.number}/actions/address", sent | dict(token))
+    assert answer.status_code == 302, answer.text[:500]
+
+
+def test_a_line_of_which_nothing_is_ordered_any_more_is_canceled(
+    take: Callable[..., list[Order]], browser: Browser
+) -> None:
+    [order] = take(incoming_order([incoming_line("GONE", 0), incoming_line("MUG", 1)]))
+
+    page = browser.get(f"/orders/{order.number}").text
+
+    row = page[page.index('<tr id="line-') : page.index("GONE")]
+    row += page[page.index("GONE") : page.index("</tr>", page.index("GONE"))]
+    assert "Canceled" in row
+    assert "Shipped<" not in row

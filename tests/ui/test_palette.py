@@ -1,17 +1,24 @@
 """Doing anything by name: what is offered follows from rights, and nothing that is typed reaches a URL unasked."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
+from webapp.db import db
+from webapp.jobs.models import Run
 from webapp.orders.models import Order
 
 JSON = {"Accept": "application/json"}
 
 
+def _ways(browser: Browser) -> dict[str, dict[str, Any]]:
+    return {way["label"]: way for way in browser.get("/palette/", **JSON).get_json()["ways"]}
+
+
 def _labels(browser: Browser) -> set[str]:
-    return {way["label"] for way in browser.get("/palette/", **JSON).get_json()}
+    return set(_ways(browser))
 
 
 def test_the_ways_are_those_of_the_person(
@@ -21,13 +28,94 @@ def test_the_ways_are_those_of_the_person(
 
     assert _labels(browser) >= {"Dashboard", "Orders", "Stores", "Runs", "Plugins", "Add a store", store.name}
     assert _labels(reader) >= {"Orders", "Stores", store.name}
-    assert not _labels(reader) & {"Plugins", "Settings", "Add a store"}
+    assert not _labels(reader) & {"Plugins", "Settings", "Add a store", "Add a tag", "Export all orders"}
+    assert f"Sync {store.name} now" in _labels(browser)
+    assert not [label for label in _labels(reader) if label.startswith(("Sync", "Export", "Settings of"))]
+    assert reader.get("/palette/", **JSON).get_json()["acts"] == []
 
 
 def test_every_way_leads_somewhere(browser: Browser, store: Any) -> None:
-    for way in browser.get("/palette/", **JSON).get_json():
-        answer = browser.get(way["url"].partition("#")[0])
+    ways = _ways(browser)
+    for label, way in ways.items():
+        if label == "Sign out":
+            continue
+        url = way["url"].partition("#")[0]
+        answer = browser.get(url) if way["fields"] is None else browser.post(url, way["fields"])
         assert answer.status_code in (200, 302), way
+    assert browser.post(ways["Sign out"]["url"]).status_code == 302
+    assert browser.get("/palette/").location.startswith("/sign-in")
+
+
+def test_what_is_posted_needs_the_token_of_a_page(browser: Browser, store: Any) -> None:
+    way = _ways(browser)[f"Sync {store.name} now"]
+
+    assert browser.post(way["url"], way["fields"], token=False).status_code == 400
+    assert db.session.query(Run).count() == 0
+
+    assert browser.post(way["url"], way["fields"]).location == f"/stores/{store.id}/traffic"
+    assert db.session.query(Run).count() == 1
+
+
+def test_stores_that_rest_are_not_synced(browser: Browser, store: Any, olga: Actor) -> None:
+    browser.post(f"/stores/{store.id}/deactivate")
+
+    assert f"Sync {store.name} now" not in _labels(browser)
+    assert f"Traffic of {store.name}" in _labels(browser)
+
+
+def test_a_view_is_exported_by_its_name(browser: Browser, store: Any) -> None:
+    browser.post("/orders/views/", {"name": "Mugs", "q": "sku:MUG"})
+
+    assert "q=sku:MUG" in _ways(browser)["Export “Mugs”"]["url"]
+    assert "1 order" not in browser.get(_ways(browser)["Export “Mugs”"]["url"]).text
+
+
+def test_a_view_is_exported_with_its_own_columns(browser: Browser, store: Any) -> None:
+    browser.post("/orders/columns", {"column": ["number", "country"]})
+    browser.post("/orders/views/", {"name": "Where to", "q": "state:open", "columns": "1"})
+    browser.post("/orders/columns", {"column": ["number", "total"]})
+
+    ticked = r'name="column" value="(\w+)" checked'
+    assert re.findall(ticked, browser.get(_ways(browser)["Export “Where to”"]["url"]).text) == ["country"]
+    assert re.findall(ticked, browser.get(_ways(browser)["Export all orders"]["url"]).text) == ["total"]
+
+
+def test_every_way_out_forgets_what_was_typed(browser: Browser, store: Any) -> None:
+    assert [label for label, way in _ways(browser).items() if way["forget"]] == ["Sign out"]
+    for path, count in (("/palette/", 2), ("/orders/", 1), ("/dashboard/", 1)):
+        ways = re.findall(r'<form[^>]*action="/sign-out"[^>]*>', browser.get(path).text)
+        assert len(ways) == count, path
+        assert all("data-forget" in way for way in ways), path
+
+
+def test_an_act_by_its_name_and_a_number(
+    browser: Browser,
+    make_order: Callable[..., Order],
+    make_browser: Callable[..., Browser],
+    make_user: Callable[..., Actor],
+) -> None:
+    order = make_order()
+    acts = {act["code"]: act["label"] for act in browser.get("/palette/", **JSON).get_json()["acts"]}
+    assert acts["hold"] == "Hold"
+
+    sent = browser.post("/palette/", {"number": str(order.number), "act": "hold"})
+
+    assert sent.location == f"/orders/{order.number}/actions/hold#order-actions"
+    assert 'name="reason"' in browser.get(sent.location.partition("#")[0]).text
+    reader = make_browser(make_user("read_only", "Rita"))
+    assert reader.post("/palette/", {"number": str(order.number), "act": "hold"}).location == f"/orders/{order.number}"
+
+
+def test_a_page_reached_from_an_order_begins_with_its_acts(browser: Browser, make_order: Callable[..., Order]) -> None:
+    order = make_order()
+    assert f'href="/palette/?order={order.number}" data-palette' in browser.get(f"/orders/{order.number}").text
+
+    page = browser.get(f"/palette/?order={order.number}").text
+
+    assert len(browser.queries) <= 8, "\n".join(browser.queries)
+    assert f"Order {order.number}" in page
+    assert f'href="/orders/{order.number}/actions/ship#order-actions">Ship</a>' in page
+    assert 'action="/sign-out"' in page
 
 
 def test_without_a_script_the_ways_stand_on_a_page(browser: Browser, store: Any) -> None:

@@ -8,6 +8,9 @@ import re
 from pathlib import Path
 
 import pytest
+from flask import Flask, g, render_template
+
+from webapp.ui.unscripted import whole_url
 
 UI = Path(__file__).resolve().parents[2] / "webapp" / "ui"
 STATIC, TEMPLATES = UI / "static", UI / "templates"
@@ -60,3 +63,31 @@ def test_the_script_needs_no_eval() -> None:
     script = (STATIC / "waybill.js").read_text()
 
     assert not re.search(r"\beval\(|new Function|innerHTML|\.style\b", script)
+
+
+def test_addresses_in_templates_know_where_the_desk_is_mounted(app: Flask) -> None:
+    for root in ("", "/desk", ""):
+        with app.test_request_context("/", environ_overrides={"SCRIPT_NAME": root}):
+            url_for = app.jinja_env.globals["url_for"]
+            assert url_for("orders.index") == f"{root}/orders/"  # type: ignore[operator]
+            assert url_for("static", filename="icons.svg").startswith(f"{root}/static/icons.svg?v=")  # type: ignore[operator]
+            assert url_for("orders.index", q="hold") == f"{root}/orders/?q=hold"  # type: ignore[operator]
+
+
+def test_scripts_and_pages_drawn_whole_know_it_too(app: Flask) -> None:
+    for root in ("", "/desk"):
+        with app.test_request_context("/orders/?q=hold", environ_overrides={"SCRIPT_NAME": root}):
+            assert whole_url() == f"{root}/orders/?q=hold&whole=1"
+            assert f'data-orders-url="{root}/orders/"' in render_template("palette/_dialog.html")
+        with app.test_request_context("/dashboard/", environ_overrides={"SCRIPT_NAME": root}):
+            assert whole_url() == f"{root}/dashboard/?whole=1"
+    for path in STATIC.glob("*.js"):
+        assert not re.search(r"""["'`]/[a-z]+/""", path.read_text()), path.name
+
+
+def test_words_in_templates_are_escaped_and_in_the_readers_language(app: Flask) -> None:
+    with app.test_request_context("/"):
+        for language, word in (("en", "Orders"), ("fr", "Commandes"), ("en", "Orders")):
+            g.locale = language
+            template = app.jinja_env.from_string("{{ _('Orders') }} {{ _('%(name)s: %(text)s', name='<b>', text=1) }}")
+            assert template.render().startswith(f"{word} &lt;b&gt;")

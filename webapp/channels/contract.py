@@ -407,6 +407,10 @@ class Channel(ABC):
         """The channel's status word for people; a word it does not know stands for itself."""
         return status
 
+    def service_label(self, level: str) -> LazyString | str:
+        """The shipping service that the buyer chose, for people; a word it does not know stands for itself."""
+        return level
+
     def order_url(self, store: StoreAccess, number: str, marketplace: str) -> str | None:
         """Where the merchant finds this order on the channel's own site."""
         return None

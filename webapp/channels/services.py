@@ -39,6 +39,18 @@ def get_channel(code: str) -> Channel:
     return known[code]
 
 
+def channel_name(code: str) -> str:
+    """What a channel is called; its code where no plugin brings it."""
+    channel = channels().get(code)
+    return str(channel.label) if channel else code
+
+
+def service_name(code: str, level: str) -> str:
+    """What a channel calls one of its shipping services; the service's code where no plugin brings the channel."""
+    channel = channels().get(code)
+    return str(channel.service_label(level)) if channel else level
+
+
 def access(store: Store) -> StoreAccess:
     """What the store's channel needs to reach the account; holds secrets, so it stays in memory."""
     declared = get_channel(store.channel).settings

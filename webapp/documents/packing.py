@@ -17,7 +17,7 @@ from webapp.errors import Refusal
 from webapp.fulfillment.services import CodesRequired, LabelRequired, NothingOpen, shipping_refusal
 from webapp.i18n import LANGUAGES
 from webapp.orders import addresses
-from webapp.orders.listing import NEWEST, Asked, matching_ids
+from webapp.orders.listing import NEWEST, Asked, first_orders
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.queries import visible
 from webapp.vault import services as vault
@@ -65,7 +65,7 @@ def slips_for(
     actor: Actor, *, ids: Sequence[int] | None = None, compiled: Asked | None = None, sort: str = NEWEST
 ) -> Slips:
     """Slips of these orders, or of everything that a query finds, up to `MOST`. Buyers by right, on the record once."""
-    query = matching_ids(actor, compiled, sort).with_only_columns(Order, maintain_column_froms=True)
+    query = first_orders(actor, compiled, sort, MOST + 1)
     if ids is not None:
         query = visible(actor).where(Order.id.in_(ids)).order_by(Order.ship_by, Order.id)
     around = (

@@ -12,7 +12,7 @@ from sqlalchemy.orm import joinedload
 
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage, FulfilledBy
-from webapp.channels.services import ChannelLeftOut, channels, get_channel
+from webapp.channels.services import ChannelLeftOut, channel_name, channels, get_channel
 from webapp.clock import now
 from webapp.db import db
 from webapp.errors import DeskError, NotFound, Refusal
@@ -45,7 +45,7 @@ class BeingCanceled(Refusal):
 
 class ShippedByChannel(Refusal):
     code = "shipped_by_channel"
-    sentence = _l("The channel itself ships this order.")
+    sentence = _l("%(channel)s itself ships this order.")
 
 
 class LabelRequired(Refusal):
@@ -113,9 +113,10 @@ def shipping_refusal(order: Order, actor: Actor, *, anyway: bool = False) -> Ref
     open_lines = [line for line in order.lines if line.open]
     if order.store.channel not in channels():
         return ChannelLeftOut(channel=order.store.channel)
+    if order.fulfilled_by == FulfilledBy.CHANNEL and not order.managed_at_channel:
+        return ShippedByChannel(channel=channel_name(order.store.channel))
     checks: tuple[tuple[bool, type[Refusal]], ...] = (
         (order.managed_at_channel, ManagedAtChannel),
-        (order.fulfilled_by == FulfilledBy.CHANNEL, ShippedByChannel),
         (order.state == "canceled" or order.channel_order.stage == ChannelStage.CANCELED, OrderCanceled),
         (order.canceling, BeingCanceled),
         (order.state == "pending", PaymentPending),

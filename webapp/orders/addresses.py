@@ -11,6 +11,7 @@ from typing import Any
 
 from webapp.audit.actor import Actor
 from webapp.channels.contract import FulfilledBy
+from webapp.channels.services import channel_name
 from webapp.clock import iso, now
 from webapp.errors import Refusal
 from webapp.i18n import lazy_gettext as _l
@@ -41,7 +42,7 @@ class AddressNotOurs(Refusal):
     """What the channel ships from its own warehouse goes where the channel says."""
 
     code = "address_not_ours"
-    sentence = _l("The channel itself ships this order, so its address can't be changed here.")
+    sentence = _l("%(channel)s itself ships this order, so its address can't be changed here.")
 
 
 class BuyersHidden(Refusal):
@@ -71,7 +72,7 @@ def address_refusal(order: Order, actor: Actor) -> Refusal | None:
     if order.state not in OPEN_STATES or not order.unshipped:
         return AddressSettled()
     if order.fulfilled_by == FulfilledBy.CHANNEL:
-        return AddressNotOurs()
+        return AddressNotOurs(channel=channel_name(order.store.channel))
     return None
 
 

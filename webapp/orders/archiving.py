@@ -117,7 +117,7 @@ def archive_old(state: str, days: int, after: tuple[datetime, int] | None, limit
     ]
     for order in orders:
         order.archived_at = now()
-    record_all(orders, "archived", actor=actor, cause="rule")
+    record_all(orders, "archived", actor=actor, cause="rule", news=False)
     return (rows[-1][0], rows[-1][1]) if len(rows) == limit else None
 
 

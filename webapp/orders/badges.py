@@ -6,12 +6,15 @@ A flag that a channel set and that nobody has a badge for is shown by its code.
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from webapp.channels.services import channel_name
 from webapp.hooks import hooks
 from webapp.i18n import lazy_gettext as _l, ngettext
 from webapp.orders.attention import in_words
 from webapp.orders.contract import Badge
 from webapp.orders.models import Order
 from webapp.search.contract import Label
+
+_CHANNEL = "%(channel)s"  # where a label names the channel
 
 
 def flagged(code: str) -> Callable[[Order], bool]:
@@ -63,10 +66,10 @@ BADGES = (
     ),
     Badge(
         code="by_channel",
-        label=_l("Channel ships"),
+        label=_l("Fulfilled by %(channel)s"),
         shows=lambda order: order.fulfilled_by == "channel",
         icon="building-warehouse",
-        help=_l("The channel ships this order from its own stock."),
+        help=_l("%(channel)s ships this order from its own stock."),
     ),
     PRACTICE,
 )
@@ -83,6 +86,7 @@ class Badges:
     def __init__(self, without: Iterable[str] = ()) -> None:
         known = badges()
         self._known = set(known)
+        self._named: dict[tuple[str, str], Label] = {}  # labels that say whose they are, by badge and channel
         self._asked = [
             (badge.code, badge.shows, Label(str(badge.label), badge.tone, badge.icon, str(badge.help)))
             for badge in known.values()
@@ -97,12 +101,20 @@ class Badges:
                 shown.append(Label(code.replace("_", " ").capitalize()))
         return shown
 
-    @staticmethod
-    def _worded(code: str, label: Label, order: Order) -> Label:
-        """What wants attention is named, with its fix for who points at it."""
+    def _worded(self, code: str, label: Label, order: Order) -> Label:
+        """What wants attention is named, with its fix for who points at it; and so is the channel."""
+        if _CHANNEL in label.text or _CHANNEL in label.title:
+            return self._of_channel(code, label, order.store.channel)
         troubles = in_words(order.attention) if code == "attention" else []
         if not troubles:
             return label
         fixes = "\n".join(f"{trouble.label}: {trouble.fix}" for trouble in troubles)
         many = ngettext("%(num)s thing to look at", "%(num)s things to look at", len(troubles))
         return replace(label, text=troubles[0].label if len(troubles) == 1 else many, title=fixes)
+
+    def _of_channel(self, code: str, label: Label, channel: str) -> Label:
+        if (code, channel) not in self._named:
+            name = channel_name(channel)
+            text, title = (words.replace(_CHANNEL, name) for words in (label.text, label.title))
+            self._named[code, channel] = replace(label, text=text, title=title)
+        return self._named[code, channel]

@@ -27,7 +27,7 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.jobs import job, runs
 from webapp.jobs.models import Run, RunResult
 from webapp.orders.contract import ActionInput, OrderAction
-from webapp.orders.listing import NEWEST, Asked, matching_ids
+from webapp.orders.listing import NEWEST, Asked, first_orders, matching_ids
 from webapp.orders.models import BulkAct, Order
 from webapp.orders.queries import visible
 from webapp.orders.services import act, find_action, read_input, refusal_of
@@ -106,11 +106,11 @@ def start_bulk(
     Raises `Forbidden`, `NotInBulk`, `NothingChosen` or `TooManyForOneRun`; then nothing was begun.
     """
     action = _checked(action_code, actor)
-    found = matching_ids(actor, compiled, sort)
+    found = matching_ids(actor, compiled, sort, CAP + 1)
     if ids is not None:
-        found = visible(actor).with_only_columns(Order.id).where(Order.id.in_(ids)).order_by(Order.id)
+        found = visible(actor).with_only_columns(Order.id).where(Order.id.in_(ids)).order_by(Order.id).limit(CAP + 1)
     body = {"input": data.model_dump(mode="json")}
-    return known_run(key, actor) or _begin(action, body, found.limit(CAP + 1), actor, key)
+    return known_run(key, actor) or _begin(action, body, found, actor, key)
 
 
 def start_each(action_code: str, inputs: Mapping[int, ActionInput], *, actor: Actor, key: str = "") -> Run:
@@ -185,6 +185,7 @@ def _opened(row: BulkAct) -> dict[str, Any]:
 
 
 @job("desk")
+@runs.gives_up
 def act_on_chunk(run_id: int, turn: int) -> None:
     """Act on the next orders of a run; the rest is another job's."""
     with unit_of_work():
@@ -270,7 +271,7 @@ def orders_to_look_at(
     actor: Actor, *, ids: Sequence[int] | None = None, compiled: Asked | None = None, sort: str = NEWEST
 ) -> list[Order]:
     """The first orders of a choice, with what refusals ask of them."""
-    query = matching_ids(actor, compiled, sort).limit(LOOKED_AT).with_only_columns(Order, maintain_column_froms=True)
+    query = first_orders(actor, compiled, sort, LOOKED_AT)
     if ids is not None:
         query = visible(actor).where(Order.id.in_(ids)).order_by(Order.id).limit(LOOKED_AT)
     around = (

@@ -16,7 +16,7 @@ from webapp.accounts.models import User
 from webapp.audit.actor import Actor
 from webapp.channels.contract import Channel
 from webapp.channels.models import ChannelOrder
-from webapp.channels.services import channels
+from webapp.channels.services import channel_name, channels, service_name
 from webapp.clock import parse_instant
 from webapp.db import db
 from webapp.i18n import get_locale, gettext as _, lazy_gettext as _l
@@ -24,6 +24,7 @@ from webapp.money import Money
 from webapp.orders import addresses
 from webapp.orders.badges import Badges
 from webapp.orders.events import sentence_of, words
+from webapp.orders.exporting import Part
 from webapp.orders.models import Order, OrderAmount, OrderEvent, OrderLine
 from webapp.orders.queries import reference
 from webapp.orders.states import STATE_LABELS
@@ -67,8 +68,9 @@ def _ids(orders: Orders) -> list[int]:
 
 
 def _revealed(orders: Orders, actor: Actor) -> DataKeys:
-    """The page's buyers, by right, in one query and with one access record."""
-    read = partial(vault.reveal_kinds, actor, _ids(orders), purpose="list", kinds=addresses.KINDS)
+    """The page's buyers, by right, in one query and with one access record; an export says that it is one."""
+    purpose = "export" if isinstance(orders, Part) else "list"
+    read = partial(vault.reveal_kinds, actor, _ids(orders), purpose=purpose, kinds=addresses.KINDS)
     return _once(orders, "buyers", read)
 
 
@@ -149,9 +151,15 @@ def _channel_status(orders: Orders, actor: Actor) -> dict[int, str]:
     return {order.id: labels[order.store.channel, order.channel_status] for order in orders}
 
 
+def _service(orders: Orders, actor: Actor) -> dict[int, str]:
+    told = {(order.store.channel, order.service_level) for order in orders}
+    labels = {(code, level): service_name(code, level) for code, level in told}
+    return {order.id: labels[order.store.channel, order.service_level] for order in orders}
+
+
 def _channel_name(orders: Orders, actor: Actor) -> dict[int, str]:
-    names = {code: str(channel.label) for code, channel in _channels(orders).items()}
-    return {order.id: names.get(order.store.channel, order.store.channel) for order in orders}
+    names = {code: channel_name(code) for code in {order.store.channel for order in orders}}
+    return {order.id: names[order.store.channel] for order in orders}
 
 
 def _badges(orders: Orders, actor: Actor) -> dict[int, list[Label]]:
@@ -370,7 +378,7 @@ COLUMNS = (
     Column(code="channel", label=_l("Channel"), values=_channel_name, width=110),
     Column(code="marketplace", label=_l("Marketplace"), values=_marketplace, width=100),
     Column(code="fulfilled_by", label=_l("Fulfilled by"), values=_fulfilled_by, width=110),
-    Column(code="service", label=_l("Service"), values=_of_each(lambda order: order.service_level), width=110),
+    Column(code="service", label=_l("Service"), values=_service, width=110),
     Column(code="payment", label=_l("Payment"), values=_payment, width=120),
     Column(code="first_item", label=_l("First item"), values=_first_item, width=240),
     Column(

@@ -54,10 +54,17 @@ class OrderAction(ABC):
         """The same where it depends on who asks: what they may choose, or what of the buyer stands there already."""
         return self.form_fields(order)
 
+    def fields_for_many(self, sample: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
+        """The same for a bulk act: what this person may choose, and nothing of the sample that others don't share."""
+        return self.form_fields(sample)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Badge:
-    """A short word that some orders carry wherever they are shown: Prime, gift, buyer wants to cancel."""
+    """A short word that some orders carry wherever they are shown: Prime, gift, buyer wants to cancel.
+
+    In label and help `%(channel)s` stands for what the order's channel is called.
+    """
 
     code: str
     label: LazyString | str

@@ -27,15 +27,15 @@ from webapp.catalog.models import Listing
 from webapp.channels.contract import FulfilledBy
 from webapp.channels.models import Shop, Store, StoreMarketplace
 from webapp.channels.services import channels
-from webapp.db import begins_with, db, once_a_transaction
+from webapp.db import db, once_a_transaction
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.money import decimals
 from webapp.orders import attention, words
-from webapp.orders.models import OPEN, Order, OrderTag
+from webapp.orders.models import ATTENTION, ON_HOLD, OPEN, WANTS_CANCEL, Order, OrderTag
 from webapp.orders.organizing import people
-from webapp.orders.queries import state_condition
+from webapp.orders.queries import state_condition, visible
 from webapp.orders.states import STATE_LABELS
-from webapp.orders.statuses import all_statuses, status_name
+from webapp.orders.statuses import status_choices
 from webapp.orders.tags import all_tags
 from webapp.search.contract import Bound, Found, KeyKind, QueryKey
 from webapp.search.terms import index_key
@@ -78,7 +78,7 @@ def _yes_no(yes: Condition) -> Callable[[Sequence[bool], Actor], Condition]:
 
 def _said(words_: str) -> Condition:
     """A condition in the words of a partial index, which no compiler may spell otherwise; the rest names its table."""
-    return and_(text(words_), Order.id.is_not(None))
+    return and_(text(f"orders.{words_}"), Order.id.is_not(None))
 
 
 def _flagged(*flags: str) -> Callable[[Sequence[bool], Actor], Condition]:
@@ -93,27 +93,27 @@ def _in_json(column: Any, part: str) -> Condition:
 
 
 def _by_number(values: Sequence[str], actor: Actor) -> Condition:
-    prefixes = words.number_prefixes()
-    ways = []
+    prefixes, broad = words.beginnings([value.rstrip("*") for value in values if value.endswith("*")])
+    gathered: list[Condition] = []
+    compared: list[Condition] = []
     for value in values:
         number = value.rstrip("*")
-        spellings = {number, number.upper()}
         if value.endswith("*"):
-            ways += [begins_with(column, start) for column in _NUMBERS for start in spellings]
+            few, many = words.begun_with(number, broad)
+            gathered, compared = gathered + few, compared + many
         else:
-            ways += [Order.number.in_([*spellings, *words.full_numbers(number, prefixes)])]
-            ways += [Order.channel_order_number.in_(spellings)]
-    return or_(*ways)
-
-
-_NUMBERS = (Order.number, Order.channel_order_number)
+            spelled = {number, number.upper()}
+            gathered += [Order.number.in_([*spelled, *words.full_numbers(number, prefixes)])]
+            gathered += [Order.channel_order_number.in_(spelled)]
+    found = Order.id.in_(visible(actor).with_only_columns(Order.id).where(or_(*gathered)))
+    return or_(found, *compared) if gathered else or_(*compared)
 
 
 def _by_state(values: Sequence[str], actor: Actor) -> Condition:
     return or_(*(_OPEN if value == "open" else state_condition(value) for value in values))
 
 
-_OPEN = _said(f"orders.{OPEN}")
+_OPEN = _said(OPEN)
 
 
 def _states(actor: Actor) -> dict[str, LazyString]:
@@ -181,7 +181,7 @@ def _by_status(values: Sequence[str], actor: Actor) -> Condition:
 
 
 def _statuses(actor: Actor) -> dict[str, LazyString | str]:
-    return {row.code: status_name(row.code) for row in all_statuses()} | {"none": _l("none")}
+    return status_choices()
 
 
 def _total(values: Sequence[Bound], actor: Actor) -> Condition:
@@ -230,7 +230,7 @@ def _tags(actor: Actor) -> dict[str, LazyString | str]:
 
 
 def _by_attention(values: Sequence[str], actor: Actor) -> Condition:
-    some = _said("orders.needs_attention")
+    some = _said(ATTENTION)
     known = {"yes": some, "no": not_(Order.needs_attention)}
     return or_(*(known.get(value, and_(some, _in_json(Order.attention, f'"kind": "{value}"'))) for value in values))
 
@@ -242,7 +242,7 @@ def _attention_kinds(actor: Actor) -> dict[str, LazyString | str]:
 
 def _by_archive(values: Sequence[str], actor: Actor) -> Condition:
     known = {"yes": Order.archived_at.is_not(None), "no": Order.archived_at.is_(None), "any": true()}
-    return or_(*(known[value] for value in values))
+    return true() if {"yes", "no"} <= set(values) else or_(*(known[value] for value in values))
 
 
 def _archive_choices(actor: Actor) -> dict[str, LazyString]:
@@ -276,22 +276,26 @@ KEYS = (
         condition=_spelled(func.upper(Order.channel_status), _UPPER), help=_l("The channel's own word."),
     ),
     QueryKey(
-        code="due", label=_l("Left to ship"), kind=KeyKind.DEADLINE, condition=_due,
+        code="due", label=_l("Ship by"), kind=KeyKind.DEADLINE, condition=_due,
         help=_l("What must still leave: due:<4h, due:late, due:<=today."),
     ),
-    QueryKey(code="ship-by", label=_l("Ship by"), kind=KeyKind.DATE, condition=_between(Order.ship_by)),
+    QueryKey(
+        code="ship-by", label=_l("Ship by, shipped or not"), kind=KeyKind.DATE, condition=_between(Order.ship_by),
+        filter=False,
+        help=_l("The deadline itself, of what has left too; “due” asks for what has not."),
+    ),
     QueryKey(code="deliver-by", label=_l("Deliver by"), kind=KeyKind.DATE, condition=_between(Order.deliver_by)),
     QueryKey(code="placed", label=_l("Placed"), kind=KeyKind.DATE, condition=_between(Order.placed_at)),
     QueryKey(code="updated", label=_l("Updated"), kind=KeyKind.DATE, condition=_between(Order.updated_at)),
     QueryKey(
         code="buyer-cancel", label=_l("Buyer wants to cancel"), kind=KeyKind.YES_NO,
-        condition=_yes_no(_said("orders.buyer_wants_cancel")),
+        condition=_yes_no(_said(WANTS_CANCEL)),
     ),
     QueryKey(
         code="attention", label=_l("Attention"), kind=KeyKind.CHOICE, condition=_by_attention, choices=_attention_kinds,
     ),
     QueryKey(
-        code="hold", label=_l("On hold"), kind=KeyKind.YES_NO, condition=_yes_no(_said("orders.on_hold")), bare=True,
+        code="hold", label=_l("On hold"), kind=KeyKind.YES_NO, condition=_yes_no(_said(ON_HOLD)), bare=True,
         aliases=("on-hold",),
     ),
     QueryKey(
@@ -330,7 +334,7 @@ KEYS = (
     QueryKey(code="asin", label=_l("ASIN"), kind=KeyKind.TEXT, find=listings.by_code(Listing.asin)),
     QueryKey(code="title", label=_l("Title"), kind=KeyKind.TEXT, find=listings.by_title),
     QueryKey(code="assignee", label=_l("Assignee"), kind=KeyKind.CHOICE, condition=_by_assignee, choices=_people),
-    QueryKey(code="tag", label=_l("Tag"), kind=KeyKind.CHOICE, condition=_by_tag, choices=_tags),
+    QueryKey(code="tag", label=_l("Tag"), kind=KeyKind.CHOICE, condition=_by_tag, choices=_tags, by_name=True),
     QueryKey(
         code="task", label=_l("Task due"), kind=KeyKind.DEADLINE, condition=_between(Order.due_at),
         help=_l("The date that one of us set."),

@@ -1,33 +1,49 @@
 """Lists of orders: filtered by a compiled query, sorted over everything, paged by keyset in both directions.
 
 Orders without a value come last whichever way a list is sorted: first the rows that have one are walked, then the rest,
-each along an index. Words drive the list by the search terms' own order while it is sorted by when orders were placed.
+each along an index. What was archived is indexed apart, so that it stands in no daily list's way; a list of both merges
+two walks. Words drive the list by the search terms' own order while it is sorted by when orders were placed.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, func, literal_column, select, tuple_, union
-from sqlalchemy.orm import InstrumentedAttribute, aliased, joinedload
-from sqlalchemy.sql import visitors
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Subquery,
+    and_,
+    func,
+    inspect,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    union,
+    union_all,
+)
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.util import identity_key
+from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, Grouping, TextClause, True_
-from sqlalchemy.sql.operators import and_, eq
 
 from webapp.audit.actor import Actor
-from webapp.channels.models import Store
+from webapp.channels.models import Shop, Store
 from webapp.clock import iso, now, parse_instant
 from webapp.db import db
 from webapp.errors import Invalid
 from webapp.i18n import lazy_gettext as _l
-from webapp.orders.models import OPEN, SORTED, Order
+from webapp.orders.models import ATTENTION, ON_HOLD, OPEN, SORTED, WANTS_CANCEL, Order
 from webapp.orders.queries import visible
-from webapp.orders.states import OPEN_STATES
+from webapp.orders.states import OPEN_STATES, OrderState
 from webapp.search.compiling import Compiled
 from webapp.search.models import SearchTerm
 
 Asked = Compiled  # what a list is asked for
+Named = TypeVar("Named", Store, Shop)
 PAGE = 50
 CAP = 10_000
 NEWEST = "-placed"
@@ -36,12 +52,14 @@ _BRANCHES = 40  # terms whose rows are merged one by one; more are sorted togeth
 _LOOKS = 20_000  # looks at the index's key that one page may take
 _SOON = 30 * 86_400  # seconds in which many terms have a page's orders
 _FEW = {  # what few orders are, in the words of the index that holds them
-    "orders.on_hold": "ix_orders_on_hold",
-    "orders.needs_attention": "ix_orders_attention",
-    "orders.buyer_wants_cancel": "ix_orders_buyer_wants_cancel",
+    f"orders.{ON_HOLD}": "ix_orders_on_hold",
+    f"orders.{ATTENTION}": "ix_orders_attention",
+    f"orders.{WANTS_CANCEL}": "ix_orders_buyer_wants_cancel",
 }
 _OPEN = f"orders.{OPEN}"
-_NAMES_ONE = {"archived_at", "number", "channel_order_number"}  # whoever asks for these is shown what was archived
+_OPEN_FEW = {f"orders.{WANTS_CANCEL}": "ix_orders_open_buyer_wants_cancel"}  # most that ever wanted it are closed
+_NUMBERS = {"number", "channel_order_number"}  # who asks for these is shown what was archived, too
+_STORE_AND_STATE = {"store_id", "state", "on_hold", "canceling", "archived_at"}  # what conditions of just these name
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +96,11 @@ class Sorting:
         """Whether some orders have no value of it."""
         return bool(self.column.property.columns[0].nullable)
 
+    def by(self, column: Any, order_id: Any) -> list[ColumnElement[Any]]:
+        """What to sort by, all of it one way, so that orders without a value come last."""
+        last = column.is_not(None) if self.descending else column.is_(None)
+        return [*([last] if self.may_lack else []), column, order_id]
+
 
 def list_orders(
     actor: Actor,
@@ -102,6 +125,7 @@ def list_orders(
         rows = _by_index(actor, compiled, sorting, place, backward, limit)
     more = bool(limit) and len(rows) > limit
     rows = rows[:limit] if limit else rows
+    _hand_out(rows)
     if backward:
         rows.reverse()
     first, last = (key_of(rows[0], sort), key_of(rows[-1], sort)) if rows else (None, None)
@@ -118,18 +142,34 @@ def count_orders(actor: Actor, compiled: Asked | None = None, cap: int = CAP) ->
 
 def counting(actor: Actor, compiled: Asked | None = None, cap: int = CAP) -> Any:
     """The count as an expression, one beyond `cap` where there are more, so that many go in one question."""
-    found = _asked(actor, compiled).with_only_columns(literal_column("1")).limit(cap + 1).subquery()
-    return select(func.count()).select_from(found).scalar_subquery()
+    one: Any = literal_column("1").label("one")
+    ones = [part.with_only_columns(one).limit(cap + 1) for part in _asked(actor, compiled).parts]
+    found = ones[0] if len(ones) == 1 else union_all(*(select(part.subquery()) for part in ones)).limit(cap + 1)
+    return select(func.count()).select_from(found.subquery()).scalar_subquery()
 
 
-def matching_ids(actor: Actor, compiled: Asked | None = None, sort: str = NEWEST) -> Select[int]:
-    """The ids of everything a query finds, in the list's order: what bulk work and exports walk."""
+def matching_ids(
+    actor: Actor, compiled: Asked | None = None, sort: str = NEWEST, limit: int | None = None
+) -> Select[int]:
+    """The ids of everything a query finds, in the list's order, or the first of them: what bulk work walks."""
     sorting = Sorting.parse(sort)
-    ways = [sorting.column.desc() if sorting.descending else sorting.column.asc()]
-    ways += [Order.id.desc() if sorting.descending else Order.id.asc()]
-    if sorting.may_lack:
-        ways.insert(0, sorting.column.is_(None).asc())
-    return _asked(actor, compiled, sorting).with_only_columns(Order.id).order_by(*ways)
+    up, found = not sorting.descending, _asked(actor, compiled, sorting.name)
+    parts = found.parts
+    if limit and sorting.may_lack and not found.gathered:  # what lacks a value stands at the other end of an index
+        parts = [part.where(has) for part in parts for has in (sorting.column.is_not(None), sorting.column.is_(None))]
+    if len(parts) == 1:
+        return _first(parts[0].with_only_columns(Order.id), sorting.by(sorting.column, Order.id), up, limit)
+    merged = _merged(parts, (sorting.column, Order.id), up, limit)
+    column, order_id = merged.c
+    return _first(select(order_id), sorting.by(column, order_id), up, limit)
+
+
+def first_orders(actor: Actor, compiled: Asked | None, sort: str, limit: int) -> Select[Order]:
+    """The first orders that a query finds, in the list's order, to read with what stands around them."""
+    sorting = Sorting.parse(sort)
+    ids = matching_ids(actor, compiled, sort, limit).subquery()
+    query = visible(actor).where(Order.id.in_(select(ids.c.id)))
+    return _first(query, sorting.by(sorting.column, Order.id), not sorting.descending, None)
 
 
 def key_of(order: Order, sort: str = NEWEST) -> str:
@@ -142,7 +182,8 @@ def key_of(order: Order, sort: str = NEWEST) -> str:
 def newer_than(actor: Actor, key: str) -> int:
     """How many orders were placed after the newest one that a page shows; counted up to 100."""
     place = _place(key, Sorting.parse(NEWEST))
-    newer = _asked(actor, None).where(tuple_(Order.placed_at, Order.id) > place)
+    [shown] = _asked(actor, None).parts
+    newer = shown.where(tuple_(Order.placed_at, Order.id) > place)
     counted = newer.with_only_columns(Order.id).limit(100).subquery()
     return db.session.scalar(select(func.count()).select_from(counted)) or 0
 
@@ -164,89 +205,174 @@ def _place(key: str, sorting: Sorting) -> tuple[Any, int]:
 # --- Along an index ---------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Side:
+    """The orders in the archive, or those outside of it: each has indexes of its own, whose names begin alike."""
+
+    condition: ColumnElement[bool]
+    indexes: str
+
+
+_SHOWN = _Side(Order.archived_at.is_(None), "ix_orders")
+_ARCHIVED = _Side(Order.archived_at.is_not(None), "ix_orders_archived")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Everything that a query finds, in no order, but ready to be sorted: each side of the archive is a part by itself,
+    since no index holds both. What is `gathered` by its words is one part, sorted afterwards along no index.
+    """
+
+    parts: Sequence[Select[Order]]
+    gathered: bool = False
+
+
 def _by_index(
     actor: Actor, compiled: Asked | None, sorting: Sorting, place: tuple[Any, int] | None, backward: bool, limit: int
 ) -> list[Order]:
     up = sorting.descending is backward  # whether values grow on the way
-    column, query = sorting.column, _shown(_asked(actor, compiled, sorting))
+    column, found = sorting.column, _asked(actor, compiled, sorting.name)
     at, order_id = place or (None, None)
-    lacking = query.where(column.is_(None)).order_by(Order.id.asc() if up else Order.id.desc())
-    having = query.order_by(*(part.asc() if up else part.desc() for part in (column, Order.id)))
-    if sorting.may_lack:
-        having = having.where(column.is_not(None))
+    having: list[ColumnElement[bool]] = [column.is_not(None)] if sorting.may_lack else []
+    lacking: list[ColumnElement[bool]] = [column.is_(None)]
+    by: Sequence[Any] = (column, Order.id)
     if at is not None:
         here = tuple_(column, Order.id)
-        having = having.where(here > (at, order_id) if up else here < (at, order_id))
+        having.append(here > (at, order_id) if up else here < (at, order_id))
     elif place:
-        lacking = lacking.where(Order.id > order_id if up else Order.id < order_id)
+        lacking.append(Order.id > order_id if up else Order.id < order_id)
     if not sorting.may_lack:
         walk = [having]
     elif backward:
         walk = [having] if at is not None else [lacking, having]
     else:
         walk = [lacking] if place and at is None else [having, lacking]
+    if found.gathered and sorting.may_lack:  # in one statement: it would be gathered again for the next
+        by, walk = sorting.by(column, Order.id), [[or_(*(and_(*conditions) for conditions in walk))]]
     rows: list[Order] = []
-    for part in walk:
+    for conditions in walk:
         wanted = limit + 1 - len(rows)
         if not limit or wanted > 0:
-            rows += db.session.scalars(part.limit(wanted) if limit else part)
+            parts = [part.where(*conditions) for part in found.parts]
+            most = wanted if limit else None
+            along = len(parts) == 1 and not found.gathered
+            rows += db.session.scalars(
+                _first(parts[0], by, up, most) if along else _first_of(actor, parts, by, up, most)
+            )
     return rows
 
 
-def _asked(actor: Actor, compiled: Asked | None, sorting: Sorting | None = None) -> Select[Order]:
-    """Everything the query finds, in no order, but ready to be sorted."""
-    query = visible(actor)
-    if compiled is None:
-        return query.where(Order.archived_at.is_(None))
-    query = query.where(*compiled.conditions)
+def _first(query: Select[Any], by: Sequence[Any], up: bool, limit: int | None) -> Select[Any]:
+    return query.order_by(*(column.asc() if up else column.desc() for column in by)).limit(limit)
+
+
+def _first_of(
+    actor: Actor, parts: Sequence[Select[Order]], by: Sequence[Any], up: bool, limit: int | None
+) -> Select[Order]:
+    """The first orders of these parts together: found by their ids, since whole rows are slow to sort."""
+    merged = _merged(parts, by, up, limit)
+    ids = _first(select(merged.c.id), list(merged.c), up, limit).subquery()
+    return _first(visible(actor).where(Order.id.in_(select(ids.c.id))), by, up, limit)
+
+
+def _merged(parts: Sequence[Select[Order]], by: Sequence[Any], up: bool, limit: int | None) -> Subquery:
+    """What these parts are sorted by, of each only the first that are wanted."""
+    narrow = [part.with_only_columns(*by) for part in parts]
+    return union_all(
+        *(select((_first(part, by, up, limit) if limit else part).subquery()) for part in narrow)
+    ).subquery()
+
+
+def _asked(actor: Actor, compiled: Asked | None, sort: str = "placed") -> _Found:
+    compiled = compiled or Compiled()
+    query = visible(actor).where(*compiled.conditions)
     if compiled.words:
-        query = query.where(Order.id.in_(_with_words(compiled.words)))
-    if compiled.words or compiled.searched:
-        return query
-    if index := _index_for(compiled.conditions, sorting.name if sorting else "placed"):
-        query = query.with_hint(Order, f"INDEXED BY {index}", dialect_name="sqlite")
-    return query if _speaks_of_one(compiled.conditions) else query.where(Order.archived_at.is_(None))
+        return _Found([query.where(Order.id.in_(_with_words(compiled.words)))], gathered=True)
+    if compiled.searched and not compiled.broad:
+        return _Found([query], gathered=True)
+    parts = []
+    for side in _sides_of(compiled):
+        part = query.where(side.condition)
+        if index := _index_for(compiled.conditions, sort, side):
+            part = part.with_hint(Order, f"INDEXED BY {index}", dialect_name="sqlite")
+        parts.append(part)
+    return _Found(parts)
 
 
-def _index_for(conditions: Sequence[ColumnElement[bool]], sort: str) -> str:
-    """The index of the few orders that are asked for. SQLite, which has no statistics, would walk all of a store's, or
-    all there are, in the order of the list; PostgreSQL knows better.
+def _sides_of(compiled: Asked) -> Sequence[_Side]:
+    """What was archived is shown where it is asked for: `archived:any` leaves nothing but true of its condition."""
+    for side in (_SHOWN, _ARCHIVED):
+        if any(condition.compare(side.condition) for condition in compiled.conditions):
+            return [side]
+    # Further within, true is what a negated condition is compared with.
+    whole = any(isinstance(getattr(condition, "element", condition), True_) for condition in compiled.conditions)
+    if compiled.searched or whole or _named(compiled.conditions) & {"archived_at", *_NUMBERS}:
+        return [_SHOWN, _ARCHIVED]
+    return [_SHOWN]
+
+
+def _named(conditions: Sequence[ColumnElement[bool]]) -> set[str]:
+    """The columns of orders that are spoken of."""
+    return {
+        getattr(part, "key", "")
+        for condition in conditions
+        for part in visitors.iterate(condition)
+        if getattr(part, "table", None) is Order.__table__
+    }
+
+
+def _index_for(conditions: Sequence[ColumnElement[bool]], sort: str, side: _Side) -> str:
+    """The index of the few orders that are asked for. SQLite, whose statistics know no single value, would walk all of
+    a store's, or all there are, in the order of the list; PostgreSQL knows better.
     """
     parts: list[Any] = list(conditions)
     said: set[str] = set()
-    states: list[Any] = []
+    equal: dict[str, Any] = {}
     while parts:
         part = parts.pop()
         if isinstance(part, Grouping):
             parts.append(part.element)
-        elif isinstance(part, BooleanClauseList) and part.operator is and_:
+        elif isinstance(part, BooleanClauseList) and part.operator is operators.and_:
             parts.extend(part.clauses)
         elif isinstance(part, TextClause):
             said.add(part.text)
-        elif isinstance(part, BinaryExpression) and part.operator is eq and getattr(part.left, "key", "") == "state":
-            states.append(getattr(part.right, "value", ""))
-    for words, index in _FEW.items():
+        elif (
+            isinstance(part, BinaryExpression)
+            and part.operator is operators.eq
+            and (name := getattr(part.left, "key", "")) in ("state", "store_id")
+        ):
+            equal[name] = getattr(part.right, "value", "")
+    for words, index in (_FEW | (_OPEN_FEW if _OPEN in said else {})).items():
         if words in said:
             return index
     if _OPEN in said:
         return f"ix_orders_open_{sort}"
-    return f"ix_orders_state_{sort}" if set(OPEN_STATES).intersection(states) else ""
+    named = _named(conditions)
+    if equal.get("state") in OPEN_STATES and not named & _NUMBERS:
+        return f"{side.indexes}_state_{sort}"
+    if len(equal) == 2 and named <= _STORE_AND_STATE:  # most orders of any store are complete
+        return f"{side.indexes}_{'store' if equal['state'] == OrderState.COMPLETE else 'state'}_{sort}"
+    return ""
 
 
-def _speaks_of_one(conditions: Sequence[ColumnElement[bool]]) -> bool:
-    """Whether what was archived is asked for: `archived:any` leaves nothing but true of its condition."""
-    if any(isinstance(getattr(condition, "element", condition), True_) for condition in conditions):
-        return True  # further within, true is what a negated condition is compared with
-    parts = (part for condition in conditions for part in visitors.iterate(condition))
-    return any(
-        getattr(part, "key", "") in _NAMES_ONE and getattr(part, "table", None) is Order.__table__ for part in parts
-    )
+def _hand_out(orders: Sequence[Order]) -> None:
+    """Give each order its store and shop, which every row names. There are few, and a page has often read them: joined,
+    they would be read anew with every row, at the cost of the orders themselves.
+    """
+    stores = _by_id(Store, {order.store_id for order in orders})
+    shops = _by_id(Shop, {order.shop_id for order in orders})
+    for order in orders:
+        set_committed_value(order, "store", stores[order.store_id])
+        set_committed_value(order, "shop", shops[order.shop_id])
 
 
-def _shown(query: Select[Order]) -> Select[Order]:
-    """With the store and shop that every row names."""
-    store = joinedload(Order.store).lazyload(Store.marketplaces)  # known from the page's own reading of stores
-    return query.options(store, joinedload(Order.shop))
+def _by_id(model: type[Named], ids: set[int]) -> dict[int, Named]:
+    """These rows: those that the session still has as they were read, and the rest in one query."""
+    held = (db.session.identity_map.get(identity_key(model, id_)) for id_ in ids)
+    found: dict[int, Named] = {row.id: row for row in held if row is not None and not inspect(row).expired}
+    if unknown := ids - found.keys():
+        found |= {row.id: row for row in db.session.scalars(select(model).where(model.id.in_(unknown)))}
+    return found
 
 
 # --- Along the search terms -------------------------------------------------------------------------------------------
@@ -290,7 +416,7 @@ def _ordered(actor: Actor, apart: Sequence[Select[int, int]], up: bool, limit: i
     )
     if limit:
         ids = ids.limit(limit + 1)
-    rows = list(db.session.scalars(_shown(visible(actor)).where(Order.id.in_(select(ids.subquery().c.order_id)))))
+    rows = list(db.session.scalars(visible(actor).where(Order.id.in_(select(ids.subquery().c.order_id)))))
     return sorted(rows, key=lambda order: (int(order.placed_at.timestamp()), order.id), reverse=not up)
 
 

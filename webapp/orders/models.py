@@ -35,6 +35,8 @@ class NotPositive(DeskError):
 
 
 OPEN = "state IN ('pending', 'processing')"  # as indexes are made for it: queries must say it in these very words
+ON_HOLD, ATTENTION, WANTS_CANCEL = "on_hold", "needs_attention", "buyer_wants_cancel"  # the same
+SHOWN, ARCHIVED = "archived_at IS NULL", "archived_at IS NOT NULL"  # an order stands among the one or the other
 SORTED = {"placed": "placed_at", "ship_by": "ship_by", "updated": "updated_at", "total": "total_minor"}
 
 
@@ -57,16 +59,21 @@ class Order(Model):
             index
             for name, column in SORTED.items()
             for index in (
-                Index(f"ix_orders_{name}", column, "id"),
-                Index(f"ix_orders_store_{name}", "store_id", column, "id"),
-                Index(f"ix_orders_state_{name}", "state", column, "id"),
+                _partial(f"ix_orders_{name}", column, "id", where=SHOWN),
+                _partial(f"ix_orders_store_{name}", "store_id", column, "id", where=SHOWN),
+                _partial(f"ix_orders_state_{name}", "state", column, "id", where=SHOWN),
                 _partial(f"ix_orders_open_{name}", column, "id", where=OPEN),
+                _partial(f"ix_orders_archived_{name}", column, "id", where=ARCHIVED),
+                _partial(f"ix_orders_archived_store_{name}", "store_id", column, "id", where=ARCHIVED),
+                _partial(f"ix_orders_archived_state_{name}", "state", column, "id", where=ARCHIVED),
             )
         ),
         Index("ix_orders_channel_number", "channel_order_number"),
-        _partial("ix_orders_on_hold", "placed_at", "id", where="on_hold"),
-        _partial("ix_orders_attention", "placed_at", "id", where="needs_attention"),
-        _partial("ix_orders_buyer_wants_cancel", "placed_at", "id", where="buyer_wants_cancel"),
+        _partial("ix_orders_on_hold", "placed_at", "id", where=ON_HOLD),
+        _partial("ix_orders_attention", "placed_at", "id", where=ATTENTION),
+        _partial("ix_orders_buyer_wants_cancel", "placed_at", "id", where=WANTS_CANCEL),
+        _partial("ix_orders_open_buyer_wants_cancel", "placed_at", "id", where=f"{OPEN} AND {WANTS_CANCEL}"),
+        _partial("ix_orders_unnumbered", "store_id", "placed_at", "id", where="number IS NULL"),
         _partial("ix_orders_assignee", "assignee_id", "placed_at", "id", where="assignee_id IS NOT NULL"),
         _partial("ix_orders_due", "due_at", "id", where="due_at IS NOT NULL"),
         _partial("ix_orders_status", "status", "placed_at", "id", where="status IS NOT NULL"),
@@ -124,6 +131,9 @@ class Order(Model):
     channel_order: Mapped[ChannelOrder] = relationship()
     lines: Mapped[list["OrderLine"]] = relationship(back_populates="order", order_by="OrderLine.position")
     amounts: Mapped[list["OrderAmount"]] = relationship(back_populates="order", order_by="OrderAmount.id")
+    own_amounts: Mapped[list["OrderAmount"]] = relationship(  # those of no line
+        primaryjoin="and_(OrderAmount.order_id == Order.id, OrderAmount.line_id.is_(None))", viewonly=True
+    )
     assignee: Mapped[User | None] = relationship(viewonly=True)
     running_hold: Mapped["OrderHold | None"] = relationship(
         primaryjoin="and_(OrderHold.order_id == Order.id, OrderHold.released_at.is_(None))", viewonly=True

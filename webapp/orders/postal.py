@@ -111,6 +111,18 @@ def countries() -> list[tuple[str, str]]:
     return sorted(((code, str(names.get(code, code))) for code in country_codes()), key=lambda pair: _folded(pair[1]))
 
 
+def needed(country: str) -> frozenset[str]:
+    """The fields that no address in this country can do without."""
+    fields = {"name", "line1", "country"}
+    if country not in _WITHOUT_CITIES:
+        fields.add("city")
+    if country not in _WITHOUT_CODES.split():
+        fields.add("postal_code")
+    if country in _REGIONS:
+        fields.add("region")
+    return frozenset(fields)
+
+
 def normalized(told: Mapping[str, str]) -> dict[str, str]:
     """The address as parcels carry it, without what is empty; raises `Invalid` naming the field and what is wrong."""
     address = {name: " ".join(str(told.get(name) or "").split()) for name in FIELDS}
@@ -122,8 +134,8 @@ def normalized(told: Mapping[str, str]) -> dict[str, str]:
         raise Invalid(field="country", problem=_l("is needed."))
     if country not in country_codes():
         raise Invalid(field="country", problem=_l("must be a country's code of two letters, such as DE."))
-    for name in ("name", "line1", *(() if country in _WITHOUT_CITIES else ("city",))):
-        if not address[name]:
+    for name in ("name", "line1", "city"):
+        if name in needed(country) and not address[name]:
             raise Invalid(field=name, problem=_l("is needed."))
     address["region"] = _region(country, address["region"])
     address["postal_code"] = _postal_code(country, address["postal_code"])
@@ -150,7 +162,7 @@ def _region(country: str, told: str) -> str:
 
 def _postal_code(country: str, told: str) -> str:
     if not told:
-        if country in _WITHOUT_CODES.split():
+        if "postal_code" not in needed(country):
             return ""
         raise Invalid(field="postal_code", problem=_l("is needed in %(country)s.", country=_name(country)))
     told = told.upper()

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import Select, and_, or_, select, text
 from sqlalchemy.orm import joinedload, selectinload
 from sqlalchemy.sql.base import ExecutableOption
 
@@ -12,7 +12,7 @@ from webapp.audit.actor import Actor
 from webapp.channels.models import Store, StoreMarketplace
 from webapp.db import db
 from webapp.errors import NotFound, SeveralFit
-from webapp.orders.models import Order, OrderComment, OrderHold
+from webapp.orders.models import ON_HOLD, Order, OrderComment, OrderHold
 
 _MARKED = re.compile(r"@(\d{1,9})", re.ASCII)
 
@@ -27,7 +27,7 @@ def visible(actor: Actor) -> Select[Order]:
 def state_condition(state: str) -> Any:
     """Orders shown in this state: a hold or a running cancel hides the state underneath."""
     if state == "on_hold":
-        return and_(Order.on_hold, ~Order.canceling)
+        return and_(text(f"orders.{ON_HOLD}"), ~Order.canceling)  # in the words of their index
     if state == "canceling":
         return Order.canceling
     return and_(Order.state == state, ~Order.on_hold, ~Order.canceling)
@@ -46,11 +46,12 @@ def find_order(number: str, actor: Actor, *beside: ExecutableOption, lock: bool 
     around = (store, joinedload(Order.shop), joinedload(Order.channel_order), *beside)
     query = visible(actor).where(or_(Order.number == number, Order.channel_order_number == number)).limit(5)
     query = query.options(*around)
-    found = list(db.session.scalars(query))
+    found = list(db.session.scalars(query).unique())
     own = [order for order in found if order.number == number]
     chosen = own or found
     if not chosen and (marked := _MARKED.fullmatch(number)):
-        chosen = list(db.session.scalars(visible(actor).where(Order.id == int(marked[1])).options(*around)))
+        of_id = visible(actor).where(Order.id == int(marked[1])).options(*around)
+        chosen = list(db.session.scalars(of_id).unique())
     if not chosen:
         raise NotFound(name=number)
     if len(chosen) > 1:
@@ -98,10 +99,10 @@ def holds_of(order: Order) -> list[OrderHold]:
 
 
 def stores_with_orders(actor: Actor) -> list[Store]:
-    """Stores to filter by."""
+    """Stores to filter by, with their marketplaces."""
     actor.needs("orders.view")
-    query = select(Store).order_by(Store.name)
+    query = select(Store).order_by(Store.name).options(joinedload(Store.marketplaces))
     if actor.shops is not None:
         serving = select(StoreMarketplace.store_id).where(StoreMarketplace.shop_id.in_(actor.shops))
         query = query.where(or_(Store.shop_id.in_(actor.shops), Store.id.in_(serving)))
-    return list(db.session.scalars(query))
+    return list(db.session.scalars(query).unique())

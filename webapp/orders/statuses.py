@@ -14,15 +14,18 @@ from sqlalchemy import func, select
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
 from webapp.clock import now
-from webapp.db import db, once_a_transaction, read_anew
+from webapp.db import db
 from webapp.errors import DeskError, Invalid, NotFound
-from webapp.i18n import LANGUAGES, LazyString, get_locale, lazy_gettext as _l
+from webapp.i18n import LANGUAGES, LazyString, force_locale, get_locale, lazy_gettext as _l
 from webapp.orders.events import record_all
+from webapp.orders.labels import labels, read_labels_anew
 from webapp.orders.models import Order, OrderEvent, OrderStatus
 from webapp.orders.queries import locked_all, visible
 from webapp.orders.states import STATE_LABELS, OrderState
 from webapp.search.compiling import compile_query, with_all
 from webapp.search.query import QueryMistake, parse
+from webapp.search.values import spellings
+from webapp.search.views import rename_value
 
 log = structlog.get_logger(__name__)
 TONES: dict[str, LazyString] = {
@@ -58,12 +61,8 @@ class StatusRetired(DeskError):
 
 def all_statuses() -> list[OrderStatus]:
     """Every status, retired ones too, in the order of states and positions; read once a transaction."""
-    return once_a_transaction("statuses", _read_all)
-
-
-def _read_all() -> list[OrderStatus]:
     places = {state: place for place, state in enumerate(OrderState)}
-    rows = db.session.scalars(select(OrderStatus))
+    rows, _ = labels()
     return sorted(rows, key=lambda row: (places[OrderState(row.state)], row.position, row.code))
 
 
@@ -81,6 +80,11 @@ def status_name(code: str, language: str | None = None) -> str:
 def name_in(row: OrderStatus, language: str | None = None) -> str:
     """The status's name in this language or the reader's, else in English."""
     return str(row.names.get(language or str(get_locale() or "en")) or row.names.get("en") or row.code)
+
+
+def status_choices() -> dict[str, LazyString | str]:
+    """What queries call each status, in the reader's language, and the lack of one."""
+    return {row.code: name_in(row) for row in all_statuses()} | {"none": _l("none")}
 
 
 def find_status(code: str) -> OrderStatus:
@@ -126,8 +130,22 @@ def make_status(
 def change_status(row: OrderStatus, names: Mapping[str, str], *, tone: str, rule: str, actor: Actor) -> None:
     """Other words, another look or rule; code and state stay, since orders have them. Raises `Invalid`."""
     actor.needs("settings.edit")
+    called = _called(row)
     _fill(row, names, tone, rule)
+    for name in called - set(row.names.values()):  # views may say it by its name; the code stays
+        rename_value("status", name, row.code)
     _note(row, "status_changed", actor)
+
+
+def _called(row: OrderStatus) -> set[str]:
+    """The names by which queries mean this status: another may bear the same, and be the one that is meant."""
+    called = set()
+    for language in LANGUAGES:
+        with force_locale(language):
+            name = name_in(row)
+            if spellings(status_choices())[name.casefold()] == row.code:
+                called.add(name)
+    return called
 
 
 def move_status(row: OrderStatus, *, up: bool, actor: Actor) -> None:
@@ -172,7 +190,7 @@ def _fill(row: OrderStatus, names: Mapping[str, str], tone: str, rule: str) -> N
 
 def _note(row: OrderStatus, code: str, actor: Actor) -> None:
     db.session.flush()
-    read_anew("statuses")
+    read_labels_anew()
     audit(code, actor=actor, status=row.code)
 
 

@@ -11,13 +11,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
-from webapp.db import db, once_a_transaction, read_anew, table_of
+from webapp.db import db, table_of
 from webapp.errors import DeskError, Invalid, NotFound
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.events import record_all
+from webapp.orders.labels import labels, read_labels_anew
 from webapp.orders.models import Order, OrderTag, Tag
 from webapp.orders.queries import locked_all
-from webapp.orders.statuses import TONES
+from webapp.orders.statuses import TONES, all_statuses
+from webapp.search.query import renamed
+from webapp.search.views import rename_value
 
 LONGEST_NAME = 40
 
@@ -32,9 +35,8 @@ class UnknownTag(DeskError):
 
 def all_tags() -> list[Tag]:
     """Every tag by its name, those on their way out too; read once a transaction."""
-    return once_a_transaction(
-        "tags", lambda: sorted(db.session.scalars(select(Tag)), key=lambda tag: tag.name.casefold())
-    )
+    _, tags = labels()
+    return sorted(tags, key=lambda tag: tag.name.casefold())
 
 
 def offered_tags() -> list[Tag]:
@@ -111,7 +113,7 @@ def make_tag(name: str, *, actor: Actor, tone: str = "calm") -> Tag:
     insert = sqlite.insert(table) if db.engine.dialect.name == "sqlite" else postgresql.insert(table)
     values = {"name": name, "tone": tone, "leaving": False}
     db.session.execute(insert.on_conflict_do_nothing(), [values])
-    read_anew("tags")
+    read_labels_anew()
     tag = _of_name(name)
     if tag is None:
         raise Invalid(field="name", problem=_l("is taken."))
@@ -120,14 +122,27 @@ def make_tag(name: str, *, actor: Actor, tone: str = "calm") -> Tag:
 
 
 def change_tag(tag: Tag, name: str, *, tone: str, actor: Actor) -> None:
-    """Call it otherwise, on all its orders at once. Raises `Invalid`."""
+    """Call it otherwise, on all its orders and in everything that asks for it by name. Raises `Invalid`."""
     actor.needs("settings.edit")
     name = clean_name(name, "name")
     _check(name, tone, but=tag)
+    if name != tag.name:
+        _rename(tag, name)
     tag.name, tag.tone = name, tone
     db.session.flush()
-    read_anew("tags")
+    read_labels_anew()
     audit("tag_changed", actor=actor, tag=tag.id)
+
+
+def _rename(tag: Tag, name: str) -> None:
+    """Saved views and rules of statuses say a tag by its name, older ones by its id; a name that is another's id
+    means that one.
+    """
+    ids = {str(other.id) for other in all_tags() if other.id != tag.id}
+    for said in {str(tag.id), tag.name} - ids:
+        rename_value("tag", said, name)
+        for status in all_statuses():
+            status.rule = renamed(status.rule, "tag", said, name)
 
 
 def retire_tag(tag: Tag, *, actor: Actor, heir: Tag | None = None) -> None:
@@ -139,7 +154,7 @@ def retire_tag(tag: Tag, *, actor: Actor, heir: Tag | None = None) -> None:
         raise Invalid(field="heir", problem=_l("must be another tag, and one that stays."))
     tag.leaving, tag.heir_id = True, heir.id if heir else None
     db.session.flush()
-    read_anew("tags")
+    read_labels_anew()
     audit("tag_retired", actor=actor, tag=tag.id, heir=tag.heir_id)
 
 
@@ -183,7 +198,8 @@ def clear_tag(tag_id: int, limit: int) -> bool:
         record_all(changed, "retagged" if heir else "untagged", actor=actor, cause="tag", values=values)
     if len(ids) == limit:
         return True
+    _rename(tag, heir.name if heir else tag.name)  # its id may be the next tag's
     db.session.delete(tag)
     db.session.flush()
-    read_anew("tags")
+    read_labels_anew()
     return False

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from webapp.channels.models import NumberSequence
 from webapp.channels.shops import ORDERS
@@ -26,12 +27,15 @@ from webapp.search.terms import digits, hashed, index_key, normalize, sought, te
 BUYER, EMAIL, PHONE, POSTCODE, ENDING, COMMENT = "buyer", "email", "phone", "postcode", "ending", "comment"
 _ENDINGS = (4, 6, 8)  # digits of a phone number that are enough to know it by
 _LAST = 4
-_BROAD, _MANY = 9, 2_000  # characters of a beginning that may be broad, and orders that make it so
+_MANY = 2_000  # orders that make a beginning broad
 _SHORTEST_POSTCODE, _POSTCODE_DIGITS = 3, 5
 _LONGEST_PADDING = 12  # digits of a number of ours
 _LONGEST_PHONE = 15  # digits; more are an order's number
 _PHONE = re.compile(r"[\d+()/. -]+")
 _NUMBER = re.compile(r"[\w-]*\d[\w-]*", re.ASCII)
+_NUMBERS = (Order.number, Order.channel_order_number)
+_Beginning = tuple[InstrumentedAttribute[Any], str]
+_Condition = ColumnElement[bool]
 
 
 # --- What an order is written under ---
@@ -95,7 +99,7 @@ def _by_number(tokens: Sequence[str]) -> dict[str, Found]:
     numbers = {token: token.rstrip("*") for token in tokens if _NUMBER.fullmatch(token.rstrip("*"))}
     if not numbers:
         return {}
-    prefixes, broad = number_prefixes(), _broad_beginnings(numbers.values())
+    prefixes, broad = beginnings([number for number in numbers.values() if len(number) >= _LAST])
     return {token: _found_by_number(number, prefixes, broad) for token, number in numbers.items()}
 
 
@@ -105,34 +109,43 @@ def number_prefixes() -> list[str]:
     return once_a_transaction("number_prefixes", lambda: list(db.session.scalars(query)))
 
 
-def _broad_beginnings(numbers: Iterable[str]) -> set[str]:
-    """Those with which so many of the channel's numbers begin that they can't all be gathered."""
-    short = [number for number in numbers if _LAST <= len(number) <= _BROAD]
-    if not short:
-        return set()
-    counts = []
-    for number in short:
-        first = select(Order.id).where(begins_with(Order.channel_order_number, number.upper())).limit(_MANY).subquery()
-        counts.append(select(func.count()).select_from(first).scalar_subquery())
-    sizes = db.session.execute(select(*counts)).one()
-    return {number for number, size in zip(short, sizes, strict=True) if size == _MANY}
+def beginnings(numbers: Sequence[str]) -> tuple[list[str], set[_Beginning]]:
+    """What our numbers begin with; and those beginnings, as a column has them, that so many orders have that they can't
+    all be gathered. In one query.
+    """
+    ways = [way for number in numbers for way in _spelled(number)]
+    if not ways:
+        return number_prefixes(), set()
+    some = (select(Order.id).where(begins_with(column, start)).limit(_MANY).subquery() for column, start in ways)
+    counts = select(*(select(func.count()).select_from(first).scalar_subquery() for first in some)).subquery()
+    query = select(NumberSequence.prefix, counts).select_from(counts)
+    rows = db.session.execute(query.outerjoin(NumberSequence, NumberSequence.kind.startswith(ORDERS)).distinct()).all()
+    broad = {way for way, size in zip(ways, rows[0][1:], strict=True) if size == _MANY}
+    return [row[0] for row in rows if row[0] is not None], broad
 
 
-def _found_by_number(number: str, prefixes: Sequence[str], broad: Collection[str]) -> Found:
+def begun_with(number: str, broad: Collection[_Beginning]) -> tuple[list[_Condition], list[_Condition]]:
+    """Orders whose numbers, ours or the channel's, begin with this: conditions to gather them by, and such as must be
+    compared along the list, which no index of numbers may answer.
+    """
+    ways = _spelled(number)
+    gathered = [begins_with(*way) for way in ways if way not in broad]
+    return gathered, [func.substr(way[0], 1, len(way[1])) == way[1] for way in ways if way in broad]
+
+
+def _spelled(number: str) -> list[_Beginning]:
+    return [(column, spelled) for column in _NUMBERS for spelled in sorted({number, number.upper()})]
+
+
+def _found_by_number(number: str, prefixes: Sequence[str], broad: Collection[_Beginning]) -> Found:
     """Orders of this number, ours or the channel's, which it may begin, and of the channel's end; ours also without
     prefix and zeros.
     """
     own = Order.number.in_(full_numbers(number, prefixes))
-    spelled = sorted({number, number.upper()})
     if len(number) < _LAST:
-        return Found(ids=(select(Order.id).where(or_(own, Order.number.in_(spelled))),))
-    gathered = [own, *(begins_with(Order.number, one) for one in spelled)]
-    where: tuple[ColumnElement[bool], ...] = ()
-    if number in broad:
-        where = (func.substr(Order.channel_order_number, 1, len(number)) == number.upper(),)
-    else:
-        gathered += [begins_with(Order.channel_order_number, one) for one in spelled]
-    ids = [select(Order.id).where(or_(*gathered))]
+        return Found(ids=(select(Order.id).where(or_(own, Order.number.in_([number, number.upper()]))),))
+    gathered, compared = begun_with(number, broad)
+    ids = [select(Order.id).where(or_(own, *gathered))]
     last = digits(number)[-_LAST:]
     ends = len(last) == _LAST and number[-1].isdecimal()
     ending = hashed(ENDING, [last], index_key()) if ends else frozenset()
@@ -144,7 +157,7 @@ def _found_by_number(number: str, prefixes: Sequence[str], broad: Collection[str
         )
         ids.append(by_ending)
         ending = frozenset()
-    return Found(ending, tuple(ids), where)
+    return Found(ending, tuple(ids), tuple(compared))
 
 
 def full_numbers(number: str, prefixes: Sequence[str]) -> list[str]:

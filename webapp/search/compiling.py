@@ -10,6 +10,8 @@ from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Column, ColumnElement, Select, and_, not_, or_, select, union_all
+from sqlalchemy.sql.elements import BinaryExpression
+from sqlalchemy.sql.operators import is_, is_not
 
 from webapp.audit.actor import Actor
 from webapp.db import db
@@ -29,13 +31,15 @@ _MOST = 300  # words and values of one query: databases put together only so man
 class Compiled:
     """A query as the database is asked it: all `conditions`, and for each of `words` one of its terms.
 
-    `searched` names the places in which words were looked for, `notes` what was left out.
+    `searched` names the places in which words were looked for, `notes` what was left out. It is `broad` where a word
+    fits so many orders that they are not gathered, or words only take orders away: the list must be walked.
     """
 
     conditions: tuple[ColumnElement[bool], ...] = ()
     words: tuple[frozenset[int], ...] = ()
     searched: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    broad: bool = False
 
 
 @dataclass(slots=True)
@@ -45,11 +49,13 @@ class _Asked:
     conditions: list[ColumnElement[bool]] = field(default_factory=list)
     words: list[frozenset[int]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    broad: bool = False
 
     def need(self, found: Found) -> None:
         """An order must answer to it: by its terms alone where nothing else can tell."""
         if found.ids or found.where:
             self.conditions.append(_among(found))
+            self.broad |= bool(found.where)
         else:
             self.words.append(found.terms)
         if found.note:
@@ -58,13 +64,24 @@ class _Asked:
 
 def compile_query(query: Query, actor: Actor, *, zone: ZoneInfo | None = None) -> Compiled:
     """Put a query to the database. Raises `QueryMistake`, and `Forbidden` for a key of buyers without the right."""
+    asked = _compile_keys(query, actor, zone)
+    searched = _compile_words([clause for clause in query.clauses if not clause.key], actor, asked)
+    return Compiled(tuple(asked.conditions), tuple(asked.words), searched, tuple(asked.notes), asked.broad)
+
+
+def check_query(query: Query, actor: Actor) -> None:
+    """Raise what `compile_query` would, without looking for any free words."""
+    _compile_keys(query, actor)
+    _needed([clause for clause in query.clauses if not clause.key])
+
+
+def _compile_keys(query: Query, actor: Actor, zone: ZoneInfo | None = None) -> _Asked:
     _check_size(query)
     keys, asked = query_keys(), _Asked()
     for clause in query.clauses:
         if clause.key:
             _compile_key(clause, keys[clause.key], actor, zone or reader_zone(), asked)
-    searched = _compile_words([clause for clause in query.clauses if not clause.key], actor, asked)
-    return Compiled(tuple(asked.conditions), tuple(asked.words), searched, tuple(asked.notes))
+    return asked
 
 
 def _check_size(query: Query) -> None:
@@ -105,7 +122,7 @@ def _compile_key(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo, as
         if key.condition is None:
             raise TypeError(f"the key {key.code} has neither a condition nor a way to find")
         condition = key.condition(values, actor)
-        asked.conditions.append(condition.is_not(True) if clause.negated else condition)
+        asked.conditions.append(_negated(condition) if clause.negated else condition)
         return
     answers = [list(key.find(value)) for value in values]
     for value, needed in zip(values, answers, strict=True):
@@ -123,6 +140,12 @@ def _compile_key(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo, as
     asked.conditions.append(not_(condition) if clause.negated else condition)
 
 
+def _negated(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The opposite; what can't be told of an order is not so. Whether it has a value always can: indexes know it."""
+    told = isinstance(condition, BinaryExpression) and condition.operator in (is_, is_not)
+    return not_(condition) if told else condition.is_not(True)
+
+
 # --- Words ---
 
 
@@ -130,15 +153,21 @@ def _compile_words(clauses: Sequence[Clause], actor: Actor, asked: _Asked) -> tu
     if not clauses:
         return ()
     sources = [source for source in word_sources().values() if actor.may("buyers.see") or not source.personal]
-    wanted = [clause for clause in clauses if not clause.negated]
-    needed = [token for clause, run in _runs(wanted) for token in _tokens(clause, run)]
-    unwanted = [_tokens(clause, clause.values[0].split()) for clause in clauses if clause.negated]
+    needed, unwanted = _needed(clauses)
     found = _look_up(dict.fromkeys([*needed, *(token for tokens in unwanted for token in tokens)]), sources)
     for token in dict.fromkeys(needed):
         asked.need(found[token])
+    asked.broad |= not needed
     for tokens in unwanted:
         asked.conditions.append(not_(and_(*(_among(found[token]) for token in tokens))))
     return tuple(str(source.label) for source in sources)
+
+
+def _needed(clauses: Sequence[Clause]) -> tuple[list[str], list[list[str]]]:
+    """The words that an order must have, and those of which it may not have all together."""
+    wanted = [clause for clause in clauses if not clause.negated]
+    needed = [token for clause, run in _runs(wanted) for token in _tokens(clause, run)]
+    return needed, [_tokens(clause, clause.values[0].split()) for clause in clauses if clause.negated]
 
 
 def _runs(clauses: Sequence[Clause]) -> list[tuple[Clause, list[str]]]:

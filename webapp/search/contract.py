@@ -119,6 +119,7 @@ class QueryKey:
     find: Callable[[str], Sequence[Found]] | None = None
     choices: Callable[[Actor], Mapping[str, LazyString | str]] | None = None
     personal: bool = False
+    by_name: bool = False  # filters write a choice's label, which views follow; its code may one day be another's
     filter: bool = True  # offered among the filters, not only in the query bar
     bare: bool = False  # a YES_NO key whose name alone says yes: `hold`, `-hold`
     aliases: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, select
 
 from webapp.audit.actor import Actor
 from webapp.clock import now
@@ -116,6 +116,22 @@ def written(key: QueryKey, values: tuple[str, ...], negated: bool = False) -> st
     return f"-{said}" if negated else said
 
 
+def renamed(text: str, code: str, old: str, new: str) -> str:
+    """The query's text, with a value of this key called otherwise; a text that is no query any more stays as it is."""
+    keys = query_keys()
+    try:
+        clauses = parse(text).clauses
+    except QueryMistake:
+        return text
+    if not any(clause.key == code and old.casefold() in map(str.casefold, clause.values) for clause in clauses):
+        return text
+    said = []
+    for clause in clauses:
+        values = tuple(new if value.casefold() == old.casefold() else value for value in clause.values)
+        said.append(written(keys[code], values, clause.negated) if clause.key == code else clause.text)
+    return " ".join(said)
+
+
 def named(keys: Mapping[str, QueryKey], name: str) -> QueryKey | None:
     """The key of this name or alias, however it is capitalized."""
     name = name.lower()
@@ -133,18 +149,25 @@ def keep(query: Query, actor: Actor) -> tuple[str, str]:
     return query.structured, row.token
 
 
-def reopen(structured: str, token: str, actor: Actor) -> Query:
-    """The query of a URL. Raises `WordsForgotten` where the token is another's or older than a day."""
+def reopen(structured: str, token: str, actor: Actor, sealed: tuple[str, bytes] | None = None) -> Query:
+    """The query of a URL. Raises `WordsForgotten` where the token is another's or older than a day.
+
+    `sealed` is what stands under the token, where it was read already.
+    """
     if not token:
         return parse(structured)
-    row = db.session.scalar(
-        select(SealedQuery).where(
-            SealedQuery.token == token, SealedQuery.user_id == actor.id, SealedQuery.at > now() - KEPT
-        )
-    )
-    if row is None:
-        raise WordsForgotten
-    return parse(f"{structured} {open_words(row.period, row.sealed)}")
+    if sealed is None:
+        columns = (SealedQuery.period, SealedQuery.sealed)
+        row = db.session.execute(select(*columns).where(under(token), SealedQuery.user_id == actor.id)).one_or_none()
+        if row is None:
+            raise WordsForgotten
+        sealed = (row.period, row.sealed)
+    return parse(f"{structured} {open_words(*sealed)}")
+
+
+def under(token: str) -> ColumnElement[bool]:
+    """The words that stand under a token, as long as they are kept."""
+    return and_(SealedQuery.token == token, SealedQuery.at > now() - KEPT)
 
 
 def seal_words(words: str) -> tuple[str, bytes]:

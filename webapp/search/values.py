@@ -59,11 +59,10 @@ def read(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo) -> list[An
 
 
 def _choices(clause: Clause, key: QueryKey, choices: Mapping[str, LazyString | str]) -> list[str]:
-    by_word = {str(label).casefold(): code for code, label in choices.items()}
-    by_word |= {spelled: code for code in choices for spelled in (code.casefold().replace("_", "-"), code.casefold())}
+    codes = spellings(choices)
     found = []
     for value in clause.values:
-        code = by_word.get(value.casefold())
+        code = codes.get(value.casefold())
         if code is None:
             shown = ", ".join(list(choices)[:_SHOWN_CHOICES]) + (" …" if len(choices) > _SHOWN_CHOICES else "")
             problem = _l("“%(value)s” is none of what “%(key)s:” knows.", value=value, key=key.code)
@@ -77,6 +76,13 @@ def _choices(clause: Clause, key: QueryKey, choices: Mapping[str, LazyString | s
             raise clause.mistake(problem)
         found.append(code)
     return found
+
+
+def spellings(choices: Mapping[str, LazyString | str]) -> dict[str, str]:
+    """The codes of choices by all that they may be written as, in small letters; a code wins over another's label."""
+    codes = {str(label).casefold(): code for code, label in choices.items()}
+    codes |= {spelled: code for code in choices for spelled in (code.casefold().replace("_", "-"), code.casefold())}
+    return codes
 
 
 def _yes_or_no(clause: Clause, value: str) -> bool:

@@ -5,10 +5,10 @@ shared view that has any is shown only to who may see buyers. A layout is rememb
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import and_, delete, func, or_, select
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
@@ -17,8 +17,8 @@ from webapp.db import db
 from webapp.errors import Invalid, NotFound
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.search.contract import Column
-from webapp.search.models import ListLayout, SavedView
-from webapp.search.query import Query, open_words, seal_words
+from webapp.search.models import ListLayout, SavedView, SealedQuery
+from webapp.search.query import Query, open_words, renamed, seal_words, under
 
 LIST = "orders"
 NARROWEST, WIDEST = 48, 800
@@ -64,20 +64,24 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What the desk keeps of a person's list: the view to begin with, the layout, and the views saved."""
+    """What the desk keeps of a person's list: the view to begin with, the layout, the views saved, and the words that
+    stand under a token.
+    """
 
     start_view: str = ""
     layout: Layout = Layout()
     views: tuple[View, ...] = ()
+    sealed: tuple[str, bytes] | None = field(default=None, repr=False)
 
 
-def kept_for(actor: Actor) -> Kept:
+def kept_for(actor: Actor, token: str = "") -> Kept:
     """All of it in one query; nothing for who is no person."""
     if actor.kind is not ActorKind.PERSON:
         return Kept()
     query = (
-        select(User.start_view, ListLayout, SavedView)
+        select(User.start_view, SealedQuery.period, SealedQuery.sealed, ListLayout, SavedView)
         .outerjoin(ListLayout, (ListLayout.user_id == User.id) & (ListLayout.name == LIST))
+        .outerjoin(SealedQuery, and_(under(token), SealedQuery.user_id == User.id))
         .outerjoin(SavedView, or_(SavedView.user_id == User.id, SavedView.shared))
         .where(User.id == actor.id)
         .order_by(SavedView.position, SavedView.id)
@@ -85,9 +89,9 @@ def kept_for(actor: Actor) -> Kept:
     rows: list[Any] = list(db.session.execute(query))  # outer joins: layout and view may be None
     if not rows:
         return Kept()
-    start_view, layout, _ = rows[0]
-    views = [_view(saved, actor) for _, _, saved in rows if saved is not None and _may_see(saved, actor)]
-    return Kept(start_view, _layout(layout), tuple(views))
+    start_view, period, sealed, layout, _ = rows[0]
+    views = [_view(saved, actor) for *_, saved in rows if saved is not None and _may_see(saved, actor)]
+    return Kept(start_view, _layout(layout), tuple(views), (period, sealed) if period else None)
 
 
 def _may_see(view: SavedView, actor: Actor) -> bool:
@@ -116,10 +120,12 @@ def save_view(
     *,
     actor: Actor,
     sort: str = "",
-    columns: Sequence[Mapping[str, Any]] | None = None,
+    columns: Iterable[tuple[str, int | None]] | None = None,
     shared: bool = False,
 ) -> SavedView:
-    """Keep a list under a name, behind the person's others. Sharing needs its right."""
+    """Keep a list under a name, behind the person's others; with columns, whoever opens it sees those. Sharing needs
+    its right.
+    """
     if shared:
         actor.needs("views.share")
     last = select(func.coalesce(func.max(SavedView.position), 0)).where(SavedView.user_id == actor.id)
@@ -130,7 +136,7 @@ def save_view(
         position=(db.session.scalar(last) or 0) + 1,
         created_at=now(),
         sort=sort,
-        columns=list(columns) if columns is not None else None,
+        columns=_kept_columns(columns) if columns is not None else None,
         query="",
     )
     _fill(row, query)
@@ -162,6 +168,11 @@ def change_view(
     return row
 
 
+def keep_columns(code: str, columns: Iterable[tuple[str, int | None]] | None, *, actor: Actor) -> None:
+    """Let a view show these columns to whoever opens it; None: the columns of each person's own list."""
+    own_view(code, actor).columns = _kept_columns(columns) if columns is not None else None
+
+
 def move_view(code: str, by: int, *, actor: Actor) -> None:
     """Put a view before or behind its neighbor among the person's own."""
     row = own_view(code, actor)
@@ -182,6 +193,12 @@ def delete_view(code: str, *, actor: Actor) -> None:
     for user in db.session.scalars(select(User).where(User.start_view == str(row.id))):
         user.start_view = ""
     db.session.delete(row)
+
+
+def rename_value(key: str, old: str, new: str) -> None:
+    """Call a value of a key otherwise in everybody's views; for whoever renames what they name."""
+    for row in db.session.scalars(select(SavedView).where(SavedView.query.contains(f"{key}:", autoescape=True))):
+        row.query = renamed(row.query, key, old, new)
 
 
 def own_view(code: str, actor: Actor) -> SavedView:
@@ -220,10 +237,7 @@ def _name(name: str, actor: Actor, own: int | None = None) -> str:
 def remember_layout(actor: Actor, columns: Iterable[tuple[str, int | None]], *, dense: bool) -> Layout:
     """Keep how this person wants the list; widths are held within reason."""
     row = _own_layout(actor)
-    row.columns = [
-        {"code": code} if width is None else {"code": code, "width": min(max(width, NARROWEST), WIDEST)}
-        for code, width in dict(columns).items()
-    ]
+    row.columns = _kept_columns(columns)
     row.dense = dense
     return _layout(row)
 
@@ -238,6 +252,11 @@ def forget_layout(actor: Actor) -> None:
     db.session.execute(delete(ListLayout).where(ListLayout.user_id == actor.id, ListLayout.name == LIST))
 
 
+def layout_in(layout: Layout, view: View | None) -> Layout:
+    """The person's layout as this view shows it: with the columns that the view brings along."""
+    return layout if view is None or view.columns is None else replace(layout, columns=_pairs(view.columns))
+
+
 def shown_columns(
     layout: Layout, known: Mapping[str, Column], actor: Actor, view: View | None = None
 ) -> list[tuple[Column, int]]:
@@ -245,9 +264,7 @@ def shown_columns(
 
     Those that are no longer registered, or that the actor may not see, are left out.
     """
-    chosen = layout.columns
-    if view is not None and view.columns is not None:
-        chosen = _pairs(view.columns)
+    chosen = layout_in(layout, view).columns
     if not chosen:
         chosen = tuple((code, None) for code, column in known.items() if column.default)
     found = [(known[code], width) for code, width in chosen if code in known]
@@ -269,6 +286,13 @@ def _own_layout(actor: Actor) -> ListLayout:
 
 def _layout(row: ListLayout | None) -> Layout:
     return Layout(_pairs(row.columns), row.sort, row.dense) if row else Layout()
+
+
+def _kept_columns(columns: Iterable[tuple[str, int | None]]) -> list[dict[str, Any]]:
+    return [
+        {"code": code} if width is None else {"code": code, "width": min(max(width, NARROWEST), WIDEST)}
+        for code, width in dict(columns).items()
+    ]
 
 
 def _pairs(columns: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, int | None], ...]:

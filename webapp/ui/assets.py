@@ -1,6 +1,7 @@
 """Static files: each URL carries its content's hash, so that a browser keeps the file until it changes.
 
-Fonts carry none, since the stylesheet names them too and a browser would load them twice.
+Fonts carry none, since the stylesheet names them too and a browser would load them twice. Templates ask for the same
+addresses over and over: those that depend on nothing are made once.
 """
 
 import hashlib
@@ -8,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response, has_request_context, request
 
 from webapp.ui.access import public
 
@@ -24,6 +25,18 @@ def init_app(app: Flask) -> None:
         name = values.get("filename", "")
         if endpoint == "static" and not name.endswith(".woff2"):
             values["v"] = _hash(folder / name)
+
+    @lru_cache(maxsize=512)
+    def lasting(root: str, endpoint: str, **file: Any) -> str:
+        return app.url_for(endpoint, **file)
+
+    def url_for(endpoint: str, **values: Any) -> str:
+        """Flask's own, which a page calls a hundred times; what names nothing but a file or a page never changes."""
+        if endpoint.startswith(".") or values.keys() - {"filename"} or not has_request_context():
+            return app.url_for(endpoint, **values)
+        return lasting(request.script_root, endpoint, **values)
+
+    app.jinja_env.globals["url_for"] = url_for
 
     @app.after_request
     def keep(response: Response) -> Response:

@@ -48,13 +48,9 @@ def start(code: str) -> str | AnyResponse | tuple[str, int]:
     """Begin the run and lead back to the list, which stays usable meanwhile."""
     actor, chosen = current_actor(), Chosen.read()
     action = _checked(code, actor)
-    orders = bulk.orders_to_look_at(actor, **chosen.where(actor))
-    fitting = bulk.possible(action, orders, actor) or orders
-    if not fitting:
-        raise bulk.NothingChosen
-    sample = fitting[0]
+    sample = _sample(action, bulk.orders_to_look_at(actor, **chosen.where(actor)), actor)
     try:
-        form = action_form(action, sample, request.form)
+        form = action_form(action, sample, request.form, actor=actor, many=True)
         data = read_input(action, form.input)
         where = chosen.where(actor)
         with unit_of_work():
@@ -64,7 +60,7 @@ def start(code: str) -> str | AnyResponse | tuple[str, int]:
         if error.status != 422 and not error.field:
             raise
         orders = bulk.orders_to_look_at(actor, **chosen.where(actor))
-        form = again(action, orders[0], request.form, error)
+        form = again(action, _sample(action, orders, actor), request.form, error, actor=actor, many=True)
         return _form_page(action, chosen, orders, actor, form), 422
     label = str(action.label)
     flash(
@@ -72,6 +68,15 @@ def start(code: str) -> str | AnyResponse | tuple[str, int]:
         "info",
     )
     return redirect(chosen.list_url(run=run_id))
+
+
+def _sample(action: OrderAction, orders: list[Order], actor: Actor) -> Order:
+    """The order that the form for all of them is drawn after: the first that the action would not refuse, if there is
+    one. Raises `NothingChosen` where none is left to look at.
+    """
+    if not orders:
+        raise bulk.NothingChosen
+    return (bulk.possible(action, orders, actor) or orders)[0]
 
 
 def _checked(code: str, actor: Actor) -> OrderAction:
@@ -87,7 +92,7 @@ def _form_page(
 ) -> str:
     fitting = bulk.possible(action, orders, actor)
     reasons = Counter(str(refusal) for order in orders if (refusal := refusal_of(action, order, actor)) is not None)
-    form = form or action_form(action, (fitting or orders)[0])
+    form = form or action_form(action, _sample(action, orders, actor), actor=actor, many=True)
     around = _around(chosen, orders, actor)
     return page(
         "bulk/form.html", action=action, form=form, fitting=len(fitting), reasons=reasons.most_common(5), **around

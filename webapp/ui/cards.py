@@ -9,7 +9,7 @@ from flask import render_template, request, url_for
 
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
-from webapp.channels.services import channels
+from webapp.channels.services import channel_name, channels
 from webapp.channels.shops import shops
 from webapp.clock import now
 from webapp.hooks import hookimpl, hooks
@@ -74,7 +74,7 @@ def traffic(store: Store, state: health.Health) -> dict[str, Any]:
         "id": store.id,
         "name": store.name,
         "is_practice": store.practice,
-        "channel_name": shown.channel_name(store),
+        "channel_name": channel_name(store.channel),
         "state": state.of(store, left_out=left_out),
         "problem": state.problem_of(store, left_out=left_out),
         "last_success_at": state.last_success_at,
@@ -116,7 +116,7 @@ def sales_choices(wanted: sales.Asked) -> dict[str, Any]:
         names = {shop.id: shop.name for shop in shops()}
     countries = {row.marketplace: row.country for store in stores for row in store.marketplaces}
     choices = {
-        "channel": (_l("Channel"), {store.channel: shown.channel_name(store) for store in stores}),
+        "channel": (_l("Channel"), {store.channel: channel_name(store.channel) for store in stores}),
         "store": (_l("Store"), {str(store.id): store.name for store in stores}),
         "shop": (_l("Shop"), {str(id_): name for id_, name in names.items()}),
         "marketplace": (_l("Marketplace"), dict(sorted(countries.items(), key=lambda pair: pair[1]))),

@@ -1,6 +1,7 @@
 """How a column's values look in the order list: drawn for a whole page, since a list has hundreds of cells.
 
-Where two things belong together, such as both numbers or both statuses, the second stands beneath the first.
+Where two things belong together, such as both numbers or both statuses, the second stands beneath the first. What
+does not differ from row to row (words, icons, addresses, who reads) is made once a table.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from webapp.orders.models import Order
 from webapp.orders.queries import reference
 from webapp.search.contract import Column, ColumnKind, Label
 from webapp.search.registered import columns
-from webapp.ui.formats import countdown, money, when
+from webapp.ui.formats import reader
 
 _DASH = '<span class="muted">—</span>'
 _RIGHT = (ColumnKind.NUMBER, ColumnKind.MONEY)
@@ -40,38 +41,30 @@ class Head:
     direction: str = ""  # ascending or descending, where the list is sorted by it
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """An order as the list draws it."""
-
-    id: int
-    name: str
-    url: str
-    dim: bool
-    cells: Markup
-
-
 class Table:
     """The rows of one page under its columns."""
 
     def __init__(self, orders: Sequence[Order], chosen: Sequence[tuple[Column, int]], actor: Actor, view: str) -> None:
         self.orders, self._actor, self._view = orders, actor, view
         self._known = columns()
+        self._drawing = Drawing()
         self._cells = [self._column(column) for column, _ in chosen] if orders else []
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[Markup]:
+        """Every order as a row that renews itself when its topic is announced."""
         before, after = url_for("orders.row", order_id=0, view=self._view or None).split("/0", 1)
-        return [
-            Row(
-                id=order.id,
-                name=reference(order),
-                url=f"{before}/{order.id}{after}",
-                dim=order.number is None or order.state in ("pending", "canceled"),
-                cells=Markup("".join([cell(order) for cell in self._cells])),  # noqa: S704 - made here, escaped below
-            )
-            for order in self.orders
-        ]
+        return [Markup(self._row(order, before, escape(after))) for order in self.orders]  # noqa: S704 - escaped here
+
+    def _row(self, order: Order, before: str, after: str) -> str:
+        id_ = order.id
+        dim = ' class="dim"' if order.number is None or order.state in ("pending", "canceled") else ""
+        cells = "".join([cell(order) for cell in self._cells])
+        return (
+            f'<tr id="order-{id_}"{dim} data-live="orders-{id_}" hx-get="{before}/{id_}{after}" hx-trigger="refresh"'
+            f' hx-target="this" hx-swap="morph:outerHTML"><td class="tick"><input type="checkbox" name="order"'
+            f' value="{id_}" aria-label="{escape(reference(order))}"></td>{cells}</tr>\n'
+        )
 
     def values(self, code: str) -> Mapping[int, Any]:
         """What another column tells of the same page."""
@@ -80,25 +73,21 @@ class Table:
     def _column(self, column: Column) -> Beneath:
         """Draws a column's cell for an order."""
         values = column.values(self.orders, self._actor)
-        beneath = _BENEATH.get(column.code, _nothing)(self)
-        draw = _BY_CODE.get(column.code) or _BY_KIND[column.kind]
+        beneath = _BENEATH[column.code](self) if column.code in _BENEATH else None
+        draw = self._drawing.of(column)
         side = "num" if column.kind in _RIGHT else "text"
         opening = f'<td class="{side} c-{escape(column.code)}" data-label="{escape(str(column.label))}">'
-        empty = _withheld() if column.code == "buyer" else _DASH
+        empty = self._drawing.withheld() if column.code == "buyer" else _DASH
 
         def cell(order: Order) -> str:
             value = values.get(order.id)
             drawn = empty if value is None or value == "" or value == [] else draw(order, value)
-            return f"{opening}{drawn}{beneath(order)}</td>"
+            return f"{opening}{drawn}{beneath(order) if beneath else ''}</td>"
 
         return cell
 
 
 # --- What stands beneath ----------------------------------------------------------------------------------------------
-
-
-def _nothing(table: Table) -> Beneath:
-    return lambda order: ""
 
 
 def _channel_number(table: Table) -> Beneath:
@@ -150,83 +139,79 @@ _BENEATH: Mapping[str, Callable[[Table], Beneath]] = {
 # --- How values look: text that is HTML already -----------------------------------------------------------------------
 
 
-def _text(order: Order, value: Any) -> str:
-    text = escape(str(value))
-    return f'<span class="clip" title="{text}">{text}</span>'
+class Drawing:
+    """Draws the values of one page for whoever reads it."""
 
+    def __init__(self) -> None:
+        self._reader = reader()
+        self._sprite = escape(url_for("static", filename="icons.svg"))
+        self._drawn: dict[Label, str] = {}  # hundreds of chips say the same few words
+        self._by_code: dict[str, Draw] = {"number": self._number_link, "state": self._pills, "badges": self._badges}
+        self._by_kind: dict[ColumnKind, Draw] = {
+            ColumnKind.TEXT: self._text,
+            ColumnKind.NUMBER: self._number,
+            ColumnKind.MONEY: self._money,
+            ColumnKind.TIME: self._time,
+            ColumnKind.COUNTDOWN: self._time_left,
+            ColumnKind.LABELS: self._chips,
+            ColumnKind.LINK: self._link,
+        }
 
-def _number(order: Order, value: Any) -> str:
-    return str(int(value)) if value else '<span class="zero">0</span>'
+    def of(self, column: Column) -> Draw:
+        return self._by_code.get(column.code) or self._by_kind[column.kind]
 
+    def withheld(self) -> str:
+        """A buyer whom the channel does not name, or whose name was erased."""
+        word = _("Withheld")
+        return f'<span class="withheld">{self._icon("eye-off")}{escape(word)}</span>'
 
-def _money(order: Order, value: Any) -> str:
-    return escape(money(value))
+    def _text(self, order: Order, value: Any) -> str:
+        text = escape(str(value))
+        return f'<span class="clip" title="{text}">{text}</span>'
 
+    def _number(self, order: Order, value: Any) -> str:
+        return str(int(value)) if value else '<span class="zero">0</span>'
 
-def _time(order: Order, value: Any) -> str:
-    return str(when(value))
+    def _money(self, order: Order, value: Any) -> str:
+        return escape(self._reader.money(value))
 
+    def _time(self, order: Order, value: Any) -> str:
+        return self._reader.when(value)
 
-def _time_left(order: Order, value: Any) -> str:
-    """While the order is open, what is left until then; afterwards only when it was."""
-    if order.state in _OPEN and order.unshipped:
-        return f'{countdown(value)}<span class="sub">{when(value)}</span>'
-    return f'<span class="muted">{when(value)}</span>'
+    def _time_left(self, order: Order, value: Any) -> str:
+        """While the order is open, what is left until then; afterwards only when it was."""
+        when = self._reader.when(value)
+        if order.state in _OPEN and order.unshipped:
+            return f'{self._reader.countdown(value)}<span class="sub">{when}</span>'
+        return f'<span class="muted">{when}</span>'
 
+    def _link(self, order: Order, value: Any) -> str:
+        return f'<a href="{escape(value.url)}">{escape(value.text)}</a>'
 
-def _link(order: Order, value: Any) -> str:
-    return f'<a href="{escape(value.url)}">{escape(value.text)}</a>'
+    def _number_link(self, order: Order, value: Any) -> str:
+        return f'<a class="number" href="{escape(value.url)}">{escape(value.text)}</a>'
 
+    def _chips(self, order: Order, value: Any) -> str:
+        return f'<span class="chips">{"".join([self._chip(label) for label in value])}</span>' if value else ""
 
-def _number_link(order: Order, value: Any) -> str:
-    return f'<a class="number" href="{escape(value.url)}">{escape(value.text)}</a>'
+    def _badges(self, order: Order, value: Any) -> str:
+        """Practice is told beside the store, which every row has."""
+        return self._chips(order, [label for label in value if label.icon != PRACTICE.icon])
 
+    def _pills(self, order: Order, value: Any) -> str:
+        pills = [f'<span class="pill" data-tone="{escape(label.tone)}">{escape(label.text)}</span>' for label in value]
+        return f'<span class="chips">{"".join(pills)}</span>'
 
-def _chips(order: Order, value: Any) -> str:
-    return f'<span class="chips">{"".join([_chip(label) for label in value])}</span>' if value else ""
+    def _chip(self, label: Label) -> str:
+        if label not in self._drawn:
+            title = f' title="{escape(label.title)}"' if label.title else ""
+            icon = self._icon(label.icon) if label.icon else ""
+            tone = escape(label.tone)
+            self._drawn[label] = f'<span class="chip" data-tone="{tone}"{title}>{icon}{escape(label.text)}</span>'
+        return self._drawn[label]
 
-
-def _badges(order: Order, value: Any) -> str:
-    """Practice is told beside the store, which every row has."""
-    return _chips(order, [label for label in value if label.icon != PRACTICE.icon])
-
-
-def _pills(order: Order, value: Any) -> str:
-    pills = [f'<span class="pill" data-tone="{escape(label.tone)}">{escape(label.text)}</span>' for label in value]
-    return f'<span class="chips">{"".join(pills)}</span>'
-
-
-def _chip(label: Label) -> str:
-    title = f' title="{escape(label.title)}"' if label.title else ""
-    icon = _icon(label.icon) if label.icon else ""
-    return f'<span class="chip" data-tone="{escape(label.tone)}"{title}>{icon}{escape(label.text)}</span>'
-
-
-def _withheld() -> str:
-    """A buyer whom the channel does not name, or whose name was erased."""
-    word = _("Withheld")
-    return f'<span class="withheld">{_icon("eye-off")}{escape(word)}</span>'
-
-
-def _icon(name: str) -> str:
-    sprite = url_for("static", filename="icons.svg")
-    return f'<svg class="icon" aria-hidden="true"><use href="{escape(sprite)}#{escape(name)}"></use></svg>'
-
-
-_BY_KIND: Mapping[ColumnKind, Draw] = {
-    ColumnKind.TEXT: _text,
-    ColumnKind.NUMBER: _number,
-    ColumnKind.MONEY: _money,
-    ColumnKind.TIME: _time,
-    ColumnKind.COUNTDOWN: _time_left,
-    ColumnKind.LABELS: _chips,
-    ColumnKind.LINK: _link,
-}
-_BY_CODE: Mapping[str, Draw] = {
-    "number": _number_link,
-    "state": _pills,
-    "badges": _badges,
-}
+    def _icon(self, name: str) -> str:
+        return f'<svg class="icon" aria-hidden="true"><use href="{self._sprite}#{escape(name)}"></use></svg>'
 
 
 def heads(chosen: Sequence[tuple[Column, int]], sort: str) -> list[Head]:

@@ -11,6 +11,7 @@ from webapp.i18n import gettext as _
 from webapp.search.contract import KeyKind, QueryKey
 from webapp.search.query import NO, YES, Clause, Query, written
 from webapp.search.registered import query_keys
+from webapp.search.values import spellings
 from webapp.ui.list_asked import ListAsked
 
 _RANGES = {KeyKind.NUMBER: "number", KeyKind.MONEY: "money", KeyKind.DATE: "date", KeyKind.DEADLINE: "deadline"}
@@ -106,9 +107,7 @@ def _field(key: QueryKey, clause: Clause | None, actor: Actor) -> FilterField:
     shape = _RANGES.get(key.kind) or {KeyKind.YES_NO: "yes_no", KeyKind.TEXT: "text"}.get(key.kind, "ticks")
     if shape == "ticks" and len(choices) > _MOST_TICKS:
         shape = "list"
-    codes = {label.casefold(): code for code, label in choices}
-    for code, _label in choices:
-        codes |= {code.casefold().replace("_", "-"): code, code.casefold(): code}
+    codes = spellings(dict(choices))
     chosen = [codes.get(value.casefold(), value) for value in values]
     if key.kind is KeyKind.YES_NO and clause and clause.negated:
         chosen = [NO if value == YES else YES for value in chosen]
@@ -150,12 +149,20 @@ def _has_field(clause: Clause) -> bool:
 def filtered(query: Query, given: "MultiDict[str, str]", actor: Actor) -> str:
     """The query as the filters' form asks for it."""
     keys = query_keys()
-    shown = {entry.code for entry in filter_fields(query, actor)}
+    shown = {entry.code: entry for entry in filter_fields(query, actor)}
     parts = [clause.text for clause in query.clauses if not (_has_field(clause) and clause.key in shown)]
-    for code in shown:
+    for code, entry in shown.items():
         if values := _given(keys[code], given):
-            parts.append(written(keys[code], values))
+            named = tuple(_named(value, entry) for value in values) if keys[code].by_name else values
+            parts.append(written(keys[code], named))
     return " ".join([*parts, given.get("text", "")]).strip()
+
+
+def _named(code: str, field: FilterField) -> str:
+    """A choice by its label; where its code is a word, or the label would be read as another, by its code."""
+    choices = dict(field.choices)
+    name = choices.get(code, code)
+    return name if code.isdigit() and spellings(choices).get(name.casefold()) == code else code
 
 
 def _given(key: QueryKey, given: "MultiDict[str, str]") -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """Which orders a list's form chose: those that were ticked, or everything that its query finds."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,13 +13,16 @@ from webapp.search.query import reopen
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A choice of orders as forms carry it from page to page; words about buyers stay behind their token."""
+    """A choice of orders as forms carry it from page to page, and the view it was made in; words about buyers stay
+    behind their token.
+    """
 
     ids: list[int] = field(default_factory=list)
     everything: bool = False
     query: str = ""
     token: str = ""
     sort: str = NEWEST
+    view: str = ""
 
     @classmethod
     def read(cls) -> "Chosen":
@@ -29,7 +31,8 @@ class Chosen:
         ids = [int(told) for told in given.getlist("order") if told.isdecimal() and len(told) < 10]
         everything = given.get("all") == "1"
         sort = given.get("sort") or NEWEST
-        return cls([] if everything else ids, everything, given.get("q", ""), given.get("w", ""), sort)
+        query, token, view = (given.get(name, "") for name in ("q", "w", "view"))
+        return cls([] if everything else ids, everything, query, token, sort, view)
 
     def asked(self, actor: Actor) -> Asked | None:
         """What the list's query compiles to; None where it asks nothing. Raises what is wrong with it."""
@@ -43,11 +46,13 @@ class Chosen:
     @property
     def fields(self) -> list[tuple[str, str]]:
         """The choice as hidden fields, or as arguments of an address."""
-        around = [("q", self.query), ("w", self.token), ("sort", self.sort if self.sort != NEWEST else "")]
+        sort = self.sort if self.sort != NEWEST else ""
+        around = [("q", self.query), ("w", self.token), ("sort", sort), ("view", self.view)]
         chosen = [("all", "1")] if self.everything else [("order", str(order_id)) for order_id in self.ids]
         return chosen + [(name, value) for name, value in around if value]
 
     def list_url(self, **more: Any) -> str:
         """The list that the choice was made in."""
-        around: Mapping[str, Any] = {name: value for name, value in self.fields if name in ("q", "w", "sort")}
+        around: dict[str, Any] = {"q": "", "sort": self.sort} if self.view else {}  # not the view's own, if they differ
+        around |= {name: value for name, value in self.fields if name in ("q", "w", "sort", "view")}
         return url_for("orders.index", **around, **more)

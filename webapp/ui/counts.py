@@ -4,10 +4,11 @@ They are kept in Redis for each person, under a hash of what was asked, since wo
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
+from math import inf
 from time import monotonic
 
 from redis import RedisError
@@ -26,6 +27,7 @@ from webapp.vault.keys import key_file
 _KEPT, _KEPT_QUICK = 60, 3  # seconds; a desk that counts quickly need not show what was
 _QUICK = 0.1  # seconds for all together
 _ALL, _ONE = 1.5, 0.4  # seconds for all together, and for each where that was too long
+_LEAST = 0.02  # seconds that are worth asking in
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +51,18 @@ def known_counts(texts: Mapping[str, str], actor: Actor) -> dict[str, Count]:
     if not texts:
         return {}
     try:
-        told = connection().mget([_key(text, actor) for text in texts.values()])
+        told = connection().mget(_keys(texts.values(), actor))
     except RedisError:
         return {}
     found = {name: json.loads(kept) for name, kept in zip(texts, told, strict=True) if kept}
     return {name: Count(number, parse_instant(at)) for name, (number, at) in found.items()}
 
 
-def counts(texts: Mapping[str, str], actor: Actor) -> dict[str, Count]:
-    """How many orders each query finds; those that take too long or can't be asked are left out."""
+def counts(texts: Mapping[str, str], actor: Actor, until: float = inf) -> dict[str, Count]:
+    """How many orders each query finds; those that take too long or can't be asked are left out.
+
+    `until` is when a page that waits for them goes without the rest, by the clock of `monotonic`.
+    """
     found = known_counts(texts, actor)
     questions = {}
     for name, text in texts.items():
@@ -67,7 +72,7 @@ def counts(texts: Mapping[str, str], actor: Actor) -> dict[str, Count]:
             except DeskError:
                 continue
     at, began = now(), monotonic()
-    told = _asked(questions)
+    told = _asked(questions, until)
     kept = _KEPT_QUICK if monotonic() - began < _QUICK else _KEPT
     for name, number in told.items():
         found[name] = Count(number, at)
@@ -75,18 +80,22 @@ def counts(texts: Mapping[str, str], actor: Actor) -> dict[str, Count]:
     return found
 
 
-def _asked(questions: Mapping[str, object]) -> dict[str, int]:
-    if not questions:
+def _asked(questions: Mapping[str, object], until: float) -> dict[str, int]:
+    left = until - monotonic()
+    if not questions or left < _LEAST:
         return {}
     try:
-        with time_limit(_ALL):
+        with time_limit(min(_ALL, left / 2)):  # the other half is for one by one
             row = db.session.execute(select(*questions.values())).one()  # type: ignore[call-overload]
         return dict(zip(questions, row, strict=True))
     except TooSlow:
         found: dict[str, int] = {}
     for name, question in questions.items():
+        left = until - monotonic()
+        if left < _LEAST:
+            break
         try:
-            with time_limit(_ONE):
+            with time_limit(min(_ONE, left)):
                 found[name] = db.session.scalar(select(question)) or 0  # type: ignore[call-overload]
         except TooSlow:
             continue
@@ -94,13 +103,16 @@ def _asked(questions: Mapping[str, object]) -> dict[str, int]:
 
 
 def _keep(text: str, actor: Actor, count: Count, seconds: int) -> None:
+    [kept_at] = _keys([text], actor)
     try:
-        connection().set(_key(text, actor), json.dumps([count.number, iso(count.at)]), ex=seconds)
+        connection().set(kept_at, json.dumps([count.number, iso(count.at)]), ex=seconds)
     except RedisError:
         return
 
 
-def _key(text: str, actor: Actor) -> str:
+def _keys(texts: Iterable[str], actor: Actor) -> list[str]:
+    """Where the count of each text is kept."""
     shops = ",".join(map(str, sorted(actor.shops))) if actor.shops is not None else "all"
-    said = f"{actor.kind}\0{actor.id}\0{shops}\0{text}".encode()
-    return key("count", blake2b(said, key=key_file().blind()[:64], digest_size=16).hexdigest())
+    blind = key_file().blind()[:64]
+    said = (f"{actor.kind}\0{actor.id}\0{shops}\0{text}".encode() for text in texts)
+    return [key("count", blake2b(one, key=blind, digest_size=16).hexdigest()) for one in said]

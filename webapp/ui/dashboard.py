@@ -19,7 +19,7 @@ from webapp.i18n import gettext as _
 from webapp.reporting.contract import Card
 from webapp.reporting.figures import Sales, sales_of
 from webapp.search.views import begin_with
-from webapp.ui import sales
+from webapp.ui import sales, unscripted
 from webapp.ui.access import current_actor, may, needs, person
 from webapp.ui.cards import registered, sales_choices
 from webapp.ui.formats import zone
@@ -41,15 +41,16 @@ def home() -> AnyResponse:
 @bp.get("/dashboard/")
 @needs("orders.view")
 def index() -> str:
-    """The dashboard; with `whole` it draws its cards itself instead of letting them load."""
+    """The dashboard; without a script it draws its cards itself instead of letting them load."""
     show_times_of(shown_stores())
     cards = registered(current_actor())
-    whole = "whole" in request.args
+    whole = unscripted.whole()
     drawn = {code: _drawn(card) for code, card in cards.items()} if whole else {}
     return page(
         "dashboard/index.html",
         cards=list(cards.values()),
         drawn=drawn,
+        whole=whole,
         asked=_asked(),
         has_stores=bool(shown_stores()),
         starts_here=_start_view() == DASHBOARD,

@@ -8,6 +8,7 @@ from flask import Blueprint, flash, g, redirect, render_template, request
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
+from webapp.channels.services import channel_name, service_name
 from webapp.documents import packing
 from webapp.documents.packing import Slip, Slips
 from webapp.i18n import force_locale
@@ -67,7 +68,8 @@ def _drawn(slip: Slip, paper: str) -> Markup:
             "slip": slip,
             "order": slip.order,
             "paper": paper,
-            "channel_name": shown.channel_name(slip.order.store),
+            "channel_name": channel_name(slip.order.store.channel),
+            "service": service_name(slip.order.store.channel, slip.order.service_level),
             "address": shown.address_of(slip.address),
         }
         g.zone = slip.order.shop.zone

@@ -1,6 +1,7 @@
 """Exports in the browser: choose what goes into the file, then get it at once or have it written by a run."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import urlencode
 
 from flask import Blueprint, Flask, Response, current_app, flash, g, redirect, request, send_file, url_for
@@ -32,7 +33,8 @@ def choose() -> str:
     """The form, for everything that the list's query finds."""
     args = request.args
     sort = args.get("sort") or NEWEST
-    return _form(Chosen(everything=True, query=args.get("q", ""), token=args.get("w", ""), sort=sort))
+    query, token, view = (args.get(name, "") for name in ("q", "w", "view"))
+    return _form(Chosen(everything=True, query=query, token=token, sort=sort, view=view))
 
 
 @bp.post("/orders/export")
@@ -86,9 +88,9 @@ def stream() -> AnyResponse:
     if rows not in exporting.ROWS_LABELS:
         raise Invalid(field=_("Rows"), problem=_("must be chosen."))
     if not chosen.ids:
-        chosen = Chosen(everything=True, query=chosen.query, token=chosen.token, sort=chosen.sort)
+        chosen = replace(chosen, everything=True)
     ids = exporting.ids_of(actor, **chosen.where(actor))
-    table = exporting.Table(actor, rows, args.getlist("column") or exporting.usual(actor))
+    table = exporting.Table(actor, rows, args.getlist("column") or exporting.usual(actor, chosen.view))
     codes = [column.code for column in table.columns]
     audit_reading("orders_exported", actor=actor, format=export_runs.CSV, rows=rows, columns=codes, orders=len(ids))
     parts = exporting.stream_csv(table, ids, mark=args.get("mark") == "1")
@@ -132,7 +134,7 @@ def _form(chosen: Chosen) -> str:
         capped=capped,
         always=always,
         offered=exporting.offered(actor),
-        usual=exporting.usual(actor),
+        usual=exporting.usual(actor, chosen.view),
         formats=export_runs.FORMATS,
         rows=exporting.ROWS_LABELS,
         streamed=STREAMED,

@@ -1,6 +1,7 @@
 """How values read on a page: money, times, countdowns, states. The words come from where their codes are declared."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -59,6 +60,49 @@ def component_label(code: str) -> str:
     return str(COMPONENTS.get(code, code))
 
 
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Whom values are shown to: in which language and zone, and when. A list asks for it once, not for every cell."""
+
+    locale: str
+    zone: ZoneInfo
+    at: datetime
+
+    def money(self, amount: Money) -> str:
+        return _money(amount, self.locale)
+
+    def when(self, instant: datetime) -> Markup:
+        """An instant in the page's zone, exact to the second for who points at it."""
+        exact, text = self._told(instant)
+        return Markup(f"<time {exact}>{text}</time>")  # noqa: S704 - numbers and words of ours
+
+    def moment(self, instant: datetime) -> str:
+        """The same as plain text, for sentences."""
+        return self._told(instant)[1]
+
+    def countdown(self, instant: datetime) -> Markup:
+        """How much time is left until an instant, or by how much it has passed; waybill.js keeps it going."""
+        left = instant - self.at
+        minutes = abs(round(left.total_seconds() / 60))
+        days, hours, rest = minutes // 1440, minutes % 1440 // 60, minutes % 60
+        day, hour, minute, passed = _words_left(self.locale)
+        parts = [(days, day), (hours, hour)] if days else [(hours, hour), (rest, minute)]
+        shown = [f"{number} {word}" for number, word in parts if number][: 1 if days > 2 else 2]
+        text = " ".join(shown) or f"0 {minute}"
+        late = left < timedelta(minutes=-0.5)
+        due = "late" if late else "soon" if left < SOON else ""
+        told = passed.replace("{time}", text) if late else text
+        return Markup(f'<time {self._told(instant)[0]} data-countdown data-due="{due}">{told}</time>')  # noqa: S704
+
+    def _told(self, instant: datetime) -> tuple[str, str]:
+        return _told(instant, self.zone, self.locale, self.at.year)
+
+
+def reader() -> Reader:
+    """Whoever this page is drawn for."""
+    return Reader(language(), zone(), now())
+
+
 def money(amount: Money) -> str:
     return _money(amount, language())
 
@@ -73,30 +117,15 @@ def clock(instant: datetime) -> str:
 
 
 def when(instant: datetime) -> Markup:
-    """An instant in the page's zone, exact to the second for who points at it."""
-    local = instant.astimezone(zone())
-    return _time(instant, local, "", moment(instant))
+    return reader().when(instant)
 
 
 def moment(instant: datetime) -> str:
-    """The same as plain text, for sentences."""
-    local = instant.astimezone(zone())
-    return f"{_day(local.date(), language(), local.year == now().year)}, {local:%H:%M}"
+    return reader().moment(instant)
 
 
 def countdown(instant: datetime) -> Markup:
-    """How much time is left until an instant, or by how much it has passed; waybill.js keeps it going."""
-    left = instant - now()
-    minutes = abs(round(left.total_seconds() / 60))
-    days, hours, rest = minutes // 1440, minutes % 1440 // 60, minutes % 60
-    day, hour, minute, passed = _words_left(language())
-    parts = [(days, day), (hours, hour)] if days else [(hours, hour), (rest, minute)]
-    shown = [f"{number} {word}" for number, word in parts if number][: 1 if days > 2 else 2]
-    text = " ".join(shown) or f"0 {minute}"
-    late = left < timedelta(minutes=-0.5)
-    due = "late" if late else "soon" if left < SOON else ""
-    told = passed.replace("{time}", text) if late else text
-    return _time(instant, instant.astimezone(zone()), f' data-countdown data-due="{due}"', told)
+    return reader().countdown(instant)
 
 
 @lru_cache(maxsize=8)
@@ -105,10 +134,12 @@ def _words_left(locale: str) -> tuple[str, str, str, str]:
     return str(_("d")), str(_("h")), str(_("min")), str(_("{time} late"))
 
 
-def _time(instant: datetime, local: datetime, attributes: str, text: str) -> Markup:
-    """Every part is made here of numbers and words of ours; escaping each would double the cost of a list."""
-    exact = f"{local:%Y-%m-%d %H:%M:%S %Z}"
-    return Markup(f'<time datetime="{iso(instant)}" title="{exact}"{attributes}>{text}</time>')  # noqa: S704
+@lru_cache(maxsize=8192)
+def _told(instant: datetime, zone: ZoneInfo, locale: str, this_year: int) -> tuple[str, str]:
+    """An instant as attributes of its element, and in words; a list says most of them twice."""
+    local = instant.astimezone(zone)
+    exact = f'datetime="{iso(instant)}" title="{local:%Y-%m-%d %H:%M:%S %Z}"'
+    return exact, f"{_day(local.date(), locale, local.year == this_year)}, {local:%H:%M}"
 
 
 def zone() -> ZoneInfo:

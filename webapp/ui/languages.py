@@ -1,9 +1,11 @@
 """In which language a page speaks: the person's own, else the cookie's, the browser's wish, the desk's."""
 
+from functools import lru_cache
 from typing import Any
 
 from flask import Flask, g, request
-from flask_babel import Domain
+from flask_babel import Domain, force_locale, get_locale
+from markupsafe import Markup
 
 from webapp.config import configuration
 from webapp.i18n import LANGUAGES
@@ -15,15 +17,32 @@ class Catalogs(Domain):
     """The catalogs of all languages, read once: Babel alone would read them anew with every request."""
 
     def get_translations(self) -> Any:
-        known = g.setdefault("catalogs", {})  # a page asks some hundred times
-        spoken = g.get("locale")
+        kept = vars(g._get_current_object())  # a page asks some hundred times
+        known = kept.setdefault("catalogs", {})
+        spoken = kept.get("locale") or str(get_locale())
         if spoken not in known:
-            known[spoken] = super().get_translations()
+            with force_locale(spoken):  # Babel remembers what was spoken first in a request
+                known[spoken] = super().get_translations()
         return known[spoken]
 
 
 def init_app(app: Flask) -> None:
     catalogs = Catalogs()
+
+    def word(text: str, /, **values: Any) -> Markup:
+        """`_` in templates. Jinja's own does the same through three layers of context for each word."""
+        told = Markup(catalogs.get_translations().ugettext(text))  # noqa: S704 - a text of ours, as in the template
+        return told % values if values or "%" in told else told
+
+    @lru_cache(maxsize=16)
+    def drawn(template: str, spoken: str, root: str) -> Markup:
+        return Markup(app.jinja_env.get_template(template).render())  # noqa: S704 - a template of ours
+
+    def unchanging(template: str) -> Markup:
+        """A part of every page that knows neither page nor reader: drawn once for each language."""
+        return drawn(template, language(), request.script_root)
+
+    app.jinja_env.globals |= {"_": word, "unchanging": unchanging}
 
     @app.before_request
     def choose() -> None:

@@ -15,7 +15,7 @@ from webapp.errors import DeskError
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.listing import NEWEST, Sorting
 from webapp.orders.views import EVERYTHING, STANDING
-from webapp.search.compiling import Compiled, compile_query
+from webapp.search.compiling import Compiled, check_query, compile_query
 from webapp.search.query import Query, QueryMistake, parse, reopen
 from webapp.search.views import Kept, View
 
@@ -58,7 +58,7 @@ class ListAsked:
         if view and not changed and view.sealed:
             return replace(asked, sealed_view=True)
         try:
-            query = reopen(text, token, actor) if changed or view is None else parse(view.query)
+            query = reopen(text, token, actor, kept.sealed) if changed or view is None else parse(view.query)
             if changed and not token and query.words:
                 return replace(asked, query=query, text=str(query), problem=NotFromTheBox())
             return replace(asked, query=query, text=str(query)).compile(actor)
@@ -67,14 +67,16 @@ class ListAsked:
 
     @classmethod
     def typed(cls, text: str, kept: Kept, actor: Actor, view: View | None = None) -> Self:
-        """What somebody typed; the mistake in it, if there is one, is its `problem`."""
+        """What somebody typed, checked but not looked for; the mistake in it, if there is one, is its `problem`."""
         usual = (view.sort if view else "") or kept.layout.sort or NEWEST
         sort = _sort(request.form.get("sort", ""), usual)
         asked = cls(text=text, view=view, changed=True, sort=sort, usual_sort=usual)
         try:
-            return replace(asked, query=parse(text)).compile(actor)
+            asked = replace(asked, query=parse(text))
+            check_query(asked.query, actor)
         except QueryMistake as problem:
             return replace(asked, problem=problem)
+        return asked
 
     def compile(self, actor: Actor) -> Self:
         return replace(self, compiled=compile_query(self.query, actor))

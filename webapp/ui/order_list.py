@@ -3,6 +3,8 @@
 Saved views have routes of their own in `saved_views`, acts on many orders in `bulk`.
 """
 
+from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 from flask import Response, current_app, redirect, render_template, request, url_for
@@ -11,7 +13,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from webapp.audit.actor import Actor
 from webapp.clock import now
 from webapp.db import time_limit, unit_of_work
-from webapp.errors import DeskError, NotFound, SeveralFit, TooSlow
+from webapp.errors import DeskError, Forbidden, NotFound, SeveralFit, TooSlow
+from webapp.i18n import gettext as _
 from webapp.orders.listing import CAP, OrdersSlice, key_of, list_orders, newer_than
 from webapp.orders.queries import find_order, orders_by_id, reference
 from webapp.orders.views import CARDS, STANDING
@@ -20,14 +23,17 @@ from webapp.search.query import keep, reopen
 from webapp.search.registered import columns
 from webapp.search.views import (
     Kept,
+    View,
     forget_layout,
+    keep_columns,
     kept_for,
+    layout_in,
     may_show,
     remember_layout,
     remember_sort,
     shown_columns,
 )
-from webapp.ui import chips, counts, htmx
+from webapp.ui import chips, counts, htmx, unscripted
 from webapp.ui.access import current_actor, needs
 from webapp.ui.cells import Table, heads
 from webapp.ui.list_asked import ListAsked, find_view
@@ -36,6 +42,7 @@ from webapp.ui.pages import page, show_times_of, shown_stores
 
 SECONDS = 1.5
 _BEFORE_ALL = "1970-01-01T00:00:00Z~0"
+_LAID = ("column", "move", "reset")  # what a form lays columns out with, beside their widths
 
 
 @bp.get("/orders/")
@@ -44,21 +51,21 @@ def index() -> str | tuple[str, int]:
     """A page of the orders that are asked for; where the question can't be answered, what is wrong with it."""
     actor = current_actor()
     show_times_of(shown_stores())
-    kept = kept_for(actor)
+    kept = kept_for(actor, request.args.get("w", ""))
     return _list_page(ListAsked.read(kept, actor), kept, actor)
 
 
 def _list_page(asked: ListAsked, kept: Kept, actor: Actor) -> str | tuple[str, int]:
-    found, problem = OrdersSlice([], None, None), asked.problem
-    if problem is None and not asked.sealed_view:
+    found, until = OrdersSlice([], None, None), monotonic() + SECONDS
+    if asked.problem is None and not asked.sealed_view:
         try:
             with time_limit(SECONDS):
                 found = list_orders(actor, asked.compiled, sort=asked.sort, after=asked.after, before=asked.before)
         except TooSlow as slow:
-            problem = slow
-    context = _rows(asked, kept, found, actor) | _around(asked, kept, found, actor)
-    drawn = page("orders/index.html", part="orders/_rows.html", problem=problem, **context)
-    return (drawn, problem.status) if problem else drawn
+            asked = replace(asked, problem=slow)
+    context = _rows(asked, kept, found, actor) | _around(asked, kept, found, actor, until)
+    drawn = page("orders/index.html", part="orders/_rows.html", problem=asked.problem, **context)
+    return (drawn, asked.problem.status) if asked.problem else drawn
 
 
 def _rows(asked: ListAsked, kept: Kept, found: OrdersSlice, actor: Actor) -> dict[str, Any]:
@@ -69,16 +76,20 @@ def _rows(asked: ListAsked, kept: Kept, found: OrdersSlice, actor: Actor) -> dic
         "heads": heads(chosen, asked.sort),
         "width": sum(width for _, width in chosen),
         "dense": kept.layout.dense,
+        "fixed": _fixed(asked.view),
         "rows_url": asked.url(after=asked.after, before=asked.before),
     }
 
 
-def _around(asked: ListAsked, kept: Kept, found: OrdersSlice, actor: Actor) -> dict[str, Any]:
+def _around(asked: ListAsked, kept: Kept, found: OrdersSlice, actor: Actor, until: float) -> dict[str, Any]:
     views = (*STANDING, *kept.views)
     cards = [{"card": card, "url": url_for(".index", q=card.query, sort=card.sort or None)} for card in CARDS]
-    known = counts.known_counts(_counted(kept) | {"found": str(asked.query)}, actor)
+    whole = unscripted.whole()
+    texts = _counted(kept) | ({} if asked.problem or asked.sealed_view else {"found": str(asked.query)})
+    known = counts.counts(texts, actor, until) if whole else counts.known_counts(texts, actor)
     return {
         "asked": asked,
+        "whole": whole,
         "search_text": asked.text,
         "newer_url": asked.url(before=found.newer) if found.newer else None,
         "older_url": asked.url(after=found.older) if found.older else None,
@@ -92,6 +103,7 @@ def _around(asked: ListAsked, kept: Kept, found: OrdersSlice, actor: Actor) -> d
         "found_capped": known["found"].capped if "found" in known else False,
         "query_text": asked.query.structured,
         "query_token": asked.token,
+        "query_view": asked.view.code if asked.view else "",
         "sort": asked.sort,
         "chips": chips.chips_of(asked, actor),
         "cards": cards,
@@ -125,7 +137,7 @@ def row(order_id: int) -> str:
     view = find_view(request.args.get("view", ""), kept.views)
     chosen = shown_columns(kept.layout, columns(), actor, view)
     [drawn] = Table(found, chosen, actor, view.code if view else "").rows
-    return render_template("orders/_row.html", row=drawn)
+    return drawn
 
 
 # --- How many ---------------------------------------------------------------------------------------------------------
@@ -257,35 +269,60 @@ def filter_() -> str | tuple[str, int] | AnyResponse:
 @bp.get("/orders/columns")
 @needs("orders.view")
 def layout() -> str:
-    """Which columns the list shows, as a form."""
-    return page("orders/columns.html", part="orders/_columns.html", **_layout_facts(kept_for(current_actor())))
+    """Which columns the list shows, as a form; of a view that brings its own, those."""
+    kept = kept_for(current_actor())
+    return page("orders/columns.html", part="orders/_columns.html", **_layout_facts(kept, _laid_out(kept)))
 
 
 @bp.post("/orders/columns")
 @needs("orders.view")
 def lay_out() -> AnyResponse:
-    """Remember the columns, their order and widths, how dense the rows are, or what to sort by."""
+    """Remember the columns, their order and widths, how dense the rows are, or what to sort by.
+
+    Columns may be a view's; sorting and density are always the person's.
+    """
     actor, given = current_actor(), request.form
     with unit_of_work():
         kept = kept_for(actor)
-        if "reset" in given:
+        view = _laid_out(kept)
+        if _fixed(view) and any(name in _LAID or name.startswith("width-") for name in given):
+            raise Forbidden(right=_("change somebody else's view"))
+        if "reset" in given and view:
+            keep_columns(view.code, None, actor=actor)
+        elif "reset" in given:
             forget_layout(actor)
         elif "sort_by" in given:
             remember_sort(actor, given["sort_by"])
         else:
-            _remember(kept, actor)
+            _remember(kept, actor, view)
     if "quiet" in given:
         return Response(status=204)
     if not htmx.is_htmx():
-        return redirect(url_for(".layout"))
-    response = Response(render_template("orders/_columns.html", **_layout_facts(kept_for(actor))))
+        return redirect(url_for(".layout", view=view.code if view else None))
+    kept = kept_for(actor)
+    response = Response(render_template("orders/_columns.html", **_layout_facts(kept, _laid_out(kept))))
     return htmx.announce(response, "columns-changed")
 
 
-def _remember(kept: Kept, actor: Actor) -> None:
+def _laid_out(kept: Kept) -> View | None:
+    """The view whose own columns are laid out; None where they are the person's."""
+    view = find_view(request.values.get("view", ""), kept.views)
+    return view if view and view.columns is not None else None
+
+
+def _fixed(view: View | None) -> bool:
+    """Whether the list shows the columns of somebody else's view."""
+    return view is not None and view.columns is not None and not view.own
+
+
+def _remember(kept: Kept, actor: Actor, view: View | None) -> None:
     given, known = request.form, columns()
-    shown = shown_columns(kept.layout, known, actor)
-    own = {code: width for code, width in kept.layout.columns if width}
+    dense = given["dense"] == "1" if "dense" in given else kept.layout.dense
+    if _fixed(view):
+        remember_layout(actor, kept.layout.columns, dense=dense)
+        return
+    shown = shown_columns(kept.layout, known, actor, view)
+    own = {code: width for code, width in layout_in(kept.layout, view).columns if width}
     codes = [code for code in given.getlist("column") if code in known] or [column.code for column, _ in shown]
     if given.get("move"):
         code, _, by = given["move"].rpartition(":")
@@ -294,8 +331,11 @@ def _remember(kept: Kept, actor: Actor) -> None:
         told = given.get(f"width-{code}", type=float)
         if told is not None and 0 < told < 10_000:
             own[code] = round(told)
-    dense = given["dense"] == "1" if "dense" in given else kept.layout.dense
-    remember_layout(actor, [(code, own.get(code)) for code in codes], dense=dense)
+    chosen = [(code, own.get(code)) for code in codes]
+    if view:
+        keep_columns(view.code, chosen, actor=actor)
+        chosen = list(kept.layout.columns)
+    remember_layout(actor, chosen, dense=dense)
 
 
 def _moved(codes: list[str], code: str, by: int) -> list[str]:
@@ -305,11 +345,13 @@ def _moved(codes: list[str], code: str, by: int) -> list[str]:
     return codes
 
 
-def _layout_facts(kept: Kept) -> dict[str, Any]:
+def _layout_facts(kept: Kept, view: View | None) -> dict[str, Any]:
     actor, known = current_actor(), columns()
-    shown = [column for column, _ in shown_columns(kept.layout, known, actor)]
+    shown = [column for column, _ in shown_columns(kept.layout, known, actor, view)]
     others = [column for column in known.values() if column not in shown]
     return {
+        "view": view,
+        "fixed": _fixed(view),
         "shown": shown,
         "others": [column for column in others if may_show(column, actor)],
         "withheld": [column for column in others if not may_show(column, actor)],

@@ -6,12 +6,14 @@ Which parts a page has, its tab says; acting stands in `orders`, what the channe
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from flask import g, url_for
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm.attributes import set_committed_value
 
 from webapp.audit.actor import Actor
 from webapp.channels.contract import BUYER_FIELDS, StoreAccess
@@ -47,12 +49,17 @@ PLACES = {COMMENT: "orders/_comments.html", ADDRESS: "orders/_addresses.html"}  
 ACTIONS, ASIDE = "orders/_actions.html", "orders/_aside.html"
 RECENT = 8  # events beside the overview
 _AROUND = (joinedload(Order.assignee), joinedload(Order.running_hold).joinedload(OrderHold.person))
+_FIGURES = (joinedload(Order.own_amounts), selectinload(Order.lines).joinedload(OrderLine.amounts))
 
 
-def open_order(number: str, actor: Actor, tab: str = "") -> Order:
-    """The order with what its head shows, in one query; the channel's tab reads lines and their amounts as one."""
-    beside = (selectinload(Order.lines).joinedload(OrderLine.amounts),) if tab == CHANNEL else ()
-    return find_order(number, actor, *_AROUND, *beside)
+def open_order(number: str, actor: Actor, tab: str = OVERVIEW) -> Order:
+    """The order with what its head shows, in one query; tabs with figures read its lines and all amounts in another."""
+    if tab not in (OVERVIEW, CHANNEL):
+        return find_order(number, actor, *_AROUND)
+    order = find_order(number, actor, *_AROUND, *_FIGURES)
+    amounts = [*order.own_amounts, *(amount for line in order.lines for amount in line.amounts)]
+    set_committed_value(order, "amounts", sorted(amounts, key=attrgetter("id")))
+    return order
 
 
 def url_of(order: Order) -> str:

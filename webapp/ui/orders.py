@@ -99,7 +99,7 @@ def _as_of(order: Order, actor: Actor) -> str:
 def renewed(number: str) -> Response:
     """The parts of an open page that only tell, as they are now; forms in work are left alone."""
     actor = current_actor()
-    order = open_order(number, actor)
+    order = open_order(number, actor, current_tab())
     own = [part for part in live_parts(current_tab()) if part != ASIDE]  # which renews itself
     return parts_aside(*own, **facts(order, actor, tab=current_tab()))
 

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from webapp.config import configuration
 from webapp.orders.queries import stores_with_orders
 from webapp.settings.services import groups
-from webapp.ui import htmx
+from webapp.ui import htmx, unscripted
 from webapp.ui.access import may, person
 from webapp.ui.formats import zone
 from webapp.ui.languages import language
@@ -62,6 +62,7 @@ def _frame() -> dict[str, Any]:
         "has_practice": _has_practice,
         "practice_url": configuration().practice_url,
         "has_settings": lambda: bool(groups()),
+        "whole_url": unscripted.whole_url,
     }
 
 

@@ -13,7 +13,7 @@ from webapp.audit.actor import Actor, ActorKind
 from webapp.channels.models import Store
 from webapp.channels.services import stores
 from webapp.db import db, unit_of_work
-from webapp.errors import Forbidden, sentence_of
+from webapp.errors import Forbidden, NotFound, sentence_of
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, ngettext
 from webapp.jobs import runs as long_work
 from webapp.jobs.models import Run
@@ -28,6 +28,7 @@ from webapp.ui.pages import page, show_times_of
 
 bp = Blueprint("runs", __name__, url_prefix="/runs")
 RESULTS = 100  # on one page
+_PERSONAL = (bulk.KIND, exports.KIND)  # kinds of runs that tell which orders somebody chose
 _KINDS: dict[str, LazyString] = {
     runs.KIND: _l("Reading orders"),
     runs.NUMBERING: _l("Numbering orders"),
@@ -40,15 +41,17 @@ _KINDS: dict[str, LazyString] = {
 @bp.get("/")
 @needs("stores.view")
 def index() -> str:
-    """The last runs, newest first."""
-    return page("runs/index.html", runs=_shown(runs.runs(current_actor(), quiet=False)))
+    """The last runs, newest first; of bulk acts and exports those that this person leads."""
+    actor = current_actor()
+    own = () if actor.may("settings.edit") else _PERSONAL
+    return page("runs/index.html", runs=_shown(runs.runs(actor, quiet=False, own=own)))
 
 
 @bp.get("/<int(max=2147483647):run_id>")
 @needs("orders.view")
 def show(run_id: int) -> str:
     """One run, with what became of each of its orders."""
-    run = long_work.find_run(run_id)
+    run = _found(run_id)
     [told] = _shown([run])
     return page("runs/show.html", part="runs/_results.html", run=told, **_results(run))
 
@@ -57,7 +60,7 @@ def show(run_id: int) -> str:
 @needs("orders.view")
 def progress(run_id: int) -> str:
     """How far a run is now."""
-    [told] = _shown([long_work.find_run(run_id)])
+    [told] = _shown([_found(run_id)])
     return page("runs/_progress.html", run=told)
 
 
@@ -65,7 +68,7 @@ def progress(run_id: int) -> str:
 @needs("orders.view")
 def strip(run_id: int) -> str:
     """The same on one line, for the page that the run was started from."""
-    [told] = _shown([long_work.find_run(run_id)])
+    [told] = _shown([_found(run_id)])
     return page("runs/_strip.html", run=told)
 
 
@@ -95,8 +98,9 @@ def stop(run_id: int) -> str | AnyResponse:
 def again(run_id: int) -> AnyResponse:
     """A new run over whatever of this one is not done."""
     with unit_of_work():
-        run = long_work.find_run(run_id)
-        _check_leads(run, current_actor())
+        run = _found(run_id)
+        if run.kind != bulk.KIND:
+            raise NotFound(name=run_id)
         key = request.form.get("submission_key", "")
         new = bulk.try_again(run, actor=current_actor(), key=key)
         new_id, total = new.id, new.total or 0
@@ -106,10 +110,18 @@ def again(run_id: int) -> AnyResponse:
 
 def _led(run_id: int, lead: Callable[[Run], None]) -> str | AnyResponse:
     with unit_of_work():
-        run = long_work.find_run(run_id, lock=True)
+        run = _found(run_id, lock=True)
         _check_leads(run, current_actor())
         lead(run)
     return progress(run_id) if htmx.is_htmx() else redirect(url_for(".show", run_id=run_id))
+
+
+def _found(run_id: int, *, lock: bool = False) -> Run:
+    """The run; raises `NotFound` for somebody else's bulk act or export, which is for whoever leads it."""
+    run = long_work.find_run(run_id, lock=lock)
+    if run.kind in _PERSONAL and not _leads(run, current_actor()):
+        raise NotFound(name=run_id)
+    return run
 
 
 def _leads(run: Run, actor: Actor) -> bool:

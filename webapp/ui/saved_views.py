@@ -9,7 +9,17 @@ from webapp.errors import DeskError, Invalid, NotFound
 from webapp.i18n import gettext as _
 from webapp.orders.views import STANDING
 from webapp.search.query import Query, parse, reopen
-from webapp.search.views import begin_with, change_view, delete_view, kept_for, move_view, own_view, save_view
+from webapp.search.registered import columns
+from webapp.search.views import (
+    begin_with,
+    change_view,
+    delete_view,
+    kept_for,
+    move_view,
+    own_view,
+    save_view,
+    shown_columns,
+)
 from webapp.ui.access import current_actor, needs
 from webapp.ui.list_asked import find_view
 from webapp.ui.pages import page
@@ -45,7 +55,10 @@ def save() -> AnyResponse | tuple[str, int]:
     try:
         with unit_of_work():
             query, shared = _same_list(actor), given.get("shared") == "1"
-            row = save_view(given.get("name", ""), query, actor=actor, sort=given.get("sort", ""), shared=shared)
+            shown = _same_columns(actor) if given.get("columns") == "1" else None
+            row = save_view(
+                given.get("name", ""), query, actor=actor, sort=given.get("sort", ""), columns=shown, shared=shared
+            )
             code, name, words, structured = str(row.id), row.name, bool(query.words), query.structured
     except Invalid as problem:
         return _views_page(actor, problem), problem.status
@@ -103,3 +116,10 @@ def _same_list(actor: Actor) -> Query:
     if view and not given.get("q") and not given.get("w"):
         return parse(view.text)
     return reopen(given.get("q", ""), given.get("w", ""), actor)
+
+
+def _same_columns(actor: Actor) -> list[tuple[str, int | None]]:
+    """The columns of the list that the form stands on, as wide as they are there."""
+    kept = kept_for(actor)
+    view = find_view(request.form.get("view", ""), kept.views)
+    return [(column.code, width) for column, width in shown_columns(kept.layout, columns(), actor, view)]

@@ -15,7 +15,7 @@ from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
 from webapp.channels.contract import Channel, Component
 from webapp.channels.models import Store
-from webapp.channels.services import channels
+from webapp.channels.services import channel_name, channels, service_name
 from webapp.errors import Refusal
 from webapp.i18n import LazyString, get_locale, gettext as _
 from webapp.money import Money
@@ -36,11 +36,6 @@ def channel_of(store: Store) -> Channel | None:
     return found
 
 
-def channel_name(store: Store) -> str:
-    channel = channel_of(store)
-    return str(channel.label) if channel else store.channel
-
-
 def country_of(store: Store, marketplace: str) -> str:
     """The country of a marketplace as its channel knows it, or the store; else the channel's id of it."""
     channel = channel_of(store)
@@ -56,7 +51,7 @@ class ShownOrder:
     def __init__(self, order: Order, buyer: Mapping[str, Any] | None = None) -> None:
         self.order = order
         self.reference = reference(order)
-        self.channel_name = channel_name(order.store)
+        self.channel_name = channel_name(order.store.channel)
         self.store_name, self.shop_name = order.store.name, order.shop.name
         self.is_practice = order.store.practice
         self.marketplace = country_of(order.store, order.marketplace)
@@ -83,6 +78,10 @@ class ShownOrder:
     def channel_status_label(self) -> str:
         channel = channel_of(self.order.store)
         return str(channel.status_label(self.order.channel_status) if channel else self.order.channel_status)
+
+    @property
+    def service_label(self) -> str:
+        return service_name(self.order.store.channel, self.order.service_level)
 
 
 def listed(orders: Sequence[Order], actor: Actor) -> list[ShownOrder]:
@@ -272,7 +271,7 @@ def _rate(item: OrderAmount | None) -> str:
 
 def _line_status(line: OrderLine) -> tuple[LazyString | str, str]:
     """The word for how far a line has come, and its tone."""
-    if line.ordered and line.canceled == line.ordered:
+    if line.canceled == line.ordered:  # of none ordered, too: that is how the channel takes a line away
         return _("Canceled"), "gone"
     if line.refunded and line.refunded == line.ordered:
         return _("Refunded"), "calm"
@@ -297,7 +296,7 @@ def author_of(row: Written, store: Store) -> str:
         case ActorKind.PERSON:
             return name_of(row.person)
         case ActorKind.CHANNEL:
-            return channel_name(store)
+            return channel_name(store.channel)
         case ActorKind.OPERATOR:
             return str(_("Operator"))
         case ActorKind.PLUGIN:
@@ -311,7 +310,7 @@ def name_of(person: User | None) -> str:
 
 def next_step(order: Order, refusal: Refusal | None) -> tuple[str, str]:
     """What to do with the order now, in one sentence, and its tone."""
-    name = channel_name(order.store)
+    name = channel_name(order.store.channel)
     if any(trouble["kind"] == "update_refused" for trouble in order.attention):
         return _("%(channel)s refused an update: read why and send it again.", channel=name), "bad"
     if order.buyer_wants_cancel and order.unshipped:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import joinedload
 from webapp.audit.actor import Actor
 from webapp.channels.contract import Connection
 from webapp.channels.models import Store
-from webapp.channels.services import channels, get_store
+from webapp.channels.services import channel_name, channels, get_store
 from webapp.channels.shops import next_numbers, shops
 from webapp.clock import now
 from webapp.db import db
@@ -195,7 +195,7 @@ def settings_facts(store: Store, *, connection: Form | None = None, orders: Form
         "store": head(store, state),
         "tab": "settings",
         "form": connection or (settings_form(channel, store) if channel else None),
-        "orders_form": orders or orders_form(store, shops(), shown.channel_name(store), next_numbers()),
+        "orders_form": orders or orders_form(store, shops(), channel_name(store.channel), next_numbers()),
     }
 
 

@@ -15,6 +15,7 @@ from webapp.channels.services import (
     add_store,
     change_orders,
     change_store,
+    channel_name,
     channels,
     get_channel,
     get_store,
@@ -27,7 +28,7 @@ from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, NotFound
 from webapp.i18n import gettext as _
 from webapp.sync import activity, jobs, numbering, runs
-from webapp.ui import htmx, shown
+from webapp.ui import htmx
 from webapp.ui.access import current_actor, needs
 from webapp.ui.forms.settings import settings_form
 from webapp.ui.forms.stores import orders_form
@@ -99,7 +100,7 @@ def change(store_id: int) -> Response | tuple[str, int]:
 def change_what_becomes(store_id: int) -> Response | tuple[str, int]:
     """Change what becomes of the store's orders; those that came while importing was off are numbered by a run."""
     store = get_store(store_id)
-    form = orders_form(store, shops(), shown.channel_name(store), next_numbers(), request.form)
+    form = orders_form(store, shops(), channel_name(store.channel), next_numbers(), request.form)
     run = None
     try:
         with unit_of_work():

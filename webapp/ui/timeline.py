@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
+from webapp.channels.services import service_name
 from webapp.clock import parse_instant
 from webapp.db import db, once_a_transaction
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
@@ -303,6 +304,7 @@ _SAID: dict[str, Callable[[Order, Any], str]] = {
     "state": lambda order, value: state_label(str(value)),
     "status": lambda order, value: status_name(str(value)),
     "channel_status": _channel_status,
+    "service_level": lambda order, value: service_name(order.store.channel, str(value)),
     "tags": _tags,
     "assignee_id": _person,
     "country": lambda order, value: territory(str(value)),

@@ -57,10 +57,22 @@ _KINDS = {
 }
 
 
-def text(label: Words, *, required: bool = False, help: Words = "", kind: str = "text", **attributes: Any) -> Field:
-    """A field for text of one line, or of several, an e-mail address, a number or a time, by `kind`."""
+def text(
+    label: Words,
+    *,
+    required: bool = False,
+    expected: bool = False,
+    help: Words = "",
+    kind: str = "text",
+    **attributes: Any,
+) -> Field:
+    """A field for text of one line, or of several, an e-mail address, a number or a time, by `kind`.
+
+    One that is only `expected` may be left empty as far as the form knows, and is not called optional.
+    """
     default = attributes.pop("default", None)
-    return _KINDS[kind](label, _required(required), description=help, default=default, render_kw=attributes)
+    checks = _required(required) or ([_Expected()] if expected else [])
+    return _KINDS[kind](label, checks, description=help, default=default, render_kw=attributes)
 
 
 def suggesting(label: Words, suggestions: Sequence[str], *, help: Words = "", **attributes: Any) -> Field:
@@ -108,6 +120,15 @@ def tick(label: Words, *, help: Words = "", default: bool = False) -> Field:
 
 def hidden(value: Any = "") -> Field:
     return HiddenField(default=value)
+
+
+class _Expected:
+    """Says so of a field, and checks nothing: whether it can be empty is for the act to know."""
+
+    field_flags = {"expected": True}
+
+    def __call__(self, form: Any, field: Any) -> None:
+        return None
 
 
 def _required(required: bool) -> list[Any]:

@@ -50,9 +50,11 @@ class ActionForm(forms.Form):
         return self
 
 
-def action_form(action: OrderAction, order: Order, given: Any = None, *, actor: Actor | None = None) -> ActionForm:
-    """The action's form, empty or with what was sent, as it is for who asks."""
-    specs = action.form_fields(order) if actor is None else action.fields_for(order, actor)
+def action_form(
+    action: OrderAction, order: Order, given: Any = None, *, actor: Actor, many: bool = False
+) -> ActionForm:
+    """The action's form, empty or with what was sent, as it is for who asks; with `many` the order is a sample."""
+    specs = action.fields_for_many(order, actor) if many else action.fields_for(order, actor)
     fields = {name: _field(spec) for name, spec in specs.items()}
     fields[KEY] = forms.hidden(secrets.token_urlsafe(16))
     fields[VERSION] = forms.hidden(order.version)
@@ -62,9 +64,11 @@ def action_form(action: OrderAction, order: Order, given: Any = None, *, actor: 
     return form
 
 
-def again(action: OrderAction, order: Order, given: Any, error: DeskError, *, actor: Actor | None = None) -> ActionForm:
+def again(
+    action: OrderAction, order: Order, given: Any, error: DeskError, *, actor: Actor, many: bool = False
+) -> ActionForm:
     """The form that was refused: as typed, with the reason."""
-    form = action_form(action, order, given, actor=actor).renewed(order.version)
+    form = action_form(action, order, given, actor=actor, many=many).renewed(order.version)
     problems: list[DeskError] = [_needed(name) for name in form.missing] or [error]
     for problem in problems:
         form.complain(problem)
@@ -91,4 +95,5 @@ def _field(spec: Mapping[str, Any]) -> Field:
         return forms.suggesting(label, spec["suggestions"], help=help, autocomplete="off")
     more = {"autocomplete": "off", "default": spec.get("default")}
     more |= {"maxlength": spec["longest"]} if "longest" in spec else {}
-    return forms.text(label, required=required, help=help, kind=spec.get("type", "text"), **more)
+    expected = bool(spec.get("expected"))
+    return forms.text(label, required=required, expected=expected, help=help, kind=spec.get("type", "text"), **more)

@@ -6,11 +6,13 @@
   const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
   const token = () => $("input[name=csrf_token]").value;
 
-  // Choosing: a click with Shift chooses all rows between; what was chosen stays so while rows renew themselves.
+  // Choosing: a click with Shift chooses all rows between; what was chosen stays so while rows renew themselves. While
+  // everything found is chosen all rows are ticked; afterwards those are that were chosen one by one.
   const chosen = new Set();
   let last = null;
   const boxes = () => $$("#order-rows input[name=order]");
   const everything = () => $("#orders-form input[name=all]");
+  const wanted = (box) => Boolean(everything()?.checked) || chosen.has(box.value);
   function told() {
     const all = boxes(), some = all.filter((box) => box.checked).length, head = $("[data-all]");
     if (!head) return;
@@ -19,9 +21,12 @@
     $("#orders-form").classList.toggle("choosing", some > 0 || Boolean(everything()?.checked));
   }
   function note(box) {
+    if (!box.checked && everything()?.checked) {
+      everything().checked = false;
+      boxes().forEach((other) => other.checked && chosen.add(other.value));
+    }
     if (box.checked) chosen.add(box.value);
     else chosen.delete(box.value);
-    if (!box.checked && everything()) everything().checked = false;
   }
   document.addEventListener("click", (event) => {
     const box = event.target;
@@ -44,10 +49,7 @@
       });
       told();
     } else if (target === everything()) {
-      boxes().forEach((box) => {
-        box.checked = target.checked;
-        note(box);
-      });
+      boxes().forEach((box) => (box.checked = wanted(box)));
       told();
     }
   });
@@ -56,11 +58,12 @@
     if (found && word) word.textContent = word.dataset.found.replace("{count}", found.dataset.shown);
   }
 
-  // Layout: what somebody drags is remembered at once.
-  function remember(values) {
+  // Layout: what somebody drags is remembered at once, or it is said that it was not. Columns without a grip are not theirs.
+  async function remember(values) {
     const body = new URLSearchParams({ csrf_token: token(), quiet: "1" });
     values.forEach(([name, value]) => body.append(name, value));
-    return fetch($("#orders").dataset.columnsUrl, { method: "POST", body, keepalive: true });
+    const answer = await fetch($("#orders").dataset.columnsUrl, { method: "POST", body, keepalive: true }).catch(() => null);
+    if (answer?.status !== 204) document.dispatchEvent(new Event("not-kept"));
   }
   const heads = () => $$("#orders thead [data-column]");
   const column = (head) => $(`#col-${CSS.escape(head.dataset.column)}`);
@@ -101,7 +104,7 @@
   let lifted = null;
   document.addEventListener("dragstart", (event) => {
     const head = event.target.closest?.("#orders thead [data-column]");
-    if (!head) return;
+    if (!head || !$(".grip", head)) return;
     if (resized) return event.preventDefault();
     lifted = head;
     head.classList.add("lifted");
@@ -172,18 +175,22 @@
   // What arrives is made ready here.
   function ready() {
     $$("[data-all][hidden], .grip[hidden], [data-close-panel][hidden]").forEach((element) => (element.hidden = false));
-    heads().forEach((head) => (head.draggable = true));
+    heads().forEach((head) => (head.draggable = Boolean($(".grip", head))));
     $$(".grip").forEach((grip) => (grip.tabIndex = 0));
-    boxes().forEach((box) => chosen.has(box.value) && (box.checked = true));
+    boxes().filter(wanted).forEach((box) => (box.checked = true));
     told();
     count();
   }
   document.addEventListener("htmx:afterSettle", ready);
   document.addEventListener("htmx:load", ready);
   addEventListener("pageshow", () => {
-    boxes().forEach((box) => box.checked && chosen.add(box.value));
+    if (!everything()?.checked) boxes().forEach((box) => box.checked && chosen.add(box.value));
     ready();
   });
   $("[data-open-view]")?.requestSubmit();
+  if (location.hash === "#view-name" && $("#view-name")) {
+    $("#view-name").closest("details").open = true;
+    $("#view-name").focus();
+  }
   ready();
 })();

@@ -2,7 +2,8 @@
    search, which the search box sends as it sends its own.
 
    An act is any element with data-act, called by that value or its text; it is offered while it can be seen or lies in a
-   menu, and chosen by a click on it. With aria-disabled it is listed with its title as the reason, and can't be chosen. */
+   menu, and chosen by a click on it. With aria-disabled it is listed with its title as the reason, and can't be chosen.
+   Beside them stand the desk's own: links, and acts that are posted. An act and a number name an act on that order. */
 (() => {
   "use strict";
   const dialog = document.getElementById("palette");
@@ -11,7 +12,8 @@
   const told = dialog.dataset;
   const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
   const most = 60;
-  let ways, arriving, offered, shown = [], at = 0;
+  const number = String.raw`(?=\D*\d)[\w@-]{3,60}`;
+  let ways, arriving, offered, orderActs = [], shown = [], at = 0;
 
   const refused = (element) => element.getAttribute("aria-disabled") === "true";
 
@@ -23,14 +25,32 @@
       label: element.dataset.act || element.textContent.trim(),
       about: refused(element) ? element.title : told.here,
       off: refused(element),
-      act: () => element.click(),
+      act: () => {
+        const menu = element.matches("label") && element.closest("details");
+        if (menu) menu.open = true;
+        element.click();
+      },
     }));
+  }
+
+  /* Done by a form, as the page without a script does it; whoever is sent on comes back to where they are. */
+  function post({ url, fields, forget }) {
+    const form = Object.assign(document.createElement("form"), { method: "post", action: url, hidden: true });
+    form.toggleAttribute("data-forget", Boolean(forget));
+    const here = "next" in fields ? { next: location.pathname + location.search } : {};
+    const token = document.querySelector("input[name=csrf_token]").value;
+    Object.entries({ ...fields, ...here, csrf_token: token }).forEach(([name, value]) =>
+      form.append(Object.assign(document.createElement("input"), { type: "hidden", name, value })),
+    );
+    document.body.append(form);
+    form.requestSubmit();
   }
 
   async function waysOfTheDesk() {
     const answer = await fetch(told.url, { headers: { Accept: "application/json" } });
-    const rows = answer.ok ? await answer.json() : [];
-    return rows.map((way) => ({ ...way, act: () => location.assign(way.url) }));
+    const desk = answer.ok ? await answer.json() : { ways: [], acts: [] };
+    orderActs = desk.acts;
+    return desk.ways.map((way) => ({ ...way, act: () => (way.fields ? post(way) : location.assign(way.url)) }));
   }
 
   /* Every word must begin a word of the name or of what it is about; names that begin with the text come first. */
@@ -43,21 +63,31 @@
     return ranked.sort((one, other) => first(one) - first(other)).map(([entry]) => entry);
   }
 
+  const leadsTo = (label, url) => ({ label, about: told.orders, act: () => location.assign(url) });
+
+  /* What the text itself names: an order, an act on one (“hold 000123”), words to look for. */
   function ofText(text) {
-    const entries = [];
-    if (/^(?=\D*\d)[\w@-]{3,60}$/.test(text))
-      entries.push({ label: told.order.replace("{text}", text), about: told.orders, act: () => location.assign(`/orders/${encodeURIComponent(text)}`) });
+    const named = text.match(RegExp(`^(?:(\\S.*?)\\s+)?(${number})$`));
+    const orders = [];
+    if (named) {
+      const [, act, order] = named;
+      const page = `${told.ordersUrl}${encodeURIComponent(order)}`;
+      if (!act) orders.push(leadsTo(told.order.replace("{text}", order), page));
+      else
+        orderActs.filter(({ label }) => plain(label).startsWith(plain(act))).forEach(({ code, label }) =>
+          orders.push(leadsTo(told.actOn.replace("{act}", label).replace("{text}", order), `${page}/actions/${code}#order-actions`)),
+        );
+    }
     const box = document.querySelector("[data-search]");
-    if (text && box?.form)
-      entries.push({ label: told.search.replace("{text}", text), about: told.orders, act: () => ((box.value = text), box.form.requestSubmit()) });
-    return entries;
+    const search = text && box?.form ? [{ label: told.search.replace("{text}", text), about: told.orders, act: () => ((box.value = text), box.form.requestSubmit()) }] : [];
+    return [orders, search];
   }
 
   function draw() {
     const text = input.value.trim();
-    const [asNumber, ...asSearch] = ofText(text);
-    const found = fitting(text);
-    shown = (asNumber && asSearch.length ? [asNumber, ...found, ...asSearch] : [...found, ...(asNumber ? [asNumber] : [])]).slice(0, most);
+    const [orders, search] = ofText(text);
+    const found = fitting(text).slice(0, most - orders.length - search.length);
+    shown = [...orders, ...found, ...search];
     list.replaceChildren(...shown.map((entry, index) => {
       const [row, name, about] = ["li", "span", "span"].map((tag) => document.createElement(tag));
       Object.assign(row, { id: `palette-${index}`, role: "option" });

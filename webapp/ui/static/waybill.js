@@ -236,8 +236,10 @@
     const page = new DOMParser().parseFromString(detail.xhr.responseText, "text/html");
     say($("[data-error], .toast > span", page)?.textContent.trim() || words.failed, "bad");
   });
+  document.addEventListener("not-kept", () => say(words.failed, "bad"));
   document.addEventListener("htmx:sendError", ({ detail }) => detail.elt.matches("[data-live], [data-look]") || say(words.offline, "bad"));
 
+  document.cookie = "waybill_unscripted=; path=/; max-age=0; samesite=lax"; // scripts were off before, and pages came whole
   ready(document);
   focusError(document);
   listen();

@@ -1,0 +1,29 @@
+"""The merchant's own labels of orders, statuses and tags, as they are kept: two small tables, read as one.
+
+Every page of an order needs both. What a status or a tag is, and who may change it, stands in `statuses` and `tags`.
+"""
+
+from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, Select, false, select, union_all
+
+from webapp.db import db, once_a_transaction, read_anew
+from webapp.orders.models import OrderStatus, Tag
+
+_KEPT = "labels"
+
+
+def labels() -> tuple[list[OrderStatus], list[Tag]]:
+    """Every status and every tag, in no order; read once a transaction."""
+    return once_a_transaction(_KEPT, _read)
+
+
+def read_labels_anew() -> None:
+    """Forget what was read, since one was just changed."""
+    read_anew(_KEPT)
+
+
+def _read() -> tuple[list[OrderStatus], list[Tag]]:
+    both: Select[OrderStatus, Tag] = select(OrderStatus, Tag).set_label_style(LABEL_STYLE_TABLENAME_PLUS_COL)
+    statuses = both.join_from(OrderStatus, Tag, false(), isouter=True)  # nothing beside it
+    tags = both.join_from(Tag, OrderStatus, false(), isouter=True)
+    rows = list(db.session.execute(both.from_statement(union_all(statuses, tags))))
+    return [status for status, _ in rows if status is not None], [tag for _, tag in rows if tag is not None]
