@@ -1,10 +1,11 @@
 """What merchants type, and which orders it finds: keys over columns, words over terms and numbers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import time_machine
 from sqlalchemy import delete, func, select, update
 
 from webapp.audit.actor import ROLES, Actor
@@ -49,6 +50,13 @@ TOM = {
         "phone": "2065550100",
     },
 }
+
+
+@pytest.fixture(autouse=True)
+def _at_noon() -> Iterator[None]:
+    """What is due in two hours is due today, whenever the test runs."""
+    with time_machine.travel(now().replace(hour=12), tick=True):
+        yield
 
 
 @pytest.fixture
