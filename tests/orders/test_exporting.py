@@ -377,6 +377,25 @@ def test_a_disk_that_is_full_ends_no_workbook(
     assert run_of(run_id).state == "done"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # who is killed closes no file
+def test_a_worker_that_dies_at_a_workbook_leaves_nothing_of_it(
+    orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = begin(max_, format=export_runs.XLSX)
+    write_part(run_id, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Workbook, "_store_workbook", lambda book: (_ for _ in ()).throw(SystemExit("killed")))
+        with pytest.raises(SystemExit):
+            write_part(run_id, 1)
+    db.session.rollback()
+    folder = configuration().data_dir / "exports"
+    [sheets] = folder.glob("*.sheets")
+    assert list(sheets.iterdir())  # what it had written of the buyers' names
+    work()
+    assert run_of(run_id).state == "done"
+    assert [path.name for path in folder.iterdir()] == [f"{run_id}.xlsx"]
+
+
 def test_a_worker_that_dies_costs_one_part(
     orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ Files lie in the data folder for their owner alone, are fetched by whoever asked
 
 import json
 import os
+import shutil
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -187,10 +188,16 @@ def _tidy(run: Run, *, all: bool = False) -> None:
     """Take away the parts of a run that has ended; with `all`, its file too."""
     if run.is_open:
         return
-    for path in _folder().glob(f"{run.id}-*"):
-        path.unlink(missing_ok=True)
+    _delete(f"{run.id}-*")
     if all:
-        for path in _folder().glob(f"{run.id}.*"):
+        _delete(f"{run.id}.*")
+
+
+def _delete(pattern: str) -> None:
+    for path in _folder().glob(pattern):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
             path.unlink(missing_ok=True)
 
 
@@ -224,7 +231,9 @@ class _Writing:
         name = f"{self.run_id}.{'xlsx' if self.export.format == XLSX else 'csv'}"
         path = self._new(name)
         if self.export.format == XLSX:
-            _write_workbook(path, self.table.head, _rows_of(parts))
+            aside = path.with_suffix(".sheets")  # of a workbook in the making; stays if its worker is killed
+            aside.mkdir(mode=0o700, exist_ok=True)
+            _write_workbook(path, aside, self.table.head, _rows_of(parts))
         else:
             mark = BYTE_ORDER_MARK if self.export.format == CSV_FOR_EXCEL else ""
             with _create(path) as file:
@@ -242,8 +251,7 @@ class _Writing:
             after_commit(self._forget_parts)
 
     def _forget_parts(self) -> None:
-        for part in _folder().glob(f"{self.run_id}-*"):
-            part.unlink(missing_ok=True)
+        _delete(f"{self.run_id}-*")
 
     def _new(self, name: str) -> Path:
         made = _folder() / f"{self.run_id}-{os.getpid()}-{self.turn}-{len(self._made)}.new"
@@ -284,13 +292,13 @@ def _rows_of(parts: Sequence[Path]) -> Iterator[list[Any]]:
             yield from map(json.loads, file)
 
 
-def _write_workbook(path: Path, head: Sequence[str], rows: Iterator[list[Any]]) -> None:
+def _write_workbook(path: Path, aside: Path, head: Sequence[str], rows: Iterator[list[Any]]) -> None:
     """A workbook of as many sheets as its rows need, written row by row; text is never read as a formula or a link."""
     import xlsxwriter  # takes its time to load, and few jobs write workbooks
 
     with _create(path) as file:
         plain = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-        book = xlsxwriter.Workbook(file, {"constant_memory": True, "tmpdir": str(_folder()), **plain})
+        book = xlsxwriter.Workbook(file, {"constant_memory": True, "tmpdir": str(aside), **plain})
         bold, time = book.add_format({"bold": True}), book.add_format({"num_format": "yyyy-mm-dd hh:mm"})
         amounts: dict[int, Any] = {}  # formats by decimal places, which the currency rules
         sheet, at = _sheet(book, head, bold), 1
