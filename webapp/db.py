@@ -16,6 +16,7 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
     JSON,
+    BigInteger,
     ColumnElement,
     DateTime,
     Dialect,
@@ -23,7 +24,9 @@ from sqlalchemy import (
     MetaData,
     Table,
     bindparam,
+    cast as cast_to,
     event,
+    extract,
     func,
     select,
 )
@@ -96,6 +99,12 @@ def begins_with(column: InstrumentedAttribute[Any], text: str) -> ColumnElement[
     code points, on both databases.
     """
     return column.between(text, text + "\U0010ffff")
+
+
+def seconds_of(column: InstrumentedAttribute[datetime]) -> ColumnElement[int]:
+    """An instant as whole seconds since 1970."""
+    seconds = extract("epoch", column)
+    return seconds if db.engine.dialect.name == "sqlite" else cast_to(func.floor(seconds), BigInteger)
 
 
 def among(column: Any, ids: Sequence[int]) -> ColumnElement[bool]:

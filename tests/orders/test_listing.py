@@ -19,6 +19,7 @@ from webapp.channels.services import add_store, create_shop
 from webapp.clock import now
 from webapp.db import analyze, db, table_of, unit_of_work
 from webapp.errors import Forbidden, Invalid
+from webapp.orders import listing
 from webapp.orders.listing import (
     count_orders,
     first_orders,
@@ -30,6 +31,7 @@ from webapp.orders.listing import (
 from webapp.orders.models import SORTED, Order
 from webapp.orders.queries import orders_by_id, state_condition, stores_with_orders
 from webapp.search.compiling import Compiled, compile_query
+from webapp.search.contract import Found
 from webapp.search.models import SearchTerm
 from webapp.search.query import parse
 from webapp.testing import incoming_order
@@ -117,9 +119,18 @@ def test_pages_in_either_direction_are_one_sorted_list(
     limit=st.integers(1, 11),
     sort=st.sampled_from(["-placed", "placed", "-total", "ship_by"]),
     words=st.sampled_from([({JANE},), ({JANE, JANICE},), ({JANE, JANICE}, {DOE}), ({99},), (set(),)]),
+    own=st.lists(st.none() | st.sets(st.integers(0, 9)), min_size=2, max_size=2),
+    few=st.sampled_from([1, 40]),
 )
 def test_words_find_the_same_orders_whatever_the_list_is_sorted_by(
-    take: Take, operator: Actor, rows: list[tuple[int, set[int]]], limit: int, sort: str, words: Any
+    take: Take,
+    operator: Actor,
+    rows: list[tuple[int, set[int]]],
+    limit: int,
+    sort: str,
+    words: Any,
+    own: list[set[int] | None],
+    few: int,
 ) -> None:
     if not db.session.query(Order).count():
         take(*[incoming_order() for _ in range(10)])
@@ -132,11 +143,18 @@ def test_words_find_the_same_orders_whatever_the_list_is_sorted_by(
             for term in terms:
                 values = {"term": term, "placed": int(placed.timestamp()), "order_id": order.id}
                 db.session.execute(insert(SearchTerm).values(values))
-            if all(terms & word for word in words):
+            if all(terms & word or order.id - 1 in (also or ()) for word, also in zip(words, own, strict=False)):
                 fits.add(order.id)
-    asked = Compiled(words=tuple(map(frozenset, words)))
+    asked = Compiled(
+        words=tuple(
+            Found(frozenset(terms), () if also is None else (select(Order.id).where((Order.id - 1).in_(also)),))
+            for terms, also in zip(words, own, strict=False)
+        )
+    )
 
-    down, up = walked(operator, sort, limit, asked)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listing, "_BRANCHES", few)
+        down, up = walked(operator, sort, limit, asked)
 
     assert down == up
     assert len(down) == len(set(down))
@@ -206,7 +224,7 @@ def test_what_was_archived_shows_only_to_who_asks_for_it(take: Take, operator: A
     assert found(Compiled((Order.archived_at.is_not(None),))) == {old.id}
     assert found(Compiled((Order.number == old.number,))) == {old.id}
     assert found(Compiled((or_(true()),))) == {kept.id, old.id}
-    assert found(Compiled(words=(frozenset({JANE}),))) == {kept.id, old.id}
+    assert found(Compiled(words=(Found(frozenset({JANE})),))) == {kept.id, old.id}
     assert found(compile_query(parse("-hold"), operator)) == {kept.id}
     assert found(compile_query(parse("-zanzibar"), operator)) == {kept.id, old.id}
     assert found(compile_query(parse("-zanzibar archived"), operator)) == {old.id}
@@ -261,7 +279,7 @@ def test_nobody_lists_orders_of_other_shops(take: Take, store: Store, operator: 
             values = {"term": JANE, "placed": int(order.placed_at.timestamp()), "order_id": order.id}
             db.session.execute(insert(SearchTerm).values(values))
 
-    for asked in (None, Compiled(words=(frozenset({JANE}),))):
+    for asked in (None, Compiled(words=(Found(frozenset({JANE})),))):
         assert [order.id for order in list_orders(packer, asked).orders] == [there.id]
         assert list(db.session.scalars(matching_ids(packer, asked))) == [there.id]
         assert count_orders(packer, asked) == (1, False)

@@ -33,13 +33,14 @@ from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, Groupin
 from webapp.audit.actor import Actor
 from webapp.channels.models import Shop, Store
 from webapp.clock import iso, now, parse_instant
-from webapp.db import db
+from webapp.db import db, seconds_of
 from webapp.errors import Invalid
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.models import ATTENTION, ON_HOLD, OPEN, SORTED, WANTS_CANCEL, Order
 from webapp.orders.queries import visible
 from webapp.orders.states import OPEN_STATES, OrderState
-from webapp.search.compiling import Compiled
+from webapp.search.compiling import Compiled, among
+from webapp.search.contract import Found
 from webapp.search.models import SearchTerm
 
 Asked = Compiled  # what a list is asked for
@@ -119,7 +120,7 @@ def list_orders(
     backward = before is not None
     key = before if backward else after
     place = _place(key, sorting) if key else None
-    if compiled and compiled.words and sorting.name == "placed":
+    if compiled and sorting.name == "placed" and any(word.terms for word in compiled.words):
         rows = _by_terms(actor, compiled, sorting, place, backward, limit)
     else:
         rows = _by_index(actor, compiled, sorting, place, backward, limit)
@@ -287,7 +288,9 @@ def _asked(actor: Actor, compiled: Asked | None, sort: str = "placed") -> _Found
     compiled = compiled or Compiled()
     query = visible(actor).where(*compiled.conditions)
     if compiled.words:
-        return _Found([query.where(Order.id.in_(_with_words(compiled.words)))], gathered=True)
+        alone, apart = _told_apart(compiled.words)
+        having = [Order.id.in_(_with_words(alone))] if alone else []
+        return _Found([query.where(*having, *map(among, apart))], gathered=True)
     if compiled.searched and not compiled.broad:
         return _Found([query], gathered=True)
     parts = []
@@ -381,42 +384,61 @@ def _by_id(model: type[Named], ids: set[int]) -> dict[int, Named]:
 def _by_terms(
     actor: Actor, compiled: Asked, sorting: Sorting, place: tuple[Any, int] | None, backward: bool, limit: int
 ) -> list[Order]:
-    """Orders with all the words, by the order of the terms' key; seconds and id, as the terms have them."""
+    """Orders with all the words, by the order of the terms' key; seconds and id, as the terms have them. Where every
+    word also has orders of its own, one word leads, and its orders join the walk beside those of its terms.
+    """
     up = sorting.descending is backward
-    rows, (rarest, *others) = _rarest_first(compiled.words)
-    query = select(SearchTerm.placed, SearchTerm.order_id)
-    if compiled.conditions or visible(actor).whereclause is not None:
-        found = visible(actor).where(Order.id == SearchTerm.order_id, *compiled.conditions)
-        query = query.where(found.with_only_columns(literal_column("1")).exists())
-    key = (SearchTerm.placed, SearchTerm.order_id)
+    alone, apart = _told_apart(compiled.words)
+    lead = Found()
+    if not alone:
+        lead = next(word for word in apart if word.terms)
+        alone, apart = [lead.terms], [word for word in apart if word is not lead]
+    rows, (rarest, *others) = _rarest_first(alone)
+    found = visible(actor).where(*compiled.conditions, *map(among, apart))
+    walk = _next(select(SearchTerm.placed, SearchTerm.order_id), place, up, limit)
+    if found.whereclause is not None:
+        its: Select[Any] = found.where(Order.id == SearchTerm.order_id).with_only_columns(literal_column("1"))
+        walk = walk.where(its.exists())
+    beside = []
+    if lead.ids:
+        own = found.where(among(Found(ids=lead.ids)))
+        beside = [_next(own.with_only_columns(seconds_of(Order.placed_at), Order.id), place, up, limit)]
+    whole = walk.where(*(_has_too(terms, rows) for terms in others))
+    if 0 < len(rarest) <= _BRANCHES:
+        apiece = [whole.where(SearchTerm.term == term) for term in sorted(rarest)]
+        return _ordered(actor, [*apiece, *beside], up, limit)
+    if limit and not up:  # so many terms have a page's orders soon, while sorting all that ever had one takes seconds
+        since = int((place[0] if place else now()).timestamp()) - _SOON
+        recent = walk.where(SearchTerm.placed > since, *(_has_too(terms, rows, since) for terms in others))
+        own_soon = [one.where(seconds_of(Order.placed_at) > since) for one in beside]
+        soon = recent.where(SearchTerm.term.in_(sorted(rarest))).distinct()
+        found_soon = _ordered(actor, [soon, *own_soon], up, limit)
+        if len(found_soon) > limit:
+            return found_soon
+    return _ordered(actor, [whole.where(SearchTerm.term.in_(sorted(rarest))).distinct(), *beside], up, limit)
+
+
+def _told_apart(words: Sequence[Found]) -> tuple[list[frozenset[int]], list[Found]]:
+    """The terms of those words that terms alone tell of; and the words that some orders have otherwise."""
+    return [word.terms for word in words if not word.ids], [word for word in words if word.ids]
+
+
+def _next(query: Any, place: tuple[Any, int] | None, up: bool, limit: int) -> Select[Any]:
+    """Of what gives seconds and ids, the first from a place on."""
+    key = list(query.selected_columns)
     if place:
         here, there = tuple_(*key), (int(place[0].timestamp()), place[1])
         query = query.where(here > there if up else here < there)
-    query = query.order_by(*(part.asc() if up else part.desc() for part in key))
-    if limit:
-        query = query.limit(limit + 1)
-    whole = query.where(*(_has_too(terms, rows) for terms in others))
-    if 0 < len(rarest) <= _BRANCHES:
-        return _ordered(actor, [whole.where(SearchTerm.term == term) for term in sorted(rarest)], up, limit)
-    if limit and not up:  # so many terms have a page's orders soon, while sorting all that ever had one takes seconds
-        since = int((place[0] if place else now()).timestamp()) - _SOON
-        recent = query.where(SearchTerm.placed > since, *(_has_too(terms, rows, since) for terms in others))
-        found_soon = _ordered(actor, [recent.where(SearchTerm.term.in_(sorted(rarest))).distinct()], up, limit)
-        if len(found_soon) > limit:
-            return found_soon
-    return _ordered(actor, [whole.where(SearchTerm.term.in_(sorted(rarest))).distinct()], up, limit)
+    return _first(query, key, up, limit + 1 if limit else None)
 
 
-def _ordered(actor: Actor, apart: Sequence[Select[int, int]], up: bool, limit: int) -> list[Order]:
-    """The orders of these parts of the index, merged by its order."""
-    parts = [select(part.c.placed, part.c.order_id) for part in (branch.subquery() for branch in apart)]
+def _ordered(actor: Actor, apart: Sequence[Select[Any]], up: bool, limit: int) -> list[Order]:
+    """The orders of these parts, merged by seconds and ids."""
+    parts = [select(*branch.subquery().c) for branch in apart]
     merged = (union(*parts) if len(parts) > 1 else parts[0]).subquery()
-    ids = select(merged.c.order_id).order_by(
-        *(part.asc() if up else part.desc() for part in (merged.c.placed, merged.c.order_id))
-    )
-    if limit:
-        ids = ids.limit(limit + 1)
-    rows = list(db.session.scalars(visible(actor).where(Order.id.in_(select(ids.subquery().c.order_id)))))
+    by = list(merged.c)
+    ids = _first(select(by[1]), by, up, limit + 1 if limit else None).subquery()
+    rows = list(db.session.scalars(visible(actor).where(Order.id.in_(select(*ids.c)))))
     return sorted(rows, key=lambda order: (int(order.placed_at.timestamp()), order.id), reverse=not up)
 
 

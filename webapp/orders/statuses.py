@@ -22,7 +22,7 @@ from webapp.orders.labels import labels, read_labels_anew
 from webapp.orders.models import Order, OrderEvent, OrderStatus
 from webapp.orders.queries import locked_all, visible
 from webapp.orders.states import STATE_LABELS, OrderState
-from webapp.search.compiling import compile_query, with_all
+from webapp.search.compiling import among, compile_query
 from webapp.search.query import QueryMistake, parse
 from webapp.search.values import spellings
 from webapp.search.views import rename_value
@@ -241,9 +241,7 @@ def _fitting(row: OrderStatus, ids: Collection[int], actor: Actor) -> list[int]:
         log.warning("status_rule_not_understood", status=row.code, problem=error.code)
         return []
     query = visible(actor).with_only_columns(Order.id).where(Order.id.in_(ids), Order.state == row.state)
-    query = query.where(Order.status.is_(None), *compiled.conditions)
-    if compiled.words:
-        query = query.where(Order.id.in_(with_all(compiled.words)))
+    query = query.where(Order.status.is_(None), *compiled.conditions, *map(among, compiled.words))
     return list(db.session.scalars(query))
 
 

@@ -1,7 +1,7 @@
 """From a query to conditions on orders: what each clause asks of them, and the terms that its words stand under.
 
 Words are looked for in every place that is registered for them; an order must answer to all of them, each in any of
-the places. What can be told by terms alone is left as sets of terms, so that a list can walk the index newest first.
+the places. What can be gathered by terms and ids is left apart, so that a list can walk the index newest first.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,14 +29,14 @@ _MOST = 300  # words and values of one query: databases put together only so man
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A query as the database is asked it: all `conditions`, and for each of `words` one of its terms.
+    """A query as the database is asked it: all `conditions`, and for each of `words` one of its terms or ids.
 
     `searched` names the places in which words were looked for, `notes` what was left out. It is `broad` where a word
     fits so many orders that they are not gathered, or words only take orders away: the list must be walked.
     """
 
     conditions: tuple[ColumnElement[bool], ...] = ()
-    words: tuple[frozenset[int], ...] = ()
+    words: tuple[Found, ...] = ()  # none of which has conditions of its own
     searched: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     broad: bool = False
@@ -47,17 +47,17 @@ class _Asked:
     """What has been compiled so far."""
 
     conditions: list[ColumnElement[bool]] = field(default_factory=list)
-    words: list[frozenset[int]] = field(default_factory=list)
+    words: list[Found] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     broad: bool = False
 
     def need(self, found: Found) -> None:
-        """An order must answer to it: by its terms alone where nothing else can tell."""
-        if found.ids or found.where:
-            self.conditions.append(_among(found))
-            self.broad |= bool(found.where)
+        """An order must answer to it: along the list where so many do that they are not gathered."""
+        if found.where:
+            self.conditions.append(among(found))
+            self.broad = True
         else:
-            self.words.append(found.terms)
+            self.words.append(found)
         if found.note:
             self.notes.append(found.note)
 
@@ -108,7 +108,8 @@ def order_id() -> Column[int]:
     return db.metadata.tables["orders"].c.id
 
 
-def _among(found: Found) -> ColumnElement[bool]:
+def among(found: Found) -> ColumnElement[bool]:
+    """Whether an order answers to it."""
     ways = [*found.ids, *([with_terms(found.terms)] if found.terms or not (found.ids or found.where) else [])]
     gathered = [order_id().in_(ways[0] if len(ways) == 1 else union_all(*ways))] if ways else []
     return or_(*found.where, *gathered)
@@ -136,7 +137,7 @@ def _compile_key(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo, as
         for found in answers[0]:
             asked.need(found)
         return
-    condition = or_(*(and_(*(_among(found) for found in needed)) for needed in answers))
+    condition = or_(*(and_(*(among(found) for found in needed)) for needed in answers))
     asked.conditions.append(not_(condition) if clause.negated else condition)
 
 
@@ -159,7 +160,7 @@ def _compile_words(clauses: Sequence[Clause], actor: Actor, asked: _Asked) -> tu
         asked.need(found[token])
     asked.broad |= not needed
     for tokens in unwanted:
-        asked.conditions.append(not_(and_(*(_among(found[token]) for token in tokens))))
+        asked.conditions.append(not_(and_(*(among(found[token]) for token in tokens))))
     return tuple(str(source.label) for source in sources)
 
 
