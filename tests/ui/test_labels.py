@@ -10,13 +10,17 @@ from sqlalchemy import select
 
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
+from webapp.channels.models import Store
 from webapp.db import db, unit_of_work
+from webapp.i18n import force_locale
 from webapp.orders.models import Order
 from webapp.orders.organizing import set_status, set_tags
 from webapp.orders.queries import locked
 from webapp.orders.statuses import all_statuses, find_status, make_status
 from webapp.orders.tags import all_tags, make_tag
 from webapp.search.models import SavedView
+from webapp.search.query import parse
+from webapp.search.views import save_view
 
 PACKING = {"code": "packing", "state": "processing", "name_en": "Packing", "name_fr": "Emballage", "tone": "info"}
 
@@ -188,6 +192,7 @@ def test_a_view_that_says_a_status_by_its_name_keeps_it(browser: Browser, olga: 
     with unit_of_work():
         make_status("packing", {"en": "Being packed", "fr": "En préparation"}, state="processing", actor=olga)
     browser.post("/orders/views/", {"name": "Mine", "q": 'status:"being packed"'})
+    assert queries() == ["status:packing"]
 
     names = {"name_en": "In the box", "name_fr": "En préparation", "tone": "calm", "rule": ""}
     browser.post("/settings/statuses/packing", names)
@@ -195,21 +200,33 @@ def test_a_view_that_says_a_status_by_its_name_keeps_it(browser: Browser, olga: 
     assert queries() == ["status:packing"]
 
 
-def test_a_name_that_two_statuses_bear_is_followed_only_for_the_one_it_means(browser: Browser, olga: Actor) -> None:
+def test_a_name_that_two_statuses_bear_is_kept_as_the_one_it_means(browser: Browser, olga: Actor) -> None:
     with unit_of_work():
         for code in ("first", "second"):
             make_status(code, {"en": "Waiting"}, state="processing", actor=olga)
         make_status("nothing", {"en": "None"}, state="processing", actor=olga)
     browser.post("/orders/views/", {"name": "Mine", "q": "status:waiting"})
     browser.post("/orders/views/", {"name": "Without", "q": "status:none"})
-    names = {"name_fr": "", "tone": "calm", "rule": ""}
-
-    for code in ("first", "nothing"):
-        browser.post(f"/settings/statuses/{code}", names | {"name_en": f"No longer {code}"})
-    assert queries() == ["status:waiting", "status:none"]
-
-    browser.post("/settings/statuses/second", names | {"name_en": "Later"})
     assert queries() == ["status:second", "status:none"]
+
+
+def test_views_and_rules_are_read_in_every_language(browser: Browser, store: Store, olga: Actor) -> None:
+    in_french = f'state:"en cours" -status:sans store:"{store.name}"'
+    with force_locale("fr"), unit_of_work():
+        save_view("Mine", parse(in_french), actor=olga)
+        make_status("packing", {"en": "Packing"}, state="processing", actor=olga, rule='state:"en cours"')
+
+    assert queries() == [f"state:processing -status:none store:{store.id}"]
+    assert find_status("packing").rule == "state:processing"
+    [saved] = db.session.scalars(select(SavedView.id))
+    assert browser.get(f"/orders/?view={saved}").status_code == 200
+
+
+def test_a_link_is_read_in_every_language(browser: Browser, store: Store) -> None:
+    text = f'state:"en cours" store:"{store.name}"'
+    location = browser.post("/orders/search", {"text": text}, Accept_Language="fr").location
+    assert parse_qs(urlsplit(location).query)["q"] == [f'state:processing store:"{store.name}"']
+    assert browser.get(location).status_code == 200
 
 
 def queries() -> list[str]:

@@ -16,7 +16,7 @@ from webapp.audit.services import audit
 from webapp.clock import now
 from webapp.db import db
 from webapp.errors import DeskError, Invalid, NotFound
-from webapp.i18n import LANGUAGES, LazyString, force_locale, get_locale, lazy_gettext as _l
+from webapp.i18n import LANGUAGES, LazyString, get_locale, lazy_gettext as _l
 from webapp.orders.events import record_all
 from webapp.orders.labels import labels, read_labels_anew
 from webapp.orders.models import Order, OrderEvent, OrderStatus
@@ -24,8 +24,7 @@ from webapp.orders.queries import locked_all, visible
 from webapp.orders.states import STATE_LABELS, OrderState
 from webapp.search.compiling import among, compile_query
 from webapp.search.query import QueryMistake, parse
-from webapp.search.values import spellings
-from webapp.search.views import rename_value
+from webapp.search.values import in_codes
 
 log = structlog.get_logger(__name__)
 TONES: dict[str, LazyString] = {
@@ -130,22 +129,8 @@ def make_status(
 def change_status(row: OrderStatus, names: Mapping[str, str], *, tone: str, rule: str, actor: Actor) -> None:
     """Other words, another look or rule; code and state stay, since orders have them. Raises `Invalid`."""
     actor.needs("settings.edit")
-    called = _called(row)
     _fill(row, names, tone, rule)
-    for name in called - set(row.names.values()):  # views may say it by its name; the code stays
-        rename_value("status", name, row.code)
     _note(row, "status_changed", actor)
-
-
-def _called(row: OrderStatus) -> set[str]:
-    """The names by which queries mean this status: another may bear the same, and be the one that is meant."""
-    called = set()
-    for language in LANGUAGES:
-        with force_locale(language):
-            name = name_in(row)
-            if spellings(status_choices())[name.casefold()] == row.code:
-                called.add(name)
-    return called
 
 
 def move_status(row: OrderStatus, *, up: bool, actor: Actor) -> None:
@@ -204,17 +189,18 @@ def numbers_of_orders(actor: Actor) -> dict[str, int]:
 
 
 def checked_rule(text: str) -> str:
-    """A rule as it is kept; raises `Invalid` where it is not understood, or holds words that could name a buyer."""
+    """A rule as it is kept, in no language; raises `Invalid` where it is not understood, or has words of buyers."""
+    actor = Actor.job("statuses")
     try:
         query = parse(text.strip())
-        compile_query(query, Actor.job("statuses"))
+        compile_query(query, actor)
     except QueryMistake as mistake:
         raise Invalid(field="rule", problem=str(mistake)) from None
     if query.words:
         raise Invalid(
             field="rule", problem=_l("takes keys only, such as “prime:yes”, no free words and nothing of buyers.")
         )
-    return query.structured
+    return in_codes(query, actor).structured
 
 
 def apply_rules(ids: Collection[int]) -> None:

@@ -17,7 +17,8 @@ from webapp.audit.actor import Actor
 from webapp.clock import now
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.search.contract import Bound, KeyKind, QueryKey
-from webapp.search.query import NO, YES, Clause
+from webapp.search.query import NO, YES, Clause, Query, parse, written
+from webapp.search.registered import query_keys
 
 _MOST = 2**31 - 1  # of what databases count as a whole number
 _NUMBER = re.compile(r"\d{1,10}", re.ASCII)
@@ -56,6 +57,22 @@ def read(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo) -> list[An
         return [_bound(value, reader) for value in clause.values]
     except (_Unreadable, ValueError, OverflowError):
         raise clause.mistake(reader.problem) from None
+
+
+def in_codes(query: Query, actor: Actor, *, ids: bool = True) -> Query:
+    """The query with its choices by their codes, as it is kept and handed on: names change, and are others in every
+    language. Keys whose choices go by name stay as they are; without `ids`, so does what has a mere number for a code.
+    """
+    return parse(" ".join(_in_codes(clause, query_keys().get(clause.key), actor, ids) for clause in query.clauses))
+
+
+def _in_codes(clause: Clause, key: QueryKey | None, actor: Actor, ids: bool) -> str:
+    if key is None or key.kind is not KeyKind.CHOICE or key.by_name or key.choices is None:
+        return clause.text
+    codes = spellings(key.choices(actor))
+    found = {value: codes.get(value.casefold(), value) for value in clause.values}
+    values = [code if ids or not code.isdigit() else value for value, code in found.items()]
+    return written(key, tuple(dict.fromkeys(values)), clause.negated)
 
 
 def _choices(clause: Clause, key: QueryKey, choices: Mapping[str, LazyString | str]) -> list[str]:

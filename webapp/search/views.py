@@ -1,7 +1,8 @@
 """Saved views and layouts: the lists that people named, and how each person laid out theirs.
 
 A view belongs to whoever saved it; sharing shows it to everybody. Its words may name a buyer: they are sealed, and a
-shared view that has any is shown only to who may see buyers. A layout is remembered without anybody asking for it.
+shared view that has any is shown only to who may see buyers. Choices stand in it by their codes, so that it is read in
+every language. A layout is remembered without anybody asking for it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,7 @@ from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.search.contract import Column
 from webapp.search.models import ListLayout, SavedView, SealedQuery
 from webapp.search.query import Query, open_words, renamed, seal_words, under
+from webapp.search.values import in_codes
 
 LIST = "orders"
 NARROWEST, WIDEST = 48, 800
@@ -139,7 +141,7 @@ def save_view(
         columns=_kept_columns(columns) if columns is not None else None,
         query="",
     )
-    _fill(row, query)
+    _fill(row, query, actor)
     db.session.add(row)
     db.session.flush()
     return row
@@ -162,7 +164,7 @@ def change_view(
         actor.needs("views.share")
         row.shared = shared
     if query is not None:
-        _fill(row, query)
+        _fill(row, query, actor)
     if sort is not None:
         row.sort = sort
     return row
@@ -214,7 +216,8 @@ def begin_with(code: str, *, actor: Actor) -> None:
     db.session.get_one(User, actor.id).start_view = code
 
 
-def _fill(row: SavedView, query: Query) -> None:
+def _fill(row: SavedView, query: Query, actor: Actor) -> None:
+    query = in_codes(query, actor)
     row.query = query.structured
     row.period, row.sealed = seal_words(query.words) if query.words else (None, None)
 

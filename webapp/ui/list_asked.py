@@ -17,6 +17,7 @@ from webapp.orders.listing import NEWEST, Sorting
 from webapp.orders.views import EVERYTHING, STANDING
 from webapp.search.compiling import Compiled, check_query, compile_query
 from webapp.search.query import Query, QueryMistake, parse, reopen
+from webapp.search.values import in_codes
 from webapp.search.views import Kept, View
 
 
@@ -76,7 +77,7 @@ class ListAsked:
             check_query(asked.query, actor)
         except QueryMistake as problem:
             return replace(asked, problem=problem)
-        return asked
+        return replace(asked, query=in_codes(asked.query, actor, ids=False))  # a link is read in other languages, too
 
     def compile(self, actor: Actor) -> Self:
         return replace(self, compiled=compile_query(self.query, actor))
