@@ -346,6 +346,15 @@ def test_tags_and_archive_are_asked_for(two: list[Order], find: Find) -> None:
     assert find("tag:none,fragile archived:any") == {JANES, TOMS}
 
 
+def test_what_needs_attention_is_found_by_its_kind(two: list[Order], mia: Actor, find: Find) -> None:
+    with unit_of_work():
+        marked = {"attention": [{"kind": "unmatched_sku", "values": {"sku": "X"}}], "needs_attention": True}
+        db.session.execute(update(Order).where(Order.id == two[0].id).values(marked))
+    assert find("attention:unmatched_sku") == find("attention:yes") == {JANES}
+    assert find("attention:unmatched_sku,no") == {JANES, TOMS}
+    assert find("attention:update_refused") == set()
+
+
 def test_an_order_has_few_terms(two: list[Order]) -> None:
     counts = db.session.execute(select(func.count()).select_from(SearchTerm).group_by(SearchTerm.order_id)).scalars()
     assert max(counts) <= 50  # of a buyer with two long names, one of them in ideographs

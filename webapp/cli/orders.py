@@ -23,7 +23,7 @@ from webapp.orders import addresses
 from webapp.orders.events import events_of
 from webapp.orders.listing import key_of, list_orders
 from webapp.orders.models import Order
-from webapp.orders.queries import comments_of, find_order, holds_of, reference, state_condition
+from webapp.orders.queries import comments_of, find_order, holds_of, reference, state_condition, zone_of
 from webapp.orders.services import act as do, find_action, offers, read_input
 from webapp.orders.states import STATE_LABELS
 from webapp.search.compiling import Compiled, compile_query
@@ -53,7 +53,7 @@ def list_(
     """Orders, newest placed first; what is archived only where the query asks for it."""
     if reveal:
         door.actor.needs("buyers.see")
-    compiled = compile_query(parse(query), door.actor)
+    compiled = compile_query(parse(query), door.actor, zone=zone_of(door.actor))
     more = [Order.store_id == get_store(store_key).id] if store_key else []
     more += [state_condition(state)] if state else []
     compiled = replace(compiled, conditions=(*compiled.conditions, *more))

@@ -31,6 +31,7 @@ from webapp.orders.bulk import NothingChosen, starter_of
 from webapp.orders.exporting import BYTE_ORDER_MARK, Cell, Table, as_csv, ids_of
 from webapp.orders.listing import NEWEST, count_orders
 from webapp.orders.models import Export
+from webapp.orders.queries import zone_of
 from webapp.search.compiling import compile_query
 from webapp.search.query import Query, open_words, parse, seal_words
 
@@ -69,7 +70,7 @@ def start_export(
 ) -> Run:
     """Begin to write a file of these orders, or of everything that the query finds. Raises `NothingChosen`."""
     actor.needs("orders.export")
-    asked = compile_query(query, actor) if query else None
+    asked = compile_query(query, actor, zone=zone_of(actor)) if query else None
     total = len(ids) if ids is not None else count_orders(actor, asked, cap=_UNCAPPED)[0]
     if total == 0:
         raise NothingChosen
@@ -270,7 +271,7 @@ class _Writing:
             return ids
         words = open_words(self.export.period, self.export.sealed) if self.export.period and self.export.sealed else ""
         query = parse(f"{self.export.query} {words}")
-        asked = compile_query(query, self.actor) if query else None
+        asked = compile_query(query, self.actor, zone=zone_of(self.actor)) if query else None
         ids = ids_of(self.actor, ids=self.export.chosen, compiled=asked, sort=self.export.sort)
         with _create(self._new(name)) as file:
             file.write(ids.tobytes())

@@ -33,7 +33,7 @@ from webapp.money import decimals
 from webapp.orders import attention, words
 from webapp.orders.models import ATTENTION, ON_HOLD, OPEN, WANTS_CANCEL, Order, OrderTag
 from webapp.orders.organizing import people
-from webapp.orders.queries import state_condition, visible
+from webapp.orders.queries import serving, state_condition, visible
 from webapp.orders.states import STATE_LABELS
 from webapp.orders.statuses import status_choices
 from webapp.orders.tags import all_tags
@@ -143,10 +143,7 @@ def _by_id(column: Any) -> Callable[[Sequence[str], Actor], Condition]:
 
 
 def _stores(actor: Actor) -> dict[str, str]:
-    query = select(Store.id, Store.name).order_by(Store.name)
-    if actor.shops is not None:
-        serving = select(StoreMarketplace.store_id).where(StoreMarketplace.shop_id.in_(actor.shops))
-        query = query.where(or_(Store.shop_id.in_(actor.shops), Store.id.in_(serving)))
+    query = serving(select(Store.id, Store.name).order_by(Store.name), actor)
     seen = "all" if actor.shops is None else ",".join(map(str, sorted(actor.shops)))  # a rule's may come between
     rows = once_a_transaction(f"store_choices of {seen}", lambda: db.session.execute(query).all())
     return {str(id_): name for id_, name in rows}
@@ -232,7 +229,12 @@ def _tags(actor: Actor) -> dict[str, LazyString | str]:
 def _by_attention(values: Sequence[str], actor: Actor) -> Condition:
     some = _said(ATTENTION)
     known = {"yes": some, "no": not_(Order.needs_attention)}
-    return or_(*(known.get(value, and_(some, _in_json(Order.attention, f'"kind": "{value}"'))) for value in values))
+    return or_(*(known[value] if value in known else and_(some, _of_kind(value)) for value in values))
+
+
+def _of_kind(kind: str) -> Condition:
+    """One database writes JSON with a space behind the colon, the other without."""
+    return or_(*(_in_json(Order.attention, f'"kind":{space}"{kind}"') for space in ("", " ")))
 
 
 def _attention_kinds(actor: Actor) -> dict[str, LazyString | str]:

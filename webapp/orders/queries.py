@@ -2,18 +2,20 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVarTuple
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Select, and_, or_, select, text
 from sqlalchemy.orm import joinedload, selectinload
 from sqlalchemy.sql.base import ExecutableOption
 
 from webapp.audit.actor import Actor
-from webapp.channels.models import Store, StoreMarketplace
-from webapp.db import db
+from webapp.channels.models import Shop, Store, StoreMarketplace
+from webapp.db import db, once_a_transaction
 from webapp.errors import NotFound, SeveralFit
 from webapp.orders.models import ON_HOLD, Order, OrderComment, OrderHold
 
+Ts = TypeVarTuple("Ts")
 _MARKED = re.compile(r"@(\d{1,9})", re.ASCII)
 
 
@@ -98,11 +100,28 @@ def holds_of(order: Order) -> list[OrderHold]:
     return list(db.session.scalars(query))
 
 
+def zone_of(actor: Actor) -> ZoneInfo | None:
+    """The zone in which lists count this actor's days, wherever they are asked for: of the first store's shop."""
+    actor.needs("orders.view")
+
+    def read() -> ZoneInfo | None:
+        query = select(Shop.zone).join(Store, Store.shop_id == Shop.id).order_by(Store.name).limit(1)
+        zone = db.session.scalar(serving(query, actor))
+        return ZoneInfo(zone) if zone else None
+
+    return once_a_transaction(f"zone of {actor.shops}", read)
+
+
 def stores_with_orders(actor: Actor) -> list[Store]:
     """Stores to filter by, with their marketplaces."""
     actor.needs("orders.view")
     query = select(Store).order_by(Store.name).options(joinedload(Store.marketplaces))
-    if actor.shops is not None:
-        serving = select(StoreMarketplace.store_id).where(StoreMarketplace.shop_id.in_(actor.shops))
-        query = query.where(or_(Store.shop_id.in_(actor.shops), Store.id.in_(serving)))
-    return list(db.session.scalars(query).unique())
+    return list(db.session.scalars(serving(query, actor)).unique())
+
+
+def serving(query: Select[*Ts], actor: Actor) -> Select[*Ts]:
+    """Of stores, those that have orders for the actor's shops."""
+    if actor.shops is None:
+        return query
+    of_shops = select(StoreMarketplace.store_id).where(StoreMarketplace.shop_id.in_(actor.shops))
+    return query.where(or_(Store.shop_id.in_(actor.shops), Store.id.in_(of_shops)))

@@ -20,7 +20,7 @@ from webapp.i18n import LANGUAGES, LazyString, get_locale, lazy_gettext as _l
 from webapp.orders.events import record_all
 from webapp.orders.labels import labels, read_labels_anew
 from webapp.orders.models import Order, OrderEvent, OrderStatus
-from webapp.orders.queries import locked_all, visible
+from webapp.orders.queries import locked_all, visible, zone_of
 from webapp.orders.states import STATE_LABELS, OrderState
 from webapp.search.compiling import among, compile_query
 from webapp.search.query import QueryMistake, parse
@@ -193,7 +193,7 @@ def checked_rule(text: str) -> str:
     actor = Actor.job("statuses")
     try:
         query = parse(text.strip())
-        compile_query(query, actor)
+        compile_query(query, actor, zone=zone_of(actor))
     except QueryMistake as mistake:
         raise Invalid(field="rule", problem=str(mistake)) from None
     if query.words:
@@ -222,7 +222,7 @@ def apply_rules(ids: Collection[int]) -> None:
 
 def _fitting(row: OrderStatus, ids: Collection[int], actor: Actor) -> list[int]:
     try:
-        compiled = compile_query(parse(row.rule), actor)
+        compiled = compile_query(parse(row.rule), actor, zone=zone_of(actor))
     except DeskError as error:
         log.warning("status_rule_not_understood", status=row.code, problem=error.code)
         return []

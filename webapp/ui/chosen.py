@@ -9,6 +9,7 @@ from webapp.audit.actor import Actor
 from webapp.orders.listing import NEWEST, Asked
 from webapp.search.compiling import compile_query
 from webapp.search.query import reopen
+from webapp.ui.pages import show_times_of, shown_stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Chosen:
 
     def asked(self, actor: Actor) -> Asked | None:
         """What the list's query compiles to; None where it asks nothing. Raises what is wrong with it."""
+        show_times_of(shown_stores())  # a day is the list's day
         query = reopen(self.query, self.token, actor)
         return compile_query(query, actor) if query else None
 
