@@ -10,7 +10,7 @@ from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.audit.services import write_readings
-from webapp.channels.contract import ChannelStage
+from webapp.channels.contract import ChannelStage, Component, IncomingAmount
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
@@ -156,6 +156,23 @@ def test_every_part_of_the_page_costs_few_queries(
         for htmx in (False, True):
             assert browser.get(f"{url}/actions/{code}", htmx=htmx).status_code in (200, 409)
             assert len(browser.queries) <= 8, f"{code}\n" + "\n".join(browser.queries)
+
+
+def test_the_money_of_a_line_adds_up_from_left_to_right(take: Callable[..., list[Order]], browser: Browser) -> None:
+    goods, carriage = IncomingAmount(Component.ITEM, 2000, 400, 150), IncomingAmount(Component.SHIPPING, 500, 100)
+    sold = incoming_line(quantity=2, total=2850, amounts=(goods, carriage))
+    gift = incoming_line("GIFT", total=0, unit_price=0, amounts=())
+    unknown = incoming_line("LATER", total=None, unit_price=None, amounts=())
+    [order] = take(incoming_order([sold, gift, unknown]))
+
+    page = browser.get(f"/orders/{order.number}").text
+
+    rows = re.findall(r'data-label="(Subtotal|Tax|Discount|Total)">([^<]*)', page)
+    assert [value for _, value in rows] == [
+        *("€20.00", "€4.00", "€1.50", "€22.50"), *("€0.00",) * 4, *("—",) * 4
+    ]  # fmt: skip
+    for shipping in ("€5.00", "€1.00"):
+        assert shipping in page
 
 
 def test_a_long_order_shows_its_first_hundred_lines_and_finds_any(

@@ -232,8 +232,11 @@ def lines_of(order: Order, *, find: str = "", whole: bool = False) -> ShownLines
 
 
 def _shown_line(line: OrderLine, amounts: Sequence[OrderAmount], codes: Sequence[str]) -> ShownLine:
+    """The money of a row is that of the goods, so that it adds up from left to right: shipping and gift wrap stand
+    among the order's totals. Of what costs nothing no amount is kept, and the channel's total says so.
+    """
     item = next((amount for amount in amounts if amount.component == Component.ITEM), None)
-    known = line.currency is not None and bool(amounts)
+    free = item is None and line.total_minor is not None
     status, tone = _line_status(line)
     return ShownLine(
         id=line.id,
@@ -247,11 +250,11 @@ def _shown_line(line: OrderLine, amounts: Sequence[OrderAmount], codes: Sequence
         counts=[getattr(line, code) for code in codes],
         open=line.open,
         price=_amount(line.unit_price_minor, line.currency),
-        subtotal=_amount(item.charged if item else None, line.currency),
-        tax=_amount(sum(amount.tax for amount in amounts) if known else None, line.currency),
+        subtotal=_amount(item.charged if item else 0 if free else None, line.currency),
+        tax=_amount(item.tax if item else 0 if free else None, line.currency),
         rate=_rate(item),
-        discount=_amount(sum(amount.discount for amount in amounts) if known else None, line.currency),
-        total=_amount(line.total_minor, line.currency),
+        discount=_amount(item.discount if item else 0 if free else None, line.currency),
+        total=_amount(item.net if item else 0 if free else None, line.currency),
         problems=in_words(line.problems) if line.problems else [],
     )
 
