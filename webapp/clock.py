@@ -1,6 +1,8 @@
 """Time: instants are aware and in UTC everywhere; zones are for showing, at the doors."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+
+_YEARS = range(1970, 2200)
 
 
 def now() -> datetime:
@@ -14,6 +16,11 @@ def parse_instant(text: str) -> datetime:
     if instant.tzinfo is None:
         raise ValueError(f"no offset in {text!r}")
     return instant.astimezone(UTC)
+
+
+def in_calendar(moment: date) -> bool:
+    """Whether the desk keeps such a day or instant: what stands for “none” or “never” may have no day in some zone."""
+    return moment.year in _YEARS
 
 
 def iso(instant: datetime | None) -> str | None:

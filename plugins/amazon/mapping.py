@@ -6,7 +6,7 @@ only with their data set (`channel` asks for all) and only where the application
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from plugins.amazon.money import BadMoney, Proceeds, Purse, divide
@@ -323,8 +323,10 @@ def _instant(raw: Mapping[str, Any], name: str, field: str = "", index: int = 0)
     if isinstance(value, str):
         try:
             return parse_instant(value)
-        except (ValueError, OverflowError):
+        except ValueError:
             pass
+        except OverflowError:  # its offset leads out of the calendar: “never”, which the desk knows by its year
+            return datetime.max.replace(tzinfo=UTC)
     raise _Unreadable(_field(field or name, index), "not_a_time" if value else "missing")
 
 

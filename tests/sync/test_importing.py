@@ -1,23 +1,31 @@
 """Every order arrives, once: pages repeated, reordered, stale, hostile, and taken in by two workers at once."""
 
+import random
+import string
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage, FulfilledBy, IncomingPackage, OrdersPage, UnreadableOrder
-from webapp.channels.models import Store
+from webapp.channels.models import Shop, Store
 from webapp.db import db, unit_of_work
+from webapp.errors import DatabaseBusy, Unavailable
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.models import Package
 from webapp.fulfillment.services import ship_order, shipments_of
+from webapp.orders.attention import in_words
+from webapp.orders.listing import list_orders
 from webapp.orders.models import Order, OrderEvent, OrderLine
 from webapp.orders.queries import find_order, locked
+from webapp.reporting import changes
 from webapp.sync import importing, incoming
 from webapp.sync.importing import Taken, prepare, take_in
 from webapp.sync.models import Aside
@@ -146,6 +154,97 @@ def test_an_order_that_the_database_refuses_stands_alone(store: Store, monkeypat
 
     assert take_page(store, OrdersPage([incoming_order(), bad, incoming_order()])) == Taken(seen=3, new=2, aside=1)
     assert db.session.query(Aside).one().problem == "refused_by_database"
+
+
+NEVER, NO_DATE = datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
+LONG = "".join(random.Random(7).choices(string.ascii_letters, k=9000))  # which no index makes shorter
+
+
+@pytest.mark.parametrize(
+    ("odd", "field", "problem"),
+    [
+        ({"created_at": NO_DATE}, "created_at", "odd_time"),
+        ({"updated_at": NEVER}, "updated_at", "odd_time"),
+        ({"number": LONG}, "number", "too_long"),
+        ({"marketplace": LONG}, "marketplace", "too_long"),
+        ({"lines": (incoming_line(LONG),)}, "lines.sku", "too_long"),
+        ({"lines": (replace(incoming_line(), number=LONG),)}, "lines.number", "too_long"),
+    ],
+)
+def test_an_order_that_cant_be_kept_is_put_aside_and_its_neighbors_come_in(
+    store: Store, odd: dict[str, Any], field: str, problem: str
+) -> None:
+    with unit_of_work():
+        db.session.get_one(Shop, store.shop_id).zone = "America/New_York"
+    page = OrdersPage([incoming_order(), replace(incoming_order(), **odd)])
+    for new in (1, 0):
+        assert take_page(store, page) == Taken(seen=2, new=new, aside=1)
+    [aside] = db.session.query(Aside)
+    assert (aside.field, aside.problem, aside.attempts) == (field, problem, 2)
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+def test_a_deadline_that_cant_be_is_left_out_and_marked(store: Store, take: Take, zone: str, operator: Actor) -> None:
+    with unit_of_work():
+        db.session.get_one(Shop, store.shop_id).zone = zone
+    line = incoming_line("MUG", 2, fulfilled=1)
+    package = IncomingPackage("1", {line.number: 1}, shipped_at=NO_DATE)
+    told = incoming_order([line], ship_by=NEVER, deliver_from=NO_DATE, packages=(package,))
+    [order] = take(told)
+    assert (order.ship_by, order.deliver_from, order.deliver_by) == (None, None, told.deliver_by)
+    assert order.attention == [{"kind": "odd_time", "values": {"times": ["ship_by", "deliver_from", "shipped_at"]}}]
+    assert "ship_by, deliver_from, shipped_at" in in_words(order.attention)[0].cause
+    list_orders(operator)
+    take(told)
+    assert order.version == 1
+    [order] = take(again(told, ship_by=told.deliver_by, deliver_from=None, packages=()))
+    assert (order.ship_by, order.attention) == (told.deliver_by, [])
+
+
+def test_an_order_that_breaks_what_listens_stands_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page never stops for a bug that only one of its orders meets."""
+    bad = incoming_order(currency="XXX")
+
+    def place_of(order: Mapping[str, Any], zone: str) -> tuple[changes.Cell, changes.Counts]:
+        if order["currency"] == "XXX":
+            raise OverflowError
+        return found(order, zone)
+
+    found = changes.place_of
+    monkeypatch.setattr(changes, "place_of", place_of)
+    assert take_page(store, OrdersPage([incoming_order(), bad, incoming_order()])) == Taken(seen=3, new=2, aside=1)
+    assert (db.session.query(Aside).one().problem, count(Order)) == ("not_written", 2)
+
+
+def test_what_no_index_holds_stands_alone_too(store: Store) -> None:
+    """PostgreSQL tells of it as it tells of its own troubles."""
+    line = incoming_line("MUG", fulfilled=1)
+    long = incoming_order([line], packages=(IncomingPackage(LONG, {line.number: 1}),))
+    kept = db.engine.dialect.name == "sqlite"
+    taken = take_page(store, OrdersPage([incoming_order(), long]))
+    assert taken == Taken(seen=2, new=2 if kept else 1, aside=0 if kept else 1)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        DatabaseBusy(),
+        Unavailable(what="database"),
+        OperationalError("", {}, Exception("disk is full")),
+        OSError(28, ""),
+    ],
+    ids=repr,
+)
+def test_trouble_that_passes_puts_nothing_aside(
+    store: Store, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    def write_page(*_: object) -> Taken:
+        raise trouble
+
+    monkeypatch.setattr(importing, "write_page", write_page)
+    with pytest.raises(type(trouble)):
+        take_page(store, OrdersPage([incoming_order()]))
+    assert count(Aside) == 0
 
 
 def test_units_canceled_there_are_counted_from_the_first_quantity(take: Take) -> None:

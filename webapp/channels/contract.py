@@ -130,6 +130,7 @@ class IncomingOrder:
     missing: tuple[str, ...] = ()  # parts that the channel refused to tell this time
     buyer: Mapping[str, Any] = default(default_factory=dict)  # personal: see BUYER_FIELDS; goes into the vault
     raw: Mapping[str, Any] = default(default_factory=dict, repr=False)  # the answer itself; goes into the vault
+    odd_times: tuple[str, ...] = default(default=(), repr=False)  # filled by the desk: times that it left out
 
     def without_raw(self) -> "IncomingOrder":
         """The same without the answer itself, once that is packed: most of what would travel between processes."""
@@ -159,6 +160,7 @@ ORDER_PROBLEMS = {  # why an order could not be taken in: codes are stored, word
     "not_whole": _l("is not a whole number"),
     "not_a_number": _l("is not a number"),
     "not_a_time": _l("is not a point in time"),
+    "odd_time": _l("lies outside the years 1970 to 2199"),
     "not_money": _l("is not an amount with a currency"),
     "not_a_currency": _l("is not a currency"),
     "no_currency": _l("has amounts without a currency"),
@@ -168,7 +170,9 @@ ORDER_PROBLEMS = {  # why an order could not be taken in: codes are stored, word
     "too_large": _l("is a larger amount than the desk can keep"),
     "line_twice": _l("holds the same line twice"),
     "unkept_text": _l("is empty, or holds a character that can't be kept"),
+    "too_long": _l("is longer than the desk can keep"),
     "refused_by_database": _l("was refused by the database"),
+    "not_written": _l("could not be taken in: the log of the worker says why"),
 }
 
 

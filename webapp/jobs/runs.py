@@ -65,7 +65,7 @@ def gives_up(chunk: Callable[[int, int], None]) -> Callable[[int, int], None]:
         try:
             chunk(run_id, turn)
         except Exception as error:
-            if not _passes(error):
+            if not passes(error):
                 try:
                     _count_failure(run_id, turn, error)
                 except Exception as other:  # what the work said is what the log must tell
@@ -75,7 +75,7 @@ def gives_up(chunk: Callable[[int, int], None]) -> Callable[[int, int], None]:
     return tried
 
 
-def _passes(error: Exception) -> bool:
+def passes(error: Exception) -> bool:
     """Whether it is no fault of the work and passes by itself. What the system says of disk or network has a number;
     a file that is not there does not come back.
     """

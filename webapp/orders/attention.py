@@ -84,6 +84,12 @@ KINDS = (
         _l("The channel left out: %(missing)s."),
         _l("Check the permissions of the app on the channel; the next sync fills the gaps."),
     ),
+    AttentionKind(
+        "odd_time",
+        _l("Impossible time"),
+        _l("The channel told times before 1970 or after 2199, so the desk left them out: %(times)s."),
+        _l("Look at the order on the channel's own page for when it must leave."),
+    ),
 )
 
 

@@ -2,33 +2,37 @@
 
 A page is mapped and checked before the transaction; what fails is put aside with its cause and blocks nothing. Known
 orders are read in one query per table, new rows are written per table. Same content again touches nothing, and stale
-answers never win. Only if the database refuses the page is it repeated order by order, so that one bad order stands
-alone.
+answers never win. Only if a page can't be written is it repeated order by order, so that one bad order stands alone.
 """
 
 import hashlib
+import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import structlog
 from sqlalchemy import select
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from webapp.channels.contract import IncomingOrder, OrdersPage, UnreadableOrder
 from webapp.channels.models import Store
 from webapp.channels.services import draw_numbers, shop_for
 from webapp.clock import now
 from webapp.db import db
+from webapp.jobs.runs import passes
 from webapp.sync import incoming as facts
 from webapp.sync.models import Aside
 from webapp.sync.prepared import PreparedOrder, known_orders, same_or_stale
 from webapp.sync.terms import terms_of
 from webapp.sync.writing import Taken, write_page
 from webapp.vault import services as vault
+from webapp.vault.keys import KeyProblem
 from webapp.vault.services import BUYER, RAW
 
 log = structlog.get_logger(__name__)
+_LONGEST_NUMBER = 100  # of an order put aside, whose own may be what is wrong with it
 
 
 @dataclass(slots=True)
@@ -68,11 +72,12 @@ def prepare(store: Store, page: OrdersPage) -> PreparedPage:
 
 
 def pack_order(order: IncomingOrder) -> PreparedOrder | UnreadableOrder:
-    """An order ready to be written, or what of it the database could not keep; asks no database."""
+    """An order ready to be written, or what of it the desk could not keep; asks no database."""
     if problem := facts.problem_of(order):
         return UnreadableOrder(order.number, *problem, order.raw)
+    told, order = facts.fingerprint(order), facts.without_odd_times(order)
     buyer, raw = vault.pack(BUYER, dict(order.buyer)), vault.pack(RAW, dict(order.raw))
-    return PreparedOrder(order, facts.fingerprint(order), buyer, raw, terms_of(order))
+    return PreparedOrder(order, told, buyer, raw, terms_of(order))
 
 
 def aside_of(unreadable: UnreadableOrder) -> tuple[str, str, str, Mapping[str, Any]]:
@@ -85,8 +90,10 @@ def take_in(store: Store, page: PreparedPage) -> Taken:
     try:
         with db.session.begin_nested():
             taken += write_page(store, page.numbers, page.orders)
-    except (IntegrityError, DataError) as error:
-        log.warning("page_refused_by_database", store=store.id, problem=type(error.orig).__name__)
+    except Exception as error:
+        if not _is_an_orders(error):
+            raise
+        log.warning("page_not_written", store=store.id, kind=_kind(error))
         taken += _one_by_one(store, page)
     fetched = db.session.scalars(select(Aside).where(Aside.store_id == store.id, Aside.number.in_(page.readable)))
     for readable in fetched:  # what was put aside once and reads now as the desk knows it
@@ -103,16 +110,34 @@ def _one_by_one(store: Store, page: PreparedPage) -> Taken:
         try:
             with db.session.begin_nested():
                 taken += write_page(store, page.numbers, [entry])
-        except (IntegrityError, DataError):
-            page.aside.append((entry.order.number, "order", "refused_by_database", entry.order.raw))
+        except Exception as error:
+            if not _is_an_orders(error):
+                raise
+            way = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
+            log.error("order_not_written", store=store.id, kind=_kind(error), way=" ".join(way[1:]))
+            problem = "refused_by_database" if isinstance(error, DBAPIError) else "not_written"
+            page.aside.append((entry.order.number, "order", problem, entry.order.raw))
     return taken
+
+
+def _is_an_orders(error: Exception) -> bool:
+    """Whether an order is at fault, and not a database, queue, disk or key file that is away or busy for a while."""
+    if isinstance(error, OperationalError):  # as which PostgreSQL also tells of what is too large for it
+        return str(getattr(error.orig, "sqlstate", None)).startswith("54")
+    return not isinstance(error, KeyProblem) and not passes(error)
+
+
+def _kind(error: Exception) -> str:
+    return type(getattr(error, "orig", None) or error).__name__
 
 
 def put_aside(store_id: int, entries: Iterable[tuple[str, str, str, Mapping[str, Any]]]) -> None:
     """Keep orders that can't be taken in, with their cause; the payload is sealed."""
     for told, name, problem, raw in entries:
         number = told.replace("\0", "").encode(errors="replace").decode()  # whatever it is, it must not stop the page
-        number = number or f"?{hashlib.sha256(repr(raw).encode(errors='replace')).hexdigest()[:12]}"  # it has none
+        if not number or len(number) > _LONGEST_NUMBER:  # it has none, or one that no index holds
+            whole = number or repr(raw)
+            number = f"{number[:20]}?{hashlib.sha256(whole.encode(errors='replace')).hexdigest()[:12]}"
         period, payload = vault.seal_aside(dict(raw))
         values = {"field": name, "problem": problem, "at": now(), "period": period, "payload": payload}
         had = db.session.scalar(select(Aside).where(Aside.store_id == store_id, Aside.number == number))

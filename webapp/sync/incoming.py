@@ -5,15 +5,18 @@ Nothing here touches the database. `importing` reads what is known, asks these f
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from webapp.channels.contract import ADDRESS_FIELDS, ChannelStage, IncomingLine, IncomingOrder
+from webapp.clock import in_calendar
 from webapp.orders.states import open_units
 
-_LARGEST = 2**63 - 1
+_LARGEST = 10**15  # minor units: thousands of such orders add up to what a database counts
+_LONGEST = 255  # characters of what an index holds: PostgreSQL's takes 2,700 bytes
+_OPTIONAL_TIMES = ("ship_from", "ship_by", "deliver_from", "deliver_by")
 # NUL and half characters, as repr shows them: no text that every database keeps.
 _UNKEPT = re.compile(r"(?<!\\)(?:\\\\)*\\(?:x00|ud[89a-f][0-9a-f]{2})")
 _ADDRESS_NEEDS = ("name", "line1", "city", "postal_code", "country")
@@ -25,7 +28,13 @@ def fingerprint(order: IncomingOrder) -> bytes:
 
 
 def problem_of(order: IncomingOrder) -> tuple[str, str] | None:
-    """Field and technical problem of an order that the database could not keep; None where all is well."""
+    """Field and technical problem of an order that the desk could not keep; None where all is well."""
+    for name, instant in (("created_at", order.created_at), ("updated_at", order.updated_at)):
+        if not in_calendar(instant):
+            return name, "odd_time"
+    for name, keys in _keys(order):
+        if any(len(key) > _LONGEST for key in keys):
+            return name, "too_long"
     numbers = [order.total, *(amount for line in order.lines for amount in (line.unit_price, line.total))]
     for amount in (*order.amounts, *(amount for line in order.lines for amount in line.amounts)):
         numbers += [amount.charged, amount.tax, amount.discount]
@@ -40,12 +49,37 @@ def problem_of(order: IncomingOrder) -> tuple[str, str] | None:
         if line.number in seen:
             return "lines", "line_twice"
         seen.add(line.number)
-        if not 0 <= line.ordered < 2**31 or line.fulfilled < 0 or (line.unfulfilled or 0) < 0:
+        if not all(0 <= count < 2**31 for count in (line.ordered, line.fulfilled, line.unfulfilled or 0)):
             return "lines.quantity", "too_many"
     text = repr(order)
     if not order.number.strip() or ("\\" in text and _UNKEPT.search(text)):  # hardly any has a backslash
         return "number", "unkept_text"
     return None
+
+
+def _keys(order: IncomingOrder) -> Iterator[tuple[str, Iterable[str]]]:
+    """What rows are found by, by the field that it comes from."""
+    yield "number", (order.number,)
+    yield "marketplace", (order.marketplace,)
+    yield "lines.number", (line.number for line in order.lines)
+    yield "lines.sku", (line.sku for line in order.lines)
+    yield "lines.asin", (line.asin for line in order.lines)
+
+
+def without_odd_times(order: IncomingOrder) -> IncomingOrder:
+    """The order without times that can't be, such as a channel's “no deadline”: they are named, and it comes in."""
+    odd: dict[str, Any] = {name: None for name in _OPTIONAL_TIMES if not _may_stand(getattr(order, name))}
+    packages = tuple(
+        package if _may_stand(package.shipped_at) else replace(package, shipped_at=None) for package in order.packages
+    )
+    if not odd and packages == order.packages:
+        return order
+    names = (*odd, *(("shipped_at",) if packages != order.packages else ()))
+    return replace(order, **odd, packages=packages, odd_times=names)
+
+
+def _may_stand(instant: datetime | None) -> bool:
+    return instant is None or in_calendar(instant)
 
 
 def address_state(order: IncomingOrder) -> str:
@@ -168,6 +202,8 @@ def attention_of(order: IncomingOrder, lines: Sequence[LineFacts], had_shipped: 
         found.append({"kind": "canceled_after_shipping", "values": {}})
     if order.missing:
         found.append({"kind": "incomplete", "values": {"missing": list(order.missing)}})
+    if order.odd_times:
+        found.append({"kind": "odd_time", "values": {"times": list(order.odd_times)}})
     found += [{"kind": "conflict", "values": line.conflict} for line in lines if line.conflict]
     for problem in (problem for line in order.lines for problem in line_problems(line)):
         if problem not in found:  # told of each line there, of the order once
@@ -176,7 +212,7 @@ def attention_of(order: IncomingOrder, lines: Sequence[LineFacts], had_shipped: 
 
 
 IMPORT_KINDS = frozenset(
-    {"unknown_status", "odd_address", "canceled_after_shipping", "incomplete", "conflict", "unmatched_sku"}
+    {"unknown_status", "odd_address", "canceled_after_shipping", "incomplete", "odd_time", "conflict", "unmatched_sku"}
 )
 
 

@@ -304,6 +304,12 @@ def test_what_cant_be_read_is_named_without_its_value(broken: dict[str, Any], fi
     assert found.raw is raw
 
 
+def test_a_time_that_an_offset_leads_out_of_the_calendar_is_never() -> None:
+    window = {"earliestDateTime": "0001-01-01T00:00:00+14:00", "latestDateTime": "9999-12-31T23:59:59-05:00"}
+    order = order_2026(copy.deepcopy(BARE) | {"fulfillment": {"shipByWindow": window}})
+    assert order.ship_from == order.ship_by == datetime.max.replace(tzinfo=UTC)
+
+
 def test_text_is_such_as_a_database_takes() -> None:
     order = order_2026(order_with({"product": {"title": "a\0b\ud800\nc", "sellerSku": 17, "asin": None}}))
     assert (order.lines[0].title, order.lines[0].sku) == ("ab?\nc", "")
