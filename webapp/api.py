@@ -37,7 +37,7 @@ from webapp.channels.contract import (
     UpdateKind,
 )
 from webapp.channels.services import access, add_store, get_channel, remember_marketplaces, stores
-from webapp.clock import iso, now, parse_instant
+from webapp.clock import in_calendar, iso, now, parse_instant
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Invalid, Refusal
@@ -169,6 +169,7 @@ __all__ = [
     "hold",
     "hold_refusal",
     "hookimpl",
+    "in_calendar",
     "iso",
     "job",
     "lazy_gettext",

@@ -4,10 +4,10 @@ from datetime import date, datetime, time
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from webapp.api import Order
+from webapp.api import Order, in_calendar
 
 
 def _read(given: Any) -> Any:
@@ -21,7 +21,13 @@ def _read(given: Any) -> Any:
         raise PydanticCustomError("datetime_parsing", "no time") from None
 
 
-Moment = Annotated[datetime | date | None, BeforeValidator(_read)]
+def _kept(moment: datetime | date | None) -> datetime | date | None:
+    if moment is not None and not in_calendar(moment):
+        raise PydanticCustomError("odd_time", "out of the calendar")
+    return moment
+
+
+Moment = Annotated[datetime | date | None, BeforeValidator(_read), AfterValidator(_kept)]
 
 
 def in_shop(order: Order, moment: datetime | date | None) -> datetime | None:

@@ -1,12 +1,13 @@
 """Ship: the button, the form and the JSON of shipping. The rules are the desk's own (`shipping_refusal`)."""
 
 from collections.abc import Mapping
-from datetime import date, datetime, time
-from typing import Annotated, Any
+from datetime import datetime, time
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from plugins.order_actions.moments import Moment
 from webapp.api import (
     ActionInput,
     Actor,
@@ -23,14 +24,6 @@ from webapp.api import (
 )
 
 
-def _a_day_is_a_day(given: Any) -> Any:
-    """A date without a time stays a date; read as a time it would be midnight."""
-    try:
-        return date.fromisoformat(given) if isinstance(given, str) and len(given) == 10 else given
-    except ValueError:
-        return given
-
-
 class PackageFields(BaseModel):
     """One parcel; without `lines` it holds everything that is open."""
 
@@ -40,7 +33,7 @@ class PackageFields(BaseModel):
     carrier_name: str = Field("", max_length=100)
     service: str = Field("", max_length=100)
     tracking_number: str = Field("", max_length=100)
-    ship_date: Annotated[datetime | date | None, BeforeValidator(_a_day_is_a_day)] = None
+    ship_date: Moment = None
     lines: dict[int, int] = Field(default_factory=dict)
 
     def as_package(self, order: Order) -> PackageInput:

@@ -63,6 +63,7 @@ def test_a_time_without_a_zone_is_one_of_the_shop(order: Order, mia: Actor, do: 
         ({"reason": "x" * 501}, "reason: is too long"),
         ({"reason": "x", "until": "2030-13-01"}, "until: must be a date and time"),
         ({"reason": "x", "until": "2020-01-01"}, "until: must lie ahead"),
+        ({"reason": "x", "until": "9999-12-31"}, "until: must lie between 1970 and 2199"),
         ({"reason": "x", "until": "soon"}, "until: must be a date and time"),
     ],
 )

@@ -99,6 +99,15 @@ def test_a_day_is_due_at_its_end_in_the_shops_zone(order: Order, mia: Actor, do:
     assert iso(anew(order).due_at) == "2030-05-01T14:59:00Z"
 
 
+@pytest.mark.parametrize("given", ["9999-12-31", "9999-12-31T23:59", "0001-01-01", "0001-01-01T00:00Z"])
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+def test_a_time_beyond_the_calendar_is_refused(order: Order, mia: Actor, do: Do, given: str, zone: str) -> None:
+    with unit_of_work():
+        find_order(reference(order), mia, lock=True).shop.zone = zone
+    with pytest.raises(Invalid, match=r"due: must lie between 1970 and 2199\."):
+        do(order, "due", {"due": given}, mia)
+
+
 def test_what_changes_nothing_leaves_no_trace(order: Order, mia: Actor, manager: Actor, do: Do) -> None:
     at = iso(now() + timedelta(days=3))
     given: tuple[tuple[str, dict[str, Any]], ...] = (

@@ -74,6 +74,7 @@ _PROBLEMS = {  # pydantic's kinds of errors, in the desk's words
     "string_too_short": _l("is needed."),
     "string_too_long": _l("is too long."),
     "datetime_parsing": _l("must be a date and time, such as 2026-11-20T10:00:00Z."),
+    "odd_time": _l("must lie between 1970 and 2199."),
     "datetime_from_date_parsing": _l("must be a date and time, such as 2026-11-20T10:00:00Z."),
     "bool_parsing": _l("must be yes or no."),
     "model_type": _l("must be a set of fields."),

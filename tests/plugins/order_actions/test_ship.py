@@ -65,7 +65,8 @@ def test_a_time_without_an_offset_is_the_shops(make_order: Callable[..., Order],
 
 
 @pytest.mark.parametrize(
-    "given", [{}, {"packages": []}, {"packages": "x"}, {"ship_date": "someday"}, {"colour": "red"}]
+    "given",
+    [{}, {"packages": []}, {"packages": "x"}, {"ship_date": "someday"}, {"ship_date": "9999-12-31"}, {"colour": "red"}],
 )
 def test_what_cannot_be_read_is_a_sentence(make_order: Callable[..., Order], mia: Actor, given: dict[str, Any]) -> None:
     order = make_order()
