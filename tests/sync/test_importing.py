@@ -3,14 +3,15 @@
 import random
 import string
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 from sqlalchemy.exc import OperationalError
 
 from webapp.audit.actor import Actor
@@ -39,6 +40,18 @@ def take_page(store: Store, page: OrdersPage) -> Taken:
     ready = prepare(store, page)
     with unit_of_work():
         return take_in(store, ready)
+
+
+@contextmanager
+def heard(statements: list[str]) -> Iterator[None]:
+    """Write down what the database is asked meanwhile."""
+
+    def note(connection: Any, cursor: Any, statement: str, *_: object) -> None:
+        statements.append(" ".join(statement.split()))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    yield
+    event.remove(db.engine, "before_cursor_execute", note)
 
 
 def count(model: type) -> int:
@@ -377,6 +390,20 @@ def test_the_channels_number_can_be_the_orders(store: Store, take: Take) -> None
     told = incoming_order()
     [order] = take(told)
     assert order.number == told.number
+
+
+def test_whether_the_channels_numbers_are_taken_is_asked_once_a_page(store: Store, take: Take) -> None:
+    [elder] = take(incoming_order())
+    with unit_of_work():
+        db.session.get_one(Store, store.id).own_numbers = False
+    assert elder.number is not None
+    statements: list[str] = []
+    page = [incoming_order(number=elder.number), *(incoming_order() for _ in range(4))]
+    with heard(statements):
+        orders = take(*page)
+    assert [order.number for order in orders] == ["000002", *(told.number for told in page[1:])]
+    assert len([said for said in statements if "FROM orders" in said and "orders.number IN" in said]) == 1
+    assert not [said for said in statements if "orders.number =" in said]
 
 
 def test_parts_that_the_channel_refused_to_tell_stay_as_they_were(take: Take, operator: Actor) -> None:

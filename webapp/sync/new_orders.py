@@ -1,6 +1,6 @@
 """Writing the orders of a page that nobody has seen before: every row of them, table by table."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, select
@@ -66,7 +66,8 @@ class NewOrders:
         counters = {
             e.order.number: [facts.read_line(LineFacts(), line, e.order.stage) for line in e.order.lines] for e in sales
         }
-        rows = [self._new_order_row(e.order, ids[e.order.number], counters[e.order.number]) for e in sales]
+        taken = self._taken_numbers(sales)
+        rows = [self._new_order_row(e.order, ids[e.order.number], counters[e.order.number], taken) for e in sales]
         order_ids = {}
         for row, order_id in zip(rows, reserve_ids(Order, len(rows)), strict=True):
             row["id"] = order_ids[row["channel_order_id"]] = order_id
@@ -111,12 +112,14 @@ class NewOrders:
             self.page.event(order_id, "placed", entry.order.created_at, 1, {"after": after})
         return list(order_ids.values())
 
-    def _new_order_row(self, order: IncomingOrder, channel_order_id: int, lines: Sequence[LineFacts]) -> dict[str, Any]:
+    def _new_order_row(
+        self, order: IncomingOrder, channel_order_id: int, lines: Sequence[LineFacts], taken: Collection[str | None]
+    ) -> dict[str, Any]:
         shop_id = shop_for(self.page.store, order.marketplace)
         attention = facts.attention_of(order, lines, had_shipped=False)
         state = state_of(order.stage, lines)
         return {
-            "number": self._number(order, shop_id),
+            "number": self._number(order, shop_id, taken),
             "channel_order_id": channel_order_id,
             "shop_id": shop_id,
             "store_id": self.page.store.id,
@@ -134,12 +137,16 @@ class NewOrders:
             **order_columns(order, lines, state, attention),
         }
 
-    def _number(self, order: IncomingOrder, shop_id: int) -> str | None:
+    def _taken_numbers(self, sales: Sequence[PreparedOrder]) -> Collection[str | None]:
+        """Those of the channel's numbers that an order of the desk has already."""
+        if not self.page.store.import_orders or self.page.store.own_numbers:
+            return ()
+        return set(db.session.scalars(select(Order.number).where(Order.number.in_([e.order.number for e in sales]))))
+
+    def _number(self, order: IncomingOrder, shop_id: int, taken: Collection[str | None]) -> str | None:
         if not self.page.store.import_orders:
             return None
-        if not self.page.store.own_numbers and not db.session.scalar(
-            select(Order.id).where(Order.number == order.number)
-        ):
+        if not self.page.store.own_numbers and order.number not in taken:
             return order.number
         if not self.numbers.get(shop_id):  # first seen as known, or a channel number that another store gave already
             return take_number(shop_id)

@@ -3,6 +3,8 @@
 It ends early where importing is switched off again; switched on once more, the rest follows in a run of its own.
 """
 
+from collections.abc import Collection, Sequence
+
 from sqlalchemy import and_, func, or_, select
 
 from webapp.audit.actor import Actor
@@ -42,9 +44,10 @@ def number_orders(run_id: int, turn: int) -> None:
             return
         store = db.session.get_one(Store, run.subject_id)
         orders = _next(run, lock=True) if store.import_orders else []
+        taken = _taken_numbers(orders)
         for order in orders:
-            order.number = _number_of(order, store, numbers)
-            db.session.flush()  # the next one must see it as taken
+            order.number = _number_of(order, store, numbers, taken)
+            taken.add(order.number)
         record_all(orders, "numbered", actor=_ACTOR)
         run.done += len(orders)
         if len(orders) < CHUNK:
@@ -66,10 +69,15 @@ def _drawn(run_id: int) -> dict[int, list[str]]:
     return {shop_id: draw_numbers(shop_id, count) for shop_id, count in wanted.items()}
 
 
-def _number_of(order: Order, store: Store, numbers: dict[int, list[str]]) -> str:
+def _taken_numbers(orders: Sequence[Order]) -> set[str | None]:
+    """Those of the channel's numbers that an order of the desk has already."""
+    theirs = [order.channel_order_number for order in orders]
+    return set(db.session.scalars(visible(_ACTOR).with_only_columns(Order.number).where(Order.number.in_(theirs))))
+
+
+def _number_of(order: Order, store: Store, numbers: dict[int, list[str]], taken: Collection[str | None]) -> str:
     theirs = order.channel_order_number
-    taken = visible(_ACTOR).with_only_columns(Order.id).where(Order.number == theirs)
-    if not store.own_numbers and db.session.scalar(taken) is None:
+    if not store.own_numbers and theirs not in taken:
         return theirs
     drawn = numbers.get(order.shop_id)
     return drawn.pop(0) if drawn else take_number(order.shop_id)
