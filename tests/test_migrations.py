@@ -1,21 +1,25 @@
 """One chain of migrations makes both databases, as the models say, and takes every table away again."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from flask import Flask
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 
 from tests import postgres
 from webapp import create_app, schema
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
 from webapp.hooks import hooks
+from webapp.orders.models import Order
 from webapp.schema import SchemaDiffers
+from webapp.testing import incoming_order
+from webapp.vault.models import VaultErasure
+from webapp.vault.services import erase
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -52,9 +56,19 @@ def test_up_down_and_up_again_gives_what_the_models_say(empty_desk: Flask) -> No
         assert tables() == set(db.metadata.tables)
         with db.engine.connect() as connection:
             assert compare_metadata(MigrationContext.configure(connection), db.metadata) == []
-        schema.empty()
+        schema.back_to()
         assert tables() == set()
         assert schema.found() == ""
+
+
+def test_orders_whose_keys_are_gone_were_erased(take: Callable[..., list[Order]]) -> None:
+    _, erased = take(incoming_order(), incoming_order())
+    with unit_of_work():
+        erase([erased.id])
+    schema.back_to("0003")
+    db.session.rollback()
+    schema.migrate()
+    assert db.session.scalars(select(VaultErasure.order_id)).all() == [erased.id]
 
 
 def test_migrating_twice_changes_nothing(empty_desk: Flask) -> None:

@@ -52,9 +52,9 @@ def migrate() -> None:
         _upgrade(directory=str(_FOLDER))
 
 
-def empty() -> None:
-    """Take every table away again; for tests of the migrations."""
-    _downgrade(directory=str(_FOLDER), revision="base")
+def back_to(revision: str = "base") -> None:
+    """Undo the migrations after this one, or all of them; for tests of the migrations."""
+    _downgrade(directory=str(_FOLDER), revision=revision)
 
 
 def _knows(revision: str) -> bool:

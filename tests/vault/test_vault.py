@@ -26,7 +26,7 @@ from webapp.errors import Forbidden
 from webapp.orders.models import Order, OrderComment
 from webapp.orders.queries import find_order
 from webapp.orders.services import comment
-from webapp.testing import JANE, incoming_order
+from webapp.testing import JANE, again as told_again, incoming_order
 from webapp.vault.keys import KeyFile, KeyProblem, decrypt, encrypt, key_file, period_of
 from webapp.vault.models import VaultKey, VaultRecord
 from webapp.vault.services import BUYER, RAW, erase, open_sealed, reveal, seal
@@ -116,6 +116,20 @@ def test_erasing_an_order_makes_it_unreadable_here_and_in_a_copy(
         assert left == [0, 0]
 
 
+def test_news_bring_no_erased_buyer_back(take: Callable[..., list[Order]], mia: Actor) -> None:
+    told = incoming_order(raw={"buyer": dict(JANE)})
+    [order] = take(told)
+    for _ in range(2):
+        with unit_of_work():
+            erase([order.id, order.id])
+        with unit_of_work():
+            row = comment(find_order(f"@{order.id}", mia, lock=True), "She asked for it", actor=mia)
+            sealed = row.sealed
+        take(told := told_again(told, status="PARTIALLY_SHIPPED"))
+        assert [reveal(mia, [order.id], purpose="order_page", kind=kind) for kind in (BUYER, RAW)] == [{}, {}]
+        assert open_sealed([(order.id, "comment", sealed)]) == ["She asked for it"]
+
+
 def test_a_backup_made_before_is_unreadable_once_its_weeks_key_is_destroyed(make_order: MakeOrder, mia: Actor) -> None:
     order = make_order()
     rows = [dict(row._mapping) for row in db.session.execute(select(table_of(VaultKey)))]
@@ -140,10 +154,23 @@ def test_an_order_whose_weeks_key_is_gone_can_still_be_worked(make_order: MakeOr
     assert reveal(mia, [order.id], purpose="order_page") == {}
 
 
-def test_with_an_older_copy_of_the_key_file_nothing_is_sealed_anew(make_order: MakeOrder, mia: Actor) -> None:
+def test_an_order_whose_weeks_key_is_gone_is_read_anew_with_its_next_news(
+    take: Callable[..., list[Order]], mia: Actor
+) -> None:
+    told, others = incoming_order(), incoming_order()
+    ids = [order.id for order in take(told, others)]
+    key_file().destroy(period_of(datetime.now(UTC)))
+    take(told_again(told))
+    assert set(reveal(mia, ids, purpose="order_page")) == {ids[0]}
+
+
+def test_with_an_older_copy_of_the_key_file_nothing_is_sealed_anew(
+    take: Callable[..., list[Order]], mia: Actor
+) -> None:
     path = key_file().path
     older = path.read_text()
-    order = make_order()
+    told = incoming_order()
+    [order] = take(told)
     newer = path.read_text()
     path.write_text(older)
     assert reveal(mia, [order.id], purpose="order_page") == {}
@@ -152,6 +179,7 @@ def test_with_an_older_copy_of_the_key_file_nothing_is_sealed_anew(make_order: M
         unit_of_work(),
     ):
         seal(order.id, "comment", "would replace its key")
+    take(told_again(told, status="PARTIALLY_SHIPPED"))
     path.write_text(newer)
     assert name_in(reveal(mia, [order.id], purpose="order_page"), order.id) == "Jane Quixelworth"
 

@@ -258,10 +258,12 @@ class KnownOrders:
             self.page.write_amounts((order.id, incoming, own) for order, incoming, own in differ)
 
     def _seal(self, entries: Sequence[tuple[int, PreparedOrder]]) -> None:
-        keys = DataKeys([order_id for order_id, _ in entries], (BUYER, ADDRESS))
+        ids = [order_id for order_id, _ in entries]
+        keys, erased = DataKeys(ids, (BUYER, ADDRESS)), vault.erased(ids)
+        keys.renew(order_id for order_id in ids if order_id not in erased)
         bodies: dict[str, dict[int, bytes]] = {RAW: {}, BUYER: {}}
         for order_id, entry in entries:
-            if order_id in keys:  # an erased order stays erased
+            if order_id in keys and order_id not in erased:
                 bodies[RAW][order_id] = entry.raw
                 bodies[BUYER][order_id] = self._follow_buyer(order_id, entry, keys)
         for kind, of_kind in bodies.items():

@@ -103,6 +103,11 @@ class KeyFile:
             problem = _l("it lacks the key of %(period)s. Put the newer copy back.", period=period)
             raise KeyProblem(path=self.path, problem=problem)
 
+    def is_destroyed(self, period: str) -> bool:
+        """Whether the period's key was destroyed: one that this file never knew may stand in another copy of it."""
+        self._refresh()
+        return period in self._keys and self._keys[period] is None
+
     def blind(self) -> bytes:
         """The key of the blind index: stays the same for the life of the key file."""
         self._refresh()

@@ -18,6 +18,14 @@ class VaultKey(Model):
     wrapped: Mapped[bytes] = mapped_column(LargeBinary)
 
 
+class VaultErasure(Model):
+    """An order whose buyer was erased: a key made since seals what we say of it, and never again what channels tell."""
+
+    __tablename__ = "vault_erasures"
+
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), primary_key=True)
+
+
 class VaultRecord(Model):
     """One sealed body: `buyer` is small and read by lists, `raw` is the channel's last answer, compressed."""
 

@@ -17,7 +17,7 @@ from webapp.clock import now
 from webapp.db import among, db, write_rows
 from webapp.hooks import hooks
 from webapp.vault.keys import decrypt, encrypt, key_file
-from webapp.vault.models import VaultKey, VaultRecord
+from webapp.vault.models import VaultErasure, VaultKey, VaultRecord
 
 BUYER, RAW, ADDRESS = "buyer", "raw", "address"
 
@@ -80,6 +80,10 @@ class DataKeys:
             wrapped = encrypt(period_key, key, f"key:{order_id}")
             rows.append({"order_id": order_id, "period": period, "wrapped": wrapped})
         write_rows(VaultKey, rows)
+
+    def renew(self, order_ids: Iterable[int]) -> None:
+        """Give a new key to those of these orders whose week's key was destroyed, for what is yet to come of them."""
+        self.make([order_id for order_id in order_ids if key_file().is_destroyed(self._lost.get(order_id, ""))])
 
     def __contains__(self, order_id: int) -> bool:
         return order_id in self._keys
@@ -167,10 +171,18 @@ def reveal_sealed(
 
 
 def erase(order_ids: Sequence[int]) -> None:
-    """Destroy the keys of these orders: nothing sealed of them opens again, here or in a copy made from now on."""
+    """Destroy the keys of these orders: nothing sealed of them opens again, here or in a copy made from now on. News of
+    their channels bring no buyer back.
+    """
     hooks.buyers_erasing(orders=list(order_ids))
     db.session.execute(delete(VaultRecord).where(VaultRecord.order_id.in_(order_ids)))
     db.session.execute(delete(VaultKey).where(VaultKey.order_id.in_(order_ids)))
+    write_rows(VaultErasure, [{"order_id": order_id} for order_id in sorted(set(order_ids) - erased(order_ids))])
+
+
+def erased(order_ids: Sequence[int]) -> set[int]:
+    """Those of the orders whose buyers were erased, whether or not something was sealed of them since."""
+    return set(db.session.scalars(select(VaultErasure.order_id).where(among(VaultErasure.order_id, order_ids))))
 
 
 def record_row(keys: DataKeys, order_id: int, kind: str, packed: bytes) -> dict[str, Any]:
