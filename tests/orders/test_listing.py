@@ -34,7 +34,7 @@ from webapp.search.compiling import Compiled, compile_query
 from webapp.search.contract import Found
 from webapp.search.models import SearchTerm
 from webapp.search.query import parse
-from webapp.testing import incoming_order
+from webapp.testing import incoming_line, incoming_order
 
 Take = Callable[..., list[Order]]
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -252,6 +252,17 @@ def test_a_key_that_is_not_ours_is_refused(app: Flask, operator: Actor, sort: st
         for ask in [*asks, *([lambda key=key: newer_than(operator, key)] if sort == "placed" else [])]:
             with pytest.raises(Invalid, match="not one of the desk's"):
                 ask()
+
+
+@pytest.mark.parametrize("currency", ["EUR", "JPY"])
+def test_totals_beyond_32_bits_are_kept_and_sorted_by(take: Take, operator: Actor, currency: str) -> None:
+    prices = (2**31, 10**14, 2**31 - 1, 5)
+    told = [incoming_order([incoming_line(price=price)], currency=currency) for price in prices]
+    orders = take(*told)
+    assert [order.total_minor for order in orders] == [order.total for order in told]
+    assert [amount.charged for order in orders for amount in order.amounts] == list(prices)
+    down, up = walked(operator, "-total", limit=1)
+    assert down == up == [orders[place].id for place in (1, 0, 2, 3)]
 
 
 def test_a_list_is_sorted_only_by_what_has_an_index(app: Flask, operator: Actor) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, LargeBinary, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from webapp.db import Model
+from webapp.db import Minor, Model
 
 
 class Shop(Model):
@@ -95,7 +95,7 @@ class ChannelOrder(Model):
     seen_at: Mapped[datetime]
     content_hash: Mapped[bytes] = mapped_column(LargeBinary)
     currency: Mapped[str | None]
-    total_minor: Mapped[int | None]
+    total_minor: Mapped[int | None] = mapped_column(Minor)
     is_sale: Mapped[bool]
     service_level: Mapped[str]
     facts: Mapped[dict[str, Any]]  # programs, payment methods, replaced order, missing parts

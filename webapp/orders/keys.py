@@ -42,7 +42,7 @@ from webapp.search.terms import index_key
 
 Condition = ColumnElement[bool]
 _USUAL_DECIMALS = 2
-_LARGEST = 2**31 - 1  # minor units that the column holds: PostgreSQL compares with no more
+_LARGEST = 2**63 - 1  # minor units that the column holds: no database compares with more
 
 
 # --- Conditions by the kind of column ---

@@ -196,7 +196,7 @@ def _place(key: str, sorting: Sorting) -> tuple[Any, int]:
             raise ValueError("no id")
         if not told and sorting.may_lack:
             return None, int(order_id)
-        if sorting.name == "total" and not abs(int(told)) < 2**31:
+        if sorting.name == "total" and not abs(int(told)) < 2**63:
             raise ValueError("no total")
         return (int(told) if sorting.name == "total" else parse_instant(told)), int(order_id)
     except (ValueError, OverflowError):  # an offset may lead out of the calendar

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from webapp.accounts.models import User
 from webapp.catalog.models import Listing  # noqa: F401
 from webapp.channels.models import ChannelOrder, Shop, Store
-from webapp.db import Model
+from webapp.db import Minor, Model
 from webapp.errors import DeskError
 from webapp.i18n import lazy_gettext as _l
 from webapp.money import money
@@ -105,8 +105,8 @@ class Order(Model):
     deliver_by: Mapped[datetime | None]
     service_level: Mapped[str]
     currency: Mapped[str | None]
-    total_minor: Mapped[int | None]
-    residual_minor: Mapped[int | None]
+    total_minor: Mapped[int | None] = mapped_column(Minor)
+    residual_minor: Mapped[int | None] = mapped_column(Minor)
 
     items: Mapped[int]  # units ordered
     unshipped: Mapped[int]  # units open
@@ -186,8 +186,8 @@ class OrderLine(Model):
     refunded: Mapped[int] = mapped_column(default=0)
     returned: Mapped[int] = mapped_column(default=0)
     currency: Mapped[str | None]
-    unit_price_minor: Mapped[int | None]
-    total_minor: Mapped[int | None]
+    unit_price_minor: Mapped[int | None] = mapped_column(Minor)
+    total_minor: Mapped[int | None] = mapped_column(Minor)
     problems: Mapped[list[Any]]  # [{"kind", "values"}]
     order: Mapped[Order] = relationship(back_populates="lines")
     amounts: Mapped[list["OrderAmount"]] = relationship(  # by the order too, with which their key begins
@@ -225,9 +225,9 @@ class OrderAmount(Model):
     order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), index=True)
     line_id: Mapped[int | None] = mapped_column(ForeignKey("order_lines.id", ondelete="CASCADE"))
     component: Mapped[str]
-    charged: Mapped[int] = mapped_column(default=0)
-    tax: Mapped[int] = mapped_column(default=0)
-    discount: Mapped[int] = mapped_column(default=0)
+    charged: Mapped[int] = mapped_column(Minor, default=0)
+    tax: Mapped[int] = mapped_column(Minor, default=0)
+    discount: Mapped[int] = mapped_column(Minor, default=0)
     order: Mapped[Order] = relationship(back_populates="amounts")
 
     @property
