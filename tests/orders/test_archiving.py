@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from tests.orders.conftest import Do
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, Effective
+from webapp.channels.contract import ChannelStage, Effective, Refused
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.orders import jobs
@@ -23,7 +23,9 @@ from webapp.orders.services import raise_attention
 from webapp.search.compiling import compile_query
 from webapp.search.query import parse
 from webapp.settings.services import change_desk
-from webapp.sync.updates import UpdatesUnsettled
+from webapp.sync import jobs as sync_jobs
+from webapp.sync.models import ChannelUpdate
+from webapp.sync.updates import UpdateRefused, UpdatesUnsettled, retry
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order
 
 Take = Callable[..., list[Order]]
@@ -79,7 +81,14 @@ def test_what_is_still_to_be_worked_stays(
     do(order, "ship", {"carrier": "DHL", "tracking_number": "1"}, mia)
     with pytest.raises(UpdatesUnsettled):
         do(order, "archive", {}, mia)
+    channel.outcomes.append(Refused("no such package"))
+    work()
+    with pytest.raises(UpdateRefused):
+        do(order, "archive", {}, mia)
     channel.outcomes.append(Effective())
+    with unit_of_work():
+        retry(db.session.scalars(select(ChannelUpdate)).one(), actor=mia)
+    sync_jobs.find_due()
     work()
     do(order, "archive", {}, mia)
     do(held, "hold", {"reason": "x"}, mia)

@@ -125,6 +125,60 @@ def test_a_refusal_stands_with_the_channels_sentence_and_can_be_retried(
     assert shipped.attention == []
 
 
+@pytest.fixture
+def two_packages(take: Callable[..., list[Order]], mia: Actor) -> Order:
+    """An order that just left in two packages; the job that tells the channel of both waits in the queue."""
+    [order] = take(incoming_order([incoming_line("MUG", 2)], number="302-7777777-0000002"))
+    line = order.lines[0].id
+    with unit_of_work():
+        each = [PackageInput("DHL", f"JD000{number}", lines={line: 1}) for number in (1, 2)]
+        ship_order(locked(order), each, actor=mia)
+    return order
+
+
+def troubles(order: Order) -> list[str]:
+    db.session.expire_all()
+    assert order.needs_attention is bool(order.attention)
+    return [sentence_of(trouble["values"]["problem"]) or "" for trouble in order.attention]
+
+
+def test_what_is_refused_of_one_package_outlives_what_is_done_with_another(
+    two_packages: Order, channel: FakeChannel, work: Work, mia: Actor
+) -> None:
+    channel.outcomes += [Refused("no such package"), Effective()]
+    work()
+    assert troubles(two_packages) == ["no such package"]
+
+    first, second = db.session.scalars(select(ChannelUpdate).order_by(ChannelUpdate.id))
+    assert (first.state, second.state) == ("refused", "effective")
+    with unit_of_work():
+        updates.retry(first, actor=mia)
+    assert troubles(two_packages) == []
+
+
+def test_each_refusal_stands_until_its_own_package_is_sent_again(
+    two_packages: Order, channel: FakeChannel, work: Work, mia: Actor
+) -> None:
+    channel.outcomes += [Refused("no such package"), Refused("no such carrier")]
+    work()
+    assert troubles(two_packages) == ["no such package", "no such carrier"]
+    with unit_of_work():
+        updates.retry(db.session.scalars(select(ChannelUpdate).order_by(ChannelUpdate.id)).all()[0], actor=mia)
+    assert troubles(two_packages) == ["no such carrier"]
+
+
+def test_a_refused_one_that_the_channel_shows_all_the_same_is_effective(
+    shipped: Order, channel: FakeChannel, work: Work, take: Callable[..., list[Order]]
+) -> None:
+    channel.outcomes.append(Refused("no such package"))
+    work()
+    line = shipped.lines[0].channel_line_number
+    told = incoming_order([incoming_line("MUG", 2, number=line)], number=shipped.channel_order_number)
+    package = IncomingPackage("1", {line: 2}, "DHL", "", "JD0001")
+    take(again(told, packages=(package,), lines=line_again(told, fulfilled=2, unfulfilled=0)))
+    assert (update().state, troubles(shipped)) == ("effective", [])
+
+
 def test_a_retry_of_what_is_under_way_is_refused(shipped: Order, mia: Actor) -> None:
     with pytest.raises(updates.NotRetriable), unit_of_work():
         updates.retry(update(), actor=mia)

@@ -246,14 +246,26 @@ def _pin(order: Order, comment_id: int, pinned: bool, actor: Actor) -> None:
     record(order, "pinned" if pinned else "unpinned", actor=actor, values={"comment": row.id})
 
 
-def raise_attention(order: Order, kind: str, **values: Any) -> None:
-    """Mark the order; the same kind with other values replaces the old one. The caller records the event."""
-    others = [trouble for trouble in order.attention if trouble["kind"] != kind]
-    order.attention = [*others, {"kind": kind, "values": values}]
+def raise_attention(order: Order, kind: str, *, of: int | None = None, **values: Any) -> None:
+    """Mark the order; the same kind with other values replaces the old one. The caller records the event.
+
+    Where several things of one order may have the same trouble, `of` is the id of this one: it has its own mark.
+    """
+    mark = {"kind": kind, "values": values} | ({} if of is None else {"of": of})
+    order.attention = [*_without(order, kind, of), mark]
     order.needs_attention = True
 
 
-def settle_attention(order: Order, kind: str) -> None:
-    """Take the mark off again. The caller records the event."""
-    order.attention = [trouble for trouble in order.attention if trouble["kind"] != kind]
+def settle_attention(order: Order, kind: str, *, of: int | None = None) -> None:
+    """Take the mark off again; with `of` only that one's. The caller records the event."""
+    order.attention = _without(order, kind, of)
     order.needs_attention = bool(order.attention) or any(line.problems for line in order.lines)
+
+
+def _without(order: Order, kind: str, of: int | None) -> list[dict[str, Any]]:
+    """What else is the matter. A mark that does not say of what it is, is of whatever is asked for."""
+    return [
+        trouble
+        for trouble in order.attention
+        if trouble["kind"] != kind or (of is not None and trouble.get("of", of) != of)
+    ]

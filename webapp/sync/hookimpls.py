@@ -8,7 +8,7 @@ from webapp.search.contract import QueryKey
 from webapp.sync import numbering  # noqa: F401 - declares the job that its runs go on in
 from webapp.sync.jobs import deliver, find_due, forget_quiet_runs, keep_statistics
 from webapp.sync.query_keys import KEYS
-from webapp.sync.updates import UpdatesUnsettled, owe_confirmations, with_unsettled
+from webapp.sync.updates import owe_confirmations, unconfirmed
 
 
 @hookimpl
@@ -19,7 +19,7 @@ def shipments_created(shipments: list[Shipment]) -> None:
 
 @hookimpl
 def keep_from_archive(orders: list[int]) -> dict[int, Refusal]:
-    return {order_id: UpdatesUnsettled() for order_id in with_unsettled(orders)}
+    return unconfirmed(orders)
 
 
 @hookimpl

@@ -89,7 +89,8 @@ class UpdateState(StrEnum):
     DONE_ELSEWHERE = "done_elsewhere"
 
 
-UNSETTLED = (UpdateState.HELD, UpdateState.OWED, UpdateState.SENT, UpdateState.UNKNOWN)
+OPEN = (UpdateState.HELD, UpdateState.OWED, UpdateState.SENT, UpdateState.REFUSED, UpdateState.UNKNOWN)
+UNSETTLED = tuple(state for state in OPEN if state != UpdateState.REFUSED)  # under way: nobody has to do anything
 
 
 # As an index is made for them: queries must say it in these very words.

@@ -9,10 +9,8 @@ from webapp.audit.actor import Actor
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.orders.models import Order
 from webapp.search.contract import KeyKind, QueryKey
-from webapp.sync.models import OPEN_UPDATES, ChannelUpdate, UpdateState
+from webapp.sync.models import OPEN, OPEN_UPDATES, ChannelUpdate
 from webapp.sync.updates import STATE_LABELS
-
-_OPEN = (UpdateState.HELD, UpdateState.OWED, UpdateState.SENT, UpdateState.REFUSED, UpdateState.UNKNOWN)
 
 
 def _with_updates(states: Sequence[Any], actor: Actor) -> ColumnElement[bool]:
@@ -21,7 +19,7 @@ def _with_updates(states: Sequence[Any], actor: Actor) -> ColumnElement[bool]:
 
 
 def _choices(actor: Actor) -> Mapping[str, LazyString]:
-    return {state.value: STATE_LABELS[state] for state in _OPEN}
+    return {state.value: STATE_LABELS[state] for state in OPEN}
 
 
 KEYS = [

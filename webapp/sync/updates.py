@@ -36,7 +36,7 @@ from webapp.orders.events import record
 from webapp.orders.models import Order
 from webapp.orders.queries import visible
 from webapp.orders.services import raise_attention, settle_attention
-from webapp.sync.models import UNSETTLED, ChannelUpdate, UpdateState
+from webapp.sync.models import OPEN, ChannelUpdate, UpdateState
 
 SHIPMENT = "shipment"
 LEASE = timedelta(seconds=240)  # longer than a batch can take: the client's time limits end before it
@@ -87,10 +87,19 @@ class UpdatesUnsettled(Refusal):
     sentence = _l("The channel has not confirmed every update of this order yet.")
 
 
-def with_unsettled(order_ids: Sequence[int]) -> list[int]:
-    """Those of the orders of which an update is still under way."""
-    query = select(ChannelUpdate.order_id).where(ChannelUpdate.order_id.in_(order_ids))
-    return list(db.session.scalars(query.where(ChannelUpdate.state.in_(UNSETTLED)).distinct()))
+class UpdateRefused(Refusal):
+    """The channel still has to be told, and somebody has to see to it."""
+
+    code = "update_refused"
+    sentence = _l("The channel refused an update of this order: send it again first.")
+
+
+def unconfirmed(order_ids: Sequence[int]) -> dict[int, Refusal]:
+    """Those of the orders of which the channel has not confirmed every update, each with the reason."""
+    query = select(ChannelUpdate.order_id, ChannelUpdate.state).where(ChannelUpdate.order_id.in_(order_ids))
+    found = db.session.execute(query.where(ChannelUpdate.state.in_(OPEN)).distinct()).all()
+    refused = {order_id for order_id, state in found if state == UpdateState.REFUSED}
+    return {order_id: UpdateRefused() if order_id in refused else UpdatesUnsettled() for order_id, _ in found}
 
 
 def kind_of(store: Store, code: str) -> UpdateKind:
@@ -315,24 +324,24 @@ def _take_effect(row: ChannelUpdate, state: UpdateState) -> None:
 def _tell(row: ChannelUpdate, code: str, *, trouble: str = "") -> None:
     order = db.session.scalars(select(Order).where(Order.id == row.order_id).with_for_update(of=Order)).one()
     if trouble:
-        raise_attention(order, trouble, problem=row.problem)
+        raise_attention(order, trouble, of=row.id, problem=row.problem)
     elif code != "update_sent":
-        _settle_troubles(order)
+        _settle_troubles(order, row)
     record(order, code, actor=Actor.channel(row.store_id), cause="update", values={"kind": row.kind})
 
 
-def _settle_troubles(order: Order) -> None:
+def _settle_troubles(order: Order, row: ChannelUpdate) -> None:
     for trouble in ("update_refused", "update_unseen"):
-        settle_attention(order, trouble)
+        settle_attention(order, trouble, of=row.id)
 
 
 def settle_by_reading(readings: Mapping[int, IncomingOrder]) -> None:
-    """A shipment confirmation is effective when a reading of the order shows its package."""
+    """A shipment confirmation, even a refused one, is effective when a reading of the order shows its package."""
     shown = {order_id: order for order_id, order in readings.items() if order.packages}
     if not shown:
         return
     query = select(ChannelUpdate).where(
-        ChannelUpdate.order_id.in_(list(shown)), ChannelUpdate.kind == SHIPMENT, ChannelUpdate.state.in_(UNSETTLED)
+        ChannelUpdate.order_id.in_(list(shown)), ChannelUpdate.kind == SHIPMENT, ChannelUpdate.state.in_(OPEN)
     )
     for row in db.session.scalars(query.with_for_update()):
         told = row.payload["package"]["tracking_number"]
@@ -353,7 +362,7 @@ def retry(update: ChannelUpdate, *, actor: Actor) -> None:
         update.state, update.due_at, update.refused_at = UpdateState.OWED, now(), None
     else:
         update.look_again_at = now()
-    _settle_troubles(order)
+    _settle_troubles(order, update)
     record(order, "update_retried", actor=actor, values={"kind": update.kind})
 
 

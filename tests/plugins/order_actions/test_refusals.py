@@ -20,6 +20,7 @@ from webapp.orders.models import Order
 from webapp.orders.queries import find_order
 from webapp.orders.services import bar, offers
 from webapp.sync import updates
+from webapp.sync.models import ChannelUpdate, UpdateState
 from webapp.testing import incoming_line, incoming_order
 
 Take = Callable[..., list[Order]]
@@ -74,6 +75,9 @@ def states(take: Take, mia: Actor) -> Iterator[tuple[Order, Actor]]:
     with unit_of_work():
         package = shipping.PackageInput("DHL", "JD1")
         shipping.ship_order(find_order(f"@{order.id}", mia, lock=True), [package], actor=mia)
+    yield order, mia
+    with unit_of_work():
+        db.session.execute(update(ChannelUpdate).values(state=UpdateState.REFUSED))
     yield order, mia
     with unit_of_work():
         db.session.execute(update(Order).where(Order.id == order.id).values(number=None))
