@@ -14,7 +14,9 @@ from webapp.channels.contract import (
     Effective,
     IncomingPackage,
     NotYet,
+    Outcome,
     Refused,
+    Sent,
     Throttled,
     Unknown,
 )
@@ -261,6 +263,32 @@ def test_one_that_the_channel_never_shows_is_marked_after_a_day(
     assert (row.state, row.problem) == ("sent", {"code": "not_shown", "values": {}})
     assert [trouble["kind"] for trouble in shipped.attention] == ["update_unseen"]
     assert events(shipped).count("update_unseen") == 1
+
+
+@pytest.mark.parametrize("found", [[Refused("no such package")], [Unknown(), NotYet(0)]], ids=["refused", "lost"])
+def test_one_that_is_sent_again_has_its_day_anew(
+    shipped: Order, channel: FakeChannel, work: Work, mia: Actor, found: list[Outcome]
+) -> None:
+    channel.outcomes.append(Sent("their first receipt"))
+    work()
+    channel.found += found
+    for seconds in (48 * 3600, 48 * 3600 + 10):
+        with later(seconds):
+            jobs.find_due()
+            work()
+    with later(48 * 3600 + 20):
+        if update().state == "refused":
+            with unit_of_work():
+                updates.retry(update(), actor=mia)
+        jobs.find_due()
+        work()
+    with later(49 * 3600):
+        jobs.find_due()
+        work()
+    row = update()
+    assert len(channel.delivered) == 2
+    assert (row.state, row.problem, row.handle, troubles(shipped)) == ("sent", None, None, [])
+    assert events(shipped).count("update_sent") == 2
 
 
 def test_done_elsewhere_is_told_apart(shipped: Order, channel: FakeChannel, work: Work) -> None:

@@ -306,12 +306,14 @@ def _settle_one(row: ChannelUpdate, outcome: Outcome) -> None:
             ):
                 row.look_again_at = at + timedelta(seconds=pause)
             else:
-                row.state, row.due_at, row.look_again_at = (
-                    UpdateState.OWED,
-                    at + timedelta(seconds=seconds and pause),
-                    None,
-                )
+                _owe_again(row, at + timedelta(seconds=seconds and pause))
     live.publish("orders", [row.order_id])
+
+
+def _owe_again(row: ChannelUpdate, due_at: datetime) -> None:
+    """What did not happen is told anew: nothing counts from when it was taken before."""
+    row.state, row.due_at, row.look_again_at = UpdateState.OWED, due_at, None
+    row.sent_at = row.handle = None
 
 
 def _take_effect(row: ChannelUpdate, state: UpdateState) -> None:
@@ -359,7 +361,8 @@ def retry(update: ChannelUpdate, *, actor: Actor) -> None:
     if update.state not in (UpdateState.REFUSED, UpdateState.UNKNOWN):
         raise NotRetriable(state=STATE_LABELS[update.state])
     if update.state == UpdateState.REFUSED:
-        update.state, update.due_at, update.refused_at = UpdateState.OWED, now(), None
+        update.refused_at = None
+        _owe_again(update, now())
     else:
         update.look_again_at = now()
     _settle_troubles(order, update)
