@@ -224,6 +224,32 @@ def test_a_throttled_channel_is_asked_again_when_it_allows(shipped: Order, chann
     assert update().state == "sent"
 
 
+def test_what_never_happens_is_tried_ever_more_seldom(shipped: Order, channel: FakeChannel, work: Work) -> None:
+    channel.outcomes += [NotYet(0)] * 40
+    start, tries = now(), []
+    work()
+    while len(tries) < 8:
+        with time_machine.travel(update().due_at + timedelta(seconds=1), tick=True):
+            jobs.find_due()
+            work()
+            tries.append(len(channel.delivered))
+    assert tries == list(range(3, 11))  # the second at once
+    assert update().due_at - start > timedelta(minutes=50)
+
+
+def test_answers_lost_again_and_again_are_sent_ever_more_seldom(
+    shipped: Order, channel: FakeChannel, work: Work
+) -> None:
+    channel.outcomes += [Unknown()] * 40
+    channel.found += [NotYet(0)] * 40
+    work()
+    for seconds in range(0, 120, 2):
+        with later(seconds):
+            jobs.find_due()
+            work()
+    assert 2 <= len(channel.delivered) <= 4
+
+
 def test_an_unreachable_channel_loses_nothing(shipped: Order, channel: FakeChannel, work: Work) -> None:
     channel.failures.append(ChannelError(channel="Fake", problem="gone"))
     work()
@@ -289,6 +315,18 @@ def test_one_that_is_sent_again_has_its_day_anew(
     assert len(channel.delivered) == 2
     assert (row.state, row.problem, row.handle, troubles(shipped)) == ("sent", None, None, [])
     assert events(shipped).count("update_sent") == 2
+
+
+def test_one_that_could_not_be_looked_up_when_the_day_ended_is_marked_all_the_same(
+    shipped: Order, channel: FakeChannel, work: Work
+) -> None:
+    work()
+    channel.found.append(NotYet(60, "busy"))
+    for hours in (25, 27):
+        with later(hours * 3600):
+            jobs.find_due()
+            work()
+    assert [trouble["kind"] for trouble in shipped.attention] == ["update_unseen"]
 
 
 def test_done_elsewhere_is_told_apart(shipped: Order, channel: FakeChannel, work: Work) -> None:

@@ -42,7 +42,7 @@ SHIPMENT = "shipment"
 LEASE = timedelta(seconds=240)  # longer than a batch can take: the client's time limits end before it
 _LOOK_AGAIN = (300, 900, 3600)  # seconds between further looks for the effect of one that was sent
 _UNSEEN_AFTER = timedelta(hours=24)  # the channel took it and does not show it: somebody should look
-_RETRY = (5, 15, 60, 300, 900)  # seconds until one that surely did not happen is tried again
+_RETRY = (5, 15, 60, 300, 900)  # seconds until one that surely did not happen is tried again; the first time at once
 
 STATE_LABELS: dict[str, LazyString] = {
     UpdateState.HELD: _l("Held"),
@@ -287,7 +287,7 @@ def _settle_one(row: ChannelUpdate, outcome: Outcome) -> None:
             unseen = at - row.sent_at >= _UNSEEN_AFTER
             if first:
                 _tell(row, "update_sent")
-            elif unseen and row.problem is None:
+            elif unseen and row.problem != NotShown().stored():
                 _tell(row, "update_unseen", trouble="update_unseen")
             row.problem = NotShown().stored() if unseen else None
         case Refused(sentence=sentence, cause=cause):
@@ -306,7 +306,7 @@ def _settle_one(row: ChannelUpdate, outcome: Outcome) -> None:
             ):
                 row.look_again_at = at + timedelta(seconds=pause)
             else:
-                _owe_again(row, at + timedelta(seconds=seconds and pause))
+                _owe_again(row, at + timedelta(seconds=pause if row.attempts > 1 else seconds))
     live.publish("orders", [row.order_id])
 
 
