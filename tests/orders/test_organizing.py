@@ -20,7 +20,7 @@ from webapp.orders.organizing import NoTagsHere
 from webapp.orders.queries import comments_of, find_order, reference
 from webapp.orders.services import offers, pin, unpin
 from webapp.orders.statuses import make_status
-from webapp.orders.tags import UnknownTag, all_tags, change_tag, make_tag, offered_tags, retire_tag
+from webapp.orders.tags import UnknownTag, all_tags, change_tag, make_tag, named, offered_tags, retire_tag
 
 
 @pytest.fixture
@@ -191,6 +191,22 @@ def test_a_tag_that_goes_leaves_its_orders_in_chunks(
     assert [tag.name for tag in all_tags()] == ["new"]
     event = last_event(orders[1])
     assert (event.code, event.actor_kind) == ("retagged" if merged else "untagged", "job")
+
+
+def test_a_tag_merged_into_one_that_is_merged_itself_ends_as_the_last(
+    order: Order, manager: Actor, do: Do, work: Callable[[], int]
+) -> None:
+    do(order, "tag", {"add": ["first"]}, manager)
+    with unit_of_work():
+        first, second, third = (named([name], manager)[0] for name in ("first", "second", "third"))
+        retire_tag(first, actor=manager, heir=second)
+        retire_tag(second, actor=manager, heir=third)
+        ids = [second.id, first.id]
+    for tag_id in ids:  # no order has the second yet, so it is gone at once
+        jobs.clear_tag.enqueue(tag_id)
+        work()
+    assert carried(order) == {"third"}
+    assert [tag.name for tag in all_tags()] == ["third"]
 
 
 def test_a_comment_sets_a_status_and_is_pinned_in_the_same_act(

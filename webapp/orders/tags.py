@@ -6,7 +6,7 @@ in `organizing`. A tag that is deleted or merged first leaves its orders, in chu
 
 from collections.abc import Collection, Iterable, Sequence
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from webapp.audit.actor import Actor
@@ -147,12 +147,15 @@ def _rename(tag: Tag, name: str) -> None:
 
 def retire_tag(tag: Tag, *, actor: Actor, heir: Tag | None = None) -> None:
     """Delete the tag, or merge it into its heir: from now on no order gets it, and a job takes it off those that have
-    it. Raises `Invalid`.
+    it; tags that were being merged into this one go where it goes. Raises `Invalid`.
     """
     actor.needs("settings.edit")
+    concerned = select(Tag).where(Tag.id.in_({tag.id, heir.id if heir else tag.id})).order_by(Tag.id)
+    db.session.scalars(concerned.with_for_update().execution_options(populate_existing=True)).all()
     if heir is not None and (heir.id == tag.id or heir.leaving):
         raise Invalid(field="heir", problem=_l("must be another tag, and one that stays."))
     tag.leaving, tag.heir_id = True, heir.id if heir else None
+    db.session.execute(update(Tag).where(Tag.heir_id == tag.id).values(heir_id=tag.heir_id))
     db.session.flush()
     read_labels_anew()
     audit("tag_retired", actor=actor, tag=tag.id, heir=tag.heir_id)
