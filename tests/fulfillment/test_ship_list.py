@@ -1,6 +1,7 @@
 """Shipping from a list: what fits is told before anything is shipped, and no list ships an order twice."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,17 @@ from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden, sentence_of
 from webapp.fulfillment import ship_list
 from webapp.fulfillment.models import Package, Shipment
-from webapp.fulfillment.ship_list import EmptyList, ListTooLong, NothingFits, Row, check, read_rows, start, write_rows
+from webapp.fulfillment.ship_list import (
+    CellTooLong,
+    EmptyList,
+    ListTooLong,
+    NothingFits,
+    Row,
+    check,
+    read_rows,
+    start,
+    write_rows,
+)
 from webapp.jobs import runs
 from webapp.orders.bulk import act_on_chunk, result_counts, results_of
 from webapp.orders.models import Order
@@ -38,7 +49,23 @@ def test_lists_are_read_as_spreadsheets_write_them(separator: str, head: str) ->
         ("000001", "DHL", "JD 1"),
         ("000002", "", ""),
     ]
-    assert [(row.number, row.carrier) for row in read_rows(write_rows(rows))] == [("000001", "DHL"), ("000002", "")]
+    assert read_rows(write_rows(rows), written=True) == [replace(row, line=line) for line, row in enumerate(rows, 1)]
+
+
+_CELL = st.text(max_size=12) | st.sampled_from(["Next day, signed, insured, weekend, upstairs", 'a;b;c;d;e;"', "Order"])
+
+
+@given(st.lists(st.builds(Row, st.just(1), st.just("X") | _CELL, _CELL, _CELL, _CELL), min_size=1, max_size=4))
+def test_what_was_looked_at_is_what_is_shipped(rows: list[Row]) -> None:
+    cells = [[_clean(cell) for cell in (row.number, row.carrier, row.tracking_number, row.service)] for row in rows]
+    looked_at = [Row(line, *row) for line, row in enumerate(cells, start=1) if row[0]]
+    if looked_at:
+        again = read_rows(write_rows(looked_at), written=True)
+        assert [replace(row, line=0) for row in again] == [replace(row, line=0) for row in looked_at]
+
+
+def _clean(cell: str) -> str:
+    return "".join(filter(str.isprintable, cell)).strip()
 
 
 @given(st.text(max_size=200))
@@ -56,6 +83,8 @@ def test_a_list_has_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
         read_rows("1;a;1\n2;a;2\n3;a;3")
     with pytest.raises(EmptyList):
         read_rows(" \n ")
+    with pytest.raises(CellTooLong, match="quotation mark"):
+        read_rows('000001;DHL;"' + "J" * 140_000)
 
 
 def test_the_right_to_ship_is_asked(orders: list[Order], make_user: Callable[..., Actor]) -> None:

@@ -1,5 +1,6 @@
 """From ticked rows to a run: three steps to hold many orders, a list of parcels with a look before, refusals kept."""
 
+import html
 import io
 import re
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage
 from webapp.db import db, unit_of_work
-from webapp.fulfillment.models import Shipment
+from webapp.fulfillment.models import Package, Shipment
 from webapp.jobs.models import Run, RunResult
 from webapp.orders import bulk
 from webapp.orders.models import Order, OrderComment
@@ -182,6 +183,26 @@ def test_a_list_of_parcels_is_looked_at_before_it_ships(
     work()
     assert db.session.query(Shipment).count() == 3
     assert browser.post("/orders/ship-list/start", {"list": kept, "submission_key": "k2"}).status_code == 422
+
+
+def test_what_ships_is_what_was_looked_at_whatever_its_cells_hold(
+    browser: Browser, orders: list[Order], work: Callable[[], int]
+) -> None:
+    service = "Next day, signed, insured, weekend, upstairs"
+    looked = browser.post(
+        "/orders/ship-list", {"list": f'Order;Carrier;Tracking\n{orders[0].number};DHL;JD1;"{service}"'}
+    ).text
+    [kept] = re.findall(r'<textarea name="list" hidden>(.*?)</textarea>', looked, re.DOTALL)
+    browser.post("/orders/ship-list/start", {"list": html.unescape(kept), "submission_key": "k1"})
+    work()
+    [package] = db.session.query(Package)
+    assert (package.tracking_number, package.service) == ("JD1", service)
+
+
+def test_a_cell_without_end_is_a_sentence(browser: Browser, orders: list[Order]) -> None:
+    for path in ("/orders/ship-list", "/orders/ship-list/start"):
+        answer = browser.post(path, {"list": '000001;DHL;"' + "J" * 140_000})
+        assert (answer.status_code, "quotation mark was left open" in answer.text) == (422, True)
 
 
 @pytest.mark.parametrize("given", ["", "  \n ", "\x00\x01"])

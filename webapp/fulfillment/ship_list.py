@@ -27,6 +27,7 @@ from webapp.orders.services import find_action, read_input
 LONGEST = 5_000  # rows of one list
 _PART = 500  # numbers looked up at once
 _LONGEST_CELL = 100
+_TAB = "\t"
 
 
 class EmptyList(DeskError):
@@ -37,6 +38,11 @@ class EmptyList(DeskError):
 class ListTooLong(DeskError):
     code, status, field = "ship_list_too_long", 422, "list"
     sentence = _l("A list takes up to %(longest)s rows and this one has more. Send it in parts.")
+
+
+class CellTooLong(DeskError):
+    code, status, field = "cell_too_long", 422, "list"
+    sentence = _l("A cell of this list is far too long. Look whether a quotation mark was left open.")
 
 
 class TwiceInList(DeskError):
@@ -74,16 +80,20 @@ class Checked:
     problem: DeskError | None
 
 
-def read_rows(text: str) -> list[Row]:
-    """The rows of a pasted or uploaded list: separated by tabs, semicolons or commas, with a head or without.
+def read_rows(text: str, *, written: bool = False) -> list[Row]:
+    """The rows of a pasted or uploaded list: separated by tabs, semicolons or commas, with a head or without. Of one
+    that `write_rows` has `written`, nothing is guessed.
 
-    Raises `EmptyList` or `ListTooLong`.
+    Raises `EmptyList`, `ListTooLong` or `CellTooLong`.
     """
     lines = [line for line in text.removeprefix("\ufeff").splitlines() if line.strip()]
     first = lines[0] if lines else ""
-    separator = max("\t;,", key=first.count)
-    rows = [_row(number, cells) for number, cells in enumerate(csv.reader(lines, delimiter=separator), start=1)]
-    if rows and not any(letter.isdigit() for letter in rows[0].number + rows[0].tracking_number):
+    separator = _TAB if written else max(_TAB, ";", ",", key=first.count)
+    try:
+        rows = [_row(number, cells) for number, cells in enumerate(csv.reader(lines, delimiter=separator), start=1)]
+    except csv.Error:
+        raise CellTooLong from None
+    if rows and not written and not any(letter.isdigit() for letter in rows[0].number + rows[0].tracking_number):
         rows = rows[1:]  # the head: numbers have digits, its words have none
     if not rows:
         raise EmptyList
@@ -98,9 +108,9 @@ def _row(line: int, cells: Sequence[str]) -> Row:
 
 
 def write_rows(rows: Sequence[Row]) -> str:
-    """The rows as a text that `read_rows` reads again, for the step between looking and shipping."""
+    """The rows as a text for the step between looking and shipping; `read_rows` reads it as `written`."""
     text = io.StringIO()
-    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer = csv.writer(text, delimiter=_TAB, lineterminator="\n")
     writer.writerows((row.number, row.carrier, row.tracking_number, row.service) for row in rows)
     return text.getvalue()
 

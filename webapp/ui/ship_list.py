@@ -51,7 +51,7 @@ def start() -> AnyResponse | tuple[str, int]:
     """Ship what still fits, as a run."""
     text = request.form.get("list", "")
     try:
-        rows = ship_list.read_rows(text)
+        rows = ship_list.read_rows(text, written=True)
         with unit_of_work():
             run = ship_list.start(rows, actor=current_actor(), key=request.form.get("submission_key", ""))
             run_id, total = run.id, run.total or 0
