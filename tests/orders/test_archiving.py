@@ -1,6 +1,6 @@
 """The archive: by hand and by rule, back again, and found all the same; nothing that is still under way goes there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -12,14 +12,17 @@ from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage, Effective, Refused
 from webapp.clock import now
 from webapp.db import db, unit_of_work
+from webapp.errors import Refusal
+from webapp.hooks import hookimpl, hooks
 from webapp.orders import jobs
-from webapp.orders.archiving import SETTINGS, AlreadyArchived, NotArchived, StillOpen
+from webapp.orders.archiving import SETTINGS, AlreadyArchived, NotArchived, StillOpen, archive_refusal
+from webapp.orders.bulk import start_bulk
 from webapp.orders.events import events_of, record
 from webapp.orders.holds import OnHold
 from webapp.orders.listing import list_orders
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order, reference
-from webapp.orders.services import raise_attention
+from webapp.orders.services import find_action, raise_attention, read_input
 from webapp.search.compiling import compile_query
 from webapp.search.query import parse
 from webapp.settings.services import change_desk
@@ -35,6 +38,23 @@ Take = Callable[..., list[Order]]
 def done(take: Take) -> Order:
     """An order that arrived complete."""
     return take(incoming_order(stage=ChannelStage.SHIPPED, status="SHIPPED"))[0]
+
+
+@pytest.fixture
+def asked(app: Flask) -> Iterator[list[list[int]]]:
+    """The orders of which was asked what keeps them from the archive, question by question."""
+
+    class Listener:
+        @hookimpl
+        def keep_from_archive(self, orders: list[int]) -> dict[int, Refusal]:
+            questions.append(orders)
+            return {}
+
+    questions: list[list[int]] = []
+    plugin = Listener()
+    hooks.manager.register(plugin)
+    yield questions
+    hooks.manager.unregister(plugin)
 
 
 def anew(order: Order) -> Order:
@@ -95,6 +115,29 @@ def test_what_is_still_to_be_worked_stays(
     take(again(told, stage=ChannelStage.CANCELED, status="CANCELLED"))
     with pytest.raises(OnHold):
         do(held, "archive", {}, mia)
+
+
+def test_many_are_archived_by_hand_with_one_question_whether_something_keeps_them(
+    take: Take, mia: Actor, asked: list[list[int]], work: Callable[[], int]
+) -> None:
+    orders = take(*(incoming_order(stage=ChannelStage.SHIPPED, status="SHIPPED") for _ in range(6)))
+    ids = sorted(order.id for order in orders)
+    with unit_of_work():
+        start_bulk("archive", read_input(find_action("archive"), {}), actor=mia, ids=ids)
+    work()
+    assert [sorted(each) for each in asked] == [ids]
+    assert all(anew(order).archived_at is not None for order in orders)
+
+
+def test_what_keeps_an_order_is_asked_anew_once_it_changed(take: Take, mia: Actor, asked: list[list[int]]) -> None:
+    [order] = take(incoming_order(stage=ChannelStage.SHIPPED, status="SHIPPED"))
+    with unit_of_work():
+        row = find_order(reference(order), mia, lock=True)
+        for _ in range(2):
+            assert archive_refusal(row, mia) is None
+        record(row, "tried", actor=mia)
+        assert archive_refusal(row, mia) is None
+    assert asked == [[order.id]] * 2
 
 
 def test_an_order_that_opens_again_leaves_the_archive(take: Take, mia: Actor, do: Do) -> None:

@@ -7,11 +7,11 @@ what somebody restored, what is on hold, or what needs attention.
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, inspect, or_, select
 
 from webapp.audit.actor import Actor
 from webapp.clock import now
-from webapp.db import db
+from webapp.db import db, once_a_transaction
 from webapp.errors import Refusal
 from webapp.hooks import hooks
 from webapp.i18n import lazy_gettext as _l
@@ -68,7 +68,7 @@ def archive_refusal(order: Order, actor: Actor) -> Refusal | None:
         return StillOpen()
     if order.on_hold:
         return OnHold()
-    return _kept([order.id]).get(order.id)
+    return _kept_now(order)
 
 
 def restore_refusal(order: Order, actor: Actor) -> Refusal | None:
@@ -119,6 +119,19 @@ def archive_old(state: str, days: int, after: tuple[datetime, int] | None, limit
         order.archived_at = now()
     record_all(orders, "archived", actor=actor, cause="rule", news=False)
     return (rows[-1][0], rows[-1][1]) if len(rows) == limit else None
+
+
+def _kept_now(order: Order) -> Refusal | None:
+    """The same of one order. Pages and runs ask of each of many: what is told of all that are at hand is kept, as they
+    stand now, until the transaction ends.
+    """
+    known: dict[tuple[int, int], Refusal | None] = once_a_transaction("kept_from_archive", dict)
+    if (order.id, order.version) not in known:
+        rows = [row for row in db.session.identity_map.values() if isinstance(row, Order) and not inspect(row).expired]
+        at_hand = {row.id: row.version for row in (order, *rows)}
+        kept = _kept(list(at_hand))
+        known |= {place: kept.get(place[0]) for place in at_hand.items()}
+    return known[order.id, order.version]
 
 
 def _kept(ids: list[int]) -> Mapping[int, Refusal]:

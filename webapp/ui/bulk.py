@@ -90,12 +90,16 @@ def _checked(code: str, actor: Actor) -> OrderAction:
 def _form_page(
     action: OrderAction, chosen: Chosen, orders: list[Order], actor: Actor, form: ActionForm | None = None
 ) -> str:
-    fitting = bulk.possible(action, orders, actor)
     reasons = Counter(str(refusal) for order in orders if (refusal := refusal_of(action, order, actor)) is not None)
     form = form or action_form(action, _sample(action, orders, actor), actor=actor, many=True)
     around = _around(chosen, orders, actor)
     return page(
-        "bulk/form.html", action=action, form=form, fitting=len(fitting), reasons=reasons.most_common(5), **around
+        "bulk/form.html",
+        action=action,
+        form=form,
+        fitting=len(orders) - reasons.total(),
+        reasons=reasons.most_common(5),
+        **around,
     )
 
 
