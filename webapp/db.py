@@ -31,6 +31,7 @@ from sqlalchemy import (
     func,
     select,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.engine import Connection
@@ -94,6 +95,12 @@ else:
 def table_of(model: type[Base]) -> Table:
     """The table behind a model, for statements over many rows."""
     return cast(Table, model.__table__)
+
+
+def insert_into(model: type[Base]) -> sqlite.Insert | postgresql.Insert:
+    """An insert that can say what becomes of rows that are there already: each database has its own."""
+    insert = sqlite.insert if db.engine.dialect.name == "sqlite" else postgresql.insert
+    return insert(table_of(model))
 
 
 def begins_with(column: InstrumentedAttribute[Any], text: str) -> ColumnElement[bool]:

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import ColumnElement, Engine, and_, literal, or_, select, tuple_, union_all
-from sqlalchemy.dialects import postgresql, sqlite
 
 from webapp.catalog.models import Listing
-from webapp.db import after_commit, db, table_of
+from webapp.db import after_commit, db, insert_into
 from webapp.i18n import lazy_gettext as _l
 from webapp.search.contract import Found, WordSource
 from webapp.search.terms import hashed, index_key, is_ideographic, normalize, term, words
@@ -45,9 +44,8 @@ def remember(keys: Iterable[ListingKey]) -> Mapping[ListingKey, int]:
     unknown = [key for key in wanted if key not in known]
     found = {key: known[key] for key in wanted if key in known} | _ids(unknown)
     if missing := [key for key in unknown if key not in found]:
-        table = table_of(Listing)
-        insert = sqlite.insert(table) if db.engine.dialect.name == "sqlite" else postgresql.insert(table)
-        db.session.execute(insert.on_conflict_do_nothing(), [key._asdict() | {"words": _words(key)} for key in missing])
+        rows = [key._asdict() | {"words": _words(key)} for key in missing]
+        db.session.execute(insert_into(Listing).on_conflict_do_nothing(), rows)
         found |= _ids(missing)
     if unknown:
         fresh = {key: found[key] for key in unknown}

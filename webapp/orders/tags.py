@@ -7,11 +7,10 @@ in `organizing`. A tag that is deleted or merged first leaves its orders, in chu
 from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
-from webapp.db import db, table_of
+from webapp.db import db, insert_into
 from webapp.errors import DeskError, Invalid, NotFound
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.events import record_all
@@ -89,11 +88,9 @@ def _of_name(name: str) -> Tag | None:
 
 def put_on(order_id: int, tag_ids: Collection[int]) -> None:
     """The rows by which the order is found."""
-    table = table_of(OrderTag)
-    insert = sqlite.insert(table) if db.engine.dialect.name == "sqlite" else postgresql.insert(table)
     rows = [{"tag_id": tag_id, "order_id": order_id} for tag_id in tag_ids]
     if rows:
-        db.session.execute(insert.on_conflict_do_nothing(), rows)
+        db.session.execute(insert_into(OrderTag).on_conflict_do_nothing(), rows)
 
 
 def take_off(order_ids: Sequence[int], tag_ids: Collection[int]) -> None:
@@ -109,10 +106,8 @@ def make_tag(name: str, *, actor: Actor, tone: str = "calm") -> Tag:
     actor.needs("settings.edit")
     name = clean_name(name, "name")
     _check(name, tone)
-    table = table_of(Tag)
-    insert = sqlite.insert(table) if db.engine.dialect.name == "sqlite" else postgresql.insert(table)
     values = {"name": name, "tone": tone, "leaving": False}
-    db.session.execute(insert.on_conflict_do_nothing(), [values])
+    db.session.execute(insert_into(Tag).on_conflict_do_nothing(), [values])
     read_labels_anew()
     tag = _of_name(name)
     if tag is None:

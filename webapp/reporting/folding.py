@@ -15,10 +15,9 @@ import structlog
 from redis.exceptions import LockError
 from redis.lock import Lock
 from sqlalchemy import Connection, Table, delete, func, select, union_all
-from sqlalchemy.dialects import postgresql, sqlite
 
 from webapp.channels.models import Shop
-from webapp.db import db, table_of
+from webapp.db import db, insert_into, table_of
 from webapp.errors import DeskError
 from webapp.i18n import lazy_gettext as _l
 from webapp.live import connection, key
@@ -84,7 +83,7 @@ def fold(limit: int = CHUNK) -> int:
         add(sums, Cell(*row[:6]), Counts(*row[6:]))
     values = [{**cell._asdict(), **counts._asdict()} for cell, counts in sorted(sums.items()) if any(counts)]
     if values:
-        insert = (sqlite if db.engine.dialect.name == "sqlite" else postgresql).insert(daily)
+        insert = insert_into(DailyFigure)
         more = {name: daily.c[name] + insert.excluded[name] for name in Counts._fields}
         db.session.execute(insert.on_conflict_do_update(index_elements=list(Cell._fields), set_=more), values)
     return len(rows)

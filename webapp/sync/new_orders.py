@@ -4,12 +4,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from webapp.channels.contract import IncomingOrder
 from webapp.channels.models import ChannelLine, ChannelOrder
 from webapp.channels.services import shop_for, take_number
-from webapp.db import db, reserve_ids, table_of, write_rows
+from webapp.db import db, insert_into, reserve_ids, write_rows
 from webapp.orders.events import line_begun, order_begun
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.states import OrderState, state_of
@@ -34,8 +33,6 @@ class NewOrders:
         """Mirror them, and say which are ours to write: those that no other worker mirrored at this very moment."""
         if not entries:
             return {}
-        table = table_of(ChannelOrder)
-        insert = sqlite.insert(table) if db.engine.dialect.name == "sqlite" else postgresql.insert(table)
         ids = reserve_ids(ChannelOrder, len(entries))
         rows = [
             {
@@ -46,7 +43,7 @@ class NewOrders:
             for channel_id, entry in zip(ids, entries, strict=True)
         ]
         inserted = db.session.execute(
-            insert.on_conflict_do_nothing(index_elements=["store_id", "number"]),
+            insert_into(ChannelOrder).on_conflict_do_nothing(index_elements=["store_id", "number"]),
             rows,
             execution_options={"preserve_rowcount": True},
         )
