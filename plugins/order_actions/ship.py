@@ -1,13 +1,12 @@
 """Ship: the button, the form and the JSON of shipping. The rules are the desk's own (`shipping_refusal`)."""
 
 from collections.abc import Mapping
-from datetime import datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from plugins.order_actions.moments import Moment
+from plugins.order_actions.moments import Moment, in_shop
 from webapp.api import (
     ActionInput,
     Actor,
@@ -37,13 +36,9 @@ class PackageFields(BaseModel):
     lines: dict[int, int] = Field(default_factory=dict)
 
     def as_package(self, order: Order) -> PackageInput:
-        """The parcel. A time without an offset is one of the shop's zone; a date alone is that day's end, or now."""
-        shipped_at = self.ship_date
-        if isinstance(shipped_at, datetime):
-            shipped_at = shipped_at if shipped_at.tzinfo else shipped_at.replace(tzinfo=ZoneInfo(order.shop.zone))
-        elif shipped_at is not None:
-            end = datetime.combine(shipped_at, time.max, ZoneInfo(order.shop.zone))
-            shipped_at = now() if shipped_at == now().astimezone(end.tzinfo).date() else end
+        """The parcel. A date alone is that day's end, of which today's is still to come: then it is now."""
+        today = now().astimezone(ZoneInfo(order.shop.zone)).date()
+        shipped_at = now() if self.ship_date == today else in_shop(order, self.ship_date)
         return PackageInput(self.carrier, self.tracking_number, self.carrier_name, self.service, shipped_at, self.lines)
 
 

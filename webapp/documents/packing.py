@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy.orm import joinedload, selectinload
-
 from webapp.audit.actor import Actor
 from webapp.channels.services import channels
 from webapp.db import db
@@ -19,7 +17,7 @@ from webapp.i18n import LANGUAGES
 from webapp.orders import addresses
 from webapp.orders.listing import NEWEST, Asked, first_orders
 from webapp.orders.models import Order, OrderLine
-from webapp.orders.queries import visible
+from webapp.orders.queries import AROUND, visible
 from webapp.vault import services as vault
 
 MOST = 200  # slips on one page
@@ -68,13 +66,7 @@ def slips_for(
     query = first_orders(actor, compiled, sort, MOST + 1)
     if ids is not None:
         query = visible(actor).where(Order.id.in_(ids)).order_by(Order.ship_by, Order.id)
-    around = (
-        joinedload(Order.store),
-        joinedload(Order.shop),
-        joinedload(Order.channel_order),
-        selectinload(Order.lines),
-    )
-    orders = list(db.session.scalars(query.options(*around).limit(MOST + 1)))
+    orders = list(db.session.scalars(query.options(*AROUND).limit(MOST + 1)))
     refused = [(order, why) for order in orders[:MOST] if (why := slip_refusal(order, actor)) is not None]
     left_out = {order.id for order, _why in refused}
     printed = [order for order in orders[:MOST] if order.id not in left_out]

@@ -10,18 +10,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import or_
-from sqlalchemy.orm import joinedload, selectinload
 
 from webapp.audit.actor import Actor
 from webapp.db import db
-from webapp.errors import DeskError, NotFound, SeveralFit
+from webapp.errors import DeskError
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import TrackingNumberNeeded, checked_carrier, shipping_refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.models import Run
 from webapp.orders.bulk import known_run, start_each
 from webapp.orders.models import Order
-from webapp.orders.queries import reference, visible
+from webapp.orders.queries import AROUND, only_one, visible
 from webapp.orders.services import find_action, read_input
 
 LONGEST = 5_000  # rows of one list
@@ -124,12 +123,10 @@ def check(rows: Sequence[Row], actor: Actor) -> list[Checked]:
 
 
 def _checked(row: Row, fitting: list[Order], seen: dict[int, int], actor: Actor) -> Checked:
-    own = [order for order in fitting if order.number == row.number] or fitting
-    if len(own) != 1:
-        choices = ", ".join(reference(order) for order in own)
-        problem: DeskError = SeveralFit(name=row.number, choices=choices) if own else NotFound(name=row.number)
+    try:
+        order = only_one(row.number, fitting)
+    except DeskError as problem:
         return Checked(row, None, problem)
-    [order] = own
     if order.id in seen:
         return Checked(row, order, TwiceInList(row=seen[order.id]))
     seen[order.id] = row.line
@@ -153,8 +150,7 @@ def _orders(numbers: set[str], actor: Actor) -> dict[str, list[Order]]:
     found: dict[str, dict[int, Order]] = {}
     for part in _parts(sorted(numbers)):
         query = visible(actor).where(or_(Order.number.in_(part), Order.channel_order_number.in_(part)))
-        around = (joinedload(Order.store), joinedload(Order.channel_order), selectinload(Order.lines))
-        for order in db.session.scalars(query.options(*around)):
+        for order in db.session.scalars(query.options(*AROUND)):
             for number in filter(None, (order.number, order.channel_order_number)):
                 found.setdefault(number, {})[order.id] = order
     return {number: list(orders.values()) for number, orders in found.items()}

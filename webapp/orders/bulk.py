@@ -16,7 +16,6 @@ from typing import Any
 import structlog
 from sqlalchemy import func, insert, literal, select
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import joinedload, selectinload
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
@@ -29,7 +28,7 @@ from webapp.jobs.models import Run, RunResult
 from webapp.orders.contract import ActionInput, OrderAction
 from webapp.orders.listing import NEWEST, Asked, first_orders, matching_ids
 from webapp.orders.models import BulkAct, Order
-from webapp.orders.queries import visible
+from webapp.orders.queries import AROUND, locked_all, visible
 from webapp.orders.services import act, find_action, read_input, refusal_of
 from webapp.vault import services as vault
 
@@ -203,7 +202,7 @@ def _do_chunk(run: Run) -> None:
     try:
         row = db.session.get_one(BulkAct, run.id)
         action, body, actor = find_action(row.action), _opened(row), starter_of(run)
-        orders = {order.id: order for order in _locked([result.subject_id for result in results], actor)}
+        orders = {order.id: order for order in locked_all([result.subject_id for result in results], actor, *AROUND)}
     except DeskError as problem:  # the plugin, the key or the right to see orders is gone: no order could be done
         runs.fail(run, problem)
         return
@@ -216,18 +215,6 @@ def _do_chunk(run: Run) -> None:
         runs.finish(run)
     else:
         runs.go_on(run)
-
-
-def _locked(ids: Sequence[int], actor: Actor) -> list[Order]:
-    """Those that the actor may see, locked in the order of their ids, with all that acts read of them."""
-    query = visible(actor).where(Order.id.in_(ids)).order_by(Order.id).with_for_update(of=Order)
-    around = (
-        joinedload(Order.store),
-        joinedload(Order.shop),
-        joinedload(Order.channel_order),
-        selectinload(Order.lines),
-    )
-    return list(db.session.scalars(query.options(*around).execution_options(populate_existing=True)))
 
 
 def _do_one(
@@ -274,13 +261,7 @@ def orders_to_look_at(
     query = first_orders(actor, compiled, sort, LOOKED_AT)
     if ids is not None:
         query = visible(actor).where(Order.id.in_(ids)).order_by(Order.id).limit(LOOKED_AT)
-    around = (
-        joinedload(Order.store),
-        joinedload(Order.shop),
-        joinedload(Order.channel_order),
-        selectinload(Order.lines),
-    )
-    return list(db.session.scalars(query.options(*around)))
+    return list(db.session.scalars(query.options(*AROUND)))
 
 
 def results_of(run: Run, *, state: str | None = None, after: int = 0, limit: int = 100) -> list[RunResult]:

@@ -29,6 +29,7 @@ from webapp.money import Money, money
 from webapp.orders.listing import NEWEST, Asked, matching_ids
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.queries import orders_by_id, visible
+from webapp.orders.states import open_units
 from webapp.search.contract import Column, ColumnKind
 from webapp.search.registered import columns
 from webapp.search.views import kept_for, shown_columns
@@ -179,10 +180,7 @@ def _cell(value: Any, zone: ZoneInfo) -> Cell:
 
 def _line_cells(line: Row[Any]) -> list[Cell]:
     told = line._mapping
-    row: list[Cell] = [
-        line.ordered - line.canceled - line.withdrawn - line.shipped if code == "open" else told[code]
-        for code, _l in _LINE_CELLS
-    ]
+    row: list[Cell] = [open_units(line) if code == "open" else told[code] for code, _l in _LINE_CELLS]
     for minor in (line.unit_price_minor, line.total_minor):
         row.append(Money(minor, line.currency).decimal if minor is not None and line.currency else None)
     return [*row, line.currency]

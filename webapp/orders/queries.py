@@ -17,6 +17,8 @@ from webapp.orders.models import ON_HOLD, Order, OrderComment, OrderHold
 
 Ts = TypeVarTuple("Ts")
 _MARKED = re.compile(r"@(\d{1,9})", re.ASCII)
+# What acts and their refusals read of an order.
+AROUND = (joinedload(Order.store), joinedload(Order.shop), joinedload(Order.channel_order), selectinload(Order.lines))
 
 
 def visible(actor: Actor) -> Select[Order]:
@@ -49,16 +51,23 @@ def find_order(number: str, actor: Actor, *beside: ExecutableOption, lock: bool 
     query = visible(actor).where(or_(Order.number == number, Order.channel_order_number == number)).limit(5)
     query = query.options(*around)
     found = list(db.session.scalars(query).unique())
-    own = [order for order in found if order.number == number]
-    chosen = own or found
-    if not chosen and (marked := _MARKED.fullmatch(number)):
+    if not found and (marked := _MARKED.fullmatch(number)):
         of_id = visible(actor).where(Order.id == int(marked[1])).options(*around)
-        chosen = list(db.session.scalars(of_id).unique())
+        found = list(db.session.scalars(of_id).unique())
+    order = only_one(number, found)
+    return locked(order) if lock else order
+
+
+def only_one(number: str, found: Sequence[Order]) -> Order:
+    """The one of these orders that a number means: the one that has it as its own before those that the channel calls
+    so. Raises `NotFound` or `SeveralFit`.
+    """
+    chosen = [order for order in found if order.number == number] or found
     if not chosen:
         raise NotFound(name=number)
     if len(chosen) > 1:
         raise SeveralFit(name=number, choices=", ".join(reference(order) for order in chosen))
-    return locked(chosen[0]) if lock else chosen[0]
+    return chosen[0]
 
 
 def locked(order: Order) -> Order:
@@ -73,10 +82,12 @@ def locked(order: Order) -> Order:
     return db.session.scalars(query).one()
 
 
-def locked_all(ids: Sequence[int], actor: Actor) -> list[Order]:
-    """Those of the orders that the actor may see, under their locks and read anew; without their lines."""
+def locked_all(ids: Sequence[int], actor: Actor, *beside: ExecutableOption) -> list[Order]:
+    """Those of the orders that the actor may see, under their locks in the order of their ids and read anew; without
+    their lines, unless they are asked for `beside`.
+    """
     query = visible(actor).where(Order.id.in_(ids)).order_by(Order.id).with_for_update(of=Order)
-    return list(db.session.scalars(query.execution_options(populate_existing=True)))
+    return list(db.session.scalars(query.options(*beside).execution_options(populate_existing=True)))
 
 
 def orders_by_id(ids: Sequence[int], actor: Actor) -> list[Order]:
