@@ -61,6 +61,27 @@ def test_the_list_pages_back_and_forth(take: Take, browser: Browser) -> None:
     assert len(rows_of(browser.get(unescape(newer[1])).text)) == 50
 
 
+def test_rows_that_are_drawn_anew_bring_the_ways_on_and_the_news_along(take: Take, browser: Browser) -> None:
+    at = now() - timedelta(days=2)
+    orders = take(*[incoming_order(created_at=at + timedelta(minutes=n)) for n in range(60)])
+    first = browser.get("/orders/").text
+    rows_url = re.search(r'id="order-rows"[^>]*hx-get="([^"]+)"', first)[1]  # type: ignore[index]
+    orders += take(*[incoming_order(created_at=now() - timedelta(minutes=20 - n)) for n in range(20)])
+
+    again = browser.get(unescape(rows_url), htmx=True).text
+
+    assert re.search(r'<nav id="order-pager"[^>]*hx-swap-oob="true"', again)
+    assert re.search(r'<div id="order-news"[^>]*hx-swap-oob="true"', again)
+    older = re.search(r'rel="next" href="([^"]+)"', again)[1]  # type: ignore[index]
+    shown = rows_of(again) + rows_of(browser.get(unescape(older)).text)
+    assert shown == [order.id for order in reversed(orders)]
+    news_url = re.search(r'id="order-news"[^>]*hx-get="([^"]+)"', again)[1]  # type: ignore[index]
+    assert "new order" not in browser.get(unescape(news_url), htmx=True).text
+    filtered = browser.get("/orders/?q=state:open", htmx=True).text  # a page without news has no place for them
+    assert 'id="order-pager"' in filtered
+    assert "order-news" not in filtered
+
+
 def test_the_list_shows_what_its_query_asks_for(take: Take, browser: Browser) -> None:
     held, pending, other = take(
         incoming_order(),

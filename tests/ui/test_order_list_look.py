@@ -76,3 +76,25 @@ def test_a_width_that_is_not_kept_is_said(page: Any, take: Callable[..., list[Or
     page.locator("#orders .grip").first.focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_selector("#messages :text('That did not work')")
+
+
+def test_orders_that_come_between_two_pages_are_on_one_of_them(
+    page: Any,  # noqa: F811
+    take: Callable[..., list[Order]],
+) -> None:
+    orders = take(*[incoming_order(created_at=now() - timedelta(hours=n)) for n in range(60, 0, -1)])
+    page.goto("/orders/")
+    older = page.locator("#order-pager [rel=next]")
+    before = older.get_attribute("href")
+    orders += take(*[incoming_order(created_at=now() - timedelta(minutes=n)) for n in range(20, 0, -1)])
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_selector(f"#order-{orders[-1].id}")
+    page.wait_for_function(
+        "before => document.querySelector('#order-pager [rel=next]').getAttribute('href') !== before", arg=before
+    )
+    assert page.locator("#order-news").inner_text() == ""
+    seen = set(page.locator("#order-rows tr").evaluate_all("rows => rows.map(row => row.id)"))
+    page.keyboard.press("n")
+    page.wait_for_selector("#order-pager [rel=prev]")
+    seen |= set(page.locator("#order-rows tr").evaluate_all("rows => rows.map(row => row.id)"))
+    assert seen == {f"order-{order.id}" for order in orders}

@@ -38,16 +38,17 @@ from webapp.ui.access import current_actor, needs
 from webapp.ui.cells import Table, heads
 from webapp.ui.list_asked import ListAsked, find_view
 from webapp.ui.orders import bp
-from webapp.ui.pages import page, show_times_of, shown_stores
+from webapp.ui.pages import page, parts, show_times_of, shown_stores
 
 SECONDS = 1.5
+Drawn = str | tuple[str, int] | AnyResponse
 _BEFORE_ALL = "1970-01-01T00:00:00Z~0"
 _LAID = ("column", "move", "reset")  # what a form lays columns out with, beside their widths
 
 
 @bp.get("/orders/")
 @needs("orders.view")
-def index() -> str | tuple[str, int]:
+def index() -> Drawn:
     """A page of the orders that are asked for; where the question can't be answered, what is wrong with it."""
     actor = current_actor()
     show_times_of(shown_stores())
@@ -55,7 +56,7 @@ def index() -> str | tuple[str, int]:
     return _list_page(ListAsked.read(kept, actor), kept, actor)
 
 
-def _list_page(asked: ListAsked, kept: Kept, actor: Actor) -> str | tuple[str, int]:
+def _list_page(asked: ListAsked, kept: Kept, actor: Actor) -> Drawn:
     found, until = OrdersSlice([], None, None), monotonic() + SECONDS
     if asked.problem is None and not asked.sealed_view:
         try:
@@ -64,7 +65,10 @@ def _list_page(asked: ListAsked, kept: Kept, actor: Actor) -> str | tuple[str, i
         except TooSlow as slow:
             asked = replace(asked, problem=slow)
     context = _rows(asked, kept, found, actor) | _around(asked, kept, found, actor, until)
-    drawn = page("orders/index.html", part="orders/_rows.html", problem=asked.problem, **context)
+    if htmx.is_htmx() and not asked.problem:  # the ways on, and the news since, are those of the rows that are shown
+        beside = ["orders/_pager.html", *(["orders/_news.html"] if context["news_url"] else [])]
+        return parts("orders/_rows.html", *beside, **context)
+    drawn = page("orders/index.html", problem=asked.problem, **context)
     return (drawn, asked.problem.status) if asked.problem else drawn
 
 
@@ -181,7 +185,7 @@ def _counted(kept: Kept) -> dict[str, str]:
 
 @bp.post("/orders/search")
 @needs("orders.view")
-def search() -> str | tuple[str, int] | AnyResponse:
+def search() -> Drawn:
     """Look for what was typed; the number of one order leads to it. Words that may name a buyer stay out of the URL."""
     actor = current_actor()
     show_times_of(shown_stores())
@@ -244,7 +248,7 @@ def filters() -> str:
 
 @bp.post("/orders/filters")
 @needs("orders.view")
-def filter_() -> str | tuple[str, int] | AnyResponse:
+def filter_() -> Drawn:
     """Show what the filters ask for; what the form has no field for stays as it was."""
     actor, given = current_actor(), request.form
     show_times_of(shown_stores())

@@ -134,17 +134,23 @@
     redraw();
   });
 
-  // The whole table comes anew, in the place of the old one.
+  // The whole table comes anew, in the place of the old one, and with it what hangs on its rows.
   async function redraw() {
     const answer = await fetch(location.href);
     if (!answer.ok) return location.reload();
-    const fresh = $("#orders", new DOMParser().parseFromString(await answer.text(), "text/html"));
+    const drawn = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = $("#orders", drawn);
     const old = $("#orders");
     if (!fresh || !old) return location.reload();
     const box = fresh.closest(".scroll").className;
     old.closest(".scroll").className = box;
     old.replaceWith(fresh);
     htmx.process(fresh);
+    ["#order-pager", "#order-news"].forEach((part) => {
+      if (!$(part) || !$(part, drawn)) return;
+      $(part).replaceWith($(part, drawn));
+      htmx.process($(part));
+    });
     ready();
   }
   document.addEventListener("columns-changed", redraw);
