@@ -489,3 +489,12 @@ def test_in_somebody_elses_view_sorting_and_rows_are_ones_own(
     assert not re.search('name="(column|move|reset)"', panel)
     for change in ({"column": ["number"]}, {"move": "total:-1"}, {"width-total": "99"}, {"reset": "1"}):
         assert colleague.post(f"/orders/columns{view}", change).status_code == 403
+
+
+@pytest.mark.parametrize(("role", "offered"), [("read_only", False), ("owner", True)])
+def test_only_who_may_add_a_store_is_offered_one(
+    make_browser: Callable[..., Browser], make_user: Callable[..., Actor], olga: Actor, role: str, offered: bool
+) -> None:
+    page = make_browser(make_user(role, "Rob")).get("/orders/").text
+    assert "Connect a store to see its orders" in page
+    assert ('href="/stores/add"' in page) is offered
