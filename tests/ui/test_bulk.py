@@ -51,7 +51,7 @@ def test_many_orders_are_held_in_three_steps(browser: Browser, orders: list[Orde
     assert len(browser.queries) <= 8
     sent = browser.post("/orders/bulk/hold", {"order": chosen, "reason": "Stock count", "submission_key": "k1"})
     [run] = runs_of()
-    assert (sent.status_code, sent.location) == (302, f"/orders/?run={run.id}")
+    assert (sent.status_code, sent.location) == (302, f"/orders/?sort=-placed&run={run.id}")
     page = browser.get(sent.location).text
     assert f"/runs/{run.id}/strip" in page
     assert "Hold: 2 orders" in page

@@ -311,6 +311,32 @@ def test_the_sorting_that_was_chosen_last_is_remembered(take: Take, browser: Bro
     assert browser.get("/orders/").status_code == 200
 
 
+@pytest.mark.parametrize("sort", ["-total", "ship_by"])
+def test_a_link_shows_the_same_list_whatever_sorting_became_usual(
+    take: Take, browser: Browser, make_browser: Callable[..., Browser], mia: Actor, sort: str
+) -> None:
+    due = now() + timedelta(days=3)
+    take(*[incoming_order([incoming_line(price=9000 - n)], ship_by=due + timedelta(hours=n)) for n in range(60)])
+    first = browser.get("/orders/?q=state:open").text
+    older = unescape(re.search(r'rel="next" href="([^"]+)"', first)[1])  # type: ignore[index]
+    drawn_anew = unescape(re.search(r'id="order-rows"[^>]*hx-get="([^"]+)"', first)[1])  # type: ignore[index]
+    chip = unescape(re.search(r'<a href="([^"]+)" aria-label="Take away', first)[1])  # type: ignore[index]
+    found = browser.post("/orders/search", {"text": "state:open"}).location
+    shown = {url: rows_of(browser.get(url).text) for url in (older, drawn_anew, chip, found)}
+
+    for someone in (browser, make_browser(mia)):
+        someone.post("/orders/columns", {"sort_by": sort, "quiet": "1"})
+        assert rows_of(someone.get("/orders/?q=state:open").text) != rows_of(first)
+        assert {url: rows_of(someone.get(url).text) for url in shown} == shown
+
+
+def test_a_list_after_an_act_is_sorted_as_it_was(take: Take, browser: Browser) -> None:
+    orders = take(*[incoming_order([incoming_line(price=n)]) for n in (300, 200)])
+    browser.post("/orders/columns", {"sort_by": "-total", "quiet": "1"})
+    sent = browser.post("/orders/bulk/comment", {"order": str(orders[0].id), "text": "x", "sort": "-placed"})
+    assert rows_of(browser.get(sent.location).text) == [orders[1].id, orders[0].id]
+
+
 def test_buyers_columns_are_only_for_who_may_see_them(
     take: Take, make_browser: Callable[..., Browser], make_user: Callable[..., Actor]
 ) -> None:

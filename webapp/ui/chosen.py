@@ -55,6 +55,6 @@ class Chosen:
 
     def list_url(self, **more: Any) -> str:
         """The list that the choice was made in."""
-        around: dict[str, Any] = {"q": "", "sort": self.sort} if self.view else {}  # not the view's own, if they differ
-        around |= {name: value for name, value in self.fields if name in ("q", "w", "sort", "view")}
-        return url_for("orders.index", **around, **more)
+        around: dict[str, Any] = {"q": ""} if self.view else {}  # not the view's own, if they differ
+        around |= {name: value for name, value in self.fields if name in ("q", "w", "view")}
+        return url_for("orders.index", **around, sort=self.sort, **more)

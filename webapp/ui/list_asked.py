@@ -1,10 +1,11 @@
 """What a request asks of the order list: its query, sorting, view and place, and the addresses that ask for more.
 
-A link is a view: everything that names no buyer stands in it, words that may stay behind their token. The words of a
-saved view have no token until somebody opens the view by its button.
+A link is a view: everything that names no buyer stands in it, words that may stay behind their token, and what it is
+sorted by, since what is usual differs from person to person and from day to day. The words of a saved view have no
+token until somebody opens the view by its button.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -38,7 +39,6 @@ class ListAsked:
     view: View | None = None
     changed: bool = False  # the query is no longer the view's own
     sort: str = NEWEST
-    usual_sort: str = NEWEST
     after: str | None = None
     before: str | None = None
     compiled: Compiled = field(default_factory=Compiled)
@@ -52,9 +52,7 @@ class ListAsked:
         text, token = args.get("q", ""), args.get("w", "")
         view = find_view(args.get("view", ""), kept.views)
         changed = "q" in args or bool(token)
-        usual = (view.sort if view else "") or kept.layout.sort or NEWEST
-        sort = _sort(args.get("sort", ""), usual)
-        asked = cls(text=text, token=token, view=view, changed=changed, sort=sort, usual_sort=usual)
+        asked = cls(text=text, token=token, view=view, changed=changed, sort=_sort(args, view, kept))
         asked = replace(asked, after=args.get("after") or None, before=args.get("before") or None)
         if view and not changed and view.sealed:
             return replace(asked, sealed_view=True)
@@ -69,9 +67,7 @@ class ListAsked:
     @classmethod
     def typed(cls, text: str, kept: Kept, actor: Actor, view: View | None = None) -> Self:
         """What somebody typed, checked but not looked for; the mistake in it, if there is one, is its `problem`."""
-        usual = (view.sort if view else "") or kept.layout.sort or NEWEST
-        sort = _sort(request.form.get("sort", ""), usual)
-        asked = cls(text=text, view=view, changed=True, sort=sort, usual_sort=usual)
+        asked = cls(text=text, view=view, changed=True, sort=_sort(request.form, view, kept))
         try:
             asked = replace(asked, query=parse(text))
             check_query(asked.query, actor)
@@ -89,18 +85,15 @@ class ListAsked:
 
     def url(self, endpoint: str = "orders.index", **more: Any) -> str:
         """The address of the same list: from its start, unless a place is named."""
-        sort = more.pop("sort", self.sort)
         args: dict[str, Any] = {"view": self.view.code if self.view else None}
         if self.changed:
             args |= {"q": self.query.structured, "w": self.token or None}
-        args["sort"] = sort if sort != self.usual_sort else None
-        return url_for(endpoint, **args | more)
+        return url_for(endpoint, **args | {"sort": self.sort} | more)
 
     def url_of(self, query: Query) -> str:
         """The address of another query, as long as that takes no words with it that this one has no token for."""
-        args: dict[str, Any] = {"q": query.structured, "view": self.view.code if self.view else None}
-        sort = self.sort if self.sort != self.usual_sort else None
-        return url_for("orders.index", **args, w=self.token if query.words else None, sort=sort)
+        token = self.token if query.words else ""
+        return replace(self, query=query, token=token, changed=True).url()
 
 
 def find_view(code: str, saved: Sequence[View]) -> View | None:
@@ -108,9 +101,9 @@ def find_view(code: str, saved: Sequence[View]) -> View | None:
     return next((view for view in (*STANDING, *saved) if view.code == code and code != EVERYTHING), None)
 
 
-def _sort(told: str, usual: str) -> str:
-    """What to sort by; what no list is sorted by is passed over."""
-    for name in (told, usual):
+def _sort(given: Mapping[str, str], view: View | None, kept: Kept) -> str:
+    """What to sort by: as it is told, or as is usual there; what no list is sorted by is passed over."""
+    for name in (given.get("sort", ""), (view.sort if view else "") or kept.layout.sort):
         try:
             Sorting.parse(name)
         except DeskError:

@@ -125,7 +125,7 @@ def news() -> str:
     """How many orders came in since the page was drawn."""
     since = request.args.get("since", _BEFORE_ALL)
     found = newer_than(current_actor(), since)
-    return page("orders/_news.html", news=found, news_url=url_for(".news", since=since))
+    return page("orders/_news.html", asked=ListAsked(), news=found, news_url=url_for(".news", since=since))
 
 
 @bp.get("/orders/rows/<int(max=2147483647):order_id>")
@@ -199,11 +199,8 @@ def search() -> Drawn:
     if asked.problem:
         return _list_page(asked, kept, actor)
     with unit_of_work():
-        structured, token = keep(asked.query, actor)
-    sort = request.form.get("sort") or None
-    return redirect(
-        url_for(".index", q=structured, w=token or None, view=view.code if view else None, sort=sort), code=303
-    )
+        _structured, token = keep(asked.query, actor)
+    return redirect(replace(asked, token=token).url(), code=303)
 
 
 def _number_of_one(text: str, actor: Actor) -> str:
@@ -260,11 +257,8 @@ def filter_() -> Drawn:
     if asked.problem:
         return _list_page(asked, kept, actor)
     with unit_of_work():
-        structured, token = keep(asked.query, actor)
-    sort = given.get("sort") or None
-    return redirect(
-        url_for(".index", q=structured, w=token or None, view=view.code if view else None, sort=sort), code=303
-    )
+        _structured, token = keep(asked.query, actor)
+    return redirect(replace(asked, token=token).url(), code=303)
 
 
 # --- Layout -----------------------------------------------------------------------------------------------------------
