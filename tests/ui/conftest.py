@@ -36,8 +36,10 @@ class Browser:
         self.client.set_cookie(self.app.config["WAYBILL_COOKIE"], token)
         return self
 
-    def get(self, path: str, *, htmx: bool = False, **headers: str) -> TestResponse:
-        return self._ask(self.client.get, path, htmx, headers)
+    def get(
+        self, path: str, asked: dict[str, Any] | None = None, *, htmx: bool = False, **headers: str
+    ) -> TestResponse:
+        return self._ask(self.client.get, path, htmx, headers, **({"query_string": asked} if asked else {}))
 
     def post(
         self, path: str, data: dict[str, Any] | None = None, *, htmx: bool = False, token: bool = True, **headers: str

@@ -4,6 +4,7 @@ import html
 import io
 import re
 from collections.abc import Callable
+from html import unescape
 from typing import Any
 
 import pytest
@@ -45,7 +46,7 @@ def test_the_list_offers_what_can_be_done_to_many(browser: Browser, orders: list
 
 def test_many_orders_are_held_in_three_steps(browser: Browser, orders: list[Order], work: Callable[[], int]) -> None:
     chosen = ids(orders)[:2]
-    form = browser.post("/orders/bulk", {"order": chosen, "action": "hold"})
+    form = browser.get("/orders/bulk", {"order": chosen, "action": "hold"})
     assert form.status_code == 200
     assert 'name="reason"' in form.text
     assert len(browser.queries) <= 8
@@ -65,7 +66,7 @@ def test_the_first_tag_of_all_can_be_put_on_many(
     browser: Browser, orders: list[Order], work: Callable[[], int]
 ) -> None:
     chosen = ids(orders)[:2]
-    assert 'name="new"' in browser.post("/orders/bulk", {"order": chosen, "action": "tag"}).text
+    assert 'name="new"' in browser.get("/orders/bulk", {"order": chosen, "action": "tag"}).text
 
     browser.post("/orders/bulk/tag", {"order": chosen, "new": "rush", "submission_key": "k1"})
 
@@ -108,7 +109,7 @@ def test_a_refused_form_offers_what_the_first_did(
     with unit_of_work():
         make_status("packing", {"en": "Being packed"}, state="processing", actor=olga)
 
-    first = browser.post("/orders/bulk", {"order": chosen, "action": "status"})
+    first = browser.get("/orders/bulk", {"order": chosen, "action": "status"})
     refused = browser.post("/orders/bulk/status", {"order": chosen})
 
     assert (first.status_code, refused.status_code) == (200, 422)
@@ -131,14 +132,42 @@ def test_a_refused_form_of_orders_that_are_gone_meanwhile_is_a_sentence(
 def test_an_act_on_many_leads_back_to_the_view_that_they_were_chosen_in(browser: Browser, orders: list[Order]) -> None:
     asked = {"order": ids(orders), "q": "state:open", "view": "today"}
     assert 'name="view" value="today"' in browser.get("/orders/?view=today&q=state:open").text
-    assert 'name="view" value="today"' in browser.post("/orders/bulk", asked | {"action": "hold"}).text
+    assert 'name="view" value="today"' in browser.get("/orders/bulk", asked | {"action": "hold"}).text
     sent = browser.post("/orders/bulk/hold", asked | {"reason": "Stock count"})
     assert "view=today" in sent.location
     assert "q=state:open" in sent.location
 
 
+def test_back_leads_to_the_page_of_the_list_with_the_same_orders_ticked(
+    browser: Browser, take: Callable[..., list[Order]]
+) -> None:
+    take(*(incoming_order() for _ in range(52)))
+
+    def link(page: str, which: str) -> str:
+        return unescape(re.search(rf'{which} href="([^"]+)"', page)[1])  # type: ignore[index]
+
+    def ticked(page: str) -> list[str]:
+        return re.findall(r'name="order" value="(\d+)"[^>]* checked', page)
+
+    older = browser.get(link(browser.get("/orders/").text, 'rel="next"')).text
+    around = dict(re.findall(r'<input type="hidden" name="(after)" value="([^"]+)"', older))
+    [first, _second] = re.findall(r'<tr id="order-(\d+)"', older)
+    for path, action in (("bulk", ""), ("bulk", "hold"), ("export", ""), ("packing-slips", "")):
+        asked = around | {"action": action}
+        chosen = browser.get(f"/orders/{path}", asked | {"order": first}).text
+        back = browser.get(link(chosen, 'class="crumb"')).text
+        assert ticked(back) == [first], path
+        everything = browser.get(f"/orders/{path}", asked | {"all": "1"}).text
+        assert 'name="all" value="1" checked' in browser.get(link(everything, 'class="crumb"')).text, path
+    assert ticked(older) == []
+    sent = browser.post("/orders/bulk/hold", around | {"order": first, "reason": "Stock count"})
+    page = browser.get(sent.location).text
+    assert f'id="order-{first}"' in page
+    assert ticked(page) == []  # they are done
+
+
 def test_without_an_action_every_act_says_for_how_many_it_is_possible(browser: Browser, orders: list[Order]) -> None:
-    page = browser.post("/orders/bulk", {"order": ids(orders)}).text
+    page = browser.get("/orders/bulk", {"order": ids(orders)}).text
     assert "possible for 3 of 3" in page
     assert "possible for 0 of 3" in page  # releasing what is not held
 
@@ -160,7 +189,7 @@ def test_forms_for_many_keep_their_budget_whatever_the_act_and_the_orders(
 
 def test_nothing_ticked_leads_back_with_a_sentence(browser: Browser, orders: list[Order]) -> None:
     for path in ("/orders/bulk", "/orders/export", "/orders/packing-slips"):
-        answer = browser.post(path, {"q": "state:processing"})
+        answer = browser.get(path, {"q": "state:processing"})
         assert answer.location.startswith("/orders/?q=state"), path
         assert "Choose at least one order" in browser.get(answer.location).text
 
@@ -169,14 +198,14 @@ def test_rights_are_asked(
     orders: list[Order], make_browser: Callable[..., Browser], make_user: Callable[..., Actor]
 ) -> None:
     reader = make_browser(make_user("read_only", "Rob"))
-    assert reader.post("/orders/bulk", {"order": ids(orders), "action": "hold"}).status_code == 403
+    assert reader.get("/orders/bulk", {"order": ids(orders), "action": "hold"}).status_code == 403
     assert reader.post("/orders/bulk/hold", {"order": ids(orders), "reason": "x"}).status_code == 403
     assert 'name="action"' not in reader.get("/orders/").text
     assert runs_of() == []
 
 
 def test_shipping_many_needs_a_list(browser: Browser, orders: list[Order]) -> None:
-    answer = browser.post("/orders/bulk", {"order": ids(orders), "action": "ship"})
+    answer = browser.get("/orders/bulk", {"order": ids(orders), "action": "ship"})
     assert answer.status_code == 409
     assert runs_of() == []
 
@@ -319,7 +348,7 @@ def test_a_form_for_many_offers_what_its_person_may_do(
         make_status("packing", {"en": "Being packed"}, state="processing", actor=operator)
     someone = make_browser(make_user(role, "Sam"))
 
-    form = someone.post("/orders/bulk", {"order": ids(orders), "action": "comment"})
+    form = someone.get("/orders/bulk", {"order": ids(orders), "action": "comment"})
 
     assert 'name="text"' in form.text
     assert ('name="status"' in form.text) is offered
@@ -331,7 +360,7 @@ def test_tags_of_all_are_offered_whatever_the_first_order_has(
     browser.post("/orders/bulk/tag", {"order": ids(orders)[:1], "new": "rush", "submission_key": "k1"})
     work()
 
-    form = browser.post("/orders/bulk", {"order": ids(orders), "action": "tag"}).text
+    form = browser.get("/orders/bulk", {"order": ids(orders), "action": "tag"}).text
 
     assert re.search(r'name="add"[^>]*value="rush"', form)
     assert re.search(r'name="remove"[^>]*value="rush"', form)
@@ -343,12 +372,12 @@ def test_a_form_says_for_how_many_it_is_possible(
     browser.post("/orders/bulk/hold", {"order": ids(orders)[:1], "reason": "first", "submission_key": "k1"})
     work()
 
-    assert "Hold: 2 of 3 orders" in browser.post("/orders/bulk", {"order": ids(orders), "action": "hold"}).text
-    assert "Hold: 2 orders" in browser.post("/orders/bulk", {"order": ids(orders)[1:], "action": "hold"}).text
-    none = browser.post("/orders/bulk", {"order": ids(orders)[:1], "action": "hold"}).text
+    assert "Hold: 2 of 3 orders" in browser.get("/orders/bulk", {"order": ids(orders), "action": "hold"}).text
+    assert "Hold: 2 orders" in browser.get("/orders/bulk", {"order": ids(orders)[1:], "action": "hold"}).text
+    none = browser.get("/orders/bulk", {"order": ids(orders)[:1], "action": "hold"}).text
     assert "This order is on hold already." in none
     assert "button main" not in none.partition("<main")[2]
 
     monkeypatch.setattr("webapp.orders.bulk.LOOKED_AT", 2)
     everything = {"all": "1", "q": "", "action": "hold"}
-    assert "Hold: up to 3 orders" in browser.post("/orders/bulk", everything).text
+    assert "Hold: up to 3 orders" in browser.get("/orders/bulk", everything).text

@@ -41,11 +41,11 @@ def test_many_slips_stand_on_one_page_and_what_must_not_leave_apart(
     ids, number = [str(order.id), str(other.id)], str(other.number)
     with unit_of_work():
         db.session.execute(db.update(Order).where(Order.id == other.id).values(canceling=True))
-    page = browser.post("/orders/packing-slips", {"order": ids}).text
+    page = browser.get("/orders/packing-slips", {"order": ids}).text
     assert page.count('class="slip"') == 1
     assert "This order is being canceled." in page
     assert number in page
-    letter = browser.post("/orders/packing-slips", {"all": "1", "paper": "letter"}).text
+    letter = browser.get("/orders/packing-slips", {"all": "1", "paper": "letter"}).text
     assert 'data-paper="letter"' in letter
 
 

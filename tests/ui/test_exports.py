@@ -22,7 +22,7 @@ def orders(take: Callable[..., list[Order]]) -> list[Order]:
 
 
 def test_a_view_is_exported_as_its_query_says(browser: Browser, orders: list[Order]) -> None:
-    form = browser.get("/orders/export?q=sku:MUG").text
+    form = browser.get("/orders/export?all=1&q=sku:MUG").text
     assert 'name="column" value="total" ' in form
     assert "1 order" in form
     data = {"all": "1", "q": "sku:MUG", "format": "csv", "rows": "lines", "column": ["total", "buyer"]}
@@ -50,18 +50,18 @@ def test_the_form_proposes_the_columns_of_the_view_it_is_reached_from(browser: B
     [back] = re.findall(r'class="crumb" href="([^"]+)"', form)
     assert rows(browser.get(unescape(back)).text) == [orders[0].id]
     assert f'name="view" value="{view}"' in page
-    assert set(ticked(browser.post("/orders/export", {"order": str(orders[1].id), "view": view}).text)) == {
+    assert set(ticked(browser.get("/orders/export", {"order": str(orders[1].id), "view": view}).text)) == {
         "country",
         "units",
     }
-    assert ticked(browser.get("/orders/export").text) == ["tags"]
+    assert ticked(browser.get("/orders/export?all=1").text) == ["tags"]
 
 
 def test_a_remembered_sorting_unticks_no_columns(browser: Browser, orders: list[Order]) -> None:
-    before = ticked(browser.get("/orders/export").text)
+    before = ticked(browser.get("/orders/export?all=1").text)
     browser.post("/orders/columns", {"sort_by": "-total", "quiet": "1"})
     assert "total" in before
-    assert ticked(browser.get("/orders/export").text) == before
+    assert ticked(browser.get("/orders/export?all=1").text) == before
 
 
 def ticked(form: str) -> list[str]:
@@ -74,7 +74,7 @@ def rows(page: str) -> list[int]:
 
 def test_a_selection_is_exported(browser: Browser, orders: list[Order]) -> None:
     chosen = str(orders[1].id)
-    assert f'name="order" value="{chosen}"' in browser.post("/orders/export", {"order": chosen}).text
+    assert f'name="order" value="{chosen}"' in browser.get("/orders/export", {"order": chosen}).text
     data = {"order": chosen, "format": "csv_for_excel", "rows": "orders", "column": "units"}
     text = browser.get(browser.post("/orders/export/start", data).location).get_data(as_text=True)
     assert text.startswith("\ufeff")

@@ -438,7 +438,7 @@ def test_without_a_script_the_page_counts_by_itself(take: Take, browser: Browser
     assert 'hx-trigger="load' not in whole
     assert "2 orders" in whole
 
-    browser.post("/orders/bulk", {})  # leads back with a sentence: the cookie spares it a page that is left at once
+    browser.get("/orders/bulk")  # leads back with a sentence: the cookie spares it a page that is left at once
     page = browser.get("/orders/").text
     assert "Choose at least one order" in page
     assert "<noscript>" not in page

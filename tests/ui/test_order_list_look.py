@@ -98,3 +98,34 @@ def test_orders_that_come_between_two_pages_are_on_one_of_them(
     page.wait_for_selector("#order-pager [rel=prev]")
     seen |= set(page.locator("#order-rows tr").evaluate_all("rows => rows.map(row => row.id)"))
     assert seen == {f"order-{order.id}" for order in orders}
+
+
+def test_back_from_an_act_on_many_finds_them_ticked(page: Any, take: Callable[..., list[Order]]) -> None:  # noqa: F811
+    take(*[incoming_order(created_at=now() - timedelta(hours=n)) for n in range(1, 7)])
+    page.goto("/orders/")
+    for row in (2, 4):
+        page.click(f"#order-rows tr:nth-child({row}) td.tick input")
+    ticked = "#order-rows input:checked"
+    chosen = page.locator(ticked).evaluate_all("boxes => boxes.map(box => box.value)")
+
+    def found() -> list[str]:
+        page.wait_for_selector("#orders-form.choosing")
+        return page.locator(ticked).evaluate_all("boxes => boxes.map(box => box.value)")  # type: ignore[no-any-return]
+
+    page.click(".bulk-bar button[value=hold]")
+    page.click("main .actions a")
+    assert found() == chosen
+    page.click("#order-rows tr:nth-child(2) td.tick input")
+    page.evaluate("htmx.trigger('#order-rows', 'refresh')")
+    page.wait_for_load_state("networkidle")
+    assert found() == chosen[1:]  # rows that are drawn anew keep what was ticked since
+
+    page.click(".bulk-bar button[value=hold]")
+    page.fill("main [name=reason]", "Stock count")
+    page.click("main form button.main")
+    page.wait_for_selector("#run-strip")
+    assert page.locator(ticked).count() == 0
+    page.go_back()
+    page.wait_for_selector("main [name=reason]")
+    page.go_back()
+    assert page.locator("#order-rows tr").count() == 6

@@ -25,7 +25,7 @@ bp = Blueprint("bulk", __name__)
 LISTED = "ship"  # each order has its own tracking number: a list of them is given instead of a form
 
 
-@bp.post("/orders/bulk")
+@bp.get("/orders/bulk")
 @needs("orders.view")
 def choose() -> str | AnyResponse:
     """What can be done to the chosen orders; with an action named, its form."""
@@ -37,7 +37,7 @@ def choose() -> str | AnyResponse:
     if not orders:
         flash(str(bulk.NothingChosen()), "warn")
         return redirect(chosen.list_url())
-    if code := request.form.get("action"):
+    if code := request.args.get("action"):
         return _form_page(_checked(code, actor), chosen, orders, actor)
     return page("bulk/choose.html", offers=_offers(orders, actor), **_around(chosen, orders, actor))
 

@@ -4,7 +4,7 @@ Where two things belong together, such as both numbers or both statuses, the sec
 does not differ from row to row (words, icons, addresses, who reads) is made once a table.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -44,8 +44,15 @@ class Head:
 class Table:
     """The rows of one page under its columns."""
 
-    def __init__(self, orders: Sequence[Order], chosen: Sequence[tuple[Column, int]], actor: Actor, view: str) -> None:
-        self.orders, self._actor, self._view = orders, actor, view
+    def __init__(
+        self,
+        orders: Sequence[Order],
+        chosen: Sequence[tuple[Column, int]],
+        actor: Actor,
+        view: str,
+        ticked: Collection[int] = (),
+    ) -> None:
+        self.orders, self._actor, self._view, self._ticked = orders, actor, view, ticked
         self._known = columns()
         self._drawing = Drawing()
         self._cells = [self._column(column) for column, _ in chosen] if orders else []
@@ -59,11 +66,12 @@ class Table:
     def _row(self, order: Order, before: str, after: str) -> str:
         id_ = order.id
         dim = ' class="dim"' if order.number is None or order.state in ("pending", "canceled") else ""
+        ticked = " checked" if id_ in self._ticked else ""
         cells = "".join([cell(order) for cell in self._cells])
         return (
             f'<tr id="order-{id_}"{dim} data-live="orders-{id_}" hx-get="{before}/{id_}{after}" hx-trigger="refresh"'
             f' hx-target="this" hx-swap="morph:outerHTML"><td class="tick"><input type="checkbox" name="order"'
-            f' value="{id_}" aria-label="{escape(reference(order))}"></td>{cells}</tr>\n'
+            f' value="{id_}" aria-label="{escape(reference(order))}"{ticked}></td>{cells}</tr>\n'
         )
 
     def values(self, code: str) -> Mapping[int, Any]:

@@ -1,4 +1,7 @@
-"""Which orders a list's form chose: those that were ticked, or everything that its query finds."""
+"""Which orders a list's form chose: those that were ticked, or everything that its query finds.
+
+Choosing is a link, so that *Back* leads through it: ids of orders name nobody, and a page of the list has few of them.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,8 +17,8 @@ from webapp.ui.pages import show_times_of, shown_stores
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A choice of orders as forms carry it from page to page, and the view it was made in; words about buyers stay
-    behind their token.
+    """A choice of orders as forms carry it from page to page, and the view and page of the list it was made in; words
+    about buyers stay behind their token.
     """
 
     ids: list[int] = field(default_factory=list)
@@ -24,6 +27,8 @@ class Chosen:
     token: str = ""
     sort: str = NEWEST
     view: str = ""
+    after: str = ""
+    before: str = ""
 
     @classmethod
     def read(cls) -> "Chosen":
@@ -32,8 +37,8 @@ class Chosen:
         ids = [int(told) for told in given.getlist("order") if told.isdecimal() and len(told) < 10]
         everything = given.get("all") == "1"
         sort = given.get("sort") or NEWEST
-        query, token, view = (given.get(name, "") for name in ("q", "w", "view"))
-        return cls([] if everything else ids, everything, query, token, sort, view)
+        query, token, *place = (given.get(name, "") for name in ("q", "w", "view", "after", "before"))
+        return cls([] if everything else ids, everything, query, token, sort, *place)
 
     def asked(self, actor: Actor) -> Asked | None:
         """What the list's query compiles to; None where it asks nothing. Raises what is wrong with it."""
@@ -46,15 +51,24 @@ class Chosen:
         return {"compiled": self.asked(actor), "sort": self.sort} if self.everything else {"ids": self.ids}
 
     @property
+    def around(self) -> list[tuple[str, str]]:
+        """The page of the list that the choice is made in."""
+        sort = self.sort if self.sort != NEWEST else ""
+        told = [("q", self.query), ("w", self.token), ("sort", sort), ("view", self.view)]
+        return [(name, value) for name, value in (*told, ("after", self.after), ("before", self.before)) if value]
+
+    @property
     def fields(self) -> list[tuple[str, str]]:
         """The choice as hidden fields, or as arguments of an address."""
-        sort = self.sort if self.sort != NEWEST else ""
-        around = [("q", self.query), ("w", self.token), ("sort", sort), ("view", self.view)]
         chosen = [("all", "1")] if self.everything else [("order", str(order_id)) for order_id in self.ids]
-        return chosen + [(name, value) for name, value in around if value]
+        return chosen + self.around
 
     def list_url(self, **more: Any) -> str:
-        """The list that the choice was made in."""
-        around: dict[str, Any] = {"q": ""} if self.view else {}  # not the view's own, if they differ
-        around |= {name: value for name, value in self.fields if name in ("q", "w", "view")}
-        return url_for("orders.index", **around, sort=self.sort, **more)
+        """The page of the list that the choice was made in."""
+        view: dict[str, Any] = {"q": ""} if self.view else {}  # not the view's own, if they differ
+        return url_for("orders.index", **view | dict(self.around) | {"sort": self.sort} | more)
+
+    @property
+    def back_url(self) -> str:
+        """The same, with what was chosen ticked again."""
+        return self.list_url(all=1) if self.everything else self.list_url(order=self.ids)

@@ -34,7 +34,7 @@ def packing_slip(number: str) -> str:
     return _page(packing.slips_for(actor, ids=[order.id]), back, Chosen(ids=[order.id]))
 
 
-@bp.post("/orders/packing-slips")
+@bp.get("/orders/packing-slips")
 @needs("orders.view")
 def packing_slips() -> str | AnyResponse:
     """The packing slips of what was chosen in the list."""
@@ -42,11 +42,11 @@ def packing_slips() -> str | AnyResponse:
     if not (chosen.everything or chosen.ids):
         flash(str(NothingChosen()), "warn")
         return redirect(chosen.list_url())
-    return _page(packing.slips_for(actor, **chosen.where(actor)), chosen.list_url(), chosen)
+    return _page(packing.slips_for(actor, **chosen.where(actor)), chosen.back_url, chosen)
 
 
 def _page(found: Slips, back: str, chosen: Chosen) -> str:
-    wanted = request.values.get("paper", "")
+    wanted = request.args.get("paper", "")
     paper = wanted if wanted in PAPERS else ""
     return page(
         "documents/packing_slips.html",

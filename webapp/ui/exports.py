@@ -15,7 +15,7 @@ from webapp.i18n import gettext as _
 from webapp.jobs import runs
 from webapp.orders import export_runs, exporting
 from webapp.orders.bulk import NothingChosen
-from webapp.orders.listing import NEWEST, count_orders
+from webapp.orders.listing import count_orders
 from webapp.search.query import reopen
 from webapp.search.registered import columns as known_columns
 from webapp.ui.access import current_actor, needs
@@ -29,17 +29,7 @@ STREAMED = 50_000  # orders that are streamed; more are written by a run
 
 @bp.get("/orders/export")
 @needs("orders.export")
-def choose() -> str:
-    """The form, for everything that the list's query finds."""
-    args = request.args
-    sort = args.get("sort") or NEWEST
-    query, token, view = (args.get(name, "") for name in ("q", "w", "view"))
-    return _form(Chosen(everything=True, query=query, token=token, sort=sort, view=view))
-
-
-@bp.post("/orders/export")
-@needs("orders.export")
-def choose_selection() -> str | AnyResponse:
+def choose() -> str | AnyResponse:
     """The form, for what was chosen in the list."""
     chosen = Chosen.read()
     if not (chosen.everything or chosen.ids):

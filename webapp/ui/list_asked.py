@@ -20,6 +20,7 @@ from webapp.search.compiling import Compiled, check_query, compile_query
 from webapp.search.query import Query, QueryMistake, parse, reopen
 from webapp.search.values import in_codes
 from webapp.search.views import Kept, View
+from webapp.ui.chosen import Chosen
 
 
 class NotFromTheBox(DeskError):
@@ -89,6 +90,19 @@ class ListAsked:
         if self.changed:
             args |= {"q": self.query.structured, "w": self.token or None}
         return url_for(endpoint, **args | {"sort": self.sort} | more)
+
+    @property
+    def chosen(self) -> Chosen:
+        """What is ticked in it, as the request says."""
+        return replace(
+            Chosen.read(),
+            query=self.query.structured,
+            token=self.token,
+            sort=self.sort,
+            view=self.view.code if self.view else "",
+            after=self.after or "",
+            before=self.before or "",
+        )
 
     def url_of(self, query: Query) -> str:
         """The address of another query, as long as that takes no words with it that this one has no token for."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from time import monotonic
 from typing import Any
 
-from flask import Response, current_app, redirect, render_template, request, url_for
+from flask import Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.audit.actor import Actor
@@ -73,12 +73,14 @@ def _list_page(asked: ListAsked, kept: Kept, actor: Actor) -> Drawn:
 
 
 def _rows(asked: ListAsked, kept: Kept, found: OrdersSlice, actor: Actor) -> dict[str, Any]:
-    chosen = shown_columns(kept.layout, columns(), actor, asked.view)
-    table = Table(found.orders, chosen, actor, asked.view.code if asked.view else "")
+    shown = shown_columns(kept.layout, columns(), actor, asked.view)
+    ticked = asked.chosen
+    table = Table(found.orders, shown, actor, asked.view.code if asked.view else "", ticked.ids)
     return {
         "rows": table.rows,
-        "heads": heads(chosen, asked.sort),
-        "width": sum(width for _, width in chosen),
+        "chosen": ticked,
+        "heads": heads(shown, asked.sort),
+        "width": sum(width for _, width in shown),
         "dense": kept.layout.dense,
         "fixed": _fixed(asked.view),
         "rows_url": asked.url(after=asked.after, before=asked.before),
@@ -104,17 +106,11 @@ def _around(asked: ListAsked, kept: Kept, found: OrdersSlice, actor: Actor, unti
         "count_url": asked.url("orders.count"),
         "found": known.get("found"),
         "found_count": known["found"].shown if "found" in known else None,
-        "found_capped": known["found"].capped if "found" in known else False,
-        "query_text": asked.query.structured,
-        "query_token": asked.token,
-        "query_view": asked.view.code if asked.view else "",
-        "sort": asked.sort,
         "chips": chips.chips_of(asked, actor),
         "cards": cards,
         "counts": known,
         "views": views,
         "start_view": kept.start_view,
-        "bulk_url": url_for("bulk.choose") if "bulk.choose" in current_app.view_functions else "",
         "has_stores": bool(shown_stores()),
     }
 

@@ -113,7 +113,7 @@ def _main() -> Iterator[Way | None]:
     yield _way(_("Ship from a list"), "ship_list.give", orders)
     yield _way(_("Filter the orders"), "orders.filters", orders)
     yield _way(_("Choose columns"), "orders.layout", orders)
-    yield _way(_("Export all orders"), "exports.choose", orders)
+    yield _way(_("Export all orders"), "exports.choose", orders, all="1")
     yield _way(_("Download the report as CSV"), "dashboard.report_csv", orders)
 
 
@@ -128,7 +128,7 @@ def _views() -> Iterator[Way | None]:
     for view in views:
         if view.code != EVERYTHING and not view.sealed:  # sealed words stand in no link
             label, sort = _("Export “%(name)s”", name=str(view.name)), view.sort or None
-            yield _way(label, "exports.choose", export, q=view.query, sort=sort, view=view.code)
+            yield _way(label, "exports.choose", export, all="1", q=view.query, sort=sort, view=view.code)
 
 
 def _stores() -> Iterator[Way | None]:
