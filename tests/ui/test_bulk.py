@@ -381,3 +381,24 @@ def test_a_form_says_for_how_many_it_is_possible(
     monkeypatch.setattr("webapp.orders.bulk.LOOKED_AT", 2)
     everything = {"all": "1", "q": "", "action": "hold"}
     assert "Hold: up to 3 orders" in browser.get("/orders/bulk", everything).text
+
+
+def test_too_many_for_one_run_is_said_before_anything_is_typed(
+    browser: Browser, orders: list[Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webapp.orders.bulk.LOOKED_AT", 1)
+    monkeypatch.setattr("webapp.orders.bulk.CAP", 2)
+    for action in ("", "comment"):
+        page = browser.get(f"/orders/bulk?all=1&action={action}").text.partition("<main")[2]
+        assert "2+ orders" in page
+        assert "One run takes up to 2 orders." in page
+        assert 'type="submit"' not in page.partition("<footer")[0]
+
+    sent = browser.post("/orders/bulk/comment", {"all": "1", "text": "Look here"})
+
+    assert sent.status_code == 422
+    assert "more were found" in sent.text
+    assert "Look here" in sent.text
+    assert runs_of() == []
+    monkeypatch.setattr("webapp.orders.bulk.CAP", 3)
+    assert "Comment: up to 3 orders" in browser.get("/orders/bulk?all=1&action=comment").text

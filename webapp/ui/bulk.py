@@ -108,11 +108,12 @@ def _offers(orders: list[Order], actor: Actor) -> list[dict[str, Any]]:
 
 
 def _around(chosen: Chosen, orders: list[Order], actor: Actor) -> dict[str, Any]:
-    """How many were chosen, and of how many that was looked at."""
+    """How many were chosen, whether that is more than one run takes, and of how many it was looked at."""
     total, capped = len(orders), False
     if len(orders) == bulk.LOOKED_AT:
-        where = chosen.where(actor)
-        total, capped = count_orders(actor, where.get("compiled")) if chosen.everything else (len(chosen.ids), False)
+        total = len(chosen.ids)
+        if chosen.everything:
+            total, capped = count_orders(actor, chosen.asked(actor), bulk.CAP)
     return {"chosen": chosen, "total": total, "capped": capped, "looked_at": len(orders), "cap": bulk.CAP}
 
 
