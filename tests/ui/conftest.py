@@ -18,6 +18,8 @@ from webapp.accounts.services import open_session
 from webapp.audit.actor import Actor
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
+from webapp.orders.models import Order
+from webapp.ui.formats import state_label
 
 TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 
@@ -68,6 +70,12 @@ class Browser:
     def _note(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         if not statement.startswith(("BEGIN", "COMMIT", "ROLLBACK", "PRAGMA")):
             self.queries.append(statement)
+
+
+def tells_both(page: str, order: Order) -> bool:
+    """Whether a page names both numbers of an order and both its statuses."""
+    words = (order.number, order.channel_order_number, state_label(order.shown_state), "Fake channel: ")
+    return all(str(word) in page for word in words)
 
 
 @pytest.fixture

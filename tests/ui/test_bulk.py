@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.ui.conftest import Browser
+from tests.ui.conftest import Browser, tells_both
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage
 from webapp.db import db, unit_of_work
@@ -218,6 +218,7 @@ def test_a_list_of_parcels_is_looked_at_before_it_ships(
     looked = browser.post("/orders/ship-list", {"file": file, "list": ""})
     assert "3 parcels fit" in looked.text
     assert "999" in looked.text
+    assert all(tells_both(looked.text, order) for order in orders)
     assert db.session.query(Shipment).count() == 0
     kept = "\n".join(f"{order.number}\tDHL\tJD{order.id}\t" for order in orders)
     for _ in range(2):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.ui.conftest import Browser
+from tests.ui.conftest import Browser, tells_both
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.audit.services import write_readings
@@ -58,6 +58,7 @@ def test_a_number_of_several_orders_is_answered_with_the_choice(
     assert page.status_code == 409
     assert f'href="/orders/{order.number}"' in page.text
     assert page.text.count("302-1111111-0000001") >= 3
+    assert tells_both(page.text, order)
 
 
 def test_names_and_addresses_are_only_for_who_may_see_buyers(

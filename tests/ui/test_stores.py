@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from tests.ui.conftest import Browser
+from tests.ui.conftest import Browser, tells_both
 from webapp.audit.actor import Actor
 from webapp.channels.contract import Connection, Disconnected, UnreadableOrder
 from webapp.channels.models import Store
@@ -234,7 +234,8 @@ def test_a_store_is_paused_and_archived_and_restored(
     page = browser.get(f"/stores/{store.id}").text
     assert "This store is paused" in page
     assert "Sync now" not in page
-    assert str(order.number) in browser.get(f"/stores/{store.id}/traffic").text  # what it is owed waits and is listed
+    assert tells_both(browser.get(f"/stores/{store.id}/traffic").text, order)  # what it is owed waits and is listed
+    assert len(browser.queries) <= 8, "\n".join(browser.queries)
     assert browser.post(f"/stores/{store.id}/sync", htmx=True).status_code == 409
 
     assert browser.post(f"/stores/{store.id}/archive").location == "/stores/"

@@ -51,7 +51,7 @@ def _page(found: Slips, back: str, chosen: Chosen) -> str:
     return page(
         "documents/packing_slips.html",
         slips=[_drawn(slip, paper or slip.paper) for slip in found.slips],
-        refused=found.refused,
+        refused=[(shown.ShownOrder(order), refusal) for order, refusal in found.refused],
         more=found.more,
         most=packing.MOST,
         back=back,

@@ -9,6 +9,7 @@ from webapp.db import unit_of_work
 from webapp.errors import DeskError
 from webapp.fulfillment import ship_list
 from webapp.i18n import ngettext
+from webapp.ui import shown
 from webapp.ui.access import current_actor, needs
 from webapp.ui.pages import page
 
@@ -38,7 +39,10 @@ def look() -> str | tuple[str, int]:
         "bulk/ship_list_checked.html",
         fitting=len(fitting),
         rest=len(rest),
-        rows=(rest + fitting)[:SHOWN],
+        rows=[
+            {"row": told.row, "order": told.order and shown.ShownOrder(told.order), "problem": told.problem}
+            for told in (rest + fitting)[:SHOWN]
+        ],
         hidden=max(len(checked) - SHOWN, 0),
         list=ship_list.write_rows([told.row for told in fitting]),
         key=secrets.token_urlsafe(16),

@@ -18,7 +18,7 @@ from webapp.errors import NotFound
 from webapp.i18n import gettext as _
 from webapp.orders.listing import list_orders
 from webapp.orders.models import Order
-from webapp.orders.queries import reference, visible
+from webapp.orders.queries import visible
 from webapp.orders.states import STATE_LABELS
 from webapp.reporting.figures import Figure, Interval, Sales, orders_by_state, sales_by_store
 from webapp.search.compiling import Compiled
@@ -177,7 +177,7 @@ def _waiting(store: Store, actor: Actor) -> list[dict[str, Any]]:
     kinds = {kind.code: str(kind.label) for kind in channel.kinds} if channel else {}
     return [
         {
-            "reference": reference(order),
+            "order": shown.ShownOrder(order),
             "kind": kinds.get(row.kind, row.kind),
             "state": row.state,
             "due_at": row.due_at,

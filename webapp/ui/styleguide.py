@@ -39,6 +39,15 @@ def index() -> str:
         later=moment + timedelta(days=1, hours=5),
         soon=moment + timedelta(hours=2, minutes=40),
         late=moment - timedelta(minutes=50),
+        order={
+            "reference": "000042",
+            "number": "000042",
+            "channel_order_number": "302-1234567-1234567",
+            "state": "processing",
+            "channel_name": _("Practice"),
+            "channel_status": "UNSHIPPED",
+            "channel_status_label": _("Processing"),
+        },
         attention=[{"label": _("Unknown SKU"), "cause": "", "fix": _("Look at the line.")}],
     )
 
