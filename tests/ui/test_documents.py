@@ -79,3 +79,20 @@ def test_texts_of_buyers_are_no_html(browser: Browser, take: Callable[..., list[
     page = browser.get(f"/orders/{order.number}/packing-slip").text
     assert "<script>alert" not in page
     assert "<b>mug" not in page
+
+
+def test_what_a_buyer_wishes_is_set_as_the_slips_language_does(
+    browser: Browser, take: Callable[..., list[Order]], channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from webapp.channels.contract import Marketplace
+
+    france = Marketplace("DE", "FR", "Fake France", "EUR", "fr", "Europe/Paris")
+    monkeypatch.setattr(channel, "marketplace", lambda marketplace: france, raising=False)
+    line = incoming_line("MUG")
+    told = JANE | {"instructions": "Ring <twice>", "customizations": {line.number: "Blue"}}
+    [order] = take(incoming_order([line], buyer=told))
+
+    page = browser.get(f"/orders/{order.number}/packing-slip").text
+
+    assert "</strong>\N{NO-BREAK SPACE}: Ring &lt;twice&gt;" in page
+    assert "\N{NO-BREAK SPACE}: Blue" in page

@@ -76,7 +76,7 @@ def _answer(clause: Clause, key: QueryKey | None) -> str:
 def _told(clause: Clause, key: QueryKey | None, actor: Actor) -> str:
     """The clause's values in the reader's words."""
     if key is None:
-        return f"“{clause.values[0]}”"
+        return str(_("“%(text)s”", text=clause.values[0]))
     words = {YES: _("yes"), NO: _("no")} | _choices(key, actor)
     return ", ".join(words.get(value) or words.get(value.replace("-", "_"), value) for value in clause.values)
 
