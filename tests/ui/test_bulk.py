@@ -250,6 +250,31 @@ def test_a_cell_without_end_is_a_sentence(browser: Browser, orders: list[Order])
         assert (answer.status_code, "quotation mark was left open" in answer.text) == (422, True)
 
 
+def test_chosen_orders_begin_a_list_of_parcels(
+    browser: Browser, orders: list[Order], make_browser: Callable[..., Browser], make_user: Callable[..., Actor]
+) -> None:
+    held = orders[0]
+    with unit_of_work():
+        db.session.execute(db.update(Order).where(Order.id == held.id).values(on_hold=True))
+    bar = re.search(r'<button[^>]* formaction="([^"]+)">[^<]*<svg.*?</svg>Ship<', browser.get("/orders/").text)
+    assert bar is not None
+
+    page = browser.get(bar[1], {"order": ids(orders)})
+
+    assert len(browser.queries) <= 8, "\n".join(browser.queries)
+    begun = page.text.partition("<textarea")[2].partition("</textarea>")[0].partition(">")[2]
+    assert begun.split("\n") == [f"{order.number}; ; " for order in orders[1:]]
+    left_out = page.text.partition("1 order can't be shipped now:")[2].partition("<textarea")[0]
+    assert tells_both(left_out, held)
+    assert "This order is on hold" in left_out
+    looked = browser.post("/orders/ship-list", {"list": begun.replace("; ;", "; DHL; JD1", 1)})
+    assert "1 parcel fits" in looked.text
+    assert "1 does not" in looked.text  # its row was left as it was begun
+    assert f"{orders[1].number}; ; " in browser.get("/orders/ship-list?all=1").text
+    reader = make_browser(make_user("read_only", "Rob"))
+    assert bar[1] not in reader.get("/orders/").text
+
+
 @pytest.mark.parametrize("given", ["", "  \n ", "\x00\x01"])
 def test_a_list_of_nothing_is_a_sentence(browser: Browser, orders: list[Order], given: str) -> None:
     answer = browser.post("/orders/ship-list", {"list": given})

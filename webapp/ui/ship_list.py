@@ -1,4 +1,4 @@
-"""Shipping many orders from a list: paste or upload it, see what fits, ship that."""
+"""Shipping many orders from a list: paste or upload it, or begin it with chosen orders; see what fits, ship that."""
 
 import secrets
 
@@ -8,9 +8,12 @@ from werkzeug.wrappers import Response as AnyResponse
 from webapp.db import unit_of_work
 from webapp.errors import DeskError
 from webapp.fulfillment import ship_list
+from webapp.fulfillment.services import shipping_refusal
 from webapp.i18n import ngettext
+from webapp.orders import bulk
 from webapp.ui import shown
 from webapp.ui.access import current_actor, needs
+from webapp.ui.chosen import Chosen
 from webapp.ui.pages import page
 
 bp = Blueprint("ship_list", __name__)
@@ -20,8 +23,21 @@ SHOWN = 300  # rows on the page of what fits; those that don't come first
 @bp.get("/orders/ship-list")
 @needs("orders.ship")
 def give() -> str:
-    """The box for the list."""
-    return page("bulk/ship_list.html", text="", problem="")
+    """The box for the list; with a row begun for each chosen order that can be shipped."""
+    actor, chosen = current_actor(), Chosen.read()
+    if not (chosen.everything or chosen.ids):
+        return page("bulk/ship_list.html", text="", problem="")
+    orders = bulk.orders_to_look_at(actor, **chosen.where(actor))
+    refused = [(order, refusal) for order in orders if (refusal := shipping_refusal(order, actor)) is not None]
+    left_out = {order.id for order, _refusal in refused}
+    return page(
+        "bulk/ship_list.html",
+        text="\n".join(f"{order.number}; ; " for order in orders if order.id not in left_out),
+        problem="",
+        back=chosen.back_url,
+        refused=[(shown.ShownOrder(order), refusal) for order, refusal in refused],
+        first=len(orders) if len(orders) == bulk.LOOKED_AT else None,
+    )
 
 
 @bp.post("/orders/ship-list")
