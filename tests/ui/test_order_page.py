@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -21,7 +22,7 @@ from webapp.orders.organizing import assign, set_due, set_status, set_tags
 from webapp.orders.queries import comments_of, locked
 from webapp.orders.services import actions, comment
 from webapp.orders.statuses import make_status
-from webapp.testing import FakeChannel, incoming_line, incoming_order
+from webapp.testing import FakeChannel, again, incoming_line, incoming_order
 from webapp.vault.services import erase
 
 
@@ -220,6 +221,62 @@ def test_only_parts_that_stand_on_the_page_are_sent_to_it(make_order: Callable[.
         f"/orders/{order.number}/actions/comment", {"text": "one"}, htmx=True, HX_Current_URL=f"{url}?tab=timeline"
     )
     assert 'id="order-aside"' not in posted.text
+
+
+def _shown(page: str) -> dict[str, str]:
+    """What the cards about the buyer say that they show, as the page sends it along."""
+    return dict(re.findall(r'name="(buyer|addresses)" value="([^"]*)"', page))
+
+
+def _revealed() -> int:
+    db.session.rollback()
+    write_readings()
+    return db.session.query(AuditEntry).filter_by(code="buyers_seen").count()
+
+
+def test_an_open_page_shows_a_corrected_address_and_reveals_no_buyer_for_other_news(
+    make_order: Callable[..., Order], browser: Browser, mia: Actor
+) -> None:
+    order = make_order()
+    url = f"http://localhost/orders/{order.number}"
+    shown = _shown(browser.get(url).text)
+    assert shown.keys() == {"buyer", "addresses"}
+    seen = _revealed()
+    with unit_of_work():
+        comment(locked(db.session.get_one(Order, order.id)), "packed", actor=mia)
+
+    quiet = browser.get(f"{url}/parts?{urlencode(shown)}", htmx=True, HX_Current_URL=url).text
+
+    assert "packed" in quiet
+    assert not {"order-buyer", "order-addresses"} & set(re.findall(r'id="([\w-]+)"', quiet))
+    assert _revealed() == seen
+    with unit_of_work():
+        change_address(locked(db.session.get_one(Order, order.id)), ADDRESS, actor=mia)
+
+    renewed = browser.get(f"{url}/parts?{urlencode(shown)}", htmx=True, HX_Current_URL=url).text
+
+    assert "2 New Road" in renewed
+    assert len(browser.queries) <= 8
+    assert _revealed() == seen + 1
+    assert _shown(renewed).keys() == {"buyer", "addresses"}
+    assert "2 New Road" not in browser.get(f"{url}/parts?{urlencode(_shown(renewed))}", htmx=True).text
+    form = browser.get(f"{url}/actions/address", htmx=True).text
+    assert "addresses" not in _shown(form)  # nothing takes away what is being typed
+
+
+def test_an_open_page_shows_a_buyer_whom_the_channel_withheld_at_first(
+    take: Callable[..., list[Order]], browser: Browser
+) -> None:
+    told = incoming_order(buyer={})
+    [order] = take(told)
+    url = f"http://localhost/orders/{order.number}"
+    page = browser.get(url).text
+    assert "Zanzibar" not in page
+    take(again(told, buyer=incoming_order().buyer))
+
+    renewed = browser.get(f"{url}/parts?{urlencode(_shown(page))}", htmx=True, HX_Current_URL=url).text
+
+    assert "7 Zanzibar Mews" in renewed
 
 
 def test_the_channel_side_is_read_only_and_its_answer_is_opened_on_the_record(

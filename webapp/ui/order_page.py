@@ -17,7 +17,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from webapp.audit.actor import Actor
 from webapp.channels.contract import BUYER_FIELDS, StoreAccess
-from webapp.clock import parse_instant
+from webapp.clock import iso, parse_instant
 from webapp.db import db
 from webapp.documents.packing import slip_refusal
 from webapp.errors import Forbidden, NotFound, Refusal, sentence_of
@@ -46,6 +46,7 @@ TABS: dict[str, LazyString] = {
 }
 COMMENT, ADDRESS = "comment", "address"
 PLACES = {COMMENT: "orders/_comments.html", ADDRESS: "orders/_addresses.html"}  # forms that stand where they belong
+_OF_BUYER = {"buyer": "orders/_buyer.html", "addresses": PLACES[ADDRESS]}  # by the field that says what a card shows
 ACTIONS, ASIDE = "orders/_actions.html", "orders/_aside.html"
 RECENT = 8  # events beside the overview
 _AROUND = (joinedload(Order.assignee), joinedload(Order.running_hold).joinedload(OrderHold.person))
@@ -79,6 +80,13 @@ def live_parts(tab: str) -> list[str]:
         return ["orders/_summary.html"]
     names = ("summary", "information", "payment", "totals", "comment_list")
     return [*(f"orders/_{name}.html" for name in names), ASIDE]
+
+
+def outdated(view: "OrderView", shown: Mapping[str, str]) -> list[str]:
+    """Cards about the buyer that show something older than there is: only they are drawn anew, since that reveals the
+    buyer, on the record. One in which somebody types does not say what it shows.
+    """
+    return [part for name, part in _OF_BUYER.items() if name in shown and shown[name] != view.buyer_mark]
 
 
 def facts(order: Order, actor: Actor, *, tab: str = OVERVIEW, reveals: bool = False) -> dict[str, Any]:
@@ -187,6 +195,12 @@ class OrderView:
         return rows
 
     @cached_property
+    def buyer_mark(self) -> str:
+        """Another one once what is known of the buyer was written anew; reading it reveals nothing."""
+        at = self.keys.sealed_at.get(self.order.id)
+        return iso(at) if at else ""
+
+    @cached_property
     def erased(self) -> bool:
         """The order's key was destroyed, and with it what was known of the buyer."""
         return self.order.id not in self._revealed
@@ -226,7 +240,7 @@ class OrderView:
     @cached_property
     def keys(self) -> vault.DataKeys:
         """The order's data key, for who may see buyers."""
-        return self._revealed if self._reveals else vault.DataKeys([self.order.id])
+        return self._revealed if self._reveals else vault.DataKeys([self.order.id], addresses.KINDS)
 
     # --- Comments -----------------------------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ from webapp.ui.order_page import (
     facts,
     live_parts,
     open_order,
+    outdated,
     url_of,
 )
 from webapp.ui.pages import page, parts, parts_aside
@@ -99,9 +100,10 @@ def _as_of(order: Order, actor: Actor) -> str:
 def renewed(number: str) -> Response:
     """The parts of an open page that only tell, as they are now; forms in work are left alone."""
     actor = current_actor()
-    order = open_order(number, actor, current_tab())
-    own = [part for part in live_parts(current_tab()) if part != ASIDE]  # which renews itself
-    return parts_aside(*own, **facts(order, actor, tab=current_tab()))
+    tab = current_tab()
+    context = facts(open_order(number, actor, tab), actor, tab=tab)
+    own = [part for part in live_parts(tab) if part != ASIDE]  # which renews itself
+    return parts_aside(*own, *outdated(context["view"], request.args), **context)
 
 
 @bp.get("/orders/<number>/aside")

@@ -6,6 +6,7 @@ import json
 import secrets
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -34,7 +35,8 @@ def pack(kind: str, body: Any) -> bytes:
 class DataKeys:
     """The data keys of some orders, unwrapped for as long as this object lives; made for orders that have none yet.
 
-    Records of the `kinds` named are read along in the same query; `opened` gives what they hold.
+    Records of the `kinds` named are read along in the same query; `opened` gives what they hold, `sealed_at` when the
+    newest of an order was sealed.
     """
 
     def __init__(self, order_ids: Iterable[int], kinds: Sequence[str] = ()) -> None:
@@ -42,10 +44,13 @@ class DataKeys:
         self._keys: dict[int, bytes] = {}
         self._records: dict[str, dict[int, bytes]] = {kind: {} for kind in kinds}
         self._opened: dict[str, dict[int, Any]] = {}
+        self.sealed_at: dict[int, datetime] = {}
         query = select(VaultKey.order_id, VaultKey.period, VaultKey.wrapped).where(among(VaultKey.order_id, ids))
         if kinds:
             beside = and_(VaultRecord.order_id == VaultKey.order_id, VaultRecord.kind.in_(kinds))
-            query = query.outerjoin(VaultRecord, beside).add_columns(VaultRecord.kind, VaultRecord.body)
+            query = query.outerjoin(VaultRecord, beside).add_columns(
+                VaultRecord.kind, VaultRecord.body, VaultRecord.sealed_at
+            )
         periods: dict[str, bytes | None] = {}
         self._lost: dict[int, str] = {}  # orders whose key stands there and does not open, with its period
         rows: Iterable[Any] = db.session.connection().execute(query)
@@ -53,6 +58,7 @@ class DataKeys:
             order_id, period, wrapped = row[:3]
             if kinds and row[3] is not None:
                 self._records[row[3]][order_id] = row[4]
+                self.sealed_at[order_id] = max(row[5], self.sealed_at.get(order_id, row[5]))
             if order_id in self._keys or order_id in self._lost:
                 continue
             if period not in periods:
