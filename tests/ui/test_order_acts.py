@@ -158,6 +158,28 @@ def test_commenting_beside_an_open_form_makes_it_no_older(
     assert browser.post(url, data, htmx=True).status_code == 200
 
 
+def test_ones_own_act_makes_no_other_form_older_and_somebody_elses_does(
+    make_order: Callable[..., Order], browser: Browser, make_browser: Callable[..., Browser], mia: Actor
+) -> None:
+    order = make_order()
+    with unit_of_work():
+        make_status("packing", {"en": "Packing"}, state="processing", actor=Actor.operator())
+    url, clerk = f"/orders/{order.number}", make_browser(mia)
+    hidden = _hidden(browser.get(url).text)
+    held = _form(browser.get(f"{url}/actions/hold", htmx=True).text) | {"reason": "wait"}
+    assert browser.post(f"{url}/actions/hold", held, htmx=True).status_code == 200
+
+    own = browser.post(f"{url}/actions/comment", hidden | {"text": "On it", "status": "packing"}, htmx=True)
+
+    assert own.status_code == 200
+    seen = _hidden(browser.get(url).text)
+    assert clerk.post(f"{url}/actions/release", {}, htmx=True).status_code == 200
+    assert browser.post(f"{url}/actions/assign", {"assignee": "me"}, htmx=True).status_code == 200
+    others = browser.post(f"{url}/actions/comment", seen | {"text": "Ready", "status": "packing"}, htmx=True)
+    assert others.status_code == 409
+    assert "Hold released" in others.text
+
+
 def test_a_refused_act_says_why_and_touches_nothing(
     make_order: Callable[..., Order], browser: Browser, carrier: str
 ) -> None:

@@ -42,7 +42,6 @@ from webapp.ui.pages import page, parts, parts_aside
 from webapp.ui.panels import panels_of
 
 bp = Blueprint("orders", __name__)
-_NOTES = ("commented", "pinned", "unpinned")  # acts beside a form that change nothing of what it shows
 _TAB = "order-tab"
 
 
@@ -209,10 +208,13 @@ def _changed(order: Order, actor: Actor, first: str) -> Response:
 
 
 def _version_seen(order: Order, seen: int | None, actor: Actor) -> int | None:
-    """The version that the person knows: what they noted beside an open form makes that form no older."""
-    since = [event for event in events_of(order, limit=20) if seen is not None and event.version > seen]
-    own = all(event.code in _NOTES and (event.actor_kind, event.actor_id) == (actor.kind, actor.id) for event in since)
-    return order.version if own and since else seen
+    """The version that the person knows: what they did themselves beside an open form makes that form no older."""
+    if seen is None:
+        return None
+    events = [event for event in events_of(order, limit=20) if event.version > seen]
+    made = {event.version: (event.actor_kind, event.actor_id) for event in events}  # by the first event of each
+    own = len(made) == order.version - seen and set(made.values()) <= {(actor.kind, actor.id)}
+    return order.version if own else seen
 
 
 def _form_again(action: OrderAction, order: Order, actor: Actor, error: DeskError) -> Response:
