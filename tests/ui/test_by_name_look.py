@@ -35,6 +35,12 @@ def test_ctrl_k_runs_acts_of_other_pages(page: Any, take: Callable[..., list[Ord
     by_name(page, f"hold {order.number}", f"Hold: order {order.number}")
     page.wait_for_selector("[name=reason]")
     page.goto("/dashboard/")
+    by_name(page, f"{order.number}", f"Open order {order.number}")
+    page.wait_for_url(f"**/orders/{order.number}")
+    by_name(page, "0612345678", "Open order 0612345678")
+    page.wait_for_url("**/orders/?q=&w=*")
+    assert page.input_value("#search") == "0612345678"
+    page.goto("/dashboard/")
     by_name(page, "new saved", "New saved view")
     page.wait_for_url("**/orders/#view-name")
     page.wait_for_function("document.activeElement.id === 'view-name'")

@@ -4,6 +4,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+from werkzeug.test import TestResponse
+
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
 from webapp.db import db
@@ -98,12 +101,13 @@ def test_an_act_by_its_name_and_a_number(
     acts = {act["code"]: act["label"] for act in browser.get("/palette/", **JSON).get_json()["acts"]}
     assert acts["hold"] == "Hold"
 
-    sent = browser.post("/palette/", {"number": str(order.number), "act": "hold"})
+    sent = browser.post("/palette/", {"text": str(order.number), "act": "hold"})
 
     assert sent.location == f"/orders/{order.number}/actions/hold#order-actions"
     assert 'name="reason"' in browser.get(sent.location.partition("#")[0]).text
     reader = make_browser(make_user("read_only", "Rita"))
-    assert reader.post("/palette/", {"number": str(order.number), "act": "hold"}).location == f"/orders/{order.number}"
+    looked = _posted_on(reader, {"text": str(order.number), "act": "hold"})
+    assert looked.location == f"/orders/{order.number}"
 
 
 def test_a_page_reached_from_an_order_begins_with_its_acts(browser: Browser, make_order: Callable[..., Order]) -> None:
@@ -125,18 +129,25 @@ def test_without_a_script_the_ways_stand_on_a_page(browser: Browser, store: Any)
     assert len(browser.queries) <= 8
 
 
+def _posted_on(browser: Browser, given: dict[str, str]) -> TestResponse:
+    """What the search answers to what the palette posts on to it."""
+    sent = browser.post("/palette/", given)
+    assert (sent.status_code, sent.location) == (307, "/orders/search")
+    return browser.post(sent.location, given)
+
+
 def test_an_order_is_opened_by_its_number(browser: Browser, make_order: Callable[..., Order]) -> None:
     order = make_order()
 
-    answer = browser.post("/palette/", {"number": f" {order.number} "})
-
-    assert answer.location == f"/orders/{order.number}"
+    assert _posted_on(browser, {"text": f" {order.number} "}).location == f"/orders/{order.number}"
 
 
-def test_a_name_typed_as_a_number_stays_out_of_the_url(browser: Browser) -> None:
-    for typed in ("Jane Quixelworth", "Quixelworth", "12 Zanzibar Mews", ""):
-        answer = browser.post("/palette/", {"number": typed})
+@pytest.mark.parametrize("act", ["", "hold"])
+@pytest.mark.parametrize("typed", ["0612345678", "75001", "jane_doe1", "Jane Quixelworth", "12 Zanzibar Mews"])
+def test_what_is_no_orders_number_is_searched_for_and_stays_out_of_the_url(
+    browser: Browser, store: Any, typed: str, act: str
+) -> None:
+    found = _posted_on(browser, {"text": typed, "act": act})
 
-        assert answer.status_code == 422
-        assert "That is no order number" in answer.text
-        assert 'aria-describedby="number-error"' in answer.text
+    assert re.fullmatch(r"/orders/\?q=&w=[\w-]+", found.location)
+    assert typed in browser.get(found.location).text

@@ -1,19 +1,20 @@
 """Doing anything by name: what Ctrl K offers beside the acts of the page in sight, which `palette.js` finds there.
 
 An entry leads somewhere, or is done by posting its fields. Each is offered to whoever has the right that its route
-declares. What is typed is filtered in the browser and sent nowhere. Without a script the same stands on a page.
+declares. What is typed is filtered in the browser and sent nowhere but by choice, and then posted: a number may be a
+buyer's. Without a script the same stands on a page.
 """
 
-import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapp.errors import Invalid
-from webapp.i18n import LANGUAGES, gettext as _, lazy_gettext as _l
+from webapp.errors import NotFound, SeveralFit
+from webapp.i18n import LANGUAGES, gettext as _
 from webapp.orders.contract import OrderAction
 from webapp.orders.queries import find_order, reference
 from webapp.orders.services import actions, bar, offers
@@ -24,7 +25,6 @@ from webapp.ui.access import current_actor, may, needs, right_of
 from webapp.ui.pages import page, shown_stores
 
 bp = Blueprint("palette", __name__, url_prefix="/palette")
-_NUMBER = re.compile(r"(?=\D*\d)[\w@-]{1,60}", re.ASCII)  # ours, a channel's, or @ and an id; no name of a buyer
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,6 @@ class Way:
     forget: bool = False  # the browser forgets what was typed and not yet sent
 
 
-class NoNumber(Invalid):
-    """What was typed can't be the number of an order."""
-
-    sentence = _l("That is no order number. Type ours or the channel's, or search for it.")
-
-
 @bp.get("/")
 @needs("orders.view")
 def index() -> str | Response:
@@ -52,25 +46,22 @@ def index() -> str | Response:
     if request.accept_mimetypes.best_match(("text/html", "application/json")) == "application/json":
         acts = [{"code": action.code, "label": str(action.label)} for action in _acts()]
         return jsonify({"ways": [asdict(way) for way in _ways()], "acts": acts})
-    return _page()
+    ways = [*_of_order(request.args.get("order", "")), *_ways()]
+    return page("palette/index.html", ways=ways, acts=_acts())
 
 
 @bp.post("/")
 @needs("orders.view")
-def open_order() -> AnyResponse | tuple[str, int]:
-    """Go to the order of this number, or to the form of one of its acts."""
-    number, code = request.form.get("number", "").strip(), request.form.get("act", "")
-    if not _NUMBER.fullmatch(number):
-        error = NoNumber()
-        return _page(error=str(error), number=number, code=code), error.status
+def open_order() -> AnyResponse:
+    """Go to the form of an act on the order of this number; whatever else was typed is for the search, which leads to
+    an order by its number too.
+    """
+    text, code = request.form.get("text", ""), request.form.get("act", "")
     if code in [action.code for action in _acts()]:
-        return redirect(url_for("orders.choose", number=number, code=code, _anchor="order-actions"))
-    return redirect(url_for("orders.show", number=number))
-
-
-def _page(error: str = "", number: str = "", code: str = "") -> str:
-    ways = [*_of_order(request.args.get("order", "")), *_ways()]
-    return page("palette/index.html", ways=ways, acts=_acts(), error=error, number=number, code=code)
+        with suppress(NotFound, SeveralFit):
+            number = reference(find_order(text, current_actor()))
+            return redirect(url_for("orders.choose", number=number, code=code, _anchor="order-actions"))
+    return redirect(url_for("orders.search"), code=307)  # posted again, so that it stands in no URL
 
 
 def _acts() -> list[OrderAction]:

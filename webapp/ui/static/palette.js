@@ -1,5 +1,5 @@
 /* Ctrl K: the acts of this page and the ways through the desk, by name. What is typed stays in the browser, but for a
-   search, which the search box sends as it sends its own.
+   search, which the search box sends as it sends its own, and a number, which is posted: it may be a buyer's.
 
    An act is any element with data-act, called by that value or its text; it is offered while it can be seen or lies in a
    menu, and chosen by a click on it. With aria-disabled it is listed with its title as the reason, and can't be chosen.
@@ -63,7 +63,7 @@
     return ranked.sort((one, other) => first(one) - first(other)).map(([entry]) => entry);
   }
 
-  const leadsTo = (label, url) => ({ label, about: told.orders, act: () => location.assign(url) });
+  const onOrder = (label, text, act = "") => ({ label, about: told.orders, act: () => post({ url: told.url, fields: { text, act } }) });
 
   /* What the text itself names: an order, an act on one (“hold 000123”), words to look for. */
   function ofText(text) {
@@ -71,11 +71,10 @@
     const orders = [];
     if (named) {
       const [, act, order] = named;
-      const page = `${told.ordersUrl}${encodeURIComponent(order)}`;
-      if (!act) orders.push(leadsTo(told.order.replace("{text}", order), page));
+      if (!act) orders.push(onOrder(told.order.replace("{text}", order), order));
       else
         orderActs.filter(({ label }) => plain(label).startsWith(plain(act))).forEach(({ code, label }) =>
-          orders.push(leadsTo(told.actOn.replace("{act}", label).replace("{text}", order), `${page}/actions/${code}#order-actions`)),
+          orders.push(onOrder(told.actOn.replace("{act}", label).replace("{text}", order), order, code)),
         );
     }
     const box = document.querySelector("[data-search]");
