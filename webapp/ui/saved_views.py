@@ -1,12 +1,14 @@
 """Saved views in the browser: keeping a list under a name, and looking after the names."""
 
+from typing import Any
+
 from flask import Blueprint, flash, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.audit.actor import Actor
 from webapp.db import unit_of_work
-from webapp.errors import DeskError, Invalid, NotFound
-from webapp.i18n import gettext as _
+from webapp.errors import Invalid, NotFound
+from webapp.i18n import gettext as _, lazy_gettext as _l
 from webapp.orders.views import STANDING
 from webapp.search.query import Query, parse, reopen
 from webapp.search.registered import columns
@@ -21,10 +23,12 @@ from webapp.search.views import (
     shown_columns,
 )
 from webapp.ui.access import current_actor, needs
+from webapp.ui.forms import Form, hidden, text, tick
 from webapp.ui.list_asked import find_view
 from webapp.ui.pages import page
 
 bp = Blueprint("views", __name__)
+_LIST = ("q", "w", "sort", "view")  # what a form says of the list that it stands on
 
 
 @bp.get("/orders/views/")
@@ -34,16 +38,17 @@ def index() -> str:
     return _views_page(current_actor())
 
 
-def _views_page(actor: Actor, problem: DeskError | None = None) -> str:
+def _views_page(actor: Actor, refused: str = "", problem: Invalid | None = None) -> str:
+    """The page of the views; where the name of one was refused, as it was typed and why."""
     kept = kept_for(actor)
-    told = problem.values.get("problem") if isinstance(problem, Invalid) else problem
-    sentence = _("The name of the view %(problem)s", problem=told) if isinstance(problem, Invalid) else told
     return page(
         "views/index.html",
         views=list(kept.views),
         standing=list(STANDING),
         start_view=kept.start_view,
-        problem=sentence,
+        refused=refused,
+        problem=problem.values["problem"] if problem else "",
+        typed=request.form,
     )
 
 
@@ -54,18 +59,33 @@ def save() -> AnyResponse | tuple[str, int]:
     actor, given = current_actor(), request.form
     try:
         with unit_of_work():
-            query, shared = _same_list(actor), given.get("shared") == "1"
-            shown = _same_columns(actor) if given.get("columns") == "1" else None
+            query, shared = _same_list(actor), "shared" in given
+            shown = _same_columns(actor) if "columns" in given else None
             row = save_view(
                 given.get("name", ""), query, actor=actor, sort=given.get("sort", ""), columns=shown, shared=shared
             )
             code, name, words, structured = str(row.id), row.name, bool(query.words), query.structured
     except Invalid as problem:
-        return _views_page(actor, problem), problem.status
+        form = _save_form(actor)
+        form.complain(problem)
+        listed: dict[str, Any] = {name: given.get(name) or None for name in _LIST}
+        back = url_for("orders.index", **listed)
+        return page("views/save.html", form=form, back=back), problem.status
     flash(_("Saved as “%(name)s”.", name=name), "good")
     if words:  # its token shows the list that was saved
         return redirect(url_for("orders.index", q=structured, w=given.get("w") or None, view=code))
     return redirect(url_for("orders.index", view=code))
+
+
+def _save_form(actor: Actor) -> Form:
+    """The form beside the list, as it was sent."""
+    fields = {
+        "name": text(_l("Name"), required=True, maxlength=60, autocomplete="off"),
+        "columns": tick(_l("With these columns")),
+    }
+    if actor.may("views.share"):
+        fields["shared"] = tick(_l("For everybody"))
+    return Form(fields | {name: hidden() for name in _LIST}, request.form)
 
 
 @bp.post("/orders/views/<code>")
@@ -86,7 +106,7 @@ def change(code: str) -> AnyResponse | tuple[str, int]:
             else:
                 change_view(code, actor=actor, name=given.get("name", ""), shared=given.get("shared") == "1")
     except Invalid as problem:
-        return _views_page(actor, problem), problem.status
+        return _views_page(actor, code, problem), problem.status
     if act == "replace":
         flash(_("“%(name)s” is this list now.", name=name), "good")
         return redirect(url_for("orders.index", view=code))

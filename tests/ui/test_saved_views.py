@@ -1,0 +1,47 @@
+"""Looking after saved views: what was typed is kept where it can't be taken, and what was deleted comes back."""
+
+import re
+from typing import Any
+
+from tests.ui.conftest import Browser
+from webapp.db import db
+from webapp.search.models import SavedView
+
+
+def _field(page: str, name: str) -> str:
+    return re.search(rf'<input[^>]*name="{name}"[^>]*>', page)[0]  # type: ignore[index]
+
+
+def test_a_refused_name_comes_back_with_what_was_typed_and_the_list(browser: Browser, store: Any) -> None:
+    browser.post("/orders/views/", {"name": "Mine", "q": ""})
+    given = {"name": "mine", "columns": "1", "shared": "1", "q": "state:open", "sort": "ship_by", "view": "late"}
+
+    refused = browser.post("/orders/views/", given)
+
+    assert refused.status_code == 422
+    assert 'id="name-error"' in refused.text
+    assert "is the name of another of your views." in refused.text
+    for name, value in given.items():
+        drawn = _field(refused.text, name)
+        assert " checked" in drawn if name in ("columns", "shared") else f'value="{value}"' in drawn, drawn
+    assert 'aria-invalid="true"' in _field(refused.text, "name")
+    browser.post("/orders/views/", given | {"name": "Other"})
+    row = db.session.query(SavedView).filter_by(name="Other").one()
+    assert (row.query, row.sort, row.shared, row.columns is not None) == ("state:open", "ship_by", True, True)
+    assert "is needed." in browser.post("/orders/views/", given | {"name": ""}).text
+
+
+def test_a_refused_renaming_shows_what_was_typed_at_its_field(browser: Browser, store: Any) -> None:
+    for name in ("Mine", "Other"):
+        browser.post("/orders/views/", {"name": name, "q": ""})
+    code = db.session.query(SavedView).filter_by(name="Other").one().id
+
+    refused = browser.post(f"/orders/views/{code}", {"act": "rename", "name": "mine", "shared": "1"})
+
+    assert refused.status_code == 422
+    drawn = re.search(rf'<input id="name-{code}"[^>]*>', refused.text)[0]  # type: ignore[index]
+    assert 'value="mine"' in drawn
+    assert f'aria-describedby="name-{code}-error"' in drawn
+    assert f'id="name-{code}-error"' in refused.text
+    assert refused.text.count("aria-invalid") == 1
+    assert 'name="shared" value="1" checked' in refused.text
