@@ -56,6 +56,9 @@ class AssignOrder(OrderAction):
         user_id = None if told == NOBODY else actor.id if told == ME else find_person(told).id
         assign(order, user_id, actor=actor)
 
+    def undo(self, order: Order, data: AssignInput) -> tuple[str, Mapping[str, Any]]:
+        return self.code, {"assignee": str(order.assignee_id or NOBODY)}
+
     def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
         named = [(str(user.id), user.name or user.email) for user in people()]
         choices = [(ME, _l("Me")), (NOBODY, _l("Nobody")), *named]
@@ -81,6 +84,9 @@ class SetDueDate(OrderAction):
 
     def perform(self, order: Order, data: DueInput, actor: Actor) -> None:
         set_due(order, in_shop(order, data.due), actor=actor)
+
+    def undo(self, order: Order, data: DueInput) -> tuple[str, Mapping[str, Any]]:
+        return self.code, {"due": order.due_at.isoformat() if order.due_at else ""}
 
     def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
         help = _l("In %(zone)s. Empty: no due date.", zone=order.shop.zone)
@@ -118,6 +124,11 @@ class TagOrder(OrderAction):
         if not any(name.strip() for name in [*add, *remove]):
             raise Invalid(field="add", problem=_l("choose at least one."))
         set_tags(order, add, remove, actor=actor)
+
+    def undo(self, order: Order, data: TagInput) -> tuple[str, Mapping[str, Any]]:
+        had = {tag.name.casefold() for tag in tags_of(order)}
+        added = [name for name in (*data.add, *data.new) if name.strip() and name.strip().casefold() not in had]
+        return self.code, {"add": [name for name in data.remove if name.casefold() in had], "remove": added}
 
     def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
         known = [tag.name for tag in offered_tags()]
@@ -161,6 +172,9 @@ class SetStatus(OrderAction):
 
     def perform(self, order: Order, data: StatusInput, actor: Actor) -> None:
         set_status(order, None if data.status in (None, "", NONE) else data.status, actor=actor)
+
+    def undo(self, order: Order, data: StatusInput) -> tuple[str, Mapping[str, Any]]:
+        return self.code, {"status": order.status or NONE}
 
     def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
         named = [(row.code, status_name(row.code)) for row in statuses_of(order.state)]

@@ -3,18 +3,20 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
-from webapp.channels.contract import FulfilledBy
+from webapp.channels.contract import ChannelStage, FulfilledBy
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.models import Shipment
+from webapp.orders.archiving import archive
 from webapp.orders.models import Order
-from webapp.orders.organizing import assign
+from webapp.orders.organizing import assign, set_due, set_status, set_tags
 from webapp.orders.queries import locked
 from webapp.orders.services import comment
 from webapp.orders.statuses import make_status
@@ -348,3 +350,81 @@ def test_a_corrected_address_is_shown_with_the_channels_own_beside_it(
     assert "Before: Jane Quixelworth, 7 Zanzibar Mews" in told
     assert "After: Jane Quixelworth, 9 Corrected Row" in told
     assert "7 Zanzibar Mews" in browser.get(f"{url}?tab=channel").text
+
+
+def _undo(page: str) -> tuple[str, dict[str, str | list[str]]]:
+    """Where the message's form leads, and what it posts."""
+    url, form = re.search(
+        r'<div class="toast".*?<form method="post" action="([^"]+)">(.*?)</form>', page, re.S
+    ).groups()  # type: ignore[union-attr]
+    given: dict[str, str | list[str]] = {}
+    for name, value in re.findall(r'name="([^"]+)" value="([^"]*)"', form):
+        given[name] = [*given[name], value] if name in given else [value]
+    return url, given
+
+
+@pytest.mark.parametrize(
+    ("code", "given"),
+    [
+        ("hold", {"reason": "wait"}),
+        ("archive", {}),
+        ("restore", {}),
+        ("assign", {"assignee": "nobody"}),
+        ("due", {"due": "2031-05-05T10:00"}),
+        ("status", {"status": "none"}),
+        ("tag", {"remove": ["old", "older"], "new": "new, newer"}),
+    ],
+)
+def test_the_message_of_an_act_takes_it_back(
+    make_order: Callable[..., Order], browser: Browser, mia: Actor, code: str, given: dict[str, str]
+) -> None:
+    over, olga = code in ("archive", "restore"), Actor.operator()
+    order = make_order(stage=ChannelStage.CANCELED) if over else make_order()
+    with unit_of_work():
+        make_status("packing", {"en": "Packing"}, state="canceled" if over else "processing", actor=olga)
+    with unit_of_work():
+        held = locked(db.session.get_one(Order, order.id))
+        set_tags(held, ["old", "older"], [], actor=olga)
+        set_status(held, "packing", actor=mia)
+        assign(held, mia.id, actor=mia)
+        set_due(held, now() + timedelta(days=2, seconds=1), actor=mia)
+        if code == "restore":
+            archive(held, actor=mia)
+    had = _stands(order)
+
+    done = browser.post(f"/orders/{order.number}/actions/{code}", given, htmx=True)
+
+    assert _stands(order) != had
+    url, posted = _undo(done.text)
+    back = browser.post(url, posted)
+    assert back.location == f"/orders/{order.number}"
+    assert _stands(order) == had
+    assert posted.pop("csrf_token")
+    assert browser.post(url, posted, token=False).status_code == 400
+
+
+def _stands(order: Order) -> tuple[Any, ...]:
+    db.session.rollback()
+    row = db.session.get_one(Order, order.id)
+    return row.on_hold, row.archived_at is None, row.assignee_id, row.due_at, row.status, sorted(row.tags)
+
+
+def test_undo_is_offered_where_it_needs_nothing_more_and_follows_the_rules_of_any_act(
+    make_order: Callable[..., Order], browser: Browser, make_browser: Callable[..., Browser], mia: Actor
+) -> None:
+    order = make_order()
+    url, clerk = f"/orders/{order.number}/actions", make_browser(mia)
+    held = browser.post(f"{url}/hold", {"reason": "wait", "submission_key": "k"}, htmx=True).text
+    assert "wait" not in str(_undo(held))
+    assert "Undo" not in browser.post(f"{url}/hold", {"reason": "wait", "submission_key": "k"}, htmx=True).text
+    assert "Undo" not in browser.post(f"{url}/assign", {"assignee": "nobody"}, htmx=True).text  # as it was
+    assert clerk.post(f"{url}/assign", {"assignee": "me"}, htmx=True).status_code == 200
+
+    late = browser.post(*_undo(held))
+
+    assert late.status_code == 409
+    assert "Assigned to Mia" in late.text
+    assert _stands(order)[0]
+    released = browser.post(f"{url}/release", {}, htmx=True).text
+    assert "Hold released" in released
+    assert "Undo" not in released  # a hold needs its reason

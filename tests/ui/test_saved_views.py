@@ -1,9 +1,12 @@
 """Looking after saved views: what was typed is kept where it can't be taken, and what was deleted comes back."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from tests.ui.conftest import Browser
+from webapp.accounts.models import User
+from webapp.audit.actor import Actor
 from webapp.db import db
 from webapp.search.models import SavedView
 
@@ -45,3 +48,29 @@ def test_a_refused_renaming_shows_what_was_typed_at_its_field(browser: Browser, 
     assert f'id="name-{code}-error"' in refused.text
     assert refused.text.count("aria-invalid") == 1
     assert 'name="shared" value="1" checked' in refused.text
+
+
+def test_a_deleted_view_is_brought_back_by_the_message_that_tells_of_it(
+    browser: Browser, make_browser: Callable[..., Browser], olga: Actor, mia: Actor, store: Any
+) -> None:
+    token = browser.post("/orders/search", {"text": 'state:open "jane quixelworth"'}).location.rpartition("w=")[2]
+    browser.post("/orders/views/", {"name": "Jane", "q": "state:open", "w": token, "shared": "1", "columns": "1"})
+    clerk, view = make_browser(mia), db.session.query(SavedView).one()
+    told = (view.name, view.shared, view.query, view.sealed, view.columns, view.position)
+    clerk.post("/orders/views/start", {"code": str(view.id)})
+
+    browser.post(f"/orders/views/{view.id}", {"act": "delete"})
+
+    page = browser.get("/orders/views/").text
+    assert "“Jane” is deleted." in page
+    undo = re.search(r'action="/orders/views/restore">.*?name="token" value="([^"]+)"', page)[1]  # type: ignore[index]
+    assert db.session.get_one(User, mia.id).start_view == ""
+    assert clerk.post("/orders/views/restore", {"token": undo}).status_code == 404
+    assert browser.post("/orders/views/restore", {"token": token}).status_code == 404
+    assert browser.post("/orders/views/restore", {"token": undo}).location == "/orders/views/"
+    assert "“Jane” is back." in browser.get("/orders/views/").text
+    db.session.rollback()
+    back = db.session.query(SavedView).one()
+    assert (back.name, back.shared, back.query, back.sealed, back.columns, back.position) == told
+    assert db.session.get_one(User, mia.id).start_view == str(back.id)
+    assert browser.post("/orders/views/restore", {"token": undo}).status_code == 404

@@ -46,6 +46,12 @@ class OrderAction(ABC):
     def perform(self, order: Order, data: Any, actor: Actor) -> None:
         """Do it; the caller holds the order's lock and has asked right, version and refusal."""
 
+    def undo(self, order: Order, data: Any) -> tuple[str, Mapping[str, Any]] | None:
+        """What takes the act back: the code of an act and its input; None where nothing does. Asked before `perform`,
+        while the order still shows what was; the pages offer it where that act is then possible with that input.
+        """
+        return (self.counterpart, {}) if self.counterpart else None
+
     def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
         """What the form knows beyond `Input`: per field, `choices` and `default` for this order."""
         return {}

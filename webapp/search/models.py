@@ -28,7 +28,10 @@ class SearchTerm(Model):
 
 
 class SealedQuery(Model):
-    """The words of a query that may name a buyer, kept for whoever searched; the URL carries the token."""
+    """The words of a query that may name a buyer, kept for whoever searched; the URL carries the token.
+
+    A deleted view lies here too, until nobody will want it back.
+    """
 
     __tablename__ = "sealed_queries"
 

@@ -5,6 +5,7 @@ shared view that has any is shown only to who may see buyers. Choices stand in i
 every language. A layout is remembered without anybody asking for it.
 """
 
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,10 +22,13 @@ from webapp.search.contract import Column
 from webapp.search.models import ListLayout, SavedView, SealedQuery
 from webapp.search.query import Query, open_words, renamed, seal_words, under
 from webapp.search.values import in_codes
+from webapp.vault import services as vault
 
 LIST = "orders"
 NARROWEST, WIDEST = 48, 800
 _LONGEST_NAME = 60
+_DELETED = "deleted view"
+_RESTORED = ("name", "shared", "query", "period", "sort", "columns", "position")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +193,42 @@ def move_view(code: str, by: int, *, actor: Actor) -> None:
         view.position = position
 
 
-def delete_view(code: str, *, actor: Actor) -> None:
-    """Forget a view, and that anybody begins with it."""
+def delete_view(code: str, *, actor: Actor) -> str:
+    """Take a view away, and that anybody begins with it; the token brings it back, for a day and to whoever deleted it.
+
+    Until then it is kept where sealed queries are, all of it under the week's key.
+    """
     row = own_view(code, actor)
-    for user in db.session.scalars(select(User).where(User.start_view == str(row.id))):
+    begun = list(db.session.scalars(select(User).where(User.start_view == str(row.id))))
+    for user in begun:
         user.start_view = ""
+    told = {name: getattr(row, name) for name in _RESTORED}
+    told |= {"sealed": row.sealed.hex() if row.sealed else None, "begun": [user.id for user in begun]}
+    period, sealed = vault.seal_apart(_DELETED, told)
+    kept = SealedQuery(token=secrets.token_urlsafe(16), user_id=actor.id, period=period, sealed=sealed, at=now())
+    db.session.add(kept)
     db.session.delete(row)
+    return kept.token
+
+
+def restore_view(token: str, *, actor: Actor) -> SavedView:
+    """Bring a deleted view back as it was, for those who began with it too, unless they begin elsewhere by now.
+
+    Raises `NotFound` once it is forgotten, `Invalid` where another view has its name.
+    """
+    kept = db.session.scalar(select(SealedQuery).where(under(token), SealedQuery.user_id == actor.id))
+    told = vault.open_apart(_DELETED, kept.period, kept.sealed) if kept else None
+    if told is None:
+        raise NotFound(name=token)
+    _name(told["name"], actor)
+    sealed = bytes.fromhex(told["sealed"]) if told["sealed"] else None
+    row = SavedView(**{name: told[name] for name in _RESTORED}, sealed=sealed, user_id=actor.id, created_at=now())
+    db.session.add(row)
+    db.session.delete(kept)
+    db.session.flush()
+    for user in db.session.scalars(select(User).where(User.id.in_(told["begun"]), User.start_view == "")):
+        user.start_view = str(row.id)
+    return row
 
 
 def rename_value(key: str, old: str, new: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Response, flash, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.audit.actor import Actor
@@ -20,7 +20,7 @@ from webapp.orders.services import act, find_action, pin, read_input, refusal_of
 from webapp.ui import htmx, shown, then, timeline
 from webapp.ui.access import current_actor, needs
 from webapp.ui.channel_side import channel_side, raw_answer
-from webapp.ui.forms.actions import action_form, again
+from webapp.ui.forms.actions import action_form, again, undo_form
 from webapp.ui.order_page import (
     ACTIONS,
     ADDRESS,
@@ -38,7 +38,7 @@ from webapp.ui.order_page import (
     outdated,
     url_of,
 )
-from webapp.ui.pages import page, parts, parts_aside
+from webapp.ui.pages import page, parts, parts_aside, tell
 from webapp.ui.panels import panels_of
 
 bp = Blueprint("orders", __name__)
@@ -188,13 +188,16 @@ def perform(number: str, code: str) -> AnyResponse:
             data = read_input(action, form.input)
             note = code == COMMENT and not form.input.get("status")  # a note fits an order however it changed
             version = None if note else _version_seen(order, form.version, actor)
+            since, undo = order.version, action.undo(order, data)
             done = act(action, order, data, actor, key=form.key or None, version=version)
     except DeskError as error:
         if isinstance(error, Stale) or error.status == 422 or error.field:
             return _form_again(action, open_order(number, actor), actor, error)
         raise
     order = open_order(number, actor)
-    flash(_done_sentence(order, action, done.since), "good")
+    fresh = since == done.since < done.version  # not the answer to an earlier submission, and something was changed
+    undone_by = undo_form(order, *undo, version=done.version, actor=actor) if undo and fresh else None
+    tell(_done_sentence(order, action, done.since), "good", undone_by)
     if not htmx.is_htmx():
         return redirect(url_of(order))
     return _changed(order, actor, PLACES.get(code, ACTIONS))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Flask, Response, g, make_response, render_template, request
+from flask import Flask, Response, flash, g, make_response, render_template, request
 from markupsafe import Markup
 
 from webapp.config import configuration
@@ -41,6 +41,11 @@ def parts(*partials: str, event: str | None = None, **context: Any) -> Response:
 def parts_aside(*partials: str, **context: Any) -> Response:
     """Partials that all replace what stands on the page; the element that asked stays."""
     return make_response("".join(render_template(partial, oob=_OUT_OF_BAND, **context) for partial in partials))
+
+
+def tell(sentence: str, tone: str, undo: dict[str, Any] | None = None) -> None:
+    """Flash a message that may offer to take back what it tells of: `undo` has the `url` of a form and its `fields`."""
+    flash({"text": sentence, "undo": undo}, tone)  # type: ignore[arg-type]  # kept as JSON, whatever it is
 
 
 def _messages() -> str:

@@ -19,13 +19,14 @@ from webapp.search.views import (
     kept_for,
     move_view,
     own_view,
+    restore_view,
     save_view,
     shown_columns,
 )
 from webapp.ui.access import current_actor, needs
 from webapp.ui.forms import Form, hidden, text, tick
 from webapp.ui.list_asked import find_view
-from webapp.ui.pages import page
+from webapp.ui.pages import page, tell
 
 bp = Blueprint("views", __name__)
 _LIST = ("q", "w", "sort", "view")  # what a form says of the list that it stands on
@@ -96,9 +97,9 @@ def change(code: str) -> AnyResponse | tuple[str, int]:
     act = given.get("act", "")
     try:
         with unit_of_work():
-            name = own_view(code, actor).name
+            name, deleted = own_view(code, actor).name, ""
             if act == "delete":
-                delete_view(code, actor=actor)
+                deleted = delete_view(code, actor=actor)
             elif act in ("up", "down"):
                 move_view(code, -1 if act == "up" else 1, actor=actor)
             elif act == "replace":
@@ -111,7 +112,18 @@ def change(code: str) -> AnyResponse | tuple[str, int]:
         flash(_("“%(name)s” is this list now.", name=name), "good")
         return redirect(url_for("orders.index", view=code))
     if act == "delete":
-        flash(_("“%(name)s” is deleted.", name=name), "info")
+        undo = {"url": url_for(".restore"), "fields": [("token", deleted)]}
+        tell(_("“%(name)s” is deleted.", name=name), "info", undo)
+    return redirect(url_for(".index"))
+
+
+@bp.post("/orders/views/restore")
+@needs("orders.view")
+def restore() -> AnyResponse:
+    """Bring a view back that was deleted a moment ago."""
+    with unit_of_work():
+        name = restore_view(request.form.get("token", ""), actor=current_actor()).name
+    flash(_("“%(name)s” is back.", name=name), "good")
     return redirect(url_for(".index"))
 
 

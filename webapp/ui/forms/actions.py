@@ -4,13 +4,16 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from flask import url_for
 from wtforms import Field
 
 from webapp.audit.actor import Actor
-from webapp.errors import DeskError, Invalid
+from webapp.errors import DeskError, Invalid, NotFound
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.contract import OrderAction
 from webapp.orders.models import Order
+from webapp.orders.queries import reference
+from webapp.orders.services import find_action, read_input, refusal_of
 from webapp.ui import forms
 from webapp.ui.forms.quantities import QuantitiesField, QuantityLine
 
@@ -73,6 +76,26 @@ def again(
     for problem in problems:
         form.complain(problem)
     return form
+
+
+def undo_form(
+    order: Order, code: str, given: Mapping[str, Any], *, version: int, actor: Actor
+) -> dict[str, Any] | None:
+    """What a message posts to take an act back: by the rules of any act, on the order as that act left it.
+
+    None where the act that would do it needs more, is not possible, or is not this person's.
+    """
+    try:
+        action = find_action(code)
+        read_input(action, given)
+    except (NotFound, Invalid):
+        return None
+    if not actor.may(action.right) or refusal_of(action, order, actor):
+        return None
+    url = url_for("orders.perform", number=reference(order), code=code)
+    told = {**given, KEY: secrets.token_urlsafe(16), VERSION: str(version)}
+    fields = [(name, value) for name, some in told.items() for value in ([some] if isinstance(some, str) else some)]
+    return {"url": url, "fields": fields}
 
 
 def _needed(name: str) -> Invalid:

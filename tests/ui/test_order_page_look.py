@@ -1,0 +1,56 @@
+"""The page of an order in a real browser: what changes under somebody's eyes, and taking an act back."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.ui.test_look import _flaws, desk, page  # noqa: F401 - the fixtures of a desk in a browser
+from webapp.audit.actor import Actor
+from webapp.db import db, unit_of_work
+from webapp.orders.addresses import change_address
+from webapp.orders.models import Order
+from webapp.orders.queries import locked
+
+pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
+REFRESH = "htmx.trigger('#order-live', 'refresh')"
+
+
+def _move(order: Order, street: str, mia: Actor) -> None:
+    told = {"name": "Jane Roe", "line1": street, "city": "Berlin", "postal_code": "10115", "country": "DE"}
+    with unit_of_work():
+        change_address(locked(db.session.get_one(Order, order.id)), told, actor=mia)
+
+
+def test_a_corrected_address_comes_to_an_open_page_and_not_into_its_form(
+    page: Any,  # noqa: F811
+    make_order: Callable[..., Order],
+    mia: Actor,
+) -> None:
+    order = make_order()
+    page.goto(f"/orders/{order.number}")
+    _move(order, "2 New Road", mia)
+    page.evaluate(REFRESH)
+    page.wait_for_selector("#order-addresses address:has-text('2 New Road')")
+    page.click("#order-addresses a[data-act]")
+    page.fill("#address-line1", "typed by me")
+    _move(order, "3 Newer Road", mia)
+    with page.expect_response("**/parts?*"):
+        page.evaluate(REFRESH)
+    page.wait_for_timeout(200)
+    assert page.input_value("#address-line1") == "typed by me"
+
+
+def test_an_act_is_taken_back_from_its_message(page: Any, make_order: Callable[..., Order]) -> None:  # noqa: F811
+    order = make_order()
+    page.goto(f"/orders/{order.number}")
+    page.get_by_role("link", name="Hold", exact=True).click()
+    page.fill("[name=reason]", "wait")
+    page.click("#order-actions form button[type=submit]")
+    page.wait_for_selector("#order-summary:has-text('On hold')")
+    assert _flaws(page) == []
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_selector(".toast:has-text('Hold released')")
+    assert page.locator(".alert:has-text('On hold')").count() == 0
+    db.session.rollback()
+    assert not db.session.get_one(Order, order.id).on_hold
