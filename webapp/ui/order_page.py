@@ -22,7 +22,7 @@ from webapp.db import db
 from webapp.documents.packing import slip_refusal
 from webapp.errors import Forbidden, NotFound, Refusal, sentence_of
 from webapp.fulfillment.services import shipments_of, shipping_refusal
-from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.orders import addresses
 from webapp.orders.models import Order, OrderComment, OrderHold, OrderLine
 from webapp.orders.queries import find_order, reference
@@ -190,15 +190,15 @@ class OrderView:
             if name == ADDRESS or not value:
                 continue
             if isinstance(value, dict):
-                value = "\n".join(f"{lines.get(number, number)}: {text}" for number, text in value.items() if text)
+                told = [(lines.get(number, number), text) for number, text in value.items() if text]
+                value = "\n".join(_("%(name)s: %(text)s", name=line, text=text) for line, text in told)
             rows.append((name, str(label), str(value)))
         return rows
 
     @cached_property
     def buyer_mark(self) -> str:
         """Another one once what is known of the buyer was written anew; reading it reveals nothing."""
-        at = self.keys.sealed_at.get(self.order.id)
-        return iso(at) if at else ""
+        return iso(self.keys.sealed_at.get(self.order.id)) or ""
 
     @cached_property
     def erased(self) -> bool:
