@@ -53,7 +53,6 @@ class Person:
     actor: Actor
     email: str
     language: str | None
-    session_id: int
     start_view: str  # the list to begin with; empty for the dashboard
 
 
@@ -149,7 +148,7 @@ def _person() -> Person | None:
         return None
     if now() - row.seen_at >= SEEN_STEP:
         _touch(row)
-    return Person(row.user.as_actor(), row.user.email, row.user.language, row.id, row.user.start_view)
+    return Person(row.user.as_actor(), row.user.email, row.user.language, row.user.start_view)
 
 
 def _touch(row: UserSession) -> None:

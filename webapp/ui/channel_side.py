@@ -12,8 +12,7 @@ from webapp.channels.contract import Component
 from webapp.channels.models import ChannelLine, ChannelOrder, ChannelPackage
 from webapp.money import Money
 from webapp.orders.models import Order, OrderLine
-from webapp.ui.formats import money
-from webapp.ui.shown import LINES
+from webapp.ui.shown import LINES, amount_of
 from webapp.vault import services as vault
 
 
@@ -71,14 +70,10 @@ def _line(line: ChannelLine, own: OrderLine | None) -> dict[str, Any]:
         "fulfilled": line.fulfilled,
         "unfulfilled": line.unfulfilled,
         "facts": line.facts,
-        "price": _amount(item.charged if item else None, currency),
-        "tax": _amount(item.tax if item else None, currency),
-        "shipping": _amount(shipping.charged if shipping else None, currency),
+        "price": amount_of(item.charged if item else None, currency),
+        "tax": amount_of(item.tax if item else None, currency),
+        "shipping": amount_of(shipping.charged if shipping else None, currency),
     }
-
-
-def _amount(minor: int | None, currency: str | None) -> str:
-    return "—" if minor is None or currency is None else money(Money(minor, currency))
 
 
 def _rows(package: ChannelPackage, titles: dict[str, str]) -> list[dict[str, Any]]:

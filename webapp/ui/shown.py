@@ -1,7 +1,4 @@
-"""What pages show of an order: rows read by the domains, put into words. Nothing here changes anything.
-
-Every buyer's name and address on a page comes through `vault.reveal` here, by right and on the record.
-"""
+"""What pages show of an order: rows read by the domains, put into words. Nothing here changes or reveals anything."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +9,7 @@ from babel.numbers import format_percent
 from flask import g
 
 from webapp.accounts.models import User
-from webapp.audit.actor import Actor, ActorKind
+from webapp.audit.actor import ActorKind
 from webapp.channels.contract import Channel, Component
 from webapp.channels.models import Store
 from webapp.channels.services import channel_name, channels, service_name
@@ -25,7 +22,6 @@ from webapp.orders.models import Order, OrderAmount, OrderLine
 from webapp.orders.queries import reference
 from webapp.search.contract import Label
 from webapp.ui.formats import money
-from webapp.vault import services as vault
 
 
 def channel_of(store: Store) -> Channel | None:
@@ -48,14 +44,13 @@ def country_of(store: Store, marketplace: str) -> str:
 class ShownOrder:
     """An order with the words around it; whatever is not here is the order's own."""
 
-    def __init__(self, order: Order, buyer: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, order: Order) -> None:
         self.order = order
         self.reference = reference(order)
         self.channel_name = channel_name(order.store.channel)
         self.store_name, self.shop_name = order.store.name, order.shop.name
         self.is_practice = order.store.practice
         self.marketplace = country_of(order.store, order.marketplace)
-        self.buyer_name = str((buyer or {}).get("name") or "")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.order, name)
@@ -70,11 +65,6 @@ class ShownOrder:
         return Badges(without=("attention",)).of(self.order)
 
     @property
-    def flags(self) -> list[str]:
-        asked = ["cancel_requested"] if self.order.buyer_wants_cancel else []
-        return [*asked, *(flag for flag in self.order.flags if flag not in asked)]
-
-    @property
     def channel_status_label(self) -> str:
         channel = channel_of(self.order.store)
         return str(channel.status_label(self.order.channel_status) if channel else self.order.channel_status)
@@ -82,14 +72,6 @@ class ShownOrder:
     @property
     def service_label(self) -> str:
         return service_name(self.order.store.channel, self.order.service_level)
-
-
-def listed(orders: Sequence[Order], actor: Actor) -> list[ShownOrder]:
-    """Orders for a list: with their buyers' names where the actor may see them, and no more of the buyers."""
-    buyers: Mapping[int, Mapping[str, Any]] = {}
-    if actor.may("buyers.see"):
-        buyers = vault.reveal(actor, [order.id for order in orders], purpose="list")
-    return [ShownOrder(order, buyers.get(order.id)) for order in orders]
 
 
 # --- Addresses --------------------------------------------------------------------------------------------------------
@@ -249,17 +231,18 @@ def _shown_line(line: OrderLine, amounts: Sequence[OrderAmount], codes: Sequence
         ordered=line.ordered,
         counts=[getattr(line, code) for code in codes],
         open=line.open,
-        price=_amount(line.unit_price_minor, line.currency),
-        subtotal=_amount(item.charged if item else 0 if free else None, line.currency),
-        tax=_amount(item.tax if item else 0 if free else None, line.currency),
+        price=amount_of(line.unit_price_minor, line.currency),
+        subtotal=amount_of(item.charged if item else 0 if free else None, line.currency),
+        tax=amount_of(item.tax if item else 0 if free else None, line.currency),
         rate=_rate(item),
-        discount=_amount(item.discount if item else 0 if free else None, line.currency),
-        total=_amount(item.net if item else 0 if free else None, line.currency),
+        discount=amount_of(item.discount if item else 0 if free else None, line.currency),
+        total=amount_of(item.net if item else 0 if free else None, line.currency),
         problems=in_words(line.problems) if line.problems else [],
     )
 
 
-def _amount(minor: int | None, currency: str | None) -> str:
+def amount_of(minor: int | None, currency: str | None) -> str:
+    """An amount in minor units as a cell shows it, or a dash where none was told."""
     return "—" if minor is None or currency is None else money(Money(minor, currency))
 
 

@@ -34,7 +34,6 @@ from webapp.ui.pages import show_times_of, shown_stores
 from webapp.ui.runs import shown_run
 
 RECENT, WAITING_SHOWN = 8, 20
-TABS = ("show", "traffic", "settings")
 
 
 def found_store(store_id: int) -> Store:

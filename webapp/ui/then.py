@@ -30,7 +30,6 @@ class ShownThen:
     facts: list[tuple[str, str]]
     stages: list[str]
     lines: list[dict[str, Any]]
-    on_hold: bool
     last: str
 
 
@@ -54,7 +53,6 @@ def shown_then(order: Order, then: Then | None) -> ShownThen | None:
             }
             for line in then.lines
         ],
-        on_hold=bool(then.order.get("on_hold")),
         last=sentence_of(order, then.last),
     )
 

@@ -118,7 +118,6 @@ class Entry:
     seen_at: datetime
     actor: str
     by: str
-    icon: str
     sentence: str
     changes: list[dict[str, str | None]]
     note: str = ""  # what was sealed of it: a reason, an address
@@ -162,7 +161,6 @@ def timeline_of(
             seen_at=event.seen_at,
             actor=author_of(event, order.store),
             by=event.actor_kind,
-            icon=known[event.code].icon if event.code in known else "point",
             sentence=sentence_of(order, event, known),
             changes=[] if event.code == "placed" else _changes(order, event, had[event.id]),
             note=notes.get(event.id, ""),
