@@ -102,13 +102,15 @@
     if (event.target.matches("dialog")) event.target.close();
   });
 
-  // A form is sent once; htmx forms say so themselves by hx-disabled-elt.
+  // A form is sent once, however often one clicks; htmx forms say so themselves by hx-disabled-elt. It can be sent again in a
+  // moment, since an answer may be a file that leaves the page as it is.
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (form.matches("[data-forget]")) sessionStorage.clear();
-    if (form.method === "dialog" || form.hasAttribute("hx-post")) return;
-    if (inHand.has(form)) event.preventDefault();
+    if (form.method !== "post" || form.hasAttribute("hx-post")) return;
+    if (inHand.has(form)) return event.preventDefault();
     inHand.add(form);
+    setTimeout(() => inHand.delete(form), 2000);
     $$("textarea[data-keep]", form).forEach((field) => sessionStorage.removeItem(keptAs(field)));
   });
   addEventListener("pageshow", () => inHand.clear());
