@@ -10,6 +10,117 @@ from webapp.orders.models import Order
 from webapp.testing import incoming_order
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
+KEPT = "Object.keys(sessionStorage).filter((name) => name.startsWith('kept:')).length"
+
+
+def act_on(page: Any, act: str, *orders: Order) -> None:  # noqa: F811
+    """Tick orders of the list and choose an act for them."""
+    page.goto("/orders/")
+    for order in orders:
+        page.check(f"#order-{order.id} input[name=order]")
+    page.click(f".bulk-bar button[value={act}]")
+    page.wait_for_selector("main form textarea")
+
+
+def act(page: Any, word: str) -> None:  # noqa: F811
+    """Open the form of an act on the order's page."""
+    page.click(f"#order-actions .offers a:text-is('{word}')")
+    page.wait_for_selector(f"form.chosen h2:text-is('{word}')", state="attached")
+
+
+def test_text_for_some_orders_does_not_appear_in_a_form_for_others(
+    page: Any,  # noqa: F811
+    take: Callable[..., list[Order]],
+) -> None:
+    first, second = take(incoming_order(), incoming_order())
+    act_on(page, "hold", first)
+    page.fill("[name=reason]", "Fraud check")
+
+    act_on(page, "hold", second)
+    assert page.input_value("[name=reason]") == ""
+
+    act_on(page, "hold", first)
+    assert page.input_value("[name=reason]") == "Fraud check"
+
+
+def test_a_plain_form_keeps_its_text_until_it_is_taken(
+    page: Any,  # noqa: F811
+    take: Callable[..., list[Order]],
+) -> None:
+    [order] = take(incoming_order())
+    act_on(page, "comment", order)
+    page.fill("main textarea", "Call the carrier")
+    cookies = page.context.cookies()
+    page.context.clear_cookies()
+    page.click("main form button.main")
+    page.wait_for_selector("[data-error]")
+    page.context.add_cookies(cookies)
+
+    act_on(page, "comment", order)
+    assert page.input_value("main textarea") == "Call the carrier"
+
+    page.click("main form button.main")
+    page.wait_for_selector("#run-strip")
+    act_on(page, "comment", order)
+    assert page.input_value("main textarea") == ""
+
+
+def test_a_half_filled_act_waits_while_one_looks_at_another(
+    page: Any,  # noqa: F811
+    make_order: Callable[..., Order],
+) -> None:
+    order = make_order(quantity=3)
+    page.goto(f"/orders/{order.number}")
+    act(page, "Ship")
+    page.fill("form.chosen [name=tracking_number]", "JD0001")
+    page.select_option("form.chosen [name=carrier]", "DHL")
+    page.fill("form.chosen .picks input[type=number]", "2")
+
+    act(page, "Hold")
+    page.reload()
+    act(page, "Ship")
+
+    assert page.input_value("form.chosen [name=tracking_number]") == "JD0001"
+    assert page.input_value("form.chosen [name=carrier]") == "DHL"
+    assert page.input_value("form.chosen .picks input[type=number]") == "2"
+    assert page.is_checked("form.chosen input[value=some]")
+    page.click("form.chosen button[type=submit]")
+    page.wait_for_selector(".toast[data-tone=good]")
+    assert page.evaluate(KEPT) == 0
+
+
+def test_a_half_changed_address_waits_while_one_looks_at_the_timeline(
+    page: Any,  # noqa: F811
+    make_order: Callable[..., Order],
+) -> None:
+    order = make_order()
+    page.goto(f"/orders/{order.number}")
+    for look in range(2):
+        page.click("#order-addresses a:text-is('Change')")
+        page.wait_for_selector("#order-addresses form")
+        if not look:
+            page.fill("#order-addresses form [name=city]", "Lyon")
+            page.get_by_role("link", name="Timeline", exact=True).click()
+            page.wait_for_selector("#order-tab-body")
+            page.get_by_role("link", name="Overview", exact=True).click()
+    assert page.input_value("#order-addresses form [name=city]") == "Lyon"
+
+
+def test_what_was_typed_goes_from_every_tab_when_somebody_signs_out(
+    page: Any,  # noqa: F811
+    make_order: Callable[..., Order],
+) -> None:
+    order = make_order()
+    page.goto(f"/orders/{order.number}")
+    page.fill("#order-comments textarea", "Jane called")
+    assert page.evaluate(KEPT) == 1
+    assert not any("csrf" in kept for kept in page.evaluate("Object.values(sessionStorage)"))
+    other = page.context.new_page()
+    other.goto("/orders/")
+    other.click("header.bar details.menu summary")
+    other.click("form[data-forget] button")
+    other.wait_for_url("**/sign-in*")
+    page.wait_for_function(f"{KEPT} === 0")
 
 
 def test_a_form_that_leaves_the_page_as_it_is_can_be_sent_again(

@@ -5,7 +5,7 @@
      data-copy        a button that copies its value        data-filter   an input that hides rows of the table it names
      data-live        topics, such as "orders" or "orders-12": the element gets a `refresh` event when one of them changed
      data-look        gets `refresh` in the place of many rows, and by the clock while nothing can be heard
-     data-list        rows inside can be walked by j k x o  data-keep     typed text survives a reload of this tab
+     data-list        rows inside can be walked by j k x o  data-keep     a form, or a text of one, whose typing stays in this tab
      data-menu        a <details> that closes by itself     data-open     a button that opens the <dialog> it names
      data-act         a link or button that Ctrl K offers by its value or text (palette.js)
      data-go          a link that "g" and its letter follow data-search   the search box that "/" leads to
@@ -55,8 +55,55 @@
     time.dataset.due = minutes < 0 ? "late" : minutes < 240 ? "soon" : "";
   }
 
-  // Text that was typed and not yet sent stays with this tab until it is sent or its owner signs out.
-  const keptAs = (field) => `kept:${location.pathname}:${field.form?.getAttribute("action") ?? ""}:${field.name}`;
+  // What was typed and not yet taken stays with this tab until it is, or until its owner signs out; never what is secret.
+  // Its name says where the form leads and, by the hidden fields, what it is about: one choice of orders is not another.
+  const anew = ["csrf_token", "submission_key", "order_version"]; // differ each time that a form is drawn
+  function keptAs(form) {
+    const about = $$("input[type=hidden]", form).filter(({ name }) => !anew.includes(name));
+    return `kept:${form.getAttribute("action") || location.pathname}?${about.map(({ name, value }) => `${name}=${value}`).sort().join("&")}`;
+  }
+  const secret = "[type=hidden], [type=password], [type=file]";
+  const keptFields = (form) => [...form.elements].filter((field) => field.matches("form[data-keep] :is(input, select, textarea), textarea[data-keep]") && !field.matches(secret));
+  const keptIn = (form) => JSON.parse(sessionStorage.getItem(keptAs(form)) ?? "{}");
+  const ticks = (field) => ["checkbox", "radio"].includes(field.type);
+  const nameOf = (field) => (ticks(field) ? `${field.name}=${field.value}` : field.name);
+  const chosen = (field, how) => [...field.options].filter((option) => option[how]).map((option) => option.value).join("\n");
+  const drawn = (field) => (field.options ? chosen(field, "defaultSelected") : ticks(field) ? field.defaultChecked : field.defaultValue);
+  const stands = (field) => (field.options ? chosen(field, "selected") : ticks(field) ? field.checked : field.value);
+  function keep(form) {
+    const fields = keptFields(form), kept = fields.length ? keptIn(form) : {};
+    fields.forEach((field) => {
+      const [name, was, is] = [nameOf(field), drawn(field), stands(field)];
+      if (name in kept || is !== was) kept[name] = [kept[name]?.[0] ?? was, is];
+    });
+    if (Object.keys(kept).length) sessionStorage.setItem(keptAs(form), JSON.stringify(kept));
+  }
+  // Where the desk says something else by now than it did then, its word stands.
+  function putBack(form) {
+    const fields = keptFields(form), kept = fields.length ? keptIn(form) : {};
+    fields.forEach((field) => {
+      const [was, is] = kept[nameOf(field)] ?? [];
+      if (is === undefined || was !== drawn(field)) return;
+      if (field.options) [...field.options].forEach((option) => (option.selected = is.split("\n").includes(option.value)));
+      else if (ticks(field)) field.checked = is;
+      else field.value = is;
+    });
+  }
+  const taken = (name) => sessionStorage.removeItem(name);
+
+  // A page that a plain form led to: what was sent is forgotten, unless the page tells of a mistake or is one gone back to.
+  function settleSent() {
+    const sent = sessionStorage.getItem("sent"), [way] = performance.getEntriesByType("navigation");
+    sessionStorage.removeItem("sent");
+    if (sent && way?.type !== "back_forward" && !$("[data-error], [aria-invalid=true], form [role=alert]")) taken(sent);
+  }
+
+  // Whoever signs out leaves nothing in other tabs either.
+  function forget() {
+    sessionStorage.clear();
+    localStorage.setItem("waybill-forgot", Date.now());
+  }
+  addEventListener("storage", ({ key }) => key === "waybill-forgot" && sessionStorage.clear());
 
   // Keys of one letter get in the way of who speaks to the browser, so they can be turned off (WCAG 2.1.4).
   const singleKeys = () => localStorage.getItem("waybill-keys") !== "off";
@@ -67,7 +114,7 @@
     $$("[data-keys-choice] input", root).forEach((box) => (box.checked = singleKeys()));
     $$("#messages .toast").forEach(settle);
     $$("time[data-countdown]", root).forEach(count);
-    $$("textarea[data-keep]", root).forEach((field) => (field.value ||= sessionStorage.getItem(keptAs(field)) ?? ""));
+    $$("form", root).forEach(putBack);
   }
   function focusError(root) {
     const wrong = $("[aria-invalid=true]:not([data-sample] *)", root);
@@ -106,12 +153,12 @@
   // moment, since an answer may be a file that leaves the page as it is.
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (form.matches("[data-forget]")) sessionStorage.clear();
+    if (form.matches("[data-forget]")) forget();
     if (form.method !== "post" || form.hasAttribute("hx-post")) return;
     if (inHand.has(form)) return event.preventDefault();
     inHand.add(form);
     setTimeout(() => inHand.delete(form), 2000);
-    $$("textarea[data-keep]", form).forEach((field) => sessionStorage.removeItem(keptAs(field)));
+    if (keptFields(form).length) sessionStorage.setItem("sent", keptAs(form));
   });
   addEventListener("pageshow", () => inHand.clear());
   document.addEventListener("change", ({ target }) => {
@@ -120,13 +167,12 @@
     $$("[data-keys-choice] input").forEach((box) => (box.checked = target.checked));
   });
 
-  document.addEventListener("input", ({ target }) => {
-    if (target.matches("textarea[data-keep]")) sessionStorage.setItem(keptAs(target), target.value);
-    if (target.matches("[data-filter]")) {
-      const wanted = target.value.trim().toLowerCase();
-      $$("tbody tr", document.getElementById(target.dataset.filter)).forEach((row) => (row.hidden = !row.textContent.toLowerCase().includes(wanted)));
-    }
-  });
+  // On the window, since other scripts answer first: a number typed may tick its line.
+  for (const kind of ["input", "change", "click"])
+    addEventListener(kind, ({ target }) => {
+      const form = target.closest?.("form");
+      if (form) keep(form);
+    });
 
   // Hovering a time tells it in the reader's own zone too.
   document.addEventListener("mouseover", ({ target }) => {
@@ -230,8 +276,8 @@
     }
   });
   document.addEventListener("htmx:afterRequest", ({ detail }) => {
-    if (detail.successful && detail.requestConfig.verb === "post")
-      $$("textarea[data-keep]", detail.elt).forEach((field) => sessionStorage.removeItem(keptAs(field)));
+    const { elt, verb } = detail.requestConfig; // detail.elt is what is left of the form, or what it stood in
+    if (detail.successful && verb === "post" && elt.matches("form")) taken(keptAs(elt));
   });
   document.addEventListener("htmx:responseError", ({ detail }) => {
     if (detail.requestConfig.verb === "get" && detail.elt.matches("[data-live], [data-look]")) return;
@@ -242,6 +288,7 @@
   document.addEventListener("htmx:sendError", ({ detail }) => detail.elt.matches("[data-live], [data-look]") || say(words.offline, "bad"));
 
   document.cookie = "waybill_unscripted=; path=/; max-age=0; samesite=lax"; // scripts were off before, and pages came whole
+  settleSent();
   ready(document);
   focusError(document);
   listen();
