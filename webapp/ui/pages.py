@@ -15,7 +15,7 @@ from webapp.ui.languages import language
 
 THEMES = ("light", "dark")
 THEME_COOKIE = "waybill_theme"
-_OUT_OF_BAND = Markup(' hx-swap-oob="true"')
+_OUT_OF_BAND = Markup(' hx-swap-oob="morph"')
 
 
 def init_app(app: Flask) -> None:
@@ -30,7 +30,7 @@ def page(template: str, *, part: str = "", **context: Any) -> str:
 
 
 def parts(*partials: str, event: str | None = None, **context: Any) -> Response:
-    """Partials for htmx: the first into the element that asked, the others in place of what they replace."""
+    """Partials for htmx: the first into the element that asked, the others morph what stands on the page."""
     first, *others = partials
     drawn = [render_template(first, **context)]
     drawn += [render_template(partial, oob=_OUT_OF_BAND, **context) for partial in others]
@@ -39,7 +39,7 @@ def parts(*partials: str, event: str | None = None, **context: Any) -> Response:
 
 
 def parts_aside(*partials: str, **context: Any) -> Response:
-    """Partials that all replace what stands on the page; the element that asked stays."""
+    """Partials that all morph what stands on the page; the element that asked stays."""
     return make_response("".join(render_template(partial, oob=_OUT_OF_BAND, **context) for partial in partials))
 
 

@@ -108,9 +108,17 @@
   // Keys of one letter get in the way of who speaks to the browser, so they can be turned off (WCAG 2.1.4).
   const singleKeys = () => localStorage.getItem("waybill-keys") !== "off";
 
-  // Whatever arrives, by page or by swap, is made ready here.
+  // Whatever arrives, by page or by swap, is made ready here. A part that is morphed keeps what a script has shown or hidden,
+  // what a person has opened, and the focus where a script has put it.
+  const scripted = ":is([data-copy], [data-open], [data-dismiss], [data-keys-choice])";
+  const madeHere = {
+    hidden: (element) => element.matches(`${scripted}, [data-scripted], [data-scriptless]`),
+    open: (element) => element.matches("details"),
+    tabindex: (element) => element === document.activeElement,
+  };
+  Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, element) => !madeHere[name]?.(element);
   function ready(root) {
-    $$("[data-copy][hidden], [data-open][hidden], [data-dismiss][hidden], [data-filter][hidden], [data-keys-choice][hidden]", root).forEach((e) => (e.hidden = false));
+    $$(`${scripted}[hidden]`, root).forEach((e) => (e.hidden = false));
     $$("[data-keys-choice] input", root).forEach((box) => (box.checked = singleKeys()));
     $$("#messages .toast").forEach(settle);
     $$("time[data-countdown]", root).forEach(count);

@@ -1,0 +1,64 @@
+"""Parts that renew themselves, in a real browser: the focus stays where it is, and the page shows what arrives."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.ui.test_look import desk, page  # noqa: F401 - the fixtures of a desk in a browser
+from webapp.audit.actor import Actor
+from webapp.channels.models import Store
+from webapp.db import unit_of_work
+from webapp.orders.bulk import start_bulk
+from webapp.orders.models import Order
+from webapp.orders.services import find_action, read_input
+from webapp.testing import incoming_order
+
+pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
+
+
+def held(olga: Actor, *orders: Order) -> int:
+    """A run that holds these orders."""
+    with unit_of_work():
+        given = read_input(find_action("hold"), {"reason": "fraud check"})
+        return start_bulk("hold", given, actor=olga, ids=[order.id for order in orders]).id
+
+
+def focus_through_news(page: Any, selector: str, url: str, part: str) -> bool:  # noqa: F811
+    """Whether an element has the focus still, and from first to last, after its part was told to renew itself."""
+    page.locator(selector).focus()
+    page.evaluate("window.lost = document.activeElement.addEventListener('blur', () => (window.lost = true))")
+    with page.expect_response(f"**{url}"):
+        page.evaluate("(part) => htmx.trigger(part, 'refresh')", part)
+    page.wait_for_timeout(300)
+    return bool(page.evaluate("document.activeElement !== document.body && !window.lost"))
+
+
+def test_news_leave_the_focus_on_an_orders_page_where_it_is(
+    page: Any,  # noqa: F811
+    make_order: Callable[..., Order],
+) -> None:
+    order = make_order()
+    page.goto(f"/orders/{order.number}")
+    page.wait_for_selector("#order-packages")
+    copy = f"#order-summary button[data-copy='{order.number}']"
+    assert focus_through_news(page, "#offer-ship", "/actions/", "#order-actions")
+    assert focus_through_news(page, copy, "/parts", "#order-live")
+    assert focus_through_news(page, "#order-timeline a >> nth=0", "/aside", "#order-aside")
+
+
+def test_news_leave_the_focus_on_a_running_run_and_a_store(
+    page: Any,  # noqa: F811
+    take: Callable[..., list[Order]],
+    olga: Actor,
+    store: Store,
+) -> None:
+    run = held(olga, *take(incoming_order()))
+    page.goto(f"/runs/{run}")
+    assert focus_through_news(page, "#run-stop", "/progress", f"#run-{run}")
+    page.goto(f"/stores/{store.id}/traffic")
+    button = f"#store-{store.id}-status form[action$=test] button"
+    assert focus_through_news(page, button, "/status", f"#store-{store.id}-status")
+    page.goto(f"/orders/?run={run}")
+    page.wait_for_selector("#run-strip[data-live]")
+    assert focus_through_news(page, "#run-strip a", "/strip", "#run-strip")
