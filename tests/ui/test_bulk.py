@@ -333,6 +333,29 @@ def test_results_are_paged(
     assert str(orders[2].number) in browser.get(f"/runs/{run.id}?after=2").text
 
 
+def test_a_run_brings_its_results_with_its_progress(
+    browser: Browser, orders: list[Order], work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webapp.ui.runs.RESULTS", 2)
+    browser.post("/orders/bulk/hold", {"order": ids(orders)[:1], "reason": "first", "submission_key": "k1"})
+    work()
+    browser.post("/orders/bulk/hold", {"order": ids(orders), "reason": "second", "submission_key": "k2"})
+    run = runs_of()[-1]
+    asked = f"/runs/{run.id}/progress?after=2"
+    assert f'hx-get="{asked}"' in browser.get(f"/runs/{run.id}?after=2").text
+    paused = browser.post(f"/runs/{run.id}/pause?after=2", htmx=True).text
+    assert paused.count("Not done yet") == 2  # a row, and what rows can be filtered by
+    browser.post(f"/runs/{run.id}/resume")
+    work()
+
+    told = browser.get(asked, htmx=True).text
+
+    assert len(browser.queries) <= 12
+    assert 'id="run-results" class="stackgap" hx-swap-oob="morph"' in told
+    assert [f">{order.number}<" in told for order in orders] == [False, False, True]
+    assert "Try the 1 not done again" in told
+
+
 def test_a_run_is_for_whoever_began_it_and_for_who_manages_the_desk(
     browser: Browser,
     orders: list[Order],

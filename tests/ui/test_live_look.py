@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.ui.test_look import desk, page  # noqa: F401 - the fixtures of a desk in a browser
+from tests.ui.test_look import _flaws, desk, page  # noqa: F401 - the fixtures of a desk in a browser
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
-from webapp.db import unit_of_work
+from webapp.db import db, unit_of_work
 from webapp.orders.bulk import start_bulk
+from webapp.orders.holds import hold
 from webapp.orders.models import Order
 from webapp.orders.services import find_action, read_input
 from webapp.testing import incoming_order
@@ -62,3 +63,23 @@ def test_news_leave_the_focus_on_a_running_run_and_a_store(
     page.goto(f"/orders/?run={run}")
     page.wait_for_selector("#run-strip[data-live]")
     assert focus_through_news(page, "#run-strip a", "/strip", "#run-strip")
+
+
+def test_a_runs_page_shows_its_results_as_they_come(
+    page: Any,  # noqa: F811
+    take: Callable[..., list[Order]],
+    olga: Actor,
+    work: Callable[[], int],
+) -> None:
+    orders = take(incoming_order(), incoming_order())
+    with unit_of_work():
+        hold(db.session.get_one(Order, orders[0].id), "fraud check", actor=olga)
+    run = held(olga, *orders)
+    page.goto(f"/runs/{run}")
+    assert page.locator("#run-results .pill:text-is('Not done yet')").count() == 2
+    page.wait_for_timeout(1000)  # until the stream stands
+    work()
+    page.wait_for_selector("#run-results button:has-text('Try the 1 not done again')")
+    assert page.locator("#run-results .pill:text-is('Done')").count() == 1
+    assert page.locator("#run-results .pill:text-is('Not done yet')").count() == 0
+    assert _flaws(page) == []

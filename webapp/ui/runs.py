@@ -24,7 +24,7 @@ from webapp.orders.services import actions
 from webapp.sync import runs
 from webapp.ui import htmx, shown
 from webapp.ui.access import current_actor, needs
-from webapp.ui.pages import page, show_times_of
+from webapp.ui.pages import page, parts, show_times_of
 
 bp = Blueprint("runs", __name__, url_prefix="/runs")
 RESULTS = 100  # on one page
@@ -58,10 +58,13 @@ def show(run_id: int) -> str:
 
 @bp.get("/<int(max=2147483647):run_id>/progress")
 @needs("orders.view")
-def progress(run_id: int) -> str:
-    """How far a run is now."""
-    [told] = _shown([_found(run_id)])
-    return page("runs/_progress.html", run=told)
+def progress(run_id: int) -> AnyResponse:
+    """How far a run is now, and those of its results that the page shows."""
+    run = _found(run_id)
+    [told] = _shown([run])
+    found = _results(run)
+    beside = [] if found["results"] is None else ["runs/_results.html"]
+    return parts("runs/_progress.html", *beside, run=told, **found)
 
 
 @bp.get("/<int(max=2147483647):run_id>/strip")
@@ -74,21 +77,21 @@ def strip(run_id: int) -> str:
 
 @bp.post("/<int(max=2147483647):run_id>/pause")
 @needs("orders.view")
-def pause(run_id: int) -> str | AnyResponse:
+def pause(run_id: int) -> AnyResponse:
     """Let the run rest after the orders in work."""
     return _led(run_id, long_work.pause)
 
 
 @bp.post("/<int(max=2147483647):run_id>/resume")
 @needs("orders.view")
-def resume(run_id: int) -> str | AnyResponse:
+def resume(run_id: int) -> AnyResponse:
     """Let the run go on."""
     return _led(run_id, long_work.resume)
 
 
 @bp.post("/<int(max=2147483647):run_id>/stop")
 @needs("orders.view")
-def stop(run_id: int) -> str | AnyResponse:
+def stop(run_id: int) -> AnyResponse:
     """End the run after the orders in work."""
     return _led(run_id, long_work.stop)
 
@@ -108,12 +111,12 @@ def again(run_id: int) -> AnyResponse:
     return redirect(url_for(".show", run_id=new_id))
 
 
-def _led(run_id: int, lead: Callable[[Run], None]) -> str | AnyResponse:
+def _led(run_id: int, lead: Callable[[Run], None]) -> AnyResponse:
     with unit_of_work():
         run = _found(run_id, lock=True)
         _check_leads(run, current_actor())
         lead(run)
-    return progress(run_id) if htmx.is_htmx() else redirect(url_for(".show", run_id=run_id))
+    return progress(run_id) if htmx.is_htmx() else redirect(url_for(".show", run_id=run_id, **_asked()))
 
 
 def _found(run_id: int, *, lock: bool = False) -> Run:
@@ -211,11 +214,9 @@ def shown_run(run: Run, stores: Mapping[int, Store]) -> dict[str, Any]:
 def _results(run: Run) -> dict[str, Any]:
     """A page of what became of the run's orders; those that this person may not see show as a number only."""
     if run.kind != bulk.KIND:
-        return {"results": None}
-    state = request.args.get("state", "")
-    state = state if state in bulk.RESULT_LABELS else ""
-    after = request.args.get("after", 0, type=int)
-    rows = bulk.results_of(run, state=state or None, after=after, limit=RESULTS + 1)
+        return {"results": None, "asked": {}}
+    asked = _asked()
+    rows = bulk.results_of(run, state=asked["state"], after=asked["after"] or 0, limit=RESULTS + 1)
     found = orders_by_id([row.subject_id for row in rows], current_actor())
     orders = {order.id: shown.ShownOrder(order) for order in found}
     counts = bulk.result_counts(run)
@@ -229,12 +230,20 @@ def _results(run: Run) -> dict[str, Any]:
             }
             for row in rows[:RESULTS]
         ],
-        "chosen_state": state,
-        "after": after,
+        "asked": asked,
         "older": rows[RESULTS - 1].position if len(rows) > RESULTS else None,
         "states": [(code, str(label), counts[code]) for code, label in bulk.RESULT_LABELS.items() if counts.get(code)],
         "undone": 0 if run.is_open else sum(counts.get(code, 0) for code in bulk.UNDONE),
         "key": secrets.token_urlsafe(16),
+    }
+
+
+def _asked() -> dict[str, Any]:
+    """Which results the page shows: those of one state, those after a position."""
+    state = request.args.get("state")
+    return {
+        "state": state if state in bulk.RESULT_LABELS else None,
+        "after": request.args.get("after", type=int) or None,
     }
 
 
