@@ -83,3 +83,24 @@ def test_a_runs_page_shows_its_results_as_they_come(
     assert page.locator("#run-results .pill:text-is('Done')").count() == 1
     assert page.locator("#run-results .pill:text-is('Not done yet')").count() == 0
     assert _flaws(page) == []
+
+
+def test_a_card_that_did_not_load_says_so_and_is_tried_again(
+    page: Any,  # noqa: F811
+    take: Callable[..., list[Order]],
+) -> None:
+    take(incoming_order())
+    away = "**/dashboard/cards/*"
+    page.route(away, lambda route: route.fulfill(status=404, body="away"))
+    page.goto("/dashboard/")
+    page.wait_for_selector("#card-work [data-failed]:not([hidden])")
+    page.wait_for_selector("#card-sales [data-failed]:not([hidden])")
+    assert "Loading" not in page.inner_text("main")
+    assert _flaws(page) == []
+    page.unroute(away)
+    page.click("#card-sales a:has-text('Try again')")
+    page.wait_for_selector("#card-sales .tiles")
+    assert page.evaluate("document.activeElement.id") == "card-sales-heading"
+    page.evaluate("htmx.trigger('#card-work', 'refresh')")
+    page.wait_for_selector("#card-work .stats")
+    assert page.locator("#card-work[aria-busy]").count() == 0

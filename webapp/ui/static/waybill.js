@@ -2,7 +2,7 @@
 
    Attributes it looks at
      data-countdown   on <time>: its text is renewed every 30 s, data-due says soon or late
-     data-copy        a button that copies its value        data-filter   an input that hides rows of the table it names
+     data-copy        a button that copies its value        data-failed   shown where a part could not be loaded
      data-live        topics, such as "orders" or "orders-12": the element gets a `refresh` event when one of them changed
      data-look        gets `refresh` in the place of many rows, and by the clock while nothing can be heard
      data-list        rows inside can be walked by j k x o  data-keep     a form, or a text of one, whose typing stays in this tab
@@ -214,13 +214,13 @@
     x: () => $("tr.at input[type=checkbox]")?.click(),
     n: () => $("a[rel=next]")?.click(),
     p: () => $("a[rel=prev]")?.click(),
-    "/": () => ($("[data-search]") ?? $("[type=search], [data-filter]"))?.select(),
+    "/": () => ($("[data-search]") ?? $("[type=search]"))?.select(),
     "?": () => $("#keys").open || $("#keys").showModal(),
   };
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") {
       $$("details[data-menu][open]").forEach((menu) => ((menu.open = false), $("summary", menu).focus()));
-      if (event.target.matches("[data-filter], [data-search]")) event.target.blur();
+      if (event.target.matches("[data-search]")) event.target.blur();
     }
     if (!singleKeys() || typing(event.target) || event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;
     const act = before === "g" ? () => $(`[data-go="${CSS.escape(event.key)}"]`)?.click() : keys[event.key];
@@ -287,13 +287,24 @@
     const { elt, verb } = detail.requestConfig; // detail.elt is what is left of the form, or what it stood in
     if (detail.successful && verb === "post" && elt.matches("form")) taken(keptAs(elt));
   });
+  // A part that renews itself is silent: it still says what it did, or shows in its own place that it never came.
+  function silent(elt) {
+    if (!elt.matches("[data-live], [data-look]")) return false;
+    const failed = $("[data-failed][hidden]", elt);
+    if (failed) {
+      failed.hidden = false;
+      failed.previousElementSibling.hidden = true;
+      elt.removeAttribute("aria-busy");
+    }
+    return true;
+  }
   document.addEventListener("htmx:responseError", ({ detail }) => {
-    if (detail.requestConfig.verb === "get" && detail.elt.matches("[data-live], [data-look]")) return;
+    if (detail.requestConfig.verb === "get" && silent(detail.elt)) return;
     const page = new DOMParser().parseFromString(detail.xhr.responseText, "text/html");
     say($("[data-error], .toast > span", page)?.textContent.trim() || words.failed, "bad");
   });
   document.addEventListener("not-kept", () => say(words.failed, "bad"));
-  document.addEventListener("htmx:sendError", ({ detail }) => detail.elt.matches("[data-live], [data-look]") || say(words.offline, "bad"));
+  document.addEventListener("htmx:sendError", ({ detail }) => silent(detail.elt) || say(words.offline, "bad"));
 
   document.cookie = "waybill_unscripted=; path=/; max-age=0; samesite=lax"; // scripts were off before, and pages came whole
   settleSent();
