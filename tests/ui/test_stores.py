@@ -147,6 +147,8 @@ def test_an_order_put_aside_is_shown_and_read_again(
     assert "302-9" in page
     assert "is no amount" in page
     assert "Quixelworth" not in page
+    assert 'id="asides"' in page
+    assert f'href="/stores/{store.id}/traffic#asides">1</a>' in browser.get("/dashboard/cards/sync").text
     channel.offer(incoming_order(number="302-9"))
 
     answer = browser.post(f"/stores/{store.id}/asides/1/retry")
