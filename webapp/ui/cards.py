@@ -19,7 +19,7 @@ from webapp.reporting.contract import Card
 from webapp.reporting.work import DECIDING, SHIPPING, Waiting, waiting
 from webapp.sync import health
 from webapp.ui import sales, shown
-from webapp.ui.formats import zone
+from webapp.ui.formats import number, zone
 from webapp.ui.pages import show_times_of, shown_stores
 
 RECENT = 8
@@ -48,14 +48,13 @@ def work_card(actor: Actor) -> str:
 
 
 def _task(found: Waiting) -> dict[str, Any]:
-    count = f"{sales.number(found.orders)}{'+' if found.capped else ''}"
+    count = f"{number(found.orders)}{'+' if found.capped else ''}"
     task = found.task
     return {
         "label": task.label,
         "count": count,
         "url": orders_url(task.query),
         "tone": task.tone if found.orders else "",
-        "none": not found.orders,
     }
 
 

@@ -7,7 +7,6 @@ from markupsafe import Markup
 
 from webapp.config import configuration
 from webapp.orders.queries import stores_with_orders
-from webapp.settings.services import groups
 from webapp.ui import htmx, unscripted
 from webapp.ui.access import may, person
 from webapp.ui.formats import zone
@@ -66,7 +65,6 @@ def _frame() -> dict[str, Any]:
         "live_url": "/live" if someone and may("orders.view") else "",
         "has_practice": _has_practice,
         "practice_url": configuration().practice_url,
-        "has_settings": lambda: bool(groups()),
         "whole_url": unscripted.whole_url,
     }
 

@@ -6,14 +6,14 @@ from datetime import date, timedelta
 from typing import Any
 
 from babel.dates import format_interval, format_skeleton
-from babel.numbers import format_compact_currency, format_decimal, format_percent
+from babel.numbers import format_compact_currency, format_percent
 
 from webapp.audit.actor import Actor
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.money import Money
 from webapp.reporting.figures import Figure, Interval, Sales, Scope, Step, sales_of
 from webapp.ui import charts
-from webapp.ui.formats import money
+from webapp.ui.formats import money, number
 from webapp.ui.languages import language
 
 RANGES: dict[str, LazyString] = {
@@ -161,10 +161,6 @@ def step_label(step: Step, by: Interval, *, short: bool = False) -> str:
     return str(format_skeleton("MMMd" if short else "yMMMd", step.start, locale=language()))
 
 
-def number(value: int) -> str:
-    return str(format_decimal(value, locale=language()))
-
-
 def compact(amount: Money) -> str:
     """An amount for a scale: €12K."""
     return str(format_compact_currency(amount.decimal, amount.currency, locale=language(), fraction_digits=1))
@@ -188,7 +184,6 @@ def shown(actor: Actor, wanted: Asked, *, charted: bool = True) -> dict[str, Any
         "withheld": now.totals[""].orders if "" in now.totals else 0,
         "currencies": [_currency(currency, now, before, charted) for currency in now.currencies],
         "rows": list(rows(now)),
-        "number": number,
     }
 
 

@@ -26,7 +26,7 @@ from webapp.sync import health, runs
 from webapp.sync.models import OPEN_UPDATES, ChannelUpdate
 from webapp.ui import charts, sales, shown
 from webapp.ui.cards import orders_url, traffic
-from webapp.ui.formats import money, state_label, zone
+from webapp.ui.formats import money, number, state_label, zone
 from webapp.ui.forms import Form
 from webapp.ui.forms.settings import settings_form
 from webapp.ui.forms.stores import orders_form
@@ -138,7 +138,7 @@ def _counts(store: Store, actor: Actor) -> list[dict[str, str]]:
     return [
         {
             "label": state_label(state),
-            "number": sales.number(found[state]),
+            "number": number(found[state]),
             "url": orders_url(f"store:{store.id} state:{state} archived:any"),
         }
         for state in STATE_LABELS

@@ -19,7 +19,7 @@ from webapp.ui.forms import Form, choice, text, tick
 from webapp.ui.pages import page
 
 bp = Blueprint("styleguide", __name__, url_prefix="/styleguide")
-_NAMES = "id|for|list|form|popovertarget|data-open|data-filter|aria-labelledby|aria-describedby|aria-controls"
+_NAMES = "id|for|list|form|popovertarget|data-open|aria-labelledby|aria-describedby|aria-controls"
 _LANDMARK = re.compile(r'(<(?:nav|div|form|section)\b[^>]*\baria-label=")([^"]+)')
 _NAMED = re.compile(rf'\b({_NAMES})="([^"]+)"')
 
