@@ -32,10 +32,10 @@ PACKAGES: dict[str, dict[str, str]] = {
 }
 ICON_PACKAGE = "@tabler/icons@3.51.0"
 ICONS = """
-    adjustments alert-circle alert-triangle archive archive-off arrow-down arrow-left arrow-right arrow-up ban bolt
+    adjustments alert-circle alert-triangle archive archive-off arrow-down arrow-left arrow-right arrow-up bolt
     bookmark briefcase building-store building-warehouse calendar chart-bar check checklist chevron-down
     chevron-left chevron-right circle-check clock columns command copy dots download external-link eye eye-off
-    file-invoice filter flag flask gift hand-stop history hourglass inbox info-circle key keyboard link list lock
+    filter flag flask gift hand-stop history hourglass inbox info-circle key keyboard link list lock
     lock-open logout map-pin menu-2 message package pencil pin pinned-off player-pause player-play player-stop
     plug-connected plus printer receipt refresh replace rocket search star tag trash truck-delivery user user-circle
     users world x

@@ -12,11 +12,13 @@ from flask import Flask, g, render_template
 
 from webapp.ui.unscripted import whole_url
 
-UI = Path(__file__).resolve().parents[2] / "webapp" / "ui"
+ROOT = Path(__file__).resolve().parents[2]
+UI = ROOT / "webapp" / "ui"
 STATIC, TEMPLATES = UI / "static", UI / "templates"
 LISTED = [line.split("  ", 1) for line in (STATIC / "vendor" / "SHA384SUMS").read_text().splitlines()]
 SUMS = {name: digest for digest, name in LISTED}
 SYMBOLS = set(re.findall(r'<symbol id="([\w-]+)"', (STATIC / "icons.svg").read_text()))
+WORDS = {".py", ".html", ".js", ".md"}
 ALL_TEMPLATES = sorted(TEMPLATES.rglob("*.html"))
 
 
@@ -46,6 +48,13 @@ def test_a_template_has_no_inline_style_or_script_and_names_known_icons(path: Pa
     assert not re.search(r"\sstyle=|<style|\son\w+=|hx-on|javascript:", source)
     assert not re.search(r"<script(?![^>]*\ssrc=)", source)
     assert set(re.findall(r"\bicon\(\"([\w-]+)\"", source)) <= SYMBOLS
+
+
+def test_every_icon_is_named_by_a_page_a_plugin_or_the_guide() -> None:
+    files = [path for folder in (UI.parent, ROOT / "plugins") for path in folder.rglob("*.*") if path.suffix in WORDS]
+    named = {name for path in files for name in re.findall(r"[\"#]([\w-]+)\"", path.read_text())}
+
+    assert SYMBOLS - named == set()
 
 
 @pytest.mark.parametrize("path", ALL_TEMPLATES, ids=lambda path: path.relative_to(TEMPLATES).as_posix())

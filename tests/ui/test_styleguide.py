@@ -16,6 +16,16 @@ def test_every_component_is_shown_by_its_name(browser: Browser) -> None:
     assert macros - FRAME <= shown
 
 
+def test_every_component_is_used_by_a_page() -> None:
+    ours = TEMPLATES / "macros" / "ui.html"
+    pages = "".join(
+        path.read_text() for path in TEMPLATES.rglob("*.html") if path != ours and path.parent.name != "styleguide"
+    )
+    macros = re.findall(r"{%-? macro (\w+)\(", ours.read_text())
+
+    assert [name for name in macros if not re.search(rf"\b{name}\(", pages)] == []
+
+
 def test_each_stands_there_in_both_themes_with_ids_of_its_own(browser: Browser) -> None:
     text = browser.get("/styleguide/").text
     ids = re.findall(r' id="([^"]+)"', text)

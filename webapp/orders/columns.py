@@ -27,7 +27,7 @@ from webapp.orders.events import sentence_of, words
 from webapp.orders.exporting import Part
 from webapp.orders.models import Order, OrderAmount, OrderEvent, OrderLine
 from webapp.orders.queries import reference
-from webapp.orders.states import STATE_LABELS
+from webapp.orders.states import STATE_LABELS, STATE_TONES
 from webapp.orders.statuses import all_statuses, name_in, status_name
 from webapp.orders.tags import all_tags
 from webapp.search.contract import Column, ColumnKind, Label, Link
@@ -36,15 +36,6 @@ from webapp.vault.services import DataKeys
 
 Orders = Sequence[Order]
 T = TypeVar("T")
-STATE_TONES = {
-    "pending": "waits",
-    "processing": "info",
-    "complete": "good",
-    "closed": "calm",
-    "canceled": "gone",
-    "on_hold": "warn",
-    "canceling": "warn",
-}
 _READ = "read_for_columns"
 
 

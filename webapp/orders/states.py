@@ -29,6 +29,15 @@ STATE_LABELS: dict[str, LazyString] = {
     "on_hold": _l("On hold"),
     "canceling": _l("Canceling"),
 }
+STATE_TONES = {
+    OrderState.PENDING: "waits",
+    OrderState.PROCESSING: "info",
+    OrderState.COMPLETE: "good",
+    OrderState.CLOSED: "calm",
+    OrderState.CANCELED: "gone",
+    "on_hold": "warn",
+    "canceling": "warn",
+}
 
 
 OPEN_STATES = (OrderState.PENDING, OrderState.PROCESSING)

@@ -17,7 +17,7 @@ from webapp.clock import iso, now
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.jobs.models import RunState
 from webapp.money import Money
-from webapp.orders.states import STATE_LABELS as ORDER_STATES
+from webapp.orders.states import STATE_LABELS as ORDER_STATES, STATE_TONES
 from webapp.sync.updates import STATE_LABELS as UPDATE_STATES
 from webapp.ui import access
 from webapp.ui.languages import language
@@ -48,7 +48,9 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(countdown)
     app.add_template_filter(number)
     app.add_template_filter(clock)
-    app.jinja_env.globals.update(state_label=state_label, component_label=component_label, can=access.may)
+    app.jinja_env.globals.update(
+        state_label=state_label, state_tones=STATE_TONES, component_label=component_label, can=access.may
+    )
 
 
 def state_label(code: str) -> str:

@@ -48,7 +48,6 @@ def index() -> str:
             "channel_status": "UNSHIPPED",
             "channel_status_label": _("Processing"),
         },
-        attention=[{"label": _("Unknown SKU"), "cause": "", "fix": _("Look at the line.")}],
     )
 
 
