@@ -15,7 +15,16 @@ from jinja2 import Environment
 
 from tools import catalogs
 from webapp import i18n
-from webapp.i18n import LANGUAGES, gettext as _, ngettext
+from webapp.audit.actor import ROLE_LABELS
+from webapp.fulfillment.keys import KEYS as SHIPPING_KEYS
+from webapp.i18n import LANGUAGES, LazyString, gettext as _, lazy_gettext as _l, ngettext
+from webapp.orders.columns import COLUMNS
+from webapp.orders.keys import KEYS
+from webapp.orders.views import CARDS as STATUS_CARDS, STANDING
+from webapp.reporting.work import DECIDING, SHIPPING
+from webapp.sync.query_keys import KEYS as UPDATE_KEYS
+from webapp.ui.cards import CARDS
+from webapp.ui.timeline import KINDS
 
 ROOT = catalogs.ROOT
 FOLDERS = [folder for folder in catalogs.folders() if (folder / "translations").exists()]
@@ -189,6 +198,46 @@ def bare_words(path: Path) -> list[str]:
         elif value in (")", "}}", "%}"):
             call = ""
     return page.found + found
+
+
+COLON = re.compile(r"}}(?:</\w+>)?:(?:</\w+>)?(?:\s|{)")
+
+
+def test_a_colon_between_two_values_is_the_catalogs_matter() -> None:
+    """French wants a space before it: “%(name)s: %(text)s” says it in each language."""
+    assert [path for path in TEMPLATES if COLON.search(path.read_text(encoding="utf-8"))] == []
+    shown = [path for path in SOURCES if path.is_relative_to(ROOT / "webapp" / "ui") or path.parent.name == "orders"]
+    assert [f"{path.relative_to(ROOT)}: {text}" for path in shown for text in colons(path)] == []
+
+
+def colons(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        for value in node.values[1:] if isinstance(node, ast.JoinedStr) else ():
+            if isinstance(value, ast.Constant) and str(value.value).startswith(": "):
+                yield ast.unparse(node)
+
+
+SIDE_BY_SIDE: dict[str, list[LazyString | str]] = {
+    "columns": [column.label for column in COLUMNS],
+    "keys": [key.label for key in (*KEYS, *SHIPPING_KEYS, *UPDATE_KEYS)],
+    "work": [*(card.label for card in CARDS), *(task.label for task in (*SHIPPING, *DECIDING))],
+    "list": [*(view.name for view in STANDING), *(card.label for card in STATUS_CARDS)],
+    "timeline": [word for word, _codes in KINDS.values()],
+    "people": [*ROLE_LABELS.values(), _l("Assignee")],
+    "not seen": [_l("Withheld"), _l("Hidden")],
+}
+
+
+@pytest.mark.parametrize("group", list(SIDE_BY_SIDE))
+def test_two_words_of_one_list_stay_two_in_every_language(group: str) -> None:
+    app = Flask("words")
+    i18n.init_app(app)
+    said: dict[str, set[str]] = {}
+    for language in LANGUAGES:
+        with app.test_request_context():
+            g.locale = language
+            said[language] = {str(label) for label in SIDE_BY_SIDE[group]}
+    assert {language: len(words) for language, words in said.items()} == dict.fromkeys(LANGUAGES, len(said["en"]))
 
 
 def test_scripts_take_their_words_from_the_page() -> None:

@@ -8,7 +8,17 @@ desk's own language holds.
 from zoneinfo import ZoneInfo
 
 from flask import Flask, g
-from flask_babel import Babel, LazyString, force_locale, get_locale, gettext, lazy_gettext, lazy_pgettext, ngettext
+from flask_babel import (
+    Babel,
+    LazyString,
+    force_locale,
+    get_locale,
+    gettext,
+    lazy_gettext,
+    lazy_pgettext,
+    ngettext,
+    pgettext,
+)
 
 from webapp.config import ROOT, configuration
 
@@ -41,5 +51,6 @@ __all__ = [
     "lazy_gettext",
     "lazy_pgettext",
     "ngettext",
+    "pgettext",
     "reader_zone",
 ]

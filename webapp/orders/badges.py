@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from webapp.channels.services import channel_name
 from webapp.hooks import hooks
-from webapp.i18n import lazy_gettext as _l, ngettext
+from webapp.i18n import gettext as _, lazy_gettext as _l, ngettext
 from webapp.orders.attention import in_words
 from webapp.orders.contract import Badge
 from webapp.orders.models import Order
@@ -108,7 +108,7 @@ class Badges:
         troubles = in_words(order.attention) if code == "attention" else []
         if not troubles:
             return label
-        fixes = "\n".join(f"{trouble.label}: {trouble.fix}" for trouble in troubles)
+        fixes = "\n".join(str(_("%(name)s: %(text)s", name=trouble.label, text=trouble.fix)) for trouble in troubles)
         many = ngettext("%(num)s thing to look at", "%(num)s things to look at", len(troubles))
         return replace(label, text=troubles[0].label if len(troubles) == 1 else many, title=fixes)
 

@@ -24,7 +24,7 @@ from sqlalchemy.orm import lazyload
 from webapp.audit.actor import Actor
 from webapp.channels.models import Shop, Store
 from webapp.db import among, db, table_of
-from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
+from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, lazy_pgettext
 from webapp.money import Money, money
 from webapp.orders.listing import NEWEST, Asked, matching_ids
 from webapp.orders.models import Order, OrderLine
@@ -48,9 +48,9 @@ _LINE_CELLS: tuple[tuple[str, LazyString], ...] = (
     ("asin", _l("ASIN")),
     ("title", _l("Title")),
     ("ordered", _l("Ordered")),
-    ("canceled", _l("Canceled")),
-    ("shipped", _l("Shipped")),
-    ("refunded", _l("Refunded")),
+    ("canceled", lazy_pgettext("units", "Canceled")),
+    ("shipped", lazy_pgettext("units", "Shipped")),
+    ("refunded", lazy_pgettext("units", "Refunded")),
     ("open", _l("Open")),
 )
 

@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from webapp.clock import now
 from webapp.db import db, time_limit, unit_of_work
 from webapp.errors import DeskError, NotFound
-from webapp.i18n import gettext as _
+from webapp.i18n import gettext as _, pgettext
 from webapp.reporting.contract import Card
 from webapp.reporting.figures import Sales, sales_of
 from webapp.search.views import begin_with
@@ -135,7 +135,9 @@ def _lines(found: Sales) -> Iterator[str]:
     written = io.StringIO()
     table = csv.writer(written)
     amounts = [_("Sales in %(currency)s", currency=currency) for currency in found.currencies]
-    table.writerow(["\ufeff" + _("First day"), _("Last day"), _("Orders"), _("Units"), _("Canceled"), *amounts])
+    table.writerow(
+        ["\ufeff" + _("First day"), _("Last day"), _("Orders"), _("Units"), pgettext("orders", "Canceled"), *amounts]
+    )
     for step in found.steps.values():
         totals = [step.total(currency) for currency in found.currencies]
         table.writerow([step.start, step.end, step.orders, step.units, step.canceled, *totals])

@@ -218,7 +218,9 @@ def _chart(currency: str, now: Sales, before: Sales) -> charts.Chart:
             time=days(now.since, now.until),
             before=days(before.since, before.until),
         ),
-        titles=[f"{step_label(step, now.by)}: {money(step.total(currency))}" for step in steps],
+        titles=[
+            _("%(name)s: %(text)s", name=step_label(step, now.by), text=money(step.total(currency))) for step in steps
+        ],
         labels=[step_label(step, now.by, short=True) for step in steps],
         words=lambda minor: compact(Money(minor, currency)),
     )

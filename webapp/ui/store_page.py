@@ -113,7 +113,10 @@ def _spark(month: Sales, currency: str) -> charts.Chart:
         [step.total(currency).minor for step in steps],
         title=_("Sales in %(currency)s, 30 days", currency=currency),
         description=sales.days(month.since, month.until),
-        titles=[f"{sales.step_label(step, Interval.DAY)}: {money(step.total(currency))}" for step in steps],
+        titles=[
+            _("%(name)s: %(text)s", name=sales.step_label(step, Interval.DAY), text=money(step.total(currency)))
+            for step in steps
+        ],
         labels=(),
         words=str,
     )

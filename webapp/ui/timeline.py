@@ -38,7 +38,7 @@ WHO: dict[str, tuple[LazyString, tuple[str, ...]]] = {
 }
 KINDS: dict[str, tuple[LazyString, tuple[str, ...]]] = {
     "news": (_l("News from the channel"), ("placed", "changed_there", "numbered")),
-    "shipping": (_l("Shipping"), ("shipped",)),
+    "shipping": (_l("Shipments"), ("shipped",)),
     "updates": (
         _l("Updates to the channel"),
         ("update_sent", "update_effective", "update_refused", "update_unseen", "update_elsewhere", "update_retried"),
