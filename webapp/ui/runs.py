@@ -223,6 +223,7 @@ def _results(run: Run) -> dict[str, Any]:
     return {
         "results": [
             {
+                "position": row.position,
                 "state": row.state,
                 "order": orders.get(row.subject_id),
                 "sentence": sentence_of(row.problem) if row.subject_id in orders else "",
