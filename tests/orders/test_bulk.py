@@ -27,6 +27,7 @@ from webapp.orders.bulk import (
     NotInBulk,
     TooManyForOneRun,
     act_on_chunk,
+    chosen_ids,
     result_counts,
     start_bulk,
     start_each,
@@ -99,9 +100,10 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def begin(actor: Actor, ids: list[int] | None, text: str = "Rang Mrs. Quixelworth", **more: Any) -> int:
+    data, key = read_input(find_action("note"), {"text": text}), more.pop("key", "")
+    chosen = chosen_ids(actor, ids=ids, **more)
     with unit_of_work():
-        data = read_input(find_action("note"), {"text": text})
-        return start_bulk("note", data, actor=actor, ids=ids, **more).id
+        return start_bulk("note", data, actor=actor, ids=chosen, key=key).id
 
 
 def run_of(run_id: int) -> Run:

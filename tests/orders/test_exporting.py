@@ -33,8 +33,10 @@ from webapp.orders.addresses import change_address
 from webapp.orders.bulk import NothingChosen
 from webapp.orders.export_runs import can_fetch, file_of, forget_exports, start_export, write_part
 from webapp.orders.exporting import LINES, ORDERS, Table, as_csv, ids_of, offered, safe, stream_csv, usual
+from webapp.orders.listing import count_orders
 from webapp.orders.models import Export, Order
 from webapp.orders.queries import orders_by_id, visible
+from webapp.search.compiling import compile_query
 from webapp.search.contract import Column
 from webapp.search.models import ListLayout
 from webapp.search.query import parse
@@ -239,8 +241,10 @@ def test_a_column_that_reads_what_no_row_has_still_answers(orders: list[Order], 
 
 def begin(actor: Actor, **more: Any) -> int:
     values: dict[str, Any] = {"format": export_runs.CSV, "rows": ORDERS, "codes": ["total"]}
+    query, ids = more.get("query"), more.get("ids")
+    total = count_orders(actor, compile_query(query, actor) if query else None)[0] if ids is None else len(ids)
     with unit_of_work():
-        return start_export(actor=actor, **values | more).id
+        return start_export(actor=actor, total=total, **values | more).id
 
 
 def run_of(run_id: int) -> Run:

@@ -43,7 +43,7 @@ def test_everything_found_is_what_the_list_showed(
     assert f'href="/orders/{today.number}"' in page
     assert f'href="/orders/{before.number}"' not in page
 
-    slips = browser.post("/orders/packing-slips", {"all": "1", "q": TODAY}).text
+    slips = browser.get("/orders/packing-slips", {"all": "1", "q": TODAY}).text
     assert today.channel_order_number in slips
     assert before.channel_order_number not in slips
 

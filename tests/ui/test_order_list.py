@@ -70,8 +70,8 @@ def test_rows_that_are_drawn_anew_bring_the_ways_on_and_the_news_along(take: Tak
 
     again = browser.get(unescape(rows_url), htmx=True).text
 
-    assert re.search(r'<nav id="order-pager"[^>]*hx-swap-oob="true"', again)
-    assert re.search(r'<div id="order-news"[^>]*hx-swap-oob="true"', again)
+    assert re.search(r'<nav id="order-pager"[^>]*hx-swap-oob="morph"', again)
+    assert re.search(r'<div id="order-news"[^>]*hx-swap-oob="morph"', again)
     older = re.search(r'rel="next" href="([^"]+)"', again)[1]  # type: ignore[index]
     shown = rows_of(again) + rows_of(browser.get(unescape(older)).text)
     assert shown == [order.id for order in reversed(orders)]

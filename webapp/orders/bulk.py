@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import func, insert, literal, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
 from webapp.audit.services import audit
-from webapp.db import db, table_of, unit_of_work
+from webapp.db import among, db, unit_of_work, write_rows
 from webapp.errors import DeskError, Forbidden, Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs import job, runs
@@ -90,34 +90,37 @@ def bulk_actions(actor: Actor, actions: Mapping[str, OrderAction]) -> list[Order
     return [action for action in actions.values() if action.bulk and actor.may(action.right)]
 
 
-def start_bulk(
-    action_code: str,
-    data: ActionInput,
-    *,
-    actor: Actor,
-    ids: Sequence[int] | None = None,
-    compiled: Asked | None = None,
-    sort: str = NEWEST,
-    key: str = "",
-) -> Run:
-    """Begin to act on these orders, or on everything that a query finds. The same `key` answers with the first run.
+def chosen_ids(
+    actor: Actor, *, ids: Sequence[int] | None = None, compiled: Asked | None = None, sort: str = NEWEST
+) -> list[int]:
+    """Which orders a run is about: these, as far as there are any, or all that a query finds, in the list's order.
 
-    Raises `Forbidden`, `NotInBulk`, `NothingChosen` or `TooManyForOneRun`; then nothing was begun.
+    Doors read them before the transaction that starts the run, since on SQLite nobody else writes meanwhile. Raises
+    `TooManyForOneRun`.
     """
-    action = _checked(action_code, actor)
     found = matching_ids(actor, compiled, sort, CAP + 1)
     if ids is not None:
-        found = visible(actor).with_only_columns(Order.id).where(Order.id.in_(ids)).order_by(Order.id).limit(CAP + 1)
-    body = {"input": data.model_dump(mode="json")}
-    return known_run(key, actor) or _begin(action, body, found, actor, key)
+        found = visible(actor).with_only_columns(Order.id).where(among(Order.id, ids)).order_by(Order.id).limit(CAP + 1)
+    read = list(db.session.scalars(found))
+    if len(read) > CAP:
+        raise TooManyForOneRun(cap=CAP)
+    return read
+
+
+def start_bulk(action_code: str, data: ActionInput, *, actor: Actor, ids: Sequence[int], key: str = "") -> Run:
+    """Begin to act on these orders (see `chosen_ids`). The same `key` answers with the first run.
+
+    Raises `Forbidden`, `NotInBulk` or `NothingChosen`; then nothing was begun.
+    """
+    action = _checked(action_code, actor)
+    return known_run(key, actor) or _begin(action, {"input": data.model_dump(mode="json")}, ids, actor, key)
 
 
 def start_each(action_code: str, inputs: Mapping[int, ActionInput], *, actor: Actor, key: str = "") -> Run:
     """Begin to act on orders of which each is told something else. The same `key` answers with the first run."""
     action = _checked(action_code, actor)
-    found = visible(actor).with_only_columns(Order.id).where(Order.id.in_(inputs)).order_by(Order.id)
     body = {"each": {str(order_id): data.model_dump(mode="json") for order_id, data in inputs.items()}}
-    return known_run(key, actor) or _begin(action, body, found.limit(CAP + 1), actor, key)
+    return known_run(key, actor) or _begin(action, body, chosen_ids(actor, ids=list(inputs)), actor, key)
 
 
 def try_again(run: Run, *, actor: Actor, key: str = "") -> Run:
@@ -126,12 +129,11 @@ def try_again(run: Run, *, actor: Actor, key: str = "") -> Run:
     action = _checked(row.action, actor)
     if run.is_open:
         raise NothingToRepeat
-    undone = select(RunResult.subject_id).where(RunResult.run_id == run.id, RunResult.state.in_(UNDONE))
-    found = visible(actor).with_only_columns(Order.id).where(Order.id.in_(undone)).order_by(Order.id)
     if known := known_run(key, actor):
         return known
+    undone = select(RunResult.subject_id).where(RunResult.run_id == run.id, RunResult.state.in_(UNDONE))
     try:
-        return _begin(action, _opened(row), found, actor, key)
+        return _begin(action, _opened(row), chosen_ids(actor, ids=list(db.session.scalars(undone))), actor, key)
     except NothingChosen:
         raise NothingToRepeat from None
 
@@ -153,22 +155,16 @@ def known_run(key: str, actor: Actor) -> Run | None:
     return db.session.scalar(own) if key else None
 
 
-def _begin(action: OrderAction, body: Mapping[str, Any], found: Any, actor: Actor, key: str) -> Run:
-    run = runs.begin(KIND, actor=actor)
+def _begin(action: OrderAction, body: Mapping[str, Any], ids: Sequence[int], actor: Actor, key: str) -> Run:
+    if not ids:
+        raise NothingChosen
+    run = runs.begin(KIND, actor=actor, total=len(ids))
     period, sealed = vault.seal_apart(KIND, body)
     row = BulkAct(run_id=run.id, key=key or secrets.token_urlsafe(16), action=action.code, period=period, sealed=sealed)
     db.session.add(row)
     db.session.flush()
-    ids = found.subquery()
-    position = func.row_number().over().label("position")
-    rows = select(literal(run.id), position, ids.c.id, literal(ResultState.WAITING.value))
-    columns = ("run_id", "position", "subject_id", "state")
-    db.session.execute(insert(table_of(RunResult)).from_select(columns, rows))
-    run.total = db.session.scalar(select(func.count()).select_from(RunResult).where(RunResult.run_id == run.id)) or 0
-    if run.total == 0:
-        raise NothingChosen
-    if run.total > CAP:
-        raise TooManyForOneRun(cap=CAP)
+    waits = {"run_id": run.id, "state": ResultState.WAITING.value, "problem": None}
+    write_rows(RunResult, [waits | {"position": at, "subject_id": id_} for at, id_ in enumerate(ids, start=1)])
     audit("bulk_started", actor=actor, run=run.id, action=action.code, orders=run.total)
     return run
 

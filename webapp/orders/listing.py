@@ -47,6 +47,7 @@ Asked = Compiled  # what a list is asked for
 Named = TypeVar("Named", Store, Shop)
 PAGE = 50
 CAP = 10_000
+ALL = 2**31  # a cap that no desk comes up to
 NEWEST = "-placed"
 _ENOUGH = 2_000  # rows by which the rarest word is told
 _BRANCHES = 40  # terms whose rows are merged one by one; more are sorted together

@@ -52,9 +52,9 @@ def start(code: str) -> str | AnyResponse | tuple[str, int]:
     try:
         form = action_form(action, sample, request.form, actor=actor, many=True)
         data = read_input(action, form.input)
-        where = chosen.where(actor)
+        ids = bulk.chosen_ids(actor, **chosen.where(actor))
         with unit_of_work():
-            run = bulk.start_bulk(code, data, actor=actor, key=form.key or secrets.token_urlsafe(16), **where)
+            run = bulk.start_bulk(code, data, actor=actor, ids=ids, key=form.key or secrets.token_urlsafe(16))
             run_id, total = run.id, run.total or 0
     except DeskError as error:
         if error.status != 422 and not error.field:

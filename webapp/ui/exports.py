@@ -15,7 +15,7 @@ from webapp.i18n import gettext as _
 from webapp.jobs import runs
 from webapp.orders import export_runs, exporting
 from webapp.orders.bulk import NothingChosen
-from webapp.orders.listing import count_orders
+from webapp.orders.listing import ALL, count_orders
 from webapp.search.query import reopen
 from webapp.search.registered import columns as known_columns
 from webapp.ui.access import current_actor, needs
@@ -48,21 +48,24 @@ def start() -> AnyResponse:
         raise Invalid(field=_("Format"), problem=_("must be chosen."))
     codes = form.getlist("column")
     total, more = len(chosen.ids), False
+    asked = chosen.asked(actor) if chosen.everything else None
     if chosen.everything:
-        total, more = count_orders(actor, chosen.asked(actor), cap=STREAMED)
+        total, more = count_orders(actor, asked, cap=STREAMED)
     if total == 0:
         flash(str(NothingChosen()), "warn")
         return redirect(chosen.list_url())
     if format != export_runs.XLSX and not more:
         columns = [("column", code) for code in codes]
         mark = [("mark", "1")] if format == export_runs.CSV_FOR_EXCEL else []
-        asked = urlencode([*chosen.fields, *columns, ("rows", rows), *mark])
-        return redirect(f"{url_for('.stream')}?{asked}", 303)
+        told = urlencode([*chosen.fields, *columns, ("rows", rows), *mark])
+        return redirect(f"{url_for('.stream')}?{told}", 303)
+    if more:
+        total, _more = count_orders(actor, asked, cap=ALL)
     with unit_of_work():
         query = reopen(chosen.query, chosen.token, actor) if chosen.everything else None
         ids = None if chosen.everything else chosen.ids
         run = export_runs.start_export(
-            actor=actor, format=format, rows=rows, codes=codes, query=query, sort=chosen.sort, ids=ids
+            actor=actor, format=format, rows=rows, codes=codes, total=total, query=query, sort=chosen.sort, ids=ids
         )
         run_id = run.id
     flash(_("The file is being written. You get it here as soon as it is done."), "info")

@@ -40,8 +40,8 @@ from webapp.ui.list_asked import ListAsked, find_view
 from webapp.ui.orders import bp
 from webapp.ui.pages import page, parts, show_times_of, shown_stores
 
-SECONDS = 1.5
 Drawn = str | tuple[str, int] | AnyResponse
+SECONDS = 1.5
 _BEFORE_ALL = "1970-01-01T00:00:00Z~0"
 _LAID = ("column", "move", "reset")  # what a form lays columns out with, beside their widths
 
