@@ -118,7 +118,7 @@ def _form(chosen: Chosen) -> str:
     actor = current_actor()
     total, capped = len(chosen.ids), False
     if chosen.everything:
-        total, capped = count_orders(actor, chosen.asked(actor))
+        total, capped = count_orders(actor, chosen.asked(actor), cap=STREAMED)
     always = [column for column in known_columns().values() if column.code in exporting.ALWAYS]
     return page(
         "exports/choose.html",

@@ -21,13 +21,13 @@
   const inHand = new Set();
 
   // Messages: what the server sends stands in #messages; what only the browser knows is said in the same place.
-  const linger = 9000;
+  const linger = (toast) => ($("form", toast) ? 30000 : 9000); // what can be undone waits for who reads slowly
   function settle(toast) {
     if (toast.dataset.settled) return;
     toast.dataset.settled = "yes";
     if (["good", "info"].includes(toast.dataset.tone)) {
       const leave = () => (toast.matches(":hover, :focus-within") ? setTimeout(leave, 2000) : toast.remove());
-      setTimeout(leave, linger);
+      setTimeout(leave, linger(toast));
     }
   }
   function say(text, tone) {
