@@ -29,7 +29,7 @@ def focus_through_news(page: Any, selector: str, url: str, part: str) -> bool:  
     """Whether an element has the focus still, and from first to last, after its part was told to renew itself."""
     page.locator(selector).focus()
     page.evaluate("window.lost = document.activeElement.addEventListener('blur', () => (window.lost = true))")
-    with page.expect_response(f"**{url}"):
+    with page.expect_response(f"**{url}*"):
         page.evaluate("(part) => htmx.trigger(part, 'refresh')", part)
     page.wait_for_timeout(300)
     return bool(page.evaluate("document.activeElement !== document.body && !window.lost"))

@@ -102,6 +102,9 @@ def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:
         tabs = ("shipments", "updates", "timeline", "channel")
         found += [url_for("orders.show", number=order.number, tab=tab) for tab in tabs]
         found += [url_for("orders.show", number=order.number, at=iso(now()))]
+        chosen = ("bulk.choose", "exports.choose", "documents.packing_slips", "ship_list.give")
+        found += [url_for(endpoint, all=1) for endpoint in chosen]
+        found += [url_for("bulk.choose", order=order.id, action=code) for code in ("hold", "comment", "archive")]
         found += [url_for("orders.index", q=query) for query in ("state:open total:>1", "sku:NONE", "total:much")]
     return [*found, "/nowhere"]
 
@@ -125,7 +128,7 @@ def test_axe_finds_nothing_on_any_page_and_none_scrolls_sideways(
         run = start_bulk("hold", given, actor=olga, ids=[other.id])
     work()
     page.set_viewport_size({"width": width, "height": 900})
-    page.emulate_media(color_scheme=scheme)
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # colors are told of what has come to rest
     flaws, wide, looked_at = [], [], 0
     for path in _pages(app, order, store, run):
         answer = page.goto(path)

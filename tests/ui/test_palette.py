@@ -149,5 +149,5 @@ def test_what_is_no_orders_number_is_searched_for_and_stays_out_of_the_url(
 ) -> None:
     found = _posted_on(browser, {"text": typed, "act": act})
 
-    assert re.fullmatch(r"/orders/\?q=&w=[\w-]+", found.location)
+    assert re.fullmatch(r"/orders/\?q=&w=[\w-]+&sort=-placed", found.location)
     assert typed in browser.get(found.location).text

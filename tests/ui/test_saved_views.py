@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from tests.ui.conftest import Browser
 from webapp.accounts.models import User
@@ -53,7 +54,8 @@ def test_a_refused_renaming_shows_what_was_typed_at_its_field(browser: Browser, 
 def test_a_deleted_view_is_brought_back_by_the_message_that_tells_of_it(
     browser: Browser, make_browser: Callable[..., Browser], olga: Actor, mia: Actor, store: Any
 ) -> None:
-    token = browser.post("/orders/search", {"text": 'state:open "jane quixelworth"'}).location.rpartition("w=")[2]
+    searched = urlsplit(browser.post("/orders/search", {"text": 'state:open "jane quixelworth"'}).location)
+    [token] = parse_qs(searched.query)["w"]
     browser.post("/orders/views/", {"name": "Jane", "q": "state:open", "w": token, "shared": "1", "columns": "1"})
     clerk, view = make_browser(mia), db.session.query(SavedView).one()
     told = (view.name, view.shared, view.query, view.sealed, view.columns, view.position)

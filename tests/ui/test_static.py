@@ -87,7 +87,7 @@ def test_scripts_and_pages_drawn_whole_know_it_too(app: Flask) -> None:
     for root in ("", "/desk"):
         with app.test_request_context("/orders/?q=hold", environ_overrides={"SCRIPT_NAME": root}):
             assert whole_url() == f"{root}/orders/?q=hold&whole=1"
-            assert f'data-orders-url="{root}/orders/"' in render_template("palette/_dialog.html")
+            assert f'data-url="{root}/palette/"' in render_template("palette/_dialog.html")
         with app.test_request_context("/dashboard/", environ_overrides={"SCRIPT_NAME": root}):
             assert whole_url() == f"{root}/dashboard/?whole=1"
     for path in STATIC.glob("*.js"):
