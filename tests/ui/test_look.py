@@ -16,9 +16,11 @@ from webapp.accounts.services import open_session
 from webapp.audit.actor import Actor
 from webapp.clock import iso, now
 from webapp.db import db, unit_of_work
+from webapp.live import publish
 from webapp.orders.bulk import start_bulk
 from webapp.orders.models import Order
 from webapp.orders.services import find_action, read_input
+from webapp.sync.models import ChannelUpdate, UpdateState
 from webapp.testing import FakeChannel, incoming_line, incoming_order
 from webapp.ui import live
 
@@ -162,6 +164,14 @@ def test_an_order_is_shipped_in_place_and_its_update_settles_by_itself(
     page.wait_for_selector("#order-updates .pill:has-text('Sent')")
     assert _flaws(page) == []
     assert [told["package"]["tracking_number"] for told in channel.told("shipment")] == ["JD0001"]
+
+    with unit_of_work():
+        db.session.query(ChannelUpdate).update({"state": UpdateState.EFFECTIVE})
+        publish("orders", [order.id])
+    page.wait_for_selector("#order-updates .pill:has-text('Effective')")
+    page.wait_for_timeout(5500)  # longer than what goes by the clock while something is under way
+    assert "JD0001" in page.inner_text("#order-packages")
+    assert page.locator("#order-timeline").count() == 1
 
 
 def test_new_orders_announce_themselves_and_rows_change_in_place(

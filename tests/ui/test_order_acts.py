@@ -113,6 +113,37 @@ def test_what_is_missing_comes_back_with_what_was_typed(
     assert db.session.scalar(select(func.count()).select_from(Shipment)) == 0
 
 
+def test_a_refusal_that_names_a_field_stays_in_its_form(
+    take: Callable[..., list[Order]], browser: Browser, carrier: str
+) -> None:
+    [order] = take(incoming_order([incoming_line(cancel_requested=True)]))
+    url = f"/orders/{order.number}/actions/ship"
+    data = _form(browser.get(url, htmx=True).text) | {"carrier": carrier, "tracking_number": "JD0001"}
+
+    answer = browser.post(url, data, htmx=True)
+
+    assert (answer.status_code, answer.headers["HX-Retarget"]) == (409, "#order-actions")
+    assert 'id="ship-ship_anyway-error"' in answer.text
+    assert 'value="JD0001"' in answer.text
+
+
+def test_what_is_refused_by_a_plain_link_or_form_is_said_on_the_orders_page(
+    make_order: Callable[..., Order], browser: Browser
+) -> None:
+    order = make_order()
+    for answer in (
+        browser.get(f"/orders/{order.number}/actions/release"),
+        browser.post(f"/orders/{order.number}/actions/release"),
+    ):
+        assert answer.status_code == 409
+        assert "This order is not on hold." in answer.text
+        assert 'id="order-summary"' in answer.text
+    browser.post(f"/orders/{order.number}/actions/hold", {"reason": "Waits"})
+    again = browser.post(f"/orders/{order.number}/actions/hold", {"reason": "Waits for the mugs"})
+    assert again.status_code == 409
+    assert "Waits for the mugs</textarea>" in again.text
+
+
 def test_a_form_that_grew_old_says_what_happened_and_keeps_what_was_typed(
     make_order: Callable[..., Order], browser: Browser, mia: Actor, carrier: str
 ) -> None:

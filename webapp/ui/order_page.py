@@ -86,7 +86,7 @@ def outdated(view: "OrderView", shown: Mapping[str, str]) -> list[str]:
     """Cards about the buyer that show something older than there is: only they are drawn anew, since that reveals the
     buyer, on the record. One in which somebody types does not say what it shows.
     """
-    return [part for name, part in _OF_BUYER.items() if name in shown and shown[name] != view.buyer_mark]
+    return [part for name, part in _OF_BUYER.items() if name in shown and shown[name] != getattr(view, f"{name}_mark")]
 
 
 def facts(order: Order, actor: Actor, *, tab: str = OVERVIEW, reveals: bool = False) -> dict[str, Any]:
@@ -194,6 +194,11 @@ class OrderView:
                 value = "\n".join(_("%(name)s: %(text)s", name=line, text=text) for line, text in told)
             rows.append((name, str(label), str(value)))
         return rows
+
+    @cached_property
+    def addresses_mark(self) -> str:
+        """The same of the addresses, and whether they can be changed, which ends as the order moves on."""
+        return f"{self.buyer_mark}{' changeable' if self.can_readdress else ''}"
 
     @cached_property
     def buyer_mark(self) -> str:

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from webapp.audit.actor import Actor
 from webapp.clock import parse_instant
 from webapp.db import unit_of_work
-from webapp.errors import DeskError, NotFound, SeveralFit, Stale
+from webapp.errors import DeskError, NotFound, Refusal, SeveralFit, Stale
 from webapp.i18n import gettext as _
 from webapp.orders.asof import as_of
 from webapp.orders.contract import OrderAction
@@ -162,13 +162,13 @@ def actions(number: str) -> str | AnyResponse:
 
 @bp.get("/orders/<number>/actions/<code>")
 @needs("orders.view")
-def choose(number: str, code: str) -> str:
+def choose(number: str, code: str) -> str | AnyResponse:
     """The form of one action, in the bar or where it belongs on the page."""
     actor = current_actor()
     order, action = open_order(number, actor), find_action(code)
     actor.needs(action.right)
     if refusal := refusal_of(action, order, actor):
-        raise refusal
+        return _refused(order, actor, refusal)
     context = facts(order, actor, reveals=not htmx.is_htmx() or code == ADDRESS)
     context |= _of_tab(context["view"], OVERVIEW)
     form = action_form(action, order, actor=actor)
@@ -191,8 +191,11 @@ def perform(number: str, code: str) -> AnyResponse:
             since, undo = order.version, action.undo(order, data)
             done = act(action, order, data, actor, key=form.key or None, version=version)
     except DeskError as error:
-        if isinstance(error, Stale) or error.status == 422 or error.field:
+        typed = not htmx.is_htmx() and any(request.form.get(name) for name in action.Input.model_fields)
+        if isinstance(error, Stale) or error.status == 422 or error.field or (isinstance(error, Refusal) and typed):
             return _form_again(action, open_order(number, actor), actor, error)
+        if isinstance(error, Refusal):
+            return _refused(open_order(number, actor), actor, error)
         raise
     order = open_order(number, actor)
     fresh = since == done.since < done.version  # not the answer to an earlier submission, and something was changed
@@ -201,6 +204,15 @@ def perform(number: str, code: str) -> AnyResponse:
     if not htmx.is_htmx():
         return redirect(url_of(order))
     return _changed(order, actor, PLACES.get(code, ACTIONS))
+
+
+def _refused(order: Order, actor: Actor, refusal: Refusal) -> Response:
+    """The order's page with the refusal, for a plain link or form; htmx is told it beside what was typed."""
+    if htmx.is_htmx():
+        raise refusal
+    tell(str(refusal), "bad")
+    context = facts(order, actor, reveals=True)
+    return make_response(page("orders/show.html", **context | _of_tab(context["view"], OVERVIEW)), refusal.status)
 
 
 def _changed(order: Order, actor: Actor, first: str) -> Response:
@@ -226,9 +238,9 @@ def _form_again(action: OrderAction, order: Order, actor: Actor, error: DeskErro
     tab = current_tab()
     context = facts(order, actor, tab=tab, reveals=not htmx.is_htmx() or action.code == ADDRESS)
     context |= _of_tab(context["view"], OVERVIEW) | {"action": action, "form": form}
-    part = PLACES.get(action.code, ACTIONS)
+    part, place = PLACES.get(action.code, ACTIONS), _PLACE_IDS.get(action.code, "#order-actions")
     if not isinstance(error, Stale):
-        return make_response(page("orders/show.html", part=part, **context), error.status)
+        return _at(place, make_response(page("orders/show.html", part=part, **context), error.status))
     seen = action_form(action, order, request.form, actor=actor).version or 0
     changed = [event for event in events_of(order, limit=20) if event.version > seen]
     context["meanwhile"] = [timeline.sentence_of(order, event) for event in changed]
@@ -236,7 +248,12 @@ def _form_again(action: OrderAction, order: Order, actor: Actor, error: DeskErro
         return make_response(page("orders/show.html", **context), error.status)
     response = parts(part, *live_parts(tab), loaded=True, **context)
     response.status_code = error.status
-    return htmx.retarget(response, _PLACE_IDS.get(action.code, "#order-actions"))
+    return _at(place, response)
+
+
+def _at(place: str, response: Response) -> Response:
+    """The form where it stands, also with a code whose answers are messages otherwise."""
+    return htmx.retarget(response, place) if htmx.is_htmx() else response
 
 
 _PLACE_IDS = {COMMENT: "#order-comments", ADDRESS: "#order-addresses"}
