@@ -18,7 +18,7 @@ from webapp.orders import words
 from webapp.orders.listing import count_orders, list_orders
 from webapp.orders.models import Order, OrderTag, Tag
 from webapp.orders.services import comment
-from webapp.search.compiling import Compiled, compile_query
+from webapp.search.compiling import Compiled, check_query, compile_query
 from webapp.search.models import SearchTerm
 from webapp.search.query import QueryMistake, parse
 from webapp.testing import again, incoming_line, incoming_order, line_again
@@ -211,6 +211,12 @@ def test_what_is_typed_is_found(two: list[Order], find: Find) -> None:
         ("hold:maybe", "yes or no"),
         ("x", "too short"),
         ("-&", "nothing to look for"),
+        ("😀😀", "nothing to look for"),
+        ("*", "nothing to look for"),
+        ("-", "nothing to look for"),
+        (":", "nothing to look for"),
+        ('"- & -"', "nothing to look for"),
+        ('""', "nothing to look for"),
         ("sku:*", "nothing to look for"),
         ("phone:12", "nothing to look for"),
     ],
@@ -220,6 +226,8 @@ def test_a_mistake_says_what_is_possible(mia: Actor, store: object, text: str, s
         compile_query(parse(f"hold {text}"), mia)
     assert says in str(caught.value)
     assert (caught.value.start, caught.value.end) == (5, 5 + len(text))
+    with pytest.raises(QueryMistake):
+        check_query(parse(text), mia)
 
 
 def test_our_own_number_is_found_without_prefix_and_zeros(two: list[Order], find: Find) -> None:

@@ -10,15 +10,17 @@ from sqlalchemy import update
 from webapp.audit.actor import Actor
 from webapp.clock import now
 from webapp.db import db, unit_of_work
+from webapp.search.compiling import compile_query
 from webapp.search.models import SealedQuery
 from webapp.search.query import Query, QueryMistake, WordsForgotten, keep, parse, reopen
 from webapp.search.registered import query_keys
+from webapp.search.terms import words
 
 pytestmark = pytest.mark.usefixtures("app")
 ANY_APP = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
 PIECES = st.sampled_from(
     ['"', "\\", ",", ":", "-", "*", "..", "<", ">=", " ", "\t", "\u00a0", "\u200e", "\0", "hold", "due", "buyer",
-     "jane", "state", "4h", "山田", "x", "-hold", 'sku:"A B"*', "buyer:x"]
+     "jane", "state", "4h", "山田", "x", "😀", "_", "-hold", 'sku:"A B"*', "buyer:x"]
 )  # fmt: skip
 TEXTS = st.one_of(st.text(max_size=30), st.lists(PIECES, max_size=12).map("".join))
 
@@ -69,6 +71,21 @@ def test_nothing_personal_stands_in_the_structured_part(text: str) -> None:
     if (query := read(text)) is not None:
         keys = query_keys()
         assert all(clause.key and not keys[clause.key].personal for clause in parse(query.structured).clauses)
+
+
+@ANY_APP
+@given(TEXTS)
+def test_no_query_with_words_lists_everything(operator: Actor, text: str) -> None:
+    """Words of which nothing can be looked for are a mistake, whatever stands beside them."""
+    query = read(text)
+    if query is None or not (said := [clause for clause in query.clauses if not clause.key]):
+        return
+    try:
+        compiled = compile_query(query, operator)
+    except QueryMistake:
+        return
+    assert all(words(clause.values[0]) for clause in said)
+    assert compiled.words or compiled.conditions
 
 
 def test_the_example_reads_as_it_is_meant() -> None:

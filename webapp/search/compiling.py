@@ -165,7 +165,12 @@ def _compile_words(clauses: Sequence[Clause], actor: Actor, asked: _Asked) -> tu
 
 
 def _needed(clauses: Sequence[Clause]) -> tuple[list[str], list[list[str]]]:
-    """The words that an order must have, and those of which it may not have all together."""
+    """The words that an order must have, and those of which it may not have all together. Raises `QueryMistake` for
+    words of which nothing can be looked for: passed over, they would leave every order.
+    """
+    for clause in clauses:
+        if not words(clause.values[0]):
+            raise clause.mistake(_l("There is nothing to look for in “%(value)s”.", value=clause.values[0]))
     wanted = [clause for clause in clauses if not clause.negated]
     needed = [token for clause, run in _runs(wanted) for token in _tokens(clause, run)]
     return needed, [_tokens(clause, clause.values[0].split()) for clause in clauses if clause.negated]
@@ -204,8 +209,6 @@ def _tokens(clause: Clause, pieces: Sequence[str]) -> list[str]:
     if worded and not tokens:
         problem = _l("“%(word)s” is too short to be looked for: it takes two letters or more.", word=worded[0])
         raise clause.mistake(problem)
-    if not tokens and clause.negated:
-        raise clause.mistake(_l("There is nothing to look for in “%(value)s”.", value=clause.values[0]))
     return tokens
 
 

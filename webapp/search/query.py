@@ -194,8 +194,7 @@ class _Reader:
     def clauses(self) -> list[Clause]:
         found = []
         while self._skip_spaces():
-            if clause := self._clause():
-                found.append(clause)
+            found.append(self._clause())
         return found
 
     def _skip_spaces(self) -> bool:
@@ -203,7 +202,7 @@ class _Reader:
             self._at += 1
         return self._at < len(self._text)
 
-    def _clause(self) -> Clause | None:
+    def _clause(self) -> Clause:
         start = self._at
         negated = self._text[start] == "-" and start + 1 < len(self._text) and not self._text[start + 1].isspace()
         self._at += negated
@@ -286,9 +285,10 @@ class _Reader:
         self._at = at + 1
         return _clean("".join(letters))
 
-    def _words(self, words: str, start: int, negated: bool) -> Clause | None:
+    def _words(self, words: str, start: int, negated: bool) -> Clause:
         if not words:
-            return None
+            problem = _l("There is nothing to look for in “%(value)s”.", value=self._text[start : self._at])
+            raise QueryMistake(problem, start=start, end=self._at)
         key = named(self._keys, words)
         misread = _BROKEN_WORD.search(words) or _KEY.match(words) or (key is not None and key.bare)
         text = _in_quotes(words) if misread else words
