@@ -24,9 +24,19 @@ def offered(text: str, actor: Actor, position: int | None = None) -> list[str]:
 def test_keys_are_completed_by_code_and_by_label(mia: Actor, store: Store) -> None:
     assert offered("sta", mia)[:2] == ["state:", "status:"]
     assert "buyer-cancel:" in offered("buyer w", mia) or "buyer:" in offered("buyer", mia)
-    assert offered("state:open -ho", mia) == ["state:open -hold:"]
+    assert offered("state:open -ho", mia) == ["state:open -hold"]  # which says all by itself
     assert offered("sta jane", mia, 2)[0] == "state: jane"
     assert offered("", mia) == offered("jane ", mia) == offered('"sta', mia) == []
+
+
+def test_keys_whose_name_says_yes_are_completed_without_a_colon(mia: Actor) -> None:
+    bare = [key.code for key in query_keys().values() if key.bare]
+    assert bare
+    for code in bare:
+        for typed in (code[:3], f"-{code[:3]}"):
+            [made] = [text for text in offered(typed, mia) if text.strip("-") == code]
+            [clause] = parse(made).clauses
+            assert (clause.key, clause.negated) == (code, typed.startswith("-"))
 
 
 def test_no_two_keys_are_called_the_same(app: Flask) -> None:

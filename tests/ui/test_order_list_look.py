@@ -43,6 +43,19 @@ def test_the_list_is_worked_by_mouse_and_keys(page: Any, take: Callable[..., lis
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     assert page.input_value("#search").startswith("state:processing")
+    page.keyboard.type(" sta")
+    page.wait_for_selector("#search-completions [data-insert='status:']")
+    page.keyboard.press("Tab")
+    assert page.input_value("#search") == "state:processing state:"
+    page.wait_for_selector("#search-completions [data-insert=open]")
+    page.keyboard.press("Shift+Tab")
+    assert page.input_value("#search") == "state:processing state:"
+    page.focus("#search")
+    page.fill("#search", "state:processing -ho")
+    page.wait_for_selector("#search-completions [data-insert=hold]")
+    page.keyboard.press("Tab")
+    assert page.input_value("#search") == "state:processing -hold"
+    assert page.locator("#search-completions [role=option]").count() == 0
     page.keyboard.press("Enter")
     page.wait_for_selector(".filter-chip")
     assert page.locator("#order-rows tr").count() == 6

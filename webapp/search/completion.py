@@ -71,7 +71,10 @@ def _clause_start(text: str, position: int) -> int:
 def _keys(keys: Iterable[QueryKey], typed: str, start: int, end: int) -> list[Completion]:
     fitting = [key for key in keys if typed and _fits(typed, key.code, str(key.label), *key.aliases)]
     fitting.sort(key=lambda key: not key.code.startswith(typed.lower()))
-    return [Completion(f"{key.code}:", start, end, str(key.label), str(key.help)) for key in fitting[:MOST]]
+    return [
+        Completion(key.code if key.bare else f"{key.code}:", start, end, str(key.label), str(key.help))
+        for key in fitting[:MOST]
+    ]
 
 
 def _values(key: QueryKey, typed: str, start: int, end: int, actor: Actor) -> list[Completion]:

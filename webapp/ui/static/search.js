@@ -1,5 +1,5 @@
-/* The search box as a combobox: what is typed is posted and completed where the cursor stands; arrows choose, Tab or
-   Enter takes, Escape leaves. Without this file the box is a plain form. */
+/* The search box as a combobox: what is typed is posted and completed where the cursor stands; arrows choose, Enter
+   takes what is chosen, Tab that or the first, Escape leaves. Without this file the box is a plain form. */
 (() => {
   "use strict";
   const form = document.querySelector(".search-box");
@@ -68,8 +68,8 @@
     else if (event.key === "Escape" && all.length) {
       event.stopPropagation();
       close();
-    } else if ((event.key === "Enter" || event.key === "Tab") && chosen >= 0) take(all[chosen]);
-    else if (event.key === "Tab" && all.length === 1 && !event.shiftKey) take(all[0]);
+    } else if (event.key === "Enter" && chosen >= 0) take(all[chosen]);
+    else if (event.key === "Tab" && all.length && !event.shiftKey) take(all[Math.max(chosen, 0)]);
     else return;
     event.preventDefault();
   });
