@@ -367,10 +367,41 @@ def test_filters_write_a_query(take: Take, browser: Browser) -> None:
     assert answer.status_code == 303
     assert rows_of(browser.get(answer.location).text) == [dear.id]
     assert "channel" not in answer.location  # its boxes were left empty
-    wrong = browser.post("/orders/filters", {"f-total-low": "lots"})
+    for low, high in (("99,50", ""), ("", "49,5")):  # a decimal comma, too
+        found = browser.post("/orders/filters", {"f-total-low": low, "f-total-high": high}).location
+        assert rows_of(browser.get(found).text) == [dear.id if low else cheap.id]
+    assert browser.post("/orders/search", {"text": "total:>=99,50x"}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("name", "typed"),
+    [
+        ("total-low", "lots"),
+        ("total-high", "1,000"),
+        ("units-low", "-3"),
+        ("placed-low", "2026-99-99"),
+        ("due", "soon"),
+    ],
+)
+def test_a_filter_that_cannot_be_understood_is_shown_again(take: Take, browser: Browser, name: str, typed: str) -> None:
+    take(incoming_order())
+    given = {"q": "channel:fake -hold", "view": "late", f"f-{name}": typed, "f-state": ["pending"], "f-country": "DE"}
+
+    wrong = browser.post("/orders/filters", given)
+
     assert wrong.status_code == 422
-    assert "<mark>" in wrong.text
-    assert cheap.id != dear.id
+    code = name.partition("-")[0]
+    field = re.search(rf'<input[^>]*name="f-{name}"[^>]*>', wrong.text)[0]  # type: ignore[index]
+    assert f'value="{typed}"' in field
+    assert f'aria-describedby="f-{code}-error"' in field
+    assert 'type="date"' not in field
+    assert f'id="f-{code}-error"' in wrong.text
+    assert len(re.findall('<input[^>]*aria-invalid="true"', wrong.text)) == 1
+    assert re.search(r'name="f-state" value="pending" checked', wrong.text)
+    assert re.search(r'name="f-country" value="DE"', wrong.text)
+    assert not re.search(r'name="f-channel" value="fake" checked', wrong.text)  # which was taken off
+    for kept, value in (("q", "channel:fake -hold"), ("view", "late")):
+        assert f'name="{kept}" value="{value}"' in wrong.text
 
 
 # --- Views ------------------------------------------------------------------------------------------------------------

@@ -1,21 +1,24 @@
 """A query as chips above the list, and as the form of the filters; both write the query's own text again."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from werkzeug.datastructures import MultiDict
 
 from webapp.audit.actor import Actor
 from webapp.errors import DeskError
 from webapp.i18n import gettext as _
+from webapp.search.compiling import check_query
 from webapp.search.contract import KeyKind, QueryKey
-from webapp.search.query import NO, YES, Clause, Query, written
+from webapp.search.query import NO, YES, Clause, Query, QueryMistake, parse, written
 from webapp.search.registered import query_keys
 from webapp.search.values import spellings
 from webapp.ui.list_asked import ListAsked
 
 _RANGES = {KeyKind.NUMBER: "number", KeyKind.MONEY: "money", KeyKind.DATE: "date", KeyKind.DEADLINE: "deadline"}
 _MOST_TICKS = 12  # choices beyond which a list is clearer than boxes
+_DECIMAL_COMMA = re.compile(r"(\d+),(\d{1,2})", re.ASCII)  # before three digits it may part thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class FilterField:
     low: str = ""
     high: str = ""
     used: bool = False
+    error: str = ""
 
 
 def chips_of(asked: ListAsked, actor: Actor) -> list[Chip]:
@@ -96,6 +100,30 @@ def filter_fields(query: Query, actor: Actor) -> list[FilterField]:
     standing = {clause.key: clause for clause in query.clauses if _has_field(clause)}
     offered = (key for key in query_keys().values() if key.filter and (not key.personal or actor.may("buyers.see")))
     return [_field(key, standing.get(key.code), actor) for key in offered]
+
+
+def sent_fields(given: "MultiDict[str, str]", actor: Actor) -> list[FilterField]:
+    """The fields as they were sent, each with what is wrong in it."""
+    keys = query_keys()
+    return [_sent(keys[entry.code], entry, given, actor) for entry in filter_fields(Query(), actor)]
+
+
+def _sent(key: QueryKey, entry: FilterField, given: "MultiDict[str, str]", actor: Actor) -> FilterField:
+    name, values, error = f"f-{key.code}", _given(key, given), ""
+    try:
+        if values:
+            check_query(parse(written(key, values)), actor)
+    except QueryMistake as mistake:
+        error = str(mistake)
+    return replace(
+        entry,
+        chosen=[value for value in given.getlist(name) if value],
+        text=given.get(name, ""),
+        low=given.get(f"{name}-low", ""),
+        high=given.get(f"{name}-high", ""),
+        used=bool(values),
+        error=error,
+    )
 
 
 def _field(key: QueryKey, clause: Clause | None, actor: Actor) -> FilterField:
@@ -169,6 +197,8 @@ def _given(key: QueryKey, given: "MultiDict[str, str]") -> tuple[str, ...]:
     name = f"f-{key.code}"
     if key.kind in _RANGES:
         low, high = given.get(f"{name}-low", "").strip(), given.get(f"{name}-high", "").strip()
+        if key.kind is KeyKind.MONEY:
+            low, high = _with_point(low), _with_point(high)
         said = given.get(name, "").strip()
         if low or high:
             return (f"{low}..{high}" if low and high else f">={low}" if low else f"<={high}",)
@@ -176,3 +206,9 @@ def _given(key: QueryKey, given: "MultiDict[str, str]") -> tuple[str, ...]:
     if key.kind is KeyKind.TEXT:
         return tuple(part.strip() for part in given.get(name, "").split(",") if part.strip())
     return tuple(value for value in given.getlist(name) if value)
+
+
+def _with_point(amount: str) -> str:
+    """An amount as the query bar reads it, where a comma parts alternatives."""
+    match = _DECIMAL_COMMA.fullmatch(amount)
+    return f"{match[1]}.{match[2]}" if match else amount

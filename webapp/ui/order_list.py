@@ -230,19 +230,19 @@ def filters() -> str:
     actor = current_actor()
     show_times_of(shown_stores())
     asked = ListAsked.read(kept_for(actor), actor)
-    return page(
-        "orders/filters.html",
-        part="orders/_filters.html",
-        asked=asked,
-        fields=chips.filter_fields(asked.query, actor),
-        search_text=asked.text,
-    )
+    return _filters_page(asked, chips.filter_fields(asked.query, actor))
+
+
+def _filters_page(asked: ListAsked, fields: list[chips.FilterField]) -> str:
+    return page("orders/filters.html", part="orders/_filters.html", asked=asked, fields=fields, search_text=asked.text)
 
 
 @bp.post("/orders/filters")
 @needs("orders.view")
 def filter_() -> Drawn:
-    """Show what the filters ask for; what the form has no field for stays as it was."""
+    """Show what the filters ask for; what the form has no field for stays as it was. A field that can't be understood
+    is shown again with all the others.
+    """
     actor, given = current_actor(), request.form
     show_times_of(shown_stores())
     kept = kept_for(actor)
@@ -251,7 +251,11 @@ def filter_() -> Drawn:
     view = find_view(given.get("view", ""), kept.views)
     asked = ListAsked.typed(text, kept, actor, view)
     if asked.problem:
-        return _list_page(asked, kept, actor)
+        fields = chips.sent_fields(given, actor)
+        if not any(field.error for field in fields):
+            return _list_page(asked, kept, actor)
+        before = replace(ListAsked.typed(str(query), kept, actor, view), token=given.get("w", ""))
+        return _filters_page(before, fields), asked.problem.status
     with unit_of_work():
         _structured, token = keep(asked.query, actor)
     return redirect(replace(asked, token=token).url(), code=303)
