@@ -5,11 +5,15 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
+
 from tests.ui.conftest import Browser
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor
-from webapp.db import db
+from webapp.db import db, unit_of_work
 from webapp.search.models import SavedView
+from webapp.search.query import parse
+from webapp.search.views import save_view
 
 
 def _field(page: str, name: str) -> str:
@@ -49,6 +53,24 @@ def test_a_refused_renaming_shows_what_was_typed_at_its_field(browser: Browser, 
     assert f'id="name-{code}-error"' in refused.text
     assert refused.text.count("aria-invalid") == 1
     assert 'name="shared" value="1" checked' in refused.text
+
+
+@pytest.mark.parametrize("name", ["late", " To ship  TODAY ", "everything", "Tout", "en retard"])
+def test_no_view_is_called_as_one_that_every_desk_has(browser: Browser, store: Any, name: str) -> None:
+    saved = browser.post("/orders/views/", {"name": name, "q": ""})
+    browser.post("/orders/views/", {"name": "Mine", "q": ""})
+    [view] = db.session.query(SavedView)
+    renamed = browser.post(f"/orders/views/{view.id}", {"act": "rename", "name": name})
+
+    assert (view.name, saved.status_code, renamed.status_code) == ("Mine", 422, 422)
+    assert "is the name of a view that every desk has." in saved.text
+    assert "is the name of a view that every desk has." in renamed.text
+
+
+def test_a_view_of_old_keeps_its_name(browser: Browser, store: Any, olga: Actor) -> None:
+    with unit_of_work():
+        code = save_view("Late", parse(""), actor=olga).id
+    assert browser.post(f"/orders/views/{code}", {"act": "rename", "name": "Late", "shared": "1"}).status_code == 302
 
 
 def test_a_deleted_view_is_brought_back_by_the_message_that_tells_of_it(

@@ -1,7 +1,5 @@
 """What is printed, as pages that a browser prints: packing slips of one order or of many."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from flask import Blueprint, flash, g, redirect, render_template, request
@@ -11,12 +9,12 @@ from werkzeug.wrappers import Response as AnyResponse
 from webapp.channels.services import channel_name, service_name
 from webapp.documents import packing
 from webapp.documents.packing import Slip, Slips
-from webapp.i18n import force_locale
 from webapp.orders.bulk import NothingChosen
 from webapp.orders.queries import find_order
 from webapp.ui import shown
 from webapp.ui.access import current_actor, needs
 from webapp.ui.chosen import Chosen
+from webapp.ui.languages import spoken
 from webapp.ui.order_page import url_of
 from webapp.ui.pages import page
 
@@ -63,7 +61,7 @@ def _page(found: Slips, back: str, chosen: Chosen) -> str:
 
 def _drawn(slip: Slip, paper: str) -> Markup:
     """A slip in the language of the marketplace that its buyer bought on."""
-    with _spoken(slip.language), force_locale(slip.language):
+    with spoken(slip.language):
         around: dict[str, Any] = {
             "slip": slip,
             "order": slip.order,
@@ -74,13 +72,3 @@ def _drawn(slip: Slip, paper: str) -> Markup:
         }
         g.zone = slip.order.shop.zone
         return Markup(render_template("documents/_packing_slip.html", **around))  # noqa: S704 - drawn by a template
-
-
-@contextmanager
-def _spoken(language: str) -> Iterator[None]:
-    before = g.get("locale")
-    g.locale = language
-    try:
-        yield
-    finally:
-        g.locale = before

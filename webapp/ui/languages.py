@@ -1,5 +1,7 @@
 """In which language a page speaks: the person's own, else the cookie's, the browser's wish, the desk's."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -55,6 +57,18 @@ def init_app(app: Flask) -> None:
 def language() -> str:
     """The code of the language that is spoken now."""
     return str(g.get("locale") or configuration().language)
+
+
+@contextmanager
+def spoken(code: str) -> Iterator[None]:
+    """Speak another language for a while."""
+    before = g.get("locale")
+    g.locale = code
+    try:
+        with force_locale(code):
+            yield
+    finally:
+        g.locale = before
 
 
 def speak(wish: str | None) -> None:

@@ -1,5 +1,6 @@
 """Saved views in the browser: keeping a list under a name, and looking after the names."""
 
+from functools import cache
 from typing import Any
 
 from flask import Blueprint, flash, redirect, request, url_for
@@ -8,7 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from webapp.audit.actor import Actor
 from webapp.db import unit_of_work
 from webapp.errors import Invalid, NotFound
-from webapp.i18n import gettext as _, lazy_gettext as _l
+from webapp.i18n import LANGUAGES, gettext as _, lazy_gettext as _l
 from webapp.orders.views import STANDING
 from webapp.search.query import Query, parse, reopen
 from webapp.search.registered import columns
@@ -25,6 +26,7 @@ from webapp.search.views import (
 )
 from webapp.ui.access import current_actor, needs
 from webapp.ui.forms import Form, hidden, text, tick
+from webapp.ui.languages import spoken
 from webapp.ui.list_asked import find_view
 from webapp.ui.pages import page, tell
 
@@ -62,9 +64,8 @@ def save() -> AnyResponse | tuple[str, int]:
         with unit_of_work():
             query, shared = _same_list(actor), "shared" in given
             shown = _same_columns(actor) if "columns" in given else None
-            row = save_view(
-                given.get("name", ""), query, actor=actor, sort=given.get("sort", ""), columns=shown, shared=shared
-            )
+            name, sort = _not_standing(given.get("name", "")), given.get("sort", "")
+            row = save_view(name, query, actor=actor, sort=sort, columns=shown, shared=shared)
             code, name, words, structured = str(row.id), row.name, bool(query.words), query.structured
     except Invalid as problem:
         form = _save_form(actor)
@@ -105,7 +106,8 @@ def change(code: str) -> AnyResponse | tuple[str, int]:
             elif act == "replace":
                 change_view(code, actor=actor, query=_same_list(actor), sort=given.get("sort", ""))
             else:
-                change_view(code, actor=actor, name=given.get("name", ""), shared=given.get("shared") == "1")
+                new = _not_standing(given.get("name", ""), name)
+                change_view(code, actor=actor, name=new, shared=given.get("shared") == "1")
     except Invalid as problem:
         return _views_page(actor, code, problem), problem.status
     if act == "replace":
@@ -139,6 +141,22 @@ def begin() -> AnyResponse:
         begin_with(code, actor=actor)
     flash(_("The desk opens with this page from now on."), "good")
     return redirect(url_for(".index"))
+
+
+def _not_standing(name: str, before: str = "") -> str:
+    """A new name, which must be no standing view's in any language: whoever reads the list must tell them apart."""
+    if name != before and " ".join(name.split()).casefold() in _standing_names():
+        raise Invalid(field="name", problem=_l("is the name of a view that every desk has."))
+    return name
+
+
+@cache
+def _standing_names() -> frozenset[str]:
+    names = set()
+    for language in LANGUAGES:
+        with spoken(language):
+            names |= {str(view.name).casefold() for view in STANDING}
+    return frozenset(names)
 
 
 def _same_list(actor: Actor) -> Query:
