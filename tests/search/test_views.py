@@ -1,6 +1,6 @@
 """Saved views belong to whoever saved them; words in them are sealed; a layout holds only what a list can show."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from sqlalchemy import select
@@ -14,6 +14,7 @@ from webapp.search.query import parse
 from webapp.search.registered import columns
 from webapp.search.views import (
     Layout,
+    View,
     begin_with,
     change_view,
     delete_view,
@@ -102,10 +103,23 @@ def test_a_layout_is_remembered_within_reason(mia: Actor) -> None:
 
     assert layout == Layout((("total", 800), ("gone", None), ("number", 48), ("state", None)), "-total", True)
     shown = shown_columns(layout, columns(), mia)
-    assert [(column.code, width) for column, width in shown] == [("total", 800), ("number", 48), ("state", 165)]
+    assert [(column.code, width) for column, width in shown] == [("number", 48), ("total", 800), ("state", 165)]
     with unit_of_work():
         forget_layout(mia)
     assert kept_for(mia).layout == Layout()
+
+
+def test_the_number_is_shown_first_whatever_was_chosen(mia: Actor) -> None:
+    """Without it nothing of a row could be opened."""
+    chosen: Sequence[Sequence[tuple[str, int | None]]] = ([("total", None)], [("total", None), ("number", 90)])
+    for columns_ in chosen:
+        layout = Layout(tuple(columns_))
+        view = View("1", "Money", "", columns=[{"code": code, "width": width} for code, width in columns_])
+        for shown in (shown_columns(layout, columns(), mia), shown_columns(Layout(), columns(), mia, view)):
+            assert [(column.code, width) for column, width in shown] == [
+                ("number", dict(columns_).get("number") or 175),
+                ("total", 95),
+            ]
 
 
 def test_columns_of_buyers_are_left_out_for_who_may_not_see_them(make_user: Callable[..., Actor]) -> None:

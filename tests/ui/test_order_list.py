@@ -275,11 +275,17 @@ def test_columns_are_chosen_ordered_and_remembered(take: Take, browser: Browser,
     chosen = {"column": ["total", "number", "country"], "width-total": "222"}
     assert browser.post("/orders/columns", chosen).status_code == 302
     page = browser.get("/orders/").text
-    assert heads_of(page) == ["total", "number", "country"]
+    assert heads_of(page) == ["number", "total", "country"]
     assert '<col id="col-total" width="222">' in page
+    panel = browser.get("/orders/columns").text
+    assert '<input type="hidden" name="column" value="number">' in panel  # which can be neither taken off nor moved
+    assert not re.search(r'type="checkbox" name="column" value="number"|value="number:-?1"', panel)
+    assert re.search(r'value="total:-1"[^>]* disabled', panel)
 
     assert browser.post("/orders/columns", {**chosen, "move": "country:-1"}, htmx=True).status_code == 200
-    assert heads_of(browser.get("/orders/").text) == ["total", "country", "number"]
+    assert heads_of(browser.get("/orders/").text) == ["number", "total", "country"]
+    assert browser.post("/orders/columns", {**chosen, "move": "total:1"}, htmx=True).status_code == 200
+    assert heads_of(browser.get("/orders/").text) == ["number", "total", "country"]
     assert browser.post("/orders/columns", {"width-number": "9999", "quiet": "1"}).status_code == 204
     assert '<col id="col-number" width="800">' in browser.get("/orders/").text
     assert "total" in heads_of(make_browser(mia).get("/orders/").text)[1:]

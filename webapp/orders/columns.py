@@ -266,6 +266,7 @@ COLUMNS = (
         kind=ColumnKind.LINK,
         values=_of_each(_number),
         default=True,
+        always=True,
         width=175,
         help=_l("Our number, and the channel's under it."),
     ),

@@ -62,6 +62,7 @@ class Column:
     kind: ColumnKind = ColumnKind.TEXT
     sort: str = ""
     default: bool = False
+    always: bool = False  # shown before all others, and never taken off
     width: int = 120  # pixels, where nobody chose another
     personal: bool = False
     help: LazyString | str = ""

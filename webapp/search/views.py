@@ -299,12 +299,12 @@ def shown_columns(
 ) -> list[tuple[Column, int]]:
     """The columns that a list shows with their widths: the view's, else the person's, else the desk's own.
 
-    Those that are no longer registered, or that the actor may not see, are left out.
+    Those that are always shown come first. Those that are no longer registered, or that the actor may not see, are
+    left out.
     """
-    chosen = layout_in(layout, view).columns
-    if not chosen:
-        chosen = tuple((code, None) for code, column in known.items() if column.default)
-    found = [(known[code], width) for code, width in chosen if code in known]
+    chosen = dict(layout_in(layout, view).columns) or {code: None for code, column in known.items() if column.default}
+    first = [code for code, column in known.items() if column.always]
+    found = [(known[code], chosen.get(code)) for code in dict.fromkeys([*first, *chosen]) if code in known]
     return [(column, width or column.width) for column, width in found if may_show(column, actor)]
 
 
