@@ -1,5 +1,6 @@
 """Columns answer for a whole page, with one query at most; badges are what an order is, in short words."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +23,7 @@ from webapp.orders.models import SORTED, Order, OrderStatus, Tag
 from webapp.orders.organizing import set_status
 from webapp.orders.queries import find_order, reference
 from webapp.search.contract import ColumnKind, Label
+from webapp.search.query import parse
 from webapp.search.registered import columns
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order
 
@@ -86,11 +88,18 @@ def test_the_latest_event_is_told_in_a_sentence(take: Take, operator: Actor) -> 
     assert columns()["latest"].values([order], operator) == {order.id: "Put on hold until 2999-01-02 00:00"}
 
 
+@pytest.mark.usefixtures("app")
 def test_columns_sort_only_by_what_has_an_index() -> None:
     for column in columns().values():
         assert column.sort in ("", *SORTED)
         assert column.width > 0
         assert column.kind in ColumnKind
+
+
+@pytest.mark.usefixtures("app")
+def test_the_total_says_that_currencies_are_not_compared() -> None:
+    [clause] = parse(re.findall("“(.+?)”", str(columns()["total"].help))[0]).clauses
+    assert clause.key == "currency"
 
 
 def test_buyers_are_for_who_may_see_them(take: Take, make_user: Callable[..., Actor]) -> None:

@@ -322,6 +322,7 @@ COLUMNS = (
         sort="total",
         default=True,
         width=95,
+        help=_l("Sorts by the smallest unit, so that ¥900 stands beside €9.00; “currency:EUR” lists one currency."),
     ),
     Column(code="subtotal", label=_l("Subtotal"), kind=_MONEY, values=_amount("item"), width=100),
     Column(code="shipping", label=_l("Shipping"), kind=_MONEY, values=_amount("shipping"), width=100),
