@@ -95,6 +95,8 @@ TYPED: list[tuple[str, set[str]]] = [
     ("mül", {JANES}),
     ('"jane doe"', {JANES}),
     ("doe jane", {JANES}),
+    ("doe & jane", {JANES}),
+    ("& jane state:open", {JANES}),
     ("jane tom", set()),
     ("blumchen", {JANES}),
     ("son", {JANES}),

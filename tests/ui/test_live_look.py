@@ -100,7 +100,7 @@ def test_a_card_that_did_not_load_says_so_and_is_tried_again(
     page.unroute(away)
     page.click("#card-sales a:has-text('Try again')")
     page.wait_for_selector("#card-sales .tiles")
-    page.wait_for_function("document.activeElement.id === 'card-sales-heading'")
+    page.wait_for_selector("#card-sales-heading:focus", state="attached")
     page.evaluate("htmx.trigger('#card-work', 'refresh')")
     page.wait_for_selector("#card-work .stats")
     assert page.locator("#card-work[aria-busy]").count() == 0

@@ -165,11 +165,12 @@ def _compile_words(clauses: Sequence[Clause], actor: Actor, asked: _Asked) -> tu
 
 
 def _needed(clauses: Sequence[Clause]) -> tuple[list[str], list[list[str]]]:
-    """The words that an order must have, and those of which it may not have all together. Raises `QueryMistake` for
-    words of which nothing can be looked for: passed over, they would leave every order.
+    """The words that an order must have, and those of which it may not have all together. What is no word, such as the
+    “&” between two, is passed over beside words, but by itself it would leave every order: it raises `QueryMistake`.
     """
+    worded = any(words(clause.values[0]) for clause in clauses if not clause.negated)
     for clause in clauses:
-        if not words(clause.values[0]):
+        if not words(clause.values[0]) and (clause.negated or not worded):
             raise clause.mistake(_l("There is nothing to look for in “%(value)s”.", value=clause.values[0]))
     wanted = [clause for clause in clauses if not clause.negated]
     needed = [token for clause, run in _runs(wanted) for token in _tokens(clause, run)]
