@@ -19,6 +19,7 @@ TRAITS = (
     ("transparency", 2), ("replacement", 2), ("no_address", 1), ("partial_address", 2), ("odd_sku", 3),
     ("unusual_name", 3), ("many_of_one", 3),
 )  # fmt: skip
+SHIP_WITHIN = {"NEXT_DAY": 12, "EXPEDITED": 16, "STANDARD": 48}  # hours
 PROGRAM_OF = {"business": "AMAZON_BUSINESS", "prime": "PRIME", "ship_plus": "FBM_SHIP_PLUS"}
 
 
@@ -121,6 +122,8 @@ def compose(world: World, index: int, created_ms: int, wish: Wish | None = None)
     lines = _lines(world, index, market, traits, wish, chance)
     name = _name(index, market, traits, chance)
     street_seed = Random(mix(world.seed, index, 6))
+    alias = f"SO-{index % 1_000_000:06}" if chance.random() < 0.1 else None
+    service_level = "NEXT_DAY" if "prime" in traits else chance.choice(("STANDARD", "STANDARD", "EXPEDITED"))
     return Order(
         index=index,
         id=world.order_id(index, market.code, non_amazon),
@@ -134,11 +137,11 @@ def compose(world: World, index: int, created_ms: int, wish: Wish | None = None)
         purchase_order=f"PO-{index % 100000:05}" if "business" in traits else None,
         address=_address(index, market, by, (wish and wish.buyer_name) or name, traits, wish, street_seed),
         programs=tuple(programs),
-        alias=f"SO-{index % 1_000_000:06}" if chance.random() < 0.1 else None,
+        alias=alias,
         replaces=_original(world, index, wish, traits),
         non_amazon=non_amazon,
-        service_level="NEXT_DAY" if "prime" in traits else chance.choice(("STANDARD", "STANDARD", "EXPEDITED")),
-        ship_within_hours=48 if wish is None or wish.ship_within is None else wish.ship_within,
+        service_level=service_level,
+        ship_within_hours=SHIP_WITHIN[service_level] if wish is None or wish.ship_within is None else wish.ship_within,
         total_override=wish.total if wish else None,
         status_word=wish.status if wish and wish.status not in STATUSES else None,
         cancel_shows_zero=mix(world.seed, index, 8) % 2 == 0,

@@ -204,6 +204,8 @@ class Practice:
         with self.alone():
             index = self.store.place(created, wish)
             self._start(index, created, wish)
+            if wish.placed_ago:  # however long ago it was bought, it is news from now on
+                self.store.act(index, self.now_ms(), "touch")
             order = compose(self.world, index, created, wish)
         return self.fate(order, self.now_ms())
 

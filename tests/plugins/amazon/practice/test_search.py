@@ -84,6 +84,14 @@ def test_an_order_that_changes_while_paging_comes_again_in_the_next_window(selle
     assert late["order_id"] in ids(following)
 
 
+def test_an_order_that_was_bought_days_ago_is_news_when_it_is_placed(seller: Seller, clock: Clock) -> None:
+    since = iso(seller.practice.now_ms())
+    orders = [seller.place(status=status, placed_ago=3 * 86_400) for status in ("UNSHIPPED", "PENDING")]
+    clock.now += 121
+
+    assert sorted(ids(seller.all(lastUpdatedAfter=since))) == sorted(order["order_id"] for order in orders)
+
+
 def test_with_offset_paging_a_change_shifts_another_order_over_the_border(
     make_app: Callable[..., Flask], clock: Clock
 ) -> None:

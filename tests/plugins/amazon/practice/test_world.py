@@ -1,7 +1,10 @@
 """Orders as a function of (seed, index): numbers lead back, times go forward, nothing is missed by arithmetic."""
 
+from pathlib import Path
+
 from hypothesis import given, settings, strategies as st
 
+from plugins.amazon.practice import Practice
 from plugins.amazon.practice.composing import compose
 from plugins.amazon.practice.fates import Act, fate
 from plugins.amazon.practice.marketplaces import MARKETPLACES
@@ -119,3 +122,16 @@ def test_quantities_are_never_negative_whatever_happens(seed: int, index: int, h
         assert state.left(line.id) >= 0
     assert not (state.canceled_by and state.packages)
     assert NOW <= state.updated_ms <= NOW + len(told)
+
+
+def test_a_past_leaves_orders_that_are_late_and_some_that_are_due_within_each_of_two_days(tmp_path: Path) -> None:
+    practice = Practice(tmp_path, seed=1, orders=300, now=lambda: NOW / 1000)
+    fates = practice.fates(range(300), NOW)
+    open_ = [one.order for one in fates if one.status == "UNSHIPPED" and one.order.fulfilled_by == "MERCHANT"]
+    practice.close()
+
+    left = [order.created_ms / HOUR + order.ship_within_hours - NOW / HOUR for order in open_]
+
+    assert sum(hours < 0 for hours in left) >= 3
+    assert sum(0 <= hours < 24 for hours in left) >= 3
+    assert sum(24 <= hours < 48 for hours in left) >= 3
