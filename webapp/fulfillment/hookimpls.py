@@ -1,8 +1,14 @@
-"""What fulfillment registers: how orders are found by their packages."""
+"""What fulfillment registers: how orders are found by their packages, and what lists tell of these."""
 
+from webapp.fulfillment.columns import COLUMNS
 from webapp.fulfillment.keys import KEYS, SOURCES
 from webapp.hooks import hookimpl
-from webapp.search.contract import QueryKey, WordSource
+from webapp.search.contract import Column, QueryKey, WordSource
+
+
+@hookimpl
+def register_columns() -> list[Column]:
+    return list(COLUMNS)
 
 
 @hookimpl

@@ -1,0 +1,54 @@
+"""What a list or an export tells of an order's packages: by whom they went, and under which numbers."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import select
+
+from webapp.audit.actor import Actor
+from webapp.channels.services import channels
+from webapp.db import db
+from webapp.fulfillment.models import Package
+from webapp.i18n import lazy_gettext as _l
+from webapp.orders.models import Order
+from webapp.search.contract import Column
+
+Orders = Sequence[Order]
+
+
+def _carriers(orders: Orders, actor: Actor) -> Mapping[int, str]:
+    """Each order's carriers by their names."""
+    known = channels()
+    places = {(order.store.channel, order.marketplace) for order in orders}
+    labels = {
+        (*place, carrier.code): str(carrier.label)
+        for place in places
+        if place[0] in known
+        for carrier in known[place[0]].carriers(place[1])
+    }
+    where = {order.id: (order.store.channel, order.marketplace) for order in orders}
+    query = select(Package.order_id, Package.carrier, Package.carrier_name)
+    rows = db.session.execute(query.where(Package.order_id.in_(where)).order_by(Package.order_id, Package.number))
+    return _joined([(id_, name or labels.get((*where[id_], code), code)) for id_, code, name in rows])
+
+
+def _tracking_numbers(orders: Orders, actor: Actor) -> Mapping[int, str]:
+    actor.needs("buyers.see")
+    ids = [order.id for order in orders]
+    query = select(Package.order_id, Package.tracking_number).where(Package.order_id.in_(ids))
+    rows = db.session.execute(query.order_by(Package.order_id, Package.number))
+    return _joined([(id_, number) for id_, number in rows])
+
+
+def _joined(told: Sequence[tuple[int, str]]) -> dict[int, str]:
+    """What the parcels of each order say, in their order; what several say stands there once."""
+    found: dict[int, dict[str, None]] = {}
+    for order_id, text in told:
+        if text:
+            found.setdefault(order_id, {})[text] = None
+    return {order_id: ", ".join(texts) for order_id, texts in found.items()}
+
+
+COLUMNS = (
+    Column(code="carrier", label=_l("Carrier"), values=_carriers, width=120),
+    Column(code="tracking", label=_l("Tracking number"), values=_tracking_numbers, width=180, personal=True),
+)
