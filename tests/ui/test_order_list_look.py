@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 from tests.ui.test_look import _flaws, desk, page  # noqa: F401 - the fixtures of a desk in a browser
+from webapp.accounts.models import User
 from webapp.audit.actor import Actor
+from webapp.channels.contract import FulfilledBy
 from webapp.clock import now
-from webapp.db import unit_of_work
+from webapp.db import db, unit_of_work
 from webapp.orders.models import Order
 from webapp.search.query import parse
 from webapp.search.views import save_view
-from webapp.testing import incoming_order
+from webapp.testing import incoming_line, incoming_order
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 
@@ -142,3 +144,69 @@ def test_back_from_an_act_on_many_finds_them_ticked(page: Any, take: Callable[..
     page.wait_for_selector("main [name=reason]")
     page.go_back()
     assert page.locator("#order-rows tr").count() == 6
+
+
+def test_a_phone_has_the_heads_that_sort_and_the_box_that_chooses_all(
+    page: Any,  # noqa: F811
+    take: Callable[..., list[Order]],
+) -> None:
+    small, large = take(incoming_order(), incoming_order([incoming_line(price=90_000)]))
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto("/orders/?sort=total")
+    assert "Sort by" in page.evaluate(
+        "getComputedStyle(document.querySelector('#orders thead tr'), '::before').content"
+    )
+    offered = page.locator("#orders thead a:visible").all_inner_texts()
+    assert offered == ["Total", "Ship by", "Placed"]
+    rows = page.locator("#order-rows tr")
+    assert rows.evaluate_all("rows => rows.map(row => row.id)") == [f"order-{small.id}", f"order-{large.id}"]
+    page.click("[data-all]")
+    assert page.locator("#order-rows input:checked").count() == 2
+    page.click("#orders thead a:text('Total')")
+    page.wait_for_url("**sort=-total*")
+    assert rows.first.get_attribute("id") == f"order-{large.id}"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert _flaws(page) == []
+
+
+@pytest.mark.parametrize("width", [1366, 390])
+def test_no_amount_and_no_badge_is_cut(
+    page: Any,  # noqa: F811
+    take: Callable[..., list[Order]],
+    olga: Actor,
+    width: int,
+) -> None:
+    line = incoming_line(price=1_396_026, cancel_requested=True)
+    take(incoming_order([line], fulfilled_by=FulfilledBy.MERCHANT, currency="USD", flags=("prime", "gift", "business")))
+    with unit_of_work():
+        db.session.get_one(User, olga.id).language = "fr"
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto("/orders/")
+    assert page.inner_text("#order-rows td.c-total").split() == ["16", "752,31", "$US"]
+    for narrow in (False, True):
+        cut = page.locator("#order-rows :is(td.num, .chips, .chip)").evaluate_all(
+            "all => all.filter(one => one.scrollWidth > one.clientWidth + 1 || one.scrollHeight > one.clientHeight + 1)"
+            ".map(one => one.outerHTML)"
+        )
+        assert cut == []
+        if not narrow:
+            page.evaluate("document.querySelector('#col-total').width = 60")
+
+
+def test_rows_are_renewed_when_the_run_on_their_page_has_ended(
+    page: Any,  # noqa: F811
+    take: Callable[..., list[Order]],
+    work: Callable[[], int],
+) -> None:
+    take(incoming_order())
+    page.route("**/live*", lambda route: route.fulfill(status=404, body=""))  # whatever was said before one could hear
+    page.goto("/orders/")
+    page.click("[data-all]")
+    page.click(".bulk-bar button[value=hold]")
+    page.fill("main [name=reason]", "Stock count")
+    page.click("main form button.main")
+    page.wait_for_selector("#run-strip[hx-get] strong")
+    toast, strip = (page.locator(part).bounding_box() for part in ("#messages .toast", "#run-strip"))
+    assert toast["y"] + toast["height"] <= strip["y"]
+    work()
+    page.wait_for_selector("#order-rows :text('On hold')", timeout=9_000)

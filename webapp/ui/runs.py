@@ -69,10 +69,10 @@ def progress(run_id: int) -> AnyResponse:
 
 @bp.get("/<int(max=2147483647):run_id>/strip")
 @needs("orders.view")
-def strip(run_id: int) -> str:
-    """The same on one line, for the page that the run was started from."""
+def strip(run_id: int) -> AnyResponse:
+    """The same on one line, for the page that the run was started from; once it has ended, the page hears of it."""
     [told] = _shown([_found(run_id)])
-    return page("runs/_strip.html", run=told)
+    return parts("runs/_strip.html", run=told, event=None if told["is_open"] else "run-ended")
 
 
 @bp.post("/<int(max=2147483647):run_id>/pause")
