@@ -5,8 +5,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from flask_migrate import downgrade as _downgrade, upgrade as _upgrade
+from sqlalchemy import make_url
 
-from webapp.config import ROOT
+from webapp.config import ROOT, configuration
 from webapp.db import db, translated_failures
 from webapp.errors import DeskError
 from webapp.i18n import lazy_gettext as _l
@@ -19,6 +20,15 @@ class SchemaDiffers(DeskError):
 
     code, status = "schema_differs", 503
     sentence = _l("The database has another schema (%(found)s) than this version needs (%(needed)s): %(advice)s")
+
+
+class NoDesk(SchemaDiffers):
+    """The database is empty: most often it is that of another folder than the one meant."""
+
+    sentence = _l(
+        "There is no desk in %(where)s: WAYBILL_DATA_DIR or DATABASE_URL tells where yours is; "
+        "for a new one run “python -m webapp migrate”."
+    )
 
 
 def needed() -> str:
@@ -36,11 +46,13 @@ def check() -> None:
     """Raise `SchemaDiffers` unless the database is what this code expects."""
     if (at := found()) == needed():
         return
-    if at and not _knows(at):
+    if not at:
+        raise NoDesk(where=_place())
+    if not _knows(at):
         advice = _l("it is newer. Start the desk's newer version, or restore the backup made before it.")
     else:
         advice = _l("run “python -m webapp migrate”.")
-    raise SchemaDiffers(found=at or "—", needed=needed(), advice=advice)
+    raise SchemaDiffers(found=at, needed=needed(), advice=advice)
 
 
 def migrate() -> None:
@@ -55,6 +67,12 @@ def migrate() -> None:
 def back_to(revision: str = "base") -> None:
     """Undo the migrations after this one, or all of them; for tests of the migrations."""
     _downgrade(directory=str(_FOLDER), revision=revision)
+
+
+def _place() -> str:
+    config = configuration()
+    named = make_url(config.database_url).render_as_string(hide_password=True) if config.database_url else ""
+    return named or str(config.data_dir)
 
 
 def _knows(revision: str) -> bool:

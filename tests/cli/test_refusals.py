@@ -64,6 +64,11 @@ def test_a_new_database_names_migrate(process: str, start: Start, tmp_path: Path
     assert (ended.code, "run “python -m webapp migrate”" in one_sentence(ended)) == (1, True)
 
 
+def test_a_command_says_where_it_found_no_desk(tmp_path: Path) -> None:
+    ended = call("orders", "list", env={"WAYBILL_DATA_DIR": str(tmp_path)})
+    assert (ended.code, f"There is no desk in {tmp_path}: " in one_sentence(ended)) == (1, True)
+
+
 @PROCESSES
 def test_a_newer_schema_is_not_worked_on(process: str, start: Start, newer: None) -> None:
     ended = start(process)
