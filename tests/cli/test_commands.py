@@ -322,6 +322,9 @@ def test_people_are_added_and_let_in(cli: Command, monkeypatch: pytest.MonkeyPat
     made = cli("user", "create", "--email", "Olga@desk.test", "--role", "owner", "--password-stdin", "--json").document
     assert (made["email"], made["role"]) == ("Olga@desk.test", "owner")
     assert cli("user", "link", "--email", "olga@desk.test").out.startswith("http://127.0.0.1:8000/")
+    added = cli("user", "create", "--email", "rae@desk.test", "--role", "clerk")
+    assert added.out.splitlines()[-1].startswith("http://127.0.0.1:8000/")
+    assert made["url"] is None
     assert cli("user", "link").code == 1  # there is an owner now
 
 

@@ -24,12 +24,14 @@ def user() -> None:
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @desk_command
 def create(door: Door, email: str, role: str, name: str, password_stdin: bool) -> None:
-    """Add a person; without a password a one-time link lets them in."""
+    """Add a person; without a password, print a link that lets them in once, within 24 hours."""
     password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
     with unit_of_work():
         made = accounts.create_user(email=email, role=role, password=password, actor=door.actor, name=name)
         document = {"id": made.id, "email": made.email, "role": made.role, "name": made.name}
-    door.show(document, pairs(document))
+        token = accounts.make_link(made, actor=door.actor) if password is None else None
+    url = address("sign_in.link", token=token) if token else None
+    door.show(document | {"url": url}, pairs(document) + ([url] if url else []))
 
 
 @user.command()
