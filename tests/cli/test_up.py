@@ -86,7 +86,11 @@ def test_the_link_lets_the_first_owner_in_and_the_file_tells_where_all_is(runnin
     for url in (running.link, f"{told['practice_url']}/practice/health"):
         assert httpx.get(url, timeout=20, trust_env=False).status_code == 200
     wait_until(lambda: {"web", "worker", "scheduler", "valkey"} <= running.told["processes"].keys())
-    assert running.told["pid"] == running.process.pid  # type: ignore[union-attr]
+    assert running.process is not None
+    assert running.process.stdout is not None
+    printed = (re.search(r"http://\S+", line) for line in running.process.stdout)
+    assert next(found[0] for found in printed if found) == told["practice_url"]
+    assert running.told["pid"] == running.process.pid
     assert (running.data_dir / "desk.json").stat().st_mode & 0o077 == 0
 
 

@@ -174,6 +174,8 @@ class _Up:
             click.echo(f"Waybill is up. Set up its owner by this link, good once within 24 hours:\n\n  {link}\n")
         else:
             click.echo(f"Waybill is up:\n\n  {self.address}\n")
+        if practice := self.told["practice_url"]:
+            click.echo(f"The page of the practice marketplace, where you play the buyers:\n\n  {practice}\n")
         click.echo(f"Ctrl-C stops it. Logs are in {self.logs.folder}.")
         sys.stdout.flush()
 
