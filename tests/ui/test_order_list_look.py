@@ -9,7 +9,6 @@ import pytest
 from tests.ui.test_look import _flaws, desk, page  # noqa: F401 - the fixtures of a desk in a browser
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor
-from webapp.channels.contract import FulfilledBy
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.orders.models import Order
@@ -170,21 +169,22 @@ def test_a_phone_has_the_heads_that_sort_and_the_box_that_chooses_all(
 
 
 @pytest.mark.parametrize("width", [1366, 390])
-def test_no_amount_and_no_badge_is_cut(
+def test_no_amount_no_deadline_and_no_badge_is_cut(
     page: Any,  # noqa: F811
     take: Callable[..., list[Order]],
     olga: Actor,
     width: int,
 ) -> None:
     line = incoming_line(price=1_396_026, cancel_requested=True)
-    take(incoming_order([line], fulfilled_by=FulfilledBy.MERCHANT, currency="USD", flags=("prime", "gift", "business")))
+    late = now() - timedelta(hours=6, minutes=46)
+    take(incoming_order([line], currency="USD", flags=("prime", "gift", "business"), ship_by=late))
     with unit_of_work():
         db.session.get_one(User, olga.id).language = "fr"
     page.set_viewport_size({"width": width, "height": 900})
     page.goto("/orders/")
     assert page.inner_text("#order-rows td.c-total").split() == ["16", "752,31", "$US"]
     for narrow in (False, True):
-        cut = page.locator("#order-rows :is(td.num, .chips, .chip)").evaluate_all(
+        cut = page.locator("#order-rows :is(td.num, td.c-ship_by, .chips, .chip)").evaluate_all(
             "all => all.filter(one => one.scrollWidth > one.clientWidth + 1 || one.scrollHeight > one.clientHeight + 1)"
             ".map(one => one.outerHTML)"
         )

@@ -334,7 +334,7 @@ COLUMNS = (
         values=_of_each(lambda order: order.ship_by),
         sort="ship_by",
         default=True,
-        width=115,
+        width=125,
     ),
     Column(
         code="deliver_by",
