@@ -120,10 +120,9 @@ class TagOrder(OrderAction):
         return tag_refusal(order, actor)
 
     def perform(self, order: Order, data: TagInput, actor: Actor) -> None:
-        add, remove = [*data.add, *data.new], data.remove
-        if not any(name.strip() for name in [*add, *remove]):
+        if not any(name.strip() for name in (*data.add, *data.new, *data.remove)):
             raise Invalid(field="add", problem=_l("choose at least one."))
-        set_tags(order, add, remove, actor=actor)
+        set_tags(order, data.add, data.remove, actor=actor, new=data.new)
 
     def undo(self, order: Order, data: TagInput) -> tuple[str, Mapping[str, Any]]:
         had = {tag.name.casefold() for tag in tags_of(order)}

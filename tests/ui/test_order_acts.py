@@ -7,21 +7,26 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
+from werkzeug.datastructures import MultiDict
 
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, FulfilledBy
+from webapp.channels.contract import ADDRESS_FIELDS, ChannelStage, FulfilledBy
 from webapp.clock import now
 from webapp.db import db, unit_of_work
+from webapp.errors import Invalid
 from webapp.fulfillment.models import Shipment
+from webapp.i18n import LANGUAGES, force_locale
 from webapp.orders.archiving import archive
+from webapp.orders.attention import in_words as troubles_in_words
 from webapp.orders.models import Order
 from webapp.orders.organizing import assign, set_due, set_status, set_tags
 from webapp.orders.queries import locked
-from webapp.orders.services import comment
+from webapp.orders.services import actions, comment
 from webapp.orders.statuses import make_status
 from webapp.sync.models import ChannelUpdate, UpdateState
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order
+from webapp.ui.forms.actions import again as again_form, in_words
 
 SHIP = {"carrier": "FAKE", "tracking_number": "JD0001"}
 
@@ -142,6 +147,46 @@ def test_what_is_refused_by_a_plain_link_or_form_is_said_on_the_orders_page(
     again = browser.post(f"/orders/{order.number}/actions/hold", {"reason": "Waits for the mugs"})
     assert again.status_code == 409
     assert "Waits for the mugs</textarea>" in again.text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_page_calls_a_field_by_its_code(make_order: Callable[..., Order], mia: Actor, language: str) -> None:
+    order, said = make_order(), []
+    with force_locale(language):
+        for action in actions().values():
+            known = action.Input.model_json_schema()
+            inner = [f"packages.0.{name}" for part in known.get("$defs", {}).values() for name in part["properties"]]
+            for code in (*known.get("properties", {}), *inner, "odd"):
+                wrong = Invalid(field=code, problem="…")
+                given = MultiDict(dict.fromkeys(action.fields_for(order, mia), "x"))
+                errors = again_form(action, order, given, wrong, actor=mia).form_errors
+                said += [(code, error) for error in errors] + [(code, in_words(action, order, wrong.stored()))]
+        for code in set(ADDRESS_FIELDS) - {"kind"}:  # which is no field of any form
+            [trouble] = troubles_in_words([{"kind": "odd_address", "values": {"missing": [code]}}])
+            said.append((code, trouble.cause))
+        for code in ("ship_from", "ship_by", "deliver_from", "deliver_by", "shipped_at"):
+            [trouble] = troubles_in_words([{"kind": "odd_time", "values": {"times": [code]}}])
+            said.append((code, trouble.cause))
+    assert [pair for pair in said if re.search(rf"(^|: ){pair[0].rpartition('.')[2]}\b", str(pair[1]))] == []
+
+
+def test_what_is_wrong_with_a_typed_tag_is_said_where_it_was_typed(
+    make_order: Callable[..., Order], browser: Browser
+) -> None:
+    url = f"/orders/{make_order().number}/actions/tag"
+    assert "Tag: choose at least one." in browser.post(url, htmx=True).text  # there are no boxes yet
+    for _ in range(2):
+        refused = browser.post(url, {"new": "x" * 41}, htmx=True)
+        assert refused.status_code == 422
+        assert "is too long." in refused.text.partition('id="tag-new-error"')[2]
+        assert browser.post(url, {"new": "gift"}, htmx=True).status_code == 200
+
+
+def test_a_character_that_can_not_be_kept_is_named_at_its_field(
+    make_order: Callable[..., Order], browser: Browser
+) -> None:
+    refused = browser.post(f"/orders/{make_order().number}/actions/hold", {"reason": "a\x00b"}, htmx=True)
+    assert "can&#39;t be kept" in refused.text.partition('id="hold-reason-error"')[2]
 
 
 def test_a_form_that_grew_old_says_what_happened_and_keeps_what_was_typed(

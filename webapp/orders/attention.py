@@ -1,22 +1,26 @@
 """Attention: what is the matter with an order or a line, with its cause and its fix. It marks, it never blocks."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from webapp.errors import sentence_of
 from webapp.hooks import hooks
 from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.orders.postal import FIELDS as ADDRESS_LABELS
 
 
 @dataclass(frozen=True, slots=True)
 class AttentionKind:
-    """A kind of trouble: label, one sentence why, one sentence what to do. The sentences may take the row's values."""
+    """A kind of trouble: label, one sentence why, one sentence what to do. The sentences may take the row's values; of
+    lists of codes among these, `words` says what they are called.
+    """
 
     code: str
     label: LazyString
     cause: LazyString
     fix: LazyString
+    words: Mapping[str, LazyString] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,13 @@ class Attention:
     fix: str
 
 
+_TIMES = {
+    "ship_from": _l("Ship from"),
+    "ship_by": _l("Ship by"),
+    "deliver_from": _l("Deliver from"),
+    "deliver_by": _l("Deliver by"),
+    "shipped_at": _l("Shipped"),
+}
 KINDS = (
     AttentionKind(
         "unmatched_sku",
@@ -41,6 +52,7 @@ KINDS = (
         _l("Address incomplete"),
         _l("The delivery address lacks: %(missing)s."),
         _l("Ask the buyer, or look at the order on the channel's own page, before it leaves."),
+        ADDRESS_LABELS,
     ),
     AttentionKind(
         "address_changed",
@@ -70,7 +82,7 @@ KINDS = (
         "update_refused",
         _l("Update refused"),
         _l("The channel refused an update: %(problem)s"),
-        _l("Mend what the channel complains of and send it again, or settle it on the channel's own page."),
+        _l("Mend what the channel complains of and send it again; where nothing is left to tell, close it."),
     ),
     AttentionKind(
         "update_unseen",
@@ -89,6 +101,7 @@ KINDS = (
         _l("Impossible time"),
         _l("The channel told times before 1970 or after 2199, so the desk left them out: %(times)s."),
         _l("Look at the order on the channel's own page for when it must leave."),
+        _TIMES,
     ),
 )
 
@@ -106,15 +119,16 @@ def in_words(stored: Iterable[Mapping[str, Any]]) -> list[Attention]:
         if kind is None:
             shown.append(Attention(trouble["kind"], trouble["kind"], "", ""))
         else:
-            shown.append(Attention(kind.code, str(kind.label), _fill(kind.cause, values), _fill(kind.fix, values)))
+            said = {name: _said(value, kind.words) for name, value in values.items()}
+            shown.append(Attention(kind.code, str(kind.label), _fill(kind.cause, said), _fill(kind.fix, said)))
     return shown
 
 
 def _fill(sentence: LazyString, values: Mapping[str, Any]) -> str:
-    return str(sentence) % {name: _listed(value) for name, value in values.items()} if values else str(sentence)
+    return str(sentence) % values if values else str(sentence)
 
 
-def _listed(value: Any) -> Any:
+def _said(value: Any, words: Mapping[str, LazyString]) -> Any:
     if isinstance(value, dict):
         return sentence_of(value)
-    return ", ".join(map(str, value)) if isinstance(value, list) else value
+    return ", ".join(str(words.get(code, code)) for code in value) if isinstance(value, list) else value

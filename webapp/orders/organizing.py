@@ -88,14 +88,15 @@ def tag_refusal(order: Order, actor: Actor) -> Refusal | None:
     return None if order.tags or offered_tags() or actor.may("settings.edit") else NoTagsHere()
 
 
-def set_tags(order: Order, add: Iterable[str], remove: Iterable[str], *, actor: Actor) -> None:
+def set_tags(order: Order, add: Iterable[str], remove: Iterable[str], *, actor: Actor, new: Iterable[str] = ()) -> None:
     """Put tags on the order and take others off, by their names; the caller holds the order's lock.
 
-    New words are made for who may change settings. Raises the refusal of `tag_refusal`, `UnknownTag` or `Invalid`.
+    `new` are put on too: words typed beside those chosen, so that what is wrong with one is said there. New words are
+    made for who may change settings. Raises the refusal of `tag_refusal`, `UnknownTag` or `Invalid`.
     """
     if refusal := tag_refusal(order, actor):
         raise refusal
-    wanted = named(add, actor)
+    wanted = {tag.id: tag for tag in (*named(add, actor), *named(new, actor, "new"))}.values()
     unwanted = {clean_name(name, "remove").casefold() for name in remove if name.strip()}
     had = tags_of(order)
     added = [tag for tag in wanted if tag.id not in order.tags and tag.name.casefold() not in unwanted]

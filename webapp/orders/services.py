@@ -14,7 +14,7 @@ from webapp.clock import now
 from webapp.db import db
 from webapp.errors import Invalid, NotFound, Refusal, Stale
 from webapp.hooks import hooks
-from webapp.i18n import gettext as _, lazy_gettext as _l
+from webapp.i18n import lazy_gettext as _l
 from webapp.orders.contract import ActionInput, OrderAction
 from webapp.orders.events import record
 from webapp.orders.models import Order, OrderComment, Submission
@@ -125,8 +125,9 @@ def refusal_of(action: OrderAction, order: Order, actor: Actor) -> Refusal | Non
 
 def read_input(action: OrderAction, given: Mapping[str, Any]) -> ActionInput:
     """The action's input from JSON or a form; raises `Invalid` that names the first field in question."""
-    if "\\u0000" in json.dumps(given, default=str):  # PostgreSQL keeps no such text
-        raise Invalid(field=action.code, problem=_l("holds a character that can't be kept."))
+    for name, value in given.items():
+        if "\\u0000" in json.dumps([name, value], default=str):  # PostgreSQL keeps no such text
+            raise Invalid(field=name, problem=_l("holds a character that can't be kept."))
     try:
         return action.Input.model_validate(given)
     except ValidationError as error:
@@ -202,7 +203,7 @@ def comment(order: Order, text: str, *, actor: Actor, status: str | None = None,
     """
     text = text.strip()
     if not text:
-        raise Invalid(field=_("Comment"), problem=_("is needed."))
+        raise Invalid(field="text", problem=_l("is needed."))
     if status is not None:
         actor.needs("orders.organize")
         order.status = check_status(order, status).code

@@ -55,17 +55,17 @@ def find_tag(tag_id: int) -> Tag:
     raise NotFound(name=tag_id)
 
 
-def named(names: Iterable[str], actor: Actor) -> list[Tag]:
+def named(names: Iterable[str], actor: Actor, field: str = "add") -> list[Tag]:
     """The tags of these names, whatever their capitals; who may change settings makes new ones by naming them."""
     found = []
-    for name in dict.fromkeys(clean_name(name, "add") for name in names if name.strip()):
+    for name in dict.fromkeys(clean_name(name, field) for name in names if name.strip()):
         tag = _of_name(name)
         if tag is None:
             if not actor.may("settings.edit"):
                 raise UnknownTag(name=name)
             tag = make_tag(name, actor=actor)
         elif tag.leaving:
-            raise Invalid(field="add", problem=_l("“%(name)s” is being deleted.", name=tag.name))
+            raise Invalid(field=field, problem=_l("“%(name)s” is being deleted.", name=tag.name))
         found.append(tag)
     return list({tag.id: tag for tag in found}.values())
 

@@ -24,6 +24,7 @@ from webapp.orders.services import actions
 from webapp.sync import runs
 from webapp.ui import htmx, shown
 from webapp.ui.access import current_actor, needs
+from webapp.ui.forms.actions import in_words
 from webapp.ui.pages import page, parts, show_times_of
 
 bp = Blueprint("runs", __name__, url_prefix="/runs")
@@ -220,13 +221,16 @@ def _results(run: Run) -> dict[str, Any]:
     found = orders_by_id([row.subject_id for row in rows], current_actor())
     orders = {order.id: shown.ShownOrder(order) for order in found}
     counts = bulk.result_counts(run)
+    action = actions().get(db.session.scalar(select(BulkAct.action).where(BulkAct.run_id == run.id)) or "")
     return {
         "results": [
             {
                 "position": row.position,
                 "state": row.state,
                 "order": orders.get(row.subject_id),
-                "sentence": sentence_of(row.problem) if row.subject_id in orders else "",
+                "sentence": in_words(action, orders[row.subject_id].order, row.problem)
+                if row.subject_id in orders
+                else "",
             }
             for row in rows[:RESULTS]
         ],

@@ -153,12 +153,17 @@ class Form(BaseForm):
 
     def complain(self, error: DeskError) -> None:
         """Show a refusal beside the field it names, or above them all."""
-        named = error.field
-        if isinstance(error, Invalid):
-            named = str(error.values.get("field", ""))
+        field = self.field_of(error)
+        if field is None:
+            self.form_errors.append(str(error))
+            return
+        problem = error.values.get("problem") if isinstance(error, Invalid) else None
+        field.errors = [*field.errors, str(problem or error)]
+
+    def field_of(self, error: DeskError) -> Field | None:
+        """The field that a refusal names, by its name, its label, or the way to it (`packages.0.carrier`)."""
+        named = str(error.values.get("field", "")) if isinstance(error, Invalid) else error.field
         for name, field in self._fields.items():
-            if (named and named in (name, str(field.label.text))) or named.rpartition(".")[2] == name:
-                problem = error.values.get("problem") if isinstance(error, Invalid) else None
-                field.errors = [*field.errors, str(problem or error)]
-                return
-        self.form_errors.append(str(error))
+            if named and (name in named.split(".") or named == str(field.label.text)):
+                return field
+        return None

@@ -8,7 +8,7 @@ from flask import url_for
 from wtforms import Field
 
 from webapp.audit.actor import Actor
-from webapp.errors import DeskError, Invalid, NotFound
+from webapp.errors import DeskError, Invalid, NotFound, sentence_of
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.contract import OrderAction
 from webapp.orders.models import Order
@@ -74,8 +74,20 @@ def again(
     form = action_form(action, order, given, actor=actor, many=many).renewed(order.version)
     problems: list[DeskError] = [_needed(name) for name in form.missing] or [error]
     for problem in problems:
+        if isinstance(problem, Invalid) and form.field_of(problem) is None:
+            problem = Invalid(field=action.label, problem=problem.values["problem"])
         form.complain(problem)
     return form
+
+
+def in_words(action: OrderAction | None, order: Order, problem: dict[str, Any] | None) -> str | None:
+    """Why an act on the order was refused, as it was stored; a field has the label that the act's form gives it."""
+    if action is not None and problem and problem["code"] == Invalid.code:
+        fields = action.form_fields(order)
+        way = str(problem["values"]["field"]).split(".")
+        label = next((fields[name]["label"] for name in reversed(way) if name in fields), action.label)
+        problem = {**problem, "values": {**problem["values"], "field": str(label)}}
+    return sentence_of(problem)
 
 
 def undo_form(
