@@ -83,6 +83,8 @@ class SetDueDate(OrderAction):
         return None
 
     def perform(self, order: Order, data: DueInput, actor: Actor) -> None:
+        if data.due is None and order.due_at is None:
+            raise Invalid(field="due", problem=_l("is needed: there is no due date to take off."))
         set_due(order, in_shop(order, data.due), actor=actor)
 
     def undo(self, order: Order, data: DueInput) -> tuple[str, Mapping[str, Any]]:

@@ -304,6 +304,16 @@ def test_a_runs_page_names_every_order_and_tries_again(
     assert "Olga" in listed
 
 
+def test_a_runs_page_says_what_was_wrong_by_the_forms_labels(
+    browser: Browser, orders: list[Order], work: Callable[[], int]
+) -> None:
+    browser.post("/orders/bulk/due", {"order": ids(orders), "due": "", "submission_key": "k1"})
+    work()
+    [run] = runs_of()
+    assert "Due: is needed: there is no due date to take off." in browser.get(f"/runs/{run.id}").text
+    assert len(browser.queries) <= 12
+
+
 def test_whoever_began_a_run_leads_it(
     browser: Browser, orders: list[Order], make_browser: Callable[..., Browser], mia: Actor, work: Callable[[], int]
 ) -> None:

@@ -189,6 +189,26 @@ def test_a_character_that_can_not_be_kept_is_named_at_its_field(
     assert "can&#39;t be kept" in refused.text.partition('id="hold-reason-error"')[2]
 
 
+def test_a_due_date_is_taken_off_only_where_there_is_one(make_order: Callable[..., Order], browser: Browser) -> None:
+    url = f"/orders/{make_order().number}/actions/due"
+    refused = browser.post(url, {"due": ""}, htmx=True)
+    assert refused.status_code == 422
+    assert "there is no due date to take off" in refused.text.partition('id="due-due-error"')[2]
+    browser.post(url, {"due": "2031-05-05T10:00"}, htmx=True)
+    assert "Due date taken off" in browser.post(url, {"due": ""}, htmx=True).text
+
+
+@pytest.mark.parametrize(("code", "field"), [("assign", "assignee"), ("status", "status")])
+def test_nothing_chosen_is_no_act(make_order: Callable[..., Order], browser: Browser, code: str, field: str) -> None:
+    order = make_order()
+    with unit_of_work():
+        make_status("packing", {"en": "Packing"}, state="processing", actor=Actor.operator())
+        set_status(locked(db.session.get_one(Order, order.id)), "packing", actor=Actor.operator())
+    refused = browser.post(f"/orders/{order.number}/actions/{code}", {field: ""}, htmx=True)
+    assert refused.status_code == 422
+    assert "is needed." in refused.text.partition(f'id="{code}-{field}-error"')[2]
+
+
 def test_a_form_that_grew_old_says_what_happened_and_keeps_what_was_typed(
     make_order: Callable[..., Order], browser: Browser, mia: Actor, carrier: str
 ) -> None:

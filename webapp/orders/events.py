@@ -66,7 +66,7 @@ WORDS = (
     EventWords("assigned", _l("Assigned to %(name)s")),
     EventWords("unassigned", _l("Assigned to nobody")),
     EventWords("due_set", _l("Due %(due)s")),
-    EventWords("due_cleared", _l("No longer due at a time of its own")),
+    EventWords("due_cleared", _l("Due date taken off")),
     EventWords("tagged", _l("Tagged: %(added)s")),
     EventWords("untagged", _l("No longer tagged: %(removed)s")),
     EventWords("retagged", _l("Tagged: %(added)s; no longer: %(removed)s")),
