@@ -388,6 +388,12 @@ def test_updates_are_waited_for_and_sent_again(
     assert again["state"] == "owed"
     twice = cli("updates", "retry", update["id"])
     assert (twice.code, "nothing to send again" in twice.err) == (1, True)
+    early = cli("updates", "close", update["id"])
+    assert (early.code, "nothing to close" in early.err) == (1, True)
+    channel.outcomes.append(Refused("The channel says no."))
+    work()
+    [closed] = cli("updates", "close", update["id"], "--json").document
+    assert (closed["state"], closed["message"]) == ("withdrawn", "The channel says no.")
 
 
 def test_orders_put_aside_are_listed_and_tried_again(

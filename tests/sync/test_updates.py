@@ -8,6 +8,7 @@ import time_machine
 from sqlalchemy import select
 
 from webapp.audit.actor import Actor
+from webapp.audit.models import AuditEntry
 from webapp.channels.contract import (
     ChannelError,
     Disconnected,
@@ -23,9 +24,10 @@ from webapp.channels.contract import (
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
-from webapp.errors import sentence_of
+from webapp.errors import Forbidden, sentence_of
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
+from webapp.i18n import force_locale
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import locked
 from webapp.sync import jobs, updates
@@ -125,6 +127,66 @@ def test_a_refusal_stands_with_the_channels_sentence_and_can_be_retried(
     assert update().state == "sent"
     assert len(channel.delivered) == 2
     assert shipped.attention == []
+
+
+def test_a_refused_one_is_closed_without_being_sent_and_keeps_its_reason(
+    shipped: Order, channel: FakeChannel, work: Work, mia: Actor, make_user: Callable[..., Actor]
+) -> None:
+    channel.outcomes.append(Refused("order is canceled"))
+    work()
+    rob = make_user("read_only", "Rob")
+    with pytest.raises(Forbidden), unit_of_work():
+        updates.close(update(), actor=rob)
+    with unit_of_work():
+        updates.close(update(), actor=mia)
+    with later(3600):
+        jobs.find_due()
+        work()
+    row = update()
+    assert (row.state, sentence_of(row.problem)) == ("withdrawn", "order is canceled")
+    assert len(channel.delivered) == 1
+    assert troubles(shipped) == []
+    assert updates.unconfirmed([shipped.id]) == {}
+    assert events(shipped)[-1] == "update_closed"
+    assert db.session.scalars(select(AuditEntry.data).where(AuditEntry.code == "update_closed")).all() == [
+        {"update": row.id, "order": shipped.id}
+    ]
+    with pytest.raises(updates.NotClosable, match="nothing to close"), unit_of_work():
+        updates.close(update(), actor=mia)
+
+
+def test_one_of_unknown_fate_is_closed_and_what_a_worker_learns_later_changes_nothing(
+    shipped: Order, channel: FakeChannel, work: Work, mia: Actor
+) -> None:
+    channel.outcomes.append(Unknown())
+    work()
+    assert update().state == "unknown"
+    with later(10):
+        with unit_of_work():
+            assert updates.claim_to_look_up(shipped.store_id, "shipment", "worker") is not None
+        with unit_of_work():
+            updates.close(update(), actor=mia)
+        with unit_of_work():
+            updates.settle({update().id: Refused("too late")}, "worker")
+        jobs.find_due()
+        work()
+    row = update()
+    assert (row.state, row.problem, len(channel.delivered)) == ("withdrawn", None, 1)
+
+
+def test_what_is_on_its_way_is_not_closed(shipped: Order, work: Work, mia: Actor) -> None:
+    for _state in ("owed", "sent"):
+        with pytest.raises(updates.NotClosable), unit_of_work():
+            updates.close(update(), actor=mia)
+        work()
+
+
+def test_why_one_can_not_be_sent_again_is_stored_as_a_code(shipped: Order, mia: Actor) -> None:
+    with force_locale("fr"), pytest.raises(updates.NotRetriable) as caught, unit_of_work():
+        updates.retry(update(), actor=mia)
+    stored = caught.value.stored()
+    assert stored["values"] == {"state": "owed"}
+    assert sentence_of(stored) == "This update is Owed: there is nothing to send again."
 
 
 @pytest.fixture

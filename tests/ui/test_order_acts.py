@@ -11,7 +11,7 @@ from werkzeug.datastructures import MultiDict
 
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ADDRESS_FIELDS, ChannelStage, FulfilledBy
+from webapp.channels.contract import ADDRESS_FIELDS, ChannelStage, FulfilledBy, Refused
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import Invalid
@@ -309,8 +309,6 @@ def test_acting_needs_the_actions_right(
 def test_a_refused_update_is_sent_again_by_its_button(
     make_order: Callable[..., Order], browser: Browser, carrier: str, work: Callable[[], int], channel: FakeChannel
 ) -> None:
-    from webapp.channels.contract import Refused
-
     order = make_order()
     channel.outcomes = [Refused("Tracking looks odd")]
     url = f"/orders/{order.number}/actions/ship"
@@ -330,6 +328,30 @@ def test_a_refused_update_is_sent_again_by_its_button(
     db.session.rollback()
     assert db.session.get_one(ChannelUpdate, update.id).state == UpdateState.SENT
     assert browser.post(f"/updates/{update.id}/retry", htmx=True).status_code == 409
+
+
+def test_a_refused_update_is_closed_by_its_button_and_no_longer_keeps_the_order(
+    make_order: Callable[..., Order], browser: Browser, carrier: str, work: Callable[[], int], channel: FakeChannel
+) -> None:
+    order = make_order()
+    channel.outcomes = [Refused("Order is canceled")]
+    url = f"/orders/{order.number}"
+    browser.post(f"{url}/actions/ship", SHIP | {"carrier": carrier})
+    work()
+    page = browser.get(f"{url}?tab=updates").text
+    assert "read why, then send it again or close it" in page
+    [way] = re.findall(r'action="(/updates/\d+/close)"', page)
+    assert "first send it again, or close it" in browser.post(f"{url}/actions/archive").text
+
+    closed = browser.post(way)
+
+    assert closed.status_code == 302
+    page = browser.get(f"{url}?tab=updates").text
+    assert "Order is canceled" in page
+    assert "/updates/" not in page
+    assert "close it" not in page
+    assert browser.post(way, htmx=True).status_code == 409
+    assert browser.post(f"{url}/actions/archive").status_code == 302
 
 
 def test_the_timeline_tells_values_before_and_after(

@@ -60,7 +60,13 @@ def test_without_the_right_a_route_is_refused(
     browser = make_browser(reader)
     refused = [address for address in _addresses(app) if address[3] and not reader.may(address[3])]
 
-    assert {endpoint for endpoint, *_ in refused} >= {"stores.add", "stores.sync", "updates.retry", "plugins.index"}
+    assert {endpoint for endpoint, *_ in refused} >= {
+        "stores.add",
+        "stores.sync",
+        "updates.retry",
+        "updates.close",
+        "plugins.index",
+    }
     for endpoint, method, address, _ in refused:
         assert _ask(browser, method, address) == 403, endpoint
 

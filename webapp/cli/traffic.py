@@ -19,7 +19,7 @@ from webapp.orders.queries import find_order
 from webapp.sync import runs as sync_runs
 from webapp.sync.jobs import deliver, fetch_order, look_up
 from webapp.sync.models import Aside, StoreSync, UpdateState
-from webapp.sync.updates import find_update, list_updates, retry as send_again
+from webapp.sync.updates import close as close_update, find_update, list_updates, retry as send_again
 
 LOOK_EVERY = 0.2
 STATES = [state.value for state in UpdateState]
@@ -91,6 +91,19 @@ def retry(door: Door, update_ids: Sequence[int]) -> None:
         for row in rows:
             send_again(row, actor=door.actor)
             (deliver if row.state == UpdateState.OWED else look_up).enqueue(row.store_id, row.kind)
+        documents = [presenting.update(row) for row in rows]
+    door.show(documents, table(documents, ("id", "order", "kind", "state"), empty=""))
+
+
+@updates.command()
+@click.argument("update_ids", type=int, nargs=-1, required=True, metavar="ID…")
+@desk_command
+def close(door: Door, update_ids: Sequence[int]) -> None:
+    """Close updates that were refused or never confirmed, without sending them again."""
+    with unit_of_work():
+        rows = [find_update(update_id, door.actor) for update_id in update_ids]
+        for row in rows:
+            close_update(row, actor=door.actor)
         documents = [presenting.update(row) for row in rows]
     door.show(documents, table(documents, ("id", "order", "kind", "state"), empty=""))
 

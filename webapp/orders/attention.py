@@ -88,7 +88,7 @@ KINDS = (
         "update_unseen",
         _l("Update not shown"),
         _l("The channel took an update a day ago and does not show it."),
-        _l("Look at the order on the channel's own page."),
+        _l("Look at the order on the channel's own page; where nothing is left to tell, close the update."),
     ),
     AttentionKind(
         "incomplete",

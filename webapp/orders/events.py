@@ -81,6 +81,7 @@ WORDS = (
     EventWords("update_unseen", _l("The channel does not show the update: %(kind)s")),
     EventWords("update_elsewhere", _l("It had been done elsewhere: %(kind)s")),
     EventWords("update_retried", _l("Sent again: %(kind)s")),
+    EventWords("update_closed", _l("Closed without sending again: %(kind)s")),
 )
 
 

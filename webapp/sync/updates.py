@@ -1,7 +1,8 @@
 """What channels are owed: rows made in the transaction of the act, claimed by workers, settled by what the channel
 says.
 
-A row's life: held (until due, to be undone) → owed → sent (the channel took it) → effective, refused or unknown. A row
+A row's life: held (until due, to be undone) → owed → sent (the channel took it) → effective, refused or unknown; what
+was refused, or was never confirmed, somebody may close: it is withdrawn. A row
 whose worker died is unknown until the channel has been asked: a kind that is not repeatable is never sent again before
 that. The row is the promise, the queue its messenger.
 """
@@ -14,6 +15,7 @@ from sqlalchemy.orm import joinedload
 
 from webapp import live
 from webapp.audit.actor import Actor
+from webapp.audit.services import audit
 from webapp.channels.contract import (
     Effective,
     IncomingOrder,
@@ -79,6 +81,16 @@ class NotRetriable(Refusal):
     code = "not_retriable"
     sentence = _l("This update is %(state)s: there is nothing to send again.")
 
+    def __str__(self) -> str:
+        return str(self.sentence) % {"state": STATE_LABELS[self.values["state"]]}
+
+
+class NotClosable(NotRetriable):
+    """Only what the channel refused, or never confirmed, can be closed."""
+
+    code = "not_closable"
+    sentence = _l("This update is %(state)s: there is nothing to close.")
+
 
 class UpdatesUnsettled(Refusal):
     """The channel still has to be told, or still has to show it."""
@@ -91,7 +103,7 @@ class UpdateRefused(Refusal):
     """The channel still has to be told, and somebody has to see to it."""
 
     code = "update_refused"
-    sentence = _l("The channel refused an update of this order: send it again first.")
+    sentence = _l("The channel refused an update of this order: first send it again, or close it.")
 
 
 def unconfirmed(order_ids: Sequence[int]) -> dict[int, Refusal]:
@@ -354,12 +366,9 @@ def settle_by_reading(readings: Mapping[int, IncomingOrder]) -> None:
 
 def retry(update: ChannelUpdate, *, actor: Actor) -> None:
     """Send a refused or unknown update again; an unknown one is looked up first."""
-    actor.needs("updates.retry")
-    query = select(Order).where(Order.id == update.order_id).with_for_update(of=Order)
-    order = db.session.scalars(query.execution_options(populate_existing=True)).one()
-    db.session.refresh(update, with_for_update={"of": ChannelUpdate})  # somebody may have retried it at the same moment
-    if update.state not in (UpdateState.REFUSED, UpdateState.UNKNOWN):
-        raise NotRetriable(state=STATE_LABELS[update.state])
+    order = _locked(update, actor)
+    if not retriable(update):
+        raise NotRetriable(state=update.state)
     if update.state == UpdateState.REFUSED:
         update.refused_at = None
         _owe_again(update, now())
@@ -367,6 +376,40 @@ def retry(update: ChannelUpdate, *, actor: Actor) -> None:
         update.look_again_at = now()
     _settle_troubles(order, update)
     record(order, "update_retried", actor=actor, values={"kind": update.kind})
+
+
+def close(update: ChannelUpdate, *, actor: Actor) -> None:
+    """Leave it at that: the update is never sent again, and why the channel refused it stays."""
+    order = _locked(update, actor)
+    if not closable(update):
+        raise NotClosable(state=update.state)
+    if update.state == UpdateState.UNKNOWN:
+        update.problem = None  # it says that the desk looks what happened
+    update.state, update.look_again_at = UpdateState.WITHDRAWN, None
+    update.lease_owner = update.lease_until = None
+    _settle_troubles(order, update)
+    record(order, "update_closed", actor=actor, values={"kind": update.kind})
+    audit("update_closed", actor=actor, update=update.id, order=order.id)
+
+
+def retriable(update: ChannelUpdate) -> bool:
+    """Whether it can be sent again."""
+    return update.state in (UpdateState.REFUSED, UpdateState.UNKNOWN)
+
+
+def closable(update: ChannelUpdate) -> bool:
+    """Whether it can be closed: one that can be sent again, or that the channel took and never showed."""
+    unseen = update.state == UpdateState.SENT and update.problem == NotShown().stored()
+    return unseen or retriable(update)
+
+
+def _locked(update: ChannelUpdate, actor: Actor) -> Order:
+    """The order, locked, then the update, as it is now: somebody may have acted on it at the same moment."""
+    actor.needs("updates.retry")
+    query = select(Order).where(Order.id == update.order_id).with_for_update(of=Order)
+    order = db.session.scalars(query.execution_options(populate_existing=True)).one()
+    db.session.refresh(update, with_for_update={"of": ChannelUpdate})
+    return order
 
 
 def find_update(update_id: int, actor: Actor) -> ChannelUpdate:

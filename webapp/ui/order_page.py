@@ -30,8 +30,8 @@ from webapp.orders.services import bar, find_action, offers
 from webapp.orders.statuses import all_statuses, status_name
 from webapp.orders.tags import tags_of
 from webapp.search.contract import Label
-from webapp.sync.models import UNSETTLED, ChannelUpdate, UpdateState
-from webapp.sync.updates import list_updates
+from webapp.sync.models import UNSETTLED, ChannelUpdate
+from webapp.sync.updates import closable, list_updates, retriable
 from webapp.ui import htmx, shown, timeline
 from webapp.ui.forms.actions import ActionForm, action_form
 from webapp.vault import services as vault
@@ -342,7 +342,7 @@ def _packages(order: Order, lines: Mapping[int, OrderLine]) -> list[dict[str, An
 
 
 def _update(order: Order, row: ChannelUpdate, actor: Actor) -> dict[str, Any]:
-    retriable = row.state in (UpdateState.REFUSED, UpdateState.UNKNOWN)
+    may = actor.may("updates.retry")
     return {
         "id": row.id,
         "kind_label": timeline.update_label(order, row.kind),
@@ -355,5 +355,6 @@ def _update(order: Order, row: ChannelUpdate, actor: Actor) -> dict[str, Any]:
         "settled_at": row.refused_at or row.effective_at,
         "attempts": row.attempts,
         "message": sentence_of(row.problem),
-        "can_retry": retriable and actor.may("updates.retry"),
+        "can_retry": may and retriable(row),
+        "can_close": may and closable(row),
     }

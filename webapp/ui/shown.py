@@ -298,7 +298,7 @@ def next_step(order: Order, refusal: Refusal | None) -> tuple[str, str]:
     """What to do with the order now, in one sentence, and its tone."""
     name = channel_name(order.store.channel)
     if any(trouble["kind"] == "update_refused" for trouble in order.attention):
-        return _("%(channel)s refused an update: read why and send it again.", channel=name), "bad"
+        return _("%(channel)s refused an update: read why, then send it again or close it.", channel=name), "bad"
     if order.buyer_wants_cancel and order.unshipped:
         return _("The buyer asked to cancel: decide before anything leaves."), "warn"
     if order.unshipped and order.state == "processing":

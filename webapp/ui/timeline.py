@@ -41,7 +41,10 @@ KINDS: dict[str, tuple[LazyString, tuple[str, ...]]] = {
     "shipping": (_l("Shipments"), ("shipped",)),
     "updates": (
         _l("Updates to the channel"),
-        ("update_sent", "update_effective", "update_refused", "update_unseen", "update_elsewhere", "update_retried"),
+        (
+            "update_sent", "update_effective", "update_refused", "update_unseen", "update_elsewhere", "update_retried",
+            "update_closed",
+        ),
     ),
     "holds": (_l("Holds"), ("held", "held_until", "released", "hold_ended")),
     "addresses": (_l("Addresses"), ("readdressed",)),

@@ -29,6 +29,7 @@ NOT_OF_BUTTONS = {
     acting.KeyReused: "of a form that was sent twice",
     shipping.BuyerWantsCancel: "asked in the form of shipping, which is offered",
     updates.NotRetriable: "of an update, not of an order",
+    updates.NotClosable: "of an update, not of an order",
 }
 
 
