@@ -406,7 +406,7 @@ def closable(update: ChannelUpdate) -> bool:
 def _locked(update: ChannelUpdate, actor: Actor) -> Order:
     """The order, locked, then the update, as it is now: somebody may have acted on it at the same moment."""
     actor.needs("updates.retry")
-    query = select(Order).where(Order.id == update.order_id).with_for_update(of=Order)
+    query = visible(actor).where(Order.id == update.order_id).with_for_update(of=Order)
     order = db.session.scalars(query.execution_options(populate_existing=True)).one()
     db.session.refresh(update, with_for_update={"of": ChannelUpdate})
     return order
