@@ -145,7 +145,6 @@ MAY_READ_ORDERS = {
     "webapp/sync/updates.py:as_told": "a job tells the channel of its own orders",
     "webapp/sync/updates.py:settle": "a job takes the locks of the orders whose updates it settles",
     "webapp/sync/updates.py:_tell": "a job notes what the channel said",
-    "webapp/sync/updates.py:retry": "takes the lock of the order of an update that `find_update` let through",
 }
 READS = (
     "select",
