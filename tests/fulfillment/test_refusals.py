@@ -129,7 +129,7 @@ def test_a_buyer_who_wants_to_cancel_stops_it_unless_told_anyway(take: Take, mia
     [offer] = [offer for offer in offers(order, mia) if offer.code == "ship"]
     assert offer.refusal is None  # the form asks
     assert shipping_refusal(order, mia, anyway=True) is None
-    sentence = "The buyer asked to cancel this order. To ship it all the same, say so."
+    sentence = "The buyer asked to cancel this order. To ship it all the same, tick that under Ship on its own page."
     assert str(attempt(order, mia)) == str(shipping_refusal(order, mia)) == sentence
     assert attempt(order, mia, GOOD | {"ship_anyway": True}) is None
     assert reload(order, mia).state == "complete"

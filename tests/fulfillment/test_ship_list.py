@@ -117,6 +117,12 @@ def test_every_row_says_why_it_does_not_fit(orders: list[Order], mia: Actor) -> 
     db.session.rollback()
 
 
+@pytest.mark.parametrize("row", ["{};Pigeon;77", "{}\tDHL\t77", "{}; DHL, Express; 77", '"{};DHL";77'])
+def test_a_row_that_is_separated_otherwise_says_so(orders: list[Order], mia: Actor, row: str) -> None:
+    problems = told(f"{orders[0].number},DHL,JD1\n{row.format(orders[1].number)}", mia)
+    assert problems == ["", "The cells of this row are not separated as those of the first row are."]
+
+
 def test_what_fits_is_shipped_and_told_to_the_channel(
     orders: list[Order], mia: Actor, channel: FakeChannel, work: Callable[[], int]
 ) -> None:

@@ -13,6 +13,7 @@ from tests.ui.conftest import Browser, tells_both
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage
 from webapp.db import db, unit_of_work
+from webapp.fulfillment import ship_list
 from webapp.fulfillment.models import Package, Shipment
 from webapp.jobs.models import Run, RunResult
 from webapp.orders import bulk
@@ -242,6 +243,27 @@ def test_what_ships_is_what_was_looked_at_whatever_its_cells_hold(
     work()
     [package] = db.session.query(Package)
     assert (package.tracking_number, package.service) == ("JD1", service)
+
+
+def test_a_list_that_was_looked_at_comes_back_to_be_mended(browser: Browser, orders: list[Order]) -> None:
+    text = f'Order;Carrier;Tracking\n{orders[0].number};DHL;"JD <1>"\n999;DHL;JD9'
+    file = (io.BytesIO(text.encode("cp1252")), "parcels.csv")
+    looked = browser.post("/orders/ship-list", {"file": file, "list": ""}).text
+    [kept] = re.findall(r'<textarea name="mend" hidden>(.*?)</textarea>', looked, re.DOTALL)
+    assert html.unescape(kept) == text
+
+    back = browser.post("/orders/ship-list", {"mend": html.unescape(kept)})
+
+    assert back.status_code == 200
+    assert f">{kept}</textarea>" in back.text
+
+
+def test_a_list_that_is_too_long_comes_back_whole(
+    browser: Browser, orders: list[Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ship_list, "LONGEST", 2)
+    text = "\n".join(f"{number};DHL;JD{'0' * 50}{number}" for number in range(400))
+    assert text in browser.post("/orders/ship-list", {"list": text}).text
 
 
 def test_a_cell_without_end_is_a_sentence(browser: Browser, orders: list[Order]) -> None:

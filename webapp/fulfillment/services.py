@@ -71,7 +71,9 @@ class NoAddress(Refusal):
 class BuyerWantsCancel(Refusal):
     code = "buyer_wants_cancel"
     field = "ship_anyway"
-    sentence = _l("The buyer asked to cancel this order. To ship it all the same, say so.")
+    sentence = _l(
+        "The buyer asked to cancel this order. To ship it all the same, tick that under Ship on its own page."
+    )
 
 
 class TrackingNumberNeeded(DeskError):

@@ -7,7 +7,7 @@ then shipped as a bulk run, each order once.
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import or_
 
@@ -27,6 +27,7 @@ LONGEST = 5_000  # rows of one list
 _PART = 500  # numbers looked up at once
 _LONGEST_CELL = 100
 _TAB = "\t"
+_SEPARATORS = (_TAB, ";", ",")
 
 
 class EmptyList(DeskError):
@@ -49,6 +50,11 @@ class TwiceInList(DeskError):
     sentence = _l("Row %(row)s ships this order already. Ship several parcels of one order on its own page.")
 
 
+class OtherSeparator(DeskError):
+    code, status = "other_separator", 422
+    sentence = _l("The cells of this row are not separated as those of the first row are.")
+
+
 class NothingFits(DeskError):
     code, status, field = "nothing_fits", 422, "list"
     sentence = _l("No row of this list can be shipped.")
@@ -63,6 +69,7 @@ class Row:
     carrier: str = ""
     tracking_number: str = ""
     service: str = ""
+    odd: bool = field(default=False, kw_only=True)  # its number holds a separator, which no order's does
 
     @property
     def input(self) -> dict[str, str]:
@@ -87,11 +94,12 @@ def read_rows(text: str, *, written: bool = False) -> list[Row]:
     """
     lines = [line for line in text.removeprefix("\ufeff").splitlines() if line.strip()]
     first = lines[0] if lines else ""
-    separator = _TAB if written else max(_TAB, ";", ",", key=first.count)
+    separator = _TAB if written else max(_SEPARATORS, key=first.count)
     try:
-        rows = [_row(number, cells) for number, cells in enumerate(csv.reader(lines, delimiter=separator), start=1)]
+        cells = list(csv.reader(lines, delimiter=separator))
     except csv.Error:
         raise CellTooLong from None
+    rows = [_row(number, told, odd=not written and _is_odd(told)) for number, told in enumerate(cells, start=1)]
     if rows and not written and not any(letter.isdigit() for letter in rows[0].number + rows[0].tracking_number):
         rows = rows[1:]  # the head: numbers have digits, its words have none
     if not rows:
@@ -101,9 +109,13 @@ def read_rows(text: str, *, written: bool = False) -> list[Row]:
     return rows
 
 
-def _row(line: int, cells: Sequence[str]) -> Row:
+def _row(line: int, cells: Sequence[str], *, odd: bool) -> Row:
     told = ["".join(filter(str.isprintable, cell)).strip()[:_LONGEST_CELL] for cell in cells[:4]]
-    return Row(line, *told)
+    return Row(line, *told, odd=odd)
+
+
+def _is_odd(cells: Sequence[str]) -> bool:
+    return any(separator in cells[0].strip() for separator in _SEPARATORS)
 
 
 def write_rows(rows: Sequence[Row]) -> str:
@@ -123,6 +135,8 @@ def check(rows: Sequence[Row], actor: Actor) -> list[Checked]:
 
 
 def _checked(row: Row, fitting: list[Order], seen: dict[int, int], actor: Actor) -> Checked:
+    if row.odd:
+        return Checked(row, None, OtherSeparator())
     try:
         order = only_one(row.number, fitting)
     except DeskError as problem:

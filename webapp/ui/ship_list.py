@@ -43,12 +43,14 @@ def give() -> str:
 @bp.post("/orders/ship-list")
 @needs("orders.ship")
 def look() -> str | tuple[str, int]:
-    """What of the list fits; nothing is shipped yet."""
+    """What of the list fits; nothing is shipped yet. From there it comes back to be mended."""
+    if "mend" in request.form:
+        return page("bulk/ship_list.html", text=request.form["mend"], problem="")
     text = _given()
     try:
         checked = ship_list.check(ship_list.read_rows(text), current_actor())
     except DeskError as error:
-        return page("bulk/ship_list.html", text=text[:10_000], problem=str(error)), error.status
+        return page("bulk/ship_list.html", text=text, problem=str(error)), error.status
     fitting = [told for told in checked if told.problem is None]
     rest = [told for told in checked if told.problem is not None]
     return page(
@@ -60,6 +62,7 @@ def look() -> str | tuple[str, int]:
             for told in (rest + fitting)[:SHOWN]
         ],
         hidden=max(len(checked) - SHOWN, 0),
+        text=text,
         list=ship_list.write_rows([told.row for told in fitting]),
         key=secrets.token_urlsafe(16),
     )
@@ -76,7 +79,7 @@ def start() -> AnyResponse | tuple[str, int]:
             run = ship_list.start(rows, actor=current_actor(), key=request.form.get("submission_key", ""))
             run_id, total = run.id, run.total or 0
     except DeskError as error:
-        return page("bulk/ship_list.html", text=text[:10_000], problem=str(error)), error.status
+        return page("bulk/ship_list.html", text=text, problem=str(error)), error.status
     flash(ngettext("Shipping %(num)s order.", "Shipping %(num)s orders.", total), "info")
     return redirect(url_for("runs.show", run_id=run_id))
 
