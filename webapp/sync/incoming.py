@@ -195,7 +195,7 @@ def attention_of(order: IncomingOrder, lines: Sequence[LineFacts], had_shipped: 
     if order.stage is ChannelStage.UNKNOWN:
         found.append({"kind": "unknown_status", "values": {"status": order.status}})
     works = order.fulfilled_by == "merchant" and order.stage in (ChannelStage.OPEN, ChannelStage.UNKNOWN)
-    if works and (gaps := address_gaps(order)) and "recipient" not in order.missing:
+    if works and (gaps := address_gaps(order)) and "recipient" not in map(str.lower, order.missing):
         found.append({"kind": "odd_address", "values": {"missing": gaps}})
     if order.stage is ChannelStage.CANCELED and had_shipped:
         found.append({"kind": "canceled_after_shipping", "values": {}})
