@@ -118,7 +118,7 @@ def test_the_number_is_shown_first_whatever_was_chosen(mia: Actor) -> None:
         for shown in (shown_columns(layout, columns(), mia), shown_columns(Layout(), columns(), mia, view)):
             assert [(column.code, width) for column, width in shown] == [
                 ("number", dict(columns_).get("number") or 175),
-                ("total", 95),
+                ("total", 125),
             ]
 
 
