@@ -136,7 +136,8 @@ def open_page(chromium: Browser, signed_in: dict[str, Any]) -> Iterator[Callable
 
     def make(**options: Any) -> Page:
         context = chromium.new_context(
-            **({"viewport": {"width": 1440, "height": 900}, "storage_state": signed_in} | options)
+            **({"viewport": {"width": 1440, "height": 900}, "storage_state": signed_in} | options),
+            reduced_motion="reduce",  # axe looks at what has come to rest
         )
         contexts.append(context)
         page = context.new_page()

@@ -59,7 +59,8 @@ def page(desk: str, app: Flask, olga: Actor) -> Iterator[Any]:
     complaints: list[str] = []
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        context = chromium.new_context(base_url=desk, viewport={"width": 1440, "height": 900})
+        size = {"width": 1440, "height": 900}
+        context = chromium.new_context(base_url=desk, viewport=size, reduced_motion="reduce")  # axe looks at what rests
         context.set_default_timeout(15_000)
         context.add_cookies([{"name": app.config["WAYBILL_COOKIE"], "value": token, "url": desk}])
         tab = context.new_page()
@@ -130,7 +131,7 @@ def test_axe_finds_nothing_on_any_page_and_none_scrolls_sideways(
         run = start_bulk("hold", given, actor=olga, ids=[other.id])
     work()
     page.set_viewport_size({"width": width, "height": 900})
-    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # colors are told of what has come to rest
+    page.emulate_media(color_scheme=scheme)
     flaws, wide, looked_at = [], [], 0
     for path in _pages(app, order, store, run):
         answer = page.goto(path)
