@@ -1,14 +1,17 @@
-"""Fixtures: a desk of its own for every test, on SQLite and on PostgreSQL, with a real queue.
+"""Fixtures: a desk for every test, on SQLite and on PostgreSQL, with a real queue.
 
-A desk's database is a copy of a template that the migrations filled once, so every test commits for real. Jobs go to a
-real Valkey and are run by `work`, in this process and in the order of the queue.
+The desk is the process's own (`tests.desks`), put back before each test, so every test commits for real. Jobs go to a
+real Valkey and are run by `work`, in this process and in the order of the queue. A test that leaves something behind
+fails (`tests.leftovers`).
 """
 
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
@@ -16,8 +19,9 @@ from flask import Flask
 from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 
-from tests import postgres
-from webapp import create_app, live, schema, valkey
+from tests import leftovers, scratch
+from tests.desks import SECRET, Desks
+from webapp import live, valkey
 from webapp.accounts.services import create_user
 from webapp.audit.actor import Actor
 from webapp.channels.contract import IncomingOrder, OrdersPage
@@ -34,16 +38,36 @@ from webapp.vault.keys import key_file
 
 os.environ.setdefault("WAYBILL_LOG_LEVEL", "error")
 DATABASES = ("sqlite", "postgres")
+_QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 PASSWORD = "Correct-Horse-7-Battery"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Temporary files of this process lie where a guard sees what is left of them.
+
+    Those of pytest stay where they are, and so do those of other processes: desks agree on ports by files there.
+    """
+    tmp_path_factory.getbasetemp()
+    folder = scratch.folder() / "t"
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(folder))
+        yield
+
+
 @pytest.fixture(scope="session")
-def queue_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def queue_server() -> Iterator[str]:
     """A Valkey of this test process."""
-    with tempfile.TemporaryDirectory(prefix="wb") as folder:
-        server = valkey.start(Path(folder))
-        yield server.url
-        server.stop()
+    server = valkey.start(scratch.folder() / "queue")
+    yield server.url
+    server.stop()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,55 +79,74 @@ def _quick_hashes() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("template") / "desk.db"
-    _fill(f"sqlite:///{path}")
-    return path
+def chromium() -> Iterator[Any]:
+    """The browser of this test process."""
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        if os.environ.get("WAYBILL_REQUIRE_BROWSER") == "1":
+            pytest.fail("no Chromium was found")
+        pytest.skip("no Chromium was found: install chromium to run the tests in a browser")
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=20_000)  # on a busy machine
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=_QUIET)
+        yield browser
+        browser.close()
 
 
-def _fill(url: str) -> None:
-    """Migrate an empty database."""
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WAYBILL_DATA_DIR", folder)
-        patch.setenv("DATABASE_URL", url)
-        configuration.cache_clear()
-        with create_app().app_context():
-            schema.migrate()
-            db.session.remove()
-            db.engine.dispose()
-        configuration.cache_clear()
+@pytest.fixture(scope="session")
+def desks() -> Iterator[Desks]:
+    """The desks of this process, one for each engine."""
+    with closing(Desks(scratch.folder())) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves something behind, or that starts processes on a desk which others use after it."""
+    engine = request.node.callspec.params.get("database") if hasattr(request.node, "callspec") else None
+    shared = request.getfixturevalue("desks").find(engine) if engine else None
+    before = leftovers.Before()
+    yield
+    left = before.left()
+    if shared and not request.node.get_closest_marker("own_desk"):
+        if before.has_started_processes():
+            left.append("it started processes: mark it own_desk")
+        if shared.connections_in_use():
+            left.append("connections to the database")
+    if left:
+        pytest.fail("this test leaves behind:\n  " + "\n  ".join(left), pytrace=False)
 
 
 @pytest.fixture(params=DATABASES)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The address of a migrated database of this test's own."""
-    if request.param == "sqlite":
-        path = tmp_path / "desk.db"
-        shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        yield f"sqlite:///{path}"
+def database(request: pytest.FixtureRequest, desks: Desks, tmp_path: Path) -> Iterator[str]:
+    """The address of a migrated database without rows."""
+    desk = desks.find(request.param)
+    if request.node.get_closest_marker("own_desk"):
+        with desk.copy(tmp_path) as url:
+            yield url
     else:
-        server = postgres.server_or_skip()
-        url = server.create_database(_fill)
-        yield url
-        server.drop_database(url)
+        desk.put_back()
+        yield desk.url
 
 
 @pytest.fixture
-def app(database: str, queue_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+def app(
+    database: str, desks: Desks, queue_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Flask]:
     """A desk with its context open."""
     monkeypatch.setenv("WAYBILL_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("DATABASE_URL", database)
     monkeypatch.setenv("REDIS_URL", queue_server)
+    monkeypatch.setenv("WAYBILL_SECRET", SECRET)
     monkeypatch.setenv("WAYBILL_CUSTOM_ENDPOINTS", "1")
     configuration.cache_clear()
     live.connection().flushdb()
-    made = create_app()
-    with made.app_context():
+    with desks.application(database) as made, made.app_context():
         key_file().create()
         yield made
         db.session.remove()
-        db.engine.dispose()
-    hooks.reset()
     configuration.cache_clear()
 
 

@@ -8,7 +8,6 @@ asked for and is gone with it. What is in the databases is the fixtures' to say.
 from __future__ import annotations
 
 import atexit
-import fcntl
 import importlib.util
 import os
 import pwd
@@ -22,18 +21,17 @@ import uuid
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import IO
 from urllib.parse import quote
 
 import psycopg
 import pytest
 from sqlalchemy.engine import URL, make_url
 
+from tests import scratch
 from webapp.keeper import Kept
 
 OLDEST = 15
 NOBODY = "nobody"  # PostgreSQL refuses to run as root
-FOLDERS = "waybill-pg-"
 PLACES = (
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
@@ -47,6 +45,7 @@ FAST_AND_FORGETFUL = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "max_connections": "200",
+    "autovacuum": "off",  # plans are to be the same in every run
     "shared_buffers": "64MB",
     "listen_addresses": "",
 }
@@ -59,13 +58,13 @@ class NoPostgres(Exception):
 class Server:
     """A running server, and the databases made on it."""
 
-    def __init__(self, url: URL) -> None:
-        self.url = url
+    def __init__(self, url: URL, process: Kept | None = None) -> None:
+        self.url, self.process = url, process
         self.templates: dict[str, str] = {}
 
-    def create_database(self, fill: Callable[[str], None] | None = None) -> str:
+    def create_database(self, fill: Callable[[str], None] | None = None, *, name: str | None = None) -> str:
         """The address of a new database; a copy of a template that `fill` filled once, given its address."""
-        name = f"test_{uuid.uuid4().hex[:12]}"
+        name = name or f"test_{uuid.uuid4().hex[:12]}"
         if fill is None:
             self.run(f"CREATE DATABASE {name}")
         else:
@@ -89,6 +88,11 @@ class Server:
         for name in self.templates.values():
             self.drop_database(self.address(name))
         self.templates.clear()
+
+    def stop(self) -> None:
+        """End a server that `start` started."""
+        if self.process:
+            self.process.stop(by=signal.SIGQUIT)
 
     def address(self, database: str) -> str:
         return self.url.set(database=database).render_as_string(hide_password=False)
@@ -121,9 +125,7 @@ def server_or_skip() -> Server:
 
 def start() -> Server:
     """Start a server of our own; it ends with this process."""
-    clear_away_the_dead()
-    folder = Path(tempfile.mkdtemp(prefix=FOLDERS, dir=short_folder()))
-    claim(folder)
+    folder = Path(tempfile.mkdtemp(prefix="pg", dir=scratch.folder()))
     programs = find_programs(folder)
     user = NOBODY if os.geteuid() == 0 else None
     if user:
@@ -137,8 +139,8 @@ def start() -> Server:
     settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
     with log.open("wb") as out:
         process = Kept([programs / "postgres", "-D", data, *settings], cwd=folder, stdout=out, stderr=out, user=user)
-    atexit.register(end, process, folder, os.getpid())
-    started = Server(make_url(f"postgresql+psycopg://waybill@/postgres?host={quote(str(data))}"))
+    atexit.register(end, process, os.getpid())
+    started = Server(make_url(f"postgresql+psycopg://waybill@/postgres?host={quote(str(data))}"), process)
     deadline = time.monotonic() + 30
     while True:
         try:
@@ -150,10 +152,9 @@ def start() -> Server:
             time.sleep(0.02)
 
 
-def end(process: Kept, folder: Path, owner: int) -> None:
+def end(process: Kept, owner: int) -> None:
     if os.getpid() == owner:  # a fork that leaves in an orderly way comes by here too
         process.stop(by=signal.SIGQUIT)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_initdb(program: Path, data: Path, user: str | None) -> None:
@@ -206,30 +207,3 @@ def version_of(programs: Path) -> int:
     asked = subprocess.run([programs / "postgres", "--version"], capture_output=True, text=True)
     found = re.search(r"(\d+)", asked.stdout)
     return int(found[1]) if found else 0
-
-
-def short_folder() -> str:
-    """Where temporary files go, unless the path of a socket there would be too long."""
-    usual = tempfile.gettempdir()
-    return usual if len(usual) < 60 else "/tmp"
-
-
-_claims: list[IO[str]] = []
-
-
-def claim(folder: Path) -> None:
-    """Hold a lock on the folder as long as this process lives, so that others can tell that it does."""
-    file = (folder / "owner").open("w")
-    fcntl.flock(file, fcntl.LOCK_EX)
-    _claims.append(file)
-
-
-def clear_away_the_dead() -> None:
-    """Remove the folders of test processes that were killed."""
-    for folder in Path(short_folder()).glob(FOLDERS + "*"):
-        try:
-            with (folder / "owner").open() as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            continue

@@ -14,7 +14,6 @@ from tests import postgres
 from webapp import create_app, schema
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
-from webapp.hooks import hooks
 from webapp.orders.models import Order
 from webapp.schema import SchemaDiffers
 from webapp.testing import incoming_order
@@ -38,7 +37,6 @@ def empty_desk(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyte
         db.engine.dispose()
     if request.param == "postgres":
         postgres.server_or_skip().drop_database(url)
-    hooks.reset()
     configuration.cache_clear()
 
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from tests import postgres
+from tests import postgres, scratch
 
 ROOT = Path(__file__).parents[1]
 OWNER = """
@@ -66,7 +66,7 @@ def test_the_server_is_gone_when_its_tests_are_killed() -> None:
         time.sleep(0.02)
     else:
         pytest.fail("PostgreSQL is still running")
-    postgres.clear_away_the_dead()
+    scratch.remove_the_dead()
 
 
 @pytest.mark.postgres
@@ -76,4 +76,6 @@ def test_the_programs_of_the_wheel_are_used_where_the_machine_has_none(monkeypat
     server = postgres.start()
     address = server.create_database(fill)
     with create_engine(address, poolclass=NullPool).connect() as connection:
-        assert int(connection.execute(text("SHOW server_version_num")).scalar_one()) >= 18_00_00
+        version = connection.execute(text("SHOW server_version_num")).scalar_one()
+    server.stop()
+    assert int(version) >= 18_00_00

@@ -7,6 +7,7 @@ import pytest
 
 from tests.cli.conftest import call
 
+pytestmark = pytest.mark.own_desk
 PLUGIN = '''
 import click
 

@@ -10,7 +10,6 @@ import pytest
 from tests.cli.conftest import Ended, call, one_sentence
 from webapp.cli.main import main
 from webapp.config import configuration
-from webapp.hooks import hooks
 from webapp.vault.keys import key_file
 
 NOBODY = "postgresql://waybill:hush-hush@127.0.0.1:1/waybill"
@@ -41,7 +40,6 @@ def start(
         return Ended(int(main([command])), *capsys.readouterr())
 
     yield run
-    hooks.reset()
     configuration.cache_clear()
 
 

@@ -43,6 +43,7 @@ def plugin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
     folder.mkdir()
     (folder / "__init__.py").touch()
     monkeypatch.setattr(discovery, "FOLDER", folder)
+    monkeypatch.setattr(hooks.hooks, "manager", hooks.hooks.manager)
     before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "plugins"}
     monkeypatch.syspath_prepend(str(tmp_path))
 
@@ -56,7 +57,6 @@ def plugin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
         if name.partition(".")[0] in ("plugins", "an_installed_plugin"):
             del sys.modules[name]
     sys.modules.update(before)
-    hooks.hooks.reset()
 
 
 @pytest.fixture

@@ -168,6 +168,7 @@ def die_in(run_id: int, turn: int) -> int:
     return os.WTERMSIG(os.waitpid(child, 0)[1])
 
 
+@pytest.mark.own_desk
 def test_a_worker_that_is_killed_ends_no_run(run_id: int, work: Callable[[], int]) -> None:
     for _ in range(2 * TRIES):
         assert die_in(run_id, 0) == signal.SIGKILL

@@ -20,6 +20,7 @@ from webapp.config import ROOT
 from webapp.db import db, unit_of_work
 from webapp.jobs import QUEUES, job, queue
 
+pytestmark = pytest.mark.own_desk
 SCRIPT = """
 import os, sys, time
 from pathlib import Path

@@ -23,7 +23,7 @@ from webapp.orders.queries import find_order
 from webapp.sync import jobs, runs
 from webapp.sync.models import ChannelUpdate
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.own_desk]
 StartWorker = Callable[..., Kept]
 
 PAGE_STEPS = [

@@ -17,6 +17,8 @@ from webapp.orders.models import Order
 from webapp.sync import jobs, runs
 from webapp.sync.models import ChannelUpdate
 
+pytestmark = pytest.mark.own_desk
+
 Work = Callable[[], int]
 
 

@@ -28,6 +28,8 @@ from webapp.sync.models import ChannelUpdate
 from webapp.testing import FakeChannel
 from webapp.valkey import ValkeyServer, start
 
+pytestmark = pytest.mark.own_desk
+
 
 @pytest.fixture
 def own_queue(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> ValkeyServer:

@@ -16,20 +16,16 @@ from webapp.search.query import Query, QueryMistake, WordsForgotten, keep, parse
 from webapp.search.registered import query_keys
 from webapp.search.terms import words
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [  # reading a text asks no database
+    pytest.mark.usefixtures("app"),
+    pytest.mark.parametrize("database", ["sqlite"], indirect=True),
+]
 ANY_APP = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
 PIECES = st.sampled_from(
     ['"', "\\", ",", ":", "-", "*", "..", "<", ">=", " ", "\t", "\u00a0", "\u200e", "\0", "hold", "due", "buyer",
      "jane", "state", "4h", "山田", "x", "😀", "_", "-hold", 'sku:"A B"*', "buyer:x"]
 )  # fmt: skip
 TEXTS = st.one_of(st.text(max_size=30), st.lists(PIECES, max_size=12).map("".join))
-
-
-@pytest.fixture(params=["sqlite"])
-def database(request: pytest.FixtureRequest, sqlite_template, tmp_path):  # reading a text asks no database
-    path = tmp_path / "desk.db"
-    path.write_bytes(sqlite_template.read_bytes())
-    return f"sqlite:///{path}"
 
 
 def read(text: str) -> Query | None:

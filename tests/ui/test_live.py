@@ -3,7 +3,7 @@
 import json
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -20,9 +20,12 @@ from webapp.ui import live
 
 
 @pytest.fixture(autouse=True)
-def own_pump(monkeypatch: pytest.MonkeyPatch) -> live.Pump:
+def own_pump(monkeypatch: pytest.MonkeyPatch) -> Iterator[live.Pump]:
     monkeypatch.setattr(live, "pump", live.Pump())
-    return live.pump
+    yield live.pump
+    live.pump._streams.clear()
+    if listener := live.pump._thread:
+        listener.join()
 
 
 def _next(stream: Any) -> dict[str, Any]:

@@ -1,8 +1,6 @@
 """The pages in a real browser: nothing that axe finds, nothing that the policy blocks, live without a reload."""
 
-import os
 import re
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,7 +24,6 @@ from webapp.ui import live
 
 # What a browser shows does not depend on the database.
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture
@@ -35,8 +32,8 @@ def desk(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(live, "pump", live.Pump())
     app.testing = True
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    server.daemon_threads = False  # so that closing waits for every request
+    thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setattr(live, "stopping", lambda: True)
@@ -46,28 +43,20 @@ def desk(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.fixture
-def page(desk: str, app: Flask, olga: Actor) -> Iterator[Any]:
+def page(desk: str, chromium: Any, app: Flask, olga: Actor) -> Iterator[Any]:
     """A page of the owner's Chromium; what its console complains of fails the test."""
-    if CHROMIUM is None:
-        if os.environ.get("WAYBILL_REQUIRE_BROWSER") == "1":
-            pytest.fail("no Chromium was found")
-        pytest.skip("no Chromium was found")
-    from playwright.sync_api import sync_playwright
-
     with unit_of_work():
         token = open_session(db.session.get_one(User, olga.id), how="test")
     complaints: list[str] = []
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        size = {"width": 1440, "height": 900}
-        context = chromium.new_context(base_url=desk, viewport=size, reduced_motion="reduce")  # axe looks at what rests
-        context.set_default_timeout(15_000)
-        context.add_cookies([{"name": app.config["WAYBILL_COOKIE"], "value": token, "url": desk}])
-        tab = context.new_page()
-        tab.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        tab.on("pageerror", lambda error: complaints.append(str(error)))
-        yield tab
-        chromium.close()
+    size = {"width": 1440, "height": 900}
+    context = chromium.new_context(base_url=desk, viewport=size, reduced_motion="reduce")  # axe looks at what rests
+    context.set_default_timeout(20_000)
+    context.add_cookies([{"name": app.config["WAYBILL_COOKIE"], "value": token, "url": desk}])
+    tab = context.new_page()
+    tab.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    yield tab
+    context.close()
     assert [said for said in complaints if not re.search(r"(status of|Status Error Code) 4", said)] == []
 
 

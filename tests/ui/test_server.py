@@ -18,7 +18,7 @@ from webapp.accounts.services import open_session
 from webapp.audit.actor import Actor
 from webapp.db import db, unit_of_work
 
-pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+pytestmark = [pytest.mark.own_desk, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 SERVE = "from webapp import create_app\nfrom webapp.ui.server import serve\nserve(create_app(), '127.0.0.1', {port})"
 
 

@@ -39,11 +39,17 @@ def name_in(revealed: dict[int, object], order_id: int) -> object:
     return revealed[order_id]["name"]  # type: ignore[index]
 
 
-def everything_in_the_database(database: str, tmp_path: Path) -> bytes:
+def files_of(database: str) -> list[Path]:
+    """SQLite's file with its log."""
+    path = Path(database.removeprefix("sqlite:///"))
+    return list(path.parent.glob(path.name + "*"))
+
+
+def everything_in_the_database(database: str) -> bytes:
     """The bytes of the SQLite file with its log, or every row of every PostgreSQL table as text."""
     if database.startswith("sqlite"):
         db.session.commit()
-        return b"".join(path.read_bytes() for path in tmp_path.glob("desk.db*"))
+        return b"".join(path.read_bytes() for path in files_of(database))
     tables = db.session.scalars(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).all()
     rows = [db.session.scalars(text(f'SELECT t::text FROM "{name}" t')).all() for name in tables]
     return repr(rows).encode() + bytes.fromhex("".join(_hex_runs(repr(rows))))
@@ -55,12 +61,12 @@ def _hex_runs(rows: str) -> list[str]:
     return [run for run in runs if run and all(char in "0123456789abcdef" for char in run) and len(run) % 2 == 0]
 
 
-def test_a_buyer_is_in_no_plain_column(make_order: MakeOrder, mia: Actor, database: str, tmp_path: Path) -> None:
+def test_a_buyer_is_in_no_plain_column(make_order: MakeOrder, mia: Actor, database: str) -> None:
     number = make_order(raw={"buyer": dict(JANE)}).number
     assert number is not None
     with unit_of_work():
         comment(find_order(number, mia, lock=True), "Mrs. Quixelworth of Zanzibar Mews rang", actor=mia)
-    stored = everything_in_the_database(database, tmp_path)
+    stored = everything_in_the_database(database)
     assert number.encode() in stored
     assert [word for word in PLAIN if word.encode() in stored] == []
 
@@ -107,7 +113,7 @@ def test_erasing_an_order_makes_it_unreadable_here_and_in_a_copy(
     assert open_sealed([(erased.id, "comment", sealed)]) == [None]
     if database.startswith("sqlite"):
         db.session.commit()
-        for path in tmp_path.glob("desk.db*"):
+        for path in files_of(database):
             shutil.copy(path, tmp_path / path.name.replace("desk", "copy"))
         with sqlite3.connect(tmp_path / "copy.db") as copy:
             left = [copy.execute(f"SELECT count(*) FROM {table} WHERE order_id = ?", [erased.id]).fetchone()[0]
@@ -318,10 +324,8 @@ def test_what_is_encrypted_is_bound_to_its_context() -> None:
         decrypt(key, encrypt(key, b"plain", "here"), "there")
 
 
-def test_an_order_put_aside_keeps_its_answer_sealed(
-    take: Callable[..., list[Order]], database: str, tmp_path: Path
-) -> None:
+def test_an_order_put_aside_keeps_its_answer_sealed(take: Callable[..., list[Order]], database: str) -> None:
     take(incoming_order(currency=None, total=5, raw={"buyer": dict(JANE)}))
-    stored = everything_in_the_database(database, tmp_path)
+    stored = everything_in_the_database(database)
     assert db.session.scalar(text("SELECT count(*) FROM asides")) == 1
     assert [word for word in PLAIN if word.encode() in stored] == []

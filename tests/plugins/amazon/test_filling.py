@@ -20,6 +20,8 @@ from webapp.db import db
 from webapp.fulfillment.models import Package
 from webapp.vault.services import reveal
 
+pytestmark = pytest.mark.own_desk
+
 
 @pytest.fixture
 def cli(app: Flask, capsys: pytest.CaptureFixture[str]) -> Command:

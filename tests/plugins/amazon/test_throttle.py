@@ -144,7 +144,7 @@ def test_four_workers_use_nearly_all_and_are_never_refused(valkey_url: str, tmp_
 def share_used_by_four(valkey_url: str, folder: Path) -> float:
     """How much of what is allowed four processes use up that call as often as they may; none of them is refused."""
     folder.mkdir()
-    settings, seconds, rate, burst = {"rates": 40, "edge": 0}, 4.0, 20.0, 30.0
+    settings, seconds, rate, burst = {"rates": 16, "edge": 0}, 6.0, 8.0, 30.0
     with PracticeServer(folder, seed=3, orders=10, days=2, settings=settings) as server:
         order = server.client.place(marketplace="US")["order_id"]
         caller, prefix = str(Path(__file__).with_name("caller.py")), f"crowd-{folder.name}"

@@ -1,0 +1,49 @@
+"""The folder of this test process for temporary files and servers: short enough for sockets, gone with the process.
+
+A process that was killed leaves its folder; the next one removes it, since nobody holds its lock any more.
+"""
+
+import atexit
+import fcntl
+import os
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import IO
+
+_PREFIX = "wbtest-"
+
+
+@cache
+def folder() -> Path:
+    """The folder, made on the first call. Everybody may pass through it: PostgreSQL runs as another user."""
+    remove_the_dead()
+    made = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_parent()))
+    made.chmod(0o711)
+    lock = (made / "owner").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)  # as long as this process lives
+    atexit.register(_remove, made, lock, os.getpid())
+    return made
+
+
+def remove_the_dead() -> None:
+    """Remove the folders of test processes that were killed."""
+    for left in _parent().glob(_PREFIX + "*"):
+        try:
+            with (left / "owner").open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left, ignore_errors=True)
+        except OSError:
+            continue
+
+
+def _parent() -> Path:
+    usual = tempfile.gettempdir()
+    return Path(usual if len(usual) < 60 else "/tmp")  # the path of a socket has 108 bytes on Linux, 104 on macOS
+
+
+def _remove(made: Path, lock: IO[str], owner: int) -> None:
+    lock.close()
+    if os.getpid() == owner:  # a fork that ends in an orderly way comes by here too
+        shutil.rmtree(made, ignore_errors=True)
