@@ -209,7 +209,9 @@ def test_a_morning_by_keyboard_alone(desk: Desk, at_the_list: Steps) -> None:
     page.keyboard.press("g")
     page.keyboard.press("o")
     expect(page).to_have_url(f"{desk.url}/orders/")
+    page.wait_for_load_state()  # a key that is pressed before has nobody to hear it
     page.keyboard.press("j")
+    expect(page.locator("tr.at")).to_be_visible()
     page.keyboard.press("o")
     expect(page.locator("#order-summary")).to_be_visible()
 

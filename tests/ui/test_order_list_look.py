@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.ui.test_look import _flaws, desk, page  # noqa: F401 - the fixtures of a desk in a browser
 from webapp.accounts.models import User
@@ -122,17 +123,18 @@ def test_back_from_an_act_on_many_finds_them_ticked(page: Any, take: Callable[..
     ticked = "#order-rows input:checked"
     chosen = page.locator(ticked).evaluate_all("boxes => boxes.map(box => box.value)")
 
-    def found() -> list[str]:
-        page.wait_for_selector("#orders-form.choosing")
+    def found(number: int) -> list[str]:
+        expect(page.locator(ticked)).to_have_count(number)
         return page.locator(ticked).evaluate_all("boxes => boxes.map(box => box.value)")  # type: ignore[no-any-return]
 
     page.click(".bulk-bar button[value=hold]")
     page.click("main .actions a")
-    assert found() == chosen
+    assert found(2) == chosen
     page.click("#order-rows tr:nth-child(2) td.tick input")
-    page.evaluate("htmx.trigger('#order-rows', 'refresh')")
+    with page.expect_response(lambda answer: "/orders/" in answer.url):
+        page.evaluate("htmx.trigger('#order-rows', 'refresh')")
     page.wait_for_load_state("networkidle")
-    assert found() == chosen[1:]  # rows that are drawn anew keep what was ticked since
+    assert found(1) == chosen[1:]  # rows that are drawn anew keep what was ticked since
 
     page.click(".bulk-bar button[value=hold]")
     page.fill("main [name=reason]", "Stock count")
