@@ -9,11 +9,15 @@ import sys
 import tomllib
 from pathlib import Path
 from types import ModuleType
+from zipfile import ZipFile
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+from tools.lock import pinned
+from webapp.config import VERSION
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -76,6 +80,48 @@ def test_a_lock_names_no_address_and_hashes_everything(name: str) -> None:
 def test_what_the_tests_run_is_what_the_desk_runs() -> None:
     tests = locked("requirements-test.lock")
     assert {name: tests.get(name) for name in locked("requirements.lock")} == locked("requirements.lock")
+
+
+def test_uv_takes_the_locked_versions() -> None:
+    """`uv sync` resolves by itself; without these it would put other versions where `make` put the locked ones."""
+    assert PROJECT["tool"]["uv"]["constraint-dependencies"] == pinned(), "run `make lock`"
+    assert PROJECT["tool"]["uv"]["default-groups"] == "all"
+    assert "uv.lock" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_what_builds_a_package_is_locked() -> None:
+    versions = locked("requirements-test.lock")
+    for requirement in map(Requirement, PROJECT["build-system"]["requires"]):
+        assert all(requirement.specifier.contains(found) for found in versions[canonicalize_name(requirement.name)])
+
+
+def test_the_desk_is_a_package_of_one_version_that_holds_all_it_needs(tmp_path: Path) -> None:
+    """Built from the sources without a network, as `uv sync` and `pip install` do it."""
+    assert "version" not in PROJECT["project"]
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    [wheel] = tmp_path.glob("*.whl")
+    assert wheel.name == f"waybill-{VERSION}-py3-none-any.whl"
+    packed = set(ZipFile(wheel).namelist())
+    sources = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.splitlines()
+    wanted = {name for name in sources if name.split("/")[0] in ("migrations", "plugins", "webapp")}
+    assert wanted - packed == set()
+    assert not {name.split("/")[0] for name in packed} & {"bench", "tests", "tools", "var"}
+
+
+def test_other_versions_in_the_environment_are_noticed(bootstrap: ModuleType, environment) -> None:
+    site = environment.path / "lib" / "python3.11" / "site-packages"
+    (site / "Flask-3.1.3.dist-info").mkdir(parents=True)
+    (site / "an_extra_thing-1.0.dist-info").mkdir()
+    assert bootstrap.versions_in(environment.root / "requirements.lock") == {"flask==3.1.3"}
+    stamp = {**environment.identity(), "run": bootstrap.digest(environment.root / "requirements.lock")}
+    environment.stamp_file.write_text(json.dumps({**stamp, "packages": ["flask==3.1.3"]}))
+    assert environment.holds("run")
+    (site / "an_extra_thing-1.0.dist-info").rename(site / "an_extra_thing-2.0.dist-info")
+    assert environment.holds("run")
+    (site / "Flask-3.1.3.dist-info").rename(site / "Flask-3.1.4.dist-info")
+    assert not environment.holds("run")
 
 
 def test_an_environment_is_kept_until_something_it_rests_on_changes(bootstrap: ModuleType, environment) -> None:

@@ -1,7 +1,8 @@
 """Sets Waybill up in this folder and starts what was asked for: `tools/bootstrap.py run|test|shell [arguments]`.
 
 Needs Python 3.11 and its pip, nothing else; installs the hash-locked wheels of `requirements*.lock` into `.venv` when
-they changed and never asks a question. What then runs is not known here: that is `python -m webapp up`, or pytest.
+they changed, or when something else that fills `.venv` (`uv sync`, `pip install -e .`) put other versions in their
+place, and never asks a question. What then runs is not known here: that is `python -m webapp up`, or pytest.
 
 It must start under an older Python too, to say which one is needed, so no newer syntax appears here.
 """
@@ -20,7 +21,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE_PYTHON = getattr(sys, "_base_executable", None) or sys.executable  # outlives the environment it may be called from
@@ -45,7 +46,7 @@ class SetupFailed(Exception):
 
 
 class Environment:
-    """The virtual environment of one checkout, and the stamp that says which locks it holds."""
+    """The virtual environment of one checkout, and the stamp that says which locks it holds, and by which packages."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -57,7 +58,7 @@ class Environment:
         """What the environment cannot survive a change of: where it lies, and the interpreter behind it."""
         return {"at": str(self.path), "python": os.path.realpath(self.python)}
 
-    def stamp(self) -> dict[str, str]:
+    def stamp(self) -> dict[str, Any]:
         try:
             return dict(json.loads(self.stamp_file.read_text()))
         except (OSError, ValueError):
@@ -68,7 +69,16 @@ class Environment:
         return self.python.exists() and all(stamp.get(key, value) == value for key, value in self.identity().items())
 
     def holds(self, purpose: str) -> bool:
-        return self.is_usable() and self.stamp().get(purpose) == digest(self.root / LOCKS[purpose])
+        stamp = self.stamp()
+        locked = stamp.get(purpose) == digest(self.root / LOCKS[purpose])
+        return locked and self.is_usable() and set(stamp.get("packages", ())) <= self.packages()
+
+    def packages(self) -> set[str]:
+        """What is installed: `name==version`, names in their normal form."""
+        found = (
+            path.name.partition(".dist-info")[0] for path in self.path.glob("lib/python*/site-packages/*.dist-info")
+        )
+        return {f"{normal(name)}=={version}" for name, _, version in (each.partition("-") for each in found)}
 
     def ensure(self, purpose: str) -> None:
         """Install what `purpose` needs; a second caller waits for the first, and then has nothing left to do."""
@@ -82,12 +92,15 @@ class Environment:
         say("setting up, this takes some seconds")
         if not self.is_usable():
             create(self.path)
-        stamp = {**self.identity(), **{key: value for key, value in self.stamp().items() if key in LOCKS}}
+        stamp: dict[str, Any] = {**self.identity()}
+        stamp |= {key: value for key, value in self.stamp().items() if key in LOCKS and self.holds(key)}
         pip = find_pip(self.python)
         install_packages(pip, self, self.root / LOCKS[purpose])
         # The locks come from one resolution, and the tests' holds the runtime's.
         for held in LOCKS if purpose == "test" else (purpose,):
             stamp[held] = digest(self.root / LOCKS[held])
+        locked_here = {version for held in LOCKS if held in stamp for version in versions_in(self.root / LOCKS[held])}
+        stamp["packages"] = sorted(locked_here & self.packages())
         partial = self.stamp_file.with_suffix(".new")
         partial.write_text(json.dumps(stamp))
         partial.replace(self.stamp_file)
@@ -95,6 +108,17 @@ class Environment:
 
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def versions_in(lock: Path) -> set[str]:
+    """What a lock file names: `name==version`."""
+    return {
+        f"{normal(name)}=={version}" for name, version in re.findall(r"(?m)^([\w.-]+)==([^ ;\\\n]+)", lock.read_text())
+    }
 
 
 def say(sentence: str) -> None:
@@ -216,6 +240,9 @@ def execute(environment: Environment, purpose: str, arguments: list[str]) -> NoR
 
 def main() -> int:
     purpose, arguments = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("", [])
+    if purpose in ("-h", "--help"):
+        print(__doc__)
+        return 0
     if purpose not in ("run", "test", "shell"):
         say("say what to do: tools/bootstrap.py run, test or shell")
         return 2

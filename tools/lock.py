@@ -1,29 +1,69 @@
 """Writes the lock files that setting up installs from; for developers, after a change in pyproject.toml.
 
 They carry every package with its hashes and no address, so that each machine takes the same wheels from its own index.
+A version that is locked already stays where it fits; `--upgrade` takes the newest of everything. The versions are also
+written into pyproject.toml, since `uv sync` reads them there and nowhere else: an environment that it made is the one
+that `make` would have made.
 """
 
 from __future__ import annotations
 
+import argparse
+import re
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+PROJECT = ROOT / "pyproject.toml"
+EVERYTHING = "requirements-test.lock"  # resolved first; the others take their versions from it
 LOCKS = {
+    EVERYTHING: ["--group", "test", "--group", "browser", "--group", "lint"],
     "requirements.lock": [],
-    "requirements-test.lock": ["--group", "test", "--group", "browser", "--group", "lint"],
-    "requirements-setup.lock": ["--only-group", "setup"],
+    "requirements-setup.lock": ["--group", "setup"],
 }
+ONLY_GROUPS = {"requirements-setup.lock"}
+PINS = re.compile(r"^(constraint-dependencies = \[[^\n]*\n)(.*?)^\]", re.MULTILINE | re.DOTALL)
+PIN = re.compile(r"^([A-Za-z0-9._-]+==[^ ;\\]+(?: ; [^\\\n]+)?)", re.MULTILINE)
+
+
+def compile_lock(name: str, words: Iterable[str]) -> None:
+    """Resolve what a lock file is for, keeping the versions that it holds already."""
+    oldest = tomllib.loads(PROJECT.read_text())["project"]["requires-python"].removeprefix(">=")
+    command = ["uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--python-version", oldest]
+    command += ["--no-annotate", "--no-header", "--output-file", name, *LOCKS[name], *words]
+    if name not in ONLY_GROUPS:
+        command.append(PROJECT.name)
+    if name != EVERYTHING:
+        command += ["--constraint", EVERYTHING]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+def pinned() -> list[str]:
+    """Every version in the lock files, with the marker that says where it is needed."""
+    return sorted({pin.strip() for name in LOCKS for pin in PIN.findall((ROOT / name).read_text())})
+
+
+def write_pins(pins: Iterable[str]) -> None:
+    """Put versions into pyproject.toml in the place of those that it names."""
+    lines = "".join(f'  "{pin}",\n' for pin in pins)
+    PROJECT.write_text(PINS.sub(lambda found: f"{found[1]}{lines}]", PROJECT.read_text()))
 
 
 def main() -> int:
-    export = ["uv", "export", "--quiet", "--frozen", "--no-emit-project", "--no-default-groups"]
-    plain = ["--format", "requirements-txt", "--no-annotate", "--no-header"]
-    subprocess.run(["uv", "lock", *sys.argv[1:]], cwd=ROOT, check=True)
-    for name, groups in LOCKS.items():
-        written = subprocess.run([*export, *groups, *plain], cwd=ROOT, check=True, capture_output=True)
-        (ROOT / name).write_bytes(written.stdout)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--upgrade", action="store_true", help="take the newest version of everything")
+    options = parser.parse_args()
+    write_pins([])  # the locks' own versions are wishes, these would be commands
+    try:
+        for name in LOCKS:
+            compile_lock(name, ["--upgrade"] if options.upgrade else [])
+    except subprocess.CalledProcessError as error:
+        return error.returncode
+    finally:
+        write_pins(pinned())
     return 0
 
 
