@@ -7,6 +7,7 @@ numbers. Translating what it then lists is the developer's work; tests/test_cata
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterator
 from io import BytesIO
@@ -129,6 +130,7 @@ def _said(message: Message) -> bool:
 
 def main() -> int:
     """Renew every catalog; fails if one lacks translations, after listing them."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     missing = 0
     for folder in folders():
         template = extracted(folder)

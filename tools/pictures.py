@@ -7,6 +7,7 @@ changed, and look at what it wrote.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -231,6 +232,7 @@ def chromium() -> str:
 
 def main() -> None:
     """Take every picture."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     PICTURES.mkdir(parents=True, exist_ok=True)
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with desk() as (link, practice_url), sync_playwright() as playwright:

@@ -7,6 +7,7 @@ to use a new icon, add its Tabler name to ICONS and run this again.
 
 from __future__ import annotations
 
+import argparse
 import base64
 import hashlib
 import re
@@ -77,6 +78,7 @@ def sprite(folder: Path) -> str:
 
 def main() -> None:
     """Fetch everything, draw the sprite, and list what stands there now."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     VENDOR.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         for package, files in PACKAGES.items():
