@@ -1,8 +1,8 @@
 """Brings the catalogs in line with the sources; for developers, after a visible sentence was added or changed.
 
-It extracts what people read from the desk and each plugin, carries the translations over, drops what is gone, fills
-in English (the message id is the sentence) and compiles. Files hold nothing that changes by itself: no dates, no line
-numbers. Translating what it then lists is the developer's work; tests/test_catalogs.py proves that it was done.
+It extracts what people read from the desk and each plugin, carries the translations over, drops what is gone, and
+compiles. English has no catalog: the message id is the sentence. Files hold nothing that changes by itself: no dates,
+no line numbers. Translating what it then lists is the developer's work; tests/test_catalogs.py proves that it was done.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-LANGUAGES: Final = ("en", "fr")
+LANGUAGES: Final = ("fr",)
 METHODS: Final = [
     ("**/tests/**", "ignore"),
     ("testing.py", "ignore"),  # its fakes are seen by tests alone
@@ -86,13 +86,11 @@ def read(path: Path, language: str) -> Catalog:
 
 
 def renewed(template: Catalog, old: Catalog, language: str) -> Catalog:
-    """The template's sentences with the translations there were; English says what the sources say."""
+    """The template's sentences with the translations there were."""
     catalog = Words(locale=language, header_comment=old.header_comment, fuzzy=False)
     for message in messages(template):
         known = old.get(message.id, message.context)
         string = known.string if known and known.id == message.id and not known.fuzzy else None
-        if language == "en":
-            string = message.id
         catalog.add(
             message.id,
             string,
