@@ -35,10 +35,10 @@ def create_app() -> Flask:
     app = Flask(__name__, template_folder="ui/templates", static_folder="ui/static")
     app.secret_key = configuration.secret_value()
     db.init_app(app, configuration.database)
-    i18n.init_app(app)
     Migrate(app, db.db, directory=str(config.ROOT / "migrations"), render_as_batch=True)
     core = [accounts_hooks, audit_hooks, search_hooks, catalog_hooks, orders_hooks, fulfillment_hooks]
     core += [sync_hooks, reporting_hooks, cards]
-    app.extensions["waybill.plugins"] = discovery.load(core=core)
+    app.extensions["waybill.plugins"] = plugins = discovery.load(core=core)
+    i18n.init_app(app, [plugin.translations for plugin in plugins if plugin.translations])
     ui.init_app(app)
     return app

@@ -1,10 +1,13 @@
 """Words for people: translations, and the formats of dates and money by locale.
 
-English is the message id. Nothing translated is ever stored: codes and values are, and are put into words at the door,
-which is why class-level sentences are lazy. A door that knows its reader sets `g.locale` and `g.zone`; elsewhere the
-desk's own language holds.
+English is the message id and has no catalog. Nothing translated is ever stored: codes and values are, and are put into
+words at the door, which is why class-level sentences are lazy. A door that knows its reader sets `g.locale` and
+`g.zone`; elsewhere the desk's own language holds.
 """
 
+import gettext as catalogs
+from collections.abc import Iterable
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from flask import Flask, g
@@ -25,15 +28,29 @@ from webapp.config import ROOT, configuration
 LANGUAGES = {"en": "English", "fr": "Français"}
 
 
-def init_app(app: Flask) -> None:
-    """Load the core's catalogs and every plugin's."""
-    folders = [ROOT / "webapp" / "translations", *sorted(ROOT.glob("plugins/*/translations"))]
+def init_app(app: Flask, plugins: Iterable[Path] = ()) -> None:
+    """Load the catalogs in these folders of plugins, and the desk's own.
+
+    The desk's come last: of two translations of one sentence the later is used, and so are the later catalog's rules
+    for plurals, so that no plugin changes how the desk's own pages read.
+    """
+    folders = [*plugins, ROOT / "webapp" / "translations"]
     Babel(
         app,
         default_translation_directories=";".join(str(folder) for folder in folders),
         locale_selector=lambda: g.get("locale") or configuration().language,
         timezone_selector=lambda: g.get("zone") or "UTC",
     )
+
+
+def check_catalogs(folder: Path) -> None:
+    """Raise ValueError for a compiled catalog that can't be read: each page in its language would fail."""
+    for path in sorted(folder.glob("*/LC_MESSAGES/messages.mo")):
+        try:
+            with path.open("rb") as file:
+                catalogs.GNUTranslations(file)
+        except Exception as error:  # whatever the standard library makes of bytes that are no catalog
+            raise ValueError(f"{path.relative_to(folder)} can't be read ({error})") from error
 
 
 def reader_zone() -> ZoneInfo:

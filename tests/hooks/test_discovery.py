@@ -5,13 +5,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from flask import Flask
+from babel.messages.catalog import Catalog
+from babel.messages.mofile import write_mo
+from flask import Flask, g
 
 from webapp import create_app, hooks
 from webapp.channels.services import channels
 from webapp.config import configuration
 from webapp.hooks import discovery
 from webapp.hooks.discovery import PluginState
+from webapp.i18n import gettext, ngettext
 
 GOOD = """
 from webapp.api import OrderAction, ActionInput, hookimpl
@@ -159,6 +162,38 @@ def test_one_module_under_two_names_stays_under_the_first(
     assert states["greeter"].problem is None
     assert states["again"].problem
     assert actions() == ["wave"]
+
+
+def test_a_plugin_with_a_catalog_that_can_not_be_read_is_left_out(
+    plugin_folder: Callable[[str, str], None], start: Callable[[], dict[str, PluginState]]
+) -> None:
+    """It would fail every page of that language."""
+    plugin_folder("torn", GOOD.format(code="wave"))
+    catalog = discovery.FOLDER / "torn" / "translations" / "fr" / "LC_MESSAGES" / "messages.mo"
+    catalog.parent.mkdir(parents=True)
+    catalog.write_bytes(b"not a catalog")
+    assert "fr/LC_MESSAGES/messages.mo can't be read" in (start()["torn"].problem or "")
+    assert actions() == []
+
+
+def test_a_plugin_changes_no_word_and_no_plural_of_the_desk(
+    plugin_folder: Callable[[str, str], None], start: Callable[[], dict[str, PluginState]]
+) -> None:
+    """Neither by a translation of its own, nor by having none: the library takes the rules of the last catalog."""
+    for name, language in (("speaks_french", "fr"), ("speaks_german", "de")):
+        plugin_folder(name, GOOD.format(code=name))
+        catalog = Catalog(locale=language)
+        catalog.add("Orders", "Autre chose")
+        catalog.add("Wave", "Saluer")
+        file = discovery.FOLDER / name / "translations" / language / "LC_MESSAGES"
+        file.mkdir(parents=True)
+        with (file / "messages.mo").open("wb") as written:
+            write_mo(written, catalog)
+    start()
+    with create_app().test_request_context():
+        g.locale = "fr"
+        assert (gettext("Wave"), gettext("Orders")) == ("Saluer", "Commandes")
+        assert [ngettext("%(num)s line", "%(num)s lines", number) for number in (0, 2)] == ["0 ligne", "2 lignes"]
 
 
 def test_the_bundled_plugins_are_all_well(app: Flask) -> None:

@@ -1,7 +1,7 @@
 """Finding plugins: the folders in `plugins/` and the entry points of the group `waybill.plugins`.
 
 A plugin that can't be loaded is named with its reason and left out; the desk starts without it. The bundled plugins are
-found exactly as an outsider's are.
+found exactly as an outsider's are. The catalogs of each lie in `translations/` beside the module with its hooks.
 """
 
 import importlib
@@ -16,6 +16,7 @@ from typing import cast
 import structlog
 
 from webapp.hooks import hooks
+from webapp.i18n import check_catalogs
 
 log = structlog.get_logger(__name__)
 FOLDER = Path(__file__).resolve().parents[2] / "plugins"
@@ -28,6 +29,7 @@ class PluginState:
     name: str
     source: str
     problem: str | None = None
+    translations: Path | None = None
 
 
 def load(core: Sequence[ModuleType]) -> list[PluginState]:
@@ -57,13 +59,23 @@ def _load_one(name: str, source: str, target: str) -> PluginState:
         hooks.manager.register(module, name=name)
         hooks.manager.check_pending()
         _ask_once(module)
+        translations = _translations_of(module)
     except (Exception, SystemExit) as error:  # whatever a plugin does wrong, the desk starts without it and says so
         if hooks.manager.has_plugin(name):
             hooks.manager.unregister(name=name)
         problem = f"{type(error).__name__}: {error}"
         log.error("plugin_left_out", plugin=name, problem=problem, where=_where(error))
         return PluginState(name, source, problem)
-    return PluginState(name, source)
+    return PluginState(name, source, translations=translations)
+
+
+def _translations_of(module: ModuleType) -> Path | None:
+    """The folder of a plugin's catalogs; none for a module without a package, whose neighbors are other people's."""
+    if not module.__package__ or not module.__file__:
+        return None
+    folder = Path(module.__file__).parent / "translations"
+    check_catalogs(folder)
+    return folder if folder.is_dir() else None
 
 
 def _where(error: BaseException) -> str:
