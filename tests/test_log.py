@@ -2,7 +2,11 @@
 
 import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -11,6 +15,7 @@ from webapp import log
 from webapp.config import Configuration
 
 SECRET = "Jane Quixelworth"
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -74,3 +79,58 @@ def test_a_traceback_shows_no_value_of_a_variable(capsys: pytest.CaptureFixture[
     written = capsys.readouterr().err
     assert "RuntimeError" in written
     assert SECRET not in written
+
+
+WRITER = """
+import logging, sys, threading, structlog
+from webapp import log
+from webapp.config import Configuration
+log.configure(Configuration(log_format="json", log_level="info"))
+name = sys.argv[1]
+def write(thread):
+    for number in range(60):
+        structlog.get_logger().info("entry", by=name, thread=thread, text=name * (7 ** (number % 6)), end=number)
+        logging.getLogger("a.library").warning(name * 5000)
+threads = [threading.Thread(target=write, args=(number,)) for number in range(2)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+
+
+@pytest.mark.parametrize("shared", ["pipe", "file"])
+def test_processes_that_share_a_log_keep_their_entries_whole(tmp_path: Path, shared: str) -> None:
+    """Also entries longer than what a pipe or a buffer keeps together."""
+    path = tmp_path / "desk.log"
+    reader, writer = (
+        os.pipe() if shared == "pipe" else (-1, os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
+    )
+    names = ("a", "b", "c")
+    processes = [subprocess.Popen([sys.executable, "-c", WRITER, name], stderr=writer, cwd=ROOT) for name in names]
+    os.close(writer)
+    if shared == "pipe":
+        with open(reader, "rb") as file:
+            written = file.read()
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    if shared == "file":
+        written = path.read_bytes()
+    entries = [json.loads(line) for line in written.splitlines()]
+    assert len(entries) == len(names) * 2 * 60 * 2
+    told = {(entry["by"], entry["thread"], entry["end"]) for entry in entries if entry["event"] == "entry"}
+    assert len(told) == len(names) * 2 * 60
+    assert all(entry["text"] == entry["by"] * 7 ** (entry["end"] % 6) for entry in entries if entry["event"] == "entry")
+
+
+def test_a_fork_writes_although_a_thread_of_its_parent_was_writing() -> None:
+    code = """
+import os, structlog, sys
+from webapp import log, whole_lines
+from webapp.config import Configuration
+log.configure(Configuration(log_format="json"))
+with whole_lines._writing:
+    if os.fork() == 0:
+        structlog.get_logger().error("from the fork")
+        os._exit(0)
+os.wait()
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert json.loads(done.stderr)["event"] == "from the fork"

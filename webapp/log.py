@@ -6,11 +6,12 @@ Whatever is logged is codes and ids by rule; as a second line of defense, keys t
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
 from webapp.config import Configuration
+from webapp.whole_lines import WholeLines
 
 _MASKED = {
     "password",
@@ -41,6 +42,7 @@ def configure(configuration: Configuration) -> None:
         _mask,
     ]
     json_lines = configuration.log_format == "json"
+    lines = WholeLines(sys.stderr)
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if json_lines  # else its own tracebacks would show the values of local variables, wherever Rich is installed
@@ -49,11 +51,11 @@ def configure(configuration: Configuration) -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info if json_lines else _same, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(configuration.log_level),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, lines)),
         cache_logger_on_first_use=False,
     )
     formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processor=renderer)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(lines)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]

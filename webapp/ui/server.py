@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from webapp.config import configuration
@@ -15,6 +16,15 @@ from webapp.db import db
 from webapp.ui import live
 
 _GRACE = 5  # seconds that requests get to end
+
+
+class Words(Logger):
+    """What gunicorn itself has to say goes where the desk's entries go: in the same form, and each whole."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
 
 
 class Server(BaseApplication):
@@ -38,6 +48,7 @@ class Server(BaseApplication):
             "control_socket_disable": True,
             "accesslog": None,
             "errorlog": "-",
+            "logger_class": Words,
             "loglevel": "warning",
             "proc_name": "waybill-web",
             "limit_request_line": 8190,
