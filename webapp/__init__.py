@@ -30,6 +30,7 @@ def create_app() -> Flask:
     from webapp.sync import hookimpls as sync_hooks
     from webapp.ui import cards
 
+    config.write_for_the_owner_alone()
     configuration = config.configuration()
     log.configure(configuration)
     app = Flask(__name__, template_folder="ui/templates", static_folder="ui/static")

@@ -1,7 +1,7 @@
 """Configuration: read once from the environment, typed, and refused at the start by the name of what is wrong.
 
 `WAYBILL_` prefixes every variable; `DATABASE_URL` and `REDIS_URL` are the two named exceptions, since every host knows
-them. `var/` (or `WAYBILL_DATA_DIR`) holds everything that a desk writes.
+them. `var/` (or `WAYBILL_DATA_DIR`) holds everything that a desk writes, for its owner's eyes alone.
 """
 
 import fcntl
@@ -95,11 +95,16 @@ class Configuration(BaseSettings):
     def keys(self) -> Path:
         return self.key_file or self.data_dir / "keys.json"
 
+    @property
+    def secret_file(self) -> Path:
+        """Where the secret is kept that was made here; without meaning where `WAYBILL_SECRET` is set."""
+        return self.data_dir / "secret"
+
     def secret_value(self) -> str:
         """`WAYBILL_SECRET`, or one made at the first start and kept in the data directory for its owner only."""
         if given := self.secret.get_secret_value():
             return given
-        path = self.data_dir / "secret"
+        path = self.secret_file
         self.data_dir.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             with open(self.data_dir / "secret.lock", "w") as lock:  # a desk's processes start at the same time
@@ -110,6 +115,13 @@ class Configuration(BaseSettings):
                         file.write(secrets.token_urlsafe(48))
                     fresh.replace(path)
         return path.read_text().strip()
+
+
+def write_for_the_owner_alone() -> None:
+    """Let every file that this process makes, and those that it starts make, be closed to other users of the machine:
+    also a database's journals, a queue's files and a plugin's.
+    """
+    os.umask(0o077)
 
 
 def valkey_socket(data_dir: Path) -> Path:

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -123,6 +124,15 @@ def test_an_order_comes_in_is_shipped_and_its_channel_knows(running: Desk) -> No
     assert (shown["state"], shown["unshipped"], shown["attention"]) == ("complete", 0, [])
     record = f"{running.told['practice_url']}/practice/orders/{order['channel_order_number']}"
     assert "JD014600001" in httpx.get(record, timeout=20, trust_env=False).text
+
+
+def test_nothing_that_a_running_desk_wrote_is_readable_by_others(running: Desk) -> None:
+    """Whichever process made it: database and journals, queue, logs, sockets, locks, the practice marketplace."""
+    found = {path: path.lstat().st_mode for path in running.data_dir.rglob("*")}
+    names = {str(path.relative_to(running.data_dir)) for path in found}
+    assert {"waybill.db", "waybill.db-wal", "keys.json", "secret", "desk.json", "log/cli.log", "practice"} <= names
+    assert stat.S_IMODE(running.data_dir.stat().st_mode) == 0o700
+    assert {str(path): oct(mode) for path, mode in found.items() if mode & 0o077} == {}
 
 
 def test_a_store_may_be_added_beside_the_practice_ones(running: Desk) -> None:

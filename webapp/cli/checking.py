@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -96,7 +97,7 @@ def shown_configuration(config: Configuration) -> dict[str, Any]:
             case "key_file":
                 shown["WAYBILL_KEY_FILE"] = str(config.keys)
             case "secret":
-                kept = f"{MASK} (in {config.data_dir / 'secret'})"
+                kept = f"{MASK} (in {config.secret_file})"
                 shown["WAYBILL_SECRET"] = MASK if value.get_secret_value() else kept
             case _:
                 plain = value if isinstance(value, bool | int) or value is None else str(value)
@@ -162,8 +163,19 @@ def _warnings(config: Configuration, *, reads: bool) -> list[str]:
             "data is lost: copy it, then say so with “python -m webapp check --key-copied”."
         )
     if not config.secret.get_secret_value():
-        found.append(f"WAYBILL_SECRET is not set: without {config.data_dir / 'secret'} the key file does not open.")
+        found.append(f"WAYBILL_SECRET is not set: without {config.secret_file} the key file does not open.")
+    if seen := seen_by_others(config):
+        found.append(
+            f"{len(seen)} files can be read by other users of this machine, {seen[0]} for one: "
+            f"“chmod -R go= {config.data_dir} {config.keys}” closes them."
+        )
     return found
+
+
+def seen_by_others(config: Configuration) -> list[Path]:
+    """Files of the data directory, and the keys, that other users could read: left so by an earlier version."""
+    walked = (Path(folder, name) for folder, _, names in os.walk(config.data_dir) for name in names)
+    return sorted({path for path in (*walked, config.keys) if path.is_file() and path.stat().st_mode & 0o077})
 
 
 def _backup(config: Configuration) -> list[str]:

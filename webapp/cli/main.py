@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from webapp.config import ConfigurationProblem
+from webapp.config import ConfigurationProblem, write_for_the_owner_alone
 
 PROGRAM = "python -m webapp"
 COMMANDS = {  # in the order of the help
@@ -114,6 +114,7 @@ def cli(ctx: click.Context, as_json: bool, acting_as: str | None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
+    write_for_the_owner_alone()
     try:
         result: Any = cli.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
         return result if isinstance(result, int) else Code.DONE
