@@ -44,21 +44,26 @@ def found() -> str:
 
 def check() -> None:
     """Raise `SchemaDiffers` unless the database is what this code expects."""
-    if (at := found()) == needed():
+    if (at := check_there()) == needed():
         return
-    if not at:
-        raise NoDesk(where=_place())
-    if not _knows(at):
+    if not knows(at):
         advice = _l("it is newer. Start the desk's newer version, or restore the backup made before it.")
     else:
         advice = _l("run “python -m webapp migrate”.")
     raise SchemaDiffers(found=at, needed=needed(), advice=advice)
 
 
+def check_there() -> str:
+    """The migration that the database stands at, whichever version made it; raises `NoDesk` for an empty database."""
+    if not (at := found()):
+        raise NoDesk(where=_place())
+    return at
+
+
 def migrate() -> None:
     """Bring the database up to this code; a newer one is left alone."""
     at = found()
-    if at and not _knows(at):
+    if at and not knows(at):
         check()
     with translated_failures():
         _upgrade(directory=str(_FOLDER))
@@ -75,7 +80,8 @@ def _place() -> str:
     return named or str(config.data_dir)
 
 
-def _knows(revision: str) -> bool:
+def knows(revision: str) -> bool:
+    """Whether this code has the migration: it does not know those of newer versions."""
     try:
         return _scripts().get_revision(revision) is not None
     except CommandError:

@@ -45,7 +45,7 @@ def check(as_json: bool, key_copied: bool) -> int:
     with desk_context():
         if key_copied:
             with sentences():
-                _confirm_copy()
+                confirm_copy(_periods())
         document = _checked()
     problems = [one for one in document["checks"] if not one["ok"]]
     text = [*pairs(document["configuration"])]
@@ -179,12 +179,9 @@ def seen_by_others(config: Configuration) -> list[Path]:
 
 
 def _backup(config: Configuration) -> list[str]:
-    url = make_url(config.database)
-    lite = url.get_backend_name() == "sqlite"
-    copied = f"sqlite3 {url.database} \".backup 'copy.db'\"" if lite else f"pg_dump {url.database}"
     return [
-        f"The database: {copied}.",
-        f"The key file {config.keys} and WAYBILL_SECRET: kept apart from copies of the database, which they open.",
+        "The database: “backup database FILE”.",
+        f"The key file {config.keys}, and the secret: “backup keys FILE”, kept apart from copies of the database.",
     ]
 
 
@@ -203,9 +200,10 @@ def _uncopied() -> list[str]:
     return [period for period in _periods() if period not in copied.get("periods", [])]
 
 
-def _confirm_copy() -> None:
+def confirm_copy(periods: list[str]) -> None:
+    """Note that a copy of the key file holds the keys of these weeks."""
     with unit_of_work():
-        audit(KEY_COPIED, actor=Actor.operator(), periods=_periods())
+        audit(KEY_COPIED, actor=Actor.operator(), periods=periods)
 
 
 @click.command()

@@ -21,6 +21,8 @@ COMMANDS = {  # in the order of the help
     "worker": "webapp.cli.processes:worker",
     "scheduler": "webapp.cli.processes:scheduler",
     "migrate": "webapp.cli.processes:migrate",
+    "backup": "webapp.cli.backups:backup",
+    "restore": "webapp.cli.backups:restore",
     "check": "webapp.cli.checking:check",
     "status": "webapp.cli.checking:status",
     "user": "webapp.cli.users:user",
