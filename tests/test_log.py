@@ -122,15 +122,26 @@ def test_processes_that_share_a_log_keep_their_entries_whole(tmp_path: Path, sha
 
 def test_a_fork_writes_although_a_thread_of_its_parent_was_writing() -> None:
     code = """
-import os, structlog, sys
+import os, structlog, threading
 from webapp import log, whole_lines
 from webapp.config import Configuration
 log.configure(Configuration(log_format="json"))
-with whole_lines._writing:
-    if os.fork() == 0:
-        structlog.get_logger().error("from the fork")
-        os._exit(0)
+held, forked = threading.Event(), threading.Event()
+def write():
+    with whole_lines._writing:
+        held.set()
+        forked.wait()
+thread = threading.Thread(target=write)
+thread.start()
+held.wait()
+if os.fork() == 0:
+    structlog.get_logger().error("from the fork")
+    os._exit(0)
 os.wait()
+forked.set()
+thread.join()
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
     assert json.loads(done.stderr)["event"] == "from the fork"

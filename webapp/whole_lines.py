@@ -12,13 +12,13 @@ import threading
 from collections.abc import Iterator
 from typing import TextIO
 
-_writing = threading.Lock()  # the lock between processes does not keep threads apart
+_writing = threading.RLock()  # the lock between processes keeps no threads apart; a signal's handler may log, too
 
 
 def _begin_again() -> None:
     """A fork may come while a thread, which the fork does not have, holds the lock."""
     global _writing
-    _writing = threading.Lock()
+    _writing = threading.RLock()
 
 
 os.register_at_fork(after_in_child=_begin_again)
