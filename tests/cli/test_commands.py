@@ -13,6 +13,7 @@ from webapp.audit.actor import Actor
 from webapp.channels.contract import Disconnected, Refused, UnreadableOrder
 from webapp.channels.models import Store
 from webapp.cli.main import cli as tree
+from webapp.config import configuration
 from webapp.db import unit_of_work
 from webapp.hooks import hookimpl, hooks
 from webapp.orders.holds import hold
@@ -431,6 +432,19 @@ def test_check_masks_secrets_and_asks_for_a_copy_of_the_keys(cli: Command, make_
     after = cli("check", "--key-copied", "--json").document
     assert not any("No copy of the key file" in warning for warning in after["warnings"])
     assert len(after["backup"]) == 2
+
+
+@ON_SQLITE
+def test_check_names_what_other_users_could_read(cli: Command) -> None:
+    def warned() -> list[str]:
+        return [text for text in cli("check", "--json").document["warnings"] if "other users" in text]
+
+    for path in configuration().data_dir.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    assert warned() == []
+    configuration().keys.chmod(0o640)
+    [warning] = warned()
+    assert str(configuration().keys) in warning
 
 
 class Greeting:

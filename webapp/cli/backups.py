@@ -31,7 +31,7 @@ from webapp.cli.up import running_desk
 from webapp.config import Configuration, configuration
 from webapp.db import db
 from webapp.errors import Unavailable
-from webapp.vault.keys import KeyFile, key_file
+from webapp.vault.keys import KeyFile, KeyProblem, key_file
 
 LITE, POSTGRES = "SQLite", "PostgreSQL"
 BEGINS = {LITE: b"SQLite format 3\0", POSTGRES: b"PGDMP"}
@@ -136,9 +136,12 @@ def restore_keys(file: Path, as_json: bool) -> None:
     secret = _secret_to_use(config, kept)
     for folder in (config.data_dir, config.keys.parent):
         folder.mkdir(parents=True, exist_ok=True)
-    with _new_file(config.keys) as fresh, sentences():
+    with _new_file(config.keys) as fresh:
         fresh.write_text(json.dumps(content, indent=1))
-        KeyFile(fresh, secret).check()
+        try:
+            KeyFile(fresh, secret).check()
+        except KeyProblem as error:
+            raise Failed(str(KeyProblem(path=file, problem=error.values["problem"]))) from error
         if not config.secret.get_secret_value() and not config.secret_file.exists():
             with _new_file(config.secret_file) as given:
                 given.write_text(secret)
