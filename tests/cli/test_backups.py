@@ -240,6 +240,8 @@ def test_a_damaged_copy_is_refused(
     make_order()
     assert cli("backup", "database", apart / "desk").code == 0
     whole = (apart / "desk").read_bytes()
+    (apart / "desk-wal").write_bytes(b"what was written last")
+    assert "holds a part of" in one_sentence(restore("database", apart / "desk"))
     (apart / "torn").write_bytes(whole[: len(whole) // 2])
     assert restore("database", apart / "torn").code == 1
     assert not (Path(elsewhere["WAYBILL_DATA_DIR"]) / "waybill.db").exists()

@@ -225,6 +225,11 @@ def _restore_lite(file: Path, url: URL) -> str:
     target = Path(str(url.database))
     if not target.is_absolute():
         raise Failed("DATABASE_URL names its file by a relative path: name the whole path.")
+    journal = file.with_name(f"{file.name}-wal")
+    if journal.exists() and journal.stat().st_size:
+        raise Failed(
+            f"{journal} holds a part of {file}, as of one that is in use: “backup database” makes a whole copy."
+        )
     at = _version_in_lite(file)
     if not at:
         raise Failed(f"{file} holds no desk.")
