@@ -11,6 +11,7 @@ from webapp.ui import (
     account,
     assets,
     bulk,
+    compression,
     dashboard,
     documents,
     exports,
@@ -47,6 +48,7 @@ from webapp.ui import (
 def init_app(app: Flask) -> None:
     """Wire the pages to the app; raises where a route says nothing of who may use it."""
     request_log.init_app(app)
+    compression.init_app(app)  # what comes later has been at the answer before it
     htmx.init_app(app)
     languages.init_app(app)
     access.init_app(app)

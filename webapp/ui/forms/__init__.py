@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from flask import Flask
-from flask_wtf import CSRFProtect
 from wtforms import (
     BooleanField,
     Field,
@@ -25,6 +24,7 @@ from wtforms.widgets import CheckboxInput, DateTimeLocalInput, ListWidget
 
 from webapp.errors import DeskError, Invalid
 from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.ui.forms.tokens import FormTokens
 
 Words: TypeAlias = LazyString | str
 _NEEDED = _l("is needed.")
@@ -33,7 +33,7 @@ _NEEDED = _l("is needed.")
 def init_app(app: Flask) -> None:
     app.config["WTF_CSRF_TIME_LIMIT"] = None  # a page may stay open all day; the token ends with the browser's session
     app.config["MAX_CONTENT_LENGTH"] = 2 * 2**20
-    CSRFProtect(app)
+    FormTokens(app)
 
 
 class DateTimeField(StringField):
