@@ -37,6 +37,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("WAYBILL_WEB_THREADS", "2"),
         ("WAYBILL_WORKER_PROCESSES", "many"),
         ("WAYBILL_LIVE_STREAMS", "-1"),
+        ("WAYBILL_PROXIES", "10.0.0.1/8"),
         ("WAYBILL_PRACTICE", "perhaps"),
         ("WAYBILL_CUSTOM_ENDPOINTS", "some"),
         ("WAYBILL_LOG_LEVEL", "loud"),
@@ -130,3 +131,17 @@ def test_a_desk_with_a_wrong_variable_does_not_start(tmp_path: Path) -> None:
     )
     assert done.returncode != 0
     assert "WAYBILL_PORT: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "believed"),
+    [("127.0.0.1", True), ("::1", True), ("::ffff:10.2.0.1", True), ("", True), ("203.0.113.9", False), ("x", False)],
+)
+def test_a_proxy_is_believed_by_its_address_and_only_where_there_is_one(
+    address: str, believed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not read_configuration().believes(address)
+    monkeypatch.setenv("WAYBILL_URL", "https://desk.example.com")
+    assert read_configuration().believes(address) is believed
+    monkeypatch.setenv("WAYBILL_PROXIES", "203.0.113.0/24")
+    assert read_configuration().believes(address) is (address in ("203.0.113.9", ""))

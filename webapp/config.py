@@ -10,6 +10,7 @@ import os
 import secrets
 import tempfile
 from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -20,6 +21,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 VERSION = "0.1.0"
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST_SOCKET_PATH = 100  # 104 bytes on macOS, 108 on Linux, with the closing zero
+_PRIVATE = "127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7"
 
 
 class ConfigurationProblem(Exception):
@@ -41,6 +43,7 @@ class Configuration(BaseSettings):
     host: str = "127.0.0.1"
     port: int | None = Field(None, ge=1, le=65535)
     url: str = ""
+    proxies: str = _PRIVATE
     web_processes: int = Field(2, ge=1, le=64)
     web_threads: int = Field(64, ge=4, le=512)
     live_streams: int = Field(40, ge=0, le=500)
@@ -83,6 +86,21 @@ class Configuration(BaseSettings):
             raise ValueError("is no Redis URL; expected redis://…, rediss://… or unix://…")
         return url
 
+    @field_validator("proxies")
+    @classmethod
+    def _networks(cls, named: str) -> str:
+        try:
+            _networks(named)
+        except ValueError:
+            raise ValueError(
+                "expected addresses or networks with commas between, such as 10.0.0.5, 10.1.0.0/16"
+            ) from None
+        return named
+
+    def believes(self, address: str) -> bool:
+        """Whether a connection from this address is a proxy's, which speaks for many people; none is without a URL."""
+        return bool(self.url) and _is_in(address, self.proxies)
+
     @property
     def database(self) -> str:
         return self.database_url or f"sqlite:///{self.data_dir / 'waybill.db'}"
@@ -122,6 +140,23 @@ def write_for_the_owner_alone() -> None:
     also a database's journals, a queue's files and a plugin's.
     """
     os.umask(0o077)
+
+
+@lru_cache(maxsize=4)
+def _networks(named: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(name.strip()) for name in named.split(",") if name.strip())
+
+
+@lru_cache(maxsize=1024)
+def _is_in(address: str, named: str) -> bool:
+    if not address:  # a socket in the file system, which only a proxy on this machine opens
+        return True
+    try:
+        known = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = known.ipv4_mapped if isinstance(known, IPv6Address) else None
+    return any((mapped or known) in network for network in _networks(named))
 
 
 def valkey_socket(data_dir: Path) -> Path:

@@ -32,6 +32,7 @@ from webapp.ui import (
     panels,
     plugins,
     presence,
+    proxies,
     request_log,
     runs,
     saved_views,
@@ -47,6 +48,7 @@ from webapp.ui import (
 
 def init_app(app: Flask) -> None:
     """Wire the pages to the app; raises where a route says nothing of who may use it."""
+    proxies.init_app(app)
     request_log.init_app(app)
     compression.init_app(app)  # what comes later has been at the answer before it
     htmx.init_app(app)

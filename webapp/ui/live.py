@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import structlog
-from flask import Blueprint, Flask, Response, current_app
+from flask import Blueprint, Flask, Response, current_app, request
 from redis import RedisError
 from sqlalchemy import select
 
@@ -24,6 +24,7 @@ from webapp.db import db
 from webapp.orders.models import Order
 from webapp.orders.queries import visible
 from webapp.ui.access import current_actor, needs
+from webapp.ui.client_socket import mark_live
 
 bp = Blueprint("live", __name__)
 log = structlog.get_logger(__name__)
@@ -100,6 +101,7 @@ def stream() -> Response:
     own = pump.join(configuration().live_streams)
     if own is None:
         return Response(status=204)
+    mark_live(request.environ)
     response = Response(_told(app, actor, own), mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"

@@ -1,4 +1,4 @@
-"""The web server: gunicorn with threads, since open live streams each occupy one.
+"""The web server: gunicorn, with options that `web` and `gunicorn wsgi:app` (by `gunicorn.conf.py`) share.
 
 The app is loaded once and forked, so the processes share its memory; what must not be shared is let go after the fork.
 """
@@ -9,13 +9,42 @@ from typing import Any
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from webapp.config import configuration
 from webapp.db import db
 from webapp.ui import live
+from webapp.ui.web_worker import WebWorker
 
-_GRACE = 5  # seconds that requests get to end
+_GRACE = 60  # seconds that requests get to end: each has a limit of its own below that
+_CONNECTIONS = 600  # of a process, which may have 1,024 files open on many machines
+
+
+def options(host: str, port: int) -> dict[str, Any]:
+    """gunicorn's settings for the desk of this configuration."""
+    own = configuration()
+    return {
+        "bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+        "worker_class": WebWorker,
+        "workers": own.web_processes,
+        "threads": own.web_threads,
+        "worker_connections": _CONNECTIONS,
+        "preload_app": True,
+        "graceful_timeout": _GRACE,
+        "timeout": 60,
+        "keepalive": 15,
+        "sendfile": False,  # what a slow client has not taken yet is kept by the worker, which must see it
+        "forwarded_allow_ips": "",  # the desk itself decides what a proxy is believed
+        "control_socket_disable": True,
+        "accesslog": None,
+        "errorlog": "-",
+        "logger_class": Words,
+        "loglevel": "warning",
+        "proc_name": "waybill-web",
+        "limit_request_line": 8190,
+        "when_ready": _before_forks,
+        "post_fork": _after_fork,
+        "post_worker_init": _worker_ready,
+    }
 
 
 class Words(Logger):
@@ -28,47 +57,29 @@ class Words(Logger):
 
 
 class Server(BaseApplication):
-    """gunicorn around the app, with options from the desk's configuration and none from files."""
+    """gunicorn around the app, with the options above and none from files."""
 
     def __init__(self, app: Flask, host: str, port: int) -> None:
-        self._app, self._bind = app, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._app, self._options = app, options(host, port)
         super().__init__()
 
     def load_config(self) -> None:
-        own = configuration()
-        options: dict[str, Any] = {
-            "bind": self._bind,
-            "worker_class": "gthread",
-            "workers": own.web_processes,
-            "threads": own.web_threads,
-            "preload_app": True,
-            "graceful_timeout": _GRACE,
-            "timeout": 60,
-            "keepalive": 15,
-            "control_socket_disable": True,
-            "accesslog": None,
-            "errorlog": "-",
-            "logger_class": Words,
-            "loglevel": "warning",
-            "proc_name": "waybill-web",
-            "limit_request_line": 8190,
-            "post_fork": self._after_fork,
-            "post_worker_init": _worker_ready,
-        }
-        for name, value in options.items():
+        for name, value in self._options.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Any:
-        if configuration().url:  # a proxy stands before the desk, and only then its headers are believed
-            self._app.wsgi_app = ProxyFix(self._app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
-        gc.collect()
-        gc.freeze()  # what is loaded stays: collecting around it costs the slowest pages most
-        gc.set_threshold(50_000, 20, 20)
+    def load(self) -> Flask:
         return self._app
 
-    def _after_fork(self, server: Any, worker: Any) -> None:
-        with self._app.app_context():
-            db.engine.dispose(close=False)  # the parent's connections are the parent's
+
+def _before_forks(server: Any) -> None:
+    gc.collect()
+    gc.freeze()  # what is loaded stays: collecting around it costs the slowest pages most
+    gc.set_threshold(50_000, 20, 20)
+
+
+def _after_fork(server: Any, worker: Any) -> None:
+    with server.app.wsgi().app_context():
+        db.engine.dispose(close=False)  # the parent's connections are the parent's
 
 
 def _worker_ready(worker: Any) -> None:

@@ -1,0 +1,107 @@
+"""A web server as a process of its own, with some pages that only tests need; it asks neither database nor queue."""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = """
+import time
+from flask import request
+from webapp import create_app
+from webapp.ui import client_socket, web_worker
+from webapp.ui.access import public
+from webapp.ui.client_socket import mark_live
+from webapp.ui.server import serve
+
+app = create_app()
+
+@app.get("/wait/<int:milliseconds>")
+@public
+def wait(milliseconds):
+    time.sleep(milliseconds / 1000)
+    return "waited"
+
+@app.get("/large/<int:size>")
+@public
+def large(size):
+    return b"x" * size
+
+@app.get("/stream")
+@public
+def stream():
+    mark_live(request.environ)
+    def lines():
+        while True:
+            yield "data\\n"
+            time.sleep(0.1)
+    return app.response_class(lines(), mimetype="text/event-stream")
+
+@app.post("/take")
+@public
+def take():
+    return str(len(request.get_data()))
+
+app.extensions["csrf"].exempt(take)
+"""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server that runs, and ways to speak to it."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+
+    def connect(self, source: str = "") -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), 10, source_address=(source, 0) if source else None)
+
+    def ask(
+        self, path: str, source: str = "", method: str = "GET", body: bytes | None = None
+    ) -> tuple[int, bytes, dict[str, str]]:
+        """Status, content and headers of an answer; the connection ends with it."""
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=20, source_address=(source, 0) if source else None
+        )
+        try:
+            connection.request(method, path, body=body, headers={"Connection": "close"})
+            answer = connection.getresponse()
+            return answer.status, answer.read(), dict(answer.headers)
+        finally:
+            connection.close()
+
+    def seconds(self, path: str, source: str = "") -> float:
+        """How long an answer took."""
+        began = time.monotonic()
+        assert self.ask(path, source)[0] == 200
+        return time.monotonic() - began
+
+
+@contextmanager
+def serving(data_dir: Path, *settings: str, **variables: str) -> Iterator[Served]:
+    """Serve with these statements run before, and these variables."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    code = "\n".join((PAGES, *settings, f"serve(app, '127.0.0.1', {port})"))
+    own = {"WAYBILL_DATA_DIR": str(data_dir), "WAYBILL_LOG_LEVEL": "warning", **variables}
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **own})
+    served = Served(process, port)
+    try:
+        while True:
+            assert process.poll() is None
+            try:
+                served.seconds("/healthz")
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield served
+    finally:
+        process.kill()
+        process.wait()

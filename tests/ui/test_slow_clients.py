@@ -1,0 +1,176 @@
+"""Clients that send or read slowly hold up nobody but themselves, and each comes to its end."""
+
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import pytest
+
+from tests.ui.serving import Served, serving
+
+HALF_A_HEADER = b"GET /healthz HTTP/1.1\r\nHost: desk\r\nX-Slow: "
+HALF_A_BODY = b"POST /take HTTP/1.1\r\nHost: desk\r\nContent-Length: 1000\r\n\r\nhalf"
+NOTHING_READ = b"GET /large/900000 HTTP/1.1\r\nHost: desk\r\n\r\n"
+SMALL = {"WAYBILL_WEB_PROCESSES": "1", "WAYBILL_WEB_THREADS": "12"}  # so few slow clients would be too many for threads
+CAP = 9
+PROXY, PERSON, OTHER = "127.0.0.1", "127.0.1.1", "127.0.1.2"
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server that waits as long as it really does, with a proxy at one address."""
+    proxied = {"WAYBILL_URL": "https://desk.example", "WAYBILL_PROXIES": PROXY}
+    with serving(tmp_path_factory.mktemp("patient"), **SMALL, **proxied) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def hurried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server whose deadlines come soon."""
+    sooner = "web_worker.HEADER_WITHIN = web_worker.BODY_WITHIN = client_socket.TAKEN_WITHIN = 0.4"
+    with serving(tmp_path_factory.mktemp("hurried"), sooner, **SMALL) as served:
+        yield served
+
+
+def everything(client: socket.socket) -> bytes:
+    """What a client is sent until the server closes."""
+    read = b""
+    while data := client.recv(65536):
+        read += data
+    return read
+
+
+def keep_sending(client: socket.socket) -> None:
+    for _ in range(50):
+        client.sendall(b"x")
+        time.sleep(0.1)
+
+
+def needs_addresses() -> None:
+    try:
+        socket.create_server((PERSON, 0)).close()
+    except OSError:
+        pytest.skip("this machine has one loopback address only")
+
+
+@pytest.mark.parametrize("sent", [b"", HALF_A_HEADER, HALF_A_BODY, NOTHING_READ], ids=["", "header", "body", "answer"])
+@pytest.mark.parametrize("source", [PROXY, PERSON, "many"])
+def test_two_hundred_slow_clients_keep_nobody_waiting(patient: Served, sent: bytes, source: str) -> None:
+    needs_addresses()
+    with ExitStack() as open_till_the_end:
+        for number in range(200):
+            address = f"127.0.2.{number + 1}" if source == "many" else source
+            open_till_the_end.enter_context(patient.connect(address)).sendall(sent)
+        took = [patient.seconds("/healthz", OTHER) for _ in range(5)]
+    # One second is what a client may wait; a machine that does much else is given more by the median of five.
+    assert sorted(took)[2] <= 1.0
+
+
+@pytest.mark.parametrize("sent", [HALF_A_HEADER, HALF_A_BODY], ids=["header", "body"])
+def test_a_request_that_does_not_come_to_its_end_is_ended(hurried: Served, sent: bytes) -> None:
+    with hurried.connect() as client:
+        client.sendall(sent)
+        assert everything(client).startswith(b"HTTP/1.1 408 ")
+
+
+def test_drops_do_not_prolong_a_header(hurried: Served) -> None:
+    with hurried.connect() as client:
+        client.sendall(HALF_A_HEADER)
+        client.settimeout(0.05)
+        began = time.monotonic()
+        answer = b""
+        while not answer:
+            assert time.monotonic() - began < 10
+            client.sendall(b"x")
+            try:
+                answer = client.recv(1024)
+            except TimeoutError:
+                continue
+        assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_client_that_says_nothing_or_reads_nothing_is_let_go(hurried: Served) -> None:
+    with hurried.connect() as silent, hurried.connect() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.sendall(b"GET /large/20000000 HTTP/1.1\r\nHost: desk\r\n\r\n")
+        assert everything(silent) == b""
+        time.sleep(1.5)
+        with pytest.raises(OSError, match=r"reset|Broken pipe"):
+            keep_sending(deaf)
+
+
+def test_a_slow_reader_gets_it_all_in_the_end(patient: Served) -> None:
+    with patient.connect() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        client.sendall(b"GET /large/5000000 HTTP/1.1\r\nHost: desk\r\nConnection: close\r\n\r\n")
+        time.sleep(0.5)
+        head, _, content = everything(client).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert content == b"x" * 5_000_000
+
+
+def test_an_address_has_so_many_requests_in_work_and_others_are_served(patient: Served) -> None:
+    needs_addresses()
+    with ThreadPoolExecutor(2 * CAP) as people:
+        working = [people.submit(patient.ask, "/wait/1500", PERSON) for _ in range(2 * CAP)]
+        assert patient.ask("/wait/0", OTHER)[0] == 200
+        answers = [one.result() for one in working]
+    assert Counter(status for status, _, _ in answers) == {200: CAP, 429: CAP}
+    assert {headers["Retry-After"] for status, _, headers in answers if status == 429} == {"2"}
+
+
+def test_a_proxy_may_ask_for_as_many_as_it_likes(patient: Served) -> None:
+    with ThreadPoolExecutor(2 * CAP) as people:
+        working = [people.submit(patient.ask, "/wait/300", PROXY) for _ in range(2 * CAP)]
+        assert {one.result()[0] for one in working} == {200}
+
+
+def test_live_streams_are_not_counted(patient: Served) -> None:
+    needs_addresses()
+    with ExitStack() as open_till_the_end:
+        for _ in range(CAP + 1):
+            stream = open_till_the_end.enter_context(patient.connect(PERSON))
+            stream.sendall(b"GET /stream HTTP/1.1\r\nHost: desk\r\n\r\n")
+            assert stream.recv(12) == b"HTTP/1.1 200"
+        assert patient.ask("/healthz", PERSON)[0] == 200
+
+
+def test_a_request_may_come_in_pieces_and_two_at_once(patient: Served) -> None:
+    with patient.connect() as client:
+        for piece in (b"POST /take HT", b"TP/1.1\r\nHost: desk\r\nContent-Length: 6\r\n\r", b"\nabc", b"def"):
+            client.sendall(piece)
+            time.sleep(0.05)
+        assert client.recv(9999).endswith(b"\r\n\r\n6")
+        two = b"POST /take HTTP/1.1\r\nHost: desk\r\nContent-Length: 3\r\n\r\nabcGET /wait/0 HTTP/1.1\r\nHost: desk\r\n"
+        client.sendall(two + b"Connection: close\r\n\r\n")
+        both = everything(client)
+    assert both.count(b"HTTP/1.1 200 OK") == 2
+    assert both.endswith(b"waited")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"POST /take HTTP/1.1\r\nHost: desk\r\nTransfer-Encoding: chunked\r\n\r\n", 411),
+        (b"POST /take HTTP/1.1\r\nHost: desk\r\nContent-Length: 3000000\r\n\r\nx", 413),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000, 431),
+        (b"nonsense\r\n\r\n", 400),
+    ],
+)
+def test_what_can_not_be_taken_is_refused_at_once(patient: Served, sent: bytes, status: int) -> None:
+    with patient.connect() as client:
+        client.sendall(sent)
+        assert everything(client).startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_a_large_body_is_taken_and_asked_for(patient: Served) -> None:
+    assert patient.ask("/take", method="POST", body=b"x" * 2_000_000)[:2] == (200, b"2000000")
+    with patient.connect() as client:
+        wanted = b"Content-Length: 3\r\nConnection: close\r\nExpect: 100-continue\r\n\r\n"
+        client.sendall(b"POST /take HTTP/1.1\r\nHost: desk\r\n" + wanted)
+        assert client.recv(99) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"abc")
+        assert b"HTTP/1.1 200 OK" in everything(client)
