@@ -1,5 +1,6 @@
 """Processes refuse to start where they would do harm, and say why in one sentence."""
 
+import runpy
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ import pytest
 
 from tests.cli.conftest import Ended, call, one_sentence
 from webapp.cli.main import main
-from webapp.config import configuration
+from webapp.config import ROOT, configuration
 from webapp.vault.keys import key_file
 
 NOBODY = "postgresql://waybill:hush-hush@127.0.0.1:1/waybill"
@@ -60,6 +61,22 @@ def newer(migrated: dict[str, str]) -> Iterator[None]:
 def test_a_new_database_names_migrate(process: str, start: Start, tmp_path: Path) -> None:
     ended = start(process, WAYBILL_DATA_DIR=str(tmp_path))
     assert (ended.code, "run “python -m webapp migrate”" in one_sentence(ended)) == (1, True)
+
+
+@pytest.mark.parametrize("queue", ["", "redis://127.0.0.1:1"])
+def test_a_server_that_loads_the_desk_gets_the_sentence_too(
+    queue: str, migrated: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    changed = {"REDIS_URL": queue} if queue else {"WAYBILL_DATA_DIR": str(tmp_path)}
+    for name, value in {**migrated, **changed}.items():
+        monkeypatch.setenv(name, value)
+    configuration.cache_clear()
+    try:
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(ROOT / "wsgi.py"))
+    finally:
+        configuration.cache_clear()
+    assert ("can't reach its queue" if queue else "run “python -m webapp migrate”") in str(ended.value)
 
 
 def test_a_command_says_where_it_found_no_desk(tmp_path: Path) -> None:

@@ -2,13 +2,13 @@
 
 import http.client
 import os
+import runpy
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -16,45 +16,58 @@ from flask import Flask
 from webapp.accounts.models import User
 from webapp.accounts.services import open_session
 from webapp.audit.actor import Actor
+from webapp.config import ROOT, configuration
 from webapp.db import db, unit_of_work
+from webapp.ui.server import options
+from webapp.vault.keys import key_file
 
 pytestmark = [pytest.mark.own_desk, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
-SERVE = "from webapp import create_app\nfrom webapp.ui.server import serve\nserve(create_app(), '127.0.0.1', {port})"
+DOORS = {
+    "web": ["-m", "webapp", "web", "--port"],
+    "gunicorn": ["-m", "gunicorn", "wsgi:app", "-b"],
+    "flask": ["-m", "flask", "run", "--port"],
+}
 
 
 @pytest.fixture
-def server(app: Flask) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A server of this desk at a free port."""
+def server(app: Flask, request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A server of this desk at a free port, started in one of the ways above."""
+    key_file().create()
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    root = Path(__file__).resolve().parents[2]
-    process = subprocess.Popen([sys.executable, "-c", SERVE.format(port=port)], cwd=root, env=dict(os.environ))
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            with _ask(port, "/healthz"):
-                break
-        except OSError:
-            time.sleep(0.05)
-    yield process, port
-    process.kill()
-    process.wait()
+    words = DOORS[request.param]
+    address = f"127.0.0.1:{port}" if words[-1] == "-b" else str(port)
+    variables = {**os.environ, "WAYBILL_URL": "https://desk.example.com"}
+    process = subprocess.Popen([sys.executable, *words, address], cwd=ROOT, env=variables)
+    try:
+        while True:
+            assert process.poll() is None
+            try:
+                with _ask(port, "/healthz"):
+                    break
+            except OSError:
+                time.sleep(0.05)
+        yield process, port
+    finally:
+        process.kill()
+        process.wait()
 
 
-def _ask(port: int, path: str, cookie: str = "") -> http.client.HTTPResponse:
+def _ask(port: int, path: str, cookie: str = "", **headers: str) -> http.client.HTTPResponse:
     """The answer; the connection ends with it."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request("GET", path, headers={"Cookie": cookie, "Connection": "close"})
+    connection.request("GET", path, headers={"Cookie": cookie, "Connection": "close", **headers})
     return connection.getresponse()
 
 
+@pytest.mark.parametrize("server", ["web", "gunicorn"], indirect=True)
 def test_it_serves_and_ends_soon_although_pages_listen(
     server: tuple[subprocess.Popen[bytes], int], app: Flask, olga: Actor
 ) -> None:
     process, port = server
     with unit_of_work():
         token = open_session(db.session.get_one(User, olga.id), how="test")
-    cookie = f"{app.config['WAYBILL_COOKIE']}={token}"
+    cookie = f"waybill_session={token}"  # its name where there is a public address
     streams = [_ask(port, "/live", cookie) for _ in range(5)]
     pages = [_ask(port, "/orders/", cookie) for _ in range(5)]
 
@@ -65,3 +78,25 @@ def test_it_serves_and_ends_soon_although_pages_listen(
     assert time.monotonic() - began < 6
     for answer in streams + pages:
         answer.close()
+
+
+@pytest.mark.parametrize("server", list(DOORS), indirect=True)
+def test_every_door_serves_the_same_desk_behind_its_proxy(
+    server: tuple[subprocess.Popen[bytes], int], app: Flask, olga: Actor
+) -> None:
+    proxied = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "desk.example.com", "X-Forwarded-For": "203.0.113.9"}
+    with _ask(server[1], "/orders", **proxied) as answer:
+        assert (answer.status, answer.headers["Location"]) == (308, "https://desk.example.com/orders/")
+        assert "max-age" in answer.headers["Strict-Transport-Security"]
+
+
+def test_every_door_reads_the_same_options(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAYBILL_PORT", "18123")
+    configuration.cache_clear()
+    try:
+        read = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
+        expected = options("127.0.0.1", 18123)
+    finally:
+        monkeypatch.undo()
+        configuration.cache_clear()
+    assert {name: read[name] for name in expected} == expected

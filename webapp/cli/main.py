@@ -5,7 +5,8 @@ Commands are loaded when they are called, since `up` must not wait for a whole d
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from importlib import import_module
 from typing import Any
@@ -140,6 +141,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return Code.DONE
     except OSError as error:  # a folder that can't be written, a disk that is full
         return _say(f"{error.filename or PROGRAM}: {error.strerror or error}.", Code.FAILED)
+
+
+@contextmanager
+def ends_in_a_sentence() -> Iterator[None]:
+    """End the process as a command would, for the files by which other programs load the desk."""
+    try:
+        yield
+    except (Failed, ConfigurationProblem) as error:
+        sys.exit(" ".join(str(error).split()))
 
 
 def _advice(ctx: click.Context | None) -> str:

@@ -27,11 +27,7 @@ from webapp.vault.keys import key_file
 @click.option("--prepare", "prepared", type=click.Path(path_type=Path), hidden=True)
 def web(port: int | None, prepared: Path | None) -> None:
     """Serve the pages."""
-    app = create_app()
-    with app.app_context(), sentences():
-        if prepared is not None and not prepared.exists():
-            prepare(prepared)
-        _check(app)
+    app = app_to_serve(prepared)
     from webapp.ui.server import serve
 
     config = configuration()
@@ -39,6 +35,16 @@ def web(port: int | None, prepared: Path | None) -> None:
     if not is_free(chosen, config.host):
         raise Failed(taken(chosen, config.host))
     serve(app, host=config.host, port=chosen)
+
+
+def app_to_serve(prepared: Path | None = None) -> Flask:
+    """The desk, checked and about to be forked; with a file for `up` it makes itself ready first. Raises `Failed`."""
+    app = create_app()
+    with app.app_context(), sentences():
+        if prepared is not None and not prepared.exists():
+            prepare(prepared)
+        _check(app)
+    return app
 
 
 @click.command()

@@ -1,0 +1,12 @@
+"""What `gunicorn wsgi:app` reads by itself: the very options with which `python -m webapp web` serves.
+
+Options of the command line come after these, so `gunicorn -b 0.0.0.0:9000 wsgi:app` does what it says.
+"""
+
+from webapp.cli.main import ends_in_a_sentence
+from webapp.cli.up import PORT
+from webapp.config import configuration
+from webapp.ui.server import options
+
+with ends_in_a_sentence():
+    globals().update(options(configuration().host, configuration().port or PORT))
