@@ -2,12 +2,13 @@
 
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +85,16 @@ class Served:
         return time.monotonic() - began
 
 
+def read_until(client: socket.socket, text: bytes) -> bytes:
+    """What a client is sent until this text has come; it may come in any number of pieces."""
+    read = b""
+    while text not in read:
+        more = client.recv(65536)
+        assert more, read
+        read += more
+    return read
+
+
 @contextmanager
 def serving(data_dir: Path, *settings: str, **variables: str) -> Iterator[Served]:
     """Serve with these statements run before, and these variables."""
@@ -91,7 +102,9 @@ def serving(data_dir: Path, *settings: str, **variables: str) -> Iterator[Served
         port = probe.getsockname()[1]
     code = "\n".join((PAGES, *settings, f"serve(app, '127.0.0.1', {port})"))
     own = {"WAYBILL_DATA_DIR": str(data_dir), "WAYBILL_LOG_LEVEL": "warning", **variables}
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **own})
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **own}, start_new_session=True
+    )
     served = Served(process, port)
     try:
         while True:
@@ -103,5 +116,6 @@ def serving(data_dir: Path, *settings: str, **variables: str) -> Iterator[Served
                 time.sleep(0.05)
         yield served
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its workers, too
         process.wait()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from flask import Flask
@@ -38,7 +39,7 @@ def server(app: Flask, request: pytest.FixtureRequest) -> Iterator[tuple[subproc
     words = DOORS[request.param]
     address = f"127.0.0.1:{port}" if words[-1] == "-b" else str(port)
     variables = {**os.environ, "WAYBILL_URL": "https://desk.example.com"}
-    process = subprocess.Popen([sys.executable, *words, address], cwd=ROOT, env=variables)
+    process = subprocess.Popen([sys.executable, *words, address], cwd=ROOT, env=variables, start_new_session=True)
     try:
         while True:
             assert process.poll() is None
@@ -49,7 +50,8 @@ def server(app: Flask, request: pytest.FixtureRequest) -> Iterator[tuple[subproc
                 time.sleep(0.05)
         yield process, port
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its workers, too
         process.wait()
 
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.ui.serving import Served, serving
+from tests.ui.serving import Served, read_until, serving
 
 HALF_A_HEADER = b"GET /healthz HTTP/1.1\r\nHost: desk\r\nX-Slow: "
 HALF_A_BODY = b"POST /take HTTP/1.1\r\nHost: desk\r\nContent-Length: 1000\r\n\r\nhalf"
@@ -134,7 +134,7 @@ def test_live_streams_are_not_counted(patient: Served) -> None:
         for _ in range(CAP + 1):
             stream = open_till_the_end.enter_context(patient.connect(PERSON))
             stream.sendall(b"GET /stream HTTP/1.1\r\nHost: desk\r\n\r\n")
-            assert stream.recv(12) == b"HTTP/1.1 200"
+            read_until(stream, b"HTTP/1.1 200")
         assert patient.ask("/healthz", PERSON)[0] == 200
 
 
@@ -143,7 +143,7 @@ def test_a_request_may_come_in_pieces_and_two_at_once(patient: Served) -> None:
         for piece in (b"POST /take HT", b"TP/1.1\r\nHost: desk\r\nContent-Length: 6\r\n\r", b"\nabc", b"def"):
             client.sendall(piece)
             time.sleep(0.05)
-        assert client.recv(9999).endswith(b"\r\n\r\n6")
+        read_until(client, b"\r\n\r\n6")
         two = b"POST /take HTTP/1.1\r\nHost: desk\r\nContent-Length: 3\r\n\r\nabcGET /wait/0 HTTP/1.1\r\nHost: desk\r\n"
         client.sendall(two + b"Connection: close\r\n\r\n")
         both = everything(client)
@@ -171,6 +171,6 @@ def test_a_large_body_is_taken_and_asked_for(patient: Served) -> None:
     with patient.connect() as client:
         wanted = b"Content-Length: 3\r\nConnection: close\r\nExpect: 100-continue\r\n\r\n"
         client.sendall(b"POST /take HTTP/1.1\r\nHost: desk\r\n" + wanted)
-        assert client.recv(99) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        read_until(client, b"HTTP/1.1 100 Continue\r\n\r\n")
         client.sendall(b"abc")
         assert b"HTTP/1.1 200 OK" in everything(client)

@@ -185,7 +185,7 @@ class WebWorker(ThreadWorker):
 
     def _is_crowded(self, address: str) -> bool:
         """Whether an address has as many connections as it may, each with a request in work."""
-        if configuration().believes(address):
+        if not address or configuration().believes(address):  # none: a socket in the file system
             return False
         own = [conn for conn in self.open if conn.address == address and not conn.sock.live and not conn.closing]
         if len(own) < self.cap:
