@@ -89,12 +89,13 @@ class Environment:
                 self.install(purpose)
 
     def install(self, purpose: str) -> None:
-        say("setting up, this takes some seconds")
         if not self.is_usable():
+            say("making a virtual environment in .venv")
             create(self.path)
         stamp: dict[str, Any] = {**self.identity()}
         stamp |= {key: value for key, value in self.stamp().items() if key in LOCKS and self.holds(key)}
         pip = find_pip(self.python)
+        say(f"installing the packages of {LOCKS[purpose]}; this takes some seconds, or a minute by a slow network")
         install_packages(pip, self, self.root / LOCKS[purpose])
         # The locks come from one resolution, and the tests' holds the runtime's.
         for held in LOCKS if purpose == "test" else (purpose,):
@@ -231,6 +232,8 @@ def execute(environment: Environment, purpose: str, arguments: list[str]) -> NoR
         "test": [python, "-m", "pytest", "-n", "auto", "--dist", "loadgroup", *arguments],
         "shell": arguments or [environ.get("SHELL", "/bin/sh")],
     }[purpose]
+    if purpose == "run":
+        say("starting")
     os.chdir(environment.root)
     try:
         os.execvpe(command[0], command, environ)

@@ -159,7 +159,7 @@ def _reap(awaited: int) -> int | None:
 def _end_all() -> None:
     """End every process below this one; each is halted first, so that none can fork after it was seen."""
     halted: set[int] = set()
-    while found := _below(os.getpid()) - halted:
+    while found := below(os.getpid()) - halted:
         for pid in found:
             _send(pid, signal.SIGSTOP)
         halted |= found
@@ -175,7 +175,8 @@ def _send(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
-def _below(root: int) -> set[int]:
+def below(root: int) -> set[int]:
+    """Every living process below this one."""
     children: dict[int, list[int]] = {}
     for pid, parent in processes().items():
         children.setdefault(parent, []).append(pid)

@@ -74,7 +74,7 @@ def test_lines_are_printed_under_the_name_of_their_process(desk: Supervisor, out
     assert out.getvalue() == "web        │ hello\nweb        │ hélas\n"
 
 
-def test_ctrl_c_stops_everything_last_started_first(desk: Supervisor, out: io.StringIO) -> None:
+def test_ctrl_c_stops_everything_and_what_serves_others_last(desk: Supervisor, out: io.StringIO) -> None:
     polite = """
         import signal, sys, time
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(print("goodbye")))
@@ -83,13 +83,15 @@ def test_ctrl_c_stops_everything_last_started_first(desk: Supervisor, out: io.St
     """
     before = signal.getsignal(signal.SIGINT)
     with desk:
-        desk.start(python("valkey", polite))
-        desk.start(python("web", polite), python("worker", polite))
-        interrupt_when(lambda: out.getvalue().count("hello") == 3)
+        desk.start(python("valkey", polite, serves_others=True))
+        desk.start(python("web", polite))
+        desk.start(python("practice", polite, serves_others=True))
+        desk.start(python("worker", polite))
+        interrupt_when(lambda: out.getvalue().count("hello") == 4)
         desk.watch()
     goodbyes = [line.split()[0] for line in out.getvalue().splitlines() if "goodbye" in line]
     assert sorted(goodbyes[:2]) == ["web", "worker"]
-    assert goodbyes[2:] == ["valkey"]
+    assert goodbyes[2:] == ["practice", "valkey"]
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -145,10 +147,45 @@ def test_a_process_that_ends_while_starting_fails_the_start(desk: Supervisor, ou
     assert "web        │ WAYBILL_SECRET is missing" in out.getvalue()
 
 
-def test_a_process_that_never_gets_ready_fails_the_start(desk: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "READY_WITHIN", 0.2)
-    with pytest.raises(ProcessFailed, match="web was not ready"), desk:
+def test_a_process_that_does_nothing_fails_the_start(desk: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "STUCK_AFTER", 1.0)
+    with pytest.raises(ProcessFailed, match="web is not ready and has done nothing for 1 seconds"), desk:
         desk.start(python("web", "import time; time.sleep(60)", ready=lambda: False))
+
+
+@pytest.mark.parametrize(
+    "work", ["while time.monotonic() < end: pass", "while time.monotonic() < end: print('step'); time.sleep(0.3)"]
+)
+def test_a_process_that_gets_on_may_take_its_time(
+    work: str, desk: Supervisor, out: io.StringIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "STUCK_AFTER", 3.0)
+    monkeypatch.setattr(supervisor, "LEAST_PROGRESS", 0.02)
+    monkeypatch.setattr(supervisor, "TOLD_EVERY", 1.0)
+    there = tmp_path / "there"
+    code = f"import time; end = time.monotonic() + 4\n{work}\nopen({str(there)!r}, 'w'); time.sleep(60)"
+    with desk:
+        desk.start(python("web", code, ready=there.exists))
+    assert "web        │ still starting, after" in out.getvalue()
+
+
+def test_who_finishes_something_is_waited_for_and_told_of(out: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "TOLD_EVERY", 0.2)
+    finishes = """
+        import signal, sys, time
+        signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), sys.exit(print("done"))))
+        print("hello")
+        time.sleep(60)
+    """
+    with Supervisor(out=out, grace=30.0) as desk:
+        desk.start(python("worker", finishes))
+        wait_until(lambda: "hello" in out.getvalue())
+    assert "worker: finishing what is under way" in out.getvalue()
+    assert "worker     │ done" in out.getvalue()
+
+
+def test_time_as_ps_writes_it_is_read() -> None:
+    assert [supervisor._seconds(text) for text in ("0:01.50", "02:03", "1-02:03:04")] == [1.5, 123.0, 93784.0]
 
 
 def test_nothing_is_left_when_the_supervisor_is_killed_outright(tmp_path: Path) -> None:

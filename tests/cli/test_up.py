@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -175,7 +176,22 @@ def test_the_desk_is_back_within_two_seconds_and_nobody_is_left_after_a_kill(tmp
     assert took < float(os.environ.get("WAYBILL_TEST_START_WITHIN", "10"))  # 2 on a machine that does nothing else
 
 
-def test_without_practice_there_is_neither_marketplace_nor_store(tmp_path: Path) -> None:
+def half_asked(url: str) -> socket.socket:
+    """A request of which the server has a part."""
+    address = urlsplit(url)
+    client = socket.create_connection((address.hostname or "", address.port or 0), WITHIN)
+    client.sendall(b"GET /healthz HTTP/1.1\r\nHost: ")
+    return client
+
+
+def is_closed(url: str) -> bool:
+    """Whether nobody new is let in."""
+    address = urlsplit(url)
+    with socket.socket() as client:
+        return client.connect_ex((address.hostname, address.port)) != 0
+
+
+def test_without_practice_there_is_no_marketplace_and_a_stop_answers_who_has_asked(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "desk", WAYBILL_PRACTICE="0")
     desk.start()
     try:
@@ -184,7 +200,17 @@ def test_without_practice_there_is_neither_marketplace_nor_store(tmp_path: Path)
         assert desk.told["processes"].keys() == {"valkey", "web", "worker", "scheduler"}
         assert desk.call("store", "list", "--json").document == []
     finally:
-        assert desk.stop() == 0
+        asked = [half_asked(desk.told["url"]) for _ in range(8)]
+        assert desk.process is not None
+        desk.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: is_closed(desk.told["url"]))
+        for client in asked:
+            client.sendall(b"desk\r\n\r\n")
+        assert {client.recv(15) for client in asked} == {b"HTTP/1.1 200 OK"}
+        for client in asked:
+            client.close()
+        with desk.process:
+            assert desk.process.wait(WITHIN) == 0
 
 
 def test_two_desks_that_start_at_once_choose_different_ports() -> None:

@@ -6,6 +6,7 @@
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from webapp.audit.actor import Actor
 from webapp.channels.models import Store
 from webapp.channels.services import access, add_store, get_channel, remember_marketplaces, stores
 from webapp.cli.supervisor import free_port
-from webapp.cli.up import PORT, PORTS_FILE, read_json, running_desk
+from webapp.cli.up import PORT, PORTS_FILE, STEP, read_json, running_desk
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
 from webapp.hooks import hooks
@@ -32,9 +33,13 @@ from webapp.vault.keys import KeyProblem, key_file
 from webapp.vault.models import VaultKey
 
 
-def make_ready() -> bool:
-    """Migrate, and make the key file of a new desk; whether one was made. A lost one is named, never replaced."""
-    if schema.found() != schema.needed():
+def make_ready(step: Callable[[str], None] = lambda sentence: None) -> bool:
+    """Migrate, and make the key file of a new desk; whether one was made. A lost one is named, never replaced.
+
+    `step` is told what is about to happen.
+    """
+    if (at := schema.found()) != schema.needed():
+        step("Bringing the database up to this version." if at else "Making the database.")
         schema.migrate()
     file = key_file()
     if file.path.exists():
@@ -44,13 +49,15 @@ def make_ready() -> bool:
     if any(sealed):
         problem = _l("it is not there, and what it sealed is in the database. Put the copy of it back.")
         raise KeyProblem(path=file.path, problem=problem)
+    step("Making the key file.")
     file.create()
     return True
 
 
 def prepare(told: Path) -> None:
     """Make the desk ready and tell `up`, in this file, what to start beside it and what to print."""
-    make_ready()
+    make_ready(_step)
+    _step("Looking for what the plugins bring.")
     variables: dict[str, str] = {}
     processes = []
     wanted: list[PracticeStore] = []
@@ -79,6 +86,10 @@ def prepare(told: Path) -> None:
     with open(os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
         json.dump(told_now, file)
     fresh.replace(told)
+
+
+def _step(sentence: str) -> None:
+    print(f"{STEP}{sentence}", flush=True)
 
 
 def _wanted() -> list[Process]:

@@ -6,6 +6,7 @@ supervisor, even one killed outright, is `webapp.keeper`'s work.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import http.client
 import os
@@ -18,14 +19,18 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO, Self, TextIO
 from urllib.parse import urlsplit
 
-from webapp.keeper import Kept
+from webapp.keeper import Kept, below
 
-READY_WITHIN = 30.0  # seconds
+STUCK_AFTER = 120.0  # seconds in which a process that starts does nothing at all
+TOLD_EVERY = 10.0  # seconds between two lines about one that is still starting
+LEAST_PROGRESS = 0.2  # seconds of processor time; less is what asking whether it is ready costs
 LOOK_EVERY = 0.05
+GIVEN_UP_AFTER = 5.0  # seconds that a process gets to end which the others go on without
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # between restarts
 STEADY_AFTER = 60.0  # a process that lived this long starts again at once
 COLORS = (36, 33, 35, 32, 34, 31)
@@ -51,6 +56,7 @@ class Process:
     ready: Callable[[], bool] | None = None  # asked until it says yes, so it must answer quickly
     url: str | None = None
     restart: bool = True  # false: its end is the end of all
+    serves_others: bool = False  # true: others ask it until they end, so it is stopped after them
 
 
 class Running:
@@ -64,6 +70,7 @@ class Running:
 
     def spawn(self) -> None:
         self.started_at = time.monotonic()
+        self.lines = 0  # that it has printed
         self.restart_at = None
         self.kept = Kept(
             self.process.argv,
@@ -72,6 +79,11 @@ class Running:
             stderr=subprocess.STDOUT,
         )
 
+    def progress(self) -> tuple[float, int]:
+        """How much it has done since it was started: seconds of processor time, and lines printed."""
+        pid = self.kept.kept_pid
+        return processor_seconds(pid) if pid else 0.0, self.lines
+
     def plan_restart(self) -> float:
         """Decide when to start it again and say in how many seconds: each time later, unless it had run steadily."""
         now = time.monotonic()
@@ -79,6 +91,22 @@ class Running:
         self.pause = 0.0 if steady else min(max(self.pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
         self.restart_at = now + self.pause
         return self.pause
+
+
+class Patience:
+    """Whether a process is still to be waited for: as long as it gets on, however slow the machine is."""
+
+    def __init__(self, progress: Callable[[], tuple[float, int]]) -> None:
+        self.began = self._moved = time.monotonic()
+        self._progress = progress
+        self._done = progress()
+
+    def is_over(self) -> bool:
+        """Whether it has done nothing for `STUCK_AFTER` seconds."""
+        seconds, lines = self._progress()
+        if seconds - self._done[0] > LEAST_PROGRESS or lines > self._done[1]:
+            self._done, self._moved = (seconds, lines), time.monotonic()
+        return time.monotonic() - self._moved > STUCK_AFTER
 
 
 class Supervisor:
@@ -90,10 +118,10 @@ class Supervisor:
             desk.start(web, worker, scheduler)
             desk.watch()
 
-    The first Ctrl-C (or SIGTERM, SIGHUP) leaves the `with` block quietly from wherever it is and stops everything, what
-    was started last first; a second one does not wait for those who finish their work. `changed` is called with the
-    process ids by name whenever they change, `shown` with a process's name and each line it prints: whether the
-    terminal gets it too.
+    The first Ctrl-C (or SIGTERM, SIGHUP) leaves the `with` block quietly from wherever it is and stops everything side
+    by side, and after that what serves others; each may finish what it has begun for `grace` seconds. A second one
+    does not wait. `changed` is called with the process ids by name whenever they change, `shown` with a process's name
+    and each line it prints: whether the terminal gets it too.
     """
 
     def __init__(
@@ -151,31 +179,38 @@ class Supervisor:
             group.append(running := Running(process))
             self._read(running)
         self._tell()
-        deadline = time.monotonic() + READY_WITHIN
         for running in group:
             if running.process.ready:
-                self._wait_until_ready(running, running.process.ready, deadline)
+                self._wait_until_ready(running, running.process.ready)
 
     def wait(self, name: str, ready: Callable[[], bool]) -> None:
         """Return once a process that was started is ready for something more; raises ProcessFailed when it is not."""
         [running] = [running for group in self.groups for running in group if running.process.name == name]
-        self._wait_until_ready(running, ready, time.monotonic() + READY_WITHIN)
+        self._wait_until_ready(running, ready)
 
     def give_up(self, name: str) -> None:
         """End one process for good; the others go on without it."""
         for group in self.groups:
             for running in [running for running in group if running.process.name == name]:
                 group.remove(running)
-                running.kept.stop(self.grace)
+                running.kept.stop(GIVEN_UP_AFTER)
 
-    def _wait_until_ready(self, running: Running, ready: Callable[[], bool], deadline: float) -> None:
+    def _wait_until_ready(self, running: Running, ready: Callable[[], bool]) -> None:
+        """Wait as long as the process gets on, on however slow a machine, and say so now and then."""
         name = running.process.name
+        patience = Patience(running.progress)
+        told = patience.began
+        pause = LOOK_EVERY
         while not ready():
             if running.kept.poll() is not None:
                 raise ProcessFailed(f"{name} ended with status {running.kept.returncode} while it was starting.")
-            if time.monotonic() > deadline:
-                raise ProcessFailed(f"{name} was not ready after {READY_WITHIN:.0f} seconds.")
-            time.sleep(LOOK_EVERY)
+            if time.monotonic() - told > TOLD_EVERY:
+                told = time.monotonic()
+                self.say(name, f"still starting, after {told - patience.began:.0f} s")
+            if patience.is_over():
+                raise ProcessFailed(f"{name} is not ready and has done nothing for {STUCK_AFTER:.0f} seconds.")
+            time.sleep(pause)
+            pause = min(pause * 1.1, 1.0)  # asking costs a starting process time, too
 
     def watch(self) -> None:
         """Start again whatever ends, until a signal comes; raises ProcessFailed when one ends that all others need."""
@@ -205,23 +240,33 @@ class Supervisor:
         return {name: pid for name, pid in found if pid}
 
     def stop(self) -> None:
-        """Stop everything, what was started last first; who has not ended within `grace` seconds is ended."""
-        while self.groups:
-            group = self.groups.pop()
-            for running in group:
-                if running.restart_at is None:
-                    running.kept.send_signal(signal.SIGTERM)
-            deadline = time.monotonic() + self.grace
-            while any(running.kept.poll() is None for running in group):
-                if self.hurry or time.monotonic() > deadline:
-                    break
-                time.sleep(LOOK_EVERY / 5)
-            for running in group:
-                running.kept.kill()
-            for running in group:
-                running.kept.wait()
+        """Stop everything: side by side, then what served them, last started first; who takes too long is ended."""
+        running = [running for group in self.groups for running in group]
+        waves = [[one for one in running if not one.process.serves_others]]
+        waves += [[one] for one in reversed(running) if one.process.serves_others]
+        self.groups.clear()
+        for wave in waves:
+            self._stop_together(wave)
         for reader in self._readers:
             reader.join(1.0)
+
+    def _stop_together(self, wave: Sequence[Running]) -> None:
+        for running in wave:
+            if running.restart_at is None:
+                running.kept.send_signal(signal.SIGTERM)
+        began = told = time.monotonic()
+        while late := [running.process.name for running in wave if running.kept.poll() is None]:
+            now = time.monotonic()
+            if self.hurry or now - began > self.grace:
+                break
+            if now - told > TOLD_EVERY:
+                told = now
+                self.say("up", f"{', '.join(late)}: finishing what is under way; a second Ctrl-C ends it at once")
+            time.sleep(LOOK_EVERY / 5)
+        for running in wave:
+            running.kept.kill()
+        for running in wave:
+            running.kept.wait()
 
     def say(self, name: str, line: str) -> None:
         """Print a line under a process's name."""
@@ -239,16 +284,18 @@ class Supervisor:
             return
         reader = threading.Thread(
             target=self._pass_on,
-            args=(running.process.name, running.kept.stdout),
+            args=(running, running.kept.stdout),
             name=running.process.name,
             daemon=True,
         )
         reader.start()
         self._readers = [*(old for old in self._readers if old.is_alive()), reader]
 
-    def _pass_on(self, name: str, lines: IO[bytes]) -> None:
+    def _pass_on(self, running: Running, lines: IO[bytes]) -> None:
+        name = running.process.name
         with lines:
             for printed in lines:
+                running.lines += 1
                 line = printed.decode(errors="replace").rstrip()
                 if self.shown is None or self.shown(name, line):
                     self.say(name, line)
@@ -256,6 +303,30 @@ class Supervisor:
     def _tell(self) -> None:
         if self.changed:
             self.changed(self.pids())
+
+
+def processor_seconds(root: int) -> float:
+    """The processor time that a process and all below it have used."""
+    found = {root} | below(root)
+    if sys.platform != "linux":
+        listing = subprocess.run(["ps", "-A", "-o", "pid=,time="], capture_output=True, text=True)  # noqa: S607
+        rows = [line.split() for line in listing.stdout.splitlines()]
+        return sum(_seconds(used) for pid, used in rows if int(pid) in found)
+    total = 0
+    for pid in found:
+        with contextlib.suppress(OSError):
+            fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
+            total += sum(map(int, fields[11:15]))  # its own, and that of children that have ended
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def _seconds(used: str) -> float:
+    """`1-02:03:04`, `02:03` or `0:01.50`, as `ps` writes it, in seconds."""
+    days, _, clock = used.rpartition("-")
+    seconds = 0.0
+    for part in clock.split(":"):
+        seconds = seconds * 60 + float(part)
+    return seconds + 86400 * int(days or 0)
 
 
 def answers(url: str) -> Callable[[], bool]:

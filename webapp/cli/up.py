@@ -24,14 +24,24 @@ import click
 
 from webapp import valkey
 from webapp.cli.main import Failed
-from webapp.cli.supervisor import PortTaken, Process, ProcessFailed, Supervisor, answers, free_port
+from webapp.cli.supervisor import (
+    TOLD_EVERY,
+    Patience,
+    PortTaken,
+    Process,
+    ProcessFailed,
+    Supervisor,
+    answers,
+    free_port,
+    processor_seconds,
+)
 from webapp.config import Configuration, configuration
 from webapp.keeper import Kept
 
 PORT = 8000
 DESK_FILE, PORTS_FILE, PREPARED_FILE = "desk.json", "ports.json", "prepared.json"
-FILL_WITHIN = 30.0  # seconds
-JOIN_WITHIN = 60.0  # seconds that a second `up` waits for the first
+GRACE = 90.0  # seconds that requests and jobs under way get to end; web gives its own 60
+STEP = "→ "  # begins a line by which a process that starts tells what it does
 _UNIMPORTANT = re.compile(r'\[(debug|info) *\]|\[(DEBUG|INFO)\]|"level": "(debug|info)"')
 
 
@@ -63,12 +73,17 @@ def _alone(data_dir: Path) -> Iterator[bool]:
 
 
 def _address_of_other(data_dir: Path) -> str:
-    deadline = time.monotonic() + JOIN_WITHIN
-    while time.monotonic() < deadline:
-        if address := running_desk(data_dir).get("url"):
-            return str(address)
+    """Where the desk of the other `up` is, once that has started; raises `Failed` if it ends before."""
+    told = time.monotonic()
+    while not (address := running_desk(data_dir).get("url")):
+        with _alone(data_dir) as ended:
+            if ended:
+                raise Failed(f"The other “up” in {data_dir} ended before its desk was there; start it again.")
+        if time.monotonic() - told > TOLD_EVERY:
+            told = time.monotonic()
+            click.echo(f"Another “up” is starting in {data_dir}; waiting for it. Ctrl-C stops waiting.", err=True)
         time.sleep(0.1)
-    raise Failed(f"Another “up” has been starting in {data_dir} for a minute; stop it and try again.")
+    return str(address)
 
 
 class _Up:
@@ -79,7 +94,7 @@ class _Up:
         self.data_dir = config.data_dir
         self.logs = _Logs(self.data_dir / "log")
         self.told: dict[str, Any] = {}
-        self.desk = Supervisor(changed=self._tell, shown=self.logs.keep)
+        self.desk = Supervisor(grace=GRACE, changed=self._tell, shown=self.logs.keep)
         for name in (DESK_FILE, PREPARED_FILE):
             (self.data_dir / name).unlink(missing_ok=True)
 
@@ -107,11 +122,17 @@ class _Up:
 
     def _start(self, port: int) -> None:
         if not self.config.redis_url:
+            self._step("Starting the queue.")
             command = valkey.command(self.data_dir)
-            self.desk.start(Process("valkey", command, ready=lambda: valkey.is_up(self.data_dir)))
+            queue = Process("valkey", command, ready=lambda: valkey.is_up(self.data_dir), serves_others=True)
+            self.desk.start(queue)
+        self._step("Loading the desk.")
         prepared = self._prepare(port)
         os.environ |= prepared["variables"]
-        self.desk.start(*(Process(process["name"], process["argv"]) for process in prepared["processes"]))
+        self.desk.start(
+            *(Process(process["name"], process["argv"], serves_others=True) for process in prepared["processes"])
+        )
+        self._step("Opening the pages.")
         self.desk.wait("web", answers(f"http://{_host(self.config.host)}:{port}/healthz"))
         if prepared["first"]:
             self._follow(prepared)
@@ -139,6 +160,7 @@ class _Up:
         """The processes that work in the background, once those are there that they will ask."""
         for process in prepared["processes"]:
             try:
+                self._step(f"Waiting for {process['name']}.")
                 self.desk.wait(process["name"], answers(process["ready"]))
             except ProcessFailed as error:  # a plugin's own trouble: the desk works without it
                 self.desk.give_up(process["name"])
@@ -151,13 +173,25 @@ class _Up:
 
     def _fill(self) -> None:
         """Connect the practice stores of a new desk, in a process that ends with it."""
+        self._step("Connecting the practice stores.")
         filling = Kept(_python("webapp", "store", "practice"), stdout=subprocess.DEVNULL)
+        patience = Patience(lambda: (processor_seconds(filling.kept_pid) if filling.kept_pid else 0.0, 0))
+        told = patience.began
         try:
-            filling.wait(FILL_WITHIN)
-        except subprocess.TimeoutExpired:
-            self.desk.say("up", "The practice stores could not be connected yet: “python -m webapp store practice”.")
+            while filling.poll() is None:
+                if time.monotonic() - told > TOLD_EVERY:
+                    told = time.monotonic()
+                    self._step(f"Still connecting the practice stores, after {told - patience.began:.0f} s.")
+                if patience.is_over():
+                    hint = "“python -m webapp store practice”"
+                    self.desk.say("up", f"The practice stores could not be connected yet: {hint}.")
+                    return
+                time.sleep(0.1)
         finally:
             filling.kill()
+
+    def _step(self, sentence: str) -> None:
+        self.desk.say("up", f"{STEP}{sentence}")
 
     def _welcome(self, prepared: Mapping[str, Any]) -> None:
         self.told = {
@@ -199,6 +233,8 @@ class _Logs:
             path = self.folder / f"{name}.log"
             self._files[name] = RotatingFileHandler(path, maxBytes=5_000_000, backupCount=3, encoding="utf-8")
         self._files[name].emit(logging.makeLogRecord({"msg": line}))
+        if line.startswith(STEP):
+            return True
         if name in self._silent:
             if line.strip():
                 self._silent[name].append(line)
