@@ -11,13 +11,12 @@ from redis import RedisError
 
 from webapp import create_app, schema
 from webapp.cli.door import desk_context, sentences
-from webapp.cli.main import Failed
+from webapp.cli.main import Code, Failed
 from webapp.cli.preparing import make_ready, prepare
 from webapp.cli.supervisor import is_free, taken
 from webapp.cli.up import PORT
 from webapp.config import configuration
 from webapp.db import db
-from webapp.errors import Unavailable
 from webapp.live import connection
 from webapp.vault.keys import key_file
 
@@ -96,7 +95,8 @@ def _check(app: Flask) -> None:
     try:
         connection().ping()
     except RedisError as error:
-        raise Unavailable(what="queue") from error
+        sentence = "The desk can't reach its queue: REDIS_URL names it; without one, “python -m webapp up” runs it."
+        raise Failed(sentence, Code.UNREACHABLE) from error
     finally:
         connection().connection_pool.disconnect()
     db.session.remove()
