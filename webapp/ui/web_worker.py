@@ -190,7 +190,8 @@ class WebWorker(ThreadWorker):
         own = [conn for conn in self.open if conn.address == address and not conn.sock.live and not conn.closing]
         if len(own) < self.cap:
             return False
-        waiting = sorted((conn for conn in own if conn.awaited and not conn.last), key=lambda conn: not conn.kept)
+        unfinished = (conn for conn in own if conn.awaited and not conn.last and not conn.sock.unsent)
+        waiting = sorted(unfinished, key=lambda conn: not conn.kept)
         if not waiting:
             return True
         if waiting[0].kept and waiting[0].idle:
@@ -200,9 +201,9 @@ class WebWorker(ThreadWorker):
         return False
 
     def _drop_one(self) -> bool:
-        """Close the connection that can be spared first: one that is closing, an idle one, an unfinished request."""
-        waiting = [conn for conn in self.open if conn.awaited and not conn.sock.unsent]
-        spared = min(waiting, key=lambda conn: (not conn.closing, not conn.idle), default=None)
+        """Close the oldest that can be spared: one that is closing, an idle one, an unfinished request or answer."""
+        waiting = [conn for conn in self.open if conn.awaited]
+        spared = min(waiting, key=lambda c: (not c.closing, not c.idle, bool(c.sock.unsent)), default=None)
         if spared:
             self._forget(spared)
         return spared is not None
