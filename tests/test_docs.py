@@ -39,6 +39,7 @@ from webapp.search.query import parse
 from webapp.search.registered import columns
 from webapp.sync import jobs, runs
 from webapp.sync.updates import list_updates
+from webapp.testing import again, incoming_line, incoming_order, line_again
 from webapp.vault import services as vault
 
 ROOT = Path(__file__).parents[1]
@@ -203,6 +204,18 @@ def test_the_listener_of_the_guide_comments_on_big_orders(
     assert [schedule.every for schedule in late] == [3600]
     late[0].job()
     assert api.redis().get(api.redis_key("bigorders", "late")) == b"0"
+
+
+def test_the_tax_watch_of_the_guide_sees_tax_that_moves_at_the_same_total(
+    take: Callable[..., list[Order]], work: Callable[[], int]
+) -> None:
+    told = incoming_order([incoming_line(amounts=(api.IncomingAmount(api.Component.ITEM, 1000, 190),))], total=1190)
+    take(told)
+    take(again(told, lines=line_again(told, amounts=(api.IncomingAmount(api.Component.ITEM, 1070, 120),))))
+    [order] = take(again(told, minutes=9, service_level="EXPRESS"))
+    work()
+    said = vault.open_sealed([(order.id, "comment", row.sealed) for row in comments_of(order)])
+    assert sorted(said) == ["Tax changed by -0.70.", "Tax changed by 0.70."]
 
 
 def test_the_mark_of_the_guide_is_put_into_words(make_order: Callable[..., Order], mia: Actor) -> None:

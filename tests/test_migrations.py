@@ -12,11 +12,12 @@ from sqlalchemy import inspect, select, text
 
 from tests import postgres
 from webapp import create_app, schema
+from webapp.channels.contract import Component, IncomingAmount
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
-from webapp.orders.models import Order
+from webapp.orders.models import Order, OrderAmount
 from webapp.schema import SchemaDiffers
-from webapp.testing import incoming_order
+from webapp.testing import incoming_line, incoming_order
 from webapp.vault.models import VaultErasure
 from webapp.vault.services import erase
 
@@ -67,6 +68,38 @@ def test_orders_whose_keys_are_gone_were_erased(take: Callable[..., list[Order]]
     db.session.rollback()
     schema.migrate()
     assert db.session.scalars(select(VaultErasure.order_id)).all() == [erased.id]
+
+
+def test_amounts_that_stood_twice_are_added_up_and_get_their_ceilings(take: Callable[..., list[Order]]) -> None:
+    line = incoming_line(amounts=(IncomingAmount(Component.ITEM, 1000, 190, 50),))
+    [order] = take(incoming_order([line], total=1460, amounts=(IncomingAmount(Component.TIP, 120),)))
+    [other] = take(incoming_order([incoming_line(amounts=(IncomingAmount(Component.ITEM, -70),))]))
+    order_id, line_id, other_id, other_line = order.id, order.lines[0].id, other.id, other.lines[0].id
+    db.session.rollback()
+    schema.back_to("0004")
+    insert = "INSERT INTO order_amounts (order_id, line_id, component, charged, tax, discount) VALUES"
+    with unit_of_work():
+        for row in ("'tip', 200, 20, 0", "'tip', 1, 0, 3", "'other', 0, 0, 0"):
+            db.session.execute(text(f"{insert} ({order_id}, NULL, {row})"))
+    schema.migrate()
+    rows = select(OrderAmount).order_by(OrderAmount.order_id, OrderAmount.id)
+    found = [(r.order_id, r.line_id, r.component, r.figures, r.ceiling) for r in db.session.scalars(rows)]
+    assert found == [
+        (order_id, None, "tip", (321, 20, 3), 338),
+        (order_id, line_id, "item", (1000, 190, 50), 1140),
+        (order_id, None, "other", (0, 0, 0), 0),
+        (other_id, other_line, "item", (-70, 0, 0), 0),
+    ]
+    db.session.rollback()
+    schema.back_to("0004")
+    kept = "SELECT component, charged, tax, discount FROM order_amounts ORDER BY order_id, id"
+    assert [tuple(row) for row in db.session.execute(text(kept))] == [
+        ("tip", 321, 20, 3),
+        ("item", 1000, 190, 50),
+        ("item", -70, 0, 0),
+    ]
+    db.session.rollback()
+    schema.migrate()
 
 
 def test_migrating_twice_changes_nothing(empty_desk: Flask) -> None:

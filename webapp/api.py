@@ -54,7 +54,7 @@ from webapp.money import Money, decimals
 from webapp.orders.addresses import address_refusal, change_address, shown as shown_addresses
 from webapp.orders.archiving import archive, archive_refusal, restore, restore_refusal
 from webapp.orders.attention import AttentionKind
-from webapp.orders.contract import ActionInput, Badge, OrderAction, OrdersChange, Panel
+from webapp.orders.contract import ActionInput, Amount, AmountChange, Badge, OrderAction, OrdersChange, Panel
 from webapp.orders.events import EventWords, record
 from webapp.orders.holds import hold, hold_refusal, release, release_refusal
 from webapp.orders.models import Order, OrderLine
@@ -88,6 +88,8 @@ __all__ = [
     "ActionInput",
     "Actor",
     "ActorKind",
+    "Amount",
+    "AmountChange",
     "AttentionKind",
     "Badge",
     "Bound",

@@ -7,8 +7,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from webapp.audit.actor import Actor
+from webapp.channels.contract import Component, IncomingAmount
 from webapp.clock import now
 from webapp.db import db, unit_of_work
+from webapp.orders.amounts import OWN, Amounts
 from webapp.orders.asof import as_of
 from webapp.orders.events import LINE_COLUMNS, ORDER_COLUMNS, events_of, plain
 from webapp.orders.holds import hold, release
@@ -18,15 +20,18 @@ from webapp.orders.queries import locked
 from webapp.orders.services import comment
 from webapp.testing import again, incoming_line, incoming_order
 
-ACTS = st.lists(st.sampled_from(["hold", "tag", "untag", "assign", "due", "comment", "news", "price"]), max_size=7)
+ACTS = st.lists(
+    st.sampled_from(["hold", "tag", "untag", "assign", "due", "comment", "news", "price", "moved"]), max_size=7
+)
 
 
-def _standing(order_id: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The plain columns as they stand in the tables."""
+def _standing(order_id: int) -> tuple[dict[str, Any], list[dict[str, Any]], Amounts]:
+    """The plain columns and the amounts as they stand in the tables."""
     db.session.expire_all()
     order = db.session.get_one(Order, order_id)
     lines = [{name: plain(getattr(line, name)) for name in LINE_COLUMNS} for line in order.lines]
-    return {name: plain(getattr(order, name)) for name in ORDER_COLUMNS}, lines
+    amounts = {(row.line_id or OWN, row.component): row.figures for row in order.amounts}
+    return {name: plain(getattr(order, name)) for name in ORDER_COLUMNS}, lines, amounts
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -36,8 +41,10 @@ def test_every_moment_is_rebuilt_as_it_stood(take: Callable[..., list[Order]], m
     [order] = take(told)
     stood = [(now(), _standing(order.id))]
     for number, act in enumerate(acts):
-        if act in ("news", "price"):
-            changes = {"service_level": f"L{number}"} if act == "news" else {"total": 5000 + number}
+        if act in ("news", "price", "moved"):
+            changes: dict[str, Any] = {"service_level": f"L{number}"} if act == "news" else {"total": 5000 + number}
+            if act == "moved":
+                changes = {"amounts": (IncomingAmount(Component.TIP, number),)}
             take(told := again(told, **changes))
         else:
             with unit_of_work():
@@ -46,11 +53,12 @@ def test_every_moment_is_rebuilt_as_it_stood(take: Callable[..., list[Order]], m
 
     moments = events_of(db.session.get_one(Order, order.id))
 
-    for at, (columns, lines) in stood:
+    for at, (columns, lines, amounts) in stood:
         then = as_of(moments, at)
         assert then is not None
         assert dict(then.order) == columns
-        assert [dict(line) for line in then.lines] == lines
+        assert [dict(line) for line in then.lines.values()] == lines
+        assert then.amounts == amounts
     assert as_of(moments, moments[-1].seen_at - timedelta(seconds=1)) is None
 
 

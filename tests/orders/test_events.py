@@ -11,6 +11,7 @@ from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.audit.services import audit
 from webapp.db import db, unit_of_work
+from webapp.orders.amounts import OWN
 from webapp.orders.events import LINE_COLUMNS, ORDER_COLUMNS, after_of, events_of, plain, rebuild, record, words
 from webapp.orders.holds import hold
 from webapp.orders.models import Order, OrderEvent
@@ -49,9 +50,11 @@ def test_the_event_of_an_order_s_arrival_keeps_only_what_says_something(order: O
     kept += placed.data["after"]["order"].values()
     assert kept
     assert not [value for value in kept if value is None or value is False or value in ("", [])]
-    columns, lines = rebuild([placed])
+    columns, lines, amounts = rebuild([placed])
     assert columns == {name: plain(getattr(order, name)) for name in ORDER_COLUMNS}
     assert lines == {str(line.id): {name: plain(getattr(line, name)) for name in LINE_COLUMNS} for line in order.lines}
+    assert amounts == {(row.line_id or OWN, row.component): row.figures for row in order.amounts}
+    assert amounts
 
 
 def test_an_arrival_that_told_no_country_yet_leaves_it_unknown() -> None:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import select
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, IncomingOrder, IncomingPackage
+from webapp.channels.contract import ChannelStage, Component, IncomingAmount, IncomingOrder, IncomingPackage
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError
@@ -18,6 +18,7 @@ from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.models import Package, PackageLine
 from webapp.fulfillment.services import ship_order
 from webapp.orders.addresses import change_address
+from webapp.orders.amounts import OWN
 from webapp.orders.archiving import archive, restore
 from webapp.orders.events import LINE_COLUMNS, ORDER_COLUMNS, plain, rebuild
 from webapp.orders.holds import hold, release
@@ -42,6 +43,7 @@ readings = st.tuples(
     st.sampled_from(list(STAGES)),
     st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=2),
     st.booleans(),
+    st.integers(0, 3),
 )
 ACTS = [
     *("ship", "comment", "hold", "release", "tag", "untag"),
@@ -52,7 +54,7 @@ steps = st.lists(st.one_of(readings, acts), min_size=1, max_size=8)
 
 
 def read(
-    order: IncomingOrder, stage: ChannelStage, quantities: list[tuple[int, int, int]], parcels: bool
+    order: IncomingOrder, stage: ChannelStage, quantities: list[tuple[int, int, int]], parcels: bool, tip: int
 ) -> IncomingOrder:
     lines = tuple(
         replace(
@@ -68,7 +70,8 @@ def read(
         for n, line in enumerate(lines)
         if parcels and line.fulfilled
     )
-    return again(order, stage=stage, status=STAGES[stage], lines=lines, packages=packages)
+    amounts = (IncomingAmount(Component.TIP, tip),)
+    return again(order, stage=stage, status=STAGES[stage], lines=lines, packages=packages, amounts=amounts)
 
 
 def do(order: Order, what: str, quantity: int, position: int, actor: Actor) -> None:
@@ -145,7 +148,8 @@ def check(order_id: int) -> None:
     history = list(
         db.session.scalars(select(OrderEvent).where(OrderEvent.order_id == order.id).order_by(OrderEvent.id))
     )
-    rebuilt, lines = rebuild(history)
+    rebuilt, lines, amounts = rebuild(history)
+    assert amounts == {(row.line_id or OWN, row.component): row.figures for row in order.amounts}
     assert rebuilt == {name: plain(getattr(order, name)) for name in ORDER_COLUMNS}
     stored = db.session.scalars(select(OrderLine).where(OrderLine.order_id == order.id))
     assert lines == {str(line.id): {name: plain(getattr(line, name)) for name in LINE_COLUMNS} for line in stored}

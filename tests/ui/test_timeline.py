@@ -1,8 +1,9 @@
 """The timeline: every event in words, with what was there before, by who and of what kind; and the order as it was."""
 
 import re
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -10,17 +11,19 @@ from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.audit.services import write_readings
+from webapp.channels.contract import Component, IncomingAmount
 from webapp.clock import iso, now
 from webapp.db import db, unit_of_work
 from webapp.orders.archiving import archive
+from webapp.orders.asof import Then, as_of
 from webapp.orders.events import WORDS, events_of
 from webapp.orders.holds import hold, release
-from webapp.orders.models import Order
+from webapp.orders.models import Order, OrderEvent
 from webapp.orders.organizing import assign, set_due, set_status, set_tags
 from webapp.orders.queries import locked
 from webapp.orders.services import comment
 from webapp.orders.statuses import make_status
-from webapp.testing import again, incoming_order, line_again
+from webapp.testing import again, incoming_line, incoming_order, line_again
 from webapp.ui.timeline import KINDS
 
 
@@ -143,6 +146,72 @@ def test_an_order_is_shown_as_it_was(order: Order, browser: Browser, mia: Actor)
     assert "A better mug" in part
     assert browser.get(f"{url}?at=yesterday").status_code == 404
     assert browser.get(f"{url}?at=2026-11-23T05:31:30.723833 00:00").status_code == 200  # a plus that a URL ate
+
+
+def _text(part: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", part))
+
+
+@pytest.fixture
+def moved(take: Callable[..., list[Order]]) -> Order:
+    """An order with a tip, of whose shipping 1.20 became part of the item, and its tax a cent more."""
+    amounts = (IncomingAmount(Component.ITEM, 123400, 19), IncomingAmount(Component.SHIPPING, 480))
+    told = incoming_order([incoming_line(amounts=amounts)], total=123999, amounts=(IncomingAmount(Component.TIP, 100),))
+    take(told)
+    amounts = (IncomingAmount(Component.ITEM, 123520, 20), IncomingAmount(Component.SHIPPING, 360))
+    [order] = take(again(told, lines=line_again(told, amounts=amounts), amounts=()))
+    return order
+
+
+def test_money_that_moves_is_told_by_line_and_component(moved: Order, browser: Browser) -> None:
+    told = _shown(browser.get(f"/orders/{moved.number}?tab=timeline&kind=news").text)
+    assert "5 changes" in told
+    for part in (
+        "MUG: Items €1,234.00 → €1,235.20", "MUG: Items, tax €0.19 → €0.20", "MUG: Shipping €4.80 → €3.60",
+        "Tip €1.00 → €0.00", "Difference €0.00 → €0.99",
+    ):  # fmt: skip
+        assert part in told, (part, told)
+
+
+def test_money_that_moves_is_told_in_the_readers_language(moved: Order, browser: Browser) -> None:
+    browser.client.set_cookie("waybill_language", "fr")
+    told = _shown(browser.get(f"/orders/{moved.number}?tab=timeline", Accept_Language="fr").text)
+    assert "MUG : Articles 1 234,00 € → 1 235,20 €" in told
+
+
+def test_amounts_are_shown_as_they_were(moved: Order, browser: Browser) -> None:
+    newest, placed = events_of(moved)
+    shown = [
+        _text(browser.get(f"/orders/{moved.number}?at={iso(moment.seen_at)}", htmx=True).text)
+        for moment in (placed, newest)
+    ]
+    assert "Items €1,234.00 €0.19 €0.00 Shipping €4.80 €0.00 €0.00 Tip €1.00" in shown[0].replace(
+        "Shipping  ", "Shipping "
+    )
+    assert "€1,234.00 €0.19 €0.00 €1,234.19" in shown[0]  # the line
+    assert "Items €1,235.20 €0.20 €0.00 Shipping €3.60" in shown[1]
+    assert "Tip" not in shown[1]
+
+
+def test_an_order_of_before_says_that_amounts_are_not_known(
+    moved: Order, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_amounts(events: Sequence[OrderEvent], at: datetime) -> Then | None:
+        then = as_of(events, at)
+        return replace(then, amounts=None) if then else None
+
+    monkeypatch.setattr("webapp.ui.orders.as_of", without_amounts)
+    shown = _text(browser.get(f"/orders/{moved.number}?at={iso(now())}", htmx=True).text)
+    assert "they are not known for this moment" in shown
+    assert "Order totals" not in shown
+    assert "Price Total" in shown
+
+
+def test_what_is_no_longer_charged_is_not_among_the_totals(moved: Order, browser: Browser) -> None:
+    page = browser.get(f"/orders/{moved.number}").text
+    totals = _text(page[page.index('id="order-totals"') : page.index("</section>", page.index('id="order-totals"'))])
+    assert "Shipping €3.60" in totals
+    assert "Tip" not in totals
 
 
 def test_an_archived_order_says_since_when(make_order: Callable[..., Order], browser: Browser, mia: Actor) -> None:

@@ -103,7 +103,7 @@ def order_document(
     buyer = sealed.buyer if sealed else None
     return order_row(order, buyer) | {
         "version": order.version,
-        "amounts": [order_amount(order, row) for row in order.amounts],
+        "amounts": [order_amount(order, row) for row in order.amounts if any(row.figures)],
         "residual": amount(order.residual),
         "lines": [order_line(line) for line in order.lines],
         "shipments": [shipment(row) for row in shipments],

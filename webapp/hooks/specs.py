@@ -122,7 +122,14 @@ def orders_imported(orders: list[int]) -> None:
 
 @hookspec
 def orders_changed(changes: list[OrdersChange]) -> None:
-    """Known orders changed, by a channel's news or by somebody's act, and are about to be committed."""
+    """Known orders changed, by a channel's news or by somebody's act, and are about to be committed.
+
+    What the channel charges otherwise than before, at the same total too, is in a change's `amounts`. Example::
+
+        @hookimpl
+        def orders_changed(changes):
+            check_taxes.enqueue([change.order_id for change in changes if change.amounts])
+    """
 
 
 @hookspec

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor
@@ -100,6 +100,7 @@ def _amounts(orders: Orders) -> dict[tuple[int, str], int]:
                 OrderAmount.order_id, OrderAmount.component, func.sum(OrderAmount.charged), func.sum(OrderAmount.tax)
             )
             .where(OrderAmount.order_id.in_(_ids(orders)))
+            .where(or_(OrderAmount.charged != 0, OrderAmount.tax != 0, OrderAmount.discount != 0))
             .group_by(OrderAmount.order_id, OrderAmount.component)
         )
         found: dict[tuple[int, str], int] = {}

@@ -7,9 +7,9 @@ once: the form, the command line, bulk input and the API's schema all come from 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -95,11 +95,37 @@ class Panel:
     seconds: float = 1.0
 
 
+class Amount(NamedTuple):
+    """What is charged for one component, its tax and its discount, in minor units of the order's currency."""
+
+    charged: int = 0
+    tax: int = 0
+    discount: int = 0
+
+    @property
+    def net(self) -> int:
+        """What the buyer pays for it: charged + tax − discount."""
+        return self.charged + self.tax - self.discount
+
+
+@dataclass(frozen=True, slots=True)
+class AmountChange:
+    """What the channel charges otherwise than before: for a component of a line, or of the order itself (no line)."""
+
+    line_id: int | None
+    component: str
+    before: Amount
+    after: Amount
+
+
 @dataclass(frozen=True, slots=True)
 class OrdersChange:
-    """What happened to one known order: the code of its event and the columns that changed, with what they held."""
+    """What happened to one known order: the code of its event, the columns that changed, with what they held, and the
+    amounts that changed.
+    """
 
     order_id: int
     code: str
     changed: Mapping[str, Any] = field(default_factory=dict)
     before: Mapping[str, Any] = field(default_factory=dict)
+    amounts: Sequence[AmountChange] = ()

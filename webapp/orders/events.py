@@ -1,16 +1,16 @@
 """Events: the record of everything that happened to an order, from which its plain columns can be rebuilt.
 
 `record` is the one function that writes them for acts; the import writes the same rows by the page. `data` holds the
-values after of every plain column that changed, and before where a person changed them; personal values go into
-`sealed`. The event with which a row begins leaves out columns that say nothing (none, no, zero, empty): most of them do
-not, and one such event is kept for every order.
+values after of every plain column that changed, and before where a person changed them; amounts that changed it holds
+both before and after. Personal values go into `sealed`. The event with which a row begins leaves out columns that say
+nothing (none, no, zero, empty): most of them do not, and one such event is kept for every order.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import inspect, select
 from sqlalchemy.event import listens_for
@@ -22,6 +22,7 @@ from webapp.clock import iso, now
 from webapp.db import db, table_of
 from webapp.hooks import hooks
 from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.orders.amounts import Amounts, unpack_amounts
 from webapp.orders.contract import OrdersChange
 from webapp.orders.models import Order, OrderEvent, OrderLine
 from webapp.vault import services as vault
@@ -116,6 +117,12 @@ def after_of(event: OrderEvent) -> dict[str, dict[str, Any]]:
         part: next((nothing | values for key, nothing in begun if key in values), values)
         for part, values in parts.items()
     }
+
+
+def amounts_of(event: OrderEvent) -> tuple[Amounts, Amounts]:
+    """The amounts that the event changed, as they were and as they are from then on."""
+    before, after = ((event.data.get(when) or {}).get("amounts") or {} for when in ("before", "after"))
+    return unpack_amounts(before), unpack_amounts(after)
 
 
 def record(
@@ -297,11 +304,27 @@ def sentence_of(
         return event.code
 
 
-def rebuild(events: Iterable[OrderEvent]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """The plain columns of an order and its lines as they stood after these events (oldest first)."""
+class Rebuilt(NamedTuple):
+    """The plain columns of an order, of its lines by their ids, and its amounts by their place: None of an order whose
+    arrival told none, since it came before events kept amounts.
+    """
+
+    order: dict[str, Any]
+    lines: dict[str, dict[str, Any]]
+    amounts: Amounts | None
+
+
+def rebuild(events: Iterable[OrderEvent]) -> Rebuilt:
+    """An order with its lines and amounts as they stood after these events (oldest first)."""
     order: dict[str, Any] = {}
     lines: dict[str, dict[str, Any]] = {}
+    amounts: Amounts | None = None
     for event in events:
         for part, values in after_of(event).items():
             (lines.setdefault(part, {}) if part else order).update(values)
-    return order, lines
+        after = event.data.get("after") or {}
+        if "amounts" in after and "channel_order_id" in after.get("order", {}):
+            amounts = {}  # it begins here
+        if amounts is not None:
+            amounts |= unpack_amounts(after.get("amounts") or {})
+    return Rebuilt(order, lines, amounts)

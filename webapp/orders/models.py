@@ -17,6 +17,7 @@ from webapp.db import Minor, Model
 from webapp.errors import DeskError
 from webapp.i18n import lazy_gettext as _l
 from webapp.money import money
+from webapp.orders.contract import Amount
 from webapp.orders.states import open_units
 
 
@@ -213,22 +214,40 @@ class OrderLine(Model):
 
 
 class OrderAmount(Model):
-    """What was charged for one component of a line, or of the order itself, in minor units as the channel sent it."""
+    """What is charged for one component of a line, or of the order itself, in minor units as the channel sent it last.
+
+    A row is never deleted: what the channel no longer tells is zero. `ceiling` is the most that was ever to be paid for
+    the component; it is only raised.
+    """
 
     __tablename__ = "order_amounts"
     __table_args__ = (
         UniqueConstraint("order_id", "line_id", "component"),
+        Index(  # for the order's own amounts, since no line equals another in the constraint above
+            "uq_order_amounts_order_id_component",
+            "order_id",
+            "component",
+            unique=True,
+            sqlite_where=text("line_id IS NULL"),
+            postgresql_where=text("line_id IS NULL"),
+        ),
         CheckConstraint("tax >= 0 AND discount >= 0", name="never_negative"),
+        CheckConstraint("ceiling >= 0 AND ceiling >= charged + tax - discount", name="never_above_ceiling"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), index=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
     line_id: Mapped[int | None] = mapped_column(ForeignKey("order_lines.id", ondelete="CASCADE"))
     component: Mapped[str]
     charged: Mapped[int] = mapped_column(Minor, default=0)
     tax: Mapped[int] = mapped_column(Minor, default=0)
     discount: Mapped[int] = mapped_column(Minor, default=0)
+    ceiling: Mapped[int] = mapped_column(Minor)
     order: Mapped[Order] = relationship(back_populates="amounts")
+
+    @property
+    def figures(self) -> Amount:
+        return Amount(self.charged, self.tax, self.discount)
 
     @property
     def net(self) -> int:

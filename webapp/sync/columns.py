@@ -1,10 +1,12 @@
 """An incoming order as the rows that it becomes: columns only, no database."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from webapp.channels.contract import IncomingAmount, IncomingLine, IncomingOrder
+from webapp.channels.contract import IncomingLine, IncomingOrder
+from webapp.orders.amounts import NOTHING, OWN, Amounts, Place
+from webapp.orders.contract import Amount
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.states import OrderState
 from webapp.sync import incoming as facts
@@ -134,16 +136,24 @@ def line_columns(order: IncomingOrder, line: IncomingLine, counts: LineFacts) ->
     }
 
 
-def amount_rows(order_id: int, line_id: int | None, amounts: Sequence[IncomingAmount]) -> list[dict[str, Any]]:
-    return [
-        {
-            "order_id": order_id,
-            "line_id": line_id,
-            "component": amount.component.value,
-            "charged": amount.charged,
-            "tax": amount.tax,
-            "discount": amount.discount,
-        }
-        for amount in amounts
-        if amount.charged or amount.tax or amount.discount
-    ]
+def amounts_of(order: IncomingOrder, lines: Mapping[str, int]) -> Amounts:
+    """What the channel charges, by the ids of the order's lines; a component that is told twice is added up."""
+    found: Amounts = {}
+    for line_id, told in ((OWN, order.amounts), *((lines[line.number], line.amounts) for line in order.lines)):
+        for amount in told:
+            place = line_id, amount.component.value
+            had = found.get(place, NOTHING)
+            found[place] = Amount(had.charged + amount.charged, had.tax + amount.tax, had.discount + amount.discount)
+    return {place: amount for place, amount in found.items() if any(amount)}
+
+
+def amount_row(order_id: int, place: Place, amount: Amount) -> dict[str, Any]:
+    """A component's row as it begins."""
+    line_id, component = place
+    return {
+        "order_id": order_id,
+        "line_id": None if line_id == OWN else line_id,
+        "component": component,
+        **amount._asdict(),
+        "ceiling": max(0, amount.net),
+    }

@@ -10,14 +10,16 @@ from webapp.channels.contract import ChannelStage, FulfilledBy, IncomingOrder
 from webapp.channels.models import ChannelLine, ChannelOrder, ChannelPackage
 from webapp.db import db, table_of, write_rows
 from webapp.orders import addresses
+from webapp.orders.amounts import amount_changes, pack_amounts
 from webapp.orders.contract import OrdersChange
 from webapp.orders.events import ORDER_COLUMNS, line_begun, plain
-from webapp.orders.models import Order, OrderAmount, OrderLine
+from webapp.orders.models import Order, OrderLine
 from webapp.orders.states import follows_from, state_of
 from webapp.sync import incoming as facts
+from webapp.sync.amounts import MirroredAmounts
 from webapp.sync.columns import (
     NEW_LINE,
-    amount_rows,
+    amounts_of,
     channel_order_columns,
     line_columns,
     order_columns,
@@ -69,20 +71,20 @@ class KnownOrders:
         changed: list[OrdersChange] = []
         known = [(orders[channel_id], entry) for channel_id, entry in entries if channel_id in orders]
         parcels = known_parcels([order.id for order, _ in known])
+        amounts = MirroredAmounts([order.id for order, _ in known])
         corrected = addresses.corrected({order.id: _address(entry.order) for order, entry in known})
         for order, entry in known:
             lines = {line.channel_line_number: line for line in own_lines.get(order.id, [])}
-            had = {name: getattr(order, name) for name in ORDER_COLUMNS}
             sold = _sold(lines.values())
-            after = self._apply(order, lines, channel_lines, entry, parcels.get(order.id, {}), corrected.get(order.id))
+            change = self._apply(
+                order, lines, channel_lines, entry, parcels.get(order.id, {}), corrected.get(order.id), amounts
+            )
             if sold != (sells := _sold(lines.values())):
                 self.page.terms.rewrite_lines(order.id, order.placed_at, sold, sells)
-            if after:
-                columns = after.get("order", {})
-                before = {name: plain(had[name]) for name in columns}
-                changed.append(OrdersChange(order.id, "changed_there", columns, before))
+            if change is not None:
+                changed.append(change)
         db.session.flush()
-        self._rewrite_amounts([(order, entry.order) for order, entry in known])
+        amounts.write()
         self._seal([(order.id, entry) for order, entry in known])
         db.session.info.pop("order_changes", None)  # this page's events hold them
         self.readings = {order.id: entry.order for order, entry in known}
@@ -96,11 +98,15 @@ class KnownOrders:
         entry: PreparedOrder,
         parcels: Mapping[str, Parcel],
         address_changed: bool | None,
-    ) -> dict[str, Any]:
+        amounts: MirroredAmounts,
+    ) -> OrdersChange | None:
+        """What the reading changes of one order; None where it changes nothing."""
         incoming = entry.order
+        had_columns = {name: getattr(order, name) for name in ORDER_COLUMNS}
         untold = _untold(incoming)
         if incoming.total is None and order.total_minor is not None:
             untold.add("proceeds")  # withheld of a canceled order; what was charged is still what was charged
+        withheld = "proceeds" in untold or (incoming.total is None and not _amounts_told(incoming))
         counts: list[LineFacts] = []
         line_changes: dict[str, dict[str, Any]] = {}
         had_shipped = any(line.shipped for line in lines.values())
@@ -145,16 +151,21 @@ class KnownOrders:
         own = {number: row.id for number, row in lines.items()}
         self.page.elsewhere.add(order.id, incoming, foreign, own, parcels)
         correct_tracking(incoming, parcels)
-        after = {name: part for name, part in (("order", difference), ("lines", line_changes)) if part}
+        charged_before, charged = ({}, {}) if withheld else amounts.follow(order.id, amounts_of(incoming, own))
+        parts = {"order": difference, "lines": line_changes, "amounts": pack_amounts(charged)}
+        after = {name: part for name, part in parts.items() if part}
         if not after:
-            return {}
+            return None
         order.version += 1
         order.updated_at = self.page.at
         data: dict[str, Any] = {"after": after}
+        if charged:
+            data["before"] = {"amounts": pack_amounts(charged_before)}
         if foreign:
             data["values"] = {"shipped_elsewhere": sum(sum(package.units.values()) for package in foreign)}
         self.page.event(order.id, "changed_there", incoming.updated_at, order.version, data)
-        return after
+        before = {name: plain(had_columns[name]) for name in difference}
+        return OrdersChange(order.id, "changed_there", difference, before, amount_changes(charged_before, charged))
 
     def _with_what_stood_untold(
         self, entries: Sequence[tuple[int, PreparedOrder]]
@@ -222,41 +233,6 @@ class KnownOrders:
             db.session.execute(delete(ChannelPackage).where(ChannelPackage.channel_order_id.in_(ids)))
             self.page.write_channel_packages(told)
 
-    def _rewrite_amounts(self, orders: Sequence[tuple[Order, IncomingOrder]]) -> None:
-        """Amounts are what the channel sent last; while it withholds the total, they stay as they were."""
-        told = [(order, incoming) for order, incoming in orders if incoming.total is not None]
-        if not told:
-            return
-        ids = [order.id for order, _ in told]
-        had = db.session.execute(
-            select(
-                OrderAmount.order_id,
-                OrderAmount.line_id,
-                OrderAmount.component,
-                OrderAmount.charged,
-                OrderAmount.tax,
-                OrderAmount.discount,
-            ).where(OrderAmount.order_id.in_(ids))
-        )
-        stored: dict[int, set[tuple[Any, ...]]] = {}
-        for order_id, *row in had:
-            stored.setdefault(order_id, set()).add(tuple(row))
-        lines = _grouped(db.session.scalars(select(OrderLine).where(OrderLine.order_id.in_(ids))))
-        differ = []
-        for order, incoming in told:
-            own = {line.channel_line_number: line.id for line in lines.get(order.id, [])}
-            rows = amount_rows(order.id, None, incoming.amounts)
-            for line in incoming.lines:
-                rows += amount_rows(order.id, own[line.number], line.amounts)
-            wanted = {(r["line_id"], r["component"], r["charged"], r["tax"], r["discount"]) for r in rows}
-            if wanted != stored.get(order.id, set()):
-                differ.append((order, incoming, own))
-        if differ:
-            db.session.execute(
-                delete(OrderAmount).where(OrderAmount.order_id.in_([order.id for order, _, _ in differ]))
-            )
-            self.page.write_amounts((order.id, incoming, own) for order, incoming, own in differ)
-
     def _seal(self, entries: Sequence[tuple[int, PreparedOrder]]) -> None:
         ids = [order_id for order_id, _ in entries]
         keys, erased = DataKeys(ids, (BUYER, ADDRESS)), vault.erased(ids)
@@ -304,6 +280,10 @@ def _untold(order: IncomingOrder) -> set[str]:
     nobody = not order.buyer.get("name") and not order.buyer.get("address")
     withheld = {"recipient", "buyer"} if order.stage is ChannelStage.CANCELED and nobody else set()
     return withheld | {part.lower() for part in order.missing}
+
+
+def _amounts_told(order: IncomingOrder) -> bool:
+    return any((order.amounts, *(line.amounts for line in order.lines)))
 
 
 def _address(order: IncomingOrder) -> Mapping[str, Any]:

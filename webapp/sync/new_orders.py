@@ -9,11 +9,20 @@ from webapp.channels.contract import IncomingOrder
 from webapp.channels.models import ChannelLine, ChannelOrder
 from webapp.channels.services import shop_for, take_number
 from webapp.db import db, insert_into, reserve_ids, write_rows
+from webapp.orders.amounts import pack_amounts
 from webapp.orders.events import line_begun, order_begun
-from webapp.orders.models import Order, OrderLine
+from webapp.orders.models import Order, OrderAmount, OrderLine
 from webapp.orders.states import OrderState, state_of
 from webapp.sync import incoming as facts
-from webapp.sync.columns import NEW_LINE, channel_line_rows, channel_order_columns, line_columns, order_columns
+from webapp.sync.columns import (
+    NEW_LINE,
+    amount_row,
+    amounts_of,
+    channel_line_rows,
+    channel_order_columns,
+    line_columns,
+    order_columns,
+)
 from webapp.sync.incoming import LineFacts
 from webapp.sync.page_rows import PageRows
 from webapp.sync.prepared import PreparedOrder, known_orders
@@ -90,14 +99,11 @@ class NewOrders:
             row["id"] = line_id
         write_rows(OrderLine, line_rows)
         lines_of = {owner: row["id"] for owner, row in zip(owners, line_rows, strict=True)}
-        self.page.write_amounts(
-            (order_ids[ids[e.order.number]], e.order, {n: lines_of[ids[e.order.number], n] for n in _numbers(e.order)})
-            for e in sales
-        )
         self._seal([(order_ids[ids[e.order.number]], e) for e in sales])
         lines_by_order: dict[int, dict[str, Any]] = {}
         for row in line_rows:
             lines_by_order.setdefault(row["order_id"], {})[str(row["id"])] = line_begun(row)
+        amounts = []
         for row, entry in zip(rows, sales, strict=True):
             order_id = order_ids[row["channel_order_id"]]
             own_lines = {number: lines_of[row["channel_order_id"], number] for number in _numbers(entry.order)}
@@ -105,8 +111,12 @@ class NewOrders:
             self.page.elsewhere.add(
                 order_id, entry.order, facts.foreign_packages(entry.order, (), units), own_lines, {}
             )
-            after = {"order": order_begun(row), "lines": lines_by_order.get(order_id, {})}
+            charged = amounts_of(entry.order, own_lines)
+            amounts += [amount_row(order_id, place, amount) for place, amount in charged.items()]
+            lines_begun = lines_by_order.get(order_id, {})
+            after = {"order": order_begun(row), "lines": lines_begun, "amounts": pack_amounts(charged)}
             self.page.event(order_id, "placed", entry.order.created_at, 1, {"after": after})
+        write_rows(OrderAmount, amounts)
         return list(order_ids.values())
 
     def _new_order_row(

@@ -2,7 +2,7 @@
 gathered of all of them to be written at once.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -11,8 +11,8 @@ from webapp.channels.contract import IncomingOrder
 from webapp.channels.models import ChannelPackage, Store
 from webapp.clock import now
 from webapp.db import write_rows
-from webapp.orders.models import OrderAmount, OrderEvent
-from webapp.sync.columns import amount_rows, channel_package_rows
+from webapp.orders.models import OrderEvent
+from webapp.sync.columns import channel_package_rows
 from webapp.sync.elsewhere import ElsewhereShipments
 from webapp.sync.terms import PageTerms
 
@@ -46,14 +46,6 @@ class PageRows:
     def write_channel_packages(self, orders: Iterable[tuple[int, IncomingOrder]]) -> None:
         rows = [row for channel_id, order in orders for row in channel_package_rows(channel_id, order)]
         write_rows(ChannelPackage, rows)
-
-    def write_amounts(self, orders: Iterable[tuple[int, IncomingOrder, Mapping[str, int]]]) -> None:
-        rows = []
-        for order_id, order, lines in orders:
-            rows += amount_rows(order_id, None, order.amounts)
-            for line in order.lines:
-                rows += amount_rows(order_id, lines[line.number], line.amounts)
-        write_rows(OrderAmount, rows)
 
     def write(self) -> None:
         """Write what was gathered."""

@@ -1,6 +1,6 @@
 """What pages show of an order: rows read by the domains, put into words. Nothing here changes or reveals anything."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from webapp.i18n import LazyString, get_locale, gettext as _
 from webapp.money import Money
 from webapp.orders.attention import Attention, in_words
 from webapp.orders.badges import Badges
+from webapp.orders.contract import Amount
 from webapp.orders.models import Order, OrderAmount, OrderLine
 from webapp.orders.queries import reference
 from webapp.search.contract import Label
@@ -112,6 +113,9 @@ def territory(code: str) -> str:
 # --- Money ------------------------------------------------------------------------------------------------------------
 
 
+_PLACES = {component.value: place for place, component in enumerate(Component)}
+
+
 @dataclass(slots=True)
 class Totals:
     """What the buyer pays by component, our sum, the channel's, what lies between, and what is paid of it."""
@@ -131,20 +135,31 @@ def totals_of(order: Order) -> Totals:
     if total is not None and order.state != "canceled":
         paid = Money(0, total.currency) if order.state == "pending" else total
     due = Money(total.minor - paid.minor, total.currency) if total is not None and paid is not None else None
-    if order.currency is None or not order.amounts:
+    rows = component_rows(((amount.component, amount.figures) for amount in order.amounts), order.currency)
+    if order.currency is None or not rows:
         return Totals(channel=total, paid=paid, due=due)
-    sums: dict[str, list[int]] = {}
-    for amount in order.amounts:
-        row = sums.setdefault(amount.component, [0, 0, 0])
-        for place, minor in enumerate((amount.charged, amount.tax, amount.discount)):
-            row[place] += minor
-    rows = [
-        {"component": component}
-        | {name: Money(minor, order.currency) for name, minor in zip(("charged", "tax", "discount"), row, strict=True)}
-        for component, row in sums.items()
-    ]
     ours = Money(sum(amount.net for amount in order.amounts), order.currency)
     return Totals(rows, ours, total, order.residual, paid, due)
+
+
+def component_rows(amounts: Iterable[tuple[str, Amount]], currency: str | None) -> list[dict[str, Any]]:
+    """What is charged for each component, its tax and its discount; nothing of a component that is no longer told."""
+    sums: dict[str, Amount] = {}
+    for component, amount in amounts:
+        if any(amount):
+            had = sums.get(component, Amount())
+            sums[component] = Amount(*(one + more for one, more in zip(had, amount, strict=True)))
+    if currency is None:
+        return []
+    return [
+        {"component": component} | {name: Money(minor, currency) for name, minor in sums[component]._asdict().items()}
+        for component in sorted(sums, key=component_place)
+    ]
+
+
+def component_place(code: str) -> int:
+    """Where a component stands among others."""
+    return _PLACES.get(code, len(_PLACES))
 
 
 # --- Lines ------------------------------------------------------------------------------------------------------------
@@ -214,11 +229,11 @@ def lines_of(order: Order, *, find: str = "", whole: bool = False) -> ShownLines
 
 
 def _shown_line(line: OrderLine, amounts: Sequence[OrderAmount], codes: Sequence[str]) -> ShownLine:
-    """The money of a row is that of the goods, so that it adds up from left to right: shipping and gift wrap stand
-    among the order's totals. Of what costs nothing no amount is kept, and the channel's total says so.
+    """A line as the page draws it. The money of a row is that of the goods, so that it adds up from left to right:
+    shipping and gift wrap stand among the order's totals.
     """
-    item = next((amount for amount in amounts if amount.component == Component.ITEM), None)
-    free = item is None and line.total_minor is not None
+    item = next((amount.figures for amount in amounts if amount.component == Component.ITEM), None)
+    subtotal, tax, discount, total = goods(item, line.total_minor, line.currency)
     status, tone = _line_status(line)
     return ShownLine(
         id=line.id,
@@ -232,13 +247,23 @@ def _shown_line(line: OrderLine, amounts: Sequence[OrderAmount], codes: Sequence
         counts=[getattr(line, code) for code in codes],
         open=line.open,
         price=amount_of(line.unit_price_minor, line.currency),
-        subtotal=amount_of(item.charged if item else 0 if free else None, line.currency),
-        tax=amount_of(item.tax if item else 0 if free else None, line.currency),
+        subtotal=subtotal,
+        tax=tax,
         rate=_rate(item),
-        discount=amount_of(item.discount if item else 0 if free else None, line.currency),
-        total=amount_of(item.net if item else 0 if free else None, line.currency),
+        discount=discount,
+        total=total,
         problems=in_words(line.problems) if line.problems else [],
     )
+
+
+def goods(item: Amount | None, total: int | None, currency: str | None) -> tuple[str, str, str, str]:
+    """Subtotal, tax, discount and total of a line's goods. Of what costs nothing no amount is kept, and the channel's
+    total of the line says so.
+    """
+    known = item if item is not None or total is None else Amount()
+    minors = (None,) * 4 if known is None else (*known, known.net)
+    subtotal, tax, discount, net = (amount_of(minor, currency) for minor in minors)
+    return subtotal, tax, discount, net
 
 
 def amount_of(minor: int | None, currency: str | None) -> str:
@@ -246,7 +271,7 @@ def amount_of(minor: int | None, currency: str | None) -> str:
     return "—" if minor is None or currency is None else money(Money(minor, currency))
 
 
-def _rate(item: OrderAmount | None) -> str:
+def _rate(item: Amount | None) -> str:
     """The tax on the goods in percent of what was paid for them; nothing where there is none to speak of."""
     base = item.charged - item.discount if item else 0
     if item is None or not item.tax or base <= 0:

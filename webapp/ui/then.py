@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from webapp.channels.contract import Component
 from webapp.orders.asof import Then
 from webapp.orders.events import words
 from webapp.orders.models import Order, OrderEvent
 from webapp.ui.formats import moment
-from webapp.ui.shown import author_of
+from webapp.ui.shown import amount_of, author_of, component_rows, goods
 from webapp.ui.timeline import label_of, sentence_of, value_of
 
 HEAD = ("state", "status", "channel_status", "on_hold", "canceling", "buyer_wants_cancel")
@@ -30,6 +31,7 @@ class ShownThen:
     facts: list[tuple[str, str]]
     stages: list[str]
     lines: list[dict[str, Any]]
+    totals: list[dict[str, Any]] | None  # by component; None where events of that time kept no amounts
     last: str
 
 
@@ -37,7 +39,11 @@ def shown_then(order: Order, then: Then | None) -> ShownThen | None:
     """What the order was; None before the desk knew of it."""
     if then is None:
         return None
-    drawn = [name for name in LINE if name == "ordered" or any(line.get(name) for line in then.lines)]
+    drawn = [name for name in LINE if name == "ordered" or any(line.get(name) for line in then.lines.values())]
+    currency = then.order.get("currency")
+    totals = None
+    if then.amounts is not None:
+        totals = component_rows(((component, amount) for (_line, component), amount in then.amounts.items()), currency)
     return ShownThen(
         head=_rows(order, then.order, HEAD),
         facts=_rows(order, then.order, FACTS),
@@ -48,13 +54,21 @@ def shown_then(order: Order, then: Then | None) -> ShownThen | None:
                 "sku": line.get("sku") or "",
                 "asin": line.get("asin") or "",
                 "counts": [line.get(name) or 0 for name in drawn],
-                "price": value_of(order, "unit_price_minor", line.get("unit_price_minor")),
-                "total": value_of(order, "total_minor", line.get("total_minor")),
+                "money": [amount_of(line.get("unit_price_minor"), currency), *_money(then, line_id, line)],
             }
-            for line in then.lines
+            for line_id, line in then.lines.items()
         ],
+        totals=totals,
         last=sentence_of(order, then.last),
     )
+
+
+def _money(then: Then, line_id: int, line: Mapping[str, Any]) -> Sequence[str]:
+    """What the goods of a line cost, as on the order's page; where no amounts are known, the channel's total of it."""
+    currency, total = then.order.get("currency"), line.get("total_minor")
+    if then.amounts is None:
+        return [amount_of(total, currency)]
+    return goods(then.amounts.get((line_id, Component.ITEM)), total, currency)
 
 
 def _rows(order: Order, columns: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str, str]]:

@@ -19,13 +19,14 @@ from webapp.db import db, once_a_transaction
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.money import Money
 from webapp.orders import events as record
+from webapp.orders.amounts import NOTHING, OWN
 from webapp.orders.attention import in_words
-from webapp.orders.events import EventWords, after_of, events_of, words
+from webapp.orders.events import EventWords, after_of, amounts_of, events_of, words
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.statuses import status_name
 from webapp.orders.tags import all_tags
-from webapp.ui.formats import moment, money, state_label
-from webapp.ui.shown import address_of, author_of, channel_of, territory
+from webapp.ui.formats import component_label, moment, money, state_label
+from webapp.ui.shown import address_of, amount_of, author_of, channel_of, component_place, territory
 from webapp.vault import services as vault
 
 LONGEST = 200  # entries on a page
@@ -241,6 +242,25 @@ def _changes(order: Order, event: OrderEvent, had: _Had) -> list[dict[str, str |
             before = had.get(part, {})
             told = value_of(order, name, before[name]) if name in before else None
             rows.append({"label": label, "before": told, "after": value_of(order, name, value)})
+    return rows + _amount_changes(order, event)
+
+
+def _amount_changes(order: Order, event: OrderEvent) -> list[dict[str, str | None]]:
+    """What is charged otherwise, by line and component."""
+    rows: list[dict[str, str | None]] = []
+    before, after = amounts_of(event)
+    lines = {line.id: line for line in order.lines} if after else {}
+    places = {line_id: place for place, line_id in enumerate([*lines, OWN])}
+    for line_id, component in sorted(after, key=lambda at: (places.get(at[0], -1), component_place(at[1]))):
+        amount, line = after[line_id, component], lines.get(line_id)
+        name = component_label(component)
+        labels = (name, _("%(component)s, tax", component=name), _("%(component)s, discount", component=name))
+        for label, had, has in zip(labels, before.get((line_id, component), NOTHING), amount, strict=True):
+            if had != has:
+                if line is not None:
+                    label = _("%(name)s: %(text)s", name=line.sku or line.title, text=label)
+                told, now_told = amount_of(had, order.currency), amount_of(has, order.currency)
+                rows.append({"label": str(label), "before": told, "after": now_told})
     return rows
 
 

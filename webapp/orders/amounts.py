@@ -1,0 +1,40 @@
+"""Amounts of an order by their place, which is a line, or the order itself, and a component; and how events keep them.
+
+The table `order_amounts` mirrors what the channel says now, and only the import writes it. Every change of it is in an
+event, so that the amounts of any moment can be rebuilt.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from webapp.orders.contract import Amount, AmountChange
+
+OWN = 0  # in place of a line's id: the order itself
+NOTHING = Amount()
+Place = tuple[int, str]  # a line's id, or OWN, and the component
+Amounts = dict[Place, Amount]
+
+
+def pack_amounts(amounts: Mapping[Place, Amount]) -> dict[str, dict[str, Amount]]:
+    """Amounts as an event keeps them: by line, then by component, in JSON [charged, tax, discount]."""
+    lines: dict[str, dict[str, Amount]] = {}
+    for (line_id, component), amount in amounts.items():
+        lines.setdefault(str(line_id), {})[component] = amount
+    return lines
+
+
+def unpack_amounts(lines: Mapping[str, Mapping[str, Any]]) -> Amounts:
+    """Amounts by their place, from what an event keeps."""
+    return {
+        (int(line), component): Amount(*figures)
+        for line, components in lines.items()
+        for component, figures in components.items()
+    }
+
+
+def amount_changes(before: Mapping[Place, Amount], after: Mapping[Place, Amount]) -> list[AmountChange]:
+    """The changes from the one to the other; both have the same places."""
+    return [
+        AmountChange(None if line_id == OWN else line_id, component, before[line_id, component], amount)
+        for (line_id, component), amount in after.items()
+    ]

@@ -1,0 +1,63 @@
+"""Mirroring what the channel charges for known orders: one row per line (or order) and component, kept for good.
+
+A reading changes rows and adds rows, and deletes none: what the channel no longer tells is zero from then on. The
+ceiling of a row, the most that was ever to be paid for it, is only raised. Amounts that are the same are not written.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import bindparam, select
+
+from webapp.db import db, table_of, write_rows
+from webapp.orders.amounts import NOTHING, OWN, Amounts, Place
+from webapp.orders.contract import Amount
+from webapp.orders.models import OrderAmount
+from webapp.sync.columns import amount_row
+
+
+class _Standing(NamedTuple):
+    row_id: int
+    ceiling: int
+    amount: Amount
+
+
+class MirroredAmounts:
+    """The amounts of some known orders, whose locks the caller holds."""
+
+    def __init__(self, order_ids: Sequence[int]) -> None:
+        self._rows: dict[int, dict[Place, _Standing]] = {}
+        self._new: list[dict[str, Any]] = []
+        self._changed: list[dict[str, Any]] = []
+        table = table_of(OrderAmount)
+        query = select(table).where(table.c.order_id.in_(order_ids))
+        for row in db.session.execute(query):
+            amount = Amount(row.charged, row.tax, row.discount)
+            places = self._rows.setdefault(row.order_id, {})
+            places[row.line_id or OWN, row.component] = _Standing(row.id, row.ceiling, amount)
+
+    def follow(self, order_id: int, told: Amounts) -> tuple[Amounts, Amounts]:
+        """Note what this reading changes; returns the amounts that differ, as they were and as they are now."""
+        standing = self._rows.get(order_id, {})
+        before: Amounts = {}
+        after: Amounts = {}
+        for place in sorted(standing.keys() | told.keys()):
+            had, amount = standing.get(place), told.get(place, NOTHING)
+            if amount == (had.amount if had else NOTHING):
+                continue
+            before[place], after[place] = had.amount if had else NOTHING, amount
+            if had is None:
+                self._new.append(amount_row(order_id, place, amount))
+            else:
+                ceiling = max(had.ceiling, amount.net)
+                self._changed.append({"row_id": had.row_id, **amount._asdict(), "ceiling": ceiling})
+        return before, after
+
+    def write(self) -> None:
+        """Write what was noted."""
+        write_rows(OrderAmount, self._new)
+        if self._changed:
+            table = table_of(OrderAmount)
+            columns: dict[str, Any] = {name: bindparam(name) for name in (*Amount._fields, "ceiling")}
+            statement = table.update().where(table.c.id == bindparam("row_id")).values(columns)
+            db.session.connection().execute(statement, self._changed)
