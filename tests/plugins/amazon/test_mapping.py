@@ -197,6 +197,24 @@ def test_the_sign_of_a_discount_does_not_matter_nor_whether_it_is_off_already() 
     }
 
 
+def test_a_tax_told_with_a_share_on_the_discount_adds_up() -> None:
+    raw = with_proceeds(
+        "106.60",
+        ("ITEM", "80.00"),
+        ("SHIPPING", "10.00"),
+        ("GIFT_WRAP", "4.00"),
+        ("DISCOUNT", "6.00", {"ITEM": "4.00", "SHIPPING": "2.00"}),
+        ("TAX", "18.60", {"ITEM": "16.00", "SHIPPING": "2.00", "DISCOUNT": "1.20", "GIFT_WRAP": "0.60"}),
+    )
+    assert amounts_of(raw) == {
+        Component.ITEM: (8000, 1600, 400),
+        Component.SHIPPING: (1000, 200, 200),
+        Component.GIFT_WRAP: (400, 60, 0),
+    }
+    order = order_2026(raw)
+    assert paid(order.lines[0].amounts) == order.total == 10660
+
+
 def test_yen_have_no_decimals_and_new_words_are_other() -> None:
     raw = with_proceeds("1650", ("ITEM", "1500"), ("SOMETHING_NEW", "150"), currency="JPY")
     assert amounts_of(raw) == {Component.ITEM: (1500, 0, 0), Component.OTHER: (150, 0, 0)}
