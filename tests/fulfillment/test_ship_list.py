@@ -12,7 +12,9 @@ from webapp.audit.actor import Actor
 from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden, sentence_of
 from webapp.fulfillment import ship_list
+from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.models import Package, Shipment
+from webapp.fulfillment.services import RoundedTrackingNumber, ship_order
 from webapp.fulfillment.ship_list import (
     CellTooLong,
     EmptyList,
@@ -27,6 +29,7 @@ from webapp.fulfillment.ship_list import (
 from webapp.jobs import runs
 from webapp.orders.bulk import act_on_chunk, result_counts, results_of
 from webapp.orders.models import Order
+from webapp.orders.queries import locked
 from webapp.testing import FakeChannel, incoming_line, incoming_order
 
 
@@ -115,6 +118,49 @@ def test_every_row_says_why_it_does_not_fit(orders: list[Order], mia: Actor) -> 
     assert "nonsense-9" in problems[5]
     assert "ships this order already" in problems[6]
     db.session.rollback()
+
+
+def test_a_number_of_ours_fits_without_its_zeros(orders: list[Order], mia: Actor) -> None:
+    [short, long] = check([Row(1, "1", "DHL", "JD1"), Row(2, "000001", "DHL", "JD2")], mia)
+    assert (short.order, short.problem) == (orders[0], None)
+    assert "Row 1 ships this order already" in str(long.problem)
+    assert "9" in told("9;DHL;JD1", mia)[0]
+
+
+@pytest.mark.parametrize("rounded", ["9.40011E+21", "9,40011e+21", "9E+21"])
+def test_a_number_that_a_spreadsheet_rounded_does_not_fit(orders: list[Order], mia: Actor, rounded: str) -> None:
+    assert "A spreadsheet rounded this number" in told(f"{orders[0].number}\tDHL\t{rounded}", mia)[0]
+    with pytest.raises(RoundedTrackingNumber), unit_of_work():
+        ship_order(locked(orders[0]), [PackageInput("DHL", rounded)], actor=mia)
+
+
+def test_a_number_is_told_without_the_spaces_of_its_label(
+    orders: list[Order], mia: Actor, channel: FakeChannel, work: Callable[[], int]
+) -> None:
+    with unit_of_work():
+        start(read_rows(f"{orders[0].number},DHL,94001 1189 9223 39"), actor=mia)
+    work()
+    [payload] = channel.told("shipment")
+    assert payload["package"]["tracking_number"] == "940011189922339"
+    assert db.session.query(Package).one().tracking_number == "940011189922339"
+
+
+def test_a_list_names_a_carrier_that_the_marketplace_does_not_list(
+    orders: list[Order], mia: Actor, channel: FakeChannel, work: Callable[[], int]
+) -> None:
+    first, second = orders[:2]
+    problems = told(f"{first.number},Other,TRK123\n{second.number},GLS Hungary,TRK124", mia)
+    assert "in the fifth cell" in problems[0]
+    assert "no carrier" in problems[1]
+    assert "Other" in problems[1]
+    rows = read_rows(f"{first.number},Other,TRK123,,GLS Hungary")
+    assert read_rows(write_rows(rows), written=True) == rows
+    with unit_of_work():
+        start(rows, actor=mia)
+    work()
+    assert db.session.query(Package).one().carrier_name == "GLS Hungary"
+    [payload] = channel.told("shipment")
+    assert payload["package"]["carrier_name"] == "GLS Hungary"
 
 
 @pytest.mark.parametrize("row", ["{};Pigeon;77", "{}\tDHL\t77", "{}; DHL, Express; 77", '"{};DHL";77'])

@@ -4,6 +4,7 @@ A shipment takes open quantities off the order's lines. Telling the channel is n
 to `shipments_created`.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -25,6 +26,7 @@ from webapp.orders.holds import OnHold
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.services import ManagedAtChannel, settle_state
 
+_ROUNDED = re.compile(r"\d([.,]\d+)?E\+\d+", re.ASCII | re.IGNORECASE)  # 9.40011E+21, as spreadsheets write it
 CLOCK_SLACK = timedelta(minutes=2)  # a ship time this far ahead is a clock that is a little fast
 
 
@@ -82,6 +84,14 @@ class TrackingNumberNeeded(DeskError):
     sentence = _l("A tracking number is needed.")
 
 
+class RoundedTrackingNumber(DeskError):
+    code, status = "rounded_tracking_number", 422
+    field = "tracking_number"
+    sentence = _l(
+        "A spreadsheet rounded this number: %(number)s. Format its column as text, and enter the whole number again."
+    )
+
+
 class UnknownCarrier(DeskError):
     code, status = "unknown_carrier", 422
     field = "carrier"
@@ -91,7 +101,7 @@ class UnknownCarrier(DeskError):
 class CarrierNameNeeded(DeskError):
     code, status = "carrier_name_needed", 422
     field = "carrier_name"
-    sentence = _l("This carrier needs a name.")
+    sentence = _l("This carrier needs a name. In a list, it stands in the fifth cell of the row.")
 
 
 class OddShipTime(DeskError):
@@ -189,15 +199,14 @@ def is_package_number(reference: str) -> bool:
 def _pack(order: Order, number: int, package: PackageInput) -> Package:
     shipped_at = _checked_ship_time(order, package.shipped_at)
     carrier, carrier_name = checked_carrier(order, package)
-    if not package.tracking_number.strip():
-        raise TrackingNumberNeeded
+    tracking_number = checked_tracking_number(package.tracking_number)
     row = Package(
         order_id=order.id,
         number=number,
         carrier=carrier,
         carrier_name=carrier_name,
         service=package.service.strip(),
-        tracking_number=package.tracking_number.strip(),
+        tracking_number=tracking_number,
         shipped_at=shipped_at,
     )
     for line, quantity in _contents(order, package):
@@ -227,6 +236,16 @@ def _checked_ship_time(order: Order, shipped_at: datetime | None) -> datetime:
     if not order.placed_at <= shipped_at <= at:
         raise OddShipTime
     return shipped_at
+
+
+def checked_tracking_number(told: str) -> str:
+    """The tracking number without the spaces that labels are printed with; raises what is wrong with it."""
+    number = "".join(told.split())
+    if not number:
+        raise TrackingNumberNeeded
+    if _ROUNDED.fullmatch(number):
+        raise RoundedTrackingNumber(number=number)
+    return number
 
 
 def checked_carrier(order: Order, package: PackageInput) -> tuple[str, str]:

@@ -15,13 +15,14 @@ from webapp.audit.actor import Actor
 from webapp.db import db
 from webapp.errors import DeskError
 from webapp.fulfillment.contract import PackageInput
-from webapp.fulfillment.services import TrackingNumberNeeded, checked_carrier, shipping_refusal
+from webapp.fulfillment.services import checked_carrier, checked_tracking_number, shipping_refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.models import Run
 from webapp.orders.bulk import known_run, start_each
 from webapp.orders.models import Order
 from webapp.orders.queries import AROUND, only_one, visible
 from webapp.orders.services import find_action, read_input
+from webapp.orders.words import full_numbers, number_prefixes
 
 LONGEST = 5_000  # rows of one list
 _PART = 500  # numbers looked up at once
@@ -69,12 +70,18 @@ class Row:
     carrier: str = ""
     tracking_number: str = ""
     service: str = ""
+    carrier_name: str = ""  # where the marketplace does not list the carrier
     odd: bool = field(default=False, kw_only=True)  # its number holds a separator, which no order's does
 
     @property
     def input(self) -> dict[str, str]:
         """What the ship action is told."""
-        return {"carrier": self.carrier, "tracking_number": self.tracking_number, "service": self.service}
+        return {
+            "carrier": self.carrier,
+            "tracking_number": self.tracking_number,
+            "service": self.service,
+            "carrier_name": self.carrier_name,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,7 @@ def read_rows(text: str, *, written: bool = False) -> list[Row]:
 
 
 def _row(line: int, cells: Sequence[str], *, odd: bool) -> Row:
-    told = ["".join(filter(str.isprintable, cell)).strip()[:_LONGEST_CELL] for cell in cells[:4]]
+    told = ["".join(filter(str.isprintable, cell)).strip()[:_LONGEST_CELL] for cell in cells[:5]]
     return Row(line, *told, odd=odd)
 
 
@@ -122,7 +129,7 @@ def write_rows(rows: Sequence[Row]) -> str:
     """The rows as a text for the step between looking and shipping; `read_rows` reads it as `written`."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter=_TAB, lineterminator="\n")
-    writer.writerows((row.number, row.carrier, row.tracking_number, row.service) for row in rows)
+    writer.writerows((row.number, row.carrier, row.tracking_number, row.service, row.carrier_name) for row in rows)
     return text.getvalue()
 
 
@@ -130,6 +137,7 @@ def check(rows: Sequence[Row], actor: Actor) -> list[Checked]:
     """Every row with its order or its problem, as things stand now."""
     actor.needs("orders.ship")
     known = _orders({row.number for row in rows}, actor)
+    known |= _orders_in_full({row.number for row in rows} - known.keys(), actor)
     seen: dict[int, int] = {}
     return [_checked(row, known.get(row.number, []), seen, actor) for row in rows]
 
@@ -150,10 +158,9 @@ def _checked(row: Row, fitting: list[Order], seen: dict[int, int], actor: Actor)
 def _problem(row: Row, order: Order, actor: Actor) -> DeskError | None:
     if refusal := shipping_refusal(order, actor):
         return refusal
-    if not row.tracking_number:
-        return TrackingNumberNeeded()
     try:
-        checked_carrier(order, PackageInput(row.carrier, row.tracking_number))
+        checked_tracking_number(row.tracking_number)
+        checked_carrier(order, PackageInput(row.carrier, row.tracking_number, row.carrier_name))
     except DeskError as wrong:
         return wrong
     return None
@@ -168,6 +175,18 @@ def _orders(numbers: set[str], actor: Actor) -> dict[str, list[Order]]:
             for number in filter(None, (order.number, order.channel_order_number)):
                 found.setdefault(number, {})[order.id] = order
     return {number: list(orders.values()) for number, orders in found.items()}
+
+
+def _orders_in_full(numbers: set[str], actor: Actor) -> dict[str, list[Order]]:
+    """Orders by numbers of ours without prefix and zeros, as a spreadsheet leaves them."""
+    prefixes = number_prefixes() if numbers else []
+    full = {number: full_numbers(number, prefixes) for number in numbers}
+    known = _orders({whole for wholes in full.values() for whole in wholes}, actor)
+    fitting = {
+        number: list({order.id: order for whole in wholes for order in known.get(whole, [])}.values())
+        for number, wholes in full.items()
+    }
+    return {number: orders for number, orders in fitting.items() if orders}
 
 
 def _parts(numbers: list[str]) -> Iterator[list[str]]:
