@@ -86,6 +86,59 @@ def test_everything_found_is_acted_on_by_its_query(
     assert db.session.query(OrderComment).count() == 3
 
 
+def fields_of(page: str) -> dict[str, list[str]]:
+    """What the form of a page sends of its choice."""
+    found: dict[str, list[str]] = {}
+    for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page):
+        found.setdefault(name, []).append(unescape(value))
+    return found
+
+
+@pytest.mark.parametrize("looked_at", [200, 2])
+def test_what_was_confirmed_is_done_and_a_newcomer_is_left_alone(
+    browser: Browser,
+    orders: list[Order],
+    take: Callable[..., list[Order]],
+    work: Callable[[], int],
+    monkeypatch: pytest.MonkeyPatch,
+    looked_at: int,
+) -> None:
+    monkeypatch.setattr(bulk, "LOOKED_AT", looked_at)
+    form = browser.get("/orders/bulk", {"action": "hold", "all": "1", "q": "sku:MUG"}).text
+    assert re.search(r"Hold: (up to )?3 orders", form)
+    take(incoming_order([incoming_line()]))
+
+    browser.post("/orders/bulk/hold", fields_of(form) | {"reason": "Count", "submission_key": "k1"})
+
+    work()
+    db.session.expire_all()
+    assert [order.on_hold for order in db.session.query(Order).order_by(Order.id)] == [True, True, True, False]
+    again = browser.post("/orders/bulk/hold", fields_of(form) | {"reason": "Count", "submission_key": "k1"})
+    assert again.status_code == 302
+    assert len(runs_of()) == 1
+
+
+def test_orders_that_come_to_fit_meanwhile_are_confirmed_anew(
+    browser: Browser, orders: list[Order], work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "LOOKED_AT", 2)
+    browser.post("/orders/bulk/tag", {"order": ids(orders)[:2], "new": "rush", "submission_key": "k1"})
+    work()
+    form = browser.get("/orders/bulk", {"action": "hold", "all": "1", "q": "tag:rush"}).text
+    browser.post("/orders/bulk/tag", {"order": ids(orders)[2:], "new": "rush", "submission_key": "k2"})
+    work()
+
+    told = browser.post("/orders/bulk/hold", fields_of(form) | {"reason": "Count", "submission_key": "k3"})
+    assert told.status_code == 422
+    assert "found 2 orders before and finds 3 now" in told.text
+    assert "Count" in told.text
+    done = browser.post("/orders/bulk/hold", fields_of(told.text) | {"reason": "Count", "submission_key": "k3"})
+    assert done.status_code == 302
+    work()
+    db.session.expire_all()
+    assert all(order.on_hold for order in db.session.query(Order))
+
+
 def test_a_form_sent_twice_starts_one_run(browser: Browser, orders: list[Order], work: Callable[[], int]) -> None:
     for _ in range(2):
         browser.post("/orders/bulk/comment", {"order": ids(orders), "text": "Once", "submission_key": "k1"})

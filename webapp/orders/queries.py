@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVarTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, and_, or_, select, text
+from sqlalchemy import Select, and_, func, or_, select, text
 from sqlalchemy.orm import joinedload, selectinload
 from sqlalchemy.sql.base import ExecutableOption
 
@@ -99,6 +99,11 @@ def orders_by_id(ids: Sequence[int], actor: Actor) -> list[Order]:
 def reference(order: Order) -> str:
     """What finds exactly this order: its number, or `@id` while it has none of its own."""
     return order.number or f"@{order.id}"
+
+
+def newest_order() -> int:
+    """The id of the order that came last; 0 while there is none."""
+    return db.session.scalar(select(func.max(Order.id))) or 0
 
 
 def comments_of(order: Order) -> list[OrderComment]:

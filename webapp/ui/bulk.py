@@ -2,6 +2,7 @@
 
 import secrets
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, flash, redirect, request
@@ -15,6 +16,7 @@ from webapp.orders import bulk
 from webapp.orders.contract import OrderAction
 from webapp.orders.listing import count_orders
 from webapp.orders.models import Order
+from webapp.orders.queries import newest_order
 from webapp.orders.services import actions, find_action, read_input, refusal_of
 from webapp.ui.access import current_actor, needs
 from webapp.ui.chosen import Chosen
@@ -52,9 +54,12 @@ def start(code: str) -> str | AnyResponse | tuple[str, int]:
     try:
         form = action_form(action, sample, request.form, actor=actor, many=True)
         data = read_input(action, form.input)
+        key = form.key or secrets.token_urlsafe(16)
         ids = bulk.chosen_ids(actor, **chosen.where(actor))
         with unit_of_work():
-            run = bulk.start_bulk(code, data, actor=actor, ids=ids, key=form.key or secrets.token_urlsafe(16))
+            if bulk.known_run(key, actor) is None:  # whose acts may have changed what the query finds
+                ids = chosen.confirmed(ids)
+            run = bulk.start_bulk(code, data, actor=actor, ids=ids, key=key)
             run_id, total = run.id, run.total or 0
     except DeskError as error:
         if error.status != 422 and not error.field:
@@ -99,8 +104,17 @@ def _form_page(
         form=form,
         fitting=len(orders) - reasons.total(),
         reasons=reasons.most_common(5),
-        **around,
+        **around | {"sent": _to_confirm(chosen, orders, around["total"])},
     )
+
+
+def _to_confirm(chosen: Chosen, orders: list[Order], total: int) -> Chosen:
+    """The choice as the form sends it: the orders that it speaks of, since others may fit the query by then."""
+    if not chosen.everything:
+        return chosen
+    if len(orders) < bulk.LOOKED_AT:
+        return replace(chosen, everything=False, ids=[order.id for order in orders], found=0)
+    return replace(chosen, found=total, newest=newest_order())
 
 
 def _offers(orders: list[Order], actor: Actor) -> list[dict[str, Any]]:

@@ -3,16 +3,26 @@
 Choosing is a link, so that *Back* leads through it: ids of orders name nobody, and a page of the list has few of them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from flask import request, url_for
 
 from webapp.audit.actor import Actor
+from webapp.errors import DeskError
+from webapp.i18n import lazy_gettext as _l
 from webapp.orders.listing import NEWEST, Asked
 from webapp.search.compiling import compile_query
 from webapp.search.query import reopen
 from webapp.ui.pages import show_times_of, shown_stores
+
+
+class MoreFound(DeskError):
+    """More orders fit the query than the form said."""
+
+    code, status = "more_found", 422
+    sentence = _l("The list found %(found)s orders before and finds %(now)s now. Look at it, then confirm once more.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,8 @@ class Chosen:
     view: str = ""
     after: str = ""
     before: str = ""
+    found: int = 0  # orders that the query found when the form was drawn; 0: nobody was told how many
+    newest: int = 0  # the newest order that there was then
 
     @classmethod
     def read(cls) -> "Chosen":
@@ -38,7 +50,8 @@ class Chosen:
         everything = given.get("all") == "1"
         sort = given.get("sort") or NEWEST
         query, token, *place = (given.get(name, "") for name in ("q", "w", "view", "after", "before"))
-        return cls([] if everything else ids, everything, query, token, sort, *place)
+        told = (given.get(name, 0, type=int) if everything else 0 for name in ("found", "newest"))
+        return cls([] if everything else ids, everything, query, token, sort, *place, *told)
 
     def asked(self, actor: Actor) -> Asked | None:
         """What the list's query compiles to; None where it asks nothing. Raises what is wrong with it."""
@@ -49,6 +62,15 @@ class Chosen:
     def where(self, actor: Actor) -> dict[str, Any]:
         """The choice as services take it."""
         return {"compiled": self.asked(actor), "sort": self.sort} if self.everything else {"ids": self.ids}
+
+    def confirmed(self, ids: Sequence[int]) -> list[int]:
+        """Of the orders that are found now, those that were there when the form said how many. Raises `MoreFound`."""
+        if not self.found:
+            return list(ids)
+        known = [order_id for order_id in ids if order_id <= self.newest]
+        if len(known) > self.found:
+            raise MoreFound(found=self.found, now=len(known))
+        return known
 
     @property
     def around(self) -> list[tuple[str, str]]:
@@ -61,7 +83,8 @@ class Chosen:
     def fields(self) -> list[tuple[str, str]]:
         """The choice as hidden fields, or as arguments of an address."""
         chosen = [("all", "1")] if self.everything else [("order", str(order_id)) for order_id in self.ids]
-        return chosen + self.around
+        told = [("found", str(self.found)), ("newest", str(self.newest))] if self.found else []
+        return chosen + told + self.around
 
     def list_url(self, **more: Any) -> str:
         """The page of the list that the choice was made in."""
