@@ -72,6 +72,9 @@ def where(order: Order, actor: Actor) -> ShownAddress:
         ("DE", "D-10115", "10115"),
         ("FR", "FR-75001", "75001"),
         ("HK", "", ""),
+        ("PA", "", ""),
+        ("PA", "0801", "0801"),
+        ("IE", "", ""),
         ("TW", "100", "100"),
     ],
 )
@@ -136,6 +139,30 @@ def test_what_was_written_once_is_written_the_same_again(country: str, code: str
     with contextlib.suppress(Invalid):
         first = normalized(BASE | {"country": country, "postal_code": code, "region": region})
         assert normalized(first) == first
+
+
+def test_a_japanese_address_needs_no_city() -> None:
+    told = {"name": "見本 太郎", "line1": "千代田区丸の内1-1-1", "line2": "見本ビル 101", "region": "東京都"}
+    told |= {"postal_code": "100-0005", "country": "JP"}
+    assert normalized(told) == told
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        {"line1": "Calle 50", "city": "Panama", "country": "PA"},
+        {"line1": "Main Street", "city": "Ballyduff", "region": "Co. Kerry", "country": "IE"},
+        {"line1": "千代田区丸の内1-1-1", "region": "東京都", "postal_code": "100-0005", "country": "JP"},
+        {"line1": "1 Way", "city": "Hong Kong", "country": "HK"},
+    ],
+)
+def test_an_address_that_its_country_calls_complete_is_not_marked(take: Take, address: dict[str, str]) -> None:
+    name = {"name": "Pat Sample"}
+    [order] = take(incoming_order(buyer=name | {"address": name | address}))
+    assert (order.address_state, order.attention) == ("ok", [])
+    del address["line1"]
+    [order] = take(incoming_order(buyer=name | {"address": name | address}))
+    assert (order.address_state, order.attention[0]["values"]) == ("partial", {"missing": ["line1"]})
 
 
 # --- Changing one -----------------------------------------------------------------------------------------------------

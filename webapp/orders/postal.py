@@ -8,7 +8,7 @@ that is not in the tables takes any code.
 import re
 import unicodedata
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 
 from babel import Locale
 
@@ -94,7 +94,10 @@ _WITHOUT_CODES = (
     "AE AG AO AW BF BI BJ BO BS BW BZ CD CF CG CI CK CM DJ DM ER FJ GD GM GQ GY HK JM KI KM KN KP LY ML MO MR MW NR NU "
     "QA RW SB SC SL SR SS ST SY TD TG TK TL TO TV UG VU YE ZW"
 )
-_WITHOUT_CITIES = frozenset({"GI", "HK", "MC", "MO", "SG", "VA"})
+# They have codes that many addresses lack: Eircodes are left out as a habit, and much of Latin America hardly uses any.
+_CODES_LEFT_OUT = "CL CO CR DO EC GT HN IE NI PA PE PY SV UY VE"
+_WITHOUT_CITIES = frozenset({"GI", "HK", "JP", "MC", "MO", "SG", "VA"})  # Japan's stand in the prefecture or line 1
+_EXTENSION = re.compile(r"[\s,;]*(?:ext(?:ension|n)?\.?|x|#|;ext=)\s*(\d{1,9})\s*$", re.ASCII | re.IGNORECASE)
 _NO_COUNTRIES = frozenset({"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"})  # which CLDR lists beside countries
 
 
@@ -111,12 +114,13 @@ def countries() -> list[tuple[str, str]]:
     return sorted(((code, str(names.get(code, code))) for code in country_codes()), key=lambda pair: _folded(pair[1]))
 
 
+@lru_cache(maxsize=512)
 def needed(country: str) -> frozenset[str]:
     """The fields that no address in this country can do without."""
     fields = {"name", "line1", "country"}
     if country not in _WITHOUT_CITIES:
         fields.add("city")
-    if country not in _WITHOUT_CODES.split():
+    if country not in (*_WITHOUT_CODES.split(), *_CODES_LEFT_OUT.split()):
         fields.add("postal_code")
     if country in _REGIONS:
         fields.add("region")
@@ -142,6 +146,19 @@ def normalized(told: Mapping[str, str]) -> dict[str, str]:
     if address["phone"] and sum(letter.isdigit() for letter in address["phone"]) < 5:
         raise Invalid(field="phone", problem=_l("is no phone number."))
     return {name: value for name, value in address.items() if value}
+
+
+def code_parts(country: str, told: str) -> list[str]:
+    """The groups of a postal code, however it is spaced; none of one that can't be of this country."""
+    pattern, _between, _example = _CODES.get(country, ("", "", ""))
+    found = re.fullmatch(pattern, re.sub(r"[\s-]", "", told.upper()), re.ASCII)
+    return [group for group in found.groups() if group] if found else []
+
+
+def telephone(told: str) -> tuple[str, str]:
+    """A phone number, and the extension that stands behind it; empty without one."""
+    found = _EXTENSION.search(told)
+    return (told[: found.start()], found[1]) if found else (told, "")
 
 
 def _region(country: str, told: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from webapp.channels.contract import ADDRESS_FIELDS, ChannelStage, IncomingLine, IncomingOrder
 from webapp.clock import in_calendar
+from webapp.orders.postal import needed
 from webapp.orders.states import open_units
 
 _LARGEST = 10**15  # minor units: thousands of such orders add up to what a database counts
@@ -19,7 +20,7 @@ _LONGEST = 600  # characters of what an index holds: PostgreSQL's takes 2,700 by
 _OPTIONAL_TIMES = ("ship_from", "ship_by", "deliver_from", "deliver_by")
 # NUL and half characters, as repr shows them: no text that every database keeps.
 _UNKEPT = re.compile(r"(?<!\\)(?:\\\\)*\\(?:x00|ud[89a-f][0-9a-f]{2})")
-_ADDRESS_NEEDS = ("name", "line1", "city", "postal_code", "country")
+_ADDRESS_PARTS = ("name", "line1", "city", "postal_code", "country")
 
 
 def fingerprint(order: IncomingOrder) -> bytes:
@@ -92,7 +93,8 @@ def address_state(order: IncomingOrder) -> str:
 
 def address_gaps(order: IncomingOrder) -> list[str]:
     address = order.buyer.get("address") or {}
-    return [name for name in _ADDRESS_NEEDS if not address.get(name)]
+    needs = needed(str(address.get("country") or ""))
+    return [name for name in _ADDRESS_PARTS if name in needs and not address.get(name)]
 
 
 def residual(order: IncomingOrder) -> int | None:
