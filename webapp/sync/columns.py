@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from operator import add
 from typing import Any
 
 from webapp.channels.contract import IncomingLine, IncomingOrder
-from webapp.orders.amounts import NOTHING, OWN, Amounts, Place
+from webapp.orders.amounts import OWN, Amounts, Place
 from webapp.orders.contract import Amount
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.states import OrderState
@@ -141,9 +142,10 @@ def amounts_of(order: IncomingOrder, lines: Mapping[str, int]) -> Amounts:
     found: Amounts = {}
     for line_id, told in ((OWN, order.amounts), *((lines[line.number], line.amounts) for line in order.lines)):
         for amount in told:
-            place = line_id, amount.component.value
-            had = found.get(place, NOTHING)
-            found[place] = Amount(had.charged + amount.charged, had.tax + amount.tax, had.discount + amount.discount)
+            place, figures = (line_id, amount.component.value), Amount(amount.charged, amount.tax, amount.discount)
+            if place in found:
+                figures = Amount(*map(add, found[place], figures))
+            found[place] = figures
     return {place: amount for place, amount in found.items() if any(amount)}
 
 
@@ -154,6 +156,8 @@ def amount_row(order_id: int, place: Place, amount: Amount) -> dict[str, Any]:
         "order_id": order_id,
         "line_id": None if line_id == OWN else line_id,
         "component": component,
-        **amount._asdict(),
+        "charged": amount.charged,
+        "tax": amount.tax,
+        "discount": amount.discount,
         "ceiling": max(0, amount.net),
     }
