@@ -208,6 +208,11 @@ def test_what_is_typed_is_found(two: list[Order], find: Find) -> None:
         ("due:<99999999h", "<4h"),
         ("total:>1,50x", "a point before the decimals"),
         ("total:x", "a point before the decimals"),
+        ("total:>29,97", "a point before the decimals"),
+        ("total:29,97", "a point before the decimals"),
+        ("total:10..29,97", "a point before the decimals"),
+        ("total:29,97..40", "a point before the decimals"),
+        ("total:>1,234.50", "a point before the decimals"),
         ("units:99999999999", "whole number"),
         ("units:-1", "whole number"),
         ("hold:maybe", "yes or no"),
@@ -239,6 +244,35 @@ def test_our_own_number_is_found_without_prefix_and_zeros(two: list[Order], find
     assert JANES in find(own)
     assert JANES in find(bare)
     assert find(f"number:{bare}") == {JANES}
+
+
+def test_a_number_may_be_written_with_its_sign(two: list[Order], find: Find) -> None:
+    for number in (two[0].number, two[0].channel_order_number):
+        assert find(f"#{number}") == find(str(number)) == {JANES}
+        assert find(f"number:#{number}") == {JANES}
+
+
+def test_several_amounts_may_be_listed(two: list[Order], find: Find) -> None:
+    totals = ",".join(f"{(order.total_minor or 0) / 100:.2f}" for order in two)
+    assert find(f"total:{totals}") == {JANES, TOMS}
+    assert find("total:100,200") == set()
+
+
+@pytest.mark.parametrize("typed", ["SW1A 1AA", '"SW1A 1AA"', "SW1A1AA", "sw1a1aa", "postcode:sw1a1aa"])
+def test_a_postcode_is_found_with_its_space_and_without(
+    take: Callable[..., list[Order]], find: Find, typed: str
+) -> None:
+    address = {"name": "Jo", "line1": "1 Way", "city": "London", "postal_code": "SW1A1AA", "country": "GB"}
+    [order] = take(incoming_order(buyer={"name": "Jo", "address": address}))
+    assert find(typed) == {order.channel_order_number}
+
+
+@pytest.mark.parametrize("extension", [" ext. 54321", " x54321", " #54321", ";ext=54321", " Extension 54321"])
+def test_a_phone_is_found_whatever_its_extension(take: Callable[..., list[Order]], find: Find, extension: str) -> None:
+    phone = f"+1 217-555-0142{extension}"
+    [order] = take(incoming_order(buyer={"name": "Pat", "address": {"name": "Pat", "country": "US", "phone": phone}}))
+    for typed in ("217-555-0142", "+1 217-555-0142", "phone:0142"):
+        assert find(typed) == {order.channel_order_number}, typed
 
 
 def test_what_somebody_may_choose_is_nobody_elses_in_the_same_transaction(two: list[Order], mia: Actor) -> None:

@@ -334,6 +334,13 @@ def test_an_order_without_lines_and_one_of_another_script_have_their_pages(
     assert all(word in page for word in ("山田 太郎", "青い急須", "¥1,500", "¥300"))
 
 
+def test_a_phone_with_an_extension_can_be_called(take: Callable[..., list[Order]], browser: Browser) -> None:
+    address = {"name": "Pat", "line1": "1 Main St", "city": "Springfield", "region": "IL", "country": "US"}
+    address |= {"postal_code": "62701", "phone": "+1 (217) 555-0142 ext. 54321"}
+    [order] = take(incoming_order(buyer={"name": "Pat", "address": address}))
+    assert 'href="tel:+12175550142;ext=54321"' in browser.get(f"/orders/{order.number}").text
+
+
 def test_a_comment_is_pinned_above_the_others_and_let_go(make_order: Callable[..., Order], browser: Browser) -> None:
     order = make_order()
     url = f"/orders/{order.number}"

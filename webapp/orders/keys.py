@@ -97,7 +97,7 @@ def _by_number(values: Sequence[str], actor: Actor) -> Condition:
     gathered: list[Condition] = []
     compared: list[Condition] = []
     for value in values:
-        number = value.rstrip("*")
+        number = value.rstrip("*").removeprefix("#")
         if value.endswith("*"):
             few, many = words.begun_with(number, broad)
             gathered, compared = gathered + few, compared + many

@@ -17,6 +17,7 @@ from webapp.channels.shops import ORDERS
 from webapp.db import begins_with, db, once_a_transaction
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.models import Order
+from webapp.orders.postal import code_parts, telephone
 from webapp.search import index
 from webapp.search.compiling import with_all
 from webapp.search.contract import Found, WordSource
@@ -49,7 +50,7 @@ def terms_of_buyer(buyer: Mapping[str, Any], key: bytes) -> frozenset[int]:
         *(terms(BUYER, name, key) for name in names if name),
         hashed(EMAIL, _email_forms(str(buyer.get("email") or "")), key),
         hashed(PHONE, _phone_forms(str(address.get("phone") or "")), key),
-        hashed(POSTCODE, _postcode_forms(str(address.get("postal_code") or "")), key),
+        hashed(POSTCODE, _postcode_forms(address), key),
     )
 
 
@@ -81,22 +82,25 @@ def _email_forms(email: str) -> Iterator[str]:
 
 
 def _phone_forms(phone: str) -> Iterator[str]:
-    number = digits(phone)
+    number = digits(telephone(phone)[0])
     yield from (number[-length:] for length in _ENDINGS if len(number) >= length)
 
 
-def _postcode_forms(postcode: str) -> Iterator[str]:
+def _postcode_forms(address: Mapping[str, Any]) -> Iterator[str]:
+    postcode = str(address.get("postal_code") or "")
     parts = words(postcode)
     bare = "".join(parts)
     yield from (bare[:length] for length in range(min(_SHORTEST_POSTCODE, len(bare)), len(bare) + 1) if length)
-    yield from parts[1:]  # as somebody types both halves of one
+    yield from parts[1:]  # as somebody types both halves of one, which the channel may have told without their space
+    yield from (normalize(part) for part in code_parts(str(address.get("country") or ""), postcode)[1:])
 
 
 # --- Where words are looked for ---
 
 
 def _by_number(tokens: Sequence[str]) -> dict[str, Found]:
-    numbers = {token: token.rstrip("*") for token in tokens if _NUMBER.fullmatch(token.rstrip("*"))}
+    bare = {token: token.rstrip("*").removeprefix("#") for token in tokens}  # “#000003”, as people write a number
+    numbers = {token: number for token, number in bare.items() if _NUMBER.fullmatch(number)}
     if not numbers:
         return {}
     prefixes, broad = beginnings([number for number in numbers.values() if len(number) >= _LAST])

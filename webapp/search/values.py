@@ -6,10 +6,11 @@ already included), `-7d` since seven days ago. Ends are included throughout, as 
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,6 +24,8 @@ from webapp.search.registered import query_keys
 _MOST = 2**31 - 1  # of what databases count as a whole number
 _NUMBER = re.compile(r"\d{1,10}", re.ASCII)
 _AMOUNT = re.compile(r"-?(\d{1,12}(\.\d{1,4})?|\.\d{1,4})", re.ASCII)
+_WHOLE_END = re.compile(r"(?:^|[<>=-]|\.\.)\d+$", re.ASCII)  # an amount, or the end of a range, without a point
+_CENTS = re.compile(r"\d{1,2}(?:\.\.|$)", re.ASCII)
 _DAY = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})", re.ASCII)
 _MONTH = re.compile(r"(\d{4})-(\d{1,2})", re.ASCII)
 _YEAR = re.compile(r"(\d{4})", re.ASCII)
@@ -53,10 +56,20 @@ def read(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo) -> list[An
     if key.kind is KeyKind.YES_NO:
         return [_yes_or_no(clause, value) for value in clause.values]
     reader = _reader(key.kind, zone)
+    if key.kind is KeyKind.MONEY and _has_decimal_comma(clause.values):
+        raise clause.mistake(reader.problem)
     try:
         return [_bound(value, reader) for value in clause.values]
     except (_Unreadable, ValueError, OverflowError):
         raise clause.mistake(reader.problem) from None
+
+
+def _has_decimal_comma(values: Sequence[str]) -> bool:
+    """Whether a comma stands where decimals may begin, as in `>29,97`: as two amounts, it would find other orders."""
+    return any(
+        _WHOLE_END.search(one) and more[:1].isdigit() and (_CENTS.match(more) or one[0] in "<>")
+        for one, more in pairwise(values)
+    )
 
 
 def in_codes(query: Query, actor: Actor, *, ids: bool = True) -> Query:

@@ -20,8 +20,10 @@ from webapp.orders.attention import Attention, in_words
 from webapp.orders.badges import Badges
 from webapp.orders.contract import Amount
 from webapp.orders.models import Order, OrderAmount, OrderLine
+from webapp.orders.postal import telephone
 from webapp.orders.queries import reference
 from webapp.search.contract import Label
+from webapp.search.terms import digits
 from webapp.ui.formats import money
 
 
@@ -84,6 +86,13 @@ class Address:
 
     lines: list[str]
     phone: str = ""
+
+    @property
+    def phone_url(self) -> str:
+        """The phone number as a link: what RFC 3966 lets stand in one."""
+        number, extension = telephone(self.phone)
+        bare = ("+" if number.strip().startswith("+") else "") + digits(number)
+        return f"tel:{bare};ext={extension}" if extension else f"tel:{bare}"
 
 
 def address_of(told: Mapping[str, Any] | None) -> Address | None:
