@@ -45,10 +45,18 @@ def test_only_what_is_open_is_packed_and_what_left_can_be_printed_again(orders: 
     ship({line_id: 1})
     [slip] = slips(mia, find_order(number, mia)).slips
     assert [(line.sku, line.quantity) for line in slip.lines] == [("MUG", 1), ("TEA", 1)]
+    [first] = slips_for(mia, ids=[orders[0].id], package=1).slips
+    assert [(line.sku, line.quantity) for line in first.lines] == [("MUG", 1)]
     ship({})
-    [slip] = slips(mia, find_order(number, mia)).slips
-    assert slip.again
-    assert [(line.sku, line.quantity) for line in slip.lines] == [("MUG", 2), ("TEA", 1)]
+    left = slips(mia, find_order(number, mia)).slips
+    assert [(slip.again, slip.place, slip.parcels) for slip in left] == [(True, 1, 2), (True, 2, 2)]
+    assert [[(line.sku, line.quantity) for line in slip.lines] for slip in left] == [
+        [("MUG", 1)],
+        [("MUG", 1), ("TEA", 1)],
+    ]
+    [second] = slips_for(mia, ids=[orders[0].id], package=2).slips
+    assert second == left[1]
+    assert not slips_for(mia, ids=[orders[0].id], package=3).slips
 
 
 @pytest.mark.parametrize(

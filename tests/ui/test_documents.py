@@ -1,5 +1,6 @@
 """Packing slips as pages: for one order and for many, by right, marked where they are practice."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -7,7 +8,10 @@ import pytest
 from tests.ui.conftest import Browser, tells_both
 from webapp.audit.actor import Actor
 from webapp.db import db, unit_of_work
+from webapp.fulfillment.contract import PackageInput
+from webapp.fulfillment.services import ship_order
 from webapp.orders.models import Order
+from webapp.orders.queries import locked
 from webapp.testing import JANE, FakeChannel, incoming_line, incoming_order
 
 
@@ -32,6 +36,21 @@ def test_a_practice_slip_says_so(browser: Browser, order: Order) -> None:
     with unit_of_work():
         order.store.practice = True
     assert "PRACTICE" in browser.get(f"/orders/{number}/packing-slip").text
+
+
+def test_each_of_two_parcels_has_a_slip(browser: Browser, take: Callable[..., list[Order]], mia: Actor) -> None:
+    [order] = take(incoming_order([incoming_line("MUG", 10)]))
+    for number, units in (("PARCEL-A", 4), ("PARCEL-B", 6)):
+        with unit_of_work():
+            row = locked(order)
+            ship_order(row, [PackageInput("DHL", number, lines={row.lines[0].id: units})], actor=mia)
+    url = f"/orders/{order.number}/packing-slip"
+    assert f"{url}?package=2" in browser.get(f"/orders/{order.number}?tab=shipments").text
+    for query, units in (("", ["4", "6"]), ("?package=1", ["4"]), ("?package=2", ["6"])):
+        page = browser.get(url + query).text
+        assert re.findall(r'<td class="num strong">(\d+)</td>', page) == units
+        assert ("2 of 2" in page) is (query != "?package=1")
+    assert browser.get(f"{url}?package=3").status_code == 404
 
 
 def test_many_slips_stand_on_one_page_and_what_must_not_leave_apart(

@@ -1,4 +1,6 @@
-"""Packing slips: what goes into the parcel of an order, with both its numbers and no price.
+"""Packing slips: what goes into a parcel of an order, with both its numbers and no price.
+
+While something is open, the slip of an order is that of its next parcel; once all has left, each parcel has its own.
 
 Whether an order may leave is asked again when its slip is printed, of the predicate that guards shipping: what is being
 canceled, waits or is held gets no slip but the reason. How a slip looks is the page's work.
@@ -8,10 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy import select
+from sqlalchemy.orm import selectinload
+
 from webapp.audit.actor import Actor
 from webapp.channels.services import channels
 from webapp.db import db
 from webapp.errors import Refusal
+from webapp.fulfillment.models import Package
 from webapp.fulfillment.services import CodesRequired, LabelRequired, NothingOpen, shipping_refusal
 from webapp.i18n import LANGUAGES
 from webapp.orders import addresses
@@ -45,9 +51,21 @@ class Slip:
     language: str
     paper: str
     lines: Sequence[SlipLine]
-    again: bool  # it left already: the slip tells what was in the parcels
+    again: bool  # it left already: the slip tells what was in the parcel
     address: Mapping[str, Any] = field(default_factory=dict)
     instructions: str = ""
+    place: int = 0  # of a parcel that left, among all of the order
+    parcels: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Parcel:
+    """What lies in a parcel, by line; `place` counts those of the order that left, from 1."""
+
+    order: Order
+    units: Mapping[int, int]
+    place: int = 0
+    parcels: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +78,16 @@ class Slips:
 
 
 def slips_for(
-    actor: Actor, *, ids: Sequence[int] | None = None, compiled: Asked | None = None, sort: str = NEWEST
+    actor: Actor,
+    *,
+    ids: Sequence[int] | None = None,
+    compiled: Asked | None = None,
+    sort: str = NEWEST,
+    package: int | None = None,
 ) -> Slips:
-    """Slips of these orders, or of everything that a query finds, up to `MOST`. Buyers by right, on the record once."""
+    """Slips of these orders, or of everything that a query finds, up to `MOST` orders; where a `package` is named, of
+    the one of that number alone. Buyers by right, on the record once.
+    """
     query = first_orders(actor, compiled, sort, MOST + 1)
     if ids is not None:
         query = visible(actor).where(Order.id.in_(ids)).order_by(Order.ship_by, Order.id)
@@ -70,7 +95,7 @@ def slips_for(
     refused = [(order, why) for order in orders[:MOST] if (why := slip_refusal(order, actor)) is not None]
     left_out = {order.id for order, _why in refused}
     printed = [order for order in orders[:MOST] if order.id not in left_out]
-    return Slips(_slips(printed, actor), refused, more=len(orders) > MOST)
+    return Slips(_slips(_parcels(printed, package), actor), refused, more=len(orders) > MOST)
 
 
 def slip_refusal(order: Order, actor: Actor) -> Refusal | None:
@@ -81,38 +106,60 @@ def slip_refusal(order: Order, actor: Actor) -> Refusal | None:
     return None if isinstance(refusal, _PRINTED_ALL_THE_SAME) else refusal
 
 
-def _slips(orders: Sequence[Order], actor: Actor) -> list[Slip]:
+def _parcels(orders: Sequence[Order], package: int | None) -> list[_Parcel]:
+    """The next parcel of each order, or all of one that left; or the parcel of that number, where it is named."""
+    left = [order.id for order in orders if package is not None or not any(line.open for line in order.lines)]
+    query = select(Package).where(Package.order_id.in_(left)).order_by(Package.order_id, Package.number)
+    known: dict[int, list[Package]] = {order_id: [] for order_id in left}
+    if left:
+        for row in db.session.scalars(query.options(selectinload(Package.lines))):
+            known[row.order_id].append(row)
+    found = []
+    for order in orders:
+        if order.id not in known:
+            found.append(_Parcel(order, {line.id: line.open for line in order.lines if line.open}))
+        for place, row in enumerate(known.get(order.id, []), start=1):
+            if package in (None, row.number):
+                units = {held.line_id: held.quantity for held in row.lines}
+                found.append(_Parcel(order, units, place, len(known[order.id])))
+    return found
+
+
+def _slips(parcels: Sequence[_Parcel], actor: Actor) -> list[Slip]:
+    orders = {parcel.order.id: parcel.order for parcel in parcels}
     told: Mapping[int, Mapping[str, Any]] = {}
     shown: dict[int, Mapping[str, Any]] = {}
     if orders and actor.may("buyers.see"):
-        ids = [order.id for order in orders]
+        ids = list(orders)
         keys = vault.reveal_kinds(actor, ids, purpose="packing_slip", kinds=addresses.KINDS)
         told = keys.opened(vault.BUYER)
         shown = {order_id: addresses.of_keys(keys, order_id).address for order_id in ids}
     known = channels()
-    return [_slip(order, told.get(order.id, {}), shown.get(order.id, {}), known) for order in orders]
+    return [_slip(parcel, told.get(parcel.order.id, {}), shown.get(parcel.order.id, {}), known) for parcel in parcels]
 
 
-def _slip(order: Order, buyer: Mapping[str, Any], address: Mapping[str, Any], known: Mapping[str, Any]) -> Slip:
+def _slip(parcel: _Parcel, buyer: Mapping[str, Any], address: Mapping[str, Any], known: Mapping[str, Any]) -> Slip:
+    order = parcel.order
     channel = known.get(order.store.channel)
     marketplace = channel.marketplace(order.marketplace) if channel else None
     language = marketplace.language if marketplace and marketplace.language in LANGUAGES else order.shop.language
     country = marketplace.country if marketplace else order.country
-    again = not any(line.open for line in order.lines)
     gifts, wishes = buyer.get("gift_messages") or {}, buyer.get("customizations") or {}
     lines = [
         SlipLine(line.sku, line.title, quantity, line.gift, _text(gifts, line), _text(wishes, line))
         for line in order.lines
-        if (quantity := line.shipped if again else line.open)
+        if (quantity := parcel.units.get(line.id, 0))
     ]
     return Slip(
         order,
         language,
         "letter" if country in LETTER_COUNTRIES else "a4",
         lines,
-        again,
+        parcel.place > 0,
         address,
         str(buyer.get("instructions") or ""),
+        parcel.place,
+        parcel.parcels,
     )
 
 

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from webapp.channels.services import channel_name, service_name
 from webapp.documents import packing
 from webapp.documents.packing import Slip, Slips
+from webapp.errors import NotFound
 from webapp.orders.bulk import NothingChosen
 from webapp.orders.queries import find_order
 from webapp.ui import shown
@@ -25,11 +26,13 @@ PAPERS = {"a4": "A4", "letter": "Letter"}
 @bp.get("/orders/<number>/packing-slip")
 @needs("orders.view")
 def packing_slip(number: str) -> str:
-    """The packing slip of one order."""
-    actor = current_actor()
+    """The packing slip of one order, or of one of its packages."""
+    actor, package = current_actor(), request.args.get("package", type=int)
     order = find_order(number, actor)
-    back = url_of(order)
-    return _page(packing.slips_for(actor, ids=[order.id]), back, Chosen(ids=[order.id]))
+    found = packing.slips_for(actor, ids=[order.id], package=package)
+    if not (found.slips or found.refused):
+        raise NotFound(name=package)
+    return _page(found, url_of(order), Chosen(ids=[order.id]))
 
 
 @bp.get("/orders/packing-slips")
