@@ -101,7 +101,7 @@ class UnknownCarrier(DeskError):
 class CarrierNameNeeded(DeskError):
     code, status = "carrier_name_needed", 422
     field = "carrier_name"
-    sentence = _l("This carrier needs a name. In a list, it stands in the fifth cell of the row.")
+    sentence = _l("This carrier needs a name.")
 
 
 class OddShipTime(DeskError):

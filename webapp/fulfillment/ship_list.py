@@ -15,7 +15,12 @@ from webapp.audit.actor import Actor
 from webapp.db import db
 from webapp.errors import DeskError
 from webapp.fulfillment.contract import PackageInput
-from webapp.fulfillment.services import checked_carrier, checked_tracking_number, shipping_refusal
+from webapp.fulfillment.services import (
+    CarrierNameNeeded,
+    checked_carrier,
+    checked_tracking_number,
+    shipping_refusal,
+)
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.models import Run
 from webapp.orders.bulk import known_run, start_each
@@ -54,6 +59,11 @@ class TwiceInList(DeskError):
 class OtherSeparator(DeskError):
     code, status = "other_separator", 422
     sentence = _l("The cells of this row are not separated as those of the first row are.")
+
+
+class CarrierUnnamed(DeskError):
+    code, status = "carrier_unnamed", 422
+    sentence = _l("This carrier needs a name: put it in the fifth cell of the row.")
 
 
 class NothingFits(DeskError):
@@ -161,6 +171,8 @@ def _problem(row: Row, order: Order, actor: Actor) -> DeskError | None:
     try:
         checked_tracking_number(row.tracking_number)
         checked_carrier(order, PackageInput(row.carrier, row.tracking_number, row.carrier_name))
+    except CarrierNameNeeded:
+        return CarrierUnnamed()
     except DeskError as wrong:
         return wrong
     return None

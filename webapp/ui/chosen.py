@@ -4,7 +4,7 @@ Choosing is a link, so that *Back* leads through it: ids of orders name nobody, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flask import request, url_for
@@ -50,8 +50,9 @@ class Chosen:
         everything = given.get("all") == "1"
         sort = given.get("sort") or NEWEST
         query, token, *place = (given.get(name, "") for name in ("q", "w", "view", "after", "before"))
-        told = (given.get(name, 0, type=int) if everything else 0 for name in ("found", "newest"))
-        return cls([] if everything else ids, everything, query, token, sort, *place, *told)
+        found, newest = (given.get(name, 0, type=int) if everything else 0 for name in ("found", "newest"))
+        chosen = cls([] if everything else ids, everything, query, token, sort, *place)
+        return replace(chosen, found=found, newest=newest)
 
     def asked(self, actor: Actor) -> Asked | None:
         """What the list's query compiles to; None where it asks nothing. Raises what is wrong with it."""
