@@ -4,7 +4,7 @@ Choosing is a link, so that *Back* leads through it: ids of orders name nobody, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from flask import request, url_for
@@ -49,10 +49,9 @@ class Chosen:
         ids = [int(told) for told in given.getlist("order") if told.isdecimal() and len(told) < 10]
         everything = given.get("all") == "1"
         sort = given.get("sort") or NEWEST
-        query, token, *place = (given.get(name, "") for name in ("q", "w", "view", "after", "before"))
+        query, token, view, after, before = (given.get(name, "") for name in ("q", "w", "view", "after", "before"))
         found, newest = (given.get(name, 0, type=int) if everything else 0 for name in ("found", "newest"))
-        chosen = cls([] if everything else ids, everything, query, token, sort, *place)
-        return replace(chosen, found=found, newest=newest)
+        return cls([] if everything else ids, everything, query, token, sort, view, after, before, found, newest)
 
     def asked(self, actor: Actor) -> Asked | None:
         """What the list's query compiles to; None where it asks nothing. Raises what is wrong with it."""
