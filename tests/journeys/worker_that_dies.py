@@ -17,7 +17,7 @@ from typing import Any
 
 from webapp import create_app
 from webapp.jobs.worker import run_worker
-from webapp.sync import runs, updates
+from webapp.sync import leases
 
 
 def die_at(step: str, when: str, mark: Path, whom: str) -> None:
@@ -51,7 +51,7 @@ def kill(mark: Path, whom: str) -> None:
 
 def main() -> None:
     orders = json.loads(sys.argv[1])
-    runs.LEASE = updates.LEASE = timedelta(seconds=orders.get("lease", 4))
+    leases.LEASE = timedelta(seconds=orders.get("lease", 4))
     app = create_app()
     if orders.get("step"):
         die_at(orders["step"], orders["when"], Path(orders["mark"]), orders.get("whom", "horse"))

@@ -16,7 +16,7 @@ from webapp.errors import sentence_of
 from webapp.jobs import queue
 from webapp.jobs.models import Run
 from webapp.orders.models import Order
-from webapp.sync import jobs, runs
+from webapp.sync import jobs, leases, runs
 from webapp.sync.models import Stream, SyncWindow
 from webapp.testing import FakeChannel, again, incoming_order
 
@@ -117,7 +117,7 @@ def test_a_crash_within_a_page_leaves_nothing_half_done(
     db.session.expire_all()
     assert orders() == 0
     monkeypatch.setattr(runs, "page_done", whole)
-    with time_machine.travel(now() + runs.LEASE + timedelta(seconds=1), tick=True):
+    with time_machine.travel(now() + leases.LEASE + timedelta(seconds=1), tick=True):
         jobs.find_due()
         work()
     assert run_of(run_id).state == "done"
@@ -131,7 +131,7 @@ def test_a_second_worker_sees_the_holder_and_leaves(store: Store, channel: FakeC
     with unit_of_work():
         assert runs.take_turn(store.id, "second") is None
         assert runs.still_ours(store.id, "second") is None
-    with time_machine.travel(now() + runs.LEASE + timedelta(seconds=1)), unit_of_work():
+    with time_machine.travel(now() + leases.LEASE + timedelta(seconds=1)), unit_of_work():
         assert runs.take_turn(store.id, "second") is not None
     with unit_of_work():
         assert runs.still_ours(store.id, "first") is None
@@ -188,6 +188,25 @@ def test_a_failed_run_says_why_and_the_next_comes_by_itself(store: Store, channe
         work()
         assert orders() == 1
         assert runs.sync_of(store.id).failures == 0
+
+
+def test_a_page_that_succeeds_ends_the_row_of_failures(store: Store, channel: FakeChannel) -> None:
+    """In a long window that fails now and then, the pauses do not grow over the whole window."""
+    channel.page_size = 1
+    channel.offer(*[incoming_order() for _ in range(3)])
+    start(store)
+    at = now()
+    for _ in range(2):
+        channel.failures.append(ChannelError(channel="Fake", problem="HTTP 503"))
+        with time_machine.travel(at, tick=False):
+            jobs.import_orders(store.id)
+            db.session.expire_all()
+            assert runs.sync_of(store.id).failures == 1
+            at = runs.sync_of(store.id).next_at + timedelta(seconds=1)
+        with time_machine.travel(at, tick=False):
+            jobs.import_orders(store.id)
+        db.session.expire_all()
+        assert (runs.sync_of(store.id).failures, window(store, Stream.OPEN).cursor) == (0, None)
 
 
 def test_failures_wait_longer_and_never_stop_the_sync(store: Store, channel: FakeChannel, work: Work) -> None:

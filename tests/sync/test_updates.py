@@ -30,7 +30,7 @@ from webapp.fulfillment.services import ship_order
 from webapp.i18n import force_locale
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import locked
-from webapp.sync import jobs, updates
+from webapp.sync import jobs, leases, updates
 from webapp.sync.models import ChannelUpdate, UpdateState
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order, line_again
 
@@ -422,7 +422,7 @@ def test_a_worker_killed_before_sending_leaves_a_row_that_is_looked_up_first(
     work()
     assert channel.delivered == []
     channel.found.append(NotYet(0))
-    with later(updates.LEASE.total_seconds() + 1):
+    with later(leases.LEASE.total_seconds() + 1):
         jobs.find_due()
         work()
         jobs.find_due()
@@ -438,7 +438,7 @@ def test_a_worker_killed_after_sending_does_not_send_again(shipped: Order, chann
         told = updates.as_told(claimed[1])
     channel.delivered += told  # it went out; then the worker died
     channel.found.append(Effective())
-    with later(updates.LEASE.total_seconds() + 1):
+    with later(leases.LEASE.total_seconds() + 1):
         jobs.find_due()
         work()
         jobs.find_due()

@@ -4,31 +4,35 @@ The network is never called within a transaction: a job claims in one unit of wo
 another. Whatever dies in between is found again by the schedule once its lease has run out.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
 from webapp import live
 from webapp.audit.actor import Actor
 from webapp.channels.contract import (
+    Channel,
     ChannelError,
     NotYet,
     OrdersPage,
     OrdersWindow,
     Outcome,
     PageRefused,
+    StoreAccess,
     Throttled,
     Unknown,
     UnreadableOrder,
+    Update,
 )
 from webapp.channels.models import Store
 from webapp.channels.services import access, get_channel, remember_marketplaces
 from webapp.db import analyze, db, unit_of_work
 from webapp.i18n import lazy_gettext as _l
-from webapp.jobs import current_id, job
+from webapp.jobs import job
 from webapp.sync import runs
 from webapp.sync.importing import prepare, take_in
-from webapp.sync.models import Stream
+from webapp.sync.leases import Lease
+from webapp.sync.models import ChannelUpdate, StoreSync, Stream
 from webapp.sync.updates import as_told, claim_due, claim_to_look_up, due_work, settle
 
 log = structlog.get_logger(__name__)
@@ -60,20 +64,28 @@ def find_due() -> None:
 @job("channels")
 def import_orders(store_id: int) -> None:
     """Read one page of a store's orders and take it in; the next page is a job of its own."""
-    owner = current_id()
+    lease = Lease(StoreSync)
     with unit_of_work():
-        turn = runs.take_turn(store_id, owner)
+        turn = runs.take_turn(store_id, lease.owner)
         if turn is None:
             return
         sync, window, _ = turn
         store = sync.store
         asked = OrdersWindow(runs.low_of(window), window.page_token, open_only=window.stream == Stream.OPEN)
         reach, channel = access(store), get_channel(store.channel)
+    with lease.kept(StoreSync.store_id == store_id):
+        first_pages = _read_page(store_id, lease.owner, channel, reach, asked)
+    if first_pages:
+        analyze()
+
+
+def _read_page(store_id: int, owner: str, channel: Channel, reach: StoreAccess, asked: OrdersWindow) -> bool:
+    """Fetch a page and take it in; whether it is one after which the planner should learn how the tables grew."""
     try:
         page = channel.fetch_orders(reach, asked)
     except ChannelError as error:
         _not_read(store_id, owner, error)
-        return
+        return False
     except Exception:  # a bug of the channel's: the run ends with a sentence, the log has the rest
         _not_read(store_id, owner, Broken(channel=str(channel.label)))
         raise
@@ -81,7 +93,7 @@ def import_orders(store_id: int) -> None:
     with unit_of_work():
         turn = runs.still_ours(store_id, owner)
         if turn is None:
-            return
+            return False
         sync, window, run = turn
         taken = take_in(sync.store, ready)
         runs.count(
@@ -93,8 +105,7 @@ def import_orders(store_id: int) -> None:
         else:
             runs.pass_on(sync)
             import_orders.enqueue(store_id)
-    if first_pages:
-        analyze()
+    return first_pages
 
 
 def _not_read(store_id: int, owner: str, error: ChannelError) -> None:
@@ -128,9 +139,9 @@ def forget_quiet_runs() -> None:
 @job("channels")
 def deliver(store_id: int, kind: str) -> None:
     """Tell a store's channel what it is owed of one kind."""
-    owner = current_id()
+    lease = Lease(ChannelUpdate)
     with unit_of_work():
-        claimed = claim_due(store_id, kind, owner)
+        claimed = claim_due(store_id, kind, lease.owner)
         if claimed is None:
             return
         store, rows = claimed
@@ -138,24 +149,39 @@ def deliver(store_id: int, kind: str) -> None:
             look_up.enqueue(store_id, kind)
             return
         told, reach, channel = as_told(rows), access(store), get_channel(store.channel)
-    _settle(_asked(lambda: channel.deliver(reach, told), [update.id for update in told]), owner)
-    with unit_of_work():
-        deliver.enqueue(store_id, kind)  # the next batch, until nothing is due
+    if _asked_and_settled(lease, told, lambda: channel.deliver(reach, told)):
+        with unit_of_work():
+            deliver.enqueue(store_id, kind)  # the next batch, until nothing is due
 
 
 @job("channels")
 def look_up(store_id: int, kind: str) -> None:
     """Find out what became of updates that were sent, or whose answer was lost."""
-    owner = current_id()
+    lease = Lease(ChannelUpdate)
     with unit_of_work():
-        claimed = claim_to_look_up(store_id, kind, owner)
+        claimed = claim_to_look_up(store_id, kind, lease.owner)
         if claimed is None:
             return
         store, rows = claimed
         told, reach, channel = as_told(rows), access(store), get_channel(store.channel)
-    _settle(_asked(lambda: channel.look_up(reach, told), [update.id for update in told]), owner)
-    with unit_of_work():
-        deliver.enqueue(store_id, kind)  # what turned out not to have happened is sent again
+    if _asked_and_settled(lease, told, lambda: channel.look_up(reach, told)):
+        with unit_of_work():
+            deliver.enqueue(store_id, kind)  # what turned out not to have happened is sent again
+
+
+def _asked_and_settled(lease: Lease, told: Sequence[Update], ask: Callable[[], Mapping[int, Outcome]]) -> bool:
+    """Ask the channel and write its outcomes; False where the lease was lost before anything was asked: whoever finds
+    these updates looks up first what became of them.
+    """
+    ids = [update.id for update in told]
+    with lease.kept(ChannelUpdate.id.in_(ids)):
+        if lease.lost:
+            log.warning("lease_lost", updates=len(ids))
+            return False
+        outcomes = _asked(ask, ids)
+        with unit_of_work():
+            settle(outcomes, lease.owner)
+    return True
 
 
 def _asked(ask: Callable[[], Mapping[int, Outcome]], ids: list[int]) -> dict[int, Outcome]:
@@ -164,11 +190,6 @@ def _asked(ask: Callable[[], Mapping[int, Outcome]], ids: list[int]) -> dict[int
     except ChannelError as error:  # nothing of the batch went out
         return {id_: NotYet(error.retry_after or 60.0, cause=error.stored()) for id_ in ids}
     return {id_: outcomes.get(id_, Unknown()) for id_ in ids}
-
-
-def _settle(outcomes: dict[int, Outcome], owner: str) -> None:
-    with unit_of_work():
-        settle(outcomes, owner)
 
 
 @job("channels")

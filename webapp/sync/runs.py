@@ -16,11 +16,11 @@ from webapp.db import db
 from webapp.errors import DeskError, Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.models import Run, RunState
+from webapp.sync import leases
 from webapp.sync.models import Aside, StoreSync, Stream, SyncWindow
 
 KIND, NUMBERING = "sync", "numbering"
 STORE_KINDS = (KIND, NUMBERING)  # of runs whose subject is a store
-LEASE = timedelta(seconds=240)  # longer than one page can take: the client's time limits end before it
 NUMBERS = ("pages", "seen", "new", "changed", "aside", "calls", "throttled")
 _NEWS = ("new", "changed", "aside")
 _QUIET_KEPT = timedelta(hours=1)
@@ -99,12 +99,12 @@ def take_turn(store_id: int, owner: str) -> tuple[StoreSync, SyncWindow, Run] | 
     """Lease the store for one page; None where it is not due, inactive, or read by another."""
     sync = sync_of(store_id, lock=True)
     at = now()
-    held = sync.lease_until is not None and sync.lease_until >= at and sync.lease_owner != owner
+    held = sync.lease_until is not None and sync.lease_until >= at
     if held or not sync.store.active or sync.next_at > at:
         return None
     run = sync.run if sync.run is not None and sync.run.is_open else _open_run(sync, Actor.job("sync"))
     run.state = RunState.RUNNING
-    sync.lease_owner, sync.lease_until = owner, at + LEASE
+    sync.lease_owner, sync.lease_until = owner, at + leases.LEASE
     return sync, _window(sync), run
 
 
@@ -159,6 +159,7 @@ def page_done(sync: StoreSync, window: SyncWindow, *, bound: datetime | None, ne
 
     The cursor moves with the window's last page only. The first connection's open orders are followed by the changes.
     """
+    sync.failures = 0
     window.high = window.high or bound
     window.page_token = next_page
     window.pages_done += 1
@@ -189,7 +190,7 @@ def finish(sync: StoreSync, run: Run) -> None:
     store = sync.store
     run.quiet = run.actor_kind == ActorKind.JOB and not any(run.numbers.get(name) for name in _NEWS)
     run.state, run.ended_at = RunState.DONE, now()
-    sync.failures, sync.last_success_at = 0, run.ended_at
+    sync.last_success_at = run.ended_at
     pass_on(sync, seconds=get_channel(store.channel).poll_interval(access(store)))
 
 

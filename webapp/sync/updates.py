@@ -38,10 +38,10 @@ from webapp.orders.events import record
 from webapp.orders.models import Order
 from webapp.orders.queries import visible
 from webapp.orders.services import raise_attention, settle_attention
+from webapp.sync import leases
 from webapp.sync.models import OPEN, ChannelUpdate, UpdateState
 
 SHIPMENT = "shipment"
-LEASE = timedelta(seconds=240)  # longer than a batch can take: the client's time limits end before it
 _LOOK_AGAIN = (300, 900, 3600)  # seconds between further looks for the effect of one that was sent
 _UNSEEN_AFTER = timedelta(hours=24)  # the channel took it and does not show it: somebody should look
 _RETRY = (5, 15, 60, 300, 900)  # seconds until one that surely did not happen is tried again; the first time at once
@@ -178,21 +178,18 @@ def due_work() -> list[tuple[int, str, str]]:
     return found + [(store_id, kind, "look_up") for store_id, kind in db.session.execute(look_up)]
 
 
-def _free(at: datetime, owner: str) -> ColumnElement[bool]:
-    """Leased by nobody, by somebody who died, or by this very job before it was tried again."""
-    lease = ChannelUpdate.lease_until
-    return or_(lease.is_(None), lease < at, ChannelUpdate.lease_owner == owner)
+def _free(at: datetime) -> ColumnElement[bool]:
+    """Leased by nobody, or by somebody who gave no sign of life for too long."""
+    return or_(ChannelUpdate.lease_until.is_(None), ChannelUpdate.lease_until < at)
 
 
-def _due_to_deliver(at: datetime, owner: str = "") -> tuple[ColumnElement[bool], ...]:
-    free = _free(at, owner)
-    return (ChannelUpdate.state.in_((UpdateState.HELD, UpdateState.OWED)), ChannelUpdate.due_at <= at, free)
+def _due_to_deliver(at: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (ChannelUpdate.state.in_((UpdateState.HELD, UpdateState.OWED)), ChannelUpdate.due_at <= at, _free(at))
 
 
-def _due_to_look_up(at: datetime, owner: str = "") -> tuple[ColumnElement[bool], ...]:
-    free = _free(at, owner)
+def _due_to_look_up(at: datetime) -> tuple[ColumnElement[bool], ...]:
     states = (UpdateState.SENT, UpdateState.UNKNOWN)
-    return (ChannelUpdate.state.in_(states), ChannelUpdate.look_again_at <= at, free)
+    return (ChannelUpdate.state.in_(states), ChannelUpdate.look_again_at <= at, _free(at))
 
 
 def claim_due(store_id: int, kind: str, owner: str) -> tuple[Store, list[ChannelUpdate]] | None:
@@ -201,7 +198,7 @@ def claim_due(store_id: int, kind: str, owner: str) -> tuple[Store, list[Channel
     One that is found with an expired lease had a worker that died: whether it was sent is unknown, so it is looked up
     first instead of claimed.
     """
-    claimed = _claim(store_id, kind, owner, _due_to_deliver(now(), owner))
+    claimed = _claim(store_id, kind, _due_to_deliver(now()))
     if claimed is None:
         return None
     store, rows = claimed
@@ -212,7 +209,7 @@ def claim_due(store_id: int, kind: str, owner: str) -> tuple[Store, list[Channel
             row.problem = AnswerLost().stored()
             row.lease_owner = row.lease_until = None
         else:
-            row.state, row.lease_owner, row.lease_until = UpdateState.OWED, owner, now() + LEASE
+            row.state, row.lease_owner, row.lease_until = UpdateState.OWED, owner, now() + leases.LEASE
             row.attempts += 1
             fresh.append(row)
     db.session.flush()
@@ -221,17 +218,17 @@ def claim_due(store_id: int, kind: str, owner: str) -> tuple[Store, list[Channel
 
 def claim_to_look_up(store_id: int, kind: str, owner: str) -> tuple[Store, list[ChannelUpdate]] | None:
     """Lease a batch of those whose effect is to be looked up."""
-    claimed = _claim(store_id, kind, owner, _due_to_look_up(now(), owner))
+    claimed = _claim(store_id, kind, _due_to_look_up(now()))
     if claimed is None:
         return None
     for row in claimed[1]:
-        row.lease_owner, row.lease_until = owner, now() + LEASE
+        row.lease_owner, row.lease_until = owner, now() + leases.LEASE
     db.session.flush()
     return claimed
 
 
 def _claim(
-    store_id: int, kind: str, owner: str, conditions: Sequence[ColumnElement[bool]]
+    store_id: int, kind: str, conditions: Sequence[ColumnElement[bool]]
 ) -> tuple[Store, list[ChannelUpdate]] | None:
     store = db.session.get(Store, store_id)
     if store is None or not store.active or store.problem is not None:
@@ -270,15 +267,14 @@ def as_told(rows: Sequence[ChannelUpdate]) -> list[Update]:
 def settle(outcomes: Mapping[int, Outcome], owner: str) -> None:
     """Write what became of claimed updates; one that the channel said nothing of is unknown.
 
-    Rows that somebody else settled or claimed meanwhile are left alone. Orders are locked before their updates, as
+    Rows that somebody else settled or claimed meanwhile are left alone: under their locks, the lease must still be the
+    `owner`'s. Orders are locked before their updates, as
     whoever takes in a page does.
     """
     concerned = select(ChannelUpdate.order_id).where(ChannelUpdate.id.in_(list(outcomes)))
     db.session.execute(select(Order.id).where(Order.id.in_(concerned)).order_by(Order.id).with_for_update())
-    rows = db.session.scalars(
-        select(ChannelUpdate).where(ChannelUpdate.id.in_(list(outcomes))).order_by(ChannelUpdate.id).with_for_update()
-    )
-    for row in rows:
+    query = select(ChannelUpdate).where(ChannelUpdate.id.in_(list(outcomes))).order_by(ChannelUpdate.id)
+    for row in db.session.scalars(query.with_for_update().execution_options(populate_existing=True)):
         if row.lease_owner == owner:
             _settle_one(row, outcomes[row.id])
     db.session.flush()

@@ -1,0 +1,201 @@
+"""Leases: renewed while work goes on, ended 20 s after the last sign of life, and never settled by who lost them."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+
+import pytest
+import time_machine
+from hypothesis import HealthCheck, given, settings, strategies as st
+from sqlalchemy import select, update as change
+
+from webapp.audit.actor import Actor
+from webapp.channels.contract import NotYet, OrdersPage, OrdersWindow, Outcome, Sent, StoreAccess, Update, UpdateKind
+from webapp.channels.models import Store
+from webapp.clock import now
+from webapp.db import db, unit_of_work
+from webapp.fulfillment.contract import PackageInput
+from webapp.fulfillment.services import ship_order
+from webapp.i18n import lazy_gettext as _l
+from webapp.orders.models import Order
+from webapp.orders.queries import locked
+from webapp.sync import jobs, leases, runs, updates
+from webapp.sync.leases import Lease
+from webapp.sync.models import ChannelUpdate, StoreSync
+from webapp.testing import FakeChannel, incoming_line, incoming_order
+
+Work = Callable[[], int]
+
+
+@pytest.fixture
+def shipped(take: Callable[..., list[Order]], mia: Actor) -> Order:
+    """An order whose units just left; the job that tells the channel waits in the queue."""
+    [order] = take(incoming_order([incoming_line("MUG", 2)]))
+    with unit_of_work():
+        ship_order(locked(order), [PackageInput("DHL", "JD0001")], actor=mia)
+    return order
+
+
+def update() -> ChannelUpdate:
+    db.session.expire_all()
+    return db.session.scalars(select(ChannelUpdate)).one()
+
+
+def turn(store: Store) -> StoreSync:
+    db.session.expire_all()
+    return db.session.get_one(StoreSync, store.id)
+
+
+def start(store: Store) -> None:
+    with unit_of_work():
+        runs.start(db.session.get_one(Store, store.id), actor=Actor.operator())
+
+
+def later(seconds: float) -> time_machine.travel:
+    return time_machine.travel(now() + timedelta(seconds=seconds), tick=True)
+
+
+def test_a_lease_is_renewed_while_the_work_goes_on(
+    store: Store, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fetch that takes three times as long as a lease keeps it from beginning to end, and its page counts."""
+    monkeypatch.setattr(leases, "LEASE", timedelta(seconds=0.4))
+    fetch, seen = channel.fetch_orders, []
+
+    def slow(access: StoreAccess, window: OrdersWindow) -> OrdersPage:
+        for _ in range(6):
+            threading.Event().wait(0.2)
+            with unit_of_work():
+                seen.append(runs.take_turn(store.id, "another"))
+        return fetch(access, window)
+
+    monkeypatch.setattr(channel, "fetch_orders", slow)
+    channel.offer(incoming_order())
+    start(store)
+    jobs.import_orders(store.id)
+    assert seen == [None] * 6
+    assert turn(store).lease_owner is None
+    assert db.session.query(Order).count() == 1
+
+
+def test_a_lease_ends_20_seconds_after_the_last_sign_of_life(store: Store, channel: FakeChannel) -> None:
+    start(store)
+    with unit_of_work():
+        assert runs.take_turn(store.id, "dead") is not None
+    with later(19), unit_of_work():
+        assert runs.take_turn(store.id, "next") is None
+    with later(21), unit_of_work():
+        assert runs.take_turn(store.id, "next") is not None
+
+
+def test_a_job_that_is_tried_again_is_not_the_worker_that_lost_its_lease(store: Store, channel: FakeChannel) -> None:
+    """Both run under one job's name: a page of the first must not count once the second reads."""
+    start(store)
+    first, second = Lease(StoreSync), Lease(StoreSync)
+    with unit_of_work():
+        assert runs.take_turn(store.id, first.owner) is not None
+    with later(21), unit_of_work():
+        assert runs.take_turn(store.id, second.owner) is not None
+    with unit_of_work():
+        assert runs.still_ours(store.id, first.owner) is None
+        assert runs.still_ours(store.id, second.owner) is not None
+
+
+def test_a_page_read_after_its_lease_was_lost_changes_nothing(
+    store: Store, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch = channel.fetch_orders
+
+    def overtaken(access: StoreAccess, window: OrdersWindow) -> OrdersPage:
+        with unit_of_work():
+            db.session.execute(change(StoreSync).values(lease_owner="another"))
+        return fetch(access, window)
+
+    monkeypatch.setattr(channel, "fetch_orders", overtaken)
+    channel.offer(incoming_order())
+    start(store)
+    jobs.import_orders(store.id)
+    assert db.session.query(Order).count() == 0
+    assert turn(store).lease_owner == "another"
+
+
+def test_a_worker_that_wakes_up_after_its_lease_sends_nothing(
+    shipped: Order, channel: FakeChannel, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It claimed, stood still for a minute, and another looked the update up and sent it: it must not go out again."""
+    as_told = jobs.as_told
+
+    def asleep(rows: Sequence[ChannelUpdate]) -> list[Update]:
+        told = as_told(rows)
+        traveller = later(60)
+        traveller.start()
+        sleeping.append(traveller)
+        return told
+
+    sleeping: list[time_machine.travel] = []
+    monkeypatch.setattr(jobs, "as_told", asleep)
+    try:
+        jobs.deliver(shipped.store_id, "shipment")
+        assert channel.delivered == []
+        assert update().state == "owed"  # leased still, and the lease has ended
+        monkeypatch.setattr(jobs, "as_told", as_told)
+        channel.found.append(NotYet(0))
+        for _ in range(3):
+            jobs.find_due()
+            work()
+    finally:
+        for traveller in sleeping:
+            traveller.stop()
+    assert update().state == "sent"
+    assert len(channel.delivered) == 1
+
+
+STEPS = st.lists(st.sampled_from(["claim", "die", "send", "settle", "look", "wait"]), max_size=14)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_what_is_not_repeatable_is_looked_up_before_it_is_sent_again(
+    shipped: Order, channel: FakeChannel, steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers claim, die, wake and settle in any order: it goes out a second time only after a look."""
+    monkeypatch.setattr(FakeChannel, "kinds", (UpdateKind("shipment", _l("Shipment"), repeatable=False),))
+    with unit_of_work():
+        db.session.execute(
+            change(ChannelUpdate).values(
+                state="owed", due_at=now(), sent_at=None, look_again_at=None, lease_owner=None, lease_until=None
+            )
+        )
+    at, name, may_send = now(), 0, True
+    holders: dict[str, bool] = {}  # worker -> whether it has sent
+    for step in [*steps, "wait", "look", "claim", "send"]:
+        with time_machine.travel(at, tick=False):
+            match step:
+                case "claim":
+                    name += 1
+                    with unit_of_work():
+                        if (claimed := updates.claim_due(shipped.store_id, "shipment", f"w{name}")) and claimed[1]:
+                            holders[f"w{name}"] = False
+                case "send":
+                    if name and holders.get(f"w{name}") is False:
+                        assert may_send, "sent a second time without a look"
+                        may_send, holders[f"w{name}"] = False, True
+                case "settle":
+                    for worker, sent in list(holders.items()):
+                        before = (update().state, update().lease_owner)
+                        with unit_of_work():
+                            updates.settle({update().id: Sent() if sent else NotYet(0)}, worker)
+                        if before[1] != worker:
+                            assert (update().state, update().lease_owner) == before
+                        holders.pop(worker)
+                case "look":
+                    with unit_of_work():
+                        claimed = updates.claim_to_look_up(shipped.store_id, "shipment", "looker")
+                        if claimed:
+                            outcome: Mapping[int, Outcome] = {claimed[1][0].id: NotYet(0)}
+                            updates.settle(outcome, "looker")
+                            may_send = update().state == "owed"
+                case "die":
+                    at += leases.LEASE + timedelta(seconds=1)
+                case "wait":
+                    at += timedelta(minutes=30)

@@ -1,0 +1,68 @@
+"""Leases: who works on a row says so in two columns of it, and goes on saying so while the work goes on.
+
+A lease ends 20 s after the last sign of life of its holder. Whoever finds an ended one may take the row; the holder of
+before can then no longer settle, since every taking has a name of its own: a job that is tried again never passes for
+the worker that lost the row.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from secrets import token_hex
+from time import monotonic
+
+import structlog
+from sqlalchemy import ColumnElement, Engine, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from webapp.clock import now
+from webapp.db import db
+from webapp.jobs import current_id
+from webapp.sync.models import ChannelUpdate, StoreSync
+
+log = structlog.get_logger(__name__)
+LEASE = timedelta(seconds=20)
+_SIGNS = 4  # of life within the time of a lease: one that comes late does not end it
+
+
+class Lease:
+    """One taking of a row, or of several that are settled together."""
+
+    def __init__(self, model: type[StoreSync] | type[ChannelUpdate]) -> None:
+        self.owner = f"{current_id()}/{token_hex(4)}"
+        self._model = model
+        self._gone = False
+        self._signed = monotonic(), now()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the last sign of life is too old, by the monotonic clock or by the wall's: a sleep stops the first."""
+        running, wall = self._signed
+        return self._gone or monotonic() - running > LEASE.total_seconds() or now() - wall > LEASE
+
+    @contextmanager
+    def kept(self, rows: ColumnElement[bool]) -> Iterator[None]:
+        """Renew the lease on these rows until the block ends; to be left outside of any unit of work."""
+        done = threading.Event()
+        keeper = threading.Thread(target=self._keep, args=(db.engine, rows, done), name="lease", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            done.set()
+            keeper.join()
+
+    def _keep(self, engine: Engine, rows: ColumnElement[bool], done: threading.Event) -> None:
+        while not self._gone and not done.wait(LEASE.total_seconds() / _SIGNS):
+            try:
+                self._renew(engine, rows)
+            except SQLAlchemyError as error:  # busy or away just now: there is time for another sign
+                log.warning("lease_not_renewed", kind=type(error).__name__)
+
+    def _renew(self, engine: Engine, rows: ColumnElement[bool]) -> None:
+        signed = monotonic(), now()
+        mine = update(self._model).where(rows, self._model.lease_owner == self.owner)
+        with engine.connect().execution_options(writes=True) as connection, connection.begin():
+            renewed = connection.execute(mine.values(lease_until=now() + LEASE)).rowcount
+        self._gone, self._signed = renewed == 0, signed
