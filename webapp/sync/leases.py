@@ -37,7 +37,7 @@ class Lease:
 
     @property
     def lost(self) -> bool:
-        """Whether the last sign of life is too old, by the monotonic clock or by the wall's: a sleep stops the first."""
+        """Whether the last sign of life is too old, by the monotonic clock or the wall's: a sleep stops the first."""
         running, wall = self._signed
         return self._gone or monotonic() - running > LEASE.total_seconds() or now() - wall > LEASE
 

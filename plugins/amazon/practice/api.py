@@ -19,7 +19,7 @@ from plugins.amazon.practice.answers import SETS, answer, iso
 from plugins.amazon.practice.composing import STATUSES
 from plugins.amazon.practice.confirming import Refused, confirm
 from plugins.amazon.practice.faults import Fault
-from plugins.amazon.practice.marketplaces import BY_ID, REGIONS, SELLERS, participations
+from plugins.amazon.practice.marketplaces import BY_ID, MARKETPLACES, REGIONS, SELLERS, participations
 from plugins.amazon.practice.practice import Practice
 from plugins.amazon.practice.search import Query, search
 from plugins.amazon.practice.throttle import applied_rate
@@ -37,6 +37,11 @@ MESSAGES: Final = {
     404: ("NotFound", "The requested resource does not exist."),
     429: ("QuotaExceeded", "You exceeded your quota for the requested resource."),
     500: ("InternalFailure", "We encountered an internal error. Please try again."),
+}
+DENIED: Final = {
+    "marketplace": "Access to marketplace {marketplace} is denied.",
+    "marketplace_unnamed": "",
+    "dataset_denied": "The application is not authorized for the included data {dataset}.",
 }
 Answer = tuple[dict[str, Any] | None, int]
 
@@ -143,8 +148,18 @@ def _respond(
 
 def _fault(practice: Practice, operation: str, order_id: str) -> Fault | None:
     """The fault that meets this call, which was let in."""
-    sets = request.args.get("includedData", "")
-    fault = practice.faults.next(operation, order_id=order_id, sets=sets, paged="paginationToken" in request.args)
+    asked, searched = request.args, set()
+    if operation == "searchOrders":
+        everywhere = ",".join(market.id for market in MARKETPLACES.values() if SELLERS[market.region] == g.seller)
+        searched = set((asked.get("marketplaceIds") or everywhere).split(","))
+    fault = practice.faults.next(
+        operation,
+        order_id=order_id,
+        sets=asked.get("includedData", ""),
+        paged="paginationToken" in asked,
+        searched=searched,
+        changes="lastUpdatedAfter" in asked,
+    )
     g.fault = fault.kind if fault else None
     return fault
 
@@ -158,6 +173,9 @@ def _broken(fault: Fault) -> Response | None:
     elif fault.kind == "expired":
         error = ApiError(403, details="The access token you provided has expired.")
         response = Response(json.dumps(error.body), 403, content_type="application/json")
+    elif fault.kind in DENIED:
+        details = DENIED[fault.kind].format(dataset=fault.dataset, marketplace=_id_of(fault.marketplace))
+        response = Response(json.dumps(ApiError(403, details=details).body), 403, content_type="application/json")
     elif fault.kind in ("page_token", "dataset") or fault.kind.isdigit():
         error = ApiError(400 if not fault.kind.isdigit() else int(fault.kind))
         response = Response(json.dumps(error.body), error.status, content_type="application/json")
@@ -165,6 +183,10 @@ def _broken(fault: Fault) -> Response | None:
         return None
     response.headers["x-amzn-RequestId"] = token_hex(8)
     return response
+
+
+def _id_of(marketplace: str) -> str:
+    return MARKETPLACES[marketplace].id if marketplace else ""
 
 
 def _params(order_id: str) -> dict[str, Any]:
@@ -223,6 +245,8 @@ def _search(call: Call) -> Answer:
     if call.fault and call.fault.kind == "repeat" and orders:
         orders.append(orders[0])
     body: dict[str, Any] = {"orders": orders}
+    if call.fault and call.fault.kind == "shift" and page.fates:
+        practice.act(page.fates[0].order.id, "touch")
     if page.next_key or page.next_offset:
         values = {
             "query": print_of_query,

@@ -120,10 +120,12 @@ class PracticeClient:
         seconds: float = 0,
         dataset: str = "",
         order_id: str = "",
+        marketplace: str = "",
     ) -> Json:
         """Break the next calls of an operation; the kinds are those of `faults.KINDS`."""
         body = {"operation": operation, "kind": kind, "times": times, "when": when, "seconds": seconds}
-        queued: Json = self._ask("POST", "/faults", json=body | {"dataset": dataset, "order_id": order_id})
+        which = {"dataset": dataset, "order_id": order_id, "marketplace": marketplace}
+        queued: Json = self._ask("POST", "/faults", json=body | which)
         return queued
 
     def faults(self) -> list[Json]:

@@ -171,11 +171,13 @@ def faults() -> Response:
 
 @bp.post("/faults")
 def break_something() -> tuple[Response, int]:
-    """Queue a fault: operation, kind, times, when, seconds, dataset, order_id."""
+    """Queue a fault: operation, kind, times, when, seconds, dataset, order_id, marketplace."""
     try:
         fault = the_practice().faults.add(**_body())
     except TypeError:
-        raise BadRequest("A fault has operation, kind, times, when, seconds, dataset and order_id.") from None
+        raise BadRequest(
+            "A fault has operation, kind, times, when, seconds, dataset, order_id and marketplace."
+        ) from None
     return jsonify(asdict(fault)), 201
 
 

@@ -3,10 +3,13 @@
 Faults are kept in memory, first queued first served.
 """
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from itertools import count
 from threading import Lock
 from typing import Any, Final
+
+from plugins.amazon.practice.marketplaces import MARKETPLACES
 
 KINDS: Final = (
     "429", "500", "503", "403", "400", "404",  # answered so, with Amazon's words (503: an HTML page)
@@ -18,6 +21,10 @@ KINDS: Final = (
     "dataset",  # 400 if `dataset` is among includedData
     "repeat",  # the page holds one of its orders twice
     "stale",  # answered as of `seconds` ago
+    "marketplace",  # 403 for a search in `marketplace` (a country), which the answer names
+    "marketplace_unnamed",  # the same with Amazon's usual words, which name nothing
+    "dataset_denied",  # 403, naming it, if `dataset` is among includedData
+    "shift",  # the first order of a page of changes changes once the page was answered: with offset paging one slips
 )  # fmt: skip
 OPERATIONS: Final = ("*", "token", "searchOrders", "getOrder", "confirmShipment", "getMarketplaceParticipations")
 
@@ -38,6 +45,7 @@ class Fault:
     seconds: float = 0.0
     dataset: str = ""
     order_id: str = ""
+    marketplace: str = ""
 
 
 class Faults:
@@ -58,6 +66,7 @@ class Faults:
         seconds: float = 0.0,
         dataset: str = "",
         order_id: str = "",
+        marketplace: str = "",
     ) -> Fault:
         """Break the next calls of an operation; raises BadFault."""
         if operation not in OPERATIONS:
@@ -66,20 +75,37 @@ class Faults:
             raise BadFault(f"No fault {kind!r}; there are {', '.join(KINDS)}.")
         if when not in ("before", "after"):
             raise BadFault("A fault comes before or after the effect.")
+        if str(kind).startswith("marketplace") and marketplace not in MARKETPLACES:
+            raise BadFault(f"No marketplace {marketplace!r}; there are {', '.join(MARKETPLACES)}.")
         with self._lock:
-            fault = Fault(next(self._ids), operation, str(kind), times, when, seconds, dataset, order_id)
+            fault = Fault(next(self._ids), operation, str(kind), times, when, seconds, dataset, order_id, marketplace)
             self._queue.append(fault)
             return fault
 
-    def next(self, operation: str, *, order_id: str = "", sets: str = "", paged: bool = False) -> Fault | None:
-        """The fault that meets this call, used up by one."""
+    def next(
+        self,
+        operation: str,
+        *,
+        order_id: str = "",
+        sets: str = "",
+        paged: bool = False,
+        searched: Collection[str] = (),
+        changes: bool = False,
+    ) -> Fault | None:
+        """The fault that meets this call, used up by one; `searched` are the marketplaces' ids of a search, `changes`
+        says whether it asks by the last update.
+        """
         with self._lock:
             for fault in self._queue:
                 if fault.operation not in ("*", operation) or (fault.order_id and fault.order_id != order_id):
                     continue
-                if fault.kind == "dataset" and fault.dataset not in sets.split(","):
+                if fault.kind in ("dataset", "dataset_denied") and fault.dataset not in sets.split(","):
                     continue
                 if fault.kind == "page_token" and not paged:
+                    continue
+                if fault.kind.startswith("marketplace") and MARKETPLACES[fault.marketplace].id not in searched:
+                    continue
+                if fault.kind == "shift" and not changes:
                     continue
                 fault.times -= 1
                 if fault.times <= 0:

@@ -70,6 +70,10 @@ FAULTS: Final[dict[str, Any]] = {
     "dataset": lazy_gettext("Data set refused"),
     "repeat": lazy_gettext("An order twice on a page"),
     "stale": lazy_gettext("Stale answer"),
+    "marketplace": lazy_gettext("403: marketplace denied, and named"),
+    "marketplace_unnamed": lazy_gettext("403: marketplace denied, not named"),
+    "dataset_denied": lazy_gettext("403: data set denied"),
+    "shift": lazy_gettext("An order changes while paging"),
 }
 if set(FAULTS) != set(KINDS):
     raise AssertionError("Every fault needs its label.")
@@ -203,6 +207,8 @@ def break_something() -> BaseResponse:
             when=form.get("when", "before"),
             seconds=min(max(form.get("seconds", 0.0, type=float), 0.0), 3600.0),
             dataset=form.get("dataset", ""),
+            order_id=form.get("order_id", "").strip(),
+            marketplace=form.get("marketplace", ""),
         )
     except BadFault as error:
         return _back(str(error))

@@ -130,6 +130,44 @@ def test_a_fault_can_wait_for_one_order(seller: Seller) -> None:
     assert seller.confirm(second).status_code == 500
 
 
+@pytest.mark.parametrize(("kind", "named"), [("marketplace", True), ("marketplace_unnamed", False)])
+def test_one_marketplace_is_denied_to_whoever_searches_in_it(seller: Seller, kind: str, named: bool) -> None:
+    us, canada = "ATVPDKIKX0DER", "A2EUQ1WTGCTBG2"
+    seller.fault("*", kind, marketplace="CA", times=9)
+    order = seller.place()
+
+    denied = [seller.search(createdAfter=EVER, **asked) for asked in ({}, {"marketplaceIds": f"{us},{canada}"})]
+    assert [answer.status_code for answer in denied] == [403, 403]
+    assert (canada in denied[0].text) is named
+    assert seller.search(createdAfter=EVER, marketplaceIds=us).status_code == 200
+    assert seller.confirm(order).status_code == 204
+
+
+def test_one_data_set_is_denied_by_name(seller: Seller) -> None:
+    seller.fault("searchOrders", "dataset_denied", dataset="RECIPIENT", times=9)
+
+    denied = seller.search(createdAfter=EVER, includedData="BUYER,RECIPIENT")
+    assert (denied.status_code, "RECIPIENT" in denied.text) == (403, True)
+    assert seller.search(createdAfter=EVER, includedData="BUYER").status_code == 200
+
+
+def test_an_order_that_changes_while_paging_by_offset_lets_another_slip(seller: Seller) -> None:
+    """What changed comes with its new time; what slipped over the page border was never told."""
+    seller.http.post("/practice/settings", json={"offset_paging": True, "edge": 0})
+    there = {order["orderId"] for order in seller.all(lastUpdatedAfter=EVER)}
+    seller.fault("searchOrders", "shift", times=2)
+
+    told = [order["orderId"] for order in seller.all(lastUpdatedAfter=EVER, maxResultsPerPage=10)]
+
+    assert len(set(told)) == len(there) - 2
+    assert {order["orderId"] for order in seller.all(lastUpdatedAfter=EVER)} == there
+
+
+def test_a_marketplace_that_nobody_knows_is_not_denied(seller: Seller) -> None:
+    answer = seller.http.post("/practice/faults", json={"operation": "*", "kind": "marketplace", "marketplace": "XX"})
+    assert (answer.status_code, "XX" in answer.get_json()["error"]) == (400, True)
+
+
 def test_everything_is_mended(seller: Seller) -> None:
     seller.fault("*", 500, times=100)
     assert len(seller.http.get("/practice/faults").get_json()["faults"]) == 1
