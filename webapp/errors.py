@@ -4,6 +4,7 @@ A `DeskError` is shown, its code and values may be stored and are put into words
 Whatever else is raised is a bug: it is logged and never swallowed.
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from webapp.i18n import LazyString, lazy_gettext as _l
@@ -45,6 +46,11 @@ def sentence_of(stored: dict[str, Any] | None) -> str | None:
         return str(known(**stored["values"])) if known else str(stored["code"])
     except (KeyError, TypeError):  # stored by another version, whose sentence had other values
         return str(stored["code"])
+
+
+def class_of(stored: Mapping[str, Any] | None) -> type[DeskError] | None:
+    """The class of a stored error; None where its code is no longer known."""
+    return _classes.get(stored["code"]) if stored else None
 
 
 class Refusal(DeskError):

@@ -139,7 +139,8 @@ class FakeChannel(Channel):
         self.asked.append(window)
         if self.failures:
             raise self.failures.pop(0)
-        listed = [order for order in self.orders.values() if self._within(order, window)]
+        found = (order for order in self.orders.values() if self._within(order, window))
+        listed = [order for order in found if isinstance(order, UnreadableOrder) or _wanted(order, window)]
         start = int(window.page or 0)
         part = listed[start : start + self.page_size]
         end = start + self.page_size
@@ -174,6 +175,10 @@ class FakeChannel(Channel):
 
     def marketplace(self, marketplace: str) -> Marketplace | None:
         return next((known for known in self.marketplaces if known.id == marketplace), None)
+
+
+def _wanted(order: IncomingOrder, window: OrdersWindow) -> bool:
+    return order.marketplace == window.only if window.only else order.marketplace not in window.without
 
 
 class FakeChannelPlugin:

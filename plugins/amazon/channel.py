@@ -10,18 +10,30 @@ from typing import Any, ClassVar
 
 from plugins.amazon import carriers, shipping
 from plugins.amazon.accounts import Account, check_endpoint
-from plugins.amazon.client import GET_ORDER, PARTICIPATIONS, SEARCH_ORDERS, Answer, Client, Operation
+from plugins.amazon.asking import Place, site_of
+from plugins.amazon.client import CONFIRM_SHIPMENT, GET_ORDER, PARTICIPATIONS, SEARCH_ORDERS, Answer, Client, Operation
 from plugins.amazon.datasets import DataSetMemory
-from plugins.amazon.errors import AccessDenied, NothingSold, NotThere, RequestRefused, Unintelligible, WrongRegion
+from plugins.amazon.errors import (
+    AccessDenied,
+    MarketplaceDenied,
+    NothingSold,
+    NotThere,
+    RequestRefused,
+    Unintelligible,
+    WrongRegion,
+)
 from plugins.amazon.mapping import read_order
 from plugins.amazon.marketplaces import MARKETPLACES, REGIONS, chosen, region_of
 from plugins.amazon.practice.marketplaces import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKENS
 from plugins.amazon.shared import Shared
 from webapp.api import (
+    DENIED_FOR,
     Carrier,
     Channel,
     ChannelError,
     Connection,
+    Denial,
+    DeniedThing,
     IncomingOrder,
     LazyString,
     Marketplace,
@@ -63,6 +75,25 @@ SERVICES: Mapping[str, LazyString] = {
     "SCHEDULED": _l("Scheduled"),
     "SECOND_DAY": _l("Second day"),
     "STANDARD": _l("Standard"),
+}
+OPERATIONS: Mapping[str, LazyString] = {
+    SEARCH_ORDERS.name: _l("Reading orders"),
+    GET_ORDER.name: _l("Reading a single order"),
+    CONFIRM_SHIPMENT.name: _l("Confirming shipments"),
+    PARTICIPATIONS.name: _l("Listing the marketplaces"),
+}
+DATA_SETS: Mapping[str, LazyString] = {
+    "BUYER": _l("Buyers"),
+    "RECIPIENT": _l("Delivery addresses"),
+    "PROCEEDS": _l("Prices and totals"),
+    "EXPENSE": _l("Points and expenses"),
+    "PROMOTION": _l("Promotions"),
+    "CANCELLATION": _l("Cancellations"),
+    "FULFILLMENT": _l("Order statuses and deadlines"),
+    "PACKAGES": _l("Packages"),
+    "TAX": _l("Tax numbers"),
+    "PAYMENT": _l("Payments"),
+    "FULFILLMENT_ORDERS": _l("Multi-channel orders"),
 }
 
 
@@ -112,6 +143,7 @@ class AmazonChannel(Channel):
         """Ask whether the credentials work and which marketplaces they open."""
         try:
             account = Account.of(store)
+            self._sets.forget(account.key)  # somebody asks whether it works now: data that was denied is tried, too
             answer = self._client.request(account, PARTICIPATIONS, start=PARTICIPATIONS.plan.burst)
             return Connection(self._open_marketplaces(store, account, answer.body))
         except ChannelError as error:
@@ -135,17 +167,24 @@ class AmazonChannel(Channel):
 
     def fetch_orders(self, store: StoreAccess, window: OrdersWindow) -> OrdersPage:
         """One page of 100 orders. The upper bound is left to Amazon, whose clock decides what it vouches for."""
+        chosen_ones = [marketplace.id for marketplace in _chosen(store)]
+        if window.only and chosen_ones and window.only not in chosen_ones:  # the store no longer wants it
+            return OrdersPage([])
         low = iso(window.low.replace(microsecond=0))
         params = {"createdAfter": low, "fulfillmentStatuses": OPEN} if window.open_only else {"lastUpdatedAfter": low}
         params["maxResultsPerPage"] = PAGE
-        if wanted := _chosen(store):
-            params["marketplaceIds"] = ",".join(marketplace.id for marketplace in wanted)
-        if window.page:
-            params["paginationToken"] = window.page
+        place = self._place(store, window, chosen_ones)
+        if place.ids:
+            params["marketplaceIds"] = ",".join(place.ids)
+        if place.token:
+            params["paginationToken"] = place.token
         asked = now()
         rested = window.open_only or (window.page is None and asked - window.low > RESTED)
         start = SEARCH_ORDERS.plan.burst if rested else None
-        answer, missing = self._with_data(store, SEARCH_ORDERS, {}, params, start=start)
+        try:
+            answer, missing = self._with_data(store, SEARCH_ORDERS, {}, params, start=start, spare=window.spare)
+        except AccessDenied as error:
+            return self._page_of_denials(store, window, place, error)
         listed = answer.body.get("orders")
         if not isinstance(listed, list):
             raise Unintelligible(problem="no orders")
@@ -158,13 +197,46 @@ class AmazonChannel(Channel):
             else:
                 unreadable.append(order)
         pagination = answer.body.get("pagination") or {}
+        after = place.after(pagination.get("nextToken") or None)
         return OrdersPage(
             orders=orders,
             unreadable=unreadable,
-            next_page=pagination.get("nextToken") or None,
+            next_page=after.page,
             bound=_bound(answer.body, asked),
             calls=answer.calls,
+            denied=[*_denied(after), *(Denial(DeniedThing.DATA, name) for name in missing)],
         )
+
+    def _place(self, store: StoreAccess, window: OrdersWindow, wanted: Sequence[str]) -> Place:
+        """Where the page begins, and in which marketplaces."""
+        if window.only:
+            return Place.of(window.page, [window.only])
+        ids = [id_ for id_ in wanted or self._served(store) if id_ not in window.without] if window.without else wanted
+        if window.without and not ids:  # each of them is tried by itself
+            raise _nothing_open(store)
+        place = Place.of(window.page, ids)
+        if wanted and not set(place.ids) <= set(wanted):  # the store's settings changed meanwhile
+            raise PageRefused(channel=self.label)
+        return place
+
+    def _served(self, store: StoreAccess) -> Sequence[str]:
+        if store.marketplaces:
+            return store.marketplaces
+        account = Account.of(store)
+        answer = self._client.request(account, PARTICIPATIONS, start=PARTICIPATIONS.plan.burst)
+        return [marketplace.id for marketplace in self._open_marketplaces(store, account, answer.body)]
+
+    def _page_of_denials(
+        self, store: StoreAccess, window: OrdersWindow, place: Place, error: AccessDenied
+    ) -> OrdersPage:
+        """A page without orders that says how the window goes on; raises the error where it is denied everywhere."""
+        if window.only:
+            raise MarketplaceDenied(channel="Amazon", problem="", name=window.only, site=site_of(window.only)) from None
+        candidates = place.ids or tuple(id_ for id_ in self._served(store) if id_ not in window.without)
+        less = place.without(error.named, candidates)
+        if less is None:
+            raise error
+        return OrdersPage([], next_page=less.page, denied=_denied(less))
 
     def fetch_order(self, store: StoreAccess, number: str) -> IncomingOrder | UnreadableOrder | None:
         """One order, without the two minutes by which a search is late."""
@@ -192,6 +264,7 @@ class AmazonChannel(Channel):
         *,
         reserve: float = 0,
         start: float | None = None,
+        spare: bool = False,
     ) -> tuple[Answer, tuple[str, ...]]:
         """The answer with all data sets but those that Amazon refuses, and the names of these."""
         account = Account.of(store)
@@ -200,7 +273,9 @@ class AmazonChannel(Channel):
             asked = {**params, "includedData": ",".join(sets.asked)}
             try:
                 calls += 1
-                answer = self._client.request(account, operation, path=path, params=asked, reserve=reserve, start=start)
+                answer = self._client.request(
+                    account, operation, path=path, params=asked, reserve=reserve, start=start, spare=spare
+                )
                 return Answer(answer.body, answer.request_id, calls - 1 + answer.calls), sets.missing
             except (RequestRefused, AccessDenied) as error:
                 searching = operation is SEARCH_ORDERS and isinstance(error, RequestRefused)
@@ -208,10 +283,11 @@ class AmazonChannel(Channel):
                     raise PageRefused(channel=self.label) from None
                 less = sets.after(error.named, guess=searching)
                 if less is None:
-                    self._sets.forget(account.key)
+                    if searching:
+                        self._sets.forget(account.key)
                     raise
-                sets = less
-                self._sets.keep(account.key, sets, 2 * self.poll_interval(store))
+                sets, denied = less, isinstance(error, AccessDenied)
+                self._sets.keep(account.key, sets, DENIED_FOR if denied else 2 * self.poll_interval(store))
 
     # --- Updates out -------------------------------------------------------------------------------------------------
 
@@ -245,6 +321,11 @@ class AmazonChannel(Channel):
     def service_label(self, level: str) -> LazyString | str:
         return SERVICES.get(level, level)
 
+    def denied_label(self, denial: Denial) -> LazyString | str:
+        if denial.thing is DeniedThing.MARKETPLACE:
+            return site_of(denial.name)
+        return {**OPERATIONS, **DATA_SETS}.get(denial.name, denial.name)
+
     def order_url(self, store: StoreAccess, number: str, marketplace: str) -> str | None:
         known = MARKETPLACES.get(marketplace)
         if store.practice or known is None:
@@ -261,6 +342,15 @@ class AmazonChannel(Channel):
             "endpoint": url.rstrip("/"),
             "token_endpoint": f"{url.rstrip('/')}/auth/o2/token",
         }
+
+
+def _denied(place: Place) -> list[Denial]:
+    return [MarketplaceDenied(channel="Amazon", problem="", name=id_, site=site_of(id_)).denial for id_ in place.found]
+
+
+def _nothing_open(store: StoreAccess) -> AccessDenied:
+    region = str(store.settings.get("region") or "").upper()
+    return AccessDenied(channel="Amazon", problem="", region=region, operation=SEARCH_ORDERS.name)
 
 
 def _chosen(store: StoreAccess) -> list[Marketplace]:

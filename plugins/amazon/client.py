@@ -30,7 +30,7 @@ from plugins.amazon.errors import (
     Unreachable,
 )
 from plugins.amazon.shared import Shared
-from plugins.amazon.throttle import Plan, Throttle
+from plugins.amazon.throttle import Granted, Plan, Throttle
 from plugins.amazon.tokens import NEVER_LEFT, Tokens
 from webapp.api import PageRefused, Throttled
 
@@ -92,16 +92,18 @@ class Client:
         json: Any = None,
         reserve: float = 0,
         start: float | None = None,
+        spare: bool = False,
     ) -> Answer:
         """Make a call and return its answer; raises Throttled, PageRefused, Disconnected, or another of `errors`.
 
         A call that may be repeated is, where Amazon failed or hung up. For one that may not, AnswerLost says that it is
-        unknown what happened; Unreachable and Throttled say that nothing did.
+        unknown what happened; Unreachable and Throttled say that nothing did. A `spare` call takes at most a quarter of
+        the operation's allowance, and only what is left beyond half of its burst.
         """
         attempt = 1
         while True:
             try:
-                answer = self._once(account, operation, path or {}, params, json, reserve, start)
+                answer = self._once(account, operation, path or {}, params, json, reserve, start, spare)
                 return Answer(answer.body, answer.request_id, attempt)
             except (Troubled, HungUp):
                 if attempt >= operation.tries:
@@ -118,11 +120,16 @@ class Client:
         json: Any,
         reserve: float,
         start: float | None,
+        spare: bool,
     ) -> Answer:
         bucket = self._shared.key("amazon", "bucket", operation.name, account.key)
+        quarter = Plan(operation.plan.rate / 4, operation.plan.burst / 4)
+        shared: Granted | None = None
         token: str | None = None
         for renewed in (False, True):
             token = self._tokens.get(account, instead_of=token)
+            if spare:
+                shared, reserve = self._throttle.take(f"{bucket}:spare", quarter), operation.plan.burst / 2
             granted = self._throttle.take(bucket, operation.plan, reserve=reserve, start=start)
             response = self._send(account, operation, path, params, json, token)
             if renewed or not _token_is_stale(response):
@@ -131,7 +138,10 @@ class Client:
             seconds = self._throttle.refused(bucket, operation.plan)
             log.warning("amazon_refused_rate", operation=operation.name, seconds=round(seconds), **_id(response))
             raise Throttled(channel="Amazon", seconds=seconds)
-        self._throttle.answered(bucket, granted, _learned(response, account, operation))
+        rate = _learned(response, account, operation)
+        self._throttle.answered(bucket, granted, rate)
+        if shared:
+            self._throttle.answered(f"{bucket}:spare", shared, rate and rate / 4)
         return _understood(response, account, operation, params or {})
 
     def _send(

@@ -5,7 +5,7 @@
 
 from typing import Any
 
-from webapp.api import ChannelError, Disconnected, lazy_gettext as _l
+from webapp.api import DENIED_FOR, ChannelError, Denied, DeniedThing, Disconnected, lazy_gettext as _l
 
 
 class AmazonError(ChannelError):
@@ -95,36 +95,46 @@ class PermissionWithdrawn(Disconnected):
     )
 
 
-class AccessDenied(Disconnected):
+class AccessDenied(Denied):
     """A valid token that may not do this here; `named` as in `RequestRefused`."""
 
     code = "amazon_access_denied"
     sentence = _l(
-        "Amazon denies access in the region “%(region)s”: the account belongs to another region, "
-        "or the application lacks the role for this (%(operation)s)."
+        "Amazon denies this to the account (%(operation)s): the application lacks the role for it, "
+        "or the account does not belong to the region “%(region)s”."
     )
 
     def __init__(self, *, named: str = "", **values: Any) -> None:
-        super().__init__(**values)
+        super().__init__(name=str(values.get("operation", "")), **values)
         self.named = named
 
 
+class MarketplaceDenied(Denied):
+    """The account may not read the orders of this one marketplace."""
+
+    code = "amazon_marketplace_denied"
+    sentence = _l("Amazon denies the desk the orders of %(site)s.")
+    thing = DeniedThing.MARKETPLACE
+
+
 class EndpointNotAllowed(Disconnected):
-    """A store points at a host of its own on a desk that does not allow it."""
+    """The desk itself refuses to sign in: a store points at a host of its own on a desk that does not allow it."""
 
     code = "amazon_endpoint_not_allowed"
     sentence = _l("This desk does not allow endpoints of one's own. Leave the endpoints of the store empty.")
 
 
-class NothingSold(Disconnected):
+class NothingSold(AmazonError):
     """The credentials work, but no marketplace is open to the seller."""
 
     code = "amazon_nothing_sold"
+    retry_after = DENIED_FOR
     sentence = _l("The credentials work, but the account sells in none of the chosen marketplaces (%(chosen)s).")
 
 
-class WrongRegion(Disconnected):
+class WrongRegion(AmazonError):
     """The credentials work, but open marketplaces of another region than the store says."""
 
     code = "amazon_wrong_region"
+    retry_after = DENIED_FOR
     sentence = _l("The account belongs to another region: it sells in %(countries)s. Choose that region for the store.")

@@ -5,14 +5,18 @@ after a lost answer. Amazon shows the package in its orders minutes later: only 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
 from plugins.amazon.accounts import Account
 from plugins.amazon.client import CONFIRM_SHIPMENT, Client
-from plugins.amazon.errors import AccessDenied, AnswerLost, RequestRefused, Silent, Unreachable
+from plugins.amazon.errors import AnswerLost, RequestRefused, Silent, Unreachable
 from webapp.api import (
     ChannelError,
+    Denial,
+    Denied,
+    DeniedThing,
     Disconnected,
     Effective,
     IncomingOrder,
@@ -29,9 +33,11 @@ from webapp.api import (
     lazy_gettext as _l,
 )
 
+CONFIRM = CONFIRM_SHIPMENT.name
 KIND = UpdateKind("shipment", _l("Shipment confirmation"), repeatable=True, batch=10)
 VERSION = 1
 LATER = 300.0  # seconds until a shipment is tried again that waits for the store to be connected anew
+DENIALS = 3  # orders denied one after another: then it is the operation that is denied
 LONGEST = 45.0  # seconds after which the rest of a batch waits for the next
 _AWAY = (Throttled, Disconnected, Unreachable, Silent)  # what meets the next call just as well
 Look = Callable[[StoreAccess, str], IncomingOrder | None]
@@ -48,13 +54,21 @@ def deliver(client: Client, store: StoreAccess, updates: Sequence[Update], look:
     """An outcome for each; what can't be tried now because of one waits as that one does."""
     outcomes: dict[int, Outcome] = {}
     waiting: NotYet | None = None
+    denied: set[str] = set()
     started = monotonic()
     for update in updates:
         if waiting is None and monotonic() - started > LONGEST:
             waiting = NotYet(1)
         outcomes[update.id] = outcome = waiting or _confirm(client, store, update, look)
-        if isinstance(outcome, NotYet):
+        if not isinstance(outcome, NotYet):
+            denied.clear()
+        elif outcome.denial is None:
             waiting = outcome
+        else:
+            denied.add(update.order_number)
+            if len(denied) == DENIALS:
+                waiting = replace(outcome, denial=replace(outcome.denial, thing=DeniedThing.OPERATION, name=CONFIRM))
+                outcomes[update.id] = waiting
     return outcomes
 
 
@@ -75,9 +89,9 @@ def look_up(store: StoreAccess, updates: Sequence[Update], look: Look) -> dict[i
             if update.order_number not in orders:
                 orders[update.order_number] = look(store, update.order_number)
         except ChannelError as error:  # nothing was learned: it stays as it is until the next look
-            outcomes[update.id] = _wait(error)
+            outcomes[update.id] = _wait(error, update)
             if isinstance(error, _AWAY):
-                away = _wait(error)
+                away = _wait(error, update)
             continue
         order = orders[update.order_number]
         seen = order and (_shown(order, update) or _done_elsewhere(order, update))
@@ -112,12 +126,10 @@ def _confirm(client: Client, store: StoreAccess, update: Update, look: Look) -> 
         answer = client.request(Account.of(store), CONFIRM_SHIPMENT, path={"order": update.order_number}, json=body)
     except RequestRefused as error:
         return _after_refusal(store, update, error, look)
-    except AccessDenied as error:
-        return Refused(str(error), error.stored())
     except AnswerLost as error:
         return Unknown(str(error))
     except ChannelError as error:  # nothing has happened: throttled, unreachable, or the store must be connected anew
-        return _wait(error)
+        return _wait(error, update)
     return Sent(answer.request_id or "taken")
 
 
@@ -136,8 +148,10 @@ def _after_refusal(store: StoreAccess, update: Update, error: RequestRefused, lo
     return done or Refused(str(error.values["problem"]))
 
 
-def _wait(error: ChannelError) -> NotYet:
-    return NotYet(LATER if error.retry_after is None else error.retry_after, cause=error.stored())
+def _wait(error: ChannelError, update: Update) -> NotYet:
+    seconds = LATER if error.retry_after is None else error.retry_after
+    denied = Denial(DeniedThing.ORDER, update.order_number, error.stored()) if isinstance(error, Denied) else None
+    return NotYet(seconds, cause=error.stored(), denial=denied)
 
 
 def _shown(order: IncomingOrder, update: Update) -> Effective | None:

@@ -10,7 +10,7 @@ import pytest
 from tests.cli.conftest import Command, one_sentence
 from webapp import live
 from webapp.audit.actor import Actor
-from webapp.channels.contract import Disconnected, Refused, UnreadableOrder
+from webapp.channels.contract import ChannelError, Denied, Disconnected, Refused, UnreadableOrder
 from webapp.channels.models import Store
 from webapp.cli.main import cli as tree
 from webapp.config import configuration
@@ -19,6 +19,7 @@ from webapp.hooks import hookimpl, hooks
 from webapp.orders.holds import hold
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
+from webapp.sync import jobs
 from webapp.testing import FakeChannel, incoming_line, incoming_order
 
 ROW = {
@@ -352,6 +353,35 @@ def test_a_store_is_added_tested_changed_and_synced(
     assert run.keys() == RUN
     assert (run["state"], run["new"], run["next_at"] is None) == ("done", 1, False)
     assert cli("status", "--json").document["stores"][0]["running"] is False
+
+
+@ON_SQLITE
+def test_a_store_says_apart_what_waits_for_a_person_and_what_goes_by_itself(
+    cli: Command, store: Store, channel: FakeChannel, work: Callable[[], int]
+) -> None:
+    def told() -> tuple[str | None, str | None, list[str], bool]:
+        for [row] in (cli("status", "--json").document["stores"], cli("store", "list", "--json").document):
+            assert "problem" not in row
+        return row["disconnected"], row["last_failure"], [one["name"] for one in row["denied"]], row["proven_complete"]
+
+    def read(*failures: Exception) -> None:
+        channel.failures += failures
+        cli("sync", store.id)
+        work()
+
+    assert told() == (None, None, [], False)
+    read(ChannelError(channel="Fake", problem="HTTP 503"))
+    assert told() == (None, "Fake answered in a way the desk can't use: HTTP 503", [], False)
+    read(Denied(channel="Fake", problem="no role", name="search"))
+    assert told() == (None, "Fake denies the desk this: no role", ["search"], False)
+    read(Disconnected(channel="Fake", problem="gone"))
+    gone = "Fake refuses the desk's credentials: gone"
+    assert told() == (gone, gone, ["search"], False)
+    cli("store", "set", store.id, "--set", "key=k9")  # new credentials are tried at once
+    work()
+    assert told() == (None, None, [], False)
+    jobs.read_more(store.id)
+    assert told() == (None, None, [], True)
 
 
 @ON_SQLITE

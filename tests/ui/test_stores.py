@@ -10,10 +10,11 @@ from sqlalchemy import func, select
 
 from tests.ui.conftest import Browser, tells_both
 from webapp.audit.actor import Actor
-from webapp.channels.contract import Connection, Disconnected, UnreadableOrder
+from webapp.channels.contract import Connection, Denial, Denied, DeniedThing, Disconnected, UnreadableOrder
 from webapp.channels.models import Store
 from webapp.channels.services import access
 from webapp.channels.shops import create_shop
+from webapp.clock import now
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
@@ -22,6 +23,7 @@ from webapp.hooks.discovery import PluginState
 from webapp.jobs.models import Run
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
+from webapp.sync import denials, proving, runs
 from webapp.testing import FakeChannel, incoming_order
 
 
@@ -72,6 +74,29 @@ def test_a_refused_account_is_told_in_plain_words(
     assert "Failing" in page
     assert "refuses the desk&#39;s credentials: wrong secret" in page
     assert db.session.scalar(select(func.count()).select_from(Run)) == 0
+
+
+def test_what_is_denied_and_what_is_not_proven_is_on_the_page(browser: Browser, store: Store) -> None:
+    """Which and since when, each in a sentence, and the store is not called failing for it."""
+    with unit_of_work():
+        runs.sync_of(store.id)
+        for thing, name in ((DeniedThing.MARKETPLACE, "JP"), (DeniedThing.DATA, "<RECIPIENT>")):
+            problem = Denied(channel="Fake", problem="no role").stored()
+            denials.note(store.id, denials.ORDERS, Denial(thing, name, problem))
+        for number in range(7):
+            denials.note(store.id, "shipment", Denial(DeniedThing.ORDER, f"302-000000{number}"))
+        proving.begin(store.id, now())
+
+    page = browser.get(f"/stores/{store.id}").text
+    assert "Fake channel denies this store something. Everything else goes on." in page
+    assert "Marketplace <strong>JP</strong>" in page
+    assert "&lt;RECIPIENT&gt;" in page
+    assert "Denied since " in page
+    assert "Fake denies the desk this: no role" in page
+    assert page.count("302-000000") == 5  # of orders the first few
+    assert "Not yet proven complete: 0 of about 0 orders were read again." in page
+    assert "Failing" not in page
+    assert "7 things denied" in browser.get("/dashboard/").text
 
 
 def test_testing_asks_the_channel_outside_of_a_transaction(

@@ -195,15 +195,46 @@ class OrdersPage:
     next_page: str | None = None  # the token of the next page; None: this was the last
     bound: datetime | None = None  # until when the channel vouches for these results: the next cursor
     calls: int = 1
+    denied: Sequence["Denial"] = ()  # marketplaces that were found to be denied, and every data set that is left out
 
 
 @dataclass(frozen=True, slots=True)
 class OrdersWindow:
-    """What to ask for: changes since `low`, or on the first connection open orders created since `low`."""
+    """What to ask for: changes since `low`, or on the first connection open orders created since `low`.
+
+    `without` may grow from page to page. A channel whose tokens hold on to marketplaces keeps them in its tokens.
+    """
 
     low: datetime
     page: str | None = None
     open_only: bool = False
+    without: Sequence[str] = ()  # ids of marketplaces that the account is denied
+    only: str = ""  # id of the one marketplace to ask for, to see whether it still is denied
+    spare: bool = False  # not urgent: to take at most a quarter of the allowance, and nothing that others need
+
+
+# --- What is denied ---
+
+
+DENIED_FOR = 6 * 3600.0  # seconds until what was denied is tried again
+
+
+class DeniedThing(StrEnum):
+    """What a channel may deny while the account's credentials are good and everything else goes on."""
+
+    MARKETPLACE = "marketplace"
+    DATA = "data"
+    OPERATION = "operation"
+    ORDER = "order"
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """One thing that the channel denies the account."""
+
+    thing: DeniedThing
+    name: str  # the marketplace's id, the data set, the operation, or the channel's number of the order
+    problem: Mapping[str, Any] = default(default_factory=dict)  # a stored DeskError
 
 
 # --- What goes out ---
@@ -262,6 +293,7 @@ class NotYet:
     seconds: float
     problem: str = ""
     cause: Mapping[str, Any] | None = None
+    denial: Denial | None = None  # what the channel denies, where that is the reason
 
 
 Outcome = Effective | Sent | Refused | Unknown | NotYet
@@ -309,6 +341,7 @@ class StoreAccess:
     id: int
     settings: Mapping[str, Any]
     practice: bool = False
+    marketplaces: Sequence[str] = ()  # ids of those that connecting named
 
     def __repr__(self) -> str:
         return f"StoreAccess({self.id})"
@@ -354,11 +387,31 @@ class PageRefused(ChannelError):
 
 
 class Disconnected(ChannelError):
-    """The account's permission is gone or wrong: nothing is tried again until somebody connects the store anew."""
+    """The sign-in is refused: nothing is tried again until somebody gives new credentials. Raised for nothing else: a
+    permission that is missing for one thing is `Denied`.
+    """
 
     code = "channel_disconnected"
     sentence = _l("%(channel)s refuses the desk's credentials: %(problem)s")
     retry_after = None
+
+
+class Denied(ChannelError):
+    """The credentials are good, but not for this one thing: all else goes on, and it is tried again by itself."""
+
+    code = "channel_denied"
+    sentence = _l("%(channel)s denies the desk this: %(problem)s")
+    retry_after = DENIED_FOR
+    thing: ClassVar[DeniedThing] = DeniedThing.OPERATION
+
+    def __init__(self, *, name: str = "", **values: Any) -> None:
+        super().__init__(**values)
+        self.name = name
+
+    @property
+    def denial(self) -> Denial:
+        """What is denied, as it is kept."""
+        return Denial(self.thing, self.name, self.stored())
 
 
 class Channel(ABC):
@@ -377,7 +430,7 @@ class Channel(ABC):
 
     @abstractmethod
     def fetch_orders(self, store: StoreAccess, window: OrdersWindow) -> OrdersPage:
-        """One page of orders; raises ChannelError (Throttled, PageRefused, Disconnected)."""
+        """One page of orders; raises ChannelError (Throttled, PageRefused, Denied, Disconnected)."""
 
     @abstractmethod
     def fetch_order(self, store: StoreAccess, number: str) -> IncomingOrder | UnreadableOrder | None:
@@ -414,6 +467,10 @@ class Channel(ABC):
     def service_label(self, level: str) -> LazyString | str:
         """The shipping service that the buyer chose, for people; a word it does not know stands for itself."""
         return level
+
+    def denied_label(self, denial: Denial) -> LazyString | str:
+        """What people call a thing that is denied; by default its name."""
+        return denial.name
 
     def order_url(self, store: StoreAccess, number: str, marketplace: str) -> str | None:
         """Where the merchant finds this order on the channel's own site."""

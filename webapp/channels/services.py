@@ -54,7 +54,8 @@ def service_name(code: str, level: str) -> str:
 def access(store: Store) -> StoreAccess:
     """What the store's channel needs to reach the account; holds secrets, so it stays in memory."""
     declared = get_channel(store.channel).settings
-    return StoreAccess(store.id, read(STORE, store.id, declared), practice=store.practice)
+    served = tuple(row.marketplace for row in store.marketplaces)
+    return StoreAccess(store.id, read(STORE, store.id, declared), practice=store.practice, marketplaces=served)
 
 
 def stores() -> list[Store]:

@@ -225,7 +225,7 @@ def status(door: Door) -> None:
         "updates": {state.value: by_state.get(state, 0) for state in UpdateState},
         "asides": db.session.scalar(select(func.count()).select_from(Aside)) or 0,
     }
-    columns = ("id", "name", "running", "last_success_at", "next_at", "failures", "problem")
+    columns = ("id", "name", "running", "last_success_at", "next_at", "disconnected", "last_failure")
     text = pairs(document, ("version", "url", "practice_url", "asides"))
     text += section("Stores", table(document["stores"], columns, empty="No store yet."))
     text += section("Oldest waiting job, seconds", [f"{name}: {cell(age)}" for name, age in document["queues"].items()])

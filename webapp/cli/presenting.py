@@ -29,6 +29,7 @@ from webapp.orders.queries import reference
 from webapp.orders.services import Offer
 from webapp.orders.statuses import status_name
 from webapp.orders.tags import tags_of
+from webapp.sync.health import Health
 from webapp.sync.models import Aside, ChannelUpdate, StoreSync
 from webapp.sync.runs import NUMBERS
 
@@ -230,7 +231,8 @@ def address(told: Any) -> Document | None:
 
 
 def store_row(store: Store, sync: StoreSync | None) -> Document:
-    """A store and how its traffic stands."""
+    """A store and how its traffic stands: `disconnected` waits for a person, `last_failure` goes by itself."""
+    state = Health(sync)
     return {
         "id": store.id,
         "channel": store.channel,
@@ -241,7 +243,13 @@ def store_row(store: Store, sync: StoreSync | None) -> Document:
         "archived_at": iso(store.archived_at),
         "import_orders": store.import_orders,
         "marketplaces": sorted(row.country for row in store.marketplaces),
-        "problem": sentence_of(store.problem or (sync.run.problem if sync and sync.failures and sync.run else None)),
+        "disconnected": state.disconnected(store),
+        "last_failure": state.last_failure,
+        "denied": [
+            {"thing": row.thing, "name": row.name, "since": iso(row.since), "problem": sentence_of(row.problem)}
+            for row in state.denials
+        ],
+        "proven_complete": sync is not None and sync.proof is not None and state.unproven is None,
         "running": sync is not None and sync.run is not None and sync.run.is_open,
         "failures": sync.failures if sync else 0,
         "last_success_at": iso(sync.last_success_at) if sync else None,

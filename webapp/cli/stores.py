@@ -26,7 +26,7 @@ from webapp.clock import iso
 from webapp.db import db, unit_of_work
 from webapp.jobs.models import Run, RunState
 from webapp.live import connection
-from webapp.sync import activity, jobs, runs
+from webapp.sync import activity, denials, jobs, runs
 from webapp.sync.jobs import import_orders
 from webapp.sync.models import StoreSync
 
@@ -75,6 +75,7 @@ def set_(door: Door, store_key: str, name: str | None, given: Sequence[str], set
     with unit_of_work():
         changed = get_store(store_key)
         change_store(changed, values, actor=door.actor, name=name)
+        jobs.connect.enqueue(changed.id)  # new credentials are tried at once
         document = store_row(changed, db.session.get(StoreSync, changed.id))
     door.show(document, pairs(document))
 
@@ -85,7 +86,8 @@ def list_(door: Door) -> None:
     """All stores, and how their traffic stands."""
     door.actor.needs("stores.view")
     rows = [store_row(one, db.session.get(StoreSync, one.id)) for one in stores()]
-    columns = ("id", "name", "channel", "marketplaces", "running", "last_success_at", "next_at", "problem")
+    facts = ("id", "name", "channel", "marketplaces", "running", "last_success_at", "next_at")
+    columns = (*facts, "disconnected", "last_failure")
     door.show(rows, table(rows, columns, empty="No store yet: python -m webapp store add --help"))
 
 
@@ -111,6 +113,7 @@ def connect(one: Store) -> Any:
     connection = channel.connect(reach)
     with unit_of_work():
         remember_marketplaces(one, connection)
+        denials.connected(one.id, connection)
     return connection
 
 
@@ -168,7 +171,7 @@ def practice(door: Door) -> None:
     door.actor.needs("stores.edit")
     added = connect_practice_stores()
     rows = [store_row(one, db.session.get(StoreSync, one.id)) for one in added]
-    door.show(rows, table(rows, ("id", "name", "marketplaces", "problem"), empty="Nothing to add."))
+    door.show(rows, table(rows, ("id", "name", "marketplaces", "disconnected"), empty="Nothing to add."))
 
 
 def _settings(given: Sequence[str], from_stdin: bool) -> Mapping[str, str]:

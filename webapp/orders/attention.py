@@ -85,6 +85,12 @@ KINDS = (
         _l("Mend what the channel complains of and send it again; where nothing is left to tell, close it."),
     ),
     AttentionKind(
+        "update_denied",
+        _l("Update denied"),
+        _l("The channel denies the desk this update: %(problem)s"),
+        _l("Grant the permission there. The desk tries again every six hours; send it again yourself, or close it."),
+    ),
+    AttentionKind(
         "update_unseen",
         _l("Update not shown"),
         _l("The channel took an update a day ago and does not show it."),

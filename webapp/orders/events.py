@@ -79,6 +79,7 @@ WORDS = (
     EventWords("update_sent", _l("The channel took the update: %(kind)s")),
     EventWords("update_effective", _l("The channel shows the update: %(kind)s")),
     EventWords("update_refused", _l("The channel refused the update: %(kind)s")),
+    EventWords("update_denied", _l("The channel denied the update: %(kind)s")),
     EventWords("update_unseen", _l("The channel does not show the update: %(kind)s")),
     EventWords("update_elsewhere", _l("It had been done elsewhere: %(kind)s")),
     EventWords("update_retried", _l("Sent again: %(kind)s")),

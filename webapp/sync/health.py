@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import func, literal, select, text, union_all
 
@@ -13,7 +12,7 @@ from webapp.clock import now
 from webapp.db import db
 from webapp.errors import sentence_of
 from webapp.jobs.models import Run
-from webapp.sync.models import OPEN_UPDATES, Aside, ChannelUpdate, StoreSync, UpdateState
+from webapp.sync.models import OPEN_UPDATES, Aside, ChannelUpdate, OrdersProof, StoreDenial, StoreSync, UpdateState
 from webapp.sync.runs import syncs_of
 
 LAGGING = timedelta(minutes=15)  # a store that is read by the minute has a reason to be looked at
@@ -63,8 +62,28 @@ class Health:
         """Why it fails, in the reader's language."""
         if left_out:
             return str(ChannelLeftOut(channel=store.channel))
-        failed: dict[str, Any] | None = self.run.problem if self.run and self.sync and self.sync.failures else None
-        return sentence_of(store.problem or failed)
+        return self.disconnected(store) or self.last_failure
+
+    @staticmethod
+    def disconnected(store: Store) -> str | None:
+        """Why nothing is read or told until somebody gives new credentials."""
+        return sentence_of(store.problem)
+
+    @property
+    def last_failure(self) -> str | None:
+        """Why the last reading failed; None once a page was read again."""
+        return sentence_of(self.sync.last_failure) if self.sync else None
+
+    @property
+    def denials(self) -> list[StoreDenial]:
+        """What the channel denies while everything else goes on, longest first."""
+        return self.sync.denials if self.sync else []
+
+    @property
+    def unproven(self) -> OrdersProof | None:
+        """How far the proof is that all orders are here; None once it is there, and before the first reading ended."""
+        proof = self.sync.proof if self.sync else None
+        return proof if proof is not None and proof.proven_at is None else None
 
 
 def of_stores(store_ids: Sequence[int]) -> dict[int, Health]:

@@ -5,14 +5,20 @@ another. Whatever dies in between is found again by the schedule once its lease 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 
 import structlog
 
 from webapp import live
 from webapp.audit.actor import Actor
 from webapp.channels.contract import (
+    DENIED_FOR,
     Channel,
     ChannelError,
+    Denial,
+    Denied,
+    DeniedThing,
+    Disconnected,
     NotYet,
     OrdersPage,
     OrdersWindow,
@@ -26,13 +32,14 @@ from webapp.channels.contract import (
 )
 from webapp.channels.models import Store
 from webapp.channels.services import access, get_channel, remember_marketplaces
+from webapp.clock import now
 from webapp.db import analyze, db, unit_of_work
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs import job
-from webapp.sync import runs
+from webapp.sync import denials, proving, runs
 from webapp.sync.importing import prepare, take_in
 from webapp.sync.leases import Lease
-from webapp.sync.models import ChannelUpdate, StoreSync, Stream
+from webapp.sync.models import ChannelUpdate, OrdersProof, StoreSync, Stream
 from webapp.sync.updates import as_told, claim_due, claim_to_look_up, due_work, settle
 
 log = structlog.get_logger(__name__)
@@ -57,6 +64,8 @@ def find_due() -> None:
     """Enqueue whatever is due: the queue may have lost anything, the rows have not."""
     for store_id in runs.due_stores():
         import_orders.enqueue(store_id)
+    for store_id in runs.due_for_more():
+        read_more.enqueue(store_id)
     for store_id, kind, work in due_work():
         (deliver if work == "deliver" else look_up).enqueue(store_id, kind)
 
@@ -71,7 +80,8 @@ def import_orders(store_id: int) -> None:
             return
         sync, window, _ = turn
         store = sync.store
-        asked = OrdersWindow(runs.low_of(window), window.page_token, open_only=window.stream == Stream.OPEN)
+        open_only, without = window.stream == Stream.OPEN, denials.left_out(store_id)
+        asked = OrdersWindow(runs.low_of(window), window.page_token, open_only, without)
         reach, channel = access(store), get_channel(store.channel)
     with lease.kept(StoreSync.store_id == store_id):
         first_pages = _read_page(store_id, lease.owner, channel, reach, asked)
@@ -96,6 +106,7 @@ def _read_page(store_id: int, owner: str, channel: Channel, reach: StoreAccess, 
             return False
         sync, window, run = turn
         taken = take_in(sync.store, ready)
+        denials.page_read(store_id, page, asked.low)
         runs.count(
             run, pages=1, calls=page.calls, seen=taken.seen, new=taken.new, changed=taken.changed, aside=taken.aside
         )
@@ -124,9 +135,75 @@ def _not_read(store_id: int, owner: str, error: ChannelError) -> None:
                 runs.pass_on(sync)
                 import_orders.enqueue(store_id)
             case _:
+                if isinstance(error, Denied):
+                    denials.note(store_id, denials.ORDERS, error.denial, low=window.low)
                 log.warning("sync_failed", store=store_id, problem=error.code)
                 runs.count(run, calls=1)
                 runs.fail(sync, run, error)
+
+
+@job("channels")
+def read_more(store_id: int) -> None:
+    """Read a page that no turn reads: the open orders of a marketplace that was denied, to see whether it still is; or
+    what was read first once more, to see whether anything was missed.
+    """
+    lease = Lease(StoreSync)
+    with unit_of_work():
+        more = runs.take_more(store_id, lease.owner)
+        if more is None:
+            return
+        sync, asked = more
+        reach, channel = access(sync.store), get_channel(sync.store.channel)
+    with lease.kept(StoreSync.store_id == store_id):
+        try:
+            page = channel.fetch_orders(reach, asked)
+        except ChannelError as error:
+            _no_more(store_id, lease.owner, asked, error)
+        else:
+            _take_more_in(store_id, lease.owner, asked, page)
+
+
+def _take_more_in(store_id: int, owner: str, asked: OrdersWindow, page: OrdersPage) -> None:
+    ready = prepare(db.session.get_one(Store, store_id), proving.read_before(store_id, page) if asked.spare else page)
+    with unit_of_work():
+        sync = runs.our_lease(store_id, owner)
+        if sync is None:
+            return
+        runs.give_back(sync)
+        taken = take_in(sync.store, ready)
+        denials.page_read(store_id, page, asked.low)
+        if asked.spare:
+            proving.page_read(
+                proving.of_store(store_id), seen=len(page.orders), new=taken.new, next_page=page.next_page
+            )
+        elif (denial := denials.marketplace(store_id, asked.only)) is not None:
+            denial.page_token = page.next_page
+            if page.next_page is None:
+                denials.lift(denial)
+                sync.next_at = min(sync.next_at, now())  # the windows have it again
+            else:
+                read_more.enqueue(store_id)
+
+
+def _no_more(store_id: int, owner: str, asked: OrdersWindow, error: ChannelError) -> None:
+    with unit_of_work():
+        sync = runs.our_lease(store_id, owner)
+        if sync is None:
+            return
+        runs.give_back(sync)
+        if isinstance(error, Disconnected):
+            runs.disconnect(sync.store, error)
+        if isinstance(error, Denied):
+            denials.note(store_id, denials.ORDERS, error.denial, low=asked.low)
+        row = proving.of_store(store_id) if asked.spare else denials.marketplace(store_id, asked.only)
+        if row is None:
+            return
+        pause = 60.0 if error.retry_after is None else error.retry_after
+        if isinstance(error, PageRefused):
+            row.page_token, pause = None, 0.0
+            if isinstance(row, OrdersProof):
+                proving.restart(row)
+        row.again_at = now() + timedelta(seconds=pause)
 
 
 @job("desk")
@@ -149,7 +226,7 @@ def deliver(store_id: int, kind: str) -> None:
             look_up.enqueue(store_id, kind)
             return
         told, reach, channel = as_told(rows), access(store), get_channel(store.channel)
-    if _asked_and_settled(lease, told, lambda: channel.deliver(reach, told)):
+    if _asked_and_settled(lease, told, kind, lambda: channel.deliver(reach, told)):
         with unit_of_work():
             deliver.enqueue(store_id, kind)  # the next batch, until nothing is due
 
@@ -164,12 +241,14 @@ def look_up(store_id: int, kind: str) -> None:
             return
         store, rows = claimed
         told, reach, channel = as_told(rows), access(store), get_channel(store.channel)
-    if _asked_and_settled(lease, told, lambda: channel.look_up(reach, told)):
+    if _asked_and_settled(lease, told, denials.ORDER, lambda: channel.look_up(reach, told)):
         with unit_of_work():
             deliver.enqueue(store_id, kind)  # what turned out not to have happened is sent again
 
 
-def _asked_and_settled(lease: Lease, told: Sequence[Update], ask: Callable[[], Mapping[int, Outcome]]) -> bool:
+def _asked_and_settled(
+    lease: Lease, told: Sequence[Update], work: str, ask: Callable[[], Mapping[int, Outcome]]
+) -> bool:
     """Ask the channel and write its outcomes; False where the lease was lost before anything was asked: whoever finds
     these updates looks up first what became of them.
     """
@@ -180,7 +259,9 @@ def _asked_and_settled(lease: Lease, told: Sequence[Update], ask: Callable[[], M
             return False
         outcomes = _asked(ask, ids)
         with unit_of_work():
-            settle(outcomes, lease.owner)
+            store_id = settle(outcomes, lease.owner)
+            if store_id is not None:
+                denials.delivered(store_id, work, told, outcomes)
     return True
 
 
@@ -203,12 +284,18 @@ def fetch_order(store_id: int, number: str) -> None:
     except Throttled as error:  # many were asked for at once: each has its turn
         fetch_order.enqueue_in(error.retry_after or 60.0, store_id, number)
         return
+    except Denied as error:
+        with unit_of_work():
+            denials.note(store_id, denials.ORDER, Denial(DeniedThing.ORDER, number, error.stored()))
+        fetch_order.enqueue_in(DENIED_FOR, store_id, number)
+        return
     if found is None:
         return
     page = OrdersPage([], [found]) if isinstance(found, UnreadableOrder) else OrdersPage([found])
     ready = prepare(db.session.get_one(Store, store_id), page)
     with unit_of_work():
         take_in(db.session.get_one(Store, store_id), ready)
+        denials.worked(store_id, denials.ORDER, orders=[number])
 
 
 @job("channels")
@@ -221,6 +308,7 @@ def connect(store_id: int) -> None:
     with unit_of_work():
         store = db.session.get_one(Store, store_id)
         remember_marketplaces(store, connection)
+        denials.connected(store_id, connection)
         live.publish("stores", [store_id])
         if store.active and store.problem is None:  # one that can't be reached just now is tried again by the sync
             runs.start(store, actor=Actor.job("connect"))

@@ -31,10 +31,17 @@ class StoreSync(Model):
     next_at: Mapped[datetime] = mapped_column(index=True)
     lease_owner: Mapped[str | None]
     lease_until: Mapped[datetime | None]
-    failures: Mapped[int] = mapped_column(default=0)  # runs failed one after another
+    failures: Mapped[int] = mapped_column(default=0)  # runs failed since a page was last read
+    last_failure: Mapped[dict[str, Any] | None]  # a stored DeskError: why the last of them failed
     last_success_at: Mapped[datetime | None]
     store: Mapped[Store] = relationship(lazy="joined", innerjoin=True)
     run: Mapped[Run | None] = relationship()
+    proof: Mapped["OrdersProof | None"] = relationship(
+        primaryjoin="StoreSync.store_id == foreign(OrdersProof.store_id)", viewonly=True, uselist=False
+    )
+    denials: Mapped[list["StoreDenial"]] = relationship(
+        primaryjoin="StoreSync.store_id == foreign(StoreDenial.store_id)", viewonly=True, order_by="StoreDenial.since"
+    )
 
 
 class SyncWindow(Model):
@@ -54,6 +61,41 @@ class SyncWindow(Model):
     pages_done: Mapped[int] = mapped_column(default=0)
     restarts: Mapped[int] = mapped_column(default=0)  # page tokens refused within this window
     widened_at: Mapped[datetime | None]  # when a window last reached a whole day behind the cursor
+
+
+class StoreDenial(Model):
+    """One thing that a channel denies a store while everything else goes on."""
+
+    __tablename__ = "store_denials"
+    __table_args__ = (UniqueConstraint("store_id", "work", "thing", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    store_id: Mapped[int] = mapped_column(ForeignKey("stores.id", ondelete="CASCADE"))
+    work: Mapped[str]  # what the desk was doing: see `denials`, or the kind of an update
+    thing: Mapped[str]  # a DeniedThing
+    name: Mapped[str]
+    problem: Mapped[dict[str, Any] | None]  # a stored DeskError
+    since: Mapped[datetime]
+    again_at: Mapped[datetime]  # when it is tried again
+    low: Mapped[datetime | None]  # since when orders may have been missed because of it
+    page_token: Mapped[str | None]  # of a marketplace that is open again: how far its open orders were read
+
+
+class OrdersProof(Model):
+    """Whether a store's orders are known to be all here: what was read first is read again until nothing new comes."""
+
+    __tablename__ = "order_proofs"
+
+    store_id: Mapped[int] = mapped_column(ForeignKey("stores.id", ondelete="CASCADE"), primary_key=True)
+    low: Mapped[datetime]
+    page_token: Mapped[str | None]
+    again_at: Mapped[datetime]  # when the next page may be asked for
+    seen: Mapped[int] = mapped_column(default=0)  # orders of the running pass
+    found: Mapped[int] = mapped_column(default=0)  # those of them that every reading before had missed
+    total: Mapped[int] = mapped_column(default=0)  # about so many orders a pass has
+    passes: Mapped[int] = mapped_column(default=0)  # whole ones
+    found_before: Mapped[int] = mapped_column(default=0)  # in the passes before the running one
+    proven_at: Mapped[datetime | None]
 
 
 class Aside(Model):

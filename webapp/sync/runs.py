@@ -3,12 +3,12 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, delete, or_, select
+from sqlalchemy import Select, and_, delete, or_, select
 from sqlalchemy.orm import defer, joinedload, lazyload
 
 from webapp import live
 from webapp.audit.actor import Actor, ActorKind
-from webapp.channels.contract import ChannelError, Disconnected
+from webapp.channels.contract import ChannelError, Denied, DeniedThing, Disconnected, OrdersWindow
 from webapp.channels.models import Store
 from webapp.channels.services import access, channels, get_channel
 from webapp.clock import now
@@ -16,8 +16,8 @@ from webapp.db import db
 from webapp.errors import DeskError, Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.models import Run, RunState
-from webapp.sync import leases
-from webapp.sync.models import Aside, StoreSync, Stream, SyncWindow
+from webapp.sync import denials, leases, proving
+from webapp.sync.models import Aside, OrdersProof, StoreDenial, StoreSync, Stream, SyncWindow
 
 KIND, NUMBERING = "sync", "numbering"
 STORE_KINDS = (KIND, NUMBERING)  # of runs whose subject is a store
@@ -80,32 +80,65 @@ def _open_run(sync: StoreSync, actor: Actor) -> Run:
 
 def due_stores() -> list[int]:
     """Stores whose turn has come and that nobody reads now."""
+    return list(db.session.scalars(_readable().where(StoreSync.next_at <= now())))
+
+
+def due_for_more() -> list[int]:
+    """Stores of which more can be read: a marketplace that was denied, or, while no turn is due, the orders again."""
     at = now()
-    query = (
-        select(StoreSync.store_id)
-        .join(Store)
-        .where(
-            Store.active,
-            Store.problem.is_(None),
-            Store.channel.in_(channels()),  # one whose plugin was left out waits for it
-            StoreSync.next_at <= at,
-            or_(StoreSync.lease_until.is_(None), StoreSync.lease_until < at),
-        )
+    denied = select(StoreDenial.id).where(
+        StoreDenial.store_id == StoreSync.store_id,
+        StoreDenial.work == denials.ORDERS,
+        StoreDenial.thing == DeniedThing.MARKETPLACE,
+        StoreDenial.again_at <= at,
     )
-    return list(db.session.scalars(query))
+    unproven = select(OrdersProof.store_id).where(
+        OrdersProof.store_id == StoreSync.store_id, OrdersProof.proven_at.is_(None), OrdersProof.again_at <= at
+    )
+    due = or_(denied.exists(), and_(StoreSync.next_at > at, unproven.exists()))
+    return list(db.session.scalars(_readable().where(due)))
+
+
+def _readable() -> Select[tuple[int]]:
+    """Stores that may be read and that nobody reads now."""
+    free = or_(StoreSync.lease_until.is_(None), StoreSync.lease_until < now())
+    known = Store.channel.in_(channels())  # one whose plugin was left out waits for it
+    return select(StoreSync.store_id).join(Store).where(Store.active, Store.problem.is_(None), known, free)
 
 
 def take_turn(store_id: int, owner: str) -> tuple[StoreSync, SyncWindow, Run] | None:
     """Lease the store for one page; None where it is not due, inactive, or read by another."""
-    sync = sync_of(store_id, lock=True)
-    at = now()
-    held = sync.lease_until is not None and sync.lease_until >= at
-    if held or not sync.store.active or sync.next_at > at:
+    sync = _free(store_id)
+    if sync is None or sync.next_at > now():
         return None
+    sync.lease_owner, sync.lease_until = owner, now() + leases.LEASE
     run = sync.run if sync.run is not None and sync.run.is_open else _open_run(sync, Actor.job("sync"))
     run.state = RunState.RUNNING
-    sync.lease_owner, sync.lease_until = owner, at + leases.LEASE
     return sync, _window(sync), run
+
+
+def take_more(store_id: int, owner: str) -> tuple[StoreSync, OrdersWindow] | None:
+    """Lease the store for a page of what its turns do not read; None where nothing is due, or another reads."""
+    sync = _free(store_id)
+    if sync is None or sync.store.problem is not None:
+        return None
+    denial = denials.due_marketplace(store_id)
+    proof = proving.due(store_id) if denial is None and sync.next_at > now() else None
+    if denial is not None:
+        asked = OrdersWindow(_first_low(sync), denial.page_token, open_only=True, only=denial.name)
+    elif proof is not None:
+        asked = OrdersWindow(proof.low, proof.page_token, without=denials.left_out(store_id), spare=True)
+    else:
+        return None
+    sync.lease_owner, sync.lease_until = owner, now() + leases.LEASE
+    return sync, asked
+
+
+def _free(store_id: int) -> StoreSync | None:
+    """The store's turn, locked; None where another has it, or the store is inactive."""
+    sync = sync_of(store_id, lock=True)
+    held = sync.lease_until is not None and sync.lease_until >= now()
+    return sync if sync.store.active and not held else None
 
 
 def _window(sync: StoreSync) -> SyncWindow:
@@ -118,9 +151,13 @@ def _window(sync: StoreSync) -> SyncWindow:
         if window.cursor is not None:
             window.low = window.cursor - _overlap(window, timedelta(seconds=channel.overlap))
         else:
-            days = access(sync.store).settings.get("import_from", 30)
-            window.low = now() - timedelta(days=int(days))
+            window.low = _first_low(sync)
     return window
+
+
+def _first_low(sync: StoreSync) -> datetime:
+    """How far back the first connection reaches."""
+    return now() - timedelta(days=int(access(sync.store).settings.get("import_from", 30)))
 
 
 def _overlap(window: SyncWindow, usual: timedelta) -> timedelta:
@@ -141,10 +178,16 @@ def low_of(window: SyncWindow) -> datetime:
 
 def still_ours(store_id: int, owner: str) -> tuple[StoreSync, SyncWindow, Run] | None:
     """The turn, locked for writing a page; None where the lease went to another meanwhile."""
-    sync = sync_of(store_id, lock=True)
-    if sync.lease_owner != owner or sync.run is None:
+    sync = our_lease(store_id, owner)
+    if sync is None or sync.run is None:
         return None
     return sync, _window(sync), sync.run
+
+
+def our_lease(store_id: int, owner: str) -> StoreSync | None:
+    """The store's turn, locked; None where the lease went to another meanwhile."""
+    sync = sync_of(store_id, lock=True)
+    return sync if sync.lease_owner == owner else None
 
 
 def count(run: Run, **more: int) -> None:
@@ -159,12 +202,14 @@ def page_done(sync: StoreSync, window: SyncWindow, *, bound: datetime | None, ne
 
     The cursor moves with the window's last page only. The first connection's open orders are followed by the changes.
     """
-    sync.failures = 0
+    sync.failures, sync.last_failure = 0, None
     window.high = window.high or bound
     window.page_token = next_page
     window.pages_done += 1
     if next_page is not None:
         return False
+    if window.cursor is None and window.stream == Stream.CHANGES:
+        proving.begin(sync.store_id, low_of(window))
     window.cursor = max(filter(None, (window.cursor, window.high)), default=window.low)
     window.low = window.high = None
     window.pages_done = window.restarts = 0
@@ -179,9 +224,14 @@ def restart_window(window: SyncWindow) -> bool:
     return window.restarts <= 5
 
 
+def give_back(sync: StoreSync) -> None:
+    """End the lease; when the next turn comes is left as it is."""
+    sync.lease_owner = sync.lease_until = None
+
+
 def pass_on(sync: StoreSync, *, seconds: float = 0.0) -> None:
     """Give the turn back with the window unfinished; it goes on after so many seconds."""
-    sync.lease_owner = sync.lease_until = None
+    give_back(sync)
     sync.next_at = now() + timedelta(seconds=seconds)
 
 
@@ -197,12 +247,19 @@ def finish(sync: StoreSync, run: Run) -> None:
 def fail(sync: StoreSync, run: Run, error: DeskError) -> None:
     """End the run with its reason; the next comes by itself, later each time, unless somebody must connect it anew."""
     run.state, run.ended_at, run.problem = RunState.FAILED, now(), error.stored()
-    sync.failures += 1
+    sync.failures, sync.last_failure = sync.failures + 1, error.stored()
     pause = error.retry_after if isinstance(error, ChannelError) and error.retry_after else 60.0
-    pass_on(sync, seconds=min(_BACKOFF_LIMIT, pause * 2 ** min(sync.failures - 1, 8)))
+    growing = min(_BACKOFF_LIMIT, pause * 2 ** min(sync.failures - 1, 8))
+    pass_on(sync, seconds=pause if isinstance(error, Denied) else growing)
     if isinstance(error, Disconnected):
-        sync.store.problem = error.stored()
+        disconnect(sync.store, error)
     live.publish("stores", [sync.store_id])
+
+
+def disconnect(store: Store, error: Disconnected) -> None:
+    """Neither read the store nor tell it anything until somebody gives new credentials: its sign-in is refused."""
+    store.problem = error.stored()
+    live.publish("stores", [store.id])
 
 
 def forget_quiet_runs() -> int:
@@ -243,6 +300,7 @@ def syncs_of(store_ids: Sequence[int]) -> dict[int, StoreSync]:
     query = (
         select(StoreSync)
         .where(StoreSync.store_id.in_(store_ids))
-        .options(joinedload(StoreSync.run), lazyload(StoreSync.store))
+        .options(joinedload(StoreSync.run), joinedload(StoreSync.proof), joinedload(StoreSync.denials))
+        .options(lazyload(StoreSync.store))
     )
-    return {row.store_id: row for row in db.session.scalars(query)}
+    return {row.store_id: row for row in db.session.scalars(query).unique()}

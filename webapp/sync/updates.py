@@ -17,6 +17,7 @@ from webapp import live
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
 from webapp.channels.contract import (
+    Denied,
     Effective,
     IncomingOrder,
     NotYet,
@@ -31,7 +32,7 @@ from webapp.channels.models import Store
 from webapp.channels.services import channels, get_channel
 from webapp.clock import iso, now
 from webapp.db import db
-from webapp.errors import DeskError, NotFound, Refusal
+from webapp.errors import DeskError, NotFound, Refusal, class_of
 from webapp.fulfillment.models import DESK, Package, Shipment
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.orders.events import record
@@ -264,8 +265,9 @@ def as_told(rows: Sequence[ChannelUpdate]) -> list[Update]:
     ]
 
 
-def settle(outcomes: Mapping[int, Outcome], owner: str) -> None:
-    """Write what became of claimed updates; one that the channel said nothing of is unknown.
+def settle(outcomes: Mapping[int, Outcome], owner: str) -> int | None:
+    """Write what became of claimed updates; one that the channel said nothing of is unknown. Returns their store, None
+    where the lease of all was lost.
 
     Rows that somebody else settled or claimed meanwhile are left alone: under their locks, the lease must still be the
     `owner`'s. Orders are locked before their updates, as
@@ -273,11 +275,14 @@ def settle(outcomes: Mapping[int, Outcome], owner: str) -> None:
     """
     concerned = select(ChannelUpdate.order_id).where(ChannelUpdate.id.in_(list(outcomes)))
     db.session.execute(select(Order.id).where(Order.id.in_(concerned)).order_by(Order.id).with_for_update())
+    store_id = None
     query = select(ChannelUpdate).where(ChannelUpdate.id.in_(list(outcomes))).order_by(ChannelUpdate.id)
     for row in db.session.scalars(query.with_for_update().execution_options(populate_existing=True)):
         if row.lease_owner == owner:
+            store_id = row.store_id
             _settle_one(row, outcomes[row.id])
     db.session.flush()
+    return store_id
 
 
 def _settle_one(row: ChannelUpdate, outcome: Outcome) -> None:
@@ -305,9 +310,10 @@ def _settle_one(row: ChannelUpdate, outcome: Outcome) -> None:
         case Unknown():
             row.state, row.look_again_at = UpdateState.UNKNOWN, at + timedelta(seconds=2)
             row.problem = AnswerLost().stored()
-        case NotYet(seconds=seconds, problem=problem, cause=cause):
+        case NotYet(seconds=seconds, problem=problem, cause=cause, denial=denial):
             pause = seconds or _RETRY[min(row.attempts, len(_RETRY)) - 1]
             told = dict(cause) if cause else ChannelSaid(sentence=problem).stored() if problem else None
+            news = denial is not None and not denied(row)
             row.problem = told or row.problem
             if (row.sent_at is not None and row.state == UpdateState.SENT) or (
                 row.state == UpdateState.UNKNOWN and told
@@ -315,6 +321,8 @@ def _settle_one(row: ChannelUpdate, outcome: Outcome) -> None:
                 row.look_again_at = at + timedelta(seconds=pause)
             else:
                 _owe_again(row, at + timedelta(seconds=pause if row.attempts > 1 else seconds))
+                if news:
+                    _tell(row, "update_denied", trouble="update_denied")
     live.publish("orders", [row.order_id])
 
 
@@ -335,13 +343,15 @@ def _tell(row: ChannelUpdate, code: str, *, trouble: str = "") -> None:
     order = db.session.scalars(select(Order).where(Order.id == row.order_id).with_for_update(of=Order)).one()
     if trouble:
         raise_attention(order, trouble, of=row.id, problem=row.problem)
-    elif code != "update_sent":
+    elif code == "update_sent":
+        settle_attention(order, "update_denied", of=row.id)
+    else:
         _settle_troubles(order, row)
     record(order, code, actor=Actor.channel(row.store_id), cause="update", values={"kind": row.kind})
 
 
 def _settle_troubles(order: Order, row: ChannelUpdate) -> None:
-    for trouble in ("update_refused", "update_unseen"):
+    for trouble in ("update_refused", "update_unseen", "update_denied"):
         settle_attention(order, trouble, of=row.id)
 
 
@@ -365,7 +375,7 @@ def retry(update: ChannelUpdate, *, actor: Actor) -> None:
     order = _locked(update, actor)
     if not retriable(update):
         raise NotRetriable(state=update.state)
-    if update.state == UpdateState.REFUSED:
+    if update.state != UpdateState.UNKNOWN:
         update.refused_at = None
         _owe_again(update, now())
     else:
@@ -389,8 +399,15 @@ def close(update: ChannelUpdate, *, actor: Actor) -> None:
 
 
 def retriable(update: ChannelUpdate) -> bool:
-    """Whether it can be sent again."""
-    return update.state in (UpdateState.REFUSED, UpdateState.UNKNOWN)
+    """Whether it can be sent again: one that the channel denies would be, hours later."""
+    waits = update.state == UpdateState.OWED and update.lease_owner is None and denied(update)
+    return waits or update.state in (UpdateState.REFUSED, UpdateState.UNKNOWN)
+
+
+def denied(update: ChannelUpdate) -> bool:
+    """Whether it waits because the channel denies the account this."""
+    kind = class_of(update.problem)
+    return kind is not None and issubclass(kind, Denied)
 
 
 def closable(update: ChannelUpdate) -> bool:

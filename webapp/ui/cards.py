@@ -8,21 +8,31 @@ from typing import Any
 from flask import render_template, request, url_for
 
 from webapp.audit.actor import Actor
+from webapp.channels.contract import DeniedThing
 from webapp.channels.models import Store
 from webapp.channels.services import channel_name, channels
 from webapp.channels.shops import shops
 from webapp.clock import now
+from webapp.errors import sentence_of
 from webapp.hooks import hookimpl, hooks
-from webapp.i18n import lazy_gettext as _l
+from webapp.i18n import gettext as _, lazy_gettext as _l, ngettext
 from webapp.orders.listing import list_orders
 from webapp.reporting.contract import Card
 from webapp.reporting.work import DECIDING, SHIPPING, Waiting, waiting
 from webapp.sync import health
+from webapp.sync.denials import denial_of
 from webapp.ui import sales, shown
-from webapp.ui.formats import number, zone
+from webapp.ui.formats import moment, number, zone
 from webapp.ui.pages import show_times_of, shown_stores
 
 RECENT = 8
+DENIED_ORDERS = 5
+DENIED_LABELS = {
+    DeniedThing.MARKETPLACE: _l("Marketplace"),
+    DeniedThing.DATA: _l("Data"),
+    DeniedThing.OPERATION: _l("Operation"),
+    DeniedThing.ORDER: _l("Order"),
+}
 
 
 def registered(actor: Actor) -> dict[str, Card]:
@@ -84,9 +94,47 @@ def traffic(store: Store, state: health.Health) -> dict[str, Any]:
         "backlog": state.backlog,
         "troubled": state.troubled,
         "asides": state.asides,
+        "denied": _denied(store, state),
+        "unproven": _unproven(state),
         "backlog_url": orders_url(f"store:{store.id} update:held,owed,sent"),
         "troubled_url": orders_url(f"store:{store.id} update:refused,unknown"),
     }
+
+
+def _denied(store: Store, state: health.Health) -> list[dict[str, Any]]:
+    """What the channel denies, in words; of denied orders the first few."""
+    channel = channels().get(store.channel)
+    things = [row for row in state.denials if row.thing != DeniedThing.ORDER]
+    things += [row for row in state.denials if row.thing == DeniedThing.ORDER][:DENIED_ORDERS]
+    return [
+        {
+            "label": DENIED_LABELS[DeniedThing(row.thing)],
+            "name": channel.denied_label(denial_of(row)) if channel else row.name,
+            "when": _(
+                "Denied since %(since)s; tried again %(again)s.", since=moment(row.since), again=moment(row.again_at)
+            ),
+            "problem": sentence_of(row.problem),
+        }
+        for row in things
+    ]
+
+
+def _unproven(state: health.Health) -> str | None:
+    """How far the proof is that every order is here; None where it is done, or can't begin yet."""
+    proof = state.unproven
+    if proof is None:
+        return None
+    how_far = {"seen": number(proof.seen), "total": number(max(proof.total, proof.seen))}
+    if missed := proof.found_before + proof.found:
+        return ngettext(
+            "Not yet proven complete: %(seen)s of about %(total)s orders were read again; "
+            "%(num)s order was found that had been missed.",
+            "Not yet proven complete: %(seen)s of about %(total)s orders were read again; "
+            "%(num)s orders were found that had been missed.",
+            missed,
+            **how_far,
+        )
+    return _("Not yet proven complete: %(seen)s of about %(total)s orders were read again.", **how_far)
 
 
 def recent_card(actor: Actor) -> str:

@@ -27,7 +27,7 @@ from webapp.config import configuration
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, NotFound
 from webapp.i18n import gettext as _
-from webapp.sync import activity, jobs, numbering, runs
+from webapp.sync import activity, denials, jobs, numbering, runs
 from webapp.ui import htmx
 from webapp.ui.access import current_actor, needs
 from webapp.ui.forms.settings import settings_form
@@ -196,6 +196,7 @@ def test(store_id: int) -> Response | str:
     with unit_of_work():
         store = get_store(store_id)
         remember_marketplaces(store, connection)
+        denials.connected(store.id, connection)
         if connection.ok and store.active and not runs.syncs_of([store.id]):  # it failed when added, and was never read
             runs.start(store, actor=current_actor())
             jobs.import_orders.enqueue(store.id)

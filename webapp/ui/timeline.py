@@ -43,8 +43,8 @@ KINDS: dict[str, tuple[LazyString, tuple[str, ...]]] = {
     "updates": (
         _l("Updates to the channel"),
         (
-            "update_sent", "update_effective", "update_refused", "update_unseen", "update_elsewhere", "update_retried",
-            "update_closed",
+            "update_sent", "update_effective", "update_refused", "update_denied", "update_unseen", "update_elsewhere",
+            "update_retried", "update_closed",
         ),
     ),
     "holds": (_l("Holds"), ("held", "held_until", "released", "hold_ended")),

@@ -137,7 +137,7 @@ class PracticeServer:
             words += [f"--{name.replace('_', '-')}"] if value is True else [f"--{name.replace('_', '-')}", str(value)]
         root = Path(__file__).resolve().parents[3]
         self._child = subprocess.Popen(words, cwd=root)
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 120  # a busy machine takes its time; one that died is seen at once
         while time.monotonic() < deadline and self._child.poll() is None:
             if said.exists() and (text := said.read_text()):
                 self.port = int(text)

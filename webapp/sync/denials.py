@@ -1,0 +1,149 @@
+"""What a channel denies a store while its credentials are good: kept with its day, left out, and tried again.
+
+A denied marketplace is left out of the windows; by itself it is tried every six hours, beginning with its open orders,
+since they are the ones to ship. What else changed there meanwhile is found by the proof (`proving`), which begins again
+where the denial did. A denied data set is missing on its orders until the channel tells it again. Denied operations and
+orders wait with their update or run. Only `Disconnected` stops a store.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Select, delete, select, update
+
+from webapp import live
+from webapp.channels.contract import (
+    DENIED_FOR,
+    Connection,
+    Denial,
+    Denied,
+    DeniedThing,
+    NotYet,
+    OrdersPage,
+    Outcome,
+    Unknown,
+    Update,
+)
+from webapp.clock import now
+from webapp.db import db, insert_into
+from webapp.sync import proving
+from webapp.sync.models import ChannelUpdate, StoreDenial, UpdateState
+
+ORDERS, ORDER, CONNECTING = "orders", "order", "connecting"  # the work in which something was denied, beside updates
+
+
+def note(store_id: int, work: str, denial: Denial, *, low: datetime | None = None) -> None:
+    """Keep that something is denied; since when stays as it was, and `low` is since when orders may be missed."""
+    at = now()
+    key = {"store_id": store_id, "work": work, "thing": denial.thing, "name": denial.name}
+    new = insert_into(StoreDenial).values(**key, since=at, low=low, again_at=at)
+    db.session.execute(new.on_conflict_do_nothing())  # two workers may meet the same denial at once
+    row = db.session.scalars(_rows(store_id, work, denial.thing).where(StoreDenial.name == denial.name)).one()
+    row.problem = dict(denial.problem) or None
+    row.again_at, row.page_token = at + timedelta(seconds=DENIED_FOR), None
+    live.publish("stores", [store_id])
+    if denial.thing == DeniedThing.OPERATION:  # the orders in which that showed are not denied by themselves
+        _lift(store_id, work, DeniedThing.ORDER)
+    db.session.flush()
+
+
+def worked(store_id: int, work: str, *, orders: Sequence[str] = ()) -> None:
+    """Something of this work was done: its operation is not denied, and neither are these orders."""
+    _lift(store_id, work, DeniedThing.OPERATION)
+    if orders:
+        _lift(store_id, work, DeniedThing.ORDER, orders)
+
+
+def page_read(store_id: int, page: OrdersPage, low: datetime) -> None:
+    """Keep what a page had to do without; data that the channel tells again was missed since its denial began."""
+    known = {row.name for row in db.session.scalars(_rows(store_id, ORDERS, DeniedThing.MARKETPLACE))}
+    for denial in page.denied:
+        if denial.thing != DeniedThing.MARKETPLACE or denial.name not in known:
+            note(store_id, ORDERS, denial, low=low)
+    if page.bound is None:  # nothing was read: it only says how the window goes on
+        return
+    worked(store_id, ORDERS)
+    missing = {denial.name for denial in page.denied if denial.thing == DeniedThing.DATA}
+    told_again = _rows(store_id, ORDERS, DeniedThing.DATA).where(StoreDenial.name.not_in(missing))
+    for row in db.session.scalars(told_again).all():
+        lift(row)
+
+
+def delivered(store_id: int, work: str, told: Sequence[Update], outcomes: Mapping[int, Outcome]) -> None:
+    """Keep what was denied while these updates were told or looked up, and that the others were not."""
+    done = []
+    for one in told:
+        match outcomes[one.id]:
+            case NotYet(denial=Denial() as denial):
+                note(store_id, work, denial)
+            case NotYet() | Unknown():  # nothing was learned
+                pass
+            case _:
+                done.append(one.order_number)
+    if done:
+        worked(store_id, work, orders=done)
+
+
+def lift(row: StoreDenial) -> None:
+    """It is no longer denied; what it made the desk miss is read again."""
+    if row.low is not None:
+        proving.begin(row.store_id, row.low)
+    live.publish("stores", [row.store_id])
+    db.session.delete(row)
+    db.session.flush()
+
+
+def denial_of(row: StoreDenial) -> Denial:
+    """A kept denial as channels tell of it."""
+    return Denial(DeniedThing(row.thing), row.name, row.problem or {})
+
+
+def left_out(store_id: int) -> tuple[str, ...]:
+    """The marketplaces that windows do without."""
+    return tuple(row.name for row in db.session.scalars(_rows(store_id, ORDERS, DeniedThing.MARKETPLACE)))
+
+
+def due_marketplace(store_id: int) -> StoreDenial | None:
+    """A denied marketplace that is to be tried again now."""
+    due = _rows(store_id, ORDERS, DeniedThing.MARKETPLACE).where(StoreDenial.again_at <= now())
+    return db.session.scalar(due.order_by(StoreDenial.again_at).limit(1))
+
+
+def marketplace(store_id: int, name: str) -> StoreDenial | None:
+    """The denial of a marketplace; None where it was lifted."""
+    return db.session.scalar(_rows(store_id, ORDERS, DeniedThing.MARKETPLACE).where(StoreDenial.name == name))
+
+
+def connected(store_id: int, connection: Connection) -> None:
+    """Somebody asked whether the credentials work: if so, whatever is denied is tried at once."""
+    if isinstance(connection.problem, Denied):
+        note(store_id, CONNECTING, connection.problem.denial)
+    elif connection.ok:
+        worked(store_id, CONNECTING)
+        try_now(store_id)
+
+
+def try_now(store_id: int) -> None:
+    """Try whatever is denied at once: the credentials are new, or somebody asked whether they work."""
+    at = now()
+    db.session.execute(update(StoreDenial).where(StoreDenial.store_id == store_id).values(again_at=at))
+    waiting = update(ChannelUpdate).where(ChannelUpdate.store_id == store_id)
+    db.session.execute(waiting.where(ChannelUpdate.state == UpdateState.OWED).values(due_at=at))
+    unsure = waiting.where(ChannelUpdate.state == UpdateState.UNKNOWN)
+    db.session.execute(unsure.values(look_again_at=at))
+
+
+def _lift(store_id: int, work: str, thing: DeniedThing, names: Sequence[str] = ()) -> None:
+    gone = delete(StoreDenial).where(
+        StoreDenial.store_id == store_id, StoreDenial.work == work, StoreDenial.thing == thing
+    )
+    if names:
+        gone = gone.where(StoreDenial.name.in_(names))
+    if db.session.scalars(gone.returning(StoreDenial.id)).all():
+        live.publish("stores", [store_id])
+
+
+def _rows(store_id: int, work: str, thing: DeniedThing) -> Select[tuple[StoreDenial]]:
+    return select(StoreDenial).where(
+        StoreDenial.store_id == store_id, StoreDenial.work == work, StoreDenial.thing == thing
+    )
