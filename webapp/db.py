@@ -270,6 +270,13 @@ def unit_of_work() -> Iterator[None]:
         callback()
 
 
+def release_connection() -> None:
+    """Return the connection to the pool before work that needs no database; inside a unit of work it is kept."""
+    session = db.session()
+    if not session.info.get("writing"):
+        session.rollback()
+
+
 def after_commit(callback: Callable[[], None]) -> None:
     """Call it once the open unit of work has been committed; at once where none is open."""
     callbacks = db.session().info.get("after_commit")

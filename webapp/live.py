@@ -11,6 +11,7 @@ from webapp.config import configuration
 from webapp.db import after_commit
 
 log = structlog.get_logger(__name__)
+SESSIONS_ENDED = "sessions_ended"  # news for the streams of these sessions, which end; no browser is told
 _connections: dict[str, redis.Redis] = {}
 
 

@@ -1,26 +1,38 @@
 """Signing in and out, one-time links, the first owner, language and theme."""
 
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from datetime import timedelta
+from threading import Barrier
 
 import pytest
 import time_machine
 from flask import Flask
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
 from sqlalchemy import select
 
 from tests.conftest import PASSWORD
 from tests.ui.conftest import Browser
 from webapp.accounts.models import SignInLink, User, UserSession
-from webapp.accounts.services import LINK_LIFE, get_user, make_link
+from webapp.accounts.services import LINK_LIFE, create_user, get_user, make_link
 from webapp.audit.actor import Actor
 from webapp.clock import now
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
+from webapp.ui import limits
 
 
 def _link(user: User | None) -> str:
     with unit_of_work():
         return make_link(user, actor=Actor.operator())
+
+
+def _sign_out(browser: Browser) -> None:
+    browser.post("/sign-out")
+    browser.token = ""  # it ended with the session
 
 
 def test_the_first_owner_sets_up_the_desk_by_the_printed_link(make_browser: Callable[..., Browser]) -> None:
@@ -167,3 +179,103 @@ def test_no_token_is_logged_and_none_is_stored(
     assert token not in log
     assert token not in {row.token_hash for row in db.session.scalars(select(SignInLink))}
     assert configuration().secret_value() not in str(app.config["WAYBILL_COOKIE"])
+
+
+def test_of_many_tries_at_once_as_many_are_checked_as_may_be(
+    app: Flask, make_browser: Callable[..., Browser], olga: Actor
+) -> None:
+    browsers = [make_browser() for _ in range(30)]
+    for browser in browsers:
+        browser.get("/sign-in")
+    together = Barrier(len(browsers))
+
+    def guess(browser: Browser) -> tuple[int, str | None]:
+        given = {"csrf_token": browser.token, "email": "olga@desk.test", "password": "no"}
+        together.wait(30)
+        response = Context().run(browser.client.post, "/sign-in", data=given)
+        return response.status_code, response.headers.get("Retry-After")
+
+    with ThreadPoolExecutor(len(browsers)) as pool:
+        answers = list(pool.map(guess, browsers))
+
+    assert Counter(status for status, _ in answers) == {422: 10, 429: 20}
+    assert all(again and 0 < int(again) <= 900 for status, again in answers if status == 429)
+
+
+def test_a_browser_that_knows_the_account_is_not_locked_out_by_others(
+    make_browser: Callable[..., Browser], olga: Actor, make_user: Callable[..., Actor]
+) -> None:
+    make_user("clerk", "Mia")
+    right = {"email": "olga@desk.test", "password": PASSWORD}
+    own, other = make_browser(), make_browser()
+    assert own.post("/sign-in", right).status_code == 302
+    _sign_out(own)
+    for _ in range(12):
+        last = other.post("/sign-in", {"email": "olga@desk.test", "password": "no"})
+
+    assert last.status_code == 429
+    assert 'value="olga@desk.test"' in last.text  # nothing typed is lost
+    assert other.post("/sign-in", right).status_code == 429
+    assert own.post("/sign-in", right | {"email": "OLGA@desk.test"}).status_code == 302
+    _sign_out(own)
+    assert own.post("/sign-in", {"email": "mia@desk.test", "password": PASSWORD}).status_code == 429  # not known here
+    wrong = [own.post("/sign-in", right | {"password": "no"}).status_code for _ in range(12)]
+    assert wrong == [422] * 10 + [429] * 2  # its own allowance has an end too
+
+
+def test_a_cookie_that_the_desk_did_not_sign_knows_nobody(
+    app: Flask, make_browser: Callable[..., Browser], olga: Actor
+) -> None:
+    browser = make_browser()
+    for made_up in ("", "x", '["me",["all"]].x.y', "\\x00"):
+        browser.client.set_cookie(app.config["WAYBILL_KNOWN_COOKIE"], made_up)
+        assert browser.post("/sign-in", {"email": "olga@desk.test", "password": "no"}).status_code == 422
+    for _ in range(8):
+        last = browser.post("/sign-in", {"email": "olga@desk.test", "password": "no"})
+    assert last.status_code == 429
+
+
+def test_tries_are_counted_while_the_queue_is_gone(stranger: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_alone", FixedWindowRateLimiter(MemoryStorage()))
+    monkeypatch.setenv("REDIS_URL", "unix:///nowhere.sock")
+    configuration.cache_clear()
+    wrong = [stranger.post("/sign-in", {"email": "olga@desk.test", "password": "no"}).status_code for _ in range(12)]
+    assert wrong == [422] * 10 + [429] * 2
+
+
+def test_guesses_of_links_are_counted_where_they_come_from(stranger: Browser) -> None:
+    for path in ("/sign-in/link/guess", "/welcome/guess"):
+        assert stranger.post(path).status_code == 410
+    answers = [stranger.post("/welcome/guess").status_code for _ in range(9)]
+    assert answers == [410] * 8 + [429]
+
+
+def test_who_is_invited_chooses_a_password(make_browser: Callable[..., Browser], olga: Actor) -> None:
+    with unit_of_work():
+        ada = create_user(email="ada@desk.test", role="clerk", password=None, actor=olga)
+        token = make_link(ada, actor=olga)
+    browser = make_browser()
+
+    assert "Choose a password" in browser.get(f"/sign-in/link/{token}").text
+    weak = browser.post(f"/sign-in/link/{token}", {"name": "Ada", "password": "weak"})
+    assert weak.status_code == 422
+    assert "at least 12 characters" in weak.text
+    assert 'value="Ada"' in weak.text
+    assert browser.post(f"/sign-in/link/{token}", {"name": "Ada"}).status_code == 422
+    assert browser.post(f"/sign-in/link/{token}", {"name": "Ada", "password": PASSWORD}).status_code == 302
+
+    assert browser.get("/orders/").status_code == 200
+    assert get_user("ada@desk.test").name == "Ada"
+    assert make_browser().post("/sign-in", {"email": "ada@desk.test", "password": PASSWORD}).status_code == 302
+
+
+def test_a_new_password_by_link_ends_the_other_sessions(
+    browser: Browser, make_browser: Callable[..., Browser], olga: Actor
+) -> None:
+    token, other = _link(get_user("olga@desk.test")), make_browser()
+
+    assert other.post(f"/sign-in/link/{token}", {"password": "Another-Horse-8-Battery"}).status_code == 302
+
+    assert other.get("/orders/").status_code == 200
+    assert browser.get("/orders/").status_code == 302
+    assert make_browser().post("/sign-in", {"email": "olga@desk.test", "password": PASSWORD}).status_code == 422

@@ -23,7 +23,7 @@ class User(Model):
     language: Mapped[str | None]
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
-    last_seen_at: Mapped[datetime | None]
+    signed_in_at: Mapped[datetime | None]  # the last time
     start_view: Mapped[str] = mapped_column(default="")  # the page to begin with: a view's code; empty: the dashboard
 
     def as_actor(self) -> Actor:
@@ -41,6 +41,8 @@ class UserSession(Model):
     created_at: Mapped[datetime]
     seen_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+    agent: Mapped[str] = mapped_column(default="", server_default="")  # what the browser calls itself
+    source: Mapped[str] = mapped_column(default="", server_default="")  # the network address it signed in from
     user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
 
 

@@ -1,5 +1,6 @@
-"""Signing in and out, one-time links, the first owner.
+"""Passwords, signing in and out, one-time links, the first owner. Changes to people's accounts are in `people`.
 
+A password is checked or hashed before the unit of work begins: it takes long, and nobody else shall wait for it.
 Amazon's data protection policy asks for passwords of at least twelve characters of mixed kinds that do not hold the
 user's name; the same rule holds for every desk.
 """
@@ -7,6 +8,8 @@ user's name; the same rule holds for every desk.
 import hashlib
 import re
 import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 
 from argon2 import PasswordHasher
@@ -14,18 +17,37 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import delete, func, select, update
 
+from webapp.accounts.hashing import turn
 from webapp.accounts.models import SignInLink, User, UserSession
-from webapp.audit.actor import ROLES, Actor, ActorKind
+from webapp.audit.actor import RIGHTS, ROLES, Actor, ActorKind
 from webapp.audit.services import audit
 from webapp.clock import now
 from webapp.db import db
-from webapp.errors import DeskError, Invalid, NotFound
+from webapp.errors import DeskError, Forbidden, Invalid, NotFound
 from webapp.i18n import lazy_gettext as _l
+from webapp.live import SESSIONS_ENDED, publish
 
 SESSION_LIFE = timedelta(days=14)
 LINK_LIFE = timedelta(hours=24)
 SEEN_STEP = timedelta(minutes=5)  # a session's last use is written at most this often
+LONGEST_PASSWORD, LONGEST_NAME, LONGEST_AGENT = 1_000, 100, 300
 _hasher = PasswordHasher()
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That somebody gave the password of an account; worth nothing once the password is another one."""
+
+    user_id: int
+    password_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """From where somebody signs in, as the list of their sessions shows it."""
+
+    agent: str = ""  # what the browser calls itself
+    source: str = ""  # its network address
 
 
 class SignInRefused(DeskError):
@@ -40,6 +62,13 @@ class OwnerIsThere(DeskError):
 
     code = "owner_is_there"
     sentence = _l("This desk has an owner already. Name the person whom the link shall let in.")
+
+
+class AccountDisabled(DeskError):
+    """Nobody can be let in to an account that is disabled."""
+
+    code = "account_disabled"
+    sentence = _l("The account of %(name)s is disabled. Enable it first.")
 
 
 class LinkRefused(DeskError):
@@ -65,12 +94,10 @@ def get_user(email: str) -> User:
 def create_user(*, email: str, role: str, password: str | None, actor: Actor, name: str = "") -> User:
     """A new person; without a password only a one-time link lets them in."""
     actor.needs("users.edit")
-    if role not in ROLES:
-        raise Invalid(field=_l("Role"), problem=_l("must be one of: %(choices)s.", choices=", ".join(ROLES)))
-    address = _checked_email(email)
-    if db.session.scalar(select(User.id).where(func.lower(User.email) == address.lower())):
-        raise Invalid(field=_l("E-mail"), problem=_l("somebody with this address is here already."))
-    user = User(email=address, name=name.strip(), role=role, created_at=now())
+    check_role(role, actor)
+    address = checked_email(email)
+    check_unused(address)
+    user = User(email=address, name=checked_name(name), role=role, created_at=now())
     if password is not None:
         user.password_hash = hashed(password, address)
     db.session.add(user)
@@ -79,31 +106,62 @@ def create_user(*, email: str, role: str, password: str | None, actor: Actor, na
     return user
 
 
+def check_role(role: str, actor: Actor) -> None:
+    """Raise unless this is a role, and one that gives no right which the actor lacks."""
+    if role not in ROLES:
+        raise Invalid(field=_l("Role"), problem=_l("must be one of: %(choices)s.", choices=", ".join(ROLES)))
+    check_rights(ROLES[role], actor)
+
+
+def check_rights(rights: Iterable[str], actor: Actor) -> None:
+    """Raise `Forbidden` where somebody's rights go beyond the actor's: nobody manages a person who may do more."""
+    if lacking := sorted(set(rights) - actor.rights):
+        raise Forbidden(right=RIGHTS[lacking[0]])
+
+
+def check_unused(address: str) -> None:
+    """Raise `Invalid` where an account has this e-mail address."""
+    if db.session.scalar(select(User.id).where(func.lower(User.email) == address.lower())):
+        raise Invalid(field=_l("E-mail"), problem=_l("somebody with this address is here already."))
+
+
+def checked_name(name: str) -> str:
+    """The name without space around it; raises `Invalid` for one that no page has room for."""
+    if len(name.strip()) > LONGEST_NAME:
+        raise Invalid(field=_l("Name"), problem=_l("at most %(count)s characters.", count=LONGEST_NAME))
+    return " ".join(name.split())
+
+
 def hashed(password: str, email: str) -> str:
-    """The password's Argon2 hash; raises `Invalid` where it breaks the rule."""
+    """The password's Argon2 hash; raises `Invalid` where it breaks the rule, `TooManyAtOnce` where too many wait."""
     kinds = sum(bool(re.search(kind, password)) for kind in (r"[a-z]", r"[A-Z]", r"\d", r"[^A-Za-z\d]"))
     name = email.partition("@")[0].lower()
-    if len(password) < 12 or kinds < 3 or (len(name) > 2 and name in password.lower()):
+    fits = 12 <= len(password) <= LONGEST_PASSWORD
+    if not fits or kinds < 3 or (len(name) > 2 and name in password.lower()):
         raise Invalid(
             field=_l("Password"),
             problem=_l("at least 12 characters, of three kinds (a, A, 1, #), without your address in it."),
         )
-    return _hasher.hash(password)
+    with turn(known=True):
+        return _hasher.hash(password)
 
 
-def authenticated(email: str, password: str) -> User:
-    """The person of this address and password; as slow for an unknown address as for a known one.
+def authenticated(email: str, password: str, *, known: bool = False) -> Proof:
+    """Proof that this is the account's password; as slow for an unknown address as for a known one.
 
-    Hashing takes its time, so call it outside of a unit of work.
+    `known` people have places of their own in the queue for checking. Raises `SignInRefused` or `TooManyAtOnce`.
     """
-    user = db.session.scalar(select(User).where(func.lower(User.email) == email.strip().lower()))
-    known = user is not None and user.password_hash is not None and user.disabled_at is None
-    if not _verified(user.password_hash if user is not None and known else None, password) or user is None:
-        raise SignInRefused
-    return user
+    query = select(User.id, User.password_hash).where(User.disabled_at.is_(None), User.password_hash.is_not(None))
+    found = db.session.execute(query.where(func.lower(User.email) == email.strip().lower())).first()
+    with turn(known=known):
+        if not _verified(found.password_hash if found else None, password) or found is None:
+            raise SignInRefused
+    return Proof(found.id, found.password_hash)
 
 
 def _verified(password_hash: str | None, password: str) -> bool:
+    if len(password) > LONGEST_PASSWORD:
+        return False
     if password_hash is None:
         _hasher.hash(password)  # takes as long as a verification
         return False
@@ -113,14 +171,42 @@ def _verified(password_hash: str | None, password: str) -> bool:
         return False
 
 
-def open_session(user: User, *, how: str) -> str:
+def lock_user(user_id: int) -> User:
+    """The user, locked and read again: what ends an account's sessions waits for who opens one, and the other way."""
+    query = select(User).where(User.id == user_id).with_for_update(key_share=True)
+    user = db.session.scalar(query.execution_options(populate_existing=True))
+    if user is None:
+        raise NotFound(name=user_id)
+    return user
+
+
+def prove(proof: Proof) -> User:
+    """The account, locked; raises `SignInRefused` where it was disabled or got another password since."""
+    user = lock_user(proof.user_id)
+    if user.disabled_at is not None or user.password_hash != proof.password_hash:
+        raise SignInRefused
+    return user
+
+
+def sign_in(proof: Proof, *, device: Device = Device()) -> str:
+    """Open a session for whoever gave the password; gives its token."""
+    return open_session(prove(proof), how="password", device=device)
+
+
+def open_session(user: User, *, how: str, device: Device = Device()) -> str:
     """Sign this user in; the token goes to the browser, only its hash stays."""
     token = secrets.token_urlsafe(32)
     at = now()
     row = UserSession(
-        token_hash=_digest(token), user_id=user.id, created_at=at, seen_at=at, expires_at=at + SESSION_LIFE
+        token_hash=_digest(token),
+        user_id=user.id,
+        created_at=at,
+        seen_at=at,
+        expires_at=at + SESSION_LIFE,
+        agent=device.agent[:LONGEST_AGENT],
+        source=device.source,
     )
-    user.last_seen_at = at
+    user.signed_in_at = at
     db.session.add(row)
     audit("signed_in", actor=user.as_actor(), how=how)
     return token
@@ -145,16 +231,23 @@ def forget_ended() -> None:
 
 
 def close_session(token: str, *, actor: Actor) -> None:
-    db.session.execute(delete(UserSession).where(UserSession.token_hash == _digest(token)))
+    """End the session of a token, with the live streams of its pages."""
+    if row := db.session.scalar(select(UserSession).where(UserSession.token_hash == _digest(token))):
+        end_sessions(row.user_id, only=row.id)
     audit("signed_out", actor=actor)
 
 
 def make_link(user: User | None, *, actor: Actor, life: timedelta = LINK_LIFE) -> str:
-    """A one-time token; without a user it is the first owner's, and earlier ones of that kind end."""
+    """A one-time token, which ends the user's earlier ones; without a user it is for the first owner."""
     if user is None:
         if has_owner():
             raise OwnerIsThere
-        db.session.execute(delete(SignInLink).where(SignInLink.user_id.is_(None)))
+    else:
+        actor.needs("users.edit")
+        check_rights(user.as_actor().rights, actor)
+        if user.disabled_at is not None:
+            raise AccountDisabled(name=user.name or user.email)
+    end_links(user.id if user else None)
     token = secrets.token_urlsafe(24)
     db.session.add(
         SignInLink(
@@ -165,6 +258,11 @@ def make_link(user: User | None, *, actor: Actor, life: timedelta = LINK_LIFE) -
     return token
 
 
+def end_links(user_id: int | None) -> None:
+    """End the links of this user, or those for the first owner."""
+    db.session.execute(delete(SignInLink).where(SignInLink.user_id.is_not_distinct_from(user_id)))
+
+
 def find_link(token: str) -> SignInLink:
     """A link that may still be used; raises `LinkRefused`."""
     link = db.session.scalar(select(SignInLink).where(SignInLink.token_hash == _digest(token)))
@@ -173,26 +271,66 @@ def find_link(token: str) -> SignInLink:
     return link
 
 
-def use_link(token: str) -> str:
-    """Sign in by a user's link; a second use is refused, also at the same instant."""
+def use_link(
+    token: str,
+    *,
+    password_hash: str | None = None,
+    name: str = "",
+    device: Device = Device(),
+) -> str:
+    """Sign in by a user's link; a second use is refused, also at the same instant.
+
+    A new password ends the account's other sessions. An account without a password needs one now.
+    """
     link = _spend(token)
-    user = db.session.get(User, link.user_id) if link.user_id else None
+    user = lock_user(link.user_id) if link.user_id else None
     if user is None or user.disabled_at is not None:
         raise LinkRefused
-    return open_session(user, how="link")
+    if user.password_hash is None and password_hash is None:
+        raise Invalid(field=_l("Password"), problem=_l("choose one: you need it the next time you sign in."))
+    if name.strip():
+        user.name = checked_name(name)
+    if password_hash is not None:
+        set_password(user, password_hash)
+    return open_session(user, how="link", device=device)
 
 
-def set_up_owner(token: str, *, email: str, name: str, password: str) -> str:
+def set_password(user: User, password_hash: str, *, keep: int | None = None) -> None:
+    """Give the account another password, which ends its links and its sessions but one."""
+    user.password_hash = password_hash
+    end_links(user.id)
+    end_sessions(user.id, keep=keep)
+    audit("password_changed", actor=user.as_actor(), user=user.id)
+
+
+def end_sessions(user_id: int, *, keep: int | None = None, only: int | None = None) -> int:
+    """End the sessions of a user (but one, or only one), with the live streams of their pages; gives their number."""
+    mine = select(UserSession.id).where(UserSession.user_id == user_id)
+    mine = mine.where(UserSession.id != keep) if keep is not None else mine
+    ended = list(db.session.scalars(mine.where(UserSession.id == only) if only is not None else mine))
+    db.session.execute(delete(UserSession).where(UserSession.id.in_(ended)))
+    publish(SESSIONS_ENDED, ended)
+    return len(ended)
+
+
+def set_up_owner(
+    token: str,
+    *,
+    email: str,
+    name: str,
+    password_hash: str,
+    device: Device = Device(),
+) -> str:
     """Make the first owner by the set-up link and sign them in; a mistake in the form leaves the link good."""
-    address, secret = _checked_email(email), hashed(password, email)
+    address = checked_email(email)
     link = _spend(token)
     if link.user_id is not None or has_owner():
         raise LinkRefused
-    user = User(email=address, name=name.strip(), role="owner", password_hash=secret, created_at=now())
+    user = User(email=address, name=checked_name(name), role="owner", password_hash=password_hash, created_at=now())
     db.session.add(user)
     db.session.flush()
     audit("user_created", actor=Actor(ActorKind.PERSON, id=user.id), user=user.id, role="owner")
-    return open_session(user, how="set_up")
+    return open_session(user, how="set_up", device=device)
 
 
 def _spend(token: str) -> SignInLink:
@@ -205,7 +343,8 @@ def _spend(token: str) -> SignInLink:
     return link
 
 
-def _checked_email(email: str) -> str:
+def checked_email(email: str) -> str:
+    """The address in its normal form; raises `Invalid` for what is none."""
     try:
         return validate_email(email.strip(), check_deliverability=False, test_environment=True).normalized
     except EmailNotValidError:

@@ -24,12 +24,15 @@ RIGHTS: dict[str, LazyString] = {
     "updates.retry": _l("send updates again"),
     "settings.edit": _l("change settings"),
     "users.edit": _l("manage people"),
+    "owners.edit": _l("manage owners"),
     "plugins.view": _l("see plugins"),
 }
 
 _PACKER = frozenset({"orders.view", "buyers.see", "orders.ship", "orders.comment", "orders.hold", "stores.view"})
 _CLERK = _PACKER | {"orders.organize", "orders.address", "stores.sync", "updates.retry"}
-_MANAGER = _CLERK | {"orders.raw", "orders.export", "views.share", "stores.edit", "settings.edit", "plugins.view"}
+_MANAGER = _CLERK | {
+    "orders.raw", "orders.export", "views.share", "stores.edit", "settings.edit", "users.edit", "plugins.view"
+}  # fmt: skip
 ROLES: dict[str, frozenset[str]] = {
     "owner": frozenset(RIGHTS),
     "manager": frozenset(_MANAGER),

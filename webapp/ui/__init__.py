@@ -23,7 +23,6 @@ from webapp.ui import (
     htmx,
     labels,
     languages,
-    limits,
     live,
     order_list,  # noqa: F401 - adds the list to the routes of `orders`
     orders,
@@ -55,7 +54,6 @@ def init_app(app: Flask) -> None:
     languages.init_app(app)
     access.init_app(app)
     forms.init_app(app)
-    limits.init_app(app)
     assets.init_app(app)
     headers.init_app(app)
     failures.init_app(app)

@@ -1,7 +1,7 @@
 """Who is asking, and whether they may: sessions by cookie, and a right declared by every route.
 
-A route says `@needs("orders.view")` or `@public`; one that says neither stops the start. What else an act needs, its
-service asks.
+A route says `@needs("orders.view")`, `@personal` or `@public`; one that says nothing stops the start. What else an act
+needs, its service asks.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.accounts.jobs import touch
 from webapp.accounts.models import UserSession
-from webapp.accounts.services import SEEN_STEP, SESSION_LIFE, has_owner, session_of
+from webapp.accounts.services import SEEN_STEP, SESSION_LIFE, Device, has_owner, session_of
 from webapp.audit.actor import Actor
 from webapp.clock import now
 from webapp.config import configuration
@@ -26,7 +26,8 @@ from webapp.ui.htmx import is_htmx
 from webapp.ui.languages import speak
 
 V = TypeVar("V", bound=Callable[..., Any])
-_PUBLIC = ""  # stands where a right would
+_PUBLIC = ""  # where a route declares a right: none is needed
+SIGNED_IN = "signed_in"  # likewise: whoever is signed in may use the route, since it is about their own account
 
 
 class NotSetUp(DeskError):
@@ -51,6 +52,7 @@ class Person:
     """Whoever is signed in, as pages need them; a plain value that outlives every transaction of the request."""
 
     actor: Actor
+    session_id: int
     email: str
     language: str | None
     start_view: str  # the list to begin with; empty for the dashboard
@@ -66,26 +68,32 @@ def public(view: V) -> V:
     return _declare(view, _PUBLIC)
 
 
+def personal(view: V) -> V:
+    """Declare that a route is served to whoever is signed in, and is about their own account only."""
+    return _declare(view, SIGNED_IN)
+
+
 def _declare(view: V, right: str) -> V:
     view.__dict__["right"] = right
     return view
 
 
 def right_of(app: Flask, endpoint: str) -> str | None:
-    """The right that a route declares; empty for a public one, None where it says nothing."""
+    """The right that a route declares, `SIGNED_IN` or empty for a public one; None where it says nothing."""
     right: str | None = app.view_functions[endpoint].__dict__.get("right")
     return right
 
 
 def check_routes(app: Flask) -> None:
-    """Raise for routes that say nothing of who may use them."""
+    """Raise for routes that don't say who may use them."""
     silent = sorted(endpoint for endpoint in app.view_functions if right_of(app, endpoint) is None)
     if silent:
-        raise RuntimeError(f"routes without @needs or @public: {', '.join(silent)}")
+        raise RuntimeError(f"routes without @needs, @personal or @public: {', '.join(silent)}")
 
 
 def init_app(app: Flask) -> None:
     app.config["WAYBILL_COOKIE"] = _own("waybill_session")
+    app.config["WAYBILL_KNOWN_COOKIE"] = _own("waybill_known")
     app.config["SESSION_COOKIE_NAME"] = _own(
         "waybill_form"
     )  # Flask's own: the CSRF token and messages for the next page
@@ -110,18 +118,23 @@ def signed_in() -> bool:
     return person() is not None
 
 
-def current_actor() -> Actor:
-    """Who acts in this request; raises `SignedOut` for nobody."""
+def current_person() -> Person:
+    """Who is signed in; raises `SignedOut` for nobody."""
     someone = person()
     if someone is None:
         raise SignedOut
-    return someone.actor
+    return someone
+
+
+def current_actor() -> Actor:
+    """Who acts in this request; raises `SignedOut` for nobody."""
+    return current_person().actor
 
 
 def may(right: str) -> bool:
     """Whether whoever is signed in has this right: what templates ask before they show a way to something."""
     someone = person()
-    return someone is not None and someone.actor.may(right)
+    return someone is not None and (right == SIGNED_IN or someone.actor.may(right))
 
 
 def _guard() -> AnyResponse | None:
@@ -137,7 +150,8 @@ def _guard() -> AnyResponse | None:
         return None
     if g.person is None:
         return _to_the_door()
-    g.person.actor.needs(right)
+    if right != SIGNED_IN:
+        g.person.actor.needs(right)
     return None
 
 
@@ -148,7 +162,7 @@ def _person() -> Person | None:
         return None
     if now() - row.seen_at >= SEEN_STEP:
         _touch(row)
-    return Person(row.user.as_actor(), row.user.email, row.user.language, row.user.start_view)
+    return Person(row.user.as_actor(), row.id, row.user.email, row.user.language, row.user.start_view)
 
 
 def _touch(row: UserSession) -> None:
@@ -167,6 +181,11 @@ def _to_the_door() -> AnyResponse:
     if is_htmx() or request.method != "GET":
         raise SignedOut
     return redirect(url_for("sign_in.sign_in", next=request.full_path.rstrip("?")))
+
+
+def device() -> Device:
+    """From where this request comes, for the list of sessions."""
+    return Device(agent=request.headers.get("User-Agent", ""), source=request.remote_addr or "")
 
 
 def let_in(response: Response | AnyResponse, token: str) -> AnyResponse:

@@ -6,7 +6,7 @@ import structlog
 from flask import Flask, current_app, make_response, redirect, render_template
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
-from werkzeug.exceptions import HTTPException, TooManyRequests
+from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 from werkzeug.wrappers import Response
 
@@ -30,7 +30,15 @@ def init_app(app: Flask) -> None:
 def _refused(error: DeskError) -> Response:
     if error.status >= 500:
         log.warning("unavailable", code=error.code)
-    return _answer(error.status, str(error), error.code)
+    response = _answer(error.status, str(error), error.code)
+    response.headers.extend(again_after(error))
+    return response
+
+
+def again_after(error: DeskError) -> dict[str, str]:
+    """The header that says after how many seconds a refusal may be over, where it knows."""
+    seconds = error.values.get("retry_after")
+    return {"Retry-After": str(seconds)} if seconds else {}
 
 
 def _database(error: OperationalError) -> Response:
@@ -49,8 +57,6 @@ def _http(error: HTTPException) -> Response:
     sentence = ""
     if isinstance(error, CSRFError):
         sentence = _("This page was open for too long, or its form was sent from elsewhere. Reload it and try again.")
-    elif isinstance(error, TooManyRequests):
-        sentence = _("Too many tries failed. Wait some minutes, then try again, or ask for a one-time link.")
     response = _answer(error.code or 500, sentence)
     for name, value in error.get_headers():
         if name in ("Allow", "Retry-After"):

@@ -1,40 +1,111 @@
-"""How often signing in may be tried: counted in the desk's Redis for all processes, in memory while that is gone.
+"""How often a secret may be tried.
 
-Only failures count. One count is by where they come from, one by the address that is tried, wherever from.
+Each try is counted before any work is done for it: in the desk's Redis for all processes together, in this process's
+memory while Redis is gone. A try that does not fail is given back. One count is by where tries come from, one by the
+account that they are for. A browser in which the account signed in before is counted by itself alone, so that nobody
+is locked out by what others try.
 """
 
-import hashlib
-from typing import Any
+import ipaddress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
 
-from flask import Flask, Response, request
-from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
+from flask import request
+from limits import RateLimitItem, parse_many
+from limits.storage import MemoryStorage, RedisStorage
+from limits.strategies import FixedWindowRateLimiter
+from redis import RedisError
 
+from webapp.accounts.services import LinkRefused, SignInRefused
 from webapp.config import configuration
-from webapp.live import key
+from webapp.errors import DeskError
+from webapp.i18n import lazy_gettext as _l
+from webapp.live import connection, key
+from webapp.ui.known_browsers import account_key, known_browser
 
-limiter = Limiter(get_remote_address, key_prefix=key("limits"))
-
-
-def init_app(app: Flask) -> None:
-    queue = configuration().queue
-    app.config["RATELIMIT_STORAGE_URI"] = f"redis+{queue}" if queue.startswith("unix://") else queue
-    app.config["RATELIMIT_STORAGE_OPTIONS"] = {"socket_connect_timeout": 2} if "redis" in queue else {}
-    app.config["RATELIMIT_IN_MEMORY_FALLBACK_ENABLED"] = True
-    limiter.init_app(app)
+_BY_SOURCE = tuple(parse_many("10 per minute; 60 per hour"))
+_BY_ACCOUNT = tuple(parse_many("10 per 15 minutes"))
+_alone = FixedWindowRateLimiter(MemoryStorage())
 
 
-def tries(view: Any) -> Any:
-    """Limit the failed tries of a sign-in form."""
-    by_source = limiter.limit("10 per minute; 60 per hour", methods=["POST"], deduct_when=_failed)
-    by_address = limiter.limit("10 per 15 minutes", key_func=_address, methods=["POST"], deduct_when=_failed)
-    return by_source(by_address(view))
+class TooManyTries(DeskError):
+    """As many tries failed as may."""
+
+    code, status = "too_many_tries", 429
+    sentence = _l("Too many tries failed. Wait some minutes, then try again, or ask for a one-time link.")
 
 
-def _failed(response: Response) -> bool:
-    return response.status_code in (410, 422)
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How many tries may fail in which time, and whose they are."""
+
+    limits: tuple[RateLimitItem, ...]
+    whose: str
 
 
-def _address() -> str:
-    address = request.form.get("email", "").strip().lower()
-    return hashlib.sha256(address.encode()).hexdigest()[:24] if address else get_remote_address()
+def of_source() -> Allowance:
+    """The tries that come from this network address; of IPv6, from this network, which has addresses without end."""
+    source = request.remote_addr or ""
+    if ":" in source:
+        source = str(ipaddress.ip_network((source.partition("%")[0], 64), strict=False))
+    return Allowance(_BY_SOURCE, f"source:{source}")
+
+
+def of_person(person_id: int) -> Allowance:
+    """The tries of somebody who is signed in and gives the present password."""
+    return Allowance(_BY_ACCOUNT, f"person:{person_id}")
+
+
+def of_sign_in(email: str) -> tuple[Allowance, ...]:
+    """The tries for an account: those of a browser that it knows, else those of the source and of the account."""
+    account = account_key(email)
+    if browser := known_browser(email):
+        return (Allowance(_BY_ACCOUNT, f"browser:{browser}:{account}"),)
+    return of_source(), Allowance(_BY_ACCOUNT, f"account:{account}")
+
+
+@contextmanager
+def tries(*allowances: Allowance) -> Iterator[None]:
+    """Count a try of a secret, then make it; raises `TooManyTries` instead where an allowance is used up."""
+    for allowance in allowances:
+        for limit in allowance.limits:
+            _count(limit, allowance.whose)
+    try:
+        yield
+    except (SignInRefused, LinkRefused):
+        raise
+    except BaseException:
+        _give_back(allowances)
+        raise
+    _give_back(allowances)
+
+
+def _count(limit: RateLimitItem, whose: str) -> None:
+    counter = _shared(configuration().queue)
+    try:
+        fits = counter.hit(limit, whose)
+    except RedisError:
+        counter = _alone
+        fits = counter.hit(limit, whose)
+    if not fits:
+        ends = counter.get_window_stats(limit, whose).reset_time
+        raise TooManyTries(retry_after=max(1, round(ends - time.time())))
+
+
+def _give_back(allowances: tuple[Allowance, ...]) -> None:
+    for allowance in allowances:
+        for limit in allowance.limits:
+            entry = limit.key_for(allowance.whose), limit.get_expiry()
+            try:
+                _shared(configuration().queue).storage.incr(*entry, amount=-1)
+            except RedisError:
+                _alone.storage.incr(*entry, amount=-1)
+
+
+@lru_cache(maxsize=4)
+def _shared(queue: str) -> FixedWindowRateLimiter:
+    pool = connection().connection_pool
+    return FixedWindowRateLimiter(RedisStorage(queue, connection_pool=pool, key_prefix=key("limits")))

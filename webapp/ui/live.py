@@ -23,7 +23,7 @@ from webapp.config import configuration
 from webapp.db import db
 from webapp.orders.models import Order
 from webapp.orders.queries import visible
-from webapp.ui.access import current_actor, needs
+from webapp.ui.access import current_person, needs
 from webapp.ui.client_socket import mark_live
 
 bp = Blueprint("live", __name__)
@@ -92,7 +92,7 @@ pump = Pump()
 @needs("orders.view")
 def stream() -> Response:
     """The stream of a page."""
-    actor = current_actor()
+    person = current_person()
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     try:
         live.connection().ping()
@@ -102,14 +102,16 @@ def stream() -> Response:
     if own is None:
         return Response(status=204)
     mark_live(request.environ)
-    response = Response(_told(app, actor, own), mimetype="text/event-stream")
+    response = Response(_told(app, person.actor, own, person.session_id), mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
     response.call_on_close(lambda: pump.leave(own))
     return response
 
 
-def _told(app: Flask, actor: Actor, own: queue.Queue[dict[str, Any] | None]) -> Iterator[str]:
+def _told(
+    app: Flask, actor: Actor, own: queue.Queue[dict[str, Any] | None], session_id: int | None = None
+) -> Iterator[str]:
     began = beat = time.monotonic()
     yield "retry: 3000\n\n"
     while not stopping() and time.monotonic() - began < LONGEST:
@@ -122,6 +124,10 @@ def _told(app: Flask, actor: Actor, own: queue.Queue[dict[str, Any] | None]) -> 
             continue
         if news is None:
             return
+        if news["kind"] == live.SESSIONS_ENDED:
+            if session_id in news["ids"]:
+                return
+            continue
         everybodys = actor.shops is None or news["kind"] == "runs"  # of which the id alone is told
         ids = news["ids"] if everybodys else _seen(app, actor, news)
         if ids:

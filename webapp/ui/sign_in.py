@@ -4,14 +4,17 @@ from flask import Blueprint, flash, make_response, redirect, render_template, re
 from werkzeug.wrappers import Response
 
 from webapp.accounts import services as accounts
-from webapp.accounts.models import User
+from webapp.accounts.models import SignInLink, User
 from webapp.db import db, unit_of_work
-from webapp.errors import DeskError
+from webapp.errors import DeskError, Invalid
 from webapp.i18n import gettext as _, lazy_gettext as _l
 from webapp.ui import forms
-from webapp.ui.access import NotSetUp, current_actor, let_in, let_out, public, session_token, signed_in
+from webapp.ui.access import NotSetUp, current_actor, device, let_in, let_out, public, session_token, signed_in
 from webapp.ui.account import local
-from webapp.ui.limits import tries
+from webapp.ui.failures import again_after
+from webapp.ui.forms.people import PASSWORD_RULE
+from webapp.ui.known_browsers import known_browser, remember_browser
+from webapp.ui.limits import of_sign_in, of_source, tries
 
 bp = Blueprint("sign_in", __name__)
 
@@ -29,17 +32,23 @@ def sign_in() -> str | Response:
 
 @bp.post("/sign-in")
 @public
-@tries
-def enter() -> str | Response | tuple[str, int]:
+def enter() -> str | Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
     """Sign in by address and password."""
     form = _sign_in_form()
+    email = form.text_of("email")
     try:
-        user_id = accounts.authenticated(form.text_of("email"), form.text_of("password")).id
-        with unit_of_work():
-            token = accounts.open_session(db.session.get_one(User, user_id), how="password")
-    except accounts.SignInRefused as error:
-        return render_template("sign_in/sign_in.html", form=form, error=str(error)), error.status
-    return let_in(redirect(local(form.text_of("next"))), token)
+        with tries(*of_sign_in(email)):
+            known = bool(known_browser(email))
+            proof = accounts.authenticated(email, form.text_of("password"), known=known)
+            with unit_of_work():
+                token = accounts.sign_in(proof, device=device())
+    except DeskError as error:
+        if error.status >= 500:
+            raise
+        return render_template("sign_in/sign_in.html", form=form, error=str(error)), error.status, again_after(error)
+    response = let_in(redirect(local(form.text_of("next"))), token)
+    remember_browser(response, email)
+    return response
 
 
 @bp.post("/sign-out")
@@ -63,20 +72,48 @@ def link(token: str) -> str | tuple[str, int] | Response:
         return render_template("sign_in/link.html", token=token, expired=True), error.status
     if found.user_id is None:
         return redirect(url_for(".set_up", token=token))
-    user = db.session.get_one(User, found.user_id)
-    return render_template("sign_in/link.html", token=token, email=user.email)
+    return _link_page(token, db.session.get_one(User, found.user_id))
 
 
 @bp.post("/sign-in/link/<token>")
 @public
-@tries
-def use_link(token: str) -> Response | tuple[str, int]:
+def use_link(token: str) -> Response | str | tuple[str, int]:
+    """Let in by a link, with a new password if one was typed; without one the old password stays."""
+    form = None
     try:
-        with unit_of_work():
-            opened = accounts.use_link(token)
+        with tries(of_source()):
+            user = _user_of(accounts.find_link(token))
+            email, form = user.email, _link_form(user)
+            secret = form.text_of("password")
+            password_hash = accounts.hashed(secret, email) if secret else None
+            with unit_of_work():
+                name = form.text_of("name") if "name" in form else ""
+                opened = accounts.use_link(token, password_hash=password_hash, name=name, device=device())
     except accounts.LinkRefused as error:
         return render_template("sign_in/link.html", token=token, expired=True), error.status
-    return let_in(redirect(url_for("dashboard.home")), opened)
+    except Invalid as error:
+        if form is None:
+            raise
+        form.complain(error)
+        return _link_page(token, _user_of(accounts.find_link(token)), form), error.status
+    if secret:
+        flash(_("Your new password is set."), "good")
+    response = let_in(redirect(url_for("dashboard.home")), opened)
+    remember_browser(response, email)
+    return response
+
+
+def _user_of(link: SignInLink) -> User:
+    user = db.session.get(User, link.user_id) if link.user_id else None
+    if user is None:
+        raise accounts.LinkRefused
+    return user
+
+
+def _link_page(token: str, user: User, form: forms.Form | None = None) -> str:
+    invited = user.password_hash is None
+    context = {"email": user.email, "invited": invited, "form": form or _link_form(user)}
+    return render_template("sign_in/link.html", token=token, **context)
 
 
 @bp.get("/welcome/<token>")
@@ -92,21 +129,27 @@ def set_up(token: str) -> str | tuple[str, int]:
 
 @bp.post("/welcome/<token>")
 @public
-@tries
 def welcome(token: str) -> Response | tuple[str, int]:
+    """Make the first owner."""
     form = _set_up_form()
     try:
-        with unit_of_work():
-            opened = accounts.set_up_owner(
-                token, email=form.text_of("email"), name=form.text_of("name"), password=form.text_of("password")
-            )
+        with tries(of_source()):
+            accounts.find_link(token)
+            email = accounts.checked_email(form.text_of("email"))
+            password_hash = accounts.hashed(form.text_of("password"), email)
+            with unit_of_work():
+                opened = accounts.set_up_owner(
+                    token, email=email, name=form.text_of("name"), password_hash=password_hash, device=device()
+                )
     except accounts.LinkRefused as error:
         return render_template("sign_in/link.html", token=token, expired=True), error.status
-    except DeskError as error:
+    except Invalid as error:
         form.complain(error)
         return render_template("sign_in/set_up.html", form=form, token=token), error.status
     flash(_("The desk is yours."), "good")
-    return let_in(make_response(redirect(url_for("dashboard.home"))), opened)
+    response = let_in(make_response(redirect(url_for("dashboard.home"))), opened)
+    remember_browser(response, email)
+    return response
 
 
 def _sign_in_form(next: str = "") -> forms.Form:
@@ -118,11 +161,23 @@ def _sign_in_form(next: str = "") -> forms.Form:
     return forms.Form(fields, request.form or None)
 
 
+def _link_form(user: User) -> forms.Form:
+    """What somebody fills in who comes by a link: without a password so far one must be chosen, else one may be."""
+    secret = {"help": PASSWORD_RULE, "autocomplete": "new-password"}
+    if user.password_hash is not None:
+        fields = {"password": forms.secret(_l("New password"), **secret)}
+    else:
+        fields = {
+            "name": forms.text(_l("Your name"), autocomplete="name"),
+            "password": forms.secret(_l("Password"), required=True, **secret),
+        }
+    return forms.Form(fields, request.form or None, data={"name": user.name})
+
+
 def _set_up_form() -> forms.Form:
-    rule = _l("At least 12 characters, of three kinds (a, A, 1, #), without your address in it.")
     fields = {
         "email": forms.text(_l("E-mail"), kind="email", required=True, autocomplete="username", autofocus=True),
         "name": forms.text(_l("Your name"), autocomplete="name"),
-        "password": forms.secret(_l("Password"), required=True, help=rule, autocomplete="new-password"),
+        "password": forms.secret(_l("Password"), required=True, help=PASSWORD_RULE, autocomplete="new-password"),
     }
     return forms.Form(fields, request.form or None)

@@ -136,10 +136,12 @@ def _required(required: bool) -> list[Any]:
 
 
 class Form(BaseForm):
-    """Fields by name; `typed` is what services take."""
+    """Fields by name; `typed` is what services take. A prefix tells apart the forms of one page."""
 
-    def __init__(self, fields: Mapping[str, Field], given: Any = None, data: Mapping[str, Any] | None = None) -> None:
-        super().__init__(fields)
+    def __init__(
+        self, fields: Mapping[str, Field], given: Any = None, data: Mapping[str, Any] | None = None, prefix: str = ""
+    ) -> None:
+        super().__init__(fields, prefix=prefix)
         self.process(given, data=dict(data or {}))
 
     def typed(self, *names: str) -> dict[str, Any]:

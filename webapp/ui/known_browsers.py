@@ -1,0 +1,55 @@
+"""Browsers in which somebody signed in before, by a cookie that the desk signed: it names the browser and its accounts.
+
+It lets nobody in. It only keeps an allowance of tries for the browser, so that strangers who use up an account's
+allowance don't lock its owner out.
+"""
+
+import hashlib
+import secrets
+from typing import Any
+
+from flask import current_app, request
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+from werkzeug.wrappers import Response
+
+_LIFE = 365 * 86400
+_ACCOUNTS = 8  # of one browser; the one that signed in longest ago is forgotten
+
+
+def known_browser(email: str) -> str:
+    """The id of the asking browser, if this account signed in there; else empty."""
+    browser, accounts = _read()
+    return browser if account_key(email) in accounts else ""
+
+
+def remember_browser(response: Response, email: str) -> None:
+    """Have the browser remember that this account signed in."""
+    browser, accounts = _read()
+    mine = account_key(email)
+    kept = [mine, *(account for account in accounts if account != mine)][:_ACCOUNTS]
+    response.set_cookie(
+        current_app.config["WAYBILL_KNOWN_COOKIE"],
+        _signer().dumps([browser or secrets.token_urlsafe(12), kept]),
+        max_age=_LIFE,
+        httponly=True,
+        samesite="Lax",
+        secure=current_app.config["SESSION_COOKIE_SECURE"],
+    )
+
+
+def _read() -> tuple[str, list[str]]:
+    try:
+        told: Any = _signer().loads(request.cookies.get(current_app.config["WAYBILL_KNOWN_COOKIE"], ""), max_age=_LIFE)
+        browser, accounts = told
+    except (BadSignature, ValueError, TypeError):
+        return "", []
+    return str(browser), list(accounts)
+
+
+def _signer() -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(str(current_app.secret_key), salt="known-browser")
+
+
+def account_key(email: str) -> str:
+    """A short name of an account that does not tell its address."""
+    return hashlib.sha256(email.strip().lower().encode()).hexdigest()[:24]
