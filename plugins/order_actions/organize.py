@@ -56,7 +56,9 @@ class AssignOrder(OrderAction):
         user_id = None if told == NOBODY else actor.id if told == ME else find_person(told).id
         assign(order, user_id, actor=actor)
 
-    def undo(self, order: Order, data: AssignInput) -> tuple[str, Mapping[str, Any]]:
+    def undo(self, order: Order, data: AssignInput) -> tuple[str, Mapping[str, Any]] | None:
+        if order.assignee_id and order.assignee_id not in [user.id for user in people()]:
+            return None  # to somebody who left, it can't be given back
         return self.code, {"assignee": str(order.assignee_id or NOBODY)}
 
     def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
@@ -65,8 +67,10 @@ class AssignOrder(OrderAction):
         return {"assignee": {"label": _l("Assignee"), "choices": choices, "default": ME}}
 
     def fields_for(self, order: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
-        fields = self.form_fields(order)
-        return {"assignee": {**fields["assignee"], "default": str(order.assignee_id or ME)}}
+        field = self.form_fields(order)["assignee"]
+        offered = [value for value, _label in field["choices"]]
+        now = str(order.assignee_id)
+        return {"assignee": {**field, "default": now if now in offered else ME}}
 
 
 class DueInput(ActionInput):

@@ -13,12 +13,12 @@ from webapp.audit.actor import Actor
 from webapp.clock import iso, now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Forbidden, Invalid, NotFound
-from webapp.orders import jobs
+from webapp.orders import jobs, keys
 from webapp.orders.events import events_of, sentence_of
 from webapp.orders.models import Order, OrderEvent, OrderTag, Submission, Tag
 from webapp.orders.organizing import NoTagsHere
 from webapp.orders.queries import comments_of, find_order, reference
-from webapp.orders.services import offers, pin, unpin
+from webapp.orders.services import find_action, offers, pin, read_input, unpin
 from webapp.orders.statuses import make_status
 from webapp.orders.tags import UnknownTag, all_tags, change_tag, make_tag, named, offered_tags, retire_tag
 
@@ -69,9 +69,19 @@ def test_who_does_not_work_here_is_assigned_nothing(order: Order, mia: Actor, do
         do(order, "assign", {"assignee": told}, mia)
 
 
-def test_who_was_let_go_is_assigned_nothing(order: Order, mia: Actor, manager: Actor, do: Do) -> None:
+def test_who_was_let_go_is_assigned_nothing_and_keeps_their_name(
+    order: Order, mia: Actor, manager: Actor, do: Do
+) -> None:
+    do(order, "assign", {"assignee": str(manager.id)}, mia)
     with unit_of_work():
         db.session.execute(update(User).where(User.id == manager.id).values(disabled_at=now()))
+    action, left = find_action("assign"), anew(order)
+    [assignee] = action.fields_for(left, mia).values()
+    assert str(manager.id) not in [value for value, _label in assignee["choices"]]
+    assert assignee["default"] == "me"
+    assert action.undo(left, read_input(action, {"assignee": "me"})) is None  # which nobody could do
+    assert str(keys._people(mia)[str(manager.id)]) == "Max (disabled)"  # so that their orders are found
+    do(order, "assign", {"assignee": "me"}, mia)
     with pytest.raises(Invalid):
         do(order, "assign", {"assignee": str(manager.id)}, mia)
 

@@ -32,7 +32,7 @@ from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.money import decimals
 from webapp.orders import attention, words
 from webapp.orders.models import ATTENTION, ON_HOLD, OPEN, WANTS_CANCEL, Order, OrderTag
-from webapp.orders.organizing import people
+from webapp.orders.organizing import former_people, people
 from webapp.orders.queries import serving, state_condition, visible
 from webapp.orders.states import STATE_LABELS
 from webapp.orders.statuses import status_choices
@@ -213,7 +213,8 @@ def _by_assignee(values: Sequence[str], actor: Actor) -> Condition:
 
 def _people(actor: Actor) -> dict[str, LazyString | str]:
     named = {str(user.id): user.name or user.email for user in people()}
-    return {"me": _l("me"), "none": _l("nobody"), **named}
+    left = {str(user.id): _l("%(name)s (disabled)", name=user.name or user.email) for user in former_people()}
+    return {"me": _l("me"), "none": _l("nobody"), **named, **left}
 
 
 def _by_tag(values: Sequence[str], actor: Actor) -> Condition:

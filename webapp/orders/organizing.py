@@ -40,13 +40,21 @@ class NoTagsHere(Refusal):
 
 
 def people() -> list[User]:
-    """Whom an order can be assigned to, by name; read once a transaction."""
-    return once_a_transaction("people", _read_people)
+    """Whom an order can be assigned to, by name."""
+    return [user for user in _everybody() if user.disabled_at is None]
 
 
-def _read_people() -> list[User]:
-    query = select(User).where(User.disabled_at.is_(None))
-    return sorted(db.session.scalars(query), key=lambda user: (user.name or user.email).casefold())
+def former_people() -> list[User]:
+    """Those whose account is disabled: they get no orders any more, and those they have can be found and given on."""
+    return [user for user in _everybody() if user.disabled_at is not None]
+
+
+def _everybody() -> list[User]:
+    return once_a_transaction("people", _read_everybody)
+
+
+def _read_everybody() -> list[User]:
+    return sorted(db.session.scalars(select(User)), key=lambda user: (user.name or user.email).casefold())
 
 
 def find_person(told: str) -> User:
