@@ -99,6 +99,7 @@ def take_all(page: Page, link: str, practice_url: str) -> None:
     _ship_too_late(page, practice_url)
     _stores(page)
     _dashboard(page)
+    _people(page)
     _look_otherwise(page)
     page.goto(practice_url)
     keep(page, "practice")
@@ -206,6 +207,19 @@ def _stores(page: Page) -> None:
     page.get_by_role("link", name="Practice Amazon EU").first.click()
     expect(page.get_by_role("heading", name="Practice Amazon EU")).to_be_visible()
     keep(page, "store")
+
+
+def _people(page: Page) -> None:
+    """Who works here, once some were invited."""
+    for name, role in (("Ada Berg", "Manager"), ("Jonas Lind", "Clerk"), ("Pia Roth", "Packer")):
+        page.goto(f"{_base(page)}/settings/people/add")
+        page.get_by_label("E-mail").fill(f"{name.split()[0].lower()}@example.com")
+        page.get_by_label("Name").fill(name)
+        page.get_by_label("Role").select_option(role)
+        page.get_by_role("button", name="Invite", exact=True).click()
+        expect(page.locator("#new-link")).to_be_visible()
+    page.goto(f"{_base(page)}/settings/people/")
+    keep(page, "people")
 
 
 def _look_otherwise(page: Page) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from flask import Flask, url_for
+from sqlalchemy import select
 from werkzeug.serving import make_server
 
 from webapp.accounts.models import User
@@ -74,7 +75,7 @@ NO_PAGES |= {"dashboard.report_csv"}
 def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:
     """The address of every page, and of the tabs and acts of one order; parts of pages are among them."""
     values: dict[str, Any] = {"number": order.number, "store_id": store.id, "order_id": order.id, "run_id": run.id}
-    values |= {"shop_id": order.shop_id, "token": "none"}
+    values |= {"shop_id": order.shop_id, "token": "none", "person_id": db.session.scalar(select(User.id).limit(1))}
     codes: dict[str, list[str]] = {
         "orders.choose": ["ship", "hold", "assign", "due", "tag", "address"],
         "stores.credentials": ["fake"],

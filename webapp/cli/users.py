@@ -1,25 +1,30 @@
-"""People, from the machine's own shell: adding one, and letting one in by a one-time link."""
+"""People, from the machine's own shell: adding and listing them, their roles, and letting them in or out."""
 
 import sys
+from typing import Any
 
 import click
 
-from webapp.accounts import services as accounts
+from webapp.accounts import people, services as accounts
 from webapp.audit.actor import ROLES
 from webapp.cli.door import Door, desk_command
 from webapp.cli.preparing import address, first_link
-from webapp.cli.text import pairs
+from webapp.cli.text import pairs, table
+from webapp.clock import iso
 from webapp.db import unit_of_work
+
+_COLUMNS = ("email", "name", "role", "state", "signed_in_at", "sessions")
+_ROLES = f"One of: {', '.join(ROLES)}."
 
 
 @click.group()
 def user() -> None:
-    """Add people and let them in."""
+    """Add people, list them, and let them in or out."""
 
 
 @user.command()
 @click.option("--email", required=True)
-@click.option("--role", required=True, help=f"One of: {', '.join(ROLES)}.")
+@click.option("--role", required=True, help=_ROLES)
 @click.option("--name", default="")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @desk_command
@@ -34,16 +39,88 @@ def create(door: Door, email: str, role: str, name: str, password_stdin: bool) -
     door.show(document | {"url": url}, pairs(document) + ([url] if url else []))
 
 
+@user.command("list")
+@click.option("--search", default="", metavar="WORDS", help="Only those whose name or address has these words.")
+@click.option("--state", type=click.Choice(["active", "invited", "disabled"]), help="Only those in this state.")
+@desk_command
+def list_(door: Door, search: str, state: str | None) -> None:
+    """List people, with their roles, last sign-ins and open sessions."""
+    door.actor.needs("users.edit")
+    found = people.find_people(search, state or "")
+    sessions = people.session_counts(person.id for person in found)
+    rows: list[dict[str, Any]] = [
+        {
+            "id": person.id,
+            "email": person.email,
+            "name": person.name,
+            "role": person.role,
+            "state": person.state,
+            "signed_in_at": iso(person.signed_in_at) if person.signed_in_at else None,
+            "sessions": sessions.get(person.id, 0),
+        }
+        for person in found
+    ]
+    door.show(rows, table(rows, _COLUMNS, empty="Nobody."))
+
+
+@user.command()
+@click.argument("email")
+@click.argument("role")
+@desk_command
+def role(door: Door, email: str, role: str) -> None:
+    """Give a person another ROLE, which holds from their next click on."""
+    with unit_of_work():
+        people.change_role(accounts.get_user(email).id, role, actor=door.actor)
+    _show(door, email)
+
+
+@user.command()
+@click.argument("email")
+@desk_command
+def disable(door: Door, email: str) -> None:
+    """Let a person in no longer, and end their sessions at once."""
+    with unit_of_work():
+        people.disable(accounts.get_user(email).id, actor=door.actor)
+    _show(door, email)
+
+
+@user.command()
+@click.argument("email")
+@desk_command
+def enable(door: Door, email: str) -> None:
+    """Let a disabled person in again, with the password and role they had."""
+    with unit_of_work():
+        people.enable(accounts.get_user(email).id, actor=door.actor)
+    _show(door, email)
+
+
+@user.command("sign-out")
+@click.argument("email")
+@desk_command
+def sign_out(door: Door, email: str) -> None:
+    """End all sessions of a person."""
+    with unit_of_work():
+        ended = people.sign_out(accounts.get_user(email).id, actor=door.actor)
+    document = {"email": accounts.get_user(email).email, "ended": ended}
+    door.show(document, pairs(document))
+
+
 @user.command()
 @click.option("--email", help="Whom it lets in; left out while there is no owner: who sets the desk up.")
 @desk_command
 def link(door: Door, email: str | None) -> None:
-    """Print a link that lets one person in once, within 24 hours."""
+    """Print a link that lets one person in once, within 24 hours, also with a new password; earlier ones end."""
     door.actor.needs("users.edit")
     if email is None:
         url = first_link()
     else:
         with unit_of_work():
-            token = accounts.make_link(accounts.get_user(email), actor=door.actor)
+            token = people.make_link_for(accounts.get_user(email).id, actor=door.actor)
         url = address("sign_in.link", token=token)
     door.show({"url": url, "email": email}, [url])
+
+
+def _show(door: Door, email: str) -> None:
+    person = accounts.get_user(email)
+    document = {"id": person.id, "email": person.email, "role": person.role, "disabled": person.disabled_at is not None}
+    door.show(document, pairs(document))

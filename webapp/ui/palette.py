@@ -146,12 +146,15 @@ def _settings() -> Iterator[Way | None]:
     yield _way(_("Statuses"), "labels.all_statuses", about)
     yield _way(_("Add a status"), "labels.new_status", about)
     yield _way(_("Tags"), "labels.all_tags", about)
+    yield _way(_("People"), "people.index", about)
+    yield _way(_("Invite somebody"), "people.add", about)
     for group in groups():
         yield _way(str(group.label), "settings.index", about, _anchor=f"settings-{group.code}")
 
 
 def _person() -> Iterator[Way | None]:
     about, here = _("Account and display"), url_for(".index")
+    yield _way(_("Your account"), "account.show", about)
     for theme, label in (("system", _("Theme: system")), ("light", _("Theme: light")), ("dark", _("Theme: dark"))):
         yield _way(label, "account.theme", about, fields={"theme": theme, "next": here})
     for code, name in LANGUAGES.items():

@@ -1,0 +1,45 @@
+"""People from the machine's own shell: listed, let in and out, and never all of the owners."""
+
+from collections.abc import Callable
+
+from tests.cli.conftest import Command
+from webapp.accounts.models import User
+from webapp.accounts.services import open_session
+from webapp.audit.actor import Actor
+from webapp.db import db, unit_of_work
+
+
+def test_people_are_listed_and_let_in_and_out(cli: Command, make_user: Callable[..., Actor]) -> None:
+    make_user("owner", "Olga")
+    mia = make_user("clerk", "Mia")
+    listed = cli("user", "list", "--json").document
+    assert [(person["email"], person["role"], person["state"]) for person in listed] == [
+        ("mia@desk.test", "clerk", "active"),
+        ("olga@desk.test", "owner", "active"),
+    ]
+    assert set(listed[0]) == {"id", "email", "name", "role", "state", "signed_in_at", "sessions"}
+    assert cli("user", "role", "mia@desk.test", "packer", "--json").document["role"] == "packer"
+    with unit_of_work():
+        open_session(db.session.get_one(User, mia.id), how="test")
+    assert cli("user", "sign-out", "mia@desk.test", "--json").document == {"email": "mia@desk.test", "ended": 1}
+    assert cli("user", "disable", "mia@desk.test", "--json").document["disabled"] is True
+    assert [person["id"] for person in cli("user", "list", "--state", "disabled", "--json").document] == [mia.id]
+    refused = cli("user", "link", "--email", "mia@desk.test")
+    assert (refused.code, "Enable it first" in refused.err) == (1, True)
+    assert cli("user", "enable", "mia@desk.test", "--json").document["disabled"] is False
+    assert "mia@desk.test" in cli("user", "list", "--search", "MIA").out
+
+
+def test_the_last_owner_stays_whoever_asks(cli: Command, make_user: Callable[..., Actor]) -> None:
+    make_user("owner", "Olga")
+    make_user("manager", "Max")
+    for argv, sentence in (
+        (("user", "disable", "olga@desk.test"), "Olga is the only one"),
+        (("user", "role", "olga@desk.test", "clerk"), "Olga is the only one"),
+        (("user", "disable", "olga@desk.test", "--as", "max@desk.test"), "manage owners"),
+        (("user", "disable", "max@desk.test", "--as", "max@desk.test"), "Nobody can disable their own account"),
+        (("user", "role", "max@desk.test", "king"), "Role: must be one of"),
+    ):
+        answer = cli(*argv)
+        assert (answer.code, sentence in answer.err) == (1, True), answer.err
+    assert cli("user", "disable", "nobody@desk.test").code == 3

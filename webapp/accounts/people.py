@@ -1,0 +1,241 @@
+"""People's accounts as those who manage people change them, and as everybody changes their own.
+
+Nobody changes the account of somebody who may do more, and the desk always keeps an owner: each change locks the
+owners, the person and whoever acts, and decides by what it then reads, so that two at once can't lock all out. An
+account is never deleted: what somebody did keeps its name. Another role holds from the next click on; disabling an
+account ends its sessions and live streams at once.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from unicodedata import combining, normalize
+
+from sqlalchemy import func, or_, select
+
+from webapp.accounts.models import SignInLink, User, UserSession
+from webapp.accounts.services import (
+    Proof,
+    check_rights,
+    check_role,
+    check_unused,
+    checked_email,
+    checked_name,
+    create_user,
+    end_links,
+    end_sessions,
+    make_link,
+    prove,
+    set_password,
+)
+from webapp.audit.actor import Actor, ActorKind
+from webapp.audit.services import audit
+from webapp.clock import now
+from webapp.db import db
+from webapp.errors import DeskError, Forbidden, NotFound
+from webapp.i18n import lazy_gettext as _l
+
+
+class LastOwner(DeskError):
+    """Without an owner nobody could let anybody in any more."""
+
+    code = "last_owner"
+    sentence = _l("The desk needs an owner, and %(name)s is the only one. Make somebody else an owner first.")
+
+
+class OwnAccount(DeskError):
+    """Somebody would take their own way in away."""
+
+    code = "own_account"
+    sentence = _l(
+        "Nobody can disable their own account or change their own role. Ask somebody else who manages people."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """A person as lists show them."""
+
+    id: int
+    name: str
+    email: str
+    role: str
+    state: str  # active, invited (has not been here yet) or disabled
+    signed_in_at: datetime | None
+
+
+# --- Managing others --------------------------------------------------------------------------------------------------
+
+
+def invite(*, email: str, role: str, actor: Actor, name: str = "") -> tuple[User, str]:
+    """A new person, and the token of the link that lets them choose a password."""
+    user = create_user(email=email, role=role, password=None, actor=actor, name=name)
+    return user, make_link(user, actor=actor)
+
+
+def make_link_for(user_id: int, *, actor: Actor) -> str:
+    """The token of a new link for somebody who is here; earlier ones end."""
+    return make_link(_lock(user_id, actor), actor=actor)
+
+
+def change_role(user_id: int, role: str, *, actor: Actor) -> None:
+    """Give somebody another role, which holds from their next click on."""
+    check_role(role, actor)
+    user = _lock(user_id, actor)
+    if role == user.role:
+        return
+    if refusal := removal_refusal(user, actor):
+        raise refusal
+    before, user.role = user.role, role
+    audit("role_changed", actor=actor, user=user.id, before=before, after=role)
+
+
+def disable(user_id: int, *, actor: Actor) -> None:
+    """Let somebody in no longer, and end their sessions, live streams and links at once."""
+    user = _lock(user_id, actor)
+    if user.disabled_at is not None:
+        return
+    if refusal := removal_refusal(user, actor):
+        raise refusal
+    user.disabled_at = now()
+    end_links(user.id)
+    ended = end_sessions(user.id)
+    audit("user_disabled", actor=actor, user=user.id, sessions=ended)
+
+
+def enable(user_id: int, *, actor: Actor) -> None:
+    """Let somebody in again, with the password and the role they had."""
+    user = _lock(user_id, actor)
+    if user.disabled_at is not None:
+        user.disabled_at = None
+        audit("user_enabled", actor=actor, user=user.id)
+
+
+def sign_out(user_id: int, *, actor: Actor) -> int:
+    """End all sessions of somebody; gives their number."""
+    ended = end_sessions(_lock(user_id, actor).id)
+    audit("sessions_ended", actor=actor, user=user_id, sessions=ended)
+    return ended
+
+
+def end_session(user_id: int, session_id: int, *, actor: Actor) -> None:
+    """End one session of somebody; one that has ended already is no mistake."""
+    if end_sessions(_lock(user_id, actor).id, only=session_id):
+        audit("sessions_ended", actor=actor, user=user_id, sessions=1)
+
+
+def _lock(user_id: int, actor: Actor) -> User:
+    """The person, locked with the owners and whoever acts, and with both read again; raises `Forbidden`."""
+    actor.needs("users.edit")
+    wanted = [user_id, actor.id] if actor.kind is ActorKind.PERSON else [user_id]
+    query = select(User).where(or_(User.id.in_(wanted), User.role == "owner")).order_by(User.id)
+    locking = query.with_for_update(key_share=True).execution_options(populate_existing=True)
+    found = {user.id: user for user in db.session.scalars(locking)}
+    if actor.kind is ActorKind.PERSON:
+        acting = found.get(actor.id or 0)
+        if acting is None or acting.disabled_at is not None:
+            raise Forbidden(right=_l("manage people"))
+        actor = acting.as_actor()  # with the rights of this moment
+        actor.needs("users.edit")
+    if user_id not in found:
+        raise NotFound(name=user_id)
+    check_rights(found[user_id].as_actor().rights, actor)
+    return found[user_id]
+
+
+def removal_refusal(user: User, actor: Actor) -> DeskError | None:
+    """Why this person can neither be disabled nor get another role; certain only while the owners are locked."""
+    if actor.kind is ActorKind.PERSON and actor.id == user.id:
+        return OwnAccount()
+    others = select(User.id).where(User.role == "owner", User.disabled_at.is_(None), User.id != user.id)
+    if user.role == "owner" and user.disabled_at is None and db.session.scalar(others.limit(1)) is None:
+        return LastOwner(name=user.name or user.email)
+    return None
+
+
+# --- One's own account ------------------------------------------------------------------------------------------------
+
+
+def change_name(user_id: int, name: str) -> None:
+    """Change one's own name, also where it stands beside what one did before."""
+    user = db.session.get_one(User, user_id)
+    if (new := checked_name(name)) != user.name:
+        user.name = new
+        audit("name_changed", actor=user.as_actor(), user=user.id)
+
+
+def change_email(proof: Proof, email: str) -> None:
+    """Change one's own address; links that were sent to the one before end."""
+    user, address = prove(proof), checked_email(email)
+    if address == user.email:
+        return
+    if address.lower() != user.email.lower():
+        check_unused(address)
+    user.email = address
+    end_links(user.id)
+    audit("email_changed", actor=user.as_actor(), user=user.id)
+
+
+def change_password(proof: Proof, password_hash: str, *, keep: int) -> None:
+    """Change one's own password, which ends one's links and all sessions but the one to keep."""
+    set_password(prove(proof), password_hash, keep=keep)
+
+
+def end_own_sessions(user_id: int, *, keep: int | None = None, only: int | None = None) -> int:
+    """End sessions of one's own: all but one, or only one; gives their number."""
+    ended = end_sessions(user_id, keep=keep, only=only)
+    if ended:
+        actor = db.session.get_one(User, user_id).as_actor()
+        audit("sessions_ended", actor=actor, user=user_id, sessions=ended)
+    return ended
+
+
+# --- What pages read --------------------------------------------------------------------------------------------------
+
+
+def find_people(text: str = "", state: str = "") -> list[PersonRow]:
+    """People whose name or address has all the words, by name; of one state, if it is named.
+
+    Staff are few enough to be read at once; the databases would compare accents each in its own way.
+    """
+    words = _folded(text).split()
+    query = select(
+        User.id, User.name, User.email, User.role, User.disabled_at, User.password_hash.is_(None), User.signed_in_at
+    )
+    found = []
+    for id_, name, email, role, disabled_at, lacks_password, signed_in_at in db.session.execute(query):
+        own = "disabled" if disabled_at else "invited" if lacks_password and not signed_in_at else "active"
+        told = _folded(f"{name} {email}")
+        if (not state or own == state) and all(word in told for word in words):
+            found.append(PersonRow(id_, name, email, role, own, signed_in_at))
+    return sorted(found, key=lambda person: (_folded(person.name or person.email), person.id))
+
+
+def _folded(text: str) -> str:
+    """The text without case and accents."""
+    return "".join(letter for letter in normalize("NFKD", text.casefold()) if not combining(letter))
+
+
+def session_counts(user_ids: Iterable[int]) -> dict[int, int]:
+    """How many sessions of these people are open."""
+    query = select(UserSession.user_id, func.count()).where(
+        UserSession.user_id.in_(list(user_ids)), UserSession.expires_at > now()
+    )
+    return dict(db.session.execute(query.group_by(UserSession.user_id)).all())
+
+
+def sessions_of(user_id: int) -> list[UserSession]:
+    """The open sessions of somebody, the one used last first."""
+    query = select(UserSession).where(UserSession.user_id == user_id, UserSession.expires_at > now())
+    return list(db.session.scalars(query.order_by(UserSession.seen_at.desc(), UserSession.id.desc())))
+
+
+def open_link_of(user_id: int) -> SignInLink | None:
+    """The link that still lets this person in, if there is one."""
+    query = select(SignInLink).where(SignInLink.user_id == user_id, SignInLink.used_at.is_(None))
+    return db.session.scalar(query.where(SignInLink.expires_at > now()).order_by(SignInLink.id.desc()).limit(1))
+
+
+def may_manage(user: User, actor: Actor) -> bool:
+    """Whether the actor may change this person's account; each change asks again, with what then holds."""
+    return actor.may("users.edit") and user.as_actor().rights <= actor.rights
