@@ -271,3 +271,31 @@ def test_ended_sessions_are_not_counted(olga: Actor, mia: Actor) -> None:
         open_session(get_user("mia@desk.test"), how="test")
     assert people.session_counts([mia.id or 0, olga.id or 0]) == {mia.id: 1}
     assert db.session.query(UserSession).count() == 1
+
+
+def test_two_who_are_invited_under_one_address_at_once_are_one(app: Flask, operator: Actor) -> None:
+    together = Barrier(2)
+
+    def invite() -> str:
+        with app.app_context():
+            try:
+                with unit_of_work():
+                    together.wait(30)
+                    people.invite(email="ada@desk.test", role="clerk", actor=operator)
+            except DeskError as error:
+                return str(error)
+            return "done"
+
+    if db.engine.dialect.name == "sqlite":
+        together = Barrier(1)  # whose writers come one after the other
+    with ThreadPoolExecutor(2) as pool:
+        answers = {task.result(60) for task in [pool.submit(invite) for _ in range(2)]}
+    assert answers == {"done", "E-mail: somebody with this address is here already."}
+
+
+def test_what_can_not_be_seen_is_no_part_of_a_name(app: Flask, operator: Actor) -> None:
+    with unit_of_work():
+        made = create_user(
+            email="z@desk.test", role="clerk", password=None, actor=operator, name=" Zoë\0\u202e \n van  Dyk\x1b "
+        )
+        assert made.name == "Zoë van Dyk"

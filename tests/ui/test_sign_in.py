@@ -279,3 +279,9 @@ def test_a_new_password_by_link_ends_the_other_sessions(
     assert other.get("/orders/").status_code == 200
     assert browser.get("/orders/").status_code == 302
     assert make_browser().post("/sign-in", {"email": "olga@desk.test", "password": PASSWORD}).status_code == 422
+
+
+def test_odd_addresses_and_passwords_are_refused_as_others_are(stranger: Browser) -> None:
+    for odd in ("\0", "olga@desk.test\0", "'; --", "é" * 50_000, "\r\nSet-Cookie: a=b"):
+        for given in ({"email": odd, "password": PASSWORD}, {"email": "olga@desk.test", "password": odd}):
+            assert stranger.post("/sign-in", given).status_code == 422, given

@@ -24,6 +24,7 @@ from webapp.accounts.services import (
     create_user,
     end_links,
     end_sessions,
+    flush_address,
     make_link,
     prove,
     set_password,
@@ -172,6 +173,7 @@ def change_email(proof: Proof, email: str) -> None:
     if address.lower() != user.email.lower():
         check_unused(address)
     user.email = address
+    flush_address()
     end_links(user.id)
     audit("email_changed", actor=user.as_actor(), user=user.id)
 

@@ -16,6 +16,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import IntegrityError
 
 from webapp.accounts.hashing import turn
 from webapp.accounts.models import SignInLink, User, UserSession
@@ -101,7 +102,7 @@ def create_user(*, email: str, role: str, password: str | None, actor: Actor, na
     if password is not None:
         user.password_hash = hashed(password, address)
     db.session.add(user)
-    db.session.flush()
+    flush_address()
     audit("user_created", actor=actor, user=user.id, role=role)
     return user
 
@@ -122,14 +123,27 @@ def check_rights(rights: Iterable[str], actor: Actor) -> None:
 def check_unused(address: str) -> None:
     """Raise `Invalid` where an account has this e-mail address."""
     if db.session.scalar(select(User.id).where(func.lower(User.email) == address.lower())):
-        raise Invalid(field=_l("E-mail"), problem=_l("somebody with this address is here already."))
+        raise _taken()
+
+
+def flush_address() -> None:
+    """Write a user's address; raises `Invalid` where another account got it at the same moment."""
+    try:
+        db.session.flush()
+    except IntegrityError:
+        raise _taken() from None
+
+
+def _taken() -> Invalid:
+    return Invalid(field=_l("E-mail"), problem=_l("somebody with this address is here already."))
 
 
 def checked_name(name: str) -> str:
-    """The name without space around it; raises `Invalid` for one that no page has room for."""
-    if len(name.strip()) > LONGEST_NAME:
+    """The name with single spaces and without what can't be seen; raises `Invalid` for one too long for a page."""
+    clean = "".join(letter for letter in " ".join(name.split()) if letter.isprintable())
+    if len(clean) > LONGEST_NAME:
         raise Invalid(field=_l("Name"), problem=_l("at most %(count)s characters.", count=LONGEST_NAME))
-    return " ".join(name.split())
+    return clean
 
 
 def hashed(password: str, email: str) -> str:
@@ -151,6 +165,8 @@ def authenticated(email: str, password: str, *, known: bool = False) -> Proof:
 
     `known` people have places of their own in the queue for checking. Raises `SignInRefused` or `TooManyAtOnce`.
     """
+    if "\0" in email:
+        raise SignInRefused  # PostgreSQL takes no such text
     query = select(User.id, User.password_hash).where(User.disabled_at.is_(None), User.password_hash.is_not(None))
     found = db.session.execute(query.where(func.lower(User.email) == email.strip().lower())).first()
     with turn(known=known):
