@@ -110,6 +110,68 @@ def test_the_time_is_asked_of_the_clock(path: Path) -> None:
     assert asked == []
 
 
+# Where a response gets headers that are built from something variable. Constants are set as they are, anywhere.
+SETS_HEADERS = {"webapp/ui/header_values.py", "webapp/ui/headers.py", "webapp/ui/redirects.py"}
+
+
+def is_built(value: ast.expr) -> bool:
+    """Whether a header's value holds anything but constants, which are named in capitals."""
+    names = [node.id for node in ast.walk(value) if isinstance(node, ast.Name)]
+    return any(not name.isupper() for name in names)
+
+
+def headers_built_in(path: Path) -> list[int]:
+    """The lines that put something variable into a response's headers, or cookies, in another way than `put`."""
+    lines = []
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            held = [part for target in targets for part in ast.walk(target) if isinstance(part, ast.Subscript)]
+            named = [part for part in held if ast.unparse(part.value).endswith("headers")]
+            located = [target for target in targets if ast.unparse(target).endswith(".location")]
+            if (named and node.value is not None and is_built(node.value)) or located:
+                lines.append(node.lineno)
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            if called.endswith(
+                ("headers.add", "headers.set", "headers.setdefault", "headers.extend", "headers.update")
+            ):
+                lines += [node.lineno] if any(is_built(value) for value in node.args[1:]) or node.keywords else []
+            if called.split(".")[-1] in ("Response", "make_response"):
+                lines += [node.lineno for given in node.keywords if given.arg == "headers" and is_built(given.value)]
+    return lines
+
+
+@pytest.mark.parametrize("path", [path for path in WEBAPP if name_of(path) not in SETS_HEADERS], ids=name_of)
+def test_headers_are_built_by_the_one_function_that_checks_them(path: Path) -> None:
+    assert headers_built_in(path) == []
+
+
+def test_every_page_leads_on_by_the_one_function_that_checks_the_target() -> None:
+    asked = {
+        name_of(path) for path in WEBAPP for called, _ in calls(tree_of(path)) if called.endswith("flask.redirect")
+    }
+    assert asked == {"webapp/ui/redirects.py"}
+    imported = [
+        name_of(path)
+        for path in WEBAPP
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.ImportFrom) and node.module in ("flask", "werkzeug.utils", "flask.helpers")
+        if any(alias.name == "redirect" for alias in node.names)
+    ]
+    assert imported == []
+
+
+def test_pages_of_plugins_lead_to_routes_of_their_own() -> None:
+    targets = [
+        ast.unparse(node.args[0])
+        for path in PLUGINS
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "redirect"
+    ]
+    assert [target for target in targets if not target.startswith("url_for(")] == []
+
+
 # Who ends a transaction, and why. Everything else happens within the unit of work that its door opened.
 MAY_COMMIT = {
     "webapp/db.py": "the unit of work itself",

@@ -33,6 +33,7 @@ from webapp.ui import (
     plugins,
     presence,
     proxies,
+    redirects,
     request_log,
     runs,
     saved_views,
@@ -57,6 +58,7 @@ def init_app(app: Flask) -> None:
     forms.init_app(app)
     assets.init_app(app)
     headers.init_app(app)
+    redirects.init_app(app)
     failures.init_app(app)
     formats.init_app(app)
     pages.init_app(app)

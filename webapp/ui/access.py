@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from flask import Flask, Response, current_app, g, redirect, request, url_for
+from flask import Flask, Response, current_app, g, request, url_for
 from redis import RedisError
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -24,6 +24,7 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.live import connection, key
 from webapp.ui.htmx import is_htmx
 from webapp.ui.languages import speak
+from webapp.ui.redirects import redirect
 
 V = TypeVar("V", bound=Callable[..., Any])
 _PUBLIC = ""  # where a route declares a right: none is needed

@@ -3,9 +3,8 @@ they hold before signing in.
 """
 
 from typing import Any
-from urllib.parse import urlsplit
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, render_template, request, url_for
 from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response
 
@@ -26,6 +25,7 @@ from webapp.ui.known_browsers import remember_browser
 from webapp.ui.languages import LANGUAGE_COOKIE
 from webapp.ui.limits import of_person, tries
 from webapp.ui.pages import THEME_COOKIE, THEMES
+from webapp.ui.redirects import redirect
 
 bp = Blueprint("account", __name__)
 _YEAR = 365 * 86400
@@ -170,17 +170,9 @@ def theme() -> Response:
 
 
 def _kept(cookie: str, value: str) -> Response:
-    response = redirect(local(request.form.get("next", "")))
+    response = redirect(request.form.get("next", ""))
     if value:
         response.set_cookie(cookie, value, max_age=_YEAR, samesite="Lax", secure=is_https())
     else:
         response.delete_cookie(cookie, samesite="Lax", secure=is_https())
     return response
-
-
-def local(target: str) -> str:
-    """Where to go next: an address of this desk, or its first page."""
-    parts = urlsplit(target)
-    if not target.startswith("/") or parts.scheme or parts.netloc or target.startswith(("//", "/\\")):
-        return "/"
-    return target

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from flask import Blueprint, flash, redirect, request
+from flask import Blueprint, flash, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.audit.actor import Actor
@@ -22,6 +22,7 @@ from webapp.ui.access import current_actor, needs
 from webapp.ui.chosen import Chosen
 from webapp.ui.forms.actions import ActionForm, action_form, again
 from webapp.ui.pages import page
+from webapp.ui.redirects import redirect
 
 bp = Blueprint("bulk", __name__)
 LISTED = "ship"  # each order has its own tracking number: a list of them is given instead of a form

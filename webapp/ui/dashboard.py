@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import date
 
 import structlog
-from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.clock import now
@@ -23,7 +23,9 @@ from webapp.ui import sales, unscripted
 from webapp.ui.access import current_actor, may, needs, person
 from webapp.ui.cards import registered, sales_choices
 from webapp.ui.formats import zone
+from webapp.ui.header_values import attach
 from webapp.ui.pages import page, show_times_of, shown_stores
+from webapp.ui.redirects import redirect
 
 bp = Blueprint("dashboard", __name__)
 log = structlog.get_logger(__name__)
@@ -126,7 +128,7 @@ def report_csv() -> Response:
     [found] = sales_of(current_actor(), times, by=wanted.by, scope=wanted.scope)
     name = f"orders-{wanted.since:%Y%m%d}-{wanted.until:%Y%m%d}.csv"
     response = Response("".join(_lines(found)), mimetype="text/csv")
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    attach(response, name)
     return response
 
 

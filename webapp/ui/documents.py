@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, flash, g, redirect, render_template, request
+from flask import Blueprint, flash, g, render_template, request
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -18,6 +18,7 @@ from webapp.ui.chosen import Chosen
 from webapp.ui.languages import spoken
 from webapp.ui.order_page import url_of
 from webapp.ui.pages import page
+from webapp.ui.redirects import redirect
 
 bp = Blueprint("documents", __name__)
 PAPERS = {"a4": "A4", "letter": "Letter"}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from urllib.parse import urlencode
 
-from flask import Blueprint, Flask, Response, current_app, flash, g, redirect, request, send_file, url_for
+from flask import Blueprint, Flask, Response, current_app, flash, g, request, send_file, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.audit.services import audit_reading
@@ -20,8 +20,10 @@ from webapp.search.query import reopen
 from webapp.search.registered import columns as known_columns
 from webapp.ui.access import current_actor, needs
 from webapp.ui.chosen import Chosen
+from webapp.ui.header_values import attach
 from webapp.ui.languages import language
 from webapp.ui.pages import page
+from webapp.ui.redirects import redirect
 
 bp = Blueprint("exports", __name__)
 STREAMED = 50_000  # orders that are streamed; more are written by a run
@@ -89,7 +91,7 @@ def stream() -> AnyResponse:
     parts = exporting.stream_csv(table, ids, mark=args.get("mark") == "1")
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     response = Response(_told(app, language(), parts), mimetype="text/csv")
-    response.headers["Content-Disposition"] = f"attachment; filename={_name('csv')}"
+    attach(response, _name("csv"))
     return response
 
 

@@ -3,17 +3,17 @@
 import traceback
 
 import structlog
-from flask import Flask, current_app, make_response, redirect, render_template
+from flask import Flask, current_app, make_response, render_template
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import RequestRedirect
 from werkzeug.wrappers import Response
 
 from webapp.db import db, translated_failures
 from webapp.errors import DeskError
 from webapp.i18n import gettext as _
 from webapp.ui import htmx
+from webapp.ui.header_values import put
 from webapp.ui.request_log import request_id
 
 log = structlog.get_logger(__name__)
@@ -52,15 +52,13 @@ def _database(error: OperationalError) -> Response:
 
 
 def _http(error: HTTPException) -> Response:
-    if isinstance(error, RequestRedirect):
-        return redirect(error.new_url, error.code)  # a missing slash
     sentence = ""
     if isinstance(error, CSRFError):
         sentence = _("This page was open for too long, or its form was sent from elsewhere. Reload it and try again.")
     response = _answer(error.code or 500, sentence)
     for name, value in error.get_headers():
         if name in ("Allow", "Retry-After"):
-            response.headers[name] = value
+            put(response, name, value)
     return response
 
 

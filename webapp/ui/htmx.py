@@ -6,6 +6,8 @@ from typing import Any
 from flask import Flask, Response
 from htmx_flask import Htmx, request
 
+from webapp.ui.header_values import put
+
 MESSAGES = "#messages"
 
 
@@ -31,13 +33,14 @@ def target() -> str:
 
 def announce(response: Response, event: str, detail: Any = None) -> Response:
     """Send an event to the page, on which panels reload that the core does not know."""
-    response.headers["HX-Trigger"] = json.dumps({event: detail})
+    put(response, "HX-Trigger", json.dumps({event: detail}))
     return response
 
 
 def retarget(response: Response, target: str, swap: str = "outerHTML") -> Response:
     """Put the answer elsewhere than the asking element said."""
-    response.headers["HX-Retarget"], response.headers["HX-Reswap"] = target, swap
+    put(response, "HX-Retarget", target)
+    put(response, "HX-Reswap", swap)
     return response
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, flash, redirect, request, url_for
+from flask import Blueprint, flash, request, url_for
 from werkzeug.wrappers import Response
 
 from webapp.db import unit_of_work
@@ -15,6 +15,7 @@ from webapp.orders.states import STATE_LABELS, OrderState
 from webapp.ui.access import current_actor, needs
 from webapp.ui.forms import Form, choice, text
 from webapp.ui.pages import page
+from webapp.ui.redirects import redirect
 
 bp = Blueprint("labels", __name__, url_prefix="/settings")
 _NAMES = {"en": _l("Name in English"), "fr": _l("Name in French")}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from time import monotonic
 from typing import Any
 
-from flask import Response, redirect, render_template, request, url_for
+from flask import Response, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.audit.actor import Actor
@@ -39,6 +39,7 @@ from webapp.ui.cells import Table, heads
 from webapp.ui.list_asked import ListAsked, find_view
 from webapp.ui.orders import bp
 from webapp.ui.pages import page, parts, show_times_of, shown_stores
+from webapp.ui.redirects import redirect
 
 Drawn = str | tuple[str, int] | AnyResponse
 SECONDS = 1.5

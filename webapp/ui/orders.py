@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, make_response, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.audit.actor import Actor
@@ -40,6 +40,7 @@ from webapp.ui.order_page import (
 )
 from webapp.ui.pages import page, parts, parts_aside, tell
 from webapp.ui.panels import panels_of
+from webapp.ui.redirects import redirect
 
 bp = Blueprint("orders", __name__)
 _TAB = "order-tab"

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from flask import Blueprint, Response, current_app, jsonify, redirect, request, url_for
+from flask import Blueprint, Response, current_app, jsonify, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.errors import NotFound, SeveralFit
@@ -23,6 +23,7 @@ from webapp.search.views import kept_for
 from webapp.settings.services import groups
 from webapp.ui.access import current_actor, may, needs, right_of
 from webapp.ui.pages import page, shown_stores
+from webapp.ui.redirects import redirect
 
 bp = Blueprint("palette", __name__, url_prefix="/palette")
 

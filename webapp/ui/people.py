@@ -5,7 +5,7 @@ The token of a link is on the page that made it and nowhere else: it is in no ad
 
 from typing import Any
 
-from flask import Blueprint, flash, redirect, request, url_for
+from flask import Blueprint, flash, request, url_for
 from werkzeug.wrappers import Response
 
 from webapp.accounts import people
@@ -20,6 +20,7 @@ from webapp.ui.agents import browser_name
 from webapp.ui.forms import Form
 from webapp.ui.forms.people import invitation_form, offered_roles, role_form
 from webapp.ui.pages import page, tell
+from webapp.ui.redirects import redirect
 
 bp = Blueprint("people", __name__, url_prefix="/settings/people")
 PAGE = 50

@@ -6,6 +6,8 @@ import time
 import structlog
 from flask import Flask, Response, g, request
 
+from webapp.ui.header_values import put
+
 log = structlog.get_logger("webapp.request")
 _SILENT = {"static", "health.alive", "health.ready"}
 
@@ -29,7 +31,7 @@ def _begin() -> None:
 
 
 def _end(response: Response) -> Response:
-    response.headers["X-Request-Id"] = request_id()
+    put(response, "X-Request-Id", request_id())
     if request.endpoint not in _SILENT:
         log.info(
             "request",

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from flask import Blueprint, flash, redirect, request, url_for
+from flask import Blueprint, flash, request, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -26,6 +26,7 @@ from webapp.ui import htmx, shown
 from webapp.ui.access import current_actor, needs
 from webapp.ui.forms.actions import in_words
 from webapp.ui.pages import page, parts, show_times_of
+from webapp.ui.redirects import redirect
 
 bp = Blueprint("runs", __name__, url_prefix="/runs")
 RESULTS = 100  # on one page

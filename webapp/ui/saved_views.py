@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any
 
-from flask import Blueprint, flash, redirect, request, url_for
+from flask import Blueprint, flash, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.audit.actor import Actor
@@ -29,6 +29,7 @@ from webapp.ui.forms import Form, hidden, text, tick
 from webapp.ui.languages import spoken
 from webapp.ui.list_asked import find_view
 from webapp.ui.pages import page, tell
+from webapp.ui.redirects import redirect
 
 bp = Blueprint("views", __name__)
 _LIST = ("q", "w", "sort", "view")  # what a form says of the list that it stands on

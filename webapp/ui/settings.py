@@ -1,6 +1,6 @@
 """The settings of the desk that plugins and the core declare, each group a form of its own."""
 
-from flask import Blueprint, flash, redirect, request, url_for
+from flask import Blueprint, flash, request, url_for
 from werkzeug.wrappers import Response
 
 from webapp.db import unit_of_work
@@ -10,6 +10,7 @@ from webapp.settings.services import SettingsGroup, change_desk, groups
 from webapp.ui.access import current_actor, needs
 from webapp.ui.forms.settings import group_form
 from webapp.ui.pages import page
+from webapp.ui.redirects import redirect
 
 bp = Blueprint("settings", __name__, url_prefix="/settings")
 

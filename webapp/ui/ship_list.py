@@ -2,7 +2,7 @@
 
 import secrets
 
-from flask import Blueprint, flash, redirect, request, url_for
+from flask import Blueprint, flash, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.db import unit_of_work
@@ -15,6 +15,7 @@ from webapp.ui import shown
 from webapp.ui.access import current_actor, needs
 from webapp.ui.chosen import Chosen
 from webapp.ui.pages import page
+from webapp.ui.redirects import redirect
 
 bp = Blueprint("ship_list", __name__)
 SHOWN = 300  # rows on the page of what fits; those that don't come first

@@ -1,6 +1,6 @@
 """Shops in the browser: the merchant's own faces, under Settings."""
 
-from flask import Blueprint, flash, redirect, request, url_for
+from flask import Blueprint, flash, request, url_for
 from werkzeug.wrappers import Response
 
 from webapp.channels.services import stores
@@ -11,6 +11,7 @@ from webapp.i18n import gettext as _
 from webapp.ui.access import current_actor, needs
 from webapp.ui.forms.stores import ShopForm, shop_form
 from webapp.ui.pages import page
+from webapp.ui.redirects import redirect
 
 bp = Blueprint("shops", __name__, url_prefix="/settings/shops")
 

@@ -1,6 +1,6 @@
 """Signing in and out, one-time links, the first owner. A visit of a link spends nothing: mail scanners visit too."""
 
-from flask import Blueprint, flash, make_response, redirect, render_template, request, session, url_for
+from flask import Blueprint, flash, make_response, render_template, request, session, url_for
 from werkzeug.wrappers import Response
 
 from webapp.accounts import services as accounts
@@ -10,11 +10,11 @@ from webapp.errors import DeskError, Invalid
 from webapp.i18n import gettext as _, lazy_gettext as _l
 from webapp.ui import forms
 from webapp.ui.access import NotSetUp, current_actor, device, let_in, let_out, public, session_token, signed_in
-from webapp.ui.account import local
 from webapp.ui.failures import again_after
 from webapp.ui.forms.people import PASSWORD_RULE
 from webapp.ui.known_browsers import known_browser, remember_browser
 from webapp.ui.limits import of_sign_in, of_source, tries
+from webapp.ui.redirects import redirect
 
 bp = Blueprint("sign_in", __name__)
 
@@ -24,7 +24,7 @@ bp = Blueprint("sign_in", __name__)
 def sign_in() -> str | Response:
     """The form, or the desk for who is in already."""
     if signed_in():
-        return redirect(local(request.args.get("next", "")))
+        return redirect(request.args.get("next", ""))
     if not accounts.has_owner():
         raise NotSetUp
     return render_template("sign_in/sign_in.html", form=_sign_in_form(next=request.args.get("next", "")))
@@ -46,7 +46,7 @@ def enter() -> str | Response | tuple[str, int] | tuple[str, int, dict[str, str]
         if error.status >= 500:
             raise
         return render_template("sign_in/sign_in.html", form=form, error=str(error)), error.status, again_after(error)
-    response = let_in(redirect(local(form.text_of("next"))), token)
+    response = let_in(redirect(form.text_of("next")), token)
     remember_browser(response, email)
     return response
 

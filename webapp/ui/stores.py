@@ -6,7 +6,7 @@ transaction, since somebody is waiting for just that answer.
 
 from typing import Any
 
-from flask import Blueprint, flash, redirect, request, url_for
+from flask import Blueprint, flash, request, url_for
 from werkzeug.wrappers import Response
 
 from webapp.channels.contract import Channel
@@ -33,6 +33,7 @@ from webapp.ui.access import current_actor, needs
 from webapp.ui.forms.settings import settings_form
 from webapp.ui.forms.stores import orders_form
 from webapp.ui.pages import page, parts, shown_stores
+from webapp.ui.redirects import redirect
 from webapp.ui.store_page import cards, found_store, head, overview, settings_facts, told, traffic_facts
 
 bp = Blueprint("stores", __name__, url_prefix="/stores")

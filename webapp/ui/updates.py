@@ -1,6 +1,6 @@
 """Channel updates in the browser: sending one again, or closing it. What they are stands on their order's page."""
 
-from flask import Blueprint, flash, redirect
+from flask import Blueprint, flash
 from werkzeug.wrappers import Response
 
 from webapp.audit.actor import Actor
@@ -14,6 +14,7 @@ from webapp.ui import htmx
 from webapp.ui.access import current_actor, needs
 from webapp.ui.order_page import ASIDE, current_tab, facts, live_parts, url_of
 from webapp.ui.pages import parts
+from webapp.ui.redirects import redirect
 
 bp = Blueprint("updates", __name__)
 

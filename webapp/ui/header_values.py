@@ -1,0 +1,28 @@
+"""Header values built from something variable: the one way by which they get into a response.
+
+A line break in a value would begin another header, and the server refuses what is not Latin-1: both would turn an
+answer into an error. Where to go next has a function of its own in `redirects`; constants are set as they are.
+"""
+
+import re
+from urllib.parse import quote
+
+from werkzeug.wrappers import Response
+
+LONGEST = 4_000  # characters of one value; servers and proxies refuse much more
+_UNSENDABLE = re.compile(r"[^\x20-\x7e]+")
+_UNSAFE_IN_NAMES = re.compile(r"[^\w .()+-]+")
+_LONGEST_NAME = 120
+
+
+def put(response: Response, name: str, value: str) -> None:
+    """Give the response a header, without what a header can't hold."""
+    response.headers[name] = _UNSENDABLE.sub("", value)[:LONGEST]
+
+
+def attach(response: Response, file_name: str) -> None:
+    """Let a browser save the response as a file of this name, made safe for every system."""
+    name = _UNSAFE_IN_NAMES.sub("-", file_name).strip(" .-")[-_LONGEST_NAME:] or "file"
+    plain = name.encode("ascii", "replace").decode().replace("?", "-")
+    value = f'attachment; filename="{plain}"'
+    put(response, "Content-Disposition", value if plain == name else f"{value}; filename*=UTF-8''{quote(name)}")
