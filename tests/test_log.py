@@ -1,5 +1,7 @@
 """Logs hold codes and ids: what could be a secret or a buyer is masked, whoever logs it."""
 
+import errno
+import io
 import json
 import logging
 import os
@@ -145,3 +147,47 @@ thread.join()
         [sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert json.loads(done.stderr)["event"] == "from the fork"
+
+
+class _Disk(io.StringIO):
+    """A log file on a disk that may be full."""
+
+    full = False
+
+    def write(self, text: str) -> int:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(text)
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_log_that_cannot_be_written_says_so_once_and_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, log_format: str
+) -> None:
+    disk, own = _Disk(), io.StringIO()
+    monkeypatch.setattr("sys.stderr", disk)
+    monkeypatch.setattr("sys.__stderr__", own)
+    log.configure(Configuration(log_format=log_format))
+
+    structlog.get_logger("test").error("before")
+    disk.full = True
+    for _ in range(3):
+        structlog.get_logger("test").error("lost")
+        logging.getLogger("library").error("lost, too")
+    disk.full = False
+    structlog.get_logger("test").error("after")
+
+    assert own.getvalue() == "waybill: the log can't be written: OSError\n"
+    before, missing, after = disk.getvalue().splitlines()
+    assert ("before" in before, "after" in after) == (True, True)
+    assert missing == "log_was_not_written lines=6"
+
+
+def test_a_log_on_a_real_full_disk_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = open("/dev/full", "w")  # noqa: SIM115 - closing it fails, too
+    monkeypatch.setattr("sys.stderr", full)
+    log.configure(Configuration())
+    structlog.get_logger("test").error("lost")
+    logging.getLogger("library").error("lost")
+    with pytest.raises(OSError, match="No space"):
+        full.close()

@@ -5,7 +5,9 @@ unit of work begins IMMEDIATE, so that two writers queue instead of failing; a r
 too. What must happen only if the transaction holds (jobs, live news) is handed to `after_commit`.
 """
 
+import errno
 import json
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,14 +37,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError as PoolEmpty
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session, SessionTransaction, registry
 from sqlalchemy.types import TypeDecorator
 
-from webapp.errors import DatabaseBusy, TooSlow, Unavailable
+from webapp.errors import DatabaseBusy, DeskError, DiskFull, TooSlow, Unavailable
 
 T = TypeVar("T")
 BUSY_AFTER = 15.0  # seconds a writer waits for another
+_POOL_EMPTY_AFTER = 10.0  # seconds that a request waits for a connection
+_LIMITED_ANEW = 0.1  # seconds after which the database is told how little of a limit is left
 _CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -116,8 +120,8 @@ def seconds_of(column: InstrumentedAttribute[datetime]) -> ColumnElement[int]:
     return seconds if db.engine.dialect.name == "sqlite" else cast_to(func.floor(seconds), BigInteger)
 
 
-def among(column: Any, ids: Sequence[int]) -> ColumnElement[bool]:
-    """Whether a column holds one of many ids. They stand in the statement itself: a thousand parameters would cost
+def among(column: Any, ids: Sequence[int] | Sequence[str]) -> ColumnElement[bool]:
+    """Whether a column holds one of many ids or numbers. They stand in the statement itself: a thousand parameters cost
     PostgreSQL's driver more than the rows that they find.
     """
     return cast(ColumnElement[bool], column.in_(bindparam(None, list(ids), expanding=True, literal_execute=True)))
@@ -169,6 +173,7 @@ def init_app(app: Flask, url: str) -> None:
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     engine: dict[str, Any] = {
         "pool_pre_ping": True,
+        "pool_timeout": _POOL_EMPTY_AFTER,
         "hide_parameters": True,  # values never reach a log
         "json_serializer": json.JSONEncoder(separators=(",", ":")).encode,
     }
@@ -207,6 +212,11 @@ def _tune_sqlite(engine: Engine) -> None:
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+
+    @event.listens_for(engine, "checkin")
+    def checkin(connection: Any, record: Any) -> None:
+        if connection is not None:
+            connection.set_progress_handler(None, 0)  # a time limit ends with whoever set it
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -253,6 +263,7 @@ def unit_of_work() -> Iterator[None]:
         raise RuntimeError("a unit of work is open already; only doors open one")
     session.commit()  # ends the reading transaction, whose snapshot must not become a writer's
     session.info["writing"] = True
+    until = session.info.pop("until", None)  # what is written is never cut short
     callbacks: list[Callable[[], None]] = []
     session.info["after_commit"] = callbacks
     try:
@@ -266,6 +277,7 @@ def unit_of_work() -> Iterator[None]:
     finally:
         for name in ("writing", "after_commit", "savepoints"):
             session.info.pop(name, None)
+        session.info["until"] = until
     for callback in callbacks:
         callback()
 
@@ -344,39 +356,117 @@ def analyze() -> None:
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Stop a reading that takes longer; raises `TooSlow`. For pages only: a unit of work is never cut short."""
+    """Stop a reading that takes longer: in the database, and between its statements where `check_time` is called.
+
+    Within another limit the sooner of the two holds. Raises `TooSlow`. A unit of work is never cut short.
+    """
     session = db.session()
-    connection = session.connection()
+    outer: float | None = session.info.get("until")
+    until = time.monotonic() + seconds
+    session.info["until"] = until if outer is None else min(until, outer)
+    session.info.pop("limited_at", None)
     try:
-        if db.engine.dialect.name == "postgresql":
-            connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(seconds * 1000)}")
-            yield
-            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-        else:
-            raw = cast(Any, connection.connection.dbapi_connection)
-            end = time.monotonic() + seconds
-            raw.set_progress_handler(lambda: int(time.monotonic() > end), 20_000)
-            try:
-                yield
-            finally:
-                raw.set_progress_handler(None, 0)
-    except OperationalError as error:
+        check_time()
+        yield
+    except (DBAPIError, TooSlow) as error:
         session.rollback()
-        text = str(error.orig).lower()
-        if "statement timeout" in text or "interrupted" in text:
+        if isinstance(failure_of(error), TooSlow):
             raise TooSlow from error
         raise
+    finally:
+        session.info["until"] = outer
+        if session.in_transaction():
+            _limit_statements(session.connection(), outer)
+
+
+def limit_session(seconds: float) -> None:
+    """Limit all that the open session reads, as `time_limit` does, for as long as the session lives."""
+    db.session().info["until"] = time.monotonic() + seconds
+
+
+def check_time() -> None:
+    """End a reading whose time is over, between two of its steps: raises `TooSlow` within a `time_limit`."""
+    session = db.session()
+    until: float | None = session.info.get("until")
+    if until is None:
+        return
+    at = time.monotonic()
+    if at > until:
+        raise TooSlow
+    if at - session.info.get("limited_at", 0.0) > _LIMITED_ANEW:
+        session.info["limited_at"] = at
+        _limit_statements(session.connection(), until)
+
+
+@event.listens_for(db.session, "after_begin")
+def _limit_transaction(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    if (until := session.info.get("until")) is not None:
+        _limit_statements(connection, until)
+
+
+def _limit_statements(connection: Connection, until: float | None) -> None:
+    """Let the database stop what is not done by then, by the clock of `monotonic`; None lifts the limit."""
+    raw = cast(Any, connection.connection.dbapi_connection)
+    if connection.dialect.name == "sqlite":
+        raw.set_progress_handler(None if until is None else lambda: int(time.monotonic() > until), 20_000)
+        return
+    left = 0 if until is None else max(int((until - time.monotonic()) * 1000), 1)
+    raw.execute(f"SET LOCAL statement_timeout = {left}")
 
 
 @contextmanager
 def translated_failures() -> Iterator[None]:
-    """Put what a database says of being busy or gone into the desk's words."""
+    """Put what a database or a disk says of being busy, full or gone into the desk's words."""
     try:
         yield
-    except OperationalError as error:
-        text = str(error.orig).lower()
-        if "locked" in text or "busy" in text or "deadlock" in text or "lock timeout" in text:
-            raise DatabaseBusy from error
-        if error.connection_invalidated or "connect" in text or "unable to open" in text:
-            raise Unavailable(what="database") from error
+    except Exception as error:
+        if known := failure_of(error):
+            raise known from error
         raise
+
+
+def failure_of(error: Exception) -> DeskError | None:
+    """The desk's words for an error of a driver or of the system that is no fault of ours; None for any other."""
+    if isinstance(error, OSError):
+        return DiskFull() if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
+    if isinstance(error, PoolEmpty):
+        return DatabaseBusy()
+    if not isinstance(error, DBAPIError):
+        return None
+    for known, codes in _SQLSTATES.items():
+        if str(getattr(error.orig, "sqlstate", None) or "").startswith(codes):
+            return known()
+    primary = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    for known, numbers in _SQLITE_CODES.items():
+        if primary in numbers:
+            return known()
+    if error.connection_invalidated or isinstance(error, InterfaceError):
+        return _gone()
+    return _by_its_text(error) if isinstance(error, OperationalError) else None
+
+
+def _by_its_text(error: DBAPIError) -> DeskError | None:
+    """What drivers tell without a code: psycopg of a server that it can't reach."""
+    text = str(error.orig).lower()
+    if "locked" in text or "busy" in text:
+        return DatabaseBusy()
+    return _gone() if "connect" in text or "unable to open" in text else None
+
+
+def _gone() -> Unavailable:
+    return Unavailable(what="database")
+
+
+# The classes of PostgreSQL's SQLSTATE and the primary codes of SQLite that say so.
+_SQLSTATES: dict[Callable[[], DeskError], tuple[str, ...]] = {
+    DiskFull: ("53100",),
+    DatabaseBusy: ("53", "55P03", "40001", "40P01"),  # no memory or connection left; locks and deadlocks
+    TooSlow: ("57014",),
+    _gone: ("08", "57P", "58", "25006"),  # cut off, shutting down, files of its own gone, only to be read
+}
+_SQLITE_CODES: dict[Callable[[], DeskError], tuple[int, ...]] = {
+    DiskFull: (sqlite3.SQLITE_FULL,),
+    DatabaseBusy: (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOMEM),
+    TooSlow: (sqlite3.SQLITE_INTERRUPT,),
+    _gone: (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY),
+}

@@ -118,3 +118,13 @@ class DatabaseBusy(DeskError):
 
     code, status = "database_busy", 503
     sentence = _l("The desk is busy just now and nothing was changed. Try again in a moment: what you typed is kept.")
+
+
+class DiskFull(DeskError):
+    """There is no room left to write."""
+
+    code, status = "disk_full", 503
+    sentence = _l(
+        "The desk's disk is full, so nothing was changed. Whoever runs the desk must make room. Then try again: what "
+        "you typed is kept."
+    )

@@ -6,7 +6,8 @@ Whatever is logged is codes and ids by rule; as a second line of defense, keys t
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any, TextIO, cast
+from contextlib import suppress
+from typing import Any, TextIO
 
 import structlog
 
@@ -33,8 +34,43 @@ def _mask(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableM
     return entry
 
 
+class _Lasting:
+    """A stream for logs that stops nothing: what can't be written is counted, and told once writing works again.
+
+    When it begins to fail, that is told once, on the process's own standard error if that is another place.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = WholeLines(stream)
+        self._is_own = stream is sys.__stderr__
+        self._lost = 0
+
+    def write(self, text: str) -> int:
+        lost = self._lost
+        try:
+            if lost:
+                self._stream.write(f"log_was_not_written lines={lost}\n")
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError) as error:  # the second of a stream that was closed
+            self._lose(text, error)
+        else:
+            self._lost -= lost
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing: each write is flushed."""
+
+    def _lose(self, text: str, error: Exception) -> None:
+        first, self._lost = self._lost == 0, self._lost + text.count("\n")
+        if first and sys.__stderr__ is not None and not self._is_own:
+            with suppress(OSError, ValueError):
+                print(f"waybill: the log can't be written: {type(error).__name__}", file=sys.__stderr__, flush=True)
+
+
 def configure(configuration: Configuration) -> None:
     """One line an event, on standard error; libraries' own logs come in the same form."""
+    lasting: Any = _Lasting(sys.stderr)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -42,7 +78,6 @@ def configure(configuration: Configuration) -> None:
         _mask,
     ]
     json_lines = configuration.log_format == "json"
-    lines = WholeLines(sys.stderr)
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if json_lines  # else its own tracebacks would show the values of local variables, wherever Rich is installed
@@ -51,11 +86,11 @@ def configure(configuration: Configuration) -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info if json_lines else _same, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(configuration.log_level),
-        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, lines)),
+        logger_factory=structlog.WriteLoggerFactory(file=lasting),  # a line is one write
         cache_logger_on_first_use=False,
     )
     formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processor=renderer)
-    handler = logging.StreamHandler(lines)
+    handler = logging.StreamHandler(lasting)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -1,5 +1,6 @@
 """Bulk acts: each order once, whatever dies or comes twice; a result for each; pause, stop, and another try."""
 
+import errno
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -14,7 +15,7 @@ from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.clock import now
 from webapp.db import db, unit_of_work
-from webapp.errors import Forbidden, Refusal, sentence_of
+from webapp.errors import DatabaseBusy, DiskFull, Forbidden, Refusal, sentence_of
 from webapp.hooks import hookimpl, hooks
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs import runs
@@ -279,6 +280,27 @@ def test_a_worker_that_dies_mid_chunk_loses_and_repeats_nothing(
         work()
     assert (run_of(run_id).state, run_of(run_id).done) == ("done", 7)
     assert notes() == dict.fromkeys(orders, 1)
+
+
+@pytest.mark.parametrize("trouble", [DiskFull(), DatabaseBusy(), OSError(errno.ENOSPC, "No space left on device")])
+def test_trouble_that_passes_is_no_result_of_an_order(
+    note: Note, orders: list[int], mia: Actor, trouble: Exception
+) -> None:
+    run_id = begin(mia, orders)
+
+    def fail(order: Order) -> None:
+        if order.id == orders[1]:
+            raise trouble
+
+    note.before = fail
+    with pytest.raises((DiskFull, DatabaseBusy)):
+        act_on_chunk(run_id, 0)
+    db.session.rollback()
+    assert result_counts(run_of(run_id)) == {"waiting": 7}
+
+    note.before = lambda order: None
+    act_on_chunk(run_id, 0)
+    assert result_counts(run_of(run_id)) == {"done": 3, "waiting": 4}
 
 
 def test_a_job_that_comes_twice_or_late_does_nothing(

@@ -27,7 +27,7 @@ from webapp.cli.main import Code, Failed
 from webapp.cli.up import running_desk
 from webapp.config import configuration
 from webapp.db import db, translated_failures
-from webapp.errors import DatabaseBusy, DeskError, NotFound, SeveralFit, Unavailable
+from webapp.errors import DatabaseBusy, DeskError, DiskFull, NotFound, SeveralFit, Unavailable
 
 P = ParamSpec("P")
 PART = 500  # rows that are read and printed at a time
@@ -156,7 +156,7 @@ def _code_of(error: DeskError) -> Code:
             return Code.NOT_FOUND
         case SeveralFit():
             return Code.SEVERAL_FIT
-        case Unavailable() | DatabaseBusy():
+        case Unavailable() | DatabaseBusy() | DiskFull():
             return Code.UNREACHABLE
         case _:
             return Code.FAILED

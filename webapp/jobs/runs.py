@@ -21,7 +21,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError as Poo
 from webapp import live
 from webapp.clock import iso, now, parse_instant
 from webapp.db import db, unit_of_work
-from webapp.errors import DatabaseBusy, DeskError, NotFound, Refusal, Unavailable
+from webapp.errors import DatabaseBusy, DeskError, DiskFull, NotFound, Refusal, Unavailable
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs import Job, job
 from webapp.jobs.models import Run, RunState
@@ -34,7 +34,7 @@ PAUSE, STOP = "pause", "stop"
 PATIENCE = timedelta(seconds=60)  # how long a run may stand still before its job is taken for lost
 TRIES = 3  # of one turn that fail, before its run is given up
 APART = timedelta(minutes=1)  # between two failures that count: the queue tries again within seconds
-_PASSING = (DatabaseBusy, Unavailable, OperationalError, InterfaceError, PoolEmpty, RedisError)
+_PASSING = (DatabaseBusy, DiskFull, Unavailable, OperationalError, InterfaceError, PoolEmpty, RedisError)
 _jobs: dict[str, Job[[int, int]]] = {}
 
 

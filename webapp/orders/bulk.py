@@ -15,7 +15,6 @@ from typing import Any
 
 import structlog
 from sqlalchemy import func, select
-from sqlalchemy.exc import OperationalError
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
@@ -221,11 +220,11 @@ def _do_one(
     try:
         with db.session.begin_nested():
             act(action, order, read_input(action, told), actor, key=f"bulk-{run.id}-{result.position}")
-    except OperationalError:  # the database's own trouble: the whole chunk is tried again
-        raise
-    except DeskError as refused:
-        return ResultState.REFUSED, refused.stored()
     except Exception as error:
+        if runs.passes(error):  # the trouble of database, queue or disk: the whole chunk is tried again
+            raise
+        if isinstance(error, DeskError):
+            return ResultState.REFUSED, error.stored()
         way = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
         log.error("bulk_act_failed", run=run.id, order=order.id, kind=type(error).__name__, way=" ".join(way[1:]))
         return ResultState.FAILED, ActFailed().stored()

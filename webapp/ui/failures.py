@@ -1,16 +1,18 @@
 """Error pages: a refusal's own sentence, what HTTP says, and bugs, which are logged with an id and without a value."""
 
 import traceback
+from contextlib import suppress
 
 import structlog
 from flask import Flask, current_app, make_response, render_template
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import OperationalError
-from werkzeug.exceptions import HTTPException
+from redis import RedisError
+from sqlalchemy.exc import DBAPIError, TimeoutError as PoolEmpty
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Response
 
-from webapp.db import db, translated_failures
-from webapp.errors import DeskError
+from webapp.db import db, failure_of
+from webapp.errors import DeskError, Unavailable
 from webapp.i18n import gettext as _
 from webapp.ui import htmx
 from webapp.ui.header_values import put
@@ -22,7 +24,8 @@ _FRAMES = 12
 
 def init_app(app: Flask) -> None:
     app.register_error_handler(DeskError, _refused)
-    app.register_error_handler(OperationalError, _database)
+    for drivers in (DBAPIError, PoolEmpty, OSError, RedisError):
+        app.register_error_handler(drivers, _driver)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _bug)
 
@@ -41,20 +44,18 @@ def again_after(error: DeskError) -> dict[str, str]:
     return {"Retry-After": str(seconds)} if seconds else {}
 
 
-def _database(error: OperationalError) -> Response:
-    try:
-        with translated_failures():
-            raise error
-    except DeskError as known:
-        return _refused(known)
-    except OperationalError:
-        return _bug(error)
+def _driver(error: Exception) -> Response:
+    """What database, disk or queue say of being busy, full or gone; whatever else they say is a bug of ours."""
+    known = Unavailable(what="queue") if isinstance(error, RedisError) else failure_of(error)
+    return _refused(known) if known else _bug(error)
 
 
 def _http(error: HTTPException) -> Response:
     sentence = ""
     if isinstance(error, CSRFError):
         sentence = _("This page was open for too long, or its form was sent from elsewhere. Reload it and try again.")
+    elif isinstance(error, RequestEntityTooLarge):
+        sentence = _("That is too large. Send a smaller file or a shorter text.")
     response = _answer(error.code or 500, sentence)
     for name, value in error.get_headers():
         if name in ("Allow", "Retry-After"):
@@ -76,7 +77,8 @@ def _bug(error: Exception) -> Response:
 
 
 def _answer(status: int, sentence: str, kind: str = "") -> Response:
-    db.session.rollback()
+    with suppress(DBAPIError, PoolEmpty):  # a session that can't even end is let go with its request
+        db.session.rollback()
     if htmx.is_htmx() and sentence:
         return htmx.into_messages(make_response(render_template("errors/_refusal.html", sentence=sentence), status))
     context = {"code": status, "kind": kind, "sentence": sentence, "request_id": request_id()}
