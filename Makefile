@@ -4,7 +4,7 @@ ARGS ?=
 BOOTSTRAP = $(PYTHON) tools/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format catalogs lock python
+.PHONY: help run test soak lint format catalogs lock python
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile
@@ -14,6 +14,9 @@ run: python ## start everything with demo data and print its address (Ctrl-C sto
 
 test: python ## run every check and test that this machine can run (ARGS="-k word" chooses)
 	@$(BOOTSTRAP) test $(ARGS)
+
+soak: python ## run the larger samples of sizes, bytes and odd days (minutes to hours)
+	@$(BOOTSTRAP) test -m soak $(ARGS)
 
 lint: python ## run the checks only: style, types, floors, templates
 	@$(BOOTSTRAP) test tests/test_quality.py $(ARGS)

@@ -30,7 +30,7 @@ def test_a_view_is_exported_as_its_query_says(browser: Browser, orders: list[Ord
     assert sent.status_code == 303
     assert "Quixelworth" not in sent.location
     answer = browser.get(sent.location)
-    assert answer.headers["Content-Disposition"].startswith("attachment; filename=\"orders-")
+    assert answer.headers["Content-Disposition"].startswith('attachment; filename="orders-')
     head, *rows = answer.text.splitlines()
     assert head.startswith("Order,Channel order number,Status,Channel status,Store,Practice,Total")
     assert [("MUG" in row, "Jane Quixelworth" in row) for row in rows] == [(True, True)]

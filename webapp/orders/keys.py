@@ -27,7 +27,7 @@ from webapp.catalog.models import Listing
 from webapp.channels.contract import FulfilledBy
 from webapp.channels.models import Shop, Store, StoreMarketplace
 from webapp.channels.services import channels
-from webapp.db import db, once_a_transaction
+from webapp.db import among, check_time, db, once_a_transaction
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.money import decimals
 from webapp.orders import attention, words
@@ -38,6 +38,7 @@ from webapp.orders.states import STATE_LABELS
 from webapp.orders.statuses import status_choices
 from webapp.orders.tags import all_tags
 from webapp.search.contract import Bound, Found, KeyKind, QueryKey
+from webapp.search.gathering import STEP
 from webapp.search.terms import index_key
 
 Condition = ColumnElement[bool]
@@ -93,18 +94,24 @@ def _in_json(column: Any, part: str) -> Condition:
 
 
 def _by_number(values: Sequence[str], actor: Actor) -> Condition:
-    prefixes, broad = words.beginnings([value.rstrip("*") for value in values if value.endswith("*")])
+    begun = [value.rstrip("*").removeprefix("#") for value in values if value.endswith("*")]
+    whole = [value.removeprefix("#") for value in values if not value.endswith("*")]
+    spelled = {spelling for value in whole for spelling in (value, value.upper())}
     gathered: list[Condition] = []
     compared: list[Condition] = []
-    for value in values:
-        number = value.rstrip("*").removeprefix("#")
-        if value.endswith("*"):
-            few, many = words.begun_with(number, broad)
-            gathered, compared = gathered + few, compared + many
-        else:
-            spelled = {number, number.upper()}
-            gathered += [Order.number.in_([*spelled, *words.full_numbers(number, prefixes)])]
-            gathered += [Order.channel_order_number.in_(spelled)]
+    for start in range(0, len(begun), STEP):
+        check_time()
+        part = begun[start : start + STEP]
+        _prefixes, broad = words.beginnings(part)
+        told = [words.begun_with(number, broad) for number in part]
+        compared += [condition for _, many in told for condition in many]
+        if some := [condition for few, _ in told for condition in few]:  # apart: databases nest only so many deep
+            gathered.append(Order.id.in_(visible(actor).with_only_columns(Order.id).where(or_(*some))))
+    if spelled:
+        prefixes = words.number_prefixes()
+        full = {full for number in spelled for full in words.full_numbers(number, prefixes)}
+        # In the statement itself: of many numbers and shops there are more than a statement takes parameters.
+        gathered += [among(Order.number, sorted(spelled | full)), Order.channel_order_number.in_(spelled)]
     found = Order.id.in_(visible(actor).with_only_columns(Order.id).where(or_(*gathered)))
     return or_(found, *compared) if gathered else or_(*compared)
 

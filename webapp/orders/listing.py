@@ -24,7 +24,7 @@ from sqlalchemy import (
     union,
     union_all,
 )
-from sqlalchemy.orm import InstrumentedAttribute, aliased
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
 from sqlalchemy.sql import operators, visitors
@@ -39,8 +39,9 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.orders.models import ATTENTION, ON_HOLD, OPEN, SORTED, WANTS_CANCEL, Order
 from webapp.orders.queries import visible
 from webapp.orders.states import OPEN_STATES, OrderState
-from webapp.search.compiling import Compiled, among
+from webapp.search.compiling import Compiled
 from webapp.search.contract import Found
+from webapp.search.gathering import among, has_too, rarest_first, told_apart, with_words
 from webapp.search.models import SearchTerm
 
 Asked = Compiled  # what a list is asked for
@@ -49,9 +50,7 @@ PAGE = 50
 CAP = 10_000
 ALL = 2**31  # a cap that no desk comes up to
 NEWEST = "-placed"
-_ENOUGH = 2_000  # rows by which the rarest word is told
 _BRANCHES = 40  # terms whose rows are merged one by one; more are sorted together
-_LOOKS = 20_000  # looks at the index's key that one page may take
 _SOON = 30 * 86_400  # seconds in which many terms have a page's orders
 _FEW = {  # what few orders are, in the words of the index that holds them
     f"orders.{ON_HOLD}": "ix_orders_on_hold",
@@ -289,8 +288,8 @@ def _asked(actor: Actor, compiled: Asked | None, sort: str = "placed") -> _Found
     compiled = compiled or Compiled()
     query = visible(actor).where(*compiled.conditions)
     if compiled.words:
-        alone, apart = _told_apart(compiled.words)
-        having = [Order.id.in_(_with_words(alone))] if alone else []
+        alone, apart = told_apart(compiled.words)
+        having = [Order.id.in_(with_words(alone))] if alone else []
         return _Found([query.where(*having, *map(among, apart))], gathered=True)
     if compiled.searched and not compiled.broad:
         return _Found([query], gathered=True)
@@ -389,12 +388,12 @@ def _by_terms(
     word also has orders of its own, one word leads, and its orders join the walk beside those of its terms.
     """
     up = sorting.descending is backward
-    alone, apart = _told_apart(compiled.words)
+    alone, apart = told_apart(compiled.words)
     lead = Found()
     if not alone:
         lead = next(word for word in apart if word.terms)
         alone, apart = [lead.terms], [word for word in apart if word is not lead]
-    rows, (rarest, *others) = _rarest_first(alone)
+    rows, (rarest, *others) = rarest_first(alone)
     found = visible(actor).where(*compiled.conditions, *map(among, apart))
     walk = _next(select(SearchTerm.placed, SearchTerm.order_id), place, up, limit)
     if found.whereclause is not None:
@@ -404,24 +403,19 @@ def _by_terms(
     if lead.ids:
         own = found.where(among(Found(ids=lead.ids)))
         beside = [_next(own.with_only_columns(seconds_of(Order.placed_at), Order.id), place, up, limit)]
-    whole = walk.where(*(_has_too(terms, rows) for terms in others))
+    whole = walk.where(*(has_too(terms, rows) for terms in others))
     if 0 < len(rarest) <= _BRANCHES:
         apiece = [whole.where(SearchTerm.term == term) for term in sorted(rarest)]
         return _ordered(actor, [*apiece, *beside], up, limit)
     if limit and not up:  # so many terms have a page's orders soon, while sorting all that ever had one takes seconds
         since = int((place[0] if place else now()).timestamp()) - _SOON
-        recent = walk.where(SearchTerm.placed > since, *(_has_too(terms, rows, since) for terms in others))
+        recent = walk.where(SearchTerm.placed > since, *(has_too(terms, rows, since) for terms in others))
         own_soon = [one.where(seconds_of(Order.placed_at) > since) for one in beside]
         soon = recent.where(SearchTerm.term.in_(sorted(rarest))).distinct()
         found_soon = _ordered(actor, [soon, *own_soon], up, limit)
         if len(found_soon) > limit:
             return found_soon
     return _ordered(actor, [whole.where(SearchTerm.term.in_(sorted(rarest))).distinct(), *beside], up, limit)
-
-
-def _told_apart(words: Sequence[Found]) -> tuple[list[frozenset[int]], list[Found]]:
-    """The terms of those words that terms alone tell of; and the words that some orders have otherwise."""
-    return [word.terms for word in words if not word.ids], [word for word in words if word.ids]
 
 
 def _next(query: Any, place: tuple[Any, int] | None, up: bool, limit: int) -> Select[Any]:
@@ -441,41 +435,3 @@ def _ordered(actor: Actor, apart: Sequence[Select[Any]], up: bool, limit: int) -
     ids = _first(select(by[1]), by, up, limit + 1 if limit else None).subquery()
     rows = list(db.session.scalars(visible(actor).where(Order.id.in_(select(*ids.c)))))
     return sorted(rows, key=lambda order: (int(order.placed_at.timestamp()), order.id), reverse=not up)
-
-
-def _with_words(words: Sequence[frozenset[int]]) -> Select[Any]:
-    """The ids of orders that have all the words."""
-    rows, (rarest, *others) = _rarest_first(words)
-    return select(SearchTerm.order_id).where(
-        SearchTerm.term.in_(sorted(rarest)), *(_has_too(terms, rows) for terms in others)
-    )
-
-
-def _has_too(terms: frozenset[int], rows: int, since: int | None = None) -> ColumnElement[bool]:
-    """Whether the order of a term's row has one of these too: a look at the very key, for so many rows; where that were
-    too many looks, the orders of these terms are gathered once.
-    """
-    other = aliased(SearchTerm)
-    if rows * len(terms) > _LOOKS:
-        gathered = select(other.order_id).where(other.term.in_(sorted(terms)))
-        return SearchTerm.order_id.in_(gathered if since is None else gathered.where(other.placed > since))
-    return (
-        select(literal_column("1"))
-        .where(other.term.in_(sorted(terms)), other.placed == SearchTerm.placed, other.order_id == SearchTerm.order_id)
-        .correlate(SearchTerm)
-        .exists()
-    )
-
-
-def _rarest_first(words: Sequence[frozenset[int]]) -> tuple[int, list[frozenset[int]]]:
-    """The words with the one first that fewest orders have, with how many: the others are only looked up."""
-    if len(words) < 2:
-        return 0, list(words)
-    counts = [
-        select(func.count())
-        .select_from(select(literal_column("1")).where(SearchTerm.term.in_(sorted(terms))).limit(_ENOUGH).subquery())
-        .scalar_subquery()
-        for terms in words
-    ]
-    sizes = db.session.execute(select(*counts)).one()
-    return min(sizes), [words[at] for at in sorted(range(len(words)), key=lambda at: sizes[at])]

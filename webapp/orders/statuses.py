@@ -22,7 +22,8 @@ from webapp.orders.labels import labels, read_labels_anew
 from webapp.orders.models import Order, OrderEvent, OrderStatus
 from webapp.orders.queries import locked_all, visible, zone_of
 from webapp.orders.states import STATE_LABELS, OrderState
-from webapp.search.compiling import among, compile_query
+from webapp.search.compiling import compile_query
+from webapp.search.gathering import among
 from webapp.search.query import QueryMistake, parse
 from webapp.search.values import in_codes
 

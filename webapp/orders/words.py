@@ -19,8 +19,8 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.orders.models import Order
 from webapp.orders.postal import code_parts, telephone
 from webapp.search import index
-from webapp.search.compiling import with_all
 from webapp.search.contract import Found, WordSource
+from webapp.search.gathering import with_all
 from webapp.search.index import Indexed
 from webapp.search.models import SearchTerm
 from webapp.search.terms import digits, hashed, index_key, normalize, sought, terms, words

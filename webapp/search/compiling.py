@@ -4,27 +4,26 @@ Words are looked for in every place that is registered for them; an order must a
 the places. What can be gathered by terms and ids is left apart, so that a list can walk the index newest first.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Column, ColumnElement, Select, and_, not_, or_, select, union_all
+from sqlalchemy import ColumnElement, and_, not_, or_
 from sqlalchemy.sql.elements import BinaryExpression
 from sqlalchemy.sql.operators import is_, is_not
 
 from webapp.audit.actor import Actor
-from webapp.db import db
+from webapp.db import check_time
 from webapp.i18n import lazy_gettext as _l, reader_zone
 from webapp.search.contract import Found, QueryKey, WordSource
-from webapp.search.models import SearchTerm
+from webapp.search.gathering import STEP, among, in_ids, in_steps
 from webapp.search.query import Clause, Query
 from webapp.search.registered import query_keys, word_sources
 from webapp.search.terms import SHORTEST, digits, is_ideographic, words
 from webapp.search.values import read
 
 _PHONE_DIGITS = range(7, 16)
-_MOST = 300  # words and values of one query: databases put together only so many parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,43 +75,12 @@ def check_query(query: Query, actor: Actor) -> None:
 
 
 def _compile_keys(query: Query, actor: Actor, zone: ZoneInfo | None = None) -> _Asked:
-    _check_size(query)
     keys, asked = query_keys(), _Asked()
     for clause in query.clauses:
+        check_time()
         if clause.key:
             _compile_key(clause, keys[clause.key], actor, zone or reader_zone(), asked)
     return asked
-
-
-def _check_size(query: Query) -> None:
-    said = 0
-    for clause in query.clauses:
-        said += len(clause.values) if clause.key else len(clause.values[0].split())
-        if said > _MOST:
-            raise clause.mistake(_l("This asks for more than %(most)s words and values at once.", most=_MOST))
-
-
-def with_terms(terms: Iterable[int]) -> Select[int]:
-    """The ids of orders that stand under one of these terms."""
-    return select(SearchTerm.order_id).where(SearchTerm.term.in_(list(terms)))
-
-
-def with_all(sets: Sequence[frozenset[int]]) -> Select[int]:
-    """The ids of orders that stand under one term of each set."""
-    first, *others = sets
-    return with_terms(first).where(*(SearchTerm.order_id.in_(with_terms(other)) for other in others))
-
-
-def order_id() -> Column[int]:
-    """The id of the orders that are asked for: their table stands on a floor above."""
-    return db.metadata.tables["orders"].c.id
-
-
-def among(found: Found) -> ColumnElement[bool]:
-    """Whether an order answers to it."""
-    ways = [*found.ids, *([with_terms(found.terms)] if found.terms or not (found.ids or found.where) else [])]
-    gathered = [order_id().in_(ways[0] if len(ways) == 1 else union_all(*ways))] if ways else []
-    return or_(*found.where, *gathered)
 
 
 def _compile_key(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo, asked: _Asked) -> None:
@@ -125,7 +93,7 @@ def _compile_key(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo, as
         condition = key.condition(values, actor)
         asked.conditions.append(_negated(condition) if clause.negated else condition)
         return
-    answers = [list(key.find(value)) for value in values]
+    answers = [_answer(key.find, value) for value in values]
     for value, needed in zip(values, answers, strict=True):
         if not needed:
             raise clause.mistake(_l("There is nothing to look for in “%(value)s”.", value=value))
@@ -139,6 +107,11 @@ def _compile_key(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo, as
         return
     condition = or_(*(and_(*(among(found) for found in needed)) for needed in answers))
     asked.conditions.append(not_(condition) if clause.negated else condition)
+
+
+def _answer(find: Callable[[str], Sequence[Found]], value: str) -> list[Found]:
+    check_time()
+    return list(find(value))
 
 
 def _negated(condition: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -155,13 +128,26 @@ def _compile_words(clauses: Sequence[Clause], actor: Actor, asked: _Asked) -> tu
         return ()
     sources = [source for source in word_sources().values() if actor.may("buyers.see") or not source.personal]
     needed, unwanted = _needed(clauses)
-    found = _look_up(dict.fromkeys([*needed, *(token for tokens in unwanted for token in tokens)]), sources)
-    for token in dict.fromkeys(needed):
-        asked.need(found[token])
+    for found in in_steps(list(dict.fromkeys(needed)), lambda tokens: _look_up(tokens, sources)):
+        asked.need(found)
     asked.broad |= not needed
-    for tokens in unwanted:
-        asked.conditions.append(not_(and_(*(among(found[token]) for token in tokens))))
+    asked.conditions += _without(unwanted, sources)
     return tuple(str(source.label) for source in sources)
+
+
+def _without(unwanted: Sequence[Sequence[str]], sources: Sequence[WordSource]) -> list[ColumnElement[bool]]:
+    """Conditions that leave out orders with all the words of any of these groups."""
+    ways: list[Found | ColumnElement[bool]] = []
+    for start in range(0, len(unwanted), STEP):
+        check_time()
+        step = unwanted[start : start + STEP]
+        found = _look_up(dict.fromkeys(token for group in step for token in group), sources)
+        if single := [found[token] for token, *others in step if not others]:
+            ways.append(_any_of(single))
+        ways += [and_(*(among(found[token]) for token in group)) for group in step if len(group) > 1]
+    if len(unwanted) > STEP:
+        ways = in_ids(ways)
+    return [not_(among(way) if isinstance(way, Found) else way) for way in ways]
 
 
 def _needed(clauses: Sequence[Clause]) -> tuple[list[str], list[list[str]]]:

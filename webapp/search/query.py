@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
+from urllib.parse import quote
 
 from sqlalchemy import ColumnElement, and_, select
 
@@ -27,6 +28,9 @@ from webapp.search.registered import query_keys
 from webapp.vault import services as vault
 
 YES, NO = "yes", "no"
+MOST = 300  # words and values of one query: databases put together only so many parts
+LONGEST = 8_000  # characters of one query
+_LONGEST_LINKED = 7_000  # of the part that stands in addresses, as they spell it: servers take 8 KB of address
 KEPT = timedelta(days=1)  # words that may name a buyer, under their token
 _SEALED = "query"
 _KEY = re.compile(r"([^\W\d_][\w-]*):")
@@ -96,18 +100,23 @@ class Query:
         return any(clause.key == key for clause in self.clauses)
 
     def without(self, clause: Clause) -> "Query":
-        return parse(" ".join(other.text for other in self.clauses if other != clause))
+        """The query without this clause of it."""
+        return Query(tuple(other for other in self.clauses if other is not clause))
 
     def adding(self, text: str) -> "Query":
         """With more of the language behind it; what is there already is not said twice."""
         had = {clause.text for clause in self.clauses}
-        more = [clause.text for clause in parse(text).clauses if clause.text not in had]
-        return parse(" ".join([*(clause.text for clause in self.clauses), *more]))
+        return Query((*self.clauses, *(clause for clause in parse(text).clauses if clause.text not in had)))
 
 
 def parse(text: str) -> Query:
-    """Read a query. Raises `QueryMistake`, and nothing else whatever the text."""
-    return Query(tuple(_Reader(text).clauses()))
+    """Read a query. Raises `QueryMistake`, and nothing else whatever the text; too long a text before any work."""
+    if len(text) > LONGEST:
+        raise QueryMistake(_l("A search takes up to %(most)s characters, and this one is longer.", most=LONGEST))
+    query = Query(tuple(_Reader(text).clauses()))
+    if len(text) > _LONGEST_LINKED // 9 and len(quote(query.structured)) > _LONGEST_LINKED:  # 9: of one character
+        raise QueryMistake(_l("This search is too long to stand in a link. Leave some of its values away."))
+    return query
 
 
 def written(key: QueryKey, values: tuple[str, ...], negated: bool = False) -> str:
@@ -192,9 +201,14 @@ class _Reader:
         self._keys = query_keys()
 
     def clauses(self) -> list[Clause]:
-        found = []
+        found: list[Clause] = []
+        asked = 0
         while self._skip_spaces():
-            found.append(self._clause())
+            clause = self._clause()
+            asked += len(clause.values) if clause.key else len(clause.values[0].split())
+            if asked > MOST:
+                raise clause.mistake(_l("This asks for more than %(most)s words and values at once.", most=MOST))
+            found.append(clause)
         return found
 
     def _skip_spaces(self) -> bool:

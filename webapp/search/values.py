@@ -7,7 +7,7 @@ already included), `-7d` since seven days ago. Ends are included throughout, as 
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -18,7 +18,7 @@ from webapp.audit.actor import Actor
 from webapp.clock import now
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.search.contract import Bound, KeyKind, QueryKey
-from webapp.search.query import NO, YES, Clause, Query, parse, written
+from webapp.search.query import NO, YES, Clause, Query, written
 from webapp.search.registered import query_keys
 
 _MOST = 2**31 - 1  # of what databases count as a whole number
@@ -76,16 +76,18 @@ def in_codes(query: Query, actor: Actor, *, ids: bool = True) -> Query:
     """The query with its choices by their codes, as it is kept and handed on: names change, and are others in every
     language. Keys whose choices go by name stay as they are; without `ids`, so does what has a mere number for a code.
     """
-    return parse(" ".join(_in_codes(clause, query_keys().get(clause.key), actor, ids) for clause in query.clauses))
+    keys = query_keys()
+    return Query(tuple(_in_codes(clause, keys.get(clause.key), actor, ids) for clause in query.clauses))
 
 
-def _in_codes(clause: Clause, key: QueryKey | None, actor: Actor, ids: bool) -> str:
+def _in_codes(clause: Clause, key: QueryKey | None, actor: Actor, ids: bool) -> Clause:
     if key is None or key.kind is not KeyKind.CHOICE or key.by_name or key.choices is None:
-        return clause.text
+        return clause
     codes = spellings(key.choices(actor))
     found = {value: codes.get(value.casefold(), value) for value in clause.values}
     values = [code if ids or not code.isdigit() else value for value, code in found.items()]
-    return written(key, tuple(dict.fromkeys(values)), clause.negated)
+    named = tuple(dict.fromkeys(values))
+    return replace(clause, values=named, text=written(key, named, clause.negated))
 
 
 def _choices(clause: Clause, key: QueryKey, choices: Mapping[str, LazyString | str]) -> list[str]:

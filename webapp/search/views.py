@@ -239,7 +239,7 @@ def rename_value(key: str, old: str, new: str) -> None:
 
 def own_view(code: str, actor: Actor) -> SavedView:
     """A view that this person saved; raises `NotFound` for anybody else's."""
-    row = db.session.get(SavedView, int(code)) if code.isdigit() and len(code) < 10 else None
+    row = db.session.get(SavedView, int(code)) if code.isdecimal() and len(code) < 10 else None
     if row is None or row.user_id != actor.id:
         raise NotFound(name=code)
     return row

@@ -10,6 +10,7 @@ from webapp.ui import (
     access,
     account,
     assets,
+    budget,
     bulk,
     compression,
     dashboard,
@@ -52,6 +53,7 @@ def init_app(app: Flask) -> None:
     proxies.init_app(app)
     request_log.init_app(app)
     compression.init_app(app)  # what comes later has been at the answer before it
+    budget.init_app(app)
     htmx.init_app(app)
     languages.init_app(app)
     access.init_app(app)

@@ -17,6 +17,7 @@ from webapp.search.values import spellings
 from webapp.ui.list_asked import ListAsked
 
 _RANGES = {KeyKind.NUMBER: "number", KeyKind.MONEY: "money", KeyKind.DATE: "date", KeyKind.DEADLINE: "deadline"}
+MOST = 40  # chips of one list: each repeats the rest of the query
 _MOST_TICKS = 12  # choices beyond which a list is clearer than boxes
 _DECIMAL_COMMA = re.compile(r"(\d+),(\d{1,2})", re.ASCII)  # before three digits it may part thousands
 
@@ -50,10 +51,10 @@ class FilterField:
 
 
 def chips_of(asked: ListAsked, actor: Actor) -> list[Chip]:
-    """Every clause of the query, each with the way to take it away."""
+    """The first clauses of the query, each with the way to take it away."""
     keys = query_keys()
     made = []
-    for clause in asked.query.clauses:
+    for clause in asked.query.clauses[:MOST]:
         rest = asked.query.without(clause)
         linked = not rest.words or (asked.token and rest.words == asked.query.words)
         key = keys.get(clause.key)

@@ -53,15 +53,21 @@ def index() -> Drawn:
     """A page of the orders that are asked for; where the question can't be answered, what is wrong with it."""
     actor = current_actor()
     show_times_of(shown_stores())
-    kept = kept_for(actor, request.args.get("w", ""))
-    return _list_page(ListAsked.read(kept, actor), kept, actor)
+    kept, until = kept_for(actor, request.args.get("w", "")), monotonic() + SECONDS
+    try:
+        with time_limit(SECONDS):
+            asked = ListAsked.read(kept, actor)
+    except TooSlow as slow:
+        asked = ListAsked(text=request.args.get("q", ""), token=request.args.get("w", ""), problem=slow)
+    return _list_page(asked, kept, actor, until)
 
 
-def _list_page(asked: ListAsked, kept: Kept, actor: Actor) -> Drawn:
-    found, until = OrdersSlice([], None, None), monotonic() + SECONDS
+def _list_page(asked: ListAsked, kept: Kept, actor: Actor, until: float | None = None) -> Drawn:
+    """The page of a list; until when it may be looked for, reading what is asked for included."""
+    found, until = OrdersSlice([], None, None), until or monotonic() + SECONDS
     if asked.problem is None and not asked.sealed_view:
         try:
-            with time_limit(SECONDS):
+            with time_limit(until - monotonic()):
                 found = list_orders(actor, asked.compiled, sort=asked.sort, after=asked.after, before=asked.before)
         except TooSlow as slow:
             asked = replace(asked, problem=slow)

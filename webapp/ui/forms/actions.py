@@ -30,7 +30,7 @@ class ActionForm(forms.Form):
     @property
     def version(self) -> int | None:
         told = self.text_of(VERSION)
-        return int(told) if told.isdigit() else None
+        return int(told) if told.isdecimal() and len(told) < 10 else None
 
     @property
     def missing(self) -> list[str]:
