@@ -29,6 +29,7 @@ def create_app() -> Flask:
     from webapp.search import hookimpls as search_hooks
     from webapp.sync import hookimpls as sync_hooks
     from webapp.ui import cards
+    from webapp.vault import hookimpls as vault_hooks
 
     config.write_for_the_owner_alone()
     configuration = config.configuration()
@@ -37,7 +38,7 @@ def create_app() -> Flask:
     app.secret_key = configuration.secret_value()
     db.init_app(app, configuration.database)
     Migrate(app, db.db, directory=str(config.ROOT / "migrations"), render_as_batch=True)
-    core = [accounts_hooks, audit_hooks, search_hooks, catalog_hooks, orders_hooks, fulfillment_hooks]
+    core = [vault_hooks, accounts_hooks, audit_hooks, search_hooks, catalog_hooks, orders_hooks, fulfillment_hooks]
     core += [sync_hooks, reporting_hooks, cards]
     app.extensions["waybill.plugins"] = plugins = discovery.load(core=core)
     i18n.init_app(app, [plugin.translations for plugin in plugins if plugin.translations])

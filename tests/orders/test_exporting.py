@@ -4,20 +4,21 @@ import csv
 import errno
 import io
 import re
-import stat
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
 from hypothesis import given, strategies as st
-from sqlalchemy import event, update
-from xlsxwriter import Workbook
+from sqlalchemy import delete, event, select, update
 
 from webapp.audit.actor import ROLES, Actor
 from webapp.audit.models import AuditEntry
@@ -28,10 +29,10 @@ from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden, NotFound, sentence_of
 from webapp.jobs import runs
 from webapp.jobs.models import Run
-from webapp.orders import export_runs, exporting
+from webapp.orders import export_runs, exporting, workbooks
 from webapp.orders.addresses import change_address
 from webapp.orders.bulk import NothingChosen
-from webapp.orders.export_runs import can_fetch, file_of, forget_exports, start_export, write_part
+from webapp.orders.export_runs import can_fetch, forget_exports, open_file, start_export, write_part
 from webapp.orders.exporting import LINES, ORDERS, Table, as_csv, ids_of, offered, safe, stream_csv, usual
 from webapp.orders.listing import count_orders
 from webapp.orders.models import Export, Order
@@ -41,6 +42,10 @@ from webapp.search.contract import Column
 from webapp.search.models import ListLayout
 from webapp.search.query import parse
 from webapp.testing import incoming_line, incoming_order
+from webapp.vault import services as vault
+from webapp.vault.files import Writer
+from webapp.vault.jobs import forget_files
+from webapp.vault.models import VaultFile
 
 
 @pytest.fixture
@@ -252,6 +257,15 @@ def run_of(run_id: int) -> Run:
     return runs.find_run(run_id)
 
 
+def content_of(run_id: int, actor: Actor) -> bytes:
+    return b"".join(open_file(run_of(run_id), actor)[0].chunks())
+
+
+def on_disk() -> list[Path]:
+    """The sealed files that lie in the data directory."""
+    return sorted((configuration().data_dir / "files").iterdir())
+
+
 def test_a_run_writes_what_the_stream_says(
     orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,10 +275,9 @@ def test_a_run_writes_what_the_stream_says(
     work()
     run = run_of(run_id)
     assert (run.state, run.done, run.total) == ("done", 2, 2)
-    path, _format = file_of(run, max_)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert [path.name for path in path.parent.iterdir()] == [path.name]
-    text = path.read_bytes().decode()
+    [path] = on_disk()
+    assert b"Processing" not in path.read_bytes()
+    text = content_of(run_id, max_).decode()
     assert text == "".join(stream_csv(Table(max_, ORDERS, ["total"]), ids_of(max_)))
     [entry] = db.session.query(AuditEntry).filter_by(code="orders_exported")
     assert entry.data["orders"] == 2
@@ -275,8 +288,7 @@ def test_a_workbook_keeps_numbers_and_defuses_nothing_twice(
 ) -> None:
     run_id = begin(max_, format=export_runs.XLSX, rows=LINES)
     work()
-    path, _format = file_of(run_of(run_id), max_)
-    with zipfile.ZipFile(path) as book:
+    with zipfile.ZipFile(io.BytesIO(content_of(run_id, max_))) as book:
         sheet = book.read("xl/worksheets/sheet1.xml").decode()
     assert "<t>=1+1</t>" in sheet  # a text cell: nothing reckons it
     assert "<f>" not in sheet
@@ -290,8 +302,7 @@ def test_a_workbook_holds_times_and_amounts_that_can_be_reckoned_with(
         orders[0].shop.zone = "America/New_York"
     run_id = begin(max_, format=export_runs.XLSX, ids=[orders[0].id], codes=["placed", "total"])
     work()
-    path, _format = file_of(run_of(run_id), max_)
-    with zipfile.ZipFile(path) as book:
+    with zipfile.ZipFile(io.BytesIO(content_of(run_id, max_))) as book:
         sheet, styles = book.read("xl/worksheets/sheet1.xml").decode(), book.read("xl/styles.xml").decode()
     shown = orders[0].placed_at.astimezone(ZoneInfo("America/New_York")).replace(tzinfo=None)
     found = re.search(r'<c r="G2" s="\d"><v>([\d.]+)</v>', sheet)
@@ -311,7 +322,7 @@ def test_a_file_is_for_whoever_asked_for_it(
     assert can_fetch(run_of(run_id), max_)
     assert not can_fetch(run_of(run_id), other)
     with pytest.raises(NotFound):
-        file_of(run_of(run_id), other)
+        open_file(run_of(run_id), other)
 
 
 def test_files_are_deleted_after_a_day(orders: list[Order], max_: Actor, work: Callable[[], int]) -> None:
@@ -323,7 +334,8 @@ def test_files_are_deleted_after_a_day(orders: list[Order], max_: Actor, work: C
     with time_machine.travel(now() + timedelta(hours=25)):
         assert not can_fetch(run_of(run_id), max_)
         forget_exports()
-    assert list((configuration().data_dir / "exports").iterdir()) == []
+        forget_files()
+    assert on_disk() == []
     db.session.expire_all()
     assert db.session.get_one(Export, run_id).sealed is None
 
@@ -345,35 +357,35 @@ def test_of_two_workers_of_a_turn_one_says_which_orders(
     write_part(run_id, 0)
     work()
     assert (run_of(run_id).state, run_of(run_id).done, len(asked)) == ("done", 2, 2)
-    assert len(read(file_of(run_of(run_id), max_)[0].read_text())) == 2
+    assert len(read(content_of(run_id, max_).decode())) == 2
 
 
 def test_a_file_begun_by_another_version_is_to_be_exported_again(
     orders: list[Order], max_: Actor, work: Callable[[], int]
 ) -> None:
-    run_id, folder = begin(max_, format=export_runs.XLSX), configuration().data_dir / "exports"
+    run_id = begin(max_, format=export_runs.XLSX)
     write_part(run_id, 0)
-    (folder / f"{run_id}-orders").rename(folder / f"{run_id}-ids")
+    with unit_of_work():  # as its migration leaves it
+        db.session.execute(delete(VaultFile))
     work()
     run = run_of(run_id)
     assert run.state == "failed"
     assert str(sentence_of(run.problem)).endswith("Export it again.")
-    assert list(folder.iterdir()) == []
 
 
 def test_a_disk_that_is_full_ends_no_workbook(
     orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = Workbook._store_workbook
+    put = Writer._put
 
-    def full(book: Workbook) -> None:
-        store(book)
+    def full(writer: Writer, plain: bytes, *, last: bool) -> None:
+        put(writer, plain, last=last)
         raise OSError(errno.ENOSPC, "no space left")
 
     run_id = begin(max_, format=export_runs.XLSX)
     write_part(run_id, 0)
     with monkeypatch.context() as patch:
-        patch.setattr(Workbook, "_store_workbook", full)
+        patch.setattr(Writer, "_put", full)
         for tried in range(2 * runs.TRIES):
             with time_machine.travel(now() + tried * runs.APART), pytest.raises(OSError, match="no space left"):
                 write_part(run_id, 1)
@@ -381,23 +393,43 @@ def test_a_disk_that_is_full_ends_no_workbook(
     assert run_of(run_id).state == "done"
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # who is killed closes no file
-def test_a_worker_that_dies_at_a_workbook_leaves_nothing_of_it(
+def test_a_worker_that_dies_at_a_workbook_leaves_nothing_that_opens(
     orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id = begin(max_, format=export_runs.XLSX)
+    run_id = begin(max_, format=export_runs.XLSX, codes=["buyer"])
     write_part(run_id, 0)
     with monkeypatch.context() as patch:
-        patch.setattr(Workbook, "_store_workbook", lambda book: (_ for _ in ()).throw(SystemExit("killed")))
+        patch.setattr(Writer, "keep", lambda *words, **more: (_ for _ in ()).throw(SystemExit("killed")))
+        patch.setattr(Writer, "discard", lambda self: None)  # whoever is killed takes nothing away
         with pytest.raises(SystemExit):
             write_part(run_id, 1)
     db.session.rollback()
-    folder = configuration().data_dir / "exports"
-    [sheets] = folder.glob("*.sheets")
-    assert list(sheets.iterdir())  # what it had written of the buyers' names
+    [left] = {path.name for path in on_disk()} - set(db.session.scalars(select(VaultFile.name)))
+    assert b"Quixelworth" not in b"".join(path.read_bytes() for path in on_disk())
     work()
     assert run_of(run_id).state == "done"
-    assert [path.name for path in folder.iterdir()] == [f"{run_id}.xlsx"]
+    assert left in {path.name for path in on_disk()}
+    with time_machine.travel(now() + timedelta(hours=7)):
+        forget_files()
+    assert [path.name for path in on_disk()] == [db.session.get_one(Export, run_id).file]
+
+
+def test_no_file_of_a_workbook_in_the_making_is_readable(
+    orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))  # whoever wants one there fails
+    run_id = begin(max_, format=export_runs.XLSX, codes=["buyer", "address"])
+    put, seen = Writer._put, []
+
+    def look(writer: Writer, plain: bytes, *, last: bool) -> None:
+        put(writer, plain, last=last)
+        seen.append([path for path in tmp_path.rglob("*") if path.is_file() and b"Quixelworth" in path.read_bytes()])
+
+    monkeypatch.setattr(Writer, "_put", look)
+    work()
+    assert seen == [[]] * len(seen) != []
+    with zipfile.ZipFile(io.BytesIO(content_of(run_id, max_))) as book:
+        assert b"Jane Quixelworth" in book.read("xl/worksheets/sheet1.xml")
 
 
 def test_a_worker_that_dies_costs_one_part(
@@ -416,7 +448,7 @@ def test_a_worker_that_dies_costs_one_part(
     work()
     run = run_of(run_id)
     assert (run.state, run.done) == ("done", 2)
-    assert len(read(file_of(run, max_)[0].read_text())) == 2
+    assert len(read(content_of(run_id, max_).decode())) == 2
 
 
 def test_a_worker_that_dies_before_the_last_commit_repeats_only_the_last_turn(
@@ -430,8 +462,86 @@ def test_a_worker_that_dies_before_the_last_commit_repeats_only_the_last_turn(
             write_part(run_id, 1)
     db.session.rollback()
     write_part(run_id, 1)
-    assert len(read(file_of(run_of(run_id), max_)[0].read_text())) == 2
-    assert [path.name for path in (configuration().data_dir / "exports").iterdir()] == [f"{run_id}.csv"]
+    assert len(read(content_of(run_id, max_).decode())) == 2
+    assert [path.name for path in on_disk()] == [db.session.get_one(Export, run_id).file]
+
+
+def erase(*orders: int) -> None:
+    with unit_of_work():
+        vault.erase(orders)
+
+
+def test_a_file_goes_with_a_buyer_whom_it_tells_of(
+    orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_runs, "TURN", 1)
+    ids = [order.id for order in orders]
+    both, other = begin(max_), begin(max_, ids=ids[1:], format=export_runs.XLSX)
+    work()
+    assert (can_fetch(run_of(both), max_), can_fetch(run_of(other), max_)) == (True, True)
+    kept = db.session.get_one(Export, other).file
+    erase(ids[0])
+    assert (can_fetch(run_of(both), max_), can_fetch(run_of(other), max_)) == (False, True)
+    assert [path.name for path in on_disk()] == [kept]
+    with pytest.raises(NotFound):
+        content_of(both, max_)
+
+
+def test_a_part_whose_buyer_is_erased_before_the_file_is_whole_is_written_again(
+    orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_runs, "TURN", 1)
+    ids = [order.id for order in orders]
+    run_id = begin(max_, ids=ids, codes=["buyer"])
+    write_part(run_id, 0)
+    write_part(run_id, 1)
+    erase(ids[0])
+    work()
+    run = run_of(run_id)
+    assert (run.state, run.done) == ("done", 2)
+    told = {row["Order"]: row["Buyer"] for row in read(content_of(run_id, max_).decode())}
+    assert told == {orders[0].number: "", orders[1].number: "Jane Quixelworth"}
+
+
+@pytest.mark.parametrize("turn", [0, 1])
+def test_no_buyer_who_is_erased_while_a_file_is_written_stays_in_it(
+    orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch, turn: int
+) -> None:
+    order_id = orders[0].id
+    run_id = begin(max_, codes=["buyer"], ids=[order_id])
+    for before in range(turn):
+        write_part(run_id, before)
+    close, erased = Writer.close, list[int]()
+
+    def erase_then_close(writer: Writer) -> None:
+        if writer.size > 100 and not erased:  # the rows have been read
+            erased.append(order_id)
+            erase(order_id)
+        close(writer)
+
+    monkeypatch.setattr(Writer, "close", erase_then_close)
+    write_part(run_id, turn)
+    work()
+    [row] = read(content_of(run_id, max_).decode())
+    assert (erased, row["Buyer"]) == ([order_id], "")
+
+
+def test_a_workbook_has_as_many_sheets_as_its_rows_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workbooks, "SHEET", 2)
+    target = io.BytesIO()
+    texts = ["=1+1", " a & <b>\x07\ufffe", "_x0041_", "x" * 40_000, "last"]
+    rows = [[text, place, {"decimal": "1.50"}, None] for place, text in enumerate(texts)]
+    workbooks.write_workbook(target, ["A", "B", "C", "D"], iter(rows), len(rows))
+    with zipfile.ZipFile(target) as book:
+        assert book.testzip() is None
+        assert "sheet3.xml" in book.read("[Content_Types].xml").decode()
+        parts = [book.read(f"xl/worksheets/sheet{number}.xml") for number in (1, 2, 3)]
+    sheets = [ElementTree.fromstring(part) for part in parts]  # noqa: S314 - our own
+    space = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+    assert [sheet.find(f"{space}dimension").get("ref") for sheet in sheets] == ["A1:D3", "A1:D3", "A1:D2"]  # type: ignore[union-attr]
+    found = [cell.text for sheet in sheets for cell in sheet.iter(f"{space}t")]
+    assert found == ["=1+1", " a & <b>_x0007_?", "_x005F_x0041_", "x" * 32_767, "last"]
+    assert [row.get("r") for row in sheets[2].iter(f"{space}row")] == ["1", "2"]
 
 
 def test_an_export_that_a_bug_ends_leaves_nothing(
@@ -444,7 +554,7 @@ def test_an_export_that_a_bug_ends_leaves_nothing(
             write_part(run_id, 0)
     write_part(run_id, 0)  # the queue tries once more than that
     assert (run_of(run_id).state, (run_of(run_id).problem or {})["code"]) == ("failed", "work_failed")
-    assert list((configuration().data_dir / "exports").iterdir()) == []
+    assert on_disk() == []
 
 
 def test_a_stopped_export_leaves_nothing(
@@ -457,7 +567,7 @@ def test_a_stopped_export_leaves_nothing(
         runs.stop(runs.find_run(run_id, lock=True))
     work()
     assert run_of(run_id).state == "stopped"
-    assert list((configuration().data_dir / "exports").iterdir()) == []
+    assert on_disk() == []
 
 
 def test_nothing_found_begins_nothing(orders: list[Order], max_: Actor) -> None:

@@ -133,5 +133,6 @@ class ChannelPackage(Model):
     service: Mapped[str]
     tracking_number: Mapped[str]
     shipped_at: Mapped[datetime | None]
+    delivered_at: Mapped[datetime | None]  # by when at the latest: the first answer that called it delivered
     status: Mapped[str]
     lines: Mapped[dict[str, Any]]  # channel line number -> units

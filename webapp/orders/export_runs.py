@@ -2,18 +2,17 @@
 
 The first turn notes which orders it is about; each turn writes a part; the last puts the parts together. Parts are
 written outside of any transaction and count once their turn is committed, so a worker that dies costs one part's time.
-Files lie in the data folder for their owner alone, are fetched by whoever asked for them, and are deleted after a day.
+All files, parts too, lie sealed in the vault. A file is fetched by whoever asked for it, and is gone after a day or
+with a buyer whom it tells of; a part that is gone so while its run goes on is written again, without that buyer.
 """
 
+import io
 import json
-import os
-import shutil
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from sqlalchemy import select
 
@@ -32,8 +31,12 @@ from webapp.orders.exporting import BYTE_ORDER_MARK, Cell, Table, as_csv, ids_of
 from webapp.orders.listing import NEWEST
 from webapp.orders.models import Export
 from webapp.orders.queries import zone_of
+from webapp.orders.workbooks import write_workbook
 from webapp.search.compiling import compile_query
 from webapp.search.query import Query, open_words, parse, seal_words
+from webapp.vault import files, services as vault
+from webapp.vault.files import Reader, Writer
+from webapp.vault.models import VaultFile
 
 KIND = "export"
 KEPT = timedelta(days=1)
@@ -45,9 +48,9 @@ FORMATS: dict[str, LazyString] = {
 }
 TURN = 5_000  # orders written in one turn
 _PATIENCE = timedelta(minutes=15)  # for putting a large workbook together
-_FORGOTTEN = "forgotten"  # the place of one whose files and words are gone
-_SHEET = 1_048_576  # rows that a sheet of a workbook holds
-_WIDTH = 18  # characters, so that a time can be read
+_BEGUN, _FORGOTTEN = "begun", "forgotten"  # places: which orders it is about is noted; its words are gone
+_ORDERS = -1  # the position of the file that notes which orders it is about
+_PART, _WHOLE = "export_part", "export"  # kinds of files
 
 
 class PartsGone(DeskError):
@@ -100,20 +103,17 @@ def can_fetch(run: Run, actor: Actor) -> bool:
     return own and run.state == RunState.DONE and actor.may("orders.export") and _file_of(run) is not None
 
 
-def file_of(run: Run, actor: Actor) -> tuple[Path, str]:
+def open_file(run: Run, actor: Actor) -> tuple[Reader, str]:
     """The run's file and its format. Raises `NotFound` for whoever did not ask for it, and once it is gone."""
-    path = _file_of(run)
-    if path is None or not can_fetch(run, actor):
+    row = _file_of(run)
+    if row is None or not can_fetch(run, actor):
         raise NotFound(name=run.id)
-    return path, db.session.get_one(Export, run.id).format
+    return files.read(row), db.session.get_one(Export, run.id).format
 
 
-def _file_of(run: Run) -> Path | None:
+def _file_of(run: Run) -> VaultFile | None:
     export = db.session.get(Export, run.id)
-    if export is None or not export.file or export.expires_at <= now():
-        return None
-    path = _folder() / export.file
-    return path if path.is_file() else None
+    return files.named(export.file) if export is not None and export.file else None
 
 
 # --- What the worker does ---------------------------------------------------------------------------------------------
@@ -131,42 +131,54 @@ def write_part(run_id: int, turn: int) -> None:
         actor, export = starter_of(run), db.session.get_one(Export, run.id)
         language = _language(run)
         db.session.expunge(export)
+    written = _Writing(run_id, export, actor)
     try:
         with force_locale(language):
-            written = _Writing(run_id, turn, export, actor)
-            done = written.finish() if export.place == "all" else written.go_on()
+            written.go_on()
+        with unit_of_work():
+            run = runs.take_turn(run_id, turn)
+            if run is None:
+                _tidy(runs.find_run(run_id))
+            else:
+                _keep(run, written)
     except DeskError as problem:
         with unit_of_work():
             if run := runs.take_turn(run_id, turn):
                 runs.fail(run, problem)
                 _tidy(run)
-        return
-    with unit_of_work():
-        run = runs.take_turn(run_id, turn)
-        if run is None:
-            _tidy(runs.find_run(run_id))
-            return
-        row = db.session.get_one(Export, run_id)
-        written.keep()
-        run.done, run.total, row.place = done, written.total, written.place
-        if written.file:
-            row.file, row.expires_at = written.file, now() + KEPT
-            runs.finish(run)
-        else:
-            runs.go_on(run, patience=_PATIENCE if row.place == "all" else runs.PATIENCE)
+    finally:
+        written.discard()
 
 
 runs.carried_by(KIND, write_part)
 
 
+def _keep(run: Run, written: "_Writing") -> None:
+    """Let what a turn wrote count, in the transaction that moves the run."""
+    row, whole = db.session.get_one(Export, run.id), written.keep()
+    row.place, run.total, run.done = _BEGUN, written.total, written.done
+    if whole is not None:
+        row.file, row.expires_at = whole.name, whole.expires_at
+        runs.finish(run)
+        _tidy(run)
+    else:
+        runs.go_on(run, patience=_PATIENCE if written.is_last else runs.PATIENCE)
+
+
 @job("desk")
 def forget_exports() -> None:
-    """Delete files and the words searched a day after they were written, and what unfinished runs left behind."""
+    """Delete the words searched a day after their files were written, and what unfinished runs left behind."""
     with unit_of_work():
         query = select(Run, Export).join(Export, Export.run_id == Run.id).where(Run.state.not_in(OPEN_STATES))
         for run, export in db.session.execute(query.where(Export.expires_at <= now(), Export.place != _FORGOTTEN)):
             export.file, export.place, export.period, export.sealed = "", _FORGOTTEN, None, None
-            _tidy(run, all=True)
+            _tidy(run)
+
+
+def _tidy(run: Run) -> None:
+    """Take away the parts of a run that has ended; those of a file that was written are a part of it."""
+    if not run.is_open:
+        files.forget([row.id for row in files.files_of(_PART, run.id)])
 
 
 def _language(run: Run) -> str:
@@ -174,107 +186,111 @@ def _language(run: Run) -> str:
     return (user.language if user else None) or configuration().language
 
 
-def _folder() -> Path:
-    folder = configuration().data_dir / "exports"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
-
-
-def _create(path: Path) -> BinaryIO:
-    """A new file that its owner alone may read."""
-    return os.fdopen(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb")
-
-
-def _tidy(run: Run, *, all: bool = False) -> None:
-    """Take away the parts of a run that has ended; with `all`, its file too."""
-    if run.is_open:
-        return
-    _delete(f"{run.id}-*")
-    if all:
-        _delete(f"{run.id}.*")
-
-
-def _delete(pattern: str) -> None:
-    for path in _folder().glob(pattern):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-
-
 class _Writing:
-    """One turn at a file. Nothing of it counts before `keep`, which is called in the transaction that moves the run."""
+    """One turn at a file. Nothing of it counts before `keep`, which is called in the transaction that moves the run;
+    what is not kept is discarded.
+    """
 
-    def __init__(self, run_id: int, turn: int, export: Export, actor: Actor) -> None:
-        self.run_id, self.turn, self.export = run_id, turn, export
-        self.table = Table(actor, export.rows, export.columns)
-        self.actor, self.file, self.total, self.place = actor, "", 0, export.place
-        self._made: list[tuple[Path, Path]] = []
+    def __init__(self, run_id: int, export: Export, actor: Actor) -> None:
+        self.run_id, self.export, self.actor = run_id, export, actor
+        self.total, self.done, self.is_last = 0, 0, False
+        self._made: list[Writer] = []  # in the order in which they are kept
+        self._ids: Any = array("q")
+        self._start: int | None = None  # of the part just written; None: the whole was
+        self._parts: list[VaultFile] = []
+        self._erased: set[int] = set()  # before anything of the part was read
 
-    def go_on(self) -> int:
-        """Write the next orders; tells how many are written by then."""
-        ids = self._ids()
-        start = int(self.export.place or 0)
-        part = ids[start : start + TURN]
-        with _create(self._new(f"{self.run_id}-{start:09d}.part")) as file:
-            for at in range(0, len(part), 1_000):
-                rows = self.table.cells(part[at : at + 1_000])
-                file.write((as_csv(rows) if self.export.format != XLSX else _as_lines(rows)).encode(errors="replace"))
-                db.session.rollback()
-        end = start + len(part)
-        self.place, self.total = "all" if end >= len(ids) else str(end), len(ids)
-        return end
+    def go_on(self) -> None:
+        """Write the first part that is not there, or the file once all are."""
+        there = {row.position: row for row in files.files_of(_PART, self.run_id)}
+        self._ids = self._noted(there.pop(_ORDERS, None))
+        self.total = len(self._ids)
+        self._parts = [there[start] for start in sorted(there)]
+        for row in self._parts:  # whoever erases a buyer meanwhile deletes some of these
+            db.session.expunge(row)
+        db.session.rollback()
+        missing = [start for start in range(0, self.total, TURN) if start not in there]
+        if not missing:
+            self.done = self.total
+            self._write_whole(Table(self.actor, self.export.rows, self.export.columns).head)
+            return
+        self._start = missing[0]
+        self._write_part(self._ids[self._start : self._start + TURN])
+        self.done = self.total - sum(len(self._ids[start : start + TURN]) for start in missing[1:])
+        self.is_last = len(missing) == 1
 
-    def finish(self) -> int:
-        """Put the parts together into the file."""
-        self.total = len(self._ids())
-        parts = sorted(_folder().glob(f"{self.run_id}-*.part"))
-        name = f"{self.run_id}.{'xlsx' if self.export.format == XLSX else 'csv'}"
-        path = self._new(name)
+    def keep(self) -> VaultFile | None:
+        """Give what was written its rows; the file, once it is whole. What tells of a buyer who was erased while it was
+        written is not kept: another turn writes it again.
+        """
+        expires_at = now() + KEPT
+        if self._start is None:
+            [writer] = self._made
+            whole = writer.keep(_WHOLE, self.run_id, 0, expires_at=expires_at)
+            if files.became(whole, [row.name for row in self._parts]):
+                after_commit(self._made.clear)
+                return whole
+            files.forget([whole.id])
+            return None
+        *noted, writer = self._made
+        for orders in noted:
+            orders.keep(_PART, self.run_id, _ORDERS, expires_at=expires_at)
+        part = self._ids[self._start : self._start + TURN]
+        row = writer.keep(_PART, self.run_id, self._start, expires_at=expires_at, order_ids=part)
+        if vault.erased(part) != self._erased:
+            files.forget([row.id])
+        after_commit(self._made.clear)
+        return None
+
+    def discard(self) -> None:
+        """Take away what was not kept."""
+        for writer in self._made:
+            writer.discard()
+
+    def _write_part(self, part: Sequence[int]) -> None:
+        self._erased = vault.erased(part)
+        table = Table(self.actor, self.export.rows, self.export.columns)
+        writer = self._new()
+        for at in range(0, len(part), 1_000):
+            rows = table.cells(part[at : at + 1_000])
+            text = as_csv(rows) if self.export.format != XLSX else _as_lines(rows)
+            writer.write(text.encode(errors="replace"))
+            db.session.rollback()
+        writer.close()
+
+    def _write_whole(self, head: Sequence[str]) -> None:
+        writer = self._new()
         if self.export.format == XLSX:
-            aside = path.with_suffix(".sheets")  # of a workbook in the making; stays if its worker is killed
-            aside.mkdir(mode=0o700, exist_ok=True)
-            _write_workbook(path, aside, self.table.head, _rows_of(parts))
+            count = sum(piece.count(b"\n") for row in self._parts for piece in files.read(row).chunks())
+            write_workbook(writer, head, _rows_of(self._parts), count)
         else:
             mark = BYTE_ORDER_MARK if self.export.format == CSV_FOR_EXCEL else ""
-            with _create(path) as file:
-                file.write((mark + as_csv([self.table.head])).encode())
-                for part in parts:
-                    file.write(part.read_bytes())
-        self.file = name
-        return self.total
+            writer.write((mark + as_csv([head])).encode())
+            for row in self._parts:
+                for piece in files.read(row).chunks():
+                    writer.write(piece)
+        writer.close()
 
-    def keep(self) -> None:
-        """Give what was written its name; a turn that comes again writes the same names over."""
-        for made, name in self._made:
-            made.replace(name)
-        if self.file:  # before the commit the parts may be needed again
-            after_commit(self._forget_parts)
+    def _new(self) -> Writer:
+        writer = Writer()
+        self._made.append(writer)
+        return writer
 
-    def _forget_parts(self) -> None:
-        _delete(f"{self.run_id}-*")
-
-    def _new(self, name: str) -> Path:
-        made = _folder() / f"{self.run_id}-{os.getpid()}-{self.turn}-{len(self._made)}.new"
-        self._made.append((made, _folder() / name))
-        return made
-
-    def _ids(self) -> Any:
+    def _noted(self, there: VaultFile | None) -> Any:
         """Which orders the file is about, found once: what changes meanwhile moves no row."""
-        name = f"{self.run_id}-orders"  # earlier versions, whose parts read otherwise, called it something else
         ids = array("q")
         if self.export.place:
-            try:
-                ids.frombytes((_folder() / name).read_bytes())
-            except FileNotFoundError:
-                raise PartsGone from None
+            if there is None:
+                raise PartsGone
+            ids.frombytes(b"".join(files.read(there).chunks()))
             return ids
         words = open_words(self.export.period, self.export.sealed) if self.export.period and self.export.sealed else ""
         query = parse(f"{self.export.query} {words}")
         asked = compile_query(query, self.actor, zone=zone_of(self.actor)) if query else None
         ids = ids_of(self.actor, ids=self.export.chosen, compiled=asked, sort=self.export.sort)
-        with _create(self._new(name)) as file:
-            file.write(ids.tobytes())
+        writer = self._new()
+        writer.write(ids.tobytes())
+        writer.close()
         return ids
 
 
@@ -287,49 +303,7 @@ def _marked(cell: Decimal | datetime) -> dict[str, str]:
     return {"at": cell.isoformat()} if isinstance(cell, datetime) else {"decimal": str(cell)}
 
 
-def _rows_of(parts: Sequence[Path]) -> Iterator[list[Any]]:
+def _rows_of(parts: Sequence[VaultFile]) -> Iterator[list[Any]]:
     for part in parts:
-        with part.open(encoding="utf-8") as file:
-            yield from map(json.loads, file)
-
-
-def _write_workbook(path: Path, aside: Path, head: Sequence[str], rows: Iterator[list[Any]]) -> None:
-    """A workbook of as many sheets as its rows need, written row by row; text is never read as a formula or a link."""
-    import xlsxwriter  # takes its time to load, and few jobs write workbooks
-
-    with _create(path) as file:
-        plain = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-        book = xlsxwriter.Workbook(file, {"constant_memory": True, "tmpdir": str(aside), **plain})
-        bold, time = book.add_format({"bold": True}), book.add_format({"num_format": "yyyy-mm-dd hh:mm"})
-        amounts: dict[int, Any] = {}  # formats by decimal places, which the currency rules
-        sheet, at = _sheet(book, head, bold), 1
-        for row in rows:
-            if at == _SHEET:
-                sheet, at = _sheet(book, head, bold), 1
-            for place, cell in enumerate(row):
-                if isinstance(cell, str):
-                    sheet.write_string(at, place, cell)
-                elif not isinstance(cell, dict):
-                    sheet.write(at, place, cell)
-                elif "at" in cell:  # as the shop's clock showed it: a workbook knows no zones
-                    sheet.write_datetime(at, place, datetime.fromisoformat(cell["at"]).replace(tzinfo=None), time)
-                else:
-                    places = len(cell["decimal"].partition(".")[2])
-                    if places not in amounts:
-                        amounts[places] = book.add_format({"num_format": f"{0:.{places}f}"})
-                    sheet.write_number(at, place, float(cell["decimal"]), amounts[places])
-            at += 1
-        try:
-            book.close()
-        except xlsxwriter.exceptions.FileCreateError as error:
-            [problem] = error.args  # what the disk said
-            raise problem from None
-
-
-def _sheet(book: Any, head: Sequence[str], bold: Any) -> Any:
-    sheet = book.add_worksheet()
-    sheet.freeze_panes(1, 0)
-    sheet.set_column(0, len(head) - 1, _WIDTH)
-    for place, word in enumerate(head):
-        sheet.write_string(0, place, word, bold)
-    return sheet
+        with io.BufferedReader(files.read(part), files.CHUNK) as lines:
+            yield from map(json.loads, lines)

@@ -72,4 +72,6 @@ def forget_submissions() -> None:
     with unit_of_work():
         db.session.execute(delete(Submission).where(Submission.at < before))
         ended = select(Run.id).where(Run.ended_at < before)
-        db.session.execute(update(BulkAct).where(BulkAct.run_id.in_(ended), BulkAct.sealed != b"").values(sealed=b""))
+        db.session.execute(
+            update(BulkAct).where(BulkAct.run_id.in_(ended), BulkAct.sealed != b"").values(period="", sealed=b"")
+        )

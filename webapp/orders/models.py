@@ -19,6 +19,7 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.money import money
 from webapp.orders.contract import Amount
 from webapp.orders.states import open_units
+from webapp.vault.models import PeriodName
 
 
 class TooMany(DeskError):
@@ -369,7 +370,7 @@ class BulkAct(Model):
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
     key: Mapped[str] = mapped_column(unique=True)  # of the submission: sent twice, it is one run
     action: Mapped[str]
-    period: Mapped[str]
+    period: Mapped[str] = mapped_column(PeriodName)
     sealed: Mapped[bytes] = mapped_column(LargeBinary)  # the action's input: comments name buyers too
 
 
@@ -384,9 +385,9 @@ class Export(Model):
     columns: Mapped[list[str]]
     query: Mapped[str]
     sort: Mapped[str]
-    period: Mapped[str | None]
+    period: Mapped[str | None] = mapped_column(PeriodName)
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)  # words of the query that may name a buyer
     chosen: Mapped[list[Any] | None]  # ids, where a selection is exported
-    place: Mapped[str] = mapped_column(default="")  # of the rows written so far
-    file: Mapped[str] = mapped_column(default="")
+    place: Mapped[str] = mapped_column(default="")  # how far its writing is
+    file: Mapped[str] = mapped_column(default="")  # in the vault
     expires_at: Mapped[datetime]

@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, ForeignKey, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.db import Model
+from webapp.vault.models import PeriodName
 
 
 class SearchTerm(Model):
@@ -38,7 +39,7 @@ class SealedQuery(Model):
     id: Mapped[int] = mapped_column(primary_key=True)
     token: Mapped[str] = mapped_column(unique=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
-    period: Mapped[str]
+    period: Mapped[str] = mapped_column(PeriodName)
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
     at: Mapped[datetime] = mapped_column(index=True)
 
@@ -53,7 +54,7 @@ class SavedView(Model):
     name: Mapped[str]
     shared: Mapped[bool] = mapped_column(default=False)
     query: Mapped[str]  # structured keys only
-    period: Mapped[str | None]
+    period: Mapped[str | None] = mapped_column(PeriodName)
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)  # the words that may name a buyer
     sort: Mapped[str] = mapped_column(default="")
     columns: Mapped[list[Any] | None]  # [{"code", "width"}]; None: as each person laid out the list

@@ -12,6 +12,7 @@ from webapp.channels.models import Store
 from webapp.db import Model
 from webapp.jobs.models import Run
 from webapp.orders.models import Order
+from webapp.vault.models import PeriodName
 
 
 class Stream(StrEnum):
@@ -111,8 +112,8 @@ class Aside(Model):
     problem: Mapped[str]
     at: Mapped[datetime]
     attempts: Mapped[int] = mapped_column(default=1)
-    period: Mapped[str]  # of the key that seals the payload, since there is no order and so no data key yet
-    payload: Mapped[bytes] = mapped_column(LargeBinary)
+    period: Mapped[str] = mapped_column(PeriodName)  # there is no order and so no data key yet
+    payload: Mapped[bytes] = mapped_column(LargeBinary)  # empty once it was erased; the cause stays
 
     @property
     def cause(self) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from urllib.parse import urlencode
 
-from flask import Blueprint, Flask, Response, current_app, flash, g, request, send_file, url_for
+from flask import Blueprint, Flask, Response, current_app, flash, g, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.audit.services import audit_reading
@@ -26,6 +26,7 @@ from webapp.ui.pages import page
 from webapp.ui.redirects import redirect
 
 bp = Blueprint("exports", __name__)
+_TYPES = {"csv": "text/csv", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 STREAMED = 50_000  # orders that are streamed; more are written by a run
 
 
@@ -111,9 +112,13 @@ def _told(app: Flask, spoken: str, parts: Iterator[str]) -> Iterator[str]:
 def fetch(run_id: int) -> AnyResponse:
     """The file that a run wrote, for whoever asked for it."""
     run = runs.find_run(run_id)
-    path, format = export_runs.file_of(run, current_actor())
+    file, format = export_runs.open_file(run, current_actor())
     ending = "xlsx" if format == export_runs.XLSX else "csv"
-    return send_file(path, as_attachment=True, download_name=_name(ending), max_age=0)
+    response = Response(file.chunks(), mimetype=_TYPES[ending])
+    response.call_on_close(file.close)  # also of one that nobody reads to its end
+    response.content_length = file.size
+    attach(response, _name(ending))
+    return response
 
 
 def _form(chosen: Chosen) -> str:

@@ -17,6 +17,7 @@ from webapp.audit.services import audit_reading
 from webapp.clock import now
 from webapp.db import among, db, write_rows
 from webapp.hooks import hooks
+from webapp.vault import files
 from webapp.vault.keys import decrypt, encrypt, key_file
 from webapp.vault.models import VaultErasure, VaultKey, VaultRecord
 
@@ -177,10 +178,11 @@ def reveal_sealed(
 
 
 def erase(order_ids: Sequence[int]) -> None:
-    """Destroy the keys of these orders: nothing sealed of them opens again, here or in a copy made from now on. News of
-    their channels bring no buyer back.
+    """Destroy the keys of these orders and the files about them: nothing sealed of them opens again, here or in a copy
+    made from now on. News of their channels bring no buyer back.
     """
-    hooks.buyers_erasing(orders=list(order_ids))
+    hooks.buyers_erasing(orders=list(order_ids))  # takes the orders' locks
+    files.forget_about(order_ids)
     db.session.execute(delete(VaultRecord).where(VaultRecord.order_id.in_(order_ids)))
     db.session.execute(delete(VaultKey).where(VaultKey.order_id.in_(order_ids)))
     write_rows(VaultErasure, [{"order_id": order_id} for order_id in sorted(set(order_ids) - erased(order_ids))])

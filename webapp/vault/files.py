@@ -1,0 +1,260 @@
+"""Sealed files: whatever is made of buyers and too large for a row lies in the data directory, encrypted.
+
+A file is written and read in chunks, so that none has to fit into memory and nothing of it ever lies in plain. Each has
+a key of its own, wrapped by the week's key in its row: a file without a row, as a killed worker leaves behind, never
+opens again, and is swept away. A chunk is bound to its file, its place and whether it is the last, so a file that was
+cut, put in another order or exchanged does not open. The row names the orders that the file tells of: erasing a buyer
+destroys every file about that order.
+"""
+
+import io
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import delete, select, update
+
+from webapp.clock import now
+from webapp.config import configuration
+from webapp.db import after_commit, among, db, write_rows
+from webapp.errors import DeskError
+from webapp.i18n import lazy_gettext as _l
+from webapp.vault.keys import decrypt, encrypt, key_file
+from webapp.vault.models import VaultFile, VaultFileOrder
+
+CHUNK = 64 * 1024
+_TAG = 16
+_ABANDONED = timedelta(hours=6)  # longer than any job writes at a file
+
+
+class FileGone(DeskError):
+    """The file was deleted by its date or with a buyer, or its key is gone."""
+
+    code, status = "file_gone", 404
+    sentence = _l("This file is gone: files are deleted after a day, or with a buyer that they tell of.")
+
+
+class FileDamaged(DeskError):
+    """What lies on the disk is not what was written."""
+
+    code, status = "file_damaged", 500
+    sentence = _l("This file is damaged: it is not what the desk wrote. Make it again.")
+
+
+def folder() -> Path:
+    made = configuration().data_dir / "files"
+    made.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return made
+
+
+def _bound(name: str, position: int, *, last: bool) -> tuple[bytes, bytes]:
+    """The nonce of a chunk, never used twice under a file's own key, and what the chunk is bound to."""
+    return position.to_bytes(11, "big") + bytes([last]), f"file:{name}:{position}:{int(last)}".encode()
+
+
+class Writer:
+    """A file that is being written; it counts once `keep` has given it a row. Its key exists in memory alone until
+    then.
+    """
+
+    def __init__(self) -> None:
+        self.name, self.size = secrets.token_hex(16), 0
+        self._key = secrets.token_bytes(32)
+        self._cipher = AESGCM(self._key)
+        self._buffer, self._position = bytearray(), 0
+        self.path = folder() / self.name
+        self._file = os.fdopen(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        self._buffer += data
+        self.size += len(data)
+        done = 0
+        while len(self._buffer) - done > CHUNK:  # the last chunk is known at the end only
+            self._put(bytes(self._buffer[done : done + CHUNK]), last=False)
+            done += CHUNK
+        del self._buffer[:done]
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing to do: a chunk is written once it is full."""
+
+    def close(self) -> None:
+        """Seal the last chunk. The file is on the disk when this returns."""
+        if self._file.closed:
+            return
+        self._put(bytes(self._buffer), last=True)
+        self._buffer.clear()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def discard(self) -> None:
+        """Take the file away again."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+    def _put(self, plain: bytes, *, last: bool) -> None:
+        nonce, context = _bound(self.name, self._position, last=last)
+        self._file.write(self._cipher.encrypt(nonce, plain, context))
+        self._position += 1
+
+    def keep(
+        self, kind: str, subject_id: int, position: int, *, expires_at: datetime, order_ids: Iterable[int] = ()
+    ) -> VaultFile:
+        """Give the closed file its row in the open unit of work, with the orders that it tells of. On PostgreSQL this
+        waits for whoever erases one of them: ask which are `erased` afterwards.
+        """
+        period, key = key_file().current()
+        row = VaultFile(
+            name=self.name,
+            kind=kind,
+            subject_id=subject_id,
+            position=position,
+            period=period,
+            wrapped=encrypt(key, self._key, f"file:{self.name}"),
+            size=self.size,
+            expires_at=expires_at,
+        )
+        db.session.add(row)
+        db.session.flush()
+        write_rows(VaultFileOrder, [{"file_id": row.id, "order_id": order_id} for order_id in order_ids])
+        return row
+
+
+@contextmanager
+def writing() -> Iterator[Writer]:
+    """A file to write; closed at the end, taken away again where writing it fails."""
+    made = Writer()
+    try:
+        yield made
+        made.close()
+    except BaseException:
+        made.discard()
+        raise
+
+
+class Reader(io.RawIOBase):
+    """The content of a sealed file, a chunk at a time. Raises `FileDamaged` where it is not what was written."""
+
+    def __init__(self, name: str, key: bytes, file: BinaryIO, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self._name, self._cipher, self._file = name, AESGCM(key), file
+        self._position, self._read, self._ended = 0, b"", False
+        self._ahead = file.read(CHUNK + _TAG)
+        self._next()  # what is damaged from the start is known before anything of it is sent
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if not self._read and not self._ended:
+            self._next()
+        count = min(len(buffer), len(self._read))
+        buffer[:count] = self._read[:count]
+        self._read = self._read[count:]
+        return count
+
+    def chunks(self) -> Iterator[bytes]:
+        """All of it, in pieces."""
+        with self:
+            while piece := self.read(CHUNK):
+                yield piece
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def _next(self) -> None:
+        sealed, self._ahead = self._ahead, self._file.read(CHUNK + _TAG)
+        self._ended = not self._ahead
+        nonce, context = _bound(self._name, self._position, last=self._ended)
+        try:
+            self._read = self._cipher.decrypt(nonce, sealed, context)
+        except (InvalidTag, ValueError):
+            raise FileDamaged from None
+        self._position += 1
+
+
+def read(row: VaultFile) -> Reader:
+    """The content of a file. Raises `FileGone` or `FileDamaged`."""
+    try:
+        key = decrypt(key_file().key(row.period) or b"", row.wrapped, f"file:{row.name}")
+        file = (folder() / row.name).open("rb")
+    except (InvalidTag, ValueError, FileNotFoundError):
+        raise FileGone from None
+    try:
+        return Reader(row.name, key, file, row.size)
+    except FileDamaged:
+        file.close()
+        raise
+
+
+def named(name: str) -> VaultFile | None:
+    """The file of this name; None where it is gone."""
+    row = db.session.scalar(select(VaultFile).where(VaultFile.name == name, VaultFile.expires_at > now()))
+    return row if row is not None and (folder() / row.name).is_file() else None
+
+
+def files_of(kind: str, subject_id: int) -> list[VaultFile]:
+    """The files of a subject by their positions, but for the parts of a whole."""
+    query = select(VaultFile).where(VaultFile.kind == kind, VaultFile.subject_id == subject_id)
+    return list(db.session.scalars(query.where(VaultFile.whole_id.is_(None)).order_by(VaultFile.position)))
+
+
+def became(whole: VaultFile, part_names: Sequence[str]) -> bool:
+    """Let the whole tell of whatever its parts told of, and take their contents away. False where a part is gone: what
+    was made of it must not stay.
+    """
+    parts = db.session.execute(
+        update(VaultFile)
+        .where(VaultFile.name.in_(part_names))  # SQLite gives ids of deleted rows again
+        .values(whole_id=whole.id, period="", wrapped=b"", expires_at=whole.expires_at)
+        .returning(VaultFile.name)
+    )
+    there = list(parts.scalars())
+    _unlink(there)
+    return len(there) == len(part_names)
+
+
+def forget(ids: Sequence[int]) -> None:
+    """Delete files in the open unit of work; without their rows they don't open, whatever becomes of the disk."""
+    if ids:
+        _unlink(db.session.scalars(select(VaultFile.name).where(VaultFile.id.in_(ids))))
+        db.session.execute(delete(VaultFile).where(VaultFile.id.in_(ids)))
+
+
+def forget_about(order_ids: Sequence[int]) -> None:
+    """Delete every file that tells of one of these orders. The caller holds their locks."""
+    query = select(VaultFileOrder.file_id).where(among(VaultFileOrder.order_id, order_ids)).distinct()
+    concerned = list(db.session.scalars(query))
+    if not concerned:
+        return
+    # Locked, so that a part which just becomes a whole is seen with it.
+    rows = select(VaultFile.id, VaultFile.whole_id).where(VaultFile.id.in_(concerned)).with_for_update()
+    forget([file_id for row in db.session.execute(rows) for file_id in row if file_id is not None])
+
+
+def forget_expired() -> None:
+    """Delete what is past its date, and what lies on the disk without a row."""
+    forget(db.session.scalars(select(VaultFile.id).where(VaultFile.expires_at <= now())).all())
+    before = (now() - _ABANDONED).timestamp()
+    old = {path.name: path for path in folder().iterdir() if path.is_file() and path.stat().st_mtime < before}
+    kept = set(db.session.scalars(select(VaultFile.name)))
+    _unlink(name for name in old if name not in kept)
+
+
+def _unlink(names: Iterable[str]) -> None:
+    paths = [folder() / name for name in names]
+
+    def unlink() -> None:
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+    after_commit(unlink)

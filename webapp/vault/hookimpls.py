@@ -1,0 +1,10 @@
+"""What the vault keeps by the clock."""
+
+from webapp.hooks import hookimpl
+from webapp.jobs.schedule import Schedule
+from webapp.vault.jobs import forget_files
+
+
+@hookimpl
+def register_schedules() -> list[Schedule]:
+    return [Schedule(forget_files, every=900)]
