@@ -47,6 +47,7 @@ T = TypeVar("T")
 BUSY_AFTER = 15.0  # seconds a writer waits for another
 _POOL_EMPTY_AFTER = 10.0  # seconds that a request waits for a connection
 _LIMITED_ANEW = 0.1  # seconds after which the database is told how little of a limit is left
+_LOG_BUSY_AFTER = 0.2  # seconds for which emptying the log may keep writers waiting
 _CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -351,6 +352,24 @@ def analyze() -> None:
         connection.execute("PRAGMA analysis_limit = 1000")  # rows of each index: a moment, however full it is
         connection.execute("ANALYZE")
     finally:
+        connection.close()
+
+
+def empty_log() -> bool:
+    """Write SQLite's log into the database and empty it: pages from before an erasure stand in it until then. False
+    where a reader or writer is in the way just now: nobody waits for this, the next call does it.
+    """
+    if db.engine.dialect.name != "sqlite":
+        return True
+    connection = cast(Any, db.engine.raw_connection())
+    try:
+        connection.execute(f"PRAGMA busy_timeout = {int(_LOG_BUSY_AFTER * 1000)}")
+        [(busy, _pages, _moved)] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return not busy
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_AFTER * 1000)}")
         connection.close()
 
 

@@ -131,6 +131,7 @@ class AmazonChannel(Channel):
         Setting(name="token_endpoint", label=_l("Token endpoint"), advanced=True, check=check_endpoint),
     )
     kinds: ClassVar[Sequence[UpdateKind]] = (shipping.KIND,)
+    buyers_kept_at_most = 30  # Data Protection Policy, 2.1
 
     def __init__(self, shared: Shared | None = None) -> None:
         self._shared = shared or Shared()

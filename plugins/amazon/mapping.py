@@ -211,6 +211,7 @@ def _package(raw: Mapping[str, Any], index: int) -> IncomingPackage:
     for item in raw.get("packageItems") or ():
         line = _text(item, "orderItemId", "packages[%d].packageItems.orderItemId", index)
         lines[line] = lines.get(line, 0) + _count(item, "quantity", "packages[%d].packageItems.quantity", index)
+    status = _word((raw.get("packageStatus") or _NOTHING).get("status"))
     return IncomingPackage(
         number=_text(raw, "packageReferenceId", "packages[%d].packageReferenceId", index),
         lines=lines,
@@ -218,7 +219,8 @@ def _package(raw: Mapping[str, Any], index: int) -> IncomingPackage:
         service=_word(raw.get("shippingService")),
         tracking_number=_word(raw.get("trackingNumber")),
         shipped_at=_instant(raw, "shipTime", "packages[%d].shipTime", index) if raw.get("shipTime") else None,
-        status=_word((raw.get("packageStatus") or _NOTHING).get("status")),
+        status=status,
+        delivered=status == "DELIVERED",
     )
 
 

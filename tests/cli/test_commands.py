@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from datetime import timedelta
 
 import click
 import pytest
@@ -10,9 +11,10 @@ import pytest
 from tests.cli.conftest import Command, one_sentence
 from webapp import live
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelError, Denied, Disconnected, Refused, UnreadableOrder
+from webapp.channels.contract import ChannelError, ChannelStage, Denied, Disconnected, Refused, UnreadableOrder
 from webapp.channels.models import Store
 from webapp.cli.main import cli as tree
+from webapp.clock import now
 from webapp.config import configuration
 from webapp.db import unit_of_work
 from webapp.hooks import hookimpl, hooks
@@ -21,6 +23,7 @@ from webapp.orders.models import Order
 from webapp.orders.queries import find_order
 from webapp.sync import jobs
 from webapp.testing import FakeChannel, incoming_line, incoming_order
+from webapp.vault.services import erased
 
 ROW = {
     "id", "number", "channel_order_number", "store_id", "store", "shop", "marketplace", "fulfilled_by", "state",
@@ -425,6 +428,25 @@ def test_updates_are_waited_for_and_sent_again(
     work()
     [closed] = cli("updates", "close", update["id"], "--json").document
     assert (closed["state"], closed["message"]) == ("withdrawn", "The channel says no.")
+
+
+def test_buyers_past_their_date_are_previewed_and_erased(
+    cli: Command, take: Callable[..., list[Order]], store: Store, work: Callable[[], int]
+) -> None:
+    at = now() - timedelta(days=60)
+    [order] = take(incoming_order(created_at=at, stage=ChannelStage.CANCELED, status="CANCELLED"))
+    order_id, waits = order.id, dict.fromkeys(("open", "on_hold", "canceling", "under_way"), 0)
+    seen = {"store": "Fake store", "days": 30, "due": 1, "more": False, "unplaced": 0, "waiting": waits, "run": None}
+    assert cli("store", "erase", "Fake store", "--preview", "--json").document == seen
+    assert cli("store", "set", "Fake store", "--set", "erase_buyers_after_days=70").code == 0
+    assert cli("store", "erase", store.id, "--preview", "--json").document == seen | {"days": 70, "due": 0}
+    assert "must be at most" in cli("store", "set", "Fake store", "--set", "erase_buyers_after_days=9999").err
+    cli("store", "set", "Fake store", "--set", "erase_buyers_after_days=30")
+    begun = cli("store", "erase", "Fake store", "--json")
+    assert begun.document["run"] is not None
+    work()
+    assert erased([order_id]) == {order_id}
+    assert "days" in cli("store", "erase", "Fake store").out
 
 
 def test_orders_put_aside_are_listed_and_tried_again(

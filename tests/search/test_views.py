@@ -1,16 +1,20 @@
 """Saved views belong to whoever saved them; words in them are sealed; a layout holds only what a list can show."""
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 import pytest
+import time_machine
 from sqlalchemy import select
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor
+from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden, Invalid, NotFound
+from webapp.search.jobs import renew_views
 from webapp.search.models import SavedView
-from webapp.search.query import parse
+from webapp.search.query import open_words, parse
 from webapp.search.registered import columns
 from webapp.search.views import (
     Layout,
@@ -26,6 +30,7 @@ from webapp.search.views import (
     save_view,
     shown_columns,
 )
+from webapp.vault.keys import key_file, period_of
 
 
 @pytest.fixture
@@ -131,3 +136,16 @@ def test_columns_of_buyers_are_left_out_for_who_may_not_see_them(make_user: Call
 
 def test_only_people_have_views(operator: Actor, saved: str) -> None:
     assert kept_for(operator).views == ()
+
+
+def test_words_of_a_view_need_no_past_weeks_key(mia: Actor) -> None:
+    with unit_of_work():
+        code = save_view("Jane", parse("Quixelworth state:open"), actor=mia).id
+    week = db.session.get_one(SavedView, code).period
+    with time_machine.travel(now() + timedelta(days=8)):
+        renew_views()
+        db.session.expire_all()
+        row = db.session.get_one(SavedView, code)
+        assert (week, row.period) == (period_of(now() - timedelta(days=8)), period_of(now()))
+        key_file().destroy(str(week))
+        assert open_words(str(row.period), row.sealed or b"").strip() == "Quixelworth"

@@ -1,6 +1,7 @@
 """Stores in the browser: adding, testing, syncing, changing; runs and plugins."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote
 
@@ -10,7 +11,16 @@ from sqlalchemy import func, select
 
 from tests.ui.conftest import Browser, tells_both
 from webapp.audit.actor import Actor
-from webapp.channels.contract import Connection, Denial, Denied, DeniedThing, Disconnected, UnreadableOrder
+from webapp.channels.contract import (
+    ChannelStage,
+    Connection,
+    Denial,
+    Denied,
+    DeniedThing,
+    Disconnected,
+    UnreadableOrder,
+)
+from webapp.channels.keeping import days_of
 from webapp.channels.models import Store
 from webapp.channels.services import access
 from webapp.channels.shops import create_shop
@@ -306,6 +316,36 @@ def test_a_shop_per_marketplace_is_offered_once_there_are_two(browser: Browser, 
     changed = db.session.get_one(Store, store.id)
     assert {row.marketplace: row.shop_id for row in changed.marketplaces} == {"DE": None, "JP": tokyo}
     assert (changed.import_orders, changed.own_numbers) == (True, False)
+
+
+def test_buyers_are_previewed_erased_and_kept_as_long_as_is_set(
+    browser: Browser, store: Store, take: Any, work: Callable[[], int]
+) -> None:
+    at = now() - timedelta(days=60)
+    page = f"/stores/{store.id}/settings"
+    assert "No order's buyer data are past their date." in browser.get(page).text
+    assert "No buyer data is past its date." in browser.get(browser.post(f"/stores/{store.id}/erase").location).text
+    take(*(incoming_order(created_at=at, stage=ChannelStage.CANCELED, status="CANCELLED") for _ in range(2)))
+    take(incoming_order(created_at=at))
+    text = browser.get(page).text
+    assert "Buyer data of 2 orders are past their date." in text
+    assert "1 more order waits:" in text
+
+    run = browser.post(f"/stores/{store.id}/erase").location
+    work()
+    assert "Erasing buyer data" in browser.get(run).text
+    assert "2 of 2" in browser.get(run).text
+    text = browser.get(page).text
+    assert "No order's buyer data are past their date." in text
+    assert f'href="{run}"' in text
+    assert "Erasing buyer data" in browser.get(f"/stores/{store.id}/traffic").text
+
+    saved = browser.post(f"{page}/buyers", {"erase_buyers_after_days": "7"})
+    assert (saved.status_code, days_of(db.session.get_one(Store, store.id))) == (302, 7)
+    answer = browser.post(f"{page}/buyers", {"erase_buyers_after_days": "4000"})
+    assert answer.status_code == 422
+    assert "must be at most 3650." in answer.text
+    assert 'value="4000"' in answer.text
 
 
 def test_a_clerk_may_look_and_sync_but_not_change(

@@ -99,6 +99,7 @@ class IncomingPackage:
     tracking_number: str = ""
     shipped_at: datetime | None = None
     status: str = ""
+    delivered: bool = default(default=False, repr=False)  # the status says so: it adds nothing to what is compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,6 +424,7 @@ class Channel(ABC):
     kinds: ClassVar[Sequence[UpdateKind]] = ()
     poll_every: ClassVar[float] = 300.0  # seconds between two windows while nothing is waiting
     overlap: ClassVar[float] = 600.0  # seconds by which a window reaches behind the cursor
+    buyers_kept_at_most: ClassVar[int | None] = None  # days after delivery; None: the merchant decides alone
 
     @abstractmethod
     def connect(self, store: StoreAccess) -> Connection:

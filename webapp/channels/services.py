@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
+from webapp.channels import keeping
 from webapp.channels.contract import Channel, Connection, Disconnected, StoreAccess
 from webapp.channels.models import NumberSequence, Shop, Store, StoreMarketplace
 from webapp.channels.shops import ORDERS, create_shop, get_shop
@@ -100,8 +101,15 @@ def add_store(
 
 
 def change_store(store: Store, values: Mapping[str, Any], *, actor: Actor, name: str | None = None) -> None:
-    """Change a store's name and settings; a practice store stays where it practices."""
+    """Change a store's name and settings, for how long its buyers are kept too; a practice store stays where it
+    practices.
+    """
     actor.needs("stores.edit")
+    values = dict(values)
+    if keeping.NAME in values:
+        keeping.change_days(store, values.pop(keeping.NAME), actor=actor)
+        if not values and name is None:
+            return
     declared = get_channel(store.channel).settings
     if store.practice:
         had = read(STORE, store.id, declared)

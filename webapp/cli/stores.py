@@ -26,6 +26,7 @@ from webapp.clock import iso
 from webapp.db import db, unit_of_work
 from webapp.jobs.models import Run, RunState
 from webapp.live import connection
+from webapp.orders import erasing
 from webapp.sync import activity, denials, jobs, runs
 from webapp.sync.jobs import import_orders
 from webapp.sync.models import StoreSync
@@ -162,6 +163,39 @@ def restore(door: Door, store_key: str) -> None:
 def _show(door: Door, chosen: Store) -> None:
     document = store_row(chosen, db.session.get(StoreSync, chosen.id))
     door.show(document, pairs(document))
+
+
+@store.command()
+@click.argument("store_key", metavar="STORE")
+@click.option("--preview", is_flag=True, help="Say what would be erased, and erase nothing.")
+@desk_command
+def erase(door: Door, store_key: str, preview: bool) -> None:
+    """Erase the buyer data of a store that are past their date, as the clock does once a day; a run under way is
+    joined.
+    """
+    chosen = get_store(store_key)
+    door.actor.needs("stores.view" if preview else "stores.edit")
+    found = erasing.preview(chosen, door.actor)
+    document = {
+        "store": chosen.name,
+        "days": found.days,
+        "due": found.due,
+        "more": found.capped,
+        "unplaced": found.unplaced,
+        "waiting": {
+            "open": found.open,
+            "on_hold": found.on_hold,
+            "canceling": found.canceling,
+            "under_way": found.under_way,
+        },
+        "run": None,
+    }
+    if not preview:
+        connection().ping()  # a run that no worker can hear of would wait unseen
+        with unit_of_work():
+            run = erasing.start(get_store(store_key), actor=door.actor)
+            document["run"] = run.id if run else None
+    door.show(document, pairs(document | {"waiting": found.waiting}))
 
 
 @store.command()

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from webapp.hooks import hookspec
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import click
 
     from webapp.channels.contract import Channel
@@ -145,6 +147,24 @@ def buyers_erasing(orders: list[int]) -> None:
     """What the vault holds of the buyers of these orders is about to be destroyed: whatever was made of it must go too.
     It can still be opened here.
     """
+
+
+@hookspec
+def keep_buyers(orders: list[int]) -> dict[int, Refusal]:
+    """Of these orders, those whose buyers are needed yet since something of them is under way, each with the reason.
+
+    Erasing by date asks, under the orders' locks; what is kept is asked for again the next day.
+    """
+
+
+@hookspec
+def unplaced_buyers(store: int, before: datetime) -> int:
+    """How many records of this store's buyers that belong to no order are older than this instant."""
+
+
+@hookspec
+def erase_unplaced_buyers(store: int, before: datetime) -> int:
+    """Erase the records that `unplaced_buyers` counts; tells how many."""
 
 
 @hookspec

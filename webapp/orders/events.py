@@ -76,6 +76,7 @@ WORDS = (
     EventWords("archived", _l("Archived")),
     EventWords("restored", _l("Taken out of the archive")),
     EventWords("readdressed", _l("Delivery address changed")),
+    EventWords("buyer_erased", _l("Buyer data erased")),
     EventWords("update_sent", _l("The channel took the update: %(kind)s")),
     EventWords("update_effective", _l("The channel shows the update: %(kind)s")),
     EventWords("update_refused", _l("The channel refused the update: %(kind)s")),

@@ -8,6 +8,7 @@ from webapp.orders.attention import KINDS, AttentionKind
 from webapp.orders.badges import BADGES
 from webapp.orders.columns import COLUMNS
 from webapp.orders.contract import Badge, OrdersChange
+from webapp.orders.erasing import erase_by_date
 from webapp.orders.events import WORDS, EventWords
 from webapp.orders.export_runs import forget_exports
 from webapp.orders.indexing import forget_buyers
@@ -39,6 +40,7 @@ def register_schedules() -> list[Schedule]:
         Schedule(clear_leaving_tags, every=60),
         Schedule(archive_by_rule, every=day),
         Schedule(forget_submissions, every=day),
+        Schedule(erase_by_date, every=day),
     ]
 
 

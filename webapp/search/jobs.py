@@ -5,8 +5,16 @@ from sqlalchemy import delete
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.jobs import job
+from webapp.search import views
 from webapp.search.models import SealedQuery
 from webapp.search.query import KEPT
+
+
+@job("desk")
+def renew_views() -> None:
+    """Seal the words of saved views anew under this week's key, so that none of them needs a past one."""
+    with unit_of_work():
+        views.seal_anew()
 
 
 @job("desk")

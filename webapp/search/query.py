@@ -32,7 +32,7 @@ MOST = 300  # words and values of one query: databases put together only so many
 LONGEST = 8_000  # characters of one query
 _LONGEST_LINKED = 7_000  # of the part that stands in addresses, as they spell it: servers take 8 KB of address
 KEPT = timedelta(days=1)  # words that may name a buyer, under their token
-_SEALED = "query"
+SEALED = "query"
 _KEY = re.compile(r"([^\W\d_][\w-]*):")
 _BROKEN_VALUE = re.compile(r'[\s,]|^"|^$')
 _BROKEN_WORD = re.compile(r'\s|^["-]')
@@ -181,12 +181,12 @@ def under(token: str) -> ColumnElement[bool]:
 
 def seal_words(words: str) -> tuple[str, bytes]:
     """Words for a table of another floor (a view, an export): the period's name and the sealed bytes."""
-    return vault.seal_apart(_SEALED, words)
+    return vault.seal_apart(SEALED, words)
 
 
 def open_words(period: str, sealed: bytes) -> str:
     """What `seal_words` sealed. Raises `WordsForgotten` once the period's key is destroyed."""
-    words = vault.open_apart(_SEALED, period, sealed)
+    words = vault.open_apart(SEALED, period, sealed)
     if not isinstance(words, str):
         raise WordsForgotten
     return words

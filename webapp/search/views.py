@@ -20,9 +20,10 @@ from webapp.errors import Invalid, NotFound
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.search.contract import Column
 from webapp.search.models import ListLayout, SavedView, SealedQuery
-from webapp.search.query import Query, open_words, renamed, seal_words, under
+from webapp.search.query import SEALED, Query, open_words, renamed, seal_words, under
 from webapp.search.values import in_codes
 from webapp.vault import services as vault
+from webapp.vault.keys import period_of
 
 LIST = "orders"
 NARROWEST, WIDEST = 48, 800
@@ -235,6 +236,15 @@ def rename_value(key: str, old: str, new: str) -> None:
     """Call a value of a key otherwise in everybody's views; for whoever renames what they name."""
     for row in db.session.scalars(select(SavedView).where(SavedView.query.contains(f"{key}:", autoescape=True))):
         row.query = renamed(row.query, key, old, new)
+
+
+def seal_anew() -> None:
+    """Seal the words of views that were sealed in an earlier week under this week's key; those that don't open stay."""
+    week = period_of(now())
+    for row in db.session.scalars(select(SavedView).where(SavedView.period != week).with_for_update()):
+        words = vault.open_apart(SEALED, row.period, row.sealed) if row.period and row.sealed else None
+        if words is not None:
+            row.period, row.sealed = seal_words(words)
 
 
 def own_view(code: str, actor: Actor) -> SavedView:

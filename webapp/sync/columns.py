@@ -66,7 +66,10 @@ def channel_line_rows(channel_order_id: int, order: IncomingOrder) -> list[dict[
     ]
 
 
-def channel_package_rows(channel_order_id: int, order: IncomingOrder) -> list[dict[str, Any]]:
+def channel_package_rows(
+    channel_order_id: int, order: IncomingOrder, arrived: Mapping[str, datetime]
+) -> list[dict[str, Any]]:
+    """The rows of an order's parcels. `arrived` says of those that had been delivered already by when, by number."""
     return [
         {
             "channel_order_id": channel_order_id,
@@ -75,6 +78,7 @@ def channel_package_rows(channel_order_id: int, order: IncomingOrder) -> list[di
             "service": package.service,
             "tracking_number": package.tracking_number,
             "shipped_at": package.shipped_at,
+            "delivered_at": arrived.get(package.number, order.updated_at) if package.delivered else None,
             "status": package.status,
             "lines": dict(package.lines),
         }

@@ -1,14 +1,17 @@
 """What the sync listens to, and what it runs by the clock."""
 
+from datetime import datetime
+
 from webapp.errors import Refusal
 from webapp.fulfillment.models import Shipment
 from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule
 from webapp.search.contract import QueryKey
 from webapp.sync import numbering  # noqa: F401 - declares the job that its runs go on in
+from webapp.sync.importing import count_asides, erase_asides
 from webapp.sync.jobs import deliver, find_due, forget_quiet_runs, keep_statistics
 from webapp.sync.query_keys import KEYS
-from webapp.sync.updates import owe_confirmations, unconfirmed
+from webapp.sync.updates import owe_confirmations, unconfirmed, under_way
 
 
 @hookimpl
@@ -20,6 +23,21 @@ def shipments_created(shipments: list[Shipment]) -> None:
 @hookimpl
 def keep_from_archive(orders: list[int]) -> dict[int, Refusal]:
     return unconfirmed(orders)
+
+
+@hookimpl
+def keep_buyers(orders: list[int]) -> dict[int, Refusal]:
+    return under_way(orders)
+
+
+@hookimpl
+def unplaced_buyers(store: int, before: datetime) -> int:
+    return count_asides(store, before)
+
+
+@hookimpl
+def erase_unplaced_buyers(store: int, before: datetime) -> int:
+    return erase_asides(store, before)
 
 
 @hookimpl

@@ -9,11 +9,12 @@ import hashlib
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from webapp.channels.contract import IncomingOrder, OrdersPage, UnreadableOrder
@@ -129,6 +130,22 @@ def _is_an_orders(error: Exception) -> bool:
 
 def _kind(error: Exception) -> str:
     return type(getattr(error, "orig", None) or error).__name__
+
+
+def count_asides(store_id: int, before: datetime) -> int:
+    """How many answers of orders that were put aside, and not read again since, are older than this instant."""
+    query = select(func.count()).select_from(Aside).where(*_old_asides(store_id, before))
+    return db.session.scalar(query) or 0
+
+
+def erase_asides(store_id: int, before: datetime) -> int:
+    """Erase these answers; number, cause and time of the orders stay, and they can be read again. Tells how many."""
+    rows = update(Aside).where(*_old_asides(store_id, before)).values(period="", payload=b"").returning(Aside.id)
+    return len(db.session.scalars(rows).all())
+
+
+def _old_asides(store_id: int, before: datetime) -> tuple[ColumnElement[bool], ...]:
+    return Aside.store_id == store_id, Aside.at <= before, Aside.period != ""
 
 
 def put_aside(store_id: int, entries: Iterable[tuple[str, str, str, Mapping[str, Any]]]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import bindparam, delete, select
@@ -230,8 +231,13 @@ class KnownOrders:
         told = [(channel_id, entry.order) for channel_id, entry in entries if entry.order.packages]
         if told:
             ids = [channel_id for channel_id, _ in told]
-            db.session.execute(delete(ChannelPackage).where(ChannelPackage.channel_order_id.in_(ids)))
-            self.page.write_channel_packages(told)
+            had = delete(ChannelPackage).where(ChannelPackage.channel_order_id.in_(ids))
+            columns = (ChannelPackage.channel_order_id, ChannelPackage.number, ChannelPackage.delivered_at)
+            arrived: dict[int, dict[str, datetime]] = {}
+            for channel_id, number, at in db.session.execute(had.returning(*columns)):
+                if at is not None:
+                    arrived.setdefault(channel_id, {})[number] = at
+            self.page.write_channel_packages(told, arrived)
 
     def _seal(self, entries: Sequence[tuple[int, PreparedOrder]]) -> None:
         ids = [order_id for order_id, _ in entries]

@@ -2,7 +2,7 @@
 gathered of all of them to be written at once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -43,8 +43,14 @@ class PageRows:
             }
         )
 
-    def write_channel_packages(self, orders: Iterable[tuple[int, IncomingOrder]]) -> None:
-        rows = [row for channel_id, order in orders for row in channel_package_rows(channel_id, order)]
+    def write_channel_packages(
+        self, orders: Iterable[tuple[int, IncomingOrder]], arrived: Mapping[int, Mapping[str, datetime]] | None = None
+    ) -> None:
+        rows = [
+            row
+            for channel_id, order in orders
+            for row in channel_package_rows(channel_id, order, (arrived or {}).get(channel_id, {}))
+        ]
         write_rows(ChannelPackage, rows)
 
     def write(self) -> None:

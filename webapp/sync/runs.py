@@ -16,11 +16,12 @@ from webapp.db import db
 from webapp.errors import DeskError, Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.models import Run, RunState
+from webapp.orders import erasing
 from webapp.sync import denials, leases, proving
 from webapp.sync.models import Aside, OrdersProof, StoreDenial, StoreSync, Stream, SyncWindow
 
 KIND, NUMBERING = "sync", "numbering"
-STORE_KINDS = (KIND, NUMBERING)  # of runs whose subject is a store
+STORE_KINDS = (KIND, NUMBERING, erasing.KIND)  # of runs whose subject is a store
 NUMBERS = ("pages", "seen", "new", "changed", "aside", "calls", "throttled")
 _NEWS = ("new", "changed", "aside")
 _QUIET_KEPT = timedelta(hours=1)

@@ -31,7 +31,7 @@ from webapp.channels.contract import (
 from webapp.channels.models import Store
 from webapp.channels.services import channels, get_channel
 from webapp.clock import iso, now
-from webapp.db import db
+from webapp.db import among, db
 from webapp.errors import DeskError, NotFound, Refusal, class_of
 from webapp.fulfillment.models import DESK, Package, Shipment
 from webapp.i18n import LazyString, lazy_gettext as _l
@@ -40,7 +40,7 @@ from webapp.orders.models import Order
 from webapp.orders.queries import visible
 from webapp.orders.services import raise_attention, settle_attention
 from webapp.sync import leases
-from webapp.sync.models import OPEN, ChannelUpdate, UpdateState
+from webapp.sync.models import OPEN, UNSETTLED, ChannelUpdate, UpdateState
 
 SHIPMENT = "shipment"
 _LOOK_AGAIN = (300, 900, 3600)  # seconds between further looks for the effect of one that was sent
@@ -113,6 +113,13 @@ def unconfirmed(order_ids: Sequence[int]) -> dict[int, Refusal]:
     found = db.session.execute(query.where(ChannelUpdate.state.in_(OPEN)).distinct()).all()
     refused = {order_id for order_id, state in found if state == UpdateState.REFUSED}
     return {order_id: UpdateRefused() if order_id in refused else UpdatesUnsettled() for order_id, _ in found}
+
+
+def under_way(order_ids: Sequence[int]) -> dict[int, Refusal]:
+    """Those of the orders of which an update is under way; what was refused waits for a person, who needs no buyer."""
+    query = select(ChannelUpdate.order_id).where(among(ChannelUpdate.order_id, order_ids)).distinct()
+    found = db.session.scalars(query.where(ChannelUpdate.state.in_(UNSETTLED)))
+    return {order_id: UpdatesUnsettled() for order_id in found}
 
 
 def kind_of(store: Store, code: str) -> UpdateKind:

@@ -17,7 +17,7 @@ from webapp.errors import Forbidden, NotFound, sentence_of
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, ngettext
 from webapp.jobs import runs as long_work
 from webapp.jobs.models import Run
-from webapp.orders import bulk, export_runs as exports, exporting
+from webapp.orders import bulk, erasing, export_runs as exports, exporting
 from webapp.orders.models import BulkAct, Export
 from webapp.orders.queries import orders_by_id
 from webapp.orders.services import actions
@@ -34,6 +34,7 @@ _PERSONAL = (bulk.KIND, exports.KIND)  # kinds of runs that tell which orders so
 _KINDS: dict[str, LazyString] = {
     runs.KIND: _l("Reading orders"),
     runs.NUMBERING: _l("Numbering orders"),
+    erasing.KIND: _l("Erasing buyer data"),
     bulk.KIND: _l("Act on many orders"),
     exports.KIND: _l("Export"),
     "index": _l("Building the search index"),

@@ -16,6 +16,7 @@ from webapp.clock import now
 from webapp.db import db
 from webapp.errors import NotFound
 from webapp.i18n import gettext as _
+from webapp.orders import erasing
 from webapp.orders.listing import list_orders
 from webapp.orders.models import Order
 from webapp.orders.queries import visible
@@ -28,7 +29,7 @@ from webapp.ui import charts, sales, shown
 from webapp.ui.cards import orders_url, traffic
 from webapp.ui.formats import money, number, state_label, zone
 from webapp.ui.forms import Form
-from webapp.ui.forms.settings import settings_form
+from webapp.ui.forms.settings import buyers_form, settings_form
 from webapp.ui.forms.stores import orders_form
 from webapp.ui.pages import show_times_of, shown_stores
 from webapp.ui.runs import shown_run
@@ -189,8 +190,15 @@ def _waiting(store: Store, actor: Actor) -> list[dict[str, Any]]:
     ]
 
 
-def settings_facts(store: Store, *, connection: Form | None = None, orders: Form | None = None) -> dict[str, Any]:
-    """The page of its settings: how it is reached, and what becomes of its orders."""
+def settings_facts(
+    store: Store,
+    actor: Actor,
+    *,
+    connection: Form | None = None,
+    orders: Form | None = None,
+    buyers: Form | None = None,
+) -> dict[str, Any]:
+    """The page of its settings: how it is reached, what becomes of its orders, and how long its buyers are kept."""
     channel = channels().get(store.channel)
     state = health.Health(runs.syncs_of([store.id]).get(store.id))
     return {
@@ -198,6 +206,9 @@ def settings_facts(store: Store, *, connection: Form | None = None, orders: Form
         "tab": "settings",
         "form": connection or (settings_form(channel, store) if channel else None),
         "orders_form": orders or orders_form(store, shops(), channel_name(store.channel), next_numbers()),
+        "buyers_form": buyers or buyers_form(store),
+        "erasing": erasing.preview(store, actor),
+        "erasing_run": shown_run(run, {store.id: store}) if (run := erasing.last_run(store)) else None,
     }
 
 

@@ -10,6 +10,7 @@ from flask import Blueprint, flash, request, url_for
 from werkzeug.wrappers import Response
 
 from webapp.channels.contract import Channel
+from webapp.channels.keeping import NAME, change_days
 from webapp.channels.services import (
     access,
     add_store,
@@ -27,10 +28,11 @@ from webapp.config import configuration
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, NotFound
 from webapp.i18n import gettext as _
+from webapp.orders import erasing
 from webapp.sync import activity, denials, jobs, numbering, runs
 from webapp.ui import htmx
 from webapp.ui.access import current_actor, needs
-from webapp.ui.forms.settings import settings_form
+from webapp.ui.forms.settings import buyers_form, settings_form
 from webapp.ui.forms.stores import orders_form
 from webapp.ui.pages import page, parts, shown_stores
 from webapp.ui.redirects import redirect
@@ -75,7 +77,7 @@ def traffic(store_id: int) -> str:
 @needs("stores.edit")
 def settings(store_id: int) -> str:
     """How a store is reached, and what becomes of its orders."""
-    return page("stores/settings.html", **settings_facts(found_store(store_id)))
+    return page("stores/settings.html", **settings_facts(found_store(store_id), current_actor()))
 
 
 @bp.post("/<int(max=2147483647):store_id>/settings")
@@ -91,7 +93,8 @@ def change(store_id: int) -> Response | tuple[str, int]:
             jobs.connect.enqueue(store.id)
     except DeskError as error:
         form.complain(error)
-        return page("stores/settings.html", **settings_facts(get_store(store_id), connection=form)), error.status
+        facts = settings_facts(get_store(store_id), current_actor(), connection=form)
+        return page("stores/settings.html", **facts), error.status
     flash(_("Saved. The connection is being tested."), "good")
     return redirect(url_for(".settings", store_id=store_id))
 
@@ -110,9 +113,39 @@ def change_what_becomes(store_id: int) -> Response | tuple[str, int]:
                 run = numbering.start(store, actor=current_actor())
     except DeskError as error:
         form.complain(error)
-        return page("stores/settings.html", **settings_facts(get_store(store_id), orders=form)), error.status
+        facts = settings_facts(get_store(store_id), current_actor(), orders=form)
+        return page("stores/settings.html", **facts), error.status
     flash(_("Saved. The orders that came meanwhile are being numbered.") if run else _("Saved."), "good")
     return redirect(url_for(".settings", store_id=store_id))
+
+
+@bp.post("/<int(max=2147483647):store_id>/settings/buyers")
+@needs("stores.edit")
+def change_keeping(store_id: int) -> Response | tuple[str, int]:
+    """Change for how long the store's buyers are kept."""
+    form = buyers_form(get_store(store_id), request.form)
+    try:
+        with unit_of_work():
+            change_days(get_store(store_id), form.text_of(NAME), actor=current_actor())
+    except DeskError as error:
+        form.complain(error)
+        facts = settings_facts(get_store(store_id), current_actor(), buyers=form)
+        return page("stores/settings.html", **facts), error.status
+    flash(_("Saved."), "good")
+    return redirect(url_for(".settings", store_id=store_id))
+
+
+@bp.post("/<int(max=2147483647):store_id>/erase")
+@needs("stores.edit")
+def erase(store_id: int) -> Response:
+    """Erase now what the clock would erase next, and lead to the run."""
+    with unit_of_work():
+        run = erasing.start(get_store(store_id), actor=current_actor())
+        run_id = run.id if run else None
+    if run_id is None:
+        flash(_("No buyer data is past its date."), "info")
+        return redirect(url_for(".settings", store_id=store_id))
+    return redirect(url_for("runs.show", run_id=run_id))
 
 
 @bp.get("/<int(max=2147483647):store_id>/status")

@@ -2,9 +2,9 @@
 
 from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule
-from webapp.vault.jobs import forget_files
+from webapp.vault.jobs import destroy_unused_keys, forget_files
 
 
 @hookimpl
 def register_schedules() -> list[Schedule]:
-    return [Schedule(forget_files, every=900)]
+    return [Schedule(forget_files, every=900), Schedule(destroy_unused_keys, every=3600)]

@@ -1,8 +1,8 @@
-"""What the vault does by the clock: files past their date."""
+"""What the vault does by the clock: files past their date, and keys that nothing needs any more."""
 
-from webapp.db import unit_of_work
+from webapp.db import empty_log, unit_of_work
 from webapp.jobs import job
-from webapp.vault import files
+from webapp.vault import files, periods
 
 
 @job("desk")
@@ -10,3 +10,13 @@ def forget_files() -> None:
     """Delete sealed files past their date, and what killed workers left of theirs."""
     with unit_of_work():
         files.forget_expired()
+
+
+@job("desk")
+def destroy_unused_keys() -> None:
+    """Destroy the keys of past weeks under which nothing is sealed any more, and overwrite what SQLite's log still
+    holds of what was erased.
+    """
+    with unit_of_work():
+        periods.destroy_unused()
+    empty_log()

@@ -17,7 +17,7 @@ from webapp.audit.services import audit_reading
 from webapp.clock import now
 from webapp.db import among, db, write_rows
 from webapp.hooks import hooks
-from webapp.vault import files
+from webapp.vault import files, periods
 from webapp.vault.keys import decrypt, encrypt, key_file
 from webapp.vault.models import VaultErasure, VaultKey, VaultRecord
 
@@ -183,6 +183,8 @@ def erase(order_ids: Sequence[int]) -> None:
     """
     hooks.buyers_erasing(orders=list(order_ids))  # takes the orders' locks
     files.forget_about(order_ids)
+    keys = select(VaultKey.period).where(among(VaultKey.order_id, order_ids)).distinct()
+    periods.note(set(db.session.scalars(keys)))
     db.session.execute(delete(VaultRecord).where(VaultRecord.order_id.in_(order_ids)))
     db.session.execute(delete(VaultKey).where(VaultKey.order_id.in_(order_ids)))
     write_rows(VaultErasure, [{"order_id": order_id} for order_id in sorted(set(order_ids) - erased(order_ids))])

@@ -5,6 +5,7 @@ from typing import Any
 from wtforms import Field
 
 from webapp.channels.contract import Channel
+from webapp.channels.keeping import days_of, setting_of
 from webapp.channels.models import Store
 from webapp.i18n import lazy_gettext as _l
 from webapp.settings.declared import Setting
@@ -36,6 +37,17 @@ def settings_form(channel: Channel, store: Store | None = None, given: Any = Non
     data = {"name": store.name if store else ""} | {s.name: had.get(s.name, s.default) for s in open_ones}
     form = SettingsForm(fields, given, data)
     form.declared = declared
+    return form
+
+
+def buyers_form(store: Store, given: Any = None) -> SettingsForm:
+    """The form of how long a store's buyers are kept."""
+    setting = setting_of(store)
+    field = forms.text(
+        setting.label, required=True, help=setting.help, kind="number", min=setting.minimum, max=setting.maximum
+    )
+    form = SettingsForm({setting.name: field}, given, {setting.name: days_of(store)})
+    form.declared = [setting]
     return form
 
 

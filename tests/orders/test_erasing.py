@@ -1,0 +1,500 @@
+"""Buyers are erased by date: what is due, what waits, in chunks, and what a copy made before still opens."""
+
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import time_machine
+from flask import Flask
+from sqlalchemy import select, update
+
+from webapp.audit.actor import Actor
+from webapp.audit.models import AuditEntry
+from webapp.channels.contract import (
+    ChannelStage,
+    IncomingOrder,
+    IncomingPackage,
+)
+from webapp.channels.keeping import NAME, change_days, days_of, setting_of
+from webapp.channels.models import Store
+from webapp.clock import now
+from webapp.db import db, empty_log, unit_of_work
+from webapp.errors import Invalid
+from webapp.jobs import runs
+from webapp.jobs.models import Run
+from webapp.orders import erasing
+from webapp.orders.erasing import erase_by_date, erase_chunk, preview, start
+from webapp.orders.holds import hold, release
+from webapp.orders.models import Order, OrderEvent
+from webapp.orders.queries import find_order, locked
+from webapp.orders.services import comment
+from webapp.sync.importing import put_aside
+from webapp.sync.models import Aside, ChannelUpdate, UpdateState
+from webapp.testing import FakeChannel, again, incoming_line, incoming_order, line_again
+from webapp.vault.jobs import destroy_unused_keys
+from webapp.vault.keys import key_file, period_of
+from webapp.vault.models import VaultKey
+from webapp.vault.services import erased, open_sealed, reveal
+
+DAY = timedelta(days=1)
+Take = Callable[..., list[Order]]
+Work = Callable[[], int]
+
+
+@contextmanager
+def days_later(days: float) -> Iterator[None]:
+    with time_machine.travel(now() + timedelta(days=days)):
+        yield
+
+
+def shipped(order: IncomingOrder, **more: Any) -> IncomingOrder:
+    """The order as the channel tells it once it left."""
+    lines = line_again(order, fulfilled=order.lines[0].ordered, unfulfilled=0)
+    parcel = IncomingPackage("1", {order.lines[0].number: order.lines[0].ordered}, shipped_at=order.updated_at)
+    return again(order, stage=ChannelStage.SHIPPED, status="SHIPPED", lines=lines, packages=(parcel,), **more)
+
+
+def of_parcel(order: IncomingOrder, **more: Any) -> IncomingOrder:
+    [parcel] = order.packages
+    return again(order, packages=(replace(parcel, **more),))
+
+
+def due_of(store: Store) -> int:
+    db.session.rollback()
+    return preview(store, Actor.operator()).due
+
+
+def names_of(ids: list[int]) -> set[int]:
+    """The orders whose buyers can be read."""
+    db.session.rollback()
+    return set(reveal(Actor.operator(), ids, purpose="test"))
+
+
+def erase_all(work: Work) -> None:
+    erase_by_date.enqueue()
+    work()
+    db.session.expire_all()
+
+
+# --- What is due ------------------------------------------------------------------------------------------------------
+
+
+def test_a_buyer_is_erased_thirty_days_after_the_promised_day_if_nobody_tells_of_delivery(
+    take: Take, store: Store, work: Work
+) -> None:
+    told = incoming_order()  # promised for six days from now
+    [order] = take(told)
+    take(shipped(told))
+    other = take(incoming_order(raw={"order": "open"}))[0].id
+    ids = [order.id, other]
+    with days_later(35.5):
+        erase_all(work)
+        assert names_of(ids) == set(ids)
+    with days_later(36.5):
+        erase_all(work)
+        assert names_of(ids) == {other}
+        assert preview(store, Actor.operator()).open == 1
+    [run] = db.session.scalars(select(Run).where(Run.kind == erasing.KIND))
+    assert (run.state, run.done, run.total, run.subject_id) == ("done", 1, 1, store.id)
+    assert "buyer_erased" in db.session.scalars(select(OrderEvent.code).where(OrderEvent.order_id == ids[0])).all()
+    [entry] = db.session.scalars(select(AuditEntry).where(AuditEntry.code == "buyers_erased"))
+    assert entry.data == {"store": store.id, "run": run.id, "erased": 1}
+
+
+def test_delivery_counts_where_it_is_told_from_when_it_was_told_first(take: Take, store: Store) -> None:
+    told = incoming_order()
+    take(told)
+    told = shipped(told)
+    take(told)
+    arrived = of_parcel(told, status="DELIVERED", delivered=True)
+    take(arrived)  # five minutes later each
+    take(again(arrived, minutes=10_000, service_level="STANDARD"))
+    with days_later(29.9):
+        assert due_of(store) == 0
+    with days_later(30.1):
+        assert due_of(store) == 1  # days before what was promised
+
+
+def test_a_parcel_that_left_or_arrived_late_is_waited_for(take: Take, store: Store) -> None:
+    at = now() - 40 * DAY
+    told = incoming_order(created_at=at)  # to be delivered 34 days ago
+    take(told)
+    left = shipped(told)
+    [parcel] = left.packages
+    late = replace(left, updated_at=now() - DAY, packages=(replace(parcel, shipped_at=now() - DAY),))
+    take(late)
+    assert due_of(store) == 0
+    with days_later(30.1):
+        assert due_of(store) == 1
+        take(replace(of_parcel(late, delivered=True, status="DELIVERED"), updated_at=now() - DAY))
+        assert due_of(store) == 0
+
+
+def test_without_any_day_of_delivery_two_weeks_are_allowed_for_the_way(take: Take, store: Store) -> None:
+    told = incoming_order(deliver_by=None)
+    take(told)
+    take(shipped(told))
+    with days_later(45):
+        assert due_of(store) == 0
+    with days_later(46.1):  # to be shipped after two days
+        assert due_of(store) == 1
+
+
+def test_a_canceled_order_counts_from_its_cancellation(take: Take, store: Store) -> None:
+    told = incoming_order()
+    take(told)
+    canceled = again(told, stage=ChannelStage.CANCELED, status="CANCELLED", minutes=3 * 24 * 60)
+    take(canceled)
+    with days_later(32):
+        assert due_of(store) == 0
+    with days_later(33.1):
+        assert due_of(store) == 1
+
+
+def test_a_hold_and_a_running_update_are_waited_for(
+    take: Take, store: Store, mia: Actor, work: Work, channel: FakeChannel
+) -> None:
+    told = [incoming_order(), incoming_order(), incoming_order()]
+    held = take(*told)[0].id
+    owed, plain = [order.id for order in take(*(shipped(one) for one in told[1:]))]
+    with unit_of_work():
+        hold(locked(db.session.get_one(Order, held)), "asks for a refund", actor=mia)
+        db.session.add(
+            ChannelUpdate(
+                store_id=store.id, order_id=owed, kind="shipment", order_version=1, reference="1", payload={},
+                state=UpdateState.SENT, due_at=now(), created_at=now(), look_again_at=now() + 400 * DAY,
+            )
+        )  # fmt: skip
+    with days_later(50):
+        seen = preview(store, Actor.operator())
+        assert (seen.due, seen.on_hold, seen.under_way, seen.waiting) == (1, 1, 1, 2)
+        erase_all(work)
+        assert names_of([held, owed, plain]) == {held, owed}
+        with unit_of_work():
+            release(locked(db.session.get_one(Order, held)), actor=mia)
+            db.session.query(ChannelUpdate).one().state = UpdateState.REFUSED
+        erase_all(work)
+        assert names_of([held, owed, plain]) == {held}
+        take(shipped(told[0]))
+        erase_all(work)
+        assert names_of([held, owed, plain]) == set()
+
+
+def test_what_is_written_of_an_erased_order_is_kept_as_long_again(take: Take, mia: Actor, work: Work) -> None:
+    told = incoming_order()
+    take(told)
+    [order] = take(shipped(told))
+    order_id = order.id
+    with days_later(40):
+        erase_all(work)
+        with unit_of_work():
+            row = comment(find_order(f"@{order_id}", mia, lock=True), "She rang again", actor=mia)
+            sealed = row.sealed
+        erase_all(work)
+        assert open_sealed([(order_id, "comment", sealed)]) == ["She rang again"]
+    with days_later(69):
+        erase_all(work)
+        assert open_sealed([(order_id, "comment", sealed)]) == ["She rang again"]
+    with days_later(78):
+        erase_all(work)
+        assert open_sealed([(order_id, "comment", sealed)]) == [None]
+    assert erased([order_id]) == {order_id}
+
+
+def test_what_could_not_be_read_as_an_order_is_erased_by_its_own_date(take: Take, store: Store, work: Work) -> None:
+    with unit_of_work():
+        put_aside(store.id, [("302-1", "total", "missing", {"buyer": "Jane Quixelworth"})])
+    with days_later(29):
+        assert preview(store, Actor.operator()).total == 0
+    with days_later(31):
+        assert preview(store, Actor.operator()).unplaced == 1
+        erase_all(work)
+        [aside] = db.session.scalars(select(Aside))
+        assert (aside.number, aside.problem, aside.period, aside.payload) == ("302-1", "missing", "", b"")
+        assert preview(store, Actor.operator()).total == 0
+    [run] = db.session.scalars(select(Run).where(Run.kind == erasing.KIND))
+    assert (run.state, run.done, run.total) == ("done", 1, 1)
+
+
+# --- The setting ------------------------------------------------------------------------------------------------------
+
+
+def test_a_channel_bounds_the_days(take: Take, store: Store, monkeypatch: pytest.MonkeyPatch, operator: Actor) -> None:
+    assert days_of(store) == 30
+    with unit_of_work():
+        change_days(store, "400", actor=operator)
+    assert days_of(store) == 400
+    monkeypatch.setattr(FakeChannel, "buyers_kept_at_most", 20)
+    assert (days_of(store), setting_of(store).default) == (20, 20)
+    for refused in ("21", "-1", "", "many"):
+        with pytest.raises(Invalid), unit_of_work():
+            change_days(store, refused, actor=operator)
+    with unit_of_work():
+        change_days(store, "0", actor=operator)
+    told = incoming_order()
+    take(told)
+    take(shipped(told))
+    with days_later(6.1):
+        assert due_of(store) == 1
+    assert NAME in {setting_of(store).name}
+
+
+# --- As a run ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def due(take: Take, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Five orders that are due, erased by two."""
+    monkeypatch.setattr(erasing, "CHUNK", 2)
+    told = [incoming_order(created_at=now() - 60 * DAY) for _ in range(5)]
+    take(*told)
+    return [order.id for order in take(*(shipped(one) for one in told))]
+
+
+def begin(store: Store, operator: Actor) -> int:
+    with unit_of_work():
+        run = start(store, actor=operator)
+        assert run is not None
+        return run.id
+
+
+def test_a_preview_changes_nothing_and_a_run_is_joined(due: list[int], store: Store, operator: Actor) -> None:
+    assert due_of(store) == 5
+    assert names_of(due) == set(due)
+    assert begin(store, operator) == begin(store, operator)
+
+
+def test_a_run_stops_between_two_chunks_and_another_goes_on(
+    due: list[int], store: Store, operator: Actor, work: Work
+) -> None:
+    run_id = begin(store, operator)
+    erase_chunk(run_id, 0)
+    with unit_of_work():
+        runs.stop(runs.find_run(run_id, lock=True))
+    work()
+    db.session.expire_all()
+    assert (runs.find_run(run_id).state, runs.find_run(run_id).done) == ("stopped", 2)
+    assert names_of(due) == set(due[2:])
+    begin(store, operator)
+    work()
+    assert names_of(due) == set()
+    with unit_of_work():
+        assert start(store, actor=operator) is None
+
+
+def test_a_worker_that_dies_in_a_chunk_leaves_all_of_it_undone(
+    due: list[int], store: Store, operator: Actor, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = begin(store, operator)
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "go_on", lambda run: (_ for _ in ()).throw(SystemExit("killed")))
+        with pytest.raises(SystemExit):
+            erase_chunk(run_id, 0)
+    assert names_of(due) == set(due)
+    erase_chunk(run_id, 0)
+    erase_chunk(run_id, 0)  # a job that comes twice
+    work()
+    db.session.expire_all()
+    assert (runs.find_run(run_id).done, names_of(due)) == (5, set())
+
+
+def test_two_workers_of_a_chunk_erase_it_once(
+    due: list[int], store: Store, operator: Actor, app: Flask, work: Work
+) -> None:
+    run_id = begin(store, operator)
+
+    def erase() -> None:
+        with app.app_context():
+            erase_chunk(run_id, 0)
+
+    both = [threading.Thread(target=erase) for _ in range(2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    work()
+    db.session.expire_all()
+    assert (runs.find_run(run_id).done, runs.find_run(run_id).state) == (5, "done")
+
+
+def test_an_order_that_is_taken_up_meanwhile_is_left(
+    due: list[int], store: Store, operator: Actor, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = begin(store, operator)
+    find, held = erasing._next, list[int]()
+
+    def hold_one(run: Run) -> list[int]:
+        found = find(run)
+        if not held:
+            held.append(found[0])
+            with unit_of_work():
+                db.session.execute(update(Order).where(Order.id == found[0]).values(canceling=True))
+        return found
+
+    monkeypatch.setattr(erasing, "_next", hold_one)
+    erase_chunk(run_id, 0)
+    work()
+    assert names_of(due) == set(held)
+
+
+# --- Copies -----------------------------------------------------------------------------------------------------------
+
+
+class Copy:
+    """A copy of the database, and how to read it with a key file."""
+
+    def __init__(self, database: str, folder: Path, name: str) -> None:
+        self.sqlite, self.path = database.startswith("sqlite"), folder / f"{name}.copy"
+        self.path.mkdir()
+        tables = (VaultKey.__table__,)
+        self.rows: dict[str, list[dict[str, Any]]] = {}
+        db.session.rollback()
+        if self.sqlite:
+            for file in folder.glob("desk.db*"):
+                shutil.copy(file, self.path / file.name)
+        else:
+            for table in tables:
+                self.rows[table.name] = [dict(row._mapping) for row in db.session.execute(select(table))]
+            db.session.rollback()
+
+    def wrapped(self, order_id: int) -> tuple[str, bytes] | None:
+        """The week and the wrapped data key of an order, as this copy has them."""
+        if not self.sqlite:
+            [found] = [row for row in self.rows["vault_keys"] if row["order_id"] == order_id] or [None]
+            return (found["period"], found["wrapped"]) if found else None
+        connection = sqlite3.connect(self.path / "desk.db")
+        try:
+            query = "SELECT period, wrapped FROM vault_keys WHERE order_id = ?"
+            return connection.execute(query, [order_id]).fetchone()  # type: ignore[no-any-return]
+        finally:
+            connection.close()
+
+    def opens(self, order_id: int, keys: Path) -> bool:
+        """Whether the order's data key opens with this copy of the key file."""
+        from webapp.config import configuration
+        from webapp.vault.keys import KeyFile, decrypt
+
+        found = self.wrapped(order_id)
+        key = KeyFile(keys, configuration().secret_value()).key(found[0]) if found else None
+        return bool(found and key and decrypt(key, found[1], f"key:{order_id}"))
+
+    def holds(self, piece: bytes) -> bool:
+        """Whether these bytes lie anywhere in the copy's files, free pages and log included."""
+        if not self.sqlite:
+            return any(piece == row["wrapped"] for row in self.rows["vault_keys"])
+        return any(piece in file.read_bytes() for file in self.path.iterdir())
+
+
+def test_each_copy_opens_what_security_says(
+    take: Take, database: str, tmp_path: Path, work: Work, store: Store
+) -> None:
+    """SECURITY.md, *What a copy opens*: row by row."""
+    told = incoming_order()
+    take(told)
+    [order] = take(shipped(told))
+    order_id = order.id
+    before = Copy(database, tmp_path, "before")
+    old_keys = shutil.copy(key_file().path, tmp_path / "old-keys.json")
+    _, wrapped = before.wrapped(order_id) or ("", b"")
+    assert before.holds(wrapped)
+    with days_later(40):
+        erase_all(work)
+        after = Copy(database, tmp_path, "after")
+        # Erased, while the week's key is needed yet or not looked at: what was copied before still opens.
+        assert before.opens(order_id, key_file().path)
+        assert not after.opens(order_id, key_file().path)
+        assert not after.opens(order_id, old_keys)  # an old copy of the key file brings nothing back
+        assert not after.holds(wrapped)
+
+        destroy_unused_keys()
+        assert not before.opens(order_id, key_file().path)
+        assert before.opens(order_id, old_keys)  # so it must not be kept for long
+        assert not after.opens(order_id, old_keys)
+
+
+def test_a_weeks_key_is_kept_while_anything_is_sealed_under_it(
+    take: Take, store: Store, mia: Actor, work: Work
+) -> None:
+    told = incoming_order()
+    first, open_one = take(told, incoming_order())
+    take(shipped(told))
+    week, open_id, first_id = period_of(now()), open_one.id, first.id
+    with unit_of_work():
+        put_aside(store.id, [("302-1", "total", "missing", {"buyer": "Jane Quixelworth"})])
+    destroy_unused_keys()
+    with days_later(36.5):
+        erase_all(work)
+        destroy_unused_keys()
+        assert key_file().key(week) is not None  # of the open order
+        assert names_of([first_id, open_id]) == {open_id}
+        take(again(told_of(open_id), stage=ChannelStage.CANCELED, status="CANCELLED"))
+    with days_later(80):
+        erase_all(work)
+        assert names_of([open_id]) == set()
+        destroy_unused_keys()
+        assert key_file().is_destroyed(week)
+        destroyed = db.session.scalars(select(AuditEntry).where(AuditEntry.code == "week_key_destroyed")).all()
+        assert week in {entry.data["period"] for entry in destroyed}
+
+
+def told_of(order_id: int) -> IncomingOrder:
+    order = db.session.get_one(Order, order_id)
+    [line] = order.lines
+    return incoming_order(
+        [incoming_line("MUG", number=line.channel_line_number)],
+        number=order.channel_order_number,
+        created_at=order.placed_at,
+    )
+
+
+def test_another_databases_keys_are_left_alone(app: Flask) -> None:
+    """A desk that was started with an empty database beside the key file of a full one."""
+    week, _ = key_file().current()
+    with days_later(30):
+        destroy_unused_keys()
+        assert key_file().key(week) is not None
+
+
+def test_a_key_that_an_older_copy_of_the_file_brings_back_is_destroyed_again(
+    take: Take, work: Work, tmp_path: Path
+) -> None:
+    told = incoming_order()
+    take(told)
+    take(shipped(told))
+    week = period_of(now())
+    destroy_unused_keys()
+    old = shutil.copy(key_file().path, tmp_path / "old.json")
+    with days_later(60):
+        erase_all(work)
+        destroy_unused_keys()
+        assert key_file().is_destroyed(week)
+        shutil.copy(old, key_file().path)
+        assert key_file().key(week) is not None
+        destroy_unused_keys()
+        assert key_file().is_destroyed(week)
+
+
+def test_the_log_is_emptied_or_left_to_the_next_time(take: Take, database: str, tmp_path: Path) -> None:
+    if not database.startswith("sqlite"):
+        assert empty_log()
+        return
+    take(incoming_order())
+    db.session.rollback()
+    reader = sqlite3.connect(tmp_path / "desk.db", isolation_level=None)
+    try:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM orders").fetchone()
+        take(incoming_order())
+        db.session.rollback()
+        assert not empty_log()
+    finally:
+        reader.close()
+    assert empty_log()
+    assert (tmp_path / "desk.db-wal").stat().st_size == 0

@@ -1,0 +1,55 @@
+"""For how long a store's buyers are kept: a setting of each store, within what its channel allows."""
+
+from typing import Any
+
+from webapp.audit.actor import Actor
+from webapp.audit.services import audit
+from webapp.channels.contract import Channel
+from webapp.channels.models import Store
+from webapp.db import db
+from webapp.hooks import hooks
+from webapp.i18n import lazy_gettext as _l
+from webapp.settings.declared import Setting
+from webapp.settings.services import STORE, read, store_all
+
+NAME = "erase_buyers_after_days"
+_USUAL, _LONGEST = 30, 3650
+
+
+def setting_of(store: Store) -> Setting:
+    """The setting as this store's channel bounds it."""
+    channel: Channel | None = next(
+        (one for group in hooks.register_channels() for one in group if one.code == store.channel), None
+    )
+    longest = channel.buyers_kept_at_most if channel is not None else None
+    if longest is None:
+        bound = _l("0: once it is delivered. An order without a day of delivery counts from the latest day promised.")
+    else:
+        bound = _l(
+            "0 to %(days)s, which is as long as the channel allows. An order without a day of delivery counts from the "
+            "latest day promised.",
+            days=longest,
+        )
+    return Setting(
+        name=NAME,
+        label=_l("Erase buyer data so many days after delivery"),
+        default=min(_USUAL, _LONGEST if longest is None else longest),
+        minimum=0,
+        maximum=_LONGEST if longest is None else longest,
+        help=bound,
+    )
+
+
+def days_of(store: Store) -> int:
+    """For how many days after delivery the store's buyers are kept; never longer than its channel allows by now."""
+    setting = setting_of(store)
+    days = int(read(STORE, store.id, [setting])[NAME])
+    return days if setting.maximum is None else min(days, setting.maximum)
+
+
+def change_days(store: Store, value: Any, *, actor: Actor) -> None:
+    """Keep the store's buyers for longer or shorter. Raises `Invalid` for more than its channel allows."""
+    actor.needs("stores.edit")
+    store_all(STORE, store.id, [setting_of(store)], {NAME: value})
+    db.session.flush()
+    audit("store_buyers_kept", actor=actor, store=store.id, days=days_of(store))

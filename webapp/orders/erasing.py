@@ -1,0 +1,216 @@
+"""Erasing buyers by date, as a run of small chunks for each store, begun by the clock once a day or by a person.
+
+The date counts from delivery; where the channel does not tell of it, from the latest day of delivery that was promised;
+without any such day from two weeks after shipping; of a canceled order from the cancellation. An order waits while it
+is open, on hold or being canceled, and while something of it is under way elsewhere, which others say by the hook
+`keep_buyers`. What somebody wrote of an order after its buyer was erased is kept for as long again, and erased then.
+
+What belongs to no order, such as the answers of orders that could not be taken in, is erased by those who keep it.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Select, and_, exists, func, or_, select
+
+from webapp.audit.actor import Actor
+from webapp.audit.services import audit
+from webapp.channels.keeping import days_of
+from webapp.channels.models import ChannelOrder, ChannelPackage, Store
+from webapp.channels.services import stores
+from webapp.clock import iso, now, parse_instant
+from webapp.db import among, db, empty_log, unit_of_work
+from webapp.hooks import hooks
+from webapp.jobs import job, runs
+from webapp.jobs.models import OPEN_STATES as OPEN_RUNS, Run
+from webapp.orders.events import record_all
+from webapp.orders.models import Order
+from webapp.orders.queries import locked_all, visible
+from webapp.orders.states import OPEN_STATES, OrderState
+from webapp.vault import services as vault
+from webapp.vault.keys import period_of
+from webapp.vault.models import VaultErasure, VaultKey
+
+KIND = "erasing"
+CHUNK = 50  # orders in one transaction: no clerk waits for it
+CAP = 10_000  # orders that a preview looks at one by one
+_ON_THE_WAY = timedelta(days=14)  # from shipping, where nobody tells when it arrives
+_ACTOR = Actor.job(KIND)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a run would erase now, and what is past its date and waits."""
+
+    days: int
+    due: int  # orders
+    capped: bool  # there are more
+    unplaced: int  # what belongs to no order
+    open: int
+    on_hold: int
+    canceling: int
+    under_way: int
+
+    @property
+    def total(self) -> int:
+        return self.due + self.unplaced
+
+    @property
+    def waiting(self) -> int:
+        return self.open + self.on_hold + self.canceling + self.under_way
+
+
+def preview(store: Store, actor: Actor) -> Preview:
+    """What there is to erase of a store's buyers now; nothing is changed."""
+    actor.needs("stores.view")
+    before = _before(store)
+    columns = (Order.state, Order.on_hold, Order.canceling)
+    past = _past(store.id, before).with_only_columns(*columns, func.count()).group_by(*columns)
+    found = {"open": 0, "on_hold": 0, "canceling": 0, "rest": 0}
+    for state, on_hold, canceling, count in db.session.execute(past):
+        found[_waits_for(state, on_hold, canceling) or "rest"] += count
+    ids = list(db.session.scalars(_due(store.id, before).limit(CAP)))
+    kept = _kept(ids)
+    return Preview(
+        days=days_of(store),
+        due=min(found["rest"], CAP) - len(kept),
+        capped=found["rest"] > CAP,
+        unplaced=sum(hooks.unplaced_buyers(store=store.id, before=before)),
+        open=found["open"],
+        on_hold=found["on_hold"],
+        canceling=found["canceling"],
+        under_way=len(kept),
+    )
+
+
+def start(store: Store, *, actor: Actor) -> Run | None:
+    """Begin to erase what is due of a store, or join the run that does so; None where nothing is."""
+    actor.needs("stores.edit")
+    under_way = select(Run).where(Run.kind == KIND, Run.subject_id == store.id, Run.state.in_(OPEN_RUNS))
+    if run := db.session.scalar(under_way.limit(1)):
+        return run
+    before = _before(store)
+    due = _due(store.id, before).order_by(None).subquery()
+    total = db.session.scalar(select(func.count()).select_from(due)) or 0
+    total += sum(hooks.unplaced_buyers(store=store.id, before=before))
+    if not total:
+        return None
+    run = runs.begin(KIND, actor=actor, subject_id=store.id, total=total)
+    run.numbers = {"before": iso(before)}
+    return run
+
+
+def last_run(store: Store) -> Run | None:
+    """The store's newest run; None where there was none."""
+    query = select(Run).where(Run.kind == KIND, Run.subject_id == store.id).order_by(Run.id.desc()).limit(1)
+    return db.session.scalar(query)
+
+
+@job("desk")
+def erase_by_date() -> None:
+    """Begin the day's erasing, store by store."""
+    for store in stores():
+        begin_erasing.enqueue(store.id)
+
+
+@job("desk")
+def begin_erasing(store_id: int) -> None:
+    """Begin to erase what is due of one store, if anything is."""
+    with unit_of_work():
+        start(db.session.get_one(Store, store_id), actor=_ACTOR)
+
+
+@job("desk")
+@runs.gives_up
+def erase_chunk(run_id: int, turn: int) -> None:
+    """Erase the next buyers of a run; the rest is a job of its own."""
+    found = _next(runs.find_run(run_id))  # before the transaction, since on SQLite nobody else writes meanwhile
+    with unit_of_work():
+        run = runs.take_turn(run_id, turn)
+        if run is None:
+            return
+        store_id, before = run.subject_id or 0, parse_instant(run.numbers["before"])
+        run.done += _erase(store_id, before, found)
+        ended = len(found) < CHUNK
+        if ended:
+            run.done += sum(hooks.erase_unplaced_buyers(store=store_id, before=before))
+            audit("buyers_erased", actor=_ACTOR, store=store_id, run=run.id, erased=run.done)
+            runs.finish(run)
+        else:
+            run.numbers = run.numbers | {"after": found[-1]}
+            runs.go_on(run)
+    if ended:
+        empty_log()
+
+
+runs.carried_by(KIND, erase_chunk)
+
+
+def _next(run: Run) -> list[int]:
+    before, after = parse_instant(run.numbers["before"]), run.numbers.get("after", 0)
+    query = _due(run.subject_id or 0, before).where(Order.id > after).order_by(Order.id).limit(CHUNK)
+    found = list(db.session.scalars(query))
+    db.session.rollback()
+    return found
+
+
+def _erase(store_id: int, before: datetime, ids: Sequence[int]) -> int:
+    """Erase those of the orders that are due still, now that nobody else can change them."""
+    if not ids:
+        return 0
+    orders = locked_all(ids, _ACTOR)
+    due = set(db.session.scalars(_due(store_id, before).where(among(Order.id, ids)))) - _kept(ids)
+    chosen = [order for order in orders if order.id in due]
+    if chosen:
+        vault.erase([order.id for order in chosen])
+        record_all(chosen, "buyer_erased", actor=_ACTOR, news=False)
+    return len(chosen)
+
+
+def _before(store: Store) -> datetime:
+    return now() - timedelta(days=days_of(store))
+
+
+def _kept(ids: Sequence[int]) -> set[int]:
+    """Those of the orders of which something is under way."""
+    told: Collection[Mapping[int, Any]] = hooks.keep_buyers(orders=list(ids)) if ids else ()
+    return {order_id for kept in told for order_id in kept}
+
+
+def _waits_for(state: str, on_hold: bool, canceling: bool) -> str | None:
+    return "canceling" if canceling else "on_hold" if on_hold else "open" if state in OPEN_STATES else None
+
+
+def _due(store_id: int, before: datetime) -> Select[int]:
+    """The ids of orders whose buyers are to be erased, unless something of theirs is under way elsewhere."""
+    query = _past(store_id, before).with_only_columns(Order.id)
+    return query.where(Order.state.not_in(OPEN_STATES), ~Order.on_hold, ~Order.canceling)
+
+
+def _past(store_id: int, before: datetime) -> Select[Any]:
+    """Orders of a store of which something is sealed and whose date is past, whatever they wait for."""
+    query = visible(_ACTOR).where(Order.store_id == store_id)
+    query = query.join(VaultKey, VaultKey.order_id == Order.id)
+    query = query.join(ChannelOrder, ChannelOrder.id == Order.channel_order_id)
+    erased = exists().where(VaultErasure.order_id == Order.id)
+    return query.where(or_(and_(~erased, _over(before)), and_(erased, VaultKey.period < period_of(before))))
+
+
+def _over(before: datetime) -> Any:
+    """That an order's date is before this instant."""
+    parcel = exists().where(ChannelPackage.channel_order_id == Order.channel_order_id)
+    on_the_way = parcel.where(ChannelPackage.delivered_at.is_(None))
+    arrived = and_(parcel, ~on_the_way)
+    promised = and_(Order.deliver_by <= before, ~on_the_way.where(ChannelPackage.shipped_at > before))
+    long_ago = before - _ON_THE_WAY
+    unknown = and_(
+        Order.deliver_by.is_(None),
+        func.coalesce(Order.ship_by, Order.placed_at) <= long_ago,
+        ~on_the_way.where(ChannelPackage.shipped_at > long_ago),
+    )
+    late = parcel.where(ChannelPackage.delivered_at > before)
+    gone = and_(Order.state == OrderState.CANCELED, ChannelOrder.updated_at <= before)
+    rest = and_(Order.state != OrderState.CANCELED, ~late, or_(arrived, promised, unknown))
+    return or_(gone, rest)

@@ -1,0 +1,55 @@
+"""Destroying a past week's key once nothing is sealed under it: backups of the database made before are closed by it.
+
+Which weeks are needed is read from every column of the type `PeriodName`, whoever's table it is. Only weeks under which
+this database was seen to seal something are destroyed: a desk that was started with another database and the same key
+file would otherwise destroy the keys of a desk that it knows nothing of.
+"""
+
+from collections.abc import Collection
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from webapp.audit.actor import Actor
+from webapp.audit.services import audit
+from webapp.clock import now
+from webapp.db import after_commit, db, insert_into
+from webapp.vault.keys import key_file, period_of
+from webapp.vault.models import PeriodName, VaultPeriod
+
+_REST = timedelta(days=2)  # after a week's end: longer than any transaction, and than a deleted view is kept
+
+
+def in_use() -> set[str]:
+    """The weeks under whose keys something is sealed."""
+    found: set[str] = set()
+    for table in db.metadata.tables.values():
+        for column in table.columns:
+            if isinstance(column.type, PeriodName):
+                query = select(column).where(column.is_not(None), column != "").distinct()
+                found.update(db.session.scalars(query))
+    return found
+
+
+def note(periods: Collection[str]) -> None:
+    """Remember in the open unit of work that this database has sealed something under these weeks' keys."""
+    if periods:
+        rows = [{"period": period} for period in sorted(periods)]
+        db.session.execute(insert_into(VaultPeriod).values(rows).on_conflict_do_nothing())
+
+
+def destroy_unused() -> list[str]:
+    """Destroy the keys of past weeks that nothing needs any more, once the open unit of work is committed; tells them.
+
+    A week that was destroyed before and is there again, in an older copy of the key file, is destroyed again.
+    """
+    needed = in_use()
+    noted = set(db.session.scalars(select(VaultPeriod.period)))
+    note(needed - noted)
+    ended = period_of(now() - _REST)
+    keys = key_file()
+    unused = [period for period in sorted(noted - needed) if period < ended and keys.key(period) is not None]
+    for period in unused:
+        audit("week_key_destroyed", actor=Actor.job("vault"), period=period)
+        after_commit(lambda period=period: keys.destroy(period))  # type: ignore[misc]
+    return unused
