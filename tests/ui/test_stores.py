@@ -329,7 +329,7 @@ def test_buyers_are_previewed_erased_and_kept_as_long_as_is_set(
     take(incoming_order(created_at=at))
     text = browser.get(page).text
     assert "Buyer data of 2 orders are past their date." in text
-    assert "1 more order waits:" in text
+    assert "1 more order waits, since it is open." in text
 
     run = browser.post(f"/stores/{store.id}/erase").location
     work()

@@ -16,7 +16,7 @@ from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden, NotFound, sentence_of
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, ngettext
 from webapp.jobs import runs as long_work
-from webapp.jobs.models import Run
+from webapp.jobs.models import Run, RunState
 from webapp.orders import bulk, erasing, export_runs as exports, exporting
 from webapp.orders.models import BulkAct, Export
 from webapp.orders.queries import orders_by_id
@@ -209,7 +209,8 @@ def shown_run(run: Run, stores: Mapping[int, Store]) -> dict[str, Any]:
         "failed": run.failed,
         "succeeded": run.done - run.failed,
         "message": sentence_of(run.problem),
-        "download": exports.can_fetch(run, current_actor()) if run.kind == exports.KIND else False,
+        "download": (download := run.kind == exports.KIND and exports.can_fetch(run, current_actor())),
+        "file_gone": run.kind == exports.KIND and run.state == RunState.DONE and not download,
         **numbers,
     }
 

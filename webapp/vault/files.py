@@ -44,7 +44,7 @@ class FileDamaged(DeskError):
     """What lies on the disk is not what was written."""
 
     code, status = "file_damaged", 500
-    sentence = _l("This file is damaged: it is not what the desk wrote. Make it again.")
+    sentence = _l("This file is damaged: it is not what the desk wrote. Export it again.")
 
 
 def folder() -> Path:
