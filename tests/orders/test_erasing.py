@@ -30,7 +30,7 @@ from webapp.errors import Invalid
 from webapp.jobs import runs
 from webapp.jobs.models import Run
 from webapp.orders import erasing
-from webapp.orders.erasing import erase_by_date, erase_chunk, preview, start
+from webapp.orders.erasing import count_due, erase_by_date, erase_chunk, preview, start
 from webapp.orders.holds import hold, release
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import find_order, locked
@@ -259,8 +259,9 @@ def due(take: Take, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def begin(store: Store, operator: Actor) -> int:
+    total = count_due(store)
     with unit_of_work():
-        run = start(store, actor=operator)
+        run = start(store, actor=operator, total=total)
         assert run is not None
         return run.id
 
@@ -286,7 +287,7 @@ def test_a_run_stops_between_two_chunks_and_another_goes_on(
     work()
     assert names_of(due) == set()
     with unit_of_work():
-        assert start(store, actor=operator) is None
+        assert start(store, actor=operator, total=count_due(store)) is None
 
 
 def test_a_worker_that_dies_in_a_chunk_leaves_all_of_it_undone(

@@ -1,5 +1,6 @@
 """Sealed files: nothing of them in plain, nothing of them changed unseen, gone with their row."""
 
+import errno
 import os
 import signal
 import stat
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import time_machine
@@ -125,6 +127,16 @@ def test_what_is_not_read_to_its_end_is_closed(folder: Path) -> None:
 def test_what_failed_while_it_was_written_is_taken_away(folder: Path) -> None:
     with pytest.raises(TypeError), writing() as made:
         made.write("no bytes")  # type: ignore[arg-type]
+    assert list(folder.iterdir()) == []
+
+
+def test_a_disk_that_is_full_keeps_nothing_of_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OSError, match="no space left"), writing() as made:
+        made.write(content_of(CHUNK + 1))
+        full = OSError(errno.ENOSPC, "no space left")
+        monkeypatch.setattr(
+            made, "_file", Mock(closed=False, flush=Mock(side_effect=full), close=Mock(side_effect=full))
+        )
     assert list(folder.iterdir()) == []
 
 

@@ -192,8 +192,9 @@ def erase(door: Door, store_key: str, preview: bool) -> None:
     }
     if not preview:
         connection().ping()  # a run that no worker can hear of would wait unseen
+        total = erasing.count_due(chosen)
         with unit_of_work():
-            run = erasing.start(get_store(store_key), actor=door.actor)
+            run = erasing.start(get_store(store_key), actor=door.actor, total=total)
             document["run"] = run.id if run else None
     door.show(document, pairs(document | {"waiting": found.waiting}))
 

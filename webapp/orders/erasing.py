@@ -85,20 +85,26 @@ def preview(store: Store, actor: Actor) -> Preview:
     )
 
 
-def start(store: Store, *, actor: Actor) -> Run | None:
-    """Begin to erase what is due of a store, or join the run that does so; None where nothing is."""
+def count_due(store: Store) -> int:
+    """How much of a store's buyers is due; doors count before the transaction that starts the run, since on SQLite
+    nobody else writes meanwhile.
+    """
+    before = _before(store)
+    due = _due(store.id, before).order_by(None).subquery()
+    orders = db.session.scalar(select(func.count()).select_from(due)) or 0
+    return int(orders + sum(hooks.unplaced_buyers(store=store.id, before=before)))
+
+
+def start(store: Store, *, actor: Actor, total: int) -> Run | None:
+    """Begin to erase what is due of a store, or join the run that does so; None where nothing is (see `count_due`)."""
     actor.needs("stores.edit")
     under_way = select(Run).where(Run.kind == KIND, Run.subject_id == store.id, Run.state.in_(OPEN_RUNS))
     if run := db.session.scalar(under_way.limit(1)):
         return run
-    before = _before(store)
-    due = _due(store.id, before).order_by(None).subquery()
-    total = db.session.scalar(select(func.count()).select_from(due)) or 0
-    total += sum(hooks.unplaced_buyers(store=store.id, before=before))
     if not total:
         return None
     run = runs.begin(KIND, actor=actor, subject_id=store.id, total=total)
-    run.numbers = {"before": iso(before)}
+    run.numbers = {"before": iso(_before(store))}
     return run
 
 
@@ -118,8 +124,9 @@ def erase_by_date() -> None:
 @job("desk")
 def begin_erasing(store_id: int) -> None:
     """Begin to erase what is due of one store, if anything is."""
-    with unit_of_work():
-        start(db.session.get_one(Store, store_id), actor=_ACTOR)
+    if total := count_due(db.session.get_one(Store, store_id)):
+        with unit_of_work():
+            start(db.session.get_one(Store, store_id), actor=_ACTOR, total=total)
 
 
 @job("desk")

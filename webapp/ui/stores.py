@@ -139,8 +139,9 @@ def change_keeping(store_id: int) -> Response | tuple[str, int]:
 @needs("stores.edit")
 def erase(store_id: int) -> Response:
     """Erase now what the clock would erase next, and lead to the run."""
+    total = erasing.count_due(get_store(store_id))
     with unit_of_work():
-        run = erasing.start(get_store(store_id), actor=current_actor())
+        run = erasing.start(get_store(store_id), actor=current_actor(), total=total)
         run_id = run.id if run else None
     if run_id is None:
         flash(_("No buyer data is past its date."), "info")

@@ -11,7 +11,7 @@ import io
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
@@ -95,9 +95,10 @@ class Writer:
         self._file.close()
 
     def discard(self) -> None:
-        """Take the file away again."""
-        self._file.close()
+        """Take the file away again, also from a disk that is full."""
         self.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._file.close()
 
     def _put(self, plain: bytes, *, last: bool) -> None:
         nonce, context = _bound(self.name, self._position, last=last)
