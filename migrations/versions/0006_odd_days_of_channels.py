@@ -4,7 +4,7 @@ A store that was disconnected is tried once more: until now, a permission that w
 for good. Stores that were read before are read again once, over the last 30 days.
 
 Revision ID: 0006
-Revises: 0004
+Revises: 0005
 Create Date: 2026-11-28 21:23:11.204417
 """
 
@@ -16,7 +16,7 @@ from alembic import op
 from webapp.db import Json, UtcDateTime
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 

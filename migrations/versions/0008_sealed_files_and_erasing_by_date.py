@@ -3,7 +3,7 @@
 What an earlier version exported lay in the data directory in plain: it is deleted here, and has to be exported again.
 
 Revision ID: 0008
-Revises: 0004
+Revises: 0007
 Create Date: 2026-11-28 21:20:11.502817
 """
 
@@ -16,7 +16,7 @@ from webapp.config import configuration
 from webapp.db import UtcDateTime
 
 revision = "0008"
-down_revision = "0004"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
