@@ -469,7 +469,8 @@ def test_status_counts_what_is_owed(cli: Command, make_order: MakeOrder) -> None
     cli("orders", "act", make_order().number, "ship", "--data", PARCEL)
     told = cli("status", "--json").document
     assert told["updates"]["owed"] == 1
-    assert told["queues"].keys() == {"channels", "desk"}
+    assert told["backlog"].keys() == {"now", "channel", "clock"}
+    assert told["backlog"]["channel"]["waiting"] == 1
     assert "owed: 1" in cli("status").out
 
 

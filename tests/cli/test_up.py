@@ -96,6 +96,14 @@ def test_the_link_lets_the_first_owner_in_and_the_file_tells_where_all_is(runnin
     assert (running.data_dir / "desk.json").stat().st_mode & 0o077 == 0
 
 
+def test_two_workers_are_forked_from_one_process(running: Desk) -> None:
+    wait_until(lambda: "worker" in running.told["processes"])
+    wait_until(lambda: bool(running.call("status", "--json").document["workers"] == 2))
+    parents = list(processes().values())
+    assert [name for name in running.told["processes"] if name.startswith("worker")] == ["worker"]
+    assert parents.count(running.told["processes"]["worker"]) == 2
+
+
 def test_a_second_up_tells_the_address_and_ends(running: Desk) -> None:
     second = running.call("up")
     assert (second.code, second.out.strip()) == (0, running.told["url"])

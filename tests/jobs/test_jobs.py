@@ -5,10 +5,11 @@ import os
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
 import pytest
+import time_machine
 from flask import Flask
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
@@ -19,7 +20,8 @@ from webapp.config import configuration
 from webapp.db import unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
-from webapp.jobs import QUEUES, Job, current_id, job, perform, queue, queue_ages
+from webapp.jobs import QUEUES, Job, current_id, job, perform, queue
+from webapp.jobs.backlog import backlogs
 from webapp.jobs.schedule import Schedule, enqueue_due, registered
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
@@ -29,12 +31,12 @@ from webapp.testing import FakeChannel
 done: list[object] = []
 
 
-@job("desk")
+@job("now")
 def remember(what: object) -> None:
     done.append(what)
 
 
-@job("desk", timeout=7)
+@job("now", timeout=7)
 def tick() -> None:
     done.append("tick")
 
@@ -70,13 +72,13 @@ def test_a_job_for_later_waits_its_time(app: Flask) -> None:
     with unit_of_work():
         remember.enqueue_in(60, 7)
     assert waiting() == 0
-    assert len(queue("desk").scheduled_job_registry.get_job_ids()) == 1
+    assert len(queue("now").scheduled_job_registry.get_job_ids()) == 1
 
 
 def test_arguments_travel_as_json(app: Flask) -> None:
     with unit_of_work():
         remember.enqueue({"order": 7, "kinds": ["shipment"]})
-    [sent] = queue("desk").get_jobs()
+    [sent] = queue("now").get_jobs()
     name, args, kwargs = sent.args
     assert (name, args, kwargs) == (remember.name, [{"order": 7, "kinds": ["shipment"]}], {})
     stored = live.connection().hget(sent.key, "data")
@@ -107,13 +109,66 @@ def test_outside_of_a_job_a_process_and_thread_own_their_leases() -> None:
         assert pool.submit(current_id).result() != current_id()
 
 
-def test_the_age_of_a_queue_is_that_of_its_oldest_job(app: Flask) -> None:
-    assert queue_ages() == {"channels": 0.0, "desk": 0.0}
+def test_a_backlog_is_told_by_lane_with_the_age_of_its_oldest_job(app: Flask) -> None:
+    assert [(one.lane, one.waiting, one.oldest) for one in backlogs()] == [
+        ("now", 0, 0.0), ("channel", 0, 0.0), ("clock", 0, 0.0)
+    ]  # fmt: skip
     with unit_of_work():
         tick.enqueue()
-    ages = queue_ages()
-    assert ages["channels"] == 0.0
-    assert 0 < ages["desk"] < 5
+        remember.enqueue(1)
+    now, channel, clock = backlogs()
+    assert (channel.waiting, clock.waiting) == (0, 0)
+    assert now.waiting == 2
+    assert 0 < now.oldest < 20
+    assert not now.late
+    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=40), tick=False):
+        assert 40 <= backlogs()[0].oldest < 60
+        assert backlogs()[0].late
+
+
+# --- Never twice ------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_never_waits_twice_with_the_same_arguments(app: Flask, work: Callable[[], int]) -> None:
+    with unit_of_work():
+        remember.enqueue(7)
+        remember.enqueue(7)
+        remember.enqueue(8)
+    assert waiting() == 2
+    assert work() == 2
+    assert done == [7, 8]
+    with unit_of_work():
+        remember.enqueue(7)
+    assert waiting() == 1
+
+
+def test_a_job_taken_by_a_worker_may_wait_again(app: Flask) -> None:
+    """It may have looked already at what the second is sent for."""
+    assert remember.send((7,))
+    [taken] = queue("now").get_job_ids()
+    queue("now").remove(taken)
+    assert remember.send((7,))
+    assert not remember.send((7,))
+    assert waiting() == 1
+
+
+def test_a_job_whose_mark_outlived_the_queue_is_sent(app: Flask) -> None:
+    remember.send((7,))
+    live.connection().delete(queue("now").key)  # as by a queue that lost its last second
+    assert remember.send((7,))
+    assert waiting() == 1
+
+
+def test_of_many_senders_at_once_one_puts_it_into_the_queue(app: Flask) -> None:
+    together = Barrier(8)
+
+    def send() -> bool:
+        with app.app_context():
+            together.wait(20)
+            return remember.send((7,))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(sent.result(20) for sent in [pool.submit(send) for _ in range(8)]) == waiting() == 1
 
 
 # --- The schedule -----------------------------------------------------------------------------------------------------
@@ -149,6 +204,31 @@ def test_while_no_worker_comes_one_is_enough(app: Flask, work: Callable[[], int]
     assert waiting() == 1
     work()
     assert enqueue_due(schedules, at=1010.0) == [tick.name]
+
+
+def test_one_that_waits_for_days_still_stands_there_once(app: Flask) -> None:
+    schedules = [Schedule(tick, every=2)]
+    assert sum(len(enqueue_due(schedules, at=1000.0 + 20_000 * step)) for step in range(20)) == 1
+    assert waiting() == 1
+
+
+def test_a_slot_with_nothing_due_is_left_out_and_one_that_nobody_can_tell_of_is_not(app: Flask) -> None:
+    asked: list[float] = []
+
+    def nothing() -> bool:
+        asked.append(1)
+        return False
+
+    def broken() -> bool:
+        raise OSError("the database is gone")
+
+    assert enqueue_due([Schedule(tick, every=2, due=nothing)], at=1000.0) == []
+    assert enqueue_due([Schedule(tick, every=2, due=nothing)], at=1001.0) == []
+    assert len(asked) == 1  # each slot is asked for once
+    assert enqueue_due([Schedule(tick, every=2, due=lambda: True)], at=1002.0) == [tick.name]
+    assert enqueue_due([Schedule(tick, every=3, due=broken)], at=2000.0) == []
+    queue("now").empty()
+    assert enqueue_due([Schedule(tick, every=3, due=broken)], at=2004.0) == [tick.name]
 
 
 def test_the_desks_own_work_is_scheduled(app: Flask) -> None:

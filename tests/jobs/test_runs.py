@@ -27,7 +27,7 @@ CHUNKS = 3
 went_wrong: list[BaseException] = []  # what the next tries raise, first to last
 
 
-@job("desk")
+@job("now")
 @runs.gives_up
 def stumble(run_id: int, turn: int) -> None:
     """A chunk that does its work, and after it whatever a test wants to go wrong."""
@@ -73,7 +73,7 @@ def try_until_quiet(work: Callable[[], int]) -> int:
             db.session.rollback()
         with after(2 * minute + 2):
             look_after_runs()
-        if not len(queue("desk")):
+        if not len(queue("now")):
             return failed
     raise AssertionError("it never ends")
 

@@ -122,4 +122,4 @@ def test_a_busy_database_is_a_sentence_and_changes_nothing(
         release.set()
         holder.join()
     assert db.session.query(ChannelUpdate).count() == 0
-    assert queue("channels").count == 0
+    assert queue("delivering").count == 0

@@ -2,8 +2,8 @@
 
     python -m tests.journeys.worker_that_dies '{"step": "webapp.sync.jobs.prepare", "when": "after", "mark": "/tmp/…"}'
 
-The first call of the step dies by SIGKILL before or after it ran and leaves the mark; later calls go on. Leases are
-shortened, so that what a dead worker held is found within seconds.
+The first call of the step dies by SIGKILL before or after it ran and leaves the mark; later calls go on. Without a step
+it is the usual crew, and nobody dies. Leases are shortened, so that what a dead worker held is found within seconds.
 """
 
 import importlib
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from webapp import create_app
+from webapp.jobs.crew import run_crew
 from webapp.jobs.worker import run_worker
 from webapp.sync import leases
 
@@ -55,7 +56,9 @@ def main() -> None:
     app = create_app()
     if orders.get("step"):
         die_at(orders["step"], orders["when"], Path(orders["mark"]), orders.get("whom", "horse"))
-    run_worker(app)
+        run_worker(app)
+    else:
+        run_crew(app, 2)
 
 
 if __name__ == "__main__":

@@ -268,7 +268,7 @@ def test_an_order_that_is_asked_for_in_vain_is_asked_for_again(
 
     monkeypatch.setattr(channel, "fetch_order", throttled)
     jobs.fetch_order(store.id, "302-0000000-0000001")
-    assert queue("channels").scheduled_job_registry.count == 1
+    assert queue("asking").scheduled_job_registry.count == 1
 
 
 def test_starting_twice_joins_the_open_run(store: Store, channel: FakeChannel) -> None:

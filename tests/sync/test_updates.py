@@ -400,7 +400,7 @@ def test_done_elsewhere_is_told_apart(shipped: Order, channel: FakeChannel, work
 def test_a_lost_job_is_found_by_the_schedule(shipped: Order, channel: FakeChannel, work: Work) -> None:
     from webapp.jobs import queue
 
-    queue("channels").empty()
+    queue("delivering").empty()
     assert channel.delivered == []
     jobs.find_due()
     work()

@@ -104,7 +104,7 @@ def test_readiness_names_every_check(browser: Browser, monkeypatch: pytest.Monke
     assert answer.json is not None
     assert answer.json["status"] == "ok"
     assert {name: check["ok"] for name, check in answer.json["checks"].items()} == dict.fromkeys(
-        ("database", "queue", "jobs", "disk", "scheduler"), True
+        ("database", "queue", "disk", "scheduler"), True
     )
     assert answer.json["checks"]["scheduler"]["last_tick_seconds"] < 30
 

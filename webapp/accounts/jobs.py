@@ -5,14 +5,14 @@ from webapp.db import unit_of_work
 from webapp.jobs import job
 
 
-@job("desk")
+@job("clock")
 def touch(session_id: int) -> None:
     """Note that a session is in use."""
     with unit_of_work():
         touch_session(session_id)
 
 
-@job("desk")
+@job("clock")
 def clear_ended() -> None:
     """Delete sessions and links that let nobody in any more."""
     with unit_of_work():

@@ -35,7 +35,7 @@ def audit_reading(code: str, *, actor: Actor, **data: Any) -> None:
         log.warning("audit_entry", **entry)
 
 
-@job("desk")
+@job("clock")
 def write_readings() -> None:
     """Write what was buffered; an entry leaves the buffer only once it is committed. One writer at a time."""
     writing = connection().lock(key(_BUFFER, "writing"), timeout=120, blocking=False)

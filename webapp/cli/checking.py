@@ -22,12 +22,12 @@ from webapp.channels.services import stores
 from webapp.cli.door import Door, desk_command, desk_context, sentences
 from webapp.cli.main import Code, Failed
 from webapp.cli.presenting import Document, store_row
-from webapp.cli.text import cell, pairs, section, table
+from webapp.cli.text import pairs, section, table
 from webapp.cli.up import running_desk
 from webapp.config import Configuration, configuration
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Unavailable
-from webapp.jobs import queue_ages
+from webapp.jobs.backlog import backlogs, workers
 from webapp.live import connection
 from webapp.sync.models import Aside, ChannelUpdate, StoreSync, UpdateState
 from webapp.vault.keys import KeyProblem, key_file
@@ -209,7 +209,7 @@ def confirm_copy(periods: list[str]) -> None:
 @click.command()
 @desk_command
 def status(door: Door) -> None:
-    """How the desk's work stands: stores, queues, updates, what was put aside."""
+    """How the desk's work stands: stores, what waits for a worker, updates, what was put aside."""
     door.actor.needs("stores.view")
     told = running_desk(configuration().data_dir)
     counts = db.session.execute(select(ChannelUpdate.state, func.count()).group_by(ChannelUpdate.state))
@@ -220,14 +220,25 @@ def status(door: Door) -> None:
         "url": told.get("url") or configuration().url or None,
         "practice_url": told.get("practice_url"),
         "processes": told.get("processes", {}),
-        "queues": {name: round(age, 1) for name, age in queue_ages().items()},
+        "workers": workers(),
+        "backlog": {
+            one.lane: {"waiting": one.waiting, "oldest_seconds": round(one.oldest, 1), "late": one.late}
+            for one in backlogs()
+        },
         "stores": [store_row(one, db.session.get(StoreSync, one.id)) for one in stores()],
         "updates": {state.value: by_state.get(state, 0) for state in UpdateState},
         "asides": db.session.scalar(select(func.count()).select_from(Aside)) or 0,
     }
     columns = ("id", "name", "running", "last_success_at", "next_at", "disconnected", "last_failure")
-    text = pairs(document, ("version", "url", "practice_url", "asides"))
+    text = pairs(document, ("version", "url", "practice_url", "asides", "workers"))
     text += section("Stores", table(document["stores"], columns, empty="No store yet."))
-    text += section("Oldest waiting job, seconds", [f"{name}: {cell(age)}" for name, age in document["queues"].items()])
+    text += section("Jobs that wait", [_waiting(lane, **found) for lane, found in document["backlog"].items()])
     text += section("Updates", [f"{state}: {count}" for state, count in document["updates"].items() if count])
     door.show(document, text)
+
+
+def _waiting(lane: str, *, waiting: int, oldest_seconds: float, late: bool) -> str:
+    if not waiting:
+        return f"{lane}: none"
+    told = f"{lane}: 1 job waits, for" if waiting == 1 else f"{lane}: {waiting} jobs wait, the oldest"
+    return f"{told} {oldest_seconds:.0f} s" + (" (late)" if late else "")

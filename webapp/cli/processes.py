@@ -47,14 +47,18 @@ def app_to_serve(prepared: Path | None = None) -> Flask:
 
 
 @click.command()
-@click.option("--burst", is_flag=True, help="End once the queues are empty.")
+@click.option("--burst", is_flag=True, help="One worker alone, which ends once the queues are empty.")
 def worker(burst: bool) -> None:
-    """Do the background work; start as many as you like."""
+    """Do the background work, in as many processes as WAYBILL_WORKER_PROCESSES says; start it as often as you like."""
+    from webapp.jobs.crew import run_crew
     from webapp.jobs.worker import run_worker
 
     app = create_app()
     _check_in(app)
-    run_worker(app, burst=burst)
+    if burst:
+        run_worker(app, burst=True)
+    else:
+        run_crew(app, configuration().worker_processes)
 
 
 @click.command()

@@ -166,10 +166,7 @@ class _Up:
                 self.desk.give_up(process["name"])
                 log = self.logs.folder / f"{process['name']}.log"
                 click.echo(f"The desk goes on without {process['name']}: {error} See {log}.", err=True)
-        workers = [
-            f"worker-{number}" if number > 1 else "worker" for number in range(1, self.config.worker_processes + 1)
-        ]
-        self.desk.start(*(Process(name, _python("webapp", name.partition("-")[0])) for name in (*workers, "scheduler")))
+        self.desk.start(*(Process(name, _python("webapp", name)) for name in ("worker", "scheduler")))
 
     def _fill(self) -> None:
         """Connect the practice stores of a new desk, in a process that ends with it."""

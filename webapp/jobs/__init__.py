@@ -1,15 +1,19 @@
 """Jobs: background work by name. A job leaves with the commit of the unit of work that enqueued it, or not at all.
 
 The queue is a messenger, never a memory: whatever must happen stands in a row, and the schedule re-finds what is due,
-so a lost job loses nothing and a repeated one repeats nothing. Job arguments are ids, never buyer data. All imports of
-RQ stand here and in `worker`.
+so a lost job loses nothing and a repeated one repeats nothing. Therefore a job never waits twice with the same
+arguments: the one that waits will read whatever the second was sent for. Job arguments are ids, never buyer data. Which
+queues there are, and which worker serves them, is said in `lanes`. All imports of RQ stand here and in `worker`.
 """
 
+import hashlib
 import json
 import os
 import threading
+import time
 import traceback
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -17,19 +21,19 @@ from pathlib import Path
 from typing import Any, Generic, ParamSpec
 
 import structlog
-from redis import RedisError
+from redis import RedisError, WatchError
 from rq import Queue, Retry, get_current_job
 from rq.serializers import JSONSerializer
 
-from webapp.clock import now
 from webapp.config import configuration
 from webapp.db import after_commit
+from webapp.jobs.lanes import CLOCK, QUEUES
 from webapp.live import connection, key
 
 P = ParamSpec("P")
 log = structlog.get_logger(__name__)
 
-QUEUES = ("channels", "desk")  # workers serve them in this order
+_MARKED = 2 * 86_400  # seconds: longer than between two looks at the rarest schedule, which renews its mark
 _jobs: dict[str, "Job[Any]"] = {}
 
 
@@ -46,46 +50,77 @@ class Job(Generic[P]):
         self.function(*args, **kwargs)
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Run it on a worker as soon as the open unit of work is committed."""
-        self._send(0.0, args, kwargs)
+        """Run it on a worker as soon as the open unit of work is committed, unless it waits for one already."""
+        self._after_commit(0.0, args, kwargs)
 
     def enqueue_in(self, seconds: float, *args: P.args, **kwargs: P.kwargs) -> None:
         """Run it on a worker after so many seconds, once the open unit of work is committed."""
-        self._send(seconds, args, kwargs)
+        self._after_commit(seconds, args, kwargs)
 
-    def _send(self, seconds: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _after_commit(self, seconds: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         json.dumps([args, kwargs])  # what can't travel is found before the commit, not after it
 
-        def send() -> None:
-            options: dict[str, Any] = {
-                "args": (self.name, list(args), kwargs),
-                "job_timeout": self.timeout,
-                "retry": Retry(max=3, interval=[2, 10, 60]),
-                "result_ttl": 60,
-                "failure_ttl": 7 * 86400,
-                "description": f"{self.name}{args!r}",
-            }
+        def leave() -> None:
             try:
                 if seconds > 0:
-                    queue(self.queue).enqueue_in(timedelta(seconds=seconds), PERFORM, **options)
+                    later = timedelta(seconds=seconds)
+                    queue(self.queue).enqueue_in(later, PERFORM, **self._options(args, kwargs))
                 else:
-                    queue(self.queue).enqueue(PERFORM, **options)
+                    self.send(args, kwargs)
             except RedisError as error:  # the row is the promise: the schedule finds it when the queue is back
                 log.warning("job_not_sent", job=self.name, problem=type(error).__name__)
 
-        after_commit(send)
+        after_commit(leave)
+
+    def send(self, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> bool:
+        """Put it into its queue now, unless it waits there already; whether it was put there. Raises `RedisError`.
+
+        The look and the putting are one step for Redis, so that of any number of senders one puts it there.
+        """
+        kwargs = kwargs or {}
+        mark = _mark(self.name, args, kwargs)
+        with connection().pipeline() as redis:
+            while True:
+                redis.watch(mark)
+                waiting: Any = redis.get(mark)
+                if waiting is not None and redis.lpos(queue(self.queue).key, waiting.decode()) is not None:
+                    redis.expire(mark, _MARKED)
+                    return False
+                redis.multi()
+                options = self._options(args, kwargs)
+                queue(self.queue).enqueue(PERFORM, pipeline=redis, **options)
+                redis.set(mark, options["job_id"], ex=_MARKED)
+                try:
+                    redis.execute()
+                except WatchError:
+                    continue
+                return True
+
+    def _options(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """How RQ is to run it. The clock itself tries its jobs again, so that none waits beside its next one."""
+        return {
+            "job_id": str(uuid.uuid4()),
+            "args": (self.name, list(args), kwargs),
+            "job_timeout": self.timeout,
+            "retry": None if self.queue == CLOCK else Retry(max=3, interval=[2, 10, 60]),
+            "result_ttl": 60,
+            "failure_ttl": 7 * 86400,
+            "description": f"{self.name}{args!r}",
+        }
 
 
 PERFORM = "webapp.jobs.perform"
+_FORGET = "if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[1]) end"
 
 
-def waiting_mark(name: str) -> str:
-    """The key that stands in Redis while a scheduled job of this name waits for a worker."""
-    return key("waiting", name)
+def _mark(name: str, args: Any, kwargs: dict[str, Any]) -> str:
+    """The key in Redis that names the job which waits with these arguments."""
+    asked = json.dumps([name, list(args), kwargs], sort_keys=True)
+    return key("waiting", hashlib.sha256(asked.encode()).hexdigest()[:32])
 
 
 def job(queue: str, *, timeout: int = 300) -> Callable[[Callable[P, None]], Job[P]]:
-    """Make a function a job of this queue (`channels` talks to marketplaces, `desk` is everything else)."""
+    """Make a function a job of this queue; see `webapp.jobs.lanes` for what each is for."""
     if queue not in QUEUES:
         raise ValueError(f"no queue {queue!r}")
 
@@ -95,6 +130,22 @@ def job(queue: str, *, timeout: int = 300) -> Callable[[Callable[P, None]], Job[
         return _jobs[name]
 
     return declare
+
+
+def a_moment(seconds: float = 1.0) -> Iterator[None]:
+    """Go round once, and again for as long as a job of the clock may take before it sends the next part. Unless its
+    rest is nothing, it enqueues itself when this ends::
+
+        for _ in a_moment():
+            if not clear_some():
+                break
+        else:
+            clear.enqueue()
+    """
+    end = time.monotonic() + seconds
+    yield
+    while time.monotonic() < end:
+        yield
 
 
 class JobFailed(Exception):
@@ -107,7 +158,8 @@ def perform(name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
     What an error says may name a buyer, and RQ would keep and log it: so its kind and its way through the code are
     logged here, and only the kind goes on.
     """
-    connection().delete(waiting_mark(name))
+    if running := get_current_job():
+        connection().eval(_FORGET, 1, _mark(name, args, kwargs), running.id)
     function = _jobs[name]
     with structlog.contextvars.bound_contextvars(job=name):
         try:
@@ -133,13 +185,4 @@ def current_id() -> str:
     return running.id if running else f"process-{os.getpid()}-{threading.get_ident()}"
 
 
-def queue_ages() -> dict[str, float]:
-    """Per queue, for how many seconds its oldest job has been waiting; 0 where none is. RedisError where it is gone."""
-    ages = {}
-    for name in QUEUES:
-        oldest = next(iter(queue(name).get_jobs(0, 1)), None)
-        ages[name] = (now() - oldest.enqueued_at).total_seconds() if oldest is not None and oldest.enqueued_at else 0.0
-    return ages
-
-
-__all__ = ["Job", "RedisError", "current_id", "job", "perform", "queue", "queue_ages"]
+__all__ = ["QUEUES", "Job", "RedisError", "a_moment", "current_id", "job", "perform", "queue"]

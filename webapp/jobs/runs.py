@@ -198,7 +198,7 @@ def find_run(run_id: int, *, lock: bool = False) -> Run:
     return run
 
 
-@job("desk")
+@job("clock")
 def look_after_runs() -> None:
     """Send another job for every run that stands still: the queue may have lost the last one, the row has not."""
     waiting = (RunState.QUEUED, RunState.RUNNING)

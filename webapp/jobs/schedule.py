@@ -1,35 +1,50 @@
 """The schedule: jobs that run by the clock. Any number of schedulers may run; each slot is enqueued once.
 
-A slot is the whole multiple of the interval that the present lies in. Who first writes the slot's key in Redis enqueues
-its job; that one atomic step is the whole guard, so there is no leader to elect and none to lose.
+A slot is the whole multiple of the interval that the present lies in. Who first writes the slot's key in Redis asks
+whether anything is due and enqueues its job; that one atomic step is the whole guard, so there is no leader to elect
+and none to lose. A job that still waits for a worker is not enqueued again, however long it waits (`Job.send`).
 """
 
+import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import structlog
 from redis import RedisError
 
+from webapp.db import db
 from webapp.hooks import hooks
-from webapp.jobs import Job, waiting_mark
+from webapp.jobs import Job
 from webapp.live import connection, key
 
 log = structlog.get_logger(__name__)
-_WAITING = 20  # seconds after which one that waits is taken for lost, as by a queue that died with it
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Run `job` every so many seconds."""
+    """Run `job` every so many seconds, where `due`, a quick look at rows or Redis, then says that there is work."""
 
     job: Job[[]]
     every: float
+    due: Callable[[], bool] | None = None
 
     def slot(self, at: float) -> int:
         return int(at // self.every)
+
+    def is_due(self) -> bool:
+        """Whether there is anything to do, or nobody can say so: then the job finds out, and its failure is logged."""
+        if self.due is None:
+            return True
+        try:
+            return self.due()
+        except Exception as error:
+            log.warning("schedule_not_asked", job=self.job.name, problem=type(error).__name__)
+            return True
+        finally:
+            db.session.rollback()
 
 
 def registered() -> list[Schedule]:
@@ -41,13 +56,16 @@ def enqueue_due(schedules: Iterable[Schedule], at: float | None = None) -> list[
     at = time.time() if at is None else at
     sent = []
     for schedule in schedules:
-        if connection().exists(waiting_mark(schedule.job.name)):
-            continue  # the last one still waits for a worker: more of them would only fill the queue
-        mark = key("slot", schedule.job.name, str(schedule.slot(at)))
-        if connection().set(mark, 1, nx=True, ex=int(schedule.every * 2) + 60):
-            connection().set(waiting_mark(schedule.job.name), 1, ex=_WAITING)
-            schedule.job.enqueue()
-            sent.append(schedule.job.name)
+        slot = key("slot", schedule.job.name, str(schedule.slot(at)))
+        if not connection().set(slot, 1, nx=True, ex=int(schedule.every * 2) + 60) or not schedule.is_due():
+            continue
+        try:
+            if schedule.job.send():
+                sent.append(schedule.job.name)
+        except RedisError:
+            with contextlib.suppress(RedisError):
+                connection().delete(slot)
+            raise
     return sent
 
 

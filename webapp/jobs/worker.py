@@ -1,7 +1,8 @@
 """The worker: RQ's forking worker, so that a job that hangs or dies takes nothing with it.
 
 The app is loaded once and every job runs in a fork of it (a job is a page or a batch, so the fork's 15 ms don't
-matter). Connections are never shared with the parent: the fork drops the pool it inherited.
+matter). Connections are never shared with the parent: the fork drops the pool it inherited. What a worker serves is its
+service (`lanes`); several of them are forked from one loaded process (`crew`).
 """
 
 import os
@@ -20,17 +21,24 @@ from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
 from webapp.db import db
-from webapp.jobs import QUEUES, queue
+from webapp.jobs import queue
+from webapp.jobs.lanes import WHOLE_SERVICE, Service
 from webapp.live import connection
 
 log = structlog.get_logger(__name__)
 
 
 class DeskWorker(Worker):
-    """RQ's worker with the desk's app around each job."""
+    """RQ's worker with the desk's app around each job, serving groups of queues in turn."""
 
     app: Flask
+    groups: list[tuple[str, ...]]
     told_to_stop = False
+
+    def reorder_queues(self, reference_queue: Queue) -> None:
+        """Let the other groups go first, now that a job of this queue is taken."""
+        self.groups.sort(key=lambda group: reference_queue.name in group)
+        self._ordered_queues = [queue(name) for group in self.groups for name in group]
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         self.told_to_stop = True
@@ -42,35 +50,35 @@ class DeskWorker(Worker):
             return bool(super().perform_job(job, queue, execution))
 
 
-def run_worker(app: Flask, *, burst: bool = False) -> None:
-    """Serve all queues until told to stop; with `burst`, until they are empty.
+def run_worker(app: Flask, *, service: Service = WHOLE_SERVICE, burst: bool = False) -> None:
+    """Serve these queues until told to stop; with `burst`, until they are empty.
 
     RQ's worker quits when the queue goes away under a running job, so another takes its place once the queue is back.
     """
     try:
-        while not _serve(app, burst=burst):
+        while not _serve(app, service, burst=burst):
             log.warning("queue_lost")
             while not _queue_answers():
                 time.sleep(0.5)
     except StopRequested:  # a signal between two workers
         pass
     if not burst:
-        log.info("worker_stopped")
+        log.info("worker_stopped", serves=service.name)
         sys.stdout.flush()
         os._exit(0)  # threads of RQ's scheduler must not hold the process back
 
 
-def _serve(app: Flask, *, burst: bool) -> bool:
+def _serve(app: Flask, service: Service, *, burst: bool) -> bool:
     """Whether the worker ended as it was told to."""
     worker = DeskWorker(
-        [queue(name) for name in QUEUES],
+        [queue(name) for group in service.groups for name in group],
         connection=connection(),
         serializer=JSONSerializer,
         maintenance_interval=10,
         job_monitoring_interval=5,
         log_job_description=False,
     )
-    worker.app = app
+    worker.app, worker.groups = app, list(service.groups)
     try:
         worker.work(burst=burst, with_scheduler=not burst, logging_level="WARNING")
     except RedisError as error:  # it could not even say goodbye

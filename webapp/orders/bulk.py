@@ -178,7 +178,7 @@ def _opened(row: BulkAct) -> dict[str, Any]:
 # --- What the worker does ---------------------------------------------------------------------------------------------
 
 
-@job("desk")
+@job("now")
 @runs.gives_up
 def act_on_chunk(run_id: int, turn: int) -> None:
     """Act on the next orders of a run; the rest is another job's."""

@@ -119,7 +119,7 @@ def _file_of(run: Run) -> VaultFile | None:
 # --- What the worker does ---------------------------------------------------------------------------------------------
 
 
-@job("desk", timeout=1800)
+@job("now", timeout=1800)
 @runs.gives_up
 def write_part(run_id: int, turn: int) -> None:
     """Write the next part of a file, or put its parts together."""
@@ -165,7 +165,7 @@ def _keep(run: Run, written: "_Writing") -> None:
         runs.go_on(run, patience=_PATIENCE if written.is_last else runs.PATIENCE)
 
 
-@job("desk")
+@job("clock")
 def forget_exports() -> None:
     """Delete the words searched a day after their files were written, and what unfinished runs left behind."""
     with unit_of_work():

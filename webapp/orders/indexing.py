@@ -37,7 +37,7 @@ def start(*, actor: Actor) -> Run:
     return runs.begin(KIND, actor=actor, total=db.session.scalar(select(func.count()).select_from(_all())))
 
 
-@job("desk")
+@job("clock")
 @runs.gives_up
 def index_orders(run_id: int, turn: int) -> None:
     """Index the next orders of a run; the rest is a job of its own."""

@@ -19,7 +19,7 @@ CHUNK = 100  # orders in one transaction: no clerk waits for it
 SUBMISSIONS_KEPT = timedelta(days=30)
 
 
-@job("desk")
+@job("clock")
 def release_due() -> None:
     """End the holds whose own end has come, and those on orders that nothing is left of to keep back."""
     with unit_of_work():
@@ -27,7 +27,7 @@ def release_due() -> None:
             release_due.enqueue()
 
 
-@job("desk")
+@job("clock")
 def archive_by_rule() -> None:
     """Begin the day's archiving, if the merchant wants any."""
     if desk_setting("archive_after_days"):
@@ -35,7 +35,7 @@ def archive_by_rule() -> None:
             archive_chunk.enqueue(state, None, 0)
 
 
-@job("desk")
+@job("clock")
 def archive_chunk(state: str, at: str | None, order_id: int) -> None:
     """Archive orders of one state, from a place on."""
     after = (parse_instant(at), order_id) if at else None
@@ -48,14 +48,14 @@ def archive_chunk(state: str, at: str | None, order_id: int) -> None:
             archive_chunk.enqueue(state, iso(place[0]), place[1])
 
 
-@job("desk")
+@job("clock")
 def clear_leaving_tags() -> None:
     """Take tags that were deleted or merged off their orders."""
     for tag_id in tags.leaving_tags():
         clear_tag.enqueue(tag_id)
 
 
-@job("desk")
+@job("clock")
 def clear_tag(tag_id: int) -> None:
     """Take one tag off some of its orders."""
     with unit_of_work():
@@ -63,7 +63,7 @@ def clear_tag(tag_id: int) -> None:
             clear_tag.enqueue(tag_id)
 
 
-@job("desk")
+@job("clock")
 def forget_submissions() -> None:
     """Delete the keys of forms that were sent so long ago that nobody sends them again, and what bulk runs were told:
     comments and reasons, which name buyers.

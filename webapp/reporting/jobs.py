@@ -10,7 +10,7 @@ from webapp.reporting.folding import Turn, anything_to_fold, correct, fold, miss
 log = structlog.get_logger(__name__)
 
 
-@job("desk", timeout=3600)
+@job("clock", timeout=3600)
 def fold_figures() -> None:
     """Fold the changes into the daily figures; before that, count shops whose days are not counted as they should be.
 

@@ -53,13 +53,13 @@ class Broken(ChannelError):
     sentence = _l("The desk's part for %(channel)s failed. The log of the worker says where.")
 
 
-@job("desk", timeout=600)
+@job("clock", timeout=600)
 def keep_statistics() -> None:
     """Tell the planner how the tables have grown."""
     analyze()
 
 
-@job("channels")
+@job("clock")
 def find_due() -> None:
     """Enqueue whatever is due: the queue may have lost anything, the rows have not."""
     for store_id in runs.due_stores():
@@ -70,7 +70,7 @@ def find_due() -> None:
         (deliver if work == "deliver" else look_up).enqueue(store_id, kind)
 
 
-@job("channels")
+@job("importing")
 def import_orders(store_id: int) -> None:
     """Read one page of a store's orders and take it in; the next page is a job of its own."""
     lease = Lease(StoreSync)
@@ -142,7 +142,7 @@ def _not_read(store_id: int, owner: str, error: ChannelError) -> None:
                 runs.fail(sync, run, error)
 
 
-@job("channels")
+@job("importing")
 def read_more(store_id: int) -> None:
     """Read a page that no turn reads: the open orders of a marketplace that was denied, to see whether it still is; or
     what was read first once more, to see whether anything was missed.
@@ -206,14 +206,14 @@ def _no_more(store_id: int, owner: str, asked: OrdersWindow, error: ChannelError
         row.again_at = now() + timedelta(seconds=pause)
 
 
-@job("desk")
+@job("clock")
 def forget_quiet_runs() -> None:
     """A store that is read every few seconds leaves no heap of runs that found nothing."""
     with unit_of_work():
         runs.forget_quiet_runs()
 
 
-@job("channels")
+@job("delivering")
 def deliver(store_id: int, kind: str) -> None:
     """Tell a store's channel what it is owed of one kind."""
     lease = Lease(ChannelUpdate)
@@ -231,7 +231,7 @@ def deliver(store_id: int, kind: str) -> None:
             deliver.enqueue(store_id, kind)  # the next batch, until nothing is due
 
 
-@job("channels")
+@job("delivering")
 def look_up(store_id: int, kind: str) -> None:
     """Find out what became of updates that were sent, or whose answer was lost."""
     lease = Lease(ChannelUpdate)
@@ -273,7 +273,7 @@ def _asked(ask: Callable[[], Mapping[int, Outcome]], ids: list[int]) -> dict[int
     return {id_: outcomes.get(id_, Unknown()) for id_ in ids}
 
 
-@job("channels")
+@job("asking")
 def fetch_order(store_id: int, number: str) -> None:
     """Read one order by the channel's number and take it in: for one put aside, or one that somebody doubts."""
     store = db.session.get_one(Store, store_id)
@@ -298,7 +298,7 @@ def fetch_order(store_id: int, number: str) -> None:
         denials.worked(store_id, denials.ORDER, orders=[number])
 
 
-@job("channels")
+@job("asking")
 def connect(store_id: int) -> None:
     """Test a store that was added or changed, and start its first sync unless its credentials are refused."""
     store = db.session.get_one(Store, store_id)

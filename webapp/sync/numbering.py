@@ -33,7 +33,7 @@ def start(store: Store, *, actor: Actor) -> Run | None:
     return runs.begin(KIND, actor=actor, subject_id=store.id, total=total) if total else None
 
 
-@job("desk")
+@job("now")
 @runs.gives_up
 def number_orders(run_id: int, turn: int) -> None:
     """Number the next orders of a run's store; the rest is a job of its own."""

@@ -48,6 +48,7 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(countdown)
     app.add_template_filter(number)
     app.add_template_filter(clock)
+    app.add_template_filter(duration)
     app.jinja_env.globals.update(
         state_label=state_label, state_tones=STATE_TONES, component_label=component_label, can=access.may
     )
@@ -116,6 +117,15 @@ def number(count: int) -> str:
 def clock(instant: datetime) -> str:
     """The time of day alone."""
     return f"{instant.astimezone(zone()):%H:%M}"
+
+
+def duration(seconds: int) -> str:
+    """A length of time in its largest unit: seconds up to two minutes, minutes up to two hours."""
+    if seconds < 120:
+        return str(_("%(seconds)s s", seconds=seconds))
+    if seconds < 7200:
+        return str(_("%(minutes)s min", minutes=seconds // 60))
+    return str(_("%(hours)s h", hours=number(seconds // 3600)))
 
 
 def when(instant: datetime) -> Markup:

@@ -1,7 +1,8 @@
 """Whether the desk is alive, and whether it can work: for supervisors and load balancers. No secret is ever shown.
 
 `/healthz` asks nothing but this process. `/readyz` asks what a page or a job needs; a scheduler that stands still is
-told there but makes no web process unready, since taking it away would help nobody.
+told there but makes no web process unready, since taking it away would help nobody. Jobs that wait make none unready
+either, for the same reason: they stand in `/metrics`, and in the banner that pages show.
 """
 
 import shutil
@@ -9,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, jsonify
+from flask import Blueprint, Response as FlaskResponse, jsonify, render_template
 from redis import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.wrappers import Response
@@ -18,13 +19,13 @@ from webapp import schema
 from webapp.config import configuration
 from webapp.db import db
 from webapp.errors import DeskError
-from webapp.jobs import queue_ages, schedule
+from webapp.jobs import schedule
+from webapp.jobs.backlog import Backlog, backlogs, workers
 from webapp.live import connection, key
-from webapp.ui.access import public
+from webapp.ui.access import needs, public
 
 bp = Blueprint("health", __name__)
 LEAST_DISK = 200 * 2**20
-OLDEST_JOB = 300.0
 _TICKS = 60.0  # seconds back in which the scheduler must have ticked
 _TELLS_ONLY = {"scheduler"}
 
@@ -65,11 +66,6 @@ def _queue() -> dict[str, Any]:
     return {}
 
 
-def _jobs() -> dict[str, Any]:
-    oldest = max(queue_ages().values(), default=0.0)
-    return {"ok": oldest < OLDEST_JOB, "oldest_seconds": round(oldest, 1)}
-
-
 def _disk() -> dict[str, Any]:
     free = shutil.disk_usage(configuration().data_dir).free
     return {"ok": free > LEAST_DISK, "free_mb": free // 2**20}
@@ -93,7 +89,53 @@ def _scheduler() -> dict[str, Any]:
 _CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
     "database": _database,
     "queue": _queue,
-    "jobs": _jobs,
     "disk": _disk,
     "scheduler": _scheduler,
 }
+
+
+@bp.get("/metrics")
+@public
+def metrics() -> tuple[Response, int]:
+    """What waits in each lane, in the text format of Prometheus; 503 while the queue is gone."""
+    try:
+        found, serving = backlogs(), workers()
+    except RedisError:
+        return FlaskResponse("", mimetype="text/plain"), 503
+    lines = [
+        "# HELP waybill_jobs_waiting Jobs that wait for a worker.",
+        "# TYPE waybill_jobs_waiting gauge",
+        *(f'waybill_jobs_waiting{{lane="{one.lane}"}} {one.waiting}' for one in found),
+        "# HELP waybill_jobs_oldest_seconds For how long the oldest of them has been waiting.",
+        "# TYPE waybill_jobs_oldest_seconds gauge",
+        *(f'waybill_jobs_oldest_seconds{{lane="{one.lane}"}} {one.oldest:.1f}' for one in found),
+        "# HELP waybill_workers Workers that serve the queues.",
+        "# TYPE waybill_workers gauge",
+        f"waybill_workers {serving}",
+    ]
+    return FlaskResponse("\n".join(lines) + "\n", content_type="text/plain; version=0.0.4; charset=utf-8"), 200
+
+
+@bp.get("/backlog")
+@needs("orders.view")
+def backlog() -> str:
+    """The banner again, as it is now."""
+    return render_template("_backlog.html")
+
+
+@bp.app_template_global()
+def late_work() -> dict[str, Any] | None:
+    """What is late of the work in the background: how many jobs wait, for how many seconds the oldest, and whether any
+    worker is there; None while all is well. A queue that is gone is for the log and `/readyz` to tell.
+    """
+    try:
+        late: list[Backlog] = [one for one in backlogs() if one.late]
+        if not late:
+            return None
+        return {
+            "waiting": sum(one.waiting for one in late),
+            "oldest": int(max(one.oldest for one in late)),
+            "workers": workers(),
+        }
+    except RedisError:
+        return None

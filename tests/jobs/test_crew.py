@@ -1,0 +1,194 @@
+"""Several workers of one loaded process: which serves what, what happens to those that die, and how they stop."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from tests.jobs.test_worker import wait_for
+from webapp import live
+from webapp.config import ROOT
+from webapp.jobs import Job
+from webapp.jobs.backlog import workers
+from webapp.jobs.lanes import LANES, QUEUES, services
+from webapp.keeper import processes
+
+SCRIPT = """
+import os, sys, time
+from webapp import create_app
+from webapp.jobs import job
+from webapp.jobs.crew import run_crew
+from webapp.jobs.worker import run_worker
+
+def note(what):
+    print(what, os.getppid(), file=open(os.environ["NOTES"], "a"), flush=True)
+
+@job("now")
+def quick(number):
+    note(f"quick-{number}")
+
+@job("importing")
+def page(number):
+    note(f"page-{number}")
+
+@job("importing")
+def endless():
+    note("endless")
+    time.sleep(60)
+
+@job("delivering")
+def deliver(number):
+    note(f"deliver-{number}")
+
+@job("clock")
+def tick(number):
+    note(f"tick-{number}")
+
+@job("now")
+def long():
+    note("long")
+    time.sleep(1.5)
+    note("ended")
+
+app = create_app()
+if "--burst" in sys.argv:
+    run_worker(app, burst=True)
+else:
+    run_crew(app, 2)
+"""
+
+
+def send(name: str, queue: str, *args: object) -> None:
+    Job(f"__main__.{name}", lambda: None, queue, 90).send(args)
+
+
+PATIENCE = 180.0  # seconds, on a machine that does much else
+Notes = Callable[[], list[str]]
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Notes:
+    """What the jobs did, in the order in which they did it."""
+    (tmp_path / "notes").touch()
+    return lambda: [line.split()[0] for line in (tmp_path / "notes").read_text().splitlines()]
+
+
+def worker_of(tmp_path: Path, note: str) -> int:
+    """The worker that ran a job."""
+    [pid] = {int(line.split()[1]) for line in (tmp_path / "notes").read_text().splitlines() if line.startswith(note)}
+    return pid
+
+
+@pytest.fixture
+def start(app: Flask, tmp_path: Path, notes: Notes) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start the script; whatever is left of it at the end is killed."""
+    (tmp_path / "work.py").write_text(SCRIPT)
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "NOTES": str(tmp_path / "notes")}
+    started: list[subprocess.Popen[bytes]] = []
+
+    def run(*words: str) -> subprocess.Popen[bytes]:
+        argv = [sys.executable, str(tmp_path / "work.py"), *words]
+        started.append(subprocess.Popen(argv, cwd=ROOT, env=env, start_new_session=True))
+        return started[-1]
+
+    yield run
+    for process in started:
+        left = below(process.pid)
+        process.kill()
+        process.wait()
+        for pid in left & processes().keys():
+            os.kill(pid, signal.SIGKILL)
+
+
+def below(root: int) -> set[int]:
+    """Every process below this one."""
+    parents = processes()
+    found, new = set[int](), {root}
+    while new := {pid for pid, parent in parents.items() if parent in new} - found:
+        found |= new
+    return found
+
+
+def test_one_worker_never_waits_for_a_channel_and_every_queue_is_served() -> None:
+    for count in (2, 3, 8):
+        served = [{name for group in service.groups for name in group} for service in services(count)]
+        assert len(served) == count
+        assert [names for names in served if not names & {"asking", *LANES["channel"]}] == [{"now", "clock"}]
+        assert set().union(*served) == set(QUEUES)
+
+
+def test_a_burst_serves_the_lanes_in_turn_and_delivers_before_it_imports(
+    start: Callable[..., subprocess.Popen[bytes]], notes: Notes
+) -> None:
+    for number in range(3):
+        send("page", "importing", number)
+        send("tick", "clock", number)
+    for number in range(2):
+        send("quick", "now", number)
+        send("deliver", "delivering", number)
+    assert start("--burst").wait(PATIENCE) == 0
+    assert notes() == [
+        "quick-0", "deliver-0", "tick-0",
+        "quick-1", "deliver-1", "tick-1",
+        "page-0", "tick-2", "page-1", "page-2",
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_what_a_person_waits_for_passes_an_endless_import_also_after_a_worker_was_killed(
+    start: Callable[..., subprocess.Popen[bytes]], notes: Notes, tmp_path: Path
+) -> None:
+    send("endless", "importing")
+    crew = start()
+    wait_for(lambda: "endless" in notes(), PATIENCE)
+    send("quick", "now", 1)
+    send("tick", "clock", 1)
+    wait_for(lambda: {"quick-1", "tick-1"} <= set(notes()), PATIENCE)
+
+    first = worker_of(tmp_path, "quick-1")
+    assert first != worker_of(tmp_path, "endless")
+    its_own = below(first)
+    os.kill(first, signal.SIGKILL)
+
+    def sent_again() -> bool:
+        """What Redis gave the dead worker is lost; the clock sends such a job again."""
+        send("quick", "now", 2)
+        return "quick-2" in notes()
+
+    wait_for(sent_again, PATIENCE)
+    assert worker_of(tmp_path, "quick-2") not in (first, worker_of(tmp_path, "endless"))
+    assert crew.poll() is None
+    if sys.platform == "linux":
+        wait_for(lambda: not its_own & processes().keys(), PATIENCE)
+
+
+@pytest.mark.slow
+def test_told_to_stop_they_end_their_jobs_and_nobody_is_left(
+    start: Callable[..., subprocess.Popen[bytes]], notes: Notes
+) -> None:
+    send("long", "now")
+    crew = start()
+    wait_for(lambda: "long" in notes() and workers() == 2, PATIENCE)
+    forked = below(crew.pid)
+    crew.send_signal(signal.SIGTERM)
+    assert crew.wait(PATIENCE) == 0
+    assert notes() == ["long", "ended"]
+    assert not forked & processes().keys()
+    assert workers() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone")
+def test_no_worker_outlives_a_killed_crew(start: Callable[..., subprocess.Popen[bytes]]) -> None:
+    crew = start()
+    wait_for(lambda: workers() == 2, PATIENCE)
+    forked = below(crew.pid)
+    crew.kill()
+    crew.wait()
+    wait_for(lambda: not forked & processes().keys(), PATIENCE)
+    assert live.connection().ping()

@@ -1,0 +1,96 @@
+"""The crew: several workers forked from one process that has loaded the app once, which saves time and memory.
+
+A worker that ends without being told to is replaced, later each time unless it had worked steadily. Told to stop, all
+of them end their jobs first. No process outlives the one that forked it: on Linux the kernel tells it to stop.
+"""
+
+import gc
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass
+
+import structlog
+from flask import Flask
+
+from webapp.jobs.lanes import Service, services
+from webapp.jobs.worker import run_worker
+from webapp.keeper import end_with_parent
+
+log = structlog.get_logger(__name__)
+_LOOK_EVERY = 0.1
+_FIRST_PAUSE, _LONGEST_PAUSE, _STEADY_AFTER = 0.5, 30.0, 60.0  # seconds, around restarts
+
+
+@dataclass
+class _Place:
+    """One worker of the crew, over all its restarts."""
+
+    service: Service
+    pid: int = 0
+    started_at: float = 0.0
+    start_at: float = 0.0
+    pause: float = 0.0
+
+
+def run_crew(app: Flask, workers: int) -> None:
+    """Run so many workers until told to stop; the caller has closed every connection."""
+    told = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
+    gc.collect()
+    gc.freeze()  # the forks share what was loaded, as long as nobody touches it
+    places = [_Place(service) for service in services(workers)]
+    while not told.is_set():
+        for place in places:
+            if not place.pid and time.monotonic() >= place.start_at:
+                _start(app, place)
+            elif place.pid and (ended := _ended(place.pid)) is not None:
+                _plan_restart(place, ended)
+        told.wait(_LOOK_EVERY)
+    _stop(places)
+
+
+def _start(app: Flask, place: _Place) -> None:
+    sys.stdout.flush()
+    parent, place.started_at = os.getpid(), time.monotonic()
+    place.pid = os.fork()
+    if place.pid:
+        log.info("worker_started", serves=place.service.name, pid=place.pid)
+        return
+    status = 1
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        end_with_parent()
+        os.register_at_fork(after_in_child=end_with_parent)  # RQ's scheduler would go on for ever
+        if os.getppid() == parent:
+            run_worker(app, service=place.service)
+            status = 0
+    except Exception as error:
+        log.exception("worker_failed", serves=place.service.name, kind=type(error).__name__)
+    finally:
+        os._exit(status)  # nothing of the parent's is this process's to finish
+
+
+def _ended(pid: int) -> int | None:
+    found, status = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if found else None
+
+
+def _plan_restart(place: _Place, status: int) -> None:
+    steady = time.monotonic() - place.started_at > _STEADY_AFTER
+    place.pause = 0.0 if steady else min(max(place.pause * 2, _FIRST_PAUSE), _LONGEST_PAUSE)
+    place.pid, place.start_at = 0, time.monotonic() + place.pause
+    log.warning("worker_ended", serves=place.service.name, status=status, starts_in=place.pause)
+
+
+def _stop(places: list[_Place]) -> None:
+    """Let every worker end its job."""
+    left = [place.pid for place in places if place.pid]
+    for pid in left:
+        os.kill(pid, signal.SIGTERM)  # not reaped yet, so the number is still its own
+    while left := [pid for pid in left if _ended(pid) is None]:
+        time.sleep(_LOOK_EVERY)

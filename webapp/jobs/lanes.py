@@ -1,0 +1,40 @@
+"""The lanes of background work, the queues of each, and which worker serves what.
+
+Three kinds of work must not wait for each other: what a person waits for (*now*), what travels to and from channels
+(*channel*), and what runs by the clock (*clock*). A lane has a queue for each kind of job that must not overtake, or
+be held up by, the others of its lane:
+
+- `now`: what a person waits for and the desk does by itself: chunks of bulk acts, parts of files. No network.
+- `asking`: what a person waits for and a channel must answer: connecting a store, fetching one order. That may take
+  half a minute, so these jobs never run where `now` must go on.
+- `delivering`: what a channel is owed. Before importing: merchants answer for its deadlines.
+- `importing`: reading from channels, a page at a time.
+- `clock`: what the schedule finds to do. Short: what takes over two seconds does a part and sends the next.
+"""
+
+from typing import NamedTuple
+
+NOW, ASKING, DELIVERING, IMPORTING, CLOCK = "now", "asking", "delivering", "importing", "clock"
+QUEUES = (NOW, ASKING, DELIVERING, IMPORTING, CLOCK)
+CHANNEL = "channel"
+LANES = {NOW: (NOW, ASKING), CHANNEL: (DELIVERING, IMPORTING), CLOCK: (CLOCK,)}
+
+
+class Service(NamedTuple):
+    """What one worker serves: groups of queues in turn, the queues of a group in their order."""
+
+    name: str
+    groups: tuple[tuple[str, ...], ...]
+
+
+# This one never waits for a channel, so that what a person waits for always has a process.
+DESK_SERVICE = Service("desk", ((NOW,), (CLOCK,)))
+# Helps the others while no channel has anything for it.
+CHANNEL_SERVICE = Service("channel", ((ASKING, DELIVERING, IMPORTING, NOW, CLOCK),))
+# One worker alone: every lane has its turn.
+WHOLE_SERVICE = Service("all", ((NOW,), (ASKING, DELIVERING, IMPORTING), (CLOCK,)))
+
+
+def services(workers: int) -> list[Service]:
+    """What each of two or more workers serves."""
+    return [DESK_SERVICE, *[CHANNEL_SERVICE] * (workers - 1)]
