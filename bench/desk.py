@@ -442,7 +442,8 @@ def main() -> None:
         prepare(options.folder, options.orders)
     from bench.measuring import Browser
     from webapp import create_app, valkey
-    from webapp.reporting.jobs import fold_figures
+    from webapp.reporting.folding import only_one
+    from webapp.reporting.jobs import count_shops, fold_all
 
     queue = valkey.start(options.folder)
     app = create_app()
@@ -453,7 +454,10 @@ def main() -> None:
         with app.app_context():
             if options.archived is not None:
                 print(f"{put_away(options.archived):,} of the orders are archived, marked so by SQL\n", flush=True)
-            fold_figures.function()  # as the schedule does every ten seconds
+            count_shops()  # as the schedule does every ten seconds
+            with only_one(wait=60) as turn:
+                if turn:
+                    fold_all(turn)
             browser = Browser(app)
             browser.enter(person())
             measure_pages(options, browser)

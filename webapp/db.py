@@ -28,6 +28,7 @@ from sqlalchemy import (
     Table,
     bindparam,
     cast as cast_to,
+    delete,
     event,
     extract,
     func,
@@ -167,6 +168,21 @@ def write_rows(model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
     except driver.Error as error:  # told as every other statement's are, without the row that the server quotes
         told = type(error)(error.diag.message_primary or str(error))
         raise DBAPIError.instance(statement, None, told, driver.Error, hide_parameters=True) from None
+
+
+def any_row(model: type[Base], *conditions: ColumnElement[bool]) -> bool:
+    """Whether a table has a row of which all of this is true."""
+    return db.session.scalar(select(1).select_from(model).where(*conditions).limit(1)) is not None
+
+
+def delete_some(model: type[Base], *conditions: ColumnElement[bool], limit: int = 500) -> bool:
+    """Delete a few of the rows of which all of this is true, in the open unit of work; whether more may be left. Nobody
+    waits for long who writes meanwhile.
+    """
+    [column] = table_of(model).primary_key
+    some = select(column).where(*conditions).limit(limit)
+    statement = delete(model).where(column.in_(some)).returning(column)
+    return len(db.session.execute(statement, execution_options={"synchronize_session": False}).all()) == limit
 
 
 def init_app(app: Flask, url: str) -> None:
@@ -339,18 +355,19 @@ def say_nothing() -> None:
     db.session().info["after_commit"].clear()
 
 
-def analyze() -> None:
-    """Tell the planner how full the tables are: one that does not know reads whole tables on PostgreSQL, and on SQLite
-    sorts all open orders instead of walking the index that is made for them.
+def analyze(table: str = "") -> None:
+    """Tell the planner how full the tables are, or one of them: one that does not know reads whole tables on
+    PostgreSQL, and on SQLite sorts all open orders instead of walking the index that is made for them.
     """
+    statement = f"ANALYZE {table}".strip()
     if db.engine.dialect.name == "postgresql":
         with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql("ANALYZE")
+            connection.exec_driver_sql(statement)
         return
     connection = cast(Any, db.engine.raw_connection())
     try:
         connection.execute("PRAGMA analysis_limit = 1000")  # rows of each index: a moment, however full it is
-        connection.execute("ANALYZE")
+        connection.execute(statement)
     finally:
         connection.close()
 

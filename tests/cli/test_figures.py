@@ -13,7 +13,7 @@ from webapp.live import connection, key
 from webapp.orders.models import Order
 from webapp.reporting.changes import Sums
 from webapp.reporting.folding import Turn, missing
-from webapp.reporting.jobs import fold_figures
+from webapp.reporting.jobs import count_shops, fold_figures
 from webapp.reporting.models import DailyFigure, FigureChange
 from webapp.sync.jobs import find_due
 from webapp.testing import FakeChannel, incoming_order
@@ -21,6 +21,7 @@ from webapp.testing import FakeChannel, incoming_order
 
 def test_differences_are_told_and_repaired(cli: Callable[..., Any], take: Callable[..., list[Order]]) -> None:
     take(incoming_order(), incoming_order())
+    count_shops()
     fold_figures()
     assert cli("figures", "check").out.startswith("The figures are what the orders add up to.")
     with unit_of_work():
@@ -48,6 +49,7 @@ def test_a_turn_that_is_lost_meanwhile_is_said_and_nothing_written(
     cli: Callable[..., Any], take: Callable[..., list[Order]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take(incoming_order())
+    count_shops()
     fold_figures()
     with unit_of_work():
         db.session.execute(update(DailyFigure).values(orders=5))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from structlog.typing import EventDict
 
 from webapp import live, log
 from webapp.audit.actor import Actor
+from webapp.channels.models import Store
 from webapp.config import configuration
 from webapp.db import unit_of_work
 from webapp.fulfillment.contract import PackageInput
@@ -229,6 +231,14 @@ def test_a_slot_with_nothing_due_is_left_out_and_one_that_nobody_can_tell_of_is_
     assert enqueue_due([Schedule(tick, every=3, due=broken)], at=2000.0) == []
     queue("now").empty()
     assert enqueue_due([Schedule(tick, every=3, due=broken)], at=2004.0) == [tick.name]
+
+
+def test_a_quiet_desk_enqueues_nothing_but_what_can_not_be_asked(
+    app: Flask, store: Store, work: Callable[[], int]
+) -> None:
+    enqueue_due(registered())
+    work()
+    assert set(enqueue_due(registered(), at=time.time() + 86_400)) == {"webapp.sync.keep_statistics"}
 
 
 def test_the_desks_own_work_is_scheduled(app: Flask) -> None:

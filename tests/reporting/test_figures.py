@@ -25,9 +25,10 @@ from webapp.orders.holds import hold, hold_refusal, release
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.orders.services import comment
+from webapp.reporting import jobs
 from webapp.reporting.figures import Interval, Scope, orders_by_state, sales, sales_by_store, sales_of
 from webapp.reporting.folding import LEASE, Turn, TurnLost, fold, missing, only_one, shops_to_count
-from webapp.reporting.jobs import fold_all, fold_figures, put_right
+from webapp.reporting.jobs import fold_all, put_right
 from webapp.reporting.models import DailyFigure, FigureChange, FigureZone
 from webapp.testing import again, incoming_line, incoming_order
 
@@ -40,6 +41,12 @@ readings = st.tuples(st.just("read"), st.integers(0, 2), st.sampled_from(STAGES)
 acts = st.tuples(st.sampled_from(["ship", "hold", "release", "comment"]), st.integers(0, 2))
 others = st.sampled_from([("fold",), ("fold one",), ("zone", "Asia/Tokyo"), ("zone", "UTC"), ("undone",)])
 steps = st.lists(st.one_of(readings, acts, others), min_size=1, max_size=12)
+
+
+def fold_figures() -> None:
+    """Count and fold, as the clock's job and what it sends do."""
+    jobs.count_shops()
+    jobs.fold_figures()
 
 
 def rows_of(model: Any) -> int:

@@ -23,7 +23,7 @@ from webapp.accounts.models import SignInLink, User, UserSession
 from webapp.audit.actor import RIGHTS, ROLES, Actor, ActorKind
 from webapp.audit.services import audit
 from webapp.clock import now
-from webapp.db import db
+from webapp.db import any_row, db, delete_some
 from webapp.errors import DeskError, Forbidden, Invalid, NotFound
 from webapp.i18n import lazy_gettext as _l
 from webapp.live import SESSIONS_ENDED, publish
@@ -240,10 +240,15 @@ def touch_session(session_id: int) -> None:
     db.session.execute(update(UserSession).where(UserSession.id == session_id).values(seen_at=now()))
 
 
-def forget_ended() -> None:
-    """Delete the sessions and links that have ended; the audit keeps that they were."""
-    for model in (UserSession, SignInLink):
-        db.session.execute(delete(model).where(model.expires_at < now()))
+def forget_ended() -> bool:
+    """Delete some of the sessions and links that have ended, of which the audit tells; whether more may be left."""
+    left = [delete_some(model, model.expires_at < now()) for model in (UserSession, SignInLink)]
+    return any(left)
+
+
+def any_ended() -> bool:
+    """Whether sessions or links have ended and are still there."""
+    return any(any_row(model, model.expires_at < now()) for model in (UserSession, SignInLink))
 
 
 def close_session(token: str, *, actor: Actor) -> None:

@@ -1,10 +1,10 @@
 """The record's own schedule."""
 
-from webapp.audit.services import write_readings
+from webapp.audit.services import anything_to_write, write_readings
 from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule
 
 
 @hookimpl
 def register_schedules() -> list[Schedule]:
-    return [Schedule(write_readings, every=10)]
+    return [Schedule(write_readings, every=10, due=anything_to_write)]

@@ -13,7 +13,7 @@ from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.clock import iso, now, parse_instant
 from webapp.db import db, unit_of_work
-from webapp.jobs import job
+from webapp.jobs import a_moment, job
 from webapp.live import connection, key
 
 log = structlog.get_logger(__name__)
@@ -37,19 +37,32 @@ def audit_reading(code: str, *, actor: Actor, **data: Any) -> None:
 
 @job("clock")
 def write_readings() -> None:
-    """Write what was buffered; an entry leaves the buffer only once it is committed. One writer at a time."""
+    """Write what was buffered; an entry leaves the buffer only once it is committed. One writer at a time, which writes
+    for a moment and leaves the rest to the next.
+    """
     writing = connection().lock(key(_BUFFER, "writing"), timeout=120, blocking=False)
     if not writing.acquire():
         return
     try:
-        _drain()
+        for _ in a_moment():
+            if not _write_some():
+                break
     finally:
         writing.release()
+    if anything_to_write():
+        write_readings.enqueue()
 
 
-def _drain() -> None:
-    while entries := connection().lrange(key(_BUFFER), 0, _MOVED - 1):
+def anything_to_write() -> bool:
+    """Whether readings wait in the buffer."""
+    return connection().llen(key(_BUFFER)) > 0
+
+
+def _write_some() -> bool:
+    entries = connection().lrange(key(_BUFFER), 0, _MOVED - 1)
+    if entries:
         with unit_of_work():
             for entry in map(json.loads, entries):
                 db.session.add(AuditEntry(**entry | {"at": parse_instant(entry["at"])}))
         connection().ltrim(key(_BUFFER), len(entries), -1)
+    return bool(entries)

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 from redis import RedisError
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError as PoolEmpty
 
 from webapp import live
 from webapp.clock import iso, now, parse_instant
-from webapp.db import db, unit_of_work
+from webapp.db import any_row, db, unit_of_work
 from webapp.errors import DatabaseBusy, DeskError, DiskFull, NotFound, Refusal, Unavailable
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs import Job, job
@@ -201,11 +201,18 @@ def find_run(run_id: int, *, lock: bool = False) -> Run:
 @job("clock")
 def look_after_runs() -> None:
     """Send another job for every run that stands still: the queue may have lost the last one, the row has not."""
-    waiting = (RunState.QUEUED, RunState.RUNNING)
-    query = select(Run).where(Run.kind.in_(_jobs), Run.state.in_(waiting), Run.look_again_at < now())
     with unit_of_work():
-        for run in db.session.scalars(query):
+        for run in db.session.scalars(select(Run).where(*_standing_still())):
             _send(run)
+
+
+def any_stands_still() -> bool:
+    """Whether there is a run whose job may be lost."""
+    return any_row(Run, *_standing_still())
+
+
+def _standing_still() -> tuple[ColumnElement[bool], ...]:
+    return (Run.kind.in_(_jobs), Run.state.in_((RunState.QUEUED, RunState.RUNNING)), Run.look_again_at < now())
 
 
 def _send(run: Run, patience: timedelta = PATIENCE) -> None:

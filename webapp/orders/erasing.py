@@ -114,14 +114,19 @@ def last_run(store: Store) -> Run | None:
     return db.session.scalar(query)
 
 
-@job("desk")
+def any_to_erase() -> bool:
+    """Whether there are stores, whose buyers a run for each looks at."""
+    return bool(stores())
+
+
+@job("clock")
 def erase_by_date() -> None:
     """Begin the day's erasing, store by store."""
     for store in stores():
         begin_erasing.enqueue(store.id)
 
 
-@job("desk")
+@job("importing")
 def begin_erasing(store_id: int) -> None:
     """Begin to erase what is due of one store, if anything is."""
     if total := count_due(db.session.get_one(Store, store_id)):
@@ -129,7 +134,7 @@ def begin_erasing(store_id: int) -> None:
             start(db.session.get_one(Store, store_id), actor=_ACTOR, total=total)
 
 
-@job("desk")
+@job("importing")
 @runs.gives_up
 def erase_chunk(run_id: int, turn: int) -> None:
     """Erase the next buyers of a run; the rest is a job of its own."""

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
@@ -169,8 +169,7 @@ def _keep(run: Run, written: "_Writing") -> None:
 def forget_exports() -> None:
     """Delete the words searched a day after their files were written, and what unfinished runs left behind."""
     with unit_of_work():
-        query = select(Run, Export).join(Export, Export.run_id == Run.id).where(Run.state.not_in(OPEN_STATES))
-        for run, export in db.session.execute(query.where(Export.expires_at <= now(), Export.place != _FORGOTTEN)):
+        for run, export in db.session.execute(_forgettable()):
             export.file, export.place, export.period, export.sealed = "", _FORGOTTEN, None, None
             _tidy(run)
 
@@ -179,6 +178,16 @@ def _tidy(run: Run) -> None:
     """Take away the parts of a run that has ended; those of a file that was written are a part of it."""
     if not run.is_open:
         files.forget([row.id for row in files.files_of(_PART, run.id)])
+
+
+def any_to_forget() -> bool:
+    """Whether there is anything of files and words to delete."""
+    return db.session.execute(_forgettable().limit(1)).first() is not None
+
+
+def _forgettable() -> Select[Run, Export]:
+    query = select(Run, Export).join(Export, Export.run_id == Run.id).where(Run.state.not_in(OPEN_STATES))
+    return query.where(Export.expires_at <= now(), Export.place != _FORGOTTEN)
 
 
 def _language(run: Run) -> str:

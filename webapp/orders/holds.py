@@ -6,7 +6,7 @@ back the hold ends by itself. What may not happen meanwhile is refused by whoeve
 
 from datetime import datetime
 
-from sqlalchemy import literal_column, select
+from sqlalchemy import Select, literal_column, select
 
 from webapp.audit.actor import Actor
 from webapp.channels.contract import FulfilledBy
@@ -110,8 +110,7 @@ def release(order: Order, *, actor: Actor) -> None:
 
 def release_due(limit: int) -> int:
     """End holds whose own end has come, of up to `limit` orders; tells how many. Safe to run twice at once."""
-    actor = Actor.job("holds")
-    due = select(OrderHold.order_id).where(OrderHold.released_at.is_(None), OrderHold.until <= now())
+    actor, due = Actor.job("holds"), _due()
     ids = list(db.session.scalars(due.order_by(OrderHold.until).limit(limit)))
     if not ids:
         return 0
@@ -125,14 +124,31 @@ def release_due(limit: int) -> int:
 def release_over(limit: int) -> int:
     """End holds on orders that nothing is left of to keep back, of up to `limit` orders; tells how many."""
     actor = Actor.job("holds")
-    held = visible(actor).where(literal_column(f"orders.{ON_HOLD}"))
-    over = held.with_only_columns(Order.id).where(Order.state.not_in(OPEN_STATES))
-    ids = list(db.session.scalars(over.limit(limit)))
+    ids = list(db.session.scalars(_over(actor).limit(limit)))
     if not ids:
         return 0
     ended = [order for order in locked_all(ids, actor) if order.on_hold and order.state not in OPEN_STATES]
     _end(ended, actor=actor, code="hold_ended")
     return len(ended)
+
+
+def any_due() -> bool:
+    """Whether there is a hold whose own end has come."""
+    return db.session.scalar(_due().limit(1)) is not None
+
+
+def any_over() -> bool:
+    """Whether there is a hold on an order that nothing is left of to keep back."""
+    return db.session.scalar(_over(Actor.job("holds")).limit(1)) is not None
+
+
+def _due() -> Select[int]:
+    return select(OrderHold.order_id).where(OrderHold.released_at.is_(None), OrderHold.until <= now())
+
+
+def _over(actor: Actor) -> Select[int]:
+    held = visible(actor).where(literal_column(f"orders.{ON_HOLD}"))
+    return held.with_only_columns(Order.id).where(Order.state.not_in(OPEN_STATES))
 
 
 def _end(orders: list[Order], *, actor: Actor, code: str = "released", cause: str = "") -> None:

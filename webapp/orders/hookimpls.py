@@ -1,18 +1,27 @@
 """The core's own registrations for orders: kinds of attention, the words of events, and what runs by the clock."""
 
 from webapp.hooks import hookimpl
-from webapp.jobs.runs import look_after_runs
+from webapp.jobs.runs import any_stands_still, look_after_runs
 from webapp.jobs.schedule import Schedule
 from webapp.orders.archiving import SETTINGS
 from webapp.orders.attention import KINDS, AttentionKind
 from webapp.orders.badges import BADGES
 from webapp.orders.columns import COLUMNS
 from webapp.orders.contract import Badge, OrdersChange
-from webapp.orders.erasing import erase_by_date
+from webapp.orders.erasing import any_to_erase, erase_by_date
 from webapp.orders.events import WORDS, EventWords
-from webapp.orders.export_runs import forget_exports
+from webapp.orders.export_runs import any_to_forget, forget_exports
 from webapp.orders.indexing import forget_buyers
-from webapp.orders.jobs import archive_by_rule, clear_leaving_tags, forget_submissions, release_due
+from webapp.orders.jobs import (
+    any_hold_to_end,
+    any_submission_to_forget,
+    any_tag_leaves,
+    archive_by_rule,
+    archives_by_rule,
+    clear_leaving_tags,
+    forget_submissions,
+    release_due,
+)
 from webapp.orders.keys import KEYS
 from webapp.orders.statuses import apply_rules
 from webapp.orders.words import SOURCES
@@ -32,15 +41,14 @@ def register_event_words() -> list[EventWords]:
 
 @hookimpl
 def register_schedules() -> list[Schedule]:
-    day = 86_400
     return [
-        Schedule(look_after_runs, every=20),
-        Schedule(forget_exports, every=3600),
-        Schedule(release_due, every=30),
-        Schedule(clear_leaving_tags, every=60),
-        Schedule(archive_by_rule, every=day),
-        Schedule(forget_submissions, every=day),
-        Schedule(erase_by_date, every=day),
+        Schedule(look_after_runs, every=20, due=any_stands_still),
+        Schedule(forget_exports, every=3600, due=any_to_forget),
+        Schedule(release_due, every=30, due=any_hold_to_end),
+        Schedule(clear_leaving_tags, every=60, due=any_tag_leaves),
+        Schedule(archive_by_rule, every=3600, due=archives_by_rule),
+        Schedule(forget_submissions, every=3600, due=any_submission_to_forget),
+        Schedule(erase_by_date, every=86_400, due=any_to_erase),
     ]
 
 

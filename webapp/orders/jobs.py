@@ -3,20 +3,21 @@
 Each job does one chunk and sends the next; the schedule finds whatever was lost in between.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Select, delete, select, update
 
 from webapp.clock import iso, now, parse_instant
-from webapp.db import db, unit_of_work
-from webapp.jobs import job
+from webapp.db import among, db, unit_of_work
+from webapp.jobs import a_moment, job
 from webapp.jobs.models import Run
 from webapp.orders import archiving, holds, tags
 from webapp.orders.models import BulkAct, Submission
 from webapp.settings.services import desk_setting
 
-CHUNK = 100  # orders in one transaction: no clerk waits for it
+CHUNK = 50  # orders in one transaction: no clerk waits for it
 SUBMISSIONS_KEPT = timedelta(days=30)
+_FORMS = 500  # whose keys one transaction deletes
 
 
 @job("clock")
@@ -27,12 +28,16 @@ def release_due() -> None:
             release_due.enqueue()
 
 
+def archives_by_rule() -> bool:
+    """Whether the merchant wants orders to be archived by the clock."""
+    return bool(desk_setting("archive_after_days"))
+
+
 @job("clock")
 def archive_by_rule() -> None:
-    """Begin the day's archiving, if the merchant wants any."""
-    if desk_setting("archive_after_days"):
-        for state in archiving.AT_REST:
-            archive_chunk.enqueue(state, None, 0)
+    """Begin to archive what has rested for long enough."""
+    for state in archiving.AT_REST:
+        archive_chunk.enqueue(state, None, 0)
 
 
 @job("clock")
@@ -46,6 +51,16 @@ def archive_chunk(state: str, at: str | None, order_id: int) -> None:
         place = archiving.archive_old(state, days, after, CHUNK)
         if place:
             archive_chunk.enqueue(state, iso(place[0]), place[1])
+
+
+def any_hold_to_end() -> bool:
+    """Whether a hold's end has come, or nothing is left of an order to keep back."""
+    return holds.any_due() or holds.any_over()
+
+
+def any_tag_leaves() -> bool:
+    """Whether a tag is on its way out."""
+    return bool(tags.leaving_tags())
 
 
 @job("clock")
@@ -63,15 +78,34 @@ def clear_tag(tag_id: int) -> None:
             clear_tag.enqueue(tag_id)
 
 
+def any_submission_to_forget() -> bool:
+    """Whether a form was sent, or a bulk run told something, so long ago that nobody needs it any more. The table of
+    forms is large and has no index by time, but was filled in its order.
+    """
+    oldest = db.session.scalar(select(Submission.at).order_by(Submission.id).limit(1))
+    before = now() - SUBMISSIONS_KEPT
+    told = select(BulkAct.run_id).where(BulkAct.run_id.in_(_runs_ended(before)), BulkAct.sealed != b"")
+    return (oldest is not None and oldest < before) or db.session.scalar(told.limit(1)) is not None
+
+
 @job("clock")
 def forget_submissions() -> None:
     """Delete the keys of forms that were sent so long ago that nobody sends them again, and what bulk runs were told:
     comments and reasons, which name buyers.
     """
     before = now() - SUBMISSIONS_KEPT
-    with unit_of_work():
-        db.session.execute(delete(Submission).where(Submission.at < before))
-        ended = select(Run.id).where(Run.ended_at < before)
-        db.session.execute(
-            update(BulkAct).where(BulkAct.run_id.in_(ended), BulkAct.sealed != b"").values(period="", sealed=b"")
-        )
+    for _ in a_moment():
+        with unit_of_work():
+            untold = update(BulkAct).where(BulkAct.run_id.in_(_runs_ended(before)), BulkAct.sealed != b"")
+            db.session.execute(untold.values(period="", sealed=b""))
+            first = db.session.execute(select(Submission.id, Submission.at).order_by(Submission.id).limit(_FORMS)).all()
+            old = [row.id for row in first if row.at < before]
+            db.session.execute(delete(Submission).where(among(Submission.id, old)))
+        if len(old) < _FORMS:
+            break
+    else:
+        forget_submissions.enqueue()
+
+
+def _runs_ended(before: datetime) -> Select[int]:
+    return select(Run.id).where(Run.ended_at < before)

@@ -4,7 +4,7 @@ from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule
 from webapp.orders.contract import OrdersChange
 from webapp.reporting.changes import count_changes, count_new
-from webapp.reporting.jobs import fold_figures
+from webapp.reporting.jobs import anything_to_do, fold_figures
 
 
 @hookimpl
@@ -19,4 +19,4 @@ def orders_changed(changes: list[OrdersChange]) -> None:
 
 @hookimpl
 def register_schedules() -> list[Schedule]:
-    return [Schedule(fold_figures, every=10)]
+    return [Schedule(fold_figures, every=10, due=anything_to_do)]

@@ -3,24 +3,34 @@
 import structlog
 
 from webapp.db import db, unit_of_work
-from webapp.jobs import job
+from webapp.jobs import a_moment, job
 from webapp.reporting.changes import Sums
 from webapp.reporting.folding import Turn, anything_to_fold, correct, fold, missing, only_one, shops_to_count
 
 log = structlog.get_logger(__name__)
 
 
-@job("clock", timeout=3600)
+@job("clock")
 def fold_figures() -> None:
-    """Fold the changes into the daily figures; before that, count shops whose days are not counted as they should be.
-
-    Orders from before there were figures are counted here, the first time that it runs.
-    """
+    """Fold changes into the daily figures for a moment, and have shops counted whose days are not as they should be."""
+    if shops_to_count():
+        count_shops.enqueue()
     with only_one() as turn:
         if turn is None:
             return
-        _count_shops(turn)
-        fold_all(turn)
+        for _ in a_moment():
+            if not anything_to_fold():
+                return
+            db.session.rollback()
+            turn.keep()
+            with unit_of_work():
+                fold()
+    fold_figures.enqueue()
+
+
+def anything_to_do() -> bool:
+    """Whether changes are to be folded, or shops to be counted."""
+    return anything_to_fold() or bool(shops_to_count())
 
 
 def fold_all(turn: Turn) -> None:
@@ -37,6 +47,18 @@ def put_right(turn: Turn, sums: Sums, zones: dict[int, str]) -> None:
     turn.keep()
     with unit_of_work():
         correct(sums, zones)
+
+
+@job("importing", timeout=3600)
+def count_shops() -> None:
+    """Count the orders of shops that were never counted, or whose zone has changed.
+
+    All of it is one reading, since the figures must be compared with the orders as both stood at one moment: a moment
+    for each 100,000 orders. So it runs where nothing hurries, like the pages of an import.
+    """
+    with only_one() as turn:
+        if turn is not None:
+            _count_shops(turn)
 
 
 def _count_shops(turn: Turn) -> None:

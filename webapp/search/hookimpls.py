@@ -2,9 +2,12 @@
 
 from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule
-from webapp.search.jobs import forget_sealed_queries, renew_views
+from webapp.search.jobs import any_of_a_past_week, any_to_forget, forget_sealed_queries, renew_views
 
 
 @hookimpl
 def register_schedules() -> list[Schedule]:
-    return [Schedule(forget_sealed_queries, every=3600), Schedule(renew_views, every=86_400)]
+    return [
+        Schedule(forget_sealed_queries, every=3600, due=any_to_forget),
+        Schedule(renew_views, every=3600, due=any_of_a_past_week),
+    ]

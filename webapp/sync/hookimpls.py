@@ -9,8 +9,9 @@ from webapp.jobs.schedule import Schedule
 from webapp.search.contract import QueryKey
 from webapp.sync import numbering  # noqa: F401 - declares the job that its runs go on in
 from webapp.sync.importing import count_asides, erase_asides
-from webapp.sync.jobs import deliver, find_due, forget_quiet_runs, keep_statistics
+from webapp.sync.jobs import anything_due, deliver, find_due, forget_quiet_runs, keep_statistics
 from webapp.sync.query_keys import KEYS
+from webapp.sync.runs import any_to_forget
 from webapp.sync.updates import owe_confirmations, unconfirmed, under_way
 
 
@@ -48,7 +49,7 @@ def register_query_keys() -> list[QueryKey]:
 @hookimpl
 def register_schedules() -> list[Schedule]:
     return [
-        Schedule(find_due, every=2),
-        Schedule(forget_quiet_runs, every=600),
+        Schedule(find_due, every=2, due=anything_due),
+        Schedule(forget_quiet_runs, every=600, due=any_to_forget),
         Schedule(keep_statistics, every=3600),
     ]

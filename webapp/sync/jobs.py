@@ -35,7 +35,7 @@ from webapp.channels.services import access, get_channel, remember_marketplaces
 from webapp.clock import now
 from webapp.db import analyze, db, unit_of_work
 from webapp.i18n import lazy_gettext as _l
-from webapp.jobs import job
+from webapp.jobs import a_moment, job
 from webapp.sync import denials, proving, runs
 from webapp.sync.importing import prepare, take_in
 from webapp.sync.leases import Lease
@@ -53,10 +53,22 @@ class Broken(ChannelError):
     sentence = _l("The desk's part for %(channel)s failed. The log of the worker says where.")
 
 
-@job("clock", timeout=600)
-def keep_statistics() -> None:
-    """Tell the planner how the tables have grown."""
-    analyze()
+@job("clock")
+def keep_statistics(done: int = 0) -> None:
+    """Tell the planner how the tables have grown, those after so many that are done: a few, then the next."""
+    tables = sorted(db.metadata.tables)
+    for _ in a_moment():
+        if done == len(tables):
+            break
+        analyze(tables[done])
+        done += 1
+    else:
+        keep_statistics.enqueue(done)
+
+
+def anything_due() -> bool:
+    """Whether a store is to be read, or its channel is owed anything."""
+    return bool(runs.due_stores() or runs.due_for_more() or due_work())
 
 
 @job("clock")
@@ -209,8 +221,12 @@ def _no_more(store_id: int, owner: str, asked: OrdersWindow, error: ChannelError
 @job("clock")
 def forget_quiet_runs() -> None:
     """A store that is read every few seconds leaves no heap of runs that found nothing."""
-    with unit_of_work():
-        runs.forget_quiet_runs()
+    for _ in a_moment():
+        with unit_of_work():
+            if not runs.forget_quiet_runs():
+                break
+    else:
+        forget_quiet_runs.enqueue()
 
 
 @job("delivering")

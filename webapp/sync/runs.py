@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, and_, delete, or_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 from sqlalchemy.orm import defer, joinedload, lazyload
 
 from webapp import live
@@ -12,7 +12,7 @@ from webapp.channels.contract import ChannelError, Denied, DeniedThing, Disconne
 from webapp.channels.models import Store
 from webapp.channels.services import access, channels, get_channel
 from webapp.clock import now
-from webapp.db import db
+from webapp.db import any_row, db, delete_some
 from webapp.errors import DeskError, Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.models import Run, RunState
@@ -263,11 +263,19 @@ def disconnect(store: Store, error: Disconnected) -> None:
     live.publish("stores", [store.id])
 
 
-def forget_quiet_runs() -> int:
-    """Delete runs that came by the clock and found nothing, an hour after their end; tells how many."""
+def forget_quiet_runs() -> bool:
+    """Delete some runs that came by the clock and found nothing, an hour after their end; whether more are there."""
+    return delete_some(Run, *_forgettable())
+
+
+def any_to_forget() -> bool:
+    """Whether there are runs that nobody needs any more."""
+    return any_row(Run, *_forgettable())
+
+
+def _forgettable() -> tuple[ColumnElement[bool], ...]:
     in_use = select(StoreSync.run_id).where(StoreSync.run_id.is_not(None))
-    old = delete(Run).where(Run.quiet, Run.ended_at < now() - _QUIET_KEPT, Run.id.not_in(in_use))
-    return len(db.session.scalars(old.returning(Run.id)).all())
+    return (Run.quiet.is_(True), Run.ended_at < now() - _QUIET_KEPT, Run.id.not_in(in_use))
 
 
 def runs(

@@ -5,14 +5,14 @@ from webapp.jobs import job
 from webapp.vault import files, periods
 
 
-@job("desk")
+@job("clock")
 def forget_files() -> None:
     """Delete sealed files past their date, and what killed workers left of theirs."""
     with unit_of_work():
         files.forget_expired()
 
 
-@job("desk")
+@job("clock")
 def destroy_unused_keys() -> None:
     """Destroy the keys of past weeks under which nothing is sealed any more, and overwrite what SQLite's log still
     holds of what was erased.
