@@ -27,7 +27,7 @@ from webapp.clock import now
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden, NotFound, sentence_of
-from webapp.jobs import runs
+from webapp.jobs import queue, runs
 from webapp.jobs.models import Run
 from webapp.orders import export_runs, exporting, workbooks
 from webapp.orders.addresses import change_address
@@ -281,6 +281,20 @@ def test_a_run_writes_what_the_stream_says(
     assert text == "".join(stream_csv(Table(max_, ORDERS, ["total"]), ids_of(max_)))
     [entry] = db.session.query(AuditEntry).filter_by(code="orders_exported")
     assert entry.data["orders"] == 2
+
+
+def test_a_large_file_is_put_together_where_nobody_waits_for_something_small(
+    orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_runs, "LARGE", 1)
+    run_id = begin(max_, format=export_runs.XLSX)
+    export_runs.write_part(run_id, 0)
+    assert queue("importing").count == 1
+    queue("importing").empty()
+    with time_machine.travel(now() + timedelta(hours=1), tick=True):
+        runs.look_after_runs()  # the job was lost: the clock sends the usual one
+        work()
+    assert run_of(run_id).state == "done"
 
 
 def test_a_workbook_keeps_numbers_and_defuses_nothing_twice(

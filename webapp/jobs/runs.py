@@ -146,10 +146,13 @@ def take_turn(run_id: int, turn: int) -> Run | None:
     return run
 
 
-def go_on(run: Run, *, patience: timedelta = PATIENCE) -> None:
-    """The chunk is done: the next is another turn's, and nobody looks after the run before its patience is over."""
+def go_on(run: Run, *, patience: timedelta = PATIENCE, by: Job[[int, int]] | None = None) -> None:
+    """The chunk is done: the next is another turn's, and nobody looks after the run before its patience is over.
+
+    A chunk that others must not wait for is carried `by` a job of another queue.
+    """
     run.turn += 1
-    _send(run, patience)
+    _send(run, patience, by)
 
 
 def finish(run: Run) -> None:
@@ -215,9 +218,9 @@ def _standing_still() -> tuple[ColumnElement[bool], ...]:
     return (Run.kind.in_(_jobs), Run.state.in_((RunState.QUEUED, RunState.RUNNING)), Run.look_again_at < now())
 
 
-def _send(run: Run, patience: timedelta = PATIENCE) -> None:
+def _send(run: Run, patience: timedelta = PATIENCE, by: Job[[int, int]] | None = None) -> None:
     run.look_again_at = now() + patience
-    _jobs[run.kind].enqueue(run.id, run.turn)
+    (by or _jobs[run.kind]).enqueue(run.id, run.turn)
     live.publish("runs", [run.id])
 
 

@@ -35,6 +35,7 @@ log = structlog.get_logger(__name__)
 KIND = "bulk"
 CAP = 50_000
 CHUNK = 50
+FIRST = 10  # orders of the first chunk, so that somebody soon sees what comes of it
 LOOKED_AT = 200  # orders that a form asks before it says how many could be done
 
 
@@ -193,7 +194,8 @@ runs.carried_by(KIND, act_on_chunk)
 
 def _do_chunk(run: Run) -> None:
     waiting = select(RunResult).where(RunResult.run_id == run.id, RunResult.state == ResultState.WAITING)
-    results = list(db.session.scalars(waiting.order_by(RunResult.position).limit(CHUNK)))
+    limit = CHUNK if run.done else min(FIRST, CHUNK)
+    results = list(db.session.scalars(waiting.order_by(RunResult.position).limit(limit)))
     try:
         row = db.session.get_one(BulkAct, run.id)
         action, body, actor = find_action(row.action), _opened(row), starter_of(run)
@@ -206,7 +208,7 @@ def _do_chunk(run: Run) -> None:
         result.state, result.problem = _do_one(run, result, action, order, told, actor)
     run.done += len(results)
     run.failed += sum(result.state != ResultState.DONE for result in results)
-    if len(results) < CHUNK or run.done >= (run.total or 0):
+    if len(results) < limit or run.done >= (run.total or 0):
         runs.finish(run)
     else:
         runs.go_on(run)

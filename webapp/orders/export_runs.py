@@ -47,6 +47,7 @@ FORMATS: dict[str, LazyString] = {
     XLSX: _l("Excel workbook (XLSX)"),
 }
 TURN = 5_000  # orders written in one turn
+LARGE = 20_000  # orders of a file that takes more than some seconds to put together
 _PATIENCE = timedelta(minutes=15)  # for putting a large workbook together
 _BEGUN, _FORGOTTEN = "begun", "forgotten"  # places: which orders it is about is noted; its words are gone
 _ORDERS = -1  # the position of the file that notes which orders it is about
@@ -123,6 +124,17 @@ def _file_of(run: Run) -> VaultFile | None:
 @runs.gives_up
 def write_part(run_id: int, turn: int) -> None:
     """Write the next part of a file, or put its parts together."""
+    _write(run_id, turn)
+
+
+@job("importing", timeout=1800)
+@runs.gives_up
+def put_together(run_id: int, turn: int) -> None:
+    """Put the parts of a large file together, which takes up to a minute: behind it nobody waits for anything small."""
+    _write(run_id, turn)
+
+
+def _write(run_id: int, turn: int) -> None:
     with unit_of_work():
         run = runs.take_turn(run_id, turn)
         if run is None:
@@ -162,7 +174,8 @@ def _keep(run: Run, written: "_Writing") -> None:
         runs.finish(run)
         _tidy(run)
     else:
-        runs.go_on(run, patience=_PATIENCE if written.is_last else runs.PATIENCE)
+        by = put_together if written.is_last and written.total > LARGE else write_part
+        runs.go_on(run, patience=_PATIENCE if written.is_last else runs.PATIENCE, by=by)
 
 
 @job("clock")
