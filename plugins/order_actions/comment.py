@@ -13,6 +13,7 @@ from webapp.api import (
     Refusal,
     comment,
     lazy_gettext as _l,
+    ngettext,
     status_name,
     statuses_of,
 )
@@ -29,6 +30,12 @@ class CommentOnOrder(OrderAction):
 
     code, label, right, bulk, icon = "comment", _l("Comment"), "orders.comment", True, "message"
     Input = CommentInput
+
+    def doing(self, count: int) -> str:
+        return str(ngettext("%(num)s order is being commented on.", "%(num)s orders are being commented on.", count))
+
+    def done(self, count: int) -> str:
+        return str(ngettext("%(num)s commented on", "%(num)s commented on", count))
 
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
         return None

@@ -15,6 +15,7 @@ from webapp.api import (
     hold,
     hold_refusal,
     lazy_gettext as _l,
+    ngettext,
     release,
     release_refusal,
 )
@@ -31,6 +32,12 @@ class HoldOrder(OrderAction):
     code, label, right, bulk, icon = "hold", _l("Hold"), "orders.hold", True, "player-pause"
     counterpart = "release"
     Input = HoldInput
+
+    def doing(self, count: int) -> str:
+        return str(ngettext("%(num)s order is being put on hold.", "%(num)s orders are being put on hold.", count))
+
+    def done(self, count: int) -> str:
+        return str(ngettext("%(num)s put on hold", "%(num)s put on hold", count))
 
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
         return hold_refusal(order, actor)
@@ -62,6 +69,12 @@ class ReleaseOrder(OrderAction):
 
     code, label, right, bulk, icon = "release", _l("Release"), "orders.hold", True, "player-play"
     counterpart = "hold"
+
+    def doing(self, count: int) -> str:
+        return str(ngettext("%(num)s order is being released.", "%(num)s orders are being released.", count))
+
+    def done(self, count: int) -> str:
+        return str(ngettext("%(num)s released", "%(num)s released", count))
 
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
         return release_refusal(order, actor)

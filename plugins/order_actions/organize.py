@@ -19,6 +19,7 @@ from webapp.api import (
     assign,
     find_person,
     lazy_gettext as _l,
+    ngettext,
     offered_tags,
     people,
     restore,
@@ -45,6 +46,12 @@ class AssignOrder(OrderAction):
 
     code, label, right, bulk, icon = "assign", _l("Assign"), "orders.organize", True, "user"
     Input = AssignInput
+
+    def doing(self, count: int) -> str:
+        return str(ngettext("%(num)s order is being assigned.", "%(num)s orders are being assigned.", count))
+
+    def done(self, count: int) -> str:
+        return str(ngettext("%(num)s assigned", "%(num)s assigned", count))
 
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
         return None
@@ -82,6 +89,14 @@ class SetDueDate(OrderAction):
 
     code, label, right, bulk, icon = "due", _l("Due date"), "orders.organize", True, "calendar"
     Input = DueInput
+
+    def doing(self, count: int) -> str:
+        return str(
+            ngettext("%(num)s order is getting its due date.", "%(num)s orders are getting their due date.", count)
+        )
+
+    def done(self, count: int) -> str:
+        return str(ngettext("%(num)s dated", "%(num)s dated", count))
 
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
         return None
@@ -121,6 +136,12 @@ class TagOrder(OrderAction):
 
     code, label, right, bulk, icon = "tag", _l("Tag"), "orders.organize", True, "tag"
     Input = TagInput
+
+    def doing(self, count: int) -> str:
+        return str(ngettext("%(num)s order is being tagged.", "%(num)s orders are being tagged.", count))
+
+    def done(self, count: int) -> str:
+        return str(ngettext("%(num)s tagged", "%(num)s tagged", count))
 
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
         return tag_refusal(order, actor)
@@ -172,6 +193,12 @@ class SetStatus(OrderAction):
     code, label, right, bulk, icon = "status", _l("Status"), "orders.organize", True, "flag"
     Input = StatusInput
 
+    def doing(self, count: int) -> str:
+        return str(ngettext("%(num)s order is getting its status.", "%(num)s orders are getting their status.", count))
+
+    def done(self, count: int) -> str:
+        return str(ngettext("%(num)s given the status", "%(num)s given the status", count))
+
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
         return status_refusal(order, actor)
 
@@ -197,6 +224,12 @@ class ArchiveOrder(OrderAction):
     code, label, right, bulk, icon = "archive", _l("Archive"), "orders.organize", True, "archive"
     counterpart = "restore"
 
+    def doing(self, count: int) -> str:
+        return str(ngettext("%(num)s order is being archived.", "%(num)s orders are being archived.", count))
+
+    def done(self, count: int) -> str:
+        return str(ngettext("%(num)s archived", "%(num)s archived", count))
+
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
         return archive_refusal(order, actor)
 
@@ -209,6 +242,18 @@ class RestoreOrder(OrderAction):
 
     code, label, right, bulk, icon = "restore", _l("Take out of the archive"), "orders.organize", True, "archive-off"
     counterpart = "archive"
+
+    def doing(self, count: int) -> str:
+        return str(
+            ngettext(
+                "%(num)s order is being taken out of the archive.",
+                "%(num)s orders are being taken out of the archive.",
+                count,
+            )
+        )
+
+    def done(self, count: int) -> str:
+        return str(ngettext("%(num)s taken out of the archive", "%(num)s taken out of the archive", count))
 
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
         return restore_refusal(order, actor)

@@ -17,6 +17,7 @@ from webapp.api import (
     Refusal,
     get_channel,
     lazy_gettext as _l,
+    ngettext,
     now,
     ship_order,
     shipping_refusal,
@@ -63,6 +64,12 @@ class ShipOrder(OrderAction):
 
     code, label, right, bulk, icon = "ship", _l("Ship"), "orders.ship", True, "truck-delivery"
     Input = ShipInput
+
+    def doing(self, count: int) -> str:
+        return str(ngettext("%(num)s order is being shipped.", "%(num)s orders are being shipped.", count))
+
+    def done(self, count: int) -> str:
+        return str(ngettext("%(num)s shipped", "%(num)s shipped", count))
 
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
         return shipping_refusal(order, actor, anyway=True)  # the form asks about a buyer who wants to cancel

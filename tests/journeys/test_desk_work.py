@@ -100,7 +100,7 @@ def test_many_are_held_in_three_and_each_says_what_became_of_it(at_the_list: Ste
     at_the_list.click(page.locator("main form button.main"))
     assert at_the_list.taken <= 3
     strip = page.locator(".run-strip")
-    expect(strip).to_contain_text("Done", timeout=60_000)
+    expect(strip).to_contain_text(f"{held} put on hold", timeout=60_000)
     strip.get_by_role("link").first.click()
     expect(page.locator("#run-results .pill:has-text('Done')")).to_have_count(held)
     page.locator("#run-results a.number").first.click()
@@ -203,7 +203,7 @@ def test_a_morning_by_keyboard_alone(desk: Desk, at_the_list: Steps) -> None:
         page.keyboard.press("Tab")
     with page.expect_navigation():
         page.keyboard.press("Enter")
-    expect(page.locator(".run-strip")).to_contain_text("Done", timeout=60_000)
+    expect(page.locator(".run-strip")).to_contain_text("put on hold", timeout=60_000)
     at_the_list.search(chosen)
     expect(page.locator("#order-summary")).to_contain_text("By keys")
     page.keyboard.press("g")

@@ -18,7 +18,7 @@ from webapp.fulfillment.models import Package, Shipment
 from webapp.jobs.models import Run, RunResult
 from webapp.orders import bulk
 from webapp.orders.models import Order, OrderComment
-from webapp.orders.services import actions
+from webapp.orders.services import actions, find_action
 from webapp.orders.statuses import make_status
 from webapp.testing import incoming_line, incoming_order
 
@@ -56,11 +56,64 @@ def test_many_orders_are_held_in_three_steps(browser: Browser, orders: list[Orde
     assert (sent.status_code, sent.location) == (302, f"/orders/?sort=-placed&run={run.id}")
     page = browser.get(sent.location).text
     assert f"/runs/{run.id}/strip" in page
-    assert "Hold: 2 orders" in page
+    assert "2 orders are being put on hold." in page
+    assert "0 of 2" in page
+    assert browser.get("/orders/").text.count("being put on hold") == 0  # said where it was started
     work()
-    assert "2 of 2" in browser.get(f"/runs/{run.id}/strip").text
+    ended = browser.get(f"/runs/{run.id}/strip")
+    assert "run-ended" in ended.headers["HX-Trigger"]
+    assert "2 put on hold" in ended.text
+    assert "every 2s" not in ended.text
     db.session.expire_all()
     assert [order.on_hold for order in db.session.query(Order).order_by(Order.id)] == [True, True, False]
+
+
+def test_a_run_ends_with_what_became_of_it_and_can_be_undone_where_its_act_can(
+    browser: Browser, orders: list[Order], work: Callable[[], int]
+) -> None:
+    browser.post("/orders/bulk/archive", {"order": ids(orders)[:1], "submission_key": "k1"})
+    work()
+    browser.post("/orders/bulk/hold", {"order": ids(orders)[:2], "reason": "x", "submission_key": "k2"})
+    work()
+    browser.post("/orders/bulk/release", {"order": ids(orders), "submission_key": "k3"})
+    work()
+    _, held, released = runs_of()
+    told = browser.get(f"/runs/{released.id}/strip").text
+    assert "released, " in told
+    assert "1 refused" in told
+    assert "/undo" not in told  # a hold needs its reason
+    first = browser.get(f"/runs/{held.id}/strip").text
+    assert f"/runs/{held.id}/undo" in first
+
+
+def test_undoing_a_run_takes_back_what_it_did_and_nothing_else(
+    browser: Browser, orders: list[Order], work: Callable[[], int]
+) -> None:
+    browser.post("/orders/bulk/hold", {"order": ids(orders)[:2], "reason": "x", "submission_key": "k1"})
+    work()
+    [held] = runs_of()
+    undone = browser.post(f"/runs/{held.id}/undo")
+    again = browser.post(f"/runs/{held.id}/undo")  # twice in a hurry
+    assert (undone.status_code, undone.location) == (302, again.location)
+    assert "2 orders are being released." in browser.get(undone.location).text
+    work()
+    db.session.expire_all()
+    assert not any(order.on_hold for order in db.session.query(Order))
+    assert len(runs_of()) == 2
+    assert browser.post(f"/runs/{runs_of()[-1].id}/undo").status_code == 409
+
+
+def test_words_that_fail_take_no_page_with_them(
+    browser: Browser, orders: list[Order], work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(count: int) -> str:
+        raise ZeroDivisionError
+
+    browser.post("/orders/bulk/hold", {"order": ids(orders)[:2], "reason": "x", "submission_key": "k1"})
+    monkeypatch.setattr(find_action("hold"), "doing", broken)
+    [run] = runs_of()
+    assert "Hold: 2" in browser.get(f"/orders/?run={run.id}").text
+    assert browser.get("/orders/?run=999999").status_code == 200
 
 
 def test_the_first_tag_of_all_can_be_put_on_many(
@@ -457,7 +510,7 @@ def test_a_run_is_for_whoever_began_it_and_for_who_manages_the_desk(
         assert clerk.get(f"/runs/{run.id}{path}").status_code == 200
         assert make_browser(manager).get(f"/runs/{run.id}{path}").status_code == 200
         assert other.get(f"/runs/{run.id}{path}").status_code == 404
-    for path in ("pause", "resume", "stop", "again"):
+    for path in ("pause", "resume", "stop", "again", "undo"):
         assert other.post(f"/runs/{run.id}/{path}").status_code == 404
     links = [f'href="/runs/{run.id}"' in someone.get("/runs/").text for someone in (clerk, other, browser)]
     assert links == [True, False, True]

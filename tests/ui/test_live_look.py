@@ -62,7 +62,7 @@ def test_news_leave_the_focus_on_a_running_run_and_a_store(
     assert focus_through_news(page, button, "/status", f"#store-{store.id}-status")
     page.goto(f"/orders/?run={run}")
     page.wait_for_selector("#run-strip[data-live]")
-    assert focus_through_news(page, "#run-strip a", "/strip", "#run-strip")
+    assert focus_through_news(page, "#run-strip-details", "/strip", "#run-strip")
 
 
 def test_a_runs_page_shows_its_results_as_they_come(

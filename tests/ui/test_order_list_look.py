@@ -207,8 +207,8 @@ def test_rows_are_renewed_when_the_run_on_their_page_has_ended(
     page.click(".bulk-bar button[value=hold]")
     page.fill("main [name=reason]", "Stock count")
     page.click("main form button.main")
-    page.wait_for_selector("#run-strip[hx-get] strong")
-    toast, strip = (page.locator(part).bounding_box() for part in ("#messages .toast", "#run-strip"))
-    assert toast["y"] + toast["height"] <= strip["y"]
+    page.wait_for_selector("#messages #run-strip[hx-get] :text('1 order is being put on hold.')")
+    assert page.locator("#run-strip progress").count() == 1
     work()
+    page.wait_for_selector("#run-strip :text('1 put on hold')", timeout=9_000)
     page.wait_for_selector("#order-rows :text('On hold')", timeout=9_000)

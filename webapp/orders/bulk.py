@@ -75,6 +75,11 @@ class NothingToRepeat(Refusal):
     sentence = _l("Every order of this run is done: there is nothing to try again.")
 
 
+class NothingToUndo(Refusal):
+    code = "nothing_to_undo"
+    sentence = _l("This run can't be undone.")
+
+
 class ActFailed(DeskError):
     code = "act_failed"
     sentence = _l("Something failed inside the desk. The log of the worker says where; nothing was changed.")
@@ -136,6 +141,27 @@ def try_again(run: Run, *, actor: Actor, key: str = "") -> Run:
         return _begin(action, _opened(row), chosen_ids(actor, ids=list(db.session.scalars(undone))), actor, key)
     except NothingChosen:
         raise NothingToRepeat from None
+
+
+def undoing(run: Run, actor: Actor) -> OrderAction | None:
+    """The act that takes this run back, where there is one that needs no input and that the actor has the right to."""
+    row = db.session.get_one(BulkAct, run.id)
+    action = find_action(row.action)
+    if run.is_open or not action.counterpart or run.done == run.failed:
+        return None
+    back = find_action(action.counterpart)
+    needs_input = any(field.is_required() for field in back.Input.model_fields.values())
+    return back if back.bulk and actor.may(back.right) and not needs_input else None
+
+
+def undo(run: Run, *, actor: Actor, key: str = "") -> Run:
+    """A new run that takes back what an ended one did. Raises `NothingToUndo`."""
+    back = undoing(run, actor)
+    if back is None:
+        raise NothingToUndo
+    done = select(RunResult.subject_id).where(RunResult.run_id == run.id, RunResult.state == ResultState.DONE)
+    ids = chosen_ids(actor, ids=list(db.session.scalars(done)))
+    return start_bulk(back.code, read_input(back, {}), actor=actor, ids=ids, key=key)
 
 
 def _checked(code: str, actor: Actor) -> OrderAction:

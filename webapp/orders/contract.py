@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from webapp.audit.actor import Actor
 from webapp.errors import Refusal
-from webapp.i18n import LazyString
+from webapp.i18n import LazyString, ngettext
 
 if TYPE_CHECKING:
     from webapp.orders.models import Order
@@ -37,6 +37,21 @@ class OrderAction(ABC):
     icon: ClassVar[str] = "dots"
     counterpart: ClassVar[str] = ""  # the code of the act that undoes this one: a bar shows whichever is possible
     Input: ClassVar[type[ActionInput]] = ActionInput
+
+    def doing(self, count: int) -> str:
+        """What is so while it is being done to so many orders: a whole sentence."""
+        return str(
+            ngettext(
+                "%(action)s: %(num)s order is being worked.",
+                "%(action)s: %(num)s orders are being worked.",
+                count,
+                action=self.label,
+            )
+        )
+
+    def done(self, count: int) -> str:
+        """To how many orders it was done, in a few words that others may follow, as in "34 shipped"."""
+        return str(ngettext("%(num)s done", "%(num)s done", count))
 
     @abstractmethod
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:

@@ -11,7 +11,6 @@ from werkzeug.wrappers import Response as AnyResponse
 from webapp.audit.actor import Actor
 from webapp.db import unit_of_work
 from webapp.errors import DeskError
-from webapp.i18n import ngettext
 from webapp.orders import bulk
 from webapp.orders.contract import OrderAction
 from webapp.orders.listing import count_orders
@@ -61,19 +60,14 @@ def start(code: str) -> str | AnyResponse | tuple[str, int]:
             if bulk.known_run(key, actor) is None:  # whose acts may have changed what the query finds
                 ids = chosen.confirmed(ids)
             run = bulk.start_bulk(code, data, actor=actor, ids=ids, key=key)
-            run_id, total = run.id, run.total or 0
+            run_id = run.id
     except DeskError as error:
         if error.status != 422 and not error.field:
             raise
         orders = bulk.orders_to_look_at(actor, **chosen.where(actor))
         form = again(action, _sample(action, orders, actor), request.form, error, actor=actor, many=True)
         return _form_page(action, chosen, orders, actor, form), 422
-    label = str(action.label)
-    flash(
-        ngettext("%(action)s: %(num)s order is worked.", "%(action)s: %(num)s orders are worked.", total, action=label),
-        "info",
-    )
-    return redirect(chosen.list_url(run=run_id))
+    return redirect(chosen.list_url(run=run_id))  # the list says what is being done, and how far it is
 
 
 def _sample(action: OrderAction, orders: list[Order], actor: Actor) -> Order:

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import structlog
 from flask import Blueprint, flash, request, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response as AnyResponse
@@ -18,6 +19,7 @@ from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, ngettext
 from webapp.jobs import runs as long_work
 from webapp.jobs.models import Run, RunState
 from webapp.orders import bulk, erasing, export_runs as exports, exporting
+from webapp.orders.contract import OrderAction
 from webapp.orders.models import BulkAct, Export
 from webapp.orders.queries import orders_by_id
 from webapp.orders.services import actions
@@ -28,6 +30,7 @@ from webapp.ui.forms.actions import in_words
 from webapp.ui.pages import page, parts, show_times_of
 from webapp.ui.redirects import redirect
 
+log = structlog.get_logger(__name__)
 bp = Blueprint("runs", __name__, url_prefix="/runs")
 RESULTS = 100  # on one page
 _PERSONAL = (bulk.KIND, exports.KIND)  # kinds of runs that tell which orders somebody chose
@@ -73,9 +76,58 @@ def progress(run_id: int) -> AnyResponse:
 @bp.get("/<int(max=2147483647):run_id>/strip")
 @needs("orders.view")
 def strip(run_id: int) -> AnyResponse:
-    """The same on one line, for the page that the run was started from; once it has ended, the page hears of it."""
-    [told] = _shown([_found(run_id)])
+    """The message of a run on the page that it was started from; once it has ended, the page hears of it."""
+    told = _told(_found(run_id))
     return parts("runs/_strip.html", run=told, event=None if told["is_open"] else "run-ended")
+
+
+@bp.app_template_global()
+def run_of_page() -> dict[str, Any] | None:
+    """The run that was started from this page, as its message shows it."""
+    run_id = request.args.get("run", type=int) or 0
+    if request.endpoint != "orders.index" or not 0 < run_id < 2**31:
+        return None
+    try:
+        return _told(_found(run_id))
+    except NotFound:
+        return None
+
+
+def _told(run: Run) -> dict[str, Any]:
+    """A run with what its message says: what is so, or what came of it; and whether it can be undone."""
+    [told] = _shown([run])
+    told |= {"sentence": "", "tone": "calm" if run.is_open else "bad" if told["message"] else "good", "undo": False}
+    if run.kind == bulk.KIND:
+        action = actions().get(db.session.scalar(select(BulkAct.action).where(BulkAct.run_id == run.id)) or "")
+        if action is not None and run.is_open:
+            told["sentence"] = _words(action, action.doing, run.total or 0)
+        elif action is not None and not told["message"]:
+            told["sentence"] = ", ".join(_outcome(run, action))
+            told["undo"] = bulk.undoing(run, current_actor()) is not None
+        if run.failed and not run.is_open:
+            told["tone"] = "warn"
+    return told
+
+
+def _words(action: OrderAction, say: Callable[[int], str], count: int) -> str:
+    """A plugin's words; where they fail, the act's name with the number."""
+    try:
+        return str(say(count))
+    except Exception as error:
+        log.error("act_words_failed", action=action.code, kind=type(error).__name__)
+        return f"{action.label}: {count}"
+
+
+def _outcome(run: Run, action: OrderAction) -> list[str]:
+    """What became of a run's orders, a few words for each: "34 shipped", "1 refused"."""
+    counts = bulk.result_counts(run)
+    words: dict[str, Callable[[int], str]] = {
+        bulk.ResultState.DONE: lambda count: _words(action, action.done, count),
+        bulk.ResultState.REFUSED: lambda count: str(ngettext("%(num)s refused", "%(num)s refused", count)),
+        bulk.ResultState.FAILED: lambda count: str(ngettext("%(num)s failed", "%(num)s failed", count)),
+        bulk.ResultState.WAITING: lambda count: str(ngettext("%(num)s not done", "%(num)s not done", count)),
+    }
+    return [word(counts[code]) for code, word in words.items() if counts.get(code)]
 
 
 @bp.post("/<int(max=2147483647):run_id>/pause")
@@ -97,6 +149,18 @@ def resume(run_id: int) -> AnyResponse:
 def stop(run_id: int) -> AnyResponse:
     """End the run after the orders in work."""
     return _led(run_id, long_work.stop)
+
+
+@bp.post("/<int(max=2147483647):run_id>/undo")
+@needs("orders.view")
+def undo(run_id: int) -> AnyResponse:
+    """A new run that takes back what this one did."""
+    with unit_of_work():
+        run = _found(run_id)
+        if run.kind != bulk.KIND:
+            raise NotFound(name=run_id)
+        new_id = bulk.undo(run, actor=current_actor(), key=f"undo-{run_id}").id
+    return redirect(url_for("orders.index", run=new_id))
 
 
 @bp.post("/<int(max=2147483647):run_id>/again")

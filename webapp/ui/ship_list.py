@@ -9,8 +9,8 @@ from webapp.db import unit_of_work
 from webapp.errors import DeskError
 from webapp.fulfillment import ship_list
 from webapp.fulfillment.services import shipping_refusal
-from webapp.i18n import ngettext
 from webapp.orders import bulk
+from webapp.orders.services import find_action
 from webapp.ui import shown
 from webapp.ui.access import current_actor, needs
 from webapp.ui.chosen import Chosen
@@ -81,7 +81,7 @@ def start() -> AnyResponse | tuple[str, int]:
             run_id, total = run.id, run.total or 0
     except DeskError as error:
         return page("bulk/ship_list.html", text=text, problem=str(error)), error.status
-    flash(ngettext("Shipping %(num)s order.", "Shipping %(num)s orders.", total), "info")
+    flash(find_action("ship").doing(total), "info")
     return redirect(url_for("runs.show", run_id=run_id))
 
 
