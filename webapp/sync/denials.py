@@ -143,7 +143,7 @@ def _lift(store_id: int, work: str, thing: DeniedThing, names: Sequence[str] = (
         live.publish("stores", [store_id])
 
 
-def _rows(store_id: int, work: str, thing: DeniedThing) -> Select[tuple[StoreDenial]]:
+def _rows(store_id: int, work: str, thing: DeniedThing) -> Select[StoreDenial]:
     return select(StoreDenial).where(
         StoreDenial.store_id == store_id, StoreDenial.work == work, StoreDenial.thing == thing
     )

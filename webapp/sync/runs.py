@@ -100,7 +100,7 @@ def due_for_more() -> list[int]:
     return list(db.session.scalars(_readable().where(due)))
 
 
-def _readable() -> Select[tuple[int]]:
+def _readable() -> Select[int]:
     """Stores that may be read and that nobody reads now."""
     free = or_(StoreSync.lease_until.is_(None), StoreSync.lease_until < now())
     known = Store.channel.in_(channels())  # one whose plugin was left out waits for it

@@ -126,7 +126,7 @@ def _unproven(state: health.Health) -> str | None:
         return None
     how_far = {"seen": number(proof.seen), "total": number(max(proof.total, proof.seen))}
     if missed := proof.found_before + proof.found:
-        return ngettext(
+        told: str = ngettext(
             "Not yet proven complete: %(seen)s of about %(total)s orders were read again; "
             "%(num)s order was found that had been missed.",
             "Not yet proven complete: %(seen)s of about %(total)s orders were read again; "
@@ -134,7 +134,9 @@ def _unproven(state: health.Health) -> str | None:
             missed,
             **how_far,
         )
-    return _("Not yet proven complete: %(seen)s of about %(total)s orders were read again.", **how_far)
+    else:
+        told = _("Not yet proven complete: %(seen)s of about %(total)s orders were read again.", **how_far)
+    return told
 
 
 def recent_card(actor: Actor) -> str:

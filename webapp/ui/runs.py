@@ -115,7 +115,7 @@ def _words(action: OrderAction, say: Callable[[int], str], count: int) -> str:
         return str(say(count))
     except Exception as error:
         log.error("act_words_failed", action=action.code, kind=type(error).__name__)
-        return f"{action.label}: {count}"
+        return ngettext("%(action)s: %(num)s order", "%(action)s: %(num)s orders", count, action=action.label)
 
 
 def _outcome(run: Run, action: OrderAction) -> list[str]:
