@@ -115,7 +115,8 @@ def _words(action: OrderAction, say: Callable[[int], str], count: int) -> str:
         return str(say(count))
     except Exception as error:
         log.error("act_words_failed", action=action.code, kind=type(error).__name__)
-        return ngettext("%(action)s: %(num)s order", "%(action)s: %(num)s orders", count, action=action.label)
+        told: str = ngettext("%(action)s: %(num)s order", "%(action)s: %(num)s orders", count, action=action.label)
+        return told
 
 
 def _outcome(run: Run, action: OrderAction) -> list[str]:
