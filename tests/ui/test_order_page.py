@@ -410,7 +410,7 @@ def test_the_service_is_told_in_the_channels_words(
 
 @pytest.mark.parametrize(
     ("country", "optional"),
-    [("DE", {"region"}), ("US", set()), ("HK", {"postal_code", "city", "region"}), ("IE", {"region"})],
+    [("DE", {"region"}), ("US", set()), ("HK", {"postal_code", "city", "region"}), ("IE", {"postal_code", "region"})],
 )
 def test_an_address_form_calls_optional_what_its_country_does_without(
     take: Callable[..., list[Order]], browser: Browser, country: str, optional: set[str]
