@@ -139,9 +139,10 @@ def app(
     monkeypatch.setenv("WAYBILL_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("DATABASE_URL", database)
     monkeypatch.setenv("REDIS_URL", queue_server)
-    monkeypatch.setenv("WAYBILL_SECRET", SECRET)
     monkeypatch.setenv("WAYBILL_CUSTOM_ENDPOINTS", "1")
     configuration.cache_clear()
+    (tmp_path / "secret").write_text(SECRET)
+    (tmp_path / "secret").chmod(0o600)
     live.connection().flushdb()
     with desks.application(database) as made, made.app_context():
         key_file().create()

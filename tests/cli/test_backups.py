@@ -25,6 +25,7 @@ from webapp.orders.services import comment
 from webapp.vault.keys import key_file
 
 MakeOrder = Callable[..., Order]
+pytestmark = pytest.mark.own_desk
 BUYER = "Quixelworth"
 ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 ON_POSTGRES = pytest.mark.parametrize("database", ["postgres"], indirect=True)

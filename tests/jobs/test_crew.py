@@ -18,6 +18,7 @@ from webapp.jobs.backlog import workers
 from webapp.jobs.lanes import LANES, QUEUES, services
 from webapp.keeper import processes
 
+pytestmark = pytest.mark.own_desk
 SCRIPT = """
 import os, sys, time
 from webapp import create_app

@@ -270,7 +270,9 @@ def test_two_people_at_one_order_see_each_other_and_lose_nothing(
 ) -> None:
     mine, theirs = at_the_list.page, open_page(storage_state=None)
     theirs.goto(colleague)
+    theirs.locator("input[name=password]").fill("Correct-Horse-8")
     theirs.locator("main form button").click()
+    expect(theirs.get_by_role("heading", name="Dashboard", level=1)).to_be_visible()
     mine.goto(f"{mine.url}?q={SHIPPABLE} total:>60")
     order = _number(_first_row(mine))
     for page in (mine, theirs):

@@ -27,7 +27,7 @@ from webapp.sync.models import StoreSync
 SLOW = 25.0  # seconds that this Amazon takes to answer
 FIRST_RESULT = 5.0  # seconds in which a bulk act shows its first result on a machine that does little else
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.own_desk]
 
 
 def hold(reason: str) -> float:

@@ -358,7 +358,7 @@ class Copy:
         self.rows: dict[str, list[dict[str, Any]]] = {}
         db.session.rollback()
         if self.sqlite:
-            for file in folder.glob("desk.db*"):
+            for file in Path(database.removeprefix("sqlite:///")).parent.glob("desk.db*"):
                 shutil.copy(file, self.path / file.name)
         else:
             for table in tables:
@@ -482,13 +482,14 @@ def test_a_key_that_an_older_copy_of_the_file_brings_back_is_destroyed_again(
         assert key_file().is_destroyed(week)
 
 
-def test_the_log_is_emptied_or_left_to_the_next_time(take: Take, database: str, tmp_path: Path) -> None:
+def test_the_log_is_emptied_or_left_to_the_next_time(take: Take, database: str) -> None:
     if not database.startswith("sqlite"):
         assert empty_log()
         return
     take(incoming_order())
     db.session.rollback()
-    reader = sqlite3.connect(tmp_path / "desk.db", isolation_level=None)
+    path = database.removeprefix("sqlite:///")
+    reader = sqlite3.connect(path, isolation_level=None)
     try:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM orders").fetchone()
@@ -498,4 +499,4 @@ def test_the_log_is_emptied_or_left_to_the_next_time(take: Take, database: str, 
     finally:
         reader.close()
     assert empty_log()
-    assert (tmp_path / "desk.db-wal").stat().st_size == 0
+    assert Path(f"{path}-wal").stat().st_size == 0

@@ -106,7 +106,7 @@ def test_what_is_denied_and_what_is_not_proven_is_on_the_page(browser: Browser, 
     assert page.count("302-000000") == 5  # of orders the first few
     assert "Not yet proven complete: 0 of about 0 orders were read again." in page
     assert "Failing" not in page
-    assert "7 things denied" in browser.get("/dashboard/").text
+    assert "9 things denied" in browser.get("/dashboard/cards/sync").text
 
 
 def test_testing_asks_the_channel_outside_of_a_transaction(

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
-from webapp.db import db
+from webapp.db import db, once_a_transaction, read_anew
 from webapp.errors import NotFound
 from webapp.hooks import hooks
 from webapp.i18n import LazyString
@@ -71,6 +71,7 @@ def store_all(scope: str, scope_id: int, declared: Sequence[Setting], values: Ma
         if not setting.secret or value != had[setting.name]:
             row.value = seal_secret(str(value)) if setting.secret else value
     db.session.flush()
+    read_anew(_kept_as(scope, scope_id))
 
 
 def change_desk(group: SettingsGroup, values: Mapping[str, Any], *, actor: Actor) -> None:
@@ -90,5 +91,12 @@ def desk_setting(name: str) -> Any:
 
 
 def _stored(scope: str, scope_id: int) -> dict[str, StoredSetting]:
-    query = select(StoredSetting).where(StoredSetting.scope == scope, StoredSetting.scope_id == scope_id)
-    return {row.name: row for row in db.session.scalars(query)}
+    def read_rows() -> dict[str, StoredSetting]:
+        query = select(StoredSetting).where(StoredSetting.scope == scope, StoredSetting.scope_id == scope_id)
+        return {row.name: row for row in db.session.scalars(query)}
+
+    return once_a_transaction(_kept_as(scope, scope_id), read_rows)
+
+
+def _kept_as(scope: str, scope_id: int) -> str:
+    return f"settings of {scope} {scope_id}"

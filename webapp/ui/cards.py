@@ -95,6 +95,7 @@ def traffic(store: Store, state: health.Health) -> dict[str, Any]:
         "troubled": state.troubled,
         "asides": state.asides,
         "denied": _denied(store, state),
+        "denials": len(state.denials),
         "unproven": _unproven(state),
         "backlog_url": orders_url(f"store:{store.id} update:held,owed,sent"),
         "troubled_url": orders_url(f"store:{store.id} update:refused,unknown"),

@@ -48,7 +48,7 @@ KINDS: dict[str, tuple[LazyString, tuple[str, ...]]] = {
         ),
     ),
     "holds": (_l("Holds"), ("held", "held_until", "released", "hold_ended")),
-    "addresses": (_l("Addresses"), ("readdressed",)),
+    "addresses": (_l("Addresses and buyers"), ("readdressed", "buyer_erased")),
     "comments": (_l("Comments"), ("commented", "pinned", "unpinned")),
     "organizing": (
         _l("Status, tags, assignee, due date, archive"),
