@@ -255,6 +255,8 @@ def test_a_store_shows_its_sales_its_counts_and_its_orders(browser: Browser, sto
     for part in ("traffic", "settings"):
         assert browser.get(f"/stores/{store.id}/{part}").status_code == 200
         assert len(browser.queries) <= 8, "\n".join(browser.queries)
+    browser.get(f"/stores/{store.id}/settings/erasing")
+    assert len(browser.queries) <= 8, "\n".join(browser.queries)
     assert browser.get("/stores/99").status_code == 404
 
 
@@ -322,7 +324,9 @@ def test_buyers_are_previewed_erased_and_kept_as_long_as_is_set(
     browser: Browser, store: Store, take: Any, work: Callable[[], int]
 ) -> None:
     at = now() - timedelta(days=60)
-    page = f"/stores/{store.id}/settings"
+    page = f"/stores/{store.id}/settings/erasing"  # loaded after the settings
+    assert page in browser.get(f"/stores/{store.id}/settings").text
+    assert "No order's buyer data are past their date." in browser.get(f"/stores/{store.id}/settings?whole=1").text
     assert "No order's buyer data are past their date." in browser.get(page).text
     assert "No buyer data is past its date." in browser.get(browser.post(f"/stores/{store.id}/erase").location).text
     take(*(incoming_order(created_at=at, stage=ChannelStage.CANCELED, status="CANCELLED") for _ in range(2)))
@@ -340,9 +344,9 @@ def test_buyers_are_previewed_erased_and_kept_as_long_as_is_set(
     assert f'href="{run}"' in text
     assert "Erasing buyer data" in browser.get(f"/stores/{store.id}/traffic").text
 
-    saved = browser.post(f"{page}/buyers", {"erase_buyers_after_days": "7"})
+    saved = browser.post(f"/stores/{store.id}/settings/buyers", {"erase_buyers_after_days": "7"})
     assert (saved.status_code, days_of(db.session.get_one(Store, store.id))) == (302, 7)
-    answer = browser.post(f"{page}/buyers", {"erase_buyers_after_days": "4000"})
+    answer = browser.post(f"/stores/{store.id}/settings/buyers", {"erase_buyers_after_days": "4000"})
     assert answer.status_code == 422
     assert "must be at most 3650." in answer.text
     assert 'value="4000"' in answer.text

@@ -25,7 +25,7 @@ from webapp.reporting.figures import Figure, Interval, Sales, orders_by_state, s
 from webapp.search.compiling import Compiled
 from webapp.sync import health, runs
 from webapp.sync.models import OPEN_UPDATES, ChannelUpdate
-from webapp.ui import charts, sales, shown
+from webapp.ui import charts, sales, shown, unscripted
 from webapp.ui.cards import orders_url, traffic
 from webapp.ui.formats import money, number, state_label, zone
 from webapp.ui.forms import Form
@@ -201,14 +201,25 @@ def settings_facts(
     """The page of its settings: how it is reached, what becomes of its orders, and how long its buyers are kept."""
     channel = channels().get(store.channel)
     state = health.Health(runs.syncs_of([store.id]).get(store.id))
+    whole = unscripted.whole()
     return {
-        "store": head(store, state),
         "tab": "settings",
         "form": connection or (settings_form(channel, store) if channel else None),
         "orders_form": orders or orders_form(store, shops(), channel_name(store.channel), next_numbers()),
         "buyers_form": buyers or buyers_form(store),
+        "whole": whole,
+        **(erasing_facts(store, actor) if whole else {"erasing": None}),
+        "store": head(store, state),
+    }
+
+
+def erasing_facts(store: Store, actor: Actor) -> dict[str, Any]:
+    """What is to be erased of a store's buyers now, and the last run that erased any."""
+    run = erasing.last_run(store)
+    return {
+        "store": store,
         "erasing": erasing.preview(store, actor),
-        "erasing_run": shown_run(run, {store.id: store}) if (run := erasing.last_run(store)) else None,
+        "erasing_run": shown_run(run, {store.id: store}) if run else None,
     }
 
 

@@ -6,7 +6,7 @@ transaction, since somebody is waiting for just that answer.
 
 from typing import Any
 
-from flask import Blueprint, flash, request, url_for
+from flask import Blueprint, flash, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from webapp.channels.contract import Channel
@@ -36,7 +36,7 @@ from webapp.ui.forms.settings import buyers_form, settings_form
 from webapp.ui.forms.stores import orders_form
 from webapp.ui.pages import page, parts, shown_stores
 from webapp.ui.redirects import redirect
-from webapp.ui.store_page import cards, found_store, head, overview, settings_facts, told, traffic_facts
+from webapp.ui.store_page import cards, erasing_facts, found_store, head, overview, settings_facts, told, traffic_facts
 
 bp = Blueprint("stores", __name__, url_prefix="/stores")
 _PRACTICE = "practice"
@@ -117,6 +117,13 @@ def change_what_becomes(store_id: int) -> Response | tuple[str, int]:
         return page("stores/settings.html", **facts), error.status
     flash(_("Saved. The orders that came meanwhile are being numbered.") if run else _("Saved."), "good")
     return redirect(url_for(".settings", store_id=store_id))
+
+
+@bp.get("/<int(max=2147483647):store_id>/settings/erasing")
+@needs("stores.edit")
+def what_is_to_erase(store_id: int) -> str:
+    """What is to be erased of the store's buyers now, for its settings: counted after they are shown."""
+    return render_template("stores/_erasing.html", **erasing_facts(found_store(store_id), current_actor()))
 
 
 @bp.post("/<int(max=2147483647):store_id>/settings/buyers")
