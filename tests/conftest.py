@@ -5,6 +5,7 @@ real Valkey and are run by `work`, in this process and in the order of the queue
 fails (`tests.leftovers`).
 """
 
+import gc
 import os
 import shutil
 import tempfile
@@ -46,6 +47,13 @@ _QUIET = [
     "--disable-sync",
 ]
 PASSWORD = "Correct-Horse-7-Battery"
+
+
+def pytest_collection_finish() -> None:
+    """What was loaded stays: looking through it for garbage again and again takes a tenth of the suite's time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)
