@@ -179,6 +179,33 @@ def test_one_marketplace_denied_stops_neither_the_others_nor_what_is_owed(
     check_equal(amazon_store)
 
 
+def test_open_orders_of_many_pages_are_read_once_their_marketplace_is_open_again(
+    practice: PracticeServer, amazon_store: Store, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long lies between two pages, and after a pause, too: a page token holds the desk to what it asked."""
+    monkeypatch.setattr("plugins.amazon.channel.PAGE", "4")
+    practice.client.fault("searchOrders", "marketplace", marketplace="FR", times=1000)
+    there = {placed(practice, marketplace="FR") for _ in range(10)}
+    sync(amazon_store, work)
+    assert db.session.scalars(select(StoreDenial.name)).one() == "A13V1IB3VIYZZH"
+
+    practice.client.mend()
+    asked = len(practice.client.calls("searchOrders"))
+    for step in range(20):
+        with time_machine.travel(now() + timedelta(hours=6, seconds=60 + 90 * step), tick=True):
+            if step == 1:
+                practice.client.fault("searchOrders", "429")
+            jobs.read_more(amazon_store.id)
+        db.session.expire_all()
+        if db.session.scalar(select(StoreDenial.id)) is None:
+            break
+    assert db.session.scalar(select(StoreDenial.id)) is None
+    assert there <= set(db.session.scalars(select(Order.channel_order_number)))
+    statuses = [call["status"] for call in practice.client.calls("searchOrders")[asked:]]
+    assert set(statuses) == {200, 429}
+    assert statuses.count(200) >= 3
+
+
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_orders_that_slipped_while_paging_by_offset_are_found(
     practice: PracticeServer, amazon_store: Store, work: Work

@@ -172,7 +172,11 @@ def test_a_refused_page_of_the_proof_begins_the_pass_again(store: Store, channel
     channel.failures.append(PageRefused(channel="Fake"))
     jobs.read_more(store.id)
     assert (proof(store).seen, proof(store).page_token) == (0, None)
+    asked = len(channel.asked)
     read_through(store, work)
+    assert len(channel.asked) == asked  # one that is refused again and again burns no allowance
+    with time_machine.travel(now() + timedelta(seconds=61), tick=True):
+        read_through(store, work)
     assert proof(store).proven_at is not None
 
 

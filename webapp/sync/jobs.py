@@ -212,7 +212,7 @@ def _no_more(store_id: int, owner: str, asked: OrdersWindow, error: ChannelError
             return
         pause = 60.0 if error.retry_after is None else error.retry_after
         if isinstance(error, PageRefused):
-            row.page_token, pause = None, 0.0
+            row.page_token = None
             if isinstance(row, OrdersProof):
                 proving.restart(row)
         row.again_at = now() + timedelta(seconds=pause)

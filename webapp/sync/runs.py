@@ -126,7 +126,8 @@ def take_more(store_id: int, owner: str) -> tuple[StoreSync, OrdersWindow] | Non
     denial = denials.due_marketplace(store_id)
     proof = proving.due(store_id) if denial is None and sync.next_at > now() else None
     if denial is not None:
-        asked = OrdersWindow(_first_low(sync), denial.page_token, open_only=True, only=denial.name)
+        low = _first_low(sync, denial.since)  # the same for every page of a trial: a page token holds the caller to it
+        asked = OrdersWindow(low, denial.page_token, open_only=True, only=denial.name)
     elif proof is not None:
         asked = OrdersWindow(proof.low, proof.page_token, without=denials.left_out(store_id), spare=True)
     else:
@@ -152,13 +153,13 @@ def _window(sync: StoreSync) -> SyncWindow:
         if window.cursor is not None:
             window.low = window.cursor - _overlap(window, timedelta(seconds=channel.overlap))
         else:
-            window.low = _first_low(sync)
+            window.low = _first_low(sync, now())
     return window
 
 
-def _first_low(sync: StoreSync) -> datetime:
-    """How far back the first connection reaches."""
-    return now() - timedelta(days=int(access(sync.store).settings.get("import_from", 30)))
+def _first_low(sync: StoreSync, at: datetime) -> datetime:
+    """How far back the first connection at this instant reaches."""
+    return at - timedelta(days=int(access(sync.store).settings.get("import_from", 30)))
 
 
 def _overlap(window: SyncWindow, usual: timedelta) -> timedelta:
