@@ -1,6 +1,7 @@
 """One thing denied is left out by name, the rest goes on, and it is tried again; only a refused sign-in disconnects."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from sqlalchemy import select
 
 from webapp.audit.actor import Actor
 from webapp.channels.contract import (
+    ChannelError,
     ChannelStage,
     Connection,
     Denial,
@@ -27,6 +29,7 @@ from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
+from webapp.jobs import JobFailed, queue
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.sync import denials, health, jobs, runs, updates
@@ -311,6 +314,41 @@ def test_an_order_that_is_denied_is_said_and_asked_for_again(
     monkeypatch.setattr(channel, "fetch_order", fetch)
     jobs.fetch_order(store.id, told.number)
     assert (denied(store), numbers()) == ([], {told.number})
+
+
+def test_an_order_that_is_denied_is_asked_for_every_six_hours_by_its_row(
+    store: Store, channel: FakeChannel, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often somebody asked, and whatever the queue lost; a store that can't be asked waits."""
+    asked: list[str] = []
+    failures: list[ChannelError] = []
+
+    def refuse(access: StoreAccess, number: str) -> None:
+        asked.append(number)
+        raise failures.pop() if failures else Denied(channel="Fake", problem="not yours")
+
+    monkeypatch.setattr(channel, "fetch_order", refuse)
+    for _ in range(3):
+        jobs.fetch_order(store.id, "1")
+    assert queue("asking").scheduled_job_registry.count == 0
+    with unit_of_work():
+        runs.sync_of(store.id).next_at = now() + timedelta(days=9)
+    assert not jobs.anything_due()
+    for hours, times in ((5, 3), (6.1, 4), (6.2, 4), (12.2, 5)):
+        if hours == 12.2:  # whatever becomes of a try, the next is as far away
+            failures.append(ChannelError(channel="Fake", problem="HTTP 500"))
+        with later(hours=hours):
+            assert jobs.anything_due() is (times > len(asked))
+            for _ in range(2):
+                jobs.find_due()
+                with suppress(JobFailed):
+                    work()
+                db.session.rollback()
+        assert len(asked) == times
+    with unit_of_work():
+        db.session.get_one(Store, store.id).problem = Disconnected(channel="Fake", problem="revoked").stored()
+    with later(hours=30):
+        assert not jobs.anything_due()
 
 
 def test_what_is_denied_by_operation_is_not_listed_order_by_order(store: Store, channel: FakeChannel) -> None:

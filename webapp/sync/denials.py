@@ -24,6 +24,8 @@ from webapp.channels.contract import (
     Unknown,
     Update,
 )
+from webapp.channels.models import Store
+from webapp.channels.services import channels
 from webapp.clock import now
 from webapp.db import db, insert_into
 from webapp.sync import proving
@@ -107,6 +109,23 @@ def due_marketplace(store_id: int) -> StoreDenial | None:
     """A denied marketplace that is to be tried again now."""
     due = _rows(store_id, ORDERS, DeniedThing.MARKETPLACE).where(StoreDenial.again_at <= now())
     return db.session.scalar(due.order_by(StoreDenial.again_at).limit(1))
+
+
+def due_orders() -> list[tuple[int, str]]:
+    """Stores and orders that were denied and are to be asked for again now. Stores that can't be asked wait."""
+    query = select(StoreDenial.store_id, StoreDenial.name).join(Store, Store.id == StoreDenial.store_id)
+    query = query.where(Store.active, Store.problem.is_(None), Store.channel.in_(channels()))
+    due = (StoreDenial.work == ORDER, StoreDenial.thing == DeniedThing.ORDER, StoreDenial.again_at <= now())
+    return [(store_id, number) for store_id, number in db.session.execute(query.where(*due))]
+
+
+def try_order(store_id: int, number: str) -> None:
+    """An order is asked for now: if it is denied, the next try comes as late as after a denial, whatever becomes of
+    this one.
+    """
+    tried = update(StoreDenial).where(StoreDenial.store_id == store_id, StoreDenial.work == ORDER)
+    tried = tried.where(StoreDenial.thing == DeniedThing.ORDER, StoreDenial.name == number)
+    db.session.execute(tried.values(again_at=now() + timedelta(seconds=DENIED_FOR)))
 
 
 def marketplace(store_id: int, name: str) -> StoreDenial | None:

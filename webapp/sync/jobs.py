@@ -12,7 +12,6 @@ import structlog
 from webapp import live
 from webapp.audit.actor import Actor
 from webapp.channels.contract import (
-    DENIED_FOR,
     Channel,
     ChannelError,
     Denial,
@@ -67,8 +66,8 @@ def keep_statistics(done: int = 0) -> None:
 
 
 def anything_due() -> bool:
-    """Whether a store is to be read, or its channel is owed anything."""
-    return bool(runs.due_stores() or runs.due_for_more() or due_work())
+    """Whether a store is to be read, or one order of it, or its channel is owed anything."""
+    return bool(runs.due_stores() or runs.due_for_more() or due_work() or denials.due_orders())
 
 
 @job("clock")
@@ -80,6 +79,8 @@ def find_due() -> None:
         read_more.enqueue(store_id)
     for store_id, kind, work in due_work():
         (deliver if work == "deliver" else look_up).enqueue(store_id, kind)
+    for store_id, number in denials.due_orders():
+        fetch_order.enqueue(store_id, number)
 
 
 @job("importing")
@@ -292,9 +293,10 @@ def _asked(ask: Callable[[], Mapping[int, Outcome]], ids: list[int]) -> dict[int
 @job("asking")
 def fetch_order(store_id: int, number: str) -> None:
     """Read one order by the channel's number and take it in: for one put aside, or one that somebody doubts."""
-    store = db.session.get_one(Store, store_id)
-    reach, channel = access(store), get_channel(store.channel)
-    db.session.commit()
+    with unit_of_work():
+        store = db.session.get_one(Store, store_id)
+        reach, channel = access(store), get_channel(store.channel)
+        denials.try_order(store_id, number)
     try:
         found = channel.fetch_order(reach, number)
     except Throttled as error:  # many were asked for at once: each has its turn
@@ -303,7 +305,6 @@ def fetch_order(store_id: int, number: str) -> None:
     except Denied as error:
         with unit_of_work():
             denials.note(store_id, denials.ORDER, Denial(DeniedThing.ORDER, number, error.stored()))
-        fetch_order.enqueue_in(DENIED_FOR, store_id, number)
         return
     if found is None:
         return
