@@ -18,6 +18,7 @@ from webapp.channels.contract import (
     DeniedThing,
     Disconnected,
     IncomingOrder,
+    IncomingPackage,
     NotYet,
     OrdersPage,
     OrdersWindow,
@@ -34,7 +35,7 @@ from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.sync import denials, health, jobs, runs, updates
 from webapp.sync.models import ChannelUpdate, OrdersProof, StoreDenial
-from webapp.testing import GERMANY, JAPAN, FakeChannel, incoming_order
+from webapp.testing import GERMANY, JAPAN, FakeChannel, again, incoming_line, incoming_order, line_again
 
 Work = Callable[[], int]
 pytestmark = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
@@ -266,6 +267,35 @@ def test_somebody_sends_a_denied_update_again_or_closes_it(
     assert [row.state for row in rows()] == ["sent", "withdrawn"]
 
 
+@pytest.mark.parametrize("how", ["shown", "closed"])
+def test_a_denied_update_that_is_told_no_more_is_denied_no_more(
+    how: str, take: Callable[..., list[Order]], store: Store, channel: FakeChannel, work: Work, mia: Actor
+) -> None:
+    """Its order is not, and with the last that waits neither is the operation: nothing else would ever try it."""
+    told = [incoming_order([incoming_line()]), incoming_order([incoming_line()])]
+    orders = take(*told)
+    problem = Denied(channel="Fake", problem="no role").stored()
+    refused = Denial(DeniedThing.OPERATION, "confirm", problem)
+    channel.outcomes += [NotYet(6 * 3600, cause=problem, denial=refused)] * 2
+    ship(orders, mia)
+    work()
+    with unit_of_work():
+        denials.note(store.id, "shipment", Denial(DeniedThing.ORDER, orders[0].channel_order_number, problem))
+    assert len(denied(store)) == 2
+
+    left = [[("operation", "confirm")], []]
+    for row, order, mine in zip(rows(), told, left, strict=True):
+        if how == "closed":
+            with unit_of_work():
+                updates.close(row, actor=mia)
+        else:
+            lines = line_again(order, fulfilled=1, unfulfilled=0)
+            package = IncomingPackage("1", {lines[0].number: 1}, "DHL", "", row.payload["package"]["tracking_number"])
+            take(again(order, packages=(package,), lines=lines))
+        assert denied(store) == mine
+    assert {row.state for row in rows()} == {"withdrawn" if how == "closed" else "effective"}
+
+
 def test_new_credentials_are_tried_at_once(
     take: Callable[..., list[Order]], store: Store, channel: FakeChannel, work: Work, mia: Actor
 ) -> None:
@@ -314,6 +344,11 @@ def test_an_order_that_is_denied_is_said_and_asked_for_again(
     monkeypatch.setattr(channel, "fetch_order", fetch)
     jobs.fetch_order(store.id, told.number)
     assert (denied(store), numbers()) == ([], {told.number})
+
+    with unit_of_work():
+        denials.note(store.id, denials.ORDER, Denial(DeniedThing.ORDER, "unknown there"))
+    jobs.fetch_order(store.id, "unknown there")
+    assert denied(store) == []
 
 
 def test_an_order_that_is_denied_is_asked_for_every_six_hours_by_its_row(

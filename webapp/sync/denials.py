@@ -56,6 +56,14 @@ def worked(store_id: int, work: str, *, orders: Sequence[str] = ()) -> None:
         _lift(store_id, work, DeniedThing.ORDER, orders)
 
 
+def no_longer_owed(store_id: int, work: str, number: str) -> None:
+    """An order's update is told no more: after the last that waits, nobody would find out what is still denied."""
+    _lift(store_id, work, DeniedThing.ORDER, [number])
+    waiting = select(ChannelUpdate.id).where(ChannelUpdate.store_id == store_id, ChannelUpdate.kind == work)
+    if db.session.scalar(waiting.where(ChannelUpdate.state == UpdateState.OWED).limit(1)) is None:
+        _lift(store_id, work, DeniedThing.OPERATION)
+
+
 def page_read(store_id: int, page: OrdersPage, low: datetime) -> None:
     """Keep what a page had to do without; data that the channel tells again was missed since its denial began."""
     known = {row.name for row in db.session.scalars(_rows(store_id, ORDERS, DeniedThing.MARKETPLACE))}

@@ -307,6 +307,8 @@ def fetch_order(store_id: int, number: str) -> None:
             denials.note(store_id, denials.ORDER, Denial(DeniedThing.ORDER, number, error.stored()))
         return
     if found is None:
+        with unit_of_work():
+            denials.worked(store_id, denials.ORDER, orders=[number])
         return
     page = OrdersPage([], [found]) if isinstance(found, UnreadableOrder) else OrdersPage([found])
     ready = prepare(db.session.get_one(Store, store_id), page)

@@ -39,7 +39,7 @@ from webapp.orders.events import record
 from webapp.orders.models import Order
 from webapp.orders.queries import visible
 from webapp.orders.services import raise_attention, settle_attention
-from webapp.sync import leases
+from webapp.sync import denials, leases
 from webapp.sync.models import OPEN, UNSETTLED, ChannelUpdate, UpdateState
 
 SHIPMENT = "shipment"
@@ -374,7 +374,10 @@ def settle_by_reading(readings: Mapping[int, IncomingOrder]) -> None:
         told = row.payload["package"]["tracking_number"]
         packages = {package.number: package.tracking_number for package in shown[row.order_id].packages}
         if packages.get(row.reference) == told:
+            waited = row.state != UpdateState.SENT
             _take_effect(row, UpdateState.EFFECTIVE)
+            if waited:
+                _tell_no_more(row, row.order)
 
 
 def retry(update: ChannelUpdate, *, actor: Actor) -> None:
@@ -403,6 +406,13 @@ def close(update: ChannelUpdate, *, actor: Actor) -> None:
     _settle_troubles(order, update)
     record(order, "update_closed", actor=actor, values={"kind": update.kind})
     audit("update_closed", actor=actor, update=update.id, order=order.id)
+    _tell_no_more(update, order)
+
+
+def _tell_no_more(row: ChannelUpdate, order: Order) -> None:
+    """Lift what was denied of an update that waits no longer."""
+    db.session.flush()
+    denials.no_longer_owed(row.store_id, row.kind, order.channel_order_number)
 
 
 def retriable(update: ChannelUpdate) -> bool:
