@@ -180,6 +180,30 @@ def test_a_refused_page_of_the_proof_begins_the_pass_again(store: Store, channel
     assert proof(store).proven_at is not None
 
 
+@pytest.mark.parametrize("where", ["the channel's", "ours"])
+def test_a_bug_met_by_the_proof_is_not_met_again_at_once(
+    where: str, store: Store, channel: FakeChannel, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped_ones(channel, 2)
+    start(store)
+    work()
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*((jobs, "take_in") if where == "ours" else (channel, "fetch_orders")), broken)
+        with pytest.raises(RuntimeError, match="a bug"):
+            jobs.read_more(store.id)
+    db.session.rollback()
+    assert proof(store).again_at > now() + timedelta(seconds=50)
+    assert runs.sync_of(store.id).lease_owner is None
+    assert runs.due_for_more() == []
+    with time_machine.travel(now() + timedelta(seconds=61), tick=True):
+        read_through(store, work)
+    assert proof(store).proven_at is not None
+
+
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     count=st.integers(0, 14),

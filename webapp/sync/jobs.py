@@ -169,11 +169,12 @@ def read_more(store_id: int) -> None:
         reach, channel = access(sync.store), get_channel(sync.store.channel)
     with lease.kept(StoreSync.store_id == store_id):
         try:
-            page = channel.fetch_orders(reach, asked)
+            _take_more_in(store_id, lease.owner, asked, channel.fetch_orders(reach, asked))
         except ChannelError as error:
             _no_more(store_id, lease.owner, asked, error)
-        else:
-            _take_more_in(store_id, lease.owner, asked, page)
+        except Exception:  # a bug, which would be met again at once
+            _no_more(store_id, lease.owner, asked, Broken(channel=str(channel.label)))
+            raise
 
 
 def _take_more_in(store_id: int, owner: str, asked: OrdersWindow, page: OrdersPage) -> None:
