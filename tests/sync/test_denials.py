@@ -267,6 +267,22 @@ def test_somebody_sends_a_denied_update_again_or_closes_it(
     assert [row.state for row in rows()] == ["sent", "withdrawn"]
 
 
+def test_a_batch_that_is_denied_says_so_and_is_lifted_by_what_goes_out(
+    take: Callable[..., list[Order]], store: Store, channel: FakeChannel, work: Work, mia: Actor
+) -> None:
+    [order] = take(incoming_order())
+    ship([order], mia)
+    channel.failures.append(Denied(channel="Fake", problem="no role", name="confirm"))
+    work()
+    assert denied(store) == [("operation", "confirm")]
+    db.session.refresh(order)
+    assert [trouble["kind"] for trouble in order.attention] == ["update_denied"]
+    with later(hours=6, minutes=1):
+        jobs.find_due()
+        work()
+    assert ([row.state for row in rows()], denied(store)) == (["sent"], [])
+
+
 @pytest.mark.parametrize("how", ["shown", "closed"])
 def test_a_denied_update_that_is_told_no_more_is_denied_no_more(
     how: str, take: Callable[..., list[Order]], store: Store, channel: FakeChannel, work: Work, mia: Actor
@@ -392,3 +408,7 @@ def test_what_is_denied_by_operation_is_not_listed_order_by_order(store: Store, 
             denials.note(store.id, "shipment", Denial(DeniedThing.ORDER, number))
         denials.note(store.id, "shipment", Denial(DeniedThing.OPERATION, "confirm"))
     assert denied(store) == [("operation", "confirm")]
+    with unit_of_work():  # but one that is asked for by itself is asked for again by its row
+        denials.note(store.id, denials.ORDER, Denial(DeniedThing.ORDER, "1"))
+        denials.note(store.id, denials.ORDER, Denial(DeniedThing.OPERATION, "get"))
+    assert ("order", "1") in denied(store)

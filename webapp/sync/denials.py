@@ -44,7 +44,7 @@ def note(store_id: int, work: str, denial: Denial, *, low: datetime | None = Non
     row.problem = dict(denial.problem) or None
     row.again_at, row.page_token = at + timedelta(seconds=DENIED_FOR), None
     live.publish("stores", [store_id])
-    if denial.thing == DeniedThing.OPERATION:  # the orders in which that showed are not denied by themselves
+    if denial.thing == DeniedThing.OPERATION and work != ORDER:  # those in which it showed are not denied themselves
         _lift(store_id, work, DeniedThing.ORDER)
     db.session.flush()
 

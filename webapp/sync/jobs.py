@@ -287,7 +287,8 @@ def _asked(ask: Callable[[], Mapping[int, Outcome]], ids: list[int]) -> dict[int
     try:
         outcomes = ask()
     except ChannelError as error:  # nothing of the batch went out
-        return {id_: NotYet(error.retry_after or 60.0, cause=error.stored()) for id_ in ids}
+        denial = error.denial if isinstance(error, Denied) else None
+        return {id_: NotYet(error.retry_after or 60.0, cause=error.stored(), denial=denial) for id_ in ids}
     return {id_: outcomes.get(id_, Unknown()) for id_ in ids}
 
 
