@@ -150,6 +150,48 @@ def test_a_worker_that_wakes_up_after_its_lease_sends_nothing(
     assert len(channel.delivered) == 1
 
 
+def test_no_lease_is_renewed_while_its_updates_are_settled(
+    shipped: Order, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both lock the same rows: on PostgreSQL one of them would be ended by the other."""
+    settle, keepers = jobs.settle, list[str]()
+
+    def watched(outcomes: Mapping[int, Outcome], owner: str) -> int | None:
+        keepers.extend(thread.name for thread in threading.enumerate() if thread.name == "lease")
+        return settle(outcomes, owner)
+
+    monkeypatch.setattr(jobs, "settle", watched)
+    work()
+    assert update().state == "sent"
+    assert keepers == []
+
+
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+def test_leases_are_renewed_in_the_order_in_which_everybody_locks(
+    take: Callable[..., list[Order]], mia: Actor, channel: FakeChannel
+) -> None:
+    for order in take(incoming_order(), incoming_order()):
+        with unit_of_work():
+            ship_order(locked(order), [PackageInput("DHL", "JD0001")], actor=mia)
+    lease = Lease(ChannelUpdate)
+    with unit_of_work():
+        db.session.execute(change(ChannelUpdate).values(lease_owner=lease.owner, lease_until=now()))
+    first, second = sorted(db.session.scalars(select(ChannelUpdate.id)))
+    with unit_of_work():  # it stands behind the second one now, where a search without an order comes last
+        db.session.execute(change(ChannelUpdate).where(ChannelUpdate.id == first).values(attempts=1))
+    engine, one = db.engine, select(ChannelUpdate.id)
+    mine = ChannelUpdate.id.in_([first, second])
+    renewing = threading.Thread(target=lease._renew, args=(engine, mine))
+    with engine.connect() as other, other.begin():
+        other.execute(one.where(ChannelUpdate.id == first).with_for_update())
+        renewing.start()
+        renewing.join(0.5)
+        assert renewing.is_alive()
+        other.execute(one.where(ChannelUpdate.id == second).with_for_update(nowait=True))
+    renewing.join(10)
+    assert not lease.lost
+
+
 STEPS = st.lists(st.sampled_from(["claim", "die", "send", "settle", "look", "wait"]), max_size=14)
 
 

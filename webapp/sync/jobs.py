@@ -276,10 +276,10 @@ def _asked_and_settled(
             log.warning("lease_lost", updates=len(ids))
             return False
         outcomes = _asked(ask, ids)
-        with unit_of_work():
-            store_id = settle(outcomes, lease.owner)
-            if store_id is not None:
-                denials.delivered(store_id, work, told, outcomes)
+    with unit_of_work():  # the lease is renewed no more: what locks these rows in another order would wait for us
+        store_id = settle(outcomes, lease.owner)
+        if store_id is not None:
+            denials.delivered(store_id, work, told, outcomes)
     return True
 
 

@@ -13,7 +13,7 @@ from secrets import token_hex
 from time import monotonic
 
 import structlog
-from sqlalchemy import ColumnElement, Engine, update
+from sqlalchemy import ColumnElement, Engine, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from webapp.clock import now
@@ -62,7 +62,9 @@ class Lease:
 
     def _renew(self, engine: Engine, rows: ColumnElement[bool]) -> None:
         signed = monotonic(), now()
-        mine = update(self._model).where(rows, self._model.lease_owner == self.owner)
+        mine = (rows, self._model.lease_owner == self.owner)
+        key = list(self._model.__table__.primary_key)
         with engine.connect().execution_options(writes=True) as connection, connection.begin():
-            renewed = connection.execute(mine.values(lease_until=now() + LEASE)).rowcount
+            connection.execute(select(*key).where(*mine).order_by(*key).with_for_update())  # as all others lock them
+            renewed = connection.execute(update(self._model).where(*mine).values(lease_until=now() + LEASE)).rowcount
         self._gone, self._signed = renewed == 0, signed

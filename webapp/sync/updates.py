@@ -370,7 +370,7 @@ def settle_by_reading(readings: Mapping[int, IncomingOrder]) -> None:
     query = select(ChannelUpdate).where(
         ChannelUpdate.order_id.in_(list(shown)), ChannelUpdate.kind == SHIPMENT, ChannelUpdate.state.in_(OPEN)
     )
-    for row in db.session.scalars(query.with_for_update()):
+    for row in db.session.scalars(query.order_by(ChannelUpdate.id).with_for_update()):
         told = row.payload["package"]["tracking_number"]
         packages = {package.number: package.tracking_number for package in shown[row.order_id].packages}
         if packages.get(row.reference) == told:
