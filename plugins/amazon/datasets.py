@@ -16,6 +16,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from plugins.amazon.shared import Shared
+from webapp.api import now
 
 log = structlog.get_logger(__name__)
 ALL = (
@@ -67,23 +68,37 @@ class DataSetMemory:
 
     def read(self, account: str) -> DataSets:
         """Everything, unless something was refused lately."""
-        kept: Any = self._quietly(lambda redis: redis.get(self._key(account)))
-        if not kept:
-            return DataSets()
-        told = json.loads(kept)
-        return DataSets(frozenset(told["named"]), min(told["trial"], len(_TRIALS) - 1))
+        named, trial, _ = self._kept(account)
+        return DataSets(frozenset(named), trial)
 
     def keep(self, account: str, sets: DataSets, seconds: float) -> None:
-        """Leave these out for so long; then everything is asked for again."""
+        """Leave out for so long what was not left out before, whose end stays; then it is asked for again."""
         log.warning("amazon_data_refused", missing=sets.missing)
-        text = json.dumps({"named": sorted(sets.named), "trial": sets.trial})
-        self._quietly(lambda redis: redis.set(self._key(account), text, px=int(seconds * 1000)))
+        at = now().timestamp()
+        named, trial, tried_until = self._kept(account)
+        ends = {name: named.get(name, at + seconds) for name in sorted(sets.named)}
+        if sets.trial != trial:
+            tried_until = at + seconds
+        text = json.dumps({"named": ends, "trial": sets.trial, "tried_until": tried_until})
+        last = max(*ends.values(), tried_until if sets.trial else at, at + 1)
+        self._quietly(lambda redis: redis.set(self._key(account), text, px=int((last - at) * 1000)))
+
+    def _kept(self, account: str) -> tuple[dict[str, float], int, float]:
+        """The sets that are left out, each with its end; which trial runs, and its end."""
+        at = now().timestamp()
+        kept: Any = self._quietly(lambda redis: redis.get(self._key(account)))
+        if not kept:
+            return {}, 0, 0.0
+        told = json.loads(kept)
+        named = {name: end for name, end in told["named"].items() if end > at}
+        trial = min(told["trial"], len(_TRIALS) - 1) if told["tried_until"] > at else 0
+        return named, trial, told["tried_until"]
 
     def forget(self, account: str) -> None:
         self._quietly(lambda redis: redis.delete(self._key(account)))
 
     def _key(self, account: str) -> str:
-        return self._shared.key("amazon", "refused", account)
+        return self._shared.key("amazon", "left_out", account)
 
     def _quietly(self, work: Callable[[Redis], Any]) -> Any:
         try:

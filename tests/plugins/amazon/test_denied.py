@@ -1,15 +1,19 @@
 """Amazon denies one thing while the credentials are good: it is left out by name, and everything else goes on."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 
 from plugins.amazon import errors, shipping
 from plugins.amazon.asking import Place
 from plugins.amazon.channel import AmazonChannel
+from plugins.amazon.datasets import DataSetMemory
 from plugins.amazon.practice import PracticeClient
+from plugins.amazon.shared import Shared
 from webapp.api import (
     DeniedThing,
     Disconnected,
@@ -152,6 +156,28 @@ def test_a_denied_data_set_is_left_out_and_said(
     assert denied(read(channel, store)) == {("data", "RECIPIENT")}  # it is tried every six hours
     assert channel.connect(store).ok  # or at once, where somebody asks whether it works
     assert denied(read(channel, store)) == set()
+
+
+@pytest.mark.parametrize("denied_first", [True, False])
+def test_a_set_refused_for_minutes_and_one_denied_for_hours_each_have_their_own_end(
+    denied_first: bool, shared: Shared
+) -> None:
+    memory, started = DataSetMemory(shared), now()
+    lives = {"RECIPIENT": 6 * 3600, "TAX": 600}
+    for name in sorted(lives, reverse=not denied_first):
+        memory.keep("a", replace(memory.read("a"), named=memory.read("a").named | {name}), lives[name])
+    memory.keep("a", replace(memory.read("a"), trial=2), 1200)
+
+    def missing(seconds: float) -> tuple[str, ...]:
+        with time_machine.travel(started + timedelta(seconds=seconds), tick=True):
+            return memory.read("a").missing
+
+    assert missing(500) == ("RECIPIENT", "FULFILLMENT", "TAX")
+    assert missing(700) == ("RECIPIENT", "FULFILLMENT")
+    assert missing(1300) == missing(5 * 3600) == ("RECIPIENT",)
+    assert missing(6 * 3600 + 60) == ()
+    memory.forget("a")
+    assert missing(0) == ()
 
 
 def test_one_order_denied_is_one_order(
