@@ -5,12 +5,13 @@ from datetime import timedelta
 
 import pytest
 import time_machine
-from sqlalchemy import select
+from sqlalchemy import select, update as change
 
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.channels.contract import (
     ChannelError,
+    Denied,
     Disconnected,
     Effective,
     IncomingPackage,
@@ -179,6 +180,36 @@ def test_what_is_on_its_way_is_not_closed(shipped: Order, work: Work, mia: Actor
         with pytest.raises(updates.NotClosable), unit_of_work():
             updates.close(update(), actor=mia)
         work()
+
+
+def test_what_never_settles_by_itself_keeps_no_buyer(
+    shipped: Order, store: Store, channel: FakeChannel, work: Work
+) -> None:
+    def kept() -> bool:
+        db.session.expire_all()
+        return shipped.id in updates.under_way([shipped.id])
+
+    assert kept()
+    disconnected = Disconnected(channel="Fake", problem="revoked").stored()
+    for changes in ({"active": False}, {"problem": disconnected}, {"channel": "left_out"}):
+        before = {name: getattr(db.session.get_one(Store, store.id), name) for name in changes}
+        with unit_of_work():
+            db.session.execute(change(Store).values(changes))
+        assert not kept()
+        with unit_of_work():
+            db.session.execute(change(Store).values(before))
+    problem = Denied(channel="Fake", problem="no role").stored()
+    channel.outcomes.append(NotYet(6 * 3600, cause=problem))
+    work()
+    assert update().state == "owed"
+    assert not kept()
+    with later(6.1 * 3600):
+        jobs.find_due()
+        work()
+        assert update().state == "sent"
+        assert kept()
+    with later(31 * 3600):
+        assert not kept()
 
 
 def test_why_one_can_not_be_sent_again_is_stored_as_a_code(shipped: Order, mia: Actor) -> None:

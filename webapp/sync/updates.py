@@ -1,10 +1,9 @@
-"""What channels are owed: rows made in the transaction of the act, claimed by workers, settled by what the channel
-says.
+"""What channels are owed: rows made in the transaction of the act, claimed by workers, settled by the channel's words.
 
 A row's life: held (until due, to be undone) → owed → sent (the channel took it) → effective, refused or unknown; what
-was refused, or was never confirmed, somebody may close: it is withdrawn. A row
-whose worker died is unknown until the channel has been asked: a kind that is not repeatable is never sent again before
-that. The row is the promise, the queue its messenger.
+was refused, or was never confirmed, somebody may close: it is withdrawn. A row whose worker died is unknown until the
+channel has been asked: a kind that is not repeatable is never sent again before that. The row is the promise, the queue
+its messenger.
 """
 
 from collections.abc import Mapping, Sequence
@@ -116,10 +115,15 @@ def unconfirmed(order_ids: Sequence[int]) -> dict[int, Refusal]:
 
 
 def under_way(order_ids: Sequence[int]) -> dict[int, Refusal]:
-    """Those of the orders of which an update is under way; what was refused waits for a person, who needs no buyer."""
-    query = select(ChannelUpdate.order_id).where(among(ChannelUpdate.order_id, order_ids)).distinct()
-    found = db.session.scalars(query.where(ChannelUpdate.state.in_(UNSETTLED)))
-    return {order_id: UpdatesUnsettled() for order_id in found}
+    """Those of the orders of which an update is under way: it still goes by itself, at a store that can be asked.
+
+    What was refused, is denied, or was never shown waits for a person, who needs no buyer.
+    """
+    lately = ChannelUpdate.sent_at > now() - _UNSEEN_AFTER
+    going = or_(ChannelUpdate.state != UpdateState.SENT, ChannelUpdate.sent_at.is_(None), lately)
+    query = select(ChannelUpdate).join(Store).where(among(ChannelUpdate.order_id, order_ids), *_askable())
+    found = db.session.scalars(query.where(ChannelUpdate.state.in_(UNSETTLED), going))
+    return {row.order_id: UpdatesUnsettled() for row in found if not denied(row)}
 
 
 def kind_of(store: Store, code: str) -> UpdateKind:
@@ -180,10 +184,15 @@ def due_work() -> list[tuple[int, str, str]]:
     """Stores and kinds for which something is due: to deliver, or to look up. Stores that can't be asked wait."""
     at = now()
     kinds = select(ChannelUpdate.store_id, ChannelUpdate.kind).join(Store).distinct()
-    kinds = kinds.where(Store.active, Store.problem.is_(None), Store.channel.in_(channels()))
+    kinds = kinds.where(*_askable())
     deliver, look_up = kinds.where(*_due_to_deliver(at)), kinds.where(*_due_to_look_up(at))
     found = [(store_id, kind, "deliver") for store_id, kind in db.session.execute(deliver)]
     return found + [(store_id, kind, "look_up") for store_id, kind in db.session.execute(look_up)]
+
+
+def _askable() -> tuple[ColumnElement[bool], ...]:
+    """Of stores that can be asked."""
+    return Store.active.is_(True), Store.problem.is_(None), Store.channel.in_(channels())
 
 
 def _free(at: datetime) -> ColumnElement[bool]:
@@ -273,12 +282,10 @@ def as_told(rows: Sequence[ChannelUpdate]) -> list[Update]:
 
 
 def settle(outcomes: Mapping[int, Outcome], owner: str) -> int | None:
-    """Write what became of claimed updates; one that the channel said nothing of is unknown. Returns their store, None
-    where the lease of all was lost.
+    """Write what became of claimed updates; returns their store, None where the lease of all was lost.
 
     Rows that somebody else settled or claimed meanwhile are left alone: under their locks, the lease must still be the
-    `owner`'s. Orders are locked before their updates, as
-    whoever takes in a page does.
+    `owner`'s. Orders are locked before their updates, as whoever takes in a page does.
     """
     concerned = select(ChannelUpdate.order_id).where(ChannelUpdate.id.in_(list(outcomes)))
     db.session.execute(select(Order.id).where(Order.id.in_(concerned)).order_by(Order.id).with_for_update())
