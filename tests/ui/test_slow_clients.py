@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.ui.serving import Served, read_until, serving
+from webapp.ui.client_socket import ClientSocket
 
 HALF_A_HEADER = b"GET /healthz HTTP/1.1\r\nHost: desk\r\nX-Slow: "
 HALF_A_BODY = b"POST /take HTTP/1.1\r\nHost: desk\r\nContent-Length: 1000\r\n\r\nhalf"
@@ -149,6 +150,25 @@ def test_a_request_may_come_in_pieces_and_two_at_once(patient: Served) -> None:
         both = everything(client)
     assert both.count(b"HTTP/1.1 200 OK") == 2
     assert both.endswith(b"waited")
+
+
+@pytest.mark.parametrize("length", [b"%020d", b"%0400d", b"%d", b" \t%d \t"])
+def test_a_body_is_never_answered_as_a_request(patient: Served, length: bytes) -> None:
+    hidden = b"GET /healthz HTTP/1.1\r\nHost: desk\r\n\r\n"
+    with patient.connect() as client:
+        client.sendall(b"POST /take HTTP/1.1\r\nHost: desk\r\nContent-Length:" + length % len(hidden) + b"\r\n\r\n")
+        time.sleep(0.2)  # the body comes by itself
+        client.sendall(hidden)
+        client.shutdown(socket.SHUT_WR)
+        assert everything(client).count(b"HTTP/1.1 ") == 1
+
+
+def test_a_connection_ends_whose_thread_asked_for_more_than_had_arrived() -> None:
+    ours, theirs = socket.socketpair()
+    with ClientSocket(ours) as client, theirs:
+        client.arrived += b"ab"
+        assert (client.recv(8), client.short) == (b"ab", False)
+        assert (client.recv(8), client.short) == (b"", True)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ class ClientSocket(socket.socket):
     """The socket of one connection, never blocking."""
 
     live = False  # it carries a live stream, which the cap of an address does not count
+    short = False  # a thread asked for more than had arrived: it reads the request as longer than the loop did
 
     def __init__(self, accepted: socket.socket) -> None:
         super().__init__(fileno=accepted.detach())
@@ -40,6 +41,8 @@ class ClientSocket(socket.socket):
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """What has arrived, for a thread: a request is handed over whole, so there is never more to wait for."""
+        if not self.arrived:
+            self.short = True
         taken = bytes(self.arrived[:bufsize])
         del self.arrived[:bufsize]
         return taken

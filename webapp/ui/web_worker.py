@@ -32,7 +32,7 @@ ARRIVED_AT_MOST = 64 * 2**20  # bytes of unfinished requests that a process hold
 CLOSED_WITHIN = 2.0  # seconds in which a client takes note that its connection ends
 KEPT_WHEN_STOPPING = 2.0  # seconds for a request that a client may be sending at this moment
 _LOOK_EVERY = 0.25  # seconds between two looks at the deadlines
-_LENGTH = re.compile(rb"\r\ncontent-length[ \t]*:[ \t]*(\d{1,15})[ \t]*\r\n", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length[ \t]*:[ \t]*(\d+)[ \t]*\r\n", re.IGNORECASE)
 _CODED = re.compile(rb"\r\ntransfer-encoding[ \t]*:", re.IGNORECASE)
 _EXPECTS = re.compile(rb"\r\nexpect[ \t]*:[ \t]*100-continue", re.IGNORECASE)
 _REFUSALS = {
@@ -93,7 +93,9 @@ class Connection(TConn):
         if _CODED.search(header):
             return 411
         length = _LENGTH.search(header)
-        size = int(length[1]) if length else 0
+        size = 0
+        if length:
+            size = int(length[1]) if len(length[1]) < 16 else longest_body + 1  # gunicorn reads any number of digits
         self.oversized = size > longest_body  # the desk answers without reading it
         self.header, self.began = len(header), time.monotonic()
         self.whole = self.header if self.oversized else self.header + size
@@ -286,8 +288,13 @@ class WebWorker(ThreadWorker):
             self._await(conn, selectors.EVENT_READ)
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
-        """Whether the connection goes on after its answer; the rest of a body that nobody reads ends it."""
-        return not conn.oversized and bool(super()._keepalive_after(conn, keepalive))
+        """Whether the connection goes on after its answer.
+
+        The rest of a body that nobody reads ends it. So does a thread that asked for more than the loop took for the
+        request: what comes next could be the rest of a body, and must not be read as a request.
+        """
+        goes_on = not conn.oversized and bool(super()._keepalive_after(conn, keepalive))
+        return goes_on and not conn.sock.short
 
     # Connections go
 
