@@ -10,13 +10,15 @@ import os
 import secrets
 import tempfile
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from webapp.addresses import parsed
 
 VERSION = "0.1.0"
 ROOT = Path(__file__).resolve().parents[1]
@@ -151,12 +153,8 @@ def _networks(named: str) -> tuple[IPv4Network | IPv6Network, ...]:
 def _is_in(address: str, named: str) -> bool:
     if not address:  # a socket in the file system, which only a proxy on this machine opens
         return True
-    try:
-        known = ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = known.ipv4_mapped if isinstance(known, IPv6Address) else None
-    return any((mapped or known) in network for network in _networks(named))
+    known = parsed(address)
+    return known is not None and any(known in network for network in _networks(named))
 
 
 def valkey_socket(data_dir: Path) -> Path:

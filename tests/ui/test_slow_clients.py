@@ -11,6 +11,7 @@ import pytest
 
 from tests.ui.serving import Served, read_until, serving
 from webapp.ui.client_socket import ClientSocket
+from webapp.ui.web_worker import Connection, WebWorker
 
 HALF_A_HEADER = b"GET /healthz HTTP/1.1\r\nHost: desk\r\nX-Slow: "
 HALF_A_BODY = b"POST /take HTTP/1.1\r\nHost: desk\r\nContent-Length: 1000\r\n\r\nhalf"
@@ -121,6 +122,25 @@ def test_an_address_has_so_many_requests_in_work_and_others_are_served(patient: 
         answers = [one.result() for one in working]
     assert Counter(status for status, _, _ in answers) == {200: CAP, 429: CAP}
     assert {headers["Retry-After"] for status, _, headers in answers if status == 429} == {"2"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "crowded"),
+    [
+        ("2001:db8::1", "2001:db8::2", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:203.0.113.5", "203.0.113.5", True),
+        ("::ffff:203.0.113.5", "::ffff:203.0.113.6", False),
+    ],
+)
+def test_a_network_of_ipv6_and_an_address_of_ipv4_count_as_one(first: str, second: str, crowded: bool) -> None:
+    worker = WebWorker.__new__(WebWorker)
+    worker.open, worker.cap = {}, 1
+    ours, theirs = socket.socketpair()
+    with ClientSocket(ours) as client, theirs:
+        working, asking = (Connection(None, client, (address, 1), None) for address in (first, second))
+        worker.open[working] = None
+        assert worker._is_crowded(asking.address, asking.source) is crowded
 
 
 def test_a_proxy_may_ask_for_as_many_as_it_likes(patient: Served) -> None:

@@ -6,7 +6,6 @@ account that they are for. A browser in which the account signed in before is co
 is locked out by what others try.
 """
 
-import ipaddress
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from limits.strategies import FixedWindowRateLimiter
 from redis import RedisError
 
 from webapp.accounts.services import LinkRefused, SignInRefused
+from webapp.addresses import source_of
 from webapp.config import configuration
 from webapp.errors import DeskError
 from webapp.i18n import lazy_gettext as _l
@@ -47,11 +47,8 @@ class Allowance:
 
 
 def of_source() -> Allowance:
-    """The tries that come from this network address; of IPv6, from this network, which has addresses without end."""
-    source = request.remote_addr or ""
-    if ":" in source:
-        source = str(ipaddress.ip_network((source.partition("%")[0], 64), strict=False))
-    return Allowance(_BY_SOURCE, f"source:{source}")
+    """The tries that come from this network address; of IPv6, from this network."""
+    return Allowance(_BY_SOURCE, f"source:{source_of(request.remote_addr or '')}")
 
 
 def of_person(person_id: int) -> Allowance:

@@ -1,6 +1,7 @@
 """What a proxy before the desk says of its clients is believed, and of nobody else.
 
-Only where `WAYBILL_URL` tells that there is a proxy, and only on connections from `WAYBILL_PROXIES`.
+Only where `WAYBILL_URL` tells that there is a proxy, and only on connections from `WAYBILL_PROXIES`. A client's
+address may come with a port; what is no address leaves the client the connection's own.
 """
 
 from collections.abc import Iterable
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from webapp.addresses import bare
 from webapp.config import configuration
 
 if TYPE_CHECKING:
@@ -17,7 +19,13 @@ if TYPE_CHECKING:
 
 def init_app(app: Flask) -> None:
     direct = app.wsgi_app
-    proxied = ProxyFix(direct, x_for=1, x_proto=1, x_host=1)
+
+    def cleaned(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        own = environ["werkzeug.proxy_fix.orig"]["REMOTE_ADDR"] or ""
+        environ["REMOTE_ADDR"] = bare(environ.get("REMOTE_ADDR") or "") or own
+        return direct(environ, start_response)
+
+    proxied = ProxyFix(cleaned, x_for=1, x_proto=1, x_host=1)
 
     def serve(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         believed = configuration().believes(environ.get("REMOTE_ADDR", ""))

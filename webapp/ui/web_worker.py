@@ -21,6 +21,7 @@ from typing import Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from webapp.addresses import source_of
 from webapp.config import configuration
 from webapp.ui.client_socket import TAKEN_WITHIN, ClientSocket
 
@@ -52,6 +53,7 @@ class Connection(TConn):
         super().__init__(cfg, sock, client, server)
         self.data_ready = True  # a thread gets it with a whole request
         self.address = client[0] if isinstance(client, tuple) else ""
+        self.source = source_of(self.address)
         self.awaited = 0  # what the loop waits for: a selector's event, or nothing while a thread has it
         self.closing = self.last = False  # it is being closed; it will be after its answer
         self.kept = False  # it has been answered before
@@ -110,7 +112,7 @@ class WebWorker(ThreadWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.open: dict[Connection, None] = {}  # in the order of their coming
-        self.cap = max(8, self.cfg.threads * 3 // 4)  # connections of one address
+        self.cap = max(8, self.cfg.threads * 3 // 4)  # connections of one source
         self._looked = 0.0
 
     @classmethod
@@ -176,7 +178,7 @@ class WebWorker(ThreadWorker):
         if len(self.open) >= self.worker_connections:
             self._drop_one()
         conn = Connection(self.cfg, ClientSocket(accepted), client, listener.getsockname())
-        crowded = self._is_crowded(conn.address)
+        crowded = self._is_crowded(conn.address, conn.source)
         self.open[conn] = None
         self._await(conn, selectors.EVENT_READ)
         if crowded:
@@ -185,11 +187,11 @@ class WebWorker(ThreadWorker):
             self._ready(conn)  # most requests are there already
         return True
 
-    def _is_crowded(self, address: str) -> bool:
-        """Whether an address has as many connections as it may, each with a request in work."""
+    def _is_crowded(self, address: str, source: str) -> bool:
+        """Whether an address (of IPv6: a network) has as many connections as it may, each with a request in work."""
         if not address or configuration().believes(address):  # none: a socket in the file system
             return False
-        own = [conn for conn in self.open if conn.address == address and not conn.sock.live and not conn.closing]
+        own = [conn for conn in self.open if conn.source == source and not conn.sock.live and not conn.closing]
         if len(own) < self.cap:
             return False
         unfinished = (conn for conn in own if conn.awaited and not conn.last and not conn.sock.unsent)
