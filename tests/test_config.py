@@ -10,11 +10,13 @@ from threading import Barrier
 
 import pytest
 
+from webapp.accounts.hashing import places
 from webapp.config import (
     LONGEST_SOCKET_PATH,
     ROOT,
     Configuration,
     ConfigurationProblem,
+    configuration,
     read_configuration,
     valkey_socket,
 )
@@ -132,6 +134,21 @@ def test_a_desk_with_a_wrong_variable_does_not_start(tmp_path: Path) -> None:
     )
     assert done.returncode != 0
     assert "WAYBILL_PORT: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("threads", "live", "hashing"), [(4, 2, 1), (12, 7, 1), (32, 20, 4), (64, 40, 8), (512, 40, 12)]
+)
+def test_live_pages_and_sign_ins_never_take_every_thread(
+    threads: int, live: int, hashing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAYBILL_WEB_THREADS", str(threads))
+    configuration.cache_clear()
+    try:
+        assert (configuration().live_pages, places()) == (live, hashing)
+    finally:
+        monkeypatch.undo()
+        configuration.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,11 @@ class Configuration(BaseSettings):
         return bool(self.url) and _is_in(address, self.proxies)
 
     @property
+    def live_pages(self) -> int:
+        """How many live pages a process has at once: each holds a thread, and others must be left."""
+        return min(self.live_streams, self.web_threads * 5 // 8)
+
+    @property
     def database(self) -> str:
         return self.database_url or f"sqlite:///{self.data_dir / 'waybill.db'}"
 

@@ -11,7 +11,7 @@ from flask import Flask
 
 from tests.conftest import PASSWORD
 from webapp.accounts import hashing, services
-from webapp.accounts.hashing import PLACES, TooManyAtOnce
+from webapp.accounts.hashing import TooManyAtOnce, places
 from webapp.accounts.models import UserSession
 from webapp.accounts.services import SignInRefused, authenticated, get_user, hashed, set_password, sign_in
 from webapp.audit.actor import Actor
@@ -57,19 +57,20 @@ def test_one_password_is_hashed_at_a_time_and_who_waits_holds_no_connection(
     slow = SlowHasher()
     monkeypatch.setattr(services, "_hasher", slow)
     db.session.rollback()
-    with _waiting(app, PLACES) as asked:
+    with _waiting(app, places()) as asked:
         assert slow.begun.acquire(timeout=30)
         slow.go.set()
-        assert [one.result(30) for one in asked] == [mia.id] * PLACES
+        assert [one.result(30) for one in asked] == [mia.id] * places()
     assert slow.most == 1
     assert slow.connections == 0
 
 
 def test_a_crowd_is_told_to_come_back_and_keeps_nobody_out_who_is_known(app: Flask, mia: Actor) -> None:
     with ExitStack() as crowd:
-        for _ in range(PLACES):
-            assert hashing._places[False].acquire(blocking=False)
-            crowd.callback(hashing._places[False].release)
+        strangers = hashing._places(places())[False]
+        for _ in range(places()):
+            assert strangers.acquire(blocking=False)
+            crowd.callback(strangers.release)
         with pytest.raises(TooManyAtOnce) as refused:
             authenticated(MIA, PASSWORD)
         assert refused.value.values["retry_after"] > 0

@@ -75,6 +75,16 @@ def test_beyond_the_cap_and_without_redis_a_page_looks_by_itself(
     assert browser.client.get("/live").status_code == 204
 
 
+def test_live_pages_leave_threads_for_others(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAYBILL_WEB_THREADS", "4")
+    configuration.cache_clear()
+    with browser.client.get("/live") as first, browser.client.get("/live") as second:
+        assert (first.status_code, second.status_code) == (200, 200)
+        assert browser.client.get("/live").status_code == 204
+    monkeypatch.undo()
+    configuration.cache_clear()
+
+
 def test_a_stream_that_is_not_read_is_ended_and_not_filled_forever(olga: Actor) -> None:
     own = live.pump.join(10)
     assert own is not None

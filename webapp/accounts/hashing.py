@@ -7,15 +7,16 @@ people who are known have places of their own, so that no crowd of strangers kee
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
+from webapp.config import configuration
 from webapp.db import release_connection
 from webapp.errors import DeskError
 from webapp.i18n import lazy_gettext as _l
 
-PLACES = 12  # of each kind, the one whose turn it is among them: more than the tries that one account has
+MOST_PLACES = 12  # of each kind, the one whose turn it is among them
 _AGAIN = 5  # seconds after which a place is likely to be free
 _turn = threading.Lock()
-_places = {known: threading.BoundedSemaphore(PLACES) for known in (True, False)}
 
 
 class TooManyAtOnce(DeskError):
@@ -25,14 +26,25 @@ class TooManyAtOnce(DeskError):
     sentence = _l("Too many people are signing in just now. Try again in a moment.")
 
 
+def places() -> int:
+    """How many may wait of each kind: an eighth of the threads, so that pages have some whoever signs in."""
+    return min(MOST_PLACES, max(1, configuration().web_threads // 8))
+
+
+@lru_cache(maxsize=4)
+def _places(count: int) -> dict[bool, threading.BoundedSemaphore]:
+    return {known: threading.BoundedSemaphore(count) for known in (True, False)}
+
+
 @contextmanager
 def turn(*, known: bool) -> Iterator[None]:
     """Wait until it is this thread's turn to hash; raises `TooManyAtOnce` where all places are taken."""
     release_connection()
-    if not _places[known].acquire(blocking=False):
+    place = _places(places())[known]
+    if not place.acquire(blocking=False):
         raise TooManyAtOnce(retry_after=_AGAIN)
     try:
         with _turn:
             yield
     finally:
-        _places[known].release()
+        place.release()

@@ -98,7 +98,7 @@ def stream() -> Response:
         live.connection().ping()
     except RedisError:
         return Response(status=204)
-    own = pump.join(configuration().live_streams)
+    own = pump.join(configuration().live_pages)
     if own is None:
         return Response(status=204)
     mark_live(request.environ)
