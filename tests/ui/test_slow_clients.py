@@ -37,6 +37,13 @@ def hurried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield served
 
 
+@pytest.fixture(scope="module")
+def pressed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server that holds no more than 100 kB of requests."""
+    with serving(tmp_path_factory.mktemp("pressed"), "web_worker.ARRIVED_AT_MOST = 100_000", **SMALL) as served:
+        yield served
+
+
 def everything(client: socket.socket) -> bytes:
     """What a client is sent until the server closes."""
     read = b""
@@ -170,6 +177,23 @@ def test_a_request_may_come_in_pieces_and_two_at_once(patient: Served) -> None:
         both = everything(client)
     assert both.count(b"HTTP/1.1 200 OK") == 2
     assert both.endswith(b"waited")
+
+
+def test_where_memory_is_short_the_largest_request_goes(pressed: Served) -> None:
+    for _ in range(5):  # what is answered counts no longer
+        assert pressed.ask("/take", method="POST", body=b"x" * 60_000)[:2] == (200, b"60000")
+    with pressed.connect() as small, pressed.connect() as large, pressed.connect() as larger:
+        small.sendall(b"GET /healthz HTTP/1.1\r\nHost: desk\r\n")
+        time.sleep(0.2)
+        for client, size in ((large, 45_000), (larger, 60_000)):
+            client.sendall(b"POST /take HTTP/1.1\r\nHost: desk\r\nContent-Length: 61000\r\n\r\n" + b"x" * size)
+            time.sleep(0.2)
+        with pytest.raises(OSError, match=r"reset|Broken pipe"):
+            keep_sending(larger)
+        large.sendall(b"x" * 16_000)
+        read_until(large, b"\r\n\r\n61000")
+        small.sendall(b"\r\n")
+        read_until(small, b"HTTP/1.1 200 OK")
 
 
 @pytest.mark.parametrize("length", [b"%020d", b"%0400d", b"%d", b" \t%d \t"])

@@ -14,6 +14,7 @@ import re
 import selectors
 import socket
 import sys
+import threading
 import time
 from concurrent.futures import Future
 from functools import partial
@@ -29,7 +30,7 @@ HEADER_WITHIN = 10.0  # seconds
 BODY_WITHIN = 20.0  # seconds, and more for a body that keeps coming:
 SLOWEST_BODY = 16 * 2**10  # bytes in a second
 LONGEST_HEADER = 64 * 2**10
-ARRIVED_AT_MOST = 64 * 2**20  # bytes of unfinished requests that a process holds
+ARRIVED_AT_MOST = 64 * 2**20  # bytes of requests that a process holds before threads have them
 CLOSED_WITHIN = 2.0  # seconds in which a client takes note that its connection ends
 KEPT_WHEN_STOPPING = 2.0  # seconds for a request that a client may be sending at this moment
 _LOOK_EVERY = 0.25  # seconds between two looks at the deadlines
@@ -57,6 +58,7 @@ class Connection(TConn):
         self.awaited = 0  # what the loop waits for: a selector's event, or nothing while a thread has it
         self.closing = self.last = False  # it is being closed; it will be after its answer
         self.kept = False  # it has been answered before
+        self.counted = 0  # bytes of it that the worker counts as held
         self.await_request(HEADER_WITHIN)
 
     def await_request(self, seconds: float) -> None:
@@ -112,6 +114,8 @@ class WebWorker(ThreadWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.open: dict[Connection, None] = {}  # in the order of their coming
+        self.held = 0  # bytes of all requests that wait for their rest, or for a thread
+        self._counting = threading.Lock()
         self.cap = max(8, self.cfg.threads * 3 // 4)  # connections of one source
         self._looked = 0.0
 
@@ -212,6 +216,20 @@ class WebWorker(ThreadWorker):
             self._forget(spared)
         return spared is not None
 
+    def _drop_largest(self) -> bool:
+        """Close the connection of which most has arrived that is no whole request yet."""
+        waiting = (conn for conn in self.open if conn.awaited and conn.counted)
+        largest = max(waiting, key=lambda conn: conn.counted, default=None)
+        if largest:
+            self._forget(largest)
+        return largest is not None
+
+    def _count(self, conn: Connection, size: int) -> None:
+        """Note how many bytes of a connection are held, which a thread may do, too."""
+        with self._counting:
+            self.held += size - conn.counted
+            conn.counted = size
+
     # Requests arrive, and answers leave
 
     def _await(self, conn: Connection, event: int) -> None:
@@ -246,9 +264,10 @@ class WebWorker(ThreadWorker):
             self._forget(conn)
         elif not conn.closing:
             conn.sock.arrived += data
+            self._count(conn, len(conn.sock.arrived))
             self._go_on(conn)
-            if sum(len(each.sock.arrived) for each in self.open) > ARRIVED_AT_MOST:
-                self._drop_one()
+            while self.held > ARRIVED_AT_MOST and self._drop_largest():
+                pass
 
     def _go_on(self, conn: Connection) -> None:
         """Give the request to a thread if it is whole, else wait for more of it."""
@@ -260,6 +279,11 @@ class WebWorker(ThreadWorker):
             self.enqueue_req(conn)
         else:
             self._await(conn, selectors.EVENT_READ)
+
+    def handle(self, conn: Connection) -> Any:
+        """Answer a request, in a thread, which takes what has arrived."""
+        self._count(conn, 0)
+        return super().handle(conn)
 
     def finish_request(self, conn: Connection, fs: "Future[bool]") -> None:
         """A thread has answered: send what the client has not taken yet, then go on with the connection or close it."""
@@ -283,6 +307,7 @@ class WebWorker(ThreadWorker):
         """Wait for the connection's next request, of which some may be there already."""
         conn.kept = True
         conn.sock.arrived[:0] = conn.parser.unreader.take_buffered()
+        self._count(conn, len(conn.sock.arrived))
         conn.await_request(self.cfg.keepalive if self.alive else KEPT_WHEN_STOPPING)
         if conn.sock.arrived:
             self._go_on(conn)
@@ -334,4 +359,5 @@ class WebWorker(ThreadWorker):
         if conn.awaited:
             self._await(conn, 0)
         self.open.pop(conn, None)
+        self._count(conn, 0)
         conn.sock.close()
