@@ -235,6 +235,15 @@ def test_a_large_body_is_taken_and_asked_for(patient: Served) -> None:
     with patient.connect() as client:
         wanted = b"Content-Length: 3\r\nConnection: close\r\nExpect: 100-continue\r\n\r\n"
         client.sendall(b"POST /take HTTP/1.1\r\nHost: desk\r\n" + wanted)
-        read_until(client, b"HTTP/1.1 100 Continue\r\n\r\n")
+        asked = read_until(client, b"HTTP/1.1 100 Continue\r\n\r\n")
         client.sendall(b"abc")
-        assert b"HTTP/1.1 200 OK" in everything(client)
+        answer = asked + everything(client)
+        assert (answer.count(b"100 Continue"), answer.count(b"HTTP/1.1 200 OK")) == (1, 1)
+
+
+@pytest.mark.parametrize("length", [b"3000000", b"1" * 20])
+def test_a_body_that_is_too_large_is_not_asked_for(patient: Served, length: bytes) -> None:
+    with patient.connect() as client:
+        head = b"POST /take HTTP/1.1\r\nHost: desk\r\nExpect: 100-continue\r\nContent-Length: " + length
+        client.sendall(head + b"\r\n\r\n")
+        assert everything(client).startswith(b"HTTP/1.1 413 ")

@@ -285,6 +285,11 @@ class WebWorker(ThreadWorker):
         self._count(conn, 0)
         return super().handle(conn)
 
+    def handle_request(self, req: Any, conn: Connection) -> bool:
+        """Answer without `100 Continue`: the loop has asked for the body, or it is too large to be asked for."""
+        req._expected_100_continue = False
+        return bool(super().handle_request(req, conn))
+
     def finish_request(self, conn: Connection, fs: "Future[bool]") -> None:
         """A thread has answered: send what the client has not taken yet, then go on with the connection or close it."""
         try:
