@@ -11,7 +11,7 @@ import pytest
 
 from tests.ui.serving import Served, read_until, serving
 from webapp.ui.client_socket import ClientSocket
-from webapp.ui.web_worker import Connection, WebWorker
+from webapp.ui.web_worker import HEADER_WITHIN, Connection, WebWorker
 
 HALF_A_HEADER = b"GET /healthz HTTP/1.1\r\nHost: desk\r\nX-Slow: "
 HALF_A_BODY = b"POST /take HTTP/1.1\r\nHost: desk\r\nContent-Length: 1000\r\n\r\nhalf"
@@ -99,6 +99,19 @@ def test_drops_do_not_prolong_a_header(hurried: Served) -> None:
             except TimeoutError:
                 continue
         assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_the_first_byte_prolongs_only_the_header_of_a_later_request() -> None:
+    ours, theirs = socket.socketpair()
+    with ClientSocket(ours) as client, theirs:
+        conn = Connection(None, client, ("203.0.113.5", 1), None)
+        client.arrived += b"GET / HT"
+        first = conn.deadline
+        assert (conn.look(100), conn.deadline) == (0, first)
+        conn.kept = True
+        conn.await_request(0.0)  # of those seconds in which a connection may be idle
+        assert conn.look(100) == 0
+        assert conn.deadline - conn.began >= HEADER_WITHIN
 
 
 def test_a_client_that_says_nothing_or_reads_nothing_is_let_go(hurried: Served) -> None:

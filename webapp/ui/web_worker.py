@@ -87,7 +87,7 @@ class Connection(TConn):
 
     def _look_for_header(self, longest_body: int) -> int:
         arrived = self.sock.arrived
-        if self.looked_at == 0:
+        if self.looked_at == 0 and self.kept:  # the first request's has been running since the connection came
             self.deadline = time.monotonic() + HEADER_WITHIN
         end = arrived.find(b"\r\n\r\n", max(0, self.looked_at - 3))
         self.looked_at = len(arrived)
