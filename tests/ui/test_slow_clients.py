@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.ui.serving import Served, read_until, serving
+from webapp.ui import client_socket
 from webapp.ui.client_socket import ClientSocket
 from webapp.ui.web_worker import HEADER_WITHIN, Connection, WebWorker
 
@@ -132,6 +133,27 @@ def test_a_slow_reader_gets_it_all_in_the_end(patient: Served) -> None:
         head, _, content = everything(client).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200 ")
         assert content == b"x" * 5_000_000
+
+
+def test_a_reader_who_goes_on_reading_may_take_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_socket, "TAKEN_WITHIN", 0.3)
+    monkeypatch.setattr(client_socket, "KEPT_AT_MOST", 2**16)
+    ours, theirs = socket.socketpair()
+
+    def read_slowly() -> int:
+        read = 0
+        while data := theirs.recv(2**18):
+            read += len(data)
+            time.sleep(0.05)
+        return read
+
+    with theirs, ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(read_slowly)
+        with ClientSocket(ours) as client:
+            client.sendall(b"x" * 2**22)
+            left = sum(map(len, client.unsent))
+        assert left <= 2**16
+        assert reader.result() == 2**22 - left
 
 
 def test_an_address_has_so_many_requests_in_work_and_others_are_served(patient: Served) -> None:

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 KEPT_AT_MOST = 2**20  # bytes of an answer that wait for their client while its thread goes on
-TAKEN_WITHIN = 60.0  # seconds in which a client takes enough of what waits for it
+TAKEN_WITHIN = 60.0  # seconds in which a client takes enough of what waits for it, and more while it takes
+SLOWEST_READER = 16 * 2**10  # bytes in a second
 _PIECE = 2**16
 
 
@@ -62,7 +63,9 @@ class ClientSocket(socket.socket):
             if not writable.poll(max(0.0, end - time.monotonic()) * 1000):
                 self.unsent.clear()
                 raise ConnectionResetError(errno.ECONNRESET, "the client reads too slowly")
+            before = self._kept()
             self.flush()
+            end += (before - self._kept()) / SLOWEST_READER
 
     def flush(self) -> bool:
         """Send what is kept as far as the client takes it; whether nothing is left."""
