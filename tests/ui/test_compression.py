@@ -1,6 +1,7 @@
 """Text is sent compressed, and no length tells a secret."""
 
 import gzip
+import mimetypes
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from flask import Flask
 
 from tests.ui.conftest import Browser
+from webapp.ui import assets
 
 TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 GZIP = {"Accept-Encoding": "gzip, deflate, br"}
@@ -66,6 +68,18 @@ def test_files_are_compressed_once_and_kept_for_good(app: Flask, browser: Browse
         again = browser.client.get(url, headers=GZIP | {"If-None-Match": answer.headers["ETag"]})
         assert (again.status_code, again.data) == (304, b"")
         assert browser.client.get(url).headers["ETag"] != answer.headers["ETag"]
+
+
+def test_scripts_are_compressed_whatever_the_machine_calls_them(app: Flask) -> None:
+    mimetypes.init([])
+    mimetypes.add_type("application/javascript", ".js")
+    try:
+        assets.init_app(Flask("another", static_folder=app.static_folder))
+        answer = app.test_client().get("/static/vendor/htmx.min.js", headers=GZIP)
+        assert (answer.mimetype, answer.headers["Content-Encoding"]) == ("text/javascript", "gzip")
+    finally:
+        mimetypes.init()
+        mimetypes.add_type("text/javascript", ".js")
 
 
 @pytest.mark.parametrize("path", ["../config.py", "..%2f..%2fconfig.py", "vendor", "missing.css", "%00"])

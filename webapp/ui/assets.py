@@ -25,6 +25,7 @@ _NAMED = re.compile(rb'url\("?([\w/.-]+)"?\)')
 
 def init_app(app: Flask) -> None:
     folder = Path(app.static_folder or "")
+    mimetypes.add_type("text/javascript", ".js")  # Python 3.11 and many machines know it by an older name
 
     @public
     def serve(filename: str) -> Response:
