@@ -17,9 +17,16 @@ from webapp.ui.redirects import local
 ELSEWHERE = (
     "", "orders", "https://evil.test/", "//evil.test", "/\\evil.test", "/\n/evil.test", "/\t/evil.test", "/\r\nX: y",
     "/\nX", "\\/evil.test", " /orders", "javascript:alert(1)", "/\x00", "/\x85X", "/x\\y", "/\ud800",
-    "/" + "x" * redirects.LONGEST,
+    "/" + "x" * redirects.LONGEST, "/" + "é" * 1_400, "/?q=" + " " * 2_700,
 )  # fmt: skip
-HERE = ("/", "/orders/?q=state%3Aopen&sort=-placed", "/orders/a b", "/ordres/été", "/orders/W-1#order-comments")
+HERE = (
+    "/",
+    "/orders/?q=state%3Aopen&sort=-placed",
+    "/orders/a b",
+    "/ordres/été",
+    "/orders/W-1#order-comments",
+    "/?q=" + "%20" * 2_600,
+)
 
 
 @pytest.mark.parametrize("target", ELSEWHERE)

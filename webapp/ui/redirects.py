@@ -8,9 +8,10 @@ import re
 from urllib.parse import urlsplit, urlunsplit
 
 import flask
+from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response
 
-LONGEST = 8_000  # characters; servers and proxies refuse addresses much beyond 8 KB
+LONGEST = 8_000  # characters, as they are sent; servers and proxies refuse addresses much beyond 8 KB
 _NO_ADDRESS = re.compile(r"^(?!/)|^//|[\x00-\x1f\x7f-\x9f\\\u2028\u2029\ud800-\udfff]")
 
 
@@ -20,7 +21,9 @@ def init_app(app: flask.Flask) -> None:
 
 def local(target: str) -> str:
     """The target, or the desk's first page where the target is no address of this desk."""
-    return "/" if len(target) > LONGEST or _NO_ADDRESS.search(target) else target
+    if len(target) > LONGEST or _NO_ADDRESS.search(target) or len(iri_to_uri(target)) > LONGEST:
+        return "/"
+    return target
 
 
 def redirect(target: str, code: int = 302) -> Response:
