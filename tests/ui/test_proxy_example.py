@@ -68,7 +68,9 @@ def test_two_hundred_slow_clients_of_the_proxy_keep_nobody_waiting(proxied: Serv
 def test_the_desk_knows_its_address_and_compresses_by_itself(proxied: Served) -> None:
     with proxied.connect() as client:
         client.sendall(b"GET /orders HTTP/1.1\r\nHost: desk.example.com\r\nConnection: close\r\n\r\n")
-        read_until(client, b"Location: https://desk.example.com/orders/\r\n")
+        head = read_until(client, b"\r\n\r\n")
+        assert b"Location: /orders/\r\n" in head
+        assert b"Strict-Transport-Security: max-age=" in head
     with proxied.connect() as client:
         client.sendall(
             b"GET /static/waybill.css HTTP/1.1\r\nHost: desk.example.com\r\nAccept-Encoding: gzip\r\n"
