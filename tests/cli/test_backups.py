@@ -1,10 +1,14 @@
 """`backup` and `restore`: copies made while the desk works become a desk elsewhere, and nothing is written over."""
 
+import contextlib
 import json
 import os
+import re
 import sqlite3
 import stat
 import threading
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -313,15 +317,65 @@ def test_without_postgresqls_programs_a_sentence_says_what_to_install(
     assert list(apart.iterdir()) == []
 
 
+@pytest.mark.own_desk
 @ON_POSTGRES
 def test_the_password_is_in_no_call(cli: Command, apart: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Other users of the machine can read with which words a program was started."""
     monkeypatch.setattr("webapp.cli.backups.PLACES", ())
     spy = tmp_path / "pg_dump"
-    spy.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo 99 && exit\necho "$@" > {tmp_path}/words\nexit 1\n')
+    kept = f'echo "$PGPASSWORD $@" > {tmp_path}/words'
+    spy.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo 99 && exit\n{kept}\nexit 1\n')
     spy.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    url = make_url(configuration().database).set(password="in-the-clear")
+    url = make_url(configuration().database).set(username="me", password="in-the-clear")
     monkeypatch.setattr("webapp.cli.backups.db.engine.url", url, raising=False)
     assert cli("backup", "database", apart / "desk").code == 1
-    assert "in-the-clear" not in (tmp_path / "words").read_text()
+    password, *words = (tmp_path / "words").read_text().split()
+    assert password == "in-the-clear"  # in the environment, which is its owner's
+    assert not {"in-the-clear", "***"} & set(re.split(r"[ =:@/]", " ".join(words)))
+    assert "://me@" in " ".join(words)
+
+
+@pytest.fixture
+def with_password(database: str) -> Iterator[Callable[[str], str]]:
+    """The address of a database for a person whom the server asks for a password."""
+    server = postgres.server_or_skip()
+    if server.process is None:
+        pytest.skip("the server is not ours: whom it asks for a password is not ours to say")
+    role = f"guarded_{uuid.uuid4().hex[:12]}"
+    server.run(f"CREATE ROLE {role} SUPERUSER LOGIN PASSWORD 'p:a/s@s*'")
+    rules = Path(str(server.url.query["host"]), "pg_hba.conf")
+    before = rules.read_text()
+    rules.write_text(f"local all {role} scram-sha-256\n{before}")
+    server.run("SELECT pg_reload_conf()")
+    plain = server.url.set(drivername="postgresql", username=role).render_as_string()
+    for _ in range(200):
+        with contextlib.suppress(psycopg.OperationalError):
+            psycopg.connect(plain).close()
+            time.sleep(0.02)
+            continue
+        break
+    yield lambda url: make_url(url).set(username=role, password="p:a/s@s*").render_as_string(hide_password=False)
+    rules.write_text(before)
+    server.run("SELECT pg_reload_conf()")
+
+
+@pytest.mark.own_desk
+@ON_POSTGRES
+def test_a_server_that_asks_for_a_password_is_given_it(
+    app: Flask,
+    cli: Command,
+    make_order: MakeOrder,
+    with_password: Callable[[str], str],
+    elsewhere: dict[str, str],
+    restore: Command,
+    apart: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_order()
+    url = make_url(with_password(db.engine.url.render_as_string(hide_password=False)))
+    monkeypatch.setattr("webapp.cli.backups.db.engine.url", url, raising=False)
+    done = cli("backup", "database", apart / "desk")
+    assert done.code == 0, done.err
+    ended = restore("database", apart / "desk", DATABASE_URL=with_password(elsewhere["DATABASE_URL"]))
+    assert ended.code == 0, ended.err

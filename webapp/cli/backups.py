@@ -341,7 +341,8 @@ def _release(program: str) -> int:
 
 def _address(url: URL) -> str:
     """Where the database is, for PostgreSQL's programs; without the password, which others could read in their call."""
-    return url.set(drivername="postgresql", password=None).render_as_string()
+    plain = URL.create("postgresql", url.username, None, url.host, url.port, url.database, url.query)
+    return plain.render_as_string()  # `set` keeps a password that it is told to take away
 
 
 def _run(program: str, *words: str, on: URL | None = None) -> str:
