@@ -20,8 +20,17 @@ from webapp.channels.models import NumberSequence, Shop
 from webapp.channels.services import create_shop
 from webapp.clock import now
 from webapp.config import configuration
-from webapp.db import after_commit, db, once_a_transaction, unit_of_work, write_rows
-from webapp.errors import DatabaseBusy, Unavailable
+from webapp.db import (
+    after_commit,
+    check_time,
+    db,
+    limit_session,
+    once_a_transaction,
+    time_limit,
+    unit_of_work,
+    write_rows,
+)
+from webapp.errors import DatabaseBusy, TooSlow, Unavailable
 
 
 @pytest.fixture
@@ -54,6 +63,27 @@ def test_or_not_at_all(shop: int) -> None:
 def test_a_unit_of_work_within_another_is_refused(shop: int) -> None:
     with unit_of_work():
         with pytest.raises(RuntimeError, match="open already"), unit_of_work():
+            pass
+        db.session.get_one(Shop, shop).name = "Quay"
+    assert name_of(shop) == "Quay"
+
+
+def test_the_time_that_writing_takes_is_no_readers(shop: int) -> None:
+    """What was committed is never answered as too slow."""
+    limit_session(0.2)
+    with unit_of_work():
+        db.session.get_one(Shop, shop).name = "Quay"
+        time.sleep(0.3)
+    check_time()
+    assert name_of(shop) == "Quay"
+    time.sleep(0.3)
+    with pytest.raises(TooSlow):
+        check_time()
+
+
+def test_no_limit_is_set_within_a_unit_of_work(shop: int) -> None:
+    with unit_of_work():
+        with pytest.raises(RuntimeError, match="never cut short"), time_limit(60):
             pass
         db.session.get_one(Shop, shop).name = "Quay"
     assert name_of(shop) == "Quay"

@@ -280,7 +280,7 @@ def unit_of_work() -> Iterator[None]:
         raise RuntimeError("a unit of work is open already; only doors open one")
     session.commit()  # ends the reading transaction, whose snapshot must not become a writer's
     session.info["writing"] = True
-    until = session.info.pop("until", None)  # what is written is never cut short
+    until, began = session.info.pop("until", None), time.monotonic()  # what is written is never cut short
     callbacks: list[Callable[[], None]] = []
     session.info["after_commit"] = callbacks
     try:
@@ -294,7 +294,7 @@ def unit_of_work() -> Iterator[None]:
     finally:
         for name in ("writing", "after_commit", "savepoints"):
             session.info.pop(name, None)
-        session.info["until"] = until
+        session.info["until"] = until and until + (time.monotonic() - began)  # nor what then shows it
     for callback in callbacks:
         callback()
 
@@ -394,9 +394,12 @@ def empty_log() -> bool:
 def time_limit(seconds: float) -> Iterator[None]:
     """Stop a reading that takes longer: in the database, and between its statements where `check_time` is called.
 
-    Within another limit the sooner of the two holds. Raises `TooSlow`. A unit of work is never cut short.
+    Within another limit the sooner of the two holds. Raises `TooSlow`. A unit of work is never cut short, and no
+    limit can be set within one.
     """
     session = db.session()
+    if session.info.get("writing"):
+        raise RuntimeError("a unit of work is open, which is never cut short")
     outer: float | None = session.info.get("until")
     until = time.monotonic() + seconds
     session.info["until"] = until if outer is None else min(until, outer)
