@@ -445,12 +445,12 @@ def _limit_transaction(session: Session, transaction: SessionTransaction, connec
 
 def _limit_statements(connection: Connection, until: float | None) -> None:
     """Let the database stop what is not done by then, by the clock of `monotonic`; None lifts the limit."""
-    raw = cast(Any, connection.connection.dbapi_connection)
     if connection.dialect.name == "sqlite":
+        raw = cast(Any, connection.connection.dbapi_connection)
         raw.set_progress_handler(None if until is None else lambda: int(time.monotonic() > until), 20_000)
         return
     left = 0 if until is None else max(int((until - time.monotonic()) * 1000), 1)
-    raw.execute(f"SET LOCAL statement_timeout = {left}")
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {left}")  # its failures told as every statement's
 
 
 @contextmanager

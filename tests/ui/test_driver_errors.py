@@ -13,7 +13,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import TimeoutError as PoolEmpty
 
 from tests.ui.conftest import Browser
-from webapp.db import db, failure_of, unit_of_work
+from webapp.db import check_time, db, failure_of, unit_of_work
 from webapp.errors import DatabaseBusy, DiskFull, TooSlow, Unavailable
 from webapp.search.models import SealedQuery
 
@@ -86,6 +86,25 @@ def test_a_statement_that_is_wrong_stays_a_bug(app: Flask) -> None:
 def test_a_connection_that_is_cut_off_is_told(app: Flask) -> None:
     with pytest.raises(Unavailable), unit_of_work():
         db.session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+def test_so_is_one_that_is_cut_off_while_a_page_is_read(
+    app: Flask, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def view() -> str:
+        process = db.session.scalar(text("SELECT pg_backend_pid()"))
+        with db.engine.connect() as other:
+            other.execute(text("SELECT pg_terminate_backend(:process, 10000)"), {"process": process})
+        db.session.info.pop("limited_at", None)
+        check_time()  # which tells the database how much time is left
+        return ""
+
+    view.__dict__["right"] = "plugins.view"
+    monkeypatch.setitem(app.view_functions, "plugins.index", view)
+    answer = browser.get("/plugins/")
+    assert answer.status_code == 503
+    assert str(Unavailable(what="database")) in unescape(answer.text)
 
 
 def test_an_exhausted_pool_is_told(app: Flask, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
