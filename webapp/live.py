@@ -42,9 +42,14 @@ def publish(kind: str, ids: Iterable[int]) -> None:
 
 
 def listen() -> Iterator[dict[str, Any] | None]:
-    """News as it comes; None about once a second, so that the caller can see whether anybody is still there."""
-    with connection().pubsub(ignore_subscribe_messages=True) as channel:
+    """News as it comes; None once nothing is missed any more, and about once a second, so that the caller can see
+    whether anybody is still there.
+    """
+    with connection().pubsub() as channel:
         channel.subscribe(key("live"))
+        while channel.get_message(timeout=1.0) is None:
+            pass  # until the server has confirmed it
+        yield None
         while True:
             message = channel.get_message(timeout=1.0)
-            yield json.loads(message["data"]) if message else None
+            yield json.loads(message["data"]) if message and message["type"] == "message" else None

@@ -1,8 +1,10 @@
 """The People page and one's own account: who may do what there, what is shown once, and what ends at once."""
 
 import re
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -12,7 +14,7 @@ from tests.conftest import PASSWORD
 from tests.ui.conftest import Browser
 from webapp import live as news
 from webapp.accounts.models import User, UserSession
-from webapp.accounts.services import create_user, get_user
+from webapp.accounts.services import create_user, end_sessions, get_user
 from webapp.audit.actor import Actor
 from webapp.clock import now
 from webapp.db import db, unit_of_work
@@ -88,16 +90,19 @@ def test_live_streams_end_with_their_session(
     browser: Browser,
     make_browser: MakeBrowser,
     make_user: Callable[..., Actor],
+    olga: Actor,
     own_pump: live.Pump,
     act: str,
 ) -> None:
     mia = make_user()
     hers = make_browser(mia)
-    row = db.session.scalars(select(UserSession).where(UserSession.user_id == mia.id)).one()
+    row, other = (
+        db.session.scalars(select(UserSession).where(UserSession.user_id == whose.id)).one() for whose in (mia, olga)
+    )
     way = f"sessions/{row.id}/end" if act == "sessions" else act
     streams = {who: own_pump.join(10) for who in ("hers", "another's")}
     told = {
-        who: live._told(app, mia, own, row.id if who == "hers" else row.id + 1) for who, own in streams.items() if own
+        who: live._told(app, mia, own, row.id if who == "hers" else other.id) for who, own in streams.items() if own
     }
     assert [next(stream) for stream in told.values()] == ["retry: 3000\n\n"] * 2
     for _ in range(200):  # until the pump has subscribed
@@ -112,6 +117,47 @@ def test_live_streams_end_with_their_session(
     assert hers.get("/orders/").status_code == 302
     for own in filter(None, streams.values()):
         own_pump.leave(own)
+
+
+@pytest.mark.parametrize("listening", [False, True])
+def test_no_stream_goes_on_whose_session_ended_while_it_began(
+    app: Flask,
+    make_browser: MakeBrowser,
+    make_user: Callable[..., Actor],
+    own_pump: live.Pump,
+    monkeypatch: pytest.MonkeyPatch,
+    listening: bool,
+) -> None:
+    subscribe, listen = threading.Event(), news.listen
+
+    def listen_late() -> Iterator[dict[str, Any] | None]:
+        subscribe.wait(30)
+        yield from listen()
+
+    monkeypatch.setattr(news, "listen", listen_late)
+    mia = make_user()
+    make_browser(mia)
+    session = db.session.scalars(select(UserSession.id).where(UserSession.user_id == mia.id)).one()
+    earlier = own_pump.join(10) if listening else None
+    if earlier:
+        subscribe.set()
+        assert earlier.get(timeout=30) == {"kind": "listening"}
+    with unit_of_work():
+        end_sessions(mia.id)
+    if earlier:
+        earlier.get(timeout=30)  # the pump has handed it out
+    own = own_pump.join(10)
+    assert own is not None
+    subscribe.set()
+    assert next(told := live._told(app, mia, own, session)) == "retry: 3000\n\n"
+    for _ in range(200):
+        if news.connection().pubsub_numsub(news.key("live"))[0][1]:
+            break
+        time.sleep(0.02)
+    news.publish("orders", [7])
+    assert next(told, None) is None  # it ended, and said nothing
+    for one in filter(None, (earlier, own)):
+        own_pump.leave(one)
 
 
 def test_a_manager_sees_owners_and_changes_nothing_of_theirs(

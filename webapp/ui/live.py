@@ -17,10 +17,11 @@ from redis import RedisError
 from sqlalchemy import select
 
 from webapp import live
+from webapp.accounts.models import UserSession
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
 from webapp.config import configuration
-from webapp.db import db
+from webapp.db import any_row, db
 from webapp.orders.models import Order
 from webapp.orders.queries import visible
 from webapp.ui.access import current_person, needs
@@ -32,6 +33,7 @@ log = structlog.get_logger(__name__)
 LONGEST = 600.0  # seconds of one stream: the browser comes back by itself, and a session that was ended stays out
 _HEARTBEAT = 15.0
 _WAITING = 100  # news that a stream may leave unread
+_LISTENING = "listening"  # the first news of each stream: from now on it misses nothing
 stopping: Callable[[], bool] = lambda: False  # noqa: E731 - the server tells when its process ends
 
 
@@ -42,6 +44,7 @@ class Pump:
         self._lock = threading.Lock()
         self._streams: set[queue.Queue[dict[str, Any] | None]] = set()
         self._thread: threading.Thread | None = None
+        self._listening = False
 
     def join(self, limit: int) -> queue.Queue[dict[str, Any] | None] | None:
         """A queue of news; None where there are as many streams as there may be."""
@@ -51,8 +54,11 @@ class Pump:
             own: queue.Queue[dict[str, Any] | None] = queue.Queue(_WAITING)
             self._streams.add(own)
             if self._thread is None or not self._thread.is_alive():
+                self._listening = False
                 self._thread = threading.Thread(target=self._run, name="live", daemon=True)
                 self._thread.start()
+            elif self._listening:
+                own.put_nowait({"kind": _LISTENING})
             return own
 
     def leave(self, own: queue.Queue[dict[str, Any] | None]) -> None:
@@ -66,6 +72,9 @@ class Pump:
                     if not self._streams:
                         self._thread = None
                         return
+                    if not self._listening:
+                        self._listening = True
+                        self._hand_out({"kind": _LISTENING})
                     if news is not None:
                         self._hand_out(news)
         except RedisError as error:
@@ -124,6 +133,10 @@ def _told(
             continue
         if news is None:
             return
+        if news["kind"] == _LISTENING:
+            if session_id is not None and not _is_there(app, session_id):  # it ended while the stream began
+                return
+            continue
         if news["kind"] == live.SESSIONS_ENDED:
             if session_id in news["ids"]:
                 return
@@ -132,6 +145,11 @@ def _told(
         ids = news["ids"] if everybodys else _seen(app, actor, news)
         if ids:
             yield f"data: {json.dumps({'kind': news['kind'], 'ids': ids})}\n\n"
+
+
+def _is_there(app: Flask, session_id: int) -> bool:
+    with app.app_context():
+        return any_row(UserSession, UserSession.id == session_id)
 
 
 def _seen(app: Flask, actor: Actor, news: dict[str, Any]) -> list[int]:
