@@ -15,10 +15,12 @@ from pathlib import Path
 import psycopg
 import pytest
 from flask import Flask
-from sqlalchemy import func, make_url, select
+from sqlalchemy import create_engine, func, make_url, select
 
 from tests import postgres
 from tests.cli.conftest import Command, Ended, call, one_sentence
+from webapp.accounts.models import SignInLink, User, UserSession
+from webapp.accounts.services import make_link, open_session
 from webapp.audit.actor import Actor
 from webapp.cli.backups import _new_file as new_file
 from webapp.cli.main import Failed, main
@@ -160,6 +162,28 @@ def test_copies_made_while_somebody_writes_become_a_desk_elsewhere(
         assert refused.code == 1
         assert "it was left as it is" in one_sentence(refused)
     assert events_and_version(url, writer.id) == (copied, version)
+
+
+def test_a_restored_desk_lets_nobody_in_who_was_in_at_the_time_of_the_copy(
+    app: Flask,
+    cli: Command,
+    make_user: Callable[..., Actor],
+    elsewhere: dict[str, str],
+    restore: Command,
+    apart: Path,
+) -> None:
+    mia = make_user()
+    with unit_of_work():
+        open_session(db.session.get_one(User, mia.id), how="test")
+        make_link(db.session.get_one(User, mia.id), actor=Actor.operator())
+    assert cli("backup", "database", apart / "desk").code == 0
+    ended = restore("database", apart / "desk")
+    assert ended.code == 0, ended.err
+    engine = create_engine(elsewhere.get("DATABASE_URL") or f"sqlite:///{elsewhere['WAYBILL_DATA_DIR']}/waybill.db")
+    with engine.connect() as there:
+        counts = [there.scalar(select(func.count()).select_from(of)) for of in (User, UserSession, SignInLink)]
+    engine.dispose()
+    assert counts == [1, 0, 0]
 
 
 def test_neither_copy_opens_anything_alone_and_both_are_for_the_owner(
@@ -317,7 +341,6 @@ def test_without_postgresqls_programs_a_sentence_says_what_to_install(
     assert list(apart.iterdir()) == []
 
 
-@pytest.mark.own_desk
 @ON_POSTGRES
 def test_the_password_is_in_no_call(cli: Command, apart: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Other users of the machine can read with which words a program was started."""
@@ -360,7 +383,6 @@ def with_password(database: str) -> Iterator[Callable[[str], str]]:
     server.run("SELECT pg_reload_conf()")
 
 
-@pytest.mark.own_desk
 @ON_POSTGRES
 def test_a_server_that_asks_for_a_password_is_given_it(
     app: Flask,

@@ -34,6 +34,8 @@ from webapp.errors import Unavailable
 from webapp.vault.keys import KeyFile, KeyProblem, key_file
 
 LITE, POSTGRES = "SQLite", "PostgreSQL"
+# Sessions and links of the time of the copy may be those of people who were let go since.
+SHUT_OUT = ("DELETE FROM user_sessions", "DELETE FROM sign_in_links")
 BEGINS = {LITE: b"SQLite format 3\0", POSTGRES: b"PGDMP"}
 PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/*/bin", "/usr/local/opt/*/bin")
 NO_PROGRAM = "{name} was not found: install PostgreSQL's client programs, of the server's version or newer."
@@ -114,7 +116,7 @@ def restore_database(file: Path, as_json: bool) -> None:
         raise Failed(f"A desk runs in {config.data_dir}: stop it first.")
     at = (_restore_lite if kind == LITE else _restore_postgres)(file, url)
     document = {"file": str(file.absolute()), "database": kind, "schema": at, "key_file": str(config.keys)}
-    text = [f"The database is there, at {at}."]
+    text = [f"The database is there, at {at}. Nobody is signed in, and links of before let nobody in."]
     if not config.keys.exists():
         text.append(f"Its keys are not: “restore keys” brings {config.keys} back.")
     Door(Actor.operator(), as_json).show(document, [*text, "Then: “migrate”, “check”, and start the desk."])
@@ -240,6 +242,9 @@ def _restore_lite(file: Path, url: URL) -> str:
         shutil.copyfile(file, fresh)
         with _lite(fresh) as copy:
             _check_lite(copy, file)
+        with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as copy:
+            for statement in SHUT_OUT:
+                copy.execute(statement)
     return at
 
 
@@ -307,6 +312,8 @@ def _restore_postgres(file: Path, url: URL) -> str:
                 raise Failed(f"There is a desk in {plain.render_as_string()} already: it was left as it is.")
             whole = ("--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges")
             _run(program, *whole, f"--dbname={_address(url)}", str(file), on=url)
+            for statement in SHUT_OUT:
+                connection.execute(statement.encode())
             connection.execute("ANALYZE")
     except psycopg.OperationalError as error:
         raise Failed(str(Unavailable(what="database")), Code.UNREACHABLE) from error
