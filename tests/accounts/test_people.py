@@ -293,6 +293,21 @@ def test_two_who_are_invited_under_one_address_at_once_are_one(app: Flask, opera
     assert answers == {"done", "E-mail: somebody with this address is here already."}
 
 
+def test_who_is_disabled_meanwhile_invites_nobody(olga: Actor, max_: Actor) -> None:
+    """The request of somebody was under way when they were let go, or given another role."""
+    with unit_of_work():
+        people.disable(max_.id or 0, actor=olga)
+    with pytest.raises(Forbidden, match="manage people"), unit_of_work():
+        people.invite(email="ada@desk.test", role="manager", actor=max_)
+    with unit_of_work():
+        people.enable(max_.id or 0, actor=olga)
+        people.change_role(max_.id or 0, "clerk", actor=olga)
+    with pytest.raises(Forbidden, match="manage people"), unit_of_work():
+        people.invite(email="ada@desk.test", role="packer", actor=max_)
+    with pytest.raises(NotFound):
+        get_user("ada@desk.test")
+
+
 def test_what_can_not_be_seen_is_no_part_of_a_name(app: Flask, operator: Actor) -> None:
     with unit_of_work():
         made = create_user(

@@ -70,8 +70,9 @@ class PersonRow:
 
 def invite(*, email: str, role: str, actor: Actor, name: str = "") -> tuple[User, str]:
     """A new person, and the token of the link that lets them choose a password."""
-    user = create_user(email=email, role=role, password=None, actor=actor, name=name)
-    return user, make_link(user, actor=actor)
+    _found, acting = _lock_acting(actor)
+    user = create_user(email=email, role=role, actor=acting, name=name)
+    return user, make_link(user, actor=acting)
 
 
 def make_link_for(user_id: int, *, actor: Actor) -> str:
@@ -127,8 +128,17 @@ def end_session(user_id: int, session_id: int, *, actor: Actor) -> None:
 
 def _lock(user_id: int, actor: Actor) -> User:
     """The person, locked with the owners and whoever acts, and with both read again; raises `Forbidden`."""
+    found, acting = _lock_acting(actor, user_id)
+    if user_id not in found:
+        raise NotFound(name=user_id)
+    check_rights(found[user_id].as_actor().rights, acting)
+    return found[user_id]
+
+
+def _lock_acting(actor: Actor, *others: int) -> tuple[dict[int, User], Actor]:
+    """Owners, whoever acts and others, locked and read again; and the actor with the rights of this moment."""
     actor.needs("users.edit")
-    wanted = [user_id, actor.id] if actor.kind is ActorKind.PERSON else [user_id]
+    wanted = [*others, actor.id] if actor.kind is ActorKind.PERSON else others
     query = select(User).where(or_(User.id.in_(wanted), User.role == "owner")).order_by(User.id)
     locking = query.with_for_update(key_share=True).execution_options(populate_existing=True)
     found = {user.id: user for user in db.session.scalars(locking)}
@@ -136,12 +146,9 @@ def _lock(user_id: int, actor: Actor) -> User:
         acting = found.get(actor.id or 0)
         if acting is None or acting.disabled_at is not None:
             raise Forbidden(right=_l("manage people"))
-        actor = acting.as_actor()  # with the rights of this moment
+        actor = acting.as_actor()
         actor.needs("users.edit")
-    if user_id not in found:
-        raise NotFound(name=user_id)
-    check_rights(found[user_id].as_actor().rights, actor)
-    return found[user_id]
+    return found, actor
 
 
 def removal_refusal(user: User, actor: Actor) -> DeskError | None:

@@ -92,7 +92,7 @@ def get_user(email: str) -> User:
     return user
 
 
-def create_user(*, email: str, role: str, password: str | None, actor: Actor, name: str = "") -> User:
+def create_user(*, email: str, role: str, password: str | None = None, actor: Actor, name: str = "") -> User:
     """A new person; without a password only a one-time link lets them in."""
     actor.needs("users.edit")
     check_role(role, actor)
