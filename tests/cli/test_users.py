@@ -6,6 +6,7 @@ from tests.cli.conftest import Command
 from webapp.accounts.models import User
 from webapp.accounts.services import open_session
 from webapp.audit.actor import Actor
+from webapp.clock import now
 from webapp.db import db, unit_of_work
 
 
@@ -22,12 +23,22 @@ def test_people_are_listed_and_let_in_and_out(cli: Command, make_user: Callable[
     with unit_of_work():
         open_session(db.session.get_one(User, mia.id), how="test")
     assert cli("user", "sign-out", "mia@desk.test", "--json").document == {"email": "mia@desk.test", "ended": 1}
-    assert cli("user", "disable", "mia@desk.test", "--json").document["disabled"] is True
+    assert cli("user", "disable", "mia@desk.test", "--json").document["state"] == "disabled"
     assert [person["id"] for person in cli("user", "list", "--state", "disabled", "--json").document] == [mia.id]
     refused = cli("user", "link", "--email", "mia@desk.test")
     assert (refused.code, "Enable it first" in refused.err) == (1, True)
-    assert cli("user", "enable", "mia@desk.test", "--json").document["disabled"] is False
+    assert cli("user", "enable", "mia@desk.test", "--json").document["state"] == "active"
     assert "mia@desk.test" in cli("user", "list", "--search", "MIA").out
+
+
+def test_who_is_invited_is_so_everywhere(cli: Command) -> None:
+    ada = cli("user", "create", "--email", "ada@desk.test", "--role", "clerk", "--json").document["id"]
+    assert cli("user", "role", "ada@desk.test", "packer", "--json").document["state"] == "invited"
+    assert [person["id"] for person in cli("user", "list", "--state", "invited", "--json").document] == [ada]
+    with unit_of_work():
+        db.session.get_one(User, ada).signed_in_at = now()  # by a link, and chose no password yet
+    assert cli("user", "role", "ada@desk.test", "clerk", "--json").document["state"] == "active"
+    assert cli("user", "list", "--state", "invited", "--json").document == []
 
 
 def test_the_last_owner_stays_whoever_asks(cli: Command, make_user: Callable[..., Actor]) -> None:

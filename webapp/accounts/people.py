@@ -9,9 +9,10 @@ account ends its sessions and live streams at once.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from unicodedata import combining, normalize
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Row, func, or_, select
 
 from webapp.accounts.models import SignInLink, User, UserSession
 from webapp.accounts.services import (
@@ -61,7 +62,7 @@ class PersonRow:
     name: str
     email: str
     role: str
-    state: str  # active, invited (has not been here yet) or disabled
+    state: str  # see state_of
     signed_in_at: datetime | None
 
 
@@ -208,16 +209,20 @@ def find_people(text: str = "", state: str = "") -> list[PersonRow]:
     Staff are few enough to be read at once; the databases would compare accents each in its own way.
     """
     words = _folded(text).split()
-    query = select(
-        User.id, User.name, User.email, User.role, User.disabled_at, User.password_hash.is_(None), User.signed_in_at
-    )
+    query = select(User.id, User.name, User.email, User.role, User.disabled_at, User.password_hash, User.signed_in_at)
     found = []
-    for id_, name, email, role, disabled_at, lacks_password, signed_in_at in db.session.execute(query):
-        own = "disabled" if disabled_at else "invited" if lacks_password and not signed_in_at else "active"
-        told = _folded(f"{name} {email}")
+    for row in db.session.execute(query):
+        own, told = state_of(row), _folded(f"{row.name} {row.email}")
         if (not state or own == state) and all(word in told for word in words):
-            found.append(PersonRow(id_, name, email, role, own, signed_in_at))
+            found.append(PersonRow(row.id, row.name, row.email, row.role, own, row.signed_in_at))
     return sorted(found, key=lambda person: (_folded(person.name or person.email), person.id))
+
+
+def state_of(person: User | Row[Any]) -> str:
+    """`disabled`; `invited`: has no password and has not been here yet; or `active`."""
+    if person.disabled_at:
+        return "disabled"
+    return "active" if person.password_hash or person.signed_in_at else "invited"
 
 
 def _folded(text: str) -> str:

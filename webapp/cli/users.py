@@ -122,5 +122,5 @@ def link(door: Door, email: str | None) -> None:
 
 def _show(door: Door, email: str) -> None:
     person = accounts.get_user(email)
-    document = {"id": person.id, "email": person.email, "role": person.role, "disabled": person.disabled_at is not None}
+    document = {"id": person.id, "email": person.email, "role": person.role, "state": people.state_of(person)}
     door.show(document, pairs(document))

@@ -155,7 +155,7 @@ def _show(person_id: int, *, link: str = "", form: Form | None = None, problem: 
         raise NotFound(name=person_id)
     context: dict[str, Any] = {
         "user": user,
-        "state": "disabled" if user.disabled_at else "active" if user.password_hash else "invited",
+        "state": people.state_of(user),
         "states": STATES,
         "role": ROLE_LABELS[user.role],
         "roles": offered_roles(actor),
