@@ -150,13 +150,14 @@ def person() -> str:
     from sqlalchemy import select
 
     from webapp.accounts.models import User
-    from webapp.accounts.services import create_user, open_session
+    from webapp.accounts.services import create_user, hashed, open_session
     from webapp.audit.actor import Actor
     from webapp.db import db, unit_of_work
 
+    password_hash = hashed(PASSWORD, EMAIL)
     with unit_of_work():
         user = db.session.scalar(select(User).where(User.email == EMAIL)) or create_user(
-            email=EMAIL, role="owner", password=PASSWORD, actor=Actor.operator(), name="Bench"
+            email=EMAIL, role="owner", actor=Actor.operator(), password_hash=password_hash, name="Bench"
         )
         return open_session(user, how="bench")
 

@@ -23,7 +23,7 @@ from rq.serializers import JSONSerializer
 from tests import leftovers, scratch
 from tests.desks import SECRET, Desks
 from webapp import live, valkey
-from webapp.accounts.services import create_user
+from webapp.accounts.services import create_user, hashed
 from webapp.audit.actor import Actor
 from webapp.channels.contract import IncomingOrder, OrdersPage
 from webapp.channels.models import Store
@@ -177,10 +177,10 @@ def make_user(app: Flask) -> Callable[..., Actor]:
     """Make a person of a role; gives who acts."""
 
     def make(role: str = "clerk", name: str = "Mia") -> Actor:
+        email = f"{name.lower()}@desk.test"
+        password_hash = hashed(PASSWORD, email)
         with unit_of_work():
-            user = create_user(
-                email=f"{name.lower()}@desk.test", role=role, password=PASSWORD, actor=Actor.operator(), name=name
-            )
+            user = create_user(email=email, role=role, actor=Actor.operator(), password_hash=password_hash, name=name)
         return user.as_actor()
 
     return make

@@ -1,8 +1,14 @@
 """People from the machine's own shell: listed, let in and out, and never all of the owners."""
 
 from collections.abc import Callable
+from io import StringIO
+from types import SimpleNamespace
+
+import pytest
 
 from tests.cli.conftest import Command
+from tests.conftest import PASSWORD
+from webapp.accounts import services
 from webapp.accounts.models import User
 from webapp.accounts.services import open_session
 from webapp.audit.actor import Actor
@@ -39,6 +45,23 @@ def test_who_is_invited_is_so_everywhere(cli: Command) -> None:
         db.session.get_one(User, ada).signed_in_at = now()  # by a link, and chose no password yet
     assert cli("user", "role", "ada@desk.test", "clerk", "--json").document["state"] == "active"
     assert cli("user", "list", "--state", "invited", "--json").document == []
+
+
+def test_a_password_is_hashed_while_nobody_waits(cli: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    writing, hash_it = [], services._hasher.hash
+
+    def look(password: str) -> str:
+        writing.append(db.session().info.get("writing"))
+        return hash_it(password)
+
+    monkeypatch.setattr(services, "_hasher", SimpleNamespace(hash=look))
+    words = ("user", "create", "--email", "ada@desk.test", "--role", "clerk", "--password-stdin")
+    monkeypatch.setattr("sys.stdin", StringIO("ada-ada-ada\n"))
+    assert "at least 12 characters" in cli(*words).err
+    monkeypatch.setattr("sys.stdin", StringIO(f"{PASSWORD}\n"))
+    assert cli(*words, "--json").document["url"] is None
+    assert writing == [None]
+    assert cli("user", "list", "--state", "active", "--json").document[0]["email"] == "ada@desk.test"
 
 
 def test_the_last_owner_stays_whoever_asks(cli: Command, make_user: Callable[..., Actor]) -> None:

@@ -252,7 +252,7 @@ def test_guesses_of_links_are_counted_where_they_come_from(stranger: Browser) ->
 
 def test_who_is_invited_chooses_a_password(make_browser: Callable[..., Browser], olga: Actor) -> None:
     with unit_of_work():
-        ada = create_user(email="ada@desk.test", role="clerk", password=None, actor=olga)
+        ada = create_user(email="ada@desk.test", role="clerk", actor=olga)
         token = make_link(ada, actor=olga)
     browser = make_browser()
 

@@ -92,15 +92,13 @@ def get_user(email: str) -> User:
     return user
 
 
-def create_user(*, email: str, role: str, password: str | None = None, actor: Actor, name: str = "") -> User:
-    """A new person; without a password only a one-time link lets them in."""
+def create_user(*, email: str, role: str, actor: Actor, password_hash: str | None = None, name: str = "") -> User:
+    """A new person; without a password, hashed before, only a one-time link lets them in."""
     actor.needs("users.edit")
     check_role(role, actor)
     address = checked_email(email)
     check_unused(address)
-    user = User(email=address, name=checked_name(name), role=role, created_at=now())
-    if password is not None:
-        user.password_hash = hashed(password, address)
+    user = User(email=address, name=checked_name(name), role=role, password_hash=password_hash, created_at=now())
     db.session.add(user)
     flush_address()
     audit("user_created", actor=actor, user=user.id, role=role)

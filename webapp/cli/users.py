@@ -30,11 +30,13 @@ def user() -> None:
 @desk_command
 def create(door: Door, email: str, role: str, name: str, password_stdin: bool) -> None:
     """Add a person; without a password, print a link that lets them in once, within 24 hours."""
-    password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
+    password_hash = None
+    if password_stdin:  # hashed before anybody waits
+        password_hash = accounts.hashed(sys.stdin.readline().rstrip("\r\n"), accounts.checked_email(email))
     with unit_of_work():
-        made = accounts.create_user(email=email, role=role, password=password, actor=door.actor, name=name)
+        made = accounts.create_user(email=email, role=role, actor=door.actor, password_hash=password_hash, name=name)
         document = {"id": made.id, "email": made.email, "role": made.role, "name": made.name}
-        token = accounts.make_link(made, actor=door.actor) if password is None else None
+        token = accounts.make_link(made, actor=door.actor) if password_hash is None else None
     url = address("sign_in.link", token=token) if token else None
     door.show(document | {"url": url}, pairs(document) + ([url] if url else []))
 
