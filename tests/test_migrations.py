@@ -12,13 +12,18 @@ from sqlalchemy import inspect, select, text
 
 from tests import postgres
 from webapp import create_app, schema
+from webapp.audit.actor import Actor
 from webapp.channels.contract import Component, IncomingAmount
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
+from webapp.orders.export_runs import CSV, start_export
+from webapp.orders.exporting import ORDERS
 from webapp.orders.models import Order, OrderAmount
 from webapp.schema import SchemaDiffers
+from webapp.search.query import parse
 from webapp.testing import incoming_line, incoming_order
-from webapp.vault.models import VaultErasure
+from webapp.vault import periods
+from webapp.vault.models import VaultErasure, VaultPeriod
 from webapp.vault.services import erase
 
 
@@ -100,6 +105,23 @@ def test_amounts_that_stood_twice_are_added_up_and_get_their_ceilings(take: Call
     ]
     db.session.rollback()
     schema.migrate()
+
+
+def test_words_of_exports_that_are_forgotten_need_no_key(app: Flask) -> None:
+    with unit_of_work():
+        start_export(actor=Actor.operator(), format=CSV, rows=ORDERS, codes=[], total=1, query=parse("Quixelworth"))
+    [week] = periods.in_use()
+    db.session.rollback()
+    schema.back_to("0007")
+    words = text("SELECT place, period, sealed FROM exports")
+    assert [tuple(row) for row in db.session.execute(words)] == [("forgotten", None, None)]
+    with unit_of_work():
+        sealed = text("UPDATE exports SET place = 'begun', period = :period, sealed = :sealed")
+        db.session.execute(sealed, {"period": week, "sealed": b"words"})
+    schema.migrate()
+    assert [tuple(row) for row in db.session.execute(words)] == [("forgotten", None, None)]
+    assert periods.in_use() == set()
+    assert db.session.scalars(select(VaultPeriod.period)).all() == [week]  # so that its key can be destroyed
 
 
 def test_migrating_twice_changes_nothing(empty_desk: Flask) -> None:

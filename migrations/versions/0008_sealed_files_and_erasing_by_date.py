@@ -21,6 +21,8 @@ branch_labels = None
 depends_on = None
 
 SEALED_UNDER = ("vault_keys", "asides", "bulk_acts", "exports", "sealed_queries", "saved_views")
+# What counts as forgotten is never looked at again: neither may the words that were searched stay.
+FORGET_EXPORTS = "UPDATE exports SET file = '', place = 'forgotten', period = NULL, sealed = NULL"
 
 
 def upgrade() -> None:
@@ -66,19 +68,19 @@ def upgrade() -> None:
     op.create_index("ix_vault_file_orders_order", "vault_file_orders", ["order_id"])
     with op.batch_alter_table("channel_packages") as table:
         table.add_column(sa.Column("delivered_at", UtcDateTime(), nullable=True))
-    op.execute("UPDATE bulk_acts SET period = '' WHERE length(sealed) = 0")
-    for name in SEALED_UNDER:
+    for name in SEALED_UNDER:  # before anything is cleared, or the weeks of it alone could never be destroyed
         op.execute(
             f"INSERT INTO vault_periods (period) SELECT DISTINCT period FROM {name} WHERE period <> ''"
             " AND NOT EXISTS (SELECT 1 FROM vault_periods known WHERE known.period = "
             f"{name}.period)"
         )
-    op.execute("UPDATE exports SET file = '', place = 'forgotten'")
+    op.execute("UPDATE bulk_acts SET period = '' WHERE length(sealed) = 0")
+    op.execute(FORGET_EXPORTS)
     shutil.rmtree(configuration().data_dir / "exports", ignore_errors=True)
 
 
 def downgrade() -> None:
-    op.execute("UPDATE exports SET file = '', place = 'forgotten'")
+    op.execute(FORGET_EXPORTS)
     shutil.rmtree(configuration().data_dir / "files", ignore_errors=True)
     with op.batch_alter_table("channel_packages") as table:
         table.drop_column("delivered_at")
