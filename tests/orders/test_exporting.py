@@ -26,7 +26,7 @@ from webapp.channels.models import Shop
 from webapp.clock import now
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
-from webapp.errors import Forbidden, NotFound, sentence_of
+from webapp.errors import DatabaseBusy, Forbidden, NotFound, sentence_of
 from webapp.jobs import queue, runs
 from webapp.jobs.models import Run
 from webapp.orders import export_runs, exporting, workbooks
@@ -403,6 +403,22 @@ def test_a_disk_that_is_full_ends_no_workbook(
         for tried in range(2 * runs.TRIES):
             with time_machine.travel(now() + tried * runs.APART), pytest.raises(OSError, match="no space left"):
                 write_part(run_id, 1)
+    work()
+    assert run_of(run_id).state == "done"
+
+
+@pytest.mark.parametrize("turn", [0, 1])
+def test_a_database_that_is_busy_as_a_part_is_kept_ends_no_export(
+    orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch, turn: int
+) -> None:
+    run_id = begin(max_)
+    for before in range(turn):
+        write_part(run_id, before)
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "keep", lambda *words, **more: (_ for _ in ()).throw(DatabaseBusy()))
+        with pytest.raises(DatabaseBusy):
+            write_part(run_id, turn)
+    assert run_of(run_id).is_open
     work()
     assert run_of(run_id).state == "done"
 
