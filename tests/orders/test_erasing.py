@@ -14,6 +14,7 @@ import pytest
 import time_machine
 from flask import Flask
 from sqlalchemy import select, update
+from structlog.testing import capture_logs
 
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
@@ -26,7 +27,7 @@ from webapp.channels.keeping import NAME, change_days, days_of, setting_of
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, empty_log, unit_of_work
-from webapp.errors import Invalid
+from webapp.errors import DatabaseBusy, Invalid
 from webapp.jobs import runs
 from webapp.jobs.models import Run
 from webapp.orders import erasing
@@ -38,6 +39,7 @@ from webapp.orders.services import comment
 from webapp.sync.importing import put_aside
 from webapp.sync.models import Aside, ChannelUpdate, UpdateState
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order, line_again
+from webapp.vault import services as vault
 from webapp.vault.jobs import destroy_unused_keys
 from webapp.vault.keys import key_file, period_of
 from webapp.vault.models import VaultKey
@@ -288,6 +290,75 @@ def test_a_run_stops_between_two_chunks_and_another_goes_on(
     assert names_of(due) == set()
     with unit_of_work():
         assert start(store, actor=operator, total=count_due(store)) is None
+
+
+def test_every_chunk_is_on_the_record_however_its_run_ends(due: list[int], store: Store, operator: Actor) -> None:
+    run_id = begin(store, operator)
+    erase_chunk(run_id, 0)
+    with unit_of_work():
+        runs.stop(runs.find_run(run_id, lock=True))
+    erase_chunk(run_id, 1)
+    assert runs.find_run(run_id).state == "stopped"
+    [entry] = db.session.scalars(select(AuditEntry).where(AuditEntry.code == "buyers_erased"))
+    assert entry.data == {"store": store.id, "run": run_id, "erased": 2}
+
+
+def test_an_order_that_cannot_be_erased_keeps_back_no_other(
+    due: list[int], store: Store, operator: Actor, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, destroy = due[1], vault.erase
+
+    def erase(ids: list[int]) -> None:
+        destroy(ids)
+        if broken in ids:
+            raise ZeroDivisionError("Jane Quixelworth")
+
+    monkeypatch.setattr(vault, "erase", erase)
+    run_id = begin(store, operator)
+    with capture_logs() as said:
+        work()
+    run = runs.find_run(run_id)
+    assert (run.state, run.done, run.failed) == ("done", 5, 1)
+    assert names_of(due) == {broken}
+    told = [(line["orders"], line["kind"]) for line in said if line["event"] == "buyers_not_erased"]
+    assert told == [(due[:2], "ZeroDivisionError"), ([broken], "ZeroDivisionError")]
+    assert "Quixelworth" not in str(said)
+    audited = db.session.scalars(select(AuditEntry).where(AuditEntry.code == "buyers_erased"))
+    assert sum(entry.data["erased"] for entry in audited) == 4
+
+
+def test_what_belongs_to_no_order_keeps_back_none_either(
+    due: list[int], store: Store, operator: Actor, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = begin(store, operator)
+    monkeypatch.setattr(erasing, "hooks", FailingHooks(erasing.hooks))
+    work()
+    run = runs.find_run(run_id)
+    assert (run.state, run.failed, names_of(due)) == ("done", 1, set())
+
+
+class FailingHooks:
+    """The hooks, one of which is a plugin's that fails."""
+
+    def __init__(self, hooks: Any) -> None:
+        self.hooks = hooks
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "erase_unplaced_buyers":
+            raise ZeroDivisionError
+        return getattr(self.hooks, name)
+
+
+def test_what_passes_by_itself_leaves_the_chunk_to_another_try(
+    due: list[int], store: Store, operator: Actor, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = begin(store, operator)
+    with monkeypatch.context() as patch:
+        patch.setattr(vault, "erase", lambda ids: (_ for _ in ()).throw(DatabaseBusy()))
+        with pytest.raises(DatabaseBusy):
+            erase_chunk(run_id, 0)
+    work()
+    assert (runs.find_run(run_id).failed, names_of(due)) == (0, set())
 
 
 def test_a_worker_that_dies_in_a_chunk_leaves_all_of_it_undone(

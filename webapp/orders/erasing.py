@@ -8,11 +8,12 @@ is open, on hold or being canceled, and while something of it is under way elsew
 What belongs to no order, such as the answers of orders that could not be taken in, is erased by those who keep it.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from sqlalchemy import Select, and_, exists, func, or_, select
 
 from webapp.audit.actor import Actor
@@ -33,6 +34,7 @@ from webapp.vault import services as vault
 from webapp.vault.keys import period_of
 from webapp.vault.models import VaultErasure, VaultKey
 
+log = structlog.get_logger(__name__)
 KIND = "erasing"
 CHUNK = 50  # orders in one transaction: no clerk waits for it
 CAP = 10_000  # orders that a preview looks at one by one
@@ -143,12 +145,14 @@ def erase_chunk(run_id: int, turn: int) -> None:
         run = runs.take_turn(run_id, turn)
         if run is None:
             return
-        store_id, before = run.subject_id or 0, parse_instant(run.numbers["before"])
-        run.done += _erase(store_id, before, found)
-        ended = len(found) < CHUNK
+        before, ended = parse_instant(run.numbers["before"]), len(found) < CHUNK
+        erased = _erase(run, found, before)
         if ended:
-            run.done += sum(hooks.erase_unplaced_buyers(store=store_id, before=before))
-            audit("buyers_erased", actor=_ACTOR, store=store_id, run=run.id, erased=run.done)
+            erased += _erase_unplaced(run, before)
+        run.done += erased
+        if erased:  # with each chunk, since a run may end by being stopped, too
+            audit("buyers_erased", actor=_ACTOR, store=run.subject_id, run=run.id, erased=erased)
+        if ended:
             runs.finish(run)
         else:
             run.numbers = run.numbers | {"after": found[-1]}
@@ -168,8 +172,43 @@ def _next(run: Run) -> list[int]:
     return found
 
 
-def _erase(store_id: int, before: datetime, ids: Sequence[int]) -> int:
-    """Erase those of the orders that are due still, now that nobody else can change them."""
+def _erase(run: Run, ids: Sequence[int], before: datetime) -> int:
+    """Erase those of the orders that are due still, all at once; one by one where that fails, so that an order which
+    can't be erased keeps back no other. Tells how many were erased.
+    """
+    store_id = run.subject_id or 0
+    erased = _attempt(run, lambda: _erase_due(store_id, ids, before), ids)
+    if erased is not None:
+        return erased
+    each = [_attempt(run, lambda one=one: _erase_due(store_id, [one], before), [one]) for one in ids]  # type: ignore[misc]
+    _count_failed(run, each.count(None))
+    return sum(one or 0 for one in each)
+
+
+def _erase_unplaced(run: Run, before: datetime) -> int:
+    store_id = run.subject_id or 0
+    erased = _attempt(run, lambda: sum(hooks.erase_unplaced_buyers(store=store_id, before=before)))
+    _count_failed(run, int(erased is None))
+    return erased or 0
+
+
+def _attempt(run: Run, work: Callable[[], int], ids: Sequence[int] = ()) -> int | None:
+    """None where a plugin fails at it, or something is broken; nothing of it is done then."""
+    try:
+        with db.session.begin_nested():
+            return work()
+    except Exception as error:
+        if runs.passes(error):  # the trouble of database, queue or disk: the whole chunk is tried again
+            raise
+        log.error("buyers_not_erased", run=run.id, orders=list(ids), kind=type(error).__name__)
+        return None
+
+
+def _count_failed(run: Run, count: int) -> None:
+    run.done, run.failed = run.done + count, run.failed + count
+
+
+def _erase_due(store_id: int, ids: Sequence[int], before: datetime) -> int:
     if not ids:
         return 0
     orders = locked_all(ids, _ACTOR)
