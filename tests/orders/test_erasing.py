@@ -361,6 +361,16 @@ def test_what_passes_by_itself_leaves_the_chunk_to_another_try(
     assert (runs.find_run(run_id).failed, names_of(due)) == (0, set())
 
 
+def test_a_run_that_rests_goes_on_with_the_next_day(due: list[int], store: Store, operator: Actor, work: Work) -> None:
+    run_id = begin(store, operator)
+    with unit_of_work():
+        runs.pause(runs.find_run(run_id, lock=True))
+    work()
+    assert (runs.find_run(run_id).state, names_of(due)) == ("paused", set(due))
+    erase_all(work)
+    assert (runs.find_run(run_id).state, names_of(due)) == ("done", set())
+
+
 def test_a_worker_that_dies_in_a_chunk_leaves_all_of_it_undone(
     due: list[int], store: Store, operator: Actor, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,7 @@ from webapp.clock import iso, now, parse_instant
 from webapp.db import among, db, empty_log, unit_of_work
 from webapp.hooks import hooks
 from webapp.jobs import job, runs
-from webapp.jobs.models import OPEN_STATES as OPEN_RUNS, Run
+from webapp.jobs.models import OPEN_STATES as OPEN_RUNS, Run, RunState
 from webapp.orders.events import record_all
 from webapp.orders.models import Order
 from webapp.orders.queries import locked_all, visible
@@ -130,10 +130,12 @@ def erase_by_date() -> None:
 
 @job("importing")
 def begin_erasing(store_id: int) -> None:
-    """Begin to erase what is due of one store, if anything is."""
+    """Begin to erase what is due of one store, if anything is; a run that somebody let rest goes on."""
     if total := count_due(db.session.get_one(Store, store_id)):
         with unit_of_work():
-            start(db.session.get_one(Store, store_id), actor=_ACTOR, total=total)
+            run = start(db.session.get_one(Store, store_id), actor=_ACTOR, total=total)
+            if run is not None and (found := runs.find_run(run.id, lock=True)).state == RunState.PAUSED:
+                runs.resume(found)
 
 
 @job("importing")
