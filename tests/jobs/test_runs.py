@@ -21,7 +21,7 @@ from webapp.db import db, unit_of_work
 from webapp.errors import DatabaseBusy, Invalid, Unavailable, sentence_of
 from webapp.jobs import JobFailed, job, queue, runs
 from webapp.jobs.models import Run
-from webapp.jobs.runs import TRIES, look_after_runs
+from webapp.jobs.runs import TRIES, any_stands_still, look_after_runs
 
 CHUNKS = 3
 went_wrong: list[BaseException] = []  # what the next tries raise, first to last
@@ -175,6 +175,19 @@ def test_a_worker_that_is_killed_ends_no_run(run_id: int, work: Callable[[], int
     assert (run_of(run_id).turn, run_of(run_id).done) == (0, 0)
     work()
     assert (run_of(run_id).state, run_of(run_id).done) == ("done", CHUNKS)
+
+
+def test_a_run_that_rests_for_a_week_is_stopped(run_id: int, work: Callable[[], int]) -> None:
+    stumble(run_id, 0)
+    with unit_of_work():
+        runs.pause(runs.find_run(run_id, lock=True))
+    work()
+    for days, state in ((6.9, "paused"), (7.1, "stopped")):
+        with after(days * 24 * 60):
+            assert any_stands_still() is (state == "stopped")
+            look_after_runs()
+        assert (run_of(run_id).state, run_of(run_id).done) == (state, 1)
+    assert work() == 0
 
 
 def test_a_late_failure_of_an_earlier_turn_counts_for_nothing(run_id: int) -> None:

@@ -3,7 +3,7 @@
 A run is begun in the unit of work of whoever asked for it. Each of its jobs takes a turn, does one chunk and sends the
 next, in one transaction: a job that dies leaves nothing of its chunk, and of two jobs of one turn one does nothing.
 What was wished, to pause or to stop, is honored between two chunks. A run whose job was lost is found by the clock;
-one whose work fails again and again ends, and says so.
+one whose work fails again and again ends, and says so; one that rests for a week is stopped.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 PAUSE, STOP = "pause", "stop"
 PATIENCE = timedelta(seconds=60)  # how long a run may stand still before its job is taken for lost
 TRIES = 3  # of one turn that fail, before its run is given up
+RESTS_FOR = timedelta(days=7)  # until a run that nobody lets go on is stopped
 APART = timedelta(minutes=1)  # between two failures that count: the queue tries again within seconds
 _PASSING = (DatabaseBusy, DiskFull, Unavailable, OperationalError, InterfaceError, PoolEmpty, RedisError)
 _jobs: dict[str, Job[[int, int]]] = {}
@@ -139,7 +140,7 @@ def take_turn(run_id: int, turn: int) -> Run | None:
         _end(run, RunState.STOPPED)
         return None
     if run.wish == PAUSE:
-        run.state, run.wish = RunState.PAUSED, None
+        run.state, run.wish, run.look_again_at = RunState.PAUSED, None, now() + RESTS_FOR
         live.publish("runs", [run.id])
         return None
     run.state = RunState.RUNNING
@@ -203,19 +204,28 @@ def find_run(run_id: int, *, lock: bool = False) -> Run:
 
 @job("clock")
 def look_after_runs() -> None:
-    """Send another job for every run that stands still: the queue may have lost the last one, the row has not."""
+    """Send another job for every run that stands still: the queue may have lost the last one, the row has not. A run
+    that has rested for a week is stopped: what it keeps sealed would otherwise stay for ever.
+    """
     with unit_of_work():
         for run in db.session.scalars(select(Run).where(*_standing_still())):
             _send(run)
+        forgotten = select(Run).where(*_resting_too_long()).with_for_update()
+        for run in db.session.scalars(forgotten.execution_options(populate_existing=True)):
+            _end(run, RunState.STOPPED)
 
 
 def any_stands_still() -> bool:
-    """Whether there is a run whose job may be lost."""
-    return any_row(Run, *_standing_still())
+    """Whether there is a run whose job may be lost, or that nobody lets go on."""
+    return any_row(Run, *_standing_still()) or any_row(Run, *_resting_too_long())
 
 
 def _standing_still() -> tuple[ColumnElement[bool], ...]:
     return (Run.kind.in_(_jobs), Run.state.in_((RunState.QUEUED, RunState.RUNNING)), Run.look_again_at < now())
+
+
+def _resting_too_long() -> tuple[ColumnElement[bool], ...]:
+    return (Run.kind.in_(_jobs), Run.state == RunState.PAUSED, Run.look_again_at < now())
 
 
 def _send(run: Run, patience: timedelta = PATIENCE, by: Job[[int, int]] | None = None) -> None:
