@@ -38,7 +38,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("WAYBILL_WEB_PROCESSES", "0"),
         ("WAYBILL_WEB_THREADS", "2"),
         ("WAYBILL_WORKER_PROCESSES", "many"),
-        ("WAYBILL_WORKER_PROCESSES", "1"),  # one of two or more never waits for a channel
+        ("WAYBILL_WORKER_PROCESSES", "0"),
         ("WAYBILL_LIVE_STREAMS", "-1"),
         ("WAYBILL_PROXIES", "10.0.0.1/8"),
         ("WAYBILL_PRACTICE", "perhaps"),

@@ -49,7 +49,7 @@ class Configuration(BaseSettings):
     web_processes: int = Field(2, ge=1, le=64)
     web_threads: int = Field(64, ge=4, le=512)
     live_streams: int = Field(40, ge=0, le=500)
-    worker_processes: int = Field(2, ge=2, le=64)  # one of them never waits for a channel
+    worker_processes: int = Field(2, ge=1, le=64)  # of two or more, one never waits for a channel
     practice: bool = True
     practice_url: str = ""
     custom_endpoints: bool = False

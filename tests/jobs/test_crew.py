@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from rq.serializers import JSONSerializer
 
 from tests.jobs.test_worker import wait_for
 from webapp import live
 from webapp.config import ROOT
-from webapp.jobs import Job
+from webapp.jobs import Job, queue
 from webapp.jobs.backlog import workers
-from webapp.jobs.lanes import LANES, QUEUES, services
+from webapp.jobs.lanes import LANES, QUEUES, Service, services
+from webapp.jobs.worker import DeskWorker
 from webapp.keeper import processes
 
 pytestmark = pytest.mark.own_desk
@@ -64,8 +66,8 @@ else:
 """
 
 
-def send(name: str, queue: str, *args: object) -> None:
-    Job(f"__main__.{name}", lambda: None, queue, 90).send(args)
+def send(name: str, to: str, *args: object) -> None:
+    Job(f"__main__.{name}", lambda: None, to, 90).send(args)
 
 
 PATIENCE = 180.0  # seconds, on a machine that does much else
@@ -121,6 +123,26 @@ def test_one_worker_never_waits_for_a_channel_and_every_queue_is_served() -> Non
         assert len(served) == count
         assert [names for names in served if not names & {"asking", *LANES["channel"]}] == [{"now", "clock"}]
         assert set().union(*served) == set(QUEUES)
+
+
+def test_one_worker_alone_serves_every_queue() -> None:
+    [service] = services(1)
+    assert sorted(name for group in service.groups for name in group) == sorted(QUEUES)
+
+
+@pytest.mark.parametrize("service", {service.name: service for count in (1, 2) for service in services(count)}.values())
+def test_whoever_asks_and_what_channels_are_owed_take_turns(app: Flask, service: Service) -> None:
+    names = [name for group in service.groups for name in group]
+    if "asking" not in names:
+        return
+    worker = DeskWorker([queue(name) for name in names], connection=live.connection(), serializer=JSONSerializer)
+    worker.groups, worker._ordered_queues = list(service.groups), [queue(name) for name in names]
+    served = []
+    for _ in range(4):
+        [first, *_] = [one for one in worker._ordered_queues if one.name in ("asking", "delivering")]
+        served.append(first.name)
+        worker.reorder_queues(first)
+    assert sorted(served[:2]) == sorted(served[2:]) == ["asking", "delivering"]
 
 
 def test_a_burst_serves_the_lanes_in_turn_and_delivers_before_it_imports(

@@ -29,12 +29,14 @@ class Service(NamedTuple):
 
 # This one never waits for a channel, so that what a person waits for always has a process.
 DESK_SERVICE = Service("desk", ((NOW,), (CLOCK,)))
-# Helps the others while no channel has anything for it.
-CHANNEL_SERVICE = Service("channel", ((ASKING, DELIVERING, IMPORTING, NOW, CLOCK),))
+# Helps the others while no channel has anything for it. Who asks much at once takes turns with what channels are owed.
+CHANNEL_SERVICE = Service("channel", ((ASKING,), (DELIVERING, IMPORTING, NOW, CLOCK)))
 # One worker alone: every lane has its turn.
-WHOLE_SERVICE = Service("all", ((NOW,), (ASKING, DELIVERING, IMPORTING), (CLOCK,)))
+WHOLE_SERVICE = Service("all", ((NOW,), (ASKING,), (DELIVERING, IMPORTING), (CLOCK,)))
 
 
 def services(workers: int) -> list[Service]:
-    """What each of two or more workers serves."""
+    """What each of so many workers serves."""
+    if workers == 1:
+        return [WHOLE_SERVICE]
     return [DESK_SERVICE, *[CHANNEL_SERVICE] * (workers - 1)]
