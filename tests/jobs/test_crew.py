@@ -66,6 +66,33 @@ else:
 """
 
 
+STOPPED_AT_ONCE = """
+import os, signal, sys, time
+from webapp.jobs import crew
+from webapp.jobs.lanes import WHOLE_SERVICE
+
+def fork():
+    pid = real()
+    if not pid:
+        os.kill(os.getpid(), signal.SIGTERM)  # before the child could say what becomes of it
+    return pid
+
+real, os.fork = os.fork, fork
+crew.run_worker = lambda app, service: os._exit(2)  # it never heard of it
+signal.signal(signal.SIGTERM, lambda *_: None)
+place = crew._Place(WHOLE_SERVICE)
+crew._start(None, place)
+assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
+sys.exit(-os.waitstatus_to_exitcode(os.waitpid(place.pid, 0)[1]))
+"""
+
+
+def test_a_worker_told_to_stop_as_it_is_forked_does_not_miss_it() -> None:
+    argv = [sys.executable, "-c", STOPPED_AT_ONCE]
+    told = subprocess.run(argv, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True)
+    assert told.returncode == signal.SIGTERM, told.stderr.decode()
+
+
 def send(name: str, to: str, *args: object) -> None:
     Job(f"__main__.{name}", lambda: None, to, 90).send(args)
 

@@ -20,6 +20,7 @@ from webapp.jobs.worker import run_worker
 from webapp.keeper import end_with_parent
 
 log = structlog.get_logger(__name__)
+_STOPS = (signal.SIGTERM, signal.SIGINT)
 _LOOK_EVERY = 0.1
 _FIRST_PAUSE, _LONGEST_PAUSE, _STEADY_AFTER = 0.5, 30.0, 60.0  # seconds, around restarts
 
@@ -38,7 +39,7 @@ class _Place:
 def run_crew(app: Flask, workers: int) -> None:
     """Run so many workers until told to stop; the caller has closed every connection."""
     told = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOPS:
         signal.signal(number, lambda *_: told.set())
     gc.collect()
     gc.freeze()  # the forks share what was loaded, as long as nobody touches it
@@ -56,14 +57,17 @@ def run_crew(app: Flask, workers: int) -> None:
 def _start(app: Flask, place: _Place) -> None:
     sys.stdout.flush()
     parent, place.started_at = os.getpid(), time.monotonic()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # a child told to stop before it can be must not miss it
     place.pid = os.fork()
     if place.pid:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
         log.info("worker_started", serves=place.service.name, pid=place.pid)
         return
     status = 1
     try:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _STOPS:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
         end_with_parent()
         os.register_at_fork(after_in_child=end_with_parent)  # RQ's scheduler would go on for ever
         if os.getppid() == parent:
