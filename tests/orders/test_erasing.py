@@ -39,7 +39,7 @@ from webapp.orders.services import comment
 from webapp.sync.importing import put_aside
 from webapp.sync.models import Aside, ChannelUpdate, UpdateState
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order, line_again
-from webapp.vault import services as vault
+from webapp.vault import periods, services as vault
 from webapp.vault.jobs import destroy_unused_keys
 from webapp.vault.keys import key_file, period_of
 from webapp.vault.models import VaultKey
@@ -542,6 +542,18 @@ def test_another_databases_keys_are_left_alone(app: Flask) -> None:
     with days_later(30):
         destroy_unused_keys()
         assert key_file().key(week) is not None
+
+
+def test_which_weeks_are_needed_is_read_while_others_may_write(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, seen = periods.in_use, list[bool]()
+
+    def look() -> set[str]:
+        seen.append(bool(db.session().info.get("writing")))
+        return read()
+
+    monkeypatch.setattr(periods, "in_use", look)
+    destroy_unused_keys()
+    assert seen == [False]
 
 
 def test_a_key_that_an_older_copy_of_the_file_brings_back_is_destroyed_again(

@@ -17,6 +17,7 @@ def destroy_unused_keys() -> None:
     """Destroy the keys of past weeks under which nothing is sealed any more, and overwrite what SQLite's log still
     holds of what was erased.
     """
+    needed = periods.in_use()  # before the transaction, since on SQLite nobody else writes meanwhile
     with unit_of_work():
-        periods.destroy_unused()
+        periods.destroy_unused(needed)
     empty_log()

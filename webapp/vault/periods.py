@@ -38,12 +38,12 @@ def note(periods: Collection[str]) -> None:
         db.session.execute(insert_into(VaultPeriod).values(rows).on_conflict_do_nothing())
 
 
-def destroy_unused() -> list[str]:
+def destroy_unused(needed: set[str]) -> list[str]:
     """Destroy the keys of past weeks that nothing needs any more, once the open unit of work is committed; tells them.
 
-    A week that was destroyed before and is there again, in an older copy of the key file, is destroyed again.
+    What is `needed` may have been read before (`in_use`): nothing new is sealed under a week that has ended. A week
+    that was destroyed before and is there again, in an older copy of the key file, is destroyed again.
     """
-    needed = in_use()
     noted = set(db.session.scalars(select(VaultPeriod.period)))
     note(needed - noted)
     ended = period_of(now() - _REST)
