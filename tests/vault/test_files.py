@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import time_machine
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from webapp.clock import now
 from webapp.config import ROOT, configuration
@@ -173,10 +173,37 @@ def test_a_file_is_read_by_its_row_and_never_again_once_a_buyer_in_it_is_erased(
     with unit_of_work():
         erase([one.id])
     assert not path.exists()
+    assert [row.id for row in files.files_of("test", 1)] == [stays]
+    forget_files()
     assert db.session.scalars(select(VaultFile.id)).all() == [stays]
     assert db.session.scalars(select(VaultFileOrder.file_id).distinct()).all() == [stays]
     with pytest.raises(FileGone):
         read(VaultFile(**copy))
+
+
+def test_the_orders_of_a_forgotten_file_are_deleted_some_at_a_time(
+    make_order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_ROWS", 2)
+    orders = [make_order() for _ in range(3)]
+    parts, whole = [kept(b"part", *orders), kept(b"part", orders[0])], kept(b"all of it")
+    with unit_of_work():
+        names = [db.session.get_one(VaultFile, part).name for part in parts]
+        assert files.became(db.session.get_one(VaultFile, whole), names)
+    with unit_of_work():
+        erase([orders[0].id])
+    left = select(VaultFile.id, VaultFile.period, VaultFile.wrapped).order_by(VaultFile.id)
+    assert db.session.execute(left).all() == [(file_id, "", b"") for file_id in (*parts, whole)]
+    assert list(files.folder().iterdir()) == []
+    with unit_of_work():
+        assert not files.became(db.session.get_one(VaultFile, whole), names)  # what is forgotten makes no whole
+    seen = []
+    while True:
+        seen.append([db.session.scalar(select(func.count()).select_from(of)) for of in (VaultFileOrder, VaultFile)])
+        with unit_of_work():
+            if not files.delete_forgotten():
+                break
+    assert seen == [[4, 3], [2, 3], [1, 2], [0, 1], [0, 0]]
 
 
 def test_a_file_past_its_date_and_one_without_a_row_are_swept_away(make_order: Callable[..., Order]) -> None:

@@ -4,7 +4,7 @@ A file is written and read in chunks, so that none has to fit into memory and no
 a key of its own, wrapped by the week's key in its row: a file without a row, as a killed worker leaves behind, never
 opens again, and is swept away. A chunk is bound to its file, its place and whether it is the last, so a file that was
 cut, put in another order or exchanged does not open. The row names the orders that the file tells of: erasing a buyer
-destroys every file about that order.
+destroys every file about that order, by its key at once, and by its rows some at a time.
 """
 
 import io
@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 
 from webapp.clock import now
 from webapp.config import configuration
@@ -30,6 +30,7 @@ from webapp.vault.models import VaultFile, VaultFileOrder
 
 CHUNK = 64 * 1024
 _TAG = 16
+_ROWS = 2_000  # orders of a file that one transaction deletes
 _ABANDONED = timedelta(hours=6)  # longer than any job writes at a file
 
 
@@ -204,8 +205,8 @@ def named(name: str) -> VaultFile | None:
 
 
 def files_of(kind: str, subject_id: int) -> list[VaultFile]:
-    """The files of a subject by their positions, but for the parts of a whole."""
-    query = select(VaultFile).where(VaultFile.kind == kind, VaultFile.subject_id == subject_id)
+    """The files of a subject by their positions, but for the parts of a whole and what is forgotten."""
+    query = select(VaultFile).where(VaultFile.kind == kind, VaultFile.subject_id == subject_id, VaultFile.period != "")
     return list(db.session.scalars(query.where(VaultFile.whole_id.is_(None)).order_by(VaultFile.position)))
 
 
@@ -215,7 +216,7 @@ def became(whole: VaultFile, part_names: Sequence[str]) -> bool:
     """
     parts = db.session.execute(
         update(VaultFile)
-        .where(VaultFile.name.in_(part_names))  # SQLite gives ids of deleted rows again
+        .where(VaultFile.name.in_(part_names), VaultFile.period != "")  # SQLite gives ids of deleted rows again
         .values(whole_id=whole.id, period="", wrapped=b"", expires_at=whole.expires_at)
         .returning(VaultFile.name)
     )
@@ -225,10 +226,13 @@ def became(whole: VaultFile, part_names: Sequence[str]) -> bool:
 
 
 def forget(ids: Sequence[int]) -> None:
-    """Delete files in the open unit of work; without their rows they don't open, whatever becomes of the disk."""
+    """Take the contents of files and of their parts away in the open unit of work: without their keys they don't open,
+    whatever becomes of the disk. Their rows, of which there are as many as orders, go later (`delete_forgotten`).
+    """
     if ids:
-        _unlink(db.session.scalars(select(VaultFile.name).where(VaultFile.id.in_(ids))))
-        db.session.execute(delete(VaultFile).where(VaultFile.id.in_(ids)))
+        gone = update(VaultFile).where(or_(VaultFile.id.in_(ids), VaultFile.whole_id.in_(ids)))
+        gone = gone.values(period="", wrapped=b"", expires_at=now())
+        _unlink(db.session.scalars(gone.returning(VaultFile.name)))
 
 
 def forget_about(order_ids: Sequence[int]) -> None:
@@ -243,8 +247,28 @@ def forget_about(order_ids: Sequence[int]) -> None:
 
 
 def forget_expired() -> None:
-    """Delete what is past its date, and what lies on the disk without a row."""
-    forget(db.session.scalars(select(VaultFile.id).where(VaultFile.expires_at <= now())).all())
+    """Take away the contents of what is past its date."""
+    forget(db.session.scalars(select(VaultFile.id).where(VaultFile.expires_at <= now(), VaultFile.period != "")).all())
+
+
+def delete_forgotten() -> bool:
+    """Delete some of the rows of a file that is forgotten, in the open unit of work; whether more may be left. Nobody
+    waits for long who writes meanwhile.
+    """
+    parts_first = select(VaultFile.id).order_by(VaultFile.whole_id.is_(None), VaultFile.id)
+    file_id = db.session.scalar(parts_first.where(VaultFile.expires_at <= now()).limit(1))
+    if file_id is None:
+        return False
+    of_file = VaultFileOrder.file_id == file_id
+    orders = db.session.scalars(select(VaultFileOrder.order_id).where(of_file).limit(_ROWS)).all()
+    db.session.execute(delete(VaultFileOrder).where(of_file, among(VaultFileOrder.order_id, orders)))
+    if len(orders) < _ROWS:
+        db.session.execute(delete(VaultFile).where(VaultFile.id == file_id))
+    return True
+
+
+def sweep() -> None:
+    """Delete what killed workers left on the disk without a row."""
     before = (now() - _ABANDONED).timestamp()
     old = {path.name: path for path in folder().iterdir() if path.is_file() and path.stat().st_mtime < before}
     kept = set(db.session.scalars(select(VaultFile.name)))

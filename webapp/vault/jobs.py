@@ -1,7 +1,7 @@
 """What the vault does by the clock: files past their date, and keys that nothing needs any more."""
 
 from webapp.db import empty_log, unit_of_work
-from webapp.jobs import job
+from webapp.jobs import a_moment, job
 from webapp.vault import files, periods
 
 
@@ -10,6 +10,13 @@ def forget_files() -> None:
     """Delete sealed files past their date, and what killed workers left of theirs."""
     with unit_of_work():
         files.forget_expired()
+        files.sweep()
+    for _ in a_moment():
+        with unit_of_work():
+            if not files.delete_forgotten():
+                break
+    else:
+        forget_files.enqueue()
 
 
 @job("clock")
