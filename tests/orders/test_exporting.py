@@ -293,6 +293,16 @@ def test_a_large_file_is_put_together_where_nobody_waits_for_something_small(
     queue("importing").empty()
     with time_machine.travel(now() + timedelta(hours=1), tick=True):
         runs.look_after_runs()  # the job was lost: the clock sends the usual one
+        write_part(run_id, 1)
+        assert (run_of(run_id).state, queue("importing").count) == ("running", 1)
+        with unit_of_work():
+            runs.pause(runs.find_run(run_id, lock=True))
+        work()
+        assert run_of(run_id).state == "paused"
+        with unit_of_work():
+            runs.resume(runs.find_run(run_id, lock=True))
+        write_part(run_id, run_of(run_id).turn)
+        assert (run_of(run_id).state, queue("importing").count) == ("running", 1)
         work()
     assert run_of(run_id).state == "done"
 

@@ -123,8 +123,8 @@ def _file_of(run: Run) -> VaultFile | None:
 @job("now", timeout=1800)
 @runs.gives_up
 def write_part(run_id: int, turn: int) -> None:
-    """Write the next part of a file, or put its parts together."""
-    _write(run_id, turn)
+    """Write the next part of a file, or put the parts of a small one together."""
+    _write(run_id, turn, largest=LARGE)
 
 
 @job("importing", timeout=1800)
@@ -134,7 +134,7 @@ def put_together(run_id: int, turn: int) -> None:
     _write(run_id, turn)
 
 
-def _write(run_id: int, turn: int) -> None:
+def _write(run_id: int, turn: int, *, largest: int | None = None) -> None:
     with unit_of_work():
         run = runs.take_turn(run_id, turn)
         if run is None:
@@ -143,7 +143,7 @@ def _write(run_id: int, turn: int) -> None:
         actor, export = starter_of(run), db.session.get_one(Export, run.id)
         language = _language(run)
         db.session.expunge(export)
-    written = _Writing(run_id, export, actor)
+    written = _Writing(run_id, export, actor, largest)
     try:
         with force_locale(language):
             written.go_on()
@@ -215,8 +215,9 @@ class _Writing:
     what is not kept is discarded.
     """
 
-    def __init__(self, run_id: int, export: Export, actor: Actor) -> None:
+    def __init__(self, run_id: int, export: Export, actor: Actor, largest: int | None) -> None:
         self.run_id, self.export, self.actor = run_id, export, actor
+        self._largest = largest  # orders of a file that may be put together here; None: any
         self.total, self.done, self.is_last = 0, 0, False
         self._made: list[Writer] = []  # in the order in which they are kept
         self._ids: Any = array("q")
@@ -236,6 +237,9 @@ class _Writing:
         missing = [start for start in range(0, self.total, TURN) if start not in there]
         if not missing:
             self.done = self.total
+            if self._largest is not None and self.total > self._largest:
+                self.is_last = True
+                return
             self._write_whole(Table(self.actor, self.export.rows, self.export.columns).head)
             return
         self._start = missing[0]
@@ -248,6 +252,8 @@ class _Writing:
         written is not kept: another turn writes it again.
         """
         expires_at = now() + KEPT
+        if not self._made:  # all parts are there, and another job's to put together
+            return None
         if self._start is None:
             [writer] = self._made
             whole = writer.keep(_WHOLE, self.run_id, 0, expires_at=expires_at)
