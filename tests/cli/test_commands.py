@@ -435,7 +435,7 @@ def test_buyers_past_their_date_are_previewed_and_erased(
 ) -> None:
     at = now() - timedelta(days=60)
     [order] = take(incoming_order(created_at=at, stage=ChannelStage.CANCELED, status="CANCELLED"))
-    order_id, waits = order.id, dict.fromkeys(("open", "on_hold", "canceling", "under_way"), 0)
+    order_id, waits = order.id, dict.fromkeys(("open", "on_hold", "canceling", "under_way"), 0) | {"more": False}
     seen = {"store": "Fake store", "days": 30, "due": 1, "more": False, "unplaced": 0, "waiting": waits, "run": None}
     assert cli("store", "erase", "Fake store", "--preview", "--json").document == seen
     assert cli("store", "set", "Fake store", "--set", "erase_buyers_after_days=70").code == 0

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import time_machine
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 from structlog.testing import capture_logs
 
 from webapp.audit.actor import Actor
@@ -272,6 +272,30 @@ def test_a_preview_changes_nothing_and_a_run_is_joined(due: list[int], store: St
     assert due_of(store) == 5
     assert names_of(due) == set(due)
     assert begin(store, operator) == begin(store, operator)
+
+
+@pytest.mark.parametrize("cap", [4, 5])
+def test_a_preview_looks_at_so_many_orders_and_says_where_there_are_more(
+    due: list[int], store: Store, monkeypatch: pytest.MonkeyPatch, cap: int
+) -> None:
+    monkeypatch.setattr(erasing, "CAP", cap)
+    seen, more = preview(store, Actor.operator()), cap < len(due)
+    assert (seen.due, seen.capped, seen.more_may_wait) == (cap, more, more)
+    with unit_of_work():
+        db.session.execute(update(Order).where(Order.id == due[0]).values(canceling=True))
+    seen = preview(store, Actor.operator())
+    assert (seen.due, seen.capped, seen.more_may_wait) == (4, False, more)
+    told: list[str] = []
+
+    def note(*words: Any) -> None:
+        told.append(words[2])
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        preview(store, Actor.operator())
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+    assert all("LIMIT" in words for words in told if "JOIN vault_keys" in words)
 
 
 def test_a_run_stops_between_two_chunks_and_another_goes_on(

@@ -31,6 +31,7 @@ from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
 from webapp.hooks.discovery import PluginState
 from webapp.jobs.models import Run
+from webapp.orders import erasing
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.sync import denials, proving, runs
@@ -321,7 +322,7 @@ def test_a_shop_per_marketplace_is_offered_once_there_are_two(browser: Browser, 
 
 
 def test_buyers_are_previewed_erased_and_kept_as_long_as_is_set(
-    browser: Browser, store: Store, take: Any, work: Callable[[], int]
+    browser: Browser, store: Store, take: Any, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = now() - timedelta(days=60)
     page = f"/stores/{store.id}/settings/erasing"  # loaded after the settings
@@ -334,6 +335,12 @@ def test_buyers_are_previewed_erased_and_kept_as_long_as_is_set(
     text = browser.get(page).text
     assert "Buyer data of 2 orders are past their date." in text
     assert "1 more order waits, since it is open." in text
+    assert "not all were looked at" not in text
+    with monkeypatch.context() as patch:
+        patch.setattr(erasing, "CAP", 1)
+        text = browser.get(page).text
+        assert "Buyer data of more than 1 orders are past their date." in text
+        assert "not all were looked at, and more of them may wait." in text
 
     run = browser.post(f"/stores/{store.id}/erase").location
     work()

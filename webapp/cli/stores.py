@@ -187,6 +187,7 @@ def erase(door: Door, store_key: str, preview: bool) -> None:
             "on_hold": found.on_hold,
             "canceling": found.canceling,
             "under_way": found.under_way,
+            "more": found.more_may_wait,
         },
         "run": None,
     }

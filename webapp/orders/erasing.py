@@ -37,7 +37,7 @@ from webapp.vault.models import VaultErasure, VaultKey
 log = structlog.get_logger(__name__)
 KIND = "erasing"
 CHUNK = 50  # orders in one transaction: no clerk waits for it
-CAP = 10_000  # orders that a preview looks at one by one
+CAP = 10_000  # orders that a preview looks at, however many there are
 _ON_THE_WAY = timedelta(days=14)  # from shipping, where nobody tells when it arrives
 _ACTOR = Actor.job(KIND)
 
@@ -54,6 +54,7 @@ class Preview:
     on_hold: int
     canceling: int
     under_way: int
+    more_may_wait: bool  # not all that are past their date were looked at
 
     @property
     def total(self) -> int:
@@ -68,22 +69,23 @@ def preview(store: Store, actor: Actor) -> Preview:
     """What there is to erase of a store's buyers now; nothing is changed."""
     actor.needs("stores.view")
     before = _before(store)
-    columns = (Order.state, Order.on_hold, Order.canceling)
-    past = _past(store.id, before).with_only_columns(*columns, func.count()).group_by(*columns)
+    some = _past(store.id, before).with_only_columns(Order.state, Order.on_hold, Order.canceling).limit(CAP + 1)
+    past = some.subquery()
     found = {"open": 0, "on_hold": 0, "canceling": 0, "rest": 0}
-    for state, on_hold, canceling, count in db.session.execute(past):
+    for state, on_hold, canceling, count in db.session.execute(select(past, func.count()).group_by(*past.c)):
         found[_waits_for(state, on_hold, canceling) or "rest"] += count
-    ids = list(db.session.scalars(_due(store.id, before).limit(CAP)))
-    kept = _kept(ids)
+    ids = list(db.session.scalars(_due(store.id, before).limit(CAP + 1)))
+    kept = _kept(ids[:CAP])
     return Preview(
         days=days_of(store),
-        due=min(found["rest"], CAP) - len(kept),
-        capped=found["rest"] > CAP,
+        due=len(ids[:CAP]) - len(kept),
+        capped=len(ids) > CAP,
         unplaced=sum(hooks.unplaced_buyers(store=store.id, before=before)),
         open=found["open"],
         on_hold=found["on_hold"],
         canceling=found["canceling"],
         under_way=len(kept),
+        more_may_wait=sum(found.values()) > CAP,
     )
 
 
