@@ -174,7 +174,8 @@ class PostgresDesk(SharedDesk):
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
 _DRAWN = "SELECT sequencename FROM pg_sequences WHERE schemaname = 'public' AND last_value IS NOT NULL"
 _STATE = """
-    SELECT (SELECT version_num FROM alembic_version) || (SELECT md5(string_agg(concat(c.oid, c.relname, t.tgname, t.tgenabled), ',' ORDER BY c.oid, t.oid))
+    SELECT (SELECT version_num FROM alembic_version)
+           || (SELECT md5(string_agg(concat(c.oid, c.relname, t.tgname, t.tgenabled), ',' ORDER BY c.oid, t.oid))
               FROM pg_class c LEFT JOIN pg_trigger t ON t.tgrelid = c.oid AND NOT t.tgisinternal
              WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'i', 'v', 'S')),
            EXISTS (SELECT FROM pg_statistic s JOIN pg_class c ON c.oid = s.starelid
