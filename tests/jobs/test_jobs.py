@@ -238,7 +238,8 @@ def test_a_quiet_desk_enqueues_nothing_but_what_can_not_be_asked(
 ) -> None:
     enqueue_due(registered())
     work()
-    assert set(enqueue_due(registered(), at=time.time() + 86_400)) == {"webapp.sync.keep_statistics"}
+    unasked = {"webapp.sync.keep_statistics", "webapp.vault.destroy_unused_keys", "webapp.orders.erasing.erase_by_date"}
+    assert set(enqueue_due(registered(), at=time.time() + 86_400)) == unasked
 
 
 def test_the_desks_own_work_is_scheduled(app: Flask) -> None:

@@ -22,7 +22,7 @@ from sqlalchemy import delete, or_, select, update
 
 from webapp.clock import now
 from webapp.config import configuration
-from webapp.db import after_commit, among, db, write_rows
+from webapp.db import after_commit, among, any_row, db, write_rows
 from webapp.errors import DeskError
 from webapp.i18n import lazy_gettext as _l
 from webapp.vault.keys import decrypt, encrypt, key_file
@@ -267,12 +267,21 @@ def delete_forgotten() -> bool:
     return True
 
 
+def any_to_forget() -> bool:
+    """Whether a file is past its date, or was left on the disk."""
+    return any_row(VaultFile, VaultFile.expires_at <= now()) or bool(_abandoned())
+
+
 def sweep() -> None:
     """Delete what killed workers left on the disk without a row."""
+    _unlink(_abandoned())
+
+
+def _abandoned() -> list[str]:
     before = (now() - _ABANDONED).timestamp()
-    old = {path.name: path for path in folder().iterdir() if path.is_file() and path.stat().st_mtime < before}
-    kept = set(db.session.scalars(select(VaultFile.name)))
-    _unlink(name for name in old if name not in kept)
+    old = [path.name for path in folder().iterdir() if path.is_file() and path.stat().st_mtime < before]
+    kept = set(db.session.scalars(select(VaultFile.name))) if old else set()
+    return [name for name in old if name not in kept]
 
 
 def _unlink(names: Iterable[str]) -> None:
