@@ -76,12 +76,12 @@ def test_beyond_the_cap_and_without_redis_a_page_looks_by_itself(
 
 
 def test_live_pages_leave_threads_for_others(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WAYBILL_WEB_THREADS", "4")
-    configuration.cache_clear()
-    with browser.client.get("/live") as first, browser.client.get("/live") as second:
-        assert (first.status_code, second.status_code) == (200, 200)
-        assert browser.client.get("/live").status_code == 204
-    monkeypatch.undo()
+    with monkeypatch.context() as few:
+        few.setenv("WAYBILL_WEB_THREADS", "4")
+        configuration.cache_clear()
+        with browser.client.get("/live") as first, browser.client.get("/live") as second:
+            assert (first.status_code, second.status_code) == (200, 200)
+            assert browser.client.get("/live").status_code == 204
     configuration.cache_clear()
 
 

@@ -17,10 +17,10 @@ from webapp.ui.limits import of_source
 
 @pytest.fixture
 def behind_a_proxy(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
-    monkeypatch.setenv("WAYBILL_URL", "https://desk.example.com")
-    configuration.cache_clear()
-    yield app
-    monkeypatch.undo()
+    with monkeypatch.context() as proxied:
+        proxied.setenv("WAYBILL_URL", "https://desk.example.com")
+        configuration.cache_clear()
+        yield app
     configuration.cache_clear()
 
 

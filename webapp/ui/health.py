@@ -8,9 +8,10 @@ either, for the same reason: they stand in `/metrics`, and in the banner that pa
 import shutil
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
-from flask import Blueprint, Response as FlaskResponse, jsonify, render_template
+from flask import Blueprint, Response as FlaskResponse, abort, jsonify, render_template
 from redis import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.wrappers import Response
@@ -23,6 +24,7 @@ from webapp.jobs import schedule
 from webapp.jobs.backlog import Backlog, backlogs, workers
 from webapp.live import connection, key
 from webapp.ui.access import needs, public
+from webapp.ui.proxies import asked_from_within
 
 bp = Blueprint("health", __name__)
 LEAST_DISK = 200 * 2**20
@@ -97,11 +99,23 @@ _CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
 @bp.get("/metrics")
 @public
 def metrics() -> tuple[Response, int]:
-    """What waits in each lane, in the text format of Prometheus; 503 while the queue is gone."""
+    """What waits in each lane, in the text format of Prometheus, for this machine and believed addresses alone.
+
+    503 while the queue is gone.
+    """
+    if not asked_from_within():
+        abort(404)
     try:
-        found, serving = backlogs(), workers()
+        told = _metrics(configuration().queue, int(time.monotonic()))
     except RedisError:
         return FlaskResponse("", mimetype="text/plain"), 503
+    return FlaskResponse(told, content_type="text/plain; version=0.0.4; charset=utf-8"), 200
+
+
+@lru_cache(maxsize=1)
+def _metrics(queue: str, second: int) -> str:
+    """The metrics of a second: asking more often costs the queue nothing."""
+    found, serving = backlogs(), workers()
     lines = [
         "# HELP waybill_jobs_waiting Jobs that wait for a worker.",
         "# TYPE waybill_jobs_waiting gauge",
@@ -113,7 +127,7 @@ def metrics() -> tuple[Response, int]:
         "# TYPE waybill_workers gauge",
         f"waybill_workers {serving}",
     ]
-    return FlaskResponse("\n".join(lines) + "\n", content_type="text/plain; version=0.0.4; charset=utf-8"), 200
+    return "\n".join(lines) + "\n"
 
 
 @bp.get("/backlog")

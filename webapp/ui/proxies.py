@@ -7,14 +7,16 @@ address may come with a port; what is no address leaves the client the connectio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from flask import Flask
+from flask import Flask, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from webapp.addresses import bare
+from webapp.addresses import bare, parsed
 from webapp.config import configuration
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+_HANDED_ON = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 
 
 def init_app(app: Flask) -> None:
@@ -32,3 +34,12 @@ def init_app(app: Flask) -> None:
         return (proxied if believed else direct)(environ, start_response)
 
     app.wsgi_app = serve  # type: ignore[method-assign]
+
+
+def asked_from_within() -> bool:
+    """Whether this machine or a believed address asks for itself: what a proxy hands on says so in its headers."""
+    if any(name in request.headers for name in _HANDED_ON):
+        return False
+    address = request.environ.get("REMOTE_ADDR") or ""
+    known = parsed(address)
+    return (known is not None and known.is_loopback) or configuration().believes(address)
