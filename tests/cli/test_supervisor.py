@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from webapp.cli import supervisor
-from webapp.cli.supervisor import PortTaken, Process, ProcessFailed, Supervisor, answers, free_port
+from webapp.cli.supervisor import Answers, PortTaken, Process, ProcessFailed, Supervisor, free_port
 from webapp.keeper import processes
 
 ROOT = Path(__file__).parents[2]
@@ -153,6 +153,31 @@ def test_a_process_that_does_nothing_fails_the_start(desk: Supervisor, monkeypat
         desk.start(python("web", "import time; time.sleep(60)", ready=lambda: False))
 
 
+def test_being_asked_is_no_progress(desk: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "STUCK_AFTER", 2.0)
+    monkeypatch.setattr(supervisor, "LEAST_PROGRESS", 0.02)
+    port = free_port(18100, explicit=False)
+    code = f"""
+        import http.server, time
+        began = time.monotonic()
+
+        class Busy(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                end = time.process_time() + 0.03
+                while time.process_time() < end:
+                    pass
+                self.send_response(503 if time.monotonic() < began + 10 else 200)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        http.server.HTTPServer(("127.0.0.1", {port}), Busy).serve_forever()
+    """
+    with pytest.raises(ProcessFailed, match="web is not ready and has done nothing for 2 seconds"), desk:
+        desk.start(python("web", code, ready=Answers(f"http://127.0.0.1:{port}/")))
+
+
 @pytest.mark.parametrize(
     "work", ["while time.monotonic() < end: pass", "while time.monotonic() < end: print('step'); time.sleep(0.3)"]
 )
@@ -208,13 +233,13 @@ with Supervisor() as desk:
 
 def test_readiness_by_address() -> None:
     port = free_port(18000, explicit=False)
-    ready = answers(f"http://127.0.0.1:{port}/")
+    ready = Answers(f"http://127.0.0.1:{port}/")
     assert not ready()
     with Supervisor(out=io.StringIO()) as desk:
         server = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port)]
         desk.start(Process("web", server, ready=ready))
         assert ready()
-        assert not answers(f"http://127.0.0.1:{port}/missing")()
+        assert not Answers(f"http://127.0.0.1:{port}/missing")()
 
 
 def test_a_taken_port_moves_on_unless_it_was_asked_for() -> None:

@@ -94,17 +94,21 @@ class Running:
 
 
 class Patience:
-    """Whether a process is still to be waited for: as long as it gets on, however slow the machine is."""
+    """Whether a process is still to be waited for: as long as it gets on, however slow the machine is.
 
-    def __init__(self, progress: Callable[[], tuple[float, int]]) -> None:
+    Of one that answers already, though not yet that it is ready, only what it prints counts: answering costs time, too.
+    """
+
+    def __init__(self, progress: Callable[[], tuple[float, int]], heard: Callable[[], bool] = lambda: False) -> None:
         self.began = self._moved = time.monotonic()
-        self._progress = progress
+        self._progress, self._heard = progress, heard
         self._done = progress()
 
     def is_over(self) -> bool:
         """Whether it has done nothing for `STUCK_AFTER` seconds."""
         seconds, lines = self._progress()
-        if seconds - self._done[0] > LEAST_PROGRESS or lines > self._done[1]:
+        works = seconds - self._done[0] > LEAST_PROGRESS and not self._heard()
+        if works or lines > self._done[1]:
             self._done, self._moved = (seconds, lines), time.monotonic()
         return time.monotonic() - self._moved > STUCK_AFTER
 
@@ -198,7 +202,7 @@ class Supervisor:
     def _wait_until_ready(self, running: Running, ready: Callable[[], bool]) -> None:
         """Wait as long as the process gets on, on however slow a machine, and say so now and then."""
         name = running.process.name
-        patience = Patience(running.progress)
+        patience = Patience(running.progress, lambda: isinstance(ready, Answers) and ready.heard)
         told = patience.began
         pause = LOOK_EVERY
         while not ready():
@@ -329,21 +333,25 @@ def _seconds(used: str) -> float:
     return seconds + 86400 * int(days or 0)
 
 
-def answers(url: str) -> Callable[[], bool]:
+class Answers:
     """A readiness check: the address answers with 200."""
-    address = urlsplit(url)
 
-    def check() -> bool:
+    def __init__(self, url: str) -> None:
+        self._address = urlsplit(url)
+        self.heard = False  # whether it has answered at all, with whatever
+
+    def __call__(self) -> bool:
+        address = self._address
         connection = http.client.HTTPConnection(address.hostname or "127.0.0.1", address.port, timeout=2)
         try:
             connection.request("GET", address.path or "/")
-            return connection.getresponse().status == http.HTTPStatus.OK
+            status = connection.getresponse().status
+            self.heard = True
+            return status == http.HTTPStatus.OK
         except (OSError, http.client.HTTPException):
             return False
         finally:
             connection.close()
-
-    return check
 
 
 def free_port(preferred: int, *, explicit: bool, host: str = "127.0.0.1", avoid: Sequence[int] = ()) -> int:

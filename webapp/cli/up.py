@@ -26,12 +26,12 @@ from webapp import valkey
 from webapp.cli.main import Failed
 from webapp.cli.supervisor import (
     TOLD_EVERY,
+    Answers,
     Patience,
     PortTaken,
     Process,
     ProcessFailed,
     Supervisor,
-    answers,
     free_port,
     processor_seconds,
 )
@@ -133,7 +133,7 @@ class _Up:
             *(Process(process["name"], process["argv"], serves_others=True) for process in prepared["processes"])
         )
         self._step("Opening the pages.")
-        self.desk.wait("web", answers(f"http://{_host(self.config.host)}:{port}/healthz"))
+        self.desk.wait("web", Answers(f"http://{_host(self.config.host)}:{port}/healthz"))
         if prepared["first"]:
             self._follow(prepared)
             self._fill()
@@ -161,7 +161,7 @@ class _Up:
         for process in prepared["processes"]:
             try:
                 self._step(f"Waiting for {process['name']}.")
-                self.desk.wait(process["name"], answers(process["ready"]))
+                self.desk.wait(process["name"], Answers(process["ready"]))
             except ProcessFailed as error:  # a plugin's own trouble: the desk works without it
                 self.desk.give_up(process["name"])
                 log = self.logs.folder / f"{process['name']}.log"
