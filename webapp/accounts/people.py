@@ -218,7 +218,7 @@ def find_people(text: str = "", state: str = "") -> list[PersonRow]:
     return sorted(found, key=lambda person: (_folded(person.name or person.email), person.id))
 
 
-def state_of(person: User | Row[Any]) -> str:
+def state_of(person: User | Row[*tuple[Any, ...]]) -> str:
     """`disabled`; `invited`: has no password and has not been here yet; or `active`."""
     if person.disabled_at:
         return "disabled"
