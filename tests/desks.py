@@ -11,6 +11,7 @@ nobody else uses.
 
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -59,7 +60,7 @@ def application(url: str) -> Iterator[Flask]:
 SECRET = "the tests' own secret, the same for every desk that one of them makes"
 
 
-class SharedDesk:
+class SharedDesk(ABC):
     """A desk that one test after another uses."""
 
     def __init__(self, url: str) -> None:
@@ -86,9 +87,9 @@ class SharedDesk:
         """Make the database what the migrations left."""
         listings._by_heart.clear()  # ids that the next test's listings will not have
 
+    @abstractmethod
     def copy(self, folder: Path) -> AbstractContextManager[str]:
         """A database of its own for a test, as the migrations left it; gone afterwards."""
-        raise NotImplementedError
 
 
 class SqliteDesk(SharedDesk):

@@ -137,7 +137,7 @@ def test_a_desk_with_a_wrong_variable_does_not_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("threads", "live", "hashing"), [(4, 2, 1), (12, 7, 1), (32, 20, 4), (64, 40, 8), (512, 40, 12)]
+    ("threads", "live", "hashing"), [(4, 2, 1), (12, 7, 1), (32, 20, 5), (64, 40, 10), (512, 40, 12)]
 )
 def test_live_pages_and_sign_ins_never_take_every_thread(
     threads: int, live: int, hashing: int, monkeypatch: pytest.MonkeyPatch

@@ -15,6 +15,7 @@ from webapp.errors import DeskError
 from webapp.i18n import lazy_gettext as _l
 
 MOST_PLACES = 12  # of each kind, the one whose turn it is among them
+_SHARE = 5 / 32  # of the threads: ten of 64, since an account has ten tries, and live pages have 40
 _AGAIN = 5  # seconds after which a place is likely to be free
 _turn = threading.Lock()
 
@@ -27,8 +28,8 @@ class TooManyAtOnce(DeskError):
 
 
 def places() -> int:
-    """How many may wait of each kind: an eighth of the threads, so that pages have some whoever signs in."""
-    return min(MOST_PLACES, max(1, configuration().web_threads // 8))
+    """How many may wait of each kind: so few of the threads that pages have some, whoever signs in."""
+    return min(MOST_PLACES, max(1, int(configuration().web_threads * _SHARE)))
 
 
 @lru_cache(maxsize=4)
