@@ -147,7 +147,7 @@ def _hold_many(page: Page) -> None:
     page.locator(".bulk-bar").get_by_role("button", name="Hold", exact=True).click()
     page.locator("[name=reason]").fill("Waiting for the new boxes")
     page.locator("main form button.main").click()
-    expect(page.locator(".run-strip")).to_contain_text("Done", timeout=60_000)
+    expect(page.locator(".run-strip")).to_contain_text("refused", timeout=60_000)
     page.locator(".run-strip a").first.click()
     expect(page.locator("#run-results .pill").first).to_be_visible()
     keep(page, "bulk")
