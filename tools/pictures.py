@@ -214,7 +214,7 @@ def _people(page: Page) -> None:
     for name, role in (("Ada Berg", "Manager"), ("Jonas Lind", "Clerk"), ("Pia Roth", "Packer")):
         page.goto(f"{_base(page)}/settings/people/add")
         page.get_by_label("E-mail").fill(f"{name.split()[0].lower()}@example.com")
-        page.get_by_label("Name").fill(name)
+        page.get_by_role("textbox", name="Name").fill(name)
         page.get_by_label("Role").select_option(role)
         page.get_by_role("button", name="Invite", exact=True).click()
         expect(page.locator("#new-link")).to_be_visible()
