@@ -68,7 +68,7 @@ class Browser:
         return response
 
     def _note(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        if not statement.startswith(("BEGIN", "COMMIT", "ROLLBACK", "PRAGMA")):
+        if not statement.startswith(("BEGIN", "COMMIT", "ROLLBACK", "PRAGMA", "SET LOCAL")):
             self.queries.append(statement)
 
 
