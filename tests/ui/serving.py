@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +78,16 @@ class Served:
         finally:
             connection.close()
 
+    def wait_until_it_answers(self, why_not: Callable[[], str] = lambda: "") -> None:
+        """Fail with what `why_not` gives where the server ends instead."""
+        while True:
+            assert self.process.poll() is None, why_not()
+            try:
+                self.seconds("/healthz")
+                break
+            except OSError:
+                time.sleep(0.05)
+
     def seconds(self, path: str, source: str = "") -> float:
         """How long an answer took."""
         began = time.monotonic()
@@ -107,13 +117,7 @@ def serving(data_dir: Path, *settings: str, **variables: str) -> Iterator[Served
     )
     served = Served(process, port)
     try:
-        while True:
-            assert process.poll() is None
-            try:
-                served.seconds("/healthz")
-                break
-            except OSError:
-                time.sleep(0.05)
+        served.wait_until_it_answers()
         yield served
     finally:
         with suppress(ProcessLookupError):

@@ -4,7 +4,6 @@ import re
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -41,13 +40,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         nginx = subprocess.Popen([str(NGINX), "-p", str(folder), "-c", str(folder / "nginx.conf")])
         try:
             served = Served(nginx, port)
-            while True:
-                assert nginx.poll() is None, (folder / "error.log").read_text()
-                try:
-                    served.seconds("/healthz")
-                    break
-                except OSError:
-                    time.sleep(0.05)
+            served.wait_until_it_answers(lambda: (folder / "error.log").read_text())
             yield served
         finally:
             nginx.kill()

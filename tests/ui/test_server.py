@@ -14,6 +14,7 @@ from contextlib import suppress
 import pytest
 from flask import Flask
 
+from tests.ui.serving import Served
 from webapp.accounts.models import User
 from webapp.accounts.services import open_session
 from webapp.audit.actor import Actor
@@ -41,13 +42,7 @@ def server(app: Flask, request: pytest.FixtureRequest) -> Iterator[tuple[subproc
     variables = {**os.environ, "WAYBILL_URL": "https://desk.example.com"}
     process = subprocess.Popen([sys.executable, *words, address], cwd=ROOT, env=variables, start_new_session=True)
     try:
-        while True:
-            assert process.poll() is None
-            try:
-                with _ask(port, "/healthz"):
-                    break
-            except OSError:
-                time.sleep(0.05)
+        Served(process, port).wait_until_it_answers()
         yield process, port
     finally:
         with suppress(ProcessLookupError):
