@@ -1,8 +1,10 @@
 """`up` on a data directory of its own, with everything real: pages, queue, worker, and the practice marketplace."""
 
+import contextlib
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import stat
@@ -18,6 +20,7 @@ import httpx
 import pytest
 
 from tests.cli.conftest import ROOT, Ended, call, environment, one_sentence
+from webapp.cli.up import Logs
 from webapp.keeper import processes
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("up")]
@@ -249,3 +252,26 @@ def test_a_port_that_was_asked_for_and_is_taken_stops_the_start(tmp_path: Path, 
     sentence = f"Port {taken_port} on 127.0.0.1 is taken by another program; stop it or choose another port."
     assert (ended.code, one_sentence(ended)) == (1, sentence)
     assert not (tmp_path / "waybill.db").exists()
+
+
+def test_a_log_that_cannot_be_written_is_told_once_and_stops_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with contextlib.closing(Logs(tmp_path)) as logs:
+        write_beyond_the_disk(logs)
+    [line, other] = capsys.readouterr().err.splitlines()
+    assert line == f"waybill: {tmp_path}/web.log can't be written: [Errno 27] File too large"
+    assert "worker.log" in other
+    assert (tmp_path / "web.log").read_text().splitlines()[-2:] == ["five", "log_was_not_written lines=3"]
+
+
+def write_beyond_the_disk(logs: Logs) -> None:
+    logs.keep("web", "one")
+    sizes = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4, sizes[1]))  # as on a full disk
+    try:
+        told = [logs.keep(name, line) for name in ("web", "worker") for line in ("two", "three", "four")]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, sizes)
+    assert all(told)
+    logs.keep("web", "five")

@@ -78,3 +78,22 @@ def test_a_stop_waits_for_nobody_who_says_nothing(tmp_path: Path) -> None:
         assert served.process.wait(20) == 0
         with socket.socket() as late:
             assert late.connect_ex(("127.0.0.1", served.port)) != 0
+
+
+ONE_PROCESS_IS_LATE = """
+from webapp.ui import server as web_server
+after_fork = web_server._after_fork
+
+def late(server, worker):
+    if worker.age == 2:
+        time.sleep(4)
+    after_fork(server, worker)
+
+web_server._after_fork = late
+"""
+
+
+def test_a_process_that_is_told_to_stop_while_it_starts_does_so(tmp_path: Path) -> None:
+    with serving(tmp_path, ONE_PROCESS_IS_LATE, WAYBILL_WEB_PROCESSES="2") as served:
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(30) == 0

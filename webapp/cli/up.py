@@ -92,7 +92,7 @@ class _Up:
     def __init__(self, config: Configuration) -> None:
         self.config = config
         self.data_dir = config.data_dir
-        self.logs = _Logs(self.data_dir / "log")
+        self.logs = Logs(self.data_dir / "log")
         self.told: dict[str, Any] = {}
         self.desk = Supervisor(grace=GRACE, changed=self._tell, shown=self.logs.keep)
         for name in (DESK_FILE, PREPARED_FILE):
@@ -109,7 +109,7 @@ class _Up:
             "PYTHONDONTWRITEBYTECODE": "",  # without compiled files every start would take seconds longer
         }
         try:
-            with self.desk:
+            with contextlib.closing(self.logs), self.desk:
                 self._start(port)
                 self.desk.watch()
         finally:
@@ -215,20 +215,19 @@ class _Up:
             _write(self.data_dir / DESK_FILE, {**self.told, "pid": os.getpid(), "processes": pids})
 
 
-class _Logs:
+class Logs:
     """What the processes print: a file each, and for the terminal only what somebody should see."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._files: dict[str, logging.Handler] = {}
+        self._files: dict[str, _LogFile] = {}
         self._silent: dict[str, list[str]] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
     def keep(self, name: str, line: str) -> bool:
         """Write the line down; whether it is worth showing."""
         if name not in self._files:
-            path = self.folder / f"{name}.log"
-            self._files[name] = RotatingFileHandler(path, maxBytes=5_000_000, backupCount=3, encoding="utf-8")
+            self._files[name] = _LogFile(self.folder / f"{name}.log")
         self._files[name].emit(logging.makeLogRecord({"msg": line}))
         if line.startswith(STEP):
             return True
@@ -238,6 +237,11 @@ class _Logs:
             return False
         return not _UNIMPORTANT.search(line)
 
+    def close(self) -> None:
+        """Close the files."""
+        for file in self._files.values():
+            file.close()
+
     @contextlib.contextmanager
     def silent(self, name: str) -> Iterator[list[str]]:
         """Show nothing of a process for now; gives the lines that it prints meanwhile."""
@@ -246,6 +250,27 @@ class _Logs:
             yield self._silent[name]
         finally:
             del self._silent[name]
+
+
+class _LogFile(RotatingFileHandler):
+    """A log of one process. What can't be written stops nothing: it is told once, and counted until writing works."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, maxBytes=5_000_000, backupCount=3, encoding="utf-8", delay=True)
+        self._lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        lost = self._lost
+        super().emit(record)
+        if lost and lost == self._lost:
+            self._lost = 0
+            super().emit(logging.makeLogRecord({"msg": f"log_was_not_written lines={lost}"}))
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        self._lost += 1
+        if self._lost == 1:
+            with contextlib.suppress(OSError):
+                click.echo(f"waybill: {self.baseFilename} can't be written: {sys.exception()}", err=True)
 
 
 def _python(module: str, *words: str) -> list[str]:

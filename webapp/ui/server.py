@@ -4,6 +4,7 @@ The app is loaded once and forked, so the processes share its memory; what must 
 """
 
 import gc
+import signal
 from typing import Any
 
 from flask import Flask
@@ -16,6 +17,7 @@ from webapp.ui import live
 from webapp.ui.web_worker import WebWorker
 
 _GRACE = 60  # seconds that requests get to end: each has a limit of its own below that
+_STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _CONNECTIONS = 600  # of a process, which may have 1,024 files open on many machines
 
 
@@ -80,10 +82,15 @@ def _before_forks(server: Any) -> None:
 def _after_fork(server: Any, worker: Any) -> None:
     with server.app.wsgi().app_context():
         db.engine.dispose(close=False)  # the parent's connections are the parent's
+    worker.told_early = server.SIG_QUEUE
 
 
 def _worker_ready(worker: Any) -> None:
+    """Heed a stop that came before this process had handlers of its own: those of its parent only note a signal."""
     live.stopping = lambda: not worker.alive
+    while not worker.told_early.empty():
+        if worker.told_early.get() in _STOPS:
+            worker.alive = False
 
 
 def serve(app: Flask, host: str, port: int) -> None:
