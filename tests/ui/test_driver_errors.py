@@ -56,6 +56,8 @@ def test_a_full_disk_is_told_and_what_was_typed_stays(app: Flask, browser: Brows
     for answer in (page, part):
         assert str(DiskFull()) in unescape(answer.text)
     assert (part.headers["HX-Retarget"], part.headers["HX-Reswap"]) == ("#messages", "beforeend")  # the form stays
+    assert LONG in unescape(page.text)  # behind a button that sends it again
+    assert "Send it again" in page.text
     assert db.session.query(SealedQuery).count() == kept
     assert browser.post("/orders/search", {"text": LONG}).status_code == 303  # there is room again
 

@@ -4,7 +4,7 @@ import traceback
 from contextlib import suppress
 
 import structlog
-from flask import Flask, current_app, make_response, render_template
+from flask import Flask, current_app, g, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from redis import RedisError
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolEmpty
@@ -81,5 +81,15 @@ def _answer(status: int, sentence: str, kind: str = "") -> Response:
         db.session.rollback()
     if htmx.is_htmx() and sentence:
         return htmx.into_messages(make_response(render_template("errors/_refusal.html", sentence=sentence), status))
-    context = {"code": status, "kind": kind, "sentence": sentence, "request_id": request_id()}
+    typed = _typed() if status == Unavailable.status else ()
+    context = {"code": status, "kind": kind, "sentence": sentence, "request_id": request_id(), "typed": typed}
     return make_response(render_template("errors/error.html", **context), status)
+
+
+def _typed() -> tuple[tuple[str, str], ...]:
+    """What a browser without a script sent, for a button that sends it again; nothing where there was a password or a
+    file, and nothing before it was known that the form is one of ours.
+    """
+    if not g.get("csrf_valid") or request.files or any("password" in name for name in request.form):
+        return ()
+    return tuple((name, value) for name, value in request.form.items(multi=True) if name != "csrf_token")
