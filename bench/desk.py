@@ -23,6 +23,7 @@ from urllib.parse import quote, urlencode
 LIST, SEARCH, ORDER, LONG_ORDER, OPEN, ANY = 60.0, 80.0, 80.0, 150.0, 150.0, 1500.0  # budgets in ms
 CSV_BUDGET, CSV_MEMORY, XLSX_BUDGET, EXPORTED = 15.0, 150, 60.0, 200_000
 QUERIES, RATIO = 8, 3.0
+TERMS, MANY = 299, 500.0  # terms of the longest query, and its budget in ms
 LONG = 500  # lines of the longest order
 PUT_AWAY = 50_000  # orders archived in one transaction
 EMAIL, PASSWORD = "bench@example.com", "A-Long-Word-For-Measuring-1"
@@ -270,6 +271,33 @@ def search_cases(total: int) -> Iterator[Any]:
     }
     for name, text in typed.items():
         yield Case("search", name, _typed(text), SEARCH)
+    invented = [f"quixel{number}" for number in range(TERMS)]
+    known = _known_words(total)
+    many = {
+        "words": " ".join(invented),
+        "words to leave out": " ".join(f"-{word}" for word in invented),
+        "known words": " ".join(known),
+        "numbers": f"number:{','.join(f'{total - number:06}' for number in range(TERMS))}",
+        "SKUs": f"sku:{','.join(invented)}",
+    }
+    for name, text in many.items():
+        yield Case("terms", f"{TERMS} {name}", _typed(text), MANY, rounds=5)
+
+
+def _known_words(total: int) -> list[str]:
+    """As many different words of buyers and titles as a query may have."""
+    from sqlalchemy import select
+
+    from webapp.audit.actor import Actor
+    from webapp.db import db
+    from webapp.orders.models import Order, OrderLine
+    from webapp.vault.services import reveal
+
+    ids = list(db.session.scalars(select(Order.id).where(Order.id > total // 2).order_by(Order.id).limit(TERMS)))
+    titles = db.session.scalars(select(OrderLine.title).where(OrderLine.order_id.in_(ids)))
+    names = [str(buyer.get("name")) for buyer in reveal(Actor.operator(), ids, purpose="bench").values()]
+    found = dict.fromkeys(word for text in (*names, *titles) for word in text.split() if word.isalpha())
+    return [word for word in found if len(word) > 2][:TERMS]
 
 
 def _typed(text: str) -> Any:
@@ -348,7 +376,7 @@ def measure_pages(options: argparse.Namespace, browser: Any) -> list[str]:
         ratio = told.p50 / floor if case.is_list else 0
         missed = [
             *(["slow"] if told.p95 > case.budget else []),
-            *(["queries"] if told.queries > QUERIES else []),
+            *(["queries"] if told.queries > QUERIES and case.budget != MANY else []),
             *(["ratio"] if ratio > RATIO and case.budget == LIST else []),
         ]
         told_ratio = f"{ratio:.1f}" if ratio else ""

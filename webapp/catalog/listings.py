@@ -4,16 +4,20 @@ There are far fewer listings than orders: words are compared with all of them, a
 through the index of terms (kind `listing`, the listing's id as its form).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ColumnElement, Engine, and_, literal, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Engine, and_, func, literal, or_, select, tuple_, union_all
+from sqlalchemy.orm import InstrumentedAttribute
 
 from webapp.catalog.models import Listing
-from webapp.db import after_commit, db, insert_into
+from webapp.db import after_commit, check_time, db, insert_into
 from webapp.i18n import lazy_gettext as _l
 from webapp.search.contract import Found, WordSource
+from webapp.search.gathering import STEP
 from webapp.search.terms import hashed, index_key, is_ideographic, normalize, term, words
 
 LISTING = "listing"
@@ -21,6 +25,8 @@ MOST = 500  # listings that one word may fit; beyond, it says too little
 _SKU, _ASIN, _TITLE = 100, 40, 400  # letters that tell listings apart: an index row holds no more of them
 _KEPT = 20_000  # listings that a process knows by heart
 _CHUNK = 200
+_COMPARED = 4  # words that the database compares; of more, all listings are read
+_READ = 20_000  # listings read at once
 _by_heart: WeakKeyDictionary[Engine, dict["ListingKey", int]] = WeakKeyDictionary()
 
 
@@ -83,63 +89,133 @@ def _words(key: ListingKey) -> str:
 # --- Looking for them ---
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a listing's words must hold: all texts of one of these ways; `in_title`, only behind the bar."""
+
+    ways: Sequence[Sequence[str]]
+    in_title: bool = False
+
+    def condition(self) -> ColumnElement[bool]:
+        before = "%|%" if self.in_title else "%"
+        return or_(
+            *(
+                and_(*(Listing.words.like(f"{before}{_escaped(text)}%", escape="/") for text in way))
+                for way in self.ways
+            )
+        )
+
+    def fitting(self, lines: str) -> Iterator[int]:
+        """The places of the lines that fit, of the words of many listings."""
+        for way in self.ways:
+            first, *others = sorted(way, key=len, reverse=True)
+            at = lines.find(first)
+            while at >= 0:
+                start, end = lines.rfind("\n", 0, at) + 1, lines.find("\n", at)
+                begin = lines.find("|", start, end) if self.in_title else start
+                if all(lines.find(text, begin, end) >= 0 for text in (first, *others)):
+                    yield start
+                at = lines.find(first, end)
+
+
 def _by_word(tokens: Sequence[str]) -> dict[str, Found]:
-    conditions = {token: _fits(token.rstrip("*")) for token in tokens}
-    return _found({token: condition for token, condition in conditions.items() if condition is not None})
+    wanted = {token: _Wanted(ways) for token in tokens if (ways := _ways(token.rstrip("*")))}
+    return _found(_ids_by_words(wanted))
 
 
-def by_title(value: str) -> list[Found]:
-    """Listings whose title has all of these words, each as it begins."""
-    bare = words(value)
-    if not bare:
-        return []
-    condition = and_(*(Listing.words.like(f"%|%{_word_pattern(word)}%", escape="/") for word in bare))
-    return list(_found({value: condition}).values())
+def by_title(values: Sequence[str]) -> dict[str, list[Found]]:
+    """Listings whose title has all of the words of each, each as it begins."""
+    wanted = {
+        value: _Wanted([list(map(_word_begins, bare))], in_title=True) for value in values if (bare := words(value))
+    }
+    return {value: [found] for value, found in _found(_ids_by_words(wanted)).items()}
 
 
-def by_code(column: Any) -> Callable[[str], list[Found]]:
-    """How listings are found by a code as it stands in a column; `*` stands for anything."""
+def by_code(column: InstrumentedAttribute[str]) -> Callable[[Sequence[str]], dict[str, list[Found]]]:
+    """How listings are found by codes as they stand in a column; `*` stands for anything."""
 
-    def find(value: str) -> list[Found]:
-        if not value.strip("*"):
-            return []
-        pattern = "%".join(map(_escaped, value.split("*")))
-        return list(_found({value: column.ilike(pattern, escape="/")}).values())
+    def find(values: Sequence[str]) -> dict[str, list[Found]]:
+        whole = [value for value in values if "*" not in value]
+        patterns = {value: _pattern(column, value) for value in values if "*" in value and value.strip("*")}
+        found = _found(_ids_by_codes(column, whole) | _ids_by_conditions(patterns))
+        return {value: [one] for value, one in found.items()}
 
     return find
 
 
-def _fits(token: str) -> ColumnElement[bool] | None:
+def _ways(token: str) -> list[list[str]]:
     bare = words(token)
     if not bare:
-        return None
-    apart = and_(*(Listing.words.like(f"%{_word_pattern(word)}%", escape="/") for word in bare))
-    if len(bare) == 1:
-        return apart
-    return or_(apart, Listing.words.like(f"% {_escaped(normalize(token))}%", escape="/"))
+        return []
+    apart = list(map(_word_begins, bare))
+    return [apart] if len(bare) == 1 else [apart, [f" {normalize(token)}"]]
 
 
-def _word_pattern(word: str) -> str:
+def _word_begins(word: str) -> str:
     return word if is_ideographic(word) else f" {word}"
+
+
+def _pattern(column: InstrumentedAttribute[str], value: str) -> ColumnElement[bool]:
+    return column.ilike("%".join(map(_escaped, value.split("*"))), escape="/")
 
 
 def _escaped(text: str) -> str:
     return text.replace("/", "//").replace("%", "/%").replace("_", "/_")
 
 
-def _found(conditions: Mapping[str, ColumnElement[bool]]) -> dict[str, Found]:
-    """The terms of the listings that fit each condition, in one query."""
-    if not conditions:
+def _ids_by_codes(column: InstrumentedAttribute[str], codes: Sequence[str]) -> dict[str, list[int]]:
+    """The listings of each of these codes, upper or lower case."""
+    if not codes:
         return {}
-    parts = []
-    for number, condition in enumerate(conditions.values()):
-        fitting = select(Listing.id).where(condition).limit(MOST + 1).subquery()
-        parts.append(select(literal(number), fitting.c.id))
-    ids: dict[int, list[int]] = {}
-    for number, listing_id in db.session.execute(union_all(*parts)):
-        ids.setdefault(number, []).append(listing_id)
+    ids: dict[str, list[int]] = {}
+    same = func.lower(column).in_([func.lower(code) for code in codes])
+    for code, listing_id in db.session.execute(select(column, Listing.id).where(same)):
+        ids.setdefault(code.lower(), []).append(listing_id)
+    return {code: ids.get(code.lower(), []) for code in codes}
+
+
+def _ids_by_words(wanted: Mapping[str, _Wanted]) -> dict[str, list[int]]:
+    """Up to one more than `MOST` listings for each. The words of all listings are read once where much is wanted: a
+    database compares each with each, at eight times the cost.
+    """
+    if len(wanted) <= _COMPARED:
+        return _ids_by_conditions({value: one.condition() for value, one in wanted.items()})
+    ids: dict[str, set[int]] = {value: set() for value in wanted}
+    every = select(Listing.id, Listing.words).execution_options(yield_per=_READ)
+    for rows in db.session.execute(every).partitions():
+        lines = "".join(f"{text}\n" for _, text in rows)
+        starts = accumulate((len(text) + 1 for _, text in rows), initial=0)
+        listing_ids = {start: listing_id for start, (listing_id, _) in zip(starts, rows, strict=False)}
+        for value, one in wanted.items():
+            check_time()
+            _add(ids[value], (listing_ids[start] for start in one.fitting(lines)))
+    return {value: list(found) for value, found in ids.items()}
+
+
+def _add(ids: set[int], more: Iterable[int]) -> None:
+    for listing_id in more:
+        if len(ids) > MOST:
+            break
+        ids.add(listing_id)
+
+
+def _ids_by_conditions(conditions: Mapping[str, ColumnElement[bool]]) -> dict[str, list[int]]:
+    """Up to one more than `MOST` listings for each, a few conditions in one query."""
+    ids: dict[str, list[int]] = {value: [] for value in conditions}
+    for start in range(0, len(conditions), STEP):
+        check_time()
+        step = list(conditions.items())[start : start + STEP]
+        first = [select(Listing.id).where(condition).limit(MOST + 1).subquery() for _, condition in step]
+        parts = [select(literal(number), fitting.c.id) for number, fitting in enumerate(first)]
+        for number, listing_id in db.session.execute(union_all(*parts)):
+            ids[step[number][0]].append(listing_id)
+    return ids
+
+
+def _found(ids: Mapping[str, Sequence[int]]) -> dict[str, Found]:
+    """The terms of the listings of each value."""
     key = index_key()
-    return {value: _one_found(value, ids.get(number, []), key) for number, value in enumerate(conditions)}
+    return {value: _one_found(value, listing_ids, key) for value, listing_ids in ids.items()}
 
 
 def _one_found(value: str, ids: Sequence[int], key: bytes) -> Found:

@@ -20,9 +20,8 @@ def _by_carrier(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
     return Order.id.in_(select(Package.order_id).where(named))
 
 
-def _by_tracking(value: str) -> list[Found]:
-    number = value.rstrip("*")
-    return [_found(number)] if number else []
+def _by_tracking(values: Sequence[str]) -> dict[str, list[Found]]:
+    return {value: [_found(number)] for value in values if (number := value.rstrip("*"))}
 
 
 def _found(number: str) -> Found:

@@ -4,7 +4,7 @@ Where an index holds only some orders (those open, on hold, wanting attention), 
 own words: databases use it for no others.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
@@ -27,7 +27,7 @@ from webapp.catalog.models import Listing
 from webapp.channels.contract import FulfilledBy
 from webapp.channels.models import Shop, Store, StoreMarketplace
 from webapp.channels.services import channels
-from webapp.db import among, check_time, db, once_a_transaction
+from webapp.db import among, db, once_a_transaction
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.money import decimals
 from webapp.orders import attention, words
@@ -42,6 +42,7 @@ from webapp.search.gathering import STEP
 from webapp.search.terms import index_key
 
 Condition = ColumnElement[bool]
+Find = Callable[[Sequence[str]], Mapping[str, Sequence[Found]]]
 _USUAL_DECIMALS = 2
 _LARGEST = 2**63 - 1  # minor units that the column holds: no database compares with more
 
@@ -99,11 +100,9 @@ def _by_number(values: Sequence[str], actor: Actor) -> Condition:
     spelled = {spelling for value in whole for spelling in (value, value.upper())}
     gathered: list[Condition] = []
     compared: list[Condition] = []
+    _prefixes, broad = words.beginnings(begun)
     for start in range(0, len(begun), STEP):
-        check_time()
-        part = begun[start : start + STEP]
-        _prefixes, broad = words.beginnings(part)
-        told = [words.begun_with(number, broad) for number in part]
+        told = [words.begun_with(number, broad) for number in begun[start : start + STEP]]
         compared += [condition for _, many in told for condition in many]
         if some := [condition for few, _ in told for condition in few]:  # apart: databases nest only so many deep
             gathered.append(Order.id.in_(visible(actor).with_only_columns(Order.id).where(or_(*some))))
@@ -262,16 +261,16 @@ def _archive_choices(actor: Actor) -> dict[str, LazyString]:
 # --- Keys of the index of terms ---
 
 
-def _words_of(kind: str) -> Callable[[str], list[Found]]:
-    return lambda value: [Found(terms) for terms in words.all_of(kind, value, index_key())]
+def _words_of(kind: str) -> Find:
+    return lambda values: {
+        value: [Found(terms) for terms in words.all_of(kind, value, index_key())] for value in values
+    }
 
 
-def _whole(terms_of: Callable[[str, bytes], frozenset[int]]) -> Callable[[str], list[Found]]:
-    def find(value: str) -> list[Found]:
-        terms = terms_of(value.rstrip("*"), index_key())
-        return [Found(terms)] if terms else []
-
-    return find
+def _whole(terms_of: Callable[[str, bytes], frozenset[int]]) -> Find:
+    return lambda values: {
+        value: [Found(terms)] for value in values if (terms := terms_of(value.rstrip("*"), index_key()))
+    }
 
 
 _UPPER = str.upper

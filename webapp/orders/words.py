@@ -14,13 +14,13 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from webapp.channels.models import NumberSequence
 from webapp.channels.shops import ORDERS
-from webapp.db import begins_with, db, once_a_transaction
+from webapp.db import begins_with, check_time, db, once_a_transaction
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.models import Order
 from webapp.orders.postal import code_parts, telephone
 from webapp.search import index
 from webapp.search.contract import Found, WordSource
-from webapp.search.gathering import with_all
+from webapp.search.gathering import STEP, with_all
 from webapp.search.index import Indexed
 from webapp.search.models import SearchTerm
 from webapp.search.terms import digits, hashed, index_key, normalize, sought, terms, words
@@ -115,17 +115,22 @@ def number_prefixes() -> list[str]:
 
 def beginnings(numbers: Sequence[str]) -> tuple[list[str], set[_Beginning]]:
     """What our numbers begin with; and those beginnings, as a column has them, that so many orders have that they can't
-    all be gathered. In one query.
+    all be gathered. In one query, of many numbers in several.
     """
-    ways = [way for number in numbers for way in _spelled(number)]
-    if not ways:
-        return number_prefixes(), set()
-    some = (select(Order.id).where(begins_with(column, start)).limit(_MANY).subquery() for column, start in ways)
-    counts = select(*(select(func.count()).select_from(first).scalar_subquery() for first in some)).subquery()
-    query = select(NumberSequence.prefix, counts).select_from(counts)
-    rows = db.session.execute(query.outerjoin(NumberSequence, NumberSequence.kind.startswith(ORDERS)).distinct()).all()
-    broad = {way for way, size in zip(ways, rows[0][1:], strict=True) if size == _MANY}
-    return [row[0] for row in rows if row[0] is not None], broad
+    prefixes: list[str] | None = None
+    broad: set[_Beginning] = set()
+    for start in range(0, len(numbers), STEP):
+        check_time()
+        ways = [way for number in numbers[start : start + STEP] for way in _spelled(number)]
+        some = (select(Order.id).where(begins_with(column, text)).limit(_MANY).subquery() for column, text in ways)
+        counts = select(*(select(func.count()).select_from(first).scalar_subquery() for first in some)).subquery()
+        query = select(NumberSequence.prefix, counts).select_from(counts)
+        rows = db.session.execute(
+            query.outerjoin(NumberSequence, NumberSequence.kind.startswith(ORDERS)).distinct()
+        ).all()
+        prefixes = [row[0] for row in rows if row[0] is not None]
+        broad |= {way for way, size in zip(ways, rows[0][1:], strict=True) if size == _MANY}
+    return number_prefixes() if prefixes is None else prefixes, broad
 
 
 def begun_with(number: str, broad: Collection[_Beginning]) -> tuple[list[_Condition], list[_Condition]]:

@@ -4,7 +4,7 @@ Words are looked for in every place that is registered for them; an order must a
 the places. What can be gathered by terms and ids is left apart, so that a list can walk the index newest first.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from zoneinfo import ZoneInfo
@@ -93,10 +93,12 @@ def _compile_key(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo, as
         condition = key.condition(values, actor)
         asked.conditions.append(_negated(condition) if clause.negated else condition)
         return
-    answers = [_answer(key.find, value) for value in values]
-    for value, needed in zip(values, answers, strict=True):
-        if not needed:
+    found_by_value = key.find(values)
+    check_time()
+    for value in values:
+        if not found_by_value.get(value):
             raise clause.mistake(_l("There is nothing to look for in “%(value)s”.", value=value))
+    answers = [list(found_by_value[value]) for value in values]
     for note in (found.note for needed in answers for found in needed if found.note):
         raise clause.mistake(note)
     if not clause.negated and all(len(needed) == 1 for needed in answers):
@@ -107,11 +109,6 @@ def _compile_key(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo, as
         return
     condition = or_(*(and_(*(among(found) for found in needed)) for needed in answers))
     asked.conditions.append(not_(condition) if clause.negated else condition)
-
-
-def _answer(find: Callable[[str], Sequence[Found]], value: str) -> list[Found]:
-    check_time()
-    return list(find(value))
 
 
 def _negated(condition: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -138,10 +135,9 @@ def _compile_words(clauses: Sequence[Clause], actor: Actor, asked: _Asked) -> tu
 def _without(unwanted: Sequence[Sequence[str]], sources: Sequence[WordSource]) -> list[ColumnElement[bool]]:
     """Conditions that leave out orders with all the words of any of these groups."""
     ways: list[Found | ColumnElement[bool]] = []
+    found = _look_up(dict.fromkeys(token for group in unwanted for token in group), sources)
     for start in range(0, len(unwanted), STEP):
-        check_time()
         step = unwanted[start : start + STEP]
-        found = _look_up(dict.fromkeys(token for group in step for token in group), sources)
         if single := [found[token] for token, *others in step if not others]:
             ways.append(_any_of(single))
         ways += [and_(*(among(found[token]) for token in group)) for group in step if len(group) > 1]
@@ -207,7 +203,10 @@ def _is_long_enough(piece: str) -> bool:
 def _look_up(tokens: Iterable[str], sources: Sequence[WordSource]) -> dict[str, Found]:
     """Where each word may stand: the places together, any of which will do."""
     tokens = list(tokens)
-    answers = [source.find(tokens) for source in sources]
+    answers = []
+    for source in sources:
+        check_time()
+        answers.append(source.find(tokens))
     return {token: _any_of([answer[token] for answer in answers if token in answer]) for token in tokens}
 
 

@@ -108,16 +108,16 @@ class QueryKey:
     """A key of the query bar and of the filters: `state:processing`, `total:>100`.
 
     `condition` gets the values of one clause, any of which must hold: texts for CHOICE and TEXT (a trailing `*` kept),
-    booleans for YES_NO, `Bound`s for the rest. A key of the index of terms has `find` instead, which gets one value and
-    gives all that an order must answer to. A `personal` key's values never stand in a URL, and only who may see buyers
-    can use it.
+    booleans for YES_NO, `Bound`s for the rest. A key of the index of terms has `find` instead, which gets these values
+    and gives for each all that an order must answer to; a value for which nothing can be looked for is left out. A
+    `personal` key's values never stand in a URL, and only who may see buyers can use it.
     """
 
     code: str
     label: LazyString | str
     kind: KeyKind
     condition: Callable[[Sequence[Any], Actor], ColumnElement[bool]] | None = None
-    find: Callable[[str], Sequence[Found]] | None = None
+    find: Callable[[Sequence[str]], Mapping[str, Sequence[Found]]] | None = None
     choices: Callable[[Actor], Mapping[str, LazyString | str]] | None = None
     personal: bool = False
     by_name: bool = False  # filters write a choice's label, which views follow; its code may one day be another's
@@ -131,7 +131,7 @@ class QueryKey:
 class WordSource:
     """A place where free words are looked for, such as order numbers or the names of buyers.
 
-    `find` answers for all words of a query at once, with one query at most; a word that can't stand there is left out.
+    `find` answers for many words of a query at once, with few queries; a word that can't stand there is left out.
     """
 
     code: str
