@@ -218,7 +218,7 @@ class Supervisor:
 
     def watch(self) -> None:
         """Start again whatever ends, until a signal comes; raises ProcessFailed when one ends that all others need."""
-        while True:
+        while not self.stopping:  # an interrupt that was raised in a finalizer is lost
             for running in [running for group in self.groups for running in group]:
                 self._look_after(running)
             time.sleep(LOOK_EVERY)
