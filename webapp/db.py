@@ -39,7 +39,14 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError as PoolEmpty
-from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session, SessionTransaction, registry
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    InstrumentedAttribute,
+    ORMExecuteState,
+    Session,
+    SessionTransaction,
+    registry,
+)
 from sqlalchemy.types import TypeDecorator
 
 from webapp.errors import DatabaseBusy, DeskError, DiskFull, TooSlow, Unavailable
@@ -392,7 +399,7 @@ def empty_log() -> bool:
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Stop a reading that takes longer: in the database, and between its statements where `check_time` is called.
+    """Stop a reading that takes longer: in the database, before each of its statements and by `check_time`.
 
     Within another limit the sooner of the two holds. Raises `TooSlow`. A unit of work is never cut short, and no
     limit can be set within one.
@@ -432,14 +439,21 @@ def check_time() -> None:
     at = time.monotonic()
     if at > until:
         raise TooSlow
-    if at - session.info.get("limited_at", 0.0) > _LIMITED_ANEW:
+    if session.in_transaction() and at - session.info.get("limited_at", 0.0) > _LIMITED_ANEW:
         session.info["limited_at"] = at
         _limit_statements(session.connection(), until)
+
+
+@event.listens_for(db.session, "do_orm_execute")
+def _check_before(state: ORMExecuteState) -> None:
+    """A server's limit is of each statement, so that many short ones could take any time."""
+    check_time()
 
 
 @event.listens_for(db.session, "after_begin")
 def _limit_transaction(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
     if (until := session.info.get("until")) is not None:
+        session.info["limited_at"] = time.monotonic()
         _limit_statements(connection, until)
 
 

@@ -12,17 +12,18 @@ from threading import Barrier
 import pytest
 import time_machine
 from flask import Flask
+from sqlalchemy import text
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from webapp import live, log
+from webapp import jobs, live, log
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
 from webapp.config import configuration
-from webapp.db import unit_of_work
+from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
-from webapp.jobs import QUEUES, Job, current_id, job, perform, queue
+from webapp.jobs import LONGEST_OF_CLOCK, QUEUES, Job, current_id, job, perform, queue
 from webapp.jobs.backlog import backlogs
 from webapp.jobs.schedule import Schedule, enqueue_due, registered
 from webapp.orders.models import Order
@@ -231,6 +232,32 @@ def test_a_slot_with_nothing_due_is_left_out_and_one_that_nobody_can_tell_of_is_
     assert enqueue_due([Schedule(tick, every=3, due=broken)], at=2000.0) == []
     queue("now").empty()
     assert enqueue_due([Schedule(tick, every=3, due=broken)], at=2004.0) == [tick.name]
+
+
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+def test_a_connection_that_is_cut_while_asking_does_not_end_the_scheduler(app: Flask) -> None:
+    def cut() -> bool:
+        process = db.session.scalar(text("SELECT pg_backend_pid()"))
+        with db.engine.connect() as other:
+            other.execute(text("SELECT pg_terminate_backend(:process, 10000)"), {"process": process})
+        return True
+
+    assert enqueue_due([Schedule(tick, every=2, due=cut)], at=1000.0) == [tick.name]
+
+
+def test_the_clocks_own_work_is_short_and_said_where_it_is_not(
+    app: Flask, make_order: Callable[..., Order], logged: list[EventDict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(20):
+        make_order()
+    names = [schedule.job.name for schedule in registered() if schedule.job.queue == "clock"]
+    for name in names:
+        began = time.process_time()
+        perform(name, [], {})
+        assert time.process_time() - began < LONGEST_OF_CLOCK, name
+    monkeypatch.setattr(jobs, "LONGEST_OF_CLOCK", -1.0)
+    perform(names[0], [], {})
+    assert [entry["event"] for entry in logged][-1:] == ["clock_job_took_long"]
 
 
 def test_a_quiet_desk_enqueues_nothing_but_what_can_not_be_asked(

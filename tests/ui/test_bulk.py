@@ -331,8 +331,10 @@ def test_a_list_of_parcels_is_looked_at_before_it_ships(
     for _ in range(2):
         sent = browser.post("/orders/ship-list/start", {"list": kept, "submission_key": "k1"})
     [run] = runs_of()
-    assert sent.location == f"/runs/{run.id}"
+    assert sent.location == f"/orders/?run={run.id}"
+    assert "3 orders are being shipped" in browser.get(sent.location).text
     work()
+    assert "3 shipped" in browser.get(sent.location).text
     assert db.session.query(Shipment).count() == 3
     assert browser.post("/orders/ship-list/start", {"list": kept, "submission_key": "k2"}).status_code == 422
 
@@ -425,7 +427,7 @@ def test_a_runs_page_names_every_order_and_tries_again(
     refused = browser.get(f"/runs/{run.id}?state=refused").text
     assert f">{orders[1].number}<" not in refused
     again = browser.post(f"/runs/{run.id}/again", {"submission_key": "k3"})
-    assert again.location == f"/runs/{runs_of()[-1].id}"
+    assert again.location == f"/orders/?run={runs_of()[-1].id}"
     assert db.session.query(RunResult).filter_by(run_id=runs_of()[-1].id).count() == 1
     listed = browser.get("/runs/").text
     assert listed.count("Act on many orders") == 3

@@ -16,7 +16,7 @@ from webapp.audit.actor import Actor
 from webapp.config import configuration
 from webapp.jobs import schedule
 from webapp.orders.models import Order
-from webapp.ui import live
+from webapp.ui import health, live
 
 
 @pytest.fixture(autouse=True)
@@ -131,3 +131,13 @@ def test_a_desk_that_can_not_work_is_not_ready(browser: Browser, monkeypatch: py
     monkeypatch.setenv("REDIS_URL", "unix:///nowhere.sock")
     configuration.cache_clear()
     assert browser.get("/readyz").status_code == 503
+
+
+def test_a_disk_that_is_nearly_full_is_told_and_takes_no_page_away(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "LEAST_DISK", 2**80)
+    answer = browser.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json is not None
+    assert answer.json["checks"]["disk"]["ok"] is False

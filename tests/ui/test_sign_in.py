@@ -223,6 +223,20 @@ def test_a_browser_that_knows_the_account_is_not_locked_out_by_others(
     assert wrong == [422] * 10 + [429] * 2  # its own allowance has an end too
 
 
+def test_tries_that_were_never_made_use_up_nobodys_allowance(
+    make_browser: Callable[..., Browser], olga: Actor, make_user: Callable[..., Actor]
+) -> None:
+    make_user("clerk", "Mia")
+    elsewhere, office, colleague = make_browser(), make_browser(), make_browser()
+    for browser, address in ((elsewhere, "203.0.113.1"), (office, "203.0.113.2"), (colleague, "203.0.113.2")):
+        browser.client.environ_base["REMOTE_ADDR"] = address
+    for _ in range(10):
+        assert elsewhere.post("/sign-in", {"email": "olga@desk.test", "password": "no"}).status_code == 422
+    for _ in range(12):
+        assert office.post("/sign-in", {"email": "olga@desk.test", "password": PASSWORD}).status_code == 429
+    assert colleague.post("/sign-in", {"email": "mia@desk.test", "password": PASSWORD}).status_code == 302
+
+
 def test_a_cookie_that_the_desk_did_not_sign_knows_nobody(
     app: Flask, make_browser: Callable[..., Browser], olga: Actor
 ) -> None:

@@ -80,6 +80,19 @@ def test_a_stop_waits_for_nobody_who_says_nothing(tmp_path: Path) -> None:
             assert late.connect_ex(("127.0.0.1", served.port)) != 0
 
 
+def test_a_process_whose_parent_was_killed_ends_its_connections(tmp_path: Path) -> None:
+    with serving(tmp_path, WAYBILL_WEB_PROCESSES="1") as served, served.connect() as kept:
+        kept.settimeout(60)
+        kept.sendall(b"GET /wait/0 HTTP/1.1\r\nHost: desk\r\n\r\n")
+        assert b"keep-alive" in read_until(kept, b"waited").lower()
+        kept.sendall(b"GET /wait/3000 HTTP/1.1\r\nHost: desk\r\n\r\n")
+        served.process.kill()
+        read_until(kept, b"waited")
+        kept.sendall(b"GET /wait/0 HTTP/1.1\r\nHost: desk\r\n\r\n")
+        assert b"connection: close" in read_until(kept, b"waited").lower()
+        assert kept.recv(1) == b""
+
+
 ONE_PROCESS_IS_LATE = """
 from webapp.ui import server as web_server
 after_fork = web_server._after_fork

@@ -1,8 +1,9 @@
 """Jobs: background work by name. A job leaves with the commit of the unit of work that enqueued it, or not at all.
 
 The queue is a messenger, never a memory: whatever must happen stands in a row, and the schedule re-finds what is due,
-so a lost job loses nothing and a repeated one repeats nothing. Therefore a job never waits twice with the same
-arguments: the one that waits will read whatever the second was sent for. Job arguments are ids, never buyer data. Which
+so a lost job loses nothing and a repeated one repeats nothing. Therefore a job is not sent while it waits with the same
+arguments, for it will read whatever the second was sent for; only RQ's tries of a failed one may stand beside it. Job
+arguments are ids, never buyer data. Which
 queues there are, and which worker serves them, is said in `lanes`. All imports of RQ stand here and in `worker`.
 """
 
@@ -110,6 +111,7 @@ class Job(Generic[P]):
 
 
 PERFORM = "webapp.jobs.perform"
+LONGEST_OF_CLOCK = 2.0  # seconds
 _FORGET = "if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[1]) end"
 
 
@@ -160,10 +162,13 @@ def perform(name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
     """
     if running := get_current_job():
         connection().eval(_FORGET, 1, _mark(name, args, kwargs), running.id)
-    function = _jobs[name]
+    function, began = _jobs[name], time.monotonic()
     with structlog.contextvars.bound_contextvars(job=name):
         try:
             function(*args, **kwargs)
+            took = time.monotonic() - began
+            if function.queue == CLOCK and took > LONGEST_OF_CLOCK:  # people's work waits behind it
+                log.warning("clock_job_took_long", seconds=round(took, 1))
         except Exception as error:
             way = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
             log.error("job_failed", kind=type(error).__name__, way=" ".join(way[1:]))

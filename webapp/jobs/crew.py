@@ -8,7 +8,6 @@ import gc
 import os
 import signal
 import sys
-import threading
 import time
 from dataclasses import dataclass
 
@@ -38,19 +37,19 @@ class _Place:
 
 def run_crew(app: Flask, workers: int) -> None:
     """Run so many workers until told to stop; the caller has closed every connection."""
-    told = threading.Event()
+    told: list[int] = []  # no event: its lock could be held by what the signal interrupts
     for number in _STOPS:
-        signal.signal(number, lambda *_: told.set())
+        signal.signal(number, lambda number, _frame: told.append(number))
     gc.collect()
     gc.freeze()  # the forks share what was loaded, as long as nobody touches it
     places = [_Place(service) for service in services(workers)]
-    while not told.is_set():
+    while not told:
         for place in places:
             if not place.pid and time.monotonic() >= place.start_at:
                 _start(app, place)
             elif place.pid and (ended := _ended(place.pid)) is not None:
                 _plan_restart(place, ended)
-        told.wait(_LOOK_EVERY)
+        time.sleep(_LOOK_EVERY)
     _stop(places)
 
 

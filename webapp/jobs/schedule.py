@@ -7,13 +7,13 @@ and none to lose. A job that still waits for a worker is not enqueued again, how
 
 import contextlib
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import structlog
 from redis import RedisError
+from sqlalchemy.exc import SQLAlchemyError
 
 from webapp.db import db
 from webapp.hooks import hooks
@@ -44,7 +44,8 @@ class Schedule:
             log.warning("schedule_not_asked", job=self.job.name, problem=type(error).__name__)
             return True
         finally:
-            db.session.rollback()
+            with contextlib.suppress(SQLAlchemyError):  # a connection that is gone
+                db.session.rollback()
 
 
 def registered() -> list[Schedule]:
@@ -71,14 +72,15 @@ def enqueue_due(schedules: Iterable[Schedule], at: float | None = None) -> list[
 
 def run_forever() -> None:
     """Enqueue by the clock until SIGTERM or Ctrl-C; a queue that is gone is waited for."""
-    stop = threading.Event()
+    told: list[int] = []  # no event: its lock could be held by what the signal interrupts
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda number, _frame: told.append(number))
     schedules = registered()
     log.info("scheduler_ready", schedules=len(schedules))
-    while not stop.wait(0.5):
+    while not told:
+        time.sleep(0.5)
         try:
             enqueue_due(schedules)
         except RedisError as error:
             log.warning("queue_unreachable", problem=type(error).__name__)
-            stop.wait(2)
+            time.sleep(2)

@@ -19,6 +19,7 @@ from webapp.orders.queries import newest_order
 from webapp.orders.services import actions, find_action, read_input, refusal_of
 from webapp.ui.access import current_actor, needs
 from webapp.ui.chosen import Chosen
+from webapp.ui.failures import shown_again
 from webapp.ui.forms.actions import ActionForm, action_form, again
 from webapp.ui.pages import page
 from webapp.ui.redirects import redirect
@@ -46,6 +47,7 @@ def choose() -> str | AnyResponse:
 
 @bp.post("/orders/bulk/<code>")
 @needs("orders.view")
+@shown_again
 def start(code: str) -> str | AnyResponse | tuple[str, int]:
     """Begin the run and lead back to the list, which stays usable meanwhile."""
     actor, chosen = current_actor(), Chosen.read()

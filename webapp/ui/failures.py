@@ -1,7 +1,9 @@
 """Error pages: a refusal's own sentence, what HTTP says, and bugs, which are logged with an id and without a value."""
 
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any, TypeVar
 
 import structlog
 from flask import Flask, current_app, g, make_response, render_template, request
@@ -20,6 +22,7 @@ from webapp.ui.request_log import request_id
 
 log = structlog.get_logger(__name__)
 _FRAMES = 12
+View = TypeVar("View", bound=Callable[..., Any])
 
 
 def init_app(app: Flask) -> None:
@@ -86,10 +89,17 @@ def _answer(status: int, sentence: str, kind: str = "") -> Response:
     return make_response(render_template("errors/error.html", **context), status)
 
 
+def shown_again(view: View) -> View:
+    """Mark a view to which no secret is sent: what was typed stands in the page that says why it was not taken."""
+    view.shows_again = True  # type: ignore[attr-defined]
+    return view
+
+
 def _typed() -> tuple[tuple[str, str], ...]:
-    """What a browser without a script sent, for a button that sends it again; nothing where there was a password or a
-    file, and nothing before it was known that the form is one of ours.
+    """What a browser without a script sent to a page that may show it again, for a button that sends it again; nothing
+    of files, and nothing before it was known that the form is one of ours.
     """
-    if not g.get("csrf_valid") or request.files or any("password" in name for name in request.form):
+    view = current_app.view_functions.get(request.endpoint or "")
+    if not getattr(view, "shows_again", False) or not g.get("csrf_valid") or request.files:
         return ()
     return tuple((name, value) for name, value in request.form.items(multi=True) if name != "csrf_token")

@@ -1,7 +1,8 @@
 """How often a secret may be tried.
 
 Each try is counted before any work is done for it: in the desk's Redis for all processes together, in this process's
-memory while Redis is gone. A try that does not fail is given back. One count is by where tries come from, one by the
+memory while Redis is gone. A try that does not fail is given back, and so is one that was never made because another
+count refused it. One count is by where tries come from, one by the
 account that they are for. A browser in which the account signed in before is counted by itself alone, so that nobody
 is locked out by what others try.
 """
@@ -67,17 +68,18 @@ def of_sign_in(email: str) -> tuple[Allowance, ...]:
 @contextmanager
 def tries(*allowances: Allowance) -> Iterator[None]:
     """Count a try of a secret, then make it; raises `TooManyTries` instead where an allowance is used up."""
-    for allowance in allowances:
-        for limit in allowance.limits:
-            _count(limit, allowance.whose)
+    counted: list[tuple[RateLimitItem, str]] = []
     try:
+        for limit, whose in ((limit, allowance.whose) for allowance in allowances for limit in allowance.limits):
+            _count(limit, whose)
+            counted.append((limit, whose))
         yield
     except (SignInRefused, LinkRefused):
         raise
     except BaseException:
-        _give_back(allowances)
+        _give_back(counted)
         raise
-    _give_back(allowances)
+    _give_back(counted)
 
 
 def _count(limit: RateLimitItem, whose: str) -> None:
@@ -92,14 +94,13 @@ def _count(limit: RateLimitItem, whose: str) -> None:
         raise TooManyTries(retry_after=max(1, round(ends - time.time())))
 
 
-def _give_back(allowances: tuple[Allowance, ...]) -> None:
-    for allowance in allowances:
-        for limit in allowance.limits:
-            entry = limit.key_for(allowance.whose), limit.get_expiry()
-            try:
-                _shared(configuration().queue).storage.incr(*entry, amount=-1)
-            except RedisError:
-                _alone.storage.incr(*entry, amount=-1)
+def _give_back(counted: list[tuple[RateLimitItem, str]]) -> None:
+    for limit, whose in counted:
+        entry = limit.key_for(whose), limit.get_expiry()
+        try:
+            _shared(configuration().queue).storage.incr(*entry, amount=-1)
+        except RedisError:
+            _alone.storage.incr(*entry, amount=-1)
 
 
 @lru_cache(maxsize=4)

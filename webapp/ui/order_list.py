@@ -36,6 +36,7 @@ from webapp.search.views import (
 from webapp.ui import chips, counts, htmx, unscripted
 from webapp.ui.access import current_actor, needs
 from webapp.ui.cells import Table, heads
+from webapp.ui.failures import shown_again
 from webapp.ui.list_asked import ListAsked, find_view
 from webapp.ui.orders import bp
 from webapp.ui.pages import page, parts, show_times_of, shown_stores
@@ -188,6 +189,7 @@ def _counted(kept: Kept) -> dict[str, str]:
 
 @bp.post("/orders/search")
 @needs("orders.view")
+@shown_again
 def search() -> Drawn:
     """Look for what was typed; the number of one order leads to it. Words that may name a buyer stay out of the URL."""
     actor = current_actor()

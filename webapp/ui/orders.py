@@ -20,6 +20,7 @@ from webapp.orders.services import act, find_action, pin, read_input, refusal_of
 from webapp.ui import htmx, shown, then, timeline
 from webapp.ui.access import current_actor, needs
 from webapp.ui.channel_side import channel_side, raw_answer
+from webapp.ui.failures import shown_again
 from webapp.ui.forms.actions import action_form, again, undo_form
 from webapp.ui.order_page import (
     ACTIONS,
@@ -178,6 +179,7 @@ def choose(number: str, code: str) -> str | AnyResponse:
 
 @bp.post("/orders/<number>/actions/<code>")
 @needs("orders.view")
+@shown_again
 def perform(number: str, code: str) -> AnyResponse:
     """Do one action and show what it changed; the action names the right that it needs."""
     actor, action = current_actor(), find_action(code)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
-from flask import Blueprint, flash, request, url_for
+from flask import Blueprint, request, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -174,9 +174,8 @@ def again(run_id: int) -> AnyResponse:
             raise NotFound(name=run_id)
         key = request.form.get("submission_key", "")
         new = bulk.try_again(run, actor=current_actor(), key=key)
-        new_id, total = new.id, new.total or 0
-    flash(ngettext("Trying %(num)s order again.", "Trying %(num)s orders again.", total), "info")
-    return redirect(url_for(".show", run_id=new_id))
+        new_id = new.id
+    return redirect(url_for("orders.index", run=new_id))
 
 
 def _led(run_id: int, lead: Callable[[Run], None]) -> AnyResponse:

@@ -2,7 +2,7 @@
 
 import secrets
 
-from flask import Blueprint, flash, request, url_for
+from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.db import unit_of_work
@@ -10,10 +10,10 @@ from webapp.errors import DeskError
 from webapp.fulfillment import ship_list
 from webapp.fulfillment.services import shipping_refusal
 from webapp.orders import bulk
-from webapp.orders.services import find_action
 from webapp.ui import shown
 from webapp.ui.access import current_actor, needs
 from webapp.ui.chosen import Chosen
+from webapp.ui.failures import shown_again
 from webapp.ui.pages import page
 from webapp.ui.redirects import redirect
 
@@ -71,6 +71,7 @@ def look() -> str | tuple[str, int]:
 
 @bp.post("/orders/ship-list/start")
 @needs("orders.ship")
+@shown_again
 def start() -> AnyResponse | tuple[str, int]:
     """Ship what still fits, as a run."""
     text = request.form.get("list", "")
@@ -78,11 +79,10 @@ def start() -> AnyResponse | tuple[str, int]:
         rows = ship_list.read_rows(text, written=True)
         with unit_of_work():
             run = ship_list.start(rows, actor=current_actor(), key=request.form.get("submission_key", ""))
-            run_id, total = run.id, run.total or 0
+            run_id = run.id
     except DeskError as error:
         return page("bulk/ship_list.html", text=text, problem=str(error)), error.status
-    flash(find_action("ship").doing(total), "info")
-    return redirect(url_for("runs.show", run_id=run_id))
+    return redirect(url_for("orders.index", run=run_id))  # the list says what is being done, and how far it is
 
 
 def _given() -> str:

@@ -144,6 +144,7 @@ class WebWorker(ThreadWorker):
 
     def _finish(self) -> None:
         """Take who knocked already, close the door, and answer everybody within the grace."""
+        self.alive = False  # for live pages and kept connections, too, where it was the parent that ended
         for listener in self.sockets:
             listener.setblocking(False)
             while self._take(listener):
