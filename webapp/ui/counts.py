@@ -1,12 +1,13 @@
 """How many orders views, cards and lists hold: asked after the page, capped; what is slow to count may be a minute old.
 
+What was counted before it was asked for says when it is counted again, so that a page asks once more then.
 They are kept in Redis for each person, under a hash of what was asked, since words in it may name a buyer.
 """
 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from math import inf
 from time import monotonic
@@ -24,18 +25,19 @@ from webapp.search.compiling import compile_query
 from webapp.search.query import parse
 from webapp.vault.keys import key_file
 
-_KEPT, _KEPT_QUICK = 60, 3  # seconds; a desk that counts quickly need not show what was
-_QUICK = 0.1  # seconds for all together
+_KEPT_LEAST, _KEPT_MOST = 3, 60  # seconds; a desk that counts quickly need not show what was
+_SHARE = 30  # times as long as the counting took, in between
 _ALL, _ONE = 1.5, 0.4  # seconds for all together, and for each where that was too long
 _LEAST = 0.02  # seconds that are worth asking in
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A count, exact up to the cap, and when it was taken."""
+    """A count, exact up to the cap, when it was taken, and until when it is shown."""
 
     number: int
     at: datetime
+    until: datetime
 
     @property
     def capped(self) -> bool:
@@ -55,7 +57,7 @@ def known_counts(texts: Mapping[str, str], actor: Actor) -> dict[str, Count]:
     except RedisError:
         return {}
     found = {name: json.loads(kept) for name, kept in zip(texts, told, strict=True) if kept}
-    return {name: Count(number, parse_instant(at)) for name, (number, at) in found.items()}
+    return {name: Count(number, parse_instant(at), parse_instant(until)) for name, (number, at, until) in found.items()}
 
 
 def counts(texts: Mapping[str, str], actor: Actor, until: float = inf) -> dict[str, Count]:
@@ -73,11 +75,17 @@ def counts(texts: Mapping[str, str], actor: Actor, until: float = inf) -> dict[s
                 continue
     at, began = now(), monotonic()
     told = _asked(questions, until)
-    kept = _KEPT_QUICK if monotonic() - began < _QUICK else _KEPT
+    kept = timedelta(seconds=min(max((monotonic() - began) * _SHARE, _KEPT_LEAST), _KEPT_MOST))
     for name, number in told.items():
-        found[name] = Count(number, at)
-        _keep(texts[name], actor, found[name], kept)
+        found[name] = Count(number, at, at + kept)
+        _keep(texts[name], actor, found[name])
     return found
+
+
+def counted_again_in(known: Iterable[Count], asked_at: datetime) -> float | None:
+    """Seconds after which those that were counted before `asked_at` are counted again; None where none was."""
+    earlier = [count.until for count in known if count.at < asked_at]
+    return max((max(earlier) - now()).total_seconds(), 0) if earlier else None
 
 
 def _asked(questions: Mapping[str, object], until: float) -> dict[str, int]:
@@ -102,10 +110,11 @@ def _asked(questions: Mapping[str, object], until: float) -> dict[str, int]:
     return found
 
 
-def _keep(text: str, actor: Actor, count: Count, seconds: int) -> None:
+def _keep(text: str, actor: Actor, count: Count) -> None:
     [kept_at] = _keys([text], actor)
+    told = json.dumps([count.number, iso(count.at), iso(count.until)])
     try:
-        connection().set(kept_at, json.dumps([count.number, iso(count.at)]), ex=seconds)
+        connection().set(kept_at, told, px=count.until - now())
     except RedisError:
         return
 

@@ -169,8 +169,12 @@ def all_counts() -> str:
     actor = current_actor()
     show_times_of(shown_stores())
     kept = kept_for(actor)
+    asked_at = now()
     known = counts.counts(_counted(kept), actor)
-    return render_template("orders/_counts.html", counts=known, views=(*STANDING, *kept.views), cards=CARDS)
+    again = counts.counted_again_in(known.values(), asked_at)
+    return render_template(
+        "orders/_counts.html", counts=known, again=again, views=(*STANDING, *kept.views), cards=CARDS
+    )
 
 
 def _counted(kept: Kept) -> dict[str, str]:
