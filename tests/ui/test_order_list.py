@@ -170,6 +170,18 @@ def test_a_mistake_is_pointed_at_and_what_was_typed_is_kept(take: Take, browser:
     assert "<mark>" in answers[1].text
 
 
+def test_of_a_long_query_only_what_stands_around_the_mistake_is_shown(browser: Browser) -> None:
+    words = [f"word{number}" for number in range(900)]
+    text = browser.get(f"/orders/?q={'+'.join(words)}").text
+    shown = re.search(r'class="mistake"><code>(.*?)</code>', text, re.DOTALL)
+
+    assert shown
+    assert len(shown[1]) < 700
+    assert "<mark>word300</mark> word301" in shown[1]
+    assert (shown[1][0], shown[1][-1]) == ("…", "…")
+    assert " ".join(words) in text  # the search box keeps it
+
+
 def test_a_list_that_takes_too_long_says_how_to_narrow_it(
     take: Take, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,7 +271,8 @@ def test_counts_from_before_a_change_are_asked_for_again_once_they_are_counted_a
 
     take(incoming_order())
     told = again.search(browser.get("/orders/counts", htmx=True).text)
-    assert told and 500 < int(told[1]) <= 10_500
+    assert told
+    assert 500 < int(told[1]) <= 10_500
 
 
 def test_cards_and_views_are_counted_in_one_question(take: Take, browser: Browser) -> None:
