@@ -94,8 +94,12 @@ def test_a_workbook_is_written_by_a_run_and_fetched_by_its_starter(
     run = db.session.query(Run).filter_by(kind="export").one()
     assert sent.location == f"/runs/{run.id}"
     assert browser.get(f"/runs/{run.id}/file").status_code == 404
+    comes = "You get it here as soon as it is done."
+    assert comes in browser.get(f"/runs/{run.id}").text
     work()
-    assert f"/runs/{run.id}/file" in browser.get(f"/runs/{run.id}").text
+    page = browser.get(f"/runs/{run.id}").text
+    assert f"/runs/{run.id}/file" in page
+    assert comes not in page
     answer = browser.get(f"/runs/{run.id}/file")
     assert answer.data[:2] == b"PK"
     assert answer.headers["Cache-Control"] == "no-store"

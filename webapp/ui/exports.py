@@ -71,7 +71,6 @@ def start() -> AnyResponse:
             actor=actor, format=format, rows=rows, codes=codes, total=total, query=query, sort=chosen.sort, ids=ids
         )
         run_id = run.id
-    flash(_("The file is being written. You get it here as soon as it is done."), "info")
     return redirect(url_for("runs.show", run_id=run_id))
 
 

@@ -274,6 +274,7 @@ def shown_run(run: Run, stores: Mapping[int, Store]) -> dict[str, Any]:
         "succeeded": run.done - run.failed,
         "message": sentence_of(run.problem),
         "download": (download := run.kind == exports.KIND and exports.can_fetch(run, current_actor())),
+        "file_comes": run.kind == exports.KIND and run.is_open,
         "file_gone": run.kind == exports.KIND and run.state == RunState.DONE and not download,
         **numbers,
     }
