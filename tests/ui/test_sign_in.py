@@ -1,5 +1,6 @@
 """Signing in and out, one-time links, the first owner, language and theme."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -43,6 +44,7 @@ def test_the_first_owner_sets_up_the_desk_by_the_printed_link(make_browser: Call
     weak = browser.post(f"/welcome/{token}", {"email": "olga@desk.test", "name": "Olga", "password": "shrt1"})
     assert weak.status_code == 422
     assert "at least 12 characters" in weak.text
+    assert "At least 12 characters" not in weak.text  # the rule is said once, where it was broken
     assert 'value="olga@desk.test"' in weak.text  # nothing typed is lost
     assert "shrt1" not in weak.text
     done = browser.post(f"/welcome/{token}", {"email": "olga@desk.test", "name": "Olga", "password": PASSWORD})
@@ -98,6 +100,7 @@ def test_a_wrong_password_says_no_more_than_that(stranger: Browser) -> None:
 
     assert wrong.status_code == unknown.status_code == 422
     assert "don&#39;t belong together" in wrong.text
+    assert re.search(r"<input[^>]*autofocus[^>]*>", wrong.text)[0].count('name="password"')  # type: ignore[index]
     assert wrong.text.replace("olga@", "who@").count("belong together") == unknown.text.count("belong together")
 
 

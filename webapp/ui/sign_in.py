@@ -153,9 +153,10 @@ def welcome(token: str) -> Response | tuple[str, int]:
 
 
 def _sign_in_form(next: str = "") -> forms.Form:
+    known = bool(request.form.get("email"))  # typed before: the password was wrong, and is what comes next
     fields = {
-        "email": forms.text(_l("E-mail"), kind="email", required=True, autocomplete="username", autofocus=True),
-        "password": forms.secret(_l("Password"), required=True, autocomplete="current-password"),
+        "email": forms.text(_l("E-mail"), kind="email", required=True, autocomplete="username", autofocus=not known),
+        "password": forms.secret(_l("Password"), required=True, autocomplete="current-password", autofocus=known),
         "next": forms.hidden(next),
     }
     return forms.Form(fields, request.form or None)
