@@ -30,7 +30,8 @@ def test_somebody_is_invited_by_keyboard_and_nothing_is_flawed(page: Any) -> Non
     page.goto("/settings/people/")
     page.get_by_role("link", name="Ada", exact=True).click()
     page.get_by_role("button", name="Disable the account").click()
-    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Undo").wait_for()
+    page.keyboard.press("u")
     page.wait_for_selector("h1 .pill:has-text('Invited')")
     page.goto(link)
     page.get_by_role("heading", name="This link has been used or is too old").wait_for()  # disabling ended it

@@ -8,6 +8,7 @@
      data-list        rows inside can be walked by j k x o  data-keep     a form, or a text of one, whose typing stays in this tab
      data-menu        a <details> that closes by itself     data-open     a button that opens the <dialog> it names
      data-act         a link or button that Ctrl K offers by its value or text (palette.js)
+     data-undo        a button of a message that "u" presses
      data-go          a link that "g" and its letter follow data-search   the search box that "/" leads to
      data-keys-choice a label whose box turns single keys on and off
      data-sample      a drawn example: its errors ask for nothing
@@ -214,6 +215,7 @@
     x: () => $("tr.at input[type=checkbox]")?.click(),
     n: () => $("a[rel=next]")?.click(),
     p: () => $("a[rel=prev]")?.click(),
+    u: () => $$("#messages [data-undo]").at(-1)?.click(),
     "/": () => ($("[data-search]") ?? $("[type=search]"))?.select(),
     "?": () => $("#keys").open || $("#keys").showModal(),
   };
