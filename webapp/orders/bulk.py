@@ -21,7 +21,7 @@ from webapp.audit.actor import Actor, ActorKind
 from webapp.audit.services import audit
 from webapp.db import among, db, unit_of_work, write_rows
 from webapp.errors import DeskError, Forbidden, Refusal
-from webapp.i18n import lazy_gettext as _l
+from webapp.i18n import lazy_gettext as _l, lazy_pgettext
 from webapp.jobs import job, runs
 from webapp.jobs.models import Run, RunResult
 from webapp.orders.contract import ActionInput, OrderAction
@@ -49,7 +49,7 @@ class ResultState(StrEnum):
 UNDONE = (ResultState.WAITING, ResultState.REFUSED, ResultState.FAILED)
 RESULT_LABELS = {
     ResultState.WAITING: _l("Not done yet"),
-    ResultState.DONE: _l("Done"),
+    ResultState.DONE: lazy_pgettext("result", "Done"),
     ResultState.REFUSED: _l("Refused"),
     ResultState.FAILED: _l("Failed"),
 }
