@@ -102,7 +102,7 @@ def test_what_is_missing_comes_back_with_what_was_typed(
 
     for data, said in (
         ({"carrier": carrier, "tracking_number": "", "service": "Typed"}, "is needed."),
-        ({"carrier": "", "tracking_number": "JD0001", "service": "Typed"}, "is needed."),
+        ({"carrier": "", "tracking_number": "JD0001", "service": "Typed"}, "Choose one."),
         ({"carrier": "PIGEON", "tracking_number": "JD0001", "service": "Typed"}, "no carrier of this marketplace"),
     ):
         answer = browser.post(url, form | data, htmx=True)
@@ -206,7 +206,7 @@ def test_nothing_chosen_is_no_act(make_order: Callable[..., Order], browser: Bro
         set_status(locked(db.session.get_one(Order, order.id)), "packing", actor=Actor.operator())
     refused = browser.post(f"/orders/{order.number}/actions/{code}", {field: ""}, htmx=True)
     assert refused.status_code == 422
-    assert "is needed." in refused.text.partition(f'id="{code}-{field}-error"')[2]
+    assert "Choose one." in refused.text.partition(f'id="{code}-{field}-error"')[2]
 
 
 def test_a_form_that_grew_old_says_what_happened_and_keeps_what_was_typed(

@@ -38,6 +38,9 @@ def test_somebody_is_invited_comes_in_and_is_shown(
     wrong = browser.post("/settings/people/add", {"email": "ada", "name": "Ada", "role": "clerk"})
     assert wrong.status_code == 422
     assert 'value="Ada"' in wrong.text
+    unchosen = browser.post("/settings/people/add", {"email": "ada@desk.test", "name": "Ada", "role": ""})
+    assert "Choose one." in unchosen.text
+    assert "read_only," not in unchosen.text
     made = browser.post("/settings/people/add", {"email": "ada@desk.test", "name": "Ada", "role": "clerk"})
     assert made.status_code == 200
     [path] = set(LINK.findall(made.text))

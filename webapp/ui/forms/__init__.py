@@ -28,6 +28,7 @@ from webapp.ui.forms.tokens import FormTokens
 
 Words: TypeAlias = LazyString | str
 _NEEDED = _l("is needed.")
+_NOTHING_CHOSEN = _l("Choose one.")
 
 
 def init_app(app: Flask) -> None:
@@ -160,6 +161,8 @@ class Form(BaseForm):
             self.form_errors.append(str(error))
             return
         problem = error.values.get("problem") if isinstance(error, Invalid) else None
+        if isinstance(field, SelectField) and not field.data:
+            problem = _NOTHING_CHOSEN  # what a rule says of no choice names codes
         field.errors = [*field.errors, str(problem or error)]
 
     def field_of(self, error: DeskError) -> Field | None:
