@@ -27,6 +27,11 @@ def test_somebody_is_invited_by_keyboard_and_nothing_is_flawed(page: Any) -> Non
         assert _flaws(page) == []
         assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
     link = page.input_value("#new-link input")
+    page.set_viewport_size({"width": 300, "height": 900})
+    page.goto("/settings/people/")  # the last of its tabs, which is scrolled to
+    place = page.locator(".tabs [aria-current]").bounding_box()
+    assert 0 <= place["x"] <= 300 - place["width"]
+    page.set_viewport_size({"width": 390, "height": 900})
     page.goto("/settings/people/")
     page.get_by_role("link", name="Ada", exact=True).click()
     page.get_by_role("button", name="Disable the account").click()

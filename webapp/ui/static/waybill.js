@@ -124,6 +124,13 @@
     $$("#messages .toast").forEach(settle);
     $$("time[data-countdown]", root).forEach(count);
     $$("form", root).forEach(putBack);
+    $$(".tabs [aria-current]", root).forEach(show);
+  }
+  // The tab that is open may lie beyond the edge of a strip that is too narrow for all.
+  function show(tab) {
+    const strip = tab.parentElement;
+    const [its, ours] = [strip, tab].map((element) => element.getBoundingClientRect());
+    if (ours.right > its.right || ours.left < its.left) strip.scrollLeft += ours.left - its.left - (its.width - ours.width) / 2;
   }
   function focusError(root) {
     const wrong = $("[aria-invalid=true]:not([data-sample] *)", root);
