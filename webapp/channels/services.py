@@ -100,19 +100,19 @@ def add_store(
     return store
 
 
-def change_store(store: Store, values: Mapping[str, Any], *, actor: Actor, name: str | None = None) -> None:
+def change_store(store: Store, values: Mapping[str, Any], *, actor: Actor, name: str | None = None) -> bool:
     """Change a store's name and settings, for how long its buyers are kept too; a practice store stays where it
-    practices.
+    practices. Whether the settings by which its channel is reached are others now: it may then list other orders.
     """
     actor.needs("stores.edit")
     values = dict(values)
     if keeping.NAME in values:
         keeping.change_days(store, values.pop(keeping.NAME), actor=actor)
         if not values and name is None:
-            return
+            return False
     declared = get_channel(store.channel).settings
+    had = read(STORE, store.id, declared)
     if store.practice:
-        had = read(STORE, store.id, declared)
         for fixed in ("endpoint", "token_endpoint"):
             if fixed in values and fixed in had and values[fixed] != had[fixed]:
                 raise Invalid(field=fixed, problem=_l("a practice store's endpoint can't be changed."))
@@ -121,6 +121,7 @@ def change_store(store: Store, values: Mapping[str, Any], *, actor: Actor, name:
     store_all(STORE, store.id, declared, values)
     store.problem = None
     audit("store_changed", actor=actor, store=store.id, settings=sorted(values))
+    return read(STORE, store.id, declared) != had
 
 
 def _free_name(name: str, store: Store) -> str:
@@ -176,8 +177,9 @@ def _shop(field: str, shop_id: int) -> int:
         raise Invalid(field=field, problem=_l("is no shop of this desk.")) from None
 
 
-def remember_marketplaces(store: Store, connection: Connection) -> None:
-    """Keep what the channel said of a store's marketplaces; the shop that each belongs to stays.
+def remember_marketplaces(store: Store, connection: Connection) -> bool:
+    """Keep what the channel said of a store's marketplaces; the shop that each belongs to stays. Whether the channel
+    named a marketplace that the store did not have.
 
     Only refused credentials stop a store's traffic: a channel that can't be reached just now is no reason to.
     """
@@ -192,6 +194,7 @@ def remember_marketplaces(store: Store, connection: Connection) -> None:
         store.problem = None
     elif isinstance(connection.problem, Disconnected):
         store.problem = connection.problem.stored()
+    return any(marketplace.id not in had for marketplace in connection.marketplaces)
 
 
 def shop_for(store: Store, marketplace: str) -> int:

@@ -11,10 +11,8 @@ from webapp.channels.models import Store
 from webapp.channels.services import (
     access,
     add_store,
-    change_store,
     get_channel,
     get_store,
-    remember_marketplaces,
     stores,
 )
 from webapp.cli.door import Door, desk_command
@@ -27,7 +25,7 @@ from webapp.db import db, unit_of_work
 from webapp.jobs.models import Run, RunState
 from webapp.live import connection
 from webapp.orders import erasing
-from webapp.sync import activity, denials, jobs, runs
+from webapp.sync import activity, jobs, runs
 from webapp.sync.jobs import import_orders
 from webapp.sync.models import StoreSync
 
@@ -75,7 +73,7 @@ def set_(door: Door, store_key: str, name: str | None, given: Sequence[str], set
     values = _settings(given, set_stdin)
     with unit_of_work():
         changed = get_store(store_key)
-        change_store(changed, values, actor=door.actor, name=name)
+        activity.change(changed, values, actor=door.actor, name=name)
         jobs.connect.enqueue(changed.id)  # new credentials are tried at once
         document = store_row(changed, db.session.get(StoreSync, changed.id))
     door.show(document, pairs(document))
@@ -113,8 +111,7 @@ def connect(one: Store) -> Any:
     db.session.commit()
     connection = channel.connect(reach)
     with unit_of_work():
-        remember_marketplaces(one, connection)
-        denials.connected(one.id, connection)
+        activity.connected(one, connection)
     return connection
 
 

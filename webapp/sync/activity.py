@@ -1,24 +1,44 @@
-"""A store's life: paused and taken up again, put away and fetched back. Nothing of it is ever deleted.
+"""A store's life: connected and changed, paused and taken up again, put away and fetched back. Nothing is ever deleted.
 
 A paused store is neither read nor told anything: what it is owed waits. An archived one is paused and out of the way;
 its orders stay where they are.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from webapp import live
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
+from webapp.channels.contract import Connection
 from webapp.channels.models import Store
+from webapp.channels.services import change_store, remember_marketplaces
 from webapp.clock import now
 from webapp.db import db
 from webapp.errors import Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.models import RunState
+from webapp.sync import denials, runs
 from webapp.sync.models import StoreSync
 
 
 class StoreArchived(Refusal):
     code = "store_archived"
     sentence = _l("This store is archived: restore it first.")
+
+
+def connected(store: Store, connection: Connection) -> None:
+    """Keep what a channel said when it was asked whether a store's credentials work."""
+    added = remember_marketplaces(store, connection)
+    denials.connected(store.id, connection)
+    if added:
+        runs.read_first_again(store.id)
+
+
+def change(store: Store, values: Mapping[str, Any], *, actor: Actor, name: str | None = None) -> None:
+    """Change a store's name and settings; the caller enqueues `connect`, which tests them. Raises `Invalid`."""
+    if change_store(store, values, actor=actor, name=name):
+        runs.read_first_again(store.id)
 
 
 def activate(store: Store, *, actor: Actor) -> None:

@@ -38,6 +38,7 @@ def note(store_id: int, work: str, denial: Denial, *, low: datetime | None = Non
     """Keep that something is denied; since when stays as it was, and `low` is since when orders may be missed."""
     at = now()
     key = {"store_id": store_id, "work": work, "thing": denial.thing, "name": denial.name}
+    low = low and proving.since(store_id, low)
     new = insert_into(StoreDenial).values(**key, since=at, low=low, again_at=at)
     db.session.execute(new.on_conflict_do_nothing())  # two workers may meet the same denial at once
     row = db.session.scalars(_rows(store_id, work, denial.thing).where(StoreDenial.name == denial.name)).one()

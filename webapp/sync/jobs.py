@@ -30,12 +30,12 @@ from webapp.channels.contract import (
     Update,
 )
 from webapp.channels.models import Store
-from webapp.channels.services import access, get_channel, remember_marketplaces
+from webapp.channels.services import access, get_channel
 from webapp.clock import now
 from webapp.db import analyze, db, unit_of_work
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs import a_moment, job
-from webapp.sync import denials, proving, runs
+from webapp.sync import activity, denials, proving, runs
 from webapp.sync.importing import prepare, take_in
 from webapp.sync.leases import Lease
 from webapp.sync.models import ChannelUpdate, OrdersProof, StoreSync, Stream
@@ -328,8 +328,7 @@ def connect(store_id: int) -> None:
     connection = channel.connect(reach)
     with unit_of_work():
         store = db.session.get_one(Store, store_id)
-        remember_marketplaces(store, connection)
-        denials.connected(store_id, connection)
+        activity.connected(store, connection)
         live.publish("stores", [store_id])
         if store.active and store.problem is None:  # one that can't be reached just now is tried again by the sync
             runs.start(store, actor=Actor.job("connect"))

@@ -8,14 +8,14 @@ whole pass finds no order that an earlier reading should have brought.
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from webapp import live
 from webapp.channels.contract import OrdersPage
 from webapp.channels.models import ChannelOrder
 from webapp.clock import now
 from webapp.db import db
-from webapp.sync.models import OrdersProof, Stream, SyncWindow
+from webapp.sync.models import OrdersProof, StoreDenial, Stream, SyncWindow
 
 
 def begin(store_id: int, low: datetime) -> None:
@@ -32,7 +32,15 @@ def begin(store_id: int, low: datetime) -> None:
     since = select(func.count()).where(ChannelOrder.store_id == store_id, ChannelOrder.updated_at >= row.low)
     row.total = db.session.scalar(since) or 0
     restart(row)
+    denied = update(StoreDenial).where(StoreDenial.store_id == store_id, StoreDenial.low > row.low)
+    db.session.execute(denied.values(low=row.low))  # the passes go without it: its own come once it is lifted
     db.session.flush()
+
+
+def since(store_id: int, low: datetime) -> datetime:
+    """Since when orders may be missed of which something is denied from now on: what is not proven yet stays so."""
+    row = db.session.get(OrdersProof, store_id)
+    return low if row is None or row.proven_at is not None else min(row.low, low)
 
 
 def due(store_id: int) -> OrdersProof | None:

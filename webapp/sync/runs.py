@@ -96,7 +96,8 @@ def due_for_more() -> list[int]:
     unproven = select(OrdersProof.store_id).where(
         OrdersProof.store_id == StoreSync.store_id, OrdersProof.proven_at.is_(None), OrdersProof.again_at <= at
     )
-    due = or_(denied.exists(), and_(StoreSync.next_at > at, unproven.exists()))
+    unread = select(SyncWindow.store_id).where(SyncWindow.store_id == StoreSync.store_id, _UNREAD)
+    due = or_(denied.exists(), and_(StoreSync.next_at > at, unproven.exists(), ~unread.exists()))
     return list(db.session.scalars(_readable().where(due)))
 
 
@@ -124,7 +125,8 @@ def take_more(store_id: int, owner: str) -> tuple[StoreSync, OrdersWindow] | Non
     if sync is None or sync.store.problem is not None:
         return None
     denial = denials.due_marketplace(store_id)
-    proof = proving.due(store_id) if denial is None and sync.next_at > now() else None
+    rests = sync.next_at > now() and not any_row(SyncWindow, SyncWindow.store_id == store_id, _UNREAD)
+    proof = proving.due(store_id) if denial is None and rests else None
     if denial is not None:
         low = _first_low(sync, denial.since)  # the same for every page of a trial: a page token holds the caller to it
         asked = OrdersWindow(low, denial.page_token, open_only=True, only=denial.name)
@@ -134,6 +136,25 @@ def take_more(store_id: int, owner: str) -> tuple[StoreSync, OrdersWindow] | Non
         return None
     sync.lease_owner, sync.lease_until = owner, now() + leases.LEASE
     return sync, asked
+
+
+# A window that waits in its middle: it may have been begun without a marketplace that is read again by now. The proof,
+# which leaves to the next window what changed after the cursor, would pass over what this one lacks.
+_UNREAD = SyncWindow.page_token.is_not(None)
+
+
+def read_first_again(store_id: int) -> None:
+    """Read once more what a first connection would read, since the store may list other orders than before: the open
+    orders at the next turn, the rest with the proof. A store that was not read yet is left as it is.
+    """
+    if db.session.get(StoreSync, store_id) is None:
+        return
+    sync = sync_of(store_id, lock=True)
+    give_back(sync)  # a page that is being read now was asked for as before
+    window = db.session.get_one(SyncWindow, (store_id, Stream.OPEN))
+    window.cursor = window.low = window.high = window.page_token = None
+    window.pages_done = window.restarts = 0
+    proving.begin(store_id, _first_low(sync, now()))
 
 
 def _free(store_id: int) -> StoreSync | None:

@@ -15,12 +15,10 @@ from webapp.channels.services import (
     access,
     add_store,
     change_orders,
-    change_store,
     channel_name,
     channels,
     get_channel,
     get_store,
-    remember_marketplaces,
     stores,
 )
 from webapp.channels.shops import next_numbers, shops
@@ -29,7 +27,7 @@ from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, NotFound
 from webapp.i18n import gettext as _
 from webapp.orders import erasing
-from webapp.sync import activity, denials, jobs, numbering, runs
+from webapp.sync import activity, jobs, numbering, runs
 from webapp.ui import htmx
 from webapp.ui.access import current_actor, needs
 from webapp.ui.forms.settings import buyers_form, settings_form
@@ -89,7 +87,7 @@ def change(store_id: int) -> Response | tuple[str, int]:
     try:
         with unit_of_work():
             store = get_store(store_id)
-            change_store(store, form.values, actor=current_actor(), name=form.text_of("name"))
+            activity.change(store, form.values, actor=current_actor(), name=form.text_of("name"))
             jobs.connect.enqueue(store.id)
     except DeskError as error:
         form.complain(error)
@@ -237,8 +235,7 @@ def test(store_id: int) -> Response | str:
     connection = channel.connect(reach)
     with unit_of_work():
         store = get_store(store_id)
-        remember_marketplaces(store, connection)
-        denials.connected(store.id, connection)
+        activity.connected(store, connection)
         if connection.ok and store.active and not runs.syncs_of([store.id]):  # it failed when added, and was never read
             runs.start(store, actor=current_actor())
             jobs.import_orders.enqueue(store.id)
