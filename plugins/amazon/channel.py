@@ -27,7 +27,6 @@ from plugins.amazon.marketplaces import MARKETPLACES, REGIONS, chosen, region_of
 from plugins.amazon.practice.marketplaces import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKENS
 from plugins.amazon.shared import Shared
 from webapp.api import (
-    DENIED_FOR,
     Carrier,
     Channel,
     ChannelError,
@@ -287,8 +286,8 @@ class AmazonChannel(Channel):
                     if searching:
                         self._sets.forget(account.key)
                     raise
-                sets, denied = less, isinstance(error, AccessDenied)
-                self._sets.keep(account.key, sets, DENIED_FOR if denied else 2 * self.poll_interval(store))
+                sets = less
+                self._sets.keep(account.key, sets)
 
     # --- Updates out -------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """The data sets of an order that Amazon is asked for, and those that it refuses at the moment.
 
 Amazon has refused single sets for hours in one region, and refuses those that the application has no role for; it does
-not always say which. A refused set is left out for a while and the orders are marked as lacking it. Which ones is kept
-in Redis, also in the middle of finding out, since each try costs one of few searches.
+not always say which. A refused set is left out for six hours, as whatever else is denied, and the orders are marked as
+lacking it. Which ones is kept in Redis, also in the middle of finding out, since each try costs one of few searches.
 """
 
 import json
@@ -16,7 +16,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from plugins.amazon.shared import Shared
-from webapp.api import now
+from webapp.api import DENIED_FOR, now
 
 log = structlog.get_logger(__name__)
 ALL = (
@@ -71,14 +71,14 @@ class DataSetMemory:
         named, trial, _ = self._kept(account)
         return DataSets(frozenset(named), trial)
 
-    def keep(self, account: str, sets: DataSets, seconds: float) -> None:
-        """Leave out for so long what was not left out before, whose end stays; then it is asked for again."""
+    def keep(self, account: str, sets: DataSets) -> None:
+        """Leave out from now on what was not left out before, whose end stays; then it is asked for again."""
         log.warning("amazon_data_refused", missing=sets.missing)
         at = now().timestamp()
         named, trial, tried_until = self._kept(account)
-        ends = {name: named.get(name, at + seconds) for name in sorted(sets.named)}
+        ends = {name: named.get(name, at + DENIED_FOR) for name in sorted(sets.named)}
         if sets.trial != trial:
-            tried_until = at + seconds
+            tried_until = at + DENIED_FOR
         text = json.dumps({"named": ends, "trial": sets.trial, "tried_until": tried_until})
         last = max(*ends.values(), tried_until if sets.trial else at, at + 1)
         self._quietly(lambda redis: redis.set(self._key(account), text, px=int((last - at) * 1000)))

@@ -177,6 +177,17 @@ def test_data_that_is_denied_is_said_and_read_again_once_it_is_told(
     start(store)
     work()
     assert denied(store) == [("data", "RECIPIENT")]
+    again_at = db.session.scalars(select(StoreDenial.again_at)).one()
+    with later(hours=3):
+        start(store)
+        work()
+        db.session.expire_all()
+        assert db.session.scalars(select(StoreDenial.again_at)).one() == again_at  # nothing was tried meanwhile
+    with later(hours=6.1):
+        start(store)
+        work()
+        db.session.expire_all()
+        assert db.session.scalars(select(StoreDenial.again_at)).one() > again_at + timedelta(hours=5)
     with unit_of_work():
         db.session.get_one(OrdersProof, store.id).proven_at = now()
     missing.clear()

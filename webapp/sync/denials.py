@@ -42,8 +42,9 @@ def note(store_id: int, work: str, denial: Denial, *, low: datetime | None = Non
     new = insert_into(StoreDenial).values(**key, since=at, low=low, again_at=at)
     db.session.execute(new.on_conflict_do_nothing())  # two workers may meet the same denial at once
     row = db.session.scalars(_rows(store_id, work, denial.thing).where(StoreDenial.name == denial.name)).one()
-    row.problem = dict(denial.problem) or None
-    row.again_at, row.page_token = at + timedelta(seconds=DENIED_FOR), None
+    row.problem, row.page_token = dict(denial.problem) or None, None
+    if denial.thing != DeniedThing.DATA or row.again_at <= at:  # every page tells of data that were not asked for
+        row.again_at = at + timedelta(seconds=DENIED_FOR)
     live.publish("stores", [store_id])
     if denial.thing == DeniedThing.OPERATION and work != ORDER:  # those in which it showed are not denied themselves
         _lift(store_id, work, DeniedThing.ORDER)

@@ -158,26 +158,43 @@ def test_a_denied_data_set_is_left_out_and_said(
     assert denied(read(channel, store)) == set()
 
 
-@pytest.mark.parametrize("denied_first", [True, False])
-def test_a_set_refused_for_minutes_and_one_denied_for_hours_each_have_their_own_end(
-    denied_first: bool, shared: Shared
-) -> None:
+def test_sets_that_are_refused_one_after_another_each_have_their_own_end(shared: Shared) -> None:
     memory, started = DataSetMemory(shared), now()
-    lives = {"RECIPIENT": 6 * 3600, "TAX": 600}
-    for name in sorted(lives, reverse=not denied_first):
-        memory.keep("a", replace(memory.read("a"), named=memory.read("a").named | {name}), lives[name])
-    memory.keep("a", replace(memory.read("a"), trial=2), 1200)
 
-    def missing(seconds: float) -> tuple[str, ...]:
-        with time_machine.travel(started + timedelta(seconds=seconds), tick=True):
+    def after(hours: float) -> time_machine.travel:
+        return time_machine.travel(started + timedelta(hours=hours), tick=True)
+
+    def missing(hours: float) -> tuple[str, ...]:
+        with after(hours):
             return memory.read("a").missing
 
-    assert missing(500) == ("RECIPIENT", "FULFILLMENT", "TAX")
-    assert missing(700) == ("RECIPIENT", "FULFILLMENT")
-    assert missing(1300) == missing(5 * 3600) == ("RECIPIENT",)
-    assert missing(6 * 3600 + 60) == ()
+    for hours, name in ((0, "TAX"), (1, "RECIPIENT")):
+        with after(hours):
+            memory.keep("a", replace(memory.read("a"), named=memory.read("a").named | {name}))
+    with after(2):
+        memory.keep("a", replace(memory.read("a"), trial=2))
+    assert missing(5.9) == ("RECIPIENT", "FULFILLMENT", "TAX")
+    assert missing(6.1) == ("RECIPIENT", "FULFILLMENT")
+    assert missing(7.1) == ("FULFILLMENT",)
+    assert missing(8.1) == ()
     memory.forget("a")
-    assert missing(0) == ()
+    assert missing(3) == ()
+
+
+@pytest.mark.parametrize("fault", ["dataset_denied", "dataset"], ids=["403 names it", "400 does not"])
+def test_a_data_set_is_tried_again_every_six_hours(
+    fault: str, channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient
+) -> None:
+    """However Amazon says no: the page of the store promises it, and each try costs one of few searches."""
+    read(channel, store)
+    amazon.fault("searchOrders", fault, dataset="RECIPIENT", times=1000)
+    assert "RECIPIENT" in {name for _, name in denied(read(channel, store))}
+    for hours, tried in ((1, False), (5.9, False), (6.1, True), (7, False), (12.0, False), (12.3, True)):
+        with time_machine.travel(now() + timedelta(hours=hours), tick=True):
+            asked = len(amazon.calls("searchOrders"))
+            read(channel, store)
+            sets = [call["params"]["includedData"].split(",") for call in amazon.calls("searchOrders")[asked:]]
+            assert any("RECIPIENT" in asked_for for asked_for in sets) is tried, hours
 
 
 def test_one_order_denied_is_one_order(
