@@ -265,7 +265,7 @@ def test_a_quiet_desk_enqueues_nothing_but_what_can_not_be_asked(
 ) -> None:
     enqueue_due(registered())
     work()
-    unasked = {"webapp.sync.keep_statistics", "webapp.vault.destroy_unused_keys", "webapp.orders.erasing.erase_by_date"}
+    unasked = {"webapp.sync.keep_statistics", "webapp.vault.destroy_unused_keys"}
     assert set(enqueue_due(registered(), at=time.time() + 86_400)) == unasked
 
 

@@ -182,9 +182,11 @@ def test_a_hold_and_a_running_update_are_waited_for(
         with unit_of_work():
             release(locked(db.session.get_one(Order, held)), actor=mia)
             db.session.query(ChannelUpdate).one().state = UpdateState.REFUSED
+    with days_later(51):
         erase_all(work)
         assert names_of([held, owed, plain]) == {held}
         take(shipped(told[0]))
+    with days_later(52):
         erase_all(work)
         assert names_of([held, owed, plain]) == set()
 
@@ -223,6 +225,81 @@ def test_what_could_not_be_read_as_an_order_is_erased_by_its_own_date(take: Take
         assert preview(store, Actor.operator()).total == 0
     [run] = db.session.scalars(select(Run).where(Run.kind == erasing.KIND))
     assert (run.state, run.done, run.total) == ("done", 1, 1)
+
+
+# --- When -------------------------------------------------------------------------------------------------------------
+
+
+def look(work: Work, *, hours: float) -> bool:
+    """What the hourly look does so many hours from now; whether it found something to do."""
+    with time_machine.travel(now() + timedelta(hours=hours), tick=True):
+        if found := erasing.any_to_erase():
+            erase_by_date.send()
+            work()
+    db.session.expire_all()
+    return found
+
+
+def runs_of_clock() -> list[int]:
+    query = select(Run.done).where(Run.kind == erasing.KIND, Run.actor_kind == "job").order_by(Run.id)
+    return list(db.session.scalars(query))
+
+
+def test_one_run_a_day_takes_what_falls_due_until_the_next(take: Take, store: Store, work: Work) -> None:
+    """Looked at every hour, each buyer is gone by the hour of its date, and at most a day sooner."""
+    falls_due = dict[int, int]()
+    for hour in (3, 4, 20, 26, 40, 75):
+        told = incoming_order(created_at=now() - timedelta(days=36) + timedelta(hours=hour))  # promised 6 days later
+        take(told)
+        [order] = take(shipped(told))
+        falls_due[order.id] = hour
+    gone: dict[int, int] = {}
+    for hour in range(80):
+        if look(work, hours=hour):
+            left = names_of(list(falls_due))
+            gone |= {due: hour for order, due in falls_due.items() if order not in left and due not in gone}
+    assert gone == {3: 1, 4: 1, 20: 1, 26: 24, 40: 24, 75: 73}
+    assert runs_of_clock() == [3, 2, 1]
+
+
+def test_without_a_worker_the_first_look_afterwards_erases(take: Take, store: Store, work: Work) -> None:
+    told = incoming_order(created_at=now() - timedelta(days=50))
+    take(told)
+    [order] = take(shipped(told))
+    assert look(work, hours=0)
+    assert names_of([order.id]) == set()
+
+
+def test_where_buyers_are_kept_for_no_day_nothing_is_foreseen(take: Take, store: Store, work: Work) -> None:
+    with unit_of_work():
+        change_days(store, "0", actor=Actor.operator())
+    ids = []
+    for hour in (3.5, 5.5):
+        told = incoming_order(created_at=now() - timedelta(days=6) + timedelta(hours=hour))
+        take(told)
+        ids.append(take(shipped(told))[0].id)
+    for hour, left in ((3, 2), (4, 1), (5, 1), (6, 0)):
+        look(work, hours=hour)
+        assert len(names_of(ids)) == left
+    assert runs_of_clock() == [1, 1]
+
+
+def test_a_run_that_somebody_pauses_rests_until_the_next_day(due: list[int], store: Store, work: Work) -> None:
+    erasing.begin_erasing(store.id)
+    [run_id] = db.session.scalars(select(Run.id))
+    with unit_of_work():
+        runs.pause(runs.find_run(run_id, lock=True))
+    work()
+    for hour in (1, 12):
+        assert not look(work, hours=hour)
+    assert names_of(due) == set(due)
+    assert look(work, hours=23)
+    assert names_of(due) == set()
+
+
+def test_a_look_that_takes_long_is_left_to_a_worker(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erasing, "_LOOK", 0)
+    assert erasing.any_to_erase()
 
 
 # --- The setting ------------------------------------------------------------------------------------------------------

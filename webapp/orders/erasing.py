@@ -1,4 +1,8 @@
-"""Erasing buyers by date, as a run of small chunks for each store, begun by the clock once a day or by a person.
+"""Erasing buyers by date, as a run of small chunks for each store, begun by the clock or by a person.
+
+The clock looks every hour and begins one run a day, shortly before something is past its date: the run takes whatever
+falls due until the next one, so that a buyer is gone on the day itself at the latest. Where buyers are kept for no day
+there is nothing to foresee, and what was delivered goes within the hour. A person erases what is past its date now.
 
 The date counts from delivery; where the channel does not tell of it, from the latest day of delivery that was promised;
 without any such day from two weeks after shipping; of a canceled order from the cancellation. An order waits while it
@@ -16,13 +20,14 @@ from typing import Any
 import structlog
 from sqlalchemy import Select, and_, exists, func, or_, select
 
-from webapp.audit.actor import Actor
+from webapp.audit.actor import Actor, ActorKind
 from webapp.audit.services import audit
 from webapp.channels.keeping import days_of
 from webapp.channels.models import ChannelOrder, ChannelPackage, Store
 from webapp.channels.services import stores
 from webapp.clock import iso, now, parse_instant
-from webapp.db import among, db, empty_log, unit_of_work
+from webapp.db import among, db, empty_log, time_limit, unit_of_work
+from webapp.errors import TooSlow
 from webapp.hooks import hooks
 from webapp.jobs import job, runs
 from webapp.jobs.models import OPEN_STATES as OPEN_RUNS, Run, RunState
@@ -39,6 +44,9 @@ KIND = "erasing"
 CHUNK = 50  # orders in one transaction: no clerk waits for it
 CAP = 10_000  # orders that a preview looks at, however many there are
 _ON_THE_WAY = timedelta(days=14)  # from shipping, where nobody tells when it arrives
+_EVERY = timedelta(days=1)  # how far a run of the clock reaches ahead
+_SOON = timedelta(hours=2)  # before a date is past the run begins: the clock looks hourly, and workers may be busy
+_LOOK = 0.5  # seconds for which the scheduler looks whether anything falls due
 _ACTOR = Actor.job(KIND)
 
 
@@ -89,18 +97,20 @@ def preview(store: Store, actor: Actor) -> Preview:
     )
 
 
-def count_due(store: Store) -> int:
-    """How much of a store's buyers is due; doors count before the transaction that starts the run, since on SQLite
-    nobody else writes meanwhile.
+def count_due(store: Store, *, ahead: timedelta = timedelta(0)) -> int:
+    """How much of a store's buyers is due, or will be after this time; doors count before the transaction that starts
+    the run, since on SQLite nobody else writes meanwhile.
     """
-    before = _before(store)
+    before = _before(store) + ahead
     due = _due(store.id, before).order_by(None).subquery()
     orders = db.session.scalar(select(func.count()).select_from(due)) or 0
     return int(orders + sum(hooks.unplaced_buyers(store=store.id, before=before)))
 
 
-def start(store: Store, *, actor: Actor, total: int) -> Run | None:
-    """Begin to erase what is due of a store, or join the run that does so; None where nothing is (see `count_due`)."""
+def start(store: Store, *, actor: Actor, total: int, ahead: timedelta = timedelta(0)) -> Run | None:
+    """Begin to erase what is due of a store, or will be after this time, or join the run that does so; None where
+    nothing is (see `count_due`).
+    """
     actor.needs("stores.edit")
     under_way = select(Run).where(Run.kind == KIND, Run.subject_id == store.id, Run.state.in_(OPEN_RUNS))
     if run := db.session.scalar(under_way.limit(1)):
@@ -108,7 +118,7 @@ def start(store: Store, *, actor: Actor, total: int) -> Run | None:
     if not total:
         return None
     run = runs.begin(KIND, actor=actor, subject_id=store.id, total=total)
-    run.numbers = {"before": iso(_before(store))}
+    run.numbers = {"before": iso(_before(store) + ahead)}
     return run
 
 
@@ -119,23 +129,49 @@ def last_run(store: Store) -> Run | None:
 
 
 def any_to_erase() -> bool:
-    """Whether there are stores, whose buyers a run for each looks at."""
-    return bool(stores())
+    """Whether there may be a store of which the clock is to begin a run."""
+    try:
+        with time_limit(_LOOK):
+            return any(_is_time(store) for store in stores())
+    except TooSlow:  # of very many orders; a worker has the time to find out
+        return True
+
+
+def _is_time(store: Store) -> bool:
+    """Whether something of a store falls due soon, and the clock's last run of it, which took what fell due until now,
+    is about a day ago.
+    """
+    soon = min(_SOON, _ahead(store))
+    mine = (Run.kind == KIND, Run.subject_id == store.id, Run.actor_kind == ActorKind.JOB)
+    lately = select(Run.id).where(*mine, Run.started_at > now() - (_ahead(store) - soon))
+    if db.session.scalar(lately.limit(1)) is not None:
+        return False
+    before = _before(store) + soon
+    found = db.session.scalar(_due(store.id, before).limit(1)) is not None
+    return found or any(hooks.unplaced_buyers(store=store.id, before=before))
+
+
+def _ahead(store: Store) -> timedelta:
+    return min(_EVERY, timedelta(days=days_of(store)))
 
 
 @job("clock")
 def erase_by_date() -> None:
-    """Begin the day's erasing, store by store."""
+    """Let the erasing begin, store by store, where it is time."""
     for store in stores():
         begin_erasing.enqueue(store.id)
 
 
 @job("importing")
 def begin_erasing(store_id: int) -> None:
-    """Begin to erase what is due of one store, if anything is; a run that somebody let rest goes on."""
-    if total := count_due(db.session.get_one(Store, store_id)):
+    """Begin the day's erasing of one store, if it is time; a run that somebody let rest goes on."""
+    store = db.session.get_one(Store, store_id)
+    if not _is_time(store):
+        return
+    ahead = _ahead(store)
+    if total := count_due(store, ahead=ahead):
         with unit_of_work():
-            run = start(db.session.get_one(Store, store_id), actor=_ACTOR, total=total)
+            run = start(db.session.get_one(Store, store_id), actor=_ACTOR, total=total, ahead=ahead)
             if run is not None and (found := runs.find_run(run.id, lock=True)).state == RunState.PAUSED:
                 runs.resume(found)
 

@@ -48,7 +48,7 @@ def register_schedules() -> list[Schedule]:
         Schedule(clear_leaving_tags, every=60, due=any_tag_leaves),
         Schedule(archive_by_rule, every=3600, due=archives_by_rule),
         Schedule(forget_submissions, every=3600, due=any_submission_to_forget),
-        Schedule(erase_by_date, every=86_400, due=any_to_erase),
+        Schedule(erase_by_date, every=3600, due=any_to_erase),
     ]
 
 

@@ -143,7 +143,7 @@ def change_keeping(store_id: int) -> Response | tuple[str, int]:
 @bp.post("/<int(max=2147483647):store_id>/erase")
 @needs("stores.edit")
 def erase(store_id: int) -> Response:
-    """Erase now what the clock would erase next, and lead to the run."""
+    """Erase what is past its date now, without waiting for the clock, and lead to the run."""
     total = erasing.count_due(get_store(store_id))
     with unit_of_work():
         run = erasing.start(get_store(store_id), actor=current_actor(), total=total)
