@@ -150,6 +150,98 @@ def test_a_worker_that_wakes_up_after_its_lease_sends_nothing(
     assert len(channel.delivered) == 1
 
 
+@pytest.fixture
+def batch(
+    take: Callable[..., list[Order]], mia: Actor, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> list[ChannelUpdate]:
+    """Fifty updates of a kind that is not repeatable, all due."""
+    kind = UpdateKind("shipment", _l("Shipment"), repeatable=False, batch=50)
+    monkeypatch.setattr(FakeChannel, "kinds", (kind,))
+    orders = take(*(incoming_order([incoming_line("MUG", 1)]) for _ in range(50)))
+    with unit_of_work():
+        for order in orders:
+            ship_order(locked(order), [PackageInput("DHL", f"JD{order.id}")], actor=mia)
+    return rows()
+
+
+def rows() -> list[ChannelUpdate]:
+    db.session.expire_all()
+    return list(db.session.scalars(select(ChannelUpdate).order_by(ChannelUpdate.id)))
+
+
+def test_a_lease_lost_in_the_middle_of_a_batch_sends_none_of_the_rest(
+    batch: list[ChannelUpdate], store: Store, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that sends one by one stands still after the twentieth. Another looks up all fifty, settles what it
+    finds and sends the rest; the first wakes up in its loop.
+    """
+    sent, sleeping = list[int](), list[time_machine.travel]()
+
+    def one_by_one(access: StoreAccess, told: Sequence[Update]) -> dict[int, Outcome]:
+        outcomes: dict[int, Outcome] = {}
+        for one in told:
+            sent.append(one.id)
+            outcomes[one.id] = Sent("first")
+            if len(sent) == 20:
+                sleeping.append(later(60))
+                sleeping[0].start()
+                with monkeypatch.context() as other:
+                    other.setattr(channel, "deliver", lambda access, told: {one.id: again(one) for one in told})
+                    jobs.deliver(store.id, "shipment")  # finds leases that have ended
+                    jobs.look_up(store.id, "shipment")
+                    jobs.deliver(store.id, "shipment")
+        return outcomes
+
+    def again(one: Update) -> Outcome:
+        sent.append(one.id)
+        return Sent("second")
+
+    def look_up(access: StoreAccess, told: Sequence[Update]) -> dict[int, Outcome]:
+        return {one.id: Sent("seen") if one.id in sent else NotYet(0) for one in told}
+
+    monkeypatch.setattr(channel, "deliver", one_by_one)
+    monkeypatch.setattr(channel, "look_up", look_up)
+    ids = [row.id for row in batch]
+    try:
+        jobs.deliver(store.id, "shipment")
+    finally:
+        for traveller in sleeping:
+            traveller.stop()
+    assert sorted(sent) == ids
+    handles = [row.handle for row in rows()]
+    assert (handles.count("seen"), handles.count("second")) == (20, 30)
+    assert {row.state for row in rows()} == {"sent"}
+
+
+def test_of_a_batch_those_are_held_that_nobody_took(
+    batch: list[ChannelUpdate], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sign of life for some is none for the others; what was left out did not happen."""
+    monkeypatch.setattr(leases, "LEASE", timedelta(seconds=2))
+    lease, ids = Lease(ChannelUpdate), [row.id for row in batch]
+    with unit_of_work():
+        claimed = updates.claim_due(store.id, "shipment", lease.owner)
+        assert claimed is not None
+        told = leases.HeldUpdates(jobs.as_told(claimed[1]), lease)
+    assert [one.id for one in told] == ids
+    with unit_of_work():
+        taken = change(ChannelUpdate).where(ChannelUpdate.id.in_(ids[:45]))
+        db.session.execute(taken.values(lease_owner="another"))
+    with lease.kept(ChannelUpdate.id.in_(ids)):
+        for _ in range(100):
+            if not lease.holds(ids[0]) and lease.holds(ids[49]):
+                break
+            threading.Event().wait(0.1)
+        assert jobs._asked(lambda held: {one.id: Sent() for one in held}, told, ids) == {
+            **dict.fromkeys(ids[:45], NotYet(1)),
+            **dict.fromkeys(ids[45:], Sent()),
+        }
+    with unit_of_work():
+        updates.settle(dict.fromkeys(ids, Sent()), lease.owner)
+    assert [row.state for row in rows()] == ["owed"] * 45 + ["sent"] * 5
+    assert {row.lease_owner for row in rows()[:45]} == {"another"}
+
+
 def test_no_lease_is_renewed_while_its_updates_are_settled(
     shipped: Order, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -440,7 +440,10 @@ class Channel(ABC):
 
     @abstractmethod
     def deliver(self, store: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
-        """Carry the updates out; every update gets an outcome, nothing is raised for what the channel says."""
+        """Carry the updates out; every update gets an outcome, nothing is raised for what the channel says.
+
+        Who sends them one by one goes through `updates` itself: it leaves out what another worker has by now.
+        """
 
     @abstractmethod
     def look_up(self, store: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:

@@ -37,7 +37,7 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.jobs import a_moment, job
 from webapp.sync import activity, denials, proving, runs
 from webapp.sync.importing import prepare, take_in
-from webapp.sync.leases import Lease
+from webapp.sync.leases import HeldUpdates, Lease
 from webapp.sync.models import ChannelUpdate, OrdersProof, StoreSync, Stream
 from webapp.sync.updates import as_told, claim_due, claim_to_look_up, due_work, settle
 
@@ -244,7 +244,7 @@ def deliver(store_id: int, kind: str) -> None:
             look_up.enqueue(store_id, kind)
             return
         told, reach, channel = as_told(rows), access(store), get_channel(store.channel)
-    if _asked_and_settled(lease, told, kind, lambda: channel.deliver(reach, told)):
+    if _asked_and_settled(lease, told, kind, lambda held: channel.deliver(reach, held)):
         with unit_of_work():
             deliver.enqueue(store_id, kind)  # the next batch, until nothing is due
 
@@ -259,23 +259,23 @@ def look_up(store_id: int, kind: str) -> None:
             return
         store, rows = claimed
         told, reach, channel = as_told(rows), access(store), get_channel(store.channel)
-    if _asked_and_settled(lease, told, denials.ORDER, lambda: channel.look_up(reach, told)):
+    if _asked_and_settled(lease, told, denials.ORDER, lambda held: channel.look_up(reach, held)):
         with unit_of_work():
             deliver.enqueue(store_id, kind)  # what turned out not to have happened is sent again
 
 
 def _asked_and_settled(
-    lease: Lease, told: Sequence[Update], work: str, ask: Callable[[], Mapping[int, Outcome]]
+    lease: Lease, told: Sequence[Update], work: str, ask: Callable[[Sequence[Update]], Mapping[int, Outcome]]
 ) -> bool:
     """Ask the channel and write its outcomes; False where the lease was lost before anything was asked: whoever finds
-    these updates looks up first what became of them.
+    these updates looks up first what became of them. Those of which it is lost in the middle are not sent any more.
     """
     ids = [update.id for update in told]
     with lease.kept(ChannelUpdate.id.in_(ids)):
         if lease.lost:
             log.warning("lease_lost", updates=len(ids))
             return False
-        outcomes = _asked(ask, ids)
+        outcomes = _asked(ask, HeldUpdates(told, lease), ids)
     with unit_of_work():  # the lease is renewed no more: what locks these rows in another order would wait for us
         store_id = settle(outcomes, lease.owner)
         if store_id is not None:
@@ -283,13 +283,15 @@ def _asked_and_settled(
     return True
 
 
-def _asked(ask: Callable[[], Mapping[int, Outcome]], ids: list[int]) -> dict[int, Outcome]:
+def _asked(
+    ask: Callable[[Sequence[Update]], Mapping[int, Outcome]], told: HeldUpdates, ids: list[int]
+) -> dict[int, Outcome]:
     try:
-        outcomes = ask()
+        outcomes = ask(told)
     except ChannelError as error:  # nothing of the batch went out
         denial = error.denial if isinstance(error, Denied) else None
         return {id_: NotYet(error.retry_after or 60.0, cause=error.stored(), denial=denial) for id_ in ids}
-    return {id_: outcomes.get(id_, Unknown()) for id_ in ids}
+    return {id_: outcomes.get(id_, NotYet(1) if id_ in told.left_out else Unknown()) for id_ in ids}
 
 
 @job("asking")

@@ -2,20 +2,22 @@
 
 A lease ends 20 s after the last sign of life of its holder. Whoever finds an ended one may take the row; the holder of
 before can then no longer settle, since every taking has a name of its own: a job that is tried again never passes for
-the worker that lost the row.
+the worker that lost the row. Of several rows each is held by itself: one that another has is not acted on any more.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from secrets import token_hex
 from time import monotonic
+from typing import overload
 
 import structlog
 from sqlalchemy import ColumnElement, Engine, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from webapp.channels.contract import Update
 from webapp.clock import now
 from webapp.db import db
 from webapp.jobs import current_id
@@ -33,6 +35,7 @@ class Lease:
         self.owner = f"{current_id()}/{token_hex(4)}"
         self._model = model
         self._gone = False
+        self._held: frozenset[int] | None = None  # the rows that the last sign of life was for; none was given yet
         self._signed = monotonic(), now()
 
     @property
@@ -40,6 +43,10 @@ class Lease:
         """Whether the last sign of life is too old, by the monotonic clock or the wall's: a sleep stops the first."""
         running, wall = self._signed
         return self._gone or monotonic() - running > LEASE.total_seconds() or now() - wall > LEASE
+
+    def holds(self, row: int) -> bool:
+        """Whether this row is held still, as far as the last sign of life can tell."""
+        return not self.lost and (self._held is None or row in self._held)
 
     @contextmanager
     def kept(self, rows: ColumnElement[bool]) -> Iterator[None]:
@@ -65,6 +72,36 @@ class Lease:
         mine = (rows, self._model.lease_owner == self.owner)
         key = list(self._model.__table__.primary_key)
         with engine.connect().execution_options(writes=True) as connection, connection.begin():
-            connection.execute(select(*key).where(*mine).order_by(*key).with_for_update())  # as all others lock them
-            renewed = connection.execute(update(self._model).where(*mine).values(lease_until=now() + LEASE)).rowcount
-        self._gone, self._signed = renewed == 0, signed
+            locked = select(*key).where(*mine).order_by(*key).with_for_update()  # as all others lock them
+            held = frozenset(connection.scalars(locked))
+            connection.execute(update(self._model).where(*mine).values(lease_until=now() + LEASE))
+        self._held = held  # before the clocks are set: none that another took passes for held
+        self._gone, self._signed = not held, signed
+
+
+class HeldUpdates(Sequence[Update]):
+    """Updates that leave out, while a channel goes through them, those whose lease was lost meanwhile: whoever has them
+    by now looked up what became of them, and may have sent them.
+    """
+
+    def __init__(self, updates: Sequence[Update], lease: Lease) -> None:
+        self.left_out: set[int] = set()
+        self._updates, self._lease = updates, lease
+
+    def __iter__(self) -> Iterator[Update]:
+        for told in self._updates:
+            if self._lease.holds(told.id):
+                yield told
+            else:
+                log.warning("lease_lost", update=told.id)
+                self.left_out.add(told.id)
+
+    def __len__(self) -> int:
+        return len(self._updates)
+
+    @overload
+    def __getitem__(self, place: int) -> Update: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Update]: ...
+    def __getitem__(self, place: int | slice) -> Update | Sequence[Update]:
+        return self._updates[place]
