@@ -40,10 +40,12 @@ def remember_browser(response: Response, email: str) -> None:
 def _read() -> tuple[str, list[str]]:
     try:
         told: Any = _signer().loads(request.cookies.get(current_app.config["WAYBILL_KNOWN_COOKIE"], ""), max_age=_LIFE)
-        browser, accounts = told
-    except (BadSignature, ValueError, TypeError):
+    except (BadSignature, ValueError):
         return "", []
-    return str(browser), list(accounts)
+    match told:
+        case [str(browser), [*accounts]] if all(isinstance(account, str) for account in accounts):
+            return browser, accounts
+    return "", []  # signed by another version of the desk
 
 
 def _signer() -> URLSafeTimedSerializer:
