@@ -374,6 +374,40 @@ def test_a_list_that_is_too_long_comes_back_whole(
     assert text in browser.post("/orders/ship-list", {"list": text}).text
 
 
+def long_list(orders: list[Order], cell: str = "") -> str:
+    """5,000 rows, of which the last are these orders', by numbers without prefix and zeros."""
+    unknown = (str(900_000 + row) for row in range(5_000 - len(orders)))
+    ours = (str(int(re.sub(r"\D", "", str(order.number)))) for order in orders)
+    return "\n".join(f"{number};DHL;JD0146000{number:>08};{cell}" for number in (*unknown, *ours))
+
+
+def test_five_thousand_parcels_are_looked_at_and_shipped(
+    browser: Browser, orders: list[Order], work: Callable[[], int]
+) -> None:
+    """In few questions to the database, and fewer while others wait for it; also where each row is long."""
+    looked = browser.post("/orders/ship-list", {"list": long_list(orders, "DHL Paket International Premium " * 3)})
+    assert looked.status_code == 200
+    assert "3 parcels fit" in looked.text
+    assert len(browser.queries) < 60
+    [kept] = re.findall(r'<textarea name="list" hidden>(.*?)</textarea>', looked.text, re.DOTALL)
+    assert [line.split("\t")[0] for line in html.unescape(kept).splitlines()] == [order.number for order in orders]
+
+    assert browser.post("/orders/ship-list/start", {"list": html.unescape(kept), "submission_key": "k"}).location
+    assert len(browser.queries) < 25
+    work()
+    assert db.session.query(Shipment).count() == 3
+
+
+def test_a_list_that_takes_too_long_comes_back_whole(
+    browser: Browser, orders: list[Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webapp.ui.ship_list._LONGEST", 0.0)
+    text = long_list(orders)
+    answer = browser.post("/orders/ship-list", {"list": text})
+    assert (answer.status_code, "Send the list in parts" in answer.text) == (422, True)
+    assert text in html.unescape(answer.text)
+
+
 def test_a_cell_without_end_is_a_sentence(browser: Browser, orders: list[Order]) -> None:
     for path in ("/orders/ship-list", "/orders/ship-list/start"):
         answer = browser.post(path, {"list": '000001;DHL;"' + "J" * 140_000})

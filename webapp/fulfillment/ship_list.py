@@ -7,13 +7,15 @@ then shipped as a bulk run, each order once.
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sqlalchemy import or_
+from sqlalchemy.orm import InstrumentedAttribute
 
 from webapp.audit.actor import Actor
-from webapp.db import db
-from webapp.errors import DeskError
+from webapp.db import among, check_time, db, time_limit
+from webapp.errors import DeskError, TooSlow
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import (
     CarrierNameNeeded,
@@ -30,7 +32,7 @@ from webapp.orders.services import find_action, read_input
 from webapp.orders.words import full_numbers, number_prefixes
 
 LONGEST = 5_000  # rows of one list
-_PART = 500  # numbers looked up at once
+_PART = 2_000  # numbers looked up at once
 _LONGEST_CELL = 100
 _TAB = "\t"
 _SEPARATORS = (_TAB, ";", ",")
@@ -44,6 +46,11 @@ class EmptyList(DeskError):
 class ListTooLong(DeskError):
     code, status, field = "ship_list_too_long", 422, "list"
     sentence = _l("A list takes up to %(longest)s rows and this one has more. Send it in parts.")
+
+
+class ListTooSlow(DeskError):
+    code, status, field = "ship_list_too_slow", 422, "list"
+    sentence = _l("Looking up so many rows takes too long just now. Send the list in parts.")
 
 
 class CellTooLong(DeskError):
@@ -102,6 +109,12 @@ class Checked:
     order: Order | None
     problem: DeskError | None
 
+    @property
+    def found(self) -> Row:
+        """The row with its order's number in full, which is found at once when it is shipped."""
+        number = self.order.number if self.order is not None else None
+        return replace(self.row, number=number or self.row.number)
+
 
 def read_rows(text: str, *, written: bool = False) -> list[Row]:
     """The rows of a pasted or uploaded list: separated by tabs, semicolons or commas, with a head or without. Of one
@@ -135,6 +148,18 @@ def _is_odd(cells: Sequence[str]) -> bool:
     return any(separator in cells[0].strip() for separator in _SEPARATORS)
 
 
+def look_up(text: str, actor: Actor, *, seconds: float) -> list[Checked]:
+    """Every row of a pasted or uploaded list as `check` tells it, before anything is shipped.
+
+    Raises what `read_rows` raises, and `ListTooSlow` after so many seconds.
+    """
+    try:
+        with time_limit(seconds):
+            return check(read_rows(text), actor)
+    except TooSlow:
+        raise ListTooSlow from None
+
+
 def write_rows(rows: Sequence[Row]) -> str:
     """The rows as a text for the step between looking and shipping; `read_rows` reads it as `written`."""
     text = io.StringIO()
@@ -146,7 +171,7 @@ def write_rows(rows: Sequence[Row]) -> str:
 def check(rows: Sequence[Row], actor: Actor) -> list[Checked]:
     """Every row with its order or its problem, as things stand now."""
     actor.needs("orders.ship")
-    known = _orders({row.number for row in rows}, actor)
+    known = _orders({row.number for row in rows}, (Order.number, Order.channel_order_number), actor)
     known |= _orders_in_full({row.number for row in rows} - known.keys(), actor)
     seen: dict[int, int] = {}
     return [_checked(row, known.get(row.number, []), seen, actor) for row in rows]
@@ -178,11 +203,12 @@ def _problem(row: Row, order: Order, actor: Actor) -> DeskError | None:
     return None
 
 
-def _orders(numbers: set[str], actor: Actor) -> dict[str, list[Order]]:
-    """Orders by every number they go by."""
+def _orders(numbers: set[str], columns: Sequence[InstrumentedAttribute[Any]], actor: Actor) -> dict[str, list[Order]]:
+    """Orders by every number they go by, of those in these columns."""
     found: dict[str, dict[int, Order]] = {}
     for part in _parts(sorted(numbers)):
-        query = visible(actor).where(or_(Order.number.in_(part), Order.channel_order_number.in_(part)))
+        query = visible(actor).where(or_(*(among(column, part) for column in columns)))
+        check_time()
         for order in db.session.scalars(query.options(*AROUND)):
             for number in filter(None, (order.number, order.channel_order_number)):
                 found.setdefault(number, {})[order.id] = order
@@ -193,7 +219,7 @@ def _orders_in_full(numbers: set[str], actor: Actor) -> dict[str, list[Order]]:
     """Orders by numbers of ours without prefix and zeros, as a spreadsheet leaves them."""
     prefixes = number_prefixes() if numbers else []
     full = {number: full_numbers(number, prefixes) for number in numbers}
-    known = _orders({whole for wholes in full.values() for whole in wholes}, actor)
+    known = _orders({whole for wholes in full.values() for whole in wholes}, (Order.number,), actor)
     fitting = {
         number: list({order.id: order for whole in wholes for order in known.get(whole, [])}.values())
         for number, wholes in full.items()

@@ -18,6 +18,7 @@ from webapp.ui.pages import page
 from webapp.ui.redirects import redirect
 
 bp = Blueprint("ship_list", __name__)
+_LONGEST = 20.0  # seconds of looking up, so that what was typed comes back within the time of a request
 SHOWN = 300  # rows on the page of what fits; those that don't come first
 
 
@@ -49,7 +50,7 @@ def look() -> str | tuple[str, int]:
         return page("bulk/ship_list.html", text=request.form["mend"], problem="")
     text = _given()
     try:
-        checked = ship_list.check(ship_list.read_rows(text), current_actor())
+        checked = ship_list.look_up(text, current_actor(), seconds=_LONGEST)
     except DeskError as error:
         return page("bulk/ship_list.html", text=text, problem=str(error)), error.status
     fitting = [told for told in checked if told.problem is None]
@@ -64,7 +65,7 @@ def look() -> str | tuple[str, int]:
         ],
         hidden=max(len(checked) - SHOWN, 0),
         text=text,
-        list=ship_list.write_rows([told.row for told in fitting]),
+        list=ship_list.write_rows([told.found for told in fitting]),
         key=secrets.token_urlsafe(16),
     )
 

@@ -33,7 +33,7 @@ _NOTHING_CHOSEN = _l("Choose one.")
 
 def init_app(app: Flask) -> None:
     app.config["WTF_CSRF_TIME_LIMIT"] = None  # a page may stay open all day; the token ends with the browser's session
-    app.config["MAX_CONTENT_LENGTH"] = 2 * 2**20
+    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = 2 * 2**20
     FormTokens(app)
 
 
