@@ -84,6 +84,19 @@ def test_without_addresses_everything_lies_in_the_data_directory(
     assert read.queue == f"unix://{home}/valkey.sock"
 
 
+def test_a_database_file_lies_where_the_process_was_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Flask-SQLAlchemy would put it into a folder that Flask makes inside the code."""
+    for given, path in (("desk.db", tmp_path / "desk.db"), ("x/../desk.db", tmp_path / "x/../desk.db")):
+        monkeypatch.setenv("DATABASE_URL", f"sqlite:///{given}")
+        assert read_configuration().database == f"sqlite:///{path}"
+    monkeypatch.setenv("DATABASE_URL", "sqlite:////srv/desk.db")
+    assert read_configuration().database == "sqlite:////srv/desk.db"
+    for given in ("sqlite://", "sqlite:///:memory:"):
+        monkeypatch.setenv("DATABASE_URL", given)
+        with pytest.raises(ConfigurationProblem, match="needs a file"):
+            read_configuration()
+
+
 def test_a_data_directory_with_a_long_name_gets_a_socket_elsewhere(tmp_path: Path) -> None:
     deep = tmp_path / ("deep" * 30)
     path = valkey_socket(deep)

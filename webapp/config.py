@@ -79,6 +79,11 @@ class Configuration(BaseSettings):
             parsed = parsed.set(drivername="postgresql+psycopg")
         if parsed.drivername not in ("postgresql+psycopg", "sqlite"):
             raise ValueError(f"{parsed.drivername} is not supported; use postgresql:// or sqlite:///")
+        if parsed.drivername == "sqlite":
+            if parsed.database in (None, "", ":memory:"):
+                raise ValueError("a desk has many processes and needs a file; expected sqlite:///…")
+            if not str(parsed.database).startswith("file:"):  # Flask-SQLAlchemy would begin at a folder of Flask's
+                parsed = parsed.set(database=str(Path(str(parsed.database)).expanduser().absolute()))
         return parsed.render_as_string(hide_password=False)
 
     @field_validator("redis_url")
