@@ -97,6 +97,27 @@ def test_a_database_file_lies_where_the_process_was_started(monkeypatch: pytest.
             read_configuration()
 
 
+@pytest.mark.parametrize(
+    ("url", "threads", "processes", "workers", "connections"),
+    [
+        ("sqlite:///desk.db", 64, 2, 2, 72),
+        ("sqlite:///desk.db", 512, 8, 8, 520),
+        ("postgresql://db.test/desk", 64, 2, 2, 39),
+        ("postgresql://db.test/desk", 16, 2, 2, 24),
+        ("postgresql://db.test/desk", 64, 1, 1, 72),
+        ("postgresql://db.test/desk", 64, 32, 8, 8),
+    ],
+)
+def test_connections_are_as_many_as_threads_where_the_server_has_room(
+    url: str, threads: int, processes: int, workers: int, connections: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("WAYBILL_WEB_THREADS", str(threads))
+    monkeypatch.setenv("WAYBILL_WEB_PROCESSES", str(processes))
+    monkeypatch.setenv("WAYBILL_WORKER_PROCESSES", str(workers))
+    assert read_configuration().connections == connections
+
+
 def test_a_data_directory_with_a_long_name_gets_a_socket_elsewhere(tmp_path: Path) -> None:
     deep = tmp_path / ("deep" * 30)
     path = valkey_socket(deep)

@@ -36,7 +36,7 @@ def create_app() -> Flask:
     log.configure(configuration)
     app = Flask(__name__, template_folder="ui/templates", static_folder="ui/static")
     app.secret_key = configuration.secret_value()
-    db.init_app(app, configuration.database)
+    db.init_app(app, configuration.database, connections=configuration.connections)
     Migrate(app, db.db, directory=str(config.ROOT / "migrations"), render_as_batch=True)
     core = [vault_hooks, accounts_hooks, audit_hooks, search_hooks, catalog_hooks, orders_hooks, fulfillment_hooks]
     core += [sync_hooks, reporting_hooks, cards]

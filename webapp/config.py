@@ -23,6 +23,12 @@ from webapp.addresses import parsed
 VERSION = "0.1.0"
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST_SOCKET_PATH = 100  # 104 bytes on macOS, 108 on Linux, with the closing zero
+_SERVER_CONNECTIONS = (
+    90  # of the 100 that PostgreSQL allows unless told otherwise; the rest is for commands and backups
+)
+_WORKER_CONNECTIONS = 4  # of a worker or a scheduler at most: its work, its lease, its queue's news
+_SECOND_CONNECTIONS = 8  # of a process for threads that need one more for a moment
+_FEWEST_CONNECTIONS = 8
 _PRIVATE = "127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7"
 
 
@@ -112,6 +118,17 @@ class Configuration(BaseSettings):
     def live_pages(self) -> int:
         """How many live pages a process has at once: each holds a thread, and others must be left."""
         return min(self.live_streams, self.web_threads * 5 // 8)
+
+    @property
+    def connections(self) -> int:
+        """How many connections to its database a process may have at once: one for each of its threads and some more;
+        on a PostgreSQL server, no more than leaves room for all processes of the desk.
+        """
+        wanted = self.web_threads + _SECOND_CONNECTIONS
+        if self.database.startswith("sqlite"):
+            return wanted
+        others = _WORKER_CONNECTIONS * (self.worker_processes + 1)
+        return min(wanted, max((_SERVER_CONNECTIONS - others) // self.web_processes, _FEWEST_CONNECTIONS))
 
     @property
     def database(self) -> str:

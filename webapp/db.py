@@ -54,6 +54,7 @@ from webapp.errors import DatabaseBusy, DeskError, DiskFull, TooSlow, Unavailabl
 T = TypeVar("T")
 BUSY_AFTER = 15.0  # seconds a writer waits for another
 _POOL_EMPTY_AFTER = 10.0  # seconds that a request waits for a connection
+_POOL_KEPT = 16  # connections that stay open once they were needed; more are closed after use, with what they cached
 _LIMITED_ANEW = 0.1  # seconds after which the database is told how little of a limit is left
 _LOG_BUSY_AFTER = 0.2  # seconds for which emptying the log may keep writers waiting
 _CONVENTION = {
@@ -192,19 +193,22 @@ def delete_some(model: type[Base], *conditions: ColumnElement[bool], limit: int 
     return len(db.session.execute(statement, execution_options={"synchronize_session": False}).all()) == limit
 
 
-def init_app(app: Flask, url: str) -> None:
-    """Bind the app to its database; nothing is connected yet."""
+def init_app(app: Flask, url: str, *, connections: int) -> None:
+    """Bind the app to its database, with so many connections at once at most; nothing is connected yet."""
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     engine: dict[str, Any] = {
         "pool_pre_ping": True,
         "pool_timeout": _POOL_EMPTY_AFTER,
+        "pool_size": min(connections, _POOL_KEPT),
+        "max_overflow": max(connections - _POOL_KEPT, 0),
+        "pool_use_lifo": True,  # the one whose pages are cached
         "hide_parameters": True,  # values never reach a log
         "json_serializer": json.JSONEncoder(separators=(",", ":")).encode,
     }
     if url.startswith("sqlite"):
         engine |= {"connect_args": {"timeout": BUSY_AFTER}, "pool_recycle": 3600}  # an old one plans by old statistics
     else:
-        engine |= {"connect_args": {"connect_timeout": 5}, "pool_size": 16, "max_overflow": 64}
+        engine |= {"connect_args": {"connect_timeout": 5}}
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine
     db.init_app(app)
     with app.app_context():

@@ -14,6 +14,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import TimeoutError as PoolEmpty
 
 from tests.ui.conftest import Browser
+from webapp.config import configuration
 from webapp.db import check_time, db, failure_of, unit_of_work
 from webapp.errors import DatabaseBusy, DiskFull, TooSlow, Unavailable
 from webapp.search.models import SealedQuery
@@ -149,6 +150,17 @@ def test_an_exhausted_pool_is_told(app: Flask, browser: Browser, monkeypatch: py
     assert str(DatabaseBusy()) in unescape(page.text)
     assert part.headers["HX-Retarget"] == "#messages"
     assert browser.get("/orders/").status_code == 200
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_every_thread_finds_a_connection_and_few_stay_open(app: Flask) -> None:
+    db.session.remove()
+    assert configuration().connections > configuration().web_threads
+    with ExitStack() as held:
+        for _ in range(configuration().connections):
+            held.enter_context(db.engine.connect()).exec_driver_sql("SELECT 1")
+    assert db.engine.pool.checkedin() == 16  # type: ignore[attr-defined]
+    db.engine.dispose()
 
 
 @pytest.mark.parametrize(
