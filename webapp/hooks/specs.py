@@ -109,7 +109,7 @@ def register_processes() -> list[Process]:
 
 @hookspec
 def register_commands(cli: click.Group) -> None:
-    """Add commands to `python -m webapp`."""
+    """Add commands to `python -m webapp`; they run with the desk's database and settings at hand."""
 
 
 @hookspec
