@@ -19,7 +19,7 @@ from webapp.orders.addresses import AddressNotOurs, AddressSettled, BuyersHidden
 from webapp.orders.events import events_of
 from webapp.orders.listing import list_orders
 from webapp.orders.models import Order
-from webapp.orders.postal import FIELDS, countries, country_codes, normalized
+from webapp.orders.postal import FIELDS, countries, country_codes, needed, normalized
 from webapp.orders.queries import find_order
 from webapp.orders.services import find_action, offers
 from webapp.search.compiling import compile_query
@@ -125,6 +125,21 @@ def test_what_is_no_address_is_said_at_its_field(change: dict[str, str], field: 
         normalized(BERLIN | change)
     assert refused.value.values["field"] == field
     assert sentence in str(refused.value)
+
+
+# Google's libaddressinput, RegionDataConstants: formats without a postal code, and needs that name none.
+WITHOUT_CODES = (
+    "AE AG AO AQ AW BF BI BJ BO BQ BS BV BW BZ CD CF CG CI CK CM CW DJ DM ER FJ GA GD GH GM GQ GY HK JM KI KM KN LC LY "
+    "ML MO MR MS MW NA NR NU PA PS QA RW SB SC SL SR SS ST SX TD TF TG TK TL TO TT TV UG VU WS YE ZW "
+    "CO CR GI HN ID IQ KY PG SO SV VE VG"
+)
+WITH_CODES = "AT AU BE BR CA CH CN DE DK ES FI FR GB GR HU IN IT JP KR LU MX MY NL NO NZ PL PT RU SE SG TR TW UA US ZA"
+
+
+def test_a_postal_code_is_asked_for_where_addresses_need_one() -> None:
+    assert [country for country in WITHOUT_CODES.split() if "postal_code" in needed(country)] == []
+    assert [country for country in WITH_CODES.split() if "postal_code" not in needed(country)] == []
+    assert set(WITHOUT_CODES.split()) | set(WITH_CODES.split()) <= country_codes()
 
 
 def test_a_country_can_be_chosen_by_its_name() -> None:
