@@ -256,6 +256,7 @@ def _tune_postgres(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def connect(connection: Any, record: Any) -> None:
         connection.execute(f"SET lock_timeout = {int(BUSY_AFTER * 1000)}")
+        connection.execute("SET jit = off")  # compiling took longer than the queries of a large desk themselves
         connection.commit()
 
 
