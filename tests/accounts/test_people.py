@@ -27,6 +27,7 @@ from webapp.accounts.services import (
     open_session,
     session_of,
     sign_in,
+    use_link,
 )
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
@@ -235,6 +236,16 @@ def test_an_address_is_changed_by_who_knows_the_password(olga: Actor, mia: Actor
     with pytest.raises(SignInRefused):
         authenticated("mia@desk.test", PASSWORD)
     assert ("email_changed", {"user": mia.id}) in _audited()  # without either address
+
+
+def test_a_name_that_is_given_by_a_link_is_on_the_record(olga: Actor, mia: Actor) -> None:
+    for name, changes in (("Mia", 0), ("", 0), ("Mia Moser", 1)):
+        with unit_of_work():
+            use_link(make_link(get_user("mia@desk.test"), actor=olga), name=name)
+        told = [data for code, data in _audited() if code == "name_changed"]
+        assert told == [{"user": mia.id}] * changes
+    [entry] = db.session.scalars(select(AuditEntry).where(AuditEntry.code == "name_changed"))
+    assert (entry.actor_kind, entry.actor_id) == ("person", mia.id)
 
 
 def test_sessions_of_others_are_out_of_reach(olga: Actor, mia: Actor) -> None:

@@ -21,13 +21,13 @@ from webapp.accounts.services import (
     check_role,
     check_unused,
     checked_email,
-    checked_name,
     create_user,
     end_links,
     end_sessions,
     flush_address,
     make_link,
     prove,
+    set_name,
     set_password,
 )
 from webapp.audit.actor import Actor, ActorKind
@@ -167,10 +167,7 @@ def removal_refusal(user: User, actor: Actor) -> DeskError | None:
 
 def change_name(user_id: int, name: str) -> None:
     """Change one's own name, also where it stands beside what one did before."""
-    user = db.session.get_one(User, user_id)
-    if (new := checked_name(name)) != user.name:
-        user.name = new
-        audit("name_changed", actor=user.as_actor(), user=user.id)
+    set_name(db.session.get_one(User, user_id), name)
 
 
 def change_email(proof: Proof, email: str) -> None:

@@ -308,10 +308,17 @@ def use_link(
     if user.password_hash is None and password_hash is None:
         raise Invalid(field=_l("Password"), problem=_l("choose one: you need it the next time you sign in."))
     if name.strip():
-        user.name = checked_name(name)
+        set_name(user, name)
     if password_hash is not None:
         set_password(user, password_hash)
     return open_session(user, how="link", device=device)
+
+
+def set_name(user: User, name: str) -> None:
+    """Give the account another name, also where it stands beside what was done before."""
+    if (new := checked_name(name)) != user.name:
+        user.name = new
+        audit("name_changed", actor=user.as_actor(), user=user.id)
 
 
 def set_password(user: User, password_hash: str, *, keep: int | None = None) -> None:
