@@ -15,6 +15,7 @@ from webapp.accounts.people import LastOwner, OwnAccount
 from webapp.accounts.services import (
     AccountDisabled,
     LinkRefused,
+    OwnLink,
     Proof,
     SignInRefused,
     authenticated,
@@ -133,6 +134,20 @@ def test_nobody_disables_or_demotes_themselves(olga: Actor, make_user: Make) -> 
     ):
         with pytest.raises(OwnAccount), unit_of_work():
             act()
+
+
+@pytest.mark.parametrize("role", ["owner", "manager"])
+def test_nobody_makes_a_link_for_themselves(make_user: Make, operator: Actor, role: str) -> None:
+    """Who took over a session would choose a password by it, without knowing the present one."""
+    zoe = make_user(role, "Zoe")
+    for act in (
+        lambda: people.make_link_for(zoe.id or 0, actor=zoe),
+        lambda: make_link(get_user("zoe@desk.test"), actor=zoe),
+    ):
+        with pytest.raises(OwnLink, match="their own account"), unit_of_work():
+            act()
+    with unit_of_work():
+        assert find_link(people.make_link_for(zoe.id or 0, actor=operator)).user_id == zoe.id
 
 
 @pytest.mark.parametrize("way", ["disable", "demote"])

@@ -67,6 +67,16 @@ def test_a_forgotten_password_is_replaced_by_a_link(
     assert make_browser().post("/sign-in", {"email": "mia@desk.test", "password": NEW}).status_code == 302
 
 
+def test_nobody_is_let_in_by_a_link_of_their_own(browser: Browser, olga: Actor) -> None:
+    own = f"/settings/people/{olga.id}"
+    shown = browser.get(own).text
+    assert "You change your password under" in shown
+    assert "Make a link" not in shown
+    refused = browser.post(f"{own}/link")
+    assert refused.status_code == 409
+    assert LINK.search(refused.text) is None
+
+
 def test_who_is_disabled_is_out_at_once_and_can_be_enabled_again(
     browser: Browser, make_browser: MakeBrowser, make_user: Callable[..., Actor]
 ) -> None:

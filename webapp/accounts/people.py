@@ -154,7 +154,7 @@ def _lock_acting(actor: Actor, *others: int) -> tuple[dict[int, User], Actor]:
 
 def removal_refusal(user: User, actor: Actor) -> DeskError | None:
     """Why this person can neither be disabled nor get another role; certain only while the owners are locked."""
-    if actor.kind is ActorKind.PERSON and actor.id == user.id:
+    if actor.is_person(user.id):
         return OwnAccount()
     others = select(User.id).where(User.role == "owner", User.disabled_at.is_(None), User.id != user.id)
     if user.role == "owner" and user.disabled_at is None and db.session.scalar(others.limit(1)) is None:

@@ -72,6 +72,16 @@ class AccountDisabled(DeskError):
     sentence = _l("The account of %(name)s is disabled. Enable it first.")
 
 
+class OwnLink(DeskError):
+    """A link lets its bearer choose a password, which for one's own account asks for the present one."""
+
+    code = "own_link"
+    sentence = _l(
+        "Nobody can make a link for their own account. Change your password there, or ask somebody else who manages "
+        "people for a link."
+    )
+
+
 class LinkRefused(DeskError):
     """The link was used, has expired, or never was."""
 
@@ -257,13 +267,18 @@ def close_session(token: str, *, actor: Actor) -> None:
 
 
 def make_link(user: User | None, *, actor: Actor, life: timedelta = LINK_LIFE) -> str:
-    """A one-time token, which ends the user's earlier ones; without a user it is for the first owner."""
+    """A one-time token, which ends the user's earlier ones; without a user it is for the first owner.
+
+    Raises `OwnLink` where a person makes it for themselves: whoever took over a session would stay in by it.
+    """
     if user is None:
         if has_owner():
             raise OwnerIsThere
     else:
         actor.needs("users.edit")
         check_rights(user.as_actor().rights, actor)
+        if actor.is_person(user.id):
+            raise OwnLink
         if user.disabled_at is not None:
             raise AccountDisabled(name=user.name or user.email)
     end_links(user.id if user else None)

@@ -84,6 +84,10 @@ class Actor:
         """A channel's news, by the store that brought it."""
         return cls(ActorKind.CHANNEL, id=store_id, rights=frozenset(RIGHTS))
 
+    def is_person(self, user_id: int) -> bool:
+        """Whether the person of this account acts."""
+        return self.kind is ActorKind.PERSON and self.id == user_id
+
     def may(self, right: str) -> bool:
         return right in self.rights
 
