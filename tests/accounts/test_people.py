@@ -206,6 +206,32 @@ def test_whoever_was_disabled_meanwhile_manages_nobody(olga: Actor, max_: Actor,
         people.disable(mia.id or 0, actor=max_)  # as a request that was let in before
 
 
+def test_whoever_was_demoted_meanwhile_makes_no_owner(olga: Actor, max_: Actor, mia: Actor, make_user: Make) -> None:
+    zoe = make_user("owner", "Zoe")
+    with unit_of_work():
+        people.change_role(olga.id or 0, "manager", actor=zoe)
+    for act in (  # as requests that were let in before
+        lambda: people.change_role(mia.id or 0, "owner", actor=olga),
+        lambda: people.invite(email="ada@desk.test", role="owner", actor=olga),
+        lambda: people.make_link_for(zoe.id or 0, actor=olga),
+        lambda: people.disable(zoe.id or 0, actor=olga),
+        lambda: people.enable(zoe.id or 0, actor=olga),
+        lambda: people.sign_out(zoe.id or 0, actor=olga),
+        lambda: people.end_session(zoe.id or 0, 1, actor=olga),
+    ):
+        with pytest.raises(Forbidden, match="manage owners"), unit_of_work():
+            act()
+    assert get_user("mia@desk.test").role == "clerk"
+
+
+def test_whoever_may_do_more_meanwhile_may_do_it_at_once(olga: Actor, max_: Actor, mia: Actor) -> None:
+    with unit_of_work():
+        people.change_role(max_.id or 0, "owner", actor=olga)
+        people.change_role(mia.id or 0, "owner", actor=max_)
+        people.make_link_for(mia.id or 0, actor=max_)
+    assert get_user("mia@desk.test").role == "owner"
+
+
 def test_a_role_holds_from_the_next_click_on(olga: Actor, mia: Actor) -> None:
     with unit_of_work():
         token = open_session(get_user("mia@desk.test"), how="test")

@@ -78,62 +78,67 @@ def invite(*, email: str, role: str, actor: Actor, name: str = "") -> tuple[User
 
 def make_link_for(user_id: int, *, actor: Actor) -> str:
     """The token of a new link for somebody who is here; earlier ones end."""
-    return make_link(_lock(user_id, actor), actor=actor)
+    user, acting = _lock(user_id, actor)
+    return make_link(user, actor=acting)
 
 
 def change_role(user_id: int, role: str, *, actor: Actor) -> None:
     """Give somebody another role, which holds from their next click on."""
-    check_role(role, actor)
-    user = _lock(user_id, actor)
+    user, acting = _lock(user_id, actor)
+    check_role(role, acting)
     if role == user.role:
         return
-    if refusal := removal_refusal(user, actor):
+    if refusal := removal_refusal(user, acting):
         raise refusal
     before, user.role = user.role, role
-    audit("role_changed", actor=actor, user=user.id, before=before, after=role)
+    audit("role_changed", actor=acting, user=user.id, before=before, after=role)
 
 
 def disable(user_id: int, *, actor: Actor) -> None:
     """Let somebody in no longer, and end their sessions, live streams and links at once."""
-    user = _lock(user_id, actor)
+    user, acting = _lock(user_id, actor)
     if user.disabled_at is not None:
         return
-    if refusal := removal_refusal(user, actor):
+    if refusal := removal_refusal(user, acting):
         raise refusal
     user.disabled_at = now()
     end_links(user.id)
     ended = end_sessions(user.id)
-    audit("user_disabled", actor=actor, user=user.id, sessions=ended)
+    audit("user_disabled", actor=acting, user=user.id, sessions=ended)
 
 
 def enable(user_id: int, *, actor: Actor) -> None:
     """Let somebody in again, with the password and the role they had."""
-    user = _lock(user_id, actor)
+    user, acting = _lock(user_id, actor)
     if user.disabled_at is not None:
         user.disabled_at = None
-        audit("user_enabled", actor=actor, user=user.id)
+        audit("user_enabled", actor=acting, user=user.id)
 
 
 def sign_out(user_id: int, *, actor: Actor) -> int:
     """End all sessions of somebody; gives their number."""
-    ended = end_sessions(_lock(user_id, actor).id)
-    audit("sessions_ended", actor=actor, user=user_id, sessions=ended)
+    user, acting = _lock(user_id, actor)
+    ended = end_sessions(user.id)
+    audit("sessions_ended", actor=acting, user=user_id, sessions=ended)
     return ended
 
 
 def end_session(user_id: int, session_id: int, *, actor: Actor) -> None:
     """End one session of somebody; one that has ended already is no mistake."""
-    if end_sessions(_lock(user_id, actor).id, only=session_id):
-        audit("sessions_ended", actor=actor, user=user_id, sessions=1)
+    user, acting = _lock(user_id, actor)
+    if end_sessions(user.id, only=session_id):
+        audit("sessions_ended", actor=acting, user=user_id, sessions=1)
 
 
-def _lock(user_id: int, actor: Actor) -> User:
-    """The person, locked with the owners and whoever acts, and with both read again; raises `Forbidden`."""
+def _lock(user_id: int, actor: Actor) -> tuple[User, Actor]:
+    """The person, locked with the owners and whoever acts; and the actor with the rights of this moment, by which alone
+    a change is decided. Raises `Forbidden`.
+    """
     found, acting = _lock_acting(actor, user_id)
     if user_id not in found:
         raise NotFound(name=user_id)
     check_rights(found[user_id].as_actor().rights, acting)
-    return found[user_id]
+    return found[user_id], acting
 
 
 def _lock_acting(actor: Actor, *others: int) -> tuple[dict[int, User], Actor]:
