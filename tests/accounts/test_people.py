@@ -136,6 +136,19 @@ def test_nobody_disables_or_demotes_themselves(olga: Actor, make_user: Make) -> 
             act()
 
 
+def test_a_link_that_a_manager_made_does_not_let_into_an_owners_account(
+    olga: Actor, max_: Actor, mia: Actor
+) -> None:
+    with unit_of_work():
+        link = people.make_link_for(mia.id or 0, actor=max_)
+        people.change_role(mia.id or 0, "packer", actor=olga)
+    assert find_link(link).user_id == mia.id  # it lets into no more than when it was made
+    with unit_of_work():
+        people.change_role(mia.id or 0, "owner", actor=olga)
+    with pytest.raises(LinkRefused):
+        find_link(link)
+
+
 @pytest.mark.parametrize("role", ["owner", "manager"])
 def test_nobody_makes_a_link_for_themselves(make_user: Make, operator: Actor, role: str) -> None:
     """Who took over a session would choose a password by it, without knowing the present one."""

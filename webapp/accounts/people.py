@@ -30,7 +30,7 @@ from webapp.accounts.services import (
     set_name,
     set_password,
 )
-from webapp.audit.actor import Actor, ActorKind
+from webapp.audit.actor import ROLES, Actor, ActorKind
 from webapp.audit.services import audit
 from webapp.clock import now
 from webapp.db import db
@@ -83,7 +83,10 @@ def make_link_for(user_id: int, *, actor: Actor) -> str:
 
 
 def change_role(user_id: int, role: str, *, actor: Actor) -> None:
-    """Give somebody another role, which holds from their next click on."""
+    """Give somebody another role, which holds from their next click on.
+
+    With more rights their links end: somebody who may not manage such a person may have made one.
+    """
     user, acting = _lock(user_id, actor)
     check_role(role, acting)
     if role == user.role:
@@ -91,6 +94,8 @@ def change_role(user_id: int, role: str, *, actor: Actor) -> None:
     if refusal := removal_refusal(user, acting):
         raise refusal
     before, user.role = user.role, role
+    if ROLES[role] - ROLES[before]:
+        end_links(user.id)
     audit("role_changed", actor=acting, user=user.id, before=before, after=role)
 
 
