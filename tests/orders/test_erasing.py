@@ -1,13 +1,8 @@
-"""Buyers are erased by date: what is due, what waits, in chunks, and what a copy made before still opens."""
+"""Buyers are erased by date: what is due, what waits, and in chunks."""
 
-import shutil
-import sqlite3
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,17 +11,17 @@ from flask import Flask
 from sqlalchemy import event, select, update
 from structlog.testing import capture_logs
 
+from tests.orders.conftest import Take, Work, days_later, erase_all, names_of, shipped
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.channels.contract import (
     ChannelStage,
     IncomingOrder,
-    IncomingPackage,
 )
 from webapp.channels.keeping import NAME, change_days, days_of, setting_of
 from webapp.channels.models import Store
 from webapp.clock import now
-from webapp.db import db, empty_log, unit_of_work
+from webapp.db import db, unit_of_work
 from webapp.errors import DatabaseBusy, Invalid
 from webapp.jobs import runs
 from webapp.jobs.models import Run
@@ -38,29 +33,11 @@ from webapp.orders.queries import find_order, locked
 from webapp.orders.services import comment
 from webapp.sync.importing import put_aside
 from webapp.sync.models import Aside, ChannelUpdate, UpdateState
-from webapp.testing import FakeChannel, again, incoming_line, incoming_order, line_again
-from webapp.vault import periods, services as vault
-from webapp.vault.jobs import destroy_unused_keys
-from webapp.vault.keys import key_file, period_of
-from webapp.vault.models import VaultKey
-from webapp.vault.services import erased, open_sealed, reveal
+from webapp.testing import FakeChannel, again, incoming_order
+from webapp.vault import services as vault
+from webapp.vault.services import erased, open_sealed
 
 DAY = timedelta(days=1)
-Take = Callable[..., list[Order]]
-Work = Callable[[], int]
-
-
-@contextmanager
-def days_later(days: float) -> Iterator[None]:
-    with time_machine.travel(now() + timedelta(days=days)):
-        yield
-
-
-def shipped(order: IncomingOrder, **more: Any) -> IncomingOrder:
-    """The order as the channel tells it once it left."""
-    lines = line_again(order, fulfilled=order.lines[0].ordered, unfulfilled=0)
-    parcel = IncomingPackage("1", {order.lines[0].number: order.lines[0].ordered}, shipped_at=order.updated_at)
-    return again(order, stage=ChannelStage.SHIPPED, status="SHIPPED", lines=lines, packages=(parcel,), **more)
 
 
 def of_parcel(order: IncomingOrder, **more: Any) -> IncomingOrder:
@@ -71,18 +48,6 @@ def of_parcel(order: IncomingOrder, **more: Any) -> IncomingOrder:
 def due_of(store: Store) -> int:
     db.session.rollback()
     return preview(store, Actor.operator()).due
-
-
-def names_of(ids: list[int]) -> set[int]:
-    """The orders whose buyers can be read."""
-    db.session.rollback()
-    return set(reveal(Actor.operator(), ids, purpose="test"))
-
-
-def erase_all(work: Work) -> None:
-    erase_by_date.enqueue()
-    work()
-    db.session.expire_all()
 
 
 # --- What is due ------------------------------------------------------------------------------------------------------
@@ -525,172 +490,3 @@ def test_an_order_that_is_taken_up_meanwhile_is_left(
     erase_chunk(run_id, 0)
     work()
     assert names_of(due) == set(held)
-
-
-# --- Copies -----------------------------------------------------------------------------------------------------------
-
-
-class Copy:
-    """A copy of the database, and how to read it with a key file."""
-
-    def __init__(self, database: str, folder: Path, name: str) -> None:
-        self.sqlite, self.path = database.startswith("sqlite"), folder / f"{name}.copy"
-        self.path.mkdir()
-        tables = (VaultKey.__table__,)
-        self.rows: dict[str, list[dict[str, Any]]] = {}
-        db.session.rollback()
-        if self.sqlite:
-            for file in Path(database.removeprefix("sqlite:///")).parent.glob("desk.db*"):
-                shutil.copy(file, self.path / file.name)
-        else:
-            for table in tables:
-                self.rows[table.name] = [dict(row._mapping) for row in db.session.execute(select(table))]
-            db.session.rollback()
-
-    def wrapped(self, order_id: int) -> tuple[str, bytes] | None:
-        """The week and the wrapped data key of an order, as this copy has them."""
-        if not self.sqlite:
-            [found] = [row for row in self.rows["vault_keys"] if row["order_id"] == order_id] or [None]
-            return (found["period"], found["wrapped"]) if found else None
-        connection = sqlite3.connect(self.path / "desk.db")
-        try:
-            query = "SELECT period, wrapped FROM vault_keys WHERE order_id = ?"
-            return connection.execute(query, [order_id]).fetchone()  # type: ignore[no-any-return]
-        finally:
-            connection.close()
-
-    def opens(self, order_id: int, keys: Path) -> bool:
-        """Whether the order's data key opens with this copy of the key file."""
-        from webapp.config import configuration
-        from webapp.vault.keys import KeyFile, decrypt
-
-        found = self.wrapped(order_id)
-        key = KeyFile(keys, configuration().secret_value()).key(found[0]) if found else None
-        return bool(found and key and decrypt(key, found[1], f"key:{order_id}"))
-
-    def holds(self, piece: bytes) -> bool:
-        """Whether these bytes lie anywhere in the copy's files, free pages and log included."""
-        if not self.sqlite:
-            return any(piece == row["wrapped"] for row in self.rows["vault_keys"])
-        return any(piece in file.read_bytes() for file in self.path.iterdir())
-
-
-def test_each_copy_opens_what_security_says(
-    take: Take, database: str, tmp_path: Path, work: Work, store: Store
-) -> None:
-    """SECURITY.md, *What a copy opens*: row by row."""
-    told = incoming_order()
-    take(told)
-    [order] = take(shipped(told))
-    order_id = order.id
-    before = Copy(database, tmp_path, "before")
-    old_keys = shutil.copy(key_file().path, tmp_path / "old-keys.json")
-    _, wrapped = before.wrapped(order_id) or ("", b"")
-    assert before.holds(wrapped)
-    with days_later(40):
-        erase_all(work)
-        after = Copy(database, tmp_path, "after")
-        # Erased, while the week's key is needed yet or not looked at: what was copied before still opens.
-        assert before.opens(order_id, key_file().path)
-        assert not after.opens(order_id, key_file().path)
-        assert not after.opens(order_id, old_keys)  # an old copy of the key file brings nothing back
-        assert not after.holds(wrapped)
-
-        destroy_unused_keys()
-        assert not before.opens(order_id, key_file().path)
-        assert before.opens(order_id, old_keys)  # so it must not be kept for long
-        assert not after.opens(order_id, old_keys)
-
-
-def test_a_weeks_key_is_kept_while_anything_is_sealed_under_it(
-    take: Take, store: Store, mia: Actor, work: Work
-) -> None:
-    told = incoming_order()
-    first, open_one = take(told, incoming_order())
-    take(shipped(told))
-    week, open_id, first_id = period_of(now()), open_one.id, first.id
-    with unit_of_work():
-        put_aside(store.id, [("302-1", "total", "missing", {"buyer": "Jane Quixelworth"})])
-    destroy_unused_keys()
-    with days_later(36.5):
-        erase_all(work)
-        destroy_unused_keys()
-        assert key_file().key(week) is not None  # of the open order
-        assert names_of([first_id, open_id]) == {open_id}
-        take(again(told_of(open_id), stage=ChannelStage.CANCELED, status="CANCELLED"))
-    with days_later(80):
-        erase_all(work)
-        assert names_of([open_id]) == set()
-        destroy_unused_keys()
-        assert key_file().is_destroyed(week)
-        destroyed = db.session.scalars(select(AuditEntry).where(AuditEntry.code == "week_key_destroyed")).all()
-        assert week in {entry.data["period"] for entry in destroyed}
-
-
-def told_of(order_id: int) -> IncomingOrder:
-    order = db.session.get_one(Order, order_id)
-    [line] = order.lines
-    return incoming_order(
-        [incoming_line("MUG", number=line.channel_line_number)],
-        number=order.channel_order_number,
-        created_at=order.placed_at,
-    )
-
-
-def test_another_databases_keys_are_left_alone(app: Flask) -> None:
-    """A desk that was started with an empty database beside the key file of a full one."""
-    week, _ = key_file().current()
-    with days_later(30):
-        destroy_unused_keys()
-        assert key_file().key(week) is not None
-
-
-def test_which_weeks_are_needed_is_read_while_others_may_write(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, seen = periods.in_use, list[bool]()
-
-    def look() -> set[str]:
-        seen.append(bool(db.session().info.get("writing")))
-        return read()
-
-    monkeypatch.setattr(periods, "in_use", look)
-    destroy_unused_keys()
-    assert seen == [False]
-
-
-def test_a_key_that_an_older_copy_of_the_file_brings_back_is_destroyed_again(
-    take: Take, work: Work, tmp_path: Path
-) -> None:
-    told = incoming_order()
-    take(told)
-    take(shipped(told))
-    week = period_of(now())
-    destroy_unused_keys()
-    old = shutil.copy(key_file().path, tmp_path / "old.json")
-    with days_later(60):
-        erase_all(work)
-        destroy_unused_keys()
-        assert key_file().is_destroyed(week)
-        shutil.copy(old, key_file().path)
-        assert key_file().key(week) is not None
-        destroy_unused_keys()
-        assert key_file().is_destroyed(week)
-
-
-def test_the_log_is_emptied_or_left_to_the_next_time(take: Take, database: str) -> None:
-    if not database.startswith("sqlite"):
-        assert empty_log()
-        return
-    take(incoming_order())
-    db.session.rollback()
-    path = database.removeprefix("sqlite:///")
-    reader = sqlite3.connect(path, isolation_level=None)
-    try:
-        reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM orders").fetchone()
-        take(incoming_order())
-        db.session.rollback()
-        assert not empty_log()
-    finally:
-        reader.close()
-    assert empty_log()
-    assert Path(f"{path}-wal").stat().st_size == 0
