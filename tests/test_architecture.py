@@ -238,3 +238,17 @@ def test_every_reading_of_orders_starts_from_what_the_actor_may_see() -> None:
     found = {name if name in MAY_READ_ORDERS else f"{name}:{function}" for name, function in places}
     assert found - set(MAY_READ_ORDERS) == set(), "start from visible(actor), or give the reason"
     assert set(MAY_READ_ORDERS) - found == set(), "no longer needed"
+
+
+def test_every_column_that_names_a_weeks_key_counts_for_its_life() -> None:
+    """A key is destroyed once no `PeriodName` names its week. The list of weeks itself keeps none."""
+    columns = {
+        f"{entry.name}.{node.target.id}": ast.unparse(node)
+        for path in WEBAPP + PLUGINS
+        for entry in ast.walk(tree_of(path))
+        if isinstance(entry, ast.ClassDef)
+        for node in entry.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id.endswith("period")
+    }
+    assert [name for name, column in columns.items() if "PeriodName" not in column] == ["VaultPeriod.period"]
+    assert len(columns) > 1

@@ -4,13 +4,14 @@ import base64
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import LargeBinary, select
+from sqlalchemy import LargeBinary, delete, select
 
 from tests.orders.conftest import Take, Work, days_later, erase_all, names_of, shipped
 from webapp.audit.actor import Actor
@@ -19,17 +20,23 @@ from webapp.channels.contract import ChannelStage, IncomingOrder
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.config import configuration
-from webapp.db import db, empty_log, unit_of_work
+from webapp.db import Model, db, empty_log, unit_of_work
 from webapp.orders.bulk import start_bulk
-from webapp.orders.models import Order
+from webapp.orders.export_runs import CSV, start_export
+from webapp.orders.exporting import ORDERS
+from webapp.orders.models import BulkAct, Export, Order
 from webapp.orders.services import find_action, read_input
+from webapp.search.models import SavedView, SealedQuery
+from webapp.search.query import keep, parse
+from webapp.search.views import save_view
 from webapp.sync.importing import put_aside
+from webapp.sync.models import Aside
 from webapp.testing import again, incoming_line, incoming_order
 from webapp.vault import files, periods
 from webapp.vault.files import FileDamaged, Reader
 from webapp.vault.jobs import destroy_unused_keys
 from webapp.vault.keys import KeyFile, KeyProblem, decrypt, key_file, period_of
-from webapp.vault.models import PeriodName
+from webapp.vault.models import PeriodName, VaultFile, VaultKey
 from webapp.vault.services import BUYER
 
 NAME = "Jane Quixelworth"
@@ -192,6 +199,79 @@ def test_the_key_file_without_the_secret_opens_nothing(app: Flask, tmp_path: Pat
 
 
 # --- Weeks' keys ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A desk with an order that arrived in an earlier week."""
+
+    store: Store
+    order_id: int
+    take: Take
+    manager: Actor
+    sealed_file: Callable[..., str]
+
+
+def seal_view(desk: Desk) -> None:
+    with unit_of_work():
+        save_view("Hers", parse("Quixelworth"), actor=desk.manager)
+
+
+def seal_search(desk: Desk) -> None:
+    with unit_of_work():
+        keep(parse("Quixelworth"), desk.manager)
+
+
+def seal_aside(desk: Desk) -> None:
+    with unit_of_work():
+        put_aside(desk.store.id, [("302-1", "total", "missing", {"buyer": NAME})])
+
+
+def seal_export(desk: Desk) -> None:
+    with unit_of_work():
+        start_export(actor=desk.manager, format=CSV, rows=ORDERS, codes=[], total=1, query=parse("Quixelworth"))
+
+
+KINDS: dict[type[Model], Callable[[Desk], object]] = {
+    VaultKey: lambda desk: desk.take(incoming_order()),
+    VaultFile: lambda desk: desk.sealed_file(desk.order_id),
+    BulkAct: lambda desk: begin_comments([desk.order_id], desk.manager),
+    Export: seal_export,
+    SealedQuery: seal_search,
+    SavedView: seal_view,
+    Aside: seal_aside,
+}
+
+
+@pytest.mark.parametrize("model", KINDS, ids=lambda model: model.__tablename__)
+def test_a_weeks_key_is_kept_while_anything_is_sealed_under_it(
+    take: Take, store: Store, make_user: Callable[..., Actor], sealed_file: Callable[..., str], model: type[Model]
+) -> None:
+    """Each kind, when nothing else of its week is left."""
+    desk = Desk(store, take(incoming_order())[0].id, take, make_user("manager", "Max"), sealed_file)
+    with days_later(14):
+        week = period_of(now())
+        KINDS[model](desk)
+        with unit_of_work():
+            periods.note([week])  # as by something else of the week, which was erased since
+    with days_later(30):
+        destroy_unused_keys()
+        assert key_file().key(week) is not None
+        with unit_of_work():
+            db.session.execute(delete(model).where(model.__table__.c.period == week))
+        destroy_unused_keys()
+        assert key_file().is_destroyed(week)
+        destroyed = db.session.scalars(select(AuditEntry).where(AuditEntry.code == "week_key_destroyed"))
+        assert [entry.data["period"] for entry in destroyed] == [week]
+
+
+def test_every_kind_that_is_sealed_under_a_weeks_key_is_tried_above() -> None:
+    tables = {
+        name
+        for name, table in db.metadata.tables.items()
+        if any(isinstance(column.type, PeriodName) for column in table.columns)
+    }
+    assert tables == {model.__tablename__ for model in KINDS}
 
 
 def test_an_open_order_keeps_its_weeks_key(take: Take, store: Store, work: Work) -> None:
