@@ -125,6 +125,34 @@ def test_a_canceled_order_counts_from_its_cancellation(take: Take, store: Store)
         assert due_of(store) == 1
 
 
+def test_later_news_of_a_canceled_order_puts_its_date_off_no_further(take: Take, store: Store, work: Work) -> None:
+    told = incoming_order()
+    take(told)
+    canceled = again(told, stage=ChannelStage.CANCELED, status="CANCELLED")
+    [order] = take(canceled)
+    with days_later(28):
+        take(again(canceled, minutes=28 * 24 * 60, service_level="STANDARD"))
+    with days_later(29.9):
+        assert due_of(store) == 0
+    with days_later(30.1):
+        assert due_of(store) == 1
+        erase_all(work)
+        assert names_of([order.id]) == set()
+
+
+def test_an_order_that_arrived_as_canceled_counts_from_its_arrival_at_the_latest(take: Take, store: Store) -> None:
+    told = incoming_order(created_at=now() - 50 * DAY, stage=ChannelStage.CANCELED, status="CANCELLED")
+    late = replace(told, updated_at=now() - 3 * DAY)  # ordered long ago and canceled now
+    take(late)
+    with days_later(26.9):
+        assert due_of(store) == 0
+        take(again(late, minutes=20 * 24 * 60, service_level="STANDARD"))
+    with days_later(29.9):
+        assert due_of(store) == 0
+    with days_later(30.1):
+        assert due_of(store) == 1
+
+
 def test_a_hold_and_a_running_update_are_waited_for(
     take: Take, store: Store, mia: Actor, work: Work, channel: FakeChannel
 ) -> None:

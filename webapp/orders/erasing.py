@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Select, and_, exists, func, or_, select
+from sqlalchemy import Select, and_, case, exists, func, or_, select
 
 from webapp.audit.actor import Actor, ActorKind
 from webapp.audit.services import audit
@@ -32,7 +32,7 @@ from webapp.hooks import hooks
 from webapp.jobs import job, runs
 from webapp.jobs.models import OPEN_STATES as OPEN_RUNS, Run, RunState
 from webapp.orders.events import record_all
-from webapp.orders.models import Order
+from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import locked_all, visible
 from webapp.orders.states import OPEN_STATES, OrderState
 from webapp.vault import services as vault
@@ -302,6 +302,17 @@ def _over(before: datetime) -> Any:
         ~on_the_way.where(ChannelPackage.shipped_at > long_ago),
     )
     late = parcel.where(ChannelPackage.delivered_at > before)
-    gone = and_(Order.state == OrderState.CANCELED, ChannelOrder.updated_at <= before)
+    gone = and_(Order.state == OrderState.CANCELED, or_(ChannelOrder.updated_at <= before, _canceled(before)))
     rest = and_(Order.state != OrderState.CANCELED, ~late, or_(arrived, promised, unknown))
     return or_(gone, rest)
+
+
+def _canceled(before: datetime) -> Any:
+    """That an order was canceled before this instant, whatever the channel told of it later: its last event of becoming
+    so tells when. One that arrived as canceled counts from its arrival, since that event has the time of the purchase.
+    """
+    at = case((OrderEvent.code == "placed", OrderEvent.seen_at), else_=OrderEvent.at)
+    became = OrderEvent.data[("after", "order", "state")].as_string() == OrderState.CANCELED.value
+    # A single value and no EXISTS, which PostgreSQL may answer by reading the events of all orders.
+    last = select(at).where(OrderEvent.order_id == Order.id, became).order_by(OrderEvent.id.desc()).limit(1)
+    return last.scalar_subquery() <= before
