@@ -1,6 +1,7 @@
 """Buyers are erased by date: what is due, what waits, and in chunks."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -342,6 +343,21 @@ def test_a_preview_changes_nothing_and_a_run_is_joined(due: list[int], store: St
     assert due_of(store) == 5
     assert names_of(due) == set(due)
     assert begin(store, operator) == begin(store, operator)
+
+
+@pytest.mark.parametrize("who", ["operator", "max"])
+def test_whoever_erases_is_on_the_record(
+    due: list[int], store: Store, make_user: Callable[..., Actor], operator: Actor, work: Work, who: str
+) -> None:
+    actor = operator if who == "operator" else make_user("manager", "Max")
+    run_id = begin(store, actor)
+    begin(store, actor)  # joins it
+    work()
+    told = select(AuditEntry).where(AuditEntry.code.in_(["erasing_started", "buyers_erased"])).order_by(AuditEntry.id)
+    started, *erased_by = db.session.scalars(told)
+    assert (started.actor_kind, started.actor_id) == (actor.kind, actor.id)
+    assert started.data == {"store": store.id, "run": run_id, "total": 5}
+    assert {entry.actor_kind for entry in erased_by} == {"job"}
 
 
 @pytest.mark.parametrize("cap", [4, 5])

@@ -119,6 +119,8 @@ def start(store: Store, *, actor: Actor, total: int, ahead: timedelta = timedelt
         return None
     run = runs.begin(KIND, actor=actor, subject_id=store.id, total=total)
     run.numbers = {"before": iso(_before(store) + ahead)}
+    if actor.kind is not ActorKind.JOB:  # the run erases in the name of the desk
+        audit("erasing_started", actor=actor, store=store.id, run=run.id, total=total)
     return run
 
 
