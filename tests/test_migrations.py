@@ -9,6 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from flask import Flask
 from sqlalchemy import inspect, select, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from tests import postgres
 from webapp import create_app, schema
@@ -122,6 +123,26 @@ def test_words_of_exports_that_are_forgotten_need_no_key(app: Flask) -> None:
     assert [tuple(row) for row in db.session.execute(words)] == [("forgotten", None, None)]
     assert periods.in_use() == set()
     assert db.session.scalars(select(VaultPeriod.period)).all() == [week]  # so that its key can be destroyed
+
+
+def test_a_migration_that_fails_has_deleted_no_file(empty_desk: Flask) -> None:
+    schema.migrate()
+    folder = configuration().data_dir
+    plain, sealed = folder / "exports" / "1.csv", folder / "files" / "1"
+    for file in (plain, sealed):
+        file.parent.mkdir()
+        file.write_text("content")
+    with unit_of_work():
+        db.session.execute(text("DROP TABLE vault_periods"))
+    with pytest.raises(SQLAlchemyError):
+        schema.back_to("0007")
+    assert sealed.exists()
+    with unit_of_work():
+        db.session.execute(text("CREATE TABLE vault_periods (period VARCHAR PRIMARY KEY)"))
+    schema.back_to("0007")
+    assert not sealed.exists()
+    schema.migrate()
+    assert plain.exists()  # the desk deletes it once it runs, wherever the migration was made
 
 
 def test_migrating_twice_changes_nothing(empty_desk: Flask) -> None:

@@ -1,6 +1,7 @@
 """Sealed files and erasing by date: files inside the vault, the weeks that are sealed under, and when parcels arrived
 
-What an earlier version exported lay in the data directory in plain: it is deleted here, and has to be exported again.
+What an earlier version exported lies in the data directory in plain. Its rows are forgotten here, so that it has to be
+exported again; the desk deletes the files (`vault.files.sweep`), once this is committed.
 
 Revision ID: 0008
 Revises: 0007
@@ -76,14 +77,13 @@ def upgrade() -> None:
         )
     op.execute("UPDATE bulk_acts SET period = '' WHERE length(sealed) = 0")
     op.execute(FORGET_EXPORTS)
-    shutil.rmtree(configuration().data_dir / "exports", ignore_errors=True)
 
 
 def downgrade() -> None:
     op.execute(FORGET_EXPORTS)
-    shutil.rmtree(configuration().data_dir / "files", ignore_errors=True)
     with op.batch_alter_table("channel_packages") as table:
         table.drop_column("delivered_at")
     op.drop_table("vault_file_orders")
     op.drop_table("vault_files")
     op.drop_table("vault_periods")
+    shutil.rmtree(configuration().data_dir / "files", ignore_errors=True)  # last: nothing fails that needs them yet

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 import time_machine
+from flask import Flask
 from sqlalchemy import func, select
+from structlog.testing import capture_logs
 
 from webapp.clock import now
 from webapp.config import ROOT, configuration
@@ -218,6 +220,32 @@ def test_a_file_past_its_date_and_one_without_a_row_are_swept_away(make_order: C
         assert files.named(db.session.get_one(VaultFile, goes).name) is None
         forget_files()
     assert [path.name for path in files.folder().iterdir()] == [name]
+
+
+def test_what_was_exported_in_plain_by_an_earlier_version_is_deleted(app: Flask) -> None:
+    plain = configuration().data_dir / "exports"
+    plain.mkdir()
+    (plain / "1.csv").write_text("Jane Quixelworth")
+    assert files.any_to_forget()  # so that the clock begins to delete
+    forget_files()
+    assert not plain.exists()
+    assert not files.any_to_forget()
+
+
+def test_plain_exports_that_can_not_be_deleted_keep_back_nothing_and_are_told(
+    make_order: Callable[..., Order], tmp_path: Path
+) -> None:
+    plain = configuration().data_dir / "exports"
+    plain.write_text("no folder")
+    goes = db.session.get_one(VaultFile, kept(b"gone", make_order()))
+    path = files.folder() / goes.name
+    try:
+        with capture_logs() as said, time_machine.travel(now() + timedelta(days=2)):
+            forget_files()
+    finally:
+        plain.unlink()
+    assert not path.exists()
+    assert [line["event"] for line in said] == ["plain_exports_not_deleted"]
 
 
 def test_a_file_whose_weeks_key_is_destroyed_is_gone(make_order: Callable[..., Order]) -> None:

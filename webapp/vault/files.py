@@ -10,12 +10,14 @@ destroys every file about that order, by its key at once, and by its rows some a
 import io
 import os
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
+import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import delete, or_, select, update
@@ -28,6 +30,7 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.vault.keys import decrypt, encrypt, key_file
 from webapp.vault.models import VaultFile, VaultFileOrder
 
+log = structlog.get_logger(__name__)
 CHUNK = 64 * 1024
 _TAG = 16
 _ROWS = 2_000  # orders of a file that one transaction deletes
@@ -269,12 +272,25 @@ def delete_forgotten() -> bool:
 
 def any_to_forget() -> bool:
     """Whether a file is past its date, or was left on the disk."""
-    return any_row(VaultFile, VaultFile.expires_at <= now()) or bool(_abandoned())
+    return any_row(VaultFile, VaultFile.expires_at <= now()) or bool(_abandoned()) or _plain_exports().exists()
 
 
 def sweep() -> None:
-    """Delete what killed workers left on the disk without a row."""
+    """Delete what killed workers left on the disk without a row, and what the desk exported before it sealed files."""
     _unlink(_abandoned())
+    after_commit(_delete_plain_exports)
+
+
+def _plain_exports() -> Path:
+    """Where versions up to schema 0007 wrote exports in plain."""
+    return configuration().data_dir / "exports"
+
+
+def _delete_plain_exports() -> None:
+    if (plain := _plain_exports()).exists():
+        shutil.rmtree(plain, ignore_errors=True)
+        if plain.exists():
+            log.error("plain_exports_not_deleted", folder=str(plain))
 
 
 def _abandoned() -> list[str]:
