@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Select, and_, case, exists, func, or_, select
+from sqlalchemy import Select, and_, case, exists, func, literal_column, or_, select
 
 from webapp.audit.actor import Actor, ActorKind
 from webapp.audit.services import audit
@@ -293,20 +293,27 @@ def _past(store_id: int, before: datetime) -> Select[Any]:
 
 def _over(before: datetime) -> Any:
     """That an order's date is before this instant."""
-    parcel = exists().where(ChannelPackage.channel_order_id == Order.channel_order_id)
-    on_the_way = parcel.where(ChannelPackage.delivered_at.is_(None))
-    arrived = and_(parcel, ~on_the_way)
-    promised = and_(Order.deliver_by <= before, ~on_the_way.where(ChannelPackage.shipped_at > before))
+    on_the_way = ChannelPackage.delivered_at.is_(None)
+    arrived = and_(_parcel(), ~_parcel(on_the_way))
+    promised = and_(Order.deliver_by <= before, ~_parcel(on_the_way, ChannelPackage.shipped_at > before))
     long_ago = before - _ON_THE_WAY
     unknown = and_(
         Order.deliver_by.is_(None),
         func.coalesce(Order.ship_by, Order.placed_at) <= long_ago,
-        ~on_the_way.where(ChannelPackage.shipped_at > long_ago),
+        ~_parcel(on_the_way, ChannelPackage.shipped_at > long_ago),
     )
-    late = parcel.where(ChannelPackage.delivered_at > before)
+    late = _parcel(ChannelPackage.delivered_at > before)
     gone = and_(Order.state == OrderState.CANCELED, or_(ChannelOrder.updated_at <= before, _canceled(before)))
     rest = and_(Order.state != OrderState.CANCELED, ~late, or_(arrived, promised, unknown))
     return or_(gone, rest)
+
+
+def _parcel(*conditions: Any) -> Any:
+    """That the channel knows such a parcel of the order. A single value and no EXISTS, which PostgreSQL may answer by
+    reading the parcels of all orders.
+    """
+    such = select(literal_column("1")).where(ChannelPackage.channel_order_id == Order.channel_order_id, *conditions)
+    return such.limit(1).scalar_subquery().is_not(None)
 
 
 def _canceled(before: datetime) -> Any:
@@ -315,6 +322,5 @@ def _canceled(before: datetime) -> Any:
     """
     at = case((OrderEvent.code == "placed", OrderEvent.seen_at), else_=OrderEvent.at)
     became = OrderEvent.data[("after", "order", "state")].as_string() == OrderState.CANCELED.value
-    # A single value and no EXISTS, which PostgreSQL may answer by reading the events of all orders.
     last = select(at).where(OrderEvent.order_id == Order.id, became).order_by(OrderEvent.id.desc()).limit(1)
     return last.scalar_subquery() <= before
