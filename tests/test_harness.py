@@ -16,8 +16,10 @@ from sqlalchemy.exc import DBAPIError
 
 from tests import leftovers
 from tests.desks import Desks
+from webapp import errors, jobs
 from webapp.audit.actor import Actor
 from webapp.db import analyze, db, unit_of_work
+from webapp.errors import DeskError
 from webapp.hooks import hooks
 from webapp.orders.models import Order
 
@@ -69,13 +71,31 @@ def plugin() -> Iterator[None]:
 
 
 @contextmanager
+def job() -> Iterator[None]:
+    def forgotten() -> None: ...
+
+    declared = jobs.job("now")(forgotten)
+    yield
+    del jobs._jobs[declared.name]
+
+
+@contextmanager
+def kind_of_error() -> Iterator[None]:
+    class Forgotten(DeskError):
+        code = "forgotten"
+
+    yield
+    del errors._classes[Forgotten.code]
+
+
+@contextmanager
 def file() -> Iterator[None]:
     made = Path(tempfile.mkdtemp(prefix="forgotten"))
     yield
     made.rmdir()
 
 
-@pytest.mark.parametrize("leave", [thread, process, variable, folder, handler, plugin, file])
+@pytest.mark.parametrize("leave", [thread, process, variable, folder, handler, plugin, job, kind_of_error, file])
 def test_what_a_test_leaves_is_found(leave: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leftovers, "_PATIENCE", 0.1)
     before = leftovers.Before()
@@ -86,6 +106,15 @@ def test_what_a_test_leaves_is_found(leave: Callable[[], object], monkeypatch: p
     assert before.left() == []
     if leave not in (folder, process, handler):
         assert "forgotten" in line.lower()
+
+
+def test_a_connection_that_a_test_keeps_is_found(app: object, desks: Desks, database: str) -> None:
+    desk = desks.at(database)
+    assert desk is not None
+    db.session.remove()
+    with db.engine.connect():
+        assert desk.connections_in_use() == 1
+    assert desk.connections_in_use() == 0
 
 
 def test_the_next_test_finds_nothing(

@@ -136,9 +136,7 @@ def test_nobody_disables_or_demotes_themselves(olga: Actor, make_user: Make) -> 
             act()
 
 
-def test_a_link_that_a_manager_made_does_not_let_into_an_owners_account(
-    olga: Actor, max_: Actor, mia: Actor
-) -> None:
+def test_a_link_that_a_manager_made_does_not_let_into_an_owners_account(olga: Actor, max_: Actor, mia: Actor) -> None:
     with unit_of_work():
         link = people.make_link_for(mia.id or 0, actor=max_)
         people.change_role(mia.id or 0, "packer", actor=olga)
