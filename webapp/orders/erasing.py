@@ -312,7 +312,9 @@ def _parcel(*conditions: Any) -> Any:
     """That the channel knows such a parcel of the order. A single value and no EXISTS, which PostgreSQL may answer by
     reading the parcels of all orders.
     """
-    such = select(literal_column("1")).where(ChannelPackage.channel_order_id == Order.channel_order_id, *conditions)
+    such: Select[Any] = select(literal_column("1")).where(
+        ChannelPackage.channel_order_id == Order.channel_order_id, *conditions
+    )
     return such.limit(1).scalar_subquery().is_not(None)
 
 
