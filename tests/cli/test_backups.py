@@ -22,9 +22,9 @@ from tests.cli.conftest import Command, Ended, call, one_sentence
 from webapp.accounts.models import SignInLink, User, UserSession
 from webapp.accounts.services import make_link, open_session
 from webapp.audit.actor import Actor
-from webapp.cli.backups import _new_file as new_file
+from webapp.cli.backups import _keep_apart as keep_apart, _new_file as new_file
 from webapp.cli.main import Failed, main
-from webapp.config import configuration
+from webapp.config import Configuration, configuration
 from webapp.db import db, unit_of_work
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.services import comment
@@ -220,6 +220,17 @@ def test_nothing_is_written_over_and_nothing_lies_with_what_it_copies(cli: Comma
         assert cli("backup", what, apart / "no" / "folder").code == 1
     assert [path.name for path in apart.iterdir()] == ["kept"]
     assert (apart / "kept").read_text() == "kept"
+
+
+def test_no_copy_lies_beside_a_database_that_is_kept_elsewhere(tmp_path: Path) -> None:
+    for name in ("data", "database", "linked", "copies"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "linked/desk.db").symlink_to(tmp_path / "database/desk.db")
+    for database in ("database", "linked"):
+        config = Configuration(data_dir=tmp_path / "data", database_url=f"sqlite:///{tmp_path / database / 'desk.db'}")
+        with pytest.raises(Failed, match="name a place outside"):
+            keep_apart(tmp_path / "database/copy", config)
+        keep_apart(tmp_path / "copies/copy", config)
 
 
 def write_slowly(path: Path, meanwhile: Callable[[], None]) -> None:

@@ -171,11 +171,15 @@ def _secret_to_use(config: Configuration, kept: str | None) -> str:
 
 
 def _keep_apart(file: Path, config: Configuration) -> None:
-    """Raise Failed for a place in the data directory, or beside the key file."""
+    """Raise Failed for a place in the data directory, in the key file's folder, or right beside SQLite's file."""
     folder = file.absolute().parent.resolve()
-    for ours in (config.data_dir.resolve(), config.keys.parent.resolve()):
-        if folder == ours or ours in folder.parents:
-            raise Failed(f"{file} would lie with what it is a copy of: name a place outside {ours}.")
+    kept = [config.data_dir.resolve(), config.keys.parent.resolve()]
+    refused = [ours for ours in kept if folder == ours or ours in folder.parents]
+    url = make_url(config.database)
+    if _kind(url) == LITE and (ours := Path(str(url.database)).resolve().parent) == folder:
+        refused.append(ours)
+    if refused:
+        raise Failed(f"{file} would lie with what it is a copy of: name a place outside {refused[0]}.")
 
 
 @contextlib.contextmanager
