@@ -1,7 +1,7 @@
 """What lies in the vault: wrapped data keys in a table of their own, and the records sealed under them.
 
-Whatever is sealed under a week's key, here or in a table of another floor or of a plugin, names the week in a column of
-the type `PeriodName`. By these columns `periods` knows which keys are still needed.
+Whatever is sealed under a week's key, here or in a table of another floor, names the week in a column of the type
+`PeriodName`. By these columns `periods` knows which keys are still needed. Plugins can seal nothing under it.
 """
 
 from datetime import datetime

@@ -1,6 +1,6 @@
 """Destroying a past week's key once nothing is sealed under it: backups of the database made before are closed by it.
 
-Which weeks are needed is read from every column of the type `PeriodName`, whoever's table it is. Only weeks under which
+Which weeks are needed is read from every column of the type `PeriodName`, of every floor. Only weeks under which
 this database was seen to seal something are destroyed: a desk that was started with another database and the same key
 file would otherwise destroy the keys of a desk that it knows nothing of.
 """
