@@ -2,13 +2,14 @@
 
 A page token holds on to the marketplaces that it was given for, so both travel together as the page of a window. Where
 Amazon denies a search and its answer names the marketplace, the window begins again without that one. Where the answer
-names none, the marketplaces are read one after another, which shows the denied ones and costs no search that finds
-nothing out. Each decision ends a page: a worker that is throttled or dies afterwards does not pay for it again.
+names none, and it is about no data set either (`reading`), the marketplaces are read one after another, which shows the
+denied ones and costs no search that finds nothing out. Each decision ends a page: a worker that is throttled or dies
+afterwards does not pay for it again.
 """
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from plugins.amazon.marketplaces import MARKETPLACES
@@ -52,7 +53,7 @@ class Place:
         if self.alone:
             denied = replace(self, denied=(*self.denied, *self.ids))._next()
             return denied if denied.ids or denied.read else None
-        if named := tuple(id_ for id_ in candidates if _names(words, id_)):
+        if named := named_in(words, candidates):
             rest = tuple(id_ for id_ in candidates if id_ not in named)
             return Place(rest, denied=named) if rest else None
         if len(candidates) > 1:
@@ -72,6 +73,11 @@ def site_of(marketplace: str) -> str:
     """How people call a marketplace."""
     known = MARKETPLACES.get(marketplace)
     return known.name if known else marketplace
+
+
+def named_in(words: str, candidates: Iterable[str]) -> tuple[str, ...]:
+    """The marketplaces that a denial in these words names."""
+    return tuple(id_ for id_ in candidates if _names(words, id_))
 
 
 def _names(words: str, marketplace: str) -> bool:

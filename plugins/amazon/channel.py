@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 from plugins.amazon import carriers, shipping
 from plugins.amazon.accounts import Account, check_endpoint
-from plugins.amazon.asking import Place, site_of
-from plugins.amazon.client import CONFIRM_SHIPMENT, GET_ORDER, PARTICIPATIONS, SEARCH_ORDERS, Answer, Client, Operation
+from plugins.amazon.asking import Place, named_in, site_of
+from plugins.amazon.client import CONFIRM_SHIPMENT, GET_ORDER, PARTICIPATIONS, SEARCH_ORDERS, Client
 from plugins.amazon.datasets import DataSetMemory
 from plugins.amazon.errors import (
     AccessDenied,
@@ -25,6 +25,7 @@ from plugins.amazon.errors import (
 from plugins.amazon.mapping import read_order
 from plugins.amazon.marketplaces import MARKETPLACES, REGIONS, chosen, region_of
 from plugins.amazon.practice.marketplaces import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKENS
+from plugins.amazon.reading import Reading
 from plugins.amazon.shared import Shared
 from webapp.api import (
     Carrier,
@@ -182,7 +183,13 @@ class AmazonChannel(Channel):
         rested = window.open_only or (window.page is None and asked - window.low > RESTED)
         start = SEARCH_ORDERS.plan.burst if rested else None
         try:
-            answer, missing = self._with_data(store, SEARCH_ORDERS, {}, params, start=start, spare=window.spare)
+            reading = Reading(
+                self._client, self._sets, Account.of(store), SEARCH_ORDERS, params, start=start, spare=window.spare
+            )
+            if not window.only and not place.read:  # else the denial is of the marketplace
+                sites = {*MARKETPLACES, *store.marketplaces, *place.ids}
+                reading.may_be_data = lambda words: not named_in(words, sites)
+            answer, missing = reading.answer()
         except AccessDenied as error:
             return self._page_of_denials(store, window, place, error)
         listed = answer.body.get("orders")
@@ -246,7 +253,9 @@ class AmazonChannel(Channel):
         if not NUMBER.fullmatch(number):
             return None
         try:
-            answer, missing = self._with_data(store, GET_ORDER, {"order": number}, {}, reserve=reserve)
+            answer, missing = Reading(
+                self._client, self._sets, Account.of(store), GET_ORDER, {}, path={"order": number}, reserve=reserve
+            ).answer()
         except NotThere:
             return None
         except RequestRefused as error:
@@ -254,40 +263,6 @@ class AmazonChannel(Channel):
                 return None
             raise
         return read_order(answer.body.get("order"), missing=missing)
-
-    def _with_data(
-        self,
-        store: StoreAccess,
-        operation: Operation,
-        path: Mapping[str, str],
-        params: Mapping[str, Any],
-        *,
-        reserve: float = 0,
-        start: float | None = None,
-        spare: bool = False,
-    ) -> tuple[Answer, tuple[str, ...]]:
-        """The answer with all data sets but those that Amazon refuses, and the names of these."""
-        account = Account.of(store)
-        sets, calls = self._sets.read(account.key), 0
-        while True:
-            asked = {**params, "includedData": ",".join(sets.asked)}
-            try:
-                calls += 1
-                answer = self._client.request(
-                    account, operation, path=path, params=asked, reserve=reserve, start=start, spare=spare
-                )
-                return Answer(answer.body, answer.request_id, calls - 1 + answer.calls), sets.missing
-            except (RequestRefused, AccessDenied) as error:
-                searching = operation is SEARCH_ORDERS and isinstance(error, RequestRefused)
-                if searching and params.get("paginationToken") and sets.after(error.named, guess=False) is None:
-                    raise PageRefused(channel=self.label) from None
-                less = sets.after(error.named, guess=searching)
-                if less is None:
-                    if searching:
-                        self._sets.forget(account.key)
-                    raise
-                sets = less
-                self._sets.keep(account.key, sets)
 
     # --- Updates out -------------------------------------------------------------------------------------------------
 

@@ -93,17 +93,19 @@ class Client:
         reserve: float = 0,
         start: float | None = None,
         spare: bool = False,
+        renew: bool = True,
     ) -> Answer:
         """Make a call and return its answer; raises Throttled, PageRefused, Disconnected, or another of `errors`.
 
         A call that may be repeated is, where Amazon failed or hung up. For one that may not, AnswerLost says that it is
         unknown what happened; Unreachable and Throttled say that nothing did. A `spare` call takes at most a quarter of
         the operation's allowance, and only what is left beyond half of its burst.
+        Without `renew` a denial is not asked about again with a new access token: it was renewed just now.
         """
         attempt = 1
         while True:
             try:
-                answer = self._once(account, operation, path or {}, params, json, reserve, start, spare)
+                answer = self._once(account, operation, path or {}, params, json, reserve, start, spare, renew)
                 return Answer(answer.body, answer.request_id, attempt)
             except (Troubled, HungUp):
                 if attempt >= operation.tries:
@@ -121,6 +123,7 @@ class Client:
         reserve: float,
         start: float | None,
         spare: bool,
+        renew: bool,
     ) -> Answer:
         bucket = self._shared.key("amazon", "bucket", operation.name, account.key)
         quarter = Plan(operation.plan.rate / 4, operation.plan.burst / 4)
@@ -132,7 +135,7 @@ class Client:
                 shared, reserve = self._throttle.take(f"{bucket}:spare", quarter), operation.plan.burst / 2
             granted = self._throttle.take(bucket, operation.plan, reserve=reserve, start=start)
             response = self._send(account, operation, path, params, json, token)
-            if renewed or not _token_is_stale(response):
+            if renewed or not renew or not _token_is_stale(response):
                 break
         if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
             seconds = self._throttle.refused(bucket, operation.plan)

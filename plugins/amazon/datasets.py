@@ -1,13 +1,14 @@
-"""The data sets of an order that Amazon is asked for, and those that it refuses at the moment.
+"""The data sets of an order that Amazon is asked for, and those that it denies or refuses at the moment.
 
-Amazon has refused single sets for hours in one region, and refuses those that the application has no role for; it does
-not always say which. A refused set is left out for six hours, as whatever else is denied, and the orders are marked as
-lacking it. Which ones is kept in Redis, also in the middle of finding out, since each try costs one of few searches.
+Amazon has refused single sets for hours in one region, and denies those that the application has no role for; it does
+not always say which. Then the sets are found by asking with some of them, first with none: where that is answered, it
+is about the data. Such a set is left out for six hours, as whatever else is denied, and the orders are marked as
+lacking it. What was found out is kept in Redis, also in the middle of it, since each try costs one of few searches.
 """
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,41 +24,49 @@ ALL = (
     "BUYER", "RECIPIENT", "PROCEEDS", "EXPENSE", "PROMOTION", "CANCELLATION", "FULFILLMENT", "PACKAGES", "TAX",
     "PAYMENT", "FULFILLMENT_ORDERS",
 )  # fmt: skip
-_TRIALS = (  # what to leave out where Amazon does not say which set it refuses: first what an order can do without
-    (),
-    ("EXPENSE", "PROMOTION", "TAX", "PAYMENT", "FULFILLMENT_ORDERS"),
-    ("FULFILLMENT",),
-    ("BUYER",),
-    ("RECIPIENT",),
-    ("PROCEEDS",),
-    ("PACKAGES",),
-    ("CANCELLATION",),
-)
+PERSONAL = ("BUYER", "RECIPIENT")  # one role opens both
+MOST_TRIES = 12  # what is not known to be allowed after so many is left out, too
+_SEARCH_KEPT = 3600  # seconds in which a search for the denied sets goes on after its worker was throttled or died
 
 
 @dataclass(frozen=True, slots=True)
 class DataSets:
-    """What is left out now: sets that Amazon named, and those of the running trial."""
+    """What is left out now. What was left out until lately is asked for again, unless that would find out nothing."""
 
-    named: frozenset[str] = frozenset()
-    trial: int = 0
+    denied: frozenset[str] = frozenset()
+    lapsed: frozenset[str] = frozenset()
+    with_lapsed: bool = True
 
     @property
     def missing(self) -> tuple[str, ...]:
-        return tuple(name for name in ALL if name in self.named or name in _TRIALS[self.trial])
+        out = self.denied if self.with_lapsed else self.denied | self.lapsed
+        return tuple(name for name in ALL if name in out)
 
     @property
     def asked(self) -> tuple[str, ...]:
         return tuple(name for name in ALL if name not in self.missing)
 
-    def after(self, words: str, *, guess: bool) -> "DataSets | None":
-        """What to try after a refusal in these words; None where it is not about a set, or nothing is left to try."""
-        named = {name for name in self.asked if re.search(rf"\b{name}\b", words)}
-        if named and len(named) < len(self.asked):
-            return DataSets(self.named | named, self.trial)
-        if guess and self.trial + 1 < len(_TRIALS):
-            return DataSets(self.named, self.trial + 1)
-        return None
+    def named_in(self, words: str) -> frozenset[str]:
+        """The sets that a refusal in these words is about; none where it names none of those that were asked for."""
+        named = frozenset(name for name in self.asked if re.search(rf"\b{name}\b", words))
+        return named if len(named) < len(self.asked) else frozenset()
+
+
+def denied_among(
+    suspects: Sequence[str], is_allowed: Callable[[Collection[str]], bool], good: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Those of the suspects that are denied, found by asking with parts of them beside sets that are known as good."""
+    if len(suspects) == 1:
+        return () if is_allowed((*good, *suspects)) else tuple(suspects)
+    first = [name for name in suspects if name in PERSONAL]
+    if len(first) in (0, len(suspects)):
+        first = list(suspects[: len(suspects) // 2])
+    second = [name for name in suspects if name not in first]
+    denied = () if is_allowed((*good, *first)) else denied_among(first, is_allowed, good)
+    good = (*good, *(name for name in first if name not in denied))
+    if not denied or not is_allowed((*good, *second)):
+        denied += denied_among(second, is_allowed, good)
+    return denied
 
 
 class DataSetMemory:
@@ -66,39 +75,57 @@ class DataSetMemory:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
 
-    def read(self, account: str) -> DataSets:
-        """Everything, unless something was refused lately."""
-        named, trial, _ = self._kept(account)
-        return DataSets(frozenset(named), trial)
+    def read(self, account: str, *, with_lapsed: bool) -> DataSets:
+        """Everything, unless something was denied lately."""
+        at, ends = now().timestamp(), self._ends(account)
+        lapsed = frozenset(name for name, end in ends.items() if end <= at)
+        return DataSets(frozenset(ends) - lapsed, lapsed, with_lapsed)
 
-    def keep(self, account: str, sets: DataSets) -> None:
-        """Leave out from now on what was not left out before, whose end stays; then it is asked for again."""
-        log.warning("amazon_data_refused", missing=sets.missing)
-        at = now().timestamp()
-        named, trial, tried_until = self._kept(account)
-        ends = {name: named.get(name, at + DENIED_FOR) for name in sorted(sets.named)}
-        if sets.trial != trial:
-            tried_until = at + DENIED_FOR
-        text = json.dumps({"named": ends, "trial": sets.trial, "tried_until": tried_until})
-        last = max(*ends.values(), tried_until if sets.trial else at, at + 1)
-        self._quietly(lambda redis: redis.set(self._key(account), text, px=int((last - at) * 1000)))
+    def leave_out(self, account: str, names: Collection[str]) -> None:
+        """Leave these out from now on; then they are asked for again. The end of others stays."""
+        log.warning("amazon_data_refused", sets=sorted(names))
+        end = now().timestamp() + DENIED_FOR
+        self._keep(account, self._ends(account) | dict.fromkeys(names, end))
 
-    def _kept(self, account: str) -> tuple[dict[str, float], int, float]:
-        """The sets that are left out, each with its end; which trial runs, and its end."""
-        at = now().timestamp()
-        kept: Any = self._quietly(lambda redis: redis.get(self._key(account)))
-        if not kept:
-            return {}, 0, 0.0
-        told = json.loads(kept)
-        named = {name: end for name, end in told["named"].items() if end > at}
-        trial = min(told["trial"], len(_TRIALS) - 1) if told["tried_until"] > at else 0
-        return named, trial, told["tried_until"]
+    def allowed_again(self, account: str, names: Collection[str]) -> None:
+        """These were told again."""
+        self._keep(account, {name: end for name, end in self._ends(account).items() if name not in names})
 
     def forget(self, account: str) -> None:
-        self._quietly(lambda redis: redis.delete(self._key(account)))
+        """Ask for everything again."""
+        self._quietly(lambda redis: redis.delete(self._key(account), self._search_key(account)))
+
+    def found_out(self, account: str, within: str) -> dict[str, bool] | None:
+        """Which sets were allowed in a search for the denied ones that is not over; None where there is none."""
+        kept = self._quietly(lambda redis: redis.get(self._search_key(account)))
+        told: dict[str, dict[str, bool]] = json.loads(kept) if kept else {}
+        return told.get(within)
+
+    def keep_search(self, account: str, within: str, found: dict[str, bool]) -> None:
+        """Keep what a search found out, so that nobody pays twice for it."""
+        text = json.dumps({within: found})
+        self._quietly(lambda redis: redis.set(self._search_key(account), text, ex=_SEARCH_KEPT))
+
+    def end_search(self, account: str) -> None:
+        self._quietly(lambda redis: redis.delete(self._search_key(account)))
+
+    def _ends(self, account: str) -> dict[str, float]:
+        """The sets that were denied, each with the time at which it is asked for again."""
+        kept = self._quietly(lambda redis: redis.get(self._key(account)))
+        return {name: end for name, end in json.loads(kept).items() if name in ALL} if kept else {}
+
+    def _keep(self, account: str, ends: dict[str, float]) -> None:
+        key, left = self._key(account), max(ends.values(), default=0) + DENIED_FOR - now().timestamp()
+        if left > 0:
+            self._quietly(lambda redis: redis.set(key, json.dumps(ends), px=int(left * 1000) + 1))
+        else:
+            self._quietly(lambda redis: redis.delete(key))
 
     def _key(self, account: str) -> str:
-        return self._shared.key("amazon", "left_out", account)
+        return self._shared.key("amazon", "denied_data", account)
+
+    def _search_key(self, account: str) -> str:
+        return self._shared.key("amazon", "denied_data", "search", account)
 
     def _quietly(self, work: Callable[[Redis], Any]) -> Any:
         try:

@@ -11,6 +11,7 @@ from plugins.amazon.practice import PracticeServer
 from tests.journeys.test_crashes import check_equal, sales_there, ship, sync_through
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
+from webapp.cli.presenting import store_row
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.jobs.models import Run
@@ -172,6 +173,34 @@ def test_one_marketplace_denied_stops_neither_the_others_nor_what_is_owed(
     assert update(update_id).state in ("sent", "effective")
     denied = [(row.thing, row.name) for row in db.session.scalars(select(StoreDenial))]
     assert denied == [("marketplace", "A13V1IB3VIYZZH")]
+
+    practice.client.mend()
+    go_on(work, 12, ahead=6 * 3600 + 60)
+    assert db.session.scalar(select(StoreDenial.id)) is None
+    check_equal(amazon_store)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
+@pytest.mark.parametrize("marketplace", [False, True], ids=["data alone", "a marketplace, too"])
+def test_a_role_that_is_missing_for_buyers_stops_no_order(
+    practice: PracticeServer, amazon_store: Store, work: Work, marketplace: bool
+) -> None:
+    """In Amazon's usual words, which say neither what the role is missing for nor where."""
+    for name in ("BUYER", "RECIPIENT"):
+        practice.client.fault("searchOrders", "dataset_denied_unnamed", dataset=name, times=1000)
+    what = {("data", "BUYER"), ("data", "RECIPIENT")}
+    if marketplace:
+        practice.client.fault("searchOrders", "marketplace_unnamed", marketplace="FR", times=1000)
+        what.add(("marketplace", "A13V1IB3VIYZZH"))
+    number = placed(practice)
+    run = sync(amazon_store, work)
+    assert (run.state, db.session.get_one(Store, amazon_store.id).problem) == ("done", None)
+    assert number in set(db.session.scalars(select(Order.channel_order_number)))
+    kept = list(db.session.scalars(select(StoreDenial)))
+    assert {(row.thing, row.name) for row in kept} == what
+    listed = store_row(db.session.get_one(Store, amazon_store.id), runs.syncs_of([amazon_store.id])[amazon_store.id])
+    assert {(one["thing"], one["name"]) for one in listed["denied"]} == what
+    assert (listed["disconnected"], listed["last_failure"], listed["proven_complete"]) == (None, None, False)
 
     practice.client.mend()
     go_on(work, 12, ahead=6 * 3600 + 60)

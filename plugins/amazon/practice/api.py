@@ -42,6 +42,7 @@ DENIED: Final = {
     "marketplace": "Access to marketplace {marketplace} is denied.",
     "marketplace_unnamed": "",
     "dataset_denied": "The application is not authorized for the included data {dataset}.",
+    "dataset_denied_unnamed": "",
 }
 Answer = tuple[dict[str, Any] | None, int]
 

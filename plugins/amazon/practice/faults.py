@@ -24,6 +24,7 @@ KINDS: Final = (
     "marketplace",  # 403 for a search in `marketplace` (a country), which the answer names
     "marketplace_unnamed",  # the same with Amazon's usual words, which name nothing
     "dataset_denied",  # 403, naming it, if `dataset` is among includedData
+    "dataset_denied_unnamed",  # the same with Amazon's usual words, which name nothing
     "shift",  # the first order of a page of changes changes once the page was answered: with offset paging one slips
 )  # fmt: skip
 OPERATIONS: Final = ("*", "token", "searchOrders", "getOrder", "confirmShipment", "getMarketplaceParticipations")
@@ -99,7 +100,7 @@ class Faults:
             for fault in self._queue:
                 if fault.operation not in ("*", operation) or (fault.order_id and fault.order_id != order_id):
                     continue
-                if fault.kind in ("dataset", "dataset_denied") and fault.dataset not in sets.split(","):
+                if fault.kind.startswith("dataset") and fault.dataset not in sets.split(","):
                     continue
                 if fault.kind == "page_token" and not paged:
                     continue

@@ -72,7 +72,8 @@ FAULTS: Final[dict[str, Any]] = {
     "stale": lazy_gettext("Stale answer"),
     "marketplace": lazy_gettext("403: marketplace denied, and named"),
     "marketplace_unnamed": lazy_gettext("403: marketplace denied, not named"),
-    "dataset_denied": lazy_gettext("403: data set denied"),
+    "dataset_denied": lazy_gettext("403: data set denied, and named"),
+    "dataset_denied_unnamed": lazy_gettext("403: data set denied, not named"),
     "shift": lazy_gettext("An order changes while paging"),
 }
 if set(FAULTS) != set(KINDS):
