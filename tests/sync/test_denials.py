@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 import time_machine
-from sqlalchemy import select
+from sqlalchemy import delete, event, select, text
+from sqlalchemy.exc import OperationalError
 
 from webapp.audit.actor import Actor
 from webapp.channels.contract import (
@@ -423,3 +424,55 @@ def test_what_is_denied_by_operation_is_not_listed_order_by_order(store: Store, 
         denials.note(store.id, denials.ORDER, Denial(DeniedThing.ORDER, "1"))
         denials.note(store.id, denials.ORDER, Denial(DeniedThing.OPERATION, "get"))
     assert ("order", "1") in denied(store)
+
+
+def test_a_denial_that_another_worker_lifts_just_then_takes_nothing_back(store: Store) -> None:
+    """It is noted with the outcomes of a batch that was sent, which must never be rolled back."""
+    refused = Denial(DeniedThing.OPERATION, "confirm", Denied(channel="Fake", problem="no role").stored())
+    with unit_of_work():
+        denials.note(store.id, "shipment", refused)
+    on_sqlite = db.engine.dialect.name == "sqlite"
+
+    def lift() -> None:
+        with suppress(OperationalError), db.engine.connect().execution_options(writes=True) as other, other.begin():
+            if not on_sqlite:
+                other.execute(text("SET LOCAL lock_timeout = '200ms'"))
+            other.execute(delete(StoreDenial))
+
+    def lift_after(conn: object, cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("INSERT INTO store_denials"):
+            lift()
+
+    if on_sqlite:  # which lets one write at a time
+        lift()
+    else:
+        event.listen(db.engine, "after_cursor_execute", lift_after)
+    try:
+        with unit_of_work():
+            db.session.get_one(Store, store.id).name = "Settled"
+            denials.note(store.id, "shipment", refused)
+    finally:
+        if not on_sqlite:
+            event.remove(db.engine, "after_cursor_execute", lift_after)
+    assert denied(store) == [("operation", "confirm")]
+    assert db.session.get_one(Store, store.id).name == "Settled"
+
+
+def test_a_denial_that_is_met_again_keeps_since_when_and_says_why_now(store: Store) -> None:
+    def noted(thing: DeniedThing, **values: str) -> StoreDenial:
+        with unit_of_work():
+            denials.note(store.id, denials.ORDERS, Denial(thing, "it", values), low=now())
+        db.session.expire_all()
+        return db.session.scalars(select(StoreDenial).where(StoreDenial.thing == thing)).one()
+
+    for thing, moves in ((DeniedThing.MARKETPLACE, True), (DeniedThing.DATA, False)):
+        row = noted(thing, code="first")
+        since, low, again_at = row.since, row.low, row.again_at
+        with unit_of_work():
+            row.page_token = "3"
+        with later(hours=5):
+            row = noted(thing, code="second")
+        assert (row.since, row.low, row.page_token, row.problem) == (since, low, None, {"code": "second"})
+        assert (row.again_at > again_at) is moves  # every page tells of data that were not asked for
+        with later(hours=7):
+            assert noted(thing).again_at > again_at

@@ -8,8 +8,9 @@ orders wait with their update or run. Only `Disconnected` stops a store.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Select, delete, select, update
+from sqlalchemy import Select, case, delete, select, update
 
 from webapp import live
 from webapp.channels.contract import (
@@ -38,13 +39,15 @@ def note(store_id: int, work: str, denial: Denial, *, low: datetime | None = Non
     """Keep that something is denied; since when stays as it was, and `low` is since when orders may be missed."""
     at = now()
     key = {"store_id": store_id, "work": work, "thing": denial.thing, "name": denial.name}
+    again_at = at + timedelta(seconds=DENIED_FOR)
+    news: dict[str, Any] = {"problem": dict(denial.problem) or None, "again_at": again_at, "page_token": None}
     low = low and proving.since(store_id, low)
-    new = insert_into(StoreDenial).values(**key, since=at, low=low, again_at=at)
-    db.session.execute(new.on_conflict_do_nothing())  # two workers may meet the same denial at once
-    row = db.session.scalars(_rows(store_id, work, denial.thing).where(StoreDenial.name == denial.name)).one()
-    row.problem, row.page_token = dict(denial.problem) or None, None
-    if denial.thing != DeniedThing.DATA or row.again_at <= at:  # every page tells of data that were not asked for
-        row.again_at = at + timedelta(seconds=DENIED_FOR)
+    new = insert_into(StoreDenial).values(**key, **news, since=at, low=low)
+    if denial.thing == DeniedThing.DATA:  # every page tells of data that were not asked for
+        news["again_at"] = case((StoreDenial.again_at > at, StoreDenial.again_at), else_=again_at)
+    # One statement, which also locks the row: two workers may meet a denial at once, and a third may lift it.
+    kept = new.on_conflict_do_update(index_elements=list(key), set_=news).returning(StoreDenial)
+    db.session.scalars(select(StoreDenial).from_statement(kept).execution_options(populate_existing=True)).one()
     live.publish("stores", [store_id])
     if denial.thing == DeniedThing.OPERATION and work != ORDER:  # those in which it showed are not denied themselves
         _lift(store_id, work, DeniedThing.ORDER)
