@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from tests import postgres
 from webapp import create_app, schema
 from webapp.audit.actor import Actor
-from webapp.channels.contract import Component, IncomingAmount
+from webapp.channels.contract import Component, IncomingAmount, OrdersPage
+from webapp.channels.models import Store
+from webapp.channels.services import add_store
+from webapp.clock import now
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
 from webapp.orders.export_runs import CSV, start_export
@@ -22,7 +26,11 @@ from webapp.orders.exporting import ORDERS
 from webapp.orders.models import Order, OrderAmount
 from webapp.schema import SchemaDiffers
 from webapp.search.query import parse
-from webapp.testing import incoming_line, incoming_order
+from webapp.settings.models import StoredSetting
+from webapp.sync import runs
+from webapp.sync.importing import prepare, take_in
+from webapp.sync.models import OrdersProof, Stream, SyncWindow
+from webapp.testing import FakeChannel, incoming_line, incoming_order
 from webapp.vault import periods
 from webapp.vault.models import VaultErasure, VaultPeriod
 from webapp.vault.services import erase
@@ -106,6 +114,42 @@ def test_amounts_that_stood_twice_are_added_up_and_get_their_ceilings(take: Call
     ]
     db.session.rollback()
     schema.migrate()
+
+
+def test_stores_that_were_read_are_read_again_as_far_back_as_at_first(channel: FakeChannel) -> None:
+    """Else a year that nobody read again would count as proven."""
+    at = now()
+    days = {"as usual": None, "a year": 365, "shortened since": 7, "first window runs": 365, "never read": 90}
+    ids = {}
+    for name, told in days.items():
+        with unit_of_work():
+            store = add_store("fake", name, {"key": "k"}, actor=Actor.operator())
+            ids[store.id] = name
+            if told is not None:
+                db.session.add(StoredSetting(scope="store", scope_id=store.id, name="import_from", value=told))
+            if name == "never read":
+                continue
+            runs.sync_of(store.id)
+            window = db.session.get_one(SyncWindow, (store.id, Stream.CHANGES))
+            window.cursor = None if name == "first window runs" else at
+        ages = (200, 3) if name == "shortened since" else (3,)
+        ready = prepare(store, OrdersPage([incoming_order(created_at=at - timedelta(days=age)) for age in ages]))
+        with unit_of_work():
+            take_in(db.session.get_one(Store, store.id), ready)
+    db.session.rollback()
+    schema.back_to("0005")
+    schema.migrate()
+    proofs = {ids[row.store_id]: row for row in db.session.scalars(select(OrdersProof))}
+    assert {name: round((at - row.low) / timedelta(days=1)) for name, row in proofs.items()} == {
+        "as usual": 30,
+        "a year": 365,
+        "shortened since": 200,
+    }
+    assert {name: (row.total, row.proven_at) for name, row in proofs.items()} == {
+        "as usual": (1, None),
+        "a year": (1, None),
+        "shortened since": (2, None),
+    }
 
 
 def test_words_of_exports_that_are_forgotten_need_no_key(app: Flask) -> None:

@@ -1,7 +1,8 @@
 """Odd days of channels: what they deny, and whether all orders were read
 
 A store that was disconnected is tried once more: until now, a permission that was missing for one thing disconnected it
-for good. Stores that were read before are read again once, over the last 30 days.
+for good. Stores that were read before are read again once, as far back as their first reading reached: the days that
+their settings say, from now, or the oldest order that they have, whichever is earlier.
 
 Revision ID: 0006
 Revises: 0005
@@ -20,7 +21,7 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
-FIRST_READ = timedelta(days=30)
+DAYS = 30  # of the first reading, where the store does not say
 
 
 def upgrade() -> None:
@@ -65,9 +66,21 @@ def upgrade() -> None:
     op.execute("UPDATE stores SET problem = NULL WHERE problem IS NOT NULL")
     windows = sa.table("sync_windows", sa.column("store_id"), sa.column("stream"), sa.column("cursor", UtcDateTime()))
     read = sa.select(windows.c.store_id).where(windows.c.stream == "changes", windows.c.cursor.is_not(None))
-    at = datetime.now(UTC)
-    again = {"again_at": at, "seen": 0, "found": 0, "total": 0, "passes": 0, "found_before": 0}
-    rows = [{"store_id": store_id, "low": at - FIRST_READ, **again} for [store_id] in op.get_bind().execute(read).all()]
+    stored = sa.table(
+        "settings", sa.column("scope"), sa.column("scope_id"), sa.column("name"), sa.column("value", Json)
+    )
+    orders = sa.table("channel_orders", sa.column("store_id"), sa.column("updated_at", UtcDateTime()))
+    said = sa.select(stored.c.scope_id, stored.c.value).where(stored.c.scope == "store", stored.c.name == "import_from")
+    held = sa.select(orders.c.store_id, sa.func.min(orders.c.updated_at), sa.func.count())
+    bind, at = op.get_bind(), datetime.now(UTC)
+    days = {store_id: int(value) for store_id, value in bind.execute(said) if value is not None}
+    kept = {store_id: (oldest, total) for store_id, oldest, total in bind.execute(held.group_by(orders.c.store_id))}
+    rows = []
+    for [store_id] in bind.execute(read).all():
+        oldest, total = kept.get(store_id, (at, 0))
+        low = min(oldest, at - timedelta(days=days.get(store_id, DAYS)))
+        progress = {"seen": 0, "found": 0, "total": total, "passes": 0, "found_before": 0}
+        rows.append({"store_id": store_id, "low": low, "again_at": at, **progress})
     if rows:
         op.bulk_insert(proofs, rows)
 
