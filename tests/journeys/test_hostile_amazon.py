@@ -196,6 +196,8 @@ def test_a_role_that_is_missing_for_buyers_stops_no_order(
     run = sync(amazon_store, work)
     assert (run.state, db.session.get_one(Store, amazon_store.id).problem) == ("done", None)
     assert number in set(db.session.scalars(select(Order.channel_order_number)))
+    order = db.session.scalars(select(Order).where(Order.channel_order_number == number)).one()
+    assert (order.address_state, [trouble["kind"] for trouble in order.attention]) == ("missing", ["incomplete"])
     kept = list(db.session.scalars(select(StoreDenial)))
     assert {(row.thing, row.name) for row in kept} == what
     listed = store_row(db.session.get_one(Store, amazon_store.id), runs.syncs_of([amazon_store.id])[amazon_store.id])
@@ -206,6 +208,7 @@ def test_a_role_that_is_missing_for_buyers_stops_no_order(
     go_on(work, 12, ahead=6 * 3600 + 60)
     assert db.session.scalar(select(StoreDenial.id)) is None
     check_equal(amazon_store)
+    assert (order.address_state, order.attention) == ("ok", [])
 
 
 def test_open_orders_of_many_pages_are_read_once_their_marketplace_is_open_again(
