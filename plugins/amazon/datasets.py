@@ -56,8 +56,8 @@ def denied_among(
     suspects: Sequence[str], is_allowed: Callable[[Collection[str]], bool], good: Sequence[str] = ()
 ) -> tuple[str, ...]:
     """Those of the suspects that are denied, found by asking with parts of them beside sets that are known as good."""
-    if len(suspects) == 1:
-        return () if is_allowed((*good, *suspects)) else tuple(suspects)
+    if len(suspects) < 2:
+        return tuple(name for name in suspects if not is_allowed((*good, name)))
     first = [name for name in suspects if name in PERSONAL]
     if len(first) in (0, len(suspects)):
         first = list(suspects[: len(suspects) // 2])

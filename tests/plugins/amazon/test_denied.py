@@ -290,6 +290,7 @@ def test_whatever_is_denied_is_left_out_and_little_else(denied: set[str]) -> Non
         asked.add(frozenset(names))
         return not denied & set(names)
 
+    assert denied_among((), is_allowed) == ()  # where all of them are left out, and a denial of the search passed
     assert set(denied_among(ALL, is_allowed)) == denied
     assert len(asked) <= 21
 
