@@ -23,9 +23,7 @@ from webapp.addresses import parsed
 VERSION = "0.1.0"
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST_SOCKET_PATH = 100  # 104 bytes on macOS, 108 on Linux, with the closing zero
-_SERVER_CONNECTIONS = (
-    90  # of the 100 that PostgreSQL allows unless told otherwise; the rest is for commands and backups
-)
+_SERVER_CONNECTIONS = 90  # of the 100 that PostgreSQL allows by itself; the rest is for commands and backups
 _WORKER_CONNECTIONS = 4  # of a worker or a scheduler at most: its work, its lease, its queue's news
 _SECOND_CONNECTIONS = 8  # of a process for threads that need one more for a moment
 _FEWEST_CONNECTIONS = 8
