@@ -113,7 +113,7 @@ def test_a_plugin_of_the_guide_imports_the_api_and_nothing_else_of_ours(path: st
 def test_the_smallest_plugin_is_small() -> None:
     _, source, _ = next(_blocks())
 
-    assert len(source.splitlines()) <= 25
+    assert len(list(filter(None, source.splitlines()))) <= 20
 
 
 def test_the_smallest_plugin_works_through_every_door(make_order: Callable[..., Order], mia: Actor) -> None:
@@ -125,7 +125,7 @@ def test_the_smallest_plugin_works_through_every_door(make_order: Callable[..., 
 
     [event, *_] = events_of(order)
     assert event.code == "checked"
-    assert str(words()["checked"].sentence) % event.data["values"] == "Counted before packing: 3 units"
+    assert str(words()["checked"].sentence) % event.data["values"] == "Counted before packing, units: 3"
 
 
 def test_an_action_of_the_guide_reads_its_input(make_order: Callable[..., Order], mia: Actor) -> None:
