@@ -133,6 +133,16 @@ def test_the_secret_is_made_once_and_readable_by_its_owner_only(tmp_path: Path) 
     assert stat.S_IMODE((tmp_path / "desk" / "secret").stat().st_mode) == 0o600
 
 
+def test_no_secret_is_made_in_the_place_of_one_that_is_gone(tmp_path: Path) -> None:
+    own = Configuration(data_dir=tmp_path)
+    own.secret_value()
+    own.keys.write_text("{}")
+    own.secret_file.unlink()
+    with pytest.raises(ConfigurationProblem, match=r"WAYBILL_SECRET is not set, and .*/secret is gone: put it back\."):
+        own.secret_value()
+    assert not own.secret_file.exists()
+
+
 def test_a_secret_that_is_given_is_written_nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WAYBILL_SECRET", "given-from-outside")
     monkeypatch.setenv("WAYBILL_DATA_DIR", str(tmp_path / "desk"))

@@ -146,7 +146,10 @@ class Configuration(BaseSettings):
         return self.data_dir / "secret"
 
     def secret_value(self) -> str:
-        """`WAYBILL_SECRET`, or one made at the first start and kept in the data directory for its owner only."""
+        """`WAYBILL_SECRET`, or one made at the first start and kept in the data directory for its owner only.
+
+        Raises `ConfigurationProblem` where neither is there, but a key file that one of them sealed.
+        """
         if given := self.secret.get_secret_value():
             return given
         path = self.secret_file
@@ -155,6 +158,8 @@ class Configuration(BaseSettings):
             with open(self.data_dir / "secret.lock", "w") as lock:  # a desk's processes start at the same time
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if not path.exists():
+                    if self.keys.exists():
+                        raise ConfigurationProblem(f"WAYBILL_SECRET is not set, and {path} is gone: put it back.")
                     fresh = self.data_dir / "secret.new"
                     with open(os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
                         file.write(secrets.token_urlsafe(48))

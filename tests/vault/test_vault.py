@@ -252,6 +252,22 @@ def test_a_missing_key_file_says_so(file: KeyFile) -> None:
     assert not file.path.exists()
 
 
+def test_another_secret_says_so_while_there_are_no_keys(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    KeyFile(path, "a secret").create()
+    KeyFile(path, "a secret").check()
+    with pytest.raises(KeyProblem, match="another WAYBILL_SECRET"):
+        KeyFile(path, "another secret").check()
+
+
+def test_a_file_of_an_earlier_version_opens(file: KeyFile) -> None:
+    period, key = file.current()
+    content = json.loads(file.path.read_text())
+    del content["proof"]
+    file.path.write_text(json.dumps(content))
+    assert again(file).key(period) == key
+
+
 def test_another_secret_says_so(file: KeyFile) -> None:
     with pytest.raises(KeyProblem, match="another WAYBILL_SECRET"):
         again(file, "another secret").current()

@@ -29,6 +29,7 @@ from webapp.errors import DeskError
 from webapp.i18n import lazy_gettext as _l
 
 _NONCE = 12
+_PROOF = "proof"
 
 
 class KeyProblem(DeskError):
@@ -75,7 +76,8 @@ class KeyFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._writing():
             if not self.path.exists():
-                self._write({"version": 1, "salt": base64.b64encode(secrets.token_bytes(16)).decode(), "periods": {}})
+                self._salt = secrets.token_bytes(16)
+                self._write({"version": 1, "salt": base64.b64encode(self._salt).decode(), "periods": {}})
 
     def current(self) -> tuple[str, bytes]:
         """This week's period and its key, made at its first use."""
@@ -147,6 +149,8 @@ class KeyFile:
         self._salt, self._blind = base64.b64decode(content["salt"]), None
         wrapping = self._wrapping()
         try:
+            if proof := content.get("proof"):  # a file of an earlier version gets it with its next key
+                decrypt(wrapping, base64.b64decode(proof), _PROOF)
             self._keys = {
                 period: decrypt(wrapping, base64.b64decode(sealed), period) if sealed is not None else None
                 for period, sealed in content["periods"].items()
@@ -175,6 +179,8 @@ class KeyFile:
         return derive(self._secret, self._salt or base64.b64decode(self._content()["salt"]), "keys")
 
     def _write(self, content: dict[str, Any]) -> None:
+        """Write the file, with something sealed by which the secret is known also while there are no keys."""
+        content.setdefault("proof", base64.b64encode(encrypt(self._wrapping(), b"waybill", _PROOF)).decode())
         temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
         with open(os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
             json.dump(content, file, indent=1)
