@@ -6,9 +6,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 OWN_PYTHON = Path(__file__).resolve().parents[1] / ".venv" / "bin" / "python"
+NEEDED = ("click", "flask", "redis", "sqlalchemy")  # no Python has all of these by chance
 
 if __name__ == "__main__":
-    if find_spec("click") is None and OWN_PYTHON.exists():  # any Python will do for those who ran `make run`
+    own = Path(sys.prefix) == OWN_PYTHON.parents[1]
+    if not own and not all(map(find_spec, NEEDED)) and OWN_PYTHON.exists():  # any Python will do where `make run` ran
         os.execv(OWN_PYTHON, [str(OWN_PYTHON), "-m", "webapp", *sys.argv[1:]])  # noqa: S606  it is our own
 
     from webapp.cli.main import main

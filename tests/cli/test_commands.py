@@ -484,7 +484,7 @@ def test_check_masks_secrets_and_asks_for_a_copy_of_the_keys(cli: Command, make_
     assert any("No copy of the key file" in warning for warning in before.document["warnings"])
     after = cli("check", "--key-copied", "--json").document
     assert not any("No copy of the key file" in warning for warning in after["warnings"])
-    assert len(after["backup"]) == 2
+    assert len(after["backup"]) == (3 if configuration().secret.get_secret_value() else 2)
 
 
 @ON_SQLITE

@@ -221,7 +221,10 @@ def test_without_practice_there_is_no_marketplace_and_a_stop_answers_who_has_ask
         for client in asked:
             client.close()
         with desk.process:
+            said = desk.process.stdout.read() if desk.process.stdout else ""
             assert desk.process.wait(WITHIN) == 0
+    assert "Stopping, once what is under way has ended." in said
+    assert said.rstrip().endswith("Stopped.")
 
 
 def test_two_desks_that_start_at_once_choose_different_ports() -> None:

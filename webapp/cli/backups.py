@@ -187,6 +187,8 @@ def _new_file(path: Path) -> Iterator[Path]:
     """A file to write, for its owner alone, that gets its name once it is whole; a file of that name is left alone."""
     if path.exists():
         raise Failed(f"{path} is there already: name a new file.")
+    if not path.parent.is_dir():
+        raise Failed(f"There is no folder {path.parent}.")
     number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)  # readable by its owner
     os.close(number)
     fresh = Path(name)

@@ -134,6 +134,8 @@ def _test_queue() -> str:
 
 
 def _test_keys() -> str:
+    if not key_file().path.exists() and not schema.found():
+        raise Failed("None yet: “python -m webapp migrate” makes the file with the database.")
     key_file().check()
     return str(key_file().path)
 
@@ -179,9 +181,12 @@ def seen_by_others(config: Configuration) -> list[Path]:
 
 
 def _backup(config: Configuration) -> list[str]:
+    given = config.secret.get_secret_value()
+    secret = "" if given else " and the secret"
     return [
         "The database: “backup database FILE”.",
-        f"The key file {config.keys}, and the secret: “backup keys FILE”, kept apart from copies of the database.",
+        f"The key file {config.keys}{secret}: “backup keys FILE”, kept apart from copies of the database.",
+        *([] if not given else ["WAYBILL_SECRET: keep it yourself, no copy holds it."]),
     ]
 
 

@@ -110,8 +110,13 @@ class _Up:
         }
         try:
             with contextlib.closing(self.logs), self.desk:
-                self._start(port)
-                self.desk.watch()
+                try:
+                    self._start(port)
+                    self.desk.watch()
+                except KeyboardInterrupt:
+                    self._step("Stopping, once what is under way has ended.")
+                    raise
+            self._step("Stopped.")
         finally:
             (self.data_dir / DESK_FILE).unlink(missing_ok=True)
 
