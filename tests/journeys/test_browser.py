@@ -132,6 +132,7 @@ def test_no_page_scrolls_sideways_at_390_px(desk: Desk, open_page: Callable[...,
     page = open_page(viewport={"width": 390, "height": 844}, locale=language)
     for path in PAGES:
         page.goto(desk.url + path.format(number=number))
+        expect(page.locator("[aria-busy=true]")).to_have_count(0)  # cards and counts come after the page
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= 390, path
 
