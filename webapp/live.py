@@ -12,6 +12,7 @@ from webapp.db import after_commit
 
 log = structlog.get_logger(__name__)
 SESSIONS_ENDED = "sessions_ended"  # news for the streams of these sessions, which end; no browser is told
+_KEPT = 1_000  # news for pages that were drawn before them and began to listen after them
 _connections: dict[str, redis.Redis] = {}
 
 
@@ -34,11 +35,24 @@ def publish(kind: str, ids: Iterable[int]) -> None:
 
     def send() -> None:
         try:
-            connection().publish(key("live"), body)
+            with connection().pipeline(transaction=False) as told:
+                told.publish(key("live"), body)
+                told.xadd(key("news"), {"news": body}, maxlen=_KEPT)
+                told.execute()
         except redis.RedisError as error:
             log.warning("live_news_lost", kind=kind, problem=type(error).__name__)
 
     after_commit(send)
+
+
+def since(at: float) -> dict[str, set[int]]:
+    """What was told since this time, by its kind, as far as it is kept. Raises `RedisError`."""
+    found: dict[str, set[int]] = {}
+    entries: Any = connection().xrange(key("news"), min=str(max(int(at * 1000), 0)))
+    for _, fields in entries:
+        news = json.loads(fields[b"news"])
+        found.setdefault(news["kind"], set()).update(news["ids"])
+    return found
 
 
 def listen() -> Iterator[dict[str, Any] | None]:

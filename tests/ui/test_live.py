@@ -2,6 +2,7 @@
 
 import json
 import queue
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ from tests.ui.conftest import Browser
 from webapp import live as news
 from webapp.audit.actor import Actor
 from webapp.config import configuration
+from webapp.db import unit_of_work
 from webapp.jobs import schedule
 from webapp.orders.models import Order
 from webapp.ui import health, live
@@ -46,6 +48,32 @@ def test_a_change_reaches_every_stream_with_its_id_alone(
     news.publish("orders", [order.id])
 
     assert [_next(one) for one in told] == [{"kind": "orders", "ids": [order.id]}] * 2
+
+
+def test_what_changed_before_a_page_listens_is_told_to_it(
+    app: Flask, browser: Browser, make_order: Callable[..., Order], olga: Actor
+) -> None:
+    order = make_order()
+    page = browser.get(f"/orders/{order.number}").text
+    [drawn_at] = re.findall(r'data-live-url="/live\?since=(\d+)"', page)
+    with unit_of_work():
+        news.publish("orders", [order.id])
+        news.publish("orders", [order.id + 1])
+
+    with browser.client.get(f"/live?since={drawn_at}") as stream:
+        assert _next(part.decode() for part in stream.response) == {"kind": "orders", "ids": [order.id, order.id + 1]}
+    later = {"Last-Event-ID": str(int(drawn_at) + 3_600_000)}
+    assert live.now_told() >= int(drawn_at)
+    with app.test_request_context("/live?since=1", headers=later):
+        assert live._drawn_at() == pytest.approx(live.now_told() / 1000, abs=5)
+    assert news.since(time.time() + 60) == {}
+
+
+@pytest.mark.parametrize("asked", ["", "?since=", "?since=x", "?since=-1", f"?since={9**50}", "?since=1.5"])
+def test_odd_times_are_no_harm(browser: Browser, asked: str) -> None:
+    with browser.client.get(f"/live{asked}") as stream:
+        assert stream.status_code == 200
+        assert next(iter(stream.response)) == b"retry: 3000\n\n"
 
 
 def test_ids_of_other_shops_are_not_told(app: Flask, make_order: Callable[..., Order], olga: Actor) -> None:

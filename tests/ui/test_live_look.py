@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from tests.ui.test_look import _flaws, desk, page  # noqa: F401 - the fixtures of a desk in a browser
 from webapp.audit.actor import Actor
@@ -104,3 +105,22 @@ def test_a_card_that_did_not_load_says_so_and_is_tried_again(
     page.evaluate("htmx.trigger('#card-work', 'refresh')")
     page.wait_for_selector("#card-work .stats")
     assert page.locator("#card-work[aria-busy]").count() == 0
+
+
+def test_what_changes_while_a_page_is_on_its_way_is_shown(
+    app: Flask,
+    page: Any,  # noqa: F811
+    make_order: Callable[..., Order],
+    olga: Actor,
+) -> None:
+    order = make_order()
+    order_id = order.id
+
+    def change_first(route: Any) -> None:
+        with app.app_context(), unit_of_work():
+            hold(db.session.get_one(Order, order_id), "fraud check", actor=olga)
+        route.continue_()
+
+    page.route("**/live*", change_first, times=1)
+    page.goto(f"/orders/{order.number}")
+    page.locator("#order-summary").get_by_text("fraud check").wait_for()

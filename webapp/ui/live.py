@@ -9,6 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -33,6 +34,7 @@ log = structlog.get_logger(__name__)
 LONGEST = 600.0  # seconds of one stream: the browser comes back by itself, and a session that was ended stays out
 _HEARTBEAT = 15.0
 _WAITING = 100  # news that a stream may leave unread
+_READ_WITHIN = 5.0  # seconds from the reading of what a page shows until its drawing, and between two clocks
 _LISTENING = "listening"  # the first news of each stream: from now on it misses nothing
 stopping: Callable[[], bool] = lambda: False  # noqa: E731 - the server tells when its process ends
 
@@ -111,15 +113,35 @@ def stream() -> Response:
     if own is None:
         return Response(status=204)
     mark_live(request.environ)
-    response = Response(_told(app, person.actor, own, person.session_id), mimetype="text/event-stream")
+    told = _told(app, person.actor, own, person.session_id, since=_drawn_at())
+    response = Response(told, mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
     response.call_on_close(lambda: pump.leave(own))
     return response
 
 
+def now_told() -> int:
+    """The time of a page that is being drawn, and of news, for whoever asks what came since: milliseconds."""
+    return int(time.time() * 1000)
+
+
+def _drawn_at() -> float | None:
+    """Since when a page may have missed news: since its last ones, or since it was drawn."""
+    try:
+        told = int(request.headers.get("Last-Event-ID") or request.args["since"])
+    except (KeyError, ValueError):
+        return None
+    return min(max(told, 0), now_told()) / 1000
+
+
 def _told(
-    app: Flask, actor: Actor, own: queue.Queue[dict[str, Any] | None], session_id: int | None = None
+    app: Flask,
+    actor: Actor,
+    own: queue.Queue[dict[str, Any] | None],
+    session_id: int | None = None,
+    *,
+    since: float | None = None,
 ) -> Iterator[str]:
     began = beat = time.monotonic()
     yield "retry: 3000\n\n"
@@ -129,22 +151,33 @@ def _told(
         except queue.Empty:
             if time.monotonic() - beat >= _HEARTBEAT:
                 beat = time.monotonic()
-                yield ": \n\n"
+                yield f"id: {now_told()}\n\n"
             continue
         if news is None:
             return
         if news["kind"] == _LISTENING:
             if session_id is not None and not _is_there(app, session_id):  # it ended while the stream began
                 return
+            if since is not None:
+                with suppress(RedisError):
+                    for kind, missed in live.since(since - _READ_WITHIN).items():
+                        yield from _line(app, actor, {"kind": kind, "ids": sorted(missed)})
             continue
         if news["kind"] == live.SESSIONS_ENDED:
             if session_id in news["ids"]:
                 return
             continue
-        everybodys = actor.shops is None or news["kind"] == "runs"  # of which the id alone is told
-        ids = news["ids"] if everybodys else _seen(app, actor, news)
-        if ids:
-            yield f"data: {json.dumps({'kind': news['kind'], 'ids': ids})}\n\n"
+        yield from _line(app, actor, news)
+
+
+def _line(app: Flask, actor: Actor, news: dict[str, Any]) -> Iterator[str]:
+    if news["kind"] == live.SESSIONS_ENDED:
+        return
+    everybodys = actor.shops is None or news["kind"] == "runs"  # of which the id alone is told
+    ids = news["ids"] if everybodys else _seen(app, actor, news)
+    if ids:
+        yield f"data: {json.dumps({'kind': news['kind'], 'ids': ids})}\n\n"
+        yield f"id: {now_told()}\n\n"
 
 
 def _is_there(app: Flask, session_id: int) -> bool:

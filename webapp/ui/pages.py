@@ -11,6 +11,7 @@ from webapp.ui import htmx, unscripted
 from webapp.ui.access import may, person
 from webapp.ui.formats import zone
 from webapp.ui.languages import language
+from webapp.ui.live import now_told
 
 THEMES = ("light", "dark")
 THEME_COOKIE = "waybill_theme"
@@ -62,7 +63,7 @@ def _frame() -> dict[str, Any]:
         "locale": language(),
         "version": configuration().version,
         "zone": str(zone()),
-        "live_url": "/live" if someone and may("orders.view") else "",
+        "live_url": f"/live?since={now_told()}" if someone and may("orders.view") else "",
         "has_practice": _has_practice,
         "practice_url": configuration().practice_url,
         "whole_url": unscripted.whole_url,
