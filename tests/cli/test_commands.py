@@ -18,6 +18,7 @@ from webapp.clock import now
 from webapp.config import configuration
 from webapp.db import unit_of_work
 from webapp.hooks import hookimpl, hooks
+from webapp.live import connection
 from webapp.orders.holds import hold
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
@@ -485,6 +486,19 @@ def test_check_masks_secrets_and_asks_for_a_copy_of_the_keys(cli: Command, make_
     after = cli("check", "--key-copied", "--json").document
     assert not any("No copy of the key file" in warning for warning in after["warnings"])
     assert len(after["backup"]) == (3 if configuration().secret.get_secret_value() else 2)
+
+
+def test_check_warns_of_a_queue_that_forgets(cli: Command) -> None:
+    def warned() -> list[str]:
+        return [told for told in cli("check", "--json").document["warnings"] if "The queue" in told]
+
+    before = connection().config_get("maxmemory-policy")["maxmemory-policy"]
+    assert not any("maxmemory-policy" in told for told in warned())
+    connection().config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        assert any("maxmemory-policy is allkeys-lru" in told for told in warned())
+    finally:
+        connection().config_set("maxmemory-policy", before)
 
 
 @ON_SQLITE

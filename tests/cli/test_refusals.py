@@ -1,5 +1,6 @@
 """Processes refuse to start where they would do harm, and say why in one sentence."""
 
+import re
 import runpy
 import socket
 import sqlite3
@@ -144,6 +145,8 @@ def test_check_names_what_is_wrong_and_no_password(migrated: dict[str, str]) -> 
     ended = call("check", "--json", env={**migrated, "DATABASE_URL": NOBODY, "WAYBILL_SECRET": "hush-hush"})
     failed = [one["name"] for one in ended.document["checks"] if not one["ok"]]
     assert (ended.code, "database" in failed, "queue" in failed) == (6, True, False)
+    [told] = [one["message"] for one in ended.document["checks"] if one["name"] == "database"]
+    assert re.search(r"try again in a moment\. \(.*(refused|failed).*\)$", told)
     assert "hush" not in ended.out + ended.err
 
 

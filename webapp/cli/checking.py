@@ -12,7 +12,7 @@ from flask import current_app
 from pydantic import SecretStr
 from redis import RedisError
 from sqlalchemy import func, make_url, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from webapp import schema
 from webapp.audit.actor import Actor
@@ -115,12 +115,20 @@ def _tested(name: str, test: Callable[[], str]) -> Document:
     try:
         return {"name": name, "ok": True, "code": "ok", "message": test()}
     except DeskError as error:
-        return {"name": name, "ok": False, "code": error.code, "message": str(error)}
-    except (SQLAlchemyError, RedisError):
+        return {"name": name, "ok": False, "code": error.code, "message": f"{error}{_cause(error.__cause__)}"}
+    except (SQLAlchemyError, RedisError) as error:
         away = Unavailable(what=name)
-        return {"name": name, "ok": False, "code": away.code, "message": str(away)}
+        return {"name": name, "ok": False, "code": away.code, "message": f"{away}{_cause(error)}"}
     except (OSError, Failed) as error:
         return {"name": name, "ok": False, "code": "failed", "message": str(error)}
+
+
+def _cause(error: BaseException | None) -> str:
+    """What a driver says of not reaching its server, for whoever sets the desk up; it names no password."""
+    if not isinstance(error, DBAPIError | RedisError):
+        return ""
+    said = str(error.orig if isinstance(error, DBAPIError) else error).strip()
+    return f" ({said.splitlines()[0].strip()})" if said else ""
 
 
 def _test_database() -> str:
@@ -166,11 +174,26 @@ def _warnings(config: Configuration, *, reads: bool) -> list[str]:
         )
     if not config.secret.get_secret_value():
         found.append(f"WAYBILL_SECRET is not set: without {config.secret_file} the key file does not open.")
+    found += _queue_warnings()
     if seen := seen_by_others(config):
         found.append(
             f"{len(seen)} files can be read by other users of this machine, {seen[0]} for one: "
             f"“chmod -R go= {config.data_dir} {config.keys}” closes them."
         )
+    return found
+
+
+def _queue_warnings() -> list[str]:
+    """What a queue lacks that may neither evict a key nor forget one; servers that don't tell are believed."""
+    try:
+        policy, appends = (connection().config_get(name).get(name) for name in ("maxmemory-policy", "appendonly"))
+    except RedisError:
+        return []
+    found = []
+    if policy not in (None, "noeviction"):
+        found.append(f"The queue's maxmemory-policy is {policy}: it may drop jobs. Set it to noeviction.")
+    if appends == "no":
+        found.append("The queue writes no append-only file: a restart forgets jobs until the desk finds them again.")
     return found
 
 
