@@ -16,7 +16,7 @@ _COLORS = 256
 
 
 def small(png: bytes) -> bytes:
-    """The same picture with 256 colors; of a screenshot, so eight bits a channel and nothing transparent."""
+    """A picture reduced to 256 colors; it has to be a screenshot, so eight bits a channel and nothing transparent."""
     chunks = list(_chunks(png))
     width, height, _, kind = struct.unpack(">IIBB", chunks[0][1][:10])
     size = _CHANNELS[kind]

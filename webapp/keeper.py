@@ -209,7 +209,7 @@ def processes() -> dict[int, int]:
 
 
 def listed_processes() -> dict[int, int]:
-    """The same by `ps`, which lists itself too and is then left out."""
+    """Every living process by `ps`, which lists itself too and is then left out, with its parent."""
     listing = subprocess.Popen(["ps", "-A", "-o", "pid=,ppid=,stat="], stdout=subprocess.PIPE, text=True)  # noqa: S607
     rows = [line.split() for line in listing.communicate()[0].splitlines()]
     return {int(pid): int(parent) for pid, parent, state in rows if int(pid) != listing.pid and state[0] != "Z"}

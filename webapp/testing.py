@@ -96,7 +96,7 @@ def incoming_order(lines: Sequence[IncomingLine] | None = None, **more: Any) -> 
 
 
 def again(order: IncomingOrder, *, minutes: float = 5, **changes: Any) -> IncomingOrder:
-    """The same order in a later answer."""
+    """An order as a later answer tells it."""
     return replace(order, updated_at=order.updated_at + timedelta(minutes=minutes), **changes)
 
 

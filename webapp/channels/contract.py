@@ -134,7 +134,7 @@ class IncomingOrder:
     odd_times: tuple[str, ...] = default(default=(), repr=False)  # filled by the desk: times that it left out
 
     def without_raw(self) -> "IncomingOrder":
-        """The same without the answer itself, once that is packed: most of what would travel between processes."""
+        """This order without the answer itself, once that is packed: most of what would travel between processes."""
         return replace(self, raw={})
 
 

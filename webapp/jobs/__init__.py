@@ -3,8 +3,8 @@
 The queue is a messenger, never a memory: whatever must happen stands in a row, and the schedule re-finds what is due,
 so a lost job loses nothing and a repeated one repeats nothing. Therefore a job is not sent while it waits with the same
 arguments, for it will read whatever the second was sent for; only RQ's tries of a failed one may stand beside it. Job
-arguments are ids, never buyer data. Which
-queues there are, and which worker serves them, is said in `lanes`. All imports of RQ stand here and in `worker`.
+arguments are ids, never buyer data. Which queues there are, and which worker serves them, is said in `lanes`. All
+imports of RQ stand here and in `worker`.
 """
 
 import hashlib

@@ -114,7 +114,7 @@ def shown(order_ids: Sequence[int], actor: Actor, *, purpose: str) -> dict[int, 
 
 
 def of_keys(keys: DataKeys, order_id: int) -> ShownAddress:
-    """The same for one order of those whose records of `KINDS` were revealed already."""
+    """Where one order goes, of those whose records of `KINDS` were revealed already."""
     told = (keys.opened(BUYER).get(order_id) or {}).get("address") or {}
     return shown_of(told, keys.opened(ADDRESS).get(order_id))
 

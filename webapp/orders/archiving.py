@@ -122,8 +122,8 @@ def archive_old(state: str, days: int, after: tuple[datetime, int] | None, limit
 
 
 def _kept_now(order: Order) -> Refusal | None:
-    """The same of one order. Pages and runs ask of each of many: what is told of all that are at hand is kept, as they
-    stand now, until the transaction ends.
+    """What keeps one order out of the archive now. Pages and runs ask of each of many: what is told of all that are at
+    hand is kept, as they stand now, until the transaction ends.
     """
     known: dict[tuple[int, int], Refusal | None] = once_a_transaction("kept_from_archive", dict)
     if (order.id, order.version) not in known:

@@ -72,11 +72,11 @@ class OrderAction(ABC):
         return {}
 
     def fields_for(self, order: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
-        """The same where it depends on who asks: what they may choose, or what of the buyer stands there already."""
+        """What the form knows where it depends on who asks: what they may choose, what of the buyer stands there."""
         return self.form_fields(order)
 
     def fields_for_many(self, sample: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
-        """The same for a bulk act: what this person may choose, and nothing of the sample that others don't share."""
+        """What the form of a bulk act knows: this person's choices, nothing of the sample that others don't share."""
         return self.form_fields(sample)
 
 

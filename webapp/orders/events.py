@@ -99,7 +99,7 @@ def order_begun(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def line_begun(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The same of a new line."""
+    """What the event of a new order keeps of the columns of a line."""
     return _telling(row, LINE_COLUMNS, _NO_LINE)
 
 
@@ -158,7 +158,7 @@ def record_all(
     sealed: bytes | None = None,
     news: bool = True,
 ) -> list[OrderEvent]:
-    """The same for one change of many orders, each of which is locked: one event each, told to others once. What is no
+    """Record one change of many orders, each of which is locked: one event each, told to others once. What is no
     `news` leaves the orders where they stand in lists of what was updated last.
     """
     db.session.flush()

@@ -32,7 +32,7 @@ class ManagedAtChannel(Refusal):
 
 
 class KeyReused(Refusal):
-    """The same submission key came with another act."""
+    """A submission key came once more, with another act."""
 
     code = "key_reused"
     sentence = _l("This key was used for another act already. Send a new one.")

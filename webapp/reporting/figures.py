@@ -156,7 +156,7 @@ def sales_of(
 
 
 def sales_by_store(actor: Actor, times: Sequence[tuple[date, date]]) -> dict[int, list[Sales]]:
-    """The same for every store that sold something, by day."""
+    """The sales of several times by day, for every store that sold something, in one query."""
     figures = _figures(actor, _within(times), Scope())
     found: dict[int, list[Sales]] = {}
     for row in db.session.execute(_grouped(figures, "store_id")):

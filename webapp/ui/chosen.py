@@ -93,5 +93,5 @@ class Chosen:
 
     @property
     def back_url(self) -> str:
-        """The same, with what was chosen ticked again."""
+        """The page of the list that the choice was made in, with what was chosen ticked again."""
         return self.list_url(all=1) if self.everything else self.list_url(order=self.ids)

@@ -121,7 +121,7 @@ def report() -> str:
 @bp.get("/dashboard/report.csv")
 @needs("orders.export")
 def report_csv() -> Response:
-    """The same as a file; it opens in a spreadsheet without anything in it being taken for a formula."""
+    """The report as a CSV file; it opens in a spreadsheet without anything in it being taken for a formula."""
     show_times_of(shown_stores())
     wanted = sales.asked(request.args, _today())
     times = [(wanted.since, wanted.until)]

@@ -80,7 +80,7 @@ class Reader:
         return Markup(f"<time {exact}>{text}</time>")  # noqa: S704 - numbers and words of ours
 
     def moment(self, instant: datetime) -> str:
-        """The same as plain text, for sentences."""
+        """An instant in the page's zone as plain text, for sentences."""
         return self._told(instant)[1]
 
     def countdown(self, instant: datetime) -> Markup:

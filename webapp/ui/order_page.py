@@ -197,7 +197,7 @@ class OrderView:
 
     @cached_property
     def addresses_mark(self) -> str:
-        """The same of the addresses, and whether they can be changed, which ends as the order moves on."""
+        """Another one once the addresses were written anew, or can be changed no more since the order has moved on."""
         return f"{self.buyer_mark}{' changeable' if self.can_readdress else ''}"
 
     @cached_property
@@ -291,7 +291,7 @@ class OrderView:
 
     @cached_property
     def parcels(self) -> list[dict[str, Any]]:
-        """The same for a glance: how many units, not which."""
+        """Every parcel for a glance: how many units lie in it, not which."""
         return _packages(self.order, {})
 
     @cached_property

@@ -128,7 +128,7 @@ def reveal(actor: Actor, order_ids: Sequence[int], *, purpose: str, kind: str = 
 
 
 def reveal_kinds(actor: Actor, order_ids: Sequence[int], *, purpose: str, kinds: Sequence[str]) -> DataKeys:
-    """The same for several kinds of records; the keys come along, for what else a page opens of these orders."""
+    """Several kinds of records of these orders, on the record; the keys come along, for what else a page opens."""
     actor.needs("buyers.see")
     keys = DataKeys(order_ids, kinds)
     seen = sorted(set().union(*(keys.opened(kind) for kind in kinds)))
@@ -167,7 +167,7 @@ def open_sealed(values: Iterable[tuple[int, str, bytes]], keys: DataKeys | None 
 def reveal_sealed(
     actor: Actor, values: Iterable[tuple[int, str, bytes]], *, purpose: str, keys: DataKeys | None = None
 ) -> list[Any]:
-    """The same for values that tell of buyers, such as reasons and earlier addresses: by right, on the record."""
+    """Open values that tell of buyers, such as reasons and earlier addresses: by right, on the record."""
     actor.needs("buyers.see")
     values = list(values)
     opened = open_sealed(values, keys)

@@ -26,7 +26,7 @@ class PracticeClient:
         return placed[0]
 
     def place_many(self, count: int, **wish: Any) -> list[Json]:
-        """The same wish `count` times."""
+        """Buyers place `count` orders by one wish. Returns their summaries."""
         placed: list[Json] = self._ask("POST", "/orders", json=wish | {"count": count})["orders"]
         return placed
 

@@ -143,7 +143,7 @@ def _slice(practice: Practice, query: Query, view_ms: int, low: int, high: int) 
 def _untouched(
     practice: Practice, query: Query, view_ms: int, low: int, high: int, index: int
 ) -> tuple[Key, int] | None:
-    """The same for an order that nobody touched, without drawing it."""
+    """Where an order that nobody touched stands in the answer, told without drawing it; None where it is not in it."""
     world = practice.world
     created = world.created_ms(index)
     if created is None or created > view_ms:

@@ -48,7 +48,7 @@ class ActionForm(forms.Form):
         return self.typed()
 
     def renewed(self, version: int) -> "ActionForm":
-        """The same with what was typed, for the order as it is now; another try is another submission."""
+        """This form with what was typed, for the order as it is now; another try is another submission."""
         self[KEY].data, self[VERSION].data = secrets.token_urlsafe(16), version
         return self
 
