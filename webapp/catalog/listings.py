@@ -203,7 +203,6 @@ def _ids_by_conditions(conditions: Mapping[str, ColumnElement[bool]]) -> dict[st
     """Up to one more than `MOST` listings for each, a few conditions in one query."""
     ids: dict[str, list[int]] = {value: [] for value in conditions}
     for start in range(0, len(conditions), STEP):
-        check_time()
         step = list(conditions.items())[start : start + STEP]
         first = [select(Listing.id).where(condition).limit(MOST + 1).subquery() for _, condition in step]
         parts = [select(literal(number), fitting.c.id) for number, fitting in enumerate(first)]

@@ -14,7 +14,7 @@ from sqlalchemy import or_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from webapp.audit.actor import Actor
-from webapp.db import among, check_time, db, time_limit
+from webapp.db import among, db, time_limit
 from webapp.errors import DeskError, TooSlow
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import (
@@ -208,7 +208,6 @@ def _orders(numbers: set[str], columns: Sequence[InstrumentedAttribute[Any]], ac
     found: dict[str, dict[int, Order]] = {}
     for part in _parts(sorted(numbers)):
         query = visible(actor).where(or_(*(among(column, part) for column in columns)))
-        check_time()
         for order in db.session.scalars(query.options(*AROUND)):
             for number in filter(None, (order.number, order.channel_order_number)):
                 found.setdefault(number, {})[order.id] = order

@@ -14,7 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from webapp.channels.models import NumberSequence
 from webapp.channels.shops import ORDERS
-from webapp.db import begins_with, check_time, db, once_a_transaction
+from webapp.db import begins_with, db, once_a_transaction
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.models import Order
 from webapp.orders.postal import code_parts, telephone
@@ -120,7 +120,6 @@ def beginnings(numbers: Sequence[str]) -> tuple[list[str], set[_Beginning]]:
     prefixes: list[str] | None = None
     broad: set[_Beginning] = set()
     for start in range(0, len(numbers), STEP):
-        check_time()
         ways = [way for number in numbers[start : start + STEP] for way in _spelled(number)]
         some = (select(Order.id).where(begins_with(column, text)).limit(_MANY).subquery() for column, text in ways)
         counts = select(*(select(func.count()).select_from(first).scalar_subquery() for first in some)).subquery()
