@@ -268,6 +268,16 @@ def test_a_file_of_an_earlier_version_opens(file: KeyFile) -> None:
     assert again(file).key(period) == key
 
 
+def test_another_secret_destroys_no_key(file: KeyFile) -> None:
+    period, key = file.current()
+    content = json.loads(file.path.read_text())
+    del content["proof"]
+    file.path.write_text(json.dumps(content))
+    with pytest.raises(KeyProblem, match="another WAYBILL_SECRET"):
+        again(file, "another secret").destroy(period)
+    assert again(file).key(period) == key
+
+
 def test_another_secret_says_so(file: KeyFile) -> None:
     with pytest.raises(KeyProblem, match="another WAYBILL_SECRET"):
         again(file, "another secret").current()

@@ -121,6 +121,7 @@ class KeyFile:
     def destroy(self, period: str) -> None:
         """Make everything of this week unreadable, backups of the database included."""
         with self._writing():
+            self._read()  # by the right secret: the file is written with a proof of it
             content = self._content()
             content["periods"][period] = None  # stays named, so that a missing key can be told from a destroyed one
             self._write(content)
