@@ -42,7 +42,7 @@ class Reading:
                 if named := sets.named_in(error.named):
                     self.memory.leave_out(account, named)
                     continue
-                if not self._may_be_data(error):
+                if not self._is_about_data(error):
                     raise
                 if isinstance(error, RequestRefused) and self.params.get("paginationToken"):
                     raise PageRefused(channel="Amazon") from None  # the token may be what is refused
@@ -84,7 +84,7 @@ class Reading:
         answer = answers.get(_key(sets.asked)) or self._ask(sets.asked)
         return Answer(answer.body, answer.request_id, self.calls), sets.missing
 
-    def _may_be_data(self, error: RequestRefused | AccessDenied) -> bool:
+    def _is_about_data(self, error: RequestRefused | AccessDenied) -> bool:
         if isinstance(error, RequestRefused):
             return self.operation is SEARCH_ORDERS
         return self.may_be_data is not None and self.may_be_data(error.named)
