@@ -9,6 +9,7 @@ import time_machine
 from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import select, update as change
 
+from tests.sync.conftest import update
 from webapp.audit.actor import Actor
 from webapp.channels.contract import NotYet, OrdersPage, OrdersWindow, Outcome, Sent, StoreAccess, Update, UpdateKind
 from webapp.channels.models import Store
@@ -25,20 +26,6 @@ from webapp.sync.models import ChannelUpdate, StoreSync
 from webapp.testing import FakeChannel, incoming_line, incoming_order
 
 Work = Callable[[], int]
-
-
-@pytest.fixture
-def shipped(take: Callable[..., list[Order]], mia: Actor) -> Order:
-    """An order whose units just left; the job that tells the channel waits in the queue."""
-    [order] = take(incoming_order([incoming_line("MUG", 2)]))
-    with unit_of_work():
-        ship_order(locked(order), [PackageInput("DHL", "JD0001")], actor=mia)
-    return order
-
-
-def update() -> ChannelUpdate:
-    db.session.expire_all()
-    return db.session.scalars(select(ChannelUpdate)).one()
 
 
 def turn(store: Store) -> StoreSync:

@@ -7,6 +7,7 @@ import pytest
 import time_machine
 from sqlalchemy import select, update as change
 
+from tests.sync.conftest import update
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.channels.contract import (
@@ -36,20 +37,6 @@ from webapp.sync.models import ChannelUpdate, UpdateState
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order, line_again
 
 Work = Callable[[], int]
-
-
-@pytest.fixture
-def shipped(take: Callable[..., list[Order]], mia: Actor) -> Order:
-    """An order whose two units just left in one package; the job that tells the channel waits in the queue."""
-    [order] = take(incoming_order([incoming_line("MUG", 2)], number="302-7777777-0000001"))
-    with unit_of_work():
-        ship_order(locked(order), [PackageInput("DHL", "JD0001")], actor=mia)
-    return order
-
-
-def update() -> ChannelUpdate:
-    db.session.expire_all()
-    return db.session.scalars(select(ChannelUpdate)).one()
 
 
 def later(seconds: float) -> time_machine.travel:

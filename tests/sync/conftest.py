@@ -1,0 +1,30 @@
+"""What several tests of telling a channel start from."""
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import select
+
+from webapp.audit.actor import Actor
+from webapp.db import db, unit_of_work
+from webapp.fulfillment.contract import PackageInput
+from webapp.fulfillment.services import ship_order
+from webapp.orders.models import Order
+from webapp.orders.queries import locked
+from webapp.sync.models import ChannelUpdate
+from webapp.testing import incoming_line, incoming_order
+
+
+@pytest.fixture
+def shipped(take: Callable[..., list[Order]], mia: Actor) -> Order:
+    """An order whose two units just left in one package; the job that tells the channel waits in the queue."""
+    [order] = take(incoming_order([incoming_line("MUG", 2)], number="302-7777777-0000001"))
+    with unit_of_work():
+        ship_order(locked(order), [PackageInput("DHL", "JD0001")], actor=mia)
+    return order
+
+
+def update() -> ChannelUpdate:
+    """The one update that there is, as it stands now."""
+    db.session.expire_all()
+    return db.session.scalars(select(ChannelUpdate)).one()
