@@ -85,10 +85,9 @@ class KeyFile:
         if (key := self._find(period)) is not None:
             return period, key
         with self._writing():
-            self._read()
+            content = self._read()
             if (key := self._keys.get(period)) is None:
                 key = secrets.token_bytes(32)
-                content = self._content()
                 content["periods"][period] = base64.b64encode(encrypt(self._wrapping(), key, period)).decode()
                 self._write(content)
                 self._read()
@@ -121,8 +120,7 @@ class KeyFile:
     def destroy(self, period: str) -> None:
         """Make everything of this week unreadable, backups of the database included."""
         with self._writing():
-            self._read()  # by the right secret: the file is written with a proof of it
-            content = self._content()
+            content = self._read()  # by the right secret: the file is written with a proof of it
             content["periods"][period] = None  # stays named, so that a missing key can be told from a destroyed one
             self._write(content)
             self._read()
@@ -144,7 +142,8 @@ class KeyFile:
             if self._read_at != (stat.st_mtime_ns, stat.st_ino):
                 self._read()
 
-    def _read(self) -> None:
+    def _read(self) -> dict[str, Any]:
+        """Take in the keys, each opened; gives the file's content."""
         content = self._content()
         stat = self.path.stat()
         self._salt, self._blind = base64.b64decode(content["salt"]), None
@@ -162,6 +161,7 @@ class KeyFile:
         except (ValueError, TypeError):
             raise KeyProblem(path=self.path, problem=_l("it is damaged. Put the copy of it back.")) from None
         self._read_at = (stat.st_mtime_ns, stat.st_ino)
+        return content
 
     def _content(self) -> dict[str, Any]:
         try:
