@@ -1,6 +1,8 @@
 """Time: instants are aware and in UTC everywhere; zones are for showing, at the doors."""
 
 from datetime import UTC, date, datetime
+from functools import cache
+from zoneinfo import available_timezones
 
 _YEARS = range(1970, 2200)
 
@@ -16,6 +18,12 @@ def parse_instant(text: str) -> datetime:
     if instant.tzinfo is None:
         raise ValueError(f"no offset in {text!r}")
     return instant.astimezone(UTC)
+
+
+@cache
+def zones() -> frozenset[str]:
+    """The time zones that are known here, by name; they are files, and looking through them takes a while."""
+    return frozenset(available_timezones())
 
 
 def in_calendar(moment: date) -> bool:

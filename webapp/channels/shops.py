@@ -5,14 +5,13 @@ one of them again is refused, and who returns to an earlier prefix goes on count
 """
 
 import re
-from zoneinfo import available_timezones
 
 from sqlalchemy import select
 
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
 from webapp.channels.models import NumberSequence, Shop
-from webapp.clock import now
+from webapp.clock import now, zones
 from webapp.db import db
 from webapp.errors import Invalid, NotFound
 from webapp.i18n import LANGUAGES, lazy_gettext as _l
@@ -104,7 +103,7 @@ def _describe(shop: Shop, *, name: str, language: str, zone: str, address: str) 
         raise Invalid(field="name", problem=_l("another shop has this name."))
     if language not in LANGUAGES:
         raise Invalid(field="language", problem=_l("must be one of: %(choices)s.", choices=", ".join(LANGUAGES)))
-    if zone not in available_timezones():
+    if zone not in zones():
         raise Invalid(field="zone", problem=_l("is no time zone that is known here, such as Europe/Berlin."))
     lines = [line.strip() for line in address.strip().splitlines()]
     if len(lines) > _ADDRESS_LINES or any(len(line) > _LONGEST for line in lines):

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from zoneinfo import available_timezones
 
 from webapp.channels.models import NumberSequence, Shop, Store
+from webapp.clock import zones
 from webapp.i18n import LANGUAGES, lazy_gettext as _l
 from webapp.ui import forms
 
@@ -121,6 +121,6 @@ def shop_form(shop: Shop | None = None, sequence: NumberSequence | None = None, 
 def _zones(current: str) -> list[str]:
     """The zones that people live in by the names that they know, and the one that is set."""
     cities = {
-        name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "SystemV/", "US/"))
+        name for name in zones() if "/" in name and not name.startswith(("Etc/", "SystemV/", "US/"))
     }
     return ["UTC", *sorted((cities | {current}) - {"UTC"})]
