@@ -1,5 +1,6 @@
 """`python -m webapp …`: the command line."""
 
+import gc
 import os
 import sys
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ if __name__ == "__main__":
     if not own and not all(map(find_spec, NEEDED)) and OWN_PYTHON.exists():  # any Python will do where `make run` ran
         os.execv(OWN_PYTHON, [str(OWN_PYTHON), "-m", "webapp", *sys.argv[1:]])  # noqa: S606  it is our own
 
+    gc.set_threshold(50_000, 20, 20)  # loading makes much that stays: to look through it often takes a tenth of a start
     from webapp.cli.main import main
 
     sys.exit(main())
