@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from playwright.sync_api import expect
 
 from tests.ui.test_look import _flaws, desk, page  # noqa: F401 - the fixtures of a desk in a browser
 from webapp.audit.actor import Actor
@@ -47,6 +48,23 @@ def test_news_leave_the_focus_on_an_orders_page_where_it_is(
     assert focus_through_news(page, "#offer-ship", "/actions/", "#order-actions")
     assert focus_through_news(page, copy, "/parts", "#order-live")
     assert focus_through_news(page, "#order-timeline a >> nth=0", "/aside", "#order-aside")
+
+
+def test_an_answer_that_newer_rows_overtook_is_asked_for_again(page: Any, take: Callable[..., list[Order]]) -> None:  # noqa: F811
+    take(incoming_order())
+    page.goto("/orders/")
+    before = page.locator("#order-news").get_attribute("hx-get")
+    [order] = take(incoming_order())
+    asked: list[Any] = []
+    page.route("**/orders/news?*", lambda route: asked.append(route) if not asked else route.continue_())
+    with page.expect_request("**/orders/news?*"):
+        page.evaluate("htmx.trigger('#order-news', 'refresh')")
+    page.evaluate("htmx.trigger('#order-rows', 'refresh')")
+    page.wait_for_selector(f"#order-{order.id}")
+    page.wait_for_function("url => document.querySelector('#order-news').getAttribute('hx-get') !== url", arg=before)
+    with page.expect_response(lambda answer: "/orders/news" in answer.url and before not in answer.url):
+        asked[0].continue_()
+    expect(page.locator("#order-news")).to_have_text("")
 
 
 def test_news_leave_the_focus_on_a_running_run_and_a_store(

@@ -296,6 +296,14 @@
     const { elt, verb } = detail.requestConfig; // detail.elt is what is left of the form, or what it stood in
     if (detail.successful && verb === "post" && elt.matches("form")) taken(keptAs(elt));
   });
+  // While a part was renewing itself its address may have changed, by newer rows for example: the answer is of the past.
+  const renewals = ["refresh", "order-changed", "run-ended"];
+  document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    const { elt, path, triggeringEvent } = detail.requestConfig;
+    if (!renewals.includes(triggeringEvent?.type) || elt.getAttribute("hx-get") === path) return;
+    detail.shouldSwap = false;
+    refresh(elt);
+  });
   // A part that renews itself is silent: it still says what it did, or shows in its own place that it never came.
   function silent(elt) {
     if (!elt.matches("[data-live], [data-look]")) return false;
