@@ -22,6 +22,7 @@ from rq.serializers import JSONSerializer
 
 from tests import leftovers, scratch
 from tests.desks import SECRET, Desks
+from tests.forks import Forks
 from webapp import live, valkey
 from webapp.accounts.services import create_user, hashed
 from webapp.audit.actor import Actor
@@ -101,6 +102,13 @@ def chromium() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=path, args=_QUIET)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """A loaded desk of this test process, to fork processes from."""
+    with closing(Forks(scratch.folder())) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,16 +12,15 @@ from flask import Flask
 
 from plugins.amazon.channel import AmazonChannel
 from plugins.amazon.practice import PracticeServer
+from tests.forks import Fork, Forks
 from tests.journeys import worker_that_dies
 from tests.journeys.browsing import desk, open_page, signed_in  # noqa: F401  # fixtures of the journeys
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
 from webapp.channels.services import access, add_store, get_channel, remember_marketplaces
 from webapp.db import db, unit_of_work
-from webapp.keeper import Kept
 
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60.0
+PATIENCE = 300.0  # seconds, on a machine that does much else
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
@@ -59,42 +56,27 @@ def amazon_store(app: Flask, practice: PracticeServer) -> Store:
     return db.session.get_one(Store, store.id)
 
 
-@pytest.fixture
-def start_process(app: Flask, tmp_path: Path) -> Iterator[Callable[..., Kept]]:
-    """Start a Python module as a process of this desk; it ends with the test."""
-    running: list[Kept] = []
+StartProcess = Callable[..., Fork]
 
-    def start(*argv: str) -> Kept:
-        with (tmp_path / "processes.log").open("ab") as log:
-            process = Kept([sys.executable, "-m", *argv], cwd=ROOT, env=dict(os.environ), stdout=log, stderr=log)
-        running.append(process)
-        return process
+
+@pytest.fixture
+def start_process(app: Flask, forks: Forks, tmp_path: Path) -> Iterator[StartProcess]:
+    """Start a Python module as a process of this desk; it ends with the test, and so does all that it started."""
+
+    def start(module: str, *argv: str) -> Fork:
+        with (tmp_path / "processes.log").open("ab") as log, Path(os.devnull).open("rb") as nothing:
+            return forks.start(module, *argv, env=os.environ, stdin=nothing, stdout=log, stderr=log)
 
     yield start
-    for process in running:
-        process.kill()
-        process.wait()
+    forks.end_all()
 
 
 @pytest.fixture
-def start_worker(start_process: Callable[..., Kept], tmp_path: Path) -> Callable[..., Kept]:
+def start_worker(start_process: StartProcess, tmp_path: Path) -> StartProcess:
     """Start a worker; with a step, one that dies there once."""
 
-    def start(step: str = "", when: str = "after", whom: str = "horse") -> Kept:
+    def start(step: str = "", when: str = "after", whom: str = "horse") -> Fork:
         orders = {"step": step, "when": when, "whom": whom, "mark": str(tmp_path / "died")}
         return start_process(worker_that_dies.__name__, json.dumps(orders))
 
     return start
-
-
-@pytest.fixture
-def desk_command(app: Flask) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run a command of the desk's command line."""
-
-    def run(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "webapp", *argv]
-        return subprocess.run(
-            command, cwd=ROOT, env=dict(os.environ), input=stdin, capture_output=True, text=True, timeout=120
-        )
-
-    return run

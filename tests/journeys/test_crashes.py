@@ -1,13 +1,12 @@
 """Workers killed with SIGKILL at every step of a page, of a window and of a delivery: nothing lost, nothing twice."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
 
 from plugins.amazon.practice import PracticeServer
-from tests.journeys.conftest import until
+from tests.journeys.conftest import StartProcess, until
 from webapp.audit.actor import Actor
 from webapp.channels.contract import IncomingOrder, OrdersWindow
 from webapp.channels.models import Store
@@ -17,14 +16,12 @@ from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
 from webapp.jobs.models import Run
-from webapp.keeper import Kept
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import find_order
 from webapp.sync import jobs, runs
 from webapp.sync.models import ChannelUpdate
 
 pytestmark = [pytest.mark.slow, pytest.mark.own_desk]
-StartWorker = Callable[..., Kept]
 
 PAGE_STEPS = [
     ("webapp.sync.runs.take_turn", "after"),
@@ -85,8 +82,8 @@ def sync_through(store: Store) -> None:
 @pytest.mark.parametrize(("database", "step", "when"), ON_PAGES, indirect=["database"])
 def test_a_worker_killed_within_a_page_costs_nothing(
     amazon_store: Store,
-    start_worker: StartWorker,
-    start_process: Callable[..., Kept],
+    start_worker: StartProcess,
+    start_process: StartProcess,
     tmp_path: Path,
     step: str,
     when: str,
@@ -100,7 +97,7 @@ def test_a_worker_killed_within_a_page_costs_nothing(
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_whole_worker_killed_within_a_window_is_replaced_by_another(
-    amazon_store: Store, start_worker: StartWorker, start_process: Callable[..., Kept], tmp_path: Path
+    amazon_store: Store, start_worker: StartProcess, start_process: StartProcess, tmp_path: Path
 ) -> None:
     start_worker("webapp.sync.jobs.take_in", "after", "worker")
     start_process("webapp", "scheduler")
@@ -126,8 +123,8 @@ def ship(practice: PracticeServer, store: Store, number: str) -> int:
 def test_a_worker_killed_within_a_delivery_sends_once(
     practice: PracticeServer,
     amazon_store: Store,
-    start_worker: StartWorker,
-    start_process: Callable[..., Kept],
+    start_worker: StartProcess,
+    start_process: StartProcess,
     tmp_path: Path,
     step: str,
     when: str,

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from plugins.amazon.channel import AmazonChannel
 from plugins.amazon.practice import PracticeServer
-from tests.journeys.conftest import until
+from tests.journeys.conftest import StartProcess, until
 from tests.journeys.test_hostile_amazon import sync
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
@@ -17,7 +17,6 @@ from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.jobs.backlog import workers
 from webapp.jobs.models import Run
-from webapp.keeper import Kept
 from webapp.orders import bulk
 from webapp.orders.models import Order
 from webapp.orders.queries import visible
@@ -47,7 +46,7 @@ def test_a_bulk_act_does_not_wait_for_a_slow_amazon_and_an_endless_import(
     practice: PracticeServer,
     amazon_store: Store,
     work: Callable[[], int],
-    start_process: Callable[..., Kept],
+    start_process: StartProcess,
 ) -> None:
     sync(amazon_store, work)
     start_process("webapp", "worker")

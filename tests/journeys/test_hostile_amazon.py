@@ -8,6 +8,7 @@ import time_machine
 from sqlalchemy import select
 
 from plugins.amazon.practice import PracticeServer
+from tests.journeys.conftest import StartProcess
 from tests.journeys.test_crashes import check_equal, sales_there, ship, sync_through
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
@@ -140,8 +141,8 @@ def test_a_revoked_permission_says_so_and_costs_nothing(
 def test_two_workers_on_one_store_end_equal(
     practice: PracticeServer,
     amazon_store: Store,
-    start_worker: Callable[..., object],
-    start_process: Callable[..., object],
+    start_worker: StartProcess,
+    start_process: StartProcess,
 ) -> None:
     start_worker()
     start_worker()

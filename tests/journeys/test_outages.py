@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.conftest import until
+from tests.journeys.conftest import StartProcess, until
 from tests.journeys.test_crashes import check_equal
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
@@ -20,7 +20,6 @@ from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
 from webapp.jobs import queue
 from webapp.jobs.models import Run
-from webapp.keeper import Kept
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.sync import jobs, runs
@@ -73,8 +72,8 @@ def test_workers_outlive_a_killed_queue(
     app: object,
     own_queue: ValkeyServer,
     amazon_store: Store,
-    start_worker: Callable[..., Kept],
-    start_process: Callable[..., Kept],
+    start_worker: StartProcess,
+    start_process: StartProcess,
 ) -> None:
     """kill -9 of Valkey in the middle of a sync; the same file is opened again and the run ends by itself."""
     start_worker()

@@ -1,4 +1,4 @@
-"""A real worker that kills its work-horse, once, at a chosen step: run as a process by the crash tests.
+"""A real worker that kills its work-horse, once, at a chosen step: run as a process by the crash tests (`tests.forks`).
 
     python -m tests.journeys.worker_that_dies '{"step": "webapp.sync.jobs.prepare", "when": "after", "mark": "/tmp/…"}'
 

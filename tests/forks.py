@@ -1,0 +1,174 @@
+"""Processes of a desk, forked from one that has loaded it: loading takes a second of work, a fork hardly any.
+
+    python -m tests.forks /tmp/wbtest-…/forks.sock
+
+A fork is a process of its own: with the environment and the output that it is given it runs a module as `python -m`
+does, makes its own application, and can be killed like any other. The process it comes from has loaded the desk's
+modules and holds no connection, no thread and no application. How a desk starts, and anything about what is installed,
+is tried with new processes instead.
+"""
+
+import contextlib
+import gc
+import json
+import os
+import runpy
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import IO
+
+from webapp.keeper import Kept, below
+
+ROOT = Path(__file__).resolve().parents[1]
+_PATIENCE = 300.0
+
+
+class Fork:
+    """A running fork."""
+
+    def __init__(self, pid: int, line: socket.socket) -> None:
+        self.pid, self._line = pid, line
+
+    def wait(self, seconds: float = _PATIENCE) -> int:
+        """Its status, once it has ended by itself or was killed."""
+        self._line.settimeout(seconds)
+        told = self._line.recv(16)
+        return int(told) if told else -signal.SIGKILL
+
+    def close(self) -> None:
+        self._line.close()
+
+
+class Forks:
+    """The loaded process, and what was forked from it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._address = str(folder / "forks.sock")
+        self._running: list[Fork] = []
+        log = folder / "forks.log"
+        with log.open("wb") as out:
+            self._loaded = Kept([sys.executable, "-m", __name__, self._address], cwd=ROOT, stdout=out, stderr=out)
+        deadline = time.monotonic() + _PATIENCE
+        while not os.path.exists(self._address):
+            if self._loaded.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the desk could not be loaded: {log.read_text()}")
+            time.sleep(0.02)
+
+    def start(
+        self, module: str, *argv: str, env: Mapping[str, str], stdin: IO[bytes], stdout: IO[bytes], stderr: IO[bytes]
+    ) -> Fork:
+        """Run a module as `python -m` does, in the folder of this checkout."""
+        line = socket.socket(socket.AF_UNIX)
+        line.connect(self._address)
+        with line.makefile("rb") as answers:
+            socket.send_fds(line, [b"."], [file.fileno() for file in (stdin, stdout, stderr)])
+            line.sendall(json.dumps({"argv": [module, *argv], "env": dict(env)}).encode() + b"\n")
+            pid = int(answers.readline())
+        self._running.append(Fork(pid, line))
+        return self._running[-1]
+
+    def end_all(self) -> None:
+        """Kill every fork and whatever it started; gives back once none is left."""
+        while left := below(self._loaded.pid) - {self._loaded.kept_pid}:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.005)
+        for fork in self._running:
+            fork.close()
+        self._running.clear()
+
+    def close(self) -> None:
+        self._loaded.kill()
+        self._loaded.wait()
+
+
+def serve(address: str) -> None:
+    """Fork whenever asked to, for ever."""
+    load()
+    if threading.active_count() > 1 or _sockets():
+        raise SystemExit(f"a fork would share {threading.enumerate()} {_sockets()}")
+    signal.signal(signal.SIGCHLD, lambda *_: _bury())
+    gc.collect()
+    gc.freeze()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{address}.new")
+        listener.listen()
+        os.rename(f"{address}.new", address)
+        while True:
+            line, _ = listener.accept()
+            with line:
+                _, files, _, _ = socket.recv_fds(line, 1, 3)
+                with line.makefile("rb") as wishes:
+                    wish = json.loads(wishes.readline())
+                if pid := os.fork():
+                    line.sendall(b"%d\n" % pid)
+                else:
+                    listener.close()
+                    _become(line, wish["argv"], wish["env"], files)
+            for file in files:
+                os.close(file)
+
+
+def load() -> None:
+    """Load what processes of a desk load."""
+    from webapp import create_app
+
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ |= {"WAYBILL_DATA_DIR": folder, "DATABASE_URL": "", "REDIS_URL": ""}
+        create_app()
+
+
+def _bury() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _sockets() -> list[str]:
+    folder = "/proc/self/fd"
+    if sys.platform != "linux":
+        return []
+    files = (os.path.join(folder, name) for name in os.listdir(folder))
+    return [where for file in files if os.path.islink(file) and (where := os.readlink(file)).startswith("socket:")]
+
+
+def _become(line: socket.socket, argv: list[str], env: dict[str, str], files: Iterable[int]) -> None:
+    """Run the module in this fork, tell its status, and end."""
+    from webapp.config import configuration
+
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.environ.clear()
+    os.environ.update(env)
+    configuration.cache_clear()
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    sys.argv = argv
+    status = 1
+    try:
+        runpy.run_module(argv[0], run_name="__main__", alter_sys=True)
+        status = 0
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else 1 if ended.code else 0
+        if isinstance(ended.code, str):
+            print(ended.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        line.sendall(b"%d" % status)
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
