@@ -14,7 +14,6 @@ from plugins.amazon.channel import AmazonChannel
 from plugins.amazon.practice import PracticeServer
 from tests.forks import Fork, Forks
 from tests.journeys import worker_that_dies
-from tests.journeys.browsing import desk, open_page, signed_in  # noqa: F401  # fixtures of the journeys
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
 from webapp.channels.services import access, add_store, get_channel, remember_marketplaces

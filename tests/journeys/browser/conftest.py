@@ -1,8 +1,10 @@
-"""A desk that `up` runs and a real browser before it, one of each for a module of journeys: both are slow to start."""
+"""A desk that `up` runs and a real browser before it: one of each for all journeys of this folder, slow to start."""
 
+import contextlib
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import time
@@ -16,8 +18,16 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from webapp.keeper import Kept
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
+PATIENCE = 300.0  # seconds, on a machine that does much else
+LONG = PATIENCE * 1000  # milliseconds, for what is done in the background
 OWNER = {"email": "olive@example.org", "name": "Olive Owner", "password": "Correct-Horse-7"}
+PLAIN_ORDERS = """
+    SELECT number, channel_order_number FROM orders
+     WHERE state = 'processing' AND fulfilled_by = 'merchant' AND channel_status = 'UNSHIPPED'
+       AND NOT (on_hold OR canceling OR buyer_wants_cancel) AND flags = '[]' AND attention = '[]'
+     ORDER BY id LIMIT 1 OFFSET ?
+"""
 
 
 class Desk:
@@ -39,12 +49,16 @@ class Desk:
         self.url, self.practice_url = told["url"], told["practice_url"]
 
     def _await(self, pattern: str) -> str:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            if found := re.search(pattern, self.output.read_text()):
-                return found[1]
+        return str(self.until(lambda: re.search(pattern, self.output.read_text()), "the link")[1])
+
+    def until(self, condition: Callable[[], Any], what: str) -> Any:
+        """Wait for the condition's first true value, as long as the desk runs."""
+        deadline = time.monotonic() + PATIENCE
+        while not (value := condition()):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"waited in vain for {what}: {self.output.read_text()}")
             time.sleep(0.1)
-        pytest.fail(f"up printed no link: {self.output.read_text()}")
+        return value
 
     def command(self, *argv: str) -> Any:
         """Run a command and read its JSON."""
@@ -54,28 +68,32 @@ class Desk:
             env=self.env,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=PATIENCE,
         )
         assert made.returncode == 0, made.stderr
         return json.loads(made.stdout)
 
-    def orders(self, **wanted: Any) -> list[dict[str, Any]]:
-        """Orders of the desk that look like this."""
-        listed = self.command("orders", "list", "--limit", "0")
-        return [order for order in listed if all(order[name] == value for name, value in wanted.items())]
+    def read(self, query: str, *values: object) -> list[sqlite3.Row]:
+        """Rows of the desk's database; a command would load the whole desk for a look at them."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.data_dir / 'waybill.db'}?mode=ro", uri=True)) as database:
+            database.row_factory = sqlite3.Row
+            return database.execute(query, values).fetchall()
 
     def wait_for_orders(self, number: int) -> None:
         """The practice stores have been read so far."""
-        deadline = time.monotonic() + 120
-        while len(self.orders()) < number:
-            assert time.monotonic() < deadline, "the practice orders do not come"
-            time.sleep(1)
+        self.until(lambda: self.read("SELECT 1 FROM orders LIMIT 1 OFFSET ?", number - 1), "the practice orders")
 
-    def open_order(self, skip: int = 0) -> dict[str, Any]:
+    def open_order(self, skip: int = 0) -> sqlite3.Row:
         """A plain order that can be shipped."""
-        found = self.orders(state="processing", fulfilled_by="merchant", channel_status="UNSHIPPED")
-        plain = [order for order in found if not order["flags"] and not order["attention"]]
-        return plain[skip]
+        found: list[sqlite3.Row] = self.until(lambda: self.read(PLAIN_ORDERS, skip), "an order")
+        return found[0]
+
+    def packages(self, number: str) -> int:
+        """How many packages of an order have left."""
+        [[count]] = self.read(
+            "SELECT count(*) FROM packages JOIN orders ON orders.id = order_id WHERE orders.number = ?", number
+        )
+        return int(count)
 
     def told(self, channel_order_number: str) -> list[dict[str, Any]]:
         """What the practice Amazon was told of an order."""
@@ -83,7 +101,7 @@ class Desk:
         return [call["body"]["packageDetail"] for call in answer["told"]]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     made = Desk(tmp_path_factory.mktemp("up"))
     yield made
@@ -91,7 +109,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     made.process.wait()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def signed_in(desk: Desk, chromium: Browser) -> dict[str, Any]:
     """The storage state of the owner, who set the desk up by the printed link."""
     context = chromium.new_context(viewport={"width": 1440, "height": 900})
