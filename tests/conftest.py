@@ -97,7 +97,7 @@ def chromium() -> Iterator[Any]:
         pytest.skip("no Chromium was found: install chromium to run the tests in a browser")
     from playwright.sync_api import expect, sync_playwright
 
-    expect.set_options(timeout=20_000)  # on a busy machine
+    expect.set_options(timeout=60_000)  # on a busy machine
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=_QUIET)
         yield browser

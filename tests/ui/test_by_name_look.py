@@ -5,8 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
-from tests.ui.test_look import _flaws, desk, page  # noqa: F401 - the fixtures of a desk in a browser
+from tests.ui.test_look import _flaws, desk, page, plain  # noqa: F401 - the fixtures of a desk in a browser
 from webapp.clock import now
 from webapp.db import db
 from webapp.jobs.models import Run
@@ -54,29 +55,25 @@ def test_ctrl_k_runs_acts_of_other_pages(page: Any, take: Callable[..., list[Ord
 
 
 def test_without_a_script_the_list_counts_and_the_same_acts_stand_on_a_page(
-    page: Any,  # noqa: F811
-    desk: str,  # noqa: F811
+    plain: Any,  # noqa: F811
     take: Callable[..., list[Order]],
 ) -> None:
     [order] = take(incoming_order())
-    plain = page.context.browser.new_context(base_url=desk, java_script_enabled=False)
-    plain.add_cookies(page.context.cookies())
-    tab = plain.new_page()
-    tab.goto("/orders/")
-    tab.wait_for_url("**/orders/?whole=1")
-    assert tab.locator("[data-none]").count() == 0
-    assert tab.inner_text("#count-card-to_ship") == "1"
-    assert tab.inner_text("#order-count") == "1 order"
-    tab.locator("#order-rows a.number").click()
-    tab.locator("details.menu summary").last.click()
-    tab.locator("a[data-palette]").click()
-    tab.get_by_role("link", name="Comment", exact=True).click()
-    assert tab.locator("#order-comments [name=text]").is_visible()
-    tab.goto("/palette/")
-    tab.get_by_role("button", name="Sync Fake store now").click()
-    assert tab.url.endswith("/traffic")
-    assert order.number
-    plain.close()
+    plain.goto("/orders/")
+    plain.wait_for_url("**/orders/?whole=1")
+    assert plain.locator("[data-none]").count() == 0
+    assert plain.inner_text("#count-card-to_ship") == "1"
+    assert plain.inner_text("#order-count") == "1 order"
+    plain.locator("#order-rows a.number").click()
+    plain.wait_for_url(f"**/orders/{order.number}")
+    plain.locator("details.menu summary").last.click()
+    plain.locator("a[data-palette]").click()
+    plain.wait_for_url("**/palette/?order=*")
+    plain.get_by_role("link", name="Comment", exact=True).click()
+    expect(plain.locator("#order-comments [name=text]")).to_be_visible()
+    plain.goto("/palette/")
+    plain.get_by_role("button", name="Sync Fake store now").click()
+    plain.wait_for_url("**/traffic")
 
 
 def test_what_was_chosen_by_hand_stays_when_everything_found_is_given_up(
@@ -89,13 +86,13 @@ def test_what_was_chosen_by_hand_stays_when_everything_found_is_given_up(
     for row in (2, 5):
         page.click(f"#order-rows tr:nth-child({row}) td.tick input")
     page.check("input[name=all]")
-    assert ticked.count() == 6
+    expect(ticked).to_have_count(6)
     page.uncheck("input[name=all]")
-    assert ticked.count() == 2
+    expect(ticked).to_have_count(2)
     page.check("input[name=all]")
     page.click("#order-rows tr:nth-child(1) td.tick input")
-    assert not page.is_checked("input[name=all]")
-    assert ticked.count() == 5
+    expect(page.locator("input[name=all]")).not_to_be_checked()
+    expect(ticked).to_have_count(5)
 
 
 def test_signing_out_by_name_forgets_what_was_typed(page: Any) -> None:  # noqa: F811

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from playwright.sync_api import expect
 
-from tests.ui.test_look import _flaws, desk, page  # noqa: F401 - the fixtures of a desk in a browser
+from tests.ui.test_look import _flaws, desk, page, renew  # noqa: F401 - the fixtures of a desk in a browser
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
 from webapp.db import db, unit_of_work
@@ -32,8 +32,7 @@ def focus_through_news(page: Any, selector: str, url: str, part: str) -> bool:  
     page.locator(selector).focus()
     page.evaluate("window.lost = document.activeElement.addEventListener('blur', () => (window.lost = true))")
     with page.expect_response(f"**{url}*"):
-        page.evaluate("(part) => htmx.trigger(part, 'refresh')", part)
-    page.wait_for_timeout(300)
+        renew(page, part)
     return bool(page.evaluate("document.activeElement !== document.body && !window.lost"))
 
 
@@ -94,13 +93,13 @@ def test_a_runs_page_shows_its_results_as_they_come(
     with unit_of_work():
         hold(db.session.get_one(Order, orders[0].id), "fraud check", actor=olga)
     run = held(olga, *orders)
-    page.goto(f"/runs/{run}")
-    assert page.locator("#run-results .pill:text-is('Not done yet')").count() == 2
-    page.wait_for_timeout(1000)  # until the stream stands
+    with page.expect_response("**/live?*"):
+        page.goto(f"/runs/{run}")
+    expect(page.locator("#run-results .pill:text-is('Not done yet')")).to_have_count(2)
     work()
     page.wait_for_selector("#run-results button:has-text('Try the 1 not done again')")
-    assert page.locator("#run-results .pill:text-is('Done')").count() == 1
-    assert page.locator("#run-results .pill:text-is('Not done yet')").count() == 0
+    expect(page.locator("#run-results .pill:text-is('Done')")).to_have_count(1)
+    expect(page.locator("#run-results .pill:text-is('Not done yet')")).to_have_count(0)
     assert _flaws(page) == []
 
 
@@ -114,7 +113,7 @@ def test_a_card_that_did_not_load_says_so_and_is_tried_again(
     page.goto("/dashboard/")
     page.wait_for_selector("#card-work [data-failed]:not([hidden])")
     page.wait_for_selector("#card-sales [data-failed]:not([hidden])")
-    assert "Loading" not in page.inner_text("main")
+    expect(page.locator("main")).not_to_contain_text("Loading", use_inner_text=True)
     assert _flaws(page) == []
     page.unroute(away)
     page.click("#card-sales a:has-text('Try again')")
@@ -122,7 +121,7 @@ def test_a_card_that_did_not_load_says_so_and_is_tried_again(
     page.wait_for_selector("#card-sales-heading:focus", state="attached")
     page.evaluate("htmx.trigger('#card-work', 'refresh')")
     page.wait_for_selector("#card-work .stats")
-    assert page.locator("#card-work[aria-busy]").count() == 0
+    expect(page.locator("#card-work[aria-busy]")).to_have_count(0)
 
 
 def test_what_changes_while_a_page_is_on_its_way_is_shown(

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
-from tests.ui.test_look import _flaws, desk, page  # noqa: F401 - the fixtures of a desk in a browser
+from tests.ui.test_look import _flaws, desk, page, renew  # noqa: F401 - the fixtures of a desk in a browser
 from webapp.audit.actor import Actor
 from webapp.db import db, unit_of_work
 from webapp.orders.addresses import change_address
@@ -13,7 +14,6 @@ from webapp.orders.models import Order
 from webapp.orders.queries import locked
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
-REFRESH = "htmx.trigger('#order-live', 'refresh')"
 
 
 def _move(order: Order, street: str, mia: Actor) -> None:
@@ -30,14 +30,13 @@ def test_a_corrected_address_comes_to_an_open_page_and_not_into_its_form(
     order = make_order()
     page.goto(f"/orders/{order.number}")
     _move(order, "2 New Road", mia)
-    page.evaluate(REFRESH)
-    page.wait_for_selector("#order-addresses address:has-text('2 New Road')")
+    renew(page, "#order-live")
+    expect(page.locator("#order-addresses address:has-text('2 New Road')")).to_be_visible()
     page.click("#order-addresses a[data-act]")
     page.fill("#address-line1", "typed by me")
     _move(order, "3 Newer Road", mia)
     with page.expect_response("**/parts?*"):
-        page.evaluate(REFRESH)
-    page.wait_for_timeout(200)
+        renew(page, "#order-live")
     assert page.input_value("#address-line1") == "typed by me"
 
 
@@ -51,6 +50,6 @@ def test_an_act_is_taken_back_from_its_message(page: Any, make_order: Callable[.
     assert _flaws(page) == []
     page.get_by_role("button", name="Undo").click()
     page.wait_for_selector(".toast:has-text('Hold released')")
-    assert page.locator(".alert:has-text('On hold')").count() == 0
+    expect(page.locator(".alert:has-text('On hold')")).to_have_count(0)
     db.session.rollback()
     assert not db.session.get_one(Order, order.id).on_hold

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.ui.test_look import desk, page  # noqa: F401 - the fixtures of a desk in a browser
 from webapp.orders.models import Order
@@ -15,8 +16,6 @@ KEPT = "Object.keys(sessionStorage).filter((name) => name.startsWith('kept:')).l
 
 def holds(page: Any, selector: str, value: str) -> None:  # noqa: F811
     """Wait until a field holds this: what was typed is put back a moment after the form has come."""
-    from playwright.sync_api import expect
-
     expect(page.locator(selector)).to_have_value(value)
 
 
@@ -25,8 +24,9 @@ def act_on(page: Any, act: str, *orders: Order) -> None:  # noqa: F811
     page.goto("/orders/")
     for order in orders:
         page.check(f"#order-{order.id} input[name=order]")
-    page.click(f".bulk-bar button[value={act}]")
-    page.wait_for_selector("main form textarea")
+    with page.expect_navigation():
+        page.click(f".bulk-bar button[value={act}]")
+    expect(page.locator("main form textarea")).to_be_visible()
 
 
 def act(page: Any, word: str) -> None:  # noqa: F811
@@ -59,15 +59,17 @@ def test_a_plain_form_keeps_its_text_until_it_is_taken(
     page.fill("main textarea", "Call the carrier")
     cookies = page.context.cookies()
     page.context.clear_cookies()
-    page.click("main form button.main")
-    page.wait_for_selector("[data-error]")
+    with page.expect_navigation():
+        page.click("main form button.main")
+    expect(page.locator("[data-error]")).to_be_visible()
     page.context.add_cookies(cookies)
 
     act_on(page, "comment", order)
     holds(page, "main textarea", "Call the carrier")
 
-    page.click("main form button.main")
-    page.wait_for_selector("#run-strip")
+    with page.expect_navigation():
+        page.click("main form button.main")
+    expect(page.locator("#run-strip")).to_be_visible()
     act_on(page, "comment", order)
     holds(page, "main textarea", "")
 
@@ -90,11 +92,10 @@ def test_a_half_filled_act_waits_while_one_looks_at_another(
     holds(page, "form.chosen [name=tracking_number]", "JD0001")
     holds(page, "form.chosen [name=carrier]", "DHL")
     holds(page, "form.chosen .picks input[type=number]", "2")
-    assert page.is_checked("form.chosen input[value=some]")
+    expect(page.locator("form.chosen input[value=some]")).to_be_checked()
     page.click("form.chosen button[type=submit]")
     page.wait_for_selector(".toast[data-tone=good]")
-    page.wait_for_timeout(300)  # until htmx has told that it was taken
-    assert page.evaluate(KEPT) == 0
+    page.wait_for_function(f"{KEPT} === 0")
 
 
 def test_a_half_changed_address_waits_while_one_looks_at_the_timeline(
@@ -108,9 +109,9 @@ def test_a_half_changed_address_waits_while_one_looks_at_the_timeline(
         page.wait_for_selector("#order-addresses form")
         if not look:
             page.fill("#order-addresses form [name=city]", "Lyon")
-            page.get_by_role("link", name="Timeline", exact=True).click()
-            page.wait_for_selector("#order-tab-body")
-            page.get_by_role("link", name="Overview", exact=True).click()
+            for tab in ("Timeline", "Overview"):
+                page.get_by_role("link", name=tab, exact=True).click()
+                expect(page.locator(".tabs [aria-current]")).to_have_text(tab)
     holds(page, "#order-addresses form [name=city]", "Lyon")
 
 
@@ -136,10 +137,11 @@ def test_a_form_that_leaves_the_page_as_it_is_can_be_sent_again(
     take: Callable[..., list[Order]],
 ) -> None:
     take(incoming_order())
+    page.clock.install()
     page.goto("/orders/export?all=1")
     with page.expect_download():
         page.click("main form button.main")
-    page.wait_for_timeout(2100)
+    page.clock.run_for(2100)
     page.uncheck("main form input[name=column] >> nth=0")
     with page.expect_download():
         page.click("main form button.main")
