@@ -40,6 +40,53 @@ def test_a_corrected_address_comes_to_an_open_page_and_not_into_its_form(
     assert page.input_value("#address-line1") == "typed by me"
 
 
+def test_a_form_stays_when_an_answer_comes_that_was_asked_for_before_it(
+    page: Any,  # noqa: F811
+    make_order: Callable[..., Order],
+    mia: Actor,
+) -> None:
+    order = make_order()
+    page.goto(f"/orders/{order.number}")
+    _move(order, "2 New Road", mia)
+
+    def open_the_form_first(route: Any) -> None:
+        page.click("#order-addresses a[data-act]")
+        page.fill("#address-line1", "typed by me")
+        route.continue_()
+
+    page.route("**/parts?*", open_the_form_first, times=1)
+    renew(page, "#order-live")
+    assert page.input_value("#address-line1") == "typed by me"
+
+
+def test_news_that_come_while_an_act_is_being_opened_do_not_undo_it(
+    page: Any,  # noqa: F811
+    make_order: Callable[..., Order],
+) -> None:
+    order = make_order()
+    page.goto(f"/orders/{order.number}")
+    form = page.locator("#order-actions [name=tracking_number]")
+
+    def renew_first(route: Any) -> None:
+        renew(page, "#order-actions")
+        route.continue_()
+
+    page.route("**/actions/ship", renew_first, times=1)
+    page.get_by_role("link", name="Ship", exact=True).click()
+    form.fill("typed by me")
+
+    page.reload()
+
+    def open_first(route: Any) -> None:
+        page.get_by_role("link", name="Ship", exact=True).click()
+        form.fill("typed by me")
+        route.continue_()
+
+    page.route("**/actions/", open_first, times=1)
+    renew(page, "#order-actions")
+    assert form.input_value() == "typed by me"
+
+
 def test_an_act_is_taken_back_from_its_message(page: Any, make_order: Callable[..., Order]) -> None:  # noqa: F811
     order = make_order()
     page.goto(f"/orders/{order.number}")

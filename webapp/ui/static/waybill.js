@@ -279,12 +279,31 @@
   setInterval(() => stream?.readyState === EventSource.OPEN || lookAgain(), 20000);
   setInterval(() => $$("time[data-countdown]").forEach(count), 30000);
 
+  // Answers may come in another order than they were asked for. A part never goes back to what was asked for earlier than what
+  // it shows, and what renews itself never undoes what a person asked for meanwhile. Messages are added: none replaces another.
+  const byHand = ({ triggeringEvent }) => ["click", "change", "submit"].includes(triggeringEvent?.type);
+  const shows = new Map(); // by the ids of parts: number of the newest request drawn, of a person's, and of all begun by then
+  let asked = 0, answered = null;
+  function draw(detail) {
+    const { id } = detail.target;
+    if (!answered || !id || id === "messages" || !detail.shouldSwap) return;
+    const { newest, chosen, begun } = shows.get(id) ?? { newest: 0, chosen: 0, begun: 0 };
+    const { number, verb } = answered;
+    if (verb !== "get" || (byHand(answered) && number > chosen)) shows.set(id, { newest: Math.max(newest, number), chosen: number, begun: asked });
+    else if (!byHand(answered) && number > begun && number >= newest) shows.set(id, { newest: number, chosen, begun });
+    else detail.shouldSwap = false;
+  }
+  document.addEventListener("htmx:beforeRequest", ({ detail }) => (detail.requestConfig.number = asked += 1));
+  document.addEventListener("htmx:beforeSwap", ({ detail }) => ((answered = detail.requestConfig), draw(detail)));
+  document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => draw(detail));
+  document.addEventListener("htmx:afterRequest", () => (answered = null));
+
   // htmx: swapped parts are made ready; a failure is told where refusals are, by the page's own sentence if it has one.
   document.addEventListener("htmx:load", ({ detail }) => ready(detail.elt));
   document.addEventListener("htmx:afterSettle", ({ detail }) => {
     if (marked) document.getElementById(marked)?.classList.add("at");
-    const { verb, triggeringEvent } = detail.requestConfig ?? {};
-    if (focusError(detail.elt) || document.activeElement !== document.body || !["click", "change", "submit"].includes(triggeringEvent?.type)) return;
+    const { verb } = detail.requestConfig ?? {};
+    if (focusError(detail.elt) || document.activeElement !== document.body || !byHand(detail.requestConfig ?? {})) return;
     // What had the focus went with the old part: the new one gets it, at the heading that it names.
     if (verb === "get") $("[data-focus]", detail.elt)?.focus();
     else if (detail.elt.id && detail.elt.id === detail.target?.id) {
