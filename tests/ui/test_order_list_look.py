@@ -71,6 +71,20 @@ def test_the_list_is_worked_by_mouse_and_keys(page: Any, take: Callable[..., lis
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_a_completion_takes_in_what_was_typed_since_it_was_listed(page: Any) -> None:  # noqa: F811
+    page.goto("/orders/")
+    page.keyboard.press("/")
+    page.keyboard.type("is sta")
+    page.wait_for_selector("#search-completions [data-insert='status:']")
+    page.evaluate("""() => {
+      const box = document.getElementById("search");
+      box.value += "t";
+      box.dispatchEvent(new Event("input"));
+      box.dispatchEvent(new KeyboardEvent("keydown", { key: "Tab" }));
+    }""")
+    expect(page.locator("#search")).to_have_value("is state:")
+
+
 def test_somebody_elses_columns_cannot_be_dragged(
     page: Any,  # noqa: F811
     take: Callable[..., list[Order]],

@@ -6,7 +6,7 @@
   if (!form) return;
   const box = form.querySelector("input[type=search]");
   const list = form.querySelector(".completions");
-  let asked = 0, waiting, chosen = -1;
+  let asked = 0, waiting, chosen = -1, listedFor = "";
   Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": list.id })
     .forEach(([name, value]) => box.setAttribute(name, value));
   const options = () => [...list.querySelectorAll("[role=option]")];
@@ -35,7 +35,7 @@
     if (insert.endsWith(":")) ask();
   }
   async function ask() {
-    const mine = (asked += 1);
+    const mine = (asked += 1), typed = box.value;
     const body = new FormData(form);
     body.set("at", String(box.selectionStart ?? box.value.length));
     try {
@@ -43,6 +43,7 @@
       const text = answer.ok ? await answer.text() : "";
       if (mine !== asked || document.activeElement !== box) return;
       list.replaceChildren(...new DOMParser().parseFromString(text, "text/html").body.children);
+      listedFor = typed;
       chosen = -1;
       box.removeAttribute("aria-activedescendant");
       box.setAttribute("aria-expanded", String(options().length > 0));
@@ -50,6 +51,16 @@
       close();
     }
   }
+  // A completion replaces a place in the text that it was asked for. Where more was typed since, it is asked for again first.
+  async function takeNow(find) {
+    if (box.value !== listedFor) {
+      clearTimeout(waiting);
+      await ask();
+    }
+    const option = box.value === listedFor && options().find(find);
+    if (option) take(option);
+  }
+  const like = ({ dataset }) => (option) => option.dataset.insert === dataset.insert;
   const askSoon = () => {
     clearTimeout(waiting);
     waiting = setTimeout(ask, 120);
@@ -68,15 +79,15 @@
     else if (event.key === "Escape" && all.length) {
       event.stopPropagation();
       close();
-    } else if (event.key === "Enter" && chosen >= 0) take(all[chosen]);
-    else if (event.key === "Tab" && all.length && !event.shiftKey) take(all[Math.max(chosen, 0)]);
+    } else if (event.key === "Enter" && chosen >= 0) takeNow(like(all[chosen]));
+    else if (event.key === "Tab" && all.length && !event.shiftKey) takeNow(chosen < 0 ? () => true : like(all[chosen]));
     else return;
     event.preventDefault();
   });
   list.addEventListener("mousedown", (event) => {
     event.preventDefault();
     const option = event.target.closest("[role=option]");
-    if (option) take(option);
+    if (option) takeNow(like(option));
   });
   form.addEventListener("submit", close);
 })();
