@@ -59,7 +59,7 @@ class Table:
 
     @property
     def rows(self) -> list[Markup]:
-        """Every order as a row that renews itself when its topic is announced."""
+        """Every order as a row that renews itself when its topic is announced, and not the list around it."""
         before, after = url_for("orders.row", order_id=0, view=self._view or None).split("/0", 1)
         return [Markup(self._row(order, before, escape(after))) for order in self.orders]  # noqa: S704 - escaped here
 
@@ -69,8 +69,9 @@ class Table:
         ticked = " checked" if id_ in self._ticked else ""
         cells = "".join([cell(order) for cell in self._cells])
         return (
-            f'<tr id="order-{id_}"{dim} data-live="orders-{id_}" hx-get="{before}/{id_}{after}" hx-trigger="refresh"'
-            f' hx-target="this" hx-swap="morph:outerHTML"><td class="tick"><input type="checkbox" name="order"'
+            f'<tr id="order-{id_}"{dim} data-live="orders-{id_}" hx-get="{before}/{id_}{after}"'
+            f' hx-trigger="refresh consume" hx-target="this" hx-swap="morph:outerHTML">'
+            f'<td class="tick"><input type="checkbox" name="order"'
             f' value="{id_}" aria-label="{escape(reference(order))}"{ticked}></td>{cells}</tr>\n'
         )
 
