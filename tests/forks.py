@@ -30,22 +30,6 @@ ROOT = Path(__file__).resolve().parents[1]
 _PATIENCE = 300.0
 
 
-class Fork:
-    """A running fork."""
-
-    def __init__(self, pid: int, line: socket.socket) -> None:
-        self.pid, self._line = pid, line
-
-    def wait(self, seconds: float = _PATIENCE) -> int:
-        """Its status, once it has ended by itself or was killed."""
-        self._line.settimeout(seconds)
-        told = self._line.recv(16)
-        return int(told) if told else -signal.SIGKILL
-
-    def close(self) -> None:
-        self._line.close()
-
-
 class Forks:
     """The loaded process, and what was forked from it."""
 

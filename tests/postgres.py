@@ -141,7 +141,7 @@ def start() -> Server:
         process = Kept([programs / "postgres", "-D", data, *settings], cwd=folder, stdout=out, stderr=out, user=user)
     atexit.register(end, process, os.getpid())
     started = Server(make_url(f"postgresql+psycopg://waybill@/postgres?host={quote(str(data))}"), process)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         try:
             started.run("SELECT 1")

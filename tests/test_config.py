@@ -157,11 +157,11 @@ def test_all_who_start_at_once_agree_on_the_secret(tmp_path: Path) -> None:
         together, read = Barrier(6), Configuration(data_dir=tmp_path / str(attempt))
 
         def ask(together: Barrier = together, read: Configuration = read) -> str:
-            together.wait(5)
+            together.wait(60)
             return read.secret_value()
 
         with ThreadPoolExecutor(6) as pool:
-            told = {task.result(10) for task in [pool.submit(ask) for _ in range(6)]}
+            told = {task.result(60) for task in [pool.submit(ask) for _ in range(6)]}
         assert len(told) == 1
         assert len(told.pop()) >= 48
 

@@ -145,7 +145,7 @@ def test_what_was_read_before_is_read_anew(app: Flask, shop: int) -> None:
             db.session.get_one(Shop, shop).name = "Quay"
 
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(rename).result(10)
+        pool.submit(rename).result(60)
     with unit_of_work():
         assert row.name == "Quay"
 
@@ -154,7 +154,7 @@ def test_many_writers_at_once_take_turns(app: Flask, shop: int) -> None:
     together = threading.Barrier(6)
 
     def count() -> None:
-        together.wait(5)
+        together.wait(60)
         for _ in range(5):
             with app.app_context(), unit_of_work():
                 sequence = db.session.scalars(
@@ -164,7 +164,7 @@ def test_many_writers_at_once_take_turns(app: Flask, shop: int) -> None:
 
     with ThreadPoolExecutor(6) as pool:
         for task in [pool.submit(count) for _ in range(6)]:
-            task.result(30)
+            task.result(60)
     assert db.session.scalar(select(NumberSequence.next)) == 31
 
 
@@ -187,15 +187,15 @@ def hold(app: Flask) -> Callable[[int], Callable[[], None]]:
             with app.app_context(), unit_of_work():
                 db.session.get_one(Shop, shop, with_for_update=True)
                 held.set()
-                let_go.wait(20)
+                let_go.wait(60)
 
         thread = threading.Thread(target=writer)
         thread.start()
-        assert held.wait(5)
+        assert held.wait(60)
 
         def release() -> None:
             let_go.set()
-            thread.join(5)
+            thread.join(60)
 
         return release
 

@@ -59,7 +59,7 @@ class Pids:
         wait_until(lambda: len(self.seen()) == count)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -68,19 +68,19 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 
 def test_a_process_keeps_its_status() -> None:
     kept = Kept([sys.executable, "-c", "raise SystemExit(3)"])
-    assert kept.wait(10) == 3
+    assert kept.wait(60) == 3
     kept.kill()
 
 
 def test_a_process_ended_by_a_signal_says_so_as_shells_do() -> None:
     kept = Kept(["sh", "-c", "kill -9 $$"])
-    assert kept.wait(10) == 128 + signal.SIGKILL
+    assert kept.wait(60) == 128 + signal.SIGKILL
     kept.kill()
 
 
 def test_a_program_that_does_not_exist_is_named(capfd: pytest.CaptureFixture[str]) -> None:
     kept = Kept(["no-such-program"])
-    assert kept.wait(10) == 127
+    assert kept.wait(60) == 127
     assert kept.kept_pid is None
     assert capfd.readouterr().err == "no-such-program could not be started: No such file or directory\n"
     kept.kill()
@@ -105,7 +105,7 @@ def test_killing_the_process_alone_takes_its_work_horse_with_it(pids: Pids) -> N
     pids.wait_for(2)
     assert kept.kept_pid is not None
     os.kill(kept.kept_pid, signal.SIGKILL)
-    assert kept.wait(10) == 128 + signal.SIGKILL
+    assert kept.wait(60) == 128 + signal.SIGKILL
     assert not pids.alive()
     kept.kill()
 

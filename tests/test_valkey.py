@@ -16,7 +16,7 @@ def test_what_was_queued_survives_a_killed_server(tmp_path: Path) -> None:
         client.rpush("queue", "job")
         client.execute_command("WAITAOF", 1, 0, 2000)
     server.process.kill()
-    server.process.wait(10)
+    server.process.wait(60)
 
     server = valkey.start(tmp_path)
     with redis.Redis.from_url(server.url) as client:

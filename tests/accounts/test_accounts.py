@@ -125,7 +125,7 @@ def test_a_link_works_once_also_at_the_same_instant(app: Flask, mia: Actor, oper
     together = Barrier(4)
 
     def use() -> bool:
-        together.wait(5)
+        together.wait(60)
         with app.app_context():
             try:
                 with unit_of_work():
@@ -135,7 +135,7 @@ def test_a_link_works_once_also_at_the_same_instant(app: Flask, mia: Actor, oper
             return True
 
     with ThreadPoolExecutor(4) as pool:
-        used = [task.result(20) for task in [pool.submit(use) for _ in range(4)]]
+        used = [task.result(60) for task in [pool.submit(use) for _ in range(4)]]
     assert sorted(used) == [False, False, False, True]
     db.session.rollback()
     assert db.session.query(UserSession).count() == 1

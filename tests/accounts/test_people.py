@@ -167,7 +167,7 @@ def test_two_owners_who_remove_each_other_at_once_leave_one(app: Flask, olga: Ac
     together = Barrier(2)
 
     def remove(actor: Actor, other: int) -> str:
-        together.wait(30)
+        together.wait(60)
         with app.app_context():
             try:
                 with unit_of_work():
@@ -195,7 +195,7 @@ def test_two_operators_who_remove_both_owners_at_once_leave_one(
     together = Barrier(2)
 
     def remove(other: int) -> str:
-        together.wait(30)
+        together.wait(60)
         with app.app_context():
             try:
                 with unit_of_work():
@@ -343,7 +343,7 @@ def test_two_who_are_invited_under_one_address_at_once_are_one(app: Flask, opera
         with app.app_context():
             try:
                 with unit_of_work():
-                    together.wait(30)
+                    together.wait(60)
                     people.invite(email="ada@desk.test", role="clerk", actor=operator)
             except DeskError as error:
                 return str(error)

@@ -33,7 +33,7 @@ class SlowHasher:
             self.most = max(self.most, self._now)
         self.connections = db.engine.pool.checkedout()  # type: ignore[attr-defined]
         self.begun.release()
-        assert self.go.wait(30)
+        assert self.go.wait(60)
         with self._lock:
             self._now -= 1
         return password == PASSWORD
@@ -58,9 +58,9 @@ def test_one_password_is_hashed_at_a_time_and_who_waits_holds_no_connection(
     monkeypatch.setattr(services, "_hasher", slow)
     db.session.rollback()
     with _waiting(app, places()) as asked:
-        assert slow.begun.acquire(timeout=30)
+        assert slow.begun.acquire(timeout=60)
         slow.go.set()
-        assert [one.result(30) for one in asked] == [mia.id] * places()
+        assert [one.result(60) for one in asked] == [mia.id] * places()
     assert slow.most == 1
     assert slow.connections == 0
 

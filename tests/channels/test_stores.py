@@ -68,12 +68,12 @@ def test_numbers_drawn_in_parallel_never_repeat(app: Flask) -> None:
     together = Barrier(5)
 
     def draw() -> list[str]:
-        together.wait(5)
+        together.wait(60)
         with app.app_context():
             return [number for _ in range(4) for number in draw_numbers(shop, 25)]
 
     with ThreadPoolExecutor(5) as pool:
-        drawn = [number for task in [pool.submit(draw) for _ in range(5)] for number in task.result(30)]
+        drawn = [number for task in [pool.submit(draw) for _ in range(5)] for number in task.result(60)]
     assert len(set(drawn)) == 500
     assert sorted(drawn) == [f"H-{number:06d}" for number in range(1, 501)]
     assert draw_numbers(shop, 0) == []

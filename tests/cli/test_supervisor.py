@@ -25,7 +25,7 @@ def python(name: str, code: str, **options: object) -> Process:
     return Process(name, [sys.executable, "-c", textwrap.dedent(code)], **options)  # type: ignore[arg-type]
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -57,7 +57,7 @@ def test_what_is_started_next_waits_for_what_must_be_ready(desk: Supervisor, tmp
     with desk:
         desk.start(
             python(
-                "first", f"import time; time.sleep(0.3); open({str(first)!r}, 'w'); time.sleep(60)", ready=first.exists
+                "first", f"import time; time.sleep(0.3); open({str(first)!r}, 'w'); time.sleep(600)", ready=first.exists
             )
         )
         assert first.exists()
@@ -79,7 +79,7 @@ def test_ctrl_c_stops_everything_and_what_serves_others_last(desk: Supervisor, o
         import signal, sys, time
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(print("goodbye")))
         print("hello")
-        time.sleep(60)
+        time.sleep(600)
     """
     before = signal.getsignal(signal.SIGINT)
     with desk:
@@ -99,7 +99,7 @@ def test_who_does_not_stop_when_asked_is_ended(out: io.StringIO) -> None:
     pids: dict[str, int] = {}
     with Supervisor(out=out, grace=0.3, changed=pids.update) as desk:
         desk.start(
-            python("deaf", "import signal, time; signal.signal(15, signal.SIG_IGN); print('hi'); time.sleep(60)")
+            python("deaf", "import signal, time; signal.signal(15, signal.SIG_IGN); print('hi'); time.sleep(600)")
         )
         wait_until(lambda: "hi" in out.getvalue())
         started = time.monotonic()
@@ -110,7 +110,7 @@ def test_who_does_not_stop_when_asked_is_ended(out: io.StringIO) -> None:
 def test_a_second_ctrl_c_does_not_wait(out: io.StringIO) -> None:
     with Supervisor(out=out, grace=60) as desk:
         desk.start(
-            python("deaf", "import signal, time; signal.signal(15, signal.SIG_IGN); print('hi'); time.sleep(60)")
+            python("deaf", "import signal, time; signal.signal(15, signal.SIG_IGN); print('hi'); time.sleep(600)")
         )
         wait_until(lambda: "hi" in out.getvalue())
         interrupt_when(lambda: desk.stopping)
@@ -150,7 +150,7 @@ def test_a_process_that_ends_while_starting_fails_the_start(desk: Supervisor, ou
 def test_a_process_that_does_nothing_fails_the_start(desk: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "STUCK_AFTER", 1.0)
     with pytest.raises(ProcessFailed, match="web is not ready and has done nothing for 1 seconds"), desk:
-        desk.start(python("web", "import time; time.sleep(60)", ready=lambda: False))
+        desk.start(python("web", "import time; time.sleep(600)", ready=lambda: False))
 
 
 def test_being_asked_is_no_progress(desk: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +188,7 @@ def test_a_process_that_gets_on_may_take_its_time(
     monkeypatch.setattr(supervisor, "LEAST_PROGRESS", 0.02)
     monkeypatch.setattr(supervisor, "TOLD_EVERY", 1.0)
     there = tmp_path / "there"
-    code = f"import time; end = time.monotonic() + 4\n{work}\nopen({str(there)!r}, 'w'); time.sleep(60)"
+    code = f"import time; end = time.monotonic() + 4\n{work}\nopen({str(there)!r}, 'w'); time.sleep(600)"
     with desk:
         desk.start(python("web", code, ready=there.exists))
     assert "web        │ still starting, after" in out.getvalue()
@@ -200,7 +200,7 @@ def test_who_finishes_something_is_waited_for_and_told_of(out: io.StringIO, monk
         import signal, sys, time
         signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), sys.exit(print("done"))))
         print("hello")
-        time.sleep(60)
+        time.sleep(600)
     """
     with Supervisor(out=out, grace=30.0) as desk:
         desk.start(python("worker", finishes))
@@ -218,7 +218,7 @@ def test_nothing_is_left_when_the_supervisor_is_killed_outright(tmp_path: Path) 
 import sys, os, pathlib
 sys.path.insert(0, {str(ROOT)!r})
 from webapp.cli.supervisor import Process, Supervisor
-worker = "import os, time; os.fork() or os.setsid(); open({str(tmp_path)!r} + f'/{{os.getpid()}}', 'w'); time.sleep(60)"
+worker = "import os, time; os.fork() or os.setsid(); open({str(tmp_path)!r} + f'/{{os.getpid()}}', 'w'); time.sleep(99)"
 with Supervisor() as desk:
     desk.start(*[Process(name, [sys.executable, "-c", worker]) for name in ("web", "worker")])
     desk.watch()
@@ -254,7 +254,7 @@ def test_a_taken_port_moves_on_unless_it_was_asked_for() -> None:
 
 def test_one_that_is_given_up_ends_and_the_others_go_on(desk: Supervisor) -> None:
     with desk:
-        desk.start(python("stays", "import time; time.sleep(60)"), python("goes", "import time; time.sleep(60)"))
+        desk.start(python("stays", "import time; time.sleep(600)"), python("goes", "import time; time.sleep(600)"))
         [stays, goes] = [running for group in desk.groups for running in group]
         desk.give_up("goes")
         assert goes.kept.poll() is not None

@@ -89,7 +89,7 @@ def test_the_link_lets_the_first_owner_in_and_the_file_tells_where_all_is(runnin
     told = running.told
     assert running.link.startswith(f"{told['url']}/")
     for url in (running.link, f"{told['practice_url']}/practice/health"):
-        assert httpx.get(url, timeout=20, trust_env=False).status_code == 200
+        assert httpx.get(url, timeout=60, trust_env=False).status_code == 200
     wait_until(lambda: {"web", "worker", "scheduler", "valkey"} <= running.told["processes"].keys())
     assert running.process is not None
     assert running.process.stdout is not None
@@ -135,7 +135,7 @@ def test_an_order_comes_in_is_shipped_and_its_channel_knows(running: Desk) -> No
     shown = running.call("orders", "show", order["number"], "--json").document
     assert (shown["state"], shown["unshipped"], shown["attention"]) == ("complete", 0, [])
     record = f"{running.told['practice_url']}/practice/orders/{order['channel_order_number']}"
-    assert "JD014600001" in httpx.get(record, timeout=20, trust_env=False).text
+    assert "JD014600001" in httpx.get(record, timeout=60, trust_env=False).text
 
 
 def test_nothing_that_a_running_desk_wrote_is_readable_by_others(running: Desk) -> None:

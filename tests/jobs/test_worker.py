@@ -117,7 +117,7 @@ def start(app: Flask, tmp_path: Path, notes: Path) -> Iterator[Start]:
     for process in started:
         if process.poll() is None:
             process.kill()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 def send(work: object, *args: object) -> str:
@@ -207,7 +207,7 @@ def test_asked_to_stop_while_idle_a_worker_is_gone_at_once_with_all_below_it(sta
     worker = start()
     wait_for(lambda: b"idle" in (live.connection().hget(_worker_key(), "state") or b"") if _worker_key() else False)
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(30) == 0
+    assert worker.wait(60) == 0
     assert _group(worker.pid) == []
 
 

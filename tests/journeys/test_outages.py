@@ -107,13 +107,13 @@ def test_a_busy_database_is_a_sentence_and_changes_nothing(
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         held.set()
-        release.wait(20)
+        release.wait(60)
         other.execute("ROLLBACK")
         other.close()
 
     holder = threading.Thread(target=hold)
     holder.start()
-    held.wait(5)
+    held.wait(60)
     try:
         with pytest.raises(DatabaseBusy), unit_of_work():
             ship_order(locked(order), [PackageInput("DHL", "JD0001")], actor=mia)

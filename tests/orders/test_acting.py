@@ -98,7 +98,7 @@ def at_once(app: Flask, acts: list[Callable[[], Done]]) -> list[Done | DeskError
     together = Barrier(len(acts))
 
     def run(one: Callable[[], Done]) -> Done | DeskError:
-        together.wait(10)
+        together.wait(60)
         with app.app_context():
             try:
                 return one()
@@ -107,7 +107,7 @@ def at_once(app: Flask, acts: list[Callable[[], Done]]) -> list[Done | DeskError
 
     db.session.rollback()
     with ThreadPoolExecutor(len(acts)) as pool:
-        return [task.result(30) for task in [pool.submit(run, one) for one in acts]]
+        return [task.result(60) for task in [pool.submit(run, one) for one in acts]]
 
 
 @pytest.mark.parametrize("versioned", [False, True])

@@ -212,13 +212,13 @@ def test_a_form_sent_many_times_at_once_is_one_run(app: Any, note: Note, orders:
     together = Barrier(4)
 
     def send() -> int:
-        together.wait(10)
+        together.wait(60)
         with app.app_context():
             return begin(mia, orders, key="k1")
 
     db.session.rollback()
     with ThreadPoolExecutor(4) as pool:
-        found = {task.result(30) for task in [pool.submit(send) for _ in range(4)]}
+        found = {task.result(60) for task in [pool.submit(send) for _ in range(4)]}
     assert len(found) == db.session.query(Run).count() == 1
 
 

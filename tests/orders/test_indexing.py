@@ -42,7 +42,7 @@ def test_whoever_is_erased_meanwhile_is_not_indexed_again(
 
     def erase() -> None:
         with app.app_context():
-            read.wait(10)
+            read.wait(60)
             with unit_of_work():
                 vault.erase([order_id])
             erased.set()
@@ -51,7 +51,7 @@ def test_whoever_is_erased_meanwhile_is_not_indexed_again(
     eraser = Thread(target=erase)
     eraser.start()
     indexing.index_orders(run_id, 0)
-    eraser.join(20)
+    eraser.join(60)
     assert erased.is_set()
     db.session.rollback()
     assert db.session.scalar(known) == 0

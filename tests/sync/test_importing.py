@@ -434,7 +434,7 @@ def test_two_workers_on_one_page_make_every_order_once(app: Flask, store: Store)
                 mine = db.session.get_one(Store, store_id)
                 ready = prepare(mine, page)
                 db.session.commit()
-                barrier.wait(10)
+                barrier.wait(60)
                 with unit_of_work():
                     take_in(db.session.get_one(Store, store_id), ready)
         except BaseException as error:  # handed to the test, whatever it is

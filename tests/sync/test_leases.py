@@ -267,7 +267,7 @@ def test_leases_are_renewed_in_the_order_in_which_everybody_locks(
         renewing.join(0.5)
         assert renewing.is_alive()
         other.execute(one.where(ChannelUpdate.id == second).with_for_update(nowait=True))
-    renewing.join(10)
+    renewing.join(60)
     assert not lease.lost
 
 

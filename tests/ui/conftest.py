@@ -2,6 +2,7 @@
 
 import io
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextvars import Context
 from typing import Any
@@ -12,7 +13,7 @@ from flask import Flask
 from sqlalchemy import event
 from werkzeug.test import TestResponse
 
-from webapp import log
+from webapp import live, log
 from webapp.accounts.models import User
 from webapp.accounts.services import open_session
 from webapp.audit.actor import Actor
@@ -76,6 +77,15 @@ def tells_both(page: str, order: Order) -> bool:
     """Whether a page names both numbers of an order and both its statuses."""
     words = (order.number, order.channel_order_number, state_label(order.shown_state), "Fake channel: ")
     return all(str(word) in page for word in words)
+
+
+def wait_for_subscription() -> None:
+    """Wait until this process hears what is published to open pages."""
+    for _ in range(3000):
+        if live.connection().pubsub_numsub(live.key("live"))[0][1]:
+            return
+        time.sleep(0.02)
+    pytest.fail("nobody subscribed within a minute")
 
 
 @pytest.fixture

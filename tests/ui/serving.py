@@ -62,14 +62,14 @@ class Served:
     port: int
 
     def connect(self, source: str = "") -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), 10, source_address=(source, 0) if source else None)
+        return socket.create_connection(("127.0.0.1", self.port), 60, source_address=(source, 0) if source else None)
 
     def ask(
         self, path: str, source: str = "", method: str = "GET", body: bytes | None = None
     ) -> tuple[int, bytes, dict[str, str]]:
         """Status, content and headers of an answer; the connection ends with it."""
         connection = http.client.HTTPConnection(
-            "127.0.0.1", self.port, timeout=20, source_address=(source, 0) if source else None
+            "127.0.0.1", self.port, timeout=60, source_address=(source, 0) if source else None
         )
         try:
             connection.request(method, path, body=body, headers={"Connection": "close"})

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from tests.ui.conftest import Browser
+from tests.ui.conftest import Browser, wait_for_subscription
 from webapp import live as news
 from webapp.audit.actor import Actor
 from webapp.config import configuration
@@ -44,7 +44,7 @@ def test_a_change_reaches_every_stream_with_its_id_alone(
     order = make_order()
     streams = [live.pump.join(10) for _ in range(2)]
     told = [live._told(app, olga, own) for own in streams if own]
-    time.sleep(0.3)  # until the pump has subscribed
+    wait_for_subscription()
     news.publish("orders", [order.id])
 
     assert [_next(one) for one in told] == [{"kind": "orders", "ids": [order.id]}] * 2

@@ -2,7 +2,6 @@
 
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +10,7 @@ from flask import Flask
 from sqlalchemy import insert, select
 
 from tests.conftest import PASSWORD
-from tests.ui.conftest import Browser
+from tests.ui.conftest import Browser, wait_for_subscription
 from webapp import live as news
 from webapp.accounts.models import User, UserSession
 from webapp.accounts.services import create_user, end_sessions, get_user
@@ -118,10 +117,7 @@ def test_live_streams_end_with_their_session(
         who: live._told(app, mia, own, row.id if who == "hers" else other.id) for who, own in streams.items() if own
     }
     assert [next(stream) for stream in told.values()] == ["retry: 3000\n\n"] * 2
-    for _ in range(200):  # until the pump has subscribed
-        if news.connection().pubsub_numsub(news.key("live"))[0][1]:
-            break
-        time.sleep(0.02)
+    wait_for_subscription()
     assert browser.post(f"/settings/people/{mia.id}/{way}").status_code == 302
 
     assert list(told["hers"]) == []  # it ended, and said nothing
@@ -144,7 +140,7 @@ def test_no_stream_goes_on_whose_session_ended_while_it_began(
     subscribe, listen = threading.Event(), news.listen
 
     def listen_late() -> Iterator[dict[str, Any] | None]:
-        subscribe.wait(30)
+        subscribe.wait(60)
         yield from listen()
 
     monkeypatch.setattr(news, "listen", listen_late)
@@ -154,19 +150,16 @@ def test_no_stream_goes_on_whose_session_ended_while_it_began(
     earlier = own_pump.join(10) if listening else None
     if earlier:
         subscribe.set()
-        assert earlier.get(timeout=30) == {"kind": "listening"}
+        assert earlier.get(timeout=60) == {"kind": "listening"}
     with unit_of_work():
         end_sessions(mia.id)
     if earlier:
-        earlier.get(timeout=30)  # the pump has handed it out
+        earlier.get(timeout=60)  # the pump has handed it out
     own = own_pump.join(10)
     assert own is not None
     subscribe.set()
     assert next(told := live._told(app, mia, own, session)) == "retry: 3000\n\n"
-    for _ in range(200):
-        if news.connection().pubsub_numsub(news.key("live"))[0][1]:
-            break
-        time.sleep(0.02)
+    wait_for_subscription()
     news.publish("orders", [7])
     assert next(told, None) is None  # it ended, and said nothing
     for one in filter(None, (earlier, own)):

@@ -52,7 +52,7 @@ def server(app: Flask, request: pytest.FixtureRequest) -> Iterator[tuple[subproc
 
 def _ask(port: int, path: str, cookie: str = "", **headers: str) -> http.client.HTTPResponse:
     """The answer; the connection ends with it."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("GET", path, headers={"Cookie": cookie, "Connection": "close", **headers})
     return connection.getresponse()
 
@@ -71,8 +71,8 @@ def test_it_serves_and_ends_soon_although_pages_listen(
     assert [answer.status for answer in streams + pages] == [200] * 10
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
-    assert time.monotonic() - began < 6
+    assert process.wait(60) == 0
+    assert time.monotonic() - began < 30  # half of what requests get to end
     for answer in streams + pages:
         answer.close()
 

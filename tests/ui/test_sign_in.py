@@ -194,7 +194,7 @@ def test_of_many_tries_at_once_as_many_are_checked_as_may_be(
 
     def guess(browser: Browser) -> tuple[int, str | None]:
         given = {"csrf_token": browser.token, "email": "olga@desk.test", "password": "no"}
-        together.wait(30)
+        together.wait(60)
         response = Context().run(browser.client.post, "/sign-in", data=given)
         return response.status_code, response.headers.get("Retry-After")
 

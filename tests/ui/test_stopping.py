@@ -75,7 +75,7 @@ def test_a_stop_waits_for_nobody_who_says_nothing(tmp_path: Path) -> None:
         served.process.send_signal(signal.SIGTERM)
         stream.settimeout(20)
         assert stream.recv(1) == b""
-        assert served.process.wait(20) == 0
+        assert served.process.wait(60) == 0
         with socket.socket() as late:
             assert late.connect_ex(("127.0.0.1", served.port)) != 0
 
@@ -109,4 +109,4 @@ web_server._after_fork = late
 def test_a_process_that_is_told_to_stop_while_it_starts_does_so(tmp_path: Path) -> None:
     with serving(tmp_path, ONE_PROCESS_IS_LATE, WAYBILL_WEB_PROCESSES="2") as served:
         served.process.send_signal(signal.SIGTERM)
-        assert served.process.wait(30) == 0
+        assert served.process.wait(60) == 0

@@ -32,13 +32,13 @@ def valkey_url() -> Iterator[str]:
             stdout=subprocess.DEVNULL,
         )
         try:
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while not os.path.exists(socket) and time.monotonic() < deadline:
                 time.sleep(0.01)
             yield f"unix://{socket}"
         finally:
             server.terminate()
-            server.wait(10)
+            server.wait(60)
 
 
 @pytest.fixture
