@@ -35,7 +35,6 @@ class Forks:
 
     def __init__(self, folder: Path) -> None:
         self._address = str(folder / "forks.sock")
-        self._running: list[Fork] = []
         log = folder / "forks.log"
         with log.open("wb") as out:
             self._loaded = Kept([sys.executable, "-m", __name__, self._address], cwd=ROOT, stdout=out, stderr=out)
@@ -47,16 +46,13 @@ class Forks:
 
     def start(
         self, module: str, *argv: str, env: Mapping[str, str], stdin: IO[bytes], stdout: IO[bytes], stderr: IO[bytes]
-    ) -> Fork:
+    ) -> None:
         """Run a module as `python -m` does, in the folder of this checkout."""
-        line = socket.socket(socket.AF_UNIX)
-        line.connect(self._address)
-        with line.makefile("rb") as answers:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(self._address)
             socket.send_fds(line, [b"."], [file.fileno() for file in (stdin, stdout, stderr)])
             line.sendall(json.dumps({"argv": [module, *argv], "env": dict(env)}).encode() + b"\n")
-            pid = int(answers.readline())
-        self._running.append(Fork(pid, line))
-        return self._running[-1]
+            line.recv(1)  # once it runs
 
     def end_all(self) -> None:
         """Kill every fork and whatever it started; gives back once none is left."""
@@ -65,9 +61,6 @@ class Forks:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.005)
-        for fork in self._running:
-            fork.close()
-        self._running.clear()
 
     def close(self) -> None:
         self._loaded.kill()
@@ -92,11 +85,12 @@ def serve(address: str) -> None:
                 _, files, _, _ = socket.recv_fds(line, 1, 3)
                 with line.makefile("rb") as wishes:
                     wish = json.loads(wishes.readline())
-                if pid := os.fork():
-                    line.sendall(b"%d\n" % pid)
+                if os.fork():
+                    line.sendall(b".")
                 else:
                     listener.close()
-                    _become(line, wish["argv"], wish["env"], files)
+                    line.close()
+                    _become(wish["argv"], wish["env"], files)
             for file in files:
                 os.close(file)
 
@@ -124,8 +118,8 @@ def _sockets() -> list[str]:
     return [where for file in files if os.path.islink(file) and (where := os.readlink(file)).startswith("socket:")]
 
 
-def _become(line: socket.socket, argv: list[str], env: dict[str, str], files: Iterable[int]) -> None:
-    """Run the module in this fork, tell its status, and end."""
+def _become(argv: list[str], env: dict[str, str], files: Iterable[int]) -> None:
+    """Run the module in this fork, and end."""
     from webapp.config import configuration
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -150,7 +144,6 @@ def _become(line: socket.socket, argv: list[str], env: dict[str, str], files: It
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()
-        line.sendall(b"%d" % status)
         os._exit(status)
 
 

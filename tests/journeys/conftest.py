@@ -12,7 +12,7 @@ from flask import Flask
 
 from plugins.amazon.channel import AmazonChannel
 from plugins.amazon.practice import PracticeServer
-from tests.forks import Fork, Forks
+from tests.forks import Forks
 from tests.journeys import worker_that_dies
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
@@ -55,16 +55,16 @@ def amazon_store(app: Flask, practice: PracticeServer) -> Store:
     return db.session.get_one(Store, store.id)
 
 
-StartProcess = Callable[..., Fork]
+StartProcess = Callable[..., None]
 
 
 @pytest.fixture
 def start_process(app: Flask, forks: Forks, tmp_path: Path) -> Iterator[StartProcess]:
     """Start a Python module as a process of this desk; it ends with the test, and so does all that it started."""
 
-    def start(module: str, *argv: str) -> Fork:
+    def start(module: str, *argv: str) -> None:
         with (tmp_path / "processes.log").open("ab") as log, Path(os.devnull).open("rb") as nothing:
-            return forks.start(module, *argv, env=os.environ, stdin=nothing, stdout=log, stderr=log)
+            forks.start(module, *argv, env=os.environ, stdin=nothing, stdout=log, stderr=log)
 
     yield start
     forks.end_all()
@@ -74,8 +74,8 @@ def start_process(app: Flask, forks: Forks, tmp_path: Path) -> Iterator[StartPro
 def start_worker(start_process: StartProcess, tmp_path: Path) -> StartProcess:
     """Start a worker; with a step, one that dies there once."""
 
-    def start(step: str = "", when: str = "after", whom: str = "horse") -> Fork:
+    def start(step: str = "", when: str = "after", whom: str = "horse") -> None:
         orders = {"step": step, "when": when, "whom": whom, "mark": str(tmp_path / "died")}
-        return start_process(worker_that_dies.__name__, json.dumps(orders))
+        start_process(worker_that_dies.__name__, json.dumps(orders))
 
     return start
