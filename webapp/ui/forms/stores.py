@@ -120,7 +120,5 @@ def shop_form(shop: Shop | None = None, sequence: NumberSequence | None = None, 
 
 def _zones(current: str) -> list[str]:
     """The zones that people live in by the names that they know, and the one that is set."""
-    cities = {
-        name for name in zones() if "/" in name and not name.startswith(("Etc/", "SystemV/", "US/"))
-    }
+    cities = {name for name in zones() if "/" in name and not name.startswith(("Etc/", "SystemV/", "US/"))}
     return ["UTC", *sorted((cities | {current}) - {"UTC"})]
