@@ -142,12 +142,14 @@ def test_a_list_is_saved_shared_and_opens_the_desk(desk: Desk, at_the_list: Step
     assert at_the_list.taken <= 3
     page.goto(f"{desk.url}/orders/views/")
     page.locator("#start").select_option(label="Large ones")
-    page.locator("form:has(#start) button").click()
+    with page.expect_navigation():
+        page.locator("form:has(#start) button").click()
     page.goto(desk.url)
     expect(page.get_by_role("heading", name="Large ones")).to_be_visible()
     page.goto(f"{desk.url}/orders/views/")
     page.locator("#start").select_option(label="Dashboard")
-    page.locator("form:has(#start) button").click()
+    with page.expect_navigation():
+        page.locator("form:has(#start) button").click()
     page.goto(desk.url)
     expect(page.get_by_role("heading", name="Dashboard", level=1)).to_be_visible()
 
