@@ -1,5 +1,6 @@
 """Parts that renew themselves, in a real browser: the focus stays where it is, and the page shows what arrives."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -64,6 +65,20 @@ def test_an_answer_that_newer_rows_overtook_is_asked_for_again(page: Any, take: 
     with page.expect_response(lambda answer: "/orders/news" in answer.url and before not in answer.url):
         asked[0].continue_()
     expect(page.locator("#order-news")).to_have_text("")
+
+
+def test_an_answer_that_finds_another_tab_is_asked_for_again(page: Any, make_order: Callable[..., Order]) -> None:  # noqa: F811
+    order = make_order()
+    page.goto(f"/orders/{order.number}")
+    asked: list[Any] = []
+    page.route(f"**/orders/{order.number}/parts*", lambda route: route.continue_() if asked else asked.append(route))
+    with page.expect_request("**/parts*"):
+        page.evaluate("htmx.trigger('#order-live', 'refresh')")
+    page.get_by_role("link", name="Timeline", exact=True).click()
+    expect(page).to_have_url(re.compile("tab=timeline"))
+    expect(page.locator("#timeline-heading")).to_be_visible()
+    with page.expect_response(lambda answer: "/parts" in answer.url and answer.request != asked[0].request):
+        asked[0].continue_()
 
 
 def test_news_leave_the_focus_on_a_running_run_and_a_store(

@@ -315,11 +315,13 @@
     const { elt, verb } = detail.requestConfig; // detail.elt is what is left of the form, or what it stood in
     if (detail.successful && verb === "post" && elt.matches("form")) taken(keptAs(elt));
   });
-  // While a part was renewing itself its address may have changed, by newer rows for example: the answer is of the past.
+  // While a part was renewing itself its address may have changed, by newer rows for example, or the page's, by another tab: the
+  // answer is of the past.
   const renewals = ["refresh", "order-changed", "run-ended"];
   document.addEventListener("htmx:beforeSwap", ({ detail }) => {
-    const { elt, path, triggeringEvent } = detail.requestConfig;
-    if (!renewals.includes(triggeringEvent?.type) || elt.getAttribute("hx-get") === path) return;
+    const { elt, headers, path, triggeringEvent } = detail.requestConfig;
+    const same = elt.getAttribute("hx-get") === path && headers["HX-Current-URL"] === location.href;
+    if (same || !renewals.includes(triggeringEvent?.type)) return;
     detail.shouldSwap = false;
     refresh(elt);
   });
