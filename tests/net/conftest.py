@@ -1,0 +1,32 @@
+"""What is kept of the desk's outside as files, so that a change alters it on purpose only.
+
+Each test compares texts with files in `kept/`, the same for both databases. `WAYBILL_KEEP=1 pytest tests/net` writes
+the files anew; what changed is then read in the difference of the commit.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import cli  # noqa: F401 - a fixture
+from tests.ui.conftest import browser, make_browser, olga  # noqa: F401 - fixtures
+
+KEEPS = os.environ.get("WAYBILL_KEEP") == "1"
+KEPT = Path(__file__).parent / "kept"
+Keep = Callable[[str, str], None]
+
+
+@pytest.fixture(scope="session")
+def keep() -> Keep:
+    """Compare a text with the file of this name in `kept/`."""
+
+    def compare(name: str, text: str) -> None:
+        file = KEPT / name
+        if KEEPS:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        assert text.splitlines() == (file.read_text().splitlines() if file.exists() else []), f"kept/{name}"
+
+    return compare

@@ -1,0 +1,127 @@
+"""A seeded desk as its pages show it in both languages, in how many statements, and as its commands tell it in JSON."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+import time_machine
+
+from tests.cli.conftest import Command
+from tests.net.conftest import Keep
+from tests.net.seeded import AT, seed
+from tests.ui.conftest import Browser
+from webapp.audit.actor import Actor
+from webapp.channels.models import Store
+from webapp.orders.models import Order
+from webapp.testing import FakeChannel
+
+PAGES = {
+    "dashboard": "/dashboard/",
+    "dashboard-sales": "/dashboard/cards/sales",
+    "report": "/dashboard/report",
+    "orders": "/orders/",
+    "orders-found": "/orders/?q=state:processing+sku:MUG&sort=-total",
+    "orders-none-found": "/orders/?q=sku:NONE",
+    "orders-refused": "/orders/?q=total:much",
+    "orders-columns": "/orders/columns",
+    "orders-filters": "/orders/filters",
+    "bulk-hold": "/orders/bulk?order=1&order=2&action=hold",
+    "export": "/orders/export?order=1",
+    "ship-list": "/orders/ship-list?order=1&order=2",
+    "packing-slips": "/orders/packing-slips?order=1&order=4",
+    "palette": "/palette/?order={plain}",
+    "views": "/orders/views/",
+    "statuses": "/settings/statuses/",
+    "runs": "/runs/",
+    "run": "/runs/1",
+    "stores": "/stores/",
+    "store": "/stores/1",
+    "store-traffic": "/stores/1/traffic",
+    "store-settings": "/stores/1/settings",
+    "store-add": "/stores/add/fake",
+    "settings": "/settings/",
+    "status": "/settings/statuses/packing",
+    "tags": "/settings/tags/",
+    "erasing": "/stores/1/settings/erasing",
+    "shops": "/settings/shops/",
+    "shop": "/settings/shops/2",
+    "people": "/settings/people/",
+    "person": "/settings/people/2",
+    "account": "/account",
+    "plugins": "/plugins/",
+    "not-found": "/nowhere",
+    **{f"order-{sort}": f"/orders/{{{sort}}}" for sort in ("plain", "held", "long", "organized", "refused", "yen")},
+    **{f"order-{tab}": f"/orders/{{sent}}?tab={tab}" for tab in ("shipments", "updates", "timeline", "channel")},
+    "act-ship": "/orders/{plain}/actions/ship",
+    "act-hold": "/orders/{plain}/actions/hold",
+}
+# What differs from one desk, start or moment to the next, and what stands for it.
+PASSING = (
+    (r'"X-CSRFToken": "[^"]*"', '"X-CSRFToken": "…"'),
+    (r'name="csrf_token" value="[^"]*"', 'name="csrf_token" value="…"'),
+    (r'name="(submission_key|key)" type="hidden" value="[^"]*"', r'name="\1" type="hidden" value="…"'),
+    (r'(Request|Requête) <span class="code">[0-9a-f]{16}</span>', r'\1 <span class="code">…</span>'),
+    (r"\?v=[0-9a-f]{12}", "?v=…"),
+)
+_FRAME = re.compile(r"^.*(?=<main)|(?<=</main>).*$", re.DOTALL)  # the same on every page
+
+
+@pytest.fixture(autouse=True)
+def _still() -> Iterator[None]:
+    with time_machine.travel(AT, tick=False):
+        yield
+
+
+@pytest.fixture
+def numbers(
+    take: Callable[..., list[Order]],
+    work: Callable[[], int],
+    store: Store,
+    channel: FakeChannel,
+    olga: Actor,
+    mia: Actor,
+) -> dict[str, str]:
+    """The orders of a seeded desk: the number of each, by what it stands for."""
+    return {sort: str(order.number) for sort, order in seed(take, work, store, channel, olga, mia).items()}
+
+
+def test_pages_and_their_statements(browser: Browser, numbers: dict[str, str], keep: Keep) -> None:
+    statements = []
+    for name, path in PAGES.items():
+        for language in ("en", "fr"):
+            answer = browser.get(path.format(**numbers), Accept_Language=language)
+            drawn = answer.text if name == "dashboard" else _FRAME.sub("", answer.text)
+            keep(f"pages/{name}.{language}.html", f"<!-- {answer.status_code} -->\n{_lasting(drawn)}")
+        statements.append(f"{len(browser.queries):3} {name}\n")
+
+    keep("statements.txt", "".join(statements))
+
+
+COMMANDS = (
+    "status",
+    "store list",
+    "user list",
+    "orders list",
+    "orders show {plain}",
+    "orders show {sent}",
+    "orders show {yen}",
+    "updates list",
+    "asides list",
+    "runs list",
+)
+
+
+def test_json_of_commands(cli: Command, numbers: dict[str, str], keep: Keep) -> None:
+    told = []
+    for command in COMMANDS:
+        ended = cli("--json", *command.format(**numbers).split())
+        told.append(f"$ {command}: {ended.code:d}\n{json.dumps(ended.document, indent=1, sort_keys=True)}\n")
+
+    keep("json.txt", "\n".join(told))
+
+
+def _lasting(page: str) -> str:
+    for passing, stands_for in PASSING:
+        page = re.sub(passing, stands_for, page)
+    return "\n".join(line.rstrip() for line in page.splitlines() if line.strip()) + "\n"
