@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
-from flask import Flask
+from flask import Flask, current_app
 from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 
@@ -237,17 +237,18 @@ def make_order(take: Callable[..., list[Order]]) -> Callable[..., Order]:
 @pytest.fixture
 def work(app: Flask) -> Callable[[], int]:
     """Run what waits in the queue, until nothing does; tells how many jobs ran."""
+    return run_jobs
 
-    def run() -> int:
-        done = 0
-        while ids := [job_id for name in QUEUES for job_id in queue(name).get_job_ids(0, 1)]:
-            [job_id, *_] = ids
-            job = RqJob.fetch(job_id, connection=live.connection(), serializer=JSONSerializer)
-            queue(job.origin).remove(job_id)
-            with app.app_context():  # a session of its own, as on a worker
-                perform(*job.args)
-            db.session.rollback()
-            done += 1
-        return done
 
-    return run
+def run_jobs() -> int:
+    """Run what waits in the queue of the open desk; tells how many jobs ran."""
+    app, done = current_app._get_current_object(), 0  # type: ignore[attr-defined]
+    while ids := [job_id for name in QUEUES for job_id in queue(name).get_job_ids(0, 1)]:
+        [job_id, *_] = ids
+        job = RqJob.fetch(job_id, connection=live.connection(), serializer=JSONSerializer)
+        queue(job.origin).remove(job_id)
+        with app.app_context():  # a session of its own, as on a worker
+            perform(*job.args)
+        db.session.rollback()
+        done += 1
+    return done
