@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.ports import unused_port
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = """
 import time
@@ -108,8 +110,7 @@ def read_until(client: socket.socket, text: bytes) -> bytes:
 @contextmanager
 def serving(data_dir: Path, *settings: str, **variables: str) -> Iterator[Served]:
     """Serve with these statements run before, and these variables."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = unused_port()
     code = "\n".join((PAGES, *settings, f"serve(app, '127.0.0.1', {port})"))
     own = {"WAYBILL_DATA_DIR": str(data_dir), "WAYBILL_LOG_LEVEL": "warning", **variables}
     process = subprocess.Popen(

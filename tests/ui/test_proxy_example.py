@@ -2,13 +2,13 @@
 
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
+from tests.ports import unused_port
 from tests.ui.serving import ROOT, Served, read_until, serving
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/bin:/usr/bin:/usr/local/bin")
@@ -31,8 +31,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     guide = (ROOT / "docs/operators.md").read_text()
     [example] = re.findall(r"```nginx\n(.*?)```", guide, re.S)
     folder = tmp_path_factory.mktemp("nginx")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = unused_port()
     with serving(folder / "desk", WAYBILL_URL="https://desk.example.com") as desk:
         here = re.sub(r"\n *ssl_.*", "", example).replace("listen 443 ssl", f"listen 127.0.0.1:{port}")
         here = here.replace("127.0.0.1:8000", f"127.0.0.1:{desk.port}").replace("$scheme", "https")

@@ -4,7 +4,6 @@ import http.client
 import os
 import runpy
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from contextlib import suppress
 import pytest
 from flask import Flask
 
+from tests.ports import unused_port
 from tests.ui.serving import Served
 from webapp.accounts.models import User
 from webapp.accounts.services import open_session
@@ -35,8 +35,7 @@ DOORS = {
 def server(app: Flask, request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """A server of this desk at a free port, started in one of the ways above."""
     key_file().create()
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = unused_port()
     words = DOORS[request.param]
     address = f"127.0.0.1:{port}" if words[-1] == "-b" else str(port)
     variables = {**os.environ, "WAYBILL_URL": "https://desk.example.com"}

@@ -1,6 +1,5 @@
 """What the plugin registers, and the facts that it brings along."""
 
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from plugins.amazon.channel import AmazonChannel
 from plugins.amazon.client import CONFIRM_SHIPMENT, GET_ORDER, PARTICIPATIONS, SEARCH_ORDERS
 from plugins.amazon.marketplaces import MARKETPLACES, chosen
 from plugins.amazon.practice.server import answers
+from tests.ports import unused_port
 from webapp.api import StoreAccess, decimals
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -31,9 +31,7 @@ def test_one_channel_and_one_process_are_registered(tmp_path: Path) -> None:
 
 def test_the_practice_amazon_starts_as_registered_and_again(tmp_path: Path) -> None:
     [process] = plugin.register_processes()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = unused_port()
     url = f"http://127.0.0.1:{port}"
     for _ in range(2):  # its world is founded at the first start, and stays
         started = subprocess.Popen([sys.executable, *process.argv(tmp_path, port)], cwd=ROOT)
