@@ -5,7 +5,8 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,6 +15,7 @@ import psycopg
 from sqlalchemy import make_url
 
 from tests import postgres
+from tests.net.seeded import AT
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage, FulfilledBy, IncomingOrder, Outcome, Refused, Sent, Unknown
 from webapp.channels.models import Store
@@ -35,7 +37,6 @@ from webapp.search.views import save_view
 from webapp.settings.services import change_desk, groups
 from webapp.testing import JAPAN, FakeChannel, again, incoming_line, incoming_order
 
-AT = datetime(2026, 3, 9, 10, 30, tzinfo=UTC)  # the moment at which it was left
 ORDERS, IN_RUN = 500, 120
 FOLDER = Path(__file__).parent / "kept" / "previous"
 _OUTCOMES: dict[str, Outcome] = {"sent": Sent("handle"), "unknown": Unknown("reset"), "refused": Refused("No carrier")}
@@ -123,9 +124,9 @@ def keep(engine: str, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     db.session.remove()
     if engine == "sqlite":
-        with sqlite3.connect(str(db.engine.url.database)) as source, sqlite3.connect(folder / "plain.db") as copy:
+        own = sqlite3.connect(str(db.engine.url.database))
+        with closing(own) as source, closing(sqlite3.connect(folder / "plain")) as copy:
             source.backup(copy)
-        (folder / "plain.db").rename(folder / "plain")
     else:
         plain = _plain(configuration().database_url)
         program = postgres.find_programs(folder) / "pg_dump"

@@ -17,6 +17,7 @@ from tests.conftest import DATABASES, run_jobs
 from tests.desks import SECRET, application
 from tests.net import previous
 from tests.net.conftest import KEEPS
+from tests.net.seeded import AT
 from webapp import live, schema
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor
@@ -70,7 +71,7 @@ def desk_of(engine: str, folder: Path, data: Path, queue: str) -> Iterator[FakeC
         patch.setenv("WAYBILL_DATA_DIR", str(data))
         patch.setenv("WAYBILL_SECRET", SECRET)
         patch.setenv("REDIS_URL", queue)
-        with time_machine.travel(previous.AT), application(url) as app, app.app_context():
+        with time_machine.travel(AT), application(url) as app, app.app_context():
             live.connection().flushdb()
             channel = FakeChannel()
             hooks.manager.register(FakeChannelPlugin(channel))
@@ -99,7 +100,7 @@ def test_nothing_is_lost(channel_of_before: FakeChannel) -> None:
 @on_each
 def test_what_was_owed_is_told_once_and_what_was_under_way_goes_on(channel_of_before: FakeChannel) -> None:
     for later in (timedelta(minutes=2), timedelta(hours=1), timedelta(hours=30)):
-        with time_machine.travel(previous.AT + later):
+        with time_machine.travel(AT + later):
             find_due()
             look_after_runs()
             run_jobs()
@@ -125,7 +126,7 @@ def test_a_desk_is_kept_as_it_is(
 ) -> None:
     """With WAYBILL_KEEP=1 what is kept is this version's desk, to be the one before for the next."""
     engine = "sqlite" if database.startswith("sqlite") else "postgres"
-    with time_machine.travel(previous.AT):
+    with time_machine.travel(AT):
         previous.fill(take, work, store, channel, olga, mia)
         here = facts()
         folder = previous.FOLDER if KEEPS else tmp_path / "kept"

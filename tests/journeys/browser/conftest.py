@@ -16,10 +16,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.journeys.conftest import PATIENCE
 from webapp.keeper import Kept
 
 ROOT = Path(__file__).resolve().parents[3]
-PATIENCE = 300.0  # seconds, on a machine that does much else
 LONG = PATIENCE * 1000  # milliseconds, for what is done in the background
 OWNER = {"email": "olive@example.org", "name": "Olive Owner", "password": "Correct-Horse-7"}
 PLAIN_ORDERS = """
