@@ -31,7 +31,8 @@ from webapp.channels.models import Store
 from webapp.channels.services import access, add_store, remember_marketplaces
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
-from webapp.hooks import hooks
+from webapp.hooks import failures, hooks
+from webapp.hooks.failures import Failure
 from webapp.jobs import QUEUES, perform, queue
 from webapp.orders.models import Order
 from webapp.sync.importing import prepare, take_in
@@ -133,6 +134,24 @@ def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
             left.append("connections to the database")
     if left:
         pytest.fail("this test leaves behind:\n  " + "\n  ".join(left), pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def plugin_failures(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Failure]]:
+    """What the fence noted during a test. A test that makes plugins fail looks at it and clears it; any other fails."""
+    noted: list[Failure] = []
+    remember = failures._remember
+
+    def remember_too(failure: Failure) -> None:
+        noted.append(failure)
+        remember(failure)
+
+    monkeypatch.setattr(failures, "_remember", remember_too)
+    yield noted
+    failures._noted.clear()
+    if noted:
+        told = [f"{one.plugin} {one.place} {one.code}: {one.problem} {one.detail} {one.where[-1:]}" for one in noted]
+        pytest.fail("the fence noted:\n  " + "\n  ".join(told), pytrace=False)
 
 
 @pytest.fixture(params=DATABASES)

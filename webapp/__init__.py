@@ -23,7 +23,7 @@ def create_app() -> Flask:
     from webapp.audit import hookimpls as audit_hooks
     from webapp.catalog import hookimpls as catalog_hooks
     from webapp.fulfillment import hookimpls as fulfillment_hooks
-    from webapp.hooks import discovery
+    from webapp.hooks import discovery, fence
     from webapp.orders import hookimpls as orders_hooks
     from webapp.reporting import hookimpls as reporting_hooks
     from webapp.search import hookimpls as search_hooks
@@ -41,6 +41,7 @@ def create_app() -> Flask:
     core = [vault_hooks, accounts_hooks, audit_hooks, search_hooks, catalog_hooks, orders_hooks, fulfillment_hooks]
     core += [sync_hooks, reporting_hooks, cards]
     app.extensions["waybill.plugins"] = plugins = discovery.load(core=core)
+    fence.init_app(app)
     i18n.init_app(app, [plugin.translations for plugin in plugins if plugin.translations])
     ui.init_app(app)
     return app

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import call
+from webapp.hooks import failures
 
 pytestmark = pytest.mark.own_desk
 PLUGIN = '''
@@ -21,10 +22,13 @@ class Closed(Refusal):
 
 @click.command()
 @click.option("--closed", is_flag=True)
-def counting(closed):
+@click.option("--wrong", is_flag=True)
+def counting(closed, wrong):
     """Count the orders."""
     if closed:
         raise Closed
+    if wrong:
+        raise KeyError("Quixelworth")
     click.echo(f"{db.session.query(Order).count()} orders")
 
 
@@ -56,3 +60,24 @@ def test_a_plugins_command_reads_the_desk(env: dict[str, str]) -> None:
 def test_its_refusal_is_one_sentence(env: dict[str, str]) -> None:
     ended = call("counting", "--closed", env=env)
     assert (ended.code, ended.out, ended.err.strip()) == (1, "", "The counter is closed.")
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_one_that_fails_says_so_and_the_page_of_plugins_shows_it(env: dict[str, str]) -> None:
+    ended = call("counting", "--wrong", env=env)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.strip() == "“counting” failed (KeyError). The Plugins page says how."
+    assert "Quixelworth" not in ended.err
+    [failure] = failures.recent()
+    assert (failure.plugin, failure.place, failure.code) == ("counting", "command", "counting")
+    assert failure.where[-1].endswith("counting")
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_plugin_that_can_not_add_its_commands_keeps_no_other_back(env: dict[str, str], tmp_path: Path) -> None:
+    module = tmp_path / "packages" / "counting_plugin.py"
+    module.write_text(module.read_text().replace("    cli.add_command(counting)", "    raise KeyError('Quixelworth')"))
+    ended = call("practice", "--help", env=env)
+    assert ended.code == 0, ended.err
+    assert ended.err.strip() == "The plugin “counting” failed to add its commands."
+    assert [one.code for one in failures.recent()] == ["register_commands"]

@@ -23,6 +23,7 @@ from webapp.config import configuration
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
+from webapp.hooks.failures import Failure
 from webapp.jobs import LONGEST_OF_CLOCK, QUEUES, Job, current_id, job, perform, queue
 from webapp.jobs.backlog import backlogs
 from webapp.jobs.schedule import Schedule, enqueue_due, registered
@@ -215,7 +216,9 @@ def test_one_that_waits_for_days_still_stands_there_once(app: Flask) -> None:
     assert waiting() == 1
 
 
-def test_a_slot_with_nothing_due_is_left_out_and_one_that_nobody_can_tell_of_is_not(app: Flask) -> None:
+def test_a_slot_with_nothing_due_is_left_out_and_one_that_nobody_can_tell_of_is_not(
+    app: Flask, plugin_failures: list[Failure]
+) -> None:
     asked: list[float] = []
 
     def nothing() -> bool:
@@ -232,6 +235,8 @@ def test_a_slot_with_nothing_due_is_left_out_and_one_that_nobody_can_tell_of_is_
     assert enqueue_due([Schedule(tick, every=3, due=broken)], at=2000.0) == []
     queue("now").empty()
     assert enqueue_due([Schedule(tick, every=3, due=broken)], at=2004.0) == [tick.name]
+    assert {(one.place, one.code) for one in plugin_failures} == {("schedule", tick.name)}
+    plugin_failures.clear()
 
 
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)

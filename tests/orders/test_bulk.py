@@ -17,6 +17,7 @@ from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import DatabaseBusy, DiskFull, Forbidden, Refusal, sentence_of
 from webapp.hooks import hookimpl, hooks
+from webapp.hooks.failures import Failure
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs import runs
 from webapp.jobs.models import Run, RunResult
@@ -223,7 +224,7 @@ def test_a_form_sent_many_times_at_once_is_one_run(app: Any, note: Note, orders:
 
 
 def test_refusals_and_bugs_are_results_and_stop_nobody(
-    note: Note, orders: list[int], mia: Actor, work: Callable[[], int]
+    note: Note, orders: list[int], mia: Actor, work: Callable[[], int], plugin_failures: list[Failure]
 ) -> None:
     def before(order: Order) -> None:
         if order.id == orders[1]:
@@ -244,6 +245,8 @@ def test_refusals_and_bugs_are_results_and_stop_nobody(
     assert "Quixelworth" not in str(results[orders[4]].problem)
     assert notes() == dict.fromkeys(set(orders) - {orders[1], orders[4]}, 1)
     assert db.session.get_one(Order, orders[1]).version == 1
+    assert [(one.place, one.code) for one in plugin_failures] == [("action", "note")]
+    plugin_failures.clear()
 
     note.before = lambda order: None
     with unit_of_work():

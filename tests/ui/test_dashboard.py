@@ -21,6 +21,7 @@ from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
 from webapp.hooks import hookimpl, hooks
+from webapp.hooks.failures import Failure
 from webapp.orders.holds import hold
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
@@ -153,7 +154,7 @@ def test_recent_orders_show_both_numbers_and_both_statuses_and_no_buyer(browser:
 
 
 def test_a_card_that_fails_says_so_in_its_place(
-    browser: Browser, store: Store, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], str]
+    browser: Browser, store: Store, plugin_failures: list[Failure], logged: Callable[[], str]
 ) -> None:
     def broken(actor: Actor) -> str:
         raise ValueError("Jane Quixelworth")
@@ -163,19 +164,20 @@ def test_a_card_that_fails_says_so_in_its_place(
         def register_cards(self) -> list[Card]:
             return [Card(code="weather", label="Weather", render=broken)]
 
-    hooks.manager.register(Weather())
+    hooks.manager.register(Weather(), name="forecast")
     answer = browser.get("/dashboard/cards/weather")
     assert answer.status_code == 200
-    assert "This card failed" in answer.text
+    assert "“Weather” of the plugin “forecast” failed." in answer.text
     assert "Try again" in answer.text
     assert "Quixelworth" not in answer.text + logged()
     whole = browser.get("/dashboard/?whole=1").text
-    assert "This card failed" in whole
+    assert "“Weather” of the plugin “forecast” failed." in whole
     assert "What must happen today" in whole
     assert browser.get("/dashboard/cards/none").status_code == 404
+    plugin_failures.clear()
 
 
-def test_a_card_has_its_time(browser: Browser, store: Store) -> None:
+def test_a_card_has_its_time(browser: Browser, store: Store, plugin_failures: list[Failure]) -> None:
     def slow(actor: Actor) -> str:
         endless = (
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900000000) SELECT count(*) FROM n"
@@ -189,6 +191,8 @@ def test_a_card_has_its_time(browser: Browser, store: Store) -> None:
 
     hooks.manager.register(Slow())
     assert "would take too long" in browser.get("/dashboard/cards/slow").text
+    assert [(one.code, one.problem) for one in plugin_failures] == [("slow", "slow")]
+    plugin_failures.clear()
 
 
 def test_who_may_not_see_stores_has_no_card_of_them(

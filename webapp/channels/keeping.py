@@ -7,7 +7,7 @@ from webapp.audit.services import audit
 from webapp.channels.contract import Channel
 from webapp.channels.models import Store
 from webapp.db import db
-from webapp.hooks import hooks
+from webapp.hooks.registered import by_code
 from webapp.i18n import lazy_gettext as _l
 from webapp.settings.declared import Setting
 from webapp.settings.services import STORE, read, store_all
@@ -18,9 +18,7 @@ _USUAL, _LONGEST = 30, 3650
 
 def setting_of(store: Store) -> Setting:
     """The setting as this store's channel bounds it."""
-    channel: Channel | None = next(
-        (one for group in hooks.register_channels() for one in group if one.code == store.channel), None
-    )
+    channel = by_code("register_channels", Channel).get(store.channel)  # type: ignore[type-abstract]
     longest = channel.buyers_kept_at_most if channel is not None else None
     if longest is None:
         bound = _l("0: once it is delivered. An order without a day of delivery counts from the latest day promised.")

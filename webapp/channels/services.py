@@ -15,7 +15,7 @@ from webapp.channels.shops import ORDERS, create_shop, get_shop
 from webapp.clock import now
 from webapp.db import db, translated_failures
 from webapp.errors import Invalid, NotFound, Refusal, SeveralFit
-from webapp.hooks import hooks
+from webapp.hooks.registered import by_code
 from webapp.i18n import lazy_gettext as _l
 from webapp.settings.services import STORE, read, store_all
 
@@ -29,7 +29,7 @@ class ChannelLeftOut(Refusal):
 
 def channels() -> dict[str, Channel]:
     """The kinds of marketplace that plugins bring, by code."""
-    return {channel.code: channel for group in hooks.register_channels() for channel in group}
+    return by_code("register_channels", Channel)  # type: ignore[type-abstract]
 
 
 def get_channel(code: str) -> Channel:
@@ -44,12 +44,6 @@ def channel_name(code: str) -> str:
     """What a channel is called; its code where no plugin brings it."""
     channel = channels().get(code)
     return str(channel.label) if channel else code
-
-
-def service_name(code: str, level: str) -> str:
-    """What a channel calls one of its shipping services; the service's code where no plugin brings the channel."""
-    channel = channels().get(code)
-    return str(channel.service_label(level)) if channel else level
 
 
 def access(store: Store) -> StoreAccess:

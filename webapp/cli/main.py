@@ -81,26 +81,48 @@ class Commands(click.Group):
             return
         self._plugins_asked = True
         from webapp.cli.door import desk_context
-        from webapp.hooks import hooks
 
         try:
             with desk_context():
-                hooks.register_commands(cli=self)
+                self._add_commands()
         except ConfigurationProblem:
             return  # our own commands are there all the same, and say what is wrong
+
+    def _add_commands(self) -> None:
+        from webapp.hooks import failures, hooks
+
+        for implementation in hooks.manager.hook.register_commands.get_hookimpls():
+            try:
+                implementation.function(*[self] * len(implementation.argnames))
+            except (Exception, SystemExit) as error:
+                failures.note(implementation.plugin_name, "command", "register_commands", error)
+                click.echo(f"The plugin “{implementation.plugin_name}” failed to add its commands.", err=True)
 
 
 def _within_the_desk(command: click.Command) -> click.Command:
     """A plugin's command, run with the desk's database and plugins at hand and its refusals as sentences."""
+    from redis import RedisError
+    from sqlalchemy.exc import DBAPIError
+
     from webapp import schema
     from webapp.cli.door import desk_context, sentences
+    from webapp.errors import DeskError
+    from webapp.hooks import failures
+    from webapp.hooks.registered import plugin_of
 
     run = command.invoke
 
     def invoke(ctx: click.Context) -> Any:
         with desk_context(), sentences():
             schema.check()
-            return run(ctx)
+            try:
+                return run(ctx)
+            except (DeskError, RedisError, DBAPIError, click.ClickException, click.Abort, click.exceptions.Exit):
+                raise
+            except Exception as error:
+                failures.note(plugin_of(error), "command", command.name or "", error)
+                sentence = f"“{command.name}” failed ({type(error).__name__}). The Plugins page says how."
+                raise Failed(sentence) from error
 
     command.invoke = invoke  # type: ignore[method-assign]
     return command

@@ -22,8 +22,8 @@ from webapp.cli.supervisor import free_port
 from webapp.cli.up import PORT, PORTS_FILE, STEP, read_json, running_desk
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
-from webapp.hooks import hooks
 from webapp.hooks.processes import PracticeStore, Process
+from webapp.hooks.registered import registered
 from webapp.i18n import lazy_gettext as _l
 from webapp.settings.services import STORE, read, store_all
 from webapp.sync import runs
@@ -93,7 +93,7 @@ def _step(sentence: str) -> None:
 
 
 def _wanted() -> list[Process]:
-    return [process for group in hooks.register_processes() for process in group if process.wanted()]
+    return [process for process in registered("register_processes", Process) if process.wanted()]
 
 
 def _ports() -> dict[str, int]:

@@ -13,8 +13,8 @@ from sqlalchemy import select
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
 from webapp.channels.contract import ADDRESS_FIELDS, BUYER_FIELDS
+from webapp.channels.described import kind_label, marketplace_of
 from webapp.channels.models import Store
-from webapp.channels.services import channels
 from webapp.clock import iso
 from webapp.db import db, once_a_transaction
 from webapp.errors import sentence_of
@@ -202,9 +202,10 @@ def offer(row: Offer) -> Document:
 
 
 def timeline(order: Order, events: Iterable[OrderEvent], names: Names) -> list[Document]:
-    channel = channels().get(order.store.channel)
-    kinds = {kind.code: str(kind.label) for kind in (channel.kinds if channel else ())}
-    said: dict[str, Callable[[Any], str]] = {"kind": lambda code: kinds.get(code, str(code)), "status": status_name}
+    said: dict[str, Callable[[Any], str]] = {
+        "kind": lambda code: kind_label(order.store.channel, str(code)),
+        "status": status_name,
+    }
     known = words()
     return [
         {
@@ -304,6 +305,5 @@ def country(store: Store, marketplace: str) -> str:
     for row in store.marketplaces:
         if row.marketplace == marketplace:
             return row.country
-    channel = channels().get(store.channel)
-    known = channel.marketplace(marketplace) if channel else None
+    known = marketplace_of(store.channel, marketplace)
     return known.country if known else marketplace

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from webapp.audit.actor import Actor
-from webapp.channels.services import channels
+from webapp.channels.described import marketplace_of
 from webapp.db import db
 from webapp.errors import Refusal
 from webapp.fulfillment.models import Package
@@ -134,14 +134,12 @@ def _slips(parcels: Sequence[_Parcel], actor: Actor) -> list[Slip]:
         keys = vault.reveal_kinds(actor, ids, purpose="packing_slip", kinds=addresses.KINDS)
         told = keys.opened(vault.BUYER)
         shown = {order_id: addresses.of_keys(keys, order_id).address for order_id in ids}
-    known = channels()
-    return [_slip(parcel, told.get(parcel.order.id, {}), shown.get(parcel.order.id, {}), known) for parcel in parcels]
+    return [_slip(parcel, told.get(parcel.order.id, {}), shown.get(parcel.order.id, {})) for parcel in parcels]
 
 
-def _slip(parcel: _Parcel, buyer: Mapping[str, Any], address: Mapping[str, Any], known: Mapping[str, Any]) -> Slip:
+def _slip(parcel: _Parcel, buyer: Mapping[str, Any], address: Mapping[str, Any]) -> Slip:
     order = parcel.order
-    channel = known.get(order.store.channel)
-    marketplace = channel.marketplace(order.marketplace) if channel else None
+    marketplace = marketplace_of(order.store.channel, order.marketplace)
     language = marketplace.language if marketplace and marketplace.language in LANGUAGES else order.shop.language
     country = marketplace.country if marketplace else order.country
     gifts, wishes = buyer.get("gift_messages") or {}, buyer.get("customizations") or {}

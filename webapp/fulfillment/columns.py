@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import select
 
 from webapp.audit.actor import Actor
-from webapp.channels.services import channels
+from webapp.channels.described import carriers
 from webapp.db import db
 from webapp.fulfillment.models import Package
 from webapp.i18n import lazy_gettext as _l
@@ -17,14 +17,8 @@ Orders = Sequence[Order]
 
 def _carriers(orders: Orders, actor: Actor) -> Mapping[int, str]:
     """Each order's carriers by their names."""
-    known = channels()
     places = {(order.store.channel, order.marketplace) for order in orders}
-    labels = {
-        (*place, carrier.code): str(carrier.label)
-        for place in places
-        if place[0] in known
-        for carrier in known[place[0]].carriers(place[1])
-    }
+    labels = {(*place, carrier.code): str(carrier.label) for place in places for carrier in carriers(*place)}
     where = {order.id: (order.store.channel, order.marketplace) for order in orders}
     query = select(Package.order_id, Package.carrier, Package.carrier_name)
     rows = db.session.execute(query.where(Package.order_id.in_(where)).order_by(Package.order_id, Package.number))

@@ -13,13 +13,16 @@ from sqlalchemy.orm import joinedload
 
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage, FulfilledBy
-from webapp.channels.services import ChannelLeftOut, channel_name, channels, get_channel
+from webapp.channels.described import carriers
+from webapp.channels.services import ChannelLeftOut, channel_name, channels
 from webapp.clock import now
 from webapp.db import db
 from webapp.errors import DeskError, NotFound, Refusal
 from webapp.fulfillment.contract import FulfillmentProvider, PackageInput
 from webapp.fulfillment.models import DESK, Package, PackageLine, Shipment
 from webapp.hooks import hooks
+from webapp.hooks.fence import ask
+from webapp.hooks.registered import by_code
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.events import record
 from webapp.orders.holds import OnHold
@@ -147,7 +150,7 @@ def shipping_refusal(order: Order, actor: Actor, *, anyway: bool = False) -> Ref
 
 
 def providers() -> dict[str, FulfillmentProvider]:
-    return {provider.code: provider for group in hooks.register_fulfillment_providers() for provider in group}
+    return by_code("register_fulfillment_providers", FulfillmentProvider)  # type: ignore[type-abstract]
 
 
 def find_provider(code: str) -> FulfillmentProvider:
@@ -167,7 +170,8 @@ def ship_order(
     """
     if refusal := shipping_refusal(order, actor, anyway=anyway):
         raise refusal
-    prepared = find_provider(provider).prepare(order, packages)
+    found = find_provider(provider)
+    prepared = ask(found, "provider", found.prepare, order, packages, gives=Sequence, raises=DeskError)
     shipment = Shipment(
         order_id=order.id, origin=DESK, provider=provider, at=now(), actor_kind=actor.kind, actor_id=actor.id
     )
@@ -250,7 +254,7 @@ def checked_tracking_number(told: str) -> str:
 
 def checked_carrier(order: Order, package: PackageInput) -> tuple[str, str]:
     """The carrier's code as its marketplace knows it, and its name where one is needed; raises what is wrong."""
-    known = get_channel(order.store.channel).carriers(order.marketplace)
+    known = carriers(order.store.channel, order.marketplace)
     name = package.carrier_name.strip()
     wanted = package.carrier.strip().lower()
     for carrier in known:

@@ -21,6 +21,9 @@ class Hooks:
 
         self.manager = pluggy.PluginManager(PROJECT)
         self.manager.add_hookspecs(specs)
+        # What `registered` was given, by hook, with the implementations that gave it; and whose each thing is, by id.
+        self.answers: dict[str, tuple[list[Any], tuple[Any, ...]]] = {}
+        self.owners: dict[int, tuple[Any, str]] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.manager.hook, name)

@@ -1,5 +1,8 @@
 """Every hook of Waybill, with what it is for and when it is called.
 
+A hook `register_…` is asked for a check when the desk starts and once before the first use, and what it then gives is
+kept: an object that is made there lives as long as the process.
+
 Hooks that carry orders or shipments take lists and run inside the transaction that made them: write rows, enqueue jobs
 (they leave after the commit, or not at all), never call the network. Raise a `DeskError` to refuse; the merchant reads
 its sentence.
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 
 @hookspec
 def register_channels() -> list[Channel]:
-    """The kinds of marketplace that a plugin speaks to. Asked often: give objects that are made already. Example::
+    """The kinds of marketplace that a plugin speaks to. Example::
 
     @hookimpl
     def register_channels():
@@ -42,9 +45,7 @@ def register_channels() -> list[Channel]:
 
 @hookspec
 def register_order_actions() -> list[OrderAction]:
-    """What a merchant can do to an order, in the order of the buttons. Asked often: give objects that are made
-    already.
-    """
+    """What a merchant can do to an order, in the order of the buttons."""
 
 
 @hookspec
@@ -69,22 +70,22 @@ def register_attention_kinds() -> list[AttentionKind]:
 
 @hookspec
 def register_columns() -> list[Column]:
-    """Columns of the order list and its exports. Asked often: give objects that are made already."""
+    """Columns of the order list and its exports."""
 
 
 @hookspec
 def register_query_keys() -> list[QueryKey]:
-    """Keys of the query bar and of the filters. Asked often: give objects that are made already."""
+    """Keys of the query bar and of the filters."""
 
 
 @hookspec
 def register_word_sources() -> list[WordSource]:
-    """Where the free words of a search are looked for. Asked often: give objects that are made already."""
+    """Where the free words of a search are looked for."""
 
 
 @hookspec
 def register_badges() -> list[Badge]:
-    """Short words that some orders carry wherever they are shown. Asked often: give objects that are made already."""
+    """Short words that some orders carry wherever they are shown."""
 
 
 @hookspec

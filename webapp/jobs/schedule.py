@@ -8,7 +8,7 @@ and none to lose. A job that still waits for a worker is not enqueued again, how
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -16,7 +16,9 @@ from redis import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from webapp.db import db
-from webapp.hooks import hooks
+from webapp.hooks import failures
+from webapp.hooks.fence import PluginFailed, ask
+from webapp.hooks.registered import registered as every
 from webapp.jobs import Job
 from webapp.live import connection, key
 
@@ -31,6 +33,10 @@ class Schedule:
     every: float
     due: Callable[[], bool] | None = None
 
+    @property
+    def code(self) -> str:
+        return self.job.name
+
     def slot(self, at: float) -> int:
         return int(at // self.every)
 
@@ -39,7 +45,9 @@ class Schedule:
         if self.due is None:
             return True
         try:
-            return self.due()
+            return ask(self, "schedule", self.due, gives=(bool, int))
+        except PluginFailed:
+            return True
         except Exception as error:
             log.warning("schedule_not_asked", job=self.job.name, problem=type(error).__name__)
             return True
@@ -48,8 +56,8 @@ class Schedule:
                 db.session.rollback()
 
 
-def registered() -> list[Schedule]:
-    return [schedule for group in hooks.register_schedules() for schedule in group]
+def registered() -> Sequence[Schedule]:
+    return every("register_schedules", Schedule)
 
 
 def enqueue_due(schedules: Iterable[Schedule], at: float | None = None) -> list[str]:
@@ -84,3 +92,4 @@ def run_forever() -> None:
         except RedisError as error:
             log.warning("queue_unreachable", problem=type(error).__name__)
             time.sleep(2)
+        failures.send()

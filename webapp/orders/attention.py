@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from webapp.errors import sentence_of
-from webapp.hooks import hooks
+from webapp.hooks.registered import by_code
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.orders.postal import FIELDS as ADDRESS_LABELS
 
@@ -113,7 +113,7 @@ KINDS = (
 
 
 def kinds() -> dict[str, AttentionKind]:
-    return {kind.code: kind for group in hooks.register_attention_kinds() for kind in group}
+    return by_code("register_attention_kinds", AttentionKind)
 
 
 def in_words(stored: Iterable[Mapping[str, Any]]) -> list[Attention]:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from webapp.channels.services import channel_name
-from webapp.hooks import hooks
+from webapp.hooks.fence import PluginFailed, ask, label_of
+from webapp.hooks.registered import by_code
 from webapp.i18n import gettext as _, lazy_gettext as _l, ngettext
 from webapp.orders.attention import in_words
 from webapp.orders.contract import Badge
@@ -77,7 +78,11 @@ BADGES = (
 
 def badges() -> dict[str, Badge]:
     """Every badge by its code, the desk's own first; a plugin's of the same code stands in its place."""
-    return {badge.code: badge for group in reversed(hooks.register_badges()) for badge in group}
+    return by_code("register_badges", Badge)
+
+
+def _shows(badge: Badge, order: Order) -> bool:
+    return bool(badge.shows(order))
 
 
 class Badges:
@@ -88,14 +93,21 @@ class Badges:
         self._known = set(known)
         self._named: dict[tuple[str, str], Label] = {}  # labels that say whose they are, by badge and channel
         self._asked = [
-            (badge.code, badge.shows, Label(str(badge.label), badge.tone, badge.icon, str(badge.help)))
+            (badge, Label(label_of(badge), badge.tone, badge.icon, str(badge.help)))
             for badge in known.values()
             if badge.code not in set(without)
         ]
 
     def of(self, order: Order) -> list[Label]:
         """What the order carries."""
-        shown = [self._worded(code, label, order) for code, shows, label in self._asked if shows(order)]
+        shown = []
+        for badge, label in self._asked:
+            try:
+                if ask(badge, "badge", _shows, badge, order):
+                    shown.append(self._worded(badge.code, label, order))
+            except PluginFailed as problem:
+                text = _("%(name)s: %(text)s", name=label.text, text=_("failed"))
+                shown.append(Label(text, "warn", "alert-triangle", str(problem)))
         for code in order.flags:
             if code not in self._known:
                 shown.append(Label(code.replace("_", " ").capitalize()))

@@ -21,6 +21,7 @@ from webapp.audit.actor import Actor, ActorKind
 from webapp.audit.services import audit
 from webapp.db import among, db, unit_of_work, write_rows
 from webapp.errors import DeskError, Forbidden, Refusal
+from webapp.hooks.fence import PluginFailed
 from webapp.i18n import lazy_gettext as _l, lazy_pgettext
 from webapp.jobs import job, runs
 from webapp.jobs.models import Run, RunResult
@@ -251,10 +252,11 @@ def _do_one(
     except Exception as error:
         if runs.passes(error):  # the trouble of database, queue or disk: the whole chunk is tried again
             raise
-        if isinstance(error, DeskError):
+        if isinstance(error, DeskError) and not isinstance(error, PluginFailed):
             return ResultState.REFUSED, error.stored()
-        way = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
-        log.error("bulk_act_failed", run=run.id, order=order.id, kind=type(error).__name__, way=" ".join(way[1:]))
+        cause = error.__cause__ if isinstance(error, PluginFailed) and error.__cause__ else error
+        way = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(cause.__traceback__)]
+        log.error("bulk_act_failed", run=run.id, order=order.id, kind=type(cause).__name__, way=" ".join(way[1:]))
         return ResultState.FAILED, ActFailed().stored()
     return ResultState.DONE, None
 

@@ -14,9 +14,9 @@ from sqlalchemy import func, or_, select
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor
-from webapp.channels.contract import Channel
+from webapp.channels.described import kind_label, marketplace_of, service_label, status_label
 from webapp.channels.models import ChannelOrder
-from webapp.channels.services import channel_name, channels, service_name
+from webapp.channels.services import channel_name
 from webapp.clock import parse_instant
 from webapp.db import db
 from webapp.i18n import get_locale, gettext as _, lazy_gettext as _l
@@ -63,10 +63,6 @@ def _revealed(orders: Orders, actor: Actor) -> DataKeys:
     purpose = "export" if isinstance(orders, Part) else "list"
     read = partial(vault.reveal_kinds, actor, _ids(orders), purpose=purpose, kinds=addresses.KINDS)
     return _once(orders, "buyers", read)
-
-
-def _channels(orders: Orders) -> dict[str, Channel]:
-    return _once(orders, "channels", channels)
 
 
 def _channel_orders(orders: Orders) -> dict[int, Mapping[str, Any]]:
@@ -135,9 +131,8 @@ def _state(orders: Orders, actor: Actor) -> dict[int, list[Label]]:
 
 
 def _channel_status(orders: Orders, actor: Actor) -> dict[int, str]:
-    known = _channels(orders)
     labels = {
-        (code, status): str(known[code].status_label(status)) if code in known else status
+        (code, status): status_label(code, status)
         for code, status in {(order.store.channel, order.channel_status) for order in orders}
     }
     return {order.id: labels[order.store.channel, order.channel_status] for order in orders}
@@ -145,7 +140,7 @@ def _channel_status(orders: Orders, actor: Actor) -> dict[int, str]:
 
 def _service(orders: Orders, actor: Actor) -> dict[int, str]:
     told = {(order.store.channel, order.service_level) for order in orders}
-    labels = {(code, level): service_name(code, level) for code, level in told}
+    labels = {(code, level): service_label(code, level) for code, level in told}
     return {order.id: labels[order.store.channel, order.service_level] for order in orders}
 
 
@@ -185,10 +180,9 @@ def _country(orders: Orders, actor: Actor) -> dict[int, str]:
 
 
 def _marketplace(orders: Orders, actor: Actor) -> dict[int, str]:
-    known = _channels(orders)
     names = {}
     for code, marketplace in {(order.store.channel, order.marketplace) for order in orders}:
-        told = known[code].marketplace(marketplace) if code in known else None
+        told = marketplace_of(code, marketplace)
         names[code, marketplace] = told.country if told else marketplace
     return {order.id: names[order.store.channel, order.marketplace] for order in orders}
 
@@ -221,13 +215,14 @@ def _latest(orders: Orders, actor: Actor) -> dict[int, str]:
 
 def _said(order: Order, orders: Orders) -> dict[str, Callable[[Any], str]]:
     """How values of an event are put into words."""
-    channel = _channels(orders).get(order.store.channel)
-    kinds = {kind.code: str(kind.label) for kind in (channel.kinds if channel else ())}
 
     def moment(told: str) -> str:
         return f"{parse_instant(told).astimezone(ZoneInfo(order.shop.zone)):%Y-%m-%d %H:%M}"
 
-    return {"kind": lambda code: kinds.get(code, str(code)), "status": status_name, "until": moment, "due": moment}
+    def kind(code: Any) -> str:
+        return kind_label(order.store.channel, str(code))
+
+    return {"kind": kind, "status": status_name, "until": moment, "due": moment}
 
 
 def _first_item(orders: Orders, actor: Actor) -> dict[int, str]:

@@ -99,7 +99,7 @@ class Badge:
 class Panel:
     """A part of the order page that loads by itself, after the page; where it fails, its place says so.
 
-    `render` gives HTML; it has `seconds` for it and asks the network nothing.
+    `render` gives HTML and asks no network; what it asks of the database is stopped after `seconds`.
     """
 
     code: str

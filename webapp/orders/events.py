@@ -21,6 +21,7 @@ from webapp.audit.actor import Actor, ActorKind
 from webapp.clock import iso, now
 from webapp.db import db, table_of
 from webapp.hooks import hooks
+from webapp.hooks.registered import by_code
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.orders.amounts import Amounts, unpack_amounts
 from webapp.orders.contract import OrdersChange
@@ -285,7 +286,7 @@ def events_of(order: Order, *, limit: int | None = None) -> list[OrderEvent]:
 
 
 def words() -> dict[str, EventWords]:
-    return {entry.code: entry for group in hooks.register_event_words() for entry in group}
+    return by_code("register_event_words", EventWords)
 
 
 def sentence_of(

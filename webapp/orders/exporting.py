@@ -24,6 +24,7 @@ from sqlalchemy.orm import lazyload
 from webapp.audit.actor import Actor
 from webapp.channels.models import Shop, Store
 from webapp.db import among, db, table_of
+from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, lazy_pgettext
 from webapp.money import Money, money
 from webapp.orders.listing import NEWEST, Asked, matching_ids
@@ -31,7 +32,7 @@ from webapp.orders.models import Order, OrderLine
 from webapp.orders.queries import orders_by_id, visible
 from webapp.orders.states import open_units
 from webapp.search.contract import Column, ColumnKind
-from webapp.search.registered import columns
+from webapp.search.registered import columns, values_of
 from webapp.search.views import kept_for, shown_columns
 
 Cell: TypeAlias = str | int | Decimal | datetime | None  # a time in its shop's zone
@@ -122,10 +123,17 @@ class Table:
         while True:
             part = Part(ids, self.actor, self._asked)
             try:
-                told = [(column, column.values(part, self.actor)) for column in self.columns]
-                return part, [cells for column, values in told for cells in _cells(column, values, part)]
+                return part, [cells for column in self.columns for cells in self._said(column, part)]
             except _Anew:
                 part.clear()
+
+    def _said(self, column: Column, part: "Part") -> list[list[Cell]]:
+        """The cells of a column; where its plugin fails, each says so."""
+        try:
+            values = values_of(column, part, self.actor, raises=(_Anew,))
+            return ask(column, "column", _cells, column, values, part, raises=(_Anew,))
+        except PluginFailed:
+            return [[str(_("failed"))] * len(part) for _word in _words(column)]
 
 
 def as_csv(rows: Iterable[Sequence[Cell]]) -> str:

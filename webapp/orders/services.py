@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,8 +13,9 @@ from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage
 from webapp.clock import now
 from webapp.db import db
-from webapp.errors import Invalid, NotFound, Refusal, Stale
-from webapp.hooks import hooks
+from webapp.errors import DeskError, Invalid, NotFound, Refusal, Stale
+from webapp.hooks.fence import PluginFailed, ask, label_of
+from webapp.hooks.registered import by_code
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.contract import ActionInput, OrderAction
 from webapp.orders.events import record
@@ -51,7 +53,7 @@ class Offer:
 
     @property
     def label(self) -> str:
-        return str(self.action.label)
+        return label_of(self.action)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +87,8 @@ _PROBLEMS = {  # pydantic's kinds of errors, in the desk's words
 
 
 def actions() -> dict[str, OrderAction]:
-    groups = reversed(
-        hooks.register_order_actions()
-    )  # pluggy asks the last one registered first; buttons go the other way
-    return {action.code: action for group in groups for action in group}
+    """What can be done to orders, by code, in the order of the buttons."""
+    return by_code("register_order_actions", OrderAction)  # type: ignore[type-abstract]
 
 
 def find_action(code: str) -> OrderAction:
@@ -117,10 +117,13 @@ def bar(offered: Sequence[Offer]) -> list[Offer]:
 
 
 def refusal_of(action: OrderAction, order: Order, actor: Actor) -> Refusal | None:
-    """The one predicate behind button and guard."""
+    """The one predicate behind button and guard. An action that can't say whether it is possible is not."""
     if order.managed_at_channel:
         return ManagedAtChannel()
-    return action.refusal(order, actor)
+    try:
+        return ask(action, "refusal", action.refusal, order, actor, gives=(Refusal, NoneType))
+    except PluginFailed as problem:
+        return problem
 
 
 def read_input(action: OrderAction, given: Mapping[str, Any]) -> ActionInput:
@@ -159,7 +162,7 @@ def act(
     if refusal := refusal_of(action, order, actor):
         raise refusal
     since = order.version
-    action.perform(order, data, actor)
+    ask(action, "action", action.perform, order, data, actor, raises=DeskError)
     done = Done(order.id, since, order.version)
     if key:
         result = {"order_id": done.order_id, "since": done.since, "version": done.version}

@@ -4,9 +4,10 @@ Words are looked for in every place that is registered for them; an order must a
 the places. What can be gathered by terms and ids is left apart, so that a list can walk the index newest first.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, and_, not_, or_
@@ -15,6 +16,8 @@ from sqlalchemy.sql.operators import is_, is_not
 
 from webapp.audit.actor import Actor
 from webapp.db import check_time
+from webapp.errors import DeskError
+from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import lazy_gettext as _l, reader_zone
 from webapp.search.contract import Found, QueryKey, WordSource
 from webapp.search.gathering import STEP, among, in_ids, in_steps
@@ -23,6 +26,7 @@ from webapp.search.registered import query_keys, word_sources
 from webapp.search.terms import SHORTEST, digits, is_ideographic, words
 from webapp.search.values import read
 
+T = TypeVar("T")
 _PHONE_DIGITS = range(7, 16)
 
 
@@ -65,7 +69,9 @@ def compile_query(query: Query, actor: Actor, *, zone: ZoneInfo | None = None) -
     """Put a query to the database. Raises `QueryMistake`, and `Forbidden` for a key of buyers without the right."""
     asked = _compile_keys(query, actor, zone)
     searched = _compile_words([clause for clause in query.clauses if not clause.key], actor, asked)
-    return Compiled(tuple(asked.conditions), tuple(asked.words), searched, tuple(asked.notes), asked.broad)
+    return Compiled(
+        tuple(asked.conditions), tuple(asked.words), searched, tuple(dict.fromkeys(asked.notes)), asked.broad
+    )
 
 
 def check_query(query: Query, actor: Actor) -> None:
@@ -90,10 +96,10 @@ def _compile_key(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo, as
     if key.find is None:
         if key.condition is None:
             raise TypeError(f"the key {key.code} has neither a condition nor a way to find")
-        condition = key.condition(values, actor)
+        condition = _asked_of(clause, key, key.condition, values, actor, gives=ColumnElement)
         asked.conditions.append(_negated(condition) if clause.negated else condition)
         return
-    found_by_value = key.find(values)
+    found_by_value = _asked_of(clause, key, key.find, values, gives=Mapping)
     check_time()
     for value in values:
         if not found_by_value.get(value):
@@ -111,6 +117,14 @@ def _compile_key(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo, as
     asked.conditions.append(not_(condition) if clause.negated else condition)
 
 
+def _asked_of(clause: Clause, key: QueryKey, function: Callable[..., T], *arguments: Any, gives: type) -> T:
+    """What the key's function gives; where it fails, the clause says so."""
+    try:
+        return ask(key, "key", function, *arguments, gives=gives, raises=DeskError)
+    except PluginFailed as problem:
+        raise clause.mistake(str(problem)) from problem
+
+
 def _negated(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     """The opposite; what can't be told of an order is not so. Whether it has a value always can: indexes know it."""
     told = isinstance(condition, BinaryExpression) and condition.operator in (is_, is_not)
@@ -125,17 +139,19 @@ def _compile_words(clauses: Sequence[Clause], actor: Actor, asked: _Asked) -> tu
         return ()
     sources = [source for source in word_sources().values() if actor.may("buyers.see") or not source.personal]
     needed, unwanted = _needed(clauses)
-    for found in in_steps(list(dict.fromkeys(needed)), lambda tokens: _look_up(tokens, sources)):
+    for found in in_steps(list(dict.fromkeys(needed)), lambda tokens: _look_up(tokens, sources, asked)):
         asked.need(found)
     asked.broad |= not needed
-    asked.conditions += _without(unwanted, sources)
+    asked.conditions += _without(unwanted, sources, asked)
     return tuple(str(source.label) for source in sources)
 
 
-def _without(unwanted: Sequence[Sequence[str]], sources: Sequence[WordSource]) -> list[ColumnElement[bool]]:
+def _without(
+    unwanted: Sequence[Sequence[str]], sources: Sequence[WordSource], asked: _Asked
+) -> list[ColumnElement[bool]]:
     """Conditions that leave out orders with all the words of any of these groups."""
     ways: list[Found | ColumnElement[bool]] = []
-    found = _look_up(dict.fromkeys(token for group in unwanted for token in group), sources)
+    found = _look_up(dict.fromkeys(token for group in unwanted for token in group), sources, asked)
     for start in range(0, len(unwanted), STEP):
         step = unwanted[start : start + STEP]
         if single := [found[token] for token, *others in step if not others]:
@@ -200,13 +216,18 @@ def _is_long_enough(piece: str) -> bool:
     return len(bare) > 1 or is_ideographic(bare) or bare.isdecimal()
 
 
-def _look_up(tokens: Iterable[str], sources: Sequence[WordSource]) -> dict[str, Found]:
-    """Where each word may stand: the places together, any of which will do."""
+def _look_up(tokens: Iterable[str], sources: Sequence[WordSource], asked: _Asked) -> dict[str, Found]:
+    """Where each word may stand: the places together, any of which will do. A place whose plugin fails is left out,
+    and noted.
+    """
     tokens = list(tokens)
     answers = []
     for source in sources:
         check_time()
-        answers.append(source.find(tokens))
+        try:
+            answers.append(ask(source, "words", source.find, tokens, gives=Mapping, raises=DeskError))
+        except PluginFailed as problem:
+            asked.notes.append(str(problem))
     return {token: _any_of([answer[token] for answer in answers if token in answer]) for token in tokens}
 
 

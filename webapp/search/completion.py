@@ -1,13 +1,15 @@
 """Completing a query while it is typed: keys by their codes and labels, then the values that a key knows."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from webapp.audit.actor import Actor
+from webapp.hooks.fence import PluginFailed
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.search.contract import KeyKind, QueryKey
 from webapp.search.query import NO, YES, named, value_text
-from webapp.search.registered import query_keys
+from webapp.search.registered import choices_of, query_keys
 
 MOST = 12
 _YES_NO: Mapping[str, LazyString] = {YES: _l("yes"), NO: _l("no")}
@@ -81,7 +83,8 @@ def _values(key: QueryKey, typed: str, start: int, end: int, actor: Actor) -> li
     choices: Mapping[str, LazyString | str] = {}
     match key.kind:
         case KeyKind.CHOICE:
-            choices = key.choices(actor) if key.choices else {}
+            with suppress(PluginFailed):
+                choices = choices_of(key, actor)
         case KeyKind.YES_NO:
             choices = _YES_NO
         case KeyKind.DATE:

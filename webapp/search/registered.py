@@ -1,19 +1,38 @@
 """What is registered for lists and searches, by code; of two with one code the plugin's wins over the desk's own."""
 
-from webapp.hooks import hooks
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from webapp.audit.actor import Actor
+from webapp.errors import DeskError
+from webapp.hooks.fence import ask
+from webapp.hooks.registered import by_code
+from webapp.i18n import LazyString
 from webapp.search.contract import Column, QueryKey, WordSource
 
 
 def columns() -> dict[str, Column]:
     """The columns of the order list, the desk's own first."""
-    return {column.code: column for group in reversed(hooks.register_columns()) for column in group}
+    return by_code("register_columns", Column)
 
 
 def query_keys() -> dict[str, QueryKey]:
     """The keys of the query bar, the desk's own first."""
-    return {key.code: key for group in reversed(hooks.register_query_keys()) for key in group}
+    return by_code("register_query_keys", QueryKey)
 
 
 def word_sources() -> dict[str, WordSource]:
     """Where free words are looked for, the desk's own places first."""
-    return {source.code: source for group in reversed(hooks.register_word_sources()) for source in group}
+    return by_code("register_word_sources", WordSource)
+
+
+def values_of(
+    column: Column, orders: Sequence[Any], actor: Actor, *, raises: tuple[type[Exception], ...] = ()
+) -> Mapping[int, Any]:
+    """What a column says of these orders, by their ids. Raises `PluginFailed`, and what is named in `raises`."""
+    return ask(column, "column", column.values, orders, actor, gives=Mapping, raises=raises)
+
+
+def choices_of(key: QueryKey, actor: Actor) -> Mapping[str, LazyString | str]:
+    """The choices of a key for this person, none for a key without. Raises `PluginFailed`."""
+    return ask(key, "key", key.choices, actor, gives=Mapping, raises=DeskError) if key.choices else {}

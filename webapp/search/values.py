@@ -16,10 +16,11 @@ from zoneinfo import ZoneInfo
 
 from webapp.audit.actor import Actor
 from webapp.clock import now
+from webapp.hooks.fence import PluginFailed
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.search.contract import Bound, KeyKind, QueryKey
 from webapp.search.query import NO, YES, Clause, Query, written
-from webapp.search.registered import query_keys
+from webapp.search.registered import choices_of, query_keys
 
 _MOST = 2**31 - 1  # of what databases count as a whole number
 _NUMBER = re.compile(r"\d{1,10}", re.ASCII)
@@ -52,7 +53,10 @@ def read(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo) -> list[An
     if key.kind is KeyKind.TEXT:
         return list(clause.values)
     if key.kind is KeyKind.CHOICE:
-        return _choices(clause, key, key.choices(actor) if key.choices else {})
+        try:
+            return _choices(clause, key, choices_of(key, actor))
+        except PluginFailed as problem:
+            raise clause.mistake(str(problem)) from problem
     if key.kind is KeyKind.YES_NO:
         return [_yes_or_no(clause, value) for value in clause.values]
     reader = _reader(key.kind, zone)
@@ -83,7 +87,10 @@ def in_codes(query: Query, actor: Actor, *, ids: bool = True) -> Query:
 def _in_codes(clause: Clause, key: QueryKey | None, actor: Actor, ids: bool) -> Clause:
     if key is None or key.kind is not KeyKind.CHOICE or key.by_name or key.choices is None:
         return clause
-    codes = spellings(key.choices(actor))
+    try:
+        codes = spellings(choices_of(key, actor))
+    except PluginFailed:  # whoever reads the values says so
+        return clause
     found = {value: codes.get(value.casefold(), value) for value in clause.values}
     values = [code if ids or not code.isdigit() else value for value, code in found.items()]
     named = tuple(dict.fromkeys(values))

@@ -10,7 +10,7 @@ from webapp.audit.actor import Actor
 from webapp.audit.services import audit
 from webapp.db import db, once_a_transaction, read_anew
 from webapp.errors import NotFound
-from webapp.hooks import hooks
+from webapp.hooks.registered import registered
 from webapp.i18n import LazyString
 from webapp.settings.declared import Setting, parse_all
 from webapp.settings.models import StoredSetting
@@ -28,8 +28,8 @@ class SettingsGroup:
     settings: Sequence[Setting]
 
 
-def groups() -> list[SettingsGroup]:
-    return [group for groups in hooks.register_settings() for group in groups]
+def groups() -> Sequence[SettingsGroup]:
+    return registered("register_settings", SettingsGroup)
 
 
 def read(scope: str, scope_id: int, declared: Sequence[Setting]) -> dict[str, Any]:

@@ -8,13 +8,15 @@ from typing import Any
 from flask import render_template, request, url_for
 
 from webapp.audit.actor import Actor
+from webapp.channels import described
 from webapp.channels.contract import DeniedThing
 from webapp.channels.models import Store
 from webapp.channels.services import channel_name, channels
 from webapp.channels.shops import shops
 from webapp.clock import now
 from webapp.errors import sentence_of
-from webapp.hooks import hookimpl, hooks
+from webapp.hooks import hookimpl
+from webapp.hooks.registered import by_code
 from webapp.i18n import gettext as _, lazy_gettext as _l, ngettext
 from webapp.orders.listing import list_orders
 from webapp.reporting.contract import Card
@@ -37,8 +39,7 @@ DENIED_LABELS = {
 
 def registered(actor: Actor) -> dict[str, Card]:
     """The cards that the actor may see, by code; the desk's own come first."""
-    groups = reversed(hooks.register_cards())
-    return {card.code: card for group in groups for card in group if actor.may(card.right)}
+    return {code: card for code, card in by_code("register_cards", Card).items() if actor.may(card.right)}
 
 
 def orders_url(query: str) -> str:
@@ -104,13 +105,12 @@ def traffic(store: Store, state: health.Health) -> dict[str, Any]:
 
 def _denied(store: Store, state: health.Health) -> list[dict[str, Any]]:
     """What the channel denies, in words; of denied orders the first few."""
-    channel = channels().get(store.channel)
     things = [row for row in state.denials if row.thing != DeniedThing.ORDER]
     things += [row for row in state.denials if row.thing == DeniedThing.ORDER][:DENIED_ORDERS]
     return [
         {
             "label": DENIED_LABELS[DeniedThing(row.thing)],
-            "name": channel.denied_label(denial_of(row)) if channel else row.name,
+            "name": described.denied_label(store.channel, denial_of(row)),
             "when": _(
                 "Denied since %(since)s; tried again %(again)s.", since=moment(row.since), again=moment(row.again_at)
             ),

@@ -13,12 +13,13 @@ from flask import url_for
 from markupsafe import Markup
 
 from webapp.audit.actor import Actor
+from webapp.hooks.fence import PluginFailed, failed
 from webapp.i18n import gettext as _, ngettext
 from webapp.orders.badges import PRACTICE
 from webapp.orders.models import Order
 from webapp.orders.queries import reference
 from webapp.search.contract import Column, ColumnKind, Label
-from webapp.search.registered import columns
+from webapp.search.registered import columns, values_of
 from webapp.ui.formats import reader
 
 _DASH = '<span class="muted">—</span>'
@@ -76,21 +77,30 @@ class Table:
         )
 
     def values(self, code: str) -> Mapping[int, Any]:
-        """What another column tells of the same page."""
-        return self._known[code].values(self.orders, self._actor) if code in self._known else {}
+        """What another column tells of the same page; nothing where it fails."""
+        try:
+            return values_of(self._known[code], self.orders, self._actor) if code in self._known else {}
+        except PluginFailed:
+            return {}
 
     def _column(self, column: Column) -> Beneath:
-        """Draws a column's cell for an order."""
-        values = column.values(self.orders, self._actor)
+        """Draws a column's cell for an order. A value that can't be drawn says that its plugin failed."""
         beneath = _BENEATH[column.code](self) if column.code in _BENEATH else None
         draw = self._drawing.of(column)
+        try:
+            values = values_of(column, self.orders, self._actor)
+        except PluginFailed as problem:
+            values, draw = dict.fromkeys((order.id for order in self.orders), problem), self._drawing.failed
         side = "num" if column.kind in _RIGHT else "text"
         opening = f'<td class="{side} c-{escape(column.code)}" data-label="{escape(str(column.label))}">'
         empty = self._drawing.withheld() if column.code == "buyer" else _DASH
 
         def cell(order: Order) -> str:
-            value = values.get(order.id)
-            drawn = empty if value is None or value == "" or value == [] else draw(order, value)
+            try:
+                value = values.get(order.id)
+                drawn = empty if value is None or value == "" or value == [] else draw(order, value)
+            except Exception as error:
+                drawn = self._drawing.failed(order, failed(column, "column", error))
             return f"{opening}{drawn}{beneath(order) if beneath else ''}</td>"
 
         return cell
@@ -105,11 +115,9 @@ def _channel_number(table: Table) -> Beneath:
 
 def _channel_status(table: Table) -> Beneath:
     names, statuses = table.values("channel"), table.values("channel_status")
-    words = {
-        pair: escape(_("%(name)s: %(text)s", name=pair[0], text=pair[1] or "—"))
-        for pair in {(names[order.id], statuses[order.id]) for order in table.orders}
-    }
-    return lambda order: f'<span class="sub">{words[names[order.id], statuses[order.id]]}</span>'
+    pairs = {order.id: (names.get(order.id) or "—", statuses.get(order.id) or "—") for order in table.orders}
+    words = {pair: escape(_("%(name)s: %(text)s", name=pair[0], text=pair[1])) for pair in set(pairs.values())}
+    return lambda order: f'<span class="sub">{words[pairs[order.id]]}</span>'
 
 
 def _to_ship(table: Table) -> Beneath:
@@ -173,6 +181,10 @@ class Drawing:
         """A buyer whom the channel does not name, or whose name was erased."""
         word = _("Withheld")
         return f'<span class="withheld">{self._icon("eye-off")}{escape(word)}</span>'
+
+    def failed(self, order: Order, value: Any) -> str:
+        """What stands where a plugin failed; its sentence is there for who points at it."""
+        return self._chip(Label(_("failed"), "warn", "alert-triangle", str(value)))
 
     def _text(self, order: Order, value: Any) -> str:
         text = escape(str(value))

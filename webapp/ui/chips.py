@@ -2,17 +2,19 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from werkzeug.datastructures import MultiDict
 
 from webapp.audit.actor import Actor
 from webapp.errors import DeskError
+from webapp.hooks.fence import PluginFailed
 from webapp.i18n import gettext as _
 from webapp.search.compiling import check_query
 from webapp.search.contract import KeyKind, QueryKey
 from webapp.search.query import NO, YES, Clause, Query, QueryMistake, parse, written
-from webapp.search.registered import query_keys
+from webapp.search.registered import choices_of, query_keys
 from webapp.search.values import spellings
 from webapp.ui.list_asked import ListAsked
 
@@ -82,13 +84,17 @@ def _told(clause: Clause, key: QueryKey | None, actor: Actor) -> str:
     """The clause's values in the reader's words."""
     if key is None:
         return str(_("“%(text)s”", text=clause.values[0]))
-    words = {YES: _("yes"), NO: _("no")} | _choices(key, actor)
+    words = {YES: _("yes"), NO: _("no")}
+    with suppress(PluginFailed):  # the values as they were typed
+        words |= _choices(key, actor)
     return ", ".join(words.get(value) or words.get(value.replace("-", "_"), value) for value in clause.values)
 
 
 def _choices(key: QueryKey, actor: Actor) -> dict[str, str]:
     try:
-        return {code: str(label) for code, label in (key.choices(actor) if key.choices else {}).items()}
+        return {code: str(label) for code, label in choices_of(key, actor).items()}
+    except PluginFailed:
+        raise
     except DeskError:
         return {}
 
@@ -110,7 +116,7 @@ def sent_fields(given: "MultiDict[str, str]", actor: Actor) -> list[FilterField]
 
 
 def _sent(key: QueryKey, entry: FilterField, given: "MultiDict[str, str]", actor: Actor) -> FilterField:
-    name, values, error = f"f-{key.code}", _given(key, given), ""
+    name, values, error = f"f-{key.code}", _given(key, given), entry.error
     try:
         if values:
             check_query(parse(written(key, values)), actor)
@@ -128,7 +134,12 @@ def _sent(key: QueryKey, entry: FilterField, given: "MultiDict[str, str]", actor
 
 
 def _field(key: QueryKey, clause: Clause | None, actor: Actor) -> FilterField:
-    choices = [(YES, _("Yes")), (NO, _("No"))] if key.kind is KeyKind.YES_NO else list(_choices(key, actor).items())
+    choices, error = [(YES, _("Yes")), (NO, _("No"))], ""
+    if key.kind is not KeyKind.YES_NO:
+        try:
+            choices = list(_choices(key, actor).items())
+        except PluginFailed as problem:
+            choices, error = [], str(problem)
     values = clause.values if clause else ()
     low, high, text = "", "", ",".join(values)
     if key.kind in _RANGES and values:
@@ -151,6 +162,7 @@ def _field(key: QueryKey, clause: Clause | None, actor: Actor) -> FilterField:
         low=low,
         high=high,
         used=clause is not None,
+        error=error,
     )
 
 

@@ -8,13 +8,13 @@ import io
 from collections.abc import Iterator
 from datetime import date
 
-import structlog
 from flask import Blueprint, Response, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.clock import now
 from webapp.db import db, time_limit, unit_of_work
 from webapp.errors import DeskError, NotFound
+from webapp.hooks.fence import ask
 from webapp.i18n import gettext as _, pgettext
 from webapp.reporting.contract import Card
 from webapp.reporting.figures import Sales, sales_of
@@ -28,7 +28,6 @@ from webapp.ui.pages import page, show_times_of, shown_stores
 from webapp.ui.redirects import redirect
 
 bp = Blueprint("dashboard", __name__)
-log = structlog.get_logger(__name__)
 DASHBOARD = ""  # the code of the start view that is no list
 
 
@@ -87,14 +86,10 @@ def _drawn(card: Card) -> str:
     body, problem = "", ""
     try:
         with time_limit(card.seconds):
-            body = card.render(current_actor())
+            body = ask(card, "card", card.render, current_actor(), gives=str, seconds=card.seconds, raises=DeskError)
     except DeskError as error:
         db.session.rollback()
         problem = str(error)
-    except Exception as error:  # whatever a card does wrong, the page and its other cards are there
-        db.session.rollback()
-        log.error("card_failed", card=card.code, kind=type(error).__name__)
-        problem = _("This card failed. The log says where; the rest of the page is not touched by it.")
     return render_template("dashboard/_card.html", card=card, body=body, problem=problem, args=_asked())
 
 

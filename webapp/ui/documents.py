@@ -6,7 +6,8 @@ from flask import Blueprint, flash, g, render_template, request
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapp.channels.services import channel_name, service_name
+from webapp.channels.described import service_label
+from webapp.channels.services import channel_name
 from webapp.documents import packing
 from webapp.documents.packing import Slip, Slips
 from webapp.errors import NotFound
@@ -71,7 +72,7 @@ def _drawn(slip: Slip, paper: str) -> Markup:
             "order": slip.order,
             "paper": paper,
             "channel_name": channel_name(slip.order.store.channel),
-            "service": service_name(slip.order.store.channel, slip.order.service_level),
+            "service": service_label(slip.order.store.channel, slip.order.service_level),
             "address": shown.address_of(slip.address),
         }
         g.zone = slip.order.shop.zone

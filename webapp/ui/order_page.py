@@ -16,12 +16,14 @@ from sqlalchemy.orm import joinedload, selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import BUYER_FIELDS, StoreAccess
+from webapp.channels import described
+from webapp.channels.contract import BUYER_FIELDS
 from webapp.clock import iso, parse_instant
 from webapp.db import db
 from webapp.documents.packing import slip_refusal
 from webapp.errors import Forbidden, NotFound, Refusal, sentence_of
 from webapp.fulfillment.services import shipments_of, shipping_refusal
+from webapp.hooks.fence import PluginFailed
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.orders import addresses
 from webapp.orders.models import Order, OrderComment, OrderHold, OrderLine
@@ -99,6 +101,8 @@ def facts(order: Order, actor: Actor, *, tab: str = OVERVIEW, reveals: bool = Fa
 class OrderView:
     """One order as its page draws it. A part that no template asks for is not read."""
 
+    comment_problem = channel_url_problem = ""  # what a plugin failed at, once the part was asked for
+
     def __init__(self, order: Order, actor: Actor, *, reveals: bool) -> None:
         self.order, self.actor, self._reveals = order, actor, reveals
 
@@ -156,10 +160,12 @@ class OrderView:
 
     @cached_property
     def channel_url(self) -> str:
-        """The order on the channel's own site."""
-        order, channel = self.order, shown.channel_of(self.order.store)
-        access = StoreAccess(order.store_id, {}, practice=order.store.practice)
-        return (channel.order_url(access, order.channel_order_number, order.marketplace) or "") if channel else ""
+        """The order on the channel's own site; empty where it has no page there, or `channel_url_problem` says why."""
+        try:
+            return described.order_url(self.order.store, self.order.channel_order_number, self.order.marketplace)
+        except PluginFailed as problem:
+            self.channel_url_problem = str(problem)
+            return ""
 
     # --- Overview -----------------------------------------------------------------------------------------------------
 
@@ -278,9 +284,12 @@ class OrderView:
         try:
             action = find_action(COMMENT)
             self.actor.needs(action.right)
+            return action_form(action, self.order, actor=self.actor)
+        except PluginFailed as problem:
+            self.comment_problem = str(problem)
         except (NotFound, Forbidden):
-            return None
-        return action_form(action, self.order, actor=self.actor)
+            pass
+        return None
 
     # --- What left, what was told, what happened ----------------------------------------------------------------------
 
@@ -314,8 +323,10 @@ class OrderView:
 
 def _packages(order: Order, lines: Mapping[int, OrderLine]) -> list[dict[str, Any]]:
     """Every parcel with its carrier's words, oldest first, and what lies in it of these lines."""
-    channel = shown.channel_of(order.store)
-    carriers = {carrier.code: carrier for carrier in channel.carriers(order.marketplace)} if channel else {}
+    try:
+        carriers = {one.code: one for one in described.carriers(order.store.channel, order.marketplace)}
+    except PluginFailed:  # the carriers' codes say enough
+        carriers = {}
     found = []
     for shipment in shipments_of(order):
         for package in shipment.packages:
@@ -345,7 +356,7 @@ def _update(order: Order, row: ChannelUpdate, actor: Actor) -> dict[str, Any]:
     may = actor.may("updates.retry")
     return {
         "id": row.id,
-        "kind_label": timeline.update_label(order, row.kind),
+        "kind_label": described.kind_label(order.store.channel, row.kind),
         "reference": row.reference,
         "state": row.state,
         "created_at": row.created_at,

@@ -1,6 +1,8 @@
 """One order in the browser: its page, and acting on it. The list of them stands in `order_list`, on this blueprint."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from types import NoneType
 from typing import Any
 
 from flask import Blueprint, Response, make_response, render_template, request, url_for
@@ -10,9 +12,10 @@ from webapp.audit.actor import Actor
 from webapp.clock import parse_instant
 from webapp.db import unit_of_work
 from webapp.errors import DeskError, NotFound, Refusal, SeveralFit, Stale
+from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import gettext as _
 from webapp.orders.asof import as_of
-from webapp.orders.contract import OrderAction
+from webapp.orders.contract import ActionInput, OrderAction
 from webapp.orders.events import events_of
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
@@ -173,7 +176,10 @@ def choose(number: str, code: str) -> str | AnyResponse:
         return _refused(order, actor, refusal)
     context = facts(order, actor, reveals=not htmx.is_htmx() or code == ADDRESS)
     context |= _of_tab(context["view"], OVERVIEW)
-    form = action_form(action, order, actor=actor)
+    try:
+        form = action_form(action, order, actor=actor)
+    except PluginFailed as problem:
+        return _refused(order, actor, problem)
     return page("orders/show.html", part=PLACES.get(code, ACTIONS), action=action, form=form, **context)
 
 
@@ -191,12 +197,13 @@ def perform(number: str, code: str) -> AnyResponse:
             data = read_input(action, form.input)
             note = code == COMMENT and not form.input.get("status")  # a note fits an order however it changed
             version = None if note else _version_seen(order, form.version, actor)
-            since, undo = order.version, action.undo(order, data)
+            since, undo = order.version, _undo(action, order, data)
             done = act(action, order, data, actor, key=form.key or None, version=version)
     except DeskError as error:
         typed = not htmx.is_htmx() and any(request.form.get(name) for name in action.Input.model_fields)
         if isinstance(error, Stale) or error.status == 422 or error.field or (isinstance(error, Refusal) and typed):
-            return _form_again(action, open_order(number, actor), actor, error)
+            with suppress(PluginFailed):
+                return _form_again(action, open_order(number, actor), actor, error)
         if isinstance(error, Refusal):
             return _refused(open_order(number, actor), actor, error)
         raise
@@ -207,6 +214,13 @@ def perform(number: str, code: str) -> AnyResponse:
     if not htmx.is_htmx():
         return redirect(url_of(order))
     return _changed(order, actor, PLACES.get(code, ACTIONS))
+
+
+def _undo(action: OrderAction, order: Order, data: ActionInput) -> tuple[str, Mapping[str, Any]] | None:
+    try:
+        return ask(action, "action", action.undo, order, data, gives=(tuple, NoneType))
+    except PluginFailed:  # it can be done all the same
+        return None
 
 
 def _refused(order: Order, actor: Actor, refusal: Refusal) -> Response:

@@ -1,20 +1,19 @@
 """Panels that plugins add to the order page: each loads by itself, and where one fails, its place says so.
 
 The page names them and never waits for them. A panel has a budget of seconds: what it asks of the database is stopped
-there, and one that ran over it is logged by its code.
+there, and one that ran over it in Python stands on the page of plugins.
 """
 
-import time
 from typing import Any
 
-import structlog
 from flask import Blueprint, render_template
 from werkzeug.wrappers import Response
 
 from webapp.audit.actor import Actor
 from webapp.db import db, time_limit
 from webapp.errors import DeskError, NotFound, TooSlow
-from webapp.hooks import hooks
+from webapp.hooks.fence import PluginFailed, ask
+from webapp.hooks.registered import by_code
 from webapp.orders.contract import Panel
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order, reference
@@ -24,24 +23,23 @@ from webapp.ui.order_page import facts
 from webapp.ui.pages import page
 
 bp = Blueprint("panels", __name__)
-log = structlog.get_logger(__name__)
 
 
 def panels_of(order: Order, actor: Actor) -> list[Panel]:
-    """The panels of an order that the actor may see; one that can't say whether it belongs there does not."""
-    return [panel for panel in _panels() if actor.may(panel.right) and _shows(panel, order)]
-
-
-def _panels() -> list[Panel]:
-    return [panel for group in reversed(hooks.register_panels()) for panel in group]
+    """The panels of an order that the actor may see; one that can't say whether it belongs there says so there."""
+    known = by_code("register_panels", Panel).values()
+    return [panel for panel in known if actor.may(panel.right) and _shows(panel, order)]
 
 
 def _shows(panel: Panel, order: Order) -> bool:
     try:
-        return panel.shows(order)
-    except Exception as error:
-        log.error("panel_failed", panel=panel.code, error=type(error).__name__)
-        return False
+        return ask(panel, "panel", _belongs, panel, order)
+    except PluginFailed:
+        return True  # and fails again where it is drawn
+
+
+def _belongs(panel: Panel, order: Order) -> bool:
+    return bool(panel.shows(order))
 
 
 @bp.get("/orders/<number>/panels/<code>")
@@ -64,20 +62,14 @@ def show(number: str, code: str) -> str | Response:
 
 def _drawn(panel: Panel, order: Order, actor: Actor) -> tuple[str, str]:
     """The panel's HTML, or why there is none."""
-    began = time.monotonic()
     try:
+        if not ask(panel, "panel", _belongs, panel, order):
+            raise NotFound(name=panel.code)
         with time_limit(panel.seconds):
-            body = panel.render(order, actor)
+            seconds, render = panel.seconds, panel.render
+            return ask(panel, "panel", render, order, actor, gives=str, seconds=seconds, raises=DeskError), ""
     except TooSlow as error:
-        log.warning("panel_too_slow", panel=panel.code)
         return "", error.code
     except DeskError as error:
         db.session.rollback()
         return "", str(error)
-    except Exception as error:
-        db.session.rollback()
-        log.error("panel_failed", panel=panel.code, error=type(error).__name__)
-        return "", "failed"
-    if time.monotonic() - began > panel.seconds:
-        log.warning("panel_too_slow", panel=panel.code)
-    return body, ""

@@ -6,13 +6,13 @@ from typing import Any, Protocol
 
 from babel import Locale
 from babel.numbers import format_percent
-from flask import g
 
 from webapp.accounts.models import User
 from webapp.audit.actor import ActorKind
-from webapp.channels.contract import Channel, Component
+from webapp.channels import described
+from webapp.channels.contract import Component
 from webapp.channels.models import Store
-from webapp.channels.services import channel_name, channels, service_name
+from webapp.channels.services import channel_name
 from webapp.errors import Refusal
 from webapp.i18n import LazyString, get_locale, gettext as _
 from webapp.money import Money
@@ -27,23 +27,6 @@ from webapp.search.terms import digits
 from webapp.ui.formats import money
 
 
-def channel_of(store: Store) -> Channel | None:
-    """The store's channel; None where its plugin is gone."""
-    if "channels" not in g:
-        g.channels = channels()
-    found: Channel | None = g.channels.get(store.channel)
-    return found
-
-
-def country_of(store: Store, marketplace: str) -> str:
-    """The country of a marketplace as its channel knows it, or the store; else the channel's id of it."""
-    channel = channel_of(store)
-    known = channel.marketplace(marketplace) if channel else None
-    if known is not None:
-        return known.country
-    return next((row.country for row in store.marketplaces if row.marketplace == marketplace), marketplace)
-
-
 class ShownOrder:
     """An order with the words around it; whatever is not here is the order's own."""
 
@@ -53,7 +36,7 @@ class ShownOrder:
         self.channel_name = channel_name(order.store.channel)
         self.store_name, self.shop_name = order.store.name, order.shop.name
         self.is_practice = order.store.practice
-        self.marketplace = country_of(order.store, order.marketplace)
+        self.marketplace = described.country_of(order.store, order.marketplace)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.order, name)
@@ -69,12 +52,11 @@ class ShownOrder:
 
     @property
     def channel_status_label(self) -> str:
-        channel = channel_of(self.order.store)
-        return str(channel.status_label(self.order.channel_status) if channel else self.order.channel_status)
+        return described.status_label(self.order.store.channel, self.order.channel_status)
 
     @property
     def service_label(self) -> str:
-        return service_name(self.order.store.channel, self.order.service_level)
+        return described.service_label(self.order.store.channel, self.order.service_level)
 
 
 # --- Addresses --------------------------------------------------------------------------------------------------------

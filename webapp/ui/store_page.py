@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import joinedload
 
 from webapp.audit.actor import Actor
+from webapp.channels import described
 from webapp.channels.contract import Connection
 from webapp.channels.models import Store
 from webapp.channels.services import channel_name, channels, get_store
@@ -176,12 +177,10 @@ def _waiting(store: Store, actor: Actor) -> list[dict[str, Any]]:
         .order_by(ChannelUpdate.due_at, ChannelUpdate.id)
         .limit(WAITING_SHOWN)
     )
-    channel = channels().get(store.channel)
-    kinds = {kind.code: str(kind.label) for kind in channel.kinds} if channel else {}
     return [
         {
             "order": shown.ShownOrder(order),
-            "kind": kinds.get(row.kind, row.kind),
+            "kind": described.kind_label(store.channel, row.kind),
             "state": row.state,
             "due_at": row.due_at,
             "deadline": row.deadline,

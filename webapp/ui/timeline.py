@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
-from webapp.channels.services import service_name
+from webapp.channels import described
 from webapp.clock import parse_instant
 from webapp.db import db, once_a_transaction
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
@@ -26,7 +26,7 @@ from webapp.orders.models import Order, OrderEvent
 from webapp.orders.statuses import status_name
 from webapp.orders.tags import all_tags
 from webapp.ui.formats import component_label, moment, money, state_label
-from webapp.ui.shown import address_of, amount_of, author_of, channel_of, component_place, territory
+from webapp.ui.shown import address_of, amount_of, author_of, component_place, territory
 from webapp.vault import services as vault
 
 LONGEST = 200  # entries on a page
@@ -185,7 +185,7 @@ def _fits(event: OrderEvent, who: str, kind: str) -> bool:
 def sentence_of(order: Order, event: OrderEvent, known: Mapping[str, EventWords] | None = None) -> str:
     """What happened, in the reader's language; a code no longer known stands for itself."""
     said: dict[str, Callable[[Any], str]] = {
-        "kind": lambda code: update_label(order, str(code)),
+        "kind": lambda code: described.kind_label(order.store.channel, str(code)),
         "status": lambda code: status_name(str(code)),
         "until": _moment,
         "due": _moment,
@@ -195,12 +195,6 @@ def sentence_of(order: Order, event: OrderEvent, known: Mapping[str, EventWords]
 
 def _moment(told: Any) -> str:
     return moment(parse_instant(str(told)))
-
-
-def update_label(order: Order, kind: str) -> str:
-    """What a kind of update is called."""
-    channel = channel_of(order.store)
-    return next((str(known.label) for known in (channel.kinds if channel else ()) if known.code == kind), kind)
 
 
 # --- What changed -----------------------------------------------------------------------------------------------------
@@ -291,8 +285,7 @@ def _troubles(order: Order, value: Any) -> str:
 
 
 def _channel_status(order: Order, value: Any) -> str:
-    channel = channel_of(order.store)
-    return str(channel.status_label(value)) if channel else str(value)
+    return described.status_label(order.store.channel, str(value))
 
 
 def _tags(order: Order, value: Any) -> str:
@@ -325,7 +318,7 @@ _SAID: dict[str, Callable[[Order, Any], str]] = {
     "state": lambda order, value: state_label(str(value)),
     "status": lambda order, value: status_name(str(value)),
     "channel_status": _channel_status,
-    "service_level": lambda order, value: service_name(order.store.channel, str(value)),
+    "service_level": lambda order, value: described.service_label(order.store.channel, str(value)),
     "tags": _tags,
     "assignee_id": _person,
     "country": lambda order, value: territory(str(value)),

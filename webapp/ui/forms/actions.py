@@ -1,7 +1,8 @@
 """An order action as a form: its fields from what the action declares, its key and the version that the person saw."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from flask import url_for
@@ -9,6 +10,7 @@ from wtforms import Field
 
 from webapp.audit.actor import Actor
 from webapp.errors import DeskError, Invalid, NotFound, sentence_of
+from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.contract import OrderAction
 from webapp.orders.models import Order
@@ -56,15 +58,22 @@ class ActionForm(forms.Form):
 def action_form(
     action: OrderAction, order: Order, given: Any = None, *, actor: Actor, many: bool = False
 ) -> ActionForm:
-    """The action's form, empty or with what was sent, as it is for who asks; with `many` the order is a sample."""
-    specs = action.fields_for_many(order, actor) if many else action.fields_for(order, actor)
-    fields = {name: _field(spec) for name, spec in specs.items()}
+    """The action's form, empty or with what was sent, as it is for who asks; with `many` the order is a sample.
+
+    Raises `PluginFailed` where the action can't say what its form is.
+    """
+    fields = ask(action, "form", _fields, action, order, actor, many, raises=DeskError)
     fields[KEY] = forms.hidden(secrets.token_urlsafe(16))
     fields[VERSION] = forms.hidden(order.version)
     form = ActionForm(fields, given)
     for name, field in form._fields.items():  # a page may hold the forms of two actions
         field.id = field.label.field_id = f"{action.code}-{name}"
     return form
+
+
+def _fields(action: OrderAction, order: Order, actor: Actor, many: bool) -> dict[str, Field]:
+    specs = action.fields_for_many(order, actor) if many else action.fields_for(order, actor)
+    return {name: _field(spec) for name, spec in specs.items()}
 
 
 def again(
@@ -83,11 +92,17 @@ def again(
 def in_words(action: OrderAction | None, order: Order, problem: dict[str, Any] | None) -> str | None:
     """Why an act on the order was refused, as it was stored; a field has the label that the act's form gives it."""
     if action is not None and problem and problem["code"] == Invalid.code:
-        fields = action.form_fields(order)
         way = str(problem["values"]["field"]).split(".")
-        label = next((fields[name]["label"] for name in reversed(way) if name in fields), action.label)
-        problem = {**problem, "values": {**problem["values"], "field": str(label)}}
+        with suppress(PluginFailed):
+            label = ask(action, "form", _label_of, action, order, way)
+            problem = {**problem, "values": {**problem["values"], "field": label}}
     return sentence_of(problem)
+
+
+def _label_of(action: OrderAction, order: Order, way: Sequence[str]) -> str:
+    """What the act's form calls the field that this way leads to."""
+    fields = action.form_fields(order)
+    return str(next((fields[name]["label"] for name in reversed(way) if name in fields), action.label))
 
 
 def undo_form(

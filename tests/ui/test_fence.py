@@ -1,0 +1,406 @@
+"""The fence around plugins: whatever one does wrong, in whatever place, the page stands and the place says so.
+
+The page of plugins shows it with its time and its way through the code.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from html import unescape
+from typing import Any
+
+import pytest
+from sqlalchemy import ColumnElement, text
+
+from tests.ui.conftest import Browser
+from webapp.audit.actor import Actor
+from webapp.db import db
+from webapp.errors import Refusal
+from webapp.hooks import failures, fence, hookimpl, hooks
+from webapp.hooks.failures import Failure
+from webapp.hooks.registered import registered
+from webapp.jobs.schedule import Schedule, enqueue_due
+from webapp.orders.contract import ActionInput, Badge, OrderAction, Panel
+from webapp.orders.events import events_of
+from webapp.orders.exporting import ORDERS, Table
+from webapp.orders.models import Order
+from webapp.orders.services import act
+from webapp.reporting.contract import Card
+from webapp.search.contract import Column, ColumnKind, KeyKind, QueryKey, WordSource
+from webapp.testing import FakeChannel
+from webapp.vault.jobs import destroy_unused_keys
+
+TEMPERS = ("raises", "wrong_type", "attribute_error", "wrong_sql", "exits", "slow")
+
+
+def seconds(temper: str) -> float:
+    """What a thing may take: hardly anything where being slow is what it does wrong."""
+    return 0.05 if temper == "slow" else 1000.0
+
+
+class Untrue:
+    """An object of no use to anybody."""
+
+    def __bool__(self) -> bool:
+        raise ValueError("Quixelworth")
+
+
+class Faulty:
+    """A plugin that does everything wrong in the way of its temper."""
+
+    def __init__(self, temper: str) -> None:
+        self.temper = temper
+
+    def do(self, right: Any) -> Any:
+        match self.temper:
+            case "raises":
+                raise ValueError("Quixelworth")
+            case "wrong_type":
+                return Untrue()
+            case "attribute_error":
+                return self.reading
+            case "wrong_sql":
+                return db.session.scalar(text("SELECT quixelworth FROM nowhere"))
+            case "exits":
+                raise SystemExit(3)
+        time.sleep(0.06)
+        return right
+
+    @property
+    def reading(self) -> Any:
+        return self.temper.quixelworth  # type: ignore[attr-defined]
+
+    @hookimpl
+    def register_badges(self) -> list[Badge]:
+        return [Badge(code="moody", label="Moody", shows=lambda order: self.do(True))]
+
+    @hookimpl
+    def register_columns(self) -> list[Column]:
+        def of_drawing(orders: Sequence[Order], actor: Actor) -> Mapping[int, Any]:
+            return {order.id: 5 for order in orders if self.temper == "wrong_type"}
+
+        return [
+            Column(code="moody", label="Moody", values=lambda orders, actor: self.do({}), default=True),
+            Column(code="drawn", label="Drawn", values=of_drawing, kind=ColumnKind.TIME, default=True),
+        ]
+
+    @hookimpl
+    def register_query_keys(self) -> list[QueryKey]:
+        def condition(values: Sequence[Any], actor: Actor) -> ColumnElement[bool]:
+            found: ColumnElement[bool] = self.do(Order.id > 0)
+            return found
+
+        return [
+            QueryKey(code="moody", label="Moody", kind=KeyKind.YES_NO, condition=condition, filter=False),
+            QueryKey(
+                code="mood",
+                label="Mood",
+                kind=KeyKind.CHOICE,
+                condition=condition,
+                choices=lambda actor: self.do({"good": "Good"}),
+            ),
+        ]
+
+    @hookimpl
+    def register_word_sources(self) -> list[WordSource]:
+        return [WordSource(code="moody", label="Moody", find=lambda words: self.do({}))]
+
+    @hookimpl
+    def register_panels(self) -> list[Panel]:
+        return [
+            Panel(
+                code="moody", label="Moody", render=lambda order, actor: self.do("fine"), seconds=seconds(self.temper)
+            ),
+            Panel(code="unsure", label="Unsure", render=lambda order, actor: "fine", shows=lambda order: self.do(True)),
+        ]
+
+    @hookimpl
+    def register_cards(self) -> list[Card]:
+        return [Card(code="moody", label="Moody", render=lambda actor: self.do("fine"), seconds=seconds(self.temper))]
+
+    @hookimpl
+    def register_order_actions(self) -> list[OrderAction]:
+        return [Unsure(self), Formless(self), Undoing(self)]
+
+    @hookimpl
+    def register_schedules(self) -> list[Schedule]:
+        return [Schedule(destroy_unused_keys, every=1, due=lambda: self.do(False))]
+
+
+class Unsure(OrderAction):
+    """An act that can't say whether it is possible."""
+
+    code, label, right, bulk = "unsure", "Unsure", "orders.ship", True
+
+    def __init__(self, plugin: Faulty) -> None:
+        self.plugin = plugin
+
+    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
+        refusal: Refusal | None = self.plugin.do(None)
+        return refusal
+
+    def perform(self, order: Order, data: Any, actor: Actor) -> None:
+        raise AssertionError("it was not possible")
+
+
+class Formless(Unsure):
+    """An act that can't say what its form is."""
+
+    code, label = "formless", "Formless"
+
+    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
+        return None
+
+    def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
+        fields: Mapping[str, Mapping[str, Any]] = self.plugin.do({})
+        return fields
+
+
+class Undoing(Formless):
+    """An act that fails while it is done."""
+
+    code, label = "failing", "Failing"
+
+    def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
+        return {}
+
+    def perform(self, order: Order, data: Any, actor: Actor) -> None:
+        order.due_at = order.placed_at
+        self.plugin.do(None)
+        raise ValueError("Quixelworth")
+
+
+@pytest.fixture(params=TEMPERS)
+def temper(request: pytest.FixtureRequest, app: object, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How the plugin that is there misbehaves; where it is slow, a twentieth of a second is too long."""
+    hooks.manager.register(Faulty(request.param), name="moods")
+    monkeypatch.setattr(fence, "LONG", seconds(request.param))
+    return str(request.param)
+
+
+@pytest.fixture
+def order(make_order: Callable[..., Order]) -> Order:
+    return make_order()
+
+
+def _noted(noted: list[Failure], temper: str, place: str, browser: Browser) -> None:
+    """The failure was noted of this plugin and place, and stands on the page of plugins."""
+    found = [one for one in noted if (one.plugin, one.place) == ("moods", place)]
+    assert found, [(one.plugin, one.place, one.code) for one in noted]
+    assert all((one.problem == "slow") == (temper == "slow") for one in found)
+    noted.clear()
+    page = unescape(browser.get("/plugins/").text)
+    assert "moods" in page
+    assert "Quixelworth" not in page
+    if temper == "slow":
+        assert "Too slow" in page
+    elif temper == "wrong_type":
+        assert "WrongType" in page or "ValueError" in page
+    else:
+        kind = {"raises": "ValueError", "attribute_error": "AttributeError", "exits": "SystemExit"}
+        assert kind.get(temper, "Error") in page
+        assert "test_fence.py" in page
+
+
+FAILED = "of the plugin “moods” failed"
+
+
+def test_badge_and_columns(browser: Browser, order: Order, temper: str, plugin_failures: list[Failure]) -> None:
+    page = browser.get("/orders/")
+    row = unescape(page.text)
+    assert page.status_code == 200
+    assert str(order.number) in row
+    assert ("Moody: failed" in row) is (temper != "slow")
+    assert (f"“Moody” {FAILED}" in row.partition("c-moody")[2]) is (temper != "slow")
+    assert {"badge", "column"} <= {one.place for one in plugin_failures}
+    _noted(plugin_failures, temper, "badge", browser)
+
+
+def test_a_value_that_is_not_of_its_kind(browser: Browser, order: Order, plugin_failures: list[Failure]) -> None:
+    hooks.manager.register(Faulty("wrong_type"), name="moods")
+    row = unescape(browser.get("/orders/").text)
+    assert str(order.number) in row
+    assert f"“Drawn” {FAILED}" in row
+    _noted(plugin_failures, "wrong_type", "column", browser)
+
+
+def test_a_column_in_an_export(
+    browser: Browser, order: Order, operator: Actor, temper: str, plugin_failures: list[Failure]
+) -> None:
+    if temper == "exits":
+        pytest.skip("a process may be told to exit")
+    table = Table(operator, ORDERS, ("moody", "drawn"))
+    [row] = table.cells([order.id])
+    assert order.number in row
+    assert ("failed" in row) is (temper != "slow")
+    plugin_failures.clear()
+
+
+def test_the_order_page(browser: Browser, order: Order, temper: str, plugin_failures: list[Failure]) -> None:
+    """Its badges, its acts, and the panels that load by themselves."""
+    answer = browser.get(f"/orders/{order.number}")
+    page = unescape(answer.text)
+    assert answer.status_code == 200
+    assert 'id="panel-moody"' in page
+    if temper != "slow":
+        assert "Moody: failed" in page
+        assert f"“Unsure” {FAILED}" in page
+    _noted(plugin_failures, temper, "refusal", browser)
+
+
+@pytest.mark.parametrize("code", ["moody", "unsure"])
+def test_panel(browser: Browser, order: Order, temper: str, code: str, plugin_failures: list[Failure]) -> None:
+    answer = browser.get(f"/orders/{order.number}/panels/{code}", htmx=True)
+    assert answer.status_code == 200
+    assert ("fine" in answer.text) is (temper == "slow")
+    assert (FAILED in unescape(answer.text)) is (temper != "slow")
+    _noted(plugin_failures, temper, "panel", browser)
+
+
+def test_card(browser: Browser, order: Order, temper: str, plugin_failures: list[Failure]) -> None:
+    answer = browser.get("/dashboard/cards/moody")
+    whole = unescape(browser.get("/dashboard/?whole=1").text)
+    assert answer.status_code == 200
+    assert ("fine" in answer.text) is (temper == "slow")
+    assert (FAILED in whole) is (temper != "slow")
+    assert "What must happen today" in whole
+    _noted(plugin_failures, temper, "card", browser)
+
+
+@pytest.mark.parametrize("query", ["moody:yes", "mood:good"])
+def test_key(browser: Browser, order: Order, temper: str, query: str, plugin_failures: list[Failure]) -> None:
+    answer = browser.get("/orders/", {"q": query})
+    assert answer.status_code == (200 if temper == "slow" else 422)
+    assert (FAILED in unescape(answer.text)) is (temper != "slow")
+    assert browser.get("/orders/").status_code == 200
+    _noted(plugin_failures, temper, "key", browser)
+
+
+def test_filters_and_completion(browser: Browser, order: Order, temper: str, plugin_failures: list[Failure]) -> None:
+    filters = browser.get("/orders/filters")
+    completed = browser.post("/orders/complete", {"q": "mood:", "at": "5"}, htmx=True)
+    assert filters.status_code == 200
+    assert completed.status_code == 200
+    assert (f"“Mood” {FAILED}" in unescape(filters.text)) is (temper != "slow")
+    _noted(plugin_failures, temper, "key", browser)
+
+
+def test_words(browser: Browser, order: Order, temper: str, plugin_failures: list[Failure]) -> None:
+    """The other places are searched, and the list says which was not."""
+    listed = browser.post("/orders/search", {"text": "mug"})
+    while listed.status_code in (302, 303):
+        listed = browser.get(listed.location)
+    assert listed.status_code == 200
+    assert str(order.number) in listed.text
+    assert (f"“Moody” {FAILED}" in unescape(listed.text)) is (temper != "slow")
+    _noted(plugin_failures, temper, "words", browser)
+
+
+def test_form(browser: Browser, order: Order, temper: str, plugin_failures: list[Failure]) -> None:
+    for htmx in (True, False):
+        answer = browser.get(f"/orders/{order.number}/actions/formless", htmx=htmx)
+        assert answer.status_code == (200 if temper == "slow" else 500)
+        assert (f"“Formless” {FAILED}" in unescape(answer.text)) is (temper != "slow")
+        if not htmx:
+            assert str(order.number) in answer.text
+    _noted(plugin_failures, temper, "form", browser)
+
+
+@pytest.mark.parametrize("code", ["unsure", "failing"])
+def test_act(browser: Browser, order: Order, temper: str, code: str, plugin_failures: list[Failure]) -> None:
+    """Nothing of it is kept."""
+    if (temper, code) == ("slow", "unsure"):
+        pytest.skip("it is possible after all")
+    before, due = len(events_of(order)), order.due_at
+    answer = browser.post(f"/orders/{order.number}/actions/{code}", htmx=True)
+    assert answer.status_code == 500
+    assert FAILED in unescape(answer.text)
+    db.session.rollback()
+    assert len(events_of(order)) == before
+    assert order.due_at == due
+    assert any(one.place in ("refusal", "action") for one in plugin_failures)
+    plugin_failures.clear()
+
+
+def test_link_to_the_channel(
+    browser: Browser,
+    order: Order,
+    temper: str,
+    channel: FakeChannel,
+    monkeypatch: pytest.MonkeyPatch,
+    plugin_failures: list[Failure],
+) -> None:
+    faulty = Faulty(temper)
+    monkeypatch.setattr(channel, "order_url", lambda *_: faulty.do("https://fake.test/1"))
+    monkeypatch.setattr(channel, "status_label", lambda *_: faulty.do("Unshipped"))
+    monkeypatch.setattr(channel, "service_label", lambda *_: faulty.do("Standard"))
+    monkeypatch.setattr(channel, "marketplace", lambda *_: faulty.do(None))
+    monkeypatch.setattr(channel, "carriers", lambda *_: faulty.do(()))
+    for tab in ("overview", "channel", "shipments", "updates", "timeline"):
+        answer = browser.get(f"/orders/{order.number}", {"tab": tab})
+        assert answer.status_code == 200
+        assert ("own site failed" in answer.text) is (temper != "slow")
+    assert browser.get("/orders/").status_code == 200
+    assert browser.get(f"/orders/{order.number}/packing-slip").status_code == 200
+    assert {"link", "label", "marketplace", "carriers"} <= {one.place for one in plugin_failures}
+    plugin_failures.clear()
+
+
+def test_schedule(temper: str, plugin_failures: list[Failure], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can't say whether it is due is asked to work, and the other schedules have their turn."""
+    if temper == "exits":
+        pytest.skip("a process may be told to exit")
+    schedules = registered("register_schedules", Schedule)
+    assert len(enqueue_due(schedules)) >= (0 if temper == "slow" else 1)
+    assert ("schedule" in {one.place for one in plugin_failures}) is (temper != "slow")
+    failures.send()
+    plugin_failures.clear()
+
+
+def test_what_is_registered_is_of_its_kind(app: object, browser: Browser, plugin_failures: list[Failure]) -> None:
+    class Wrong:
+        @hookimpl
+        def register_badges(self) -> list[Any]:
+            return ["Prime", Badge(code="right", label="Right", shows=lambda order: True)]
+
+        @hookimpl
+        def register_cards(self) -> list[Any]:
+            return [Card(code="wordless", label=7, render=lambda actor: "")]  # type: ignore[arg-type]
+
+        @hookimpl
+        def register_panels(self) -> list[Panel]:
+            raise KeyError("Quixelworth")
+
+    hooks.manager.register(Wrong(), name="wrong")
+    assert [badge.code for badge in registered("register_badges", Badge)][-1] == "right"
+    assert "wordless" not in [card.code for card in registered("register_cards", Card)]
+    assert registered("register_panels", Panel) == ()
+    assert len(plugin_failures) == 3
+    plugin_failures.clear()
+    page = unescape(browser.get("/plugins/").text)
+    assert page.count("wrong: Registration") == 3
+    assert "gave “str” where “Badge” is needed" in page
+
+
+def test_failures_are_counted_and_forgotten_after_a_week(
+    browser: Browser, order: Order, plugin_failures: list[Failure], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks.manager.register(Faulty("raises"), name="moods")
+    browser.get("/dashboard/cards/moody")
+    browser.get("/dashboard/cards/moody")
+    plugin_failures.clear()
+    assert [one.times for one in failures.recent() if one.place == "card"] == [2]
+    monkeypatch.setattr(failures, "KEPT", -1)
+    assert failures.recent() == []
+    assert "Nothing failed." in browser.get("/plugins/").text
+
+
+def test_a_clerk_acting_twice_is_told_the_same(
+    order: Order, mia: Actor, temper: str, plugin_failures: list[Failure]
+) -> None:
+    if temper in ("slow", "exits", "wrong_sql"):
+        pytest.skip("told otherwise")
+    action = next(one for one in registered("register_order_actions", OrderAction) if one.code == "unsure")
+    for _ in range(2):
+        with pytest.raises(fence.PluginFailed, match=FAILED):
+            act(action, order, ActionInput(), mia)
+    plugin_failures.clear()

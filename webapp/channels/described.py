@@ -1,0 +1,79 @@
+"""What channels say for people to read: names of carriers, statuses and services, and where their own pages are.
+
+None of it asks a network. A word that its plugin fails to give is its code, and a channel whose plugin is gone says
+nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from types import NoneType
+from typing import Any
+
+from webapp.channels.contract import Carrier, Channel, Denial, Marketplace, StoreAccess
+from webapp.channels.models import Store
+from webapp.channels.services import channels
+from webapp.hooks.fence import PluginFailed, ask
+from webapp.i18n import LazyString
+
+
+def carriers(code: str, marketplace: str) -> Sequence[Carrier]:
+    """The carriers that a marketplace knows. Raises `PluginFailed`."""
+    channel = channels().get(code)
+    return ask(channel, "carriers", channel.carriers, marketplace, gives=Sequence) if channel else ()
+
+
+def marketplace_of(code: str, marketplace: str) -> Marketplace | None:
+    """What a channel knows of a marketplace by its id."""
+    channel = channels().get(code)
+    try:
+        return ask(channel, "marketplace", channel.marketplace, marketplace, gives=_MARKETPLACE) if channel else None
+    except PluginFailed:
+        return None
+
+
+def country_of(store: Store, marketplace: str) -> str:
+    """The country of a marketplace as its channel knows it, or the store; else the channel's id of it."""
+    known = marketplace_of(store.channel, marketplace)
+    if known is not None:
+        return known.country
+    return next((row.country for row in store.marketplaces if row.marketplace == marketplace), marketplace)
+
+
+def status_label(code: str, status: str) -> str:
+    """What a channel calls one of its statuses."""
+    return _word(code, lambda channel: channel.status_label(status), status)
+
+
+def service_label(code: str, level: str) -> str:
+    """What a channel calls one of its shipping services."""
+    return _word(code, lambda channel: channel.service_label(level), level)
+
+
+def denied_label(code: str, denial: Denial) -> str:
+    """What a channel calls a thing that it denies."""
+    return _word(code, lambda channel: channel.denied_label(denial), denial.name)
+
+
+def kind_label(code: str, kind: str) -> str:
+    """What a channel calls a kind of update."""
+    known = channels().get(code)
+    return next((str(one.label) for one in (known.kinds if known else ()) if one.code == kind), kind)
+
+
+def order_url(store: Store, number: str, marketplace: str) -> str:
+    """Where an order is on the channel's own site; empty where it has no page there. Raises `PluginFailed`."""
+    channel = channels().get(store.channel)
+    if channel is None:
+        return ""
+    access = StoreAccess(store.id, {}, practice=store.practice)
+    return ask(channel, "link", channel.order_url, access, number, marketplace, gives=(str, NoneType)) or ""
+
+
+_MARKETPLACE = (Marketplace, NoneType)
+
+
+def _word(code: str, say: Callable[[Channel], Any], otherwise: str) -> str:
+    channel = channels().get(code)
+    try:
+        return str(ask(channel, "label", say, channel, gives=(str, LazyString))) if channel else otherwise
+    except PluginFailed:
+        return otherwise

@@ -1,0 +1,155 @@
+"""What went wrong in plugins: logged, and kept for a week for the page that lists the plugins.
+
+Noting touches no network, since it happens in the middle of transactions; what was noted is sent to Redis when the
+request, the job or the scheduler's round is over. An error's message may quote a buyer, so its kind and its way
+through the code are kept, and of its message only what the interpreter itself wrote about a name.
+"""
+
+import json
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+from flask import Flask
+from redis import RedisError
+
+from webapp.clock import now, parse_instant
+from webapp.live import connection, key
+
+log = structlog.get_logger(__name__)
+KEPT = 7 * 86_400  # seconds
+_ENDS = 5  # frames of each end of a long way
+_HERE = Path(__file__).parent  # the fence itself
+_ROOT = Path(__file__).resolve().parents[2]
+_noted: dict[tuple[str, str, str, str], "Failure"] = {}
+_lock = threading.Lock()
+
+
+class WrongType(TypeError):
+    """A plugin gave something else than what it was asked for."""
+
+    def __init__(self, given: object, wanted: Any) -> None:
+        super().__init__(f"gave {_name(type(given))} where {_name(wanted)} is needed")
+
+
+def _name(kind: Any) -> str:
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    return " or ".join("nothing" if one is type(None) else f"“{one.__name__}”" for one in kinds)
+
+
+@dataclass(slots=True)
+class Failure:
+    """What failed: in which plugin, in which place of the desk, and there in the thing of which code."""
+
+    plugin: str
+    place: str  # "badge", "column", "job" …
+    code: str
+    problem: str  # the kind of the error, or "slow"
+    detail: str  # what may be said about it without quoting anybody
+    where: list[str]  # the way through the code, the innermost last
+    at: str
+    times: int = 1
+
+    @property
+    def last_at(self) -> datetime:
+        return parse_instant(self.at)
+
+
+def _now() -> str:
+    return now().isoformat()
+
+
+def note(plugin: str, place: str, code: str, error: BaseException) -> None:
+    """Remember that a plugin failed here."""
+    _remember(Failure(plugin, place, code, type(error).__name__, _detail(error), _way(error), _now()))
+
+
+def note_slow(plugin: str, place: str, code: str, seconds: float, limit: float) -> None:
+    """Remember that a plugin took longer than it may."""
+    detail = f"{seconds:.1f} s, {limit:g} s allowed"
+    _remember(Failure(plugin, place, code, "slow", detail, [], _now()))
+
+
+def _remember(failure: Failure) -> None:
+    known = (failure.plugin, failure.place, failure.code, failure.problem)
+    with _lock:
+        earlier = _noted.get(known)
+        failure.times += earlier.times if earlier else 0
+        _noted[known] = failure
+    if earlier is None:  # a page asks the same badge for each of its rows
+        said = {"plugin": failure.plugin, "place": failure.place, "code": failure.code, "kind": failure.problem}
+        log.error("plugin_failed", detail=failure.detail, way=failure.where, **said)
+
+
+def _way(error: BaseException) -> list[str]:
+    """The way through the code: where the plugin was entered, and where it ended; what lies between may be long."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).parent != _HERE]
+    way = [f"{_short(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
+    return way if len(way) <= 2 * _ENDS else [*way[:_ENDS], "…", *way[-_ENDS:]]
+
+
+def _detail(error: BaseException) -> str:
+    """A message that holds no value: our own of a wrong type, the interpreter's of an unknown name."""
+    if isinstance(error, WrongType):
+        return str(error)
+    name = getattr(error, "name", None) if isinstance(error, (AttributeError, NameError, ImportError)) else None
+    return f"“{name}”" if isinstance(name, str) else ""
+
+
+def _short(filename: str) -> str:
+    """A file's path as far as it tells anything."""
+    path = Path(filename)
+    for folder in (_ROOT, *map(Path, sys.path)):
+        if folder.is_absolute() and path.is_relative_to(folder):
+            return str(path.relative_to(folder))
+    return path.name
+
+
+# --- In Redis ---------------------------------------------------------------------------------------------------------
+
+
+def init_app(app: Flask) -> None:
+    app.teardown_appcontext(lambda _error: send())
+
+
+def send() -> None:
+    """Let the page of plugins know what was noted in this process."""
+    if not _noted:
+        return
+    with _lock:
+        noted = list(_noted.values())
+        _noted.clear()
+    try:
+        with connection().pipeline(transaction=False) as pipe:
+            for failure in noted:
+                field = "|".join((failure.plugin, failure.place, failure.code, failure.problem))
+                pipe.hincrby(key("plugin-failures", "times"), field, failure.times)
+                pipe.hset(key("plugin-failures"), field, json.dumps(asdict(failure)))
+            for name in (key("plugin-failures"), key("plugin-failures", "times")):
+                pipe.expire(name, KEPT)
+            pipe.execute()
+    except RedisError as error:  # the log has them
+        log.warning("plugin_failures_not_kept", problem=type(error).__name__)
+
+
+def recent() -> list[Failure]:
+    """What failed within a week, the latest first. Raises `RedisError`."""
+    send()
+    kept: Mapping[bytes, bytes] = connection().hgetall(key("plugin-failures"))  # type: ignore[assignment]
+    times: Mapping[bytes, bytes] = connection().hgetall(key("plugin-failures", "times"))  # type: ignore[assignment]
+    found = []
+    for field, body in kept.items():
+        failure = Failure(**json.loads(body))
+        failure.times = int(times.get(field, failure.times))
+        if (now() - failure.last_at).total_seconds() > KEPT:
+            connection().hdel(key("plugin-failures"), field)
+            connection().hdel(key("plugin-failures", "times"), field)
+        else:
+            found.append(failure)
+    return sorted(found, key=lambda failure: failure.at, reverse=True)

@@ -1,0 +1,89 @@
+"""What plugins registered, and whose each thing is.
+
+A hook `register_…` is asked once for every set of plugins, and its answers are kept: things are looked up for each row
+of a page. What is not of the kind that the hook asks for, or has no code or label that can be read, is left out and
+stands among the failures of its plugin.
+"""
+
+import traceback
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any, TypeVar, cast
+
+from webapp.hooks import failures, hooks
+from webapp.i18n import LazyString
+
+T = TypeVar("T")
+OURS = "webapp."  # how the names of the desk's own modules begin, by which they are registered
+
+
+def registered(hook: str, kind: type[T]) -> tuple[T, ...]:
+    """Everything of this kind that `hook` brings: the desk's own first, then plugin by plugin as they were loaded."""
+    implementations = getattr(hooks.manager.hook, hook).get_hookimpls()
+    known = hooks.answers.get(hook)
+    if known is None or known[0] != implementations:
+        brought = [item for one in implementations for item in _ask(hook, one, kind)]
+        known = hooks.answers[hook] = (implementations, tuple(brought))
+    return cast("tuple[T, ...]", known[1])
+
+
+def by_code(hook: str, kind: type[T]) -> dict[str, T]:
+    """Everything that `hook` brings by its code; of two things with one code the plugin's replaces the desk's own."""
+    return {cast("Any", item).code: item for item in registered(hook, kind)}
+
+
+def owner_of(item: object) -> str:
+    """The name of the plugin that registered this thing; for the desk's own the name of a module of ours."""
+    known = hooks.owners.get(id(item))
+    return known[1] if known else type(item).__module__
+
+
+def plugin_of(error: BaseException) -> str:
+    """The plugin whose code an error came out of, the innermost; empty where it was none's."""
+    known = {_module_of(plugin): name for name, plugin in hooks.manager.list_name_plugin() if not is_ours(name)}
+    frames = [frame.f_globals.get("__name__", "") for frame, _line in traceback.walk_tb(error.__traceback__)]
+    for module in reversed(frames):
+        for prefix, name in known.items():
+            if module == prefix or module.startswith(f"{prefix}."):
+                return name
+    return ""
+
+
+def _module_of(plugin: object) -> str:
+    """The package of a plugin that has one of its own, or else its module."""
+    if isinstance(plugin, ModuleType):
+        return plugin.__package__ or plugin.__name__
+    return type(plugin).__module__
+
+
+def is_ours(plugin: str) -> bool:
+    """Whether this is a part of the desk itself and no plugin."""
+    return plugin.startswith(OURS)
+
+
+def _ask(hook: str, implementation: Any, kind: type[T]) -> list[T]:
+    plugin, items = implementation.plugin_name, []
+    try:
+        brought = list(cast("Iterable[object]", implementation.function()))
+    except (Exception, SystemExit) as error:
+        failures.note(plugin, "registration", hook, error)
+        return []
+    for item in brought:
+        try:
+            items.append(_checked(item, kind))
+        except Exception as error:
+            failures.note(plugin, "registration", hook, error)
+            continue
+        hooks.owners[id(item)] = (item, plugin)  # holds the thing, so that its id stays its own
+    return items
+
+
+def _checked(item: object, kind: type[T]) -> T:
+    """The thing, if it is of this kind and its words can be read."""
+    if not isinstance(item, kind):
+        raise failures.WrongType(item, kind)
+    for name in ("code", "label"):
+        word = getattr(item, name, "")
+        if not isinstance(word, (str, LazyString)):
+            raise failures.WrongType(word, str)
+    return item
