@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
-from flask import Flask, current_app
+from flask import Flask, before_render_template, current_app
+from jinja2 import Template
 from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 
-from tests import leftovers, scratch
+from tests import leftovers, scratch, template_names
 from tests.desks import SECRET, Desks
 from tests.forks import Forks
 from webapp import live, valkey
@@ -152,6 +153,21 @@ def plugin_failures(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Failure]]:
     if noted:
         told = [f"{one.plugin} {one.place} {one.code}: {one.problem} {one.detail} {one.where[-1:]}" for one in noted]
         pytest.fail("the fence noted:\n  " + "\n  ".join(told), pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def _names_given() -> Iterator[None]:
+    """Fail a test in which a view leaves out a name that its templates use, in whatever branch of them."""
+    missing: set[str] = set()
+
+    def look(_app: Flask, template: Template, context: dict[str, Any], **_more: Any) -> None:
+        name = template.name or ""
+        names = template_names.left_out(template.environment, name, context) if name else ()
+        missing.update(f"{name}: {missed}" for missed in names)
+
+    with before_render_template.connected_to(look):
+        yield
+    assert not missing
 
 
 @pytest.fixture(params=DATABASES)

@@ -105,6 +105,7 @@ def _around(asked: ListAsked, kept: Kept, found: OrdersSlice, actor: Actor, unti
         "asked": asked,
         "whole": whole,
         "search_text": asked.text,
+        "search_mistaken": asked.problem is not None and asked.problem.code == "query_mistake",
         "newer_url": asked.url(before=found.newer) if found.newer else None,
         "older_url": asked.url(after=found.older) if found.older else None,
         "news_url": url_for(".news", since=key_of(found.orders[0]) if found.orders else _BEFORE_ALL)

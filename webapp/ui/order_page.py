@@ -93,9 +93,10 @@ def outdated(view: "OrderView", shown: Mapping[str, str]) -> list[str]:
 
 def facts(order: Order, actor: Actor, *, tab: str = OVERVIEW, reveals: bool = False) -> dict[str, Any]:
     """What every template of the page knows; `reveals` says that it shows the buyer to who may see one."""
-    g.zone, g.has_practice = order.shop.zone, order.store.practice
+    g.zone, g.has_practice, g.order_reference = order.shop.zone, order.store.practice, reference(order)
     view = OrderView(order, actor, reveals=reveals)
-    return {"order": shown.ShownOrder(order), "view": view, "tab": tab, "tabs_shown": TABS}
+    usual: dict[str, Any] = {"action": None, "form": None, "meanwhile": [], "loaded": False}
+    return usual | {"order": shown.ShownOrder(order), "view": view, "tab": tab, "tabs_shown": TABS}
 
 
 class OrderView:

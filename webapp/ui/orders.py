@@ -81,7 +81,8 @@ def _of_tab(view: OrderView, tab: str) -> dict[str, Any]:
             told = timeline.timeline_of(order, actor=actor, keys=lambda: view.keys, who=who, kind=kind, before=before)
             return {"timeline": told, "who": timeline.WHO, "kinds": timeline.KINDS}
         case "channel":
-            return {"side": channel_side(order, whole=args.get("lines") == "all")}
+            whole = args.get("lines") == "all"
+            return {"side": channel_side(order, whole=whole), "opened": False, "answer": None}
         case "shipments" | "updates":
             return {}
     return {"panels": panels_of(order, actor), "find": args.get("find", ""), "whole": args.get("lines") == "all"}
@@ -118,7 +119,7 @@ def aside(number: str) -> str | AnyResponse:
     order = find_order(number, actor)
     if not htmx.is_htmx():
         return redirect(url_of(order))
-    return page(ASIDE, loaded=True, **facts(order, actor))
+    return page(ASIDE, **facts(order, actor) | {"loaded": True})
 
 
 @bp.get("/orders/<number>/lines")
@@ -147,7 +148,8 @@ def raw(number: str) -> str:
     """The channel's last answer as it came. Posted, since it is opened deliberately and on the record."""
     actor = current_actor()
     order = open_order(number, actor, CHANNEL)
-    context = facts(order, actor, tab=CHANNEL) | {"side": channel_side(order), "answer": raw_answer(order, actor)}
+    context = facts(order, actor, tab=CHANNEL)
+    context |= {"side": channel_side(order), "opened": True, "answer": raw_answer(order, actor)}
     return page("orders/show.html", part="orders/_raw.html", **context)
 
 
@@ -180,7 +182,7 @@ def choose(number: str, code: str) -> str | AnyResponse:
         form = action_form(action, order, actor=actor)
     except PluginFailed as problem:
         return _refused(order, actor, problem)
-    return page("orders/show.html", part=PLACES.get(code, ACTIONS), action=action, form=form, **context)
+    return page("orders/show.html", part=PLACES.get(code, ACTIONS), **context | {"action": action, "form": form})
 
 
 @bp.post("/orders/<number>/actions/<code>")
@@ -236,7 +238,7 @@ def _changed(order: Order, actor: Actor, first: str) -> Response:
     """What an act changed on the page: its own place, and whatever else tells of the order."""
     tab = current_tab()
     beside = [part for part in live_parts(tab) if first != PLACES[COMMENT] or part != "orders/_comment_list.html"]
-    return parts(first, *beside, event="order-changed", loaded=True, **facts(order, actor, tab=tab))
+    return parts(first, *beside, event="order-changed", **facts(order, actor, tab=tab) | {"loaded": True})
 
 
 def _version_seen(order: Order, seen: int | None, actor: Actor) -> int | None:
@@ -263,7 +265,7 @@ def _form_again(action: OrderAction, order: Order, actor: Actor, error: DeskErro
     context["meanwhile"] = [timeline.sentence_of(order, event) for event in changed]
     if not htmx.is_htmx():
         return make_response(page("orders/show.html", **context), error.status)
-    response = parts(part, *live_parts(tab), loaded=True, **context)
+    response = parts(part, *live_parts(tab), **context | {"loaded": True})
     response.status_code = error.status
     return _at(place, response)
 

@@ -16,6 +16,7 @@ from webapp.ui.live import now_told
 THEMES = ("light", "dark")
 THEME_COOKIE = "waybill_theme"
 _OUT_OF_BAND = Markup(' hx-swap-oob="morph"')
+_ADDED = Markup(' hx-swap-oob="beforeend"')
 
 
 def init_app(app: Flask) -> None:
@@ -49,11 +50,13 @@ def tell(sentence: str, tone: str, undo: dict[str, Any] | None = None) -> None:
 
 
 def _messages() -> str:
-    return render_template("_messages.html", is_htmx=True)
+    return render_template("_messages.html", oob=_ADDED)
 
 
 def _frame() -> dict[str, Any]:
-    """What base.html shows; whatever needs the database is asked only by pages that draw it."""
+    """What base.html shows, and `oob` for the parts that stand in a page; whatever needs the database is asked only by
+    pages that draw it.
+    """
     theme = request.cookies.get(THEME_COOKIE, "")
     someone = person()
     return {
@@ -67,6 +70,10 @@ def _frame() -> dict[str, Any]:
         "has_practice": _has_practice,
         "practice_url": configuration().practice_url,
         "whole_url": unscripted.whole_url,
+        "order_reference": g.get("order_reference"),
+        "search_text": "",
+        "search_mistaken": False,
+        "oob": "",
     }
 
 

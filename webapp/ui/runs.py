@@ -253,7 +253,7 @@ def _doer(kind: str) -> str:
 def shown_run(run: Run, stores: Mapping[int, Store]) -> dict[str, Any]:
     """A run in words and numbers."""
     store = stores.get(run.subject_id or 0) if run.kind in runs.STORE_KINDS else None
-    numbers = {name: run.numbers.get(name, 0) for name in runs.NUMBERS} if run.kind == runs.KIND else {}
+    numbers = {name: run.numbers.get(name, 0) if run.kind == runs.KIND else None for name in runs.NUMBERS}
     return {
         "id": run.id,
         "kind": run.kind,
@@ -283,7 +283,7 @@ def shown_run(run: Run, stores: Mapping[int, Store]) -> dict[str, Any]:
 def _results(run: Run) -> dict[str, Any]:
     """A page of what became of the run's orders; those that this person may not see show as a number only."""
     if run.kind != bulk.KIND:
-        return {"results": None, "asked": {}}
+        return {"results": None, "asked": {}, "older": None, "states": [], "undone": 0, "key": ""}
     asked = _asked()
     rows = bulk.results_of(run, state=asked["state"], after=asked["after"] or 0, limit=RESULTS + 1)
     found = orders_by_id([row.subject_id for row in rows], current_actor())

@@ -1,6 +1,7 @@
 """Shipping many orders from a list: paste or upload it, or begin it with chosen orders; see what fits, ship that."""
 
 import secrets
+from typing import Any
 
 from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
@@ -28,7 +29,7 @@ def give() -> str:
     """The box for the list; with a row begun for each chosen order that can be shipped."""
     actor, chosen = current_actor(), Chosen.read()
     if not (chosen.everything or chosen.ids):
-        return page("bulk/ship_list.html", text="", problem="")
+        return _box("")
     orders = bulk.orders_to_look_at(actor, **chosen.where(actor))
     refused = [(order, refusal) for order in orders if (refusal := shipping_refusal(order, actor)) is not None]
     left_out = {order.id for order, _refusal in refused}
@@ -42,17 +43,23 @@ def give() -> str:
     )
 
 
+def _box(text: str, problem: str = "") -> str:
+    """The box with a list that was typed, and what is wrong with it."""
+    around: dict[str, Any] = {"back": url_for("orders.index"), "refused": [], "first": None}
+    return page("bulk/ship_list.html", text=text, problem=problem, **around)
+
+
 @bp.post("/orders/ship-list")
 @needs("orders.ship")
 def look() -> str | tuple[str, int]:
     """What of the list fits; nothing is shipped yet. From there it comes back to be mended."""
     if "mend" in request.form:
-        return page("bulk/ship_list.html", text=request.form["mend"], problem="")
+        return _box(request.form["mend"])
     text = _given()
     try:
         checked = ship_list.look_up(text, current_actor(), seconds=_LONGEST)
     except DeskError as error:
-        return page("bulk/ship_list.html", text=text, problem=str(error)), error.status
+        return _box(text, str(error)), error.status
     fitting = [told for told in checked if told.problem is None]
     rest = [told for told in checked if told.problem is not None]
     return page(
@@ -82,7 +89,7 @@ def start() -> AnyResponse | tuple[str, int]:
             run = ship_list.start(rows, actor=current_actor(), key=request.form.get("submission_key", ""))
             run_id = run.id
     except DeskError as error:
-        return page("bulk/ship_list.html", text=text, problem=str(error)), error.status
+        return _box(text, str(error)), error.status
     return redirect(url_for("orders.index", run=run_id))  # the list says what is being done, and how far it is
 
 

@@ -27,7 +27,7 @@ def sign_in() -> str | Response:
         return redirect(request.args.get("next", ""))
     if not accounts.has_owner():
         raise NotSetUp
-    return render_template("sign_in/sign_in.html", form=_sign_in_form(next=request.args.get("next", "")))
+    return render_template("sign_in/sign_in.html", form=_sign_in_form(next=request.args.get("next", "")), error="")
 
 
 @bp.post("/sign-in")
@@ -69,7 +69,7 @@ def link(token: str) -> str | tuple[str, int] | Response:
     try:
         found = accounts.find_link(token)
     except accounts.LinkRefused as error:
-        return render_template("sign_in/link.html", token=token, expired=True), error.status
+        return _link_over(error)
     if found.user_id is None:
         return redirect(url_for(".set_up", token=token))
     return _link_page(token, db.session.get_one(User, found.user_id))
@@ -90,7 +90,7 @@ def use_link(token: str) -> Response | str | tuple[str, int]:
                 name = form.text_of("name") if "name" in form else ""
                 opened = accounts.use_link(token, password_hash=password_hash, name=name, device=device())
     except accounts.LinkRefused as error:
-        return render_template("sign_in/link.html", token=token, expired=True), error.status
+        return _link_over(error)
     except Invalid as error:
         if form is None:
             raise
@@ -112,8 +112,13 @@ def _user_of(link: SignInLink) -> User:
 
 def _link_page(token: str, user: User, form: forms.Form | None = None) -> str:
     invited = user.password_hash is None
-    context = {"email": user.email, "invited": invited, "form": form or _link_form(user)}
+    context = {"email": user.email, "invited": invited, "form": form or _link_form(user), "expired": False}
     return render_template("sign_in/link.html", token=token, **context)
+
+
+def _link_over(error: accounts.LinkRefused) -> tuple[str, int]:
+    context = {"email": "", "invited": False, "form": None, "expired": True}
+    return render_template("sign_in/link.html", token="", **context), error.status
 
 
 @bp.get("/welcome/<token>")
@@ -123,7 +128,7 @@ def set_up(token: str) -> str | tuple[str, int]:
     try:
         accounts.find_link(token)
     except accounts.LinkRefused as error:
-        return render_template("sign_in/link.html", token=token, expired=True), error.status
+        return _link_over(error)
     return render_template("sign_in/set_up.html", form=_set_up_form(), token=token)
 
 
@@ -142,7 +147,7 @@ def welcome(token: str) -> Response | tuple[str, int]:
                     token, email=email, name=form.text_of("name"), password_hash=password_hash, device=device()
                 )
     except accounts.LinkRefused as error:
-        return render_template("sign_in/link.html", token=token, expired=True), error.status
+        return _link_over(error)
     except Invalid as error:
         form.complain(error)
         return render_template("sign_in/set_up.html", form=form, token=token), error.status

@@ -126,7 +126,8 @@ def _spark(month: Sales, currency: str) -> charts.Chart:
 
 def overview(store: Store, actor: Actor) -> dict[str, Any]:
     """The first page: sales, orders by state, the newest of them."""
-    facts: dict[str, Any] = {"store": head(store), "tab": "show"}
+    facts: dict[str, Any] = {"store": head(store), "tab": "show", "test": None}
+    facts |= dict.fromkeys(("sales", "counts", "orders", "all_url"))
     if actor.may("orders.view"):
         of_store = Compiled((Order.store_id == store.id,))
         facts |= {
@@ -156,6 +157,7 @@ def traffic_facts(store: Store, actor: Actor) -> dict[str, Any]:
     return {
         "store": head(store),
         "tab": "traffic",
+        "test": None,
         "waiting": _waiting(store, actor),
         "asides": runs.asides(actor, store_id=store.id, limit=50),
         "runs": [
@@ -207,7 +209,7 @@ def settings_facts(
         "orders_form": orders or orders_form(store, shops(), channel_name(store.channel), next_numbers()),
         "buyers_form": buyers or buyers_form(store),
         "whole": whole,
-        **(erasing_facts(store, actor) if whole else {"erasing": None}),
+        **(erasing_facts(store, actor) if whole else {"erasing": None, "erasing_run": None}),
         "store": head(store, state),
     }
 

@@ -47,7 +47,7 @@ def index() -> str:
     found = shown_stores() or stores()
     shown_ones = cards([store for store in found if store.archived_at is None], current_actor())
     archived = [store for store in found if store.archived_at is not None]
-    return page("stores/index.html", stores=shown_ones, archived=archived)
+    return page("stores/index.html", stores=shown_ones, archived=archived, test=None)
 
 
 @bp.get("/<int(max=2147483647):store_id>")
@@ -241,7 +241,7 @@ def test(store_id: int) -> Response | str:
             jobs.import_orders.enqueue(store.id)
     if htmx.is_htmx():
         return parts("stores/_test.html", store=head(store), test=told(connection))
-    return page("stores/traffic.html", **traffic_facts(store, current_actor()), test=told(connection))
+    return page("stores/traffic.html", **traffic_facts(store, current_actor()) | {"test": told(connection)})
 
 
 @bp.post("/<int(max=2147483647):store_id>/asides/<int(max=2147483647):aside_id>/retry")
@@ -263,7 +263,7 @@ def retry_aside(store_id: int, aside_id: int) -> Response:
 @needs("stores.edit")
 def add() -> str:
     """The kinds of marketplace that can be connected."""
-    return page("stores/add.html", offers=_offers(), channel=None)
+    return page("stores/add.html", offers=_offers(), channel=None, form=None)
 
 
 @bp.get("/add/<code>")
@@ -271,7 +271,7 @@ def add() -> str:
 def credentials(code: str) -> str:
     """The form of a channel's credentials."""
     channel = get_channel(code)
-    return page("stores/add.html", channel=channel, form=settings_form(channel))
+    return page("stores/add.html", offers=[], channel=channel, form=settings_form(channel))
 
 
 @bp.post("/add/<code>")
@@ -284,7 +284,7 @@ def add_channel(code: str) -> Response | tuple[str, int]:
         return _connected(channel, form.text_of("name"), form.values, practice=False)
     except DeskError as error:
         form.complain(error)
-        return page("stores/add.html", channel=channel, form=form), error.status
+        return page("stores/add.html", offers=[], channel=channel, form=form), error.status
 
 
 @bp.post("/add/<code>/practice")

@@ -44,6 +44,8 @@ def index() -> str:
             "number": "000042",
             "channel_order_number": "302-1234567-1234567",
             "state": "processing",
+            "canceling": False,
+            "on_hold": False,
             "channel_name": _("Practice"),
             "channel_status": "UNSHIPPED",
             "channel_status_label": _("Processing"),

@@ -55,6 +55,18 @@ def test_what_it_was_told_is_shown(seller: Seller) -> None:
     assert "Calls: 1 · with an effect: 1" in text
 
 
+@pytest.mark.parametrize("package", [None, "UPS", {}, {"carrierCode": "UPS"}])
+def test_a_confirmation_of_any_form_is_shown(seller: Seller, package: object) -> None:
+    order = seller.place()
+    url = f"{seller.host}/orders/v0/orders/{order['order_id']}/shipmentConfirmation"
+    body = {"marketplaceId": "x", "packageDetail": package}
+
+    assert seller.http.post(url, json=body, headers={"x-amz-access-token": seller.token}).status_code == 400
+
+    page = seller.http.get("/", query_string={"order": order["order_id"]})
+    assert (page.status_code, "400 refused" in page.text) == (200, True)
+
+
 def test_things_are_broken_and_mended(seller: Seller) -> None:
     answer = posted(seller, "faults", operation="searchOrders", kind="500", times=3, when="before", seconds=1)
     assert "500: internal error × 3" in answer.text
