@@ -29,12 +29,14 @@ def create_app() -> Flask:
     from webapp.search import hookimpls as search_hooks
     from webapp.sync import hookimpls as sync_hooks
     from webapp.ui import cards
+    from webapp.ui.templating import StrictEnvironment
     from webapp.vault import hookimpls as vault_hooks
 
     config.write_for_the_owner_alone()
     configuration = config.configuration()
     log.configure(configuration)
     app = Flask(__name__, template_folder="ui/templates", static_folder="ui/static")
+    app.jinja_environment = StrictEnvironment
     app.secret_key = configuration.secret_value()
     db.init_app(app, configuration.database, connections=configuration.connections)
     Migrate(app, db.db, directory=str(config.ROOT / "migrations"), render_as_batch=True)

@@ -118,7 +118,7 @@ def index() -> str:
         broken=practice.faults.all(),
         settings=practice.settings,
         arrivals=practice.arrivals,
-        calls=list(reversed(practice.store.calls(limit=15))),
+        calls=[_call(call) for call in reversed(practice.store.calls(limit=15))],
         messages=get_flashed_messages(),
         at=at,
         now_ms=practice.now_ms(),
@@ -138,10 +138,19 @@ def _row(fate: Fate) -> dict[str, Any]:
         "fate": fate,
         "order": order,
         "total": f"{amount['amount']} {amount['currencyCode']}" if fate.verified and not fate.canceled_by else "",
-        "told": told,
+        "told": [entry | {"package": _package(entry["body"].get("packageDetail"))} for entry in told],
         "effects": sum(entry["effect"] in ("new", "edited") for entry in told),
         "acts": {kind: label for kind, label in ACTS.items() if _possible(fate, kind)},
     }
+
+
+def _package(told: Any) -> str:
+    """The package that a confirmation named, whatever form it had."""
+    return f"{told.get('carrierCode', '')} {told.get('trackingNumber', '')}" if isinstance(told, dict) else ""
+
+
+def _call(call: dict[str, Any]) -> dict[str, Any]:
+    return call | {"order_id": call["params"].get("orderId", "")}
 
 
 def _possible(fate: Fate, kind: str) -> bool:

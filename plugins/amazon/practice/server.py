@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 import httpx
 from flask import Flask, Response, jsonify
 from flask_babel import Babel
+from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
@@ -30,6 +31,7 @@ def create_practice(data_dir: Path | str, **options: Any) -> Flask:
 def application(practice: Practice) -> Flask:
     """The application of a practice Amazon."""
     app = Flask(__name__, static_folder=None)
+    app.jinja_options = {"undefined": StrictUndefined}
     app.config["PROPAGATE_EXCEPTIONS"] = True  # a dropped connection must reach the server
     # cookies know no ports: the desk's own session at this address must not be overwritten
     app.config.update(SECRET_KEY=practice.secret, SESSION_COOKIE_NAME="practice", SESSION_COOKIE_SAMESITE="Strict")
