@@ -11,7 +11,7 @@ from tests.ui.conftest import Browser, tells_both
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.audit.services import write_readings
-from webapp.channels.contract import ChannelStage, Component, IncomingAmount
+from webapp.channels.contract import ChannelStage, Component, IncomingAmount, IncomingPackage
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
@@ -302,6 +302,34 @@ def test_the_channel_side_is_read_only_and_its_answer_is_opened_on_the_record(
     write_readings()
     seen = [entry.data for entry in db.session.query(AuditEntry).filter_by(code="buyers_seen")]
     assert [data["orders"] for data in seen if data["purpose"] == "raw"] == [[order.id], [order.id]]
+
+
+def test_all_that_the_channel_tells_of_lines_and_packages_is_shown(
+    take: Callable[..., list[Order]], browser: Browser
+) -> None:
+    told = {"programs": ("SUBSCRIBE",), "promotions": ("MAY-10",), "condition": "used"}
+    line = incoming_line(quantity=2, cancel_requested=True, cancel_reason="No longer needed", **told)
+    package = IncomingPackage("P1", {line.number: 1}, "Postboy", "Swift", "JD0001", status="IN_TRANSIT")
+    bare = IncomingPackage("P2", {})
+    [order] = take(incoming_order([line], packages=(package, bare), replaces="302-0000009-0000001"))
+
+    page = browser.get(f"/orders/{order.number}").text
+    side = browser.get(f"/orders/{order.number}?tab=channel").text
+
+    assert "302-0000009-0000001" in page
+    for word in (
+        "SUBSCRIBE",
+        "MAY-10",
+        "used",
+        "No longer needed",
+        "P1",
+        "Postboy",
+        "Swift",
+        "JD0001",
+        "IN_TRANSIT",
+        "P2",
+    ):
+        assert word in side, word
 
 
 def test_an_erased_order_says_so_everywhere(make_order: Callable[..., Order], browser: Browser, mia: Actor) -> None:
