@@ -317,18 +317,8 @@ def test_all_that_the_channel_tells_of_lines_and_packages_is_shown(
     side = browser.get(f"/orders/{order.number}?tab=channel").text
 
     assert "302-0000009-0000001" in page
-    for word in (
-        "SUBSCRIBE",
-        "MAY-10",
-        "used",
-        "No longer needed",
-        "P1",
-        "Postboy",
-        "Swift",
-        "JD0001",
-        "IN_TRANSIT",
-        "P2",
-    ):
+    words = ("SUBSCRIBE", "MAY-10", "used", "No longer needed", "P1", "Postboy", "Swift", "JD0001", "IN_TRANSIT", "P2")
+    for word in words:
         assert word in side, word
 
 
