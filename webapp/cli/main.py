@@ -117,8 +117,16 @@ def _within_the_desk(command: click.Command) -> click.Command:
             schema.check()
             try:
                 return run(ctx)
-            except (DeskError, RedisError, DBAPIError, click.ClickException, click.Abort, click.exceptions.Exit):
-                raise
+            except (
+                Failed,
+                DeskError,
+                RedisError,
+                DBAPIError,
+                click.ClickException,
+                click.Abort,
+                click.exceptions.Exit,
+            ):
+                raise  # an end that was meant, or trouble of the machine
             except Exception as error:
                 failures.note(plugin_of(error), "command", command.name or "", error)
                 sentence = f"“{command.name}” failed ({type(error).__name__}). The Plugins page says how."
