@@ -22,6 +22,7 @@ from webapp.addresses import parsed
 
 VERSION = "0.1.0"
 ROOT = Path(__file__).resolve().parents[1]
+PORT = 8000  # of the pages, unless WAYBILL_PORT says another
 LONGEST_SOCKET_PATH = 100  # 104 bytes on macOS, 108 on Linux, with the closing zero
 _SERVER_CONNECTIONS = 90  # of the 100 that PostgreSQL allows by itself; the rest is for commands and backups
 _WORKER_CONNECTIONS = 4  # of a worker or a scheduler at most: its work, its lease, its queue's news

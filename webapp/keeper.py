@@ -106,11 +106,6 @@ def _prctl(option: int, value: int) -> None:
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
-def end_with_parent() -> None:
-    """Have the kernel tell this process to stop once its parent is gone, where the kernel can: on Linux."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
 def _keep(lifeline: socket.socket, user: str, command: list[str]) -> NoReturn:
     """Run a command until it ends or the lifeline breaks; this is all that a keeper does."""
     wake, waker = socket.socketpair()

@@ -27,7 +27,7 @@ from webapp.audit.actor import Actor
 from webapp.cli.checking import confirm_copy
 from webapp.cli.door import Door, desk_context, sentences
 from webapp.cli.main import Code, Failed
-from webapp.cli.up import running_desk
+from webapp.cli.running_desk import running_desk
 from webapp.config import Configuration, configuration
 from webapp.db import db
 from webapp.errors import Unavailable

@@ -22,8 +22,8 @@ from webapp.channels.services import stores
 from webapp.cli.door import Door, desk_command, desk_context, sentences
 from webapp.cli.main import Code, Failed
 from webapp.cli.presenting import Document, store_row
+from webapp.cli.running_desk import running_desk
 from webapp.cli.text import pairs, section, table
-from webapp.cli.up import running_desk
 from webapp.config import Configuration, configuration
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Unavailable

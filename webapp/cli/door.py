@@ -24,7 +24,7 @@ from webapp import create_app, schema
 from webapp.accounts.services import get_user
 from webapp.audit.actor import Actor
 from webapp.cli.main import Code, Failed
-from webapp.cli.up import running_desk
+from webapp.cli.running_desk import running_desk
 from webapp.config import configuration
 from webapp.db import db, translated_failures
 from webapp.errors import DatabaseBusy, DeskError, DiskFull, NotFound, SeveralFit, Unavailable

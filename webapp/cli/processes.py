@@ -3,22 +3,25 @@
 A process refuses to start where it would do harm or nothing: on another schema, without its keys, without its queue.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 from flask import Flask
 from redis import RedisError
+from sqlalchemy import func, select
 
 from webapp import create_app, schema
 from webapp.cli.door import desk_context, sentences
 from webapp.cli.main import Code, Failed
-from webapp.cli.preparing import make_ready, prepare
-from webapp.cli.supervisor import is_free, taken
-from webapp.cli.up import PORT
-from webapp.config import configuration
+from webapp.cli.ports import is_free, taken
+from webapp.config import PORT, configuration
 from webapp.db import db
+from webapp.i18n import lazy_gettext as _l
 from webapp.live import connection
-from webapp.vault.keys import key_file
+from webapp.sync.models import Aside
+from webapp.vault.keys import KeyProblem, key_file
+from webapp.vault.models import VaultKey
 
 
 @click.command()
@@ -26,7 +29,17 @@ from webapp.vault.keys import key_file
 @click.option("--prepare", "prepared", type=click.Path(path_type=Path), hidden=True)
 def web(port: int | None, prepared: Path | None) -> None:
     """Serve the pages."""
-    app = app_to_serve(prepared)
+    if prepared is None:
+        serve_pages(port)
+        return
+    from webapp.cli.preparing import prepare
+
+    serve_pages(port, lambda: None if prepared.exists() else prepare(prepared))
+
+
+def serve_pages(port: int | None, prepare: Callable[[], None] = lambda: None) -> None:
+    """Serve the pages until told to stop, at this port or at WAYBILL_PORT."""
+    app = app_to_serve(prepare)
     from webapp.ui.server import serve
 
     config = configuration()
@@ -36,12 +49,11 @@ def web(port: int | None, prepared: Path | None) -> None:
     serve(app, host=config.host, port=chosen)
 
 
-def app_to_serve(prepared: Path | None = None) -> Flask:
-    """The desk, checked and about to be forked; with a file for `up` it makes itself ready first. Raises `Failed`."""
+def app_to_serve(prepare: Callable[[], None] = lambda: None) -> Flask:
+    """The desk, made ready by `prepare`, checked, and about to be forked. Raises `Failed`."""
     app = create_app()
     with app.app_context(), sentences():
-        if prepared is not None and not prepared.exists():
-            prepare(prepared)
+        prepare()
         _check(app)
     return app
 
@@ -84,6 +96,27 @@ def migrate() -> None:
         )
         if made:
             click.echo(f"A key file was made: {key_file().path}. Keep a copy of it apart from the database's.")
+
+
+def make_ready(step: Callable[[str], None] = lambda sentence: None) -> bool:
+    """Migrate, and make the key file of a new desk; whether one was made. A lost one is named, never replaced.
+
+    `step` is told what is about to happen.
+    """
+    if (at := schema.found()) != schema.needed():
+        step("Bringing the database up to this version." if at else "Making the database.")
+        schema.migrate()
+    file = key_file()
+    if file.path.exists():
+        file.check()
+        return False
+    sealed = (db.session.scalar(select(func.count()).select_from(table)) for table in (VaultKey, Aside))
+    if any(sealed):
+        problem = _l("it is not there, and what it sealed is in the database. Put the copy of it back.")
+        raise KeyProblem(path=file.path, problem=problem)
+    step("Making the key file.")
+    file.create()
+    return True
 
 
 def _check_in(app: Flask) -> None:

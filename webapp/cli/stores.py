@@ -17,7 +17,7 @@ from webapp.channels.services import (
 )
 from webapp.cli.door import Door, desk_command
 from webapp.cli.main import Code, Failed
-from webapp.cli.preparing import connect_practice_stores
+from webapp.cli.practice_stores import connect_practice_stores
 from webapp.cli.presenting import run_row, store_row
 from webapp.cli.text import pairs, table
 from webapp.clock import iso

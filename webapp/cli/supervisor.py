@@ -11,7 +11,6 @@ import fcntl
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from types import FrameType, TracebackType
 from typing import IO, Self, TextIO
 from urllib.parse import urlsplit
 
+from webapp.cli.ports import is_free, taken
 from webapp.keeper import Kept, below
 
 STUCK_AFTER = 120.0  # seconds in which a process that starts does nothing at all
@@ -369,11 +369,6 @@ def free_port(preferred: int, *, explicit: bool, host: str = "127.0.0.1", avoid:
     raise PortTaken(f"No port from {preferred} to {preferred + 99} on {host} is free; choose one.")
 
 
-def taken(port: int, host: str) -> str:
-    """What there is to say of a port that was asked for."""
-    return f"Port {port} on {host} is taken by another program; stop it or choose another port."
-
-
 def claim(port: int) -> bool:
     """Whether no other desk of this machine has claimed the port; from now on this process has."""
     if port in _claimed:
@@ -389,17 +384,4 @@ def claim(port: int) -> bool:
         os.close(file)
         return False
     _claimed.add(port)  # the file stays open
-    return True
-
-
-def is_free(port: int, host: str) -> bool:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # What a closed connection left behind is no obstacle; a program that listens is.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            probe.listen(1)
-        except OSError:
-            return False
     return True

@@ -24,6 +24,7 @@ import click
 
 from webapp import valkey
 from webapp.cli.main import Failed
+from webapp.cli.running_desk import DESK_FILE, PORTS_FILE, read_json, running_desk
 from webapp.cli.supervisor import (
     TOLD_EVERY,
     Answers,
@@ -35,11 +36,10 @@ from webapp.cli.supervisor import (
     free_port,
     processor_seconds,
 )
-from webapp.config import Configuration, configuration
+from webapp.config import PORT, Configuration, configuration
 from webapp.keeper import Kept
 
-PORT = 8000
-DESK_FILE, PORTS_FILE, PREPARED_FILE = "desk.json", "ports.json", "prepared.json"
+PREPARED_FILE = "prepared.json"
 GRACE = 90.0  # seconds that requests and jobs under way get to end; web gives its own 60
 STEP = "→ "  # begins a line by which a process that starts tells what it does
 _UNIMPORTANT = re.compile(r'\[(debug|info) *\]|\[(DEBUG|INFO)\]|"level": "(debug|info)"')
@@ -286,25 +286,6 @@ def _host(host: str) -> str:
     if host in ("0.0.0.0", "::", ""):  # noqa: S104  # listens everywhere, so here too
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
-
-
-def running_desk(data_dir: Path) -> dict[str, Any]:
-    """What the desk that `up` runs here has told of itself; empty where none runs, also where one was killed."""
-    told = read_json(data_dir / DESK_FILE)
-    try:
-        os.kill(told["pid"], 0)
-    except (KeyError, OSError):
-        return {}
-    return told
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a file; empty where there is none that can be read."""
-    try:
-        read = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return read if isinstance(read, dict) else {}
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

@@ -4,13 +4,15 @@ import sys
 from typing import Any
 
 import click
+from flask import current_app, url_for
 
 from webapp.accounts import people, services as accounts
-from webapp.audit.actor import ROLES
+from webapp.audit.actor import ROLES, Actor
 from webapp.cli.door import Door, desk_command
-from webapp.cli.preparing import address, first_link
+from webapp.cli.running_desk import running_desk
 from webapp.cli.text import pairs, table
 from webapp.clock import iso
+from webapp.config import PORT, configuration
 from webapp.db import unit_of_work
 
 _COLUMNS = ("email", "name", "role", "state", "signed_in_at", "sessions")
@@ -120,6 +122,22 @@ def link(door: Door, email: str | None) -> None:
             token = people.make_link_for(accounts.get_user(email).id, actor=door.actor)
         url = address("sign_in.link", token=token)
     door.show({"url": url, "email": email}, [url])
+
+
+def first_link() -> str:
+    """The full address by which the first owner sets the desk up; an earlier one ends."""
+    with unit_of_work():
+        token = accounts.make_link(None, actor=Actor.operator())
+    return address("sign_in.set_up", token=token)
+
+
+def address(endpoint: str, **values: Any) -> str:
+    """The full address of a page, at the desk's own address."""
+    config = configuration()
+    running = running_desk(config.data_dir).get("url")
+    base = config.url or running or f"http://{config.host}:{config.port or PORT}"
+    with current_app.test_request_context(base_url=base):
+        return str(url_for(endpoint, _external=True, **values))
 
 
 def _show(door: Door, email: str) -> None:

@@ -4,6 +4,7 @@ A worker that ends without being told to is replaced, later each time unless it 
 of them end their jobs first. No process outlives the one that forked it: on Linux the kernel tells it to stop.
 """
 
+import ctypes
 import gc
 import os
 import signal
@@ -16,11 +17,11 @@ from flask import Flask
 
 from webapp.jobs.lanes import Service, services
 from webapp.jobs.worker import run_worker
-from webapp.keeper import end_with_parent
 
 log = structlog.get_logger(__name__)
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 _LOOK_EVERY = 0.1
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _FIRST_PAUSE, _LONGEST_PAUSE, _STEADY_AFTER = 0.5, 30.0, 60.0  # seconds, around restarts
 
 
@@ -67,8 +68,8 @@ def _start(app: Flask, place: _Place) -> None:
         for number in _STOPS:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
-        end_with_parent()
-        os.register_at_fork(after_in_child=end_with_parent)  # RQ's scheduler would go on for ever
+        _end_with_parent()
+        os.register_at_fork(after_in_child=_end_with_parent)  # RQ's scheduler would go on for ever
         if os.getppid() == parent:
             run_worker(app, service=place.service)
             status = 0
@@ -76,6 +77,12 @@ def _start(app: Flask, place: _Place) -> None:
         log.exception("worker_failed", serves=place.service.name, kind=type(error).__name__)
     finally:
         os._exit(status)  # nothing of the parent's is this process's to finish
+
+
+def _end_with_parent() -> None:
+    """Have the kernel tell this process to stop once its parent is gone, where the kernel can: on Linux."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def _ended(pid: int) -> int | None:

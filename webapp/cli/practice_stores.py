@@ -1,0 +1,59 @@
+"""Practice stores: those that plugins' processes bring, each connected at the port where its process listens."""
+
+from contextlib import suppress
+
+from webapp.audit.actor import Actor
+from webapp.channels.models import Store
+from webapp.channels.services import access, add_store, get_channel, remember_marketplaces, stores
+from webapp.cli.running_desk import PORTS_FILE, read_json
+from webapp.config import configuration
+from webapp.db import db, unit_of_work
+from webapp.hooks.fence import PluginFailed, ask
+from webapp.hooks.processes import PracticeStore, Process
+from webapp.hooks.registered import registered
+from webapp.sync import runs
+from webapp.sync.jobs import import_orders
+
+
+def wanted_processes() -> list[Process]:
+    """What the plugins want to run beside the desk, as it is configured."""
+    found = []
+    for process in registered("register_processes", Process):
+        with suppress(PluginFailed):
+            if ask(process, "process", process.wanted):
+                found.append(process)
+    return found
+
+
+def known_ports() -> dict[str, int]:
+    """The ports of the last time, and this desk's own."""
+    return read_json(configuration().data_dir / PORTS_FILE) | {"web": configuration().port or 0}
+
+
+def connect_practice_stores() -> list[Store]:
+    """Add the practice stores that are not here yet, with their marketplaces, and start their first sync."""
+    added = []
+    known = {store.name for store in stores()}
+    for process in wanted_processes():
+        for declared in process.stores(_url_of(process)):
+            if declared.name not in known:
+                added.append(_connect(declared))
+    return added
+
+
+def _url_of(process: Process) -> str:
+    return f"http://127.0.0.1:{known_ports().get(process.name, process.preferred_port)}"
+
+
+def _connect(declared: PracticeStore) -> Store:
+    actor = Actor.operator()
+    with unit_of_work():
+        store = add_store(declared.channel, declared.name, declared.settings, actor=actor, practice=True)
+    credentials, channel = access(store), get_channel(store.channel)
+    db.session.commit()
+    connection = channel.connect(credentials)
+    with unit_of_work():
+        remember_marketplaces(store, connection)
+        runs.start(store, actor=actor)
+        import_orders.enqueue(store.id)
+    return store

@@ -1,0 +1,30 @@
+"""The files in which a desk that `up` runs tells other commands of itself: its addresses, processes and ports.
+
+`up` writes them. A desk whose processes are started one by one has none.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+DESK_FILE, PORTS_FILE = "desk.json", "ports.json"
+
+
+def running_desk(data_dir: Path) -> dict[str, Any]:
+    """What the desk that `up` runs here has told of itself; empty where none runs, also where one was killed."""
+    told = read_json(data_dir / DESK_FILE)
+    try:
+        os.kill(told["pid"], 0)
+    except (KeyError, OSError):
+        return {}
+    return told
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a file; empty where there is none that can be read."""
+    try:
+        read = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return read if isinstance(read, dict) else {}
