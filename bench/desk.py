@@ -471,7 +471,8 @@ def main() -> None:
     if not options.filled:
         prepare(options.folder, options.orders)
     from bench.measuring import Browser
-    from webapp import create_app, valkey
+    from supervisor import valkey
+    from webapp import create_app
     from webapp.reporting.folding import only_one
     from webapp.reporting.jobs import count_shops, fold_all
 

@@ -43,7 +43,7 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 @contextmanager
 def running(*argv: str) -> Iterator[None]:
     """A process of the desk."""
-    from webapp.keeper import Kept
+    from supervisor.keeper import Kept
 
     process = Kept([sys.executable, "-m", "webapp", *argv], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -55,8 +55,8 @@ def running(*argv: str) -> Iterator[None]:
 @contextmanager
 def queue(folder: Path) -> Iterator[None]:
     """The bundled queue, unless REDIS_URL names another."""
-    from webapp import valkey
-    from webapp.keeper import Kept
+    from supervisor import valkey
+    from supervisor.keeper import Kept
 
     if os.environ.get("REDIS_URL"):
         yield

@@ -21,10 +21,11 @@ from jinja2 import Template
 from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 
+from supervisor import valkey
 from tests import leftovers, scratch, template_names
 from tests.desks import SECRET, Desks
 from tests.forks import Forks
-from webapp import live, valkey
+from webapp import live
 from webapp.accounts.services import create_user, hashed
 from webapp.audit.actor import Actor
 from webapp.channels.contract import IncomingOrder, OrdersPage

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO
 
-from webapp.keeper import Kept, below
+from supervisor.keeper import Kept, below
 
 ROOT = Path(__file__).resolve().parents[1]
 _PATIENCE = 300.0

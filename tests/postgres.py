@@ -27,8 +27,8 @@ import psycopg
 import pytest
 from sqlalchemy.engine import URL, make_url
 
+from supervisor.keeper import Kept
 from tests import scratch
-from webapp.keeper import Kept
 
 OLDEST = 15
 NOBODY = "nobody"  # PostgreSQL refuses to run as root

@@ -14,7 +14,7 @@ from webapp import api
 from webapp.config import ROOT
 from webapp.hooks import specs
 
-WEBAPP = sorted((ROOT / "webapp").rglob("*.py"))
+DESK = sorted(path for folder in ("supervisor", "webapp") for path in (ROOT / folder).rglob("*.py"))
 PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 TEMPLATES = sorted(path for kind in ("*.html", "*.css", "*.js") for path in (ROOT / "webapp/ui").rglob(kind))
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "core", "manager", "common", "misc"}
@@ -40,7 +40,7 @@ def docstrings(tree: ast.Module) -> set[int]:
     return lines
 
 
-@pytest.mark.parametrize("path", WEBAPP, ids=name_of)
+@pytest.mark.parametrize("path", DESK, ids=name_of)
 def test_the_desk_does_not_know_amazon(path: Path) -> None:
     """Reasons in comments and docstrings may name it, since its contract is a source; code and sentences may not."""
     prose = docstrings(tree_of(path))
@@ -60,11 +60,11 @@ def test_no_page_of_the_desk_knows_amazon() -> None:
 
 
 def test_no_module_is_named_after_nothing() -> None:
-    named = [path for path in WEBAPP + PLUGINS if {path.stem, *path.relative_to(ROOT).parts[:-1]} & FORBIDDEN_NAMES]
+    named = [path for path in DESK + PLUGINS if {path.stem, *path.relative_to(ROOT).parts[:-1]} & FORBIDDEN_NAMES]
     assert named == []
 
 
-@pytest.mark.parametrize("path", WEBAPP + PLUGINS, ids=name_of)
+@pytest.mark.parametrize("path", DESK + PLUGINS, ids=name_of)
 def test_every_module_says_what_it_is_about(path: Path) -> None:
     assert ast.get_docstring(tree_of(path))
 
@@ -104,7 +104,7 @@ def calls(tree: ast.Module) -> Iterator[tuple[str, int]]:
             yield ast.unparse(node.func), node.lineno
 
 
-@pytest.mark.parametrize("path", [path for path in WEBAPP if path.name != "clock.py"], ids=name_of)
+@pytest.mark.parametrize("path", [path for path in DESK if path.name != "clock.py"], ids=name_of)
 def test_the_time_is_asked_of_the_clock(path: Path) -> None:
     asked = [call for call in calls(tree_of(path)) if call[0].endswith((".utcnow", "datetime.now", "datetime.today"))]
     assert asked == []
@@ -142,19 +142,17 @@ def headers_built_in(path: Path) -> list[int]:
     return lines
 
 
-@pytest.mark.parametrize("path", [path for path in WEBAPP if name_of(path) not in SETS_HEADERS], ids=name_of)
+@pytest.mark.parametrize("path", [path for path in DESK if name_of(path) not in SETS_HEADERS], ids=name_of)
 def test_headers_are_built_by_the_one_function_that_checks_them(path: Path) -> None:
     assert headers_built_in(path) == []
 
 
 def test_every_page_leads_on_by_the_one_function_that_checks_the_target() -> None:
-    asked = {
-        name_of(path) for path in WEBAPP for called, _ in calls(tree_of(path)) if called.endswith("flask.redirect")
-    }
+    asked = {name_of(path) for path in DESK for called, _ in calls(tree_of(path)) if called.endswith("flask.redirect")}
     assert asked == {"webapp/ui/redirects.py"}
     imported = [
         name_of(path)
-        for path in WEBAPP
+        for path in DESK
         for node in ast.walk(tree_of(path))
         if isinstance(node, ast.ImportFrom) and node.module in ("flask", "werkzeug.utils", "flask.helpers")
         if any(alias.name == "redirect" for alias in node.names)
@@ -186,7 +184,7 @@ DOORS = ("webapp/ui/", "webapp/rest/", "webapp/cli/")  # routes and commands end
 def test_services_never_commit() -> None:
     found = {
         name_of(path)
-        for path in WEBAPP + PLUGINS
+        for path in DESK + PLUGINS
         for called, _ in calls(tree_of(path))
         if called.endswith("session.commit")
     }
@@ -234,7 +232,7 @@ def order_readings(path: Path) -> Iterator[str]:
 
 
 def test_every_reading_of_orders_starts_from_what_the_actor_may_see() -> None:
-    places = {(name_of(path), function) for path in WEBAPP + PLUGINS for function in order_readings(path)}
+    places = {(name_of(path), function) for path in DESK + PLUGINS for function in order_readings(path)}
     found = {name if name in MAY_READ_ORDERS else f"{name}:{function}" for name, function in places}
     assert found - set(MAY_READ_ORDERS) == set(), "start from visible(actor), or give the reason"
     assert set(MAY_READ_ORDERS) - found == set(), "no longer needed"
@@ -244,7 +242,7 @@ def test_every_column_that_names_a_weeks_key_counts_for_its_life() -> None:
     """A key is destroyed once no `PeriodName` names its week. The list of weeks itself keeps none."""
     columns = {
         f"{entry.name}.{node.target.id}": ast.unparse(node)
-        for path in WEBAPP + PLUGINS
+        for path in DESK + PLUGINS
         for entry in ast.walk(tree_of(path))
         if isinstance(entry, ast.ClassDef)
         for node in entry.body

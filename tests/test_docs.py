@@ -44,7 +44,7 @@ from webapp.vault import services as vault
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "plugins" / "README.md"
-FOLDERS = ("bench", "docs", "migrations", "plugins", "tests", "tools", "webapp")
+FOLDERS = ("bench", "docs", "migrations", "plugins", "supervisor", "tests", "tools", "webapp")
 PAGES = sorted([*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))])
 LARGEST_PICTURE = 150_000
 _FENCE = re.compile(r"^ *```(\S*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
@@ -357,8 +357,8 @@ def test_every_file_and_variable_that_a_page_names_is_there(path: Path) -> None:
 
 
 def _sources() -> str:
-    files = [*ROOT.glob("webapp/**/*.py"), *ROOT.glob("plugins/**/*.py"), *ROOT.glob("tests/**/*.py"), ROOT / ".ci/run"]
-    return "\n".join(file.read_text() for file in files)
+    files = [file for folder in ("webapp", "supervisor", "plugins", "tests") for file in (ROOT / folder).rglob("*.py")]
+    return "\n".join(file.read_text() for file in [*files, ROOT / ".ci/run"])
 
 
 def test_every_picture_is_shown_somewhere_and_none_is_large() -> None:

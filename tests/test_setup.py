@@ -105,7 +105,7 @@ def test_the_desk_is_a_package_of_one_version_that_holds_all_it_needs(tmp_path: 
     assert wheel.name == f"waybill-{VERSION}-py3-none-any.whl"
     packed = set(ZipFile(wheel).namelist())
     sources = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.splitlines()
-    wanted = {name for name in sources if name.split("/")[0] in ("migrations", "plugins", "webapp")}
+    wanted = {name for name in sources if name.split("/")[0] in ("migrations", "plugins", "supervisor", "webapp")}
     assert wanted - packed == set()
     assert not {name.split("/")[0] for name in packed} & {"bench", "tests", "tools", "var"}
 

@@ -52,7 +52,7 @@ class Words(Catalog):
 
 
 def folders() -> list[Path]:
-    """What has words of its own: the desk and each plugin."""
+    """What has a catalog of its own: the desk and each plugin."""
     return [ROOT / "webapp", *sorted(path.parent for path in ROOT.glob("plugins/*/__init__.py"))]
 
 
@@ -60,12 +60,17 @@ def file_of(folder: Path, language: str) -> Path:
     return folder / "translations" / language / "LC_MESSAGES" / "messages.po"
 
 
+def sources_of(folder: Path) -> list[Path]:
+    """The folders whose sentences a catalog holds; the desk's holds those of its supervisor too."""
+    return [folder, ROOT / "supervisor"] if folder == ROOT / "webapp" else [folder]
+
+
 def extracted(folder: Path) -> Catalog:
-    """The sentences in a folder's sources, each with the files that say it, in the order of these files."""
+    """The sentences of a catalog's sources, each with the files that say it, in the order of these files."""
     found: dict[tuple[Any, str | None], set[str]] = {}
-    told = extract_from_dir(folder, METHODS, OPTIONS, keywords=KEYWORDS)
-    for name, _, sentence, _, context in told:
-        found.setdefault((sentence, context), set()).add((folder / name).relative_to(ROOT).as_posix())
+    for source in sources_of(folder):
+        for name, _, sentence, _, context in extract_from_dir(source, METHODS, OPTIONS, keywords=KEYWORDS):
+            found.setdefault((sentence, context), set()).add((source / name).relative_to(ROOT).as_posix())
     catalog = Catalog()
     for (sentence, context), files in sorted(found.items(), key=lambda item: (min(item[1]), str(item[0]))):
         catalog.add(sentence, locations=[(file, 0) for file in sorted(files)], context=context)

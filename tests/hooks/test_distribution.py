@@ -14,7 +14,7 @@ import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 
-from tests.cli.test_up import WITHIN, Desk, wait_until
+from tests.supervisor.test_up import WITHIN, Desk, wait_until
 from tools.bootstrap import find_pip
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("up")]

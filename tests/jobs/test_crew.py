@@ -11,6 +11,7 @@ import pytest
 from flask import Flask
 from rq.serializers import JSONSerializer
 
+from supervisor.keeper import processes
 from tests.jobs.test_worker import wait_for
 from webapp import live
 from webapp.config import ROOT
@@ -18,7 +19,6 @@ from webapp.jobs import Job, queue
 from webapp.jobs.backlog import workers
 from webapp.jobs.lanes import LANES, QUEUES, Service, services
 from webapp.jobs.worker import DeskWorker
-from webapp.keeper import processes
 
 pytestmark = pytest.mark.own_desk
 SCRIPT = """

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.valkey import ValkeyServer, start
 from tests.journeys.conftest import StartProcess, until
 from tests.journeys.test_crashes import check_equal
 from webapp.audit.actor import Actor
@@ -25,7 +26,6 @@ from webapp.orders.queries import locked
 from webapp.sync import jobs, runs
 from webapp.sync.models import ChannelUpdate
 from webapp.testing import FakeChannel
-from webapp.valkey import ValkeyServer, start
 
 pytestmark = pytest.mark.own_desk
 

@@ -17,7 +17,7 @@ from webapp.config import ConfigurationProblem, write_for_the_owner_alone
 
 PROGRAM = "python -m webapp"
 COMMANDS = {  # in the order of the help
-    "up": "webapp.cli.up:up",
+    "up": "supervisor.up:up",  # by name alone: it is no part of this package, which does not import it
     "web": "webapp.cli.processes:web",
     "worker": "webapp.cli.processes:worker",
     "scheduler": "webapp.cli.processes:scheduler",
@@ -145,11 +145,11 @@ def cli(ctx: click.Context, as_json: bool, acting_as: str | None) -> None:
     ctx.obj = {"as_json": as_json, "acting_as": acting_as}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit code."""
+def main(arguments: Sequence[str] | None = None, command: click.Command = cli) -> int:
+    """Run one command, of the tree unless another is given, and give its exit code."""
     write_for_the_owner_alone()
     try:
-        result: Any = cli.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
+        result: Any = command.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
         return result if isinstance(result, int) else Code.DONE
     except click.exceptions.Exit as stop:
         return stop.exit_code

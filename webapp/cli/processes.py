@@ -4,7 +4,6 @@ A process refuses to start where it would do harm or nothing: on another schema,
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 import click
 from flask import Flask
@@ -26,15 +25,9 @@ from webapp.vault.models import VaultKey
 
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), help="Instead of WAYBILL_PORT.")
-@click.option("--prepare", "prepared", type=click.Path(path_type=Path), hidden=True)
-def web(port: int | None, prepared: Path | None) -> None:
+def web(port: int | None) -> None:
     """Serve the pages."""
-    if prepared is None:
-        serve_pages(port)
-        return
-    from webapp.cli.preparing import prepare
-
-    serve_pages(port, lambda: None if prepared.exists() else prepare(prepared))
+    serve_pages(port)
 
 
 def serve_pages(port: int | None, prepare: Callable[[], None] = lambda: None) -> None:

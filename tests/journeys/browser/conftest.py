@@ -16,8 +16,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from supervisor.keeper import Kept
 from tests.journeys.conftest import PATIENCE
-from webapp.keeper import Kept
 
 ROOT = Path(__file__).resolve().parents[3]
 LONG = PATIENCE * 1000  # milliseconds, for what is done in the background

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from webapp.cli import supervisor
-from webapp.cli.supervisor import Answers, PortTaken, Process, ProcessFailed, Supervisor, free_port
-from webapp.keeper import processes
+from supervisor import supervising
+from supervisor.keeper import processes
+from supervisor.ports import PortTaken, free_port
+from supervisor.supervising import Answers, Process, ProcessFailed, Supervisor
 
 ROOT = Path(__file__).parents[2]
 
@@ -121,7 +122,7 @@ def test_a_second_ctrl_c_does_not_wait(out: io.StringIO) -> None:
 def test_what_ends_is_started_again_later_each_time(
     desk: Supervisor, out: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(supervising, "FIRST_PAUSE", 0.01)
     seen: list[dict[str, int]] = []
     desk.changed = seen.append
     with desk:
@@ -148,14 +149,14 @@ def test_a_process_that_ends_while_starting_fails_the_start(desk: Supervisor, ou
 
 
 def test_a_process_that_does_nothing_fails_the_start(desk: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "STUCK_AFTER", 1.0)
+    monkeypatch.setattr(supervising, "STUCK_AFTER", 1.0)
     with pytest.raises(ProcessFailed, match="web is not ready and has done nothing for 1 seconds"), desk:
         desk.start(python("web", "import time; time.sleep(600)", ready=lambda: False))
 
 
 def test_being_asked_is_no_progress(desk: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "STUCK_AFTER", 2.0)
-    monkeypatch.setattr(supervisor, "LEAST_PROGRESS", 0.02)
+    monkeypatch.setattr(supervising, "STUCK_AFTER", 2.0)
+    monkeypatch.setattr(supervising, "LEAST_PROGRESS", 0.02)
     port = free_port(18100, explicit=False)
     code = f"""
         import http.server, time
@@ -184,9 +185,9 @@ def test_being_asked_is_no_progress(desk: Supervisor, monkeypatch: pytest.Monkey
 def test_a_process_that_gets_on_may_take_its_time(
     work: str, desk: Supervisor, out: io.StringIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "STUCK_AFTER", 3.0)
-    monkeypatch.setattr(supervisor, "LEAST_PROGRESS", 0.02)
-    monkeypatch.setattr(supervisor, "TOLD_EVERY", 1.0)
+    monkeypatch.setattr(supervising, "STUCK_AFTER", 3.0)
+    monkeypatch.setattr(supervising, "LEAST_PROGRESS", 0.02)
+    monkeypatch.setattr(supervising, "TOLD_EVERY", 1.0)
     there = tmp_path / "there"
     code = f"import time; end = time.monotonic() + 4\n{work}\nopen({str(there)!r}, 'w'); time.sleep(600)"
     with desk:
@@ -195,7 +196,7 @@ def test_a_process_that_gets_on_may_take_its_time(
 
 
 def test_who_finishes_something_is_waited_for_and_told_of(out: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "TOLD_EVERY", 0.2)
+    monkeypatch.setattr(supervising, "TOLD_EVERY", 0.2)
     finishes = """
         import signal, sys, time
         signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), sys.exit(print("done"))))
@@ -210,14 +211,14 @@ def test_who_finishes_something_is_waited_for_and_told_of(out: io.StringIO, monk
 
 
 def test_time_as_ps_writes_it_is_read() -> None:
-    assert [supervisor._seconds(text) for text in ("0:01.50", "02:03", "1-02:03:04")] == [1.5, 123.0, 93784.0]
+    assert [supervising._seconds(text) for text in ("0:01.50", "02:03", "1-02:03:04")] == [1.5, 123.0, 93784.0]
 
 
 def test_nothing_is_left_when_the_supervisor_is_killed_outright(tmp_path: Path) -> None:
     up = f"""
 import sys, os, pathlib
 sys.path.insert(0, {str(ROOT)!r})
-from webapp.cli.supervisor import Process, Supervisor
+from supervisor.supervising import Process, Supervisor
 worker = "import os, time; os.fork() or os.setsid(); open({str(tmp_path)!r} + f'/{{os.getpid()}}', 'w'); time.sleep(99)"
 with Supervisor() as desk:
     desk.start(*[Process(name, [sys.executable, "-c", worker]) for name in ("web", "worker")])

@@ -8,13 +8,13 @@ import os
 import sys
 from pathlib import Path
 
+from supervisor.ports import free_port
+from supervisor.up import STEP
 from webapp.accounts.services import has_owner
 from webapp.channels.services import get_channel, stores
 from webapp.cli.practice_stores import known_ports, wanted_processes
 from webapp.cli.processes import make_ready
 from webapp.cli.running_desk import PORTS_FILE
-from webapp.cli.supervisor import free_port
-from webapp.cli.up import STEP
 from webapp.cli.users import first_link
 from webapp.config import configuration
 from webapp.db import unit_of_work

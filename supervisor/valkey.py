@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from supervisor.keeper import Kept
 from webapp.config import valkey_socket
-from webapp.keeper import Kept
 
 NOTHING_FOUND = "No Valkey or Redis server was found; install valkey-server or redis-server, or set REDIS_URL."
 

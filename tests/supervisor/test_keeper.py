@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from webapp.keeper import Kept, listed_processes, processes
+from supervisor.keeper import Kept, listed_processes, processes
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 # A worker as RQ's: it forks a work-horse into a session of its own, and neither wants to end when asked.
 STUBBORN = """
@@ -28,7 +28,7 @@ time.sleep(600)
 OWNER = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-from webapp.keeper import Kept
+from supervisor.keeper import Kept
 Kept([sys.executable, "-c", sys.argv[2], sys.argv[3]])
 time.sleep(600)
 """

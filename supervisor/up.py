@@ -22,22 +22,21 @@ from typing import Any
 
 import click
 
-from webapp import valkey
-from webapp.cli.main import Failed
-from webapp.cli.running_desk import DESK_FILE, PORTS_FILE, read_json, running_desk
-from webapp.cli.supervisor import (
+from supervisor import valkey
+from supervisor.keeper import Kept
+from supervisor.ports import PortTaken, free_port
+from supervisor.supervising import (
     TOLD_EVERY,
     Answers,
     Patience,
-    PortTaken,
     Process,
     ProcessFailed,
     Supervisor,
-    free_port,
     processor_seconds,
 )
+from webapp.cli.main import Failed
+from webapp.cli.running_desk import DESK_FILE, PORTS_FILE, read_json, running_desk
 from webapp.config import PORT, Configuration, configuration
-from webapp.keeper import Kept
 
 PREPARED_FILE = "prepared.json"
 GRACE = 90.0  # seconds that requests and jobs under way get to end; web gives its own 60
@@ -150,10 +149,10 @@ class _Up:
     def _prepare(self, port: int) -> dict[str, Any]:
         """Start the web process, which prepares the desk first, and read what it found."""
         path = self.data_dir / PREPARED_FILE
-        words = ["web", "--port", str(port), "--prepare", str(path)]
+        words = ["--port", str(port), "--prepare", str(path)]
         with self.logs.silent("web") as said:
             try:
-                self.desk.start(Process("web", _python("webapp", *words), ready=path.exists))
+                self.desk.start(Process("web", _python("supervisor.serving", *words), ready=path.exists))
             except ProcessFailed as error:
                 time.sleep(0.1)  # its last words may still be on their way
                 raise ProcessFailed(said[-1] if said else str(error)) from None

@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from supervisor.keeper import processes
+from supervisor.up import Logs
 from tests.cli.conftest import ROOT, Ended, call, environment, one_sentence
-from webapp.cli.up import Logs
-from webapp.keeper import processes
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("up")]
 WITHIN = 60.0  # seconds, on a machine that does much else
@@ -228,7 +228,7 @@ def test_without_practice_there_is_no_marketplace_and_a_stop_answers_who_has_ask
 
 
 def test_two_desks_that_start_at_once_choose_different_ports() -> None:
-    code = "from webapp.cli.supervisor import free_port; print(free_port(18600, explicit=False), flush=True); input()"
+    code = "from supervisor.ports import free_port; print(free_port(18600, explicit=False), flush=True); input()"
     asking = [sys.executable, "-c", code]
     others = [
         subprocess.Popen(asking, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)

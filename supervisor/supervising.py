@@ -1,19 +1,17 @@
 """Running a desk's processes together: in order, watched, and all of them gone when the supervisor is.
 
 Which processes a desk has, and what must happen between starting two of them, is `up`'s to say; that none outlives the
-supervisor, even one killed outright, is `webapp.keeper`'s work.
+supervisor, even one killed outright, is `supervisor.keeper`'s work.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import http.client
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,8 +21,7 @@ from types import FrameType, TracebackType
 from typing import IO, Self, TextIO
 from urllib.parse import urlsplit
 
-from webapp.cli.ports import is_free, taken
-from webapp.keeper import Kept, below
+from supervisor.keeper import Kept, below
 
 STUCK_AFTER = 120.0  # seconds in which a process that starts does nothing at all
 TOLD_EVERY = 10.0  # seconds between two lines about one that is still starting
@@ -35,11 +32,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # between restarts
 STEADY_AFTER = 60.0  # a process that lived this long starts again at once
 COLORS = (36, 33, 35, 32, 34, 31)
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_claimed: set[int] = set()
-
-
-class PortTaken(Exception):
-    """The port that was asked for belongs to another program."""
 
 
 class ProcessFailed(Exception):
@@ -352,36 +344,3 @@ class Answers:
             return False
         finally:
             connection.close()
-
-
-def free_port(preferred: int, *, explicit: bool, host: str = "127.0.0.1", avoid: Sequence[int] = ()) -> int:
-    """The preferred port, or the next free one unless it was asked for by name; raises PortTaken when there is none.
-
-    It stays claimed for the life of this process, so that a desk that starts beside it does not choose the same.
-    """
-    if preferred not in avoid and claim(preferred) and is_free(preferred, host):
-        return preferred
-    if explicit:
-        raise PortTaken(taken(preferred, host))
-    for port in range(preferred + 1, min(preferred + 100, 65536)):
-        if port not in avoid and claim(port) and is_free(port, host):
-            return port
-    raise PortTaken(f"No port from {preferred} to {preferred + 99} on {host} is free; choose one.")
-
-
-def claim(port: int) -> bool:
-    """Whether no other desk of this machine has claimed the port; from now on this process has."""
-    if port in _claimed:
-        return True
-    path = os.path.join(tempfile.gettempdir(), f"waybill-port-{port}.lock")
-    try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    except OSError:  # another user's: who listens first has it
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(file)
-        return False
-    _claimed.add(port)  # the file stays open
-    return True

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from webapp import valkey
+from supervisor import valkey
 from webapp.config import LONGEST_SOCKET_PATH
 
 

@@ -1,0 +1,34 @@
+"""The web process as `up` starts it: it prepares the desk, unless it is only started again, and serves the pages.
+
+    python -m supervisor.serving --port 8000 --prepare var/prepared.json
+
+Serving is `python -m webapp web`'s work, preparing that of `supervisor.preparing`; both load the whole desk.
+"""
+
+import gc
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--port", type=int, required=True)
+@click.option("--prepare", "told", type=click.Path(path_type=Path), required=True)
+def serve(port: int, told: Path) -> None:
+    """Prepare the desk and tell `up` in this file what was found, unless it is there; then serve the pages."""
+    from supervisor.preparing import prepare
+    from webapp.cli.processes import serve_pages
+
+    def prepare_once() -> None:
+        if not told.exists():
+            prepare(told)
+
+    serve_pages(port, prepare_once)
+
+
+if __name__ == "__main__":
+    gc.set_threshold(50_000, 20, 20)  # as `python -m webapp` does: loading makes much that stays
+    from webapp.cli.main import main
+
+    sys.exit(main(command=serve))
