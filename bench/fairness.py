@@ -43,9 +43,11 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 @contextmanager
 def running(*argv: str) -> Iterator[None]:
     """A process of the desk."""
-    from supervisor.keeper import Kept
+    from supervisor.reaper import OwnedProcess
 
-    process = Kept([sys.executable, "-m", "webapp", *argv], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = OwnedProcess(
+        [sys.executable, "-m", "webapp", *argv], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         yield
     finally:
@@ -56,12 +58,12 @@ def running(*argv: str) -> Iterator[None]:
 def queue(folder: Path) -> Iterator[None]:
     """The bundled queue, unless REDIS_URL names another."""
     from supervisor import valkey
-    from supervisor.keeper import Kept
+    from supervisor.reaper import OwnedProcess
 
     if os.environ.get("REDIS_URL"):
         yield
         return
-    process = Kept(valkey.command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = OwnedProcess(valkey.command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while not valkey.is_up(folder):
             time.sleep(0.05)

@@ -22,8 +22,8 @@ from webapp.hooks.processes import PracticeStore
 from webapp.settings.services import STORE, read, store_all
 
 
-def prepare(told: Path) -> None:
-    """Make the desk ready and tell `up`, in this file, what to start beside it and what to print."""
+def prepare(prepared: Path) -> None:
+    """Make the desk ready, and write into this file what `up` starts beside it and what it prints."""
     make_ready(_step)
     _step("Looking for what the plugins bring.")
     variables: dict[str, str] = {}
@@ -44,16 +44,16 @@ def prepare(told: Path) -> None:
     (configuration().data_dir / PORTS_FILE).write_text(json.dumps(ports))
     os.environ |= variables
     configuration.cache_clear()
-    told_now = {
+    found = {
         "variables": variables,
         "processes": processes,
         "first": bool(wanted) and not any(store.practice for store in stores()),
         "link": None if has_owner() else first_link(),
     }
-    fresh = told.with_suffix(".new")
+    fresh = prepared.with_suffix(".new")
     with open(os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
-        json.dump(told_now, file)
-    fresh.replace(told)
+        json.dump(found, file)
+    fresh.replace(prepared)
 
 
 def _step(sentence: str) -> None:

@@ -14,15 +14,15 @@ import click
 
 @click.command()
 @click.option("--port", type=int, required=True)
-@click.option("--prepare", "told", type=click.Path(path_type=Path), required=True)
-def serve(port: int, told: Path) -> None:
-    """Prepare the desk and tell `up` in this file what was found, unless it is there; then serve the pages."""
+@click.option("--prepare", "prepared", type=click.Path(path_type=Path), required=True)
+def serve(port: int, prepared: Path) -> None:
+    """Prepare the desk, unless the file for `up` is there already; then serve the pages."""
     from supervisor.preparing import prepare
     from webapp.cli.processes import serve_pages
 
     def prepare_once() -> None:
-        if not told.exists():
-            prepare(told)
+        if not prepared.exists():
+            prepare(prepared)
 
     serve_pages(port, prepare_once)
 

@@ -1,7 +1,7 @@
 """Running a desk's processes together: in order, watched, and all of them gone when the supervisor is.
 
 Which processes a desk has, and what must happen between starting two of them, is `up`'s to say; that none outlives the
-supervisor, even one killed outright, is `supervisor.keeper`'s work.
+supervisor, even one killed outright, is `supervisor.reaper`'s work.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from types import FrameType, TracebackType
 from typing import IO, Self, TextIO
 from urllib.parse import urlsplit
 
-from supervisor.keeper import Kept, below
+from supervisor.reaper import OwnedProcess, below
 
 STUCK_AFTER = 120.0  # seconds in which a process that starts does nothing at all
-TOLD_EVERY = 10.0  # seconds between two lines about one that is still starting
+REPORT_EVERY = 10.0  # seconds between two lines about one that is still starting
 LEAST_PROGRESS = 0.2  # seconds of processor time; less is what asking whether it is ready costs
 LOOK_EVERY = 0.05
 GIVEN_UP_AFTER = 5.0  # seconds that a process gets to end which the others go on without
@@ -64,7 +64,7 @@ class Running:
         self.started_at = time.monotonic()
         self.lines = 0  # that it has printed
         self.restart_at = None
-        self.kept = Kept(
+        self.owned = OwnedProcess(
             self.process.argv,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **self.process.env},
             stdout=subprocess.PIPE,
@@ -73,7 +73,7 @@ class Running:
 
     def progress(self) -> tuple[float, int]:
         """How much it has done since it was started: seconds of processor time, and lines printed."""
-        pid = self.kept.kept_pid
+        pid = self.owned.command_pid
         return processor_seconds(pid) if pid else 0.0, self.lines
 
     def plan_restart(self) -> float:
@@ -174,7 +174,7 @@ class Supervisor:
             self._width = max(self._width, len(process.name))
             group.append(running := Running(process))
             self._read(running)
-        self._tell()
+        self._announce()
         for running in group:
             if running.process.ready:
                 self._wait_until_ready(running, running.process.ready)
@@ -189,20 +189,20 @@ class Supervisor:
         for group in self.groups:
             for running in [running for running in group if running.process.name == name]:
                 group.remove(running)
-                running.kept.stop(GIVEN_UP_AFTER)
+                running.owned.stop(GIVEN_UP_AFTER)
 
     def _wait_until_ready(self, running: Running, ready: Callable[[], bool]) -> None:
         """Wait as long as the process gets on, on however slow a machine, and say so now and then."""
         name = running.process.name
         patience = Patience(running.progress, lambda: isinstance(ready, Answers) and ready.heard)
-        told = patience.began
+        reported_at = patience.began
         pause = LOOK_EVERY
         while not ready():
-            if running.kept.poll() is not None:
-                raise ProcessFailed(f"{name} ended with status {running.kept.returncode} while it was starting.")
-            if time.monotonic() - told > TOLD_EVERY:
-                told = time.monotonic()
-                self.say(name, f"still starting, after {told - patience.began:.0f} s")
+            if running.owned.poll() is not None:
+                raise ProcessFailed(f"{name} ended with status {running.owned.returncode} while it was starting.")
+            if time.monotonic() - reported_at > REPORT_EVERY:
+                reported_at = time.monotonic()
+                self.say(name, f"still starting, after {reported_at - patience.began:.0f} s")
             if patience.is_over():
                 raise ProcessFailed(f"{name} is not ready and has done nothing for {STUCK_AFTER:.0f} seconds.")
             time.sleep(pause)
@@ -221,10 +221,10 @@ class Supervisor:
             if time.monotonic() >= running.restart_at:
                 running.spawn()
                 self._read(running)
-                self._tell()
-        elif running.kept.poll() is not None:
-            running.kept.kill()
-            ended = f"ended with status {running.kept.returncode}"
+                self._announce()
+        elif running.owned.poll() is not None:
+            running.owned.kill()
+            ended = f"ended with status {running.owned.returncode}"
             if not running.process.restart:
                 raise ProcessFailed(f"{name} {ended}.")
             pause = running.plan_restart()
@@ -232,7 +232,7 @@ class Supervisor:
 
     def pids(self) -> dict[str, int]:
         """The process ids by name, of the processes themselves."""
-        found = ((running.process.name, running.kept.kept_pid) for group in self.groups for running in group)
+        found = ((running.process.name, running.owned.command_pid) for group in self.groups for running in group)
         return {name: pid for name, pid in found if pid}
 
     def stop(self) -> None:
@@ -249,20 +249,20 @@ class Supervisor:
     def _stop_together(self, wave: Sequence[Running]) -> None:
         for running in wave:
             if running.restart_at is None:
-                running.kept.send_signal(signal.SIGTERM)
-        began = told = time.monotonic()
-        while late := [running.process.name for running in wave if running.kept.poll() is None]:
+                running.owned.send_signal(signal.SIGTERM)
+        began = reported_at = time.monotonic()
+        while late := [running.process.name for running in wave if running.owned.poll() is None]:
             now = time.monotonic()
             if self.hurry or now - began > self.grace:
                 break
-            if now - told > TOLD_EVERY:
-                told = now
+            if now - reported_at > REPORT_EVERY:
+                reported_at = now
                 self.say("up", f"{', '.join(late)}: finishing what is under way; a second Ctrl-C ends it at once")
             time.sleep(LOOK_EVERY / 5)
         for running in wave:
-            running.kept.kill()
+            running.owned.kill()
         for running in wave:
-            running.kept.wait()
+            running.owned.wait()
 
     def say(self, name: str, line: str) -> None:
         """Print a line under a process's name."""
@@ -276,11 +276,11 @@ class Supervisor:
                 return
 
     def _read(self, running: Running) -> None:
-        if running.kept.stdout is None:
+        if running.owned.stdout is None:
             return
         reader = threading.Thread(
             target=self._pass_on,
-            args=(running, running.kept.stdout),
+            args=(running, running.owned.stdout),
             name=running.process.name,
             daemon=True,
         )
@@ -296,7 +296,7 @@ class Supervisor:
                 if self.shown is None or self.shown(name, line):
                     self.say(name, line)
 
-    def _tell(self) -> None:
+    def _announce(self) -> None:
         if self.changed:
             self.changed(self.pids())
 

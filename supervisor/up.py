@@ -23,10 +23,10 @@ from typing import Any
 import click
 
 from supervisor import valkey
-from supervisor.keeper import Kept
 from supervisor.ports import PortTaken, free_port
+from supervisor.reaper import OwnedProcess
 from supervisor.supervising import (
-    TOLD_EVERY,
+    REPORT_EVERY,
     Answers,
     Patience,
     Process,
@@ -40,7 +40,7 @@ from webapp.config import PORT, Configuration, configuration
 
 PREPARED_FILE = "prepared.json"
 GRACE = 90.0  # seconds that requests and jobs under way get to end; web gives its own 60
-STEP = "→ "  # begins a line by which a process that starts tells what it does
+STEP = "→ "  # begins a line by which a starting process says what it does
 _UNIMPORTANT = re.compile(r'\[(debug|info) *\]|\[(DEBUG|INFO)\]|"level": "(debug|info)"')
 
 
@@ -73,13 +73,13 @@ def _alone(data_dir: Path) -> Iterator[bool]:
 
 def _address_of_other(data_dir: Path) -> str:
     """Where the desk of the other `up` is, once that has started; raises `Failed` if it ends before."""
-    told = time.monotonic()
+    reported_at = time.monotonic()
     while not (address := running_desk(data_dir).get("url")):
         with _alone(data_dir) as ended:
             if ended:
                 raise Failed(f"The other “up” in {data_dir} ended before its desk was there; start it again.")
-        if time.monotonic() - told > TOLD_EVERY:
-            told = time.monotonic()
+        if time.monotonic() - reported_at > REPORT_EVERY:
+            reported_at = time.monotonic()
             click.echo(f"Another “up” is starting in {data_dir}; waiting for it. Ctrl-C stops waiting.", err=True)
         time.sleep(0.1)
     return str(address)
@@ -92,8 +92,8 @@ class _Up:
         self.config = config
         self.data_dir = config.data_dir
         self.logs = Logs(self.data_dir / "log")
-        self.told: dict[str, Any] = {}
-        self.desk = Supervisor(grace=GRACE, changed=self._tell, shown=self.logs.keep)
+        self.facts: dict[str, Any] = {}
+        self.desk = Supervisor(grace=GRACE, changed=self._write_facts, shown=self.logs.keep)
         for name in (DESK_FILE, PREPARED_FILE):
             (self.data_dir / name).unlink(missing_ok=True)
 
@@ -149,10 +149,10 @@ class _Up:
     def _prepare(self, port: int) -> dict[str, Any]:
         """Start the web process, which prepares the desk first, and read what it found."""
         path = self.data_dir / PREPARED_FILE
-        words = ["--port", str(port), "--prepare", str(path)]
+        arguments = ["--port", str(port), "--prepare", str(path)]
         with self.logs.silent("web") as said:
             try:
-                self.desk.start(Process("web", _python("supervisor.serving", *words), ready=path.exists))
+                self.desk.start(Process("web", _python("supervisor.serving", *arguments), ready=path.exists))
             except ProcessFailed as error:
                 time.sleep(0.1)  # its last words may still be on their way
                 raise ProcessFailed(said[-1] if said else str(error)) from None
@@ -175,14 +175,14 @@ class _Up:
     def _fill(self) -> None:
         """Connect the practice stores of a new desk, in a process that ends with it."""
         self._step("Connecting the practice stores.")
-        filling = Kept(_python("webapp", "store", "practice"), stdout=subprocess.DEVNULL)
-        patience = Patience(lambda: (processor_seconds(filling.kept_pid) if filling.kept_pid else 0.0, 0))
-        told = patience.began
+        filling = OwnedProcess(_python("webapp", "store", "practice"), stdout=subprocess.DEVNULL)
+        patience = Patience(lambda: (processor_seconds(filling.command_pid) if filling.command_pid else 0.0, 0))
+        reported_at = patience.began
         try:
             while filling.poll() is None:
-                if time.monotonic() - told > TOLD_EVERY:
-                    told = time.monotonic()
-                    self._step(f"Still connecting the practice stores, after {told - patience.began:.0f} s.")
+                if time.monotonic() - reported_at > REPORT_EVERY:
+                    reported_at = time.monotonic()
+                    self._step(f"Still connecting the practice stores, after {reported_at - patience.began:.0f} s.")
                 if patience.is_over():
                     hint = "“python -m webapp store practice”"
                     self.desk.say("up", f"The practice stores could not be connected yet: {hint}.")
@@ -195,7 +195,7 @@ class _Up:
         self.desk.say("up", f"{STEP}{sentence}")
 
     def _welcome(self, prepared: Mapping[str, Any]) -> None:
-        self.told = {
+        self.facts = {
             "url": self.address,
             "practice_url": prepared["variables"].get("WAYBILL_PRACTICE_URL"),
             "data_dir": str(self.data_dir),
@@ -204,19 +204,19 @@ class _Up:
                 **prepared["variables"],
             },
         }
-        self._tell(self.desk.pids())
+        self._write_facts(self.desk.pids())
         if link := prepared["link"]:
             click.echo(f"Waybill is up. Set up its owner by this link, good once within 24 hours:\n\n  {link}\n")
         else:
             click.echo(f"Waybill is up:\n\n  {self.address}\n")
-        if practice := self.told["practice_url"]:
+        if practice := self.facts["practice_url"]:
             click.echo(f"The page of the practice marketplace, where you play the buyers:\n\n  {practice}\n")
         click.echo(f"Ctrl-C stops it. Logs are in {self.logs.folder}.")
         sys.stdout.flush()
 
-    def _tell(self, pids: dict[str, int]) -> None:
-        if self.told:
-            _write(self.data_dir / DESK_FILE, {**self.told, "pid": os.getpid(), "processes": pids})
+    def _write_facts(self, pids: dict[str, int]) -> None:
+        if self.facts:
+            _write(self.data_dir / DESK_FILE, {**self.facts, "pid": os.getpid(), "processes": pids})
 
 
 class Logs:
@@ -257,7 +257,7 @@ class Logs:
 
 
 class _LogFile(RotatingFileHandler):
-    """A log of one process. What can't be written stops nothing: it is told once, and counted until writing works."""
+    """A log of one process. What can't be written stops nothing: it is reported once, then counted until it works."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, maxBytes=5_000_000, backupCount=3, encoding="utf-8", delay=True)
@@ -277,8 +277,8 @@ class _LogFile(RotatingFileHandler):
                 click.echo(f"waybill: {self.baseFilename} can't be written: {sys.exception()}", err=True)
 
 
-def _python(module: str, *words: str) -> list[str]:
-    return [sys.executable, "-m", module, *words]
+def _python(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", module, *arguments]
 
 
 def _host(host: str) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from supervisor.keeper import Kept
+from supervisor.reaper import OwnedProcess
 from webapp.config import valkey_socket
 
 NOTHING_FOUND = "No Valkey or Redis server was found; install valkey-server or redis-server, or set REDIS_URL."
@@ -31,7 +31,7 @@ class ValkeyServer:
     """A Valkey that answers; `process` is none where it was running already."""
 
     url: str
-    process: Kept | None
+    process: OwnedProcess | None
 
     def stop(self) -> None:
         if self.process:
@@ -43,7 +43,7 @@ def start(data_dir: Path, *, timeout: float = 10.0) -> ValkeyServer:
     if is_up(data_dir):
         return ValkeyServer(url(data_dir), None)
     data_dir.mkdir(parents=True, exist_ok=True)
-    process = Kept(command(data_dir))
+    process = OwnedProcess(command(data_dir))
     deadline = time.monotonic() + timeout
     while not is_up(data_dir):
         if process.poll() is not None or time.monotonic() > deadline:

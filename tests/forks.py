@@ -24,7 +24,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO
 
-from supervisor.keeper import Kept, below
+from supervisor.reaper import OwnedProcess, below
 
 ROOT = Path(__file__).resolve().parents[1]
 _PATIENCE = 300.0
@@ -37,7 +37,9 @@ class Forks:
         self._address = str(folder / "forks.sock")
         log = folder / "forks.log"
         with log.open("wb") as out:
-            self._loaded = Kept([sys.executable, "-m", __name__, self._address], cwd=ROOT, stdout=out, stderr=out)
+            self._loaded = OwnedProcess(
+                [sys.executable, "-m", __name__, self._address], cwd=ROOT, stdout=out, stderr=out
+            )
         deadline = time.monotonic() + _PATIENCE
         while not os.path.exists(self._address):
             if self._loaded.poll() is not None or time.monotonic() > deadline:
@@ -56,7 +58,7 @@ class Forks:
 
     def end_all(self) -> None:
         """Kill every fork and whatever it started; gives back once none is left."""
-        while left := below(self._loaded.pid) - {self._loaded.kept_pid}:
+        while left := below(self._loaded.pid) - {self._loaded.command_pid}:
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

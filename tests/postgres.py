@@ -27,7 +27,7 @@ import psycopg
 import pytest
 from sqlalchemy.engine import URL, make_url
 
-from supervisor.keeper import Kept
+from supervisor.reaper import OwnedProcess
 from tests import scratch
 
 OLDEST = 15
@@ -58,7 +58,7 @@ class NoPostgres(Exception):
 class Server:
     """A running server, and the databases made on it."""
 
-    def __init__(self, url: URL, process: Kept | None = None) -> None:
+    def __init__(self, url: URL, process: OwnedProcess | None = None) -> None:
         self.url, self.process = url, process
         self.templates: dict[str, str] = {}
 
@@ -138,7 +138,9 @@ def start() -> Server:
     options = {**FAST_AND_FORGETFUL, "unix_socket_directories": str(data)}
     settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
     with log.open("wb") as out:
-        process = Kept([programs / "postgres", "-D", data, *settings], cwd=folder, stdout=out, stderr=out, user=user)
+        process = OwnedProcess(
+            [programs / "postgres", "-D", data, *settings], cwd=folder, stdout=out, stderr=out, user=user
+        )
     atexit.register(end, process, os.getpid())
     started = Server(make_url(f"postgresql+psycopg://waybill@/postgres?host={quote(str(data))}"), process)
     deadline = time.monotonic() + 60
@@ -152,7 +154,7 @@ def start() -> Server:
             time.sleep(0.02)
 
 
-def end(process: Kept, owner: int) -> None:
+def end(process: OwnedProcess, owner: int) -> None:
     if os.getpid() == owner:  # a fork that leaves in an orderly way comes by here too
         process.stop(by=signal.SIGQUIT)
 

@@ -120,7 +120,7 @@ def desk(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]
 @pytest.fixture(scope="module")
 def owner(desk: Desk) -> Iterator[httpx.Client]:
     """The desk's owner, who reads French."""
-    with httpx.Client(base_url=desk.told["url"], timeout=WITHIN, trust_env=False, follow_redirects=True) as client:
+    with httpx.Client(base_url=desk.facts["url"], timeout=WITHIN, trust_env=False, follow_redirects=True) as client:
         client.cookies.set("lang", "fr")
         token = FORM_TOKEN.findall(client.get(desk.link).text)[0]
         told = {"csrf_token": token, "email": "olga@desk.test", "name": "Olga", "password": PASSWORD}

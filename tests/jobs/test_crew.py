@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from rq.serializers import JSONSerializer
 
-from supervisor.keeper import processes
+from supervisor.reaper import processes
 from tests.jobs.test_worker import wait_for
 from webapp import live
 from webapp.config import ROOT

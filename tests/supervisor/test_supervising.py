@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from supervisor import supervising
-from supervisor.keeper import processes
 from supervisor.ports import PortTaken, free_port
+from supervisor.reaper import processes
 from supervisor.supervising import Answers, Process, ProcessFailed, Supervisor
 
 ROOT = Path(__file__).parents[2]
@@ -187,7 +187,7 @@ def test_a_process_that_gets_on_may_take_its_time(
 ) -> None:
     monkeypatch.setattr(supervising, "STUCK_AFTER", 3.0)
     monkeypatch.setattr(supervising, "LEAST_PROGRESS", 0.02)
-    monkeypatch.setattr(supervising, "TOLD_EVERY", 1.0)
+    monkeypatch.setattr(supervising, "REPORT_EVERY", 1.0)
     there = tmp_path / "there"
     code = f"import time; end = time.monotonic() + 4\n{work}\nopen({str(there)!r}, 'w'); time.sleep(600)"
     with desk:
@@ -196,7 +196,7 @@ def test_a_process_that_gets_on_may_take_its_time(
 
 
 def test_who_finishes_something_is_waited_for_and_told_of(out: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervising, "TOLD_EVERY", 0.2)
+    monkeypatch.setattr(supervising, "REPORT_EVERY", 0.2)
     finishes = """
         import signal, sys, time
         signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), sys.exit(print("done"))))
@@ -258,6 +258,6 @@ def test_one_that_is_given_up_ends_and_the_others_go_on(desk: Supervisor) -> Non
         desk.start(python("stays", "import time; time.sleep(600)"), python("goes", "import time; time.sleep(600)"))
         [stays, goes] = [running for group in desk.groups for running in group]
         desk.give_up("goes")
-        assert goes.kept.poll() is not None
-        assert stays.kept.poll() is None
+        assert goes.owned.poll() is not None
+        assert stays.owned.poll() is None
         assert [running.process.name for group in desk.groups for running in group] == ["stays"]

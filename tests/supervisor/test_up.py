@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from supervisor.keeper import processes
+from supervisor.reaper import processes
 from supervisor.up import Logs
 from tests.cli.conftest import ROOT, Ended, call, environment, one_sentence
 
@@ -62,7 +62,7 @@ class Desk:
         return call(*arguments, env=self.env, stdin=stdin)
 
     @property
-    def told(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         return dict(json.loads((self.data_dir / "desk.json").read_text()))
 
 
@@ -79,37 +79,37 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     desk = Desk(tmp_path_factory.mktemp("desk"))
     desk.link = desk.start()
     yield desk
-    pids = desk.told["processes"].values()
+    pids = desk.facts["processes"].values()
     assert desk.stop() == 0
     assert not processes().keys() & set(pids)
     assert not (desk.data_dir / "desk.json").exists()
 
 
 def test_the_link_lets_the_first_owner_in_and_the_file_tells_where_all_is(running: Desk) -> None:
-    told = running.told
-    assert running.link.startswith(f"{told['url']}/")
-    for url in (running.link, f"{told['practice_url']}/practice/health"):
+    facts = running.facts
+    assert running.link.startswith(f"{facts['url']}/")
+    for url in (running.link, f"{facts['practice_url']}/practice/health"):
         assert httpx.get(url, timeout=60, trust_env=False).status_code == 200
-    wait_until(lambda: {"web", "worker", "scheduler", "valkey"} <= running.told["processes"].keys())
+    wait_until(lambda: {"web", "worker", "scheduler", "valkey"} <= running.facts["processes"].keys())
     assert running.process is not None
     assert running.process.stdout is not None
     printed = (re.search(r"http://\S+", line) for line in running.process.stdout)
-    assert next(found[0] for found in printed if found) == told["practice_url"]
-    assert running.told["pid"] == running.process.pid
+    assert next(found[0] for found in printed if found) == facts["practice_url"]
+    assert running.facts["pid"] == running.process.pid
     assert (running.data_dir / "desk.json").stat().st_mode & 0o077 == 0
 
 
 def test_two_workers_are_forked_from_one_process(running: Desk) -> None:
-    wait_until(lambda: "worker" in running.told["processes"])
+    wait_until(lambda: "worker" in running.facts["processes"])
     wait_until(lambda: bool(running.call("status", "--json").document["workers"] == 2))
     parents = list(processes().values())
-    assert [name for name in running.told["processes"] if name.startswith("worker")] == ["worker"]
-    assert parents.count(running.told["processes"]["worker"]) == 2
+    assert [name for name in running.facts["processes"] if name.startswith("worker")] == ["worker"]
+    assert parents.count(running.facts["processes"]["worker"]) == 2
 
 
 def test_a_second_up_tells_the_address_and_ends(running: Desk) -> None:
     second = running.call("up")
-    assert (second.code, second.out.strip()) == (0, running.told["url"])
+    assert (second.code, second.out.strip()) == (0, running.facts["url"])
 
 
 def test_an_order_comes_in_is_shipped_and_its_channel_knows(running: Desk) -> None:
@@ -134,7 +134,7 @@ def test_an_order_comes_in_is_shipped_and_its_channel_knows(running: Desk) -> No
     assert (waited.code, waited.document["state"]) == (0, "effective")
     shown = running.call("orders", "show", order["number"], "--json").document
     assert (shown["state"], shown["unshipped"], shown["attention"]) == ("complete", 0, [])
-    record = f"{running.told['practice_url']}/practice/orders/{order['channel_order_number']}"
+    record = f"{running.facts['practice_url']}/practice/orders/{order['channel_order_number']}"
     assert "JD014600001" in httpx.get(record, timeout=60, trust_env=False).text
 
 
@@ -148,7 +148,7 @@ def test_nothing_that_a_running_desk_wrote_is_readable_by_others(running: Desk) 
 
 
 def test_a_store_may_be_added_beside_the_practice_ones(running: Desk) -> None:
-    url = running.told["practice_url"]
+    url = running.facts["practice_url"]
     wrong = (
         "client_id=x",
         "client_secret=y",
@@ -171,9 +171,9 @@ def test_a_store_may_be_added_beside_the_practice_ones(running: Desk) -> None:
 def test_the_desk_is_back_within_two_seconds_and_nobody_is_left_after_a_kill(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "desk")
     first = desk.start()
-    wait_until(lambda: "scheduler" in desk.told["processes"])
-    ports = (desk.told["url"], desk.told["practice_url"])
-    pids = set(desk.told["processes"].values())
+    wait_until(lambda: "scheduler" in desk.facts["processes"])
+    ports = (desk.facts["url"], desk.facts["practice_url"])
+    pids = set(desk.facts["processes"].values())
     desk.stop(signal.SIGKILL)
     wait_until(lambda: not processes().keys() & pids)
 
@@ -181,7 +181,7 @@ def test_the_desk_is_back_within_two_seconds_and_nobody_is_left_after_a_kill(tmp
     again = desk.start()
     took = time.monotonic() - before
     assert again != first  # the earlier link has ended
-    assert (desk.told["url"], desk.told["practice_url"]) == ports
+    assert (desk.facts["url"], desk.facts["practice_url"]) == ports
     assert desk.stop() == 0
     print(f"back after {took:.2f} s")
     assert took < float(os.environ.get("WAYBILL_TEST_START_WITHIN", "10"))  # 2 on a machine that does nothing else
@@ -206,15 +206,15 @@ def test_without_practice_there_is_no_marketplace_and_a_stop_answers_who_has_ask
     desk = Desk(tmp_path / "desk", WAYBILL_PRACTICE="0")
     desk.start()
     try:
-        assert desk.told["practice_url"] is None
-        wait_until(lambda: "scheduler" in desk.told["processes"])
-        assert desk.told["processes"].keys() == {"valkey", "web", "worker", "scheduler"}
+        assert desk.facts["practice_url"] is None
+        wait_until(lambda: "scheduler" in desk.facts["processes"])
+        assert desk.facts["processes"].keys() == {"valkey", "web", "worker", "scheduler"}
         assert desk.call("store", "list", "--json").document == []
     finally:
-        asked = [half_asked(desk.told["url"]) for _ in range(8)]
+        asked = [half_asked(desk.facts["url"]) for _ in range(8)]
         assert desk.process is not None
         desk.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: is_closed(desk.told["url"]))
+        wait_until(lambda: is_closed(desk.facts["url"]))
         for client in asked:
             client.sendall(b"desk\r\n\r\n")
         assert {client.recv(15) for client in asked} == {b"HTTP/1.1 200 OK"}

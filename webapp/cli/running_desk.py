@@ -1,4 +1,4 @@
-"""The files in which a desk that `up` runs tells other commands of itself: its addresses, processes and ports.
+"""The files in which a desk that `up` runs describes itself to other commands: its addresses, processes and ports.
 
 `up` writes them. A desk whose processes are started one by one has none.
 """
@@ -12,13 +12,13 @@ DESK_FILE, PORTS_FILE = "desk.json", "ports.json"
 
 
 def running_desk(data_dir: Path) -> dict[str, Any]:
-    """What the desk that `up` runs here has told of itself; empty where none runs, also where one was killed."""
-    told = read_json(data_dir / DESK_FILE)
+    """What the desk that `up` runs here has written of itself; empty where none runs, also where one was killed."""
+    written = read_json(data_dir / DESK_FILE)
     try:
-        os.kill(told["pid"], 0)
+        os.kill(written["pid"], 0)
     except (KeyError, OSError):
         return {}
-    return told
+    return written
 
 
 def read_json(path: Path) -> dict[str, Any]:

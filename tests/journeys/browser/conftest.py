@@ -16,7 +16,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from supervisor.keeper import Kept
+from supervisor.reaper import OwnedProcess
 from tests.journeys.conftest import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -43,7 +43,9 @@ class Desk:
         self.env |= {"WAYBILL_DATA_DIR": str(self.data_dir)}
         self.output = folder / "up.log"
         with self.output.open("wb") as log:
-            self.process = Kept([sys.executable, "-m", "webapp", "up"], cwd=ROOT, env=self.env, stdout=log, stderr=log)
+            self.process = OwnedProcess(
+                [sys.executable, "-m", "webapp", "up"], cwd=ROOT, env=self.env, stdout=log, stderr=log
+            )
         self.link = self._await(r"(http://\S+/welcome/\S+)")
         told = json.loads((self.data_dir / "desk.json").read_text())
         self.url, self.practice_url = told["url"], told["practice_url"]

@@ -1,11 +1,11 @@
 """Keeps the processes that we start from outliving us, whatever ends us.
 
-Each process runs under a keeper, a small Python process that holds one end of a lifeline whose other end is ours. When
-the lifeline breaks, by `kill()` or because we are gone, the keeper ends its process with everything below it, also what
-went into a session of its own as RQ's work-horses do. When its process ends by itself, the keeper clears away what that
+Each process runs under a reaper, a small Python process that holds one end of a lifeline whose other end is ours. When
+the lifeline breaks, by `kill()` or because we are gone, the reaper ends its process with everything below it, also what
+went into a session of its own as RQ's work-horses do. When its process ends by itself, the reaper clears away what that
 left and ends with the same status, so that a restart finds nothing in its way.
 
-This file is the keeper too: it runs by path and alone, so it imports nothing of ours. Who is started, in which order,
+This file is the reaper too: it runs by path and alone, so it imports nothing of ours. Who is started, in which order,
 and what a restart needs is the supervisor's work.
 """
 
@@ -29,7 +29,7 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 _lifelines: set[socket.socket] = set()
 
 
-class Kept(subprocess.Popen[bytes]):
+class OwnedProcess(subprocess.Popen[bytes]):
     """A running process that ends with us, at the latest.
 
     Signals reach the process itself, in a session of its own, so that Ctrl-C in a terminal is not heard by all at once.
@@ -46,11 +46,11 @@ class Kept(subprocess.Popen[bytes]):
         user: str | None = None,
     ) -> None:
         ours, theirs = socket.socketpair()
-        keeper = [sys.executable, "-I", "-S", __file__, str(theirs.fileno()), user or ""]
+        reaper = [sys.executable, "-I", "-S", __file__, str(theirs.fileno()), user or ""]
         with theirs:
             try:
                 super().__init__(
-                    [*keeper, *map(str, command)],
+                    [*reaper, *map(str, command)],
                     cwd=cwd,
                     env=env,
                     stdin=subprocess.DEVNULL,
@@ -64,15 +64,15 @@ class Kept(subprocess.Popen[bytes]):
                 raise
         _lifelines.add(ours)
         self._lifeline = ours
-        self._kept_pid: int | None = None
+        self._command_pid: int | None = None
 
     @property
-    def kept_pid(self) -> int | None:
-        """The process id of the process itself, not of its keeper; none if it could not be started."""
-        if self._kept_pid is None and self._lifeline in _lifelines:
-            told = self._lifeline.recv(32)
-            self._kept_pid = int(told) if told else None
-        return self._kept_pid
+    def command_pid(self) -> int | None:
+        """The process id of the process itself, not of its reaper; none if it could not be started."""
+        if self._command_pid is None and self._lifeline in _lifelines:
+            received = self._lifeline.recv(32)
+            self._command_pid = int(received) if received else None
+        return self._command_pid
 
     def kill(self) -> None:
         """End the process and everything below it at once."""
@@ -107,7 +107,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 def _keep(lifeline: socket.socket, user: str, command: list[str]) -> NoReturn:
-    """Run a command until it ends or the lifeline breaks; this is all that a keeper does."""
+    """Run a command until it ends or the lifeline breaks; this is all that a reaper does."""
     wake, waker = socket.socketpair()
     waker.setblocking(False)
     signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
@@ -139,7 +139,7 @@ def _start(command: list[str], user: str) -> subprocess.Popen[bytes]:
             user=account.pw_uid if account else None,
             group=account.pw_gid if account else None,
             extra_groups=[] if account else None,
-            preexec_fn=lambda: _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),  # should the keeper itself be killed
+            preexec_fn=lambda: _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),  # should the reaper itself be killed
         )
     except OSError as error:
         print(f"{command[0]} could not be started: {error.strerror}", file=sys.stderr, flush=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.keeper import Kept, listed_processes, processes
+from supervisor.reaper import OwnedProcess, listed_processes, processes
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,8 +28,8 @@ time.sleep(600)
 OWNER = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-from supervisor.keeper import Kept
-Kept([sys.executable, "-c", sys.argv[2], sys.argv[3]])
+from supervisor.reaper import OwnedProcess
+OwnedProcess([sys.executable, "-c", sys.argv[2], sys.argv[3]])
 time.sleep(600)
 """
 
@@ -67,47 +67,47 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
 
 
 def test_a_process_keeps_its_status() -> None:
-    kept = Kept([sys.executable, "-c", "raise SystemExit(3)"])
-    assert kept.wait(60) == 3
-    kept.kill()
+    owned = OwnedProcess([sys.executable, "-c", "raise SystemExit(3)"])
+    assert owned.wait(60) == 3
+    owned.kill()
 
 
 def test_a_process_ended_by_a_signal_says_so_as_shells_do() -> None:
-    kept = Kept(["sh", "-c", "kill -9 $$"])
-    assert kept.wait(60) == 128 + signal.SIGKILL
-    kept.kill()
+    owned = OwnedProcess(["sh", "-c", "kill -9 $$"])
+    assert owned.wait(60) == 128 + signal.SIGKILL
+    owned.kill()
 
 
 def test_a_program_that_does_not_exist_is_named(capfd: pytest.CaptureFixture[str]) -> None:
-    kept = Kept(["no-such-program"])
-    assert kept.wait(60) == 127
-    assert kept.kept_pid is None
+    owned = OwnedProcess(["no-such-program"])
+    assert owned.wait(60) == 127
+    assert owned.command_pid is None
     assert capfd.readouterr().err == "no-such-program could not be started: No such file or directory\n"
-    kept.kill()
+    owned.kill()
 
 
 def test_signals_reach_the_process_itself() -> None:
-    kept = Kept(["sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.05; done"])
-    assert kept.kept_pid is not None
+    owned = OwnedProcess(["sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.05; done"])
+    assert owned.command_pid is not None
     time.sleep(0.2)
-    assert kept.stop(5) == 7
+    assert owned.stop(5) == 7
 
 
 def test_stopping_ends_what_does_not_want_to_end(pids: Pids) -> None:
-    kept = Kept([sys.executable, "-c", STUBBORN, pids.prefix])
+    owned = OwnedProcess([sys.executable, "-c", STUBBORN, pids.prefix])
     pids.wait_for(2)
-    kept.stop(0.2)
+    owned.stop(0.2)
     assert not pids.alive()
 
 
 def test_killing_the_process_alone_takes_its_work_horse_with_it(pids: Pids) -> None:
-    kept = Kept([sys.executable, "-c", STUBBORN, pids.prefix])
+    owned = OwnedProcess([sys.executable, "-c", STUBBORN, pids.prefix])
     pids.wait_for(2)
-    assert kept.kept_pid is not None
-    os.kill(kept.kept_pid, signal.SIGKILL)
-    assert kept.wait(60) == 128 + signal.SIGKILL
+    assert owned.command_pid is not None
+    os.kill(owned.command_pid, signal.SIGKILL)
+    assert owned.wait(60) == 128 + signal.SIGKILL
     assert not pids.alive()
-    kept.kill()
+    owned.kill()
 
 
 def test_nothing_is_left_when_the_owner_is_killed_outright(pids: Pids) -> None:
