@@ -227,6 +227,12 @@ def test_without_practice_there_is_no_marketplace_and_a_stop_answers_who_has_ask
     assert said.rstrip().endswith("Stopped.")
 
 
+def test_up_watches_over_a_desk_without_loading_one() -> None:
+    code = "import sys, supervisor.up; print(*{'flask', 'sqlalchemy', 'redis', 'plugins'} & sys.modules.keys())"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert loaded.stdout.split() == []
+
+
 def test_two_desks_that_start_at_once_choose_different_ports() -> None:
     code = "from supervisor.ports import free_port; print(free_port(18600, explicit=False), flush=True); input()"
     asking = [sys.executable, "-c", code]
