@@ -74,14 +74,14 @@ def queue(folder: Path) -> Iterator[None]:
 
 def add(url: str, region: str) -> int:
     """A store of this region, which the workers connect and begin to read."""
-    from plugins.amazon.channel import AmazonChannel
+    from plugins.amazon.plugin import practice_settings
     from webapp.audit.actor import Actor
     from webapp.channels.services import add_store
     from webapp.db import unit_of_work
     from webapp.sync.jobs import connect
 
     with unit_of_work():
-        settings = AmazonChannel().practice_settings(url, region=region)
+        settings = practice_settings(url, region=region)
         store = add_store("amazon", f"Bench {region}", settings, actor=Actor.operator(), practice=True)
         connect.enqueue(store.id)
         return store.id

@@ -4,7 +4,7 @@ How a call is made is `client`'s work, how an order is read `mapping`'s, how a s
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -24,7 +24,6 @@ from plugins.amazon.errors import (
 )
 from plugins.amazon.mapping import read_order
 from plugins.amazon.marketplaces import MARKETPLACES, REGIONS, chosen, region_of
-from plugins.amazon.practice.marketplaces import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKENS
 from plugins.amazon.reading import Reading
 from plugins.amazon.shared import Shared
 from webapp.api import (
@@ -102,7 +101,10 @@ def _check_marketplaces(text: str) -> None:
 
 
 class AmazonChannel(Channel):
-    """Amazon's marketplaces, by its Selling Partner API."""
+    """Amazon's marketplaces, by its Selling Partner API.
+
+    `practice_settings` are those of a store at a practice Amazon, by its address, where there is one.
+    """
 
     code = "amazon"
     label = "Amazon"
@@ -133,8 +135,11 @@ class AmazonChannel(Channel):
     kinds: ClassVar[Sequence[UpdateKind]] = (shipping.KIND,)
     buyers_kept_at_most = 30  # Data Protection Policy, 2.1
 
-    def __init__(self, shared: Shared | None = None) -> None:
+    def __init__(
+        self, shared: Shared | None = None, practice_settings: Callable[[str], Mapping[str, Any]] | None = None
+    ) -> None:
         self._shared = shared or Shared()
+        self._practice_settings = practice_settings
         self._client = Client(self._shared)
         self._sets = DataSetMemory(self._shared)
 
@@ -307,16 +312,8 @@ class AmazonChannel(Channel):
             return None
         return f"https://sellercentral.{known.domain}/orders-v3/order/{number}"
 
-    def practice_settings(self, url: str, region: str = "na") -> dict[str, Any]:
-        """The settings of a store at a practice Amazon that answers at this address, for its seller of a region."""
-        return {
-            "client_id": CLIENT_ID,
-            "client_secret": CLIENT_SECRET,
-            "refresh_token": REFRESH_TOKENS[region],
-            "region": region,
-            "endpoint": url.rstrip("/"),
-            "token_endpoint": f"{url.rstrip('/')}/auth/o2/token",
-        }
+    def practice_settings(self, url: str) -> Mapping[str, Any] | None:
+        return self._practice_settings(url) if self._practice_settings else None
 
 
 def _denied(place: Place) -> list[Denial]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from plugins.amazon.channel import AmazonChannel
+from plugins.amazon.practice.marketplaces import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKENS
 from plugins.amazon.practice.practice import FILE
 from webapp.api import Badge, Channel, PracticeStore, Process, configuration, hookimpl, lazy_gettext as _l
 
@@ -32,7 +33,7 @@ STORES = {"na": "Practice Amazon US", "eu": "Practice Amazon EU", "fe": "Practic
 
 @hookimpl
 def register_channels() -> list[Channel]:
-    return [AmazonChannel()]
+    return [AmazonChannel(practice_settings=practice_settings)]
 
 
 @hookimpl
@@ -73,7 +74,16 @@ def practice_argv(data_dir: Path, port: int) -> Sequence[str]:
 
 def practice_stores(url: str) -> list[PracticeStore]:
     """One store per region, since each is an account of its own."""
-    channel = AmazonChannel()
-    return [
-        PracticeStore(channel.code, name, channel.practice_settings(url, region)) for region, name in STORES.items()
-    ]
+    return [PracticeStore(AmazonChannel.code, name, practice_settings(url, region)) for region, name in STORES.items()]
+
+
+def practice_settings(url: str, region: str = "na") -> dict[str, Any]:
+    """The settings of a store at a practice Amazon that answers at this address, for its seller of a region."""
+    return {
+        "client_id": CLIENT_ID,
+        "client_secret": CLIENT_SECRET,
+        "refresh_token": REFRESH_TOKENS[region],
+        "region": region,
+        "endpoint": url.rstrip("/"),
+        "token_endpoint": f"{url.rstrip('/')}/auth/o2/token",
+    }

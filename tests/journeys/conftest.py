@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from plugins.amazon.channel import AmazonChannel
+from plugins.amazon.plugin import practice_settings
 from plugins.amazon.practice import PracticeServer
 from tests.forks import Forks
 from tests.journeys import worker_that_dies
@@ -45,7 +45,7 @@ def practice(tmp_path: Path) -> Iterator[PracticeServer]:
 def amazon_store(app: Flask, practice: PracticeServer) -> Store:
     """A store of the European region of the practice Amazon."""
     with unit_of_work():
-        settings = AmazonChannel().practice_settings(practice.url, region="eu")
+        settings = practice_settings(practice.url, region="eu")
         store = add_store("amazon", "Practice", settings, actor=Actor.operator(), practice=True)
         reach = access(store)
     connection = get_channel("amazon").connect(reach)

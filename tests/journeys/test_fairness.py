@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import select
 
-from plugins.amazon.channel import AmazonChannel
+from plugins.amazon.plugin import practice_settings
 from plugins.amazon.practice import PracticeServer
 from tests.journeys.conftest import StartProcess, until
 from tests.journeys.test_hostile_amazon import sync
@@ -56,7 +56,7 @@ def test_a_bulk_act_does_not_wait_for_a_slow_amazon_and_an_endless_import(
     practice.client.fault("searchOrders", "slow", times=1000, seconds=SLOW)
     for region in ("na", "fe"):
         with unit_of_work():
-            settings = AmazonChannel().practice_settings(practice.url, region=region)
+            settings = practice_settings(practice.url, region=region)
             other = add_store("amazon", f"Practice {region}", settings, actor=Actor.operator(), practice=True)
             reach = access(other)
         connection = get_channel("amazon").connect(reach)

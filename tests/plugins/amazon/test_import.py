@@ -7,6 +7,7 @@ import pytest
 
 from plugins.amazon import datasets
 from plugins.amazon.channel import AmazonChannel
+from plugins.amazon.plugin import practice_settings
 from plugins.amazon.practice import PracticeClient, PracticeServer
 from webapp.api import (
     ChannelStage,
@@ -225,7 +226,7 @@ def test_an_order_of_many_lines_and_a_page_twice_over(
 def test_the_practice_store_is_connected_with_its_own_settings(
     channel: AmazonChannel, amazon_server: PracticeServer
 ) -> None:
-    told = channel.practice_settings(amazon_server.url + "/")
+    told = practice_settings(amazon_server.url + "/")
     known = {setting.name for setting in channel.settings}
     assert set(told) <= known
     assert channel.connect(StoreAccess(1, told, practice=True)).ok

@@ -25,6 +25,8 @@ def test_one_channel_and_one_process_are_registered(tmp_path: Path) -> None:
     [process] = plugin.register_processes()
 
     assert isinstance(channel, AmazonChannel)
+    assert channel.practice_settings("http://127.0.0.1:9400") == plugin.practice_settings("http://127.0.0.1:9400")
+    assert AmazonChannel().practice_settings("http://127.0.0.1:9400") is None  # by itself it knows of no practice
     assert process.variables("http://127.0.0.1:9400") == {"WAYBILL_PRACTICE_URL": "http://127.0.0.1:9400"}
     assert process.argv(tmp_path, 9401)[:3] == ["-m", "plugins.amazon.practice", "serve"]
 
