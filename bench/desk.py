@@ -110,8 +110,8 @@ def long_order() -> str:
     from webapp.channels.services import access
     from webapp.db import db, unit_of_work
     from webapp.orders.models import Order
-    from webapp.sync.importing import PreparedPage, pack_order, take_in
-    from webapp.sync.prepared import PreparedOrder
+    from webapp.sync.taking_in.pages import PreparedPage, pack_order, take_in
+    from webapp.sync.taking_in.prepared import PreparedOrder
 
     def known() -> str | None:
         return db.session.scalar(select(Order.number).where(Order.items >= LONG, Order.state == "processing").limit(1))

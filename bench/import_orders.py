@@ -84,7 +84,7 @@ def take(store_id: int, files: Sequence[str], ready: Any, go: Any, done: Any) ->
     from webapp.channels.contract import IncomingOrder, OrdersPage
     from webapp.channels.models import Store
     from webapp.db import db, unit_of_work
-    from webapp.sync.importing import prepare, take_in
+    from webapp.sync.taking_in.pages import prepare, take_in
 
     pages = [json.loads(Path(file).read_text()) for file in files]
     with create_app().app_context():

@@ -37,7 +37,7 @@ from webapp.hooks import failures, hooks
 from webapp.hooks.failures import Failure
 from webapp.jobs import QUEUES, perform, queue
 from webapp.orders.models import Order
-from webapp.sync.importing import prepare, take_in
+from webapp.sync.taking_in.pages import prepare, take_in
 from webapp.testing import FakeChannel, FakeChannelPlugin, incoming_line, incoming_order
 from webapp.vault.keys import key_file
 

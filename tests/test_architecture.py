@@ -174,9 +174,9 @@ def test_pages_of_plugins_lead_to_routes_of_their_own() -> None:
 MAY_COMMIT = {
     "webapp/db.py": "the unit of work itself",
     "webapp/channels/services.py": "numbers are drawn in a short transaction of their own",
-    "webapp/sync/importing.py": "ends the reading transaction before numbers are drawn",
+    "webapp/sync/taking_in/pages.py": "ends the reading transaction before numbers are drawn",
     "webapp/sync/jobs.py": "a door: ends the reading transaction before the network is asked",
-    "webapp/sync/loading.py": "a door: ends the reading transaction before it forks",
+    "webapp/sync/taking_in/loading.py": "a door: ends the reading transaction before it forks",
 }
 DOORS = ("webapp/ui/", "webapp/rest/", "webapp/cli/")  # routes and commands end their own reading
 
@@ -199,8 +199,8 @@ MAY_READ_ORDERS = {
     "webapp/reporting/folding.py:missing": "all orders are counted anew; who reads the figures asks for the right",
     "webapp/orders/words.py:beginnings": "tells how usual a beginning is; nobody reads which orders",
     "webapp/orders/words.py:_found_by_number": "ids to compare with; the list that asks starts from `visible`",
-    "webapp/sync/new_orders.py": "the import writes orders for the store that it reads, and nobody looks",
-    "webapp/sync/known_orders.py": "the same",
+    "webapp/sync/taking_in/new_orders.py": "the import writes orders for the store that it reads, and nobody looks",
+    "webapp/sync/taking_in/known_orders.py": "the same",
     "webapp/sync/updates.py:owe_confirmations": "within the act that shipped the order",
     "webapp/sync/updates.py:as_told": "a job tells the channel of its own orders",
     "webapp/sync/updates.py:settle": "a job takes the locks of the orders whose updates it settles",

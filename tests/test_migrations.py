@@ -28,8 +28,8 @@ from webapp.schema import SchemaDiffers
 from webapp.search.query import parse
 from webapp.settings.models import StoredSetting
 from webapp.sync import runs
-from webapp.sync.importing import prepare, take_in
 from webapp.sync.models import OrdersProof, Stream, SyncWindow
+from webapp.sync.taking_in.pages import prepare, take_in
 from webapp.testing import FakeChannel, incoming_line, incoming_order
 from webapp.vault import periods
 from webapp.vault.models import VaultErasure, VaultPeriod

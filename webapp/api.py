@@ -81,7 +81,7 @@ from webapp.reporting.contract import Card
 from webapp.search.contract import Bound, Column, ColumnKind, Found, KeyKind, Label, Link, QueryKey, WordSource
 from webapp.settings.declared import Setting
 from webapp.settings.services import SettingsGroup, desk_setting
-from webapp.sync.loading import BATCH, Loaded, load_orders
+from webapp.sync.taking_in.loading import BATCH, Loaded, load_orders
 from webapp.vault.keys import open_secret, seal_secret
 
 __all__ = [

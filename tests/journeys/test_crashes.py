@@ -27,7 +27,7 @@ PAGE_STEPS = [
     ("webapp.sync.runs.take_turn", "after"),
     ("plugins.amazon.channel.AmazonChannel.fetch_orders", "after"),
     ("webapp.sync.jobs.prepare", "after"),
-    ("webapp.sync.new_orders.NewOrders.write", "after"),
+    ("webapp.sync.taking_in.new_orders.NewOrders.write", "after"),
     ("webapp.sync.runs.page_done", "after"),
     ("webapp.sync.runs.finish", "after"),
     ("webapp.jobs.Job.enqueue", "before"),

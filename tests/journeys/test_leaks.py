@@ -18,7 +18,7 @@ from webapp.db import db, unit_of_work
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.orders.services import comment
-from webapp.sync.importing import put_aside
+from webapp.sync.taking_in.pages import put_aside
 from webapp.testing import again, incoming_line, incoming_order
 
 SEEDED = ("quixelworth", "zanzibar", "vrombaut", "zq7 4wx", "5550199", "flibbertigift")

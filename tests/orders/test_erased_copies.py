@@ -29,8 +29,8 @@ from webapp.orders.services import find_action, read_input
 from webapp.search.models import SavedView, SealedQuery
 from webapp.search.query import keep, parse
 from webapp.search.views import save_view
-from webapp.sync.importing import put_aside
 from webapp.sync.models import Aside
+from webapp.sync.taking_in.pages import put_aside
 from webapp.testing import again, incoming_line, incoming_order
 from webapp.vault import files, periods
 from webapp.vault.files import FileDamaged, Reader

@@ -32,8 +32,8 @@ from webapp.orders.holds import hold, release
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import find_order, locked
 from webapp.orders.services import comment
-from webapp.sync.importing import put_aside
 from webapp.sync.models import Aside, ChannelUpdate, UpdateState
+from webapp.sync.taking_in.pages import put_aside
 from webapp.testing import FakeChannel, again, incoming_order
 from webapp.vault import services as vault
 from webapp.vault.services import erased, open_sealed

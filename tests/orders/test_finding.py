@@ -13,7 +13,7 @@ from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden, NotFound, SeveralFit
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order, orders_by_id, reference
-from webapp.sync.importing import prepare, take_in
+from webapp.sync.taking_in.pages import prepare, take_in
 from webapp.testing import FakeChannel, again, incoming_order
 
 Take = Callable[..., list[Order]]

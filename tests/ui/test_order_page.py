@@ -45,7 +45,7 @@ def test_a_number_of_several_orders_is_answered_with_the_choice(
 ) -> None:
     from webapp.channels.contract import OrdersPage
     from webapp.channels.services import add_store
-    from webapp.sync.importing import prepare, take_in
+    from webapp.sync.taking_in.pages import prepare, take_in
 
     order = make_order(number="302-1111111-0000001")
     with unit_of_work():

@@ -8,10 +8,10 @@ from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule
 from webapp.search.contract import QueryKey
 from webapp.sync import numbering  # noqa: F401 - declares the job that its runs go on in
-from webapp.sync.importing import count_asides, erase_asides
 from webapp.sync.jobs import anything_due, deliver, find_due, forget_quiet_runs, keep_statistics
 from webapp.sync.query_keys import KEYS
 from webapp.sync.runs import any_to_forget
+from webapp.sync.taking_in.pages import count_asides, erase_asides
 from webapp.sync.updates import owe_confirmations, unconfirmed, under_way
 
 

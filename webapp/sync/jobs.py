@@ -36,9 +36,9 @@ from webapp.db import analyze, db, unit_of_work
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs import a_moment, job
 from webapp.sync import activity, denials, proving, runs
-from webapp.sync.importing import prepare, take_in
 from webapp.sync.leases import HeldUpdates, Lease
 from webapp.sync.models import ChannelUpdate, OrdersProof, StoreSync, Stream
+from webapp.sync.taking_in.pages import prepare, take_in
 from webapp.sync.updates import as_told, claim_due, claim_to_look_up, due_work, settle
 
 log = structlog.get_logger(__name__)

@@ -11,7 +11,7 @@ from webapp.channels.contract import IncomingOrder
 from webapp.db import db, reserve_ids, write_rows
 from webapp.fulfillment.models import ELSEWHERE, Package, PackageLine, Shipment
 from webapp.fulfillment.services import is_package_number
-from webapp.sync.incoming import ForeignPackage
+from webapp.sync.taking_in.facts import ForeignPackage
 
 _Row = dict[str, Any]
 

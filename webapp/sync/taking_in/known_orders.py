@@ -16,9 +16,12 @@ from webapp.orders.contract import OrdersChange
 from webapp.orders.events import ORDER_COLUMNS, line_begun, plain
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.states import follows_from, state_of
-from webapp.sync import incoming as facts
-from webapp.sync.amounts import MirroredAmounts
-from webapp.sync.columns import (
+from webapp.sync.taking_in import facts
+from webapp.sync.taking_in.amounts import MirroredAmounts
+from webapp.sync.taking_in.facts import LineFacts
+from webapp.sync.taking_in.page_rows import PageRows
+from webapp.sync.taking_in.prepared import PreparedOrder
+from webapp.sync.taking_in.rows import (
     NEW_LINE,
     amounts_of,
     channel_order_columns,
@@ -26,10 +29,7 @@ from webapp.sync.columns import (
     order_columns,
     without_untold,
 )
-from webapp.sync.elsewhere import Parcel, correct_tracking, known_parcels
-from webapp.sync.incoming import LineFacts
-from webapp.sync.page_rows import PageRows
-from webapp.sync.prepared import PreparedOrder
+from webapp.sync.taking_in.shipped_elsewhere import Parcel, correct_tracking, known_parcels
 from webapp.vault import services as vault
 from webapp.vault.models import VaultRecord
 from webapp.vault.services import ADDRESS, BUYER, RAW, DataKeys

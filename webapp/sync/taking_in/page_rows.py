@@ -12,9 +12,9 @@ from webapp.channels.models import ChannelPackage, Store
 from webapp.clock import now
 from webapp.db import write_rows
 from webapp.orders.models import OrderEvent
-from webapp.sync.columns import channel_package_rows
-from webapp.sync.elsewhere import ElsewhereShipments
-from webapp.sync.terms import PageTerms
+from webapp.sync.taking_in.rows import channel_package_rows
+from webapp.sync.taking_in.search_terms import PageTerms
+from webapp.sync.taking_in.shipped_elsewhere import ElsewhereShipments
 
 
 class PageRows:

@@ -1,7 +1,7 @@
 """Writing a page of orders: set-based, per table, in the open unit of work.
 
 What is new is inserted, what changed is applied with one event per order, and what another worker wrote at the same
-moment counts as known. `importing` decides which orders come here; `incoming` what a reading means.
+moment counts as known. `pages` decides which orders come here; `facts` what a reading means.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from webapp.channels.models import Store
 from webapp.db import db
 from webapp.hooks import hooks
 from webapp.orders.contract import OrdersChange
-from webapp.sync.known_orders import KnownOrders
 from webapp.sync.models import Aside
-from webapp.sync.new_orders import NewOrders
-from webapp.sync.page_rows import PageRows
-from webapp.sync.prepared import PreparedOrder, known_orders, same_or_stale
+from webapp.sync.taking_in.known_orders import KnownOrders
+from webapp.sync.taking_in.new_orders import NewOrders
+from webapp.sync.taking_in.page_rows import PageRows
+from webapp.sync.taking_in.prepared import PreparedOrder, known_orders, same_or_stale
 from webapp.sync.updates import settle_by_reading
 
 

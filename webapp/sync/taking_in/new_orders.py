@@ -13,8 +13,11 @@ from webapp.orders.amounts import pack_amounts
 from webapp.orders.events import line_begun, order_begun
 from webapp.orders.models import Order, OrderAmount, OrderLine
 from webapp.orders.states import OrderState, state_of
-from webapp.sync import incoming as facts
-from webapp.sync.columns import (
+from webapp.sync.taking_in import facts
+from webapp.sync.taking_in.facts import LineFacts
+from webapp.sync.taking_in.page_rows import PageRows
+from webapp.sync.taking_in.prepared import PreparedOrder, known_orders
+from webapp.sync.taking_in.rows import (
     NEW_LINE,
     amount_row,
     amounts_of,
@@ -23,9 +26,6 @@ from webapp.sync.columns import (
     line_columns,
     order_columns,
 )
-from webapp.sync.incoming import LineFacts
-from webapp.sync.page_rows import PageRows
-from webapp.sync.prepared import PreparedOrder, known_orders
 from webapp.vault import services as vault
 from webapp.vault.models import VaultRecord
 from webapp.vault.services import BUYER, RAW, DataKeys

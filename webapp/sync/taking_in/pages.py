@@ -1,4 +1,4 @@
-"""Taking in what a channel lists: set-based, a page in one transaction, every order once.
+"""A page of incoming orders: prepared outside any transaction, then taken in, set-based, in one; every order once.
 
 A page is mapped and checked before the transaction; what fails is put aside with its cause and blocks nothing. Known
 orders are read in one query per table, new rows are written per table. Same content again touches nothing, and stale
@@ -23,11 +23,11 @@ from webapp.channels.services import draw_numbers, shop_for
 from webapp.clock import now
 from webapp.db import db
 from webapp.jobs.runs import passes
-from webapp.sync import incoming as facts
 from webapp.sync.models import Aside
-from webapp.sync.prepared import PreparedOrder, known_orders, same_or_stale
-from webapp.sync.terms import terms_of
-from webapp.sync.writing import Taken, write_page
+from webapp.sync.taking_in import facts
+from webapp.sync.taking_in.prepared import PreparedOrder, known_orders, same_or_stale
+from webapp.sync.taking_in.search_terms import terms_of
+from webapp.sync.taking_in.writing import Taken, write_page
 from webapp.vault import services as vault
 from webapp.vault.keys import KeyProblem
 from webapp.vault.services import BUYER, RAW

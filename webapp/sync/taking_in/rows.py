@@ -10,8 +10,8 @@ from webapp.orders.amounts import OWN, Amounts, Place
 from webapp.orders.contract import Amount
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.states import OrderState
-from webapp.sync import incoming as facts
-from webapp.sync.incoming import LineFacts
+from webapp.sync.taking_in import facts
+from webapp.sync.taking_in.facts import LineFacts
 
 NEW_LINE = {"invoiced": 0, "refunded": 0, "returned": 0}  # counters that no reading moves, for the line's first event
 _UNTOLD = {  # the columns that a part of the answer carries: refused, they stay as they were

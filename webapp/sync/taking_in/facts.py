@@ -1,6 +1,7 @@
 """What a channel says of an order, compared with what the desk holds: pure functions from facts to columns.
 
-Nothing here touches the database. `importing` reads what is known, asks these functions what follows, and writes it.
+Nothing here touches the database. `known_orders` and `new_orders` read what is known, ask these functions what
+follows, and write it.
 """
 
 import hashlib

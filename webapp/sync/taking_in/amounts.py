@@ -13,7 +13,7 @@ from webapp.db import db, table_of, write_rows
 from webapp.orders.amounts import NOTHING, OWN, Amounts, Place
 from webapp.orders.contract import Amount
 from webapp.orders.models import OrderAmount
-from webapp.sync.columns import amount_row
+from webapp.sync.taking_in.rows import amount_row
 
 
 class _Standing(NamedTuple):

@@ -27,9 +27,9 @@ from webapp.orders.listing import list_orders
 from webapp.orders.models import Order, OrderEvent, OrderLine
 from webapp.orders.queries import find_order, locked
 from webapp.reporting import changes
-from webapp.sync import importing, incoming
-from webapp.sync.importing import Taken, prepare, take_in
 from webapp.sync.models import Aside
+from webapp.sync.taking_in import facts, pages
+from webapp.sync.taking_in.pages import Taken, prepare, take_in
 from webapp.testing import again, incoming_line, incoming_order, line_again
 from webapp.vault.services import RAW, reveal
 
@@ -161,7 +161,7 @@ def test_an_order_put_aside_comes_in_once_it_can_be_read(store: Store) -> None:
 
 def test_an_order_that_the_database_refuses_stands_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Checks before the transaction let it through here; the page is then repeated order by order."""
-    monkeypatch.setattr(importing.facts, "problem_of", lambda order: None)
+    monkeypatch.setattr(facts, "problem_of", lambda order: None)
     line = incoming_line()
     bad = incoming_order([replace(line, amounts=(replace(line.amounts[0], tax=-1),))])
 
@@ -254,7 +254,7 @@ def test_trouble_that_passes_puts_nothing_aside(
     def write_page(*_: object) -> Taken:
         raise trouble
 
-    monkeypatch.setattr(importing, "write_page", write_page)
+    monkeypatch.setattr(pages, "write_page", write_page)
     with pytest.raises(DiskFull if isinstance(trouble, OSError) else type(trouble)):
         take_page(store, OrdersPage([incoming_order()]))
     assert count(Aside) == 0
@@ -459,10 +459,8 @@ def test_residual_shows_where_the_channels_total_differs_from_our_sum(take: Take
 
 def test_fingerprints_ignore_the_raw_answer_and_nothing_else() -> None:
     told = incoming_order()
-    assert incoming.fingerprint(told) == incoming.fingerprint(replace(told, raw={"other": 1}))
-    assert incoming.fingerprint(told) != incoming.fingerprint(
-        replace(told, ship_by=told.ship_by + timedelta(seconds=1))
-    )
+    assert facts.fingerprint(told) == facts.fingerprint(replace(told, raw={"other": 1}))
+    assert facts.fingerprint(told) != facts.fingerprint(replace(told, ship_by=told.ship_by + timedelta(seconds=1)))
 
 
 def test_find_order_takes_either_number(take: Take, operator: Actor) -> None:

@@ -22,8 +22,8 @@ from webapp.channels.models import Store
 from webapp.channels.services import draw_numbers, shop_for
 from webapp.db import analyze, connect_for_loading, db, say_nothing, unit_of_work
 from webapp.errors import DatabaseBusy
-from webapp.sync.importing import PreparedPage, aside_of, pack_order, take_in
-from webapp.sync.prepared import PreparedOrder, known_orders
+from webapp.sync.taking_in.pages import PreparedPage, aside_of, pack_order, take_in
+from webapp.sync.taking_in.prepared import PreparedOrder, known_orders
 
 BATCH = 100  # orders that a clerk would wait for, at most
 DRAWN = 5_000  # numbers at once: on SQLite every draw empties the writer's cache
