@@ -38,6 +38,7 @@ from webapp.search.compiling import compile_query
 from webapp.search.query import parse
 from webapp.search.registered import columns
 from webapp.sync import jobs, runs
+from webapp.sync.taking_in.quarantine import quarantined_orders
 from webapp.sync.updates import list_updates
 from webapp.testing import again, incoming_line, incoming_order, line_again
 from webapp.vault import services as vault
@@ -156,7 +157,7 @@ def test_the_channel_of_the_guide_carries_an_order_in_and_its_shipment_out(
 
     order = find_order("A-1", mia)
     assert (order.state, str(order.total), order.residual_minor) == ("processing", "19.00", 0)
-    assert [aside.number for aside in runs.asides(Actor.operator())] == ["A-2"]
+    assert [order.number for order in quarantined_orders(Actor.operator())] == ["A-2"]
 
     with unit_of_work():
         ship = find_action("ship")

@@ -83,7 +83,7 @@ def test_a_list_is_of_a_store_and_a_state(cli: Command, make_order: MakeOrder, s
     assert cli("orders", "list", "--store", "nowhere").code == 3
     for beyond in ("0", str(2**31), "9" * 30):
         assert cli("updates", "wait", beyond).code == 3
-        assert cli("asides", "retry", beyond).code == 3
+        assert cli("quarantine", "retry", beyond).code == 3
 
 
 def test_buyers_are_revealed_when_asked_for_and_that_is_recorded(cli: Command, make_order: MakeOrder) -> None:
@@ -271,8 +271,8 @@ def test_too_many_units_are_refused(cli: Command, make_order: MakeOrder) -> None
         (["orders", "list", "--wrong"], 2, "No such option '--wrong'"),
         (["dance"], 2, "No such command 'dance'"),
         (["updates", "wait", "77"], 3, "Nothing here goes by “77”."),
-        (["asides", "retry"], 2, "Name the orders by their ids, or say --all."),
-        (["asides", "retry", "77"], 3, "Nothing here goes by “77”."),
+        (["quarantine", "retry"], 2, "Name the orders by their ids, or say --all."),
+        (["quarantine", "retry", "77"], 3, "Nothing here goes by “77”."),
         (["user", "create", "--email", "a@desk.test", "--role", "king"], 1, "Role: must be one of: owner, manager"),
         (["user", "create", "--email", "a", "--role", "clerk"], 1, "E-mail: this is no e-mail address."),
         (["user", "link", "--email", "nobody@desk.test"], 3, "Nothing here goes by “nobody@desk.test”."),
@@ -450,20 +450,25 @@ def test_buyers_past_their_date_are_previewed_and_erased(
     assert "days" in cli("store", "erase", "Fake store").out
 
 
-def test_orders_put_aside_are_listed_and_tried_again(
+def test_quarantined_orders_are_listed_and_tried_again(
     cli: Command, store: Store, work: Callable[[], int], channel: FakeChannel
 ) -> None:
     order = incoming_order()
     channel.offer(UnreadableOrder(order.number, "total", "no number", {}))
     cli("sync", store.id)
     work()
-    [aside] = cli("asides", "list", "--store", store.id, "--json").document
-    assert (aside["number"], aside["field"], aside["problem"]) == (order.number, "total", "no number")
+    [quarantined] = cli("quarantine", "list", "--store", store.id, "--json").document
+    assert (quarantined["number"], quarantined["field"], quarantined["problem"]) == (order.number, "total", "no number")
     channel.offer(order)
-    assert cli("asides", "retry", "--all").code == 0
+    assert cli("quarantine", "retry", "--all").code == 0
     work()
-    assert cli("asides", "list", "--json").document == []
+    assert cli("quarantine", "list", "--json").document == []
     assert cli("orders", "show", order.number).code == 0
+
+
+def test_commands_of_the_version_before_are_understood(cli: Command) -> None:
+    assert cli("asides", "list", "--json").document == []
+    assert "asides" not in cli("--help").out
 
 
 def test_status_counts_what_is_owed(cli: Command, make_order: MakeOrder) -> None:

@@ -18,11 +18,11 @@ from webapp.db import db, unit_of_work
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.orders.services import comment
-from webapp.sync.taking_in.pages import put_aside
+from webapp.sync.taking_in.quarantine import quarantine
 from webapp.testing import again, incoming_line, incoming_order
 
 SEEDED = ("quixelworth", "zanzibar", "vrombaut", "zq7 4wx", "5550199", "flibbertigift")
-ASIDE = {
+QUARANTINED = {
     "buyer": {"buyerName": "Jane Quixelworth"},
     "recipient": {"deliveryAddress": {"addressLine1": "7 Zanzibar Mews"}},
 }
@@ -93,8 +93,8 @@ def test_nothing_of_a_buyer_stands_in_the_open(
     [order] = take(told)
     take(again(told, status="PARTIALLY_SHIPPED"))
     with unit_of_work():
-        put_aside(store.id, [("302-5555555-0000002", "createdTime", "no time", ASIDE)])
-        put_aside(store.id, [(UnreadableOrder("x", "y", "z").number, "y", "z", ASIDE)])
+        quarantine(store.id, [("302-5555555-0000002", "createdTime", "no time", QUARANTINED)])
+        quarantine(store.id, [(UnreadableOrder("x", "y", "z").number, "y", "z", QUARANTINED)])
     with unit_of_work():
         comment(locked(order), "Called Jane Quixelworth of Zanzibar Mews.", actor=mia)
 

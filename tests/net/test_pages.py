@@ -107,7 +107,7 @@ COMMANDS = (
     "orders show {sent}",
     "orders show {yen}",
     "updates list",
-    "asides list",
+    "quarantine list",
     "runs list",
 )
 

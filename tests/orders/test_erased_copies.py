@@ -29,8 +29,8 @@ from webapp.orders.services import find_action, read_input
 from webapp.search.models import SavedView, SealedQuery
 from webapp.search.query import keep, parse
 from webapp.search.views import save_view
-from webapp.sync.models import Aside
-from webapp.sync.taking_in.pages import put_aside
+from webapp.sync.models import QuarantinedOrder
+from webapp.sync.taking_in.quarantine import quarantine
 from webapp.testing import again, incoming_line, incoming_order
 from webapp.vault import files, periods
 from webapp.vault.files import FileDamaged, Reader
@@ -222,9 +222,9 @@ def seal_search(desk: Desk) -> None:
         keep(parse("Quixelworth"), desk.manager)
 
 
-def seal_aside(desk: Desk) -> None:
+def seal_quarantined(desk: Desk) -> None:
     with unit_of_work():
-        put_aside(desk.store.id, [("302-1", "total", "missing", {"buyer": NAME})])
+        quarantine(desk.store.id, [("302-1", "total", "missing", {"buyer": NAME})])
 
 
 def seal_export(desk: Desk) -> None:
@@ -239,7 +239,7 @@ KINDS: dict[type[Model], Callable[[Desk], object]] = {
     Export: seal_export,
     SealedQuery: seal_search,
     SavedView: seal_view,
-    Aside: seal_aside,
+    QuarantinedOrder: seal_quarantined,
 }
 
 
@@ -280,7 +280,7 @@ def test_an_open_order_keeps_its_weeks_key(take: Take, store: Store, work: Work)
     take(shipped(told))
     week, open_id, first_id = period_of(now()), open_one.id, first.id
     with unit_of_work():
-        put_aside(store.id, [("302-1", "total", "missing", {"buyer": "Jane Quixelworth"})])
+        quarantine(store.id, [("302-1", "total", "missing", {"buyer": "Jane Quixelworth"})])
     destroy_unused_keys()
     with days_later(36.5):
         erase_all(work)

@@ -32,8 +32,8 @@ from webapp.orders.holds import hold, release
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import find_order, locked
 from webapp.orders.services import comment
-from webapp.sync.models import Aside, ChannelUpdate, UpdateState
-from webapp.sync.taking_in.pages import put_aside
+from webapp.sync.models import ChannelUpdate, QuarantinedOrder, UpdateState
+from webapp.sync.taking_in.quarantine import quarantine
 from webapp.testing import FakeChannel, again, incoming_order
 from webapp.vault import services as vault
 from webapp.vault.services import erased, open_sealed
@@ -208,14 +208,14 @@ def test_what_is_written_of_an_erased_order_is_kept_as_long_again(take: Take, mi
 
 def test_what_could_not_be_read_as_an_order_is_erased_by_its_own_date(take: Take, store: Store, work: Work) -> None:
     with unit_of_work():
-        put_aside(store.id, [("302-1", "total", "missing", {"buyer": "Jane Quixelworth"})])
+        quarantine(store.id, [("302-1", "total", "missing", {"buyer": "Jane Quixelworth"})])
     with days_later(29):
         assert preview(store, Actor.operator()).total == 0
     with days_later(31):
         assert preview(store, Actor.operator()).unplaced == 1
         erase_all(work)
-        [aside] = db.session.scalars(select(Aside))
-        assert (aside.number, aside.problem, aside.period, aside.payload) == ("302-1", "missing", "", b"")
+        [order] = db.session.scalars(select(QuarantinedOrder))
+        assert (order.number, order.problem, order.period, order.payload) == ("302-1", "missing", "", b"")
         assert preview(store, Actor.operator()).total == 0
     [run] = db.session.scalars(select(Run).where(Run.kind == erasing.KIND))
     assert (run.state, run.done, run.total) == ("done", 1, 1)

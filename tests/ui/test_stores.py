@@ -173,7 +173,7 @@ def test_changed_settings_keep_a_secret_that_was_left_empty(
     assert browser.post(f"/stores/{store.id}/settings", {"name": "7", "key": ""}).status_code == 422
 
 
-def test_an_order_put_aside_is_shown_and_read_again(
+def test_a_quarantined_order_is_shown_and_read_again(
     browser: Browser, store: Store, channel: FakeChannel, work: Callable[[], int]
 ) -> None:
     channel.offer(UnreadableOrder("302-9", "total", "is no amount", {"buyer": "Jane Quixelworth"}))
@@ -183,8 +183,8 @@ def test_an_order_put_aside_is_shown_and_read_again(
     assert "302-9" in page
     assert "is no amount" in page
     assert "Quixelworth" not in page
-    assert 'id="asides"' in page
-    assert f'href="/stores/{store.id}/traffic#asides">1</a>' in browser.get("/dashboard/cards/sync").text
+    assert 'id="quarantined"' in page
+    assert f'href="/stores/{store.id}/traffic#quarantined">1</a>' in browser.get("/dashboard/cards/sync").text
     channel.offer(incoming_order(number="302-9"))
 
     answer = browser.post(f"/stores/{store.id}/asides/1/retry")

@@ -350,7 +350,7 @@ def test_what_is_encrypted_is_bound_to_its_context() -> None:
         decrypt(key, encrypt(key, b"plain", "here"), "there")
 
 
-def test_an_order_put_aside_keeps_its_answer_sealed(take: Callable[..., list[Order]], database: str) -> None:
+def test_a_quarantined_order_keeps_its_answer_sealed(take: Callable[..., list[Order]], database: str) -> None:
     take(incoming_order(currency=None, total=5, raw={"buyer": dict(JANE)}))
     stored = everything_in_the_database(database)
     assert db.session.scalar(text("SELECT count(*) FROM asides")) == 1

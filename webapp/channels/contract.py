@@ -179,7 +179,7 @@ ORDER_PROBLEMS = {  # why an order could not be taken in: codes are stored, word
 
 @dataclass(frozen=True, slots=True)
 class UnreadableOrder:
-    """An order of a page that could not be put into our words: it is put aside with its cause, the page goes on."""
+    """An order of a page that could not be put into our words: it is quarantined with its cause, the page goes on."""
 
     number: str
     field: str

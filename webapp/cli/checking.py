@@ -29,7 +29,7 @@ from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Unavailable
 from webapp.jobs.backlog import backlogs, workers
 from webapp.live import connection
-from webapp.sync.models import Aside, ChannelUpdate, StoreSync, UpdateState
+from webapp.sync.models import ChannelUpdate, QuarantinedOrder, StoreSync, UpdateState
 from webapp.vault.keys import KeyProblem, key_file
 
 KEY_COPIED = "key_copied"
@@ -237,7 +237,7 @@ def confirm_copy(periods: list[str]) -> None:
 @click.command()
 @desk_command
 def status(door: Door) -> None:
-    """How the desk's work stands: stores, what waits for a worker, updates, what was put aside."""
+    """How the desk's work stands: stores, what waits for a worker, updates, orders that couldn't be imported."""
     door.actor.needs("stores.view")
     told = running_desk(configuration().data_dir)
     counts = db.session.execute(select(ChannelUpdate.state, func.count()).group_by(ChannelUpdate.state))
@@ -255,7 +255,7 @@ def status(door: Door) -> None:
         },
         "stores": [store_row(one, db.session.get(StoreSync, one.id)) for one in stores()],
         "updates": {state.value: by_state.get(state, 0) for state in UpdateState},
-        "asides": db.session.scalar(select(func.count()).select_from(Aside)) or 0,
+        "asides": db.session.scalar(select(func.count()).select_from(QuarantinedOrder)) or 0,
     }
     columns = ("id", "name", "running", "last_success_at", "next_at", "disconnected", "last_failure")
     text = pairs(document, ("version", "url", "practice_url", "asides", "workers"))

@@ -31,10 +31,11 @@ COMMANDS = {  # in the order of the help
     "sync": "webapp.cli.stores:sync",
     "orders": "webapp.cli.orders:orders",
     "updates": "webapp.cli.traffic:updates",
-    "asides": "webapp.cli.traffic:asides",
+    "quarantine": "webapp.cli.traffic:quarantine",
     "runs": "webapp.cli.traffic:runs",
     "figures": "webapp.cli.figures:figures",
 }
+RENAMED = {"asides": "quarantine"}  # what scripts of the version before call them
 
 
 class Code(IntEnum):
@@ -68,6 +69,7 @@ class Commands(click.Group):
         return [*COMMANDS, *sorted(self.commands)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        cmd_name = RENAMED.get(cmd_name, cmd_name)
         if cmd_name in COMMANDS:
             module, _, name = COMMANDS[cmd_name].partition(":")
             found: click.Command = getattr(import_module(module), name)

@@ -30,7 +30,7 @@ from webapp.orders.services import Offer
 from webapp.orders.statuses import status_name
 from webapp.orders.tags import tags_of
 from webapp.sync.health import Health
-from webapp.sync.models import Aside, ChannelUpdate, StoreSync
+from webapp.sync.models import ChannelUpdate, QuarantinedOrder, StoreSync
 from webapp.sync.runs import NUMBERS
 
 Document = dict[str, Any]
@@ -273,7 +273,7 @@ def run_row(run: Run, *, store: str | None, next_at: str | None = None) -> Docum
     }
 
 
-def aside(row: Aside, store: str) -> Document:
+def quarantined_order(row: QuarantinedOrder, store: str) -> Document:
     return {
         "id": row.id,
         "store_id": row.store_id,

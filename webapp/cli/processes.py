@@ -18,7 +18,7 @@ from webapp.config import PORT, configuration
 from webapp.db import db
 from webapp.i18n import lazy_gettext as _l
 from webapp.live import connection
-from webapp.sync.models import Aside
+from webapp.sync.models import QuarantinedOrder
 from webapp.vault.keys import KeyProblem, key_file
 from webapp.vault.models import VaultKey
 
@@ -103,7 +103,7 @@ def make_ready(step: Callable[[str], None] = lambda sentence: None) -> bool:
     if file.path.exists():
         file.check()
         return False
-    sealed = (db.session.scalar(select(func.count()).select_from(table)) for table in (VaultKey, Aside))
+    sealed = (db.session.scalar(select(func.count()).select_from(table)) for table in (VaultKey, QuarantinedOrder))
     if any(sealed):
         problem = _l("it is not there, and what it sealed is in the database. Put the copy of it back.")
         raise KeyProblem(path=file.path, problem=problem)

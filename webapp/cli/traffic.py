@@ -1,4 +1,4 @@
-"""What goes out, what was put aside, and the runs."""
+"""What goes out, orders that couldn't be imported, and the runs."""
 
 import time
 from collections.abc import Sequence
@@ -18,7 +18,8 @@ from webapp.orders import indexing
 from webapp.orders.queries import find_order
 from webapp.sync import runs as sync_runs
 from webapp.sync.jobs import deliver, fetch_order, look_up
-from webapp.sync.models import Aside, StoreSync, UpdateState
+from webapp.sync.models import QuarantinedOrder, StoreSync, UpdateState
+from webapp.sync.taking_in.quarantine import quarantined_orders
 from webapp.sync.updates import close as close_update, find_update, list_updates, retry as send_again
 
 LOOK_EVERY = 0.2
@@ -109,42 +110,45 @@ def close(door: Door, update_ids: Sequence[int]) -> None:
 
 
 @click.group()
-def asides() -> None:
-    """Orders that could not be taken in."""
+def quarantine() -> None:
+    """Orders that couldn't be imported."""
 
 
-@asides.command(name="list")
+@quarantine.command(name="list")
 @STORE_OPTION
 @desk_command
-def asides_list(door: Door, store_key: str | None) -> None:
-    """Orders put aside, newest first, each with its cause."""
+def quarantine_list(door: Door, store_key: str | None) -> None:
+    """Orders that couldn't be imported, newest first, each with its cause."""
     store_id = get_store(store_key).id if store_key else None
     names = _store_names()
-    rows = [presenting.aside(row, names[row.store_id]) for row in sync_runs.asides(door.actor, store_id=store_id)]
+    rows = [
+        presenting.quarantined_order(row, names[row.store_id])
+        for row in quarantined_orders(door.actor, store_id=store_id)
+    ]
     columns = ("id", "store", "number", "field", "problem", "at", "attempts")
-    door.show(rows, table(rows, columns, empty="Nothing was put aside."))
+    door.show(rows, table(rows, columns, empty="No order is quarantined."))
 
 
-@asides.command(name="retry")
-@click.argument("aside_ids", type=int, nargs=-1, metavar="ID…")
+@quarantine.command(name="retry")
+@click.argument("row_ids", type=int, nargs=-1, metavar="ID…")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @desk_command
-def asides_retry(door: Door, aside_ids: Sequence[int], everything: bool) -> None:
+def quarantine_retry(door: Door, row_ids: Sequence[int], everything: bool) -> None:
     """Read orders from their channel again and try to take them in."""
-    if bool(aside_ids) == everything:
+    if bool(row_ids) == everything:
         raise click.UsageError("Name the orders by their ids, or say --all.", click.get_current_context())
     door.actor.needs("stores.sync")
     names = _store_names()
-    query = select(Aside).order_by(Aside.id)
+    query = select(QuarantinedOrder).order_by(QuarantinedOrder.id)
     with unit_of_work():
-        wanted = [aside_id for aside_id in aside_ids if 0 < aside_id < 2**31]  # no database counts further
-        rows = list(db.session.scalars(query if everything else query.where(Aside.id.in_(wanted))))
-        if missing := set(aside_ids) - {row.id for row in rows}:
+        wanted = [row_id for row_id in row_ids if 0 < row_id < 2**31]  # no database counts further
+        rows = list(db.session.scalars(query if everything else query.where(QuarantinedOrder.id.in_(wanted))))
+        if missing := set(row_ids) - {row.id for row in rows}:
             raise NotFound(name=min(missing))
         for row in rows:
             fetch_order.enqueue(row.store_id, row.number)
-        documents = [presenting.aside(row, names[row.store_id]) for row in rows]
-    door.show(documents, table(documents, ("id", "store", "number"), empty="Nothing was put aside."))
+        documents = [presenting.quarantined_order(row, names[row.store_id]) for row in rows]
+    door.show(documents, table(documents, ("id", "store", "number"), empty="No order is quarantined."))
 
 
 @click.group()

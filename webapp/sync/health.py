@@ -12,7 +12,15 @@ from webapp.clock import now
 from webapp.db import db
 from webapp.errors import sentence_of
 from webapp.jobs.models import Run
-from webapp.sync.models import OPEN_UPDATES, Aside, ChannelUpdate, OrdersProof, StoreDenial, StoreSync, UpdateState
+from webapp.sync.models import (
+    OPEN_UPDATES,
+    ChannelUpdate,
+    OrdersProof,
+    QuarantinedOrder,
+    StoreDenial,
+    StoreSync,
+    UpdateState,
+)
 from webapp.sync.runs import syncs_of
 
 LAGGING = timedelta(minutes=15)  # a store that is read by the minute has a reason to be looked at
@@ -26,7 +34,7 @@ class Health:
     sync: StoreSync | None = None
     backlog: int = 0  # updates that the channel does not show yet
     troubled: int = 0  # updates that were refused, or whose fate is unknown
-    asides: int = 0
+    quarantined: int = 0
 
     @property
     def last_success_at(self) -> datetime | None:
@@ -96,12 +104,15 @@ def of_stores(store_ids: Sequence[int]) -> dict[int, Health]:
         .where(ChannelUpdate.store_id.in_(store_ids), text(OPEN_UPDATES))
         .group_by(ChannelUpdate.store_id, ChannelUpdate.state)
     )
-    aside = literal("aside")
-    asides = select(Aside.store_id, aside, func.count()).where(Aside.store_id.in_(store_ids)).group_by(Aside.store_id)
-    for store_id, state, number in db.session.execute(union_all(updates, asides)):
+    quarantined = (
+        select(QuarantinedOrder.store_id, literal("quarantined"), func.count())
+        .where(QuarantinedOrder.store_id.in_(store_ids))
+        .group_by(QuarantinedOrder.store_id)
+    )
+    for store_id, state, number in db.session.execute(union_all(updates, quarantined)):
         health = found[store_id]
-        if state == "aside":
-            health.asides += number
+        if state == "quarantined":
+            health.quarantined += number
         elif state in _TROUBLED:
             health.troubled += number
         else:

@@ -11,7 +11,7 @@ from webapp.sync import numbering  # noqa: F401 - declares the job that its runs
 from webapp.sync.jobs import anything_due, deliver, find_due, forget_quiet_runs, keep_statistics
 from webapp.sync.query_keys import KEYS
 from webapp.sync.runs import any_to_forget
-from webapp.sync.taking_in.pages import count_asides, erase_asides
+from webapp.sync.taking_in.quarantine import count_payloads, erase_payloads
 from webapp.sync.updates import owe_confirmations, unconfirmed, under_way
 
 
@@ -33,12 +33,12 @@ def keep_buyers(orders: list[int]) -> dict[int, Refusal]:
 
 @hookimpl
 def unplaced_buyers(store: int, before: datetime) -> int:
-    return count_asides(store, before)
+    return count_payloads(store, before)
 
 
 @hookimpl
 def erase_unplaced_buyers(store: int, before: datetime) -> int:
-    return erase_asides(store, before)
+    return erase_payloads(store, before)
 
 
 @hookimpl

@@ -121,7 +121,13 @@ def _read_page(store_id: int, owner: str, channel: Channel, reach: StoreAccess, 
         taken = take_in(sync.store, ready)
         denials.page_read(store_id, page, asked.low)
         runs.count(
-            run, pages=1, calls=page.calls, seen=taken.seen, new=taken.new, changed=taken.changed, aside=taken.aside
+            run,
+            pages=1,
+            calls=page.calls,
+            seen=taken.seen,
+            new=taken.new,
+            changed=taken.changed,
+            aside=taken.quarantined,
         )
         first_pages = window.cursor is None and window.pages_done in _ANALYZED_PAGES
         if runs.page_done(sync, window, bound=page.bound, next_page=page.next_page):
@@ -296,7 +302,7 @@ def _asked(
 
 @job("asking")
 def fetch_order(store_id: int, number: str) -> None:
-    """Read one order by the channel's number and take it in: for one put aside, or one that somebody doubts."""
+    """Read one order by the channel's number and take it in: for a quarantined one, or one that somebody doubts."""
     with unit_of_work():
         store = db.session.get_one(Store, store_id)
         reach, channel = access(store), get_channel(store.channel)

@@ -1,4 +1,4 @@
-"""Windows of orders coming in, orders put aside, and updates owed to channels."""
+"""Windows of orders coming in, quarantined orders, and updates owed to channels."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -99,7 +99,7 @@ class OrdersProof(Model):
     proven_at: Mapped[datetime | None]
 
 
-class Aside(Model):
+class QuarantinedOrder(Model):
     """An order that could not be taken in: its cause in plain columns, what the channel sent sealed beside it."""
 
     __tablename__ = "asides"

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Select, and_, or_, select
-from sqlalchemy.orm import defer, joinedload, lazyload
+from sqlalchemy.orm import joinedload, lazyload
 
 from webapp import live
 from webapp.audit.actor import Actor, ActorKind
@@ -18,11 +18,11 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.models import Run, RunState
 from webapp.orders import erasing
 from webapp.sync import denials, leases, proving
-from webapp.sync.models import Aside, OrdersProof, StoreDenial, StoreSync, Stream, SyncWindow
+from webapp.sync.models import OrdersProof, StoreDenial, StoreSync, Stream, SyncWindow
 
 KIND, NUMBERING = "sync", "numbering"
 STORE_KINDS = (KIND, NUMBERING, erasing.KIND)  # of runs whose subject is a store
-NUMBERS = ("pages", "seen", "new", "changed", "aside", "calls", "throttled")
+NUMBERS = ("pages", "seen", "new", "changed", "aside", "calls", "throttled")  # stored: `aside` are the quarantined
 _NEWS = ("new", "changed", "aside")
 _QUIET_KEPT = timedelta(hours=1)
 _BACKOFF_LIMIT = 600.0
@@ -317,13 +317,6 @@ def runs(
     if store_id is not None:
         query = query.where(Run.kind.in_(STORE_KINDS), Run.subject_id == store_id)
     return list(db.session.scalars(query))
-
-
-def asides(actor: Actor, *, store_id: int | None = None, limit: int | None = None) -> list[Aside]:
-    """Orders put aside, newest first, without what lies sealed in them."""
-    actor.needs("stores.view")
-    query = select(Aside).options(defer(Aside.payload)).order_by(Aside.at.desc(), Aside.id.desc()).limit(limit)
-    return list(db.session.scalars(query if store_id is None else query.where(Aside.store_id == store_id)))
 
 
 def syncs_of(store_ids: Sequence[int]) -> dict[int, StoreSync]:

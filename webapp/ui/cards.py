@@ -94,7 +94,7 @@ def traffic(store: Store, state: health.Health) -> dict[str, Any]:
         "running": state.running,
         "backlog": state.backlog,
         "troubled": state.troubled,
-        "asides": state.asides,
+        "quarantined": state.quarantined,
         "denied": _denied(store, state),
         "denials": len(state.denials),
         "unproven": _unproven(state),

@@ -26,6 +26,7 @@ from webapp.reporting.figures import Figure, Interval, Sales, orders_by_state, s
 from webapp.search.compiling import Compiled
 from webapp.sync import health, runs
 from webapp.sync.models import OPEN_UPDATES, ChannelUpdate
+from webapp.sync.taking_in.quarantine import quarantined_orders
 from webapp.ui import charts, sales, shown, unscripted
 from webapp.ui.cards import orders_url, traffic
 from webapp.ui.formats import money, number, state_label, zone
@@ -153,13 +154,13 @@ def _counts(store: Store, actor: Actor) -> list[dict[str, str]]:
 
 
 def traffic_facts(store: Store, actor: Actor) -> dict[str, Any]:
-    """The page of its traffic: how it stands, what waits to be told, what was put aside, its runs."""
+    """The page of its traffic: how it stands, what waits to be told, what is quarantined, its runs."""
     return {
         "store": head(store),
         "tab": "traffic",
         "test": None,
         "waiting": _waiting(store, actor),
-        "asides": runs.asides(actor, store_id=store.id, limit=50),
+        "quarantined": quarantined_orders(actor, store_id=store.id, limit=50),
         "runs": [
             shown_run(run, {store.id: store}) for run in runs.runs(actor, store_id=store.id, limit=15, quiet=False)
         ],

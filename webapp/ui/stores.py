@@ -28,6 +28,7 @@ from webapp.errors import DeskError, NotFound
 from webapp.i18n import gettext as _
 from webapp.orders import erasing
 from webapp.sync import activity, jobs, numbering, runs
+from webapp.sync.taking_in.quarantine import quarantined_orders
 from webapp.ui import htmx
 from webapp.ui.access import current_actor, needs
 from webapp.ui.forms.settings import buyers_form, settings_form
@@ -244,16 +245,16 @@ def test(store_id: int) -> Response | str:
     return page("stores/traffic.html", **traffic_facts(store, current_actor()) | {"test": told(connection)})
 
 
-@bp.post("/<int(max=2147483647):store_id>/asides/<int(max=2147483647):aside_id>/retry")
+@bp.post("/<int(max=2147483647):store_id>/asides/<int(max=2147483647):row_id>/retry")
 @needs("stores.sync")
-def retry_aside(store_id: int, aside_id: int) -> Response:
-    """Read an order that was put aside once more."""
-    for aside in runs.asides(current_actor(), store_id=store_id):
-        if aside.id == aside_id:
-            jobs.fetch_order.enqueue(store_id, aside.number)
-            flash(_("%(number)s is being read again.", number=aside.number), "good")
+def retry_quarantined(store_id: int, row_id: int) -> Response:
+    """Read a quarantined order again."""
+    for order in quarantined_orders(current_actor(), store_id=store_id):
+        if order.id == row_id:
+            jobs.fetch_order.enqueue(store_id, order.number)
+            flash(_("%(number)s is being read again.", number=order.number), "good")
             return redirect(url_for(".traffic", store_id=store_id))
-    raise NotFound(name=aside_id)
+    raise NotFound(name=row_id)
 
 
 # --- Adding one -------------------------------------------------------------------------------------------------------

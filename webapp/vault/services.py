@@ -200,7 +200,7 @@ def record_row(keys: DataKeys, order_id: int, kind: str, packed: bytes) -> dict[
     return {"order_id": order_id, "kind": kind, "sealed_at": now(), "body": keys.seal(order_id, kind, packed)}
 
 
-def seal_aside(body: Any) -> tuple[str, bytes]:
+def seal_quarantined(body: Any) -> tuple[str, bytes]:
     """Seal what belongs to no order yet, under this week's key: the period's name and the sealed bytes."""
     period, key = key_file().current()
     return period, encrypt(key, pack(RAW, body), f"aside:{period}")

@@ -27,7 +27,7 @@ from webapp.orders.listing import list_orders
 from webapp.orders.models import Order, OrderEvent, OrderLine
 from webapp.orders.queries import find_order, locked
 from webapp.reporting import changes
-from webapp.sync.models import Aside
+from webapp.sync.models import QuarantinedOrder
 from webapp.sync.taking_in import facts, pages
 from webapp.sync.taking_in.pages import Taken, prepare, take_in
 from webapp.testing import again, incoming_line, incoming_order, line_again
@@ -109,15 +109,15 @@ def test_news_changes_the_order_and_leaves_one_event(store: Store, take: Take) -
     assert [event.code for event in db.session.query(OrderEvent).order_by(OrderEvent.id)] == ["placed", "changed_there"]
 
 
-def test_what_cannot_be_read_is_put_aside_and_blocks_nothing(store: Store, take: Take) -> None:
+def test_what_cannot_be_read_is_quarantined_and_blocks_nothing(store: Store, take: Take) -> None:
     broken = UnreadableOrder("302-0000000-0000099", "createdTime", "no time", {"orderId": "302-0000000-0000099"})
     greedy = incoming_order([incoming_line(price=2**62)], number="302-0000000-0000098", total=2**70)
     nul = incoming_order([incoming_line(title="a\0b")], number="302-0000000-0000097")
     good = incoming_order()
 
-    assert take_page(store, OrdersPage([good, greedy, nul], [broken])) == Taken(seen=4, new=1, aside=3)
+    assert take_page(store, OrdersPage([good, greedy, nul], [broken])) == Taken(seen=4, new=1, quarantined=3)
 
-    fields = {aside.number: aside.field for aside in db.session.query(Aside)}
+    fields = {order.number: order.field for order in db.session.query(QuarantinedOrder)}
     assert fields == {broken.number: "createdTime", greedy.number: "amounts", nul.number: "number"}
 
 
@@ -127,11 +127,11 @@ def test_no_text_stops_a_page(store: Store, operator: Actor) -> None:
     odd = [incoming_order([incoming_line(title="cut \ud83d")], number="302-1"), incoming_order(number="302\0\ud83d2")]
     unreadable = UnreadableOrder("302\0\ud83d3", "createdTime", "no time", {"orderId": "302\0\ud83d3"})
 
-    assert take_page(store, OrdersPage([half, *odd], [unreadable])) == Taken(seen=4, new=1, aside=3)
+    assert take_page(store, OrdersPage([half, *odd], [unreadable])) == Taken(seen=4, new=1, quarantined=3)
 
     [order] = db.session.query(Order)
     assert reveal(operator, [order.id], purpose="test", kind=RAW)[order.id] == half.raw
-    assert {aside.number for aside in db.session.query(Aside)} == {"302-1", "302?2", "302?3"}
+    assert {order.number for order in db.session.query(QuarantinedOrder)} == {"302-1", "302?2", "302?3"}
 
 
 @pytest.mark.parametrize("reference", ["9" * 12, "9" * 5000, "²", "PKG-1", ""])
@@ -152,11 +152,11 @@ def test_lines_that_come_later_stand_after_those_that_are_there(take: Take) -> N
     assert [line.channel_line_number for line in order.lines] == [line.number for line in lines]
 
 
-def test_an_order_put_aside_comes_in_once_it_can_be_read(store: Store) -> None:
+def test_an_quarantined_order_comes_in_once_it_can_be_read(store: Store) -> None:
     told = incoming_order(number="302-0000000-0000099")
     take_page(store, OrdersPage([], [UnreadableOrder(told.number, "createdTime", "no time")]))
     assert take_page(store, OrdersPage([told])) == Taken(seen=1, new=1)
-    assert count(Aside) == 0
+    assert count(QuarantinedOrder) == 0
 
 
 def test_an_order_that_the_database_refuses_stands_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,8 +165,9 @@ def test_an_order_that_the_database_refuses_stands_alone(store: Store, monkeypat
     line = incoming_line()
     bad = incoming_order([replace(line, amounts=(replace(line.amounts[0], tax=-1),))])
 
-    assert take_page(store, OrdersPage([incoming_order(), bad, incoming_order()])) == Taken(seen=3, new=2, aside=1)
-    assert db.session.query(Aside).one().problem == "refused_by_database"
+    taken = take_page(store, OrdersPage([incoming_order(), bad, incoming_order()]))
+    assert taken == Taken(seen=3, new=2, quarantined=1)
+    assert db.session.query(QuarantinedOrder).one().problem == "refused_by_database"
 
 
 NEVER, NO_DATE = datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
@@ -184,16 +185,16 @@ LONG = "".join(random.Random(7).choices(string.ascii_letters, k=9000))  # which 
         ({"lines": (replace(incoming_line(), number=LONG),)}, "lines.number", "too_long"),
     ],
 )
-def test_an_order_that_cant_be_kept_is_put_aside_and_its_neighbors_come_in(
+def test_an_order_that_cant_be_kept_is_quarantined_and_its_neighbors_come_in(
     store: Store, odd: dict[str, Any], field: str, problem: str
 ) -> None:
     with unit_of_work():
         db.session.get_one(Shop, store.shop_id).zone = "America/New_York"
     page = OrdersPage([incoming_order(), replace(incoming_order(), **odd)])
     for new in (1, 0):
-        assert take_page(store, page) == Taken(seen=2, new=new, aside=1)
-    [aside] = db.session.query(Aside)
-    assert (aside.field, aside.problem, aside.attempts) == (field, problem, 2)
+        assert take_page(store, page) == Taken(seen=2, new=new, quarantined=1)
+    [order] = db.session.query(QuarantinedOrder)
+    assert (order.field, order.problem, order.attempts) == (field, problem, 2)
 
 
 @pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
@@ -225,8 +226,9 @@ def test_an_order_that_breaks_what_listens_stands_alone(store: Store, monkeypatc
 
     found = changes.place_of
     monkeypatch.setattr(changes, "place_of", place_of)
-    assert take_page(store, OrdersPage([incoming_order(), bad, incoming_order()])) == Taken(seen=3, new=2, aside=1)
-    assert (db.session.query(Aside).one().problem, count(Order)) == ("not_written", 2)
+    taken = take_page(store, OrdersPage([incoming_order(), bad, incoming_order()]))
+    assert taken == Taken(seen=3, new=2, quarantined=1)
+    assert (db.session.query(QuarantinedOrder).one().problem, count(Order)) == ("not_written", 2)
 
 
 def test_what_no_index_holds_stands_alone_too(store: Store) -> None:
@@ -235,7 +237,7 @@ def test_what_no_index_holds_stands_alone_too(store: Store) -> None:
     long = incoming_order([line], packages=(IncomingPackage(LONG, {line.number: 1}),))
     kept = db.engine.dialect.name == "sqlite"
     taken = take_page(store, OrdersPage([incoming_order(), long]))
-    assert taken == Taken(seen=2, new=2 if kept else 1, aside=0 if kept else 1)
+    assert taken == Taken(seen=2, new=2 if kept else 1, quarantined=0 if kept else 1)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +250,7 @@ def test_what_no_index_holds_stands_alone_too(store: Store) -> None:
     ],
     ids=repr,
 )
-def test_trouble_that_passes_puts_nothing_aside(
+def test_trouble_that_passes_quarantines_nothing(
     store: Store, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
     def write_page(*_: object) -> Taken:
@@ -257,7 +259,7 @@ def test_trouble_that_passes_puts_nothing_aside(
     monkeypatch.setattr(pages, "write_page", write_page)
     with pytest.raises(DiskFull if isinstance(trouble, OSError) else type(trouble)):
         take_page(store, OrdersPage([incoming_order()]))
-    assert count(Aside) == 0
+    assert count(QuarantinedOrder) == 0
 
 
 def test_units_canceled_there_are_counted_from_the_first_quantity(take: Take) -> None:

@@ -22,8 +22,9 @@ from webapp.channels.models import Store
 from webapp.channels.services import draw_numbers, shop_for
 from webapp.db import analyze, connect_for_loading, db, say_nothing, unit_of_work
 from webapp.errors import DatabaseBusy
-from webapp.sync.taking_in.pages import PreparedPage, aside_of, pack_order, take_in
+from webapp.sync.taking_in.pages import PreparedPage, pack_order, take_in
 from webapp.sync.taking_in.prepared import PreparedOrder, known_orders
+from webapp.sync.taking_in.quarantine import entry_of
 
 BATCH = 100  # orders that a clerk would wait for, at most
 DRAWN = 5_000  # numbers at once: on SQLite every draw empties the writer's cache
@@ -61,7 +62,7 @@ class Loaded:
 class _Batch:
     seen: int = 0
     orders: dict[int, list[PreparedOrder]] = field(default_factory=dict)  # by store
-    aside: dict[int, list[UnreadableOrder]] = field(default_factory=dict)
+    unreadable: dict[int, list[UnreadableOrder]] = field(default_factory=dict)
 
 
 def load_orders(
@@ -191,7 +192,7 @@ def _pack(source: OrderSource, start: int, stop: int) -> _Batch:
                 packed.order = packed.order.without_raw()
                 batch.orders.setdefault(store_id, []).append(packed)
             else:
-                batch.aside.setdefault(store_id, []).append(packed)
+                batch.unreadable.setdefault(store_id, []).append(packed)
     return batch
 
 
@@ -215,16 +216,16 @@ def _write(left: Callable[[], int], ready: Any, written: Any, pause: float) -> N
 
 def _take_in(batch: _Batch, numbers: dict[int, list[str]], left: int) -> Loaded:
     counts = Loaded(seen=batch.seen)
-    if not (batch.orders or batch.aside):
+    if not (batch.orders or batch.unreadable):
         return counts
     _draw(batch, numbers, left)
     with unit_of_work():
-        for store_id in sorted(batch.orders.keys() | batch.aside.keys()):
-            aside = [aside_of(one) for one in batch.aside.get(store_id, [])]
-            page = PreparedPage(store_id, batch.orders.get(store_id, []), aside, numbers)
+        for store_id in sorted(batch.orders.keys() | batch.unreadable.keys()):
+            entries = [entry_of(one) for one in batch.unreadable.get(store_id, [])]
+            page = PreparedPage(store_id, batch.orders.get(store_id, []), entries, numbers)
             taken = take_in(db.session.get_one(Store, store_id), page)
             counts.new += taken.new
-            counts.aside += taken.aside
+            counts.aside += taken.quarantined
         say_nothing()
     db.session.expunge_all()
     return counts

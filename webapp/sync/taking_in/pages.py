@@ -1,31 +1,27 @@
 """A page of incoming orders: prepared outside any transaction, then taken in, set-based, in one; every order once.
 
-A page is mapped and checked before the transaction; what fails is put aside with its cause and blocks nothing. Known
+A page is mapped and checked before the transaction; what fails is quarantined with its cause and blocks nothing. Known
 orders are read in one query per table, new rows are written per table. Same content again touches nothing, and stale
 answers never win. Only if a page can't be written is it repeated order by order, so that one bad order stands alone.
 """
 
-import hashlib
 import traceback
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from webapp.channels.contract import IncomingOrder, OrdersPage, UnreadableOrder
 from webapp.channels.models import Store
 from webapp.channels.services import draw_numbers, shop_for
-from webapp.clock import now
 from webapp.db import db
 from webapp.jobs.runs import passes
-from webapp.sync.models import Aside
+from webapp.sync.models import QuarantinedOrder
 from webapp.sync.taking_in import facts
 from webapp.sync.taking_in.prepared import PreparedOrder, known_orders, same_or_stale
+from webapp.sync.taking_in.quarantine import Entry, entry_of, quarantine
 from webapp.sync.taking_in.search_terms import terms_of
 from webapp.sync.taking_in.writing import Taken, write_page
 from webapp.vault import services as vault
@@ -33,7 +29,6 @@ from webapp.vault.keys import KeyProblem
 from webapp.vault.services import BUYER, RAW
 
 log = structlog.get_logger(__name__)
-_LONGEST_NUMBER = 100  # of an order put aside, whose own may be what is wrong with it
 
 
 @dataclass(slots=True)
@@ -42,7 +37,7 @@ class PreparedPage:
 
     store_id: int
     orders: list[PreparedOrder]
-    aside: list[tuple[str, str, str, Mapping[str, Any]]] = field(default_factory=list)  # number, field, problem, raw
+    quarantined: list[Entry] = field(default_factory=list)
     numbers: dict[int, list[str]] = field(default_factory=dict)  # shop -> order numbers drawn for new orders
     seen: int = 0
     readable: list[str] = field(default_factory=list)
@@ -51,7 +46,7 @@ class PreparedPage:
 def prepare(store: Store, page: OrdersPage) -> PreparedPage:
     """Check and pack a page, and draw the numbers that its new orders will need; opens no lasting transaction."""
     ready = PreparedPage(store.id, [], seen=len(page.orders) + len(page.unreadable))
-    ready.aside += [aside_of(unreadable) for unreadable in page.unreadable]
+    ready.quarantined += [entry_of(unreadable) for unreadable in page.unreadable]
     last = {order.number: order for order in sorted(page.orders, key=lambda order: order.updated_at)}
     known = known_orders(store.id, (number for number in last if number.isprintable()))  # others can't be asked for
     for number, order in sorted(last.items()):  # one order of locks for all who take in
@@ -60,7 +55,7 @@ def prepare(store: Store, page: OrdersPage) -> PreparedPage:
         elif isinstance(packed := pack_order(order), PreparedOrder):
             ready.orders.append(packed)
         else:
-            ready.aside.append(aside_of(packed))
+            ready.quarantined.append(entry_of(packed))
     if store.import_orders and store.own_numbers:
         wanted: dict[int, int] = {}
         for entry in ready.orders:
@@ -81,10 +76,6 @@ def pack_order(order: IncomingOrder) -> PreparedOrder | UnreadableOrder:
     return PreparedOrder(order, told, buyer, raw, terms_of(order))
 
 
-def aside_of(unreadable: UnreadableOrder) -> tuple[str, str, str, Mapping[str, Any]]:
-    return unreadable.number, unreadable.field, unreadable.problem, unreadable.raw
-
-
 def take_in(store: Store, page: PreparedPage) -> Taken:
     """Write a prepared page in the open unit of work; safe to repeat, safe beside another worker."""
     taken = Taken(seen=page.seen)
@@ -96,12 +87,16 @@ def take_in(store: Store, page: PreparedPage) -> Taken:
             raise
         log.warning("page_not_written", store=store.id, kind=_kind(error))
         taken += _one_by_one(store, page)
-    fetched = db.session.scalars(select(Aside).where(Aside.store_id == store.id, Aside.number.in_(page.readable)))
-    for readable in fetched:  # what was put aside once and reads now as the desk knows it
+    fetched = db.session.scalars(
+        select(QuarantinedOrder).where(
+            QuarantinedOrder.store_id == store.id, QuarantinedOrder.number.in_(page.readable)
+        )
+    )
+    for readable in fetched:  # quarantined once, it now reads as the desk knows it
         db.session.delete(readable)
     db.session.flush()
-    put_aside(store.id, page.aside)
-    taken.aside += len(page.aside)
+    quarantine(store.id, page.quarantined)
+    taken.quarantined += len(page.quarantined)
     return taken
 
 
@@ -117,7 +112,7 @@ def _one_by_one(store: Store, page: PreparedPage) -> Taken:
             way = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
             log.error("order_not_written", store=store.id, kind=_kind(error), way=" ".join(way[1:]))
             problem = "refused_by_database" if isinstance(error, DBAPIError) else "not_written"
-            page.aside.append((entry.order.number, "order", problem, entry.order.raw))
+            page.quarantined.append((entry.order.number, "order", problem, entry.order.raw))
     return taken
 
 
@@ -130,38 +125,3 @@ def _is_an_orders(error: Exception) -> bool:
 
 def _kind(error: Exception) -> str:
     return type(getattr(error, "orig", None) or error).__name__
-
-
-def count_asides(store_id: int, before: datetime) -> int:
-    """How many answers of orders that were put aside, and not read again since, are older than this instant."""
-    query = select(func.count()).select_from(Aside).where(*_old_asides(store_id, before))
-    return db.session.scalar(query) or 0
-
-
-def erase_asides(store_id: int, before: datetime) -> int:
-    """Erase these answers; number, cause and time of the orders stay, and they can be read again. Tells how many."""
-    rows = update(Aside).where(*_old_asides(store_id, before)).values(period="", payload=b"").returning(Aside.id)
-    return len(db.session.scalars(rows).all())
-
-
-def _old_asides(store_id: int, before: datetime) -> tuple[ColumnElement[bool], ...]:
-    return Aside.store_id == store_id, Aside.at <= before, Aside.period != ""
-
-
-def put_aside(store_id: int, entries: Iterable[tuple[str, str, str, Mapping[str, Any]]]) -> None:
-    """Keep orders that can't be taken in, with their cause; the payload is sealed."""
-    for told, name, problem, raw in entries:
-        number = told.replace("\0", "").encode(errors="replace").decode()  # whatever it is, it must not stop the page
-        if not number or len(number) > _LONGEST_NUMBER:  # it has none, or one that no index holds
-            whole = number or repr(raw)
-            number = f"{number[:20]}?{hashlib.sha256(whole.encode(errors='replace')).hexdigest()[:12]}"
-        period, payload = vault.seal_aside(dict(raw))
-        values = {"field": name, "problem": problem, "at": now(), "period": period, "payload": payload}
-        had = db.session.scalar(select(Aside).where(Aside.store_id == store_id, Aside.number == number))
-        if had is None:
-            db.session.add(Aside(store_id=store_id, number=number, **values))
-        else:
-            had.attempts += 1
-            for column, value in values.items():
-                setattr(had, column, value)
-        db.session.flush()

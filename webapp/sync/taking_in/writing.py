@@ -14,7 +14,7 @@ from webapp.channels.models import Store
 from webapp.db import db
 from webapp.hooks import hooks
 from webapp.orders.contract import OrdersChange
-from webapp.sync.models import Aside
+from webapp.sync.models import QuarantinedOrder
 from webapp.sync.taking_in.known_orders import KnownOrders
 from webapp.sync.taking_in.new_orders import NewOrders
 from webapp.sync.taking_in.page_rows import PageRows
@@ -29,13 +29,13 @@ class Taken:
     seen: int = 0
     new: int = 0
     changed: int = 0
-    aside: int = 0
+    quarantined: int = 0
 
     def __iadd__(self, other: "Taken") -> "Taken":
         self.seen += other.seen
         self.new += other.new
         self.changed += other.changed
-        self.aside += other.aside
+        self.quarantined += other.quarantined
         return self
 
 
@@ -61,7 +61,8 @@ def write_page(store: Store, numbers: dict[int, list[str]], entries: Sequence[Pr
     new = new_orders.write([entry for entry in fresh if entry.order.number in created], created)
     touched = changed_orders.write(changed)
     page.write()
-    db.session.execute(delete(Aside).where(Aside.store_id == store.id, Aside.number.in_(list(by_number))))
+    here = (QuarantinedOrder.store_id == store.id, QuarantinedOrder.number.in_(list(by_number)))
+    db.session.execute(delete(QuarantinedOrder).where(*here))
     settle_by_reading(changed_orders.readings)
     _announce(new, touched)
     return Taken(new=len(new), changed=len(touched))

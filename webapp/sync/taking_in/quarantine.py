@@ -1,0 +1,74 @@
+"""Quarantined orders: orders that could not be taken in, kept with their cause until they can be read again.
+
+What the channel sent is sealed beside the cause and erased by date; number, cause and time stay. A quarantined order
+leaves when it is taken in, which `pages` and `writing` see to.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.orm import defer
+
+from webapp.audit.actor import Actor
+from webapp.channels.contract import UnreadableOrder
+from webapp.clock import now
+from webapp.db import db
+from webapp.sync.models import QuarantinedOrder
+from webapp.vault import services as vault
+
+Entry = tuple[str, str, str, Mapping[str, Any]]  # number, field, problem, raw answer
+_LONGEST_NUMBER = 100  # an order's own number may be what is wrong with it
+
+
+def entry_of(unreadable: UnreadableOrder) -> Entry:
+    return unreadable.number, unreadable.field, unreadable.problem, unreadable.raw
+
+
+def quarantine(store_id: int, entries: Iterable[Entry]) -> None:
+    """Keep orders that can't be taken in, with their cause; the payload is sealed."""
+    for given, name, problem, raw in entries:
+        number = given.replace("\0", "").encode(errors="replace").decode()  # whatever it is, it must not stop the page
+        if not number or len(number) > _LONGEST_NUMBER:  # it has none, or one that no index holds
+            whole = number or repr(raw)
+            number = f"{number[:20]}?{hashlib.sha256(whole.encode(errors='replace')).hexdigest()[:12]}"
+        period, payload = vault.seal_quarantined(dict(raw))
+        values = {"field": name, "problem": problem, "at": now(), "period": period, "payload": payload}
+        had = db.session.scalar(
+            select(QuarantinedOrder).where(QuarantinedOrder.store_id == store_id, QuarantinedOrder.number == number)
+        )
+        if had is None:
+            db.session.add(QuarantinedOrder(store_id=store_id, number=number, **values))
+        else:
+            had.attempts += 1
+            for column, value in values.items():
+                setattr(had, column, value)
+        db.session.flush()
+
+
+def quarantined_orders(
+    actor: Actor, *, store_id: int | None = None, limit: int | None = None
+) -> list[QuarantinedOrder]:
+    """Quarantined orders, newest first, without what is sealed in them."""
+    actor.needs("stores.view")
+    query = select(QuarantinedOrder).options(defer(QuarantinedOrder.payload))
+    query = query.order_by(QuarantinedOrder.at.desc(), QuarantinedOrder.id.desc()).limit(limit)
+    return list(db.session.scalars(query if store_id is None else query.where(QuarantinedOrder.store_id == store_id)))
+
+
+def count_payloads(store_id: int, before: datetime) -> int:
+    """The number of sealed answers of quarantined orders that are older than `before`."""
+    query = select(func.count()).select_from(QuarantinedOrder).where(*_with_payload(store_id, before))
+    return db.session.scalar(query) or 0
+
+
+def erase_payloads(store_id: int, before: datetime) -> int:
+    """Erase these answers and return their number; number, cause and time stay, and the orders can be read again."""
+    rows = update(QuarantinedOrder).where(*_with_payload(store_id, before)).values(period="", payload=b"")
+    return len(db.session.scalars(rows.returning(QuarantinedOrder.id)).all())
+
+
+def _with_payload(store_id: int, before: datetime) -> tuple[ColumnElement[bool], ...]:
+    return QuarantinedOrder.store_id == store_id, QuarantinedOrder.at <= before, QuarantinedOrder.period != ""
