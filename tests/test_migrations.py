@@ -28,8 +28,9 @@ from webapp.schema import SchemaDiffers
 from webapp.search.query import parse
 from webapp.settings.models import StoredSetting
 from webapp.sync import runs
-from webapp.sync.models import OrdersProof, Stream, SyncWindow
+from webapp.sync.models import OrdersProof, QuarantinedOrder, Stream, SyncWindow
 from webapp.sync.taking_in.pages import prepare, take_in
+from webapp.sync.taking_in.quarantine import quarantine
 from webapp.testing import FakeChannel, incoming_line, incoming_order
 from webapp.vault import periods
 from webapp.vault.models import VaultErasure, VaultPeriod
@@ -167,6 +168,26 @@ def test_words_of_exports_that_are_forgotten_need_no_key(app: Flask) -> None:
     assert [tuple(row) for row in db.session.execute(words)] == [("forgotten", None, None)]
     assert periods.in_use() == set()
     assert db.session.scalars(select(VaultPeriod.period)).all() == [week]  # so that its key can be destroyed
+
+
+def test_quarantined_orders_are_kept_under_either_name(store: Store) -> None:
+    kept = [("302-1", "total", "missing", {"buyer": "Jane Quixelworth"}), ("302-2", "number", "unkept_text", {})]
+    with unit_of_work():
+        quarantine(store.id, kept)
+    columns = "id, store_id, number, field, problem, at, attempts, period, payload"
+    before = db.session.execute(text(f"SELECT {columns} FROM quarantined_orders ORDER BY id")).all()
+    db.session.rollback()
+
+    schema.back_to("0008")
+    assert db.session.execute(text(f"SELECT {columns} FROM asides ORDER BY id")).all() == before
+    db.session.rollback()
+    schema.migrate()
+
+    assert db.session.execute(text(f"SELECT {columns} FROM quarantined_orders ORDER BY id")).all() == before
+    with unit_of_work():
+        quarantine(store.id, [("302-1", "total", "missing", {}), ("302-3", "total", "missing", {})])
+    rows = db.session.scalars(select(QuarantinedOrder).order_by(QuarantinedOrder.id))
+    assert [(row.number, row.attempts) for row in rows] == [("302-1", 2), ("302-2", 1), ("302-3", 1)]
 
 
 def test_a_migration_that_fails_has_deleted_no_file(empty_desk: Flask) -> None:

@@ -353,5 +353,5 @@ def test_what_is_encrypted_is_bound_to_its_context() -> None:
 def test_a_quarantined_order_keeps_its_answer_sealed(take: Callable[..., list[Order]], database: str) -> None:
     take(incoming_order(currency=None, total=5, raw={"buyer": dict(JANE)}))
     stored = everything_in_the_database(database)
-    assert db.session.scalar(text("SELECT count(*) FROM asides")) == 1
+    assert db.session.scalar(text("SELECT count(*) FROM quarantined_orders")) == 1
     assert [word for word in PLAIN if word.encode() in stored] == []

@@ -102,7 +102,7 @@ class OrdersProof(Model):
 class QuarantinedOrder(Model):
     """An order that could not be taken in: its cause in plain columns, what the channel sent sealed beside it."""
 
-    __tablename__ = "asides"
+    __tablename__ = "quarantined_orders"
     __table_args__ = (UniqueConstraint("store_id", "number"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
