@@ -434,9 +434,9 @@ def measure_exports(browser: Any) -> list[str]:
                 query=parse(query),
             ).id
         while (run := db.session.get_one(Run, run_id)).is_open:
-            turn = run.turn
+            chunk = run.chunk
             db.session.rollback()
-            export_runs.put_together.function(run_id, turn)  # writes the parts as well
+            export_runs.put_together.function(run_id, chunk)  # writes the parts as well
             db.session.rollback()
         file, _ = export_runs.open_file(run, actor)
     seconds = time.perf_counter() - begun
@@ -486,9 +486,9 @@ def main() -> None:
             if options.archived is not None:
                 print(f"{put_away(options.archived):,} of the orders are archived, marked so by SQL\n", flush=True)
             count_shops()  # as the schedule does every ten seconds
-            with only_one(wait=60) as turn:
-                if turn:
-                    fold_all(turn)
+            with only_one(wait=60) as lease:
+                if lease:
+                    fold_all(lease)
             browser = Browser(app)
             browser.enter(person())
             measure_pages(options, browser)

@@ -12,7 +12,7 @@ from webapp.db import db, unit_of_work
 from webapp.live import connection, key
 from webapp.orders.models import Order
 from webapp.reporting.changes import Sums
-from webapp.reporting.folding import Turn, missing
+from webapp.reporting.folding import Lease, missing
 from webapp.reporting.jobs import count_shops, fold_figures
 from webapp.reporting.models import DailyFigure, FigureChange
 from webapp.sync.jobs import find_due
@@ -54,8 +54,8 @@ def test_a_turn_that_is_lost_meanwhile_is_said_and_nothing_written(
     with unit_of_work():
         db.session.execute(update(DailyFigure).values(orders=5))
 
-    def slowly(turn: Turn) -> tuple[Sums, dict[int, str]]:
-        found = missing(turn)
+    def slowly(lease: Lease) -> tuple[Sums, dict[int, str]]:
+        found = missing(lease)
         connection().delete(key("figures"))
         return found
 

@@ -217,11 +217,11 @@ def test_no_list_ships_an_order_twice(
         try:
             with unit_of_work():
                 run = start(rows, actor=mia, key=data.draw(st.sampled_from(["", "k1", "k2"])) and f"{ids}-k")
-                run_id, turn = run.id, run.turn
+                run_id, chunk = run.id, run.chunk
         except NothingFits:
             continue
         for _ in range(data.draw(st.integers(0, 2), label="jobs that come twice")):
-            act_on_chunk(run_id, turn)
+            act_on_chunk(run_id, chunk)
         if data.draw(st.booleans(), label="worked before the next"):
             work()
     work()

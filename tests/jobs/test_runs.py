@@ -29,10 +29,10 @@ went_wrong: list[BaseException] = []  # what the next tries raise, first to last
 
 @job("now")
 @runs.gives_up
-def stumble(run_id: int, turn: int) -> None:
+def stumble(run_id: int, chunk: int) -> None:
     """A chunk that does its work, and after it whatever a test wants to go wrong."""
     with unit_of_work():
-        run = runs.take_turn(run_id, turn)
+        run = runs.take_chunk(run_id, chunk)
         if run is None:
             return
         run.done += 1
@@ -100,13 +100,13 @@ def test_what_the_work_itself_says_is_the_runs_last_word(run_id: int, work: Call
 
 
 def test_every_chunk_has_its_own_tries(run_id: int, work: Callable[[], int]) -> None:
-    for turn in range(CHUNKS):
+    for chunk in range(CHUNKS):
         went_wrong.extend(ZeroDivisionError() for _ in range(TRIES - 1))
-        assert run_of(run_id).turn == turn
+        assert run_of(run_id).chunk == chunk
         for minute in range(TRIES - 1):
             with after(minute), pytest.raises(ZeroDivisionError):
-                stumble(run_id, turn)
-        stumble(run_id, turn)
+                stumble(run_id, chunk)
+        stumble(run_id, chunk)
     assert (run_of(run_id).state, run_of(run_id).done) == ("done", CHUNKS)
 
 
@@ -154,7 +154,7 @@ def test_what_passes_by_itself_ends_no_run(run_id: int, work: Callable[[], int],
     assert (run_of(run_id).state, run_of(run_id).done) == ("done", CHUNKS)
 
 
-def die_in(run_id: int, turn: int) -> int:
+def die_in(run_id: int, chunk: int) -> int:
     """Do a chunk in a process that is killed before its commit; gives the signal that ended it."""
     db.session.remove()
     child = os.fork()
@@ -162,7 +162,7 @@ def die_in(run_id: int, turn: int) -> int:
         try:
             db.engine.dispose(close=False)  # the parent's connections are the parent's
             runs.go_on = lambda run, **more: os.kill(os.getpid(), signal.SIGKILL)
-            stumble(run_id, turn)
+            stumble(run_id, chunk)
         finally:
             os._exit(1)
     return os.WTERMSIG(os.waitpid(child, 0)[1])
@@ -172,7 +172,7 @@ def die_in(run_id: int, turn: int) -> int:
 def test_a_worker_that_is_killed_ends_no_run(run_id: int, work: Callable[[], int]) -> None:
     for _ in range(2 * TRIES):
         assert die_in(run_id, 0) == signal.SIGKILL
-    assert (run_of(run_id).turn, run_of(run_id).done) == (0, 0)
+    assert (run_of(run_id).chunk, run_of(run_id).done) == (0, 0)
     work()
     assert (run_of(run_id).state, run_of(run_id).done) == ("done", CHUNKS)
 

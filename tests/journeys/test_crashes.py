@@ -24,7 +24,7 @@ from webapp.sync.models import ChannelUpdate
 pytestmark = [pytest.mark.slow, pytest.mark.own_desk]
 
 PAGE_STEPS = [
-    ("webapp.sync.runs.take_turn", "after"),
+    ("webapp.sync.runs.lease_store", "after"),
     ("plugins.amazon.channel.AmazonChannel.fetch_orders", "after"),
     ("webapp.sync.jobs.prepare", "after"),
     ("webapp.sync.taking_in.new_orders.NewOrders.write", "after"),

@@ -90,8 +90,8 @@ def fill(
         chosen = [order.id for order in open_ones[:IN_RUN]]
         run = start_bulk("comment", read_input(find_action("comment"), {"text": "Counted"}), actor=owner, ids=chosen)
         db.session.flush()
-        turn = run.turn
-    act_on_chunk(run.id, turn)  # the first chunk; the rest is left
+        chunk = run.chunk
+    act_on_chunk(run.id, chunk)  # the first chunk; the rest is left
 
 
 def _told(number: int) -> IncomingOrder:

@@ -314,7 +314,7 @@ def test_a_job_that_comes_twice_or_late_does_nothing(
     act_on_chunk(run_id, 0)
     assert run_of(run_id).done == 3
     work()
-    act_on_chunk(run_id, run_of(run_id).turn)
+    act_on_chunk(run_id, run_of(run_id).chunk)
     assert (run_of(run_id).state, run_of(run_id).done) == ("done", 7)
     assert notes() == dict.fromkeys(orders, 1)
 
@@ -330,7 +330,7 @@ def test_a_run_rests_goes_on_and_stops(note: Note, orders: list[int], mia: Actor
         work()
     assert run_of(run_id).done == 3
     lead(run_id, runs.resume)
-    act_on_chunk(run_id, run_of(run_id).turn)
+    act_on_chunk(run_id, run_of(run_id).chunk)
     assert run_of(run_id).done == 6
     lead(run_id, runs.stop)
     work()

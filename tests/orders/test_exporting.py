@@ -269,7 +269,7 @@ def on_disk() -> list[Path]:
 def test_a_run_writes_what_the_stream_says(
     orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_runs, "TURN", 1)
+    monkeypatch.setattr(export_runs, "CHUNK", 1)
     run_id = begin(max_, query=parse("Quixelworth"))
     assert b"Quixelworth" not in (db.session.get_one(Export, run_id).sealed or b"")
     work()
@@ -301,7 +301,7 @@ def test_a_large_file_is_put_together_where_nobody_waits_for_something_small(
         assert run_of(run_id).state == "paused"
         with unit_of_work():
             runs.resume(runs.find_run(run_id, lock=True))
-        write_part(run_id, run_of(run_id).turn)
+        write_part(run_id, run_of(run_id).chunk)
         assert (run_of(run_id).state, queue("importing").count) == ("running", 1)
         work()
     assert run_of(run_id).state == "done"
@@ -417,17 +417,17 @@ def test_a_disk_that_is_full_ends_no_workbook(
     assert run_of(run_id).state == "done"
 
 
-@pytest.mark.parametrize("turn", [0, 1])
+@pytest.mark.parametrize("chunk", [0, 1])
 def test_a_database_that_is_busy_as_a_part_is_kept_ends_no_export(
-    orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch, turn: int
+    orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
     run_id = begin(max_)
-    for before in range(turn):
+    for before in range(chunk):
         write_part(run_id, before)
     with monkeypatch.context() as patch:
         patch.setattr(Writer, "keep", lambda *words, **more: (_ for _ in ()).throw(DatabaseBusy()))
         with pytest.raises(DatabaseBusy):
-            write_part(run_id, turn)
+            write_part(run_id, chunk)
     assert run_of(run_id).is_open
     work()
     assert run_of(run_id).state == "done"
@@ -475,7 +475,7 @@ def test_no_file_of_a_workbook_in_the_making_is_readable(
 def test_a_worker_that_dies_costs_one_part(
     orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_runs, "TURN", 1)
+    monkeypatch.setattr(export_runs, "CHUNK", 1)
     run_id = begin(max_)
     write_part(run_id, 0)
     with monkeypatch.context() as patch:
@@ -514,7 +514,7 @@ def erase(*orders: int) -> None:
 def test_a_file_goes_with_a_buyer_whom_it_tells_of(
     orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_runs, "TURN", 1)
+    monkeypatch.setattr(export_runs, "CHUNK", 1)
     ids = [order.id for order in orders]
     both, other = begin(max_), begin(max_, ids=ids[1:], format=export_runs.XLSX)
     work()
@@ -530,7 +530,7 @@ def test_a_file_goes_with_a_buyer_whom_it_tells_of(
 def test_a_part_whose_buyer_is_erased_before_the_file_is_whole_is_written_again(
     orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_runs, "TURN", 1)
+    monkeypatch.setattr(export_runs, "CHUNK", 1)
     ids = [order.id for order in orders]
     run_id = begin(max_, ids=ids, codes=["buyer"])
     write_part(run_id, 0)
@@ -543,13 +543,13 @@ def test_a_part_whose_buyer_is_erased_before_the_file_is_whole_is_written_again(
     assert told == {orders[0].number: "", orders[1].number: "Jane Quixelworth"}
 
 
-@pytest.mark.parametrize("turn", [0, 1])
+@pytest.mark.parametrize("chunk", [0, 1])
 def test_no_buyer_who_is_erased_while_a_file_is_written_stays_in_it(
-    orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch, turn: int
+    orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
     order_id = orders[0].id
     run_id = begin(max_, codes=["buyer"], ids=[order_id])
-    for before in range(turn):
+    for before in range(chunk):
         write_part(run_id, before)
     close, erased = Writer.close, list[int]()
 
@@ -560,7 +560,7 @@ def test_no_buyer_who_is_erased_while_a_file_is_written_stays_in_it(
         close(writer)
 
     monkeypatch.setattr(Writer, "close", erase_then_close)
-    write_part(run_id, turn)
+    write_part(run_id, chunk)
     work()
     [row] = read(content_of(run_id, max_).decode())
     assert (erased, row["Buyer"]) == ([order_id], "")
@@ -600,7 +600,7 @@ def test_an_export_that_a_bug_ends_leaves_nothing(
 def test_a_stopped_export_leaves_nothing(
     orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_runs, "TURN", 1)
+    monkeypatch.setattr(export_runs, "CHUNK", 1)
     run_id = begin(max_)
     write_part(run_id, 0)
     with unit_of_work():

@@ -27,7 +27,7 @@ from webapp.orders.queries import locked
 from webapp.orders.services import comment
 from webapp.reporting import jobs
 from webapp.reporting.figures import Interval, Scope, orders_by_state, sales, sales_by_store, sales_of
-from webapp.reporting.folding import LEASE, Turn, TurnLost, fold, missing, only_one, shops_to_count
+from webapp.reporting.folding import LEASE, Lease, LeaseLost, fold, missing, only_one, shops_to_count
 from webapp.reporting.jobs import fold_all, put_right
 from webapp.reporting.models import DailyFigure, FigureChange, FigureZone
 from webapp.testing import again, incoming_line, incoming_order
@@ -174,10 +174,10 @@ def test_only_one_folds_at_a_time(take: Callable[..., list[Order]]) -> None:
 
 def test_a_turn_lasts_for_as_long_as_it_is_kept_up_and_a_minute_after_a_death(app: Flask) -> None:
     lock = connection().lock(key("figures"))
-    with only_one() as turn:
-        assert turn is not None
+    with only_one() as lease:
+        assert lease is not None
         connection().expire(key("figures"), 5)
-        turn.keep()
+        lease.keep()
         assert LEASE - 2 <= connection().ttl(key("figures")) <= LEASE <= 60  # then it is anybody's, dead or alive
         with only_one() as other:
             assert other is None
@@ -186,19 +186,19 @@ def test_a_turn_lasts_for_as_long_as_it_is_kept_up_and_a_minute_after_a_death(ap
 
 def test_whoever_lost_the_turn_writes_nothing(take: Callable[..., list[Order]]) -> None:
     take(incoming_order())
-    with only_one() as turn:
-        assert turn is not None
+    with only_one() as lease:
+        assert lease is not None
         connection().delete(key("figures"))
-        for work in (lambda: fold_all(turn), lambda: put_right(turn, {}, {}), lambda: missing(turn)):
-            with pytest.raises(TurnLost):
+        for work in (lambda: fold_all(lease), lambda: put_right(lease, {}, {}), lambda: missing(lease)):
+            with pytest.raises(LeaseLost):
                 work()
     assert (rows_of(FigureChange), rows_of(DailyFigure)) == (1, 0)
 
 
 def test_a_lost_turn_is_left_to_whoever_has_it_now(app: Flask) -> None:
     another = connection().lock(key("figures"), timeout=60)
-    with only_one() as turn:
-        assert turn is not None
+    with only_one() as lease:
+        assert lease is not None
         connection().delete(key("figures"))
         assert another.acquire(blocking=False)
     assert another.owned()
@@ -211,13 +211,13 @@ def test_nobody_waits_for_the_turn_to_be_kept_up(
     """A Redis that hangs would hold whatever the open transaction of a writer holds."""
     take(incoming_order())
     asked: list[bool] = []
-    keep = Turn.keep
+    keep = Lease.keep
 
-    def watched(turn: Turn) -> None:
+    def watched(lease: Lease) -> None:
         asked.append(db.session().in_transaction())
-        keep(turn)
+        keep(lease)
 
-    monkeypatch.setattr(Turn, "keep", watched)
+    monkeypatch.setattr(Lease, "keep", watched)
     fold_figures()
     with unit_of_work():
         db.session.get_one(Shop, store.shop_id).zone = "Asia/Tokyo"

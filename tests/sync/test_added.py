@@ -104,7 +104,7 @@ def numbers() -> set[str]:
 def test_a_marketplace_that_is_added_brings_its_older_orders(
     how: str, german: Store, channel: FakeChannel, told: set[str], work: Work
 ) -> None:
-    """Its open orders at the next turn, the rest with the proof, however long its windows have passed."""
+    """Its open orders with the next page, the rest with the proof, however long its windows have passed."""
     here = offer(channel, GERMANY.id, days=9, **SHIPPED)
     still_open, gone = offer(channel, JAPAN.id, days=9), offer(channel, JAPAN.id, days=8, **SHIPPED)
     start(german)

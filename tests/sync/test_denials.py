@@ -156,7 +156,7 @@ def test_a_worker_that_dies_between_two_pages_of_a_trial_costs_nothing(
         jobs.read_more(store.id)
         assert denied(store) == [("marketplace", JAPAN.id)]
         with unit_of_work():
-            assert runs.take_more(store.id, "dies here") is not None
+            assert runs.lease_for_more(store.id, "dies here") is not None
     with later(hours=7, seconds=30):
         jobs.find_due()
         work()

@@ -28,7 +28,7 @@ from webapp.testing import FakeChannel, incoming_line, incoming_order
 Work = Callable[[], int]
 
 
-def turn(store: Store) -> StoreSync:
+def sync_of(store: Store) -> StoreSync:
     db.session.expire_all()
     return db.session.get_one(StoreSync, store.id)
 
@@ -53,7 +53,7 @@ def test_a_lease_is_renewed_while_the_work_goes_on(
         for _ in range(6):
             threading.Event().wait(0.2)
             with unit_of_work():
-                seen.append(runs.take_turn(store.id, "another"))
+                seen.append(runs.lease_store(store.id, "another"))
         return fetch(access, window)
 
     monkeypatch.setattr(channel, "fetch_orders", slow)
@@ -61,18 +61,18 @@ def test_a_lease_is_renewed_while_the_work_goes_on(
     start(store)
     jobs.import_orders(store.id)
     assert seen == [None] * 6
-    assert turn(store).lease_owner is None
+    assert sync_of(store).lease_owner is None
     assert db.session.query(Order).count() == 1
 
 
 def test_a_lease_ends_20_seconds_after_the_last_sign_of_life(store: Store, channel: FakeChannel) -> None:
     start(store)
     with unit_of_work():
-        assert runs.take_turn(store.id, "dead") is not None
+        assert runs.lease_store(store.id, "dead") is not None
     with later(19), unit_of_work():
-        assert runs.take_turn(store.id, "next") is None
+        assert runs.lease_store(store.id, "next") is None
     with later(21), unit_of_work():
-        assert runs.take_turn(store.id, "next") is not None
+        assert runs.lease_store(store.id, "next") is not None
 
 
 def test_a_job_that_is_tried_again_is_not_the_worker_that_lost_its_lease(store: Store, channel: FakeChannel) -> None:
@@ -80,12 +80,12 @@ def test_a_job_that_is_tried_again_is_not_the_worker_that_lost_its_lease(store: 
     start(store)
     first, second = Lease(StoreSync), Lease(StoreSync)
     with unit_of_work():
-        assert runs.take_turn(store.id, first.owner) is not None
+        assert runs.lease_store(store.id, first.owner) is not None
     with later(21), unit_of_work():
-        assert runs.take_turn(store.id, second.owner) is not None
+        assert runs.lease_store(store.id, second.owner) is not None
     with unit_of_work():
-        assert runs.still_ours(store.id, first.owner) is None
-        assert runs.still_ours(store.id, second.owner) is not None
+        assert runs.held_by(store.id, first.owner) is None
+        assert runs.held_by(store.id, second.owner) is not None
 
 
 def test_a_page_read_after_its_lease_was_lost_changes_nothing(
@@ -103,7 +103,7 @@ def test_a_page_read_after_its_lease_was_lost_changes_nothing(
     start(store)
     jobs.import_orders(store.id)
     assert db.session.query(Order).count() == 0
-    assert turn(store).lease_owner == "another"
+    assert sync_of(store).lease_owner == "another"
 
 
 def test_a_worker_that_wakes_up_after_its_lease_sends_nothing(

@@ -238,7 +238,7 @@ def test_whatever_slips_and_whoever_dies_everything_is_there_once_it_is_proven(
         with time_machine.travel(at, tick=True):
             if deaths and deaths.pop():
                 with unit_of_work():
-                    runs.take_more(store.id, "dies here")
+                    runs.lease_for_more(store.id, "dies here")
                 continue
             jobs.find_due()
             work()

@@ -127,14 +127,14 @@ def test_a_crash_within_a_page_leaves_nothing_half_done(
 def test_a_second_worker_sees_the_holder_and_leaves(store: Store, channel: FakeChannel) -> None:
     start(store)
     with unit_of_work():
-        assert runs.take_turn(store.id, "first") is not None
+        assert runs.lease_store(store.id, "first") is not None
     with unit_of_work():
-        assert runs.take_turn(store.id, "second") is None
-        assert runs.still_ours(store.id, "second") is None
+        assert runs.lease_store(store.id, "second") is None
+        assert runs.held_by(store.id, "second") is None
     with time_machine.travel(now() + leases.LEASE + timedelta(seconds=1)), unit_of_work():
-        assert runs.take_turn(store.id, "second") is not None
+        assert runs.lease_store(store.id, "second") is not None
     with unit_of_work():
-        assert runs.still_ours(store.id, "first") is None
+        assert runs.held_by(store.id, "first") is None
 
 
 def test_a_refused_page_token_starts_the_same_window_again(store: Store, channel: FakeChannel, work: Work) -> None:

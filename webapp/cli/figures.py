@@ -10,7 +10,7 @@ from webapp.cli.text import table
 from webapp.db import db
 from webapp.money import Money
 from webapp.reporting.changes import Cell, Counts, Sums
-from webapp.reporting.folding import TurnLost, missing, only_one
+from webapp.reporting.folding import LeaseLost, missing, only_one
 from webapp.reporting.jobs import fold_all, put_right
 
 SHOWN = 20
@@ -30,7 +30,7 @@ def check(door: Door, repair: bool) -> None:
     door.actor.needs("settings.edit" if repair else "orders.view")
     try:
         sums = _count(repair)
-    except TurnLost as lost:
+    except LeaseLost as lost:
         raise Failed(str(lost), Code.TIMED_OUT) from lost
     rows = [_row(cell, counts) for cell, counts in sorted(sums.items())]
     document = {"differences": len(rows), "repaired": bool(repair and rows), "rows": rows}
@@ -46,14 +46,14 @@ def check(door: Door, repair: bool) -> None:
 
 
 def _count(repair: bool) -> Sums:
-    with only_one(wait=_PATIENCE) as turn:
-        if turn is None:
+    with only_one(wait=_PATIENCE) as lease:
+        if lease is None:
             raise Failed("Another process counts the figures just now. Try again in a minute.", Code.TIMED_OUT)
         db.session.rollback()
-        sums, zones = missing(turn)
+        sums, zones = missing(lease)
         if repair:
-            put_right(turn, sums, zones)
-            fold_all(turn)
+            put_right(lease, sums, zones)
+            fold_all(lease)
     return sums
 
 

@@ -248,6 +248,6 @@ def _watched(store_id: int, run_id: int, seconds: float) -> dict[str, Any]:
         db.session.rollback()  # ends the reading transaction: the next one sees what the worker did
         run, chosen = db.session.get_one(Run, run_id), db.session.get_one(Store, store_id)
         if not run.is_open or time.monotonic() >= deadline:
-            turn = db.session.get(StoreSync, store_id)
-            return run_row(run, store=chosen.name, next_at=iso(turn.next_at) if turn else None)
+            sync = db.session.get(StoreSync, store_id)
+            return run_row(run, store=chosen.name, next_at=iso(sync.next_at) if sync else None)
         time.sleep(LOOK_EVERY)

@@ -164,11 +164,11 @@ def runs_list(door: Door, store_key: str | None, limit: int) -> None:
     """Runs with their numbers, newest first."""
     store_id = get_store(store_key).id if store_key else None
     names = _store_names()
-    turns = {row.store_id: iso(row.next_at) for row in db.session.scalars(select(StoreSync))}
+    next_at = {row.store_id: iso(row.next_at) for row in db.session.scalars(select(StoreSync))}
     rows = []
     for run in sync_runs.runs(door.actor, store_id=store_id, limit=limit):
         subject = run.subject_id if run.kind == sync_runs.KIND else None
-        rows.append(presenting.run_row(run, store=names.get(subject or 0), next_at=turns.get(subject or 0)))
+        rows.append(presenting.run_row(run, store=names.get(subject or 0), next_at=next_at.get(subject or 0)))
     columns = ("id", "kind", "store", "state", "started", "ended", *sync_runs.NUMBERS, "message")
     door.show(rows, table(rows, columns, empty="No run yet."))
 

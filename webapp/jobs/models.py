@@ -38,7 +38,7 @@ class Run(Model):
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     quiet: Mapped[bool] = mapped_column(default=False)  # it came by the clock and found nothing
-    turn: Mapped[int] = mapped_column(default=0)  # of its chunks: a job of an earlier one does nothing
+    chunk: Mapped[int] = mapped_column(default=0)  # the number of the next: a job of an earlier one does nothing
     look_again_at: Mapped[datetime | None]  # when the schedule takes its job for lost, or stops its rest
     total: Mapped[int | None]
     done: Mapped[int] = mapped_column(default=0)

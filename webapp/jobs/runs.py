@@ -1,7 +1,7 @@
 """Runs: long work that goes on chunk by chunk, whatever its kind.
 
-A run is begun in the unit of work of whoever asked for it. Each of its jobs takes a turn, does one chunk and sends the
-next, in one transaction: a job that dies leaves nothing of its chunk, and of two jobs of one turn one does nothing.
+A run is begun in the unit of work of whoever asked for it. Each of its jobs takes a chunk, does it and sends the next,
+in one transaction: a job that dies leaves nothing of its chunk, and of two jobs of one chunk one does nothing.
 What was wished, to pause or to stop, is honored between two chunks. A run whose job was lost is found by the clock;
 one whose work fails again and again ends, and says so; one that rests for a week is stopped.
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 PAUSE, STOP = "pause", "stop"
 PATIENCE = timedelta(seconds=60)  # how long a run may stand still before its job is taken for lost
-TRIES = 3  # of one turn that fail, before its run is given up
+TRIES = 3  # of one chunk that fail, before its run is given up
 RESTS_FOR = timedelta(days=7)  # until a run that nobody lets go on is stopped
 APART = timedelta(minutes=1)  # between two failures that count: the queue tries again within seconds
 _PASSING = (DatabaseBusy, DiskFull, Unavailable, OperationalError, InterfaceError, PoolEmpty, RedisError)
@@ -54,21 +54,21 @@ class WorkFailed(DeskError):
     )
 
 
-def gives_up(chunk: Callable[[int, int], None]) -> Callable[[int, int], None]:
-    """Let the job of a chunk end its run with a sentence once the same turn has failed `TRIES` times, minutes apart.
+def gives_up(work: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    """Let the job of a chunk end its run with a sentence once the same chunk has failed `TRIES` times, minutes apart.
 
     What passes by itself, such as a database that is gone or a disk that is full, is not counted; nor is a worker that
     was killed, for which the clock sends another job.
     """
 
-    @wraps(chunk)
-    def tried(run_id: int, turn: int) -> None:
+    @wraps(work)
+    def tried(run_id: int, chunk: int) -> None:
         try:
-            chunk(run_id, turn)
+            work(run_id, chunk)
         except Exception as error:
             if not passes(error):
                 try:
-                    _count_failure(run_id, turn, error)
+                    _count_failure(run_id, chunk, error)
                 except Exception as other:  # what the work said is what the log must tell
                     log.error("failure_not_counted", run=run_id, kind=type(other).__name__)
             raise
@@ -85,25 +85,25 @@ def passes(error: Exception) -> bool:
     return isinstance(error, _PASSING)
 
 
-def _count_failure(run_id: int, turn: int, error: Exception) -> None:
+def _count_failure(run_id: int, chunk: int, error: Exception) -> None:
     db.session.rollback()
     with unit_of_work():
         run = find_run(run_id, lock=True)
-        if not run.is_open or run.turn != turn:
+        if not run.is_open or run.chunk != chunk:
             return
-        failed_turn, times, counted_at = run.numbers.get("tries") or (turn, 0, None)
-        if failed_turn != turn:
+        failed_chunk, times, counted_at = run.numbers.get("tries") or (chunk, 0, None)
+        if failed_chunk != chunk:
             times = 0
         elif counted_at and now() - parse_instant(counted_at) < APART:
             return
         times += 1
-        run.numbers = run.numbers | {"tries": [turn, times, iso(now())]}
+        run.numbers = run.numbers | {"tries": [chunk, times, iso(now())]}
         if times >= TRIES:
             fail(run, error if isinstance(error, DeskError) else WorkFailed(tries=times))
 
 
 def carried_by(kind: str, carrier: Job[[int, int]]) -> None:
-    """Declare the job that does one chunk of runs of this kind; it is given the run's id and its turn."""
+    """Declare the job that does one chunk of runs of this kind; it is given the run's id and the chunk's number."""
     _jobs[kind] = carrier
 
 
@@ -123,7 +123,7 @@ def begin(kind: str, *, actor: Actor, total: int | None = None, subject_id: int 
         started_at=now(),
         total=total,
         numbers={},
-        turn=0,
+        chunk=0,
     )
     db.session.add(run)
     db.session.flush()
@@ -131,10 +131,10 @@ def begin(kind: str, *, actor: Actor, total: int | None = None, subject_id: int 
     return run
 
 
-def take_turn(run_id: int, turn: int) -> Run | None:
+def take_chunk(run_id: int, chunk: int) -> Run | None:
     """The run, locked until the unit of work ends; None where this job came too late or the run was told to rest."""
     run = find_run(run_id, lock=True)
-    if not run.is_open or run.turn != turn or run.state == RunState.PAUSED:
+    if not run.is_open or run.chunk != chunk or run.state == RunState.PAUSED:
         return None
     if run.wish == STOP:
         _end(run, RunState.STOPPED)
@@ -148,11 +148,11 @@ def take_turn(run_id: int, turn: int) -> Run | None:
 
 
 def go_on(run: Run, *, patience: timedelta = PATIENCE, by: Job[[int, int]] | None = None) -> None:
-    """The chunk is done: the next is another turn's, and nobody looks after the run before its patience is over.
+    """The chunk is done: the next one is another job's, and nobody looks after the run before its patience is over.
 
     A chunk that others must not wait for is carried `by` a job of another queue.
     """
-    run.turn += 1
+    run.chunk += 1
     _send(run, patience, by)
 
 
@@ -230,7 +230,7 @@ def _resting_too_long() -> tuple[ColumnElement[bool], ...]:
 
 def _send(run: Run, patience: timedelta = PATIENCE, by: Job[[int, int]] | None = None) -> None:
     run.look_again_at = now() + patience
-    (by or _jobs[run.kind]).enqueue(run.id, run.turn)
+    (by or _jobs[run.kind]).enqueue(run.id, run.chunk)
     live.publish("runs", [run.id])
 
 

@@ -208,10 +208,10 @@ def _opened(row: BulkAct) -> dict[str, Any]:
 
 @job("now")
 @runs.gives_up
-def act_on_chunk(run_id: int, turn: int) -> None:
+def act_on_chunk(run_id: int, chunk: int) -> None:
     """Act on the next orders of a run; the rest is another job's."""
     with unit_of_work():
-        run = runs.take_turn(run_id, turn)
+        run = runs.take_chunk(run_id, chunk)
         if run is not None:
             _do_chunk(run)
 

@@ -180,11 +180,11 @@ def begin_erasing(store_id: int) -> None:
 
 @job("importing")
 @runs.gives_up
-def erase_chunk(run_id: int, turn: int) -> None:
+def erase_chunk(run_id: int, chunk: int) -> None:
     """Erase the next buyers of a run; the rest is a job of its own."""
     found = _next(runs.find_run(run_id))  # before the transaction, since on SQLite nobody else writes meanwhile
     with unit_of_work():
-        run = runs.take_turn(run_id, turn)
+        run = runs.take_chunk(run_id, chunk)
         if run is None:
             return
         before, ended = parse_instant(run.numbers["before"]), len(found) < CHUNK

@@ -1,7 +1,7 @@
 """Exports as runs: files too large for one answer, or of a kind that can't be streamed.
 
-The first turn notes which orders it is about; each turn writes a part; the last puts the parts together. Parts are
-written outside of any transaction and count once their turn is committed, so a worker that dies costs one part's time.
+The first chunk notes which orders it is about; each chunk writes a part; the last puts the parts together. Parts are
+written outside of any transaction and count once their chunk is committed, so a worker that dies costs one part's time.
 All files, parts too, lie sealed in the vault. A file is fetched by whoever asked for it, and is gone after a day or
 with a buyer whom it tells of; a part that is gone so while its run goes on is written again, without that buyer.
 """
@@ -46,7 +46,7 @@ FORMATS: dict[str, LazyString] = {
     CSV_FOR_EXCEL: _l("CSV that Excel opens with accents right"),
     XLSX: _l("Excel workbook (XLSX)"),
 }
-TURN = 5_000  # orders written in one turn
+CHUNK = 5_000  # orders of one part
 LARGE = 20_000  # orders of a file that takes more than some seconds to put together
 _PATIENCE = timedelta(minutes=15)  # for putting a large workbook together
 _BEGUN, _FORGOTTEN = "begun", "forgotten"  # places: which orders it is about is noted; its words are gone
@@ -55,7 +55,7 @@ _PART, _WHOLE = "export_part", "export"  # kinds of files
 
 
 class PartsGone(DeskError):
-    """What earlier turns wrote is not there, or was written by another version."""
+    """What earlier chunks wrote is not there, or was written by another version."""
 
     code = "parts_gone"
     sentence = _l("What was written of this file so far is gone, or from another version of the desk. Export it again.")
@@ -122,21 +122,21 @@ def _file_of(run: Run) -> VaultFile | None:
 
 @job("now", timeout=1800)
 @runs.gives_up
-def write_part(run_id: int, turn: int) -> None:
+def write_part(run_id: int, chunk: int) -> None:
     """Write the next part of a file, or put the parts of a small one together."""
-    _write(run_id, turn, largest=LARGE)
+    _write(run_id, chunk, largest=LARGE)
 
 
 @job("importing", timeout=1800)
 @runs.gives_up
-def put_together(run_id: int, turn: int) -> None:
+def put_together(run_id: int, chunk: int) -> None:
     """Put the parts of a large file together, which takes up to a minute: behind it nobody waits for anything small."""
-    _write(run_id, turn)
+    _write(run_id, chunk)
 
 
-def _write(run_id: int, turn: int, *, largest: int | None = None) -> None:
+def _write(run_id: int, chunk: int, *, largest: int | None = None) -> None:
     with unit_of_work():
-        run = runs.take_turn(run_id, turn)
+        run = runs.take_chunk(run_id, chunk)
         if run is None:
             _tidy(runs.find_run(run_id))
             return
@@ -148,7 +148,7 @@ def _write(run_id: int, turn: int, *, largest: int | None = None) -> None:
         with force_locale(language):
             written.go_on()
         with unit_of_work():
-            run = runs.take_turn(run_id, turn)
+            run = runs.take_chunk(run_id, chunk)
             if run is None:
                 _tidy(runs.find_run(run_id))
             else:
@@ -157,7 +157,7 @@ def _write(run_id: int, turn: int, *, largest: int | None = None) -> None:
         if runs.passes(problem):
             raise
         with unit_of_work():
-            if run := runs.take_turn(run_id, turn):
+            if run := runs.take_chunk(run_id, chunk):
                 runs.fail(run, problem)
                 _tidy(run)
     finally:
@@ -168,7 +168,7 @@ runs.carried_by(KIND, write_part)
 
 
 def _keep(run: Run, written: "_Writing") -> None:
-    """Let what a turn wrote count, in the transaction that moves the run."""
+    """Let what a chunk wrote count, in the transaction that moves the run."""
     row, whole = db.session.get_one(Export, run.id), written.keep()
     row.place, run.total, run.done = _BEGUN, written.total, written.done
     if whole is not None:
@@ -211,8 +211,8 @@ def _language(run: Run) -> str:
 
 
 class _Writing:
-    """One turn at a file. Nothing of it counts before `keep`, which is called in the transaction that moves the run;
-    what is not kept is discarded.
+    """The work of one chunk at a file. Nothing of it counts before `keep`, which is called in the transaction that
+    moves the run; what is not kept is discarded.
     """
 
     def __init__(self, run_id: int, export: Export, actor: Actor, largest: int | None) -> None:
@@ -234,7 +234,7 @@ class _Writing:
         for row in self._parts:  # whoever erases a buyer meanwhile deletes some of these
             db.session.expunge(row)
         db.session.rollback()
-        missing = [start for start in range(0, self.total, TURN) if start not in there]
+        missing = [start for start in range(0, self.total, CHUNK) if start not in there]
         if not missing:
             self.done = self.total
             if self._largest is not None and self.total > self._largest:
@@ -243,13 +243,13 @@ class _Writing:
             self._write_whole(Table(self.actor, self.export.rows, self.export.columns).head)
             return
         self._start = missing[0]
-        self._write_part(self._ids[self._start : self._start + TURN])
-        self.done = self.total - sum(len(self._ids[start : start + TURN]) for start in missing[1:])
+        self._write_part(self._ids[self._start : self._start + CHUNK])
+        self.done = self.total - sum(len(self._ids[start : start + CHUNK]) for start in missing[1:])
         self.is_last = len(missing) == 1
 
     def keep(self) -> VaultFile | None:
         """Give what was written its rows; the file, once it is whole. What tells of a buyer who was erased while it was
-        written is not kept: another turn writes it again.
+        written is not kept: another chunk writes it again.
         """
         expires_at = now() + KEPT
         if not self._made:  # all parts are there, and another job's to put together
@@ -265,7 +265,7 @@ class _Writing:
         *noted, writer = self._made
         for orders in noted:
             orders.keep(_PART, self.run_id, _ORDERS, expires_at=expires_at)
-        part = self._ids[self._start : self._start + TURN]
+        part = self._ids[self._start : self._start + CHUNK]
         row = writer.keep(_PART, self.run_id, self._start, expires_at=expires_at, order_ids=part)
         if vault.erased(part) != self._erased:
             files.forget([row.id])

@@ -39,10 +39,10 @@ def start(*, actor: Actor) -> Run:
 
 @job("clock")
 @runs.gives_up
-def index_orders(run_id: int, turn: int) -> None:
+def index_orders(run_id: int, chunk: int) -> None:
     """Index the next orders of a run; the rest is a job of its own."""
     with unit_of_work():
-        run = runs.take_turn(run_id, turn)
+        run = runs.take_chunk(run_id, chunk)
         if run is None:
             return
         orders = _next(int(run.numbers.get("after", 0)))

@@ -3,8 +3,8 @@
 Folding moves rows from one table to the other in one transaction: killed at any point it has happened or it has not.
 Counting anew compares the orders with the figures as both stood at one moment, and appends what is missing as changes:
 whatever clerks and the import do meanwhile appends its own, so nobody waits and nothing is counted twice. Only one
-process does either, for as long as it keeps its turn up: before each step, never inside one that writes, since the
-turn is a lock in Redis. Whoever no longer does, dead or alive, has lost it a minute later.
+process does either, for as long as it renews its lease: before each step, never inside one that writes, since the
+lease is a lock in Redis. A process that no longer renews it, dead or alive, has lost it a minute later.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,42 +27,42 @@ from webapp.reporting.models import DailyFigure, FigureChange, FigureZone
 
 log = structlog.get_logger(__name__)
 CHUNK = 2000
-LEASE = 60  # seconds for which a turn is kept: longer than any step between two of its calls of `keep`
+LEASE = 60  # seconds after which a lease ends: longer than any step between two calls of `keep`
 _ROWS_AT_ONCE = 5000
 
 
-class TurnLost(DeskError):
+class LeaseLost(DeskError):
     """Another may count by now: what was not written yet must not be."""
 
     code = "turn_lost"
     sentence = _l("This took so long that another process may count the figures by now. Try again in a minute.")
 
 
-class Turn:
-    """The right to fold and count alone, for as long as it is kept up."""
+class Lease:
+    """The right to fold and count alone, for as long as it is renewed."""
 
     def __init__(self, lock: Lock) -> None:
         self._lock = lock
 
     def keep(self) -> None:
-        """Stay alone for another `LEASE`; asked outside of any unit of work. Raises `TurnLost`."""
+        """Renew the lease; called outside of any unit of work. Raises `LeaseLost`."""
         try:
             self._lock.extend(LEASE, replace_ttl=True)
         except LockError as error:
-            raise TurnLost from error
+            raise LeaseLost from error
 
 
 @contextmanager
-def only_one(*, wait: float = 0) -> Iterator[Turn | None]:
-    """The turn, or None where another folds or counts just now; waits so many seconds for it."""
+def only_one(*, wait: float = 0) -> Iterator[Lease | None]:
+    """The lease, or None where another process has it; waits up to `wait` seconds for it."""
     lock = connection().lock(key("figures"), timeout=LEASE, blocking=wait > 0, blocking_timeout=wait or None)
     if not lock.acquire():
         yield None
         return
     try:
-        yield Turn(lock)
+        yield Lease(lock)
     finally:
-        with suppress(LockError):  # a lost turn is another's
+        with suppress(LockError):  # a lost lease is another's
             lock.release()
 
 
@@ -72,7 +72,7 @@ def anything_to_fold() -> bool:
 
 def fold(limit: int = CHUNK) -> int:
     """Move the oldest changes into the daily figures, in the open unit of work; tells how many. The caller has just
-    kept its turn.
+    renewed its lease.
     """
     changes, daily = table_of(FigureChange), table_of(DailyFigure)
     oldest = select(changes.c.id).order_by(changes.c.id).limit(limit).scalar_subquery()
@@ -98,7 +98,7 @@ def shops_to_count() -> dict[int, str | None]:
     return {row.id: row.zone for row in db.session.execute(query)}
 
 
-def missing(turn: Turn, shop_ids: Sequence[int] | None = None) -> tuple[Sums, dict[int, str]]:
+def missing(lease: Lease, shop_ids: Sequence[int] | None = None) -> tuple[Sums, dict[int, str]]:
     """What the figures lack of what the orders say (less than nothing where they have too much), and the zones that
     the days were counted in. Takes a moment per 100,000 orders; holds nothing that others wait for.
     """
@@ -111,7 +111,7 @@ def missing(turn: Turn, shop_ids: Sequence[int] | None = None) -> tuple[Sums, di
         sums: Sums = {}
         found = reading.execute(orders, execution_options={"yield_per": _ROWS_AT_ONCE}).mappings()
         for rows in found.partitions():
-            turn.keep()
+            lease.keep()
             for row in rows:
                 add(sums, *place_of(dict(row), zones[row["shop_id"]]))
         for cell, counts in _stored(reading, shop_ids):
@@ -146,7 +146,7 @@ def _columns(table: Table) -> list[Any]:
 
 def correct(sums: Sums, zones: dict[int, str]) -> None:
     """Append what was missing, in the open unit of work; from now on the shops' days are counted in these zones. The
-    caller has just kept its turn.
+    caller has just renewed its lease.
     """
     append(sums)
     for shop_id, zone in zones.items():

@@ -5,7 +5,7 @@ import structlog
 from webapp.db import db, unit_of_work
 from webapp.jobs import a_moment, job
 from webapp.reporting.changes import Sums
-from webapp.reporting.folding import Turn, anything_to_fold, correct, fold, missing, only_one, shops_to_count
+from webapp.reporting.folding import Lease, anything_to_fold, correct, fold, missing, only_one, shops_to_count
 
 log = structlog.get_logger(__name__)
 
@@ -15,14 +15,14 @@ def fold_figures() -> None:
     """Fold changes into the daily figures for a moment, and have shops counted whose days are not as they should be."""
     if shops_to_count():
         count_shops.enqueue()
-    with only_one() as turn:
-        if turn is None:
+    with only_one() as lease:
+        if lease is None:
             return
         for _ in a_moment():
             if not anything_to_fold():
                 return
             db.session.rollback()
-            turn.keep()
+            lease.keep()
             with unit_of_work():
                 fold()
     fold_figures.enqueue()
@@ -33,18 +33,18 @@ def anything_to_do() -> bool:
     return anything_to_fold() or bool(shops_to_count())
 
 
-def fold_all(turn: Turn) -> None:
+def fold_all(lease: Lease) -> None:
     """Fold what there is, some changes in each unit of work."""
     while anything_to_fold():
         db.session.rollback()
-        turn.keep()
+        lease.keep()
         with unit_of_work():
             fold()
 
 
-def put_right(turn: Turn, sums: Sums, zones: dict[int, str]) -> None:
+def put_right(lease: Lease, sums: Sums, zones: dict[int, str]) -> None:
     """Add to the figures what was found missing."""
-    turn.keep()
+    lease.keep()
     with unit_of_work():
         correct(sums, zones)
 
@@ -56,12 +56,12 @@ def count_shops() -> None:
     All of it is one reading, since the figures must be compared with the orders as both stood at one moment: a moment
     for each 100,000 orders. So it runs where nothing hurries, like the pages of an import.
     """
-    with only_one() as turn:
-        if turn is not None:
-            _count_shops(turn)
+    with only_one() as lease:
+        if lease is not None:
+            _count_shops(lease)
 
 
-def _count_shops(turn: Turn) -> None:
+def _count_shops(lease: Lease) -> None:
     """Twice where a zone changed: what others appended meanwhile was counted in the old zone, the second time finds
     it.
     """
@@ -70,7 +70,7 @@ def _count_shops(turn: Turn) -> None:
         if not shops:
             return
         db.session.rollback()
-        sums, zones = missing(turn, list(shops))
-        put_right(turn, sums, zones)
+        sums, zones = missing(lease, list(shops))
+        put_right(lease, sums, zones)
         if sums:
             log.info("figures_counted", shops=len(shops), cells=len(sums))

@@ -57,9 +57,9 @@ def deactivate(store: Store, *, actor: Actor) -> None:
     if not store.active:
         return
     store.active = False
-    turn = db.session.get(StoreSync, store.id, with_for_update={"of": StoreSync})
-    if turn is not None and turn.run is not None and turn.run.is_open:
-        turn.run.state = RunState.PAUSED
+    sync = db.session.get(StoreSync, store.id, with_for_update={"of": StoreSync})
+    if sync is not None and sync.run is not None and sync.run.is_open:
+        sync.run.state = RunState.PAUSED
     _note(store, "store_deactivated", actor)
 
 

@@ -88,10 +88,10 @@ def import_orders(store_id: int) -> None:
     """Read one page of a store's orders and take it in; the next page is a job of its own."""
     lease = Lease(StoreSync)
     with unit_of_work():
-        turn = runs.take_turn(store_id, lease.owner)
-        if turn is None:
+        held = runs.lease_store(store_id, lease.owner)
+        if held is None:
             return
-        sync, window, _ = turn
+        sync, window, _ = held
         store = sync.store
         open_only, without = window.stream == Stream.OPEN, denials.left_out(store_id)
         asked = OrdersWindow(runs.low_of(window), window.page_token, open_only, without)
@@ -114,10 +114,10 @@ def _read_page(store_id: int, owner: str, channel: Channel, reach: StoreAccess, 
         raise
     ready = prepare(db.session.get_one(Store, store_id), page)
     with unit_of_work():
-        turn = runs.still_ours(store_id, owner)
-        if turn is None:
+        held = runs.held_by(store_id, owner)
+        if held is None:
             return False
-        sync, window, run = turn
+        sync, window, run = held
         taken = take_in(sync.store, ready)
         denials.page_read(store_id, page, asked.low)
         runs.count(
@@ -140,10 +140,10 @@ def _read_page(store_id: int, owner: str, channel: Channel, reach: StoreAccess, 
 
 def _not_read(store_id: int, owner: str, error: ChannelError) -> None:
     with unit_of_work():
-        turn = runs.still_ours(store_id, owner)
-        if turn is None:
+        held = runs.held_by(store_id, owner)
+        if held is None:
             return
-        sync, window, run = turn
+        sync, window, run = held
         match error:
             case Throttled():
                 runs.count(run, throttled=1)
@@ -163,12 +163,12 @@ def _not_read(store_id: int, owner: str, error: ChannelError) -> None:
 
 @job("importing")
 def read_more(store_id: int) -> None:
-    """Read a page that no turn reads: the open orders of a marketplace that was denied, to see whether it still is; or
-    what was read first once more, to see whether anything was missed.
+    """Read a page that no window reads: the open orders of a marketplace that was denied, to see whether it still is;
+    or what was read first once more, to see whether anything was missed.
     """
     lease = Lease(StoreSync)
     with unit_of_work():
-        more = runs.take_more(store_id, lease.owner)
+        more = runs.lease_for_more(store_id, lease.owner)
         if more is None:
             return
         sync, asked = more
@@ -186,7 +186,7 @@ def read_more(store_id: int) -> None:
 def _take_more_in(store_id: int, owner: str, asked: OrdersWindow, page: OrdersPage) -> None:
     ready = prepare(db.session.get_one(Store, store_id), proving.read_before(store_id, page) if asked.spare else page)
     with unit_of_work():
-        sync = runs.our_lease(store_id, owner)
+        sync = runs.sync_held_by(store_id, owner)
         if sync is None:
             return
         runs.give_back(sync)
@@ -207,7 +207,7 @@ def _take_more_in(store_id: int, owner: str, asked: OrdersWindow, page: OrdersPa
 
 def _no_more(store_id: int, owner: str, asked: OrdersWindow, error: ChannelError) -> None:
     with unit_of_work():
-        sync = runs.our_lease(store_id, owner)
+        sync = runs.sync_held_by(store_id, owner)
         if sync is None:
             return
         runs.give_back(sync)
@@ -309,7 +309,7 @@ def fetch_order(store_id: int, number: str) -> None:
         denials.try_order(store_id, number)
     try:
         found = channel.fetch_order(reach, number)
-    except Throttled as error:  # many were asked for at once: each has its turn
+    except Throttled as error:  # many were asked for at once: each waits as long
         fetch_order.enqueue_in(error.retry_after or 60.0, store_id, number)
         return
     except Denied as error:

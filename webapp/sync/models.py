@@ -23,7 +23,7 @@ class Stream(StrEnum):
 
 
 class StoreSync(Model):
-    """A store's turn: who reads it now, in which run, and when it is due again. One reader at a time, by lease."""
+    """A store's reading: who has its lease, in which run, and when it is due again. One reader at a time."""
 
     __tablename__ = "store_syncs"
 

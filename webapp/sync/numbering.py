@@ -35,11 +35,11 @@ def start(store: Store, *, actor: Actor) -> Run | None:
 
 @job("now")
 @runs.gives_up
-def number_orders(run_id: int, turn: int) -> None:
+def number_orders(run_id: int, chunk: int) -> None:
     """Number the next orders of a run's store; the rest is a job of its own."""
     numbers = _drawn(run_id)
     with unit_of_work():
-        run = runs.take_turn(run_id, turn)
+        run = runs.take_chunk(run_id, chunk)
         if run is None:
             return
         store = db.session.get_one(Store, run.subject_id)

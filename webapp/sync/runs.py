@@ -1,4 +1,4 @@
-"""A store's sync as a run: starting or joining one, its turn by lease, its numbers, its end."""
+"""A store's sync as a run: starting or joining one, leasing the store, the run's numbers, its end."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -35,7 +35,7 @@ class StoreInactive(Refusal):
 
 
 def sync_of(store_id: int, *, lock: bool = False) -> StoreSync:
-    """The store's turn, made at its first use; with `lock` nobody else takes it until the unit of work ends."""
+    """The store's sync row, made at its first use; with `lock` nobody else leases it until the unit of work ends."""
     query = select(StoreSync).where(StoreSync.store_id == store_id)
     if lock:
         query = query.with_for_update(of=StoreSync).execution_options(populate_existing=True)
@@ -80,12 +80,12 @@ def _open_run(sync: StoreSync, actor: Actor) -> Run:
 
 
 def due_stores() -> list[int]:
-    """Stores whose turn has come and that nobody reads now."""
+    """Stores that are due to be read and that nobody reads now."""
     return list(db.session.scalars(_readable().where(StoreSync.next_at <= now())))
 
 
 def due_for_more() -> list[int]:
-    """Stores of which more can be read: a marketplace that was denied, or, while no turn is due, the orders again."""
+    """Stores of which more can be read: a marketplace that was denied, or, while no window is due, the orders again."""
     at = now()
     denied = select(StoreDenial.id).where(
         StoreDenial.store_id == StoreSync.store_id,
@@ -108,7 +108,7 @@ def _readable() -> Select[int]:
     return select(StoreSync.store_id).join(Store).where(Store.active, Store.problem.is_(None), known, free)
 
 
-def take_turn(store_id: int, owner: str) -> tuple[StoreSync, SyncWindow, Run] | None:
+def lease_store(store_id: int, owner: str) -> tuple[StoreSync, SyncWindow, Run] | None:
     """Lease the store for one page; None where it is not due, inactive, or read by another."""
     sync = _free(store_id)
     if sync is None or sync.next_at > now():
@@ -119,8 +119,8 @@ def take_turn(store_id: int, owner: str) -> tuple[StoreSync, SyncWindow, Run] | 
     return sync, _window(sync), run
 
 
-def take_more(store_id: int, owner: str) -> tuple[StoreSync, OrdersWindow] | None:
-    """Lease the store for a page of what its turns do not read; None where nothing is due, or another reads."""
+def lease_for_more(store_id: int, owner: str) -> tuple[StoreSync, OrdersWindow] | None:
+    """Lease the store for a page that its windows do not read; None where nothing is due, or another reads."""
     sync = _free(store_id)
     if sync is None or sync.store.problem is not None:
         return None
@@ -145,7 +145,7 @@ _UNREAD = SyncWindow.page_token.is_not(None)
 
 def read_first_again(store_id: int) -> None:
     """Read once more what a first connection would read, since the store may list other orders than before: the open
-    orders at the next turn, the rest with the proof. A store that was not read yet is left as it is.
+    orders with the next page, the rest with the proof. A store that was not read yet is left as it is.
     """
     if db.session.get(StoreSync, store_id) is None:
         return
@@ -158,7 +158,7 @@ def read_first_again(store_id: int) -> None:
 
 
 def _free(store_id: int) -> StoreSync | None:
-    """The store's turn, locked; None where another has it, or the store is inactive."""
+    """The store's sync row, locked; None where another has its lease, or the store is inactive."""
     sync = sync_of(store_id, lock=True)
     held = sync.lease_until is not None and sync.lease_until >= now()
     return sync if sync.store.active and not held else None
@@ -193,22 +193,22 @@ def _overlap(window: SyncWindow, usual: timedelta) -> timedelta:
 
 
 def low_of(window: SyncWindow) -> datetime:
-    """The window's lower bound, which a turn has set."""
+    """The window's lower bound, which `lease_store` has set."""
     if window.low is None:
         raise RuntimeError("a window without a lower bound")
     return window.low
 
 
-def still_ours(store_id: int, owner: str) -> tuple[StoreSync, SyncWindow, Run] | None:
-    """The turn, locked for writing a page; None where the lease went to another meanwhile."""
-    sync = our_lease(store_id, owner)
+def held_by(store_id: int, owner: str) -> tuple[StoreSync, SyncWindow, Run] | None:
+    """Sync row, window and run, locked for writing a page; None where `owner` has lost the lease meanwhile."""
+    sync = sync_held_by(store_id, owner)
     if sync is None or sync.run is None:
         return None
     return sync, _window(sync), sync.run
 
 
-def our_lease(store_id: int, owner: str) -> StoreSync | None:
-    """The store's turn, locked; None where the lease went to another meanwhile."""
+def sync_held_by(store_id: int, owner: str) -> StoreSync | None:
+    """The store's sync row, locked; None where `owner` has lost the lease meanwhile."""
     sync = sync_of(store_id, lock=True)
     return sync if sync.lease_owner == owner else None
 
@@ -248,12 +248,12 @@ def restart_window(window: SyncWindow) -> bool:
 
 
 def give_back(sync: StoreSync) -> None:
-    """End the lease; when the next turn comes is left as it is."""
+    """End the lease; the time of the next reading stays as it is."""
     sync.lease_owner = sync.lease_until = None
 
 
 def pass_on(sync: StoreSync, *, seconds: float = 0.0) -> None:
-    """Give the turn back with the window unfinished; it goes on after so many seconds."""
+    """End the lease with the window unfinished; it goes on after so many seconds."""
     give_back(sync)
     sync.next_at = now() + timedelta(seconds=seconds)
 
@@ -320,7 +320,7 @@ def runs(
 
 
 def syncs_of(store_ids: Sequence[int]) -> dict[int, StoreSync]:
-    """The turns of these stores with their last runs, for pages: a store that was never read has none."""
+    """The sync rows of these stores with their last runs, for pages: a store that was never read has none."""
     query = (
         select(StoreSync)
         .where(StoreSync.store_id.in_(store_ids))

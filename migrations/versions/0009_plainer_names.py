@@ -1,4 +1,4 @@
-"""Quarantined orders: the table of orders that could not be imported, and all that is named after it, under one word
+"""Plainer names: quarantined orders, with all that is named after their table, and the chunk at which a run is
 
 Revision ID: 0009
 Revises: 0008
@@ -20,9 +20,11 @@ COLUMNS = "id, store_id, number, field, problem, at, attempts, period, payload"
 
 def upgrade() -> None:
     _rename("asides", "quarantined_orders")
+    op.execute("ALTER TABLE runs RENAME COLUMN turn TO chunk")
 
 
 def downgrade() -> None:
+    op.execute("ALTER TABLE runs RENAME COLUMN chunk TO turn")
     _rename("quarantined_orders", "asides")
 
 
