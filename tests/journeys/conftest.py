@@ -47,8 +47,8 @@ def amazon_store(app: Flask, practice: PracticeServer) -> Store:
     with unit_of_work():
         settings = practice_settings(practice.url, region="eu")
         store = add_store("amazon", "Practice", settings, actor=Actor.operator(), practice=True)
-        reach = access(store)
-    connection = get_channel("amazon").connect(reach)
+        credentials = access(store)
+    connection = get_channel("amazon").connect(credentials)
     assert connection.ok, str(connection.problem)
     with unit_of_work():
         remember_marketplaces(db.session.get_one(Store, store.id), connection)

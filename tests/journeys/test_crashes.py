@@ -45,10 +45,10 @@ DELIVERY_STEPS = [
 
 def sales_there(store: Store) -> dict[str, IncomingOrder]:
     """Every sale that the practice Amazon lists now."""
-    reach, channel, token, found = access(store), get_channel("amazon"), None, {}
+    credentials, channel, token, found = access(store), get_channel("amazon"), None, {}
     low = now().replace(year=now().year - 1)
     while True:
-        page = channel.fetch_orders(reach, OrdersWindow(low, token))
+        page = channel.fetch_orders(credentials, OrdersWindow(low, token))
         assert not page.unreadable
         found |= {order.number: order for order in page.orders if order.is_sale}
         token = page.next_page

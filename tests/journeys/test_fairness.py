@@ -58,8 +58,8 @@ def test_a_bulk_act_does_not_wait_for_a_slow_amazon_and_an_endless_import(
         with unit_of_work():
             settings = practice_settings(practice.url, region=region)
             other = add_store("amazon", f"Practice {region}", settings, actor=Actor.operator(), practice=True)
-            reach = access(other)
-        connection = get_channel("amazon").connect(reach)
+            credentials = access(other)
+        connection = get_channel("amazon").connect(credentials)
         with unit_of_work():
             remember_marketplaces(db.session.get_one(Store, other.id), connection)
     with unit_of_work():

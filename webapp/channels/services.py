@@ -47,7 +47,7 @@ def channel_name(code: str) -> str:
 
 
 def access(store: Store) -> StoreAccess:
-    """What the store's channel needs to reach the account; holds secrets, so it stays in memory."""
+    """The store's credentials and settings, as its channel gets them; they hold secrets, so they stay in memory."""
     declared = get_channel(store.channel).settings
     served = tuple(row.marketplace for row in store.marketplaces)
     return StoreAccess(store.id, read(STORE, store.id, declared), practice=store.practice, marketplaces=served)

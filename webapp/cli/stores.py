@@ -107,9 +107,9 @@ def test(door: Door, store_key: str) -> None:
 
 def connect(one: Store) -> Any:
     """Ask the store's channel, outside of any transaction, and keep what it says."""
-    reach, channel = access(one), get_channel(one.channel)
+    credentials, channel = access(one), get_channel(one.channel)
     db.session.commit()
-    connection = channel.connect(reach)
+    connection = channel.connect(credentials)
     with unit_of_work():
         activity.connected(one, connection)
     return connection

@@ -95,17 +95,17 @@ def import_orders(store_id: int) -> None:
         store = sync.store
         open_only, without = window.stream == Stream.OPEN, denials.left_out(store_id)
         asked = OrdersWindow(runs.low_of(window), window.page_token, open_only, without)
-        reach, channel = access(store), get_channel(store.channel)
+        credentials, channel = access(store), get_channel(store.channel)
     with lease.kept(StoreSync.store_id == store_id):
-        first_pages = _read_page(store_id, lease.owner, channel, reach, asked)
+        first_pages = _read_page(store_id, lease.owner, channel, credentials, asked)
     if first_pages:
         analyze()
 
 
-def _read_page(store_id: int, owner: str, channel: Channel, reach: StoreAccess, asked: OrdersWindow) -> bool:
+def _read_page(store_id: int, owner: str, channel: Channel, credentials: StoreAccess, asked: OrdersWindow) -> bool:
     """Fetch a page and take it in; whether it is one after which the planner should learn how the tables grew."""
     try:
-        page = channel.fetch_orders(reach, asked)
+        page = channel.fetch_orders(credentials, asked)
     except ChannelError as error:
         _not_read(store_id, owner, error)
         return False
@@ -172,10 +172,10 @@ def read_more(store_id: int) -> None:
         if more is None:
             return
         sync, asked = more
-        reach, channel = access(sync.store), get_channel(sync.store.channel)
+        credentials, channel = access(sync.store), get_channel(sync.store.channel)
     with lease.kept(StoreSync.store_id == store_id):
         try:
-            _take_more_in(store_id, lease.owner, asked, channel.fetch_orders(reach, asked))
+            _take_more_in(store_id, lease.owner, asked, channel.fetch_orders(credentials, asked))
         except ChannelError as error:
             _no_more(store_id, lease.owner, asked, error)
         except Exception:  # a bug, which would be met again at once
@@ -249,8 +249,8 @@ def deliver(store_id: int, kind: str) -> None:
         if not rows:  # all of them had lost their worker: they are looked up first
             look_up.enqueue(store_id, kind)
             return
-        told, reach, channel = as_told(rows), access(store), get_channel(store.channel)
-    if _asked_and_settled(lease, told, kind, lambda held: channel.deliver(reach, held)):
+        told, credentials, channel = as_told(rows), access(store), get_channel(store.channel)
+    if _asked_and_settled(lease, told, kind, lambda held: channel.deliver(credentials, held)):
         with unit_of_work():
             deliver.enqueue(store_id, kind)  # the next batch, until nothing is due
 
@@ -264,8 +264,8 @@ def look_up(store_id: int, kind: str) -> None:
         if claimed is None:
             return
         store, rows = claimed
-        told, reach, channel = as_told(rows), access(store), get_channel(store.channel)
-    if _asked_and_settled(lease, told, denials.ORDER, lambda held: channel.look_up(reach, held)):
+        told, credentials, channel = as_told(rows), access(store), get_channel(store.channel)
+    if _asked_and_settled(lease, told, denials.ORDER, lambda held: channel.look_up(credentials, held)):
         with unit_of_work():
             deliver.enqueue(store_id, kind)  # what turned out not to have happened is sent again
 
@@ -305,10 +305,10 @@ def fetch_order(store_id: int, number: str) -> None:
     """Read one order by the channel's number and take it in: for a quarantined one, or one that somebody doubts."""
     with unit_of_work():
         store = db.session.get_one(Store, store_id)
-        reach, channel = access(store), get_channel(store.channel)
+        credentials, channel = access(store), get_channel(store.channel)
         denials.try_order(store_id, number)
     try:
-        found = channel.fetch_order(reach, number)
+        found = channel.fetch_order(credentials, number)
     except Throttled as error:  # many were asked for at once: each waits as long
         fetch_order.enqueue_in(error.retry_after or 60.0, store_id, number)
         return
@@ -331,9 +331,9 @@ def fetch_order(store_id: int, number: str) -> None:
 def connect(store_id: int) -> None:
     """Test a store that was added or changed, and start its first sync unless its credentials are refused."""
     store = db.session.get_one(Store, store_id)
-    reach, channel = access(store), get_channel(store.channel)
+    credentials, channel = access(store), get_channel(store.channel)
     db.session.commit()
-    connection = channel.connect(reach)
+    connection = channel.connect(credentials)
     with unit_of_work():
         store = db.session.get_one(Store, store_id)
         activity.connected(store, connection)

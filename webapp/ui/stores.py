@@ -231,9 +231,9 @@ def sync(store_id: int) -> Response:
 def test(store_id: int) -> Response | str:
     """Ask the channel now whether the credentials work, and say so in plain words."""
     store = get_store(store_id)
-    channel, reach = get_channel(store.channel), access(store)
+    channel, credentials = get_channel(store.channel), access(store)
     db.session.rollback()  # nothing is held open while the network is asked
-    connection = channel.connect(reach)
+    connection = channel.connect(credentials)
     with unit_of_work():
         store = get_store(store_id)
         activity.connected(store, connection)
