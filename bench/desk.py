@@ -90,8 +90,14 @@ def sample(orders: int, country: str) -> Sample:
         buyer = reveal(Actor.operator(), [order.id], purpose="bench").get(order.id, {})
         line = db.session.scalar(select(OrderLine).where(OrderLine.order_id == order.id).limit(1))
         package = db.session.scalar(select(Package).where(Package.order_id == order.id).limit(1))
-        told = buyer.get("address") or {}
-        if line and package and buyer.get("email") and told.get("phone") and len(str(buyer.get("name")).split()) == 2:
+        address = buyer.get("address") or {}
+        if (
+            line
+            and package
+            and buyer.get("email")
+            and address.get("phone")
+            and len(str(buyer.get("name")).split()) == 2
+        ):
             return Sample(
                 str(order.number), order.channel_order_number, dict(buyer), line.sku, line.asin, line.title,
                 package.tracking_number,
@@ -368,26 +374,26 @@ def measure_pages(options: argparse.Namespace, browser: Any) -> list[str]:
     for case in cases:
         floor = measure_bare(bare, 10)[0]
         try:
-            told = measure(case, browser, options.rounds)
+            measured = measure(case, browser, options.rounds)
         except Exception as error:  # the rest is worth measuring all the same
             lines.append(f"| {case.group} | {case.name} | | | | | | | {case.budget:g} | ! {error} |")
             print(lines[-1], flush=True)
             continue
-        ratio = told.p50 / floor if case.is_list else 0
+        ratio = measured.p50 / floor if case.is_list else 0
         missed = [
-            *(["slow"] if told.p95 > case.budget else []),
-            *(["queries"] if told.queries > QUERIES and case.budget != MANY else []),
+            *(["slow"] if measured.p95 > case.budget else []),
+            *(["queries"] if measured.queries > QUERIES and case.budget != MANY else []),
             *(["ratio"] if ratio > RATIO and case.budget == LIST else []),
         ]
         told_ratio = f"{ratio:.1f}" if ratio else ""
         marked = f"! {', '.join(missed)}" if missed else ""
         lines.append(
-            f"| {case.group} | {case.name} | {told.queries} | {told.p50:.1f} | {told.p95:.1f} | {told.cpu:.1f} "
-            f"| {told.size / 1024:.0f} | {told_ratio} | {case.budget:g} | {marked} |"
+            f"| {case.group} | {case.name} | {measured.queries} | {measured.p50:.1f} | {measured.p95:.1f} "
+            f"| {measured.cpu:.1f} | {measured.size / 1024:.0f} | {told_ratio} | {case.budget:g} | {marked} |"
         )
         print(lines[-1], flush=True)
         if options.slowest and missed:
-            print(f"    {told.slowest[0]:.1f} ms: {' '.join(told.slowest[1].split())[:1500]}", flush=True)
+            print(f"    {measured.slowest[0]:.1f} ms: {' '.join(measured.slowest[1].split())[:1500]}", flush=True)
     return lines
 
 
@@ -447,8 +453,10 @@ def measure_exports(browser: Any) -> list[str]:
 
 def _export_line(name: str, rows: int, seconds: float, size: int, memory: float | None, budget: float) -> str:
     missed = seconds > budget or (memory or 0) > CSV_MEMORY
-    told = "" if memory is None else f"{memory:.0f}"
-    return f"| {name} | {rows:,} | {seconds:.1f} | {size / 1e6:.1f} | {told} | {budget:g} s | {'!' if missed else ''} |"
+    shown = "" if memory is None else f"{memory:.0f}"
+    return (
+        f"| {name} | {rows:,} | {seconds:.1f} | {size / 1e6:.1f} | {shown} | {budget:g} s | {'!' if missed else ''} |"
+    )
 
 
 def main() -> None:

@@ -97,7 +97,7 @@ def imported(store_id: int) -> int:
     return db.session.scalar(select(func.count()).select_from(Order).where(Order.store_id == store_id)) or 0
 
 
-def act(code: str, ids: list[int], told: dict[str, Any]) -> tuple[float, float]:
+def act(code: str, ids: list[int], given: dict[str, Any]) -> tuple[float, float]:
     """Do it to these orders in a run; the seconds until the first result and until the last."""
     from webapp.audit.actor import Actor
     from webapp.db import db, unit_of_work
@@ -107,7 +107,7 @@ def act(code: str, ids: list[int], told: dict[str, Any]) -> tuple[float, float]:
 
     begun = time.monotonic()
     with unit_of_work():
-        run_id = bulk.start_bulk(code, read_input(find_action(code), told), actor=Actor.operator(), ids=ids).id
+        run_id = bulk.start_bulk(code, read_input(find_action(code), given), actor=Actor.operator(), ids=ids).id
     until(lambda: db.session.get_one(Run, run_id).done, "the first result")
     first = time.monotonic() - begun
     until(lambda: db.session.get_one(Run, run_id).state == "done", "the last result")

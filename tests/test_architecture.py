@@ -202,7 +202,7 @@ MAY_READ_ORDERS = {
     "webapp/sync/taking_in/new_orders.py": "the import writes orders for the store that it reads, and nobody looks",
     "webapp/sync/taking_in/known_orders.py": "the same",
     "webapp/sync/updates.py:owe_confirmations": "within the act that shipped the order",
-    "webapp/sync/updates.py:as_told": "a job tells the channel of its own orders",
+    "webapp/sync/updates.py:as_updates": "a job tells the channel of its own orders",
     "webapp/sync/updates.py:settle": "a job takes the locks of the orders whose updates it settles",
     "webapp/sync/updates.py:_tell": "a job notes what the channel said",
 }

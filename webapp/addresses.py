@@ -16,9 +16,9 @@ def parsed(address: str) -> IPv4Address | IPv6Address | None:
     return mapped or known
 
 
-def bare(told: str) -> str:
-    """The address of what a proxy told, which may have a port and brackets; empty where there is none in it."""
-    host, closing, _ = told.strip().removeprefix("[").partition("]")
+def bare(text: str) -> str:
+    """The address in what a proxy wrote, which may have a port and brackets; empty where there is none."""
+    host, closing, _ = text.strip().removeprefix("[").partition("]")
     if not closing and host.count(":") == 1:
         host = host.partition(":")[0]
     address = parsed(host)

@@ -173,9 +173,9 @@ def write_rows(model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
         with cast(Any, connection.connection.cursor()) as cursor, cursor.copy(statement) as stream:
             for row in rows:
                 stream.write_row([keep(row[name]) if keep else row[name] for name, keep in kept_as.items()])
-    except driver.Error as error:  # told as every other statement's are, without the row that the server quotes
-        told = type(error)(error.diag.message_primary or str(error))
-        raise DBAPIError.instance(statement, None, told, driver.Error, hide_parameters=True) from None
+    except driver.Error as error:  # reported as every other statement's are, without the row that the server quotes
+        bare = type(error)(error.diag.message_primary or str(error))
+        raise DBAPIError.instance(statement, None, bare, driver.Error, hide_parameters=True) from None
 
 
 def any_row(model: type[Base], *conditions: ColumnElement[bool]) -> bool:
@@ -469,7 +469,7 @@ def _limit_statements(connection: Connection, until: float | None) -> None:
         raw.set_progress_handler(None if until is None else lambda: int(time.monotonic() > until), 20_000)
         return
     left = 0 if until is None else max(int((until - time.monotonic()) * 1000), 1)
-    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {left}")  # its failures told as every statement's
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {left}")  # fails as any statement does
 
 
 @contextmanager

@@ -35,10 +35,10 @@ def publish(kind: str, ids: Iterable[int]) -> None:
 
     def send() -> None:
         try:
-            with connection().pipeline(transaction=False) as told:
-                told.publish(key("live"), body)
-                told.xadd(key("news"), {"news": body}, maxlen=_KEPT)
-                told.execute()
+            with connection().pipeline(transaction=False) as pipeline:
+                pipeline.publish(key("live"), body)
+                pipeline.xadd(key("news"), {"news": body}, maxlen=_KEPT)
+                pipeline.execute()
         except redis.RedisError as error:
             log.warning("live_news_lost", kind=kind, problem=type(error).__name__)
 
@@ -46,7 +46,7 @@ def publish(kind: str, ids: Iterable[int]) -> None:
 
 
 def since(at: float) -> dict[str, set[int]]:
-    """What was told since this time, by its kind, as far as it is kept. Raises `RedisError`."""
+    """The ids of the news since this time, by kind, as far as news are kept. Raises `RedisError`."""
     found: dict[str, set[int]] = {}
     entries: Any = connection().xrange(key("news"), min=str(max(int(at * 1000), 0)))
     for _, fields in entries:

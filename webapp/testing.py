@@ -73,7 +73,7 @@ def incoming_line(sku: str = "MUG", quantity: int = 1, *, price: int = 1000, **m
 
 
 def incoming_order(lines: Sequence[IncomingLine] | None = None, **more: Any) -> IncomingOrder:
-    """An open, merchant-fulfilled order of a buyer named Jane; anything can be told otherwise."""
+    """An open, merchant-fulfilled order of a buyer named Jane; any field can be given."""
     lines = [incoming_line()] if lines is None else lines
     at = more.pop("created_at", now() - timedelta(hours=1))
     values: dict[str, Any] = {
@@ -101,14 +101,14 @@ def again(order: IncomingOrder, *, minutes: float = 5, **changes: Any) -> Incomi
 
 
 def line_again(order: IncomingOrder, position: int = 0, **changes: Any) -> tuple[IncomingLine, ...]:
-    """The order's lines with one of them told otherwise."""
+    """The order's lines, one of them with other values."""
     lines = list(order.lines)
     lines[position] = replace(lines[position], **changes)
     return tuple(lines)
 
 
 class FakeChannel(Channel):
-    """Stands where the network would be: serves `orders` in pages and records what it was told."""
+    """Stands where the network would be: serves `orders` in pages and records the updates that it got."""
 
     code, label = "fake", _l("Fake channel")
     settings = (Setting(name="key", label=_l("Key"), default=None, secret=True),)

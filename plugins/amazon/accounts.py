@@ -28,14 +28,14 @@ class Account:
     @classmethod
     def of(cls, store: StoreAccess) -> "Account":
         """Raises EndpointNotAllowed where the store names endpoints that this desk does not allow."""
-        told = {name: str(store.settings.get(name) or "").strip() for name in ("endpoint", "token_endpoint")}
-        if any(told.values()) and not (store.practice or configuration().custom_endpoints):
+        custom = {name: str(store.settings.get(name) or "").strip() for name in ("endpoint", "token_endpoint")}
+        if any(custom.values()) and not (store.practice or configuration().custom_endpoints):
             raise EndpointNotAllowed(channel="Amazon", problem="")
         region = str(store.settings.get("region") or "na")
         return cls(
             region=region,
-            endpoint=(told["endpoint"] or ENDPOINTS[region]).rstrip("/"),
-            token_endpoint=told["token_endpoint"] or TOKEN_ENDPOINT,
+            endpoint=(custom["endpoint"] or ENDPOINTS[region]).rstrip("/"),
+            token_endpoint=custom["token_endpoint"] or TOKEN_ENDPOINT,
             client_id=str(store.settings["client_id"]),
             client_secret=str(store.settings["client_secret"]),
             refresh_token=str(store.settings["refresh_token"]),

@@ -31,10 +31,10 @@ class Place:
         """What a window's page says; its beginning, or a token for all marketplaces, is asked for in `ids`."""
         if page is None or not page.startswith("{"):
             return cls(tuple(ids), page)
-        told = json.loads(page)
+        fields = json.loads(page)
         for name in ("ids", "left", "denied"):
-            told[name] = tuple(told[name])
-        return cls(**told)
+            fields[name] = tuple(fields[name])
+        return cls(**fields)
 
     @property
     def page(self) -> str | None:

@@ -158,7 +158,7 @@ class AmazonChannel(Channel):
     def _open_marketplaces(self, store: StoreAccess, account: Account, body: Mapping[str, Any]) -> list[Marketplace]:
         try:
             taken = [one["marketplace"] for one in body["payload"] if one["participation"]["isParticipating"]]
-            found = [_marketplace(told) for told in taken if _is_site(told)]
+            found = [_marketplace(site) for site in taken if _is_site(site)]
         except (KeyError, TypeError):
             raise Unintelligible(problem="no participations") from None
         if found and all(region_of(one.id) not in (None, account.region) for one in found):
@@ -329,23 +329,23 @@ def _chosen(store: StoreAccess) -> list[Marketplace]:
     return chosen(str(store.settings.get("marketplaces") or ""))
 
 
-def _is_site(told: Mapping[str, Any]) -> bool:
+def _is_site(site: Mapping[str, Any]) -> bool:
     """Whether this is a country's site, and not one of the marketplaces that stand for other channels."""
-    return told["id"] in MARKETPLACES or told["domainName"].startswith("www.amazon.")
+    return site["id"] in MARKETPLACES or site["domainName"].startswith("www.amazon.")
 
 
-def _marketplace(told: Mapping[str, Any]) -> Marketplace:
+def _marketplace(site: Mapping[str, Any]) -> Marketplace:
     """As published; one that opened later, as Amazon tells it."""
-    return MARKETPLACES.get(told["id"]) or Marketplace(
-        told["id"], told["countryCode"], told["name"], told["defaultCurrencyCode"], told["defaultLanguageCode"], "UTC",
-        told["domainName"].removeprefix("www."),
+    return MARKETPLACES.get(site["id"]) or Marketplace(
+        site["id"], site["countryCode"], site["name"], site["defaultCurrencyCode"], site["defaultLanguageCode"], "UTC",
+        site["domainName"].removeprefix("www."),
     )  # fmt: skip
 
 
 def _bound(body: Mapping[str, Any], asked: datetime) -> datetime:
     """Until when Amazon vouches for the results; where it does not say, so long ago that it certainly does."""
-    told = body.get("lastUpdatedBefore") or body.get("createdBefore")
+    stated = body.get("lastUpdatedBefore") or body.get("createdBefore")
     try:
-        return parse_instant(told) if told else asked - 2 * EDGE
+        return parse_instant(stated) if stated else asked - 2 * EDGE
     except (ValueError, TypeError):
         raise Unintelligible(problem="no bound") from None

@@ -98,8 +98,8 @@ class DataSetMemory:
     def found_out(self, account: str, within: str) -> dict[str, bool] | None:
         """Which sets were allowed in a search for the denied ones that is not over; None where there is none."""
         kept = self._quietly(lambda redis: redis.get(self._search_key(account)))
-        told: dict[str, dict[str, bool]] = json.loads(kept) if kept else {}
-        return told.get(within)
+        found: dict[str, dict[str, bool]] = json.loads(kept) if kept else {}
+        return found.get(within)
 
     def keep_search(self, account: str, within: str, found: dict[str, bool]) -> None:
         """Keep what a search found out, so that nobody pays twice for it."""

@@ -243,9 +243,9 @@ def _payment_methods(raw: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _buyer(raw: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    told = raw.get("buyer") or _NOTHING
+    their_buyer = raw.get("buyer") or _NOTHING
     recipient = raw.get("recipient") or _NOTHING
-    buyer: dict[str, Any] = {name: word for name, theirs in _BUYER.items() if (word := _word(told.get(theirs)))}
+    buyer: dict[str, Any] = {name: word for name, theirs in _BUYER.items() if (word := _word(their_buyer.get(theirs)))}
     if address := _address(recipient.get("deliveryAddress") or _NOTHING):
         buyer["address"] = address
     if preference := recipient.get("deliveryPreference"):
@@ -267,9 +267,9 @@ def _buyer(raw: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> dict[s
     return buyer
 
 
-def _address(told: Mapping[str, Any]) -> dict[str, str]:
-    address = {name: word for name, theirs in _ADDRESS.items() if (word := _word(told.get(theirs)))}
-    extended = told.get("extendedFields") or _NOTHING
+def _address(given: Mapping[str, Any]) -> dict[str, str]:
+    address = {name: word for name, theirs in _ADDRESS.items() if (word := _word(given.get(theirs)))}
+    extended = given.get("extendedFields") or _NOTHING
     if extended:  # Brazil: the parts of the street, beside or instead of the lines
         street = " ".join(_words([extended.get("streetName"), extended.get("streetNumber")]))
         parts = {
@@ -278,7 +278,7 @@ def _address(told: Mapping[str, Any]) -> dict[str, str]:
             "district": _word(extended.get("neighborhood")),
         }
         address = {name: part for name, part in parts.items() if part} | address
-    if municipality := _word(told.get("municipality")):
+    if municipality := _word(given.get("municipality")):
         address.setdefault("district" if "city" in address else "city", municipality)
     return address
 

@@ -53,9 +53,9 @@ class ChangeAddress(OrderAction):
     def fields_for(self, order: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
         refused = address_refusal(order, actor)
         found = {} if refused else shown_addresses([order.id], actor, purpose="address")
-        told = found[order.id].address if order.id in found else {}
-        fields = _fields(str(told.get("country") or order.country))
-        return {name: {**field, "default": told[name]} if told.get(name) else field for name, field in fields.items()}
+        shown = found[order.id].address if order.id in found else {}
+        fields = _fields(str(shown.get("country") or order.country))
+        return {name: {**field, "default": shown[name]} if shown.get(name) else field for name, field in fields.items()}
 
 
 def _fields(country: str) -> dict[str, dict[str, Any]]:

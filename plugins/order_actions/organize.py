@@ -57,10 +57,10 @@ class AssignOrder(OrderAction):
         return None
 
     def perform(self, order: Order, data: AssignInput, actor: Actor) -> None:
-        told = data.assignee or NOBODY
-        if told == ME and actor.kind is not ActorKind.PERSON:
+        assignee = data.assignee or NOBODY
+        if assignee == ME and actor.kind is not ActorKind.PERSON:
             raise Invalid(field="assignee", problem=_l("means nobody here: name a person."))
-        user_id = None if told == NOBODY else actor.id if told == ME else find_person(told).id
+        user_id = None if assignee == NOBODY else actor.id if assignee == ME else find_person(assignee).id
         assign(order, user_id, actor=actor)
 
     def undo(self, order: Order, data: AssignInput) -> tuple[str, Mapping[str, Any]] | None:

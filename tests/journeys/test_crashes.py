@@ -35,7 +35,7 @@ PAGE_STEPS = [
 ON_PAGES = [("sqlite", *step) for step in PAGE_STEPS] + [("postgres", *PAGE_STEPS[3]), ("postgres", *PAGE_STEPS[5])]
 DELIVERY_STEPS = [
     ("webapp.sync.jobs.claim_due", "after"),
-    ("webapp.sync.jobs.as_told", "after"),
+    ("webapp.sync.jobs.as_updates", "after"),
     ("plugins.amazon.channel.AmazonChannel.deliver", "before"),
     ("plugins.amazon.channel.AmazonChannel.deliver", "after"),
     ("webapp.sync.updates._settle_one", "after"),

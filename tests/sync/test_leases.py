@@ -110,22 +110,22 @@ def test_a_worker_that_wakes_up_after_its_lease_sends_nothing(
     shipped: Order, channel: FakeChannel, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It claimed, stood still for a minute, and another looked the update up and sent it: it must not go out again."""
-    as_told = jobs.as_told
+    as_updates = jobs.as_updates
 
     def asleep(rows: Sequence[ChannelUpdate]) -> list[Update]:
-        told = as_told(rows)
+        told = as_updates(rows)
         traveller = later(60)
         traveller.start()
         sleeping.append(traveller)
         return told
 
     sleeping: list[time_machine.travel] = []
-    monkeypatch.setattr(jobs, "as_told", asleep)
+    monkeypatch.setattr(jobs, "as_updates", asleep)
     try:
         jobs.deliver(shipped.store_id, "shipment")
         assert channel.delivered == []
         assert update().state == "owed"  # leased still, and the lease has ended
-        monkeypatch.setattr(jobs, "as_told", as_told)
+        monkeypatch.setattr(jobs, "as_updates", as_updates)
         channel.found.append(NotYet(0))
         for _ in range(3):
             jobs.find_due()
@@ -209,7 +209,7 @@ def test_of_a_batch_those_are_held_that_nobody_took(
     with unit_of_work():
         claimed = updates.claim_due(store.id, "shipment", lease.owner)
         assert claimed is not None
-        told = leases.HeldUpdates(jobs.as_told(claimed[1]), lease)
+        told = leases.HeldUpdates(jobs.as_updates(claimed[1]), lease)
     assert [one.id for one in told] == ids
     with unit_of_work():
         taken = change(ChannelUpdate).where(ChannelUpdate.id.in_(ids[:45]))

@@ -453,7 +453,7 @@ def test_a_worker_killed_after_sending_does_not_send_again(shipped: Order, chann
     with unit_of_work():
         claimed = updates.claim_due(shipped.store_id, "shipment", "dead worker")
         assert claimed is not None
-        told = updates.as_told(claimed[1])
+        told = updates.as_updates(claimed[1])
     channel.delivered += told  # it went out; then the worker died
     channel.found.append(Effective())
     with later(leases.LEASE.total_seconds() + 1):

@@ -43,7 +43,7 @@ def test_a_change_reaches_every_stream_with_its_id_alone(
 ) -> None:
     order = make_order()
     streams = [live.pump.join(10) for _ in range(2)]
-    told = [live._told(app, olga, own) for own in streams if own]
+    told = [live._stream_of(app, olga, own) for own in streams if own]
     wait_for_subscription()
     news.publish("orders", [order.id])
 
@@ -63,9 +63,9 @@ def test_what_changed_before_a_page_listens_is_told_to_it(
     with browser.client.get(f"/live?since={drawn_at}") as stream:
         assert _next(part.decode() for part in stream.response) == {"kind": "orders", "ids": [order.id, order.id + 1]}
     later = {"Last-Event-ID": str(int(drawn_at) + 3_600_000)}
-    assert live.now_told() >= int(drawn_at)
+    assert live.now_in_ms() >= int(drawn_at)
     with app.test_request_context("/live?since=1", headers=later):
-        assert live._drawn_at() == pytest.approx(live.now_told() / 1000, abs=5)
+        assert live._drawn_at() == pytest.approx(live.now_in_ms() / 1000, abs=5)
     assert news.since(time.time() + 60) == {}
 
 
@@ -83,9 +83,9 @@ def test_ids_of_other_shops_are_not_told(app: Flask, make_order: Callable[..., O
     for kind, id_ in (("orders", order.id), ("stores", order.store_id)):
         own.put({"kind": kind, "ids": [id_]})
         own.put(None)
-        assert list(live._told(app, elsewhere, own))[1:] == []
+        assert list(live._stream_of(app, elsewhere, own))[1:] == []
         own.put({"kind": kind, "ids": [id_]})
-        assert _next(live._told(app, here, own))["ids"] == [id_]
+        assert _next(live._stream_of(app, here, own))["ids"] == [id_]
 
 
 def test_beyond_the_cap_and_without_redis_a_page_looks_by_itself(

@@ -114,7 +114,9 @@ def test_live_streams_end_with_their_session(
     way = f"sessions/{row.id}/end" if act == "sessions" else act
     streams = {who: own_pump.join(10) for who in ("hers", "another's")}
     told = {
-        who: live._told(app, mia, own, row.id if who == "hers" else other.id) for who, own in streams.items() if own
+        who: live._stream_of(app, mia, own, row.id if who == "hers" else other.id)
+        for who, own in streams.items()
+        if own
     }
     assert [next(stream) for stream in told.values()] == ["retry: 3000\n\n"] * 2
     wait_for_subscription()
@@ -158,7 +160,7 @@ def test_no_stream_goes_on_whose_session_ended_while_it_began(
     own = own_pump.join(10)
     assert own is not None
     subscribe.set()
-    assert next(told := live._told(app, mia, own, session)) == "retry: 3000\n\n"
+    assert next(told := live._stream_of(app, mia, own, session)) == "retry: 3000\n\n"
     wait_for_subscription()
     news.publish("orders", [7])
     assert next(told, None) is None  # it ended, and said nothing

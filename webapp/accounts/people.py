@@ -219,8 +219,8 @@ def find_people(text: str = "", state: str = "") -> list[PersonRow]:
     query = select(User.id, User.name, User.email, User.role, User.disabled_at, User.password_hash, User.signed_in_at)
     found = []
     for row in db.session.execute(query):
-        own, told = state_of(row), _folded(f"{row.name} {row.email}")
-        if (not state or own == state) and all(word in told for word in words):
+        own, searched = state_of(row), _folded(f"{row.name} {row.email}")
+        if (not state or own == state) and all(word in searched for word in words):
             found.append(PersonRow(row.id, row.name, row.email, row.role, own, row.signed_in_at))
     return sorted(found, key=lambda person: (_folded(person.name or person.email), person.id))
 

@@ -90,7 +90,7 @@ class IncomingLine:
 
 @dataclass(frozen=True, slots=True)
 class IncomingPackage:
-    """A parcel that the channel knows of, whoever told it."""
+    """A parcel that the channel lists, whoever confirmed it."""
 
     number: str  # the reference it carries there
     lines: Mapping[str, int]  # line number -> units

@@ -121,7 +121,7 @@ class ChannelLine(Model):
 
 
 class ChannelPackage(Model):
-    """A parcel that the channel lists, whoever told it."""
+    """A parcel that the channel lists, whoever confirmed it."""
 
     __tablename__ = "channel_packages"
     __table_args__ = (UniqueConstraint("channel_order_id", "number"),)

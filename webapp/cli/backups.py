@@ -301,8 +301,8 @@ def _check_lite(connection: sqlite3.Connection, path: Path) -> None:
 
 def _restore_postgres(file: Path, url: URL) -> str:
     program = _program("pg_restore")
-    told = _run(program, "--data-only", "--table=alembic_version", "--file=-", str(file))
-    version = re.search(r"^COPY .*alembic_version .*\n(\S+)$", told, re.MULTILINE)
+    output = _run(program, "--data-only", "--table=alembic_version", "--file=-", str(file))
+    version = re.search(r"^COPY .*alembic_version .*\n(\S+)$", output, re.MULTILINE)
     if version is None or version[1] == "\\.":
         raise Failed(f"{file} holds no desk.")
     at = version[1]
@@ -347,8 +347,8 @@ def _elsewhere(name: str) -> Iterator[str]:
 
 
 def _release(program: str) -> int:
-    told = subprocess.run([program, "--version"], capture_output=True, text=True).stdout
-    number = re.search(r"(\d+)", told)
+    output = subprocess.run([program, "--version"], capture_output=True, text=True).stdout
+    number = re.search(r"(\d+)", output)
     return int(number[1]) if number else 0
 
 

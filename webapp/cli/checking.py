@@ -239,15 +239,15 @@ def confirm_copy(periods: list[str]) -> None:
 def status(door: Door) -> None:
     """How the desk's work stands: stores, what waits for a worker, updates, orders that couldn't be imported."""
     door.actor.needs("stores.view")
-    told = running_desk(configuration().data_dir)
+    running = running_desk(configuration().data_dir)
     counts = db.session.execute(select(ChannelUpdate.state, func.count()).group_by(ChannelUpdate.state))
     by_state = {row[0]: row[1] for row in counts}
     document = {
         "version": configuration().version,
         "schema": schema.needed(),
-        "url": told.get("url") or configuration().url or None,
-        "practice_url": told.get("practice_url"),
-        "processes": told.get("processes", {}),
+        "url": running.get("url") or configuration().url or None,
+        "practice_url": running.get("practice_url"),
+        "processes": running.get("processes", {}),
         "workers": workers(),
         "backlog": {
             one.lane: {"waiting": one.waiting, "oldest_seconds": round(one.oldest, 1), "late": one.late}
@@ -268,5 +268,5 @@ def status(door: Door) -> None:
 def _waiting(lane: str, *, waiting: int, oldest_seconds: float, late: bool) -> str:
     if not waiting:
         return f"{lane}: none"
-    told = f"{lane}: 1 job waits, for" if waiting == 1 else f"{lane}: {waiting} jobs wait, the oldest"
-    return f"{told} {oldest_seconds:.0f} s" + (" (late)" if late else "")
+    text = f"{lane}: 1 job waits, for" if waiting == 1 else f"{lane}: {waiting} jobs wait, the oldest"
+    return f"{text} {oldest_seconds:.0f} s" + (" (late)" if late else "")

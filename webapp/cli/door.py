@@ -1,7 +1,7 @@
 """A command's way into the desk: the app, the schema it must have, who acts, and how the answer is printed.
 
-What the desk refuses ends in one sentence and a code here, once for all commands. A desk that `up` runs has told what
-it runs with in `desk.json`; commands beside it take that over, so that both mean the same desk.
+What the desk refuses ends in one sentence and a code here, once for all commands. `up` writes the variables of the
+desk it runs into `desk.json`; commands beside it take them over, so that both mean the same desk.
 """
 
 import contextlib
@@ -128,8 +128,8 @@ def log_folder(data_dir: Path) -> Path:
 
 def join_running_desk() -> None:
     """Take over what the running desk runs with, where this process was not told otherwise."""
-    told = running_desk(configuration().data_dir).get("variables", {})
-    if unsaid := {name: value for name, value in told.items() if name not in os.environ}:
+    variables = running_desk(configuration().data_dir).get("variables", {})
+    if unsaid := {name: value for name, value in variables.items() if name not in os.environ}:
         os.environ.update(unsaid)
         configuration.cache_clear()
 

@@ -106,12 +106,12 @@ def document_of(order: Order, actor: Actor, *, reveal: bool = False) -> Document
         keys = vault.reveal_kinds(actor, [order.id], purpose="cli order", kinds=addresses.KINDS)
         notes = [(order.id, "comment", row.sealed) for row in comments]
         notes += [(order.id, "hold", row.sealed) for row in holds if row.sealed]
-        told = vault.open_sealed(notes, keys)
+        opened = vault.open_sealed(notes, keys)
         sealed = presenting.Sealed(
             buyer=keys.opened(vault.BUYER).get(order.id) or {},
             address=addresses.of_keys(keys, order.id),
-            comments=dict(zip((row.id for row in comments), told, strict=False)),
-            reasons=dict(zip((row.id for row in holds if row.sealed), told[len(comments) :], strict=True)),
+            comments=dict(zip((row.id for row in comments), opened, strict=False)),
+            reasons=dict(zip((row.id for row in holds if row.sealed), opened[len(comments) :], strict=True)),
         )
     acted = [(row.actor_kind, row.actor_id) for row in comments]
     acted += [(row.actor_kind, row.actor_id) for row in holds]
@@ -148,14 +148,15 @@ def act(door: Door, number: str, action: str, data: str, key: str | None, versio
         order = find_order(number, door.actor, lock=True)
         chosen = find_action(action)
         done = do(chosen, order, read_input(chosen, given), door.actor, key=key, version=version)
-    told = [
+    updates = [
         {"id": row.id, "kind": row.kind, "state": row.state}
         for row in reversed(list_updates(door.actor, order=order, since_version=done.since))
         if row.order_version <= done.version
     ]
     message = _("%(action)s: done.", action=chosen.label)
-    lines = [f"{reference(order)}: {message}", *(f"update {row['id']}: {row['kind']}, {row['state']}" for row in told)]
-    door.show({"order": reference(order), "updates": told, "message": message}, lines)
+    lines = [f"{reference(order)}: {message}"]
+    lines += [f"update {row['id']}: {row['kind']}, {row['state']}" for row in updates]
+    door.show({"order": reference(order), "updates": updates, "message": message}, lines)
 
 
 def _json(text: str) -> Mapping[str, Any]:

@@ -143,8 +143,8 @@ def order_document(
 
 def order_amount(order: Order, row: OrderAmount) -> Document:
     minor = {"charged": row.charged, "tax": row.tax, "discount": row.discount, "net": row.net}
-    told = {name: amount(Money(value, order.currency)) if order.currency else None for name, value in minor.items()}
-    return {"line_id": row.line_id, "component": row.component, **told}
+    amounts = {name: amount(Money(value, order.currency)) if order.currency else None for name, value in minor.items()}
+    return {"line_id": row.line_id, "component": row.component, **amounts}
 
 
 def order_line(line: OrderLine) -> Document:
@@ -227,8 +227,8 @@ def troubles(stored: Iterable[Mapping[str, Any]]) -> list[Document]:
     ]
 
 
-def address(told: Any) -> Document | None:
-    return {name: told.get(name) for name in ADDRESS_FIELDS} if told else None
+def address(given: Any) -> Document | None:
+    return {name: given.get(name) for name in ADDRESS_FIELDS} if given else None
 
 
 def store_row(store: Store, sync: StoreSync | None) -> Document:

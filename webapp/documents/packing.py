@@ -127,14 +127,14 @@ def _parcels(orders: Sequence[Order], package: int | None) -> list[_Parcel]:
 
 def _slips(parcels: Sequence[_Parcel], actor: Actor) -> list[Slip]:
     orders = {parcel.order.id: parcel.order for parcel in parcels}
-    told: Mapping[int, Mapping[str, Any]] = {}
+    buyers: Mapping[int, Mapping[str, Any]] = {}
     shown: dict[int, Mapping[str, Any]] = {}
     if orders and actor.may("buyers.see"):
         ids = list(orders)
         keys = vault.reveal_kinds(actor, ids, purpose="packing_slip", kinds=addresses.KINDS)
-        told = keys.opened(vault.BUYER)
+        buyers = keys.opened(vault.BUYER)
         shown = {order_id: addresses.of_keys(keys, order_id).address for order_id in ids}
-    return [_slip(parcel, told.get(parcel.order.id, {}), shown.get(parcel.order.id, {})) for parcel in parcels]
+    return [_slip(parcel, buyers.get(parcel.order.id, {}), shown.get(parcel.order.id, {})) for parcel in parcels]
 
 
 def _slip(parcel: _Parcel, buyer: Mapping[str, Any], address: Mapping[str, Any]) -> Slip:

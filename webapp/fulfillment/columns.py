@@ -33,10 +33,10 @@ def _tracking_numbers(orders: Orders, actor: Actor) -> Mapping[int, str]:
     return _joined([(id_, number) for id_, number in rows])
 
 
-def _joined(told: Sequence[tuple[int, str]]) -> dict[int, str]:
+def _joined(pairs: Sequence[tuple[int, str]]) -> dict[int, str]:
     """What the parcels of each order say, in their order; what several say stands there once."""
     found: dict[int, dict[str, None]] = {}
-    for order_id, text in told:
+    for order_id, text in pairs:
         if text:
             found.setdefault(order_id, {})[text] = None
     return {order_id: ", ".join(texts) for order_id, texts in found.items()}

@@ -242,9 +242,9 @@ def _checked_ship_time(order: Order, shipped_at: datetime | None) -> datetime:
     return shipped_at
 
 
-def checked_tracking_number(told: str) -> str:
+def checked_tracking_number(text: str) -> str:
     """The tracking number without the spaces that labels are printed with; raises what is wrong with it."""
-    number = "".join(told.split())
+    number = "".join(text.split())
     if not number:
         raise TrackingNumberNeeded
     if _ROUNDED.fullmatch(number):

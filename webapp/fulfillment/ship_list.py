@@ -92,7 +92,7 @@ class Row:
 
     @property
     def input(self) -> dict[str, str]:
-        """What the ship action is told."""
+        """The input of the ship action."""
         return {
             "carrier": self.carrier,
             "tracking_number": self.tracking_number,
@@ -129,7 +129,7 @@ def read_rows(text: str, *, written: bool = False) -> list[Row]:
         cells = list(csv.reader(lines, delimiter=separator))
     except csv.Error:
         raise CellTooLong from None
-    rows = [_row(number, told, odd=not written and _is_odd(told)) for number, told in enumerate(cells, start=1)]
+    rows = [_row(number, row, odd=not written and _is_odd(row)) for number, row in enumerate(cells, start=1)]
     if rows and not written and not any(letter.isdigit() for letter in rows[0].number + rows[0].tracking_number):
         rows = rows[1:]  # the head: numbers have digits, its words have none
     if not rows:
@@ -140,8 +140,8 @@ def read_rows(text: str, *, written: bool = False) -> list[Row]:
 
 
 def _row(line: int, cells: Sequence[str], *, odd: bool) -> Row:
-    told = ["".join(filter(str.isprintable, cell)).strip()[:_LONGEST_CELL] for cell in cells[:5]]
-    return Row(line, *told, odd=odd)
+    texts = ["".join(filter(str.isprintable, cell)).strip()[:_LONGEST_CELL] for cell in cells[:5]]
+    return Row(line, *texts, odd=odd)
 
 
 def _is_odd(cells: Sequence[str]) -> bool:

@@ -38,13 +38,13 @@ class _Place:
 
 def run_crew(app: Flask, workers: int) -> None:
     """Run so many workers until told to stop; the caller has closed every connection."""
-    told: list[int] = []  # no event: its lock could be held by what the signal interrupts
+    signals: list[int] = []  # no event: its lock could be held by what the signal interrupts
     for number in _STOPS:
-        signal.signal(number, lambda number, _frame: told.append(number))
+        signal.signal(number, lambda number, _frame: signals.append(number))
     gc.collect()
     gc.freeze()  # the forks share what was loaded, as long as nobody touches it
     places = [_Place(service) for service in services(workers)]
-    while not told:
+    while not signals:
         for place in places:
             if not place.pid and time.monotonic() >= place.start_at:
                 _start(app, place)

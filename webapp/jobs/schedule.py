@@ -80,12 +80,12 @@ def enqueue_due(schedules: Iterable[Schedule], at: float | None = None) -> list[
 
 def run_forever() -> None:
     """Enqueue by the clock until SIGTERM or Ctrl-C; a queue that is gone is waited for."""
-    told: list[int] = []  # no event: its lock could be held by what the signal interrupts
+    signals: list[int] = []  # no event: its lock could be held by what the signal interrupts
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _frame: told.append(number))
+        signal.signal(number, lambda number, _frame: signals.append(number))
     schedules = registered()
     log.info("scheduler_ready", schedules=len(schedules))
-    while not told:
+    while not signals:
         time.sleep(0.5)
         try:
             enqueue_due(schedules)

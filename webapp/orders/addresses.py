@@ -1,7 +1,7 @@
 """Where an order goes: the channel's address, or the one that somebody here put in its place.
 
 A corrected address is sealed beside the channel's, which is kept as it came, and is shown everywhere instead of it. The
-same address told again keeps the correction; another one is a matter of attention, since only people can say which is
+same address sent again keeps the correction; another one is a matter of attention, since only people can say which is
 right. How addresses are written stands in `postal`.
 """
 
@@ -27,7 +27,7 @@ from webapp.search.terms import index_key
 from webapp.vault import services as vault
 from webapp.vault.services import ADDRESS, BUYER, DataKeys
 
-CHANGED = "address_changed"  # the kind of attention: the channel told another one since
+CHANGED = "address_changed"  # the kind of attention: the channel sent another one since
 KINDS = (BUYER, ADDRESS)
 
 
@@ -87,13 +87,13 @@ def change_address(order: Order, fields: Mapping[str, str], *, actor: Actor) -> 
     wanted = normalized(fields)
     keys = DataKeys([order.id], KINDS)
     buyer, had = (keys.opened(part).get(order.id) or {} for part in KINDS)
-    told = buyer.get("address") or {}
-    before = shown_of(told, had).address
+    theirs = buyer.get("address") or {}
+    before = shown_of(theirs, had).address
     kind = {"kind": before["kind"]} if before.get("kind") else {}
     same = wanted | kind == _filled(before)
     if same and order.address_state == "ok" and not _troubled(order):
         return
-    correction = {"address": wanted | kind, "there": _filled(told), "at": iso(now())}
+    correction = {"address": wanted | kind, "there": _filled(theirs), "at": iso(now())}
     vault.put(order.id, ADDRESS, correction)
     key = index_key()
     gone = terms_of_buyer(had, key) - terms_of_buyer(buyer, key)
@@ -115,27 +115,27 @@ def shown(order_ids: Sequence[int], actor: Actor, *, purpose: str) -> dict[int, 
 
 def of_keys(keys: DataKeys, order_id: int) -> ShownAddress:
     """Where one order goes, of those whose records of `KINDS` were revealed already."""
-    told = (keys.opened(BUYER).get(order_id) or {}).get("address") or {}
-    return shown_of(told, keys.opened(ADDRESS).get(order_id))
+    theirs = (keys.opened(BUYER).get(order_id) or {}).get("address") or {}
+    return shown_of(theirs, keys.opened(ADDRESS).get(order_id))
 
 
-def shown_of(told: Mapping[str, Any], corrected: Mapping[str, Any] | None) -> ShownAddress:
+def shown_of(theirs: Mapping[str, Any], corrected: Mapping[str, Any] | None) -> ShownAddress:
     """What is shown, from the channel's address and the record of the correction, if there is one."""
     if not corrected:
-        return ShownAddress(told)
-    return ShownAddress(corrected["address"], told, corrected.get("at"))
+        return ShownAddress(theirs)
+    return ShownAddress(corrected["address"], theirs, corrected.get("at"))
 
 
 # --- What the channel tells since -------------------------------------------------------------------------------------
 
 
-def corrected(told: Mapping[int, Mapping[str, Any]]) -> dict[int, bool]:
+def corrected(theirs: Mapping[int, Mapping[str, Any]]) -> dict[int, bool]:
     """Those of the orders whose address was corrected here, and whether the channel now tells another than the one that
     the correction stands for. One that it did not tell this time is no other.
     """
-    keys = DataKeys(list(told), (ADDRESS,)) if told else None
+    keys = DataKeys(list(theirs), (ADDRESS,)) if theirs else None
     return {
-        order_id: bool(_filled(told[order_id])) and _filled(told[order_id]) != record["there"]
+        order_id: bool(_filled(theirs[order_id])) and _filled(theirs[order_id]) != record["there"]
         for order_id, record in (keys.opened(ADDRESS) if keys else {}).items()
     }
 

@@ -137,6 +137,6 @@ def _kept_now(order: Order) -> Refusal | None:
 def _kept(ids: list[int]) -> Mapping[int, Refusal]:
     """Those of which something is still under way elsewhere, with the reason."""
     found: dict[int, Refusal] = {}
-    for told in hooks.keep_from_archive(orders=ids) if ids else ():
-        found |= told
+    for ids_kept in hooks.keep_from_archive(orders=ids) if ids else ():
+        found |= ids_kept
     return found

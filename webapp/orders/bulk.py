@@ -123,7 +123,7 @@ def start_bulk(action_code: str, data: ActionInput, *, actor: Actor, ids: Sequen
 
 
 def start_each(action_code: str, inputs: Mapping[int, ActionInput], *, actor: Actor, key: str = "") -> Run:
-    """Begin to act on orders of which each is told something else. The same `key` answers with the first run."""
+    """Begin to act on orders, each with an input of its own. The same `key` answers with the first run."""
     action = _checked(action_code, actor)
     body = {"each": {str(order_id): data.model_dump(mode="json") for order_id, data in inputs.items()}}
     return known_run(key, actor) or _begin(action, body, chosen_ids(actor, ids=list(inputs)), actor, key)
@@ -231,8 +231,9 @@ def _do_chunk(run: Run) -> None:
         runs.fail(run, problem)
         return
     for result in results:
-        order, told = orders.get(result.subject_id), body.get("each", {}).get(str(result.subject_id), body.get("input"))
-        result.state, result.problem = _do_one(run, result, action, order, told, actor)
+        order = orders.get(result.subject_id)
+        given = body.get("each", {}).get(str(result.subject_id), body.get("input"))
+        result.state, result.problem = _do_one(run, result, action, order, given, actor)
     run.done += len(results)
     run.failed += sum(result.state != ResultState.DONE for result in results)
     if len(results) < limit or run.done >= (run.total or 0):
@@ -242,13 +243,13 @@ def _do_chunk(run: Run) -> None:
 
 
 def _do_one(
-    run: Run, result: RunResult, action: OrderAction, order: Order | None, told: Any, actor: Actor
+    run: Run, result: RunResult, action: OrderAction, order: Order | None, given: Any, actor: Actor
 ) -> tuple[str, dict[str, Any] | None]:
     if order is None:
         return ResultState.REFUSED, Forbidden(right=str(_l("see orders"))).stored()
     try:
         with db.session.begin_nested():
-            act(action, order, read_input(action, told), actor, key=f"bulk-{run.id}-{result.position}")
+            act(action, order, read_input(action, given), actor, key=f"bulk-{run.id}-{result.position}")
     except Exception as error:
         if runs.passes(error):  # the trouble of database, queue or disk: the whole chunk is tried again
             raise

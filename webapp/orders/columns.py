@@ -139,8 +139,8 @@ def _channel_status(orders: Orders, actor: Actor) -> dict[int, str]:
 
 
 def _service(orders: Orders, actor: Actor) -> dict[int, str]:
-    told = {(order.store.channel, order.service_level) for order in orders}
-    labels = {(code, level): service_label(code, level) for code, level in told}
+    levels = {(order.store.channel, order.service_level) for order in orders}
+    labels = {(code, level): service_label(code, level) for code, level in levels}
     return {order.id: labels[order.store.channel, order.service_level] for order in orders}
 
 
@@ -166,10 +166,10 @@ def _address(orders: Orders, actor: Actor) -> dict[int, str]:
     """Where it goes: the corrected address, where somebody corrected it."""
     parts = ("name", "company", "line1", "line2", "line3", "postal_code", "city", "region", "country")
     keys = _revealed(orders, actor)
-    told = {order_id: addresses.of_keys(keys, order_id).address for order_id in _ids(orders)}
+    found = {order_id: addresses.of_keys(keys, order_id).address for order_id in _ids(orders)}
     return {
         order_id: ", ".join(str(address[part]) for part in parts if address.get(part))
-        for order_id, address in told.items()
+        for order_id, address in found.items()
         if address
     }
 
@@ -182,8 +182,8 @@ def _country(orders: Orders, actor: Actor) -> dict[int, str]:
 def _marketplace(orders: Orders, actor: Actor) -> dict[int, str]:
     names = {}
     for code, marketplace in {(order.store.channel, order.marketplace) for order in orders}:
-        told = marketplace_of(code, marketplace)
-        names[code, marketplace] = told.country if told else marketplace
+        known = marketplace_of(code, marketplace)
+        names[code, marketplace] = known.country if known else marketplace
     return {order.id: names[order.store.channel, order.marketplace] for order in orders}
 
 
@@ -216,8 +216,8 @@ def _latest(orders: Orders, actor: Actor) -> dict[int, str]:
 def _said(order: Order, orders: Orders) -> dict[str, Callable[[Any], str]]:
     """How values of an event are put into words."""
 
-    def moment(told: str) -> str:
-        return f"{parse_instant(told).astimezone(ZoneInfo(order.shop.zone)):%Y-%m-%d %H:%M}"
+    def moment(text: str) -> str:
+        return f"{parse_instant(text).astimezone(ZoneInfo(order.shop.zone)):%Y-%m-%d %H:%M}"
 
     def kind(code: Any) -> str:
         return kind_label(order.store.channel, str(code))

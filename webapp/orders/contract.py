@@ -1,4 +1,4 @@
-"""What an order action implements, and what is told of orders that change.
+"""What an order action implements, and the facts that hooks get of orders that change.
 
 An action's `refusal` is the function that its service asks itself, so that a button never lies. `Input` is declared
 once: the form, the command line, bulk input and the API's schema all come from it.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class ActionInput(BaseModel):
-    """What an action needs to be told; fields carry their label as `title` and their words as `description`."""
+    """The input of an action; fields carry their label as `title` and their words as `description`."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 

@@ -268,8 +268,8 @@ def _before(store: Store) -> datetime:
 
 def _kept(ids: Sequence[int]) -> set[int]:
     """Those of the orders of which something is under way."""
-    told: Collection[Mapping[int, Any]] = hooks.keep_buyers(orders=list(ids)) if ids else ()
-    return {order_id for kept in told for order_id in kept}
+    answers: Collection[Mapping[int, Any]] = hooks.keep_buyers(orders=list(ids)) if ids else ()
+    return {order_id for kept in answers for order_id in kept}
 
 
 def _waits_for(state: str, on_hold: bool, canceling: bool) -> str | None:

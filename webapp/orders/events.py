@@ -159,7 +159,7 @@ def record_all(
     sealed: bytes | None = None,
     news: bool = True,
 ) -> list[OrderEvent]:
-    """Record one change of many orders, each of which is locked: one event each, told to others once. What is no
+    """Record one change of many orders, each of which is locked: one event each, announced once for all. What is no
     `news` leaves the orders where they stand in lists of what was updated last.
     """
     db.session.flush()
@@ -309,7 +309,7 @@ def sentence_of(
 
 class Rebuilt(NamedTuple):
     """The plain columns of an order, of its lines by their ids, and its amounts by their place: None of an order whose
-    arrival told none, since it came before events kept amounts.
+    arrival has none, since it came before events kept amounts.
     """
 
     order: dict[str, Any]

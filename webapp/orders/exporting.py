@@ -167,15 +167,15 @@ def _words(column: Column) -> list[str]:
 
 def _cells(column: Column, values: Mapping[int, Any], part: "Part") -> list[list[Cell]]:
     """What a column says of a part's orders; amounts have their currency in a column of its own."""
-    told = [values.get(order.id) for order in part]
+    found = [values.get(order.id) for order in part]
     if column.kind is ColumnKind.MONEY:
-        amounts = [(value.decimal, value.currency) if isinstance(value, Money) else (None, None) for value in told]
+        amounts = [(value.decimal, value.currency) if isinstance(value, Money) else (None, None) for value in found]
         return [[amount for amount, _currency in amounts], [currency for _amount, currency in amounts]]
     if column.kind is ColumnKind.LABELS:
-        return [["; ".join([str(label.text) for label in labels]) if labels else None for labels in told]]
+        return [["; ".join([str(label.text) for label in labels]) if labels else None for labels in found]]
     if column.kind is ColumnKind.LINK:
-        return [[str(link.text) if link else None for link in told]]
-    return [[_cell(value, order.zone) for value, order in zip(told, part, strict=True)]]
+        return [[str(link.text) if link else None for link in found]]
+    return [[_cell(value, order.zone) for value, order in zip(found, part, strict=True)]]
 
 
 def _cell(value: Any, zone: ZoneInfo) -> Cell:
@@ -187,8 +187,8 @@ def _cell(value: Any, zone: ZoneInfo) -> Cell:
 
 
 def _line_cells(line: Row[Any]) -> list[Cell]:
-    told = line._mapping
-    row: list[Cell] = [open_units(line) if code == "open" else told[code] for code, _l in _LINE_CELLS]
+    values = line._mapping
+    row: list[Cell] = [open_units(line) if code == "open" else values[code] for code, _l in _LINE_CELLS]
     for minor in (line.unit_price_minor, line.total_minor):
         row.append(Money(minor, line.currency).decimal if minor is not None and line.currency else None)
     return [*row, line.currency]
@@ -213,8 +213,8 @@ class PlainOrder:
     shown_state = Order.shown_state
     managed_at_channel = Order.managed_at_channel
 
-    def __init__(self, part: "Part", told: Mapping[str, Any], row: Mapping[str, Any]) -> None:
-        self.__dict__.update(told, _part=part, _row=row)
+    def __init__(self, part: "Part", related: Mapping[str, Any], row: Mapping[str, Any]) -> None:
+        self.__dict__.update(related, _part=part, _row=row)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -247,8 +247,8 @@ class Part(list[Any]):
         super().__init__()
         for row in (found[order_id] for order_id in ids if order_id in found):
             store, shop, zone = stores[row["store_id"]], shops[row["shop_id"]], zones[row["shop_id"]]
-            told = {"id": row["id"], "store": store, "shop": shop, "zone": zone}
-            self.append(PlainOrder(self, row | told if asked else told, row))
+            related = {"id": row["id"], "store": store, "shop": shop, "zone": zone}
+            self.append(PlainOrder(self, row | related if asked else related, row))
 
     def _rows(self, ids: Sequence[int], names: Sequence[str]) -> dict[int, dict[str, Any]]:
         plain = [cast(_ROW[name], Text) if isinstance(_ROW[name].type, JSON) else _ROW[name] for name in names]
@@ -256,10 +256,10 @@ class Part(list[Any]):
         parsed = [place for place, name in enumerate(names) if isinstance(_ROW[name].type, JSON)]
         found = {}
         for row in db.session.connection().execute(query):
-            told = dict(zip(names, row, strict=True))
+            values = dict(zip(names, row, strict=True))
             for place in parsed:
-                told[names[place]] = _parsed(row[place])
-            found[row[0]] = told
+                values[names[place]] = _parsed(row[place])
+            found[row[0]] = values
         return found
 
 

@@ -78,8 +78,8 @@ def _index(orders: Sequence[Order]) -> None:
 
 def _fill_countries(orders: Sequence[Order], keys: DataKeys) -> None:
     """Written past the orders' events: nothing happened to them, the column is new."""
-    told = {order.id: keys.opened(BUYER).get(order.id) or {} for order in orders if not order.country}
-    countries = {order_id: (buyer.get("address") or {}).get("country") for order_id, buyer in told.items()}
+    buyers = {order.id: keys.opened(BUYER).get(order.id) or {} for order in orders if not order.country}
+    countries = {order_id: (buyer.get("address") or {}).get("country") for order_id, buyer in buyers.items()}
     rows = [{"of": order_id, "country": country} for order_id, country in countries.items() if country]
     if rows:
         table = table_of(Order)
@@ -114,8 +114,8 @@ def _plain_terms(orders: Sequence[Order], key: bytes) -> dict[int, frozenset[int
 def _personal_terms(orders: Sequence[Order], keys: DataKeys, key: bytes) -> dict[int, frozenset[int]]:
     found = {}
     for order in orders:
-        told, corrected = (keys.opened(kind).get(order.id) or {} for kind in _KINDS)
-        found[order.id] = terms_of_buyer(told, key) | terms_of_buyer(corrected, key)
+        buyer, corrected = (keys.opened(kind).get(order.id) or {} for kind in _KINDS)
+        found[order.id] = terms_of_buyer(buyer, key) | terms_of_buyer(corrected, key)
     rows = db.session.execute(
         select(OrderComment.order_id, OrderComment.sealed).where(OrderComment.order_id.in_(found))
     )

@@ -84,8 +84,8 @@ def any_submission_to_forget() -> bool:
     """
     oldest = db.session.scalar(select(Submission.at).order_by(Submission.id).limit(1))
     before = now() - SUBMISSIONS_KEPT
-    told = select(BulkAct.run_id).where(BulkAct.run_id.in_(_runs_ended(before)), BulkAct.sealed != b"")
-    return (oldest is not None and oldest < before) or db.session.scalar(told.limit(1)) is not None
+    sealed = select(BulkAct.run_id).where(BulkAct.run_id.in_(_runs_ended(before)), BulkAct.sealed != b"")
+    return (oldest is not None and oldest < before) or db.session.scalar(sealed.limit(1)) is not None
 
 
 @job("clock")

@@ -102,9 +102,9 @@ def _by_number(values: Sequence[str], actor: Actor) -> Condition:
     compared: list[Condition] = []
     _prefixes, broad = words.beginnings(begun)
     for start in range(0, len(begun), STEP):
-        told = [words.begun_with(number, broad) for number in begun[start : start + STEP]]
-        compared += [condition for _, many in told for condition in many]
-        if some := [condition for few, _ in told for condition in few]:  # apart: databases nest only so many deep
+        conditions = [words.begun_with(number, broad) for number in begun[start : start + STEP]]
+        compared += [condition for _, many in conditions for condition in many]
+        if some := [condition for few, _ in conditions for condition in few]:  # apart: databases nest only so many deep
             gathered.append(Order.id.in_(visible(actor).with_only_columns(Order.id).where(or_(*some))))
     if spelled:
         prefixes = words.number_prefixes()

@@ -41,7 +41,7 @@ from webapp.orders.queries import visible
 from webapp.orders.states import OPEN_STATES, OrderState
 from webapp.search.compiling import Compiled
 from webapp.search.contract import Found
-from webapp.search.gathering import among, has_too, rarest_first, told_apart, with_words
+from webapp.search.gathering import among, has_too, rarest_first, split_by_ids, with_words
 from webapp.search.models import SearchTerm
 
 Asked = Compiled  # what a list is asked for
@@ -80,12 +80,12 @@ class Sorting:
     descending: bool
 
     @classmethod
-    def parse(cls, told: str) -> "Sorting":
+    def parse(cls, text: str) -> "Sorting":
         """`-placed`, `ship_by` …; raises `Invalid` for what no index stands for."""
-        name = told.removeprefix("-")
+        name = text.removeprefix("-")
         if name not in SORTED:
             raise Invalid(field=_l("Sorting"), problem=_l("this list can't be sorted by that."))
-        return cls(name, told.startswith("-"))
+        return cls(name, text.startswith("-"))
 
     @property
     def column(self) -> InstrumentedAttribute[Any]:
@@ -176,8 +176,8 @@ def first_orders(actor: Actor, compiled: Asked | None, sort: str, limit: int) ->
 def key_of(order: Order, sort: str = NEWEST) -> str:
     """Where an order stands in a list sorted that way."""
     value = getattr(order, SORTED[Sorting.parse(sort).name])
-    told = iso(value) if isinstance(value, datetime) else "" if value is None else value
-    return f"{told}~{order.id}"
+    text = iso(value) if isinstance(value, datetime) else "" if value is None else value
+    return f"{text}~{order.id}"
 
 
 def newer_than(actor: Actor, key: str) -> int:
@@ -190,15 +190,15 @@ def newer_than(actor: Actor, key: str) -> int:
 
 
 def _place(key: str, sorting: Sorting) -> tuple[Any, int]:
-    told, _, order_id = key.rpartition("~")
+    text, _, order_id = key.rpartition("~")
     try:
         if not 0 <= int(order_id) < 2**31 or "~" not in key:
             raise ValueError("no id")
-        if not told and sorting.may_lack:
+        if not text and sorting.may_lack:
             return None, int(order_id)
-        if sorting.name == "total" and not abs(int(told)) < 2**63:
+        if sorting.name == "total" and not abs(int(text)) < 2**63:
             raise ValueError("no total")
-        return (int(told) if sorting.name == "total" else parse_instant(told)), int(order_id)
+        return (int(text) if sorting.name == "total" else parse_instant(text)), int(order_id)
     except (ValueError, OverflowError):  # an offset may lead out of the calendar
         raise Invalid(field=_l("Page"), problem=_l("this link is not one of the desk's.")) from None
 
@@ -288,7 +288,7 @@ def _asked(actor: Actor, compiled: Asked | None, sort: str = "placed") -> _Found
     compiled = compiled or Compiled()
     query = visible(actor).where(*compiled.conditions)
     if compiled.words:
-        alone, apart = told_apart(compiled.words)
+        alone, apart = split_by_ids(compiled.words)
         having = [Order.id.in_(with_words(alone))] if alone else []
         return _Found([query.where(*having, *map(among, apart))], gathered=True)
     if compiled.searched and not compiled.broad:
@@ -388,7 +388,7 @@ def _by_terms(
     word also has orders of its own, one word leads, and its orders join the walk beside those of its terms.
     """
     up = sorting.descending is backward
-    alone, apart = told_apart(compiled.words)
+    alone, apart = split_by_ids(compiled.words)
     lead = Found()
     if not alone:
         lead = next(word for word in apart if word.terms)

@@ -129,9 +129,9 @@ def needed(country: str) -> frozenset[str]:
     return frozenset(fields)
 
 
-def normalized(told: Mapping[str, str]) -> dict[str, str]:
+def normalized(given: Mapping[str, str]) -> dict[str, str]:
     """The address as parcels carry it, without what is empty; raises `Invalid` naming the field and what is wrong."""
-    address = {name: " ".join(str(told.get(name) or "").split()) for name in FIELDS}
+    address = {name: " ".join(str(given.get(name) or "").split()) for name in FIELDS}
     for name, value in address.items():
         if len(value) > LONGEST:
             raise Invalid(field=name, problem=_l("is too long."))
@@ -150,52 +150,52 @@ def normalized(told: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in address.items() if value}
 
 
-def code_parts(country: str, told: str) -> list[str]:
+def code_parts(country: str, code: str) -> list[str]:
     """The groups of a postal code, however it is spaced; none of one that can't be of this country."""
     pattern, _between, _example = _CODES.get(country, ("", "", ""))
-    found = re.fullmatch(pattern, re.sub(r"[\s-]", "", told.upper()), re.ASCII)
+    found = re.fullmatch(pattern, re.sub(r"[\s-]", "", code.upper()), re.ASCII)
     return [group for group in found.groups() if group] if found else []
 
 
-def telephone(told: str) -> tuple[str, str]:
+def telephone(number: str) -> tuple[str, str]:
     """A phone number, and the extension that stands behind it; empty without one."""
-    found = _EXTENSION.search(told)
-    return (told[: found.start()], found[1]) if found else (told, "")
+    found = _EXTENSION.search(number)
+    return (number[: found.start()], found[1]) if found else (number, "")
 
 
-def _region(country: str, told: str) -> str:
+def _region(country: str, region: str) -> str:
     known = _REGIONS.get(country)
     if known is None:
-        return told
-    if not told:
+        return region
+    if not region:
         raise Invalid(field="region", problem=_l("is needed in %(country)s.", country=_name(country)))
-    wanted = _folded(told.removeprefix(f"{country}-"))
+    wanted = _folded(region.removeprefix(f"{country}-"))
     for code, name in known.items():
         if wanted in (_folded(code), _folded(name)):
             return code
     raise Invalid(
         field="region",
-        problem=_l("“%(told)s” is no state or region of %(country)s.", told=told, country=_name(country)),
+        problem=_l("“%(told)s” is no state or region of %(country)s.", told=region, country=_name(country)),
     )
 
 
-def _postal_code(country: str, told: str) -> str:
-    if not told:
+def _postal_code(country: str, code: str) -> str:
+    if not code:
         if "postal_code" not in needed(country):
             return ""
         raise Invalid(field="postal_code", problem=_l("is needed in %(country)s.", country=_name(country)))
-    told = told.upper()
+    code = code.upper()
     if country not in _CODES:
-        return told
+        return code
     pattern, between, example = _CODES[country]
-    bare = re.sub(r"^[A-Z]{1,3}-(?=\d)", "", told)  # D-10115: the country, as it was written once
+    bare = re.sub(r"^[A-Z]{1,3}-(?=\d)", "", code)  # D-10115: the country, as it was written once
     found = re.fullmatch(pattern, re.sub(r"[\s-]", "", bare), re.ASCII)
     if found is None:
         raise Invalid(
             field="postal_code",
             problem=_l(
                 "“%(told)s” is no postal code of %(country)s, such as %(example)s.",
-                told=told,
+                told=code,
                 country=_name(country),
                 example=example,
             ),

@@ -162,15 +162,15 @@ def revive_status(row: OrderStatus, *, actor: Actor) -> None:
 
 
 def _fill(row: OrderStatus, names: Mapping[str, str], tone: str, rule: str) -> None:
-    told = {language: " ".join(names.get(language, "").split()) for language in LANGUAGES}
-    if not told["en"]:
+    cleaned = {language: " ".join(names.get(language, "").split()) for language in LANGUAGES}
+    if not cleaned["en"]:
         raise Invalid(field="name_en", problem=_l("is needed."))
-    for language, name in told.items():
+    for language, name in cleaned.items():
         if len(name) > LONGEST_NAME:
             raise Invalid(field=f"name_{language}", problem=_l("is too long."))
     if tone not in TONES:
         raise Invalid(field="tone", problem=_l("is not known here."))
-    row.names = {language: name for language, name in told.items() if name}
+    row.names = {language: name for language, name in cleaned.items() if name}
     row.tone, row.rule = tone, checked_rule(rule)
 
 

@@ -127,8 +127,8 @@ def _asked_of(clause: Clause, key: QueryKey, function: Callable[..., T], *argume
 
 def _negated(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     """The opposite; what can't be told of an order is not so. Whether it has a value always can: indexes know it."""
-    told = isinstance(condition, BinaryExpression) and condition.operator in (is_, is_not)
-    return not_(condition) if told else condition.is_not(True)
+    never_null = isinstance(condition, BinaryExpression) and condition.operator in (is_, is_not)
+    return not_(condition) if never_null else condition.is_not(True)
 
 
 # --- Words ---

@@ -75,7 +75,7 @@ def in_steps(tokens: Sequence[str], look_up: LookUp) -> list[Found]:
 
 def _first_ids(needed: Sequence[Found], among_these: list[int] | None) -> list[int]:
     """The ids of some orders that answer to all of it: all such orders if they are few."""
-    alone, apart = told_apart(needed)
+    alone, apart = split_by_ids(needed)
     query = select(order_id()).where(*map(among, apart)).limit(_FEW + 1)
     if alone:
         query = query.where(order_id().in_(with_words(alone)))
@@ -104,7 +104,7 @@ def in_ids(ways: Sequence[Found | ColumnElement[bool]]) -> list[Found | ColumnEl
     return [*many, db_among(order_id(), sorted(few))] if few else many
 
 
-def told_apart(words: Sequence[Found]) -> tuple[list[frozenset[int]], list[Found]]:
+def split_by_ids(words: Sequence[Found]) -> tuple[list[frozenset[int]], list[Found]]:
     """The terms of those words that terms alone tell of; and the words that some orders have otherwise."""
     return [word.terms for word in words if not word.ids], [word for word in words if word.ids]
 

@@ -203,9 +203,9 @@ def delete_view(code: str, *, actor: Actor) -> str:
     begun = list(db.session.scalars(select(User).where(User.start_view == str(row.id))))
     for user in begun:
         user.start_view = ""
-    told = {name: getattr(row, name) for name in _RESTORED}
-    told |= {"sealed": row.sealed.hex() if row.sealed else None, "begun": [user.id for user in begun]}
-    period, sealed = vault.seal_apart(_DELETED, told)
+    params = {name: getattr(row, name) for name in _RESTORED}
+    params |= {"sealed": row.sealed.hex() if row.sealed else None, "begun": [user.id for user in begun]}
+    period, sealed = vault.seal_apart(_DELETED, params)
     kept = SealedQuery(token=secrets.token_urlsafe(16), user_id=actor.id, period=period, sealed=sealed, at=now())
     db.session.add(kept)
     db.session.delete(row)
@@ -218,16 +218,16 @@ def restore_view(token: str, *, actor: Actor) -> SavedView:
     Raises `NotFound` once it is forgotten, `Invalid` where another view has its name.
     """
     kept = db.session.scalar(select(SealedQuery).where(under(token), SealedQuery.user_id == actor.id))
-    told = vault.open_apart(_DELETED, kept.period, kept.sealed) if kept else None
-    if told is None:
+    params = vault.open_apart(_DELETED, kept.period, kept.sealed) if kept else None
+    if params is None:
         raise NotFound(name=token)
-    _name(told["name"], actor)
-    sealed = bytes.fromhex(told["sealed"]) if told["sealed"] else None
-    row = SavedView(**{name: told[name] for name in _RESTORED}, sealed=sealed, user_id=actor.id, created_at=now())
+    _name(params["name"], actor)
+    sealed = bytes.fromhex(params["sealed"]) if params["sealed"] else None
+    row = SavedView(**{name: params[name] for name in _RESTORED}, sealed=sealed, user_id=actor.id, created_at=now())
     db.session.add(row)
     db.session.delete(kept)
     db.session.flush()
-    for user in db.session.scalars(select(User).where(User.id.in_(told["begun"]), User.start_view == "")):
+    for user in db.session.scalars(select(User).where(User.id.in_(params["begun"]), User.start_view == "")):
         user.start_view = str(row.id)
     return row
 

@@ -62,7 +62,7 @@ def worked(store_id: int, work: str, *, orders: Sequence[str] = ()) -> None:
 
 
 def no_longer_owed(store_id: int, work: str, number: str) -> None:
-    """An order's update is told no more: after the last that waits, nobody would find out what is still denied."""
+    """An order's update is no longer owed: after the last that waits, nobody would find out what is still denied."""
     _lift(store_id, work, DeniedThing.ORDER, [number])
     waiting = select(ChannelUpdate.id).where(ChannelUpdate.store_id == store_id, ChannelUpdate.kind == work)
     if db.session.scalar(waiting.where(ChannelUpdate.state == UpdateState.OWED).limit(1)) is None:
@@ -79,15 +79,15 @@ def page_read(store_id: int, page: OrdersPage, low: datetime) -> None:
         return
     worked(store_id, ORDERS)
     missing = {denial.name for denial in page.denied if denial.thing == DeniedThing.DATA}
-    told_again = _rows(store_id, ORDERS, DeniedThing.DATA).where(StoreDenial.name.not_in(missing))
-    for row in db.session.scalars(told_again).all():
+    readable_again = _rows(store_id, ORDERS, DeniedThing.DATA).where(StoreDenial.name.not_in(missing))
+    for row in db.session.scalars(readable_again).all():
         lift(row)
 
 
-def delivered(store_id: int, work: str, told: Sequence[Update], outcomes: Mapping[int, Outcome]) -> None:
-    """Keep what was denied while these updates were told or looked up, and that the others were not."""
+def delivered(store_id: int, work: str, updates: Sequence[Update], outcomes: Mapping[int, Outcome]) -> None:
+    """Keep what was denied while these updates were delivered or looked up, and that the others were not."""
     done = []
-    for one in told:
+    for one in updates:
         match outcomes[one.id]:
             case NotYet(denial=Denial() as denial):
                 note(store_id, work, denial)

@@ -1,4 +1,4 @@
-"""How the traffic of stores stands: when they were last read, when they are next, and what waits to be told."""
+"""The traffic of stores: when they were last read, when they are read next, and which updates wait."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,7 +74,7 @@ class Health:
 
     @staticmethod
     def disconnected(store: Store) -> str | None:
-        """Why nothing is read or told until somebody gives new credentials."""
+        """Why nothing is read or sent until somebody gives new credentials."""
         return sentence_of(store.problem)
 
     @property

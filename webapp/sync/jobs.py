@@ -39,7 +39,7 @@ from webapp.sync import activity, denials, proving, runs
 from webapp.sync.leases import HeldUpdates, Lease
 from webapp.sync.models import ChannelUpdate, OrdersProof, StoreSync, Stream
 from webapp.sync.taking_in.pages import prepare, take_in
-from webapp.sync.updates import as_told, claim_due, claim_to_look_up, due_work, settle
+from webapp.sync.updates import as_updates, claim_due, claim_to_look_up, due_work, settle
 
 log = structlog.get_logger(__name__)
 _ANALYZED_PAGES = (2, 20)  # of a first window: a planner that believes the tables empty reads them whole
@@ -249,8 +249,8 @@ def deliver(store_id: int, kind: str) -> None:
         if not rows:  # all of them had lost their worker: they are looked up first
             look_up.enqueue(store_id, kind)
             return
-        told, credentials, channel = as_told(rows), access(store), get_channel(store.channel)
-    if _asked_and_settled(lease, told, kind, lambda held: channel.deliver(credentials, held)):
+        updates, credentials, channel = as_updates(rows), access(store), get_channel(store.channel)
+    if _asked_and_settled(lease, updates, kind, lambda held: channel.deliver(credentials, held)):
         with unit_of_work():
             deliver.enqueue(store_id, kind)  # the next batch, until nothing is due
 
@@ -264,40 +264,40 @@ def look_up(store_id: int, kind: str) -> None:
         if claimed is None:
             return
         store, rows = claimed
-        told, credentials, channel = as_told(rows), access(store), get_channel(store.channel)
-    if _asked_and_settled(lease, told, denials.ORDER, lambda held: channel.look_up(credentials, held)):
+        updates, credentials, channel = as_updates(rows), access(store), get_channel(store.channel)
+    if _asked_and_settled(lease, updates, denials.ORDER, lambda held: channel.look_up(credentials, held)):
         with unit_of_work():
             deliver.enqueue(store_id, kind)  # what turned out not to have happened is sent again
 
 
 def _asked_and_settled(
-    lease: Lease, told: Sequence[Update], work: str, ask: Callable[[Sequence[Update]], Mapping[int, Outcome]]
+    lease: Lease, updates: Sequence[Update], work: str, ask: Callable[[Sequence[Update]], Mapping[int, Outcome]]
 ) -> bool:
     """Ask the channel and write its outcomes; False where the lease was lost before anything was asked: whoever finds
     these updates looks up first what became of them. Those of which it is lost in the middle are not sent any more.
     """
-    ids = [update.id for update in told]
+    ids = [update.id for update in updates]
     with lease.kept(ChannelUpdate.id.in_(ids)):
         if lease.lost:
             log.warning("lease_lost", updates=len(ids))
             return False
-        outcomes = _asked(ask, HeldUpdates(told, lease), ids)
+        outcomes = _asked(ask, HeldUpdates(updates, lease), ids)
     with unit_of_work():  # the lease is renewed no more: what locks these rows in another order would wait for us
         store_id = settle(outcomes, lease.owner)
         if store_id is not None:
-            denials.delivered(store_id, work, told, outcomes)
+            denials.delivered(store_id, work, updates, outcomes)
     return True
 
 
 def _asked(
-    ask: Callable[[Sequence[Update]], Mapping[int, Outcome]], told: HeldUpdates, ids: list[int]
+    ask: Callable[[Sequence[Update]], Mapping[int, Outcome]], updates: HeldUpdates, ids: list[int]
 ) -> dict[int, Outcome]:
     try:
-        outcomes = ask(told)
+        outcomes = ask(updates)
     except ChannelError as error:  # nothing of the batch went out
         denial = error.denial if isinstance(error, Denied) else None
         return {id_: NotYet(error.retry_after or 60.0, cause=error.stored(), denial=denial) for id_ in ids}
-    return {id_: outcomes.get(id_, NotYet(1) if id_ in told.left_out else Unknown()) for id_ in ids}
+    return {id_: outcomes.get(id_, NotYet(1) if id_ in updates.left_out else Unknown()) for id_ in ids}
 
 
 @job("asking")

@@ -89,12 +89,12 @@ class HeldUpdates(Sequence[Update]):
         self._updates, self._lease = updates, lease
 
     def __iter__(self) -> Iterator[Update]:
-        for told in self._updates:
-            if self._lease.holds(told.id):
-                yield told
+        for one in self._updates:
+            if self._lease.holds(one.id):
+                yield one
             else:
-                log.warning("lease_lost", update=told.id)
-                self.left_out.add(told.id)
+                log.warning("lease_lost", update=one.id)
+                self.left_out.add(one.id)
 
     def __len__(self) -> int:
         return len(self._updates)

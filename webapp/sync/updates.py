@@ -93,14 +93,14 @@ class NotClosable(NotRetriable):
 
 
 class UpdatesUnsettled(Refusal):
-    """The channel still has to be told, or still has to show it."""
+    """The channel still has to get it, or still has to show it."""
 
     code = "updates_unsettled"
     sentence = _l("The channel has not confirmed every update of this order yet.")
 
 
 class UpdateRefused(Refusal):
-    """The channel still has to be told, and somebody has to see to it."""
+    """The channel still has to get it, and somebody has to see to it."""
 
     code = "update_refused"
     sentence = _l("The channel refused an update of this order: first send it again, or close it.")
@@ -261,7 +261,7 @@ def _claim(
     return (store, rows) if rows else None
 
 
-def as_told(rows: Sequence[ChannelUpdate]) -> list[Update]:
+def as_updates(rows: Sequence[ChannelUpdate]) -> list[Update]:
     """The rows as the channel gets them."""
     orders = {
         order.id: order for order in db.session.scalars(select(Order).where(Order.id.in_({r.order_id for r in rows})))
@@ -326,11 +326,11 @@ def _settle_one(row: ChannelUpdate, outcome: Outcome) -> None:
             row.problem = AnswerLost().stored()
         case NotYet(seconds=seconds, problem=problem, cause=cause, denial=denial):
             pause = seconds or _RETRY[min(row.attempts, len(_RETRY)) - 1]
-            told = dict(cause) if cause else ChannelSaid(sentence=problem).stored() if problem else None
+            stored = dict(cause) if cause else ChannelSaid(sentence=problem).stored() if problem else None
             news = denial is not None and not denied(row)
-            row.problem = told or row.problem
+            row.problem = stored or row.problem
             if (row.sent_at is not None and row.state == UpdateState.SENT) or (
-                row.state == UpdateState.UNKNOWN and told
+                row.state == UpdateState.UNKNOWN and stored
             ):
                 row.look_again_at = at + timedelta(seconds=pause)
             else:
@@ -341,7 +341,7 @@ def _settle_one(row: ChannelUpdate, outcome: Outcome) -> None:
 
 
 def _owe_again(row: ChannelUpdate, due_at: datetime) -> None:
-    """What did not happen is told anew: nothing counts from when it was taken before."""
+    """What did not happen is sent again: nothing counts from when it was taken before."""
     row.state, row.due_at, row.look_again_at = UpdateState.OWED, due_at, None
     row.sent_at = row.handle = None
 
@@ -378,9 +378,9 @@ def settle_by_reading(readings: Mapping[int, IncomingOrder]) -> None:
         ChannelUpdate.order_id.in_(list(shown)), ChannelUpdate.kind == SHIPMENT, ChannelUpdate.state.in_(OPEN)
     )
     for row in db.session.scalars(query.order_by(ChannelUpdate.id).with_for_update()):
-        told = row.payload["package"]["tracking_number"]
+        number = row.payload["package"]["tracking_number"]
         packages = {package.number: package.tracking_number for package in shown[row.order_id].packages}
-        if packages.get(row.reference) == told:
+        if packages.get(row.reference) == number:
             waited = row.state != UpdateState.SENT
             _take_effect(row, UpdateState.EFFECTIVE)
             if waited:

@@ -127,7 +127,7 @@ def _unproven(state: health.Health) -> str | None:
         return None
     how_far = {"seen": number(proof.seen), "total": number(max(proof.total, proof.seen))}
     if missed := proof.found_before + proof.found:
-        told: str = ngettext(
+        sentence: str = ngettext(
             "Not yet proven complete: %(seen)s of about %(total)s orders were read again; "
             "%(num)s order was found that had been missed.",
             "Not yet proven complete: %(seen)s of about %(total)s orders were read again; "
@@ -136,8 +136,8 @@ def _unproven(state: health.Health) -> str | None:
             **how_far,
         )
     else:
-        told = _("Not yet proven complete: %(seen)s of about %(total)s orders were read again.", **how_far)
-    return told
+        sentence = _("Not yet proven complete: %(seen)s of about %(total)s orders were read again.", **how_far)
+    return sentence
 
 
 def recent_card(actor: Actor) -> str:

@@ -216,7 +216,7 @@ class Drawing:
         return f'<span class="chips">{"".join([self._chip(label) for label in value])}</span>' if value else ""
 
     def _badges(self, order: Order, value: Any) -> str:
-        """Practice is told beside the store, which every row has."""
+        """Practice is marked beside the store, which every row has."""
         return self._chips(order, [label for label in value if label.icon != PRACTICE.icon])
 
     def _pills(self, order: Order, value: Any) -> str:

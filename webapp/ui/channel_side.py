@@ -36,11 +36,11 @@ class ChannelSide:
 
     @property
     def unshipped(self) -> int | None:
-        told = [line.unfulfilled for line in self.there.lines]
-        return None if None in told else sum(units or 0 for units in told)
+        counts = [line.unfulfilled for line in self.there.lines]
+        return None if None in counts else sum(units or 0 for units in counts)
 
     def fact(self, name: str) -> str:
-        """A fact that the channel told of the order: programs, payment methods, the order that it replaces."""
+        """A fact that the channel gave of the order: programs, payment methods, the order that it replaces."""
         value = self.there.facts.get(name) or ""
         return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
@@ -82,7 +82,7 @@ def _line(line: ChannelLine, own: OrderLine | None) -> dict[str, Any]:
 
 def _rows(package: ChannelPackage, titles: dict[str, str]) -> list[dict[str, Any]]:
     """A row per item of a parcel; one for the parcel itself where nothing is said of what lies in it."""
-    told = {
+    common = {
         "number": package.number,
         "carrier": package.carrier,
         "service": package.service,
@@ -91,7 +91,7 @@ def _rows(package: ChannelPackage, titles: dict[str, str]) -> list[dict[str, Any
         "status": package.status,
     }
     items = [(titles.get(number, number), units) for number, units in package.lines.items()] or [("", None)]
-    return [told | {"title": title, "units": units} for title, units in items]
+    return [common | {"title": title, "units": units} for title, units in items]
 
 
 def raw_answer(order: Order, actor: Actor) -> str | None:

@@ -64,7 +64,7 @@ def chips_of(asked: ListAsked, actor: Actor) -> list[Chip]:
         made.append(
             Chip(
                 label=str(key.label) if key else _("Words"),
-                value=answer or _told(clause, key, actor),
+                value=answer or _values_in_words(clause, key, actor),
                 negated=clause.negated and not answer,
                 url=asked.url_of(rest) if linked else "",
                 rest="" if linked else str(rest),
@@ -80,7 +80,7 @@ def _answer(clause: Clause, key: QueryKey | None) -> str:
     return str(_("yes") if (clause.values[0] == YES) is not clause.negated else _("no"))
 
 
-def _told(clause: Clause, key: QueryKey | None, actor: Actor) -> str:
+def _values_in_words(clause: Clause, key: QueryKey | None, actor: Actor) -> str:
     """The clause's values in the reader's words."""
     if key is None:
         return str(_("“%(text)s”", text=clause.values[0]))

@@ -46,7 +46,7 @@ class Chosen:
     def read(cls) -> "Chosen":
         """The choice of the request that is being answered."""
         given = request.values
-        ids = [int(told) for told in given.getlist("order") if told.isdecimal() and len(told) < 10]
+        ids = [int(text) for text in given.getlist("order") if text.isdecimal() and len(text) < 10]
         everything = given.get("all") == "1"
         sort = given.get("sort") or NEWEST
         query, token, view, after, before = (given.get(name, "") for name in ("q", "w", "view", "after", "before"))
@@ -76,15 +76,15 @@ class Chosen:
     def around(self) -> list[tuple[str, str]]:
         """The page of the list that the choice is made in."""
         sort = self.sort if self.sort != NEWEST else ""
-        told = [("q", self.query), ("w", self.token), ("sort", sort), ("view", self.view)]
-        return [(name, value) for name, value in (*told, ("after", self.after), ("before", self.before)) if value]
+        asked = [("q", self.query), ("w", self.token), ("sort", sort), ("view", self.view)]
+        return [(name, value) for name, value in (*asked, ("after", self.after), ("before", self.before)) if value]
 
     @property
     def fields(self) -> list[tuple[str, str]]:
         """The choice as hidden fields, or as arguments of an address."""
         chosen = [("all", "1")] if self.everything else [("order", str(order_id)) for order_id in self.ids]
-        told = [("found", str(self.found)), ("newest", str(self.newest))] if self.found else []
-        return chosen + told + self.around
+        counted = [("found", str(self.found)), ("newest", str(self.newest))] if self.found else []
+        return chosen + counted + self.around
 
     def list_url(self, **more: Any) -> str:
         """The page of the list that the choice was made in."""

@@ -53,10 +53,10 @@ def known_counts(texts: Mapping[str, str], actor: Actor) -> dict[str, Count]:
     if not texts:
         return {}
     try:
-        told = connection().mget(_keys(texts.values(), actor))
+        stored = connection().mget(_keys(texts.values(), actor))
     except RedisError:
         return {}
-    found = {name: json.loads(kept) for name, kept in zip(texts, told, strict=True) if kept}
+    found = {name: json.loads(kept) for name, kept in zip(texts, stored, strict=True) if kept}
     return {name: Count(number, parse_instant(at), parse_instant(until)) for name, (number, at, until) in found.items()}
 
 
@@ -74,9 +74,9 @@ def counts(texts: Mapping[str, str], actor: Actor, until: float = inf) -> dict[s
             except DeskError:
                 continue
     at, began = now(), monotonic()
-    told = _asked(questions, until)
+    answers = _asked(questions, until)
     kept = timedelta(seconds=min(max((monotonic() - began) * _SHARE, _KEPT_LEAST), _KEPT_MOST))
-    for name, number in told.items():
+    for name, number in answers.items():
         found[name] = Count(number, at, at + kept)
         _keep(texts[name], actor, found[name])
     return found
@@ -112,9 +112,9 @@ def _asked(questions: Mapping[str, object], until: float) -> dict[str, int]:
 
 def _keep(text: str, actor: Actor, count: Count) -> None:
     [kept_at] = _keys([text], actor)
-    told = json.dumps([count.number, iso(count.at), iso(count.until)])
+    packed = json.dumps([count.number, iso(count.at), iso(count.until)])
     try:
-        connection().set(kept_at, told, px=count.until - now())
+        connection().set(kept_at, packed, px=count.until - now())
     except RedisError:
         return
 

@@ -60,8 +60,8 @@ def start() -> AnyResponse:
     if format != export_runs.XLSX and not more:
         columns = [("column", code) for code in codes]
         mark = [("mark", "1")] if format == export_runs.CSV_FOR_EXCEL else []
-        told = urlencode([*chosen.fields, *columns, ("rows", rows), *mark])
-        return redirect(f"{url_for('.stream')}?{told}", 303)
+        params = urlencode([*chosen.fields, *columns, ("rows", rows), *mark])
+        return redirect(f"{url_for('.stream')}?{params}", 303)
     if more:
         total, _more = count_orders(actor, asked, cap=ALL)
     with unit_of_work():
@@ -90,12 +90,12 @@ def stream() -> AnyResponse:
     audit_reading("orders_exported", actor=actor, format=export_runs.CSV, rows=rows, columns=codes, orders=len(ids))
     parts = exporting.stream_csv(table, ids, mark=args.get("mark") == "1")
     app = current_app._get_current_object()  # type: ignore[attr-defined]
-    response = Response(_told(app, language(), parts), mimetype="text/csv")
+    response = Response(_in_contexts(app, language(), parts), mimetype="text/csv")
     attach(response, _name("csv"))
     return response
 
 
-def _told(app: Flask, spoken: str, parts: Iterator[str]) -> Iterator[str]:
+def _in_contexts(app: Flask, spoken: str, parts: Iterator[str]) -> Iterator[str]:
     """Each part in a context of its own: the request is over long before a large file is."""
     while True:
         with app.app_context():

@@ -76,12 +76,12 @@ class Reader:
 
     def when(self, instant: datetime) -> Markup:
         """An instant in the page's zone, exact to the second for who points at it."""
-        exact, text = self._told(instant)
+        exact, text = self._written(instant)
         return Markup(f"<time {exact}>{text}</time>")  # noqa: S704 - numbers and words of ours
 
     def moment(self, instant: datetime) -> str:
         """An instant in the page's zone as plain text, for sentences."""
-        return self._told(instant)[1]
+        return self._written(instant)[1]
 
     def countdown(self, instant: datetime) -> Markup:
         """How much time is left until an instant, or by how much it has passed; waybill.js keeps it going."""
@@ -94,11 +94,11 @@ class Reader:
         text = " ".join(shown) or f"0 {minute}"
         late = left < timedelta(minutes=-0.5)
         due = "late" if late else "soon" if left < SOON else ""
-        told = passed.replace("{time}", text) if late else text
-        return Markup(f'<time {self._told(instant)[0]} data-countdown data-due="{due}">{told}</time>')  # noqa: S704
+        sentence = passed.replace("{time}", text) if late else text
+        return Markup(f'<time {self._written(instant)[0]} data-countdown data-due="{due}">{sentence}</time>')  # noqa: S704
 
-    def _told(self, instant: datetime) -> tuple[str, str]:
-        return _told(instant, self.zone, self.locale, self.at.year)
+    def _written(self, instant: datetime) -> tuple[str, str]:
+        return _written(instant, self.zone, self.locale, self.at.year)
 
 
 def reader() -> Reader:
@@ -147,7 +147,7 @@ def _words_left(locale: str) -> tuple[str, str, str, str]:
 
 
 @lru_cache(maxsize=8192)
-def _told(instant: datetime, zone: ZoneInfo, locale: str, this_year: int) -> tuple[str, str]:
+def _written(instant: datetime, zone: ZoneInfo, locale: str, this_year: int) -> tuple[str, str]:
     """An instant as attributes of its element, and in words; a list says most of them twice."""
     local = instant.astimezone(zone)
     exact = f'datetime="{iso(instant)}" title="{local:%Y-%m-%d %H:%M:%S %Z}"'

@@ -106,10 +106,10 @@ def metrics() -> tuple[Response, int]:
     if not asked_from_within():
         abort(404)
     try:
-        told = _metrics(configuration().queue, int(time.monotonic()))
+        text = _metrics(configuration().queue, int(time.monotonic()))
     except RedisError:
         return FlaskResponse("", mimetype="text/plain"), 503
-    return FlaskResponse(told, content_type="text/plain; version=0.0.4; charset=utf-8"), 200
+    return FlaskResponse(text, content_type="text/plain; version=0.0.4; charset=utf-8"), 200
 
 
 @lru_cache(maxsize=1)

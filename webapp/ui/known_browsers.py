@@ -39,10 +39,12 @@ def remember_browser(response: Response, email: str) -> None:
 
 def _read() -> tuple[str, list[str]]:
     try:
-        told: Any = _signer().loads(request.cookies.get(current_app.config["WAYBILL_KNOWN_COOKIE"], ""), max_age=_LIFE)
+        payload: Any = _signer().loads(
+            request.cookies.get(current_app.config["WAYBILL_KNOWN_COOKIE"], ""), max_age=_LIFE
+        )
     except (BadSignature, ValueError):
         return "", []
-    match told:
+    match payload:
         case [str(browser), [*accounts]] if all(isinstance(account, str) for account in accounts):
             return browser, accounts
     return "", []  # signed by another version of the desk

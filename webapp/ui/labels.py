@@ -157,10 +157,10 @@ def tag(tag_id: int) -> Response | tuple[str, int]:
 @needs("settings.edit")
 def delete_tag(tag_id: int) -> Response | tuple[str, int]:
     """Take a tag off all orders, or put another in its place; a job does it, in parts."""
-    told = request.form.get("heir", "")
+    chosen = request.form.get("heir", "")
     with unit_of_work():
         row = tags.find_tag(tag_id)
-        heir = tags.find_tag(int(told)) if told.isdecimal() and len(told) < 10 else None
+        heir = tags.find_tag(int(chosen)) if chosen.isdecimal() and len(chosen) < 10 else None
         tags.retire_tag(row, heir=heir, actor=current_actor())
         jobs.clear_tag.enqueue(row.id)
         name, number = row.name, tags.numbers_of_orders().get(row.id, 0)

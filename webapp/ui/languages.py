@@ -33,8 +33,8 @@ def init_app(app: Flask) -> None:
 
     def word(text: str, /, **values: Any) -> Markup:
         """`_` in templates. Jinja's own does the same through three layers of context for each word."""
-        told = Markup(catalogs.get_translations().ugettext(text))  # noqa: S704 - a text of ours, as in the template
-        return told % values if values or "%" in told else told
+        translated = Markup(catalogs.get_translations().ugettext(text))  # noqa: S704 - a text of ours, as in the template
+        return translated % values if values or "%" in translated else translated
 
     @lru_cache(maxsize=16)
     def drawn(template: str, spoken: str, root: str) -> Markup:

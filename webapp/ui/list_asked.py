@@ -116,7 +116,7 @@ def find_view(code: str, saved: Sequence[View]) -> View | None:
 
 
 def _sort(given: Mapping[str, str], view: View | None, kept: Kept) -> str:
-    """What to sort by: as it is told, or as is usual there; what no list is sorted by is passed over."""
+    """What to sort by: `sort` of the address, or what is usual there; an unknown column is passed over."""
     for name in (given.get("sort", ""), (view.sort if view else "") or kept.layout.sort):
         try:
             Sorting.parse(name)

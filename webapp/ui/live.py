@@ -113,15 +113,15 @@ def stream() -> Response:
     if own is None:
         return Response(status=204)
     mark_live(request.environ)
-    told = _told(app, person.actor, own, person.session_id, since=_drawn_at())
-    response = Response(told, mimetype="text/event-stream")
+    news = _stream_of(app, person.actor, own, person.session_id, since=_drawn_at())
+    response = Response(news, mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
     response.call_on_close(lambda: pump.leave(own))
     return response
 
 
-def now_told() -> int:
+def now_in_ms() -> int:
     """The time of a page that is being drawn, and of news, for whoever asks what came since: milliseconds."""
     return int(time.time() * 1000)
 
@@ -129,13 +129,13 @@ def now_told() -> int:
 def _drawn_at() -> float | None:
     """Since when a page may have missed news: since its last ones, or since it was drawn."""
     try:
-        told = int(request.headers.get("Last-Event-ID") or request.args["since"])
+        milliseconds = int(request.headers.get("Last-Event-ID") or request.args["since"])
     except (KeyError, ValueError):
         return None
-    return min(max(told, 0), now_told()) / 1000
+    return min(max(milliseconds, 0), now_in_ms()) / 1000
 
 
-def _told(
+def _stream_of(
     app: Flask,
     actor: Actor,
     own: queue.Queue[dict[str, Any] | None],
@@ -151,7 +151,7 @@ def _told(
         except queue.Empty:
             if time.monotonic() - beat >= _HEARTBEAT:
                 beat = time.monotonic()
-                yield f"id: {now_told()}\n\n"
+                yield f"id: {now_in_ms()}\n\n"
             continue
         if news is None:
             return
@@ -173,11 +173,11 @@ def _told(
 def _line(app: Flask, actor: Actor, news: dict[str, Any]) -> Iterator[str]:
     if news["kind"] == live.SESSIONS_ENDED:
         return
-    everybodys = actor.shops is None or news["kind"] == "runs"  # of which the id alone is told
+    everybodys = actor.shops is None or news["kind"] == "runs"  # of which the id alone is sent
     ids = news["ids"] if everybodys else _seen(app, actor, news)
     if ids:
         yield f"data: {json.dumps({'kind': news['kind'], 'ids': ids})}\n\n"
-        yield f"id: {now_told()}\n\n"
+        yield f"id: {now_in_ms()}\n\n"
 
 
 def _is_there(app: Flask, session_id: int) -> bool:

@@ -340,9 +340,9 @@ def _remember(kept: Kept, actor: Actor, view: View | None) -> None:
         code, _, by = given["move"].rpartition(":")
         codes = _moved(codes, code, -1 if by == "-1" else 1)
     for code in codes:
-        told = given.get(f"width-{code}", type=float)
-        if told is not None and 0 < told < 10_000:
-            own[code] = round(told)
+        pixels = given.get(f"width-{code}", type=float)
+        if pixels is not None and 0 < pixels < 10_000:
+            own[code] = round(pixels)
     chosen = [(code, own.get(code)) for code in codes]
     if view:
         keep_columns(view.code, chosen, actor=actor)

@@ -193,12 +193,12 @@ class OrderView:
         lines = {line.channel_line_number: line.sku or line.title for line in self.order.lines}
         rows: list[tuple[str, str, str]] = []
         for name, label in BUYER_FIELDS.items():
-            value = self._told.get(name)
+            value = self._channel_buyer.get(name)
             if name == ADDRESS or not value:
                 continue
             if isinstance(value, dict):
-                told = [(lines.get(number, number), text) for number, text in value.items() if text]
-                value = "\n".join(_("%(name)s: %(text)s", name=line, text=text) for line, text in told)
+                texts = [(lines.get(number, number), text) for number, text in value.items() if text]
+                value = "\n".join(_("%(name)s: %(text)s", name=line, text=text) for line, text in texts)
             rows.append((name, str(label), str(value)))
         return rows
 
@@ -241,7 +241,7 @@ class OrderView:
         return vault.reveal_kinds(self.actor, [self.order.id], purpose="order", kinds=addresses.KINDS)
 
     @cached_property
-    def _told(self) -> Mapping[str, Any]:
+    def _channel_buyer(self) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self._revealed.opened(vault.BUYER).get(self.order.id) or {}
         return found
 
@@ -266,7 +266,7 @@ class OrderView:
         query = select(OrderComment).where(OrderComment.order_id == self.order.id).order_by(OrderComment.id.desc())
         rows = list(db.session.scalars(query.options(joinedload(OrderComment.person))))
         texts = self._open([("comment", row.sealed) for row in rows])
-        told = [
+        comments = [
             {
                 "id": row.id,
                 "at": row.at,
@@ -277,7 +277,7 @@ class OrderView:
             }
             for row, text in zip(rows, texts, strict=True)
         ]
-        return sorted(told, key=lambda comment: not comment["pinned"])
+        return sorted(comments, key=lambda comment: not comment["pinned"])
 
     @cached_property
     def comment_form(self) -> ActionForm | None:
@@ -292,7 +292,7 @@ class OrderView:
             pass
         return None
 
-    # --- What left, what was told, what happened ----------------------------------------------------------------------
+    # --- Shipments, updates, events -----------------------------------------------------------------------------------
 
     @cached_property
     def packages(self) -> list[dict[str, Any]]:

@@ -78,8 +78,8 @@ def _of_tab(view: OrderView, tab: str) -> dict[str, Any]:
     match tab:
         case "timeline":
             who, kind, before = args.get("who", ""), args.get("kind", ""), args.get("before", type=int)
-            told = timeline.timeline_of(order, actor=actor, keys=lambda: view.keys, who=who, kind=kind, before=before)
-            return {"timeline": told, "who": timeline.WHO, "kinds": timeline.KINDS}
+            events = timeline.timeline_of(order, actor=actor, keys=lambda: view.keys, who=who, kind=kind, before=before)
+            return {"timeline": events, "who": timeline.WHO, "kinds": timeline.KINDS}
         case "channel":
             whole = args.get("lines") == "all"
             return {"side": channel_side(order, whole=whole), "opened": False, "answer": None}
@@ -137,7 +137,7 @@ def lines(number: str) -> str | AnyResponse:
 @bp.get("/orders/<number>/updates")
 @needs("orders.view")
 def updates(number: str) -> str:
-    """What the channel was told, as it is now."""
+    """The updates of the order, as they are now."""
     actor = current_actor()
     return page("orders/_updates.html", **facts(find_order(number, actor), actor))
 

@@ -11,7 +11,7 @@ from webapp.ui import htmx, unscripted
 from webapp.ui.access import may, person
 from webapp.ui.formats import zone
 from webapp.ui.languages import language
-from webapp.ui.live import now_told
+from webapp.ui.live import now_in_ms
 
 THEMES = ("light", "dark")
 THEME_COOKIE = "waybill_theme"
@@ -66,7 +66,7 @@ def _frame() -> dict[str, Any]:
         "locale": language(),
         "version": configuration().version,
         "zone": str(zone()),
-        "live_url": f"/live?since={now_told()}" if someone and may("orders.view") else "",
+        "live_url": f"/live?since={now_in_ms()}" if someone and may("orders.view") else "",
         "has_practice": _has_practice,
         "practice_url": configuration().practice_url,
         "whole_url": unscripted.whole_url,
@@ -79,8 +79,8 @@ def _frame() -> dict[str, Any]:
 
 def _has_practice() -> bool:
     """Whether this page may show invented orders; the page of one order knows whose it is and need not ask."""
-    told: bool | None = g.get("has_practice")
-    return told if told is not None else any(store.practice for store in shown_stores())
+    known: bool | None = g.get("has_practice")
+    return known if known is not None else any(store.practice for store in shown_stores())
 
 
 def shown_stores() -> list[Any]:

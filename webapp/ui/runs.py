@@ -58,8 +58,8 @@ def index() -> str:
 def show(run_id: int) -> str:
     """One run, with what became of each of its orders."""
     run = _found(run_id)
-    [told] = _shown([run])
-    return page("runs/show.html", part="runs/_results.html", run=told, **_results(run))
+    [row] = _shown([run])
+    return page("runs/show.html", part="runs/_results.html", run=row, **_results(run))
 
 
 @bp.get("/<int(max=2147483647):run_id>/progress")
@@ -67,18 +67,18 @@ def show(run_id: int) -> str:
 def progress(run_id: int) -> AnyResponse:
     """How far a run is now, and those of its results that the page shows."""
     run = _found(run_id)
-    [told] = _shown([run])
+    [row] = _shown([run])
     found = _results(run)
     beside = [] if found["results"] is None else ["runs/_results.html"]
-    return parts("runs/_progress.html", *beside, run=told, **found)
+    return parts("runs/_progress.html", *beside, run=row, **found)
 
 
 @bp.get("/<int(max=2147483647):run_id>/strip")
 @needs("orders.view")
 def strip(run_id: int) -> AnyResponse:
     """The message of a run on the page that it was started from; once it has ended, the page hears of it."""
-    told = _told(_found(run_id))
-    return parts("runs/_strip.html", run=told, event=None if told["is_open"] else "run-ended")
+    row = _strip_facts(_found(run_id))
+    return parts("runs/_strip.html", run=row, event=None if row["is_open"] else "run-ended")
 
 
 @bp.app_template_global()
@@ -88,25 +88,25 @@ def run_of_page() -> dict[str, Any] | None:
     if request.endpoint != "orders.index" or not 0 < run_id < 2**31:
         return None
     try:
-        return _told(_found(run_id))
+        return _strip_facts(_found(run_id))
     except NotFound:
         return None
 
 
-def _told(run: Run) -> dict[str, Any]:
+def _strip_facts(run: Run) -> dict[str, Any]:
     """A run with what its message says: what is so, or what came of it; and whether it can be undone."""
-    [told] = _shown([run])
-    told |= {"sentence": "", "tone": "calm" if run.is_open else "bad" if told["message"] else "good", "undo": False}
+    [row] = _shown([run])
+    row |= {"sentence": "", "tone": "calm" if run.is_open else "bad" if row["message"] else "good", "undo": False}
     if run.kind == bulk.KIND:
         action = actions().get(db.session.scalar(select(BulkAct.action).where(BulkAct.run_id == run.id)) or "")
         if action is not None and run.is_open:
-            told["sentence"] = _words(action, action.doing, run.total or 0)
-        elif action is not None and not told["message"]:
-            told["sentence"] = ", ".join(_outcome(run, action))
-            told["undo"] = bulk.undoing(run, current_actor()) is not None
+            row["sentence"] = _words(action, action.doing, run.total or 0)
+        elif action is not None and not row["message"]:
+            row["sentence"] = ", ".join(_outcome(run, action))
+            row["undo"] = bulk.undoing(run, current_actor()) is not None
         if run.failed and not run.is_open:
-            told["tone"] = "warn"
-    return told
+            row["tone"] = "warn"
+    return row
 
 
 def _words(action: OrderAction, say: Callable[[int], str], count: int) -> str:
@@ -115,8 +115,8 @@ def _words(action: OrderAction, say: Callable[[int], str], count: int) -> str:
         return str(say(count))
     except Exception as error:
         log.error("act_words_failed", action=action.code, kind=type(error).__name__)
-        told: str = ngettext("%(action)s: %(num)s order", "%(action)s: %(num)s orders", count, action=action.label)
-        return told
+        sentence: str = ngettext("%(action)s: %(num)s order", "%(action)s: %(num)s orders", count, action=action.label)
+        return sentence
 
 
 def _outcome(run: Run, action: OrderAction) -> list[str]:

@@ -54,7 +54,7 @@ class Asked:
 
 
 def asked(args: Mapping[str, str], today: date) -> Asked:
-    """Read what a page's address says; what it says wrongly is told and left aside."""
+    """Read what a page's address asks for; a part that can't be understood is named and left out."""
     given = {name: value for name in NAMES if (value := args.get(name, "").strip())}
     chosen, problem = given.get("range", USUAL), ""
     if chosen not in RANGES and chosen != CUSTOM:
@@ -112,8 +112,8 @@ def _before(chosen: str, since: date, until: date) -> tuple[date, date]:
     return since - timedelta(days=days + 1), since - timedelta(days=1)
 
 
-def _number(told: str | None) -> int | None:
-    return int(told) if told and told.isascii() and told.isdigit() and len(told) < 10 else None
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 # --- In words ---------------------------------------------------------------------------------------------------------

@@ -82,14 +82,14 @@ def _before_forks(server: Any) -> None:
 def _after_fork(server: Any, worker: Any) -> None:
     with server.app.wsgi().app_context():
         db.engine.dispose(close=False)  # the parent's connections are the parent's
-    worker.told_early = server.SIG_QUEUE
+    worker.early_signals = server.SIG_QUEUE
 
 
 def _worker_ready(worker: Any) -> None:
     """Heed a stop that came before this process had handlers of its own: those of its parent only note a signal."""
     live.stopping = lambda: not worker.alive
-    while not worker.told_early.empty():
-        if worker.told_early.get() in _STOPS:
+    while not worker.early_signals.empty():
+        if worker.early_signals.get() in _STOPS:
             worker.alive = False
 
 

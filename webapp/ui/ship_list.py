@@ -60,19 +60,19 @@ def look() -> str | tuple[str, int]:
         checked = ship_list.look_up(text, current_actor(), seconds=_LONGEST)
     except DeskError as error:
         return _box(text, str(error)), error.status
-    fitting = [told for told in checked if told.problem is None]
-    rest = [told for told in checked if told.problem is not None]
+    fitting = [one for one in checked if one.problem is None]
+    rest = [one for one in checked if one.problem is not None]
     return page(
         "bulk/ship_list_checked.html",
         fitting=len(fitting),
         rest=len(rest),
         rows=[
-            {"row": told.row, "order": told.order and shown.ShownOrder(told.order), "problem": told.problem}
-            for told in (rest + fitting)[:SHOWN]
+            {"row": one.row, "order": one.order and shown.ShownOrder(one.order), "problem": one.problem}
+            for one in (rest + fitting)[:SHOWN]
         ],
         hidden=max(len(checked) - SHOWN, 0),
         text=text,
-        list=ship_list.write_rows([told.found for told in fitting]),
+        list=ship_list.write_rows([one.found for one in fitting]),
         key=secrets.token_urlsafe(16),
     )
 

@@ -77,12 +77,12 @@ class Address:
         return f"tel:{bare};ext={extension}" if extension else f"tel:{bare}"
 
 
-def address_of(told: Mapping[str, Any] | None) -> Address | None:
-    """An address in the order of its country; None where none was told."""
-    if not told:
+def address_of(given: Mapping[str, Any] | None) -> Address | None:
+    """An address in the order of its country; None where the channel gave none."""
+    if not given:
         return None
-    country = str(told.get("country") or "")
-    place = [str(told.get(name) or "") for name in ("postal_code", "city", "region")]
+    country = str(given.get("country") or "")
+    place = [str(given.get(name) or "") for name in ("postal_code", "city", "region")]
     if country in ("US", "CA", "AU"):
         town = ", ".join(filter(None, (place[1], " ".join(filter(None, (place[2], place[0]))))))
         towns = [town]
@@ -90,9 +90,9 @@ def address_of(told: Mapping[str, Any] | None) -> Address | None:
         towns = [place[1], place[2], place[0]]
     else:
         towns = [" ".join(filter(None, place[:2])), place[2]]
-    names = [str(told.get(name) or "") for name in ("name", "company", "line1", "line2", "line3", "district")]
+    names = [str(given.get(name) or "") for name in ("name", "company", "line1", "line2", "line3", "district")]
     lines = [line for line in (*names, *towns, territory(country)) if line]
-    return Address(lines, str(told.get("phone") or ""))
+    return Address(lines, str(given.get("phone") or ""))
 
 
 def territory(code: str) -> str:
@@ -134,7 +134,7 @@ def totals_of(order: Order) -> Totals:
 
 
 def component_rows(amounts: Iterable[tuple[str, Amount]], currency: str | None) -> list[dict[str, Any]]:
-    """What is charged for each component, its tax and its discount; nothing of a component that is no longer told."""
+    """What is charged for each component, its tax and its discount; components no longer listed are left out."""
     sums: dict[str, Amount] = {}
     for component, amount in amounts:
         if any(amount):
@@ -258,7 +258,7 @@ def goods(item: Amount | None, total: int | None, currency: str | None) -> tuple
 
 
 def amount_of(minor: int | None, currency: str | None) -> str:
-    """An amount in minor units as a cell shows it, or a dash where none was told."""
+    """An amount in minor units as a cell shows it, or a dash where the channel gave none."""
     return "—" if minor is None or currency is None else money(Money(minor, currency))
 
 

@@ -154,7 +154,7 @@ def _counts(store: Store, actor: Actor) -> list[dict[str, str]]:
 
 
 def traffic_facts(store: Store, actor: Actor) -> dict[str, Any]:
-    """The page of its traffic: how it stands, what waits to be told, what is quarantined, its runs."""
+    """The page of its traffic: its state, the updates that wait, quarantined orders, runs."""
     return {
         "store": head(store),
         "tab": "traffic",
@@ -168,7 +168,7 @@ def traffic_facts(store: Store, actor: Actor) -> dict[str, Any]:
 
 
 def _waiting(store: Store, actor: Actor) -> list[dict[str, Any]]:
-    """What the channel is still to be told, soonest first."""
+    """The updates that its channel is still owed, soonest first."""
     if not actor.may("orders.view"):
         return []
     query = (
@@ -225,7 +225,7 @@ def erasing_facts(store: Store, actor: Actor) -> dict[str, Any]:
     }
 
 
-def told(connection: Connection) -> dict[str, Any]:
+def test_result(connection: Connection) -> dict[str, Any]:
     """What a test of the connection said."""
     names = [f"{one.name} ({one.country})" for one in connection.marketplaces]
     problem = str(connection.problem) if connection.problem else ""

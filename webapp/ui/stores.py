@@ -35,7 +35,16 @@ from webapp.ui.forms.settings import buyers_form, settings_form
 from webapp.ui.forms.stores import orders_form
 from webapp.ui.pages import page, parts, shown_stores
 from webapp.ui.redirects import redirect
-from webapp.ui.store_page import cards, erasing_facts, found_store, head, overview, settings_facts, told, traffic_facts
+from webapp.ui.store_page import (
+    cards,
+    erasing_facts,
+    found_store,
+    head,
+    overview,
+    settings_facts,
+    test_result,
+    traffic_facts,
+)
 
 bp = Blueprint("stores", __name__, url_prefix="/stores")
 _PRACTICE = "practice"
@@ -68,7 +77,7 @@ def orders(store_id: int) -> Response:
 @bp.get("/<int(max=2147483647):store_id>/traffic")
 @needs("stores.view")
 def traffic(store_id: int) -> str:
-    """What was read of a store and what it is to be told."""
+    """What was read of a store and what its channel is owed."""
     return page("stores/traffic.html", **traffic_facts(found_store(store_id), current_actor()))
 
 
@@ -241,8 +250,8 @@ def test(store_id: int) -> Response | str:
             runs.start(store, actor=current_actor())
             jobs.import_orders.enqueue(store.id)
     if htmx.is_htmx():
-        return parts("stores/_test.html", store=head(store), test=told(connection))
-    return page("stores/traffic.html", **traffic_facts(store, current_actor()) | {"test": told(connection)})
+        return parts("stores/_test.html", store=head(store), test=test_result(connection))
+    return page("stores/traffic.html", **traffic_facts(store, current_actor()) | {"test": test_result(connection)})
 
 
 @bp.post("/<int(max=2147483647):store_id>/asides/<int(max=2147483647):row_id>/retry")

@@ -73,8 +73,8 @@ def _money(then: Then, line_id: int, line: Mapping[str, Any]) -> Sequence[str]:
 
 def _rows(order: Order, columns: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str, str]]:
     """Label and value of the columns that held something."""
-    told = [(name, columns.get(name)) for name in names]
-    held = [(name, value) for name, value in told if value is not False and value not in (None, "", [])]
+    values = [(name, columns.get(name)) for name in names]
+    held = [(name, value) for name, value in values if value is not False and value not in (None, "", [])]
     held = [(name, value) for name, value in held if (name, value) != ("residual_minor", 0)]
     return [(label_of(name), value_of(order, name, value)) for name, value in held]
 
@@ -82,8 +82,8 @@ def _rows(order: Order, columns: Mapping[str, Any], names: Sequence[str]) -> lis
 def moments(order: Order, events: Sequence[OrderEvent]) -> list[tuple[datetime, str]]:
     """The newest moments to choose from: when, by whom and what."""
     known = words()
-    told = []
+    found = []
     for event in events[:MOST]:
         words_of_it = (moment(event.seen_at), author_of(event, order.store), sentence_of(order, event, known))
-        told.append((event.seen_at, " · ".join(words_of_it)))
-    return told
+        found.append((event.seen_at, " · ".join(words_of_it)))
+    return found

@@ -193,8 +193,8 @@ def sentence_of(order: Order, event: OrderEvent, known: Mapping[str, EventWords]
     return record.sentence_of(event, said, known)
 
 
-def _moment(told: Any) -> str:
-    return moment(parse_instant(str(told)))
+def _moment(text: Any) -> str:
+    return moment(parse_instant(str(text)))
 
 
 # --- What changed -----------------------------------------------------------------------------------------------------
@@ -207,11 +207,11 @@ def _before_each(events: Sequence[OrderEvent]) -> dict[int, _Had]:
     standing: dict[str, dict[str, Any]] = {}
     found: dict[int, _Had] = {}
     for event in reversed(events):
-        told = dict(_parts(event.data.get("before") or {}))
+        stated = dict(_parts(event.data.get("before") or {}))
         had: dict[str, dict[str, Any]] = {}
         for part, after in after_of(event).items():
             there = standing.setdefault(part, {})
-            had[part] = {name: there[name] for name in after if name in there} | dict(told.get(part) or {})
+            had[part] = {name: there[name] for name in after if name in there} | dict(stated.get(part) or {})
             there.update(after)
         found[event.id] = had
     return found
@@ -234,8 +234,8 @@ def _changes(order: Order, event: OrderEvent, had: _Had) -> list[dict[str, str |
             if part:
                 label = str(_("%(name)s: %(text)s", name=(titles or {}).get(part, ""), text=label))
             before = had.get(part, {})
-            told = value_of(order, name, before[name]) if name in before else None
-            rows.append({"label": label, "before": told, "after": value_of(order, name, value)})
+            before_value = value_of(order, name, before[name]) if name in before else None
+            rows.append({"label": label, "before": before_value, "after": value_of(order, name, value)})
     return rows + _amount_changes(order, event)
 
 
@@ -253,8 +253,8 @@ def _amount_changes(order: Order, event: OrderEvent) -> list[dict[str, str | Non
             if had != has:
                 if line is not None:
                     label = _("%(name)s: %(text)s", name=line.sku or line.title, text=label)
-                told, now_told = amount_of(had, order.currency), amount_of(has, order.currency)
-                rows.append({"label": str(label), "before": told, "after": now_told})
+                was, now_is = amount_of(had, order.currency), amount_of(has, order.currency)
+                rows.append({"label": str(label), "before": was, "after": now_is})
     return rows
 
 
@@ -294,13 +294,13 @@ def _tags(order: Order, value: Any) -> str:
 
 
 def _person(order: Order, value: Any) -> str:
-    told: str | None = g.get("names_told", {}).get(value)
-    return told or _names().get(value) or str(_("Somebody"))
+    known: str | None = g.get("names_in_events", {}).get(value)
+    return known or _names().get(value) or str(_("Somebody"))
 
 
 def _remember_names(events: Sequence[OrderEvent]) -> None:
     """Events that gave an order to somebody tell the name, so that mostly nobody has to be looked up."""
-    names: dict[Any, str] = g.setdefault("names_told", {})
+    names: dict[Any, str] = g.setdefault("names_in_events", {})
     for event in reversed(events):
         if event.code == "assigned":
             assignee = (event.data.get("after") or {}).get("order", {}).get("assignee_id")
@@ -360,9 +360,9 @@ def _in_words(body: Any) -> str:
         return ""
     if body.get("reason"):
         return str(body["reason"])
-    told = [
+    parts = [
         str(_("%(name)s: %(text)s", name=word, text=", ".join(address.lines)))
         for name, word in (("before", _("Before")), ("after", _("After")))
         if (address := address_of(body.get(name)))
     ]
-    return "\n".join(told)
+    return "\n".join(parts)

@@ -1,6 +1,6 @@
 """Mirroring what the channel charges for known orders: one row per line (or order) and component, kept for good.
 
-A reading changes rows and adds rows, and deletes none: what the channel no longer tells is zero from then on. The
+A reading changes rows and adds rows, and deletes none: what the channel no longer lists is zero from then on. The
 ceiling of a row, the most that was ever to be paid for it, is only raised. Amounts that are the same are not written.
 """
 
@@ -36,13 +36,13 @@ class MirroredAmounts:
             places = self._rows.setdefault(row.order_id, {})
             places[row.line_id or OWN, row.component] = _Standing(row.id, row.ceiling, amount)
 
-    def follow(self, order_id: int, told: Amounts) -> tuple[Amounts, Amounts]:
+    def follow(self, order_id: int, amounts: Amounts) -> tuple[Amounts, Amounts]:
         """Note what this reading changes; returns the amounts that differ, as they were and as they are now."""
         standing = self._rows.get(order_id, {})
         before: Amounts = {}
         after: Amounts = {}
-        for place in sorted(standing.keys() | told.keys()):
-            had, amount = standing.get(place), told.get(place, NOTHING)
+        for place in sorted(standing.keys() | amounts.keys()):
+            had, amount = standing.get(place), amounts.get(place, NOTHING)
             if amount == (had.amount if had else NOTHING):
                 continue
             before[place], after[place] = had.amount if had else NOTHING, amount

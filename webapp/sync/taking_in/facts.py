@@ -208,7 +208,7 @@ def attention_of(order: IncomingOrder, lines: Sequence[LineFacts], had_shipped: 
         found.append({"kind": "odd_time", "values": {"times": list(order.odd_times)}})
     found += [{"kind": "conflict", "values": line.conflict} for line in lines if line.conflict]
     for problem in (problem for line in order.lines for problem in line_problems(line)):
-        if problem not in found:  # told of each line there, of the order once
+        if problem not in found:  # a line has each of its own, the order has each once
             found.append(problem)
     return found
 

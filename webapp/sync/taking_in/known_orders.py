@@ -27,7 +27,7 @@ from webapp.sync.taking_in.rows import (
     channel_order_columns,
     line_columns,
     order_columns,
-    without_untold,
+    without_withheld,
 )
 from webapp.sync.taking_in.shipped_elsewhere import Parcel, correct_tracking, known_parcels
 from webapp.vault import services as vault
@@ -57,7 +57,7 @@ class KnownOrders:
                 .execution_options(populate_existing=True)
             )
         }
-        entries = self._with_what_stood_untold(entries)
+        entries = self._with_stored_fulfillment(entries)
         self._update_channel_orders(entries)
         channel_lines = self._update_channel_lines(entries)
         self._replace_channel_packages(entries)
@@ -104,10 +104,10 @@ class KnownOrders:
         """What the reading changes of one order; None where it changes nothing."""
         incoming = entry.order
         had_columns = {name: getattr(order, name) for name in ORDER_COLUMNS}
-        untold = _untold(incoming)
+        withheld_parts = _withheld_parts(incoming)
         if incoming.total is None and order.total_minor is not None:
-            untold.add("proceeds")  # withheld of a canceled order; what was charged is still what was charged
-        withheld = "proceeds" in untold or (incoming.total is None and not _amounts_told(incoming))
+            withheld_parts.add("proceeds")  # withheld of a canceled order; what was charged is still what was charged
+        withheld = "proceeds" in withheld_parts or (incoming.total is None and not _has_amounts(incoming))
         counts: list[LineFacts] = []
         line_changes: dict[str, dict[str, Any]] = {}
         had_shipped = any(line.shipped for line in lines.values())
@@ -134,7 +134,7 @@ class KnownOrders:
                     "position": last,
                 }
                 line_changes[str(row.id)] = line_begun(columns)
-            elif difference := _set(row, without_untold(columns, row, untold)):
+            elif difference := _set(row, without_withheld(columns, row, withheld_parts)):
                 line_changes[str(row.id)] = difference
         listed = {line.number for line in incoming.lines}
         counts += [_facts_of(row, row.ordered) for number, row in lines.items() if number not in listed]
@@ -142,10 +142,10 @@ class KnownOrders:
         attention = facts.attention_of(incoming, counts[: len(incoming.lines)], had_shipped) + kept
         if address_changed is not None:  # it was corrected here, and the desk's own stands
             marked = any(trouble["kind"] == addresses.CHANGED for trouble in order.attention)
-            untold.add("recipient")
+            withheld_parts.add("recipient")
             attention = addresses.attention_beside(attention, address_changed or (marked and not _address(incoming)))
         facts_now = order_columns(incoming, counts, state_of(incoming.stage, counts), attention)
-        difference = _set(order, without_untold(facts_now, order, untold))
+        difference = _set(order, without_withheld(facts_now, order, withheld_parts))
         if "state" in difference:
             difference |= _set(order, follows_from(order.state))
         foreign = facts.foreign_packages(incoming, parcels, facts.units_elsewhere(incoming, counts))
@@ -168,11 +168,11 @@ class KnownOrders:
         before = {name: plain(had_columns[name]) for name in difference}
         return OrdersChange(order.id, "changed_there", difference, before, amount_changes(charged_before, charged))
 
-    def _with_what_stood_untold(
+    def _with_stored_fulfillment(
         self, entries: Sequence[tuple[int, PreparedOrder]]
     ) -> Sequence[tuple[int, PreparedOrder]]:
         """Without its fulfillment part an answer has no status: such an order keeps the one that it had."""
-        bare = [channel_id for channel_id, entry in entries if "fulfillment" in _untold(entry.order)]
+        bare = [channel_id for channel_id, entry in entries if "fulfillment" in _withheld_parts(entry.order)]
         if not bare:
             return entries
         had = {row.id: row for row in db.session.scalars(select(ChannelOrder).where(ChannelOrder.id.in_(bare)))}
@@ -228,16 +228,16 @@ class KnownOrders:
         return known
 
     def _replace_channel_packages(self, entries: Sequence[tuple[int, PreparedOrder]]) -> None:
-        told = [(channel_id, entry.order) for channel_id, entry in entries if entry.order.packages]
-        if told:
-            ids = [channel_id for channel_id, _ in told]
+        with_packages = [(channel_id, entry.order) for channel_id, entry in entries if entry.order.packages]
+        if with_packages:
+            ids = [channel_id for channel_id, _ in with_packages]
             had = delete(ChannelPackage).where(ChannelPackage.channel_order_id.in_(ids))
             columns = (ChannelPackage.channel_order_id, ChannelPackage.number, ChannelPackage.delivered_at)
             arrived: dict[int, dict[str, datetime]] = {}
             for channel_id, number, at in db.session.execute(had.returning(*columns)):
                 if at is not None:
                     arrived.setdefault(channel_id, {})[number] = at
-            self.page.write_channel_packages(told, arrived)
+            self.page.write_channel_packages(with_packages, arrived)
 
     def _seal(self, entries: Sequence[tuple[int, PreparedOrder]]) -> None:
         ids = [order_id for order_id, _ in entries]
@@ -255,10 +255,10 @@ class KnownOrders:
             )
 
     def _follow_buyer(self, order_id: int, entry: PreparedOrder, keys: DataKeys) -> bytes:
-        """The buyer as the vault keeps it now: of what the answer told only in part, or not at all, the rest stays."""
-        had, told = keys.opened(BUYER).get(order_id) or {}, dict(entry.order.buyer)
-        partly = had and _untold(entry.order) & {"buyer", "recipient"}
-        has = had | {name: value for name, value in told.items() if value} if partly else told
+        """The buyer as the vault keeps it now: what the answer withholds stays as it is."""
+        had, buyer = keys.opened(BUYER).get(order_id) or {}, dict(entry.order.buyer)
+        partly = had and _withheld_parts(entry.order) & {"buyer", "recipient"}
+        has = had | {name: value for name, value in buyer.items() if value} if partly else buyer
         self.page.terms.rewrite_buyer(
             order_id, entry.order.created_at, had, has, keys.opened(ADDRESS).get(order_id) or {}
         )
@@ -279,7 +279,7 @@ def _set(row: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
     return difference
 
 
-def _untold(order: IncomingOrder) -> set[str]:
+def _withheld_parts(order: IncomingOrder) -> set[str]:
     """The parts of the answer that say nothing. Of a canceled order channels withhold the buyer; what was known stays,
     since there may be a parcel to call back.
     """
@@ -288,7 +288,7 @@ def _untold(order: IncomingOrder) -> set[str]:
     return withheld | {part.lower() for part in order.missing}
 
 
-def _amounts_told(order: IncomingOrder) -> bool:
+def _has_amounts(order: IncomingOrder) -> bool:
     return any((order.amounts, *(line.amounts for line in order.lines)))
 
 

@@ -71,9 +71,9 @@ def pack_order(order: IncomingOrder) -> PreparedOrder | UnreadableOrder:
     """An order ready to be written, or what of it the desk could not keep; asks no database."""
     if problem := facts.problem_of(order):
         return UnreadableOrder(order.number, *problem, order.raw)
-    told, order = facts.fingerprint(order), facts.without_odd_times(order)
+    fingerprint, order = facts.fingerprint(order), facts.without_odd_times(order)
     buyer, raw = vault.pack(BUYER, dict(order.buyer)), vault.pack(RAW, dict(order.raw))
-    return PreparedOrder(order, told, buyer, raw, terms_of(order))
+    return PreparedOrder(order, fingerprint, buyer, raw, terms_of(order))
 
 
 def take_in(store: Store, page: PreparedPage) -> Taken:

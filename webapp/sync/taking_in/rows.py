@@ -14,7 +14,7 @@ from webapp.sync.taking_in import facts
 from webapp.sync.taking_in.facts import LineFacts
 
 NEW_LINE = {"invoiced": 0, "refunded": 0, "returned": 0}  # counters that no reading moves, for the line's first event
-_UNTOLD = {  # the columns that a part of the answer carries: refused, they stay as they were
+_COLUMNS_OF_PARTS = {  # the columns that a part of the answer carries: refused, they stay as they were
     "recipient": ("address_state", "country"),
     "proceeds": ("currency", "total_minor", "residual_minor", "unit_price_minor"),
     "fulfillment": (
@@ -117,9 +117,9 @@ def order_columns(
     }
 
 
-def without_untold(columns: dict[str, Any], row: Order | OrderLine, untold: Collection[str]) -> dict[str, Any]:
-    """The columns, but as they were where the channel did not tell that part this time: absent is not empty."""
-    kept = {name for part in untold for name in _UNTOLD.get(part, ())} & columns.keys()
+def without_withheld(columns: dict[str, Any], row: Order | OrderLine, parts: Collection[str]) -> dict[str, Any]:
+    """The columns; those of the withheld `parts` of the answer stay as the row has them: absent is not empty."""
+    kept = {name for part in parts for name in _COLUMNS_OF_PARTS.get(part, ())} & columns.keys()
     return columns | {name: getattr(row, name) for name in kept}
 
 
@@ -142,10 +142,10 @@ def line_columns(order: IncomingOrder, line: IncomingLine, counts: LineFacts) ->
 
 
 def amounts_of(order: IncomingOrder, lines: Mapping[str, int]) -> Amounts:
-    """What the channel charges, by the ids of the order's lines; a component that is told twice is added up."""
+    """What the channel charges, by the ids of the order's lines; a component that is listed twice is added up."""
     found: Amounts = {}
-    for line_id, told in ((OWN, order.amounts), *((lines[line.number], line.amounts) for line in order.lines)):
-        for amount in told:
+    for line_id, amounts in ((OWN, order.amounts), *((lines[line.number], line.amounts) for line in order.lines)):
+        for amount in amounts:
             place, figures = (line_id, amount.component.value), Amount(amount.charged, amount.tax, amount.discount)
             if place in found:
                 figures = Amount(*map(add, found[place], figures))

@@ -96,8 +96,8 @@ def choice(
     default: str | None = None,
 ) -> Field:
     """A choice of one; without a default nothing is chosen beforehand, so that nothing is chosen by oversight."""
-    told = choices if default is not None else [("", _l("Choose…")), *choices]
-    offered = [SelectChoice(value, words) for value, words in told]
+    options = choices if default is not None else [("", _l("Choose…")), *choices]
+    offered = [SelectChoice(value, words) for value, words in options]
     return SelectField(
         label, _required(required), choices=offered, default=default or "", description=help, validate_choice=False
     )

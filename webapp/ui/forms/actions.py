@@ -31,8 +31,8 @@ class ActionForm(forms.Form):
 
     @property
     def version(self) -> int | None:
-        told = self.text_of(VERSION)
-        return int(told) if told.isdecimal() and len(told) < 10 else None
+        text = self.text_of(VERSION)
+        return int(text) if text.isdecimal() and len(text) < 10 else None
 
     @property
     def missing(self) -> list[str]:
@@ -120,8 +120,8 @@ def undo_form(
     if not actor.may(action.right) or refusal_of(action, order, actor):
         return None
     url = url_for("orders.perform", number=reference(order), code=code)
-    told = {**given, KEY: secrets.token_urlsafe(16), VERSION: str(version)}
-    fields = [(name, value) for name, some in told.items() for value in ([some] if isinstance(some, str) else some)]
+    params = {**given, KEY: secrets.token_urlsafe(16), VERSION: str(version)}
+    fields = [(name, value) for name, some in params.items() for value in ([some] if isinstance(some, str) else some)]
     return {"url": url, "fields": fields}
 
 

@@ -42,7 +42,7 @@ class QuantitiesField(Field):
             return
         known = {str(line.id) for line in self.lines}
         self.some = True
-        self.ticked = {int(told) for told in formdata.getlist(f"{self.name}-line") if told in known}
+        self.ticked = {int(ticked) for ticked in formdata.getlist(f"{self.name}-line") if ticked in known}
         self.typed = {line.id: formdata.get(f"{self.name}-{line.id}", "").strip() for line in self.lines}
         if not self.ticked:
             self.problem = _l("needs at least one.")

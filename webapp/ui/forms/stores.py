@@ -57,7 +57,7 @@ def orders_form(
             help=_l("Whose face and numbers the store's new orders carry."),
         ),
     }
-    told = {
+    current = {
         "import_orders": store.import_orders,
         "own_numbers": "own" if store.own_numbers else "channel",
         "shop_id": str(store.shop_id),
@@ -69,8 +69,8 @@ def orders_form(
             fields[name] = forms.choice(
                 _l("Shop for %(country)s", country=row.country), choices, default=_STORES_OWN, required=False
             )
-            told[name] = str(row.shop_id) if row.shop_id else _STORES_OWN
-    return OrdersForm(fields, given, told)
+            current[name] = str(row.shop_id) if row.shop_id else _STORES_OWN
+    return OrdersForm(fields, given, current)
 
 
 class ShopForm(forms.Form):
@@ -111,11 +111,11 @@ def shop_form(shop: Shop | None = None, sequence: NumberSequence | None = None, 
             _l("Address"), kind="textarea", help=_l("The lines of the sender on packing slips."), rows=4
         ),
     }
-    told: dict[str, Any] = {"padding": 6, "zone": "UTC", "language": "en"}
+    current: dict[str, Any] = {"padding": 6, "zone": "UTC", "language": "en"}
     if shop is not None and sequence is not None:
-        told = {name: getattr(shop, name) for name in ("name", "language", "zone", "address")}
-        told |= {"prefix": sequence.prefix, "padding": sequence.padding}
-    return ShopForm(fields, given, told)
+        current = {name: getattr(shop, name) for name in ("name", "language", "zone", "address")}
+        current |= {"prefix": sequence.prefix, "padding": sequence.padding}
+    return ShopForm(fields, given, current)
 
 
 def _zones(current: str) -> list[str]:
