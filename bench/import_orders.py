@@ -61,7 +61,7 @@ def set_up() -> int:
     from webapp.audit.actor import Actor
     from webapp.channels.services import add_store
     from webapp.db import unit_of_work
-    from webapp.vault.keys import key_file
+    from webapp.vault.key_file import key_file
 
     with create_app().app_context():
         schema.migrate()

@@ -39,7 +39,7 @@ from webapp.jobs import QUEUES, perform, queue
 from webapp.orders.models import Order
 from webapp.sync.taking_in.pages import prepare, take_in
 from webapp.testing import FakeChannel, FakeChannelPlugin, incoming_line, incoming_order
-from webapp.vault.keys import key_file
+from webapp.vault.key_file import key_file
 
 os.environ.setdefault("WAYBILL_LOG_LEVEL", "error")
 DATABASES = ("sqlite", "postgres")

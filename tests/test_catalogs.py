@@ -16,11 +16,11 @@ from jinja2 import Environment
 from tools import catalogs
 from webapp import i18n
 from webapp.audit.actor import ROLE_LABELS
-from webapp.fulfillment.keys import KEYS as SHIPPING_KEYS
+from webapp.fulfillment.query_keys import KEYS as SHIPPING_KEYS
 from webapp.i18n import LANGUAGES, LazyString, gettext as _, lazy_gettext as _l, ngettext
-from webapp.orders.columns import COLUMNS
-from webapp.orders.keys import KEYS
-from webapp.orders.views import CARDS as STATUS_CARDS, STANDING
+from webapp.orders.list_columns import COLUMNS
+from webapp.orders.query_keys import KEYS
+from webapp.orders.standing_views import CARDS as STATUS_CARDS, STANDING
 from webapp.reporting.work import DECIDING, SHIPPING
 from webapp.sync.query_keys import KEYS as UPDATE_KEYS
 from webapp.ui.cards import CARDS

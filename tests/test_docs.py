@@ -29,14 +29,14 @@ from webapp.hooks import hooks, specs
 from webapp.jobs.schedule import registered
 from webapp.orders.attention import in_words
 from webapp.orders.badges import Badges
-from webapp.orders.events import events_of, words
+from webapp.orders.events import event_words, events_of
 from webapp.orders.listing import list_orders
 from webapp.orders.models import Order
 from webapp.orders.queries import comments_of, find_order
 from webapp.orders.services import act, find_action, read_input
 from webapp.search.compiling import compile_query
 from webapp.search.query import parse
-from webapp.search.registered import columns
+from webapp.search.registered import list_columns
 from webapp.sync import jobs, runs
 from webapp.sync.taking_in.quarantine import quarantined_orders
 from webapp.sync.updates import list_updates
@@ -126,7 +126,7 @@ def test_the_smallest_plugin_works_through_every_door(make_order: Callable[..., 
 
     [event, *_] = events_of(order)
     assert event.code == "checked"
-    assert str(words()["checked"].sentence) % event.data["values"] == "Counted before packing, units: 3"
+    assert str(event_words()["checked"].sentence) % event.data["values"] == "Counted before packing, units: 3"
 
 
 def test_an_action_of_the_guide_reads_its_input(make_order: Callable[..., Order], mia: Actor) -> None:
@@ -250,7 +250,7 @@ def test_what_the_guide_adds_to_lists_and_pages_is_there(make_order: Callable[..
 
     found = [list_orders(mia, compile_query(parse(text), mia)).orders for text in ("rush", "-rush", "rush:yes,no")]
     assert [[order.id for order in orders] for orders in found] == [[rush.id], [late.id], [late.id, rush.id]]
-    assert columns()["hours_left"].values([rush, late], mia) == {rush.id: 0, late.id: 8}
+    assert list_columns()["hours_left"].values([rush, late], mia) == {rush.id: 0, late.id: 8}
     assert "Rush" in [label.text for label in Badges().of(rush)]
     assert "Rush" not in [label.text for label in Badges().of(late)]
     [panel] = [one for panels in hooks.register_panels() for one in panels if one.code == "rush"]

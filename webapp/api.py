@@ -82,7 +82,7 @@ from webapp.search.contract import Bound, Column, ColumnKind, Found, KeyKind, La
 from webapp.settings.declared import Setting
 from webapp.settings.services import SettingsGroup, desk_setting
 from webapp.sync.taking_in.loading import BATCH, Loaded, load_orders
-from webapp.vault.keys import open_secret, seal_secret
+from webapp.vault.key_file import open_secret, seal_secret
 
 __all__ = [
     "ADDRESS_FIELDS",

@@ -336,7 +336,7 @@ def once_a_transaction(name: str, read: Callable[[], T]) -> T:
     return found
 
 
-def read_anew(name: str) -> None:
+def forget_read(name: str) -> None:
     """Forget what is kept under this name, since it was just changed."""
     db.session().info.get("kept", {}).pop(name, None)
 
@@ -362,7 +362,7 @@ def _undo_savepoint(session: Session, transaction: SessionTransaction) -> None:
         del session.info["after_commit"][mark:]
 
 
-def say_nothing() -> None:
+def drop_after_commit() -> None:
     """Drop what would follow the commit of the open unit of work; the schedule finds whatever was due."""
     db.session().info["after_commit"].clear()
 

@@ -28,7 +28,7 @@ from webapp.config import Configuration, configuration
 from webapp.db import db, unit_of_work
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.services import comment
-from webapp.vault.keys import key_file
+from webapp.vault.key_file import key_file
 
 MakeOrder = Callable[..., Order]
 pytestmark = pytest.mark.own_desk

@@ -12,7 +12,7 @@ import pytest
 from tests.cli.conftest import Ended, call, one_sentence
 from webapp.cli.main import main
 from webapp.config import ROOT, configuration
-from webapp.vault.keys import key_file
+from webapp.vault.key_file import key_file
 
 NOBODY = "postgresql://waybill:hush-hush@127.0.0.1:1/waybill"
 PROCESSES = pytest.mark.parametrize("process", ["web", "worker", "scheduler"])

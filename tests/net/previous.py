@@ -33,7 +33,7 @@ from webapp.orders.organizing import assign, set_due, set_tags
 from webapp.orders.queries import locked
 from webapp.orders.services import comment, find_action, read_input
 from webapp.search.query import parse
-from webapp.search.views import save_view
+from webapp.search.saved_views import save_view
 from webapp.settings.services import change_desk, groups
 from webapp.testing import JAPAN, FakeChannel, again, incoming_line, incoming_order
 

@@ -20,7 +20,7 @@ from webapp.orders.queries import locked
 from webapp.orders.services import comment, find_action, read_input
 from webapp.orders.statuses import make_status
 from webapp.search.query import parse
-from webapp.search.views import save_view
+from webapp.search.saved_views import save_view
 from webapp.testing import JANE, JAPAN, FakeChannel, incoming_line, incoming_order
 
 AT = datetime(2026, 3, 9, 10, 30, tzinfo=UTC)

@@ -28,14 +28,14 @@ from webapp.orders.models import BulkAct, Export, Order
 from webapp.orders.services import find_action, read_input
 from webapp.search.models import SavedView, SealedQuery
 from webapp.search.query import keep, parse
-from webapp.search.views import save_view
+from webapp.search.saved_views import save_view
 from webapp.sync.models import QuarantinedOrder
 from webapp.sync.taking_in.quarantine import quarantine
 from webapp.testing import again, incoming_line, incoming_order
 from webapp.vault import files, periods
 from webapp.vault.files import FileDamaged, Reader
 from webapp.vault.jobs import destroy_unused_keys
-from webapp.vault.keys import KeyFile, KeyProblem, decrypt, key_file, period_of
+from webapp.vault.key_file import KeyFile, KeyProblem, decrypt, key_file, period_of
 from webapp.vault.models import PeriodName, VaultFile, VaultKey
 from webapp.vault.services import BUYER
 

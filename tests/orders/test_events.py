@@ -12,7 +12,7 @@ from webapp.audit.models import AuditEntry
 from webapp.audit.services import audit
 from webapp.db import db, unit_of_work
 from webapp.orders.amounts import OWN
-from webapp.orders.events import LINE_COLUMNS, ORDER_COLUMNS, after_of, events_of, plain, rebuild, record, words
+from webapp.orders.events import LINE_COLUMNS, ORDER_COLUMNS, after_of, event_words, events_of, plain, rebuild, record
 from webapp.orders.holds import hold
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import find_order, locked, reference
@@ -135,9 +135,9 @@ def test_every_event_has_words_and_no_sentence_is_stored(order: Order, mia: Acto
     with unit_of_work():
         hold(find_order(reference(order), mia, lock=True), "check", actor=mia)
     stored = db.session.scalars(select(OrderEvent)).all()
-    assert {event.code for event in stored} <= set(words())
+    assert {event.code for event in stored} <= set(event_words())
     for event in stored:
-        sentence = str(words()[event.code].sentence)
+        sentence = str(event_words()[event.code].sentence)
         assert sentence % event.data["values"] if "values" in event.data else sentence
         assert sentence not in str(event.data)
 

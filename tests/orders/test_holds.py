@@ -13,7 +13,7 @@ from webapp.clock import iso, now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Forbidden, Invalid
 from webapp.orders import jobs
-from webapp.orders.events import events_of, words
+from webapp.orders.events import event_words, events_of
 from webapp.orders.holds import AlreadyOnHold, NothingToHold, NotOnHold, NotOursToHold
 from webapp.orders.models import Order, OrderHold
 from webapp.orders.queries import find_order, holds_of, reference
@@ -174,7 +174,7 @@ def test_a_hold_does_not_outlive_its_order(take: Take, mia: Actor, do: Do, work:
         assert (ended.code, ended.actor_kind, ended.data["after"]["order"]) == ("hold_ended", "job", {"on_hold": False})
         assert [event.code for event in events_of(order)].count("hold_ended") == 1
         assert holds_of(order)[0].released_at is not None
-        assert str(words()[ended.code].sentence) == "Hold released, since the order is over"
+        assert str(event_words()[ended.code].sentence) == "Hold released, since the order is over"
 
 
 def test_the_channels_news_move_the_state_under_a_hold(take: Take, mia: Actor, do: Do) -> None:

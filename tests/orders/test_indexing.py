@@ -13,7 +13,7 @@ from webapp.db import db, unit_of_work
 from webapp.jobs import runs
 from webapp.orders import indexing
 from webapp.orders.models import Order
-from webapp.orders.words import terms_of_buyer
+from webapp.orders.search_words import terms_of_buyer
 from webapp.search.models import SearchTerm
 from webapp.search.terms import index_key
 from webapp.testing import incoming_order

@@ -13,7 +13,7 @@ from webapp.audit.actor import Actor
 from webapp.clock import iso, now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Forbidden, Invalid, NotFound
-from webapp.orders import jobs, keys
+from webapp.orders import jobs, query_keys
 from webapp.orders.events import events_of, sentence_of
 from webapp.orders.models import Order, OrderEvent, OrderTag, Submission, Tag
 from webapp.orders.organizing import NoTagsHere
@@ -80,7 +80,7 @@ def test_who_was_let_go_is_assigned_nothing_and_keeps_their_name(
     assert str(manager.id) not in [value for value, _label in assignee["choices"]]
     assert assignee["default"] == "me"
     assert action.undo(left, read_input(action, {"assignee": "me"})) is None  # which nobody could do
-    assert str(keys._people(mia)[str(manager.id)]) == "Max (disabled)"  # so that their orders are found
+    assert str(query_keys._people(mia)[str(manager.id)]) == "Max (disabled)"  # so that their orders are found
     do(order, "assign", {"assignee": "me"}, mia)
     with pytest.raises(Invalid):
         do(order, "assign", {"assignee": str(manager.id)}, mia)

@@ -13,7 +13,7 @@ from webapp.errors import Invalid
 from webapp.settings.declared import Setting, parse_all
 from webapp.settings.models import StoredSetting
 from webapp.settings.services import DESK, STORE, given as names_given, read, store_all
-from webapp.vault.keys import KeyProblem, open_secret, seal_secret
+from webapp.vault.key_file import KeyProblem, open_secret, seal_secret
 
 
 def _even(number: int) -> None:

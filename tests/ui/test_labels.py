@@ -20,7 +20,7 @@ from webapp.orders.statuses import all_statuses, find_status, make_status
 from webapp.orders.tags import all_tags, make_tag
 from webapp.search.models import SavedView
 from webapp.search.query import parse
-from webapp.search.views import save_view
+from webapp.search.saved_views import save_view
 
 PACKING = {"code": "packing", "state": "processing", "name_en": "Packing", "name_fr": "Emballage", "tone": "info"}
 

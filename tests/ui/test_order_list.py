@@ -18,7 +18,7 @@ from webapp.errors import TooSlow
 from webapp.orders.listing import key_of
 from webapp.orders.models import Order
 from webapp.search.models import ListLayout, SavedView, SealedQuery
-from webapp.search.registered import columns
+from webapp.search.registered import list_columns
 from webapp.testing import incoming_line, incoming_order
 from webapp.ui import counts, order_list, unscripted
 
@@ -317,7 +317,7 @@ def test_columns_are_chosen_ordered_and_remembered(take: Take, browser: Browser,
     assert "total" in heads_of(make_browser(mia).get("/orders/").text)[1:]
 
     browser.post("/orders/columns", {"reset": "1"})
-    assert heads_of(browser.get("/orders/").text) == [code for code, column in columns().items() if column.default]
+    assert heads_of(browser.get("/orders/").text) == [code for code, column in list_columns().items() if column.default]
     assert db.session.scalars(select(ListLayout)).all() == []
 
 
@@ -325,11 +325,11 @@ def test_every_column_together_is_a_page(take: Take, browser: Browser) -> None:
     take(
         *[incoming_order([incoming_line("MUG", 2), incoming_line("", 1)], flags=("gift", "odd_flag")) for _ in range(3)]
     )
-    browser.post("/orders/columns", {"column": list(columns())})
+    browser.post("/orders/columns", {"column": list(list_columns())})
 
     page = browser.get("/orders/")
 
-    assert heads_of(page.text) == list(columns())
+    assert heads_of(page.text) == list(list_columns())
     for told in ("7 Zanzibar Mews", "Germany", "The order arrived", "MUG", "Odd flag", "jane.quixelworth@buyers.test"):
         assert told in page.text, told
 

@@ -14,7 +14,7 @@ from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.orders.models import Order
 from webapp.search.query import parse
-from webapp.search.views import save_view
+from webapp.search.saved_views import save_view
 from webapp.testing import incoming_line, incoming_order
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]

@@ -13,7 +13,7 @@ from webapp.audit.actor import Actor
 from webapp.db import db, unit_of_work
 from webapp.search.models import SavedView
 from webapp.search.query import parse
-from webapp.search.views import save_view
+from webapp.search.saved_views import save_view
 
 
 def _field(page: str, name: str) -> str:

@@ -21,7 +21,7 @@ from webapp.audit.actor import Actor
 from webapp.config import ROOT, configuration
 from webapp.db import db, unit_of_work
 from webapp.ui.server import options
-from webapp.vault.keys import key_file
+from webapp.vault.key_file import key_file
 
 pytestmark = [pytest.mark.own_desk, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 DOORS = {

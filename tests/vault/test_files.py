@@ -22,7 +22,7 @@ from webapp.orders.models import Order
 from webapp.vault import files
 from webapp.vault.files import CHUNK, FileDamaged, FileGone, Reader, Writer, read, writing
 from webapp.vault.jobs import forget_files
-from webapp.vault.keys import key_file
+from webapp.vault.key_file import key_file
 from webapp.vault.models import VaultFile, VaultFileOrder
 from webapp.vault.services import erase
 

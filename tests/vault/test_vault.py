@@ -27,7 +27,7 @@ from webapp.orders.models import Order, OrderComment
 from webapp.orders.queries import find_order
 from webapp.orders.services import comment
 from webapp.testing import JANE, again as told_again, incoming_order
-from webapp.vault.keys import KeyFile, KeyProblem, decrypt, encrypt, key_file, period_of
+from webapp.vault.key_file import KeyFile, KeyProblem, decrypt, encrypt, key_file, period_of
 from webapp.vault.models import VaultKey, VaultRecord
 from webapp.vault.services import BUYER, RAW, erase, open_sealed, reveal, seal
 
@@ -317,7 +317,7 @@ def test_two_processes_that_begin_a_week_agree_on_its_key(tmp_path: Path) -> Non
     path = tmp_path / "keys.json"
     KeyFile(path, "a secret").create()
     script = (
-        "import sys; from pathlib import Path; from webapp.vault.keys import KeyFile; "
+        "import sys; from pathlib import Path; from webapp.vault.key_file import KeyFile; "
         "file = KeyFile(Path(sys.argv[1]), 'a secret'); sys.stdin.readline(); print(file.current()[1].hex())"
     )
     running = [

@@ -31,7 +31,7 @@ from webapp.cli.running_desk import running_desk
 from webapp.config import Configuration, configuration
 from webapp.db import db
 from webapp.errors import Unavailable
-from webapp.vault.keys import KeyFile, KeyProblem, key_file
+from webapp.vault.key_file import KeyFile, KeyProblem, key_file
 
 LITE, POSTGRES = "SQLite", "PostgreSQL"
 # Sessions and links of the time of the copy may be those of people who were let go since.

@@ -30,7 +30,7 @@ from webapp.errors import DeskError, Unavailable
 from webapp.jobs.backlog import backlogs, workers
 from webapp.live import connection
 from webapp.sync.models import ChannelUpdate, QuarantinedOrder, StoreSync, UpdateState
-from webapp.vault.keys import KeyProblem, key_file
+from webapp.vault.key_file import KeyProblem, key_file
 
 KEY_COPIED = "key_copied"
 LITTLE_SPACE = 1_000_000_000

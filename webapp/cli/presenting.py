@@ -23,7 +23,7 @@ from webapp.jobs.models import Run
 from webapp.money import Money
 from webapp.orders.addresses import ShownAddress
 from webapp.orders.attention import in_words
-from webapp.orders.events import sentence_of as sentence_of_event, words
+from webapp.orders.events import event_words, sentence_of as sentence_of_event
 from webapp.orders.models import Order, OrderAmount, OrderComment, OrderEvent, OrderHold, OrderLine
 from webapp.orders.queries import reference
 from webapp.orders.services import Offer
@@ -206,7 +206,7 @@ def timeline(order: Order, events: Iterable[OrderEvent], names: Names) -> list[D
         "kind": lambda code: kind_label(order.store.channel, str(code)),
         "status": status_name,
     }
-    known = words()
+    known = event_words()
     return [
         {
             "at": iso(event.at),

@@ -19,7 +19,7 @@ from webapp.db import db
 from webapp.i18n import lazy_gettext as _l
 from webapp.live import connection
 from webapp.sync.models import QuarantinedOrder
-from webapp.vault.keys import KeyProblem, key_file
+from webapp.vault.key_file import KeyProblem, key_file
 from webapp.vault.models import VaultKey
 
 

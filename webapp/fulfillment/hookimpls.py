@@ -1,7 +1,7 @@
 """What fulfillment registers: how orders are found by their packages, and what lists tell of these."""
 
-from webapp.fulfillment.columns import COLUMNS
-from webapp.fulfillment.keys import KEYS, SOURCES
+from webapp.fulfillment.list_columns import COLUMNS
+from webapp.fulfillment.query_keys import KEYS, SOURCES
 from webapp.hooks import hookimpl
 from webapp.search.contract import Column, QueryKey, WordSource
 

@@ -28,8 +28,8 @@ from webapp.jobs.models import Run
 from webapp.orders.bulk import known_run, start_each
 from webapp.orders.models import Order
 from webapp.orders.queries import AROUND, only_one, visible
+from webapp.orders.search_words import full_numbers, number_prefixes
 from webapp.orders.services import find_action, read_input
-from webapp.orders.words import full_numbers, number_prefixes
 
 LONGEST = 5_000  # rows of one list
 _PART = 2_000  # numbers looked up at once

@@ -18,9 +18,9 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.orders.events import record
 from webapp.orders.models import Order
 from webapp.orders.postal import normalized
+from webapp.orders.search_words import add_address, terms_of_buyer
 from webapp.orders.services import settle_attention
 from webapp.orders.states import OPEN_STATES
-from webapp.orders.words import add_address, terms_of_buyer
 from webapp.search import index
 from webapp.search.index import Indexed
 from webapp.search.terms import index_key

@@ -36,7 +36,7 @@ from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import locked_all, visible
 from webapp.orders.states import OPEN_STATES, OrderState
 from webapp.vault import services as vault
-from webapp.vault.keys import period_of
+from webapp.vault.key_file import period_of
 from webapp.vault.models import VaultErasure, VaultKey
 
 log = structlog.get_logger(__name__)

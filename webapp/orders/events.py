@@ -285,7 +285,7 @@ def events_of(order: Order, *, limit: int | None = None) -> list[OrderEvent]:
     return list(db.session.scalars(query.limit(limit) if limit else query))
 
 
-def words() -> dict[str, EventWords]:
+def event_words() -> dict[str, EventWords]:
     return by_code("register_event_words", EventWords)
 
 
@@ -296,7 +296,7 @@ def sentence_of(
 
     A code no longer known stands for itself.
     """
-    entry = (words() if known is None else known).get(event.code)
+    entry = (event_words() if known is None else known).get(event.code)
     if entry is None:
         return event.code
     values = dict(event.data.get("values") or {})

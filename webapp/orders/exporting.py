@@ -32,8 +32,8 @@ from webapp.orders.models import Order, OrderLine
 from webapp.orders.queries import orders_by_id, visible
 from webapp.orders.states import open_units
 from webapp.search.contract import Column, ColumnKind
-from webapp.search.registered import columns, values_of
-from webapp.search.views import kept_for, shown_columns
+from webapp.search.registered import list_columns, values_of
+from webapp.search.saved_views import kept_for, shown_columns
 
 Cell: TypeAlias = str | int | Decimal | datetime | None  # a time in its shop's zone
 ORDERS, LINES = "orders", "lines"
@@ -58,7 +58,7 @@ _LINE_CELLS: tuple[tuple[str, LazyString], ...] = (
 
 def offered(actor: Actor) -> list[Column]:
     """The columns that this person may choose from; the ones that are always there not among them."""
-    seen = [column for column in columns().values() if column.code not in ALWAYS]
+    seen = [column for column in list_columns().values() if column.code not in ALWAYS]
     return [column for column in seen if not column.personal or actor.may("buyers.see")]
 
 
@@ -67,7 +67,7 @@ def usual(actor: Actor, view: str = "") -> list[str]:
     kept = kept_for(actor)
     opened = next((known for known in kept.views if known.code == view), None)
     offers = {column.code for column in offered(actor)}
-    shown = shown_columns(kept.layout, columns(), actor, opened)
+    shown = shown_columns(kept.layout, list_columns(), actor, opened)
     return [column.code for column, _width in shown if column.code in offers]
 
 
@@ -85,7 +85,7 @@ class Table:
 
     def __init__(self, actor: Actor, rows: str, codes: Iterable[str]) -> None:
         actor.needs("orders.export")
-        known = columns()
+        known = list_columns()
         offers = {column.code for column in offered(actor)}
         chosen = [code for code in dict.fromkeys(codes) if code in offers]
         self.actor, self.rows = actor, rows

@@ -6,7 +6,6 @@ from webapp.jobs.schedule import Schedule
 from webapp.orders.archiving import SETTINGS
 from webapp.orders.attention import KINDS, AttentionKind
 from webapp.orders.badges import BADGES
-from webapp.orders.columns import COLUMNS
 from webapp.orders.contract import Badge, OrdersChange
 from webapp.orders.erasing import any_to_erase, erase_by_date
 from webapp.orders.events import WORDS, EventWords
@@ -22,9 +21,10 @@ from webapp.orders.jobs import (
     forget_submissions,
     release_due,
 )
-from webapp.orders.keys import KEYS
+from webapp.orders.list_columns import COLUMNS
+from webapp.orders.query_keys import KEYS
+from webapp.orders.search_words import SOURCES
 from webapp.orders.statuses import apply_rules
-from webapp.orders.words import SOURCES
 from webapp.search.contract import Column, QueryKey, WordSource
 from webapp.settings.services import SettingsGroup
 

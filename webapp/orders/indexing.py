@@ -17,7 +17,7 @@ from webapp.jobs import job, runs
 from webapp.jobs.models import OPEN_STATES, Run
 from webapp.orders.models import Order, OrderComment, OrderLine
 from webapp.orders.queries import locked_all, visible
-from webapp.orders.words import terms_of_buyer, terms_of_comment, terms_of_number
+from webapp.orders.search_words import terms_of_buyer, terms_of_comment, terms_of_number
 from webapp.search import index
 from webapp.search.index import Indexed
 from webapp.search.terms import index_key

@@ -20,9 +20,9 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.orders.contract import ActionInput, OrderAction
 from webapp.orders.events import record
 from webapp.orders.models import Order, OrderComment, Submission
+from webapp.orders.search_words import add_comment
 from webapp.orders.states import follows_from, open_units, state_of
 from webapp.orders.statuses import check_status
-from webapp.orders.words import add_comment
 from webapp.vault import services as vault
 
 

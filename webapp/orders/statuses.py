@@ -18,10 +18,10 @@ from webapp.db import db
 from webapp.errors import DeskError, Invalid, NotFound
 from webapp.i18n import LANGUAGES, LazyString, get_locale, lazy_gettext as _l
 from webapp.orders.events import record_all
-from webapp.orders.labels import labels, read_labels_anew
 from webapp.orders.models import Order, OrderEvent, OrderStatus
 from webapp.orders.queries import locked_all, visible, zone_of
 from webapp.orders.states import STATE_LABELS, OrderState
+from webapp.orders.statuses_and_tags import forget_statuses_and_tags, statuses_and_tags
 from webapp.search.compiling import compile_query
 from webapp.search.gathering import among
 from webapp.search.query import QueryMistake, parse
@@ -62,7 +62,7 @@ class StatusRetired(DeskError):
 def all_statuses() -> list[OrderStatus]:
     """Every status, retired ones too, in the order of states and positions; read once a transaction."""
     places = {state: place for place, state in enumerate(OrderState)}
-    rows, _ = labels()
+    rows, _ = statuses_and_tags()
     return sorted(rows, key=lambda row: (places[OrderState(row.state)], row.position, row.code))
 
 
@@ -176,7 +176,7 @@ def _fill(row: OrderStatus, names: Mapping[str, str], tone: str, rule: str) -> N
 
 def _note(row: OrderStatus, code: str, actor: Actor) -> None:
     db.session.flush()
-    read_labels_anew()
+    forget_statuses_and_tags()
     audit(code, actor=actor, status=row.code)
 
 

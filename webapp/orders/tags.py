@@ -14,12 +14,12 @@ from webapp.db import db, insert_into
 from webapp.errors import DeskError, Invalid, NotFound
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.events import record_all
-from webapp.orders.labels import labels, read_labels_anew
 from webapp.orders.models import Order, OrderTag, Tag
 from webapp.orders.queries import locked_all
 from webapp.orders.statuses import TONES, all_statuses
+from webapp.orders.statuses_and_tags import forget_statuses_and_tags, statuses_and_tags
 from webapp.search.query import renamed
-from webapp.search.views import rename_value
+from webapp.search.saved_views import rename_value
 
 LONGEST_NAME = 40
 
@@ -34,7 +34,7 @@ class UnknownTag(DeskError):
 
 def all_tags() -> list[Tag]:
     """Every tag by its name, those on their way out too; read once a transaction."""
-    _, tags = labels()
+    _, tags = statuses_and_tags()
     return sorted(tags, key=lambda tag: tag.name.casefold())
 
 
@@ -108,7 +108,7 @@ def make_tag(name: str, *, actor: Actor, tone: str = "calm") -> Tag:
     _check(name, tone)
     values = {"name": name, "tone": tone, "leaving": False}
     db.session.execute(insert_into(Tag).on_conflict_do_nothing(), [values])
-    read_labels_anew()
+    forget_statuses_and_tags()
     tag = _of_name(name)
     if tag is None:
         raise Invalid(field="name", problem=_l("is taken."))
@@ -125,7 +125,7 @@ def change_tag(tag: Tag, name: str, *, tone: str, actor: Actor) -> None:
         _rename(tag, name)
     tag.name, tag.tone = name, tone
     db.session.flush()
-    read_labels_anew()
+    forget_statuses_and_tags()
     audit("tag_changed", actor=actor, tag=tag.id)
 
 
@@ -152,7 +152,7 @@ def retire_tag(tag: Tag, *, actor: Actor, heir: Tag | None = None) -> None:
     tag.leaving, tag.heir_id = True, heir.id if heir else None
     db.session.execute(update(Tag).where(Tag.heir_id == tag.id).values(heir_id=tag.heir_id))
     db.session.flush()
-    read_labels_anew()
+    forget_statuses_and_tags()
     audit("tag_retired", actor=actor, tag=tag.id, heir=tag.heir_id)
 
 
@@ -199,5 +199,5 @@ def clear_tag(tag_id: int, limit: int) -> bool:
     _rename(tag, heir.name if heir else tag.name)  # its id may be the next tag's
     db.session.delete(tag)
     db.session.flush()
-    read_labels_anew()
+    forget_statuses_and_tags()
     return False

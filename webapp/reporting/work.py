@@ -12,7 +12,7 @@ from webapp.audit.actor import Actor
 from webapp.db import db
 from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext
 from webapp.orders.listing import counting
-from webapp.orders.views import TO_SHIP
+from webapp.orders.standing_views import TO_SHIP
 from webapp.search.compiling import compile_query
 from webapp.search.query import parse
 

@@ -3,10 +3,10 @@
 from webapp.clock import now
 from webapp.db import any_row, delete_some, unit_of_work
 from webapp.jobs import a_moment, job
-from webapp.search import views
+from webapp.search import saved_views
 from webapp.search.models import SavedView, SealedQuery
 from webapp.search.query import KEPT
-from webapp.vault.keys import period_of
+from webapp.vault.key_file import period_of
 
 
 def any_of_a_past_week() -> bool:
@@ -16,9 +16,9 @@ def any_of_a_past_week() -> bool:
 
 @job("clock")
 def renew_views() -> None:
-    """Seal the words of saved views anew under this week's key, so that none of them needs a past one."""
+    """Seal the words of saved views again, under this week's key, so that none of them needs a past one."""
     with unit_of_work():
-        views.seal_anew()
+        saved_views.seal_again()
 
 
 @job("clock")

@@ -11,7 +11,7 @@ from webapp.i18n import LazyString
 from webapp.search.contract import Column, QueryKey, WordSource
 
 
-def columns() -> dict[str, Column]:
+def list_columns() -> dict[str, Column]:
     """The columns of the order list, the desk's own first."""
     return by_code("register_columns", Column)
 

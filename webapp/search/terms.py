@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from webapp.vault.keys import key_file
+from webapp.vault.key_file import key_file
 
 SHORTEST = 3  # letters of a beginning
 _WORD = re.compile(r"[^\W_]+")

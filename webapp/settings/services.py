@@ -8,13 +8,13 @@ from sqlalchemy import select
 
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
-from webapp.db import db, once_a_transaction, read_anew
+from webapp.db import db, forget_read, once_a_transaction
 from webapp.errors import NotFound
 from webapp.hooks.registered import registered
 from webapp.i18n import LazyString
 from webapp.settings.declared import Setting, parse_all
 from webapp.settings.models import StoredSetting
-from webapp.vault.keys import open_secret, seal_secret
+from webapp.vault.key_file import open_secret, seal_secret
 
 DESK, STORE = "desk", "store"
 
@@ -71,7 +71,7 @@ def store_all(scope: str, scope_id: int, declared: Sequence[Setting], values: Ma
         if not setting.secret or value != had[setting.name]:
             row.value = seal_secret(str(value)) if setting.secret else value
     db.session.flush()
-    read_anew(_kept_as(scope, scope_id))
+    forget_read(_kept_as(scope, scope_id))
 
 
 def change_desk(group: SettingsGroup, values: Mapping[str, Any], *, actor: Actor) -> None:

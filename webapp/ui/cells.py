@@ -19,7 +19,7 @@ from webapp.orders.badges import PRACTICE
 from webapp.orders.models import Order
 from webapp.orders.queries import reference
 from webapp.search.contract import Column, ColumnKind, Label
-from webapp.search.registered import columns, values_of
+from webapp.search.registered import list_columns, values_of
 from webapp.ui.formats import reader
 
 _DASH = '<span class="muted">—</span>'
@@ -54,7 +54,7 @@ class Table:
         ticked: Collection[int] = (),
     ) -> None:
         self.orders, self._actor, self._view, self._ticked = orders, actor, view, ticked
-        self._known = columns()
+        self._known = list_columns()
         self._drawing = Drawing()
         self._cells = [self._column(column) for column, _ in chosen] if orders else []
 

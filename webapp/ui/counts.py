@@ -23,7 +23,7 @@ from webapp.live import connection, key
 from webapp.orders.listing import CAP, counting
 from webapp.search.compiling import compile_query
 from webapp.search.query import parse
-from webapp.vault.keys import key_file
+from webapp.vault.key_file import key_file
 
 _KEPT_LEAST, _KEPT_MOST = 3, 60  # seconds; a desk that counts quickly need not show what was
 _SHARE = 30  # times as long as the counting took, in between

@@ -18,7 +18,7 @@ from webapp.hooks.fence import ask
 from webapp.i18n import gettext as _, pgettext
 from webapp.reporting.contract import Card
 from webapp.reporting.figures import Sales, sales_of
-from webapp.search.views import begin_with
+from webapp.search.saved_views import begin_with
 from webapp.ui import sales, unscripted
 from webapp.ui.access import current_actor, may, needs, person
 from webapp.ui.cards import registered, sales_choices

@@ -17,7 +17,7 @@ from webapp.orders import export_runs, exporting
 from webapp.orders.bulk import NothingChosen
 from webapp.orders.listing import ALL, count_orders
 from webapp.search.query import reopen
-from webapp.search.registered import columns as known_columns
+from webapp.search.registered import list_columns
 from webapp.ui.access import current_actor, needs
 from webapp.ui.chosen import Chosen
 from webapp.ui.header_values import attach
@@ -125,7 +125,7 @@ def _form(chosen: Chosen) -> str:
     total, capped = len(chosen.ids), False
     if chosen.everything:
         total, capped = count_orders(actor, chosen.asked(actor), cap=STREAMED)
-    always = [column for column in known_columns().values() if column.code in exporting.ALWAYS]
+    always = [column for column in list_columns().values() if column.code in exporting.ALWAYS]
     return page(
         "exports/choose.html",
         chosen=chosen,

@@ -15,11 +15,11 @@ from webapp.audit.actor import Actor
 from webapp.errors import DeskError
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.listing import NEWEST, Sorting
-from webapp.orders.views import EVERYTHING, STANDING
+from webapp.orders.standing_views import EVERYTHING, STANDING
 from webapp.search.compiling import Compiled, check_query, compile_query
 from webapp.search.query import Query, QueryMistake, parse, reopen
+from webapp.search.saved_views import Kept, View
 from webapp.search.values import in_codes
-from webapp.search.views import Kept, View
 from webapp.ui.chosen import Chosen
 
 

@@ -17,11 +17,11 @@ from webapp.errors import DeskError, Forbidden, NotFound, SeveralFit, TooSlow
 from webapp.i18n import gettext as _
 from webapp.orders.listing import CAP, OrdersSlice, key_of, list_orders, newer_than
 from webapp.orders.queries import find_order, orders_by_id, reference
-from webapp.orders.views import CARDS, STANDING
+from webapp.orders.standing_views import CARDS, STANDING
 from webapp.search.completion import complete as completions
 from webapp.search.query import keep, reopen
-from webapp.search.registered import columns
-from webapp.search.views import (
+from webapp.search.registered import list_columns
+from webapp.search.saved_views import (
     Kept,
     View,
     forget_layout,
@@ -81,7 +81,7 @@ def _list_page(asked: ListAsked, kept: Kept, actor: Actor, until: float | None =
 
 
 def _rows(asked: ListAsked, kept: Kept, found: OrdersSlice, actor: Actor) -> dict[str, Any]:
-    shown = shown_columns(kept.layout, columns(), actor, asked.view)
+    shown = shown_columns(kept.layout, list_columns(), actor, asked.view)
     ticked = asked.chosen
     table = Table(found.orders, shown, actor, asked.view.code if asked.view else "", ticked.ids)
     return {
@@ -144,7 +144,7 @@ def row(order_id: int) -> str:
     if not found:
         raise NotFound(name=f"@{order_id}")
     view = find_view(request.args.get("view", ""), kept.views)
-    chosen = shown_columns(kept.layout, columns(), actor, view)
+    chosen = shown_columns(kept.layout, list_columns(), actor, view)
     [drawn] = Table(found, chosen, actor, view.code if view else "").rows
     return drawn
 
@@ -328,7 +328,7 @@ def _fixed(view: View | None) -> bool:
 
 
 def _remember(kept: Kept, actor: Actor, view: View | None) -> None:
-    given, known = request.form, columns()
+    given, known = request.form, list_columns()
     dense = given["dense"] == "1" if "dense" in given else kept.layout.dense
     if _fixed(view):
         remember_layout(actor, kept.layout.columns, dense=dense)
@@ -358,7 +358,7 @@ def _moved(codes: list[str], code: str, by: int) -> list[str]:
 
 
 def _layout_facts(kept: Kept, view: View | None) -> dict[str, Any]:
-    actor, known = current_actor(), columns()
+    actor, known = current_actor(), list_columns()
     shown = [column for column, _ in shown_columns(kept.layout, known, actor, view)]
     others = [column for column in known.values() if column not in shown]
     return {

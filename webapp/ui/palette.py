@@ -18,8 +18,8 @@ from webapp.i18n import LANGUAGES, gettext as _
 from webapp.orders.contract import OrderAction
 from webapp.orders.queries import find_order, reference
 from webapp.orders.services import actions, bar, offers
-from webapp.orders.views import EVERYTHING, STANDING
-from webapp.search.views import kept_for
+from webapp.orders.standing_views import EVERYTHING, STANDING
+from webapp.search.saved_views import kept_for
 from webapp.settings.services import groups
 from webapp.ui.access import current_actor, may, needs, right_of
 from webapp.ui.pages import page, shown_stores

@@ -10,10 +10,10 @@ from webapp.audit.actor import Actor
 from webapp.db import unit_of_work
 from webapp.errors import Invalid, NotFound
 from webapp.i18n import LANGUAGES, gettext as _, lazy_gettext as _l
-from webapp.orders.views import STANDING
+from webapp.orders.standing_views import STANDING
 from webapp.search.query import Query, parse, reopen
-from webapp.search.registered import columns
-from webapp.search.views import (
+from webapp.search.registered import list_columns
+from webapp.search.saved_views import (
     begin_with,
     change_view,
     delete_view,
@@ -173,4 +173,4 @@ def _same_columns(actor: Actor) -> list[tuple[str, int | None]]:
     """The columns of the list that the form stands on, as wide as they are there."""
     kept = kept_for(actor)
     view = find_view(request.form.get("view", ""), kept.views)
-    return [(column.code, width) for column, width in shown_columns(kept.layout, columns(), actor, view)]
+    return [(column.code, width) for column, width in shown_columns(kept.layout, list_columns(), actor, view)]

@@ -39,7 +39,7 @@ def options(host: str, port: int) -> dict[str, Any]:
         "control_socket_disable": True,
         "accesslog": None,
         "errorlog": "-",
-        "logger_class": Words,
+        "logger_class": ServerLog,
         "loglevel": "warning",
         "proc_name": "waybill-web",
         "limit_request_line": 8190,
@@ -49,7 +49,7 @@ def options(host: str, port: int) -> dict[str, Any]:
     }
 
 
-class Words(Logger):
+class ServerLog(Logger):
     """What gunicorn itself has to say goes where the desk's entries go: in the same form, and each whole."""
 
     def setup(self, cfg: Any) -> None:

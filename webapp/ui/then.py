@@ -7,7 +7,7 @@ from typing import Any
 
 from webapp.channels.contract import Component
 from webapp.orders.asof import Then
-from webapp.orders.events import words
+from webapp.orders.events import event_words
 from webapp.orders.models import Order, OrderEvent
 from webapp.ui.formats import moment
 from webapp.ui.shown import amount_of, author_of, component_rows, goods
@@ -81,7 +81,7 @@ def _rows(order: Order, columns: Mapping[str, Any], names: Sequence[str]) -> lis
 
 def moments(order: Order, events: Sequence[OrderEvent]) -> list[tuple[datetime, str]]:
     """The newest moments to choose from: when, by whom and what."""
-    known = words()
+    known = event_words()
     found = []
     for event in events[:MOST]:
         words_of_it = (moment(event.seen_at), author_of(event, order.store), sentence_of(order, event, known))

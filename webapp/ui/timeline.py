@@ -21,7 +21,7 @@ from webapp.money import Money
 from webapp.orders import events as record
 from webapp.orders.amounts import NOTHING, OWN
 from webapp.orders.attention import in_words
-from webapp.orders.events import EventWords, after_of, amounts_of, events_of, words
+from webapp.orders.events import EventWords, after_of, amounts_of, event_words, events_of
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.statuses import status_name
 from webapp.orders.tags import all_tags
@@ -157,7 +157,7 @@ def timeline_of(
     fitting = [event for event in events if _fits(event, who, kind) and (before is None or event.id < before)]
     drawn = fitting[:LONGEST]
     notes = _notes(order, drawn, actor, keys) if actor is not None else {}
-    known = words()
+    known = event_words()
     entries = [
         Entry(
             id=event.id,

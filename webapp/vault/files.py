@@ -27,7 +27,7 @@ from webapp.config import configuration
 from webapp.db import after_commit, among, any_row, db, write_rows
 from webapp.errors import DeskError
 from webapp.i18n import lazy_gettext as _l
-from webapp.vault.keys import decrypt, encrypt, key_file
+from webapp.vault.key_file import decrypt, encrypt, key_file
 from webapp.vault.models import VaultFile, VaultFileOrder
 
 log = structlog.get_logger(__name__)

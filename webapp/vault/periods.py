@@ -14,7 +14,7 @@ from webapp.audit.actor import Actor
 from webapp.audit.services import audit
 from webapp.clock import now
 from webapp.db import after_commit, db, insert_into
-from webapp.vault.keys import key_file, period_of
+from webapp.vault.key_file import key_file, period_of
 from webapp.vault.models import PeriodName, VaultPeriod
 
 _REST = timedelta(days=2)  # after a week's end: longer than any transaction, and than a deleted view is kept

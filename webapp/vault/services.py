@@ -18,7 +18,7 @@ from webapp.clock import now
 from webapp.db import among, db, write_rows
 from webapp.hooks import hooks
 from webapp.vault import files, periods
-from webapp.vault.keys import decrypt, encrypt, key_file
+from webapp.vault.key_file import decrypt, encrypt, key_file
 from webapp.vault.models import VaultErasure, VaultKey, VaultRecord
 
 BUYER, RAW, ADDRESS = "buyer", "raw", "address"

@@ -20,7 +20,7 @@ from webapp import live
 from webapp.channels.contract import IncomingOrder, UnreadableOrder
 from webapp.channels.models import Store
 from webapp.channels.services import draw_numbers, shop_for
-from webapp.db import analyze, connect_for_loading, db, say_nothing, unit_of_work
+from webapp.db import analyze, connect_for_loading, db, drop_after_commit, unit_of_work
 from webapp.errors import DatabaseBusy
 from webapp.sync.taking_in.pages import PreparedPage, pack_order, take_in
 from webapp.sync.taking_in.prepared import PreparedOrder, known_orders
@@ -226,7 +226,7 @@ def _take_in(batch: _Batch, numbers: dict[int, list[str]], left: int) -> Loaded:
             taken = take_in(db.session.get_one(Store, store_id), page)
             counts.new += taken.new
             counts.aside += taken.quarantined
-        say_nothing()
+        drop_after_commit()
     db.session.expunge_all()
     return counts
 

@@ -25,7 +25,7 @@ from webapp.sync.taking_in.quarantine import Entry, entry_of, quarantine
 from webapp.sync.taking_in.search_terms import terms_of
 from webapp.sync.taking_in.writing import Taken, write_page
 from webapp.vault import services as vault
-from webapp.vault.keys import KeyProblem
+from webapp.vault.key_file import KeyProblem
 from webapp.vault.services import BUYER, RAW
 
 log = structlog.get_logger(__name__)

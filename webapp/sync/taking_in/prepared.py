@@ -38,6 +38,6 @@ def known_orders(store_id: int, numbers: Iterable[str]) -> dict[str, KnownOrder]
     return {number: KnownOrder(id_, updated_at, content_hash) for number, id_, updated_at, content_hash in rows}
 
 
-def same_or_stale(known: KnownOrder, order: IncomingOrder, print_: bytes) -> bool:
+def same_or_stale(known: KnownOrder, order: IncomingOrder, fingerprint: bytes) -> bool:
     """Equal times with other content are taken: a permission changed, or the channel mended its answer."""
-    return known.content_hash == print_ or order.updated_at < known.updated_at
+    return known.content_hash == fingerprint or order.updated_at < known.updated_at

@@ -7,7 +7,7 @@ from typing import Any
 
 from webapp.catalog.listings import ListingKey, listing_key, remember, terms_of_listings
 from webapp.channels.contract import IncomingOrder
-from webapp.orders.words import terms_of_buyer, terms_of_number
+from webapp.orders.search_words import terms_of_buyer, terms_of_number
 from webapp.search import index
 from webapp.search.index import Indexed
 from webapp.search.terms import index_key

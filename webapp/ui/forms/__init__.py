@@ -26,7 +26,7 @@ from webapp.errors import DeskError, Invalid
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.ui.forms.tokens import FormTokens
 
-Words: TypeAlias = LazyString | str
+Translated: TypeAlias = LazyString | str
 _NEEDED = _l("is needed.")
 _NOTHING_CHOSEN = _l("Choose one.")
 
@@ -59,11 +59,11 @@ _KINDS = {
 
 
 def text(
-    label: Words,
+    label: Translated,
     *,
     required: bool = False,
     expected: bool = False,
-    help: Words = "",
+    help: Translated = "",
     kind: str = "text",
     **attributes: Any,
 ) -> Field:
@@ -76,23 +76,23 @@ def text(
     return _KINDS[kind](label, checks, description=help, default=default, render_kw=attributes)
 
 
-def suggesting(label: Words, suggestions: Sequence[str], *, help: Words = "", **attributes: Any) -> Field:
+def suggesting(label: Translated, suggestions: Sequence[str], *, help: Translated = "", **attributes: Any) -> Field:
     """A field for text with words to choose from, and room for others."""
     made = type("SuggestingField", (SuggestingField,), {"suggestions": tuple(suggestions)})
     return made(label, description=help, render_kw=attributes)
 
 
-def secret(label: Words, *, required: bool = False, help: Words = "", **attributes: Any) -> Field:
+def secret(label: Translated, *, required: bool = False, help: Translated = "", **attributes: Any) -> Field:
     """A field whose value is never drawn."""
     return PasswordField(label, _required(required), description=help, render_kw=attributes)
 
 
 def choice(
-    label: Words,
-    choices: list[tuple[str, Words]],
+    label: Translated,
+    choices: list[tuple[str, Translated]],
     *,
     required: bool = True,
-    help: Words = "",
+    help: Translated = "",
     default: str | None = None,
 ) -> Field:
     """A choice of one; without a default nothing is chosen beforehand, so that nothing is chosen by oversight."""
@@ -103,7 +103,7 @@ def choice(
     )
 
 
-def choices(label: Words, choices: Sequence[tuple[str, Words]], *, help: Words = "") -> Field:
+def choices(label: Translated, choices: Sequence[tuple[str, Translated]], *, help: Translated = "") -> Field:
     """A choice of several, each with a box of its own; none is chosen beforehand."""
     return SelectMultipleField(
         label,
@@ -115,7 +115,7 @@ def choices(label: Words, choices: Sequence[tuple[str, Words]], *, help: Words =
     )
 
 
-def tick(label: Words, *, help: Words = "", default: bool = False) -> Field:
+def tick(label: Translated, *, help: Translated = "", default: bool = False) -> Field:
     return BooleanField(label, description=help, default=default)
 
 

@@ -23,7 +23,7 @@ from webapp.i18n import get_locale, gettext as _, lazy_gettext as _l
 from webapp.money import Money
 from webapp.orders import addresses
 from webapp.orders.badges import Badges
-from webapp.orders.events import sentence_of, words
+from webapp.orders.events import event_words, sentence_of
 from webapp.orders.exporting import Part
 from webapp.orders.models import Order, OrderAmount, OrderEvent, OrderLine
 from webapp.orders.queries import reference
@@ -209,7 +209,7 @@ def _latest(orders: Orders, actor: Actor) -> dict[int, str]:
         )
     )
     of = {order.id: order for order in orders}
-    known = words()
+    known = event_words()
     return {event.order_id: sentence_of(event, _said(of[event.order_id], orders), known) for event in events}
 
 

@@ -30,7 +30,7 @@ from webapp.channels.services import channels
 from webapp.db import among, db, once_a_transaction
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.money import decimals
-from webapp.orders import attention, words
+from webapp.orders import attention, search_words
 from webapp.orders.models import ATTENTION, ON_HOLD, OPEN, WANTS_CANCEL, Order, OrderTag
 from webapp.orders.organizing import former_people, people
 from webapp.orders.queries import serving, state_condition, visible
@@ -100,15 +100,15 @@ def _by_number(values: Sequence[str], actor: Actor) -> Condition:
     spelled = {spelling for value in whole for spelling in (value, value.upper())}
     gathered: list[Condition] = []
     compared: list[Condition] = []
-    _prefixes, broad = words.beginnings(begun)
+    _prefixes, broad = search_words.beginnings(begun)
     for start in range(0, len(begun), STEP):
-        conditions = [words.begun_with(number, broad) for number in begun[start : start + STEP]]
+        conditions = [search_words.begun_with(number, broad) for number in begun[start : start + STEP]]
         compared += [condition for _, many in conditions for condition in many]
         if some := [condition for few, _ in conditions for condition in few]:  # apart: databases nest only so many deep
             gathered.append(Order.id.in_(visible(actor).with_only_columns(Order.id).where(or_(*some))))
     if spelled:
-        prefixes = words.number_prefixes()
-        full = {full for number in spelled for full in words.full_numbers(number, prefixes)}
+        prefixes = search_words.number_prefixes()
+        full = {full for number in spelled for full in search_words.full_numbers(number, prefixes)}
         # In the statement itself: of many numbers and shops there are more than a statement takes parameters.
         gathered += [among(Order.number, sorted(spelled | full)), Order.channel_order_number.in_(spelled)]
     found = Order.id.in_(visible(actor).with_only_columns(Order.id).where(or_(*gathered)))
@@ -263,7 +263,7 @@ def _archive_choices(actor: Actor) -> dict[str, LazyString]:
 
 def _words_of(kind: str) -> Find:
     return lambda values: {
-        value: [Found(terms) for terms in words.all_of(kind, value, index_key())] for value in values
+        value: [Found(terms) for terms in search_words.all_of(kind, value, index_key())] for value in values
     }
 
 
@@ -377,17 +377,19 @@ KEYS = (
         condition=_yes_no(Order.number.is_(None)), help=_l("It came while importing was off, and has no number here."),
     ),
     QueryKey(
-        code="buyer", label=_l("Buyer"), kind=KeyKind.TEXT, find=_words_of(words.BUYER), personal=True,
+        code="buyer", label=_l("Buyer"), kind=KeyKind.TEXT, find=_words_of(search_words.BUYER), personal=True,
         help=_l("Names and companies, of buyer and recipient."),
     ),
-    QueryKey(code="email", label=_l("E-mail"), kind=KeyKind.TEXT, find=_whole(words.email_term), personal=True),
+    QueryKey(code="email", label=_l("E-mail"), kind=KeyKind.TEXT, find=_whole(search_words.email_term), personal=True),
     QueryKey(
-        code="phone", label=_l("Phone"), kind=KeyKind.TEXT, find=_whole(words.phone_ending), personal=True,
+        code="phone", label=_l("Phone"), kind=KeyKind.TEXT, find=_whole(search_words.phone_ending), personal=True,
         help=_l("The last four digits or more."),
     ),
     QueryKey(
-        code="postcode", label=_l("Postcode"), kind=KeyKind.TEXT, find=_whole(words.postcode_beginning), personal=True,
-        help=_l("Its first three characters or more."),
+        code="postcode", label=_l("Postcode"), kind=KeyKind.TEXT, find=_whole(search_words.postcode_beginning),
+        personal=True, help=_l("Its first three characters or more."),
     ),
-    QueryKey(code="comment", label=_l("Comment"), kind=KeyKind.TEXT, find=_words_of(words.COMMENT), personal=True),
+    QueryKey(
+        code="comment", label=_l("Comment"), kind=KeyKind.TEXT, find=_words_of(search_words.COMMENT), personal=True,
+    ),
 )  # fmt: skip

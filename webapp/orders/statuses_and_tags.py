@@ -1,24 +1,24 @@
-"""The merchant's own labels of orders, statuses and tags, as they are kept: two small tables, read as one.
+"""The merchant's own statuses and tags, as they are kept: two small tables, read as one.
 
 Every page of an order needs both. What a status or a tag is, and who may change it, stands in `statuses` and `tags`.
 """
 
 from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, Select, false, select, union_all
 
-from webapp.db import db, once_a_transaction, read_anew
+from webapp.db import db, forget_read, once_a_transaction
 from webapp.orders.models import OrderStatus, Tag
 
-_KEPT = "labels"
+_KEPT = "statuses_and_tags"
 
 
-def labels() -> tuple[list[OrderStatus], list[Tag]]:
+def statuses_and_tags() -> tuple[list[OrderStatus], list[Tag]]:
     """Every status and every tag, in no order; read once a transaction."""
     return once_a_transaction(_KEPT, _read)
 
 
-def read_labels_anew() -> None:
+def forget_statuses_and_tags() -> None:
     """Forget what was read, since one was just changed."""
-    read_anew(_KEPT)
+    forget_read(_KEPT)
 
 
 def _read() -> tuple[list[OrderStatus], list[Tag]]:

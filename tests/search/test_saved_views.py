@@ -15,8 +15,8 @@ from webapp.errors import Forbidden, Invalid, NotFound
 from webapp.search.jobs import renew_views
 from webapp.search.models import SavedView
 from webapp.search.query import open_words, parse
-from webapp.search.registered import columns
-from webapp.search.views import (
+from webapp.search.registered import list_columns
+from webapp.search.saved_views import (
     Layout,
     View,
     begin_with,
@@ -30,7 +30,7 @@ from webapp.search.views import (
     save_view,
     shown_columns,
 )
-from webapp.vault.keys import key_file, period_of
+from webapp.vault.key_file import key_file, period_of
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_a_layout_is_remembered_within_reason(mia: Actor) -> None:
     layout = kept_for(mia).layout
 
     assert layout == Layout((("total", 800), ("gone", None), ("number", 48), ("state", None)), "-total", True)
-    shown = shown_columns(layout, columns(), mia)
+    shown = shown_columns(layout, list_columns(), mia)
     assert [(column.code, width) for column, width in shown] == [("number", 48), ("total", 800), ("state", 165)]
     with unit_of_work():
         forget_layout(mia)
@@ -120,7 +120,7 @@ def test_the_number_is_shown_first_whatever_was_chosen(mia: Actor) -> None:
     for columns_ in chosen:
         layout = Layout(tuple(columns_))
         view = View("1", "Money", "", columns=[{"code": code, "width": width} for code, width in columns_])
-        for shown in (shown_columns(layout, columns(), mia), shown_columns(Layout(), columns(), mia, view)):
+        for shown in (shown_columns(layout, list_columns(), mia), shown_columns(Layout(), list_columns(), mia, view)):
             assert [(column.code, width) for column, width in shown] == [
                 ("number", dict(columns_).get("number") or 175),
                 ("total", 125),
@@ -129,9 +129,9 @@ def test_the_number_is_shown_first_whatever_was_chosen(mia: Actor) -> None:
 
 def test_columns_of_buyers_are_left_out_for_who_may_not_see_them(make_user: Callable[..., Actor]) -> None:
     reader = make_user("read_only", "Rita")
-    shown = shown_columns(Layout((("number", None), ("address", None))), columns(), reader)
+    shown = shown_columns(Layout((("number", None), ("address", None))), list_columns(), reader)
     assert [column.code for column, _ in shown] == ["number"]
-    assert "buyer" not in [column.code for column, _ in shown_columns(Layout(), columns(), reader)]
+    assert "buyer" not in [column.code for column, _ in shown_columns(Layout(), list_columns(), reader)]
 
 
 def test_only_people_have_views(operator: Actor, saved: str) -> None:

@@ -9,8 +9,8 @@ from webapp.fulfillment.services import ship_order
 from webapp.orders.exporting import offered
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
-from webapp.search.registered import columns
-from webapp.search.views import may_show
+from webapp.search.registered import list_columns
+from webapp.search.saved_views import may_show
 from webapp.testing import FakeChannel, incoming_line, incoming_order
 
 
@@ -25,13 +25,13 @@ def test_several_parcels_are_told_in_their_order(
             units = {order.lines[0].id: 1}
             ship_order(order, [PackageInput(carrier, number, carrier_name=name, lines=units)], actor=mia)
 
-    known = columns()
+    known = list_columns()
     assert known["tracking"].values(orders, mia) == {orders[0].id: "JD0001, JD0003, JD0002"}
     assert known["carrier"].values(orders, mia) == {orders[0].id: "DHL, Cargo Bike"}
 
 
 def test_tracking_numbers_are_for_who_may_see_buyers(mia: Actor, make_user: Callable[..., Actor]) -> None:
-    known, reader = columns(), make_user("read_only", "Rita")
+    known, reader = list_columns(), make_user("read_only", "Rita")
 
     assert {"carrier", "tracking"} <= {column.code for column in offered(mia)}
     assert not known["tracking"].default

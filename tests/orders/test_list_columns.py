@@ -24,7 +24,7 @@ from webapp.orders.organizing import set_status
 from webapp.orders.queries import find_order, reference
 from webapp.search.contract import ColumnKind, Label
 from webapp.search.query import parse
-from webapp.search.registered import columns
+from webapp.search.registered import list_columns
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order
 
 Take = Callable[..., list[Order]]
@@ -43,7 +43,7 @@ def test_each_column_asks_the_database_once_at_most(take: Take, operator: Actor,
 
     event.listen(db.engine, "before_cursor_execute", note)
     try:
-        for column in columns().values():
+        for column in list_columns().values():
             page = list(list_orders(operator).orders)
             asked.clear()
             told = column.values(page, operator)
@@ -52,11 +52,13 @@ def test_each_column_asks_the_database_once_at_most(take: Take, operator: Actor,
         page = list(list_orders(operator).orders)
         asked.clear()
         for code in ("buyer", "email", "company", "purchase_order", "address"):
-            columns()[code].values(page, operator)
+            list_columns()[code].values(page, operator)
         assert len([line for line in asked if line.startswith("SELECT")]) <= 1, asked
     finally:
         event.remove(db.engine, "before_cursor_execute", note)
-    shown: dict[str, Any] = {code: column.values(page, operator).get(page[0].id) for code, column in columns().items()}
+    shown: dict[str, Any] = {
+        code: column.values(page, operator).get(page[0].id) for code, column in list_columns().items()
+    }
     assert shown["state"] == [Label("Processing", "info"), Label("Picked", "calm")]
     assert shown["tags"] == [Label("VIP", "info", "tag")]
     assert shown["assignee"] == "Mia"
@@ -75,22 +77,22 @@ def test_the_latest_event_is_told_in_a_sentence(take: Take, operator: Actor) -> 
     take(told)
     [order] = take(again(told, ship_by=now() + timedelta(days=9)))
 
-    assert columns()["latest"].values([order], operator) == {order.id: "News from the channel"}
+    assert list_columns()["latest"].values([order], operator) == {order.id: "News from the channel"}
     with unit_of_work():
         db.session.add(OrderStatus(code="picked", state="processing", names={"en": "Picked"}, position=1))
         row = find_order(reference(order), operator, lock=True)
         row.shop.zone = "Asia/Tokyo"
         set_status(row, "picked", actor=operator)
-    assert columns()["latest"].values([order], operator) == {order.id: "Status: Picked"}
+    assert list_columns()["latest"].values([order], operator) == {order.id: "Status: Picked"}
     with unit_of_work():
         row = find_order(reference(order), operator, lock=True)
         hold(row, "away", actor=operator, until=datetime(2999, 1, 1, 15, tzinfo=UTC))
-    assert columns()["latest"].values([order], operator) == {order.id: "Put on hold until 2999-01-02 00:00"}
+    assert list_columns()["latest"].values([order], operator) == {order.id: "Put on hold until 2999-01-02 00:00"}
 
 
 @pytest.mark.usefixtures("app")
 def test_columns_sort_only_by_what_has_an_index() -> None:
-    for column in columns().values():
+    for column in list_columns().values():
         assert column.sort in ("", *SORTED)
         assert column.width > 0
         assert column.kind in ColumnKind
@@ -98,13 +100,13 @@ def test_columns_sort_only_by_what_has_an_index() -> None:
 
 @pytest.mark.usefixtures("app")
 def test_the_total_says_that_currencies_are_not_compared() -> None:
-    [clause] = parse(re.findall("“(.+?)”", str(columns()["total"].help))[0]).clauses
+    [clause] = parse(re.findall("“(.+?)”", str(list_columns()["total"].help))[0]).clauses
     assert clause.key == "currency"
 
 
 def test_buyers_are_for_who_may_see_them(take: Take, make_user: Callable[..., Actor]) -> None:
     orders, rita = take(incoming_order()), make_user("read_only", "Rita")
-    for column in columns().values():
+    for column in list_columns().values():
         if column.personal:
             with pytest.raises(Forbidden):
                 column.values(list(orders), rita)
@@ -133,7 +135,7 @@ def test_services_are_told_in_the_channels_words(
     monkeypatch.setattr(channel, "service_label", lambda level: {"EXPEDITED": "Expedited"}.get(level, level))
     quick, odd = take(incoming_order(service_level="EXPEDITED"), incoming_order(service_level="TELEPORT"))
 
-    told = columns()["service"].values([quick, odd], operator)
+    told = list_columns()["service"].values([quick, odd], operator)
 
     assert told == {quick.id: "Expedited", odd.id: "TELEPORT"}
 

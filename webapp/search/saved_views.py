@@ -23,7 +23,7 @@ from webapp.search.models import ListLayout, SavedView, SealedQuery
 from webapp.search.query import SEALED, Query, open_words, renamed, seal_words, under
 from webapp.search.values import in_codes
 from webapp.vault import services as vault
-from webapp.vault.keys import period_of
+from webapp.vault.key_file import period_of
 
 LIST = "orders"
 NARROWEST, WIDEST = 48, 800
@@ -238,7 +238,7 @@ def rename_value(key: str, old: str, new: str) -> None:
         row.query = renamed(row.query, key, old, new)
 
 
-def seal_anew() -> None:
+def seal_again() -> None:
     """Seal the words of views that were sealed in an earlier week under this week's key; those that don't open stay."""
     week = period_of(now())
     for row in db.session.scalars(select(SavedView).where(SavedView.period != week).with_for_update()):

@@ -14,7 +14,7 @@ from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden
 from webapp.jobs import runs
-from webapp.orders import words
+from webapp.orders import search_words
 from webapp.orders.listing import count_orders, list_orders
 from webapp.orders.models import Order, OrderTag, Tag
 from webapp.orders.services import comment
@@ -442,7 +442,7 @@ def test_orders_from_before_the_index_are_indexed_by_a_run(
 def test_a_beginning_of_very_many_numbers_is_compared_along_the_list(
     take: Callable[..., list[Order]], mia: Actor, monkeypatch: pytest.MonkeyPatch, sort: str
 ) -> None:
-    monkeypatch.setattr(words, "_MANY", 2)
+    monkeypatch.setattr(search_words, "_MANY", 2)
     orders = take(*(incoming_order(number=f"555-12345{n}-000000{n}") for n in range(4)), incoming_order())[:4]
     with unit_of_work():
         db.session.execute(update(Order).where(Order.id == orders[0].id).values(archived_at=now()))
