@@ -5,7 +5,7 @@ Options of the command line come after these, so `gunicorn -b 0.0.0.0:9000 wsgi:
 
 from webapp.cli.main import ends_in_a_sentence
 from webapp.config import PORT, configuration
-from webapp.ui.server import options
+from webapp.ui.web_server.server import options
 
 with ends_in_a_sentence():
     globals().update(options(configuration().host, configuration().port or PORT))

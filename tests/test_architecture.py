@@ -111,7 +111,7 @@ def test_the_time_is_asked_of_the_clock(path: Path) -> None:
 
 
 # Where a response gets headers that are built from something variable. Constants are set as they are, anywhere.
-SETS_HEADERS = {"webapp/ui/header_values.py", "webapp/ui/headers.py", "webapp/ui/redirects.py"}
+SETS_HEADERS = {"webapp/ui/frame/header_values.py", "webapp/ui/frame/headers.py", "webapp/ui/frame/redirects.py"}
 
 
 def is_built(value: ast.expr) -> bool:
@@ -149,7 +149,7 @@ def test_headers_are_built_by_the_one_function_that_checks_them(path: Path) -> N
 
 def test_every_page_leads_on_by_the_one_function_that_checks_the_target() -> None:
     asked = {name_of(path) for path in DESK for called, _ in calls(tree_of(path)) if called.endswith("flask.redirect")}
-    assert asked == {"webapp/ui/redirects.py"}
+    assert asked == {"webapp/ui/frame/redirects.py"}
     imported = [
         name_of(path)
         for path in DESK

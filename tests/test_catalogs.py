@@ -23,8 +23,8 @@ from webapp.orders.query_keys import KEYS
 from webapp.orders.standing_views import CARDS as STATUS_CARDS, STANDING
 from webapp.reporting.work import DECIDING, SHIPPING
 from webapp.sync.query_keys import KEYS as UPDATE_KEYS
-from webapp.ui.cards import CARDS
-from webapp.ui.timeline import KINDS
+from webapp.ui.desk.cards import CARDS
+from webapp.ui.orders.timeline import KINDS
 
 ROOT = catalogs.ROOT
 FOLDERS = [folder for folder in catalogs.folders() if (folder / "translations").exists()]

@@ -28,8 +28,8 @@ def create_app() -> Flask:
     from webapp.reporting import hookimpls as reporting_hooks
     from webapp.search import hookimpls as search_hooks
     from webapp.sync import hookimpls as sync_hooks
-    from webapp.ui import cards
-    from webapp.ui.templating import StrictEnvironment
+    from webapp.ui.desk import cards
+    from webapp.ui.frame.templating import StrictEnvironment
     from webapp.vault import hookimpls as vault_hooks
 
     config.write_for_the_owner_alone()

@@ -20,7 +20,7 @@ from webapp.audit.actor import Actor
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
 from webapp.orders.models import Order
-from webapp.ui.formats import state_label
+from webapp.ui.frame.formats import state_label
 
 TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 

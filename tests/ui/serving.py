@@ -19,10 +19,10 @@ PAGES = """
 import time
 from flask import request
 from webapp import create_app
-from webapp.ui import client_socket, web_worker
-from webapp.ui.access import public
-from webapp.ui.client_socket import mark_live
-from webapp.ui.server import serve
+from webapp.ui.web_server import client_socket, web_worker
+from webapp.ui.frame.access import public
+from webapp.ui.web_server.client_socket import mark_live
+from webapp.ui.web_server.server import serve
 
 app = create_app()
 

@@ -33,7 +33,7 @@ def web(port: int | None) -> None:
 def serve_pages(port: int | None, prepare: Callable[[], None] = lambda: None) -> None:
     """Serve the pages until told to stop, at this port or at WAYBILL_PORT."""
     app = app_to_serve(prepare)
-    from webapp.ui.server import serve
+    from webapp.ui.web_server.server import serve
 
     config = configuration()
     chosen = port or config.port or PORT

@@ -1,4 +1,4 @@
-"""What the browser sees: a view module per domain, and around all of them language, rights, headers and error pages.
+"""What the browser sees, by page family: one order, lists of orders, the desk around them, and the frame of every page.
 
 A view reads, calls a service and shows; it holds no rule of its own. The order in which the parts hook into a request
 is set here and nowhere else.
@@ -6,46 +6,47 @@ is set here and nowhere else.
 
 from flask import Flask
 
-from webapp.ui import (
-    access,
+from webapp.ui import forms
+from webapp.ui.desk import (
     account,
+    dashboard,
+    people,
+    plugins,
+    runs,
+    settings,
+    shops,
+    statuses_and_tags,
+    stores,
+    styleguide,
+)
+from webapp.ui.frame import (
+    access,
     assets,
     budget,
-    bulk,
     compression,
-    dashboard,
-    documents,
-    exports,
     failures,
     formats,
-    forms,
     headers,
     health,
     htmx,
-    labels,
     languages,
     live,
-    order_list,  # noqa: F401 - adds the list to the routes of `orders`
-    orders,
     pages,
     palette,
-    panels,
-    people,
-    plugins,
-    presence,
     proxies,
     redirects,
     request_log,
-    runs,
-    saved_views,
-    settings,
-    ship_list,
-    shops,
     sign_in,
-    stores,
-    styleguide,
-    updates,
 )
+from webapp.ui.lists import (
+    bulk,
+    documents,
+    exports,
+    order_list,  # noqa: F401 - adds the list to the routes of `order`
+    saved_views,
+    ship_list,
+)
+from webapp.ui.orders import order, panels, presence, updates
 
 
 def init_app(app: Flask) -> None:
@@ -71,9 +72,8 @@ def init_app(app: Flask) -> None:
         documents,
         exports,
         health,
-        labels,
         live,
-        orders,
+        order,
         palette,
         panels,
         people,
@@ -85,6 +85,7 @@ def init_app(app: Flask) -> None:
         ship_list,
         shops,
         sign_in,
+        statuses_and_tags,
         stores,
         styleguide,
         updates,

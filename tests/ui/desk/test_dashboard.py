@@ -1,0 +1,315 @@
+"""The dashboard: what must happen, traffic, sales, recent orders; each card by itself, each number as its list says."""
+
+import csv
+import io
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from tests.ui.conftest import Browser
+from webapp.accounts.models import User
+from webapp.audit.actor import Actor
+from webapp.channels.contract import ChannelStage
+from webapp.channels.models import Store
+from webapp.clock import now
+from webapp.db import db, unit_of_work
+from webapp.fulfillment.contract import PackageInput
+from webapp.fulfillment.services import ship_order
+from webapp.hooks import hookimpl, hooks
+from webapp.hooks.failures import Failure
+from webapp.orders.holds import hold
+from webapp.orders.models import Order
+from webapp.orders.queries import locked
+from webapp.reporting.contract import Card
+from webapp.reporting.figures import Interval
+from webapp.sync.models import ChannelUpdate, UpdateState
+from webapp.testing import incoming_line, incoming_order, line_again
+from webapp.ui.desk import charts, sales
+
+CARDS = ("work", "sync", "sales", "recent")
+
+
+def selects(browser: Browser) -> list[str]:
+    return [query for query in browser.queries if query.lstrip().upper().startswith(("SELECT", "WITH"))]
+
+
+def stats_of(page: str) -> dict[str, tuple[str, str]]:
+    """The numbers of the page with their links, by their word."""
+    found = re.findall(
+        r'href="([^"]+)"[^>]*><span class="figure">([^<]+)</span> <span class="word">([^<]+)</span>', page
+    )
+    return {unescape(word): (number, unescape(url)) for url, number, word in found}
+
+
+def test_the_desk_begins_with_the_dashboard(browser: Browser, store: Store) -> None:
+    assert browser.get("/").location == "/dashboard/"
+    page = browser.get("/dashboard/").text
+    assert len(selects(browser)) <= 8
+    for card in CARDS:
+        assert f'hx-get="/dashboard/cards/{card}"' in page
+    assert "/dashboard/?whole=1" in page
+
+
+def test_a_desk_without_stores_says_what_to_do(browser: Browser) -> None:
+    page = browser.get("/dashboard/").text
+    assert "Connect a store to begin" in page
+    assert "/stores/add" in page
+    assert "<noscript>" not in page  # nothing loads after it
+
+
+def test_a_person_may_begin_elsewhere(browser: Browser, store: Store, olga: Actor) -> None:
+    with unit_of_work():
+        db.session.get_one(User, olga.id).start_view = "late"
+    assert browser.get("/").location == "/orders/?view=late"
+    assert "Begin with this page" in browser.get("/dashboard/").text
+
+    assert browser.post("/dashboard/start").location == "/dashboard/"
+
+    assert browser.get("/").location == "/dashboard/"
+    assert "Begin with this page" not in browser.get("/dashboard/").text
+
+
+def test_without_a_script_the_page_draws_its_cards_itself(browser: Browser, take: Callable[..., list[Order]]) -> None:
+    [order] = take(incoming_order())
+    page = browser.get("/dashboard/?whole=1&range=7d").text
+    assert 'hx-trigger="load' not in page
+    assert "<noscript>" not in page
+    assert str(order.number) in page
+    assert order.channel_order_number in page
+    assert "Fake store" in page
+    assert len(selects(browser)) <= 8, "\n".join(selects(browser))
+
+
+@pytest.fixture
+def busy(take: Callable[..., list[Order]], operator: Actor) -> list[Order]:
+    """A morning: late, due, canceled by the buyer, held, with refused updates, and none of our business."""
+    at = now()
+    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    wish = incoming_order(ship_by=midnight + timedelta(days=9))
+    told = [
+        incoming_order(ship_by=at - timedelta(hours=1)),
+        incoming_order(ship_by=midnight - timedelta(microseconds=1)),
+        incoming_order(ship_by=midnight + timedelta(hours=1)),
+        incoming_order(ship_by=midnight + timedelta(days=3)),
+        incoming_order(ship_by=at - timedelta(hours=1), stage=ChannelStage.AWAITING_PAYMENT, status="PENDING"),
+        incoming_order(ship_by=midnight + timedelta(days=9)),
+        incoming_order(ship_by=midnight + timedelta(days=9)),
+        wish.__class__(**{**_fields(wish), "lines": line_again(wish, cancel_requested=True)}),
+    ]
+    orders = take(*told)
+    with unit_of_work():
+        hold(locked(orders[5]), "wait", actor=operator)
+        line = locked(orders[6]).lines[0]
+        ship_order(orders[6], [PackageInput("DHL", "JD1", lines={line.id: 1})], actor=operator)
+        db.session.execute(update(ChannelUpdate).values(state=UpdateState.REFUSED))
+    return orders
+
+
+def _fields(order: Any) -> dict[str, Any]:
+    return {name: getattr(order, name) for name in order.__dataclass_fields__}
+
+
+def test_what_must_happen_today_is_counted_as_its_lists_show_it(browser: Browser, busy: list[Order]) -> None:
+    page = browser.get("/dashboard/cards/work").text
+    assert len(selects(browser)) <= 5, "\n".join(selects(browser))
+    stats = stats_of(page)
+    numbers = {word: number for word, (number, _) in stats.items()}
+    assert numbers == {
+        "Late": "1",
+        "Due today": "1",
+        "Due tomorrow": "1",
+        "Due later": "2",
+        "Buyer wants to cancel": "1",
+        "Attention": "0",
+        "On hold": "1",
+        "Updates refused or uncertain": "1",
+    }
+    for word, (number, url) in stats.items():
+        listed = browser.get(url).text
+        assert len(re.findall(r'<tr id="order-\d+"', listed)) == int(number), (word, url)
+
+
+def test_the_traffic_of_each_store_stands_in_a_row(browser: Browser, busy: list[Order], store: Store) -> None:
+    page = browser.get("/dashboard/cards/sync").text
+    assert "Fake store" in page
+    assert "Sync now" in page
+    assert "update:refused,unknown" in unescape(page).replace("%3A", ":").replace("%2C", ",")
+    with unit_of_work():
+        db.session.get_one(Store, store.id).archived_at = now()
+    assert "All stores are archived" in browser.get("/dashboard/cards/sync").text
+
+
+def test_recent_orders_show_both_numbers_and_both_statuses_and_no_buyer(browser: Browser, busy: list[Order]) -> None:
+    page = browser.get("/dashboard/cards/recent").text
+    for order in busy[:3]:
+        assert f">{order.number}</a>" in page
+        assert order.channel_order_number in page
+    assert "UNSHIPPED" in page
+    assert "Quixelworth" not in page
+
+
+def test_a_card_that_fails_says_so_in_its_place(
+    browser: Browser, store: Store, plugin_failures: list[Failure], logged: Callable[[], str]
+) -> None:
+    def broken(actor: Actor) -> str:
+        raise ValueError("Jane Quixelworth")
+
+    class Weather:
+        @hookimpl
+        def register_cards(self) -> list[Card]:
+            return [Card(code="weather", label="Weather", render=broken)]
+
+    hooks.manager.register(Weather(), name="forecast")
+    answer = browser.get("/dashboard/cards/weather")
+    assert answer.status_code == 200
+    assert "“Weather” of the plugin “forecast” failed." in answer.text
+    assert "Try again" in answer.text
+    assert "Quixelworth" not in answer.text + logged()
+    whole = browser.get("/dashboard/?whole=1").text
+    assert "“Weather” of the plugin “forecast” failed." in whole
+    assert "What must happen today" in whole
+    assert browser.get("/dashboard/cards/none").status_code == 404
+    plugin_failures.clear()
+
+
+def test_a_card_has_its_time(browser: Browser, store: Store, plugin_failures: list[Failure]) -> None:
+    def slow(actor: Actor) -> str:
+        endless = (
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900000000) SELECT count(*) FROM n"
+        )
+        return str(db.session.connection().exec_driver_sql(endless).scalar())
+
+    class Slow:
+        @hookimpl
+        def register_cards(self) -> list[Card]:
+            return [Card(code="slow", label="Slow", render=slow, seconds=0.1)]
+
+    hooks.manager.register(Slow())
+    assert "would take too long" in browser.get("/dashboard/cards/slow").text
+    assert [(one.code, one.problem) for one in plugin_failures] == [("slow", "slow")]
+    plugin_failures.clear()
+
+
+def test_who_may_not_see_stores_has_no_card_of_them(
+    make_browser: Callable[..., Browser], make_user: Callable[..., Actor], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clerk = make_browser(make_user("clerk", "Cleo"))
+    assert "card-sync" in clerk.get("/dashboard/").text
+    from webapp.audit import actor as rights
+
+    monkeypatch.setitem(rights.ROLES, "clerk", rights.ROLES["clerk"] - {"stores.view"})
+    assert "card-sync" not in clerk.get("/dashboard/").text
+    assert clerk.get("/dashboard/cards/sync").status_code == 404
+
+
+# --- Sales ------------------------------------------------------------------------------------------------------------
+
+
+def test_sales_compare_with_the_time_before(browser: Browser, take: Callable[..., list[Order]]) -> None:
+    at = now()
+    take(
+        incoming_order([incoming_line(price=3000)], created_at=at),
+        incoming_order([incoming_line(price=500)], created_at=at, marketplace="JP", currency="JPY"),
+        incoming_order([incoming_line(price=2000)], created_at=at - timedelta(days=8)),
+        incoming_order(created_at=at, stage=ChannelStage.CANCELED, status="CANCELLED"),
+    )
+    page = browser.get("/dashboard/cards/sales?range=7d").text
+    assert len(selects(browser)) <= 5
+    assert "€36.00" in page
+    assert "¥600" in page
+    assert "+50%" in page
+    assert "none before" in page
+    assert "1 canceled order does not count" in page
+    assert "33.3% of all" in page
+    assert page.count("<svg") - page.count('class="icon"') == 2
+    assert "<table" in page
+    assert 'style="' not in page
+
+
+def test_a_time_that_cannot_be_read_is_told(browser: Browser, store: Store) -> None:
+    for told in ("from=2026-13-01&to=2026-11-02", "from=x&to=y", "from=2026-11-02", "from=1200-01-01&to=2026-01-01"):
+        answer = browser.get(f"/dashboard/report?{told}")
+        assert answer.status_code == 200
+        assert "Give two days" in answer.text
+    assert browser.get("/dashboard/report?range=nonsense&by=era&store=x&shop=99999999999&code=9").status_code == 200
+
+
+def test_the_report_and_its_file_say_the_same(browser: Browser, take: Callable[..., list[Order]]) -> None:
+    day = datetime(2026, 3, 10, 12, tzinfo=UTC)
+    take(
+        incoming_order([incoming_line(price=3000)], created_at=day),
+        incoming_order([incoming_line(price=1000)], created_at=day + timedelta(days=20)),
+    )
+    where = "from=2026-03-01&to=2026-04-30&by=month"
+    page = browser.get(f"/dashboard/report?{where}").text
+    assert "Mar 2026" in page
+    assert "€48.00" in page
+
+    answer = browser.get(f"/dashboard/report.csv?{where}")
+
+    assert answer.mimetype == "text/csv"
+    assert "orders-20260301-20260430.csv" in answer.headers["Content-Disposition"]
+    rows = list(csv.reader(io.StringIO(answer.text.removeprefix("\ufeff"))))
+    assert rows == [
+        ["First day", "Last day", "Orders", "Units", "Canceled", "Sales in EUR"],
+        ["2026-03-01", "2026-03-31", "2", "2", "0", "48.00"],
+        ["2026-04-01", "2026-04-30", "0", "0", "0", "0.00"],
+        ["2026-03-01", "2026-04-30", "2", "2", "0", "48.00"],
+    ]
+
+
+def test_the_file_needs_its_right(
+    make_browser: Callable[..., Browser], make_user: Callable[..., Actor], store: Store
+) -> None:
+    clerk = make_browser(make_user("clerk", "Cleo"))
+    assert clerk.get("/dashboard/report.csv").status_code == 403
+    assert "report.csv" not in clerk.get("/dashboard/report").text
+
+
+@pytest.mark.parametrize(
+    ("chosen", "since", "before"),
+    [
+        ("today", date(2026, 5, 31), (date(2026, 5, 30), date(2026, 5, 30))),
+        ("7d", date(2026, 5, 25), (date(2026, 5, 18), date(2026, 5, 24))),
+        ("30d", date(2026, 5, 2), (date(2026, 4, 2), date(2026, 5, 1))),
+        ("month", date(2026, 5, 1), (date(2026, 4, 1), date(2026, 4, 30))),
+        ("quarter", date(2026, 4, 1), (date(2026, 1, 1), date(2026, 3, 2))),
+        ("year", date(2026, 1, 1), (date(2025, 1, 1), date(2025, 5, 31))),
+    ],
+)
+def test_a_range_has_one_before_it(app: object, chosen: str, since: date, before: tuple[date, date]) -> None:
+    asked = sales.asked({"range": chosen}, date(2026, 5, 31))
+    assert (asked.since, asked.until, asked.before) == (since, date(2026, 5, 31), before)
+
+
+def test_days_that_were_typed_win_over_a_range(app: object) -> None:
+    today = date(2026, 5, 31)
+    same = sales.asked({"range": "7d", "from": "2026-05-25", "to": "2026-05-31", "by": "week"}, today)
+    assert (same.range, same.by) == ("7d", Interval.WEEK)
+    other = sales.asked({"range": "7d", "from": "2026-05-30", "to": "2026-05-20"}, today)
+    assert (other.range, other.since, other.until) == ("custom", date(2026, 5, 20), date(2026, 5, 30))
+    assert other.kept == {}
+
+
+@pytest.mark.parametrize(
+    ("highest", "top"), [(0, 2), (1, 2), (3, 3), (9, 10), (11, 20), (99, 100), (4100, 5000), (123456, 200000)]
+)
+def test_a_scale_is_round(highest: int, top: int) -> None:
+    assert charts.round_top(highest) == top
+
+
+def test_bars_fill_their_place() -> None:
+    chart = charts.bars(
+        [0, 50, 100], before=[10, 20, 30, 40], title="t", description="d", titles=["a", "b", "c"],
+        labels=["1", "2", "3"], words=str,
+    )  # fmt: skip
+    assert [bar.height for bar in chart.bars] == [0, 50, 100]
+    assert [bar.y for bar in chart.bars] == [100, 50, 0]
+    assert chart.marks == ["100", "50", "0"]
+    assert len(chart.line.split()) == 3
+    assert charts.thinned([str(n) for n in range(30)])[0::6] == ["0", "29"]

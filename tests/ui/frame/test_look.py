@@ -1,0 +1,225 @@
+"""The pages in a real browser: nothing that axe finds, nothing that the policy blocks, live without a reload."""
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask import Flask, url_for
+from playwright.sync_api import expect
+from sqlalchemy import select
+from werkzeug.serving import make_server
+
+from webapp.accounts.models import User
+from webapp.accounts.services import open_session
+from webapp.audit.actor import Actor
+from webapp.clock import iso, now
+from webapp.db import db, unit_of_work
+from webapp.live import publish
+from webapp.orders.bulk import start_bulk
+from webapp.orders.models import Order
+from webapp.orders.services import find_action, read_input
+from webapp.sync.models import ChannelUpdate, UpdateState
+from webapp.testing import FakeChannel, incoming_line, incoming_order
+from webapp.ui.frame import live
+
+# What a browser shows does not depend on the database.
+pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
+
+
+@pytest.fixture
+def desk(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The desk over HTTP, in threads of this process."""
+    monkeypatch.setattr(live, "pump", live.Pump())
+    app.testing = True
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server.daemon_threads = False  # so that closing waits for every request
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setattr(live, "stopping", lambda: True)
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def page(desk: str, chromium: Any, app: Flask, olga: Actor) -> Iterator[Any]:
+    """A page of the owner's Chromium; what its console complains of fails the test."""
+    with unit_of_work():
+        token = open_session(db.session.get_one(User, olga.id), how="test")
+    complaints: list[str] = []
+    size = {"width": 1440, "height": 900}
+    context = chromium.new_context(base_url=desk, viewport=size, reduced_motion="reduce")  # axe looks at what rests
+    context.set_default_timeout(60_000)  # on a busy machine
+    context.add_cookies([{"name": app.config["WAYBILL_COOKIE"], "value": token, "url": desk}])
+    tab = context.new_page()
+    tab.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    yield tab
+    context.close()
+    assert [said for said in complaints if not re.search(r"(status of|Status Error Code) 4", said)] == []
+
+
+@pytest.fixture
+def plain(page: Any, desk: str) -> Iterator[Any]:
+    """A tab of the owner's in which no script runs."""
+    context = page.context.browser.new_context(base_url=desk, java_script_enabled=False)
+    context.set_default_timeout(60_000)
+    context.add_cookies(page.context.cookies())
+    yield context.new_page()
+    context.close()
+
+
+def renew(page: Any, part: str) -> None:
+    """Tell a part to renew itself, and wait until the page shows what the desk answered to that."""
+    page.evaluate(
+        """(part) => new Promise((shown) => {
+          const element = document.querySelector(part);
+          let answers = element.classList.contains("htmx-request") ? 2 : 1; // the second waits for the first
+          element.addEventListener("htmx:afterRequest", ({ detail }) => {
+            if (detail.elt === element && !--answers) setTimeout(shown, 100); // htmx settles for 20 ms
+          });
+          htmx.trigger(element, "refresh");
+        })""",
+        part,
+    )
+
+
+def _flaws(page: Any) -> list[str]:
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [f"{page.url}: {flaw['id']} {flaw['nodes'][0]['html'][:120]}" for flaw in found]
+
+
+NO_PAGES = {"static", "live.stream", "health.alive", "health.ready", "exports.stream", "exports.fetch"}
+NO_PAGES |= {"dashboard.report_csv"}
+
+
+def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:
+    """The address of every page, and of the tabs and acts of one order; parts of pages are among them."""
+    values: dict[str, Any] = {"number": order.number, "store_id": store.id, "order_id": order.id, "run_id": run.id}
+    values |= {"shop_id": order.shop_id, "token": "none", "person_id": db.session.scalar(select(User.id).limit(1))}
+    codes: dict[str, list[str]] = {
+        "orders.choose": ["ship", "hold", "assign", "due", "tag", "address"],
+        "stores.credentials": ["fake"],
+        "dashboard.card": ["work"],
+    }
+    found = []
+    with app.test_request_context():
+        for rule in app.url_map.iter_rules():
+            if "GET" not in (rule.methods or set()) or rule.endpoint in NO_PAGES:
+                continue
+            given = {name: value for name, value in values.items() if name in rule.arguments}
+            lacking = rule.arguments - set(given)
+            if not lacking:
+                found.append(url_for(rule.endpoint, **given))
+            elif lacking == {"code"}:
+                found += [url_for(rule.endpoint, code=code, **given) for code in codes.get(rule.endpoint, ["fake"])]
+        tabs = ("shipments", "updates", "timeline", "channel")
+        found += [url_for("orders.show", number=order.number, tab=tab) for tab in tabs]
+        found += [url_for("orders.show", number=order.number, at=iso(now()))]
+        chosen = ("bulk.choose", "exports.choose", "documents.packing_slips", "ship_list.give")
+        found += [url_for(endpoint, all=1) for endpoint in chosen]
+        found += [url_for("bulk.choose", order=order.id, action=code) for code in ("hold", "comment", "archive")]
+        found += [url_for("orders.index", q=query) for query in ("state:open total:>1", "sku:NONE", "total:much")]
+    return [*found, "/nowhere"]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
+def test_axe_finds_nothing_on_any_page_and_none_scrolls_sideways(
+    page: Any,
+    app: Flask,
+    take: Callable[..., list[Order]],
+    olga: Actor,
+    work: Callable[[], int],
+    width: int,
+    scheme: str,
+    store: Any,
+    channel: FakeChannel,
+) -> None:
+    lines = [incoming_line("MUG", 2), incoming_line("", 1)]
+    [order, other] = take(incoming_order(lines, flags=("prime", "gift")), incoming_order(total=None))
+    with unit_of_work():
+        given = read_input(find_action("hold"), {"reason": "fraud check"})
+        run = start_bulk("hold", given, actor=olga, ids=[other.id])
+    work()
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    flaws, wide, looked_at = [], [], 0
+    for path in _pages(app, order, store, run):
+        answer = page.goto(path)
+        if "text/html" not in answer.headers.get("content-type", "") or "<html" not in answer.text():
+            continue
+        looked_at += 1
+        expect(page.locator("main [aria-busy=true]")).to_have_count(0)  # cards and counts come after the page
+        flaws += _flaws(page)
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            wide.append(path)
+    assert (flaws, wide) == ([], [])
+    assert looked_at >= 30
+
+
+def test_an_order_is_shipped_in_place_and_its_update_settles_by_itself(
+    page: Any, make_order: Callable[..., Order], work: Callable[[], int], channel: FakeChannel
+) -> None:
+    order = make_order(quantity=2)
+    page.clock.install()
+    page.goto(f"/orders/{order.number}")
+    page.click("#order-actions a.button")
+    page.click("form.chosen button[type=submit]")
+    expect(page.locator("[name=carrier][aria-invalid=true]")).to_be_focused()
+    page.select_option("[name=carrier]", index=1)
+    page.fill("[name=tracking_number]", "JD0001")
+    page.click("form.chosen button[type=submit]")
+
+    expect(page.locator(".toast[data-tone=good]")).to_contain_text("Shipped")
+    expect(page.locator("#order-packages")).to_contain_text("JD0001")
+    work()
+    page.wait_for_selector("#order-updates .pill:has-text('Sent')")
+    assert _flaws(page) == []
+    assert [told["package"]["tracking_number"] for told in channel.told("shipment")] == ["JD0001"]
+
+    with unit_of_work():
+        db.session.query(ChannelUpdate).update({"state": UpdateState.EFFECTIVE})
+        publish("orders", [order.id])
+    page.wait_for_selector("#order-updates .pill:has-text('Effective')")
+    page.clock.run_for(5500)  # longer than what goes by the clock while something is under way
+    expect(page.locator(".htmx-request")).to_have_count(0)
+    expect(page.locator("#order-packages")).to_contain_text("JD0001")
+    expect(page.locator("#order-timeline")).to_have_count(1)
+
+
+def test_new_orders_announce_themselves_and_rows_change_in_place(
+    page: Any, make_order: Callable[..., Order], take: Callable[..., list[Order]]
+) -> None:
+    order = make_order()
+    with page.expect_response("**/live?*"):
+        page.goto("/orders/")
+    whole: list[str] = []
+    page.on("request", lambda asked: whole.append(asked.url) if "/orders/?" in asked.url else None)
+    make_order(created_at=now())
+    page.wait_for_selector("#order-news a:has-text('1 new order')")
+    with unit_of_work():
+        from webapp.orders.holds import hold
+
+        hold(db.session.get_one(Order, order.id), "fraud check", actor=Actor.operator())
+
+    page.wait_for_selector(f"#order-{order.id} .pill:has-text('On hold')")
+    assert whole == []  # one row that changed is no reason to ask for all of them
+
+
+def test_without_javascript_an_order_can_be_shipped(plain: Any, make_order: Callable[..., Order]) -> None:
+    order = make_order()
+    plain.goto(f"/orders/{order.number}")
+    plain.click("#order-actions a.button")
+    plain.select_option("[name=carrier]", index=1)
+    plain.fill("[name=tracking_number]", "JD0002")
+    plain.click("form.chosen button[type=submit]")
+
+    plain.wait_for_url(f"**/orders/{order.number}")
+    plain.get_by_role("link", name="Shipments", exact=True).click()
+    plain.wait_for_url(f"**/orders/{order.number}?tab=shipments")
+    expect(plain.locator("main")).to_contain_text("JD0002")

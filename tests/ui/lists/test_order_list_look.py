@@ -1,0 +1,238 @@
+"""The list in a real browser: rows are chosen in ranges, columns open in place, the search box completes."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.ui.frame.test_look import _flaws, desk, page, renew  # noqa: F401 - the fixtures of a desk in a browser
+from webapp.accounts.models import User
+from webapp.audit.actor import Actor
+from webapp.clock import now
+from webapp.db import db, unit_of_work
+from webapp.orders.models import Order
+from webapp.search.query import parse
+from webapp.search.saved_views import save_view
+from webapp.testing import incoming_line, incoming_order
+
+pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
+# The look of every 20 s, by which a page finds by itself what nobody told it.
+NO_LOOK_BY_THE_CLOCK = "{ const real = setInterval; setInterval = (act, time) => time < 20000 && real(act, time); }"
+
+
+def test_the_list_is_worked_by_mouse_and_keys(page: Any, take: Callable[..., list[Order]]) -> None:  # noqa: F811
+    take(*[incoming_order(created_at=now() - timedelta(hours=n)) for n in range(1, 7)])
+    page.goto("/orders/")
+    page.click("#order-rows tr:nth-child(2) td.tick input")
+    page.click("#order-rows tr:nth-child(5) td.tick input", modifiers=["Shift"])
+    ticked = page.locator("#order-rows input:checked")
+    expect(ticked).to_have_count(4)
+    page.keyboard.press("j")
+    expect(page.locator("tr.at")).to_be_visible()
+    page.keyboard.press("x")
+    expect(ticked).to_have_count(5)
+    page.click("[data-all]")
+    expect(ticked).to_have_count(6)
+
+    page.click("#columns-open")
+    page.wait_for_selector("#order-columns")
+    page.check("#order-columns label:has-text('Country') input")
+    page.wait_for_selector("#orders th[data-column=country]")
+    page.click("[data-close-panel]")
+    expect(page.locator("#columns-open")).to_be_focused()
+
+    page.keyboard.press("/")
+    page.keyboard.type("state:proc")
+    page.wait_for_selector("#search-completions [role=option]")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    search = page.locator("#search")
+    expect(search).to_have_value("state:processing")
+    page.keyboard.type(" sta")
+    page.wait_for_selector("#search-completions [data-insert='status:']")
+    page.keyboard.press("Tab")
+    expect(search).to_have_value("state:processing state:")
+    page.wait_for_selector("#search-completions [data-insert=open]")
+    page.keyboard.press("Shift+Tab")
+    expect(search).not_to_be_focused()
+    expect(search).to_have_value("state:processing state:")
+    page.focus("#search")
+    page.fill("#search", "state:processing -ho")
+    page.wait_for_selector("#search-completions [data-insert=hold]")
+    page.keyboard.press("Tab")
+    expect(search).to_have_value("state:processing -hold")
+    expect(page.locator("#search-completions [role=option]")).to_have_count(0)
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    expect(page.locator(".filter-chip").first).to_be_visible()
+    expect(page.locator("#order-rows tr")).to_have_count(6)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_completion_takes_in_what_was_typed_since_it_was_listed(page: Any) -> None:  # noqa: F811
+    page.goto("/orders/")
+    page.keyboard.press("/")
+    page.keyboard.type("is sta")
+    page.wait_for_selector("#search-completions [data-insert='status:']")
+    page.evaluate("""() => {
+      const box = document.getElementById("search");
+      box.value += "t";
+      box.dispatchEvent(new Event("input"));
+      box.dispatchEvent(new KeyboardEvent("keydown", { key: "Tab" }));
+    }""")
+    expect(page.locator("#search")).to_have_value("is state:")
+
+
+def test_somebody_elses_columns_cannot_be_dragged(
+    page: Any,  # noqa: F811
+    take: Callable[..., list[Order]],
+    make_user: Callable[..., Actor],
+) -> None:
+    take(incoming_order())
+    max_ = make_user("manager", "Max")
+    with unit_of_work():
+        columns = [("number", None), ("total", None)]
+        code = save_view("Money", parse("state:open"), actor=max_, columns=columns, shared=True).id
+    page.goto(f"/orders/?view={code}")
+    assert page.locator("#orders thead th[data-column]").count() == 2
+    assert page.locator("#orders .grip, #orders th[draggable=true]").count() == 0
+    page.click("#columns-open")
+    page.get_by_label("Dense rows").check()
+    page.wait_for_selector("#orders.dense")
+    assert page.locator("#order-columns [name=column]").count() == 0
+    assert _flaws(page) == []
+
+
+def test_a_width_that_is_not_kept_is_said(page: Any, take: Callable[..., list[Order]]) -> None:  # noqa: F811
+    take(incoming_order())
+    page.goto("/orders/")
+    page.route("**/orders/columns*", lambda route: route.fulfill(status=403, body=""))
+    page.locator("#orders .grip").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("#messages :text('That did not work')")
+
+
+def test_orders_that_come_between_two_pages_are_on_one_of_them(
+    page: Any,  # noqa: F811
+    take: Callable[..., list[Order]],
+) -> None:
+    orders = take(*[incoming_order(created_at=now() - timedelta(hours=n)) for n in range(60, 0, -1)])
+    page.goto("/orders/")
+    older = page.locator("#order-pager [rel=next]")
+    before = older.get_attribute("href")
+    orders += take(*[incoming_order(created_at=now() - timedelta(minutes=n)) for n in range(20, 0, -1)])
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_selector(f"#order-{orders[-1].id}")
+    page.wait_for_function(
+        "before => document.querySelector('#order-pager [rel=next]').getAttribute('href') !== before", arg=before
+    )
+    assert page.locator("#order-news").inner_text() == ""
+    seen = set(page.locator("#order-rows tr").evaluate_all("rows => rows.map(row => row.id)"))
+    with page.expect_navigation():
+        page.keyboard.press("n")
+    expect(page.locator("#order-pager [rel=prev]")).to_be_visible()
+    seen |= set(page.locator("#order-rows tr").evaluate_all("rows => rows.map(row => row.id)"))
+    assert seen == {f"order-{order.id}" for order in orders}
+
+
+def test_back_from_an_act_on_many_finds_them_ticked(page: Any, take: Callable[..., list[Order]]) -> None:  # noqa: F811
+    take(*[incoming_order(created_at=now() - timedelta(hours=n)) for n in range(1, 7)])
+    page.goto("/orders/")
+    for row in (2, 4):
+        page.click(f"#order-rows tr:nth-child({row}) td.tick input")
+    ticked = "#order-rows input:checked"
+    chosen = page.locator(ticked).evaluate_all("boxes => boxes.map(box => box.value)")
+
+    def found(number: int) -> list[str]:
+        expect(page.locator(ticked)).to_have_count(number)
+        return page.locator(ticked).evaluate_all("boxes => boxes.map(box => box.value)")  # type: ignore[no-any-return]
+
+    with page.expect_navigation():
+        page.click(".bulk-bar button[value=hold]")
+    with page.expect_navigation():
+        page.click("main .actions a")
+    assert found(2) == chosen
+    page.click("#order-rows tr:nth-child(2) td.tick input")
+    renew(page, "#order-rows")
+    assert found(1) == chosen[1:]  # rows that are drawn anew keep what was ticked since
+
+    page.click(".bulk-bar button[value=hold]")
+    page.fill("main [name=reason]", "Stock count")
+    with page.expect_navigation():
+        page.click("main form button.main")
+    expect(page.locator("#run-strip")).to_be_visible()
+    expect(page.locator(ticked)).to_have_count(0)
+    page.go_back()
+    expect(page.locator("main [name=reason]")).to_be_visible()
+    page.go_back()
+    expect(page.locator("#order-rows tr")).to_have_count(6)
+
+
+def test_a_phone_has_the_heads_that_sort_and_the_box_that_chooses_all(
+    page: Any,  # noqa: F811
+    take: Callable[..., list[Order]],
+) -> None:
+    small, large = take(incoming_order(), incoming_order([incoming_line(price=90_000)]))
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto("/orders/?sort=total")
+    assert "Sort by" in page.evaluate(
+        "getComputedStyle(document.querySelector('#orders thead tr'), '::before').content"
+    )
+    offered = page.locator("#orders thead a:visible").all_inner_texts()
+    assert offered == ["Total", "Ship by", "Placed"]
+    rows = page.locator("#order-rows tr")
+    assert rows.evaluate_all("rows => rows.map(row => row.id)") == [f"order-{small.id}", f"order-{large.id}"]
+    page.click("[data-all]")
+    expect(page.locator("#order-rows input:checked")).to_have_count(2)
+    page.click("#orders thead a:text('Total')")
+    page.wait_for_url("**sort=-total*")
+    expect(rows.first).to_have_id(f"order-{large.id}")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert _flaws(page) == []
+
+
+@pytest.mark.parametrize("width", [1366, 390])
+def test_no_amount_no_deadline_and_no_badge_is_cut(
+    page: Any,  # noqa: F811
+    take: Callable[..., list[Order]],
+    olga: Actor,
+    width: int,
+) -> None:
+    line = incoming_line(price=1_396_026, cancel_requested=True)
+    late = now() - timedelta(hours=6, minutes=46)
+    take(incoming_order([line], currency="USD", flags=("prime", "gift", "business"), ship_by=late))
+    with unit_of_work():
+        db.session.get_one(User, olga.id).language = "fr"
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto("/orders/")
+    assert page.inner_text("#order-rows td.c-total").split() == ["16", "752,31", "$US"]
+    for narrow in (False, True):
+        cut = page.locator("#order-rows :is(td.num, td.c-ship_by, .chips, .chip)").evaluate_all(
+            "all => all.filter(one => one.scrollWidth > one.clientWidth + 1 || one.scrollHeight > one.clientHeight + 1)"
+            ".map(one => one.outerHTML)"
+        )
+        assert cut == []
+        if not narrow:
+            page.evaluate("document.querySelector('#col-total').width = 60")
+
+
+def test_rows_are_renewed_when_the_run_on_their_page_has_ended(
+    page: Any,  # noqa: F811
+    take: Callable[..., list[Order]],
+    work: Callable[[], int],
+) -> None:
+    take(incoming_order())
+    page.route("**/live*", lambda route: route.fulfill(status=404, body=""))  # whatever was said before one could hear
+    page.add_init_script(NO_LOOK_BY_THE_CLOCK)
+    page.goto("/orders/")
+    page.click("[data-all]")
+    page.click(".bulk-bar button[value=hold]")
+    page.fill("main [name=reason]", "Stock count")
+    page.click("main form button.main")
+    page.wait_for_selector("#messages #run-strip[hx-get] :text('1 order is being put on hold.')")
+    expect(page.locator("#run-strip progress")).to_have_count(1)
+    work()
+    page.wait_for_selector("#run-strip :text('1 put on hold')")
+    page.wait_for_selector("#order-rows :text('On hold')")

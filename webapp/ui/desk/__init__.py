@@ -1,0 +1,1 @@
+"""The pages around the orders: dashboard, stores, settings, people, runs, plugins."""

@@ -1,0 +1,196 @@
+"""The desk's own cards of the dashboard: each one part of the morning's picture, drawn by itself.
+
+What they count and sum is read in `reporting` and `sync`; here it is put into words and links.
+"""
+
+from typing import Any
+
+from flask import render_template, request, url_for
+
+from webapp.audit.actor import Actor
+from webapp.channels import described
+from webapp.channels.contract import DeniedThing
+from webapp.channels.models import Store
+from webapp.channels.services import channel_name, channels
+from webapp.channels.shops import shops
+from webapp.clock import now
+from webapp.errors import sentence_of
+from webapp.hooks import hookimpl
+from webapp.hooks.registered import by_code
+from webapp.i18n import gettext as _, lazy_gettext as _l, ngettext
+from webapp.orders.listing import list_orders
+from webapp.reporting.contract import Card
+from webapp.reporting.work import DECIDING, SHIPPING, Waiting, waiting
+from webapp.sync import health
+from webapp.sync.denials import denial_of
+from webapp.ui.desk import sales
+from webapp.ui.frame.formats import moment, number, zone
+from webapp.ui.frame.pages import show_times_of, shown_stores
+from webapp.ui.orders import shown
+
+RECENT = 8
+DENIED_ORDERS = 5
+DENIED_LABELS = {
+    DeniedThing.MARKETPLACE: _l("Marketplace"),
+    DeniedThing.DATA: _l("Data"),
+    DeniedThing.OPERATION: _l("Operation"),
+    DeniedThing.ORDER: _l("Order"),
+}
+
+
+def registered(actor: Actor) -> dict[str, Card]:
+    """The cards that the actor may see, by code; the desk's own come first."""
+    return {code: card for code, card in by_code("register_cards", Card).items() if actor.may(card.right)}
+
+
+def orders_url(query: str) -> str:
+    """The list of orders that this query finds."""
+    return url_for("orders.index", q=query)
+
+
+def work_card(actor: Actor) -> str:
+    """What must happen today."""
+    show_times_of(shown_stores())
+    found = waiting(actor)
+    return render_template(
+        "desk/dashboard/_work.html",
+        shipping=[_task(found[task.code]) for task in SHIPPING],
+        deciding=[_task(found[task.code]) for task in DECIDING],
+    )
+
+
+def _task(found: Waiting) -> dict[str, Any]:
+    count = f"{number(found.orders)}{'+' if found.capped else ''}"
+    task = found.task
+    return {
+        "label": task.label,
+        "count": count,
+        "url": orders_url(task.query),
+        "tone": task.tone if found.orders else "",
+    }
+
+
+def sync_card(actor: Actor) -> str:
+    """How the traffic of each store stands."""
+    stores = [store for store in shown_stores() if store.archived_at is None]
+    show_times_of(stores)
+    states = health.of_stores([store.id for store in stores])
+    return render_template("desk/dashboard/_sync.html", stores=[traffic(store, states[store.id]) for store in stores])
+
+
+def traffic(store: Store, state: health.Health) -> dict[str, Any]:
+    """A store's traffic in words: a dot's tone, last success, how long ago, what waits."""
+    left_out = store.channel not in channels()
+    return {
+        "id": store.id,
+        "name": store.name,
+        "is_practice": store.practice,
+        "channel_name": channel_name(store.channel),
+        "state": state.of(store, left_out=left_out),
+        "problem": state.problem_of(store, left_out=left_out),
+        "last_success_at": state.last_success_at,
+        "late": state.lag is not None and state.lag > health.LAGGING and store.active,
+        "next_at": state.next_at if state.next_at and state.next_at > now() and store.active else None,
+        "due": state.next_at is not None and state.next_at <= now() and store.active and not store.problem,
+        "running": state.running,
+        "backlog": state.backlog,
+        "troubled": state.troubled,
+        "quarantined": state.quarantined,
+        "denied": _denied(store, state),
+        "denials": len(state.denials),
+        "unproven": _unproven(state),
+        "backlog_url": orders_url(f"store:{store.id} update:held,owed,sent"),
+        "troubled_url": orders_url(f"store:{store.id} update:refused,unknown"),
+    }
+
+
+def _denied(store: Store, state: health.Health) -> list[dict[str, Any]]:
+    """What the channel denies, in words; of denied orders the first few."""
+    things = [row for row in state.denials if row.thing != DeniedThing.ORDER]
+    things += [row for row in state.denials if row.thing == DeniedThing.ORDER][:DENIED_ORDERS]
+    return [
+        {
+            "label": DENIED_LABELS[DeniedThing(row.thing)],
+            "name": described.denied_label(store.channel, denial_of(row)),
+            "when": _(
+                "Denied since %(since)s; tried again %(again)s.", since=moment(row.since), again=moment(row.again_at)
+            ),
+            "problem": sentence_of(row.problem),
+        }
+        for row in things
+    ]
+
+
+def _unproven(state: health.Health) -> str | None:
+    """How far the proof is that every order is here; None where it is done, or can't begin yet."""
+    proof = state.unproven
+    if proof is None:
+        return None
+    how_far = {"seen": number(proof.seen), "total": number(max(proof.total, proof.seen))}
+    if missed := proof.found_before + proof.found:
+        sentence: str = ngettext(
+            "Not yet proven complete: %(seen)s of about %(total)s orders were read again; "
+            "%(num)s order was found that had been missed.",
+            "Not yet proven complete: %(seen)s of about %(total)s orders were read again; "
+            "%(num)s orders were found that had been missed.",
+            missed,
+            **how_far,
+        )
+    else:
+        sentence = _("Not yet proven complete: %(seen)s of about %(total)s orders were read again.", **how_far)
+    return sentence
+
+
+def recent_card(actor: Actor) -> str:
+    """The newest orders, with both numbers and both statuses (and no buyer: the list shows those)."""
+    show_times_of(shown_stores())
+    found = list_orders(actor, limit=RECENT)
+    return render_template(
+        "desk/dashboard/_recent.html", orders=[shown.ShownOrder(order) for order in found.orders], stores=shown_stores()
+    )
+
+
+def sales_card(actor: Actor) -> str:
+    """What was sold in the time that the page asks for."""
+    show_times_of(shown_stores())
+    wanted = sales.asked(request.args, now().astimezone(zone()).date())
+    return render_template(
+        "desk/dashboard/_sales.html", **sales.shown(actor, wanted), **sales_choices(wanted), page="dashboard.index"
+    )
+
+
+def sales_choices(wanted: sales.Asked) -> dict[str, Any]:
+    """What sales can be narrowed by: only what there is more than one of."""
+    stores = shown_stores()
+    names = {store.shop.id: store.shop.name for store in stores}
+    if {row.shop_id for store in stores for row in store.marketplaces if row.shop_id} - names.keys():
+        names = {shop.id: shop.name for shop in shops()}
+    countries = {row.marketplace: row.country for store in stores for row in store.marketplaces}
+    choices = {
+        "channel": (_l("Channel"), {store.channel: channel_name(store.channel) for store in stores}),
+        "store": (_l("Store"), {str(store.id): store.name for store in stores}),
+        "shop": (_l("Shop"), {str(id_): name for id_, name in names.items()}),
+        "marketplace": (_l("Marketplace"), dict(sorted(countries.items(), key=lambda pair: pair[1]))),
+    }
+    return {
+        "ranges": sales.RANGES,
+        "intervals": sales.INTERVALS,
+        "narrow": {
+            name: (label, options)
+            for name, (label, options) in choices.items()
+            if len(options) > 1 or wanted.args.get(name)
+        },
+    }
+
+
+@hookimpl
+def register_cards() -> list[Card]:
+    return CARDS
+
+
+CARDS = [
+    Card(code="work", label=_l("What must happen today"), render=work_card, wide=True),
+    Card(code="sync", label=_l("Stores"), render=sync_card, right="stores.view", wide=True),
+    Card(code="sales", label=_l("Sales"), render=sales_card, wide=True, seconds=1.5),
+    Card(code="recent", label=_l("Recent orders"), render=recent_card, wide=True),
+]

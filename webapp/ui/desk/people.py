@@ -1,0 +1,190 @@
+"""People in the browser, under Settings: who works here, in which role, and from where they are signed in.
+
+The token of a link is on the page that made it and nowhere else: it is in no address of ours, no cookie and no log.
+"""
+
+from typing import Any
+
+from flask import Blueprint, flash, request, url_for
+from werkzeug.wrappers import Response
+
+from webapp.accounts import people
+from webapp.accounts.models import User
+from webapp.accounts.services import LINK_LIFE
+from webapp.audit.actor import ROLE_LABELS
+from webapp.db import db, unit_of_work
+from webapp.errors import DeskError, NotFound
+from webapp.i18n import gettext as _, lazy_gettext as _l
+from webapp.ui.forms import Form
+from webapp.ui.forms.people import invitation_form, offered_roles, role_form
+from webapp.ui.frame.access import current_actor, current_person, needs
+from webapp.ui.frame.agents import browser_name
+from webapp.ui.frame.pages import page, tell
+from webapp.ui.frame.redirects import redirect
+
+bp = Blueprint("people", __name__, url_prefix="/settings/people")
+PAGE = 50
+STATES = {"active": _l("Active"), "invited": _l("Invited"), "disabled": _l("Disabled")}
+
+
+@bp.get("/")
+@needs("users.edit")
+def index() -> str:
+    """A page of the people, by name; those that were searched, those of one state."""
+    text, state = request.args.get("q", "")[:200], request.args.get("state", "")
+    state = state if state in STATES else ""
+    found = people.find_people(text, state)
+    last = max(1, -(-len(found) // PAGE))
+    number = min(max(request.args.get("page", 1, int), 1), last)
+    shown = found[(number - 1) * PAGE : number * PAGE]
+
+    def url(other: int) -> str:
+        return url_for(".index", q=text or None, state=state or None, page=other) if 1 <= other <= last else ""
+
+    return page(
+        "desk/people/index.html",
+        people=shown,
+        sessions=people.session_counts(person.id for person in shown),
+        total=len(found),
+        first=(number - 1) * PAGE + 1,
+        before=url(number - 1),
+        after=url(number + 1),
+        text=text,
+        state=state,
+        states=STATES,
+        roles=ROLE_LABELS,
+    )
+
+
+@bp.get("/add")
+@needs("users.edit")
+def add() -> str:
+    """The form of somebody new."""
+    return page("desk/people/add.html", form=invitation_form(current_actor()))
+
+
+@bp.post("/add")
+@needs("users.edit")
+def invite() -> str | tuple[str, int]:
+    """Add somebody and show the link that lets them choose a password."""
+    form = invitation_form(current_actor(), request.form)
+    given = {name: form.text_of(name) for name in ("email", "name", "role")}
+    try:
+        with unit_of_work():
+            user, token = people.invite(**given, actor=current_actor())
+            person_id = user.id
+    except DeskError as error:
+        form.complain(error)
+        return page("desk/people/add.html", form=form), error.status
+    return _show(person_id, link=_address(token))
+
+
+@bp.get("/<int(max=2147483647):person_id>")
+@needs("users.edit")
+def show(person_id: int) -> str:
+    """Somebody's account."""
+    return _show(person_id)
+
+
+@bp.post("/<int(max=2147483647):person_id>/link")
+@needs("users.edit")
+def make_link(person_id: int) -> str:
+    """Show a new link by which this person comes in once and may choose a password."""
+    with unit_of_work():
+        token = people.make_link_for(person_id, actor=current_actor())
+    return _show(person_id, link=_address(token))
+
+
+@bp.post("/<int(max=2147483647):person_id>/role")
+@needs("users.edit")
+def change_role(person_id: int) -> Response | tuple[str, int]:
+    """Give somebody another role."""
+    form = role_form(current_actor(), "", request.form)
+    try:
+        with unit_of_work():
+            people.change_role(person_id, form.text_of("role"), actor=current_actor())
+    except DeskError as error:
+        return _again(person_id, error, form)
+    return _back(person_id, _("The role is changed and holds from now on."))
+
+
+@bp.post("/<int(max=2147483647):person_id>/disable")
+@needs("users.edit")
+def disable(person_id: int) -> Response | tuple[str, int]:
+    """Let somebody in no longer."""
+    try:
+        with unit_of_work():
+            people.disable(person_id, actor=current_actor())
+    except DeskError as error:
+        return _again(person_id, error)
+    sentence = _("The account is disabled, and its sessions are ended.")
+    tell(sentence, "good", {"url": url_for(".enable", person_id=person_id), "fields": []})
+    return redirect(url_for(".show", person_id=person_id))
+
+
+@bp.post("/<int(max=2147483647):person_id>/enable")
+@needs("users.edit")
+def enable(person_id: int) -> Response:
+    """Let somebody in again."""
+    with unit_of_work():
+        people.enable(person_id, actor=current_actor())
+    return _back(person_id, _("The account is enabled. The password and the role are those it had."))
+
+
+@bp.post("/<int(max=2147483647):person_id>/sign-out")
+@needs("users.edit")
+def sign_out(person_id: int) -> Response:
+    """End all sessions of somebody."""
+    with unit_of_work():
+        people.sign_out(person_id, actor=current_actor())
+    return _back(person_id, _("All sessions are ended."))
+
+
+@bp.post("/<int(max=2147483647):person_id>/sessions/<int(max=2147483647):session_id>/end")
+@needs("users.edit")
+def end_session(person_id: int, session_id: int) -> Response:
+    """End one session of somebody."""
+    with unit_of_work():
+        people.end_session(person_id, session_id, actor=current_actor())
+    return _back(person_id, _("The session is ended."))
+
+
+def _show(person_id: int, *, link: str = "", form: Form | None = None, problem: str = "") -> str:
+    user, actor = db.session.get(User, person_id), current_actor()
+    if user is None:
+        raise NotFound(name=person_id)
+    context: dict[str, Any] = {
+        "user": user,
+        "state": people.state_of(user),
+        "states": STATES,
+        "role": ROLE_LABELS[user.role],
+        "roles": offered_roles(actor),
+        "form": form or role_form(actor, user.role),
+        "mine": actor.id == user.id,
+        "manageable": people.may_manage(user, actor),
+        "refusal": people.removal_refusal(user, actor),
+        "sessions": people.sessions_of(user.id),
+        "here": current_person().session_id,
+        "open_link": people.open_link_of(user.id),
+        "link": link,
+        "hours": int(LINK_LIFE.total_seconds() // 3600),
+        "problem": problem,
+        "session_url": lambda id_: url_for(".end_session", person_id=user.id, session_id=id_),
+        "browser_name": browser_name,
+    }
+    return page("desk/people/show.html", **context)
+
+
+def _again(person_id: int, error: DeskError, form: Form | None = None) -> tuple[str, int]:
+    if error.status >= 500 or error.status in (403, 404):
+        raise error
+    return _show(person_id, form=form, problem=str(error)), error.status
+
+
+def _back(person_id: int, sentence: str) -> Response:
+    flash(sentence, "good")
+    return redirect(url_for(".show", person_id=person_id))
+
+
+def _address(token: str) -> str:
+    return url_for("sign_in.link", token=token, _external=True)

@@ -1,0 +1,62 @@
+"""The plugins of this desk: which were loaded, why others were left out, and what failed in them within a week."""
+
+from dataclasses import asdict
+from typing import Any
+
+from flask import Blueprint, current_app
+from redis import RedisError
+
+from webapp.hooks import failures
+from webapp.hooks.registered import is_ours
+from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
+from webapp.ui.frame.access import needs
+from webapp.ui.frame.pages import page
+
+bp = Blueprint("plugins", __name__, url_prefix="/plugins")
+
+
+@bp.get("/")
+@needs("plugins.view")
+def index() -> str:
+    """Every plugin that was found, and what failed in it."""
+    try:
+        failed, unknown = [_shown(failure) for failure in failures.recent()], False
+    except RedisError:
+        failed, unknown = [], True
+    plugins = current_app.extensions["waybill.plugins"]
+    return page("desk/plugins/index.html", plugins=plugins, failures=failed, unknown=unknown)
+
+
+def _shown(failure: failures.Failure) -> dict[str, Any]:
+    """A failure in words."""
+    return {
+        **asdict(failure),
+        "plugin": _("Waybill itself") if is_ours(failure.plugin) else failure.plugin,
+        "place": PLACES.get(failure.place, failure.place),
+        "at": failure.last_at,
+        "slow": failure.problem == "slow",
+    }
+
+
+PLACES: dict[str, LazyString] = {
+    "action": _l("Action"),
+    "badge": _l("Badge"),
+    "card": _l("Card"),
+    "carriers": _l("Carriers"),
+    "column": _l("Column"),
+    "command": _l("Command"),
+    "form": _l("Form"),
+    "hook": _l("Hook"),
+    "job": _l("Job"),
+    "key": _l("Query key"),
+    "label": _l("Label"),
+    "link": _l("Link to the channel"),
+    "marketplace": _l("Marketplace"),
+    "panel": _l("Panel"),
+    "process": _l("Process"),
+    "provider": _l("Fulfillment provider"),
+    "refusal": _l("Whether an action is possible"),
+    "registration": _l("Registration"),
+    "schedule": _l("Schedule"),
+    "words": _l("Word source"),
+}

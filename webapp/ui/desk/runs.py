@@ -1,0 +1,326 @@
+"""Runs in the browser: long work of every kind, its numbers and results, and leading it: pause, go on, stop, repeat."""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from flask import Blueprint, request, url_for
+from sqlalchemy import select
+from werkzeug.wrappers import Response as AnyResponse
+
+from webapp.accounts.models import User
+from webapp.audit.actor import Actor, ActorKind
+from webapp.channels.models import Store
+from webapp.channels.services import stores
+from webapp.db import db, unit_of_work
+from webapp.errors import Forbidden, NotFound, sentence_of
+from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, ngettext
+from webapp.jobs import runs as long_work
+from webapp.jobs.models import Run, RunState
+from webapp.orders import bulk, erasing, export_runs as exports, exporting
+from webapp.orders.contract import OrderAction
+from webapp.orders.models import BulkAct, Export
+from webapp.orders.queries import orders_by_id
+from webapp.orders.services import actions
+from webapp.sync import runs
+from webapp.ui.forms.actions import in_words
+from webapp.ui.frame import htmx
+from webapp.ui.frame.access import current_actor, needs
+from webapp.ui.frame.pages import page, parts, show_times_of
+from webapp.ui.frame.redirects import redirect
+from webapp.ui.orders import shown
+
+log = structlog.get_logger(__name__)
+bp = Blueprint("runs", __name__, url_prefix="/runs")
+RESULTS = 100  # on one page
+_PERSONAL = (bulk.KIND, exports.KIND)  # kinds of runs that tell which orders somebody chose
+_KINDS: dict[str, LazyString] = {
+    runs.KIND: _l("Reading orders"),
+    runs.NUMBERING: _l("Numbering orders"),
+    erasing.KIND: _l("Erasing buyer data"),
+    bulk.KIND: _l("Act on many orders"),
+    exports.KIND: _l("Export"),
+    "index": _l("Building the search index"),
+}
+
+
+@bp.get("/")
+@needs("stores.view")
+def index() -> str:
+    """The last runs, newest first; of bulk acts and exports those that this person leads."""
+    actor = current_actor()
+    own = () if actor.may("settings.edit") else _PERSONAL
+    return page("desk/runs/index.html", runs=_shown(runs.runs(actor, quiet=False, own=own)))
+
+
+@bp.get("/<int(max=2147483647):run_id>")
+@needs("orders.view")
+def show(run_id: int) -> str:
+    """One run, with what became of each of its orders."""
+    run = _found(run_id)
+    [row] = _shown([run])
+    return page("desk/runs/show.html", part="desk/runs/_results.html", run=row, **_results(run))
+
+
+@bp.get("/<int(max=2147483647):run_id>/progress")
+@needs("orders.view")
+def progress(run_id: int) -> AnyResponse:
+    """How far a run is now, and those of its results that the page shows."""
+    run = _found(run_id)
+    [row] = _shown([run])
+    found = _results(run)
+    beside = [] if found["results"] is None else ["desk/runs/_results.html"]
+    return parts("desk/runs/_progress.html", *beside, run=row, **found)
+
+
+@bp.get("/<int(max=2147483647):run_id>/strip")
+@needs("orders.view")
+def strip(run_id: int) -> AnyResponse:
+    """The message of a run on the page that it was started from; once it has ended, the page hears of it."""
+    row = _strip_facts(_found(run_id))
+    return parts("desk/runs/_strip.html", run=row, event=None if row["is_open"] else "run-ended")
+
+
+@bp.app_template_global()
+def run_of_page() -> dict[str, Any] | None:
+    """The run that was started from this page, as its message shows it."""
+    run_id = request.args.get("run", type=int) or 0
+    if request.endpoint != "orders.index" or not 0 < run_id < 2**31:
+        return None
+    try:
+        return _strip_facts(_found(run_id))
+    except NotFound:
+        return None
+
+
+def _strip_facts(run: Run) -> dict[str, Any]:
+    """A run with what its message says: what is so, or what came of it; and whether it can be undone."""
+    [row] = _shown([run])
+    row |= {"sentence": "", "tone": "calm" if run.is_open else "bad" if row["message"] else "good", "undo": False}
+    if run.kind == bulk.KIND:
+        action = actions().get(db.session.scalar(select(BulkAct.action).where(BulkAct.run_id == run.id)) or "")
+        if action is not None and run.is_open:
+            row["sentence"] = _words(action, action.doing, run.total or 0)
+        elif action is not None and not row["message"]:
+            row["sentence"] = ", ".join(_outcome(run, action))
+            row["undo"] = bulk.undoing(run, current_actor()) is not None
+        if run.failed and not run.is_open:
+            row["tone"] = "warn"
+    return row
+
+
+def _words(action: OrderAction, say: Callable[[int], str], count: int) -> str:
+    """A plugin's words; where they fail, the act's name with the number."""
+    try:
+        return str(say(count))
+    except Exception as error:
+        log.error("act_words_failed", action=action.code, kind=type(error).__name__)
+        sentence: str = ngettext("%(action)s: %(num)s order", "%(action)s: %(num)s orders", count, action=action.label)
+        return sentence
+
+
+def _outcome(run: Run, action: OrderAction) -> list[str]:
+    """What became of a run's orders, a few words for each: "34 shipped", "1 refused"."""
+    counts = bulk.result_counts(run)
+    words: dict[str, Callable[[int], str]] = {
+        bulk.ResultState.DONE: lambda count: _words(action, action.done, count),
+        bulk.ResultState.REFUSED: lambda count: str(ngettext("%(num)s refused", "%(num)s refused", count)),
+        bulk.ResultState.FAILED: lambda count: str(ngettext("%(num)s failed", "%(num)s failed", count)),
+        bulk.ResultState.WAITING: lambda count: str(ngettext("%(num)s not done", "%(num)s not done", count)),
+    }
+    return [word(counts[code]) for code, word in words.items() if counts.get(code)]
+
+
+@bp.post("/<int(max=2147483647):run_id>/pause")
+@needs("orders.view")
+def pause(run_id: int) -> AnyResponse:
+    """Let the run rest after the orders in work."""
+    return _led(run_id, long_work.pause)
+
+
+@bp.post("/<int(max=2147483647):run_id>/resume")
+@needs("orders.view")
+def resume(run_id: int) -> AnyResponse:
+    """Let the run go on."""
+    return _led(run_id, long_work.resume)
+
+
+@bp.post("/<int(max=2147483647):run_id>/stop")
+@needs("orders.view")
+def stop(run_id: int) -> AnyResponse:
+    """End the run after the orders in work."""
+    return _led(run_id, long_work.stop)
+
+
+@bp.post("/<int(max=2147483647):run_id>/undo")
+@needs("orders.view")
+def undo(run_id: int) -> AnyResponse:
+    """A new run that takes back what this one did."""
+    with unit_of_work():
+        run = _found(run_id)
+        if run.kind != bulk.KIND:
+            raise NotFound(name=run_id)
+        new_id = bulk.undo(run, actor=current_actor(), key=f"undo-{run_id}").id
+    return redirect(url_for("orders.index", run=new_id))
+
+
+@bp.post("/<int(max=2147483647):run_id>/again")
+@needs("orders.view")
+def again(run_id: int) -> AnyResponse:
+    """A new run over whatever of this one is not done."""
+    with unit_of_work():
+        run = _found(run_id)
+        if run.kind != bulk.KIND:
+            raise NotFound(name=run_id)
+        key = request.form.get("submission_key", "")
+        new = bulk.try_again(run, actor=current_actor(), key=key)
+        new_id = new.id
+    return redirect(url_for("orders.index", run=new_id))
+
+
+def _led(run_id: int, lead: Callable[[Run], None]) -> AnyResponse:
+    with unit_of_work():
+        run = _found(run_id, lock=True)
+        _check_leads(run, current_actor())
+        lead(run)
+    return progress(run_id) if htmx.is_htmx() else redirect(url_for(".show", run_id=run_id, **_asked()))
+
+
+def _found(run_id: int, *, lock: bool = False) -> Run:
+    """The run; raises `NotFound` for somebody else's bulk act or export, which is for whoever leads it."""
+    run = long_work.find_run(run_id, lock=lock)
+    if run.kind in _PERSONAL and not _leads(run, current_actor()):
+        raise NotFound(name=run_id)
+    return run
+
+
+def _leads(run: Run, actor: Actor) -> bool:
+    """Whoever began a run leads it, and whoever may change the desk's settings leads any."""
+    return (run.actor_kind, run.actor_id) == (actor.kind, actor.id) or actor.may("settings.edit")
+
+
+def _check_leads(run: Run, actor: Actor) -> None:
+    if not long_work.can_be_led(run.kind) or not _leads(run, actor):
+        raise Forbidden(right=_("lead somebody else's run"))
+
+
+def _shown(found: Sequence[Run]) -> list[dict[str, Any]]:
+    """Runs in words: what each works on and who began it, in four queries whatever their number."""
+    known = {store.id: store for store in stores()}
+    show_times_of(list(known.values()))
+    people = {run.actor_id for run in found if run.actor_kind == ActorKind.PERSON}
+    names: dict[int | None, str] = {}
+    if people:
+        query = select(User.id, User.name, User.email).where(User.id.in_(people))
+        names = {id_: name or email for id_, name, email in db.session.execute(query)}
+    subjects = _bulk_subjects(found) | _export_subjects(found)
+    actor = current_actor()
+    return [
+        shown_run(run, known)
+        | {
+            "subject": subjects.get(run.id, ""),
+            "by": names.get(run.actor_id) if run.actor_kind == ActorKind.PERSON else _doer(run.actor_kind),
+            "led": long_work.can_be_led(run.kind) and _leads(run, actor),
+        }
+        for run in found
+    ]
+
+
+def _bulk_subjects(found: Sequence[Run]) -> dict[int, str]:
+    ids = [run.id for run in found if run.kind == bulk.KIND]
+    if not ids:
+        return {}
+    known = actions()
+    query = select(BulkAct.run_id, BulkAct.action).where(BulkAct.run_id.in_(ids))
+    return {run_id: str(known[code].label) if code in known else code for run_id, code in db.session.execute(query)}
+
+
+def _export_subjects(found: Sequence[Run]) -> dict[int, str]:
+    ids = [run.id for run in found if run.kind == exports.KIND]
+    if not ids:
+        return {}
+    query = select(Export.run_id, Export.format, Export.rows).where(Export.run_id.in_(ids))
+    return {
+        run_id: f"{format.upper()} · {exporting.ROWS_LABELS[rows]}"
+        for run_id, format, rows in db.session.execute(query)
+    }
+
+
+def _doer(kind: str) -> str:
+    return str(_("Operator")) if kind == ActorKind.OPERATOR else "Waybill"
+
+
+def shown_run(run: Run, stores: Mapping[int, Store]) -> dict[str, Any]:
+    """A run in words and numbers."""
+    store = stores.get(run.subject_id or 0) if run.kind in runs.STORE_KINDS else None
+    numbers = {name: run.numbers.get(name, 0) if run.kind == runs.KIND else None for name in runs.NUMBERS}
+    return {
+        "id": run.id,
+        "kind": run.kind,
+        "kind_label": str(_KINDS.get(run.kind, run.kind)),
+        "topic": f"stores-{run.subject_id}" if run.kind == runs.KIND else f"runs-{run.id}",
+        "store_name": store.name if store else "",
+        "subject": "",
+        "by": "",
+        "led": False,
+        "state": run.state,
+        "wish": run.wish,
+        "is_open": run.is_open,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "done": run.done,
+        "total": run.total,
+        "failed": run.failed,
+        "succeeded": run.done - run.failed,
+        "message": sentence_of(run.problem),
+        "download": (download := run.kind == exports.KIND and exports.can_fetch(run, current_actor())),
+        "file_comes": run.kind == exports.KIND and run.is_open,
+        "file_gone": run.kind == exports.KIND and run.state == RunState.DONE and not download,
+        **numbers,
+    }
+
+
+def _results(run: Run) -> dict[str, Any]:
+    """A page of what became of the run's orders; those that this person may not see show as a number only."""
+    if run.kind != bulk.KIND:
+        return {"results": None, "asked": {}, "older": None, "states": [], "undone": 0, "key": ""}
+    asked = _asked()
+    rows = bulk.results_of(run, state=asked["state"], after=asked["after"] or 0, limit=RESULTS + 1)
+    found = orders_by_id([row.subject_id for row in rows], current_actor())
+    orders = {order.id: shown.ShownOrder(order) for order in found}
+    counts = bulk.result_counts(run)
+    action = actions().get(db.session.scalar(select(BulkAct.action).where(BulkAct.run_id == run.id)) or "")
+    return {
+        "results": [
+            {
+                "position": row.position,
+                "state": row.state,
+                "order": orders.get(row.subject_id),
+                "sentence": in_words(action, orders[row.subject_id].order, row.problem)
+                if row.subject_id in orders
+                else "",
+            }
+            for row in rows[:RESULTS]
+        ],
+        "asked": asked,
+        "older": rows[RESULTS - 1].position if len(rows) > RESULTS else None,
+        "states": [(code, str(label), counts[code]) for code, label in bulk.RESULT_LABELS.items() if counts.get(code)],
+        "undone": 0 if run.is_open else sum(counts.get(code, 0) for code in bulk.UNDONE),
+        "key": secrets.token_urlsafe(16),
+    }
+
+
+def _asked() -> dict[str, Any]:
+    """Which results the page shows: those of one state, those after a position."""
+    state = request.args.get("state")
+    return {
+        "state": state if state in bulk.RESULT_LABELS else None,
+        "after": request.args.get("after", type=int) or None,
+    }
+
+
+@bp.app_template_global()
+def result_label(code: str) -> str:
+    """The word of what became of one thing that a run worked on."""
+    return str(bulk.RESULT_LABELS.get(code, code))  # type: ignore[call-overload]

@@ -1,0 +1,81 @@
+"""Shops in the browser: the merchant's own faces, under Settings."""
+
+from flask import Blueprint, flash, request, url_for
+from werkzeug.wrappers import Response
+
+from webapp.channels.services import stores
+from webapp.channels.shops import change_shop, create_shop, get_shop, next_numbers, sequence_of, shops
+from webapp.db import unit_of_work
+from webapp.errors import DeskError
+from webapp.i18n import gettext as _
+from webapp.ui.forms.stores import ShopForm, shop_form
+from webapp.ui.frame.access import current_actor, needs
+from webapp.ui.frame.pages import page
+from webapp.ui.frame.redirects import redirect
+
+bp = Blueprint("shops", __name__, url_prefix="/settings/shops")
+
+
+@bp.get("/")
+@needs("settings.edit")
+def index() -> str:
+    """The shops, their numbers, and the stores whose orders they get."""
+    found, numbers, selling = shops(), next_numbers(), stores()
+    names = {
+        shop.id: [
+            store.name
+            for store in selling
+            if shop.id in (store.shop_id, *(row.shop_id for row in store.marketplaces)) and store.archived_at is None
+        ]
+        for shop in found
+    }
+    return page("desk/shops/index.html", shops=found, numbers=numbers, stores=names)
+
+
+@bp.get("/add")
+@needs("settings.edit")
+def add() -> str:
+    """The form of a new shop."""
+    return page("desk/shops/edit.html", shop=None, form=shop_form())
+
+
+@bp.post("/add")
+@needs("settings.edit")
+def create() -> Response | tuple[str, int]:
+    """Add a shop."""
+    form = shop_form(given=request.form)
+    try:
+        with unit_of_work():
+            create_shop(**form.values, actor=current_actor())
+    except DeskError as error:
+        return _again(form, error, None)
+    flash(_("The shop is there. Stores can name it in their settings."), "good")
+    return redirect(url_for(".index"))
+
+
+@bp.get("/<int(max=2147483647):shop_id>")
+@needs("settings.edit")
+def edit(shop_id: int) -> str:
+    """A shop to be changed."""
+    shop = get_shop(shop_id)
+    return page("desk/shops/edit.html", shop=shop, form=shop_form(shop, sequence_of(shop)))
+
+
+@bp.post("/<int(max=2147483647):shop_id>")
+@needs("settings.edit")
+def change(shop_id: int) -> Response | tuple[str, int]:
+    """Change a shop; where its time zone changed, a job counts its days anew."""
+    shop = get_shop(shop_id)
+    form = shop_form(shop, sequence_of(shop), request.form)
+    try:
+        with unit_of_work():
+            change_shop(get_shop(shop_id), **form.values, actor=current_actor())
+    except DeskError as error:
+        return _again(form, error, shop_id)
+    flash(_("Saved."), "good")
+    return redirect(url_for(".index"))
+
+
+def _again(form: ShopForm, error: DeskError, shop_id: int | None) -> tuple[str, int]:
+    form.complain(error)
+    return page("desk/shops/edit.html", shop=get_shop(shop_id) if shop_id else None, form=form), error.status

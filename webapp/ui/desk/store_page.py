@@ -1,0 +1,234 @@
+"""What the pages of a store show: its traffic, sales, counts and orders in words. Nothing here changes anything."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import joinedload
+
+from webapp.audit.actor import Actor
+from webapp.channels import described
+from webapp.channels.contract import Connection
+from webapp.channels.models import Store
+from webapp.channels.services import channel_name, channels, get_store
+from webapp.channels.shops import next_numbers, shops
+from webapp.clock import now
+from webapp.db import db
+from webapp.errors import NotFound
+from webapp.i18n import gettext as _
+from webapp.orders import erasing
+from webapp.orders.listing import list_orders
+from webapp.orders.models import Order
+from webapp.orders.queries import visible
+from webapp.orders.states import STATE_LABELS
+from webapp.reporting.figures import Figure, Interval, Sales, orders_by_state, sales_by_store
+from webapp.search.compiling import Compiled
+from webapp.sync import health, runs
+from webapp.sync.models import OPEN_UPDATES, ChannelUpdate
+from webapp.sync.taking_in.quarantine import quarantined_orders
+from webapp.ui.desk import charts, sales
+from webapp.ui.desk.cards import orders_url, traffic
+from webapp.ui.desk.runs import shown_run
+from webapp.ui.forms import Form
+from webapp.ui.forms.settings import buyers_form, settings_form
+from webapp.ui.forms.stores import orders_form
+from webapp.ui.frame import unscripted
+from webapp.ui.frame.formats import money, number, state_label, zone
+from webapp.ui.frame.pages import show_times_of, shown_stores
+from webapp.ui.orders import shown
+
+RECENT, WAITING_SHOWN = 8, 20
+
+
+def found_store(store_id: int) -> Store:
+    """The store, from among those that the frame has read already where it is there."""
+    for store in shown_stores():
+        if store.id == store_id:
+            return store  # type: ignore[no-any-return]
+    store = get_store(store_id)
+    if store.id != store_id:  # a store may be named by digits nowhere, but an id must be an id
+        raise NotFound(name=store_id)
+    return store
+
+
+def head(store: Store, state: health.Health | None = None) -> dict[str, Any]:
+    """What every page of a store shows on top, and what its traffic's partials need."""
+    show_times_of([store])
+    state = state or health.of_stores([store.id])[store.id]
+    run = state.run
+    shown_one = shown_run(run, {store.id: store}) if run else None
+    facts = traffic(store, state)
+    return facts | {
+        "marketplaces": [row.country for row in store.marketplaces],
+        "created_at": store.created_at,
+        "archived_at": store.archived_at,
+        "active": store.active,
+        "shop": store.shop.name,
+        "import_orders": store.import_orders,
+        "orders_url": orders_url(f"store:{store.id}"),
+        "running": shown_one if state.running else None,
+        "last_run": None if state.running else shown_one,
+    }
+
+
+def cards(found: Sequence[Store], actor: Actor) -> list[dict[str, Any]]:
+    """The stores for the page that lists them, each with its sales of the last 30 days."""
+    show_times_of(list(found))
+    states = health.of_stores([store.id for store in found])
+    sold = _sold(actor)
+    return [head(store, states[store.id]) | {"sales": _sales(sold.get(store.id))} for store in found]
+
+
+def _sold(actor: Actor) -> dict[int, list[Sales]]:
+    if not actor.may("orders.view"):
+        return {}
+    today = now().astimezone(zone()).date()
+    return sales_by_store(
+        actor,
+        [(today - timedelta(days=29), today), (today - timedelta(days=59), today - timedelta(days=30))],
+    )
+
+
+def _sales(sold: list[Sales] | None) -> dict[str, Any] | None:
+    """Thirty days beside the thirty before them, each currency apart."""
+    if sold is None:
+        return None
+    month, before = sold
+    return {
+        "orders": month.orders,
+        "orders_change": sales.change(month.orders, before.orders),
+        "currencies": [
+            {
+                "code": currency,
+                "total": month.totals[currency].total,
+                "change": sales.change(
+                    month.totals[currency].minor, before.totals.get(currency, Figure(currency)).minor
+                ),
+                "spark": _spark(month, currency),
+            }
+            for currency in month.currencies
+        ],
+    }
+
+
+def _spark(month: Sales, currency: str) -> charts.Chart:
+    steps = list(month.steps.values())
+    return charts.bars(
+        [step.total(currency).minor for step in steps],
+        title=_("Sales in %(currency)s, 30 days", currency=currency),
+        description=sales.days(month.since, month.until),
+        titles=[
+            _("%(name)s: %(text)s", name=sales.step_label(step, Interval.DAY), text=money(step.total(currency)))
+            for step in steps
+        ],
+        labels=(),
+        words=str,
+    )
+
+
+def overview(store: Store, actor: Actor) -> dict[str, Any]:
+    """The first page: sales, orders by state, the newest of them."""
+    facts: dict[str, Any] = {"store": head(store), "tab": "show", "test": None}
+    facts |= dict.fromkeys(("sales", "counts", "orders", "all_url"))
+    if actor.may("orders.view"):
+        of_store = Compiled((Order.store_id == store.id,))
+        facts |= {
+            "sales": _sales(_sold(actor).get(store.id)),
+            "counts": _counts(store, actor),
+            "orders": [shown.ShownOrder(order) for order in list_orders(actor, of_store, limit=RECENT).orders],
+            "all_url": facts["store"]["orders_url"],
+        }
+    return facts
+
+
+def _counts(store: Store, actor: Actor) -> list[dict[str, str]]:
+    found = orders_by_state(actor, store.id)
+    return [
+        {
+            "label": state_label(state),
+            "number": number(found[state]),
+            "url": orders_url(f"store:{store.id} state:{state} archived:any"),
+        }
+        for state in STATE_LABELS
+        if state in found
+    ]
+
+
+def traffic_facts(store: Store, actor: Actor) -> dict[str, Any]:
+    """The page of its traffic: its state, the updates that wait, quarantined orders, runs."""
+    return {
+        "store": head(store),
+        "tab": "traffic",
+        "test": None,
+        "waiting": _waiting(store, actor),
+        "quarantined": quarantined_orders(actor, store_id=store.id, limit=50),
+        "runs": [
+            shown_run(run, {store.id: store}) for run in runs.runs(actor, store_id=store.id, limit=15, quiet=False)
+        ],
+    }
+
+
+def _waiting(store: Store, actor: Actor) -> list[dict[str, Any]]:
+    """The updates that its channel is still owed, soonest first."""
+    if not actor.may("orders.view"):
+        return []
+    query = (
+        visible(actor)
+        .join(ChannelUpdate, ChannelUpdate.order_id == Order.id)
+        .where(ChannelUpdate.store_id == store.id, text(OPEN_UPDATES))
+        .with_only_columns(ChannelUpdate, Order)
+        .options(joinedload(ChannelUpdate.order))
+        .order_by(ChannelUpdate.due_at, ChannelUpdate.id)
+        .limit(WAITING_SHOWN)
+    )
+    return [
+        {
+            "order": shown.ShownOrder(order),
+            "kind": described.kind_label(store.channel, row.kind),
+            "state": row.state,
+            "due_at": row.due_at,
+            "deadline": row.deadline,
+        }
+        for row, order in db.session.execute(query)
+    ]
+
+
+def settings_facts(
+    store: Store,
+    actor: Actor,
+    *,
+    connection: Form | None = None,
+    orders: Form | None = None,
+    buyers: Form | None = None,
+) -> dict[str, Any]:
+    """The page of its settings: how it is reached, what becomes of its orders, and how long its buyers are kept."""
+    channel = channels().get(store.channel)
+    state = health.Health(runs.syncs_of([store.id]).get(store.id))
+    whole = unscripted.whole()
+    return {
+        "tab": "settings",
+        "form": connection or (settings_form(channel, store) if channel else None),
+        "orders_form": orders or orders_form(store, shops(), channel_name(store.channel), next_numbers()),
+        "buyers_form": buyers or buyers_form(store),
+        "whole": whole,
+        **(erasing_facts(store, actor) if whole else {"erasing": None, "erasing_run": None}),
+        "store": head(store, state),
+    }
+
+
+def erasing_facts(store: Store, actor: Actor) -> dict[str, Any]:
+    """What is to be erased of a store's buyers now, and the last run that erased any."""
+    run = erasing.last_run(store)
+    return {
+        "store": store,
+        "erasing": erasing.preview(store, actor),
+        "erasing_run": shown_run(run, {store.id: store}) if run else None,
+    }
+
+
+def test_result(connection: Connection) -> dict[str, Any]:
+    """What a test of the connection said."""
+    names = [f"{one.name} ({one.country})" for one in connection.marketplaces]
+    problem = str(connection.problem) if connection.problem else ""
+    return {"ok": connection.ok, "marketplaces": names, "problem": problem}

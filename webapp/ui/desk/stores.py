@@ -1,0 +1,332 @@
+"""Stores in the browser: adding one, its traffic, sales and settings, pausing it and putting it away.
+
+No page waits for a channel: a new store is tested and first read by jobs. *Test* alone asks at once, outside of any
+transaction, since somebody is waiting for just that answer.
+"""
+
+from typing import Any
+
+from flask import Blueprint, flash, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from webapp.channels.contract import Channel
+from webapp.channels.keeping import NAME, change_days
+from webapp.channels.services import (
+    access,
+    add_store,
+    change_orders,
+    channel_name,
+    channels,
+    get_channel,
+    get_store,
+    stores,
+)
+from webapp.channels.shops import next_numbers, shops
+from webapp.config import configuration
+from webapp.db import db, unit_of_work
+from webapp.errors import DeskError, NotFound
+from webapp.i18n import gettext as _
+from webapp.orders import erasing
+from webapp.sync import activity, jobs, numbering, runs
+from webapp.sync.taking_in.quarantine import quarantined_orders
+from webapp.ui.desk.store_page import (
+    cards,
+    erasing_facts,
+    found_store,
+    head,
+    overview,
+    settings_facts,
+    test_result,
+    traffic_facts,
+)
+from webapp.ui.forms.settings import buyers_form, settings_form
+from webapp.ui.forms.stores import orders_form
+from webapp.ui.frame import htmx
+from webapp.ui.frame.access import current_actor, needs
+from webapp.ui.frame.pages import page, parts, shown_stores
+from webapp.ui.frame.redirects import redirect
+
+bp = Blueprint("stores", __name__, url_prefix="/stores")
+_PRACTICE = "practice"
+
+
+@bp.get("/")
+@needs("stores.view")
+def index() -> str:
+    """The stores, how their traffic stands and what they sold; the archived ones apart."""
+    found = shown_stores() or stores()
+    shown_ones = cards([store for store in found if store.archived_at is None], current_actor())
+    archived = [store for store in found if store.archived_at is not None]
+    return page("desk/stores/index.html", stores=shown_ones, archived=archived, test=None)
+
+
+@bp.get("/<int(max=2147483647):store_id>")
+@needs("stores.view")
+def show(store_id: int) -> str:
+    """One store: sales, orders by state, the newest orders."""
+    return page("desk/stores/show.html", **overview(found_store(store_id), current_actor()))
+
+
+@bp.get("/<int(max=2147483647):store_id>/orders")
+@needs("orders.view")
+def orders(store_id: int) -> Response:
+    """All orders of a store, in the list that all stores share."""
+    return redirect(url_for("orders.index", q=f"store:{found_store(store_id).id}"))
+
+
+@bp.get("/<int(max=2147483647):store_id>/traffic")
+@needs("stores.view")
+def traffic(store_id: int) -> str:
+    """What was read of a store and what its channel is owed."""
+    return page("desk/stores/traffic.html", **traffic_facts(found_store(store_id), current_actor()))
+
+
+@bp.get("/<int(max=2147483647):store_id>/settings")
+@needs("stores.edit")
+def settings(store_id: int) -> str:
+    """How a store is reached, and what becomes of its orders."""
+    return page("desk/stores/settings.html", **settings_facts(found_store(store_id), current_actor()))
+
+
+@bp.post("/<int(max=2147483647):store_id>/settings")
+@needs("stores.edit")
+def change(store_id: int) -> Response | tuple[str, int]:
+    """Change the store's name and how it is reached, and test it with that."""
+    store = get_store(store_id)
+    form = settings_form(get_channel(store.channel), store, request.form)
+    try:
+        with unit_of_work():
+            store = get_store(store_id)
+            activity.change(store, form.values, actor=current_actor(), name=form.text_of("name"))
+            jobs.connect.enqueue(store.id)
+    except DeskError as error:
+        form.complain(error)
+        facts = settings_facts(get_store(store_id), current_actor(), connection=form)
+        return page("desk/stores/settings.html", **facts), error.status
+    flash(_("Saved. The connection is being tested."), "good")
+    return redirect(url_for(".settings", store_id=store_id))
+
+
+@bp.post("/<int(max=2147483647):store_id>/settings/orders")
+@needs("stores.edit")
+def change_what_becomes(store_id: int) -> Response | tuple[str, int]:
+    """Change what becomes of the store's orders; those that came while importing was off are numbered by a run."""
+    store = get_store(store_id)
+    form = orders_form(store, shops(), channel_name(store.channel), next_numbers(), request.form)
+    run = None
+    try:
+        with unit_of_work():
+            store = get_store(store_id)
+            if change_orders(store, **form.values, actor=current_actor()):
+                run = numbering.start(store, actor=current_actor())
+    except DeskError as error:
+        form.complain(error)
+        facts = settings_facts(get_store(store_id), current_actor(), orders=form)
+        return page("desk/stores/settings.html", **facts), error.status
+    flash(_("Saved. The orders that came meanwhile are being numbered.") if run else _("Saved."), "good")
+    return redirect(url_for(".settings", store_id=store_id))
+
+
+@bp.get("/<int(max=2147483647):store_id>/settings/erasing")
+@needs("stores.edit")
+def what_is_to_erase(store_id: int) -> str:
+    """What is to be erased of the store's buyers now, for its settings: counted after they are shown."""
+    return render_template("desk/stores/_erasing.html", **erasing_facts(found_store(store_id), current_actor()))
+
+
+@bp.post("/<int(max=2147483647):store_id>/settings/buyers")
+@needs("stores.edit")
+def change_keeping(store_id: int) -> Response | tuple[str, int]:
+    """Change for how long the store's buyers are kept."""
+    form = buyers_form(get_store(store_id), request.form)
+    try:
+        with unit_of_work():
+            change_days(get_store(store_id), form.text_of(NAME), actor=current_actor())
+    except DeskError as error:
+        form.complain(error)
+        facts = settings_facts(get_store(store_id), current_actor(), buyers=form)
+        return page("desk/stores/settings.html", **facts), error.status
+    flash(_("Saved."), "good")
+    return redirect(url_for(".settings", store_id=store_id))
+
+
+@bp.post("/<int(max=2147483647):store_id>/erase")
+@needs("stores.edit")
+def erase(store_id: int) -> Response:
+    """Erase what is past its date now, without waiting for the clock, and lead to the run."""
+    total = erasing.count_due(get_store(store_id))
+    with unit_of_work():
+        run = erasing.start(get_store(store_id), actor=current_actor(), total=total)
+        run_id = run.id if run else None
+    if run_id is None:
+        flash(_("No buyer data is past its date."), "info")
+        return redirect(url_for(".settings", store_id=store_id))
+    return redirect(url_for("runs.show", run_id=run_id))
+
+
+@bp.get("/<int(max=2147483647):store_id>/status")
+@needs("stores.view")
+def status(store_id: int) -> str:
+    """How the store's traffic stands now."""
+    return page("desk/stores/_status.html", store=head(found_store(store_id)))
+
+
+# --- Its life ---------------------------------------------------------------------------------------------------------
+
+
+@bp.post("/<int(max=2147483647):store_id>/activate")
+@needs("stores.edit")
+def activate(store_id: int) -> Response:
+    """Read the store and tell it again; it is tested first."""
+    with unit_of_work():
+        store = get_store(store_id)
+        activity.activate(store, actor=current_actor())
+        jobs.connect.enqueue(store.id)
+    flash(_("%(store)s is active again. It is being tested, then its orders are read.", store=store.name), "good")
+    return redirect(url_for(".show", store_id=store_id))
+
+
+@bp.post("/<int(max=2147483647):store_id>/deactivate")
+@needs("stores.edit")
+def deactivate(store_id: int) -> Response:
+    """Pause the store."""
+    with unit_of_work():
+        store = get_store(store_id)
+        activity.deactivate(store, actor=current_actor())
+    flash(_("%(store)s is paused: it is neither read nor told anything.", store=store.name), "good")
+    return redirect(url_for(".show", store_id=store_id))
+
+
+@bp.post("/<int(max=2147483647):store_id>/archive")
+@needs("stores.edit")
+def archive(store_id: int) -> Response:
+    """Put the store away with all its orders."""
+    with unit_of_work():
+        store = get_store(store_id)
+        activity.archive(store, actor=current_actor())
+    flash(_("%(store)s is archived with all its orders. It can be restored at any time.", store=store.name), "good")
+    return redirect(url_for(".index"))
+
+
+@bp.post("/<int(max=2147483647):store_id>/restore")
+@needs("stores.edit")
+def restore(store_id: int) -> Response:
+    """Fetch an archived store back."""
+    with unit_of_work():
+        store = get_store(store_id)
+        activity.restore(store, actor=current_actor())
+    flash(_("%(store)s is back, and paused: activate it to have it read.", store=store.name), "good")
+    return redirect(url_for(".show", store_id=store_id))
+
+
+# --- Its traffic ------------------------------------------------------------------------------------------------------
+
+
+@bp.post("/<int(max=2147483647):store_id>/sync")
+@needs("stores.sync")
+def sync(store_id: int) -> Response:
+    """Read the store's orders now, or join the run that does so already."""
+    with unit_of_work():
+        store = get_store(store_id)
+        runs.start(store, actor=current_actor())
+        jobs.import_orders.enqueue(store.id)
+    if not htmx.is_htmx():
+        return redirect(url_for(".traffic", store_id=store_id))
+    return parts("desk/stores/_status.html", store=head(get_store(store_id)))
+
+
+@bp.post("/<int(max=2147483647):store_id>/test")
+@needs("stores.sync")
+def test(store_id: int) -> Response | str:
+    """Ask the channel now whether the credentials work, and say so in plain words."""
+    store = get_store(store_id)
+    channel, credentials = get_channel(store.channel), access(store)
+    db.session.rollback()  # nothing is held open while the network is asked
+    connection = channel.connect(credentials)
+    with unit_of_work():
+        store = get_store(store_id)
+        activity.connected(store, connection)
+        if connection.ok and store.active and not runs.syncs_of([store.id]):  # it failed when added, and was never read
+            runs.start(store, actor=current_actor())
+            jobs.import_orders.enqueue(store.id)
+    if htmx.is_htmx():
+        return parts("desk/stores/_test.html", store=head(store), test=test_result(connection))
+    return page("desk/stores/traffic.html", **traffic_facts(store, current_actor()) | {"test": test_result(connection)})
+
+
+@bp.post("/<int(max=2147483647):store_id>/asides/<int(max=2147483647):row_id>/retry")
+@needs("stores.sync")
+def retry_quarantined(store_id: int, row_id: int) -> Response:
+    """Read a quarantined order again."""
+    for order in quarantined_orders(current_actor(), store_id=store_id):
+        if order.id == row_id:
+            jobs.fetch_order.enqueue(store_id, order.number)
+            flash(_("%(number)s is being read again.", number=order.number), "good")
+            return redirect(url_for(".traffic", store_id=store_id))
+    raise NotFound(name=row_id)
+
+
+# --- Adding one -------------------------------------------------------------------------------------------------------
+
+
+@bp.get("/add")
+@needs("stores.edit")
+def add() -> str:
+    """The kinds of marketplace that can be connected."""
+    return page("desk/stores/add.html", offers=_offers(), channel=None, form=None)
+
+
+@bp.get("/add/<code>")
+@needs("stores.edit")
+def credentials(code: str) -> str:
+    """The form of a channel's credentials."""
+    channel = get_channel(code)
+    return page("desk/stores/add.html", offers=[], channel=channel, form=settings_form(channel))
+
+
+@bp.post("/add/<code>")
+@needs("stores.edit")
+def add_channel(code: str) -> Response | tuple[str, int]:
+    """Connect a seller's account; testing it and the first sync follow by themselves."""
+    channel = get_channel(code)
+    form = settings_form(channel, given=request.form)
+    try:
+        return _connected(channel, form.text_of("name"), form.values, practice=False)
+    except DeskError as error:
+        form.complain(error)
+        return page("desk/stores/add.html", offers=[], channel=channel, form=form), error.status
+
+
+@bp.post("/add/<code>/practice")
+@needs("stores.edit")
+def add_practice(code: str) -> Response:
+    """Connect the channel's practice marketplace: invented orders, by one click."""
+    channel = get_channel(code)
+    settings = channel.practice_settings(configuration().practice_url) if configuration().practice_url else None
+    if settings is None:
+        raise NotFound(name=_PRACTICE)
+    for store in stores():
+        if store.practice and store.channel == code:  # the same account twice would bring every order twice
+            flash(_("%(store)s is connected already.", store=store.name), "info")
+            return redirect(url_for(".show", store_id=store.id))
+    return _connected(channel, _("Practice %(channel)s", channel=str(channel.label)), settings, practice=True)
+
+
+def _connected(channel: Channel, name: str, values: Any, *, practice: bool) -> Response:
+    with unit_of_work():
+        store = add_store(channel.code, name, values, actor=current_actor(), practice=practice)
+        jobs.connect.enqueue(store.id)
+        store_id = store.id
+    flash(_("%(store)s is there. It is being tested, then its orders are read.", store=name.strip()), "good")
+    return redirect(url_for(".show", store_id=store_id))
+
+
+def _offers() -> list[dict[str, Any]]:
+    """What can be connected: each channel, before it its practice marketplace where one runs."""
+    practice_url = configuration().practice_url
+    offers = []
+    for channel in channels().values():
+        if practice_url and channel.practice_settings(practice_url) is not None:
+            offers.append({"code": channel.code, "label": channel.label, "practice": True})
+        offers.append({"code": channel.code, "label": channel.label, "practice": False})
+    return offers

@@ -1,0 +1,175 @@
+"""How values read on a page: money, times, countdowns, states. The words come from where their codes are declared."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from babel import Locale
+from babel.dates import format_date
+from babel.numbers import format_currency, format_decimal
+from flask import Flask, g
+from markupsafe import Markup
+
+from webapp.channels.contract import Component
+from webapp.clock import iso, now
+from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
+from webapp.jobs.models import RunState
+from webapp.money import Money
+from webapp.orders.states import STATE_LABELS as ORDER_STATES, STATE_TONES
+from webapp.sync.updates import STATE_LABELS as UPDATE_STATES
+from webapp.ui.frame import access
+from webapp.ui.frame.languages import language
+
+RUN_STATES: dict[str, LazyString] = {
+    RunState.QUEUED: _l("Waiting"),
+    RunState.RUNNING: _l("Running"),
+    RunState.PAUSED: _l("Paused"),
+    RunState.DONE: _l("Done"),
+    RunState.FAILED: _l("Failed"),
+    RunState.STOPPED: _l("Stopped"),
+}
+COMPONENTS: dict[str, LazyString] = {
+    Component.ITEM: _l("Items"),
+    Component.SHIPPING: _l("Shipping"),
+    Component.GIFT_WRAP: _l("Gift wrap"),
+    Component.COD: _l("Cash on delivery"),
+    Component.TIP: _l("Tip"),
+    Component.OTHER: _l("Other"),
+}
+_LABELS: Mapping[str, LazyString] = {**ORDER_STATES, **UPDATE_STATES, **RUN_STATES}
+SOON = timedelta(hours=4)
+
+
+def init_app(app: Flask) -> None:
+    app.add_template_filter(money)
+    app.add_template_filter(when)
+    app.add_template_filter(countdown)
+    app.add_template_filter(number)
+    app.add_template_filter(clock)
+    app.add_template_filter(duration)
+    app.jinja_env.globals.update(
+        state_label=state_label, state_tones=STATE_TONES, component_label=component_label, can=access.may
+    )
+
+
+def state_label(code: str) -> str:
+    """The word of a state of an order, an update or a run; a code no longer known stands for itself."""
+    return str(_LABELS.get(code, code))
+
+
+def component_label(code: str) -> str:
+    return str(COMPONENTS.get(code, code))
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Whom values are shown to: in which language and zone, and when. A list asks for it once, not for every cell."""
+
+    locale: str
+    zone: ZoneInfo
+    at: datetime
+
+    def money(self, amount: Money) -> str:
+        return _money(amount, self.locale)
+
+    def when(self, instant: datetime) -> Markup:
+        """An instant in the page's zone, exact to the second for who points at it."""
+        exact, text = self._written(instant)
+        return Markup(f"<time {exact}>{text}</time>")  # noqa: S704 - numbers and words of ours
+
+    def moment(self, instant: datetime) -> str:
+        """An instant in the page's zone as plain text, for sentences."""
+        return self._written(instant)[1]
+
+    def countdown(self, instant: datetime) -> Markup:
+        """How much time is left until an instant, or by how much it has passed; waybill.js keeps it going."""
+        left = instant - self.at
+        minutes = abs(round(left.total_seconds() / 60))
+        days, hours, rest = minutes // 1440, minutes % 1440 // 60, minutes % 60
+        day, hour, minute, passed = _words_left(self.locale)
+        parts = [(days, day), (hours, hour)] if days else [(hours, hour), (rest, minute)]
+        shown = [f"{number} {word}" for number, word in parts if number][: 1 if days > 2 else 2]
+        text = " ".join(shown) or f"0 {minute}"
+        late = left < timedelta(minutes=-0.5)
+        due = "late" if late else "soon" if left < SOON else ""
+        sentence = passed.replace("{time}", text) if late else text
+        return Markup(f'<time {self._written(instant)[0]} data-countdown data-due="{due}">{sentence}</time>')  # noqa: S704
+
+    def _written(self, instant: datetime) -> tuple[str, str]:
+        return _written(instant, self.zone, self.locale, self.at.year)
+
+
+def reader() -> Reader:
+    """Whoever this page is drawn for."""
+    return Reader(language(), zone(), now())
+
+
+def money(amount: Money) -> str:
+    return _money(amount, language())
+
+
+def number(count: int) -> str:
+    return str(format_decimal(count, locale=language()))
+
+
+def clock(instant: datetime) -> str:
+    """The time of day alone."""
+    return f"{instant.astimezone(zone()):%H:%M}"
+
+
+def duration(seconds: int) -> str:
+    """A length of time in its largest unit: seconds up to two minutes, minutes up to two hours."""
+    if seconds < 120:
+        return str(_("%(seconds)s s", seconds=seconds))
+    if seconds < 7200:
+        return str(_("%(minutes)s min", minutes=seconds // 60))
+    return str(_("%(hours)s h", hours=number(seconds // 3600)))
+
+
+def when(instant: datetime) -> Markup:
+    return reader().when(instant)
+
+
+def moment(instant: datetime) -> str:
+    return reader().moment(instant)
+
+
+def countdown(instant: datetime) -> Markup:
+    return reader().countdown(instant)
+
+
+@lru_cache(maxsize=8)
+def _words_left(locale: str) -> tuple[str, str, str, str]:
+    """The words of a countdown in the page's language, which is `locale`: a list has a hundred of them."""
+    return str(_("d")), str(_("h")), str(_("min")), str(_("{time} late"))
+
+
+@lru_cache(maxsize=8192)
+def _written(instant: datetime, zone: ZoneInfo, locale: str, this_year: int) -> tuple[str, str]:
+    """An instant as attributes of its element, and in words; a list says most of them twice."""
+    local = instant.astimezone(zone)
+    exact = f'datetime="{iso(instant)}" title="{local:%Y-%m-%d %H:%M:%S %Z}"'
+    return exact, f"{_day(local.date(), locale, local.year == this_year)}, {local:%H:%M}"
+
+
+def zone() -> ZoneInfo:
+    """The zone in which this page shows times."""
+    return _zone(str(g.get("zone") or "UTC"))
+
+
+@lru_cache(maxsize=64)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
+
+
+@lru_cache(maxsize=4096)
+def _day(day: date, locale: str, this_year: bool) -> str:
+    skeletons = Locale.parse(locale).datetime_skeletons
+    return str(format_date(day, skeletons["MMMd" if this_year else "yMMMd"].pattern, locale=locale))
+
+
+@lru_cache(maxsize=8192)
+def _money(amount: Money, locale: str) -> str:
+    return str(format_currency(amount.decimal, amount.currency, locale=locale))

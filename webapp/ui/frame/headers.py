@@ -1,0 +1,45 @@
+"""Security headers: a strict policy without inline script or style, and nothing of a signed-in page kept by anybody."""
+
+from flask import Flask, Response, request
+
+from webapp.config import configuration
+from webapp.ui.frame.access import signed_in
+
+_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+_ALWAYS = {
+    "Content-Security-Policy": _POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+_YEAR = 365 * 86400
+
+
+def init_app(app: Flask) -> None:
+    secure = is_https()
+
+    @app.after_request
+    def add(response: Response) -> Response:
+        for name, value in _ALWAYS.items():
+            response.headers.setdefault(name, value)
+        if secure:
+            response.headers.setdefault("Strict-Transport-Security", f"max-age={_YEAR}")
+        if request.endpoint != "static" and (signed_in() or "Cache-Control" not in response.headers):
+            response.headers["Cache-Control"] = "no-store"
+        return response
+
+
+def is_https() -> bool:
+    """Whether people reach the desk by https, as `WAYBILL_URL` says."""
+    return configuration().url.lower().startswith("https://")

@@ -1,0 +1,164 @@
+"""Doing anything by name: what Ctrl K offers beside the acts of the page in sight, which `palette.js` finds there.
+
+An entry leads somewhere, or is done by posting its fields. Each is offered to whoever has the right that its route
+declares. What is typed is filtered in the browser and sent nowhere but by choice, and then posted: a number may be a
+buyer's. Without a script the same stands on a page.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from flask import Blueprint, Response, current_app, jsonify, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from webapp.errors import NotFound, SeveralFit
+from webapp.i18n import LANGUAGES, gettext as _
+from webapp.orders.contract import OrderAction
+from webapp.orders.queries import find_order, reference
+from webapp.orders.services import actions, bar, offers
+from webapp.orders.standing_views import EVERYTHING, STANDING
+from webapp.search.saved_views import kept_for
+from webapp.settings.services import groups
+from webapp.ui.frame.access import current_actor, may, needs, right_of
+from webapp.ui.frame.pages import page, shown_stores
+from webapp.ui.frame.redirects import redirect
+
+bp = Blueprint("palette", __name__, url_prefix="/palette")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Somewhere to go or something to do, by its name; `about` says in which part of the desk it lies."""
+
+    label: str
+    url: str
+    about: str = ""
+    fields: dict[str, str] | None = None  # what is posted; None for a link
+    refusal: str = ""  # why it is not possible now
+    forget: bool = False  # the browser forgets what was typed and not yet sent
+
+
+@bp.get("/")
+@needs("orders.view")
+def index() -> str | Response:
+    """Every way, as a page or for the dialog; a page that was reached from an order begins with that order's acts."""
+    if request.accept_mimetypes.best_match(("text/html", "application/json")) == "application/json":
+        acts = [{"code": action.code, "label": str(action.label)} for action in _acts()]
+        return jsonify({"ways": [asdict(way) for way in _ways()], "acts": acts})
+    ways = [*_of_order(request.args.get("order", "")), *_ways()]
+    return page("frame/palette/index.html", ways=ways, acts=_acts())
+
+
+@bp.post("/")
+@needs("orders.view")
+def open_order() -> AnyResponse:
+    """Go to the form of an act on the order of this number; whatever else was typed is for the search, which leads to
+    an order by its number too.
+    """
+    text, code = request.form.get("text", ""), request.form.get("act", "")
+    if code in [action.code for action in _acts()]:
+        with suppress(NotFound, SeveralFit):
+            number = reference(find_order(text, current_actor()))
+            return redirect(url_for("orders.choose", number=number, code=code, _anchor="order-actions"))
+    return redirect(url_for("orders.search"), code=307)  # posted again, so that it stands in no URL
+
+
+def _acts() -> list[OrderAction]:
+    """What this person may do to an order, whichever it is."""
+    return [action for action in actions().values() if may(action.right)]
+
+
+def _ways() -> list[Way]:
+    return [way for way in (*_main(), *_views(), *_stores(), *_settings(), *_person()) if way]
+
+
+def _way(
+    label: str, endpoint: str, about: str, *, fields: dict[str, str] | None = None, forget: bool = False, **args: Any
+) -> Way | None:
+    """The way to a route, for who has the right that it declares."""
+    right = right_of(current_app, endpoint)
+    return Way(label, url_for(endpoint, **args), about, fields, forget=forget) if not right or may(right) else None
+
+
+def _of_order(number: str) -> Iterator[Way]:
+    """What can be done to the order that was in sight."""
+    if not number:
+        return
+    order, actor = find_order(number, current_actor()), current_actor()
+    about = _("Order %(number)s", number=order.number or order.channel_order_number)
+    for offer in bar(offers(order, actor)):
+        url = url_for("orders.choose", number=reference(order), code=offer.code, _anchor="order-actions")
+        yield Way(offer.label, url, about, refusal=str(offer.refusal or ""))
+
+
+def _main() -> Iterator[Way | None]:
+    desk, orders = _("Go to"), _("Orders")
+    yield _way(_("Dashboard"), "dashboard.index", desk)
+    yield _way(_("Orders"), "orders.index", desk)
+    yield _way(_("Stores"), "stores.index", desk)
+    yield _way(_("Runs"), "runs.index", desk)
+    yield _way(_("Orders report"), "dashboard.report", desk)
+    yield _way(_("Plugins"), "plugins.index", desk)
+    yield _way(_("Page language"), "styleguide.index", desk)
+    yield _way(_("Ship from a list"), "ship_list.give", orders)
+    yield _way(_("Filter the orders"), "orders.filters", orders)
+    yield _way(_("Choose columns"), "orders.layout", orders)
+    yield _way(_("Export all orders"), "exports.choose", orders, all="1")
+    yield _way(_("Download the report as CSV"), "dashboard.report_csv", orders)
+
+
+def _views() -> Iterator[Way | None]:
+    about, export = _("View"), _("Export")
+    views = [*STANDING, *kept_for(current_actor()).views]
+    for view in views:
+        yield _way(str(view.name), "orders.index", about, view=view.code)
+    yield _way(_("New saved view"), "orders.index", about, _anchor="view-name")
+    yield _way(_("Manage views"), "views.index", about)
+    yield _way(_("Begin with the dashboard"), "dashboard.start", about, fields={})
+    for view in views:
+        if view.code != EVERYTHING and not view.sealed:  # sealed words stand in no link
+            label, sort = _("Export “%(name)s”", name=str(view.name)), view.sort or None
+            yield _way(label, "exports.choose", export, all="1", q=view.query, sort=sort, view=view.code)
+
+
+def _stores() -> Iterator[Way | None]:
+    about = _("Store")
+    if not may("stores.view"):
+        return
+    for store in shown_stores():
+        here: dict[str, Any] = {"store_id": store.id}
+        yield _way(store.name, "stores.show", about, **here)
+        if store.active and store.archived_at is None:
+            yield _way(_("Sync %(store)s now", store=store.name), "stores.sync", about, fields={}, **here)
+            yield _way(_("Test the connection of %(store)s", store=store.name), "stores.test", about, fields={}, **here)
+        yield _way(_("Traffic of %(store)s", store=store.name), "stores.traffic", about, **here)
+        yield _way(_("Settings of %(store)s", store=store.name), "stores.settings", about, **here)
+        yield _way(_("All orders of %(store)s", store=store.name), "orders.index", about, q=f"store:{store.id}")
+    yield _way(_("Add a store"), "stores.add", about)
+
+
+def _settings() -> Iterator[Way | None]:
+    about = _("Settings")
+    yield _way(_("Settings"), "settings.index", _("Go to"))
+    yield _way(_("Shops"), "shops.index", about)
+    yield _way(_("Add a shop"), "shops.add", about)
+    yield _way(_("Statuses"), "labels.all_statuses", about)
+    yield _way(_("Add a status"), "labels.new_status", about)
+    yield _way(_("Tags"), "labels.all_tags", about)
+    yield _way(_("People"), "people.index", about)
+    yield _way(_("Invite somebody"), "people.add", about)
+    for group in groups():
+        yield _way(str(group.label), "settings.index", about, _anchor=f"settings-{group.code}")
+
+
+def _person() -> Iterator[Way | None]:
+    about, here = _("Account and display"), url_for(".index")
+    yield _way(_("Your account"), "account.show", about)
+    for theme, label in (("system", _("Theme: system")), ("light", _("Theme: light")), ("dark", _("Theme: dark"))):
+        yield _way(label, "account.theme", about, fields={"theme": theme, "next": here})
+    for code, name in LANGUAGES.items():
+        label = _("Language: %(name)s", name=name)
+        yield _way(label, "account.language", about, fields={"language": code, "next": here})
+    yield _way(_("Sign out"), "sign_in.sign_out", about, fields={}, forget=True)

@@ -1,0 +1,126 @@
+"""What a request asks of the order list: its query, sorting, view and place, and the addresses that ask for more.
+
+A link is a view: everything that names no buyer stands in it, words that may stay behind their token, and what it is
+sorted by, since what is usual differs from person to person and from day to day. The words of a saved view have no
+token until somebody opens the view by its button.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from flask import request, url_for
+
+from webapp.audit.actor import Actor
+from webapp.errors import DeskError
+from webapp.i18n import lazy_gettext as _l
+from webapp.orders.listing import NEWEST, Sorting
+from webapp.orders.standing_views import EVERYTHING, STANDING
+from webapp.search.compiling import Compiled, check_query, compile_query
+from webapp.search.query import Query, QueryMistake, parse, reopen
+from webapp.search.saved_views import Kept, View
+from webapp.search.values import in_codes
+from webapp.ui.lists.chosen import Chosen
+
+
+class NotFromTheBox(DeskError):
+    """Words came in a URL, where they may not stand."""
+
+    code, status = "not_from_the_box", 422
+    sentence = _l("Words are not looked for from a link, since they may name a buyer. Press Enter in the search box.")
+
+
+@dataclass(frozen=True, slots=True)
+class ListAsked:
+    """A list as it is asked for. Where `problem` says what is wrong, there is nothing to show but the question."""
+
+    query: Query = field(default_factory=Query)
+    text: str = ""  # as it was typed, while it can't be understood
+    token: str = ""
+    view: View | None = None
+    changed: bool = False  # the query is no longer the view's own
+    sort: str = NEWEST
+    after: str | None = None
+    before: str | None = None
+    compiled: Compiled = field(default_factory=Compiled)
+    problem: DeskError | None = None
+    sealed_view: bool = False  # the view's words must be opened by its button first
+
+    @classmethod
+    def read(cls, kept: Kept, actor: Actor) -> Self:
+        """What the address of the page asks for."""
+        args = request.args
+        text, token = args.get("q", ""), args.get("w", "")
+        view = find_view(args.get("view", ""), kept.views)
+        changed = "q" in args or bool(token)
+        asked = cls(text=text, token=token, view=view, changed=changed, sort=_sort(args, view, kept))
+        asked = replace(asked, after=args.get("after") or None, before=args.get("before") or None)
+        if view and not changed and view.sealed:
+            return replace(asked, sealed_view=True)
+        try:
+            query = reopen(text, token, actor, kept.sealed) if changed or view is None else parse(view.query)
+            if changed and not token and query.words:
+                return replace(asked, query=query, text=str(query), problem=NotFromTheBox())
+            return replace(asked, query=query, text=str(query)).compile(actor)
+        except DeskError as problem:
+            return replace(asked, problem=problem)
+
+    @classmethod
+    def typed(cls, text: str, kept: Kept, actor: Actor, view: View | None = None) -> Self:
+        """What somebody typed, checked but not looked for; the mistake in it, if there is one, is its `problem`."""
+        asked = cls(text=text, view=view, changed=True, sort=_sort(request.form, view, kept))
+        try:
+            asked = replace(asked, query=parse(text))
+            check_query(asked.query, actor)
+        except QueryMistake as problem:
+            return replace(asked, problem=problem)
+        return replace(asked, query=in_codes(asked.query, actor, ids=False))  # a link is read in other languages, too
+
+    def compile(self, actor: Actor) -> Self:
+        return replace(self, compiled=compile_query(self.query, actor))
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is the first page of everything, newest first: where news of new orders mean something."""
+        return not (self.query or self.after or self.before or self.problem) and self.sort == NEWEST
+
+    def url(self, endpoint: str = "orders.index", **more: Any) -> str:
+        """The address of the same list: from its start, unless a place is named."""
+        args: dict[str, Any] = {"view": self.view.code if self.view else None}
+        if self.changed:
+            args |= {"q": self.query.structured, "w": self.token or None}
+        return url_for(endpoint, **args | {"sort": self.sort} | more)
+
+    @property
+    def chosen(self) -> Chosen:
+        """What is ticked in it, as the request says."""
+        return replace(
+            Chosen.read(),
+            query=self.query.structured,
+            token=self.token,
+            sort=self.sort,
+            view=self.view.code if self.view else "",
+            after=self.after or "",
+            before=self.before or "",
+        )
+
+    def url_of(self, query: Query) -> str:
+        """The address of another query, as long as that takes no words with it that this one has no token for."""
+        token = self.token if query.words else ""
+        return replace(self, query=query, token=token, changed=True).url()
+
+
+def find_view(code: str, saved: Sequence[View]) -> View | None:
+    """A view by its code; everything is no view that a list is narrowed by."""
+    return next((view for view in (*STANDING, *saved) if view.code == code and code != EVERYTHING), None)
+
+
+def _sort(given: Mapping[str, str], view: View | None, kept: Kept) -> str:
+    """What to sort by: `sort` of the address, or what is usual there; an unknown column is passed over."""
+    for name in (given.get("sort", ""), (view.sort if view else "") or kept.layout.sort):
+        try:
+            Sorting.parse(name)
+        except DeskError:
+            continue
+        return name
+    return NEWEST

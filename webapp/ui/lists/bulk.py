@@ -1,0 +1,134 @@
+"""Bulk acts in the browser: from the list's form to the action's own form, and from there to a run."""
+
+import secrets
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+from flask import Blueprint, flash, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from webapp.audit.actor import Actor
+from webapp.db import unit_of_work
+from webapp.errors import DeskError
+from webapp.orders import bulk
+from webapp.orders.contract import OrderAction
+from webapp.orders.listing import count_orders
+from webapp.orders.models import Order
+from webapp.orders.queries import newest_order
+from webapp.orders.services import actions, find_action, read_input, refusal_of
+from webapp.ui.forms.actions import ActionForm, action_form, again
+from webapp.ui.frame.access import current_actor, needs
+from webapp.ui.frame.failures import shown_again
+from webapp.ui.frame.pages import page
+from webapp.ui.frame.redirects import redirect
+from webapp.ui.lists.chosen import Chosen
+
+bp = Blueprint("bulk", __name__)
+LISTED = "ship"  # each order has its own tracking number: a list of them is given instead of a form
+
+
+@bp.get("/orders/bulk")
+@needs("orders.view")
+def choose() -> str | AnyResponse:
+    """What can be done to the chosen orders; with an action named, its form."""
+    actor, chosen = current_actor(), Chosen.read()
+    if not (chosen.everything or chosen.ids):
+        flash(str(bulk.NothingChosen()), "warn")
+        return redirect(chosen.list_url())
+    orders = bulk.orders_to_look_at(actor, **chosen.where(actor))
+    if not orders:
+        flash(str(bulk.NothingChosen()), "warn")
+        return redirect(chosen.list_url())
+    if code := request.args.get("action"):
+        return _form_page(_checked(code, actor), chosen, orders, actor)
+    return page("lists/bulk/choose.html", offers=_offers(orders, actor), **_around(chosen, orders, actor))
+
+
+@bp.post("/orders/bulk/<code>")
+@needs("orders.view")
+@shown_again
+def start(code: str) -> str | AnyResponse | tuple[str, int]:
+    """Begin the run and lead back to the list, which stays usable meanwhile."""
+    actor, chosen = current_actor(), Chosen.read()
+    action = _checked(code, actor)
+    sample = _sample(action, bulk.orders_to_look_at(actor, **chosen.where(actor)), actor)
+    try:
+        form = action_form(action, sample, request.form, actor=actor, many=True)
+        data = read_input(action, form.input)
+        key = form.key or secrets.token_urlsafe(16)
+        ids = bulk.chosen_ids(actor, **chosen.where(actor))
+        with unit_of_work():
+            if bulk.known_run(key, actor) is None:  # whose acts may have changed what the query finds
+                ids = chosen.confirmed(ids)
+            run = bulk.start_bulk(code, data, actor=actor, ids=ids, key=key)
+            run_id = run.id
+    except DeskError as error:
+        if error.status != 422 and not error.field:
+            raise
+        orders = bulk.orders_to_look_at(actor, **chosen.where(actor))
+        form = again(action, _sample(action, orders, actor), request.form, error, actor=actor, many=True)
+        return _form_page(action, chosen, orders, actor, form), 422
+    return redirect(chosen.list_url(run=run_id))  # the list says what is being done, and how far it is
+
+
+def _sample(action: OrderAction, orders: list[Order], actor: Actor) -> Order:
+    """The order that the form for all of them is drawn after: the first that the action would not refuse, if there is
+    one. Raises `NothingChosen` where none is left to look at.
+    """
+    if not orders:
+        raise bulk.NothingChosen
+    return (bulk.possible(action, orders, actor) or orders)[0]
+
+
+def _checked(code: str, actor: Actor) -> OrderAction:
+    action = find_action(code)
+    actor.needs(action.right)
+    if not action.bulk or code == LISTED:
+        raise bulk.NotInBulk(action=action.label)
+    return action
+
+
+def _form_page(
+    action: OrderAction, chosen: Chosen, orders: list[Order], actor: Actor, form: ActionForm | None = None
+) -> str:
+    reasons = Counter(str(refusal) for order in orders if (refusal := refusal_of(action, order, actor)) is not None)
+    form = form or action_form(action, _sample(action, orders, actor), actor=actor, many=True)
+    around = _around(chosen, orders, actor)
+    return page(
+        "lists/bulk/form.html",
+        action=action,
+        form=form,
+        fitting=len(orders) - reasons.total(),
+        reasons=reasons.most_common(5),
+        **around | {"sent": _to_confirm(chosen, orders, around["total"])},
+    )
+
+
+def _to_confirm(chosen: Chosen, orders: list[Order], total: int) -> Chosen:
+    """The choice as the form sends it: the orders that it speaks of, since others may fit the query by then."""
+    if not chosen.everything:
+        return chosen
+    if len(orders) < bulk.LOOKED_AT:
+        return replace(chosen, everything=False, ids=[order.id for order in orders], found=0)
+    return replace(chosen, found=total, newest=newest_order())
+
+
+def _offers(orders: list[Order], actor: Actor) -> list[dict[str, Any]]:
+    return [{"action": action, "fitting": len(bulk.possible(action, orders, actor))} for action in bar_actions()]
+
+
+def _around(chosen: Chosen, orders: list[Order], actor: Actor) -> dict[str, Any]:
+    """How many were chosen, whether that is more than one run takes, and of how many it was looked at."""
+    total, capped = len(orders), False
+    if len(orders) == bulk.LOOKED_AT:
+        total = len(chosen.ids)
+        if chosen.everything:
+            total, capped = count_orders(actor, chosen.asked(actor), bulk.CAP)
+    return {"chosen": chosen, "total": total, "capped": capped, "looked_at": len(orders), "cap": bulk.CAP}
+
+
+@bp.app_template_global()
+def bar_actions() -> list[OrderAction]:
+    """The buttons under the list: what can be done to many orders at once."""
+    return [action for action in bulk.bulk_actions(current_actor(), actions()) if action.code != LISTED]

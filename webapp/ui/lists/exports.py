@@ -1,0 +1,144 @@
+"""Exports in the browser: choose what goes into the file, then get it at once or have it written by a run."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from urllib.parse import urlencode
+
+from flask import Blueprint, Flask, Response, current_app, flash, g, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from webapp.audit.services import audit_reading
+from webapp.clock import now
+from webapp.db import unit_of_work
+from webapp.errors import Invalid
+from webapp.i18n import gettext as _
+from webapp.jobs import runs
+from webapp.orders import export_runs, exporting
+from webapp.orders.bulk import NothingChosen
+from webapp.orders.listing import ALL, count_orders
+from webapp.search.query import reopen
+from webapp.search.registered import list_columns
+from webapp.ui.frame.access import current_actor, needs
+from webapp.ui.frame.header_values import attach
+from webapp.ui.frame.languages import language
+from webapp.ui.frame.pages import page
+from webapp.ui.frame.redirects import redirect
+from webapp.ui.lists.chosen import Chosen
+
+bp = Blueprint("exports", __name__)
+_TYPES = {"csv": "text/csv", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
+STREAMED = 50_000  # orders that are streamed; more are written by a run
+
+
+@bp.get("/orders/export")
+@needs("orders.export")
+def choose() -> str | AnyResponse:
+    """The form, for what was chosen in the list."""
+    chosen = Chosen.read()
+    if not (chosen.everything or chosen.ids):
+        flash(str(NothingChosen()), "warn")
+        return redirect(chosen.list_url())
+    return _form(chosen)
+
+
+@bp.post("/orders/export/start")
+@needs("orders.export")
+def start() -> AnyResponse:
+    """Lead to the stream, or begin a run and lead back to the list."""
+    actor, chosen, form = current_actor(), Chosen.read(), request.form
+    format, rows = form.get("format", ""), form.get("rows", "")
+    if format not in export_runs.FORMATS or rows not in exporting.ROWS_LABELS:
+        raise Invalid(field=_("Format"), problem=_("must be chosen."))
+    codes = form.getlist("column")
+    total, more = len(chosen.ids), False
+    asked = chosen.asked(actor) if chosen.everything else None
+    if chosen.everything:
+        total, more = count_orders(actor, asked, cap=STREAMED)
+    if total == 0:
+        flash(str(NothingChosen()), "warn")
+        return redirect(chosen.list_url())
+    if format != export_runs.XLSX and not more:
+        columns = [("column", code) for code in codes]
+        mark = [("mark", "1")] if format == export_runs.CSV_FOR_EXCEL else []
+        params = urlencode([*chosen.fields, *columns, ("rows", rows), *mark])
+        return redirect(f"{url_for('.stream')}?{params}", 303)
+    if more:
+        total, _more = count_orders(actor, asked, cap=ALL)
+    with unit_of_work():
+        query = reopen(chosen.query, chosen.token, actor) if chosen.everything else None
+        ids = None if chosen.everything else chosen.ids
+        run = export_runs.start_export(
+            actor=actor, format=format, rows=rows, codes=codes, total=total, query=query, sort=chosen.sort, ids=ids
+        )
+        run_id = run.id
+    return redirect(url_for("runs.show", run_id=run_id))
+
+
+@bp.get("/orders/export.csv")
+@needs("orders.export")
+def stream() -> AnyResponse:
+    """The file itself, as it is read."""
+    actor, chosen, args = current_actor(), Chosen.read(), request.args
+    rows = args.get("rows", exporting.ORDERS)
+    if rows not in exporting.ROWS_LABELS:
+        raise Invalid(field=_("Rows"), problem=_("must be chosen."))
+    if not chosen.ids:
+        chosen = replace(chosen, everything=True)
+    ids = exporting.ids_of(actor, **chosen.where(actor))
+    table = exporting.Table(actor, rows, args.getlist("column") or exporting.usual(actor, chosen.view))
+    codes = [column.code for column in table.columns]
+    audit_reading("orders_exported", actor=actor, format=export_runs.CSV, rows=rows, columns=codes, orders=len(ids))
+    parts = exporting.stream_csv(table, ids, mark=args.get("mark") == "1")
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    response = Response(_in_contexts(app, language(), parts), mimetype="text/csv")
+    attach(response, _name("csv"))
+    return response
+
+
+def _in_contexts(app: Flask, spoken: str, parts: Iterator[str]) -> Iterator[str]:
+    """Each part in a context of its own: the request is over long before a large file is."""
+    while True:
+        with app.app_context():
+            g.locale = spoken
+            part = next(parts, None)
+        if part is None:
+            return
+        yield part
+
+
+@bp.get("/runs/<int(max=2147483647):run_id>/file")
+@needs("orders.export")
+def fetch(run_id: int) -> AnyResponse:
+    """The file that a run wrote, for whoever asked for it."""
+    run = runs.find_run(run_id)
+    file, format = export_runs.open_file(run, current_actor())
+    ending = "xlsx" if format == export_runs.XLSX else "csv"
+    response = Response(file.chunks(), mimetype=_TYPES[ending])
+    response.call_on_close(file.close)  # also of one that nobody reads to its end
+    response.content_length = file.size
+    attach(response, _name(ending))
+    return response
+
+
+def _form(chosen: Chosen) -> str:
+    actor = current_actor()
+    total, capped = len(chosen.ids), False
+    if chosen.everything:
+        total, capped = count_orders(actor, chosen.asked(actor), cap=STREAMED)
+    always = [column for column in list_columns().values() if column.code in exporting.ALWAYS]
+    return page(
+        "lists/exports/choose.html",
+        chosen=chosen,
+        total=total,
+        capped=capped,
+        always=always,
+        offered=exporting.offered(actor),
+        usual=exporting.usual(actor, chosen.view),
+        formats=export_runs.FORMATS,
+        rows=exporting.ROWS_LABELS,
+        streamed=STREAMED,
+    )
+
+
+def _name(ending: str) -> str:
+    return f"orders-{now():%Y-%m-%d-%H%M}.{ending}"

@@ -1,0 +1,107 @@
+"""Shipping many orders from a list: paste or upload it, or begin it with chosen orders; see what fits, ship that."""
+
+import secrets
+from typing import Any
+
+from flask import Blueprint, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from webapp.db import unit_of_work
+from webapp.errors import DeskError
+from webapp.fulfillment import ship_list
+from webapp.fulfillment.services import shipping_refusal
+from webapp.orders import bulk
+from webapp.ui.frame.access import current_actor, needs
+from webapp.ui.frame.failures import shown_again
+from webapp.ui.frame.pages import page
+from webapp.ui.frame.redirects import redirect
+from webapp.ui.lists.chosen import Chosen
+from webapp.ui.orders import shown
+
+bp = Blueprint("ship_list", __name__)
+_LONGEST = 20.0  # seconds of looking up, so that what was typed comes back within the time of a request
+SHOWN = 300  # rows on the page of what fits; those that don't come first
+
+
+@bp.get("/orders/ship-list")
+@needs("orders.ship")
+def give() -> str:
+    """The box for the list; with a row begun for each chosen order that can be shipped."""
+    actor, chosen = current_actor(), Chosen.read()
+    if not (chosen.everything or chosen.ids):
+        return _box("")
+    orders = bulk.orders_to_look_at(actor, **chosen.where(actor))
+    refused = [(order, refusal) for order in orders if (refusal := shipping_refusal(order, actor)) is not None]
+    left_out = {order.id for order, _refusal in refused}
+    return page(
+        "lists/bulk/ship_list.html",
+        text="\n".join(f"{order.number}; ; " for order in orders if order.id not in left_out),
+        problem="",
+        back=chosen.back_url,
+        refused=[(shown.ShownOrder(order), refusal) for order, refusal in refused],
+        first=len(orders) if len(orders) == bulk.LOOKED_AT else None,
+    )
+
+
+def _box(text: str, problem: str = "") -> str:
+    """The box with a list that was typed, and what is wrong with it."""
+    around: dict[str, Any] = {"back": url_for("orders.index"), "refused": [], "first": None}
+    return page("lists/bulk/ship_list.html", text=text, problem=problem, **around)
+
+
+@bp.post("/orders/ship-list")
+@needs("orders.ship")
+def look() -> str | tuple[str, int]:
+    """What of the list fits; nothing is shipped yet. From there it comes back to be mended."""
+    if "mend" in request.form:
+        return _box(request.form["mend"])
+    text = _given()
+    try:
+        checked = ship_list.look_up(text, current_actor(), seconds=_LONGEST)
+    except DeskError as error:
+        return _box(text, str(error)), error.status
+    fitting = [one for one in checked if one.problem is None]
+    rest = [one for one in checked if one.problem is not None]
+    return page(
+        "lists/bulk/ship_list_checked.html",
+        fitting=len(fitting),
+        rest=len(rest),
+        rows=[
+            {"row": one.row, "order": one.order and shown.ShownOrder(one.order), "problem": one.problem}
+            for one in (rest + fitting)[:SHOWN]
+        ],
+        hidden=max(len(checked) - SHOWN, 0),
+        text=text,
+        list=ship_list.write_rows([one.found for one in fitting]),
+        key=secrets.token_urlsafe(16),
+    )
+
+
+@bp.post("/orders/ship-list/start")
+@needs("orders.ship")
+@shown_again
+def start() -> AnyResponse | tuple[str, int]:
+    """Ship what still fits, as a run."""
+    text = request.form.get("list", "")
+    try:
+        rows = ship_list.read_rows(text, written=True)
+        with unit_of_work():
+            run = ship_list.start(rows, actor=current_actor(), key=request.form.get("submission_key", ""))
+            run_id = run.id
+    except DeskError as error:
+        return _box(text, str(error)), error.status
+    return redirect(url_for("orders.index", run=run_id))  # the list says what is being done, and how far it is
+
+
+def _given() -> str:
+    """The uploaded file's text, else the pasted one; a file of a spreadsheet program may be in the old encoding."""
+    file = request.files.get("file")
+    body = file.read() if file is not None and file.filename else b""
+    if not body:
+        return request.form.get("list", "")
+    for encoding in ("utf-8-sig", "cp1252"):
+        try:
+            return body.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return body.decode("latin-1")

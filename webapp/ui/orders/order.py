@@ -1,0 +1,309 @@
+"""One order in the browser: its page, and acting on it. The list of them stands in `order_list`, on this blueprint."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from types import NoneType
+from typing import Any
+
+from flask import Blueprint, Response, make_response, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from webapp.audit.actor import Actor
+from webapp.clock import parse_instant
+from webapp.db import unit_of_work
+from webapp.errors import DeskError, NotFound, Refusal, SeveralFit, Stale
+from webapp.hooks.fence import PluginFailed, ask
+from webapp.i18n import gettext as _
+from webapp.orders.asof import as_of
+from webapp.orders.contract import ActionInput, OrderAction
+from webapp.orders.events import events_of
+from webapp.orders.models import Order
+from webapp.orders.queries import find_order
+from webapp.orders.services import act, find_action, pin, read_input, refusal_of, unpin
+from webapp.ui.forms.actions import action_form, again, undo_form
+from webapp.ui.frame import htmx
+from webapp.ui.frame.access import current_actor, needs
+from webapp.ui.frame.failures import shown_again
+from webapp.ui.frame.pages import page, parts, parts_aside, tell
+from webapp.ui.frame.redirects import redirect
+from webapp.ui.orders import as_of as then, shown, timeline
+from webapp.ui.orders.channel_side import channel_side, raw_answer
+from webapp.ui.orders.order_page import (
+    ACTIONS,
+    ADDRESS,
+    ASIDE,
+    CHANNEL,
+    COMMENT,
+    OVERVIEW,
+    PLACES,
+    TABS,
+    OrderView,
+    current_tab,
+    facts,
+    live_parts,
+    open_order,
+    outdated,
+    url_of,
+)
+from webapp.ui.orders.panels import panels_of
+
+bp = Blueprint("orders", __name__)
+_TAB = "order-tab"
+
+
+@bp.get("/orders/<number>")
+@needs("orders.view")
+def show(number: str) -> str | tuple[str, int]:
+    """The page of an order, by our number or the channel's; where several fit, the choice."""
+    actor = current_actor()
+    tab = request.args.get("tab", OVERVIEW)
+    try:
+        order = open_order(number, actor, tab)
+    except SeveralFit as error:
+        choices = [find_order(choice, actor) for choice in str(error.values["choices"]).split(", ")]
+        found = [shown.ShownOrder(choice) for choice in choices]
+        return page("orders/several.html", number=number, orders=found), error.status
+    if "at" in request.args:
+        return _as_of(order, actor)
+    tab = tab if tab in TABS else OVERVIEW
+    context = facts(order, actor, tab=tab, reveals=tab in (OVERVIEW, CHANNEL))
+    context |= _of_tab(context["view"], tab)
+    if htmx.target() == _TAB:
+        return page("orders/_tab.html", **context)
+    return page("orders/show.html", **context)
+
+
+def _of_tab(view: OrderView, tab: str) -> dict[str, Any]:
+    """What one tab alone needs."""
+    order, actor, args = view.order, view.actor, request.args
+    match tab:
+        case "timeline":
+            who, kind, before = args.get("who", ""), args.get("kind", ""), args.get("before", type=int)
+            events = timeline.timeline_of(order, actor=actor, keys=lambda: view.keys, who=who, kind=kind, before=before)
+            return {"timeline": events, "who": timeline.WHO, "kinds": timeline.KINDS}
+        case "channel":
+            whole = args.get("lines") == "all"
+            return {"side": channel_side(order, whole=whole), "opened": False, "answer": None}
+        case "shipments" | "updates":
+            return {}
+    return {"panels": panels_of(order, actor), "find": args.get("find", ""), "whole": args.get("lines") == "all"}
+
+
+def _as_of(order: Order, actor: Actor) -> str:
+    """The order as the desk knew it at a moment of the past."""
+    context, moments = facts(order, actor), events_of(order)
+    try:
+        at = parse_instant(request.args["at"].replace(" ", "+"))
+    except ValueError:
+        raise NotFound(name=request.args["at"]) from None
+    standing = as_of(moments, at)
+    context |= {"at": at, "moments": then.moments(order, moments), "then": then.shown_then(order, standing)}
+    return page("orders/as_of.html", part="orders/_then.html", **context)
+
+
+@bp.get("/orders/<number>/parts")
+@needs("orders.view")
+def renewed(number: str) -> Response:
+    """The parts of an open page that only tell, as they are now; forms in work are left alone."""
+    actor = current_actor()
+    tab = current_tab()
+    context = facts(open_order(number, actor, tab), actor, tab=tab)
+    own = [part for part in live_parts(tab) if part != ASIDE]  # which renews itself
+    return parts_aside(*own, *outdated(context["view"], request.args), **context)
+
+
+@bp.get("/orders/<number>/aside")
+@needs("orders.view")
+def aside(number: str) -> str | AnyResponse:
+    """What stands beside the overview: packages, updates and the newest events."""
+    actor = current_actor()
+    order = find_order(number, actor)
+    if not htmx.is_htmx():
+        return redirect(url_of(order))
+    return page(ASIDE, **facts(order, actor) | {"loaded": True})
+
+
+@bp.get("/orders/<number>/lines")
+@needs("orders.view")
+def lines(number: str) -> str | AnyResponse:
+    """The order's lines: those that fit what is looked for, the first hundred or all of them."""
+    actor = current_actor()
+    order = find_order(number, actor)
+    find, whole = request.args.get("find", ""), request.args.get("lines") == "all"
+    if not htmx.is_htmx():
+        return redirect(url_for(".show", number=number, find=find or None, lines="all" if whole else None))
+    return page("orders/_lines.html", find=find, whole=whole, **facts(order, actor))
+
+
+@bp.get("/orders/<number>/updates")
+@needs("orders.view")
+def updates(number: str) -> str:
+    """The updates of the order, as they are now."""
+    actor = current_actor()
+    return page("orders/_updates.html", **facts(find_order(number, actor), actor))
+
+
+@bp.post("/orders/<number>/raw")
+@needs("orders.raw")
+def raw(number: str) -> str:
+    """The channel's last answer as it came. Posted, since it is opened deliberately and on the record."""
+    actor = current_actor()
+    order = open_order(number, actor, CHANNEL)
+    context = facts(order, actor, tab=CHANNEL)
+    context |= {"side": channel_side(order), "opened": True, "answer": raw_answer(order, actor)}
+    return page("orders/show.html", part="orders/_raw.html", **context)
+
+
+# --- Acting -----------------------------------------------------------------------------------------------------------
+
+
+@bp.get("/orders/<number>/actions/")
+@needs("orders.view")
+def actions(number: str) -> str | AnyResponse:
+    """What can be done to the order now."""
+    actor = current_actor()
+    order = find_order(number, actor)
+    if not htmx.is_htmx():
+        return redirect(url_of(order))
+    return page(ACTIONS, **facts(order, actor))
+
+
+@bp.get("/orders/<number>/actions/<code>")
+@needs("orders.view")
+def choose(number: str, code: str) -> str | AnyResponse:
+    """The form of one action, in the bar or where it belongs on the page."""
+    actor = current_actor()
+    order, action = open_order(number, actor), find_action(code)
+    actor.needs(action.right)
+    if refusal := refusal_of(action, order, actor):
+        return _refused(order, actor, refusal)
+    context = facts(order, actor, reveals=not htmx.is_htmx() or code == ADDRESS)
+    context |= _of_tab(context["view"], OVERVIEW)
+    try:
+        form = action_form(action, order, actor=actor)
+    except PluginFailed as problem:
+        return _refused(order, actor, problem)
+    return page("orders/show.html", part=PLACES.get(code, ACTIONS), **context | {"action": action, "form": form})
+
+
+@bp.post("/orders/<number>/actions/<code>")
+@needs("orders.view")
+@shown_again
+def perform(number: str, code: str) -> AnyResponse:
+    """Do one action and show what it changed; the action names the right that it needs."""
+    actor, action = current_actor(), find_action(code)
+    actor.needs(action.right)
+    try:
+        with unit_of_work():
+            order = find_order(number, actor, lock=True)
+            form = action_form(action, order, request.form, actor=actor)
+            data = read_input(action, form.input)
+            note = code == COMMENT and not form.input.get("status")  # a note fits an order however it changed
+            version = None if note else _version_seen(order, form.version, actor)
+            since, undo = order.version, _undo(action, order, data)
+            done = act(action, order, data, actor, key=form.key or None, version=version)
+    except DeskError as error:
+        typed = not htmx.is_htmx() and any(request.form.get(name) for name in action.Input.model_fields)
+        if isinstance(error, Stale) or error.status == 422 or error.field or (isinstance(error, Refusal) and typed):
+            with suppress(PluginFailed):
+                return _form_again(action, open_order(number, actor), actor, error)
+        if isinstance(error, Refusal):
+            return _refused(open_order(number, actor), actor, error)
+        raise
+    order = open_order(number, actor)
+    fresh = since == done.since < done.version  # not the answer to an earlier submission, and something was changed
+    undone_by = undo_form(order, *undo, version=done.version, actor=actor) if undo and fresh else None
+    tell(_done_sentence(order, action, done.since), "good", undone_by)
+    if not htmx.is_htmx():
+        return redirect(url_of(order))
+    return _changed(order, actor, PLACES.get(code, ACTIONS))
+
+
+def _undo(action: OrderAction, order: Order, data: ActionInput) -> tuple[str, Mapping[str, Any]] | None:
+    try:
+        return ask(action, "action", action.undo, order, data, gives=(tuple, NoneType))
+    except PluginFailed:  # it can be done all the same
+        return None
+
+
+def _refused(order: Order, actor: Actor, refusal: Refusal) -> Response:
+    """The order's page with the refusal, for a plain link or form; htmx is told it beside what was typed."""
+    if htmx.is_htmx():
+        raise refusal
+    tell(str(refusal), "bad")
+    context = facts(order, actor, reveals=True)
+    return make_response(page("orders/show.html", **context | _of_tab(context["view"], OVERVIEW)), refusal.status)
+
+
+def _changed(order: Order, actor: Actor, first: str) -> Response:
+    """What an act changed on the page: its own place, and whatever else tells of the order."""
+    tab = current_tab()
+    beside = [part for part in live_parts(tab) if first != PLACES[COMMENT] or part != "orders/_comment_list.html"]
+    return parts(first, *beside, event="order-changed", **facts(order, actor, tab=tab) | {"loaded": True})
+
+
+def _version_seen(order: Order, seen: int | None, actor: Actor) -> int | None:
+    """The version that the person knows: what they did themselves beside an open form makes that form no older."""
+    if seen is None:
+        return None
+    events = [event for event in events_of(order, limit=20) if event.version > seen]
+    made = {event.version: (event.actor_kind, event.actor_id) for event in events}  # by the first event of each
+    own = len(made) == order.version - seen and set(made.values()) <= {(actor.kind, actor.id)}
+    return order.version if own else seen
+
+
+def _form_again(action: OrderAction, order: Order, actor: Actor, error: DeskError) -> Response:
+    """The form with what was typed and why it was not taken; where the order changed meanwhile, what changed."""
+    form = again(action, order, request.form, error, actor=actor)
+    tab = current_tab()
+    context = facts(order, actor, tab=tab, reveals=not htmx.is_htmx() or action.code == ADDRESS)
+    context |= _of_tab(context["view"], OVERVIEW) | {"action": action, "form": form}
+    part, place = PLACES.get(action.code, ACTIONS), _PLACE_IDS.get(action.code, "#order-actions")
+    if not isinstance(error, Stale):
+        return _at(place, make_response(page("orders/show.html", part=part, **context), error.status))
+    seen = action_form(action, order, request.form, actor=actor).version or 0
+    changed = [event for event in events_of(order, limit=20) if event.version > seen]
+    context["meanwhile"] = [timeline.sentence_of(order, event) for event in changed]
+    if not htmx.is_htmx():
+        return make_response(page("orders/show.html", **context), error.status)
+    response = parts(part, *live_parts(tab), **context | {"loaded": True})
+    response.status_code = error.status
+    return _at(place, response)
+
+
+def _at(place: str, response: Response) -> Response:
+    """The form where it stands, also with a code whose answers are messages otherwise."""
+    return htmx.retarget(response, place) if htmx.is_htmx() else response
+
+
+_PLACE_IDS = {COMMENT: "#order-comments", ADDRESS: "#order-addresses"}
+
+
+def _done_sentence(order: Order, action: OrderAction, since: int) -> str:
+    """What the act did, in the timeline's words."""
+    event = next((event for event in reversed(events_of(order, limit=20)) if event.version > since), None)
+    return timeline.sentence_of(order, event) if event else _("Done: %(action)s.", action=action.label)
+
+
+@bp.post("/orders/<number>/comments/<int(max=2147483647):comment_id>/pin")
+@needs("orders.comment")
+def pin_comment(number: str, comment_id: int) -> AnyResponse:
+    """Keep a comment above the others."""
+    return _kept(number, comment_id, pin)
+
+
+@bp.post("/orders/<number>/comments/<int(max=2147483647):comment_id>/unpin")
+@needs("orders.comment")
+def unpin_comment(number: str, comment_id: int) -> AnyResponse:
+    """Let a comment stand among the others again."""
+    return _kept(number, comment_id, unpin)
+
+
+def _kept(number: str, comment_id: int, keep: Callable[..., None]) -> AnyResponse:
+    actor = current_actor()
+    with unit_of_work():
+        keep(find_order(number, actor, lock=True), comment_id, actor=actor)
+    order = open_order(number, actor)
+    if not htmx.is_htmx():
+        return redirect(f"{url_of(order)}#order-comments")
+    return make_response(render_template("orders/_comment_list.html", **facts(order, actor)))

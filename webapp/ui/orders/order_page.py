@@ -1,0 +1,373 @@
+"""What the page of one order shows: each part is read when a template asks for it, and once.
+
+Which parts a page has, its tab says; acting stands in `orders`, what the channel itself says in `channel_side`.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from operator import attrgetter
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+from flask import g, url_for
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm.attributes import set_committed_value
+
+from webapp.audit.actor import Actor
+from webapp.channels import described
+from webapp.channels.contract import BUYER_FIELDS
+from webapp.clock import iso, parse_instant
+from webapp.db import db
+from webapp.documents.packing import slip_refusal
+from webapp.errors import Forbidden, NotFound, Refusal, sentence_of
+from webapp.fulfillment.services import shipments_of, shipping_refusal
+from webapp.hooks.fence import PluginFailed
+from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
+from webapp.orders import addresses
+from webapp.orders.models import Order, OrderComment, OrderHold, OrderLine
+from webapp.orders.queries import find_order, reference
+from webapp.orders.services import bar, find_action, offers
+from webapp.orders.statuses import all_statuses, status_name
+from webapp.orders.tags import tags_of
+from webapp.search.contract import Label
+from webapp.sync.models import UNSETTLED, ChannelUpdate
+from webapp.sync.updates import closable, list_updates, retriable
+from webapp.ui.forms.actions import ActionForm, action_form
+from webapp.ui.frame import htmx
+from webapp.ui.orders import shown, timeline
+from webapp.vault import services as vault
+
+OVERVIEW, CHANNEL = "overview", "channel"
+TABS: dict[str, LazyString] = {
+    OVERVIEW: _l("Overview"),
+    "shipments": _l("Shipments"),
+    "updates": _l("Channel updates"),
+    "timeline": _l("Timeline"),
+    CHANNEL: _l("Channel side"),
+}
+COMMENT, ADDRESS = "comment", "address"
+PLACES = {COMMENT: "orders/_comments.html", ADDRESS: "orders/_addresses.html"}  # forms that stand where they belong
+_OF_BUYER = {"buyer": "orders/_buyer.html", "addresses": PLACES[ADDRESS]}  # by the field that says what a card shows
+ACTIONS, ASIDE = "orders/_actions.html", "orders/_aside.html"
+RECENT = 8  # events beside the overview
+_AROUND = (joinedload(Order.assignee), joinedload(Order.running_hold).joinedload(OrderHold.person))
+_FIGURES = (joinedload(Order.own_amounts), selectinload(Order.lines).joinedload(OrderLine.amounts))
+
+
+def open_order(number: str, actor: Actor, tab: str = OVERVIEW) -> Order:
+    """The order with what its head shows, in one query; tabs with figures read its lines and all amounts in another."""
+    if tab not in (OVERVIEW, CHANNEL):
+        return find_order(number, actor, *_AROUND)
+    order = find_order(number, actor, *_AROUND, *_FIGURES)
+    amounts = [*order.own_amounts, *(amount for line in order.lines for amount in line.amounts)]
+    set_committed_value(order, "amounts", sorted(amounts, key=attrgetter("id")))
+    return order
+
+
+def url_of(order: Order) -> str:
+    """The order's page."""
+    return url_for("orders.show", number=reference(order))
+
+
+def current_tab() -> str:
+    """The tab of the page that htmx asks from."""
+    tab = parse_qs(urlsplit(htmx.current_url()).query).get("tab", [OVERVIEW])[0]
+    return tab if tab in TABS else OVERVIEW
+
+
+def live_parts(tab: str) -> list[str]:
+    """Parts of a tab that only tell, and that stand on its page: renewed while somebody types elsewhere on it."""
+    if tab != OVERVIEW:
+        return ["orders/_summary.html"]
+    names = ("summary", "information", "payment", "totals", "comment_list")
+    return [*(f"orders/_{name}.html" for name in names), ASIDE]
+
+
+def outdated(view: "OrderView", shown: Mapping[str, str]) -> list[str]:
+    """Cards about the buyer that show something older than there is: only they are drawn anew, since that reveals the
+    buyer, on the record. One in which somebody types does not say what it shows.
+    """
+    return [part for name, part in _OF_BUYER.items() if name in shown and shown[name] != getattr(view, f"{name}_mark")]
+
+
+def facts(order: Order, actor: Actor, *, tab: str = OVERVIEW, reveals: bool = False) -> dict[str, Any]:
+    """What every template of the page knows; `reveals` says that it shows the buyer to who may see one."""
+    g.zone, g.has_practice, g.order_reference = order.shop.zone, order.store.practice, reference(order)
+    view = OrderView(order, actor, reveals=reveals)
+    usual: dict[str, Any] = {"action": None, "form": None, "meanwhile": [], "loaded": False}
+    return usual | {"order": shown.ShownOrder(order), "view": view, "tab": tab, "tabs_shown": TABS}
+
+
+class OrderView:
+    """One order as its page draws it. A part that no template asks for is not read."""
+
+    comment_problem = channel_url_problem = ""  # what a plugin failed at, once the part was asked for
+
+    def __init__(self, order: Order, actor: Actor, *, reveals: bool) -> None:
+        self.order, self.actor, self._reveals = order, actor, reveals
+
+    # --- Head ---------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _every_offer(self) -> list[Any]:
+        return offers(self.order, self.actor)
+
+    @cached_property
+    def offers(self) -> list[Any]:
+        """The bar: what has a place of its own on the page is offered there."""
+        return [offer for offer in bar(self._every_offer) if offer.code not in PLACES]
+
+    @cached_property
+    def can_readdress(self) -> bool:
+        found = [offer for offer in self._every_offer if offer.code == ADDRESS]
+        return bool(found) and found[0].refusal is None
+
+    @cached_property
+    def slip_refusal(self) -> Refusal | None:
+        return slip_refusal(self.order, self.actor)
+
+    @cached_property
+    def next_step(self) -> tuple[str, str]:
+        return shown.next_step(self.order, shipping_refusal(self.order, self.actor))
+
+    @cached_property
+    def hold(self) -> dict[str, Any] | None:
+        """Why, since when, until when and by whom it is held; the reason for who may see buyers."""
+        row = self.order.running_hold if self.order.on_hold else None
+        if row is None:
+            return None
+        reason = ""
+        if self.actor.may("buyers.see") and row.sealed:
+            reason = str(self._open([("hold", row.sealed)])[0] or "")
+        return {"reason": reason, "at": row.at, "until": row.until, "by": shown.author_of(row, self.order.store)}
+
+    @cached_property
+    def assignee(self) -> str:
+        return shown.name_of(self.order.assignee) if self.order.assignee_id else ""
+
+    @cached_property
+    def status(self) -> Label | None:
+        """The merchant's own status."""
+        code = self.order.status
+        if not code:
+            return None
+        tone = next((row.tone for row in all_statuses() if row.code == code), "calm")
+        return Label(status_name(code), tone)
+
+    @cached_property
+    def tags(self) -> list[Label]:
+        return [Label(tag.name, tag.tone) for tag in tags_of(self.order)] if self.order.tags else []
+
+    @cached_property
+    def channel_url(self) -> str:
+        """The order on the channel's own site; empty where it has no page there, or `channel_url_problem` says why."""
+        try:
+            return described.order_url(self.order.store, self.order.channel_order_number, self.order.marketplace)
+        except PluginFailed as problem:
+            self.channel_url_problem = str(problem)
+            return ""
+
+    # --- Overview -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def totals(self) -> shown.Totals:
+        return shown.totals_of(self.order)
+
+    def lines(self, find: str = "", whole: bool = False) -> shown.ShownLines:
+        return shown.lines_of(self.order, find=find, whole=whole)
+
+    @cached_property
+    def payment_methods(self) -> str:
+        return ", ".join(self.order.channel_order.facts.get("payment_methods") or [])
+
+    @cached_property
+    def sides_disagree(self) -> bool:
+        """Whether our state and the channel's stage tell different stories."""
+        stage, state = self.order.channel_order.stage, self.order.state
+        return (stage == "shipped" and bool(self.order.unshipped)) or (stage == "canceled") != (state == "canceled")
+
+    @cached_property
+    def buyer(self) -> list[tuple[str, str, str]]:
+        """The buyer's facts but for the address, in the order of the contract; texts by line with the line's SKU."""
+        lines = {line.channel_line_number: line.sku or line.title for line in self.order.lines}
+        rows: list[tuple[str, str, str]] = []
+        for name, label in BUYER_FIELDS.items():
+            value = self._channel_buyer.get(name)
+            if name == ADDRESS or not value:
+                continue
+            if isinstance(value, dict):
+                texts = [(lines.get(number, number), text) for number, text in value.items() if text]
+                value = "\n".join(_("%(name)s: %(text)s", name=line, text=text) for line, text in texts)
+            rows.append((name, str(label), str(value)))
+        return rows
+
+    @cached_property
+    def addresses_mark(self) -> str:
+        """Another one once the addresses were written anew, or can be changed no more since the order has moved on."""
+        return f"{self.buyer_mark}{' changeable' if self.can_readdress else ''}"
+
+    @cached_property
+    def buyer_mark(self) -> str:
+        """Another one once what is known of the buyer was written anew; reading it reveals nothing."""
+        return iso(self.keys.sealed_at.get(self.order.id)) or ""
+
+    @cached_property
+    def erased(self) -> bool:
+        """The order's key was destroyed, and with it what was known of the buyer."""
+        return self.order.id not in self._revealed
+
+    @cached_property
+    def address(self) -> shown.Address | None:
+        """Where it goes: the address that was put in its place here, or the channel's."""
+        return shown.address_of(self._address.address)
+
+    @cached_property
+    def channel_address(self) -> shown.Address | None:
+        """The channel's own, where another was put in its place."""
+        return shown.address_of(self._address.there)
+
+    @cached_property
+    def corrected_at(self) -> datetime | None:
+        return parse_instant(self._address.corrected_at) if self._address.corrected_at else None
+
+    @cached_property
+    def _address(self) -> addresses.ShownAddress:
+        return addresses.of_keys(self._revealed, self.order.id)
+
+    @cached_property
+    def _revealed(self) -> vault.DataKeys:
+        """Buyer data, on the record; for who may see buyers."""
+        return vault.reveal_kinds(self.actor, [self.order.id], purpose="order", kinds=addresses.KINDS)
+
+    @cached_property
+    def _channel_buyer(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self._revealed.opened(vault.BUYER).get(self.order.id) or {}
+        return found
+
+    def _open(self, values: Sequence[tuple[str, bytes]]) -> list[Any]:
+        """What the desk sealed itself, for who may see buyers."""
+        return vault.open_sealed([(self.order.id, kind, body) for kind, body in values], self.keys)
+
+    @cached_property
+    def keys(self) -> vault.DataKeys:
+        """The order's data key, for who may see buyers."""
+        return self._revealed if self._reveals else vault.DataKeys([self.order.id], addresses.KINDS)
+
+    # --- Comments -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def comments(self) -> list[dict[str, Any]] | None:
+        """The pinned ones first, then the newest; None for who may not see buyers, since comments name them too."""
+        if not self.actor.may("buyers.see"):
+            return None
+        if not self.order.comments:
+            return []
+        query = select(OrderComment).where(OrderComment.order_id == self.order.id).order_by(OrderComment.id.desc())
+        rows = list(db.session.scalars(query.options(joinedload(OrderComment.person))))
+        texts = self._open([("comment", row.sealed) for row in rows])
+        comments = [
+            {
+                "id": row.id,
+                "at": row.at,
+                "author": shown.author_of(row, self.order.store),
+                "text": text,
+                "pinned": row.pinned_at is not None,
+                "status": status_name(row.status) if row.status else "",
+            }
+            for row, text in zip(rows, texts, strict=True)
+        ]
+        return sorted(comments, key=lambda comment: not comment["pinned"])
+
+    @cached_property
+    def comment_form(self) -> ActionForm | None:
+        """The box under the comments: the action of that name, where its plugin is there and the actor may."""
+        try:
+            action = find_action(COMMENT)
+            self.actor.needs(action.right)
+            return action_form(action, self.order, actor=self.actor)
+        except PluginFailed as problem:
+            self.comment_problem = str(problem)
+        except (NotFound, Forbidden):
+            pass
+        return None
+
+    # --- Shipments, updates, events -----------------------------------------------------------------------------------
+
+    @cached_property
+    def packages(self) -> list[dict[str, Any]]:
+        """Every parcel with what lies in it."""
+        return _packages(self.order, {line.id: line for line in self.order.lines})
+
+    @cached_property
+    def parcels(self) -> list[dict[str, Any]]:
+        """Every parcel for a glance: how many units lie in it, not which."""
+        return _packages(self.order, {})
+
+    @cached_property
+    def updates(self) -> list[dict[str, Any]]:
+        return [_update(self.order, row, self.actor) for row in self._updates]
+
+    @cached_property
+    def unsettled(self) -> bool:
+        return any(row.state in UNSETTLED for row in self._updates)
+
+    @cached_property
+    def _updates(self) -> list[ChannelUpdate]:
+        return list_updates(self.actor, order=self.order)
+
+    @cached_property
+    def recent(self) -> timeline.Timeline:
+        """The newest events, without what is sealed of them."""
+        return timeline.timeline_of(self.order, limit=RECENT)
+
+
+def _packages(order: Order, lines: Mapping[int, OrderLine]) -> list[dict[str, Any]]:
+    """Every parcel with its carrier's words, oldest first, and what lies in it of these lines."""
+    try:
+        carriers = {one.code: one for one in described.carriers(order.store.channel, order.marketplace)}
+    except PluginFailed:  # the carriers' codes say enough
+        carriers = {}
+    found = []
+    for shipment in shipments_of(order):
+        for package in shipment.packages:
+            carrier = carriers.get(package.carrier)
+            url = carrier.tracking_url if carrier else ""
+            found.append(
+                {
+                    "number": package.number,
+                    "origin": shipment.origin,
+                    "carrier": package.carrier_name or (carrier.label if carrier else package.carrier),
+                    "service": package.service,
+                    "tracking_number": package.tracking_number,
+                    "tracking_url": url.replace("{number}", quote(package.tracking_number, safe="")) if url else "",
+                    "shipped_at": package.shipped_at,
+                    "units": sum(row.quantity for row in package.lines),
+                    "lines": [
+                        {"sku": lines[row.line_id].sku, "title": lines[row.line_id].title, "quantity": row.quantity}
+                        for row in package.lines
+                        if row.line_id in lines
+                    ],
+                }
+            )
+    return found
+
+
+def _update(order: Order, row: ChannelUpdate, actor: Actor) -> dict[str, Any]:
+    may = actor.may("updates.retry")
+    return {
+        "id": row.id,
+        "kind_label": described.kind_label(order.store.channel, row.kind),
+        "reference": row.reference,
+        "state": row.state,
+        "created_at": row.created_at,
+        "due_at": row.due_at,
+        "sent_at": row.sent_at,
+        "effective_at": row.effective_at,
+        "settled_at": row.refused_at or row.effective_at,
+        "attempts": row.attempts,
+        "message": sentence_of(row.problem),
+        "can_retry": may and retriable(row),
+        "can_close": may and closable(row),
+    }

@@ -1,0 +1,326 @@
+"""What pages show of an order: rows read by the domains, put into words. Nothing here changes or reveals anything."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from babel import Locale
+from babel.numbers import format_percent
+
+from webapp.accounts.models import User
+from webapp.audit.actor import ActorKind
+from webapp.channels import described
+from webapp.channels.contract import Component
+from webapp.channels.models import Store
+from webapp.channels.services import channel_name
+from webapp.errors import Refusal
+from webapp.i18n import LazyString, get_locale, gettext as _
+from webapp.money import Money
+from webapp.orders.attention import Attention, in_words
+from webapp.orders.badges import Badges
+from webapp.orders.contract import Amount
+from webapp.orders.models import Order, OrderAmount, OrderLine
+from webapp.orders.postal import telephone
+from webapp.orders.queries import reference
+from webapp.search.contract import Label
+from webapp.search.terms import digits
+from webapp.ui.frame.formats import money
+
+
+class ShownOrder:
+    """An order with the words around it; whatever is not here is the order's own."""
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self.reference = reference(order)
+        self.channel_name = channel_name(order.store.channel)
+        self.store_name, self.shop_name = order.store.name, order.shop.name
+        self.is_practice = order.store.practice
+        self.marketplace = described.country_of(order.store, order.marketplace)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.order, name)
+
+    @property
+    def attention(self) -> list[Attention]:
+        return in_words(self.order.attention)
+
+    @property
+    def badges(self) -> list[Label]:
+        """What it is, in short words; what should be looked at stands below them in sentences."""
+        return Badges(without=("attention",)).of(self.order)
+
+    @property
+    def channel_status_label(self) -> str:
+        return described.status_label(self.order.store.channel, self.order.channel_status)
+
+    @property
+    def service_label(self) -> str:
+        return described.service_label(self.order.store.channel, self.order.service_level)
+
+
+# --- Addresses --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A delivery address as it is written on a parcel."""
+
+    lines: list[str]
+    phone: str = ""
+
+    @property
+    def phone_url(self) -> str:
+        """The phone number as a link: what RFC 3966 lets stand in one."""
+        number, extension = telephone(self.phone)
+        bare = ("+" if number.strip().startswith("+") else "") + digits(number)
+        return f"tel:{bare};ext={extension}" if extension else f"tel:{bare}"
+
+
+def address_of(given: Mapping[str, Any] | None) -> Address | None:
+    """An address in the order of its country; None where the channel gave none."""
+    if not given:
+        return None
+    country = str(given.get("country") or "")
+    place = [str(given.get(name) or "") for name in ("postal_code", "city", "region")]
+    if country in ("US", "CA", "AU"):
+        town = ", ".join(filter(None, (place[1], " ".join(filter(None, (place[2], place[0]))))))
+        towns = [town]
+    elif country == "GB":
+        towns = [place[1], place[2], place[0]]
+    else:
+        towns = [" ".join(filter(None, place[:2])), place[2]]
+    names = [str(given.get(name) or "") for name in ("name", "company", "line1", "line2", "line3", "district")]
+    lines = [line for line in (*names, *towns, territory(country)) if line]
+    return Address(lines, str(given.get("phone") or ""))
+
+
+def territory(code: str) -> str:
+    """A country by its name."""
+    locale = get_locale() or Locale("en")
+    return str(locale.territories.get(code, code))
+
+
+# --- Money ------------------------------------------------------------------------------------------------------------
+
+
+_PLACES = {component.value: place for place, component in enumerate(Component)}
+
+
+@dataclass(slots=True)
+class Totals:
+    """What the buyer pays by component, our sum, the channel's, what lies between, and what is paid of it."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    ours: Money | None = None
+    channel: Money | None = None
+    residual: Money | None = None
+    paid: Money | None = None
+    due: Money | None = None
+
+
+def totals_of(order: Order) -> Totals:
+    """The channel collects the money: an order is paid once the channel has verified the payment."""
+    total = order.total
+    paid = None
+    if total is not None and order.state != "canceled":
+        paid = Money(0, total.currency) if order.state == "pending" else total
+    due = Money(total.minor - paid.minor, total.currency) if total is not None and paid is not None else None
+    rows = component_rows(((amount.component, amount.figures) for amount in order.amounts), order.currency)
+    if order.currency is None or not rows:
+        return Totals(channel=total, paid=paid, due=due)
+    ours = Money(sum(amount.net for amount in order.amounts), order.currency)
+    return Totals(rows, ours, total, order.residual, paid, due)
+
+
+def component_rows(amounts: Iterable[tuple[str, Amount]], currency: str | None) -> list[dict[str, Any]]:
+    """What is charged for each component, its tax and its discount; components no longer listed are left out."""
+    sums: dict[str, Amount] = {}
+    for component, amount in amounts:
+        if any(amount):
+            had = sums.get(component, Amount())
+            sums[component] = Amount(*(one + more for one, more in zip(had, amount, strict=True)))
+    if currency is None:
+        return []
+    return [
+        {"component": component} | {name: Money(minor, currency) for name, minor in sums[component]._asdict().items()}
+        for component in sorted(sums, key=component_place)
+    ]
+
+
+def component_place(code: str) -> int:
+    """Where a component stands among others."""
+    return _PLACES.get(code, len(_PLACES))
+
+
+# --- Lines ------------------------------------------------------------------------------------------------------------
+
+LINES = 100  # drawn at once; the rest when somebody asks for it
+STAGES = ("shipped", "canceled", "withdrawn", "invoiced", "refunded", "returned")  # what can become of a line's units
+
+
+@dataclass(slots=True)
+class ShownLine:
+    """A line with every cell as text, so that five hundred are drawn without a call in each."""
+
+    id: int
+    title: str
+    sku: str
+    asin: str
+    gift: bool
+    status: str
+    tone: str
+    ordered: int
+    counts: list[int]
+    open: int
+    price: str
+    subtotal: str
+    tax: str
+    rate: str
+    discount: str
+    total: str
+    problems: list[Attention]
+
+
+@dataclass(slots=True)
+class ShownLines:
+    """The lines that a page draws, and what there is of all of them."""
+
+    rows: list[ShownLine]
+    stages: list[str]  # those that some units have come to; shipped is always among them
+    lines: int
+    units: int
+    open: int
+    found: int
+    find: str
+    whole: bool
+
+
+def lines_of(order: Order, *, find: str = "", whole: bool = False) -> ShownLines:
+    """The order's lines, or those whose title, SKU or product code holds what is looked for."""
+    wanted = find.strip().casefold()
+    lines = order.lines
+    found = [line for line in lines if wanted in f"{line.title}\n{line.sku}\n{line.asin}".casefold()]
+    drawn = found if whole else found[:LINES]
+    stages = [code for code in STAGES if code == "shipped" or any(getattr(line, code) for line in lines)]
+    by_line: dict[int, list[OrderAmount]] = {}
+    for amount in order.amounts:
+        if amount.line_id is not None:
+            by_line.setdefault(amount.line_id, []).append(amount)
+    return ShownLines(
+        rows=[_shown_line(line, by_line.get(line.id, []), stages) for line in drawn],
+        stages=stages,
+        lines=len(lines),
+        units=sum(line.ordered for line in lines),
+        open=sum(line.open for line in lines),
+        found=len(found),
+        find=find.strip(),
+        whole=whole or len(found) <= LINES,
+    )
+
+
+def _shown_line(line: OrderLine, amounts: Sequence[OrderAmount], codes: Sequence[str]) -> ShownLine:
+    """A line as the page draws it. The money of a row is that of the goods, so that it adds up from left to right:
+    shipping and gift wrap stand among the order's totals.
+    """
+    item = next((amount.figures for amount in amounts if amount.component == Component.ITEM), None)
+    subtotal, tax, discount, total = goods(item, line.total_minor, line.currency)
+    status, tone = _line_status(line)
+    return ShownLine(
+        id=line.id,
+        title=line.title,
+        sku=line.sku,
+        asin=line.asin,
+        gift=line.gift,
+        status=str(status),
+        tone=tone,
+        ordered=line.ordered,
+        counts=[getattr(line, code) for code in codes],
+        open=line.open,
+        price=amount_of(line.unit_price_minor, line.currency),
+        subtotal=subtotal,
+        tax=tax,
+        rate=_rate(item),
+        discount=discount,
+        total=total,
+        problems=in_words(line.problems) if line.problems else [],
+    )
+
+
+def goods(item: Amount | None, total: int | None, currency: str | None) -> tuple[str, str, str, str]:
+    """Subtotal, tax, discount and total of a line's goods. Of what costs nothing no amount is kept, and the channel's
+    total of the line says so.
+    """
+    known = item if item is not None or total is None else Amount()
+    minors = (None,) * 4 if known is None else (*known, known.net)
+    subtotal, tax, discount, net = (amount_of(minor, currency) for minor in minors)
+    return subtotal, tax, discount, net
+
+
+def amount_of(minor: int | None, currency: str | None) -> str:
+    """An amount in minor units as a cell shows it, or a dash where the channel gave none."""
+    return "—" if minor is None or currency is None else money(Money(minor, currency))
+
+
+def _rate(item: Amount | None) -> str:
+    """The tax on the goods in percent of what was paid for them; nothing where there is none to speak of."""
+    base = item.charged - item.discount if item else 0
+    if item is None or not item.tax or base <= 0:
+        return ""
+    locale = get_locale() or Locale("en")
+    return str(format_percent(item.tax / base, locale.percent_formats[None].pattern.replace("0", "0.#"), locale=locale))
+
+
+def _line_status(line: OrderLine) -> tuple[LazyString | str, str]:
+    """The word for how far a line has come, and its tone."""
+    if line.canceled == line.ordered:  # of none ordered, too: that is how the channel takes a line away
+        return _("Canceled"), "gone"
+    if line.refunded and line.refunded == line.ordered:
+        return _("Refunded"), "calm"
+    if line.open:
+        return (_("Partly shipped"), "info") if line.shipped else (_("Open"), "waits")
+    return _("Shipped"), "good"
+
+
+# --- Who, and what next -----------------------------------------------------------------------------------------------
+
+
+class Written(Protocol):
+    """A row that says who made it."""
+
+    actor_kind: str
+    person: User | None
+
+
+def author_of(row: Written, store: Store) -> str:
+    """Who made a row: a person by name, the rest by what they are."""
+    match row.actor_kind:
+        case ActorKind.PERSON:
+            return name_of(row.person)
+        case ActorKind.CHANNEL:
+            return channel_name(store.channel)
+        case ActorKind.OPERATOR:
+            return str(_("Operator"))
+        case ActorKind.PLUGIN:
+            return str(_("Plugin"))
+    return "Waybill"
+
+
+def name_of(person: User | None) -> str:
+    return (person.name or person.email) if person else str(_("Somebody"))
+
+
+def next_step(order: Order, refusal: Refusal | None) -> tuple[str, str]:
+    """What to do with the order now, in one sentence, and its tone."""
+    name = channel_name(order.store.channel)
+    if any(trouble["kind"] == "update_refused" for trouble in order.attention):
+        return _("%(channel)s refused an update: read why, then send it again or close it.", channel=name), "bad"
+    if order.buyer_wants_cancel and order.unshipped:
+        return _("The buyer asked to cancel: decide before anything leaves."), "warn"
+    if order.unshipped and order.state == "processing":
+        if refusal is not None:
+            return str(refusal), "warn" if order.on_hold else ""
+        return _("Pack it, then enter carrier and tracking number under Ship."), ""
+    if order.state == "pending":
+        return _("Wait: it can ship once %(channel)s has verified the payment.", channel=name), ""
+    return "", ""

@@ -1,0 +1,1 @@
+"""The web server: its threads, its loop, and its clients' sockets."""
