@@ -11,7 +11,7 @@ from pathlib import Path
 from supervisor.ports import free_port
 from supervisor.up import STEP
 from webapp.accounts.services import has_owner
-from webapp.channels.services import get_channel, stores
+from webapp.channels.services import CONNECTION, stores
 from webapp.cli.practice_stores import known_ports, wanted_processes
 from webapp.cli.processes import make_ready
 from webapp.cli.running_desk import PORTS_FILE
@@ -19,7 +19,7 @@ from webapp.cli.users import first_link
 from webapp.config import configuration
 from webapp.db import unit_of_work
 from webapp.hooks.processes import PracticeStore
-from webapp.settings.services import STORE, read, store_all
+from webapp.settings.services import store_all
 
 
 def prepare(prepared: Path) -> None:
@@ -63,12 +63,11 @@ def _step(sentence: str) -> None:
 def _follow_move(old: str, new: str) -> None:
     """Let the practice stores find their marketplace, whose port another program has taken meanwhile."""
     with unit_of_work():
-        for store in stores():
-            declared = get_channel(store.channel).settings if store.practice else ()
+        for store in (store for store in stores() if store.practice):
             moved = {
                 name: new + value.removeprefix(old)
-                for name, value in read(STORE, store.id, declared).items()
+                for name, value in CONNECTION.read(store).items()
                 if isinstance(value, str) and (value == old or value.startswith(f"{old}/"))
             }
             if moved:
-                store_all(STORE, store.id, declared, moved)
+                store_all(CONNECTION, moved, store)

@@ -124,7 +124,10 @@ def desks() -> Iterator[Desks]:
 @pytest.fixture(autouse=True)
 def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test that leaves something behind, or that starts processes on a desk which others use after it."""
-    engine = request.node.callspec.params.get("database") if hasattr(request.node, "callspec") else None
+    params = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    engine = params.get("database") or params.get(
+        "empty_desk"
+    )  # whose server and plugins are there before the guard looks
     shared = request.getfixturevalue("desks").find(engine) if engine else None
     before = leftovers.Before()
     yield

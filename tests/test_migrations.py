@@ -15,18 +15,23 @@ from sqlalchemy.exc import SQLAlchemyError
 from tests import postgres
 from webapp import create_app, schema
 from webapp.audit.actor import Actor
+from webapp.channels import keeping
 from webapp.channels.contract import Component, IncomingAmount, OrdersPage
 from webapp.channels.models import Store
-from webapp.channels.services import add_store
+from webapp.channels.order_settings import NEW_ORDERS
+from webapp.channels.services import access, add_store
 from webapp.clock import now
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
+from webapp.orders.archiving import AFTER_DAYS, SETTINGS
 from webapp.orders.export_runs import CSV, start_export
 from webapp.orders.exporting import ORDERS
 from webapp.orders.models import Order, OrderAmount
 from webapp.schema import SchemaDiffers
 from webapp.search.query import parse
+from webapp.settings.declared import Setting, SettingsGroup
 from webapp.settings.models import StoredSetting
+from webapp.settings.services import store_all
 from webapp.sync import runs
 from webapp.sync.models import OrdersProof, QuarantinedOrder, Stream, SyncWindow
 from webapp.sync.taking_in.pages import prepare, take_in
@@ -188,6 +193,33 @@ def test_quarantined_orders_are_kept_under_either_name(store: Store) -> None:
         quarantine(store.id, [("302-1", "total", "missing", {}), ("302-3", "total", "missing", {})])
     rows = db.session.scalars(select(QuarantinedOrder).order_by(QuarantinedOrder.id))
     assert [(row.number, row.attempts) for row in rows] == [("302-1", 2), ("302-2", 1), ("302-3", 1)]
+
+
+def test_settings_keep_their_values_under_groups_and_without(store: Store, operator: Actor) -> None:
+    with unit_of_work():
+        store_all(NEW_ORDERS, {"import_orders": True, "own_numbers": False}, store)
+        store_all(SETTINGS, {"archive_after_days": 45})
+        keeping.change_days(store, 20, actor=operator)
+        db.session.add(StoredSetting(scope="desk", group="parcels", name="parcel_units", value=12))
+    rows = "SELECT scope, name FROM settings ORDER BY scope, name"
+    db.session.rollback()
+
+    schema.back_to("0009")
+    flags = db.session.execute(text("SELECT import_orders, own_numbers FROM stores")).one()
+    assert tuple(map(bool, flags)) == (True, False)
+    before = [("desk", "archive_after_days"), ("desk", "parcel_units"), ("store", "erase_buyers_after_days")]
+    assert [tuple(row) for row in db.session.execute(text(rows))] == [*before, ("store", "key")]
+    db.session.rollback()
+    schema.migrate()
+
+    known = db.session.get_one(Store, store.id)
+    assert NEW_ORDERS.read(known) == {"import_orders": True, "own_numbers": False}
+    assert AFTER_DAYS.of() == 45
+    assert keeping.days_of(known) == 20
+    assert access(known).settings["key"] == "k-secret-9"
+    units = Setting(name="parcel_units", label="Units", default=10)
+    SettingsGroup("parcels", "Parcels", [units])
+    assert units.of() == 12  # its group is not known here: it is found by its name
 
 
 def test_a_migration_that_fails_has_deleted_no_file(empty_desk: Flask) -> None:

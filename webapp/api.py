@@ -79,8 +79,7 @@ from webapp.orders.statuses import status_name, statuses_of
 from webapp.orders.tags import offered_tags, tags_of
 from webapp.reporting.contract import Card
 from webapp.search.contract import Bound, Column, ColumnKind, Found, KeyKind, Label, Link, QueryKey, WordSource
-from webapp.settings.declared import Setting
-from webapp.settings.services import SettingsGroup, desk_setting
+from webapp.settings.declared import Setting, SettingsGroup
 from webapp.sync.taking_in.loading import BATCH, Loaded, load_orders
 from webapp.vault.key_file import open_secret, seal_secret
 
@@ -172,7 +171,6 @@ __all__ = [
     "country_choices",
     "db",
     "decimals",
-    "desk_setting",
     "find_person",
     "get_channel",
     "gettext",

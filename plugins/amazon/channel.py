@@ -108,7 +108,7 @@ class AmazonChannel(Channel):
 
     code = "amazon"
     label = "Amazon"
-    settings: ClassVar[Sequence[Setting]] = (
+    settings: ClassVar[Sequence[Setting[Any]]] = (
         Setting(
             name="client_id", label=_l("Client id"), default=None, help=_l("Of your application, in Seller Central.")
         ),

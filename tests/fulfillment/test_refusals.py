@@ -10,6 +10,7 @@ from plugins.order_actions.ship import ShipOrder
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage, FulfilledBy, IncomingPackage
 from webapp.channels.models import Store
+from webapp.channels.order_settings import NEW_ORDERS
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Refusal
@@ -21,6 +22,7 @@ from webapp.orders.holds import hold
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order, reference
 from webapp.orders.services import act, find_action, offers, read_input
+from webapp.settings.services import store_all
 from webapp.sync.models import ChannelUpdate
 from webapp.testing import incoming_line, incoming_order
 
@@ -115,7 +117,7 @@ def test_an_order_on_hold_or_being_canceled_does_not_ship(make_order: Callable[.
 
 def test_an_order_managed_at_the_channel_refuses_every_act(store: Store, take: Take, mia: Actor) -> None:
     with unit_of_work():
-        db.session.get_one(Store, store.id).import_orders = False
+        store_all(NEW_ORDERS, {"import_orders": False}, store)
     [order] = take(incoming_order())
     sentence = "This order is managed at the channel: importing orders is off for its store."
     assert order.number is None

@@ -34,7 +34,8 @@ from webapp.orders.queries import locked
 from webapp.orders.services import comment, find_action, read_input
 from webapp.search.query import parse
 from webapp.search.saved_views import save_view
-from webapp.settings.services import change_desk, groups
+from webapp.settings.declared import DESK
+from webapp.settings.services import change as change_settings, groups
 from webapp.testing import JAPAN, FakeChannel, again, incoming_line, incoming_order
 
 ORDERS, IN_RUN = 500, 120
@@ -53,12 +54,11 @@ def fill(
     """Make the desk by its own services, as its people would have."""
     with unit_of_work():
         shop = create_shop("Second shop", prefix="B-", language="fr", zone="Europe/Paris", actor=owner)
-        [group] = [group for group in groups() if group.code == "archive"]
-        change_desk(group, {"archive_after_days": "45"}, actor=owner)
+        [group] = [group for group in groups(DESK) if group.code == "archive"]
+        change_settings(group, {"archive_after_days": "45"}, actor=owner)
         change_orders(
             store,
-            import_orders=True,
-            own_numbers=True,
+            settings={},
             shop_id=store.shop_id,
             marketplace_shops={JAPAN.id: shop.id},
             actor=owner,

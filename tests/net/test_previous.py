@@ -26,10 +26,10 @@ from webapp.db import db, table_of
 from webapp.hooks import hooks
 from webapp.jobs.models import Run, RunState
 from webapp.jobs.runs import look_after_runs
+from webapp.orders.archiving import AFTER_DAYS
 from webapp.orders.bulk import KIND
 from webapp.orders.models import Order, OrderAmount, OrderComment, OrderEvent, OrderLine
 from webapp.search.models import SavedView
-from webapp.settings.services import desk_setting
 from webapp.sync.jobs import find_due
 from webapp.sync.models import ChannelUpdate
 from webapp.testing import FakeChannel, FakeChannelPlugin
@@ -55,7 +55,7 @@ def facts() -> dict[str, Any]:
         "updates": dict(Counter(db.session.scalars(select(updates.c.state)))),
         "views": sorted(db.session.scalars(select(SavedView.name))),
         "runs": [[run.kind, run.done, run.total] for run in db.session.scalars(select(Run).order_by(Run.id))],
-        "archive_after_days": desk_setting("archive_after_days"),
+        "archive_after_days": AFTER_DAYS.of(),
         "shops": {row.marketplace: row.shop_id for row in db.session.scalars(select(StoreMarketplace))},
         "buyers": sorted(
             str(buyer.get("name")) for buyer in reveal(Actor.operator(), [1, 2, 3], purpose="test").values()

@@ -25,7 +25,7 @@ from webapp.orders.queries import find_order, reference
 from webapp.orders.services import find_action, raise_attention, read_input
 from webapp.search.compiling import compile_query
 from webapp.search.query import parse
-from webapp.settings.services import change_desk
+from webapp.settings.services import change as change_settings
 from webapp.sync import jobs as sync_jobs
 from webapp.sync.models import ChannelUpdate
 from webapp.sync.updates import UpdateRefused, UpdatesUnsettled, retry
@@ -153,7 +153,7 @@ def test_an_order_that_opens_again_leaves_the_archive(take: Take, mia: Actor, do
 @pytest.fixture
 def after_a_week(app: Flask) -> None:
     with unit_of_work():
-        change_desk(SETTINGS, {"archive_after_days": "7"}, actor=Actor.operator())
+        change_settings(SETTINGS, {"archive_after_days": "7"}, actor=Actor.operator())
 
 
 def rested(order: Order, days: float) -> None:

@@ -8,11 +8,13 @@ import pytest
 from webapp.audit.actor import Actor
 from webapp.channels.contract import OrdersPage
 from webapp.channels.models import Store
+from webapp.channels.order_settings import NEW_ORDERS
 from webapp.channels.services import add_store, create_shop
 from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden, NotFound, SeveralFit
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order, orders_by_id, reference
+from webapp.settings.services import store_all
 from webapp.sync.taking_in.pages import prepare, take_in
 from webapp.testing import FakeChannel, again, incoming_order
 
@@ -61,7 +63,7 @@ def test_our_own_number_comes_before_a_channels(take: Take, operator: Actor) -> 
 
 def test_an_order_without_a_number_is_found_by_its_id(take: Take, store: Store, operator: Actor) -> None:
     with unit_of_work():
-        db.session.get_one(Store, store.id).import_orders = False
+        store_all(NEW_ORDERS, {"import_orders": False}, store)
     [order] = take(incoming_order())
     assert (order.number, reference(order)) == (None, f"@{order.id}")
     assert find_order(reference(order), operator) is order

@@ -1,6 +1,7 @@
 """Settings are typed as declared, refused by a sentence that names them, and stored only where they differ."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -10,9 +11,9 @@ from sqlalchemy import select
 
 from webapp.db import db, unit_of_work
 from webapp.errors import Invalid
-from webapp.settings.declared import Setting, parse_all
+from webapp.settings.declared import DESK, STORE, Setting, SettingsGroup, parse_all
 from webapp.settings.models import StoredSetting
-from webapp.settings.services import DESK, STORE, given as names_given, read, store_all
+from webapp.settings.services import store_all
 from webapp.vault.key_file import KeyProblem, open_secret, seal_secret
 
 
@@ -21,30 +22,42 @@ def _even(number: int) -> None:
         raise ValueError("must be even.")
 
 
-DECLARED: Sequence[Setting] = (
+DAYS = Setting(name="days", label="Days", default=30, minimum=2, maximum=90, check=_even)
+DECLARED: Sequence[Setting[Any]] = (
     Setting(name="key", label="Key", default=None, secret=True),
     Setting(name="note", label="Note", default="", secret=True),
     Setting(name="region", label="Region", default="eu", choices={"eu": "Europe", "na": "America"}),
-    Setting(name="days", label="Days", default=30, minimum=2, maximum=90, check=_even),
+    DAYS,
     Setting(name="reserve", label="Reserve", default=True),
 )
+
+
+GROUP = SettingsGroup("sample", "Sample", DECLARED, scope=STORE)
+
+
+@dataclass
+class Subject:
+    """A store, as far as settings care."""
+
+    id: int = 1
 
 
 def rows() -> dict[str, Any]:
     return {row.name: row.value for row in db.session.scalars(select(StoredSetting))}
 
 
-def keep(values: dict[str, Any], scope_id: int = 1) -> dict[str, Any]:
+def keep(values: dict[str, Any]) -> dict[str, Any]:
     with unit_of_work():
-        store_all(STORE, scope_id, DECLARED, values)
-    return read(STORE, scope_id, DECLARED)
+        store_all(GROUP, values, Subject())
+    return GROUP.read(Subject())
 
 
 def test_what_was_stored_is_read_in_its_type(app: Flask) -> None:
     values = keep({"key": "k-secret", "region": "na", "days": "10", "reserve": "no"})
     assert values == {"key": "k-secret", "note": "", "region": "na", "days": 10, "reserve": False}
-    assert read(STORE, 2, DECLARED) == {"key": None, "note": "", "region": "eu", "days": 30, "reserve": True}
-    assert read(DESK, 0, DECLARED)["region"] == "eu"
+    assert GROUP.read(Subject(2)) == {"key": None, "note": "", "region": "eu", "days": 30, "reserve": True}
+    assert [setting.of(Subject()) for setting in DECLARED] == list(values.values())
+    assert DAYS.of(Subject(2)) == 30
 
 
 def test_a_default_is_not_stored(app: Flask) -> None:
@@ -60,7 +73,7 @@ def test_a_secret_is_sealed_in_the_table_and_known_to_a_page_by_name_only(app: F
     keep({"key": "k-secret-1"})
     assert "k-secret-1" not in str(rows())
     assert open_secret(rows()["key"]) == "k-secret-1"
-    assert names_given(STORE, 1, DECLARED) == {"key"}
+    assert GROUP.stored(Subject()) == {"key"}
 
 
 @pytest.mark.parametrize("empty", ["", "   ", None])
@@ -126,3 +139,36 @@ def test_whatever_is_given_becomes_its_type_or_a_sentence(values: dict[str, Any]
 def test_what_was_parsed_parses_to_itself(days: int, reserve: bool, region: str) -> None:
     values = {"key": "k", "note": "", "region": region, "days": days, "reserve": reserve}
     assert parse_all(DECLARED, parse_all(DECLARED, values)) == values
+
+
+def test_two_groups_may_use_one_name(app: Flask) -> None:
+    ours, theirs = Setting(name="note", label="Note", default="a"), Setting(name="note", label="Note", default="b")
+    groups = SettingsGroup("ours", "Ours", [ours]), SettingsGroup("theirs", "Theirs", [theirs])
+    with unit_of_work():
+        store_all(groups[0], {"note": "written"})
+    assert (ours.of(), theirs.of()) == ("written", "b")
+
+
+def test_what_the_version_before_groups_stored_is_found_and_moves_when_it_is_stored_again(app: Flask) -> None:
+    note = Setting(name="note", label="Note", default="")
+    group = SettingsGroup("ours", "Ours", [note])
+    with unit_of_work():
+        db.session.add(StoredSetting(scope=DESK, name="note", value="before"))
+    assert note.of() == "before"
+    with unit_of_work():
+        store_all(group, {"note": "after"})
+    assert [(row.group, row.value) for row in db.session.scalars(select(StoredSetting))] == [("ours", "after")]
+    with unit_of_work():
+        store_all(group, {"note": ""})
+    assert rows() == {}
+
+
+def test_a_setting_belongs_to_one_group() -> None:
+    alone = Setting(name="alone", label="Alone", default=1)
+    with pytest.raises(TypeError, match="belongs to no group"):
+        alone.of()
+    SettingsGroup("first", "First", [alone])
+    with pytest.raises(ValueError, match="belongs to the group first"):
+        SettingsGroup("second", "Second", [alone])
+    with pytest.raises(ValueError, match="no scope"):
+        SettingsGroup("third", "Third", [], scope="planet")

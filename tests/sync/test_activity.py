@@ -32,9 +32,12 @@ def the(store: Store) -> Store:
     return db.session.get_one(Store, store.id)
 
 
-def set_orders(store: Store, operator: Actor, **told: Any) -> bool:
-    values = {"import_orders": True, "own_numbers": True, "shop_id": store.shop_id, "marketplace_shops": {}}
-    return change_orders(the(store), **(values | told), actor=operator)
+def set_orders(store: Store, operator: Actor, **given: Any) -> bool:
+    """Settings by their names; the shops by theirs."""
+    shops = {name: given.pop(name) for name in ("shop_id", "marketplace_shops") if name in given}
+    settings = {"import_orders": True, "own_numbers": True} | given
+    around = {"shop_id": store.shop_id, "marketplace_shops": {}} | shops
+    return change_orders(the(store), settings=settings, **around, actor=operator)
 
 
 def test_a_paused_store_is_neither_read_nor_told(

@@ -420,7 +420,7 @@ class Channel(ABC):
 
     code: ClassVar[str]
     label: ClassVar[LazyString | str]
-    settings: ClassVar[Sequence[Setting]] = ()
+    settings: ClassVar[Sequence[Setting[Any]]] = ()
     kinds: ClassVar[Sequence[UpdateKind]] = ()
     poll_every: ClassVar[float] = 300.0  # seconds between two windows while nothing is waiting
     overlap: ClassVar[float] = 600.0  # seconds by which a window reaches behind the cursor

@@ -9,14 +9,14 @@ from webapp.channels.models import Store
 from webapp.db import db
 from webapp.hooks.registered import by_code
 from webapp.i18n import lazy_gettext as _l
-from webapp.settings.declared import Setting
-from webapp.settings.services import STORE, read, store_all
+from webapp.settings.declared import STORE, Setting, SettingsGroup
+from webapp.settings.services import store_all
 
 NAME = "erase_buyers_after_days"
 _USUAL, _LONGEST = 30, 3650
 
 
-def setting_of(store: Store) -> Setting:
+def setting_of(store: Store) -> Setting[int]:
     """The setting as this store's channel bounds it."""
     channel = by_code("register_channels", Channel).get(store.channel)  # type: ignore[type-abstract]
     longest = channel.buyers_kept_at_most if channel is not None else None
@@ -38,16 +38,19 @@ def setting_of(store: Store) -> Setting:
     )
 
 
+BUYERS = SettingsGroup("buyers", _l("Buyer data"), lambda store: [setting_of(store)], scope=STORE)
+
+
 def days_of(store: Store) -> int:
     """For how many days after delivery the store's buyers are kept; never longer than its channel allows by now."""
     setting = setting_of(store)
-    days = int(read(STORE, store.id, [setting])[NAME])
+    days = int(BUYERS.read(store)[NAME])
     return days if setting.maximum is None else min(days, setting.maximum)
 
 
 def change_days(store: Store, value: Any, *, actor: Actor) -> None:
     """Keep the store's buyers for longer or shorter. Raises `Invalid` for more than its channel allows."""
     actor.needs("stores.edit")
-    store_all(STORE, store.id, [setting_of(store)], {NAME: value})
+    store_all(BUYERS, {NAME: value}, store)
     db.session.flush()
     audit("store_buyers_kept", actor=actor, store=store.id, days=days_of(store))

@@ -51,8 +51,6 @@ class Store(Model):
     shop_id: Mapped[int] = mapped_column(ForeignKey("shops.id"))
     practice: Mapped[bool] = mapped_column(default=False)
     active: Mapped[bool] = mapped_column(default=True)
-    import_orders: Mapped[bool] = mapped_column(default=True)  # SET-1
-    own_numbers: Mapped[bool] = mapped_column(default=True)  # SET-4: False takes the channel's number
     problem: Mapped[dict[str, Any] | None]  # a stored DeskError: why it is disconnected
     created_at: Mapped[datetime]
     archived_at: Mapped[datetime | None]  # kept with all its orders, out of the way and out of traffic

@@ -11,13 +11,15 @@ from webapp.audit.services import audit
 from webapp.channels import keeping
 from webapp.channels.contract import Channel, Connection, Disconnected, StoreAccess
 from webapp.channels.models import NumberSequence, Shop, Store, StoreMarketplace
+from webapp.channels.order_settings import IMPORT_ORDERS, NEW_ORDERS
 from webapp.channels.shops import ORDERS, create_shop, get_shop
 from webapp.clock import now
 from webapp.db import db, translated_failures
 from webapp.errors import Invalid, NotFound, Refusal, SeveralFit
 from webapp.hooks.registered import by_code
 from webapp.i18n import lazy_gettext as _l
-from webapp.settings.services import STORE, read, store_all
+from webapp.settings.declared import STORE, SettingsGroup
+from webapp.settings.services import store_all
 
 
 class ChannelLeftOut(Refusal):
@@ -40,6 +42,11 @@ def get_channel(code: str) -> Channel:
     return known[code]
 
 
+CONNECTION = SettingsGroup(
+    "connection", _l("Connection"), lambda store: get_channel(store.channel).settings, scope=STORE
+)
+
+
 def channel_name(code: str) -> str:
     """What a channel is called; its code where no plugin brings it."""
     channel = channels().get(code)
@@ -48,9 +55,8 @@ def channel_name(code: str) -> str:
 
 def access(store: Store) -> StoreAccess:
     """The store's credentials and settings, as its channel gets them; they hold secrets, so they stay in memory."""
-    declared = get_channel(store.channel).settings
     served = tuple(row.marketplace for row in store.marketplaces)
-    return StoreAccess(store.id, read(STORE, store.id, declared), practice=store.practice, marketplaces=served)
+    return StoreAccess(store.id, CONNECTION.read(store), practice=store.practice, marketplaces=served)
 
 
 def stores() -> list[Store]:
@@ -89,7 +95,7 @@ def add_store(
     store.name = _free_name(name, store)
     db.session.add(store)
     db.session.flush()
-    store_all(STORE, store.id, channel.settings, values)
+    store_all(CONNECTION, values, store)
     audit("store_added", actor=actor, store=store.id, channel=channel.code)
     return store
 
@@ -104,18 +110,17 @@ def change_store(store: Store, values: Mapping[str, Any], *, actor: Actor, name:
         keeping.change_days(store, values.pop(keeping.NAME), actor=actor)
         if not values and name is None:
             return False
-    declared = get_channel(store.channel).settings
-    had = read(STORE, store.id, declared)
+    had = CONNECTION.read(store)
     if store.practice:
         for fixed in ("endpoint", "token_endpoint"):
             if fixed in values and fixed in had and values[fixed] != had[fixed]:
                 raise Invalid(field=fixed, problem=_l("a practice store's endpoint can't be changed."))
     if name is not None:
         store.name = _free_name(name, store)
-    store_all(STORE, store.id, declared, values)
+    store_all(CONNECTION, values, store)
     store.problem = None
     audit("store_changed", actor=actor, store=store.id, settings=sorted(values))
-    return read(STORE, store.id, declared) != had
+    return CONNECTION.read(store) != had
 
 
 def _free_name(name: str, store: Store) -> str:
@@ -132,16 +137,15 @@ def _free_name(name: str, store: Store) -> str:
 def change_orders(
     store: Store,
     *,
-    import_orders: bool,
-    own_numbers: bool,
+    settings: Mapping[str, Any],
     shop_id: int,
     marketplace_shops: Mapping[str, int | None],
     actor: Actor,
 ) -> bool:
     """Change what becomes of a store's new orders; those that are here keep their numbers and their shop.
 
-    `marketplace_shops` names a shop per marketplace, or none for the store's own. Whether importing was switched on
-    just now: the orders that came meanwhile are then to be numbered.
+    `settings` are those of the group `NEW_ORDERS`; `marketplace_shops` names a shop per marketplace, or none for the
+    store's own. Whether importing was switched on just now: the orders that came meanwhile are then to be numbered.
     """
     actor.needs("stores.edit")
     known = {row.marketplace: row for row in store.marketplaces}
@@ -149,19 +153,18 @@ def change_orders(
         if marketplace not in known:
             raise NotFound(name=marketplace)
         known[marketplace].shop_id = None if chosen is None else _shop(f"marketplace-{marketplace}", chosen)
-    switched_on = import_orders and not store.import_orders
+    imported = IMPORT_ORDERS.of(store)
     store.shop_id = _shop("shop_id", shop_id)
-    store.import_orders, store.own_numbers = import_orders, own_numbers
+    store_all(NEW_ORDERS, settings, store)
     audit(
         "store_orders_changed",
         actor=actor,
         store=store.id,
-        import_orders=import_orders,
-        own_numbers=own_numbers,
+        **NEW_ORDERS.read(store),
         shop=shop_id,
         marketplace_shops=dict(marketplace_shops),
     )
-    return switched_on
+    return IMPORT_ORDERS.of(store) and not imported
 
 
 def _shop(field: str, shop_id: int) -> int:

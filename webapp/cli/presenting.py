@@ -15,6 +15,7 @@ from webapp.audit.actor import Actor, ActorKind
 from webapp.channels.contract import ADDRESS_FIELDS, BUYER_FIELDS
 from webapp.channels.described import kind_label, marketplace_of
 from webapp.channels.models import Store
+from webapp.channels.order_settings import IMPORT_ORDERS
 from webapp.clock import iso
 from webapp.db import db, once_a_transaction
 from webapp.errors import sentence_of
@@ -242,7 +243,7 @@ def store_row(store: Store, sync: StoreSync | None) -> Document:
         "practice": store.practice,
         "active": store.active,
         "archived_at": iso(store.archived_at),
-        "import_orders": store.import_orders,
+        "import_orders": IMPORT_ORDERS.of(store),
         "marketplaces": sorted(row.country for row in store.marketplaces),
         "disconnected": state.disconnected(store),
         "last_failure": state.last_failure,

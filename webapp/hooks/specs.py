@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from webapp.orders.events import EventWords
     from webapp.reporting.contract import Card
     from webapp.search.contract import Column, QueryKey, WordSource
-    from webapp.settings.services import SettingsGroup
+    from webapp.settings.declared import SettingsGroup
 
 
 @hookspec
@@ -55,7 +55,9 @@ def register_fulfillment_providers() -> list[FulfillmentProvider]:
 
 @hookspec
 def register_settings() -> list[SettingsGroup]:
-    """Settings of the desk, each group drawn as a form. A channel declares its stores' settings itself."""
+    """Settings in groups, of the desk, of each shop or of each store; each group is drawn as a form. By what a store's
+    account is reached, its channel declares itself.
+    """
 
 
 @hookspec

@@ -20,27 +20,21 @@ from webapp.orders.holds import OnHold
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import locked_all, visible
 from webapp.orders.states import OPEN_STATES, OrderState
-from webapp.settings.declared import Setting
-from webapp.settings.services import SettingsGroup
+from webapp.settings.declared import Setting, SettingsGroup
 
 AT_REST = tuple(state for state in OrderState if state not in OPEN_STATES)
-SETTINGS = SettingsGroup(
-    "archive",
-    _l("Archiving"),
-    (
-        Setting(
-            name="archive_after_days",
-            label=_l("Archive orders by themselves after so many days"),
-            default=0,
-            minimum=0,
-            maximum=3650,
-            help=_l(
-                "Counted from the last change of a complete, closed or canceled order. 0: never. Orders that need "
-                "attention, are on hold or were taken out of the archive by somebody stay."
-            ),
-        ),
+AFTER_DAYS = Setting(
+    name="archive_after_days",
+    label=_l("Archive orders by themselves after so many days"),
+    default=0,
+    minimum=0,
+    maximum=3650,
+    help=_l(
+        "Counted from the last change of a complete, closed or canceled order. 0: never. Orders that need "
+        "attention, are on hold or were taken out of the archive by somebody stay."
     ),
 )
+SETTINGS = SettingsGroup("archive", _l("Archiving"), (AFTER_DAYS,))
 
 
 class AlreadyArchived(Refusal):

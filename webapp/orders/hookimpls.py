@@ -26,7 +26,7 @@ from webapp.orders.query_keys import KEYS
 from webapp.orders.search_words import SOURCES
 from webapp.orders.statuses import apply_rules
 from webapp.search.contract import Column, QueryKey, WordSource
-from webapp.settings.services import SettingsGroup
+from webapp.settings.declared import SettingsGroup
 
 
 @hookimpl

@@ -13,7 +13,6 @@ from webapp.jobs import a_moment, job
 from webapp.jobs.models import Run
 from webapp.orders import archiving, holds, tags
 from webapp.orders.models import BulkAct, Submission
-from webapp.settings.services import desk_setting
 
 CHUNK = 50  # orders in one transaction: no clerk waits for it
 SUBMISSIONS_KEPT = timedelta(days=30)
@@ -30,7 +29,7 @@ def release_due() -> None:
 
 def archives_by_rule() -> bool:
     """Whether the merchant wants orders to be archived by the clock."""
-    return bool(desk_setting("archive_after_days"))
+    return archiving.AFTER_DAYS.of() > 0
 
 
 @job("clock")
@@ -45,7 +44,7 @@ def archive_chunk(state: str, at: str | None, order_id: int) -> None:
     """Archive orders of one state, from a place on."""
     after = (parse_instant(at), order_id) if at else None
     with unit_of_work():
-        days = desk_setting("archive_after_days")
+        days = archiving.AFTER_DAYS.of()
         if not days:
             return
         place = archiving.archive_old(state, days, after, CHUNK)

@@ -1,20 +1,35 @@
-"""A setting as it is declared: its name, type, default and words. Storing is `services`, drawing a form is `ui`'s
-work.
+"""Settings as they are declared: in groups, each of the whole desk, of a shop or of a store.
+
+A setting that belongs to a group is the handle by which code reads it: `MOST.of(store)`. Storing is the work of
+`services`, drawing a form that of `ui`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from webapp.errors import Invalid
 from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.settings.stored import find_row, rows_of
+from webapp.vault.key_file import open_secret
 
+T = TypeVar("T", str, int, bool)
+DESK, SHOP, STORE = "desk", "shop", "store"
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 
 
+class Subject(Protocol):
+    """A shop or a store, as far as settings care."""
+
+    @property
+    def id(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """One thing that can be set, for the whole desk or for a store.
+class Setting(Generic[T]):
+    """One thing that can be set.
 
     The type is that of `default` (str, int, bool), unless `default` is None: then it is text and must be given. A
     secret is sealed before it is stored and never shown again. `check` raises ValueError with a sentence.
@@ -22,7 +37,7 @@ class Setting:
 
     name: str
     label: LazyString | str
-    default: str | int | bool | None = ""
+    default: T | None = ""  # type: ignore[assignment]  # text, unless another type is given
     help: LazyString | str = ""
     choices: Mapping[str, LazyString | str] | Callable[[], Mapping[str, LazyString | str]] | None = None
     secret: bool = False
@@ -30,6 +45,15 @@ class Setting:
     maximum: int | None = None
     advanced: bool = False
     check: Callable[[Any], None] | None = None
+    group: SettingsGroup | None = field(default=None, init=False, repr=False, compare=False)  # set by the group
+
+    def of(self, subject: Subject | None = None) -> T:
+        """What is set for this shop or store, or for the desk: the stored value or the default, a secret opened. Reads
+        once a transaction. For services, never for a page.
+        """
+        if self.group is None:
+            raise TypeError(f"the setting {self.name} belongs to no group")
+        return cast("T", self.group.read(subject, [self])[self.name])
 
     @property
     def required(self) -> bool:
@@ -81,7 +105,52 @@ class Setting:
         return Invalid(field=str(self.label) or self.name, problem=problem)
 
 
-def parse_all(declared: Sequence[Setting], given: Mapping[str, Any]) -> dict[str, str | int | bool]:
+@dataclass(frozen=True, slots=True)
+class SettingsGroup:
+    """Settings that belong together and are drawn as one form: of the desk, of each shop or of each store.
+
+    Where they depend on the shop or store that is asked about, `settings` is a function of it.
+    """
+
+    code: str
+    label: LazyString | str
+    settings: Sequence[Setting[Any]] | Callable[[Any], Sequence[Setting[Any]]]
+    scope: str = DESK
+
+    def __post_init__(self) -> None:
+        if self.scope not in (DESK, SHOP, STORE):
+            raise ValueError(f"no scope {self.scope!r}")
+        for setting in () if callable(self.settings) else self.settings:
+            if setting.group is not None and setting.group.code != self.code:
+                raise ValueError(f"the setting {setting.name} belongs to the group {setting.group.code}")
+            object.__setattr__(setting, "group", self)
+
+    def declared(self, subject: Any = None) -> Sequence[Setting[Any]]:
+        """The settings as they are for this shop or store."""
+        return self.settings(subject) if callable(self.settings) else self.settings
+
+    def read(self, subject: Any = None, only: Sequence[Setting[Any]] | None = None) -> dict[str, Any]:
+        """Every setting, or only these, with the stored value or the default; secrets opened. For services, never for a
+        page.
+        """
+        rows, values = rows_of(self.scope, self.id_of(subject)), {}
+        for setting in self.declared(subject) if only is None else only:
+            row = find_row(rows, self.code, setting.name)
+            value = setting.default if row is None else row.value
+            values[setting.name] = open_secret(str(value)) if setting.secret and row is not None and value else value
+        return values
+
+    def stored(self, subject: Any = None) -> frozenset[str]:
+        """The names that have a stored value; all that a page may know of a secret."""
+        rows = rows_of(self.scope, self.id_of(subject))
+        return frozenset(one.name for one in self.declared(subject) if find_row(rows, self.code, one.name) is not None)
+
+    def id_of(self, subject: Any) -> int:
+        """The id under which values of this shop or store are stored; the desk's is 0."""
+        return 0 if self.scope == DESK else int(subject.id)
+
+
+def parse_all(declared: Sequence[Setting[Any]], given: Mapping[str, Any]) -> dict[str, str | int | bool]:
     """All declared settings from what was given, defaults filled in; a name that is not declared is refused."""
     known = {setting.name: setting for setting in declared}
     for name in given:

@@ -9,6 +9,7 @@ from sqlalchemy import and_, func, or_, select
 
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
+from webapp.channels.order_settings import IMPORT_ORDERS, OWN_NUMBERS
 from webapp.channels.services import draw_numbers, take_number
 from webapp.clock import iso, parse_instant
 from webapp.db import db, unit_of_work
@@ -43,7 +44,7 @@ def number_orders(run_id: int, chunk: int) -> None:
         if run is None:
             return
         store = db.session.get_one(Store, run.subject_id)
-        orders = _next(run, lock=True) if store.import_orders else []
+        orders = _next(run, lock=True) if IMPORT_ORDERS.of(store) else []
         taken = _taken_numbers(orders)
         for order in orders:
             order.number = _number_of(order, store, numbers, taken)
@@ -62,7 +63,7 @@ def _drawn(run_id: int) -> dict[int, list[str]]:
     run = runs.find_run(run_id)
     store = db.session.get_one(Store, run.subject_id)
     wanted: dict[int, int] = {}
-    if run.is_open and store.import_orders and store.own_numbers:
+    if run.is_open and IMPORT_ORDERS.of(store) and OWN_NUMBERS.of(store):
         for order in _next(run):
             wanted[order.shop_id] = wanted.get(order.shop_id, 0) + 1
     db.session.rollback()
@@ -77,7 +78,7 @@ def _taken_numbers(orders: Sequence[Order]) -> set[str | None]:
 
 def _number_of(order: Order, store: Store, numbers: dict[int, list[str]], taken: Collection[str | None]) -> str:
     theirs = order.channel_order_number
-    if not store.own_numbers and theirs not in taken:
+    if not OWN_NUMBERS.of(store) and theirs not in taken:
         return theirs
     drawn = numbers.get(order.shop_id)
     return drawn.pop(0) if drawn else take_number(order.shop_id)

@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage, FulfilledBy, IncomingPackage, OrdersPage, UnreadableOrder
 from webapp.channels.models import Shop, Store
+from webapp.channels.order_settings import NEW_ORDERS
 from webapp.db import db, unit_of_work
 from webapp.errors import DatabaseBusy, DiskFull, Unavailable
 from webapp.fulfillment.contract import PackageInput
@@ -27,6 +28,7 @@ from webapp.orders.listing import list_orders
 from webapp.orders.models import Order, OrderEvent, OrderLine
 from webapp.orders.queries import find_order, locked
 from webapp.reporting import changes
+from webapp.settings.services import store_all
 from webapp.sync.models import QuarantinedOrder
 from webapp.sync.taking_in import facts, pages
 from webapp.sync.taking_in.pages import Taken, prepare, take_in
@@ -376,7 +378,7 @@ def test_a_line_without_a_sku_is_marked_and_can_be_worked(take: Take, mia: Actor
 
 def test_with_import_off_an_order_has_no_number(store: Store, take: Take) -> None:
     with unit_of_work():
-        db.session.get_one(Store, store.id).import_orders = False
+        store_all(NEW_ORDERS, {"import_orders": False}, store)
     [order] = take(incoming_order())
     assert order.managed_at_channel
 
@@ -388,7 +390,7 @@ def test_orders_that_are_no_sales_are_mirrored_only(store: Store) -> None:
 
 def test_the_channels_number_can_be_the_orders(store: Store, take: Take) -> None:
     with unit_of_work():
-        db.session.get_one(Store, store.id).own_numbers = False
+        store_all(NEW_ORDERS, {"own_numbers": False}, store)
     told = incoming_order()
     [order] = take(told)
     assert order.number == told.number
@@ -397,7 +399,7 @@ def test_the_channels_number_can_be_the_orders(store: Store, take: Take) -> None
 def test_whether_the_channels_numbers_are_taken_is_asked_once_a_page(store: Store, take: Take) -> None:
     [elder] = take(incoming_order())
     with unit_of_work():
-        db.session.get_one(Store, store.id).own_numbers = False
+        store_all(NEW_ORDERS, {"own_numbers": False}, store)
     assert elder.number is not None
     statements: list[str] = []
     page = [incoming_order(number=elder.number), *(incoming_order() for _ in range(4))]

@@ -4,15 +4,20 @@ from collections.abc import Callable
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
-from webapp.db import db
+from webapp.channels.models import Store
+from webapp.channels.services import add_store
+from webapp.db import db, unit_of_work
 from webapp.hooks import hookimpl, hooks
-from webapp.settings.declared import Setting
+from webapp.settings.declared import SHOP, STORE, Setting, SettingsGroup
 from webapp.settings.models import StoredSetting
-from webapp.settings.services import SettingsGroup, desk_setting
+
+MOST = Setting(name="parcel_units", label="Units that fit", default=10, minimum=1)
+KEY = Setting(name="scale_key", label="Key of the scale", secret=True)
 
 
 class Parcels:
@@ -20,11 +25,7 @@ class Parcels:
 
     @hookimpl
     def register_settings(self) -> list[SettingsGroup]:
-        declared = [
-            Setting(name="parcel_units", label="Units that fit", default=10, minimum=1),
-            Setting(name="scale_key", label="Key of the scale", secret=True),
-        ]
-        return [SettingsGroup("parcels", "Parcels", declared)]
+        return [SettingsGroup("parcels", "Parcels", [MOST, KEY])]
 
 
 @pytest.fixture
@@ -39,8 +40,8 @@ def test_a_group_is_a_form_and_what_is_saved_holds(browser: Browser) -> None:
     assert 'value="10"' in shown
     saved = browser.post("/settings/parcels", {"parcel_units": "12", "scale_key": "s3cret-scale"})
     assert saved.status_code == 302
-    assert desk_setting("parcel_units") == 12
-    assert desk_setting("scale_key") == "s3cret-scale"
+    assert MOST.of() == 12
+    assert KEY.of() == "s3cret-scale"
     assert "s3cret-scale" not in browser.get("/settings/").get_data(as_text=True)
     assert "s3cret-scale" not in str([row.value for row in db.session.query(StoredSetting)])
     assert db.session.query(AuditEntry).filter_by(code="settings_changed").count() == 1
@@ -51,7 +52,7 @@ def test_a_mistake_is_a_sentence_and_keeps_what_was_typed(browser: Browser) -> N
     answer = browser.post("/settings/parcels", {"parcel_units": "0"})
     assert answer.status_code == 422
     assert "at least 1" in answer.get_data(as_text=True)
-    assert desk_setting("parcel_units") == 10
+    assert MOST.of() == 10
 
 
 def test_the_desk_has_settings_of_its_own(browser: Browser) -> None:
@@ -64,3 +65,72 @@ def test_the_desk_has_settings_of_its_own(browser: Browser) -> None:
 def test_only_who_may_changes_them(make_browser: Callable[..., Browser], make_user: Callable[..., Actor]) -> None:
     clerk = make_browser(make_user("clerk", "Clara"))
     assert clerk.get("/settings/").status_code == 403
+
+
+# --- Of a store, of a shop --------------------------------------------------------------------------------------------
+
+GREETING = Setting(name="greeting", label="Greeting", default="Hello")
+LABELS = Setting(name="labels_of_a_parcel", label="Labels of a parcel", default=1, minimum=1)
+
+
+class Scoped:
+    """A plugin with settings of each shop and of each store."""
+
+    @hookimpl
+    def register_settings(self) -> list[SettingsGroup]:
+        return [
+            SettingsGroup("greetings", "Greetings", [GREETING], scope=SHOP),
+            SettingsGroup("parcel_labels", "Labels of parcels", [LABELS], scope=STORE),
+        ]
+
+
+@pytest.fixture
+def scoped(app: Flask) -> None:
+    hooks.manager.register(Scoped())
+
+
+@pytest.mark.usefixtures("scoped")
+def test_a_group_of_stores_is_on_the_page_of_each_and_holds_for_it_alone(
+    browser: Browser, store: Store, operator: Actor
+) -> None:
+    with unit_of_work():
+        other = add_store("fake", "Another", {"key": "k"}, actor=operator).id
+    where = f"/stores/{store.id}/settings"
+    assert "Labels of parcels" in browser.get(where).text
+    assert "Labels of parcels" not in browser.get("/settings/").text
+
+    assert browser.post(f"{where}/groups/parcel_labels", {"labels_of_a_parcel": "3"}).location == where
+
+    db.session.rollback()
+    assert LABELS.of(db.session.get_one(Store, store.id)) == 3
+    assert LABELS.of(db.session.get_one(Store, other)) == 1
+    wrong = browser.post(f"{where}/groups/parcel_labels", {"labels_of_a_parcel": "0"})
+    assert (wrong.status_code, "at least 1" in wrong.text) == (422, True)
+    for nowhere in (f"{where}/groups/nothing", "/stores/99/settings/groups/parcel_labels", "/settings/parcel_labels"):
+        assert browser.post(nowhere).status_code == 404
+    changed = db.session.scalars(select(AuditEntry).where(AuditEntry.code == "settings_changed")).one()
+    assert changed.data["store"] == store.id
+
+
+@pytest.mark.usefixtures("scoped")
+def test_a_group_of_shops_is_on_the_page_of_each(browser: Browser, store: Store) -> None:
+    where = f"/settings/shops/{store.shop_id}"
+    assert "Greetings" in browser.get(where).text
+    assert "Greetings" not in browser.get("/settings/shops/add").text
+
+    assert browser.post(f"{where}/groups/greetings", {"greeting": "Bonjour"}).location == where
+
+    db.session.rollback()
+    assert GREETING.of(store.shop) == "Bonjour"
+    assert 'value="Bonjour"' in browser.get(where).text
+
+
+@pytest.mark.usefixtures("scoped")
+def test_who_may_not_edit_stores_changes_no_setting_of_one(
+    make_browser: Callable[..., Browser], mia: Actor, store: Store
+) -> None:
+    clerk = make_browser(mia)
+    assert (
+        clerk.post(f"/stores/{store.id}/settings/groups/parcel_labels", {"labels_of_a_parcel": "3"}).status_code == 403
+    )
+    assert clerk.post(f"/settings/shops/{store.shop_id}/groups/greetings", {"greeting": "Ha"}).status_code == 403

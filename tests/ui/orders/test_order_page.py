@@ -12,6 +12,7 @@ from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.audit.services import write_readings
 from webapp.channels.contract import ChannelStage, Component, IncomingAmount, IncomingPackage
+from webapp.channels.order_settings import NEW_ORDERS
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
@@ -22,6 +23,7 @@ from webapp.orders.organizing import assign, set_due, set_status, set_tags
 from webapp.orders.queries import comments_of, locked
 from webapp.orders.services import actions, comment
 from webapp.orders.statuses import make_status
+from webapp.settings.services import store_all
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order
 from webapp.vault.services import erase
 
@@ -100,7 +102,7 @@ def test_an_order_managed_at_the_channel_is_shown_and_offers_nothing(
     take: Callable[..., list[Order]], browser: Browser, store: Any
 ) -> None:
     with unit_of_work():
-        store.import_orders = False
+        store_all(NEW_ORDERS, {"import_orders": False}, store)
     [order] = take(incoming_order())
     page = browser.get(f"/orders/@{order.id}")
 

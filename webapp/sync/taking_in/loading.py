@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from webapp import live
 from webapp.channels.contract import IncomingOrder, UnreadableOrder
 from webapp.channels.models import Store
+from webapp.channels.order_settings import IMPORT_ORDERS, OWN_NUMBERS
 from webapp.channels.services import draw_numbers, shop_for
 from webapp.db import analyze, connect_for_loading, db, drop_after_commit, unit_of_work
 from webapp.errors import DatabaseBusy
@@ -236,7 +237,7 @@ def _draw(batch: _Batch, numbers: dict[int, list[str]], left: int) -> None:
     needed: dict[int, int] = {}
     for store_id, orders in batch.orders.items():
         store = db.session.get_one(Store, store_id)
-        if store.import_orders and store.own_numbers:
+        if IMPORT_ORDERS.of(store) and OWN_NUMBERS.of(store):
             for packed in orders:
                 shop = shop_for(store, packed.order.marketplace)
                 needed[shop] = needed.get(shop, 0) + packed.order.is_sale

@@ -7,6 +7,7 @@ from sqlalchemy import CursorResult, select
 
 from webapp.channels.contract import IncomingOrder
 from webapp.channels.models import ChannelLine, ChannelOrder
+from webapp.channels.order_settings import IMPORT_ORDERS, OWN_NUMBERS
 from webapp.channels.services import shop_for, take_number
 from webapp.db import db, insert_into, reserve_ids, write_rows
 from webapp.orders.amounts import pack_amounts
@@ -146,14 +147,14 @@ class NewOrders:
 
     def _taken_numbers(self, sales: Sequence[PreparedOrder]) -> Collection[str | None]:
         """Those of the channel's numbers that an order of the desk has already."""
-        if not self.page.store.import_orders or self.page.store.own_numbers:
+        if not IMPORT_ORDERS.of(self.page.store) or OWN_NUMBERS.of(self.page.store):
             return ()
         return set(db.session.scalars(select(Order.number).where(Order.number.in_([e.order.number for e in sales]))))
 
     def _number(self, order: IncomingOrder, shop_id: int, taken: Collection[str | None]) -> str | None:
-        if not self.page.store.import_orders:
+        if not IMPORT_ORDERS.of(self.page.store):
             return None
-        if not self.page.store.own_numbers and order.number not in taken:
+        if not OWN_NUMBERS.of(self.page.store) and order.number not in taken:
             return order.number
         if not self.numbers.get(shop_id):  # first seen as known, or a channel number that another store gave already
             return take_number(shop_id)

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from webapp.channels.contract import IncomingOrder, OrdersPage, UnreadableOrder
 from webapp.channels.models import Store
+from webapp.channels.order_settings import IMPORT_ORDERS, OWN_NUMBERS
 from webapp.channels.services import draw_numbers, shop_for
 from webapp.db import db
 from webapp.jobs.runs import passes
@@ -56,7 +57,7 @@ def prepare(store: Store, page: OrdersPage) -> PreparedPage:
             ready.orders.append(packed)
         else:
             ready.quarantined.append(entry_of(packed))
-    if store.import_orders and store.own_numbers:
+    if IMPORT_ORDERS.of(store) and OWN_NUMBERS.of(store):
         wanted: dict[int, int] = {}
         for entry in ready.orders:
             if entry.order.number not in known and entry.order.is_sale:

@@ -1,13 +1,17 @@
-"""The settings of the desk that plugins and the core declare, each group a form of its own."""
+"""Settings that plugins and the core declare, each group a form: the desk's here, others with their shop or store."""
+
+from collections.abc import Callable
+from typing import Any
 
 from flask import Blueprint, flash, request, url_for
 from werkzeug.wrappers import Response
 
 from webapp.db import unit_of_work
-from webapp.errors import DeskError, NotFound
+from webapp.errors import DeskError
 from webapp.i18n import gettext as _
-from webapp.settings.services import SettingsGroup, change_desk, groups
-from webapp.ui.forms.settings import group_form
+from webapp.settings.declared import DESK
+from webapp.settings.services import change as change_settings, find_group, groups
+from webapp.ui.forms.settings import SettingsForm, group_form
 from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.pages import page
 from webapp.ui.frame.redirects import redirect
@@ -18,31 +22,48 @@ bp = Blueprint("settings", __name__, url_prefix="/settings")
 @bp.get("/")
 @needs("settings.edit")
 def index() -> str:
-    """Every group with its values."""
-    return page(
-        "desk/settings/index.html", forms={group.code: group_form(group) for group in groups()}, groups=groups()
-    )
+    """Every group of the desk with its values."""
+    return page("desk/settings/index.html", groups=group_forms(DESK, _url_of))
 
 
 @bp.post("/<code>")
 @needs("settings.edit")
 def change(code: str) -> Response | tuple[str, int]:
     """Store one group's values."""
-    group = _found(code)
-    form = group_form(group, request.form)
-    try:
-        with unit_of_work():
-            change_desk(group, form.values, actor=current_actor())
-    except DeskError as error:
-        form.complain(error)
-        forms = {other.code: form if other.code == code else group_form(other) for other in groups()}
-        return page("desk/settings/index.html", forms=forms, groups=groups()), error.status
+    form, status = stored_form(DESK, code)
+    if status != 200:
+        return page("desk/settings/index.html", groups=group_forms(DESK, _url_of, typed={code: form})), status
     flash(_("Saved."), "good")
     return redirect(url_for(".index"))
 
 
-def _found(code: str) -> SettingsGroup:
-    for group in groups():
-        if group.code == code:
-            return group
-    raise NotFound(name=code)
+def _url_of(code: str) -> str:
+    return url_for("settings.change", code=code)
+
+
+def group_forms(
+    scope: str, url_of: Callable[[str], str], subject: Any = None, typed: dict[str, SettingsForm] | None = None
+) -> list[dict[str, Any]]:
+    """The groups of a scope as a page draws them: each with its form, or the one that was typed, and where it goes."""
+    return [
+        {
+            "code": group.code,
+            "label": group.label,
+            "form": (typed or {}).get(group.code) or group_form(group, subject=subject),
+            "url": url_of(group.code),
+        }
+        for group in groups(scope)
+    ]
+
+
+def stored_form(scope: str, code: str, find: Callable[[], Any] = lambda: None) -> tuple[SettingsForm, int]:
+    """The form of a group as it was sent, and how storing it ended. `find` gives its shop or store."""
+    group = find_group(scope, code)
+    form = group_form(group, request.form, find())
+    try:
+        with unit_of_work():
+            change_settings(group, form.values, find(), actor=current_actor())
+    except DeskError as error:
+        form.complain(error)
+        return form, error.status
+    return form, 200

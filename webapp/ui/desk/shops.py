@@ -1,13 +1,19 @@
 """Shops in the browser: the merchant's own faces, under Settings."""
 
+from typing import Any
+
 from flask import Blueprint, flash, request, url_for
 from werkzeug.wrappers import Response
 
+from webapp.channels.models import Shop
 from webapp.channels.services import stores
 from webapp.channels.shops import change_shop, create_shop, get_shop, next_numbers, sequence_of, shops
 from webapp.db import unit_of_work
 from webapp.errors import DeskError
 from webapp.i18n import gettext as _
+from webapp.settings.declared import SHOP
+from webapp.ui.desk.settings import group_forms, stored_form
+from webapp.ui.forms.settings import SettingsForm
 from webapp.ui.forms.stores import ShopForm, shop_form
 from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.pages import page
@@ -36,7 +42,7 @@ def index() -> str:
 @needs("settings.edit")
 def add() -> str:
     """The form of a new shop."""
-    return page("desk/shops/edit.html", shop=None, form=shop_form())
+    return page("desk/shops/edit.html", shop=None, form=shop_form(), groups=[])
 
 
 @bp.post("/add")
@@ -58,7 +64,7 @@ def create() -> Response | tuple[str, int]:
 def edit(shop_id: int) -> str:
     """A shop to be changed."""
     shop = get_shop(shop_id)
-    return page("desk/shops/edit.html", shop=shop, form=shop_form(shop, sequence_of(shop)))
+    return page("desk/shops/edit.html", shop=shop, form=shop_form(shop, sequence_of(shop)), groups=_groups(shop))
 
 
 @bp.post("/<int(max=2147483647):shop_id>")
@@ -76,6 +82,28 @@ def change(shop_id: int) -> Response | tuple[str, int]:
     return redirect(url_for(".index"))
 
 
+@bp.post("/<int(max=2147483647):shop_id>/groups/<code>")
+@needs("settings.edit")
+def change_group(shop_id: int, code: str) -> Response | tuple[str, int]:
+    """Store the values of a group of settings for this shop."""
+    typed, status = stored_form(SHOP, code, lambda: get_shop(shop_id))
+    if status != 200:
+        shop = get_shop(shop_id)
+        facts: dict[str, Any] = {
+            "shop": shop,
+            "form": shop_form(shop, sequence_of(shop)),
+            "groups": _groups(shop, {code: typed}),
+        }
+        return page("desk/shops/edit.html", **facts), status
+    flash(_("Saved."), "good")
+    return redirect(url_for(".edit", shop_id=shop_id))
+
+
+def _groups(shop: Shop, typed: dict[str, SettingsForm] | None = None) -> list[dict[str, Any]]:
+    return group_forms(SHOP, lambda code: url_for(".change_group", shop_id=shop.id, code=code), shop, typed)
+
+
 def _again(form: ShopForm, error: DeskError, shop_id: int | None) -> tuple[str, int]:
     form.complain(error)
-    return page("desk/shops/edit.html", shop=get_shop(shop_id) if shop_id else None, form=form), error.status
+    shop = get_shop(shop_id) if shop_id else None
+    return page("desk/shops/edit.html", shop=shop, form=form, groups=_groups(shop) if shop else []), error.status

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from flask import url_for
 from sqlalchemy import text
 from sqlalchemy.orm import joinedload
 
@@ -11,6 +12,7 @@ from webapp.audit.actor import Actor
 from webapp.channels import described
 from webapp.channels.contract import Connection
 from webapp.channels.models import Store
+from webapp.channels.order_settings import IMPORT_ORDERS
 from webapp.channels.services import channel_name, channels, get_store
 from webapp.channels.shops import next_numbers, shops
 from webapp.clock import now
@@ -24,14 +26,16 @@ from webapp.orders.queries import visible
 from webapp.orders.states import STATE_LABELS
 from webapp.reporting.figures import Figure, Interval, Sales, orders_by_state, sales_by_store
 from webapp.search.compiling import Compiled
+from webapp.settings.declared import STORE
 from webapp.sync import health, runs
 from webapp.sync.models import OPEN_UPDATES, ChannelUpdate
 from webapp.sync.taking_in.quarantine import quarantined_orders
 from webapp.ui.desk import charts, sales
 from webapp.ui.desk.cards import orders_url, traffic
 from webapp.ui.desk.runs import shown_run
+from webapp.ui.desk.settings import group_forms
 from webapp.ui.forms import Form
-from webapp.ui.forms.settings import buyers_form, settings_form
+from webapp.ui.forms.settings import SettingsForm, buyers_form, settings_form
 from webapp.ui.forms.stores import orders_form
 from webapp.ui.frame import unscripted
 from webapp.ui.frame.formats import money, number, state_label, zone
@@ -65,7 +69,7 @@ def head(store: Store, state: health.Health | None = None) -> dict[str, Any]:
         "archived_at": store.archived_at,
         "active": store.active,
         "shop": store.shop.name,
-        "import_orders": store.import_orders,
+        "import_orders": IMPORT_ORDERS.of(store),
         "orders_url": orders_url(f"store:{store.id}"),
         "running": shown_one if state.running else None,
         "last_run": None if state.running else shown_one,
@@ -201,6 +205,7 @@ def settings_facts(
     connection: Form | None = None,
     orders: Form | None = None,
     buyers: Form | None = None,
+    typed: dict[str, SettingsForm] | None = None,
 ) -> dict[str, Any]:
     """The page of its settings: how it is reached, what becomes of its orders, and how long its buyers are kept."""
     channel = channels().get(store.channel)
@@ -211,10 +216,15 @@ def settings_facts(
         "form": connection or (settings_form(channel, store) if channel else None),
         "orders_form": orders or orders_form(store, shops(), channel_name(store.channel), next_numbers()),
         "buyers_form": buyers or buyers_form(store),
+        "groups": group_forms(STORE, lambda code: _url_of_group(store, code), store, typed),
         "whole": whole,
         **(erasing_facts(store, actor) if whole else {"erasing": None, "erasing_run": None}),
         "store": head(store, state),
     }
+
+
+def _url_of_group(store: Store, code: str) -> str:
+    return url_for("stores.change_group", store_id=store.id, code=code)
 
 
 def erasing_facts(store: Store, actor: Actor) -> dict[str, Any]:

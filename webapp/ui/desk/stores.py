@@ -27,8 +27,10 @@ from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, NotFound
 from webapp.i18n import gettext as _
 from webapp.orders import erasing
+from webapp.settings.declared import STORE
 from webapp.sync import activity, jobs, numbering, runs
 from webapp.sync.taking_in.quarantine import quarantined_orders
+from webapp.ui.desk.settings import stored_form
 from webapp.ui.desk.store_page import (
     cards,
     erasing_facts,
@@ -124,6 +126,18 @@ def change_what_becomes(store_id: int) -> Response | tuple[str, int]:
         facts = settings_facts(get_store(store_id), current_actor(), orders=form)
         return page("desk/stores/settings.html", **facts), error.status
     flash(_("Saved. The orders that came meanwhile are being numbered.") if run else _("Saved."), "good")
+    return redirect(url_for(".settings", store_id=store_id))
+
+
+@bp.post("/<int(max=2147483647):store_id>/settings/groups/<code>")
+@needs("stores.edit")
+def change_group(store_id: int, code: str) -> Response | tuple[str, int]:
+    """Store the values of a group of settings for this store."""
+    form, status = stored_form(STORE, code, lambda: get_store(store_id))
+    if status != 200:
+        facts = settings_facts(get_store(store_id), current_actor(), typed={code: form})
+        return page("desk/stores/settings.html", **facts), status
+    flash(_("Saved."), "good")
     return redirect(url_for(".settings", store_id=store_id))
 
 

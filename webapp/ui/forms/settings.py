@@ -7,16 +7,16 @@ from wtforms import Field
 from webapp.channels.contract import Channel
 from webapp.channels.keeping import days_of, setting_of
 from webapp.channels.models import Store
+from webapp.channels.services import CONNECTION
 from webapp.i18n import lazy_gettext as _l
-from webapp.settings.declared import Setting
-from webapp.settings.services import DESK, STORE, SettingsGroup, given as stored_names, read
+from webapp.settings.declared import Setting, SettingsGroup
 from webapp.ui import forms
 
 
 class SettingsForm(forms.Form):
     """Settings as typed; `values` is what the services store."""
 
-    declared: list[Setting]
+    declared: list[Setting[Any]]
 
     @property
     def values(self) -> dict[str, Any]:
@@ -29,9 +29,9 @@ class SettingsForm(forms.Form):
 def settings_form(channel: Channel, store: Store | None = None, given: Any = None) -> SettingsForm:
     """The form for a new store or a known one. A practice store stays where it practices: that can't be changed."""
     declared = [setting for setting in channel.settings if not (setting.advanced and store and store.practice)]
-    known = stored_names(STORE, store.id, declared) if store else frozenset()
+    known = CONNECTION.stored(store) if store else frozenset()
     open_ones = [setting for setting in declared if not setting.secret]
-    had = read(STORE, store.id, open_ones) if store else {}
+    had = CONNECTION.read(store, open_ones) if store else {}
     fields = {"name": forms.text(_l("Name"), required=True, help=_l("How you call this store."))}
     fields |= {setting.name: _field(setting, kept=setting.name in known) for setting in declared}
     data = {"name": store.name if store else ""} | {s.name: had.get(s.name, s.default) for s in open_ones}
@@ -51,18 +51,22 @@ def buyers_form(store: Store, given: Any = None) -> SettingsForm:
     return form
 
 
-def group_form(group: SettingsGroup, given: Any = None) -> SettingsForm:
-    """The form of a group of the desk's settings."""
-    declared = list(group.settings)
-    known = stored_names(DESK, 0, declared)
+def group_form(group: SettingsGroup, given: Any = None, subject: Any = None) -> SettingsForm:
+    """The form of a group of settings: the desk's, or those of this shop or store."""
+    declared = list(group.declared(subject))
     open_ones = [setting for setting in declared if not setting.secret]
-    fields = {setting.name: _field(setting, kept=setting.name in known) for setting in declared}
-    form = SettingsForm(fields, given, read(DESK, 0, open_ones))
+    form = SettingsForm(group_fields(group, subject), given, group.read(subject, open_ones))
     form.declared = declared
     return form
 
 
-def _field(setting: Setting, *, kept: bool) -> Field:
+def group_fields(group: SettingsGroup, subject: Any = None) -> dict[str, Field]:
+    """A field for each setting of a group."""
+    known = group.stored(subject)
+    return {setting.name: _field(setting, kept=setting.name in known) for setting in group.declared(subject)}
+
+
+def _field(setting: Setting[Any], *, kept: bool) -> Field:
     if setting.secret:
         help = _l("Kept; leave it empty to keep it.") if kept else setting.help
         return forms.secret(setting.label, required=setting.required and not kept, help=help, autocomplete="off")

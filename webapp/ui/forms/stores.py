@@ -4,15 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from webapp.channels.models import NumberSequence, Shop, Store
+from webapp.channels.order_settings import NEW_ORDERS, OWN_NUMBERS
 from webapp.clock import zones
 from webapp.i18n import LANGUAGES, lazy_gettext as _l
 from webapp.ui import forms
+from webapp.ui.forms.settings import SettingsForm, group_fields
 
 _STORES_OWN = ""
 _MARKETPLACE = "marketplace-"
 
 
-class OrdersForm(forms.Form):
+class OrdersForm(SettingsForm):
     """A store's order settings as typed; `values` is what the service takes."""
 
     @property
@@ -22,9 +24,9 @@ class OrdersForm(forms.Form):
             for name, field in self._fields.items()
             if name.startswith(_MARKETPLACE)
         }
+        numbers = {OWN_NUMBERS.name: self.text_of(OWN_NUMBERS.name) != "channel"}
         return {
-            "import_orders": bool(self["import_orders"].data),
-            "own_numbers": self["own_numbers"].data != "channel",
+            "settings": super().values | numbers,
             "shop_id": int(self["shop_id"].data or 0),
             "marketplace_shops": shops,
         }
@@ -36,19 +38,12 @@ def orders_form(
     """What becomes of a store's new orders: whether they are worked here, their numbers, their shop."""
     names = [(str(shop.id), shop.name) for shop in shops]
     own = _l("Our own, next %(number)s", number=examples.get(store.shop_id, "—"))
-    fields: dict[str, Any] = {
-        "import_orders": forms.tick(
-            _l("Import orders"),
-            help=_l(
-                "Off: new orders are shown without a number, to be managed at the channel. Switched on again, those "
-                "that came meanwhile get theirs, oldest first."
-            ),
-        ),
-        "own_numbers": forms.choice(
-            _l("Order numbers"),
+    fields: dict[str, Any] = group_fields(NEW_ORDERS, store) | {
+        OWN_NUMBERS.name: forms.choice(
+            OWN_NUMBERS.label,
             [("own", own), ("channel", _l("The number that %(channel)s gave", channel=channel_name))],
             default="own",
-            help=_l("For new orders; those that are here keep their number."),
+            help=OWN_NUMBERS.help,
         ),
         "shop_id": forms.choice(
             _l("Shop"),
@@ -57,9 +52,8 @@ def orders_form(
             help=_l("Whose face and numbers the store's new orders carry."),
         ),
     }
-    current = {
-        "import_orders": store.import_orders,
-        "own_numbers": "own" if store.own_numbers else "channel",
+    current = NEW_ORDERS.read(store) | {
+        OWN_NUMBERS.name: "own" if OWN_NUMBERS.of(store) else "channel",
         "shop_id": str(store.shop_id),
     }
     if len(shops) > 1:
@@ -70,7 +64,9 @@ def orders_form(
                 _l("Shop for %(country)s", country=row.country), choices, default=_STORES_OWN, required=False
             )
             current[name] = str(row.shop_id) if row.shop_id else _STORES_OWN
-    return OrdersForm(fields, given, current)
+    form = OrdersForm(fields, given, current)
+    form.declared = list(NEW_ORDERS.declared(store))
+    return form
 
 
 class ShopForm(forms.Form):

@@ -20,6 +20,7 @@ from webapp.orders.queries import find_order, reference
 from webapp.orders.services import actions, bar, offers
 from webapp.orders.standing_views import EVERYTHING, STANDING
 from webapp.search.saved_views import kept_for
+from webapp.settings.declared import DESK
 from webapp.settings.services import groups
 from webapp.ui.frame.access import current_actor, may, needs, right_of
 from webapp.ui.frame.pages import page, shown_stores
@@ -149,7 +150,7 @@ def _settings() -> Iterator[Way | None]:
     yield _way(_("Tags"), "labels.all_tags", about)
     yield _way(_("People"), "people.index", about)
     yield _way(_("Invite somebody"), "people.add", about)
-    for group in groups():
+    for group in groups(DESK):
         yield _way(str(group.label), "settings.index", about, _anchor=f"settings-{group.code}")
 
 
