@@ -28,6 +28,7 @@ COMMANDS = {  # in the order of the help
     "status": "webapp.cli.checking:status",
     "user": "webapp.cli.users:user",
     "store": "webapp.cli.stores:store",
+    "settings": "webapp.cli.settings:settings",
     "sync": "webapp.cli.stores:sync",
     "orders": "webapp.cli.orders:orders",
     "updates": "webapp.cli.traffic:updates",

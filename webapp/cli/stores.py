@@ -53,7 +53,7 @@ def store() -> None:
 @desk_command
 def add(door: Door, channel: str, name: str, given: Sequence[str], set_stdin: bool) -> None:
     """Connect a seller's account on a CHANNEL (amazon, …)."""
-    values = _settings(given, set_stdin)
+    values = read_settings(given, set_stdin)
     with unit_of_work():
         added = add_store(channel, name, values, actor=door.actor)
         store_id = added.id
@@ -70,7 +70,7 @@ def add(door: Door, channel: str, name: str, given: Sequence[str], set_stdin: bo
 @desk_command
 def set_(door: Door, store_key: str, name: str | None, given: Sequence[str], set_stdin: bool) -> None:
     """Change a store's name and settings; a store that was disconnected is tried again."""
-    values = _settings(given, set_stdin)
+    values = read_settings(given, set_stdin)
     with unit_of_work():
         changed = get_store(store_key)
         activity.change(changed, values, actor=door.actor, name=name)
@@ -207,7 +207,7 @@ def practice(door: Door) -> None:
     door.show(rows, table(rows, ("id", "name", "marketplaces", "disconnected"), empty="Nothing to add."))
 
 
-def _settings(given: Sequence[str], from_stdin: bool) -> Mapping[str, str]:
+def read_settings(given: Sequence[str], from_stdin: bool) -> Mapping[str, str]:
     lines = [*given, *(line.rstrip("\r\n") for line in sys.stdin if line.strip())] if from_stdin else list(given)
     values = {}
     for line in lines:

@@ -1,0 +1,71 @@
+"""Settings that plugins and the core declare in groups: of the desk, of a shop or of a store."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from webapp.channels.services import get_store
+from webapp.channels.shops import get_shop
+from webapp.cli.door import Door, desk_command
+from webapp.cli.presenting import Document
+from webapp.cli.stores import read_settings, stdin_option, values_option
+from webapp.cli.text import table
+from webapp.db import unit_of_work
+from webapp.settings.declared import DESK, SHOP, STORE
+from webapp.settings.services import RIGHTS, change, find_group, groups
+
+store_option = click.option("--store", "store_key", metavar="STORE", help="Those of this store.")
+shop_option = click.option("--shop", "shop_id", type=int, metavar="ID", help="Those of this shop.")
+
+
+@click.group()
+def settings() -> None:
+    """Show and change settings of the desk, of a shop or of a store."""
+
+
+@settings.command(name="list")
+@store_option
+@shop_option
+@desk_command
+def list_(door: Door, store_key: str | None, shop_id: int | None) -> None:
+    """Every setting with its value; of a secret only whether there is one."""
+    scope, subject = _of(store_key, shop_id)
+    door.actor.needs(RIGHTS[scope])
+    rows: list[Document] = []
+    for group in groups(scope):
+        stored = group.stored(subject)
+        values = group.read(subject, [one for one in group.declared(subject) if not one.secret])
+        for one in group.declared(subject):
+            value = None if one.secret else values[one.name]
+            row = {"group": group.code, "name": one.name, "label": str(one.label), "value": value}
+            rows.append(row | {"stored": one.name in stored})
+    door.show(rows, table(rows, ("group", "name", "label", "value", "stored"), empty="Nothing can be set here."))
+
+
+@settings.command(name="set")
+@click.argument("group_code", metavar="GROUP")
+@store_option
+@shop_option
+@values_option
+@stdin_option
+@desk_command
+def set_(
+    door: Door, group_code: str, store_key: str | None, shop_id: int | None, given: Sequence[str], set_stdin: bool
+) -> None:
+    """Change settings of a GROUP; those that are not named stay."""
+    values = read_settings(given, set_stdin)
+    with unit_of_work():
+        scope, subject = _of(store_key, shop_id)
+        group = find_group(scope, group_code)
+        change(group, values, subject, actor=door.actor)
+    door.show({"group": group_code, "changed": sorted(values)}, ["Saved."])
+
+
+def _of(store_key: str | None, shop_id: int | None) -> tuple[str, Any]:
+    """The scope, and the shop or store."""
+    if store_key is not None and shop_id is not None:
+        raise click.UsageError("Name a store or a shop, not both.")
+    if store_key is not None:
+        return STORE, get_store(store_key)
+    return (DESK, None) if shop_id is None else (SHOP, get_shop(shop_id))
