@@ -93,6 +93,27 @@ def test_a_worker_told_to_stop_as_it_is_forked_does_not_miss_it() -> None:
     assert told.returncode == signal.SIGTERM, told.stderr.decode()
 
 
+STOPPED_AS_IT_SIGNS_IN = """
+import os, signal
+from webapp import create_app
+from webapp.jobs.worker import DeskWorker, run_worker
+
+def subscribe(self):  # it has signed in, and is not at work
+    os.kill(os.getpid(), signal.SIGTERM)
+    real(self)
+
+real, DeskWorker.subscribe = DeskWorker.subscribe, subscribe
+run_worker(create_app())
+"""
+
+
+def test_a_worker_told_to_stop_as_it_signs_in_signs_out(app: Flask) -> None:
+    argv = [sys.executable, "-c", STOPPED_AS_IT_SIGNS_IN]
+    ended = subprocess.run(argv, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True)
+    assert ended.returncode == 0, ended.stderr.decode()
+    assert workers() == 0
+
+
 def send(name: str, to: str, *args: object) -> None:
     Job(f"__main__.{name}", lambda: None, to, 90).send(args)
 

@@ -6,6 +6,7 @@ service (`lanes`); several of them are forked from one loaded process (`crew`).
 """
 
 import os
+import signal
 import sys
 import time
 from types import FrameType
@@ -34,6 +35,16 @@ class DeskWorker(Worker):
     app: Flask
     groups: list[tuple[str, ...]]
     told_to_stop = False
+    at_work = False  # in the loop in which RQ can be told to stop at any moment
+
+    def register_birth(self) -> None:
+        """Sign in. RQ would hear a stop only later, and a worker that is ended between the two never signs out."""
+        self._install_signal_handlers()  # type: ignore[no-untyped-call]
+        super().register_birth()  # type: ignore[no-untyped-call]
+
+    def check_for_suspension(self, burst: bool) -> None:
+        self.at_work = True
+        super().check_for_suspension(burst)
 
     def reorder_queues(self, reference_queue: Queue) -> None:
         """Let the other groups go first, now that a job of this queue is taken."""
@@ -41,8 +52,15 @@ class DeskWorker(Worker):
         self._ordered_queues = [queue(name) for group in self.groups for name in group]
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        if os.getpid() != self.pid:  # RQ's scheduler, which is forked of a worker and hears nothing by itself yet
+            signal.signal(signum, signal.SIG_DFL)
+            os.kill(os.getpid(), signum)
+            return
         self.told_to_stop = True
-        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+        if self.at_work:
+            super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+        else:
+            self._stop_requested = True
 
     def perform_job(self, job: RqJob, queue: Queue, execution: Execution) -> bool:
         with self.app.app_context(), structlog.contextvars.bound_contextvars(job_id=job.id):
