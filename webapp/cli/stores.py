@@ -131,7 +131,7 @@ def activate(door: Door, store_key: str) -> None:
 @click.argument("store_key", metavar="STORE")
 @desk_command
 def deactivate(door: Door, store_key: str) -> None:
-    """Pause the store: it is neither read nor told anything, what it is owed waits."""
+    """Pause the store: nothing is read from it or sent to it, and its updates wait."""
     with unit_of_work():
         activity.deactivate(chosen := get_store(store_key), actor=door.actor)
     _show(door, chosen)

@@ -105,7 +105,7 @@ KINDS = (
     AttentionKind(
         "odd_time",
         _l("Impossible time"),
-        _l("The channel told times before 1970 or after 2199, so the desk left them out: %(times)s."),
+        _l("The channel gave times before 1970 or after 2199, so the desk left them out: %(times)s."),
         _l("Look at the order on the channel's own page for when it must leave."),
         _TIMES,
     ),

@@ -29,6 +29,6 @@ KEYS = [
         kind=KeyKind.CHOICE,
         condition=_with_updates,
         choices=_choices,
-        help=_l("what became of what the channel is to be told"),
+        help=_l("what became of the updates for the channel"),
     )
 ]

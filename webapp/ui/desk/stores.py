@@ -207,7 +207,7 @@ def deactivate(store_id: int) -> Response:
     with unit_of_work():
         store = get_store(store_id)
         activity.deactivate(store, actor=current_actor())
-    flash(_("%(store)s is paused: it is neither read nor told anything.", store=store.name), "good")
+    flash(_("%(store)s is paused: nothing is read from it or sent to it.", store=store.name), "good")
     return redirect(url_for(".show", store_id=store_id))
 
 

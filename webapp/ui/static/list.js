@@ -13,7 +13,7 @@
   const boxes = () => $$("#order-rows input[name=order]");
   const everything = () => $("#orders-form input[name=all]");
   const wanted = (box) => Boolean(everything()?.checked) || chosen.has(box.value);
-  function told() {
+  function showChoice() {
     const all = boxes(), some = all.filter((box) => box.checked).length, head = $("[data-all]");
     if (!head) return;
     head.checked = some > 0 && some === all.length;
@@ -39,7 +39,7 @@
       });
     last = box.value;
     note(box);
-    told();
+    showChoice();
   });
   document.addEventListener("change", ({ target }) => {
     if (target.matches("[data-all]")) {
@@ -47,10 +47,10 @@
         box.checked = target.checked;
         note(box);
       });
-      told();
+      showChoice();
     } else if (target === everything()) {
       boxes().forEach((box) => (box.checked = wanted(box)));
-      told();
+      showChoice();
     }
   });
   function count() {
@@ -184,7 +184,7 @@
     heads().forEach((head) => (head.draggable = Boolean($(".grip", head))));
     $$(".grip").forEach((grip) => (grip.tabIndex = 0));
     boxes().filter(wanted).forEach((box) => (box.checked = true));
-    told();
+    showChoice();
     count();
   }
   document.addEventListener("htmx:afterSettle", ready);
