@@ -32,6 +32,7 @@ from webapp.jobs.models import Run
 from webapp.orders import export_runs, exporting, workbooks
 from webapp.orders.addresses import change_address
 from webapp.orders.bulk import NothingChosen
+from webapp.orders.events import record
 from webapp.orders.export_runs import can_fetch, forget_exports, open_file, start_export, write_part
 from webapp.orders.exporting import LINES, ORDERS, Table, as_csv, ids_of, offered, safe, stream_csv, usual
 from webapp.orders.listing import count_orders
@@ -615,3 +616,16 @@ def test_nothing_found_begins_nothing(orders: list[Order], max_: Actor) -> None:
         begin(max_, ids=[])
     with pytest.raises(Forbidden):
         begin(Actor(Actor.operator().kind, rights=ROLES["clerk"]))
+
+
+def test_a_badge_may_ask_in_a_later_part_for_what_no_earlier_one_was_asked(
+    take: Callable[..., list[Order]], max_: Actor, mia: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether an order that is on hold is being canceled is looked at where one is on hold."""
+    monkeypatch.setattr(exporting, "PART", 1)
+    plain, held = take(incoming_order(), incoming_order())
+    with unit_of_work():
+        held.on_hold = held.canceling = True
+        record(held, "held", actor=mia)
+    rows = streamed(max_, codes=("badges",), ids=[plain.id, held.id])
+    assert {row["Order"]: row["Flags"] for row in rows} == {plain.number: "", held.number: "On hold"}

@@ -3,7 +3,7 @@
 A flag that a channel set and that nobody has a badge for is shown by its code.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from webapp.channels.services import channel_name
@@ -81,8 +81,16 @@ def badges() -> dict[str, Badge]:
     return by_code("register_badges", Badge)
 
 
-def _shows(badge: Badge, order: Order) -> bool:
-    return bool(badge.shows(order))
+def _answers(badge: Badge, orders: Sequence[Order]) -> list[bool | PluginFailed]:
+    """Whether each of these orders carries a badge: asked at once, and one by one where that fails."""
+    try:
+        return list(ask(badge, "badge", _shows, badge, orders))
+    except PluginFailed as problem:
+        return [problem] if len(orders) == 1 else [_answers(badge, [order])[0] for order in orders]
+
+
+def _shows(badge: Badge, orders: Sequence[Order]) -> list[bool]:
+    return [bool(badge.shows(order)) for order in orders]
 
 
 class Badges:
@@ -100,18 +108,23 @@ class Badges:
 
     def of(self, order: Order) -> list[Label]:
         """What the order carries."""
-        shown = []
+        return self.of_all([order])[order.id]
+
+    def of_all(self, orders: Sequence[Order]) -> dict[int, list[Label]]:
+        """What each of these orders carries, by their ids."""
+        carried: dict[int, list[Label]] = {order.id: [] for order in orders}
         for badge, label in self._asked:
-            try:
-                if ask(badge, "badge", _shows, badge, order):
-                    shown.append(self._worded(badge.code, label, order))
-            except PluginFailed as problem:
-                text = _("%(name)s: %(text)s", name=label.text, text=_("failed"))
-                shown.append(Label(text, "warn", "alert-triangle", str(problem)))
-        for code in order.flags:
-            if code not in self._known:
-                shown.append(Label(code.replace("_", " ").capitalize()))
-        return shown
+            for order, answer in zip(orders, _answers(badge, orders), strict=True):
+                if isinstance(answer, PluginFailed):
+                    text = _("%(name)s: %(text)s", name=label.text, text=_("failed"))
+                    carried[order.id].append(Label(text, "warn", "alert-triangle", str(answer)))
+                elif answer:
+                    carried[order.id].append(self._worded(badge.code, label, order))
+        for order in orders:
+            for code in order.flags:
+                if code not in self._known:
+                    carried[order.id].append(Label(code.replace("_", " ").capitalize()))
+        return carried
 
     def _worded(self, code: str, label: Label, order: Order) -> Label:
         """What wants attention is named, with its fix for who points at it; and so is the channel."""

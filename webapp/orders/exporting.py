@@ -24,7 +24,7 @@ from sqlalchemy.orm import lazyload
 from webapp.audit.actor import Actor
 from webapp.channels.models import Shop, Store
 from webapp.db import among, db, table_of
-from webapp.hooks.fence import PluginFailed, ask
+from webapp.hooks.fence import NO_FAULTS, PluginFailed, ask
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, lazy_pgettext
 from webapp.money import Money, money
 from webapp.orders.listing import NEWEST, Asked, matching_ids
@@ -130,8 +130,8 @@ class Table:
     def _said(self, column: Column, part: "Part") -> list[list[Cell]]:
         """The cells of a column; where its plugin fails, each says so."""
         try:
-            values = values_of(column, part, self.actor, raises=(_Anew,))
-            return ask(column, "column", _cells, column, values, part, raises=(_Anew,))
+            values = values_of(column, part, self.actor)
+            return ask(column, "column", _cells, column, values, part)
         except PluginFailed:
             return [[str(_("failed"))] * len(part) for _word in _words(column)]
 
@@ -203,6 +203,9 @@ _parsed = lru_cache(maxsize=4096)(json.loads)  # flags, tags and troubles repeat
 
 class _Anew(Exception):
     """What was read of a part does not answer its columns: it is to be read again."""
+
+
+NO_FAULTS.append(_Anew)
 
 
 class PlainOrder:

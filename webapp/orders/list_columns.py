@@ -150,8 +150,7 @@ def _channel_name(orders: Orders, actor: Actor) -> dict[int, str]:
 
 
 def _badges(orders: Orders, actor: Actor) -> dict[int, list[Label]]:
-    known = Badges()
-    return {order.id: known.of(order) for order in orders}
+    return Badges().of_all(orders)
 
 
 def _of_buyer(field: str) -> Callable[[Orders, Actor], Mapping[int, Any]]:

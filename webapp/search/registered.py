@@ -26,11 +26,9 @@ def word_sources() -> dict[str, WordSource]:
     return by_code("register_word_sources", WordSource)
 
 
-def values_of(
-    column: Column, orders: Sequence[Any], actor: Actor, *, raises: tuple[type[Exception], ...] = ()
-) -> Mapping[int, Any]:
-    """What a column says of these orders, by their ids. Raises `PluginFailed`, and what is named in `raises`."""
-    return ask(column, "column", column.values, orders, actor, gives=Mapping, raises=raises)
+def values_of(column: Column, orders: Sequence[Any], actor: Actor) -> Mapping[int, Any]:
+    """What a column says of these orders, by their ids. Raises `PluginFailed`."""
+    return ask(column, "column", column.values, orders, actor, gives=Mapping)
 
 
 def choices_of(key: QueryKey, actor: Actor) -> Mapping[str, LazyString | str]:
