@@ -147,9 +147,9 @@ def plugin_failures(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Failure]]:
     noted: list[Failure] = []
     remember = failures._remember
 
-    def remember_too(failure: Failure) -> None:
-        noted.append(failure)
-        remember(failure)
+    def remember_too(plugin: str, place: str, code: str, problem: str, tell: Callable[[], Any]) -> None:
+        noted.append(Failure(plugin, place, code, problem, *tell(), at=""))
+        remember(plugin, place, code, problem, tell)
 
     monkeypatch.setattr(failures, "_remember", remember_too)
     yield noted

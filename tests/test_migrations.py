@@ -23,6 +23,7 @@ from webapp.channels.services import access, add_store
 from webapp.clock import now
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
+from webapp.hooks import hookimpl, hooks
 from webapp.orders.archiving import AFTER_DAYS, SETTINGS
 from webapp.orders.export_runs import CSV, start_export
 from webapp.orders.exporting import ORDERS
@@ -132,7 +133,9 @@ def test_stores_that_were_read_are_read_again_as_far_back_as_at_first(channel: F
             store = add_store("fake", name, {"key": "k"}, actor=Actor.operator())
             ids[store.id] = name
             if told is not None:
-                db.session.add(StoredSetting(scope="store", scope_id=store.id, name="import_from", value=told))
+                db.session.add(
+                    StoredSetting(scope="store", scope_id=store.id, group="connection", name="import_from", value=told)
+                )
             if name == "never read":
                 continue
             runs.sync_of(store.id)
@@ -196,11 +199,22 @@ def test_quarantined_orders_are_kept_under_either_name(store: Store) -> None:
 
 
 def test_settings_keep_their_values_under_groups_and_without(store: Store, operator: Actor) -> None:
+    units = Setting(name="parcel_units", label="Units", default=10)
+    parcels = SettingsGroup("parcels", "Parcels", [units])
+
+    class Plugin:
+        @hookimpl
+        def register_settings(self) -> list[SettingsGroup]:
+            return [parcels]
+
+    hooks.manager.register(Plugin())
     with unit_of_work():
         store_all(NEW_ORDERS, {"import_orders": True, "own_numbers": False}, store)
         store_all(SETTINGS, {"archive_after_days": 45})
         keeping.change_days(store, 20, actor=operator)
-        db.session.add(StoredSetting(scope="desk", group="parcels", name="parcel_units", value=12))
+        store_all(parcels, {"parcel_units": 12})
+        db.session.add(StoredSetting(scope="desk", group="other", name="parcel_units", value=13))
+        db.session.add(StoredSetting(scope="store", scope_id=store.id, group="plugins", name="key", value="another"))
     rows = "SELECT scope, name FROM settings ORDER BY scope, name"
     db.session.rollback()
 
@@ -217,9 +231,7 @@ def test_settings_keep_their_values_under_groups_and_without(store: Store, opera
     assert AFTER_DAYS.of() == 45
     assert keeping.days_of(known) == 20
     assert access(known).settings["key"] == "k-secret-9"
-    units = Setting(name="parcel_units", label="Units", default=10)
-    SettingsGroup("parcels", "Parcels", [units])
-    assert units.of() == 12  # its group is not known here: it is found by its name
+    assert units.of() == 12
 
 
 def test_a_migration_that_fails_has_deleted_no_file(empty_desk: Flask) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from webapp.db import db, unit_of_work
 from webapp.errors import Invalid
-from webapp.settings.declared import DESK, STORE, Setting, SettingsGroup, parse_all
+from webapp.settings.declared import STORE, Setting, SettingsGroup, parse_all
 from webapp.settings.models import StoredSetting
 from webapp.settings.services import store_all
 from webapp.vault.key_file import KeyProblem, open_secret, seal_secret
@@ -149,20 +149,6 @@ def test_two_groups_may_use_one_name(app: Flask) -> None:
     assert (ours.of(), theirs.of()) == ("written", "b")
 
 
-def test_what_the_version_before_groups_stored_is_found_and_moves_when_it_is_stored_again(app: Flask) -> None:
-    note = Setting(name="note", label="Note", default="")
-    group = SettingsGroup("ours", "Ours", [note])
-    with unit_of_work():
-        db.session.add(StoredSetting(scope=DESK, name="note", value="before"))
-    assert note.of() == "before"
-    with unit_of_work():
-        store_all(group, {"note": "after"})
-    assert [(row.group, row.value) for row in db.session.scalars(select(StoredSetting))] == [("ours", "after")]
-    with unit_of_work():
-        store_all(group, {"note": ""})
-    assert rows() == {}
-
-
 def test_a_setting_belongs_to_one_group() -> None:
     alone = Setting(name="alone", label="Alone", default=1)
     with pytest.raises(TypeError, match="belongs to no group"):
@@ -170,5 +156,7 @@ def test_a_setting_belongs_to_one_group() -> None:
     SettingsGroup("first", "First", [alone])
     with pytest.raises(ValueError, match="belongs to the group first"):
         SettingsGroup("second", "Second", [alone])
+    with pytest.raises(ValueError, match="belongs to the group first"):
+        SettingsGroup("first", "First", [alone], scope=STORE)
     with pytest.raises(ValueError, match="no scope"):
         SettingsGroup("third", "Third", [], scope="planet")

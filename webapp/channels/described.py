@@ -11,6 +11,7 @@ from typing import Any
 from webapp.channels.contract import Carrier, Channel, Denial, Marketplace, StoreAccess
 from webapp.channels.models import Store
 from webapp.channels.services import channels
+from webapp.hooks.failures import WrongType
 from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import LazyString
 
@@ -18,7 +19,15 @@ from webapp.i18n import LazyString
 def carriers(code: str, marketplace: str) -> Sequence[Carrier]:
     """The carriers that a marketplace knows. Raises `PluginFailed`."""
     channel = channels().get(code)
-    return ask(channel, "carriers", channel.carriers, marketplace, gives=Sequence) if channel else ()
+    return ask(channel, "carriers", _carriers, channel, marketplace) if channel else ()
+
+
+def _carriers(channel: Channel, marketplace: str) -> Sequence[Carrier]:
+    found = list(channel.carriers(marketplace))
+    for one in found:
+        if not isinstance(one, Carrier):
+            raise WrongType(one, Carrier)
+    return found
 
 
 def marketplace_of(code: str, marketplace: str) -> Marketplace | None:
@@ -55,8 +64,7 @@ def denied_label(code: str, denial: Denial) -> str:
 
 def kind_label(code: str, kind: str) -> str:
     """What a channel calls a kind of update."""
-    known = channels().get(code)
-    return next((str(one.label) for one in (known.kinds if known else ()) if one.code == kind), kind)
+    return _word(code, lambda channel: next((one.label for one in channel.kinds if one.code == kind), kind), kind)
 
 
 def order_url(store: Store, number: str, marketplace: str) -> str:
@@ -71,9 +79,16 @@ def order_url(store: Store, number: str, marketplace: str) -> str:
 _MARKETPLACE = (Marketplace, NoneType)
 
 
+def _said(say: Callable[[Channel], Any], channel: Channel) -> str:
+    word = say(channel)
+    if not isinstance(word, (str, LazyString)):
+        raise WrongType(word, str)
+    return str(word)
+
+
 def _word(code: str, say: Callable[[Channel], Any], otherwise: str) -> str:
     channel = channels().get(code)
     try:
-        return str(ask(channel, "label", say, channel, gives=(str, LazyString))) if channel else otherwise
+        return ask(channel, "label", _said, say, channel) if channel else otherwise
     except PluginFailed:
         return otherwise

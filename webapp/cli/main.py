@@ -131,7 +131,7 @@ def _within_the_desk(command: click.Command) -> click.Command:
             ):
                 raise  # an end that was meant, or trouble of the machine
             except Exception as error:
-                failures.note(plugin_of(error), "command", command.name or "", error)
+                failures.note(plugin_of(error) or __name__, "command", command.name or "", error)
                 sentence = f"“{command.name}” failed ({type(error).__name__}). The Plugins page says how."
                 raise Failed(sentence) from error
 

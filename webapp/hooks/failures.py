@@ -9,17 +9,19 @@ import json
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import structlog
-from flask import Flask
+from flask import Flask, has_request_context
 from redis import RedisError
 
 from webapp.clock import now, parse_instant
+from webapp.db import failure_of
+from webapp.errors import DatabaseBusy, DiskFull, TooSlow, Unavailable
 from webapp.live import connection, key
 
 log = structlog.get_logger(__name__)
@@ -41,6 +43,22 @@ class WrongType(TypeError):
 def _name(kind: Any) -> str:
     kinds = kind if isinstance(kind, tuple) else (kind,)
     return " or ".join("nothing" if one is type(None) else f"“{one.__name__}”" for one in kinds)
+
+
+class NotTaken(ValueError):
+    """A plugin registered what can't be there: the message holds codes alone."""
+
+
+NO_FAULTS: list[type[BaseException]] = [TooSlow, DatabaseBusy, DiskFull, Unavailable]  # of a plugin that raises them
+
+
+def is_no_fault(error: BaseException) -> bool:
+    """Whether this is trouble of the machine, or the end of the time that a page or a job has. A process may be told
+    to exit; a request may not.
+    """
+    if isinstance(error, SystemExit):
+        return not has_request_context()
+    return isinstance(error, tuple(NO_FAULTS)) or (isinstance(error, Exception) and failure_of(error) is not None)
 
 
 @dataclass(slots=True)
@@ -67,24 +85,28 @@ def _now() -> str:
 
 def note(plugin: str, place: str, code: str, error: BaseException) -> None:
     """Remember that a plugin failed here."""
-    _remember(Failure(plugin, place, code, type(error).__name__, _detail(error), _way(error), _now()))
+    kind = type(error).__name__
+    _remember(plugin, place, code, kind, lambda: (_detail(error), _way(error)))
 
 
 def note_slow(plugin: str, place: str, code: str, seconds: float, limit: float) -> None:
     """Remember that a plugin took longer than it may."""
-    detail = f"{seconds:.1f} s, {limit:g} s allowed"
-    _remember(Failure(plugin, place, code, "slow", detail, [], _now()))
+    _remember(plugin, place, code, "slow", lambda: (f"{seconds:.1f} s, {limit:g} s allowed", []))
 
 
-def _remember(failure: Failure) -> None:
-    known = (failure.plugin, failure.place, failure.code, failure.problem)
+def _remember(plugin: str, place: str, code: str, problem: str, tell: Callable[[], tuple[str, list[str]]]) -> None:
+    """Count it, and where it is the first of its kind since the last sending, look into it and log it: a page asks the
+    same thing for each of its rows.
+    """
+    known = (plugin, place, code, problem)
     with _lock:
-        earlier = _noted.get(known)
-        failure.times += earlier.times if earlier else 0
-        _noted[known] = failure
-    if earlier is None:  # a page asks the same badge for each of its rows
-        said = {"plugin": failure.plugin, "place": failure.place, "code": failure.code, "kind": failure.problem}
-        log.error("plugin_failed", detail=failure.detail, way=failure.where, **said)
+        if (earlier := _noted.get(known)) is not None:
+            earlier.times += 1
+            earlier.at = _now()
+            return
+        detail, where = tell()
+        _noted[known] = Failure(plugin, place, code, problem, detail, where, _now())
+    log.error("plugin_failed", plugin=plugin, place=place, code=code, kind=problem, detail=detail, way=where)
 
 
 def _way(error: BaseException) -> list[str]:
@@ -96,7 +118,7 @@ def _way(error: BaseException) -> list[str]:
 
 def _detail(error: BaseException) -> str:
     """A message that holds no value: our own of a wrong type, the interpreter's of an unknown name."""
-    if isinstance(error, WrongType):
+    if isinstance(error, (WrongType, NotTaken)):
         return str(error)
     name = getattr(error, "name", None) if isinstance(error, (AttributeError, NameError, ImportError)) else None
     return f"“{name}”" if isinstance(name, str) else ""

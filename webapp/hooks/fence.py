@@ -13,16 +13,16 @@ from typing import Any, ClassVar, TypeVar
 from flask import Flask, g, has_request_context
 from sqlalchemy.exc import DBAPIError
 
-from webapp.db import db, failure_of
-from webapp.errors import DatabaseBusy, DiskFull, Refusal, TooSlow, Unavailable
+from webapp.db import db
+from webapp.errors import Refusal
 from webapp.hooks import failures
-from webapp.hooks.registered import is_ours, owner_of
+from webapp.hooks.failures import NO_FAULTS, is_no_fault
+from webapp.hooks.registered import is_ours, owner_of, plugin_of
 from webapp.i18n import lazy_gettext as _l
 
 T = TypeVar("T")
 LONG = 1.0  # seconds of a request that a thing may take in one place, unless it declares its own
 _COUNTED = 0.0005  # seconds: what takes less is not worth counting
-NO_FAULTS: list[type[BaseException]] = [TooSlow, DatabaseBusy, DiskFull, Unavailable]  # of a plugin that raises them
 
 
 class PluginFailed(Refusal):
@@ -81,20 +81,20 @@ def failed(item: object, place: str, error: BaseException) -> PluginFailed:
         return error
     if is_no_fault(error):
         raise error
-    if isinstance(error, DBAPIError) and not db.session().info.get("writing"):
+    if _of_database(error) and not db.session().info.get("writing"):
         db.session.rollback()  # PostgreSQL answers nothing more in a transaction in which a statement failed
-    plugin, code = owner_of(item), code_of(item)
-    failures.note(plugin, place, code, error)
+    plugin = plugin_of(error) or owner_of(item)
+    failures.note(plugin, place, code_of(item), error)
     return PluginFailed(plugin=plugin, what=label_of(item) or place)
 
 
-def is_no_fault(error: BaseException) -> bool:
-    """Whether this is trouble of the machine, or the end of the time that a page or a job has. A process may be told
-    to exit; a request may not.
-    """
-    if isinstance(error, SystemExit):
-        return not has_request_context()
-    return isinstance(error, tuple(NO_FAULTS)) or (isinstance(error, Exception) and failure_of(error) is not None)
+def _of_database(error: BaseException | None) -> bool:
+    """Whether a statement failed, also where the plugin made another error of that."""
+    while error is not None:
+        if isinstance(error, DBAPIError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def code_of(item: object) -> str:
@@ -131,3 +131,6 @@ def _note_slow() -> None:
     for (_, place), (took, limit, item) in g.pop("fence_sums", {}).items():
         if took > limit:
             failures.note_slow(owner_of(item), place, code_of(item), took, limit)
+
+
+__all__ = ["NO_FAULTS", "PluginFailed", "ask", "code_of", "failed", "init_app", "label_of"]

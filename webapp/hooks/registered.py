@@ -6,7 +6,7 @@ stands among the failures of its plugin.
 """
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any, TypeVar, cast
 
@@ -17,12 +17,24 @@ T = TypeVar("T")
 OURS = "webapp."  # how the names of the desk's own modules begin, by which they are registered
 
 
-def registered(hook: str, kind: type[T]) -> tuple[T, ...]:
-    """Everything of this kind that `hook` brings: the desk's own first, then plugin by plugin as they were loaded."""
+def registered(hook: str, kind: type[T], unique: Callable[[T], Any] | None = None) -> tuple[T, ...]:
+    """Everything of this kind that `hook` brings: the desk's own first, then plugin by plugin as they were loaded. Of
+    things for which `unique` gives the same, the first is there.
+    """
     implementations = getattr(hooks.manager.hook, hook).get_hookimpls()
     known = hooks.answers.get(hook)
     if known is None or known[0] != implementations:
-        brought = [item for one in implementations for item in _ask(hook, one, kind)]
+        taken: set[Any] = set()
+        brought = []
+        for one in implementations:
+            for item in _ask(hook, one, kind):
+                if unique is not None and unique(item) in taken:
+                    problem = failures.NotTaken(f"{unique(item)} is there already")
+                    failures.note(one.plugin_name, "registration", hook, problem)
+                    continue
+                brought.append(item)
+                if unique is not None:
+                    taken.add(unique(item))
         known = hooks.answers[hook] = (implementations, tuple(brought))
     return cast("tuple[T, ...]", known[1])
 
@@ -43,9 +55,9 @@ def plugin_of(error: BaseException) -> str:
     known = {_module_of(plugin): name for name, plugin in hooks.manager.list_name_plugin() if not is_ours(name)}
     frames = [frame.f_globals.get("__name__", "") for frame, _line in traceback.walk_tb(error.__traceback__)]
     for module in reversed(frames):
-        for prefix, name in known.items():
-            if module == prefix or module.startswith(f"{prefix}."):
-                return name
+        fitting = [prefix for prefix in known if module == prefix or module.startswith(f"{prefix}.")]
+        if fitting:
+            return known[max(fitting, key=len)]
     return ""
 
 
@@ -66,6 +78,8 @@ def _ask(hook: str, implementation: Any, kind: type[T]) -> list[T]:
     try:
         brought = list(cast("Iterable[object]", implementation.function()))
     except (Exception, SystemExit) as error:
+        if failures.is_no_fault(error) and not isinstance(error, SystemExit):
+            raise  # asked again at the next use
         failures.note(plugin, "registration", hook, error)
         return []
     for item in brought:
@@ -82,8 +96,11 @@ def _checked(item: object, kind: type[T]) -> T:
     """The thing, if it is of this kind and its words can be read."""
     if not isinstance(item, kind):
         raise failures.WrongType(item, kind)
-    for name in ("code", "label"):
-        word = getattr(item, name, "")
-        if not isinstance(word, (str, LazyString)):
-            raise failures.WrongType(word, str)
+    for name in ("code", "label", "right"):
+        if any(name in vars(one) or name in vars(one).get("__annotations__", {}) for one in kind.__mro__):
+            word = getattr(item, name)
+            if not isinstance(word, (str, LazyString)):
+                raise failures.WrongType(word, str)
+            if not str(word):
+                raise failures.NotTaken(f"its {name} is empty")
     return item

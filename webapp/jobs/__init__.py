@@ -29,7 +29,7 @@ from rq.timeouts import BaseTimeoutException
 
 from webapp.config import configuration
 from webapp.db import after_commit
-from webapp.hooks import failures, fence
+from webapp.hooks import failures
 from webapp.hooks.registered import plugin_of
 from webapp.jobs.lanes import CLOCK, QUEUES
 from webapp.live import connection, key
@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 _MARKED = 2 * 86_400  # seconds: longer than between two looks at the rarest schedule, which renews its mark
 _jobs: dict[str, "Job[Any]"] = {}
-fence.NO_FAULTS.append(BaseTimeoutException)  # the job is told to stop
+failures.NO_FAULTS.append(BaseTimeoutException)  # the job is told to stop
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def perform(name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
         except Exception as error:
             way = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
             log.error("job_failed", kind=type(error).__name__, way=" ".join(way[1:]))
-            if plugin := plugin_of(error):
+            if (plugin := plugin_of(error)) and not failures.is_no_fault(error):
                 failures.note(plugin, "job", name, error)
             raise JobFailed(f"{name}: {type(error).__name__}") from None
 

@@ -17,8 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from webapp.db import db
 from webapp.hooks import failures
-from webapp.hooks.fence import PluginFailed, ask
-from webapp.hooks.registered import registered as every
+from webapp.hooks.fence import PluginFailed, ask, code_of
+from webapp.hooks.registered import owner_of, registered as every
 from webapp.jobs import Job
 from webapp.live import connection, key
 
@@ -37,6 +37,10 @@ class Schedule:
     def code(self) -> str:
         return self.job.name
 
+    def __post_init__(self) -> None:
+        if self.every <= 0:
+            raise ValueError(f"a schedule runs every so many seconds, not {self.every}")
+
     def slot(self, at: float) -> int:
         return int(at // self.every)
 
@@ -47,6 +51,9 @@ class Schedule:
         try:
             return ask(self, "schedule", self.due, gives=(bool, int))
         except PluginFailed:
+            return True
+        except SystemExit as error:  # the scheduler's own end is told by a signal
+            failures.note(owner_of(self), "schedule", self.code, error)
             return True
         except Exception as error:
             log.warning("schedule_not_asked", job=self.job.name, problem=type(error).__name__)
@@ -65,17 +72,26 @@ def enqueue_due(schedules: Iterable[Schedule], at: float | None = None) -> list[
     at = time.time() if at is None else at
     sent = []
     for schedule in schedules:
-        slot = key("slot", schedule.job.name, str(schedule.slot(at)))
-        if not connection().set(slot, 1, nx=True, ex=int(schedule.every * 2) + 60) or not schedule.is_due():
-            continue
         try:
-            if schedule.job.send():
+            if _enqueue(schedule, at):
                 sent.append(schedule.job.name)
         except RedisError:
-            with contextlib.suppress(RedisError):
-                connection().delete(slot)
             raise
+        except Exception as error:  # whatever is wrong with one of them, the others have their turn
+            failures.note(owner_of(schedule), "schedule", code_of(schedule), error)
     return sent
+
+
+def _enqueue(schedule: Schedule, at: float) -> bool:
+    slot = key("slot", schedule.job.name, str(schedule.slot(at)))
+    if not connection().set(slot, 1, nx=True, ex=int(schedule.every * 2) + 60) or not schedule.is_due():
+        return False
+    try:
+        return schedule.job.send()
+    except RedisError:
+        with contextlib.suppress(RedisError):
+            connection().delete(slot)
+        raise
 
 
 def run_forever() -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from webapp.errors import sentence_of
+from webapp.hooks.fence import PluginFailed, ask
 from webapp.hooks.registered import by_code
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.orders.postal import FIELDS as ADDRESS_LABELS
@@ -126,8 +127,16 @@ def in_words(stored: Iterable[Mapping[str, Any]]) -> list[Attention]:
             shown.append(Attention(trouble["kind"], trouble["kind"], "", ""))
         else:
             said = {name: _said(value, kind.words) for name, value in values.items()}
-            shown.append(Attention(kind.code, str(kind.label), _fill(kind.cause, said), _fill(kind.fix, said)))
+            try:
+                cause, fix = ask(kind, "label", _sentences, kind, said)
+            except PluginFailed:  # its name is said at least
+                cause, fix = "", ""
+            shown.append(Attention(kind.code, str(kind.label), cause, fix))
     return shown
+
+
+def _sentences(kind: AttentionKind, said: Mapping[str, Any]) -> tuple[str, str]:
+    return _fill(kind.cause, said), _fill(kind.fix, said)
 
 
 def _fill(sentence: LazyString, values: Mapping[str, Any]) -> str:

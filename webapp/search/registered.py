@@ -1,10 +1,11 @@
 """What is registered for lists and searches, by code; of two with one code the plugin's wins over the desk's own."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from webapp.audit.actor import Actor
 from webapp.errors import DeskError
+from webapp.hooks.failures import WrongType
 from webapp.hooks.fence import ask
 from webapp.hooks.registered import by_code
 from webapp.i18n import LazyString
@@ -33,4 +34,14 @@ def values_of(column: Column, orders: Sequence[Any], actor: Actor) -> Mapping[in
 
 def choices_of(key: QueryKey, actor: Actor) -> Mapping[str, LazyString | str]:
     """The choices of a key for this person, none for a key without. Raises `PluginFailed`."""
-    return ask(key, "key", key.choices, actor, gives=Mapping, raises=DeskError) if key.choices else {}
+    return ask(key, "key", _choices, key, actor, raises=DeskError) if key.choices else {}
+
+
+def _choices(key: QueryKey, actor: Actor) -> Mapping[str, LazyString | str]:
+    choices: Any = key.choices(actor) if key.choices else {}
+    if not isinstance(choices, Mapping):
+        raise WrongType(choices, Mapping)
+    for code, label in choices.items():
+        if not isinstance(code, str) or not isinstance(label, (str, LazyString)):
+            raise WrongType(code if not isinstance(code, str) else label, str)
+    return cast("Mapping[str, LazyString | str]", choices)

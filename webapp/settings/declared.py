@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from webapp.errors import Invalid
+from webapp.errors import DeskError, Invalid
+from webapp.hooks.fence import ask
 from webapp.i18n import LazyString, lazy_gettext as _l
-from webapp.settings.stored import find_row, rows_of
+from webapp.settings.stored import rows_of
 from webapp.vault.key_file import open_secret
 
 T = TypeVar("T", str, int, bool)
@@ -65,7 +66,10 @@ class Setting(Generic[T]):
 
     @property
     def options(self) -> Mapping[str, LazyString | str] | None:
-        return self.choices() if callable(self.choices) else self.choices
+        """What can be chosen, if that is limited. Raises `PluginFailed`."""
+        if callable(self.choices):
+            return ask(self.group or self, "setting", self.choices, gives=Mapping)
+        return self.choices
 
     def parse(self, value: Any) -> str | int | bool:
         """The value in its type; raises `Invalid` with a sentence that names the setting."""
@@ -96,7 +100,7 @@ class Setting(Generic[T]):
     def _checked(self, value: Any) -> Any:
         if self.check is not None:
             try:
-                self.check(value)
+                ask(self.group or self, "setting", self.check, value, raises=(ValueError, DeskError))
             except ValueError as error:
                 raise self._invalid(str(error)) from None
         return value
@@ -121,13 +125,15 @@ class SettingsGroup:
         if self.scope not in (DESK, SHOP, STORE):
             raise ValueError(f"no scope {self.scope!r}")
         for setting in () if callable(self.settings) else self.settings:
-            if setting.group is not None and setting.group.code != self.code:
+            if setting.group is not None and (setting.group.scope, setting.group.code) != (self.scope, self.code):
                 raise ValueError(f"the setting {setting.name} belongs to the group {setting.group.code}")
             object.__setattr__(setting, "group", self)
 
     def declared(self, subject: Any = None) -> Sequence[Setting[Any]]:
-        """The settings as they are for this shop or store."""
-        return self.settings(subject) if callable(self.settings) else self.settings
+        """The settings as they are for this shop or store. Raises `PluginFailed`."""
+        if callable(self.settings):
+            return ask(self, "setting", self.settings, subject, gives=Sequence, raises=DeskError)
+        return self.settings
 
     def read(self, subject: Any = None, only: Sequence[Setting[Any]] | None = None) -> dict[str, Any]:
         """Every setting, or only these, with the stored value or the default; secrets opened. For services, never for a
@@ -135,7 +141,7 @@ class SettingsGroup:
         """
         rows, values = rows_of(self.scope, self.id_of(subject)), {}
         for setting in self.declared(subject) if only is None else only:
-            row = find_row(rows, self.code, setting.name)
+            row = rows.get((self.code, setting.name))
             value = setting.default if row is None else row.value
             values[setting.name] = open_secret(str(value)) if setting.secret and row is not None and value else value
         return values
@@ -143,7 +149,7 @@ class SettingsGroup:
     def stored(self, subject: Any = None) -> frozenset[str]:
         """The names that have a stored value; all that a page may know of a secret."""
         rows = rows_of(self.scope, self.id_of(subject))
-        return frozenset(one.name for one in self.declared(subject) if find_row(rows, self.code, one.name) is not None)
+        return frozenset(one.name for one in self.declared(subject) if (self.code, one.name) in rows)
 
     def id_of(self, subject: Any) -> int:
         """The id under which values of this shop or store are stored; the desk's is 0."""

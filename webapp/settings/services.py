@@ -10,7 +10,7 @@ from webapp.errors import NotFound
 from webapp.hooks.registered import registered
 from webapp.settings.declared import DESK, SHOP, STORE, SettingsGroup, parse_all
 from webapp.settings.models import StoredSetting
-from webapp.settings.stored import find_row, forget_rows, rows_of
+from webapp.settings.stored import forget_rows, rows_of
 from webapp.vault.key_file import seal_secret
 
 RIGHTS = {DESK: "settings.edit", SHOP: "settings.edit", STORE: "stores.edit"}
@@ -18,7 +18,8 @@ RIGHTS = {DESK: "settings.edit", SHOP: "settings.edit", STORE: "stores.edit"}
 
 def groups(scope: str) -> Sequence[SettingsGroup]:
     """The groups of the desk, of each shop or of each store; the desk's own first."""
-    return [group for group in registered("register_settings", SettingsGroup) if group.scope == scope]
+    known = registered("register_settings", SettingsGroup, unique=lambda group: (group.scope, group.code))
+    return [group for group in known if group.scope == scope]
 
 
 def store_all(group: SettingsGroup, values: Mapping[str, Any], subject: Any = None) -> None:
@@ -33,7 +34,7 @@ def store_all(group: SettingsGroup, values: Mapping[str, Any], subject: Any = No
     parsed = parse_all(declared, had | {name: value for name, value in values.items() if name not in kept})
     rows = rows_of(group.scope, scope_id)
     for setting in declared:
-        value, row = parsed[setting.name], find_row(rows, group.code, setting.name)
+        value, row = parsed[setting.name], rows.get((group.code, setting.name))
         if value == setting.default:
             if row is not None:
                 db.session.delete(row)

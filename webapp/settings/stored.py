@@ -9,10 +9,7 @@ Rows = dict[tuple[str, str], StoredSetting]
 
 
 def rows_of(scope: str, scope_id: int) -> Rows:
-    """What is stored of the desk, a shop or a store, by group and name.
-
-    Rows of the version before groups have an empty one: whoever knows the name of the setting finds them still.
-    """
+    """What is stored of the desk, a shop or a store, by group and name."""
 
     def read_rows() -> dict[int, Rows]:
         found: dict[int, Rows] = {}
@@ -21,11 +18,6 @@ def rows_of(scope: str, scope_id: int) -> Rows:
         return found
 
     return once_a_transaction(_kept_as(scope), read_rows).get(scope_id, {})
-
-
-def find_row(rows: Rows, group: str, name: str) -> StoredSetting | None:
-    """The row of a setting, one of the version before groups included."""
-    return rows.get((group, name)) or rows.get(("", name))
 
 
 def forget_rows(scope: str) -> None:

@@ -13,19 +13,23 @@ from sqlalchemy import ColumnElement, text
 
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
-from webapp.db import db
+from webapp.db import db, unit_of_work
 from webapp.errors import Refusal
 from webapp.hooks import failures, fence, hookimpl, hooks
 from webapp.hooks.failures import Failure
 from webapp.hooks.registered import registered
+from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.schedule import Schedule, enqueue_due
+from webapp.orders.attention import AttentionKind
 from webapp.orders.contract import ActionInput, Badge, OrderAction, Panel
-from webapp.orders.events import events_of
+from webapp.orders.events import events_of, record
 from webapp.orders.exporting import ORDERS, Table
 from webapp.orders.models import Order
-from webapp.orders.services import act
+from webapp.orders.queries import find_order
+from webapp.orders.services import act, actions, raise_attention
 from webapp.reporting.contract import Card
 from webapp.search.contract import Column, ColumnKind, KeyKind, QueryKey, WordSource
+from webapp.settings.declared import Setting, SettingsGroup
 from webapp.testing import FakeChannel
 from webapp.vault.jobs import destroy_unused_keys
 
@@ -404,3 +408,129 @@ def test_a_clerk_acting_twice_is_told_the_same(
         with pytest.raises(fence.PluginFailed, match=FAILED):
             act(action, order, ActionInput(), mia)
     plugin_failures.clear()
+
+
+def test_what_lacks_a_word_is_not_registered(app: object, plugin_failures: list[Failure]) -> None:
+    class Codeless(Undoing):
+        code = ""
+
+    class Rightless(OrderAction):
+        code, label = "rightless", "Rightless"
+
+        def refusal(self, order: Order, actor: Actor) -> Refusal | None:
+            return None
+
+        def perform(self, order: Order, data: Any, actor: Actor) -> None:
+            pass
+
+    class Wrong:
+        @hookimpl
+        def register_order_actions(self) -> list[OrderAction]:
+            return [Codeless(Faulty("raises")), Rightless()]
+
+        @hookimpl
+        def register_schedules(self) -> list[Any]:
+            return [Schedule(len, every=60)]  # type: ignore[arg-type]
+
+    hooks.manager.register(Wrong(), name="wrong")
+    assert {"", "rightless"}.isdisjoint(actions())
+    assert all(schedule.every > 0 for schedule in registered("register_schedules", Schedule))
+    assert [one.code for one in plugin_failures] == ["register_order_actions"] * 2 + ["register_schedules"]
+    plugin_failures.clear()
+
+
+def test_two_groups_of_settings_with_one_code_are_one(
+    app: object, browser: Browser, plugin_failures: list[Failure]
+) -> None:
+    class Another:
+        @hookimpl
+        def register_settings(self) -> list[SettingsGroup]:
+            return [SettingsGroup("archive", "Another archive", [Setting(name="shelves", label="Shelves", default=1)])]
+
+    hooks.manager.register(Another(), name="another")
+    page = browser.get("/settings/").text
+    assert "Archiving" in page
+    assert "Another archive" not in page
+    assert [(one.plugin, one.place) for one in plugin_failures] == [("another", "registration")]
+    plugin_failures.clear()
+
+
+def test_the_words_of_attention_and_settings_may_fail(
+    browser: Browser, order: Order, mia: Actor, plugin_failures: list[Failure]
+) -> None:
+    def choices() -> Mapping[str, str]:
+        raise ValueError("Quixelworth")
+
+    class Plugin:
+        @hookimpl
+        def register_attention_kinds(self) -> list[AttentionKind]:
+            return [AttentionKind("odd", _l("Odd"), _l("Because of %(nothing)s."), _l("Mend it."))]
+
+        @hookimpl
+        def register_settings(self) -> list[SettingsGroup]:
+            shelf = Setting(name="shelf", label="Shelf", default="a", choices=choices)
+            return [SettingsGroup("shelves", "Shelves", [shelf])]
+
+    hooks.manager.register(Plugin(), name="moods")
+    with unit_of_work():
+        raise_attention(order, "odd", something="else")
+        record(order, "looked_at", actor=mia)
+    for path in ("/orders/", f"/orders/{order.number}", "/settings/"):
+        page = browser.get(path)
+        assert page.status_code == 200
+        assert ("Shelves" if path == "/settings/" else "Odd") in page.text
+    assert f"“Shelves” {FAILED}" in unescape(page.text)
+    assert {one.place for one in plugin_failures} == {"label", "setting"}
+    plugin_failures.clear()
+
+
+def test_a_failed_statement_is_seen_through_the_error_that_a_plugin_makes_of_it(
+    browser: Browser, order: Order, plugin_failures: list[Failure]
+) -> None:
+    def render(actor: Actor) -> str:
+        try:
+            db.session.execute(text("SELECT quixelworth FROM nowhere"))
+        except Exception as error:
+            raise LookupError from error
+        return ""
+
+    class Plugin:
+        @hookimpl
+        def register_cards(self) -> list[Card]:
+            return [Card(code="lost", label="Lost", render=render)]
+
+        @hookimpl
+        def register_badges(self) -> list[Badge]:
+            return [Badge(code="lost", label="Lost", shows=lambda order: bool(render(Actor.operator())))]
+
+    hooks.manager.register(Plugin(), name="moods")
+    assert browser.get("/dashboard/?whole=1").status_code == 200
+    assert browser.get("/orders/").status_code == 200
+    plugin_failures.clear()
+
+
+def test_who_is_at_fault_is_whose_code_it_came_out_of(order: Order, mia: Actor, plugin_failures: list[Failure]) -> None:
+    class Listening:
+        @hookimpl
+        def orders_changed(self, changes: object) -> None:
+            raise ValueError("Quixelworth")
+
+    hooks.manager.register(Listening(), name="listening")
+    action = actions()["comment"]
+    with pytest.raises(fence.PluginFailed, match="of the plugin “listening” failed"), unit_of_work():
+        act(action, find_order(str(order.number), mia, lock=True), action.Input(text="Hello"), mia)
+    assert [one.plugin for one in plugin_failures] == ["listening"]
+    plugin_failures.clear()
+
+
+def test_one_schedule_that_is_wrong_keeps_no_other_back(app: object, plugin_failures: list[Failure]) -> None:
+    def leave() -> bool:
+        raise SystemExit(3)
+
+    wrong = Schedule(len, every=1)  # type: ignore[arg-type]
+    right = Schedule(destroy_unused_keys, every=1, due=leave)
+    assert enqueue_due([wrong, right]) == [destroy_unused_keys.name]
+    assert len(plugin_failures) == 2
+    plugin_failures.clear()
+    with pytest.raises(ValueError, match="every so many seconds"):
+        Schedule(destroy_unused_keys, every=0)

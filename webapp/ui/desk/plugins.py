@@ -58,5 +58,6 @@ PLACES: dict[str, LazyString] = {
     "refusal": _l("Whether an action is possible"),
     "registration": _l("Registration"),
     "schedule": _l("Schedule"),
+    "setting": _l("Setting"),
     "words": _l("Word source"),
 }

@@ -15,6 +15,7 @@ from webapp.channels.models import Store
 from webapp.channels.services import stores
 from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden, NotFound, sentence_of
+from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, ngettext
 from webapp.jobs import runs as long_work
 from webapp.jobs.models import Run, RunState
@@ -113,11 +114,10 @@ def _strip_facts(run: Run) -> dict[str, Any]:
 def _words(action: OrderAction, say: Callable[[int], str], count: int) -> str:
     """A plugin's words; where they fail, the act's name with the number."""
     try:
-        return str(say(count))
-    except Exception as error:
-        log.error("act_words_failed", action=action.code, kind=type(error).__name__)
-        sentence: str = ngettext("%(action)s: %(num)s order", "%(action)s: %(num)s orders", count, action=action.label)
-        return sentence
+        return str(ask(action, "label", say, count, gives=str))
+    except PluginFailed:
+        text: str = ngettext("%(action)s: %(num)s order", "%(action)s: %(num)s orders", count, action=action.label)
+        return text
 
 
 def _outcome(run: Run, action: OrderAction) -> list[str]:

@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response
 
 from webapp.db import unit_of_work
 from webapp.errors import DeskError
+from webapp.hooks.fence import PluginFailed
 from webapp.i18n import gettext as _
 from webapp.settings.declared import DESK
 from webapp.settings.services import change as change_settings, find_group, groups
@@ -45,15 +46,16 @@ def group_forms(
     scope: str, url_of: Callable[[str], str], subject: Any = None, typed: dict[str, SettingsForm] | None = None
 ) -> list[dict[str, Any]]:
     """The groups of a scope as a page draws them: each with its form, or the one that was typed, and where it goes."""
-    return [
-        {
-            "code": group.code,
-            "label": group.label,
-            "form": (typed or {}).get(group.code) or group_form(group, subject=subject),
-            "url": url_of(group.code),
-        }
-        for group in groups(scope)
-    ]
+    shown = []
+    for group in groups(scope):
+        form, problem = (typed or {}).get(group.code), ""
+        try:
+            form = form or group_form(group, subject=subject)
+        except PluginFailed as failed:
+            problem = str(failed)
+        facts = {"code": group.code, "label": group.label, "url": url_of(group.code)}
+        shown.append(facts | {"form": form, "problem": problem})
+    return shown
 
 
 def stored_form(scope: str, code: str, find: Callable[[], Any] = lambda: None) -> tuple[SettingsForm, int]:

@@ -57,6 +57,8 @@ def group_form(group: SettingsGroup, given: Any = None, subject: Any = None) -> 
     open_ones = [setting for setting in declared if not setting.secret]
     form = SettingsForm(group_fields(group, subject), given, group.read(subject, open_ones))
     form.declared = declared
+    for name, field in form._fields.items():  # a page holds the forms of several groups
+        field.id = field.label.field_id = f"{group.code}-{name}"
     return form
 
 

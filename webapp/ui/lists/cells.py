@@ -13,7 +13,7 @@ from flask import url_for
 from markupsafe import Markup
 
 from webapp.audit.actor import Actor
-from webapp.hooks.fence import PluginFailed, failed
+from webapp.hooks.fence import PluginFailed, ask, failed
 from webapp.i18n import gettext as _, ngettext
 from webapp.orders.badges import PRACTICE
 from webapp.orders.models import Order
@@ -86,8 +86,8 @@ class Table:
     def _column(self, column: Column) -> Beneath:
         """Draws a column's cell for an order. A value that can't be drawn says that its plugin failed."""
         beneath = _BENEATH[column.code](self) if column.code in _BENEATH else None
-        draw = self._drawing.of(column)
         try:
+            draw = ask(column, "column", self._drawing.of, column)
             values = values_of(column, self.orders, self._actor)
         except PluginFailed as problem:
             values, draw = dict.fromkeys((order.id for order in self.orders), problem), self._drawing.failed

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from types import NoneType
 from typing import Any
 
 from flask import Blueprint, Response, make_response, render_template, request, url_for
@@ -10,7 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.audit.actor import Actor
 from webapp.clock import parse_instant
-from webapp.db import unit_of_work
+from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, NotFound, Refusal, SeveralFit, Stale
 from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import gettext as _
@@ -220,10 +219,21 @@ def perform(number: str, code: str) -> AnyResponse:
 
 
 def _undo(action: OrderAction, order: Order, data: ActionInput) -> tuple[str, Mapping[str, Any]] | None:
+    if type(action).undo is OrderAction.undo:
+        return action.undo(order, data)
     try:
-        return ask(action, "action", action.undo, order, data, gives=(tuple, NoneType))
+        with db.session.begin_nested():  # what its statements break is put right
+            return ask(action, "action", _undone_by, action, order, data)
     except PluginFailed:  # it can be done all the same
         return None
+
+
+def _undone_by(action: OrderAction, order: Order, data: ActionInput) -> tuple[str, Mapping[str, Any]] | None:
+    answer = action.undo(order, data)
+    if answer is None:
+        return None
+    code, given = answer
+    return str(code), dict(given)
 
 
 def _refused(order: Order, actor: Actor, refusal: Refusal) -> Response:
