@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, text
 
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
+from webapp.channels.models import Store
 from webapp.db import db, unit_of_work
 from webapp.errors import Refusal
 from webapp.hooks import failures, fence, hookimpl, hooks
@@ -30,7 +31,7 @@ from webapp.orders.services import act, actions, raise_attention
 from webapp.reporting.contract import Card
 from webapp.search.contract import Column, ColumnKind, KeyKind, QueryKey, WordSource
 from webapp.settings.declared import Setting, SettingsGroup
-from webapp.testing import FakeChannel
+from webapp.testing import FakeChannel, incoming_order
 from webapp.vault.jobs import destroy_unused_keys
 
 TEMPERS = ("raises", "wrong_type", "attribute_error", "wrong_sql", "exits", "slow")
@@ -534,3 +535,23 @@ def test_one_schedule_that_is_wrong_keeps_no_other_back(app: object, plugin_fail
     plugin_failures.clear()
     with pytest.raises(ValueError, match="every so many seconds"):
         Schedule(destroy_unused_keys, every=0)
+
+
+def test_listener_of_an_import(
+    store: Store, browser: Browser, take: Callable[..., list[Order]], plugin_failures: list[Failure]
+) -> None:
+    """Its orders can't be imported for now, and both say so; what comes next is."""
+
+    class Listening:
+        @hookimpl
+        def orders_imported(self, orders: list[int]) -> None:
+            raise ValueError("Quixelworth")
+
+    plugin = Listening()
+    hooks.manager.register(plugin, name="moods")
+    assert take(incoming_order()) == []
+    assert [(one.plugin, one.place) for one in plugin_failures] == [("moods", "hook")]
+    plugin_failures.clear()
+    assert "moods: Hook" in browser.get("/plugins/").text
+    hooks.manager.unregister(plugin)
+    assert len(take(incoming_order())) == 1
