@@ -69,7 +69,7 @@ class Failure:
     place: str  # "badge", "column", "job" …
     code: str
     problem: str  # the kind of the error, or "slow"
-    detail: str  # what may be said about it without quoting anybody
+    detail: str  # what may be said about it without quoting anybody; of "slow" the seconds, and those that it has
     where: list[str]  # the way through the code, the innermost last
     at: str
     times: int = 1
@@ -91,7 +91,7 @@ def note(plugin: str, place: str, code: str, error: BaseException) -> None:
 
 def note_slow(plugin: str, place: str, code: str, seconds: float, limit: float) -> None:
     """Remember that a plugin took longer than it may."""
-    _remember(plugin, place, code, "slow", lambda: (f"{seconds:.1f} s, {limit:g} s allowed", []))
+    _remember(plugin, place, code, "slow", lambda: (f"{seconds:.1f} {limit:g}", []))
 
 
 def _remember(plugin: str, place: str, code: str, problem: str, tell: Callable[[], tuple[str, list[str]]]) -> None:

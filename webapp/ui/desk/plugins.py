@@ -10,6 +10,7 @@ from webapp.hooks import failures
 from webapp.hooks.registered import is_ours
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.ui.frame.access import needs
+from webapp.ui.frame.formats import number
 from webapp.ui.frame.pages import page
 
 bp = Blueprint("plugins", __name__, url_prefix="/plugins")
@@ -29,13 +30,21 @@ def index() -> str:
 
 def _shown(failure: failures.Failure) -> dict[str, Any]:
     """A failure in words."""
+    slow = failure.problem == "slow"
+    took, _space, limit = failure.detail.partition(" ")
     return {
         **asdict(failure),
         "plugin": _("Waybill itself") if is_ours(failure.plugin) else failure.plugin,
         "place": PLACES.get(failure.place, failure.place),
         "at": failure.last_at,
-        "slow": failure.problem == "slow",
+        "slow": slow,
+        "detail": _too_slow(took, limit) if slow else failure.detail,
     }
+
+
+def _too_slow(took: str, limit: str) -> str:
+    said: str = _("%(seconds)s s, where it has %(limit)s s", seconds=number(float(took)), limit=number(float(limit)))
+    return said
 
 
 PLACES: dict[str, LazyString] = {

@@ -110,7 +110,7 @@ def money(amount: Money) -> str:
     return _money(amount, language())
 
 
-def number(count: int) -> str:
+def number(count: float) -> str:
     return str(format_decimal(count, locale=language()))
 
 
