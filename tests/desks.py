@@ -1,9 +1,9 @@
 """The desks of a test process: one application and one database for each engine, put back before every test.
 
-SQLite's file is copied anew. On PostgreSQL the rows of the tables that a test filled are deleted and their sequences
-set back: 2 ms, where TRUNCATE takes 200 (it makes the files of all their indexes anew) and a copy of the whole database
-50. Triggers stay as they are; only the transaction that puts back is not bound by them. A database whose schema a test
-changed, or whose planner learned something, is made anew.
+SQLite's file is copied again. On PostgreSQL the rows of the tables that a test filled are deleted and their sequences
+set back: 2 ms, where TRUNCATE takes 200 (it makes the files of all their indexes) and a copy of the whole database 50.
+Triggers stay as they are; only the transaction that puts back is not bound by them. A database whose schema a test
+changed, or whose planner learned something, is made again.
 
 A test that is marked `own_desk` (it starts processes, or changes the schema) gets a database and an application that
 nobody else uses.
@@ -114,7 +114,7 @@ class SqliteDesk(SharedDesk):
 
 
 class PostgresDesk(SharedDesk):
-    """A database whose filled tables are emptied, and which is made anew where that is not enough."""
+    """A database whose filled tables are emptied, and which is made again where that is not enough."""
 
     _LASTS = 100  # times it is put back: what was deleted is never vacuumed
 

@@ -196,7 +196,7 @@ MAY_READ_ORDERS = {
     "webapp/orders/queries.py:visible": "the place where every query starts",
     "webapp/orders/queries.py:locked": "takes the lock of an order that was found by `visible`",
     "webapp/reporting/changes.py:_counted_columns": "orders are counted as they change, and nobody looks",
-    "webapp/reporting/folding.py:missing": "all orders are counted anew; who reads the figures asks for the right",
+    "webapp/reporting/folding.py:missing": "all orders are counted again; who reads the figures asks for the right",
     "webapp/orders/search_words.py:beginnings": "tells how usual a beginning is; nobody reads which orders",
     "webapp/orders/search_words.py:_found_by_number": "ids to compare with; the list that asks starts from `visible`",
     "webapp/sync/taking_in/new_orders.py": "the import writes orders for the store that it reads, and nobody looks",

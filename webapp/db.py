@@ -55,7 +55,7 @@ T = TypeVar("T")
 BUSY_AFTER = 15.0  # seconds a writer waits for another
 _POOL_EMPTY_AFTER = 10.0  # seconds that a request waits for a connection
 _POOL_KEPT = 16  # connections that stay open once they were needed; more are closed after use, with what they cached
-_LIMITED_ANEW = 0.1  # seconds after which the database is told how little of a limit is left
+_LIMITED_AGAIN = 0.1  # seconds after which the database is told how little of a limit is left
 _LOG_BUSY_AFTER = 0.2  # seconds for which emptying the log may keep writers waiting
 _CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -285,7 +285,7 @@ def connect_for_loading() -> None:
 def unit_of_work() -> Iterator[None]:
     """All that is done inside becomes real together, or not at all; opened by doors only, never inside another.
 
-    Objects read before are read anew. Raises `DatabaseBusy` after 15 s of waiting for another writer.
+    Objects read before are read again. Raises `DatabaseBusy` after 15 s of waiting for another writer.
     """
     session = db.session()
     if session.info.get("writing"):
@@ -444,7 +444,7 @@ def check_time() -> None:
     at = time.monotonic()
     if at > until:
         raise TooSlow
-    if session.in_transaction() and at - session.info.get("limited_at", 0.0) > _LIMITED_ANEW:
+    if session.in_transaction() and at - session.info.get("limited_at", 0.0) > _LIMITED_AGAIN:
         session.info["limited_at"] = at
         _limit_statements(session.connection(), until)
 

@@ -36,7 +36,7 @@ from webapp.api import (
 CONFIRM = CONFIRM_SHIPMENT.name
 KIND = UpdateKind("shipment", _l("Shipment confirmation"), repeatable=True, batch=10)
 VERSION = 1
-LATER = 300.0  # seconds until a shipment is tried again that waits for the store to be connected anew
+LATER = 300.0  # seconds until a shipment is tried again that waits for the store to be connected again
 DENIALS = 3  # orders denied one after another: then it is the operation that is denied
 LONGEST = 45.0  # seconds after which the rest of a batch waits for the next
 _AWAY = (Throttled, Disconnected, Unreachable, Silent)  # what meets the next call just as well
@@ -128,7 +128,7 @@ def _confirm(client: Client, store: StoreAccess, update: Update, look: Look) -> 
         return _after_refusal(store, update, error, look)
     except AnswerLost as error:
         return Unknown(str(error))
-    except ChannelError as error:  # nothing has happened: throttled, unreachable, or the store must be connected anew
+    except ChannelError as error:  # nothing has happened: throttled, unreachable, or the store must be connected again
         return _wait(error, update)
     return Sent(answer.request_id or "taken")
 

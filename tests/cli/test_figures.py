@@ -1,4 +1,4 @@
-"""`figures check` adds up all orders anew, tells where the figures differ, and mends them."""
+"""`figures check` adds up all orders again, tells where the figures differ, and mends them."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,7 @@
 """What is kept of the desk's outside as files, so that a change alters it on purpose only.
 
 Each test compares texts with files in `kept/`, the same for both databases. `WAYBILL_KEEP=1 pytest tests/net` writes
-the files anew; what changed is then read in the difference of the commit.
+the files again; what changed is then read in the difference of the commit.
 """
 
 import os

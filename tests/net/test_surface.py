@@ -146,7 +146,7 @@ _SCHEMA = {
 def test_schema(app: Flask, keep: Keep) -> None:
     engine = db.engine.dialect.name
     parts = [part for (part,) in db.session.execute(text(_SCHEMA[engine]))]
-    if engine == "sqlite":  # tables that were made anew name their constraints in any order
+    if engine == "sqlite":  # tables that were made again name their constraints in any order
         parts = ["\n".join(sorted(line.rstrip(", ") for line in part.splitlines())) for part in parts]
 
     keep(f"schema-{engine}.txt", "\n".join(sorted(parts)) + "\n")

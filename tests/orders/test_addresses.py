@@ -40,7 +40,7 @@ INCOMPLETE: dict[str, Any] = JANE | {"address": {"name": "Jane Quixelworth", "co
 BASE = {"name": "J", "line1": "1 Road", "city": "Town"}
 
 
-def anew(order: Order) -> Order:
+def reloaded(order: Order) -> Order:
     db.session.rollback()
     return find_order(f"@{order.id}", Actor.operator())
 
@@ -195,7 +195,7 @@ def order(take: Take, told: IncomingOrder) -> Order:
 def test_a_corrected_address_is_shown_and_settles_what_was_the_matter(order: Order, mia: Actor, do: Do) -> None:
     assert (order.address_state, [trouble["kind"] for trouble in order.attention]) == ("partial", ["odd_address"])
     do(order, "address", BERLIN | {"line1": "  8  Quokkastraße "}, mia)
-    row, address = anew(order), where(order, mia)
+    row, address = reloaded(order), where(order, mia)
     assert (row.address_state, row.attention, row.needs_attention, row.country) == ("ok", [], False, "DE")
     assert address.address == BERLIN | {"country": "DE"}
     assert address.there == INCOMPLETE["address"]
@@ -205,7 +205,7 @@ def test_a_corrected_address_is_shown_and_settles_what_was_the_matter(order: Ord
 def test_the_history_is_sealed(order: Order, mia: Actor, do: Do) -> None:
     do(order, "address", BERLIN, mia)
     do(order, "address", BERLIN | {"line1": "9 Quokkastraße"}, mia)
-    second, first, _placed = events_of(anew(order))
+    second, first, _placed = events_of(reloaded(order))
     assert (second.code, first.code) == ("readdressed", "readdressed")
     assert "Quokka" not in str([second.data, first.data])
     opened = vault.open_sealed([(order.id, "event", event.sealed) for event in (first, second) if event.sealed])
@@ -238,7 +238,7 @@ def test_reading_it_leaves_one_access_record(order: Order, mia: Actor, do: Do) -
 
 def test_the_form_begins_with_what_stands_there(order: Order, mia: Actor, do: Do) -> None:
     do(order, "address", BERLIN, mia)
-    fields = find_action("address").fields_for(anew(order), mia)
+    fields = find_action("address").fields_for(reloaded(order), mia)
     assert {name: fields[name].get("default") for name in BERLIN} == BERLIN | {"country": "DE"}
     assert list(fields) == list(FIELDS)
 
@@ -262,13 +262,13 @@ def test_it_can_be_changed_while_something_is_still_to_leave(
         with pytest.raises(refusal):
             do(order, "address", BERLIN, mia)
     blind = Actor(mia.kind, mia.id, rights=mia.rights - {"buyers.see"})
-    [offer] = [offer for offer in offers(anew(waiting), blind) if offer.code == "address"]
+    [offer] = [offer for offer in offers(reloaded(waiting), blind) if offer.code == "address"]
     assert isinstance(offer.refusal, BuyersHidden)
-    assert "address" not in [offer.code for offer in offers(anew(waiting), make_user("packer", "Pat"))]
+    assert "address" not in [offer.code for offer in offers(reloaded(waiting), make_user("packer", "Pat"))]
 
 
 def test_a_part_that_left_does_not_hinder(order: Order, mia: Actor, do: Do) -> None:
-    [line] = anew(order).lines
+    [line] = reloaded(order).lines
     with pytest.raises(Invalid):
         do(order, "address", {}, mia)
     do(order, "ship", {"carrier": "DHL", "tracking_number": "1", "lines": {line.id: 1}}, mia)

@@ -57,7 +57,7 @@ def asked(app: Flask) -> Iterator[list[list[int]]]:
     hooks.manager.unregister(plugin)
 
 
-def anew(order: Order) -> Order:
+def reloaded(order: Order) -> Order:
     db.session.rollback()
     return find_order(f"@{order.id}", Actor.operator())
 
@@ -67,7 +67,7 @@ def test_an_order_goes_into_the_archive_and_back(done: Order, mia: Actor, do: Do
         do(done, "restore", {}, mia)
     rested(done, 1)
     do(done, "archive", {}, mia)
-    row = anew(done)
+    row = reloaded(done)
     assert row.archived_at is not None
     assert now() - row.updated_at < timedelta(minutes=5)
     entry = events_of(row)[0]
@@ -79,7 +79,7 @@ def test_an_order_goes_into_the_archive_and_back(done: Order, mia: Actor, do: Do
     with pytest.raises(AlreadyArchived):
         do(done, "archive", {}, mia)
     do(done, "restore", {}, mia)
-    assert anew(done).archived_at is None
+    assert reloaded(done).archived_at is None
 
 
 def test_archived_orders_are_found_but_not_in_the_way(done: Order, mia: Actor, do: Do) -> None:
@@ -126,7 +126,7 @@ def test_many_are_archived_by_hand_with_one_question_whether_something_keeps_the
         start_bulk("archive", read_input(find_action("archive"), {}), actor=mia, ids=ids)
     work()
     assert [sorted(each) for each in asked] == [ids]
-    assert all(anew(order).archived_at is not None for order in orders)
+    assert all(reloaded(order).archived_at is not None for order in orders)
 
 
 def test_what_keeps_an_order_is_asked_anew_once_it_changed(take: Take, mia: Actor, asked: list[list[int]]) -> None:
@@ -181,12 +181,12 @@ def test_the_rule_archives_what_rested_long_enough(take: Take, work: Callable[[]
     for order in (old, troubled, restored, canceled, waiting):
         rested(order, 7.1)
     rested(young, 6.9)
-    when = anew(old).updated_at
+    when = reloaded(old).updated_at
     for _ in range(2):
         by_rule(work)
     orders = (old, young, troubled, restored, canceled, waiting)
-    assert [anew(order).archived_at is not None for order in orders] == [True, False, False, False, True, False]
-    assert anew(old).updated_at == when  # nobody did anything to it
+    assert [reloaded(order).archived_at is not None for order in orders] == [True, False, False, False, True, False]
+    assert reloaded(old).updated_at == when  # nobody did anything to it
     entries = events_of(old)
     assert [(entry.code, entry.cause) for entry in entries] == [("archived", "rule"), ("placed", "import")]
 
@@ -198,10 +198,10 @@ def test_the_rule_goes_on_in_chunks(take: Take, work: Callable[[], int], monkeyp
     for order in orders:
         rested(order, 8)
     by_rule(work)
-    assert all(anew(order).archived_at is not None for order in orders)
+    assert all(reloaded(order).archived_at is not None for order in orders)
 
 
 def test_without_days_nothing_is_archived(done: Order, work: Callable[[], int]) -> None:
     rested(done, 4000)
     by_rule(work)
-    assert anew(done).archived_at is None
+    assert reloaded(done).archived_at is None

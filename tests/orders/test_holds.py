@@ -29,7 +29,7 @@ def order(make_order: Callable[..., Order]) -> Order:
     return make_order()
 
 
-def anew(order: Order) -> Order:
+def reloaded(order: Order) -> Order:
     db.session.rollback()
     return find_order(f"@{order.id}", Actor.operator())
 
@@ -37,7 +37,7 @@ def anew(order: Order) -> Order:
 def test_a_hold_tells_why_by_whom_and_until_when(order: Order, mia: Actor, do: Do) -> None:
     until = now().replace(microsecond=0) + timedelta(days=2)
     do(order, "hold", {"reason": " Mrs. Quixelworth is away ", "until": iso(until)}, mia)
-    row = anew(order)
+    row = reloaded(order)
     [held] = holds_of(row)
     assert (row.on_hold, row.version) == (True, 2)
     assert (held.until, held.actor_id, reason_of(held)) == (until, mia.id, "Mrs. Quixelworth is away")
@@ -70,7 +70,7 @@ def test_a_time_without_a_zone_is_one_of_the_shop(order: Order, mia: Actor, do: 
 def test_what_is_no_hold_is_refused(order: Order, mia: Actor, do: Do, data: dict[str, str], problem: str) -> None:
     with pytest.raises(Invalid, match=problem):
         do(order, "hold", data, mia)
-    assert anew(order).on_hold is False
+    assert reloaded(order).on_hold is False
 
 
 def test_only_what_is_still_to_leave_from_here_can_be_held(take: Take, mia: Actor, do: Do) -> None:
@@ -90,12 +90,12 @@ def test_one_hold_at_a_time(order: Order, mia: Actor, do: Do) -> None:
     with pytest.raises(AlreadyOnHold):
         do(order, "hold", {"reason": "y"}, mia)
     do(order, "release", {}, mia)
-    assert (anew(order).on_hold, events_of(order)[0].code) == (False, "released")
+    assert (reloaded(order).on_hold, events_of(order)[0].code) == (False, "released")
 
 
 def test_a_bar_shows_whichever_of_hold_and_release_is_possible(order: Order, mia: Actor, do: Do) -> None:
     def shown() -> list[str]:
-        return [offer.code for offer in bar(offers(anew(order), mia)) if offer.code in ("hold", "release")]
+        return [offer.code for offer in bar(offers(reloaded(order), mia)) if offer.code in ("hold", "release")]
 
     assert shown() == ["hold"]
     do(order, "hold", {"reason": "x"}, mia)
@@ -125,7 +125,7 @@ def test_a_hold_whose_end_has_come_releases_itself_once(
     for _ in range(2):
         jobs.release_due.enqueue()
         work()
-    assert [anew(order).on_hold for order in (due, later, endless)] == [False, True, True]
+    assert [reloaded(order).on_hold for order in (due, later, endless)] == [False, True, True]
     released, held, _placed = events_of(due)
     assert (released.code, released.actor_kind, released.cause, held.code) == ("released", "job", "until", "held_until")
     assert released.data["after"]["order"] == {"on_hold": False}
@@ -143,7 +143,7 @@ def test_holds_end_in_chunks(
         end_now(order)
     jobs.release_due.enqueue()
     assert work() == 3
-    assert not any(anew(order).on_hold for order in orders)
+    assert not any(reloaded(order).on_hold for order in orders)
 
 
 def test_a_hold_released_by_hand_is_not_released_again_by_its_end(
@@ -155,7 +155,7 @@ def test_a_hold_released_by_hand_is_not_released_again_by_its_end(
     do(order, "hold", {"reason": "another"}, mia)
     jobs.release_due.enqueue()
     work()
-    assert anew(order).on_hold is True
+    assert reloaded(order).on_hold is True
 
 
 def test_a_hold_does_not_outlive_its_order(take: Take, mia: Actor, do: Do, work: Callable[[], int]) -> None:
@@ -168,7 +168,11 @@ def test_a_hold_does_not_outlive_its_order(take: Take, mia: Actor, do: Do, work:
     for _ in range(2):
         jobs.release_due.enqueue()
         work()
-    assert [anew(order).shown_state for order in (canceled, shipped, still_open)] == ["canceled", "complete", "on_hold"]
+    assert [reloaded(order).shown_state for order in (canceled, shipped, still_open)] == [
+        "canceled",
+        "complete",
+        "on_hold",
+    ]
     for order in (canceled, shipped):
         ended = events_of(order)[0]
         assert (ended.code, ended.actor_kind, ended.data["after"]["order"]) == ("hold_ended", "job", {"on_hold": False})
@@ -184,7 +188,7 @@ def test_the_channels_news_move_the_state_under_a_hold(take: Take, mia: Actor, d
     [order] = take(again(told, stage=ChannelStage.CANCELED, status="CANCELLED"))
     assert (order.state, order.shown_state) == ("canceled", "on_hold")
     do(order, "release", {}, mia)
-    assert anew(order).shown_state == "canceled"
+    assert reloaded(order).shown_state == "canceled"
 
 
 def test_a_refused_hold_leaves_nothing(order: Order, mia: Actor, do: Do) -> None:

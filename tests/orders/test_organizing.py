@@ -33,26 +33,26 @@ def manager(make_user: Callable[..., Actor]) -> Actor:
     return make_user("manager", "Max")
 
 
-def anew(order: Order) -> Order:
+def reloaded(order: Order) -> Order:
     db.session.rollback()
     return find_order(f"@{order.id}", Actor.operator())
 
 
 def last_event(order: Order) -> OrderEvent:
-    return events_of(anew(order))[0]
+    return events_of(reloaded(order))[0]
 
 
 def carried(order: Order) -> set[str]:
     """By the rows that find, which must say the same as the order's own."""
     query = select(Tag.id, Tag.name).join(OrderTag, OrderTag.tag_id == Tag.id).where(OrderTag.order_id == order.id)
     found: dict[int, str] = dict(db.session.execute(query).all())
-    assert sorted(anew(order).tags) == sorted(found)
+    assert sorted(reloaded(order).tags) == sorted(found)
     return set(found.values())
 
 
 def test_an_order_is_assigned_and_taken_off_again(order: Order, mia: Actor, manager: Actor, do: Do) -> None:
     do(order, "assign", {"assignee": "me"}, mia)
-    assert anew(order).assignee_id == mia.id
+    assert reloaded(order).assignee_id == mia.id
     do(order, "assign", {"assignee": "MAX@desk.test"}, mia)
     event = last_event(order)
     assert (event.code, event.data["values"]) == ("assigned", {"name": "Max"})
@@ -60,7 +60,7 @@ def test_an_order_is_assigned_and_taken_off_again(order: Order, mia: Actor, mana
     assert event.data["after"]["order"] == {"assignee_id": manager.id}
     do(order, "assign", {"assignee": str(mia.id)}, mia)
     do(order, "assign", {"assignee": None}, mia)
-    assert (anew(order).assignee_id, last_event(order).code) == (None, "unassigned")
+    assert (reloaded(order).assignee_id, last_event(order).code) == (None, "unassigned")
 
 
 @pytest.mark.parametrize("told", ["nobody@desk.test", "99999", "' OR 1=1"])
@@ -75,7 +75,7 @@ def test_who_was_let_go_is_assigned_nothing_and_keeps_their_name(
     do(order, "assign", {"assignee": str(manager.id)}, mia)
     with unit_of_work():
         db.session.execute(update(User).where(User.id == manager.id).values(disabled_at=now()))
-    action, left = find_action("assign"), anew(order)
+    action, left = find_action("assign"), reloaded(order)
     [assignee] = action.fields_for(left, mia).values()
     assert str(manager.id) not in [value for value, _label in assignee["choices"]]
     assert assignee["default"] == "me"
@@ -94,10 +94,10 @@ def test_an_operator_is_nobody_to_assign_to(order: Order, operator: Actor, do: D
 def test_a_due_date_is_set_and_taken_off(order: Order, mia: Actor, do: Do) -> None:
     at = now().replace(microsecond=0) + timedelta(days=3)
     do(order, "due", {"due": iso(at)}, mia)
-    assert anew(order).due_at == at
+    assert reloaded(order).due_at == at
     assert last_event(order).data["values"] == {"due": iso(at)}
     do(order, "due", {"due": ""}, mia)
-    assert (anew(order).due_at, last_event(order).code) == (None, "due_cleared")
+    assert (reloaded(order).due_at, last_event(order).code) == (None, "due_cleared")
     with pytest.raises(Invalid, match="due: must lie ahead"):
         do(order, "due", {"due": "2020-01-01"}, mia)
 
@@ -106,7 +106,7 @@ def test_a_day_is_due_at_its_end_in_the_shops_zone(order: Order, mia: Actor, do:
     with unit_of_work():
         find_order(reference(order), mia, lock=True).shop.zone = "Asia/Tokyo"
     do(order, "due", {"due": "2030-05-01"}, mia)
-    assert iso(anew(order).due_at) == "2030-05-01T14:59:00Z"
+    assert iso(reloaded(order).due_at) == "2030-05-01T14:59:00Z"
 
 
 @pytest.mark.parametrize("given", ["9999-12-31", "9999-12-31T23:59", "0001-01-01", "0001-01-01T00:00Z"])
@@ -130,7 +130,7 @@ def test_what_changes_nothing_leaves_no_trace(order: Order, mia: Actor, manager:
         done = do(order, code, data, manager)
         assert done.since == done.version
     do(order, "tag", {"remove": ["never was there"]}, manager)
-    assert [event.code for event in events_of(anew(order))] == ["tagged", "due_set", "assigned", "placed"]
+    assert [event.code for event in events_of(reloaded(order))] == ["tagged", "due_set", "assigned", "placed"]
 
 
 def test_tags_go_on_and_off_in_one_act(order: Order, manager: Actor, mia: Actor, do: Do) -> None:
@@ -226,7 +226,7 @@ def test_a_comment_sets_a_status_and_is_pinned_in_the_same_act(
         make_status("packing", {"en": "Packing", "fr": "Emballage"}, state="processing", actor=manager)
     do(order, "comment", {"text": "first", "pin": True}, mia)
     do(order, "comment", {"text": "on it", "status": "packing"}, mia)
-    row = anew(order)
+    row = reloaded(order)
     second, first = comments_of(row)
     assert (row.status, row.comments, row.version) == ("packing", 2, 3)
     assert (second.status, second.pinned_at, first.pinned_at is None) == ("packing", None, False)
@@ -240,9 +240,9 @@ def test_a_comment_is_pinned_and_let_go(order: Order, mia: Actor, make_user: Cal
     for act, code, pinned in ((pin, "pinned", True), (pin, "pinned", True), (unpin, "unpinned", False)):
         with unit_of_work():
             act(find_order(reference(order), mia, lock=True), note.id, actor=mia)
-        assert (comments_of(anew(order))[0].pinned_at is not None) is pinned
+        assert (comments_of(reloaded(order))[0].pinned_at is not None) is pinned
         assert last_event(order).code == code
-    assert anew(order).version == 4
+    assert reloaded(order).version == 4
     with pytest.raises(NotFound), unit_of_work():
         pin(find_order(reference(order), mia, lock=True), note.id + 1, actor=mia)
     rob = make_user("read_only", "Rob")
@@ -272,7 +272,7 @@ def test_orders_managed_at_the_channel_take_no_act(order: Order, mia: Actor, do:
         db.session.execute(update(Order).where(Order.id == order.id).values(number=None))
     for code, data in (("assign", {"assignee": "me"}), ("hold", {"reason": "x"}), ("comment", {"text": "x"})):
         with pytest.raises(DeskError, match="managed at the channel"):
-            do(anew(order), code, data, mia)
+            do(reloaded(order), code, data, mia)
 
 
 def test_keys_of_forms_are_kept_for_a_month(order: Order, mia: Actor, do: Do, work: Callable[[], int]) -> None:

@@ -50,13 +50,13 @@ def make(app: Flask, operator: Actor) -> MakeStatus:
     return make_one
 
 
-def anew(order: Order) -> Order:
+def reloaded(order: Order) -> Order:
     db.session.rollback()
     return find_order(f"@{order.id}", Actor.operator())
 
 
 def codes(order: Order) -> list[str]:
-    return [entry.code for entry in events_of(anew(order))]
+    return [entry.code for entry in events_of(reloaded(order))]
 
 
 def test_a_status_is_given_and_taken_off(
@@ -65,12 +65,12 @@ def test_a_status_is_given_and_taken_off(
     order = make_order()
     make("packing", en="Packing", fr="Emballage")
     do(order, "status", {"status": "packing"}, mia)
-    entry = events_of(anew(order))[0]
+    entry = events_of(reloaded(order))[0]
     assert (entry.code, entry.data["values"]) == ("status_set", {"status": "packing"})
     assert entry.data["before"]["order"] == {"status": None}
     assert numbers_of_orders(mia) == {"packing": 1}
     do(order, "status", {"status": "none"}, mia)
-    assert (anew(order).status, codes(order)[0]) == (None, "status_cleared")
+    assert (reloaded(order).status, codes(order)[0]) == (None, "status_cleared")
 
 
 def test_names_are_in_the_readers_language(make: MakeStatus) -> None:
@@ -92,7 +92,7 @@ def test_only_statuses_of_the_orders_state_are_offered_and_taken(
     make("old")
     with unit_of_work():
         retire_status(find_status("old"), actor=Actor.operator())
-    row = anew(order)
+    row = reloaded(order)
     offered = find_action("status").fields_for(row, mia)["status"]["choices"]
     assert [code for code, _name in offered] == ["packing", "none"]
     for code, refusal in (("filed", StatusElsewhere), ("old", StatusRetired), ("never", StatusElsewhere)):
@@ -100,7 +100,7 @@ def test_only_statuses_of_the_orders_state_are_offered_and_taken(
             do(order, "status", {"status": code}, mia)
         with pytest.raises(refusal):
             do(order, "comment", {"text": "x", "status": code}, mia)
-    assert anew(order).comments == 0
+    assert reloaded(order).comments == 0
 
 
 def test_a_status_is_left_with_its_state_in_the_same_event(
@@ -114,7 +114,7 @@ def test_a_status_is_left_with_its_state_in_the_same_event(
     do(order, "ship", {"carrier": "DHL", "tracking_number": "1"}, mia)
     take(again(told, stage=ChannelStage.CANCELED, status="CANCELLED"))
     for one, code in ((order, "shipped"), (other, "changed_there")):
-        entry = events_of(anew(one))[0]
+        entry = events_of(reloaded(one))[0]
         assert (one.status, entry.code, entry.data["after"]["order"]["status"]) == (None, code, None)
 
 
@@ -173,7 +173,7 @@ def test_a_retired_status_stays_where_it_is(
     do(order, "status", {"status": "packing"}, mia)
     with unit_of_work():
         retire_status(find_status("packing"), actor=operator)
-    row = anew(order)
+    row = reloaded(order)
     assert (row.status, status_name("packing")) == ("packing", "Packing")
     [offer] = [offer for offer in offers(row, mia) if offer.code == "status"]
     assert offer.refusal is None  # it can be taken off
@@ -193,7 +193,7 @@ def test_new_orders_get_the_first_status_whose_rule_they_fit(make: MakeStatus, t
         incoming_order(stage=ChannelStage.AWAITING_PAYMENT, status="PENDING"),
         incoming_order(stage=ChannelStage.SHIPPED, status="SHIPPED"),
     )
-    assert [anew(order).status for order in (dear, cheap, waiting, done)] == ["japan", "every", "paid_for", None]
+    assert [reloaded(order).status for order in (dear, cheap, waiting, done)] == ["japan", "every", "paid_for", None]
     entry = events_of(dear)[0]
     assert (entry.code, entry.actor_kind, entry.cause) == ("status_set", "job", "rule")
     assert [entry.version for entry in events_of(dear)] == [2, 1]
@@ -205,7 +205,7 @@ def test_an_order_that_comes_into_a_state_gets_its_status(make: MakeStatus, take
     [order] = take(told)
     assert order.status is None
     take(again(told, stage=ChannelStage.OPEN, status="UNSHIPPED"))
-    assert anew(order).status == "to_pack"
+    assert reloaded(order).status == "to_pack"
     assert codes(order) == ["status_set", "changed_there", "placed"]
 
 
@@ -218,7 +218,7 @@ def test_an_order_that_comes_to_fit_gets_its_status(
     do(order, "tag", {"remove": ["gift"]}, manager)
     make("wrap", rule="tag:gift")
     do(order, "tag", {"add": ["gift"]}, manager)
-    assert anew(order).status == "wrap"
+    assert reloaded(order).status == "wrap"
 
 
 def test_who_takes_a_status_off_has_the_last_word_while_the_state_lasts(
@@ -230,10 +230,10 @@ def test_who_takes_a_status_off_has_the_last_word_while_the_state_lasts(
     do(order, "status", {"status": "none"}, mia)
     do(order, "comment", {"text": "changes something"}, mia)
     take(again(told, status="INVOICE_UNCONFIRMED"))
-    assert anew(order).status is None
+    assert reloaded(order).status is None
     take(again(told, minutes=9, stage=ChannelStage.AWAITING_PAYMENT, status="PENDING"))
     take(again(told, minutes=19, stage=ChannelStage.OPEN, status="UNSHIPPED"))
-    assert anew(order).status == "to_pack"
+    assert reloaded(order).status == "to_pack"
 
 
 def test_what_somebody_chose_is_not_replaced(
@@ -244,7 +244,7 @@ def test_what_somebody_chose_is_not_replaced(
     do(order, "status", {"status": "mine"}, mia)
     make("to_pack", rule="state:processing")
     do(order, "comment", {"text": "x"}, mia)
-    assert anew(order).status == "mine"
+    assert reloaded(order).status == "mine"
 
 
 def test_a_rule_that_is_no_longer_understood_keeps_no_order_out(
@@ -254,14 +254,14 @@ def test_a_rule_that_is_no_longer_understood_keeps_no_order_out(
     make("every", rule="state:processing")
     with unit_of_work():
         db.session.get_one(OrderStatus, "odd").rule = "gone:yes"
-    assert anew(make_order()).status == "every"
+    assert reloaded(make_order()).status == "every"
 
 
 def test_a_retired_status_has_no_rule(make: MakeStatus, make_order: Callable[..., Order], operator: Actor) -> None:
     make("every", rule="state:processing")
     with unit_of_work():
         retire_status(find_status("every"), actor=operator)
-    assert anew(make_order()).status is None
+    assert reloaded(make_order()).status is None
 
 
 def test_without_rules_one_small_table_is_asked_once(make_order: Callable[..., Order]) -> None:

@@ -152,7 +152,7 @@ def test_a_day_is_the_shops_own(take: Callable[..., list[Order]], store: Store, 
     fold_figures()
     with unit_of_work():
         db.session.get_one(Shop, store.shop_id).zone = "Asia/Tokyo"
-    assert sales(operator, DAY, DAY).orders == 1  # until a job has counted anew
+    assert sales(operator, DAY, DAY).orders == 1  # until a job has counted again
 
     fold_figures()
 

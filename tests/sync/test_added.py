@@ -199,7 +199,7 @@ def test_a_marketplace_denied_again_before_the_proof_was_done_misses_nothing(
     start(german)
     work()
     missed = offer(channel, JAPAN.id, days=3, **SHIPPED)
-    with unit_of_work():  # lifted, its open orders read, and denied anew by the next window
+    with unit_of_work():  # lifted, its open orders read, and denied again by the next window
         denials.lift(db.session.scalars(select(StoreDenial)).one())
         denials.note(german.id, denials.ORDERS, Denial(DeniedThing.MARKETPLACE, JAPAN.id), low=now())
     go_on(work)

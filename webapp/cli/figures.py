@@ -26,7 +26,7 @@ def figures() -> None:
 @click.option("--repair", is_flag=True, help="Replace what differs by what the orders say.")
 @desk_command
 def check(door: Door, repair: bool) -> None:
-    """Add up all orders anew and tell where the figures differ."""
+    """Add up all orders again and tell where the figures differ."""
     door.actor.needs("settings.edit" if repair else "orders.view")
     try:
         sums = _count(repair)

@@ -88,7 +88,7 @@ class ActFailed(DeskError):
 
 class InputLost(DeskError):
     code = "input_lost"
-    sentence = _l("What was typed for this run can't be opened any more. Start it anew.")
+    sentence = _l("What was typed for this run can't be opened any more. Start it again.")
 
 
 def bulk_actions(actor: Actor, actions: Mapping[str, OrderAction]) -> list[OrderAction]:

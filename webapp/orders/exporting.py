@@ -124,7 +124,7 @@ class Table:
             part = Part(ids, self.actor, self._asked)
             try:
                 return part, [cells for column in self.columns for cells in self._said(column, part)]
-            except _Anew:
+            except _ReadAgain:
                 part.clear()
 
     def _said(self, column: Column, part: "Part") -> list[list[Cell]]:
@@ -201,11 +201,11 @@ _ROW = table_of(Order).c
 _parsed = lru_cache(maxsize=4096)(json.loads)  # flags, tags and troubles repeat themselves
 
 
-class _Anew(Exception):
+class _ReadAgain(Exception):
     """What was read of a part does not answer its columns: it is to be read again."""
 
 
-NO_FAULTS.append(_Anew)
+NO_FAULTS.append(_ReadAgain)
 
 
 class PlainOrder:
@@ -225,12 +225,12 @@ class PlainOrder:
         if name in _ROW:
             self._part.asked[name] = None
             if name not in self._row:
-                raise _Anew
+                raise _ReadAgain
             value = self.__dict__[name] = self._row[name]
             return value
         found = orders_by_id([self.__dict__["id"]], self._part.actor)
         if not found:  # it went meanwhile to where the actor doesn't see it
-            raise _Anew
+            raise _ReadAgain
         return getattr(found[0], name)
 
 
@@ -238,7 +238,7 @@ class Part(list[Any]):
     """Some of the orders of an export that the actor may see, in this order and as plain rows.
 
     What its columns ask of the rows is noted in `asked`; a part that finds nothing there reads whole rows. One that is
-    asked for more than it read raises `_Anew`.
+    asked for more than it read raises `_ReadAgain`.
     """
 
     def __init__(self, ids: Sequence[int], actor: Actor, asked: dict[str, None]) -> None:

@@ -360,7 +360,7 @@ def _index_for(conditions: Sequence[ColumnElement[bool]], sort: str, side: _Side
 
 def _hand_out(orders: Sequence[Order]) -> None:
     """Give each order its store and shop, which every row names. There are few, and a page has often read them: joined,
-    they would be read anew with every row, at the cost of the orders themselves.
+    they would be read again with every row, at the cost of the orders themselves.
     """
     stores = _by_id(Store, {order.store_id for order in orders})
     shops = _by_id(Shop, {order.shop_id for order in orders})

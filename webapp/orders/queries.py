@@ -71,7 +71,7 @@ def only_one(number: str, found: Sequence[Order]) -> Order:
 
 
 def locked(order: Order) -> Order:
-    """The order under its lock, read anew; the lines and amounts come with it."""
+    """The order under its lock, read again; the lines and amounts come with it."""
     query = (
         select(Order)
         .where(Order.id == order.id)
@@ -83,7 +83,7 @@ def locked(order: Order) -> Order:
 
 
 def locked_all(ids: Sequence[int], actor: Actor, *beside: ExecutableOption) -> list[Order]:
-    """Those of the orders that the actor may see, under their locks in the order of their ids and read anew; without
+    """Those of the orders that the actor may see, under their locks in the order of their ids and read again; without
     their lines, unless they are asked for `beside`.
     """
     query = visible(actor).where(Order.id.in_(ids)).order_by(Order.id).with_for_update(of=Order)

@@ -1,7 +1,7 @@
-"""Folding the changes into the daily figures, and counting anew from the orders themselves.
+"""Folding the changes into the daily figures, and counting again from the orders themselves.
 
 Folding moves rows from one table to the other in one transaction: killed at any point it has happened or it has not.
-Counting anew compares the orders with the figures as both stood at one moment, and appends what is missing as changes:
+Counting again compares the orders with the figures as both stood at one moment, and appends what is missing as changes:
 whatever clerks and the import do meanwhile appends its own, so nobody waits and nothing is counted twice. Only one
 process does either, for as long as it renews its lease: before each step, never inside one that writes, since the
 lease is a lock in Redis. A process that no longer renews it, dead or alive, has lost it a minute later.
@@ -90,7 +90,7 @@ def fold(limit: int = CHUNK) -> int:
 
 
 def shops_to_count() -> dict[int, str | None]:
-    """Shops whose days are to be counted anew, with the zone that they were counted in: their zone was changed, or
+    """Shops whose days are to be counted again, with the zone that they were counted in: their zone was changed, or
     they were never counted.
     """
     zones = select(Shop.id, FigureZone.zone).outerjoin(FigureZone, FigureZone.shop_id == Shop.id)

@@ -46,7 +46,7 @@ class DailyFigure(Model):
 
 
 class FigureZone(Model):
-    """The zone in which a shop's days are counted: the shop's own, but for the moments until a job has counted anew.
+    """The zone in which a shop's days are counted: the shop's own, but for the moments until a job has counted again.
 
     A shop without a row has never been counted: its orders may be older than the figures.
     """

@@ -52,13 +52,13 @@ class Lease:
     def kept(self, rows: ColumnElement[bool]) -> Iterator[None]:
         """Renew the lease on these rows until the block ends; to be left outside of any unit of work."""
         done = threading.Event()
-        keeper = threading.Thread(target=self._keep, args=(db.engine, rows, done), name="lease", daemon=True)
-        keeper.start()
+        thread = threading.Thread(target=self._keep, args=(db.engine, rows, done), name="lease", daemon=True)
+        thread.start()
         try:
             yield
         finally:
             done.set()
-            keeper.join()
+            thread.join()
 
     def _keep(self, engine: Engine, rows: ColumnElement[bool], done: threading.Event) -> None:
         while not self._gone and not done.wait(LEASE.total_seconds() / _SIGNS):

@@ -76,6 +76,6 @@ def page_read(row: OrdersProof, *, seen: int, new: int, next_page: str | None) -
 
 
 def restart(row: OrdersProof) -> None:
-    """Begin the pass anew."""
+    """Begin the pass again."""
     row.found_before += row.found or 0
     row.page_token, row.seen, row.found = None, 0, 0

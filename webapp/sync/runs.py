@@ -268,7 +268,7 @@ def finish(sync: StoreSync, run: Run) -> None:
 
 
 def fail(sync: StoreSync, run: Run, error: DeskError) -> None:
-    """End the run with its reason; the next comes by itself, later each time, unless somebody must connect it anew."""
+    """End the run with its reason; the next comes by itself, later each time, unless somebody must connect it again."""
     run.state, run.ended_at, run.problem = RunState.FAILED, now(), error.stored()
     sync.failures, sync.last_failure = sync.failures + 1, error.stored()
     pause = error.retry_after if isinstance(error, ChannelError) and error.retry_after else 60.0

@@ -302,7 +302,7 @@ def test_whatever_is_read_amounts_ceilings_and_events_agree(take: Take, script: 
         assert found == expected
         assert ceilings(order.id) == highest
         rows = row_ids(order.id)
-        assert rows.items() >= first_rows.items()  # none is ever written anew
+        assert rows.items() >= first_rows.items()  # none is ever written again
         first_rows = rows
         assert order.residual_minor == (order.total_minor or 0) - sum(amount.net for amount in found.values())
         assert rebuild(events_of(order)[::-1]).amounts == found

@@ -156,7 +156,7 @@ def test_back_from_an_act_on_many_finds_them_ticked(page: Any, take: Callable[..
     assert found(2) == chosen
     page.click("#order-rows tr:nth-child(2) td.tick input")
     renew(page, "#order-rows")
-    assert found(1) == chosen[1:]  # rows that are drawn anew keep what was ticked since
+    assert found(1) == chosen[1:]  # rows that are drawn again keep what was ticked since
 
     page.click(".bulk-bar button[value=hold]")
     page.fill("main [name=reason]", "Stock count")

@@ -54,6 +54,7 @@ PLACES: dict[str, LazyString] = {
     "carriers": _l("Carriers"),
     "column": _l("Column"),
     "command": _l("Command"),
+    "connection": _l("Connection"),
     "form": _l("Form"),
     "hook": _l("Hook"),
     "job": _l("Job"),

@@ -70,7 +70,7 @@ def edit(shop_id: int) -> str:
 @bp.post("/<int(max=2147483647):shop_id>")
 @needs("settings.edit")
 def change(shop_id: int) -> Response | tuple[str, int]:
-    """Change a shop; where its time zone changed, a job counts its days anew."""
+    """Change a shop; where its time zone changed, a job counts its days again."""
     shop = get_shop(shop_id)
     form = shop_form(shop, sequence_of(shop), request.form)
     try:

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, flash, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from webapp.channels.contract import Channel
+from webapp.channels.contract import Channel, Connection
 from webapp.channels.keeping import NAME, change_days
 from webapp.channels.services import (
     access,
@@ -25,6 +25,7 @@ from webapp.channels.shops import next_numbers, shops
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, NotFound
+from webapp.hooks.fence import ask
 from webapp.i18n import gettext as _
 from webapp.orders import erasing
 from webapp.settings.declared import STORE
@@ -256,7 +257,7 @@ def test(store_id: int) -> Response | str:
     store = get_store(store_id)
     channel, credentials = get_channel(store.channel), access(store)
     db.session.rollback()  # nothing is held open while the network is asked
-    connection = channel.connect(credentials)
+    connection = ask(channel, "connection", channel.connect, credentials, gives=Connection, raises=DeskError)
     with unit_of_work():
         store = get_store(store_id)
         activity.connected(store, connection)

@@ -16,7 +16,7 @@ LANGUAGE_COOKIE = "lang"
 
 
 class Catalogs(Domain):
-    """The catalogs of all languages, read once: Babel alone would read them anew with every request."""
+    """The catalogs of all languages, read once: Babel alone would read them again with every request."""
 
     def get_translations(self) -> Any:
         kept = vars(g._get_current_object())  # a page asks some hundred times

@@ -86,7 +86,7 @@ def live_parts(tab: str) -> list[str]:
 
 
 def outdated(view: "OrderView", shown: Mapping[str, str]) -> list[str]:
-    """Cards about the buyer that show something older than there is: only they are drawn anew, since that reveals the
+    """Cards about the buyer that show something older than there is: only they are drawn again, since that reveals the
     buyer, on the record. One in which somebody types does not say what it shows.
     """
     return [part for name, part in _OF_BUYER.items() if name in shown and shown[name] != getattr(view, f"{name}_mark")]
@@ -205,12 +205,12 @@ class OrderView:
 
     @cached_property
     def addresses_mark(self) -> str:
-        """Another one once the addresses were written anew, or can be changed no more since the order has moved on."""
+        """Another one once the addresses were written again, or can be changed no more since the order has moved on."""
         return f"{self.buyer_mark}{' changeable' if self.can_readdress else ''}"
 
     @cached_property
     def buyer_mark(self) -> str:
-        """Another one once what is known of the buyer was written anew; reading it reveals nothing."""
+        """Another one once what is known of the buyer was written again; reading it reveals nothing."""
         return iso(self.keys.sealed_at.get(self.order.id)) or ""
 
     @cached_property

@@ -134,7 +134,7 @@
     redraw();
   });
 
-  // The whole table comes anew, in the place of the old one, and with it what hangs on its rows.
+  // The whole table comes again, in the place of the old one, and with it what hangs on its rows.
   async function redraw() {
     const answer = await fetch(location.href);
     if (!answer.ok) return location.reload();

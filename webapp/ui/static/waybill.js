@@ -58,9 +58,9 @@
 
   // What was typed and not yet taken stays with this tab until it is, or until its owner signs out; never what is secret.
   // Its name says where the form leads and, by the hidden fields, what it is about: one choice of orders is not another.
-  const anew = ["csrf_token", "submission_key", "order_version"]; // differ each time that a form is drawn
+  const again = ["csrf_token", "submission_key", "order_version"]; // differ each time that a form is drawn
   function keptAs(form) {
-    const about = $$("input[type=hidden]", form).filter(({ name }) => !anew.includes(name));
+    const about = $$("input[type=hidden]", form).filter(({ name }) => !again.includes(name));
     return `kept:${form.getAttribute("action") || location.pathname}?${about.map(({ name, value }) => `${name}=${value}`).sort().join("&")}`;
   }
   const secret = "[type=hidden], [type=password], [type=file]";
