@@ -4,8 +4,8 @@ A hook `register_…` is asked for a check when the desk starts and once before 
 kept: an object that is made there lives as long as the process.
 
 Hooks that carry orders or shipments take lists and run inside the transaction that made them: write rows, enqueue jobs
-(they leave after the commit, or not at all), never call the network. Raise a `DeskError` to refuse; the merchant reads
-its sentence.
+(they leave after the commit, or not at all), never call the network. Within an act, raise a `DeskError` to refuse; the
+merchant reads its sentence. Within an import, a listener of a plugin that raises is told again later.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs: one row for every piece of long work, whatever its kind, with what it has done so far."""
+"""Runs: one row for every piece of long work, whatever its kind, with what it has done so far; and missed facts."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.db import Model
+from webapp.db import Json, Model
 
 
 class RunState(StrEnum):
@@ -62,3 +62,17 @@ class RunResult(Model):
     subject_id: Mapped[int]
     state: Mapped[str]
     problem: Mapped[dict[str, Any] | None]
+
+
+class MissedFact(Model):
+    """What a plugin's listener failed to hear: it is told again."""
+
+    __tablename__ = "missed_facts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    plugin: Mapped[str]
+    hook: Mapped[str]
+    facts: Mapped[Any] = mapped_column(Json)  # what the hook carries: ids, codes and columns, nothing about buyers
+    at: Mapped[datetime]
+    next_at: Mapped[datetime] = mapped_column(index=True)
+    tries: Mapped[int]

@@ -3,6 +3,7 @@
 from webapp.hooks import hookimpl
 from webapp.jobs.runs import any_stands_still, look_after_runs
 from webapp.jobs.schedule import Schedule
+from webapp.jobs.telling import any_to_tell, declare, tell_again
 from webapp.orders.archiving import SETTINGS
 from webapp.orders.attention import KINDS, AttentionKind
 from webapp.orders.badges import BADGES
@@ -28,6 +29,13 @@ from webapp.orders.statuses import apply_rules
 from webapp.search.contract import Column, QueryKey, WordSource
 from webapp.settings.declared import SettingsGroup
 
+for _hook, _kind in (
+    ("orders_placed", list[int]),
+    ("orders_imported", list[int]),
+    ("orders_changed", list[OrdersChange]),
+):
+    declare(_hook, _kind)
+
 
 @hookimpl
 def register_attention_kinds() -> list[AttentionKind]:
@@ -43,6 +51,7 @@ def register_event_words() -> list[EventWords]:
 def register_schedules() -> list[Schedule]:
     return [
         Schedule(look_after_runs, every=20, due=any_stands_still),
+        Schedule(tell_again, every=20, due=any_to_tell),
         Schedule(forget_exports, every=3600, due=any_to_forget),
         Schedule(release_due, every=30, due=any_hold_to_end),
         Schedule(clear_leaving_tags, every=60, due=any_tag_leaves),

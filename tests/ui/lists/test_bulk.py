@@ -15,6 +15,7 @@ from webapp.channels.contract import ChannelStage
 from webapp.db import db, unit_of_work
 from webapp.fulfillment import ship_list
 from webapp.fulfillment.models import Package, Shipment
+from webapp.hooks.failures import Failure
 from webapp.jobs.models import Run, RunResult
 from webapp.orders import bulk
 from webapp.orders.models import Order, OrderComment
@@ -104,7 +105,7 @@ def test_undoing_a_run_takes_back_what_it_did_and_nothing_else(
 
 
 def test_words_that_fail_take_no_page_with_them(
-    browser: Browser, orders: list[Order], work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+    browser: Browser, orders: list[Order], monkeypatch: pytest.MonkeyPatch, plugin_failures: list[Failure]
 ) -> None:
     def broken(count: int) -> str:
         raise ZeroDivisionError
@@ -114,6 +115,8 @@ def test_words_that_fail_take_no_page_with_them(
     [run] = runs_of()
     assert "Hold: 2" in browser.get(f"/orders/?run={run.id}").text
     assert browser.get("/orders/?run=999999").status_code == 200
+    assert {(one.place, one.code) for one in plugin_failures} == {("label", "hold")}
+    plugin_failures.clear()
 
 
 def test_the_first_tag_of_all_can_be_put_on_many(

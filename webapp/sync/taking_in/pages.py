@@ -18,8 +18,6 @@ from webapp.channels.models import Store
 from webapp.channels.order_settings import IMPORT_ORDERS, OWN_NUMBERS
 from webapp.channels.services import draw_numbers, shop_for
 from webapp.db import db
-from webapp.hooks import failures
-from webapp.hooks.registered import plugin_of
 from webapp.jobs.runs import passes
 from webapp.sync.models import QuarantinedOrder
 from webapp.sync.taking_in import facts
@@ -114,8 +112,6 @@ def _one_by_one(store: Store, page: PreparedPage) -> Taken:
                 raise
             way = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
             log.error("order_not_written", store=store.id, kind=_kind(error), way=" ".join(way[1:]))
-            if plugin := plugin_of(error):  # a listener
-                failures.note(plugin, "hook", "", error)
             problem = "refused_by_database" if isinstance(error, DBAPIError) else "not_written"
             page.quarantined.append((entry.order.number, "order", problem, entry.order.raw))
     return taken

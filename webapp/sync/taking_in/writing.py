@@ -12,7 +12,7 @@ from sqlalchemy import delete
 from webapp import live
 from webapp.channels.models import Store
 from webapp.db import db
-from webapp.hooks import hooks
+from webapp.jobs.telling import tell
 from webapp.orders.contract import OrdersChange
 from webapp.sync.models import QuarantinedOrder
 from webapp.sync.taking_in.known_orders import KnownOrders
@@ -70,9 +70,9 @@ def write_page(store: Store, numbers: dict[int, list[str]], entries: Sequence[Pr
 
 def _announce(new: list[int], touched: Sequence[OrdersChange]) -> None:
     if new:
-        hooks.orders_placed(orders=new)
-        hooks.orders_imported(orders=new)
+        tell("orders_placed", new)
+        tell("orders_imported", new)
     if touched:
-        hooks.orders_changed(changes=list(touched))
+        tell("orders_changed", touched)
     if new or touched:
         live.publish("orders", [*new, *(change.order_id for change in touched)])

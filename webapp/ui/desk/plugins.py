@@ -9,6 +9,7 @@ from redis import RedisError
 from webapp.hooks import failures
 from webapp.hooks.registered import is_ours
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
+from webapp.jobs.telling import waiting
 from webapp.ui.frame.access import needs
 from webapp.ui.frame.formats import number
 from webapp.ui.frame.pages import page
@@ -25,7 +26,7 @@ def index() -> str:
     except RedisError:
         failed, unknown = [], True
     plugins = current_app.extensions["waybill.plugins"]
-    return page("desk/plugins/index.html", plugins=plugins, failures=failed, unknown=unknown)
+    return page("desk/plugins/index.html", plugins=plugins, failures=failed, unknown=unknown, missed=waiting())
 
 
 def _shown(failure: failures.Failure) -> dict[str, Any]:

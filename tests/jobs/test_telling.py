@@ -1,0 +1,173 @@
+"""Facts: a listener that fails is told again, and keeps neither an import nor another listener back."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from sqlalchemy import select
+
+from webapp.clock import now
+from webapp.db import db, unit_of_work
+from webapp.errors import DatabaseBusy, Refusal
+from webapp.hooks import hookimpl, hooks
+from webapp.hooks.failures import Failure
+from webapp.jobs import telling
+from webapp.jobs.models import MissedFact
+from webapp.jobs.telling import any_to_tell, tell_again, waiting
+from webapp.orders.contract import Amount, AmountChange, OrdersChange
+from webapp.orders.models import Order, Tag
+from webapp.testing import again, incoming_order
+
+Take = Callable[..., list[Order]]
+Pass = Callable[[timedelta], None]
+
+
+class Listening:
+    """A plugin that hears of orders, and fails at it while it is told to."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+        self.heard: list[Any] = []
+
+    def hear(self, fact: Any) -> None:
+        db.session.add(Tag(name=f"{id(self)} {len(self.heard)}"))
+        db.session.flush()
+        if self.error is not None:
+            raise self.error
+        self.heard.append(fact)
+
+    @hookimpl
+    def orders_imported(self, orders: list[int]) -> None:
+        self.hear(orders)
+
+    @hookimpl
+    def orders_changed(self, changes: list[OrdersChange]) -> None:
+        self.hear(changes)
+
+
+@pytest.fixture
+def first(app: object) -> Listening:
+    made = Listening()
+    hooks.manager.register(made, name="first")
+    return made
+
+
+@pytest.fixture
+def second(app: object) -> Listening:
+    made = Listening()
+    hooks.manager.register(made, name="second")
+    return made
+
+
+@pytest.fixture
+def clock() -> Iterator[Pass]:
+    """Let time pass."""
+    with time_machine.travel(now(), tick=True) as traveller:
+        yield lambda passed: traveller.shift(passed)
+
+
+def tags() -> int:
+    return len(db.session.scalars(select(Tag.id)).all())
+
+
+@pytest.mark.parametrize("error", [ValueError("Quixelworth"), AttributeError("x"), Refusal()])
+def test_an_import_goes_on_and_the_listener_is_told_again(
+    take: Take,
+    first: Listening,
+    second: Listening,
+    clock: Pass,
+    plugin_failures: list[Failure],
+    error: Exception,
+) -> None:
+    first.error = error
+    orders = take(incoming_order(), incoming_order())
+    ids = sorted(order.id for order in orders)
+    assert len(ids) == 2
+    assert [sorted(heard) for heard in second.heard] == [ids]
+    assert tags() == 1  # what the first wrote is undone
+    assert waiting() == {"first": 1}
+    assert not any_to_tell()
+    db.session.rollback()
+
+    clock(timedelta(minutes=2))
+    assert any_to_tell()
+    tell_again()
+    assert waiting() == {"first": 1}
+    first.error = None
+    clock(timedelta(minutes=1))
+    assert not any_to_tell()  # each try waits twice as long
+    db.session.rollback()
+    clock(timedelta(minutes=3))
+    tell_again()
+
+    assert [sorted(heard) for heard in first.heard] == [ids]
+    assert (waiting(), tags()) == ({}, 2)
+    assert {(one.plugin, one.code) for one in plugin_failures} == {("first", "orders_imported")}
+    assert "Quixelworth" not in str(plugin_failures)
+    plugin_failures.clear()
+    db.session.rollback()
+    tell_again()
+    assert len(first.heard) == 1
+
+
+def test_changes_are_told_again_as_they_were(
+    take: Take, first: Listening, second: Listening, clock: Pass, plugin_failures: list[Failure]
+) -> None:
+    order = incoming_order()
+    take(order)
+    first.error = ValueError()
+    take(again(order, ship_by=order.created_at + timedelta(days=9), service_level="EXPEDITED"))
+    first.error = None
+    clock(timedelta(minutes=2))
+    tell_again()
+    assert first.heard[-1] == second.heard[-1]
+    assert first.heard[-1][0].changed["service_level"] == "EXPEDITED"
+    plugin_failures.clear()
+
+
+def test_what_is_kept_reads_as_it_was() -> None:
+    moved = AmountChange(7, "item", Amount(100, 20), Amount(90, 18, 2))
+    changes = [OrdersChange(1, "changed_there", {"ship_by": "2026-11-30T10:00:00Z"}, {"ship_by": None}, (moved,))]
+    adapter = telling._kinds["orders_changed"]
+    [kept] = adapter.validate_python(adapter.dump_python(changes, mode="json"))
+    assert (kept.order_id, kept.changed, kept.before) == (1, changes[0].changed, changes[0].before)
+    assert list(kept.amounts) == [moved]
+    assert kept.amounts[0].after.net == 106
+
+
+def test_trouble_of_the_database_is_nobodys_fault(take: Take, first: Listening) -> None:
+    first.error = DatabaseBusy()
+    with pytest.raises(DatabaseBusy):
+        take(incoming_order())
+    db.session.rollback()
+    assert waiting() == {}
+    assert db.session.scalars(select(Order)).all() == []
+
+
+def test_a_plugin_that_is_gone_is_waited_for_and_given_up_after_a_month(
+    take: Take, first: Listening, clock: Pass, plugin_failures: list[Failure]
+) -> None:
+    first.error = ValueError()
+    take(incoming_order())
+    plugin_failures.clear()
+    hooks.manager.unregister(first)
+    clock(timedelta(days=2))
+    tell_again()
+    assert waiting() == {"first": 1}
+    db.session.rollback()
+    clock(timedelta(days=29))
+    tell_again()
+    assert waiting() == {}
+
+
+def test_a_part_is_told_at_once(first: Listening, clock: Pass, work: Callable[[], int]) -> None:
+    at = now() - timedelta(minutes=1)
+    row = {"plugin": "first", "hook": "orders_imported", "at": at, "next_at": at, "tries": 1}
+    with unit_of_work():
+        db.session.add_all([MissedFact(**row, facts=[number]) for number in range(telling.AT_ONCE + 3)])
+    tell_again()
+    assert len(first.heard) == telling.AT_ONCE
+    assert work() == 1
+    assert sorted(number for [number] in first.heard) == list(range(telling.AT_ONCE + 3))

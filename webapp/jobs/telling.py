@@ -1,0 +1,112 @@
+"""Facts told to whoever listens: what has happened, and is about to be committed.
+
+The desk's own listeners are part of what happens: where one fails, nothing of it does. A plugin's listener has a
+savepoint of its own; where it fails, what it wrote is undone, the fact is kept for it in the same transaction, and the
+clock tells it again until it is heard or a month has passed. It keeps no other listener and no import back. Facts that
+are told again may come after later ones, and more than once where a worker dies.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from pydantic import TypeAdapter
+from sqlalchemy import delete, func, select
+
+from webapp.clock import now
+from webapp.db import any_row, db, unit_of_work
+from webapp.hooks import failures, hooks
+from webapp.hooks.registered import is_ours
+from webapp.jobs import job
+from webapp.jobs.models import MissedFact
+
+log = structlog.get_logger(__name__)
+AGAIN = timedelta(minutes=1)  # until the second try; each next one waits twice as long
+RAREST = timedelta(hours=6)
+KEPT = timedelta(days=30)
+AT_ONCE = 20
+_kinds: dict[str, TypeAdapter[Any]] = {}
+
+
+def declare(hook: str, kind: Any) -> None:
+    """Say what kind of facts a hook carries, so that they can be kept: as JSON, without anything about buyers."""
+    _kinds[hook] = TypeAdapter(kind)
+
+
+def tell(hook: str, facts: Sequence[Any]) -> None:
+    """Tell whoever listens to this hook, in the open unit of work."""
+    for implementation in reversed(_listeners(hook)):
+        if is_ours(implementation.plugin_name):
+            _call(implementation, list(facts))
+            continue
+        try:
+            with db.session.begin_nested():
+                _call(implementation, list(facts))
+        except Exception as error:
+            if failures.is_no_fault(error):
+                raise
+            failures.note(implementation.plugin_name, "hook", hook, error)
+            body = _kinds[hook].dump_python(list(facts), mode="json")
+            plugin, at = implementation.plugin_name, now()
+            db.session.add(MissedFact(plugin=plugin, hook=hook, facts=body, at=at, next_at=at + AGAIN, tries=1))
+            db.session.flush()
+
+
+def _listeners(hook: str) -> list[Any]:
+    return list(getattr(hooks.manager.hook, hook).get_hookimpls())
+
+
+def _call(implementation: Any, facts: list[Any]) -> None:
+    implementation.function(*[facts] * len(implementation.argnames))
+
+
+# --- Again ------------------------------------------------------------------------------------------------------------
+
+
+@job("clock")
+def tell_again() -> None:
+    """Tell plugins what their listeners failed at."""
+    due = select(MissedFact.id).where(MissedFact.next_at <= now()).order_by(MissedFact.next_at).limit(AT_ONCE)
+    ids = list(db.session.scalars(due))
+    db.session.rollback()
+    for id_ in ids:
+        with unit_of_work():
+            row = db.session.scalar(select(MissedFact).where(MissedFact.id == id_).with_for_update(skip_locked=True))
+            if row is not None and row.next_at <= now():
+                _tell_one(row)
+    with unit_of_work():
+        dropped = db.session.execute(delete(MissedFact).where(MissedFact.at < now() - KEPT).returning(MissedFact.id))
+        if count := len(dropped.all()):
+            log.error("facts_never_heard", count=count)
+    if len(ids) == AT_ONCE:
+        tell_again.enqueue()
+
+
+def any_to_tell() -> bool:
+    """Whether a listener is to be told again now."""
+    return any_row(MissedFact, MissedFact.next_at <= now())
+
+
+def waiting() -> dict[str, int]:
+    """How many facts wait for each plugin."""
+    query = select(MissedFact.plugin, func.count()).group_by(MissedFact.plugin)
+    return dict(db.session.execute(query).all())
+
+
+def _tell_one(row: MissedFact) -> None:
+    row.next_at = now() + min(AGAIN * 2**row.tries, RAREST)  # also where its plugin is not there now
+    for implementation in _listeners(row.hook):
+        if implementation.plugin_name != row.plugin:
+            continue
+        row.tries = min(row.tries + 1, 30)
+        try:
+            with db.session.begin_nested():
+                _call(implementation, _kinds[row.hook].validate_python(row.facts))
+        except Exception as error:
+            if failures.is_no_fault(error):
+                raise
+            failures.note(row.plugin, "hook", row.hook, error)
+            return
+        db.session.delete(row)
+        return
