@@ -130,7 +130,7 @@ def test_changes_are_told_again_as_they_were(
 def test_what_is_kept_reads_as_it_was() -> None:
     moved = AmountChange(7, "item", Amount(100, 20), Amount(90, 18, 2))
     changes = [OrdersChange(1, "changed_there", {"ship_by": "2026-11-30T10:00:00Z"}, {"ship_by": None}, (moved,))]
-    adapter = telling._kinds["orders_changed"]
+    adapter = telling._adapter("orders_changed")
     [kept] = adapter.validate_python(adapter.dump_python(changes, mode="json"))
     assert (kept.order_id, kept.changed, kept.before) == (1, changes[0].changed, changes[0].before)
     assert list(kept.amounts) == [moved]

@@ -44,7 +44,7 @@ BUYERS = SettingsGroup("buyers", _l("Buyer data"), lambda store: [setting_of(sto
 def days_of(store: Store) -> int:
     """For how many days after delivery the store's buyers are kept; never longer than its channel allows by now."""
     setting = setting_of(store)
-    days = int(BUYERS.read(store)[NAME])
+    days = int(BUYERS.read(store, [setting])[NAME])
     return days if setting.maximum is None else min(days, setting.maximum)
 
 

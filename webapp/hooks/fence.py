@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from webapp.db import db
 from webapp.errors import Refusal
 from webapp.hooks import failures
-from webapp.hooks.failures import NO_FAULTS, is_no_fault
+from webapp.hooks.failures import is_no_fault
 from webapp.hooks.registered import is_ours, owner_of, plugin_of
 from webapp.i18n import lazy_gettext as _l
 
@@ -131,6 +131,3 @@ def _note_slow() -> None:
     for (_, place), (took, limit, item) in g.pop("fence_sums", {}).items():
         if took > limit:
             failures.note_slow(owner_of(item), place, code_of(item), took, limit)
-
-
-__all__ = ["NO_FAULTS", "PluginFailed", "ask", "code_of", "failed", "init_app", "label_of"]

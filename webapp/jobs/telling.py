@@ -8,6 +8,7 @@ are told again may come after later ones, and more than once where a worker dies
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import structlog
@@ -26,12 +27,17 @@ AGAIN = timedelta(minutes=1)  # until the second try; each next one waits twice 
 RAREST = timedelta(hours=6)
 KEPT = timedelta(days=30)
 AT_ONCE = 20
-_kinds: dict[str, TypeAdapter[Any]] = {}
+_kinds: dict[str, Any] = {}
 
 
 def declare(hook: str, kind: Any) -> None:
     """Say what kind of facts a hook carries, so that they can be kept: as JSON, without anything about buyers."""
-    _kinds[hook] = TypeAdapter(kind)
+    _kinds[hook] = kind
+
+
+@cache
+def _adapter(hook: str) -> TypeAdapter[Any]:
+    return TypeAdapter(_kinds[hook])  # made once a listener fails, since it takes its time
 
 
 def tell(hook: str, facts: Sequence[Any]) -> None:
@@ -39,15 +45,8 @@ def tell(hook: str, facts: Sequence[Any]) -> None:
     for implementation in reversed(_listeners(hook)):
         if is_ours(implementation.plugin_name):
             _call(implementation, list(facts))
-            continue
-        try:
-            with db.session.begin_nested():
-                _call(implementation, list(facts))
-        except Exception as error:
-            if failures.is_no_fault(error):
-                raise
-            failures.note(implementation.plugin_name, "hook", hook, error)
-            body = _kinds[hook].dump_python(list(facts), mode="json")
+        elif not _heard(implementation, hook, list(facts)):
+            body = _adapter(hook).dump_python(list(facts), mode="json")
             plugin, at = implementation.plugin_name, now()
             db.session.add(MissedFact(plugin=plugin, hook=hook, facts=body, at=at, next_at=at + AGAIN, tries=1))
             db.session.flush()
@@ -55,6 +54,19 @@ def tell(hook: str, facts: Sequence[Any]) -> None:
 
 def _listeners(hook: str) -> list[Any]:
     return list(getattr(hooks.manager.hook, hook).get_hookimpls())
+
+
+def _heard(implementation: Any, hook: str, facts: list[Any]) -> bool:
+    """Whether a plugin's listener took the facts; what one that failed has written is undone."""
+    try:
+        with db.session.begin_nested():
+            _call(implementation, facts)
+    except Exception as error:
+        if failures.is_no_fault(error):
+            raise
+        failures.note(implementation.plugin_name, "hook", hook, error)
+        return False
+    return True
 
 
 def _call(implementation: Any, facts: list[Any]) -> None:
@@ -96,17 +108,9 @@ def waiting() -> dict[str, int]:
 
 def _tell_one(row: MissedFact) -> None:
     row.next_at = now() + min(AGAIN * 2**row.tries, RAREST)  # also where its plugin is not there now
-    for implementation in _listeners(row.hook):
-        if implementation.plugin_name != row.plugin:
-            continue
-        row.tries = min(row.tries + 1, 30)
-        try:
-            with db.session.begin_nested():
-                _call(implementation, _kinds[row.hook].validate_python(row.facts))
-        except Exception as error:
-            if failures.is_no_fault(error):
-                raise
-            failures.note(row.plugin, "hook", row.hook, error)
-            return
-        db.session.delete(row)
+    implementation = next((one for one in _listeners(row.hook) if one.plugin_name == row.plugin), None)
+    if implementation is None:
         return
+    row.tries = min(row.tries + 1, 30)
+    if _heard(implementation, row.hook, _adapter(row.hook).validate_python(row.facts)):
+        db.session.delete(row)

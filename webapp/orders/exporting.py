@@ -24,7 +24,8 @@ from sqlalchemy.orm import lazyload
 from webapp.audit.actor import Actor
 from webapp.channels.models import Shop, Store
 from webapp.db import among, db, table_of
-from webapp.hooks.fence import NO_FAULTS, PluginFailed, ask
+from webapp.hooks.failures import NO_FAULTS
+from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, lazy_pgettext
 from webapp.money import Money, money
 from webapp.orders.listing import NEWEST, Asked, matching_ids

@@ -48,8 +48,8 @@ def show(number: str, code: str) -> str | Response:
     """One panel; a page of its own where no script asks for it."""
     actor = current_actor()
     order = find_order(number, actor)
-    panel = next((panel for panel in panels_of(order, actor) if panel.code == code), None)
-    if panel is None:
+    panel = by_code("register_panels", Panel).get(code)
+    if panel is None or not actor.may(panel.right):
         raise NotFound(name=code)
     named = {"panel": {"code": panel.code, "label": str(panel.label)}, "number": reference(order)}
     body, problem = _drawn(panel, order, actor)
@@ -61,10 +61,14 @@ def show(number: str, code: str) -> str | Response:
 
 
 def _drawn(panel: Panel, order: Order, actor: Actor) -> tuple[str, str]:
-    """The panel's HTML, or why there is none."""
+    """The panel's HTML, or why there is none. Raises `NotFound` where the order has no such panel."""
     try:
-        if not ask(panel, "panel", _belongs, panel, order):
-            raise NotFound(name=panel.code)
+        belongs = ask(panel, "panel", _belongs, panel, order)
+    except PluginFailed as problem:
+        return "", str(problem)
+    if not belongs:
+        raise NotFound(name=panel.code)
+    try:
         with time_limit(panel.seconds):
             seconds, render = panel.seconds, panel.render
             return ask(panel, "panel", render, order, actor, gives=str, seconds=seconds, raises=DeskError), ""
