@@ -211,7 +211,7 @@ def test_settings_keep_their_values_under_groups_and_without(store: Store, opera
     with unit_of_work():
         store_all(NEW_ORDERS, {"import_orders": True, "own_numbers": False}, store)
         store_all(SETTINGS, {"archive_after_days": 45})
-        keeping.change_days(store, 20, actor=operator)
+        store_all(keeping.BUYERS, {keeping.NAME: 20}, store)
         store_all(parcels, {"parcel_units": 12})
         db.session.add(StoredSetting(scope="desk", group="other", name="parcel_units", value=13))
         db.session.add(StoredSetting(scope="store", scope_id=store.id, group="plugins", name="key", value="another"))

@@ -22,6 +22,7 @@ def create_app() -> Flask:
     from webapp.accounts import hookimpls as accounts_hooks
     from webapp.audit import hookimpls as audit_hooks
     from webapp.catalog import hookimpls as catalog_hooks
+    from webapp.channels import hookimpls as channels_hooks
     from webapp.fulfillment import hookimpls as fulfillment_hooks
     from webapp.hooks import discovery, fence
     from webapp.orders import hookimpls as orders_hooks
@@ -40,8 +41,8 @@ def create_app() -> Flask:
     app.secret_key = configuration.secret_value()
     db.init_app(app, configuration.database, connections=configuration.connections)
     Migrate(app, db.db, directory=str(config.ROOT / "migrations"), render_as_batch=True)
-    core = [vault_hooks, accounts_hooks, audit_hooks, search_hooks, catalog_hooks, orders_hooks, fulfillment_hooks]
-    core += [sync_hooks, reporting_hooks, cards]
+    core = [vault_hooks, accounts_hooks, audit_hooks, search_hooks, channels_hooks, catalog_hooks, orders_hooks]
+    core += [fulfillment_hooks, sync_hooks, reporting_hooks, cards]
     app.extensions["waybill.plugins"] = plugins = discovery.load(core=core)
     fence.init_app(app)
     i18n.init_app(app, [plugin.translations for plugin in plugins if plugin.translations])

@@ -79,7 +79,7 @@ from webapp.orders.statuses import status_name, statuses_of
 from webapp.orders.tags import offered_tags, tags_of
 from webapp.reporting.contract import Card
 from webapp.search.contract import Bound, Column, ColumnKind, Found, KeyKind, Label, Link, QueryKey, WordSource
-from webapp.settings.declared import Setting, SettingsGroup
+from webapp.settings.declared import Setting, SettingsChange, SettingsGroup
 from webapp.sync.taking_in.loading import BATCH, Loaded, load_orders
 from webapp.vault.key_file import open_secret, seal_secret
 
@@ -149,6 +149,7 @@ __all__ = [
     "Schedule",
     "Sent",
     "Setting",
+    "SettingsChange",
     "SettingsGroup",
     "Shipment",
     "StoreAccess",

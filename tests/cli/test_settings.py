@@ -1,14 +1,22 @@
 """Settings by commands: those of the desk, and with its name those of a store or a shop."""
 
+from collections.abc import Callable
+
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from tests.cli.conftest import Command
+from webapp.audit.models import AuditEntry
+from webapp.channels.contract import Connection, Disconnected, StoreAccess
+from webapp.channels.keeping import days_of
 from webapp.channels.models import Store
 from webapp.db import db
 from webapp.hooks import hookimpl, hooks
 from webapp.orders.archiving import AFTER_DAYS
+from webapp.orders.models import Order
 from webapp.settings.declared import STORE, Setting, SettingsGroup
+from webapp.testing import FakeChannel, FakeChannelPlugin, incoming_order
 
 LABELS = Setting(name="labels_of_a_parcel", label="Labels of a parcel", default=1, minimum=1)
 KEY = Setting(name="printer_key", label="Key of the printer", secret=True)
@@ -42,13 +50,89 @@ def test_settings_of_a_store(cli: Command, store: Store) -> None:
     given = ("--set", "labels_of_a_parcel=3", "--set", "printer_key=p-secret-7")
     assert cli("settings", "set", "printing", "--store", store.name, *given).code == 0
     listed = cli("--json", "settings", "list", "--store", store.id)
-    assert [(row["name"], row["value"], row["stored"]) for row in listed.document] == [
+    rows = [row for row in listed.document if row["group"] == "printing"]
+    assert [(row["name"], row["value"], row["stored"]) for row in rows] == [
         ("labels_of_a_parcel", 3, True),
         ("printer_key", None, True),
     ]
     db.session.rollback()
     assert LABELS.of(store) == 3
     assert KEY.of(store) == "p-secret-7"
+
+
+def test_the_desks_own_settings_of_a_store_are_known(cli: Command, store: Store) -> None:
+    listed = cli("--json", "settings", "list", "--store", store.name).document
+    ours = [(row["group"], row["name"], row["value"]) for row in listed if row["group"] != "printing"]
+    assert ours == [
+        ("connection", "key", None),
+        ("orders", "import_orders", True),
+        ("orders", "own_numbers", True),
+        ("buyers", "erase_buyers_after_days", 30),
+    ]
+    where = ("settings", "set", "buyers", "--store", store.name)
+    assert cli(*where, "--set", "erase_buyers_after_days=7").code == 0
+    too_long = cli(*where, "--set", "erase_buyers_after_days=4000")
+    assert (too_long.code, "must be at most 3650" in too_long.err) == (1, True)
+    db.session.rollback()
+    assert days_of(store) == 7
+    changed = db.session.scalars(select(AuditEntry).where(AuditEntry.code == "settings_changed")).one()
+    assert changed.data == {
+        "group": "buyers",
+        "settings": ["erase_buyers_after_days"],
+        "values": {"erase_buyers_after_days": 7},
+        "store": store.id,
+    }
+
+
+def test_importing_that_is_switched_on_numbers_what_came_meanwhile(
+    cli: Command, store: Store, take: Callable[..., list[Order]], work: Callable[[], int]
+) -> None:
+    where = ("settings", "set", "orders", "--store", store.name, "--set")
+    assert cli(*where, "import_orders=off").code == 0
+    take(incoming_order(), incoming_order())
+    assert work() == 0
+    assert cli(*where, "own_numbers=yes").code == 0
+    assert work() == 0
+
+    assert cli(*where, "import_orders=on").code == 0
+
+    work()
+    assert sorted(db.session.scalars(select(Order.number))) == ["000001", "000002"]
+    assert cli(*where, "import_orders=on").code == 0
+    assert work() == 0
+
+
+def test_a_connection_that_is_changed_is_tested(
+    cli: Command, store: Store, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def connect(self: FakeChannel, access: StoreAccess) -> Connection:
+        tried.append(access.settings["key"])
+        return Connection(problem=Disconnected(channel="Fake", problem="wrong secret"))
+
+    monkeypatch.setattr(FakeChannel, "connect", connect)
+    where = ("settings", "set", "connection", "--store", store.name)
+    changed = cli(*where, "--set", "key=k-secret-10")
+    assert (changed.code, "k-secret" in changed.out) == (0, False)
+    work()
+    assert tried == ["k-secret-10"]
+    [listed] = cli("--json", "store", "list").document
+    assert "wrong secret" in listed["disconnected"]
+    assert cli(*where).code == 0  # saved again as it was: it is tried again
+    db.session.rollback()
+    assert db.session.get_one(Store, store.id).problem is None
+    work()
+    assert tried == ["k-secret-10", "k-secret-10"]
+    refused = cli(*where, "--set", "colour=red")
+    assert (refused.code, "is no setting here" in refused.err) == (1, True)
+
+
+def test_a_store_whose_channel_was_left_out_lists_its_other_settings(cli: Command, store: Store) -> None:
+    [plugin] = [one for one in hooks.manager.get_plugins() if isinstance(one, FakeChannelPlugin)]
+    hooks.manager.unregister(plugin)
+    listed = cli("--json", "settings", "list", "--store", store.name).document
+    assert {row["group"] for row in listed} == {"orders", "buyers", "printing"}
 
 
 def test_what_is_not_there_is_named(cli: Command, store: Store) -> None:

@@ -100,7 +100,12 @@ def test_codes(app: Flask, keep: Keep) -> None:
     channels = [channel for given in hooks.register_channels() for channel in given]
     told: dict[str, Iterable[str]] = {
         **registered,
-        "settings": (f"{group.code}.{setting.name}" for group in groups for setting in group.settings),
+        "settings groups": (f"{group.scope} {group.code}" for group in groups),
+        "settings": (
+            f"{group.code}.{setting.name}"
+            for group in groups
+            for setting in (() if callable(group.settings) else group.settings)  # others depend on their store
+        ),
         "channel settings": (f"{channel.code}.{setting.name}" for channel in channels for setting in channel.settings),
         "update kinds": (f"{channel.code} {kind.code}" for channel in channels for kind in channel.kinds),
         "jobs": (name for name, job in jobs._jobs.items() if job.function.__module__ in MODULES),

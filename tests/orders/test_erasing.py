@@ -19,7 +19,7 @@ from webapp.channels.contract import (
     ChannelStage,
     IncomingOrder,
 )
-from webapp.channels.keeping import NAME, change_days, days_of, setting_of
+from webapp.channels.keeping import BUYERS, NAME, days_of, setting_of
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
@@ -32,6 +32,7 @@ from webapp.orders.holds import hold, release
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import find_order, locked
 from webapp.orders.services import comment
+from webapp.settings.services import change
 from webapp.sync.models import ChannelUpdate, QuarantinedOrder, UpdateState
 from webapp.sync.taking_in.quarantine import quarantine
 from webapp.testing import FakeChannel, again, incoming_order
@@ -266,7 +267,7 @@ def test_without_a_worker_the_first_look_afterwards_erases(take: Take, store: St
 
 def test_where_buyers_are_kept_for_no_day_nothing_is_foreseen(take: Take, store: Store, work: Work) -> None:
     with unit_of_work():
-        change_days(store, "0", actor=Actor.operator())
+        change(BUYERS, {NAME: "0"}, store, actor=Actor.operator())
     ids = []
     for hour in (3.5, 5.5):
         told = incoming_order(created_at=now() - timedelta(days=6) + timedelta(hours=hour))
@@ -302,15 +303,15 @@ def test_a_look_that_takes_long_is_left_to_a_worker(store: Store, monkeypatch: p
 def test_a_channel_bounds_the_days(take: Take, store: Store, monkeypatch: pytest.MonkeyPatch, operator: Actor) -> None:
     assert days_of(store) == 30
     with unit_of_work():
-        change_days(store, "400", actor=operator)
+        change(BUYERS, {NAME: "400"}, store, actor=operator)
     assert days_of(store) == 400
     monkeypatch.setattr(FakeChannel, "buyers_kept_at_most", 20)
     assert (days_of(store), setting_of(store).default) == (20, 20)
     for refused in ("21", "-1", "", "many"):
         with pytest.raises(Invalid), unit_of_work():
-            change_days(store, refused, actor=operator)
+            change(BUYERS, {NAME: refused}, store, actor=operator)
     with unit_of_work():
-        change_days(store, "0", actor=operator)
+        change(BUYERS, {NAME: "0"}, store, actor=operator)
     told = incoming_order()
     take(told)
     take(shipped(told))

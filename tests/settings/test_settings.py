@@ -1,17 +1,22 @@
 """Settings are typed as declared, refused by a sentence that names them, and stored only where they differ."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Barrier
 from typing import Any
 
 import pytest
 from flask import Flask
 from hypothesis import given, strategies as st
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from webapp.db import db, unit_of_work
 from webapp.errors import Invalid
-from webapp.settings.declared import STORE, Setting, SettingsGroup, parse_all
+from webapp.hooks import hookimpl, hooks
+from webapp.jobs.models import MissedFact
+from webapp.jobs.telling import tell_again
+from webapp.settings.declared import STORE, Setting, SettingsChange, SettingsGroup, parse_all
 from webapp.settings.models import StoredSetting
 from webapp.settings.services import store_all
 from webapp.vault.key_file import KeyProblem, open_secret, seal_secret
@@ -160,3 +165,78 @@ def test_a_setting_belongs_to_one_group() -> None:
         SettingsGroup("first", "First", [alone], scope=STORE)
     with pytest.raises(ValueError, match="no scope"):
         SettingsGroup("third", "Third", [], scope="planet")
+
+
+# --- What is told -----------------------------------------------------------------------------------------------------
+
+
+class Listener:
+    """A plugin that hears of settings, and fails for as long as it is deaf."""
+
+    def __init__(self) -> None:
+        self.heard: list[SettingsChange] = []
+        self.deaf = False
+
+    @hookimpl
+    def settings_changed(self, changes: list[SettingsChange]) -> None:
+        if self.deaf:
+            raise RuntimeError("deaf")
+        self.heard += changes
+
+
+@pytest.fixture
+def listener(app: Flask) -> Listener:
+    made = Listener()
+    hooks.manager.register(made, name="listener")
+    return made
+
+
+def test_what_is_stored_is_told_by_name_and_never_by_value(listener: Listener) -> None:
+    keep({"key": "k-secret-1", "note": "", "days": 10})
+    keep({"key": "", "days": 10})
+    keep({"key": "k-secret-2", "days": 30})
+    told = [(change.scope, change.id, change.group, tuple(change.names)) for change in listener.heard]
+    assert told == [("store", 1, "sample", names) for names in (("key", "days"), (), ("key", "days"))]
+    assert "k-secret" not in repr(listener.heard)
+    assert all(change.concerns(GROUP) for change in listener.heard)
+    assert not listener.heard[0].concerns(SettingsGroup("sample", "Of the desk", ()))
+
+
+def test_what_is_refused_is_not_told(listener: Listener) -> None:
+    with pytest.raises(Invalid):
+        keep({"key": "k", "days": 5})
+    assert listener.heard == []
+
+
+def test_a_plugin_that_failed_to_hear_is_told_again_without_a_value(
+    listener: Listener, plugin_failures: list[Any]
+) -> None:
+    listener.deaf = True
+    assert keep({"key": "k-secret-1", "days": 10})["days"] == 10
+    plugin_failures.clear()
+    [missed] = db.session.scalars(select(MissedFact))
+    assert missed.facts == [{"scope": "store", "id": 1, "group": "sample", "names": ["key", "days"], "added": False}]
+    with unit_of_work():
+        db.session.get_one(MissedFact, missed.id).next_at = missed.at
+    listener.deaf = False
+    tell_again()
+    assert [tuple(change.names) for change in listener.heard] == [("key", "days")]
+
+
+def test_two_who_save_the_same_at_once_leave_one_value(app: Flask) -> None:
+    """Neither is refused for a row that the other stored, or took away, a moment before."""
+    together = Barrier(2)
+
+    def save(days: int) -> None:
+        with app.app_context():
+            for turn in range(10):
+                together.wait(60)
+                with unit_of_work():
+                    store_all(GROUP, {"key": f"k{days}", "days": 30 if turn % 2 else days}, Subject())
+
+    with ThreadPoolExecutor(2) as pool:
+        for task in [pool.submit(save, days) for days in (4, 6)]:
+            task.result(60)
+    assert GROUP.read(Subject())["days"] == 30
+    query = select(func.count()).select_from(StoredSetting).where(StoredSetting.name == "key")
+    assert db.session.scalar(query) == 1

@@ -32,12 +32,12 @@ def the(store: Store) -> Store:
     return db.session.get_one(Store, store.id)
 
 
-def set_orders(store: Store, operator: Actor, **given: Any) -> bool:
+def set_orders(store: Store, operator: Actor, **given: Any) -> None:
     """Settings by their names; the shops by theirs."""
     shops = {name: given.pop(name) for name in ("shop_id", "marketplace_shops") if name in given}
     settings = {"import_orders": True, "own_numbers": True} | given
     around = {"shop_id": store.shop_id, "marketplace_shops": {}} | shops
-    return change_orders(the(store), settings=settings, **around, actor=operator)
+    change_orders(the(store), settings=settings, **around, actor=operator)
 
 
 def test_a_paused_store_is_neither_read_nor_told(
@@ -104,7 +104,8 @@ def test_while_importing_is_off_orders_have_no_number(
 ) -> None:
     [before] = take(incoming_order())
     with unit_of_work():
-        assert set_orders(store, operator, import_orders=False) is False
+        set_orders(store, operator, import_orders=False)
+    assert numbering.under_way(store.id) is None
     [order] = take(incoming_order())
     assert (before.number, order.number) == ("000001", None)
 
@@ -123,10 +124,10 @@ def test_switched_on_again_they_are_numbered_oldest_first(
     orders = take(*told)
     take(again(told[0], ship_by=now()))
     with unit_of_work():
-        assert set_orders(store, operator) is True
-        run = numbering.start(the(store), actor=operator)
+        set_orders(store, operator)
+        run = numbering.under_way(store.id)
         assert run is not None
-        assert numbering.start(the(store), actor=operator) is run
+        assert numbering.start(the(store)) is run
         run_id = run.id
     work()
 
@@ -137,7 +138,7 @@ def test_switched_on_again_they_are_numbered_oldest_first(
     [latest, *_] = events_of(db.session.get_one(Order, orders[0].id))
     assert (latest.code, latest.data["after"]) == ("numbered", {"order": {"number": "000005"}})
     with unit_of_work():
-        assert numbering.start(the(store), actor=operator) is None
+        assert numbering.start(the(store)) is None
 
 
 def test_a_chunk_done_twice_numbers_once(
@@ -148,7 +149,7 @@ def test_a_chunk_done_twice_numbers_once(
     [order] = take(incoming_order())
     with unit_of_work():
         set_orders(store, operator)
-        run_id = numbering.start(the(store), actor=operator).id  # type: ignore[union-attr]
+        run_id = numbering.under_way(store.id).id  # type: ignore[union-attr]
     for _ in range(2):
         numbering.number_orders(run_id, 0)
     work()
@@ -165,7 +166,7 @@ def test_numbering_ends_where_importing_is_switched_off_again(
     [order] = take(incoming_order())
     with unit_of_work():
         set_orders(store, operator)
-        run_id = numbering.start(the(store), actor=operator).id  # type: ignore[union-attr]
+        run_id = numbering.under_way(store.id).id  # type: ignore[union-attr]
         set_orders(store, operator, import_orders=False)
     work()
     assert long_work.find_run(run_id).state == RunState.DONE
@@ -184,7 +185,6 @@ def test_the_channels_numbers_are_taken_where_they_are_free(
     [second] = take(incoming_order(number="302-2"))
     with unit_of_work():
         set_orders(store, operator, own_numbers=False)
-        numbering.start(the(store), actor=operator)
     work()
     db.session.expire_all()
     assert db.session.get_one(Order, second.id).number == "302-2"

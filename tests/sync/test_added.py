@@ -20,7 +20,7 @@ from webapp.channels.contract import (
     Throttled,
 )
 from webapp.channels.models import Store
-from webapp.channels.services import add_store, remember_marketplaces
+from webapp.channels.services import add_store, change_store, remember_marketplaces
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.orders.models import Order
@@ -118,7 +118,7 @@ def test_a_marketplace_that_is_added_brings_its_older_orders(
         channel.marketplaces = (GERMANY, JAPAN)
     else:
         with unit_of_work():
-            activity.change(db.session.get_one(Store, german.id), {"key": "other"}, actor=Actor.operator())
+            change_store(db.session.get_one(Store, german.id), {"key": "other"}, actor=Actor.operator())
     jobs.connect(german.id)
     work()
     assert numbers() == {here, still_open}
@@ -134,7 +134,7 @@ def test_settings_that_stay_as_they_were_begin_nothing_again(
     work()
     go_on(work)
     with unit_of_work():
-        activity.change(db.session.get_one(Store, german.id), {"key": "k"}, actor=Actor.operator(), name="Renamed")
+        change_store(db.session.get_one(Store, german.id), {"key": "k"}, actor=Actor.operator(), name="Renamed")
     jobs.connect(german.id)
     assert db.session.get_one(OrdersProof, german.id).proven_at is not None
     assert not [asked for asked in channel.asked[2:] if asked.open_only]

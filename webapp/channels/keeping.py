@@ -1,16 +1,10 @@
 """For how long a store's buyers are kept: a setting of each store, within what its channel allows."""
 
-from typing import Any
-
-from webapp.audit.actor import Actor
-from webapp.audit.services import audit
 from webapp.channels.contract import Channel
 from webapp.channels.models import Store
-from webapp.db import db
 from webapp.hooks.registered import by_code
 from webapp.i18n import lazy_gettext as _l
 from webapp.settings.declared import STORE, Setting, SettingsGroup
-from webapp.settings.services import store_all
 
 NAME = "erase_buyers_after_days"
 _USUAL, _LONGEST = 30, 3650
@@ -46,11 +40,3 @@ def days_of(store: Store) -> int:
     setting = setting_of(store)
     days = int(BUYERS.read(store, [setting])[NAME])
     return days if setting.maximum is None else min(days, setting.maximum)
-
-
-def change_days(store: Store, value: Any, *, actor: Actor) -> None:
-    """Keep the store's buyers for longer or shorter. Raises `Invalid` for more than its channel allows."""
-    actor.needs("stores.edit")
-    store_all(BUYERS, {NAME: value}, store)
-    db.session.flush()
-    audit("store_buyers_kept", actor=actor, store=store.id, days=days_of(store))

@@ -1,6 +1,6 @@
 """Adding stores, reaching their channels, and drawing numbers for their shops."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select, update
@@ -11,15 +11,15 @@ from webapp.audit.services import audit
 from webapp.channels import keeping
 from webapp.channels.contract import Channel, Connection, Disconnected, StoreAccess
 from webapp.channels.models import NumberSequence, Shop, Store, StoreMarketplace
-from webapp.channels.order_settings import IMPORT_ORDERS, NEW_ORDERS
+from webapp.channels.order_settings import NEW_ORDERS
 from webapp.channels.shops import ORDERS, create_shop, get_shop
 from webapp.clock import now
 from webapp.db import db, translated_failures
 from webapp.errors import Invalid, NotFound, Refusal, SeveralFit
 from webapp.hooks.registered import by_code
 from webapp.i18n import lazy_gettext as _l
-from webapp.settings.declared import STORE, SettingsGroup
-from webapp.settings.services import store_all
+from webapp.settings.declared import STORE, Setting, SettingsGroup
+from webapp.settings.services import change, store_all
 
 
 class ChannelLeftOut(Refusal):
@@ -42,9 +42,20 @@ def get_channel(code: str) -> Channel:
     return known[code]
 
 
-CONNECTION = SettingsGroup(
-    "connection", _l("Connection"), lambda store: get_channel(store.channel).settings, scope=STORE
-)
+def _connection_settings(store: Store) -> Sequence[Setting[Any]]:
+    """What the store's channel declares; nothing where no plugin brings it."""
+    channel = channels().get(store.channel)
+    return channel.settings if channel else ()
+
+
+def _check_practice(store: Store, had: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """A practice store stays where it practices."""
+    for fixed in ("endpoint", "token_endpoint"):
+        if store.practice and fixed in given and fixed in had and given[fixed] != had[fixed]:
+            raise Invalid(field=fixed, problem=_l("a practice store's endpoint can't be changed."))
+
+
+CONNECTION = SettingsGroup("connection", _l("Connection"), _connection_settings, scope=STORE, check=_check_practice)
 
 
 def channel_name(code: str) -> str:
@@ -95,32 +106,25 @@ def add_store(
     store.name = _free_name(name, store)
     db.session.add(store)
     db.session.flush()
-    store_all(CONNECTION, values, store)
+    store_all(CONNECTION, values, store, added=True)
     audit("store_added", actor=actor, store=store.id, channel=channel.code)
     return store
 
 
-def change_store(store: Store, values: Mapping[str, Any], *, actor: Actor, name: str | None = None) -> bool:
-    """Change a store's name and settings, for how long its buyers are kept too; a practice store stays where it
-    practices. Whether the settings by which its channel is reached are others now: it may then list other orders.
+def change_store(store: Store, values: Mapping[str, Any], *, actor: Actor, name: str | None = None) -> None:
+    """Change a store's name and settings, for how long its buyers are kept too. What follows from new settings, such
+    as a test of the connection, is begun by who listens to `settings_changed`.
     """
     actor.needs("stores.edit")
-    values = dict(values)
-    if keeping.NAME in values:
-        keeping.change_days(store, values.pop(keeping.NAME), actor=actor)
-        if not values and name is None:
-            return False
-    had = CONNECTION.read(store)
-    if store.practice:
-        for fixed in ("endpoint", "token_endpoint"):
-            if fixed in values and fixed in had and values[fixed] != had[fixed]:
-                raise Invalid(field=fixed, problem=_l("a practice store's endpoint can't be changed."))
-    if name is not None:
-        store.name = _free_name(name, store)
-    store_all(CONNECTION, values, store)
-    store.problem = None
-    audit("store_changed", actor=actor, store=store.id, settings=sorted(values))
-    return CONNECTION.read(store) != had
+    buyers = {key: value for key, value in values.items() if key == keeping.NAME}
+    if buyers:
+        change(keeping.BUYERS, buyers, store, actor=actor)
+    if name is not None and (free := _free_name(name, store)) != store.name:
+        store.name = free
+        audit("store_changed", actor=actor, store=store.id)
+    connection = {key: value for key, value in values.items() if key not in buyers}
+    if connection or not buyers:
+        change(CONNECTION, connection, store, actor=actor)
 
 
 def _free_name(name: str, store: Store) -> str:
@@ -141,11 +145,11 @@ def change_orders(
     shop_id: int,
     marketplace_shops: Mapping[str, int | None],
     actor: Actor,
-) -> bool:
+) -> None:
     """Change what becomes of a store's new orders; those that are here keep their numbers and their shop.
 
     `settings` are those of the group `NEW_ORDERS`; `marketplace_shops` names a shop per marketplace, or none for the
-    store's own. Whether importing was switched on just now: the orders that came meanwhile are then to be numbered.
+    store's own.
     """
     actor.needs("stores.edit")
     known = {row.marketplace: row for row in store.marketplaces}
@@ -153,18 +157,15 @@ def change_orders(
         if marketplace not in known:
             raise NotFound(name=marketplace)
         known[marketplace].shop_id = None if chosen is None else _shop(f"marketplace-{marketplace}", chosen)
-    imported = IMPORT_ORDERS.of(store)
     store.shop_id = _shop("shop_id", shop_id)
-    store_all(NEW_ORDERS, settings, store)
     audit(
         "store_orders_changed",
         actor=actor,
         store=store.id,
-        **NEW_ORDERS.read(store),
         shop=shop_id,
         marketplace_shops=dict(marketplace_shops),
     )
-    return IMPORT_ORDERS.of(store) and not imported
+    change(NEW_ORDERS, settings, store, actor=actor)
 
 
 def _shop(field: str, shop_id: int) -> int:

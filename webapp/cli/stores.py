@@ -11,6 +11,7 @@ from webapp.channels.models import Store
 from webapp.channels.services import (
     access,
     add_store,
+    change_store,
     get_channel,
     get_store,
     stores,
@@ -73,8 +74,7 @@ def set_(door: Door, store_key: str, name: str | None, given: Sequence[str], set
     values = read_settings(given, set_stdin)
     with unit_of_work():
         changed = get_store(store_key)
-        activity.change(changed, values, actor=door.actor, name=name)
-        jobs.connect.enqueue(changed.id)  # new credentials are tried at once
+        change_store(changed, values, actor=door.actor, name=name)
         document = store_row(changed, db.session.get(StoreSync, changed.id))
     door.show(document, pairs(document))
 

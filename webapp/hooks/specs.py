@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from webapp.orders.events import EventWords
     from webapp.reporting.contract import Card
     from webapp.search.contract import Column, QueryKey, WordSource
-    from webapp.settings.declared import SettingsGroup
+    from webapp.settings.declared import SettingsChange, SettingsGroup
 
 
 @hookspec
@@ -57,6 +57,19 @@ def register_fulfillment_providers() -> list[FulfillmentProvider]:
 def register_settings() -> list[SettingsGroup]:
     """Settings in groups, of the desk, of each shop or of each store; each group is drawn as a form. By what a store's
     account is reached, its channel declares itself.
+    """
+
+
+@hookspec
+def settings_changed(changes: list[SettingsChange]) -> None:
+    """Settings of the desk, of a shop or of a store were written, and are about to be committed. No value is told:
+    read the setting. Example::
+
+        @hookimpl
+        def settings_changed(changes):
+            for change in changes:
+                if change.concerns(PRINTING) and PRINTER.name in change.names:
+                    print_a_test_page.enqueue(change.id)
     """
 
 

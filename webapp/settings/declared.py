@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 from webapp.errors import DeskError, Invalid
 from webapp.hooks.fence import ask
 from webapp.i18n import LazyString, lazy_gettext as _l
-from webapp.settings.stored import rows_of
+from webapp.settings.stored import values_of
 from webapp.vault.key_file import open_secret
 
 T = TypeVar("T", str, int, bool)
@@ -113,13 +113,15 @@ class Setting(Generic[T]):
 class SettingsGroup:
     """Settings that belong together and are drawn as one form: of the desk, of each shop or of each store.
 
-    Where they depend on the shop or store that is asked about, `settings` is a function of it.
+    Where they depend on the shop or store that is asked about, `settings` is a function of it. `check` is asked before
+    somebody changes them, with the shop or store, what was set and what was given; it raises a `DeskError`.
     """
 
     code: str
     label: LazyString | str
     settings: Sequence[Setting[Any]] | Callable[[Any], Sequence[Setting[Any]]]
     scope: str = DESK
+    check: Callable[[Any, Mapping[str, Any], Mapping[str, Any]], None] | None = None
 
     def __post_init__(self) -> None:
         if self.scope not in (DESK, SHOP, STORE):
@@ -139,21 +141,40 @@ class SettingsGroup:
         """Every setting, or only these, with the stored value or the default; secrets opened. For services, never for a
         page.
         """
-        rows, values = rows_of(self.scope, self.id_of(subject)), {}
+        stored, values = values_of(self.scope, self.id_of(subject)), {}
         for setting in self.declared(subject) if only is None else only:
-            row = rows.get((self.code, setting.name))
-            value = setting.default if row is None else row.value
-            values[setting.name] = open_secret(str(value)) if setting.secret and row is not None and value else value
+            key = (self.code, setting.name)
+            value = stored.get(key, setting.default)
+            values[setting.name] = open_secret(str(value)) if setting.secret and key in stored and value else value
         return values
 
     def stored(self, subject: Any = None) -> frozenset[str]:
         """The names that have a stored value; all that a page may know of a secret."""
-        rows = rows_of(self.scope, self.id_of(subject))
-        return frozenset(one.name for one in self.declared(subject) if (self.code, one.name) in rows)
+        stored = values_of(self.scope, self.id_of(subject))
+        return frozenset(one.name for one in self.declared(subject) if (self.code, one.name) in stored)
 
     def id_of(self, subject: Any) -> int:
         """The id under which values of this shop or store are stored; the desk's is 0."""
         return 0 if self.scope == DESK else int(subject.id)
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsChange:
+    """Settings of one group were written. No value is told, so that no secret is: who needs one reads its setting.
+
+    `id` is that of the shop or store, 0 for the desk. `names` are those of the settings that have another value now;
+    there are none where what was set already was saved again. `added`: the store itself is being added.
+    """
+
+    scope: str
+    id: int
+    group: str
+    names: Sequence[str]
+    added: bool = False
+
+    def concerns(self, group: SettingsGroup) -> bool:
+        """Whether the settings are those of this group."""
+        return (self.scope, self.group) == (group.scope, group.code)
 
 
 def parse_all(declared: Sequence[Setting[Any]], given: Mapping[str, Any]) -> dict[str, str | int | bool]:

@@ -1,17 +1,19 @@
-"""Storing settings, and finding the groups that are registered."""
+"""Storing settings, and finding the groups that are registered. Whatever is stored is told to `settings_changed`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
-from webapp.db import db
-from webapp.errors import NotFound
+from webapp.errors import DeskError, NotFound
+from webapp.hooks.fence import ask
 from webapp.hooks.registered import registered
-from webapp.settings.declared import DESK, SHOP, STORE, SettingsGroup, parse_all
-from webapp.settings.models import StoredSetting
-from webapp.settings.stored import forget_rows, rows_of
+from webapp.jobs.telling import declare, tell
+from webapp.settings.declared import DESK, SHOP, STORE, SettingsChange, SettingsGroup, parse_all
+from webapp.settings.stored import write_values
 from webapp.vault.key_file import seal_secret
+
+declare("settings_changed", list[SettingsChange])
 
 RIGHTS = {DESK: "settings.edit", SHOP: "settings.edit", STORE: "stores.edit"}
 
@@ -22,8 +24,12 @@ def groups(scope: str) -> Sequence[SettingsGroup]:
     return [group for group in known if group.scope == scope]
 
 
-def store_all(group: SettingsGroup, values: Mapping[str, Any], subject: Any = None) -> None:
-    """Store these values of a group over what was there; an empty secret keeps the one it had. Raises `Invalid`."""
+def store_all(
+    group: SettingsGroup, values: Mapping[str, Any], subject: Any = None, *, added: bool = False
+) -> SettingsChange:
+    """Store these values of a group over what was there, and tell whoever listens; an empty secret keeps the one it
+    had. Raises `Invalid`. `added`: the store that they belong to is new.
+    """
     declared, scope_id = group.declared(subject), group.id_of(subject)
     had = group.read(subject)
     kept = {
@@ -32,29 +38,29 @@ def store_all(group: SettingsGroup, values: Mapping[str, Any], subject: Any = No
         if setting.secret and had[setting.name] and not str(values.get(setting.name) or "").strip()
     }
     parsed = parse_all(declared, had | {name: value for name, value in values.items() if name not in kept})
-    rows = rows_of(group.scope, scope_id)
-    for setting in declared:
-        value, row = parsed[setting.name], rows.get((group.code, setting.name))
-        if value == setting.default:
-            if row is not None:
-                db.session.delete(row)
-            continue
-        if row is None:
-            row = StoredSetting(scope=group.scope, scope_id=scope_id, name=setting.name)
-            db.session.add(row)
-        row.group = group.code
-        if not setting.secret or value != had[setting.name]:
-            row.value = seal_secret(str(value)) if setting.secret else value
-    db.session.flush()
-    forget_rows(group.scope)
+    usual = [setting.name for setting in declared if parsed[setting.name] == setting.default]
+    written = {
+        setting.name: seal_secret(str(parsed[setting.name])) if setting.secret else parsed[setting.name]
+        for setting in declared
+        if setting.name not in usual and (not setting.secret or parsed[setting.name] != had[setting.name])
+    }
+    write_values(group.scope, scope_id, group.code, written, usual)
+    names = tuple(setting.name for setting in declared if parsed[setting.name] != had[setting.name])
+    told = SettingsChange(group.scope, scope_id, group.code, names, added)
+    tell("settings_changed", [told])
+    return told
 
 
 def change(group: SettingsGroup, values: Mapping[str, Any], subject: Any = None, *, actor: Actor) -> None:
     """Change the settings of one group: the desk's, or those of this shop or store. Raises `Invalid`."""
     actor.needs(RIGHTS[group.scope])
-    store_all(group, values, subject)
+    if group.check is not None:
+        ask(group, "setting", group.check, subject, group.read(subject), values, raises=DeskError)
+    changed = store_all(group, values, subject).names
+    shown = [one for one in group.declared(subject) if one.name in changed and not one.secret]
     of: dict[str, Any] = {} if group.scope == DESK else {group.scope: group.id_of(subject)}
-    audit("settings_changed", actor=actor, group=group.code, settings=sorted(values), **of)
+    told = group.read(subject, shown)
+    audit("settings_changed", actor=actor, group=group.code, settings=sorted(values), values=told, **of)
 
 
 def find_group(scope: str, code: str) -> SettingsGroup:

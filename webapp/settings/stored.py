@@ -1,27 +1,40 @@
 """What is stored of settings. All of one scope is read at once, once a transaction: a desk has few shops and stores."""
 
-from sqlalchemy import select
+from collections.abc import Mapping
+from typing import Any
 
-from webapp.db import db, forget_read, once_a_transaction
+from sqlalchemy import delete, select
+
+from webapp.db import db, forget_read, insert_into, once_a_transaction
 from webapp.settings.models import StoredSetting
 
-Rows = dict[tuple[str, str], StoredSetting]
+Values = Mapping[tuple[str, str], Any]
 
 
-def rows_of(scope: str, scope_id: int) -> Rows:
-    """What is stored of the desk, a shop or a store, by group and name."""
+def values_of(scope: str, scope_id: int) -> Values:
+    """What is stored of the desk, a shop or a store, by group and name; secrets sealed."""
 
-    def read_rows() -> dict[int, Rows]:
-        found: dict[int, Rows] = {}
-        for row in db.session.scalars(select(StoredSetting).where(StoredSetting.scope == scope)):
-            found.setdefault(row.scope_id, {})[row.group, row.name] = row
+    def read_values() -> dict[int, dict[tuple[str, str], Any]]:
+        found: dict[int, dict[tuple[str, str], Any]] = {}
+        table = StoredSetting.__table__.c
+        rows = select(table.scope_id, table.group, table.name, table.value).where(table.scope == scope)
+        for row in db.session.execute(rows):
+            found.setdefault(row.scope_id, {})[row.group, row.name] = row.value
         return found
 
-    return once_a_transaction(_kept_as(scope), read_rows).get(scope_id, {})
+    return once_a_transaction(_kept_as(scope), read_values).get(scope_id, {})
 
 
-def forget_rows(scope: str) -> None:
-    """Read the rows again, since they were just changed."""
+def write_values(scope: str, scope_id: int, group: str, values: Mapping[str, Any], gone: list[str]) -> None:
+    """Store the values of a group, over what somebody else may be storing at the same time, and delete others."""
+    of_group = {"scope": scope, "scope_id": scope_id, "group": group}
+    for name in sorted(values):  # in one order, so that two who save the same group don't wait for each other
+        insert = insert_into(StoredSetting).values(**of_group, name=name, value=values[name])
+        known = [StoredSetting.scope, StoredSetting.scope_id, StoredSetting.group, StoredSetting.name]
+        db.session.execute(insert.on_conflict_do_update(index_elements=known, set_={"value": insert.excluded.value}))
+    if gone:
+        rows = delete(StoredSetting).filter_by(**of_group).where(StoredSetting.name.in_(gone))
+        db.session.execute(rows)
     forget_read(_kept_as(scope))
 
 

@@ -4,15 +4,12 @@ A paused store is neither read nor told anything: what it is owed waits. An arch
 its orders stay where they are.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from webapp import live
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
 from webapp.channels.contract import Connection
 from webapp.channels.models import Store
-from webapp.channels.services import change_store, remember_marketplaces
+from webapp.channels.services import remember_marketplaces
 from webapp.clock import now
 from webapp.db import db
 from webapp.errors import Refusal
@@ -35,9 +32,12 @@ def connected(store: Store, connection: Connection) -> None:
         runs.read_first_again(store.id)
 
 
-def change(store: Store, values: Mapping[str, Any], *, actor: Actor, name: str | None = None) -> None:
-    """Change a store's name and settings; the caller enqueues `connect`, which tests them. Raises `Invalid`."""
-    if change_store(store, values, actor=actor, name=name):
+def connection_saved(store: Store, *, changed: bool) -> None:
+    """Try a store again whose connection settings were saved; with others than before it may list other orders. The
+    caller enqueues `connect`, which tests them.
+    """
+    store.problem = None
+    if changed:
         runs.read_first_again(store.id)
 
 

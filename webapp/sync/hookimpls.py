@@ -2,13 +2,18 @@
 
 from datetime import datetime
 
+from webapp.channels.models import Store
+from webapp.channels.order_settings import IMPORT_ORDERS, NEW_ORDERS
+from webapp.channels.services import CONNECTION
+from webapp.db import db
 from webapp.errors import Refusal
 from webapp.fulfillment.models import Shipment
 from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule
 from webapp.search.contract import QueryKey
-from webapp.sync import numbering  # noqa: F401 - declares the job that its runs go on in
-from webapp.sync.jobs import anything_due, deliver, find_due, forget_quiet_runs, keep_statistics
+from webapp.settings.declared import SettingsChange
+from webapp.sync import activity, numbering
+from webapp.sync.jobs import anything_due, connect, deliver, find_due, forget_quiet_runs, keep_statistics
 from webapp.sync.query_keys import KEYS
 from webapp.sync.runs import any_to_forget
 from webapp.sync.taking_in.quarantine import count_payloads, erase_payloads
@@ -19,6 +24,21 @@ from webapp.sync.updates import owe_confirmations, unconfirmed, under_way
 def shipments_created(shipments: list[Shipment]) -> None:
     for store_id, kind in {(update.store_id, update.kind) for update in owe_confirmations(shipments)}:
         deliver.enqueue(store_id, kind)
+
+
+@hookimpl
+def settings_changed(changes: list[SettingsChange]) -> None:
+    """Number what came while importing was off, once it is switched on; test a connection that was saved. A store that
+    is being added is tested by whoever adds it.
+    """
+    for change in changes:
+        if change.concerns(NEW_ORDERS) and IMPORT_ORDERS.name in change.names:
+            store = db.session.get_one(Store, change.id)
+            if IMPORT_ORDERS.of(store) and not change.added:
+                numbering.start(store)
+        elif change.concerns(CONNECTION) and not change.added:
+            activity.connection_saved(db.session.get_one(Store, change.id), changed=bool(change.names))
+            connect.enqueue(change.id)
 
 
 @hookimpl

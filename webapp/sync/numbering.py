@@ -24,14 +24,19 @@ CHUNK = 50
 _ACTOR = Actor.job(KIND)
 
 
-def start(store: Store, *, actor: Actor) -> Run | None:
+def under_way(store_id: int) -> Run | None:
+    """The run that numbers a store's orders now."""
+    query = select(Run).where(Run.kind == KIND, Run.subject_id == store_id, Run.state.in_(OPEN_STATES))
+    return db.session.scalar(query.limit(1))
+
+
+def start(store: Store) -> Run | None:
     """Begin to number a store's orders, or join the run that does so; None where all have a number."""
-    under_way = select(Run).where(Run.kind == KIND, Run.subject_id == store.id, Run.state.in_(OPEN_STATES))
-    if run := db.session.scalar(under_way.limit(1)):
+    if run := under_way(store.id):
         return run
     without = visible(_ACTOR).where(Order.store_id == store.id, Order.number.is_(None))
     total = db.session.scalar(select(func.count()).select_from(without.with_only_columns(Order.id).subquery()))
-    return runs.begin(KIND, actor=actor, subject_id=store.id, total=total) if total else None
+    return runs.begin(KIND, actor=_ACTOR, subject_id=store.id, total=total) if total else None
 
 
 @job("now")

@@ -1,6 +1,6 @@
 """Settings that plugins and the core declare, each group a form: the desk's here, others with their shop or store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from flask import Blueprint, flash, request, url_for
@@ -10,7 +10,7 @@ from webapp.db import unit_of_work
 from webapp.errors import DeskError
 from webapp.hooks.fence import PluginFailed
 from webapp.i18n import gettext as _
-from webapp.settings.declared import DESK
+from webapp.settings.declared import DESK, SettingsGroup
 from webapp.settings.services import change as change_settings, find_group, groups
 from webapp.ui.forms.settings import SettingsForm, group_form
 from webapp.ui.frame.access import current_actor, needs
@@ -43,11 +43,17 @@ def _url_of(code: str) -> str:
 
 
 def group_forms(
-    scope: str, url_of: Callable[[str], str], subject: Any = None, typed: dict[str, SettingsForm] | None = None
+    scope: str,
+    url_of: Callable[[str], str],
+    subject: Any = None,
+    typed: dict[str, SettingsForm] | None = None,
+    but: Collection[SettingsGroup] = (),
 ) -> list[dict[str, Any]]:
-    """The groups of a scope as a page draws them: each with its form, or the one that was typed, and where it goes."""
+    """The groups of a scope as a page draws them: each with its form, or the one that was typed, and where it goes; but
+    for those that the page draws with more around them.
+    """
     shown = []
-    for group in groups(scope):
+    for group in (group for group in groups(scope) if group not in but):
         form, problem = (typed or {}).get(group.code), ""
         try:
             form = form or group_form(group, subject=subject)

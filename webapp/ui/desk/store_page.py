@@ -11,9 +11,10 @@ from sqlalchemy.orm import joinedload
 from webapp.audit.actor import Actor
 from webapp.channels import described
 from webapp.channels.contract import Connection
+from webapp.channels.keeping import BUYERS
 from webapp.channels.models import Store
-from webapp.channels.order_settings import IMPORT_ORDERS
-from webapp.channels.services import channel_name, channels, get_store
+from webapp.channels.order_settings import IMPORT_ORDERS, NEW_ORDERS
+from webapp.channels.services import CONNECTION, channel_name, channels, get_store
 from webapp.channels.shops import next_numbers, shops
 from webapp.clock import now
 from webapp.db import db
@@ -43,6 +44,7 @@ from webapp.ui.frame.pages import show_times_of, shown_stores
 from webapp.ui.orders import shown
 
 RECENT, WAITING_SHOWN = 8, 20
+_WITH_MORE = (CONNECTION, NEW_ORDERS, BUYERS)  # the store's name, its shops, and what is to be erased
 
 
 def found_store(store_id: int) -> Store:
@@ -216,7 +218,7 @@ def settings_facts(
         "form": connection or (settings_form(channel, store) if channel else None),
         "orders_form": orders or orders_form(store, shops(), channel_name(store.channel), next_numbers()),
         "buyers_form": buyers or buyers_form(store),
-        "groups": group_forms(STORE, lambda code: _url_of_group(store, code), store, typed),
+        "groups": group_forms(STORE, lambda code: _url_of_group(store, code), store, typed, _WITH_MORE),
         "whole": whole,
         **(erasing_facts(store, actor) if whole else {"erasing": None, "erasing_run": None}),
         "store": head(store, state),

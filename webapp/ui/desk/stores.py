@@ -10,11 +10,13 @@ from flask import Blueprint, flash, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from webapp.channels.contract import Channel, Connection
-from webapp.channels.keeping import NAME, change_days
+from webapp.channels.keeping import BUYERS
+from webapp.channels.order_settings import IMPORT_ORDERS
 from webapp.channels.services import (
     access,
     add_store,
     change_orders,
+    change_store,
     channel_name,
     channels,
     get_channel,
@@ -29,6 +31,7 @@ from webapp.hooks.fence import ask
 from webapp.i18n import gettext as _
 from webapp.orders import erasing
 from webapp.settings.declared import STORE
+from webapp.settings.services import change as change_settings
 from webapp.sync import activity, jobs, numbering, runs
 from webapp.sync.taking_in.quarantine import quarantined_orders
 from webapp.ui.desk.settings import stored_form
@@ -100,8 +103,7 @@ def change(store_id: int) -> Response | tuple[str, int]:
     try:
         with unit_of_work():
             store = get_store(store_id)
-            activity.change(store, form.values, actor=current_actor(), name=form.text_of("name"))
-            jobs.connect.enqueue(store.id)
+            change_store(store, form.values, actor=current_actor(), name=form.text_of("name"))
     except DeskError as error:
         form.complain(error)
         facts = settings_facts(get_store(store_id), current_actor(), connection=form)
@@ -116,17 +118,16 @@ def change_what_becomes(store_id: int) -> Response | tuple[str, int]:
     """Change what becomes of the store's orders; those that came while importing was off are numbered by a run."""
     store = get_store(store_id)
     form = orders_form(store, shops(), channel_name(store.channel), next_numbers(), request.form)
-    run = None
     try:
         with unit_of_work():
             store = get_store(store_id)
-            if change_orders(store, **form.values, actor=current_actor()):
-                run = numbering.start(store, actor=current_actor())
+            change_orders(store, **form.values, actor=current_actor())
+            numbered = IMPORT_ORDERS.of(store) and numbering.under_way(store_id) is not None
     except DeskError as error:
         form.complain(error)
         facts = settings_facts(get_store(store_id), current_actor(), orders=form)
         return page("desk/stores/settings.html", **facts), error.status
-    flash(_("Saved. The orders that came meanwhile are being numbered.") if run else _("Saved."), "good")
+    flash(_("Saved. The orders that came meanwhile are being numbered.") if numbered else _("Saved."), "good")
     return redirect(url_for(".settings", store_id=store_id))
 
 
@@ -156,7 +157,7 @@ def change_keeping(store_id: int) -> Response | tuple[str, int]:
     form = buyers_form(get_store(store_id), request.form)
     try:
         with unit_of_work():
-            change_days(get_store(store_id), form.text_of(NAME), actor=current_actor())
+            change_settings(BUYERS, form.values, get_store(store_id), actor=current_actor())
     except DeskError as error:
         form.complain(error)
         facts = settings_facts(get_store(store_id), current_actor(), buyers=form)

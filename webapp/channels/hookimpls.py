@@ -1,0 +1,14 @@
+"""The settings of each store that the desk itself declares: how it is reached, and what becomes of its orders and
+buyers.
+"""
+
+from webapp.channels.keeping import BUYERS
+from webapp.channels.order_settings import NEW_ORDERS
+from webapp.channels.services import CONNECTION
+from webapp.hooks import hookimpl
+from webapp.settings.declared import SettingsGroup
+
+
+@hookimpl
+def register_settings() -> list[SettingsGroup]:
+    return [CONNECTION, NEW_ORDERS, BUYERS]
