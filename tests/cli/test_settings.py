@@ -150,3 +150,24 @@ def test_settings_of_shops_are_none_unless_a_plugin_declares_some(cli: Command, 
 def test_a_right_is_needed(cli: Command, store: Store, mia: object) -> None:
     for arguments in (["list", "--store", store.name], ["set", "printing", "--store", store.name]):
         assert cli("--as", "mia@desk.test", "settings", *arguments).code == 1
+
+
+def test_an_optional_secret_is_taken_away_again(cli: Command, store: Store) -> None:
+    where = ("settings", "set", "printing", "--store", store.name)
+    assert cli(*where, "--set", "printer_key=p-secret-7", "--set", "labels_of_a_parcel=3").code == 0
+    both = cli(*where, "--set", "printer_key=p-secret-8", "--unset", "printer_key")
+    assert (both.code, "can't be forgotten and given at the same time" in both.err) == (1, True)
+    db.session.rollback()
+    assert KEY.of(store) == "p-secret-7"
+
+    unset = cli("--json", *where, "--unset", "printer_key", "--unset", "labels_of_a_parcel")
+
+    assert unset.document == {"group": "printing", "changed": ["labels_of_a_parcel", "printer_key"]}
+    db.session.rollback()
+    assert (KEY.of(store), LABELS.of(store)) == ("", 1)
+    assert not any(row["stored"] for row in cli("--json", "settings", "list", "--store", store.id).document[1:])
+    needed = cli("settings", "set", "connection", "--store", store.name, "--unset", "key")
+    assert (needed.code, "Key: is needed." in needed.err) == (1, True)
+    assert cli("store", "set", store.name, "--unset", "key").code == 1
+    unknown = cli(*where, "--unset", "colour")
+    assert (unknown.code, "colour: is no setting here" in unknown.err) == (1, True)

@@ -1,6 +1,6 @@
 """Adding stores, reaching their channels, and drawing numbers for their shops."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select, update
@@ -111,7 +111,14 @@ def add_store(
     return store
 
 
-def change_store(store: Store, values: Mapping[str, Any], *, actor: Actor, name: str | None = None) -> None:
+def change_store(
+    store: Store,
+    values: Mapping[str, Any],
+    *,
+    unset: Collection[str] = (),
+    actor: Actor,
+    name: str | None = None,
+) -> None:
     """Change a store's name and settings, for how long its buyers are kept too. What follows from new settings, such
     as a test of the connection, is begun by who listens to `settings_changed`.
     """
@@ -123,8 +130,8 @@ def change_store(store: Store, values: Mapping[str, Any], *, actor: Actor, name:
         store.name = free
         audit("store_changed", actor=actor, store=store.id)
     connection = {key: value for key, value in values.items() if key not in buyers}
-    if connection or not buyers:
-        change(CONNECTION, connection, store, actor=actor)
+    if connection or unset or not buyers:
+        change(CONNECTION, connection, store, unset=unset, actor=actor)
 
 
 def _free_name(name: str, store: Store) -> str:

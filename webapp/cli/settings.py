@@ -9,7 +9,7 @@ from webapp.channels.services import get_store
 from webapp.channels.shops import get_shop
 from webapp.cli.door import Door, desk_command
 from webapp.cli.presenting import Document
-from webapp.cli.stores import read_settings, stdin_option, values_option
+from webapp.cli.stores import read_settings, stdin_option, unset_option, values_option
 from webapp.cli.text import table
 from webapp.db import unit_of_work
 from webapp.settings.declared import DESK, SHOP, STORE
@@ -49,17 +49,24 @@ def list_(door: Door, store_key: str | None, shop_id: int | None) -> None:
 @shop_option
 @values_option
 @stdin_option
+@unset_option
 @desk_command
 def set_(
-    door: Door, group_code: str, store_key: str | None, shop_id: int | None, given: Sequence[str], set_stdin: bool
+    door: Door,
+    group_code: str,
+    store_key: str | None,
+    shop_id: int | None,
+    given: Sequence[str],
+    set_stdin: bool,
+    unset: Sequence[str],
 ) -> None:
     """Change settings of a GROUP; those that are not named stay."""
     values = read_settings(given, set_stdin)
     with unit_of_work():
         scope, subject = _of(store_key, shop_id)
         group = find_group(scope, group_code)
-        change(group, values, subject, actor=door.actor)
-    door.show({"group": group_code, "changed": sorted(values)}, ["Saved."])
+        change(group, values, subject, unset=unset, actor=door.actor)
+    door.show({"group": group_code, "changed": sorted({*values, *unset})}, ["Saved."])
 
 
 def _of(store_key: str | None, shop_id: int | None) -> tuple[str, Any]:

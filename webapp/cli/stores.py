@@ -41,6 +41,11 @@ stdin_option = click.option(
 )
 
 
+unset_option = click.option(
+    "--unset", multiple=True, metavar="NAME", help="Take a setting away again, a secret too; as often as needed."
+)
+
+
 @click.group()
 def store() -> None:
     """Add, change and test stores."""
@@ -68,13 +73,16 @@ def add(door: Door, channel: str, name: str, given: Sequence[str], set_stdin: bo
 @click.option("--name", help="A new name.")
 @values_option
 @stdin_option
+@unset_option
 @desk_command
-def set_(door: Door, store_key: str, name: str | None, given: Sequence[str], set_stdin: bool) -> None:
+def set_(
+    door: Door, store_key: str, name: str | None, given: Sequence[str], set_stdin: bool, unset: Sequence[str]
+) -> None:
     """Change a store's name and settings; a store that was disconnected is tried again."""
     values = read_settings(given, set_stdin)
     with unit_of_work():
         changed = get_store(store_key)
-        change_store(changed, values, actor=door.actor, name=name)
+        change_store(changed, values, unset=unset, actor=door.actor, name=name)
         document = store_row(changed, db.session.get(StoreSync, changed.id))
     door.show(document, pairs(document))
 

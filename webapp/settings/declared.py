@@ -6,7 +6,7 @@ A setting that belongs to a group is the handle by which code reads it: `MOST.of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -179,11 +179,32 @@ class SettingsChange:
 
 def parse_all(declared: Sequence[Setting[Any]], given: Mapping[str, Any]) -> dict[str, str | int | bool]:
     """All declared settings from what was given, defaults filled in; a name that is not declared is refused."""
-    known = {setting.name: setting for setting in declared}
-    for name in given:
-        if name not in known:
-            raise Invalid(field=name, problem=_l("is no setting here; there are: %(names)s.", names=", ".join(known)))
+    known = _by_name(declared, given)
     return {
         name: setting.parse(given.get(name, setting.default if not setting.required else ""))
         for name, setting in known.items()
     }
+
+
+def usual_of(
+    declared: Sequence[Setting[Any]], unset: Collection[str], given: Mapping[str, Any]
+) -> dict[str, str | int | bool]:
+    """The defaults of settings that are taken away again. Raises `Invalid` for one that must be given, or that is given
+    at the same time.
+    """
+    known = _by_name(declared, unset)
+    for name in unset:
+        if known[name].required:
+            raise Invalid(field=str(known[name].label), problem=_l("is needed."))
+        if known[name].secret and str(given.get(name) or "").strip():
+            raise Invalid(field=str(known[name].label), problem=_l("can't be forgotten and given at the same time."))
+    return {name: known[name].parse(known[name].default) for name in unset}
+
+
+def _by_name(declared: Sequence[Setting[Any]], names: Iterable[str]) -> dict[str, Setting[Any]]:
+    """The settings by name. Raises `Invalid` for a name that is none of theirs."""
+    known = {setting.name: setting for setting in declared}
+    for name in names:
+        if name not in known:
+            raise Invalid(field=name, problem=_l("is no setting here; there are: %(names)s.", names=", ".join(known)))
+    return known

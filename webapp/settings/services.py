@@ -1,6 +1,6 @@
 """Storing settings, and finding the groups that are registered. Whatever is stored is told to `settings_changed`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from webapp.audit.actor import Actor
@@ -9,7 +9,7 @@ from webapp.errors import DeskError, NotFound
 from webapp.hooks.fence import ask
 from webapp.hooks.registered import registered
 from webapp.jobs.telling import declare, tell
-from webapp.settings.declared import DESK, SHOP, STORE, SettingsChange, SettingsGroup, parse_all
+from webapp.settings.declared import DESK, SHOP, STORE, SettingsChange, SettingsGroup, parse_all, usual_of
 from webapp.settings.stored import write_values
 from webapp.vault.key_file import seal_secret
 
@@ -25,10 +25,16 @@ def groups(scope: str) -> Sequence[SettingsGroup]:
 
 
 def store_all(
-    group: SettingsGroup, values: Mapping[str, Any], subject: Any = None, *, added: bool = False
+    group: SettingsGroup,
+    values: Mapping[str, Any],
+    subject: Any = None,
+    *,
+    unset: Collection[str] = (),
+    added: bool = False,
 ) -> SettingsChange:
-    """Store these values of a group over what was there, and tell whoever listens; an empty secret keeps the one it
-    had. Raises `Invalid`. `added`: the store that they belong to is new.
+    """Store these values of a group over what was there, put those that are `unset` back to their defaults, and tell
+    whoever listens; an empty secret keeps the one it had. Raises `Invalid`. `added`: the store that they belong to is
+    new.
     """
     declared, scope_id = group.declared(subject), group.id_of(subject)
     had = group.read(subject)
@@ -37,7 +43,8 @@ def store_all(
         for setting in declared
         if setting.secret and had[setting.name] and not str(values.get(setting.name) or "").strip()
     }
-    parsed = parse_all(declared, had | {name: value for name, value in values.items() if name not in kept})
+    given = {name: value for name, value in values.items() if name not in kept}
+    parsed = parse_all(declared, had | given | usual_of(declared, unset, given))
     usual = [setting.name for setting in declared if parsed[setting.name] == setting.default]
     written = {
         setting.name: seal_secret(str(parsed[setting.name])) if setting.secret else parsed[setting.name]
@@ -51,16 +58,26 @@ def store_all(
     return told
 
 
-def change(group: SettingsGroup, values: Mapping[str, Any], subject: Any = None, *, actor: Actor) -> None:
-    """Change the settings of one group: the desk's, or those of this shop or store. Raises `Invalid`."""
+def change(
+    group: SettingsGroup,
+    values: Mapping[str, Any],
+    subject: Any = None,
+    *,
+    unset: Collection[str] = (),
+    actor: Actor,
+) -> None:
+    """Change the settings of one group, the desk's or those of this shop or store, and put those that are `unset` back
+    to their defaults. Raises `Invalid`.
+    """
     actor.needs(RIGHTS[group.scope])
     if group.check is not None:
-        ask(group, "setting", group.check, subject, group.read(subject), values, raises=DeskError)
-    changed = store_all(group, values, subject).names
+        given = {**values, **usual_of(group.declared(subject), unset, values)}
+        ask(group, "setting", group.check, subject, group.read(subject), given, raises=DeskError)
+    changed = store_all(group, values, subject, unset=unset).names
     shown = [one for one in group.declared(subject) if one.name in changed and not one.secret]
     of: dict[str, Any] = {} if group.scope == DESK else {group.scope: group.id_of(subject)}
     told = group.read(subject, shown)
-    audit("settings_changed", actor=actor, group=group.code, settings=sorted(values), values=told, **of)
+    audit("settings_changed", actor=actor, group=group.code, settings=sorted({*values, *unset}), values=told, **of)
 
 
 def find_group(scope: str, code: str) -> SettingsGroup:

@@ -134,3 +134,45 @@ def test_who_may_not_edit_stores_changes_no_setting_of_one(
         clerk.post(f"/stores/{store.id}/settings/groups/parcel_labels", {"labels_of_a_parcel": "3"}).status_code == 403
     )
     assert clerk.post(f"/settings/shops/{store.shop_id}/groups/greetings", {"greeting": "Ha"}).status_code == 403
+
+
+PRINTER_KEY = Setting(name="printer_key", label="Key of the printer", secret=True)
+ACCOUNT = Setting(name="account", label="Account", default=None, secret=True)
+
+
+@pytest.fixture
+def printing(app: Flask) -> None:
+    class Printing:
+        """A plugin with two secrets of each shop, one of which must be given."""
+
+        @hookimpl
+        def register_settings(self) -> list[SettingsGroup]:
+            return [SettingsGroup("printing", "Printing", [PRINTER_KEY, ACCOUNT], scope=SHOP)]
+
+    hooks.manager.register(Printing())
+
+
+@pytest.mark.usefixtures("printing")
+def test_an_optional_secret_that_is_stored_can_be_forgotten(browser: Browser, store: Store) -> None:
+    where = f"/settings/shops/{store.shop_id}"
+    assert "Forget it" not in browser.get(where).text
+    browser.post(f"{where}/groups/printing", {"printer_key": "p-secret-1", "account": "a-secret-1"})
+    page = browser.get(where).text
+    assert 'aria-label="Forget it: Key of the printer"' in page
+    assert page.count('aria-label="Forget it') == 1  # the other one is needed
+    assert "secret-1" not in page
+
+    both = browser.post(f"{where}/groups/printing", {"printer_key": "p-secret-2", "printer_key-forget": "y"})
+    assert (both.status_code, "be forgotten and given at the same time" in both.text) == (422, True)
+    assert browser.post(f"{where}/groups/printing", {"printer_key": ""}).status_code == 302
+    db.session.rollback()
+    assert PRINTER_KEY.of(store.shop) == "p-secret-1"
+
+    assert browser.post(f"{where}/groups/printing", {"printer_key": "", "printer_key-forget": "y"}).status_code == 302
+    db.session.rollback()
+    assert (PRINTER_KEY.of(store.shop), ACCOUNT.of(store.shop)) == ("", "a-secret-1")
+    assert "Forget it" not in browser.get(where).text
+    needed = browser.post(f"{where}/groups/printing", {"account-forget": "y"})  # the form has no such tick
+    assert needed.status_code == 302
+    db.session.rollback()
+    assert ACCOUNT.of(store.shop) == "a-secret-1"

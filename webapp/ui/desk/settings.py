@@ -70,7 +70,7 @@ def stored_form(scope: str, code: str, find: Callable[[], Any] = lambda: None) -
     form = group_form(group, request.form, find())
     try:
         with unit_of_work():
-            change_settings(group, form.values, find(), actor=current_actor())
+            change_settings(group, form.values, find(), unset=form.unset, actor=current_actor())
     except DeskError as error:
         form.complain(error)
         return form, error.status

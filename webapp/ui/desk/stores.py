@@ -103,7 +103,8 @@ def change(store_id: int) -> Response | tuple[str, int]:
     try:
         with unit_of_work():
             store = get_store(store_id)
-            change_store(store, form.values, actor=current_actor(), name=form.text_of("name"))
+            name = form.text_of("name")
+            change_store(store, form.values, unset=form.unset, actor=current_actor(), name=name)
     except DeskError as error:
         form.complain(error)
         facts = settings_facts(get_store(store_id), current_actor(), connection=form)

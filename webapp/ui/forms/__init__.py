@@ -115,8 +115,8 @@ def choices(label: Translated, choices: Sequence[tuple[str, Translated]], *, hel
     )
 
 
-def tick(label: Translated, *, help: Translated = "", default: bool = False) -> Field:
-    return BooleanField(label, description=help, default=default)
+def tick(label: Translated, *, help: Translated = "", default: bool = False, **attributes: Any) -> Field:
+    return BooleanField(label, description=help, default=default, render_kw=attributes)
 
 
 def hidden(value: Any = "") -> Field:

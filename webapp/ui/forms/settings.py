@@ -1,5 +1,6 @@
 """Settings as forms: a store's name and what its channel declares, or a group of the desk's. Secrets stay unseen."""
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from wtforms import Field
@@ -12,9 +13,11 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.settings.declared import Setting, SettingsGroup
 from webapp.ui import forms
 
+_FORGET = "-forget"  # after the name of a secret, the tick that takes it away again
+
 
 class SettingsForm(forms.Form):
-    """Settings as typed; `values` is what the services store."""
+    """Settings as typed; `values` is what the services store, `unset` the secrets that are to be forgotten."""
 
     declared: list[Setting[Any]]
 
@@ -25,6 +28,10 @@ class SettingsForm(forms.Form):
             for setting in self.declared
         }
 
+    @property
+    def unset(self) -> list[str]:
+        return [one.name for one in self.declared if one.name + _FORGET in self and self[one.name + _FORGET].data]
+
 
 def settings_form(channel: Channel, store: Store | None = None, given: Any = None) -> SettingsForm:
     """The form for a new store or a known one. A practice store stays where it practices: that can't be changed."""
@@ -33,7 +40,7 @@ def settings_form(channel: Channel, store: Store | None = None, given: Any = Non
     open_ones = [setting for setting in declared if not setting.secret]
     had = CONNECTION.read(store, open_ones) if store else {}
     fields = {"name": forms.text(_l("Name"), required=True, help=_l("How you call this store."))}
-    fields |= {setting.name: _field(setting, kept=setting.name in known) for setting in declared}
+    fields |= _fields(declared, known)
     data = {"name": store.name if store else ""} | {s.name: had.get(s.name, s.default) for s in open_ones}
     form = SettingsForm(fields, given, data)
     form.declared = declared
@@ -64,8 +71,18 @@ def group_form(group: SettingsGroup, given: Any = None, subject: Any = None) -> 
 
 def group_fields(group: SettingsGroup, subject: Any = None) -> dict[str, Field]:
     """A field for each setting of a group."""
-    known = group.stored(subject)
-    return {setting.name: _field(setting, kept=setting.name in known) for setting in group.declared(subject)}
+    return _fields(group.declared(subject), group.stored(subject))
+
+
+def _fields(declared: Sequence[Setting[Any]], stored: Collection[str]) -> dict[str, Field]:
+    fields = {}
+    for setting in declared:
+        kept = setting.name in stored
+        fields[setting.name] = _field(setting, kept=kept)
+        if setting.secret and kept and not setting.required:
+            which = _l("Forget it: %(name)s", name=setting.label)
+            fields[setting.name + _FORGET] = forms.tick(_l("Forget it"), **{"aria-label": which})
+    return fields
 
 
 def _field(setting: Setting[Any], *, kept: bool) -> Field:
