@@ -17,9 +17,11 @@ from webapp import create_app, schema
 from webapp.audit.actor import Actor
 from webapp.channels import keeping
 from webapp.channels.contract import Component, IncomingAmount, OrdersPage
-from webapp.channels.models import Store
+from webapp.channels.legal_face import FACE
+from webapp.channels.models import Shop, Store
 from webapp.channels.order_settings import NEW_ORDERS
 from webapp.channels.services import access, add_store
+from webapp.channels.shops import create_shop
 from webapp.clock import now
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
@@ -232,6 +234,26 @@ def test_settings_keep_their_values_under_groups_and_without(store: Store, opera
     assert keeping.days_of(known) == 20
     assert access(known).settings["key"] == "k-secret-9"
     assert units.of() == 12
+
+
+def test_language_and_address_of_shops_become_settings_and_back(app: Flask, operator: Actor) -> None:
+    with unit_of_work():
+        plain = create_shop("Plain", prefix="A-", actor=operator).id
+        paris = create_shop("Paris", prefix="P-", zone="Europe/Paris", actor=operator)
+        told = {"language": "fr", "address": "1 Rue X\nParis", "vat_numbers": "FR12345678901"}
+        store_all(FACE, told, paris)
+        paris_id = paris.id
+    db.session.rollback()
+
+    schema.back_to("0012")
+    rows = db.session.execute(text("SELECT id, language, address FROM shops ORDER BY id")).all()
+    assert [tuple(row) for row in rows] == [(plain, "en", ""), (paris_id, "fr", "1 Rue X\nParis")]
+    db.session.rollback()
+    schema.migrate()
+
+    face = FACE.read(db.session.get_one(Shop, paris_id))
+    assert face == told | {"legal_name": ""}
+    assert FACE.stored(db.session.get_one(Shop, plain)) == frozenset()
 
 
 def test_a_migration_that_fails_has_deleted_no_file(empty_desk: Flask) -> None:

@@ -16,8 +16,8 @@ from webapp.errors import Forbidden, Invalid, NotFound
 
 def values_of(shop: Shop, **changed: Any) -> dict[str, Any]:
     sequence = sequence_of(shop)
-    had = {name: getattr(shop, name) for name in ("name", "language", "zone", "address")}
-    return had | {"prefix": sequence.prefix, "padding": sequence.padding} | changed
+    had = {"name": shop.name, "zone": shop.zone, "prefix": sequence.prefix, "padding": sequence.padding}
+    return had | changed
 
 
 def changed(shop_id: int, actor: Actor, **told: Any) -> None:
@@ -33,11 +33,9 @@ def shop_id(app: Flask, operator: Actor) -> int:
 
 
 def test_a_shop_is_described(shop_id: int, operator: Actor) -> None:
-    told = {"name": "  Berlin  Mitte ", "zone": "Europe/Paris", "language": "fr", "address": " 1 Rue X \n Paris "}
-    changed(shop_id, operator, **told)
+    changed(shop_id, operator, name="  Berlin  Mitte ", zone="Europe/Paris")
     shop = get_shop(shop_id)
-    assert (shop.name, shop.zone, shop.language) == ("Berlin Mitte", "Europe/Paris", "fr")
-    assert shop.address == "1 Rue X\nParis"
+    assert (shop.name, shop.zone) == ("Berlin Mitte", "Europe/Paris")
     with pytest.raises(NotFound):
         get_shop(99)
 
@@ -49,12 +47,10 @@ def test_a_shop_is_described(shop_id: int, operator: Actor) -> None:
         ({"name": "x" * 101}, "too long"),
         ({"name": "PARIS"}, "another shop has this name"),
         ({"zone": "Moon/Base"}, "no time zone"),
-        ({"language": "xx"}, "must be one of"),
         ({"prefix": "B/"}, "letters, digits"),
         ({"prefix": "P-"}, "could give the same numbers"),
         ({"prefix": "P-1"}, "could give the same numbers"),
         ({"padding": 0}, "between 1 and 12"),
-        ({"address": "\n".join("123456789")}, "up to 8 lines"),
     ],
 )
 def test_what_cannot_be_is_refused(shop_id: int, operator: Actor, told: dict[str, Any], why: str) -> None:

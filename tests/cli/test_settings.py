@@ -143,8 +143,20 @@ def test_what_is_not_there_is_named(cli: Command, store: Store) -> None:
     assert (both.code, "not both" in both.err) == (2, True)
 
 
-def test_settings_of_shops_are_none_unless_a_plugin_declares_some(cli: Command, store: Store) -> None:
-    assert cli("settings", "list", "--shop", store.shop_id).out.strip() == "Nothing can be set here."
+def test_settings_of_a_shop_are_its_legal_face(cli: Command, store: Store) -> None:
+    given = ("--set", "vat_numbers=DE 123456789", "--set", "address=1 Rue X\nParis")
+    assert cli("settings", "set", "legal", "--shop", store.shop_id, *given).code == 0
+    listed = cli("--json", "settings", "list", "--shop", store.shop_id).document
+    assert {row["name"]: row["value"] for row in listed} == {
+        "legal_name": "",
+        "address": "1 Rue X\nParis",
+        "vat_numbers": "DE 123456789",
+        "language": "en",
+        "sender_name": "",
+        "reply_to": "",
+    }
+    wrong = cli("settings", "set", "sender", "--shop", store.shop_id, "--set", "reply_to=harbor")
+    assert (wrong.code, "Reply address: this is no e-mail address." in wrong.err) == (1, True)
 
 
 def test_a_right_is_needed(cli: Command, store: Store, mia: object) -> None:

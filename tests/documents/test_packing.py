@@ -5,12 +5,14 @@ from collections.abc import Callable
 import pytest
 
 from webapp.audit.actor import Actor
+from webapp.channels.legal_face import FACE, Face
 from webapp.db import db, unit_of_work
 from webapp.documents import packing
 from webapp.documents.packing import Slips, slips_for
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
 from webapp.orders.services import act, find_action, read_input
+from webapp.settings.services import change
 from webapp.testing import JANE, incoming_line, incoming_order
 
 
@@ -31,6 +33,16 @@ def test_a_slip_says_what_goes_into_the_parcel(orders: list[Order], mia: Actor) 
     assert told == [("MUG", 2, True, "Happy birthday!", ""), ("TEA", 1, False, "", "Loose")]
     assert slip.address["city"] == "Vrombaut"
     assert (slip.instructions, slip.again, slip.paper) == ("Ring twice", False, "a4")
+
+
+def test_a_slip_carries_the_face_of_its_shop(orders: list[Order], mia: Actor, operator: Actor) -> None:
+    [slip] = slips(mia, orders[0]).slips
+    assert slip.face == Face(orders[0].shop.name, "", "", "")
+    told = {"legal_name": "Harbor GmbH", "address": "1 Rue X\nParis", "vat_numbers": "FR12345678901, DE123456789"}
+    with unit_of_work():
+        change(FACE, told, find_order(str(orders[0].number), mia).shop, actor=operator)
+    [slip] = slips(mia, orders[0]).slips
+    assert slip.face == Face(orders[0].shop.name, "Harbor GmbH", "1 Rue X\nParis", "DE123456789")
 
 
 def test_only_what_is_open_is_packed_and_what_left_can_be_printed_again(orders: list[Order], mia: Actor) -> None:

@@ -18,6 +18,7 @@ from tests import postgres
 from tests.net.seeded import AT
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage, FulfilledBy, IncomingOrder, Outcome, Refused, Sent, Unknown
+from webapp.channels.legal_face import FACE
 from webapp.channels.models import Store
 from webapp.channels.services import change_orders
 from webapp.channels.shops import create_shop
@@ -53,7 +54,8 @@ def fill(
 ) -> None:
     """Make the desk by its own services, as its people would have."""
     with unit_of_work():
-        shop = create_shop("Second shop", prefix="B-", language="fr", zone="Europe/Paris", actor=owner)
+        shop = create_shop("Second shop", prefix="B-", zone="Europe/Paris", actor=owner)
+        change_settings(FACE, {"language": "fr"}, shop, actor=owner)
         [group] = [group for group in groups(DESK) if group.code == "archive"]
         change_settings(group, {"archive_after_days": "45"}, actor=owner)
         change_orders(

@@ -6,6 +6,7 @@ from typing import Any
 
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage, FulfilledBy, IncomingOrder, NotYet, Outcome, Refused, Sent, Unknown
+from webapp.channels.legal_face import FACE
 from webapp.channels.models import Store
 from webapp.channels.shops import create_shop
 from webapp.db import unit_of_work
@@ -21,6 +22,7 @@ from webapp.orders.services import comment, find_action, read_input
 from webapp.orders.statuses import make_status
 from webapp.search.query import parse
 from webapp.search.saved_views import save_view
+from webapp.settings.services import change
 from webapp.testing import JANE, JAPAN, FakeChannel, incoming_line, incoming_order
 
 AT = datetime(2026, 3, 9, 10, 30, tzinfo=UTC)
@@ -43,9 +45,8 @@ def seed(
 ) -> dict[str, Order]:
     """Fill the desk; its orders by what they stand for."""
     with unit_of_work():
-        create_shop(
-            "Second shop", prefix="B-", language="fr", zone="Europe/Paris", address="1 Rue X\nParis", actor=owner
-        )
+        shop = create_shop("Second shop", prefix="B-", zone="Europe/Paris", actor=owner)
+        change(FACE, {"language": "fr", "address": "1 Rue X\nParis"}, shop, actor=owner)
         packing = make_status(
             "packing", {"en": "Packing", "fr": "Emballage"}, state="processing", tone="info", rule="", actor=owner
         )

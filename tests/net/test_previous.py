@@ -21,7 +21,9 @@ from tests.net.seeded import AT
 from webapp import live, schema
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor
+from webapp.channels.legal_face import LANGUAGE
 from webapp.channels.models import Store, StoreMarketplace
+from webapp.channels.shops import shops
 from webapp.db import db, table_of
 from webapp.hooks import hooks
 from webapp.jobs.models import Run, RunState
@@ -56,6 +58,7 @@ def facts() -> dict[str, Any]:
         "views": sorted(db.session.scalars(select(SavedView.name))),
         "runs": [[run.kind, run.done, run.total] for run in db.session.scalars(select(Run).order_by(Run.id))],
         "archive_after_days": AFTER_DAYS.of(),
+        "languages": {shop.name: LANGUAGE.of(shop) for shop in shops()},
         "shops": {row.marketplace: row.shop_id for row in db.session.scalars(select(StoreMarketplace))},
         "buyers": sorted(
             str(buyer.get("name")) for buyer in reveal(Actor.operator(), [1, 2, 3], purpose="test").values()

@@ -1,8 +1,9 @@
-"""The settings of each store that the desk itself declares: how it is reached, and what becomes of its orders and
-buyers.
+"""The settings that the desk itself declares of each shop, its legal face, and of each store: how it is reached, and
+what becomes of its orders and buyers.
 """
 
 from webapp.channels.keeping import BUYERS
+from webapp.channels.legal_face import FACE, SENDER
 from webapp.channels.order_settings import NEW_ORDERS
 from webapp.channels.services import CONNECTION
 from webapp.hooks import hookimpl
@@ -11,4 +12,4 @@ from webapp.settings.declared import SettingsGroup
 
 @hookimpl
 def register_settings() -> list[SettingsGroup]:
-    return [CONNECTION, NEW_ORDERS, BUYERS]
+    return [FACE, SENDER, CONNECTION, NEW_ORDERS, BUYERS]

@@ -14,15 +14,15 @@ from webapp.db import Minor, Model
 
 
 class Shop(Model):
-    """The merchant's own face: name, language, time zone and number sequence. A desk has at least one."""
+    """The merchant's own face: name, time zone and number sequence. A desk has at least one. What documents and
+    messages say of it besides stands among its settings (`legal_face`).
+    """
 
     __tablename__ = "shops"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
-    language: Mapped[str] = mapped_column(default="en")
     zone: Mapped[str] = mapped_column(default="UTC")
-    address: Mapped[str] = mapped_column(default="")  # the lines that a packing slip carries
     created_at: Mapped[datetime]
 
 

@@ -14,13 +14,13 @@ from webapp.channels.models import NumberSequence, Shop
 from webapp.clock import now, zones
 from webapp.db import db
 from webapp.errors import Invalid, NotFound
-from webapp.i18n import LANGUAGES, lazy_gettext as _l
+from webapp.i18n import lazy_gettext as _l
 
 ORDERS = "orders"
 PADDINGS = range(1, 13)
 _RETIRED = f"{ORDERS}:"  # before the prefix of a sequence that a shop no longer draws from
 _PREFIX = re.compile(r"[A-Za-z0-9._-]{0,12}", re.ASCII)
-_ADDRESS_LINES, _LONGEST = 8, 100
+_LONGEST = 100
 
 
 def shops() -> list[Shop]:
@@ -38,17 +38,15 @@ def create_shop(
     name: str,
     *,
     prefix: str,
-    language: str = "en",
     zone: str = "UTC",
     padding: int = 6,
-    address: str = "",
     actor: Actor | None = None,
 ) -> Shop:
     """A shop with its own order numbers; raises `Invalid` for what can't be. The desk makes its first by itself."""
     if actor is not None:
         actor.needs("settings.edit")
-    shop = Shop(name="", language="", zone="", address="", created_at=now())
-    _describe(shop, name=name, language=language, zone=zone, address=address)
+    shop = Shop(name="", zone="", created_at=now())
+    _describe(shop, name=name, zone=zone)
     _check_numbers(None, prefix, padding)
     db.session.add(shop)
     db.session.flush()
@@ -59,12 +57,10 @@ def create_shop(
     return shop
 
 
-def change_shop(
-    shop: Shop, *, name: str, prefix: str, language: str, zone: str, padding: int, address: str, actor: Actor
-) -> None:
+def change_shop(shop: Shop, *, name: str, prefix: str, zone: str, padding: int, actor: Actor) -> None:
     """Change a shop; orders keep the numbers that they have."""
     actor.needs("settings.edit")
-    _describe(shop, name=name, language=language, zone=zone, address=address)
+    _describe(shop, name=name, zone=zone)
     sequence = sequence_of(shop)
     _check_numbers(sequence, prefix, padding)
     if prefix != sequence.prefix:
@@ -93,7 +89,7 @@ def sequences_meet(prefix: str, other: str) -> bool:
     return longer.startswith(shorter) and (rest == "" or rest.isdigit())
 
 
-def _describe(shop: Shop, *, name: str, language: str, zone: str, address: str) -> None:
+def _describe(shop: Shop, *, name: str, zone: str) -> None:
     name = " ".join(name.split())
     if not name:
         raise Invalid(field="name", problem=_l("is needed."))
@@ -101,14 +97,9 @@ def _describe(shop: Shop, *, name: str, language: str, zone: str, address: str) 
         raise Invalid(field="name", problem=_l("is too long."))
     if any(other.name.casefold() == name.casefold() for other in shops() if other.id != shop.id):
         raise Invalid(field="name", problem=_l("another shop has this name."))
-    if language not in LANGUAGES:
-        raise Invalid(field="language", problem=_l("must be one of: %(choices)s.", choices=", ".join(LANGUAGES)))
     if zone not in zones():
         raise Invalid(field="zone", problem=_l("is no time zone that is known here, such as Europe/Berlin."))
-    lines = [line.strip() for line in address.strip().splitlines()]
-    if len(lines) > _ADDRESS_LINES or any(len(line) > _LONGEST for line in lines):
-        raise Invalid(field="address", problem=_l("takes up to 8 lines of 100 letters."))
-    shop.name, shop.language, shop.zone, shop.address = name, language, zone, "\n".join(lines)
+    shop.name, shop.zone = name, zone
 
 
 def _check_numbers(own: NumberSequence | None, prefix: str, padding: int) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import selectinload
 
 from webapp.audit.actor import Actor
 from webapp.channels.described import marketplace_of
+from webapp.channels.legal_face import LANGUAGE, Face, face_of
 from webapp.db import db
 from webapp.errors import Refusal
 from webapp.fulfillment.models import Package
@@ -52,6 +53,7 @@ class Slip:
     paper: str
     lines: Sequence[SlipLine]
     again: bool  # it left already: the slip tells what was in the parcel
+    face: Face
     address: Mapping[str, Any] = field(default_factory=dict)
     instructions: str = ""
     place: int = 0  # of a parcel that left, among all of the order
@@ -140,7 +142,7 @@ def _slips(parcels: Sequence[_Parcel], actor: Actor) -> list[Slip]:
 def _slip(parcel: _Parcel, buyer: Mapping[str, Any], address: Mapping[str, Any]) -> Slip:
     order = parcel.order
     marketplace = marketplace_of(order.store.channel, order.marketplace)
-    language = marketplace.language if marketplace and marketplace.language in LANGUAGES else order.shop.language
+    language = marketplace.language if marketplace and marketplace.language in LANGUAGES else LANGUAGE.of(order.shop)
     country = marketplace.country if marketplace else order.country
     gifts, wishes = buyer.get("gift_messages") or {}, buyer.get("customizations") or {}
     lines = [
@@ -154,6 +156,7 @@ def _slip(parcel: _Parcel, buyer: Mapping[str, Any], address: Mapping[str, Any])
         "letter" if country in LETTER_COUNTRIES else "a4",
         lines,
         parcel.place > 0,
+        face_of(order.shop, country),
         address,
         str(buyer.get("instructions") or ""),
         parcel.place,

@@ -45,7 +45,8 @@ class Setting(Generic[T]):
     minimum: int | None = None
     maximum: int | None = None
     advanced: bool = False
-    check: Callable[[Any], None] | None = None
+    lines: int = 1  # of text that a form shows at once; with more than one it may have line breaks
+    check: Callable[[Any], object] | None = None
     group: SettingsGroup | None = field(default=None, init=False, repr=False, compare=False)  # set by the group
 
     def of(self, subject: Subject | None = None) -> T:
@@ -84,6 +85,8 @@ class Setting(Generic[T]):
             return self._number(text)
         if self.options is not None and text not in self.options:
             raise self._invalid(_l("must be one of: %(choices)s.", choices=", ".join(self.options)))
+        if self.lines > 1:
+            text = "\n".join(line.strip() for line in text.splitlines())
         return str(self._checked(text))
 
     def _number(self, text: str) -> int:

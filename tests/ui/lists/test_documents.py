@@ -31,6 +31,16 @@ def test_a_slip_shows_both_numbers_the_address_and_the_gift_text(browser: Browse
     assert page.text.count('class="slip"') == 1
 
 
+def test_a_slip_shows_what_its_shop_sets_and_nothing_else(browser: Browser, order: Order) -> None:
+    where = f"/orders/{order.number}/packing-slip"
+    assert "VAT number" not in browser.get(where).text
+    told = {"legal_name": "Harbor <GmbH>", "address": "1 Rue X", "vat_numbers": "DE123456789", "language": "en"}
+    browser.post(f"/settings/shops/{order.shop_id}/groups/legal", told)
+    page = browser.get(where).text
+    for words in ("Harbor &lt;GmbH&gt;", "1 Rue X", "VAT number DE123456789"):
+        assert page.count(words) == 1
+
+
 def test_a_practice_slip_says_so(browser: Browser, order: Order) -> None:
     number = order.number
     with unit_of_work():

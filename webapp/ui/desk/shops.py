@@ -5,12 +5,13 @@ from typing import Any
 from flask import Blueprint, flash, request, url_for
 from werkzeug.wrappers import Response
 
+from webapp.channels.legal_face import LANGUAGE
 from webapp.channels.models import Shop
 from webapp.channels.services import stores
 from webapp.channels.shops import change_shop, create_shop, get_shop, next_numbers, sequence_of, shops
 from webapp.db import unit_of_work
 from webapp.errors import DeskError
-from webapp.i18n import gettext as _
+from webapp.i18n import LANGUAGES, gettext as _
 from webapp.settings.declared import SHOP
 from webapp.ui.desk.settings import group_forms, stored_form
 from webapp.ui.forms.settings import SettingsForm
@@ -35,7 +36,8 @@ def index() -> str:
         ]
         for shop in found
     }
-    return page("desk/shops/index.html", shops=found, numbers=numbers, stores=names)
+    languages = {shop.id: LANGUAGES.get(LANGUAGE.of(shop), "—") for shop in found}
+    return page("desk/shops/index.html", shops=found, numbers=numbers, stores=names, languages=languages)
 
 
 @bp.get("/add")
@@ -52,11 +54,11 @@ def create() -> Response | tuple[str, int]:
     form = shop_form(given=request.form)
     try:
         with unit_of_work():
-            create_shop(**form.values, actor=current_actor())
+            shop_id = create_shop(**form.values, actor=current_actor()).id
     except DeskError as error:
         return _again(form, error, None)
     flash(_("The shop is there. Stores can name it in their settings."), "good")
-    return redirect(url_for(".index"))
+    return redirect(url_for(".edit", shop_id=shop_id))
 
 
 @bp.get("/<int(max=2147483647):shop_id>")

@@ -94,5 +94,9 @@ def _field(setting: Setting[Any], *, kept: bool) -> Field:
     if setting.options is not None:
         choices = list(setting.options.items())
         return forms.choice(setting.label, choices, help=setting.help, default=str(setting.default or ""))
+    if setting.lines > 1:
+        return forms.text(
+            setting.label, required=setting.required, help=setting.help, kind="textarea", rows=setting.lines
+        )
     kind = "number" if setting.type is int else "text"
     return forms.text(setting.label, required=setting.required, help=setting.help, kind=kind, autocomplete="off")

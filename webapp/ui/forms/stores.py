@@ -6,7 +6,7 @@ from typing import Any
 from webapp.channels.models import NumberSequence, Shop, Store
 from webapp.channels.order_settings import NEW_ORDERS, OWN_NUMBERS
 from webapp.clock import zones
-from webapp.i18n import LANGUAGES, lazy_gettext as _l
+from webapp.i18n import lazy_gettext as _l
 from webapp.ui import forms
 from webapp.ui.forms.settings import SettingsForm, group_fields
 
@@ -77,11 +77,9 @@ class ShopForm(forms.Form):
         padding = self["padding"].data
         return {
             "name": self.text_of("name"),
-            "language": self.text_of("language"),
             "zone": self.text_of("zone"),
             "prefix": self.text_of("prefix").strip(),
             "padding": padding if isinstance(padding, int) else 0,
-            "address": self.text_of("address"),
         }
 
 
@@ -90,7 +88,6 @@ def shop_form(shop: Shop | None = None, sequence: NumberSequence | None = None, 
     zones = [(name, name.replace("_", " ")) for name in _zones(shop.zone if shop else "UTC")]
     fields = {
         "name": forms.text(_l("Name"), required=True, help=_l("As your buyers know it: it stands on packing slips.")),
-        "language": forms.choice(_l("Language"), list(LANGUAGES.items()), default="en", help=_l("Of its documents.")),
         "zone": forms.choice(
             _l("Time zone"), zones, default="UTC", help=_l("In which its days are counted and times are shown.")
         ),
@@ -103,14 +100,10 @@ def shop_form(shop: Shop | None = None, sequence: NumberSequence | None = None, 
         "padding": forms.text(
             _l("Digits"), required=True, kind="number", help=_l("Numbers are filled with zeros to this."), min=1, max=12
         ),
-        "address": forms.text(
-            _l("Address"), kind="textarea", help=_l("The lines of the sender on packing slips."), rows=4
-        ),
     }
-    current: dict[str, Any] = {"padding": 6, "zone": "UTC", "language": "en"}
+    current: dict[str, Any] = {"padding": 6, "zone": "UTC"}
     if shop is not None and sequence is not None:
-        current = {name: getattr(shop, name) for name in ("name", "language", "zone", "address")}
-        current |= {"prefix": sequence.prefix, "padding": sequence.padding}
+        current = {"name": shop.name, "zone": shop.zone, "prefix": sequence.prefix, "padding": sequence.padding}
     return ShopForm(fields, given, current)
 
 

@@ -1,0 +1,189 @@
+"""A shop's legal face: what documents and messages say of the merchant. Settings of each shop.
+
+Documents take it from `face_of`, messages from `sender_of`; what is not set there is the shop's name, or nothing.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from babel import Locale
+
+from webapp.accounts.services import checked_email
+from webapp.channels.models import Shop
+from webapp.errors import Invalid
+from webapp.i18n import LANGUAGES, lazy_gettext as _l
+from webapp.settings.declared import SHOP, Setting, SettingsGroup
+
+_ADDRESS_LINES, _LONGEST = 8, 100
+_SPACING = re.compile(r"[\s.\-/]+")
+_VAT = re.compile(r"([A-Z]{2})([0-9A-Z+*]{2,18})", re.ASCII)
+_COUNTRY_OF = {"EL": "GR"}  # Greece writes its numbers by its own letters; those of Northern Ireland begin with XI
+_BRITISH = r"\d{9}|\d{12}|(GD|HA)\d{3}"
+# The shapes of the European Union as its VIES page lists them, and of neighbors; others are any letters and digits.
+_SHAPES = {
+    "AT": r"U\d{8}",
+    "BE": r"[01]\d{9}",
+    "BG": r"\d{9,10}",
+    "CH": r"E\d{9}(MWST|TVA|IVA)?",
+    "CY": r"\d{8}[A-Z]",
+    "CZ": r"\d{8,10}",
+    "DE": r"\d{9}",
+    "DK": r"\d{8}",
+    "EE": r"\d{9}",
+    "EL": r"\d{9}",
+    "ES": r"[A-Z0-9]\d{7}[A-Z0-9]",
+    "FI": r"\d{8}",
+    "FR": r"[0-9A-HJ-NP-Z]{2}\d{9}",
+    "GB": _BRITISH,
+    "HR": r"\d{11}",
+    "HU": r"\d{8}",
+    "IE": r"\d[A-Z0-9+*]\d{5}[A-Z]{1,2}",
+    "IT": r"\d{11}",
+    "LT": r"\d{9}|\d{12}",
+    "LU": r"\d{8}",
+    "LV": r"\d{11}",
+    "MT": r"\d{8}",
+    "NL": r"[A-Z0-9+*]{9}B\d{2}",
+    "NO": r"\d{9}(MVA)?",
+    "PL": r"\d{10}",
+    "PT": r"\d{9}",
+    "RO": r"\d{2,10}",
+    "SE": r"\d{12}",
+    "SI": r"\d{8}",
+    "SK": r"\d{10}",
+    "XI": _BRITISH,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """What a document says of its shop. `legal_name` and `vat_number` are empty where none was set, and so is a legal
+    name that is the shop's name.
+    """
+
+    name: str
+    legal_name: str
+    address: str
+    vat_number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who writes to a shop's buyers; `reply_to` is empty where none was set."""
+
+    name: str
+    reply_to: str
+
+
+def _check_line(text: str) -> None:
+    if len(text) > _LONGEST:
+        raise ValueError(_l("is too long."))
+    if not text.isprintable():  # a line break would begin another header of a message
+        raise ValueError(_l("takes one line of letters and signs."))
+
+
+def _check_address(text: str) -> None:
+    lines = text.splitlines()
+    if len(lines) > _ADDRESS_LINES or any(len(line) > _LONGEST for line in lines):
+        raise ValueError(_l("takes up to 8 lines of 100 letters."))
+
+
+def _check_reply_to(text: str) -> None:
+    if not text:
+        return
+    try:
+        checked_email(text)
+    except Invalid as error:
+        raise ValueError(error.values["problem"]) from None
+
+
+def _read_vat_numbers(text: str) -> dict[str, str]:
+    """The numbers by their countries' codes, in the order given. Raises ValueError for what is none."""
+    numbers: dict[str, str] = {}
+    for part in filter(None, (one.strip() for one in re.split(r"[,;\n]", text))):
+        number = _SPACING.sub("", part).upper()
+        found = _VAT.fullmatch(number)
+        prefix, rest = found.groups() if found else ("", "")
+        if prefix not in _prefixes():
+            raise ValueError(
+                _l("“%(number)s” does not begin with a country's two letters, as DE123456789 does.", number=part)
+            )
+        shape = _SHAPES.get(prefix)
+        if (shape is None and not re.search(r"\d", rest)) or (shape and not re.fullmatch(shape, rest, re.ASCII)):
+            raise ValueError(
+                _l("“%(number)s” is not how a VAT number of %(country)s is written.", number=part, country=prefix)
+            )
+        country = _COUNTRY_OF.get(prefix, prefix)
+        if country in numbers:
+            raise ValueError(_l("there are two numbers of %(country)s: each country has one.", country=country))
+        numbers[country] = number
+    return numbers
+
+
+@cache
+def _prefixes() -> frozenset[str]:
+    known = {str(code) for code in Locale("en").territories if len(str(code)) == 2}
+    return frozenset({*known, *_SHAPES}) - {"EU", "EZ", "GR", "QO", "UN", "XA", "XB", "ZZ"}
+
+
+LEGAL_NAME = Setting(
+    name="legal_name",
+    label=_l("Legal name"),
+    help=_l("As your business is registered. Empty: the shop's name."),
+    check=_check_line,
+)
+ADDRESS = Setting(
+    name="address",
+    label=_l("Address"),
+    help=_l("The lines of the sender on packing slips."),
+    lines=4,
+    check=_check_address,
+)
+VAT_NUMBERS = Setting(
+    name="vat_numbers",
+    label=_l("VAT numbers"),
+    help=_l(
+        "One per country, with the country's letters: DE123456789, FR12345678901. Begin with that of your seat: it "
+        "stands where you have none of the marketplace's country."
+    ),
+    check=_read_vat_numbers,
+)
+LANGUAGE = Setting(
+    name="language",
+    label=_l("Language"),
+    default="en",
+    choices=LANGUAGES,
+    help=_l("Of documents for marketplaces whose language the desk does not speak."),
+)
+SENDER_NAME = Setting(
+    name="sender_name",
+    label=_l("Name"),
+    help=_l("Who writes to your buyers. Empty: the shop's name."),
+    check=_check_line,
+)
+REPLY_TO = Setting(
+    name="reply_to",
+    label=_l("Reply address"),
+    help=_l("The e-mail address to which your buyers answer."),
+    check=_check_reply_to,
+)
+FACE = SettingsGroup("legal", _l("On documents"), (LEGAL_NAME, ADDRESS, VAT_NUMBERS, LANGUAGE), scope=SHOP)
+SENDER = SettingsGroup("sender", _l("Sender of messages"), (SENDER_NAME, REPLY_TO), scope=SHOP)
+
+
+def face_of(shop: Shop, country: str = "") -> Face:
+    """What a document says of the shop where it is about a sale in this country."""
+    legal_name, numbers = LEGAL_NAME.of(shop), vat_numbers(shop)
+    number = numbers.get(country) or next(iter(numbers.values()), "")
+    return Face(shop.name, "" if legal_name == shop.name else legal_name, ADDRESS.of(shop), number)
+
+
+def vat_numbers(shop: Shop) -> dict[str, str]:
+    """The shop's VAT numbers by the codes of their countries, that of its seat first."""
+    return _read_vat_numbers(VAT_NUMBERS.of(shop))
+
+
+def sender_of(shop: Shop) -> Sender:
+    """Who writes to the shop's buyers."""
+    return Sender(SENDER_NAME.of(shop) or shop.name, REPLY_TO.of(shop))
