@@ -1,4 +1,4 @@
-"""Language and address of a shop stand among its settings
+"""Language and address of a shop stand among its settings, and it may have a logo
 
 Revision ID: 0013
 Revises: 0012
@@ -8,7 +8,7 @@ Create Date: 2026-11-29 13:25:00.000000
 import sqlalchemy as sa
 from alembic import op
 
-from webapp.db import Json
+from webapp.db import Json, UtcDateTime
 
 revision = "0013"
 down_revision = "0012"
@@ -37,9 +37,22 @@ def upgrade() -> None:
                 connection.execute(SETTINGS.insert().values(row))
     for name in USUAL:
         op.execute(f"ALTER TABLE shops DROP COLUMN {name}")  # by itself: other tables refer to this one, so it stays
+    op.create_table(
+        "shop_logos",
+        sa.Column("shop_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("width", sa.Integer(), nullable=False),
+        sa.Column("height", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["shop_id"], ["shops.id"], name=op.f("fk_shop_logos_shop_id_shops")),
+        sa.PrimaryKeyConstraint("shop_id", name=op.f("pk_shop_logos")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("shop_logos")
     connection = op.get_bind()
     for name, usual in USUAL.items():
         op.add_column("shops", sa.Column(name, sa.String(), nullable=False, server_default=usual))

@@ -10,6 +10,7 @@ from functools import cache
 from babel import Locale
 
 from webapp.accounts.services import checked_email
+from webapp.channels.logos import Logo, logo_of
 from webapp.channels.models import Shop
 from webapp.errors import Invalid
 from webapp.i18n import LANGUAGES, lazy_gettext as _l
@@ -58,14 +59,13 @@ _SHAPES = {
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """What a document says of its shop. `legal_name` and `vat_number` are empty where none was set, and so is a legal
-    name that is the shop's name.
-    """
+    """What a document says of its shop. What was not set is empty, and so is a legal name that is the shop's name."""
 
     name: str
     legal_name: str
     address: str
     vat_number: str
+    logo: Logo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,8 @@ def face_of(shop: Shop, country: str = "") -> Face:
     """What a document says of the shop where it is about a sale in this country."""
     legal_name, numbers = LEGAL_NAME.of(shop), vat_numbers(shop)
     number = numbers.get(country) or next(iter(numbers.values()), "")
-    return Face(shop.name, "" if legal_name == shop.name else legal_name, ADDRESS.of(shop), number)
+    legal_name = "" if legal_name == shop.name else legal_name
+    return Face(shop.name, legal_name, ADDRESS.of(shop), number, logo_of(shop.id))
 
 
 def vat_numbers(shop: Shop) -> dict[str, str]:

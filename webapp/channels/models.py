@@ -26,6 +26,20 @@ class Shop(Model):
     created_at: Mapped[datetime]
 
 
+class ShopLogo(Model):
+    """The picture that stands for a shop on documents."""
+
+    __tablename__ = "shop_logos"
+
+    shop_id: Mapped[int] = mapped_column(ForeignKey("shops.id"), primary_key=True, autoincrement=False)
+    kind: Mapped[str]  # png or jpeg
+    width: Mapped[int]
+    height: Mapped[int]
+    digest: Mapped[str]
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+    at: Mapped[datetime]
+
+
 class NumberSequence(Model):
     """Numbers that a shop gives out; `next` moves in a short transaction of its own, so there may be gaps."""
 

@@ -1,14 +1,19 @@
 """Shops in the browser."""
 
+import re
 from collections.abc import Callable
+from io import BytesIO
+from typing import Any
 
 import pytest
 
+from tests.pictures import png
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
 from webapp.channels.shops import get_shop, shops
 from webapp.db import db
+from webapp.testing import incoming_order
 
 PARIS = {
     "name": "Paris",
@@ -62,3 +67,56 @@ def test_shops_are_for_who_may_change_settings(
 ) -> None:
     clerk = make_browser(make_user("clerk", "Cleo"))
     assert clerk.get("/settings/shops/").status_code == 403
+
+
+# --- The logo ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_logo_is_on_the_page_of_its_shop_and_on_its_slips(browser: Browser, store: Store, take: Any) -> None:
+    [order] = take(incoming_order())
+    where = f"/settings/shops/{store.shop_id}"
+    slip = f"/orders/{order.number}/packing-slip"
+    assert 'class="logo"' not in browser.get(where).text + browser.get(slip).text
+
+    assert browser.post(f"{where}/logo", {"logo": (BytesIO(png()), "../../logo.svg")}).location == where
+
+    for page in (where, slip):
+        text = browser.get(page).text
+        assert len(browser.queries) <= 10
+        [address] = re.findall(r'class="logo" src="([^"]+)" width="32" height="20"', text)
+        assert address.startswith(f"{where}/logo?v=")
+    sent = browser.get(address)
+    assert sent.data == png()
+    assert sent.headers["Content-Type"] == "image/png"
+    assert sent.headers["X-Content-Type-Options"] == "nosniff"
+    assert sent.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+
+    assert browser.post(f"{where}/logo/remove").location == where
+    assert 'class="logo"' not in browser.get(where).text + browser.get(slip).text
+    assert browser.get(f"{where}/logo").status_code == 404
+
+
+def test_what_is_no_picture_comes_back_with_a_sentence(browser: Browser, store: Store) -> None:
+    where = f"/settings/shops/{store.shop_id}/logo"
+    for sent in ({"logo": (BytesIO(b"<svg/>"), "logo.png")}, {"logo": (BytesIO(b""), "")}, {}):
+        answer = browser.post(where, sent)
+        assert answer.status_code == 422
+        assert 'aria-invalid="true"' in answer.text
+    assert browser.get(where).status_code == 404
+    assert browser.post("/settings/shops/99/logo", {"logo": (BytesIO(png()), "a.png")}).status_code == 404
+
+
+def test_who_is_not_signed_in_sees_no_logo_and_a_clerk_changes_none(
+    browser: Browser,
+    stranger: Browser,
+    make_browser: Callable[..., Browser],
+    make_user: Callable[..., Actor],
+    store: Store,
+) -> None:
+    where = f"/settings/shops/{store.shop_id}/logo"
+    browser.post(where, {"logo": (BytesIO(png()), "a.png")})
+    clerk = make_browser(make_user("clerk", "Cleo"))
+    assert clerk.get(where).status_code == 200
+    for path in (where, f"{where}/remove"):
+        assert clerk.post(path, {"logo": (BytesIO(png()), "a.png")}).status_code == 403
+    assert stranger.get(where).status_code != 200

@@ -1,11 +1,13 @@
 """Shops in the browser: the merchant's own faces, under Settings."""
 
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, flash, request, url_for
 from werkzeug.wrappers import Response
 
 from webapp.channels.legal_face import LANGUAGE
+from webapp.channels.logos import LARGEST, logo_content, logo_of, remove_logo, set_logo
 from webapp.channels.models import Shop
 from webapp.channels.services import stores
 from webapp.channels.shops import change_shop, create_shop, get_shop, next_numbers, sequence_of, shops
@@ -14,8 +16,9 @@ from webapp.errors import DeskError
 from webapp.i18n import LANGUAGES, gettext as _
 from webapp.settings.declared import SHOP
 from webapp.ui.desk.settings import group_forms, stored_form
+from webapp.ui.forms import Form
 from webapp.ui.forms.settings import SettingsForm
-from webapp.ui.forms.stores import ShopForm, shop_form
+from webapp.ui.forms.stores import ShopForm, logo_form, shop_form
 from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.pages import page
 from webapp.ui.frame.redirects import redirect
@@ -44,7 +47,7 @@ def index() -> str:
 @needs("settings.edit")
 def add() -> str:
     """The form of a new shop."""
-    return page("desk/shops/edit.html", shop=None, form=shop_form(), groups=[])
+    return page("desk/shops/edit.html", **_facts(None))
 
 
 @bp.post("/add")
@@ -65,8 +68,7 @@ def create() -> Response | tuple[str, int]:
 @needs("settings.edit")
 def edit(shop_id: int) -> str:
     """A shop to be changed."""
-    shop = get_shop(shop_id)
-    return page("desk/shops/edit.html", shop=shop, form=shop_form(shop, sequence_of(shop)), groups=_groups(shop))
+    return page("desk/shops/edit.html", **_facts(get_shop(shop_id)))
 
 
 @bp.post("/<int(max=2147483647):shop_id>")
@@ -90,22 +92,74 @@ def change_group(shop_id: int, code: str) -> Response | tuple[str, int]:
     """Store the values of a group of settings for this shop."""
     typed, status = stored_form(SHOP, code, lambda: get_shop(shop_id))
     if status != 200:
-        shop = get_shop(shop_id)
-        facts: dict[str, Any] = {
-            "shop": shop,
-            "form": shop_form(shop, sequence_of(shop)),
-            "groups": _groups(shop, {code: typed}),
-        }
-        return page("desk/shops/edit.html", **facts), status
+        return page("desk/shops/edit.html", **_facts(get_shop(shop_id), typed={code: typed})), status
     flash(_("Saved."), "good")
     return redirect(url_for(".edit", shop_id=shop_id))
 
 
-def _groups(shop: Shop, typed: dict[str, SettingsForm] | None = None) -> list[dict[str, Any]]:
-    return group_forms(SHOP, lambda code: url_for(".change_group", shop_id=shop.id, code=code), shop, typed)
+# --- Its logo ---------------------------------------------------------------------------------------------------------
+
+
+@bp.get("/<int(max=2147483647):shop_id>/logo")
+@needs("orders.view")
+def logo(shop_id: int) -> Response:
+    """The picture alone, of the type that its content has: a browser takes it for nothing else."""
+    content, kind = logo_content(shop_id, current_actor())
+    answer = Response(content, mimetype=kind)
+    answer.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    answer.headers["Content-Disposition"] = "inline"
+    return answer
+
+
+@bp.post("/<int(max=2147483647):shop_id>/logo")
+@needs("settings.edit")
+def change_logo(shop_id: int) -> Response | tuple[str, int]:
+    """Give the shop the picture that was sent."""
+    sent = request.files.get("logo")
+    try:
+        with unit_of_work():
+            set_logo(get_shop(shop_id), sent.read(LARGEST + 1) if sent else b"", actor=current_actor())
+    except DeskError as error:
+        form = logo_form()
+        form.complain(error)
+        return page("desk/shops/edit.html", **_facts(get_shop(shop_id), picture=form)), error.status
+    flash(_("Saved."), "good")
+    return redirect(url_for(".edit", shop_id=shop_id))
+
+
+@bp.post("/<int(max=2147483647):shop_id>/logo/remove")
+@needs("settings.edit")
+def take_logo(shop_id: int) -> Response:
+    """Take the shop's picture away."""
+    with unit_of_work():
+        remove_logo(get_shop(shop_id), actor=current_actor())
+    flash(_("The logo is removed."), "good")
+    return redirect(url_for(".edit", shop_id=shop_id))
+
+
+def _facts(
+    shop: Shop | None,
+    form: ShopForm | None = None,
+    typed: dict[str, SettingsForm] | None = None,
+    picture: Form | None = None,
+) -> dict[str, Any]:
+    """What the page of a shop shows, or of a new one; with the form that was typed."""
+    if shop is None:
+        return {"shop": None, "form": form or shop_form(), "groups": [], "logo": None, "logo_form": None}
+    url = partial(_url_of_group, shop.id)
+    return {
+        "shop": shop,
+        "form": form or shop_form(shop, sequence_of(shop)),
+        "groups": group_forms(SHOP, url, shop, typed),
+        "logo": logo_of(shop.id),
+        "logo_form": picture or logo_form(),
+    }
+
+
+def _url_of_group(shop_id: int, code: str) -> str:
+    return url_for("shops.change_group", shop_id=shop_id, code=code)
 
 
 def _again(form: ShopForm, error: DeskError, shop_id: int | None) -> tuple[str, int]:
     form.complain(error)
-    shop = get_shop(shop_id) if shop_id else None
-    return page("desk/shops/edit.html", shop=shop, form=form, groups=_groups(shop) if shop else []), error.status
+    return page("desk/shops/edit.html", **_facts(get_shop(shop_id) if shop_id else None, form)), error.status

@@ -10,6 +10,7 @@ from flask import Flask
 from wtforms import (
     BooleanField,
     Field,
+    FileField,
     HiddenField,
     PasswordField,
     SelectField,
@@ -80,6 +81,11 @@ def suggesting(label: Translated, suggestions: Sequence[str], *, help: Translate
     """A field for text with words to choose from, and room for others."""
     made = type("SuggestingField", (SuggestingField,), {"suggestions": tuple(suggestions)})
     return made(label, description=help, render_kw=attributes)
+
+
+def upload(label: Translated, *, accept: str, help: Translated = "") -> Field:
+    """A field for a file; the request holds what was sent."""
+    return FileField(label, _required(True), description=help, render_kw={"accept": accept})
 
 
 def secret(label: Translated, *, required: bool = False, help: Translated = "", **attributes: Any) -> Field:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from webapp.channels.logos import TYPES
 from webapp.channels.models import NumberSequence, Shop, Store
 from webapp.channels.order_settings import NEW_ORDERS, OWN_NUMBERS
 from webapp.clock import zones
@@ -105,6 +106,12 @@ def shop_form(shop: Shop | None = None, sequence: NumberSequence | None = None, 
     if shop is not None and sequence is not None:
         current = {"name": shop.name, "zone": shop.zone, "prefix": sequence.prefix, "padding": sequence.padding}
     return ShopForm(fields, given, current)
+
+
+def logo_form() -> forms.Form:
+    """The picture of a shop."""
+    help = _l("PNG or JPEG, up to 500 KB. It stands on packing slips, above the shop's name.")
+    return forms.Form({"logo": forms.upload(_l("Picture"), accept=",".join(TYPES.values()), help=help)})
 
 
 def _zones(current: str) -> list[str]:
