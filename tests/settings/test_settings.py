@@ -11,6 +11,7 @@ from flask import Flask
 from hypothesis import given, strategies as st
 from sqlalchemy import func, select
 
+from webapp.channels.models import Store
 from webapp.db import db, unit_of_work
 from webapp.errors import Invalid
 from webapp.hooks import hookimpl, hooks
@@ -200,6 +201,10 @@ def test_what_is_stored_is_told_by_name_and_never_by_value(listener: Listener) -
     assert "k-secret" not in repr(listener.heard)
     assert all(change.concerns(GROUP) for change in listener.heard)
     assert not listener.heard[0].concerns(SettingsGroup("sample", "Of the desk", ()))
+
+
+def test_a_store_that_is_being_added_says_so(listener: Listener, store: Store) -> None:
+    assert listener.heard == [SettingsChange(STORE, store.id, "connection", ("key",), added=True)]
 
 
 def test_what_is_refused_is_not_told(listener: Listener) -> None:

@@ -1,13 +1,17 @@
 """A store's life: paused, taken up again, put away and fetched back; and its orders numbered once they are imported."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from threading import Event
 from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import select
 
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
+from webapp.channels.contract import OrdersPage
 from webapp.channels.models import Store
 from webapp.channels.services import change_orders
 from webapp.channels.shops import create_shop
@@ -25,6 +29,7 @@ from webapp.sync import activity, numbering, runs
 from webapp.sync.jobs import find_due, import_orders
 from webapp.sync.models import ChannelUpdate
 from webapp.sync.runs import StoreInactive, sync_of
+from webapp.sync.taking_in.pages import prepare, take_in
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order
 
 
@@ -139,6 +144,37 @@ def test_switched_on_again_they_are_numbered_oldest_first(
     assert (latest.code, latest.data["after"]) == ("numbered", {"order": {"number": "000005"}})
     with unit_of_work():
         assert numbering.start(the(store)) is None
+
+
+def test_a_page_that_is_being_written_when_importing_is_switched_on_is_numbered_too(
+    app: Flask, store: Store, operator: Actor, work: Callable[[], int]
+) -> None:
+    with unit_of_work():
+        set_orders(store, operator, import_orders=False)
+        sync_of(store.id)
+    store_id, shop_id, written = store.id, store.shop_id, Event()
+    ready = prepare(the(store), OrdersPage([incoming_order()]))
+
+    def switch_on() -> None:
+        with app.app_context():
+            written.wait(60)
+            with unit_of_work():
+                changed = db.session.get_one(Store, store_id)
+                change_orders(
+                    changed, settings={"import_orders": True}, shop_id=shop_id, marketplace_shops={}, actor=operator
+                )
+
+    with ThreadPoolExecutor(1) as pool:
+        task = pool.submit(switch_on)
+        with unit_of_work():
+            sync_of(store_id, lock=True)
+            take_in(db.session.get_one(Store, store_id), ready)
+            written.set()
+            wait([task], timeout=0.3)  # would be over by now, if it waited for nobody
+        task.result(60)
+    work()
+    db.session.expire_all()
+    assert db.session.query(Order).one().number == "000001"
 
 
 def test_a_chunk_done_twice_numbers_once(

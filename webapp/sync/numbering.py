@@ -18,6 +18,7 @@ from webapp.jobs.models import OPEN_STATES, Run
 from webapp.orders.events import record_all
 from webapp.orders.models import Order
 from webapp.orders.queries import visible
+from webapp.sync.models import StoreSync
 from webapp.sync.runs import NUMBERING as KIND
 
 CHUNK = 50
@@ -31,7 +32,12 @@ def under_way(store_id: int) -> Run | None:
 
 
 def start(store: Store) -> Run | None:
-    """Begin to number a store's orders, or join the run that does so; None where all have a number."""
+    """Begin to number a store's orders, or join the run that does so; None where all have a number.
+
+    Waits for a page that is just being written: it may have been begun while importing was off, and its orders would
+    be seen by nobody afterwards.
+    """
+    db.session.execute(select(StoreSync.store_id).where(StoreSync.store_id == store.id).with_for_update())
     if run := under_way(store.id):
         return run
     without = visible(_ACTOR).where(Order.store_id == store.id, Order.number.is_(None))
