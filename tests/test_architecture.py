@@ -201,10 +201,9 @@ MAY_READ_ORDERS = {
     "webapp/orders/search_words.py:_found_by_number": "ids to compare with; the list that asks starts from `visible`",
     "webapp/sync/taking_in/new_orders.py": "the import writes orders for the store that it reads, and nobody looks",
     "webapp/sync/taking_in/known_orders.py": "the same",
-    "webapp/sync/updates.py:owe_confirmations": "within the act that shipped the order",
-    "webapp/sync/updates.py:as_updates": "a job tells the channel of its own orders",
-    "webapp/sync/updates.py:settle": "a job takes the locks of the orders whose updates it settles",
-    "webapp/sync/updates.py:_tell": "a job notes what the channel said",
+    "webapp/sync/delivering.py:_locked": "a job takes the locks of the orders whose updates it claims",
+    "webapp/sync/settling.py:settle": "a job takes the locks of the orders whose updates it settles",
+    "webapp/sync/denials.py:no_longer_owed": "numbers of orders whose updates ended; nobody reads them",
 }
 READS = (
     "select",

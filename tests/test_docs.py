@@ -5,6 +5,7 @@ those of tests are collected here with the desk's fixtures; the tests below add 
 """
 
 import ast
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -39,8 +40,8 @@ from webapp.search.query import parse
 from webapp.search.registered import list_columns
 from webapp.sync import jobs, runs
 from webapp.sync.taking_in.quarantine import quarantined_orders
-from webapp.sync.updates import list_updates
 from webapp.testing import again, incoming_line, incoming_order, line_again
+from webapp.updates.queries import list_updates
 from webapp.vault import services as vault
 
 ROOT = Path(__file__).parents[1]
@@ -140,6 +141,32 @@ def test_an_action_of_the_guide_reads_its_input(make_order: Callable[..., Order]
     [comment] = comments_of(order)
     assert vault.open_sealed([(order.id, "comment", comment.sealed)]) == ["Cold shelf B12"]
     assert set(action.form_fields(order)) == set(action.Input.model_fields)
+
+
+def test_the_kind_of_the_guide_is_told_and_corrected(
+    app: object, mia: Actor, tmp_path: Path, work: Callable[[], int]
+) -> None:
+    folder = tmp_path / "shed"
+    folder.mkdir()
+    EXAMPLES["tests/plugins/orderfiles/test_orderfiles.py"].lay(folder, "A-1")
+    store = _connected("orderfiles", {"folder": str(folder)})
+    with unit_of_work():
+        runs.start(store, actor=Actor.operator())
+        jobs.import_orders.enqueue(store.id)
+    work()
+    for text in ("Fragile", "Fragile, keep dry"):
+        with unit_of_work():
+            order = find_order("A-1", mia, lock=True)
+            action = find_action("packing_note")
+            act(action, order, read_input(action, {"text": text}), mia)
+    work()
+    assert json.loads((folder / "A-1-note.sent").read_text()) == {"version": 1, "text": "Fragile, keep dry"}
+    [update] = list_updates(mia)
+    assert (update.kind, update.state, update.revision) == ("packing_note", "sent", 1)
+    with unit_of_work():
+        act(action, find_order("A-1", mia, lock=True), read_input(action, {"text": "No, leave it"}), mia)
+    work()
+    assert [(one.revision, one.state) for one in list_updates(mia)] == [(2, "sent"), (1, "withdrawn")]
 
 
 def test_the_channel_of_the_guide_carries_an_order_in_and_its_shipment_out(

@@ -1,31 +1,43 @@
 """What tests of the desk and of plugins build on: a recording channel, orders as a channel tells them, contract tests.
 
-A plugin author writes `class TestEbay(ChannelContract)` with a `channel` and an `access` fixture; whatever a channel
-must hold to is then tested against it.
+A plugin author writes `class TestEbay(ChannelContract)` with the fixtures that it names; whatever a channel must hold
+to is then tested against it.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, ParamSpec, TypeVar, overload
+
+import pytest
 
 from webapp.channels.contract import (
+    Accepted,
+    Attempt,
+    Batch,
+    Begun,
     Carrier,
     Channel,
     ChannelStage,
     Component,
     Connection,
+    Disconnected,
+    Effective,
     FulfilledBy,
     IncomingAmount,
     IncomingLine,
     IncomingOrder,
     Marketplace,
+    NotCarriedOut,
+    NotYet,
     OrdersPage,
     OrdersWindow,
     Outcome,
     Sent,
     StoreAccess,
+    TooLate,
+    Unknown,
     UnreadableOrder,
     Update,
     UpdateKind,
@@ -35,6 +47,8 @@ from webapp.hooks import hookimpl
 from webapp.i18n import lazy_gettext as _l
 from webapp.settings.declared import Setting
 
+P = ParamSpec("P")
+T = TypeVar("T")
 GERMANY = Marketplace("DE", "DE", "Fake Germany", "EUR", "de", "Europe/Berlin")
 JAPAN = Marketplace("JP", "JP", "Fake Japan", "JPY", "ja", "Asia/Tokyo")
 _numbers = itertools.count(1)
@@ -161,7 +175,7 @@ class FakeChannel(Channel):
     def fetch_order(self, store: StoreAccess, number: str) -> IncomingOrder | UnreadableOrder | None:
         return self.orders.get(number)
 
-    def deliver(self, store: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
+    def deliver(self, store: StoreAccess, updates: Batch) -> Mapping[int, Outcome]:
         if self.failures:
             raise self.failures.pop(0)
         self.delivered += updates
@@ -192,8 +206,52 @@ class FakeChannelPlugin:
         return [self.channel]
 
 
+class HandedUpdates(Batch):
+    """Updates as a channel gets them to deliver, outside of a desk: `called` are those that an attempt's call was for.
+
+    With `late`, every attempt comes too late, as on a machine that stood still.
+    """
+
+    def __init__(self, updates: Sequence[Update], *, late: bool = False) -> None:
+        self.called: set[int] = set()
+        self.attempts: list[Begun] = []
+        self._updates, self._late = updates, late
+
+    def attempt(self, updates: Sequence[Update], *, key: str = "", channel_at: datetime | None = None) -> Attempt:
+        self.attempts.append(Begun(len(self.attempts) + 1, key, len(updates), now(), channel_at))
+        return _HandedAttempt(self, self.attempts[-1].id, {one.id for one in updates}, late=self._late)
+
+    def __len__(self) -> int:
+        return len(self._updates)
+
+    @overload
+    def __getitem__(self, place: int) -> Update: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Update]: ...
+    def __getitem__(self, place: int | slice) -> Update | Sequence[Update]:
+        return self._updates[place]
+
+
+class _HandedAttempt(Attempt):
+    def __init__(self, batch: HandedUpdates, number: int, ids: set[int], *, late: bool) -> None:
+        self.id = number
+        self._batch, self._ids, self._late = batch, ids, late
+
+    def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._late:
+            raise TooLate
+        self._batch.called |= self._ids
+        return function(*args, **kwargs)
+
+
 class ChannelContract:
-    """What every channel must hold to. Give fixtures `channel` and `access` (a store that can be reached)."""
+    """What every channel must hold to. Give these fixtures:
+
+    `channel`; `access`, a store that can be reached and has orders; `refused_access`, one whose credentials are refused
+    (only where the channel has credentials); and for a channel that is told anything `fresh_updates(kind, count)`,
+    which gives updates of a kind, on orders that exist, that can be carried out now and were never sent before; and
+    where answers can be lost `lose_answer()`, after which the next that is sent happens, and its answer is lost.
+    """
 
     def test_its_code_is_a_plain_word(self, channel: Channel) -> None:
         assert channel.code.isidentifier()
@@ -212,9 +270,29 @@ class ChannelContract:
             assert len(marketplace.country) == 2
             assert len(marketplace.currency) == 3
 
+    def test_refused_credentials_disconnect_and_nothing_else_does(
+        self, channel: Channel, request: pytest.FixtureRequest
+    ) -> None:
+        if not any(setting.secret for setting in channel.settings):
+            pytest.skip("this channel has no credentials")
+        refused = request.getfixturevalue("refused_access")
+        assert isinstance(channel.connect(refused).problem, Disconnected)
+        with pytest.raises(Disconnected):
+            channel.fetch_orders(refused, OrdersWindow(now() - timedelta(days=30)))
+        for kind in channel.kinds:
+            [update] = request.getfixturevalue("fresh_updates")(kind.code, 1)
+            for ask in (channel.deliver, channel.look_up):
+                try:
+                    outcomes = ask(refused, HandedUpdates([update]))
+                except Disconnected:
+                    continue
+                assert isinstance(outcomes[update.id], NotYet)
+
     def test_a_page_is_in_the_desks_words(self, channel: Channel, access: StoreAccess) -> None:
         page = channel.fetch_orders(access, OrdersWindow(now() - timedelta(days=30)))
+        assert isinstance(page, OrdersPage)
         assert page.bound is None or page.bound.tzinfo is not None
+        assert page.orders, "give a store that has orders"
         for order in page.orders:
             _is_well_formed(order)
 
@@ -227,27 +305,109 @@ class ChannelContract:
                 break
             assert page.next_page != token
             token = page.next_page
+        assert seen
 
     def test_one_order_can_be_asked_for(self, channel: Channel, access: StoreAccess) -> None:
         page = channel.fetch_orders(access, OrdersWindow(now() - timedelta(days=30)))
-        for order in list(page.orders)[:1]:
-            found = channel.fetch_order(access, order.number)
-            assert isinstance(found, IncomingOrder)
-            assert found.number == order.number
+        order = page.orders[0]
+        found = channel.fetch_order(access, order.number)
+        assert isinstance(found, IncomingOrder)
+        assert found.number == order.number
 
     def test_an_unknown_order_is_none(self, channel: Channel, access: StoreAccess) -> None:
         assert channel.fetch_order(access, "000-0000000-0000000") is None
-
-    def test_every_update_gets_an_outcome(self, channel: Channel, access: StoreAccess) -> None:
-        for kind in channel.kinds:
-            payload = {"version": 1, "package": {}, "lines": {}}
-            update = Update(1, kind.code, "000-0000000-0000000", "", "1", payload)
-            assert set(channel.deliver(access, [update])) == {1}
 
     def test_carriers_have_codes_and_labels(self, channel: Channel, access: StoreAccess) -> None:
         for marketplace in channel.connect(access).marketplaces:
             codes = [carrier.code for carrier in channel.carriers(marketplace.id)]
             assert len(codes) == len(set(codes))
+
+    # --- What goes out ---
+
+    def test_every_kind_is_carried_out_and_found(
+        self, channel: Channel, access: StoreAccess, request: pytest.FixtureRequest
+    ) -> None:
+        for kind in _kinds(channel):
+            updates = request.getfixturevalue("fresh_updates")(kind.code, min(kind.batch, 2))
+            batch = HandedUpdates(updates)
+            outcomes = channel.deliver(access, batch)
+            assert set(outcomes) == {update.id for update in updates}
+            for update in updates:
+                assert isinstance(outcomes[update.id], (Sent, Accepted, Effective)), outcomes[update.id]
+                assert kind.repeatable or update.id in batch.called, "send it by the call of an attempt"
+            _is_found(channel, access, batch, outcomes)
+
+    def test_a_lost_answer_is_unknown_and_found_by_a_look(
+        self, channel: Channel, access: StoreAccess, request: pytest.FixtureRequest
+    ) -> None:
+        for kind in _kinds(channel):
+            [update] = request.getfixturevalue("fresh_updates")(kind.code, 1)
+            try:
+                lose_answer = request.getfixturevalue("lose_answer")
+            except pytest.FixtureLookupError:
+                pytest.skip("this channel loses no answers")
+            lose_answer()
+            batch = HandedUpdates([update])
+            outcomes = channel.deliver(access, batch)
+            assert isinstance(outcomes[update.id], Unknown), outcomes[update.id]
+            _is_found(channel, access, batch, outcomes)
+
+    def test_what_was_never_sent_is_not_found(
+        self, channel: Channel, access: StoreAccess, request: pytest.FixtureRequest
+    ) -> None:
+        for kind in _kinds(channel):
+            [update] = request.getfixturevalue("fresh_updates")(kind.code, 1)
+            outcome = channel.look_up(access, [update])[update.id]
+            assert isinstance(outcome, (NotYet, NotCarriedOut, Unknown)), outcome
+
+    def test_what_comes_too_late_is_not_sent(
+        self, channel: Channel, access: StoreAccess, request: pytest.FixtureRequest
+    ) -> None:
+        for kind in _kinds(channel):
+            if kind.repeatable:
+                continue
+            [update] = request.getfixturevalue("fresh_updates")(kind.code, 1)
+            try:
+                outcome = channel.deliver(access, HandedUpdates([update], late=True))[update.id]
+            except TooLate:
+                outcome = NotYet(0)
+            assert isinstance(outcome, NotYet), outcome
+            assert isinstance(channel.look_up(access, [update])[update.id], (NotYet, NotCarriedOut, Unknown))
+
+    def test_an_exclusive_kind_has_one_lane_and_goes_in_one_attempt(
+        self, channel: Channel, access: StoreAccess, request: pytest.FixtureRequest
+    ) -> None:
+        for kind in _kinds(channel):
+            updates = request.getfixturevalue("fresh_updates")(kind.code, min(kind.batch, 2))
+            lanes = {channel.lane(kind.code, update.payload) for update in updates}
+            assert all(isinstance(lane, str) and lane for lane in lanes)
+            assert all(channel.when(access, lane) >= 0 for lane in lanes)
+            if kind.exclusive:
+                batch = HandedUpdates(updates)
+                channel.deliver(access, batch)
+                assert len(batch.attempts) == 1
+                assert batch.attempts[0].messages == len(updates)
+
+
+def _kinds(channel: Channel) -> Sequence[UpdateKind]:
+    if not channel.kinds:
+        pytest.skip("this channel is told nothing")
+    return channel.kinds
+
+
+def _is_found(channel: Channel, access: StoreAccess, batch: HandedUpdates, outcomes: Mapping[int, Outcome]) -> None:
+    """Looking finds what was sent, as often as one looks, and never says that it has to be sent again."""
+    asked = []
+    for update in batch:
+        outcome, begun = outcomes[update.id], batch.attempts[-1] if batch.attempts else None
+        asked.append(replace(update, handle=outcome.handle if isinstance(outcome, Sent) else None, begun=begun))
+    for _ in range(2):
+        found = channel.look_up(access, asked)
+        assert set(found) == {update.id for update in asked}
+        for outcome in found.values():
+            assert isinstance(outcome, (Sent, Accepted, Effective)), outcome
+        known = {id_: one.handle for id_, one in found.items() if isinstance(one, Sent)}
+        asked = [replace(update, handle=known.get(update.id) or update.handle) for update in asked]
 
 
 def _is_well_formed(order: IncomingOrder) -> None:

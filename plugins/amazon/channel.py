@@ -27,6 +27,7 @@ from plugins.amazon.marketplaces import MARKETPLACES, REGIONS, chosen, region_of
 from plugins.amazon.reading import Reading
 from plugins.amazon.shared import Shared
 from webapp.api import (
+    Batch,
     Carrier,
     Channel,
     ChannelError,
@@ -151,7 +152,7 @@ class AmazonChannel(Channel):
             account = Account.of(store)
             self._sets.forget(account.key)  # somebody asks whether it works now: data that was denied is tried, too
             answer = self._client.request(account, PARTICIPATIONS, start=PARTICIPATIONS.plan.burst)
-            return Connection(self._open_marketplaces(store, account, answer.body))
+            return Connection(self._open_marketplaces(store, account, answer.body), account=account.key)
         except ChannelError as error:
             return Connection(problem=error)
 
@@ -271,7 +272,7 @@ class AmazonChannel(Channel):
 
     # --- Updates out -------------------------------------------------------------------------------------------------
 
-    def deliver(self, store: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
+    def deliver(self, store: StoreAccess, updates: Batch) -> Mapping[int, Outcome]:
         """Confirm shipments, one call each; once calls are used up or Amazon is away, the rest waits."""
         return shipping.deliver(self._client, store, updates, self._look)
 

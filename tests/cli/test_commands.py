@@ -41,7 +41,8 @@ LINE = {
 }  # fmt: skip
 PACKAGE = {"number", "carrier", "carrier_name", "service", "tracking_number", "shipped_at", "lines"}
 UPDATE = {
-    "id", "order", "kind", "state", "due_at", "sent_at", "effective_at", "attempts", "reference", "message",
+    "id", "order", "kind", "state", "due_at", "sent_at", "effective_at", "attempts", "reference", "revision", "lane",
+    "message",
 }  # fmt: skip
 RUN = {
     "id", "kind", "store", "state", "started", "ended", "pages", "seen", "new", "changed", "aside", "calls",

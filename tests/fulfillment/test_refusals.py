@@ -23,8 +23,8 @@ from webapp.orders.models import Order
 from webapp.orders.queries import find_order, reference
 from webapp.orders.services import act, find_action, offers, read_input
 from webapp.settings.services import store_all
-from webapp.sync.models import ChannelUpdate
 from webapp.testing import incoming_line, incoming_order
+from webapp.updates.models import ChannelUpdate
 
 Take = Callable[..., list[Order]]
 GOOD = {"carrier": "DHL", "tracking_number": "JD0001"}

@@ -74,8 +74,8 @@ def start_process(app: Flask, forks: Forks, tmp_path: Path) -> Iterator[StartPro
 def start_worker(start_process: StartProcess, tmp_path: Path) -> StartProcess:
     """Start a worker; with a step, one that dies there once."""
 
-    def start(step: str = "", when: str = "after", whom: str = "horse") -> None:
-        orders = {"step": step, "when": when, "whom": whom, "mark": str(tmp_path / "died")}
+    def start(step: str = "", when: str = "after", whom: str = "horse", plugin: str = "") -> None:
+        orders = {"step": step, "when": when, "whom": whom, "mark": str(tmp_path / "died"), "plugin": plugin}
         start_process(worker_that_dies.__name__, json.dumps(orders))
 
     return start

@@ -19,7 +19,7 @@ from webapp.jobs.models import Run
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import find_order
 from webapp.sync import jobs, runs
-from webapp.sync.models import ChannelUpdate
+from webapp.updates.models import ChannelUpdate
 
 pytestmark = [pytest.mark.slow, pytest.mark.own_desk]
 
@@ -35,10 +35,10 @@ PAGE_STEPS = [
 ON_PAGES = [("sqlite", *step) for step in PAGE_STEPS] + [("postgres", *PAGE_STEPS[3]), ("postgres", *PAGE_STEPS[5])]
 DELIVERY_STEPS = [
     ("webapp.sync.jobs.claim_due", "after"),
-    ("webapp.sync.jobs.as_updates", "after"),
+    ("webapp.sync.jobs.to_send", "after"),
     ("plugins.amazon.channel.AmazonChannel.deliver", "before"),
     ("plugins.amazon.channel.AmazonChannel.deliver", "after"),
-    ("webapp.sync.updates._settle_one", "after"),
+    ("webapp.sync.settling._settle_one", "after"),
     ("webapp.sync.jobs.settle", "after"),
 ]
 

@@ -18,7 +18,8 @@ from webapp.db import db, unit_of_work
 from webapp.jobs.models import Run
 from webapp.orders.models import Order
 from webapp.sync import jobs, runs
-from webapp.sync.models import ChannelUpdate, OrdersProof, StoreDenial
+from webapp.sync.models import OrdersProof, StoreDenial
+from webapp.updates.models import ChannelUpdate
 
 pytestmark = pytest.mark.own_desk
 

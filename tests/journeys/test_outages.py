@@ -24,8 +24,8 @@ from webapp.jobs.models import Run
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.sync import jobs, runs
-from webapp.sync.models import ChannelUpdate
 from webapp.testing import FakeChannel
+from webapp.updates.models import ChannelUpdate
 
 pytestmark = pytest.mark.own_desk
 

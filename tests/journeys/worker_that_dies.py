@@ -4,6 +4,7 @@
 
 The first call of the step dies by SIGKILL before or after it ran and leaves the mark; later calls go on. Without a step
 it is the usual crew, and nobody dies. Leases are shortened, so that what a dead worker held is found within seconds.
+A plugin of a test, by the module that makes it, is there too.
 """
 
 import importlib
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from webapp import create_app
+from webapp.hooks import hooks
 from webapp.jobs.crew import run_crew
 from webapp.jobs.worker import run_worker
 from webapp.sync import leases
@@ -53,7 +55,10 @@ def kill(mark: Path, whom: str) -> None:
 def main() -> None:
     orders = json.loads(sys.argv[1])
     leases.LEASE = timedelta(seconds=orders.get("lease", 4))
+    leases.IN_TIME = timedelta(seconds=2)
     app = create_app()
+    if orders.get("plugin"):
+        hooks.manager.register(importlib.import_module(orders["plugin"]).plugin(), name="till")
     if orders.get("step"):
         die_at(orders["step"], orders["when"], Path(orders["mark"]), orders.get("whom", "horse"))
         run_worker(app)

@@ -33,8 +33,8 @@ from webapp.orders.bulk import KIND
 from webapp.orders.models import Order, OrderAmount, OrderComment, OrderEvent, OrderLine
 from webapp.search.models import SavedView
 from webapp.sync.jobs import find_due
-from webapp.sync.models import ChannelUpdate
 from webapp.testing import FakeChannel, FakeChannelPlugin
+from webapp.updates.models import ChannelUpdate
 from webapp.vault.services import reveal
 
 

@@ -27,8 +27,9 @@ from webapp.orders.bulk import ResultState
 from webapp.orders.states import OrderState
 from webapp.reporting.figures import Interval
 from webapp.search.contract import ColumnKind, KeyKind
-from webapp.sync.models import Stream, UpdateState
+from webapp.sync.models import Stream
 from webapp.ui.frame.access import right_of
+from webapp.updates.models import UpdateState
 
 MODULES = {  # loaded, so that what they declare is there before the first test; examples of the docs are beside them
     module.name: import_module(module.name)

@@ -25,7 +25,7 @@ from webapp.orders.services import (
     find_action,
     read_input,
 )
-from webapp.sync.models import ChannelUpdate
+from webapp.updates.models import ChannelUpdate
 from webapp.vault.services import open_sealed
 
 GOOD = {"carrier": "DHL", "tracking_number": "JD0001"}

@@ -27,9 +27,10 @@ from webapp.search.compiling import compile_query
 from webapp.search.query import parse
 from webapp.settings.services import change as change_settings
 from webapp.sync import jobs as sync_jobs
-from webapp.sync.models import ChannelUpdate
-from webapp.sync.updates import UpdateRefused, UpdatesUnsettled, retry
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order
+from webapp.updates.deciding import retry
+from webapp.updates.models import ChannelUpdate
+from webapp.updates.queries import UpdateRefused, UpdatesUnsettled
 
 Take = Callable[..., list[Order]]
 

@@ -33,9 +33,10 @@ from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import find_order, locked
 from webapp.orders.services import comment
 from webapp.settings.services import change
-from webapp.sync.models import ChannelUpdate, QuarantinedOrder, UpdateState
+from webapp.sync.models import QuarantinedOrder
 from webapp.sync.taking_in.quarantine import quarantine
 from webapp.testing import FakeChannel, again, incoming_order
+from webapp.updates.models import ChannelUpdate, UpdateState
 from webapp.vault import services as vault
 from webapp.vault.services import erased, open_sealed
 

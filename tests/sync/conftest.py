@@ -11,8 +11,8 @@ from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
-from webapp.sync.models import ChannelUpdate
 from webapp.testing import incoming_line, incoming_order
+from webapp.updates.models import ChannelUpdate
 
 
 @pytest.fixture

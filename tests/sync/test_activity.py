@@ -27,10 +27,10 @@ from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.sync import activity, numbering, runs
 from webapp.sync.jobs import find_due, import_orders
-from webapp.sync.models import ChannelUpdate
 from webapp.sync.runs import StoreInactive, sync_of
 from webapp.sync.taking_in.pages import prepare, take_in
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order
+from webapp.updates.models import ChannelUpdate
 
 
 def the(store: Store) -> Store:

@@ -34,9 +34,11 @@ from webapp.fulfillment.services import ship_order
 from webapp.jobs import JobFailed, queue
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
-from webapp.sync import denials, health, jobs, runs, updates
-from webapp.sync.models import ChannelUpdate, OrdersProof, StoreDenial
+from webapp.sync import denials, health, jobs, runs
+from webapp.sync.models import OrdersProof, StoreDenial
 from webapp.testing import GERMANY, JAPAN, FakeChannel, again, incoming_line, incoming_order, line_again
+from webapp.updates import deciding
+from webapp.updates.models import ChannelUpdate
 
 Work = Callable[[], int]
 pytestmark = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
@@ -250,7 +252,7 @@ def test_an_update_that_is_denied_waits_for_itself_alone(
     assert [row.state for row in rows()] == ["owed", "sent"]
     assert denied(first.store) == [("order", first.channel_order_number)]
     assert [trouble["kind"] for trouble in first.attention] == ["update_denied"]
-    assert updates.retriable(rows()[0])
+    assert deciding.retriable(rows()[0])
 
     with later(hours=6, minutes=1):
         jobs.find_due()
@@ -271,8 +273,8 @@ def test_somebody_sends_a_denied_update_again_or_closes_it(
     ship(orders, mia)
     work()
     with unit_of_work():
-        updates.retry(rows()[0], actor=mia)
-        updates.close(rows()[1], actor=mia)
+        deciding.retry(rows()[0], actor=mia)
+        deciding.close(rows()[1], actor=mia)
     with later(seconds=1):
         jobs.find_due()
         work()
@@ -315,7 +317,7 @@ def test_a_denied_update_that_is_told_no_more_is_denied_no_more(
     for row, order, mine in zip(rows(), told, left, strict=True):
         if how == "closed":
             with unit_of_work():
-                updates.close(row, actor=mia)
+                deciding.close(row, actor=mia)
         else:
             lines = line_again(order, fulfilled=1, unfulfilled=0)
             package = IncomingPackage("1", {lines[0].number: 1}, "DHL", "", row.payload["package"]["tracking_number"])

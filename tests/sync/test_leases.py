@@ -20,10 +20,11 @@ from webapp.fulfillment.services import ship_order
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
-from webapp.sync import jobs, leases, runs, updates
+from webapp.sync import delivering, jobs, leases, runs, settling
 from webapp.sync.leases import Lease
-from webapp.sync.models import ChannelUpdate, StoreSync
+from webapp.sync.models import StoreSync
 from webapp.testing import FakeChannel, incoming_line, incoming_order
+from webapp.updates.models import ChannelUpdate
 
 Work = Callable[[], int]
 
@@ -110,22 +111,22 @@ def test_a_worker_that_wakes_up_after_its_lease_sends_nothing(
     shipped: Order, channel: FakeChannel, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It claimed, stood still for a minute, and another looked the update up and sent it: it must not go out again."""
-    as_updates = jobs.as_updates
+    to_send = jobs.to_send
 
     def asleep(rows: Sequence[ChannelUpdate]) -> list[Update]:
-        told = as_updates(rows)
+        told = to_send(rows)
         traveller = later(60)
         traveller.start()
         sleeping.append(traveller)
         return told
 
     sleeping: list[time_machine.travel] = []
-    monkeypatch.setattr(jobs, "as_updates", asleep)
+    monkeypatch.setattr(jobs, "to_send", asleep)
     try:
         jobs.deliver(shipped.store_id, "shipment")
         assert channel.delivered == []
         assert update().state == "owed"  # leased still, and the lease has ended
-        monkeypatch.setattr(jobs, "as_updates", as_updates)
+        monkeypatch.setattr(jobs, "to_send", to_send)
         channel.found.append(NotYet(0))
         for _ in range(3):
             jobs.find_due()
@@ -175,8 +176,9 @@ def test_a_lease_lost_in_the_middle_of_a_batch_sends_none_of_the_rest(
                 with monkeypatch.context() as other:
                     other.setattr(channel, "deliver", lambda access, told: {one.id: again(one) for one in told})
                     jobs.deliver(store.id, "shipment")  # finds leases that have ended
-                    jobs.look_up(store.id, "shipment")
-                    jobs.deliver(store.id, "shipment")
+                    with later(61):  # by then the first one sends nothing more
+                        jobs.look_up(store.id, "shipment")
+                        jobs.deliver(store.id, "shipment")
         return outcomes
 
     def again(one: Update) -> Outcome:
@@ -207,9 +209,9 @@ def test_of_a_batch_those_are_held_that_nobody_took(
     monkeypatch.setattr(leases, "LEASE", timedelta(seconds=2))
     lease, ids = Lease(ChannelUpdate), [row.id for row in batch]
     with unit_of_work():
-        claimed = updates.claim_due(store.id, "shipment", lease.owner)
+        claimed = delivering.claim_due(store.id, "shipment", lease.owner)
         assert claimed is not None
-        told = leases.HeldUpdates(jobs.as_updates(claimed[1]), lease)
+        told = leases.HeldUpdates(jobs.to_send(claimed[1]), lease)
     assert [one.id for one in told] == ids
     with unit_of_work():
         taken = change(ChannelUpdate).where(ChannelUpdate.id.in_(ids[:45]))
@@ -219,12 +221,12 @@ def test_of_a_batch_those_are_held_that_nobody_took(
             if not lease.holds(ids[0]) and lease.holds(ids[49]):
                 break
             threading.Event().wait(0.1)
-        assert jobs._asked(lambda held: {one.id: Sent() for one in held}, told, ids) == {
+        assert jobs._asked(lambda held: {one.id: Sent() for one in held}, told, ids, looking=False) == {
             **dict.fromkeys(ids[:45], NotYet(1)),
             **dict.fromkeys(ids[45:], Sent()),
         }
     with unit_of_work():
-        updates.settle(dict.fromkeys(ids, Sent()), lease.owner)
+        settling.settle(dict.fromkeys(ids, Sent()), lease.owner)
     assert [row.state for row in rows()] == ["owed"] * 45 + ["sent"] * 5
     assert {row.lease_owner for row in rows()[:45]} == {"another"}
 
@@ -295,7 +297,7 @@ def test_what_is_not_repeatable_is_looked_up_before_it_is_sent_again(
                 case "claim":
                     name += 1
                     with unit_of_work():
-                        if (claimed := updates.claim_due(shipped.store_id, "shipment", f"w{name}")) and claimed[1]:
+                        if (claimed := delivering.claim_due(shipped.store_id, "shipment", f"w{name}")) and claimed[1]:
                             holders[f"w{name}"] = False
                 case "send":
                     if name and holders.get(f"w{name}") is False:
@@ -305,16 +307,16 @@ def test_what_is_not_repeatable_is_looked_up_before_it_is_sent_again(
                     for worker, sent in list(holders.items()):
                         before = (update().state, update().lease_owner)
                         with unit_of_work():
-                            updates.settle({update().id: Sent() if sent else NotYet(0)}, worker)
+                            settling.settle({update().id: Sent() if sent else NotYet(0)}, worker)
                         if before[1] != worker:
                             assert (update().state, update().lease_owner) == before
                         holders.pop(worker)
                 case "look":
                     with unit_of_work():
-                        claimed = updates.claim_to_look_up(shipped.store_id, "shipment", "looker")
+                        claimed = delivering.claim_to_look_up(shipped.store_id, "shipment", "looker")
                         if claimed:
                             outcome: Mapping[int, Outcome] = {claimed[1][0].id: NotYet(0)}
-                            updates.settle(outcome, "looker")
+                            settling.settle(outcome, "looker")
                             may_send = update().state == "owed"
                 case "die":
                     at += leases.LEASE + timedelta(seconds=1)

@@ -32,9 +32,10 @@ from webapp.fulfillment.services import ship_order
 from webapp.i18n import force_locale
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import locked
-from webapp.sync import jobs, leases, updates
-from webapp.sync.models import ChannelUpdate, UpdateState
+from webapp.sync import delivering, jobs, leases, settling
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order, line_again
+from webapp.updates import deciding, queries
+from webapp.updates.models import ChannelUpdate, UpdateState
 
 Work = Callable[[], int]
 
@@ -108,7 +109,7 @@ def test_a_refusal_stands_with_the_channels_sentence_and_can_be_retried(
     assert "update_refused" in [trouble["kind"] for trouble in shipped.attention]
 
     with unit_of_work():
-        updates.retry(update(), actor=mia)
+        deciding.retry(update(), actor=mia)
     with later(1):
         jobs.find_due()
         work()
@@ -124,9 +125,9 @@ def test_a_refused_one_is_closed_without_being_sent_and_keeps_its_reason(
     work()
     rob = make_user("read_only", "Rob")
     with pytest.raises(Forbidden), unit_of_work():
-        updates.close(update(), actor=rob)
+        deciding.close(update(), actor=rob)
     with unit_of_work():
-        updates.close(update(), actor=mia)
+        deciding.close(update(), actor=mia)
     with later(3600):
         jobs.find_due()
         work()
@@ -134,13 +135,13 @@ def test_a_refused_one_is_closed_without_being_sent_and_keeps_its_reason(
     assert (row.state, sentence_of(row.problem)) == ("withdrawn", "order is canceled")
     assert len(channel.delivered) == 1
     assert troubles(shipped) == []
-    assert updates.unconfirmed([shipped.id]) == {}
+    assert queries.unconfirmed([shipped.id]) == {}
     assert events(shipped)[-1] == "update_closed"
     assert db.session.scalars(select(AuditEntry.data).where(AuditEntry.code == "update_closed")).all() == [
         {"update": row.id, "order": shipped.id}
     ]
-    with pytest.raises(updates.NotClosable, match="nothing to close"), unit_of_work():
-        updates.close(update(), actor=mia)
+    with pytest.raises(deciding.NotClosable, match="nothing to close"), unit_of_work():
+        deciding.close(update(), actor=mia)
 
 
 def test_one_of_unknown_fate_is_closed_and_what_a_worker_learns_later_changes_nothing(
@@ -151,11 +152,11 @@ def test_one_of_unknown_fate_is_closed_and_what_a_worker_learns_later_changes_no
     assert update().state == "unknown"
     with later(10):
         with unit_of_work():
-            assert updates.claim_to_look_up(shipped.store_id, "shipment", "worker") is not None
+            assert delivering.claim_to_look_up(shipped.store_id, "shipment", "worker") is not None
         with unit_of_work():
-            updates.close(update(), actor=mia)
+            deciding.close(update(), actor=mia)
         with unit_of_work():
-            updates.settle({update().id: Refused("too late")}, "worker")
+            settling.settle({update().id: Refused("too late")}, "worker")
         jobs.find_due()
         work()
     row = update()
@@ -164,8 +165,8 @@ def test_one_of_unknown_fate_is_closed_and_what_a_worker_learns_later_changes_no
 
 def test_what_is_on_its_way_is_not_closed(shipped: Order, work: Work, mia: Actor) -> None:
     for _state in ("owed", "sent"):
-        with pytest.raises(updates.NotClosable), unit_of_work():
-            updates.close(update(), actor=mia)
+        with pytest.raises(deciding.NotClosable), unit_of_work():
+            deciding.close(update(), actor=mia)
         work()
 
 
@@ -174,7 +175,7 @@ def test_what_never_settles_by_itself_keeps_no_buyer(
 ) -> None:
     def kept() -> bool:
         db.session.expire_all()
-        return shipped.id in updates.under_way([shipped.id])
+        return shipped.id in queries.under_way([shipped.id])
 
     assert kept()
     disconnected = Disconnected(channel="Fake", problem="revoked").stored()
@@ -200,8 +201,8 @@ def test_what_never_settles_by_itself_keeps_no_buyer(
 
 
 def test_why_one_can_not_be_sent_again_is_stored_as_a_code(shipped: Order, mia: Actor) -> None:
-    with force_locale("fr"), pytest.raises(updates.NotRetriable) as caught, unit_of_work():
-        updates.retry(update(), actor=mia)
+    with force_locale("fr"), pytest.raises(deciding.NotRetriable) as caught, unit_of_work():
+        deciding.retry(update(), actor=mia)
     stored = caught.value.stored()
     assert stored["values"] == {"state": "owed"}
     assert sentence_of(stored) == "This update is Owed: there is nothing to send again."
@@ -234,7 +235,7 @@ def test_what_is_refused_of_one_package_outlives_what_is_done_with_another(
     first, second = db.session.scalars(select(ChannelUpdate).order_by(ChannelUpdate.id))
     assert (first.state, second.state) == ("refused", "effective")
     with unit_of_work():
-        updates.retry(first, actor=mia)
+        deciding.retry(first, actor=mia)
     assert troubles(two_packages) == []
 
 
@@ -245,7 +246,7 @@ def test_each_refusal_stands_until_its_own_package_is_sent_again(
     work()
     assert troubles(two_packages) == ["no such package", "no such carrier"]
     with unit_of_work():
-        updates.retry(db.session.scalars(select(ChannelUpdate).order_by(ChannelUpdate.id)).all()[0], actor=mia)
+        deciding.retry(db.session.scalars(select(ChannelUpdate).order_by(ChannelUpdate.id)).all()[0], actor=mia)
     assert troubles(two_packages) == ["no such carrier"]
 
 
@@ -262,8 +263,8 @@ def test_a_refused_one_that_the_channel_shows_all_the_same_is_effective(
 
 
 def test_a_retry_of_what_is_under_way_is_refused(shipped: Order, mia: Actor) -> None:
-    with pytest.raises(updates.NotRetriable), unit_of_work():
-        updates.retry(update(), actor=mia)
+    with pytest.raises(deciding.NotRetriable), unit_of_work():
+        deciding.retry(update(), actor=mia)
 
 
 def test_a_lost_answer_is_looked_up_and_found_effective(shipped: Order, channel: FakeChannel, work: Work) -> None:
@@ -350,11 +351,11 @@ def test_why_it_waits_is_kept_by_its_code(shipped: Order, channel: FakeChannel, 
 def test_nothing_is_due_to_a_channel_that_can_not_be_asked(
     shipped: Order, store: Store, channel: FakeChannel, column: str
 ) -> None:
-    assert updates.due_work() == [(store.id, "shipment", "deliver")]
+    assert delivering.due_work() == [(store.id, "shipment", "deliver")]
     with unit_of_work():
         stopped = Disconnected(channel="Fake", problem="wrong secret").stored()
         setattr(db.session.get_one(Store, store.id), column, stopped if column == "problem" else "left_out")
-    assert updates.due_work() == []
+    assert delivering.due_work() == []
 
 
 def test_one_that_the_channel_never_shows_is_marked_after_a_day(
@@ -385,7 +386,7 @@ def test_one_that_is_sent_again_has_its_day_anew(
     with later(48 * 3600 + 20):
         if update().state == "refused":
             with unit_of_work():
-                updates.retry(update(), actor=mia)
+                deciding.retry(update(), actor=mia)
         jobs.find_due()
         work()
     with later(49 * 3600):
@@ -436,7 +437,7 @@ def test_a_worker_killed_before_sending_leaves_a_row_that_is_looked_up_first(
 ) -> None:
     """Claimed, then dead: nobody knows whether it went out, so the channel is asked before it is sent again."""
     with unit_of_work():
-        assert updates.claim_due(shipped.store_id, "shipment", "dead worker") is not None
+        assert delivering.claim_due(shipped.store_id, "shipment", "dead worker") is not None
     work()
     assert channel.delivered == []
     channel.found.append(NotYet(0))
@@ -451,9 +452,9 @@ def test_a_worker_killed_before_sending_leaves_a_row_that_is_looked_up_first(
 
 def test_a_worker_killed_after_sending_does_not_send_again(shipped: Order, channel: FakeChannel, work: Work) -> None:
     with unit_of_work():
-        claimed = updates.claim_due(shipped.store_id, "shipment", "dead worker")
+        claimed = delivering.claim_due(shipped.store_id, "shipment", "dead worker")
         assert claimed is not None
-        told = updates.as_updates(claimed[1])
+        told = delivering.as_updates(claimed[1])
     channel.delivered += told  # it went out; then the worker died
     channel.found.append(Effective())
     with later(leases.LEASE.total_seconds() + 1):
@@ -467,11 +468,11 @@ def test_a_worker_killed_after_sending_does_not_send_again(shipped: Order, chann
 
 def test_a_slow_workers_late_answer_does_not_undo_what_another_settled(shipped: Order, channel: FakeChannel) -> None:
     with unit_of_work():
-        updates.claim_due(shipped.store_id, "shipment", "slow")
+        delivering.claim_due(shipped.store_id, "shipment", "slow")
     row_id = update().id
     with unit_of_work():
         row = update()
         row.lease_owner = "other"
     with unit_of_work():
-        updates.settle({row_id: Refused("late")}, "slow")
+        settling.settle({row_id: Refused("late")}, "slow")
     assert update().state == UpdateState.OWED

@@ -7,15 +7,18 @@ other way round.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field as default, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
 from webapp.errors import DeskError
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.settings.declared import Setting
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # --- Orders coming in ---
 
@@ -253,6 +256,21 @@ class Update:
     payload: Mapping[str, Any]
     handle: str | None = None
     attempts: int = 0
+    revision: int = 1  # of what this reference tells: 2 is the first correction
+    private: Mapping[str, Any] = default(default_factory=dict, repr=False)  # never kept: texts, files
+    begun: "Begun | None" = None  # when it is looked up: the attempt in which it may have left
+    look_from: datetime | None = None  # when it is looked up: it may have left at any time since then
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An attempt to send updates together, as it was stored before it left."""
+
+    id: int
+    key: str  # what the channel called it
+    messages: int
+    at: datetime
+    channel_at: datetime | None  # by the channel's own clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +285,20 @@ class Sent:
     """The channel took it; look again later whether it took effect."""
 
     handle: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The channel carried it out without complaint, and the effect is still to be seen; perhaps with a warning."""
+
+    sentence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NotCarriedOut:
+    """The channel took it, but it surely did not happen: it is sent again, with at most so many together."""
+
+    together: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,18 +329,49 @@ class NotYet:
     denial: Denial | None = None  # what the channel denies, where that is the reason
 
 
-Outcome = Effective | Sent | Refused | Unknown | NotYet
+Outcome = Effective | Sent | Accepted | Refused | Unknown | NotYet | NotCarriedOut
+
+
+OUTCOMES = (Effective, Sent, Accepted, Refused, Unknown, NotYet, NotCarriedOut)
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateKind:
-    """A kind of outward act that a channel can carry."""
+    """How a channel carries one kind of outward act."""
 
     code: str
     label: LazyString
     repeatable: bool  # sending the same twice has the effect of once
     batch: int = 1  # how many go in one call of `deliver`
+    exclusive: bool = False  # only one batch of its lane is under way in an account, until there is a handle
+    gather: float = 0.0  # seconds for which one that is owed waits for others to go with it
     look_after: float = 90.0  # seconds until the effect of a sent one is looked up
+    look_steps: Sequence[float] = (300.0, 900.0, 3600.0)  # seconds between further looks; the last goes on
+    unseen_after: float = 86_400.0  # seconds after which one that is not shown is somebody's business
+
+
+class Attempt(ABC):
+    """A try to send updates together, which is stored by now. What can't be undone is called through it."""
+
+    id: int
+
+    @abstractmethod
+    def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What this irreversible call gives. Raises `TooLate` instead of calling, where more than 30 seconds have gone
+        by since the attempt was stored, by any clock: another worker may look up by then what became of it.
+        """
+
+
+class Batch(Sequence[Update]):
+    """Updates of one kind that are to be delivered. Going through them leaves out what another worker has by now."""
+
+    @abstractmethod
+    def attempt(self, updates: Sequence[Update], *, key: str = "", channel_at: datetime | None = None) -> Attempt:
+        """Store that these are about to be sent together. A kind that is not repeatable is sent in no other way.
+
+        `key` is what the channel will call the attempt, and `channel_at` its own time, where they are known: who looks
+        up later what became of it gets both. Raises `LeaseLost` where another worker has any of them by now.
+        """
 
 
 # --- Words and abilities ---
@@ -354,6 +417,7 @@ class Connection:
 
     marketplaces: Sequence[Marketplace] = ()
     problem: DeskError | None = None
+    account: str = ""  # names the seller's account: stores of one account share its lanes; it gives nothing away
 
     @property
     def ok(self) -> bool:
@@ -378,6 +442,22 @@ class Throttled(ChannelError):
     def __init__(self, *, seconds: float, **values: Any) -> None:
         super().__init__(seconds=round(seconds), **values)
         self.retry_after = seconds
+
+
+class LeaseLost(ChannelError):
+    """Another worker has these updates by now: nothing of them may be sent here."""
+
+    code = "lease_lost"
+    sentence = _l("Another worker took this over.")
+    retry_after = 1.0
+
+
+class TooLate(ChannelError):
+    """Too much time went by between an attempt and its call, which was not made."""
+
+    code = "attempt_too_late"
+    sentence = _l("The machine stood still at the wrong moment: it is tried again.")
+    retry_after = 1.0
 
 
 class PageRefused(ChannelError):
@@ -439,15 +519,28 @@ class Channel(ABC):
         """One order by the channel's number, now; None where the channel knows none."""
 
     @abstractmethod
-    def deliver(self, store: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
+    def deliver(self, store: StoreAccess, updates: Batch) -> Mapping[int, Outcome]:
         """Carry the updates out; every update gets an outcome, nothing is raised for what the channel says.
 
-        Who sends them one by one goes through `updates` itself: it leaves out what another worker has by now.
+        Who sends them one by one goes through `updates` itself: it leaves out what another worker has by now. What is
+        not repeatable is sent by `updates.attempt(…).call(…)` alone.
         """
 
     @abstractmethod
     def look_up(self, store: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
-        """Find out what became of updates that were sent or whose answer was lost."""
+        """Find out what became of updates that were sent or whose answer was lost; those of one attempt come together.
+
+        `Sent` and `Accepted` say that nothing is shown yet, `NotYet` and `NotCarriedOut` that it surely did not happen:
+        it is then sent again.
+        """
+
+    def lane(self, kind: str, payload: Mapping[str, Any]) -> str:
+        """By which way out an update goes, as it is owed: those of an exclusive kind wait in it for each other."""
+        return kind
+
+    def when(self, store: StoreAccess, lane: str) -> float:
+        """Seconds until the next batch of this lane can go, as far as is known here: no network is asked."""
+        return 0.0
 
     def carriers(self, marketplace: str) -> Sequence[Carrier]:
         """The carriers this marketplace knows."""

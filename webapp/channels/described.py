@@ -76,6 +76,16 @@ def order_url(store: Store, number: str, marketplace: str) -> str:
     return ask(channel, "link", channel.order_url, access, number, marketplace, gives=(str, NoneType)) or ""
 
 
+def seconds_until(store: Store, lane: str) -> float:
+    """Seconds until the next batch of a lane can go, as far as its channel knows; 0 where it fails to say so."""
+    channel = channels().get(store.channel)
+    access = StoreAccess(store.id, {}, practice=store.practice)
+    try:
+        return float(ask(channel, "update", channel.when, access, lane, gives=(int, float))) if channel else 0.0
+    except PluginFailed:
+        return 0.0
+
+
 _MARKETPLACE = (Marketplace, NoneType)
 
 

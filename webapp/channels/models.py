@@ -66,6 +66,8 @@ class Store(Model):
     practice: Mapped[bool] = mapped_column(default=False)
     active: Mapped[bool] = mapped_column(default=True)
     problem: Mapped[dict[str, Any] | None]  # a stored DeskError: why it is disconnected
+    read_only: Mapped[dict[str, Any] | None]  # a stored DeskError: why nothing is sent to it, while it is read
+    account: Mapped[str] = mapped_column(default="", server_default="")  # as the channel named it
     created_at: Mapped[datetime]
     archived_at: Mapped[datetime | None]  # kept with all its orders, out of the way and out of traffic
     shop: Mapped[Shop] = relationship(lazy="joined", innerjoin=True)

@@ -70,6 +70,20 @@ def access(store: Store) -> StoreAccess:
     return StoreAccess(store.id, CONNECTION.read(store), practice=store.practice, marketplaces=served)
 
 
+def account_of(store: Store) -> str:
+    """A name of the seller's account, which stores of one channel may share; one that was not told is the store's."""
+    return store.account or f"store {store.id}"
+
+
+def stores_of_account(store: Store) -> list[int]:
+    """The ids of all stores of the seller's account that this one is of."""
+    if not store.account:
+        return [store.id]
+    return list(
+        db.session.scalars(select(Store.id).where(Store.channel == store.channel, Store.account == store.account))
+    )
+
+
 def stores() -> list[Store]:
     """All stores by name, archived ones too."""
     return list(db.session.scalars(select(Store).order_by(Store.name)))
@@ -196,7 +210,7 @@ def remember_marketplaces(store: Store, connection: Connection) -> bool:
             store.marketplaces.append(row)
         row.country, row.currency, row.zone = marketplace.country, marketplace.currency, marketplace.zone
     if connection.ok:
-        store.problem = None
+        store.problem, store.account = None, connection.account or store.account
     elif isinstance(connection.problem, Disconnected):
         store.problem = connection.problem.stored()
     return any(marketplace.id not in had for marketplace in connection.marketplaces)

@@ -29,7 +29,8 @@ from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Unavailable
 from webapp.jobs.backlog import backlogs, workers
 from webapp.live import connection
-from webapp.sync.models import ChannelUpdate, QuarantinedOrder, StoreSync, UpdateState
+from webapp.sync.models import QuarantinedOrder, StoreSync
+from webapp.updates.models import ChannelUpdate, UpdateState
 from webapp.vault.key_file import KeyProblem, key_file
 
 KEY_COPIED = "key_copied"

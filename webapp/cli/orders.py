@@ -28,7 +28,7 @@ from webapp.orders.services import act as do, find_action, offers, read_input
 from webapp.orders.states import STATE_LABELS
 from webapp.search.compiling import Compiled, compile_query
 from webapp.search.query import parse
-from webapp.sync.updates import list_updates
+from webapp.updates.queries import list_updates
 from webapp.vault import services as vault
 
 REVEAL = click.option("--reveal", is_flag=True, help="With buyer data; that it was seen is recorded.")

@@ -31,8 +31,9 @@ from webapp.orders.services import Offer
 from webapp.orders.statuses import status_name
 from webapp.orders.tags import tags_of
 from webapp.sync.health import Health
-from webapp.sync.models import ChannelUpdate, QuarantinedOrder, StoreSync
+from webapp.sync.models import QuarantinedOrder, StoreSync
 from webapp.sync.runs import NUMBERS
+from webapp.updates.models import ChannelUpdate
 
 Document = dict[str, Any]
 Buyer = Mapping[str, Any]
@@ -193,6 +194,8 @@ def update(row: ChannelUpdate) -> Document:
         "effective_at": iso(row.effective_at),
         "attempts": row.attempts,
         "reference": row.reference,
+        "revision": row.revision,
+        "lane": row.lane,
         "message": sentence_of(row.problem),
     }
 

@@ -18,6 +18,7 @@ from webapp.config import PORT, configuration
 from webapp.db import db
 from webapp.i18n import lazy_gettext as _l
 from webapp.live import connection
+from webapp.sync import recovery
 from webapp.sync.models import QuarantinedOrder
 from webapp.vault.key_file import KeyProblem, key_file
 from webapp.vault.models import VaultKey
@@ -122,6 +123,7 @@ def _check(app: Flask) -> None:
     configuration().data_dir.mkdir(parents=True, exist_ok=True)
     schema.check()
     key_file().check()
+    recovery.recover()
     try:
         connection().ping()
     except RedisError as error:

@@ -138,6 +138,16 @@ def activate(door: Door, store_key: str) -> None:
 @store.command()
 @click.argument("store_key", metavar="STORE")
 @desk_command
+def send(door: Door, store_key: str) -> None:
+    """Send to the store again, which was read only, as after a backup was put back."""
+    with unit_of_work():
+        activity.let_send(chosen := get_store(store_key), actor=door.actor)
+    _show(door, chosen)
+
+
+@store.command()
+@click.argument("store_key", metavar="STORE")
+@desk_command
 def deactivate(door: Door, store_key: str) -> None:
     """Pause the store: nothing is read from it or sent to it, and its updates wait."""
     with unit_of_work():

@@ -1,7 +1,7 @@
 """What goes out, orders that couldn't be imported, and the runs."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import click
 from sqlalchemy import select
@@ -18,9 +18,11 @@ from webapp.orders import indexing
 from webapp.orders.queries import find_order
 from webapp.sync import runs as sync_runs
 from webapp.sync.jobs import deliver, fetch_order, look_up
-from webapp.sync.models import QuarantinedOrder, StoreSync, UpdateState
+from webapp.sync.models import QuarantinedOrder, StoreSync
 from webapp.sync.taking_in.quarantine import quarantined_orders
-from webapp.sync.updates import close as close_update, find_update, list_updates, retry as send_again
+from webapp.updates import deciding
+from webapp.updates.models import UpdateState
+from webapp.updates.queries import find_update, list_updates
 
 LOOK_EVERY = 0.2
 STATES = [state.value for state in UpdateState]
@@ -28,7 +30,8 @@ ENDED = {UpdateState.EFFECTIVE, UpdateState.REFUSED, UpdateState.WITHDRAWN, Upda
 REACHED = {  # who waits for one is content with what follows from it
     UpdateState.HELD: {*UpdateState},
     UpdateState.OWED: {*UpdateState} - {UpdateState.HELD},
-    UpdateState.SENT: {UpdateState.SENT, UpdateState.EFFECTIVE, UpdateState.DONE_ELSEWHERE},
+    UpdateState.SENT: {UpdateState.SENT, UpdateState.ACCEPTED, UpdateState.EFFECTIVE, UpdateState.DONE_ELSEWHERE},
+    UpdateState.ACCEPTED: {UpdateState.ACCEPTED, UpdateState.EFFECTIVE, UpdateState.DONE_ELSEWHERE},
     UpdateState.EFFECTIVE: {UpdateState.EFFECTIVE, UpdateState.DONE_ELSEWHERE},
 }
 STORE_OPTION = click.option("--store", "store_key", metavar="STORE", help="Only of this store (id or name).")
@@ -90,21 +93,42 @@ def retry(door: Door, update_ids: Sequence[int]) -> None:
     with unit_of_work():
         rows = [find_update(update_id, door.actor) for update_id in update_ids]
         for row in rows:
-            send_again(row, actor=door.actor)
-            (deliver if row.state == UpdateState.OWED else look_up).enqueue(row.store_id, row.kind)
+            deciding.retry(row, actor=door.actor)
+            (deliver if row.state == UpdateState.OWED else look_up).enqueue(row.store_id, row.lane)
         documents = [presenting.update(row) for row in rows]
     door.show(documents, table(documents, ("id", "order", "kind", "state"), empty=""))
 
 
 @updates.command()
 @click.argument("update_ids", type=int, nargs=-1, required=True, metavar="ID…")
+@click.option("--happened", is_flag=True, help="Say that they happened, though the channel does not show it.")
 @desk_command
-def close(door: Door, update_ids: Sequence[int]) -> None:
-    """Close updates that were refused or never confirmed, without sending them again."""
+def close(door: Door, update_ids: Sequence[int], happened: bool) -> None:
+    """Close updates that were refused or never confirmed, without sending them again: they did not happen."""
+    _decide(door, update_ids, deciding.confirm if happened else deciding.close)
+
+
+@updates.command()
+@click.argument("update_ids", type=int, nargs=-1, required=True, metavar="ID…")
+@desk_command
+def undo(door: Door, update_ids: Sequence[int]) -> None:
+    """Take updates back that have not left yet."""
+    _decide(door, update_ids, deciding.undo)
+
+
+@updates.command()
+@click.argument("update_ids", type=int, nargs=-1, required=True, metavar="ID…")
+@desk_command
+def send(door: Door, update_ids: Sequence[int]) -> None:
+    """Send updates that are held back before their time."""
+    _decide(door, update_ids, deciding.send_now)
+
+
+def _decide(door: Door, update_ids: Sequence[int], decide: Callable[..., None]) -> None:
     with unit_of_work():
         rows = [find_update(update_id, door.actor) for update_id in update_ids]
         for row in rows:
-            close_update(row, actor=door.actor)
+            decide(row, actor=door.actor)
         documents = [presenting.update(row) for row in rows]
     door.show(documents, table(documents, ("id", "order", "kind", "state"), empty=""))
 

@@ -1,9 +1,16 @@
-"""What fulfillment registers: how orders are found by their packages, and what lists tell of these."""
+"""What fulfillment registers: what channels, lists and searches are told of packages."""
 
+from webapp.fulfillment.confirmations import ShipmentConfirmation
 from webapp.fulfillment.list_columns import COLUMNS
 from webapp.fulfillment.query_keys import KEYS, SOURCES
 from webapp.hooks import hookimpl
 from webapp.search.contract import Column, QueryKey, WordSource
+from webapp.updates.contract import OutwardKind
+
+
+@hookimpl
+def register_outward_kinds() -> list[OutwardKind]:
+    return [ShipmentConfirmation()]
 
 
 @hookimpl

@@ -1,7 +1,6 @@
 """Shipping orders.
 
-A shipment takes open quantities off the order's lines. Telling the channel is not done here: whoever must know listens
-to `shipments_created`.
+A shipment takes open quantities off the order's lines, and its channel is owed a confirmation of each package.
 """
 
 import re
@@ -18,6 +17,7 @@ from webapp.channels.services import ChannelLeftOut, channel_name, channels
 from webapp.clock import now
 from webapp.db import db
 from webapp.errors import DeskError, NotFound, Refusal
+from webapp.fulfillment.confirmations import owe_confirmations
 from webapp.fulfillment.contract import FulfillmentProvider, PackageInput
 from webapp.fulfillment.models import DESK, Package, PackageLine, Shipment
 from webapp.hooks import hooks
@@ -184,6 +184,8 @@ def ship_order(
     last = shipment.packages[-1]
     values = {"units": units, "carrier": last.carrier_name or last.carrier, "tracking": last.tracking_number}
     record(order, "shipped", actor=actor, values=values)
+    db.session.flush()
+    owe_confirmations(order, shipment)
     hooks.shipments_created(shipments=[shipment])
     return shipment
 

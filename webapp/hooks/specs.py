@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from webapp.reporting.contract import Card
     from webapp.search.contract import Column, QueryKey, WordSource
     from webapp.settings.declared import SettingsChange, SettingsGroup
+    from webapp.updates.contract import OutwardKind, UpdateOwed, UpdateSettled
 
 
 @hookspec
@@ -51,6 +52,13 @@ def register_order_actions() -> list[OrderAction]:
 @hookspec
 def register_fulfillment_providers() -> list[FulfillmentProvider]:
     """Who can ship: each gives carrier, service and tracking number for the packages of a shipment."""
+
+
+@hookspec
+def register_outward_kinds() -> list[OutwardKind]:
+    """What channels are told: each kind with what it says, whether it still holds, and what readings show of it. How it
+    travels is said by the channel.
+    """
 
 
 @hookspec
@@ -191,3 +199,13 @@ def shipments_created(shipments: list[Shipment]) -> None:
     def shipments_created(shipments):
         print_packing_slips.enqueue([shipment.id for shipment in shipments])
     """
+
+
+@hookspec
+def updates_owed(updates: list[UpdateOwed]) -> None:
+    """Updates are owed to channels and are about to be committed."""
+
+
+@hookspec
+def updates_settled(updates: list[UpdateSettled]) -> None:
+    """Updates ended, by the channel's word, by a reading or by a person, and that is about to be committed."""

@@ -6,7 +6,7 @@ clock tells it again until it is heard or a month has passed. It keeps no other 
 are told again may come after later ones, and more than once where a worker dies.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -28,11 +28,18 @@ RAREST = timedelta(hours=6)
 KEPT = timedelta(days=30)
 AT_ONCE = 20
 _kinds: dict[str, Any] = {}
+_brought: dict[str, Callable[[], Sequence[Any]]] = {}
 
 
-def declare(hook: str, kind: Any) -> None:
-    """Say what kind of facts a hook carries, so that they can be kept: as JSON, without anything about buyers."""
+def declare(hook: str, kind: Any, listeners: Callable[[], Sequence[Any]] | None = None) -> None:
+    """Say what kind of facts a hook carries, so that they can be kept: as JSON, without anything about buyers.
+
+    Where the listeners are no hook implementations, `listeners` gives them: one for each plugin, with `plugin_name`,
+    `function` and `argnames`.
+    """
     _kinds[hook] = kind
+    if listeners is not None:
+        _brought[hook] = listeners
 
 
 @cache
@@ -53,7 +60,8 @@ def tell(hook: str, facts: Sequence[Any]) -> None:
 
 
 def _listeners(hook: str) -> list[Any]:
-    return list(getattr(hooks.manager.hook, hook).get_hookimpls())
+    brought = _brought.get(hook)
+    return list(brought()) if brought else list(getattr(hooks.manager.hook, hook).get_hookimpls())
 
 
 def _heard(implementation: Any, hook: str, facts: list[Any]) -> bool:

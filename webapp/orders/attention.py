@@ -94,8 +94,14 @@ KINDS = (
     AttentionKind(
         "update_unseen",
         _l("Update not shown"),
-        _l("The channel took an update a day ago and does not show it."),
+        _l("The channel took an update long ago and does not show it."),
         _l("Look at the order on the channel's own page; where nothing is left to tell, close the update."),
+    ),
+    AttentionKind(
+        "update_undecided",
+        _l("Fate unknown"),
+        _l("The answer to an update was lost, and nothing at the channel shows whether it happened."),
+        _l("Find out at the channel whether it happened, and say so under Channel updates."),
     ),
     AttentionKind(
         "incomplete",

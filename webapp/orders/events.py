@@ -86,6 +86,13 @@ WORDS = (
     EventWords("update_elsewhere", _l("It had been done elsewhere: %(kind)s")),
     EventWords("update_retried", _l("Sent again: %(kind)s")),
     EventWords("update_closed", _l("Closed without sending again: %(kind)s")),
+    EventWords("update_accepted", _l("The channel carried the update out and does not show it yet: %(kind)s")),
+    EventWords("update_undecided", _l("Nobody knows what became of the update: %(kind)s")),
+    EventWords("update_confirmed", _l("Said to have happened: %(kind)s")),
+    EventWords("update_undone", _l("Undone before it left: %(kind)s")),
+    EventWords("update_released", _l("Sent before its time: %(kind)s")),
+    EventWords("update_superseded", _l("A correction took its place: %(kind)s")),
+    EventWords("update_withdrawn", _l("No longer wanted, so it was not sent: %(kind)s")),
 )
 
 

@@ -63,6 +63,14 @@ def deactivate(store: Store, *, actor: Actor) -> None:
     _note(store, "store_deactivated", actor)
 
 
+def let_send(store: Store, *, actor: Actor) -> None:
+    """Send to the store again, which was read only: somebody looked at what may have been sent."""
+    actor.needs("stores.edit")
+    if store.read_only is not None:
+        store.read_only = None
+        _note(store, "store_sends_again", actor)
+
+
 def archive(store: Store, *, actor: Actor) -> None:
     """Put the store away with all its orders; it can be restored at any time."""
     deactivate(store, actor=actor)

@@ -28,9 +28,12 @@ from webapp.channels.contract import (
 from webapp.channels.models import Store
 from webapp.channels.services import channels
 from webapp.clock import now
-from webapp.db import db, insert_into
+from webapp.db import any_row, db, insert_into
+from webapp.orders.models import Order
 from webapp.sync import proving
-from webapp.sync.models import ChannelUpdate, StoreDenial, UpdateState
+from webapp.sync.models import StoreDenial
+from webapp.updates.contract import UpdateSettled
+from webapp.updates.models import ChannelUpdate, UpdateState
 
 ORDERS, ORDER, CONNECTING = "orders", "order", "connecting"  # the work in which something was denied, beside updates
 
@@ -61,12 +64,18 @@ def worked(store_id: int, work: str, *, orders: Sequence[str] = ()) -> None:
         _lift(store_id, work, DeniedThing.ORDER, orders)
 
 
-def no_longer_owed(store_id: int, work: str, number: str) -> None:
-    """An order's update is no longer owed: after the last that waits, nobody would find out what is still denied."""
-    _lift(store_id, work, DeniedThing.ORDER, [number])
-    waiting = select(ChannelUpdate.id).where(ChannelUpdate.store_id == store_id, ChannelUpdate.kind == work)
-    if db.session.scalar(waiting.where(ChannelUpdate.state == UpdateState.OWED).limit(1)) is None:
-        _lift(store_id, work, DeniedThing.OPERATION)
+def no_longer_owed(updates: Sequence[UpdateSettled]) -> None:
+    """Updates are no longer owed: after the last that waits, nobody would find out what is still denied."""
+    stores = sorted({update.store for update in updates})
+    denied = select(StoreDenial.store_id, StoreDenial.work).where(StoreDenial.store_id.in_(stores))
+    found = {(store_id, work) for store_id, work in db.session.execute(denied.distinct())}
+    for store_id, work in sorted(found & {(one.store, one.kind) for one in updates}):
+        orders = [one.order for one in updates if (one.store, one.kind) == (store_id, work)]
+        numbers = db.session.scalars(select(Order.channel_order_number).where(Order.id.in_(orders)))
+        _lift(store_id, work, DeniedThing.ORDER, list(numbers))
+        waiting = (ChannelUpdate.store_id == store_id, ChannelUpdate.kind == work)
+        if not any_row(ChannelUpdate, *waiting, ChannelUpdate.state == UpdateState.OWED):
+            _lift(store_id, work, DeniedThing.OPERATION)
 
 
 def page_read(store_id: int, page: OrdersPage, low: datetime) -> None:

@@ -12,16 +12,9 @@ from webapp.clock import now
 from webapp.db import db
 from webapp.errors import sentence_of
 from webapp.jobs.models import Run
-from webapp.sync.models import (
-    OPEN_UPDATES,
-    ChannelUpdate,
-    OrdersProof,
-    QuarantinedOrder,
-    StoreDenial,
-    StoreSync,
-    UpdateState,
-)
+from webapp.sync.models import OrdersProof, QuarantinedOrder, StoreDenial, StoreSync
 from webapp.sync.runs import syncs_of
+from webapp.updates.models import OPEN_UPDATES, ChannelUpdate, UpdateState
 
 LAGGING = timedelta(minutes=15)  # a store that is read by the minute has a reason to be looked at
 _TROUBLED = (UpdateState.REFUSED, UpdateState.UNKNOWN)

@@ -7,23 +7,28 @@ from webapp.channels.order_settings import IMPORT_ORDERS, NEW_ORDERS
 from webapp.channels.services import CONNECTION
 from webapp.db import db
 from webapp.errors import Refusal
-from webapp.fulfillment.models import Shipment
 from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule
 from webapp.search.contract import QueryKey
 from webapp.settings.declared import SettingsChange
-from webapp.sync import activity, numbering
+from webapp.sync import activity, denials, numbering
 from webapp.sync.jobs import anything_due, connect, deliver, find_due, forget_quiet_runs, keep_statistics
 from webapp.sync.query_keys import KEYS
 from webapp.sync.runs import any_to_forget
 from webapp.sync.taking_in.quarantine import count_payloads, erase_payloads
-from webapp.sync.updates import owe_confirmations, unconfirmed, under_way
+from webapp.updates.contract import UpdateOwed, UpdateSettled
+from webapp.updates.queries import unconfirmed, under_way
 
 
 @hookimpl
-def shipments_created(shipments: list[Shipment]) -> None:
-    for store_id, kind in {(update.store_id, update.kind) for update in owe_confirmations(shipments)}:
-        deliver.enqueue(store_id, kind)
+def updates_owed(updates: list[UpdateOwed]) -> None:
+    for store_id, lane in {(update.store, update.lane) for update in updates}:
+        deliver.enqueue(store_id, lane)
+
+
+@hookimpl
+def updates_settled(updates: list[UpdateSettled]) -> None:
+    denials.no_longer_owed(updates)
 
 
 @hookimpl

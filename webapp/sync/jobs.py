@@ -4,7 +4,7 @@ The network is never called within a transaction: a job claims in one unit of wo
 another. Whatever dies in between is found again by the schedule once its lease has run out.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import structlog
@@ -12,6 +12,7 @@ import structlog
 from webapp import live
 from webapp.audit.actor import Actor
 from webapp.channels.contract import (
+    OUTCOMES,
     Channel,
     ChannelError,
     Denial,
@@ -27,19 +28,23 @@ from webapp.channels.contract import (
     Throttled,
     Unknown,
     UnreadableOrder,
-    Update,
 )
 from webapp.channels.models import Store
 from webapp.channels.services import access, get_channel
 from webapp.clock import now
 from webapp.db import analyze, db, unit_of_work
+from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs import a_moment, job
 from webapp.sync import activity, denials, proving, runs
+from webapp.sync.delivering import as_updates, claim_due, claim_to_look_up, due_work, to_send
 from webapp.sync.leases import HeldUpdates, Lease
-from webapp.sync.models import ChannelUpdate, OrdersProof, StoreSync, Stream
+from webapp.sync.models import OrdersProof, StoreSync, Stream
+from webapp.sync.settling import settle
 from webapp.sync.taking_in.pages import prepare, take_in
-from webapp.sync.updates import as_updates, claim_due, claim_to_look_up, due_work, settle
+from webapp.updates import marks
+from webapp.updates.kinds import carriage_of
+from webapp.updates.models import ChannelUpdate
 
 log = structlog.get_logger(__name__)
 _ANALYZED_PAGES = (2, 20)  # of a first window: a planner that believes the tables empty reads them whole
@@ -77,8 +82,8 @@ def find_due() -> None:
         import_orders.enqueue(store_id)
     for store_id in runs.due_for_more():
         read_more.enqueue(store_id)
-    for store_id, kind, work in due_work():
-        (deliver if work == "deliver" else look_up).enqueue(store_id, kind)
+    for store_id, lane, work in due_work():
+        (deliver if work == "deliver" else look_up).enqueue(store_id, lane)
     for store_id, number in denials.due_orders():
         fetch_order.enqueue(store_id, number)
 
@@ -238,66 +243,84 @@ def forget_quiet_runs() -> None:
 
 
 @job("delivering")
-def deliver(store_id: int, kind: str) -> None:
-    """Tell a store's channel what it is owed of one kind."""
+def deliver(store_id: int, lane: str) -> None:
+    """Tell a store's channel what it is owed in one lane."""
     lease = Lease(ChannelUpdate)
     with unit_of_work():
-        claimed = claim_due(store_id, kind, lease.owner)
+        claimed = claim_due(store_id, lane, lease.owner)
         if claimed is None:
             return
         store, rows = claimed
-        if not rows:  # all of them had lost their worker: they are looked up first
-            look_up.enqueue(store_id, kind)
+        updates = to_send(rows)
+        if not updates:  # all of them had lost their worker: they are looked up first
+            look_up.enqueue(store_id, lane)
             return
-        updates, credentials, channel = as_updates(rows), access(store), get_channel(store.channel)
-    if _asked_and_settled(lease, updates, kind, lambda held: channel.deliver(credentials, held)):
+        credentials, channel = access(store), get_channel(store.channel)
+        kind = updates[0].kind
+        held_updates = HeldUpdates(updates, lease, store_id, lane, once=not carriage_of(store, kind).repeatable)
+    marks.note(update=max(one.id for one in updates))
+
+    def ask_channel(held: HeldUpdates) -> Mapping[int, Outcome]:
+        return ask(channel, "update", channel.deliver, credentials, held, gives=Mapping, raises=ChannelError)
+
+    if _asked_and_settled(lease, held_updates, kind, ask_channel):
         with unit_of_work():
-            deliver.enqueue(store_id, kind)  # the next batch, until nothing is due
+            deliver.enqueue(store_id, lane)  # the next batch, until nothing is due
 
 
 @job("delivering")
-def look_up(store_id: int, kind: str) -> None:
+def look_up(store_id: int, lane: str) -> None:
     """Find out what became of updates that were sent, or whose answer was lost."""
     lease = Lease(ChannelUpdate)
     with unit_of_work():
-        claimed = claim_to_look_up(store_id, kind, lease.owner)
+        claimed = claim_to_look_up(store_id, lane, lease.owner)
         if claimed is None:
             return
         store, rows = claimed
         updates, credentials, channel = as_updates(rows), access(store), get_channel(store.channel)
-    if _asked_and_settled(lease, updates, denials.ORDER, lambda held: channel.look_up(credentials, held)):
+
+    def ask_channel(held: HeldUpdates) -> Mapping[int, Outcome]:
+        return ask(channel, "update", channel.look_up, credentials, held, gives=Mapping, raises=ChannelError)
+
+    if _asked_and_settled(lease, HeldUpdates(updates, lease, store_id, lane), denials.ORDER, ask_channel):
         with unit_of_work():
-            deliver.enqueue(store_id, kind)  # what turned out not to have happened is sent again
+            deliver.enqueue(store_id, lane)  # what turned out not to have happened is sent again
 
 
 def _asked_and_settled(
-    lease: Lease, updates: Sequence[Update], work: str, ask: Callable[[Sequence[Update]], Mapping[int, Outcome]]
+    lease: Lease, updates: HeldUpdates, work: str, ask_channel: Callable[[HeldUpdates], Mapping[int, Outcome]]
 ) -> bool:
     """Ask the channel and write its outcomes; False where the lease was lost before anything was asked: whoever finds
     these updates looks up first what became of them. Those of which it is lost in the middle are not sent any more.
     """
-    ids = [update.id for update in updates]
+    ids = [updates[place].id for place in range(len(updates))]
     with lease.kept(ChannelUpdate.id.in_(ids)):
         if lease.lost:
             log.warning("lease_lost", updates=len(ids))
             return False
-        outcomes = _asked(ask, HeldUpdates(updates, lease), ids)
+        outcomes = _asked(ask_channel, updates, ids, looking=work == denials.ORDER)
     with unit_of_work():  # the lease is renewed no more: what locks these rows in another order would wait for us
         store_id = settle(outcomes, lease.owner)
         if store_id is not None:
-            denials.delivered(store_id, work, updates, outcomes)
+            denials.delivered(store_id, work, updates[:], outcomes)
     return True
 
 
 def _asked(
-    ask: Callable[[Sequence[Update]], Mapping[int, Outcome]], updates: HeldUpdates, ids: list[int]
+    ask_channel: Callable[[HeldUpdates], Mapping[int, Outcome]], updates: HeldUpdates, ids: list[int], *, looking: bool
 ) -> dict[int, Outcome]:
+    """An outcome for each. What was called stays unknown where the channel raises; the rest of it did not go out."""
     try:
-        outcomes = ask(updates)
-    except ChannelError as error:  # nothing of the batch went out
+        outcomes = ask_channel(updates)
+    except ChannelError as error:
         denial = error.denial if isinstance(error, Denied) else None
-        return {id_: NotYet(error.retry_after or 60.0, cause=error.stored(), denial=denial) for id_ in ids}
-    return {id_: outcomes.get(id_, NotYet(1) if id_ in updates.left_out else Unknown()) for id_ in ids}
+        again = NotYet(error.retry_after or 60.0, cause=error.stored(), denial=denial)
+        return {id_: Unknown() if id_ in updates.called else again for id_ in ids}
+    except PluginFailed as error:
+        again = NotYet(60.0, cause=error.stored())
+        return {id_: again if looking or updates.surely_here(id_) else Unknown() for id_ in ids}
+    missing = {id_: NotYet(1) if id_ in updates.left_out else Unknown() for id_ in ids}
+    return {id_: one if isinstance(one := outcomes.get(id_), OUTCOMES) else missing[id_] for id_ in ids}
 
 
 @job("asking")

@@ -6,25 +6,30 @@ the worker that lost the row. Of several rows each is held by itself: one that a
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from secrets import token_hex
 from time import monotonic
-from typing import overload
+from typing import ParamSpec, TypeVar, overload
 
 import structlog
 from sqlalchemy import ColumnElement, Engine, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from webapp.channels.contract import Update
+from webapp.channels.contract import Attempt, Batch, LeaseLost, TooLate, Update
 from webapp.clock import now
-from webapp.db import db
+from webapp.db import db, unit_of_work
 from webapp.jobs import current_id
-from webapp.sync.models import ChannelUpdate, StoreSync
+from webapp.sync.models import StoreSync
+from webapp.updates import marks
+from webapp.updates.models import ChannelUpdate, UpdateAttempt
 
+P = ParamSpec("P")
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=20)
+IN_TIME = timedelta(seconds=30)  # from storing an attempt to its call
 _SIGNS = 4  # of life within the time of a lease: one that comes late does not end it
 
 
@@ -79,14 +84,42 @@ class Lease:
         self._gone, self._signed = not held, signed
 
 
-class HeldUpdates(Sequence[Update]):
+class HeldUpdates(Batch):
     """Updates that leave out, while a channel goes through them, those whose lease was lost meanwhile: whoever has them
     by now looked up what became of them, and may have sent them.
     """
 
-    def __init__(self, updates: Sequence[Update], lease: Lease) -> None:
+    def __init__(
+        self, updates: Sequence[Update], lease: Lease, store_id: int = 0, lane: str = "", *, once: bool = False
+    ) -> None:
         self.left_out: set[int] = set()
+        self.called: set[int] = set()  # those of which something irreversible was called, whatever came of it
         self._updates, self._lease = updates, lease
+        self._store_id, self._lane, self._once = store_id, lane, once
+
+    def surely_here(self, row: int) -> bool:
+        """Whether nothing of it can have been sent: what goes out once is sent by an attempt's call alone."""
+        return self._once and row not in self.called
+
+    def attempt(self, updates: Sequence[Update], *, key: str = "", channel_at: datetime | None = None) -> Attempt:
+        """Store an attempt, and on these updates that it is theirs, in a transaction that finds their leases held."""
+        ids = sorted(one.id for one in updates)
+        begun = monotonic(), now()
+        with unit_of_work():
+            mine = (ChannelUpdate.id.in_(ids), ChannelUpdate.lease_owner == self._lease.owner)
+            locked = select(ChannelUpdate.id).where(*mine).order_by(ChannelUpdate.id).with_for_update()
+            if list(db.session.scalars(locked)) != ids:
+                raise LeaseLost
+            row = UpdateAttempt(
+                store_id=self._store_id, lane=self._lane, key=key, messages=len(ids), at=begun[1], channel_at=channel_at
+            )
+            db.session.add(row)
+            db.session.flush()
+            held_until = now() + LEASE
+            db.session.execute(update(ChannelUpdate).where(*mine).values(attempt_id=row.id, lease_until=held_until))
+            number = row.id
+        marks.note(update=ids[-1], attempt=number)
+        return _HeldAttempt(self, number, ids, begun)
 
     def __iter__(self) -> Iterator[Update]:
         for one in self._updates:
@@ -105,3 +138,17 @@ class HeldUpdates(Sequence[Update]):
     def __getitem__(self, place: slice) -> Sequence[Update]: ...
     def __getitem__(self, place: int | slice) -> Update | Sequence[Update]:
         return self._updates[place]
+
+
+class _HeldAttempt(Attempt):
+    def __init__(self, batch: HeldUpdates, number: int, ids: Sequence[int], begun: tuple[float, datetime]) -> None:
+        self.id = number
+        self._batch, self._ids, self._begun = batch, ids, begun
+
+    def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        running, wall = self._begun
+        if monotonic() - running > IN_TIME.total_seconds() or abs(now() - wall) > IN_TIME:
+            log.warning("attempt_too_late", attempt=self.id)
+            raise TooLate
+        self._batch.called.update(self._ids)
+        return function(*args, **kwargs)

@@ -1,17 +1,16 @@
-"""Windows of orders coming in, quarantined orders, and updates owed to channels."""
+"""Windows of orders coming in, and quarantined orders."""
 
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import ForeignKey, LargeBinary, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp.channels.contract import ORDER_PROBLEMS
 from webapp.channels.models import Store
 from webapp.db import Model
 from webapp.jobs.models import Run
-from webapp.orders.models import Order
 from webapp.vault.models import PeriodName
 
 
@@ -119,65 +118,3 @@ class QuarantinedOrder(Model):
     def cause(self) -> str:
         """The problem in the reader's language."""
         return str(ORDER_PROBLEMS.get(self.problem, self.problem))
-
-
-class UpdateState(StrEnum):
-    HELD = "held"
-    OWED = "owed"
-    SENT = "sent"
-    EFFECTIVE = "effective"
-    REFUSED = "refused"
-    UNKNOWN = "unknown"
-    WITHDRAWN = "withdrawn"
-    DONE_ELSEWHERE = "done_elsewhere"
-
-
-OPEN = (UpdateState.HELD, UpdateState.OWED, UpdateState.SENT, UpdateState.REFUSED, UpdateState.UNKNOWN)
-UNSETTLED = tuple(state for state in OPEN if state != UpdateState.REFUSED)  # under way: nobody has to do anything
-
-
-# As an index is made for them: queries must say it in these very words.
-OPEN_UPDATES = "channel_updates.state IN ('held', 'owed', 'sent', 'refused', 'unknown')"
-
-
-class ChannelUpdate(Model):
-    """Something that a channel is owed: a promise with a life of its own, every step with its time."""
-
-    __tablename__ = "channel_updates"
-    __table_args__ = (
-        UniqueConstraint("order_id", "kind", "reference"),
-        Index("ix_channel_updates_due", "store_id", "kind", "state", "due_at"),
-        Index("ix_channel_updates_order", "order_id", "id"),
-        Index(
-            "ix_channel_updates_open",
-            "store_id",
-            "state",
-            "order_id",
-            sqlite_where=text(OPEN_UPDATES.removeprefix("channel_updates.")),
-            postgresql_where=text(OPEN_UPDATES.removeprefix("channel_updates.")),
-        ),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    store_id: Mapped[int] = mapped_column(ForeignKey("stores.id", ondelete="CASCADE"))
-    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
-    kind: Mapped[str]
-    source_id: Mapped[int | None]  # the document that it tells of: the package of a shipment
-    order_version: Mapped[int]
-    reference: Mapped[str]  # what the channel sees of us; the same on every repetition
-    payload: Mapped[dict[str, Any]]
-    state: Mapped[str] = mapped_column(default=UpdateState.OWED)
-    due_at: Mapped[datetime]
-    deadline: Mapped[datetime | None]
-    look_again_at: Mapped[datetime | None]
-    handle: Mapped[str | None]
-    attempts: Mapped[int] = mapped_column(default=0)
-    problem: Mapped[dict[str, Any] | None]  # a stored DeskError, or the channel's own sentence
-    lease_owner: Mapped[str | None]
-    lease_until: Mapped[datetime | None]
-    created_at: Mapped[datetime]
-    sent_at: Mapped[datetime | None]
-    effective_at: Mapped[datetime | None]
-    refused_at: Mapped[datetime | None]
-    order: Mapped[Order] = relationship()
-    store: Mapped[Store] = relationship()

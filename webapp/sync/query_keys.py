@@ -9,8 +9,7 @@ from webapp.audit.actor import Actor
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.orders.models import Order
 from webapp.search.contract import KeyKind, QueryKey
-from webapp.sync.models import OPEN, OPEN_UPDATES, ChannelUpdate
-from webapp.sync.updates import STATE_LABELS
+from webapp.updates.models import OPEN, OPEN_UPDATES, STATE_LABELS, ChannelUpdate
 
 
 def _with_updates(states: Sequence[Any], actor: Actor) -> ColumnElement[bool]:

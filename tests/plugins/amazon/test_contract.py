@@ -1,9 +1,13 @@
 """Amazon holds to what every channel must hold to, over real HTTP."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from plugins.amazon.practice import PracticeClient
-from webapp.api import StoreAccess
+from webapp.api import StoreAccess, Update
 from webapp.testing import ChannelContract
 
 
@@ -11,3 +15,25 @@ class TestAmazon(ChannelContract):
     @pytest.fixture
     def access(self, store: StoreAccess, amazon: PracticeClient) -> StoreAccess:
         return store
+
+    @pytest.fixture
+    def refused_access(self, make_store: Callable[..., StoreAccess], amazon: PracticeClient) -> StoreAccess:
+        return make_store(client_secret="wrong")
+
+    @pytest.fixture
+    def fresh_updates(
+        self, amazon: PracticeClient, make_update: Callable[..., Update]
+    ) -> Callable[[str, int], Sequence[Update]]:
+        def make(kind: str, count: int) -> list[Update]:
+            assert kind == "shipment"
+            placed: list[dict[str, Any]] = amazon.place_many(count, marketplace="US", status="UNSHIPPED")
+            return [replace(make_update(one), id=number) for number, one in enumerate(placed, start=1)]
+
+        return make
+
+    @pytest.fixture
+    def lose_answer(self, amazon: PracticeClient) -> Callable[[], None]:
+        def lose() -> None:
+            amazon.fault("confirmShipment", "drop", when="after")
+
+        return lose

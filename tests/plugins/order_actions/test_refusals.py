@@ -19,17 +19,17 @@ from webapp.orders import addresses, archiving, holds, organizing, services as a
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
 from webapp.orders.services import bar, offers
-from webapp.sync import updates
-from webapp.sync.models import ChannelUpdate, UpdateState
 from webapp.testing import incoming_line, incoming_order
+from webapp.updates import deciding
+from webapp.updates.models import ChannelUpdate, UpdateState
 
 Take = Callable[..., list[Order]]
-MODULES = (acting, shipping, holds, organizing, archiving, addresses, updates)
+MODULES = (acting, shipping, holds, organizing, archiving, addresses, deciding)
 NOT_OF_BUTTONS = {
     acting.KeyReused: "of a form that was sent twice",
     shipping.BuyerWantsCancel: "asked in the form of shipping, which is offered",
-    updates.NotRetriable: "of an update, not of an order",
-    updates.NotClosable: "of an update, not of an order",
+    deciding.NotRetriable: "of an update, not of an order",
+    deciding.NotClosable: "of an update, not of an order",
 }
 
 

@@ -27,9 +27,9 @@ from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.reporting.contract import Card
 from webapp.reporting.figures import Interval
-from webapp.sync.models import ChannelUpdate, UpdateState
 from webapp.testing import incoming_line, incoming_order, line_again
 from webapp.ui.desk import charts, sales
+from webapp.updates.models import ChannelUpdate, UpdateState
 
 CARDS = ("work", "sync", "sales", "recent")
 

@@ -20,9 +20,9 @@ from webapp.live import publish
 from webapp.orders.bulk import start_bulk
 from webapp.orders.models import Order
 from webapp.orders.services import find_action, read_input
-from webapp.sync.models import ChannelUpdate, UpdateState
 from webapp.testing import FakeChannel, incoming_line, incoming_order
 from webapp.ui.frame import live
+from webapp.updates.models import ChannelUpdate, UpdateState
 
 # What a browser shows does not depend on the database.
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]

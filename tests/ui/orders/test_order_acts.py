@@ -24,9 +24,9 @@ from webapp.orders.organizing import assign, set_due, set_status, set_tags
 from webapp.orders.queries import locked
 from webapp.orders.services import actions, comment
 from webapp.orders.statuses import make_status
-from webapp.sync.models import ChannelUpdate, UpdateState
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order
 from webapp.ui.forms.actions import again as again_form, in_words
+from webapp.updates.models import ChannelUpdate, UpdateState
 
 SHIP = {"carrier": "FAKE", "tracking_number": "JD0001"}
 

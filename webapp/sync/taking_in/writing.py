@@ -15,11 +15,11 @@ from webapp.db import db
 from webapp.jobs.telling import tell
 from webapp.orders.contract import OrdersChange
 from webapp.sync.models import QuarantinedOrder
+from webapp.sync.settling import settle_by_reading
 from webapp.sync.taking_in.known_orders import KnownOrders
 from webapp.sync.taking_in.new_orders import NewOrders
 from webapp.sync.taking_in.page_rows import PageRows
 from webapp.sync.taking_in.prepared import PreparedOrder, known_orders, same_or_stale
-from webapp.sync.updates import settle_by_reading
 
 
 @dataclass(slots=True)

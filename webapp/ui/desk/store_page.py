@@ -18,7 +18,7 @@ from webapp.channels.services import CONNECTION, channel_name, channels, get_sto
 from webapp.channels.shops import next_numbers, shops
 from webapp.clock import now
 from webapp.db import db
-from webapp.errors import NotFound
+from webapp.errors import NotFound, sentence_of
 from webapp.i18n import gettext as _
 from webapp.orders import erasing
 from webapp.orders.listing import list_orders
@@ -29,7 +29,6 @@ from webapp.reporting.figures import Figure, Interval, Sales, orders_by_state, s
 from webapp.search.compiling import Compiled
 from webapp.settings.declared import STORE
 from webapp.sync import health, runs
-from webapp.sync.models import OPEN_UPDATES, ChannelUpdate
 from webapp.sync.taking_in.quarantine import quarantined_orders
 from webapp.ui.desk import charts, sales
 from webapp.ui.desk.cards import orders_url, traffic
@@ -42,6 +41,7 @@ from webapp.ui.frame import unscripted
 from webapp.ui.frame.formats import money, number, state_label, zone
 from webapp.ui.frame.pages import show_times_of, shown_stores
 from webapp.ui.orders import shown
+from webapp.updates.models import OPEN_UPDATES, ChannelUpdate
 
 RECENT, WAITING_SHOWN = 8, 20
 _WITH_MORE = (CONNECTION, NEW_ORDERS, BUYERS)  # the store's name, its shops, and what is to be erased
@@ -70,6 +70,7 @@ def head(store: Store, state: health.Health | None = None) -> dict[str, Any]:
         "created_at": store.created_at,
         "archived_at": store.archived_at,
         "active": store.active,
+        "read_only": sentence_of(store.read_only),
         "shop": store.shop.name,
         "import_orders": IMPORT_ORDERS.of(store),
         "orders_url": orders_url(f"store:{store.id}"),

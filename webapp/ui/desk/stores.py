@@ -214,6 +214,17 @@ def deactivate(store_id: int) -> Response:
     return redirect(url_for(".show", store_id=store_id))
 
 
+@bp.post("/<int(max=2147483647):store_id>/let_send")
+@needs("stores.edit")
+def let_send(store_id: int) -> Response:
+    """Send to a store again that was read only."""
+    with unit_of_work():
+        store = get_store(store_id)
+        activity.let_send(store, actor=current_actor())
+    flash(_("What %(store)s is owed is sent again.", store=store.name), "good")
+    return redirect(url_for(".show", store_id=store_id))
+
+
 @bp.post("/<int(max=2147483647):store_id>/archive")
 @needs("stores.edit")
 def archive(store_id: int) -> Response:

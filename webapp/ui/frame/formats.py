@@ -18,9 +18,9 @@ from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.jobs.models import RunState
 from webapp.money import Money
 from webapp.orders.states import STATE_LABELS as ORDER_STATES, STATE_TONES
-from webapp.sync.updates import STATE_LABELS as UPDATE_STATES
 from webapp.ui.frame import access
 from webapp.ui.frame.languages import language
+from webapp.updates.models import STATE_LABELS as UPDATE_STATES
 
 RUN_STATES: dict[str, LazyString] = {
     RunState.QUEUED: _l("Waiting"),

@@ -4,7 +4,7 @@ Which parts a page has, its tab says; acting stands in `orders`, what the channe
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from operator import attrgetter
 from typing import Any
@@ -18,7 +18,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from webapp.audit.actor import Actor
 from webapp.channels import described
 from webapp.channels.contract import BUYER_FIELDS
-from webapp.clock import iso, parse_instant
+from webapp.clock import iso, now, parse_instant
 from webapp.db import db
 from webapp.documents.packing import slip_refusal
 from webapp.errors import Forbidden, NotFound, Refusal, sentence_of
@@ -32,11 +32,12 @@ from webapp.orders.services import bar, find_action, offers
 from webapp.orders.statuses import all_statuses, status_name
 from webapp.orders.tags import tags_of
 from webapp.search.contract import Label
-from webapp.sync.models import UNSETTLED, ChannelUpdate
-from webapp.sync.updates import closable, list_updates, retriable
 from webapp.ui.forms.actions import ActionForm, action_form
 from webapp.ui.frame import htmx
 from webapp.ui.orders import shown, timeline
+from webapp.updates import deciding
+from webapp.updates.models import UNSETTLED, WAITING, ChannelUpdate, UpdateState
+from webapp.updates.queries import list_updates
 from webapp.vault import services as vault
 
 OVERVIEW, CHANNEL = "overview", "channel"
@@ -52,6 +53,7 @@ PLACES = {COMMENT: "orders/_comments.html", ADDRESS: "orders/_addresses.html"}  
 _OF_BUYER = {"buyer": "orders/_buyer.html", "addresses": PLACES[ADDRESS]}  # by the field that says what a card shows
 ACTIONS, ASIDE = "orders/_actions.html", "orders/_aside.html"
 RECENT = 8  # events beside the overview
+AT_ONCE = timedelta(seconds=5)  # what goes so soon is not worth a time
 _AROUND = (joinedload(Order.assignee), joinedload(Order.running_hold).joinedload(OrderHold.person))
 _FIGURES = (joinedload(Order.own_amounts), selectinload(Order.lines).joinedload(OrderLine.amounts))
 
@@ -354,6 +356,17 @@ def _packages(order: Order, lines: Mapping[int, OrderLine]) -> list[dict[str, An
     return found
 
 
+def _goes_at(order: Order, row: ChannelUpdate) -> datetime | None:
+    """When one that waits goes, where that is not at once."""
+    if row.state == UpdateState.HELD:
+        return row.due_at
+    if row.state != UpdateState.OWED or row.lease_owner is not None:
+        return None
+    at = now() + timedelta(seconds=described.seconds_until(order.store, row.lane))
+    soonest = max(at, row.due_at)
+    return soonest if soonest - now() > AT_ONCE else None
+
+
 def _update(order: Order, row: ChannelUpdate, actor: Actor) -> dict[str, Any]:
     may = actor.may("updates.retry")
     return {
@@ -368,6 +381,9 @@ def _update(order: Order, row: ChannelUpdate, actor: Actor) -> dict[str, Any]:
         "settled_at": row.refused_at or row.effective_at,
         "attempts": row.attempts,
         "message": sentence_of(row.problem),
-        "can_retry": may and retriable(row),
-        "can_close": may and closable(row),
+        "goes_at": _goes_at(order, row),
+        "can_retry": may and deciding.retriable(row),
+        "can_close": may and deciding.closable(row),
+        "can_confirm": may and deciding.confirmable(row),
+        "can_undo": may and row.state in WAITING and deciding.undo_refusal(row) is None,
     }

@@ -1,4 +1,9 @@
-"""Channel updates in the browser: sending one again, or closing it. What they are stands on their order's page."""
+"""Channel updates in the browser: undoing one, sending it now or again, closing it, or saying that it happened.
+
+What they are stands on their order's page.
+"""
+
+from collections.abc import Callable
 
 from flask import Blueprint, flash
 from werkzeug.wrappers import Response
@@ -8,13 +13,14 @@ from webapp.db import unit_of_work
 from webapp.i18n import gettext as _
 from webapp.orders.models import Order
 from webapp.sync import jobs
-from webapp.sync.models import UpdateState
-from webapp.sync.updates import close as close_update, find_update, retry as send_again
 from webapp.ui.frame import htmx
 from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.pages import parts
 from webapp.ui.frame.redirects import redirect
 from webapp.ui.orders.order_page import ASIDE, current_tab, facts, live_parts, url_of
+from webapp.updates import deciding
+from webapp.updates.models import ChannelUpdate, UpdateState
+from webapp.updates.queries import find_update
 
 bp = Blueprint("updates", __name__)
 
@@ -27,9 +33,9 @@ def retry(update_id: int) -> Response:
     with unit_of_work():
         update = find_update(update_id, actor)
         order: Order = update.order
-        send_again(update, actor=actor)
+        deciding.retry(update, actor=actor)
         work = jobs.deliver if update.state == UpdateState.OWED else jobs.look_up
-        work.enqueue(update.store_id, update.kind)
+        work.enqueue(update.store_id, update.lane)
     flash(_("It is being sent again."), "good")
     return _changed(order, actor)
 
@@ -37,13 +43,38 @@ def retry(update_id: int) -> Response:
 @bp.post("/updates/<int:update_id>/close")
 @needs("updates.retry")
 def close(update_id: int) -> Response:
-    """Leave a refused update, or one that was never confirmed, at that."""
+    """Leave a refused update, or one that was never confirmed, at that: it did not happen."""
+    return _decided(update_id, deciding.close, _("It is closed: nothing more is sent of it."))
+
+
+@bp.post("/updates/<int:update_id>/confirm")
+@needs("updates.retry")
+def confirm(update_id: int) -> Response:
+    """Say of an update that was never confirmed that it happened."""
+    return _decided(update_id, deciding.confirm, _("It counts as done: nothing more is sent of it."))
+
+
+@bp.post("/updates/<int:update_id>/undo")
+@needs("updates.retry")
+def undo(update_id: int) -> Response:
+    """Take an update back before it leaves."""
+    return _decided(update_id, deciding.undo, _("It is undone: nothing was sent of it."))
+
+
+@bp.post("/updates/<int:update_id>/send")
+@needs("updates.retry")
+def send(update_id: int) -> Response:
+    """Send an update that is held back before its time."""
+    return _decided(update_id, deciding.send_now, _("It is being sent."))
+
+
+def _decided(update_id: int, decide: Callable[..., None], said: str) -> Response:
     actor = current_actor()
     with unit_of_work():
-        update = find_update(update_id, actor)
+        update: ChannelUpdate = find_update(update_id, actor)
         order: Order = update.order
-        close_update(update, actor=actor)
-    flash(_("It is closed: nothing more is sent of it."), "good")
+        decide(update, actor=actor)
+    flash(said, "good")
     return _changed(order, actor)
 
 

@@ -1,0 +1,98 @@
+"""What people decide about updates on the order's page: undo, send now, say that it happened."""
+
+# ruff: noqa: F811 - fixtures are imported by their names
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from tests.ui.conftest import Browser
+from tests.updates import till as tills
+from tests.updates.conftest import Credit, channel, credit, order, store, till, update  # noqa: F401 - fixtures
+from webapp.channels.models import Store
+from webapp.db import db
+from webapp.orders.models import Order
+from webapp.sync import jobs
+
+Work = Callable[[], int]
+
+
+def ways(browser: Browser, order: Order) -> set[str]:
+    page = browser.get(f"/orders/{order.number}?tab=updates").text
+    return set(re.findall(r'action="/updates/\d+/(\w+)"', page))
+
+
+def decide(browser: Browser, way: str) -> int:
+    return browser.post(f"/updates/{update().id}/{way}", htmx=True).status_code
+
+
+def test_what_is_held_is_undone_or_sent_at_once(
+    till: tills.Ledger,
+    order: Order,
+    credit: Credit,
+    browser: Browser,
+    work: Work,
+) -> None:
+    credit(1, held=True)
+    page = browser.get(f"/orders/{order.number}?tab=updates").text
+    assert "Sends at" in page
+    assert ways(browser, order) == {"undo", "send"}
+    assert decide(browser, "undo") == 200
+    assert update().state == "withdrawn"
+    assert ways(browser, order) == set()
+    assert "Undone before it left" in browser.get(f"/orders/{order.number}?tab=timeline").text
+    credit(2, held=True)
+    assert browser.post(f"/updates/{update(2).id}/send", htmx=True).status_code == 200
+    work()
+    assert till.paid == ["C2"]
+    assert browser.post(f"/updates/{update(2).id}/undo", htmx=True).status_code == 409
+
+
+def test_what_nobody_knows_is_said_to_have_happened(
+    till: tills.Ledger,
+    store: Store,
+    order: Order,
+    credit: Credit,
+    browser: Browser,
+) -> None:
+    till.drop = 1
+    credit()
+    jobs.deliver(store.id, "payouts")
+    assert ways(browser, order) == {"retry", "confirm", "close"}
+    assert decide(browser, "confirm") == 200
+    assert update().state == "effective"
+    assert "Said to have happened" in browser.get(f"/orders/{order.number}?tab=timeline").text
+
+
+def test_what_waits_says_when_it_goes_and_why_it_waits(
+    till: tills.Ledger, store: Store, order: Order, credit: Credit, browser: Browser,
+    channel: tills.TillChannel, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(channel, "when", lambda access, lane: 1200.0 if lane == "payouts" else 0.0)
+    tills.CreditKind.waiting.add("C1")
+    credit()
+    jobs.deliver(store.id, "payouts")
+    page = browser.get(f"/orders/{order.number}?tab=updates").text
+    assert "Goes at" in page
+    assert "Nobody wants this credit any more." in page
+
+
+def test_a_store_that_is_read_only_says_so_and_sends_again_when_it_is_let(
+    store: Store,
+    till: tills.Ledger,
+    credit: Credit,
+    browser: Browser,
+    work: Work,
+) -> None:
+    row = db.session.get_one(Store, store.id)
+    row.read_only = {"code": "older_database", "values": {}}
+    db.session.commit()
+    credit()
+    work()
+    assert till.paid == []
+    assert "The database is older than what was sent" in browser.get(f"/stores/{store.id}").text
+    assert browser.post(f"/stores/{store.id}/let_send").status_code == 302
+    jobs.find_due()
+    work()
+    assert till.paid == ["C1"]

@@ -1,0 +1,308 @@
+"""Claiming updates: those that are due to be delivered, and those whose fate is to be looked up.
+
+A claim locks the lane, then the orders, then the updates, and asks under these locks whether each still stands and can
+leave now. One that is found with an expired lease had a worker that died: whether it was sent is unknown, so it is
+looked up instead of claimed. The row is the promise, the queue its messenger: whatever is due is found again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy.orm import joinedload, selectinload
+
+from webapp import live
+from webapp.audit.actor import Actor
+from webapp.channels.contract import Begun, Update, UpdateKind
+from webapp.channels.models import Store
+from webapp.channels.services import account_of, stores_of_account
+from webapp.clock import now
+from webapp.db import any_row, db, insert_into
+from webapp.errors import DeskError
+from webapp.hooks.fence import PluginFailed, label_of
+from webapp.i18n import lazy_gettext as _l
+from webapp.orders.events import record
+from webapp.orders.models import Order
+from webapp.orders.services import raise_attention
+from webapp.sync import leases
+from webapp.updates.contract import Impossible, Waits
+from webapp.updates.ending import end
+from webapp.updates.kinds import apart, carried, kinds, private_of, why_not, why_not_yet
+from webapp.updates.models import LEFT, OPEN, WAITING, ChannelUpdate, UpdateLane, UpdateState
+from webapp.updates.queries import askable, newer_revision, undecided
+
+ASK_AGAIN = timedelta(minutes=5)  # until one that has to wait is asked again, if nothing wakes it earlier
+
+
+class AnswerLost(DeskError):
+    code = "answer_lost"
+    sentence = _l("The channel's answer was lost: the desk looks whether it happened.")
+
+
+class NobodyKnows(DeskError):
+    code = "nobody_knows"
+    sentence = _l("The channel's answer was lost, and nothing there shows whether it happened: somebody has to say.")
+
+
+class OtherUnderWay(DeskError):
+    """Kept with the kind's code, and told with its label."""
+
+    code = "other_under_way"
+    sentence = _l("It waits until “%(kind)s” of this order is settled.")
+
+    def __str__(self) -> str:
+        code = self.values["kind"]
+        return str(self.sentence) % {"kind": label_of(kinds()[code]) if code in kinds() else code}
+
+
+class EarlierUnsettled(DeskError):
+    code = "earlier_unsettled"
+    sentence = _l("It waits until it is known what became of the one that it corrects.")
+
+
+class Superseded(DeskError):
+    code = "superseded"
+    sentence = _l("A correction took its place.")
+
+
+def due_work() -> list[tuple[int, str, str]]:
+    """Stores and lanes for which something is due: to deliver, or to look up. Stores that can't be asked wait, and to
+    those that are read only nothing is delivered.
+    """
+    at = now()
+    lanes = select(ChannelUpdate.store_id, ChannelUpdate.lane).join(Store).distinct().where(*askable())
+    deliver = lanes.where(Store.read_only.is_(None), *_due_to_deliver(at))
+    look_up = lanes.where(*_due_to_look_up(at))
+    found = [(store_id, lane, "deliver") for store_id, lane in db.session.execute(deliver)]
+    return found + [(store_id, lane, "look_up") for store_id, lane in db.session.execute(look_up)]
+
+
+def _free(at: datetime) -> ColumnElement[bool]:
+    """Leased by nobody, or by somebody who gave no sign of life for too long."""
+    return or_(ChannelUpdate.lease_until.is_(None), ChannelUpdate.lease_until < at)
+
+
+def _due_to_deliver(at: datetime) -> tuple[ColumnElement[bool], ...]:
+    due = (ChannelUpdate.state.in_(WAITING), ChannelUpdate.due_at <= at, _free(at))
+    return *due, ChannelUpdate.kind.in_(list(kinds()))  # those of a plugin that is gone wait for it
+
+
+def _due_to_look_up(at: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (ChannelUpdate.state.in_(LEFT), ChannelUpdate.look_again_at <= at, _free(at))
+
+
+# --- To deliver -------------------------------------------------------------------------------------------------------
+
+
+def claim_due(store_id: int, lane: str, owner: str) -> tuple[Store, list[ChannelUpdate]] | None:
+    """Lease a batch of what is to be delivered; None where nothing is due, another has it or its lane, or nothing may
+    be sent to the store.
+    """
+    store = db.session.get(Store, store_id)
+    if store is None or not store.active or store.problem is not None or store.read_only is not None:
+        return None
+    known = carried(store)
+    due = _of_lane(store_id, lane, list(known)).where(~newer_revision(), *_due_to_deliver(now()))
+    first = db.session.scalars(due.with_only_columns(ChannelUpdate.kind).limit(1)).first()
+    if first is None:
+        return None
+    carriage = known[first]
+    free = not carriage.exclusive or _lane_is_free(store, lane)
+    rows = _locked(due.where(ChannelUpdate.kind == first).limit(carriage.batch))
+    dead = [row for row in rows if row.lease_owner is not None]
+    for row in dead:
+        lose(row, look_again_at=now() if carriage.repeatable else now() + 2 * leases.IN_TIME)  # sends no more by then
+    chosen = _chosen(rows, carriage) if free and not (dead and carriage.exclusive) else []
+    for row in chosen:
+        row.state, row.lease_owner, row.lease_until = UpdateState.OWED, owner, now() + leases.LEASE
+        row.attempts, row.attempt_id = row.attempts + 1, None
+    db.session.flush()
+    return (store, chosen) if chosen or dead else None
+
+
+def _of_lane(store_id: int, lane: str, known: Sequence[str]) -> Select[ChannelUpdate]:
+    """Updates of this lane that the store's channel can carry, the most urgent first."""
+    query = select(ChannelUpdate).where(ChannelUpdate.store_id == store_id, ChannelUpdate.lane == lane)
+    return query.where(ChannelUpdate.kind.in_(known)).order_by(ChannelUpdate.deadline, ChannelUpdate.id)
+
+
+def _locked(query: Select[ChannelUpdate]) -> list[ChannelUpdate]:
+    """These updates under their locks, after their orders', as whoever takes in a page does; without those of which
+    another has either.
+    """
+    ids = list(db.session.execute(query.with_only_columns(ChannelUpdate.id, ChannelUpdate.order_id)))
+    orders = select(Order).where(Order.id.in_({order_id for _, order_id in ids})).order_by(Order.id)
+    orders = orders.options(selectinload(Order.lines), joinedload(Order.channel_order))
+    mine = db.session.scalars(
+        orders.with_for_update(skip_locked=True, of=Order).execution_options(populate_existing=True)
+    )
+    held = {order.id for order in mine}
+    query = query.where(ChannelUpdate.order_id.in_(held)).with_for_update(skip_locked=True)
+    return list(db.session.scalars(query.execution_options(populate_existing=True)))
+
+
+def _lane_is_free(store: Store, lane: str) -> bool:
+    """Whether nothing of an account's exclusive lane is under way, or may be; the lane is locked from now on."""
+    account = account_of(store)
+    key = {"channel": store.channel, "account": account, "lane": lane}
+    db.session.execute(insert_into(UpdateLane).values(**key).on_conflict_do_nothing())
+    db.session.execute(select(UpdateLane.lane).filter_by(**key).with_for_update())
+    leased = and_(ChannelUpdate.state.in_(WAITING), ChannelUpdate.lease_owner.is_not(None))
+    others = or_(ChannelUpdate.lease_until >= now(), ChannelUpdate.store_id != store.id)  # our dead ones are found next
+    unsure = and_(ChannelUpdate.state == UpdateState.UNKNOWN, ChannelUpdate.handle.is_(None))
+    busy = or_(and_(leased, others), unsure)
+    return not any_row(
+        ChannelUpdate, ChannelUpdate.store_id.in_(stores_of_account(store)), ChannelUpdate.lane == lane, busy
+    )
+
+
+def _chosen(rows: Sequence[ChannelUpdate], carriage: UpdateKind) -> list[ChannelUpdate]:
+    """Those of the rows that go together now. What no longer stands is withdrawn, what has to wait is put off."""
+    chosen: list[ChannelUpdate] = []
+    most = carriage.batch
+    for row in rows:
+        bound = min(most, row.together or most)
+        if row.lease_owner is None and row.state in WAITING and len(chosen) < bound and _may_go(row, carriage):
+            chosen.append(row)
+            most = bound
+    return chosen
+
+
+def _may_go(row: ChannelUpdate, carriage: UpdateKind) -> bool:
+    order = row.order
+    try:
+        if refusal := why_not(row, order):
+            row.problem = refusal.stored()
+            end([row], UpdateState.WITHDRAWN, event="update_withdrawn", actor=Actor.job("sync"))
+            return False
+        cause = _earlier_in_the_way(row, carriage) or _other_in_the_way(row)
+        if cause is not None:
+            return _put_off(row, cause, ASK_AGAIN)
+        match why_not_yet(row, order):
+            case Impossible(cause=cause):
+                refuse(row, cause.stored())
+                return False
+            case Waits(cause=cause, seconds=seconds):
+                return _put_off(row, cause, timedelta(seconds=seconds))
+    except PluginFailed as error:
+        return _put_off(row, error, ASK_AGAIN)
+    return True
+
+
+def _put_off(row: ChannelUpdate, cause: DeskError, pause: timedelta) -> bool:
+    row.state, row.problem, row.due_at = UpdateState.OWED, cause.stored(), now() + pause
+    live.publish("orders", [row.order_id])
+    return False
+
+
+def _earlier_in_the_way(row: ChannelUpdate, carriage: UpdateKind) -> DeskError | None:
+    """Close what a correction takes the place of; or why it has to wait for that one."""
+    if row.revision == 1:
+        return None
+    query = select(ChannelUpdate).where(
+        ChannelUpdate.order_id == row.order_id,
+        ChannelUpdate.kind == row.kind,
+        ChannelUpdate.reference == row.reference,
+        ChannelUpdate.revision < row.revision,
+        ChannelUpdate.state.in_(OPEN),
+    )
+    earlier = list(db.session.scalars(query.order_by(ChannelUpdate.id).with_for_update()))
+    if any(one.lease_owner is not None or (one.state in LEFT and not carriage.repeatable) for one in earlier):
+        return EarlierUnsettled()
+    for one in earlier:
+        one.problem = Superseded().stored()
+    end(earlier, UpdateState.WITHDRAWN, event="update_superseded", actor=Actor.job("sync"))
+    return None
+
+
+def _other_in_the_way(row: ChannelUpdate) -> DeskError | None:
+    """Why it has to wait for another act of its order, which is never under way beside it."""
+    codes = apart(row.kind)
+    if not codes:
+        return None
+    beside = select(ChannelUpdate.kind).where(ChannelUpdate.order_id == row.order_id, ChannelUpdate.kind.in_(codes))
+    under_way = or_(ChannelUpdate.state.in_(LEFT), ChannelUpdate.lease_owner.is_not(None))
+    other = db.session.scalar(beside.where(under_way).limit(1))
+    return OtherUnderWay(kind=other) if other else None
+
+
+def lose(row: ChannelUpdate, *, look_again_at: datetime) -> None:
+    """Nobody knows whether it happened: its worker died, or its answer was lost. It is looked up, or a person says."""
+    row.state, row.look_again_at, row.problem = UpdateState.UNKNOWN, look_again_at, AnswerLost().stored()
+    row.lease_owner = row.lease_until = None
+    if undecided(row):
+        row.look_again_at, row.problem = None, NobodyKnows().stored()
+        raise_attention(row.order, "update_undecided", of=row.id)
+        record(row.order, "update_undecided", actor=Actor.channel(row.store_id), values={"kind": row.kind})
+
+
+def refuse(row: ChannelUpdate, problem: Mapping[str, Any]) -> None:
+    """It did not happen, and will not by itself: somebody has to see to it. `problem` is a stored DeskError."""
+    row.problem = dict(problem)
+    end([row], UpdateState.REFUSED, event="update_refused", cause="update")
+
+
+# --- To look up -------------------------------------------------------------------------------------------------------
+
+
+def claim_to_look_up(store_id: int, lane: str, owner: str) -> tuple[Store, list[ChannelUpdate]] | None:
+    """Lease those of one attempt, or else a batch of those without, whose fate is to be looked up."""
+    store = db.session.get(Store, store_id)
+    if store is None or not store.active or store.problem is not None:
+        return None
+    known = carried(store)
+    due = _of_lane(store_id, lane, list(known)).where(*_due_to_look_up(now()))
+    first = db.session.scalars(due.limit(1)).first()
+    if first is None:
+        return None
+    due = due.where(ChannelUpdate.kind == first.kind)
+    if first.attempt_id is None:
+        due = due.where(ChannelUpdate.attempt_id.is_(None)).limit(known[first.kind].batch)
+    else:
+        due = due.where(ChannelUpdate.attempt_id == first.attempt_id)
+    rows = list(db.session.scalars(due.with_for_update(skip_locked=True).execution_options(populate_existing=True)))
+    for row in rows:
+        row.lease_owner, row.lease_until = owner, now() + leases.LEASE
+    db.session.flush()
+    return (store, rows) if rows else None
+
+
+def to_send(rows: Sequence[ChannelUpdate]) -> list[Update]:
+    """Claimed rows as the channel gets them, with what is private; those whose kind fails to give it are put off."""
+    found = []
+    for row, one in zip(rows, as_updates(rows), strict=True):
+        try:
+            found.append(replace(one, private=private_of(row)))
+        except PluginFailed as error:
+            row.lease_owner = row.lease_until = None
+            _put_off(row, error, ASK_AGAIN)
+    return found
+
+
+def as_updates(rows: Sequence[ChannelUpdate]) -> list[Update]:
+    """The rows as the channel gets them."""
+    query = select(ChannelUpdate).where(ChannelUpdate.id.in_([row.id for row in rows]))
+    db.session.scalars(query.options(joinedload(ChannelUpdate.order), joinedload(ChannelUpdate.attempt))).all()
+    return [
+        Update(
+            id=row.id,
+            kind=row.kind,
+            order_number=row.order.channel_order_number,
+            marketplace=row.order.marketplace,
+            reference=row.reference,
+            payload=row.payload,
+            handle=row.handle,
+            attempts=row.attempts,
+            revision=row.revision,
+            begun=_begun(row),
+            look_from=row.look_from or (row.attempt.at if row.attempt else None),
+        )
+        for row in rows
+    ]
+
+
+def _begun(row: ChannelUpdate) -> Begun | None:
+    one = row.attempt
+    return Begun(one.id, one.key, one.messages, one.at, one.channel_at) if one is not None else None

@@ -1,0 +1,102 @@
+"""Finding out that the database is older than what was sent: it was put back from a backup, or is a copy.
+
+Then nothing is sent to any store until somebody who looked lets it; what must not be sent twice is looked up from the
+backup's time on; and ids go on past those that channels have seen.
+"""
+
+from datetime import datetime
+
+import structlog
+from sqlalchemy import column, func, select, text
+
+from webapp import live
+from webapp.audit.actor import Actor
+from webapp.audit.services import audit
+from webapp.channels.models import Store
+from webapp.clock import now
+from webapp.db import db, unit_of_work
+from webapp.errors import DeskError
+from webapp.i18n import lazy_gettext as _l
+from webapp.orders.models import OrderEvent
+from webapp.updates import marks
+from webapp.updates.kinds import carried
+from webapp.updates.models import WAITING, ChannelUpdate, UpdateAttempt, UpdateState
+from webapp.updates.queries import undecided
+
+log = structlog.get_logger(__name__)
+TABLES = {"update": ChannelUpdate, "attempt": UpdateAttempt}
+
+
+class OlderDatabase(DeskError):
+    """Why nothing is sent to a store."""
+
+    code = "older_database"
+    sentence = _l(
+        "The database is older than what was sent to the channel, as one from a backup. Nothing is sent until you let "
+        "it: first compare the newest orders, shipments and refunds with the channel's own pages."
+    )
+
+
+def recover() -> bool:
+    """Put a desk whose database is older than what was sent into order; whether it was. Safe to run several times."""
+    mark = marks.read()
+    if not _is_older(mark):
+        return False
+    with unit_of_work():
+        stores = list(db.session.scalars(select(Store).order_by(Store.id).with_for_update(of=Store)))
+        if not _is_older(mark):  # another process was quicker
+            return False
+        since = _known_until()
+        for store in stores:
+            store.read_only = OlderDatabase().stored()
+            _doubt(store, since)
+        _move_past(mark)
+        audit("older_database", actor=Actor.job("recovery"), update=mark.update, attempt=mark.attempt)
+        live.publish("stores", [store.id for store in stores])
+    log.error("older_database", update=mark.update, attempt=mark.attempt)
+    return True
+
+
+def _is_older(mark: marks.Mark) -> bool:
+    return any(getattr(mark, name) > _highest(table.__tablename__) for name, table in TABLES.items())
+
+
+def _highest(table: str) -> int:
+    """The highest id that the database ever gave to a row of this table."""
+    if db.engine.dialect.name == "sqlite":
+        found = db.session.execute(text("SELECT seq FROM sqlite_sequence WHERE name = :name"), {"name": table}).scalar()
+        return int(found or 0)
+    sequence = db.session.scalar(select(func.pg_get_serial_sequence(table, "id")))
+    rows = select(column("last_value"), column("is_called")).select_from(text(str(sequence)))
+    last, called = db.session.execute(rows).one()
+    return int(last) if called else 0
+
+
+def _move_past(mark: marks.Mark) -> None:
+    for name, model in TABLES.items():
+        table, value = model.__tablename__, getattr(mark, name)
+        if value <= _highest(table):
+            continue
+        if db.engine.dialect.name == "postgresql":
+            db.session.execute(select(func.setval(func.pg_get_serial_sequence(table, "id"), value)))
+            continue
+        moved = text("UPDATE sqlite_sequence SET seq = :value WHERE name = :name RETURNING seq")
+        if db.session.execute(moved, {"value": value, "name": table}).first() is None:
+            fresh = text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :value)")
+            db.session.execute(fresh, {"value": value, "name": table})
+
+
+def _known_until() -> datetime | None:
+    """The last moment of which the database knows anything."""
+    return db.session.scalar(select(OrderEvent.seen_at).order_by(OrderEvent.id.desc()).limit(1))
+
+
+def _doubt(store: Store, since: datetime | None) -> None:
+    """What must not be sent twice, and is still to be sent or could be sent again, may have left since."""
+    once = [code for code, carriage in carried(store).items() if not carriage.repeatable]
+    states = (*WAITING, UpdateState.REFUSED)
+    rows = select(ChannelUpdate).where(ChannelUpdate.store_id == store.id, ChannelUpdate.kind.in_(once))
+    for row in db.session.scalars(rows.where(ChannelUpdate.state.in_(states))):
+        row.state, row.lease_owner, row.lease_until = UpdateState.UNKNOWN, None, None
+        row.look_from = since or row.created_at
+        row.look_again_at = None if undecided(row) else now()

@@ -1,0 +1,131 @@
+"""What a kind of outward act means, declared by the domain that owns its source, or by a plugin.
+
+How a kind travels is the channel's word (`webapp.channels.contract.UpdateKind`); the life of a row is the work of
+`sync`, which knows no kind by its name. Nothing here asks a channel, and everything runs within a unit of work, under
+the order's lock unless it says otherwise.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from webapp.channels.contract import IncomingOrder
+from webapp.errors import DeskError, Refusal
+from webapp.i18n import LazyString
+from webapp.settings.declared import Setting
+
+if TYPE_CHECKING:
+    from webapp.orders.models import Order
+    from webapp.updates.models import ChannelUpdate
+
+
+@dataclass(frozen=True, slots=True)
+class Owing:
+    """What a channel is to be owed: its order, locked, and the document that tells of it."""
+
+    order: Order
+    source: Any
+    deadline: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """It can't go yet, for a reason that ends by itself; asked again after so many seconds, or when an update of a kind
+    that it waits for is settled.
+    """
+
+    cause: DeskError
+    seconds: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Impossible:
+    """It can't go, and will not by itself: it is refused before it leaves."""
+
+    cause: DeskError
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The reading shows the effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class DoneElsewhere:
+    """The reading shows that somebody else did the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contradicted:
+    """The reading shows that it did not, and will not, happen."""
+
+    cause: DeskError
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateSettled:
+    """A fact for hooks: an update ended."""
+
+    update: int
+    order: int
+    store: int
+    kind: str
+    state: str  # an UpdateState: effective, refused, withdrawn, done_elsewhere
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateOwed:
+    """A fact for hooks: an update is to leave as soon as it is due."""
+
+    update: int
+    order: int
+    store: int
+    kind: str
+    lane: str
+
+
+class OutwardKind(ABC):
+    """A kind of outward act: what it tells, whether it still holds, and what a reading says of it."""
+
+    code: ClassVar[str]
+    label: ClassVar[LazyString | str]
+    right: ClassVar[str] = "updates.retry"  # who may send it again, undo or close it
+    hold: ClassVar[Setting[int] | None] = None  # a setting of stores: seconds in which it can be undone
+    undoable: ClassVar[bool] = True  # whether a person may take it back before it leaves
+    provable: ClassVar[bool] = True  # whether a lost one can be looked up; otherwise a person decides
+    waits_for: ClassVar[Sequence[str]] = ()  # kinds of the same order that `ready` may wait for
+    never_with: ClassVar[Sequence[str]] = ()  # kinds of the same order that are never under way beside it
+    disowned_after: ClassVar[timedelta] = timedelta(0)  # how long after it left a person may say that it did not happen
+
+    @abstractmethod
+    def reference(self, source: Any) -> str:
+        """What the channel sees of us; a correction of the same thing has the same reference."""
+
+    @abstractmethod
+    def payload(self, order: Order, source: Any) -> Mapping[str, Any]:
+        """What the channel is told, with a `version`, as JSON. No buyer data: see `private`."""
+
+    def private(self, update: ChannelUpdate) -> Mapping[str, Any]:
+        """What the channel is told beside the payload and nobody keeps: texts and files, read by id just before the
+        network is asked, on the record.
+        """
+        return {}
+
+    def stands(self, update: ChannelUpdate, order: Order) -> Refusal | None:
+        """Why it is no longer wanted; asked when it is owed, sent again, sent now, and claimed."""
+        return None
+
+    def ready(self, update: ChannelUpdate, order: Order) -> Waits | Impossible | None:
+        """Why it can't leave now; asked when it is claimed."""
+        return None
+
+    @abstractmethod
+    def shown_by(self, update: ChannelUpdate, reading: IncomingOrder) -> Shown | DoneElsewhere | Contradicted | None:
+        """What a reading of the order says of it; None where it says nothing. Asked of refused ones too."""
+
+    def settled(self, update: ChannelUpdate) -> None:  # noqa: B027 - most kinds have nothing to do
+        """React to its end, in the transaction that writes it; its state says which end it is."""

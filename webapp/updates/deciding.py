@@ -1,0 +1,196 @@
+"""What people decide about updates: to undo, to send now or again, to close, or that it happened all the same.
+
+Each asks under the locks of the order and the update, as they are then: somebody may have acted at the same moment.
+What may have left is never withdrawn: a person may say that it happened, or that it did not, which is audited.
+"""
+
+from datetime import timedelta
+
+from webapp.audit.actor import Actor
+from webapp.audit.services import audit
+from webapp.clock import now
+from webapp.db import any_row, db
+from webapp.errors import Refusal
+from webapp.i18n import lazy_gettext as _l
+from webapp.orders.events import record
+from webapp.orders.models import Order
+from webapp.orders.queries import visible
+from webapp.updates.ending import end, owe_again, settle_troubles
+from webapp.updates.kinds import kinds, why_not
+from webapp.updates.models import LEFT, STATE_LABELS, ChannelUpdate, UpdateState
+from webapp.updates.owing import OnItsWay, tell_owed
+from webapp.updates.queries import denied, newer_revision, undecided, unseen
+
+FRESH_LOOK = timedelta(hours=1)  # so old may be the look that shows nothing when a person says that nothing happened
+
+
+class _StateRefusal(Refusal):
+    """A refusal whose sentence names the update's state."""
+
+    code = ""
+
+    def __str__(self) -> str:
+        return str(self.sentence) % {"state": STATE_LABELS[self.values["state"]]}
+
+
+class NotRetriable(_StateRefusal):
+    """Only what was refused, or whose fate is unknown, can be sent again."""
+
+    code = "not_retriable"
+    sentence = _l("This update is %(state)s: there is nothing to send again.")
+
+
+class NotClosable(_StateRefusal):
+    """Only what the channel refused, or never confirmed, can be closed."""
+
+    code = "not_closable"
+    sentence = _l("This update is %(state)s: there is nothing to close.")
+
+
+class NotHeld(_StateRefusal):
+    """Only what is held can be sent before its time."""
+
+    code = "not_held"
+    sentence = _l("This update is %(state)s: it is not held back.")
+
+
+class NotUndoable(Refusal):
+    """What it tells of has happened already."""
+
+    code = "not_undoable"
+    sentence = _l("This can't be undone: what it tells of has happened.")
+
+
+class TooSoonToDisown(Refusal):
+    """Channels may show an effect late: until then nobody can say that it did not happen."""
+
+    code = "too_soon_to_disown"
+    sentence = _l("It may still show: that it did not happen can be said %(hours)s hours after it left.")
+
+
+class LookFirst(Refusal):
+    """The last look at the channel is too old to say that nothing happened."""
+
+    code = "look_first"
+    sentence = _l("Nothing is known of the channel right now. The desk has to look once more: try again in a minute.")
+
+
+def undo(update: ChannelUpdate, *, actor: Actor) -> None:
+    """Take one back before it leaves. Raises `OnItsWay` for what a worker ever took."""
+    order = _locked(update, actor)
+    if refusal := undo_refusal(update):
+        raise refusal
+    audit("update_undone", actor=actor, update=update.id, order=order.id)
+    end([update], UpdateState.WITHDRAWN, event="update_undone", actor=actor)
+
+
+def undo_refusal(update: ChannelUpdate) -> Refusal | None:
+    """Why an update can't be undone now, asked by the button and by `undo`."""
+    if not update.never_left:
+        return OnItsWay()
+    kind = kinds().get(update.kind)
+    return None if kind is not None and kind.undoable else NotUndoable()
+
+
+def send_now(update: ChannelUpdate, *, actor: Actor) -> None:
+    """Send one that is held before its time. Raises why it no longer stands."""
+    order = _locked(update, actor)
+    if update.state != UpdateState.HELD:
+        raise NotHeld(state=update.state)
+    if refusal := why_not(update, order):
+        raise refusal
+    update.state, update.due_at = UpdateState.OWED, now()
+    record(order, "update_released", actor=actor, values={"kind": update.kind})
+    tell_owed([update])
+
+
+def retry(update: ChannelUpdate, *, actor: Actor) -> None:
+    """Send a refused or unknown update again; an unknown one is looked up first, unless nobody can: then who sends it
+    again says that it did not happen. Raises why it no longer stands.
+    """
+    order = _locked(update, actor)
+    if not retriable(update) or _is_corrected(update):
+        raise NotRetriable(state=update.state)
+    if refusal := why_not(update, order):
+        raise refusal
+    if update.state == UpdateState.UNKNOWN and not undecided(update):
+        update.look_again_at = now()
+    else:
+        if update.state == UpdateState.UNKNOWN:
+            _check_disowned(update)
+            audit("update_disowned", actor=actor, update=update.id, order=order.id)
+        update.refused_at = None
+        owe_again(update, now())
+        tell_owed([update])
+    settle_troubles(order, update)
+    record(order, "update_retried", actor=actor, values={"kind": update.kind})
+
+
+def close(update: ChannelUpdate, *, actor: Actor) -> None:
+    """Leave it at that: it did not happen, is never sent again, and why the channel refused it stays. Raises where it
+    is too early to say so of one that left.
+    """
+    order = _locked(update, actor)
+    if not closable(update):
+        raise NotClosable(state=update.state)
+    if update.state in LEFT:
+        _check_disowned(update)
+    if update.state == UpdateState.UNKNOWN:
+        update.problem = None  # it says that the desk looks what happened
+    audit("update_closed", actor=actor, update=update.id, order=order.id)
+    end([update], UpdateState.WITHDRAWN, event="update_closed", actor=actor)
+
+
+def confirm(update: ChannelUpdate, *, actor: Actor) -> None:
+    """A person says that it happened, though the channel does not show it."""
+    order = _locked(update, actor)
+    if not confirmable(update):
+        raise NotClosable(state=update.state)
+    audit("update_confirmed", actor=actor, update=update.id, order=order.id)
+    end([update], UpdateState.EFFECTIVE, event="update_confirmed", actor=actor)
+
+
+def _check_disowned(update: ChannelUpdate) -> None:
+    """Raise where it is too early to say that one which may have left did not happen."""
+    kind = kinds().get(update.kind)
+    if kind is None or not kind.disowned_after:
+        return
+    left = update.sent_at or (update.attempt.at if update.attempt else update.created_at)
+    if now() - left < kind.disowned_after:
+        raise TooSoonToDisown(hours=round(kind.disowned_after.total_seconds() / 3600))
+    if kind.provable and (update.looked_at is None or now() - update.looked_at > FRESH_LOOK):
+        raise LookFirst
+
+
+def retriable(update: ChannelUpdate) -> bool:
+    """Whether it can be sent again: one that the channel denies would be, hours later."""
+    waits = update.state == UpdateState.OWED and update.lease_owner is None and denied(update)
+    return update.kind in kinds() and (waits or update.state in (UpdateState.REFUSED, UpdateState.UNKNOWN))
+
+
+def closable(update: ChannelUpdate) -> bool:
+    """Whether a person can say that it did not happen: of one that can be sent again, or that the channel took and
+    never showed.
+    """
+    waits = update.state == UpdateState.OWED and update.lease_owner is None and denied(update)
+    return waits or update.state == UpdateState.REFUSED or confirmable(update)
+
+
+def confirmable(update: ChannelUpdate) -> bool:
+    """Whether a person can say that it happened: nobody knows, or the channel took it and never showed it."""
+    return update.state == UpdateState.UNKNOWN or unseen(update)
+
+
+def _is_corrected(update: ChannelUpdate) -> bool:
+    """Whether a later revision took its place."""
+    return any_row(ChannelUpdate, ChannelUpdate.id == update.id, newer_revision())
+
+
+def _locked(update: ChannelUpdate, actor: Actor) -> Order:
+    """The order, locked, then the update, as it is now."""
+    kind = kinds().get(update.kind)
+    actor.needs(kind.right if kind else "updates.retry")
+    query = visible(actor).where(Order.id == update.order_id).with_for_update(of=Order)
+    order = db.session.scalars(query.execution_options(populate_existing=True)).one()
+    db.session.refresh(update, with_for_update={"of": ChannelUpdate})
+    return order

@@ -1,0 +1,110 @@
+"""How updates end: the row, the marks on its order, what waited for it, and whoever listens."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import select, update as change
+
+from webapp.audit.actor import Actor
+from webapp.clock import now
+from webapp.db import db
+from webapp.hooks.registered import is_ours, owner_of
+from webapp.jobs import telling
+from webapp.orders.events import record
+from webapp.orders.models import Order
+from webapp.orders.services import raise_attention, settle_attention
+from webapp.updates.contract import OutwardKind, UpdateOwed, UpdateSettled
+from webapp.updates.kinds import apart, kinds
+from webapp.updates.models import ChannelUpdate, UpdateState
+
+TROUBLES = ("update_refused", "update_unseen", "update_denied", "update_undecided")  # attention that updates raise
+_SETTLED = "settled_kinds"  # the name under which a plugin's kinds are told, again too
+
+
+def end(
+    rows: Sequence[ChannelUpdate], state: UpdateState, *, event: str = "", actor: Actor | None = None, cause: str = ""
+) -> None:
+    """Write the end of updates whose orders the caller has locked, with its event, unless the act records one."""
+    at = now()
+    for row in rows:
+        row.state, row.look_again_at = state, None
+        row.lease_owner = row.lease_until = None
+        if state == UpdateState.REFUSED:
+            row.refused_at = at
+        elif state in (UpdateState.EFFECTIVE, UpdateState.DONE_ELSEWHERE):
+            row.effective_at, row.problem = at, None
+            row.sent_at = row.sent_at or at
+        if state == UpdateState.REFUSED:
+            raise_attention(row.order, "update_refused", of=row.id, problem=row.problem)
+        else:
+            settle_troubles(row.order, row)
+        if event:
+            who = actor or Actor.channel(row.store_id)
+            record(row.order, event, actor=who, cause=cause, values={"kind": row.kind})
+    if not rows:
+        return
+    db.session.flush()
+    facts = [UpdateSettled(row.id, row.order_id, row.store_id, row.kind, row.state) for row in rows]
+    telling.tell(_SETTLED, facts)
+    telling.tell("updates_settled", facts)
+    _wake(rows)
+
+
+def settle_troubles(order: Order, update: ChannelUpdate) -> None:
+    """Take off the order whatever marks the update put on it."""
+    for trouble in TROUBLES:
+        settle_attention(order, trouble, of=update.id)
+
+
+def owe_again(update: ChannelUpdate, due_at: datetime) -> None:
+    """What did not happen is sent again: nothing counts from when it was taken before."""
+    update.state, update.due_at, update.look_again_at = UpdateState.OWED, due_at, None
+    update.sent_at = update.handle = update.attempt_id = update.looked_at = update.look_from = None
+
+
+def _wake(rows: Sequence[ChannelUpdate]) -> None:
+    """Let those go at once that waited for these."""
+    ended = {row.kind for row in rows}
+    waiting = {code for code, kind in kinds().items() if ended & {*kind.waits_for, *apart(code)}}
+    if not waiting:
+        return
+    orders = sorted({row.order_id for row in rows})
+    asleep = change(ChannelUpdate).where(ChannelUpdate.order_id.in_(orders), ChannelUpdate.kind.in_(sorted(waiting)))
+    asleep = asleep.where(ChannelUpdate.state == UpdateState.OWED, ChannelUpdate.lease_owner.is_(None))
+    db.session.execute(asleep.where(ChannelUpdate.due_at > now()).values(due_at=now()))
+
+
+# --- What a kind does about its end --------------------------------------------------------------------------------
+
+
+class _Listener(NamedTuple):
+    """The kinds of one plugin, or of the desk, as a listener."""
+
+    plugin_name: str
+    function: Callable[[list[UpdateSettled]], None]
+    argnames: tuple[str, ...] = ("facts",)
+
+
+def _listeners() -> list[_Listener]:
+    owned: dict[str, list[OutwardKind]] = {}
+    for kind in kinds().values():
+        owned.setdefault(owner_of(kind), []).append(kind)
+    return [_Listener(owner, _reaction(own)) for owner, own in sorted(owned.items(), key=lambda one: is_ours(one[0]))]
+
+
+def _reaction(own: Sequence[OutwardKind]) -> Callable[[list[UpdateSettled]], None]:
+    by_code = {kind.code: kind for kind in own}
+
+    def react(facts: list[UpdateSettled]) -> None:
+        mine = [fact.update for fact in facts if fact.kind in by_code]
+        rows = db.session.scalars(select(ChannelUpdate).where(ChannelUpdate.id.in_(mine)).order_by(ChannelUpdate.id))
+        for row in rows.all() if mine else ():
+            by_code[row.kind].settled(row)
+
+    return react
+
+
+telling.declare("updates_owed", list[UpdateOwed])
+telling.declare("updates_settled", list[UpdateSettled])
+telling.declare(_SETTLED, list[UpdateSettled], _listeners)

@@ -1,0 +1,132 @@
+"""Updates owed to channels, the lanes in which they go out, and the attempts that were begun."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from webapp.channels.models import Store
+from webapp.db import Model
+from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.orders.models import Order
+
+
+class UpdateState(StrEnum):
+    """How far an update has come.
+
+    held → owed → sent (the channel took it) → accepted (carried out without complaint, the effect is still to be seen)
+    → effective | refused | unknown; withdrawn, done_elsewhere.
+    """
+
+    HELD = "held"
+    OWED = "owed"
+    SENT = "sent"
+    ACCEPTED = "accepted"
+    EFFECTIVE = "effective"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    WITHDRAWN = "withdrawn"
+    DONE_ELSEWHERE = "done_elsewhere"
+
+
+STATE_LABELS: dict[str, LazyString] = {
+    UpdateState.HELD: _l("Held"),
+    UpdateState.OWED: _l("Owed"),
+    UpdateState.SENT: _l("Sent"),
+    UpdateState.ACCEPTED: _l("Accepted"),
+    UpdateState.EFFECTIVE: _l("Effective"),
+    UpdateState.REFUSED: _l("Refused"),
+    UpdateState.UNKNOWN: _l("Unknown"),
+    UpdateState.WITHDRAWN: _l("Withdrawn"),
+    UpdateState.DONE_ELSEWHERE: _l("Done elsewhere"),
+}
+WAITING = (UpdateState.HELD, UpdateState.OWED)  # it still has to leave
+LEFT = (UpdateState.SENT, UpdateState.ACCEPTED, UpdateState.UNKNOWN)  # it may have reached the channel
+UNSETTLED = (*WAITING, *LEFT)  # under way: nobody has to do anything
+OPEN = (*WAITING, UpdateState.SENT, UpdateState.ACCEPTED, UpdateState.REFUSED, UpdateState.UNKNOWN)
+
+# As an index is made for them: queries must say it in these very words.
+OPEN_UPDATES = "channel_updates.state IN ('held', 'owed', 'sent', 'accepted', 'refused', 'unknown')"
+
+
+class ChannelUpdate(Model):
+    """Something that a channel is owed: a promise with a life of its own, every step with its time."""
+
+    __tablename__ = "channel_updates"
+    __table_args__ = (
+        UniqueConstraint("order_id", "kind", "reference", "revision"),
+        Index("ix_channel_updates_due", "store_id", "lane", "state", "due_at"),
+        Index("ix_channel_updates_order", "order_id", "id"),
+        Index(
+            "ix_channel_updates_open",
+            "store_id",
+            "state",
+            "order_id",
+            sqlite_where=text(OPEN_UPDATES.removeprefix("channel_updates.")),
+            postgresql_where=text(OPEN_UPDATES.removeprefix("channel_updates.")),
+        ),
+        {"sqlite_autoincrement": True},  # a channel may know a row by its id: no other ever gets it
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    store_id: Mapped[int] = mapped_column(ForeignKey("stores.id", ondelete="CASCADE"))
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
+    kind: Mapped[str]
+    source_id: Mapped[int | None]  # the document that it tells of: the package of a shipment
+    order_version: Mapped[int]
+    reference: Mapped[str]  # what the channel sees of us; the same on every repetition and correction
+    revision: Mapped[int] = mapped_column(default=1)  # only the highest of a reference is ever sent
+    lane: Mapped[str] = mapped_column(default=lambda row: row.get_current_parameters()["kind"])  # named by its channel
+    payload: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(default=UpdateState.OWED)
+    due_at: Mapped[datetime]
+    deadline: Mapped[datetime | None]
+    look_again_at: Mapped[datetime | None]
+    looked_at: Mapped[datetime | None]  # when the channel last said that it does not show the effect
+    look_from: Mapped[datetime | None]  # since when it may have left: set where an older database does not know
+    handle: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    attempt_id: Mapped[int | None] = mapped_column(ForeignKey("update_attempts.id"))
+    together: Mapped[int | None]  # the largest batch that it may be part of; None: no bound of its own
+    problem: Mapped[dict[str, Any] | None]  # a stored DeskError, or the channel's own sentence
+    lease_owner: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    effective_at: Mapped[datetime | None]
+    refused_at: Mapped[datetime | None]
+    order: Mapped[Order] = relationship()
+    store: Mapped[Store] = relationship()
+    attempt: Mapped["UpdateAttempt | None"] = relationship()
+
+    @property
+    def never_left(self) -> bool:
+        """Whether it surely is here still: no worker ever took it."""
+        return self.state in WAITING and self.attempts == 0 and self.lease_owner is None
+
+
+class UpdateLane(Model):
+    """A way out of which only one batch is ever under way: of an account, whichever stores it has. Locked to claim."""
+
+    __tablename__ = "update_lanes"
+
+    channel: Mapped[str] = mapped_column(primary_key=True)
+    account: Mapped[str] = mapped_column(primary_key=True)
+    lane: Mapped[str] = mapped_column(primary_key=True)
+
+
+class UpdateAttempt(Model):
+    """One try to send updates together, stored before anything irreversible."""
+
+    __tablename__ = "update_attempts"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    store_id: Mapped[int] = mapped_column(ForeignKey("stores.id", ondelete="CASCADE"))
+    lane: Mapped[str]
+    key: Mapped[str]  # what the channel calls it, where that is known beforehand
+    messages: Mapped[int]
+    at: Mapped[datetime]
+    channel_at: Mapped[datetime | None]  # the time by the channel's own clock
