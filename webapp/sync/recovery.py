@@ -7,7 +7,8 @@ backup's time on; and ids go on past those that channels have seen.
 from datetime import datetime
 
 import structlog
-from sqlalchemy import column, func, select, text
+from sqlalchemy import cast, func, select, text
+from sqlalchemy.dialects.postgresql import REGCLASS
 
 from webapp import live
 from webapp.audit.actor import Actor
@@ -66,10 +67,8 @@ def _highest(table: str) -> int:
     if db.engine.dialect.name == "sqlite":
         found = db.session.execute(text("SELECT seq FROM sqlite_sequence WHERE name = :name"), {"name": table}).scalar()
         return int(found or 0)
-    sequence = db.session.scalar(select(func.pg_get_serial_sequence(table, "id")))
-    rows = select(column("last_value"), column("is_called")).select_from(text(str(sequence)))
-    last, called = db.session.execute(rows).one()
-    return int(last) if called else 0
+    sequence = cast(func.pg_get_serial_sequence(table, "id"), REGCLASS)
+    return db.session.scalar(select(func.pg_sequence_last_value(sequence))) or 0
 
 
 def _move_past(mark: marks.Mark) -> None:

@@ -21,7 +21,7 @@ from webapp.updates.models import LEFT, STATE_LABELS, ChannelUpdate, UpdateState
 from webapp.updates.owing import OnItsWay, tell_owed
 from webapp.updates.queries import denied, newer_revision, undecided, unseen
 
-FRESH_LOOK = timedelta(hours=1)  # so old may be the look that shows nothing when a person says that nothing happened
+FRESH_LOOK = timedelta(hours=2)  # so old may be the look that shows nothing when a person says that nothing happened
 
 
 class _StateRefusal(Refusal):
@@ -72,7 +72,7 @@ class LookFirst(Refusal):
     """The last look at the channel is too old to say that nothing happened."""
 
     code = "look_first"
-    sentence = _l("Nothing is known of the channel right now. The desk has to look once more: try again in a minute.")
+    sentence = _l("The desk has not been able to look at the channel lately, which it does every hour: try again then.")
 
 
 def undo(update: ChannelUpdate, *, actor: Actor) -> None:
