@@ -36,7 +36,7 @@ from webapp.settings.declared import Setting, SettingsGroup
 from webapp.settings.models import StoredSetting
 from webapp.settings.services import store_all
 from webapp.sync import runs
-from webapp.sync.models import OrdersProof, QuarantinedOrder, Stream, SyncWindow
+from webapp.sync.models import OrdersProof, QuarantinedOrder, SyncWindow, WindowKind
 from webapp.sync.taking_in.pages import prepare, take_in
 from webapp.sync.taking_in.quarantine import quarantine
 from webapp.testing import FakeChannel, incoming_line, incoming_order
@@ -141,7 +141,7 @@ def test_stores_that_were_read_are_read_again_as_far_back_as_at_first(channel: F
             if name == "never read":
                 continue
             runs.sync_of(store.id)
-            window = db.session.get_one(SyncWindow, (store.id, Stream.CHANGES))
+            window = db.session.get_one(SyncWindow, (store.id, WindowKind.CHANGES))
             window.cursor = None if name == "first window runs" else at
         ages = (200, 3) if name == "shortened since" else (3,)
         ready = prepare(store, OrdersPage([incoming_order(created_at=at - timedelta(days=age)) for age in ages]))

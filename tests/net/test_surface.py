@@ -27,7 +27,7 @@ from webapp.orders.bulk import ResultState
 from webapp.orders.states import OrderState
 from webapp.reporting.figures import Interval
 from webapp.search.contract import ColumnKind, KeyKind
-from webapp.sync.models import Stream
+from webapp.sync.models import WindowKind
 from webapp.ui.frame.access import right_of
 from webapp.updates.models import UpdateState
 
@@ -115,7 +115,7 @@ def test_codes(app: Flask, keep: Keep) -> None:
         "roles": (f"{role}: {', '.join(sorted(rights))}" for role, rights in ROLES.items()),
     }
     enums = (ActorKind, ChannelStage, Component, DeniedThing, FulfilledBy, RunState, ResultState, OrderState, Interval)
-    for enum in (*enums, ColumnKind, KeyKind, Stream, UpdateState):
+    for enum in (*enums, ColumnKind, KeyKind, WindowKind, UpdateState):
         told[enum.__name__] = list(enum)
     told["exit codes"] = (f"{code:d} {code.name}" for code in Code)
 

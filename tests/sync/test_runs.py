@@ -17,7 +17,7 @@ from webapp.jobs import queue
 from webapp.jobs.models import Run
 from webapp.orders.models import Order
 from webapp.sync import jobs, leases, runs
-from webapp.sync.models import Stream, SyncWindow
+from webapp.sync.models import SyncWindow, WindowKind
 from webapp.testing import FakeChannel, again, incoming_order
 
 Work = Callable[[], int]
@@ -35,10 +35,8 @@ def run_of(run_id: int) -> Run:
     return db.session.get_one(Run, run_id)
 
 
-def window(store: Store, stream: Stream = Stream.CHANGES) -> SyncWindow:
-    return db.session.scalars(
-        select(SyncWindow).where(SyncWindow.store_id == store.id, SyncWindow.stream == stream)
-    ).one()
+def window(store: Store, kind: WindowKind = WindowKind.CHANGES) -> SyncWindow:
+    return db.session.scalars(select(SyncWindow).where(SyncWindow.store_id == store.id, SyncWindow.kind == kind)).one()
 
 
 def orders() -> int:
@@ -92,7 +90,7 @@ def test_the_cursor_stays_until_the_last_page(store: Store, channel: FakeChannel
     for _ in range(3):  # the open window's two pages, and one of the changes'
         jobs.import_orders(store.id)
     db.session.expire_all()
-    assert window(store, Stream.OPEN).cursor is not None
+    assert window(store, WindowKind.OPEN).cursor is not None
     assert window(store).cursor is None
     assert window(store).page_token == "2"
     work()
@@ -206,7 +204,7 @@ def test_a_page_that_succeeds_ends_the_row_of_failures(store: Store, channel: Fa
         with time_machine.travel(at, tick=False):
             jobs.import_orders(store.id)
         db.session.expire_all()
-        assert (runs.sync_of(store.id).failures, window(store, Stream.OPEN).cursor) == (0, None)
+        assert (runs.sync_of(store.id).failures, window(store, WindowKind.OPEN).cursor) == (0, None)
 
 
 def test_failures_wait_longer_and_never_stop_the_sync(store: Store, channel: FakeChannel, work: Work) -> None:

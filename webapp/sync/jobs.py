@@ -39,7 +39,7 @@ from webapp.jobs import a_moment, job
 from webapp.sync import activity, denials, proving, runs
 from webapp.sync.delivering import as_updates, claim_due, claim_to_look_up, due_work, to_send
 from webapp.sync.leases import HeldUpdates, Lease
-from webapp.sync.models import OrdersProof, StoreSync, Stream
+from webapp.sync.models import OrdersProof, StoreSync, WindowKind
 from webapp.sync.settling import settle
 from webapp.sync.taking_in.pages import prepare, take_in
 from webapp.updates import marks
@@ -98,7 +98,7 @@ def import_orders(store_id: int) -> None:
             return
         sync, window, _ = held
         store = sync.store
-        open_only, without = window.stream == Stream.OPEN, denials.left_out(store_id)
+        open_only, without = window.kind == WindowKind.OPEN, denials.left_out(store_id)
         asked = OrdersWindow(runs.low_of(window), window.page_token, open_only, without)
         credentials, channel = access(store), get_channel(store.channel)
     with lease.kept(StoreSync.store_id == store_id):

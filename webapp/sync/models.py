@@ -14,7 +14,7 @@ from webapp.jobs.models import Run
 from webapp.vault.models import PeriodName
 
 
-class Stream(StrEnum):
+class WindowKind(StrEnum):
     """What a window reads: on the first connection what is open, then changes."""
 
     OPEN = "open"
@@ -45,7 +45,7 @@ class StoreSync(Model):
 
 
 class SyncWindow(Model):
-    """How far one stream of a store has been read. A page and its progress here are one transaction.
+    """How far a store's orders have been read in one kind of window. A page and its progress here are one transaction.
 
     `cursor` moves to `high` only with the window's last page, since the order of results is not promised.
     """
@@ -53,7 +53,7 @@ class SyncWindow(Model):
     __tablename__ = "sync_windows"
 
     store_id: Mapped[int] = mapped_column(ForeignKey("stores.id", ondelete="CASCADE"), primary_key=True)
-    stream: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column("stream", primary_key=True)  # a WindowKind
     cursor: Mapped[datetime | None]
     low: Mapped[datetime | None]
     high: Mapped[datetime | None]

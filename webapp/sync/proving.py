@@ -15,7 +15,7 @@ from webapp.channels.contract import OrdersPage
 from webapp.channels.models import ChannelOrder
 from webapp.clock import now
 from webapp.db import db
-from webapp.sync.models import OrdersProof, StoreDenial, Stream, SyncWindow
+from webapp.sync.models import OrdersProof, StoreDenial, SyncWindow, WindowKind
 
 
 def begin(store_id: int, low: datetime) -> None:
@@ -57,7 +57,7 @@ def of_store(store_id: int) -> OrdersProof:
 def read_before(store_id: int, page: OrdersPage) -> OrdersPage:
     """The orders of a page that earlier readings should have brought; what changed since comes with the next window."""
     cursor = db.session.scalar(
-        select(SyncWindow.cursor).where(SyncWindow.store_id == store_id, SyncWindow.stream == Stream.CHANGES)
+        select(SyncWindow.cursor).where(SyncWindow.store_id == store_id, SyncWindow.kind == WindowKind.CHANGES)
     )
     return replace(page, orders=[order for order in page.orders if cursor is not None and order.updated_at <= cursor])
 

@@ -18,7 +18,7 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.models import Run, RunState
 from webapp.orders import erasing
 from webapp.sync import denials, leases, proving
-from webapp.sync.models import OrdersProof, StoreDenial, StoreSync, Stream, SyncWindow
+from webapp.sync.models import OrdersProof, StoreDenial, StoreSync, SyncWindow, WindowKind
 
 KIND, NUMBERING = "sync", "numbering"
 STORE_KINDS = (KIND, NUMBERING, erasing.KIND)  # of runs whose subject is a store
@@ -43,8 +43,8 @@ def sync_of(store_id: int, *, lock: bool = False) -> StoreSync:
     if row is None:
         row = StoreSync(store_id=store_id, next_at=now())
         db.session.add(row)
-        for stream in Stream:
-            db.session.add(SyncWindow(store_id=store_id, stream=stream))
+        for kind in WindowKind:
+            db.session.add(SyncWindow(store_id=store_id, kind=kind))
         db.session.flush()
         db.session.refresh(row)
     return row
@@ -151,7 +151,7 @@ def read_first_again(store_id: int) -> None:
         return
     sync = sync_of(store_id, lock=True)
     give_back(sync)  # a page that is being read now was asked for as before
-    window = db.session.get_one(SyncWindow, (store_id, Stream.OPEN))
+    window = db.session.get_one(SyncWindow, (store_id, WindowKind.OPEN))
     window.cursor = window.low = window.high = window.page_token = None
     window.pages_done = window.restarts = 0
     proving.begin(store_id, _first_low(sync, now()))
@@ -166,9 +166,9 @@ def _free(store_id: int) -> StoreSync | None:
 
 def _window(sync: StoreSync) -> SyncWindow:
     windows = {
-        row.stream: row for row in db.session.scalars(select(SyncWindow).where(SyncWindow.store_id == sync.store_id))
+        row.kind: row for row in db.session.scalars(select(SyncWindow).where(SyncWindow.store_id == sync.store_id))
     }
-    window = windows[Stream.OPEN] if windows[Stream.OPEN].cursor is None else windows[Stream.CHANGES]
+    window = windows[WindowKind.OPEN] if windows[WindowKind.OPEN].cursor is None else windows[WindowKind.CHANGES]
     if window.low is None:
         channel = get_channel(sync.store.channel)
         if window.cursor is not None:
@@ -231,12 +231,12 @@ def page_done(sync: StoreSync, window: SyncWindow, *, bound: datetime | None, ne
     window.pages_done += 1
     if next_page is not None:
         return False
-    if window.cursor is None and window.stream == Stream.CHANGES:
+    if window.cursor is None and window.kind == WindowKind.CHANGES:
         proving.begin(sync.store_id, low_of(window))
     window.cursor = max(filter(None, (window.cursor, window.high)), default=window.low)
     window.low = window.high = None
     window.pages_done = window.restarts = 0
-    return window.stream == Stream.CHANGES
+    return window.kind == WindowKind.CHANGES
 
 
 def restart_window(window: SyncWindow) -> bool:
