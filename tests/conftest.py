@@ -37,6 +37,7 @@ from webapp.hooks import failures, hooks
 from webapp.hooks.failures import Failure
 from webapp.jobs import QUEUES, perform, queue
 from webapp.orders.models import Order
+from webapp.sync import streams
 from webapp.sync.taking_in.pages import prepare, take_in
 from webapp.testing import FakeChannel, FakeChannelPlugin, incoming_line, incoming_order
 from webapp.vault.key_file import key_file
@@ -282,7 +283,7 @@ def work(app: Flask) -> Callable[[], int]:
 def run_jobs() -> int:
     """Run what waits in the queue of the open desk; tells how many jobs ran."""
     app, done = current_app._get_current_object(), 0  # type: ignore[attr-defined]
-    while ids := [job_id for name in QUEUES for job_id in queue(name).get_job_ids(0, 1)]:
+    while ids := [job_id for name in (*QUEUES, *streams.queues()) for job_id in queue(name).get_job_ids(0, 1)]:
         [job_id, *_] = ids
         job = RqJob.fetch(job_id, connection=live.connection(), serializer=JSONSerializer)
         queue(job.origin).remove(job_id)

@@ -15,6 +15,7 @@ from types import ModuleType
 
 import click
 import pytest
+import time_machine
 from click.testing import CliRunner
 
 from plugins.amazon.plugin import register_commands
@@ -26,6 +27,7 @@ from webapp.cli.main import COMMANDS, cli
 from webapp.clock import now
 from webapp.config import Configuration
 from webapp.db import db, unit_of_work
+from webapp.errors import sentence_of
 from webapp.hooks import hooks, specs
 from webapp.jobs.schedule import registered
 from webapp.orders.attention import in_words
@@ -38,7 +40,9 @@ from webapp.orders.services import act, find_action, read_input
 from webapp.search.compiling import compile_query
 from webapp.search.query import parse
 from webapp.search.registered import list_columns
+from webapp.settings.services import store_all
 from webapp.sync import jobs, runs
+from webapp.sync.models import StoreSync
 from webapp.sync.taking_in.quarantine import quarantined_orders
 from webapp.testing import again, incoming_line, incoming_order, line_again
 from webapp.updates.queries import list_updates
@@ -199,6 +203,32 @@ def test_the_channel_of_the_guide_carries_an_order_in_and_its_shipment_out(
         jobs.look_up.enqueue(store.id, "shipment")
     work()
     assert [update.state for update in list_updates(mia, order=order)] == ["effective"]
+
+
+def test_the_stream_of_the_guide_reads_each_line_once_beside_the_orders(
+    make_order: Callable[..., Order], store: Store, tmp_path: Path, work: Callable[[], int]
+) -> None:
+    order, news = make_order(), tmp_path / "news.txt"
+    with unit_of_work():
+        runs.start(db.session.get_one(Store, store.id), actor=Actor.operator())
+    jobs.find_due()
+    work()
+    lane = (store.id, "carrier_news")
+    problem = sentence_of(db.session.get_one(StoreSync, lane).last_failure)
+    assert problem is not None
+    assert problem.startswith("There is no file")
+    news.write_text(f"{order.number};At the depot\n{order.number};On the road\nnobody;Lost\n")
+    with unit_of_work():
+        store_all(EXAMPLES["plugins/carriernews/plugin.py"].NEWS, {"carrier_news_file": str(news)})
+    for minutes in (2, 15, 30):
+        with time_machine.travel(now() + timedelta(minutes=minutes), tick=True):
+            jobs.find_due()
+            work()
+        with news.open("a") as more:
+            more.write(f"{order.number};After {minutes} minutes\n")
+    sealed = [(order.id, "comment", comment.sealed) for comment in comments_of(order)]
+    told = ["At the depot", "On the road", "After 2 minutes", "After 15 minutes"]
+    assert sorted(vault.open_sealed(sealed)) == sorted(f"Carrier: {line}" for line in told)
 
 
 def _connected(channel: str, settings: dict[str, str]) -> Store:

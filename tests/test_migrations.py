@@ -36,7 +36,7 @@ from webapp.settings.declared import Setting, SettingsGroup
 from webapp.settings.models import StoredSetting
 from webapp.settings.services import store_all
 from webapp.sync import runs
-from webapp.sync.models import OrdersProof, QuarantinedOrder, SyncWindow, WindowKind
+from webapp.sync.models import OrdersProof, QuarantinedOrder, StoreSync, SyncWindow, WindowKind
 from webapp.sync.taking_in.pages import prepare, take_in
 from webapp.sync.taking_in.quarantine import quarantine
 from webapp.testing import FakeChannel, incoming_line, incoming_order
@@ -305,3 +305,22 @@ def test_migrating_makes_nothing_outside_of_the_database(empty_desk: Flask) -> N
         patch.chdir(elsewhere)
         schema.migrate()
         assert list(Path(elsewhere).iterdir()) == []
+
+
+def test_what_was_being_read_is_the_orders_lane_and_other_lanes_go_with_the_way_back(channel: FakeChannel) -> None:
+    with unit_of_work():
+        store = add_store("fake", "Read", {"key": "k"}, actor=Actor.operator())
+        sync = runs.sync_of(store.id)
+        sync.failures, sync.last_failure, sync.lease_owner = 3, {"code": "channel_failed", "values": {}}, "worker"
+        sync.last_success_at = sync.next_at
+        runs.sync_of(store.id, "letters").place = "7"
+        store_id, next_at = store.id, sync.next_at
+    schema.back_to("0012")
+    db.session.rollback()
+    kept = db.session.execute(text("SELECT store_id, failures, lease_owner FROM store_syncs")).all()
+    assert [tuple(row) for row in kept] == [(store_id, 3, "worker")]
+    db.session.rollback()
+    schema.migrate()
+    [row] = db.session.scalars(select(StoreSync))
+    assert (row.store_id, row.lane, row.place, row.failures, row.next_at) == (store_id, "orders", None, 3, next_at)
+    assert (row.last_failure, row.last_success_at) == ({"code": "channel_failed", "values": {}}, next_at)

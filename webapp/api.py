@@ -87,6 +87,7 @@ from webapp.orders.tags import offered_tags, tags_of
 from webapp.reporting.contract import Card
 from webapp.search.contract import Bound, Column, ColumnKind, Found, KeyKind, Label, Link, QueryKey, WordSource
 from webapp.settings.declared import Setting, SettingsChange, SettingsGroup
+from webapp.sync.streams import Stream, StreamPage
 from webapp.sync.taking_in.loading import BATCH, Loaded, load_orders
 from webapp.updates.contract import (
     Contradicted,
@@ -187,6 +188,8 @@ __all__ = [
     "Shipment",
     "Shown",
     "StoreAccess",
+    "Stream",
+    "StreamPage",
     "Throttled",
     "TooLate",
     "Unknown",

@@ -17,7 +17,7 @@ from webapp import live
 from webapp.config import ROOT
 from webapp.jobs import Job, queue
 from webapp.jobs.backlog import workers
-from webapp.jobs.lanes import LANES, QUEUES, Service, services
+from webapp.jobs.lanes import LANES, QUEUES, Service, services, whole_service
 from webapp.jobs.worker import DeskWorker
 
 pytestmark = pytest.mark.own_desk
@@ -176,6 +176,15 @@ def test_one_worker_never_waits_for_a_channel_and_every_queue_is_served() -> Non
 def test_one_worker_alone_serves_every_queue() -> None:
     [service] = services(1)
     assert sorted(name for group in service.groups for name in group) == sorted(QUEUES)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_each_stream_has_a_worker_that_serves_nothing_else(count: int) -> None:
+    before, beside = services(count), services(count, ["letters", "payouts"])
+    assert beside[:count] == before
+    assert [service.groups for service in beside[count:]] == [(("stream-letters",),), (("stream-payouts",),)]
+    [*_, first, second] = whole_service(["letters", "payouts"]).groups
+    assert (first, second) == (("stream-letters",), ("stream-payouts",))
 
 
 @pytest.mark.parametrize("service", {service.name: service for count in (1, 2) for service in services(count)}.values())

@@ -24,11 +24,11 @@ from webapp.updates.models import ChannelUpdate
 pytestmark = [pytest.mark.slow, pytest.mark.own_desk]
 
 PAGE_STEPS = [
-    ("webapp.sync.runs.lease_store", "after"),
+    ("webapp.sync.runs.lease_lane", "after"),
     ("plugins.amazon.channel.AmazonChannel.fetch_orders", "after"),
-    ("webapp.sync.jobs.prepare", "after"),
+    ("webapp.sync.order_windows.prepare", "after"),
     ("webapp.sync.taking_in.new_orders.NewOrders.write", "after"),
-    ("webapp.sync.runs.page_done", "after"),
+    ("webapp.sync.order_windows.page_done", "after"),
     ("webapp.sync.runs.finish", "after"),
     ("webapp.jobs.Job.enqueue", "before"),
 ]
@@ -99,7 +99,7 @@ def test_a_worker_killed_within_a_page_costs_nothing(
 def test_a_whole_worker_killed_within_a_window_is_replaced_by_another(
     amazon_store: Store, start_worker: StartProcess, start_process: StartProcess, tmp_path: Path
 ) -> None:
-    start_worker("webapp.sync.jobs.take_in", "after", "worker")
+    start_worker("webapp.sync.order_windows.take_in", "after", "worker")
     start_process("webapp", "scheduler")
     with unit_of_work():
         runs.start(db.session.get_one(Store, amazon_store.id), actor=Actor.operator())

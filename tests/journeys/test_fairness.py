@@ -63,7 +63,7 @@ def test_a_bulk_act_does_not_wait_for_a_slow_amazon_and_an_endless_import(
         with unit_of_work():
             remember_marketplaces(db.session.get_one(Store, other.id), connection)
     with unit_of_work():
-        db.session.get_one(StoreSync, amazon_store.id).next_at = now()
+        db.session.get_one(StoreSync, (amazon_store.id, "orders")).next_at = now()
     start_process("webapp", "scheduler")
     reading = select(StoreSync.store_id).where(StoreSync.lease_until.is_not(None))
     until(lambda: db.session.scalar(reading), "the slow answer's beginning")

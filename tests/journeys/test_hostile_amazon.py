@@ -12,7 +12,7 @@ from tests.journeys.conftest import StartProcess
 from tests.journeys.test_crashes import check_equal, sales_there, ship, sync_through
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
-from webapp.cli.presenting import store_row
+from webapp.cli.presenting import store_rows
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.jobs.models import Run
@@ -202,7 +202,7 @@ def test_a_role_that_is_missing_for_buyers_stops_no_order(
     assert (order.address_state, [trouble["kind"] for trouble in order.attention]) == ("missing", ["incomplete"])
     kept = list(db.session.scalars(select(StoreDenial)))
     assert {(row.thing, row.name) for row in kept} == what
-    listed = store_row(db.session.get_one(Store, amazon_store.id), runs.syncs_of([amazon_store.id])[amazon_store.id])
+    [listed] = store_rows([db.session.get_one(Store, amazon_store.id)])
     assert {(one["thing"], one["name"]) for one in listed["denied"]} == what
     assert (listed["disconnected"], listed["last_failure"], listed["proven_complete"]) == (None, None, False)
 

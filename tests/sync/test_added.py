@@ -24,7 +24,7 @@ from webapp.channels.services import add_store, change_store, remember_marketpla
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.orders.models import Order
-from webapp.sync import activity, denials, jobs, runs
+from webapp.sync import activity, denials, jobs, order_windows, runs
 from webapp.sync.models import OrdersProof, StoreDenial, StoreSync
 from webapp.testing import GERMANY, JAPAN, FakeChannel, incoming_order
 
@@ -215,7 +215,7 @@ def test_what_begins_to_be_proven_is_owed_by_what_is_denied_too(german: Store, d
     with unit_of_work():
         runs.sync_of(german.id)
         denials.note(german.id, denials.ORDERS, Denial(DeniedThing.MARKETPLACE, JAPAN.id), low=now())
-        runs.read_first_again(german.id)
+        order_windows.read_first_again(german.id)
     low = db.session.get_one(OrdersProof, german.id).low
     db.session.expire_all()
     assert db.session.scalars(select(StoreDenial.low)).one() == low < now() - timedelta(days=29)
@@ -234,8 +234,8 @@ def test_the_proof_waits_for_a_window_that_was_begun_without_a_marketplace(
         jobs.import_orders(german.id)
         channel.failures.append(Throttled(channel="Fake", seconds=300))
         jobs.import_orders(german.id)
-        assert db.session.get_one(StoreSync, german.id).next_at > now() + timedelta(minutes=4)
-        assert runs.due_for_more() == []
+        assert db.session.get_one(StoreSync, (german.id, "orders")).next_at > now() + timedelta(minutes=4)
+        assert order_windows.due_for_more() == []
         asked = len(channel.asked)
         jobs.read_more(german.id)
         assert len(channel.asked) == asked

@@ -34,7 +34,7 @@ from webapp.fulfillment.services import ship_order
 from webapp.jobs import JobFailed, queue
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
-from webapp.sync import denials, health, jobs, runs
+from webapp.sync import denials, health, jobs, order_windows, runs
 from webapp.sync.models import OrdersProof, StoreDenial
 from webapp.testing import GERMANY, JAPAN, FakeChannel, again, incoming_line, incoming_order, line_again
 from webapp.updates import deciding
@@ -158,7 +158,7 @@ def test_a_worker_that_dies_between_two_pages_of_a_trial_costs_nothing(
         jobs.read_more(store.id)
         assert denied(store) == [("marketplace", JAPAN.id)]
         with unit_of_work():
-            assert runs.lease_for_more(store.id, "dies here") is not None
+            assert order_windows.lease_for_more(store.id, "dies here") is not None
     with later(hours=7, seconds=30):
         jobs.find_due()
         work()

@@ -31,7 +31,7 @@ Work = Callable[[], int]
 
 def sync_of(store: Store) -> StoreSync:
     db.session.expire_all()
-    return db.session.get_one(StoreSync, store.id)
+    return db.session.get_one(StoreSync, (store.id, "orders"))
 
 
 def start(store: Store) -> None:
@@ -54,7 +54,7 @@ def test_a_lease_is_renewed_while_the_work_goes_on(
         for _ in range(6):
             threading.Event().wait(0.2)
             with unit_of_work():
-                seen.append(runs.lease_store(store.id, "another"))
+                seen.append(runs.lease_lane(store.id, "another"))
         return fetch(access, window)
 
     monkeypatch.setattr(channel, "fetch_orders", slow)
@@ -69,11 +69,11 @@ def test_a_lease_is_renewed_while_the_work_goes_on(
 def test_a_lease_ends_20_seconds_after_the_last_sign_of_life(store: Store, channel: FakeChannel) -> None:
     start(store)
     with unit_of_work():
-        assert runs.lease_store(store.id, "dead") is not None
+        assert runs.lease_lane(store.id, "dead") is not None
     with later(19), unit_of_work():
-        assert runs.lease_store(store.id, "next") is None
+        assert runs.lease_lane(store.id, "next") is None
     with later(21), unit_of_work():
-        assert runs.lease_store(store.id, "next") is not None
+        assert runs.lease_lane(store.id, "next") is not None
 
 
 def test_a_job_that_is_tried_again_is_not_the_worker_that_lost_its_lease(store: Store, channel: FakeChannel) -> None:
@@ -81,9 +81,9 @@ def test_a_job_that_is_tried_again_is_not_the_worker_that_lost_its_lease(store: 
     start(store)
     first, second = Lease(StoreSync), Lease(StoreSync)
     with unit_of_work():
-        assert runs.lease_store(store.id, first.owner) is not None
+        assert runs.lease_lane(store.id, first.owner) is not None
     with later(21), unit_of_work():
-        assert runs.lease_store(store.id, second.owner) is not None
+        assert runs.lease_lane(store.id, second.owner) is not None
     with unit_of_work():
         assert runs.held_by(store.id, first.owner) is None
         assert runs.held_by(store.id, second.owner) is not None

@@ -24,7 +24,7 @@ from webapp.channels.services import add_store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.orders.models import Order
-from webapp.sync import jobs, leases, proving, runs
+from webapp.sync import jobs, leases, order_windows, proving, runs, streams
 from webapp.sync.models import OrdersProof, StoreSync
 from webapp.testing import FakeChannel, again, incoming_order
 
@@ -134,13 +134,13 @@ def test_a_window_comes_before_the_proof(store: Store, channel: FakeChannel, wor
     start(store)
     work()
     with unit_of_work():
-        db.session.get_one(StoreSync, store.id).next_at = now()
-    assert (runs.due_stores(), runs.due_for_more()) == ([store.id], [])
+        db.session.get_one(StoreSync, (store.id, "orders")).next_at = now()
+    assert (streams.due(), order_windows.due_for_more()) == ([(store.id, "orders")], [])
     asked = len(channel.asked)
     jobs.read_more(store.id)
     assert len(channel.asked) == asked
     with unit_of_work():
-        db.session.get_one(StoreSync, store.id).next_at = now() + timedelta(minutes=1)
+        db.session.get_one(StoreSync, (store.id, "orders")).next_at = now() + timedelta(minutes=1)
     jobs.read_more(store.id)
     assert channel.asked[-1].spare
 
@@ -150,12 +150,12 @@ def test_a_page_of_the_proof_holds_no_window_up(store: Store, channel: FakeChann
     shipped_ones(channel, 2)
     start(store)
     work()
-    next_at = db.session.get_one(StoreSync, store.id).next_at
+    next_at = db.session.get_one(StoreSync, (store.id, "orders")).next_at
     for failure in (Throttled(channel="Fake", seconds=700), ChannelError(channel="Fake", problem="HTTP 500")):
         channel.failures.append(failure)
         jobs.read_more(store.id)
         db.session.expire_all()
-        sync = db.session.get_one(StoreSync, store.id)
+        sync = db.session.get_one(StoreSync, (store.id, "orders"))
         assert (sync.next_at, sync.failures, sync.lease_owner) == (next_at, 0, None)
         assert proof(store).again_at > now() + timedelta(seconds=50)
         with unit_of_work():
@@ -198,7 +198,7 @@ def test_a_bug_met_by_the_proof_is_not_met_again_at_once(
     db.session.rollback()
     assert proof(store).again_at > now() + timedelta(seconds=50)
     assert runs.sync_of(store.id).lease_owner is None
-    assert runs.due_for_more() == []
+    assert order_windows.due_for_more() == []
     with time_machine.travel(now() + timedelta(seconds=61), tick=True):
         read_through(store, work)
     assert proof(store).proven_at is not None
@@ -238,7 +238,7 @@ def test_whatever_slips_and_whoever_dies_everything_is_there_once_it_is_proven(
         with time_machine.travel(at, tick=True):
             if deaths and deaths.pop():
                 with unit_of_work():
-                    runs.lease_for_more(store.id, "dies here")
+                    order_windows.lease_for_more(store.id, "dies here")
                 continue
             jobs.find_due()
             work()

@@ -16,7 +16,7 @@ from webapp.errors import sentence_of
 from webapp.jobs import queue
 from webapp.jobs.models import Run
 from webapp.orders.models import Order
-from webapp.sync import jobs, leases, runs
+from webapp.sync import jobs, leases, order_windows, runs, streams
 from webapp.sync.models import SyncWindow, WindowKind
 from webapp.testing import FakeChannel, again, incoming_order
 
@@ -104,17 +104,17 @@ def test_a_crash_within_a_page_leaves_nothing_half_done(
     channel.page_size = 3
     channel.offer(*[incoming_order() for _ in range(6)])
     run_id = start(store)
-    whole = runs.page_done
+    whole = order_windows.page_done
 
     def crash(*args: object, **kwargs: object) -> bool:
         raise MemoryError
 
-    monkeypatch.setattr(runs, "page_done", crash)
+    monkeypatch.setattr(order_windows, "page_done", crash)
     with pytest.raises(MemoryError):
         jobs.import_orders(store.id)
     db.session.expire_all()
     assert orders() == 0
-    monkeypatch.setattr(runs, "page_done", whole)
+    monkeypatch.setattr(order_windows, "page_done", whole)
     with time_machine.travel(now() + leases.LEASE + timedelta(seconds=1), tick=True):
         jobs.find_due()
         work()
@@ -125,12 +125,12 @@ def test_a_crash_within_a_page_leaves_nothing_half_done(
 def test_a_second_worker_sees_the_holder_and_leaves(store: Store, channel: FakeChannel) -> None:
     start(store)
     with unit_of_work():
-        assert runs.lease_store(store.id, "first") is not None
+        assert runs.lease_lane(store.id, "first") is not None
     with unit_of_work():
-        assert runs.lease_store(store.id, "second") is None
+        assert runs.lease_lane(store.id, "second") is None
         assert runs.held_by(store.id, "second") is None
     with time_machine.travel(now() + leases.LEASE + timedelta(seconds=1)), unit_of_work():
-        assert runs.lease_store(store.id, "second") is not None
+        assert runs.lease_lane(store.id, "second") is not None
     with unit_of_work():
         assert runs.held_by(store.id, "first") is None
 
@@ -247,15 +247,15 @@ def test_a_test_that_meets_an_outage_stops_nothing(
     [run] = db.session.scalars(select(Run))  # the sync has met it too, says so, and comes again by itself
     assert (run.state, db.session.get_one(Store, store.id).problem) == ("failed", None)
     with time_machine.travel(now() + timedelta(seconds=61), tick=True):
-        assert runs.due_stores() == [store.id]
+        assert streams.due() == [(store.id, "orders")]
 
 
 def test_a_store_whose_plugin_was_left_out_is_not_due(store: Store, channel: FakeChannel) -> None:
     start(store)
-    assert runs.due_stores() == [store.id]
+    assert streams.due() == [(store.id, "orders")]
     with unit_of_work():
         db.session.get_one(Store, store.id).channel = "left_out"
-    assert runs.due_stores() == []
+    assert streams.due() == []
 
 
 def test_an_order_that_is_asked_for_in_vain_is_asked_for_again(

@@ -21,7 +21,7 @@ from webapp.audit.services import audit
 from webapp.channels.services import stores
 from webapp.cli.door import Door, desk_command, desk_context, sentences
 from webapp.cli.main import Code, Failed
-from webapp.cli.presenting import Document, store_row
+from webapp.cli.presenting import Document, store_rows
 from webapp.cli.running_desk import running_desk
 from webapp.cli.text import pairs, section, table
 from webapp.config import Configuration, configuration
@@ -29,7 +29,7 @@ from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Unavailable
 from webapp.jobs.backlog import backlogs, workers
 from webapp.live import connection
-from webapp.sync.models import QuarantinedOrder, StoreSync
+from webapp.sync.models import QuarantinedOrder
 from webapp.updates.models import ChannelUpdate, UpdateState
 from webapp.vault.key_file import KeyProblem, key_file
 
@@ -254,7 +254,7 @@ def status(door: Door) -> None:
             one.lane: {"waiting": one.waiting, "oldest_seconds": round(one.oldest, 1), "late": one.late}
             for one in backlogs()
         },
-        "stores": [store_row(one, db.session.get(StoreSync, one.id)) for one in stores()],
+        "stores": store_rows(stores()),
         "updates": {state.value: by_state.get(state, 0) for state in UpdateState},
         "asides": db.session.scalar(select(func.count()).select_from(QuarantinedOrder)) or 0,
     }

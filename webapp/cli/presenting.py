@@ -4,7 +4,7 @@ Keys never disappear: what is unknown, withheld or not asked for is null. Times 
 strings in the order's currency. Nothing here reads the database but for rows that hang on those given.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +31,8 @@ from webapp.orders.services import Offer
 from webapp.orders.statuses import status_name
 from webapp.orders.tags import tags_of
 from webapp.sync.health import Health
-from webapp.sync.models import QuarantinedOrder, StoreSync
-from webapp.sync.runs import NUMBERS
+from webapp.sync.models import QuarantinedOrder
+from webapp.sync.runs import NUMBERS, lanes_of
 from webapp.updates.models import ChannelUpdate
 
 Document = dict[str, Any]
@@ -235,9 +235,15 @@ def address(given: Any) -> Document | None:
     return {name: given.get(name) for name in ADDRESS_FIELDS} if given else None
 
 
-def store_row(store: Store, sync: StoreSync | None) -> Document:
-    """A store and how its traffic stands: `disconnected` waits for a person, `last_failure` goes by itself."""
-    state = Health(sync)
+def store_rows(found: Sequence[Store]) -> list[Document]:
+    """These stores and how their traffic stands."""
+    lanes = lanes_of([store.id for store in found])
+    return [_store_row(store, Health.of_lanes(lanes.get(store.id, ()))) for store in found]
+
+
+def _store_row(store: Store, state: Health) -> Document:
+    """`disconnected` waits for a person, `last_failure` goes by itself; `lanes` are read beside the orders."""
+    sync = state.sync
     return {
         "id": store.id,
         "channel": store.channel,
@@ -259,6 +265,17 @@ def store_row(store: Store, sync: StoreSync | None) -> Document:
         "failures": sync.failures if sync else 0,
         "last_success_at": iso(sync.last_success_at) if sync else None,
         "next_at": iso(sync.next_at) if sync else None,
+        "lanes": [
+            {
+                "lane": one.lane,
+                "running": one.run is not None and one.run.is_open,
+                "failures": one.failures,
+                "last_failure": sentence_of(one.last_failure),
+                "last_success_at": iso(one.last_success_at),
+                "next_at": iso(one.next_at),
+            }
+            for one in state.lanes
+        ],
     }
 
 

@@ -18,7 +18,7 @@ from webapp.config import PORT, configuration
 from webapp.db import db
 from webapp.i18n import lazy_gettext as _l
 from webapp.live import connection
-from webapp.sync import recovery
+from webapp.sync import recovery, streams
 from webapp.sync.models import QuarantinedOrder
 from webapp.vault.key_file import KeyProblem, key_file
 from webapp.vault.models import VaultKey
@@ -57,14 +57,17 @@ def app_to_serve(prepare: Callable[[], None] = lambda: None) -> Flask:
 def worker(burst: bool) -> None:
     """Do the background work, in as many processes as WAYBILL_WORKER_PROCESSES says; start it as often as you like."""
     from webapp.jobs.crew import run_crew
+    from webapp.jobs.lanes import whole_service
     from webapp.jobs.worker import run_worker
 
     app = create_app()
     _check_in(app)
+    with app.app_context():
+        lanes = streams.lanes()
     if burst:
-        run_worker(app, burst=True)
+        run_worker(app, service=whole_service(lanes), burst=True)
     else:
-        run_crew(app, configuration().worker_processes)
+        run_crew(app, configuration().worker_processes, lanes)
 
 
 @click.command()

@@ -19,7 +19,7 @@ from webapp.channels.services import (
 from webapp.cli.door import Door, desk_command
 from webapp.cli.main import Code, Failed
 from webapp.cli.practice_stores import connect_practice_stores
-from webapp.cli.presenting import run_row, store_row
+from webapp.cli.presenting import run_row, store_rows
 from webapp.cli.text import pairs, table
 from webapp.clock import iso
 from webapp.db import db, unit_of_work
@@ -28,7 +28,7 @@ from webapp.live import connection
 from webapp.orders import erasing
 from webapp.sync import activity, jobs, runs
 from webapp.sync.jobs import import_orders
-from webapp.sync.models import StoreSync
+from webapp.sync.models import ORDERS_LANE, StoreSync
 
 LOOK_EVERY = 0.2
 values_option = click.option(
@@ -83,7 +83,7 @@ def set_(
     with unit_of_work():
         changed = get_store(store_key)
         change_store(changed, values, unset=unset, actor=door.actor, name=name)
-        document = store_row(changed, db.session.get(StoreSync, changed.id))
+        [document] = store_rows([changed])
     door.show(document, pairs(document))
 
 
@@ -92,7 +92,7 @@ def set_(
 def list_(door: Door) -> None:
     """All stores, and how their traffic stands."""
     door.actor.needs("stores.view")
-    rows = [store_row(one, db.session.get(StoreSync, one.id)) for one in stores()]
+    rows = store_rows(stores())
     facts = ("id", "name", "channel", "marketplaces", "running", "last_success_at", "next_at")
     columns = (*facts, "disconnected", "last_failure")
     door.show(rows, table(rows, columns, empty="No store yet: python -m webapp store add --help"))
@@ -176,7 +176,7 @@ def restore(door: Door, store_key: str) -> None:
 
 
 def _show(door: Door, chosen: Store) -> None:
-    document = store_row(chosen, db.session.get(StoreSync, chosen.id))
+    [document] = store_rows([chosen])
     door.show(document, pairs(document))
 
 
@@ -221,7 +221,7 @@ def practice(door: Door) -> None:
     """Connect the practice stores that are not here yet; for a desk that runs with a practice marketplace."""
     door.actor.needs("stores.edit")
     added = connect_practice_stores()
-    rows = [store_row(one, db.session.get(StoreSync, one.id)) for one in added]
+    rows = store_rows(added)
     door.show(rows, table(rows, ("id", "name", "marketplaces", "disconnected"), empty="Nothing to add."))
 
 
@@ -266,6 +266,6 @@ def _watched(store_id: int, run_id: int, seconds: float) -> dict[str, Any]:
         db.session.rollback()  # ends the reading transaction: the next one sees what the worker did
         run, chosen = db.session.get_one(Run, run_id), db.session.get_one(Store, store_id)
         if not run.is_open or time.monotonic() >= deadline:
-            sync = db.session.get(StoreSync, store_id)
+            sync = db.session.get(StoreSync, (store_id, ORDERS_LANE))
             return run_row(run, store=chosen.name, next_at=iso(sync.next_at) if sync else None)
         time.sleep(LOOK_EVERY)

@@ -18,7 +18,7 @@ from webapp.orders import indexing
 from webapp.orders.queries import find_order
 from webapp.sync import runs as sync_runs
 from webapp.sync.jobs import deliver, fetch_order, look_up
-from webapp.sync.models import QuarantinedOrder, StoreSync
+from webapp.sync.models import ORDERS_LANE, QuarantinedOrder, StoreSync
 from webapp.sync.taking_in.quarantine import quarantined_orders
 from webapp.updates import deciding
 from webapp.updates.models import UpdateState
@@ -188,11 +188,13 @@ def runs_list(door: Door, store_key: str | None, limit: int) -> None:
     """Runs with their numbers, newest first."""
     store_id = get_store(store_key).id if store_key else None
     names = _store_names()
-    next_at = {row.store_id: iso(row.next_at) for row in db.session.scalars(select(StoreSync))}
+    of_orders = select(StoreSync).where(StoreSync.lane == ORDERS_LANE)
+    next_at = {row.store_id: iso(row.next_at) for row in db.session.scalars(of_orders)}
     rows = []
     for run in sync_runs.runs(door.actor, store_id=store_id, limit=limit):
-        subject = run.subject_id if run.kind == sync_runs.KIND else None
-        rows.append(presenting.run_row(run, store=names.get(subject or 0), next_at=next_at.get(subject or 0)))
+        subject = run.subject_id if run.kind in (sync_runs.KIND, sync_runs.STREAM) else None
+        comes = next_at.get(subject or 0) if run.kind == sync_runs.KIND else None
+        rows.append(presenting.run_row(run, store=names.get(subject or 0), next_at=comes))
     columns = ("id", "kind", "store", "state", "started", "ended", *sync_runs.NUMBERS, "message")
     door.show(rows, table(rows, columns, empty="No run yet."))
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from webapp.reporting.contract import Card
     from webapp.search.contract import Column, QueryKey, WordSource
     from webapp.settings.declared import SettingsChange, SettingsGroup
+    from webapp.sync.streams import Stream
     from webapp.updates.contract import OutwardKind, UpdateOwed, UpdateSettled
 
 
@@ -41,6 +42,16 @@ def register_channels() -> list[Channel]:
     @hookimpl
     def register_channels():
         return [EbayChannel()]
+    """
+
+
+@hookspec
+def register_streams() -> list[Stream]:
+    """What is read from channels or mailboxes beside orders, each in a lane of its own. Example::
+
+    @hookimpl
+    def register_streams():
+        return [Stream("payouts", lane="payouts", label=_l("Payouts"), fetch=fetch, take_in=take_in, every=3600)]
     """
 
 

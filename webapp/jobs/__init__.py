@@ -15,7 +15,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -39,7 +39,8 @@ log = structlog.get_logger(__name__)
 
 _MARKED = 2 * 86_400  # seconds: longer than between two looks at the rarest schedule, which renews its mark
 _jobs: dict[str, "Job[Any]"] = {}
-failures.NO_FAULTS.append(BaseTimeoutException)  # the job is told to stop
+TimeOver = BaseTimeoutException  # the job is told to stop, since it took as long as it may
+failures.NO_FAULTS.append(TimeOver)
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,10 @@ class Job(Generic[P]):
     def enqueue_in(self, seconds: float, *args: P.args, **kwargs: P.kwargs) -> None:
         """Run it on a worker after so many seconds, once the open unit of work is committed."""
         self._after_commit(seconds, args, kwargs)
+
+    def on(self, queue: str, *, timeout: int) -> "Job[P]":
+        """This job in another queue, where it may take so many seconds."""
+        return replace(self, queue=queue, timeout=timeout)
 
     def _after_commit(self, seconds: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         json.dumps([args, kwargs])  # what can't travel is found before the commit, not after it
@@ -181,7 +186,7 @@ def perform(name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
             raise JobFailed(f"{name}: {type(error).__name__}") from None
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def _queue(name: str, url: str) -> Queue:
     return Queue(name, connection=connection(), serializer=JSONSerializer)
 
@@ -196,4 +201,4 @@ def current_id() -> str:
     return running.id if running else f"process-{os.getpid()}-{threading.get_ident()}"
 
 
-__all__ = ["QUEUES", "Job", "RedisError", "a_moment", "current_id", "job", "perform", "queue"]
+__all__ = ["QUEUES", "Job", "RedisError", "TimeOver", "a_moment", "current_id", "job", "perform", "queue"]

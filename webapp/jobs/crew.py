@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -36,14 +37,16 @@ class _Place:
     pause: float = 0.0
 
 
-def run_crew(app: Flask, workers: int) -> None:
-    """Run so many workers until told to stop; the caller has closed every connection."""
+def run_crew(app: Flask, workers: int, streams: Sequence[str] = ()) -> None:
+    """Run so many workers, and one for each of these streams, until told to stop; the caller has closed every
+    connection.
+    """
     signals: list[int] = []  # no event: its lock could be held by what the signal interrupts
     for number in _STOPS:
         signal.signal(number, lambda number, _frame: signals.append(number))
     gc.collect()
     gc.freeze()  # the forks share what was loaded, as long as nobody touches it
-    places = [_Place(service) for service in services(workers)]
+    places = [_Place(service) for service in services(workers, streams)]
     while not signals:
         for place in places:
             if not place.pid and time.monotonic() >= place.start_at:

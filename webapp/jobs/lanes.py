@@ -10,8 +10,12 @@ be held up by, the others of its lane:
 - `delivering`: what a channel is owed. Before importing: merchants answer for its deadlines.
 - `importing`: reading from channels, a page at a time.
 - `clock`: what the schedule finds to do. Short: what takes over two seconds does a part and sends the next.
+
+Whatever else plugins read from channels and mailboxes (`webapp.sync.streams`) may be slow in a way that the desk cannot
+foresee. Each such stream has a queue and a worker of its own, beside the workers that are set; without streams, none.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 NOW, ASKING, DELIVERING, IMPORTING, CLOCK = "now", "asking", "delivering", "importing", "clock"
@@ -35,8 +39,19 @@ CHANNEL_SERVICE = Service("channel", ((ASKING,), (DELIVERING, IMPORTING, NOW, CL
 WHOLE_SERVICE = Service("all", ((NOW,), (ASKING,), (DELIVERING, IMPORTING), (CLOCK,)))
 
 
-def services(workers: int) -> list[Service]:
-    """What each of so many workers serves."""
+def services(workers: int, streams: Sequence[str] = ()) -> list[Service]:
+    """What each of so many workers serves, and those beside them that read one stream each."""
+    beside = [Service(f"stream {lane}", ((queue_of_stream(lane),),)) for lane in streams]
     if workers == 1:
-        return [WHOLE_SERVICE]
-    return [DESK_SERVICE, *[CHANNEL_SERVICE] * (workers - 1)]
+        return [WHOLE_SERVICE, *beside]
+    return [DESK_SERVICE, *[CHANNEL_SERVICE] * (workers - 1), *beside]
+
+
+def whole_service(streams: Sequence[str]) -> Service:
+    """Everything, for one worker alone."""
+    return WHOLE_SERVICE._replace(groups=(*WHOLE_SERVICE.groups, *((queue_of_stream(lane),) for lane in streams)))
+
+
+def queue_of_stream(lane: str) -> str:
+    """The queue in which the pages of a stream wait."""
+    return f"stream-{lane}"

@@ -11,12 +11,10 @@ from webapp.channels.contract import Connection
 from webapp.channels.models import Store
 from webapp.channels.services import remember_marketplaces
 from webapp.clock import now
-from webapp.db import db
 from webapp.errors import Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.models import RunState
-from webapp.sync import denials, runs
-from webapp.sync.models import StoreSync
+from webapp.sync import denials, order_windows, runs
 
 
 class StoreArchived(Refusal):
@@ -29,7 +27,7 @@ def connected(store: Store, connection: Connection) -> None:
     added = remember_marketplaces(store, connection)
     denials.connected(store.id, connection)
     if added:
-        runs.read_first_again(store.id)
+        order_windows.read_first_again(store.id)
 
 
 def connection_saved(store: Store, *, changed: bool) -> None:
@@ -38,7 +36,7 @@ def connection_saved(store: Store, *, changed: bool) -> None:
     """
     store.problem = None
     if changed:
-        runs.read_first_again(store.id)
+        order_windows.read_first_again(store.id)
 
 
 def activate(store: Store, *, actor: Actor) -> None:
@@ -52,14 +50,14 @@ def activate(store: Store, *, actor: Actor) -> None:
 
 
 def deactivate(store: Store, *, actor: Actor) -> None:
-    """Neither read the store nor tell it anything from now on; a run that is under way waits."""
+    """Neither read the store nor tell it anything from now on; whatever is being read of it waits."""
     actor.needs("stores.edit")
     if not store.active:
         return
     store.active = False
-    sync = db.session.get(StoreSync, store.id, with_for_update={"of": StoreSync})
-    if sync is not None and sync.run is not None and sync.run.is_open:
-        sync.run.state = RunState.PAUSED
+    for sync in runs.locked_lanes(store.id):
+        if sync.run is not None and sync.run.is_open:
+            sync.run.state = RunState.PAUSED
     _note(store, "store_deactivated", actor)
 
 

@@ -12,8 +12,8 @@ from webapp.clock import now
 from webapp.db import db
 from webapp.errors import sentence_of
 from webapp.jobs.models import Run
-from webapp.sync.models import OrdersProof, QuarantinedOrder, StoreDenial, StoreSync
-from webapp.sync.runs import syncs_of
+from webapp.sync.models import ORDERS_LANE, OrdersProof, QuarantinedOrder, StoreDenial, StoreSync
+from webapp.sync.runs import lanes_of
 from webapp.updates.models import OPEN_UPDATES, ChannelUpdate, UpdateState
 
 LAGGING = timedelta(minutes=15)  # a store that is read by the minute has a reason to be looked at
@@ -24,10 +24,17 @@ _TROUBLED = (UpdateState.REFUSED, UpdateState.UNKNOWN)
 class Health:
     """A store's traffic in numbers."""
 
-    sync: StoreSync | None = None
+    sync: StoreSync | None = None  # of its orders, which all numbers are about
+    lanes: Sequence[StoreSync] = ()  # what else is read of it
     backlog: int = 0  # updates that the channel does not show yet
     troubled: int = 0  # updates that were refused, or whose fate is unknown
     quarantined: int = 0
+
+    @classmethod
+    def of_lanes(cls, lanes: Sequence[StoreSync]) -> "Health":
+        """A store's health without what waits, from the rows of all its lanes."""
+        of_orders = next((lane for lane in lanes if lane.lane == ORDERS_LANE), None)
+        return cls(of_orders, [lane for lane in lanes if lane is not of_orders])
 
     @property
     def last_success_at(self) -> datetime | None:
@@ -89,7 +96,7 @@ class Health:
 
 def of_stores(store_ids: Sequence[int]) -> dict[int, Health]:
     """The health of each of these stores, in two queries."""
-    found = {store_id: Health(sync) for store_id, sync in syncs_of(store_ids).items()}
+    found = {store_id: Health.of_lanes(lanes) for store_id, lanes in lanes_of(store_ids).items()}
     for store_id in store_ids:
         found.setdefault(store_id, Health())
     updates = (

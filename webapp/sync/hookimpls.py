@@ -13,8 +13,10 @@ from webapp.search.contract import QueryKey
 from webapp.settings.declared import SettingsChange
 from webapp.sync import activity, denials, numbering
 from webapp.sync.jobs import anything_due, connect, deliver, find_due, forget_quiet_runs, keep_statistics
+from webapp.sync.order_windows import ORDERS
 from webapp.sync.query_keys import KEYS
 from webapp.sync.runs import any_to_forget
+from webapp.sync.streams import Stream
 from webapp.sync.taking_in.quarantine import count_payloads, erase_payloads
 from webapp.updates.contract import UpdateOwed, UpdateSettled
 from webapp.updates.queries import unconfirmed, under_way
@@ -64,6 +66,11 @@ def unplaced_buyers(store: int, before: datetime) -> int:
 @hookimpl
 def erase_unplaced_buyers(store: int, before: datetime) -> int:
     return erase_payloads(store, before)
+
+
+@hookimpl
+def register_streams() -> list[Stream]:
+    return [ORDERS]
 
 
 @hookimpl

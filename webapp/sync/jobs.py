@@ -4,16 +4,19 @@ The network is never called within a transaction: a job claims in one unit of wo
 another. Whatever dies in between is found again by the schedule once its lease has run out.
 """
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import Any
 
 import structlog
+from sqlalchemy import and_
 
 from webapp import live
 from webapp.audit.actor import Actor
 from webapp.channels.contract import (
     OUTCOMES,
-    Channel,
     ChannelError,
     Denial,
     Denied,
@@ -33,28 +36,26 @@ from webapp.channels.models import Store
 from webapp.channels.services import access, get_channel
 from webapp.clock import now
 from webapp.db import analyze, db, unit_of_work
-from webapp.hooks.fence import PluginFailed, ask
-from webapp.i18n import lazy_gettext as _l
-from webapp.jobs import a_moment, job
-from webapp.sync import activity, denials, proving, runs
+from webapp.errors import DeskError
+from webapp.hooks import failures
+from webapp.hooks.fence import PluginFailed, ask, failed
+from webapp.hooks.registered import is_ours, owner_of, plugin_of
+from webapp.jobs import TimeOver, a_moment, job
+from webapp.jobs.lanes import queue_of_stream
+from webapp.jobs.models import Run
+from webapp.sync import activity, denials, order_windows, proving, runs, streams
 from webapp.sync.delivering import as_updates, claim_due, claim_to_look_up, due_work, to_send
 from webapp.sync.leases import HeldUpdates, Lease
-from webapp.sync.models import OrdersProof, StoreSync, WindowKind
+from webapp.sync.models import ORDERS_LANE, OrdersProof, StoreSync
+from webapp.sync.order_windows import Broken
 from webapp.sync.settling import settle
+from webapp.sync.streams import Stream
 from webapp.sync.taking_in.pages import prepare, take_in
 from webapp.updates import marks
 from webapp.updates.kinds import carriage_of
 from webapp.updates.models import ChannelUpdate
 
 log = structlog.get_logger(__name__)
-_ANALYZED_PAGES = (2, 20)  # of a first window: a planner that believes the tables empty reads them whole
-
-
-class Broken(ChannelError):
-    """The channel's plugin failed in a way that it does not know itself."""
-
-    code = "channel_broken"
-    sentence = _l("The desk's part for %(channel)s failed. The log of the worker says where.")
 
 
 @job("clock")
@@ -71,16 +72,16 @@ def keep_statistics(done: int = 0) -> None:
 
 
 def anything_due() -> bool:
-    """Whether a store is to be read, or one order of it, or its channel is owed anything."""
-    return bool(runs.due_stores() or runs.due_for_more() or due_work() or denials.due_orders())
+    """Whether a lane of a store is to be read, or one order of it, or its channel is owed anything."""
+    return bool(streams.due() or order_windows.due_for_more() or due_work() or denials.due_orders())
 
 
 @job("clock")
 def find_due() -> None:
     """Enqueue whatever is due: the queue may have lost anything, the rows have not."""
-    for store_id in runs.due_stores():
-        import_orders.enqueue(store_id)
-    for store_id in runs.due_for_more():
+    for store_id, lane in streams.due():
+        _send(store_id, lane)
+    for store_id in order_windows.due_for_more():
         read_more.enqueue(store_id)
     for store_id, lane, work in due_work():
         (deliver if work == "deliver" else look_up).enqueue(store_id, lane)
@@ -91,77 +92,86 @@ def find_due() -> None:
 @job("importing")
 def import_orders(store_id: int) -> None:
     """Read one page of a store's orders and take it in; the next page is a job of its own."""
-    lease = Lease(StoreSync)
+    _read_page(store_id, ORDERS_LANE)
+
+
+@job("importing")
+def read_lane(store_id: int, lane: str) -> None:
+    """Read one page of what else is read of a store, and take it in. It waits in the queue of its stream."""
+    _read_page(store_id, lane)
+
+
+def _send(store_id: int, lane: str, *, seconds: float = 0.0) -> None:
+    """Have the next page of a lane read in so many seconds."""
+    stream = streams.find(lane)
+    if lane == ORDERS_LANE:
+        import_orders.enqueue_in(seconds, store_id)
+    elif stream is not None:
+        in_its_queue = read_lane.on(queue_of_stream(lane), timeout=math.ceil(stream.seconds))
+        in_its_queue.enqueue_in(seconds, store_id, lane)
+
+
+def _read_page(store_id: int, lane: str) -> None:
+    """Lease a lane, fetch a page, and take it in together with its progress; whatever fails is the lane's alone."""
+    stream = streams.find(lane)
+    if stream is None:  # its plugin was left out meanwhile
+        return
+    lease, began = Lease(StoreSync), time.monotonic()
     with unit_of_work():
-        held = runs.lease_store(store_id, lease.owner)
+        held = runs.lease_lane(store_id, lease.owner, lane)
         if held is None:
             return
-        sync, window, _ = held
-        store = sync.store
-        open_only, without = window.kind == WindowKind.OPEN, denials.left_out(store_id)
-        asked = OrdersWindow(runs.low_of(window), window.page_token, open_only, without)
-        credentials, channel = access(store), get_channel(store.channel)
-    with lease.kept(StoreSync.store_id == store_id):
-        first_pages = _read_page(store_id, lease.owner, channel, credentials, asked)
-    if first_pages:
-        analyze()
-
-
-def _read_page(store_id: int, owner: str, channel: Channel, credentials: StoreAccess, asked: OrdersWindow) -> bool:
-    """Fetch a page and take it in; whether it is one after which the planner should learn how the tables grew."""
+        sync, _ = held
+        asked, credentials = stream.asked(sync), access(sync.store)
+    problem: DeskError
     try:
-        page = channel.fetch_orders(credentials, asked)
+        with lease.kept(and_(StoreSync.store_id == store_id, StoreSync.lane == lane)):
+            page = stream.read(credentials, asked)
+            with unit_of_work():
+                held = runs.held_by(store_id, lease.owner, lane)
+                if held is not None:
+                    _take_in(stream, *held, credentials, asked, page)
+        return
     except ChannelError as error:
-        _not_read(store_id, owner, error)
-        return False
-    except Exception:  # a bug of the channel's: the run ends with a sentence, the log has the rest
-        _not_read(store_id, owner, Broken(channel=str(channel.label)))
-        raise
-    ready = prepare(db.session.get_one(Store, store_id), page)
-    with unit_of_work():
-        held = runs.held_by(store_id, owner)
-        if held is None:
-            return False
-        sync, window, run = held
-        taken = take_in(sync.store, ready)
-        denials.page_read(store_id, page, asked.low)
-        runs.count(
-            run,
-            pages=1,
-            calls=page.calls,
-            seen=taken.seen,
-            new=taken.new,
-            changed=taken.changed,
-            aside=taken.quarantined,
-        )
-        first_pages = window.cursor is None and window.pages_done in _ANALYZED_PAGES
-        if runs.page_done(sync, window, bound=page.bound, next_page=page.next_page):
-            runs.finish(sync, run)
-        else:
-            runs.pass_on(sync)
-            import_orders.enqueue(store_id)
-    return first_pages
+        problem = error
+    except TimeOver as error:
+        took = time.monotonic() - began
+        failures.note_slow(plugin_of(error) or owner_of(stream), "stream", lane, took, stream.seconds)
+        problem = runs.PageTooSlow(seconds=round(stream.seconds))
+    except Exception as error:
+        if is_ours(owner_of(stream)):  # a bug of the desk's, or a database that is away
+            raise
+        problem = failed(stream, "stream", error)
+    _not_read(stream, store_id, lease.owner, asked, problem)
 
 
-def _not_read(store_id: int, owner: str, error: ChannelError) -> None:
+def _take_in(stream: Stream, sync: StoreSync, run: Run, credentials: StoreAccess, asked: Any, page: Any) -> None:
+    if stream.written(sync, run, credentials, asked, page):
+        runs.finish(sync, run, seconds=stream.rests(sync.store))
+    else:
+        runs.pass_on(sync)
+        _send(sync.store_id, sync.lane)
+
+
+def _not_read(stream: Stream, store_id: int, owner: str, asked: Any, error: DeskError) -> None:
     with unit_of_work():
-        held = runs.held_by(store_id, owner)
+        held = runs.held_by(store_id, owner, stream.lane)
         if held is None:
             return
-        sync, window, run = held
+        sync, run = held
         match error:
             case Throttled():
+                pause = runs.pause_of(error, otherwise=1.0)
                 runs.count(run, throttled=1)
-                runs.pass_on(sync, seconds=error.retry_after or 1.0)
-                import_orders.enqueue_in(error.retry_after or 1.0, store_id)
-            case PageRefused() if runs.restart_window(window):
+                runs.pass_on(sync, seconds=pause)
+                _send(store_id, stream.lane, seconds=pause)
+            case PageRefused() if stream.again(sync):
                 runs.count(run, calls=1)
                 runs.pass_on(sync)
-                import_orders.enqueue(store_id)
+                _send(store_id, stream.lane)
             case _:
-                if isinstance(error, Denied):
-                    denials.note(store_id, denials.ORDERS, error.denial, low=window.low)
-                log.warning("sync_failed", store=store_id, problem=error.code)
+                stream.missed(sync, asked, error)
+                log.warning("sync_failed", store=store_id, lane=stream.lane, problem=error.code)
                 runs.count(run, calls=1)
                 runs.fail(sync, run, error)
 
@@ -173,12 +183,12 @@ def read_more(store_id: int) -> None:
     """
     lease = Lease(StoreSync)
     with unit_of_work():
-        more = runs.lease_for_more(store_id, lease.owner)
+        more = order_windows.lease_for_more(store_id, lease.owner)
         if more is None:
             return
         sync, asked = more
         credentials, channel = access(sync.store), get_channel(sync.store.channel)
-    with lease.kept(StoreSync.store_id == store_id):
+    with lease.kept(and_(StoreSync.store_id == store_id, StoreSync.lane == ORDERS_LANE)):
         try:
             _take_more_in(store_id, lease.owner, asked, channel.fetch_orders(credentials, asked))
         except ChannelError as error:

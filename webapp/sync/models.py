@@ -21,12 +21,19 @@ class WindowKind(StrEnum):
     CHANGES = "changes"
 
 
+ORDERS_LANE = "orders"
+
+
 class StoreSync(Model):
-    """A store's reading: who has its lease, in which run, and when it is due again. One reader at a time."""
+    """One lane of what is read of a store: who has its lease, in which run, and when it is due again. Each lane has one
+    reader at a time, and fails and rests by itself.
+    """
 
     __tablename__ = "store_syncs"
 
     store_id: Mapped[int] = mapped_column(ForeignKey("stores.id", ondelete="CASCADE"), primary_key=True)
+    lane: Mapped[str] = mapped_column(primary_key=True, default=ORDERS_LANE)  # a `Stream` reads it
+    place: Mapped[str | None]  # where its next page begins, in the words of its stream; orders have their windows
     run_id: Mapped[int | None] = mapped_column(ForeignKey("runs.id"))
     next_at: Mapped[datetime] = mapped_column(index=True)
     lease_owner: Mapped[str | None]

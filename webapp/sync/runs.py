@@ -1,32 +1,51 @@
-"""A store's sync as a run: starting or joining one, leasing the store, the run's numbers, its end."""
+"""What is read of a store, as runs: starting or joining one, leasing a lane, the run's numbers, its end.
+
+Every lane is led in the same way, whatever it reads; orders are one of them. How far each was read is its stream's
+work (`streams`, `order_windows`).
+"""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select, update
 from sqlalchemy.orm import joinedload, lazyload
 
 from webapp import live
 from webapp.audit.actor import Actor, ActorKind
-from webapp.channels.contract import ChannelError, Denied, DeniedThing, Disconnected, OrdersWindow
+from webapp.channels.contract import ChannelError, Denied, Disconnected
 from webapp.channels.models import Store
-from webapp.channels.services import access, channels, get_channel
+from webapp.channels.services import channels
 from webapp.clock import now
-from webapp.db import any_row, db, delete_some
+from webapp.db import any_row, db, delete_some, insert_into
 from webapp.errors import DeskError, Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.models import Run, RunState
 from webapp.orders import erasing
-from webapp.sync import denials, leases, proving
-from webapp.sync.models import OrdersProof, StoreDenial, StoreSync, SyncWindow, WindowKind
+from webapp.sync import leases
+from webapp.sync.models import ORDERS_LANE, StoreSync, SyncWindow, WindowKind
 
-KIND, NUMBERING = "sync", "numbering"
-STORE_KINDS = (KIND, NUMBERING, erasing.KIND)  # of runs whose subject is a store
+KIND, STREAM, NUMBERING = "sync", "stream", "numbering"
+STORE_KINDS = (KIND, STREAM, NUMBERING, erasing.KIND)  # of runs whose subject is a store
 NUMBERS = ("pages", "seen", "new", "changed", "aside", "calls", "throttled")  # stored: `aside` are the quarantined
 _NEWS = ("new", "changed", "aside")
 _QUIET_KEPT = timedelta(hours=1)
 _BACKOFF_LIMIT = 600.0
-_WIDEN_EVERY = timedelta(hours=24)
+_LONGEST_PAUSE = 7 * 86_400.0
+
+
+class ReaderLost(DeskError):
+    """Whoever read a page did not come to its end: it was killed, or hung beyond its time."""
+
+    code = "reader_lost"
+    sentence = _l("The worker that read this was stopped in the middle. The desk tries again by itself.")
+
+
+class PageTooSlow(DeskError):
+    """A page took longer than it may, and was given up."""
+
+    code = "page_too_slow"
+    sentence = _l("One page took longer than %(seconds)s seconds and was given up. The desk tries again by itself.")
 
 
 class StoreInactive(Refusal):
@@ -34,44 +53,51 @@ class StoreInactive(Refusal):
     sentence = _l("This store is inactive: activate it first.")
 
 
-def sync_of(store_id: int, *, lock: bool = False) -> StoreSync:
-    """The store's sync row, made at its first use; with `lock` nobody else leases it until the unit of work ends."""
-    query = select(StoreSync).where(StoreSync.store_id == store_id)
+def sync_of(store_id: int, lane: str = ORDERS_LANE, *, lock: bool = False) -> StoreSync:
+    """The row of a store's lane, made at its first use; with `lock` nobody else leases it until the unit of work
+    ends.
+    """
+    query = select(StoreSync).where(StoreSync.store_id == store_id, StoreSync.lane == lane)
     if lock:
         query = query.with_for_update(of=StoreSync).execution_options(populate_existing=True)
     row = db.session.scalar(query)
-    if row is None:
-        row = StoreSync(store_id=store_id, next_at=now())
-        db.session.add(row)
-        for kind in WindowKind:
-            db.session.add(SyncWindow(store_id=store_id, kind=kind))
-        db.session.flush()
-        db.session.refresh(row)
+    if row is None:  # two may make it at once
+        made = insert_into(StoreSync).values(store_id=store_id, lane=lane, next_at=now()).on_conflict_do_nothing()
+        db.session.execute(made)
+        if lane == ORDERS_LANE:
+            windows = [{"store_id": store_id, "stream": kind} for kind in WindowKind]
+            db.session.execute(insert_into(SyncWindow).on_conflict_do_nothing(), windows)
+        row = db.session.scalars(query).one()
     return row
 
 
 def start(store: Store, *, actor: Actor) -> Run:
-    """Begin a run now, or join the one that is open; a store that was disconnected is given another try."""
+    """Begin a run of the store's orders now, or join the one that is open; a store that was disconnected is given
+    another try, and so is every lane that fails.
+    """
     actor.needs("stores.sync")
     if not store.active:
         raise StoreInactive
     store.problem = None
     sync = sync_of(store.id, lock=True)
     sync.next_at = min(sync.next_at, now())
+    failing = update(StoreSync).where(StoreSync.store_id == store.id, StoreSync.failures > 0)
+    db.session.execute(failing.where(StoreSync.lane != ORDERS_LANE).values(next_at=now()))
     if sync.run is not None and sync.run.is_open:
         return sync.run
     return _open_run(sync, actor)
 
 
 def _open_run(sync: StoreSync, actor: Actor) -> Run:
+    of_orders = sync.lane == ORDERS_LANE
     run = Run(
-        kind=KIND,
+        kind=KIND if of_orders else STREAM,
         subject_id=sync.store_id,
         actor_kind=actor.kind,
         actor_id=actor.id,
         state=RunState.QUEUED,
         started_at=now(),
-        numbers=dict.fromkeys(NUMBERS, 0),
+        numbers=dict.fromkeys(NUMBERS, 0) | ({} if of_orders else {"lane": sync.lane}),
     )
     db.session.add(run)
     db.session.flush()
@@ -79,137 +105,58 @@ def _open_run(sync: StoreSync, actor: Actor) -> Run:
     return run
 
 
-def due_stores() -> list[int]:
-    """Stores that are due to be read and that nobody reads now."""
-    return list(db.session.scalars(_readable().where(StoreSync.next_at <= now())))
-
-
-def due_for_more() -> list[int]:
-    """Stores of which more can be read: a marketplace that was denied, or, while no window is due, the orders again."""
-    at = now()
-    denied = select(StoreDenial.id).where(
-        StoreDenial.store_id == StoreSync.store_id,
-        StoreDenial.work == denials.ORDERS,
-        StoreDenial.thing == DeniedThing.MARKETPLACE,
-        StoreDenial.again_at <= at,
-    )
-    unproven = select(OrdersProof.store_id).where(
-        OrdersProof.store_id == StoreSync.store_id, OrdersProof.proven_at.is_(None), OrdersProof.again_at <= at
-    )
-    unread = select(SyncWindow.store_id).where(SyncWindow.store_id == StoreSync.store_id, _UNREAD)
-    due = or_(denied.exists(), and_(StoreSync.next_at > at, unproven.exists(), ~unread.exists()))
-    return list(db.session.scalars(_readable().where(due)))
-
-
-def _readable() -> Select[int]:
-    """Stores that may be read and that nobody reads now."""
+def readable(*columns: Any) -> Select[Any]:
+    """These columns of the lanes that may be read and that nobody reads now."""
     free = or_(StoreSync.lease_until.is_(None), StoreSync.lease_until < now())
+    return stores_to_read(*columns).where(free)
+
+
+def stores_to_read(*columns: Any) -> Select[Any]:
+    """These columns of the lanes of stores that may be read."""
     known = Store.channel.in_(channels())  # one whose plugin was left out waits for it
-    return select(StoreSync.store_id).join(Store).where(Store.active, Store.problem.is_(None), known, free)
+    query = select(*columns).join(Store, Store.id == StoreSync.store_id)
+    return query.where(Store.active, Store.problem.is_(None), known)
 
 
-def lease_store(store_id: int, owner: str) -> tuple[StoreSync, SyncWindow, Run] | None:
-    """Lease the store for one page; None where it is not due, inactive, or read by another."""
-    sync = _free(store_id)
+def lease_lane(store_id: int, owner: str, lane: str = ORDERS_LANE) -> tuple[StoreSync, Run] | None:
+    """Lease a lane of the store for one page; None where it is not due, inactive, or read by another.
+
+    Who had its lease last and did not end it was killed, or did not answer any more. Orders are read again at once. Any
+    other lane is at fault until it is read to the end of a page: it rests first.
+    """
+    sync = free(store_id, lane)
     if sync is None or sync.next_at > now():
         return None
-    sync.lease_owner, sync.lease_until = owner, now() + leases.LEASE
     run = sync.run if sync.run is not None and sync.run.is_open else _open_run(sync, Actor.job("sync"))
+    if sync.lease_owner is not None and lane != ORDERS_LANE:
+        fail(sync, run, ReaderLost())
+        return None
+    take(sync, owner)
     run.state = RunState.RUNNING
-    return sync, _window(sync), run
+    return sync, run
 
 
-def lease_for_more(store_id: int, owner: str) -> tuple[StoreSync, OrdersWindow] | None:
-    """Lease the store for a page that its windows do not read; None where nothing is due, or another reads."""
-    sync = _free(store_id)
-    if sync is None or sync.store.problem is not None:
-        return None
-    denial = denials.due_marketplace(store_id)
-    rests = sync.next_at > now() and not any_row(SyncWindow, SyncWindow.store_id == store_id, _UNREAD)
-    proof = proving.due(store_id) if denial is None and rests else None
-    if denial is not None:
-        low = _first_low(sync, denial.since)  # the same for every page of a trial: a page token holds the caller to it
-        asked = OrdersWindow(low, denial.page_token, open_only=True, only=denial.name)
-    elif proof is not None:
-        asked = OrdersWindow(proof.low, proof.page_token, without=denials.left_out(store_id), spare=True)
-    else:
-        return None
+def take(sync: StoreSync, owner: str) -> None:
+    """Lease a lane that is free."""
     sync.lease_owner, sync.lease_until = owner, now() + leases.LEASE
-    return sync, asked
 
 
-# A window that waits in its middle: it may have been begun without a marketplace that is read again by now. The proof,
-# which leaves to the next window what changed after the cursor, would pass over what this one lacks.
-_UNREAD = SyncWindow.page_token.is_not(None)
-
-
-def read_first_again(store_id: int) -> None:
-    """Read once more what a first connection would read, since the store may list other orders than before: the open
-    orders with the next page, the rest with the proof. A store that was not read yet is left as it is.
-    """
-    if db.session.get(StoreSync, store_id) is None:
-        return
-    sync = sync_of(store_id, lock=True)
-    give_back(sync)  # a page that is being read now was asked for as before
-    window = db.session.get_one(SyncWindow, (store_id, WindowKind.OPEN))
-    window.cursor = window.low = window.high = window.page_token = None
-    window.pages_done = window.restarts = 0
-    proving.begin(store_id, _first_low(sync, now()))
-
-
-def _free(store_id: int) -> StoreSync | None:
-    """The store's sync row, locked; None where another has its lease, or the store is inactive."""
-    sync = sync_of(store_id, lock=True)
+def free(store_id: int, lane: str = ORDERS_LANE) -> StoreSync | None:
+    """The row of a store's lane, locked; None where another has its lease, or the store is inactive."""
+    sync = sync_of(store_id, lane, lock=True)
     held = sync.lease_until is not None and sync.lease_until >= now()
     return sync if sync.store.active and not held else None
 
 
-def _window(sync: StoreSync) -> SyncWindow:
-    windows = {
-        row.kind: row for row in db.session.scalars(select(SyncWindow).where(SyncWindow.store_id == sync.store_id))
-    }
-    window = windows[WindowKind.OPEN] if windows[WindowKind.OPEN].cursor is None else windows[WindowKind.CHANGES]
-    if window.low is None:
-        channel = get_channel(sync.store.channel)
-        if window.cursor is not None:
-            window.low = window.cursor - _overlap(window, timedelta(seconds=channel.overlap))
-        else:
-            window.low = _first_low(sync, now())
-    return window
+def held_by(store_id: int, owner: str, lane: str = ORDERS_LANE) -> tuple[StoreSync, Run] | None:
+    """The row of the lane with its run, locked for writing a page; None where `owner` has lost the lease meanwhile."""
+    sync = sync_held_by(store_id, owner, lane)
+    return (sync, sync.run) if sync is not None and sync.run is not None else None
 
 
-def _first_low(sync: StoreSync, at: datetime) -> datetime:
-    """How far back the first connection at this instant reaches."""
-    return at - timedelta(days=int(access(sync.store).settings.get("import_from", 30)))
-
-
-def _overlap(window: SyncWindow, usual: timedelta) -> timedelta:
-    """How far a window reaches behind the cursor: a whole day once a day, which finds what slipped over a page."""
-    at = now()
-    if window.widened_at is not None and at - window.widened_at < _WIDEN_EVERY:
-        return usual
-    first, window.widened_at = window.widened_at is None, at
-    return usual if first else max(usual, _WIDEN_EVERY)
-
-
-def low_of(window: SyncWindow) -> datetime:
-    """The window's lower bound, which `lease_store` has set."""
-    if window.low is None:
-        raise RuntimeError("a window without a lower bound")
-    return window.low
-
-
-def held_by(store_id: int, owner: str) -> tuple[StoreSync, SyncWindow, Run] | None:
-    """Sync row, window and run, locked for writing a page; None where `owner` has lost the lease meanwhile."""
-    sync = sync_held_by(store_id, owner)
-    if sync is None or sync.run is None:
-        return None
-    return sync, _window(sync), sync.run
-
-
-def sync_held_by(store_id: int, owner: str) -> StoreSync | None:
-    """The store's sync row, locked; None where `owner` has lost the lease meanwhile."""
-    sync = sync_of(store_id, lock=True)
+def sync_held_by(store_id: int, owner: str, lane: str = ORDERS_LANE) -> StoreSync | None:
+    """The row of the lane, locked; None where `owner` has lost the lease meanwhile."""
+    sync = sync_of(store_id, lane, lock=True)
     return sync if sync.lease_owner == owner else None
 
 
@@ -220,63 +167,51 @@ def count(run: Run, **more: int) -> None:
     live.publish("stores", [run.subject_id or 0])
 
 
-def page_done(sync: StoreSync, window: SyncWindow, *, bound: datetime | None, next_page: str | None) -> bool:
-    """Move the window with the page just written, in its transaction; True where the whole run is done.
-
-    The cursor moves with the window's last page only. The first connection's open orders are followed by the changes.
-    """
-    sync.failures, sync.last_failure = 0, None
-    window.high = window.high or bound
-    window.page_token = next_page
-    window.pages_done += 1
-    if next_page is not None:
-        return False
-    if window.cursor is None and window.kind == WindowKind.CHANGES:
-        proving.begin(sync.store_id, low_of(window))
-    window.cursor = max(filter(None, (window.cursor, window.high)), default=window.low)
-    window.low = window.high = None
-    window.pages_done = window.restarts = 0
-    return window.kind == WindowKind.CHANGES
-
-
-def restart_window(window: SyncWindow) -> bool:
-    """Read the same window from its start, since its page token is no longer good; False once that led nowhere."""
-    window.page_token = window.high = None
-    window.pages_done = 0
-    window.restarts += 1
-    return window.restarts <= 5
-
-
 def give_back(sync: StoreSync) -> None:
     """End the lease; the time of the next reading stays as it is."""
     sync.lease_owner = sync.lease_until = None
 
 
 def pass_on(sync: StoreSync, *, seconds: float = 0.0) -> None:
-    """End the lease with the window unfinished; it goes on after so many seconds."""
+    """End the lease with more to read; it goes on after so many seconds."""
     give_back(sync)
     sync.next_at = now() + timedelta(seconds=seconds)
 
 
-def finish(sync: StoreSync, run: Run) -> None:
-    """The run read everything there was."""
-    store = sync.store
+def page_read(sync: StoreSync) -> None:
+    """A page was written: what failed before is over."""
+    sync.failures, sync.last_failure = 0, None
+
+
+def finish(sync: StoreSync, run: Run, *, seconds: float) -> None:
+    """The run read everything there was; the next begins after so many seconds."""
     run.quiet = run.actor_kind == ActorKind.JOB and not any(run.numbers.get(name) for name in _NEWS)
     run.state, run.ended_at = RunState.DONE, now()
     sync.last_success_at = run.ended_at
-    pass_on(sync, seconds=get_channel(store.channel).poll_interval(access(store)))
+    pass_on(sync, seconds=seconds)
 
 
 def fail(sync: StoreSync, run: Run, error: DeskError) -> None:
-    """End the run with its reason; the next comes by itself, later each time, unless somebody must connect it again."""
+    """End the run with its reason; the next comes by itself, later each time, unless somebody must connect it again.
+
+    Only the orders' lane can disconnect the store: what else is read may sign in elsewhere, or be wrong.
+    """
+    of_orders = sync.lane == ORDERS_LANE
     run.state, run.ended_at, run.problem = RunState.FAILED, now(), error.stored()
+    run.quiet = not of_orders and sync.failures > 0  # of failures in a row the first is kept
     sync.failures, sync.last_failure = sync.failures + 1, error.stored()
-    pause = error.retry_after if isinstance(error, ChannelError) and error.retry_after else 60.0
+    pause = pause_of(error, otherwise=60.0)
     growing = min(_BACKOFF_LIMIT, pause * 2 ** min(sync.failures - 1, 8))
     pass_on(sync, seconds=pause if isinstance(error, Denied) else growing)
-    if isinstance(error, Disconnected):
+    if isinstance(error, Disconnected) and of_orders:
         disconnect(sync.store, error)
     live.publish("stores", [sync.store_id])
+
+
+def pause_of(error: DeskError, *, otherwise: float) -> float:
+    """The seconds after which an error says that it is worth another try; `otherwise` where it says nothing of use."""
+    told = error.retry_after if isinstance(error, ChannelError) else None
+    return told if isinstance(told, (int, float)) and 0 < told <= _LONGEST_PAUSE else otherwise
 
 
 def disconnect(store: Store, error: Disconnected) -> None:
@@ -320,11 +255,27 @@ def runs(
 
 
 def syncs_of(store_ids: Sequence[int]) -> dict[int, StoreSync]:
-    """The sync rows of these stores with their last runs, for pages: a store that was never read has none."""
+    """The rows of these stores' orders with their last runs, for pages: a store that was never read has none."""
+    return {store_id: row for store_id, rows in lanes_of(store_ids).items() for row in rows if row.lane == ORDERS_LANE}
+
+
+def lanes_of(store_ids: Sequence[int]) -> dict[int, list[StoreSync]]:
+    """The rows of all lanes of these stores with their last runs, for pages; the orders' first."""
     query = (
         select(StoreSync)
         .where(StoreSync.store_id.in_(store_ids))
         .options(joinedload(StoreSync.run), joinedload(StoreSync.proof), joinedload(StoreSync.denials))
         .options(lazyload(StoreSync.store))
+        .order_by(StoreSync.lane != ORDERS_LANE, StoreSync.lane)
     )
-    return {row.store_id: row for row in db.session.scalars(query).unique()}
+    found: dict[int, list[StoreSync]] = {}
+    for row in db.session.scalars(query).unique():
+        found.setdefault(row.store_id, []).append(row)
+    return found
+
+
+def locked_lanes(store_id: int) -> Sequence[StoreSync]:
+    """Every lane of a store; nobody leases any until the unit of work ends."""
+    query = select(StoreSync).where(StoreSync.store_id == store_id)
+    query = query.order_by(StoreSync.lane != ORDERS_LANE, StoreSync.lane)  # as `start` locks them
+    return db.session.scalars(query.with_for_update(of=StoreSync).execution_options(populate_existing=True)).all()

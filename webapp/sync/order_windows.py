@@ -1,0 +1,237 @@
+"""The windows in which a store's orders are read, and the stream that reads them.
+
+The first connection reads what is open, then what changed; each later run what changed since, a little way behind the
+cursor. A page and its window's progress are one transaction. The cursor moves with a window's last page only, since the
+order of results is not promised. What windows do not read, a marketplace that was denied and the proof that nothing is
+missing, is read beside them in the same lane.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import and_, or_, select
+
+from webapp.channels.contract import Channel, ChannelError, Denied, DeniedThing, OrdersPage, OrdersWindow, StoreAccess
+from webapp.channels.models import Store
+from webapp.channels.services import access, get_channel
+from webapp.clock import now
+from webapp.db import after_commit, analyze, any_row, db
+from webapp.hooks.fence import PluginFailed, ask
+from webapp.i18n import lazy_gettext as _l
+from webapp.jobs.models import Run
+from webapp.sync import denials, proving, runs
+from webapp.sync.models import ORDERS_LANE, OrdersProof, StoreDenial, StoreSync, SyncWindow, WindowKind
+from webapp.sync.streams import Stream
+from webapp.sync.taking_in.pages import PreparedPage, prepare, take_in
+from webapp.sync.taking_in.writing import Taken
+
+_WIDEN_EVERY = timedelta(hours=24)
+_ANALYZED_PAGES = (2, 20)  # of a first window: a planner that believes the tables empty reads them whole
+
+
+class Broken(ChannelError):
+    """The channel's plugin failed in a way that it does not know itself."""
+
+    code = "channel_broken"
+    sentence = _l("The desk's part for %(channel)s failed. The log of the worker says where.")
+
+
+# --- Windows ----------------------------------------------------------------------------------------------------------
+
+
+def window_of(sync: StoreSync) -> SyncWindow:
+    """The window that is read now, with its lower bound; the caller holds the lane's lock."""
+    windows = {
+        row.kind: row for row in db.session.scalars(select(SyncWindow).where(SyncWindow.store_id == sync.store_id))
+    }
+    window = windows[WindowKind.OPEN] if windows[WindowKind.OPEN].cursor is None else windows[WindowKind.CHANGES]
+    if window.low is None:
+        channel = get_channel(sync.store.channel)
+        if window.cursor is not None:
+            window.low = window.cursor - _overlap(window, timedelta(seconds=channel.overlap))
+        else:
+            window.low = first_low(sync, now())
+    return window
+
+
+def first_low(sync: StoreSync, at: datetime) -> datetime:
+    """How far back the first connection at this instant reaches."""
+    return at - timedelta(days=int(access(sync.store).settings.get("import_from", 30)))
+
+
+def _overlap(window: SyncWindow, usual: timedelta) -> timedelta:
+    """How far a window reaches behind the cursor: a whole day once a day, which finds what slipped over a page."""
+    at = now()
+    if window.widened_at is not None and at - window.widened_at < _WIDEN_EVERY:
+        return usual
+    first, window.widened_at = window.widened_at is None, at
+    return usual if first else max(usual, _WIDEN_EVERY)
+
+
+def low_of(window: SyncWindow) -> datetime:
+    """The window's lower bound, which `window_of` has set."""
+    if window.low is None:
+        raise RuntimeError("a window without a lower bound")
+    return window.low
+
+
+def page_done(sync: StoreSync, window: SyncWindow, *, bound: datetime | None, next_page: str | None) -> bool:
+    """Move the window with the page just written, in its transaction; True where the whole run is done.
+
+    The cursor moves with the window's last page only. The first connection's open orders are followed by the changes.
+    """
+    runs.page_read(sync)
+    window.high = window.high or bound
+    window.page_token = next_page
+    window.pages_done += 1
+    if next_page is not None:
+        return False
+    if window.cursor is None and window.kind == WindowKind.CHANGES:
+        proving.begin(sync.store_id, low_of(window))
+    window.cursor = max(filter(None, (window.cursor, window.high)), default=window.low)
+    window.low = window.high = None
+    window.pages_done = window.restarts = 0
+    return window.kind == WindowKind.CHANGES
+
+
+def restart_window(window: SyncWindow) -> bool:
+    """Read the same window from its start, since its page token is no longer good; False once that led nowhere."""
+    window.page_token = window.high = None
+    window.pages_done = 0
+    window.restarts += 1
+    return window.restarts <= 5
+
+
+# --- What windows do not read -----------------------------------------------------------------------------------------
+
+
+def due_for_more() -> list[int]:
+    """Stores of which more can be read: a marketplace that was denied, or, while no window is due, the orders again."""
+    at = now()
+    denied = select(StoreDenial.id).where(
+        StoreDenial.store_id == StoreSync.store_id,
+        StoreDenial.work == denials.ORDERS,
+        StoreDenial.thing == DeniedThing.MARKETPLACE,
+        StoreDenial.again_at <= at,
+    )
+    unproven = select(OrdersProof.store_id).where(
+        OrdersProof.store_id == StoreSync.store_id, OrdersProof.proven_at.is_(None), OrdersProof.again_at <= at
+    )
+    unread = select(SyncWindow.store_id).where(SyncWindow.store_id == StoreSync.store_id, _UNREAD)
+    due = or_(denied.exists(), and_(StoreSync.next_at > at, unproven.exists(), ~unread.exists()))
+    return list(db.session.scalars(runs.readable(StoreSync.store_id).where(StoreSync.lane == ORDERS_LANE, due)))
+
+
+def lease_for_more(store_id: int, owner: str) -> tuple[StoreSync, OrdersWindow] | None:
+    """Lease the store for a page that its windows do not read; None where nothing is due, or another reads."""
+    sync = runs.free(store_id)
+    if sync is None or sync.store.problem is not None:
+        return None
+    denial = denials.due_marketplace(store_id)
+    rests = sync.next_at > now() and not any_row(SyncWindow, SyncWindow.store_id == store_id, _UNREAD)
+    proof = proving.due(store_id) if denial is None and rests else None
+    if denial is not None:
+        low = first_low(sync, denial.since)  # the same for every page of a trial: a page token holds the caller to it
+        asked = OrdersWindow(low, denial.page_token, open_only=True, only=denial.name)
+    elif proof is not None:
+        asked = OrdersWindow(proof.low, proof.page_token, without=denials.left_out(store_id), spare=True)
+    else:
+        return None
+    runs.take(sync, owner)
+    return sync, asked
+
+
+# A window that waits in its middle: it may have been begun without a marketplace that is read again by now. The proof,
+# which leaves to the next window what changed after the cursor, would pass over what this one lacks.
+_UNREAD = SyncWindow.page_token.is_not(None)
+
+
+def read_first_again(store_id: int) -> None:
+    """Read once more what a first connection would read, since the store may list other orders than before: the open
+    orders with the next page, the rest with the proof. A store that was not read yet is left as it is.
+    """
+    if db.session.get(StoreSync, (store_id, ORDERS_LANE)) is None:
+        return
+    sync = runs.sync_of(store_id, lock=True)
+    runs.give_back(sync)  # a page that is being read now was asked for as before
+    window = db.session.get_one(SyncWindow, (store_id, WindowKind.OPEN))
+    window.cursor = window.low = window.high = window.page_token = None
+    window.pages_done = window.restarts = 0
+    proving.begin(store_id, first_low(sync, now()))
+
+
+# --- The stream -------------------------------------------------------------------------------------------------------
+
+
+class Asked(NamedTuple):
+    """A page of orders that a channel is asked for."""
+
+    channel: Channel
+    window: OrdersWindow
+
+
+class Read(NamedTuple):
+    """A page of orders as the channel gave it, and made ready to be written."""
+
+    page: OrdersPage
+    ready: PreparedPage
+
+
+def fetch(store: StoreAccess, asked: Asked) -> OrdersPage:
+    """Ask the channel for a page; raises `ChannelError`, also where its plugin fails."""
+    channel = asked.channel
+    try:
+        return ask(channel, "stream", channel.fetch_orders, store, asked.window, gives=OrdersPage, raises=ChannelError)
+    except PluginFailed as error:
+        raise Broken(channel=str(channel.label)) from error
+
+
+def write(store: StoreAccess, ready: PreparedPage) -> Taken:
+    """Take a prepared page in, in the open unit of work."""
+    return take_in(db.session.get_one(Store, store.id), ready)
+
+
+@dataclass(frozen=True)
+class OrdersStream(Stream):
+    """The stream of orders: its place is a window, and what is denied is kept."""
+
+    def asked(self, sync: StoreSync) -> Asked:
+        window = window_of(sync)
+        open_only, without = window.kind == WindowKind.OPEN, denials.left_out(sync.store_id)
+        asked = OrdersWindow(low_of(window), window.page_token, open_only, without)
+        return Asked(get_channel(sync.store.channel), asked)
+
+    def read(self, store: StoreAccess, asked: Asked) -> Read:
+        page = self.fetch(store, asked)
+        return Read(page, prepare(db.session.get_one(Store, store.id), page))
+
+    def written(self, sync: StoreSync, run: Run, store: StoreAccess, asked: Asked, page: Read) -> bool:
+        window, told = window_of(sync), page.page
+        taken = self.take_in(store, page.ready)
+        denials.page_read(store.id, told, asked.window.low)
+        runs.count(
+            run,
+            pages=1,
+            calls=told.calls,
+            seen=taken.seen,
+            new=taken.new,
+            changed=taken.changed,
+            aside=taken.quarantined,
+        )
+        if window.cursor is None and window.pages_done in _ANALYZED_PAGES:
+            after_commit(analyze)  # the planner should learn how the tables grew
+        return page_done(sync, window, bound=told.bound, next_page=told.next_page)
+
+    def again(self, sync: StoreSync) -> bool:
+        return restart_window(window_of(sync))
+
+    def missed(self, sync: StoreSync, asked: Asked, error: Exception) -> None:
+        if isinstance(error, Denied):
+            denials.note(sync.store_id, denials.ORDERS, error.denial, low=window_of(sync).low)
+
+    def rests(self, store: Store) -> float:
+        return get_channel(store.channel).poll_interval(access(store))
+
+
+ORDERS = OrdersStream(ORDERS_LANE, lane=ORDERS_LANE, label=_l("Orders"), fetch=fetch, take_in=write, seconds=300)
