@@ -30,12 +30,14 @@ from webapp.config import configuration
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
+from webapp.hooks import hookimpl, hooks
 from webapp.hooks.discovery import PluginState
 from webapp.jobs.models import Run
 from webapp.orders import erasing
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.sync import denials, proving, runs
+from webapp.sync.streams import Stream
 from webapp.testing import FakeChannel, incoming_order
 
 
@@ -109,6 +111,37 @@ def test_what_is_denied_and_what_is_not_proven_is_on_the_page(browser: Browser, 
     assert "Not yet proven complete: 0 of about 0 orders were read again." in page
     assert "Failing" not in page
     assert "9 things denied" in browser.get("/dashboard/cards/sync").text
+
+
+def test_what_is_read_beside_the_orders_is_on_the_page_and_fails_by_itself(browser: Browser, store: Store) -> None:
+    """A stream of a plugin: its name, when it was read, and, in a sentence, why it can't be; the store is well."""
+
+    class Letters:
+        @hookimpl
+        def register_streams(self) -> list[Stream]:
+            return [Stream("letters", lane="letters", label="Letters <of>", fetch=print, take_in=print)]
+
+    hooks.manager.register(Letters(), name="letters")
+    with unit_of_work():
+        runs.sync_of(store.id).last_success_at = now()
+        found = runs.lease_lane(store.id, "worker", "letters")
+        assert found is not None
+        sync, run = found
+        runs.finish(sync, run, seconds=60)
+    assert "Letters &lt;of&gt;: last read " in browser.get(f"/stores/{store.id}").text
+    with unit_of_work():
+        sync = runs.sync_of(store.id, "letters")
+        sync.next_at = now()
+        found = runs.lease_lane(store.id, "worker", "letters")
+        assert found is not None
+        runs.fail(*found, Disconnected(channel="Mail", problem="revoked"))
+    page = browser.get(f"/stores/{store.id}").text
+    assert "Letters &lt;of&gt; can't be read. Everything else goes on." in page
+    assert "Mail refuses the desk&#39;s credentials: revoked" in page
+    assert "Tried again " in page
+    assert "Failing" not in page
+    for path in (f"/stores/{store.id}/traffic", "/runs/"):
+        assert "Letters &lt;of&gt;<span" in browser.get(path).text
 
 
 def test_testing_asks_the_channel_outside_of_a_transaction(

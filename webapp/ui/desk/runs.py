@@ -25,6 +25,7 @@ from webapp.orders.models import BulkAct, Export
 from webapp.orders.queries import orders_by_id
 from webapp.orders.services import actions
 from webapp.sync import runs
+from webapp.sync.streams import lane_label
 from webapp.ui.forms.actions import in_words
 from webapp.ui.frame import htmx
 from webapp.ui.frame.access import current_actor, needs
@@ -251,15 +252,22 @@ def _doer(kind: str) -> str:
     return str(_("Operator")) if kind == ActorKind.OPERATOR else "Waybill"
 
 
+def _kind_label(run: Run) -> str:
+    if run.kind == runs.STREAM:
+        return lane_label(str(run.numbers.get("lane", "")))
+    return str(_KINDS.get(run.kind, run.kind))
+
+
 def shown_run(run: Run, stores: Mapping[int, Store]) -> dict[str, Any]:
     """A run in words and numbers."""
+    read = (runs.KIND, runs.STREAM)
     store = stores.get(run.subject_id or 0) if run.kind in runs.STORE_KINDS else None
-    numbers = {name: run.numbers.get(name, 0) if run.kind == runs.KIND else None for name in runs.NUMBERS}
+    numbers = {name: run.numbers.get(name, 0) if run.kind in read else None for name in runs.NUMBERS}
     return {
         "id": run.id,
         "kind": run.kind,
-        "kind_label": str(_KINDS.get(run.kind, run.kind)),
-        "topic": f"stores-{run.subject_id}" if run.kind == runs.KIND else f"runs-{run.id}",
+        "kind_label": _kind_label(run),
+        "topic": f"stores-{run.subject_id}" if run.kind in read else f"runs-{run.id}",
         "store_name": store.name if store else "",
         "subject": "",
         "by": "",

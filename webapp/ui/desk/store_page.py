@@ -29,6 +29,8 @@ from webapp.reporting.figures import Figure, Interval, Sales, orders_by_state, s
 from webapp.search.compiling import Compiled
 from webapp.settings.declared import STORE
 from webapp.sync import health, runs
+from webapp.sync.models import StoreSync
+from webapp.sync.streams import lane_label
 from webapp.sync.taking_in.quarantine import quarantined_orders
 from webapp.ui.desk import charts, sales
 from webapp.ui.desk.cards import orders_url, traffic
@@ -38,7 +40,7 @@ from webapp.ui.forms import Form
 from webapp.ui.forms.settings import SettingsForm, buyers_form, settings_form
 from webapp.ui.forms.stores import orders_form
 from webapp.ui.frame import unscripted
-from webapp.ui.frame.formats import money, number, state_label, zone
+from webapp.ui.frame.formats import moment, money, number, state_label, zone
 from webapp.ui.frame.pages import show_times_of, shown_stores
 from webapp.ui.orders import shown
 from webapp.updates.models import OPEN_UPDATES, ChannelUpdate
@@ -76,6 +78,18 @@ def head(store: Store, state: health.Health | None = None) -> dict[str, Any]:
         "orders_url": orders_url(f"store:{store.id}"),
         "running": shown_one if state.running else None,
         "last_run": None if state.running else shown_one,
+        "lanes": [_lane(lane) for lane in state.lanes],
+    }
+
+
+def _lane(lane: StoreSync) -> dict[str, Any]:
+    """What is read of a store beside its orders: when it was, or why it can't be and when it is tried again."""
+    label, read_at = lane_label(lane.lane), lane.last_success_at
+    return {
+        "label": label,
+        "problem": sentence_of(lane.last_failure),
+        "again": _("Tried again %(again)s.", again=moment(lane.next_at)),
+        "read": _("%(what)s: last read %(at)s.", what=label, at=moment(read_at)) if read_at else "",
     }
 
 
@@ -212,7 +226,7 @@ def settings_facts(
 ) -> dict[str, Any]:
     """The page of its settings: how it is reached, what becomes of its orders, and how long its buyers are kept."""
     channel = channels().get(store.channel)
-    state = health.Health(runs.syncs_of([store.id]).get(store.id))
+    state = health.Health.of_lanes(runs.lanes_of([store.id]).get(store.id, ()))
     whole = unscripted.whole()
     return {
         "tab": "settings",
