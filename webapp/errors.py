@@ -44,7 +44,7 @@ def sentence_of(stored: dict[str, Any] | None) -> str | None:
     known = _classes.get(stored["code"])
     try:
         return str(known(**stored["values"])) if known else str(stored["code"])
-    except (KeyError, TypeError):  # stored by another version, whose sentence had other values
+    except Exception:  # stored by another version, whose sentence had other values, or by a plugin that fails at it
         return str(stored["code"])
 
 

@@ -181,6 +181,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "the orders' lane": {"lane": "orders"},
     "a lane with spaces": {"lane": "my lane"},
     "a channel and no channels": {"lane": "other", "channels": "fake"},
+    "channels that are none": {"lane": "other", "channels": 7},
     "never": {"lane": "other", "every": 0},
     "no time": {"lane": "other", "seconds": 0},
     "no label": {"lane": "other", "label": ""},
@@ -207,6 +208,13 @@ def test_a_stream_that_can_not_be_is_left_out_alone(
 # --- A stream fails ---------------------------------------------------------------------------------------------------
 
 
+class Speechless(ChannelError):
+    """A plugin's own error whose sentence can't be put together."""
+
+    code = "speechless"
+    sentence = "%(channel)q"
+
+
 def unknown_statement() -> None:
     db.session.execute(text("SELECT nothing FROM nowhere"))
 
@@ -224,7 +232,9 @@ FETCHING: dict[str, Callable[[], Any]] = {
     "knows why": raising(ChannelError(channel="Mail", problem="HTTP 500")),
     "is refused": raising(Disconnected(channel="Mail", problem="revoked")),
     "is denied": raising(Denied(channel="Mail", problem="no role")),
+    "knows why and can't say it": raising(Speechless(channel="Mail")),
     "gives nothing": lambda: "nothing",
+    "does not lead on": lambda: StreamPage(place="0", more=True),
     "gives words": lambda: "a page",
     "gives no items": lambda: StreamPage(None),  # type: ignore[arg-type]
     "gives a place that can't be kept": lambda: StreamPage(place="a\0b"),
@@ -267,7 +277,7 @@ def test_what_fails_in_a_stream_stays_in_its_lane(
         (letters.while_fetching if where == "fetching" else letters.while_taking_in).append(fault)
         jobs.read_lane(begun.id, "letters")
         row, at = lane(begun), now()
-        known = how in ("knows why", "is refused", "is denied")
+        known = how in ("knows why and can't say it", "knows why", "is refused", "is denied")
         assert (row.failures, row.place, row.lease_owner, written()) == (1, "0", None, [])
         assert row.run is not None
         assert (row.run.state, row.run.quiet) == ("failed", False)
@@ -321,6 +331,16 @@ def test_a_place_that_is_no_longer_good_begins_from_the_start_once(begun: Store,
         look(work)
         assert letters.asked == [None, "2", None]
         assert (lane(begun).failures, lane(begun).place) == (1, None)
+
+
+def test_a_stream_that_begins_from_the_start_on_and_on_rests(begun: Store, letters: Letters, work: Work) -> None:
+    """Its second page is refused whenever it is asked for."""
+    letters.there = list("abc")
+    refused = raising(PageRefused(channel="Mail"))
+    letters.while_fetching += [lambda: None, refused, lambda: None, refused]
+    look(work)
+    assert letters.asked == [None, "2", None, "2"]
+    assert (lane(begun).failures, lane(begun).place, lane(begun).run.state) == (1, None, "failed")
 
 
 def test_a_stream_that_fails_on_and_on_waits_longer_and_leaves_no_heap_of_runs(

@@ -165,7 +165,7 @@ def _not_read(stream: Stream, store_id: int, owner: str, asked: Any, error: Desk
                 runs.count(run, throttled=1)
                 runs.pass_on(sync, seconds=pause)
                 _send(store_id, stream.lane, seconds=pause)
-            case PageRefused() if stream.again(sync):
+            case PageRefused() if stream.again(sync, run):
                 runs.count(run, calls=1)
                 runs.pass_on(sync)
                 _send(store_id, stream.lane)

@@ -223,7 +223,7 @@ class OrdersStream(Stream):
             after_commit(analyze)  # the planner should learn how the tables grew
         return page_done(sync, window, bound=told.bound, next_page=told.next_page)
 
-    def again(self, sync: StoreSync) -> bool:
+    def again(self, sync: StoreSync, run: Run) -> bool:
         return restart_window(window_of(sync))
 
     def missed(self, sync: StoreSync, asked: Asked, error: Exception) -> None:

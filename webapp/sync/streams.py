@@ -17,8 +17,8 @@ from webapp.channels.contract import StoreAccess
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db
-from webapp.hooks.failures import WrongType
-from webapp.hooks.fence import label_of
+from webapp.hooks.failures import NotTaken, WrongType
+from webapp.hooks.fence import PluginFailed, ask, label_of
 from webapp.hooks.registered import registered
 from webapp.i18n import LazyString
 from webapp.jobs.lanes import queue_of_stream
@@ -80,7 +80,7 @@ class Stream:
     def __post_init__(self) -> None:
         if not _PLAIN.fullmatch(self.lane):
             raise ValueError("a lane is a plain word")
-        if isinstance(self.channels, str):
+        if isinstance(self.channels, str) or not all(isinstance(code, str) for code in self.channels):
             raise TypeError("channels is a collection of codes")
         if not (self.every > 0 and 1 <= self.seconds <= 3600):
             raise ValueError("a stream rests some seconds, and a page takes between a second and an hour")
@@ -98,6 +98,8 @@ class Stream:
         page = self.fetch(store, asked)
         if not isinstance(page, StreamPage):
             raise WrongType(page, StreamPage)
+        if page.more and page.place == asked:
+            raise NotTaken("more is there, and its place does not lead on")
         return page
 
     def written(self, sync: StoreSync, run: Run, store: StoreAccess, asked: Any, page: Any) -> bool:
@@ -110,10 +112,11 @@ class Stream:
         sync.place = page.place
         return not page.more
 
-    def again(self, sync: StoreSync) -> bool:
-        """The place is no longer good: begin where that helps, and say whether the next page may come at once."""
-        known, sync.place = sync.place is not None, None
-        return known
+    def again(self, sync: StoreSync, run: Run) -> bool:
+        """The place is no longer good: begin from the start, and say whether that may be at once: once in a run."""
+        may = sync.place is not None and "restarted" not in run.numbers
+        sync.place, run.numbers = None, run.numbers | {"restarted": 1}
+        return may
 
     def missed(self, sync: StoreSync, asked: Any, error: Exception) -> None:
         """Keep what else is to be known of a page that could not be read."""
@@ -139,6 +142,14 @@ def lane_label(lane: str) -> str:
     return label_of(stream) if stream is not None else lane
 
 
+def _reads(stream: Stream, channel: str) -> bool:
+    """Whether a stream reads this channel's stores; where it can't say so, the others have their turn."""
+    try:
+        return ask(stream, "stream", stream.reads, channel, gives=bool)
+    except PluginFailed:
+        return False
+
+
 def lanes() -> list[str]:
     """The lanes that have a queue and a worker of their own."""
     return [stream.lane for stream in streams() if stream.lane != ORDERS_LANE]
@@ -154,7 +165,7 @@ def due() -> list[tuple[int, str]]:
     known = {stream.lane: stream for stream in streams()}
     query = runs.readable(StoreSync.store_id, StoreSync.lane, Store.channel)
     found = db.session.execute(query.where(StoreSync.next_at <= now(), StoreSync.lane.in_(known))).all()
-    pairs = [(store_id, lane) for store_id, lane, channel in found if known[lane].reads(channel)]
+    pairs = [(store_id, lane) for store_id, lane, channel in found if _reads(known[lane], channel)]
     return pairs + _unread([stream for stream in known.values() if stream.lane != ORDERS_LANE])
 
 
@@ -172,5 +183,5 @@ def _unread(others: Sequence[Stream]) -> list[tuple[int, str]]:
         (store_id, stream.lane)
         for store_id, channel in stores.items()
         for stream in others
-        if stream.reads(channel) and (store_id, stream.lane) not in begun
+        if (store_id, stream.lane) not in begun and _reads(stream, channel)
     ]

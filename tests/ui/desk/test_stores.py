@@ -138,7 +138,7 @@ def test_what_is_read_beside_the_orders_is_on_the_page_and_fails_by_itself(brows
     page = browser.get(f"/stores/{store.id}").text
     assert "Letters &lt;of&gt; can't be read. Everything else goes on." in page
     assert "Mail refuses the desk&#39;s credentials: revoked" in page
-    assert "Tried again " in page
+    assert "Next try: " in page
     assert "Failing" not in page
     for path in (f"/stores/{store.id}/traffic", "/runs/"):
         assert "Letters &lt;of&gt;<span" in browser.get(path).text

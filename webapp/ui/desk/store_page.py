@@ -88,7 +88,7 @@ def _lane(lane: StoreSync) -> dict[str, Any]:
     return {
         "label": label,
         "problem": sentence_of(lane.last_failure),
-        "again": _("Tried again %(again)s.", again=moment(lane.next_at)),
+        "again": _("Next try: %(again)s.", again=moment(lane.next_at)),
         "read": _("%(what)s: last read %(at)s.", what=label, at=moment(read_at)) if read_at else "",
     }
 
