@@ -30,7 +30,7 @@ PAGE_STEPS = [
     ("webapp.sync.taking_in.new_orders.NewOrders.write", "after"),
     ("webapp.sync.order_windows.page_done", "after"),
     ("webapp.sync.runs.finish", "after"),
-    ("webapp.jobs.Job.enqueue", "before"),
+    ("webapp.jobs.Job.enqueue_in", "before"),
 ]
 ON_PAGES = [("sqlite", *step) for step in PAGE_STEPS] + [("postgres", *PAGE_STEPS[3]), ("postgres", *PAGE_STEPS[5])]
 DELIVERY_STEPS = [
