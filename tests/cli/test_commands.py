@@ -22,7 +22,8 @@ from webapp.live import connection
 from webapp.orders.holds import hold
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
-from webapp.sync import jobs
+from webapp.sync import jobs, runs
+from webapp.sync.streams import Stream
 from webapp.testing import FakeChannel, incoming_line, incoming_order
 from webapp.vault.services import erased
 
@@ -470,6 +471,26 @@ def test_quarantined_orders_are_listed_and_tried_again(
 def test_commands_of_the_version_before_are_understood(cli: Command) -> None:
     assert cli("asides", "list", "--json").document == []
     assert "asides" not in cli("--help").out
+
+
+@ON_SQLITE
+def test_status_names_a_lane_that_fails_and_why(cli: Command, store: Store) -> None:
+    class Letters:
+        @hookimpl
+        def register_streams(self) -> list[Stream]:
+            return [Stream("letters", lane="letters", label="Letters", fetch=print, take_in=print)]
+
+    assert "Also read" not in cli("status").out
+    hooks.manager.register(Letters(), name="letters")
+    with unit_of_work():
+        held = runs.lease_lane(store.id, "worker", "letters")
+        assert held is not None
+        runs.fail(*held, ChannelError(channel="Mail", problem="HTTP 503"))
+    told = cli("status").out
+    assert "Also read" in told
+    assert "Mail answered in a way the desk can't use" in told
+    [run] = cli("runs", "list", "--json").document
+    assert (run["kind"], run["store"], run["state"], run["next_at"]) == ("stream", store.name, "failed", None)
 
 
 def test_status_counts_what_is_owed(cli: Command, make_order: MakeOrder) -> None:

@@ -248,6 +248,7 @@ TAKING_IN: dict[str, Callable[[], Any]] = {
     "is refused": raising(Disconnected(channel="Mail", problem="revoked")),
     "gives words": lambda: "five",
     "asks wrongly": unknown_statement,
+    "rolls back": lambda: db.session.rollback(),
     "leaves what the database refuses": leave_a_row_that_can_not_be,
     "changes an order without an event": change_an_order_in_secret,
     "hangs": raising(JobTimeoutException("told to stop")),
@@ -487,6 +488,9 @@ def test_a_lane_that_fails_is_named_with_its_reason(begun: Store, letters: Lette
     look(work)
     [row] = store_rows([db.session.get_one(Store, begun.id)])
     [told] = row["lanes"]
+    hooks.manager.unregister(name="letters")
+    [gone] = store_rows([db.session.get_one(Store, begun.id)])
+    assert gone["lanes"] == []
     assert (told["lane"], told["failures"], "HTTP 500" in told["last_failure"]) == ("letters", 1, True)
     assert (row["failures"], row["last_failure"], row["disconnected"]) == (0, None, None)
 

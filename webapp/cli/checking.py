@@ -263,8 +263,8 @@ def status(door: Door) -> None:
     text += section("Stores", table(document["stores"], columns, empty="No store yet."))
     lanes = [{"store": one["name"], **lane} for one in document["stores"] for lane in one["lanes"]]
     if lanes:
-        columns = ("store", "lane", "running", "last_success_at", "next_at", "last_failure")
-        text += section("Also read", table(lanes, columns, empty=""))
+        of_lanes = ("store", "lane", "running", "last_success_at", "next_at", "last_failure")
+        text += section("Also read", table(lanes, of_lanes, empty=""))
     text += section("Jobs that wait", [_waiting(lane, **found) for lane, found in document["backlog"].items()])
     text += section("Updates", [f"{state}: {count}" for state, count in document["updates"].items() if count])
     door.show(document, text)

@@ -14,6 +14,7 @@ from webapp.errors import sentence_of
 from webapp.jobs.models import Run
 from webapp.sync.models import ORDERS_LANE, OrdersProof, QuarantinedOrder, StoreDenial, StoreSync
 from webapp.sync.runs import lanes_of
+from webapp.sync.streams import find
 from webapp.updates.models import OPEN_UPDATES, ChannelUpdate, UpdateState
 
 LAGGING = timedelta(minutes=15)  # a store that is read by the minute has a reason to be looked at
@@ -32,9 +33,9 @@ class Health:
 
     @classmethod
     def of_lanes(cls, lanes: Sequence[StoreSync]) -> "Health":
-        """A store's health without what waits, from the rows of all its lanes."""
+        """A store's health without what waits, from the rows of all its lanes; those whose plugin is gone rest."""
         of_orders = next((lane for lane in lanes if lane.lane == ORDERS_LANE), None)
-        return cls(of_orders, [lane for lane in lanes if lane is not of_orders])
+        return cls(of_orders, [lane for lane in lanes if lane is not of_orders and find(lane.lane) is not None])
 
     @property
     def last_success_at(self) -> datetime | None:

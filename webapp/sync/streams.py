@@ -104,7 +104,10 @@ class Stream:
 
     def written(self, sync: StoreSync, run: Run, store: StoreAccess, asked: Any, page: Any) -> bool:
         """Write the page and move on behind it, in the open unit of work; whether nothing more is there now."""
+        transaction = db.session().get_transaction()
         new = self.take_in(store, page)
+        if db.session().get_transaction() is not transaction:
+            raise NotTaken("it ended the transaction in which it takes in")
         if not isinstance(new, (int, type(None))):
             raise WrongType(new, (int, type(None)))
         runs.page_read(sync)
@@ -164,7 +167,7 @@ def due() -> list[tuple[int, str]]:
     """Stores and lanes that are due to be read and that nobody reads now; in two queries at most, however many."""
     known = {stream.lane: stream for stream in streams()}
     query = runs.readable(StoreSync.store_id, StoreSync.lane, Store.channel)
-    found = db.session.execute(query.where(StoreSync.next_at <= now(), StoreSync.lane.in_(known))).all()
+    found = db.session.execute(query.where(StoreSync.next_at <= now(), StoreSync.lane.in_(list(known)))).all()
     pairs = [(store_id, lane) for store_id, lane, channel in found if _reads(known[lane], channel)]
     return pairs + _unread([stream for stream in known.values() if stream.lane != ORDERS_LANE])
 
