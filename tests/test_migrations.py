@@ -315,7 +315,7 @@ def test_what_was_being_read_is_the_orders_lane_and_other_lanes_go_with_the_way_
         sync.last_success_at = sync.next_at
         runs.sync_of(store.id, "letters").place = "7"
         store_id, next_at = store.id, sync.next_at
-    schema.back_to("0012")
+    schema.back_to("0014")
     db.session.rollback()
     kept = db.session.execute(text("SELECT store_id, failures, lease_owner FROM store_syncs")).all()
     assert [tuple(row) for row in kept] == [(store_id, 3, "worker")]
