@@ -310,11 +310,11 @@ def test_what_the_guide_adds_to_lists_and_pages_is_there(make_order: Callable[..
     assert list_columns()["hours_left"].values([rush, late], mia) == {rush.id: 0, late.id: 8}
     assert "Rush" in [label.text for label in Badges().of(rush)]
     assert "Rush" not in [label.text for label in Badges().of(late)]
-    [panel] = [one for panels in hooks.register_panels() for one in panels if one.code == "rush"]
+    [panel] = [one for panels in hooks.manager.hook.register_panels() for one in panels if one.code == "rush"]
     assert panel.shows(rush)
     assert not panel.shows(late)
     assert panel.render(rush, mia) == "<p>Pack it next: 0 h are left.</p>"
-    [card] = [one for cards in hooks.register_cards() for one in cards if one.code == "rush"]
+    [card] = [one for cards in hooks.manager.hook.register_cards() for one in cards if one.code == "rush"]
     assert card.render(mia) == "<p><strong>1</strong></p>"
 
 
@@ -327,8 +327,10 @@ def test_the_setting_of_the_guide_has_its_default(app: object) -> None:
 
 def test_the_process_and_the_command_of_the_guide_are_there(app: object, tmp_path: Path) -> None:
     group = click.Group()
-    hooks.register_commands(cli=group)
-    [scales] = [one for processes in hooks.register_processes() for one in processes if one.name == "scales"]
+    hooks.manager.hook.register_commands(cli=group)
+    [scales] = [
+        one for processes in hooks.manager.hook.register_processes() for one in processes if one.name == "scales"
+    ]
 
     assert "are not running" in CliRunner().invoke(group, ["scales"]).output
     assert scales.argv(tmp_path, 9500)[1] == "http.server"

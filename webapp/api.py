@@ -52,7 +52,7 @@ from webapp.clock import in_calendar, iso, now, parse_instant
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Invalid, Refusal
-from webapp.fulfillment.contract import FulfillmentProvider, PackageInput
+from webapp.fulfillment.contract import FulfillmentProvider, PackageInput, ShipmentCreated
 from webapp.fulfillment.models import Package, Shipment
 from webapp.fulfillment.services import ship_order, shipping_refusal
 from webapp.hooks import hookimpl
@@ -186,6 +186,7 @@ __all__ = [
     "SettingsChange",
     "SettingsGroup",
     "Shipment",
+    "ShipmentCreated",
     "Shown",
     "StoreAccess",
     "Stream",

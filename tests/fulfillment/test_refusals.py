@@ -17,6 +17,7 @@ from webapp.errors import DeskError, Refusal
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.models import DESK, Package, Shipment
 from webapp.fulfillment.services import ship_order, shipments_of, shipping_refusal
+from webapp.hooks import hookimpl, hooks
 from webapp.orders.events import events_of, record
 from webapp.orders.holds import hold
 from webapp.orders.models import Order
@@ -113,6 +114,34 @@ def test_an_order_on_hold_or_being_canceled_does_not_ship(make_order: Callable[.
         locked.canceling = True
         record(locked, "canceling", actor=mia)
     assert str(attempt(order, mia)) == "This order is being canceled."
+
+
+class BeingChecked(Refusal):
+    sentence = "Somebody looks at this order."
+
+
+def test_a_plugin_that_is_asked_keeps_an_order_from_leaving(take: Take, mia: Actor) -> None:
+    """Its sentence stands on the button and ends the act; other orders leave."""
+
+    class Checking:
+        @hookimpl
+        def keep_from_shipping(self, orders: list[int]) -> dict[int, Refusal]:
+            asked.append(orders)
+            return {order_id: BeingChecked() for order_id in orders if order_id == kept.id}
+
+    asked: list[list[int]] = []
+    kept, free = take(incoming_order(), incoming_order())
+    hooks.manager.register(Checking(), name="checking")
+    for order, sentence in ((kept, BeingChecked.sentence), (free, "None")):
+        assert str(shipping_refusal(reload(order, mia), mia)) == sentence
+        assert str(attempt(order, mia)) == sentence
+    assert db.session.query(Shipment).filter_by(order_id=kept.id).count() == 0
+
+    asked.clear()
+    db.session.rollback()
+    both = [find_order(reference(order), mia) for order in (kept, free)]
+    assert [shipping_refusal(order, mia) is None for order in both] == [False, False]  # the other has left
+    assert [sorted(orders) for orders in asked] == [sorted([kept.id, free.id])]  # one question for all that are at hand
 
 
 def test_an_order_managed_at_the_channel_refuses_every_act(store: Store, take: Take, mia: Actor) -> None:

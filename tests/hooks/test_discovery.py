@@ -82,7 +82,7 @@ def start(
 
 
 def actions() -> list[str]:
-    return [action.code for group in hooks.hooks.register_order_actions() for action in group]
+    return [action.code for group in hooks.hooks.manager.hook.register_order_actions() for action in group]
 
 
 @pytest.mark.parametrize("kind", BROKEN)

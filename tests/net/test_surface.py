@@ -21,7 +21,7 @@ from webapp.audit.actor import RIGHTS, ROLES, ActorKind
 from webapp.channels.contract import ChannelStage, Component, DeniedThing, FulfilledBy
 from webapp.cli.main import Code, cli
 from webapp.db import db
-from webapp.hooks import hooks, specs
+from webapp.hooks import class_of, hooks, specs
 from webapp.jobs.models import RunState
 from webapp.orders.bulk import ResultState
 from webapp.orders.states import OrderState
@@ -67,7 +67,9 @@ def _helps(command: click.Command, context: click.Context) -> Iterator[str]:
 
 def test_hooks_and_plugin_api(keep: Keep) -> None:
     hooked = [
-        f"{name}{inspect.signature(spec)}\n" for name, spec in vars(specs).items() if hasattr(spec, "waybill_spec")
+        f"{name}{inspect.signature(spec)}{f'  # {kind}' if (kind := class_of(spec)) else ''}\n"
+        for name, spec in vars(specs).items()
+        if hasattr(spec, "waybill_spec")
     ]
     named = [f"{name}{_shape(getattr(api, name))}\n" for name in sorted(api.__all__)]
 
@@ -93,12 +95,12 @@ def _shape(named: Any) -> str:
 @sqlite_alone
 def test_codes(app: Flask, keep: Keep) -> None:
     registered = {
-        name.removeprefix("register_"): (_code(one) for given in getattr(hooks, name)() for one in given)
+        name.removeprefix("register_"): (_code(one) for given in getattr(hooks.manager.hook, name)() for one in given)
         for name in vars(specs)
         if name.startswith("register_") and name != "register_commands"
     }
-    groups = [group for given in hooks.register_settings() for group in given]
-    channels = [channel for given in hooks.register_channels() for channel in given]
+    groups = [group for given in hooks.manager.hook.register_settings() for group in given]
+    channels = [channel for given in hooks.manager.hook.register_channels() for channel in given]
     told: dict[str, Iterable[str]] = {
         **registered,
         "settings groups": (f"{group.scope} {group.code}" for group in groups),

@@ -24,6 +24,8 @@ from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import DatabaseBusy, Invalid
+from webapp.hooks import hookimpl, hooks
+from webapp.hooks.failures import Failure
 from webapp.jobs import runs
 from webapp.jobs.models import Run
 from webapp.orders import erasing
@@ -440,25 +442,52 @@ def test_an_order_that_cannot_be_erased_keeps_back_no_other(
 
 
 def test_what_belongs_to_no_order_keeps_back_none_either(
-    due: list[int], store: Store, operator: Actor, work: Work, monkeypatch: pytest.MonkeyPatch
+    due: list[int], store: Store, operator: Actor, work: Work, plugin_failures: list[Failure]
 ) -> None:
     run_id = begin(store, operator)
-    monkeypatch.setattr(erasing, "hooks", FailingHooks(erasing.hooks))
+    hooks.manager.register(Failing("erase_unplaced_buyers"), name="failing")
     work()
     run = runs.find_run(run_id)
     assert (run.state, run.failed, names_of(due)) == ("done", 1, set())
+    assert [(one.plugin, one.code) for one in plugin_failures] == [("failing", "erase_unplaced_buyers")]
+    plugin_failures.clear()
 
 
-class FailingHooks:
-    """The hooks, one of which is a plugin's that fails."""
+class Failing:
+    """A plugin that fails in one of the hooks that are asked before buyers are erased."""
 
-    def __init__(self, hooks: Any) -> None:
-        self.hooks = hooks
+    def __init__(self, hook: str) -> None:
+        self.hook = hook
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "erase_unplaced_buyers":
+    def fail(self, hook: str) -> None:
+        if hook == self.hook:
             raise ZeroDivisionError
-        return getattr(self.hooks, name)
+
+    @hookimpl
+    def keep_buyers(self, orders: list[int]) -> None:
+        self.fail("keep_buyers")
+
+    @hookimpl
+    def buyers_erasing(self, orders: list[int]) -> None:
+        self.fail("buyers_erasing")
+
+    @hookimpl
+    def erase_unplaced_buyers(self, store: int) -> None:
+        self.fail("erase_unplaced_buyers")
+
+
+@pytest.mark.parametrize("hook", ["keep_buyers", "buyers_erasing"])
+def test_who_fails_to_say_whether_a_buyer_may_go_keeps_it_and_the_run_says_so(
+    due: list[int], store: Store, operator: Actor, work: Work, hook: str, plugin_failures: list[Failure]
+) -> None:
+    hooks.manager.register(Failing(hook), name="failing")
+    run_id = begin(store, operator)
+    work()
+    run = runs.find_run(run_id)
+    assert (run.state, run.failed, names_of(due)) == ("done", len(due), set(due))
+    assert preview(store, operator).under_way == (len(due) if hook == "keep_buyers" else 0)  # its page stands
+    assert {(one.plugin, one.code) for one in plugin_failures} == {("failing", hook)}
+    plugin_failures.clear()
 
 
 def test_what_passes_by_itself_leaves_the_chunk_to_another_try(

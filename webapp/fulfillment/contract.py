@@ -27,6 +27,15 @@ class PackageInput:
     lines: Mapping[int, int] = field(default_factory=dict)  # order line id -> units
 
 
+@dataclass(frozen=True, slots=True)
+class ShipmentCreated:
+    """A shipment that was recorded: goods that left together, from the `desk` or `elsewhere`."""
+
+    id: int
+    order_id: int
+    origin: str
+
+
 class FulfillmentProvider(ABC):
     """Somebody who ships: the merchant by hand, a carrier's account, a warehouse."""
 

@@ -1,11 +1,15 @@
 """What fulfillment registers: what channels, lists and searches are told of packages."""
 
 from webapp.fulfillment.confirmations import ShipmentConfirmation
+from webapp.fulfillment.contract import ShipmentCreated
 from webapp.fulfillment.list_columns import COLUMNS
 from webapp.fulfillment.query_keys import KEYS, SOURCES
 from webapp.hooks import hookimpl
+from webapp.jobs.telling import declare
 from webapp.search.contract import Column, QueryKey, WordSource
 from webapp.updates.contract import OutwardKind
+
+declare("shipments_created", list[ShipmentCreated])
 
 
 @hookimpl

@@ -18,14 +18,15 @@ from webapp.clock import now
 from webapp.db import db
 from webapp.errors import DeskError, NotFound, Refusal
 from webapp.fulfillment.confirmations import owe_confirmations
-from webapp.fulfillment.contract import FulfillmentProvider, PackageInput
+from webapp.fulfillment.contract import FulfillmentProvider, PackageInput, ShipmentCreated
 from webapp.fulfillment.models import DESK, Package, PackageLine, Shipment
-from webapp.hooks import hooks
 from webapp.hooks.fence import ask
 from webapp.hooks.registered import by_code
 from webapp.i18n import lazy_gettext as _l
+from webapp.jobs.telling import tell
 from webapp.orders.events import record
 from webapp.orders.holds import OnHold
+from webapp.orders.keeping import kept_now
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.services import ManagedAtChannel, settle_state
 
@@ -146,7 +147,7 @@ def shipping_refusal(order: Order, actor: Actor, *, anyway: bool = False) -> Ref
             return refusal()
     if all(line.needs_codes for line in open_lines):
         return CodesRequired(sku=open_lines[0].sku or open_lines[0].title)
-    return None
+    return kept_now("keep_from_shipping", order)
 
 
 def providers() -> dict[str, FulfillmentProvider]:
@@ -186,7 +187,7 @@ def ship_order(
     record(order, "shipped", actor=actor, values=values)
     db.session.flush()
     owe_confirmations(order, shipment)
-    hooks.shipments_created(shipments=[shipment])
+    tell("shipments_created", [ShipmentCreated(shipment.id, order.id, shipment.origin)])
     return shipment
 
 

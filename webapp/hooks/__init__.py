@@ -1,16 +1,50 @@
-"""Hooks: how floors speak upwards and how plugins take part. `specs` lists them all, `discovery` finds the plugins."""
+"""Hooks: how floors speak upwards and how plugins take part. `specs` lists them all, `discovery` finds the plugins.
 
-from typing import Any
+A hook `register_…` asks what there is. Of the others each is either asked, before something is done and perhaps to
+refuse it, or told, once it has happened.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, TypeVar
 
 import pluggy
 
+F = TypeVar("F", bound=Callable[..., Any])
 PROJECT = "waybill"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
+class HookClass(StrEnum):
+    """When a hook is called, and what becomes of a plugin's listener that fails."""
+
+    ASKED = "asked"  # before it is done: whoever fails has refused (`asking`)
+    TOLD = "told"  # it has happened: whoever fails is told again (`webapp.jobs.telling`)
+
+
+def asked(spec: F) -> F:
+    """Mark the specification of a hook that is asked before something is done."""
+    return _of_class(spec, HookClass.ASKED)
+
+
+def told(spec: F) -> F:
+    """Mark the specification of a hook that tells what has happened, as a list of facts."""
+    return _of_class(spec, HookClass.TOLD)
+
+
+def _of_class(spec: F, hook_class: HookClass) -> F:
+    setattr(spec, "hook_class", hook_class)  # noqa: B010 - functions declare no such attribute
+    return hookspec(spec)
+
+
+def class_of(spec: Callable[..., Any]) -> HookClass | None:
+    """The class of a hook by its specification; None of one that registers things."""
+    return getattr(spec, "hook_class", None)
+
+
 class Hooks:
-    """The one door to the plugin manager: `hooks.shipments_created(shipments=[…])` calls whoever listens."""
+    """The one door to the plugin manager: `asking`, `telling` and `registered` call whoever listens."""
 
     def __init__(self) -> None:
         self.reset()
@@ -21,14 +55,11 @@ class Hooks:
 
         self.manager = pluggy.PluginManager(PROJECT)
         self.manager.add_hookspecs(specs)
-        # What `registered` was given, by hook, with the implementations that gave it; and whose each thing is, by id.
+        # What was registered, or who listens, by hook, with the implementations; and whose each thing is, by its id.
         self.answers: dict[str, tuple[list[Any], tuple[Any, ...]]] = {}
         self.owners: dict[int, tuple[Any, str]] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.manager.hook, name)
 
 
 hooks = Hooks()
 
-__all__ = ["hookimpl", "hooks", "hookspec"]
+__all__ = ["HookClass", "asked", "class_of", "hookimpl", "hooks", "hookspec", "told"]

@@ -1,4 +1,4 @@
-"""What plugins registered, and whose each thing is.
+"""What plugins registered, and whose each thing is; and who listens to a hook.
 
 A hook `register_…` is asked once for every set of plugins, and its answers are kept: things are looked up for each row
 of a page. What is not of the kind that the hook asks for, or has no code or label that can be read, is left out and
@@ -44,8 +44,34 @@ def by_code(hook: str, kind: type[T]) -> dict[str, T]:
     return {cast("Any", item).code: item for item in registered(hook, kind)}
 
 
+class Listener:
+    """A function that a hook calls: of a plugin, or of the desk itself."""
+
+    def __init__(self, hook: str, implementation: Any) -> None:
+        self.code = self.label = hook
+        self.plugin: str = implementation.plugin_name
+        self._function, self._takes = implementation.function, implementation.argnames
+        self._given = getattr(hooks.manager.hook, hook).spec.argnames
+
+    def __call__(self, *facts: Any) -> Any:
+        given = dict(zip(self._given, facts, strict=True))
+        return self._function(*(given[name] for name in self._takes))  # it may take fewer than the hook gives
+
+
+def listeners(hook: str) -> tuple[Listener, ...]:
+    """Who listens to a hook, in the order in which they are called."""
+    implementations = getattr(hooks.manager.hook, hook).get_hookimpls()
+    known = hooks.answers.get(hook)
+    if known is None or known[0] != implementations:
+        found = tuple(Listener(hook, one) for one in reversed(implementations))
+        known = hooks.answers[hook] = (implementations, found)
+    return cast("tuple[Listener, ...]", known[1])
+
+
 def owner_of(item: object) -> str:
     """The name of the plugin that registered this thing; for the desk's own the name of a module of ours."""
+    if isinstance(item, Listener):
+        return item.plugin
     known = hooks.owners.get(id(item))
     return known[1] if known else type(item).__module__
 

@@ -3,16 +3,20 @@
 A hook `register_…` is asked for a check when the desk starts and once before the first use, and what it then gives is
 kept: an object that is made there lives as long as the process.
 
-Hooks that carry orders or shipments take lists and run inside the transaction that made them: write rows, enqueue jobs
-(they leave after the commit, or not at all), never call the network. Within an act, raise a `DeskError` to refuse; the
-merchant reads its sentence. Within an import, a listener of a plugin that raises is told again later.
+Every other hook is asked or told. One that is *asked* is called before something is done: give a `Refusal`, or raise
+one, and the merchant reads its sentence. A listener of a plugin that fails refuses, too. One that is *told* hears what
+has happened, as a list of facts: ids, codes and columns, which can be kept as JSON, and nothing about buyers. It can't
+refuse: a plugin's listener that fails has its own writing undone, and is told again later.
+
+Both run inside the transaction of what is done: write rows, enqueue jobs (they leave after the commit, or not at all),
+never call the network.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from webapp.hooks import hookspec
+from webapp.hooks import asked, hookspec, told
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,8 +25,7 @@ if TYPE_CHECKING:
 
     from webapp.channels.contract import Channel
     from webapp.errors import Refusal
-    from webapp.fulfillment.contract import FulfillmentProvider
-    from webapp.fulfillment.models import Shipment
+    from webapp.fulfillment.contract import FulfillmentProvider, ShipmentCreated
     from webapp.hooks.processes import Process
     from webapp.jobs.schedule import Schedule
     from webapp.orders.attention import AttentionKind
@@ -79,7 +82,7 @@ def register_settings() -> list[SettingsGroup]:
     """
 
 
-@hookspec
+@told
 def settings_changed(changes: list[SettingsChange]) -> None:
     """Settings of the desk, of a shop or of a store were written, and are about to be committed. No value is told:
     read the setting. Example::
@@ -147,17 +150,17 @@ def register_commands(cli: click.Group) -> None:
     """Add commands to `python -m webapp`; they run with the desk's database and settings at hand."""
 
 
-@hookspec
+@told
 def orders_placed(orders: list[int]) -> None:
     """Orders with these ids are new on the desk and are about to be committed; stock listens."""
 
 
-@hookspec
+@told
 def orders_imported(orders: list[int]) -> None:
     """A page of orders with these ids was taken in for the first time and is about to be committed."""
 
 
-@hookspec
+@told
 def orders_changed(changes: list[OrdersChange]) -> None:
     """Known orders changed, by a channel's news or by somebody's act, and are about to be committed.
 
@@ -169,7 +172,7 @@ def orders_changed(changes: list[OrdersChange]) -> None:
     """
 
 
-@hookspec
+@asked
 def keep_from_archive(orders: list[int]) -> dict[int, Refusal]:
     """Of these orders, those that must stay at hand since something of them is under way, each with the reason.
 
@@ -177,14 +180,14 @@ def keep_from_archive(orders: list[int]) -> dict[int, Refusal]:
     """
 
 
-@hookspec
+@asked
 def buyers_erasing(orders: list[int]) -> None:
     """What the vault holds of the buyers of these orders is about to be destroyed: whatever was made of it must go too.
     It can still be opened here.
     """
 
 
-@hookspec
+@asked
 def keep_buyers(orders: list[int]) -> dict[int, Refusal]:
     """Of these orders, those whose buyers are needed yet since something of them is under way, each with the reason.
 
@@ -192,31 +195,43 @@ def keep_buyers(orders: list[int]) -> dict[int, Refusal]:
     """
 
 
-@hookspec
+@asked
 def unplaced_buyers(store: int, before: datetime) -> int:
     """How many records of this store's buyers that belong to no order are older than this instant."""
 
 
-@hookspec
+@asked
 def erase_unplaced_buyers(store: int, before: datetime) -> int:
     """Erase the records that `unplaced_buyers` counts; tells how many."""
 
 
-@hookspec
-def shipments_created(shipments: list[Shipment]) -> None:
-    """Shipments were recorded and are about to be committed; whoever must tell the channel listens. Example::
+@asked
+def keep_from_shipping(orders: list[int]) -> dict[int, Refusal]:
+    """Of these orders, those that must not leave now, each with the reason. The button asks, so that it says so, and
+    shipping asks again before it records anything. Example::
 
-    @hookimpl
-    def shipments_created(shipments):
-        print_packing_slips.enqueue([shipment.id for shipment in shipments])
+        @hookimpl
+        def keep_from_shipping(orders):
+            return {order_id: BeingChecked() for order_id in suspicious(orders)}
     """
 
 
-@hookspec
+@told
+def shipments_created(shipments: list[ShipmentCreated]) -> None:
+    """Shipments of orders that the desk knew were recorded: its own, and those of origin `elsewhere` that a channel's
+    news told of. Example::
+
+        @hookimpl
+        def shipments_created(shipments):
+            print_packing_slips.enqueue([shipment.id for shipment in shipments if shipment.origin == "desk"])
+    """
+
+
+@told
 def updates_owed(updates: list[UpdateOwed]) -> None:
     """Updates are owed to channels and are about to be committed."""
 
 
-@hookspec
+@told
 def updates_settled(updates: list[UpdateSettled]) -> None:
     """Updates ended, by the channel's word, by a reading or by a person, and that is about to be committed."""

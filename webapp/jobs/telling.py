@@ -1,9 +1,10 @@
 """Facts told to whoever listens: what has happened, and is about to be committed.
 
-The desk's own listeners are part of what happens: where one fails, nothing of it does. A plugin's listener has a
-savepoint of its own; where it fails, what it wrote is undone, the fact is kept for it in the same transaction, and the
-clock tells it again until it is heard or a month has passed. It keeps no other listener and no import back. Facts that
-are told again may come after later ones, and more than once where a worker dies.
+Acts and the import tell of them by the hooks that `specs` marks as told. The desk's own listeners are part of what
+happens: where one fails, nothing of it does. A plugin's listener has a savepoint of its own; where it fails, what it
+wrote is undone, the fact is kept for it in the same transaction, and the clock tells it again until it is heard or a
+month has passed. It keeps no other listener, no act and no import back. Facts that are told again may come after later
+ones, and more than once where a worker dies.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,8 +18,8 @@ from sqlalchemy import delete, func, select
 
 from webapp.clock import now
 from webapp.db import any_row, db, unit_of_work
-from webapp.hooks import failures, hooks
-from webapp.hooks.registered import is_ours
+from webapp.hooks.fence import PluginFailed, ask
+from webapp.hooks.registered import Listener, is_ours, listeners
 from webapp.jobs import job
 from webapp.jobs.models import MissedFact
 
@@ -28,18 +29,17 @@ RAREST = timedelta(hours=6)
 KEPT = timedelta(days=30)
 AT_ONCE = 20
 _kinds: dict[str, Any] = {}
-_brought: dict[str, Callable[[], Sequence[Any]]] = {}
+_brought: dict[str, Callable[[], Sequence[Listener]]] = {}
 
 
-def declare(hook: str, kind: Any, listeners: Callable[[], Sequence[Any]] | None = None) -> None:
+def declare(hook: str, kind: Any, brought: Callable[[], Sequence[Listener]] | None = None) -> None:
     """Say what kind of facts a hook carries, so that they can be kept: as JSON, without anything about buyers.
 
-    Where the listeners are no hook implementations, `listeners` gives them: one for each plugin, with `plugin_name`,
-    `function` and `argnames`.
+    Where the listeners implement no hook, `brought` gives them, one for each plugin.
     """
     _kinds[hook] = kind
-    if listeners is not None:
-        _brought[hook] = listeners
+    if brought is not None:
+        _brought[hook] = brought
 
 
 @cache
@@ -49,36 +49,30 @@ def _adapter(hook: str) -> TypeAdapter[Any]:
 
 def tell(hook: str, facts: Sequence[Any]) -> None:
     """Tell whoever listens to this hook, in the open unit of work."""
-    for implementation in reversed(_listeners(hook)):
-        if is_ours(implementation.plugin_name):
-            _call(implementation, list(facts))
-        elif not _heard(implementation, hook, list(facts)):
+    for listener in _listeners(hook) if facts else ():
+        if is_ours(listener.plugin):
+            listener(list(facts))
+        elif not _heard(listener, list(facts)):
             body = _adapter(hook).dump_python(list(facts), mode="json")
-            plugin, at = implementation.plugin_name, now()
-            db.session.add(MissedFact(plugin=plugin, hook=hook, facts=body, at=at, next_at=at + AGAIN, tries=1))
+            at = now()
+            missed = MissedFact(plugin=listener.plugin, hook=hook, facts=body, at=at, next_at=at + AGAIN, tries=1)
+            db.session.add(missed)
             db.session.flush()
 
 
-def _listeners(hook: str) -> list[Any]:
+def _listeners(hook: str) -> Sequence[Listener]:
     brought = _brought.get(hook)
-    return list(brought()) if brought else list(getattr(hooks.manager.hook, hook).get_hookimpls())
+    return brought() if brought else listeners(hook)
 
 
-def _heard(implementation: Any, hook: str, facts: list[Any]) -> bool:
+def _heard(listener: Listener, facts: list[Any]) -> bool:
     """Whether a plugin's listener took the facts; what one that failed has written is undone."""
     try:
         with db.session.begin_nested():
-            _call(implementation, facts)
-    except Exception as error:
-        if failures.is_no_fault(error):
-            raise
-        failures.note(implementation.plugin_name, "hook", hook, error)
+            ask(listener, "hook", listener, facts)
+    except PluginFailed:
         return False
     return True
-
-
-def _call(implementation: Any, facts: list[Any]) -> None:
-    implementation.function(*[facts] * len(implementation.argnames))
 
 
 # --- Again ------------------------------------------------------------------------------------------------------------
@@ -116,9 +110,9 @@ def waiting() -> dict[str, int]:
 
 def _tell_one(row: MissedFact) -> None:
     row.next_at = now() + min(AGAIN * 2**row.tries, RAREST)  # also where its plugin is not there now
-    implementation = next((one for one in _listeners(row.hook) if one.plugin_name == row.plugin), None)
-    if implementation is None:
+    listener = next((one for one in _listeners(row.hook) if one.plugin == row.plugin), None)
+    if listener is None:
         return
     row.tries = min(row.tries + 1, 30)
-    if _heard(implementation, row.hook, _adapter(row.hook).validate_python(row.facts)):
+    if _heard(listener, _adapter(row.hook).validate_python(row.facts)):
         db.session.delete(row)

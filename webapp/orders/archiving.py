@@ -4,19 +4,19 @@ By hand or, where the merchant says so, by a rule: so many days after an order c
 what somebody restored, what is on hold, or what needs attention.
 """
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, inspect, or_, select
+from sqlalchemy import and_, or_, select
 
 from webapp.audit.actor import Actor
 from webapp.clock import now
-from webapp.db import db, once_a_transaction
+from webapp.db import db
 from webapp.errors import Refusal
-from webapp.hooks import hooks
+from webapp.hooks.asking import refusals
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.events import record, record_all
 from webapp.orders.holds import OnHold
+from webapp.orders.keeping import kept_now
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import locked_all, visible
 from webapp.orders.states import OPEN_STATES, OrderState
@@ -62,7 +62,7 @@ def archive_refusal(order: Order, actor: Actor) -> Refusal | None:
         return StillOpen()
     if order.on_hold:
         return OnHold()
-    return _kept_now(order)
+    return kept_now("keep_from_archive", order)
 
 
 def restore_refusal(order: Order, actor: Actor) -> Refusal | None:
@@ -103,7 +103,7 @@ def archive_old(state: str, days: int, after: tuple[datetime, int] | None, limit
         query = query.where(or_(Order.updated_at > at, and_(Order.updated_at == at, Order.id > last)))
     rows = list(db.session.execute(query.order_by(Order.updated_at, Order.id).limit(limit)))
     resting = {order_id: at for at, order_id in rows}
-    kept = _kept(list(resting))
+    kept = refusals("keep_from_archive", list(resting))
     orders = [
         order
         for order in locked_all([order_id for order_id in resting if order_id not in kept], actor)
@@ -113,24 +113,3 @@ def archive_old(state: str, days: int, after: tuple[datetime, int] | None, limit
         order.archived_at = now()
     record_all(orders, "archived", actor=actor, cause="rule", news=False)
     return (rows[-1][0], rows[-1][1]) if len(rows) == limit else None
-
-
-def _kept_now(order: Order) -> Refusal | None:
-    """What keeps one order out of the archive now. Pages and runs ask of each of many: what is told of all that are at
-    hand is kept, as they stand now, until the transaction ends.
-    """
-    known: dict[tuple[int, int], Refusal | None] = once_a_transaction("kept_from_archive", dict)
-    if (order.id, order.version) not in known:
-        rows = [row for row in db.session.identity_map.values() if isinstance(row, Order) and not inspect(row).expired]
-        at_hand = {row.id: row.version for row in (order, *rows)}
-        kept = _kept(list(at_hand))
-        known |= {place: kept.get(place[0]) for place in at_hand.items()}
-    return known[order.id, order.version]
-
-
-def _kept(ids: list[int]) -> Mapping[int, Refusal]:
-    """Those of which something is still under way elsewhere, with the reason."""
-    found: dict[int, Refusal] = {}
-    for ids_kept in hooks.keep_from_archive(orders=ids) if ids else ():
-        found |= ids_kept
-    return found

@@ -12,7 +12,7 @@ is open, on hold or being canceled, and while something of it is under way elsew
 What belongs to no order, such as the answers of orders that could not be taken in, is erased by those who keep it.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,7 +28,7 @@ from webapp.channels.services import stores
 from webapp.clock import iso, now, parse_instant
 from webapp.db import among, db, empty_log, time_limit, unit_of_work
 from webapp.errors import TooSlow
-from webapp.hooks import hooks
+from webapp.hooks.asking import ask_listeners, refusals
 from webapp.jobs import job, runs
 from webapp.jobs.models import OPEN_STATES as OPEN_RUNS, Run, RunState
 from webapp.orders.events import record_all
@@ -83,12 +83,12 @@ def preview(store: Store, actor: Actor) -> Preview:
     for state, on_hold, canceling, count in db.session.execute(select(past, func.count()).group_by(*past.c)):
         found[_waits_for(state, on_hold, canceling) or "rest"] += count
     ids = list(db.session.scalars(_due(store.id, before).limit(CAP + 1)))
-    kept = _kept(ids[:CAP])
+    kept = refusals("keep_buyers", ids[:CAP])
     return Preview(
         days=days_of(store),
         due=len(ids[:CAP]) - len(kept),
         capped=len(ids) > CAP,
-        unplaced=sum(hooks.unplaced_buyers(store=store.id, before=before)),
+        unplaced=_unplaced(store, before),
         open=found["open"],
         on_hold=found["on_hold"],
         canceling=found["canceling"],
@@ -104,7 +104,7 @@ def count_due(store: Store, *, ahead: timedelta = timedelta(0)) -> int:
     before = _before(store) + ahead
     due = _due(store.id, before).order_by(None).subquery()
     orders = db.session.scalar(select(func.count()).select_from(due)) or 0
-    return int(orders + sum(hooks.unplaced_buyers(store=store.id, before=before)))
+    return int(orders + _unplaced(store, before))
 
 
 def start(store: Store, *, actor: Actor, total: int, ahead: timedelta = timedelta(0)) -> Run | None:
@@ -150,7 +150,7 @@ def _is_time(store: Store) -> bool:
         return False
     before = _before(store) + soon
     found = db.session.scalar(_due(store.id, before).limit(1)) is not None
-    return found or any(hooks.unplaced_buyers(store=store.id, before=before))
+    return found or _unplaced(store, before) > 0
 
 
 def _ahead(store: Store) -> timedelta:
@@ -229,7 +229,7 @@ def _erase(run: Run, ids: Sequence[int], before: datetime) -> int:
 
 def _erase_unplaced(run: Run, before: datetime) -> int:
     store_id = run.subject_id or 0
-    erased = _attempt(run, lambda: sum(hooks.erase_unplaced_buyers(store=store_id, before=before)))
+    erased = _attempt(run, lambda: sum(ask_listeners("erase_unplaced_buyers", store_id, before, gives=int)))
     _count_failed(run, int(erased is None))
     return erased or 0
 
@@ -254,7 +254,9 @@ def _erase_due(store_id: int, ids: Sequence[int], before: datetime) -> int:
     if not ids:
         return 0
     orders = locked_all(ids, _ACTOR)
-    due = set(db.session.scalars(_due(store_id, before).where(among(Order.id, ids)))) - _kept(ids)
+    due = set(db.session.scalars(_due(store_id, before).where(among(Order.id, ids))))
+    for kept in ask_listeners("keep_buyers", list(ids), gives=dict):  # one that fails ends the attempt
+        due -= kept.keys()
     chosen = [order for order in orders if order.id in due]
     if chosen:
         vault.erase([order.id for order in chosen])
@@ -266,10 +268,9 @@ def _before(store: Store) -> datetime:
     return now() - timedelta(days=days_of(store))
 
 
-def _kept(ids: Sequence[int]) -> set[int]:
-    """Those of the orders of which something is under way."""
-    answers: Collection[Mapping[int, Any]] = hooks.keep_buyers(orders=list(ids)) if ids else ()
-    return {order_id for kept in answers for order_id in kept}
+def _unplaced(store: Store, before: datetime) -> int:
+    """How much is kept of buyers that belongs to no order."""
+    return sum(ask_listeners("unplaced_buyers", store.id, before, gives=int))
 
 
 def _waits_for(state: str, on_hold: bool, canceling: bool) -> str | None:

@@ -20,9 +20,9 @@ from webapp import live
 from webapp.audit.actor import Actor, ActorKind
 from webapp.clock import iso, now
 from webapp.db import db, table_of
-from webapp.hooks import hooks
 from webapp.hooks.registered import by_code
 from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.jobs.telling import tell
 from webapp.orders.amounts import Amounts, unpack_amounts
 from webapp.orders.contract import OrdersChange
 from webapp.orders.models import Order, OrderEvent, OrderLine
@@ -201,7 +201,7 @@ def record_all(
     db.session.flush()
     if events:
         live.publish("orders", [order.id for order in orders])
-        hooks.orders_changed(changes=changes)
+        tell("orders_changed", changes)
     return events
 
 

@@ -1,15 +1,16 @@
 """How updates end: the row, the marks on its order, what waited for it, and whoever listens."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any
 
 from sqlalchemy import select, update as change
 
 from webapp.audit.actor import Actor
 from webapp.clock import now
 from webapp.db import db
-from webapp.hooks.registered import is_ours, owner_of
+from webapp.hooks.fence import label_of
+from webapp.hooks.registered import Listener, is_ours, owner_of
 from webapp.jobs import telling
 from webapp.orders.events import record
 from webapp.orders.models import Order
@@ -78,31 +79,26 @@ def _wake(rows: Sequence[ChannelUpdate]) -> None:
 # --- What a kind does about its end --------------------------------------------------------------------------------
 
 
-class _Listener(NamedTuple):
+class _KindsOf(Listener):
     """The kinds of one plugin, or of the desk, as a listener."""
 
-    plugin_name: str
-    function: Callable[[list[UpdateSettled]], None]
-    argnames: tuple[str, ...] = ("facts",)
+    def __init__(self, plugin: str, own: Sequence[OutwardKind]) -> None:
+        self.code, self.plugin = _SETTLED, plugin
+        self.label = ", ".join(label_of(kind) for kind in own)
+        self._own = {kind.code: kind for kind in own}
+
+    def __call__(self, *facts: Any) -> None:
+        mine = [fact.update for [*told] in facts for fact in told if fact.kind in self._own]
+        rows = db.session.scalars(select(ChannelUpdate).where(ChannelUpdate.id.in_(mine)).order_by(ChannelUpdate.id))
+        for row in rows.all() if mine else ():
+            self._own[row.kind].settled(row)
 
 
-def _listeners() -> list[_Listener]:
+def _listeners() -> list[Listener]:
     owned: dict[str, list[OutwardKind]] = {}
     for kind in kinds().values():
         owned.setdefault(owner_of(kind), []).append(kind)
-    return [_Listener(owner, _reaction(own)) for owner, own in sorted(owned.items(), key=lambda one: is_ours(one[0]))]
-
-
-def _reaction(own: Sequence[OutwardKind]) -> Callable[[list[UpdateSettled]], None]:
-    by_code = {kind.code: kind for kind in own}
-
-    def react(facts: list[UpdateSettled]) -> None:
-        mine = [fact.update for fact in facts if fact.kind in by_code]
-        rows = db.session.scalars(select(ChannelUpdate).where(ChannelUpdate.id.in_(mine)).order_by(ChannelUpdate.id))
-        for row in rows.all() if mine else ():
-            by_code[row.kind].settled(row)
-
-    return react
+    return [_KindsOf(owner, own) for owner, own in sorted(owned.items(), key=lambda one: not is_ours(one[0]))]
 
 
 telling.declare("updates_owed", list[UpdateOwed])

@@ -7,6 +7,7 @@ import secrets
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from types import NoneType
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -16,7 +17,7 @@ from webapp.audit.actor import Actor
 from webapp.audit.services import audit_reading
 from webapp.clock import now
 from webapp.db import among, db, write_rows
-from webapp.hooks import hooks
+from webapp.hooks.asking import ask_listeners
 from webapp.vault import files, periods
 from webapp.vault.key_file import decrypt, encrypt, key_file
 from webapp.vault.models import VaultErasure, VaultKey, VaultRecord
@@ -181,7 +182,7 @@ def erase(order_ids: Sequence[int]) -> None:
     """Destroy the keys of these orders and the files about them: nothing sealed of them opens again, here or in a copy
     made from now on. News of their channels bring no buyer back.
     """
-    hooks.buyers_erasing(orders=list(order_ids))  # takes the orders' locks
+    ask_listeners("buyers_erasing", list(order_ids), gives=NoneType)  # takes the orders' locks
     files.forget_about(order_ids)
     keys = select(VaultKey.period).where(among(VaultKey.order_id, order_ids)).distinct()
     periods.note(set(db.session.scalars(keys)))

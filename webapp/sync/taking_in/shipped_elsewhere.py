@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from webapp.audit.actor import ActorKind
 from webapp.channels.contract import IncomingOrder
 from webapp.db import db, reserve_ids, write_rows
+from webapp.fulfillment.contract import ShipmentCreated
 from webapp.fulfillment.models import ELSEWHERE, Package, PackageLine, Shipment
 from webapp.fulfillment.services import is_package_number
 from webapp.sync.taking_in.facts import ForeignPackage
@@ -93,6 +94,10 @@ class ElsewhereShipments:
             "actor_id": self._store_id,
         }
         self._made.append((shipment, rows))
+
+    def made(self) -> list[ShipmentCreated]:
+        """What was written."""
+        return [ShipmentCreated(row["id"], row["order_id"], ELSEWHERE) for row, _packages in self._made]
 
     def write(self) -> None:
         shipments = [row for row, _packages in self._made]

@@ -12,6 +12,7 @@ from sqlalchemy import delete
 from webapp import live
 from webapp.channels.models import Store
 from webapp.db import db
+from webapp.fulfillment.contract import ShipmentCreated
 from webapp.jobs.telling import tell
 from webapp.orders.contract import OrdersChange
 from webapp.sync.models import QuarantinedOrder
@@ -64,15 +65,15 @@ def write_page(store: Store, numbers: dict[int, list[str]], entries: Sequence[Pr
     here = (QuarantinedOrder.store_id == store.id, QuarantinedOrder.number.in_(list(by_number)))
     db.session.execute(delete(QuarantinedOrder).where(*here))
     settle_by_reading(changed_orders.readings)
-    _announce(new, touched)
+    first_seen = set(new)
+    _announce(new, touched, [shipment for shipment in page.elsewhere.made() if shipment.order_id not in first_seen])
     return Taken(new=len(new), changed=len(touched))
 
 
-def _announce(new: list[int], touched: Sequence[OrdersChange]) -> None:
-    if new:
-        tell("orders_placed", new)
-        tell("orders_imported", new)
-    if touched:
-        tell("orders_changed", touched)
+def _announce(new: list[int], touched: Sequence[OrdersChange], shipments: Sequence[ShipmentCreated]) -> None:
+    tell("orders_placed", new)
+    tell("orders_imported", new)
+    tell("orders_changed", touched)
+    tell("shipments_created", shipments)
     if new or touched:
         live.publish("orders", [*new, *(change.order_id for change in touched)])

@@ -1,0 +1,24 @@
+"""What keeps orders from something now: the hooks that are asked for orders and give a reason for each."""
+
+from sqlalchemy import inspect
+
+from webapp.db import db, once_a_transaction
+from webapp.errors import Refusal
+from webapp.hooks.asking import refusals
+from webapp.hooks.registered import listeners
+from webapp.orders.models import Order
+
+
+def kept_now(hook: str, order: Order) -> Refusal | None:
+    """What a listener of this hook keeps one order back for. Pages and runs ask of each of many: the answers for all
+    that are at hand are kept, as they stand now, until the transaction ends.
+    """
+    if not listeners(hook):
+        return None
+    known: dict[tuple[int, int], Refusal | None] = once_a_transaction(hook, dict)
+    if (order.id, order.version) not in known:
+        rows = [row for row in db.session.identity_map.values() if isinstance(row, Order) and not inspect(row).expired]
+        at_hand = {row.id: row.version for row in (order, *rows)}
+        kept = refusals(hook, list(at_hand))
+        known |= {place: kept.get(place[0]) for place in at_hand.items()}
+    return known[order.id, order.version]
