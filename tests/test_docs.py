@@ -28,6 +28,7 @@ from webapp.clock import now
 from webapp.config import Configuration
 from webapp.db import db, unit_of_work
 from webapp.errors import sentence_of
+from webapp.fulfillment.services import shipping_refusal
 from webapp.hooks import hooks, specs
 from webapp.jobs.schedule import registered
 from webapp.orders.attention import in_words
@@ -274,6 +275,22 @@ def test_the_tax_watch_of_the_guide_sees_tax_that_moves_at_the_same_total(
     work()
     said = vault.open_sealed([(order.id, "comment", row.sealed) for row in comments_of(order)])
     assert sorted(said) == ["Tax changed by -0.70.", "Tax changed by 0.70."]
+
+
+def test_the_shelves_of_the_guide_hear_what_moves_and_keep_orders_while_they_are_counted(
+    take: Callable[..., list[Order]], mia: Actor
+) -> None:
+    told = incoming_order([incoming_line("MUG", 3)])
+    take(told)
+    [order] = take(again(told, lines=line_again(told, unfulfilled=1)))
+    assert vault.open_sealed([(order.id, "comment", row.sealed) for row in comments_of(order)]) == [
+        "MUG: put 2 back on the shelf."
+    ]
+    assert shipping_refusal(order, mia) is None
+    shelves = EXAMPLES["plugins/shelves/plugin.py"]
+    with unit_of_work():
+        store_all(shelves.SHELVES, {"counting": True})
+    assert str(shipping_refusal(find_order(order.number or "", mia), mia)) == shelves.BeingCounted.sentence
 
 
 def test_the_mark_of_the_guide_is_put_into_words(make_order: Callable[..., Order], mia: Actor) -> None:

@@ -65,7 +65,18 @@ from webapp.money import Money, decimals
 from webapp.orders.addresses import address_refusal, change_address, shown as shown_addresses
 from webapp.orders.archiving import archive, archive_refusal, restore, restore_refusal
 from webapp.orders.attention import AttentionKind
-from webapp.orders.contract import ActionInput, Amount, AmountChange, Badge, OrderAction, OrdersChange, Panel
+from webapp.orders.contract import (
+    ActionInput,
+    Amount,
+    AmountChange,
+    Badge,
+    Move,
+    OrderAction,
+    OrdersChange,
+    Origin,
+    Panel,
+    UnitsMoved,
+)
 from webapp.orders.events import EventWords, record
 from webapp.orders.holds import hold, hold_refusal, release, release_refusal
 from webapp.orders.models import Order, OrderLine
@@ -159,6 +170,7 @@ __all__ = [
     "Loaded",
     "Marketplace",
     "Money",
+    "Move",
     "NotCarriedOut",
     "NotYet",
     "OnItsWay",
@@ -168,6 +180,7 @@ __all__ = [
     "OrdersChange",
     "OrdersPage",
     "OrdersWindow",
+    "Origin",
     "Outcome",
     "OutwardKind",
     "Owing",
@@ -193,6 +206,7 @@ __all__ = [
     "StreamPage",
     "Throttled",
     "TooLate",
+    "UnitsMoved",
     "Unknown",
     "UnreadableOrder",
     "Update",

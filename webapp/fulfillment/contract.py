@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from webapp.errors import Refusal
 from webapp.i18n import LazyString
+from webapp.orders.contract import Origin
 
 if TYPE_CHECKING:
     from webapp.orders.models import Order
@@ -29,11 +30,11 @@ class PackageInput:
 
 @dataclass(frozen=True, slots=True)
 class ShipmentCreated:
-    """A shipment that was recorded: goods that left together, from the `desk` or `elsewhere`."""
+    """A shipment that was recorded: goods that left together, from the desk or elsewhere."""
 
     id: int
     order_id: int
-    origin: str
+    origin: Origin
 
 
 class FulfillmentProvider(ABC):

@@ -6,9 +6,10 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp.db import Model
+from webapp.orders.contract import Origin
 from webapp.orders.models import Order, OrderLine
 
-DESK, ELSEWHERE = "desk", "elsewhere"
+DESK, ELSEWHERE = Origin
 
 
 class Shipment(Model):

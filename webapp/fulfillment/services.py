@@ -185,9 +185,8 @@ def ship_order(
     last = shipment.packages[-1]
     values = {"units": units, "carrier": last.carrier_name or last.carrier, "tracking": last.tracking_number}
     record(order, "shipped", actor=actor, values=values)
-    db.session.flush()
     owe_confirmations(order, shipment)
-    tell("shipments_created", [ShipmentCreated(shipment.id, order.id, shipment.origin)])
+    tell("shipments_created", [ShipmentCreated(shipment.id, order.id, DESK)])
     return shipment
 
 

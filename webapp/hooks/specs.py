@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from webapp.hooks.processes import Process
     from webapp.jobs.schedule import Schedule
     from webapp.orders.attention import AttentionKind
-    from webapp.orders.contract import Badge, OrderAction, OrdersChange, Panel
+    from webapp.orders.contract import Badge, OrderAction, OrdersChange, Panel, UnitsMoved
     from webapp.orders.events import EventWords
     from webapp.reporting.contract import Card
     from webapp.search.contract import Column, QueryKey, WordSource
@@ -213,6 +213,19 @@ def keep_from_shipping(orders: list[int]) -> dict[int, Refusal]:
         @hookimpl
         def keep_from_shipping(orders):
             return {order_id: BeingChecked() for order_id in suspicious(orders)}
+    """
+
+
+@told
+def units_moved(moves: list[UnitsMoved]) -> None:
+    """Units of order lines were shipped, unshipped, canceled, withdrawn or returned, at the desk or elsewhere.
+
+    The moves of a line add up to what its counters gained since the order was placed here: of orders that arrive with
+    units that left already, or are canceled already, this tells nothing. Example::
+
+        @hookimpl
+        def units_moved(moves):
+            count_pick_list.enqueue(sorted({moved.line_id for moved in moves if moved.move == "canceled"}))
     """
 
 

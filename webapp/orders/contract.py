@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -131,6 +132,34 @@ class AmountChange:
     component: str
     before: Amount
     after: Amount
+
+
+class Origin(StrEnum):
+    """Where something was done: at the desk, or elsewhere, such as on the channel's own page."""
+
+    DESK = "desk"
+    ELSEWHERE = "elsewhere"
+
+
+class Move(StrEnum):
+    """What becomes of units of an order line."""
+
+    SHIPPED = "shipped"
+    UNSHIPPED = "unshipped"  # a shipment was taken back
+    CANCELED = "canceled"
+    WITHDRAWN = "withdrawn"
+    RETURNED = "returned"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitsMoved:
+    """Units of a line that went the same way. All moves of a line add up to what its counters gained."""
+
+    order_id: int
+    line_id: int
+    move: Move
+    units: int
+    origin: Origin
 
 
 @dataclass(frozen=True, slots=True)

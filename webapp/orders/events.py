@@ -24,8 +24,9 @@ from webapp.hooks.registered import by_code
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.jobs.telling import tell
 from webapp.orders.amounts import Amounts, unpack_amounts
-from webapp.orders.contract import OrdersChange
+from webapp.orders.contract import OrdersChange, Origin
 from webapp.orders.models import Order, OrderEvent, OrderLine
+from webapp.orders.moves import moves_of
 from webapp.vault import services as vault
 
 # Columns that events don't carry: identity, and what follows from the event itself.
@@ -171,7 +172,8 @@ def record_all(
     """
     db.session.flush()
     seen_at = now()
-    events, changes = [], []
+    events, changes, moves = [], [], []
+    origin = Origin.ELSEWHERE if actor.kind is ActorKind.CHANNEL else Origin.DESK
     for order in orders:
         noted = db.session.info.get("order_changes", {}).pop(order.id, None) or _Noted()
         if noted.after or actor.kind not in (ActorKind.CHANNEL, ActorKind.JOB):  # empty news make no form stale
@@ -197,11 +199,15 @@ def record_all(
         )
         events.append(event)
         changes.append(OrdersChange(order.id, code, noted.after.get("order", {}), noted.before.get("order", {})))
+        had = noted.before.get("lines", {})
+        for line_id, has in noted.after.get("lines", {}).items():
+            moves += moves_of(order.id, int(line_id), had[line_id], has, origin)
     db.session.add_all(events)
     db.session.flush()
     if events:
         live.publish("orders", [order.id for order in orders])
         tell("orders_changed", changes)
+        tell("units_moved", moves)
     return events
 
 

@@ -7,7 +7,7 @@ from webapp.jobs.telling import any_to_tell, declare, tell_again
 from webapp.orders.archiving import SETTINGS
 from webapp.orders.attention import KINDS, AttentionKind
 from webapp.orders.badges import BADGES
-from webapp.orders.contract import Badge, OrdersChange
+from webapp.orders.contract import Badge, OrdersChange, UnitsMoved
 from webapp.orders.erasing import any_to_erase, erase_by_date
 from webapp.orders.events import WORDS, EventWords
 from webapp.orders.export_runs import any_to_forget, forget_exports
@@ -33,6 +33,7 @@ for _hook, _kind in (
     ("orders_placed", list[int]),
     ("orders_imported", list[int]),
     ("orders_changed", list[OrdersChange]),
+    ("units_moved", list[UnitsMoved]),
 ):
     declare(_hook, _kind)
 

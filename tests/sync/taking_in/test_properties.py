@@ -1,13 +1,15 @@
-"""Whatever a channel says and a clerk does, in any order: counters hold, sums add up, and events rebuild the order."""
+"""Whatever a channel says and a clerk does, in any order: counters hold, sums add up, events rebuild the order, and
+what was announced adds up to what there is, also for who failed to hear some of it and was told again.
+"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage, Component, IncomingAmount, IncomingOrder, IncomingPackage
@@ -15,11 +17,16 @@ from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError
 from webapp.fulfillment.contract import PackageInput
-from webapp.fulfillment.models import Package, PackageLine
+from webapp.fulfillment.models import Package, PackageLine, Shipment
 from webapp.fulfillment.services import ship_order
+from webapp.hooks import hookimpl, hooks
+from webapp.hooks.failures import Failure
+from webapp.jobs.models import MissedFact
+from webapp.jobs.telling import tell_again, waiting
 from webapp.orders.addresses import change_address
 from webapp.orders.amounts import OWN
 from webapp.orders.archiving import archive, restore
+from webapp.orders.contract import Move, Origin, UnitsMoved
 from webapp.orders.events import LINE_COLUMNS, ORDER_COLUMNS, plain, rebuild
 from webapp.orders.holds import hold, release
 from webapp.orders.models import Order, OrderEvent, OrderLine, OrderTag
@@ -104,11 +111,41 @@ def do(order: Order, what: str, quantity: int, position: int, actor: Actor) -> N
                 change_address(row, {**ADDRESS, "line1": f"{quantity} Nowhere Lane"}, actor=actor)
 
 
+class Listening:
+    """A plugin that hears what moved; a forgetful one fails at every other time."""
+
+    def __init__(self, *, forgetful: bool) -> None:
+        self.forgetful, self.calls = forgetful, 0
+        self.moves: list[UnitsMoved] = []
+
+    @hookimpl
+    def units_moved(self, moves: list[UnitsMoved]) -> None:
+        self.calls += 1
+        if self.forgetful and self.calls % 2:
+            raise ValueError
+        self.moves += moves
+
+    def gained(self, line_id: int, move: Move) -> int:
+        return sum(moved.units for moved in self.moves if (moved.line_id, moved.move) == (line_id, move))
+
+
+@pytest.fixture
+def listening(app: object, plugin_failures: list[Failure]) -> Iterator[list[Listening]]:
+    """A plugin that hears everything, and one that fails at every other time."""
+    made = [Listening(forgetful=forgetful) for forgetful in (False, True)]
+    for listener in made:
+        hooks.manager.register(listener, name=f"forgetful: {listener.forgetful}")
+    yield made
+    plugin_failures.clear()
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(script=steps)
 @pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
 @pytest.mark.usefixtures("mia")
-def test_counters_sums_and_events_hold(take: Callable[..., list[Order]], operator: Actor, script: list[Any]) -> None:
+def test_counters_sums_events_and_facts_hold(
+    take: Callable[..., list[Order]], operator: Actor, listening: list[Listening], script: list[Any]
+) -> None:
     with unit_of_work():
         for state in OrderState:
             if not any(row.code == f"in_{state}" for row in all_statuses()):
@@ -125,6 +162,27 @@ def test_counters_sums_and_events_hold(take: Callable[..., list[Order]], operato
             except DeskError:
                 db.session.rollback()
     check(order.id)
+    while waiting():
+        with unit_of_work():
+            db.session.execute(update(MissedFact).values(next_at=now()))
+        tell_again()
+    for listener in listening:
+        check_heard(order.id, listener)
+
+
+def check_heard(order_id: int, listener: Listening) -> None:
+    """What was announced of the order's lines adds up to their counters, all of which began at nothing."""
+    for line in db.session.get_one(Order, order_id).lines:
+        assert listener.gained(line.id, Move.SHIPPED) - listener.gained(line.id, Move.UNSHIPPED) == line.shipped
+        for move, counter in ((Move.CANCELED, line.canceled), (Move.WITHDRAWN, line.withdrawn)):
+            assert listener.gained(line.id, move) == counter
+    packed = select(Shipment.origin, PackageLine.quantity).join(Package, Package.shipment_id == Shipment.id)
+    rows = db.session.execute(packed.join(PackageLine).where(Shipment.order_id == order_id)).all()
+    for origin in Origin:
+        moved = [
+            one.units for one in listener.moves if (one.order_id, one.origin, one.move) == (order_id, origin, "shipped")
+        ]
+        assert sum(moved) == sum(quantity for left_from, quantity in rows if left_from == origin)
 
 
 def check(order_id: int) -> None:

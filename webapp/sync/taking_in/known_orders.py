@@ -10,11 +10,13 @@ from sqlalchemy import bindparam, delete, select
 from webapp.channels.contract import ChannelStage, FulfilledBy, IncomingOrder
 from webapp.channels.models import ChannelLine, ChannelOrder, ChannelPackage
 from webapp.db import db, table_of, write_rows
+from webapp.fulfillment.models import ELSEWHERE
 from webapp.orders import addresses
 from webapp.orders.amounts import amount_changes, pack_amounts
-from webapp.orders.contract import OrdersChange
+from webapp.orders.contract import OrdersChange, UnitsMoved
 from webapp.orders.events import ORDER_COLUMNS, line_begun, plain
 from webapp.orders.models import Order, OrderLine
+from webapp.orders.moves import moves_of
 from webapp.orders.states import follows_from, state_of
 from webapp.sync.taking_in import facts
 from webapp.sync.taking_in.amounts import MirroredAmounts
@@ -40,6 +42,7 @@ class KnownOrders:
 
     def __init__(self, page: PageRows) -> None:
         self.page = page
+        self.moves: list[UnitsMoved] = []  # what became of units there
         self.readings: dict[int, IncomingOrder] = {}  # what the channel said of each, for updates that wait for it
 
     def write(self, entries: Sequence[tuple[int, PreparedOrder]]) -> list[OrdersChange]:
@@ -136,6 +139,7 @@ class KnownOrders:
                 line_changes[str(row.id)] = line_begun(columns)
             elif difference := _set(row, without_withheld(columns, row, withheld_parts)):
                 line_changes[str(row.id)] = difference
+            self.moves += moves_of(order.id, row.id, _counted(had), _counted(now_), ELSEWHERE)
         listed = {line.number for line in incoming.lines}
         counts += [_facts_of(row, row.ordered) for number, row in lines.items() if number not in listed]
         kept = [trouble for trouble in order.attention if trouble["kind"] not in facts.IMPORT_KINDS]
@@ -267,6 +271,10 @@ class KnownOrders:
 
 def _facts_of(row: OrderLine, first_ordered: int) -> LineFacts:
     return LineFacts(row.ordered, row.canceled, row.withdrawn, row.shipped, row.refunded, first_ordered)
+
+
+def _counted(counts: LineFacts) -> dict[str, int]:
+    return {name: getattr(counts, name) for name in ("shipped", "canceled")}  # all that a reading moves
 
 
 def _set(row: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
