@@ -266,13 +266,12 @@ def test_the_listener_of_the_guide_comments_on_big_orders(
 
 
 def test_the_tax_watch_of_the_guide_sees_tax_that_moves_at_the_same_total(
-    take: Callable[..., list[Order]], work: Callable[[], int]
+    take: Callable[..., list[Order]],
 ) -> None:
     told = incoming_order([incoming_line(amounts=(api.IncomingAmount(api.Component.ITEM, 1000, 190),))], total=1190)
     take(told)
     take(again(told, lines=line_again(told, amounts=(api.IncomingAmount(api.Component.ITEM, 1070, 120),))))
     [order] = take(again(told, minutes=9, service_level="EXPRESS"))
-    work()
     said = vault.open_sealed([(order.id, "comment", row.sealed) for row in comments_of(order)])
     assert sorted(said) == ["Tax changed by -0.70.", "Tax changed by 0.70."]
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from webapp.hooks.processes import Process
     from webapp.jobs.schedule import Schedule
     from webapp.orders.attention import AttentionKind
-    from webapp.orders.contract import Badge, OrderAction, OrdersChange, Panel, UnitsMoved
+    from webapp.orders.contract import AmountChange, Badge, OrderAction, OrdersChange, Panel, UnitsMoved
     from webapp.orders.events import EventWords
     from webapp.reporting.contract import Card
     from webapp.search.contract import Column, QueryKey, WordSource
@@ -162,13 +162,11 @@ def orders_imported(orders: list[int]) -> None:
 
 @told
 def orders_changed(changes: list[OrdersChange]) -> None:
-    """Known orders changed, by a channel's news or by somebody's act, and are about to be committed.
+    """Known orders changed, by a channel's news or by somebody's act, and are about to be committed. Example::
 
-    What the channel charges otherwise than before, at the same total too, is in a change's `amounts`. Example::
-
-        @hookimpl
-        def orders_changed(changes):
-            check_taxes.enqueue([change.order_id for change in changes if change.amounts])
+    @hookimpl
+    def orders_changed(changes):
+        renew_routes.enqueue([change.order_id for change in changes if "country" in change.changed])
     """
 
 
@@ -226,6 +224,17 @@ def units_moved(moves: list[UnitsMoved]) -> None:
         @hookimpl
         def units_moved(moves):
             count_pick_list.enqueue(sorted({moved.line_id for moved in moves if moved.move == "canceled"}))
+    """
+
+
+@told
+def amounts_changed(changes: list[AmountChange]) -> None:
+    """The channel charges something of known orders otherwise than before, perhaps at the same total: a component of a
+    line, or of the order itself. Example::
+
+        @hookimpl
+        def amounts_changed(changes):
+            check_taxes.enqueue(sorted({change.order_id for change in changes}))
     """
 
 

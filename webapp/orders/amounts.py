@@ -32,9 +32,9 @@ def unpack_amounts(lines: Mapping[str, Mapping[str, Any]]) -> Amounts:
     }
 
 
-def amount_changes(before: Mapping[Place, Amount], after: Mapping[Place, Amount]) -> list[AmountChange]:
-    """The changes from the one to the other; both have the same places."""
+def amount_changes(order_id: int, before: Mapping[Place, Amount], after: Mapping[Place, Amount]) -> list[AmountChange]:
+    """The changes of an order's amounts from the one to the other; both have the same places."""
     return [
-        AmountChange(None if line_id == OWN else line_id, component, before[line_id, component], amount)
+        AmountChange(order_id, None if line_id == OWN else line_id, component, before[line_id, component], amount)
         for (line_id, component), amount in after.items()
     ]

@@ -7,7 +7,7 @@ once: the form, the command line, bulk input and the API's schema all come from 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -128,6 +128,7 @@ class Amount(NamedTuple):
 class AmountChange:
     """What the channel charges otherwise than before: for a component of a line, or of the order itself (no line)."""
 
+    order_id: int
     line_id: int | None
     component: str
     before: Amount
@@ -164,12 +165,9 @@ class UnitsMoved:
 
 @dataclass(frozen=True, slots=True)
 class OrdersChange:
-    """What happened to one known order: the code of its event, the columns that changed, with what they held, and the
-    amounts that changed.
-    """
+    """What happened to one known order: the code of its event, and the columns that changed, with what they held."""
 
     order_id: int
     code: str
     changed: Mapping[str, Any] = field(default_factory=dict)
     before: Mapping[str, Any] = field(default_factory=dict)
-    amounts: Sequence[AmountChange] = ()

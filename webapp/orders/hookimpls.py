@@ -7,7 +7,7 @@ from webapp.jobs.telling import any_to_tell, declare, tell_again
 from webapp.orders.archiving import SETTINGS
 from webapp.orders.attention import KINDS, AttentionKind
 from webapp.orders.badges import BADGES
-from webapp.orders.contract import Badge, OrdersChange, UnitsMoved
+from webapp.orders.contract import AmountChange, Badge, OrdersChange, UnitsMoved
 from webapp.orders.erasing import any_to_erase, erase_by_date
 from webapp.orders.events import WORDS, EventWords
 from webapp.orders.export_runs import any_to_forget, forget_exports
@@ -34,6 +34,7 @@ for _hook, _kind in (
     ("orders_imported", list[int]),
     ("orders_changed", list[OrdersChange]),
     ("units_moved", list[UnitsMoved]),
+    ("amounts_changed", list[AmountChange]),
 ):
     declare(_hook, _kind)
 

@@ -51,20 +51,27 @@ def told() -> IncomingOrder:
     return incoming_order([line], total=2060, amounts=(IncomingAmount(TIP, 100),))
 
 
+class Listening:
+    """A plugin that hears what changed, and what is charged otherwise."""
+
+    def __init__(self) -> None:
+        self.changes: list[OrdersChange] = []
+        self.amounts: list[AmountChange] = []
+
+    @hookimpl
+    def orders_changed(self, changes: list[OrdersChange]) -> None:
+        self.changes += changes
+
+    @hookimpl
+    def amounts_changed(self, changes: list[AmountChange]) -> None:
+        self.amounts += changes
+
+
 @pytest.fixture
-def heard() -> Any:
-    """Everything that `orders_changed` tells."""
-    changes: list[OrdersChange] = []
-
-    class Listener:
-        @hookimpl
-        def orders_changed(self, changes: list[OrdersChange]) -> None:
-            found.extend(changes)
-
-    found, listener = changes, Listener()
-    hooks.manager.register(listener)
-    yield changes
-    hooks.manager.unregister(listener)
+def heard(app: object) -> Listening:
+    listening = Listening()
+    hooks.manager.register(listening)
+    return listening
 
 
 def moved(told: IncomingOrder) -> IncomingOrder:
@@ -74,7 +81,7 @@ def moved(told: IncomingOrder) -> IncomingOrder:
 
 
 def test_what_moves_between_components_at_the_same_total_leaves_an_event(
-    take: Take, told: IncomingOrder, heard: list[OrdersChange]
+    take: Take, told: IncomingOrder, heard: Listening
 ) -> None:
     [order] = take(told)
     [line] = order.lines
@@ -91,11 +98,11 @@ def test_what_moves_between_components_at_the_same_total_leaves_an_event(
     assert standing(order.id) == after | {(OWN, "tip"): Amount(100)}
     assert row_ids(order.id) == rows
     assert ceilings(order.id) == {(line.id, "item"): 1520, (line.id, "shipping"): 560, (OWN, "tip"): 100}
-    [change] = heard
+    [change] = heard.changes
     assert (change.code, change.changed) == ("changed_there", {})
-    assert change.amounts == [
-        AmountChange(line.id, "item", Amount(1200, 200), Amount(1320, 200)),
-        AmountChange(line.id, "shipping", Amount(480, 80), Amount(360, 80)),
+    assert heard.amounts == [
+        AmountChange(order.id, line.id, "item", Amount(1200, 200), Amount(1320, 200)),
+        AmountChange(order.id, line.id, "shipping", Amount(480, 80), Amount(360, 80)),
     ]
 
 
@@ -113,7 +120,7 @@ def test_a_tax_or_a_discount_alone_counts_too(take: Take, told: IncomingOrder, n
 
 
 def test_what_is_no_longer_told_is_zero_and_comes_back_into_the_same_row(
-    take: Take, told: IncomingOrder, heard: list[OrdersChange]
+    take: Take, told: IncomingOrder, heard: Listening
 ) -> None:
     [order] = take(told)
     [line] = order.lines
@@ -125,9 +132,9 @@ def test_what_is_no_longer_told_is_zero_and_comes_back_into_the_same_row(
         (line.id, "shipping"): Amount(),
         (OWN, "tip"): Amount(),
     }
-    assert heard[0].amounts == [
-        AmountChange(None, "tip", Amount(100), Amount()),
-        AmountChange(line.id, "shipping", Amount(480, 80), Amount()),
+    assert heard.amounts == [
+        AmountChange(order.id, None, "tip", Amount(100), Amount()),
+        AmountChange(order.id, line.id, "shipping", Amount(480, 80), Amount()),
     ]
     assert (order.total_minor, order.residual_minor) == (1400, 0)
 
@@ -196,7 +203,7 @@ def test_a_component_that_is_told_twice_is_added_up(take: Take) -> None:
     assert standing(order.id)[OWN, "shipping"] == Amount(100, 10)
 
 
-def test_the_same_amounts_in_other_news_write_none(take: Take, told: IncomingOrder, heard: list[OrdersChange]) -> None:
+def test_the_same_amounts_in_other_news_write_none(take: Take, told: IncomingOrder, heard: Listening) -> None:
     [order] = take(told)
     statements: list[str] = []
 
@@ -210,7 +217,7 @@ def test_the_same_amounts_in_other_news_write_none(take: Take, told: IncomingOrd
         event.remove(db.engine, "before_cursor_execute", note)
     touching = [text for text in statements if "order_amounts" in text]
     assert [text.split()[0] for text in touching] == ["SELECT"]
-    assert list(heard[0].amounts) == []
+    assert heard.amounts == []
     assert "amounts" not in events_of(order)[0].data["after"]
 
 

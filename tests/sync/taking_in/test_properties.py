@@ -24,10 +24,10 @@ from webapp.hooks.failures import Failure
 from webapp.jobs.models import MissedFact
 from webapp.jobs.telling import tell_again, waiting
 from webapp.orders.addresses import change_address
-from webapp.orders.amounts import OWN
+from webapp.orders.amounts import NOTHING, OWN
 from webapp.orders.archiving import archive, restore
-from webapp.orders.contract import Move, Origin, UnitsMoved
-from webapp.orders.events import LINE_COLUMNS, ORDER_COLUMNS, plain, rebuild
+from webapp.orders.contract import AmountChange, Move, Origin, UnitsMoved
+from webapp.orders.events import LINE_COLUMNS, ORDER_COLUMNS, amounts_of, events_of, plain, rebuild
 from webapp.orders.holds import hold, release
 from webapp.orders.models import Order, OrderEvent, OrderLine, OrderTag
 from webapp.orders.organizing import assign, people, set_due, set_status, set_tags
@@ -117,6 +117,7 @@ class Listening:
     def __init__(self, *, forgetful: bool) -> None:
         self.forgetful, self.calls = forgetful, 0
         self.moves: list[UnitsMoved] = []
+        self.charged: list[AmountChange] = []
 
     @hookimpl
     def units_moved(self, moves: list[UnitsMoved]) -> None:
@@ -124,6 +125,13 @@ class Listening:
         if self.forgetful and self.calls % 2:
             raise ValueError
         self.moves += moves
+
+    @hookimpl
+    def amounts_changed(self, changes: list[AmountChange]) -> None:
+        self.calls += 1
+        if self.forgetful and self.calls % 2:
+            raise ValueError
+        self.charged += changes
 
     def gained(self, line_id: int, move: Move) -> int:
         return sum(moved.units for moved in self.moves if (moved.line_id, moved.move) == (line_id, move))
@@ -171,11 +179,20 @@ def test_counters_sums_events_and_facts_hold(
 
 
 def check_heard(order_id: int, listener: Listening) -> None:
-    """What was announced of the order's lines adds up to their counters, all of which began at nothing."""
+    """What was announced of the order adds up to its lines' counters, which began at nothing, and to its amounts."""
     for line in db.session.get_one(Order, order_id).lines:
         assert listener.gained(line.id, Move.SHIPPED) - listener.gained(line.id, Move.UNSHIPPED) == line.shipped
         for move, counter in ((Move.CANCELED, line.canceled), (Move.WITHDRAWN, line.withdrawn)):
             assert listener.gained(line.id, move) == counter
+    *_, placed = events_of(db.session.get_one(Order, order_id))
+    _, came_with = amounts_of(placed)
+    for row in db.session.get_one(Order, order_id).amounts:
+        gained = [
+            change.after.net - change.before.net
+            for change in listener.charged
+            if (change.order_id, change.line_id, change.component) == (order_id, row.line_id, row.component)
+        ]
+        assert came_with.get((row.line_id or OWN, row.component), NOTHING).net + sum(gained) == row.net
     packed = select(Shipment.origin, PackageLine.quantity).join(Package, Package.shipment_id == Shipment.id)
     rows = db.session.execute(packed.join(PackageLine).where(Shipment.order_id == order_id)).all()
     for origin in Origin:

@@ -13,7 +13,7 @@ from webapp.db import db, table_of, write_rows
 from webapp.fulfillment.models import ELSEWHERE
 from webapp.orders import addresses
 from webapp.orders.amounts import amount_changes, pack_amounts
-from webapp.orders.contract import OrdersChange, UnitsMoved
+from webapp.orders.contract import AmountChange, OrdersChange, UnitsMoved
 from webapp.orders.events import ORDER_COLUMNS, line_begun, plain
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.moves import moves_of
@@ -43,6 +43,7 @@ class KnownOrders:
     def __init__(self, page: PageRows) -> None:
         self.page = page
         self.moves: list[UnitsMoved] = []  # what became of units there
+        self.charged: list[AmountChange] = []  # what is charged otherwise than before
         self.readings: dict[int, IncomingOrder] = {}  # what the channel said of each, for updates that wait for it
 
     def write(self, entries: Sequence[tuple[int, PreparedOrder]]) -> list[OrdersChange]:
@@ -170,7 +171,8 @@ class KnownOrders:
             data["values"] = {"shipped_elsewhere": sum(sum(package.units.values()) for package in foreign)}
         self.page.event(order.id, "changed_there", incoming.updated_at, order.version, data)
         before = {name: plain(had_columns[name]) for name in difference}
-        return OrdersChange(order.id, "changed_there", difference, before, amount_changes(charged_before, charged))
+        self.charged += amount_changes(order.id, charged_before, charged)
+        return OrdersChange(order.id, "changed_there", difference, before)
 
     def _with_stored_fulfillment(
         self, entries: Sequence[tuple[int, PreparedOrder]]

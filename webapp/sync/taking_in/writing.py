@@ -13,7 +13,7 @@ from webapp import live
 from webapp.channels.models import Store
 from webapp.db import db
 from webapp.jobs.telling import tell
-from webapp.orders.contract import OrdersChange, UnitsMoved
+from webapp.orders.contract import OrdersChange
 from webapp.sync.models import QuarantinedOrder
 from webapp.sync.settling import settle_by_reading
 from webapp.sync.taking_in.known_orders import KnownOrders
@@ -64,17 +64,18 @@ def write_page(store: Store, numbers: dict[int, list[str]], entries: Sequence[Pr
     here = (QuarantinedOrder.store_id == store.id, QuarantinedOrder.number.in_(list(by_number)))
     db.session.execute(delete(QuarantinedOrder).where(*here))
     settle_by_reading(changed_orders.readings)
-    _announce(page, new, touched, changed_orders.moves)
+    _announce(page, new, touched, changed_orders)
     return Taken(new=len(new), changed=len(touched))
 
 
-def _announce(page: PageRows, new: list[int], touched: Sequence[OrdersChange], moves: Sequence[UnitsMoved]) -> None:
+def _announce(page: PageRows, new: list[int], touched: Sequence[OrdersChange], known: KnownOrders) -> None:
     """Tell what acts tell in the same words. What had happened to an order before it came is no news."""
     first_seen = set(new)
     tell("orders_placed", new)
     tell("orders_imported", new)
     tell("orders_changed", touched)
-    tell("units_moved", moves)
+    tell("units_moved", known.moves)
+    tell("amounts_changed", known.charged)
     tell("shipments_created", [one for one in page.elsewhere.made() if one.order_id not in first_seen])
     if new or touched:
         live.publish("orders", [*new, *(change.order_id for change in touched)])
