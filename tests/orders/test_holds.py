@@ -13,11 +13,11 @@ from webapp.clock import iso, now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Forbidden, Invalid
 from webapp.orders import jobs
-from webapp.orders.events import event_words, events_of
+from webapp.orders.events import event_words, events_of, record
 from webapp.orders.holds import AlreadyOnHold, NothingToHold, NotOnHold, NotOursToHold
 from webapp.orders.models import Order, OrderHold
-from webapp.orders.queries import find_order, holds_of, reference
-from webapp.orders.services import bar, offers
+from webapp.orders.queries import find_order, holds_of, locked, reference
+from webapp.orders.services import bar, offers, settle_state
 from webapp.testing import again, incoming_order
 from webapp.vault.services import open_sealed
 
@@ -158,16 +158,14 @@ def test_a_hold_released_by_hand_is_not_released_again_by_its_end(
     assert reloaded(order).on_hold is True
 
 
-def test_a_hold_does_not_outlive_its_order(take: Take, mia: Actor, do: Do, work: Callable[[], int]) -> None:
+def test_a_hold_does_not_outlive_its_order(take: Take, mia: Actor, do: Do) -> None:
+    """It ends in the transaction of the news."""
     told = [incoming_order() for _ in range(3)]
     canceled, shipped, still_open = take(*told)
     for order in (canceled, shipped, still_open):
         do(order, "hold", {"reason": "x"}, mia)
     take(again(told[0], stage=ChannelStage.CANCELED, status="CANCELLED"))
     take(again(told[1], stage=ChannelStage.SHIPPED, status="SHIPPED"))
-    for _ in range(2):
-        jobs.release_due.enqueue()
-        work()
     assert [reloaded(order).shown_state for order in (canceled, shipped, still_open)] == [
         "canceled",
         "complete",
@@ -181,14 +179,26 @@ def test_a_hold_does_not_outlive_its_order(take: Take, mia: Actor, do: Do, work:
         assert str(event_words()[ended.code].sentence) == "Hold released, since the order is over"
 
 
+def test_an_act_that_leaves_nothing_to_keep_back_ends_the_hold_too(order: Order, mia: Actor, do: Do) -> None:
+    do(order, "hold", {"reason": "x"}, mia)
+    with unit_of_work():
+        row = locked(order)
+        row.lines[0].canceled = row.lines[0].ordered
+        settle_state(row)
+        record(row, "tried", actor=mia)
+    row = reloaded(order)
+    assert (row.shown_state, [event.code for event in events_of(row)][:2]) == ("canceled", ["hold_ended", "tried"])
+    assert holds_of(row)[0].released_at is not None
+
+
 def test_the_channels_news_move_the_state_under_a_hold(take: Take, mia: Actor, do: Do) -> None:
-    told = incoming_order()
+    told = incoming_order(stage=ChannelStage.AWAITING_PAYMENT, status="PENDING")
     [order] = take(told)
     do(order, "hold", {"reason": "x"}, mia)
-    [order] = take(again(told, stage=ChannelStage.CANCELED, status="CANCELLED"))
-    assert (order.state, order.shown_state) == ("canceled", "on_hold")
+    [order] = take(again(told, stage=ChannelStage.OPEN, status="UNSHIPPED"))
+    assert (order.state, order.shown_state) == ("processing", "on_hold")
     do(order, "release", {}, mia)
-    assert reloaded(order).shown_state == "canceled"
+    assert reloaded(order).shown_state == "processing"
 
 
 def test_a_refused_hold_leaves_nothing(order: Order, mia: Actor, do: Do) -> None:

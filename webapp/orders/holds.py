@@ -1,12 +1,13 @@
 """Holds: an order is kept from leaving, with a reason, until somebody releases it or the hold's own end comes.
 
 A hold is a fact laid over the state: the channel's news move the state underneath, and where they leave nothing to keep
-back the hold ends by itself. What may not happen meanwhile is refused by whoever does it (shipping asks for itself).
+back the hold ends with them. What may not happen meanwhile is refused by whoever does it (shipping asks for itself).
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, literal_column, select
+from sqlalchemy import Select, select
 
 from webapp.audit.actor import Actor
 from webapp.channels.contract import FulfilledBy
@@ -16,7 +17,7 @@ from webapp.db import db
 from webapp.errors import Invalid, Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.events import record, record_all
-from webapp.orders.models import ON_HOLD, Order, OrderHold
+from webapp.orders.models import Order, OrderHold
 from webapp.orders.queries import locked_all, visible
 from webapp.orders.states import OPEN_STATES, STATE_LABELS
 from webapp.vault import services as vault
@@ -121,15 +122,12 @@ def release_due(limit: int) -> int:
     return len(ended)
 
 
-def release_over(limit: int) -> int:
-    """End holds on orders that nothing is left of to keep back, of up to `limit` orders; tells how many."""
+def release_over(ids: Sequence[int]) -> None:
+    """End the holds of those orders that nothing is left of to keep back; the caller holds their locks."""
     actor = Actor.job("holds")
-    ids = list(db.session.scalars(_over(actor).limit(limit)))
-    if not ids:
-        return 0
-    ended = [order for order in locked_all(ids, actor) if order.on_hold and order.state not in OPEN_STATES]
-    _end(ended, actor=actor, code="hold_ended")
-    return len(ended)
+    over = visible(actor).where(Order.id.in_(ids), Order.on_hold, Order.state.not_in(OPEN_STATES))
+    if ended := list(db.session.scalars(over.order_by(Order.id))):
+        _end(ended, actor=actor, code="hold_ended")
 
 
 def any_due() -> bool:
@@ -137,18 +135,8 @@ def any_due() -> bool:
     return db.session.scalar(_due().limit(1)) is not None
 
 
-def any_over() -> bool:
-    """Whether there is a hold on an order that nothing is left of to keep back."""
-    return db.session.scalar(_over(Actor.job("holds")).limit(1)) is not None
-
-
 def _due() -> Select[int]:
     return select(OrderHold.order_id).where(OrderHold.released_at.is_(None), OrderHold.until <= now())
-
-
-def _over(actor: Actor) -> Select[int]:
-    held = visible(actor).where(literal_column(f"orders.{ON_HOLD}"))
-    return held.with_only_columns(Order.id).where(Order.state.not_in(OPEN_STATES))
 
 
 def _end(orders: list[Order], *, actor: Actor, code: str = "released", cause: str = "") -> None:

@@ -11,9 +11,9 @@ from webapp.orders.contract import AmountChange, Badge, OrdersChange, UnitsMoved
 from webapp.orders.erasing import any_to_erase, erase_by_date
 from webapp.orders.events import WORDS, EventWords
 from webapp.orders.export_runs import any_to_forget, forget_exports
+from webapp.orders.holds import any_due, release_over
 from webapp.orders.indexing import forget_buyers
 from webapp.orders.jobs import (
-    any_hold_to_end,
     any_submission_to_forget,
     any_tag_leaves,
     archive_by_rule,
@@ -25,6 +25,7 @@ from webapp.orders.jobs import (
 from webapp.orders.list_columns import COLUMNS
 from webapp.orders.query_keys import KEYS
 from webapp.orders.search_words import SOURCES
+from webapp.orders.states import OPEN_STATES
 from webapp.orders.statuses import apply_rules
 from webapp.search.contract import Column, QueryKey, WordSource
 from webapp.settings.declared import SettingsGroup
@@ -55,7 +56,7 @@ def register_schedules() -> list[Schedule]:
         Schedule(look_after_runs, every=20, due=any_stands_still),
         Schedule(tell_again, every=20, due=any_to_tell),
         Schedule(forget_exports, every=3600, due=any_to_forget),
-        Schedule(release_due, every=30, due=any_hold_to_end),
+        Schedule(release_due, every=30, due=any_due),
         Schedule(clear_leaving_tags, every=60, due=any_tag_leaves),
         Schedule(archive_by_rule, every=3600, due=archives_by_rule),
         Schedule(forget_submissions, every=3600, due=any_submission_to_forget),
@@ -75,7 +76,13 @@ def orders_imported(orders: list[int]) -> None:
 
 @hookimpl(trylast=True)
 def orders_changed(changes: list[OrdersChange]) -> None:
-    """What somebody just decided of the status itself stands, unless the order came into another state by it."""
+    """Holds end with what they keep back. What somebody just decided of the status itself stands, unless the order came
+    into another state by it.
+    """
+    if over := [
+        change.order_id for change in changes if change.changed.get("state", OPEN_STATES[0]) not in OPEN_STATES
+    ]:
+        release_over(over)
     ids = [change.order_id for change in changes if "status" not in change.changed or "state" in change.changed]
     if ids:
         apply_rules(ids)

@@ -21,9 +21,9 @@ _FORMS = 500  # whose keys one transaction deletes
 
 @job("clock")
 def release_due() -> None:
-    """End the holds whose own end has come, and those on orders that nothing is left of to keep back."""
+    """End the holds whose own end has come."""
     with unit_of_work():
-        if CHUNK in (holds.release_due(CHUNK), holds.release_over(CHUNK)):
+        if holds.release_due(CHUNK) == CHUNK:
             release_due.enqueue()
 
 
@@ -50,11 +50,6 @@ def archive_chunk(state: str, at: str | None, order_id: int) -> None:
         place = archiving.archive_old(state, days, after, CHUNK)
         if place:
             archive_chunk.enqueue(state, iso(place[0]), place[1])
-
-
-def any_hold_to_end() -> bool:
-    """Whether a hold's end has come, or nothing is left of an order to keep back."""
-    return holds.any_due() or holds.any_over()
 
 
 def any_tag_leaves() -> bool:
