@@ -1,4 +1,6 @@
-"""Runs: one row for every piece of long work, whatever its kind, with what it has done so far; and missed facts."""
+"""Runs: one row for every piece of long work, whatever its kind, with what it has done so far; and missed facts, with
+the orders that they are about.
+"""
 
 from datetime import datetime
 from enum import StrEnum
@@ -76,3 +78,14 @@ class MissedFact(Model):
     at: Mapped[datetime]
     next_at: Mapped[datetime] = mapped_column(index=True)
     tries: Mapped[int]
+
+
+class MissedFactOrder(Model):
+    """An order that a missed fact is about: its page says so until the fact is heard or dropped."""
+
+    __tablename__ = "missed_fact_orders"
+
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), primary_key=True)
+    missed_fact_id: Mapped[int] = mapped_column(
+        ForeignKey("missed_facts.id", ondelete="CASCADE"), primary_key=True, index=True
+    )

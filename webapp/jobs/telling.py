@@ -3,12 +3,13 @@
 Acts and the import tell of them by the hooks that `specs` marks as told. The desk's own listeners are part of what
 happens: where one fails, nothing of it does. A plugin's listener has a savepoint of its own; where it fails, what it
 wrote is undone, the fact is kept for it in the same transaction, and the clock tells it again until it is heard or a
-month has passed. It keeps no other listener, no act and no import back. Facts that are told again may come after later
-ones, and more than once where a worker dies.
+month has passed; the pages of the orders that it is about say so meanwhile. It keeps no other listener, no act and no
+import back. Facts that are told again may come after later ones, without the lock of their order, and more than once
+where a worker dies.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -16,35 +17,43 @@ import structlog
 from pydantic import TypeAdapter
 from sqlalchemy import delete, func, select
 
+from webapp import live
 from webapp.clock import now
-from webapp.db import any_row, db, unit_of_work
+from webapp.db import any_row, db, unit_of_work, write_rows
 from webapp.hooks.fence import PluginFailed, ask
 from webapp.hooks.registered import Listener, is_ours, listeners
 from webapp.jobs import job
-from webapp.jobs.models import MissedFact
+from webapp.jobs.models import MissedFact, MissedFactOrder
 
 log = structlog.get_logger(__name__)
 AGAIN = timedelta(minutes=1)  # until the second try; each next one waits twice as long
 RAREST = timedelta(hours=6)
 KEPT = timedelta(days=30)
 AT_ONCE = 20
-_kinds: dict[str, Any] = {}
+_kinds: dict[str, tuple[Any, Callable[[Any], int | None]]] = {}
 _brought: dict[str, Callable[[], Sequence[Listener]]] = {}
 
 
-def declare(hook: str, kind: Any, brought: Callable[[], Sequence[Listener]] | None = None) -> None:
-    """Say what kind of facts a hook carries, so that they can be kept: as JSON, without anything about buyers.
-
-    Where the listeners implement no hook, `brought` gives them, one for each plugin.
+def declare(
+    hook: str,
+    kind: Any,
+    order_of: Callable[[Any], int | None] = lambda fact: getattr(fact, "order_id", None),
+    *,
+    brought: Callable[[], Sequence[Listener]] | None = None,
+) -> None:
+    """Say what kind of facts a hook carries, so that they can be kept: as JSON, without anything about buyers; and of
+    which order each is, where it is of one. Where the listeners implement no hook, `brought` gives them, one for each
+    plugin.
     """
-    _kinds[hook] = kind
+    _kinds[hook] = kind, order_of
     if brought is not None:
         _brought[hook] = brought
 
 
 @cache
 def _adapter(hook: str) -> TypeAdapter[Any]:
-    return TypeAdapter(_kinds[hook])  # made once a listener fails, since it takes its time
+    kind, _order_of = _kinds[hook]
+    return TypeAdapter(kind)  # made once a listener fails, since it takes its time
 
 
 def tell(hook: str, facts: Sequence[Any]) -> None:
@@ -53,11 +62,19 @@ def tell(hook: str, facts: Sequence[Any]) -> None:
         if is_ours(listener.plugin):
             listener(list(facts))
         elif not _heard(listener, list(facts)):
-            body = _adapter(hook).dump_python(list(facts), mode="json")
-            at = now()
-            missed = MissedFact(plugin=listener.plugin, hook=hook, facts=body, at=at, next_at=at + AGAIN, tries=1)
-            db.session.add(missed)
-            db.session.flush()
+            _keep(listener, facts)
+
+
+def _keep(listener: Listener, facts: Sequence[Any]) -> None:
+    """Keep what a plugin failed to hear, and mark the orders that it is about."""
+    body = _adapter(listener.code).dump_python(list(facts), mode="json")
+    at = now()
+    row = MissedFact(plugin=listener.plugin, hook=listener.code, facts=body, at=at, next_at=at + AGAIN, tries=1)
+    db.session.add(row)
+    db.session.flush()
+    _kind, order_of = _kinds[listener.code]
+    orders = sorted({order_id for order_id in map(order_of, facts) if order_id is not None})
+    write_rows(MissedFactOrder, [{"order_id": order_id, "missed_fact_id": row.id} for order_id in orders])
 
 
 def _listeners(hook: str) -> Sequence[Listener]:
@@ -102,6 +119,13 @@ def any_to_tell() -> bool:
     return any_row(MissedFact, MissedFact.next_at <= now())
 
 
+def missed_of(order_id: int) -> dict[str, datetime]:
+    """The plugins that have not heard all that happened to an order, with when each is told again."""
+    query = select(MissedFact.plugin, func.min(MissedFact.next_at)).join(MissedFactOrder)
+    query = query.where(MissedFactOrder.order_id == order_id).group_by(MissedFact.plugin).order_by(MissedFact.plugin)
+    return dict(db.session.execute(query).all())
+
+
 def waiting() -> dict[str, int]:
     """How many facts wait for each plugin."""
     query = select(MissedFact.plugin, func.count()).group_by(MissedFact.plugin)
@@ -115,4 +139,6 @@ def _tell_one(row: MissedFact) -> None:
         return
     row.tries = min(row.tries + 1, 30)
     if _heard(listener, _adapter(row.hook).validate_python(row.facts)):
+        of_orders = select(MissedFactOrder.order_id).where(MissedFactOrder.missed_fact_id == row.id)
+        live.publish("orders", list(db.session.scalars(of_orders)))  # their pages say so no more
         db.session.delete(row)

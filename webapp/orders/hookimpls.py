@@ -30,14 +30,11 @@ from webapp.orders.statuses import apply_rules
 from webapp.search.contract import Column, QueryKey, WordSource
 from webapp.settings.declared import SettingsGroup
 
-for _hook, _kind in (
-    ("orders_placed", list[int]),
-    ("orders_imported", list[int]),
-    ("orders_changed", list[OrdersChange]),
-    ("units_moved", list[UnitsMoved]),
-    ("amounts_changed", list[AmountChange]),
-):
-    declare(_hook, _kind)
+declare("orders_placed", list[int], order_of=int)
+declare("orders_imported", list[int], order_of=int)
+declare("orders_changed", list[OrdersChange])
+declare("units_moved", list[UnitsMoved])
+declare("amounts_changed", list[AmountChange])
 
 
 @hookimpl

@@ -66,11 +66,11 @@ def worked(store_id: int, work: str, *, orders: Sequence[str] = ()) -> None:
 
 def no_longer_owed(updates: Sequence[UpdateSettled]) -> None:
     """Updates are no longer owed: after the last that waits, nobody would find out what is still denied."""
-    stores = sorted({update.store for update in updates})
+    stores = sorted({update.store_id for update in updates})
     denied = select(StoreDenial.store_id, StoreDenial.work).where(StoreDenial.store_id.in_(stores))
     found = {(store_id, work) for store_id, work in db.session.execute(denied.distinct())}
-    for store_id, work in sorted(found & {(one.store, one.kind) for one in updates}):
-        orders = [one.order for one in updates if (one.store, one.kind) == (store_id, work)]
+    for store_id, work in sorted(found & {(one.store_id, one.kind) for one in updates}):
+        orders = [one.order_id for one in updates if (one.store_id, one.kind) == (store_id, work)]
         numbers = db.session.scalars(select(Order.channel_order_number).where(Order.id.in_(orders)))
         _lift(store_id, work, DeniedThing.ORDER, list(numbers))
         waiting = (ChannelUpdate.store_id == store_id, ChannelUpdate.kind == work)

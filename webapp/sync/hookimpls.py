@@ -24,7 +24,7 @@ from webapp.updates.queries import unconfirmed, under_way
 
 @hookimpl
 def updates_owed(updates: list[UpdateOwed]) -> None:
-    for store_id, lane in {(update.store, update.lane) for update in updates}:
+    for store_id, lane in {(update.store_id, update.lane) for update in updates}:
         deliver.enqueue(store_id, lane)
 
 

@@ -70,9 +70,9 @@ class Contradicted:
 class UpdateSettled:
     """A fact for hooks: an update ended."""
 
-    update: int
-    order: int
-    store: int
+    update_id: int
+    order_id: int
+    store_id: int
     kind: str
     state: str  # an UpdateState: effective, refused, withdrawn, done_elsewhere
 
@@ -81,9 +81,9 @@ class UpdateSettled:
 class UpdateOwed:
     """A fact for hooks: an update is to leave as soon as it is due."""
 
-    update: int
-    order: int
-    store: int
+    update_id: int
+    order_id: int
+    store_id: int
     kind: str
     lane: str
 

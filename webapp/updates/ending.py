@@ -88,7 +88,7 @@ class _KindsOf(Listener):
         self._own = {kind.code: kind for kind in own}
 
     def __call__(self, *facts: Any) -> None:
-        mine = [fact.update for [*told] in facts for fact in told if fact.kind in self._own]
+        mine = [fact.update_id for [*told] in facts for fact in told if fact.kind in self._own]
         rows = db.session.scalars(select(ChannelUpdate).where(ChannelUpdate.id.in_(mine)).order_by(ChannelUpdate.id))
         for row in rows.all() if mine else ():
             self._own[row.kind].settled(row)
@@ -103,4 +103,4 @@ def _listeners() -> list[Listener]:
 
 telling.declare("updates_owed", list[UpdateOwed])
 telling.declare("updates_settled", list[UpdateSettled])
-telling.declare(_SETTLED, list[UpdateSettled], _listeners)
+telling.declare(_SETTLED, list[UpdateSettled], brought=_listeners)

@@ -25,6 +25,7 @@ from webapp.errors import Forbidden, NotFound, Refusal, sentence_of
 from webapp.fulfillment.services import shipments_of, shipping_refusal
 from webapp.hooks.fence import PluginFailed
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
+from webapp.jobs.telling import missed_of
 from webapp.orders import addresses
 from webapp.orders.models import Order, OrderComment, OrderHold, OrderLine
 from webapp.orders.queries import find_order, reference
@@ -144,6 +145,11 @@ class OrderView:
         if self.actor.may("buyers.see") and row.sealed:
             reason = str(self._open([("hold", row.sealed)])[0] or "")
         return {"reason": reason, "at": row.at, "until": row.until, "by": shown.author_of(row, self.order.store)}
+
+    @cached_property
+    def missed(self) -> Mapping[str, datetime]:
+        """Plugins that have not heard all that happened to the order, with when each is told again."""
+        return missed_of(self.order.id)
 
     @cached_property
     def assignee(self) -> str:

@@ -1,6 +1,6 @@
 """A store is read lane by lane: each has a lease, a run, a next time and a place of its own; orders are the first
 
-Revision ID: 0016
+Revision ID: 0015
 Revises: 0014
 Create Date: 2026-11-29 13:20:00.000000
 """
@@ -10,7 +10,7 @@ from alembic import op
 
 from webapp.db import Json, UtcDateTime
 
-revision = "0016"
+revision = "0015"
 down_revision = "0014"
 branch_labels = None
 depends_on = None
