@@ -57,6 +57,7 @@ _POOL_EMPTY_AFTER = 10.0  # seconds that a request waits for a connection
 _POOL_KEPT = 16  # connections that stay open once they were needed; more are closed after use, with what they cached
 _LIMITED_AGAIN = 0.1  # seconds after which the database is told how little of a limit is left
 _LOG_BUSY_AFTER = 0.2  # seconds for which emptying the log may keep writers waiting
+_ENDING = ("commit", "rollback", "close")  # methods of a session that end its transaction
 _CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -309,6 +310,28 @@ def unit_of_work() -> Iterator[None]:
         session.info["until"] = until and until + (time.monotonic() - began)  # nor what then shows it
     for callback in callbacks:
         callback()
+
+
+@contextmanager
+def guarded_savepoint() -> Iterator[None]:
+    """A savepoint of the open unit of work for what a plugin does in it: an error undoes what was written since.
+
+    Whoever ends the unit of work from within gets a `RuntimeError`, or half of what it does would be kept.
+    """
+    session = vars(db.session())
+    had = {name: session[name] for name in _ENDING if name in session}
+    session.update(dict.fromkeys(_ENDING, _refuse_to_end))
+    try:
+        with db.session.begin_nested():
+            yield
+    finally:
+        for name in _ENDING:
+            del session[name]
+        session.update(had)
+
+
+def _refuse_to_end() -> None:
+    raise RuntimeError("whoever opened the unit of work ends it")
 
 
 def release_connection() -> None:

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from types import NoneType
 from typing import Any, TypeVar
 
-from webapp.db import db
+from webapp.db import db, guarded_savepoint
 from webapp.errors import Refusal
 from webapp.hooks import failures
 from webapp.hooks.fence import ask
@@ -50,5 +50,5 @@ def _refusals_of(listener: Listener, orders: list[int]) -> dict[int, Refusal] | 
 def _asked(listener: Listener, function: Callable[..., Any], *arguments: Any, gives: type[Any]) -> Any:
     if is_ours(listener.plugin):
         return function(*arguments)
-    with db.session.begin_nested() if db.session().info.get("writing") else nullcontext():
+    with guarded_savepoint() if db.session().info.get("writing") else nullcontext():
         return ask(listener, "hook", function, *arguments, gives=(gives, NoneType), raises=Refusal)

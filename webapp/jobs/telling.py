@@ -19,7 +19,7 @@ from sqlalchemy import delete, func, select
 
 from webapp import live
 from webapp.clock import now
-from webapp.db import any_row, db, unit_of_work, write_rows
+from webapp.db import any_row, db, guarded_savepoint, unit_of_work, write_rows
 from webapp.hooks.fence import PluginFailed, ask
 from webapp.hooks.registered import Listener, is_ours, listeners
 from webapp.jobs import job
@@ -85,7 +85,7 @@ def _listeners(hook: str) -> Sequence[Listener]:
 def _heard(listener: Listener, facts: list[Any]) -> bool:
     """Whether a plugin's listener took the facts; what one that failed has written is undone."""
     try:
-        with db.session.begin_nested():
+        with guarded_savepoint():
             ask(listener, "hook", listener, facts)
     except PluginFailed:
         return False

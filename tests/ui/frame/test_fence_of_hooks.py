@@ -17,7 +17,7 @@ from tests.ui.frame.test_fence import TEMPERS, Faulty, seconds
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
 from webapp.clock import now
-from webapp.db import db
+from webapp.db import db, unit_of_work
 from webapp.errors import Refusal
 from webapp.fulfillment.services import shipping_refusal
 from webapp.hooks import fence, hookimpl, hooks
@@ -99,6 +99,36 @@ def test_listener_of_an_act(
         with time_machine.travel(now() + timedelta(minutes=2)):
             telling.tell_again()
         assert (telling.waiting(), told.heard) == ({}, 1)
+    plugin_failures.clear()
+
+
+@pytest.mark.parametrize("how", ["commit", "rollback", "close", "unit_of_work"])
+def test_no_listener_ends_the_transaction_of_an_act(
+    browser: Browser, order: Order, how: str, plugin_failures: list[Failure]
+) -> None:
+    """Half an act would be kept: a shipment of which the channel is never told."""
+
+    class Ending:
+        @hookimpl
+        def orders_changed(self, changes: list[Any]) -> None:
+            if how == "unit_of_work":
+                with unit_of_work():
+                    pass
+            getattr(db.session, how)()
+
+        @hookimpl
+        def keep_from_shipping(self, orders: list[int]) -> dict[int, Refusal]:
+            return {}
+
+    hooks.manager.register(Ending(), name="ending")
+    packages = {"carrier": "DHL", "tracking_number": "JD1"}
+    answer = browser.post(f"/orders/{order.number}/actions/ship", packages, htmx=True)
+    assert answer.status_code == 200
+    db.session.rollback()
+    assert find_order(str(order.number), Actor.operator()).state == "complete"
+    assert list(db.session.scalars(select(ChannelUpdate.state))) == ["owed"]
+    assert telling.waiting() == {"ending": 1}
+    assert [(one.plugin, one.problem) for one in plugin_failures] == [("ending", "RuntimeError")]
     plugin_failures.clear()
 
 
