@@ -11,7 +11,7 @@ from webapp.clock import now
 from webapp.db import db
 from webapp.hooks.fence import label_of
 from webapp.hooks.registered import Listener, is_ours, owner_of
-from webapp.jobs import telling
+from webapp.jobs.telling import declare, tell
 from webapp.orders.events import record
 from webapp.orders.models import Order
 from webapp.orders.services import raise_attention, settle_attention
@@ -47,8 +47,8 @@ def end(
         return
     db.session.flush()
     facts = [UpdateSettled(row.id, row.order_id, row.store_id, row.kind, row.state) for row in rows]
-    telling.tell(_SETTLED, facts)
-    telling.tell("updates_settled", facts)
+    tell(_SETTLED, facts)
+    tell("updates_settled", facts)
     _wake(rows)
 
 
@@ -101,6 +101,6 @@ def _listeners() -> list[Listener]:
     return [_KindsOf(owner, own) for owner, own in sorted(owned.items(), key=lambda one: not is_ours(one[0]))]
 
 
-telling.declare("updates_owed", list[UpdateOwed])
-telling.declare("updates_settled", list[UpdateSettled])
-telling.declare(_SETTLED, list[UpdateSettled], brought=_listeners)
+declare("updates_owed", list[UpdateOwed])
+declare("updates_settled", list[UpdateSettled])
+declare(_SETTLED, list[UpdateSettled], brought=_listeners)
