@@ -73,7 +73,7 @@ def due_work() -> list[tuple[int, str, str]]:
     """
     at = now()
     lanes = select(ChannelUpdate.store_id, ChannelUpdate.lane).join(Store).distinct().where(*askable())
-    deliver = lanes.where(Store.read_only.is_(None), *_due_to_deliver(at))
+    deliver = lanes.where(Store.read_only.is_(None), or_(and_(*_due_to_deliver(at)), and_(*_without_a_worker(at))))
     look_up = lanes.where(*_due_to_look_up(at))
     found = [(store_id, lane, "deliver") for store_id, lane in db.session.execute(deliver)]
     return found + [(store_id, lane, "look_up") for store_id, lane in db.session.execute(look_up)]
@@ -85,8 +85,13 @@ def _free(at: datetime) -> ColumnElement[bool]:
 
 
 def _due_to_deliver(at: datetime) -> tuple[ColumnElement[bool], ...]:
-    due = (ChannelUpdate.state.in_(WAITING), ChannelUpdate.due_at <= at, _free(at))
+    due = (ChannelUpdate.state.in_(WAITING), ChannelUpdate.due_at <= at, ChannelUpdate.lease_owner.is_(None))
     return *due, ChannelUpdate.kind.in_(list(kinds()))  # those of a plugin that is gone wait for it
+
+
+def _without_a_worker(at: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Whose worker died with them, whatever was corrected or is due meanwhile."""
+    return ChannelUpdate.state.in_(WAITING), ChannelUpdate.lease_until < at
 
 
 def _due_to_look_up(at: datetime) -> tuple[ColumnElement[bool], ...]:
@@ -97,29 +102,35 @@ def _due_to_look_up(at: datetime) -> tuple[ColumnElement[bool], ...]:
 
 
 def claim_due(store_id: int, lane: str, owner: str) -> tuple[Store, list[ChannelUpdate]] | None:
-    """Lease a batch of what is to be delivered; None where nothing is due, another has it or its lane, or nothing may
-    be sent to the store.
+    """Lease a batch of what is to be delivered, which is empty where all that was found has to wait; None where nothing
+    is due, another has it or its lane, or nothing may be sent to the store.
     """
     store = db.session.get(Store, store_id)
     if store is None or not store.active or store.problem is not None or store.read_only is not None:
         return None
     known = carried(store)
-    due = _of_lane(store_id, lane, list(known)).where(~newer_revision(), *_due_to_deliver(now()))
+    here = _of_lane(store_id, lane, list(known))
+    due, dead = here.where(~newer_revision(), *_due_to_deliver(now())), here.where(*_without_a_worker(now()))
     first = db.session.scalars(due.with_only_columns(ChannelUpdate.kind).limit(1)).first()
-    if first is None:
+    left = list(db.session.scalars(dead.with_only_columns(ChannelUpdate.kind)))
+    if first is None and not left:
         return None
-    carriage = known[first]
-    free = not carriage.exclusive or _lane_is_free(store, lane)
-    rows = _locked(due.where(ChannelUpdate.kind == first).limit(carriage.batch))
-    dead = [row for row in rows if row.lease_owner is not None]
-    for row in dead:
-        lose(row, look_again_at=now() if carriage.repeatable else now() + 2 * leases.IN_TIME)  # sends no more by then
-    chosen = _chosen(rows, carriage) if free and not (dead and carriage.exclusive) else []
+    if exclusive := any(known[code].exclusive for code in {first, *left} if code is not None):
+        _lock_lane(store, lane)
+    lost = _locked(dead) if left else []
+    for row in lost:
+        repeatable = known[row.kind].repeatable
+        lose(row, look_again_at=now() if repeatable else now() + 2 * leases.IN_TIME)  # sends no more by then
+    db.session.flush()
+    if first is None or (exclusive and not _lane_is_free(store, lane)):
+        return (store, []) if lost else None
+    rows = _locked(due.where(ChannelUpdate.kind == first).limit(known[first].batch))
+    chosen = _chosen(rows, known[first])
     for row in chosen:
         row.state, row.lease_owner, row.lease_until = UpdateState.OWED, owner, now() + leases.LEASE
         row.attempts, row.attempt_id = row.attempts + 1, None
     db.session.flush()
-    return (store, chosen) if chosen or dead else None
+    return (store, chosen) if rows or lost else None
 
 
 def _of_lane(store_id: int, lane: str, known: Sequence[str]) -> Select[ChannelUpdate]:
@@ -143,19 +154,20 @@ def _locked(query: Select[ChannelUpdate]) -> list[ChannelUpdate]:
     return list(db.session.scalars(query.execution_options(populate_existing=True)))
 
 
-def _lane_is_free(store: Store, lane: str) -> bool:
-    """Whether nothing of an account's exclusive lane is under way, or may be; the lane is locked from now on."""
-    account = account_of(store)
-    key = {"channel": store.channel, "account": account, "lane": lane}
+def _lock_lane(store: Store, lane: str) -> None:
+    key = {"channel": store.channel, "account": account_of(store), "lane": lane}
     db.session.execute(insert_into(UpdateLane).values(**key).on_conflict_do_nothing())
     db.session.execute(select(UpdateLane.lane).filter_by(**key).with_for_update())
+
+
+def _lane_is_free(store: Store, lane: str) -> bool:
+    """Whether nothing of an account's exclusive lane is under way, or may be: what a worker has, or had when it died,
+    and what is unknown without a handle. The lane is locked.
+    """
     leased = and_(ChannelUpdate.state.in_(WAITING), ChannelUpdate.lease_owner.is_not(None))
-    others = or_(ChannelUpdate.lease_until >= now(), ChannelUpdate.store_id != store.id)  # our dead ones are found next
     unsure = and_(ChannelUpdate.state == UpdateState.UNKNOWN, ChannelUpdate.handle.is_(None))
-    busy = or_(and_(leased, others), unsure)
-    return not any_row(
-        ChannelUpdate, ChannelUpdate.store_id.in_(stores_of_account(store)), ChannelUpdate.lane == lane, busy
-    )
+    mine = (ChannelUpdate.store_id.in_(stores_of_account(store)), ChannelUpdate.lane == lane)
+    return not any_row(ChannelUpdate, *mine, or_(leased, unsure))
 
 
 def _chosen(rows: Sequence[ChannelUpdate], carriage: UpdateKind) -> list[ChannelUpdate]:
@@ -164,7 +176,7 @@ def _chosen(rows: Sequence[ChannelUpdate], carriage: UpdateKind) -> list[Channel
     most = carriage.batch
     for row in rows:
         bound = min(most, row.together or most)
-        if row.lease_owner is None and row.state in WAITING and len(chosen) < bound and _may_go(row, carriage):
+        if len(chosen) < bound and _may_go(row, carriage):
             chosen.append(row)
             most = bound
     return chosen
@@ -185,7 +197,7 @@ def _may_go(row: ChannelUpdate, carriage: UpdateKind) -> bool:
                 refuse(row, cause.stored())
                 return False
             case Waits(cause=cause, seconds=seconds):
-                return _put_off(row, cause, timedelta(seconds=seconds))
+                return _put_off(row, cause, timedelta(seconds=max(seconds, 1)))
     except PluginFailed as error:
         return _put_off(row, error, ASK_AGAIN)
     return True

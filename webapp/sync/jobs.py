@@ -262,8 +262,9 @@ def deliver(store_id: int, lane: str) -> None:
             return
         store, rows = claimed
         updates = to_send(rows)
-        if not updates:  # all of them had lost their worker: they are looked up first
+        if not updates:  # these wait, or had lost their worker: they are looked up first; the next may go
             look_up.enqueue(store_id, lane)
+            deliver.enqueue(store_id, lane)
             return
         credentials, channel = access(store), get_channel(store.channel)
         kind = updates[0].kind
