@@ -1,5 +1,6 @@
 """How an update of a plugin's kind could be lost, or leave twice, when several things go wrong at once."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -75,3 +76,49 @@ def test_many_that_have_to_wait_do_not_keep_the_others(
     jobs.find_due()
     work()
     assert till.paid == ["C10"]
+
+
+# --- Leases that end by time alone ------------------------------------------------------------------------------------
+
+
+def loses_its_lease(whole: Callable[..., Any], before: bool) -> Callable[..., Any]:
+    """A channel that goes through its updates once more after its lease has ended, as a clock that jumps makes it."""
+
+    def asks(store: Any, held: Any) -> Any:
+        if before:
+            held._lease._gone = True
+            return {one.id: whole(store, [one])[one.id] for one in held}
+        outcomes = whole(store, held)
+        held._lease._gone = True
+        return {one.id: outcomes[one.id] for one in held}
+
+    return asks
+
+
+def test_one_that_was_called_is_unknown_when_its_lease_ends_afterwards(
+    store: Store, till: tills.Ledger, credit: Credit, work: Work, channel: Any
+) -> None:
+    credit()
+    whole = channel.deliver
+    channel.deliver = loses_its_lease(whole, before=False)
+    run(store)
+    channel.deliver = whole
+    assert update().state == "unknown"
+    go_on(store, work)
+    assert (till.paid, update().state) == (["C1"], "accepted")
+
+
+def test_a_look_whose_lease_ends_says_nothing(
+    store: Store, till: tills.Ledger, credit: Credit, work: Work, channel: Any
+) -> None:
+    credit()
+    till.drop = 1
+    run(store)
+    whole = channel.look_up
+    channel.look_up = loses_its_lease(whole, before=True)
+    with later(5):
+        jobs.look_up(store.id, LANE)
+    channel.look_up = whole
+    assert update().state == "unknown"
+    go_on(store, work)
+    assert (till.paid, update().state) == (["C1"], "accepted")

@@ -320,7 +320,9 @@ def _asked_and_settled(
 def _asked(
     ask_channel: Callable[[HeldUpdates], Mapping[int, Outcome]], updates: HeldUpdates, ids: list[int], *, looking: bool
 ) -> dict[int, Outcome]:
-    """An outcome for each. What was called stays unknown where the channel raises; the rest of it did not go out."""
+    """An outcome for each. What was called stays unknown where the channel raises or says nothing; the rest of it did
+    not go out. A look that was left out has none: it is made again once its lease has ended.
+    """
     try:
         outcomes = ask_channel(updates)
     except ChannelError as error:
@@ -330,8 +332,16 @@ def _asked(
     except PluginFailed as error:
         again = NotYet(60.0, cause=error.stored())
         return {id_: again if looking or updates.surely_here(id_) else Unknown() for id_ in ids}
-    missing = {id_: NotYet(1) if id_ in updates.left_out else Unknown() for id_ in ids}
-    return {id_: one if isinstance(one := outcomes.get(id_), OUTCOMES) else missing[id_] for id_ in ids}
+    here = updates.left_out - updates.called
+    found: dict[int, Outcome] = {}
+    for id_ in ids:
+        if isinstance(one := outcomes.get(id_), OUTCOMES):
+            found[id_] = one
+        elif id_ not in here:
+            found[id_] = Unknown()
+        elif not looking:
+            found[id_] = NotYet(1)
+    return found
 
 
 @job("asking")
