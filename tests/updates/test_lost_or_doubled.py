@@ -1,6 +1,6 @@
 """How an update of a plugin's kind could be lost, or leave twice, when several things go wrong at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -11,10 +11,13 @@ from sqlalchemy import select
 from tests.updates import till as tills
 from tests.updates.conftest import Credit, update
 from tests.updates.test_kinds import LANE, Killed, Work, go_on, later, run
+from webapp.audit.actor import Actor
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
-from webapp.sync import delivering, jobs
+from webapp.orders.models import Order
+from webapp.sync import delivering, jobs, recovery
+from webapp.updates import deciding, marks
 from webapp.updates.models import ChannelUpdate
 
 
@@ -122,3 +125,66 @@ def test_a_look_whose_lease_ends_says_nothing(
     assert update().state == "unknown"
     go_on(store, work)
     assert (till.paid, update().state) == (["C1"], "accepted")
+
+
+# --- An older database ------------------------------------------------------------------------------------------------
+
+
+def is_put_back() -> None:
+    """The database is older than what left: its rows are as they are now, and more than they say may have left."""
+    with unit_of_work():
+        marks.note(update=10_000)
+    assert recovery.recover()
+
+
+@pytest.fixture
+def unmarked() -> Iterator[None]:
+    marks._path().unlink(missing_ok=True)
+    yield
+    marks._path().unlink(missing_ok=True)
+
+
+@pytest.mark.usefixtures("unmarked")
+def test_one_that_was_sent_before_the_backup_may_have_been_sent_again_since(
+    store: Store, till: tills.Ledger, credit: Credit, work: Work
+) -> None:
+    """The backup knows of a batch that was not carried out; what was sent after it is known to the till alone."""
+    till.leaves = {1}
+    credit()
+    run(store)
+    till.leaves = set()
+    till.batches["later"] = till.batches.pop(update().handle or "")  # sent again under another key
+    till.paid.append("C1")
+    assert update().state == "sent"
+    is_put_back()
+    assert (update().state, update().handle) == ("unknown", None)
+    with unit_of_work():
+        db.session.get_one(Store, store.id).read_only = None
+    go_on(store, work)
+    assert (till.paid, update().state) == (["C1"], "accepted")
+
+
+@pytest.mark.usefixtures("unmarked")
+def test_one_that_the_channel_no_longer_carries_may_have_left_too(
+    store: Store, credit: Credit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credit()
+    with monkeypatch.context() as patched:
+        patched.setattr(tills.TillChannel, "kinds", tills.TillChannel.kinds[:1])
+        is_put_back()
+    assert update().state == "unknown"
+
+
+@pytest.mark.usefixtures("unmarked")
+def test_one_that_can_not_be_looked_up_is_said_on_its_order_and_can_not_be_disowned_early(
+    store: Store, credit: Credit, order: Order, mia: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tills.CreditKind, "provable", False)
+    monkeypatch.setattr(tills.CreditKind, "disowned_after", timedelta(hours=72))
+    credit()
+    with later(80 * 3600):
+        is_put_back()
+        assert (update().state, update().look_again_at) == ("unknown", None)
+        assert [one["kind"] for one in db.session.get_one(Order, order.id).attention] == ["update_undecided"]
+        with pytest.raises(deciding.TooSoonToDisown), unit_of_work():
+            deciding.close(update(), actor=mia)

@@ -243,6 +243,7 @@ def _other_in_the_way(row: ChannelUpdate) -> DeskError | None:
 def lose(row: ChannelUpdate, *, look_again_at: datetime) -> None:
     """Nobody knows whether it happened: its worker died, or its answer was lost. It is looked up, or a person says."""
     row.state, row.look_again_at, row.problem = UpdateState.UNKNOWN, look_again_at, AnswerLost().stored()
+    row.due_at = now()  # if ever, it left before
     row.lease_owner = row.lease_until = None
     if undecided(row):
         row.look_again_at, row.problem = None, NobodyKnows().stored()

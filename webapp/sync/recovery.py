@@ -18,11 +18,12 @@ from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError
 from webapp.i18n import lazy_gettext as _l
-from webapp.orders.models import OrderEvent
+from webapp.orders.models import Order, OrderEvent
+from webapp.sync.delivering import lose
 from webapp.updates import marks
+from webapp.updates.ending import owe_again, settle_troubles
 from webapp.updates.kinds import carried
-from webapp.updates.models import WAITING, ChannelUpdate, UpdateAttempt, UpdateState
-from webapp.updates.queries import undecided
+from webapp.updates.models import OPEN, ChannelUpdate, UpdateAttempt
 
 log = structlog.get_logger(__name__)
 TABLES = {"update": ChannelUpdate, "attempt": UpdateAttempt}
@@ -44,7 +45,7 @@ def recover() -> bool:
     if not _is_older(mark):
         return False
     with unit_of_work():
-        stores = list(db.session.scalars(select(Store).order_by(Store.id).with_for_update(of=Store)))
+        stores = list(db.session.scalars(select(Store).order_by(Store.id).with_for_update(of=Store, key_share=True)))
         if not _is_older(mark):  # another process was quicker
             return False
         since = _known_until()
@@ -91,11 +92,17 @@ def _known_until() -> datetime | None:
 
 
 def _doubt(store: Store, since: datetime | None) -> None:
-    """What must not be sent twice, and is still to be sent or could be sent again, may have left since."""
-    once = [code for code, carriage in carried(store).items() if not carriage.repeatable]
-    states = (*WAITING, UpdateState.REFUSED)
-    rows = select(ChannelUpdate).where(ChannelUpdate.store_id == store.id, ChannelUpdate.kind.in_(once))
-    for row in db.session.scalars(rows.where(ChannelUpdate.state.in_(states))):
-        row.state, row.lease_owner, row.lease_until = UpdateState.UNKNOWN, None, None
-        row.look_from = since or row.created_at
-        row.look_again_at = None if undecided(row) else now()
+    """What must not be sent twice, and has not ended for good, may have left since, a second time too. That holds for
+    what the store's channel no longer carries as well: nobody knows whether it may be repeated.
+    """
+    repeatable = [code for code, carriage in carried(store).items() if carriage.repeatable]
+    mine = (ChannelUpdate.store_id == store.id, ChannelUpdate.kind.not_in(repeatable), ChannelUpdate.state.in_(OPEN))
+    orders = select(Order).where(Order.id.in_(select(ChannelUpdate.order_id).where(*mine))).order_by(Order.id)
+    kept = list(db.session.scalars(orders.with_for_update(of=Order)))  # until their rows are written
+    for row in db.session.scalars(select(ChannelUpdate).where(*mine).order_by(ChannelUpdate.id).with_for_update()):
+        left = row.sent_at or (row.attempt.at if row.attempt else since) or row.created_at
+        owe_again(row, now())  # what it tells of a try before says nothing of a later one
+        row.look_from = min(left, since or left)
+        settle_troubles(row.order, row)
+        lose(row, look_again_at=now())
+    live.publish("orders", [order.id for order in kept])

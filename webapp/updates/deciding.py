@@ -155,7 +155,7 @@ def _check_disowned(update: ChannelUpdate) -> None:
     kind = kinds().get(update.kind)
     if kind is None or not kind.disowned_after:
         return
-    left = update.sent_at or (update.attempt.at if update.attempt else update.created_at)
+    left = update.sent_at or update.due_at  # which is when an unknown one was lost
     if now() - left < kind.disowned_after:
         raise TooSoonToDisown(hours=round(kind.disowned_after.total_seconds() / 3600))
     if kind.provable and (update.looked_at is None or now() - update.looked_at > FRESH_LOOK):
