@@ -188,3 +188,41 @@ def test_one_that_can_not_be_looked_up_is_said_on_its_order_and_can_not_be_disow
         assert [one["kind"] for one in db.session.get_one(Order, order.id).attention] == ["update_undecided"]
         with pytest.raises(deciding.TooSoonToDisown), unit_of_work():
             deciding.close(update(), actor=mia)
+
+
+# --- Corrections ------------------------------------------------------------------------------------------------------
+
+
+def test_one_whose_correction_is_undone_goes_itself(
+    store: Store, till: tills.Ledger, credit: Credit, work: Work, mia: Actor
+) -> None:
+    till.fail = 1
+    credit(1)
+    run(store)
+    credit(1, 200)
+    assert revisions() == [(1, "owed"), (2, "owed")]
+    with unit_of_work():
+        deciding.undo(update(), actor=mia)
+    go_on(store, work)
+    assert revisions() == [(1, "accepted"), (2, "withdrawn")]
+    assert till.paid == ["C1"]
+    credit(1, 300)
+    assert revisions()[2] == (3, "owed")
+
+
+def test_a_correction_takes_the_place_of_the_earlier_one_only_when_it_goes(
+    store: Store, till: tills.Ledger, credit: Credit, work: Work, mia: Actor
+) -> None:
+    till.fail = 1
+    credit(1)
+    run(store)
+    credit(1, 200)
+    tills.CreditKind.waiting.add("C1")
+    jobs.find_due()
+    work()
+    assert revisions() == [(1, "owed"), (2, "owed")]
+    tills.CreditKind.waiting.clear()
+    with unit_of_work():
+        deciding.undo(update(), actor=mia)
+    go_on(store, work)
+    assert till.paid == ["C1"]

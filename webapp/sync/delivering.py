@@ -31,7 +31,7 @@ from webapp.updates.contract import Impossible, Waits
 from webapp.updates.ending import end
 from webapp.updates.kinds import apart, carried, kinds, private_of, why_not, why_not_yet
 from webapp.updates.models import LEFT, OPEN, WAITING, ChannelUpdate, UpdateLane, UpdateState
-from webapp.updates.queries import askable, newer_revision, undecided
+from webapp.updates.queries import askable, corrected, undecided
 
 ASK_AGAIN = timedelta(minutes=5)  # until one that has to wait is asked again, if nothing wakes it earlier
 
@@ -110,7 +110,7 @@ def claim_due(store_id: int, lane: str, owner: str) -> tuple[Store, list[Channel
         return None
     known = carried(store)
     here = _of_lane(store_id, lane, list(known))
-    due, dead = here.where(~newer_revision(), *_due_to_deliver(now())), here.where(*_without_a_worker(now()))
+    due, dead = here.where(~corrected(), *_due_to_deliver(now())), here.where(*_without_a_worker(now()))
     first = db.session.scalars(due.with_only_columns(ChannelUpdate.kind).limit(1)).first()
     left = list(db.session.scalars(dead.with_only_columns(ChannelUpdate.kind)))
     if first is None and not left:
@@ -189,7 +189,8 @@ def _may_go(row: ChannelUpdate, carriage: UpdateKind) -> bool:
             row.problem = refusal.stored()
             end([row], UpdateState.WITHDRAWN, event="update_withdrawn", actor=Actor.job("sync"))
             return False
-        cause = _earlier_in_the_way(row, carriage) or _other_in_the_way(row)
+        earlier = _earlier(row)
+        cause = _earlier_in_the_way(earlier, carriage) or _other_in_the_way(row)
         if cause is not None:
             return _put_off(row, cause, ASK_AGAIN)
         match why_not_yet(row, order):
@@ -200,6 +201,9 @@ def _may_go(row: ChannelUpdate, carriage: UpdateKind) -> bool:
                 return _put_off(row, cause, timedelta(seconds=max(seconds, 1)))
     except PluginFailed as error:
         return _put_off(row, error, ASK_AGAIN)
+    for one in earlier:
+        one.problem = Superseded().stored()
+    end(earlier, UpdateState.WITHDRAWN, event="update_superseded", actor=Actor.job("sync"))
     return True
 
 
@@ -209,10 +213,10 @@ def _put_off(row: ChannelUpdate, cause: DeskError, pause: timedelta) -> bool:
     return False
 
 
-def _earlier_in_the_way(row: ChannelUpdate, carriage: UpdateKind) -> DeskError | None:
-    """Close what a correction takes the place of; or why it has to wait for that one."""
+def _earlier(row: ChannelUpdate) -> Sequence[ChannelUpdate]:
+    """What a correction takes the place of once it goes, locked."""
     if row.revision == 1:
-        return None
+        return []
     query = select(ChannelUpdate).where(
         ChannelUpdate.order_id == row.order_id,
         ChannelUpdate.kind == row.kind,
@@ -220,13 +224,13 @@ def _earlier_in_the_way(row: ChannelUpdate, carriage: UpdateKind) -> DeskError |
         ChannelUpdate.revision < row.revision,
         ChannelUpdate.state.in_(OPEN),
     )
-    earlier = list(db.session.scalars(query.order_by(ChannelUpdate.id).with_for_update()))
-    if any(one.lease_owner is not None or (one.state in LEFT and not carriage.repeatable) for one in earlier):
-        return EarlierUnsettled()
-    for one in earlier:
-        one.problem = Superseded().stored()
-    end(earlier, UpdateState.WITHDRAWN, event="update_superseded", actor=Actor.job("sync"))
-    return None
+    return db.session.scalars(query.order_by(ChannelUpdate.id).with_for_update()).all()
+
+
+def _earlier_in_the_way(earlier: Sequence[ChannelUpdate], carriage: UpdateKind) -> DeskError | None:
+    """Why a correction has to wait for what it corrects."""
+    waits = any(one.lease_owner is not None or (one.state in LEFT and not carriage.repeatable) for one in earlier)
+    return EarlierUnsettled() if waits else None
 
 
 def _other_in_the_way(row: ChannelUpdate) -> DeskError | None:

@@ -19,7 +19,7 @@ from webapp.updates.ending import end, owe_again, settle_troubles
 from webapp.updates.kinds import kinds, why_not
 from webapp.updates.models import LEFT, STATE_LABELS, ChannelUpdate, UpdateState
 from webapp.updates.owing import OnItsWay, tell_owed
-from webapp.updates.queries import denied, newer_revision, undecided, unseen
+from webapp.updates.queries import corrected, denied, undecided, unseen
 
 FRESH_LOOK = timedelta(hours=2)  # so old may be the look that shows nothing when a person says that nothing happened
 
@@ -183,7 +183,7 @@ def confirmable(update: ChannelUpdate) -> bool:
 
 def _is_corrected(update: ChannelUpdate) -> bool:
     """Whether a later revision took its place."""
-    return any_row(ChannelUpdate, ChannelUpdate.id == update.id, newer_revision())
+    return any_row(ChannelUpdate, ChannelUpdate.id == update.id, corrected())
 
 
 def _locked(update: ChannelUpdate, actor: Actor) -> Order:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import aliased, joinedload
 
 from webapp.audit.actor import Actor
@@ -68,17 +68,26 @@ def askable() -> tuple[ColumnElement[bool], ...]:
 
 
 def newer_revision() -> ColumnElement[bool]:
-    """Whether a row has been corrected by a later one."""
-    later = aliased(ChannelUpdate)
-    return (
-        select(later.id)
-        .where(
-            later.order_id == ChannelUpdate.order_id,
-            later.kind == ChannelUpdate.kind,
-            later.reference == ChannelUpdate.reference,
-            later.revision > ChannelUpdate.revision,
-        )
-        .exists()
+    """Whether there is a later revision, whatever became of it."""
+    return _later().exists()
+
+
+def corrected() -> ColumnElement[bool]:
+    """Whether a later revision took its place. One that was taken back, or no longer stood, took none: it never left,
+    since what it corrects ends when it leaves.
+    """
+    return _later().where(_LATER.state != UpdateState.WITHDRAWN).exists()
+
+
+_LATER = aliased(ChannelUpdate)
+
+
+def _later() -> Select[int]:
+    return select(_LATER.id).where(
+        _LATER.order_id == ChannelUpdate.order_id,
+        _LATER.kind == ChannelUpdate.kind,
+        _LATER.reference == ChannelUpdate.reference,
+        _LATER.revision > ChannelUpdate.revision,
     )
 
 
