@@ -38,7 +38,7 @@ from webapp.ui.frame import htmx
 from webapp.ui.orders import shown, timeline
 from webapp.updates import deciding
 from webapp.updates.models import UNSETTLED, WAITING, ChannelUpdate, UpdateState
-from webapp.updates.queries import list_updates
+from webapp.updates.queries import list_updates, undecided
 from webapp.vault import services as vault
 
 OVERVIEW, CHANNEL = "overview", "channel"
@@ -388,6 +388,7 @@ def _update(order: Order, row: ChannelUpdate, actor: Actor) -> dict[str, Any]:
         "attempts": row.attempts,
         "message": sentence_of(row.problem),
         "goes_at": _goes_at(order, row),
+        "undecided": undecided(row),
         "can_retry": may and deciding.retriable(row),
         "can_close": may and deciding.closable(row),
         "can_confirm": may and deciding.confirmable(row),
