@@ -40,6 +40,7 @@ from webapp.sync.models import OrdersProof, QuarantinedOrder, StoreSync, SyncWin
 from webapp.sync.taking_in.pages import prepare, take_in
 from webapp.sync.taking_in.quarantine import quarantine
 from webapp.testing import FakeChannel, incoming_line, incoming_order
+from webapp.updates.models import ChannelUpdate
 from webapp.vault import periods
 from webapp.vault.models import VaultErasure, VaultPeriod
 from webapp.vault.services import erase
@@ -324,3 +325,35 @@ def test_what_was_being_read_is_the_orders_lane_and_other_lanes_go_with_the_way_
     [row] = db.session.scalars(select(StoreSync))
     assert (row.store_id, row.lane, row.place, row.failures, row.next_at) == (store_id, "orders", None, 3, next_at)
     assert (row.last_failure, row.last_success_at) == ({"code": "channel_failed", "values": {}}, next_at)
+
+
+def test_of_updates_with_corrections_those_that_count_are_kept_on_the_way_back(
+    take: Callable[..., list[Order]],
+) -> None:
+    [order] = take(incoming_order())
+    chains = {
+        "told": ("withdrawn", "effective"),
+        "goes": ("sent", "owed"),
+        "undone": ("owed", "withdrawn"),
+        "over": ("withdrawn", "withdrawn"),
+        "accepted": ("accepted",),
+    }
+    with unit_of_work():
+        for reference, states in chains.items():
+            for revision, state in enumerate(states, 1):
+                row = {"kind": "shipment", "lane": "shipment", "reference": reference, "revision": revision}
+                row |= {"order_id": order.id, "store_id": order.store_id, "order_version": 1, "payload": {}}
+                row |= {"state": state, "due_at": now(), "created_at": now(), "attempts": revision}
+                db.session.execute(ChannelUpdate.__table__.insert().values(**row))
+    schema.back_to("0013")
+    kept = text("SELECT reference, state, attempts FROM channel_updates ORDER BY reference")
+    found = [tuple(row) for row in db.session.execute(kept)]
+    db.session.rollback()
+    schema.migrate()
+    assert found == [
+        ("accepted", "sent", 1),
+        ("goes", "owed", 2),
+        ("over", "withdrawn", 2),
+        ("told", "effective", 2),
+        ("undone", "owed", 1),
+    ]

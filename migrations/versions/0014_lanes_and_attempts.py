@@ -17,6 +17,13 @@ depends_on = None
 
 OPEN_BEFORE = "state IN ('held', 'owed', 'sent', 'refused', 'unknown')"
 OPEN_NOW = "state IN ('held', 'owed', 'sent', 'accepted', 'refused', 'unknown')"
+LATEST = """
+    SELECT id FROM (
+        SELECT id, row_number() OVER (
+            PARTITION BY order_id, kind, reference ORDER BY state = 'withdrawn', revision DESC
+        ) AS place FROM channel_updates
+    ) AS placed WHERE place = 1
+"""  # of each reference the one that counts: before this there was only one
 ALONE = {"recreate": "always", "reflect_kwargs": {"resolve_fks": False}}  # the tables it refers to are not rebuilt
 IDS_STAY = ALONE | {"table_kwargs": {"sqlite_autoincrement": True}}
 
@@ -71,7 +78,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DELETE FROM channel_updates WHERE revision > 1 AND state NOT IN ('effective', 'sent', 'accepted')")
+    op.execute(f"DELETE FROM channel_updates WHERE id NOT IN ({LATEST})")
     op.execute("UPDATE channel_updates SET state = 'sent' WHERE state = 'accepted'")
     op.drop_index("ix_channel_updates_open", "channel_updates")
     op.drop_index("ix_channel_updates_due", "channel_updates")
