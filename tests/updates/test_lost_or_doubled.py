@@ -1,5 +1,6 @@
 """How an update of a plugin's kind could be lost, or leave twice, when several things go wrong at once."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -15,6 +16,9 @@ from webapp.audit.actor import Actor
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
+from webapp.errors import sentence_of
+from webapp.hooks.failures import Failure
+from webapp.jobs import telling
 from webapp.orders.models import Order
 from webapp.sync import delivering, jobs, recovery
 from webapp.updates import deciding, marks
@@ -226,3 +230,71 @@ def test_a_correction_takes_the_place_of_the_earlier_one_only_when_it_goes(
         deciding.undo(update(), actor=mia)
     go_on(store, work)
     assert till.paid == ["C1"]
+
+
+# --- What is kept beside the database ---------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("unmarked")
+@pytest.mark.parametrize("written", ["{", '{"update": "x"}', "[]", ""])
+def test_nothing_is_sent_while_the_mark_can_not_be_kept(
+    store: Store, till: tills.Ledger, credit: Credit, work: Work, written: str
+) -> None:
+    path = marks._path()
+    path.write_text(written)
+    credit()
+    run(store)
+    assert (update().state, update().lease_owner, till.paid) == ("owed", None, [])
+    assert f"Nothing is sent, since the desk can't keep in “{path}”" in (sentence_of(update().problem) or "")
+    path.unlink()
+    go_on(store, work)
+    assert till.paid == ["C1"]
+
+
+@pytest.mark.usefixtures("unmarked")
+@pytest.mark.parametrize("number", [1, 2])
+def test_nothing_is_sent_while_the_disk_is_full(
+    store: Store, till: tills.Ledger, credit: Credit, work: Work, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the channel is asked, or when the attempt is stored."""
+    whole, calls = marks._keep, itertools.count(1)
+
+    def full(update: int, attempt: int) -> None:
+        if next(calls) == number:
+            raise OSError(28, "No space left on device")
+        whole(update, attempt)
+
+    credit()
+    with monkeypatch.context() as patched:
+        patched.setattr(marks, "_keep", full)
+        run(store)
+    assert (update().state, update().lease_owner, till.paid) == ("owed", None, [])
+    assert "No space left" in (sentence_of(update().problem) or "")
+    go_on(store, work)
+    assert till.paid == ["C1"]
+
+
+# --- Told again -------------------------------------------------------------------------------------------------------
+
+
+def test_a_kind_is_told_no_end_again_that_has_been_taken_back(
+    store: Store, till: tills.Ledger, credit: Credit, work: Work, mia: Actor, monkeypatch: pytest.MonkeyPatch,
+    plugin_failures: list[Failure],
+) -> None:  # fmt: skip
+    def breaks(self: Any, row: Any) -> None:
+        raise KeyError("no")
+
+    till.refuses = {"C1"}
+    credit()
+    with monkeypatch.context() as patched:
+        patched.setattr(tills.CreditKind, "settled", breaks)
+        run(store)
+        with later(30):
+            jobs.look_up(store.id, LANE)
+    assert update().state == "refused"
+    plugin_failures.clear()
+    with unit_of_work():
+        deciding.retry(update(), actor=mia)
+    with later(120):
+        telling.tell_again()
+    assert tills.CreditKind.ended == []

@@ -269,9 +269,9 @@ def deliver(store_id: int, lane: str) -> None:
         credentials, channel = access(store), get_channel(store.channel)
         kind = updates[0].kind
         held_updates = HeldUpdates(updates, lease, store_id, lane, once=not carriage_of(store, kind).repeatable)
-    marks.note(update=max(one.id for one in updates))
 
     def ask_channel(held: HeldUpdates) -> Mapping[int, Outcome]:
+        marks.note(update=max(one.id for one in updates))
         return ask(channel, "update", channel.deliver, credentials, held, gives=Mapping, raises=ChannelError)
 
     if _asked_and_settled(lease, held_updates, kind, ask_channel):

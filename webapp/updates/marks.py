@@ -10,7 +10,16 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from webapp.channels.contract import ChannelError
 from webapp.config import configuration
+from webapp.i18n import lazy_gettext as _l
+
+
+class NotKept(ChannelError):
+    """Without it a database that is older than what was sent would not be found out, so nothing is sent."""
+
+    code = "sent_not_kept"
+    sentence = _l("Nothing is sent, since the desk can't keep in “%(path)s” what it sends: %(problem)s")
 
 
 class Mark(NamedTuple):
@@ -19,18 +28,25 @@ class Mark(NamedTuple):
 
 
 def read() -> Mark:
-    """What ever left; nothing where nothing did. Raises `ValueError` where the file can't be read."""
+    """What ever left; nothing where nothing did. Raises `NotKept` where the file can't be read."""
     try:
         kept = json.loads(_path().read_text())
         return Mark(int(kept["update"]), int(kept["attempt"]))
     except FileNotFoundError:
         return Mark()
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{_path()} says nothing of what ever left: it is no longer whole") from error
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise NotKept(path=str(_path()), problem=str(error)) from error
 
 
 def note(*, update: int, attempt: int = 0) -> None:
-    """Keep that this update, and this attempt, are about to leave."""
+    """Keep that this update, and this attempt, are about to leave. Raises `NotKept`."""
+    try:
+        _keep(update, attempt)
+    except OSError as error:
+        raise NotKept(path=str(_path()), problem=str(error)) from error
+
+
+def _keep(update: int, attempt: int) -> None:
     path = _path()
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path.with_name("sent.lock"), "w") as lock:  # several workers send at the same time
