@@ -85,13 +85,19 @@ class _KindsOf(Listener):
     def __init__(self, plugin: str, own: Sequence[OutwardKind]) -> None:
         self.code, self.plugin = _SETTLED, plugin
         self.label = ", ".join(label_of(kind) for kind in own)
-        self._own = {kind.code: kind for kind in own}
+        self._own = {kind.code: kind for kind in own if type(kind).settled is not OutwardKind.settled}
 
     def __call__(self, *facts: Any) -> None:
-        mine = [fact.update_id for [*told] in facts for fact in told if fact.kind in self._own]
-        rows = db.session.scalars(select(ChannelUpdate).where(ChannelUpdate.id.in_(mine)).order_by(ChannelUpdate.id))
-        for row in rows.all() if mine else ():
-            self._own[row.kind].settled(row)
+        [told] = facts
+        mine = {fact.update_id: fact for fact in told if fact.kind in self._own}
+        if not mine:
+            return
+        orders = select(Order.id).where(Order.id.in_({fact.order_id for fact in mine.values()})).order_by(Order.id)
+        db.session.execute(orders.with_for_update())  # who ends them has them; one that is told again must take them
+        rows = select(ChannelUpdate).where(ChannelUpdate.id.in_(mine)).order_by(ChannelUpdate.id)
+        for row in db.session.scalars(rows).all():
+            if row.state == mine[row.id].state:  # told again, it may have been sent again since
+                self._own[row.kind].settled(row)
 
 
 def _listeners() -> list[Listener]:
