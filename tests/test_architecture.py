@@ -203,6 +203,8 @@ MAY_READ_ORDERS = {
     "webapp/sync/taking_in/known_orders.py": "the same",
     "webapp/sync/delivering.py:_locked": "a job takes the locks of the orders whose updates it claims",
     "webapp/sync/settling.py:settle": "a job takes the locks of the orders whose updates it settles",
+    "webapp/sync/recovery.py:_doubt": "the same, of those that may have left since a backup",
+    "webapp/updates/ending.py:_lock": "the same, for a kind that is told their end",
     "webapp/sync/denials.py:no_longer_owed": "numbers of orders whose updates ended; nobody reads them",
 }
 READS = (

@@ -1,6 +1,6 @@
 """How updates end: the row, the marks on its order, what waited for it, and whoever listens."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -92,8 +92,7 @@ class _KindsOf(Listener):
         mine = {fact.update_id: fact for fact in told if fact.kind in self._own}
         if not mine:
             return
-        orders = select(Order.id).where(Order.id.in_({fact.order_id for fact in mine.values()})).order_by(Order.id)
-        db.session.execute(orders.with_for_update())  # who ends them has them; one that is told again must take them
+        _lock({fact.order_id for fact in mine.values()})
         rows = select(ChannelUpdate).where(ChannelUpdate.id.in_(mine)).order_by(ChannelUpdate.id)
         for row in db.session.scalars(rows).all():
             if row.state == mine[row.id].state:  # told again, it may have been sent again since
@@ -105,6 +104,11 @@ def _listeners() -> list[Listener]:
     for kind in kinds().values():
         owned.setdefault(owner_of(kind), []).append(kind)
     return [_KindsOf(owner, own) for owner, own in sorted(owned.items(), key=lambda one: not is_ours(one[0]))]
+
+
+def _lock(orders: Collection[int]) -> None:
+    """Take the locks of orders, which whoever ends their updates has, and whoever is told again has not."""
+    db.session.execute(select(Order.id).where(Order.id.in_(orders)).order_by(Order.id).with_for_update())
 
 
 declare("updates_owed", list[UpdateOwed])
