@@ -11,7 +11,7 @@ from webapp.channels.contract import Connection
 from webapp.channels.models import Store
 from webapp.channels.services import remember_marketplaces
 from webapp.clock import now
-from webapp.errors import Refusal
+from webapp.errors import DeskError, Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.models import RunState
 from webapp.sync import denials, order_windows, runs
@@ -20,6 +20,16 @@ from webapp.sync import denials, order_windows, runs
 class StoreArchived(Refusal):
     code = "store_archived"
     sentence = _l("This store is archived: restore it first.")
+
+
+class OlderDatabase(DeskError):
+    """Why nothing is sent to a store."""
+
+    code = "older_database"
+    sentence = _l(
+        "The database is older than what was sent to the channel, as one from a backup. Nothing is sent until you let "
+        "it: first compare the newest orders, shipments and refunds with the channel's own pages."
+    )
 
 
 def connected(store: Store, connection: Connection) -> None:

@@ -16,9 +16,8 @@ from webapp.audit.services import audit
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
-from webapp.errors import DeskError
-from webapp.i18n import lazy_gettext as _l
 from webapp.orders.models import Order, OrderEvent
+from webapp.sync.activity import OlderDatabase
 from webapp.sync.delivering import lose
 from webapp.updates import marks
 from webapp.updates.ending import owe_again, settle_troubles
@@ -27,16 +26,6 @@ from webapp.updates.models import OPEN, ChannelUpdate, UpdateAttempt
 
 log = structlog.get_logger(__name__)
 TABLES = {"update": ChannelUpdate, "attempt": UpdateAttempt}
-
-
-class OlderDatabase(DeskError):
-    """Why nothing is sent to a store."""
-
-    code = "older_database"
-    sentence = _l(
-        "The database is older than what was sent to the channel, as one from a backup. Nothing is sent until you let "
-        "it: first compare the newest orders, shipments and refunds with the channel's own pages."
-    )
 
 
 def recover() -> bool:
