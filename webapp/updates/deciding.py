@@ -15,6 +15,7 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.orders.events import record
 from webapp.orders.models import Order
 from webapp.orders.queries import visible
+from webapp.updates.contract import OutwardKind
 from webapp.updates.ending import end, owe_again, settle_troubles
 from webapp.updates.kinds import kinds, why_not
 from webapp.updates.models import LEFT, STATE_LABELS, ChannelUpdate, UpdateState
@@ -73,6 +74,12 @@ class LookFirst(Refusal):
 
     code = "look_first"
     sentence = _l("The desk has not been able to look at the channel lately, which it does every hour: try again then.")
+
+
+def right_to(update: ChannelUpdate) -> str:
+    """The right of who decides about an update: its kind names it."""
+    kind = kinds().get(update.kind)
+    return kind.right if kind else OutwardKind.right
 
 
 def undo(update: ChannelUpdate, *, actor: Actor) -> None:
@@ -188,8 +195,7 @@ def _is_corrected(update: ChannelUpdate) -> bool:
 
 def _locked(update: ChannelUpdate, actor: Actor) -> Order:
     """The order, locked, then the update, as it is now."""
-    kind = kinds().get(update.kind)
-    actor.needs(kind.right if kind else "updates.retry")
+    actor.needs(right_to(update))
     query = visible(actor).where(Order.id == update.order_id).with_for_update(of=Order)
     order = db.session.scalars(query.execution_options(populate_existing=True)).one()
     db.session.refresh(update, with_for_update={"of": ChannelUpdate})

@@ -63,8 +63,10 @@ def carriage_of(store: Store, code: str) -> UpdateKind:
 
 
 def why_not(update: ChannelUpdate, order: Order) -> Refusal | None:
-    """Why an update no longer stands. Raises `PluginFailed`."""
-    kind = kinds()[update.kind]
+    """Why an update no longer stands. Raises `PluginFailed`, and `NotFound` where its kind is gone."""
+    kind = kinds().get(update.kind)
+    if kind is None:
+        raise NotFound(name=update.kind)
     return ask(kind, PLACE, kind.stands, update, order, gives=(Refusal, NoneType))
 
 

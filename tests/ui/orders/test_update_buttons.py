@@ -10,8 +10,10 @@ import pytest
 from tests.ui.conftest import Browser
 from tests.updates import till as tills
 from tests.updates.conftest import Credit, channel, credit, order, store, till, update  # noqa: F401 - fixtures
+from webapp.audit.actor import Actor
 from webapp.channels.models import Store
 from webapp.db import db
+from webapp.hooks import hooks
 from webapp.orders.models import Order
 from webapp.sync import jobs
 
@@ -96,3 +98,27 @@ def test_a_store_that_is_read_only_says_so_and_sends_again_when_it_is_let(
     jobs.find_due()
     work()
     assert till.paid == ["C1"]
+
+
+def test_who_may_decide_is_said_by_the_kind(
+    order: Order,
+    credit: Credit,
+    make_user: Callable[..., Actor],
+    make_browser: Callable[..., Browser],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    credit(1, held=True)
+    reader = make_browser(make_user("packer", "Paula"))
+    assert ways(reader, order) == set()
+    assert decide(reader, "undo") == 403
+    monkeypatch.setattr(tills.CreditKind, "right", "orders.view")
+    assert ways(reader, order) == {"undo", "send"}
+    assert decide(reader, "undo") == 200
+    assert update().state == "withdrawn"
+
+
+def test_one_whose_kind_is_gone_is_not_sent(order: Order, credit: Credit, browser: Browser) -> None:
+    credit(1, held=True)
+    hooks.manager.unregister(name="till")
+    assert decide(browser, "send") == 404
+    assert update().state == "held"

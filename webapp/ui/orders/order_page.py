@@ -374,7 +374,7 @@ def _goes_at(order: Order, row: ChannelUpdate) -> datetime | None:
 
 
 def _update(order: Order, row: ChannelUpdate, actor: Actor) -> dict[str, Any]:
-    may = actor.may("updates.retry")
+    may = actor.may(deciding.right_to(row))
     return {
         "id": row.id,
         "kind_label": described.kind_label(order.store.channel, row.kind),

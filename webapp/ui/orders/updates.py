@@ -1,6 +1,6 @@
 """Channel updates in the browser: undoing one, sending it now or again, closing it, or saying that it happened.
 
-What they are stands on their order's page.
+What they are stands on their order's page. The right that is needed is named by each update's kind.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ bp = Blueprint("updates", __name__)
 
 
 @bp.post("/updates/<int:update_id>/retry")
-@needs("updates.retry")
+@needs("orders.view")
 def retry(update_id: int) -> Response:
     """Send a refused update again; of one whose fate is unknown, find that out first."""
     actor = current_actor()
@@ -41,28 +41,28 @@ def retry(update_id: int) -> Response:
 
 
 @bp.post("/updates/<int:update_id>/close")
-@needs("updates.retry")
+@needs("orders.view")
 def close(update_id: int) -> Response:
     """Leave a refused update, or one that was never confirmed, at that: it did not happen."""
     return _decided(update_id, deciding.close, _("It is closed: nothing more is sent of it."))
 
 
 @bp.post("/updates/<int:update_id>/confirm")
-@needs("updates.retry")
+@needs("orders.view")
 def confirm(update_id: int) -> Response:
     """Say of an update that was never confirmed that it happened."""
     return _decided(update_id, deciding.confirm, _("It counts as done: nothing more is sent of it."))
 
 
 @bp.post("/updates/<int:update_id>/undo")
-@needs("updates.retry")
+@needs("orders.view")
 def undo(update_id: int) -> Response:
     """Take an update back before it leaves."""
     return _decided(update_id, deciding.undo, _("It is undone: nothing was sent of it."))
 
 
 @bp.post("/updates/<int:update_id>/send")
-@needs("updates.retry")
+@needs("orders.view")
 def send(update_id: int) -> Response:
     """Send an update that is held back before its time."""
     return _decided(update_id, deciding.send_now, _("It is being sent."))
