@@ -3,16 +3,18 @@
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from tests.updates import till as tills
 from tests.updates.conftest import Credit, update
 from tests.updates.test_kinds import LANE, Killed, Work, go_on, later, run
 from webapp.audit.actor import Actor
+from webapp.channels.contract import Accepted
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
@@ -20,9 +22,13 @@ from webapp.errors import sentence_of
 from webapp.hooks.failures import Failure
 from webapp.jobs import telling
 from webapp.orders.models import Order
-from webapp.sync import delivering, jobs, recovery
+from webapp.orders.queries import locked
+from webapp.sync import delivering, jobs, recovery, settling
+from webapp.testing import incoming_order
 from webapp.updates import deciding, marks
+from webapp.updates.contract import Owing
 from webapp.updates.models import ChannelUpdate
+from webapp.updates.owing import owe
 
 
 def dies(*args: Any, **kwargs: Any) -> None:
@@ -298,3 +304,84 @@ def test_a_kind_is_told_no_end_again_that_has_been_taken_back(
     with later(120):
         telling.tell_again()
     assert tills.CreditKind.ended == []
+
+
+# --- What is said of them ---------------------------------------------------------------------------------------------
+
+
+def test_one_that_is_accepted_says_no_more_why_it_waited(
+    store: Store, till: tills.Ledger, credit: Credit, work: Work, channel: Any
+) -> None:
+    tills.CreditKind.waiting.add("C1")
+    credit()
+    run(store)
+    assert sentence_of(update().problem) == "Nobody wants this credit any more."
+    tills.CreditKind.waiting.clear()
+    whole = channel.deliver
+    channel.deliver = lambda access, held: dict.fromkeys(whole(access, held), Accepted())
+    with later(301):
+        run(store)
+    assert (update().state, update().problem) == ("accepted", None)
+
+
+def test_one_that_goes_again_after_all_is_no_longer_missed(
+    store: Store, till: tills.Ledger, credit: Credit, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipment, carriage = tills.TillChannel.kinds
+    monkeypatch.setattr(tills.TillChannel, "kinds", (shipment, replace(carriage, unseen_after=60.0)))
+    credit()
+    run(store)
+    with later(90):
+        jobs.look_up(store.id, LANE)
+    assert [one["kind"] for one in db.session.get_one(Order, order.id).attention] == ["update_unseen"]
+    till.leaves = {1}
+    with later(3700 * 2):
+        jobs.look_up(store.id, LANE)
+    db.session.expire_all()
+    assert (update().state, update().problem) == ("owed", None)
+    assert db.session.get_one(Order, order.id).attention == []
+
+
+def test_one_whose_private_part_fails_can_still_be_undone(
+    store: Store, credit: Credit, mia: Actor, monkeypatch: pytest.MonkeyPatch, plugin_failures: list[Failure]
+) -> None:
+    def breaks(self: Any, row: Any) -> None:
+        raise KeyError("no")
+
+    monkeypatch.setattr(tills.CreditKind, "private", breaks)
+    credit()
+    run(store)
+    plugin_failures.clear()
+    with unit_of_work():
+        deciding.undo(update(), actor=mia)
+    assert update().state == "withdrawn"
+
+
+def test_the_same_twice_in_one_call_is_one(store: Store, order: Order) -> None:
+    with unit_of_work():
+        mine = locked(order)
+        rows = owe("credit", [Owing(mine, tills.Credit(1, 100)), Owing(mine, tills.Credit(1, 200))])
+    assert rows[0] is rows[1]
+    assert (revisions(), update().payload["amount"]) == ([(1, "held")], 200)
+
+
+def test_what_a_page_shows_costs_as_much_for_many_as_for_two(
+    store: Store, till: tills.Ledger, credit: Credit, order: Order, take: Callable[..., list[Order]]
+) -> None:
+    def statements(numbers: range) -> int:
+        for number in numbers:
+            credit(number)
+        run(store)
+        asked: list[str] = []
+        with unit_of_work():
+            held = locked(order)
+            reading = incoming_order(flags=tuple(f"credited:C{number}" for number in numbers))
+            count: Callable[..., None] = lambda *args: asked.append(args[2])  # noqa: E731
+            event.listen(db.engine, "before_cursor_execute", count)
+            settling.settle_by_reading({held.id: reading})
+            db.session.flush()
+            event.remove(db.engine, "before_cursor_execute", count)
+        assert {update(number).state for number in numbers} == {"effective"}
+        return sum(one.startswith("SELECT") for one in asked)
+
+    assert statements(range(1, 3)) == statements(range(3, 7))

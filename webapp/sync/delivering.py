@@ -294,6 +294,7 @@ def to_send(rows: Sequence[ChannelUpdate]) -> list[Update]:
             found.append(replace(one, private=private_of(row)))
         except PluginFailed as error:
             row.lease_owner = row.lease_until = None
+            row.attempts -= 1  # no worker had it
             _put_off(row, error, ASK_AGAIN)
     return found
 

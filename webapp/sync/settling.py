@@ -1,6 +1,6 @@
 """Writing what became of updates: by the channel's outcomes, and by readings of their orders."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, text
@@ -28,7 +28,7 @@ from webapp.orders.models import Order
 from webapp.orders.services import raise_attention, settle_attention
 from webapp.sync.delivering import lose, refuse
 from webapp.updates.contract import Contradicted, DoneElsewhere, Shown
-from webapp.updates.ending import end, owe_again
+from webapp.updates.ending import end, owe_again, settle_troubles
 from webapp.updates.kinds import carriage_of, said_by
 from webapp.updates.models import OPEN_UPDATES, ChannelUpdate, UpdateState
 from webapp.updates.queries import NotShown, denied
@@ -71,7 +71,7 @@ def _settle_one(row: ChannelUpdate, outcome: Outcome) -> None:
     row.lease_owner = row.lease_until = None
     match outcome:
         case Effective(done_elsewhere=elsewhere):
-            _take_effect(row, UpdateState.DONE_ELSEWHERE if elsewhere else UpdateState.EFFECTIVE)
+            _take_effect([row], UpdateState.DONE_ELSEWHERE if elsewhere else UpdateState.EFFECTIVE)
         case Sent(handle=handle):
             _left(row, UpdateState.SENT, carriage, at, handle=handle)
         case Accepted(sentence=sentence):
@@ -81,6 +81,9 @@ def _settle_one(row: ChannelUpdate, outcome: Outcome) -> None:
         case NotCarriedOut(together=together):
             row.together = max(1, min(together, row.together or together))
             owe_again(row, at + timedelta(seconds=_pause(row)))
+            row.problem = None
+            settle_troubles(row.order, row)
+            _tell(row, "update_retried")
         case NotYet(seconds=seconds, problem=problem, cause=cause, denial=denial):
             stored = dict(cause) if cause else ChannelSaid(sentence=problem).stored() if problem else None
             news = denial is not None and not denied(row)
@@ -127,19 +130,19 @@ def _left(
     unseen = since >= carriage.unseen_after
     if news and (first or state == UpdateState.ACCEPTED):
         _tell(row, "update_sent" if state == UpdateState.SENT else "update_accepted")
-    elif unseen and row.problem != NotShown().stored():
+    if unseen and row.problem != NotShown().stored():
         _tell(row, "update_unseen", trouble="update_unseen")
     if unseen:
         row.problem = NotShown().stored()
     elif warning:
         row.problem = ChannelSaid(sentence=warning).stored()
-    elif state == UpdateState.SENT:
-        row.problem = None
+    elif news or row.state == UpdateState.SENT:
+        row.problem = None  # a warning stays as long as it is accepted
 
 
-def _take_effect(row: ChannelUpdate, state: UpdateState) -> None:
+def _take_effect(rows: Sequence[ChannelUpdate], state: UpdateState) -> None:
     event = "update_effective" if state is UpdateState.EFFECTIVE else "update_elsewhere"
-    end([row], state, event=event, cause="update")
+    end(rows, state, event=event, cause="update")
 
 
 def _tell(row: ChannelUpdate, code: str, *, trouble: str = "") -> None:
@@ -159,11 +162,14 @@ def settle_by_reading(readings: Mapping[int, IncomingOrder]) -> None:
         return
     query = select(ChannelUpdate).where(text(OPEN_UPDATES), among(ChannelUpdate.order_id, list(readings)))
     query = query.options(joinedload(ChannelUpdate.store)).order_by(ChannelUpdate.id)
-    for row in db.session.scalars(query.with_for_update(of=ChannelUpdate)):
+    shown: dict[UpdateState, list[ChannelUpdate]] = {UpdateState.EFFECTIVE: [], UpdateState.DONE_ELSEWHERE: []}
+    for row in db.session.scalars(query.with_for_update(of=ChannelUpdate)).all():
         match said_by(row, readings[row.order_id]):
             case Shown():
-                _take_effect(row, UpdateState.EFFECTIVE)
+                shown[UpdateState.EFFECTIVE].append(row)
             case DoneElsewhere():
-                _take_effect(row, UpdateState.DONE_ELSEWHERE)
+                shown[UpdateState.DONE_ELSEWHERE].append(row)
             case Contradicted(cause=cause) if row.state != UpdateState.REFUSED:
                 refuse(row, cause.stored())
+    for state, rows in shown.items():
+        _take_effect(rows, state)

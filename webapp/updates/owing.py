@@ -50,6 +50,7 @@ def owe(code: str, owing: Sequence[Owing]) -> list[ChannelUpdate]:
         else:
             row = _row(kind, one, payload, reference, revision=before.revision + 1 if before is not None else 1)
             fresh.append(row)
+            earlier[one.order.id, reference] = row
         if refusal := why_not(row, one.order):
             raise refusal
         owed.append(row)
