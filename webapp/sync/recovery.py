@@ -41,9 +41,10 @@ def recover() -> bool:
         for store in stores:
             store.read_only = OlderDatabase().stored()
             _doubt(store, since)
-        _move_past(mark)
         audit("older_database", actor=Actor.job("recovery"), update=mark.update, attempt=mark.attempt)
         live.publish("stores", [store.id for store in stores])
+    with unit_of_work():  # afterwards: what a sequence was set to stays where a transaction ends badly
+        _move_past(mark)
     log.error("older_database", update=mark.update, attempt=mark.attempt)
     return True
 
