@@ -14,7 +14,7 @@ from tests.updates import till as tills
 from tests.updates.conftest import Credit, update
 from tests.updates.test_kinds import LANE, Killed, Work, go_on, later, run
 from webapp.audit.actor import Actor
-from webapp.channels.contract import Accepted
+from webapp.channels.contract import Accepted, Unknown
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
@@ -385,3 +385,52 @@ def test_what_a_page_shows_costs_as_much_for_many_as_for_two(
         return sum(one.startswith("SELECT") for one in asked)
 
     assert statements(range(1, 3)) == statements(range(3, 7))
+
+
+# --- Recovery that dies, looks that learn nothing ---------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("unmarked")
+def test_a_recovery_that_dies_is_made_again(store: Store, credit: Credit, monkeypatch: pytest.MonkeyPatch) -> None:
+    credit()
+    marks.note(update=10_000)
+    with monkeypatch.context() as patched:
+        patched.setattr(recovery, "audit", dies)
+        with pytest.raises(Killed):
+            recovery.recover()
+    db.session.rollback()
+    assert update().state == "owed"
+    assert recovery.recover()
+    assert update().state == "unknown"
+    assert not recovery.recover()
+
+
+def test_looks_that_learn_nothing_become_rarer_and_do_not_count_as_leaving(
+    store: Store, till: tills.Ledger, credit: Credit, channel: Any, mia: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tills.CreditKind, "disowned_after", timedelta(hours=1))
+    till.drop = 1
+    credit()
+    run(store)
+    channel.look_up = lambda access, held: {one.id: Unknown() for one in held}
+    looks = 0
+    for minutes in range(1, 70):
+        with later(60 * minutes):
+            before = update().look_again_at
+            jobs.look_up(store.id, LANE)
+            looks += update().look_again_at != before
+    assert 3 <= looks <= 12
+    with later(3700), pytest.raises(deciding.LookFirst), unit_of_work():
+        deciding.close(update(), actor=mia)
+
+
+def test_the_most_urgent_goes_first_and_what_has_no_deadline_last(store: Store, credit: Credit) -> None:
+    for number in (1, 2, 3):
+        credit(number)
+    with unit_of_work():
+        for row in db.session.scalars(select(ChannelUpdate).where(ChannelUpdate.reference != "C1")):
+            row.deadline = now() + timedelta(days=1 if row.reference == "C3" else 2)
+        db.session.flush()
+        claimed = delivering.claim_due(store.id, LANE, "one")
+    assert claimed is not None
+    assert [row.reference for row in claimed[1]] == ["C3", "C2", "C1"]

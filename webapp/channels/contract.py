@@ -530,8 +530,9 @@ class Channel(ABC):
     def look_up(self, store: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
         """Find out what became of updates that were sent or whose answer was lost; those of one attempt come together.
 
-        `Sent` and `Accepted` say that nothing is shown yet, `NotYet` and `NotCarriedOut` that it surely did not happen:
-        it is then sent again.
+        `Sent` and `Accepted` say that nothing is shown yet. `NotCarriedOut`, and of one whose answer was lost `NotYet`
+        without a problem, say that it surely did not happen: it is sent again. `NotYet` with a problem or a cause says
+        that nothing was learned: it is looked up again after so many seconds.
         """
 
     def lane(self, kind: str, payload: Mapping[str, Any]) -> str:

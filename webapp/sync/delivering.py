@@ -136,7 +136,7 @@ def claim_due(store_id: int, lane: str, owner: str) -> tuple[Store, list[Channel
 def _of_lane(store_id: int, lane: str, known: Sequence[str]) -> Select[ChannelUpdate]:
     """Updates of this lane that the store's channel can carry, the most urgent first."""
     query = select(ChannelUpdate).where(ChannelUpdate.store_id == store_id, ChannelUpdate.lane == lane)
-    return query.where(ChannelUpdate.kind.in_(known)).order_by(ChannelUpdate.deadline, ChannelUpdate.id)
+    return query.where(ChannelUpdate.kind.in_(known)).order_by(ChannelUpdate.deadline.nulls_last(), ChannelUpdate.id)
 
 
 def _locked(query: Select[ChannelUpdate]) -> list[ChannelUpdate]:
@@ -246,8 +246,9 @@ def _other_in_the_way(row: ChannelUpdate) -> DeskError | None:
 
 def lose(row: ChannelUpdate, *, look_again_at: datetime) -> None:
     """Nobody knows whether it happened: its worker died, or its answer was lost. It is looked up, or a person says."""
+    if row.state != UpdateState.UNKNOWN:
+        row.due_at = now()  # if ever, it left before
     row.state, row.look_again_at, row.problem = UpdateState.UNKNOWN, look_again_at, AnswerLost().stored()
-    row.due_at = now()  # if ever, it left before
     row.lease_owner = row.lease_until = None
     if undecided(row):
         row.look_again_at, row.problem = None, NobodyKnows().stored()

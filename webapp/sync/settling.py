@@ -35,6 +35,8 @@ from webapp.updates.queries import NotShown, denied
 
 RETRY = (5, 15, 60, 300, 900)  # seconds until one that surely did not happen is tried again; the first time at once
 
+SOON = timedelta(seconds=2)  # until one whose answer was lost is looked up
+
 
 class ChannelSaid(DeskError):
     """A sentence of the channel's own, kept as it came."""
@@ -95,7 +97,9 @@ def _settle_one(row: ChannelUpdate, outcome: Outcome) -> None:
                 if news:
                     _tell(row, "update_denied", trouble="update_denied")
         case _:
-            lose(row, look_again_at=at + timedelta(seconds=2))
+            lost_for = at - row.due_at if row.state == UpdateState.UNKNOWN else timedelta(0)
+            pause = min(max(lost_for, SOON), timedelta(seconds=carriage.look_steps[-1]))  # as long again
+            lose(row, look_again_at=at + pause)
 
 
 _TAKEN = (UpdateState.SENT, UpdateState.ACCEPTED)
