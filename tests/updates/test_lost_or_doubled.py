@@ -80,6 +80,20 @@ def test_one_whose_worker_died_keeps_the_lane_however_urgent_the_others_are(
     assert (update(1).state, till.paid) == ("unknown", ["C1"])
 
 
+def test_one_whose_worker_died_is_somebodys_business_when_its_kind_is_gone(
+    store: Store, credit: Credit, mia: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credit(1)
+    dies_after_paying(store)
+    monkeypatch.setattr(tills.TillChannel, "kinds", tills.TillChannel.kinds[:1])
+    with later(30):
+        run(store)
+    assert update().state == "unknown"
+    with unit_of_work():
+        deciding.confirm(update(), actor=mia)
+    assert update().state == "effective"
+
+
 def test_many_that_have_to_wait_do_not_keep_the_others(
     store: Store, till: tills.Ledger, credit: Credit, work: Work
 ) -> None:

@@ -109,18 +109,19 @@ def claim_due(store_id: int, lane: str, owner: str) -> tuple[Store, list[Channel
     if store is None or not store.active or store.problem is not None or store.read_only is not None:
         return None
     known = carried(store)
-    here = _of_lane(store_id, lane, list(known))
-    due, dead = here.where(~corrected(), *_due_to_deliver(now())), here.where(*_without_a_worker(now()))
+    here = _of_lane(store_id, lane)
+    due = here.where(ChannelUpdate.kind.in_(list(known)), ~corrected(), *_due_to_deliver(now()))
+    dead = here.where(*_without_a_worker(now()))  # also of a kind that the channel lost: it keeps the lane
     first = db.session.scalars(due.with_only_columns(ChannelUpdate.kind).limit(1)).first()
     left = list(db.session.scalars(dead.with_only_columns(ChannelUpdate.kind)))
     if first is None and not left:
         return None
-    if exclusive := any(known[code].exclusive for code in {first, *left} if code is not None):
+    if exclusive := any(known[code].exclusive for code in {first, *left} & known.keys()):
         _lock_lane(store, lane)
     lost = _locked(dead) if left else []
     for row in lost:
-        repeatable = known[row.kind].repeatable
-        lose(row, look_again_at=now() if repeatable else now() + 2 * leases.IN_TIME)  # sends no more by then
+        soon = row.kind in known and known[row.kind].repeatable
+        lose(row, look_again_at=now() if soon else now() + 2 * leases.IN_TIME)  # sends no more by then
     db.session.flush()
     if first is None or (exclusive and not _lane_is_free(store, lane)):
         return (store, []) if lost else None
@@ -133,10 +134,10 @@ def claim_due(store_id: int, lane: str, owner: str) -> tuple[Store, list[Channel
     return (store, chosen) if rows or lost else None
 
 
-def _of_lane(store_id: int, lane: str, known: Sequence[str]) -> Select[ChannelUpdate]:
-    """Updates of this lane that the store's channel can carry, the most urgent first."""
+def _of_lane(store_id: int, lane: str) -> Select[ChannelUpdate]:
+    """A store's updates of this lane, the most urgent first."""
     query = select(ChannelUpdate).where(ChannelUpdate.store_id == store_id, ChannelUpdate.lane == lane)
-    return query.where(ChannelUpdate.kind.in_(known)).order_by(ChannelUpdate.deadline.nulls_last(), ChannelUpdate.id)
+    return query.order_by(ChannelUpdate.deadline.nulls_last(), ChannelUpdate.id)
 
 
 def _locked(query: Select[ChannelUpdate]) -> list[ChannelUpdate]:
@@ -271,7 +272,7 @@ def claim_to_look_up(store_id: int, lane: str, owner: str) -> tuple[Store, list[
     if store is None or not store.active or store.problem is not None:
         return None
     known = carried(store)
-    due = _of_lane(store_id, lane, list(known)).where(*_due_to_look_up(now()))
+    due = _of_lane(store_id, lane).where(ChannelUpdate.kind.in_(list(known)), *_due_to_look_up(now()))
     first = db.session.scalars(due.limit(1)).first()
     if first is None:
         return None
