@@ -116,7 +116,7 @@ def claim_due(store_id: int, lane: str, owner: str) -> tuple[Store, list[Channel
     left = list(db.session.scalars(dead.with_only_columns(ChannelUpdate.kind)))
     if first is None and not left:
         return None
-    if exclusive := any(known[code].exclusive for code in {first, *left} & known.keys()):
+    if exclusive := any(kind.exclusive for kind in known.values() if kind.code == first or kind.code in left):
         _lock_lane(store, lane)
     lost = _locked(dead) if left else []
     for row in lost:
