@@ -66,14 +66,14 @@ class TooSoonToDisown(Refusal):
     """Channels may show an effect late: until then nobody can say that it did not happen."""
 
     code = "too_soon_to_disown"
-    sentence = _l("It may still show: that it did not happen can be said %(hours)s hours after it left.")
+    sentence = _l("It may still show there. Nobody can say that it did not happen until %(hours)s hours after it left.")
 
 
 class LookFirst(Refusal):
     """The last look at the channel is too old to say that nothing happened."""
 
     code = "look_first"
-    sentence = _l("The desk has not been able to look at the channel lately, which it does every hour: try again then.")
+    sentence = _l("The desk last looked at the channel too long ago. It looks again by itself: try again after that.")
 
 
 def right_to(update: ChannelUpdate) -> str:
