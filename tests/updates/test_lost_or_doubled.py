@@ -24,6 +24,7 @@ from webapp.jobs import telling
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.sync import delivering, jobs, recovery, settling
+from webapp.sync.activity import OlderDatabase
 from webapp.testing import incoming_order
 from webapp.updates import deciding, marks
 from webapp.updates.contract import Owing
@@ -92,6 +93,28 @@ def test_one_whose_worker_died_is_somebodys_business_when_its_kind_is_gone(
     with unit_of_work():
         deciding.confirm(update(), actor=mia)
     assert update().state == "effective"
+
+
+@pytest.mark.parametrize("why", ["problem", "read_only"])
+def test_one_whose_worker_died_is_somebodys_business_while_nothing_may_be_sent(
+    store: Store, till: tills.Ledger, credit: Credit, work: Work, mia: Actor, why: str
+) -> None:
+    """Nobody could say what became of it, and it kept the lane of another store of the account."""
+    credit(1)
+    credit(2)
+    with unit_of_work():
+        update(2).due_at = now() + timedelta(minutes=1)
+    dies_after_paying(store)
+    with unit_of_work():
+        setattr(db.session.get_one(Store, store.id), why, OlderDatabase().stored())
+    with later(90):
+        jobs.find_due()
+        work()
+    assert till.paid == ["C1"]
+    assert update(1).state == "unknown"
+    with unit_of_work():
+        deciding.confirm(update(1), actor=mia)
+    assert (update(2).state, update(2).attempts) == ("owed", 0)
 
 
 def test_many_that_have_to_wait_do_not_keep_the_others(

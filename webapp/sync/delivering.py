@@ -72,9 +72,10 @@ def due_work() -> list[tuple[int, str, str]]:
     those that are read only nothing is delivered.
     """
     at = now()
-    lanes = select(ChannelUpdate.store_id, ChannelUpdate.lane).join(Store).distinct().where(*askable())
-    deliver = lanes.where(Store.read_only.is_(None), or_(and_(*_due_to_deliver(at)), and_(*_without_a_worker(at))))
-    look_up = lanes.where(*_due_to_look_up(at))
+    lanes = select(ChannelUpdate.store_id, ChannelUpdate.lane).join(Store).distinct()
+    due = and_(*askable(), Store.read_only.is_(None), *_due_to_deliver(at))
+    deliver = lanes.where(or_(due, and_(*_without_a_worker(at))))  # these wait for nobody
+    look_up = lanes.where(*askable(), *_due_to_look_up(at))
     found = [(store_id, lane, "deliver") for store_id, lane in db.session.execute(deliver)]
     return found + [(store_id, lane, "look_up") for store_id, lane in db.session.execute(look_up)]
 
@@ -106,9 +107,10 @@ def claim_due(store_id: int, lane: str, owner: str) -> tuple[Store, list[Channel
     is due, another has it or its lane, or nothing may be sent to the store.
     """
     store = db.session.get(Store, store_id)
-    if store is None or not store.active or store.problem is not None or store.read_only is not None:
+    if store is None:
         return None
-    known = carried(store)
+    may_send = store.active and store.problem is None and store.read_only is None
+    known = carried(store) if may_send else {}
     here = _of_lane(store_id, lane)
     due = here.where(ChannelUpdate.kind.in_(list(known)), ~corrected(), *_due_to_deliver(now()))
     dead = here.where(*_without_a_worker(now()))  # also of a kind that the channel lost: it keeps the lane
