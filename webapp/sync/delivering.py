@@ -115,12 +115,12 @@ def claim_due(store_id: int, lane: str, owner: str) -> tuple[Store, list[Channel
     due = here.where(ChannelUpdate.kind.in_(list(known)), ~corrected(), *_due_to_deliver(now()))
     dead = here.where(*_without_a_worker(now()))  # also of a kind that the channel lost: it keeps the lane
     first = db.session.scalars(due.with_only_columns(ChannelUpdate.kind).limit(1)).first()
-    left = list(db.session.scalars(dead.with_only_columns(ChannelUpdate.kind)))
-    if first is None and not left:
+    orphans = list(db.session.scalars(dead.with_only_columns(ChannelUpdate.kind)))
+    if first is None and not orphans:
         return None
-    if exclusive := any(kind.exclusive for kind in known.values() if kind.code == first or kind.code in left):
+    if exclusive := any(carriage.exclusive for code, carriage in known.items() if code in (first, *orphans)):
         _lock_lane(store, lane)
-    lost = _locked(dead) if left else []
+    lost = _locked(dead) if orphans else []
     for row in lost:
         soon = row.kind in known and known[row.kind].repeatable
         lose(row, look_again_at=now() if soon else now() + 2 * leases.IN_TIME)  # sends no more by then
