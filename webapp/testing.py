@@ -271,8 +271,9 @@ class ChannelContract:
             assert len(marketplace.currency) == 3
 
     def test_refused_credentials_disconnect_and_nothing_else_does(
-        self, channel: Channel, request: pytest.FixtureRequest
+        self, channel: Channel, access: StoreAccess, request: pytest.FixtureRequest
     ) -> None:
+        assert channel.connect(access).ok
         if not any(setting.secret for setting in channel.settings):
             pytest.skip("this channel has no credentials")
         refused = request.getfixturevalue("refused_access")

@@ -20,16 +20,14 @@ from webapp.orders.models import Order
 from webapp.orders.queries import find_order
 from webapp.orders.services import bar, offers
 from webapp.testing import incoming_line, incoming_order
-from webapp.updates import deciding
+from webapp.updates import queries as updates
 from webapp.updates.models import ChannelUpdate, UpdateState
 
 Take = Callable[..., list[Order]]
-MODULES = (acting, shipping, holds, organizing, archiving, addresses, deciding)
+MODULES = (acting, shipping, holds, organizing, archiving, addresses, updates)
 NOT_OF_BUTTONS = {
     acting.KeyReused: "of a form that was sent twice",
     shipping.BuyerWantsCancel: "asked in the form of shipping, which is offered",
-    deciding.NotRetriable: "of an update, not of an order",
-    deciding.NotClosable: "of an update, not of an order",
 }
 
 

@@ -26,8 +26,8 @@ from webapp.hooks.failures import Failure
 from webapp.jobs import telling
 from webapp.orders.models import Order, Tag
 from webapp.orders.queries import find_order
-from webapp.sync.models import ChannelUpdate
 from webapp.testing import incoming_order
+from webapp.updates.models import ChannelUpdate
 
 
 @pytest.fixture(params=TEMPERS)
