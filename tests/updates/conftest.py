@@ -1,8 +1,10 @@
-"""A till to send credits to, and a store on it."""
+"""A till to send credits to, a store on it, and what tests of updates do with both."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
+import time_machine
 from flask import Flask
 from sqlalchemy import select
 
@@ -10,10 +12,12 @@ from tests.updates import till as tills
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
 from webapp.channels.services import access, add_store, remember_marketplaces
+from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.hooks import hooks
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
+from webapp.sync import jobs
 from webapp.testing import incoming_order
 from webapp.updates.contract import Owing
 from webapp.updates.models import ChannelUpdate
@@ -80,3 +84,27 @@ def update(number: int = 1) -> ChannelUpdate:
     db.session.expire_all()
     query = select(ChannelUpdate).where(ChannelUpdate.reference == f"C{number}", ChannelUpdate.kind == "credit")
     return db.session.scalars(query.order_by(ChannelUpdate.revision.desc())).all()[0]
+
+
+Work = Callable[[], int]
+LANE = "payouts"
+
+
+class Killed(BaseException):
+    """Stands where a worker is killed: nothing after it runs, and no transaction that is open is kept."""
+
+
+def later(seconds: float) -> time_machine.travel:
+    return time_machine.travel(now() + timedelta(seconds=seconds), tick=True)
+
+
+def go_on(store: Store, work: Work, *, times: int = 8, every: float = 70) -> None:
+    """Let the clock find whatever is due, again and again."""
+    for number in range(1, times + 1):
+        with later(number * every):
+            jobs.find_due()
+            work()
+
+
+def run(store: Store) -> None:
+    jobs.deliver(store.id, LANE)

@@ -1,7 +1,7 @@
 """A kind of a plugin, exclusive and not repeatable: whatever dies or comes twice, it happens once or says why."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -13,51 +13,25 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import select
 
 from tests.updates import till as tills
-from tests.updates.conftest import Credit, connected, update
+from tests.updates.conftest import LANE, Credit, Killed, Work, connected, go_on, later, run, update
 from webapp.audit.actor import Actor
 from webapp.channels.contract import Update
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import sentence_of
-from webapp.fulfillment.contract import PackageInput
-from webapp.fulfillment.services import ship_order
 from webapp.hooks import hookimpl, hooks
 from webapp.hooks.failures import Failure
 from webapp.jobs import telling
-from webapp.orders.models import Order, OrderEvent
+from webapp.orders.models import Order
 from webapp.orders.queries import locked
-from webapp.sync import delivering, jobs, leases, recovery, settling
+from webapp.sync import delivering, jobs, leases, settling
 from webapp.testing import again, incoming_order
 from webapp.updates import deciding, marks
 from webapp.updates.contract import OutwardKind, Owing
 from webapp.updates.kinds import kinds
 from webapp.updates.models import ChannelUpdate, UpdateAttempt
-from webapp.updates.owing import OnItsWay, owe, withdraw
-
-Work = Callable[[], int]
-LANE = "payouts"
-
-
-class Killed(BaseException):
-    """Stands where a worker is killed: nothing after it runs, and no transaction that is open is kept."""
-
-
-def later(seconds: float) -> time_machine.travel:
-    return time_machine.travel(now() + timedelta(seconds=seconds), tick=True)
-
-
-def go_on(store: Store, work: Work, *, times: int = 8, every: float = 70) -> None:
-    """Let the clock find whatever is due, again and again."""
-    for number in range(1, times + 1):
-        with later(number * every):
-            jobs.find_due()
-            work()
-
-
-def run(store: Store) -> None:
-    jobs.deliver(store.id, LANE)
-
+from webapp.updates.owing import OnItsWay, owe
 
 # --- Killed at every step ---------------------------------------------------------------------------------------------
 
@@ -342,281 +316,6 @@ def test_one_that_is_refused_in_the_report_says_why(
     go_on(store, work, times=2)
     assert (update().state, sentence_of(update().problem)) == ("refused", "no such credit")
     assert till.paid == []
-
-
-# --- Held, undone, no longer wanted ---------------------------------------------------------------------------------
-
-
-def test_it_is_held_and_undone_before_it_leaves(
-    store: Store, till: tills.Ledger, credit: Credit, work: Work, mia: Actor, order: Order
-) -> None:
-    credit(held=True)
-    assert update().state == "held"
-    assert update().due_at - update().created_at == timedelta(seconds=tills.HOLD)
-    with later(tills.HOLD - 1):
-        jobs.find_due()
-        work()
-        with unit_of_work():
-            deciding.undo(update(), actor=mia)
-    go_on(store, work)
-    assert (update().state, till.paid) == ("withdrawn", [])
-    assert tills.CreditKind.ended == [("C1", "withdrawn")]
-    codes = db.session.scalars(select(OrderEvent.code).where(OrderEvent.order_id == order.id)).all()
-    assert codes[-1] == "update_undone"
-
-
-def test_one_that_a_worker_ever_took_is_on_its_way(
-    store: Store, till: tills.Ledger, credit: Credit, work: Work, mia: Actor, order: Order
-) -> None:
-    credit()
-    with unit_of_work():
-        assert delivering.claim_due(store.id, LANE, "worker") is not None
-    for decide in (lambda: deciding.undo(update(), actor=mia), lambda: withdraw("credit", locked(order), ["C1"])):
-        with pytest.raises(OnItsWay, match="It is on its way"), unit_of_work():
-            decide()
-    till.fail = 1
-    go_on(store, work, times=1)
-    with pytest.raises(OnItsWay), unit_of_work():
-        deciding.undo(update(), actor=mia)
-
-
-@pytest.mark.parametrize("database", ["postgres"], indirect=True)
-def test_undo_and_claim_at_the_same_moment_do_not_both_have_it(
-    store: Store, till: tills.Ledger, credit: Credit, mia: Actor, app: Any
-) -> None:
-    done: list[str] = []
-
-    def claim() -> None:
-        with app.app_context(), unit_of_work():
-            found = delivering.claim_due(store.id, LANE, "worker")
-            if found and found[1]:
-                done.append("claimed")
-
-    def undo() -> None:
-        with app.app_context(), suppress(OnItsWay), unit_of_work():
-            deciding.undo(update(number), actor=mia)
-            done.append("undone")
-
-    for number in range(1, 5):
-        credit(number)
-        done.clear()
-        threads = [threading.Thread(target=one) for one in (claim, undo)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
-        assert len(done) == 1
-        with unit_of_work():
-            db.session.execute(ChannelUpdate.__table__.update().values(state="withdrawn", lease_owner=None))
-
-
-def test_one_that_is_held_goes_at_once_when_somebody_says_so(
-    store: Store, till: tills.Ledger, credit: Credit, work: Work, mia: Actor
-) -> None:
-    credit(held=True)
-    with unit_of_work():
-        deciding.send_now(update(), actor=mia)
-    work()
-    assert till.paid == ["C1"]
-    with pytest.raises(deciding.NotHeld), unit_of_work():
-        deciding.send_now(update(), actor=mia)
-
-
-def test_what_no_longer_stands_is_withdrawn_with_its_sentence(
-    store: Store, till: tills.Ledger, credit: Credit, work: Work, mia: Actor, order: Order
-) -> None:
-    credit()
-    tills.CreditKind.unwanted.add("C1")
-    run(store)
-    assert (update().state, sentence_of(update().problem)) == ("withdrawn", "Nobody wants this credit any more.")
-    with pytest.raises(tills.Unwanted), unit_of_work():
-        owe("credit", [Owing(locked(order), tills.Credit(1, 5))])
-    till.refuses = {"C2"}
-    credit(2)
-    run(store)
-    go_on(store, work, times=1)
-    tills.CreditKind.unwanted.add("C2")
-    with pytest.raises(tills.Unwanted), unit_of_work():
-        deciding.retry(update(2), actor=mia)
-    assert (update(2).state, till.paid) == ("refused", [])
-
-
-def test_one_that_is_not_ready_waits_and_says_why(store: Store, till: tills.Ledger, credit: Credit, work: Work) -> None:
-    tills.CreditKind.waiting.add("C1")
-    credit(1)
-    credit(2)
-    run(store)
-    assert (update(1).state, update(2).state) == ("owed", "sent")
-    assert sentence_of(update(1).problem) == "Nobody wants this credit any more."
-    assert update(1).never_left
-    tills.CreditKind.waiting.clear()
-    go_on(store, work)
-    assert till.paid == ["C2", "C1"]
-
-
-def test_two_kinds_of_one_order_that_exclude_each_other_never_leave_together(
-    store: Store, till: tills.Ledger, credit: Credit, work: Work, order: Order, mia: Actor, take: Callable[..., Any]
-) -> None:
-    with unit_of_work():
-        ship_order(locked(order), [PackageInput("DHL", "JD0001")], actor=mia)
-    work()  # the shipment is sent, and not shown yet
-    credit()
-    run(store)
-    assert (update().state, till.paid) == ("owed", [])
-    assert sentence_of(update().problem) == "It waits until “Shipment confirmation” of this order is settled."
-    shipment = db.session.scalars(select(ChannelUpdate).where(ChannelUpdate.kind == "shipment")).one()
-    with unit_of_work():
-        settling.end([shipment], "effective")  # type: ignore[arg-type]
-    jobs.find_due()
-    work()
-    assert till.paid == ["C1"]
-
-
-# --- Corrections ------------------------------------------------------------------------------------------------------
-
-
-def test_a_correction_rewrites_what_has_not_left(store: Store, till: tills.Ledger, credit: Credit, work: Work) -> None:
-    credit(1, 100)
-    credit(1, 90)
-    assert (update().revision, update().payload["amount"]) == (1, 90)
-    run(store)
-    assert [one["amount"] for [one] in till.batches.values()] == [90]
-
-
-def test_a_correction_of_what_has_left_goes_after_it_and_closes_it(
-    store: Store, till: tills.Ledger, credit: Credit, work: Work, mia: Actor
-) -> None:
-    till.refuses = {"C1"}
-    credit(1, 100)
-    run(store)
-    go_on(store, work, times=1)
-    credit(1, 90)
-    earlier, later_one = db.session.scalars(select(ChannelUpdate).order_by(ChannelUpdate.id))
-    assert (earlier.revision, later_one.revision) == (1, 2)
-    with pytest.raises(deciding.NotRetriable), unit_of_work():
-        deciding.retry(earlier, actor=mia)
-    till.refuses = set()
-    run(store)
-    db.session.expire_all()
-    assert (earlier.state, sentence_of(earlier.problem)) == ("withdrawn", "A correction took its place.")
-    assert (later_one.state, till.paid) == ("sent", ["C1"])
-    assert [one["amount"] for [one] in till.batches.values()] == [100, 90]
-
-
-# --- What people say --------------------------------------------------------------------------------------------------
-
-
-def test_a_kind_that_can_not_be_looked_up_waits_for_a_person(
-    store: Store, till: tills.Ledger, credit: Credit, work: Work, mia: Actor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tills.CreditKind, "provable", False)
-    till.drop = 1
-    credit(1)
-    run(store)
-    go_on(store, work)
-    assert (update().state, update().look_again_at, till.paid) == ("unknown", None, ["C1"])
-    assert "somebody has to say" in (sentence_of(update().problem) or "")
-    with unit_of_work():
-        deciding.confirm(update(), actor=mia)
-    go_on(store, work)
-    assert (update().state, till.paid) == ("effective", ["C1"])
-
-
-def test_that_money_did_not_move_can_be_said_three_days_later_after_a_fresh_look(
-    store: Store, till: tills.Ledger, credit: Credit, work: Work, mia: Actor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tills.CreditKind, "disowned_after", timedelta(hours=72))
-    till.drop = 1
-    credit(1)
-    run(store)
-
-    def close() -> None:
-        with unit_of_work():
-            deciding.close(update(), actor=mia)
-
-    with pytest.raises(deciding.TooSoonToDisown, match="72 hours"):
-        close()
-    with later(73 * 3600):
-        with pytest.raises(deciding.LookFirst):
-            close()
-        with unit_of_work():
-            update().looked_at = now()
-        close()
-    assert update().state == "withdrawn"
-
-
-# --- An older database ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def older(store: Store) -> Iterator[Callable[[], None]]:
-    """What is in the database now is what a backup holds; calling it puts that back."""
-    rows = db.session.execute(select(ChannelUpdate.__table__)).mappings().all()
-
-    def put_back() -> None:
-        with unit_of_work():
-            db.session.execute(ChannelUpdate.__table__.update().values(attempt_id=None))
-            db.session.execute(UpdateAttempt.__table__.delete())
-            db.session.execute(ChannelUpdate.__table__.delete())
-            for row in kept:
-                db.session.execute(ChannelUpdate.__table__.insert().values(**row))
-            _rewind("channel_updates", max((row["id"] for row in kept), default=0))
-            _rewind("update_attempts", 0)
-
-    kept = [dict(row) for row in rows]
-    yield put_back
-    marks._path().unlink(missing_ok=True)
-
-
-def _rewind(table: str, value: int) -> None:
-    if db.engine.dialect.name == "sqlite":
-        db.session.execute(
-            db.text("UPDATE sqlite_sequence SET seq = :value WHERE name = :name"), {"value": value, "name": table}
-        )
-    else:
-        db.session.execute(select(db.func.setval(db.func.pg_get_serial_sequence(table, "id"), value + 1, False)))
-
-
-def test_a_database_from_last_night_sends_nothing_twice(
-    store: Store, till: tills.Ledger, credit: Credit, work: Work, request: pytest.FixtureRequest, mia: Actor
-) -> None:
-    marks._path().unlink(missing_ok=True)
-    credit(1)
-    credit(2, held=True)
-    put_back = request.getfixturevalue("older")
-    run(store)
-    credit(3)
-    with later(tills.HOLD + 1):
-        jobs.find_due()
-        work()
-    assert till.paid == ["C1", "C3", "C2"] or till.paid == ["C1", "C2", "C3"]
-    paid = list(till.paid)
-    put_back()
-    assert recovery.recover()
-    assert not recovery.recover()
-    db.session.expire_all()
-    assert store.read_only is not None
-    assert {update(1).state, update(2).state} == {"unknown"}
-    go_on(store, work)
-    assert till.paid == paid
-    assert {update(1).state, update(2).state} == {"accepted"}
-    with unit_of_work():
-        db.session.get_one(Store, store.id).read_only = None
-    credit(4)
-    assert update(4).id > 3
-    go_on(store, work)
-    assert till.paid == [*paid, "C4"]
-
-
-def test_a_database_that_knows_what_left_is_left_alone(
-    store: Store, till: tills.Ledger, credit: Credit, work: Work
-) -> None:
-    marks._path().unlink(missing_ok=True)
-    credit()
-    run(store)
-    assert marks.read() == (1, 1)
-    assert not recovery.recover()
-    marks._path().unlink()
 
 
 # --- A kind that fails ------------------------------------------------------------------------------------------------

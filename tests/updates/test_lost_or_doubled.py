@@ -11,8 +11,7 @@ import pytest
 from sqlalchemy import event, select
 
 from tests.updates import till as tills
-from tests.updates.conftest import Credit, update
-from tests.updates.test_kinds import LANE, Killed, Work, go_on, later, run
+from tests.updates.conftest import LANE, Credit, Killed, Work, go_on, later, run, update
 from webapp.audit.actor import Actor
 from webapp.channels.contract import Accepted, Unknown
 from webapp.channels.models import Store

@@ -63,8 +63,6 @@ def test_without_the_right_a_route_is_refused(
     assert {endpoint for endpoint, *_ in refused} >= {
         "stores.add",
         "stores.sync",
-        "updates.retry",
-        "updates.close",
         "plugins.index",
     }
     for endpoint, method, address, _ in refused:

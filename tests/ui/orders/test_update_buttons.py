@@ -122,3 +122,19 @@ def test_one_whose_kind_is_gone_is_not_sent(order: Order, credit: Credit, browse
     hooks.manager.unregister(name="till")
     assert decide(browser, "send") == 404
     assert update().state == "held"
+
+
+@pytest.mark.parametrize("way", ["retry", "close", "confirm", "undo", "send"])
+def test_what_is_decided_needs_the_right_that_the_kind_names(
+    credit: Credit,
+    order: Order,
+    make_browser: Callable[..., Browser],
+    make_user: Callable[..., Actor],
+    browser: Browser,
+    way: str,
+) -> None:
+    """The route asks for seeing orders alone; whoever may do no more is refused by what it calls."""
+    credit(held=True)
+    reader = make_browser(make_user("read_only", "Rita"))
+    assert reader.post(f"/updates/{update().id}/{way}").status_code == 403
+    assert update().state == "held"
