@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar
 
 import pytest
 
@@ -215,21 +215,12 @@ class HandedUpdates(Batch):
     def __init__(self, updates: Sequence[Update], *, late: bool = False) -> None:
         self.called: set[int] = set()
         self.attempts: list[Begun] = []
-        self._updates, self._late = updates, late
+        super().__init__(updates)
+        self._late = late
 
     def attempt(self, updates: Sequence[Update], *, key: str = "", channel_at: datetime | None = None) -> Attempt:
         self.attempts.append(Begun(len(self.attempts) + 1, key, len(updates), now(), channel_at))
         return _HandedAttempt(self, self.attempts[-1].id, {one.id for one in updates}, late=self._late)
-
-    def __len__(self) -> int:
-        return len(self._updates)
-
-    @overload
-    def __getitem__(self, place: int) -> Update: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Update]: ...
-    def __getitem__(self, place: int | slice) -> Update | Sequence[Update]:
-        return self._updates[place]
 
 
 class _HandedAttempt(Attempt):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field as default, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, ParamSpec, TypeVar
+from typing import Any, ClassVar, ParamSpec, TypeVar, overload
 
 from webapp.errors import DeskError
 from webapp.i18n import LazyString, lazy_gettext as _l
@@ -364,6 +364,19 @@ class Attempt(ABC):
 
 class Batch(Sequence[Update]):
     """Updates of one kind that are to be delivered. Going through them leaves out what another worker has by now."""
+
+    def __init__(self, updates: Sequence[Update]) -> None:
+        self._updates = updates
+
+    def __len__(self) -> int:
+        return len(self._updates)
+
+    @overload
+    def __getitem__(self, place: int) -> Update: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Update]: ...
+    def __getitem__(self, place: int | slice) -> Update | Sequence[Update]:
+        return self._updates[place]
 
     @abstractmethod
     def attempt(self, updates: Sequence[Update], *, key: str = "", channel_at: datetime | None = None) -> Attempt:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from secrets import token_hex
 from time import monotonic
-from typing import ParamSpec, TypeVar, overload
+from typing import ParamSpec, TypeVar
 
 import structlog
 from sqlalchemy import ColumnElement, Engine, select, update
@@ -94,7 +94,8 @@ class HeldUpdates(Batch):
     ) -> None:
         self.left_out: set[int] = set()
         self.called: set[int] = set()  # those of which something irreversible was called, whatever came of it
-        self._updates, self._lease = updates, lease
+        super().__init__(updates)
+        self._lease = lease
         self._store_id, self._lane, self._once = store_id, lane, once
 
     def surely_here(self, row: int) -> bool:
@@ -128,16 +129,6 @@ class HeldUpdates(Batch):
             else:
                 log.warning("lease_lost", update=one.id)
                 self.left_out.add(one.id)
-
-    def __len__(self) -> int:
-        return len(self._updates)
-
-    @overload
-    def __getitem__(self, place: int) -> Update: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Update]: ...
-    def __getitem__(self, place: int | slice) -> Update | Sequence[Update]:
-        return self._updates[place]
 
 
 class _HeldAttempt(Attempt):
