@@ -21,8 +21,9 @@ from webapp.fulfillment.services import ship_order
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import locked
 from webapp.sync import delivering, jobs, settling
+from webapp.ui.orders.shown import next_step
 from webapp.updates import deciding
-from webapp.updates.contract import Owing
+from webapp.updates.contract import Impossible, Owing
 from webapp.updates.models import ChannelUpdate
 from webapp.updates.owing import OnItsWay, owe, withdraw
 
@@ -225,3 +226,27 @@ def test_that_money_did_not_move_can_be_said_three_days_later_after_a_fresh_look
             update().looked_at = now()
         close()
     assert update().state == "withdrawn"
+
+
+def test_one_that_can_not_be_sent_is_refused_here_and_says_why(
+    store: Store,
+    till: tills.Ledger,
+    credit: Credit,
+    work: Work,
+    order: Order,
+    monkeypatch: pytest.MonkeyPatch,
+    mia: Actor,
+) -> None:
+    credit()
+    with monkeypatch.context() as patched:
+        patched.setattr(tills.CreditKind, "ready", lambda kind, row, order: Impossible(tills.Unwanted()))
+        run(store)
+    assert (update().state, sentence_of(update().problem)) == ("refused", "Nobody wants this credit any more.")
+    assert [trouble["kind"] for trouble in db.session.get_one(Order, order.id).attention] == ["update_impossible"]
+    assert tills.CreditKind.ended == [("C1", "refused")]
+    assert next_step(db.session.get_one(Order, order.id), None)[0].startswith("An update can't be sent")
+    with unit_of_work():
+        deciding.retry(update(), actor=mia)
+    go_on(store, work)
+    assert till.paid == ["C1"]
+    assert db.session.get_one(Order, order.id).attention == []

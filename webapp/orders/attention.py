@@ -98,6 +98,12 @@ KINDS = (
         _l("Look at the order on the channel's own page; where nothing is left to tell, close the update."),
     ),
     AttentionKind(
+        "update_impossible",
+        _l("Update not possible"),
+        _l("An update can't be sent: %(problem)s"),
+        _l("Mend what it says and send it again; where nothing is left to tell, close it."),
+    ),
+    AttentionKind(
         "update_undecided",
         _l("Fate unknown"),
         _l("The answer to an update was lost, and nothing at the channel shows whether it happened."),

@@ -92,6 +92,7 @@ WORDS = (
     EventWords("update_confirmed", _l("Said to have happened: %(kind)s")),
     EventWords("update_undone", _l("Undone before it left: %(kind)s")),
     EventWords("update_released", _l("Sent before its time: %(kind)s")),
+    EventWords("update_impossible", _l("It can't be sent: %(kind)s")),
     EventWords("update_superseded", _l("A correction took its place: %(kind)s")),
     EventWords("update_withdrawn", _l("No longer wanted, so it was not sent: %(kind)s")),
 )

@@ -198,7 +198,8 @@ def _may_go(row: ChannelUpdate, carriage: UpdateKind) -> bool:
             return _put_off(row, cause, ASK_AGAIN)
         match why_not_yet(row, order):
             case Impossible(cause=cause):
-                refuse(row, cause.stored())
+                row.problem = cause.stored()
+                end([row], UpdateState.REFUSED, event="update_impossible", actor=Actor.job("sync"))
                 return False
             case Waits(cause=cause, seconds=seconds):
                 return _put_off(row, cause, timedelta(seconds=max(seconds, 1)))
@@ -260,7 +261,9 @@ def lose(row: ChannelUpdate, *, look_again_at: datetime) -> None:
 
 
 def refuse(row: ChannelUpdate, problem: Mapping[str, Any]) -> None:
-    """It did not happen, and will not by itself: somebody has to see to it. `problem` is a stored DeskError."""
+    """The channel refuses it, or shows that it will not happen: somebody has to see to it. `problem` is a stored
+    DeskError.
+    """
     row.problem = dict(problem)
     end([row], UpdateState.REFUSED, event="update_refused", cause="update")
 

@@ -19,14 +19,22 @@ from webapp.updates.contract import OutwardKind, UpdateOwed, UpdateSettled
 from webapp.updates.kinds import apart, kinds
 from webapp.updates.models import ChannelUpdate, UpdateState
 
-TROUBLES = ("update_refused", "update_unseen", "update_denied", "update_undecided")  # attention that updates raise
+TROUBLES = (
+    "update_refused",
+    "update_impossible",
+    "update_unseen",
+    "update_denied",
+    "update_undecided",
+)  # attention that updates raise
 _SETTLED = "settled_kinds"  # the name under which a plugin's kinds are told, again too
 
 
 def end(
     rows: Sequence[ChannelUpdate], state: UpdateState, *, event: str = "", actor: Actor | None = None, cause: str = ""
 ) -> None:
-    """Write the end of updates whose orders the caller has locked, with its event, unless the act records one."""
+    """Write the end of updates whose orders the caller has locked, with its event, unless the act records one. Of a
+    refused one the event is also the mark that its order gets.
+    """
     at = now()
     for row in rows:
         row.state, row.look_again_at = state, None
@@ -37,7 +45,7 @@ def end(
             row.effective_at, row.problem = at, None
             row.sent_at = row.sent_at or at
         if state == UpdateState.REFUSED:
-            raise_attention(row.order, "update_refused", of=row.id, problem=row.problem)
+            raise_attention(row.order, event, of=row.id, problem=row.problem)
         else:
             settle_troubles(row.order, row)
         if event:

@@ -313,8 +313,13 @@ def name_of(person: User | None) -> str:
 def next_step(order: Order, refusal: Refusal | None) -> tuple[str, str]:
     """What to do with the order now, in one sentence, and its tone."""
     name = channel_name(order.store.channel)
-    if any(trouble["kind"] == "update_refused" for trouble in order.attention):
+    troubles = {trouble["kind"] for trouble in order.attention}
+    if "update_refused" in troubles:
         return _("%(channel)s refused an update: read why, then send it again or close it.", channel=name), "bad"
+    if "update_impossible" in troubles:
+        return _("An update can't be sent: read why, then send it again or close it."), "bad"
+    if "update_undecided" in troubles:
+        return _("An answer was lost: find out whether it happened, and say so under Channel updates."), "bad"
     if order.buyer_wants_cancel and order.unshipped:
         return _("The buyer asked to cancel: decide before anything leaves."), "warn"
     if order.unshipped and order.state == "processing":

@@ -45,7 +45,7 @@ KINDS: dict[str, tuple[LazyString, tuple[str, ...]]] = {
         (
             "update_sent", "update_effective", "update_refused", "update_denied", "update_unseen", "update_elsewhere",
             "update_retried", "update_closed", "update_accepted", "update_undecided", "update_confirmed",
-            "update_undone", "update_released", "update_withdrawn", "update_superseded",
+            "update_undone", "update_released", "update_withdrawn", "update_superseded", "update_impossible",
         ),
     ),
     "holds": (_l("Holds"), ("held", "held_until", "released", "hold_ended")),
