@@ -180,3 +180,25 @@ def test_a_part_is_told_at_once(first: Listening, clock: Pass, work: Callable[[]
     assert len(first.heard) == telling.AT_ONCE
     assert work() == 1
     assert sorted(number for [number] in first.heard) == list(range(telling.AT_ONCE + 3))
+
+
+@pytest.mark.parametrize(("hook", "facts"), [("units_moved", [{"order": 1}]), ("units_were_moved", [1])])
+def test_what_another_version_kept_holds_no_other_fact_back(
+    first: Listening, clock: Pass, hook: str, facts: list[Any]
+) -> None:
+    first.units_moved = hookimpl(lambda moves: first.heard.append(moves))  # type: ignore[attr-defined]
+    hooks.manager.unregister(first)
+    hooks.manager.register(first, name="first")
+    at = now() - timedelta(minutes=1)
+    row = {"plugin": "first", "at": at, "next_at": at, "tries": 1}
+    with unit_of_work():
+        db.session.add(MissedFact(**row, hook=hook, facts=facts))
+        db.session.flush()
+        db.session.add(MissedFact(**row | {"next_at": now()}, hook="orders_imported", facts=[7]))
+    tell_again()
+    assert first.heard == [[7]]
+    assert waiting() == {"first": 1}
+    db.session.rollback()
+    clock(timedelta(days=31))
+    tell_again()
+    assert waiting() == {}

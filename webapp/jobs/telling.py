@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 import structlog
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import delete, func, select
 
 from webapp import live
@@ -134,11 +134,17 @@ def waiting() -> dict[str, int]:
 
 def _tell_one(row: MissedFact) -> None:
     row.next_at = now() + min(AGAIN * 2**row.tries, RAREST)  # also where its plugin is not there now
-    listener = next((one for one in _listeners(row.hook) if one.plugin == row.plugin), None)
+    known = _listeners(row.hook) if row.hook in _kinds else ()
+    listener = next((one for one in known if one.plugin == row.plugin), None)
     if listener is None:
         return
     row.tries = min(row.tries + 1, 30)
-    if _heard(listener, _adapter(row.hook).validate_python(row.facts)):
+    try:
+        facts = _adapter(row.hook).validate_python(row.facts)
+    except ValidationError:  # kept by another version; nobody else's facts wait for it
+        log.warning("fact_not_understood", plugin=row.plugin, hook=row.hook)
+        return
+    if _heard(listener, facts):
         of_orders = select(MissedFactOrder.order_id).where(MissedFactOrder.missed_fact_id == row.id)
         live.publish("orders", list(db.session.scalars(of_orders)))  # their pages say so no more
         db.session.delete(row)
