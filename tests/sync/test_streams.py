@@ -249,6 +249,7 @@ TAKING_IN: dict[str, Callable[[], Any]] = {
     "gives words": lambda: "five",
     "asks wrongly": unknown_statement,
     "rolls back": lambda: db.session.rollback(),
+    "commits": lambda: db.session.commit(),
     "leaves what the database refuses": leave_a_row_that_can_not_be,
     "changes an order without an event": change_an_order_in_secret,
     "hangs": raising(JobTimeoutException("told to stop")),

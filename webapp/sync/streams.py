@@ -16,7 +16,7 @@ from sqlalchemy.orm import aliased
 from webapp.channels.contract import StoreAccess
 from webapp.channels.models import Store
 from webapp.clock import now
-from webapp.db import db
+from webapp.db import db, guarded_savepoint
 from webapp.hooks.failures import NotTaken, WrongType
 from webapp.hooks.fence import PluginFailed, ask, label_of
 from webapp.hooks.registered import registered
@@ -104,10 +104,8 @@ class Stream:
 
     def written(self, sync: StoreSync, run: Run, store: StoreAccess, asked: Any, page: Any) -> bool:
         """Write the page and move on behind it, in the open unit of work; whether nothing more is there now."""
-        transaction = db.session().get_transaction()
-        new = self.take_in(store, page)
-        if db.session().get_transaction() is not transaction:
-            raise NotTaken("it ended the transaction in which it takes in")
+        with guarded_savepoint():
+            new = self.take_in(store, page)
         if not isinstance(new, (int, type(None))):
             raise WrongType(new, (int, type(None)))
         runs.page_read(sync)
