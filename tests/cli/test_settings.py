@@ -82,6 +82,9 @@ def test_the_desks_own_settings_of_a_store_are_known(cli: Command, store: Store)
         "values": {"erase_buyers_after_days": 7},
         "store": store.id,
     }
+    assert cli("store", "set", store.name, "--unset", "erase_buyers_after_days").code == 0
+    db.session.rollback()
+    assert days_of(store) == 30
 
 
 def test_importing_that_is_switched_on_numbers_what_came_meanwhile(

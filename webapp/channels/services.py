@@ -138,14 +138,16 @@ def change_store(
     """
     actor.needs("stores.edit")
     buyers = {key: value for key, value in values.items() if key == keeping.NAME}
-    if buyers:
-        change(keeping.BUYERS, buyers, store, actor=actor)
+    buyers_unset = [key for key in unset if key == keeping.NAME]
+    if buyers or buyers_unset:
+        change(keeping.BUYERS, buyers, store, unset=buyers_unset, actor=actor)
     if name is not None and (free := _free_name(name, store)) != store.name:
         store.name = free
         audit("store_changed", actor=actor, store=store.id)
     connection = {key: value for key, value in values.items() if key not in buyers}
-    if connection or unset or not buyers:
-        change(CONNECTION, connection, store, unset=unset, actor=actor)
+    connection_unset = [key for key in unset if key not in buyers_unset]
+    if connection or connection_unset or not (buyers or buyers_unset):
+        change(CONNECTION, connection, store, unset=connection_unset, actor=actor)
 
 
 def _free_name(name: str, store: Store) -> str:
