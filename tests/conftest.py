@@ -36,6 +36,7 @@ from webapp.db import db, unit_of_work
 from webapp.hooks import failures, hooks
 from webapp.hooks.failures import Failure
 from webapp.jobs import QUEUES, perform, queue
+from webapp.jobs.lanes import queue_of_stream
 from webapp.orders.models import Order
 from webapp.sync import streams
 from webapp.sync.taking_in.pages import prepare, take_in
@@ -283,7 +284,8 @@ def work(app: Flask) -> Callable[[], int]:
 def run_jobs() -> int:
     """Run what waits in the queue of the open desk; tells how many jobs ran."""
     app, done = current_app._get_current_object(), 0  # type: ignore[attr-defined]
-    while ids := [job_id for name in (*QUEUES, *streams.queues()) for job_id in queue(name).get_job_ids(0, 1)]:
+    names = (*QUEUES, *map(queue_of_stream, streams.lanes()))
+    while ids := [job_id for name in names for job_id in queue(name).get_job_ids(0, 1)]:
         [job_id, *_] = ids
         job = RqJob.fetch(job_id, connection=live.connection(), serializer=JSONSerializer)
         queue(job.origin).remove(job_id)

@@ -21,7 +21,6 @@ from webapp.hooks.failures import NotTaken, WrongType
 from webapp.hooks.fence import PluginFailed, ask, label_of
 from webapp.hooks.registered import registered
 from webapp.i18n import LazyString
-from webapp.jobs.lanes import queue_of_stream
 from webapp.jobs.models import Run
 from webapp.sync import runs
 from webapp.sync.models import ORDERS_LANE, StoreSync
@@ -154,11 +153,6 @@ def _reads(stream: Stream, channel: str) -> bool:
 def lanes() -> list[str]:
     """The lanes that have a queue and a worker of their own."""
     return [stream.lane for stream in streams() if stream.lane != ORDERS_LANE]
-
-
-def queues() -> list[str]:
-    """The queues of these lanes."""
-    return [queue_of_stream(lane) for lane in lanes()]
 
 
 def due() -> list[tuple[int, str]]:
