@@ -13,6 +13,7 @@ from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import sentence_of
+from webapp.hooks.failures import Failure
 from webapp.jobs import queue
 from webapp.jobs.models import Run
 from webapp.orders.models import Order
@@ -53,6 +54,30 @@ def test_the_first_run_reads_what_is_open_and_then_what_changed(store: Store, ch
     assert [asked.open_only for asked in channel.asked] == [True] * 3 + [False] * 3
     assert channel.asked[0].low < now() - timedelta(days=29)
     assert orders() == 10
+
+
+@pytest.mark.parametrize("answer", [ZeroDivisionError(), "often"])
+def test_a_channel_that_fails_to_say_how_often_it_is_read_is_read_all_the_same(
+    answer: object,
+    store: Store,
+    channel: FakeChannel,
+    work: Work,
+    monkeypatch: pytest.MonkeyPatch,
+    plugin_failures: list[Failure],
+) -> None:
+    def interval(_access: StoreAccess) -> object:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(channel, "poll_interval", interval)
+    channel.offer(incoming_order())
+    run_id = start(store)
+    work()
+    assert (run_of(run_id).state, orders()) == ("done", 1)
+    assert 290 < (runs.sync_of(store.id).next_at - now()).total_seconds() <= 300
+    assert [one.place for one in plugin_failures] == ["stream"]
+    plugin_failures.clear()
 
 
 def test_the_next_run_begins_behind_the_cursor_by_the_overlap(store: Store, channel: FakeChannel, work: Work) -> None:

@@ -231,7 +231,11 @@ class OrdersStream(Stream):
             denials.note(sync.store_id, denials.ORDERS, error.denial, low=window_of(sync).low)
 
     def rests(self, store: Store) -> float:
-        return get_channel(store.channel).poll_interval(access(store))
+        channel = get_channel(store.channel)
+        try:
+            return float(ask(channel, "stream", channel.poll_interval, access(store), gives=(int, float)))
+        except PluginFailed:  # what was read is here all the same
+            return self.every
 
 
 ORDERS = OrdersStream(ORDERS_LANE, lane=ORDERS_LANE, label=_l("Orders"), fetch=fetch, take_in=write, seconds=300)
