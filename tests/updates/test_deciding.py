@@ -250,3 +250,11 @@ def test_one_that_can_not_be_sent_is_refused_here_and_says_why(
     go_on(store, work)
     assert till.paid == ["C1"]
     assert db.session.get_one(Order, order.id).attention == []
+
+
+def test_what_has_ended_can_not_be_undone(store: Store, till: tills.Ledger, credit: Credit, mia: Actor) -> None:
+    credit(held=True)
+    with unit_of_work():
+        deciding.undo(update(), actor=mia)
+    with pytest.raises(deciding.AlreadyEnded, match="Withdrawn: there is nothing to undo"), unit_of_work():
+        deciding.undo(update(), actor=mia)

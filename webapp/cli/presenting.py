@@ -34,6 +34,7 @@ from webapp.sync.health import Health
 from webapp.sync.models import QuarantinedOrder
 from webapp.sync.runs import NUMBERS, lanes_of
 from webapp.updates.models import ChannelUpdate
+from webapp.updates.queries import why_it_waits
 
 Document = dict[str, Any]
 Buyer = Mapping[str, Any]
@@ -196,7 +197,7 @@ def update(row: ChannelUpdate) -> Document:
         "reference": row.reference,
         "revision": row.revision,
         "lane": row.lane,
-        "message": sentence_of(row.problem),
+        "message": sentence_of(row.problem) or why_it_waits(row),
     }
 
 

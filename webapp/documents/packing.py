@@ -142,7 +142,8 @@ def _slips(parcels: Sequence[_Parcel], actor: Actor) -> list[Slip]:
 def _slip(parcel: _Parcel, buyer: Mapping[str, Any], address: Mapping[str, Any]) -> Slip:
     order = parcel.order
     marketplace = marketplace_of(order.store.channel, order.marketplace)
-    language = marketplace.language if marketplace and marketplace.language in LANGUAGES else LANGUAGE.of(order.shop)
+    spoken = marketplace.language.partition("_")[0] if marketplace else ""
+    language = spoken if spoken in LANGUAGES else LANGUAGE.of(order.shop)
     country = marketplace.country if marketplace else order.country
     gifts, wishes = buyer.get("gift_messages") or {}, buyer.get("customizations") or {}
     lines = [

@@ -18,7 +18,7 @@ from webapp.orders.queries import visible
 from webapp.updates.contract import OutwardKind
 from webapp.updates.ending import end, owe_again, settle_troubles
 from webapp.updates.kinds import kinds, why_not
-from webapp.updates.models import LEFT, STATE_LABELS, ChannelUpdate, UpdateState
+from webapp.updates.models import ENDED, LEFT, STATE_LABELS, ChannelUpdate, UpdateState
 from webapp.updates.owing import OnItsWay, tell_owed
 from webapp.updates.queries import corrected, denied, undecided, unseen
 
@@ -53,6 +53,13 @@ class NotHeld(_StateRefusal):
 
     code = "not_held"
     sentence = _l("This update is %(state)s: it is not held back.")
+
+
+class AlreadyEnded(_StateRefusal):
+    """It has ended."""
+
+    code = "update_ended"
+    sentence = _l("This update is %(state)s: there is nothing to undo.")
 
 
 class NotUndoable(Refusal):
@@ -93,6 +100,8 @@ def undo(update: ChannelUpdate, *, actor: Actor) -> None:
 
 def undo_refusal(update: ChannelUpdate) -> Refusal | None:
     """Why an update can't be undone now, asked by the button and by `undo`."""
+    if update.state in ENDED:
+        return AlreadyEnded(state=update.state)
     if not update.never_left:
         return OnItsWay()
     kind = kinds().get(update.kind)

@@ -44,6 +44,7 @@ STATE_LABELS: dict[str, LazyString] = {
 }
 WAITING = (UpdateState.HELD, UpdateState.OWED)  # it still has to leave
 LEFT = (UpdateState.SENT, UpdateState.ACCEPTED, UpdateState.UNKNOWN)  # it may have reached the channel
+ENDED = (UpdateState.EFFECTIVE, UpdateState.WITHDRAWN, UpdateState.DONE_ELSEWHERE)
 UNSETTLED = (*WAITING, *LEFT)  # under way: nobody has to do anything
 OPEN = (*WAITING, UpdateState.SENT, UpdateState.ACCEPTED, UpdateState.REFUSED, UpdateState.UNKNOWN)
 

@@ -12,12 +12,12 @@ from webapp.channels.models import Store
 from webapp.channels.services import channels
 from webapp.clock import now
 from webapp.db import among, db
-from webapp.errors import DeskError, NotFound, Refusal, class_of
+from webapp.errors import DeskError, NotFound, Refusal, class_of, sentence_of
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.models import Order
 from webapp.orders.queries import visible
 from webapp.updates.kinds import carried, kinds
-from webapp.updates.models import OPEN, UNSETTLED, ChannelUpdate, UpdateState
+from webapp.updates.models import OPEN, UNSETTLED, WAITING, ChannelUpdate, UpdateState
 
 _UNSEEN_AFTER = timedelta(hours=24)  # for kinds that no channel carries any more
 
@@ -119,6 +119,19 @@ def provable(update: ChannelUpdate) -> bool:
 def undecided(update: ChannelUpdate) -> bool:
     """Whether nobody can find out what became of it: a person decides."""
     return update.state == UpdateState.UNKNOWN and not provable(update)
+
+
+class StorePaused(DeskError):
+    code = "store_paused"
+    sentence = _l("It waits until its store is activated.")
+
+
+def why_it_waits(update: ChannelUpdate) -> str | None:
+    """Why nothing is sent to its store just now, in the reader's language; None where it can be sent."""
+    if update.state not in WAITING:
+        return None
+    store = update.store
+    return str(StorePaused()) if not store.active else sentence_of(store.problem or store.read_only)
 
 
 def find_update(update_id: int, actor: Actor) -> ChannelUpdate:

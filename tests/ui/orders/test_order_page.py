@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,7 +25,7 @@ from webapp.orders.queries import comments_of, locked
 from webapp.orders.services import actions, comment
 from webapp.orders.statuses import make_status
 from webapp.settings.services import store_all
-from webapp.testing import FakeChannel, again, incoming_line, incoming_order
+from webapp.testing import GERMANY, FakeChannel, again, incoming_line, incoming_order
 from webapp.vault.services import erase
 
 
@@ -460,3 +461,14 @@ def test_a_line_of_which_nothing_is_ordered_any_more_is_canceled(
     row += page[page.index("GONE") : page.index("</tr>", page.index("GONE"))]
     assert "Canceled" in row
     assert "Shipped<" not in row
+
+
+@pytest.mark.parametrize(("told", "spoken"), [("fr", "fr"), ("fr_FR", "fr"), ("fr_BE", "fr"), ("ja_JP", "en")])
+def test_a_packing_slip_speaks_the_language_of_the_marketplace(
+    take: Callable[..., list[Order]], browser: Browser, channel: FakeChannel, told: str, spoken: str
+) -> None:
+    """Marketplaces name it with its country, too."""
+    channel.marketplaces = (replace(GERMANY, language=told),)
+    [order] = take(incoming_order())
+    slip = browser.get(f"/orders/{order.number}/packing-slip").text
+    assert re.findall(r'<article class="slip" lang="(\w+)"', slip) == [spoken]

@@ -11,6 +11,7 @@ from tests.ui.conftest import Browser
 from tests.updates import till as tills
 from tests.updates.conftest import Credit, channel, credit, order, store, till, update  # noqa: F401 - fixtures
 from webapp.audit.actor import Actor
+from webapp.channels.contract import Disconnected
 from webapp.channels.models import Store
 from webapp.db import db
 from webapp.hooks import hooks
@@ -138,3 +139,22 @@ def test_what_is_decided_needs_the_right_that_the_kind_names(
     reader = make_browser(make_user("read_only", "Rita"))
     assert reader.post(f"/updates/{update().id}/{way}").status_code == 403
     assert update().state == "held"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"problem": Disconnected(channel="Till", problem="wrong secret").stored()}, "refuses the desk"),
+        ({"active": False}, "It waits until its store is activated."),
+        ({"read_only": {"code": "older_database", "values": {}}}, "The database is older than what was sent"),
+    ],
+)
+def test_what_is_owed_to_a_store_that_is_told_nothing_says_why(
+    store: Store, order: Order, credit: Credit, browser: Browser, changes: dict[str, object], said: str
+) -> None:
+    credit()
+    row = db.session.get_one(Store, store.id)
+    for name, value in changes.items():
+        setattr(row, name, value)
+    db.session.commit()
+    assert said in browser.get(f"/orders/{order.number}?tab=updates").text

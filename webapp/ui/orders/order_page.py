@@ -38,7 +38,7 @@ from webapp.ui.frame import htmx
 from webapp.ui.orders import shown, timeline
 from webapp.updates import deciding
 from webapp.updates.models import UNSETTLED, WAITING, ChannelUpdate, UpdateState
-from webapp.updates.queries import list_updates, undecided
+from webapp.updates.queries import list_updates, undecided, why_it_waits
 from webapp.vault import services as vault
 
 OVERVIEW, CHANNEL = "overview", "channel"
@@ -386,11 +386,12 @@ def _update(order: Order, row: ChannelUpdate, actor: Actor) -> dict[str, Any]:
         "effective_at": row.effective_at,
         "settled_at": row.refused_at or row.effective_at,
         "attempts": row.attempts,
-        "message": sentence_of(row.problem),
+        "message": sentence_of(row.problem) or why_it_waits(row),
         "goes_at": _goes_at(order, row),
         "undecided": undecided(row),
         "can_retry": may and deciding.retriable(row),
         "can_close": may and deciding.closable(row),
         "can_confirm": may and deciding.confirmable(row),
+        "can_send": may and row.state == UpdateState.HELD,
         "can_undo": may and row.state in WAITING and deciding.undo_refusal(row) is None,
     }
