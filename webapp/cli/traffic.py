@@ -17,7 +17,7 @@ from webapp.errors import NotFound
 from webapp.orders import indexing
 from webapp.orders.queries import find_order
 from webapp.sync import runs as sync_runs
-from webapp.sync.jobs import deliver, fetch_order, look_up
+from webapp.sync.jobs import fetch_order, send_again
 from webapp.sync.models import ORDERS_LANE, QuarantinedOrder, StoreSync
 from webapp.sync.taking_in.quarantine import quarantined_orders
 from webapp.updates import deciding
@@ -90,13 +90,7 @@ def wait(door: Door, update_id: int, until: str, seconds: float) -> None:
 @desk_command
 def retry(door: Door, update_ids: Sequence[int]) -> None:
     """Send refused or unknown updates again; of an unknown one it is first looked up what became of it."""
-    with unit_of_work():
-        rows = [find_update(update_id, door.actor) for update_id in update_ids]
-        for row in rows:
-            deciding.retry(row, actor=door.actor)
-            (deliver if row.state == UpdateState.OWED else look_up).enqueue(row.store_id, row.lane)
-        documents = [presenting.update(row) for row in rows]
-    door.show(documents, table(documents, ("id", "order", "kind", "state"), empty=""))
+    _decide(door, update_ids, send_again)
 
 
 @updates.command()

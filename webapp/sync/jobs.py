@@ -51,9 +51,9 @@ from webapp.sync.order_windows import Broken
 from webapp.sync.settling import settle
 from webapp.sync.streams import Stream
 from webapp.sync.taking_in.pages import prepare, take_in
-from webapp.updates import marks
+from webapp.updates import deciding, marks
 from webapp.updates.kinds import carriage_of
-from webapp.updates.models import ChannelUpdate
+from webapp.updates.models import ChannelUpdate, UpdateState
 
 log = structlog.get_logger(__name__)
 
@@ -296,6 +296,13 @@ def look_up(store_id: int, lane: str) -> None:
     if _asked_and_settled(lease, HeldUpdates(updates, lease, store_id, lane), denials.ORDER, ask_channel):
         with unit_of_work():
             deliver.enqueue(store_id, lane)  # what turned out not to have happened is sent again
+
+
+def send_again(update: ChannelUpdate, *, actor: Actor) -> None:
+    """Send an update again, in a door's unit of work; of one whose fate is unknown, look at once what became of it."""
+    deciding.retry(update, actor=actor)
+    if update.state == UpdateState.UNKNOWN:  # what is owed by now is told to whoever sends it
+        look_up.enqueue(update.store_id, update.lane)
 
 
 def _asked_and_settled(

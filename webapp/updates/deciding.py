@@ -180,16 +180,20 @@ def _check_disowned(update: ChannelUpdate) -> None:
 
 def retriable(update: ChannelUpdate) -> bool:
     """Whether it can be sent again: one that the channel denies would be, hours later."""
-    waits = update.state == UpdateState.OWED and update.lease_owner is None and denied(update)
-    return update.kind in kinds() and (waits or update.state in (UpdateState.REFUSED, UpdateState.UNKNOWN))
+    may_be_sent = _waits_denied(update) or update.state in (UpdateState.REFUSED, UpdateState.UNKNOWN)
+    return may_be_sent and update.kind in kinds()
 
 
 def closable(update: ChannelUpdate) -> bool:
     """Whether a person can say that it did not happen: of one that can be sent again, or that the channel took and
     never showed.
     """
-    waits = update.state == UpdateState.OWED and update.lease_owner is None and denied(update)
-    return waits or update.state == UpdateState.REFUSED or confirmable(update)
+    return _waits_denied(update) or update.state == UpdateState.REFUSED or confirmable(update)
+
+
+def _waits_denied(update: ChannelUpdate) -> bool:
+    """Whether it waits because the channel denies it, and no worker has it."""
+    return update.state == UpdateState.OWED and update.lease_owner is None and denied(update)
 
 
 def confirmable(update: ChannelUpdate) -> bool:

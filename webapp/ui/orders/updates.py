@@ -19,7 +19,7 @@ from webapp.ui.frame.pages import parts
 from webapp.ui.frame.redirects import redirect
 from webapp.ui.orders.order_page import ASIDE, current_tab, facts, live_parts, url_of
 from webapp.updates import deciding
-from webapp.updates.models import ChannelUpdate, UpdateState
+from webapp.updates.models import ChannelUpdate
 from webapp.updates.queries import find_update
 
 bp = Blueprint("updates", __name__)
@@ -29,15 +29,7 @@ bp = Blueprint("updates", __name__)
 @needs("orders.view")
 def retry(update_id: int) -> Response:
     """Send a refused update again; of one whose fate is unknown, find that out first."""
-    actor = current_actor()
-    with unit_of_work():
-        update = find_update(update_id, actor)
-        order: Order = update.order
-        deciding.retry(update, actor=actor)
-        work = jobs.deliver if update.state == UpdateState.OWED else jobs.look_up
-        work.enqueue(update.store_id, update.lane)
-    flash(_("It is being sent again."), "good")
-    return _changed(order, actor)
+    return _decided(update_id, jobs.send_again, _("It is being sent again."))
 
 
 @bp.post("/updates/<int:update_id>/close")
