@@ -36,7 +36,7 @@ from webapp.db import db, unit_of_work
 from webapp.hooks import failures, hooks
 from webapp.hooks.failures import Failure
 from webapp.jobs import QUEUES, perform, queue
-from webapp.jobs.lanes import queue_of_stream
+from webapp.jobs.queues import queue_of_stream
 from webapp.orders.models import Order
 from webapp.sync import streams
 from webapp.sync.taking_in.pages import prepare, take_in

@@ -17,7 +17,7 @@ from webapp import live
 from webapp.config import ROOT
 from webapp.jobs import Job, queue
 from webapp.jobs.backlog import workers
-from webapp.jobs.lanes import LANES, QUEUES, Service, services, whole_service
+from webapp.jobs.queues import QUEUES, WORK, Service, services, whole_service
 from webapp.jobs.worker import DeskWorker
 
 pytestmark = pytest.mark.own_desk
@@ -69,7 +69,7 @@ else:
 STOPPED_AT_ONCE = """
 import os, signal, sys, time
 from webapp.jobs import crew
-from webapp.jobs.lanes import WHOLE_SERVICE
+from webapp.jobs.queues import WHOLE_SERVICE
 
 def fork():
     pid = real()
@@ -169,7 +169,7 @@ def test_one_worker_never_waits_for_a_channel_and_every_queue_is_served() -> Non
     for count in (2, 3, 8):
         served = [{name for group in service.groups for name in group} for service in services(count)]
         assert len(served) == count
-        assert [names for names in served if not names & {"asking", *LANES["channel"]}] == [{"now", "clock"}]
+        assert [names for names in served if not names & {"asking", *WORK["channel"]}] == [{"now", "clock"}]
         assert set().union(*served) == set(QUEUES)
 
 
@@ -202,7 +202,7 @@ def test_whoever_asks_and_what_channels_are_owed_take_turns(app: Flask, service:
     assert sorted(served[:2]) == sorted(served[2:]) == ["asking", "delivering"]
 
 
-def test_a_burst_serves_the_lanes_in_turn_and_delivers_before_it_imports(
+def test_a_burst_serves_all_work_in_turn_and_delivers_before_it_imports(
     start: Callable[..., subprocess.Popen[bytes]], notes: Notes
 ) -> None:
     for number in range(3):

@@ -113,8 +113,8 @@ def test_outside_of_a_job_a_process_and_thread_own_their_leases() -> None:
         assert pool.submit(current_id).result() != current_id()
 
 
-def test_a_backlog_is_told_by_lane_with_the_age_of_its_oldest_job(app: Flask) -> None:
-    assert [(one.lane, one.waiting, one.oldest) for one in backlogs()] == [
+def test_a_backlog_is_told_by_kind_of_work_with_the_age_of_its_oldest_job(app: Flask) -> None:
+    assert [(one.work, one.waiting, one.oldest) for one in backlogs()] == [
         ("now", 0, 0.0), ("channel", 0, 0.0), ("clock", 0, 0.0)
     ]  # fmt: skip
     with unit_of_work():

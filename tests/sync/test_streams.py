@@ -25,6 +25,7 @@ from webapp.errors import sentence_of
 from webapp.hooks import hookimpl, hooks
 from webapp.hooks.failures import Failure
 from webapp.jobs import perform, queue
+from webapp.jobs.backlog import backlogs
 from webapp.jobs.models import Run
 from webapp.orders.models import Order
 from webapp.sync import activity, jobs, leases, runs, streams
@@ -127,6 +128,15 @@ def test_a_stream_is_read_page_by_page_and_goes_on_where_it_was(begun: Store, le
     with time_machine.travel(now() + timedelta(seconds=61), tick=True):
         look(work)
     assert written() == list("abcdef")
+
+
+def test_what_waits_for_a_stream_is_told_by_its_queue_and_makes_no_other_work_late(begun: Store) -> None:
+    jobs._send(begun.id, "letters")
+    found = {one.work: one.waiting for one in backlogs(streams.lanes())}
+    assert found == {"now": 0, "channel": 0, "clock": 0, "stream-letters": 1}
+    with time_machine.travel(now() + timedelta(minutes=6), tick=True):
+        assert [one.work for one in backlogs(streams.lanes()) if one.late] == ["stream-letters"]
+        assert not any(one.late for one in backlogs())
 
 
 def test_a_stream_begins_once_the_orders_have(store: Store, letters: Letters, work: Work) -> None:

@@ -29,6 +29,7 @@ from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Unavailable
 from webapp.jobs.backlog import backlogs, workers
 from webapp.live import connection
+from webapp.sync import streams
 from webapp.sync.models import QuarantinedOrder
 from webapp.updates.models import ChannelUpdate, UpdateState
 from webapp.vault.key_file import KeyProblem, key_file
@@ -251,8 +252,8 @@ def status(door: Door) -> None:
         "processes": running.get("processes", {}),
         "workers": workers(),
         "backlog": {
-            one.lane: {"waiting": one.waiting, "oldest_seconds": round(one.oldest, 1), "late": one.late}
-            for one in backlogs()
+            one.work: {"waiting": one.waiting, "oldest_seconds": round(one.oldest, 1), "late": one.late}
+            for one in backlogs(streams.lanes())
         },
         "stores": store_rows(stores()),
         "updates": {state.value: by_state.get(state, 0) for state in UpdateState},
@@ -265,13 +266,13 @@ def status(door: Door) -> None:
     if lanes:
         of_lanes = ("store", "lane", "running", "last_success_at", "next_at", "last_failure")
         text += section("Also read", table(lanes, of_lanes, empty=""))
-    text += section("Jobs that wait", [_waiting(lane, **found) for lane, found in document["backlog"].items()])
+    text += section("Jobs that wait", [_waiting(work, **found) for work, found in document["backlog"].items()])
     text += section("Updates", [f"{state}: {count}" for state, count in document["updates"].items() if count])
     door.show(document, text)
 
 
-def _waiting(lane: str, *, waiting: int, oldest_seconds: float, late: bool) -> str:
+def _waiting(work: str, *, waiting: int, oldest_seconds: float, late: bool) -> str:
     if not waiting:
-        return f"{lane}: none"
-    text = f"{lane}: 1 job waits, for" if waiting == 1 else f"{lane}: {waiting} jobs wait, the oldest"
+        return f"{work}: none"
+    text = f"{work}: 1 job waits, for" if waiting == 1 else f"{work}: {waiting} jobs wait, the oldest"
     return f"{text} {oldest_seconds:.0f} s" + (" (late)" if late else "")

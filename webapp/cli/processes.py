@@ -57,7 +57,7 @@ def app_to_serve(prepare: Callable[[], None] = lambda: None) -> Flask:
 def worker(burst: bool) -> None:
     """Do the background work, in as many processes as WAYBILL_WORKER_PROCESSES says; start it as often as you like."""
     from webapp.jobs.crew import run_crew
-    from webapp.jobs.lanes import whole_service
+    from webapp.jobs.queues import whole_service
     from webapp.jobs.worker import run_worker
 
     app = create_app()

@@ -3,7 +3,7 @@
 The queue is a messenger, never a memory: whatever must happen stands in a row, and the schedule re-finds what is due,
 so a lost job loses nothing and a repeated one repeats nothing. Therefore a job is not sent while it waits with the same
 arguments, for it will read whatever the second was sent for; only RQ's tries of a failed one may stand beside it. Job
-arguments are ids, never buyer data. Which queues there are, and which worker serves them, is said in `lanes`. All
+arguments are ids, never buyer data. Which queues there are, and which worker serves them, is said in `queues`. All
 imports of RQ stand here and in `worker`.
 """
 
@@ -31,7 +31,7 @@ from webapp.config import configuration
 from webapp.db import after_commit
 from webapp.hooks import failures
 from webapp.hooks.registered import plugin_of
-from webapp.jobs.lanes import CLOCK, QUEUES
+from webapp.jobs.queues import CLOCK, QUEUES
 from webapp.live import connection, key
 
 P = ParamSpec("P")
@@ -131,7 +131,7 @@ def _mark(name: str, args: Any, kwargs: dict[str, Any]) -> str:
 
 
 def job(queue: str, *, timeout: int = 300) -> Callable[[Callable[P, None]], Job[P]]:
-    """Make a function a job of this queue; see `webapp.jobs.lanes` for what each is for."""
+    """Make a function a job of this queue; see `webapp.jobs.queues` for what each is for."""
     if queue not in QUEUES:
         raise ValueError(f"no queue {queue!r}")
 

@@ -1,41 +1,47 @@
-"""What waits in the queues, by lane: for `status`, for the metrics, and for the banner that says why work is late."""
+"""What waits in the queues, by kind of work: for `status`, the metrics, and the banner that says why work is late."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rq import Worker
 
 from webapp.clock import now
 from webapp.jobs import queue
-from webapp.jobs.lanes import CHANNEL, CLOCK, LANES, NOW, QUEUES
+from webapp.jobs.queues import CHANNEL, CLOCK, NOW, WORK, queue_of_stream
 from webapp.live import connection
 
-# Seconds for which the oldest job of a lane may wait before people are told. Pages of an import wait for each other.
+# Seconds for which the oldest job of such work may wait before people are told. Pages of an import wait for each other.
 LATE = {NOW: 20.0, CHANNEL: 300.0, CLOCK: 120.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits in a lane: how many jobs, and for how many seconds the oldest has been waiting."""
+    """What waits of one kind of work, or of one stream: how many jobs, and for how many seconds the oldest has."""
 
-    lane: str
+    work: str  # now, channel, clock, or the queue of a stream
     waiting: int
     oldest: float
 
     @property
     def late(self) -> bool:
-        return self.oldest >= LATE[self.lane]
+        return self.oldest >= LATE.get(self.work, LATE[CHANNEL])
 
 
-def backlogs() -> list[Backlog]:
-    """Every lane's, also those where nothing waits. Raises `RedisError` where the queue is gone."""
+def backlogs(streams: Sequence[str] = ()) -> list[Backlog]:
+    """Every kind of work and each of these streams, also those where nothing waits.
+
+    Raises `RedisError` where the queue is gone.
+    """
+    work = WORK | {queue_of_stream(lane): (queue_of_stream(lane),) for lane in streams}
+    queues = [name for names in work.values() for name in names]
     with connection().pipeline(transaction=False) as redis:
-        for name in QUEUES:
+        for name in queues:
             redis.llen(queue(name).key)
-        waiting = dict(zip(QUEUES, redis.execute(), strict=True))
-    ages = {name: _age(name) for name in QUEUES if waiting[name]}
+        waiting = dict(zip(queues, redis.execute(), strict=True))
+    ages = {name: _age(name) for name in queues if waiting[name]}
     return [
-        Backlog(lane, sum(waiting[name] for name in names), max((ages.get(name, 0.0) for name in names), default=0.0))
-        for lane, names in LANES.items()
+        Backlog(one, sum(waiting[name] for name in names), max((ages.get(name, 0.0) for name in names), default=0.0))
+        for one, names in work.items()
     ]
 
 

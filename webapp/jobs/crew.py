@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import structlog
 from flask import Flask
 
-from webapp.jobs.lanes import Service, services
+from webapp.jobs.queues import Service, services
 from webapp.jobs.worker import run_worker
 
 log = structlog.get_logger(__name__)

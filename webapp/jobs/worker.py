@@ -2,7 +2,7 @@
 
 The app is loaded once and every job runs in a fork of it (a job is a page or a batch, so the fork's 15 ms don't
 matter). Connections are never shared with the parent: the fork drops the pool it inherited. What a worker serves is its
-service (`lanes`); several of them are forked from one loaded process (`crew`).
+service (`queues`); several of them are forked from one loaded process (`crew`).
 """
 
 import os
@@ -23,7 +23,7 @@ from rq.serializers import JSONSerializer
 
 from webapp.db import db
 from webapp.jobs import queue
-from webapp.jobs.lanes import WHOLE_SERVICE, Service
+from webapp.jobs.queues import WHOLE_SERVICE, Service
 from webapp.live import connection
 
 log = structlog.get_logger(__name__)

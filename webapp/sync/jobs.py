@@ -41,8 +41,8 @@ from webapp.hooks import failures
 from webapp.hooks.fence import PluginFailed, ask, failed
 from webapp.hooks.registered import is_ours, owner_of, plugin_of
 from webapp.jobs import TimeOver, a_moment, job
-from webapp.jobs.lanes import queue_of_stream
 from webapp.jobs.models import Run
+from webapp.jobs.queues import queue_of_stream
 from webapp.sync import activity, denials, order_windows, proving, runs, streams
 from webapp.sync.delivering import as_updates, claim_due, claim_to_look_up, due_work, to_send
 from webapp.sync.leases import HeldUpdates, Lease

@@ -60,7 +60,7 @@ class SyncWindow(Model):
     __tablename__ = "sync_windows"
 
     store_id: Mapped[int] = mapped_column(ForeignKey("stores.id", ondelete="CASCADE"), primary_key=True)
-    kind: Mapped[str] = mapped_column("stream", primary_key=True)  # a WindowKind
+    kind: Mapped[str] = mapped_column(primary_key=True)  # a WindowKind
     cursor: Mapped[datetime | None]
     low: Mapped[datetime | None]
     high: Mapped[datetime | None]

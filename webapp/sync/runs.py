@@ -65,7 +65,7 @@ def sync_of(store_id: int, lane: str = ORDERS_LANE, *, lock: bool = False) -> St
         made = insert_into(StoreSync).values(store_id=store_id, lane=lane, next_at=now()).on_conflict_do_nothing()
         db.session.execute(made)
         if lane == ORDERS_LANE:
-            windows = [{"store_id": store_id, "stream": kind} for kind in WindowKind]
+            windows = [{"store_id": store_id, "kind": kind} for kind in WindowKind]
             db.session.execute(insert_into(SyncWindow).on_conflict_do_nothing(), windows)
         row = db.session.scalars(query).one()
     return row

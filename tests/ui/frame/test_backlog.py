@@ -27,7 +27,7 @@ def in_seconds(seconds: float) -> time_machine.travel:
     return time_machine.travel(BEGUN + timedelta(seconds=seconds), tick=False)
 
 
-def test_the_metrics_count_what_waits_in_each_lane(browser: Browser) -> None:
+def test_the_metrics_count_what_waits_of_each_kind_of_work(browser: Browser) -> None:
     wait(3)
     wait(1, "asking")
     wait(2, "importing")
@@ -35,9 +35,9 @@ def test_the_metrics_count_what_waits_in_each_lane(browser: Browser) -> None:
     told = browser.get("/metrics")
     assert told.content_type.startswith("text/plain")
     lines = told.text.splitlines()
-    assert {'waybill_jobs_waiting{lane="now"} 4', 'waybill_jobs_waiting{lane="channel"} 2'} <= set(lines)
-    assert 'waybill_jobs_waiting{lane="clock"} 0' in lines
-    assert 'waybill_jobs_oldest_seconds{lane="clock"} 0.0' in lines
+    assert {'waybill_jobs_waiting{work="now"} 4', 'waybill_jobs_waiting{work="channel"} 2'} <= set(lines)
+    assert 'waybill_jobs_waiting{work="clock"} 0' in lines
+    assert 'waybill_jobs_oldest_seconds{work="clock"} 0.0' in lines
     assert "waybill_workers 0" in lines
 
 

@@ -23,6 +23,7 @@ from webapp.errors import DeskError
 from webapp.jobs import schedule
 from webapp.jobs.backlog import Backlog, backlogs, workers
 from webapp.live import connection, key
+from webapp.sync import streams
 from webapp.ui.frame.access import needs, public
 from webapp.ui.frame.proxies import asked_from_within
 
@@ -99,7 +100,7 @@ _CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
 @bp.get("/metrics")
 @public
 def metrics() -> tuple[Response, int]:
-    """What waits in each lane, in the text format of Prometheus, for this machine and believed addresses alone.
+    """What waits of each kind of work, in the text format of Prometheus, for this machine and believed addresses alone.
 
     503 while the queue is gone.
     """
@@ -115,14 +116,14 @@ def metrics() -> tuple[Response, int]:
 @lru_cache(maxsize=1)
 def _metrics(queue: str, second: int) -> str:
     """The metrics of a second: asking more often costs the queue nothing."""
-    found, serving = backlogs(), workers()
+    found, serving = backlogs(streams.lanes()), workers()
     lines = [
         "# HELP waybill_jobs_waiting Jobs that wait for a worker.",
         "# TYPE waybill_jobs_waiting gauge",
-        *(f'waybill_jobs_waiting{{lane="{one.lane}"}} {one.waiting}' for one in found),
+        *(f'waybill_jobs_waiting{{work="{one.work}"}} {one.waiting}' for one in found),
         "# HELP waybill_jobs_oldest_seconds For how long the oldest of them has been waiting.",
         "# TYPE waybill_jobs_oldest_seconds gauge",
-        *(f'waybill_jobs_oldest_seconds{{lane="{one.lane}"}} {one.oldest:.1f}' for one in found),
+        *(f'waybill_jobs_oldest_seconds{{work="{one.work}"}} {one.oldest:.1f}' for one in found),
         "# HELP waybill_workers Workers that serve the queues.",
         "# TYPE waybill_workers gauge",
         f"waybill_workers {serving}",

@@ -1,8 +1,8 @@
-"""The lanes of background work, the queues of each, and which worker serves what.
+"""The kinds of background work, the queues of each, and which worker serves what.
 
 Three kinds of work must not wait for each other: what a person waits for (*now*), what travels to and from channels
-(*channel*), and what runs by the clock (*clock*). A lane has a queue for each kind of job that must not overtake, or
-be held up by, the others of its lane:
+(*channel*), and what runs by the clock (*clock*). Each has a queue for every sort of job that must not overtake, or be
+held up by, the others:
 
 - `now`: what a person waits for and the desk does by itself: chunks of bulk acts, parts of files. No network.
 - `asking`: what a person waits for and a channel must answer: connecting a store, fetching one order. That may take
@@ -21,7 +21,7 @@ from typing import NamedTuple
 NOW, ASKING, DELIVERING, IMPORTING, CLOCK = "now", "asking", "delivering", "importing", "clock"
 QUEUES = (NOW, ASKING, DELIVERING, IMPORTING, CLOCK)
 CHANNEL = "channel"
-LANES = {NOW: (NOW, ASKING), CHANNEL: (DELIVERING, IMPORTING), CLOCK: (CLOCK,)}
+WORK = {NOW: (NOW, ASKING), CHANNEL: (DELIVERING, IMPORTING), CLOCK: (CLOCK,)}
 
 
 class Service(NamedTuple):
@@ -35,7 +35,7 @@ class Service(NamedTuple):
 DESK_SERVICE = Service("desk", ((NOW,), (CLOCK,)))
 # Helps the others while no channel has anything for it. Who asks much at once takes turns with what channels are owed.
 CHANNEL_SERVICE = Service("channel", ((ASKING,), (DELIVERING, IMPORTING, NOW, CLOCK)))
-# One worker alone: every lane has its turn.
+# One worker alone: every kind of work has its turn.
 WHOLE_SERVICE = Service("all", ((NOW,), (ASKING,), (DELIVERING, IMPORTING), (CLOCK,)))
 
 
