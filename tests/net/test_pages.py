@@ -64,6 +64,16 @@ PASSING = (
     (r'(Request|Requête) <span class="code">[0-9a-f]{16}</span>', r'\1 <span class="code">…</span>'),
     (r"\?v=[0-9a-f]{12}", "?v=…"),
 )
+# How a template breaks its lines is not kept: what browsers show is the same for all spaces around these elements.
+_AS_WRITTEN = re.compile(r"(<(?:pre|textarea|address)\b.*?</(?:pre|textarea|address)>)", re.DOTALL)
+_BLOCK = (
+    "article|aside|body|br|caption|col|colgroup|dd|details|dialog|div|dl|dt|fieldset|figcaption|figure|footer|form|g|"
+    "h[1-6]|head|header|hr|html|legend|li|link|main|meta|nav|ol|option|p|path|rect|script|section|select|summary|"
+    "table|tbody|td|tfoot|th|thead|title|tr|ul"
+)
+_AROUND_BLOCKS = re.compile(rf"""[ \n]*(<(/?)(?:{_BLOCK})\b(?:"[^"]*"|'[^']*'|[^"'>])*>)[ \n]*""")
+_TAG_OR_SPACE = re.compile(r"""(<[a-z](?:"[^"]*"|'[^']*'|[^"'>])*>)|[ \n]+""")
+_VALUE_OR_SPACE = re.compile(r"""("[^"]*"|'[^']*')|[ \n]+(?=>)|([ \n]+)""")
 _FRAME = re.compile(r"^.*(?=<main)|(?<=</main>).*$", re.DOTALL)  # the same on every page
 
 
@@ -124,4 +134,15 @@ def test_json_of_commands(cli: Command, numbers: dict[str, str], keep: Keep) -> 
 def _lasting(page: str) -> str:
     for passing, stands_for in PASSING:
         page = re.sub(passing, stands_for, page)
-    return "\n".join(line.rstrip() for line in page.splitlines() if line.strip()) + "\n"
+    parts = _AS_WRITTEN.split(page)
+    parts[::2] = [_AROUND_BLOCKS.sub(_one_a_line, _TAG_OR_SPACE.sub(_on_one_line, part)) for part in parts[::2]]
+    return "".join(parts)
+
+
+def _on_one_line(found: re.Match[str]) -> str:
+    """A tag with its attributes one space apart, their values as they are; any other space as one."""
+    return _VALUE_OR_SPACE.sub(lambda part: part[1] or (" " if part[2] else ""), found[1]) if found[1] else " "
+
+
+def _one_a_line(block: re.Match[str]) -> str:
+    return block[1] if block[2] else f"\n{block[1]}"
