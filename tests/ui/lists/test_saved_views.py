@@ -87,7 +87,7 @@ def test_a_deleted_view_is_brought_back_by_the_message_that_tells_of_it(
 
     page = browser.get("/orders/views/").text
     assert "“Jane” is deleted." in page
-    undo = re.search(r'action="/orders/views/restore">.*?name="token" value="([^"]+)"', page)[1]  # type: ignore[index]
+    undo = re.search(r'action="/orders/views/restore">.*?name="token" value="([^"]+)"', page, re.DOTALL)[1]  # type: ignore[index]
     assert db.session.get_one(User, mia.id).start_view == ""
     assert clerk.post("/orders/views/restore", {"token": undo}).status_code == 404
     assert browser.post("/orders/views/restore", {"token": token}).status_code == 404
