@@ -105,7 +105,7 @@ def test_a_link_of_chips_takes_one_clause_away(take: Take, browser: Browser) -> 
     take(incoming_order())
     page = browser.get("/orders/?q=state:processing+channel:fake&sort=ship_by").text
 
-    links = [unescape(link) for link in re.findall(r'<a href="([^"]+)" aria-label="Take away', page)]
+    links = [unescape(link) for link in re.findall(r'<a href="([^"]+)"\s+aria-label="Take away', page)]
     assert len(links) == 2
     assert "Fake channel" in page
     for link in links:
@@ -267,7 +267,7 @@ def test_counts_from_before_a_change_are_asked_for_again_once_they_are_counted_a
 ) -> None:
     monkeypatch.setattr(counts, "_KEPT_LEAST", 10)
     monkeypatch.setattr(counts, "_KEPT_MOST", 10)
-    again = re.compile(r'<i id="counts-again"[^>]*hx-get="/orders/counts" hx-trigger="load delay:(\d+)ms"')
+    again = re.compile(r'<i id="counts-again"[^>]*hx-get="/orders/counts"\s+hx-trigger="load delay:(\d+)ms"')
     assert not again.search(browser.get("/orders/counts", htmx=True).text)  # just counted
 
     take(incoming_order())
@@ -353,7 +353,7 @@ def test_a_link_shows_the_same_list_whatever_sorting_became_usual(
     first = browser.get("/orders/?q=state:open").text
     older = unescape(re.search(r'rel="next" href="([^"]+)"', first)[1])  # type: ignore[index]
     drawn_anew = unescape(re.search(r'id="order-rows"[^>]*hx-get="([^"]+)"', first)[1])  # type: ignore[index]
-    chip = unescape(re.search(r'<a href="([^"]+)" aria-label="Take away', first)[1])  # type: ignore[index]
+    chip = unescape(re.search(r'<a href="([^"]+)"\s+aria-label="Take away', first)[1])  # type: ignore[index]
     found = browser.post("/orders/search", {"text": "state:open"}).location
     shown = {url: rows_of(browser.get(url).text) for url in (older, drawn_anew, chip, found)}
 
