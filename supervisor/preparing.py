@@ -6,18 +6,20 @@
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from supervisor.ports import free_port
 from supervisor.up import STEP
 from webapp.accounts.services import has_owner
 from webapp.channels.services import CONNECTION, stores
-from webapp.cli.practice_stores import known_ports, wanted_processes
+from webapp.cli.practice_stores import known_ports, stores_at, wanted_processes
 from webapp.cli.processes import make_ready
 from webapp.cli.running_desk import PORTS_FILE
 from webapp.cli.users import first_link
 from webapp.config import configuration
 from webapp.db import unit_of_work
+from webapp.hooks.fence import PluginFailed, ask
 from webapp.hooks.processes import PracticeStore
 from webapp.settings.services import store_all
 
@@ -33,14 +35,18 @@ def prepare(prepared: Path) -> None:
     for process in wanted_processes():
         port = free_port(ports.get(process.name, process.preferred_port), explicit=False, avoid=[ports["web"]])
         url = f"http://127.0.0.1:{port}"
+        try:
+            argv = ask(process, "process", process.argv, configuration().data_dir, port, gives=Sequence)
+            variables |= ask(process, "process", process.variables, url, gives=Mapping)
+        except PluginFailed as error:  # the desk starts without it
+            _step(str(error))
+            continue
         # without a note of it, stores were made for the port that is preferred
         if (had := ports.get(process.name, process.preferred_port)) != port:
             _follow_move(f"http://127.0.0.1:{had}", url)
         ports[process.name] = port
-        variables |= process.variables(url)
-        wanted += process.stores(url)
-        argv = [sys.executable, *process.argv(configuration().data_dir, port)]
-        processes.append({"name": process.name, "argv": argv, "ready": url + process.ready_path})
+        wanted += stores_at(process, url)
+        processes.append({"name": process.name, "argv": [sys.executable, *argv], "ready": url + process.ready_path})
     (configuration().data_dir / PORTS_FILE).write_text(json.dumps(ports))
     os.environ |= variables
     configuration.cache_clear()

@@ -11,8 +11,13 @@ from pathlib import Path
 import pytest
 
 from webapp import api
+from webapp.channels.contract import Channel
 from webapp.config import ROOT
+from webapp.fulfillment.contract import FulfillmentProvider
 from webapp.hooks import specs
+from webapp.hooks.processes import Process
+from webapp.orders.contract import OrderAction
+from webapp.updates.contract import OutwardKind
 
 DESK = sorted(path for folder in ("supervisor", "webapp") for path in (ROOT / folder).rglob("*.py"))
 PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
@@ -251,3 +256,58 @@ def test_every_column_that_names_a_weeks_key_counts_for_its_life() -> None:
     }
     assert [name for name, column in columns.items() if "PeriodName" not in column] == ["VaultPeriod.period"]
     assert len(columns) > 1
+
+
+# What plugins implement, whose functions are called through the fence alone: handed to `ask`, or called by a function
+# that is. Beside these, the only direct calls, and why.
+CONTRACTS = (Channel, OutwardKind, OrderAction, FulfillmentProvider, Process)
+MAY_CALL_PLUGINS = {
+    "webapp/orders/contract.py": "the contract's own functions call each other",
+    "webapp/ui/orders/order.py:_undo": "the contract's own function, where no plugin replaces it",
+    "webapp/updates/ending.py:__call__": "a listener, which is told its facts within the fence",
+}
+NO_PLUGINS = {  # what has a function of the same name and is no plugin's
+    "asking", "bulk", "calls", "db.engine", "denials", "described", "engine", "psycopg", "reader()", "self._reader",
+    "ship_list", "sqlite3",
+}  # fmt: skip
+
+
+def functions_of(contract: type) -> set[str]:
+    """What a plugin gives by implementing this: methods, or fields that are functions."""
+    own = {name for name, entry in vars(contract).items() if inspect.isfunction(entry)}
+    fields = {name for name, kind in vars(contract).get("__annotations__", {}).items() if "Callable" in str(kind)}
+    return {name for name in own | fields if not name.startswith("_")}
+
+
+def asked_in(tree: ast.Module) -> set[str]:
+    """The functions of a module that are handed to `ask`, or to a function of the module that hands it on."""
+    asking = {"ask", "_word"}
+    handed = [node.args for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) in asking]
+    return {ast.unparse(argument) for arguments in handed for argument in arguments}
+
+
+def calls_outside_the_fence(path: Path) -> Iterator[str]:
+    """Functions that call a plugin's function themselves."""
+    names = set().union(*map(functions_of, CONTRACTS))
+    asked = asked_in(tree_of(path))
+
+    def walk(node: ast.AST, within: str) -> Iterator[str]:
+        if isinstance(node, ast.FunctionDef):
+            within = node.name
+        if isinstance(node, ast.Lambda):
+            within = ast.unparse(node)
+        called = node.func if isinstance(node, ast.Call) else None
+        if isinstance(called, ast.Attribute) and called.attr in names and ast.unparse(called.value) not in NO_PLUGINS:
+            yield from () if within in asked else [within]
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child, within)
+
+    yield from walk(tree_of(path), "")
+
+
+def test_plugins_are_called_through_the_fence_alone() -> None:
+    within = [path for path in DESK if name_of(path) != "webapp/testing.py"]  # contract tests call them as they are
+    places = {(name_of(path), function) for path in within for function in calls_outside_the_fence(path)}
+    found = {name if name in MAY_CALL_PLUGINS else f"{name}:{function}" for name, function in places}
+    assert found - set(MAY_CALL_PLUGINS) == set(), "call it through `ask`, or give the reason"
+    assert set(MAY_CALL_PLUGINS) - found == set(), "no longer needed"

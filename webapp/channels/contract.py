@@ -176,6 +176,7 @@ ORDER_PROBLEMS = {  # why an order could not be taken in: codes are stored, word
     "unkept_text": _l("is empty, or holds a character that can't be kept"),
     "too_long": _l("is longer than the desk can keep"),
     "refused_by_database": _l("was refused by the database"),
+    "plugin_failed": _l("could not be read: the plugin of its channel failed. The Plugins page says how."),
     "not_written": _l("could not be taken in: the log of the worker says why"),
 }
 

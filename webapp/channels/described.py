@@ -4,7 +4,7 @@ None of it asks a network. A word that its plugin fails to give is its code, and
 nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import NoneType
 from typing import Any
 
@@ -84,6 +84,14 @@ def seconds_until(store: Store, lane: str) -> float:
         return float(ask(channel, "update", channel.when, access, lane, gives=(int, float))) if channel else 0.0
     except PluginFailed:
         return 0.0
+
+
+def practice_settings(channel: Channel, url: str) -> Mapping[str, Any] | None:
+    """The settings of a store at a practice marketplace; None where there is none, or its plugin fails to say so."""
+    try:
+        return ask(channel, "connection", channel.practice_settings, url, gives=(Mapping, NoneType))
+    except PluginFailed:
+        return None
 
 
 _MARKETPLACE = (Marketplace, NoneType)

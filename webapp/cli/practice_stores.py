@@ -1,17 +1,20 @@
 """Practice stores: those that plugins' processes bring, each connected at the port where its process listens."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from webapp.audit.actor import Actor
+from webapp.channels import calls
 from webapp.channels.models import Store
 from webapp.channels.services import access, add_store, get_channel, remember_marketplaces, stores
 from webapp.cli.running_desk import PORTS_FILE, read_json
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
+from webapp.hooks.failures import WrongType
 from webapp.hooks.fence import PluginFailed, ask
 from webapp.hooks.processes import PracticeStore, Process
 from webapp.hooks.registered import registered
-from webapp.sync import runs
+from webapp.sync import jobs, runs
 from webapp.sync.jobs import import_orders
 
 
@@ -35,10 +38,26 @@ def connect_practice_stores() -> list[Store]:
     added = []
     known = {store.name for store in stores()}
     for process in wanted_processes():
-        for declared in process.stores(_url_of(process)):
+        for declared in stores_at(process, _url_of(process)):
             if declared.name not in known:
                 added.append(_connect(declared))
     return added
+
+
+def stores_at(process: Process, url: str) -> Sequence[PracticeStore]:
+    """The stores that practice at a process; none where its plugin fails to name them."""
+    try:
+        return ask(process, "process", _stores_at, process, url)
+    except PluginFailed:
+        return ()
+
+
+def _stores_at(process: Process, url: str) -> Sequence[PracticeStore]:
+    found = list(process.stores(url))
+    for one in found:
+        if not isinstance(one, PracticeStore):
+            raise WrongType(one, PracticeStore)
+    return found
 
 
 def _url_of(process: Process) -> str:
@@ -51,9 +70,10 @@ def _connect(declared: PracticeStore) -> Store:
         store = add_store(declared.channel, declared.name, declared.settings, actor=actor, practice=True)
     credentials, channel = access(store), get_channel(store.channel)
     db.session.commit()
-    connection = channel.connect(credentials)
+    connection = calls.connect(channel, credentials)
     with unit_of_work():
         remember_marketplaces(store, connection)
         runs.start(store, actor=actor)
         import_orders.enqueue(store.id)
+        jobs.note_failing(store.id, connection)
     return store

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from webapp.channels import calls
+from webapp.channels.contract import Connection
 from webapp.channels.models import Store
 from webapp.channels.services import (
     access,
@@ -113,11 +115,11 @@ def test(door: Door, store_key: str) -> None:
         raise Failed(problem)
 
 
-def connect(one: Store) -> Any:
+def connect(one: Store) -> Connection:
     """Ask the store's channel, outside of any transaction, and keep what it says."""
     credentials, channel = access(one), get_channel(one.channel)
     db.session.commit()
-    connection = channel.connect(credentials)
+    connection = calls.connect(channel, credentials)
     with unit_of_work():
         activity.connected(one, connection)
     return connection

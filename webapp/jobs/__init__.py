@@ -181,7 +181,10 @@ def perform(name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
         except Exception as error:
             way = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
             log.error("job_failed", kind=type(error).__name__, way=" ".join(way[1:]))
-            if (plugin := plugin_of(error)) and not failures.is_no_fault(error):
+            plugin = plugin_of(error)
+            if plugin and isinstance(error, TimeOver):
+                failures.note_slow(plugin, "job", name, time.monotonic() - began, function.timeout)
+            elif plugin and not failures.is_no_fault(error):
                 failures.note(plugin, "job", name, error)
             raise JobFailed(f"{name}: {type(error).__name__}") from None
 

@@ -15,9 +15,11 @@ from sqlalchemy import and_
 
 from webapp import live
 from webapp.audit.actor import Actor
+from webapp.channels import calls
 from webapp.channels.contract import (
     OUTCOMES,
     ChannelError,
+    Connection,
     Denial,
     Denied,
     DeniedThing,
@@ -38,7 +40,7 @@ from webapp.clock import now
 from webapp.db import analyze, db, unit_of_work
 from webapp.errors import DeskError
 from webapp.hooks import failures
-from webapp.hooks.fence import PluginFailed, ask, failed
+from webapp.hooks.fence import PluginFailed, ask, failed, label_of
 from webapp.hooks.registered import is_ours, owner_of, plugin_of
 from webapp.jobs import TimeOver, a_moment, job
 from webapp.jobs.models import Run
@@ -50,6 +52,7 @@ from webapp.sync.models import ORDERS_LANE, OrdersProof, StoreSync
 from webapp.sync.order_windows import Broken
 from webapp.sync.settling import settle
 from webapp.sync.streams import Stream
+from webapp.sync.taking_in import quarantine
 from webapp.sync.taking_in.pages import prepare, take_in
 from webapp.updates import deciding, marks
 from webapp.updates.kinds import carriage_of
@@ -148,6 +151,8 @@ def _read_page(store_id: int, lane: str) -> None:
 def _take_in(stream: Stream, sync: StoreSync, run: Run, credentials: StoreAccess, asked: Any, page: Any) -> None:
     if stream.written(sync, run, credentials, asked, page):
         runs.finish(sync, run, seconds=stream.rests(sync.store))
+        if not sync.store.marketplaces:
+            connect_again.enqueue(sync.store_id)
     else:
         runs.pass_on(sync)
         _send(sync.store_id, sync.lane)
@@ -187,14 +192,15 @@ def read_more(store_id: int) -> None:
         if more is None:
             return
         sync, asked = more
-        credentials, channel = access(sync.store), get_channel(sync.store.channel)
+        credentials = access(sync.store)
+    window = asked.window
     with lease.kept(and_(StoreSync.store_id == store_id, StoreSync.lane == ORDERS_LANE)):
         try:
-            _take_more_in(store_id, lease.owner, asked, channel.fetch_orders(credentials, asked))
+            _take_more_in(store_id, lease.owner, window, order_windows.fetch(credentials, asked))
         except ChannelError as error:
-            _no_more(store_id, lease.owner, asked, error)
-        except Exception:  # a bug, which would be met again at once
-            _no_more(store_id, lease.owner, asked, Broken(channel=str(channel.label)))
+            _no_more(store_id, lease.owner, window, error)
+        except Exception:  # a bug of the desk's, which would be met again at once
+            _no_more(store_id, lease.owner, window, Broken(channel=label_of(asked.channel)))
             raise
 
 
@@ -359,7 +365,12 @@ def fetch_order(store_id: int, number: str) -> None:
         credentials, channel = access(store), get_channel(store.channel)
         denials.try_order(store_id, number)
     try:
-        found = channel.fetch_order(credentials, number)
+        found = calls.fetch_order(channel, credentials, number)
+    except PluginFailed:
+        with unit_of_work():
+            quarantine.not_read(store_id, number)
+            live.publish("stores", [store_id])
+        return
     except Throttled as error:  # many were asked for at once: each waits as long
         fetch_order.enqueue_in(error.retry_after or 60.0, store_id, number)
         return
@@ -384,7 +395,7 @@ def connect(store_id: int) -> None:
     store = db.session.get_one(Store, store_id)
     credentials, channel = access(store), get_channel(store.channel)
     db.session.commit()
-    connection = channel.connect(credentials)
+    connection = calls.connect(channel, credentials)
     with unit_of_work():
         store = db.session.get_one(Store, store_id)
         activity.connected(store, connection)
@@ -392,3 +403,25 @@ def connect(store_id: int) -> None:
         if store.active and store.problem is None:  # one that can't be reached just now is tried again by the sync
             runs.start(store, actor=Actor.job("connect"))
             import_orders.enqueue(store_id)
+            note_failing(store_id, connection)
+
+
+@job("asking")
+def connect_again(store_id: int) -> None:
+    """Test a store that is read already although no test of it has succeeded: nobody knows its marketplaces."""
+    store = db.session.get_one(Store, store_id)
+    if store.marketplaces:
+        return
+    credentials, channel = access(store), get_channel(store.channel)
+    db.session.commit()
+    connection = calls.connect(channel, credentials)
+    with unit_of_work():
+        activity.connected(db.session.get_one(Store, store_id), connection)
+        live.publish("stores", [store_id])
+        note_failing(store_id, connection)
+
+
+def note_failing(store_id: int, connection: Connection) -> None:
+    """Let the store's pages say that its channel's plugin fails, until a page of its orders is read."""
+    if isinstance(connection.problem, PluginFailed):
+        runs.note_failure(runs.sync_of(store_id, lock=True), connection.problem)

@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 from sqlalchemy import and_, or_, select
 
+from webapp.channels import calls
 from webapp.channels.contract import Channel, ChannelError, Denied, DeniedThing, OrdersPage, OrdersWindow, StoreAccess
 from webapp.channels.models import Store
 from webapp.channels.services import access, get_channel
 from webapp.clock import now
 from webapp.db import after_commit, analyze, any_row, db
-from webapp.hooks.fence import PluginFailed, ask
+from webapp.hooks.fence import PluginFailed, ask, label_of
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.models import Run
 from webapp.sync import denials, proving, runs
@@ -34,7 +35,7 @@ class Broken(ChannelError):
     """The channel's plugin failed in a way that it does not know itself."""
 
     code = "channel_broken"
-    sentence = _l("The desk's part for %(channel)s failed. The log of the worker says where.")
+    sentence = _l("The desk's part for %(channel)s failed. The Plugins page says how.")
 
 
 # --- Windows ----------------------------------------------------------------------------------------------------------
@@ -49,10 +50,17 @@ def window_of(sync: StoreSync) -> SyncWindow:
     if window.low is None:
         channel = get_channel(sync.store.channel)
         if window.cursor is not None:
-            window.low = window.cursor - _overlap(window, timedelta(seconds=channel.overlap))
+            window.low = window.cursor - _overlap(window, timedelta(seconds=_overlap_of(channel)))
         else:
             window.low = first_low(sync, now())
     return window
+
+
+def _overlap_of(channel: Channel) -> float:
+    try:
+        return float(ask(channel, "stream", lambda: channel.overlap, gives=(int, float)))
+    except PluginFailed:  # as far as most channels need
+        return Channel.overlap
 
 
 def first_low(sync: StoreSync, at: datetime) -> datetime:
@@ -123,7 +131,7 @@ def due_for_more() -> list[int]:
     return list(db.session.scalars(runs.readable(StoreSync.store_id).where(StoreSync.lane == ORDERS_LANE, due)))
 
 
-def lease_for_more(store_id: int, owner: str) -> tuple[StoreSync, OrdersWindow] | None:
+def lease_for_more(store_id: int, owner: str) -> tuple[StoreSync, "Asked"] | None:
     """Lease the store for a page that its windows do not read; None where nothing is due, or another reads."""
     sync = runs.free(store_id)
     if sync is None or sync.store.problem is not None:
@@ -139,7 +147,7 @@ def lease_for_more(store_id: int, owner: str) -> tuple[StoreSync, OrdersWindow] 
     else:
         return None
     runs.take(sync, owner)
-    return sync, asked
+    return sync, Asked(get_channel(sync.store.channel), asked)
 
 
 # A window that waits in its middle: it may have been begun without a marketplace that is read again by now. The proof,
@@ -180,11 +188,10 @@ class Read(NamedTuple):
 
 def fetch(store: StoreAccess, asked: Asked) -> OrdersPage:
     """Ask the channel for a page; raises `ChannelError`, also where its plugin fails."""
-    channel = asked.channel
     try:
-        return ask(channel, "stream", channel.fetch_orders, store, asked.window, gives=OrdersPage, raises=ChannelError)
+        return calls.fetch_orders(asked.channel, store, asked.window)
     except PluginFailed as error:
-        raise Broken(channel=str(channel.label)) from error
+        raise Broken(channel=label_of(asked.channel)) from error
 
 
 def write(store: StoreAccess, ready: PreparedPage) -> Taken:

@@ -199,13 +199,18 @@ def fail(sync: StoreSync, run: Run, error: DeskError) -> None:
     of_orders = sync.lane == ORDERS_LANE
     run.state, run.ended_at, run.problem = RunState.FAILED, now(), error.stored()
     run.quiet = not of_orders and sync.failures > 0  # of failures in a row the first is kept
-    sync.failures, sync.last_failure = sync.failures + 1, error.stored()
+    note_failure(sync, error)
     pause = pause_of(error, otherwise=60.0)
     growing = min(_BACKOFF_LIMIT, pause * 2 ** min(sync.failures - 1, 8))
     pass_on(sync, seconds=pause if isinstance(error, Denied) else growing)
     if isinstance(error, Disconnected) and of_orders:
         disconnect(sync.store, error)
     live.publish("stores", [sync.store_id])
+
+
+def note_failure(sync: StoreSync, error: DeskError) -> None:
+    """Keep why the lane can't be read, until a page of it is."""
+    sync.failures, sync.last_failure = sync.failures + 1, error.stored()
 
 
 def pause_of(error: DeskError, *, otherwise: float) -> float:

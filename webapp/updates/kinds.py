@@ -5,7 +5,7 @@ from functools import lru_cache
 from types import NoneType
 from typing import Any
 
-from webapp.channels.contract import IncomingOrder, UpdateKind
+from webapp.channels.contract import Channel, IncomingOrder, UpdateKind
 from webapp.channels.models import Store
 from webapp.channels.services import channels
 from webapp.errors import NotFound, Refusal
@@ -49,9 +49,18 @@ def apart(code: str) -> list[str]:
 
 
 def carried(store: Store) -> dict[str, UpdateKind]:
-    """How the store's channel carries the kinds that it can carry, by code; nothing where its plugin is gone."""
+    """How the store's channel carries the kinds that it can carry, by code; nothing where its plugin is gone. Raises
+    `PluginFailed`.
+    """
     channel = channels().get(store.channel)
-    return {kind.code: kind for kind in channel.kinds} if channel else {}
+    return ask(channel, PLACE, _kinds_of, channel) if channel else {}
+
+
+def _kinds_of(channel: Channel) -> dict[str, UpdateKind]:
+    for kind in channel.kinds:
+        if not isinstance(kind, UpdateKind):
+            raise failures.WrongType(kind, UpdateKind)
+    return {kind.code: kind for kind in channel.kinds}
 
 
 def carriage_of(store: Store, code: str) -> UpdateKind:

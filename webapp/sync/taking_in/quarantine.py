@@ -48,6 +48,16 @@ def quarantine(store_id: int, entries: Iterable[Entry]) -> None:
         db.session.flush()
 
 
+def not_read(store_id: int, number: str) -> None:
+    """An order that somebody wants to be read again could not be asked for, since its channel's plugin fails: where it
+    is quarantined, it stays so, with that as its cause.
+    """
+    row = select(QuarantinedOrder).where(QuarantinedOrder.store_id == store_id, QuarantinedOrder.number == number)
+    had = db.session.scalar(row.with_for_update())
+    if had is not None:
+        had.attempts, had.at, had.field, had.problem = had.attempts + 1, now(), "", "plugin_failed"
+
+
 def quarantined_orders(
     actor: Actor, *, store_id: int | None = None, limit: int | None = None
 ) -> list[QuarantinedOrder]:

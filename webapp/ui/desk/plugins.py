@@ -63,6 +63,7 @@ PLACES: dict[str, LazyString] = {
     "label": _l("Label"),
     "link": _l("Link to the channel"),
     "marketplace": _l("Marketplace"),
+    "order": _l("Order"),
     "panel": _l("Panel"),
     "process": _l("Process"),
     "provider": _l("Fulfillment provider"),
@@ -70,5 +71,7 @@ PLACES: dict[str, LazyString] = {
     "registration": _l("Registration"),
     "schedule": _l("Schedule"),
     "setting": _l("Setting"),
+    "stream": _l("What is read"),
+    "update": _l("What is sent"),
     "words": _l("Word source"),
 }

@@ -4,12 +4,14 @@ No page waits for a channel: a new store is tested and first read by jobs. *Test
 transaction, since somebody is waiting for just that answer.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, flash, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from webapp.channels.contract import Channel, Connection
+from webapp.channels import calls, described
+from webapp.channels.contract import Channel
 from webapp.channels.keeping import BUYERS
 from webapp.channels.order_settings import IMPORT_ORDERS
 from webapp.channels.services import (
@@ -27,7 +29,6 @@ from webapp.channels.shops import next_numbers, shops
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, NotFound
-from webapp.hooks.fence import ask
 from webapp.i18n import gettext as _
 from webapp.orders import erasing
 from webapp.settings.declared import STORE
@@ -270,7 +271,7 @@ def test(store_id: int) -> Response | str:
     store = get_store(store_id)
     channel, credentials = get_channel(store.channel), access(store)
     db.session.rollback()  # nothing is held open while the network is asked
-    connection = ask(channel, "connection", channel.connect, credentials, gives=Connection, raises=DeskError)
+    connection = calls.connect(channel, credentials)
     with unit_of_work():
         store = get_store(store_id)
         activity.connected(store, connection)
@@ -330,7 +331,7 @@ def add_channel(code: str) -> Response | tuple[str, int]:
 def add_practice(code: str) -> Response:
     """Connect the channel's practice marketplace: invented orders, by one click."""
     channel = get_channel(code)
-    settings = channel.practice_settings(configuration().practice_url) if configuration().practice_url else None
+    settings = _practice_settings(channel)
     if settings is None:
         raise NotFound(name=_PRACTICE)
     for store in stores():
@@ -349,12 +350,17 @@ def _connected(channel: Channel, name: str, values: Any, *, practice: bool) -> R
     return redirect(url_for(".show", store_id=store_id))
 
 
+def _practice_settings(channel: Channel) -> Mapping[str, Any] | None:
+    """The settings of a store at the practice marketplace of this channel, where one runs."""
+    url = configuration().practice_url
+    return described.practice_settings(channel, url) if url else None
+
+
 def _offers() -> list[dict[str, Any]]:
     """What can be connected: each channel, before it its practice marketplace where one runs."""
-    practice_url = configuration().practice_url
     offers = []
     for channel in channels().values():
-        if practice_url and channel.practice_settings(practice_url) is not None:
+        if _practice_settings(channel) is not None:
             offers.append({"code": channel.code, "label": channel.label, "practice": True})
         offers.append({"code": channel.code, "label": channel.label, "practice": False})
     return offers

@@ -1,0 +1,83 @@
+"""What channels are asked over the network, within the fence: connections, pages of orders, single orders.
+
+Nothing here may be called within a transaction. What is owed is delivered and looked up by `webapp.sync.jobs`, which
+knows what each failure means for an update.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from types import NoneType
+from typing import Any
+
+from webapp.channels.contract import (
+    Channel,
+    ChannelError,
+    Connection,
+    Denial,
+    IncomingOrder,
+    Marketplace,
+    OrdersPage,
+    OrdersWindow,
+    StoreAccess,
+    UnreadableOrder,
+)
+from webapp.errors import DeskError
+from webapp.hooks.failures import WrongType
+from webapp.hooks.fence import PluginFailed, ask
+
+Found = IncomingOrder | UnreadableOrder | None
+
+
+def connect(channel: Channel, store: StoreAccess) -> Connection:
+    """Whether a store's credentials work. Where the channel's plugin fails, that is the connection's problem: it says
+    nothing about the credentials, so it disconnects no store.
+    """
+    try:
+        return ask(channel, "connection", _connection, channel, store, raises=ChannelError)
+    except (ChannelError, PluginFailed) as error:
+        return Connection(problem=error)
+
+
+def fetch_orders(channel: Channel, store: StoreAccess, window: OrdersWindow) -> OrdersPage:
+    """One page of orders. Raises `ChannelError`, and `PluginFailed`."""
+    return ask(channel, "stream", _page, channel, store, window, raises=ChannelError)
+
+
+def fetch_order(channel: Channel, store: StoreAccess, number: str) -> Found:
+    """One order by the channel's number. Raises `ChannelError`, and `PluginFailed`."""
+    return ask(channel, "order", _order, channel, store, number, raises=ChannelError)
+
+
+def _connection(channel: Channel, store: StoreAccess) -> Connection:
+    found = channel.connect(store)
+    _check([found], Connection)
+    _check(found.marketplaces, Marketplace)
+    _check([found.problem], (DeskError, NoneType))
+    _check([found.account], str)
+    return found
+
+
+def _page(channel: Channel, store: StoreAccess, window: OrdersWindow) -> OrdersPage:
+    page = channel.fetch_orders(store, window)
+    _check([page], OrdersPage)
+    _check(page.orders, IncomingOrder)
+    _check((order.number for order in page.orders), str)
+    _check((order.updated_at for order in page.orders), datetime)  # by which the latest answer wins
+    _check(page.unreadable, UnreadableOrder)
+    _check(page.denied, Denial)
+    _check([page.next_page], (str, NoneType))
+    _check([page.bound], (datetime, NoneType))
+    _check([page.calls], int)
+    return page
+
+
+def _order(channel: Channel, store: StoreAccess, number: str) -> Found:
+    found = channel.fetch_order(store, number)
+    _check([found], (IncomingOrder, UnreadableOrder, NoneType))
+    return found
+
+
+def _check(given: Iterable[object], kind: Any) -> None:
+    for one in given:
+        if not isinstance(one, kind):
+            raise WrongType(one, kind)
