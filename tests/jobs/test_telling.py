@@ -9,6 +9,7 @@ import pytest
 import time_machine
 from sqlalchemy import select
 
+from webapp.audit.actor import Actor
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import DatabaseBusy, Refusal
@@ -19,7 +20,9 @@ from webapp.jobs import telling
 from webapp.jobs.models import MissedFact
 from webapp.jobs.telling import any_to_tell, tell_again, waiting
 from webapp.orders.contract import Amount, AmountChange, Move, OrdersChange, Origin, UnitsMoved
-from webapp.orders.models import Order, Tag
+from webapp.orders.events import record
+from webapp.orders.models import Order, OrderEvent, Tag
+from webapp.orders.services import comment
 from webapp.testing import again, incoming_order
 
 Take = Callable[..., list[Order]]
@@ -202,3 +205,87 @@ def test_what_another_version_kept_holds_no_other_fact_back(
     clock(timedelta(days=31))
     tell_again()
     assert waiting() == {}
+
+
+class Recording:
+    """A plugin that records an event on every order of which it hears that it changed."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.heard = name, list[str]()
+
+    @hookimpl
+    def orders_changed(self, changes: list[OrdersChange]) -> None:
+        self.heard += [change.code for change in changes]
+        for change in changes:
+            order = db.session.get_one(Order, change.order_id, with_for_update=True)
+            record(order, f"heard_by_{self.name}", actor=Actor.job(self.name))
+
+
+def events() -> list[str]:
+    """What listeners recorded."""
+    codes = select(OrderEvent.code).where(OrderEvent.code.like("heard%"))
+    return list(db.session.scalars(codes.order_by(OrderEvent.id)))
+
+
+@pytest.mark.parametrize("path", ["act", "import"])
+def test_what_a_listener_records_is_told_to_the_others_and_never_to_itself(
+    path: str, take: Take, mia: Actor, plugin_failures: list[Failure]
+) -> None:
+    """Two that answer each other's records: each hears the fact and the other's answer, and that is all."""
+    coming = incoming_order()
+    [order] = take(coming)
+    one, two = Recording("one"), Recording("two")
+    for plugin in (one, two):
+        hooks.manager.register(plugin, name=plugin.name)
+    if path == "act":
+        with unit_of_work():
+            comment(db.session.get_one(Order, order.id, with_for_update=True), "Hello", actor=mia)
+    else:
+        take(again(coming, status="Odd"))
+    said = "commented" if path == "act" else "changed_there"
+    assert sorted(one.heard) == sorted([said, "heard_by_two"])
+    assert sorted(two.heard) == sorted([said, "heard_by_one"])
+    assert len(events()) == 4
+    assert (waiting(), plugin_failures) == ({}, [])
+
+
+def test_what_a_listener_records_when_it_is_told_again_is_not_told_to_itself(
+    take: Take, clock: Pass, plugin_failures: list[Failure]
+) -> None:
+    coming = incoming_order()
+    take(coming)
+    one = Recording("one")
+    hooks.manager.register(one, name="one")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(f"{__name__}.record", None)
+        take(again(coming, status="Odd"))
+    assert waiting() == {"one": 1}
+    plugin_failures.clear()
+    clock(timedelta(minutes=2))
+    tell_again()
+    assert (waiting(), events()) == ({}, ["heard_by_one"])
+
+
+def test_what_is_written_because_of_a_listener_that_fails_is_undone_with_it(
+    take: Take, plugin_failures: list[Failure]
+) -> None:
+    """The next fact reaches it all the same."""
+    coming = incoming_order()
+    take(coming)
+
+    class Failing(Recording):
+        @hookimpl
+        def orders_changed(self, changes: list[OrdersChange]) -> None:
+            super().orders_changed(changes)
+            if self.heard[-1] == "changed_there":
+                raise ValueError("Quixelworth")
+
+    failing, other = Failing("failing"), Recording("other")
+    hooks.manager.register(failing, name="failing")
+    hooks.manager.register(other, name="other")
+    take(again(coming, status="Odd"))
+    take(again(coming, minutes=9, status="Odder"))
+    assert failing.heard.count("changed_there") == 2
+    assert sorted(events()) == ["heard_by_failing", "heard_by_failing", "heard_by_other", "heard_by_other"]
+    assert waiting() == {"failing": 2}
+    plugin_failures.clear()

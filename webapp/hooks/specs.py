@@ -6,7 +6,8 @@ kept: an object that is made there lives as long as the process.
 Every other hook is asked or told. One that is *asked* is called before something is done: give a `Refusal`, or raise
 one, and the merchant reads its sentence. A listener of a plugin that fails refuses, too. One that is *told* hears what
 has happened, as a list of facts: ids, codes and columns, which can be kept as JSON, and nothing about buyers. It can't
-refuse: a plugin's listener that fails has its own writing undone, and is told again later.
+refuse: a plugin's listener that fails has its own writing undone, and is told again later. What it writes is told to
+the other listeners, but neither that nor what they write because of it comes back to the listener itself.
 
 Both run inside the transaction of what is done: write rows, enqueue jobs (they leave after the commit, or not at all),
 never call the network.
@@ -162,11 +163,12 @@ def orders_imported(orders: list[int]) -> None:
 
 @told
 def orders_changed(changes: list[OrdersChange]) -> None:
-    """Known orders changed, by a channel's news or by somebody's act, and are about to be committed. Example::
+    """Known orders changed, by a channel's news or by somebody's act, and are about to be committed. Of what a listener
+    itself records on an order the others are told, and it is not. Example::
 
-    @hookimpl
-    def orders_changed(changes):
-        renew_routes.enqueue([change.order_id for change in changes if "country" in change.changed])
+        @hookimpl
+        def orders_changed(changes):
+            renew_routes.enqueue([change.order_id for change in changes if "country" in change.changed])
     """
 
 

@@ -4,11 +4,13 @@ Acts and the import tell of them by the hooks that `specs` marks as told. The de
 happens: where one fails, nothing of it does. A plugin's listener has a savepoint of its own; where it fails, what it
 wrote is undone, the fact is kept for it in the same transaction, and the clock tells it again until it is heard or a
 month has passed; the pages of the orders that it is about say so meanwhile. It keeps no other listener, no act and no
-import back. Facts that are told again may come after later ones, without the lock of their order, and more than once
-where a worker dies.
+import back. What it writes is told to the others, and never to itself: neither that nor what they write because of it
+comes back to a listener of a plugin, so there is no round without end. Facts that are told again may come after later
+ones, without the lock of their order, and more than once where a worker dies.
 """
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -31,6 +33,7 @@ RAREST = timedelta(hours=6)
 KEPT = timedelta(days=30)
 AT_ONCE = 20
 _kinds: dict[str, tuple[Any, Callable[[Any], int | None]]] = {}
+_being_told: ContextVar[frozenset[tuple[str, str]]] = ContextVar("being_told", default=frozenset())
 _brought: dict[str, Callable[[], Sequence[Listener]]] = {}
 
 
@@ -57,12 +60,18 @@ def _adapter(hook: str) -> TypeAdapter[Any]:
 
 
 def tell(hook: str, facts: Sequence[Any]) -> None:
-    """Tell whoever listens to this hook, in the open unit of work."""
+    """Tell whoever listens to this hook, in the open unit of work, but for plugins' listeners that are being told of
+    what led to these facts.
+    """
     for listener in _listeners(hook) if facts else ():
         if is_ours(listener.plugin):
             listener(list(facts))
-        elif not _heard(listener, list(facts)):
+        elif _name(listener) not in _being_told.get() and not _heard(listener, list(facts)):
             _keep(listener, facts)
+
+
+def _name(listener: Listener) -> tuple[str, str]:
+    return listener.plugin, listener.code
 
 
 def _keep(listener: Listener, facts: Sequence[Any]) -> None:
@@ -84,11 +93,14 @@ def _listeners(hook: str) -> Sequence[Listener]:
 
 def _heard(listener: Listener, facts: list[Any]) -> bool:
     """Whether a plugin's listener took the facts; what one that failed has written is undone."""
+    within = _being_told.set(_being_told.get() | {_name(listener)})
     try:
         with guarded_savepoint():
             ask(listener, "hook", listener, facts)
     except PluginFailed:
         return False
+    finally:
+        _being_told.reset(within)
     return True
 
 

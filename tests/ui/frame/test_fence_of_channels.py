@@ -188,11 +188,12 @@ def test_a_job_that_a_plugin_holds_up_until_its_time_is_over(
         late = add_store("moody", "Late store", {"key": "k"}, actor=Actor.operator()).id
         proving.begin(runs.sync_of(late).store_id, now())
         runs.sync_of(late).next_at = now() + timedelta(minutes=1)
-    name, given = {
+    jobs_of: dict[str, tuple[str, list[Any]]] = {
         "connect": ("webapp.sync.connect", [late]),
         "fetch_order": ("webapp.sync.fetch_order", [late, "302-1"]),
         "fetch_orders": ("webapp.sync.read_more", [late]),
-    }[call]
+    }
+    name, given = jobs_of[call]
     with pytest.raises(JobFailed):
         perform(name, given, {})
     db.session.rollback()
