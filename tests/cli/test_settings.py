@@ -7,12 +7,14 @@ from flask import Flask
 from sqlalchemy import select
 
 from tests.cli.conftest import Command
+from tests.ui.frame.test_fence import Faulty
 from webapp.audit.models import AuditEntry
 from webapp.channels.contract import Connection, Disconnected, StoreAccess
 from webapp.channels.keeping import days_of
 from webapp.channels.models import Store
 from webapp.db import db
 from webapp.hooks import hookimpl, hooks
+from webapp.hooks.failures import Failure
 from webapp.orders.archiving import AFTER_DAYS
 from webapp.orders.models import Order
 from webapp.settings.declared import STORE, Setting, SettingsGroup
@@ -186,3 +188,27 @@ def test_an_optional_secret_is_taken_away_again(cli: Command, store: Store) -> N
     assert cli("store", "set", store.name, "--unset", "key").code == 1
     unknown = cli(*where, "--unset", "colour")
     assert (unknown.code, "colour: is no setting here" in unknown.err) == (1, True)
+
+
+@pytest.mark.parametrize("temper", ["raises", "wrong_type", "attribute_error", "wrong_sql"])
+def test_a_group_that_fails_is_named_and_the_others_are_listed(
+    cli: Command, store: Store, temper: str, plugin_failures: list[Failure]
+) -> None:
+    faulty = Faulty(temper)
+
+    class Shelves:
+        @hookimpl
+        def register_settings(self) -> list[SettingsGroup]:
+            whole = SettingsGroup("shelves", "Shelves", lambda subject: faulty.do([]), scope=STORE)
+            inside = SettingsGroup("drawers", "Drawers", lambda subject: [faulty.do(LABELS)], scope=STORE)
+            return [whole, inside, SettingsGroup("rooms", "Rooms", [Setting(name="room", label="Room")], scope=STORE)]
+
+    hooks.manager.register(Shelves(), name="shelves")
+    listed = cli("--json", "settings", "list", "--store", store.name)
+    assert {row["group"] for row in listed.document} == {"connection", "orders", "buyers", "printing", "rooms"}
+    assert listed.code == 1
+    for code, label in (("shelves", "Shelves"), ("drawers", "Drawers")):
+        assert f"{code}: “{label}” of the plugin “shelves” failed. The Plugins page says how." in listed.err
+    assert "Room" in cli("settings", "list", "--store", store.name).out
+    assert {(one.place, one.code) for one in plugin_failures} == {("setting", "shelves"), ("setting", "drawers")}
+    plugin_failures.clear()

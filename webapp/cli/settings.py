@@ -8,11 +8,14 @@ import click
 from webapp.channels.services import get_store
 from webapp.channels.shops import get_shop
 from webapp.cli.door import Door, desk_command
+from webapp.cli.main import Failed
 from webapp.cli.presenting import Document
 from webapp.cli.stores import read_settings, stdin_option, unset_option, values_option
 from webapp.cli.text import table
 from webapp.db import unit_of_work
-from webapp.settings.declared import DESK, SHOP, STORE
+from webapp.errors import DeskError, Refusal
+from webapp.hooks.fence import ask
+from webapp.settings.declared import DESK, SHOP, STORE, SettingsGroup
 from webapp.settings.services import RIGHTS, change, find_group, groups
 
 store_option = click.option("--store", "store_key", metavar="STORE", help="Those of this store.")
@@ -33,14 +36,30 @@ def list_(door: Door, store_key: str | None, shop_id: int | None) -> None:
     scope, subject = _of(store_key, shop_id)
     door.actor.needs(RIGHTS[scope])
     rows: list[Document] = []
+    problems = []
     for group in groups(scope):
-        stored = group.stored(subject)
-        values = group.read(subject, [one for one in group.declared(subject) if not one.secret])
-        for one in group.declared(subject):
-            value = None if one.secret else values[one.name]
-            row = {"group": group.code, "name": one.name, "label": str(one.label), "value": value}
-            rows.append(row | {"stored": one.name in stored})
+        try:
+            rows += ask(group, "setting", _rows, group, subject, raises=DeskError)
+        except Refusal as error:
+            problems.append(f"{group.code}: {error}")
     door.show(rows, table(rows, ("group", "name", "label", "value", "stored"), empty="Nothing can be set here."))
+    if problems:
+        raise Failed(" ".join(problems))
+
+
+def _rows(group: SettingsGroup, subject: Any) -> list[Document]:
+    declared, stored = group.declared(subject), group.stored(subject)
+    values = group.read(subject, [one for one in declared if not one.secret])
+    return [
+        {
+            "group": group.code,
+            "name": one.name,
+            "label": str(one.label),
+            "value": None if one.secret else values[one.name],
+            "stored": one.name in stored,
+        }
+        for one in declared
+    ]
 
 
 @settings.command(name="set")
