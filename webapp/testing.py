@@ -30,6 +30,7 @@ from webapp.channels.contract import (
     IncomingOrder,
     Marketplace,
     NotCarriedOut,
+    NothingLearned,
     NotYet,
     OrdersPage,
     OrdersWindow,
@@ -278,7 +279,7 @@ class ChannelContract:
                     outcomes = ask(refused, HandedUpdates([update]))
                 except Disconnected:
                     continue
-                assert isinstance(outcomes[update.id], NotYet)
+                assert isinstance(outcomes[update.id], NothingLearned if ask == channel.look_up else NotYet)
 
     def test_a_page_is_in_the_desks_words(self, channel: Channel, access: StoreAccess) -> None:
         page = channel.fetch_orders(access, OrdersWindow(now() - timedelta(days=30)))
@@ -349,7 +350,7 @@ class ChannelContract:
     ) -> None:
         for kind in _kinds(channel):
             [update] = request.getfixturevalue("fresh_updates")(kind.code, 1)
-            outcome = channel.look_up(access, [update])[update.id]
+            outcome = _looked_up(channel, access, [update])[update.id]
             assert isinstance(outcome, (NotYet, NotCarriedOut, Unknown)), outcome
 
     def test_what_comes_too_late_is_not_sent(
@@ -364,7 +365,8 @@ class ChannelContract:
             except TooLate:
                 outcome = NotYet(0)
             assert isinstance(outcome, NotYet), outcome
-            assert isinstance(channel.look_up(access, [update])[update.id], (NotYet, NotCarriedOut, Unknown))
+            looked_up = _looked_up(channel, access, [update])[update.id]
+            assert isinstance(looked_up, (NotYet, NotCarriedOut, Unknown)), looked_up
 
     def test_an_exclusive_kind_has_one_lane_and_goes_in_one_attempt(
         self, channel: Channel, access: StoreAccess, request: pytest.FixtureRequest
@@ -387,6 +389,15 @@ def _kinds(channel: Channel) -> Sequence[UpdateKind]:
     return channel.kinds
 
 
+def _looked_up(channel: Channel, access: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
+    """What a look says; where it learned nothing it has to say so, and not that something did not leave."""
+    found = channel.look_up(access, updates)
+    for outcome in found.values():
+        reason = isinstance(outcome, NotYet) and (outcome.problem or outcome.cause or outcome.denial)
+        assert not reason, f"give NothingLearned: {outcome}"
+    return found
+
+
 def _is_found(channel: Channel, access: StoreAccess, batch: HandedUpdates, outcomes: Mapping[int, Outcome]) -> None:
     """Looking finds what was sent, as often as one looks, and never says that it has to be sent again."""
     asked = []
@@ -394,7 +405,7 @@ def _is_found(channel: Channel, access: StoreAccess, batch: HandedUpdates, outco
         outcome, begun = outcomes[update.id], batch.attempts[-1] if batch.attempts else None
         asked.append(replace(update, handle=outcome.handle if isinstance(outcome, Sent) else None, begun=begun))
     for _ in range(2):
-        found = channel.look_up(access, asked)
+        found = _looked_up(channel, access, asked)
         assert set(found) == {update.id for update in asked}
         for outcome in found.values():
             assert isinstance(outcome, (Sent, Accepted, Effective)), outcome

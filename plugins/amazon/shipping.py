@@ -21,6 +21,7 @@ from webapp.api import (
     Effective,
     IncomingOrder,
     IncomingPackage,
+    NothingLearned,
     NotYet,
     Outcome,
     Refused,
@@ -80,7 +81,7 @@ def look_up(store: StoreAccess, updates: Sequence[Update], look: Look) -> dict[i
     """
     outcomes: dict[int, Outcome] = {}
     orders: dict[str, IncomingOrder | None] = {}
-    away: NotYet | None = None
+    away: NothingLearned | None = None
     for update in updates:
         if away:
             outcomes[update.id] = away
@@ -89,9 +90,9 @@ def look_up(store: StoreAccess, updates: Sequence[Update], look: Look) -> dict[i
             if update.order_number not in orders:
                 orders[update.order_number] = look(store, update.order_number)
         except ChannelError as error:  # nothing was learned: it stays as it is until the next look
-            outcomes[update.id] = _wait(error, update)
+            outcomes[update.id] = unseen = NothingLearned(*_reason(error, update))
             if isinstance(error, _AWAY):
-                away = _wait(error, update)
+                away = unseen
             continue
         order = orders[update.order_number]
         seen = order and (_shown(order, update) or _done_elsewhere(order, update))
@@ -129,7 +130,7 @@ def _confirm(client: Client, store: StoreAccess, update: Update, look: Look) -> 
     except AnswerLost as error:
         return Unknown(str(error))
     except ChannelError as error:  # nothing has happened: throttled, unreachable, or the store must be connected again
-        return _wait(error, update)
+        return NotYet(*_reason(error, update))
     return Sent(answer.request_id or "taken")
 
 
@@ -148,10 +149,11 @@ def _after_refusal(store: StoreAccess, update: Update, error: RequestRefused, lo
     return done or Refused(str(error.values["problem"]))
 
 
-def _wait(error: ChannelError, update: Update) -> NotYet:
+def _reason(error: ChannelError, update: Update) -> tuple[float, str, Mapping[str, Any], Denial | None]:
+    """After how many seconds it is worth another try, and why: as both `NotYet` and `NothingLearned` say it."""
     seconds = LATER if error.retry_after is None else error.retry_after
     denied = Denial(DeniedThing.ORDER, update.order_number, error.stored()) if isinstance(error, Denied) else None
-    return NotYet(seconds, cause=error.stored(), denial=denied)
+    return seconds, "", error.stored(), denied
 
 
 def _shown(order: IncomingOrder, update: Update) -> Effective | None:

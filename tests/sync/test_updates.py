@@ -16,6 +16,7 @@ from webapp.channels.contract import (
     Disconnected,
     Effective,
     IncomingPackage,
+    NothingLearned,
     NotYet,
     Outcome,
     Refused,
@@ -29,6 +30,7 @@ from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden, sentence_of
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
+from webapp.hooks.failures import Failure
 from webapp.i18n import force_locale
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import locked
@@ -402,7 +404,7 @@ def test_one_that_could_not_be_looked_up_when_the_day_ended_is_marked_all_the_sa
     shipped: Order, channel: FakeChannel, work: Work
 ) -> None:
     work()
-    channel.found.append(NotYet(60, "busy"))
+    channel.found.append(NothingLearned(60, "busy"))
     for hours in (25, 27):
         with later(hours * 3600):
             jobs.find_due()
@@ -476,3 +478,48 @@ def test_a_slow_workers_late_answer_does_not_undo_what_another_settled(shipped: 
     with unit_of_work():
         settling.settle({row_id: Refused("late")}, "slow")
     assert update().state == UpdateState.OWED
+
+
+@pytest.mark.parametrize("state", ["sent", "unknown"])
+@pytest.mark.parametrize(
+    "reason", [NotYet(1, "busy"), NotYet(1, cause=ChannelError(channel="Fake", problem="").stored())]
+)
+def test_a_look_that_gives_a_reason_why_it_did_not_leave_has_learned_nothing(
+    shipped: Order, channel: FakeChannel, work: Work, state: str, reason: NotYet, plugin_failures: list[Failure]
+) -> None:
+    """It might have meant either: the channel is at fault, and nothing is sent twice because of it."""
+    channel.outcomes.append(Sent() if state == "sent" else Unknown())
+    work()
+    channel.found.append(reason)
+    with later(120):
+        jobs.look_up(update().store_id, update().lane)
+        work()
+        row = update()
+        assert (row.state, len(channel.delivered)) == (state, 1)
+        assert row.look_again_at > now() + timedelta(seconds=50)
+        assert sentence_of(row.problem).endswith("failed. The Plugins page says how.")
+    assert [(one.place, one.problem) for one in plugin_failures] == [("update", "NotTaken")]
+    plugin_failures.clear()
+
+
+def test_a_look_that_learned_nothing_is_made_again(shipped: Order, channel: FakeChannel, work: Work) -> None:
+    channel.outcomes.append(Unknown())
+    work()
+    channel.found += [NothingLearned(600), NotYet(0)]
+    with later(120):
+        jobs.look_up(update().store_id, update().lane)
+        row = update()
+        assert (row.state, len(channel.delivered)) == ("unknown", 1)
+        assert row.look_again_at > now() + timedelta(seconds=550)
+    with later(800):
+        jobs.find_due()
+        work()
+    assert (update().state, len(channel.delivered)) == ("sent", 2)
+
+
+def test_a_delivery_that_learned_nothing_is_unknown(shipped: Order, channel: FakeChannel, work: Work) -> None:
+    """It has gone through the channel's code: whether it left is for a look to say."""
+    channel.outcomes.append(NothingLearned(1))
+    work()
+    row = update()
+    assert (row.state, row.look_again_at is not None, len(channel.delivered)) == ("unknown", True, 1)

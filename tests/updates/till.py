@@ -24,6 +24,7 @@ from webapp.api import (
     Disconnected,
     IncomingOrder,
     NotCarriedOut,
+    NothingLearned,
     NotYet,
     Order,
     Outcome,
@@ -209,7 +210,7 @@ class TillChannel(FakeChannel):
                 key = self._ask(store, f"?reference={one.reference}")["key"]
             answer = self._ask(store, f"?key={key}") if key else {"known": False}
         except (Away, httpx.TransportError):
-            return NotYet(5, problem="away")
+            return NothingLearned(5, problem="away")
         if not answer["known"]:
             return NotYet(0)
         match answer["report"].get(one.reference):

@@ -319,7 +319,8 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """It did certainly not happen and may be tried again after so many seconds (throttled, unreachable, paused).
+    """It did certainly not happen and is sent again after so many seconds (throttled, unreachable, paused). A look says
+    so without a reason.
 
     `problem` is the channel's own sentence; `cause` is a stored DeskError where we know the reason ourselves.
     """
@@ -330,10 +331,23 @@ class NotYet:
     denial: Denial | None = None  # what the channel denies, where that is the reason
 
 
-Outcome = Effective | Sent | Accepted | Refused | Unknown | NotYet | NotCarriedOut
+@dataclass(frozen=True, slots=True)
+class NothingLearned:
+    """A look could not find out what became of it, and is made again after so many seconds; it is not sent. An answer
+    of `look_up` alone, with the reason in the words of `NotYet`.
+    """
+
+    seconds: float
+    problem: str = ""
+    cause: Mapping[str, Any] | None = None
+    denial: Denial | None = None
 
 
-OUTCOMES = (Effective, Sent, Accepted, Refused, Unknown, NotYet, NotCarriedOut)
+Outcome = Effective | Sent | Accepted | Refused | Unknown | NotYet | NotCarriedOut | NothingLearned
+
+
+OF_DELIVERY = (Effective, Sent, Accepted, Refused, Unknown, NotYet, NotCarriedOut)
+OF_LOOK = (*OF_DELIVERY, NothingLearned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -534,7 +548,8 @@ class Channel(ABC):
 
     @abstractmethod
     def deliver(self, store: StoreAccess, updates: Batch) -> Mapping[int, Outcome]:
-        """Carry the updates out; every update gets an outcome, nothing is raised for what the channel says.
+        """Carry the updates out; every update gets an outcome, though never `NothingLearned`, and nothing is raised for
+        what the channel says.
 
         Who sends them one by one goes through `updates` itself: it leaves out what another worker has by now. What is
         not repeatable is sent by `updates.attempt(…).call(…)` alone.
@@ -544,9 +559,9 @@ class Channel(ABC):
     def look_up(self, store: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
         """Find out what became of updates that were sent or whose answer was lost; those of one attempt come together.
 
-        `Sent` and `Accepted` say that nothing is shown yet. `NotCarriedOut`, and of one whose answer was lost `NotYet`
-        without a problem, say that it surely did not happen: it is sent again. `NotYet` with a problem or a cause says
-        that nothing was learned: it is looked up again after so many seconds.
+        `Sent` and `Accepted` say that nothing is shown yet. `NotCarriedOut`, and of one whose answer was lost `NotYet`,
+        say that it surely did not happen: it is sent again. `NothingLearned` says that the look itself failed: it is
+        made again. A reason why something did not leave has no place here: a `NotYet` with one is refused.
         """
 
     def lane(self, kind: str, payload: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from webapp.channels.contract import (
     Denial,
     Denied,
     DeniedThing,
+    NothingLearned,
     NotYet,
     OrdersPage,
     Outcome,
@@ -98,9 +99,9 @@ def delivered(store_id: int, work: str, updates: Sequence[Update], outcomes: Map
     done = []
     for one in updates:
         match outcomes[one.id]:
-            case NotYet(denial=Denial() as denial):
+            case NotYet(denial=Denial() as denial) | NothingLearned(denial=Denial() as denial):
                 note(store_id, work, denial)
-            case NotYet() | Unknown():  # nothing was learned
+            case NotYet() | NothingLearned() | Unknown():  # it says nothing of what is denied
                 pass
             case _:
                 done.append(one.order_number)

@@ -17,13 +17,16 @@ from webapp import live
 from webapp.audit.actor import Actor
 from webapp.channels import calls
 from webapp.channels.contract import (
-    OUTCOMES,
+    OF_DELIVERY,
+    OF_LOOK,
+    Channel,
     ChannelError,
     Connection,
     Denial,
     Denied,
     DeniedThing,
     Disconnected,
+    NothingLearned,
     NotYet,
     OrdersPage,
     OrdersWindow,
@@ -297,11 +300,20 @@ def look_up(store_id: int, lane: str) -> None:
         updates, credentials, channel = as_updates(rows), access(store), get_channel(store.channel)
 
     def ask_channel(held: HeldUpdates) -> Mapping[int, Outcome]:
-        return ask(channel, "update", channel.look_up, credentials, held, gives=Mapping, raises=ChannelError)
+        return ask(channel, "update", _looked_up, channel, credentials, held, raises=ChannelError)
 
     if _asked_and_settled(lease, HeldUpdates(updates, lease, store_id, lane), denials.ORDER, ask_channel):
         with unit_of_work():
             deliver.enqueue(store_id, lane)  # what turned out not to have happened is sent again
+
+
+def _looked_up(channel: Channel, credentials: StoreAccess, held: HeldUpdates) -> Mapping[int, Outcome]:
+    found = channel.look_up(credentials, held)
+    if not isinstance(found, Mapping):
+        raise failures.WrongType(found, Mapping)
+    if any(isinstance(one, NotYet) and (one.problem or one.cause or one.denial) for one in found.values()):
+        raise failures.NotTaken("a look gave NotYet with a reason: where nothing was learned, give NothingLearned")
+    return found
 
 
 def send_again(update: ChannelUpdate, *, actor: Actor) -> None:
@@ -340,15 +352,18 @@ def _asked(
         outcomes = ask_channel(updates)
     except ChannelError as error:
         denial = error.denial if isinstance(error, Denied) else None
-        again = NotYet(error.retry_after or 60.0, cause=error.stored(), denial=denial)
+        outcome = NothingLearned if looking else NotYet
+        again = outcome(error.retry_after or 60.0, cause=error.stored(), denial=denial)
         return {id_: Unknown() if id_ in updates.called else again for id_ in ids}
     except PluginFailed as error:
+        if looking:
+            return dict.fromkeys(ids, NothingLearned(60.0, cause=error.stored()))
         again = NotYet(60.0, cause=error.stored())
-        return {id_: again if looking or updates.surely_here(id_) else Unknown() for id_ in ids}
+        return {id_: again if updates.surely_here(id_) else Unknown() for id_ in ids}
     here = updates.left_out - updates.called
     found: dict[int, Outcome] = {}
     for id_ in ids:
-        if isinstance(one := outcomes.get(id_), OUTCOMES):
+        if isinstance(one := outcomes.get(id_), OF_LOOK if looking else OF_DELIVERY):
             found[id_] = one
         elif id_ not in here:
             found[id_] = Unknown()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import joinedload
@@ -13,6 +14,7 @@ from webapp.channels.contract import (
     Effective,
     IncomingOrder,
     NotCarriedOut,
+    NothingLearned,
     NotYet,
     Outcome,
     Refused,
@@ -86,11 +88,13 @@ def _settle_one(row: ChannelUpdate, outcome: Outcome) -> None:
             row.problem = None
             settle_troubles(row.order, row)
             _tell(row, "update_retried")
+        case NothingLearned(seconds=seconds, problem=problem, cause=cause):
+            row.problem = _reason(problem, cause) or row.problem
+            row.look_again_at = at + timedelta(seconds=seconds or _pause(row))
         case NotYet(seconds=seconds, problem=problem, cause=cause, denial=denial):
-            stored = dict(cause) if cause else ChannelSaid(sentence=problem).stored() if problem else None
             news = denial is not None and not denied(row)
-            row.problem = stored or row.problem
-            if (row.sent_at is not None and row.state in _TAKEN) or (row.state == UpdateState.UNKNOWN and stored):
+            row.problem = _reason(problem, cause) or row.problem
+            if row.sent_at is not None and row.state in _TAKEN:  # the channel had it: only the look can be made again
                 row.look_again_at = at + timedelta(seconds=seconds or _pause(row))
             else:
                 owe_again(row, at + timedelta(seconds=(seconds or _pause(row)) if row.attempts > 1 else seconds))
@@ -103,6 +107,11 @@ def _settle_one(row: ChannelUpdate, outcome: Outcome) -> None:
 
 
 _TAKEN = (UpdateState.SENT, UpdateState.ACCEPTED)
+
+
+def _reason(problem: str, cause: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A stored DeskError of what an outcome says, where it says anything."""
+    return dict(cause) if cause else ChannelSaid(sentence=problem).stored() if problem else None
 
 
 def _pause(row: ChannelUpdate) -> float:

@@ -8,7 +8,7 @@ import pytest
 from plugins.amazon import shipping
 from plugins.amazon.channel import AmazonChannel
 from plugins.amazon.practice import PracticeClient
-from webapp.api import Effective, NotYet, Refused, Sent, StoreAccess, Unknown, Update
+from webapp.api import Effective, NothingLearned, NotYet, Refused, Sent, StoreAccess, Unknown, Update
 
 MakeUpdate = Callable[..., Update]
 
@@ -180,7 +180,7 @@ def test_a_sent_one_that_does_not_show_yet_stays_sent(
     for fault in ("403", "500", "429"):
         amazon.fault("getOrder", fault, times=3)
         nothing_learned = channel.look_up(store, [update])[update.id]
-        assert isinstance(nothing_learned, NotYet)
+        assert isinstance(nothing_learned, NothingLearned)
         assert nothing_learned.seconds > 0
         assert nothing_learned.cause  # so that the desk leaves it as it is and looks again
         amazon.mend()
@@ -232,5 +232,5 @@ def test_once_amazon_is_away_the_rest_is_not_looked_up(
     updates = [make_update(one) for one in amazon.place_many(3, marketplace="US")]
     before = len(amazon.calls("getOrder"))
     amazon.fault("getOrder", "429", times=5)
-    assert all(isinstance(outcome, NotYet) for outcome in channel.look_up(store, updates).values())
+    assert all(isinstance(outcome, NothingLearned) for outcome in channel.look_up(store, updates).values())
     assert len(amazon.calls("getOrder")) == before + 1
