@@ -17,9 +17,9 @@ from webapp import live
 from webapp.audit.actor import Actor
 from webapp.channels.contract import Begun, Update, UpdateKind
 from webapp.channels.models import Store
-from webapp.channels.services import account_of, stores_of_account
+from webapp.channels.services import account_of
 from webapp.clock import now
-from webapp.db import any_row, db, insert_into
+from webapp.db import db, insert_into
 from webapp.errors import DeskError
 from webapp.hooks.fence import PluginFailed, label_of
 from webapp.i18n import lazy_gettext as _l
@@ -31,7 +31,7 @@ from webapp.updates.contract import Impossible, Waits
 from webapp.updates.ending import end
 from webapp.updates.kinds import apart, carried, kinds, private_of, why_not, why_not_yet
 from webapp.updates.models import LEFT, OPEN, WAITING, ChannelUpdate, UpdateLane, UpdateState
-from webapp.updates.queries import askable, corrected, undecided
+from webapp.updates.queries import askable, corrected, keeping_the_lane, undecided
 
 ASK_AGAIN = timedelta(minutes=5)  # until one that has to wait is asked again, if nothing wakes it earlier
 
@@ -164,13 +164,8 @@ def _lock_lane(store: Store, lane: str) -> None:
 
 
 def _lane_is_free(store: Store, lane: str) -> bool:
-    """Whether nothing of an account's exclusive lane is under way, or may be: what a worker has, or had when it died,
-    and what is unknown without a handle. The lane is locked.
-    """
-    leased = and_(ChannelUpdate.state.in_(WAITING), ChannelUpdate.lease_owner.is_not(None))
-    unsure = and_(ChannelUpdate.state == UpdateState.UNKNOWN, ChannelUpdate.handle.is_(None))
-    mine = (ChannelUpdate.store_id.in_(stores_of_account(store)), ChannelUpdate.lane == lane)
-    return not any_row(ChannelUpdate, *mine, or_(leased, unsure))
+    """Whether nothing of an account's exclusive lane is under way, or may be. The lane is locked."""
+    return db.session.scalar(keeping_the_lane(store, lane)) is None
 
 
 def _chosen(rows: Sequence[ChannelUpdate], carriage: UpdateKind) -> list[ChannelUpdate]:

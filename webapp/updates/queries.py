@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 from sqlalchemy.orm import aliased, joinedload
 
 from webapp.audit.actor import Actor
 from webapp.channels.contract import Denied
+from webapp.channels.described import kind_label
 from webapp.channels.models import Store
-from webapp.channels.services import channels
+from webapp.channels.services import account_of, channels, stores_of_account
 from webapp.clock import now
-from webapp.db import among, db
+from webapp.db import among, db, once_a_transaction
 from webapp.errors import DeskError, NotFound, Refusal, class_of, sentence_of
+from webapp.hooks.fence import PluginFailed
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.models import Order
 from webapp.orders.queries import visible
@@ -126,12 +128,45 @@ class StorePaused(DeskError):
     sentence = _l("It waits until its store is activated.")
 
 
+class LaneBusy(DeskError):
+    code = "lane_busy"
+    sentence = _l("It waits for “%(kind)s” of this account, which is under way.")
+
+
 def why_it_waits(update: ChannelUpdate) -> str | None:
-    """Why nothing is sent to its store just now, in the reader's language; None where it can be sent."""
+    """Why it is not sent just now, in the reader's language; None where it can be sent."""
     if update.state not in WAITING:
         return None
     store = update.store
-    return str(StorePaused()) if not store.active else sentence_of(store.problem or store.read_only)
+    if not store.active:
+        return str(StorePaused())
+    return sentence_of(store.problem or store.read_only) or _behind(update)
+
+
+def keeping_the_lane(store: Store, lane: str) -> Select[str]:
+    """The kinds of what is under way in a lane of the store's account, or may be: what a worker has, or had when it
+    died, and what is unknown without a handle. An exclusive lane lets nothing else go meanwhile.
+    """
+    leased = and_(ChannelUpdate.state.in_(WAITING), ChannelUpdate.lease_owner.is_not(None))
+    unsure = and_(ChannelUpdate.state == UpdateState.UNKNOWN, ChannelUpdate.handle.is_(None))
+    mine = (ChannelUpdate.store_id.in_(stores_of_account(store)), ChannelUpdate.lane == lane)
+    return select(ChannelUpdate.kind).where(*mine, or_(leased, unsure)).limit(1)
+
+
+def _behind(update: ChannelUpdate) -> str | None:
+    """That it waits for its lane, where it does; asked once for a page, and never of what goes beside others."""
+    if update.state != UpdateState.OWED or update.lease_owner is not None or update.due_at > now():
+        return None
+    store, lane = update.store, update.lane
+    try:
+        carriage = carried(store).get(update.kind)
+    except PluginFailed:
+        return None
+    if carriage is None or not carriage.exclusive:
+        return None
+    name = f"lane {account_of(store)} {store.channel} {lane}"
+    kind = once_a_transaction(name, lambda: db.session.scalar(keeping_the_lane(store, lane)))
+    return str(LaneBusy(kind=kind_label(store.channel, kind))) if kind is not None else None
 
 
 def find_update(update_id: int, actor: Actor) -> ChannelUpdate:

@@ -2,6 +2,7 @@
 
 # ruff: noqa: F811 - fixtures are imported by their names
 
+import json
 import re
 from collections.abc import Callable
 
@@ -13,10 +14,14 @@ from tests.updates.conftest import Credit, channel, credit, order, store, till, 
 from webapp.audit.actor import Actor
 from webapp.channels.contract import Disconnected
 from webapp.channels.models import Store
-from webapp.db import db
+from webapp.cli.main import main
+from webapp.db import db, unit_of_work
+from webapp.fulfillment.contract import PackageInput
+from webapp.fulfillment.services import ship_order
 from webapp.hooks import hooks
 from webapp.orders.models import Order
-from webapp.sync import jobs
+from webapp.orders.queries import locked
+from webapp.sync import delivering, jobs
 
 Work = Callable[[], int]
 
@@ -158,3 +163,53 @@ def test_what_is_owed_to_a_store_that_is_told_nothing_says_why(
         setattr(row, name, value)
     db.session.commit()
     assert said in browser.get(f"/orders/{order.number}?tab=updates").text
+
+
+BUSY = "It waits for “Credit” of this account, which is under way."
+
+
+def test_what_waits_behind_others_of_its_lane_says_so(
+    till: tills.Ledger,
+    store: Store,
+    order: Order,
+    credit: Credit,
+    browser: Browser,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """On its page and in JSON, until the lane is free; what nobody waits for asks no database about it."""
+    path = f"/orders/{order.number}?tab=updates"
+    credit(1)
+    assert BUSY not in browser.get(path).text
+    with unit_of_work():
+        assert delivering.claim_due(store.id, "payouts", "a worker") is not None
+    browser.get(path)
+    alone = len(browser.queries)
+
+    credit(2)
+    credit(3)
+    page = browser.get(path).text
+    assert page.count(BUSY) == 2  # once for each, and not of the one that is under way
+    assert len(browser.queries) <= alone + 2  # asked once for all that wait
+    assert main(["--json", "updates", "list", "--state", "owed"]) == 0
+    told = {row["reference"]: row["message"] for row in json.loads(capsys.readouterr().out)}
+    assert told == {"C1": None, "C2": BUSY, "C3": BUSY}
+
+    with unit_of_work():
+        row = update(1)
+        row.state, row.lease_owner, row.lease_until = "unknown", None, None
+    assert browser.get(path).text.count(BUSY) == 2
+    with unit_of_work():
+        update(1).handle = "batch-1-1"
+    assert BUSY not in browser.get(path).text
+
+
+def test_what_goes_beside_others_asks_nothing_about_its_lane(
+    till: tills.Ledger, store: Store, order: Order, browser: Browser, operator: Actor
+) -> None:
+    path = f"/orders/{order.number}?tab=updates"
+    with unit_of_work():
+        [line] = (held := locked(order)).lines
+        ship_order(held, [PackageInput("DHL", "JD1", lines={line.id: 1})], actor=operator)
+    page = browser.get(path).text
+    assert "Owed" in page
+    assert not [query for query in browser.queries if "channel_updates.handle IS NULL" in query]
