@@ -12,12 +12,21 @@ from webapp.jobs.schedule import Schedule
 from webapp.search.contract import QueryKey
 from webapp.settings.declared import SettingsChange
 from webapp.sync import activity, denials, numbering
-from webapp.sync.jobs import anything_due, connect, deliver, find_due, forget_quiet_runs, keep_statistics
+from webapp.sync.jobs import (
+    anything_due,
+    connect,
+    deliver,
+    find_due,
+    forget_attempts,
+    forget_quiet_runs,
+    keep_statistics,
+)
 from webapp.sync.order_windows import ORDERS
 from webapp.sync.query_keys import KEYS
 from webapp.sync.runs import any_to_forget
 from webapp.sync.streams import Stream
 from webapp.sync.taking_in.quarantine import count_payloads, erase_payloads
+from webapp.updates import attempts
 from webapp.updates.contract import UpdateOwed, UpdateSettled
 from webapp.updates.queries import unconfirmed, under_way
 
@@ -83,5 +92,6 @@ def register_schedules() -> list[Schedule]:
     return [
         Schedule(find_due, every=2, due=anything_due),
         Schedule(forget_quiet_runs, every=600, due=any_to_forget),
+        Schedule(forget_attempts, every=3600, due=attempts.any_to_forget),
         Schedule(keep_statistics, every=3600),
     ]

@@ -57,7 +57,7 @@ from webapp.sync.settling import settle
 from webapp.sync.streams import Stream
 from webapp.sync.taking_in import quarantine
 from webapp.sync.taking_in.pages import prepare, take_in
-from webapp.updates import deciding, marks
+from webapp.updates import attempts, deciding, marks
 from webapp.updates.kinds import carriage_of
 from webapp.updates.models import ChannelUpdate, UpdateState
 
@@ -259,6 +259,17 @@ def forget_quiet_runs() -> None:
                 break
     else:
         forget_quiet_runs.enqueue()
+
+
+@job("clock")
+def forget_attempts() -> None:
+    """Of what was sent long ago, and is settled, nobody asks any more in which attempt it left."""
+    for _ in a_moment():
+        with unit_of_work():
+            if not attempts.forget_some():
+                break
+    else:
+        forget_attempts.enqueue()
 
 
 @job("delivering")
