@@ -24,6 +24,15 @@ from webapp.channels.contract import (
 from webapp.errors import DeskError
 from webapp.hooks.failures import WrongType
 from webapp.hooks.fence import PluginFailed, ask
+from webapp.i18n import lazy_gettext as _l
+
+
+class NoAnswer(ChannelError):
+    """It was given up."""
+
+    code = "channel_no_answer"
+    sentence = _l("%(channel)s did not answer within %(seconds)s seconds. The desk tries again by itself.")
+
 
 Found = IncomingOrder | UnreadableOrder | None
 

@@ -418,10 +418,7 @@ def fetch_order(store_id: int, number: str) -> None:
 @job("asking")
 def connect(store_id: int) -> None:
     """Test a store that was added or changed, and start its first sync unless its credentials are refused."""
-    store = db.session.get_one(Store, store_id)
-    credentials, channel = access(store), get_channel(store.channel)
-    db.session.commit()
-    connection = calls.connect(channel, credentials)
+    connection = _connection(db.session.get_one(Store, store_id))
     with unit_of_work():
         store = db.session.get_one(Store, store_id)
         activity.connected(store, connection)
@@ -438,16 +435,29 @@ def connect_again(store_id: int) -> None:
     store = db.session.get_one(Store, store_id)
     if store.marketplaces:
         return
-    credentials, channel = access(store), get_channel(store.channel)
-    db.session.commit()
-    connection = calls.connect(channel, credentials)
+    connection = _connection(store)
     with unit_of_work():
         activity.connected(db.session.get_one(Store, store_id), connection)
         live.publish("stores", [store_id])
         note_failing(store_id, connection)
 
 
+def _connection(store: Store) -> Connection:
+    """Ask a store's channel, outside of any transaction. Where it takes all the time that a job has, that is the
+    problem.
+    """
+    credentials, channel = access(store), get_channel(store.channel)
+    db.session.commit()
+    began = time.monotonic()
+    try:
+        return calls.connect(channel, credentials)
+    except TimeOver as error:
+        took = time.monotonic() - began
+        failures.note_slow(plugin_of(error) or owner_of(channel), "connection", channel.code, took, connect.timeout)
+        return Connection(problem=calls.NoAnswer(channel=label_of(channel), seconds=connect.timeout))
+
+
 def note_failing(store_id: int, connection: Connection) -> None:
-    """Let the store's pages say that its channel's plugin fails, until a page of its orders is read."""
-    if isinstance(connection.problem, PluginFailed):
+    """Let the store's pages say that its channel's plugin fails, or is too slow, until a page of its orders is read."""
+    if isinstance(connection.problem, (PluginFailed, calls.NoAnswer)):
         runs.note_failure(runs.sync_of(store_id, lock=True), connection.problem)

@@ -174,7 +174,7 @@ def test_a_slow_test(
     plugin_failures.clear()
 
 
-@pytest.mark.parametrize("call", ["connect", "fetch_order", "fetch_orders"])
+@pytest.mark.parametrize("call", ["fetch_order", "fetch_orders"])
 def test_a_job_that_a_plugin_holds_up_until_its_time_is_over(
     call: str, app: object, store: Store, monkeypatch: pytest.MonkeyPatch, plugin_failures: list[Failure]
 ) -> None:
@@ -189,7 +189,6 @@ def test_a_job_that_a_plugin_holds_up_until_its_time_is_over(
         proving.begin(runs.sync_of(late).store_id, now())
         runs.sync_of(late).next_at = now() + timedelta(minutes=1)
     jobs_of: dict[str, tuple[str, list[Any]]] = {
-        "connect": ("webapp.sync.connect", [late]),
         "fetch_order": ("webapp.sync.fetch_order", [late, "302-1"]),
         "fetch_orders": ("webapp.sync.read_more", [late]),
     }
@@ -201,6 +200,36 @@ def test_a_job_that_a_plugin_holds_up_until_its_time_is_over(
     assert [(one.plugin, one.place, one.code, one.problem) for one in plugin_failures] == [
         ("moods", "job", name, "slow")
     ]
+    plugin_failures.clear()
+
+
+def test_a_connection_that_takes_all_the_time_of_its_job(
+    app: object,
+    browser: Browser,
+    store: Store,
+    work: Callable[[], int],
+    monkeypatch: pytest.MonkeyPatch,
+    plugin_failures: list[Failure],
+) -> None:
+    """The store says so, and its orders are read all the same."""
+
+    def endless(*_: object) -> None:
+        raise TimeOver
+
+    monkeypatch.setattr(MoodyChannel, "connect", endless)
+    moody = MoodyChannel("quick")
+    hooks.manager.register(FakeChannelPlugin(moody), name="moods")
+    moody.offer(incoming_order())
+    with unit_of_work():
+        late = add_store("moody", "Late store", {"key": "k"}, actor=Actor.operator()).id
+        jobs.connect.enqueue(late)
+    work()
+    assert len(list(db.session.scalars(select(Order)))) == 1
+    page = unescape(browser.get(f"/stores/{late}").text)
+    assert "Moody channel did not answer within 300 seconds. The desk tries again by itself." in page
+    assert {(one.plugin, one.place, one.code, one.problem) for one in plugin_failures} == {
+        ("moods", "connection", "moody", "slow")
+    }
     plugin_failures.clear()
 
 
