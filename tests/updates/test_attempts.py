@@ -93,6 +93,7 @@ def test_many_go_in_parts_and_ids_are_never_given_again(
     store: Store, till: tills.Ledger, credit: Credit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A database that forgot its attempts is not taken for one from a backup."""
+    monkeypatch.setattr(attempts, "_AT_ONCE", 3)
     with unit_of_work():
         for _ in range(10):
             db.session.add(UpdateAttempt(store_id=store.id, lane=LANE, key="", messages=1, at=now() - LONG))

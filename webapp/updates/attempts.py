@@ -13,7 +13,7 @@ from webapp.db import any_row, db
 from webapp.updates.models import ENDED, OPEN_UPDATES, ChannelUpdate, UpdateAttempt
 
 KEPT = timedelta(days=90)
-_AT_ONCE = 3  # for each the database looks through all updates, which no index holds by attempt
+_AT_ONCE = 200
 
 
 def any_to_forget() -> bool:

@@ -68,6 +68,12 @@ class ChannelUpdate(Model):
             sqlite_where=text(OPEN_UPDATES.removeprefix("channel_updates.")),
             postgresql_where=text(OPEN_UPDATES.removeprefix("channel_updates.")),
         ),
+        Index(
+            "ix_channel_updates_attempt",
+            "attempt_id",
+            sqlite_where=text("attempt_id IS NOT NULL"),
+            postgresql_where=text("attempt_id IS NOT NULL"),
+        ),
         {"sqlite_autoincrement": True},  # a channel may know a row by its id: no other ever gets it
     )
 
