@@ -21,7 +21,7 @@ from webapp.hooks import hooks
 from webapp.jobs import runs
 
 ROOT = Path(__file__).resolve().parents[1]
-_PATIENCE = 5.0
+_PATIENCE = 30.0
 _PORT = re.compile(r"waybill-port-\d+\.lock")  # stays: who removed it could take it from one who claims the port
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM, signal.SIGCHLD)
 _ours = {"PYTEST_CURRENT_TEST"}  # of the environment: pytest's own

@@ -31,7 +31,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database", ["sqlite"
 @pytest.fixture
 def desk(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The desk over HTTP, in threads of this process."""
-    monkeypatch.setattr(live, "pump", live.Pump())
+    pump = live.Pump()
+    monkeypatch.setattr(live, "pump", pump)
     app.testing = True
     server = make_server("127.0.0.1", 0, app, threaded=True)
     server.daemon_threads = False  # so that closing waits for every request
@@ -42,6 +43,8 @@ def desk(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.shutdown()
     thread.join()
     server.server_close()
+    if listening := pump._thread:  # it ends once it looks and nobody is left, which a busy machine may put off
+        listening.join()
 
 
 @pytest.fixture
