@@ -15,7 +15,7 @@ from jinja2 import Environment
 
 from tools import catalogs
 from webapp import i18n
-from webapp.audit.actor import ROLE_LABELS
+from webapp.audit.rights import BUILT_IN
 from webapp.fulfillment.query_keys import KEYS as SHIPPING_KEYS
 from webapp.i18n import LANGUAGES, LazyString, gettext as _, lazy_gettext as _l, ngettext
 from webapp.orders.list_columns import COLUMNS
@@ -240,7 +240,7 @@ SIDE_BY_SIDE: dict[str, list[LazyString | str]] = {
     "work": [*(card.label for card in CARDS), *(task.label for task in (*SHIPPING, *DECIDING))],
     "list": [*(view.name for view in STANDING), *(card.label for card in STATUS_CARDS)],
     "timeline": [word for word, _codes in KINDS.values()],
-    "people": [*ROLE_LABELS.values(), _l("Assignee")],
+    "people": [*BUILT_IN.values(), _l("Assignee")],
     "not seen": [_l("Withheld"), _l("Hidden")],
 }
 

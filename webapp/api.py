@@ -5,6 +5,7 @@ A plugin is a module with `hookimpl` functions (see `webapp/hooks/specs.py` for 
 """
 
 from webapp.audit.actor import Actor, ActorKind
+from webapp.audit.rights import Right
 from webapp.channels.contract import (
     ADDRESS_FIELDS,
     BUYER_FIELDS,
@@ -195,6 +196,7 @@ __all__ = [
     "QueryKey",
     "Refusal",
     "Refused",
+    "Right",
     "Schedule",
     "Sent",
     "Setting",

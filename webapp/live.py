@@ -11,7 +11,7 @@ from webapp.config import configuration
 from webapp.db import after_commit
 
 log = structlog.get_logger(__name__)
-SESSIONS_ENDED = "sessions_ended"  # news for the streams of these sessions, which end; no browser is told
+ACCESS_CHANGED = "access_changed"  # news for the streams of these sessions, which end; no browser is told
 _KEPT = 1_000  # news for pages that were drawn before them and began to listen after them
 _connections: dict[str, redis.Redis] = {}
 

@@ -32,8 +32,9 @@ from webapp.accounts.services import (
     sign_in,
     use_link,
 )
-from webapp.audit.actor import ROLES, Actor
+from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
+from webapp.audit.rights import rights_of_built_in
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden, Invalid
@@ -166,7 +167,7 @@ def test_the_first_owner_is_set_up_once(app: Flask, operator: Actor) -> None:
     with unit_of_work():
         session = session_of(set_up_owner(token, email="zoe@desk.test", name="Zoe", password_hash=hashed(PASSWORD, "")))
     assert session is not None
-    assert session.user.as_actor().rights == ROLES["owner"]
+    assert session.user.as_actor().rights == rights_of_built_in("owner")
     with pytest.raises(LinkRefused), unit_of_work():
         set_up_owner(token, email="eve@desk.test", name="Eve", password_hash=hashed(PASSWORD, ""))
     with pytest.raises(OwnerIsThere), unit_of_work():

@@ -12,6 +12,7 @@ from webapp.accounts import services
 from webapp.accounts.models import User
 from webapp.accounts.services import open_session
 from webapp.audit.actor import Actor
+from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 
@@ -24,7 +25,7 @@ def test_people_are_listed_and_let_in_and_out(cli: Command, make_user: Callable[
         ("mia@desk.test", "clerk", "active"),
         ("olga@desk.test", "owner", "active"),
     ]
-    assert set(listed[0]) == {"id", "email", "name", "role", "state", "signed_in_at", "sessions"}
+    assert set(listed[0]) == {"id", "email", "name", "role", "shops", "state", "signed_in_at", "sessions"}
     assert cli("user", "role", "mia@desk.test", "packer", "--json").document["role"] == "packer"
     with unit_of_work():
         open_session(db.session.get_one(User, mia.id), how="test")
@@ -77,3 +78,24 @@ def test_the_last_owner_stays_whoever_asks(cli: Command, make_user: Callable[...
         answer = cli(*argv)
         assert (answer.code, sentence in answer.err) == (1, True), answer.err
     assert cli("user", "disable", "nobody@desk.test").code == 3
+
+
+def test_roles_and_shops_are_changed_from_the_shell(
+    cli: Command, make_user: Callable[..., Actor], store: Store
+) -> None:
+    make_user("owner", "Olga")
+    make_user("clerk", "Mia")
+    code = cli("role", "add", "Night shift", "--like", "packer", "--json").document["code"]
+    changed = cli("role", "change", code, "--give", "stores.sync", "--take", "orders.hold", "--json").document
+    assert "stores.sync" in changed["rights"]
+    assert "orders.hold" not in changed["rights"]
+    assert cli("user", "role", "mia@desk.test", code, "--json").document["role"] == code
+    assert {row["code"]: row["people"] for row in cli("role", "list", "--json").document}[code] == 1
+    assert cli("role", "delete", code).code == 1
+    shop = str(store.shop_id)
+    assert cli("user", "shops", "mia@desk.test", "--shop", shop, "--json").document["shops"] == [store.shop_id]
+    assert cli("user", "shops", "mia@desk.test", "--json").document["shops"] is None
+    assert cli("user", "shops", "mia@desk.test", "--shop", "999").code == 3
+    made = cli("user", "create", "--email", "eve@desk.test", "--role", code, "--shop", shop, "--json")
+    assert made.code == 0
+    assert cli("role", "change", "owner", "--take", "orders.view").code == 1

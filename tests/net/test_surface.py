@@ -17,7 +17,8 @@ import plugins
 import webapp
 from tests.net.conftest import Keep
 from webapp import api, errors, jobs
-from webapp.audit.actor import RIGHTS, ROLES, ActorKind
+from webapp.audit.actor import ActorKind
+from webapp.audit.rights import BUILT_IN, all_rights, rights_of_built_in
 from webapp.channels.contract import ChannelStage, Component, DeniedThing, FulfilledBy
 from webapp.cli.main import Code, cli
 from webapp.db import db
@@ -113,8 +114,8 @@ def test_codes(app: Flask, keep: Keep) -> None:
         "update kinds": (f"{channel.code} {kind.code}" for channel in channels for kind in channel.kinds),
         "jobs": (name for name, job in jobs._jobs.items() if job.function.__module__ in MODULES),
         "errors": (code for code, error in errors._classes.items() if error.__module__ in MODULES),
-        "rights": RIGHTS,
-        "roles": (f"{role}: {', '.join(sorted(rights))}" for role, rights in ROLES.items()),
+        "rights": all_rights(),
+        "roles": (f"{role}: {', '.join(sorted(rights))}" for role in BUILT_IN for rights in [rights_of_built_in(role)]),
     }
     enums = (ActorKind, ChannelStage, Component, DeniedThing, FulfilledBy, RunState, ResultState, OrderState, Interval)
     for enum in (*enums, ColumnKind, KeyKind, WindowKind, UpdateState):

@@ -20,8 +20,9 @@ import time_machine
 from hypothesis import given, strategies as st
 from sqlalchemy import delete, event, select, update
 
-from webapp.audit.actor import ROLES, Actor
+from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
+from webapp.audit.rights import rights_of_built_in
 from webapp.channels.models import Shop
 from webapp.clock import now
 from webapp.config import configuration
@@ -105,13 +106,13 @@ def test_a_practice_stores_orders_are_marked(orders: list[Order], max_: Actor) -
 
 
 def test_who_may_not_see_buyers_exports_none(orders: list[Order]) -> None:
-    blind = Actor(Actor.operator().kind, rights=ROLES["owner"] - {"buyers.see"})
+    blind = Actor(Actor.operator().kind, rights=rights_of_built_in("owner") - {"buyers.see"})
     assert "buyer" not in {column.code for column in offered(blind)}
     assert "buyer" not in usual(blind)
     [row] = streamed(blind, codes=("buyer", "total"), ids=[orders[0].id])
     assert "Quixelworth" not in str(row)
     with pytest.raises(Forbidden):
-        Table(Actor(Actor.operator().kind, rights=ROLES["clerk"]), ORDERS, ())
+        Table(Actor(Actor.operator().kind, rights=rights_of_built_in("clerk")), ORDERS, ())
 
 
 def test_the_list_as_a_person_laid_it_out_is_proposed(orders: list[Order], max_: Actor) -> None:
@@ -615,7 +616,7 @@ def test_nothing_found_begins_nothing(orders: list[Order], max_: Actor) -> None:
     with pytest.raises(NothingChosen):
         begin(max_, ids=[])
     with pytest.raises(Forbidden):
-        begin(Actor(Actor.operator().kind, rights=ROLES["clerk"]))
+        begin(Actor(Actor.operator().kind, rights=rights_of_built_in("clerk")))
 
 
 def test_a_badge_may_ask_in_a_later_part_for_what_no_earlier_one_was_asked(

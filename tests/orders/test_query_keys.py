@@ -8,7 +8,8 @@ import pytest
 import time_machine
 from sqlalchemy import delete, func, select, update
 
-from webapp.audit.actor import ROLES, Actor
+from webapp.audit.actor import Actor
+from webapp.audit.rights import rights_of_built_in
 from webapp.channels.contract import ChannelStage, IncomingPackage
 from webapp.clock import now
 from webapp.db import db, unit_of_work
@@ -300,7 +301,7 @@ def test_what_was_searched_is_said(two: list[Order], mia: Actor) -> None:
 
 def test_who_may_not_see_buyers_finds_none(two: list[Order]) -> None:
     reader = Actor.operator()
-    reader = replace(reader, rights=ROLES["read_only"])
+    reader = replace(reader, rights=rights_of_built_in("read_only"))
     assert list_orders(reader, compile_query(parse("jane"), reader)).orders == []
     assert list_orders(reader, compile_query(parse("94103"), reader)).orders == []
     assert len(list_orders(reader, compile_query(parse("mug"), reader)).orders) == 1

@@ -1,12 +1,39 @@
-"""Users, the sessions that they can see and end, and one-time links. Tokens are stored as hashes only."""
+"""Users, their roles, the sessions that they can see and end, and one-time links. Of tokens only hashes are stored."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from webapp.audit.actor import ROLES, Actor, ActorKind
+from webapp.audit.actor import Actor, ActorKind
+from webapp.audit.rights import BUILT_IN, OWNER, all_rights, rights_of_built_in
 from webapp.db import Model
+from webapp.i18n import LazyString
+
+
+class Role(Model):
+    """A role that was added here, or a built-in one that was changed; of the others the code says what they may do.
+
+    What is stored is the difference from a built-in role, so that a right which a new version or plugin brings reaches
+    everybody whom it was made for.
+    """
+
+    __tablename__ = "roles"
+
+    code: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]  # empty for a built-in one, which every language calls in its own way
+    base: Mapped[str]  # the built-in role that it is like; of a built-in one itself
+    given: Mapped[list[str]]  # rights beyond those of the base
+    taken: Mapped[list[str]]  # rights of the base that it has not
+
+    @property
+    def rights(self) -> frozenset[str]:
+        return (rights_of_built_in(self.base) | (all_rights() & set(self.given))) - set(self.taken)
+
+    @property
+    def label(self) -> LazyString | str:
+        return self.name or BUILT_IN[self.code]
 
 
 class User(Model):
@@ -19,15 +46,37 @@ class User(Model):
     email: Mapped[str]
     name: Mapped[str] = mapped_column(default="")
     password_hash: Mapped[str | None]
-    role: Mapped[str]
+    role: Mapped[str]  # a built-in role's code, or that of a row of `roles`
+    shops: Mapped[list[Any] | None]  # ids of the shops for which they work; none for all, those to come too
     language: Mapped[str | None]
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
     signed_in_at: Mapped[datetime | None]  # the last time
     start_view: Mapped[str] = mapped_column(default="")  # the page to begin with: a view's code; empty: the dashboard
 
+    changed_role: Mapped[Role | None] = relationship(
+        primaryjoin="foreign(User.role) == Role.code", lazy="joined", viewonly=True
+    )
+
+    @property
+    def rights(self) -> frozenset[str]:
+        if self.changed_role is not None:
+            return self.changed_role.rights
+        return rights_of_built_in(self.role) if self.role in BUILT_IN else frozenset()
+
+    @property
+    def role_label(self) -> LazyString | str:
+        return self.changed_role.label if self.changed_role is not None else BUILT_IN.get(self.role, self.role)
+
     def as_actor(self) -> Actor:
-        return Actor(ActorKind.PERSON, id=self.id, name=self.name or self.email, rights=ROLES[self.role])
+        limited = self.shops is not None and self.role != OWNER
+        return Actor(
+            ActorKind.PERSON,
+            id=self.id,
+            name=self.name or self.email,
+            rights=self.rights,
+            shops=frozenset(self.shops or ()) if limited else None,
+        )
 
 
 class UserSession(Model):

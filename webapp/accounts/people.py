@@ -6,35 +6,39 @@ account is never deleted: what somebody did keeps its name. Another role holds f
 account ends its sessions and live streams at once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from unicodedata import combining, normalize
 
-from sqlalchemy import Row, func, or_, select
+from sqlalchemy import Row, func, select
 
+from webapp.accounts.locking import lock_acting
 from webapp.accounts.models import SignInLink, User, UserSession
 from webapp.accounts.services import (
     Proof,
-    check_rights,
+    check_manages,
     check_role,
     check_unused,
     checked_email,
+    checked_shops,
     create_user,
     end_links,
     end_sessions,
     flush_address,
     make_link,
     prove,
+    renew_streams,
     set_name,
     set_password,
 )
-from webapp.audit.actor import ROLES, Actor, ActorKind
+from webapp.audit.actor import Actor
+from webapp.audit.rights import OWNER
 from webapp.audit.services import audit
 from webapp.clock import now
 from webapp.db import db
-from webapp.errors import DeskError, Forbidden, NotFound
+from webapp.errors import DeskError, Forbidden, Invalid, NotFound
 from webapp.i18n import lazy_gettext as _l
 
 
@@ -50,7 +54,7 @@ class OwnAccount(DeskError):
 
     code = "own_account"
     sentence = _l(
-        "Nobody can disable their own account or change their own role. Ask somebody else who manages people."
+        "Nobody can disable their own account or change their own role or shops. Ask somebody else who manages people."
     )
 
 
@@ -62,6 +66,7 @@ class PersonRow:
     name: str
     email: str
     role: str
+    shops: tuple[int, ...] | None  # for which they work; None for all
     state: str  # see state_of
     signed_in_at: datetime | None
 
@@ -69,10 +74,13 @@ class PersonRow:
 # --- Managing others --------------------------------------------------------------------------------------------------
 
 
-def invite(*, email: str, role: str, actor: Actor, name: str = "") -> tuple[User, str]:
+def invite(
+    *, email: str, role: str, actor: Actor, name: str = "", shops: Collection[int] | None = None
+) -> tuple[User, str]:
     """A new person, and the token of the link that lets them choose a password."""
-    _found, acting = _lock_acting(actor)
-    user = create_user(email=email, role=role, actor=acting, name=name)
+    actor.needs("users.edit")
+    _found, acting = lock_acting(actor)
+    user = create_user(email=email, role=role, actor=acting, name=name, shops=shops)
     return user, make_link(user, actor=acting)
 
 
@@ -88,15 +96,36 @@ def change_role(user_id: int, role: str, *, actor: Actor) -> None:
     With more rights their links end: somebody who may not manage such a person may have made one.
     """
     user, acting = _lock(user_id, actor)
-    check_role(role, acting)
+    rights = check_role(role, acting)
     if role == user.role:
         return
     if refusal := removal_refusal(user, acting):
         raise refusal
-    before, user.role = user.role, role
-    if ROLES[role] - ROLES[before]:
+    if role == OWNER and user.shops is not None:
+        raise Invalid(field=_l("Shops"), problem=_l("an owner works for all of them."))
+    before, had = user.role, user.rights
+    user.role = role
+    db.session.flush()
+    db.session.expire(user, ["changed_role"])
+    if rights - had:
         end_links(user.id)
+    renew_streams([user.id])
     audit("role_changed", actor=acting, user=user.id, before=before, after=role)
+
+
+def change_shops(user_id: int, shops: Collection[int] | None, *, actor: Actor) -> None:
+    """Let somebody work for these shops alone, or for all of them, from their next click on."""
+    user, acting = _lock(user_id, actor)
+    limits = checked_shops(shops, user.role, acting)
+    if limits == user.shops:
+        return
+    if acting.is_person(user.id):
+        raise OwnAccount
+    before, user.shops = user.shops, limits
+    if before is not None and not (limits is not None and set(limits) <= set(before)):
+        end_links(user.id)  # somebody who may not manage such a person may have made one
+    renew_streams([user.id])
+    audit("shops_changed", actor=acting, user=user.id, before=before, after=limits)
 
 
 def disable(user_id: int, *, actor: Actor) -> None:
@@ -139,35 +168,21 @@ def _lock(user_id: int, actor: Actor) -> tuple[User, Actor]:
     """The person, locked with the owners and whoever acts; and the actor with the rights of this moment, by which alone
     a change is decided. Raises `Forbidden`.
     """
-    found, acting = _lock_acting(actor, user_id)
+    actor.needs("users.edit")
+    found, acting = lock_acting(actor, user_id)
+    acting.needs("users.edit")
     if user_id not in found:
         raise NotFound(name=user_id)
-    check_rights(found[user_id].as_actor().rights, acting)
+    check_manages(found[user_id], acting)
     return found[user_id], acting
-
-
-def _lock_acting(actor: Actor, *others: int) -> tuple[dict[int, User], Actor]:
-    """Owners, whoever acts and others, locked and read again; and the actor with the rights of this moment."""
-    actor.needs("users.edit")
-    wanted = [*others, actor.id] if actor.kind is ActorKind.PERSON else others
-    query = select(User).where(or_(User.id.in_(wanted), User.role == "owner")).order_by(User.id)
-    locking = query.with_for_update(key_share=True).execution_options(populate_existing=True)
-    found = {user.id: user for user in db.session.scalars(locking)}
-    if actor.kind is ActorKind.PERSON:
-        acting = found.get(actor.id or 0)
-        if acting is None or acting.disabled_at is not None:
-            raise Forbidden(right=_l("manage people"))
-        actor = acting.as_actor()
-        actor.needs("users.edit")
-    return found, actor
 
 
 def removal_refusal(user: User, actor: Actor) -> DeskError | None:
     """Why this person can neither be disabled nor get another role; certain only while the owners are locked."""
     if actor.is_person(user.id):
         return OwnAccount()
-    others = select(User.id).where(User.role == "owner", User.disabled_at.is_(None), User.id != user.id)
-    if user.role == "owner" and user.disabled_at is None and db.session.scalar(others.limit(1)) is None:
+    others = select(User.id).where(User.role == OWNER, User.disabled_at.is_(None), User.id != user.id)
+    if user.role == OWNER and user.disabled_at is None and db.session.scalar(others.limit(1)) is None:
         return LastOwner(name=user.name or user.email)
     return None
 
@@ -216,12 +231,14 @@ def find_people(text: str = "", state: str = "") -> list[PersonRow]:
     Staff are few enough to be read at once; the databases would compare accents each in its own way.
     """
     words = _folded(text).split()
-    query = select(User.id, User.name, User.email, User.role, User.disabled_at, User.password_hash, User.signed_in_at)
+    columns = (User.id, User.name, User.email, User.role, User.shops, User.disabled_at, User.password_hash)
+    query = select(*columns, User.signed_in_at)
     found = []
     for row in db.session.execute(query):
         own, searched = state_of(row), _folded(f"{row.name} {row.email}")
         if (not state or own == state) and all(word in searched for word in words):
-            found.append(PersonRow(row.id, row.name, row.email, row.role, own, row.signed_in_at))
+            shops = None if row.shops is None or row.role == OWNER else tuple(row.shops)
+            found.append(PersonRow(row.id, row.name, row.email, row.role, shops, own, row.signed_in_at))
     return sorted(found, key=lambda person: (_folded(person.name or person.email), person.id))
 
 
@@ -259,4 +276,10 @@ def open_link_of(user_id: int) -> SignInLink | None:
 
 def may_manage(user: User, actor: Actor) -> bool:
     """Whether the actor may change this person's account; each change asks again, with what then holds."""
-    return actor.may("users.edit") and user.as_actor().rights <= actor.rights
+    if not actor.may("users.edit"):
+        return False
+    try:
+        check_manages(user, actor)
+    except Forbidden:
+        return False
+    return True

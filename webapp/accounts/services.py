@@ -8,7 +8,7 @@ user's name; the same rule holds for every desk.
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,14 +19,16 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from webapp.accounts.hashing import turn
-from webapp.accounts.models import SignInLink, User, UserSession
-from webapp.audit.actor import RIGHTS, ROLES, Actor, ActorKind
+from webapp.accounts.locking import lock_user
+from webapp.accounts.models import Role, SignInLink, User, UserSession
+from webapp.audit.actor import Actor, ActorKind
+from webapp.audit.rights import BUILT_IN, OWNER, right_label, rights_of_built_in
 from webapp.audit.services import audit
 from webapp.clock import now
 from webapp.db import any_row, db, delete_some
 from webapp.errors import DeskError, Forbidden, Invalid, NotFound
 from webapp.i18n import lazy_gettext as _l
-from webapp.live import SESSIONS_ENDED, publish
+from webapp.live import ACCESS_CHANGED, publish
 
 SESSION_LIFE = timedelta(days=14)
 LINK_LIFE = timedelta(hours=24)
@@ -90,9 +92,7 @@ class LinkRefused(DeskError):
 
 
 def has_owner() -> bool:
-    return (
-        db.session.scalar(select(User.id).where(User.role == "owner", User.disabled_at.is_(None)).limit(1)) is not None
-    )
+    return db.session.scalar(select(User.id).where(User.role == OWNER, User.disabled_at.is_(None)).limit(1)) is not None
 
 
 def get_user(email: str) -> User:
@@ -102,30 +102,73 @@ def get_user(email: str) -> User:
     return user
 
 
-def create_user(*, email: str, role: str, actor: Actor, password_hash: str | None = None, name: str = "") -> User:
-    """A new person; without a password, hashed before, only a one-time link lets them in."""
+def create_user(
+    *,
+    email: str,
+    role: str,
+    actor: Actor,
+    password_hash: str | None = None,
+    name: str = "",
+    shops: Collection[int] | None = None,
+) -> User:
+    """A new person; without a password, hashed before, only a one-time link lets them in. Without `shops` they work for
+    all of them.
+    """
     actor.needs("users.edit")
     check_role(role, actor)
+    limits = checked_shops(shops, role, actor)
     address = checked_email(email)
     check_unused(address)
     user = User(email=address, name=checked_name(name), role=role, password_hash=password_hash, created_at=now())
+    user.shops = limits
     db.session.add(user)
     flush_address()
-    audit("user_created", actor=actor, user=user.id, role=role)
+    audit("user_created", actor=actor, user=user.id, role=role, shops=limits)
     return user
 
 
-def check_role(role: str, actor: Actor) -> None:
-    """Raise unless this is a role, and one that gives no right which the actor lacks."""
-    if role not in ROLES:
-        raise Invalid(field=_l("Role"), problem=_l("must be one of: %(choices)s.", choices=", ".join(ROLES)))
-    check_rights(ROLES[role], actor)
+def stored_role(code: str) -> Role | None:
+    """The row of a role as it is now; None for a built-in one that nobody changed, and for what is no role."""
+    return db.session.get(Role, code, populate_existing=True) if code.isprintable() else None
+
+
+def check_role(role: str, actor: Actor) -> frozenset[str]:
+    """The rights of this role. Raises unless it is one that gives no right which the actor lacks."""
+    stored = stored_role(role)
+    if stored is None and role not in BUILT_IN:
+        added = select(Role.code).where(Role.code.not_in(BUILT_IN)).order_by(Role.code)
+        known = (*BUILT_IN, *db.session.scalars(added))
+        raise Invalid(field=_l("Role"), problem=_l("must be one of: %(choices)s.", choices=", ".join(known)))
+    found = stored.rights if stored is not None else rights_of_built_in(role)
+    check_rights(found, actor)
+    return found
+
+
+def checked_shops(shops: Collection[int] | None, role: str, actor: Actor) -> list[int] | None:
+    """The shops for which somebody of this role is to work. Raises `Forbidden` where they are more than the actor's."""
+    if shops is None:
+        actor.needs_all_shops()
+        return None
+    if role == OWNER:
+        raise Invalid(field=_l("Shops"), problem=_l("an owner works for all of them."))
+    actor.needs_shops(shops)
+    return sorted(set(shops))
 
 
 def check_rights(rights: Iterable[str], actor: Actor) -> None:
     """Raise `Forbidden` where somebody's rights go beyond the actor's: nobody manages a person who may do more."""
     if lacking := sorted(set(rights) - actor.rights):
-        raise Forbidden(right=RIGHTS[lacking[0]])
+        raise Forbidden(right=right_label(lacking[0]))
+
+
+def check_manages(user: User, actor: Actor) -> None:
+    """Raise `Forbidden` where this person may do more than the actor, or works for other shops."""
+    theirs = user.as_actor()
+    check_rights(theirs.rights, actor)
+    if theirs.shops is None:
+        actor.needs_all_shops()
+    else:
+        actor.needs_shops(theirs.shops)
 
 
 def check_unused(address: str) -> None:
@@ -193,15 +236,6 @@ def _verified(password_hash: str | None, password: str) -> bool:
         return _hasher.verify(password_hash, password)
     except (Argon2Error, InvalidHashError):
         return False
-
-
-def lock_user(user_id: int) -> User:
-    """The user, locked and read again: what ends an account's sessions waits for who opens one, and the other way."""
-    query = select(User).where(User.id == user_id).with_for_update(key_share=True)
-    user = db.session.scalar(query.execution_options(populate_existing=True))
-    if user is None:
-        raise NotFound(name=user_id)
-    return user
 
 
 def prove(proof: Proof) -> User:
@@ -276,7 +310,7 @@ def make_link(user: User | None, *, actor: Actor, life: timedelta = LINK_LIFE) -
             raise OwnerIsThere
     else:
         actor.needs("users.edit")
-        check_rights(user.as_actor().rights, actor)
+        check_manages(user, actor)
         if actor.is_person(user.id):
             raise OwnLink
         if user.disabled_at is not None:
@@ -350,8 +384,13 @@ def end_sessions(user_id: int, *, keep: int | None = None, only: int | None = No
     mine = mine.where(UserSession.id != keep) if keep is not None else mine
     ended = list(db.session.scalars(mine.where(UserSession.id == only) if only is not None else mine))
     db.session.execute(delete(UserSession).where(UserSession.id.in_(ended)))
-    publish(SESSIONS_ENDED, ended)
+    publish(ACCESS_CHANGED, ended)
     return len(ended)
+
+
+def renew_streams(user_ids: Iterable[int]) -> None:
+    """Have the live streams of these people begin anew, with what they may see from now on."""
+    publish(ACCESS_CHANGED, list(db.session.scalars(select(UserSession.id).where(UserSession.user_id.in_(user_ids)))))
 
 
 def set_up_owner(
@@ -367,10 +406,10 @@ def set_up_owner(
     link = _spend(token)
     if link.user_id is not None or has_owner():
         raise LinkRefused
-    user = User(email=address, name=checked_name(name), role="owner", password_hash=password_hash, created_at=now())
+    user = User(email=address, name=checked_name(name), role=OWNER, password_hash=password_hash, created_at=now())
     db.session.add(user)
     db.session.flush()
-    audit("user_created", actor=Actor(ActorKind.PERSON, id=user.id), user=user.id, role="owner")
+    audit("user_created", actor=Actor(ActorKind.PERSON, id=user.id), user=user.id, role=OWNER)
     return open_session(user, how="set_up", device=device)
 
 

@@ -1,52 +1,13 @@
 """Who acts: a value that every service gets as an argument, made once at the door."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
+from webapp.audit.rights import all_rights, right_label
 from webapp.errors import Forbidden
-from webapp.i18n import LazyString, lazy_gettext as _l
-
-RIGHTS: dict[str, LazyString] = {
-    "orders.view": _l("see orders"),
-    "buyers.see": _l("see buyer data"),
-    "orders.ship": _l("ship orders"),
-    "orders.comment": _l("comment on orders"),
-    "orders.hold": _l("hold orders and release them"),
-    "orders.organize": _l("assign, tag, date, label and archive orders"),
-    "orders.address": _l("change delivery addresses"),
-    "orders.raw": _l("see a channel's raw answers"),
-    "orders.export": _l("export orders"),
-    "views.share": _l("share saved views"),
-    "stores.view": _l("see stores"),
-    "stores.edit": _l("add and change stores"),
-    "stores.sync": _l("start a sync"),
-    "updates.retry": _l("send updates again"),
-    "settings.edit": _l("change settings"),
-    "users.edit": _l("manage people"),
-    "owners.edit": _l("manage owners"),
-    "plugins.view": _l("see plugins"),
-}
-
-_PACKER = frozenset({"orders.view", "buyers.see", "orders.ship", "orders.comment", "orders.hold", "stores.view"})
-_CLERK = _PACKER | {"orders.organize", "orders.address", "stores.sync", "updates.retry"}
-_MANAGER = _CLERK | {
-    "orders.raw", "orders.export", "views.share", "stores.edit", "settings.edit", "users.edit", "plugins.view"
-}  # fmt: skip
-ROLES: dict[str, frozenset[str]] = {
-    "owner": frozenset(RIGHTS),
-    "manager": frozenset(_MANAGER),
-    "clerk": frozenset(_CLERK),
-    "packer": _PACKER,
-    "read_only": frozenset({"orders.view", "stores.view"}),
-}
-ROLE_LABELS: dict[str, LazyString] = {
-    "owner": _l("Owner"),
-    "manager": _l("Manager"),
-    "clerk": _l("Clerk"),
-    "packer": _l("Packer"),
-    "read_only": _l("Read-only"),
-}
+from webapp.i18n import lazy_gettext as _l
 
 
 class ActorKind(StrEnum):
@@ -61,7 +22,7 @@ class ActorKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody or something that acts, with its rights; `shops` None means all of them."""
+    """Somebody or something that acts, with its rights, and the shops for which it works: None for all of them."""
 
     kind: ActorKind
     id: int | None = None
@@ -72,17 +33,17 @@ class Actor:
     @classmethod
     def operator(cls) -> Self:
         """Whoever has a shell on the desk's machine: may do everything, and is named in the record."""
-        return cls(ActorKind.OPERATOR, rights=frozenset(RIGHTS))
+        return cls(ActorKind.OPERATOR, rights=all_rights())
 
     @classmethod
     def job(cls, name: str) -> Self:
         """Background work of the desk itself."""
-        return cls(ActorKind.JOB, name=name, rights=frozenset(RIGHTS))
+        return cls(ActorKind.JOB, name=name, rights=all_rights())
 
     @classmethod
     def channel(cls, store_id: int) -> Self:
         """A channel's news, by the store that brought it."""
-        return cls(ActorKind.CHANNEL, id=store_id, rights=frozenset(RIGHTS))
+        return cls(ActorKind.CHANNEL, id=store_id, rights=all_rights())
 
     def is_person(self, user_id: int) -> bool:
         """Whether the person of this account acts."""
@@ -94,4 +55,18 @@ class Actor:
     def needs(self, right: str) -> None:
         """Raise `Forbidden` unless the right is there."""
         if not self.may(right):
-            raise Forbidden(right=RIGHTS.get(right, right))
+            raise Forbidden(right=right_label(right))
+
+    def serves(self, shops: Iterable[int]) -> bool:
+        """Whether the actor works for any of these shops."""
+        return self.shops is None or not self.shops.isdisjoint(shops)
+
+    def needs_shops(self, shops: Iterable[int]) -> None:
+        """Raise `Forbidden` unless the actor works for all of these shops."""
+        if self.shops is not None and not self.shops.issuperset(shops):
+            raise Forbidden(right=_l("work for all of its shops"))
+
+    def needs_all_shops(self) -> None:
+        """Raise `Forbidden` unless the actor works for all shops, those to come too."""
+        if self.shops is not None:
+            raise Forbidden(right=_l("work for all shops"))

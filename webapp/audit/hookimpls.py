@@ -1,8 +1,14 @@
-"""The record's own schedule."""
+"""The record's own schedule, and the rights that the desk brings."""
 
+from webapp.audit.rights import OURS, Right
 from webapp.audit.services import anything_to_write, write_readings
 from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule
+
+
+@hookimpl
+def register_rights() -> list[Right]:
+    return list(OURS)
 
 
 @hookimpl

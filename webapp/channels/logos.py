@@ -51,10 +51,9 @@ def logo_of(shop_id: int) -> Logo | None:
 def logo_content(shop_id: int, actor: Actor) -> tuple[bytes, str]:
     """The picture and its type, for whoever may see the shop's orders. Raises `NotFound`."""
     actor.needs("orders.view")
-    seen = actor.shops is None or shop_id in actor.shops
     table = ShopLogo.__table__.c
     row = db.session.execute(select(table.content, table.kind).where(table.shop_id == shop_id)).first()
-    if row is None or not seen:
+    if row is None or not actor.serves([shop_id]):
         raise NotFound(name=shop_id)
     return bytes(row.content), TYPES[row.kind]
 
@@ -62,6 +61,7 @@ def logo_content(shop_id: int, actor: Actor) -> tuple[bytes, str]:
 def set_logo(shop: Shop, content: bytes, *, actor: Actor) -> None:
     """Give the shop a logo, in place of the one it had. Raises `Invalid` for what is no picture that is taken."""
     actor.needs("settings.edit")
+    actor.needs_shops([shop.id])
     kind, width, height = _read(content)
     values = {
         "kind": kind,
@@ -80,6 +80,7 @@ def set_logo(shop: Shop, content: bytes, *, actor: Actor) -> None:
 def remove_logo(shop: Shop, *, actor: Actor) -> None:
     """Take the shop's logo away; without one nothing happens."""
     actor.needs("settings.edit")
+    actor.needs_shops([shop.id])
     gone = db.session.execute(delete(ShopLogo).where(ShopLogo.shop_id == shop.id).returning(ShopLogo.shop_id))
     forget_read(_KEPT)
     if gone.all():

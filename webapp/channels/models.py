@@ -25,6 +25,11 @@ class Shop(Model):
     zone: Mapped[str] = mapped_column(default="UTC")
     created_at: Mapped[datetime]
 
+    @property
+    def shop_ids(self) -> set[int]:
+        """The shop itself, as `Store.shop_ids` names those of a store."""
+        return {self.id}
+
 
 class ShopLogo(Model):
     """The picture that stands for a shop on documents."""
@@ -72,6 +77,11 @@ class Store(Model):
     archived_at: Mapped[datetime | None]  # kept with all its orders, out of the way and out of traffic
     shop: Mapped[Shop] = relationship(lazy="joined", innerjoin=True)
     marketplaces: Mapped[list["StoreMarketplace"]] = relationship(back_populates="store", lazy="selectin")
+
+    @property
+    def shop_ids(self) -> set[int]:
+        """The shops to which orders of this store belong."""
+        return {self.shop_id, *(row.shop_id for row in self.marketplaces if row.shop_id is not None)}
 
     def __repr__(self) -> str:
         return f"<Store {self.id}>"

@@ -1,9 +1,9 @@
 """Adding stores, reaching their channels, and drawing numbers for their shops."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVarTuple
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, or_, select, update
 from sqlalchemy.orm import Session
 
 from webapp.audit.actor import Actor
@@ -20,6 +20,8 @@ from webapp.hooks.registered import by_code
 from webapp.i18n import lazy_gettext as _l
 from webapp.settings.declared import STORE, Setting, SettingsGroup
 from webapp.settings.services import change, store_all
+
+Ts = TypeVarTuple("Ts")
 
 
 class ChannelLeftOut(Refusal):
@@ -84,9 +86,26 @@ def stores_of_account(store: Store) -> list[int]:
     )
 
 
-def stores() -> list[Store]:
-    """All stores by name, archived ones too."""
-    return list(db.session.scalars(select(Store).order_by(Store.name)))
+def stores(actor: Actor | None = None) -> list[Store]:
+    """All stores by name, archived ones too; for somebody, those that serve their shops."""
+    query = select(Store).order_by(Store.name)
+    return list(db.session.scalars(query if actor is None else serving(query, actor)))
+
+
+def serving(query: Select[*Ts], actor: Actor) -> Select[*Ts]:
+    """Of stores, those that have orders for the actor's shops."""
+    if actor.shops is None:
+        return query
+    of_shops = select(StoreMarketplace.store_id).where(StoreMarketplace.shop_id.in_(actor.shops))
+    return query.where(or_(Store.shop_id.in_(actor.shops), Store.id.in_(of_shops)))
+
+
+def seen_store(store_id: int, actor: Actor) -> Store:
+    """The store, if it serves the actor's shops; else raises `NotFound`."""
+    store = db.session.get(Store, store_id) if 0 < store_id < 2**31 else None
+    if store is None or not actor.serves(store.shop_ids):
+        raise NotFound(name=store_id)
+    return store
 
 
 def get_store(key: int | str) -> Store:
@@ -115,6 +134,7 @@ def add_store(
 ) -> Store:
     """Connect a seller's account. Raises `Invalid` for a setting that can't be, `NotFound` for an unknown channel."""
     actor.needs("stores.edit")
+    actor.needs_all_shops()
     channel = get_channel(channel_code)
     store = Store(channel=channel.code, shop_id=default_shop().id, practice=practice, created_at=now())
     store.name = _free_name(name, store)
@@ -137,6 +157,7 @@ def change_store(
     as a test of the connection, is begun by who listens to `settings_changed`.
     """
     actor.needs("stores.edit")
+    actor.needs_shops(store.shop_ids)
     buyers = {key: value for key, value in values.items() if key == keeping.NAME}
     buyers_unset = [key for key in unset if key == keeping.NAME]
     if buyers or buyers_unset:
@@ -175,6 +196,7 @@ def change_orders(
     store's own.
     """
     actor.needs("stores.edit")
+    actor.needs_shops({*store.shop_ids, shop_id, *filter(None, marketplace_shops.values())})
     known = {row.marketplace: row for row in store.marketplaces}
     for marketplace, chosen in marketplace_shops.items():
         if marketplace not in known:

@@ -23,8 +23,12 @@ _PREFIX = re.compile(r"[A-Za-z0-9._-]{0,12}", re.ASCII)
 _LONGEST = 100
 
 
-def shops() -> list[Shop]:
-    return list(db.session.scalars(select(Shop).order_by(Shop.name, Shop.id)))
+def shops(actor: Actor | None = None) -> list[Shop]:
+    """All shops by name; for somebody, those for which they work."""
+    query = select(Shop).order_by(Shop.name, Shop.id)
+    if actor is not None and actor.shops is not None:
+        query = query.where(Shop.id.in_(actor.shops))
+    return list(db.session.scalars(query))
 
 
 def get_shop(shop_id: int) -> Shop:
@@ -32,6 +36,13 @@ def get_shop(shop_id: int) -> Shop:
     if shop is None:
         raise NotFound(name=shop_id)
     return shop
+
+
+def seen_shop(shop_id: int, actor: Actor) -> Shop:
+    """The shop, if the actor works for it; else raises `NotFound`."""
+    if not actor.serves([shop_id]):
+        raise NotFound(name=shop_id)
+    return get_shop(shop_id)
 
 
 def create_shop(
@@ -45,6 +56,7 @@ def create_shop(
     """A shop with its own order numbers; raises `Invalid` for what can't be. The desk makes its first by itself."""
     if actor is not None:
         actor.needs("settings.edit")
+        actor.needs_all_shops()
     shop = Shop(name="", zone="", created_at=now())
     _describe(shop, name=name, zone=zone)
     _check_numbers(None, prefix, padding)
@@ -60,6 +72,7 @@ def create_shop(
 def change_shop(shop: Shop, *, name: str, prefix: str, zone: str, padding: int, actor: Actor) -> None:
     """Change a shop; orders keep the numbers that they have."""
     actor.needs("settings.edit")
+    actor.needs_shops([shop.id])
     _describe(shop, name=name, zone=zone)
     sequence = sequence_of(shop)
     _check_numbers(sequence, prefix, padding)

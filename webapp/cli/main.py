@@ -26,6 +26,7 @@ COMMANDS = {  # in the order of the help
     "restore": "webapp.cli.backups:restore",
     "check": "webapp.cli.checking:check",
     "status": "webapp.cli.checking:status",
+    "role": "webapp.cli.roles:role",
     "user": "webapp.cli.users:user",
     "store": "webapp.cli.stores:store",
     "settings": "webapp.cli.settings:settings",

@@ -1,13 +1,16 @@
 """People, from the machine's own shell: adding and listing them, their roles, and letting them in or out."""
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
 from flask import current_app, url_for
 
 from webapp.accounts import people, services as accounts
-from webapp.audit.actor import ROLES, Actor
+from webapp.audit.actor import Actor
+from webapp.audit.rights import BUILT_IN
+from webapp.channels.shops import get_shop
 from webapp.cli.door import Door, desk_command
 from webapp.cli.running_desk import running_desk
 from webapp.cli.text import pairs, table
@@ -16,7 +19,10 @@ from webapp.config import PORT, configuration
 from webapp.db import unit_of_work
 
 _COLUMNS = ("email", "name", "role", "state", "signed_in_at", "sessions")
-_ROLES = f"One of: {', '.join(ROLES)}."
+_ROLES = f"One of: {', '.join(BUILT_IN)}; or one that was added (role list)."
+_shops = click.option(
+    "--shop", "shops", type=int, multiple=True, metavar="ID", help="A shop to work for; again for each. Without: all."
+)
 
 
 @click.group()
@@ -28,15 +34,23 @@ def user() -> None:
 @click.option("--email", required=True)
 @click.option("--role", required=True, help=_ROLES)
 @click.option("--name", default="")
+@_shops
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @desk_command
-def create(door: Door, email: str, role: str, name: str, password_stdin: bool) -> None:
+def create(door: Door, email: str, role: str, name: str, shops: Sequence[int], password_stdin: bool) -> None:
     """Add a person; without a password, print a link that lets them in once, within 24 hours."""
     password_hash = None
     if password_stdin:  # hashed before anybody waits
         password_hash = accounts.hashed(sys.stdin.readline().rstrip("\r\n"), accounts.checked_email(email))
     with unit_of_work():
-        made = accounts.create_user(email=email, role=role, actor=door.actor, password_hash=password_hash, name=name)
+        made = accounts.create_user(
+            email=email,
+            role=role,
+            actor=door.actor,
+            password_hash=password_hash,
+            name=name,
+            shops=_known(shops),
+        )
         document = {"id": made.id, "email": made.email, "role": made.role, "name": made.name}
         token = accounts.make_link(made, actor=door.actor) if password_hash is None else None
     url = address("sign_in.link", token=token) if token else None
@@ -58,6 +72,7 @@ def list_(door: Door, search: str, state: str | None) -> None:
             "email": person.email,
             "name": person.name,
             "role": person.role,
+            "shops": None if person.shops is None else list(person.shops),
             "state": person.state,
             "signed_in_at": iso(person.signed_in_at) if person.signed_in_at else None,
             "sessions": sessions.get(person.id, 0),
@@ -76,6 +91,22 @@ def role(door: Door, email: str, role: str) -> None:
     with unit_of_work():
         people.change_role(accounts.get_user(email).id, role, actor=door.actor)
     _show(door, email)
+
+
+@user.command("shops")
+@click.argument("email")
+@_shops
+@desk_command
+def shops_(door: Door, email: str, shops: Sequence[int]) -> None:
+    """Let a person work for these shops alone, or for all, from their next click on."""
+    with unit_of_work():
+        people.change_shops(accounts.get_user(email).id, _known(shops), actor=door.actor)
+    _show(door, email)
+
+
+def _known(shops: Sequence[int]) -> list[int] | None:
+    """The ids, each of a shop; None for all shops. Raises `NotFound`."""
+    return [get_shop(shop_id).id for shop_id in shops] or None
 
 
 @user.command()
@@ -142,5 +173,11 @@ def address(endpoint: str, **values: Any) -> str:
 
 def _show(door: Door, email: str) -> None:
     person = accounts.get_user(email)
-    document = {"id": person.id, "email": person.email, "role": person.role, "state": people.state_of(person)}
+    document = {
+        "id": person.id,
+        "email": person.email,
+        "role": person.role,
+        "shops": person.shops,
+        "state": people.state_of(person),
+    }
     door.show(document, pairs(document))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     import click
 
+    from webapp.audit.rights import Right
     from webapp.channels.contract import Channel
     from webapp.errors import Refusal
     from webapp.fulfillment.contract import FulfillmentProvider, ShipmentCreated
@@ -46,6 +47,17 @@ def register_channels() -> list[Channel]:
     @hookimpl
     def register_channels():
         return [EbayChannel()]
+    """
+
+
+@hookspec
+def register_rights() -> list[Right]:
+    """What not everybody may do, beside the desk's own rights; routes, actions, panels, cards and columns name them by
+    their codes. Example::
+
+        @hookimpl
+        def register_rights():
+            return [Right("loyalty.grant", _l("grant loyalty points"), roles=("manager", "clerk"))]
     """
 
 

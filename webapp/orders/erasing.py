@@ -112,6 +112,7 @@ def start(store: Store, *, actor: Actor, total: int, ahead: timedelta = timedelt
     nothing is (see `count_due`).
     """
     actor.needs("stores.edit")
+    actor.needs_shops(store.shop_ids)
     under_way = select(Run).where(Run.kind == KIND, Run.subject_id == store.id, Run.state.in_(OPEN_RUNS))
     if run := db.session.scalar(under_way.limit(1)):
         return run

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, TypeVarTuple
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Select, and_, func, or_, select, text
@@ -10,12 +10,12 @@ from sqlalchemy.orm import joinedload, selectinload
 from sqlalchemy.sql.base import ExecutableOption
 
 from webapp.audit.actor import Actor
-from webapp.channels.models import Shop, Store, StoreMarketplace
+from webapp.channels.models import Shop, Store
+from webapp.channels.services import serving
 from webapp.db import db, once_a_transaction
 from webapp.errors import NotFound, SeveralFit
 from webapp.orders.models import ON_HOLD, Order, OrderComment, OrderHold
 
-Ts = TypeVarTuple("Ts")
 _MARKED = re.compile(r"@(\d{1,9})", re.ASCII)
 # What acts and their refusals read of an order.
 AROUND = (joinedload(Order.store), joinedload(Order.shop), joinedload(Order.channel_order), selectinload(Order.lines))
@@ -133,11 +133,3 @@ def stores_with_orders(actor: Actor) -> list[Store]:
     actor.needs("orders.view")
     query = select(Store).order_by(Store.name).options(joinedload(Store.marketplaces))
     return list(db.session.scalars(serving(query, actor)).unique())
-
-
-def serving(query: Select[*Ts], actor: Actor) -> Select[*Ts]:
-    """Of stores, those that have orders for the actor's shops."""
-    if actor.shops is None:
-        return query
-    of_shops = select(StoreMarketplace.store_id).where(StoreMarketplace.shop_id.in_(actor.shops))
-    return query.where(or_(Store.shop_id.in_(actor.shops), Store.id.in_(of_shops)))

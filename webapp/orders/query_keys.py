@@ -26,14 +26,14 @@ from webapp.catalog import listings
 from webapp.catalog.models import Listing
 from webapp.channels.contract import FulfilledBy
 from webapp.channels.models import Shop, Store, StoreMarketplace
-from webapp.channels.services import channels
+from webapp.channels.services import channels, serving
 from webapp.db import among, db, once_a_transaction
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.money import decimals
 from webapp.orders import attention, search_words
 from webapp.orders.models import ATTENTION, ON_HOLD, OPEN, WANTS_CANCEL, Order, OrderTag
 from webapp.orders.organizing import former_people, people
-from webapp.orders.queries import serving, state_condition, visible
+from webapp.orders.queries import state_condition, visible
 from webapp.orders.states import STATE_LABELS
 from webapp.orders.statuses import status_choices
 from webapp.orders.tags import all_tags

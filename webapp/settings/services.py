@@ -70,6 +70,8 @@ def change(
     to their defaults. Raises `Invalid`.
     """
     actor.needs(RIGHTS[group.scope])
+    if subject is not None:
+        actor.needs_shops(subject.shop_ids)
     if group.check is not None:
         given = {**values, **usual_of(group.declared(subject), unset, values)}
         ask(group, "setting", group.check, subject, group.read(subject), given, raises=DeskError)

@@ -52,6 +52,7 @@ def connection_saved(store: Store, *, changed: bool) -> None:
 def activate(store: Store, *, actor: Actor) -> None:
     """Let the store be read and told again; the caller enqueues `connect`, which tests it first."""
     actor.needs("stores.edit")
+    actor.needs_shops(store.shop_ids)
     if store.archived_at is not None:
         raise StoreArchived
     if not store.active:
@@ -62,6 +63,7 @@ def activate(store: Store, *, actor: Actor) -> None:
 def deactivate(store: Store, *, actor: Actor) -> None:
     """Neither read the store nor tell it anything from now on; whatever is being read of it waits."""
     actor.needs("stores.edit")
+    actor.needs_shops(store.shop_ids)
     if not store.active:
         return
     store.active = False
@@ -74,6 +76,7 @@ def deactivate(store: Store, *, actor: Actor) -> None:
 def let_send(store: Store, *, actor: Actor) -> None:
     """Send to the store again, which was read only: somebody looked at what may have been sent."""
     actor.needs("stores.edit")
+    actor.needs_shops(store.shop_ids)
     if store.read_only is not None:
         store.read_only = None
         _note(store, "store_sends_again", actor)
@@ -90,6 +93,7 @@ def archive(store: Store, *, actor: Actor) -> None:
 def restore(store: Store, *, actor: Actor) -> None:
     """Fetch an archived store back; it stays paused until somebody activates it."""
     actor.needs("stores.edit")
+    actor.needs_shops(store.shop_ids)
     if store.archived_at is not None:
         store.archived_at = None
         _note(store, "store_restored", actor)

@@ -15,7 +15,7 @@ from webapp import live
 from webapp.audit.actor import Actor, ActorKind
 from webapp.channels.contract import ChannelError, Denied, Disconnected
 from webapp.channels.models import Store
-from webapp.channels.services import channels
+from webapp.channels.services import channels, serving
 from webapp.clock import now
 from webapp.db import any_row, db, delete_some, insert_into
 from webapp.errors import DeskError, Refusal
@@ -249,6 +249,8 @@ def runs(
     """
     actor.needs("stores.view")
     query = select(Run).order_by(Run.id.desc()).limit(limit)
+    if actor.shops is not None:
+        query = query.where(or_(Run.kind.not_in(STORE_KINDS), Run.subject_id.in_(serving(select(Store.id), actor))))
     if own:
         mine = and_(Run.actor_kind == actor.kind, Run.actor_id == actor.id)
         query = query.where(or_(Run.kind.not_in(own), mine))

@@ -6,6 +6,10 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.ui.frame.test_look import _flaws, desk, page  # noqa: F401 - the fixtures of a desk in a browser
+from webapp.accounts.services import create_user, get_user
+from webapp.audit.actor import Actor
+from webapp.channels.shops import create_shop
+from webapp.db import unit_of_work
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 
@@ -51,3 +55,26 @@ def test_what_is_wrong_with_a_password_stands_beside_it(page: Any) -> None:  # n
     page.get_by_role("button", name="Change the password").click()
     expect(page.locator("[name=password-present][aria-invalid=true]")).to_be_focused()
     assert _flaws(page) == []
+
+
+def test_what_a_role_may_is_changed_by_keyboard_and_nothing_is_flawed(page: Any) -> None:  # noqa: F811
+    page.goto("/settings/people/roles/clerk")
+    box = page.get_by_label("export orders")
+    expect(box).not_to_be_checked()
+    box.focus()
+    page.keyboard.press("Space")
+    page.get_by_role("button", name="Save").focus()
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    expect(page.get_by_label("export orders")).to_be_checked()
+    with unit_of_work():
+        for name in ("First shop", "Second shop"):
+            create_shop(name, prefix=f"{name[0]}-", actor=Actor.operator())
+        create_user(email="ada@desk.test", role="clerk", actor=Actor.operator())
+    for address in ("roles/clerk", "roles/", "roles/add", "add", f"{get_user('ada@desk.test').id}"):
+        page.goto(f"/settings/people/{address}")
+        for width, scheme in ((1440, "light"), (390, "dark")):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme=scheme)
+            assert _flaws(page) == []
+            assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")

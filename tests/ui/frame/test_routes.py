@@ -6,7 +6,8 @@ import pytest
 from flask import Flask, url_for
 
 from tests.ui.conftest import Browser
-from webapp.audit.actor import RIGHTS, Actor
+from webapp.audit.actor import Actor
+from webapp.audit.rights import all_rights
 from webapp.ui.frame.access import SIGNED_IN, check_routes, right_of
 
 _SOME = {"number": "000001", "code": "ship", "token": "none", "filename": "waybill.css", "act": "up"}
@@ -30,7 +31,7 @@ def _ask(browser: Browser, method: str, address: str, **more: bool) -> int:
 
 
 def test_every_right_that_a_route_names_is_known(app: Flask) -> None:
-    assert {right for *_, right in _addresses(app)} <= {"", SIGNED_IN, *RIGHTS}
+    assert {right for *_, right in _addresses(app)} <= {"", SIGNED_IN, *all_rights()}
 
 
 def test_a_route_that_names_no_right_stops_the_start(app: Flask) -> None:
@@ -58,7 +59,7 @@ def test_without_the_right_a_route_is_refused(
 ) -> None:
     reader = make_user("read_only", "Rita")
     browser = make_browser(reader)
-    refused = [address for address in _addresses(app) if address[3] in RIGHTS and not reader.may(address[3])]
+    refused = [address for address in _addresses(app) if address[3] in all_rights() and not reader.may(address[3])]
 
     assert {endpoint for endpoint, *_ in refused} >= {
         "stores.add",

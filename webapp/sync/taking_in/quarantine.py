@@ -14,6 +14,8 @@ from sqlalchemy.orm import defer
 
 from webapp.audit.actor import Actor
 from webapp.channels.contract import UnreadableOrder
+from webapp.channels.models import Store
+from webapp.channels.services import serving
 from webapp.clock import now
 from webapp.db import db
 from webapp.sync.models import QuarantinedOrder
@@ -64,6 +66,8 @@ def quarantined_orders(
     """Quarantined orders, newest first, without what is sealed in them."""
     actor.needs("stores.view")
     query = select(QuarantinedOrder).options(defer(QuarantinedOrder.payload))
+    if actor.shops is not None:
+        query = query.where(QuarantinedOrder.store_id.in_(serving(select(Store.id), actor)))
     query = query.order_by(QuarantinedOrder.at.desc(), QuarantinedOrder.id.desc()).limit(limit)
     return list(db.session.scalars(query if store_id is None else query.where(QuarantinedOrder.store_id == store_id)))
 

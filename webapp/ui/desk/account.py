@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 from webapp.accounts import people
 from webapp.accounts.models import User
 from webapp.accounts.services import Proof, SignInRefused, authenticated, checked_email, hashed
-from webapp.audit.actor import ROLE_LABELS
+from webapp.channels.shops import shops
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Invalid
 from webapp.i18n import LANGUAGES, gettext as _, lazy_gettext as _l
@@ -127,7 +127,8 @@ def _page(**typed: Form) -> str:
     return render_template(
         "desk/account/index.html",
         forms=fresh | typed,
-        role=ROLE_LABELS[user.role],
+        role=user.role_label,
+        shops=[] if me.actor.shops is None else [shop.name for shop in shops(me.actor)],
         sessions=people.sessions_of(user.id),
         here=me.session_id,
         session_url=lambda session_id: url_for(".end_session", session_id=session_id),

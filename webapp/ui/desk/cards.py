@@ -24,6 +24,7 @@ from webapp.reporting.work import DECIDING, SHIPPING, Waiting, waiting
 from webapp.sync import health
 from webapp.sync.denials import denial_of
 from webapp.ui.desk import sales
+from webapp.ui.frame.access import current_actor
 from webapp.ui.frame.formats import moment, number, zone
 from webapp.ui.frame.pages import show_times_of, shown_stores
 from webapp.ui.orders import shown
@@ -162,9 +163,10 @@ def sales_card(actor: Actor) -> str:
 def sales_choices(wanted: sales.Asked) -> dict[str, Any]:
     """What sales can be narrowed by: only what there is more than one of."""
     stores = shown_stores()
-    names = {store.shop.id: store.shop.name for store in stores}
-    if {row.shop_id for store in stores for row in store.marketplaces if row.shop_id} - names.keys():
-        names = {shop.id: shop.name for shop in shops()}
+    actor = current_actor()
+    names = {store.shop.id: store.shop.name for store in stores if actor.serves([store.shop.id])}
+    if {id_ for store in stores for id_ in store.shop_ids if actor.serves([id_])} - names.keys():
+        names = {shop.id: shop.name for shop in shops(actor)}
     countries = {row.marketplace: row.country for store in stores for row in store.marketplaces}
     choices = {
         "channel": (_l("Channel"), {store.channel: channel_name(store.channel) for store in stores}),

@@ -10,13 +10,15 @@ from werkzeug.wrappers import Response
 
 from webapp.accounts import people
 from webapp.accounts.models import User
+from webapp.accounts.roles import roles
 from webapp.accounts.services import LINK_LIFE
-from webapp.audit.actor import ROLE_LABELS
+from webapp.audit.rights import OWNER
+from webapp.channels.shops import shops
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, NotFound
 from webapp.i18n import gettext as _, lazy_gettext as _l
 from webapp.ui.forms import Form
-from webapp.ui.forms.people import invitation_form, offered_roles, role_form
+from webapp.ui.forms.people import chosen_shops, invitation_form, role_form, shops_form
 from webapp.ui.frame.access import current_actor, current_person, needs
 from webapp.ui.frame.agents import browser_name
 from webapp.ui.frame.pages import page, tell
@@ -52,7 +54,8 @@ def index() -> str:
         text=text,
         state=state,
         states=STATES,
-        roles=ROLE_LABELS,
+        roles=roles(),
+        shops={shop.id: shop.name for shop in shops()},
     )
 
 
@@ -60,22 +63,22 @@ def index() -> str:
 @needs("users.edit")
 def add() -> str:
     """The form of somebody new."""
-    return page("desk/people/add.html", form=invitation_form(current_actor()))
+    return _add(invitation_form(current_actor(), shops()))
 
 
 @bp.post("/add")
 @needs("users.edit")
 def invite() -> str | tuple[str, int]:
     """Add somebody and show the link that lets them choose a password."""
-    form = invitation_form(current_actor(), request.form)
+    form = invitation_form(current_actor(), shops(), request.form)
     given = {name: form.text_of(name) for name in ("email", "name", "role")}
     try:
         with unit_of_work():
-            user, token = people.invite(**given, actor=current_actor())
+            user, token = people.invite(**given, shops=chosen_shops(form), actor=current_actor())
             person_id = user.id
     except DeskError as error:
         form.complain(error)
-        return page("desk/people/add.html", form=form), error.status
+        return _add(form), error.status
     return _show(person_id, link=_address(token))
 
 
@@ -106,6 +109,22 @@ def change_role(person_id: int) -> Response | tuple[str, int]:
     except DeskError as error:
         return _again(person_id, error, form)
     return _back(person_id, _("The role is changed and holds from now on."))
+
+
+@bp.post("/<int(max=2147483647):person_id>/shops")
+@needs("users.edit")
+def change_shops(person_id: int) -> Response | tuple[str, int]:
+    """Let somebody work for some shops alone, or for all."""
+    form = shops_form(current_actor(), shops(), None, request.form)
+    try:
+        with unit_of_work():
+            people.change_shops(person_id, chosen_shops(form), actor=current_actor())
+    except DeskError as error:
+        if form.field_of(error) is None:
+            return _again(person_id, error)
+        form.complain(error)
+        return _show(person_id, shop_choice=form), error.status
+    return _back(person_id, _("Saved. It holds from now on."))
 
 
 @bp.post("/<int(max=2147483647):person_id>/disable")
@@ -149,16 +168,26 @@ def end_session(person_id: int, session_id: int) -> Response:
     return _back(person_id, _("The session is ended."))
 
 
-def _show(person_id: int, *, link: str = "", form: Form | None = None, problem: str = "") -> str:
+def _add(form: Form) -> str:
+    return page("desk/people/add.html", form=form, all_roles=roles(), owner=OWNER)
+
+
+def _show(
+    person_id: int, *, link: str = "", form: Form | None = None, shop_choice: Form | None = None, problem: str = ""
+) -> str:
     user, actor = db.session.get(User, person_id), current_actor()
     if user is None:
         raise NotFound(name=person_id)
+    known = shops()
     context: dict[str, Any] = {
         "user": user,
         "state": people.state_of(user),
         "states": STATES,
-        "role": ROLE_LABELS[user.role],
-        "roles": offered_roles(actor),
+        "role": user.role_label,
+        "all_roles": roles(),
+        "owner": OWNER,
+        "shops": {shop.id: shop.name for shop in known},
+        "shop_form": shop_choice or shops_form(actor, known, user.shops),
         "form": form or role_form(actor, user.role),
         "mine": actor.id == user.id,
         "manageable": people.may_manage(user, actor),

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
 from webapp.channels.models import Store
-from webapp.channels.services import stores
+from webapp.channels.services import seen_store, stores
 from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden, NotFound, sentence_of
 from webapp.hooks.fence import PluginFailed, ask
@@ -62,7 +62,8 @@ def show(run_id: int) -> str:
     """One run, with what became of each of its orders."""
     run = _found(run_id)
     [row] = _shown([run])
-    return page("desk/runs/show.html", part="desk/runs/_results.html", run=row, **_results(run))
+    part = "desk/runs/_results.html" if run.kind == bulk.KIND else ""
+    return page("desk/runs/show.html", part=part, run=row, **_results(run))
 
 
 @bp.get("/<int(max=2147483647):run_id>/progress")
@@ -189,10 +190,14 @@ def _led(run_id: int, lead: Callable[[Run], None]) -> AnyResponse:
 
 
 def _found(run_id: int, *, lock: bool = False) -> Run:
-    """The run; raises `NotFound` for somebody else's bulk act or export, which is for whoever leads it."""
+    """The run. Raises `NotFound` for somebody else's bulk act or export, which is for whoever leads it, and for work on
+    a store that the actor does not see.
+    """
     run = long_work.find_run(run_id, lock=lock)
     if run.kind in _PERSONAL and not _leads(run, current_actor()):
         raise NotFound(name=run_id)
+    if run.kind in runs.STORE_KINDS:
+        seen_store(run.subject_id or 0, current_actor())
     return run
 
 

@@ -10,7 +10,7 @@ from webapp.channels.legal_face import LANGUAGE
 from webapp.channels.logos import LARGEST, logo_content, logo_of, remove_logo, set_logo
 from webapp.channels.models import Shop
 from webapp.channels.services import stores
-from webapp.channels.shops import change_shop, create_shop, get_shop, next_numbers, sequence_of, shops
+from webapp.channels.shops import change_shop, create_shop, next_numbers, seen_shop, sequence_of, shops
 from webapp.db import unit_of_work
 from webapp.errors import DeskError
 from webapp.i18n import LANGUAGES, gettext as _
@@ -30,7 +30,8 @@ bp = Blueprint("shops", __name__, url_prefix="/settings/shops")
 @needs("settings.edit")
 def index() -> str:
     """The shops, their numbers, and the stores whose orders they get."""
-    found, numbers, selling = shops(), next_numbers(), stores()
+    actor = current_actor()
+    found, numbers, selling = shops(actor), next_numbers(), stores(actor)
     names = {
         shop.id: [
             store.name
@@ -68,18 +69,18 @@ def create() -> Response | tuple[str, int]:
 @needs("settings.edit")
 def edit(shop_id: int) -> str:
     """A shop to be changed."""
-    return page("desk/shops/edit.html", **_facts(get_shop(shop_id)))
+    return page("desk/shops/edit.html", **_facts(_seen(shop_id)))
 
 
 @bp.post("/<int(max=2147483647):shop_id>")
 @needs("settings.edit")
 def change(shop_id: int) -> Response | tuple[str, int]:
     """Change a shop; where its time zone changed, a job counts its days again."""
-    shop = get_shop(shop_id)
+    shop = _seen(shop_id)
     form = shop_form(shop, sequence_of(shop), request.form)
     try:
         with unit_of_work():
-            change_shop(get_shop(shop_id), **form.values, actor=current_actor())
+            change_shop(_seen(shop_id), **form.values, actor=current_actor())
     except DeskError as error:
         return _again(form, error, shop_id)
     flash(_("Saved."), "good")
@@ -90,9 +91,9 @@ def change(shop_id: int) -> Response | tuple[str, int]:
 @needs("settings.edit")
 def change_group(shop_id: int, code: str) -> Response | tuple[str, int]:
     """Store the values of a group of settings for this shop."""
-    typed, status = stored_form(SHOP, code, lambda: get_shop(shop_id))
+    typed, status = stored_form(SHOP, code, lambda: _seen(shop_id))
     if status != 200:
-        return page("desk/shops/edit.html", **_facts(get_shop(shop_id), typed={code: typed})), status
+        return page("desk/shops/edit.html", **_facts(_seen(shop_id), typed={code: typed})), status
     flash(_("Saved."), "good")
     return redirect(url_for(".edit", shop_id=shop_id))
 
@@ -118,11 +119,11 @@ def change_logo(shop_id: int) -> Response | tuple[str, int]:
     sent = request.files.get("logo")
     try:
         with unit_of_work():
-            set_logo(get_shop(shop_id), sent.read(LARGEST + 1) if sent else b"", actor=current_actor())
+            set_logo(_seen(shop_id), sent.read(LARGEST + 1) if sent else b"", actor=current_actor())
     except DeskError as error:
         form = logo_form()
         form.complain(error)
-        return page("desk/shops/edit.html", **_facts(get_shop(shop_id), picture=form)), error.status
+        return page("desk/shops/edit.html", **_facts(_seen(shop_id), picture=form)), error.status
     flash(_("Saved."), "good")
     return redirect(url_for(".edit", shop_id=shop_id))
 
@@ -132,9 +133,13 @@ def change_logo(shop_id: int) -> Response | tuple[str, int]:
 def take_logo(shop_id: int) -> Response:
     """Take the shop's picture away."""
     with unit_of_work():
-        remove_logo(get_shop(shop_id), actor=current_actor())
+        remove_logo(_seen(shop_id), actor=current_actor())
     flash(_("The logo is removed."), "good")
     return redirect(url_for(".edit", shop_id=shop_id))
+
+
+def _seen(shop_id: int) -> Shop:
+    return seen_shop(shop_id, current_actor())
 
 
 def _facts(
@@ -162,4 +167,4 @@ def _url_of_group(shop_id: int, code: str) -> str:
 
 def _again(form: ShopForm, error: DeskError, shop_id: int | None) -> tuple[str, int]:
     form.complain(error)
-    return page("desk/shops/edit.html", **_facts(get_shop(shop_id) if shop_id else None, form)), error.status
+    return page("desk/shops/edit.html", **_facts(_seen(shop_id) if shop_id else None, form)), error.status

@@ -14,11 +14,11 @@ from webapp.channels.contract import Connection
 from webapp.channels.keeping import BUYERS
 from webapp.channels.models import Store
 from webapp.channels.order_settings import IMPORT_ORDERS, NEW_ORDERS
-from webapp.channels.services import CONNECTION, channel_name, channels, get_store
+from webapp.channels.services import CONNECTION, channel_name, channels, seen_store
 from webapp.channels.shops import next_numbers, shops
 from webapp.clock import now
 from webapp.db import db
-from webapp.errors import NotFound, sentence_of
+from webapp.errors import sentence_of
 from webapp.i18n import gettext as _
 from webapp.orders import erasing
 from webapp.orders.listing import list_orders
@@ -40,6 +40,7 @@ from webapp.ui.forms import Form
 from webapp.ui.forms.settings import SettingsForm, buyers_form, settings_form
 from webapp.ui.forms.stores import orders_form
 from webapp.ui.frame import unscripted
+from webapp.ui.frame.access import current_actor
 from webapp.ui.frame.formats import moment, money, number, state_label, zone
 from webapp.ui.frame.pages import show_times_of, shown_stores
 from webapp.ui.orders import shown
@@ -54,10 +55,7 @@ def found_store(store_id: int) -> Store:
     for store in shown_stores():
         if store.id == store_id:
             return store  # type: ignore[no-any-return]
-    store = get_store(store_id)
-    if store.id != store_id:  # a store may be named by digits nowhere, but an id must be an id
-        raise NotFound(name=store_id)
-    return store
+    return seen_store(store_id, current_actor())
 
 
 def head(store: Store, state: health.Health | None = None) -> dict[str, Any]:
@@ -231,7 +229,7 @@ def settings_facts(
     return {
         "tab": "settings",
         "form": connection or (settings_form(channel, store) if channel else None),
-        "orders_form": orders or orders_form(store, shops(), channel_name(store.channel), next_numbers()),
+        "orders_form": orders or orders_form(store, shops(actor), channel_name(store.channel), next_numbers()),
         "buyers_form": buyers or buyers_form(store),
         "groups": group_forms(STORE, lambda code: _url_of_group(store, code), store, typed, _WITH_MORE),
         "whole": whole,

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 from webapp.channels import calls, described
 from webapp.channels.contract import Channel
 from webapp.channels.keeping import BUYERS
+from webapp.channels.models import Store
 from webapp.channels.order_settings import IMPORT_ORDERS
 from webapp.channels.services import (
     access,
@@ -22,7 +23,7 @@ from webapp.channels.services import (
     channel_name,
     channels,
     get_channel,
-    get_store,
+    seen_store,
     stores,
 )
 from webapp.channels.shops import next_numbers, shops
@@ -61,7 +62,7 @@ _PRACTICE = "practice"
 @needs("stores.view")
 def index() -> str:
     """The stores, how their traffic stands and what they sold; the archived ones apart."""
-    found = shown_stores() or stores()
+    found = shown_stores() or stores(current_actor())
     shown_ones = cards([store for store in found if store.archived_at is None], current_actor())
     archived = [store for store in found if store.archived_at is not None]
     return page("desk/stores/index.html", stores=shown_ones, archived=archived, test=None)
@@ -92,23 +93,25 @@ def traffic(store_id: int) -> str:
 @needs("stores.edit")
 def settings(store_id: int) -> str:
     """How a store is reached, and what becomes of its orders."""
-    return page("desk/stores/settings.html", **settings_facts(found_store(store_id), current_actor()))
+    store, actor = found_store(store_id), current_actor()
+    actor.needs_shops(store.shop_ids)
+    return page("desk/stores/settings.html", **settings_facts(store, actor))
 
 
 @bp.post("/<int(max=2147483647):store_id>/settings")
 @needs("stores.edit")
 def change(store_id: int) -> Response | tuple[str, int]:
     """Change the store's name and how it is reached, and test it with that."""
-    store = get_store(store_id)
+    store = _seen(store_id)
     form = settings_form(get_channel(store.channel), store, request.form)
     try:
         with unit_of_work():
-            store = get_store(store_id)
+            store = _seen(store_id)
             name = form.text_of("name")
             change_store(store, form.values, unset=form.unset, actor=current_actor(), name=name)
     except DeskError as error:
         form.complain(error)
-        facts = settings_facts(get_store(store_id), current_actor(), connection=form)
+        facts = settings_facts(_seen(store_id), current_actor(), connection=form)
         return page("desk/stores/settings.html", **facts), error.status
     flash(_("Saved. The connection is being tested."), "good")
     return redirect(url_for(".settings", store_id=store_id))
@@ -118,16 +121,16 @@ def change(store_id: int) -> Response | tuple[str, int]:
 @needs("stores.edit")
 def change_what_becomes(store_id: int) -> Response | tuple[str, int]:
     """Change what becomes of the store's orders; those that came while importing was off are numbered by a run."""
-    store = get_store(store_id)
-    form = orders_form(store, shops(), channel_name(store.channel), next_numbers(), request.form)
+    store = _seen(store_id)
+    form = orders_form(store, shops(current_actor()), channel_name(store.channel), next_numbers(), request.form)
     try:
         with unit_of_work():
-            store = get_store(store_id)
+            store = _seen(store_id)
             change_orders(store, **form.values, actor=current_actor())
             numbered = IMPORT_ORDERS.of(store) and numbering.under_way(store_id) is not None
     except DeskError as error:
         form.complain(error)
-        facts = settings_facts(get_store(store_id), current_actor(), orders=form)
+        facts = settings_facts(_seen(store_id), current_actor(), orders=form)
         return page("desk/stores/settings.html", **facts), error.status
     flash(_("Saved. The orders that came meanwhile are being numbered.") if numbered else _("Saved."), "good")
     return redirect(url_for(".settings", store_id=store_id))
@@ -137,9 +140,9 @@ def change_what_becomes(store_id: int) -> Response | tuple[str, int]:
 @needs("stores.edit")
 def change_group(store_id: int, code: str) -> Response | tuple[str, int]:
     """Store the values of a group of settings for this store."""
-    form, status = stored_form(STORE, code, lambda: get_store(store_id))
+    form, status = stored_form(STORE, code, lambda: _seen(store_id))
     if status != 200:
-        facts = settings_facts(get_store(store_id), current_actor(), typed={code: form})
+        facts = settings_facts(_seen(store_id), current_actor(), typed={code: form})
         return page("desk/stores/settings.html", **facts), status
     flash(_("Saved."), "good")
     return redirect(url_for(".settings", store_id=store_id))
@@ -156,13 +159,13 @@ def what_is_to_erase(store_id: int) -> str:
 @needs("stores.edit")
 def change_keeping(store_id: int) -> Response | tuple[str, int]:
     """Change for how long the store's buyers are kept."""
-    form = buyers_form(get_store(store_id), request.form)
+    form = buyers_form(_seen(store_id), request.form)
     try:
         with unit_of_work():
-            change_settings(BUYERS, form.values, get_store(store_id), actor=current_actor())
+            change_settings(BUYERS, form.values, _seen(store_id), actor=current_actor())
     except DeskError as error:
         form.complain(error)
-        facts = settings_facts(get_store(store_id), current_actor(), buyers=form)
+        facts = settings_facts(_seen(store_id), current_actor(), buyers=form)
         return page("desk/stores/settings.html", **facts), error.status
     flash(_("Saved."), "good")
     return redirect(url_for(".settings", store_id=store_id))
@@ -172,9 +175,9 @@ def change_keeping(store_id: int) -> Response | tuple[str, int]:
 @needs("stores.edit")
 def erase(store_id: int) -> Response:
     """Erase what is past its date now, without waiting for the clock, and lead to the run."""
-    total = erasing.count_due(get_store(store_id))
+    total = erasing.count_due(_seen(store_id))
     with unit_of_work():
-        run = erasing.start(get_store(store_id), actor=current_actor(), total=total)
+        run = erasing.start(_seen(store_id), actor=current_actor(), total=total)
         run_id = run.id if run else None
     if run_id is None:
         flash(_("No buyer data is past its date."), "info")
@@ -197,7 +200,7 @@ def status(store_id: int) -> str:
 def activate(store_id: int) -> Response:
     """Read the store and tell it again; it is tested first."""
     with unit_of_work():
-        store = get_store(store_id)
+        store = _seen(store_id)
         activity.activate(store, actor=current_actor())
         jobs.connect.enqueue(store.id)
     flash(_("%(store)s is active again. It is being tested, then its orders are read.", store=store.name), "good")
@@ -209,7 +212,7 @@ def activate(store_id: int) -> Response:
 def deactivate(store_id: int) -> Response:
     """Pause the store."""
     with unit_of_work():
-        store = get_store(store_id)
+        store = _seen(store_id)
         activity.deactivate(store, actor=current_actor())
     flash(_("%(store)s is paused: nothing is read from it or sent to it.", store=store.name), "good")
     return redirect(url_for(".show", store_id=store_id))
@@ -220,7 +223,7 @@ def deactivate(store_id: int) -> Response:
 def let_send(store_id: int) -> Response:
     """Send to a store again that was read only."""
     with unit_of_work():
-        store = get_store(store_id)
+        store = _seen(store_id)
         activity.let_send(store, actor=current_actor())
     flash(_("What %(store)s is owed is sent again.", store=store.name), "good")
     return redirect(url_for(".show", store_id=store_id))
@@ -231,7 +234,7 @@ def let_send(store_id: int) -> Response:
 def archive(store_id: int) -> Response:
     """Put the store away with all its orders."""
     with unit_of_work():
-        store = get_store(store_id)
+        store = _seen(store_id)
         activity.archive(store, actor=current_actor())
     flash(_("%(store)s is archived with all its orders. It can be restored at any time.", store=store.name), "good")
     return redirect(url_for(".index"))
@@ -242,7 +245,7 @@ def archive(store_id: int) -> Response:
 def restore(store_id: int) -> Response:
     """Fetch an archived store back."""
     with unit_of_work():
-        store = get_store(store_id)
+        store = _seen(store_id)
         activity.restore(store, actor=current_actor())
     flash(_("%(store)s is back, and paused: activate it to have it read.", store=store.name), "good")
     return redirect(url_for(".show", store_id=store_id))
@@ -256,24 +259,24 @@ def restore(store_id: int) -> Response:
 def sync(store_id: int) -> Response:
     """Read the store's orders now, or join the run that does so already."""
     with unit_of_work():
-        store = get_store(store_id)
+        store = _seen(store_id)
         runs.start(store, actor=current_actor())
         jobs.import_orders.enqueue(store.id)
     if not htmx.is_htmx():
         return redirect(url_for(".traffic", store_id=store_id))
-    return parts("desk/stores/_status.html", store=head(get_store(store_id)))
+    return parts("desk/stores/_status.html", store=head(_seen(store_id)))
 
 
 @bp.post("/<int(max=2147483647):store_id>/test")
 @needs("stores.sync")
 def test(store_id: int) -> Response | str:
     """Ask the channel now whether the credentials work, and say so in plain words."""
-    store = get_store(store_id)
+    store = _seen(store_id)
     channel, credentials = get_channel(store.channel), access(store)
     db.session.rollback()  # nothing is held open while the network is asked
     connection = calls.connect(channel, credentials)
     with unit_of_work():
-        store = get_store(store_id)
+        store = _seen(store_id)
         activity.connected(store, connection)
         if connection.ok and store.active and not runs.syncs_of([store.id]):  # it failed when added, and was never read
             runs.start(store, actor=current_actor())
@@ -354,6 +357,10 @@ def _practice_settings(channel: Channel) -> Mapping[str, Any] | None:
     """The settings of a store at the practice marketplace of this channel, where one runs."""
     url = configuration().practice_url
     return described.practice_settings(channel, url) if url else None
+
+
+def _seen(store_id: int) -> Store:
+    return seen_store(store_id, current_actor())
 
 
 def _offers() -> list[dict[str, Any]]:

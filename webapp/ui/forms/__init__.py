@@ -167,7 +167,7 @@ class Form(BaseForm):
             self.form_errors.append(str(error))
             return
         problem = error.values.get("problem") if isinstance(error, Invalid) else None
-        if isinstance(field, SelectField) and not field.data:
+        if isinstance(field, SelectField) and not isinstance(field, SelectMultipleField) and not field.data:
             problem = _NOTHING_CHOSEN  # what a rule says of no choice names codes
         field.errors = [*field.errors, str(problem or error)]
 

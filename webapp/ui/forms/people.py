@@ -1,22 +1,30 @@
 """Forms of accounts: people who are added, and what everybody changes of their own account."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from webapp.audit.actor import ROLE_LABELS, ROLES, Actor
+from webapp.accounts.roles import RoleRow, roles
+from webapp.audit.actor import Actor
+from webapp.audit.rights import OWNER, rights
+from webapp.channels.models import Shop
+from webapp.errors import Invalid
 from webapp.i18n import lazy_gettext as _l
 from webapp.ui import forms
 
 PASSWORD_RULE = _l("At least 12 characters, of three kinds (a, A, 1, #), without your address in it.")
 
 
-def invitation_form(actor: Actor, given: Any = None) -> forms.Form:
-    """A new person: address, name, and a role that the actor may give."""
+def invitation_form(actor: Actor, shops: Sequence[Shop], given: Any = None) -> forms.Form:
+    """A new person: address, name, a role that the actor may give, and where there are several shops, those to work
+    for.
+    """
     fields = {
         "email": forms.text(_l("E-mail"), kind="email", required=True, autocomplete="off", autofocus=True),
         "name": forms.text(_l("Name"), autocomplete="off", maxlength=100),
         "role": forms.choice(_l("Role"), offered_roles(actor)),
     }
-    return forms.Form(fields, given or None)
+    more = _shop_fields(actor, shops) if len(shops) > 1 or actor.shops is not None else {}
+    return forms.Form(fields | more, given or None, data={"all_shops": actor.shops is None})
 
 
 def role_form(actor: Actor, role: str, given: Any = None) -> forms.Form:
@@ -26,7 +34,54 @@ def role_form(actor: Actor, role: str, given: Any = None) -> forms.Form:
 
 def offered_roles(actor: Actor) -> list[tuple[str, Any]]:
     """The roles that give no more rights than the actor has."""
-    return [(code, label) for code, label in ROLE_LABELS.items() if ROLES[code] <= actor.rights]
+    limited = actor.shops is not None
+    return [
+        (code, role.label)
+        for code, role in roles().items()
+        if role.rights <= actor.rights and not (code == OWNER and limited)
+    ]
+
+
+def shops_form(actor: Actor, shops: Sequence[Shop], chosen: Sequence[int] | None, given: Any = None) -> forms.Form:
+    """The shops for which somebody works: all of them, or those that are ticked."""
+    data = {"all_shops": chosen is None, "shops": [str(shop_id) for shop_id in chosen or ()]}
+    return forms.Form(_shop_fields(actor, shops), given or None, data=data)
+
+
+def chosen_shops(form: forms.Form) -> list[int] | None:
+    """What such a form says: ids, or None for all; raises `Invalid` where nothing is ticked."""
+    if "all_shops" in form and form["all_shops"].data:
+        return None
+    if "shops" not in form:
+        return None
+    chosen = [int(one) for one in form["shops"].data or () if one.isascii() and one.isdigit()]
+    if not chosen:
+        raise Invalid(field="shops", problem=_l("choose at least one."))
+    return chosen
+
+
+def _shop_fields(actor: Actor, shops: Sequence[Shop]) -> dict[str, Any]:
+    every = {"all_shops": forms.tick(_l("All shops, those to come too"))} if actor.shops is None else {}
+    mine = [(str(shop.id), shop.name) for shop in shops if actor.serves([shop.id])]
+    return every | {"shops": forms.choices(_l("Only these shops") if every else _l("Shops"), mine)}
+
+
+def new_role_form(given: Any = None) -> forms.Form:
+    """A new role: its name, and the role whose rights it begins with."""
+    known = [(code, role.label) for code, role in roles().items() if code != OWNER]
+    fields = {
+        "name": forms.text(_l("Name"), required=True, autocomplete="off", maxlength=100, autofocus=True),
+        "like": forms.choice(_l("Begin with the rights of"), known),
+    }
+    return forms.Form(fields, given or None)
+
+
+def rights_form(role: RoleRow, given: Any = None) -> forms.Form:
+    """A box for each right; a role that was added has a name to change."""
+    offered = [(code, right.label) for code, right in rights().items()]
+    name = {} if role.built_in else {"name": forms.text(_l("Name"), required=True, autocomplete="off", maxlength=100)}
+    fields = name | {"rights": forms.choices(_l("Whoever has this role may"), offered)}
+    return forms.Form(fields, given or None, data={"name": str(role.label), "rights": sorted(role.rights)})
 
 
 def name_form(name: str, given: Any = None) -> forms.Form:

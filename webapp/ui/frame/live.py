@@ -163,7 +163,7 @@ def _stream_of(
                     for kind, missed in live.since(since - _READ_WITHIN).items():
                         yield from _line(app, actor, {"kind": kind, "ids": sorted(missed)})
             continue
-        if news["kind"] == live.SESSIONS_ENDED:
+        if news["kind"] == live.ACCESS_CHANGED:
             if session_id in news["ids"]:
                 return
             continue
@@ -171,7 +171,7 @@ def _stream_of(
 
 
 def _line(app: Flask, actor: Actor, news: dict[str, Any]) -> Iterator[str]:
-    if news["kind"] == live.SESSIONS_ENDED:
+    if news["kind"] == live.ACCESS_CHANGED:
         return
     everybodys = actor.shops is None or news["kind"] == "runs"  # of which the id alone is sent
     ids = news["ids"] if everybodys else _seen(app, actor, news)

@@ -1,0 +1,187 @@
+"""Roles: what the people who have one may do. The five built-in ones can be changed, all but the owner's, and others
+added.
+
+Nobody changes a role into, or out of, one that may do more than they: the change decides by what holds when everybody
+who manages people waits for it. It holds from the next click on.
+"""
+
+import re
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from unicodedata import normalize
+
+from sqlalchemy import func, select
+
+from webapp.accounts.locking import lock_acting
+from webapp.accounts.models import Role, User
+from webapp.accounts.services import check_rights, checked_name, end_links, renew_streams, stored_role
+from webapp.audit.actor import Actor
+from webapp.audit.rights import BUILT_IN, OWNER, rights, rights_of_built_in
+from webapp.audit.services import audit
+from webapp.db import db
+from webapp.errors import DeskError, Invalid, NotFound
+from webapp.i18n import LazyString, lazy_gettext as _l
+
+MOST = 50  # roles beside the built-in ones
+
+
+class OwnersRole(DeskError):
+    """Without an owner who may do everything nobody could give a right again."""
+
+    code = "owners_role"
+    sentence = _l("Owners may do everything: this role can't be changed.")
+
+
+class RoleInUse(DeskError):
+    """People have the role."""
+
+    code = "role_in_use"
+    sentence = _l("%(count)s people have the role “%(role)s”. Give them another one first.")
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRow:
+    """A role as pages and lists show it."""
+
+    code: str
+    label: LazyString | str
+    base: str
+    rights: frozenset[str]
+    changed: bool  # a built-in one that is not as it was
+
+    @property
+    def built_in(self) -> bool:
+        return self.code in BUILT_IN
+
+    @property
+    def words(self) -> list[LazyString | str]:
+        """What the role may do, in words."""
+        return [right.label for code, right in rights().items() if code in self.rights]
+
+
+def roles() -> dict[str, RoleRow]:
+    """All roles by code: the built-in ones, then those that were added, by name."""
+    stored = {row.code: row for row in db.session.scalars(select(Role))}
+    found = {code: _row(code, stored.get(code)) for code in BUILT_IN}
+    added = sorted((row for row in stored.values() if row.code not in BUILT_IN), key=lambda row: row.name.casefold())
+    return found | {row.code: _row(row.code, row) for row in added}
+
+
+def get_role(code: str) -> RoleRow:
+    """A role by its code; raises `NotFound`."""
+    row = stored_role(code)
+    if row is None and code not in BUILT_IN:
+        raise NotFound(name=code)
+    return _row(code, row)
+
+
+def _row(code: str, stored: Role | None) -> RoleRow:
+    if stored is None:
+        return RoleRow(code, BUILT_IN[code], code, rights_of_built_in(code), changed=False)
+    return RoleRow(code, stored.label, stored.base, stored.rights, changed=bool(stored.given or stored.taken))
+
+
+def people_by_role() -> dict[str, int]:
+    """How many people have each role, those who are disabled too."""
+    return dict(db.session.execute(select(User.role, func.count()).group_by(User.role)).all())
+
+
+def add_role(name: str, like: str, *, actor: Actor) -> str:
+    """Add a role that begins with what another may do; gives its code. Raises `Invalid` or `Forbidden`."""
+    acting = _acting(actor)
+    if like == OWNER or (like not in BUILT_IN and stored_role(like) is None):
+        raise Invalid(field="like", problem=_l("is no role that another can be like."))
+    clean, model = _free_name(name), get_role(like)
+    check_rights(model.rights, acting)
+    if (db.session.scalar(select(func.count()).select_from(Role)) or 0) >= MOST + len(BUILT_IN):
+        raise Invalid(field="name", problem=_l("there are %(count)s roles already.", count=MOST))
+    row = Role(code=_free_code(clean), name=clean, base=model.base, given=[], taken=[])
+    _store(row, model.rights)
+    db.session.add(row)
+    db.session.flush()
+    audit("role_added", actor=acting, role=row.code, like=like)
+    return row.code
+
+
+def change_role_rights(code: str, chosen: Collection[str], *, actor: Actor, name: str | None = None) -> None:
+    """Let whoever has this role do just this. With more rights the links of these people end."""
+    if code == OWNER:
+        raise OwnersRole
+    acting = _acting(actor)
+    if unknown := sorted(set(chosen) - rights().keys()):
+        raise Invalid(field="rights", problem=_l("there is no right “%(right)s”.", right=unknown[0]))
+    check_rights(chosen, acting)
+    before = get_role(code)
+    check_rights(before.rights, acting)
+    row = stored_role(code)
+    if row is None:
+        row = Role(code=code, name="", base=code, given=[], taken=[])
+        db.session.add(row)
+    if name is not None and not before.built_in and (clean := " ".join(name.split())) != row.name:
+        row.name = _free_name(clean, code)
+    _store(row, chosen)
+    db.session.flush()
+    if before.built_in and not (row.given or row.taken):
+        db.session.delete(row)
+        db.session.flush()
+    after = get_role(code).rights
+    if after == before.rights:
+        return
+    holders = list(db.session.scalars(select(User.id).where(User.role == code)))
+    if after - before.rights:
+        for user_id in holders:
+            end_links(user_id)
+    renew_streams(holders)
+    audit(
+        "role_rights_changed",
+        actor=acting,
+        role=code,
+        given=sorted(after - before.rights),
+        taken=sorted(before.rights - after),
+    )
+
+
+def delete_role(code: str, *, actor: Actor) -> None:
+    """Delete a role that was added and that nobody has."""
+    acting = _acting(actor)
+    row = stored_role(code) if code not in BUILT_IN else None
+    if row is None:
+        raise NotFound(name=code)
+    check_rights(row.rights, acting)
+    if count := people_by_role().get(code):
+        raise RoleInUse(count=count, role=row.name)
+    db.session.delete(row)
+    audit("role_deleted", actor=acting, role=code)
+
+
+def _acting(actor: Actor) -> Actor:
+    """Whoever acts with the rights of this moment, while nobody else changes people or roles."""
+    actor.needs("roles.edit")
+    _found, acting = lock_acting(actor)
+    acting.needs("roles.edit")
+    return acting
+
+
+def _store(row: Role, chosen: Collection[str]) -> None:
+    """The difference from the base; of rights whose plugin is not loaded now it stays as it was."""
+    usual, known, wanted = rights_of_built_in(row.base), rights().keys(), set(chosen)
+    row.given = sorted((wanted - usual) | (set(row.given) - known))
+    row.taken = sorted((usual - wanted) | (set(row.taken) - known))
+
+
+def _free_name(name: str, code: str = "") -> str:
+    clean = checked_name(name)
+    if not clean:
+        raise Invalid(field="name", problem=_l("is needed."))
+    if any(str(role.label).casefold() == clean.casefold() for role in roles().values() if role.code != code):
+        raise Invalid(field="name", problem=_l("another role has this name."))
+    return clean
+
+
+def _free_code(name: str) -> str:
+    """A code in plain letters, for the command line and the record; it never changes."""
+    plain = normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    code = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:40] or "role"
+    taken = roles()
+    return code if code not in taken else f"{code}_{secrets.token_hex(3)}"

@@ -1,0 +1,95 @@
+"""What people may do, and the roles that the desk brings. Plugins add rights by `register_rights`."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from webapp.hooks.registered import registered
+from webapp.i18n import LazyString, lazy_gettext as _l
+
+OWNER, MANAGER, CLERK, PACKER, READ_ONLY = "owner", "manager", "clerk", "packer", "read_only"
+BUILT_IN: dict[str, LazyString] = {
+    OWNER: _l("Owner"),
+    MANAGER: _l("Manager"),
+    CLERK: _l("Clerk"),
+    PACKER: _l("Packer"),
+    READ_ONLY: _l("Read-only"),
+}
+_CODE = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """Something that not everybody may do. `label` completes "This person may …".
+
+    `roles` are the codes of those built-in roles that may do it until somebody decides otherwise; the owner always may.
+    Raises `ValueError` for a code that is not two plain words with a dot between them, or a role that there is not.
+    """
+
+    code: str  # "loyalty.grant": what it is about, and what may be done with it
+    label: LazyString | str
+    roles: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not _CODE.fullmatch(self.code):
+            raise ValueError("a right's code is two plain words with a dot between them")
+        if unknown := sorted(set(self.roles) - set(BUILT_IN)):
+            raise ValueError(f"no built-in role {unknown[0]!r}")
+
+
+_EVERYBODY = (MANAGER, CLERK, PACKER, READ_ONLY)
+_WORKERS = (MANAGER, CLERK, PACKER)
+_DESK = (MANAGER, CLERK)
+OURS = (
+    Right("orders.view", _l("see orders"), _EVERYBODY),
+    Right("buyers.see", _l("see buyer data"), _WORKERS),
+    Right("orders.ship", _l("ship orders"), _WORKERS),
+    Right("orders.comment", _l("comment on orders"), _WORKERS),
+    Right("orders.hold", _l("hold orders and release them"), _WORKERS),
+    Right("orders.organize", _l("assign, tag, date, label and archive orders"), _DESK),
+    Right("orders.address", _l("change delivery addresses"), _DESK),
+    Right("orders.raw", _l("see a channel's raw answers"), (MANAGER,)),
+    Right("orders.export", _l("export orders"), (MANAGER,)),
+    Right("views.share", _l("share saved views"), (MANAGER,)),
+    Right("stores.view", _l("see stores"), _EVERYBODY),
+    Right("stores.edit", _l("add and change stores"), (MANAGER,)),
+    Right("stores.sync", _l("start a sync"), _DESK),
+    Right("updates.retry", _l("send updates again"), _DESK),
+    Right("settings.edit", _l("change settings"), (MANAGER,)),
+    Right("users.edit", _l("manage people"), (MANAGER,)),
+    Right("roles.edit", _l("change what roles may do")),
+    Right("owners.edit", _l("manage owners")),
+    Right("plugins.view", _l("see plugins"), (MANAGER,)),
+)
+
+
+def rights() -> Mapping[str, Right]:
+    """Every right by its code: the desk's own, then those of plugins, which can't replace one of ours."""
+    brought = registered("register_rights", Right, unique=lambda right: right.code) or OURS
+    known = _by_code.get(id(brought))
+    if known is None or known[0] is not brought:
+        _by_code.clear()
+        known = _by_code[id(brought)] = (brought, {right.code: right for right in brought})
+    return known[1]
+
+
+# The last answer, with what it was made of: rights are asked for by every request.
+_by_code: dict[int, tuple[tuple[Right, ...], dict[str, Right]]] = {}
+
+
+def all_rights() -> frozenset[str]:
+    """The codes of all rights."""
+    return frozenset(rights())
+
+
+def rights_of_built_in(role: str) -> frozenset[str]:
+    """What a built-in role may do by itself."""
+    if role == OWNER:
+        return all_rights()
+    return frozenset(code for code, right in rights().items() if role in right.roles)
+
+
+def right_label(code: str) -> LazyString | str:
+    """What a right is called; its code where no plugin brings it any more."""
+    right = rights().get(code)
+    return right.label if right else code

@@ -1,0 +1,72 @@
+"""Roles, from the machine's own shell: what each may do, and adding, changing and deleting them."""
+
+from collections.abc import Sequence
+
+import click
+
+from webapp.accounts import roles
+from webapp.cli.door import Door, desk_command
+from webapp.cli.presenting import Document
+from webapp.cli.text import pairs, table
+from webapp.db import unit_of_work
+
+_right = {"multiple": True, "metavar": "RIGHT"}
+
+
+@click.group()
+def role() -> None:
+    """Show, add, change and delete roles."""
+
+
+@role.command("list")
+@desk_command
+def list_(door: Door) -> None:
+    """List the roles, how many people have each, and what it may do."""
+    door.actor.needs("users.edit")
+    people = roles.people_by_role()
+    rows: list[Document] = [_document(found) | {"people": people.get(code, 0)} for code, found in roles.roles().items()]
+    shown = [row | {"rights": " ".join(row["rights"])} for row in rows]
+    door.show(rows, table(shown, ("code", "label", "people", "rights"), empty=""))
+
+
+@role.command()
+@click.argument("name")
+@click.option("--like", required=True, metavar="ROLE", help="The role whose rights it begins with.")
+@desk_command
+def add(door: Door, name: str, like: str) -> None:
+    """Add a role."""
+    with unit_of_work():
+        code = roles.add_role(name, like, actor=door.actor)
+    _show(door, code)
+
+
+@role.command()
+@click.argument("code", metavar="ROLE")
+@click.option("--give", help="A right to give to it; again for each.", **_right)  # type: ignore[arg-type]
+@click.option("--take", help="A right to take from it; again for each.", **_right)  # type: ignore[arg-type]
+@desk_command
+def change(door: Door, code: str, give: Sequence[str], take: Sequence[str]) -> None:
+    """Change what whoever has a ROLE may do, from their next click on."""
+    with unit_of_work():
+        rights = (roles.get_role(code).rights | set(give)) - set(take)
+        roles.change_role_rights(code, rights, actor=door.actor)
+    _show(door, code)
+
+
+@role.command()
+@click.argument("code", metavar="ROLE")
+@desk_command
+def delete(door: Door, code: str) -> None:
+    """Delete a ROLE that was added and that nobody has."""
+    with unit_of_work():
+        roles.delete_role(code, actor=door.actor)
+    door.show({"deleted": code}, ["Deleted."])
+
+
+def _document(found: roles.RoleRow) -> Document:
+    return {"code": found.code, "label": str(found.label), "like": found.base, "rights": sorted(found.rights)}
+
+
+def _show(door: Door, code: str) -> None:
+    document = _document(roles.get_role(code))
+    door.show(document, pairs(document | {"rights": " ".join(document["rights"])}))
