@@ -37,7 +37,7 @@ class RoleInUse(DeskError):
     """People have the role."""
 
     code = "role_in_use"
-    sentence = _l("%(count)s people have the role “%(role)s”. Give them another one first.")
+    sentence = _l("The role “%(role)s” is in use (%(count)s). Give whoever has it another one first.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def test_a_role_is_added_used_and_deleted(browser: Browser, make_user: MakeUser)
     assert browser.post(f"/settings/people/{mia.id}/role", {"role": "night"}).status_code == 302
     assert "Night" in browser.get("/settings/people/").text
     refused = browser.post(f"{ROLES}night/delete")
-    assert (refused.status_code, "Give them another one first" in refused.text) == (409, True)
+    assert (refused.status_code, "Give whoever has it another one first" in refused.text) == (409, True)
     assert browser.post(f"{ROLES}night", {"name": "Nuit", "rights": ["orders.view"]}).status_code == 302
     assert "Nuit" in browser.get(f"/settings/people/{mia.id}").text
     browser.post(f"/settings/people/{mia.id}/role", {"role": "clerk"})
