@@ -27,7 +27,7 @@ from webapp.cli.main import COMMANDS, cli
 from webapp.clock import now
 from webapp.config import Configuration
 from webapp.db import db, unit_of_work
-from webapp.errors import sentence_of
+from webapp.errors import Forbidden, sentence_of
 from webapp.fulfillment.services import shipping_refusal
 from webapp.hooks import hooks, specs
 from webapp.jobs.schedule import registered
@@ -133,6 +133,17 @@ def test_the_smallest_plugin_works_through_every_door(make_order: Callable[..., 
     [event, *_] = events_of(order)
     assert event.code == "checked"
     assert str(event_words()["checked"].sentence) % event.data["values"] == "Counted before packing, units: 3"
+
+
+def test_the_right_of_the_guide_is_given_by_roles(
+    make_order: Callable[..., Order], mia: Actor, make_user: Callable[..., Actor]
+) -> None:
+    order, action, packer = make_order(), find_action("grant_points"), make_user("packer", "Paul")
+    with unit_of_work():
+        act(action, find_order(order.number or "", mia, lock=True), read_input(action, {}), mia)
+    with pytest.raises(Forbidden, match="grant loyalty points"), unit_of_work():
+        act(action, find_order(order.number or "", packer, lock=True), read_input(action, {}), packer)
+    assert vault.open_sealed([(order.id, "comment", comments_of(order)[0].sealed)]) == ["Granted 100 points."]
 
 
 def test_an_action_of_the_guide_reads_its_input(make_order: Callable[..., Order], mia: Actor) -> None:
