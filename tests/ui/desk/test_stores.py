@@ -83,10 +83,10 @@ def test_a_refused_account_is_told_in_plain_words(
 
     answer = browser.post("/stores/add/fake", {"name": "Berlin", "key": "k"})
     work()
-    page = browser.get(answer.location).text
-
-    assert "Failing" in page
-    assert "refuses the desk&#39;s credentials: wrong secret" in page
+    for tab in ("", "/traffic", "/settings"):
+        page = browser.get(answer.location + tab).text
+        assert "Failing" in page
+        assert page.count("refuses the desk&#39;s credentials: wrong secret") == 1
     assert db.session.scalar(select(func.count()).select_from(Run)) == 0
 
 
