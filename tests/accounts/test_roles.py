@@ -1,8 +1,9 @@
 """Roles as rows and the shops of people: what is changed holds at once, and nobody gets beyond what they may."""
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 from flask import Flask
@@ -161,6 +162,32 @@ def test_two_changes_at_once_are_made_one_after_the_other(app: Flask, olga: Acto
         for done in [pool.submit(change, right) for right in ("orders.export", "views.share")]:
             done.result(60)
     assert now_of("mia").rights in (CLERK | {"orders.export"}, CLERK | {"views.share"})
+
+
+def test_whoever_waited_for_a_change_acts_by_what_it_left(app: Flask, olga: Actor, max_: Actor, mia: Actor) -> None:
+    changed("manager", rights_of_built_in("manager") | {"roles.edit"}, olga)
+    acting, begun = now_of("max"), Event()
+
+    def act(change: Callable[[], None]) -> None:
+        begun.set()
+        with app.app_context(), unit_of_work():
+            change()
+
+    acts: list[Callable[[], None]] = [
+        lambda: roles.change_role_rights("clerk", CLERK - {"orders.hold"}, actor=acting),
+        lambda: people.change_role(mia.id or 0, "packer", actor=acting),
+    ]
+    db.session.rollback()
+    with ThreadPoolExecutor(2) as pool:
+        with unit_of_work():
+            roles.change_role_rights("manager", CLERK, actor=olga)
+            done = [pool.submit(act, one) for one in acts]
+            assert begun.wait(60)
+            time.sleep(0.3)  # until they wait; whoever begins later is refused all the same
+        for one in done:
+            with pytest.raises(Forbidden):
+                one.result(60)
+    assert now_of("mia").rights == CLERK
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -20,11 +20,16 @@ def lock_user(user_id: int) -> User:
 
 
 def lock_acting(actor: Actor, *others: int) -> tuple[dict[int, User], Actor]:
-    """Owners, whoever acts and others, locked and read again; and the actor with the rights of this moment."""
+    """Owners, whoever acts and others, locked and read again; and the actor with the rights of this moment.
+
+    They are read once they are locked: PostgreSQL reads again, after it waited, what it locks, and not the roles of
+    these people.
+    """
     wanted = [*others, actor.id] if actor.kind is ActorKind.PERSON else others
-    query = select(User).where(or_(User.id.in_(wanted), User.role == OWNER)).order_by(User.id)
-    locking = query.with_for_update(key_share=True, of=User).execution_options(populate_existing=True)
-    found = {user.id: user for user in db.session.scalars(locking)}
+    locking = select(User.id).where(or_(User.id.in_(wanted), User.role == OWNER)).order_by(User.id)
+    locked = list(db.session.scalars(locking.with_for_update(key_share=True)))
+    query = select(User).where(User.id.in_(locked)).execution_options(populate_existing=True)
+    found = {user.id: user for user in db.session.scalars(query)}
     if actor.kind is ActorKind.PERSON:
         acting = found.get(actor.id or 0)
         if acting is None or acting.disabled_at is not None:
