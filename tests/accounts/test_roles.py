@@ -125,6 +125,22 @@ def test_nobody_gives_a_right_that_they_have_not_nor_touches_a_role_with_more(ol
         changed("clerk", CLERK, acting)
 
 
+def test_who_works_for_some_shops_changes_no_roles(olga: Actor, max_: Actor, mia: Actor) -> None:
+    changed("manager", rights_of_built_in("manager") | {"roles.edit"}, olga)
+    with unit_of_work():
+        people.change_shops(max_.id or 0, [1], actor=olga)
+        code = roles.add_role("Night", "packer", actor=olga)
+    acting = now_of("max")
+    for act in (
+        lambda: roles.add_role("New", "packer", actor=acting),
+        lambda: roles.change_role_rights("clerk", CLERK - {"orders.hold"}, actor=acting),
+        lambda: roles.delete_role(code, actor=acting),
+    ):
+        with pytest.raises(Forbidden, match="work for all shops"), unit_of_work():
+            act()
+    assert [roles.may_change(one) for one in (olga, acting, mia)] == [True, False, False]
+
+
 def test_an_unknown_right_is_refused(olga: Actor) -> None:
     with pytest.raises(Invalid, match=r"orders\.fly"):
         changed("clerk", CLERK | {"orders.fly"}, olga)

@@ -24,6 +24,7 @@ from webapp.errors import DeskError, Invalid, NotFound
 from webapp.i18n import LazyString, lazy_gettext as _l
 
 MOST = 50  # roles beside the built-in ones
+_TAKEN = {"add"}  # what stands in an address where a role's code does
 
 
 class OwnersRole(DeskError):
@@ -155,11 +156,17 @@ def delete_role(code: str, *, actor: Actor) -> None:
     audit("role_deleted", actor=acting, role=code)
 
 
+def may_change(actor: Actor) -> bool:
+    """Whether the actor may change roles, which people of every shop have."""
+    return actor.may("roles.edit") and actor.shops is None
+
+
 def _acting(actor: Actor) -> Actor:
     """Whoever acts with the rights of this moment, while nobody else changes people or roles."""
     actor.needs("roles.edit")
     _found, acting = lock_acting(actor)
     acting.needs("roles.edit")
+    acting.needs_all_shops()
     return acting
 
 
@@ -183,5 +190,5 @@ def _free_code(name: str) -> str:
     """A code in plain letters, for the command line and the record; it never changes."""
     plain = normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     code = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:40] or "role"
-    taken = roles()
+    taken = _TAKEN | roles().keys()
     return code if code not in taken else f"{code}_{secrets.token_hex(3)}"

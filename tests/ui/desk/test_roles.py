@@ -40,6 +40,11 @@ def test_boxes_show_what_a_role_may_and_change_it(
     assert clerk.get("/stores/").status_code == 200
 
 
+def test_a_role_that_is_called_like_a_page_has_a_page_of_its_own(browser: Browser) -> None:
+    page = browser.post(f"{ROLES}add", {"name": "Add", "like": "packer"}).location
+    assert ticked(browser.get(page).text) == rights_of_built_in("packer")
+
+
 def test_a_role_is_added_used_and_deleted(browser: Browser, make_user: MakeUser) -> None:
     wrong = browser.post(f"{ROLES}add", {"name": "", "like": "packer"})
     assert (wrong.status_code, "is needed." in wrong.text) == (422, True)

@@ -23,7 +23,13 @@ bp = Blueprint("roles", __name__, url_prefix="/settings/people/roles")
 @needs("users.edit")
 def index() -> str:
     """The roles, what each may do, and how many people have it."""
-    return page("desk/people/roles.html", roles=roles.roles().values(), people=roles.people_by_role(), owner=OWNER)
+    context: dict[str, Any] = {
+        "roles": roles.roles().values(),
+        "people": roles.people_by_role(),
+        "owner": OWNER,
+        "editable": roles.may_change(current_actor()),
+    }
+    return page("desk/people/roles.html", **context)
 
 
 @bp.get("/add")
@@ -104,6 +110,7 @@ def _show(code: str, form: Form | None = None) -> str:
         "base": roles.get_role(role.base),
         "owner": OWNER,
         "people": roles.people_by_role().get(code, 0),
+        "editable": roles.may_change(current_actor()),
         "form": form or rights_form(role),
     }
     return page("desk/people/role.html", **context)
