@@ -2,8 +2,9 @@
 
 The first chunk notes which orders it is about; each chunk writes a part; the last puts the parts together. Parts are
 written outside of any transaction and count once their chunk is committed, so a worker that dies costs one part's time.
-All files, parts too, lie sealed in the vault. A file is fetched by whoever asked for it, and is gone after a day or
-with a buyer whom it tells of; a part that is gone so while its run goes on is written again, without that buyer.
+All files, parts too, lie sealed in the vault. A file is fetched by whoever asked for it, while they see all of its
+orders, and is gone after a day or with a buyer whom it tells of; a part that is gone so while its run goes on is written
+again, without that buyer.
 """
 
 import io
@@ -30,7 +31,7 @@ from webapp.orders.bulk import NothingChosen, starter_of
 from webapp.orders.exporting import BYTE_ORDER_MARK, Cell, Table, as_csv, ids_of
 from webapp.orders.listing import NEWEST
 from webapp.orders.models import Export
-from webapp.orders.queries import zone_of
+from webapp.orders.queries import sees_all, zone_of
 from webapp.orders.workbooks import write_workbook
 from webapp.search.compiling import compile_query
 from webapp.search.query import Query, open_words, parse, seal_words
@@ -99,9 +100,12 @@ def start_export(
 
 
 def can_fetch(run: Run, actor: Actor) -> bool:
-    """Whether the run's file is there and this person's."""
+    """Whether the run's file is there and this person's, who still sees all of its orders."""
     own = (run.actor_kind, run.actor_id) == (actor.kind, actor.id)
-    return own and run.state == RunState.DONE and actor.may("orders.export") and _file_of(run) is not None
+    if not own or run.state != RunState.DONE or not actor.may("orders.export"):
+        return False
+    row = _file_of(run)
+    return row is not None and sees_all(files.orders_of(row), actor)
 
 
 def open_file(run: Run, actor: Actor) -> tuple[Reader, str]:

@@ -12,7 +12,7 @@ from sqlalchemy.sql.base import ExecutableOption
 from webapp.audit.actor import Actor
 from webapp.channels.models import Shop, Store
 from webapp.channels.services import serving
-from webapp.db import db, once_a_transaction
+from webapp.db import any_row, db, once_a_transaction
 from webapp.errors import NotFound, SeveralFit
 from webapp.orders.models import ON_HOLD, Order, OrderComment, OrderHold
 
@@ -26,6 +26,11 @@ def visible(actor: Actor) -> Select[Order]:
     actor.needs("orders.view")
     query = select(Order)
     return query if actor.shops is None else query.where(Order.shop_id.in_(actor.shops))
+
+
+def sees_all(ids: Select[int], actor: Actor) -> bool:
+    """Whether the actor may see all of these orders."""
+    return actor.shops is None or not any_row(Order, Order.id.in_(ids), Order.shop_id.not_in(actor.shops))
 
 
 def state_condition(state: str) -> Any:

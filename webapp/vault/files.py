@@ -20,7 +20,7 @@ from typing import BinaryIO
 import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import Select, delete, or_, select, update
 
 from webapp.clock import now
 from webapp.config import configuration
@@ -211,6 +211,12 @@ def files_of(kind: str, subject_id: int) -> list[VaultFile]:
     """The files of a subject by their positions, but for the parts of a whole and what is forgotten."""
     query = select(VaultFile).where(VaultFile.kind == kind, VaultFile.subject_id == subject_id, VaultFile.period != "")
     return list(db.session.scalars(query.where(VaultFile.whole_id.is_(None)).order_by(VaultFile.position)))
+
+
+def orders_of(row: VaultFile) -> Select[int]:
+    """The ids of the orders that a file tells of, with those of its parts."""
+    query = select(VaultFileOrder.order_id).join(VaultFile, VaultFile.id == VaultFileOrder.file_id)
+    return query.where(or_(VaultFile.id == row.id, VaultFile.whole_id == row.id))
 
 
 def became(whole: VaultFile, part_names: Sequence[str]) -> bool:

@@ -1,5 +1,7 @@
 """Whoever works for one shop alone: no page of theirs tells anything of another's orders and stores."""
 
+import io
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +12,7 @@ from sqlalchemy import select
 from tests.ui.conftest import Browser
 from webapp.accounts import people
 from webapp.accounts.models import User
+from webapp.accounts.services import get_user
 from webapp.audit.actor import Actor
 from webapp.channels.contract import OrdersPage, UnreadableOrder
 from webapp.channels.models import Store
@@ -140,6 +143,65 @@ def test_own_orders_and_stores_are_there(max_: Browser, store: Store) -> None:
     assert OWN in max_.get("/orders/").text
     assert store.name in max_.get("/stores/").text
     assert max_.get(f"/stores/{store.id}/settings").status_code == 200
+
+
+@pytest.fixture
+def maria(make_browser: Callable[..., Browser], make_user: Callable[..., Actor], max_: Browser) -> Browser:
+    """A manager who works for all shops."""
+    return make_browser(make_user("manager", "Maria"))
+
+
+def limit(name: str, shop_id: int) -> None:
+    with unit_of_work():
+        people.change_shops(get_user(f"{name}@desk.test").id, [shop_id], actor=Actor.operator())
+
+
+def exported(browser: Browser) -> str:
+    browser.post("/orders/export/start", {"all": "1", "format": "xlsx", "rows": "orders", "column": "total"})
+    return f"/runs/{db.session.scalars(select(Run.id).where(Run.kind == 'export').order_by(Run.id.desc())).first()}"
+
+
+def test_a_file_from_before_a_limit_is_not_fetched_after_it(
+    maria: Browser, store: Store, other: Store, work: Callable[[], int]
+) -> None:
+    both = exported(maria)
+    work()
+    answer = maria.get(f"{both}/file")
+    assert answer.status_code == 200
+    answer.close()
+    limit("maria", store.shop_id)
+    assert maria.get(f"{both}/file").status_code == 404
+    assert f"{both}/file" not in maria.get(both).text
+    own = exported(maria)
+    work()
+    answer = maria.get(f"{own}/file")
+    assert answer.status_code == 200
+    answer.close()
+
+
+def test_a_file_that_was_begun_before_a_limit_tells_of_no_other_shop(
+    maria: Browser, store: Store, other: Store, work: Callable[[], int]
+) -> None:
+    begun = exported(maria)
+    limit("maria", store.shop_id)
+    work()
+    answer = maria.get(f"{begun}/file")
+    assert answer.status_code == 200
+    with zipfile.ZipFile(io.BytesIO(answer.data)) as book:
+        text = "".join(book.read(name).decode() for name in book.namelist())
+    answer.close()
+    assert OWN in text
+    assert NUMBER not in text
+
+
+def test_somebody_elses_run_is_not_for_who_works_for_one_shop(
+    max_: Browser, maria: Browser, other: Store, work: Callable[[], int]
+) -> None:
+    run = exported(maria)
+    assert max_.get(run).status_code == 404
+    assert max_.post(f"{run}/stop", {}).status_code == 404
+    assert run not in max_.get("/runs/").text
+    assert run in maria.get("/runs/").text
 
 
 STORE_ACTS = ("activate", "deactivate", "archive", "restore", "let_send", "erase", "sync", "test", "settings")

@@ -52,7 +52,7 @@ _KINDS: dict[str, LazyString] = {
 def index() -> str:
     """The last runs, newest first; of bulk acts and exports those that this person leads."""
     actor = current_actor()
-    own = () if actor.may("settings.edit") else _PERSONAL
+    own = () if _leads_any(actor) else _PERSONAL
     return page("desk/runs/index.html", runs=_shown(runs.runs(actor, quiet=False, own=own)))
 
 
@@ -202,8 +202,12 @@ def _found(run_id: int, *, lock: bool = False) -> Run:
 
 
 def _leads(run: Run, actor: Actor) -> bool:
-    """Whoever began a run leads it, and whoever may change the desk's settings leads any."""
-    return (run.actor_kind, run.actor_id) == (actor.kind, actor.id) or actor.may("settings.edit")
+    """Whoever began a run leads it, and whoever may change the desk's settings for all shops leads any."""
+    return (run.actor_kind, run.actor_id) == (actor.kind, actor.id) or _leads_any(actor)
+
+
+def _leads_any(actor: Actor) -> bool:
+    return actor.may("settings.edit") and actor.shops is None
 
 
 def _check_leads(run: Run, actor: Actor) -> None:
