@@ -3,8 +3,8 @@
 The first chunk notes which orders it is about; each chunk writes a part; the last puts the parts together. Parts are
 written outside of any transaction and count once their chunk is committed, so a worker that dies costs one part's time.
 All files, parts too, lie sealed in the vault. A file is fetched by whoever asked for it, while they see all of its
-orders, and is gone after a day or with a buyer whom it tells of; a part that is gone so while its run goes on is written
-again, without that buyer.
+orders, and is gone after a day or with a buyer whom it tells of; a part that is gone so while its run goes on is
+written again, without that buyer.
 """
 
 import io

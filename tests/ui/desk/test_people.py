@@ -15,6 +15,7 @@ from webapp import live as news
 from webapp.accounts.models import User, UserSession
 from webapp.accounts.services import create_user, end_sessions, get_user
 from webapp.audit.actor import Actor
+from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.ui.frame import live
@@ -104,6 +105,7 @@ def test_live_streams_end_with_their_session_or_with_what_they_may_show(
     make_user: Callable[..., Actor],
     olga: Actor,
     own_pump: live.Pump,
+    store: Store,
     act: str,
 ) -> None:
     mia = make_user()
@@ -114,13 +116,13 @@ def test_live_streams_end_with_their_session_or_with_what_they_may_show(
     way = f"sessions/{row.id}/end" if act == "sessions" else act
     streams = {who: own_pump.join(10) for who in ("hers", "another's")}
     told = {
-        who: live._stream_of(app, mia, own, row.id if who == "hers" else other.id)
+        who: live._stream_of(app, *((mia, own, row.id) if who == "hers" else (olga, own, other.id)))
         for who, own in streams.items()
         if own
     }
     assert [next(stream) for stream in told.values()] == ["retry: 3000\n\n"] * 2
     wait_for_subscription()
-    given = {"role": {"role": "packer"}, "shops": {"shops": "1"}}.get(act, {})
+    given = {"role": {"role": "packer"}, "shops": {"shops": str(store.shop_id)}}.get(act, {})
     assert browser.post(f"/settings/people/{mia.id}/{way}", given).status_code == 302
 
     assert list(told["hers"]) == []  # it ended, and said nothing

@@ -10,12 +10,17 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from tests.ui.conftest import Browser, wait_for_subscription
 from webapp import live as news
+from webapp.accounts import people
+from webapp.accounts.models import User, UserSession
+from webapp.accounts.services import open_session
 from webapp.audit.actor import Actor
+from webapp.channels.shops import create_shop
 from webapp.config import configuration
-from webapp.db import unit_of_work
+from webapp.db import db, unit_of_work
 from webapp.jobs import schedule
 from webapp.orders.models import Order
 from webapp.ui.frame import health, live
@@ -78,14 +83,37 @@ def test_odd_times_are_no_harm(browser: Browser, asked: str) -> None:
 
 def test_ids_of_other_shops_are_not_told(app: Flask, make_order: Callable[..., Order], olga: Actor) -> None:
     order = make_order()
+    with unit_of_work():
+        another = create_shop("Another shop", prefix="A-").id
     own: queue.Queue[dict[str, Any] | None] = queue.Queue()
-    elsewhere, here = (replace(olga, shops=frozenset({shop})) for shop in (order.shop_id + 1, order.shop_id))
+    elsewhere, here = (replace(olga, shops=frozenset({shop})) for shop in (another, order.shop_id))
     for kind, id_ in (("orders", order.id), ("stores", order.store_id)):
         own.put({"kind": kind, "ids": [id_]})
         own.put(None)
         assert list(live._stream_of(app, elsewhere, own))[1:] == []
         own.put({"kind": kind, "ids": [id_]})
         assert _next(live._stream_of(app, here, own))["ids"] == [id_]
+    with unit_of_work():
+        order.store.marketplaces[0].shop_id = another
+    own.put({"kind": "stores", "ids": [order.store_id]})
+    assert _next(live._stream_of(app, elsewhere, own))["ids"] == [order.store_id]
+
+
+def test_a_stream_that_began_with_earlier_rights_ends(app: Flask, mia: Actor, olga: Actor) -> None:
+    with unit_of_work():
+        open_session(db.session.get_one(User, mia.id), how="test")
+    [session_id] = db.session.scalars(select(UserSession.id))
+
+    def told(actor: Actor) -> list[str]:
+        own: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        for one in ({"kind": live._LISTENING}, {"kind": "orders", "ids": [1]}, None):
+            own.put(one)
+        return [line for line in live._stream_of(app, actor, own, session_id) if line.startswith("data")]
+
+    assert told(mia)
+    with unit_of_work():
+        people.change_shops(mia.id or 0, [7], actor=olga)
+    assert not told(mia)
 
 
 def test_beyond_the_cap_and_without_redis_a_page_looks_by_itself(

@@ -21,8 +21,9 @@ from webapp import live
 from webapp.accounts.models import UserSession
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
+from webapp.channels.services import serving
 from webapp.config import configuration
-from webapp.db import any_row, db
+from webapp.db import db
 from webapp.orders.models import Order
 from webapp.orders.queries import visible
 from webapp.ui.frame.access import current_person, needs
@@ -156,7 +157,7 @@ def _stream_of(
         if news is None:
             return
         if news["kind"] == _LISTENING:
-            if session_id is not None and not _is_there(app, session_id):  # it ended while the stream began
+            if session_id is not None and _actor_of(app, session_id) != actor:  # changed or ended while it began
                 return
             if since is not None:
                 with suppress(RedisError):
@@ -180,9 +181,10 @@ def _line(app: Flask, actor: Actor, news: dict[str, Any]) -> Iterator[str]:
         yield f"id: {now_in_ms()}\n\n"
 
 
-def _is_there(app: Flask, session_id: int) -> bool:
+def _actor_of(app: Flask, session_id: int) -> Actor | None:
     with app.app_context():
-        return any_row(UserSession, UserSession.id == session_id)
+        row = db.session.get(UserSession, session_id)
+        return row.user.as_actor() if row else None
 
 
 def _seen(app: Flask, actor: Actor, news: dict[str, Any]) -> list[int]:
@@ -191,5 +193,5 @@ def _seen(app: Flask, actor: Actor, news: dict[str, Any]) -> list[int]:
         if news["kind"] == "orders":
             query = visible(actor).with_only_columns(Order.id).where(Order.id.in_(news["ids"]))
         else:
-            query = select(Store.id).where(Store.id.in_(news["ids"]), Store.shop_id.in_(actor.shops or ()))
+            query = serving(select(Store.id).where(Store.id.in_(news["ids"])), actor)
         return list(db.session.scalars(query))
