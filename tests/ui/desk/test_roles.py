@@ -95,7 +95,9 @@ def test_somebody_is_invited_for_one_shop(browser: Browser, second: int) -> None
     given = {"email": "ada@desk.test", "name": "Ada", "role": "clerk"}
     none = browser.post("/settings/people/add", given)
     assert (none.status_code, "choose at least one." in none.text) == (422, True)
-    assert browser.post("/settings/people/add", given | {"shops": [str(second)]}).status_code == 200
+    both = browser.post("/settings/people/add", given | {"shops": [str(second)], "all_shops": "y"})
+    assert (both.status_code, "not both." in both.text) == (422, True)  # all are ticked before anybody chooses
+    assert browser.post("/settings/people/add", given | {"shops": [str(second), str(9**20)]}).status_code == 200
     ada = get_user("ada@desk.test")
     assert ada.shops == [second]
     assert "Second shop" in browser.get("/settings/people/").text
@@ -122,6 +124,8 @@ def test_who_is_limited_gives_no_more(
     assert "Fake store" not in page
     mia = make_user()
     assert "so you can't change the account" in his.get(f"/settings/people/{mia.id}").text
+    browser.post(f"/settings/people/{mia.id}/shops", {"shops": ["1"]})
+    assert "Fake store" not in his.get("/settings/people/").text + his.get(f"/settings/people/{mia.id}").text
     assert "Second shop" in his.get("/account").text
     given = {"email": "ada@desk.test", "role": "clerk", "shops": [str(second)]}
     assert his.post("/settings/people/add", given).status_code == 200

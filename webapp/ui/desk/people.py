@@ -55,7 +55,7 @@ def index() -> str:
         state=state,
         states=STATES,
         roles=roles(),
-        shops={shop.id: shop.name for shop in shops()},
+        shops={shop.id: shop.name for shop in shops(current_actor())},
     )
 
 
@@ -63,14 +63,14 @@ def index() -> str:
 @needs("users.edit")
 def add() -> str:
     """The form of somebody new."""
-    return _add(invitation_form(current_actor(), shops()))
+    return _add(invitation_form(current_actor(), shops(current_actor())))
 
 
 @bp.post("/add")
 @needs("users.edit")
 def invite() -> str | tuple[str, int]:
     """Add somebody and show the link that lets them choose a password."""
-    form = invitation_form(current_actor(), shops(), request.form)
+    form = invitation_form(current_actor(), shops(current_actor()), request.form)
     given = {name: form.text_of(name) for name in ("email", "name", "role")}
     try:
         with unit_of_work():
@@ -115,7 +115,7 @@ def change_role(person_id: int) -> Response | tuple[str, int]:
 @needs("users.edit")
 def change_shops(person_id: int) -> Response | tuple[str, int]:
     """Let somebody work for some shops alone, or for all."""
-    form = shops_form(current_actor(), shops(), None, request.form)
+    form = shops_form(current_actor(), shops(current_actor()), None, request.form)
     try:
         with unit_of_work():
             people.change_shops(person_id, chosen_shops(form), actor=current_actor())
@@ -178,7 +178,7 @@ def _show(
     user, actor = db.session.get(User, person_id), current_actor()
     if user is None:
         raise NotFound(name=person_id)
-    known = shops()
+    known = shops(actor)
     context: dict[str, Any] = {
         "user": user,
         "state": people.state_of(user),

@@ -49,21 +49,23 @@ def shops_form(actor: Actor, shops: Sequence[Shop], chosen: Sequence[int] | None
 
 
 def chosen_shops(form: forms.Form) -> list[int] | None:
-    """What such a form says: ids, or None for all; raises `Invalid` where nothing is ticked."""
-    if "all_shops" in form and form["all_shops"].data:
-        return None
+    """What such a form says: ids, or None for all; raises `Invalid` where nothing is ticked, and where both are."""
     if "shops" not in form:
         return None
-    chosen = [int(one) for one in form["shops"].data or () if one.isascii() and one.isdigit()]
-    if not chosen:
+    offered = {str(choice.value) for choice in form["shops"].choices}
+    chosen = [int(one) for one in form["shops"].data or () if one in offered]
+    every = "all_shops" in form and form["all_shops"].data
+    if every and chosen:
+        raise Invalid(field="shops", problem=_l("choose all shops or some of them, not both."))
+    if not every and not chosen:
         raise Invalid(field="shops", problem=_l("choose at least one."))
-    return chosen
+    return None if every else chosen
 
 
 def _shop_fields(actor: Actor, shops: Sequence[Shop]) -> dict[str, Any]:
     every = {"all_shops": forms.tick(_l("All shops, those to come too"))} if actor.shops is None else {}
-    mine = [(str(shop.id), shop.name) for shop in shops if actor.serves([shop.id])]
-    return every | {"shops": forms.choices(_l("Only these shops") if every else _l("Shops"), mine)}
+    named = [(str(shop.id), shop.name) for shop in shops]
+    return every | {"shops": forms.choices(_l("Only these shops") if every else _l("Shops"), named)}
 
 
 def new_role_form(given: Any = None) -> forms.Form:
