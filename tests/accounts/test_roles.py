@@ -180,6 +180,27 @@ def test_two_changes_at_once_are_made_one_after_the_other(app: Flask, olga: Acto
     assert now_of("mia").rights in (CLERK | {"orders.export"}, CLERK | {"views.share"})
 
 
+def test_what_two_give_at_once_is_both_given(app: Flask, olga: Actor, mia: Actor) -> None:
+    begun = Event()
+
+    def give() -> None:
+        begun.set()
+        with app.app_context(), unit_of_work():
+            roles.adjust_role_rights("clerk", give=["views.share"], take=["orders.hold"], actor=olga)
+
+    db.session.rollback()
+    with ThreadPoolExecutor(1) as pool:
+        with unit_of_work():
+            roles.adjust_role_rights("clerk", give=["orders.export"], take=[], actor=olga)
+            done = pool.submit(give)
+            assert begun.wait(60)
+            time.sleep(0.3)  # until it waits
+        done.result(60)
+    assert now_of("mia").rights == CLERK - {"orders.hold"} | {"orders.export", "views.share"}
+    with pytest.raises(Invalid, match=r"orders\.fly"), unit_of_work():
+        roles.adjust_role_rights("clerk", give=[], take=["orders.fly"], actor=olga)
+
+
 def test_whoever_waited_for_a_change_acts_by_what_it_left(app: Flask, olga: Actor, max_: Actor, mia: Actor) -> None:
     changed("manager", rights_of_built_in("manager") | {"roles.edit"}, olga)
     acting, begun = now_of("max"), Event()

@@ -110,8 +110,7 @@ def change_role_rights(code: str, chosen: Collection[str], *, actor: Actor, name
     if code == OWNER:
         raise OwnersRole
     acting = _acting(actor)
-    if unknown := sorted(set(chosen) - rights().keys()):
-        raise Invalid(field="rights", problem=_l("there is no right “%(right)s”.", right=unknown[0]))
+    _check_known(chosen)
     check_rights(chosen, acting)
     before = get_role(code)
     check_rights(before.rights, acting)
@@ -143,6 +142,13 @@ def change_role_rights(code: str, chosen: Collection[str], *, actor: Actor, name
     )
 
 
+def adjust_role_rights(code: str, *, give: Collection[str], take: Collection[str], actor: Actor) -> None:
+    """Give rights to whoever has this role and take others, beside whatever somebody else changes at the same time."""
+    _check_known({*give, *take})
+    acting = _acting(actor)
+    change_role_rights(code, (get_role(code).rights | set(give)) - set(take), actor=acting)
+
+
 def delete_role(code: str, *, actor: Actor) -> None:
     """Delete a role that was added and that nobody has."""
     acting = _acting(actor)
@@ -154,6 +160,11 @@ def delete_role(code: str, *, actor: Actor) -> None:
         raise RoleInUse(count=count, role=row.name)
     db.session.delete(row)
     audit("role_deleted", actor=acting, role=code)
+
+
+def _check_known(codes: Collection[str]) -> None:
+    if unknown := sorted(set(codes) - rights().keys()):
+        raise Invalid(field="rights", problem=_l("there is no right “%(right)s”.", right=unknown[0]))
 
 
 def may_change(actor: Actor) -> bool:

@@ -48,8 +48,7 @@ def add(door: Door, name: str, like: str) -> None:
 def change(door: Door, code: str, give: Sequence[str], take: Sequence[str]) -> None:
     """Change what whoever has a ROLE may do, from their next click on."""
     with unit_of_work():
-        rights = (roles.get_role(code).rights | set(give)) - set(take)
-        roles.change_role_rights(code, rights, actor=door.actor)
+        roles.adjust_role_rights(code, give=give, take=take, actor=door.actor)
     _show(door, code)
 
 
