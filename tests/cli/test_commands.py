@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli.conftest import Command, one_sentence
 from webapp import live
+from webapp.accounts import people
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelError, ChannelStage, Denied, Disconnected, Refused, UnreadableOrder
 from webapp.channels.models import Store
@@ -556,3 +557,12 @@ def test_plugins_add_commands(cli: Command, monkeypatch: pytest.MonkeyPatch) -> 
     hooks.manager.register(Greeting())
     assert cli("greet").out == "Hello.\n"
     assert "greet" in cli("--help").out
+
+
+def test_stores_are_shown_to_those_who_work_for_their_shops(cli: Command, store: Store, mia: Actor) -> None:
+    for shop_id, shown in ((store.shop_id, [store.name]), (store.shop_id + 1, [])):
+        with unit_of_work():
+            people.change_shops(mia.id or 0, [shop_id], actor=Actor.operator())
+        found = cli("store", "list", "--as", "mia@desk.test", "--json").document
+        assert [row["name"] for row in found] == shown
+        assert [row["name"] for row in cli("status", "--as", "mia@desk.test", "--json").document["stores"]] == shown

@@ -255,7 +255,7 @@ def status(door: Door) -> None:
             one.work: {"waiting": one.waiting, "oldest_seconds": round(one.oldest, 1), "late": one.late}
             for one in backlogs(streams.lanes())
         },
-        "stores": store_rows(stores()),
+        "stores": store_rows(stores(door.actor)),
         "updates": {state.value: by_state.get(state, 0) for state in UpdateState},
         "asides": db.session.scalar(select(func.count()).select_from(QuarantinedOrder)) or 0,
     }

@@ -94,7 +94,7 @@ def set_(
 def list_(door: Door) -> None:
     """All stores, and how their traffic stands."""
     door.actor.needs("stores.view")
-    rows = store_rows(stores())
+    rows = store_rows(stores(door.actor))
     facts = ("id", "name", "channel", "marketplaces", "running", "last_success_at", "next_at")
     columns = (*facts, "disconnected", "last_failure")
     door.show(rows, table(rows, columns, empty="No store yet: python -m webapp store add --help"))
