@@ -276,6 +276,17 @@ def test_a_plugins_right_reaches_its_roles_also_those_that_were_changed(
     assert now_of("mia").may("loyalty.grant")
 
 
+def test_work_in_the_background_may_whatever_plugins_bring(app: Flask) -> None:
+    me = Actor.job("loyalty")  # as plugins make it while they are loaded, before their rights are there
+    plugin = Loyalty(Right("loyalty.grant", "grant loyalty points"))
+    hooks.manager.register(plugin, name="loyalty")
+    try:
+        me.needs("loyalty.grant")
+        assert not Actor(me.kind).may("loyalty.grant")
+    finally:
+        hooks.manager.unregister(plugin)
+
+
 def test_what_was_decided_of_a_plugins_right_outlives_its_absence(olga: Actor, mia: Actor, loyalty: Loyalty) -> None:
     changed("clerk", CLERK, olga)
     changed("packer", rights_of_built_in("packer") | {"loyalty.grant"}, olga)

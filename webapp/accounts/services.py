@@ -22,11 +22,11 @@ from webapp.accounts.hashing import turn
 from webapp.accounts.locking import lock_user
 from webapp.accounts.models import Role, SignInLink, User, UserSession
 from webapp.audit.actor import Actor, ActorKind
-from webapp.audit.rights import BUILT_IN, OWNER, right_label, rights_of_built_in
+from webapp.audit.rights import BUILT_IN, OWNER, rights_of_built_in
 from webapp.audit.services import audit
 from webapp.clock import now
 from webapp.db import any_row, db, delete_some
-from webapp.errors import DeskError, Forbidden, Invalid, NotFound
+from webapp.errors import DeskError, Invalid, NotFound
 from webapp.i18n import lazy_gettext as _l
 from webapp.live import ACCESS_CHANGED, publish
 
@@ -157,8 +157,8 @@ def checked_shops(shops: Collection[int] | None, role: str, actor: Actor) -> lis
 
 def check_rights(rights: Iterable[str], actor: Actor) -> None:
     """Raise `Forbidden` where somebody's rights go beyond the actor's: nobody manages a person who may do more."""
-    if lacking := sorted(set(rights) - actor.rights):
-        raise Forbidden(right=right_label(lacking[0]))
+    for right in sorted(rights):
+        actor.needs(right)
 
 
 def check_manages(user: User, actor: Actor) -> None:

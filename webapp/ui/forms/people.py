@@ -38,7 +38,7 @@ def offered_roles(actor: Actor) -> list[tuple[str, Any]]:
     return [
         (code, role.label)
         for code, role in roles().items()
-        if role.rights <= actor.rights and not (code == OWNER and limited)
+        if all(map(actor.may, role.rights)) and not (code == OWNER and limited)
     ]
 
 
