@@ -1,9 +1,15 @@
-"""Alembic's environment: the desk's own engine and tables, one chain for both databases."""
+"""Alembic's environment: the desk's own engine and tables, for the desk's one chain and for each plugin's own.
+
+A plugin's chain (`webapp.plugin_tables`) notes its place in a version table of its own, and runs as one transaction: of
+one that fails nothing is left, and of two that run at once the second waits and finds nothing to do.
+"""
 
 from alembic import context
 from sqlalchemy import Connection
 
 from webapp.db import Json, UtcDateTime, db
+
+PLUGINS_AT_ONCE = 5_114_501  # PostgreSQL's advisory lock: any number that nothing else takes
 
 
 def _render(kind: str, item: object, autogen_context: object) -> str | bool:
@@ -13,15 +19,20 @@ def _render(kind: str, item: object, autogen_context: object) -> str | bool:
 
 
 def run(connection: Connection) -> None:
+    of_plugin = context.config.attributes.get("version_table")
     context.configure(
         connection=connection,
         target_metadata=db.metadata,
         render_as_batch=True,
         render_item=_render,
         compare_type=False,
-        transaction_per_migration=True,
+        version_table=of_plugin or "alembic_version",
+        transaction_per_migration=not of_plugin,
+        transactional_ddl=True if of_plugin else None,  # on SQLite, where Alembic would leave each statement for itself
     )
     with context.begin_transaction():
+        if of_plugin and connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({PLUGINS_AT_ONCE})")
         context.run_migrations()
 
 
@@ -30,7 +41,10 @@ with db.engine.connect().execution_options(writes=True) as connection:
     if sqlite:
         connection.exec_driver_sql("PRAGMA foreign_keys=off")  # a rebuilt table must not take others with it
         connection.commit()
-    run(connection)
-    if sqlite:
-        connection.exec_driver_sql("PRAGMA foreign_keys=on")
-        connection.commit()
+    try:
+        run(connection)
+    finally:
+        if sqlite:
+            connection.rollback()
+            connection.exec_driver_sql("PRAGMA foreign_keys=on")
+            connection.commit()

@@ -45,6 +45,6 @@ def create_app() -> Flask:
     core += [fulfillment_hooks, sync_hooks, reporting_hooks, cards]
     app.extensions["waybill.plugins"] = plugins = discovery.load(core=core)
     fence.init_app(app)
-    i18n.init_app(app, [plugin.translations for plugin in plugins if plugin.translations])
+    i18n.init_app(app, list(filter(None, (plugin.has("translations") for plugin in plugins))))
     ui.init_app(app)
     return app

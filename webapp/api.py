@@ -52,7 +52,7 @@ from webapp.channels.contract import (
 from webapp.channels.services import access, add_store, get_channel, remember_marketplaces, stores
 from webapp.clock import in_calendar, iso, now, parse_instant
 from webapp.config import configuration
-from webapp.db import db, unit_of_work
+from webapp.db import Json, Model, UtcDateTime, db, unit_of_work
 from webapp.errors import DeskError, Invalid, Refusal
 from webapp.fulfillment.contract import FulfillmentProvider, PackageInput, ShipmentCreated
 from webapp.fulfillment.models import Package, Shipment
@@ -164,6 +164,7 @@ __all__ = [
     "IncomingPackage",
     "Invalid",
     "Job",
+    "Json",
     "KeyKind",
     "Label",
     "LazyString",
@@ -171,6 +172,7 @@ __all__ = [
     "Link",
     "Loaded",
     "Marketplace",
+    "Model",
     "Money",
     "Move",
     "NotCarriedOut",
@@ -218,6 +220,7 @@ __all__ = [
     "UpdateOwed",
     "UpdateSettled",
     "UpdateState",
+    "UtcDateTime",
     "Waits",
     "WordSource",
     "access",

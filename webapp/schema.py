@@ -1,4 +1,7 @@
-"""The database's schema version against this code's: what `web` and `worker` ask before they start."""
+"""The database's schema version against this code's: what `web` and `worker` ask before they start.
+
+The desk's own is meant by `needed` and `found`; the tables of plugins (`plugin_tables`) are looked at after it.
+"""
 
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -7,12 +10,12 @@ from alembic.util import CommandError
 from flask_migrate import downgrade as _downgrade, upgrade as _upgrade
 from sqlalchemy import make_url
 
-from webapp.config import ROOT, configuration
+from webapp import plugin_tables
+from webapp.config import configuration
 from webapp.db import db, translated_failures
 from webapp.errors import DeskError
+from webapp.hooks.tables import DESK_MIGRATIONS
 from webapp.i18n import lazy_gettext as _l
-
-_FOLDER = ROOT / "migrations"
 
 
 class SchemaDiffers(DeskError):
@@ -43,8 +46,11 @@ def found() -> str:
 
 
 def check() -> None:
-    """Raise `SchemaDiffers` unless the database is what this code expects."""
+    """Raise `SchemaDiffers` unless the database is what this code expects, and `PluginTablesBehind` where a loaded
+    plugin has migrations that were not run.
+    """
     if (at := check_there()) == needed():
+        plugin_tables.check()
         return
     if not knows(at):
         advice = _l("it is newer. Start the desk's newer version, or restore the backup made before it.")
@@ -60,18 +66,26 @@ def check_there() -> str:
     return at
 
 
-def migrate() -> None:
-    """Bring the database up to this code; a newer one is left alone."""
+def is_up_to_date() -> bool:
+    """Whether the database has all migrations of this code and of the loaded plugins."""
+    return found() == needed() and not plugin_tables.behind()
+
+
+def migrate() -> dict[str, str]:
+    """Bring the database up to this code, and then the tables of each plugin; a newer one is left alone. Gives the
+    plugins that were left out since a migration of theirs failed, each with the reason.
+    """
     at = found()
     if at and not knows(at):
         check()
     with translated_failures():
-        _upgrade(directory=str(_FOLDER))
+        _upgrade(directory=str(DESK_MIGRATIONS))
+    return plugin_tables.migrate()
 
 
 def back_to(revision: str = "base") -> None:
     """Undo the migrations after this one, or all of them; for tests of the migrations."""
-    _downgrade(directory=str(_FOLDER), revision=revision)
+    _downgrade(directory=str(DESK_MIGRATIONS), revision=revision)
 
 
 def _place() -> str:
@@ -90,5 +104,5 @@ def knows(revision: str) -> bool:
 
 def _scripts() -> ScriptDirectory:
     config = Config()
-    config.set_main_option("script_location", str(_FOLDER))
+    config.set_main_option("script_location", str(DESK_MIGRATIONS))
     return ScriptDirectory.from_config(config)

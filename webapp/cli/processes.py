@@ -100,9 +100,10 @@ def make_ready(step: Callable[[str], None] = lambda sentence: None) -> bool:
 
     `step` is told what is about to happen.
     """
-    if (at := schema.found()) != schema.needed():
-        step("Bringing the database up to this version." if at else "Making the database.")
-        schema.migrate()
+    if not schema.is_up_to_date():
+        step("Bringing the database up to this version." if schema.found() else "Making the database.")
+        for plugin, problem in schema.migrate().items():
+            click.echo(f"The plugin “{plugin}” was left out: {problem}. The Plugins page says how.", err=True)
     file = key_file()
     if file.path.exists():
         file.check()

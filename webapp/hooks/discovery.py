@@ -1,13 +1,14 @@
 """Finding plugins: the folders in `plugins/` and the entry points of the group `waybill.plugins`.
 
 A plugin that can't be loaded is named with its reason and left out; the desk starts without it. The bundled plugins are
-found exactly as an outsider's are. The catalogs of each lie in `translations/` beside the module with its hooks.
+found exactly as an outsider's are. The catalogs of each lie in `translations/` beside the module with its hooks, and so
+do its `migrations/`, `templates/` and `static/`.
 """
 
 import importlib
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +16,9 @@ from typing import cast
 
 import structlog
 
+from webapp.db import db
 from webapp.hooks import hooks
+from webapp.hooks.tables import History, check_tables, claim_tables, forget_tables, read_history
 from webapp.i18n import check_catalogs
 
 log = structlog.get_logger(__name__)
@@ -29,7 +32,13 @@ class PluginState:
     name: str
     source: str
     problem: str | None = None
-    translations: Path | None = None
+    folder: Path | None = None  # of its package
+    history: History | None = None
+
+    def has(self, name: str) -> Path | None:
+        """The folder of this name in the plugin's package, if there is one and the plugin is loaded."""
+        found = self.folder / name if self.folder and not self.problem else None
+        return found if found and found.is_dir() else None
 
 
 def load(core: Sequence[ModuleType]) -> list[PluginState]:
@@ -54,28 +63,38 @@ def _found() -> Iterator[tuple[str, str, str]]:
 def _load_one(name: str, source: str, target: str) -> PluginState:
     if hooks.manager.has_plugin(name):
         return PluginState(name, source, "another plugin of this name was loaded first")
+    before = list(db.metadata.tables)
     try:
         module = importlib.import_module(target)
         hooks.manager.register(module, name=name)
         hooks.manager.check_pending()
+        folder, history = _folder_of(module), None
+        if folder:
+            check_catalogs(folder / "translations")
+            history = read_history(name, folder / "migrations") if (folder / "migrations").is_dir() else None
+        check_tables(name, claim_tables(name, before), migrated=history is not None)
         _ask_once(module)
-        translations = _translations_of(module)
     except (Exception, SystemExit) as error:  # whatever a plugin does wrong, the desk starts without it and says so
         if hooks.manager.has_plugin(name):
             hooks.manager.unregister(name=name)
+        forget_tables(claim_tables(name, before))
         problem = f"{type(error).__name__}: {error}"
         log.error("plugin_left_out", plugin=name, problem=problem, where=_where(error))
         return PluginState(name, source, problem)
-    return PluginState(name, source, translations=translations)
+    return PluginState(name, source, None, folder, history)
 
 
-def _translations_of(module: ModuleType) -> Path | None:
-    """The folder of a plugin's catalogs; none for a module without a package, whose neighbors are other people's."""
-    if not module.__package__ or not module.__file__:
-        return None
-    folder = Path(module.__file__).parent / "translations"
-    check_catalogs(folder)
-    return folder if folder.is_dir() else None
+def leave_out(states: Sequence[PluginState], name: str, problem: str) -> list[PluginState]:
+    """Take a loaded plugin out again; gives how the plugins fare then."""
+    log.error("plugin_left_out", plugin=name, problem=problem)
+    if hooks.manager.has_plugin(name):
+        hooks.manager.unregister(name=name)
+    return [replace(one, problem=problem) if one.name == name and not one.problem else one for one in states]
+
+
+def _folder_of(module: ModuleType) -> Path | None:
+    """The folder of a plugin's package; none for a module without one, whose neighbors are other people's."""
+    return Path(module.__file__).parent if module.__package__ and module.__file__ else None
 
 
 def _where(error: BaseException) -> str:

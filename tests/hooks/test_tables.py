@@ -1,0 +1,302 @@
+"""Tables of plugins: brought up by `migrate`, kept while their plugin is away, and never in the way of the desk."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+from flask import Flask, current_app
+from sqlalchemy import inspect, text
+
+from tests.desks import application
+from webapp import schema
+from webapp.audit.models import AuditEntry
+from webapp.cli.main import main
+from webapp.config import configuration
+from webapp.db import db
+from webapp.hooks import discovery, hooks
+from webapp.hooks.failures import Failure
+from webapp.hooks.tables import forget_tables
+from webapp.plugin_tables import PluginTablesBehind
+from webapp.vault.key_file import key_file
+
+pytestmark = pytest.mark.own_desk
+MODEL = """
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+from webapp.api import Model, UtcDateTime, hookimpl, now
+
+class Points(Model):
+    __tablename__ = "{table}"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"{deletion}))
+    points: Mapped[int]
+"""
+FIRST = """
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision = "1", None
+needs_desk = "{needs_desk}"
+
+def upgrade():
+    op.create_table(
+        "loyalty_points",
+        sa.Column("id", sa.Integer(), primary_key=True),
+        sa.Column("order_id", sa.Integer(), sa.ForeignKey("orders.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("points", sa.Integer(), nullable=False),
+    )
+    op.execute("INSERT INTO loyalty_points (id, order_id, points) SELECT 1, 1, 5 WHERE false")
+
+def downgrade():
+    op.drop_table("loyalty_points")
+"""
+SECOND = """
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision = "2", "1"
+
+def upgrade():
+    op.create_table("loyalty_levels", sa.Column("id", sa.Integer(), primary_key=True))
+    {then}
+
+def downgrade():
+    op.drop_table("loyalty_levels")
+"""
+Write = Callable[..., None]
+Start = Callable[[], AbstractContextManager[Flask]]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
+    """Write the plugin “loyalty” into the folder that the desk looks into; with no migrations, take it away."""
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    monkeypatch.setattr(discovery, "FOLDER", folder)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "plugins"}
+
+    def put(*migrations: str, table: str = "loyalty_points", deletion: str = ', ondelete="CASCADE"') -> None:
+        package = folder / "loyalty"
+        (package / "migrations").mkdir(parents=True, exist_ok=True)
+        (package / "__init__.py").touch()
+        (package / "plugin.py").write_text(MODEL.format(table=table, deletion=deletion))
+        for old in (package / "migrations").glob("*.py"):
+            old.unlink()
+        for number, migration in enumerate(migrations, start=1):
+            (package / "migrations" / f"{number:04}.py").write_text(migration)
+        if not migrations:
+            (package / "plugin.py").unlink()
+
+    yield put
+    _forget()
+    sys.modules.update(before)
+
+
+def _forget() -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "plugins"]:
+        del sys.modules[name]
+    forget_tables([table for table in db.metadata.tables.values() if table.info.get("plugin") == "loyalty"])
+
+
+@pytest.fixture
+def start(database: str, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
+    """Load the desk as a new process does, with its context open."""
+    monkeypatch.setenv("WAYBILL_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("DATABASE_URL", database)
+
+    @contextmanager
+    def run() -> Iterator[Flask]:
+        _forget()
+        with application(database) as app, app.app_context():
+            yield app
+            db.session.remove()
+        configuration.cache_clear()
+
+    return run
+
+
+def tables() -> set[str]:
+    return {name for name in inspect(db.engine).get_table_names() if name.startswith("loyalty_")}
+
+
+def problem() -> str | None:
+    [state] = [one for one in current_app.extensions["waybill.plugins"] if one.name == "loyalty"]
+    return None if state.problem is None else str(state.problem)
+
+
+def loaded() -> bool:
+    return bool(hooks.manager.has_plugin("loyalty"))
+
+
+ONE, TWO = FIRST.format(needs_desk="0018"), SECOND.format(then="pass")
+
+
+def test_tables_are_made_by_migrate_and_asked_for_before_a_process_starts(start: Start, write: Write) -> None:
+    write(ONE)
+    with start():
+        with pytest.raises(PluginTablesBehind, match="“loyalty” are not up to date: run “python -m webapp migrate”"):
+            schema.check()
+        assert schema.found() == schema.needed()  # the desk's own is not concerned
+        assert schema.migrate() == {}
+        schema.check()
+        assert (tables(), loaded()) == ({"loyalty_points", "loyalty_alembic_version"}, True)
+    write(ONE, TWO)
+    with start():
+        assert not schema.is_up_to_date()
+        schema.migrate()
+        assert schema.is_up_to_date()
+        assert "loyalty_levels" in tables()
+
+
+def test_a_plugin_that_is_taken_away_and_put_back_goes_on_where_it_was(start: Start, write: Write) -> None:
+    write(ONE)
+    with start():
+        schema.migrate()
+    write()
+    with start():
+        schema.check()
+        schema.back_to("0017")  # the desk's history knows nothing of it, up and down
+        assert schema.migrate() == {}
+        schema.check()
+        assert tables() == {"loyalty_points", "loyalty_alembic_version"}
+    write(ONE, TWO)
+    with start():
+        with pytest.raises(PluginTablesBehind):
+            schema.check()
+        assert schema.migrate() == {}
+        assert "loyalty_levels" in tables()
+
+
+@pytest.mark.parametrize("then", ["1 / 0", "raise SystemExit(3)", 'op.execute("SELECT nothing FROM nowhere")'])
+def test_a_plugin_whose_migration_fails_is_left_out_and_the_desk_starts(
+    then: str, start: Start, write: Write, plugin_failures: list[Failure]
+) -> None:
+    write(ONE, SECOND.format(then=then))
+    with start():
+        [(name, why)] = schema.migrate().items()
+        assert (name, loaded()) == ("loyalty", False)
+        assert why.startswith("its migration to 2 failed (")
+        assert tables() == set()  # of a plugin's migrations all stand, or none
+        [(place, code)] = {(one.place, one.code) for one in plugin_failures}
+        assert (place, code) == ("migration", "2")
+        if db.engine.dialect.name == "sqlite":  # the connection that migrated is used again
+            assert db.session.execute(text("PRAGMA foreign_keys")).scalar() == 1
+    plugin_failures.clear()
+    with start():
+        schema.check()
+        assert (problem(), loaded()) == ("its migration to 2 failed", False)
+    write(ONE, TWO)
+    with start():
+        schema.check()  # the same migration, which nobody has run since it was mended
+        assert not loaded()
+    with start():
+        assert schema.migrate() == {}
+        schema.check()
+        assert loaded()
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"table": "points"}, "the name of its table points does not begin with loyalty_"),
+        ({"deletion": ""}, "foreign key loyalty_points.order_id does not say what a deletion does"),
+    ],
+)
+def test_tables_that_a_plugin_can_not_have_leave_it_out(
+    given: dict[str, str], why: str, start: Start, write: Write
+) -> None:
+    write(ONE, **given)
+    with start():
+        assert why in (problem() or "")
+        assert schema.migrate() == {}
+        schema.check()
+        assert tables() == set()
+        assert "points" not in db.metadata.tables
+
+
+def test_models_that_can_not_be_put_together_stop_no_query_of_the_desk(
+    start: Start, write: Write, tmp_path: Path
+) -> None:
+    write(ONE)
+    plugin = tmp_path / "plugins" / "loyalty" / "plugin.py"
+    more = "from sqlalchemy.orm import relationship\n    buyer: Mapped[object] = relationship('NoSuchModel')\n"
+    plugin.write_text(f"{plugin.read_text()}    {more}")
+    with start():
+        assert "NoSuchModel" in (problem() or "")
+        assert schema.migrate() == {}
+        assert db.session.query(AuditEntry).count() == 0
+
+
+@pytest.mark.parametrize(
+    ("migrations", "why"),
+    [
+        (["import nothing_of_that_name"], "nothing_of_that_name"),
+        ([ONE, TWO, TWO.replace('"2", "1"', '"3", "1"')], "not one chain"),
+        ([TWO], "not one chain"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Revision 1 referenced from")
+def test_migrations_that_can_not_be_read_leave_the_plugin_out(
+    migrations: list[str], why: str, start: Start, write: Write
+) -> None:
+    write(*migrations)
+    with start():
+        assert why in (problem() or "")
+        schema.check()
+
+
+def test_a_plugin_for_a_newer_desk_or_of_an_older_version_is_left_out(start: Start, write: Write) -> None:
+    write(FIRST.format(needs_desk="9000"))
+    with start():
+        schema.check()
+        assert problem() == "it needs a newer version of the desk (migration 9000)"
+    write(ONE, TWO)
+    with start():
+        schema.migrate()
+    write(ONE)
+    with start():
+        schema.check()
+        assert problem() == "its tables were made by a newer version of it (2)"
+
+
+def test_migrate_and_check_name_the_plugin_that_is_left_out(
+    start: Start, write: Write, plugin_failures: list[Failure], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(ONE, SECOND.format(then="1 / 0"))
+    with start():
+        key_file().create()
+        assert main(["migrate"]) == 0
+        said = "The plugin “loyalty” was left out: its migration to 2 failed (ZeroDivisionError)."
+        assert said in capsys.readouterr().err
+        plugin_failures.clear()
+    with start():
+        main(["check"])
+        out = capsys.readouterr().out
+        assert "NO  plugins: left out: loyalty (its migration to 2 failed)" in out, out
+
+
+def test_copies_of_the_database_hold_the_tables_of_plugins(
+    start: Start, write: Write, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, second = tmp_path_factory.mktemp("copies") / "copy", tmp_path_factory.mktemp("second")
+    write(ONE)
+    with start():
+        if db.engine.dialect.name != "sqlite":
+            pytest.skip("pg_dump copies whatever is there; tests/cli/test_backups.py restores such a copy")
+        schema.migrate()
+        key_file().create()
+        assert main(["backup", "database", str(copy)]) == 0
+    write()  # restored where the plugin is not
+    monkeypatch.setenv("WAYBILL_DATA_DIR", str(second))
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{second}/desk.db")
+    configuration.cache_clear()
+    assert main(["restore", "database", str(copy)]) == 0
+    write(ONE)
+    with application(f"sqlite:///{second}/desk.db") as app, app.app_context():
+        schema.check()
+        assert tables() == {"loyalty_points", "loyalty_alembic_version"}
+        db.session.remove()
