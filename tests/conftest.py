@@ -25,6 +25,7 @@ from supervisor import valkey
 from tests import leftovers, scratch, template_names
 from tests.desks import SECRET, Desks
 from tests.forks import Forks
+from tests.own_plugins import OwnPlugins, own_plugins as own_folder
 from webapp import live
 from webapp.accounts.services import create_user, hashed
 from webapp.audit.actor import Actor
@@ -209,6 +210,16 @@ def app(
         yield made
         db.session.remove()
     configuration.cache_clear()
+
+
+@pytest.fixture
+def own_plugins(
+    database: str, queue_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[OwnPlugins]:
+    """Plugins that the test writes, instead of the bundled ones."""
+    monkeypatch.setenv("REDIS_URL", queue_server)
+    with own_folder(tmp_path, database, monkeypatch) as made:
+        yield made
 
 
 @pytest.fixture

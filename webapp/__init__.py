@@ -18,7 +18,7 @@ def create_app() -> Flask:
     from flask import Flask
     from flask_migrate import Migrate
 
-    from webapp import config, db, i18n, log, ui
+    from webapp import config, db, i18n, log, registrations, ui
     from webapp.accounts import hookimpls as accounts_hooks
     from webapp.audit import hookimpls as audit_hooks
     from webapp.catalog import hookimpls as catalog_hooks
@@ -47,4 +47,5 @@ def create_app() -> Flask:
     fence.init_app(app)
     i18n.init_app(app, list(filter(None, (plugin.has("translations") for plugin in plugins))))
     ui.init_app(app)
+    registrations.check_all(app)
     return app

@@ -1,23 +1,21 @@
 """Tables of plugins: brought up by `migrate`, kept while their plugin is away, and never in the way of the desk."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy import inspect, text
 
 from tests.desks import application
+from tests.own_plugins import OwnPlugins, state_of
 from webapp import schema
 from webapp.audit.models import AuditEntry
 from webapp.cli.main import main
 from webapp.config import configuration
 from webapp.db import db
-from webapp.hooks import discovery, hooks
+from webapp.hooks import hooks
 from webapp.hooks.failures import Failure
-from webapp.hooks.tables import forget_tables
 from webapp.plugin_tables import PluginTablesBehind
 from webapp.vault.key_file import key_file
 
@@ -70,53 +68,22 @@ Start = Callable[[], AbstractContextManager[Flask]]
 
 
 @pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
-    """Write the plugin “loyalty” into the folder that the desk looks into; with no migrations, take it away."""
-    folder = tmp_path / "plugins"
-    folder.mkdir()
-    (folder / "__init__.py").touch()
-    monkeypatch.setattr(discovery, "FOLDER", folder)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "plugins"}
+def write(own_plugins: OwnPlugins) -> Write:
+    """Write the plugin “loyalty” with these migrations; without any, take it away."""
 
-    def put(*migrations: str, table: str = "loyalty_points", deletion: str = ', ondelete="CASCADE"') -> None:
-        package = folder / "loyalty"
-        (package / "migrations").mkdir(parents=True, exist_ok=True)
-        (package / "__init__.py").touch()
-        (package / "plugin.py").write_text(MODEL.format(table=table, deletion=deletion))
-        for old in (package / "migrations").glob("*.py"):
-            old.unlink()
-        for number, migration in enumerate(migrations, start=1):
-            (package / "migrations" / f"{number:04}.py").write_text(migration)
-        if not migrations:
-            (package / "plugin.py").unlink()
+    def put(
+        *migrations: str, table: str = "loyalty_points", deletion: str = ', ondelete="CASCADE"', more: str = ""
+    ) -> None:
+        files = {"plugin.py": MODEL.format(table=table, deletion=deletion) + more}
+        files |= {f"migrations/{number:04}.py": text for number, text in enumerate(migrations, start=1)}
+        own_plugins.write("loyalty", files if migrations else {})
 
-    yield put
-    _forget()
-    sys.modules.update(before)
-
-
-def _forget() -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "plugins"]:
-        del sys.modules[name]
-    forget_tables([table for table in db.metadata.tables.values() if table.info.get("plugin") == "loyalty"])
+    return put
 
 
 @pytest.fixture
-def start(database: str, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
-    """Load the desk as a new process does, with its context open."""
-    monkeypatch.setenv("WAYBILL_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("DATABASE_URL", database)
-
-    @contextmanager
-    def run() -> Iterator[Flask]:
-        _forget()
-        with application(database) as app, app.app_context():
-            yield app
-            db.session.remove()
-        configuration.cache_clear()
-
-    return run
+def start(own_plugins: OwnPlugins) -> Start:
+    return own_plugins.start
 
 
 def tables() -> set[str]:
@@ -124,8 +91,7 @@ def tables() -> set[str]:
 
 
 def problem() -> str | None:
-    [state] = [one for one in current_app.extensions["waybill.plugins"] if one.name == "loyalty"]
-    return None if state.problem is None else str(state.problem)
+    return state_of("loyalty").problem
 
 
 def loaded() -> bool:
@@ -218,13 +184,9 @@ def test_tables_that_a_plugin_can_not_have_leave_it_out(
         assert "points" not in db.metadata.tables
 
 
-def test_models_that_can_not_be_put_together_stop_no_query_of_the_desk(
-    start: Start, write: Write, tmp_path: Path
-) -> None:
-    write(ONE)
-    plugin = tmp_path / "plugins" / "loyalty" / "plugin.py"
+def test_models_that_can_not_be_put_together_stop_no_query_of_the_desk(start: Start, write: Write) -> None:
     more = "from sqlalchemy.orm import relationship\n    buyer: Mapped[object] = relationship('NoSuchModel')\n"
-    plugin.write_text(f"{plugin.read_text()}    {more}")
+    write(ONE, more=f"    {more}")
     with start():
         assert "NoSuchModel" in (problem() or "")
         assert schema.migrate() == {}

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from webapp.hooks.registered import registered
+from webapp.hooks.registered import KNOWS_RIGHT, registered
 from webapp.i18n import LazyString, lazy_gettext as _l
 
 OWNER, MANAGER, CLERK, PACKER, READ_ONLY = "owner", "manager", "clerk", "packer", "read_only"
@@ -75,6 +75,9 @@ def rights() -> Mapping[str, Right]:
 
 # The last answer, with what it was made of: rights are asked for by every request.
 _by_code: dict[int, tuple[tuple[Right, ...], dict[str, Right]]] = {}
+
+
+KNOWS_RIGHT.append(lambda code: code in rights())
 
 
 def all_rights() -> frozenset[str]:

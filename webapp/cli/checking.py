@@ -27,6 +27,7 @@ from webapp.cli.text import pairs, section, table
 from webapp.config import Configuration, configuration
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Unavailable
+from webapp.hooks.registered import faults_of
 from webapp.jobs.backlog import backlogs, workers
 from webapp.live import connection
 from webapp.sync import streams
@@ -153,6 +154,7 @@ def _test_keys() -> str:
 def _test_plugins() -> str:
     states = current_app.extensions["waybill.plugins"]
     broken = [f"{state.name} ({state.problem})" for state in states if state.problem]
+    broken += [f"of {state.name}: {why}" for state in states if not state.problem for why in faults_of(state.name)]
     if broken:
         raise Failed(f"left out: {'; '.join(broken)}")
     return ", ".join(state.name for state in states) or "none"

@@ -18,10 +18,15 @@ from webapp.sync import jobs, runs
 from webapp.sync.jobs import import_orders
 
 
+def processes() -> tuple[Process, ...]:
+    """What the plugins can run beside the desk."""
+    return registered("register_processes", Process, unique=lambda process: process.name)
+
+
 def wanted_processes() -> list[Process]:
     """What the plugins want to run beside the desk, as it is configured."""
     found = []
-    for process in registered("register_processes", Process):
+    for process in processes():
         with suppress(PluginFailed):
             if ask(process, "process", process.wanted):
                 found.append(process)

@@ -58,6 +58,8 @@ class Hooks:
         # What was registered, or who listens, by hook, with the implementations; and whose each thing is, by its id.
         self.answers: dict[str, tuple[list[Any], tuple[Any, ...]]] = {}
         self.owners: dict[int, tuple[Any, str]] = {}
+        # What was registered and can't be there, by hook: the plugin and the reason.
+        self.faults: dict[str, list[tuple[str, str]]] = {}
 
 
 hooks = Hooks()

@@ -116,6 +116,12 @@ def _way(error: BaseException) -> list[str]:
     return way if len(way) <= 2 * _ENDS else [*way[:_ENDS], "…", *way[-_ENDS:]]
 
 
+def describe(error: BaseException) -> str:
+    """What may be said of an error in one line: its message where that holds no value, else its kind."""
+    detail = _detail(error)
+    return detail if isinstance(error, (WrongType, NotTaken)) else f"{type(error).__name__} {detail}".strip()
+
+
 def _detail(error: BaseException) -> str:
     """A message that holds no value: our own of a wrong type, the interpreter's of an unknown name."""
     if isinstance(error, (WrongType, NotTaken)):

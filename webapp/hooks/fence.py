@@ -17,7 +17,7 @@ from webapp.db import db
 from webapp.errors import Refusal
 from webapp.hooks import failures
 from webapp.hooks.failures import is_no_fault
-from webapp.hooks.registered import Listener, is_ours, owner_of, plugin_of
+from webapp.hooks.registered import OfPlugin, is_ours, owner_of, plugin_of
 from webapp.i18n import lazy_gettext as _l
 
 T = TypeVar("T")
@@ -83,7 +83,7 @@ def failed(item: object, place: str, error: BaseException) -> PluginFailed:
         raise error
     if _of_database(error) and not db.session().info.get("writing"):
         db.session.rollback()  # PostgreSQL answers nothing more in a transaction in which a statement failed
-    plugin = item.plugin if isinstance(item, Listener) else plugin_of(error) or owner_of(item)
+    plugin = item.plugin if isinstance(item, OfPlugin) else plugin_of(error) or owner_of(item)
     failures.note(plugin, place, code_of(item), error)
     return PluginFailed(plugin=plugin, what=label_of(item) or place)
 

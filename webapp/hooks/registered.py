@@ -14,29 +14,61 @@ from webapp.hooks import failures, hooks
 from webapp.i18n import LazyString
 
 T = TypeVar("T")
+KNOWS_RIGHT: list[Callable[[str], bool]] = []  # asked of each right that is named; `audit.rights` knows them
 OURS = "webapp."  # how the names of the desk's own modules begin, by which they are registered
 
 
-def registered(hook: str, kind: type[T], unique: Callable[[T], Any] | None = None) -> tuple[T, ...]:
-    """Everything of this kind that `hook` brings: the desk's own first, then plugin by plugin as they were loaded. Of
-    things for which `unique` gives the same, the first is there.
+def registered(
+    hook: str,
+    kind: type[T],
+    unique: Callable[[T], Any] | None = None,
+    fits: Callable[[T, str], None] | None = None,
+) -> tuple[T, ...]:
+    """Everything of this kind that `hook` brings: the desk's own first, then plugin by plugin as they were loaded.
+
+    Of things of one code, or for which `unique` gives the same, the first is there, but that a plugin may replace the
+    desk's own where `by_code` asks. `fits` raises for what can't be there, and is given the plugin, too.
     """
     implementations = getattr(hooks.manager.hook, hook).get_hookimpls()
     known = hooks.answers.get(hook)
     if known is None or known[0] != implementations:
-        taken: set[Any] = set()
+        hooks.faults.pop(hook, None)
+        taken: dict[Any, str] = {}
         brought = []
         for one in implementations:
             for item in _ask(hook, one, kind):
-                if unique is not None and unique(item) in taken:
-                    problem = failures.NotTaken(f"{unique(item)} is there already")
-                    failures.note(one.plugin_name, "registration", hook, problem)
+                try:
+                    if fits is not None:
+                        fits(item, one.plugin_name)
+                    _take(item, one.plugin_name, taken, unique)
+                except Exception as error:
+                    fault(one.plugin_name, hook, error)
                     continue
                 brought.append(item)
-                if unique is not None:
-                    taken.add(unique(item))
         known = hooks.answers[hook] = (implementations, tuple(brought))
     return cast("tuple[T, ...]", known[1])
+
+
+def _take(item: T, plugin: str, taken: dict[Any, str], unique: Callable[[T], Any] | None) -> None:
+    """Note by what the thing is addressed. Raises `NotTaken` where another has that already."""
+    address = unique(item) if unique is not None else str(getattr(item, "code", ""))
+    if address == "":
+        return
+    first = taken.get(address)
+    if first is not None and (unique is not None or not is_ours(first) or is_ours(plugin)):
+        raise failures.NotTaken(f"{address} is there already")
+    taken[address] = plugin
+
+
+def fault(plugin: str, hook: str, error: Exception | SystemExit) -> None:
+    """Leave something out that a plugin registered, and say so on the page of plugins and in `check`."""
+    failures.note(plugin, "registration", hook, error)
+    hooks.faults.setdefault(hook, []).append((plugin, failures.describe(error)))
+
+
+def faults_of(plugin: str) -> list[str]:
+    """What was left out of a plugin, each with the hook and the reason."""
+    return [f"{hook}: {why}" for hook, found in hooks.faults.items() for owner, why in found if owner == plugin]
 
 
 def by_code(hook: str, kind: type[T]) -> dict[str, T]:
@@ -44,12 +76,18 @@ def by_code(hook: str, kind: type[T]) -> dict[str, T]:
     return {cast("Any", item).code: item for item in registered(hook, kind)}
 
 
-class Listener:
+class OfPlugin:
+    """Something that the desk calls for a plugin, or for a part of its own, and that nobody registered by itself."""
+
+    def __init__(self, plugin: str, code: str, label: str) -> None:
+        self.plugin, self.code, self.label = plugin, code, label
+
+
+class Listener(OfPlugin):
     """A function that a hook calls: of a plugin, or of the desk itself."""
 
     def __init__(self, hook: str, implementation: Any) -> None:
-        self.code = self.label = hook
-        self.plugin: str = implementation.plugin_name
+        super().__init__(implementation.plugin_name, hook, hook)
         self._function, self._takes = implementation.function, implementation.argnames
         self._given = getattr(hooks.manager.hook, hook).spec.argnames
 
@@ -70,7 +108,7 @@ def listeners(hook: str) -> tuple[Listener, ...]:
 
 def owner_of(item: object) -> str:
     """The name of the plugin that registered this thing; for the desk's own the name of a module of ours."""
-    if isinstance(item, Listener):
+    if isinstance(item, OfPlugin):
         return item.plugin
     known = hooks.owners.get(id(item))
     return known[1] if known else type(item).__module__
@@ -106,13 +144,13 @@ def _ask(hook: str, implementation: Any, kind: type[T]) -> list[T]:
     except (Exception, SystemExit) as error:
         if failures.is_no_fault(error) and not isinstance(error, SystemExit):
             raise  # asked again at the next use
-        failures.note(plugin, "registration", hook, error)
+        fault(plugin, hook, error)
         return []
     for item in brought:
         try:
             items.append(_checked(item, kind))
         except Exception as error:
-            failures.note(plugin, "registration", hook, error)
+            fault(plugin, hook, error)
             continue
         hooks.owners[id(item)] = (item, plugin)  # holds the thing, so that its id stays its own
     return items
@@ -129,4 +167,6 @@ def _checked(item: object, kind: type[T]) -> T:
                 raise failures.WrongType(word, str)
             if not str(word):
                 raise failures.NotTaken(f"its {name} is empty")
+            if name == "right" and not all(knows(str(word)) for knows in KNOWS_RIGHT):
+                raise failures.NotTaken(f"there is no right {word}")
     return item

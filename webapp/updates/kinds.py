@@ -11,7 +11,7 @@ from webapp.channels.services import channels
 from webapp.errors import NotFound, Refusal
 from webapp.hooks import failures
 from webapp.hooks.fence import PluginFailed, ask
-from webapp.hooks.registered import owner_of, registered
+from webapp.hooks.registered import fault, owner_of, registered
 from webapp.orders.models import Order
 from webapp.updates.contract import Contradicted, DoneElsewhere, Impossible, OutwardKind, Shown, Waits
 from webapp.updates.models import ChannelUpdate
@@ -30,7 +30,7 @@ def _without_circles(brought: tuple[OutwardKind, ...]) -> dict[str, OutwardKind]
     circles = {code for code in found if _waits_for(code, code, found, set())}
     for code in sorted(circles):
         problem = failures.NotTaken(f"the kind {code} waits for itself")
-        failures.note(owner_of(found[code]), "registration", "register_outward_kinds", problem)
+        fault(owner_of(found[code]), "register_outward_kinds", problem)
     return {code: kind for code, kind in found.items() if code not in circles}
 
 

@@ -39,9 +39,14 @@ DENIED_LABELS = {
 }
 
 
+def every() -> dict[str, Card]:
+    """All cards by code; the desk's own come first."""
+    return by_code("register_cards", Card)
+
+
 def registered(actor: Actor) -> dict[str, Card]:
-    """The cards that the actor may see, by code; the desk's own come first."""
-    return {code: card for code, card in by_code("register_cards", Card).items() if actor.may(card.right)}
+    """The cards that the actor may see, by code."""
+    return {code: card for code, card in every().items() if actor.may(card.right)}
 
 
 def orders_url(query: str) -> str:

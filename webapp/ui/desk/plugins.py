@@ -7,7 +7,7 @@ from flask import Blueprint, current_app
 from redis import RedisError
 
 from webapp.hooks import failures
-from webapp.hooks.registered import is_ours
+from webapp.hooks.registered import faults_of, is_ours
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.jobs.telling import waiting
 from webapp.ui.frame.access import needs
@@ -26,7 +26,10 @@ def index() -> str:
     except RedisError:
         failed, unknown = [], True
     plugins = current_app.extensions["waybill.plugins"]
-    return page("desk/plugins/index.html", plugins=plugins, failures=failed, unknown=unknown, missed=waiting())
+    faults = {plugin.name: faults_of(plugin.name) for plugin in plugins if not plugin.problem}
+    return page(
+        "desk/plugins/index.html", plugins=plugins, faults=faults, failures=failed, unknown=unknown, missed=waiting()
+    )
 
 
 def _shown(failure: failures.Failure) -> dict[str, Any]:
@@ -63,7 +66,9 @@ PLACES: dict[str, LazyString] = {
     "label": _l("Label"),
     "link": _l("Link to the channel"),
     "marketplace": _l("Marketplace"),
+    "migration": _l("Migration"),
     "order": _l("Order"),
+    "page": _l("Page"),
     "panel": _l("Panel"),
     "process": _l("Process"),
     "provider": _l("Fulfillment provider"),

@@ -25,10 +25,14 @@ from webapp.ui.orders.order_page import facts
 bp = Blueprint("panels", __name__)
 
 
+def every() -> dict[str, Panel]:
+    """All panels by code."""
+    return by_code("register_panels", Panel)
+
+
 def panels_of(order: Order, actor: Actor) -> list[Panel]:
     """The panels of an order that the actor may see; one that can't say whether it belongs there says so there."""
-    known = by_code("register_panels", Panel).values()
-    return [panel for panel in known if actor.may(panel.right) and _shows(panel, order)]
+    return [panel for panel in every().values() if actor.may(panel.right) and _shows(panel, order)]
 
 
 def _shows(panel: Panel, order: Order) -> bool:
@@ -48,7 +52,7 @@ def show(number: str, code: str) -> str | Response:
     """One panel; a page of its own where no script asks for it."""
     actor = current_actor()
     order = find_order(number, actor)
-    panel = by_code("register_panels", Panel).get(code)
+    panel = every().get(code)
     if panel is None or not actor.may(panel.right):
         raise NotFound(name=code)
     named = {"panel": {"code": panel.code, "label": str(panel.label)}, "number": reference(order)}

@@ -1,0 +1,136 @@
+"""Everything that plugins register is checked at the start: its type, its code, its right."""
+
+import copy
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from tests.ui.conftest import Browser
+from webapp.audit.actor import Actor
+from webapp.cli.main import main
+from webapp.hooks import hookimpl, hooks, specs
+from webapp.hooks.discovery import PluginState
+from webapp.hooks.failures import Failure
+from webapp.hooks.registered import faults_of, is_ours, owner_of
+from webapp.orders.contract import Panel
+from webapp.registrations import ASKED, check_all
+
+pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+HOOKS = sorted(name for name in vars(specs) if name.startswith("register_") and name != "register_commands")
+
+
+class Brings:
+    """A plugin that registers these things by one hook."""
+
+    def __init__(self, hook: str, *things: Any) -> None:
+        setattr(self, hook, hookimpl(lambda: list(things)))
+        getattr(self, hook).waybill_impl = {"specname": hook} | _OPTIONS
+
+
+_OPTIONS = {"hookwrapper": False, "wrapper": False, "optionalhook": False, "tryfirst": False, "trylast": False}
+
+
+@contextmanager
+def plugged(**plugins: tuple[str, list[Any]]) -> Iterator[None]:
+    """Plugins by name, each with a hook and what it brings by it, in this order."""
+    for name, (hook, things) in plugins.items():
+        hooks.manager.register(Brings(hook, *things), name=name)
+    yield
+    for name in plugins:
+        hooks.manager.unregister(name=name)
+
+
+def with_(thing: Any, **changes: Any) -> Any:
+    if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+        return dataclasses.replace(thing, **changes)
+    changed = copy.copy(thing)
+    for name, value in changes.items():
+        setattr(changed, name, value)
+    return changed
+
+
+def a_thing(hook: str) -> Any:
+    """Something that is brought by this hook."""
+    for implementation in getattr(hooks.manager.hook, hook).get_hookimpls():
+        for thing in implementation.function():
+            return thing
+    if hook == "register_panels":
+        return Panel(code="p", label="P", render=lambda order, actor: "")
+    raise AssertionError(f"nobody brings anything by {hook}")
+
+
+def test_every_hook_that_registers_is_asked_at_the_start(app: Flask) -> None:
+    assert sorted(ASKED) == HOOKS
+    assert set(HOOKS) <= hooks.answers.keys()
+    assert hooks.faults == {}
+
+
+def test_a_thing_of_another_type_is_left_out_by_name(app: Flask, plugin_failures: list[Failure]) -> None:
+    for hook in HOOKS:
+        with plugged(odd=(hook, [object()])):
+            check_all(app)
+            [why] = faults_of("odd")
+            assert why.startswith(f"{hook}: gave “object” where “")
+    assert {one.plugin for one in plugin_failures} == {"odd"}
+    plugin_failures.clear()
+
+
+# Nothing addresses these by a code, and nobody brings these here.
+WITHOUT_CODE = {"register_schedules", "register_blueprints", "register_menu_entries"}
+ADDRESS = {"register_streams": "lane", "register_processes": "name"}
+
+
+def test_of_two_plugins_with_one_code_the_first_keeps_it(app: Flask, plugin_failures: list[Failure]) -> None:
+    for hook in sorted(set(HOOKS) - WITHOUT_CODE):
+        thing, name = a_thing(hook), ADDRESS.get(hook, "code")
+        if hook == "register_settings":
+            thing = with_(thing, settings=())
+        code = "twin.code" if hook == "register_rights" else "twin"
+        twins = [with_(thing, **{name: code}) for _ in range(2)]
+        other = with_(thing, **{name: f"{code}_other"})
+        with plugged(first=(hook, twins[:1]), second=(hook, [twins[1], other])):
+            check_all(app)
+            assert faults_of("first") == []
+            [why] = faults_of("second")
+            assert why.startswith(f"{hook}: ")
+            assert why.endswith(" is there already")
+    plugin_failures.clear()
+
+
+def test_a_right_that_nobody_brings_leaves_the_thing_out(app: Flask, plugin_failures: list[Failure]) -> None:
+    things = {hook: a_thing(hook) for hook in sorted(set(HOOKS) - WITHOUT_CODE)}
+    having = {hook: thing for hook, thing in things.items() if hasattr(thing, "right")}
+    assert having.keys() == {"register_cards", "register_order_actions", "register_outward_kinds", "register_panels"}
+    for hook, thing in having.items():
+        with plugged(daring=(hook, [with_(thing, code="dare", right="daring.do")])):
+            check_all(app)
+            assert faults_of("daring") == [f"{hook}: there is no right daring.do"]
+    plugin_failures.clear()
+
+
+def test_a_plugin_stands_in_the_place_of_the_desks_own_where_the_guide_says_so(app: Flask) -> None:
+    for hook in ("register_badges", "register_cards", "register_query_keys"):
+        [thing, *_] = ASKED[hook]().values()
+        assert is_ours(owner_of(thing))
+        with plugged(better=(hook, [with_(thing)])):
+            assert owner_of(ASKED[hook]()[thing.code]) == "better"
+            assert faults_of("better") == []
+
+
+def test_check_and_the_plugins_page_say_it_at_once(
+    app: Flask, make_user: Callable[..., Actor], plugin_failures: list[Failure], capsys: pytest.CaptureFixture[str]
+) -> None:
+    hooks.manager.register(Brings("register_badges", object()), name="odd")
+    app.extensions["waybill.plugins"] = [PluginState("odd", "plugins/odd")]
+    check_all(app)
+    plugin_failures.clear()
+    main(["check"])
+    why = "register_badges: gave “object” where “Badge” is needed"
+    assert f"NO  plugins: left out: of odd: {why}" in capsys.readouterr().out
+    shown = Browser(app).enter(make_user("manager", "Max")).get("/plugins/").text
+    assert f"Left out: {why}" in shown
+    assert "Loaded in part" in shown

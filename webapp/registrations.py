@@ -1,0 +1,53 @@
+"""Asking at the start for everything that the desk and its plugins register, so that what can't be there is named at
+once, by `check` and on the page of plugins, and not when somebody first needs it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask
+
+from webapp.audit.rights import rights
+from webapp.channels.services import channels
+from webapp.cli.practice_stores import processes
+from webapp.fulfillment.services import providers
+from webapp.jobs import schedule
+from webapp.orders import attention
+from webapp.orders.badges import badges
+from webapp.orders.events import event_words
+from webapp.orders.services import actions
+from webapp.search.registered import list_columns, query_keys, word_sources
+from webapp.settings.declared import DESK
+from webapp.settings.services import groups
+from webapp.sync.streams import streams
+from webapp.ui.desk import cards
+from webapp.ui.orders import panels
+from webapp.updates import kinds
+
+# One for each hook that registers things, but for commands, which are looked for when the command line needs them.
+ASKED: dict[str, Callable[[], Any]] = {
+    "register_rights": rights,  # first, since others name them
+    "register_attention_kinds": attention.kinds,
+    "register_badges": badges,
+    "register_cards": cards.every,
+    "register_channels": channels,
+    "register_columns": list_columns,
+    "register_event_words": event_words,
+    "register_fulfillment_providers": providers,
+    "register_order_actions": actions,
+    "register_outward_kinds": kinds.kinds,
+    "register_panels": panels.every,
+    "register_processes": processes,
+    "register_query_keys": query_keys,
+    "register_schedules": schedule.registered,
+    "register_settings": lambda: groups(DESK),
+    "register_streams": streams,
+    "register_word_sources": word_sources,
+}
+
+
+def check_all(app: Flask) -> None:
+    """Ask for all of it; whatever can't be there is left out."""
+    with app.app_context():
+        for ask in ASKED.values():
+            ask()
