@@ -102,6 +102,10 @@ from webapp.search.contract import Bound, Column, ColumnKind, Found, KeyKind, La
 from webapp.settings.declared import Setting, SettingsChange, SettingsGroup
 from webapp.sync.streams import Stream, StreamPage
 from webapp.sync.taking_in.loading import BATCH, Loaded, load_orders
+from webapp.ui.frame.access import current_actor, needs, personal
+from webapp.ui.frame.menu import MenuEntry
+from webapp.ui.frame.pages import page, tell
+from webapp.ui.frame.redirects import redirect
 from webapp.updates.contract import (
     Contradicted,
     DoneElsewhere,
@@ -172,6 +176,7 @@ __all__ = [
     "Link",
     "Loaded",
     "Marketplace",
+    "MenuEntry",
     "Model",
     "Money",
     "Move",
@@ -234,6 +239,7 @@ __all__ = [
     "comment",
     "configuration",
     "country_choices",
+    "current_actor",
     "db",
     "decimals",
     "find_person",
@@ -247,15 +253,19 @@ __all__ = [
     "job",
     "lazy_gettext",
     "load_orders",
+    "needs",
     "ngettext",
     "now",
     "offered_tags",
     "open_secret",
     "owe",
+    "page",
     "parse_instant",
     "people",
+    "personal",
     "raise_attention",
     "record",
+    "redirect",
     "redis",
     "redis_key",
     "release",
@@ -277,6 +287,7 @@ __all__ = [
     "stores",
     "tag_refusal",
     "tags_of",
+    "tell",
     "unit_of_work",
     "visible",
     "withdraw",

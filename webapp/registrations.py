@@ -21,6 +21,7 @@ from webapp.settings.declared import DESK
 from webapp.settings.services import groups
 from webapp.sync.streams import streams
 from webapp.ui.desk import cards
+from webapp.ui.frame import plugin_pages
 from webapp.ui.orders import panels
 from webapp.updates import kinds
 
@@ -29,11 +30,13 @@ ASKED: dict[str, Callable[[], Any]] = {
     "register_rights": rights,  # first, since others name them
     "register_attention_kinds": attention.kinds,
     "register_badges": badges,
+    "register_blueprints": plugin_pages.blueprints,
     "register_cards": cards.every,
     "register_channels": channels,
     "register_columns": list_columns,
     "register_event_words": event_words,
     "register_fulfillment_providers": providers,
+    "register_menu_entries": plugin_pages.entries,
     "register_order_actions": actions,
     "register_outward_kinds": kinds.kinds,
     "register_panels": panels.every,

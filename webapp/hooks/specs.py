@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import click
+    from flask import Blueprint
 
     from webapp.audit.rights import Right
     from webapp.channels.contract import Channel
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from webapp.search.contract import Column, QueryKey, WordSource
     from webapp.settings.declared import SettingsChange, SettingsGroup
     from webapp.sync.streams import Stream
+    from webapp.ui.frame.menu import MenuEntry
     from webapp.updates.contract import OutwardKind, UpdateOwed, UpdateSettled
 
 
@@ -146,6 +148,26 @@ def register_panels() -> list[Panel]:
 @hookspec
 def register_cards() -> list[Card]:
     """Cards of the dashboard; each loads by itself."""
+
+
+@hookspec
+def register_blueprints() -> list[Blueprint]:
+    """Pages below `/x/<plugin>/`. Every view says by `needs` or `personal` who may use it. Example::
+
+    @hookimpl
+    def register_blueprints():
+        return [pages]
+    """
+
+
+@hookspec
+def register_menu_entries() -> list[MenuEntry]:
+    """Ways to those pages, in the main menu and under Ctrl K, for whoever has the right of the view. Example::
+
+    @hookimpl
+    def register_menu_entries():
+        return [MenuEntry(_l("Inspections"), "pages.index")]
+    """
 
 
 @hookspec

@@ -34,6 +34,7 @@ from webapp.ui.frame import (
     live,
     pages,
     palette,
+    plugin_pages,
     proxies,
     redirects,
     request_log,
@@ -94,3 +95,4 @@ def init_app(app: Flask) -> None:
     ):
         app.register_blueprint(views.bp)
     access.check_routes(app)
+    plugin_pages.init_app(app)

@@ -15,9 +15,12 @@ from werkzeug.wrappers import Response
 
 from webapp.db import db, failure_of
 from webapp.errors import DeskError, Unavailable
+from webapp.hooks.fence import PluginFailed
 from webapp.i18n import gettext as _
 from webapp.ui.frame import htmx
 from webapp.ui.frame.header_values import put
+from webapp.ui.frame.pages import page
+from webapp.ui.frame.plugin_pages import failure_of_page, is_of_plugin
 from webapp.ui.frame.request_log import request_id
 
 log = structlog.get_logger(__name__)
@@ -27,6 +30,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 def init_app(app: Flask) -> None:
     app.register_error_handler(DeskError, _refused)
+    app.register_error_handler(PluginFailed, _plugin_failed)
     for drivers in (DBAPIError, PoolEmpty, OSError, RedisError):
         app.register_error_handler(drivers, _driver)
     app.register_error_handler(HTTPException, _http)
@@ -39,6 +43,14 @@ def _refused(error: DeskError) -> Response:
     response = _answer(error.status, str(error), error.code)
     response.headers.extend(again_after(error))
     return response
+
+
+def _plugin_failed(error: PluginFailed) -> Response:
+    """The answer where something of a plugin failed: on a page of its own, within the frame of every page."""
+    if not is_of_plugin(request.endpoint) or htmx.is_htmx():
+        return _refused(error)
+    db.session.rollback()
+    return make_response(page("frame/errors/plugin.html", sentence=str(error), request_id=request_id()), error.status)
 
 
 def again_after(error: DeskError) -> dict[str, str]:
@@ -68,6 +80,8 @@ def _http(error: HTTPException) -> Response:
 
 def _bug(error: Exception) -> Response:
     """The answer to what nobody foresaw. The log gets the places, not the message: it could quote anything."""
+    if is_of_plugin(request.endpoint):
+        return _plugin_failed(failure_of_page(error))
     if current_app.testing:
         raise error
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]

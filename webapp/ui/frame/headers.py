@@ -4,6 +4,7 @@ from flask import Flask, Response, request
 
 from webapp.config import configuration
 from webapp.ui.frame.access import signed_in
+from webapp.ui.frame.plugin_pages import is_of_plugin
 
 _POLICY = "; ".join(
     (
@@ -31,8 +32,10 @@ def init_app(app: Flask) -> None:
 
     @app.after_request
     def add(response: Response) -> Response:
+        of_plugin = is_of_plugin(request.endpoint)
         for name, value in _ALWAYS.items():
-            response.headers.setdefault(name, value)
+            if of_plugin or name not in response.headers:  # no plugin loosens them
+                response.headers[name] = value
         if secure:
             response.headers.setdefault("Strict-Transport-Security", f"max-age={_YEAR}")
         if request.endpoint != "static" and (signed_in() or "Cache-Control" not in response.headers):

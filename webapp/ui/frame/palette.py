@@ -24,6 +24,7 @@ from webapp.settings.declared import DESK
 from webapp.settings.services import groups
 from webapp.ui.frame.access import current_actor, may, needs, right_of
 from webapp.ui.frame.pages import page, shown_stores
+from webapp.ui.frame.plugin_pages import plugin_ways
 from webapp.ui.frame.redirects import redirect
 
 bp = Blueprint("palette", __name__, url_prefix="/palette")
@@ -102,6 +103,8 @@ def _main() -> Iterator[Way | None]:
     yield _way(_("Runs"), "runs.index", desk)
     yield _way(_("Orders report"), "dashboard.report", desk)
     yield _way(_("Plugins"), "plugins.index", desk)
+    for way in plugin_ways():
+        yield Way(way.label, way.url, desk)
     yield _way(_("Page language"), "styleguide.index", desk)
     yield _way(_("Ship from a list"), "ship_list.give", orders)
     yield _way(_("Filter the orders"), "orders.filters", orders)
