@@ -17,10 +17,15 @@ import click
 import pytest
 import time_machine
 from click.testing import CliRunner
+from sqlalchemy import select
 
 from plugins.amazon.plugin import register_commands
-from webapp import api
+from tests.own_plugins import OwnPlugins
+from tests.ui.conftest import Browser
+from webapp import api, schema
+from webapp.accounts.services import create_user, hashed
 from webapp.audit.actor import Actor
+from webapp.channels.contract import OrdersPage
 from webapp.channels.models import Store
 from webapp.channels.services import access, add_store, get_channel, remember_marketplaces
 from webapp.cli.main import COMMANDS, cli
@@ -30,6 +35,7 @@ from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden, sentence_of
 from webapp.fulfillment.services import shipping_refusal
 from webapp.hooks import hooks, specs
+from webapp.hooks.registered import faults_of
 from webapp.jobs.schedule import registered
 from webapp.orders.attention import in_words
 from webapp.orders.badges import Badges
@@ -44,10 +50,12 @@ from webapp.search.registered import list_columns
 from webapp.settings.services import store_all
 from webapp.sync import jobs, runs
 from webapp.sync.models import StoreSync
+from webapp.sync.taking_in.pages import prepare, take_in
 from webapp.sync.taking_in.quarantine import quarantined_orders
-from webapp.testing import again, incoming_line, incoming_order, line_again
+from webapp.testing import FakeChannel, FakeChannelPlugin, again, incoming_line, incoming_order, line_again
 from webapp.updates.queries import list_updates
 from webapp.vault import services as vault
+from webapp.vault.key_file import key_file
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "plugins" / "README.md"
@@ -346,6 +354,49 @@ def test_what_the_guide_adds_to_lists_and_pages_is_there(make_order: Callable[..
     assert panel.render(rush, mia) == "<p>Pack it next: 0 h are left.</p>"
     [card] = [one for cards in hooks.manager.hook.register_cards() for one in cards if one.code == "rush"]
     assert card.render(mia) == "<p><strong>1</strong></p>"
+
+
+@pytest.mark.own_desk
+def test_the_plugin_of_the_guide_with_a_table_and_a_page_works(own_plugins: OwnPlugins) -> None:
+    own_plugins.write("inspections", _written("inspections"))
+    with own_plugins.start() as app:
+        key_file().create()
+        assert schema.migrate() == {}
+        schema.check()
+        assert faults_of("inspections") == []
+        with unit_of_work():
+            password_hash = hashed("Correct-Horse-7-Battery", "max@desk.test")
+            user = create_user(
+                email="max@desk.test", role="manager", actor=Actor.operator(), password_hash=password_hash, name="Max"
+            )
+            actor = user.as_actor()
+        hooks.manager.register(FakeChannelPlugin(FakeChannel()))
+        number = _an_order()
+        browser = Browser(app).enter(actor)
+        assert '<a href="/x/inspections/" aria-current="page">Inspections</a>' in browser.get("/x/inspections/").text
+        for given in (number, "9"):
+            sent = browser.post("/x/inspections/", {"number": given, "inspector": "Ida"})
+            assert (sent.status_code, sent.location) == (302, "/x/inspections/")
+        shown = browser.get("/x/inspections/").text
+        assert f"<li>{number}: Ida</li>" in shown
+        assert "There is no such order." in shown
+
+
+def _written(plugin: str) -> dict[str, str]:
+    """The files of a plugin of the guide, by their paths in its folder."""
+    beginning = re.compile(rf"(?:# |{{# )plugins/{plugin}/([\w./]+)")
+    blocks = (found[2] for found in _FENCE.finditer(GUIDE.read_text()))
+    return {found[1]: block for block in blocks if (found := beginning.match(block))}
+
+
+def _an_order() -> str:
+    with unit_of_work():
+        store = add_store("fake", "Fake store", {"key": "k"}, actor=Actor.operator())
+        remember_marketplaces(store, get_channel("fake").connect(access(store)))
+    ready = prepare(store, OrdersPage([incoming_order()]))
+    with unit_of_work():
+        take_in(store, ready)
+    return str(db.session.scalar(select(Order.number)))
 
 
 def test_the_setting_of_the_guide_has_its_default(app: object) -> None:
