@@ -53,6 +53,7 @@ from webapp.sync.models import StoreSync
 from webapp.sync.taking_in.pages import prepare, take_in
 from webapp.sync.taking_in.quarantine import quarantined_orders
 from webapp.testing import FakeChannel, FakeChannelPlugin, again, incoming_line, incoming_order, line_again
+from webapp.ui.frame import plugin_pages
 from webapp.updates.queries import list_updates
 from webapp.vault import services as vault
 from webapp.vault.key_file import key_file
@@ -357,7 +358,10 @@ def test_what_the_guide_adds_to_lists_and_pages_is_there(make_order: Callable[..
 
 
 @pytest.mark.own_desk
-def test_the_plugin_of_the_guide_with_a_table_and_a_page_works(own_plugins: OwnPlugins) -> None:
+def test_the_plugin_of_the_guide_with_a_table_and_a_page_works(
+    own_plugins: OwnPlugins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugin_pages, "LONG", 60.0)  # however busy the machine is
     own_plugins.write("inspections", _written("inspections"))
     with own_plugins.start() as app:
         key_file().create()

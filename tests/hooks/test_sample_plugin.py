@@ -26,7 +26,7 @@ from webapp.channels.contract import OrdersPage
 from webapp.channels.services import access, add_store, get_channel, remember_marketplaces
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
-from webapp.hooks import hooks
+from webapp.hooks import fence, hooks
 from webapp.hooks.registered import faults_of
 from webapp.hooks.tables import forget_tables
 from webapp.jobs.schedule import registered
@@ -35,6 +35,7 @@ from webapp.plugin_tables import PluginTablesBehind
 from webapp.settings.services import groups, store_all
 from webapp.sync.taking_in.pages import prepare, take_in
 from webapp.testing import FakeChannel, FakeChannelPlugin, incoming_line, incoming_order
+from webapp.ui.frame import plugin_pages
 from webapp.vault.key_file import key_file
 
 pytestmark = [pytest.mark.own_desk, pytest.mark.xdist_group("sample")]
@@ -78,6 +79,8 @@ def start(
     monkeypatch.setenv("WAYBILL_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("DATABASE_URL", database)
     monkeypatch.setenv("REDIS_URL", queue_server)
+    monkeypatch.setattr(plugin_pages, "LONG", 60.0)  # however busy the machine is
+    monkeypatch.setattr(fence, "LONG", 60.0)
     monkeypatch.setattr(jobs, "_jobs", dict(jobs._jobs))
     monkeypatch.setattr(errors, "_classes", dict(errors._classes))
     configuration.cache_clear()

@@ -241,6 +241,19 @@ def test_migrate_and_check_name_the_plugin_that_is_left_out(
         assert "NO  plugins: left out: loyalty (its migration to 2 failed)" in out, out
 
 
+def test_migrate_says_whose_tables_it_brought_up(
+    start: Start, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(ONE)
+    told = "The tables of the plugin “loyalty” are up to date.\n"
+    with start():
+        key_file().create()
+        assert main(["migrate"]) == 0
+        assert told in capsys.readouterr().out
+        assert main(["migrate"]) == 0
+        assert told not in capsys.readouterr().out
+
+
 def test_copies_of_the_database_hold_the_tables_of_plugins(
     start: Start, write: Write, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,12 +10,13 @@ from flask import Flask
 from redis import RedisError
 from sqlalchemy import func, select
 
-from webapp import create_app, schema
+from webapp import create_app, plugin_tables, schema
 from webapp.cli.door import desk_context, sentences
 from webapp.cli.main import Code, Failed
 from webapp.cli.ports import is_free, taken
 from webapp.config import PORT, configuration
 from webapp.db import db
+from webapp.hooks import hooks
 from webapp.i18n import lazy_gettext as _l
 from webapp.live import connection
 from webapp.sync import recovery, streams
@@ -85,12 +86,15 @@ def scheduler() -> None:
 def migrate() -> None:
     """Bring the database up to this version; a new desk gets its key file too."""
     with desk_context(), sentences():
-        before = schema.found()
+        before, waiting = schema.found(), [history.plugin for history in plugin_tables.behind()]
         made = make_ready()
         now = schema.needed()
         click.echo(
             f"The database is at {now}." if before == now else f"The database went from {before or '—'} to {now}."
         )
+        for plugin in waiting:
+            if hooks.manager.has_plugin(plugin):
+                click.echo(f"The tables of the plugin “{plugin}” are up to date.")
         if made:
             click.echo(f"A key file was made: {key_file().path}. Keep a copy of it apart from the database's.")
 

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from tests.own_plugins import OwnPlugins
 from tests.ui.frame.test_look import _flaws, desk, page  # noqa: F401 - the fixtures of a desk in a browser
-from tests.ui.frame.test_plugin_pages import ENTRY, FILES, PLUGIN
+from tests.ui.frame.test_plugin_pages import ENTRY, FILES, PLUGIN, any_time  # noqa: F401 - the fixture is used by itself
 from webapp.hooks.failures import Failure
 from webapp.vault.key_file import key_file
 

@@ -4,6 +4,7 @@ A blueprint is first registered on a scratch application. One that says nothing 
 unknown right, or that would reach beyond its own pages is left out by name; the desk and the rest of the plugin start.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import wraps
@@ -24,7 +25,9 @@ from webapp.hooks.registered import OfPlugin, fault, owner_of, registered
 from webapp.ui.frame.access import SIGNED_IN, may, personal, right_of
 from webapp.ui.frame.menu import MenuEntry
 
+LONG = 2.0  # seconds: a page that takes longer is noted
 BEGIN = "x."  # how the endpoints of plugins begin: no blueprint of the desk can have a dot in its name
+_PLAIN = re.compile(r"[a-z][a-z0-9_-]*")  # a name that can be a part of an address and of an endpoint
 View = TypeVar("View", bound=Callable[..., Any])
 # What a blueprint may give for its own pages and not for the whole desk, by the names of Flask's application.
 _OF_ALL = (
@@ -53,7 +56,7 @@ def init_app(app: Flask) -> None:
     for plugin in plugins:
         if folder := plugin.has("templates"):
             loaders[plugin.name] = FileSystemLoader(folder)
-        if folder := plugin.has("static"):
+        if (folder := plugin.has("static")) and _PLAIN.fullmatch(plugin.name):
             _mount_static(app, plugin.name, folder)
     if app.jinja_loader and loaders:
         app.jinja_loader = ChoiceLoader([app.jinja_loader, PrefixLoader(loaders)])  # the desk's own come first
@@ -107,16 +110,18 @@ def failure_of_page(error: Exception) -> PluginFailed:
 
 def _mount(app: Flask, blueprint: Blueprint) -> None:
     plugin = owner_of(blueprint)
+    within = (blueprint.url_prefix or "").strip("/")
     options: dict[str, Any] = {
         "name": f"{BEGIN}{plugin}.{blueprint.name}",
-        "url_prefix": f"/x/{plugin}{blueprint.url_prefix or ''}",
+        "url_prefix": f"/x/{plugin}/{within}".rstrip("/"),
     }
     try:
+        if not _PLAIN.fullmatch(plugin):
+            raise NotTaken("pages need a plugin whose name is a plain word")
         _check(blueprint, options)
         app.register_blueprint(blueprint, **options)
     except Exception as error:  # whatever it does when it is registered
         fault(plugin, "register_blueprints", error)
-        return
     for endpoint, view in app.view_functions.items():
         if endpoint.startswith(f"{options['name']}."):
             app.view_functions[endpoint] = _fenced(plugin, endpoint.removeprefix(f"{BEGIN}{plugin}."), view)
@@ -134,7 +139,12 @@ def _check(blueprint: Blueprint, options: dict[str, Any]) -> None:
         if right not in known:
             says = "says nothing of who may use it" if not right else f"names the unknown right {right}"
             raise NotTaken(f"its view {endpoint.removeprefix(options['name'])[1:]} {says}")
-    if any(len(getattr(scratch, name)[None]) > had[name] for name in _OF_ALL) or scratch.error_handler_spec[None]:
+    ours = all(endpoint.startswith(f"{options['name']}.") for endpoint in scratch.view_functions)
+    if (
+        not ours
+        or any(len(getattr(scratch, name)[None]) > had[name] for name in _OF_ALL)
+        or scratch.error_handler_spec[None]
+    ):
         raise NotTaken(f"the blueprint {blueprint.name} reaches beyond its own pages")
     if {*scratch.jinja_env.filters, *scratch.jinja_env.globals, *scratch.jinja_env.tests} - filters:
         raise NotTaken(f"the blueprint {blueprint.name} adds names to every template")
@@ -147,7 +157,7 @@ def _fenced(plugin: str, place: str, view: View) -> View:
     def run(**arguments: Any) -> Any:
         if not hooks.manager.has_plugin(plugin):  # left out after it was mounted: its tables are not there
             abort(404)
-        return ask(page, "page", _answer, view, arguments, raises=(DeskError, HTTPException))
+        return ask(page, "page", _answer, view, arguments, seconds=LONG, raises=(DeskError, HTTPException))
 
     return run  # type: ignore[return-value]
 
