@@ -382,7 +382,7 @@ def test_the_plugin_of_the_guide_with_a_table_and_a_page_works(
             sent = browser.post("/x/inspections/", {"number": given, "inspector": "Ida"})
             assert (sent.status_code, sent.location) == (302, "/x/inspections/")
         shown = browser.get("/x/inspections/").text
-        assert f"<li>{number}: Ida</li>" in shown
+        assert f"<li>{number} Ida</li>" in shown
         assert "There is no such order." in shown
 
 
