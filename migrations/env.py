@@ -4,6 +4,8 @@ A plugin's chain (`webapp.plugin_tables`) notes its place in a version table of 
 one that fails nothing is left, and of two that run at once the second waits and finds nothing to do.
 """
 
+from contextlib import nullcontext
+
 from alembic import context
 from sqlalchemy import Connection
 
@@ -19,21 +21,22 @@ def _render(kind: str, item: object, autogen_context: object) -> str | bool:
 
 
 def run(connection: Connection) -> None:
-    of_plugin = context.config.attributes.get("version_table")
+    of_plugin = context.config.attributes.get("history")
     context.configure(
         connection=connection,
         target_metadata=db.metadata,
         render_as_batch=True,
         render_item=_render,
         compare_type=False,
-        version_table=of_plugin or "alembic_version",
+        version_table=of_plugin.version_table if of_plugin else "alembic_version",
         transaction_per_migration=not of_plugin,
         transactional_ddl=True if of_plugin else None,  # on SQLite, where Alembic would leave each statement for itself
     )
     with context.begin_transaction():
         if of_plugin and connection.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({PLUGINS_AT_ONCE})")
-        context.run_migrations()
+        with of_plugin.watch(connection) if of_plugin else nullcontext():
+            context.run_migrations()
 
 
 with db.engine.connect().execution_options(writes=True) as connection:

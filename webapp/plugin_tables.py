@@ -98,7 +98,7 @@ def _upgrade(history: History) -> str:
         if not _failed_before(history):
             with unit_of_work():
                 audit(NOT_MIGRATED, actor=Actor.operator(), plugin=history.plugin, head=history.needed)
-        return f"its migration to {history.needed} failed ({type(error).__name__})"
+        return f"its migration to {history.needed} failed ({failures.describe(error)})"
     return ""
 
 

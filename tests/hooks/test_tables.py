@@ -241,6 +241,33 @@ def test_migrate_and_check_name_the_plugin_that_is_left_out(
         assert "NO  plugins: left out: loyalty (its migration to 2 failed)" in out, out
 
 
+STRAY = {
+    'op.create_table("levels", sa.Column("id", sa.Integer(), primary_key=True))': (
+        "the name of its table levels does not begin with loyalty_"
+    ),
+    """with op.batch_alter_table("orders") as batch:
+        batch.add_column(sa.Column("level_id", sa.Integer()))
+        batch.create_foreign_key("fk_level", "loyalty_levels", ["level_id"], ["id"])""": (
+        "it makes a foreign key from orders to a table of its own"
+    ),
+}
+
+
+@pytest.mark.parametrize("then", STRAY)
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index")  # on SQLite
+def test_a_migration_that_would_bind_the_desk_to_the_plugin_is_undone(
+    then: str, start: Start, write: Write, plugin_failures: list[Failure]
+) -> None:
+    write(ONE, SECOND.format(then=then))
+    with start():
+        assert schema.migrate() == {"loyalty": f"its migration to 2 failed ({STRAY[then]})"}
+        found = inspect(db.engine)
+        assert not tables()
+        assert "levels" not in found.get_table_names()
+        assert "level_id" not in [column["name"] for column in found.get_columns("orders")]
+    plugin_failures.clear()
+
+
 def test_migrate_says_whose_tables_it_brought_up(
     start: Start, write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,7 +5,8 @@ labeled branch of the desk's history would do as long as every plugin stays: Ale
 it depends on, so the desk's own place would be gone with the plugin, and it refuses a row that it has no migration for.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Table
+from sqlalchemy import Connection, Table, inspect
 from sqlalchemy.orm import configure_mappers
 
 from webapp.config import ROOT
@@ -43,7 +44,7 @@ class History:
 
     def config(self) -> Config:
         """Alembic's configuration: the desk's environment around the plugin's migrations."""
-        config = Config(attributes={"version_table": self.version_table})
+        config = Config(attributes={"history": self})
         places = {"script_location": DESK_MIGRATIONS, "version_locations": self.folder}
         for option, place in places.items():
             config.set_main_option(option, str(place).replace("%", "%%"))
@@ -71,6 +72,19 @@ class History:
         """The desk's migrations that those of the plugin name by `needs_desk`."""
         named = (getattr(script.module, "needs_desk", None) for script in self._scripts.walk_revisions())
         return frozenset(str(revision) for revision in named if revision)
+
+    @contextmanager
+    def watch(self, connection: Connection) -> Iterator[None]:
+        """Raise `NotTaken` where a migration makes a table of another name, or binds the desk to the plugin's."""
+        prefix, before = prefix_of(self.plugin), set(inspect(connection).get_table_names())
+        yield
+        database = inspect(connection)
+        for name in sorted(set(database.get_table_names()) - before):
+            if not name.startswith(prefix):
+                raise NotTaken(f"the name of its table {name} does not begin with {prefix}")
+        for (_schema, name), keys in database.get_multi_foreign_keys().items():
+            if not name.startswith(prefix) and any(key["referred_table"].startswith(prefix) for key in keys):
+                raise NotTaken(f"it makes a foreign key from {name} to a table of its own")
 
 
 def read_history(plugin: str, folder: Path) -> History:
