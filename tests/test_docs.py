@@ -26,6 +26,7 @@ from webapp import api, schema
 from webapp.accounts.services import create_user, hashed
 from webapp.audit.actor import Actor
 from webapp.channels.contract import OrdersPage
+from webapp.channels import described
 from webapp.channels.models import Store
 from webapp.channels.services import access, add_store, get_channel, remember_marketplaces
 from webapp.cli.main import COMMANDS, cli
@@ -204,13 +205,14 @@ def test_the_channel_of_the_guide_carries_an_order_in_and_its_shipment_out(
     folder.mkdir()
     EXAMPLES["tests/plugins/orderfiles/test_orderfiles.py"].lay(folder, "A-1")
     (folder / "A-2.json").write_text("no JSON")
-    store = _connected("orderfiles", {"folder": str(folder)})
+    store = _connected("orderfiles", {"folder": str(folder), "page": "https://shed.test/{number}"})
     with unit_of_work():
         runs.start(store, actor=Actor.operator())
         jobs.import_orders.enqueue(store.id)
     work()
 
     order = find_order("A-1", mia)
+    assert described.order_url(store, "A-1", "home") == "https://shed.test/A-1"
     assert (order.state, str(order.total), order.residual_minor) == ("processing", "19.00", 0)
     assert [order.number for order in quarantined_orders(Actor.operator())] == ["A-2"]
 

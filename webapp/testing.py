@@ -315,6 +315,13 @@ class ChannelContract:
             codes = [carrier.code for carrier in channel.carriers(marketplace.id)]
             assert len(codes) == len(set(codes))
 
+    def test_the_page_of_an_order_needs_no_secret(self, channel: Channel, access: StoreAccess) -> None:
+        secret = {setting.name for setting in channel.settings if setting.secret}
+        shown = replace(access, settings={name: one for name, one in access.settings.items() if name not in secret})
+        [order, *_] = channel.fetch_orders(access, OrdersWindow(now() - timedelta(days=30))).orders
+        url = channel.order_url(shown, order.number, order.marketplace)
+        assert url is None or url.startswith(("https://", "http://")), url
+
     # --- What goes out ---
 
     def test_every_kind_is_carried_out_and_found(

@@ -11,7 +11,8 @@ from hypothesis import given, strategies as st
 
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
-from webapp.channels.contract import Channel
+from webapp.channels import described
+from webapp.channels.contract import Channel, StoreAccess
 from webapp.channels.models import Store
 from webapp.channels.services import (
     access,
@@ -192,3 +193,26 @@ def test_the_first_shop_is_made_when_it_is_needed(app: Flask) -> None:
     with unit_of_work():
         made = default_shop()
         assert default_shop() is made
+
+
+class SitedChannel(FakeChannel):
+    """One whose orders have a page at an address that is a setting of each store."""
+
+    settings = (*FakeChannel.settings, Setting(name="site", label="Site"))
+
+    def order_url(self, store: StoreAccess, number: str, marketplace: str) -> str | None:
+        assert set(store.settings) == {"site"}
+        site = store.settings["site"]
+        return f"https://{site}/{number}" if site else None
+
+
+def test_the_page_of_an_order_follows_its_stores_settings_and_knows_no_secret(app: Flask, operator: Actor) -> None:
+    hooks.manager.register(FakeChannelPlugin(SitedChannel()))
+    with unit_of_work():
+        shed = add_store("fake", "Shed", {"key": "k-1", "site": "shed.test"}, actor=operator)
+        barn = add_store("fake", "Barn", {"key": "k-2"}, actor=operator)
+    assert described.order_url(shed, "302-1", "DE") == "https://shed.test/302-1"
+    assert described.order_url(barn, "302-1", "DE") == ""
+    with unit_of_work():
+        change_store(shed, {"site": "new.test"}, actor=operator)
+    assert described.order_url(shed, "302-1", "DE") == "https://new.test/302-1"

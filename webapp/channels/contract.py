@@ -569,7 +569,9 @@ class Channel(ABC):
         return kind
 
     def when(self, store: StoreAccess, lane: str) -> float:
-        """Seconds until the next batch of this lane can go, as far as is known here: no network is asked."""
+        """Seconds until the next batch of this lane can go, as far as is known here: no network is asked, and the
+        store's settings are there without its secrets.
+        """
         return 0.0
 
     def carriers(self, marketplace: str) -> Sequence[Carrier]:
@@ -601,5 +603,7 @@ class Channel(ABC):
         return denial.name
 
     def order_url(self, store: StoreAccess, number: str, marketplace: str) -> str | None:
-        """Where the merchant finds this order on the channel's own site."""
+        """Where the merchant finds this order on the channel's own site; None where it has no page there. No network is
+        asked, and the store's settings are there without its secrets.
+        """
         return None

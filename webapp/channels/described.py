@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import NoneType
 from typing import Any
 
-from webapp.channels.contract import Carrier, Channel, Denial, Marketplace, StoreAccess
+from webapp.channels.contract import Carrier, Channel, Denial, Marketplace
 from webapp.channels.models import Store
-from webapp.channels.services import channels
+from webapp.channels.services import access_without_secrets, channels
 from webapp.hooks.failures import WrongType
 from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import LazyString
@@ -72,14 +72,14 @@ def order_url(store: Store, number: str, marketplace: str) -> str:
     channel = channels().get(store.channel)
     if channel is None:
         return ""
-    access = StoreAccess(store.id, {}, practice=store.practice)
+    access = access_without_secrets(store)
     return ask(channel, "link", channel.order_url, access, number, marketplace, gives=(str, NoneType)) or ""
 
 
 def seconds_until(store: Store, lane: str) -> float:
     """Seconds until the next batch of a lane can go, as far as its channel knows; 0 where it fails to say so."""
     channel = channels().get(store.channel)
-    access = StoreAccess(store.id, {}, practice=store.practice)
+    access = access_without_secrets(store)
     try:
         return float(ask(channel, "update", channel.when, access, lane, gives=(int, float))) if channel else 0.0
     except PluginFailed:

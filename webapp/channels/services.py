@@ -1,6 +1,7 @@
 """Adding stores, reaching their channels, and drawing numbers for their shops."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypeVarTuple
 
 from sqlalchemy import Select, or_, select, update
@@ -70,6 +71,31 @@ def access(store: Store) -> StoreAccess:
     """The store's credentials and settings, as its channel gets them; they hold secrets, so they stay in memory."""
     served = tuple(row.marketplace for row in store.marketplaces)
     return StoreAccess(store.id, CONNECTION.read(store), practice=store.practice, marketplaces=served)
+
+
+def access_without_secrets(store: Store) -> StoreAccess:
+    """The store as its channel gets it where a page is drawn: what is secret is not among its settings."""
+    return StoreAccess(store.id, _OpenSettings(store), practice=store.practice)
+
+
+class _OpenSettings(Mapping[str, Any]):
+    """The settings of a store's connection that are no secrets; read only if the channel asks for one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @cached_property
+    def _values(self) -> dict[str, Any]:
+        return CONNECTION.read(self._store, [one for one in CONNECTION.declared(self._store) if not one.secret])
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
 
 
 def account_of(store: Store) -> str:
