@@ -31,6 +31,7 @@ def create_app() -> Flask:
     from webapp.sync import hookimpls as sync_hooks
     from webapp.ui.desk import cards
     from webapp.ui.frame.templating import StrictEnvironment
+    from webapp.updates import hookimpls as updates_hooks
     from webapp.vault import hookimpls as vault_hooks
 
     config.write_for_the_owner_alone()
@@ -42,7 +43,7 @@ def create_app() -> Flask:
     db.init_app(app, configuration.database, connections=configuration.connections)
     Migrate(app, db.db, directory=str(config.ROOT / "migrations"), render_as_batch=True)
     core = [vault_hooks, accounts_hooks, audit_hooks, search_hooks, channels_hooks, catalog_hooks, orders_hooks]
-    core += [fulfillment_hooks, sync_hooks, reporting_hooks, cards]
+    core += [updates_hooks, fulfillment_hooks, sync_hooks, reporting_hooks, cards]
     app.extensions["waybill.plugins"] = plugins = discovery.load(core=core)
     fence.init_app(app)
     i18n.init_app(app, list(filter(None, (plugin.has("translations") for plugin in plugins))))

@@ -79,7 +79,7 @@ from webapp.orders.contract import (
     Panel,
     UnitsMoved,
 )
-from webapp.orders.events import EventWords, record
+from webapp.orders.events import EventGroup, EventWords, record
 from webapp.orders.holds import hold, hold_refusal, release, release_refusal
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.organizing import (
@@ -157,6 +157,7 @@ __all__ = [
     "Disconnected",
     "DoneElsewhere",
     "Effective",
+    "EventGroup",
     "EventWords",
     "Found",
     "FulfilledBy",

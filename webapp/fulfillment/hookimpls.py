@@ -5,16 +5,25 @@ from webapp.fulfillment.contract import ShipmentCreated
 from webapp.fulfillment.list_columns import COLUMNS
 from webapp.fulfillment.query_keys import KEYS, SOURCES
 from webapp.hooks import hookimpl
+from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.telling import declare
+from webapp.orders.events import EventGroup, EventWords
 from webapp.search.contract import Column, QueryKey, WordSource
 from webapp.updates.contract import OutwardKind
 
 declare("shipments_created", list[ShipmentCreated])
 
+SHIPPING = EventGroup("shipping", _l("Shipments"), 20)
+
 
 @hookimpl
 def register_outward_kinds() -> list[OutwardKind]:
     return [ShipmentConfirmation()]
+
+
+@hookimpl
+def register_event_words() -> list[EventWords]:
+    return [EventWords("shipped", _l("Shipped by %(carrier)s, %(tracking)s (units: %(units)s)"), SHIPPING)]
 
 
 @hookimpl

@@ -172,7 +172,9 @@ def register_menu_entries() -> list[MenuEntry]:
 
 @hookspec
 def register_event_words() -> list[EventWords]:
-    """The words of timeline entries, by code: plugins bring those of the events that they record."""
+    """The words of timeline entries, by code, and the group of each in the filter: whoever records an event brings its
+    words.
+    """
 
 
 @hookspec

@@ -47,54 +47,53 @@ _NO_LINE = _nothing(OrderLine, LINE_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
+class EventGroup:
+    """What events are about, by which the timeline can be narrowed. Groups of one code are one group: its label is that
+    of whoever was registered first. The filter shows the lower `place` first.
+    """
+
+    code: str
+    label: LazyString
+    place: int = 100
+
+
+OTHER = EventGroup("other", _l("Everything else"), 1000)
+
+
+@dataclass(frozen=True, slots=True)
 class EventWords:
     """The sentence of an event's code in the timeline; it may take values of the event's `data["values"]`."""
 
     code: str
     sentence: LazyString
+    group: EventGroup = OTHER
 
 
+HOLDS = EventGroup("holds", _l("Holds"), 40)
+ADDRESSES = EventGroup("addresses", _l("Addresses and buyers"), 50)
+COMMENTS = EventGroup("comments", _l("Comments"), 60)
+ORGANIZING = EventGroup("organizing", _l("Status, tags, assignee, due date, archive"), 70)
 WORDS = (
-    EventWords("placed", _l("The order arrived")),
-    EventWords("changed_there", _l("News from the channel")),
-    EventWords("numbered", _l("Numbered, since its store's orders are imported now")),
-    EventWords("shipped", _l("Shipped by %(carrier)s, %(tracking)s (units: %(units)s)")),
-    EventWords("commented", _l("Commented")),
-    EventWords("held", _l("Put on hold")),
-    EventWords("held_until", _l("Put on hold until %(until)s")),
-    EventWords("released", _l("Hold released")),
-    EventWords("hold_ended", _l("Hold released, since the order is over")),
-    EventWords("pinned", _l("Pinned a comment")),
-    EventWords("unpinned", _l("Took a comment's pin off")),
-    EventWords("assigned", _l("Assigned to %(name)s")),
-    EventWords("unassigned", _l("Assigned to nobody")),
-    EventWords("due_set", _l("Due %(due)s")),
-    EventWords("due_cleared", _l("Due date taken off")),
-    EventWords("tagged", _l("Tagged: %(added)s")),
-    EventWords("untagged", _l("No longer tagged: %(removed)s")),
-    EventWords("retagged", _l("Tagged: %(added)s; no longer: %(removed)s")),
-    EventWords("status_set", _l("Status: %(status)s")),
-    EventWords("status_cleared", _l("Status taken off")),
-    EventWords("archived", _l("Archived")),
-    EventWords("restored", _l("Taken out of the archive")),
-    EventWords("readdressed", _l("Delivery address changed")),
-    EventWords("buyer_erased", _l("Buyer data erased")),
-    EventWords("update_sent", _l("The channel took the update: %(kind)s")),
-    EventWords("update_effective", _l("The channel shows the update: %(kind)s")),
-    EventWords("update_refused", _l("The channel refused the update: %(kind)s")),
-    EventWords("update_denied", _l("The channel denied the update: %(kind)s")),
-    EventWords("update_unseen", _l("The channel does not show the update: %(kind)s")),
-    EventWords("update_elsewhere", _l("It had been done elsewhere: %(kind)s")),
-    EventWords("update_retried", _l("Sent again: %(kind)s")),
-    EventWords("update_closed", _l("Closed without sending again: %(kind)s")),
-    EventWords("update_accepted", _l("The channel carried the update out and does not show it yet: %(kind)s")),
-    EventWords("update_undecided", _l("Nobody knows what became of the update: %(kind)s")),
-    EventWords("update_confirmed", _l("Said to have happened: %(kind)s")),
-    EventWords("update_undone", _l("Undone before it left: %(kind)s")),
-    EventWords("update_released", _l("Sent before its time: %(kind)s")),
-    EventWords("update_impossible", _l("It can't be sent: %(kind)s")),
-    EventWords("update_superseded", _l("A correction took its place: %(kind)s")),
-    EventWords("update_withdrawn", _l("No longer wanted, so it was not sent: %(kind)s")),
+    EventWords("commented", _l("Commented"), COMMENTS),
+    EventWords("pinned", _l("Pinned a comment"), COMMENTS),
+    EventWords("unpinned", _l("Took a comment's pin off"), COMMENTS),
+    EventWords("held", _l("Put on hold"), HOLDS),
+    EventWords("held_until", _l("Put on hold until %(until)s"), HOLDS),
+    EventWords("released", _l("Hold released"), HOLDS),
+    EventWords("hold_ended", _l("Hold released, since the order is over"), HOLDS),
+    EventWords("assigned", _l("Assigned to %(name)s"), ORGANIZING),
+    EventWords("unassigned", _l("Assigned to nobody"), ORGANIZING),
+    EventWords("due_set", _l("Due %(due)s"), ORGANIZING),
+    EventWords("due_cleared", _l("Due date taken off"), ORGANIZING),
+    EventWords("tagged", _l("Tagged: %(added)s"), ORGANIZING),
+    EventWords("untagged", _l("No longer tagged: %(removed)s"), ORGANIZING),
+    EventWords("retagged", _l("Tagged: %(added)s; no longer: %(removed)s"), ORGANIZING),
+    EventWords("status_set", _l("Status: %(status)s"), ORGANIZING),
+    EventWords("status_cleared", _l("Status taken off"), ORGANIZING),
+    EventWords("archived", _l("Archived"), ORGANIZING),
+    EventWords("restored", _l("Taken out of the archive"), ORGANIZING),
+    EventWords("readdressed", _l("Delivery address changed"), ADDRESSES),
+    EventWords("buyer_erased", _l("Buyer data erased"), ADDRESSES),
 )
 
 
@@ -300,7 +299,17 @@ def events_of(order: Order, *, limit: int | None = None) -> list[OrderEvent]:
 
 
 def event_words() -> dict[str, EventWords]:
+    """The words of every event that is registered, by its code."""
     return by_code("register_event_words", EventWords)
+
+
+def event_groups(known: Mapping[str, EventWords]) -> dict[str, EventGroup]:
+    """The groups of these events by their codes, in the order of the filter; everything else is the last."""
+    groups: dict[str, EventGroup] = {}
+    for words in known.values():
+        groups.setdefault(words.group.code, words.group)
+    groups.setdefault(OTHER.code, OTHER)
+    return dict(sorted(groups.items(), key=lambda item: item[1].place))
 
 
 def sentence_of(

@@ -9,9 +9,11 @@ from webapp.db import db
 from webapp.errors import Refusal
 from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule
+from webapp.orders.attention import AttentionKind
+from webapp.orders.events import EventWords
 from webapp.search.contract import QueryKey
 from webapp.settings.declared import SettingsChange
-from webapp.sync import activity, denials, numbering
+from webapp.sync import activity, denials, numbering, words
 from webapp.sync.jobs import (
     anything_due,
     connect,
@@ -80,6 +82,16 @@ def erase_unplaced_buyers(store: int, before: datetime) -> int:
 @hookimpl
 def register_streams() -> list[Stream]:
     return [ORDERS]
+
+
+@hookimpl
+def register_attention_kinds() -> list[AttentionKind]:
+    return list(words.KINDS)
+
+
+@hookimpl
+def register_event_words() -> list[EventWords]:
+    return list(words.WORDS)
 
 
 @hookimpl

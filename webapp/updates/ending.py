@@ -15,17 +15,12 @@ from webapp.jobs.telling import declare, tell
 from webapp.orders.events import record
 from webapp.orders.models import Order
 from webapp.orders.services import raise_attention, settle_attention
+from webapp.updates import words
 from webapp.updates.contract import OutwardKind, UpdateOwed, UpdateSettled
 from webapp.updates.kinds import apart, kinds
 from webapp.updates.models import ChannelUpdate, UpdateState
 
-TROUBLES = (
-    "update_refused",
-    "update_impossible",
-    "update_unseen",
-    "update_denied",
-    "update_undecided",
-)  # attention that updates raise
+TROUBLES = frozenset(kind.code for kind in words.KINDS)  # attention that updates raise
 _SETTLED = "settled_kinds"  # the name under which a plugin's kinds are told, again too
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from flask import Flask
 
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
@@ -14,9 +15,11 @@ from webapp.audit.services import write_readings
 from webapp.channels.contract import Component, IncomingAmount
 from webapp.clock import iso, now
 from webapp.db import db, unit_of_work
+from webapp.hooks import hookimpl, hooks
+from webapp.i18n import lazy_gettext as _l
 from webapp.orders.archiving import archive
 from webapp.orders.asof import Then, as_of
-from webapp.orders.events import WORDS, events_of
+from webapp.orders.events import EventGroup, EventWords, event_groups, event_words, events_of, record
 from webapp.orders.holds import hold, release
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.organizing import assign, set_due, set_status, set_tags
@@ -24,7 +27,6 @@ from webapp.orders.queries import locked
 from webapp.orders.services import comment
 from webapp.orders.statuses import make_status
 from webapp.testing import again, incoming_line, incoming_order, line_again
-from webapp.ui.orders.timeline import KINDS
 
 
 def _shown(page: str) -> str:
@@ -106,9 +108,38 @@ def test_it_can_be_narrowed_by_who_and_kind(order: Order, browser: Browser, quer
     assert gone not in told
 
 
-def test_every_known_kind_of_event_has_a_place_in_the_filter() -> None:
-    placed = {code for _word, codes in KINDS.values() for code in codes}
-    assert {entry.code for entry in WORDS} - placed == set()
+def test_every_event_of_the_desk_has_a_group_in_the_filter(app: Flask) -> None:
+    groups = event_groups(event_words())
+
+    assert list(groups) == [
+        "news", "shipping", "updates", "holds", "addresses", "comments", "organizing", "other",
+    ]  # fmt: skip
+    assert {words.code for words in event_words().values() if words.group.code == "other"} == set()
+
+
+def test_events_of_a_plugin_are_found_by_the_group_that_it_names(order: Order, browser: Browser, mia: Actor) -> None:
+    class Counting:
+        @hookimpl
+        def register_event_words(self) -> list[EventWords]:
+            shipping = EventGroup("shipping", _l("Parcels"))  # the desk's own label stands
+            return [
+                EventWords("counted", _l("Counted twice"), shipping),
+                EventWords("weighed", _l("Weighed"), EventGroup("scales", _l("On the scales"))),
+                EventWords("sung", _l("Sung to")),
+            ]
+
+    hooks.manager.register(Counting())
+    for code in ("counted", "weighed", "sung", "unknown"):
+        with unit_of_work():
+            record(locked(db.session.get_one(Order, order.id)), code, actor=mia)
+    said = {"shipping": "Counted twice", "scales": "Weighed", "other": "Sung to"}
+    for group, sentence in said.items():
+        page = browser.get(f"/orders/{order.number}?tab=timeline&kind={group}").text
+        assert sentence in _shown(page)
+        assert not any(other in _shown(page) for other in said.values() if other != sentence)
+        assert ("unknown" in _shown(page)) is (group == "other")
+        assert page.index(">Shipments<") < page.index(">On the scales<") < page.index(">Everything else<")
+        assert ">Parcels<" not in page
 
 
 def test_a_long_timeline_has_older_pages(

@@ -15,6 +15,7 @@ from webapp.channels.contract import ADDRESS_FIELDS, ChannelStage, IncomingLine,
 from webapp.clock import in_calendar
 from webapp.orders.postal import needed
 from webapp.orders.states import open_units
+from webapp.sync import words
 
 _LARGEST = 10**15  # minor units: thousands of such orders add up to what a database counts
 _LONGEST = 600  # characters of what an index holds: PostgreSQL's takes 2,700 bytes, four a character
@@ -213,9 +214,7 @@ def attention_of(order: IncomingOrder, lines: Sequence[LineFacts], had_shipped: 
     return found
 
 
-IMPORT_KINDS = frozenset(
-    {"unknown_status", "odd_address", "canceled_after_shipping", "incomplete", "odd_time", "conflict", "unmatched_sku"}
-)
+IMPORT_KINDS = frozenset(kind.code for kind in words.KINDS)  # which each reading sets anew
 
 
 def line_problems(line: IncomingLine) -> list[dict[str, Any]]:

@@ -79,7 +79,7 @@ def _of_tab(view: OrderView, tab: str) -> dict[str, Any]:
         case "timeline":
             who, kind, before = args.get("who", ""), args.get("kind", ""), args.get("before", type=int)
             events = timeline.timeline_of(order, actor=actor, keys=lambda: view.keys, who=who, kind=kind, before=before)
-            return {"timeline": events, "who": timeline.WHO, "kinds": timeline.KINDS}
+            return {"timeline": events, "who": timeline.WHO}
         case "channel":
             whole = args.get("lines") == "all"
             return {"side": channel_side(order, whole=whole), "opened": False, "answer": None}

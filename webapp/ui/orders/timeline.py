@@ -21,7 +21,16 @@ from webapp.money import Money
 from webapp.orders import events as record
 from webapp.orders.amounts import NOTHING, OWN
 from webapp.orders.attention import in_words
-from webapp.orders.events import EventWords, after_of, amounts_of, event_words, events_of
+from webapp.orders.events import (
+    OTHER,
+    EventGroup,
+    EventWords,
+    after_of,
+    amounts_of,
+    event_groups,
+    event_words,
+    events_of,
+)
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.statuses import status_name
 from webapp.orders.tags import all_tags
@@ -37,29 +46,6 @@ WHO: dict[str, tuple[LazyString, tuple[str, ...]]] = {
     "desk": (_l("The desk itself"), (ActorKind.JOB, ActorKind.OPERATOR)),
     "plugin": (_l("Plugins"), (ActorKind.PLUGIN,)),
 }
-KINDS: dict[str, tuple[LazyString, tuple[str, ...]]] = {
-    "news": (_l("News from the channel"), ("placed", "changed_there", "numbered")),
-    "shipping": (_l("Shipments"), ("shipped",)),
-    "updates": (
-        _l("Updates to the channel"),
-        (
-            "update_sent", "update_effective", "update_refused", "update_denied", "update_unseen", "update_elsewhere",
-            "update_retried", "update_closed", "update_accepted", "update_undecided", "update_confirmed",
-            "update_undone", "update_released", "update_withdrawn", "update_superseded", "update_impossible",
-        ),
-    ),
-    "holds": (_l("Holds"), ("held", "held_until", "released", "hold_ended")),
-    "addresses": (_l("Addresses and buyers"), ("readdressed", "buyer_erased")),
-    "comments": (_l("Comments"), ("commented", "pinned", "unpinned")),
-    "organizing": (
-        _l("Status, tags, assignee, due date, archive"),
-        (
-            "status_set", "status_cleared", "tagged", "untagged", "retagged", "assigned", "unassigned", "due_set",
-            "due_cleared", "archived", "restored",
-        ),
-    ),
-    "other": (_l("Everything else"), ()),
-}  # fmt: skip
 _COLUMNS: dict[str, LazyString] = {
     "number": _l("Number"),
     "state": _l("State"),
@@ -135,7 +121,8 @@ class Timeline:
     entries: list[Entry] = field(default_factory=list)
     older: int | None = None
     who: str = ""
-    kind: str = ""
+    kind: str = ""  # the code of a group
+    groups: Mapping[str, EventGroup] = field(default_factory=dict)  # by which it can be narrowed
 
 
 def timeline_of(
@@ -148,17 +135,19 @@ def timeline_of(
     before: int | None = None,
     limit: int = 0,
 ) -> Timeline:
-    """What happened, of some actors or of one kind. With an `actor` what was sealed is opened by right, on the record.
+    """What happened, by some actors or of one group of events. With an `actor` what was sealed is opened by right, on
+    the record.
 
     `keys` gives those that the page holds; `limit` reads the newest events alone, for a glance.
     """
-    events = events_of(order, limit=limit or _FURTHEST)
+    events, known = events_of(order, limit=limit or _FURTHEST), event_words()
+    groups = event_groups(known)
     had = _before_each(events)
     _remember_names(events)
-    fitting = [event for event in events if _fits(event, who, kind) and (before is None or event.id < before)]
+    wanted = kind if kind in groups else ""
+    fitting = [event for event in events if _fits(event, who, wanted, known) and (before is None or event.id < before)]
     drawn = fitting[:LONGEST]
     notes = _notes(order, drawn, actor, keys) if actor is not None else {}
-    known = event_words()
     entries = [
         Entry(
             id=event.id,
@@ -172,15 +161,14 @@ def timeline_of(
         )
         for event in drawn
     ]
-    return Timeline(entries, drawn[-1].id if len(fitting) > len(drawn) else None, who, kind)
+    return Timeline(entries, drawn[-1].id if len(fitting) > len(drawn) else None, who, kind, groups)
 
 
-def _fits(event: OrderEvent, who: str, kind: str) -> bool:
+def _fits(event: OrderEvent, who: str, kind: str, known: Mapping[str, EventWords]) -> bool:
     if who in WHO and event.actor_kind not in WHO[who][1]:
         return False
-    if kind == "other":
-        return not any(event.code in codes for _word, codes in KINDS.values())
-    return kind not in KINDS or event.code in KINDS[kind][1]
+    group = known[event.code].group if event.code in known else OTHER
+    return not kind or group.code == kind
 
 
 def sentence_of(order: Order, event: OrderEvent, known: Mapping[str, EventWords] | None = None) -> str:
