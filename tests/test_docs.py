@@ -205,6 +205,7 @@ def test_the_channel_of_the_guide_carries_an_order_in_and_its_shipment_out(
     folder.mkdir()
     EXAMPLES["tests/plugins/orderfiles/test_orderfiles.py"].lay(folder, "A-1")
     (folder / "A-2.json").write_text("no JSON")
+    EXAMPLES["tests/plugins/orderfiles/test_orderfiles.py"].lay(folder, "A-3", shelf="cellar")
     store = _connected("orderfiles", {"folder": str(folder), "page": "https://shed.test/{number}"})
     with unit_of_work():
         runs.start(store, actor=Actor.operator())
@@ -212,6 +213,10 @@ def test_the_channel_of_the_guide_carries_an_order_in_and_its_shipment_out(
     work()
 
     order = find_order("A-1", mia)
+    assert Badges().of(order) == []
+    assert [label.text for label in Badges().of(find_order("A-3", mia))] == ["Cellar"]
+    on_shelf = compile_query(parse("shelf:cellar"), mia)
+    assert [found.channel_order_number for found in list_orders(mia, on_shelf).orders] == ["A-3"]
     assert described.order_url(store, "A-1", "home") == "https://shed.test/A-1"
     assert (order.state, str(order.total), order.residual_minor) == ("processing", "19.00", 0)
     assert [order.number for order in quarantined_orders(Actor.operator())] == ["A-2"]

@@ -10,6 +10,7 @@ from webapp.channels.contract import (
     ADDRESS_FIELDS,
     BUYER_FIELDS,
     DENIED_FOR,
+    EXTRA_AT_MOST,
     Accepted,
     Attempt,
     Batch,
@@ -49,6 +50,7 @@ from webapp.channels.contract import (
     Update,
     UpdateKind,
 )
+from webapp.channels.models import ChannelOrder
 from webapp.channels.services import access, add_store, get_channel, remember_marketplaces, stores
 from webapp.clock import in_calendar, iso, now, parse_instant
 from webapp.config import configuration
@@ -127,6 +129,7 @@ __all__ = [
     "BATCH",
     "BUYER_FIELDS",
     "DENIED_FOR",
+    "EXTRA_AT_MOST",
     "Accepted",
     "ActionInput",
     "Actor",
@@ -143,6 +146,7 @@ __all__ = [
     "Carrier",
     "Channel",
     "ChannelError",
+    "ChannelOrder",
     "ChannelStage",
     "ChannelUpdate",
     "Column",

@@ -134,11 +134,16 @@ class IncomingOrder:
     missing: tuple[str, ...] = ()  # parts that the channel refused to tell this time
     buyer: Mapping[str, Any] = default(default_factory=dict)  # personal: see BUYER_FIELDS; goes into the vault
     raw: Mapping[str, Any] = default(default_factory=dict, repr=False)  # the answer itself; goes into the vault
+    extra: Mapping[str, Any] = default(default_factory=dict, repr=False)  # the channel's own facts: see EXTRA_AT_MOST
+    odd_extra: tuple[str, ...] = default(default=(), repr=False)  # filled by the desk: why it left `extra` out
     odd_times: tuple[str, ...] = default(default=(), repr=False)  # filled by the desk: times that it left out
 
     def without_raw(self) -> "IncomingOrder":
         """This order without the answer itself, once that is packed: most of what would travel between processes."""
         return replace(self, raw={})
+
+
+EXTRA_AT_MOST = 8192  # bytes of `extra` as JSON: text, whole numbers, yes or no, none, and lists of text, by name
 
 
 BUYER_FIELDS = {

@@ -123,6 +123,7 @@ class ChannelOrder(Model):
     is_sale: Mapped[bool]
     service_level: Mapped[str]
     facts: Mapped[dict[str, Any]]  # programs, payment methods, replaced order, missing parts
+    extra: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")  # what its channel alone knows
     lines: Mapped[list["ChannelLine"]] = relationship(order_by="ChannelLine.position", viewonly=True)
     packages: Mapped[list["ChannelPackage"]] = relationship(viewonly=True)
 

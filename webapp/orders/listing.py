@@ -24,14 +24,15 @@ from sqlalchemy import (
     union,
     union_all,
 )
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.event import listens_for
+from sqlalchemy.orm import InstrumentedAttribute, ORMExecuteState
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, Grouping, TextClause, True_
 
 from webapp.audit.actor import Actor
-from webapp.channels.models import Shop, Store
+from webapp.channels.models import ChannelOrder, Shop, Store
 from webapp.clock import iso, now, parse_instant
 from webapp.db import db, seconds_of
 from webapp.errors import Invalid
@@ -45,7 +46,7 @@ from webapp.search.gathering import among, has_too, rarest_first, split_by_ids, 
 from webapp.search.models import SearchTerm
 
 Asked = Compiled  # what a list is asked for
-Named = TypeVar("Named", Store, Shop)
+Named = TypeVar("Named", Store, Shop, ChannelOrder)
 PAGE = 50
 CAP = 10_000
 ALL = 2**31  # a cap that no desk comes up to
@@ -376,6 +377,21 @@ def _by_id(model: type[Named], ids: set[int]) -> dict[int, Named]:
     if unknown := ids - found.keys():
         found |= {row.id: row for row in db.session.scalars(select(model).where(model.id.in_(unknown)))}
     return found
+
+
+@listens_for(db.session, "do_orm_execute")
+def _read_channel_orders_together(state: ORMExecuteState) -> None:
+    """Where a badge or a column asks one order for what its channel said, read that of all orders that the page has."""
+    if not state.is_relationship_load or state.session.info.get("writing"):
+        return
+    asking, mapper = state.lazy_loaded_from, state.bind_mapper
+    if asking is None or asking.class_ is not Order or mapper is None or mapper.class_ is not ChannelOrder:
+        return
+    held = [row for row in state.session.identity_map.values() if isinstance(row, Order)]
+    rows = [row for row in held if {"channel_order"} == inspect(row).unloaded & {"channel_order", "channel_order_id"}]
+    found = _by_id(ChannelOrder, {row.channel_order_id for row in rows})
+    for row in rows:
+        set_committed_value(row, "channel_order", found[row.channel_order_id])
 
 
 # --- Along the search terms -------------------------------------------------------------------------------------------

@@ -18,6 +18,11 @@ _TIMES = {
     "deliver_by": _l("Deliver by"),
     "shipped_at": _l("Shipped"),
 }
+_REASONS = {
+    "odd_shape": _l("they are not plain text, whole numbers, yes or no, and lists of text"),
+    "unkept_text": _l("they hold a character that can't be kept"),
+    "too_long": _l("they are longer than 8 KB"),
+}
 KINDS = (
     AttentionKind(
         "unmatched_sku",
@@ -55,6 +60,13 @@ KINDS = (
         _l("Incomplete answer"),
         _l("The channel left out: %(missing)s."),
         _l("Check the permissions of the app on the channel; the next sync fills the gaps."),
+    ),
+    AttentionKind(
+        "odd_extra",
+        _l("Facts left out"),
+        _l("The channel's plugin gave facts of its own that the desk can't keep: %(reasons)s."),
+        _l("Everything else of the order is here. Tell who made the plugin; the next reading mends it."),
+        _REASONS,
     ),
     AttentionKind(
         "odd_time",

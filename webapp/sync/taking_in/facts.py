@@ -5,13 +5,14 @@ follows, and write it.
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from webapp.channels.contract import ADDRESS_FIELDS, ChannelStage, IncomingLine, IncomingOrder
+from webapp.channels.contract import ADDRESS_FIELDS, EXTRA_AT_MOST, ChannelStage, IncomingLine, IncomingOrder
 from webapp.clock import in_calendar
 from webapp.orders.postal import needed
 from webapp.orders.states import open_units
@@ -26,8 +27,14 @@ _ADDRESS_PARTS = ("name", "line1", "city", "postal_code", "country")
 
 
 def fingerprint(order: IncomingOrder) -> bytes:
-    """A hash of everything the channel said but the raw answer: the same content again touches nothing."""
-    return hashlib.blake2b(repr(order).encode(errors="surrogatepass"), digest_size=16).digest()
+    """A hash of everything the channel said but the raw answer: the same content again touches nothing.
+
+    Without `extra` it is that of a desk of before, so that an upgrade makes no order look changed.
+    """
+    said = repr(order)
+    if order.extra or order.odd_extra:
+        said += json.dumps([order.extra, order.odd_extra], sort_keys=True)
+    return hashlib.blake2b(said.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def problem_of(order: IncomingOrder) -> tuple[str, str] | None:
@@ -78,6 +85,33 @@ def without_odd_times(order: IncomingOrder) -> IncomingOrder:
         return order
     names = (*odd, *(("shipped_at",) if packages != order.packages else ()))
     return replace(order, **odd, packages=packages, odd_times=names)
+
+
+def without_odd_extra(order: IncomingOrder) -> IncomingOrder:
+    """The order without facts of its channel's own that the desk can't keep: that is marked, and it comes in."""
+    if not order.extra and isinstance(order.extra, dict):
+        return order
+    if problem := _problem_of_extra(order.extra):
+        return replace(order, extra={}, odd_extra=(problem,))
+    return replace(
+        order, extra={name: list(one) if isinstance(one, tuple) else one for name, one in order.extra.items()}
+    )
+
+
+def _problem_of_extra(extra: object) -> str:
+    if not isinstance(extra, Mapping) or not all(isinstance(name, str) and _is_plain(extra[name]) for name in extra):
+        return "odd_shape"
+    if _UNKEPT.search(repr(dict(extra))):
+        return "unkept_text"
+    return "too_long" if len(json.dumps(dict(extra), ensure_ascii=False).encode()) > EXTRA_AT_MOST else ""
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(isinstance(one, str) for one in value)
+    if isinstance(value, int):  # as yes and no are to Python, too
+        return abs(value) < 2**63
+    return value is None or isinstance(value, str)
 
 
 def _may_stand(instant: datetime | None) -> bool:
@@ -205,6 +239,8 @@ def attention_of(order: IncomingOrder, lines: Sequence[LineFacts], had_shipped: 
         found.append({"kind": "canceled_after_shipping", "values": {}})
     if order.missing:
         found.append({"kind": "incomplete", "values": {"missing": list(order.missing)}})
+    if order.odd_extra:
+        found.append({"kind": "odd_extra", "values": {"reasons": list(order.odd_extra)}})
     if order.odd_times:
         found.append({"kind": "odd_time", "values": {"times": list(order.odd_times)}})
     found += [{"kind": "conflict", "values": line.conflict} for line in lines if line.conflict]

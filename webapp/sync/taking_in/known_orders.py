@@ -61,7 +61,7 @@ class KnownOrders:
                 .execution_options(populate_existing=True)
             )
         }
-        entries = self._with_stored_fulfillment(entries)
+        entries = self._with_what_is_withheld(entries)
         self._update_channel_orders(entries)
         channel_lines = self._update_channel_lines(entries)
         self._replace_channel_packages(entries)
@@ -174,24 +174,28 @@ class KnownOrders:
         self.charged += amount_changes(order.id, charged_before, charged)
         return OrdersChange(order.id, "changed_there", difference, before)
 
-    def _with_stored_fulfillment(
+    def _with_what_is_withheld(
         self, entries: Sequence[tuple[int, PreparedOrder]]
     ) -> Sequence[tuple[int, PreparedOrder]]:
-        """Without its fulfillment part an answer has no status: such an order keeps the one that it had."""
-        bare = [channel_id for channel_id, entry in entries if "fulfillment" in _withheld_parts(entry.order)]
-        if not bare:
+        """Without its fulfillment part an answer has no status: such an order keeps the one that it had. Facts of the
+        channel's own that an incomplete answer does not name stay, too.
+        """
+        partly = [channel_id for channel_id, entry in entries if entry.order.missing or entry.order.odd_extra]
+        if not partly:
             return entries
-        had = {row.id: row for row in db.session.scalars(select(ChannelOrder).where(ChannelOrder.id.in_(bare)))}
+        had = {row.id: row for row in db.session.scalars(select(ChannelOrder).where(ChannelOrder.id.in_(partly)))}
         whole = []
         for channel_id, entry in entries:
             if row := had.get(channel_id):
-                order = replace(
-                    entry.order,
-                    stage=ChannelStage(row.stage),
-                    status=row.status,
-                    fulfilled_by=FulfilledBy(row.fulfilled_by),
-                    service_level=row.service_level,
-                )
+                order = replace(entry.order, extra=row.extra | dict(entry.order.extra))
+                if "fulfillment" in _withheld_parts(order):
+                    order = replace(
+                        order,
+                        stage=ChannelStage(row.stage),
+                        status=row.status,
+                        fulfilled_by=FulfilledBy(row.fulfilled_by),
+                        service_level=row.service_level,
+                    )
                 entry = replace(entry, order=order)
             whole.append((channel_id, entry))
         return whole

@@ -48,7 +48,10 @@ def prepare(store: Store, page: OrdersPage) -> PreparedPage:
     """Check and pack a page, and draw the numbers that its new orders will need; opens no lasting transaction."""
     ready = PreparedPage(store.id, [], seen=len(page.orders) + len(page.unreadable))
     ready.quarantined += [entry_of(unreadable) for unreadable in page.unreadable]
-    last = {order.number: order for order in sorted(page.orders, key=lambda order: order.updated_at)}
+    last = {
+        order.number: facts.without_odd_extra(order)
+        for order in sorted(page.orders, key=lambda order: order.updated_at)
+    }
     known = known_orders(store.id, (number for number in last if number.isprintable()))  # others can't be asked for
     for number, order in sorted(last.items()):  # one order of locks for all who take in
         if number in known and same_or_stale(known[number], order, facts.fingerprint(order)):
@@ -70,6 +73,7 @@ def prepare(store: Store, page: OrdersPage) -> PreparedPage:
 
 def pack_order(order: IncomingOrder) -> PreparedOrder | UnreadableOrder:
     """An order ready to be written, or what of it the desk could not keep; asks no database."""
+    order = facts.without_odd_extra(order)
     if problem := facts.problem_of(order):
         return UnreadableOrder(order.number, *problem, order.raw)
     fingerprint, order = facts.fingerprint(order), facts.without_odd_times(order)

@@ -47,6 +47,7 @@ def channel_order_columns(order: IncomingOrder, fingerprint: bytes, seen_at: dat
         "is_sale": order.is_sale,
         "service_level": order.service_level,
         "facts": facts.channel_facts(order),
+        "extra": dict(order.extra),
     }
 
 
