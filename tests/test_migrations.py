@@ -20,7 +20,7 @@ from webapp.channels.contract import Component, IncomingAmount, OrdersPage
 from webapp.channels.legal_face import FACE
 from webapp.channels.models import Shop, Store
 from webapp.channels.order_settings import NEW_ORDERS
-from webapp.channels.services import access, add_store
+from webapp.channels.services import access, add_store, remember_marketplaces
 from webapp.channels.shops import create_shop
 from webapp.clock import now
 from webapp.config import configuration
@@ -357,3 +357,18 @@ def test_of_updates_with_corrections_those_that_count_are_kept_on_the_way_back(
         ("told", "effective", 2),
         ("undone", "owed", 1),
     ]
+
+
+def test_stores_of_before_are_asked_for_their_account_and_archived_ones_like_new_ones(channel: FakeChannel) -> None:
+    states = {"Named": "known", "Not asked": "older", "Archived": "unasked", "Never connected": "unasked"}
+    with unit_of_work():
+        for name in states:
+            store = add_store("fake", name, {"key": "k"}, actor=Actor.operator())
+            if name != "Never connected":
+                remember_marketplaces(store, channel.connect(access(store)))
+            store.account = "seller" if name == "Named" else ""
+            store.archived_at = store.created_at if name == "Archived" else None
+    schema.back_to("0018")
+    db.session.rollback()
+    schema.migrate()
+    assert dict(db.session.execute(select(Store.name, Store.account_state)).all()) == states

@@ -495,6 +495,12 @@ def _limit_statements(connection: Connection, until: float | None) -> None:
     connection.exec_driver_sql(f"SET LOCAL statement_timeout = {left}")  # fails as any statement does
 
 
+def hold_name(name: str) -> None:
+    """Let nobody else hold this name until the unit of work ends; who asks for it meanwhile waits."""
+    if db.engine.dialect.name == "postgresql":  # on SQLite one unit of work writes at a time
+        db.session.execute(select(func.pg_advisory_xact_lock(func.hashtext(name))))
+
+
 @contextmanager
 def translated_failures() -> Iterator[None]:
     """Put what a database or a disk says of being busy, full or gone into the desk's words."""

@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import select
 
 from tests.updates import till as tills
-from tests.updates.conftest import LANE, Credit, Killed, Work, connected, go_on, later, run, update
+from tests.updates.conftest import LANE, Credit, Killed, Work, go_on, later, run, update
 from webapp.audit.actor import Actor
 from webapp.channels.contract import Update
-from webapp.channels.models import Store
+from webapp.channels.models import AccountState, Store
+from webapp.channels.services import access, add_store, remember_marketplaces
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import sentence_of
@@ -136,7 +137,10 @@ def test_claims_at_the_same_moment_wait_for_the_lane(
 def test_a_lane_belongs_to_the_account_and_not_to_the_store(
     store: Store, till: tills.Ledger, channel: tills.TillChannel, credit: Credit
 ) -> None:
-    other = connected(till, channel, "The same till")
+    with unit_of_work():  # of a desk that let two stores have one account
+        other = add_store("till", "The same till", {"url": till.url, "secret": "right"}, actor=Actor.operator())
+        other.account_state = AccountState.OLDER
+        remember_marketplaces(other, channel.connect(access(other)))
     assert store.account == other.account != ""
     credit(1)
     with unit_of_work():

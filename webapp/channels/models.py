@@ -5,6 +5,7 @@ floor above; what the channel says of quantities never overwrites what the desk 
 """
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ForeignKey, LargeBinary, UniqueConstraint
@@ -59,6 +60,14 @@ class NumberSequence(Model):
     next: Mapped[int] = mapped_column(default=1)
 
 
+class AccountState(StrEnum):
+    """Whether the channel was asked whose account a store is."""
+
+    UNASKED = "unasked"  # with these settings no test has succeeded: it is tested before anything is read
+    OLDER = "older"  # connected by a desk that did not ask yet: it goes on, and is asked by itself
+    KNOWN = "known"  # `account` is what the channel said, empty where it names none
+
+
 class Store(Model):
     """A seller's account on a channel. Its settings stand in the settings table, its windows in the sync's."""
 
@@ -73,6 +82,7 @@ class Store(Model):
     problem: Mapped[dict[str, Any] | None]  # a stored DeskError: why it is disconnected
     read_only: Mapped[dict[str, Any] | None]  # a stored DeskError: why nothing is sent to it, while it is read
     account: Mapped[str] = mapped_column(default="", server_default="")  # as the channel named it
+    account_state: Mapped[str] = mapped_column(default="unasked", server_default="unasked")  # an `AccountState`
     created_at: Mapped[datetime]
     archived_at: Mapped[datetime | None]  # kept with all its orders, out of the way and out of traffic
     shop: Mapped[Shop] = relationship(lazy="joined", innerjoin=True)

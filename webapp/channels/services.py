@@ -11,12 +11,12 @@ from webapp.audit.actor import Actor
 from webapp.audit.services import audit
 from webapp.channels import keeping
 from webapp.channels.contract import Channel, Connection, Disconnected, StoreAccess
-from webapp.channels.models import NumberSequence, Shop, Store, StoreMarketplace
+from webapp.channels.models import AccountState, NumberSequence, Shop, Store, StoreMarketplace
 from webapp.channels.order_settings import NEW_ORDERS
 from webapp.channels.shops import ORDERS, create_shop, get_shop
 from webapp.clock import now
-from webapp.db import db, translated_failures
-from webapp.errors import Invalid, NotFound, Refusal, SeveralFit
+from webapp.db import db, hold_name, translated_failures
+from webapp.errors import Invalid, NotFound, Refusal, SeveralFit, class_of
 from webapp.hooks.registered import by_code
 from webapp.i18n import lazy_gettext as _l
 from webapp.settings.declared import STORE, Setting, SettingsGroup
@@ -30,6 +30,16 @@ class ChannelLeftOut(Refusal):
 
     code = "channel_left_out"
     sentence = _l("The plugin for “%(channel)s” is not loaded. The Plugins page says why.")
+
+
+class AccountConnected(Refusal):
+    """The same account twice would bring every order twice, and each store would ship what is the other's."""
+
+    code = "account_connected"
+    sentence = _l(
+        "This account is connected already, by the store “%(store)s”. Archive one of the two, or give this one another "
+        "account."
+    )
 
 
 def channels() -> dict[str, Channel]:
@@ -110,6 +120,37 @@ def stores_of_account(store: Store) -> list[int]:
     return list(
         db.session.scalars(select(Store.id).where(Store.channel == store.channel, Store.account == store.account))
     )
+
+
+def account_refusal(store: Store, account: str) -> AccountConnected | None:
+    """Why a store can't be connected to this account: another has it that is not archived. Of two who ask at once, the
+    second waits until the first one's unit of work has ended. Practice is apart.
+    """
+    if not account:
+        return None
+    hold_name(f"account {store.channel} {account}")
+    others = select(Store.name, Store.problem).where(
+        Store.channel == store.channel,
+        Store.account == account,
+        Store.practice == store.practice,
+        Store.archived_at.is_(None),
+        Store.id != store.id,
+    )
+    for name, problem in db.session.execute(others.order_by(Store.id)):
+        if class_of(problem) is not AccountConnected:  # one that was refused itself has another account
+            return AccountConnected(store=name)
+    return None
+
+
+def is_refused(store: Store) -> bool:
+    """Whether the store's account is another store's, so that nothing is read or told of it."""
+    return class_of(store.problem) is AccountConnected
+
+
+def refused_beside(store: Store) -> list[Store]:
+    """The stores of a channel that were refused since this one has their account, or another has."""
+    query = select(Store).where(Store.channel == store.channel, Store.practice == store.practice, Store.id != store.id)
+    return [other for other in db.session.scalars(query.order_by(Store.id)) if is_refused(other)]
 
 
 def stores(actor: Actor | None = None) -> list[Store]:
@@ -250,8 +291,12 @@ def remember_marketplaces(store: Store, connection: Connection) -> bool:
     """Keep what the channel said of a store's marketplaces; the shop that each belongs to stays. Whether the channel
     named a marketplace that the store did not have.
 
-    Only refused credentials stop a store's traffic: a channel that can't be reached just now is no reason to.
+    Only refused credentials, and an account that is another store's, stop a store's traffic: a channel that can't be
+    reached just now is no reason to. A store that was connected before accounts were told keeps working, also beside
+    another of its account.
     """
+    if connection.ok and _is_to_refuse(store, connection.account):
+        return False
     had = {row.marketplace: row for row in store.marketplaces}
     for marketplace in connection.marketplaces:
         row = had.get(marketplace.id)
@@ -260,10 +305,22 @@ def remember_marketplaces(store: Store, connection: Connection) -> bool:
             store.marketplaces.append(row)
         row.country, row.currency, row.zone = marketplace.country, marketplace.currency, marketplace.zone
     if connection.ok:
-        store.problem, store.account = None, connection.account or store.account
+        store.problem, store.account_state = None, AccountState.KNOWN
+        store.account = connection.account or store.account
     elif isinstance(connection.problem, Disconnected):
         store.problem = connection.problem.stored()
     return any(marketplace.id not in had for marketplace in connection.marketplaces)
+
+
+def _is_to_refuse(store: Store, account: str) -> bool:
+    """Whether the account is another store's; then that is this one's problem."""
+    has_it = store.account == account and not is_refused(store)
+    if has_it or store.account_state == AccountState.OLDER:
+        return False
+    refusal = account_refusal(store, account)
+    if refusal is not None:
+        store.problem = refusal.stored()
+    return refusal is not None
 
 
 def shop_for(store: Store, marketplace: str) -> int:

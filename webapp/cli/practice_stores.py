@@ -6,7 +6,7 @@ from contextlib import suppress
 from webapp.audit.actor import Actor
 from webapp.channels import calls
 from webapp.channels.models import Store
-from webapp.channels.services import access, add_store, get_channel, remember_marketplaces, stores
+from webapp.channels.services import access, add_store, get_channel, is_refused, remember_marketplaces, stores
 from webapp.cli.running_desk import PORTS_FILE, read_json
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
@@ -78,7 +78,8 @@ def _connect(declared: PracticeStore) -> Store:
     connection = calls.connect(channel, credentials)
     with unit_of_work():
         remember_marketplaces(store, connection)
-        runs.start(store, actor=actor)
-        import_orders.enqueue(store.id)
+        if not is_refused(store):
+            runs.start(store, actor=actor)
+            import_orders.enqueue(store.id)
         jobs.note_failing(store.id, connection)
     return store

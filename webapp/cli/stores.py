@@ -121,8 +121,7 @@ def connect(one: Store) -> Connection:
     db.session.commit()
     connection = calls.connect(channel, credentials)
     with unit_of_work():
-        activity.connected(one, connection)
-    return connection
+        return activity.connected(one, connection)
 
 
 @store.command()
@@ -163,7 +162,8 @@ def deactivate(door: Door, store_key: str) -> None:
 def archive(door: Door, store_key: str) -> None:
     """Put the store away with all its orders."""
     with unit_of_work():
-        activity.archive(chosen := get_store(store_key), actor=door.actor)
+        for waiting in activity.archive(chosen := get_store(store_key), actor=door.actor):
+            jobs.connect.enqueue(waiting)
     _show(door, chosen)
 
 

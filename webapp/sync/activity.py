@@ -4,12 +4,14 @@ A paused store is neither read nor told anything: what it is owed waits. An arch
 its orders stay where they are.
 """
 
+from dataclasses import replace
+
 from webapp import live
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
 from webapp.channels.contract import Connection
-from webapp.channels.models import Store
-from webapp.channels.services import remember_marketplaces
+from webapp.channels.models import AccountState, Store
+from webapp.channels.services import account_refusal, is_refused, refused_beside, remember_marketplaces
 from webapp.clock import now
 from webapp.errors import DeskError, Refusal
 from webapp.i18n import lazy_gettext as _l
@@ -32,20 +34,28 @@ class OlderDatabase(DeskError):
     )
 
 
-def connected(store: Store, connection: Connection) -> None:
-    """Keep what a channel said when it was asked whether a store's credentials work."""
+def connected(store: Store, connection: Connection) -> Connection:
+    """Keep what a channel said when it was asked whether a store's credentials work. Gives it back with the problem
+    that the desk has with it: the account may be another store's.
+    """
     added = remember_marketplaces(store, connection)
+    if connection.ok and is_refused(store):
+        return replace(connection, problem=account_refusal(store, connection.account))
     denials.connected(store.id, connection)
     if added:
         order_windows.read_first_again(store.id)
+    return connection
 
 
 def connection_saved(store: Store, *, changed: bool) -> None:
     """Try a store again whose connection settings were saved; with others than before it may list other orders. The
     caller enqueues `connect`, which tests them.
     """
-    store.problem = None
+    if not is_refused(store):  # until the test says that it is another account
+        store.problem = None
     if changed:
+        if store.account_state == AccountState.KNOWN:
+            store.account_state = AccountState.UNASKED
         order_windows.read_first_again(store.id)
 
 
@@ -82,20 +92,28 @@ def let_send(store: Store, *, actor: Actor) -> None:
         _note(store, "store_sends_again", actor)
 
 
-def archive(store: Store, *, actor: Actor) -> None:
-    """Put the store away with all its orders; it can be restored at any time."""
+def archive(store: Store, *, actor: Actor) -> list[int]:
+    """Put the store away with all its orders; it can be restored at any time. Gives the ids of the active stores that
+    may be connected now, since their account was this one's: the caller enqueues `connect`, which tests them.
+    """
     deactivate(store, actor=actor)
-    if store.archived_at is None:
-        store.archived_at = now()
-        _note(store, "store_archived", actor)
+    if store.archived_at is not None:
+        return []
+    store.archived_at = now()
+    _note(store, "store_archived", actor)
+    return [other.id for other in refused_beside(store) if other.active]
 
 
 def restore(store: Store, *, actor: Actor) -> None:
-    """Fetch an archived store back; it stays paused until somebody activates it."""
+    """Fetch an archived store back; it stays paused until somebody activates it. Raises `AccountConnected` where
+    another store has its account by now.
+    """
     actor.needs("stores.edit")
     actor.needs_shops(store.shop_ids)
     if store.archived_at is not None:
-        store.archived_at = None
+        if refusal := account_refusal(store, store.account):
+            raise refusal
+        store.archived_at, store.account_state = None, AccountState.UNASKED
         _note(store, "store_restored", actor)
 
 

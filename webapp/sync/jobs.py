@@ -37,8 +37,8 @@ from webapp.channels.contract import (
     Unknown,
     UnreadableOrder,
 )
-from webapp.channels.models import Store
-from webapp.channels.services import access, get_channel
+from webapp.channels.models import AccountState, Store
+from webapp.channels.services import access, get_channel, is_refused
 from webapp.clock import now
 from webapp.db import analyze, db, unit_of_work
 from webapp.errors import DeskError
@@ -129,9 +129,12 @@ def _read_page(store_id: int, lane: str) -> None:
             return
         sync, _ = held
         asked, credentials = stream.asked(sync), access(sync.store)
+        unasked = sync.store.account_state == AccountState.UNASKED
     problem: DeskError
     try:
         with lease.kept(and_(StoreSync.store_id == store_id, StoreSync.lane == lane)):
+            if unasked and _tested_first(stream, store_id, lease.owner, asked):
+                return
             page = stream.read(credentials, asked)
             with unit_of_work():
                 held = runs.held_by(store_id, lease.owner, lane)
@@ -151,10 +154,31 @@ def _read_page(store_id: int, lane: str) -> None:
     _not_read(stream, store_id, lease.owner, asked, problem)
 
 
+def _tested_first(stream: Stream, store_id: int, owner: str, asked: Any) -> bool:
+    """Ask whose account a store is before anything of it is read; whether the lane was given back: since nothing can be
+    read, or since the next job reads what the store lists as it is known now. A test that fails for a while keeps
+    nothing back: reading may succeed.
+    """
+    connection = _connection(db.session.get_one(Store, store_id))
+    with unit_of_work():
+        store = db.session.get_one(Store, store_id)
+        connection = activity.connected(store, connection)
+        live.publish("stores", [store_id])
+        stopped = store.problem is not None or isinstance(connection.problem, calls.NoAnswer)
+        if connection.ok:
+            if held := runs.held_by(store_id, owner, stream.lane):
+                runs.pass_on(held[0])
+            _send(store_id, stream.lane)
+            return True
+    if stopped and connection.problem is not None:
+        _not_read(stream, store_id, owner, asked, connection.problem)
+    return stopped
+
+
 def _take_in(stream: Stream, sync: StoreSync, run: Run, credentials: StoreAccess, asked: Any, page: Any) -> None:
     if stream.written(sync, run, credentials, asked, page):
         runs.finish(sync, run, seconds=stream.rests(sync.store))
-        if not sync.store.marketplaces:
+        if not sync.store.marketplaces or sync.store.account_state != AccountState.KNOWN:
             connect_again.enqueue(sync.store_id)
     else:
         runs.pass_on(sync)
@@ -388,6 +412,8 @@ def fetch_order(store_id: int, number: str) -> None:
     """Read one order by the channel's number and take it in: for a quarantined one, or one that somebody doubts."""
     with unit_of_work():
         store = db.session.get_one(Store, store_id)
+        if is_refused(store):
+            return
         credentials, channel = access(store), get_channel(store.channel)
         denials.try_order(store_id, number)
     try:
@@ -431,9 +457,11 @@ def connect(store_id: int) -> None:
 
 @job("asking")
 def connect_again(store_id: int) -> None:
-    """Test a store that is read already although no test of it has succeeded: nobody knows its marketplaces."""
+    """Test a store that is read already although no test of it has succeeded: nobody knows its marketplaces, or whose
+    account it is.
+    """
     store = db.session.get_one(Store, store_id)
-    if store.marketplaces:
+    if store.marketplaces and store.account_state == AccountState.KNOWN:
         return
     connection = _connection(store)
     with unit_of_work():

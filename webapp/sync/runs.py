@@ -15,7 +15,7 @@ from webapp import live
 from webapp.audit.actor import Actor, ActorKind
 from webapp.channels.contract import ChannelError, Denied, Disconnected
 from webapp.channels.models import Store
-from webapp.channels.services import channels, serving
+from webapp.channels.services import AccountConnected, channels, is_refused, serving
 from webapp.clock import now
 from webapp.db import any_row, db, delete_some, insert_into
 from webapp.errors import DeskError, Refusal
@@ -73,11 +73,13 @@ def sync_of(store_id: int, lane: str = ORDERS_LANE, *, lock: bool = False) -> St
 
 def start(store: Store, *, actor: Actor) -> Run:
     """Begin a run of the store's orders now, or join the one that is open; a store that was disconnected is given
-    another try, and so is every lane that fails.
+    another try, and so is every lane that fails. Raises `AccountConnected` where its account is another store's.
     """
     actor.needs("stores.sync")
     if not store.active:
         raise StoreInactive
+    if store.problem is not None and is_refused(store):
+        raise AccountConnected(**store.problem["values"])
     store.problem = None
     sync = sync_of(store.id, lock=True)
     sync.next_at = min(sync.next_at, now())
@@ -142,10 +144,12 @@ def take(sync: StoreSync, owner: str) -> None:
 
 
 def free(store_id: int, lane: str = ORDERS_LANE) -> StoreSync | None:
-    """The row of a store's lane, locked; None where another has its lease, or the store is inactive."""
+    """The row of a store's lane, locked; None where another has its lease, the store is inactive, or its account is
+    another store's.
+    """
     sync = sync_of(store_id, lane, lock=True)
     held = sync.lease_until is not None and sync.lease_until >= now()
-    return sync if sync.store.active and not held else None
+    return sync if sync.store.active and not is_refused(sync.store) and not held else None
 
 
 def held_by(store_id: int, owner: str, lane: str = ORDERS_LANE) -> tuple[StoreSync, Run] | None:

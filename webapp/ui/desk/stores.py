@@ -235,7 +235,8 @@ def archive(store_id: int) -> Response:
     """Put the store away with all its orders."""
     with unit_of_work():
         store = _seen(store_id)
-        activity.archive(store, actor=current_actor())
+        for waiting in activity.archive(store, actor=current_actor()):
+            jobs.connect.enqueue(waiting)
     flash(_("%(store)s is archived with all its orders. It can be restored at any time.", store=store.name), "good")
     return redirect(url_for(".index"))
 
@@ -277,7 +278,7 @@ def test(store_id: int) -> Response | str:
     connection = calls.connect(channel, credentials)
     with unit_of_work():
         store = _seen(store_id)
-        activity.connected(store, connection)
+        connection = activity.connected(store, connection)
         if connection.ok and store.active and not runs.syncs_of([store.id]):  # it failed when added, and was never read
             runs.start(store, actor=current_actor())
             jobs.import_orders.enqueue(store.id)
