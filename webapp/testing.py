@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import pytest
 
+from webapp.audit.actor import Actor
 from webapp.channels.contract import (
     Accepted,
     Attempt,
@@ -43,16 +44,24 @@ from webapp.channels.contract import (
     Update,
     UpdateKind,
 )
+from webapp.channels.models import Store
 from webapp.clock import now
+from webapp.db import db, unit_of_work
+from webapp.errors import sentence_of
 from webapp.hooks import hookimpl
 from webapp.i18n import lazy_gettext as _l
+from webapp.jobs.models import Run
 from webapp.settings.declared import Setting
+from webapp.sync import jobs, runs, streams
+from webapp.sync.delivering import due_work
+from webapp.sync.models import ORDERS_LANE
 
 P = ParamSpec("P")
 T = TypeVar("T")
 GERMANY = Marketplace("DE", "DE", "Fake Germany", "EUR", "de", "Europe/Berlin")
 JAPAN = Marketplace("JP", "JP", "Fake Japan", "JPY", "ja", "Asia/Tokyo")
 _numbers = itertools.count(1)
+_ROUNDS = 1000  # of what is due, after which something goes in a circle
 
 JANE = {
     "name": "Jane Quixelworth",
@@ -205,6 +214,40 @@ class FakeChannelPlugin:
     @hookimpl
     def register_channels(self) -> list[Channel]:
         return [self.channel]
+
+
+class NotSynced(AssertionError):
+    """Reading a store did not come to its end; the message says why."""
+
+
+def sync_now(store: Store) -> None:
+    """Read everything of a store that there is to read now, and tell its channel what it is owed by now, as the desk's
+    workers do: tested first where it is new, page by page, and what was sent is looked up where that is due.
+
+    Not to be called within a unit of work. Raises `NotSynced` where the channel can't be read.
+    """
+    with unit_of_work():
+        run_id = runs.start(db.session.get_one(Store, store.id), actor=Actor.operator()).id
+    begun: object = None
+    while (run := db.session.get_one(Run, run_id)).is_open:
+        before, begun = begun, (run.numbers["pages"], db.session.get_one(Store, store.id).account_state)
+        if before == begun:
+            raise NotSynced(f"{store.name} waits, since its channel allows no more calls or asks to begin again")
+        jobs.import_orders(store.id)
+        db.session.expire_all()
+    if run.problem is not None:
+        raise NotSynced(sentence_of(run.problem))
+    for _ in range(_ROUNDS):
+        lanes = [lane for store_id, lane in streams.due() if store_id == store.id and lane != ORDERS_LANE]
+        owed = [(lane, work) for store_id, lane, work in due_work() if store_id == store.id]
+        for lane in lanes:
+            jobs.read_lane(store.id, lane)
+        for lane, work in owed:
+            (jobs.deliver if work == "deliver" else jobs.look_up)(store.id, lane)
+        db.session.expire_all()
+        if not lanes and not owed:
+            return
+    raise NotSynced(f"{store.name} always has something more to read or to tell")
 
 
 class HandedUpdates(Batch):
