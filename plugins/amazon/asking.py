@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from plugins.amazon.marketplaces import MARKETPLACES
+from plugins.amazon.marketplaces import DOMAINS, MARKETPLACES
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,6 @@ def named_in(words: str, candidates: Iterable[str]) -> tuple[str, ...]:
 
 
 def _names(words: str, marketplace: str) -> bool:
-    known = MARKETPLACES.get(marketplace)
-    names = [marketplace, *([known.domain] if known else [])]
+    names = [marketplace, *([DOMAINS[marketplace]] if marketplace in DOMAINS else [])]
     words_of = "|".join(rf"(?<![\w-])(?:www\.)?{re.escape(name)}(?![\w-]|\.\w)" for name in names)
     return re.search(words_of, words, re.IGNORECASE) is not None

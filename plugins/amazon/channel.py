@@ -23,7 +23,7 @@ from plugins.amazon.errors import (
     WrongRegion,
 )
 from plugins.amazon.mapping import read_order
-from plugins.amazon.marketplaces import MARKETPLACES, REGIONS, chosen, region_of
+from plugins.amazon.marketplaces import DOMAINS, MARKETPLACES, REGIONS, chosen, region_of
 from plugins.amazon.reading import Reading
 from plugins.amazon.shared import Shared
 from webapp.api import (
@@ -308,10 +308,9 @@ class AmazonChannel(Channel):
         return {**OPERATIONS, **DATA_SETS}.get(denial.name, denial.name)
 
     def order_url(self, store: StoreAccess, number: str, marketplace: str) -> str | None:
-        known = MARKETPLACES.get(marketplace)
-        if store.practice or known is None:
+        if store.practice or marketplace not in DOMAINS:
             return None
-        return f"https://sellercentral.{known.domain}/orders-v3/order/{number}"
+        return f"https://sellercentral.{DOMAINS[marketplace]}/orders-v3/order/{number}"
 
     def practice_settings(self, url: str) -> Mapping[str, Any] | None:
         return self._practice_settings(url) if self._practice_settings else None
@@ -339,7 +338,6 @@ def _marketplace(site: Mapping[str, Any]) -> Marketplace:
     """As published; one that opened later, as Amazon tells it."""
     return MARKETPLACES.get(site["id"]) or Marketplace(
         site["id"], site["countryCode"], site["name"], site["defaultCurrencyCode"], site["defaultLanguageCode"], "UTC",
-        site["domainName"].removeprefix("www."),
     )  # fmt: skip
 
 

@@ -48,9 +48,10 @@ _REGIONAL = {
 
 
 def _marketplace(id: str, country: str, currency: str, language: str, zone: str, domain: str) -> Marketplace:
-    return Marketplace(id, country, domain.capitalize(), currency, language, zone, domain)
+    return Marketplace(id, country, domain.capitalize(), currency, language, zone)
 
 
+DOMAINS = {row[0]: row[5] for rows in _REGIONAL.values() for row in rows}
 MARKETPLACES = {row[0]: _marketplace(*row) for rows in _REGIONAL.values() for row in rows}
 _BY_COUNTRY = {marketplace.country: marketplace for marketplace in MARKETPLACES.values()}
 

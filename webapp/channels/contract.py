@@ -418,7 +418,6 @@ class Marketplace:
     currency: str
     language: str
     zone: str  # IANA
-    domain: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
-from webapp.errors import Refusal
 from webapp.i18n import LazyString
 from webapp.orders.contract import Origin
 
@@ -42,10 +41,6 @@ class FulfillmentProvider(ABC):
 
     code: ClassVar[str]
     label: ClassVar[LazyString | str]
-
-    def refusal(self, order: Order) -> Refusal | None:
-        """Why this provider can't ship this order; None where it can."""
-        return None
 
     @abstractmethod
     def prepare(self, order: Order, packages: Sequence[PackageInput]) -> Sequence[PackageInput]:

@@ -12,7 +12,7 @@ import pytest
 from plugins.amazon import plugin
 from plugins.amazon.channel import AmazonChannel
 from plugins.amazon.client import CONFIRM_SHIPMENT, GET_ORDER, PARTICIPATIONS, SEARCH_ORDERS
-from plugins.amazon.marketplaces import MARKETPLACES, chosen
+from plugins.amazon.marketplaces import DOMAINS, MARKETPLACES, chosen
 from plugins.amazon.practice.server import answers
 from tests.ports import unused_port
 from webapp.api import StoreAccess, decimals
@@ -54,7 +54,7 @@ def test_marketplaces_are_whole() -> None:
     for marketplace in MARKETPLACES.values():
         ZoneInfo(marketplace.zone)
         assert decimals(marketplace.currency) in (0, 2)
-        assert marketplace.domain.startswith("amazon.")
+        assert DOMAINS[marketplace.id].startswith("amazon.")
     assert [one.country for one in chosen("uk,DE, gb")] == ["GB", "DE"]
     assert chosen("") == []
 
