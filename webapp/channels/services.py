@@ -148,7 +148,7 @@ def is_refused(store: Store) -> bool:
 
 
 def refused_beside(store: Store) -> list[Store]:
-    """The stores of a channel that were refused since this one has their account, or another has."""
+    """The other stores of this one's channel that were refused since their account is another store's."""
     query = select(Store).where(Store.channel == store.channel, Store.practice == store.practice, Store.id != store.id)
     return [other for other in db.session.scalars(query.order_by(Store.id)) if is_refused(other)]
 

@@ -162,8 +162,7 @@ def deactivate(door: Door, store_key: str) -> None:
 def archive(door: Door, store_key: str) -> None:
     """Put the store away with all its orders."""
     with unit_of_work():
-        for waiting in activity.archive(chosen := get_store(store_key), actor=door.actor):
-            jobs.connect.enqueue(waiting)
+        activity.archive(chosen := get_store(store_key), actor=door.actor)
     _show(door, chosen)
 
 

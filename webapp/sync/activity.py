@@ -92,16 +92,18 @@ def let_send(store: Store, *, actor: Actor) -> None:
         _note(store, "store_sends_again", actor)
 
 
-def archive(store: Store, *, actor: Actor) -> list[int]:
-    """Put the store away with all its orders; it can be restored at any time. Gives the ids of the active stores that
-    may be connected now, since their account was this one's: the caller enqueues `connect`, which tests them.
+def archive(store: Store, *, actor: Actor) -> None:
+    """Put the store away with all its orders; it can be restored at any time. Stores that were refused may have its
+    account now: each is tested by its next reading, which begins at once.
     """
     deactivate(store, actor=actor)
-    if store.archived_at is not None:
-        return []
-    store.archived_at = now()
-    _note(store, "store_archived", actor)
-    return [other.id for other in refused_beside(store) if other.active]
+    if store.archived_at is None:
+        store.archived_at = now()
+        for other in refused_beside(store):
+            other.problem, other.account_state = None, AccountState.UNASKED
+            if other.active:
+                runs.start(other, actor=Actor.job("sync"))
+        _note(store, "store_archived", actor)
 
 
 def restore(store: Store, *, actor: Actor) -> None:

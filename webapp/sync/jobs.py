@@ -156,15 +156,16 @@ def _read_page(store_id: int, lane: str) -> None:
 
 def _tested_first(stream: Stream, store_id: int, owner: str, asked: Any) -> bool:
     """Ask whose account a store is before anything of it is read; whether the lane was given back: since nothing can be
-    read, or since the next job reads what the store lists as it is known now. A test that fails for a while keeps
-    nothing back: reading may succeed.
+    read, or since the next job reads what the store lists as it is known now. While the channel can't be reached this
+    is tried again, as a page would be. Where it denies the test alone, or its plugin fails at it, nothing is kept back.
     """
     connection = _connection(db.session.get_one(Store, store_id))
     with unit_of_work():
         store = db.session.get_one(Store, store_id)
         connection = activity.connected(store, connection)
         live.publish("stores", [store_id])
-        stopped = store.problem is not None or isinstance(connection.problem, calls.NoAnswer)
+        away = isinstance(connection.problem, ChannelError) and not isinstance(connection.problem, Denied)
+        stopped = away or store.problem is not None
         if connection.ok:
             if held := runs.held_by(store_id, owner, stream.lane):
                 runs.pass_on(held[0])
@@ -449,6 +450,8 @@ def connect(store_id: int) -> None:
         store = db.session.get_one(Store, store_id)
         activity.connected(store, connection)
         live.publish("stores", [store_id])
+        if is_refused(store) and not connection.ok:  # whose account it is now can't be asked, and nothing else asks
+            connect.enqueue_in(60.0, store_id)
         if store.active and store.problem is None:  # one that can't be reached just now is tried again by the sync
             runs.start(store, actor=Actor.job("connect"))
             import_orders.enqueue(store_id)

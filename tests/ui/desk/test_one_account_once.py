@@ -132,8 +132,13 @@ def test_it_is_connected_once_the_other_is_archived(
     browser: Browser,
 ) -> None:
     first, second = pair
+    channel.away = True
     browser.post(f"/stores/{first}/archive")
+    jobs.find_due()
     work()
+    assert second not in channel.read
+    channel.away = False
+    go_on(work)
     assert (problem_of(second), the(second).account) == ("", "seller")
     assert second in channel.read
     with pytest.raises(AccountConnected, match="Second"), unit_of_work():
@@ -176,6 +181,7 @@ def test_page_command_and_json_say_whose_account_it_is(
     assert SAID in command("sync", second).err
     assert SAID in browser.post(f"/stores/{second}/sync").text
     command("store", "archive", "First")
+    jobs.find_due()
     work()
     assert the(second).problem is None
     assert SAID.replace("First", "Second") in command("store", "restore", "First").err
@@ -206,6 +212,19 @@ def test_a_store_whose_settings_become_those_of_another_is_refused_and_finds_bac
     assert len(channel.told("shipment")) == 1
 
 
+def test_what_can_not_be_asked_stays_refused_and_is_asked_again(
+    pair: tuple[int, int], channel: SellerChannel, work: Work
+) -> None:
+    _first, second = pair
+    channel.away = True
+    with unit_of_work():
+        change_store(the(second), {"key": "other"}, actor=Actor.operator())
+    work()
+    assert problem_of(second).startswith(SAID)
+    assert second not in channel.read
+    assert queue("asking").scheduled_job_registry.count == 1
+
+
 def test_one_that_could_not_be_tested_at_first_is_tested_before_it_is_read(channel: SellerChannel, work: Work) -> None:
     added("First")
     work()
@@ -215,10 +234,13 @@ def test_one_that_could_not_be_tested_at_first_is_tested_before_it_is_read(chann
         connection = channel.connect(access(the(second)))
         activity.connected(the(second), connection)
         runs.start(the(second), actor=Actor.operator())
-    channel.away = False
     channel.read.clear()
     jobs.import_orders(second)
+    assert channel.read == []
+    channel.away = False
+    go_on(work)
     assert problem_of(second).startswith(SAID)
+    channel.read = [store_id for store_id in channel.read if store_id == second]
     assert channel.read == []
 
 

@@ -235,8 +235,7 @@ def archive(store_id: int) -> Response:
     """Put the store away with all its orders."""
     with unit_of_work():
         store = _seen(store_id)
-        for waiting in activity.archive(store, actor=current_actor()):
-            jobs.connect.enqueue(waiting)
+        activity.archive(store, actor=current_actor())
     flash(_("%(store)s is archived with all its orders. It can be restored at any time.", store=store.name), "good")
     return redirect(url_for(".index"))
 
