@@ -21,12 +21,13 @@ CORE = [
     for path in sorted((ROOT / folder).rglob("*.py"))
     if path.name not in ("api.py", "testing.py")
 ]
-VALUES = {"Money", "LazyString", "Job"}  # what plugins use and no contract
+VALUES = {"Job", "LazyString", "Model", "Money", "UtcDateTime"}  # what plugins use and no contract
 # What plugins build, or implement, and the desk reads:
 READ = {
     "Accepted", "ActionInput", "AttentionKind", "Badge", "Card", "Carrier", "Channel", "Column", "Connection",
     "Contradicted", "Denial", "DoneElsewhere", "Effective", "EventGroup", "EventWords", "Found", "FulfillmentProvider",
     "Impossible", "IncomingAmount", "IncomingLine", "IncomingOrder", "IncomingPackage", "Label", "Link", "Marketplace",
+    "MenuEntry",
     "NotCarriedOut", "NotYet", "NothingLearned", "OrderAction", "OrdersPage", "OutwardKind", "Owing", "PackageInput",
     "Panel", "PracticeStore", "Process", "QueryKey", "Refused", "Right", "Schedule", "Sent", "Setting", "SettingsGroup",
     "Shown", "Stream", "StreamPage", "Unknown", "UnreadableOrder", "UpdateKind", "Waits", "WordSource",

@@ -94,7 +94,8 @@ def test_roles_and_shops_are_changed_from_the_shell(
     assert cli("role", "delete", code).code == 1
     shop = str(store.shop_id)
     assert cli("user", "shops", "mia@desk.test", "--shop", shop, "--json").document["shops"] == [store.shop_id]
-    assert cli("user", "shops", "mia@desk.test", "--json").document["shops"] is None
+    assert cli("user", "shops", "mia@desk.test").code == 2  # what was forgotten widens nothing
+    assert cli("user", "shops", "mia@desk.test", "--all", "--json").document["shops"] is None
     assert cli("user", "shops", "mia@desk.test", "--shop", "999").code == 3
     made = cli("user", "create", "--email", "eve@desk.test", "--role", code, "--shop", shop, "--json")
     assert made.code == 0

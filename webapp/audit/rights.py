@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from webapp.hooks.registered import KNOWS_RIGHT, registered
+from webapp.hooks.registered import registered
 from webapp.i18n import LazyString, lazy_gettext as _l
 
 OWNER, MANAGER, CLERK, PACKER, READ_ONLY = "owner", "manager", "clerk", "packer", "read_only"
@@ -66,18 +67,13 @@ OURS = (
 def rights() -> Mapping[str, Right]:
     """Every right by its code: the desk's own, then those of plugins, which can't replace one of ours."""
     brought = registered("register_rights", Right, unique=lambda right: right.code) or OURS
-    known = _by_code.get(id(brought))
-    if known is None or known[0] is not brought:
-        _by_code.clear()
-        known = _by_code[id(brought)] = (brought, {right.code: right for right in brought})
-    return known[1]
+    if not _known or _known[0] is not brought:
+        _known[:] = [brought, {right.code: right for right in brought}]
+    found: Mapping[str, Right] = _known[1]
+    return found
 
 
-# The last answer, with what it was made of: rights are asked for by every request.
-_by_code: dict[int, tuple[tuple[Right, ...], dict[str, Right]]] = {}
-
-
-KNOWS_RIGHT.append(lambda code: code in rights())
+_known: list[Any] = []  # the last answer and what it was made of: rights are asked for by every request
 
 
 def all_rights() -> frozenset[str]:

@@ -95,10 +95,13 @@ def role(door: Door, email: str, role: str) -> None:
 
 @user.command("shops")
 @click.argument("email")
-@_shops
+@click.option("--shop", "shops", type=int, multiple=True, metavar="ID", help="A shop to work for; again for each.")
+@click.option("--all", "all_shops", is_flag=True, help="All shops, those to come too.")
 @desk_command
-def shops_(door: Door, email: str, shops: Sequence[int]) -> None:
+def shops_(door: Door, email: str, shops: Sequence[int], all_shops: bool) -> None:
     """Let a person work for these shops alone, or for all, from their next click on."""
+    if bool(shops) == all_shops:
+        raise click.UsageError("Name the shops, or --all.")
     with unit_of_work():
         people.change_shops(accounts.get_user(email).id, _known(shops), actor=door.actor)
     _show(door, email)

@@ -112,6 +112,7 @@ def make_status(
 ) -> OrderStatus:
     """A new status of a state, behind its others. Raises `Invalid`."""
     actor.needs("settings.edit")
+    actor.needs_all_shops()
     code = code.strip().lower()
     if not _CODE.fullmatch(code):
         raise Invalid(field="code", problem=_l("must be a letter, then letters, digits and underscores, 40 at most."))
@@ -130,6 +131,7 @@ def make_status(
 def change_status(row: OrderStatus, names: Mapping[str, str], *, tone: str, rule: str, actor: Actor) -> None:
     """Other words, another look or rule; code and state stay, since orders have them. Raises `Invalid`."""
     actor.needs("settings.edit")
+    actor.needs_all_shops()
     _fill(row, names, tone, rule)
     _note(row, "status_changed", actor)
 
@@ -137,6 +139,7 @@ def change_status(row: OrderStatus, names: Mapping[str, str], *, tone: str, rule
 def move_status(row: OrderStatus, *, up: bool, actor: Actor) -> None:
     """Let it change places with its neighbor: people choose in this order, and rules are tried in it."""
     actor.needs("settings.edit")
+    actor.needs_all_shops()
     beside = [other for other in all_statuses() if other.state == row.state]
     here = beside.index(row)
     there = here - 1 if up else here + 1
@@ -150,6 +153,7 @@ def move_status(row: OrderStatus, *, up: bool, actor: Actor) -> None:
 def retire_status(row: OrderStatus, *, actor: Actor) -> None:
     """Give it to no further order; those that have it keep it."""
     actor.needs("settings.edit")
+    actor.needs_all_shops()
     row.retired_at = row.retired_at or now()
     _note(row, "status_retired", actor)
 
@@ -157,6 +161,7 @@ def retire_status(row: OrderStatus, *, actor: Actor) -> None:
 def revive_status(row: OrderStatus, *, actor: Actor) -> None:
     """Offer a retired status again."""
     actor.needs("settings.edit")
+    actor.needs_all_shops()
     row.retired_at = None
     _note(row, "status_revived", actor)
 

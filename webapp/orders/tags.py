@@ -119,6 +119,7 @@ def make_tag(name: str, *, actor: Actor, tone: str = "calm") -> Tag:
 def change_tag(tag: Tag, name: str, *, tone: str, actor: Actor) -> None:
     """Call it otherwise, on all its orders and in everything that asks for it by name. Raises `Invalid`."""
     actor.needs("settings.edit")
+    actor.needs_all_shops()
     name = clean_name(name, "name")
     _check(name, tone, but=tag)
     if name != tag.name:
@@ -145,6 +146,7 @@ def retire_tag(tag: Tag, *, actor: Actor, heir: Tag | None = None) -> None:
     it; tags that were being merged into this one go where it goes. Raises `Invalid`.
     """
     actor.needs("settings.edit")
+    actor.needs_all_shops()
     concerned = select(Tag).where(Tag.id.in_({tag.id, heir.id if heir else tag.id})).order_by(Tag.id)
     db.session.scalars(concerned.with_for_update().execution_options(populate_existing=True)).all()
     if heir is not None and (heir.id == tag.id or heir.leaving):

@@ -70,7 +70,9 @@ def change(
     to their defaults. Raises `Invalid`.
     """
     actor.needs(RIGHTS[group.scope])
-    if subject is not None:
+    if subject is None:
+        actor.needs_all_shops()
+    else:
         actor.needs_shops(subject.shop_ids)
     if group.check is not None:
         given = {**values, **usual_of(group.declared(subject), unset, values)}

@@ -19,6 +19,7 @@ from webapp.channels.models import Store
 from webapp.channels.services import access, add_store, change_orders, remember_marketplaces
 from webapp.channels.shops import create_shop
 from webapp.db import db, unit_of_work
+from webapp.errors import Forbidden
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
 from webapp.jobs.models import Run
@@ -26,6 +27,8 @@ from webapp.orders.holds import hold
 from webapp.orders.models import Order, OrderComment
 from webapp.orders.queries import locked
 from webapp.orders.services import comment
+from webapp.orders.statuses import make_status
+from webapp.orders.tags import make_tag, retire_tag
 from webapp.sync import runs
 from webapp.sync.models import QuarantinedOrder
 from webapp.sync.taking_in.pages import prepare, take_in
@@ -229,6 +232,18 @@ def test_acts_by_ids_of_another_shop_reach_nothing(max_: Browser, other: Store, 
     assert max_.post("/stores/add/fake", {"name": "New", "key": "k"}).status_code == 403
     db.session.expire_all()
     assert order_of(other).version == before
+
+
+def test_what_is_the_desks_own_is_changed_by_who_works_for_all_shops(max_: Browser, browser: Browser) -> None:
+    limited = get_user("max@desk.test").as_actor()
+    for browsing, status in ((max_, 403), (browser, 302)):
+        assert browsing.post("/settings/archive", {"archive_after_days": "9"}).status_code == status
+    with unit_of_work():
+        tag = make_tag("fragile", actor=limited)
+    with pytest.raises(Forbidden, match="work for all shops"), unit_of_work():
+        retire_tag(tag, actor=limited)
+    with pytest.raises(Forbidden, match="work for all shops"), unit_of_work():
+        make_status("packing", {"en": "Packing"}, state="processing", tone="info", rule="", actor=limited)
 
 
 def test_a_store_of_several_shops_is_seen_and_changed_by_none_of_them_alone(
