@@ -22,8 +22,7 @@ from webapp import errors, jobs, live, schema
 from webapp.accounts.models import User
 from webapp.accounts.services import create_user, hashed
 from webapp.audit.actor import Actor
-from webapp.channels.contract import OrdersPage
-from webapp.channels.services import access, add_store, get_channel, remember_marketplaces
+from webapp.channels.services import add_store, get_channel
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
 from webapp.hooks import fence, hooks
@@ -33,8 +32,7 @@ from webapp.jobs.schedule import registered
 from webapp.orders.models import Order
 from webapp.plugin_tables import PluginTablesBehind
 from webapp.settings.services import groups, store_all
-from webapp.sync.taking_in.pages import prepare, take_in
-from webapp.testing import FakeChannel, FakeChannelPlugin, incoming_line, incoming_order
+from webapp.testing import FakeChannel, FakeChannelPlugin, incoming_line, incoming_order, sync_now
 from webapp.ui.frame import plugin_pages
 from webapp.vault.key_file import key_file
 
@@ -122,12 +120,12 @@ def person(role: str) -> Actor:
 
 
 def an_order() -> str:
+    channel = get_channel("fake")
+    assert isinstance(channel, FakeChannel)
+    channel.offer(incoming_order([incoming_line(quantity=2)], extra={"seal": "required"}))
     with unit_of_work():
         store = add_store("fake", "Fake store", {"key": "k"}, actor=Actor.operator())
-        remember_marketplaces(store, get_channel("fake").connect(access(store)))
-    ready = prepare(store, OrdersPage([incoming_order([incoming_line(quantity=2)])]))
-    with unit_of_work():
-        take_in(store, ready)
+    sync_now(store)
     return str(db.session.query(Order.number).scalar())
 
 

@@ -88,6 +88,10 @@ def seals_of(orders: Sequence[Order], actor: Actor) -> Mapping[int, int]:
     return {row[0]: row[1] for row in found}
 
 
+def wants_seal(order: Order) -> bool:
+    return order.channel_order.extra.get("seal") == "required"
+
+
 def sealed(values: Sequence[bool], actor: Actor) -> ColumnElement[bool]:
     having = Order.id.in_(select(Seal.order_id))
     return or_(*(having if wanted else ~having for wanted in values))
@@ -144,9 +148,7 @@ def register_query_keys() -> list[QueryKey]:
 
 @hookimpl
 def register_badges() -> list[Badge]:
-    return [
-        Badge(code="seal_needed", label=_l("Seal it"), shows=lambda order: order.items > 1, tone="warn", icon="lock")
-    ]
+    return [Badge(code="seal_needed", label=_l("Seal it"), shows=wants_seal, tone="warn", icon="lock")]
 
 
 @hookimpl
