@@ -301,7 +301,7 @@ def test_what_was_searched_is_said(two: list[Order], mia: Actor) -> None:
 
 def test_who_may_not_see_buyers_finds_none(two: list[Order]) -> None:
     reader = Actor.operator()
-    reader = replace(reader, rights=rights_of_built_in("read_only"))
+    reader = replace(reader, everything=False, rights=rights_of_built_in("read_only"))
     assert list_orders(reader, compile_query(parse("jane"), reader)).orders == []
     assert list_orders(reader, compile_query(parse("94103"), reader)).orders == []
     assert len(list_orders(reader, compile_query(parse("mug"), reader)).orders) == 1

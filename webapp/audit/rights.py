@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from webapp.hooks.registered import registered
+from webapp.hooks.registered import KNOWS_RIGHT, registered
 from webapp.i18n import LazyString, lazy_gettext as _l
 
 OWNER, MANAGER, CLERK, PACKER, READ_ONLY = "owner", "manager", "clerk", "packer", "read_only"
@@ -74,6 +74,7 @@ def rights() -> Mapping[str, Right]:
 
 
 _known: list[Any] = []  # the last answer and what it was made of: rights are asked for by every request
+KNOWS_RIGHT.append(lambda code: code in rights())
 
 
 def all_rights() -> frozenset[str]:

@@ -157,14 +157,16 @@ def _read_page(store_id: int, lane: str) -> None:
 def _tested_first(stream: Stream, store_id: int, owner: str, asked: Any) -> bool:
     """Ask whose account a store is before anything of it is read; whether the lane was given back: since nothing can be
     read, or since the next job reads what the store lists as it is known now. While the channel can't be reached this
-    is tried again, as a page would be. Where it denies the test alone, or its plugin fails at it, nothing is kept back.
+    is tried again, as a page would be. Where it denies the test alone, or its plugin fails at it or takes all the time
+    that there is, nothing is kept back.
     """
     connection = _connection(db.session.get_one(Store, store_id))
     with unit_of_work():
         store = db.session.get_one(Store, store_id)
         connection = activity.connected(store, connection)
         live.publish("stores", [store_id])
-        away = isinstance(connection.problem, ChannelError) and not isinstance(connection.problem, Denied)
+        own = (Denied, calls.NoAnswer)
+        away = isinstance(connection.problem, ChannelError) and not isinstance(connection.problem, own)
         stopped = away or store.problem is not None
         if connection.ok:
             if held := runs.held_by(store_id, owner, stream.lane):
