@@ -3,6 +3,7 @@
 import ast
 import inspect
 import io
+import re
 import tokenize
 from collections.abc import Iterator
 from functools import cache
@@ -267,9 +268,29 @@ MAY_CALL_PLUGINS = {
     "webapp/updates/ending.py:__call__": "a listener, which is told its facts within the fence",
 }
 NO_PLUGINS = {  # what has a function of the same name and is no plugin's
-    "asking", "bulk", "calls", "db.engine", "denials", "described", "engine", "psycopg", "reader()", "self._reader",
-    "ship_list", "sqlite3",
+    "asking", "bulk", "calls", "db.engine", "denials", "described", "engine", "exporting", "psycopg", "reader()",
+    "self._reader", "ship_list", "sqlite3",
 }  # fmt: skip
+
+
+def test_no_door_knows_an_action_by_its_code() -> None:
+    """Where its form stands, what it asks and how it works in bulk are said by the action."""
+    codes = {"ship", "hold", "release", "comment", "assign", "tag", "status", "due", "archive", "restore", "address"}
+    found = set()
+    for path in [path for path in DESK if name_of(path).startswith(("webapp/ui/", "webapp/cli/", "webapp/orders/"))]:
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.Compare):
+                words = {ast.unparse(one).rpartition(".")[2] for one in (node.left, *node.comparators)}
+                constants = {one.value for one in ast.walk(node) if isinstance(one, ast.Constant)}
+                if words & {"code", "action", "action_code"} and constants & codes:
+                    found.add(f"{name_of(path)}:{node.lineno}")
+            finding = isinstance(node, ast.Call) and ast.unparse(node.func).endswith("find_action")
+            if finding and any(isinstance(one, ast.Constant) for one in node.args):
+                found.add(f"{name_of(path)}:{node.lineno}")
+    for template in (ROOT / "webapp").rglob("*.html"):
+        if re.search(r'code(=| == | in \()"(ship|hold|release|comment|address)"', template.read_text()):
+            found.add(template.name)
+    assert found == set()
 
 
 def functions_of(contract: type) -> set[str]:

@@ -25,12 +25,12 @@ VALUES = {"Job", "LazyString", "Model", "Money", "UtcDateTime"}  # what plugins 
 # What plugins build, or implement, and the desk reads:
 READ = {
     "Accepted", "ActionInput", "AttentionKind", "Badge", "Card", "Carrier", "Channel", "Column", "Connection",
-    "Contradicted", "Denial", "DoneElsewhere", "Effective", "EventGroup", "EventWords", "Found", "FulfillmentProvider",
-    "Impossible", "IncomingAmount", "IncomingLine", "IncomingOrder", "IncomingPackage", "Label", "Link", "Marketplace",
-    "MenuEntry",
-    "NotCarriedOut", "NotYet", "NothingLearned", "OrderAction", "OrdersPage", "OutwardKind", "Owing", "PackageInput",
-    "Panel", "PracticeStore", "Process", "QueryKey", "Refused", "Right", "Schedule", "Sent", "Setting", "SettingsGroup",
-    "Shown", "Stream", "StreamPage", "Unknown", "UnreadableOrder", "UpdateKind", "Waits", "WordSource",
+    "Contradicted", "Denial", "DoneElsewhere", "Effective", "EventGroup", "EventWords", "FormField", "Found",
+    "FulfillmentProvider", "Impossible", "IncomingAmount", "IncomingLine", "IncomingOrder", "IncomingPackage",
+    "Label", "Link", "Marketplace", "MenuEntry", "NotCarriedOut", "NotYet", "NothingLearned", "Offered",
+    "OrderAction", "OrdersPage", "OutwardKind", "Owing", "PackageInput", "Panel", "PracticeStore", "Process",
+    "QueryKey", "Refused", "Right", "Schedule", "Sent", "Setting", "SettingsGroup", "Shown", "Stream", "StreamPage",
+    "UnitsOfLine", "Unknown", "UnreadableOrder", "UpdateKind", "Waits", "WordSource",
 }  # fmt: skip
 # What the desk builds and plugins read:
 TOLD = {
@@ -42,6 +42,9 @@ READ_IN = {
     "Card.wide": "webapp/ui/templates/desk/dashboard/_card.html",
     "Carrier.needs_name": "webapp/fulfillment/services.py",
     "Carrier.tracking_url": "webapp/ui/orders/order_page.py",
+    "FormField.add": "webapp/ui/forms/actions.py",
+    "FormField.each": "webapp/ui/forms/actions.py",
+    "FormField.remove": "webapp/ui/forms/actions.py",
     "IncomingAmount.charged": "webapp/sync/taking_in/rows.py",
     "IncomingAmount.component": "webapp/sync/taking_in/rows.py",
     "IncomingAmount.discount": "webapp/sync/taking_in/rows.py",
@@ -59,17 +62,24 @@ READ_IN = {
     "Marketplace.currency": "webapp/channels/services.py",
     "Marketplace.language": "webapp/documents/packing.py",
     "Marketplace.zone": "webapp/channels/services.py",
+    "Offered.default": "webapp/ui/forms/actions.py",
+    "Offered.lines": "webapp/ui/forms/actions.py",
+    "Offered.most": "webapp/ui/forms/actions.py",
+    "Offered.suggestions": "webapp/ui/forms/actions.py",
     "OrderAction.icon": "webapp/ui/templates/orders/_actions.html",
     "OutwardKind.label": "webapp/hooks/fence.py",
     "Process.ready_path": "supervisor/preparing.py",
     "Process.variables": "supervisor/preparing.py",
     "Stream.label": "webapp/hooks/fence.py",
+    "UnitsOfLine.sku": "webapp/ui/templates/orders/_quantities.html",
+    "UnitsOfLine.title": "webapp/ui/templates/orders/_quantities.html",
     "UpdateKind.gather": "webapp/updates/owing.py",
     "UpdateKind.label": "webapp/channels/described.py",
 }
 # What a class itself reads, in a method that the desk calls:
 READ_WITHIN = {
     "Channel.poll_every": "poll_interval",
+    "OrderAction.perform": "perform_many",
     "Schedule.code": "is_due",
     "Schedule.due": "is_due",
     "Setting.check": "parse",
@@ -145,7 +155,7 @@ def test_every_contract_is_known_as_read_or_told() -> None:
     assert not READ & TOLD
 
 
-@pytest.mark.parametrize(("name", "member"), FIELDS, ids=".".join)
+@pytest.mark.parametrize(("name", "member"), FIELDS, ids=map(".".join, FIELDS))
 def test_the_desk_reads_what_a_plugin_may_give(name: str, member: str) -> None:
     """By code that names the class; where that is elsewhere, `READ_IN` says where."""
     if place := READ_IN.get(f"{name}.{member}"):

@@ -79,10 +79,12 @@ from webapp.orders.contract import (
     OrdersChange,
     Origin,
     Panel,
+    Place,
     UnitsMoved,
 )
 from webapp.orders.events import EventGroup, EventWords, record
 from webapp.orders.holds import hold, hold_refusal, release, release_refusal
+from webapp.orders.inputs import HIDDEN, FormField, Kind, Offered, UnitsOfLine
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.organizing import (
     assign,
@@ -130,6 +132,7 @@ __all__ = [
     "BUYER_FIELDS",
     "DENIED_FOR",
     "EXTRA_AT_MOST",
+    "HIDDEN",
     "Accepted",
     "ActionInput",
     "Actor",
@@ -163,6 +166,7 @@ __all__ = [
     "Effective",
     "EventGroup",
     "EventWords",
+    "FormField",
     "Found",
     "FulfilledBy",
     "FulfillmentProvider",
@@ -175,6 +179,7 @@ __all__ = [
     "Job",
     "Json",
     "KeyKind",
+    "Kind",
     "Label",
     "LazyString",
     "LeaseLost",
@@ -188,6 +193,7 @@ __all__ = [
     "NotCarriedOut",
     "NotYet",
     "NothingLearned",
+    "Offered",
     "OnItsWay",
     "Order",
     "OrderAction",
@@ -203,6 +209,7 @@ __all__ = [
     "PackageInput",
     "PageRefused",
     "Panel",
+    "Place",
     "PracticeStore",
     "Process",
     "QueryKey",
@@ -223,6 +230,7 @@ __all__ = [
     "Throttled",
     "TooLate",
     "UnitsMoved",
+    "UnitsOfLine",
     "Unknown",
     "UnreadableOrder",
     "Update",

@@ -4,7 +4,7 @@ A `DeskError` is shown, its code and values may be stored and are put into words
 Whatever else is raised is a bug: it is logged and never swallowed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from webapp.i18n import LazyString, lazy_gettext as _l
@@ -64,6 +64,17 @@ class Invalid(DeskError):
 
     code, status = "invalid", 422
     sentence = _l("%(field)s: %(problem)s")
+
+
+class InvalidInput(Invalid):
+    """Input with several things that can't be taken as they are; it reads as the first of them."""
+
+    def __init__(self, problems: Sequence[Invalid]) -> None:
+        super().__init__(**problems[0].values)
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return " ".join(map(str, self.problems))
 
 
 class NotFound(DeskError):

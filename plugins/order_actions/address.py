@@ -1,14 +1,20 @@
 """Change the delivery address: of one order at a time, since each goes somewhere else."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated
+
+from pydantic import Field
 
 from webapp.api import (
     ADDRESS_LABELS,
     ActionInput,
     Actor,
+    FormField,
+    Kind,
+    Offered,
     Order,
     OrderAction,
+    Place,
     Refusal,
     address_needs,
     address_refusal,
@@ -18,27 +24,30 @@ from webapp.api import (
     shown_addresses,
 )
 
+Line = Field(max_length=100)
+
 
 class AddressInput(ActionInput):
     """The whole address as it shall be; what is left out is empty."""
 
-    name: str = ""
-    company: str = ""
-    line1: str = ""
-    line2: str = ""
-    line3: str = ""
-    postal_code: str = ""
-    city: str = ""
-    district: str = ""
-    region: str = ""
-    country: str = ""
-    phone: str = ""
+    name: Annotated[str, Line, FormField(ADDRESS_LABELS["name"], needed=True)] = ""
+    company: Annotated[str, Line, FormField(ADDRESS_LABELS["company"])] = ""
+    line1: Annotated[str, Line, FormField(ADDRESS_LABELS["line1"], needed=True)] = ""
+    line2: Annotated[str, Line, FormField(ADDRESS_LABELS["line2"])] = ""
+    line3: Annotated[str, Line, FormField(ADDRESS_LABELS["line3"])] = ""
+    postal_code: Annotated[str, Line, FormField(ADDRESS_LABELS["postal_code"])] = ""
+    city: Annotated[str, Line, FormField(ADDRESS_LABELS["city"])] = ""
+    district: Annotated[str, Line, FormField(ADDRESS_LABELS["district"])] = ""
+    region: Annotated[str, Line, FormField(ADDRESS_LABELS["region"])] = ""
+    country: Annotated[str, FormField(ADDRESS_LABELS["country"], Kind.CHOICE, needed=True)] = ""
+    phone: Annotated[str, Line, FormField(ADDRESS_LABELS["phone"])] = ""
 
 
 class ChangeAddress(OrderAction):
     """Send it elsewhere; the channel's own address is kept."""
 
     code, label, right, icon = "address", _l("Change address"), "orders.address", "map-pin"
+    place = Place.ADDRESSES
     Input = AddressInput
 
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
@@ -47,23 +56,17 @@ class ChangeAddress(OrderAction):
     def perform(self, order: Order, data: AddressInput, actor: Actor) -> None:
         change_address(order, data.model_dump(), actor=actor)
 
-    def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
-        return _fields(order.country)
-
-    def fields_for(self, order: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
-        refused = address_refusal(order, actor)
-        found = {} if refused else shown_addresses([order.id], actor, purpose="address")
+    def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
+        if order is None:
+            return {}
+        found = {} if address_refusal(order, actor) else shown_addresses([order.id], actor, purpose="address")
         shown = found[order.id].address if order.id in found else {}
-        fields = _fields(str(shown.get("country") or order.country))
-        return {name: {**field, "default": shown[name]} if shown.get(name) else field for name, field in fields.items()}
-
-
-def _fields(country: str) -> dict[str, dict[str, Any]]:
-    """The fields of an address there. What another country does without is only expected: the form may choose one."""
-    always = {"name", "line1"}
-    fields: dict[str, dict[str, Any]] = {
-        name: {"label": label, "required": name in always, "expected": name in address_needs(country), "longest": 100}
-        for name, label in ADDRESS_LABELS.items()
-    }
-    fields["country"] = {"label": ADDRESS_LABELS["country"], "choices": country_choices()}
-    return fields
+        wanted = address_needs(str(shown.get("country") or order.country))  # of other countries the form may be, too
+        return {
+            name: Offered(
+                default=shown.get(name) or None,
+                expected=name in wanted,
+                choices=country_choices() if name == "country" else (),
+            )
+            for name in AddressInput.model_fields
+        }

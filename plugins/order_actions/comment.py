@@ -1,15 +1,20 @@
 """Comment: a private note among those who work here. It never reaches the buyer."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated
 
 from pydantic import Field
 
 from webapp.api import (
+    HIDDEN,
     ActionInput,
     Actor,
+    FormField,
+    Kind,
+    Offered,
     Order,
     OrderAction,
+    Place,
     Refusal,
     comment,
     lazy_gettext as _l,
@@ -20,15 +25,16 @@ from webapp.api import (
 
 
 class CommentInput(ActionInput):
-    text: str = Field(max_length=10_000)
-    status: str | None = None
-    pin: bool = False
+    text: Annotated[str, Field(max_length=10_000), FormField(_l("Private comment"), Kind.LONG_TEXT)]
+    status: Annotated[str | None, FormField(_l("New status"), Kind.CHOICE)] = None
+    pin: Annotated[bool, FormField(_l("Keep it above the others"), Kind.TICK)] = False
 
 
 class CommentOnOrder(OrderAction):
     """Leave a note, perhaps with a new status; possible at any time."""
 
     code, label, right, bulk, icon = "comment", _l("Comment"), "orders.comment", True, "message"
+    place = Place.COMMENTS
     Input = CommentInput
 
     def doing(self, count: int) -> str:
@@ -43,19 +49,12 @@ class CommentOnOrder(OrderAction):
     def perform(self, order: Order, data: CommentInput, actor: Actor) -> None:
         comment(order, data.text, actor=actor, status=data.status or None, pin=data.pin)
 
-    def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
-        fields: dict[str, Mapping[str, Any]] = {
-            "text": {"label": _l("Private comment"), "type": "textarea", "required": True}
-        }
-        if known := statuses_of(order.state):
-            named = [(row.code, status_name(row.code)) for row in known if row.code != order.status]
-            fields["status"] = {"label": _l("New status"), "choices": [("", _l("As it is")), *named], "default": ""}
-        fields["pin"] = {"label": _l("Keep it above the others"), "type": "checkbox"}
-        return fields
+    def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
+        known = statuses_of(order.state if order else None)
+        if not known or not actor.may("orders.organize"):
+            return {"status": HIDDEN}
+        named = [(row.code, status_name(row.code)) for row in known if order is None or row.code != order.status]
+        return {"status": Offered(choices=[("", _l("As it is")), *named], default="")}
 
-    def fields_for(self, order: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
-        fields = self.form_fields(order)
-        return {name: field for name, field in fields.items() if name != "status" or actor.may("orders.organize")}
-
-    def fields_for_many(self, sample: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
-        return self.fields_for(sample, actor)
+    def for_version(self, data: CommentInput) -> bool:
+        return bool(data.status)  # a note fits an order however it changed

@@ -1,7 +1,7 @@
 """Hold and release: an order is kept from leaving, with a reason, perhaps until a time."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -9,6 +9,9 @@ from plugins.order_actions.moments import Moment, in_shop
 from webapp.api import (
     ActionInput,
     Actor,
+    FormField,
+    Kind,
+    Offered,
     Order,
     OrderAction,
     Refusal,
@@ -22,8 +25,23 @@ from webapp.api import (
 
 
 class HoldInput(ActionInput):
-    reason: str = Field(min_length=1, max_length=500)
-    until: Moment = None
+    reason: Annotated[
+        str,
+        Field(min_length=1, max_length=500),
+        FormField(
+            _l("Why"),
+            Kind.LONG_TEXT,
+            help=_l("Read by your team. It may name the buyer: it is kept as buyer data are."),
+        ),
+    ]
+    until: Annotated[
+        Moment,
+        FormField(
+            _l("Until"),
+            Kind.TIME,
+            help=_l("In the shop's time zone. The hold then ends by itself; empty: somebody releases it."),
+        ),
+    ] = None
 
 
 class HoldOrder(OrderAction):
@@ -45,23 +63,11 @@ class HoldOrder(OrderAction):
     def perform(self, order: Order, data: HoldInput, actor: Actor) -> None:
         hold(order, data.reason, actor=actor, until=in_shop(order, data.until))
 
-    def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
-        return {
-            "reason": {
-                "label": _l("Why"),
-                "type": "textarea",
-                "required": True,
-                "longest": 500,
-                "help": _l("Read by your team. It may name the buyer: it is kept as buyer data are."),
-            },
-            "until": {
-                "label": _l("Until"),
-                "type": "datetime",
-                "help": _l(
-                    "In %(zone)s. The hold then ends by itself; empty: somebody releases it.", zone=order.shop.zone
-                ),
-            },
-        }
+    def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
+        if order is None:
+            return {}
+        help = _l("In %(zone)s. The hold then ends by itself; empty: somebody releases it.", zone=order.shop.zone)
+        return {"until": Offered(help=help)}
 
 
 class ReleaseOrder(OrderAction):

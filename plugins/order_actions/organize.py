@@ -7,10 +7,14 @@ from pydantic import BeforeValidator, Field
 
 from plugins.order_actions.moments import Moment, in_shop, typed
 from webapp.api import (
+    HIDDEN,
     ActionInput,
     Actor,
     ActorKind,
+    FormField,
     Invalid,
+    Kind,
+    Offered,
     Order,
     OrderAction,
     Refusal,
@@ -38,7 +42,8 @@ ME, NOBODY, NONE = "me", "nobody", "none"
 
 
 class AssignInput(ActionInput):
-    assignee: str | None = Field(max_length=320)  # "me", "nobody", an id or an e-mail address
+    # "me", "nobody", an id or an e-mail address
+    assignee: Annotated[str | None, Field(max_length=320), FormField(_l("Assignee"), Kind.CHOICE)]
 
 
 class AssignOrder(OrderAction):
@@ -68,20 +73,17 @@ class AssignOrder(OrderAction):
             return None  # to somebody who left, it can't be given back
         return self.code, {"assignee": str(order.assignee_id or NOBODY)}
 
-    def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
+    def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
         named = [(str(user.id), user.name or user.email) for user in people()]
         choices = [(ME, _l("Me")), (NOBODY, _l("Nobody")), *named]
-        return {"assignee": {"label": _l("Assignee"), "choices": choices, "default": ME}}
-
-    def fields_for(self, order: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
-        field = self.form_fields(order)["assignee"]
-        offered = [value for value, _label in field["choices"]]
-        now = str(order.assignee_id)
-        return {"assignee": {**field, "default": now if now in offered else ME}}
+        now = str(order.assignee_id) if order else ME
+        return {"assignee": Offered(choices=choices, default=now if now in dict(named) else ME)}
 
 
 class DueInput(ActionInput):
-    due: Moment = None
+    due: Annotated[Moment, FormField(_l("Due"), Kind.TIME, help=_l("In the shop's time zone. Empty: no due date."))] = (
+        None
+    )
 
 
 class SetDueDate(OrderAction):
@@ -109,12 +111,11 @@ class SetDueDate(OrderAction):
     def undo(self, order: Order, data: DueInput) -> tuple[str, Mapping[str, Any]]:
         return self.code, {"due": order.due_at.isoformat() if order.due_at else ""}
 
-    def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
+    def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
+        if order is None:
+            return {}
         help = _l("In %(zone)s. Empty: no due date.", zone=order.shop.zone)
-        return {"due": {"label": _l("Due"), "type": "datetime", "help": help}}
-
-    def fields_for(self, order: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
-        return {"due": {**self.form_fields(order)["due"], "default": typed(order, order.due_at)}}
+        return {"due": Offered(help=help, default=typed(order, order.due_at))}
 
 
 def _listed(given: Any) -> Any:
@@ -126,9 +127,11 @@ Names = Annotated[list[str], BeforeValidator(_listed)]
 
 
 class TagInput(ActionInput):
-    add: Names = Field(default_factory=list)
-    remove: Names = Field(default_factory=list)
-    new: Names = Field(default_factory=list)
+    add: Annotated[Names, FormField(_l("Add"), Kind.SEVERAL)] = Field(default_factory=list)
+    remove: Annotated[Names, FormField(_l("Take off"), Kind.SEVERAL)] = Field(default_factory=list)
+    new: Annotated[Names, FormField(_l("Add a new tag"), help=_l("Several are separated by commas."))] = Field(
+        default_factory=list
+    )
 
 
 class TagOrder(OrderAction):
@@ -156,35 +159,26 @@ class TagOrder(OrderAction):
         added = [name for name in (*data.add, *data.new) if name.strip() and name.strip().casefold() not in had]
         return self.code, {"add": [name for name in data.remove if name.casefold() in had], "remove": added}
 
-    def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
-        known = [tag.name for tag in offered_tags()]
-        boxes = _boxes("add", _l("Add"), known) | _boxes("remove", _l("Take off"), known)
-        return boxes or _typed([])  # while there is no tag, only who may make one is offered the act
-
-    def fields_for(self, order: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
-        free = [tag.name for tag in offered_tags() if tag.id not in order.tags]
-        fields = _boxes("add", _l("Add"), free) | _boxes("remove", _l("Take off"), [tag.name for tag in tags_of(order)])
-        if actor.may("settings.edit"):
-            fields |= _typed(free)
-        return fields
-
-    def fields_for_many(self, sample: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
-        known = [tag.name for tag in offered_tags()]
-        fields = _boxes("add", _l("Add"), known) | _boxes("remove", _l("Take off"), known)
-        return fields | _typed(known) if actor.may("settings.edit") else fields
+    def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
+        known = offered_tags()
+        free = [tag.name for tag in known if order is None or tag.id not in order.tags]
+        there = [tag.name for tag in (known if order is None else tags_of(order))]
+        # While there is no tag, only who may make one is offered the act, and others are told what it would need.
+        may = actor.may("settings.edit") or not (free or there)
+        return {
+            "add": _boxes(free),
+            "remove": _boxes(there),
+            "new": Offered(suggestions=free) if may else HIDDEN,
+        }
 
 
-def _boxes(name: str, label: Any, names: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-    return {name: {"label": label, "type": "several", "choices": [(word, word) for word in names]}} if names else {}
-
-
-def _typed(suggested: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-    help = _l("Several are separated by commas.")
-    return {"new": {"label": _l("Add a new tag"), "suggestions": suggested, "help": help}}
+def _boxes(names: Sequence[str]) -> Offered:
+    return Offered(choices=[(word, word) for word in names]) if names else HIDDEN
 
 
 class StatusInput(ActionInput):
-    status: str | None = Field(max_length=40)  # a code, or "none"
+    # a code, or "none"
+    status: Annotated[str | None, Field(max_length=40), FormField(_l("Status"), Kind.CHOICE)]
 
 
 class SetStatus(OrderAction):
@@ -208,14 +202,10 @@ class SetStatus(OrderAction):
     def undo(self, order: Order, data: StatusInput) -> tuple[str, Mapping[str, Any]]:
         return self.code, {"status": order.status or NONE}
 
-    def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
-        named = [(row.code, status_name(row.code)) for row in statuses_of(order.state)]
-        return {"status": {"label": _l("Status"), "choices": [*named, (NONE, _l("No status"))]}}
-
-    def fields_for(self, order: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
-        field = self.form_fields(order)["status"]
-        known = {code for code, _name in field["choices"]}
-        return {"status": {**field, "default": order.status} if order.status in known else field}
+    def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
+        named = [(row.code, status_name(row.code)) for row in statuses_of(order.state if order else None)]
+        now = order.status if order and order.status in dict(named) else None
+        return {"status": Offered(choices=[*named, (NONE, _l("No status"))], default=now)}
 
 
 class ArchiveOrder(OrderAction):

@@ -1,20 +1,25 @@
 """Ship: the button, the form and the JSON of shipping. The rules are the desk's own (`shipping_refusal`)."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from plugins.order_actions.moments import Moment, in_shop
 from webapp.api import (
+    HIDDEN,
     ActionInput,
     Actor,
     DeskError,
+    FormField,
+    Kind,
+    Offered,
     Order,
     OrderAction,
     PackageInput,
     Refusal,
+    UnitsOfLine,
     get_channel,
     lazy_gettext as _l,
     ngettext,
@@ -23,18 +28,20 @@ from webapp.api import (
     shipping_refusal,
 )
 
+Short = Field(max_length=100)
+
 
 class PackageFields(BaseModel):
     """One parcel; without `lines` it holds everything that is open."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    carrier: str = Field("", max_length=100)
-    carrier_name: str = Field("", max_length=100)
-    service: str = Field("", max_length=100)
-    tracking_number: str = Field("", max_length=100)
+    carrier: Annotated[str, Short, FormField(_l("Carrier"), Kind.CHOICE, needed=True)] = ""
+    carrier_name: Annotated[str, Short, FormField(_l("Carrier's name"), help=_l("Only for “Other”."))] = ""
+    service: Annotated[str, Short, FormField(_l("Service"))] = ""
+    tracking_number: Annotated[str, Short, FormField(_l("Tracking number"), needed=True)] = ""
     ship_date: Moment = None
-    lines: dict[int, int] = Field(default_factory=dict)
+    lines: Annotated[dict[int, int], FormField(_l("In the box"), Kind.QUANTITIES)] = Field(default_factory=dict)
 
     def as_package(self, order: Order) -> PackageInput:
         """The parcel. A date alone is that day's end, of which today's is still to come: then it is now."""
@@ -46,8 +53,18 @@ class PackageFields(BaseModel):
 class ShipInput(ActionInput):
     """Packages, or for a single one its fields directly."""
 
-    packages: list[PackageFields] = Field(min_length=1)
-    ship_anyway: bool = False
+    packages: Annotated[
+        list[PackageFields],
+        Field(min_length=1),
+        FormField(
+            _l("Parcels"),
+            Kind.GROUPS,
+            each=_l("Parcel %(number)s"),
+            add=_l("Add a parcel"),
+            remove=_l("Remove parcel %(number)s"),
+        ),
+    ]
+    ship_anyway: Annotated[bool, FormField(_l("The buyer asked to cancel: ship anyway"), Kind.TICK)] = False
 
     @model_validator(mode="before")
     @classmethod
@@ -63,6 +80,7 @@ class ShipOrder(OrderAction):
     """Record what left the house; the channel is told by itself."""
 
     code, label, right, bulk, icon = "ship", _l("Ship"), "orders.ship", True, "truck-delivery"
+    listed = True
     Input = ShipInput
 
     def doing(self, count: int) -> str:
@@ -78,20 +96,20 @@ class ShipOrder(OrderAction):
         packages = [package.as_package(order) for package in data.packages]
         ship_order(order, packages, actor=actor, anyway=data.ship_anyway)
 
-    def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
+    def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
+        if order is None:
+            return {}
         try:
             carriers = get_channel(order.store.channel).carriers(order.marketplace)
         except DeskError:  # its plugin was left out: `refusal` says so
             carriers = ()
-        fields: dict[str, Mapping[str, Any]] = {
-            "carrier": {"label": _l("Carrier"), "choices": [(carrier.code, carrier.label) for carrier in carriers]},
-            "carrier_name": {"label": _l("Carrier's name"), "help": _l("Only for “Other”.")},
-            "service": {"label": _l("Service")},
-            "tracking_number": {"label": _l("Tracking number"), "required": True},
+        left = [UnitsOfLine(line.id, line.title, line.sku, line.open) for line in order.lines if line.open]
+        units = sum(line.most for line in left)
+        fields = {
+            "carrier": Offered(choices=[(carrier.code, carrier.label) for carrier in carriers]),
+            "lines": Offered(lines=left) if units > 1 else HIDDEN,
         }
-        left = [(line.id, line.title, line.sku, line.open) for line in order.lines if line.open]
-        if sum(line[-1] for line in left) > 1:
-            fields["lines"] = {"label": _l("In the box"), "type": "quantities", "lines": left}
-        if order.buyer_wants_cancel:
-            fields["ship_anyway"] = {"label": _l("The buyer asked to cancel: ship anyway"), "type": "checkbox"}
-        return fields
+        return {
+            "packages": Offered(fields=fields, most=units),
+            "ship_anyway": Offered() if order.buyer_wants_cancel else HIDDEN,
+        }

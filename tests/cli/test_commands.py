@@ -566,3 +566,30 @@ def test_stores_are_shown_to_those_who_work_for_their_shops(cli: Command, store:
         found = cli("store", "list", "--as", "mia@desk.test", "--json").document
         assert [row["name"] for row in found] == shown
         assert [row["name"] for row in cli("status", "--as", "mia@desk.test", "--json").document["stores"]] == shown
+
+
+def test_actions_say_what_they_take(cli: Command, make_order: MakeOrder) -> None:
+    order = make_order(quantity=2)
+    told = {one["code"]: one for one in cli("orders", "actions", order.number, "--json").document}
+    assert told["ship"]["why_not"] is None
+    assert told["release"]["why_not"] == "This order is not on hold."
+    parcel = told["ship"]["input"]["$defs"]["PackageFields"]["properties"]
+    assert (parcel["carrier"]["title"], parcel["tracking_number"]["title"]) == ("Carrier", "Tracking number")
+    assert "DHL" in [choice["value"] for choice in parcel["carrier"]["choices"]]
+    assert told["hold"]["input"]["required"] == ["reason"]
+    many = {one["code"]: one for one in cli("orders", "actions", "--json").document}
+    assert "why_not" not in many["ship"]
+    assert "choices" not in many["ship"]["input"]["$defs"]["PackageFields"]["properties"]["carrier"]
+    assert "Hold" in cli("orders", "actions").out
+
+
+def test_all_that_is_wrong_with_an_input_is_said_at_once(cli: Command, make_order: MakeOrder) -> None:
+    given = '{"packages": [{"carrier": 7}, {"lines": {"x": 1}, "odd": 1}], "ship_anyway": "perhaps"}'
+    refused = cli("orders", "act", make_order().number, "ship", "--data", given)
+    assert refused.code == 1
+    for said in (
+        "packages.0.carrier: must be text.",
+        "packages.1.odd: is not known here.",
+        "ship_anyway: must be yes or no.",
+    ):
+        assert said in refused.err

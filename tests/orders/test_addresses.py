@@ -17,6 +17,7 @@ from webapp.db import db
 from webapp.errors import DeskError, Invalid
 from webapp.orders.addresses import AddressNotOurs, AddressSettled, BuyersHidden, ShownAddress, shown
 from webapp.orders.events import events_of
+from webapp.orders.inputs import input_fields
 from webapp.orders.listing import list_orders
 from webapp.orders.models import Order
 from webapp.orders.postal import FIELDS, countries, country_codes, needed, normalized
@@ -238,8 +239,8 @@ def test_reading_it_leaves_one_access_record(order: Order, mia: Actor, do: Do) -
 
 def test_the_form_begins_with_what_stands_there(order: Order, mia: Actor, do: Do) -> None:
     do(order, "address", BERLIN, mia)
-    fields = find_action("address").fields_for(reloaded(order), mia)
-    assert {name: fields[name].get("default") for name in BERLIN} == BERLIN | {"country": "DE"}
+    fields = {one.name: one for one in input_fields(find_action("address"), reloaded(order), mia)}
+    assert {name: fields[name].offered.default for name in BERLIN} == BERLIN | {"country": "DE"}
     assert list(fields) == list(FIELDS)
 
 

@@ -15,6 +15,7 @@ from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Forbidden, Invalid, NotFound
 from webapp.orders import jobs, query_keys
 from webapp.orders.events import events_of, sentence_of
+from webapp.orders.inputs import input_fields
 from webapp.orders.models import Order, OrderEvent, OrderTag, Submission, Tag
 from webapp.orders.organizing import NoTagsHere
 from webapp.orders.queries import comments_of, find_order, reference
@@ -76,9 +77,9 @@ def test_who_was_let_go_is_assigned_nothing_and_keeps_their_name(
     with unit_of_work():
         db.session.execute(update(User).where(User.id == manager.id).values(disabled_at=now()))
     action, left = find_action("assign"), reloaded(order)
-    [assignee] = action.fields_for(left, mia).values()
-    assert str(manager.id) not in [value for value, _label in assignee["choices"]]
-    assert assignee["default"] == "me"
+    [assignee] = input_fields(action, left, mia)
+    assert str(manager.id) not in [value for value, _label in assignee.offered.choices]
+    assert assignee.offered.default == "me"
     assert action.undo(left, read_input(action, {"assignee": "me"})) is None  # which nobody could do
     assert str(query_keys._people(mia)[str(manager.id)]) == "Max (disabled)"  # so that their orders are found
     do(order, "assign", {"assignee": "me"}, mia)

@@ -14,6 +14,7 @@ from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden, Invalid
 from webapp.i18n import force_locale
 from webapp.orders.events import events_of
+from webapp.orders.inputs import input_fields
 from webapp.orders.models import Order, OrderStatus
 from webapp.orders.organizing import NoStatusHere
 from webapp.orders.queries import find_order
@@ -93,8 +94,8 @@ def test_only_statuses_of_the_orders_state_are_offered_and_taken(
     with unit_of_work():
         retire_status(find_status("old"), actor=Actor.operator())
     row = reloaded(order)
-    offered = find_action("status").fields_for(row, mia)["status"]["choices"]
-    assert [code for code, _name in offered] == ["packing", "none"]
+    [status] = input_fields(find_action("status"), row, mia)
+    assert [code for code, _name in status.offered.choices] == ["packing", "none"]
     for code, refusal in (("filed", StatusElsewhere), ("old", StatusRetired), ("never", StatusElsewhere)):
         with pytest.raises(refusal):
             do(order, "status", {"status": code}, mia)

@@ -17,14 +17,17 @@ from webapp.cli.door import PART, Door, desk_command
 from webapp.cli.presenting import Document
 from webapp.cli.text import cell, pairs, section, table
 from webapp.db import db, unit_of_work
+from webapp.errors import DeskError
 from webapp.fulfillment.services import shipments_of
+from webapp.hooks.fence import ask, label_of
 from webapp.i18n import gettext as _
 from webapp.orders import addresses
 from webapp.orders.events import events_of
+from webapp.orders.inputs import schema
 from webapp.orders.listing import key_of, list_orders
 from webapp.orders.models import Order
 from webapp.orders.queries import comments_of, find_order, holds_of, reference, state_condition, zone_of
-from webapp.orders.services import act as do, find_action, offers, read_input
+from webapp.orders.services import act as do, actions, find_action, offers, read_input
 from webapp.orders.states import STATE_LABELS
 from webapp.search.compiling import Compiled, compile_query
 from webapp.search.query import parse
@@ -157,6 +160,25 @@ def act(door: Door, number: str, action: str, data: str, key: str | None, versio
     lines = [f"{reference(order)}: {message}"]
     lines += [f"update {row['id']}: {row['kind']}, {row['state']}" for row in updates]
     door.show({"order": reference(order), "updates": updates, "message": message}, lines)
+
+
+@orders.command("actions")
+@click.argument("number", required=False)
+@desk_command
+def actions_(door: Door, number: str | None) -> None:
+    """What can be done to orders, or to this one now; with --json also what each takes, as JSON Schema."""
+    door.actor.needs("orders.view")
+    order = find_order(number, door.actor) if number else None
+    refusals = {one.code: one.refusal for one in offers(order, door.actor)} if order else {}
+    rows: list[Document] = []
+    for action in actions().values():
+        if door.actor.may(action.right):
+            refusal = refusals.get(action.code)
+            row = {"code": action.code, "label": label_of(action), "right": action.right, "bulk": action.bulk}
+            row |= {"why_not": str(refusal) if refusal else None} if order else {}
+            rows.append(row | {"input": ask(action, "form", schema, action, order, door.actor, raises=DeskError)})
+    columns = ("code", "label", "right", "bulk", *(["why_not"] if order else []))
+    door.show(rows, table(rows, columns, empty="Nothing can be done."))
 
 
 def _json(text: str) -> Mapping[str, Any]:

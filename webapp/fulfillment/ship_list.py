@@ -25,11 +25,11 @@ from webapp.fulfillment.services import (
 )
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.models import Run
-from webapp.orders.bulk import known_run, start_each
+from webapp.orders.bulk import known_run, listed_action, start_each
 from webapp.orders.models import Order
 from webapp.orders.queries import AROUND, only_one, visible
 from webapp.orders.search_words import full_numbers, number_prefixes
-from webapp.orders.services import find_action, read_input
+from webapp.orders.services import read_input
 
 LONGEST = 5_000  # rows of one list
 _PART = 2_000  # numbers looked up at once
@@ -234,7 +234,7 @@ def start(rows: Sequence[Row], *, actor: Actor, key: str = "") -> Run:
     """Ship whatever fits of the list, as a run. The same `key` answers with the first one. Raises `NothingFits`."""
     if known := known_run(key, actor):
         return known
-    action = find_action("ship")
+    action = listed_action()
     inputs = {
         fit.order.id: read_input(action, fit.row.input)
         for fit in check(rows, actor)
@@ -242,4 +242,4 @@ def start(rows: Sequence[Row], *, actor: Actor, key: str = "") -> Run:
     }
     if not inputs:
         raise NothingFits
-    return start_each("ship", inputs, actor=actor, key=key)
+    return start_each(action.code, inputs, actor=actor, key=key)

@@ -1,8 +1,8 @@
 """Bulk acts: one order action done to many orders, as a run with a result for each.
 
 Which orders, and what became of each, stands in the run's results, written at once when it starts. A chunk acts and
-notes its results in one transaction, each order under a savepoint of its own: a worker that dies mid-chunk leaves every
-order of it undone and waiting, and a job that comes twice finds nothing waiting. Whoever started the run acts, with the
+notes its results in one transaction: a worker that dies mid-chunk leaves every order of it undone and waiting, and a
+job that comes twice finds nothing waiting. Whoever started the run acts, with the
 rights of the moment.
 """
 
@@ -29,7 +29,7 @@ from webapp.orders.contract import ActionInput, OrderAction
 from webapp.orders.listing import NEWEST, Asked, first_orders, matching_ids
 from webapp.orders.models import BulkAct, Order
 from webapp.orders.queries import AROUND, locked_all, visible
-from webapp.orders.services import act, find_action, read_input, refusal_of
+from webapp.orders.services import Done, Wanted, act_many, actions, find_action, read_input, refusal_of
 from webapp.vault import services as vault
 
 log = structlog.get_logger(__name__)
@@ -71,6 +71,11 @@ class NotInBulk(Refusal):
     sentence = _l("%(action)s is done to one order at a time.")
 
 
+class NothingTakesLists(Refusal):
+    code = "nothing_takes_lists"
+    sentence = _l("The plugin for acts by a list is not loaded. The Plugins page says why.")
+
+
 class NothingToRepeat(Refusal):
     code = "nothing_to_repeat"
     sentence = _l("Every order of this run is done: there is nothing to try again.")
@@ -94,6 +99,14 @@ class InputLost(DeskError):
 def bulk_actions(actor: Actor, actions: Mapping[str, OrderAction]) -> list[OrderAction]:
     """Those that can be done to many orders at once and that the actor has the right to."""
     return [action for action in actions.values() if action.bulk and actor.may(action.right)]
+
+
+def listed_action() -> OrderAction:
+    """The action for which a list is given, with an input for each order. Raises `NothingTakesLists`."""
+    for action in actions().values():
+        if action.bulk and action.listed:
+            return action
+    raise NothingTakesLists
 
 
 def chosen_ids(
@@ -230,10 +243,7 @@ def _do_chunk(run: Run) -> None:
     except DeskError as problem:  # the plugin, the key or the right to see orders is gone: no order could be done
         runs.fail(run, problem)
         return
-    for result in results:
-        order = orders.get(result.subject_id)
-        given = body.get("each", {}).get(str(result.subject_id), body.get("input"))
-        result.state, result.problem = _do_one(run, result, action, order, given, actor)
+    _act(run, results, action, orders, body, actor)
     run.done += len(results)
     run.failed += sum(result.state != ResultState.DONE for result in results)
     if len(results) < limit or run.done >= (run.total or 0):
@@ -242,24 +252,42 @@ def _do_chunk(run: Run) -> None:
         runs.go_on(run)
 
 
-def _do_one(
-    run: Run, result: RunResult, action: OrderAction, order: Order | None, given: Any, actor: Actor
-) -> tuple[str, dict[str, Any] | None]:
-    if order is None:
-        return ResultState.REFUSED, Forbidden(right=str(_l("see orders"))).stored()
+def _act(
+    run: Run,
+    results: Sequence[RunResult],
+    action: OrderAction,
+    orders: Mapping[int, Order],
+    body: Mapping[str, Any],
+    actor: Actor,
+) -> None:
+    """Act on the orders of these results, and note what became of each."""
+    wanted: list[tuple[RunResult, Wanted]] = []
+    for result in results:
+        order = orders.get(result.subject_id)
+        given = body.get("each", {}).get(str(result.subject_id), body.get("input"))
+        try:
+            if order is None:
+                raise Forbidden(right=str(_l("see orders")))
+            wanted.append((result, Wanted(order, read_input(action, given), f"bulk-{run.id}-{result.position}")))
+        except DeskError as problem:
+            result.state, result.problem = ResultState.REFUSED, problem.stored()
     try:
-        with db.session.begin_nested():
-            act(action, order, read_input(action, given), actor, key=f"bulk-{run.id}-{result.position}")
-    except Exception as error:
-        if runs.passes(error):  # the trouble of database, queue or disk: the whole chunk is tried again
-            raise
-        if isinstance(error, DeskError) and not isinstance(error, PluginFailed):
-            return ResultState.REFUSED, error.stored()
-        cause = error.__cause__ if isinstance(error, PluginFailed) and error.__cause__ else error
-        way = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(cause.__traceback__)]
-        log.error("bulk_act_failed", run=run.id, order=order.id, kind=type(cause).__name__, way=" ".join(way[1:]))
-        return ResultState.FAILED, ActFailed().stored()
-    return ResultState.DONE, None
+        outcomes = act_many(action, [one for _result, one in wanted], actor)
+    except Forbidden as problem:  # whoever began it has lost the right since
+        outcomes = [problem] * len(wanted)
+    for (result, one), outcome in zip(wanted, outcomes, strict=True):
+        result.state, result.problem = _result_of(run, one.order, outcome)
+
+
+def _result_of(run: Run, order: Order, outcome: Done | Exception) -> tuple[str, dict[str, Any] | None]:
+    if isinstance(outcome, Done):
+        return ResultState.DONE, None
+    if isinstance(outcome, DeskError) and not isinstance(outcome, PluginFailed):
+        return ResultState.REFUSED, outcome.stored()
+    cause = outcome.__cause__ if isinstance(outcome, PluginFailed) and outcome.__cause__ else outcome
+    way = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(cause.__traceback__)]
+    log.error("bulk_act_failed", run=run.id, order=order.id, kind=type(cause).__name__, way=" ".join(way[1:]))
+    return ResultState.FAILED, ActFailed().stored()
 
 
 def starter_of(run: Run) -> Actor:

@@ -1,13 +1,13 @@
 """What an order action implements, and the facts that hooks get of orders that change.
 
 An action's `refusal` is the function that its service asks itself, so that a button never lies. `Input` is declared
-once: the form, the command line, bulk input and the API's schema all come from it.
+once (`webapp.orders.inputs`): the form, the command line, bulk input and the JSON schema all come from it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -17,15 +17,24 @@ from pydantic import BaseModel, ConfigDict
 from webapp.audit.actor import Actor
 from webapp.errors import Refusal
 from webapp.i18n import LazyString, ngettext
+from webapp.orders.inputs import Offered
 
 if TYPE_CHECKING:
     from webapp.orders.models import Order
 
 
 class ActionInput(BaseModel):
-    """The input of an action; fields carry their label as `title` and their words as `description`."""
+    """The input of an action; a field that people fill in is `Annotated` with `FormField`."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+class Place(StrEnum):
+    """Where the form of an action stands on the order's page."""
+
+    ACTIONS = "actions"  # under the bar of buttons
+    COMMENTS = "comments"  # as the box under the comments
+    ADDRESSES = "addresses"  # in the card of the addresses
 
 
 class OrderAction(ABC):
@@ -36,6 +45,8 @@ class OrderAction(ABC):
     right: ClassVar[str]
     bulk: ClassVar[bool] = False
     icon: ClassVar[str] = "dots"
+    listed: ClassVar[bool] = False  # in bulk each order has an input of its own: a list of them is given, not a form
+    place: ClassVar[Place] = Place.ACTIONS
     counterpart: ClassVar[str] = ""  # the code of the act that undoes this one: a bar shows whichever is possible
     Input: ClassVar[type[ActionInput]] = ActionInput
 
@@ -62,23 +73,26 @@ class OrderAction(ABC):
     def perform(self, order: Order, data: Any, actor: Actor) -> None:
         """Do it; the caller holds the order's lock and has asked right, version and refusal."""
 
+    def perform_many(self, orders: Sequence[Order], data: Any, actor: Actor) -> None:
+        """Do it to all of these orders; where it fails for one, it fails, and each is tried by itself."""
+        for order in orders:
+            self.perform(order, data, actor)
+
     def undo(self, order: Order, data: Any) -> tuple[str, Mapping[str, Any]] | None:
         """What takes the act back: the code of an act and its input; None where nothing does. Asked before `perform`,
         while the order still shows what was; the pages offer it where that act is then possible with that input.
         """
         return (self.counterpart, {}) if self.counterpart else None
 
-    def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
-        """What the form knows beyond `Input`: per field, `choices` and `default` for this order."""
+    def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
+        """What the fields of `Input` offer this person for this order, as far as it is more than was declared: choices,
+        defaults, whether a field is there. Without an order it is for many: nothing of one of them may show.
+        """
         return {}
 
-    def fields_for(self, order: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
-        """What the form knows where it depends on who asks: what they may choose, what of the buyer stands there."""
-        return self.form_fields(order)
-
-    def fields_for_many(self, sample: Order, actor: Actor) -> Mapping[str, Mapping[str, Any]]:
-        """What the form of a bulk act knows: this person's choices, nothing of the sample that others don't share."""
-        return self.form_fields(sample)
+    def for_version(self, data: Any) -> bool:
+        """Whether it is for the order as the person saw it: somebody else's change meanwhile then asks again."""
+        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

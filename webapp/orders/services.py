@@ -13,12 +13,14 @@ from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage
 from webapp.clock import now
 from webapp.db import db
-from webapp.errors import DeskError, Invalid, NotFound, Refusal, Stale
-from webapp.hooks.fence import PluginFailed, ask, label_of
+from webapp.errors import DeskError, Invalid, InvalidInput, NotFound, Refusal, Stale
+from webapp.hooks.fence import PluginFailed, ask, failed, label_of
 from webapp.hooks.registered import by_code
 from webapp.i18n import lazy_gettext as _l
-from webapp.orders.contract import ActionInput, OrderAction
+from webapp.jobs.runs import passes
+from webapp.orders.contract import ActionInput, OrderAction, Place
 from webapp.orders.events import record
+from webapp.orders.inputs import ODD, PROBLEMS
 from webapp.orders.models import Order, OrderComment, Submission
 from webapp.orders.search_words import add_comment
 from webapp.orders.states import follows_from, open_units, state_of
@@ -65,27 +67,6 @@ class Done:
     version: int
 
 
-_PROBLEMS = {  # pydantic's kinds of errors, in the desk's words
-    "missing": _l("is needed."),
-    "too_short": _l("needs at least one."),
-    "extra_forbidden": _l("is not known here."),
-    "int_parsing": _l("must be a whole number."),
-    "int_from_float": _l("must be a whole number."),
-    "int_type": _l("must be a whole number."),
-    "string_type": _l("must be text."),
-    "string_too_short": _l("is needed."),
-    "string_too_long": _l("is too long."),
-    "datetime_parsing": _l("must be a date and time, such as 2026-11-20T10:00:00Z."),
-    "odd_time": _l("must lie between 1970 and 2199."),
-    "datetime_from_date_parsing": _l("must be a date and time, such as 2026-11-20T10:00:00Z."),
-    "bool_parsing": _l("must be yes or no."),
-    "model_type": _l("must be a set of fields."),
-    "model_attributes_type": _l("must be a set of fields."),
-    "list_type": _l("must be a list."),
-    "dict_type": _l("must be a set of lines with quantities."),
-}
-
-
 def actions() -> dict[str, OrderAction]:
     """What can be done to orders, by code, in the order of the buttons."""
     return by_code("register_order_actions", OrderAction)  # type: ignore[type-abstract]
@@ -96,6 +77,11 @@ def find_action(code: str) -> OrderAction:
     if code not in known:
         raise NotFound(name=code)
     return known[code]
+
+
+def action_at(place: Place, actor: Actor) -> OrderAction | None:
+    """The first action whose form stands in this place of the order's page and that the actor has the right to."""
+    return next((action for action in actions().values() if action.place is place and actor.may(action.right)), None)
 
 
 def offers(order: Order, actor: Actor) -> list[Offer]:
@@ -127,16 +113,31 @@ def refusal_of(action: OrderAction, order: Order, actor: Actor) -> Refusal | Non
 
 
 def read_input(action: OrderAction, given: Mapping[str, Any]) -> ActionInput:
-    """The action's input from JSON or a form; raises `Invalid` that names the first field in question."""
-    for name, value in given.items():
-        if "\\u0000" in json.dumps([name, value], default=str):  # PostgreSQL keeps no such text
-            raise Invalid(field=name, problem=_l("holds a character that can't be kept."))
+    """The action's input from JSON or a form; raises `InvalidInput` that names every field in question."""
+    problems = [
+        Invalid(field=name, problem=_l("holds a character that can't be kept."))
+        for name, value in given.items()
+        if "\\u0000" in json.dumps([name, value], default=str)  # PostgreSQL keeps no such text
+    ]
     try:
-        return action.Input.model_validate(given)
+        data = action.Input.model_validate(given)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or action.code
-        raise Invalid(field=field, problem=_PROBLEMS.get(first["type"], _l("is not what is expected here."))) from None
+        for one in error.errors(include_url=False, include_input=False):
+            field = ".".join(str(part) for part in one["loc"]) or action.code
+            problems.append(Invalid(field=field, problem=PROBLEMS.get(one["type"], ODD)))
+    if problems:
+        raise InvalidInput(problems)
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One order that is to be acted on, with the input for it. `version` is the one that the person saw."""
+
+    order: Order
+    data: ActionInput
+    key: str | None = None
+    version: int | None = None
 
 
 def act(
@@ -148,44 +149,107 @@ def act(
     key: str | None = None,
     version: int | None = None,
 ) -> Done:
-    """Do it once, for every door: right, repeated key, version, refusal, then the action itself. The order is locked.
+    """Act on one order, the set of one, whose failure is raised: see `act_many`."""
+    actor.needs(action.right)
+    wanted = Wanted(order, data, key, version)
+    known = _submissions([wanted], actor)
+    outcome = _before(action, wanted, actor, known)
+    if isinstance(outcome, DeskError):
+        raise outcome
+    return outcome or _perform(action, [wanted], actor)[0]
 
-    The same key answers with the first result. `version` is the one that the person saw; another raises `Stale`.
+
+def act_many(action: OrderAction, wanted: Sequence[Wanted], actor: Actor) -> list[Done | Exception]:
+    """Act on orders, for every door: right, repeated keys, versions and refusals, then the action itself. The caller
+    has locked the orders. What became of each is in its place: `Done`, or why it was not.
+
+    The same key answers with the first result; another version is `Stale`. Orders with the same input are one act; only
+    where that fails, each is tried by itself under a savepoint. Trouble of database, queue or disk is raised.
     """
     actor.needs(action.right)
-    if key and (earlier := _submission(actor, key)):
-        if (earlier.order_id, earlier.action) != (order.id, action.code):
-            raise KeyReused
-        return Done(**earlier.result)
-    if version is not None and version != order.version:
-        raise Stale
-    if refusal := refusal_of(action, order, actor):
-        raise refusal
-    since = order.version
-    ask(action, "action", action.perform, order, data, actor, raises=DeskError)
-    done = Done(order.id, since, order.version)
-    if key:
-        result = {"order_id": done.order_id, "since": done.since, "version": done.version}
-        db.session.add(
-            Submission(
-                actor_kind=actor.kind,
-                actor_id=actor.id or 0,
-                key=key,
-                order_id=order.id,
-                action=action.code,
-                at=now(),
-                result=result,
+    known = _submissions(wanted, actor)
+    outcomes: list[Done | Exception | None] = [_before(action, one, actor, known) for one in wanted]
+    waiting = [place for place, outcome in enumerate(outcomes) if outcome is None]
+    while waiting:
+        same = [place for place in waiting if wanted[place].data == wanted[waiting[0]].data]
+        waiting = [place for place in waiting if place not in same]
+        for place, outcome in zip(same, _together(action, [wanted[place] for place in same], actor), strict=True):
+            outcomes[place] = outcome
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+def _together(action: OrderAction, wanted: Sequence[Wanted], actor: Actor) -> Sequence[Done | Exception]:
+    """Act on orders with the same input at once, or where that fails, on each by itself."""
+    if len(wanted) == 1:
+        return [_alone(action, wanted[0], actor)]
+    try:
+        with db.session.begin_nested():
+            return _perform(action, wanted, actor, raises=Exception)
+    except Exception as error:
+        if passes(error):
+            raise
+        outcomes = [_alone(action, one, actor) for one in wanted]
+        if not isinstance(error, DeskError) and not any(isinstance(outcome, PluginFailed) for outcome in outcomes):
+            failed(action, "action", error)  # what fails for many alone is noted for none of them
+        return outcomes
+
+
+def _alone(action: OrderAction, wanted: Wanted, actor: Actor) -> Done | Exception:
+    try:
+        with db.session.begin_nested():
+            return _perform(action, [wanted], actor)[0]
+    except Exception as error:
+        if passes(error):
+            raise
+        return error
+
+
+def _before(
+    action: OrderAction, wanted: Wanted, actor: Actor, known: Mapping[str, Submission]
+) -> Done | DeskError | None:
+    """What the answer is before anything is done: an earlier one, or a refusal; None where it can be done."""
+    order = wanted.order
+    if earlier := known.get(wanted.key or ""):
+        same = (earlier.order_id, earlier.action) == (order.id, action.code)
+        return Done(**earlier.result) if same else KeyReused()
+    if wanted.version is not None and wanted.version != order.version:
+        return Stale()
+    return refusal_of(action, order, actor)
+
+
+def _perform(
+    action: OrderAction, wanted: Sequence[Wanted], actor: Actor, *, raises: type[Exception] = DeskError
+) -> list[Done]:
+    before = [one.order.version for one in wanted]
+    orders = [one.order for one in wanted]
+    ask(action, "action", action.perform_many, orders, wanted[0].data, actor, raises=raises)
+    done = [Done(order.id, since, order.version) for order, since in zip(orders, before, strict=True)]
+    for one, result in zip(wanted, done, strict=True):
+        if one.key:
+            db.session.add(
+                Submission(
+                    actor_kind=actor.kind,
+                    actor_id=actor.id or 0,
+                    key=one.key,
+                    order_id=result.order_id,
+                    action=action.code,
+                    at=now(),
+                    result={"order_id": result.order_id, "since": result.since, "version": result.version},
+                )
             )
-        )
     db.session.flush()
     return done
 
 
-def _submission(actor: Actor, key: str) -> Submission | None:
+def _submissions(wanted: Sequence[Wanted], actor: Actor) -> dict[str, Submission]:
+    """What the actor sent with these keys before."""
+    keys = [one.key for one in wanted if one.key]
+    if not keys:
+        return {}
     query = select(Submission).where(
-        Submission.actor_kind == actor.kind, Submission.actor_id == (actor.id or 0), Submission.key == key
+        Submission.actor_kind == actor.kind, Submission.actor_id == (actor.id or 0), Submission.key.in_(keys)
     )
-    return db.session.scalar(query)
+    return {row.key: row for row in db.session.scalars(query)}
 
 
 def settle_state(order: Order) -> None:

@@ -66,9 +66,9 @@ def all_statuses() -> list[OrderStatus]:
     return sorted(rows, key=lambda row: (places[OrderState(row.state)], row.position, row.code))
 
 
-def statuses_of(state: str) -> list[OrderStatus]:
-    """The statuses that orders of this state can be given."""
-    return [row for row in all_statuses() if row.state == state and row.retired_at is None]
+def statuses_of(state: str | None) -> list[OrderStatus]:
+    """The statuses that orders of this state can be given; without one, those of any state."""
+    return [row for row in all_statuses() if state in (None, row.state) and row.retired_at is None]
 
 
 def status_name(code: str, language: str | None = None) -> str:

@@ -19,7 +19,7 @@ def ship(page: Page, tracking: str) -> None:
     page.locator("#order-actions").get_by_text("Ship", exact=True).first.click()
     page.locator("#order-actions select[name=carrier]").select_option("DHL")
     page.locator("#order-actions input[name=tracking_number]").fill(tracking)
-    page.locator("#order-actions form button[type=submit]").first.click()
+    page.locator("#order-actions form button.main").click()
 
 
 def test_a_newcomer_ships_an_order_and_amazon_has_it(desk: Desk, open_page: Callable[..., Page]) -> None:
@@ -59,7 +59,7 @@ def test_a_mistake_keeps_what_was_typed(desk: Desk, open_page: Callable[..., Pag
     page.goto(f"{desk.url}/orders/{order['number']}/actions/ship")
     page.locator("#order-actions select[name=carrier]").select_option("Other")
     page.locator("#order-actions input[name=tracking_number]").fill("KEEP-ME")
-    page.locator("#order-actions form button[type=submit]").first.click()
+    page.locator("#order-actions form button.main").click()
     expect(page.get_by_text("This carrier needs a name.").first).to_be_visible()
     expect(page.locator("#order-actions input[name=tracking_number]")).to_have_value("KEEP-ME")
 
@@ -83,7 +83,7 @@ def test_the_same_form_sent_twice_ships_once(desk: Desk, open_page: Callable[...
         page.locator("#order-actions select[name=carrier]").select_option("DHL")
         page.locator("#order-actions input[name=tracking_number]").fill("JD-TWICE")
     for page in (first, second):
-        page.locator("#order-actions form button[type=submit]").first.click()
+        page.locator("#order-actions form button.main").click()
     for page in (first, second):  # either may be the one that ships
         shipped = page.locator("#order-summary", has_text="Complete")
         refused = page.locator("#messages", has_text="Nothing is left to ship.")

@@ -85,7 +85,7 @@ def test_one_order_is_shipped_in_three(at_the_list: Steps) -> None:
     at_the_list.click(page.locator("#order-actions").get_by_role("link", name="Ship", exact=True))
     page.locator("#order-actions select[name=carrier]").select_option("DHL")
     page.locator("#order-actions input[name=tracking_number]").fill("JD-WORK-1")
-    at_the_list.click(page.locator("#order-actions form button[type=submit]"))
+    at_the_list.click(page.locator("#order-actions form button.main"))
     expect(page.locator("#order-summary")).to_contain_text("Complete")
     assert at_the_list.taken <= 3
 
@@ -284,10 +284,10 @@ def test_two_people_at_one_order_see_each_other_and_lose_nothing(
     theirs.locator("[name=tracking_number]").fill("JD-TYPED-BY-CARL")
     mine.goto(f"{desk.url}/orders/{order}/actions/hold")
     mine.locator("[name=reason]").fill("Address looks odd")
-    mine.locator("#order-actions form button[type=submit]").click()
+    mine.locator("#order-actions form button.main").click()
     expect(mine.locator("#order-summary")).to_contain_text("On hold")
     theirs.locator("select[name=carrier]").select_option("DHL")
-    theirs.locator("#order-actions form button[type=submit]").click()
+    theirs.locator("#order-actions form button.main").click()
     expect(theirs.locator("body")).to_contain_text("hold", timeout=LONG)
     expect(theirs.locator("[name=tracking_number]")).to_have_value("JD-TYPED-BY-CARL")
     assert desk.packages(order) == 0

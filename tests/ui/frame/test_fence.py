@@ -24,6 +24,7 @@ from webapp.orders.attention import AttentionKind
 from webapp.orders.contract import ActionInput, Badge, OrderAction, Panel
 from webapp.orders.events import events_of, record
 from webapp.orders.exporting import ORDERS, Table
+from webapp.orders.inputs import Offered
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
 from webapp.orders.services import act, actions, raise_attention
@@ -154,8 +155,8 @@ class Formless(Unsure):
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
         return None
 
-    def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
-        fields: Mapping[str, Mapping[str, Any]] = self.plugin.do({})
+    def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
+        fields: Mapping[str, Offered] = self.plugin.do({})
         return fields
 
 
@@ -164,7 +165,7 @@ class Undoing(Formless):
 
     code, label = "failing", "Failing"
 
-    def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
+    def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
         return {}
 
     def perform(self, order: Order, data: Any, actor: Actor) -> None:

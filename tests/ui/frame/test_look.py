@@ -172,11 +172,11 @@ def test_an_order_is_shipped_in_place_and_its_update_settles_by_itself(
     page.clock.install()
     page.goto(f"/orders/{order.number}")
     page.click("#order-actions a.button")
-    page.click("form.chosen button[type=submit]")
+    page.click("form.chosen button.main")
     expect(page.locator("[name=carrier][aria-invalid=true]")).to_be_focused()
     page.select_option("[name=carrier]", index=1)
     page.fill("[name=tracking_number]", "JD0001")
-    page.click("form.chosen button[type=submit]")
+    page.click("form.chosen button.main")
 
     expect(page.locator(".toast[data-tone=good]")).to_contain_text("Shipped")
     expect(page.locator("#order-packages")).to_contain_text("JD0001")
@@ -220,7 +220,7 @@ def test_without_javascript_an_order_can_be_shipped(plain: Any, make_order: Call
     plain.click("#order-actions a.button")
     plain.select_option("[name=carrier]", index=1)
     plain.fill("[name=tracking_number]", "JD0002")
-    plain.click("form.chosen button[type=submit]")
+    plain.click("form.chosen button.main")
 
     plain.wait_for_url(f"**/orders/{order.number}")
     plain.get_by_role("link", name="Shipments", exact=True).click()

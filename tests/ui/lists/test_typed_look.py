@@ -93,7 +93,7 @@ def test_a_half_filled_act_waits_while_one_looks_at_another(
     holds(page, "form.chosen [name=carrier]", "DHL")
     holds(page, "form.chosen .picks input[type=number]", "2")
     expect(page.locator("form.chosen input[value=some]")).to_be_checked()
-    page.click("form.chosen button[type=submit]")
+    page.click("form.chosen button.main")
     page.wait_for_selector(".toast[data-tone=good]")
     page.wait_for_function(f"{KEPT} === 0")
 

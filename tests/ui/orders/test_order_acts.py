@@ -19,6 +19,7 @@ from webapp.fulfillment.models import Shipment
 from webapp.i18n import LANGUAGES, force_locale
 from webapp.orders.archiving import archive
 from webapp.orders.attention import in_words as troubles_in_words
+from webapp.orders.inputs import input_fields
 from webapp.orders.models import Order
 from webapp.orders.organizing import assign, set_due, set_status, set_tags
 from webapp.orders.queries import locked
@@ -158,7 +159,7 @@ def test_no_page_calls_a_field_by_its_code(make_order: Callable[..., Order], mia
             inner = [f"packages.0.{name}" for part in known.get("$defs", {}).values() for name in part["properties"]]
             for code in (*known.get("properties", {}), *inner, "odd"):
                 wrong = Invalid(field=code, problem="…")
-                given = MultiDict(dict.fromkeys(action.fields_for(order, mia), "x"))
+                given = MultiDict(dict.fromkeys([one.name for one in input_fields(action, order, mia)], "x"))
                 errors = again_form(action, order, given, wrong, actor=mia).form_errors
                 said += [(code, error) for error in errors] + [(code, in_words(action, order, wrong.stored()))]
         for code in set(ADDRESS_FIELDS) - {"kind"}:  # which is no field of any form

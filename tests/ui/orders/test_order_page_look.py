@@ -93,7 +93,7 @@ def test_an_act_is_taken_back_from_its_message(page: Any, make_order: Callable[.
     page.goto(f"/orders/{order.number}")
     page.get_by_role("link", name="Hold", exact=True).click()
     page.fill("[name=reason]", "wait")
-    page.click("#order-actions form button[type=submit]")
+    page.click("#order-actions form button.main")
     page.wait_for_selector("#order-summary:has-text('On hold')")
     assert _flaws(page) == []
     page.get_by_role("button", name="Undo").click()

@@ -151,6 +151,11 @@ class Form(BaseForm):
         super().__init__(fields, prefix=prefix)
         self.process(given, data=dict(data or {}))
 
+    @property
+    def parts(self) -> Sequence[Any]:
+        """The fields in their order, without what is hidden."""
+        return [field for field in self if field.type not in ("HiddenField", "CSRFTokenField")]
+
     def typed(self, *names: str) -> dict[str, Any]:
         """What was typed into these fields (all that are shown, if none is named); what was left empty is left out."""
         wanted = names or tuple(name for name, field in self._fields.items() if field.type != "HiddenField")

@@ -1,29 +1,71 @@
 """An order action as a form: its fields from what the action declares, its key and the version that the person saw."""
 
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from flask import url_for
+from werkzeug.datastructures import MultiDict
 from wtforms import Field
 
 from webapp.audit.actor import Actor
-from webapp.errors import DeskError, Invalid, NotFound, sentence_of
+from webapp.errors import DeskError, Invalid, InvalidInput, NotFound, sentence_of
 from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.contract import OrderAction
+from webapp.orders.inputs import InputField, Kind, input_fields, label_of_way
 from webapp.orders.models import Order
 from webapp.orders.queries import reference
 from webapp.orders.services import find_action, read_input, refusal_of
 from webapp.ui import forms
-from webapp.ui.forms.quantities import QuantitiesField, QuantityLine
+from webapp.ui.forms.quantities import QuantitiesField
 
 KEY, VERSION = "submission_key", "order_version"
+MOST_GROUPS = 20  # on one form
+_ADDS, _REMOVES = re.compile(r"(\w+)-add"), re.compile(r"(\w+)-remove-(\d{1,2})")
+
+
+@dataclass(frozen=True)
+class Group:
+    """One of several groups of fields, such as a parcel, as a form draws it."""
+
+    label: str
+    fields: list[Field]
+    remove: str  # the name of the button that takes it away
+    remove_label: str
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups of the same fields. While there is but one, its fields stand among the others."""
+
+    each: list[Group]
+    add: str  # the name of the button that adds one; empty where no more fit
+    add_label: str
 
 
 class ActionForm(forms.Form):
-    """The form of one action on one order. The same key sent twice acts once."""
+    """The form of one action on one order, or on many. The same key sent twice acts once."""
+
+    def __init__(self, fields: Sequence[InputField], version: int, given: Any = None) -> None:
+        self.declared = tuple(fields)
+        self.counts = {one.name: _count_of(one, given) for one in fields if one.fields}
+        made: dict[str, Field] = {}
+        for one in fields:
+            if not one.fields:
+                made[one.name] = _field(one)
+                continue
+            made[_count(one.name)] = forms.hidden()
+            for at in range(self.counts[one.name]):
+                made |= {_name(one.name, at, within.name): _field(within) for within in one.fields}
+        made[KEY] = forms.hidden(secrets.token_urlsafe(16))
+        made[VERSION] = forms.hidden(version)
+        super().__init__(made, _without_removed(fields, given))
+        for name, count in self.counts.items():
+            self[_count(name)].data = str(count)
 
     @property
     def key(self) -> str:
@@ -35,54 +77,136 @@ class ActionForm(forms.Form):
         return int(text) if text.isdecimal() and len(text) < 10 else None
 
     @property
-    def missing(self) -> list[str]:
-        """Needed fields that were left empty."""
-        return [name for name, field in self._fields.items() if field.flags.required and not field.data]
+    def parts(self) -> list[Field | Groups]:
+        """The fields and groups in their order, without what is hidden."""
+        return [self._drawn(one) if one.fields else self[one.name] for one in self.declared]
+
+    def _drawn(self, groups: InputField) -> Groups:
+        count = self.counts[groups.name]
+        each = [
+            Group(
+                label=str(groups.shown.each) % {"number": at + 1},
+                fields=[self[_name(groups.name, at, within.name)] for within in groups.fields],
+                remove=f"{groups.name}-remove-{at}",
+                remove_label=str(groups.shown.remove) % {"number": at + 1},
+            )
+            for at in range(count)
+        ]
+        more = count < min(groups.offered.most, MOST_GROUPS)
+        return Groups(each, f"{groups.name}-add" if more else "", str(groups.shown.add))
+
+    @property
+    def problems(self) -> list[Invalid]:
+        """What the form itself finds wrong: needed fields that were left empty, quantities that can't be read."""
+        found = []
+        for name, field in self._fields.items():
+            if field.flags.required and not field.data:
+                found.append(Invalid(field=name, problem=_l("is needed.")))
+            elif isinstance(field, QuantitiesField) and field.problem:
+                found.append(Invalid(field=name, problem=field.problem))
+        return found
 
     @property
     def input(self) -> dict[str, Any]:
-        """What goes into the action's `Input`; raises `Invalid` for a needed field that was left empty."""
-        for name in self.missing:
-            raise _needed(name)
-        for name, field in self._fields.items():
-            if isinstance(field, QuantitiesField) and field.problem:
-                raise Invalid(field=name, problem=field.problem)
-        return self.typed()
+        """What goes into the action's `Input`; raises `InvalidInput` naming all that the form finds wrong."""
+        if problems := self.problems:
+            raise InvalidInput(problems)
+        alone = [one.name for one in self.declared if not one.fields]
+        typed = self.typed(*alone) if alone else {}
+        for one in self.declared:
+            if one.fields:
+                typed[one.name] = [self._group(one, at) for at in range(self.counts[one.name])]
+        return typed
+
+    def _group(self, groups: InputField, at: int) -> dict[str, Any]:
+        names = {within.name: _name(groups.name, at, within.name) for within in groups.fields}
+        typed = self.typed(*names.values())
+        return {name: typed[own] for name, own in names.items() if own in typed}
 
     def renewed(self, version: int) -> "ActionForm":
         """This form with what was typed, for the order as it is now; another try is another submission."""
         self[KEY].data, self[VERSION].data = secrets.token_urlsafe(16), version
         return self
 
+    def field_of(self, error: DeskError) -> Field | None:
+        """The field that a refusal names, also within a group (`packages.1.carrier`)."""
+        way = str(error.values.get("field", "")).split(".") if isinstance(error, Invalid) else []
+        if len(way) > 2 and way[0] in self.counts and way[1].isdecimal():
+            found: Field | None = self._fields.get(_name(way[0], int(way[1]), way[2]))
+            return found
+        return super().field_of(error)
 
-def action_form(
-    action: OrderAction, order: Order, given: Any = None, *, actor: Actor, many: bool = False
-) -> ActionForm:
-    """The action's form, empty or with what was sent, as it is for who asks; with `many` the order is a sample.
+
+def asks_for_groups(given: Mapping[str, Any]) -> bool:
+    """Whether a button was pressed that adds a group or takes one away, and nothing is to be done."""
+    return any(_ADDS.fullmatch(name) or _REMOVES.fullmatch(name) for name in given)
+
+
+def _count(name: str) -> str:
+    return f"{name}-count"
+
+
+def _name(groups: str, at: int, name: str) -> str:
+    """The name of a field within a group; the first group's fields have the names that they have alone."""
+    return name if at == 0 else f"{groups}-{at}-{name}"
+
+
+def _count_of(groups: InputField, given: Any) -> int:
+    """How many groups the form is to have, by what was sent."""
+    sent = given.get(_count(groups.name), "1") if given else "1"
+    count = int(sent) if sent.isascii() and sent.isdecimal() and len(sent) < 4 else 1
+    if given and f"{groups.name}-add" in given:
+        count += 1
+    count = min(max(count, 1), MOST_GROUPS)
+    removed = _removed(groups, given)
+    return max(1, count - 1) if removed is not None and removed < count else count
+
+
+def _removed(groups: InputField, given: Any) -> int | None:
+    """The place of the group that a button takes away."""
+    for name in given or ():
+        if (found := _REMOVES.fullmatch(name)) and found[1] == groups.name:
+            return int(found[2])
+    return None
+
+
+def _without_removed(fields: Sequence[InputField], given: Any) -> Any:
+    """What was sent, with the groups after one that is taken away each a place further up."""
+    for groups in fields:
+        removed = _removed(groups, given) if groups.fields else None
+        if removed is None:
+            continue
+        given = MultiDict(given)
+        for at in range(removed, MOST_GROUPS):
+            for within in groups.fields:
+                here, after = _name(groups.name, at, within.name), _name(groups.name, at + 1, within.name)
+                for name in [name for name in given if name == here or name.startswith(f"{here}-")]:
+                    given.poplist(name)
+                for name in [name for name in given if name == after or name.startswith(f"{after}-")]:
+                    given.setlist(here + name.removeprefix(after), given.getlist(name))
+    return given
+
+
+def action_form(action: OrderAction, order: Order | None, given: Any = None, *, actor: Actor) -> ActionForm:
+    """The action's form, empty or with what was sent, as it is for who asks; without an order it is for many.
 
     Raises `PluginFailed` where the action can't say what its form is.
     """
-    fields = ask(action, "form", _fields, action, order, actor, many, raises=DeskError)
-    fields[KEY] = forms.hidden(secrets.token_urlsafe(16))
-    fields[VERSION] = forms.hidden(order.version)
-    form = ActionForm(fields, given)
+    form = ask(action, "form", _form, action, order, given, actor, raises=DeskError)
     for name, field in form._fields.items():  # a page may hold the forms of two actions
         field.id = field.label.field_id = f"{action.code}-{name}"
     return form
 
 
-def _fields(action: OrderAction, order: Order, actor: Actor, many: bool) -> dict[str, Field]:
-    specs = action.fields_for_many(order, actor) if many else action.fields_for(order, actor)
-    return {name: _field(spec) for name, spec in specs.items()}
+def _form(action: OrderAction, order: Order | None, given: Any, actor: Actor) -> ActionForm:
+    return ActionForm(input_fields(action, order, actor), order.version if order else 0, given)
 
 
-def again(
-    action: OrderAction, order: Order, given: Any, error: DeskError, *, actor: Actor, many: bool = False
-) -> ActionForm:
-    """The form that was refused: as typed, with the reason."""
-    form = action_form(action, order, given, actor=actor, many=many).renewed(order.version)
-    problems: list[DeskError] = [_needed(name) for name in form.missing] or [error]
-    for problem in problems:
+def again(action: OrderAction, order: Order | None, given: Any, error: DeskError, *, actor: Actor) -> ActionForm:
+    """The form that was refused: as typed, with every reason."""
+    form = action_form(action, order, given, actor=actor).renewed(order.version if order else 0)
+    found: Sequence[DeskError] = error.problems if isinstance(error, InvalidInput) else [error]
+    for problem in form.problems or found:
         if isinstance(problem, Invalid) and form.field_of(problem) is None:
             problem = Invalid(field=action.label, problem=problem.values["problem"])
         form.complain(problem)
@@ -94,15 +218,9 @@ def in_words(action: OrderAction | None, order: Order, problem: dict[str, Any] |
     if action is not None and problem and problem["code"] == Invalid.code:
         way = str(problem["values"]["field"]).split(".")
         with suppress(PluginFailed):
-            label = ask(action, "form", _label_of, action, order, way)
-            problem = {**problem, "values": {**problem["values"], "field": label}}
+            label = ask(action, "form", label_of_way, action.Input, way) or action.label
+            problem = {**problem, "values": {**problem["values"], "field": str(label)}}
     return sentence_of(problem)
-
-
-def _label_of(action: OrderAction, order: Order, way: Sequence[str]) -> str:
-    """What the act's form calls the field that this way leads to."""
-    fields = action.form_fields(order)
-    return str(next((fields[name]["label"] for name in reversed(way) if name in fields), action.label))
 
 
 def undo_form(
@@ -125,25 +243,20 @@ def undo_form(
     return {"url": url, "fields": fields}
 
 
-def _needed(name: str) -> Invalid:
-    return Invalid(field=name, problem=_l("is needed."))
-
-
-def _field(spec: Mapping[str, Any]) -> Field:
-    label, help, required = spec["label"], spec.get("help", ""), bool(spec.get("required"))
-    if spec.get("type") == "quantities":
-        return QuantitiesField(label, [QuantityLine(*line) for line in spec["lines"]], description=help)
-    if "choices" in spec:
-        offered = list(spec["choices"])
-        if spec.get("type") == "several":
-            return forms.choices(label, offered, help=help)
-        required = bool(spec.get("required", "default" not in spec))
-        return forms.choice(label, offered, required=required, help=help, default=spec.get("default"))
-    if spec.get("type") == "checkbox":
-        return forms.tick(label, help=help, default=bool(spec.get("default")))
-    if "suggestions" in spec:
-        return forms.suggesting(label, spec["suggestions"], help=help, autocomplete="off")
-    more = {"autocomplete": "off", "default": spec.get("default")}
-    more |= {"maxlength": spec["longest"]} if "longest" in spec else {}
-    expected = bool(spec.get("expected"))
-    return forms.text(label, required=required, expected=expected, help=help, kind=spec.get("type", "text"), **more)
+def _field(one: InputField) -> Field:
+    label, offered = one.shown.label, one.offered
+    match one.shown.kind:
+        case Kind.QUANTITIES:
+            return QuantitiesField(label, offered.lines, description=one.help)
+        case Kind.SEVERAL:
+            return forms.choices(label, list(offered.choices), help=one.help)
+        case Kind.CHOICE:
+            choices, default = list(offered.choices), offered.default
+            return forms.choice(label, choices, required=one.needed, help=one.help, default=default)
+        case Kind.TICK:
+            return forms.tick(label, help=one.help, default=bool(offered.default))
+    if offered.suggestions:
+        return forms.suggesting(label, offered.suggestions, help=one.help, autocomplete="off")
+    more = {"autocomplete": "off", "default": offered.default} | ({"maxlength": one.longest} if one.longest else {})
+    kind = {Kind.LONG_TEXT: "textarea", Kind.TIME: "datetime"}.get(one.shown.kind, "text")
+    return forms.text(label, required=one.needed, expected=one.expected, help=one.help, kind=kind, **more)

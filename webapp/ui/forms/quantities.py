@@ -1,7 +1,6 @@
 """A field for units by line: everything, or of chosen lines so many each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from flask import render_template
@@ -9,24 +8,15 @@ from markupsafe import Markup
 from wtforms import Field
 
 from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.orders.inputs import UnitsOfLine
 
 SOME = "some"
-
-
-@dataclass(frozen=True, slots=True)
-class QuantityLine:
-    """A line that units can be taken of."""
-
-    id: int
-    title: str
-    sku: str
-    most: int
 
 
 class QuantitiesField(Field):
     """`data` is empty for everything, else units by line id; `problem` says what can't be read of what was typed."""
 
-    def __init__(self, label: LazyString | str, lines: Sequence[QuantityLine], **more: Any) -> None:
+    def __init__(self, label: LazyString | str, lines: Sequence[UnitsOfLine], **more: Any) -> None:
         super().__init__(label, **more)
         self.lines = list(lines)
         self.problem: LazyString | None = None
@@ -52,7 +42,7 @@ class QuantitiesField(Field):
         except ValueError:
             self.problem = _l("must be a whole number.")
 
-    def rows(self) -> list[tuple[QuantityLine, bool, str]]:
+    def rows(self) -> list[tuple[UnitsOfLine, bool, str]]:
         """Each line, whether it is chosen, and the units typed for it."""
         return [(line, line.id in self.ticked, self.typed.get(line.id) or str(line.most)) for line in self.lines]
 

@@ -25,7 +25,6 @@ from webapp.ui.frame.redirects import redirect
 from webapp.ui.lists.chosen import Chosen
 
 bp = Blueprint("bulk", __name__)
-LISTED = "ship"  # each order has its own tracking number: a list of them is given instead of a form
 
 
 @bp.get("/orders/bulk")
@@ -52,9 +51,8 @@ def start(code: str) -> str | AnyResponse | tuple[str, int]:
     """Begin the run and lead back to the list, which stays usable meanwhile."""
     actor, chosen = current_actor(), Chosen.read()
     action = _checked(code, actor)
-    sample = _sample(action, bulk.orders_to_look_at(actor, **chosen.where(actor)), actor)
     try:
-        form = action_form(action, sample, request.form, actor=actor, many=True)
+        form = action_form(action, None, request.form, actor=actor)
         data = read_input(action, form.input)
         key = form.key or secrets.token_urlsafe(16)
         ids = bulk.chosen_ids(actor, **chosen.where(actor))
@@ -67,24 +65,17 @@ def start(code: str) -> str | AnyResponse | tuple[str, int]:
         if error.status != 422 and not error.field:
             raise
         orders = bulk.orders_to_look_at(actor, **chosen.where(actor))
-        form = again(action, _sample(action, orders, actor), request.form, error, actor=actor, many=True)
+        if not orders:
+            raise bulk.NothingChosen from error
+        form = again(action, None, request.form, error, actor=actor)
         return _form_page(action, chosen, orders, actor, form), 422
     return redirect(chosen.list_url(run=run_id))  # the list says what is being done, and how far it is
-
-
-def _sample(action: OrderAction, orders: list[Order], actor: Actor) -> Order:
-    """The order that the form for all of them is drawn after: the first that the action would not refuse, if there is
-    one. Raises `NothingChosen` where none is left to look at.
-    """
-    if not orders:
-        raise bulk.NothingChosen
-    return (bulk.possible(action, orders, actor) or orders)[0]
 
 
 def _checked(code: str, actor: Actor) -> OrderAction:
     action = find_action(code)
     actor.needs(action.right)
-    if not action.bulk or code == LISTED:
+    if not action.bulk or action.listed:
         raise bulk.NotInBulk(action=action.label)
     return action
 
@@ -93,7 +84,7 @@ def _form_page(
     action: OrderAction, chosen: Chosen, orders: list[Order], actor: Actor, form: ActionForm | None = None
 ) -> str:
     reasons = Counter(str(refusal) for order in orders if (refusal := refusal_of(action, order, actor)) is not None)
-    form = form or action_form(action, _sample(action, orders, actor), actor=actor, many=True)
+    form = form or action_form(action, None, actor=actor)
     around = _around(chosen, orders, actor)
     return page(
         "lists/bulk/form.html",
@@ -131,4 +122,4 @@ def _around(chosen: Chosen, orders: list[Order], actor: Actor) -> dict[str, Any]
 @bp.app_template_global()
 def bar_actions() -> list[OrderAction]:
     """The buttons under the list: what can be done to many orders at once."""
-    return [action for action in bulk.bulk_actions(current_actor(), actions()) if action.code != LISTED]
+    return [action for action in bulk.bulk_actions(current_actor(), actions()) if not action.listed]

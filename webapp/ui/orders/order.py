@@ -14,12 +14,12 @@ from webapp.errors import DeskError, NotFound, Refusal, SeveralFit, Stale
 from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import gettext as _
 from webapp.orders.asof import as_of
-from webapp.orders.contract import ActionInput, OrderAction
+from webapp.orders.contract import ActionInput, OrderAction, Place
 from webapp.orders.events import events_of
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
 from webapp.orders.services import act, find_action, pin, read_input, refusal_of, unpin
-from webapp.ui.forms.actions import action_form, again, undo_form
+from webapp.ui.forms.actions import action_form, again, asks_for_groups, undo_form
 from webapp.ui.frame import htmx
 from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.failures import shown_again
@@ -28,11 +28,8 @@ from webapp.ui.frame.redirects import redirect
 from webapp.ui.orders import as_of as then, shown, timeline
 from webapp.ui.orders.channel_side import channel_side, raw_answer
 from webapp.ui.orders.order_page import (
-    ACTIONS,
-    ADDRESS,
     ASIDE,
     CHANNEL,
-    COMMENT,
     OVERVIEW,
     PLACES,
     TABS,
@@ -164,7 +161,7 @@ def actions(number: str) -> str | AnyResponse:
     order = find_order(number, actor)
     if not htmx.is_htmx():
         return redirect(url_of(order))
-    return page(ACTIONS, **facts(order, actor))
+    return page(PLACES[Place.ACTIONS][0], **facts(order, actor))
 
 
 @bp.get("/orders/<number>/actions/<code>")
@@ -176,13 +173,13 @@ def choose(number: str, code: str) -> str | AnyResponse:
     actor.needs(action.right)
     if refusal := refusal_of(action, order, actor):
         return _refused(order, actor, refusal)
-    context = facts(order, actor, reveals=not htmx.is_htmx() or code == ADDRESS)
+    context = facts(order, actor, reveals=not htmx.is_htmx() or action.place is Place.ADDRESSES)
     context |= _of_tab(context["view"], OVERVIEW)
     try:
         form = action_form(action, order, actor=actor)
     except PluginFailed as problem:
         return _refused(order, actor, problem)
-    return page("orders/show.html", part=PLACES.get(code, ACTIONS), **context | {"action": action, "form": form})
+    return page("orders/show.html", part=PLACES[action.place][0], **context | {"action": action, "form": form})
 
 
 @bp.post("/orders/<number>/actions/<code>")
@@ -192,13 +189,15 @@ def perform(number: str, code: str) -> AnyResponse:
     """Do one action and show what it changed; the action names the right that it needs."""
     actor, action = current_actor(), find_action(code)
     actor.needs(action.right)
+    if asks_for_groups(request.form):
+        return _with_other_groups(action, open_order(number, actor), actor)
     try:
         with unit_of_work():
             order = find_order(number, actor, lock=True)
             form = action_form(action, order, request.form, actor=actor)
             data = read_input(action, form.input)
-            note = code == COMMENT and not form.input.get("status")  # a note fits an order however it changed
-            version = None if note else _version_seen(order, form.version, actor)
+            seen = ask(action, "action", action.for_version, data, gives=bool)
+            version = _version_seen(order, form.version, actor) if seen else None
             since, undo = order.version, _undo(action, order, data)
             done = act(action, order, data, actor, key=form.key or None, version=version)
     except DeskError as error:
@@ -215,7 +214,7 @@ def perform(number: str, code: str) -> AnyResponse:
     tell(_done_sentence(order, action, done.since), "good", undone_by)
     if not htmx.is_htmx():
         return redirect(url_of(order))
-    return _changed(order, actor, PLACES.get(code, ACTIONS))
+    return _changed(order, actor, action.place)
 
 
 def _undo(action: OrderAction, order: Order, data: ActionInput) -> tuple[str, Mapping[str, Any]] | None:
@@ -245,11 +244,12 @@ def _refused(order: Order, actor: Actor, refusal: Refusal) -> Response:
     return make_response(page("orders/show.html", **context | _of_tab(context["view"], OVERVIEW)), refusal.status)
 
 
-def _changed(order: Order, actor: Actor, first: str) -> Response:
+def _changed(order: Order, actor: Actor, place: Place) -> Response:
     """What an act changed on the page: its own place, and whatever else tells of the order."""
     tab = current_tab()
-    beside = [part for part in live_parts(tab) if first != PLACES[COMMENT] or part != "orders/_comment_list.html"]
-    return parts(first, *beside, event="order-changed", **facts(order, actor, tab=tab) | {"loaded": True})
+    within = {"orders/_comment_list.html"} if place is Place.COMMENTS else set()
+    beside = [part for part in live_parts(tab) if part not in within]
+    return parts(PLACES[place][0], *beside, event="order-changed", **facts(order, actor, tab=tab) | {"loaded": True})
 
 
 def _version_seen(order: Order, seen: int | None, actor: Actor) -> int | None:
@@ -262,13 +262,25 @@ def _version_seen(order: Order, seen: int | None, actor: Actor) -> int | None:
     return order.version if own else seen
 
 
+def _with_other_groups(action: OrderAction, order: Order, actor: Actor) -> AnyResponse:
+    """The form with one group of fields more or less, and with all that was typed; nothing was done."""
+    try:
+        form = action_form(action, order, request.form, actor=actor)
+    except PluginFailed as problem:
+        return _refused(order, actor, problem)
+    part, place = PLACES[action.place]
+    context = facts(order, actor, tab=current_tab(), reveals=not htmx.is_htmx() or action.place is Place.ADDRESSES)
+    context |= _of_tab(context["view"], OVERVIEW) | {"action": action, "form": form}
+    return _at(place, make_response(page("orders/show.html", part=part, **context)))
+
+
 def _form_again(action: OrderAction, order: Order, actor: Actor, error: DeskError) -> Response:
     """The form with what was typed and why it was not taken; where the order changed meanwhile, what changed."""
     form = again(action, order, request.form, error, actor=actor)
     tab = current_tab()
-    context = facts(order, actor, tab=tab, reveals=not htmx.is_htmx() or action.code == ADDRESS)
+    context = facts(order, actor, tab=tab, reveals=not htmx.is_htmx() or action.place is Place.ADDRESSES)
     context |= _of_tab(context["view"], OVERVIEW) | {"action": action, "form": form}
-    part, place = PLACES.get(action.code, ACTIONS), _PLACE_IDS.get(action.code, "#order-actions")
+    part, place = PLACES[action.place]
     if not isinstance(error, Stale):
         return _at(place, make_response(page("orders/show.html", part=part, **context), error.status))
     seen = action_form(action, order, request.form, actor=actor).version or 0
@@ -284,9 +296,6 @@ def _form_again(action: OrderAction, order: Order, actor: Actor, error: DeskErro
 def _at(place: str, response: Response) -> Response:
     """The form where it stands, also with a code whose answers are messages otherwise."""
     return htmx.retarget(response, place) if htmx.is_htmx() else response
-
-
-_PLACE_IDS = {COMMENT: "#order-comments", ADDRESS: "#order-addresses"}
 
 
 def _done_sentence(order: Order, action: OrderAction, since: int) -> str:

@@ -21,15 +21,16 @@ from webapp.channels.contract import BUYER_FIELDS
 from webapp.clock import iso, now, parse_instant
 from webapp.db import db
 from webapp.documents.packing import slip_refusal
-from webapp.errors import Forbidden, NotFound, Refusal, sentence_of
+from webapp.errors import Refusal, sentence_of
 from webapp.fulfillment.services import shipments_of, shipping_refusal
 from webapp.hooks.fence import PluginFailed
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.jobs.telling import missed_of
 from webapp.orders import addresses
+from webapp.orders.contract import OrderAction, Place
 from webapp.orders.models import Order, OrderComment, OrderHold, OrderLine
 from webapp.orders.queries import find_order, reference
-from webapp.orders.services import bar, find_action, offers
+from webapp.orders.services import action_at, bar, offers
 from webapp.orders.statuses import all_statuses, status_name
 from webapp.orders.tags import tags_of
 from webapp.search.contract import Label
@@ -49,10 +50,14 @@ TABS: dict[str, LazyString] = {
     "timeline": _l("Timeline"),
     CHANNEL: _l("Channel side"),
 }
-COMMENT, ADDRESS = "comment", "address"
-PLACES = {COMMENT: "orders/_comments.html", ADDRESS: "orders/_addresses.html"}  # forms that stand where they belong
-_OF_BUYER = {"buyer": "orders/_buyer.html", "addresses": PLACES[ADDRESS]}  # by the field that says what a card shows
-ACTIONS, ASIDE = "orders/_actions.html", "orders/_aside.html"
+PLACES = {  # where the form of an act stands: the part, and its element
+    Place.ACTIONS: ("orders/_actions.html", "#order-actions"),
+    Place.COMMENTS: ("orders/_comments.html", "#order-comments"),
+    Place.ADDRESSES: ("orders/_addresses.html", "#order-addresses"),
+}
+# Cards about the buyer, by the field that says what each shows.
+_OF_BUYER = {"buyer": "orders/_buyer.html", "addresses": PLACES[Place.ADDRESSES][0]}
+ASIDE = "orders/_aside.html"
 RECENT = 8  # events beside the overview
 AT_ONCE = timedelta(seconds=5)  # what goes so soon is not worth a time
 _AROUND = (joinedload(Order.assignee), joinedload(Order.running_hold).joinedload(OrderHold.person))
@@ -120,12 +125,18 @@ class OrderView:
     @cached_property
     def offers(self) -> list[Any]:
         """The bar: what has a place of its own on the page is offered there."""
-        return [offer for offer in bar(self._every_offer) if offer.code not in PLACES]
+        return [offer for offer in bar(self._every_offer) if offer.action.place is Place.ACTIONS]
 
     @cached_property
-    def can_readdress(self) -> bool:
-        found = [offer for offer in self._every_offer if offer.code == ADDRESS]
-        return bool(found) and found[0].refusal is None
+    def readdressing(self) -> OrderAction | None:
+        """The act that changes the address, where it is possible now."""
+        found = [offer for offer in self._every_offer if offer.action.place is Place.ADDRESSES]
+        return found[0].action if found and found[0].refusal is None else None
+
+    @cached_property
+    def commenting(self) -> OrderAction | None:
+        """The act whose form stands under the comments, where a plugin brings one and the actor may."""
+        return action_at(Place.COMMENTS, self.actor)
 
     @cached_property
     def slip_refusal(self) -> Refusal | None:
@@ -203,7 +214,7 @@ class OrderView:
         rows: list[tuple[str, str, str]] = []
         for name, label in BUYER_FIELDS.items():
             value = self._channel_buyer.get(name)
-            if name == ADDRESS or not value:
+            if name == vault.ADDRESS or not value:
                 continue
             if isinstance(value, dict):
                 texts = [(lines.get(number, number), text) for number, text in value.items() if text]
@@ -214,7 +225,7 @@ class OrderView:
     @cached_property
     def addresses_mark(self) -> str:
         """Another one once the addresses were written again, or can be changed no more since the order has moved on."""
-        return f"{self.buyer_mark}{' changeable' if self.can_readdress else ''}"
+        return f"{self.buyer_mark}{' changeable' if self.readdressing else ''}"
 
     @cached_property
     def buyer_mark(self) -> str:
@@ -290,16 +301,12 @@ class OrderView:
 
     @cached_property
     def comment_form(self) -> ActionForm | None:
-        """The box under the comments: the action of that name, where its plugin is there and the actor may."""
+        """The box under the comments."""
         try:
-            action = find_action(COMMENT)
-            self.actor.needs(action.right)
-            return action_form(action, self.order, actor=self.actor)
+            return action_form(self.commenting, self.order, actor=self.actor) if self.commenting else None
         except PluginFailed as problem:
             self.comment_problem = str(problem)
-        except (NotFound, Forbidden):
-            pass
-        return None
+            return None
 
     # --- Shipments, updates, events -----------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """What the plugin registers, and its page."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated
 
 from flask import Blueprint
 from markupsafe import Markup
@@ -17,6 +17,7 @@ from webapp.api import (
     Column,
     ColumnKind,
     EventWords,
+    FormField,
     KeyKind,
     MenuEntry,
     Order,
@@ -60,7 +61,7 @@ class TooLong(Refusal):
 
 
 class SealInput(ActionInput):
-    number: str = Field(min_length=1)
+    number: Annotated[str, Field(min_length=1), FormField(_l("Number of the seal"))]
 
 
 class PutSeal(OrderAction):
@@ -75,9 +76,6 @@ class PutSeal(OrderAction):
             raise TooLong(longest=LONGEST.of())
         db.session.add(Seal(order_id=order.id, number=data.number, at=now()))
         record(order, "sealed", actor=actor, values={"number": data.number})
-
-    def form_fields(self, order: Order) -> Mapping[str, Mapping[str, Any]]:
-        return {"number": {"label": _l("Number of the seal"), "required": True}}
 
 
 def seals_of(orders: Sequence[Order], actor: Actor) -> Mapping[int, int]:

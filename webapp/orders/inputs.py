@@ -1,0 +1,197 @@
+"""What the input of an act looks like: declared once with its type, for the form of one order and of many, the command
+line and JSON alike.
+
+A field of an `Input` that people fill in is `Annotated[type, FormField(label, kind, …)]`; what it offers for an order
+is said by the action's `offered`. A field without `FormField` is there for the command line and JSON alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from webapp.errors import DeskError
+from webapp.hooks.fence import ask
+from webapp.i18n import LazyString, lazy_gettext as _l
+
+if TYPE_CHECKING:
+    from webapp.audit.actor import Actor
+    from webapp.orders.contract import OrderAction
+    from webapp.orders.models import Order
+
+Words: TypeAlias = LazyString | str
+
+
+class Kind(StrEnum):
+    """How a field is filled in."""
+
+    TEXT = "text"
+    LONG_TEXT = "long_text"
+    TIME = "time"  # a day and time of the shop's zone
+    CHOICE = "choice"  # one of what is offered
+    SEVERAL = "several"  # any of what is offered
+    TICK = "tick"
+    QUANTITIES = "quantities"  # {order line id: units}; empty for all that is open
+    GROUPS = "groups"  # the same fields several times, such as parcels: a list of models whose fields are shown, too
+
+
+@dataclass(frozen=True, slots=True)
+class FormField:
+    """How a field of an input looks to people.
+
+    `needed` is what the form wants filled in: without it, what the type needs. What is only `expected` may be left
+    empty, and is not called optional. `help` stands below the field, where `Offered` has none for an order.
+    """
+
+    label: Words
+    kind: Kind = Kind.TEXT
+    help: Words = ""
+    needed: bool | None = None
+    expected: bool = False
+    each: Words = ""  # of groups: the name of one, with %(number)s
+    add: Words = ""  # of groups: the button that adds one
+    remove: Words = ""  # of groups: the button that takes one away, with %(number)s
+
+
+class UnitsOfLine(NamedTuple):
+    """A line of which units can be chosen."""
+
+    id: int
+    title: str
+    sku: str
+    most: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """What a field offers for an order, or for many: its choices, what stands in it at first, whether it is there."""
+
+    choices: Sequence[tuple[str, Words]] = ()
+    default: Any = None
+    suggestions: Sequence[str] = ()
+    lines: Sequence[UnitsOfLine] = ()  # of quantities
+    help: Words = ""
+    expected: bool | None = None
+    shown: bool = True
+    fields: Mapping[str, "Offered"] = field(default_factory=lambda: MappingProxyType({}))  # of groups: of each
+    most: int = 1  # of groups: how many there can be
+
+
+HIDDEN = Offered(shown=False)
+
+
+@dataclass(frozen=True, slots=True)
+class InputField:
+    """A field of an input as it is drawn: what was declared, and what it offers."""
+
+    name: str
+    shown: FormField
+    offered: Offered
+    needed: bool
+    longest: int | None
+    fields: tuple["InputField", ...] = ()  # of groups: the fields of each
+
+    @property
+    def help(self) -> Words:
+        return self.offered.help or self.shown.help
+
+    @property
+    def expected(self) -> bool:
+        return self.shown.expected if self.offered.expected is None else self.offered.expected
+
+
+def input_fields(action: "OrderAction", order: "Order | None", actor: "Actor") -> tuple[InputField, ...]:
+    """The fields of an action's form, as it is for this order; without one, for many. Raises `PluginFailed`."""
+    offered = ask(action, "form", action.offered, order, actor, gives=Mapping, raises=DeskError)
+    return _fields(action.Input, offered)
+
+
+def _fields(model: type[BaseModel], offered: Mapping[str, Offered]) -> tuple[InputField, ...]:
+    if unknown := sorted(offered.keys() - model.model_fields.keys()):
+        raise ValueError(f"no field {unknown[0]!r} in {model.__name__}")
+    found = []
+    for name, info in model.model_fields.items():
+        shown, own = shown_of(info), offered.get(name, Offered())
+        if shown is None or not own.shown:
+            continue
+        needed = info.is_required() if shown.needed is None else shown.needed
+        longest = next(filter(None, (getattr(one, "max_length", None) for one in info.metadata)), None)
+        within = _fields(_model_of(info), own.fields) if shown.kind is Kind.GROUPS else ()
+        found.append(InputField(name, shown, own, needed, None if within else longest, within))
+    return tuple(found)
+
+
+def shown_of(info: FieldInfo) -> FormField | None:
+    """How a field looks; None for one that no form shows."""
+    return next((one for one in info.metadata if isinstance(one, FormField)), None)
+
+
+def _model_of(info: FieldInfo) -> type[BaseModel]:
+    """The model of each group: the field's type is a list of them."""
+    [model] = [one for one in get_args(info.annotation) if isinstance(one, type) and issubclass(one, BaseModel)]
+    return model
+
+
+def label_of_way(model: type[BaseModel], way: Sequence[str]) -> Words | None:
+    """What people call the field to which this way leads (`packages.0.carrier`), or the last on it that has a name."""
+    label: Words | None = None
+    for step in way:
+        info = model.model_fields.get(step)
+        shown = shown_of(info) if info is not None else None
+        if info is not None and shown is not None:
+            label = shown.label
+            if shown.kind is Kind.GROUPS:
+                model = _model_of(info)
+    return label
+
+
+def schema(action: "OrderAction", order: "Order | None", actor: "Actor") -> dict[str, Any]:
+    """The input as JSON Schema, with the words that people read and what is offered now."""
+    made = action.Input.model_json_schema()
+    _describe(made, made, action.Input, {one.name: one for one in input_fields(action, order, actor)})
+    return made
+
+
+def _describe(
+    whole: dict[str, Any], part: dict[str, Any], model: type[BaseModel], drawn: Mapping[str, InputField]
+) -> None:
+    """Put labels, help and choices beside the types of a model's schema."""
+    for name, info in model.model_fields.items():
+        shown, spec = shown_of(info), part["properties"][name]
+        if shown is None:
+            continue
+        spec["title"] = str(shown.label)
+        own = drawn.get(name)
+        if help := str(own.help if own else shown.help):
+            spec["description"] = help
+        if own is not None and own.offered.choices:
+            spec["choices"] = [{"value": value, "label": str(words)} for value, words in own.offered.choices]
+        if shown.kind is Kind.GROUPS:
+            each = whole["$defs"][_model_of(info).__name__]
+            _describe(whole, each, _model_of(info), {one.name: one for one in own.fields} if own else {})
+
+
+PROBLEMS = {  # pydantic's kinds of errors, in the desk's words
+    "missing": _l("is needed."),
+    "too_short": _l("needs at least one."),
+    "extra_forbidden": _l("is not known here."),
+    "int_parsing": _l("must be a whole number."),
+    "int_from_float": _l("must be a whole number."),
+    "int_type": _l("must be a whole number."),
+    "string_type": _l("must be text."),
+    "string_too_short": _l("is needed."),
+    "string_too_long": _l("is too long."),
+    "datetime_parsing": _l("must be a date and time, such as 2026-11-20T10:00:00Z."),
+    "odd_time": _l("must lie between 1970 and 2199."),
+    "datetime_from_date_parsing": _l("must be a date and time, such as 2026-11-20T10:00:00Z."),
+    "bool_parsing": _l("must be yes or no."),
+    "model_type": _l("must be a set of fields."),
+    "model_attributes_type": _l("must be a set of fields."),
+    "list_type": _l("must be a list."),
+    "dict_type": _l("must be a set of lines with quantities."),
+}
+ODD = _l("is not what is expected here.")
