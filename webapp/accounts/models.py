@@ -36,6 +36,11 @@ class Role(Model):
         return self.name or BUILT_IN[self.code]
 
 
+def rights_of(role: str, stored: Role | None) -> frozenset[str]:
+    """What a role may do, by its row where it has one; nothing where it is no role any more."""
+    return stored.rights if stored is not None else rights_of_built_in(role)
+
+
 class User(Model):
     """A person who works at the desk."""
 
@@ -54,15 +59,11 @@ class User(Model):
     signed_in_at: Mapped[datetime | None]  # the last time
     start_view: Mapped[str] = mapped_column(default="")  # the page to begin with: a view's code; empty: the dashboard
 
-    changed_role: Mapped[Role | None] = relationship(
-        primaryjoin="foreign(User.role) == Role.code", lazy="joined", viewonly=True
-    )
+    changed_role: Mapped[Role | None] = relationship(primaryjoin="foreign(User.role) == Role.code", viewonly=True)
 
     @property
     def rights(self) -> frozenset[str]:
-        if self.changed_role is not None:
-            return self.changed_role.rights
-        return rights_of_built_in(self.role) if self.role in BUILT_IN else frozenset()
+        return rights_of(self.role, self.changed_role)
 
     @property
     def role_label(self) -> LazyString | str:

@@ -13,10 +13,12 @@ from typing import Any
 from unicodedata import combining, normalize
 
 from sqlalchemy import Row, func, select
+from sqlalchemy.orm import joinedload
 
 from webapp.accounts.locking import lock_acting
 from webapp.accounts.models import SignInLink, User, UserSession
 from webapp.accounts.services import (
+    OwnersServeAll,
     Proof,
     check_manages,
     check_role,
@@ -38,7 +40,7 @@ from webapp.audit.rights import OWNER
 from webapp.audit.services import audit
 from webapp.clock import now
 from webapp.db import db
-from webapp.errors import DeskError, Forbidden, Invalid, NotFound
+from webapp.errors import DeskError, Forbidden, NotFound
 from webapp.i18n import lazy_gettext as _l
 
 
@@ -102,7 +104,7 @@ def change_role(user_id: int, role: str, *, actor: Actor) -> None:
     if refusal := removal_refusal(user, acting):
         raise refusal
     if role == OWNER and user.shops is not None:
-        raise Invalid(field=_l("Shops"), problem=_l("an owner works for all of them."))
+        raise OwnersServeAll
     before, had = user.role, user.rights
     user.role = role
     db.session.flush()
@@ -223,6 +225,14 @@ def end_own_sessions(user_id: int, *, keep: int | None = None, only: int | None 
 
 
 # --- What pages read --------------------------------------------------------------------------------------------------
+
+
+def get_person(user_id: int) -> User:
+    """Somebody with their role, in one query; raises `NotFound`."""
+    user = db.session.get(User, user_id, options=[joinedload(User.changed_role)])
+    if user is None:
+        raise NotFound(name=user_id)
+    return user
 
 
 def find_people(text: str = "", state: str = "") -> list[PersonRow]:

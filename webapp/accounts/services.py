@@ -17,12 +17,13 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import joinedload
 
 from webapp.accounts.hashing import turn
 from webapp.accounts.locking import lock_user
-from webapp.accounts.models import Role, SignInLink, User, UserSession
+from webapp.accounts.models import Role, SignInLink, User, UserSession, rights_of
 from webapp.audit.actor import Actor, ActorKind
-from webapp.audit.rights import BUILT_IN, OWNER, rights_of_built_in
+from webapp.audit.rights import BUILT_IN, OWNER
 from webapp.audit.services import audit
 from webapp.clock import now
 from webapp.db import any_row, db, delete_some
@@ -139,9 +140,16 @@ def check_role(role: str, actor: Actor) -> frozenset[str]:
         added = select(Role.code).where(Role.code.not_in(BUILT_IN)).order_by(Role.code)
         known = (*BUILT_IN, *db.session.scalars(added))
         raise Invalid(field=_l("Role"), problem=_l("must be one of: %(choices)s.", choices=", ".join(known)))
-    found = stored.rights if stored is not None else rights_of_built_in(role)
+    found = rights_of(role, stored)
     check_rights(found, actor)
     return found
+
+
+class OwnersServeAll(Invalid):
+    """A shop would be kept from an owner."""
+
+    def __init__(self) -> None:
+        super().__init__(field=_l("Shops"), problem=_l("an owner works for all of them."))
 
 
 def checked_shops(shops: Collection[int] | None, role: str, actor: Actor) -> list[int] | None:
@@ -150,7 +158,7 @@ def checked_shops(shops: Collection[int] | None, role: str, actor: Actor) -> lis
         actor.needs_all_shops()
         return None
     if role == OWNER:
-        raise Invalid(field=_l("Shops"), problem=_l("an owner works for all of them."))
+        raise OwnersServeAll
     actor.needs_shops(shops)
     return sorted(set(shops))
 
@@ -272,7 +280,9 @@ def open_session(user: User, *, how: str, device: Device = Device()) -> str:
 
 def session_of(token: str) -> UserSession | None:
     """The live session of a token; None where it was ended, has expired or its user was disabled."""
-    row = db.session.scalar(select(UserSession).where(UserSession.token_hash == _digest(token)))
+    with_role = joinedload(UserSession.user, innerjoin=True).joinedload(User.changed_role)
+    query = select(UserSession).where(UserSession.token_hash == _digest(token)).options(with_role)
+    row = db.session.scalar(query)
     if row is None or row.expires_at <= now() or row.user.disabled_at is not None:
         return None
     return row

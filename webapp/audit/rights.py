@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from webapp.hooks.registered import KNOWS_RIGHT, registered
 from webapp.i18n import LazyString, lazy_gettext as _l
@@ -67,13 +66,9 @@ OURS = (
 def rights() -> Mapping[str, Right]:
     """Every right by its code: the desk's own, then those of plugins, which can't replace one of ours."""
     brought = registered("register_rights", Right, unique=lambda right: right.code) or OURS
-    if not _known or _known[0] is not brought:
-        _known[:] = [brought, {right.code: right for right in brought}]
-    found: Mapping[str, Right] = _known[1]
-    return found
+    return {right.code: right for right in brought}
 
 
-_known: list[Any] = []  # the last answer and what it was made of: rights are asked for by every request
 KNOWS_RIGHT.append(lambda code: code in rights())
 
 

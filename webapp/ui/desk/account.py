@@ -122,7 +122,7 @@ def _proof(form: Form) -> Proof:
 
 def _page(**typed: Form) -> str:
     me = current_person()
-    user = db.session.get_one(User, me.actor.id)
+    user = people.get_person(me.actor.id or 0)
     fresh: dict[str, Any] = {"name": name_form(user.name), "email": email_form(user.email), "password": password_form()}
     return render_template(
         "desk/account/index.html",

@@ -9,13 +9,12 @@ from flask import Blueprint, flash, request, url_for
 from werkzeug.wrappers import Response
 
 from webapp.accounts import people
-from webapp.accounts.models import User
 from webapp.accounts.roles import roles
 from webapp.accounts.services import LINK_LIFE
 from webapp.audit.rights import OWNER
 from webapp.channels.shops import shops
-from webapp.db import db, unit_of_work
-from webapp.errors import DeskError, NotFound
+from webapp.db import unit_of_work
+from webapp.errors import DeskError
 from webapp.i18n import gettext as _, lazy_gettext as _l
 from webapp.ui.forms import Form
 from webapp.ui.forms.people import chosen_shops, invitation_form, role_form, shops_form
@@ -175,9 +174,7 @@ def _add(form: Form) -> str:
 def _show(
     person_id: int, *, link: str = "", form: Form | None = None, shop_choice: Form | None = None, problem: str = ""
 ) -> str:
-    user, actor = db.session.get(User, person_id), current_actor()
-    if user is None:
-        raise NotFound(name=person_id)
+    user, actor = people.get_person(person_id), current_actor()
     known = shops(actor)
     context: dict[str, Any] = {
         "user": user,
