@@ -33,7 +33,7 @@ class ChannelLeftOut(Refusal):
 
 
 class AccountConnected(Refusal):
-    """The same account twice would bring every order twice, and each store would ship what is the other's."""
+    """An account that two stores read would bring every order twice, and each would ship what is the other's."""
 
     code = "account_connected"
     sentence = _l(
