@@ -43,6 +43,29 @@ def class_of(spec: Callable[..., Any]) -> HookClass | None:
     return getattr(spec, "hook_class", None)
 
 
+class Manager(pluggy.PluginManager):
+    """The plugins, with what was learned of them; it keeps what hooks answered until one comes or goes, since what one
+    brings may follow from what another did.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(PROJECT)
+        self.answers: dict[str, tuple[Any, ...]] = {}  # what was registered, or who listens, by hook
+        # Whose each thing is, by its id; and whose those are that the desk made of what a plugin registered.
+        self.owners: dict[int, tuple[Any, str]] = {}
+        self.makers: dict[int, tuple[Any, str]] = {}
+        # What was registered and can't be there, by hook: the plugin and the reason.
+        self.faults: dict[str, list[tuple[str, str]]] = {}
+
+    def register(self, plugin: object, name: str | None = None) -> str | None:
+        self.answers.clear()
+        return super().register(plugin, name)
+
+    def unregister(self, plugin: object | None = None, name: str | None = None) -> Any | None:
+        self.answers.clear()
+        return super().unregister(plugin, name)
+
+
 class Hooks:
     """The one door to the plugin manager: `asking`, `telling` and `registered` call whoever listens."""
 
@@ -53,13 +76,8 @@ class Hooks:
         """Forget every plugin; the next `discovery.load()` starts from none."""
         from webapp.hooks import specs  # the specs name types of floors above, under TYPE_CHECKING only
 
-        self.manager = pluggy.PluginManager(PROJECT)
+        self.manager = Manager()
         self.manager.add_hookspecs(specs)
-        # What was registered, or who listens, by hook, with the implementations; and whose each thing is, by its id.
-        self.answers: dict[str, tuple[list[Any], tuple[Any, ...]]] = {}
-        self.owners: dict[int, tuple[Any, str]] = {}
-        # What was registered and can't be there, by hook: the plugin and the reason.
-        self.faults: dict[str, list[tuple[str, str]]] = {}
 
 
 hooks = Hooks()

@@ -29,24 +29,23 @@ def registered(
     Of things of one code, or for which `unique` gives the same, the first is there, but that a plugin may replace the
     desk's own where `by_code` asks. `fits` raises for what can't be there, and is given the plugin, too.
     """
-    implementations = getattr(hooks.manager.hook, hook).get_hookimpls()
-    known = hooks.answers.get(hook)
-    if known is None or known[0] != implementations:
-        hooks.faults.pop(hook, None)
+    known = hooks.manager.answers.get(hook)
+    if known is None:
+        hooks.manager.faults.pop(hook, None)
         taken: dict[Any, str] = {}
         brought = []
-        for one in implementations:
-            for item in _ask(hook, one, kind):
+        for one in getattr(hooks.manager.hook, hook).get_hookimpls():
+            for item, plugin in _ask(hook, one, kind):
                 try:
                     if fits is not None:
-                        fits(item, one.plugin_name)
-                    _take(item, one.plugin_name, taken, unique)
+                        fits(item, plugin)
+                    _take(item, plugin, taken, unique)
                 except Exception as error:
-                    fault(one.plugin_name, hook, error)
+                    fault(plugin, hook, error)
                     continue
                 brought.append(item)
-        known = hooks.answers[hook] = (implementations, tuple(brought))
-    return cast("tuple[T, ...]", known[1])
+        known = hooks.manager.answers[hook] = tuple(brought)
+    return cast("tuple[T, ...]", known)
 
 
 def _take(item: T, plugin: str, taken: dict[Any, str], unique: Callable[[T], Any] | None) -> None:
@@ -63,17 +62,17 @@ def _take(item: T, plugin: str, taken: dict[Any, str], unique: Callable[[T], Any
 def fault(plugin: str, hook: str, error: Exception | SystemExit) -> None:
     """Leave something out that a plugin registered, and say so on the page of plugins and in `check`."""
     failures.note(plugin, "registration", hook, error)
-    hooks.faults.setdefault(hook, []).append((plugin, failures.describe(error)))
+    hooks.manager.faults.setdefault(hook, []).append((plugin, failures.describe(error)))
 
 
 def faults_of(plugin: str) -> list[str]:
     """What was left out of a plugin, each with the hook and the reason."""
-    return [f"{hook}: {why}" for hook, found in hooks.faults.items() for owner, why in found if owner == plugin]
+    return [f"{hook}: {why}" for hook, found in hooks.manager.faults.items() for owner, why in found if owner == plugin]
 
 
-def by_code(hook: str, kind: type[T]) -> dict[str, T]:
+def by_code(hook: str, kind: type[T], fits: Callable[[T, str], None] | None = None) -> dict[str, T]:
     """Everything that `hook` brings by its code; of two things with one code the plugin's replaces the desk's own."""
-    return {cast("Any", item).code: item for item in registered(hook, kind)}
+    return {cast("Any", item).code: item for item in registered(hook, kind, fits=fits)}
 
 
 class OfPlugin:
@@ -98,20 +97,27 @@ class Listener(OfPlugin):
 
 def listeners(hook: str) -> tuple[Listener, ...]:
     """Who listens to a hook, in the order in which they are called."""
-    implementations = getattr(hooks.manager.hook, hook).get_hookimpls()
-    known = hooks.answers.get(hook)
-    if known is None or known[0] != implementations:
-        found = tuple(Listener(hook, one) for one in reversed(implementations))
-        known = hooks.answers[hook] = (implementations, found)
-    return cast("tuple[Listener, ...]", known[1])
+    known = hooks.manager.answers.get(hook)
+    if known is None:
+        implementations = getattr(hooks.manager.hook, hook).get_hookimpls()
+        known = hooks.manager.answers[hook] = tuple(Listener(hook, one) for one in reversed(implementations))
+    return cast("tuple[Listener, ...]", known)
 
 
 def owner_of(item: object) -> str:
     """The name of the plugin that registered this thing; for the desk's own the name of a module of ours."""
     if isinstance(item, OfPlugin):
         return item.plugin
-    known = hooks.owners.get(id(item))
+    known = hooks.manager.owners.get(id(item))
     return known[1] if known else type(item).__module__
+
+
+def made_of(source: object, item: T) -> T:
+    """This thing, which the desk made of something that a plugin registered: it is that plugin's, as if it had
+    registered the thing itself.
+    """
+    hooks.manager.makers[id(item)] = (item, owner_of(source))
+    return item
 
 
 def plugin_of(error: BaseException) -> str:
@@ -137,7 +143,8 @@ def is_ours(plugin: str) -> bool:
     return plugin.startswith(OURS)
 
 
-def _ask(hook: str, implementation: Any, kind: type[T]) -> list[T]:
+def _ask(hook: str, implementation: Any, kind: type[T]) -> list[tuple[T, str]]:
+    """What an implementation brings, each thing with the name of the plugin whose it is."""
     plugin, items = implementation.plugin_name, []
     try:
         brought = list(cast("Iterable[object]", implementation.function()))
@@ -147,12 +154,13 @@ def _ask(hook: str, implementation: Any, kind: type[T]) -> list[T]:
         fault(plugin, hook, error)
         return []
     for item in brought:
+        _made, owner = hooks.manager.makers.get(id(item), (item, plugin))
         try:
-            items.append(_checked(item, kind))
+            items.append((_checked(item, kind), owner))
         except Exception as error:
-            fault(plugin, hook, error)
+            fault(owner, hook, error)
             continue
-        hooks.owners[id(item)] = (item, plugin)  # holds the thing, so that its id stays its own
+        hooks.manager.owners[id(item)] = (item, owner)  # holds the thing, so that its id stays its own
     return items
 
 
