@@ -69,7 +69,7 @@ class Sample:
     channel_number: str
     buyer: dict[str, Any]
     sku: str
-    asin: str
+    product_code: str
     title: str
     tracking: str
 
@@ -99,7 +99,7 @@ def sample(orders: int, country: str) -> Sample:
             and len(str(buyer.get("name")).split()) == 2
         ):
             return Sample(
-                str(order.number), order.channel_order_number, dict(buyer), line.sku, line.asin, line.title,
+                str(order.number), order.channel_order_number, dict(buyer), line.sku, line.product_code, line.title,
                 package.tracking_number,
             )  # fmt: skip
     raise RuntimeError(f"no order of {country} to look for")
@@ -263,7 +263,7 @@ def search_cases(total: int) -> Iterator[Any]:
         "SKU": german.sku,
         "SKU, key": f"sku:{german.sku}",
         "SKU, beginning": f"sku:{german.sku[:4]}*",
-        "ASIN": german.asin,
+        "ASIN": german.product_code,
         "title": " ".join(german.title.replace(",", "").split()[:2]),
         "title and buyer": f"{german.title.split()[0]} {last}",
         "tracking number": german.tracking,

@@ -25,12 +25,12 @@ VALUES = {"Job", "LazyString", "Model", "Money", "UtcDateTime"}  # what plugins 
 # What plugins build, or implement, and the desk reads:
 READ = {
     "Accepted", "ActionInput", "AttentionKind", "Badge", "Card", "Carrier", "Channel", "Column", "Connection",
-    "Contradicted", "Denial", "DoneElsewhere", "Effective", "EventGroup", "EventWords", "FormField", "Found",
+    "Contradicted", "Denial", "DoneElsewhere", "Effective", "EventGroup", "EventWords", "Flag", "FormField", "Found",
     "FulfillmentProvider", "Impossible", "IncomingAmount", "IncomingLine", "IncomingOrder", "IncomingPackage",
     "Label", "Link", "Marketplace", "MenuEntry", "NotCarriedOut", "NotYet", "NothingLearned", "Offered",
     "OrderAction", "OrdersPage", "OutwardKind", "Owing", "PackageInput", "Panel", "PracticeStore", "Process",
-    "QueryKey", "Refused", "Right", "Schedule", "Sent", "Setting", "SettingsGroup", "Shown", "Stream", "StreamPage",
-    "UnitsOfLine", "Unknown", "UnreadableOrder", "UpdateKind", "Waits", "WordSource",
+    "ProductCode", "QueryKey", "Refused", "Right", "Schedule", "Sent", "Setting", "SettingsGroup", "Shown", "Stream",
+    "StreamPage", "UnitsOfLine", "Unknown", "UnreadableOrder", "UpdateKind", "Waits", "WordSource",
 }  # fmt: skip
 # What the desk builds and plugins read:
 TOLD = {
@@ -42,6 +42,8 @@ READ_IN = {
     "Card.wide": "webapp/ui/templates/desk/dashboard/_card.html",
     "Carrier.needs_name": "webapp/fulfillment/services.py",
     "Carrier.tracking_url": "webapp/ui/orders/order_page.py",
+    "Channel.buyers_kept_at_most": "webapp/channels/keeping.py",
+    "Flag.row": "webapp/ui/orders/channel_side.py",
     "FormField.add": "webapp/ui/forms/actions.py",
     "FormField.each": "webapp/ui/forms/actions.py",
     "FormField.remove": "webapp/ui/forms/actions.py",

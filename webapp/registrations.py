@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask
 
 from webapp.audit.rights import rights
-from webapp.channels.services import channels
+from webapp.channels.registered import channels
 from webapp.cli.practice_stores import processes
 from webapp.fulfillment.services import providers
 from webapp.jobs import schedule

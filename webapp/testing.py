@@ -87,7 +87,7 @@ def incoming_line(sku: str = "MUG", quantity: int = 1, *, price: int = 1000, **m
         "fulfilled": fulfilled,
         "unfulfilled": quantity - fulfilled,
         "sku": sku,
-        "asin": "B000000001",
+        "product_code": "B000000001",
         "title": f"A {sku.lower()}",
         "unit_price": price,
         "total": charged + tax,

@@ -34,6 +34,7 @@ from webapp.api import (
     Connection,
     Denial,
     DeniedThing,
+    Flag,
     IncomingOrder,
     LazyString,
     Marketplace,
@@ -41,6 +42,7 @@ from webapp.api import (
     OrdersWindow,
     Outcome,
     PageRefused,
+    ProductCode,
     Setting,
     StoreAccess,
     UnreadableOrder,
@@ -76,6 +78,20 @@ SERVICES: Mapping[str, LazyString] = {
     "SECOND_DAY": _l("Second day"),
     "STANDARD": _l("Standard"),
 }
+FLAGS = (  # in the words that its sellers know
+    Flag(code="prime", label=_l("Prime"), tone="info", icon="bolt"),
+    Flag(code="premium", label=_l("Premium"), key=False),
+    Flag(code="business", label=_l("Business"), icon="briefcase"),
+    Flag(
+        code="label_required",
+        label="Ship+",
+        help=_l("Its label must be bought through Amazon."),
+        tone="info",
+        icon="rocket",
+        key=False,
+        row=False,
+    ),
+)
 OPERATIONS: Mapping[str, LazyString] = {
     SEARCH_ORDERS.name: _l("Reading orders"),
     GET_ORDER.name: _l("Reading a single order"),
@@ -134,6 +150,8 @@ class AmazonChannel(Channel):
         Setting(name="token_endpoint", label=_l("Token endpoint"), advanced=True, check=check_endpoint),
     )
     kinds: ClassVar[Sequence[UpdateKind]] = (shipping.KIND,)
+    product_code = ProductCode("asin", _l("ASIN"))
+    flags: ClassVar[Sequence[Flag]] = FLAGS
     buyers_kept_at_most = 30  # Data Protection Policy, 2.1
 
     def __init__(

@@ -188,7 +188,7 @@ def _line(item: Mapping[str, Any], total: int | None, amounts: Any, purse: Purse
             fulfillment, "quantityUnfulfilled", "orderItems[%d].fulfillment.quantityUnfulfilled", index, None
         ),
         sku=_word(product.get("sellerSku")),
-        asin=_word(product.get("asin")),
+        product_code=_word(product.get("asin")),
         title=_word(product.get("title")),
         condition=" ".join(_words(dict.fromkeys((condition.get("conditionType"), condition.get("conditionSubtype"))))),
         unit_price=_money(purse, unit_price, "orderItems[%d].product.price.unitPrice", index),

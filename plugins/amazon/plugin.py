@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from plugins.amazon.channel import AmazonChannel
 from plugins.amazon.practice.marketplaces import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKENS
 from plugins.amazon.practice.practice import FILE
-from webapp.api import Badge, Channel, PracticeStore, Process, configuration, hookimpl, lazy_gettext as _l
+from webapp.api import Channel, PracticeStore, Process, configuration, hookimpl
 
 if TYPE_CHECKING:
     import click
@@ -17,28 +17,12 @@ ORDERS = 300  # of the practice Amazon's past
 ARRIVALS = 0.5  # a minute
 RATES = 60  # times Amazon's: what takes hours there takes minutes here
 EDGE = 2  # seconds until a change can be searched
-BADGES = (
-    Badge(code="prime", label="Prime", shows=lambda order: "prime" in order.flags, tone="info", icon="bolt"),
-    Badge(
-        code="label_required",
-        label="Ship+",
-        shows=lambda order: "label_required" in order.flags,
-        tone="info",
-        icon="rocket",
-        help=_l("Its label must be bought through Amazon."),
-    ),
-)  # in the words that its sellers know
 STORES = {"na": "Practice Amazon US", "eu": "Practice Amazon EU", "fe": "Practice Amazon JP"}
 
 
 @hookimpl
 def register_channels() -> list[Channel]:
     return [AmazonChannel(practice_settings=practice_settings)]
-
-
-@hookimpl
-def register_badges() -> list[Badge]:
-    return list(BADGES)
 
 
 @hookimpl

@@ -8,6 +8,7 @@ from datetime import timedelta
 import click
 import pytest
 
+from plugins.amazon.channel import AmazonChannel
 from tests.cli.conftest import Command, one_sentence
 from webapp import live
 from webapp.accounts import people
@@ -100,7 +101,10 @@ def test_buyers_are_revealed_when_asked_for_and_that_is_recorded(cli: Command, m
     assert name not in cli("orders", "show", order.number).out
 
 
-def test_an_order_is_shown_whole_by_either_number(cli: Command, make_order: MakeOrder) -> None:
+def test_an_order_is_shown_whole_by_either_number(
+    cli: Command, make_order: MakeOrder, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel, "product_code", AmazonChannel.product_code)
     order = make_order(quantity=2)
     shown = cli("orders", "show", order.channel_order_number, "--json").document
     assert shown.keys() == WHOLE

@@ -10,7 +10,7 @@ from babel.messages.mofile import write_mo
 from flask import Flask, g
 
 from webapp import create_app, hooks
-from webapp.channels.services import channels
+from webapp.channels.registered import channels
 from webapp.config import configuration
 from webapp.hooks import discovery
 from webapp.hooks.discovery import PluginState

@@ -9,13 +9,31 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
+from plugins.amazon.channel import AmazonChannel
 from tests.cli.conftest import cli  # noqa: F401 - a fixture
 from tests.ui.conftest import browser, make_browser, olga  # noqa: F401 - fixtures
+from webapp.hooks import hooks
+from webapp.testing import FakeChannel, FakeChannelPlugin
 
 KEEPS = os.environ.get("WAYBILL_KEEP") == "1"
 KEPT = Path(__file__).parent / "kept"
 Keep = Callable[[str, str], None]
+
+
+class LikeAmazon(FakeChannel):
+    """A channel that calls its product codes, and what it says of orders, as Amazon does."""
+
+    product_code, flags = AmazonChannel.product_code, AmazonChannel.flags
+
+
+@pytest.fixture
+def channel(app: Flask) -> FakeChannel:
+    """The channel of the seeded desk."""
+    fake = LikeAmazon()
+    hooks.manager.register(FakeChannelPlugin(fake))
+    return fake
 
 
 @pytest.fixture(scope="session")

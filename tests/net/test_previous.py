@@ -40,7 +40,9 @@ from webapp.jobs.models import Run, RunState
 from webapp.jobs.runs import look_after_runs
 from webapp.orders import export_runs
 from webapp.orders.archiving import AFTER_DAYS
+from webapp.orders.asof import as_of
 from webapp.orders.bulk import KIND
+from webapp.orders.events import events_of
 from webapp.orders.jobs import any_tag_leaves, clear_leaving_tags
 from webapp.orders.models import Export, Order, OrderAmount, OrderComment, OrderEvent, OrderLine
 from webapp.orders.queries import locked
@@ -184,6 +186,21 @@ def test_nothing_is_lost_by_going_back_and_coming_again(channel_of_before: FakeC
     schema.back_to((previous.FOLDER / "revision").read_text().strip())
     schema.migrate()
     assert facts() == json.loads((previous.FOLDER / "facts.json").read_text())
+
+
+@on_each
+def test_what_events_of_before_say_is_still_read(channel_of_before: FakeChannel) -> None:
+    """They call a column of lines as the version before did."""
+    [order, *_] = db.session.scalars(select(Order).order_by(Order.id))
+    events = events_of(order)
+    assert any("asin" in line for event in events for line in event.data.get("after", {}).get("lines", {}).values())
+
+    then = as_of(events, AT + timedelta(days=1))
+
+    assert then is not None
+    assert {id_: line["product_code"] for id_, line in then.lines.items()} == {
+        line.id: line.product_code for line in order.lines
+    }
 
 
 def run_due(*, after: timedelta) -> None:

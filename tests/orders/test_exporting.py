@@ -309,6 +309,24 @@ def test_a_large_file_is_put_together_where_nobody_waits_for_something_small(
     assert run_of(run_id).state == "done"
 
 
+def test_nothing_stays_open_in_the_database_while_a_file_is_put_together(
+    orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may take a minute, and its heading asks the database what product codes are called."""
+    put, open_then = export_runs.write_workbook, list[bool]()
+
+    def note(*given: Any) -> None:
+        open_then.append(db.session().in_transaction())
+        put(*given)
+
+    monkeypatch.setattr(export_runs, "write_workbook", note)
+    run_id = begin(max_, format=export_runs.XLSX, rows=LINES)
+    work()
+
+    assert run_of(run_id).state == "done"
+    assert open_then == [False]
+
+
 def test_a_workbook_keeps_numbers_and_defuses_nothing_twice(
     orders: list[Order], max_: Actor, work: Callable[[], int]
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 import time_machine
 from sqlalchemy import delete, func, select, update
 
+from plugins.amazon.channel import AmazonChannel
 from webapp.audit.actor import Actor
 from webapp.audit.rights import rights_of_built_in
 from webapp.channels.contract import ChannelStage, IncomingPackage
@@ -22,7 +23,7 @@ from webapp.orders.services import comment
 from webapp.search.compiling import Compiled, check_query, compile_query
 from webapp.search.models import SearchTerm
 from webapp.search.query import QueryMistake, parse
-from webapp.testing import again, incoming_line, incoming_order, line_again
+from webapp.testing import FakeChannel, again, incoming_line, incoming_order, line_again
 from webapp.vault import services as vault
 
 Find = Callable[[str], set[str]]
@@ -72,15 +73,19 @@ def find(mia: Actor) -> Find:
 
 
 @pytest.fixture
-def two(take: Callable[..., list[Order]]) -> list[Order]:
-    """Two orders that differ in everything."""
+def two(take: Callable[..., list[Order]], channel: FakeChannel, monkeypatch: pytest.MonkeyPatch) -> list[Order]:
+    """Two orders that differ in everything, of a channel with the product codes and flags of Amazon."""
+    monkeypatch.setattr(channel, "product_code", AmazonChannel.product_code)
+    monkeypatch.setattr(channel, "flags", AmazonChannel.flags)
     return take(
         incoming_order(
-            [incoming_line("SKU-AB1", 2, title="Blue steel mug", asin="B00MUG0001")], number="902-1812345-1234567",
+            [incoming_line("SKU-AB1", 2, title="Blue steel mug", product_code="B00MUG0001")],
+            number="902-1812345-1234567",
             buyer=JANE, flags=("prime",), ship_by=now() + timedelta(hours=2),
         ),
         incoming_order(
-            [incoming_line("CD_2", 1, title="Red 100% wool scarf", asin="B00SCARF02")], number="903-7654321-7654321",
+            [incoming_line("CD_2", 1, title="Red 100% wool scarf", product_code="B00SCARF02")],
+            number="903-7654321-7654321",
             buyer=TOM, ship_by=now() + timedelta(days=3),
         ),
     )  # fmt: skip

@@ -10,19 +10,22 @@ from itertools import accumulate
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ColumnElement, Engine, and_, func, literal, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Engine, and_, func, literal, or_, select, true, tuple_, union_all
 from sqlalchemy.orm import InstrumentedAttribute
 
 from webapp.catalog.models import Listing
+from webapp.channels.described import product_code_words
+from webapp.channels.models import Store
+from webapp.channels.registered import channels
 from webapp.db import after_commit, check_time, db, insert_into
-from webapp.i18n import lazy_gettext as _l
+from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.search.contract import Found, WordSource
 from webapp.search.gathering import STEP
 from webapp.search.terms import hashed, index_key, is_ideographic, normalize, term, words
 
 LISTING = "listing"
 MOST = 500  # listings that one word may fit; beyond, it says too little
-_SKU, _ASIN, _TITLE = 100, 40, 400  # letters that tell listings apart: an index row holds no more of them
+_SKU, _CODE, _TITLE = 100, 40, 400  # letters that tell listings apart: an index row holds no more of them
 _KEPT = 20_000  # listings that a process knows by heart
 _CHUNK = 200
 _COMPARED = 4  # words that the database compares; of more, all listings are read
@@ -35,12 +38,12 @@ class ListingKey(NamedTuple):
 
     store_id: int
     sku: str
-    asin: str
+    product_code: str
     title: str
 
 
-def listing_key(store_id: int, sku: str, asin: str, title: str) -> ListingKey:
-    return ListingKey(store_id, sku[:_SKU], asin[:_ASIN], title[:_TITLE])
+def listing_key(store_id: int, sku: str, product_code: str, title: str) -> ListingKey:
+    return ListingKey(store_id, sku[:_SKU], product_code[:_CODE], title[:_TITLE])
 
 
 def remember(keys: Iterable[ListingKey]) -> Mapping[ListingKey, int]:
@@ -71,18 +74,18 @@ def _learn(known: dict[ListingKey, int], fresh: Mapping[ListingKey, int]) -> Non
 
 
 def _ids(keys: Sequence[ListingKey]) -> dict[ListingKey, int]:
-    columns = (Listing.store_id, Listing.sku, Listing.asin, Listing.title)
+    columns = (Listing.store_id, Listing.sku, Listing.product_code, Listing.title)
     found: dict[ListingKey, int] = {}
     for start in range(0, len(keys), _CHUNK):
         some = keys[start : start + _CHUNK]
         rows = db.session.execute(select(*columns, Listing.id).where(tuple_(*columns).in_(some)))
-        found |= {ListingKey(store, sku, asin, title): id_ for store, sku, asin, title, id_ in rows}
+        found |= {ListingKey(store, sku, product_code, title): id_ for store, sku, product_code, title, id_ in rows}
     return found
 
 
 def _words(key: ListingKey) -> str:
     """What is compared with the words of a search: codes whole and in parts, then, behind a bar, the title."""
-    codes = [normalize(key.sku), *words(key.sku), normalize(key.asin)]
+    codes = [normalize(key.sku), *words(key.sku), normalize(key.product_code)]
     return " ".join(["", *dict.fromkeys(code for code in codes if code), "|", *words(key.title)])
 
 
@@ -131,16 +134,29 @@ def by_title(values: Sequence[str]) -> dict[str, list[Found]]:
     return {value: [found] for value, found in _found(_ids_by_words(wanted)).items()}
 
 
-def by_code(column: InstrumentedAttribute[str]) -> Callable[[Sequence[str]], dict[str, list[Found]]]:
-    """How listings are found by codes as they stand in a column; `*` stands for anything."""
+def by_code(
+    column: InstrumentedAttribute[str], among: Callable[[], ColumnElement[bool]] = true
+) -> Callable[[Sequence[str]], dict[str, list[Found]]]:
+    """How listings, perhaps only `among` some, are found by codes as in a column; `*` stands for anything."""
 
     def find(values: Sequence[str]) -> dict[str, list[Found]]:
         whole = [value for value in values if "*" not in value]
-        patterns = {value: _pattern(column, value) for value in values if "*" in value and value.strip("*")}
-        found = _found(_ids_by_codes(column, whole) | _ids_by_conditions(patterns))
+        starred = [value for value in values if "*" in value and value.strip("*")]
+        patterns = {value: and_(_pattern(column, value), among()) for value in starred}
+        found = _found(_ids_by_codes(column, whole, among()) | _ids_by_conditions(patterns))
         return {value: [one] for value, one in found.items()}
 
     return find
+
+
+def by_product_code(code: str) -> Callable[[Sequence[str]], dict[str, list[Found]]]:
+    """How listings are found by product codes of this name: those of stores whose channel calls its own so."""
+
+    def among() -> ColumnElement[bool]:
+        named = [channel.code for channel in channels().values() if channel.product_code.code == code]
+        return Listing.store_id.in_(select(Store.id).where(Store.channel.in_(named)))
+
+    return by_code(Listing.product_code, among)
 
 
 def _ways(token: str) -> list[list[str]]:
@@ -163,13 +179,15 @@ def _escaped(text: str) -> str:
     return text.replace("/", "//").replace("%", "/%").replace("_", "/_")
 
 
-def _ids_by_codes(column: InstrumentedAttribute[str], codes: Sequence[str]) -> dict[str, list[int]]:
+def _ids_by_codes(
+    column: InstrumentedAttribute[str], codes: Sequence[str], among: ColumnElement[bool]
+) -> dict[str, list[int]]:
     """The listings of each of these codes, upper or lower case."""
     if not codes:
         return {}
     ids: dict[str, list[int]] = {}
     same = func.lower(column).in_([func.lower(code) for code in codes])
-    for code, listing_id in db.session.execute(select(column, Listing.id).where(same)):
+    for code, listing_id in db.session.execute(select(column, Listing.id).where(same, among)):
         ids.setdefault(code.lower(), []).append(listing_id)
     return {code: ids.get(code.lower(), []) for code in codes}
 
@@ -225,4 +243,8 @@ def _one_found(value: str, ids: Sequence[int], key: bytes) -> Found:
     return Found(frozenset(term(LISTING, str(listing_id), key) for listing_id in ids))
 
 
-SOURCES = (WordSource(code="listing", label=_l("SKU, ASIN, title"), find=_by_word),)
+def _places() -> str:
+    return str(_("SKU, %(codes)s, title", codes=product_code_words()))
+
+
+SOURCES = (WordSource(code="listing", label=LazyString(_places), find=_by_word),)

@@ -7,14 +7,17 @@ from webapp.db import Model
 
 
 class Listing(Model):
-    """A SKU and ASIN in a store under one title; `words` is the title normalized, for searching."""
+    """A SKU and product code in a store under one title; `words` is the title normalized, for searching."""
 
     __tablename__ = "listings"
-    __table_args__ = (UniqueConstraint("store_id", "sku", "asin", "title"), Index("ix_listings_asin", "asin"))
+    __table_args__ = (
+        UniqueConstraint("store_id", "sku", "product_code", "title"),
+        Index("ix_listings_product_code", "product_code"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     store_id: Mapped[int] = mapped_column(ForeignKey("stores.id"))
     sku: Mapped[str]
-    asin: Mapped[str]
+    product_code: Mapped[str]
     title: Mapped[str]
     words: Mapped[str]

@@ -76,7 +76,7 @@ class IncomingLine:
     fulfilled: int = 0
     unfulfilled: int | None = None  # None: not said
     sku: str = ""
-    asin: str = ""  # the channel's own product code
+    product_code: str = ""  # as `Channel.product_code` calls it
     title: str = ""
     condition: str = ""
     unit_price: int | None = None  # minor units; None: withheld
@@ -127,7 +127,7 @@ class IncomingOrder:
     deliver_from: datetime | None = None
     deliver_by: datetime | None = None
     service_level: str = ""
-    flags: tuple[str, ...] = ()  # the desk's flags, e.g. prime, business, gift, replacement, label_required
+    flags: tuple[str, ...] = ()  # the desk's own (gift, replacement, label_required) and those of `Channel.flags`
     programs: tuple[str, ...] = ()  # the channel's words behind them
     payment_methods: tuple[str, ...] = ()
     replaces: str | None = None  # channel number of the order that this one replaces
@@ -367,7 +367,7 @@ class UpdateKind:
     gather: float = 0.0  # seconds for which one that is owed waits for others to go with it
     look_after: float = 90.0  # seconds until the effect of a sent one is looked up
     look_steps: Sequence[float] = (300.0, 900.0, 3600.0)  # seconds between further looks; the last goes on
-    unseen_after: float = 86_400.0  # seconds after which one that is not shown is somebody's business
+    unseen_after: float = 86_400.0  # seconds after which one that is not shown needs a person
 
 
 class Attempt(ABC):
@@ -408,6 +408,35 @@ class Batch(Sequence[Update]):
 
 
 # --- Words and abilities ---
+
+
+@dataclass(frozen=True, slots=True)
+class ProductCode:
+    """What a channel's own code of a product is called: in queries and in JSON, and by its label for people."""
+
+    code: str  # small letters, digits and _
+    label: LazyString | str
+
+
+NO_CODE = ProductCode("product_code", _l("Product code"))  # of a channel that declares none, so that it has no key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """Something that a channel says of an order as a whole, such as a program that it belongs to.
+
+    Its badge, its word in the timeline, its query key and its row on the channel's side of the order follow from it.
+    Where the desk has a badge or a key of this code (gift, replacement, label_required), this gives the badge other
+    words for the channel's own orders.
+    """
+
+    code: str  # small letters, digits and _, as `IncomingOrder.flags` has it
+    label: LazyString | str
+    help: LazyString | str = ""
+    tone: str = "calm"
+    icon: str = ""
+    key: bool = True  # whether the query bar and the filters have a key of its own, `flag:` aside
+    row: bool = True  # whether the channel's side of every order says yes or no to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -534,6 +563,8 @@ class Channel(ABC):
     label: ClassVar[LazyString | str]
     settings: ClassVar[Sequence[Setting[Any]]] = ()
     kinds: ClassVar[Sequence[UpdateKind]] = ()
+    product_code: ClassVar[ProductCode] = NO_CODE
+    flags: ClassVar[Sequence[Flag]] = ()
     poll_every: ClassVar[float] = 300.0  # seconds between two windows while nothing is waiting
     overlap: ClassVar[float] = 600.0  # seconds by which a window reaches behind the cursor
     buyers_kept_at_most: ClassVar[int | None] = None  # days after delivery; None: the merchant decides alone

@@ -8,12 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from types import NoneType
 from typing import Any
 
-from webapp.channels.contract import Carrier, Channel, Denial, Marketplace
+from sqlalchemy import select
+
+from webapp.channels.contract import NO_CODE, Carrier, Channel, Denial, Flag, Marketplace, ProductCode
 from webapp.channels.models import Store
-from webapp.channels.services import access_without_secrets, channels
+from webapp.channels.registered import channels
+from webapp.channels.services import access_without_secrets, channel_name
+from webapp.db import db
 from webapp.hooks.failures import WrongType
 from webapp.hooks.fence import PluginFailed, ask
-from webapp.i18n import LazyString
+from webapp.i18n import LazyString, gettext as _
 
 
 def carriers(code: str, marketplace: str) -> Sequence[Carrier]:
@@ -67,6 +71,51 @@ def kind_label(code: str, kind: str) -> str:
     return _word(code, lambda channel: next((one.label for one in channel.kinds if one.code == kind), kind), kind)
 
 
+def product_code_of(code: str) -> ProductCode:
+    """The product code of a channel."""
+    channel = channels().get(code)
+    return channel.product_code if channel else NO_CODE
+
+
+def product_code_label(code: str) -> str:
+    """What a channel calls its product code."""
+    return _word(code, lambda channel: channel.product_code.label, str(NO_CODE.label))
+
+
+def product_code_words() -> str:
+    """What all channels call their product codes, in a row."""
+    labels = [product_code_label(code) for code, one in channels().items() if one.product_code.code != NO_CODE.code]
+    return ", ".join(dict.fromkeys(labels)) or _("product code")
+
+
+def product_code_heading() -> str:
+    """The heading of the product codes of all stores: what their channels call it, where those that have one agree."""
+    used = sorted(db.session.scalars(select(Store.channel).distinct()))
+    labels = {own.code: code for code in used if (own := product_code_of(code)).code != NO_CODE.code}
+    return product_code_label(*labels.values()) if len(labels) == 1 else str(NO_CODE.label)
+
+
+def flags_of(code: str) -> Sequence[Flag]:
+    """The flags that a channel declares."""
+    channel = channels().get(code)
+    return channel.flags if channel else ()
+
+
+def flag_of(code: str, flag: str) -> Flag | None:
+    """The flag of this code that a channel declares."""
+    return next((one for one in flags_of(code) if one.code == flag), None)
+
+
+def flag_label(code: str, flag: Flag) -> str:
+    """What a channel calls one of its flags."""
+    return _word(code, lambda channel: flag.label, flag.code).replace(NAME, channel_name(code))
+
+
+def flag_help(code: str, flag: Flag) -> str:
+    """How a channel explains one of its flags."""
+    return _word(code, lambda channel: flag.help, "").replace(NAME, channel_name(code))
+
+
 def order_url(store: Store, number: str, marketplace: str) -> str:
     """Where an order is on the channel's own site; empty where it has no page there. Raises `PluginFailed`."""
     channel = channels().get(store.channel)
@@ -94,6 +143,7 @@ def practice_settings(channel: Channel, url: str) -> Mapping[str, Any] | None:
         return None
 
 
+NAME = "%(channel)s"  # where a label or help names the channel
 _MARKETPLACE = (Marketplace, NoneType)
 
 

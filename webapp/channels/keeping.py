@@ -1,8 +1,7 @@
 """For how long a store's buyers are kept: a setting of each store, within what its channel allows."""
 
-from webapp.channels.contract import Channel
 from webapp.channels.models import Store
-from webapp.hooks.registered import by_code
+from webapp.channels.registered import channels
 from webapp.i18n import lazy_gettext as _l
 from webapp.settings.declared import STORE, Setting, SettingsGroup
 
@@ -12,7 +11,7 @@ _USUAL, _LONGEST = 30, 3650
 
 def setting_of(store: Store) -> Setting[int]:
     """The setting as this store's channel bounds it."""
-    channel = by_code("register_channels", Channel).get(store.channel)  # type: ignore[type-abstract]
+    channel = channels().get(store.channel)
     longest = channel.buyers_kept_at_most if channel is not None else None
     if longest is None:
         bound = _l("0: once it is delivered. An order without a day of delivery counts from the latest day promised.")

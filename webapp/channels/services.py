@@ -13,11 +13,11 @@ from webapp.channels import keeping
 from webapp.channels.contract import Channel, Connection, Disconnected, StoreAccess
 from webapp.channels.models import AccountState, NumberSequence, Shop, Store, StoreMarketplace
 from webapp.channels.order_settings import NEW_ORDERS
+from webapp.channels.registered import channels
 from webapp.channels.shops import ORDERS, create_shop, get_shop
 from webapp.clock import now
 from webapp.db import db, hold_name, translated_failures
 from webapp.errors import Invalid, NotFound, Refusal, SeveralFit, class_of
-from webapp.hooks.registered import by_code
 from webapp.i18n import lazy_gettext as _l
 from webapp.settings.declared import STORE, Setting, SettingsGroup
 from webapp.settings.services import change, store_all
@@ -40,11 +40,6 @@ class AccountConnected(Refusal):
         "This account is connected already, by the store “%(store)s”. Archive one of the two, or give this one another "
         "account."
     )
-
-
-def channels() -> dict[str, Channel]:
-    """The kinds of marketplace that plugins bring, by code."""
-    return by_code("register_channels", Channel)  # type: ignore[type-abstract]
 
 
 def get_channel(code: str) -> Channel:

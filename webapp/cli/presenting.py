@@ -13,7 +13,7 @@ from sqlalchemy import select
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
 from webapp.channels.contract import ADDRESS_FIELDS, BUYER_FIELDS
-from webapp.channels.described import kind_label, marketplace_of
+from webapp.channels.described import kind_label, marketplace_of, product_code_of
 from webapp.channels.models import Store
 from webapp.channels.order_settings import IMPORT_ORDERS
 from webapp.clock import iso
@@ -109,7 +109,7 @@ def order_document(
         "version": order.version,
         "amounts": [order_amount(order, row) for row in order.amounts if any(row.figures)],
         "residual": amount(order.residual),
-        "lines": [order_line(line) for line in order.lines],
+        "lines": [order_line(line, product_code_of(order.store.channel).code) for line in order.lines],
         "shipments": [shipment(row) for row in shipments],
         "updates": [update(row) for row in updates],
         "holds": [
@@ -150,13 +150,14 @@ def order_amount(order: Order, row: OrderAmount) -> Document:
     return {"line_id": row.line_id, "component": row.component, **amounts}
 
 
-def order_line(line: OrderLine) -> Document:
+def order_line(line: OrderLine, product_code: str) -> Document:
+    """A line, with the product code under the name that its channel gives it."""
     counts = ("ordered", "canceled", "shipped", "invoiced", "refunded", "open")
     return {
         "id": line.id,
         "channel_line_id": line.channel_line_number,
         "sku": line.sku,
-        "asin": line.asin,
+        product_code: line.product_code,
         "title": line.title,
         **{name: getattr(line, name) for name in counts},
         "unit_price": amount(line.unit_price),

@@ -13,7 +13,8 @@ from sqlalchemy.orm import joinedload
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage, FulfilledBy
 from webapp.channels.described import carriers
-from webapp.channels.services import ChannelLeftOut, channel_name, channels
+from webapp.channels.registered import channels
+from webapp.channels.services import ChannelLeftOut, channel_name
 from webapp.clock import now
 from webapp.db import db
 from webapp.errors import DeskError, NotFound, Refusal

@@ -1,4 +1,5 @@
-"""The desk's own badges: what some orders are, or suffer from, in a short word. A channel brings those of its programs.
+"""The desk's own badges: what some orders are, or suffer from, in a short word. A channel brings those of its flags
+(`webapp.orders.of_channels`), and its own words for the desk's.
 
 A flag that a channel set and that nobody has a badge for is shown by its code.
 """
@@ -6,6 +7,8 @@ A flag that a channel set and that nobody has a badge for is shown by its code.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from webapp.channels import described
+from webapp.channels.described import NAME
 from webapp.channels.services import channel_name
 from webapp.hooks.fence import PluginFailed, ask, label_of
 from webapp.hooks.registered import by_code
@@ -14,8 +17,6 @@ from webapp.orders.attention import in_words
 from webapp.orders.contract import Badge
 from webapp.orders.models import Order
 from webapp.search.contract import Label
-
-_CHANNEL = "%(channel)s"  # where a label names the channel
 
 
 def flagged(code: str) -> Callable[[Order], bool]:
@@ -54,7 +55,6 @@ BADGES = (
         tone="warn",
         icon="player-pause",
     ),
-    Badge(code="business", label=_l("Business"), shows=flagged("business"), icon="briefcase"),
     Badge(code="replacement", label=_l("Replacement"), shows=flagged("replacement"), icon="replace"),
     Badge(code="gift", label=_l("Gift"), shows=flagged("gift"), icon="gift"),
     Badge(
@@ -99,7 +99,7 @@ class Badges:
     def __init__(self, without: Iterable[str] = ()) -> None:
         known = badges()
         self._known = set(known)
-        self._named: dict[tuple[str, str], Label] = {}  # labels that say whose they are, by badge and channel
+        self._named: dict[tuple[str, str], Label] = {}  # labels in the words of a channel, by badge and channel
         self._asked = [
             (badge, Label(label_of(badge), badge.tone, badge.icon, str(badge.help)))
             for badge in known.values()
@@ -127,8 +127,10 @@ class Badges:
         return carried
 
     def _worded(self, code: str, label: Label, order: Order) -> Label:
-        """What wants attention is named, with its fix for who points at it; and so is the channel."""
-        if _CHANNEL in label.text or _CHANNEL in label.title:
+        """What wants attention is named, with its fix for who points at it; and so is the channel, whose own words for
+        its flags come first.
+        """
+        if code in order.flags or NAME in label.text or NAME in label.title:
             return self._of_channel(code, label, order.store.channel)
         troubles = in_words(order.attention) if code == "attention" else []
         if not troubles:
@@ -140,6 +142,9 @@ class Badges:
     def _of_channel(self, code: str, label: Label, channel: str) -> Label:
         if (code, channel) not in self._named:
             name = channel_name(channel)
-            text, title = (words.replace(_CHANNEL, name) for words in (label.text, label.title))
+            if flag := described.flag_of(channel, code):
+                words = described.flag_label(channel, flag), described.flag_help(channel, flag)
+                label = Label(words[0], flag.tone, flag.icon, words[1])
+            text, title = (words.replace(NAME, name) for words in (label.text, label.title))
             self._named[code, channel] = replace(label, text=text, title=title)
         return self._named[code, channel]

@@ -31,6 +31,7 @@ from webapp.vault import services as vault
 
 # Columns that events don't carry: identity, and what follows from the event itself.
 _NOT_RECORDED = {"id", "order_id", "version", "updated_at"}
+NAMED_BEFORE = {"asin": "product_code"}  # columns of lines, by the names that desks of before stored
 ORDER_COLUMNS = tuple(c.key for c in inspect(Order).column_attrs if c.key not in _NOT_RECORDED)
 LINE_COLUMNS = tuple(c.key for c in inspect(OrderLine).column_attrs if c.key not in _NOT_RECORDED)
 
@@ -122,7 +123,8 @@ def after_of(event: OrderEvent) -> dict[str, dict[str, Any]]:
     """
     after = event.data.get("after") or {}
     parts = {"": after["order"]} if after.get("order") else {}
-    parts |= after.get("lines") or {}
+    for line_id, values in (after.get("lines") or {}).items():
+        parts[line_id] = {NAMED_BEFORE.get(name, name): value for name, value in values.items()}
     begun = (("channel_order_id", _NO_ORDER), ("channel_line_id", _NO_LINE))  # neither is ever changed
     return {
         part: next((nothing | values for key, nothing in begun if key in values), values)

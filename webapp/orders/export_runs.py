@@ -244,7 +244,9 @@ class _Writing:
             if self._largest is not None and self.total > self._largest:
                 self.is_last = True
                 return
-            self._write_whole(Table(self.actor, self.export.rows, self.export.columns).head)
+            head = Table(self.actor, self.export.rows, self.export.columns).head
+            db.session.rollback()  # what the heading asked stays open no longer, however long the file takes
+            self._write_whole(head)
             return
         self._start = missing[0]
         self._write_part(self._ids[self._start : self._start + CHUNK])

@@ -22,6 +22,7 @@ from sqlalchemy import JSON, Row, Text, cast, select
 from sqlalchemy.orm import lazyload
 
 from webapp.audit.actor import Actor
+from webapp.channels.described import product_code_heading
 from webapp.channels.models import Shop, Store
 from webapp.db import among, db, table_of
 from webapp.hooks.failures import NO_FAULTS
@@ -47,7 +48,7 @@ _SUSPECT = frozenset({" ", *_FORMULA})
 
 _LINE_CELLS: tuple[tuple[str, LazyString], ...] = (
     ("sku", _l("SKU")),
-    ("asin", _l("ASIN")),
+    ("product_code", LazyString(product_code_heading)),
     ("title", _l("Title")),
     ("ordered", _l("Ordered")),
     ("canceled", lazy_pgettext("units", "Canceled")),

@@ -6,7 +6,6 @@ from webapp.jobs.schedule import Schedule
 from webapp.jobs.telling import any_to_tell, declare, tell_again
 from webapp.orders.archiving import SETTINGS
 from webapp.orders.attention import KINDS, AttentionKind
-from webapp.orders.badges import BADGES
 from webapp.orders.contract import AmountChange, Badge, OrdersChange, UnitsMoved
 from webapp.orders.erasing import any_to_erase, erase_by_date
 from webapp.orders.events import WORDS, EventWords
@@ -23,7 +22,7 @@ from webapp.orders.jobs import (
     release_due,
 )
 from webapp.orders.list_columns import COLUMNS
-from webapp.orders.query_keys import KEYS
+from webapp.orders.of_channels import every_badge, every_key
 from webapp.orders.search_words import SOURCES
 from webapp.orders.states import OPEN_STATES
 from webapp.orders.statuses import apply_rules
@@ -92,7 +91,7 @@ def register_columns() -> list[Column]:
 
 @hookimpl
 def register_badges() -> list[Badge]:
-    return list(BADGES)
+    return every_badge()
 
 
 @hookimpl
@@ -102,7 +101,7 @@ def buyers_erasing(orders: list[int]) -> None:
 
 @hookimpl
 def register_query_keys() -> list[QueryKey]:
-    return list(KEYS)
+    return every_key()
 
 
 @hookimpl

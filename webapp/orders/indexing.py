@@ -98,7 +98,7 @@ def forget_buyers(order_ids: Sequence[int]) -> None:
 
 def _plain_terms(orders: Sequence[Order], key: bytes) -> dict[int, frozenset[int]]:
     rows = db.session.execute(
-        select(OrderLine.order_id, OrderLine.sku, OrderLine.asin, OrderLine.title).where(
+        select(OrderLine.order_id, OrderLine.sku, OrderLine.product_code, OrderLine.title).where(
             OrderLine.order_id.in_([order.id for order in orders])
         )
     )

@@ -176,7 +176,7 @@ class OrderLine(Model):
     channel_line_number: Mapped[str]
     position: Mapped[int]
     sku: Mapped[str]
-    asin: Mapped[str]
+    product_code: Mapped[str]
     title: Mapped[str]
     needs_codes: Mapped[bool] = mapped_column(default=False)
     gift: Mapped[bool] = mapped_column(default=False)

@@ -26,7 +26,8 @@ from webapp.catalog import listings
 from webapp.catalog.models import Listing
 from webapp.channels.contract import FulfilledBy
 from webapp.channels.models import Shop, Store, StoreMarketplace
-from webapp.channels.services import channels, serving
+from webapp.channels.registered import channels
+from webapp.channels.services import serving
 from webapp.db import among, db, once_a_transaction
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.money import decimals
@@ -83,7 +84,8 @@ def _said(words_: str) -> Condition:
     return and_(text(f"orders.{words_}"), Order.id.is_not(None))
 
 
-def _flagged(*flags: str) -> Callable[[Sequence[bool], Actor], Condition]:
+def has_flag(*flags: str) -> Callable[[Sequence[bool], Actor], Condition]:
+    """The condition of a key that asks whether the channel set one of these flags."""
     return _yes_no(or_(*(_in_json(Order.flags, f'"{flag}"') for flag in flags)))
 
 
@@ -340,7 +342,6 @@ KEYS = (
         code="sku", label=_l("SKU"), kind=KeyKind.TEXT, find=listings.by_code(Listing.sku),
         help=_l("“*” stands for anything: AB*."),
     ),
-    QueryKey(code="asin", label=_l("ASIN"), kind=KeyKind.TEXT, find=listings.by_code(Listing.asin)),
     QueryKey(code="title", label=_l("Title"), kind=KeyKind.TEXT, find=listings.by_title),
     QueryKey(code="assignee", label=_l("Assignee"), kind=KeyKind.CHOICE, condition=_by_assignee, choices=_people),
     QueryKey(code="tag", label=_l("Tag"), kind=KeyKind.CHOICE, condition=_by_tag, choices=_tags, by_name=True),
@@ -356,16 +357,14 @@ KEYS = (
         code="archived", label=_l("Archived"), kind=KeyKind.CHOICE, condition=_by_archive, choices=_archive_choices,
         bare=True,
     ),
-    QueryKey(code="prime", label=_l("Prime"), kind=KeyKind.YES_NO, condition=_flagged("prime")),
-    QueryKey(code="business", label=_l("Business"), kind=KeyKind.YES_NO, condition=_flagged("business")),
-    QueryKey(code="gift", label=_l("Gift"), kind=KeyKind.YES_NO, condition=_flagged("gift")),
+    QueryKey(code="gift", label=_l("Gift"), kind=KeyKind.YES_NO, condition=has_flag("gift")),
     QueryKey(
-        code="replacement", label=_l("Replacement"), kind=KeyKind.YES_NO, condition=_flagged("replacement", "exchange"),
+        code="replacement", label=_l("Replacement"), kind=KeyKind.YES_NO, condition=has_flag("replacement", "exchange"),
     ),
     QueryKey(
         code="flag", label=_l("Flag"), kind=KeyKind.TEXT, filter=False,
         condition=lambda values, actor: or_(*(_in_json(Order.flags, f'"{value.lower()}"') for value in values)),
-        help=_l("A flag as the channel sets it: prime, label_required."),
+        help=_l("A flag as the channel sets it: gift, label_required."),
     ),
     QueryKey(
         code="arrived-complete", label=_l("Arrived complete"), kind=KeyKind.YES_NO, filter=False,

@@ -27,7 +27,7 @@ from webapp.channels.contract import (
     Update,
 )
 from webapp.channels.models import Store
-from webapp.channels.services import channels
+from webapp.channels.registered import channels
 from webapp.clock import now
 from webapp.db import any_row, db, insert_into
 from webapp.orders.models import Order

@@ -15,7 +15,8 @@ from webapp import live
 from webapp.audit.actor import Actor, ActorKind
 from webapp.channels.contract import ChannelError, Denied, Disconnected
 from webapp.channels.models import Store
-from webapp.channels.services import AccountConnected, channels, is_refused, serving
+from webapp.channels.registered import channels
+from webapp.channels.services import AccountConnected, is_refused, serving
 from webapp.clock import now
 from webapp.db import any_row, db, delete_some, insert_into
 from webapp.errors import DeskError, Refusal

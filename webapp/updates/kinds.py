@@ -7,7 +7,7 @@ from typing import Any
 
 from webapp.channels.contract import Channel, IncomingOrder, UpdateKind
 from webapp.channels.models import Store
-from webapp.channels.services import channels
+from webapp.channels.registered import channels
 from webapp.errors import NotFound, Refusal
 from webapp.hooks import failures
 from webapp.hooks.fence import PluginFailed, ask

@@ -10,7 +10,8 @@ from webapp.audit.actor import Actor
 from webapp.channels.contract import Denied
 from webapp.channels.described import kind_label
 from webapp.channels.models import Store
-from webapp.channels.services import account_of, channels, stores_of_account
+from webapp.channels.registered import channels
+from webapp.channels.services import account_of, stores_of_account
 from webapp.clock import now
 from webapp.db import among, db, once_a_transaction
 from webapp.errors import DeskError, NotFound, Refusal, class_of, sentence_of

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+from flask import Flask
 
 from plugins.amazon import plugin
 from plugins.amazon.channel import AmazonChannel
@@ -16,6 +17,8 @@ from plugins.amazon.marketplaces import DOMAINS, MARKETPLACES, chosen
 from plugins.amazon.practice.server import answers
 from tests.ports import unused_port
 from webapp.api import StoreAccess, decimals
+from webapp.orders.badges import badges
+from webapp.search.registered import query_keys, word_sources
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -29,6 +32,22 @@ def test_one_channel_and_one_process_are_registered(tmp_path: Path) -> None:
     assert AmazonChannel().practice_settings("http://127.0.0.1:9400") is None  # by itself it knows of no practice
     assert process.variables("http://127.0.0.1:9400") == {"WAYBILL_PRACTICE_URL": "http://127.0.0.1:9400"}
     assert process.argv(tmp_path, 9401)[:3] == ["-m", "plugins.amazon.practice", "serve"]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_its_product_code_and_its_programs_stand_where_merchants_know_them(app: Flask) -> None:
+    keys = query_keys()
+    assert {code: str(keys[code].label) for code in ("asin", "prime", "business")} == {
+        "asin": "ASIN", "prime": "Prime", "business": "Business",
+    }  # fmt: skip
+    assert {"premium", "label-required"} & keys.keys() == set()
+    codes = list(keys)
+    assert codes[codes.index("sku") :][:3] == ["sku", "asin", "title"]
+    assert codes[codes.index("archived") :][:4] == ["archived", "prime", "business", "gift"]
+    shown = [code for code in badges() if code not in ("cancel_requested", "attention")]
+    assert shown[:6] == ["on_hold", "prime", "premium", "business", "replacement", "gift"]
+    assert [str(flag.label) for flag in AmazonChannel.flags if flag.row] == ["Prime", "Premium", "Business"]
+    assert str(word_sources()["listing"].label) == "SKU, ASIN, title"
 
 
 def test_the_practice_amazon_starts_as_registered_and_again(tmp_path: Path) -> None:

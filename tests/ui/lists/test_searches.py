@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 
+import pytest
+
+from plugins.amazon.channel import AmazonChannel
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage, IncomingPackage
@@ -9,7 +12,7 @@ from webapp.db import unit_of_work
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order, reference
 from webapp.orders.services import comment
-from webapp.testing import incoming_line, incoming_order
+from webapp.testing import FakeChannel, incoming_line, incoming_order
 
 Take = Callable[..., list[Order]]
 NUMBER = "222-1234567-76543"
@@ -68,13 +71,16 @@ def assert_few_queries(browser: Browser, text: str) -> None:
     assert len(asked) <= 8, f"{text}\n" + "\n".join(asked)
 
 
-def test_a_search_costs_few_queries(take: Take, browser: Browser, mia: Actor) -> None:
-    line = incoming_line("MUG-RED-01", 2, asin="B00MUGRED1", title="Stoneware mug, red", fulfilled=2)
+def test_a_search_costs_few_queries(
+    take: Take, browser: Browser, mia: Actor, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel, "product_code", AmazonChannel.product_code)
+    line = incoming_line("MUG-RED-01", 2, product_code="B00MUGRED1", title="Stoneware mug, red", fulfilled=2)
     parcel = IncomingPackage("1", {line.number: 2}, "DHL", tracking_number="JD014600003")
     shipped = incoming_order(
         [line], stage=ChannelStage.SHIPPED, status="SHIPPED", buyer=BUYER, packages=(parcel,), number=f"{NUMBER}00"
     )
-    lines = [incoming_line("MUG-RED-01", 2, asin="B00MUGRED1", title="Stoneware mug, red") for _ in range(20)]
+    lines = [incoming_line("MUG-RED-01", 2, product_code="B00MUGRED1", title="Stoneware mug, red") for _ in range(20)]
     several = (incoming_order([one], buyer=BUYER, number=f"{NUMBER}{n}") for n, one in enumerate(lines, start=10))
     order = take(shipped, *several)[0]
     with unit_of_work():

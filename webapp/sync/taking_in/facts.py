@@ -14,6 +14,7 @@ from typing import Any
 
 from webapp.channels.contract import ADDRESS_FIELDS, EXTRA_AT_MOST, ChannelStage, IncomingLine, IncomingOrder
 from webapp.clock import in_calendar
+from webapp.orders.events import NAMED_BEFORE
 from webapp.orders.postal import needed
 from webapp.orders.states import open_units
 from webapp.sync import words
@@ -32,6 +33,8 @@ def fingerprint(order: IncomingOrder) -> bytes:
     Without `extra` it is that of a desk of before, so that an upgrade makes no order look changed.
     """
     said = repr(order)
+    for before, name in NAMED_BEFORE.items():
+        said = said.replace(f", {name}=", f", {before}=")
     if order.extra or order.odd_extra:
         said += json.dumps([order.extra, order.odd_extra], sort_keys=True)
     return hashlib.blake2b(said.encode(errors="surrogatepass"), digest_size=16).digest()
@@ -162,7 +165,7 @@ class LineFacts:
 def read_line(had: LineFacts, line: IncomingLine, stage: ChannelStage) -> LineFacts:
     """The counters after a reading.
 
-    Amazon gives no canceled quantity: canceled there = first ordered − fulfilled − unfulfilled. A reading only ever
+    Channels give no canceled quantity: canceled there = first ordered − fulfilled − unfulfilled. A reading only ever
     adds: one that lags behind takes nothing back. What does not fit beside what the desk did is a conflict, not an
     error.
     """

@@ -311,7 +311,7 @@ def _address(order: IncomingOrder) -> Mapping[str, Any]:
 
 
 def _sold(lines: Iterable[OrderLine]) -> set[tuple[str, str, str]]:
-    return {(line.sku, line.asin, line.title) for line in lines}
+    return {(line.sku, line.product_code, line.title) for line in lines}
 
 
 def _grouped(lines: Iterable[OrderLine]) -> dict[int, list[OrderLine]]:

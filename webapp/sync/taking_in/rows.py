@@ -127,7 +127,7 @@ def without_withheld(columns: dict[str, Any], row: Order | OrderLine, parts: Col
 def line_columns(order: IncomingOrder, line: IncomingLine, counts: LineFacts) -> dict[str, Any]:
     return {
         "sku": line.sku,
-        "asin": line.asin,
+        "product_code": line.product_code,
         "title": line.title,
         "needs_codes": line.needs_codes,
         "gift": line.gift,

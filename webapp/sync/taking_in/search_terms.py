@@ -12,7 +12,7 @@ from webapp.search import index
 from webapp.search.index import Indexed
 from webapp.search.terms import index_key
 
-Lines = Collection[tuple[str, str, str]]  # SKU, ASIN, title
+Lines = Collection[tuple[str, str, str]]  # SKU, product code, title
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class PageTerms:
         self._moves: dict[int, _Move] = {}
 
     def new(self, order_id: int, order: IncomingOrder, terms: frozenset[int]) -> None:
-        listings = {listing_key(self._store_id, line.sku, line.asin, line.title) for line in order.lines}
+        listings = {listing_key(self._store_id, line.sku, line.product_code, line.title) for line in order.lines}
         self._moves[order_id] = _Move(order.created_at, has=terms, has_listings=listings)
 
     def rewrite_buyer(

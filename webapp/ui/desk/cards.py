@@ -11,7 +11,8 @@ from webapp.audit.actor import Actor
 from webapp.channels import described
 from webapp.channels.contract import DeniedThing
 from webapp.channels.models import Store
-from webapp.channels.services import channel_name, channels
+from webapp.channels.registered import channels
+from webapp.channels.services import channel_name
 from webapp.channels.shops import shops
 from webapp.clock import now
 from webapp.errors import sentence_of

@@ -14,7 +14,8 @@ from webapp.channels.contract import Connection
 from webapp.channels.keeping import BUYERS
 from webapp.channels.models import Store
 from webapp.channels.order_settings import IMPORT_ORDERS, NEW_ORDERS
-from webapp.channels.services import CONNECTION, channel_name, channels, seen_store
+from webapp.channels.registered import channels
+from webapp.channels.services import CONNECTION, channel_name, seen_store
 from webapp.channels.shops import next_numbers, shops
 from webapp.clock import now
 from webapp.db import db

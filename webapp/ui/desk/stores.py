@@ -15,13 +15,13 @@ from webapp.channels.contract import Channel
 from webapp.channels.keeping import BUYERS
 from webapp.channels.models import Store
 from webapp.channels.order_settings import IMPORT_ORDERS
+from webapp.channels.registered import channels
 from webapp.channels.services import (
     access,
     add_store,
     change_orders,
     change_store,
     channel_name,
-    channels,
     get_channel,
     seen_store,
     stores,

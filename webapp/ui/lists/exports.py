@@ -8,6 +8,7 @@ from flask import Blueprint, Flask, Response, current_app, flash, g, request, ur
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.audit.services import audit_reading
+from webapp.channels.described import product_code_words
 from webapp.clock import now
 from webapp.db import unit_of_work
 from webapp.errors import Invalid
@@ -136,6 +137,7 @@ def _form(chosen: Chosen) -> str:
         usual=exporting.usual(actor, chosen.view),
         formats=export_runs.FORMATS,
         rows=exporting.ROWS_LABELS,
+        codes=product_code_words(),
         streamed=STREAMED,
     )
 

@@ -52,7 +52,7 @@ def shown_then(order: Order, then: Then | None) -> ShownThen | None:
             {
                 "title": line.get("title") or "",
                 "sku": line.get("sku") or "",
-                "asin": line.get("asin") or "",
+                "product_code": line.get("product_code") or "",
                 "counts": [line.get(name) or 0 for name in drawn],
                 "money": [amount_of(line.get("unit_price_minor"), currency), *_money(then, line_id, line)],
             }

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from webapp.audit.actor import Actor
+from webapp.channels import described
 from webapp.channels.contract import Component
 from webapp.channels.models import ChannelLine, ChannelOrder, ChannelPackage
+from webapp.i18n import gettext as _
 from webapp.money import Money
 from webapp.orders.models import Order, OrderLine
 from webapp.ui.orders.shown import LINES, amount_of
@@ -23,6 +25,7 @@ class ChannelSide:
     there: ChannelOrder
     lines: list[dict[str, Any]]
     parcels: list[dict[str, Any]]
+    flags: list[tuple[str, str]]  # what the channel's flags are called, and whether it set them
 
     @property
     def total(self) -> Money | None:
@@ -53,7 +56,12 @@ def channel_side(order: Order, *, whole: bool = False) -> ChannelSide:
     lines = [_line(line, ours.get(line.number)) for line in drawn]
     titles = {number: line.title for number, line in ours.items()}
     parcels = [row for package in there.packages for row in _rows(package, titles)]
-    return ChannelSide(there, lines, parcels)
+    channel = order.store.channel
+    declared = [flag for flag in described.flags_of(channel) if flag.row]
+    flags = [
+        (described.flag_label(channel, flag), _("Yes") if flag.code in order.flags else _("No")) for flag in declared
+    ]
+    return ChannelSide(there, lines, parcels, flags)
 
 
 def _line(line: ChannelLine, own: OrderLine | None) -> dict[str, Any]:
@@ -64,7 +72,7 @@ def _line(line: ChannelLine, own: OrderLine | None) -> dict[str, Any]:
     return {
         "title": own.title if own else line.number,
         "sku": own.sku if own else "",
-        "asin": own.asin if own else "",
+        "product_code": own.product_code if own else "",
         "ordered": line.ordered,
         "first_ordered": line.first_ordered,
         "fulfilled": line.fulfilled,

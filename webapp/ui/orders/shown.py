@@ -55,6 +55,10 @@ class ShownOrder:
         return described.status_label(self.order.store.channel, self.order.channel_status)
 
     @property
+    def product_code_label(self) -> str:
+        return described.product_code_label(self.order.store.channel)
+
+    @property
     def service_label(self) -> str:
         return described.service_label(self.order.store.channel, self.order.service_level)
 
@@ -166,7 +170,7 @@ class ShownLine:
     id: int
     title: str
     sku: str
-    asin: str
+    product_code: str
     gift: bool
     status: str
     tone: str
@@ -200,7 +204,7 @@ def lines_of(order: Order, *, find: str = "", whole: bool = False) -> ShownLines
     """The order's lines, or those whose title, SKU or product code holds what is looked for."""
     wanted = find.strip().casefold()
     lines = order.lines
-    found = [line for line in lines if wanted in f"{line.title}\n{line.sku}\n{line.asin}".casefold()]
+    found = [line for line in lines if wanted in f"{line.title}\n{line.sku}\n{line.product_code}".casefold()]
     drawn = found if whole else found[:LINES]
     stages = [code for code in STAGES if code == "shipped" or any(getattr(line, code) for line in lines)]
     by_line: dict[int, list[OrderAmount]] = {}
@@ -230,7 +234,7 @@ def _shown_line(line: OrderLine, amounts: Sequence[OrderAmount], codes: Sequence
         id=line.id,
         title=line.title,
         sku=line.sku,
-        asin=line.asin,
+        product_code=line.product_code,
         gift=line.gift,
         status=str(status),
         tone=tone,

@@ -90,11 +90,9 @@ _VALUES: dict[str, dict[str, LazyString]] = {
     "address_state": {"ok": _l("complete"), "partial": _l("incomplete"), "missing": _l("missing")},
     "fulfilled_by": {"merchant": _l("You"), "channel": _l("the channel")},
     "flags": {
-        "prime": _l("Prime"),
-        "business": _l("Business"),
         "replacement": _l("Replacement"),
         "gift": _l("Gift"),
-        "label_required": _l("Ship+"),
+        "label_required": _l("Label required"),
         "cancel_requested": _l("Cancel requested"),
     },
 }
@@ -277,6 +275,15 @@ def _channel_status(order: Order, value: Any) -> str:
     return described.status_label(order.store.channel, str(value))
 
 
+def _flags(order: Order, value: Any) -> str:
+    """In the words of the order's channel, where it declares them."""
+    code = order.store.channel
+    declared = {flag.code: flag for flag in described.flags_of(code)}
+    return ", ".join(
+        described.flag_label(code, declared[name]) if name in declared else _word("flags", name) for name in value
+    )
+
+
 def _tags(order: Order, value: Any) -> str:
     names = {tag.id: tag.name for tag in all_tags()}
     return ", ".join(names.get(tag_id, str(_("a deleted tag"))) for tag_id in value)
@@ -308,6 +315,7 @@ _SAID: dict[str, Callable[[Order, Any], str]] = {
     "status": lambda order, value: status_name(str(value)),
     "channel_status": _channel_status,
     "service_level": lambda order, value: described.service_label(order.store.channel, str(value)),
+    "flags": _flags,
     "tags": _tags,
     "assignee_id": _person,
     "country": lambda order, value: territory(str(value)),
