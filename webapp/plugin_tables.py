@@ -2,7 +2,7 @@
 
 `migrate` brings every loaded plugin up after the desk. A plugin whose migration fails is left out, in every process,
 until it brings other migrations or `migrate` succeeds: the record of acts remembers it. What a plugin that was taken
-away left in the database is nobody's business here; put back, it goes on where it was.
+away left in the database stays as it is; put back, it goes on where it was.
 """
 
 from alembic import command

@@ -1,8 +1,8 @@
 """Passwords, signing in and out, one-time links, the first owner. Changes to people's accounts are in `people`.
 
 A password is checked or hashed before the unit of work begins: it takes long, and nobody else shall wait for it.
-Amazon's data protection policy asks for passwords of at least twelve characters of mixed kinds that do not hold the
-user's name; the same rule holds for every desk.
+Marketplaces ask for passwords of at least twelve characters of mixed kinds that do not hold the user's name; the rule
+holds for every desk.
 """
 
 import hashlib

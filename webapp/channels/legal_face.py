@@ -130,7 +130,7 @@ def _prefixes() -> frozenset[str]:
 LEGAL_NAME = Setting(
     name="legal_name",
     label=_l("Legal name"),
-    help=_l("As your business is registered. Empty: the shop's name."),
+    help=_l("As your company is registered. Empty: the shop's name."),
     check=_check_line,
 )
 ADDRESS = Setting(

@@ -60,7 +60,7 @@ def store() -> None:
 @stdin_option
 @desk_command
 def add(door: Door, channel: str, name: str, given: Sequence[str], set_stdin: bool) -> None:
-    """Connect a seller's account on a CHANNEL (amazon, …)."""
+    """Connect a seller's account on a CHANNEL, by the code that its plugin gives it."""
     values = read_settings(given, set_stdin)
     with unit_of_work():
         added = add_store(channel, name, values, actor=door.actor)

@@ -97,7 +97,7 @@ class OrderAction(ABC):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Badge:
-    """A short word that some orders carry wherever they are shown: Prime, gift, buyer wants to cancel.
+    """A short word that some orders carry wherever they are shown: a gift, a replacement, a buyer who wants to cancel.
 
     In label and help `%(channel)s` stands for what the order's channel is called.
     """

@@ -204,7 +204,7 @@ def checked_rule(text: str) -> str:
         raise Invalid(field="rule", problem=str(mistake)) from None
     if query.words:
         raise Invalid(
-            field="rule", problem=_l("takes keys only, such as “prime:yes”, no free words and nothing of buyers.")
+            field="rule", problem=_l("takes keys only, such as “gift:yes”, no free words and nothing of buyers.")
         )
     return in_codes(query, actor).structured
 

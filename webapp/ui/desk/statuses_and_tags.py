@@ -105,7 +105,7 @@ def _status_form(row: OrderStatus | None, given: Any) -> Form:
         fields[f"name_{language}"] = text(_NAMES[language], required=language == "en", maxlength=40, autocomplete="off")
     fields["tone"] = choice(_l("Color"), list(statuses.TONES.items()), default=row.tone if row else "calm")
     help = _l(
-        "A query, such as prime:yes or marketplace:DE. An order of this state that has no status gets this one when it "
+        "A query, such as gift:yes or marketplace:DE. An order of this state that has no status gets this one when it "
         "arrives or changes and fits. For every new order: state:processing. Empty: only people set it."
     )
     fields["rule"] = text(_l("Rule"), help=help, autocomplete="off", spellcheck="false")
