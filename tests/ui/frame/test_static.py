@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from flask import Flask, g, render_template
 
+from tests.ui.conftest import Browser
 from webapp.ui.frame.unscripted import whole_url
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -68,10 +69,21 @@ def test_every_url_in_the_stylesheet_is_a_file_of_ours() -> None:
         assert (STATIC / url).is_file()
 
 
-def test_the_script_needs_no_eval() -> None:
-    script = (STATIC / "waybill.js").read_text()
+@pytest.mark.parametrize("path", sorted(STATIC.glob("*.js")), ids=lambda path: path.name)
+def test_a_script_needs_no_eval(path: Path) -> None:
+    assert not re.search(r"\beval\(|new Function|innerHTML|\.style\b", path.read_text())
 
-    assert not re.search(r"\beval\(|new Function|innerHTML|\.style\b", script)
+
+def test_a_page_loads_few_scripts_and_each_of_them_once(browser: Browser) -> None:
+    page = browser.get("/orders/").text
+    scripts = re.findall(r'<script [^>]*src="([^"]+)"', page)
+    assert len(scripts) < 10
+
+    for script in scripts:
+        source = browser.get(script).text
+        imported = re.findall(r'^import .* from "\./([^"]+)"', source, re.M)
+        # a browser loads and runs a module once for each address that it has
+        assert {f"/static/{address}" for address in imported} <= set(scripts), script
 
 
 def test_addresses_in_templates_know_where_the_desk_is_mounted(app: Flask) -> None:

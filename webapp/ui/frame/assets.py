@@ -1,8 +1,8 @@
-"""Static files: each URL carries its content's hash, so that a browser keeps the file until it changes.
+"""Static files: the URL of each file carries a hash of its content, so that a browser keeps the file until it changes.
 
-They are read and compressed once and served from memory. The stylesheet names fonts, by the addresses that templates
-have for them, since a browser would load them twice otherwise. Templates ask for the same addresses over and over:
-those that depend on nothing are made once.
+Files are read and compressed once and served from memory. A stylesheet names fonts, and a script the scripts that it
+imports; both names get the hash too, since a browser would otherwise load the file a second time. Templates need the
+URLs of files and pages very often: a URL without parameters is built once.
 """
 
 import gzip
@@ -20,7 +20,10 @@ from webapp.ui.frame.access import public
 from webapp.ui.frame.compression import KINDS, gzip_accepted
 
 _YEAR = 365 * 86400
-_NAMED = re.compile(rb'url\("?([\w/.-]+)"?\)')
+_NAMES = {
+    ".css": re.compile(rb'(?<=url\()"?([\w/.-]+)"?(?=\))'),
+    ".js": re.compile(rb'(?<=from )"\./([\w-]+\.js)"(?=;\n)'),
+}
 
 
 def init_app(app: Flask) -> None:
@@ -46,7 +49,7 @@ def init_app(app: Flask) -> None:
         return app.url_for(endpoint, **file)
 
     def url_for(endpoint: str, **values: Any) -> str:
-        """Flask's own, which a page calls a hundred times; what names nothing but a file or a page never changes."""
+        """Flask's `url_for`, with a cache for files and for pages without parameters: a page needs a hundred URLs."""
         if endpoint.startswith(".") or values.keys() - {"filename"} or not has_request_context():
             return app.url_for(endpoint, **values)
         return lasting(request.script_root, endpoint, **values)
@@ -76,12 +79,13 @@ def _answer(path: Path) -> Response:
 
 @lru_cache(maxsize=256)
 def _content(path: Path) -> bytes:
-    """A file as it is served: a stylesheet names its files with their hashes."""
+    """A file as it is served: the names in it have their hashes. Files must not name each other in a circle."""
     content = path.read_bytes()
-    if path.suffix != ".css":
+    if path.suffix not in _NAMES:
         return content
-    return _NAMED.sub(
-        lambda named: b'url("%s?v=%s")' % (named[1], _hash(path.parent / named[1].decode()).encode()), content
+    before = b"./" if path.suffix == ".js" else b""  # browsers refuse to import a bare name
+    return _NAMES[path.suffix].sub(
+        lambda named: b'"%s%s?v=%s"' % (before, named[1], _hash(path.parent / named[1].decode()).encode()), content
     )
 
 

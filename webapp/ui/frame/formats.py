@@ -84,7 +84,7 @@ class Reader:
         return self._written(instant)[1]
 
     def countdown(self, instant: datetime) -> Markup:
-        """How much time is left until an instant, or by how much it has passed; waybill.js keeps it going."""
+        """The time left until `instant`, or the time since it has passed; page.js updates it in the browser."""
         left = instant - self.at
         minutes = abs(round(left.total_seconds() / 60))
         days, hours, rest = minutes // 1440, minutes % 1440 // 60, minutes % 60

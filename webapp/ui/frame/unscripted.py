@@ -1,7 +1,8 @@
-"""Browsers without a script: they get at once what others load after the page.
+"""Browsers without scripts: their pages contain at once the parts that other browsers load after the page.
 
-A page with parts to load sends such a browser on to itself with `whole` (`frame/_whole.html`). A cookie remembers it,
-so that the next page is whole at once and its messages are not lost on the way; `waybill.js` takes the cookie away.
+A page with parts to load redirects such a browser to itself with the parameter `whole` (`frame/_whole.html`). A cookie
+remembers this, so that the next page is whole without a redirect, which would lose its messages. `page.js` deletes the
+cookie.
 """
 
 from flask import Response, after_this_request, request

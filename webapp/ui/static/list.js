@@ -1,202 +1,199 @@
 /* The order list beyond links and forms: choosing rows, sorting that is remembered, columns that are dragged and resized,
-   panels that open in place. Everything essential works without this file. */
-(() => {
-  "use strict";
-  const $ = (selector, from = document) => from.querySelector(selector);
-  const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
-  const token = () => $("input[name=csrf_token]").value;
+   panels that open in place. Everything essential works without this script. */
+import { $, $$ } from "./page.js";
 
-  // Choosing: a click with Shift chooses all rows between; what was chosen stays so while rows renew themselves. While
-  // everything found is chosen all rows are ticked; afterwards those are that were chosen one by one.
-  const chosen = new Set();
-  let last = null;
-  const boxes = () => $$("#order-rows input[name=order]");
-  const everything = () => $("#orders-form input[name=all]");
-  const wanted = (box) => Boolean(everything()?.checked) || chosen.has(box.value);
-  function showChoice() {
-    const all = boxes(), some = all.filter((box) => box.checked).length, head = $("[data-all]");
-    if (!head) return;
-    head.checked = some > 0 && some === all.length;
-    head.indeterminate = some > 0 && some < all.length;
-    $("#orders-form").classList.toggle("choosing", some > 0 || Boolean(everything()?.checked));
-  }
-  function note(box) {
-    if (!box.checked && everything()?.checked) {
-      everything().checked = false;
-      boxes().forEach((other) => other.checked && chosen.add(other.value));
-    }
-    if (box.checked) chosen.add(box.value);
-    else chosen.delete(box.value);
-  }
-  document.addEventListener("click", (event) => {
-    const box = event.target;
-    if (!box.matches?.("#order-rows input[name=order]")) return;
-    const all = boxes(), here = all.indexOf(box), there = all.findIndex((other) => other.value === last);
-    if (event.shiftKey && there >= 0)
-      all.slice(Math.min(here, there), Math.max(here, there) + 1).forEach((other) => {
-        other.checked = box.checked;
-        note(other);
-      });
-    last = box.value;
-    note(box);
-    showChoice();
-  });
-  document.addEventListener("change", ({ target }) => {
-    if (target.matches("[data-all]")) {
-      boxes().forEach((box) => {
-        box.checked = target.checked;
-        note(box);
-      });
-      showChoice();
-    } else if (target === everything()) {
-      boxes().forEach((box) => (box.checked = wanted(box)));
-      showChoice();
-    }
-  });
-  function count() {
-    const found = $("#order-count[data-count]"), word = $("[data-found]");
-    if (found && word) word.textContent = word.dataset.found.replace("{count}", found.dataset.shown);
-  }
+const token = () => $("input[name=csrf_token]").value;
 
-  // Layout: what somebody drags is remembered at once, or it is said that it was not. Columns without a grip are not theirs.
-  async function remember(values) {
-    const body = new URLSearchParams({ csrf_token: token(), quiet: "1" });
-    values.forEach(([name, value]) => body.append(name, value));
-    const answer = await fetch($("#orders").dataset.columnsUrl, { method: "POST", body, keepalive: true }).catch(() => null);
-    if (answer?.status !== 204) document.dispatchEvent(new Event("not-kept"));
+// Choosing: a click with Shift chooses all rows between. Rows stay chosen while they renew themselves. While all orders of the
+// list are chosen, every row is ticked; afterwards the rows that were chosen one by one.
+const chosen = new Set();
+let last = null;
+const boxes = () => $$("#order-rows input[name=order]");
+const everything = () => $("#orders-form input[name=all]");
+const wanted = (box) => Boolean(everything()?.checked) || chosen.has(box.value);
+function showChoice() {
+  const all = boxes(), some = all.filter((box) => box.checked).length, head = $("[data-all]");
+  if (!head) return;
+  head.checked = some > 0 && some === all.length;
+  head.indeterminate = some > 0 && some < all.length;
+  $("#orders-form").classList.toggle("choosing", some > 0 || Boolean(everything()?.checked));
+}
+function note(box) {
+  if (!box.checked && everything()?.checked) {
+    everything().checked = false;
+    boxes().forEach((other) => other.checked && chosen.add(other.value));
   }
-  const heads = () => $$("#orders thead [data-column]");
-  const column = (head) => $(`#col-${CSS.escape(head.dataset.column)}`);
-  function widen(head, width) {
-    const held = Math.round(Math.min(Math.max(width, 48), 800));
-    column(head).width = held;
-    $(".grip", head).setAttribute("aria-valuenow", String(held));
-    return held;
-  }
-  const keepWidth = (head) => remember([...heads().map((other) => ["column", other.dataset.column]), [`width-${head.dataset.column}`, column(head).width]]);
-  let resized = null;
-  document.addEventListener("pointerdown", (event) => {
-    if (!event.target.matches?.(".grip")) return;
-    event.preventDefault();
-    const head = event.target.closest("th");
-    // Where the table is wider than its columns ask for, they are first given the widths that they are seen at.
-    heads().forEach((other) => (column(other).width = Math.round(other.getBoundingClientRect().width)));
-    resized = { head, from: event.clientX, width: head.getBoundingClientRect().width };
-    event.target.classList.add("dragged");
-    event.target.setPointerCapture(event.pointerId);
-  });
-  document.addEventListener("pointermove", (event) => resized && widen(resized.head, resized.width + event.clientX - resized.from));
-  document.addEventListener("pointerup", () => {
-    if (!resized) return;
-    $(".grip", resized.head).classList.remove("dragged");
-    remember(heads().flatMap((head) => [["column", head.dataset.column], [`width-${head.dataset.column}`, column(head).width]]));
-    resized = null;
-  });
-  document.addEventListener("keydown", (event) => {
-    if (!event.target.matches?.(".grip") || !["ArrowLeft", "ArrowRight"].includes(event.key)) return;
-    event.preventDefault();
-    const head = event.target.closest("th");
-    widen(head, Number(column(head).width) + (event.key === "ArrowLeft" ? -10 : 10));
-    keepWidth(head);
-  });
-
-  // A head is dragged to another place; the Columns panel does the same by keyboard.
-  let lifted = null;
-  document.addEventListener("dragstart", (event) => {
-    const head = event.target.closest?.("#orders thead [data-column]");
-    if (!head || !$(".grip", head)) return;
-    if (resized) return event.preventDefault();
-    lifted = head;
-    head.classList.add("lifted");
-    event.dataTransfer.effectAllowed = "move";
-    event.dataTransfer.setData("text/plain", head.dataset.column);
-  });
-  document.addEventListener("dragover", (event) => {
-    const head = lifted && event.target.closest?.("#orders thead [data-column]");
-    $$("th.over").forEach((other) => other.classList.toggle("over", other === head));
-    if (!head) return;
-    event.preventDefault();
-    head.classList.add("over");
-  });
-  document.addEventListener("dragend", () => {
-    lifted?.classList.remove("lifted");
-    $$("th.over").forEach((head) => head.classList.remove("over"));
-    lifted = null;
-  });
-  document.addEventListener("drop", async (event) => {
-    const head = lifted && event.target.closest?.("#orders thead [data-column]");
-    if (!head || head === lifted) return;
-    event.preventDefault();
-    const codes = heads().map((other) => other.dataset.column).filter((code) => code !== lifted.dataset.column);
-    const after = heads().indexOf(lifted) < heads().indexOf(head);
-    codes.splice(codes.indexOf(head.dataset.column) + (after ? 1 : 0), 0, lifted.dataset.column);
-    await remember(codes.map((code) => ["column", code]));
-    redraw();
-  });
-
-  // The whole table comes again, in the place of the old one, and with it what hangs on its rows.
-  async function redraw() {
-    const answer = await fetch(location.href);
-    if (!answer.ok) return location.reload();
-    const drawn = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const fresh = $("#orders", drawn);
-    const old = $("#orders");
-    if (!fresh || !old) return location.reload();
-    const box = fresh.closest(".scroll").className;
-    old.closest(".scroll").className = box;
-    old.replaceWith(fresh);
-    htmx.process(fresh);
-    ["#order-pager", "#order-news"].forEach((part) => {
-      if (!$(part) || !$(part, drawn)) return;
-      $(part).replaceWith($(part, drawn));
-      htmx.process($(part));
+  if (box.checked) chosen.add(box.value);
+  else chosen.delete(box.value);
+}
+document.addEventListener("click", (event) => {
+  const box = event.target;
+  if (!box.matches?.("#order-rows input[name=order]")) return;
+  const all = boxes(), here = all.indexOf(box), there = all.findIndex((other) => other.value === last);
+  if (event.shiftKey && there >= 0)
+    all.slice(Math.min(here, there), Math.max(here, there) + 1).forEach((other) => {
+      other.checked = box.checked;
+      note(other);
     });
-    ready();
-  }
-  document.addEventListener("columns-changed", redraw);
-  document.addEventListener("click", (event) => {
-    const sort = event.target.closest?.("a[data-sort]");
-    if (sort && $("#orders")) remember([["sort_by", sort.dataset.sort]]);
-    if (event.target.closest?.("[data-close-panel]")) closePanel();
-  });
-  function closePanel() {
-    const panel = $("#order-panel");
-    panel.replaceChildren();
-    document.getElementById(panel.dataset.opener)?.focus();
-  }
-  document.addEventListener("keydown", (event) => {
-    const here = event.target.closest?.("#order-panel, [data-panel]") ?? (event.target === document.body);
-    if (event.key === "Escape" && here && $("#order-panel")?.children.length) closePanel();
-  });
-  document.addEventListener("htmx:beforeRequest", (event) => {
-    const opener = event.target;
-    if (!opener.matches?.("[data-panel]")) return;
-    const panel = $("#order-panel"), open = panel.dataset.opener === opener.id && panel.children.length;
-    panel.dataset.opener = opener.id;
-    if (!open) return;
-    event.preventDefault();
-    panel.replaceChildren();
-  });
-
-  // What arrives is made ready here.
-  function ready() {
-    $$("[data-all][hidden], .grip[hidden], [data-close-panel][hidden]").forEach((element) => (element.hidden = false));
-    heads().forEach((head) => (head.draggable = Boolean($(".grip", head))));
-    $$(".grip").forEach((grip) => (grip.tabIndex = 0));
-    boxes().filter(wanted).forEach((box) => (box.checked = true));
+  last = box.value;
+  note(box);
+  showChoice();
+});
+document.addEventListener("change", ({ target }) => {
+  if (target.matches("[data-all]")) {
+    boxes().forEach((box) => {
+      box.checked = target.checked;
+      note(box);
+    });
     showChoice();
-    count();
+  } else if (target === everything()) {
+    boxes().forEach((box) => (box.checked = wanted(box)));
+    showChoice();
   }
-  document.addEventListener("htmx:afterSettle", ready);
-  document.addEventListener("htmx:load", ready);
-  addEventListener("pageshow", () => {
-    if (!everything()?.checked) boxes().forEach((box) => box.checked && chosen.add(box.value));
-    ready();
+});
+function count() {
+  const found = $("#order-count[data-count]"), word = $("[data-found]");
+  if (found && word) word.textContent = word.dataset.found.replace("{count}", found.dataset.shown);
+}
+
+// Layout: a column's place and width are stored at once; a message says so if they were not. A column without a grip is fixed.
+async function remember(values) {
+  const body = new URLSearchParams({ csrf_token: token(), quiet: "1" });
+  values.forEach(([name, value]) => body.append(name, value));
+  const answer = await fetch($("#orders").dataset.columnsUrl, { method: "POST", body, keepalive: true }).catch(() => null);
+  if (answer?.status !== 204) document.dispatchEvent(new Event("not-kept"));
+}
+const heads = () => $$("#orders thead [data-column]");
+const column = (head) => $(`#col-${CSS.escape(head.dataset.column)}`);
+function widen(head, width) {
+  const held = Math.round(Math.min(Math.max(width, 48), 800));
+  column(head).width = held;
+  $(".grip", head).setAttribute("aria-valuenow", String(held));
+  return held;
+}
+const widthOf = (head) => [`width-${head.dataset.column}`, column(head).width];
+const keepWidth = (head) => remember([...heads().map((other) => ["column", other.dataset.column]), widthOf(head)]);
+let resized = null;
+document.addEventListener("pointerdown", (event) => {
+  if (!event.target.matches?.(".grip")) return;
+  event.preventDefault();
+  const head = event.target.closest("th");
+  // A table may be wider than the sum of its columns' widths: each column first gets the width that it is drawn with.
+  heads().forEach((other) => (column(other).width = Math.round(other.getBoundingClientRect().width)));
+  resized = { head, from: event.clientX, width: head.getBoundingClientRect().width };
+  event.target.classList.add("dragged");
+  event.target.setPointerCapture(event.pointerId);
+});
+document.addEventListener("pointermove", (event) => resized && widen(resized.head, resized.width + event.clientX - resized.from));
+document.addEventListener("pointerup", () => {
+  if (!resized) return;
+  $(".grip", resized.head).classList.remove("dragged");
+  remember(heads().flatMap((head) => [["column", head.dataset.column], widthOf(head)]));
+  resized = null;
+});
+document.addEventListener("keydown", (event) => {
+  if (!event.target.matches?.(".grip") || !["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+  event.preventDefault();
+  const head = event.target.closest("th");
+  widen(head, Number(column(head).width) + (event.key === "ArrowLeft" ? -10 : 10));
+  keepWidth(head);
+});
+
+// A column's head is dragged to another place; the Columns panel does this by keyboard.
+let lifted = null;
+document.addEventListener("dragstart", (event) => {
+  const head = event.target.closest?.("#orders thead [data-column]");
+  if (!head || !$(".grip", head)) return;
+  if (resized) return event.preventDefault();
+  lifted = head;
+  head.classList.add("lifted");
+  event.dataTransfer.effectAllowed = "move";
+  event.dataTransfer.setData("text/plain", head.dataset.column);
+});
+document.addEventListener("dragover", (event) => {
+  const head = lifted && event.target.closest?.("#orders thead [data-column]");
+  $$("th.over").forEach((other) => other.classList.toggle("over", other === head));
+  if (!head) return;
+  event.preventDefault();
+  head.classList.add("over");
+});
+document.addEventListener("dragend", () => {
+  lifted?.classList.remove("lifted");
+  $$("th.over").forEach((head) => head.classList.remove("over"));
+  lifted = null;
+});
+document.addEventListener("drop", async (event) => {
+  const head = lifted && event.target.closest?.("#orders thead [data-column]");
+  if (!head || head === lifted) return;
+  event.preventDefault();
+  const codes = heads().map((other) => other.dataset.column).filter((code) => code !== lifted.dataset.column);
+  const after = heads().indexOf(lifted) < heads().indexOf(head);
+  codes.splice(codes.indexOf(head.dataset.column) + (after ? 1 : 0), 0, lifted.dataset.column);
+  await remember(codes.map((code) => ["column", code]));
+  redraw();
+});
+
+// The whole table is loaded again, with the parts of the page that depend on its rows.
+async function redraw() {
+  const answer = await fetch(location.href);
+  if (!answer.ok) return location.reload();
+  const drawn = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = $("#orders", drawn);
+  const old = $("#orders");
+  if (!fresh || !old) return location.reload();
+  const box = fresh.closest(".scroll").className;
+  old.closest(".scroll").className = box;
+  old.replaceWith(fresh);
+  htmx.process(fresh);
+  ["#order-pager", "#order-news"].forEach((part) => {
+    if (!$(part) || !$(part, drawn)) return;
+    $(part).replaceWith($(part, drawn));
+    htmx.process($(part));
   });
-  $("[data-open-view]")?.requestSubmit();
-  if (location.hash === "#view-name" && $("#view-name")) {
-    $("#view-name").closest("details").open = true;
-    $("#view-name").focus();
-  }
   ready();
-})();
+}
+document.addEventListener("columns-changed", redraw);
+document.addEventListener("click", (event) => {
+  const sort = event.target.closest?.("a[data-sort]");
+  if (sort && $("#orders")) remember([["sort_by", sort.dataset.sort]]);
+  if (event.target.closest?.("[data-close-panel]")) closePanel();
+});
+function closePanel() {
+  const panel = $("#order-panel");
+  panel.replaceChildren();
+  document.getElementById(panel.dataset.opener)?.focus();
+}
+document.addEventListener("keydown", (event) => {
+  const here = event.target.closest?.("#order-panel, [data-panel]") ?? (event.target === document.body);
+  if (event.key === "Escape" && here && $("#order-panel")?.children.length) closePanel();
+});
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const opener = event.target;
+  if (!opener.matches?.("[data-panel]")) return;
+  const panel = $("#order-panel"), open = panel.dataset.opener === opener.id && panel.children.length;
+  panel.dataset.opener = opener.id;
+  if (!open) return;
+  event.preventDefault();
+  panel.replaceChildren();
+});
+
+function ready() {
+  $$("[data-all][hidden], .grip[hidden], [data-close-panel][hidden]").forEach((element) => (element.hidden = false));
+  heads().forEach((head) => (head.draggable = Boolean($(".grip", head))));
+  $$(".grip").forEach((grip) => (grip.tabIndex = 0));
+  boxes().filter(wanted).forEach((box) => (box.checked = true));
+  showChoice();
+  count();
+}
+document.addEventListener("htmx:afterSettle", ready);
+document.addEventListener("htmx:load", ready);
+addEventListener("pageshow", () => {
+  if (!everything()?.checked) boxes().forEach((box) => box.checked && chosen.add(box.value));
+  ready();
+});
+$("[data-open-view]")?.requestSubmit();
+if (location.hash === "#view-name" && $("#view-name")) {
+  $("#view-name").closest("details").open = true;
+  $("#view-name").focus();
+}
+ready();

@@ -1,72 +1,67 @@
-/* The page of one order: its beat while somebody looks at it, units by line, the slider of the past. Everything works
-   without this file; what it alone makes useful is served `hidden` and marked data-scripted, and what it makes needless is
+/* The page of one order: who else looks at it, units by line, the slider of the past. Everything works without this script.
+   An element that only this script makes useful is served `hidden` and marked data-scripted; one that this script replaces is
    marked data-scriptless. */
-(() => {
-  "use strict";
-  const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
+import { $, $$, whenReady } from "./page.js";
 
-  // Presence: a beat on arrival and every 15 s while the page is seen; it says when it leaves. After a refusal it is silent.
-  const present = document.querySelector("[data-beat]");
-  let beating = Boolean(present);
-  const beat = () => beating && !document.hidden && window.htmx?.trigger(present, "beat");
-  if (present) {
-    const stop = ({ detail }) => detail.elt === present && (beating = false);
-    document.addEventListener("htmx:responseError", stop);
-    setTimeout(beat, 400);
-    setInterval(beat, 15000);
-    document.addEventListener("visibilitychange", beat);
-    addEventListener("pagehide", () => {
-      const told = new FormData();
-      told.append("leaves", "1");
-      told.append("csrf_token", JSON.parse(document.body.getAttribute("hx-headers") ?? "{}")["X-CSRFToken"] ?? "");
-      navigator.sendBeacon(present.getAttribute("hx-post"), told);
-    });
-  }
-
-  // Units by line: touching a line means choosing it; the sum of what lies in the box is told.
-  function tell(box) {
-    const some = box.querySelector("input[value=some]");
-    const sum = box.querySelector("output");
-    const chosen = $$("input[type=checkbox]:checked", box).map((tick) => tick.closest("li"));
-    const units = chosen.reduce((total, row) => total + (Number(row.querySelector("input[type=number]").value) || 0), 0);
-    sum.textContent = some.checked ? sum.dataset.one.replace("{units}", units).replace("{lines}", chosen.length) : "";
-  }
-  document.addEventListener("input", ({ target }) => {
-    const box = target.closest("[data-quantities]");
-    if (!box) return;
-    const row = target.closest("li");
-    if (row) {
-      box.querySelector("input[value=some]").checked = true;
-      if (target.type === "number") row.querySelector("input[type=checkbox]").checked = Number(target.value) > 0;
-    }
-    tell(box);
+// Presence: a beat is posted on arrival, every 15 s while the page is visible, and on leaving. After a refused beat none follows.
+const present = $("[data-beat]");
+let beating = Boolean(present);
+const beat = () => beating && !document.hidden && window.htmx?.trigger(present, "beat");
+if (present) {
+  const stop = ({ detail }) => detail.elt === present && (beating = false);
+  document.addEventListener("htmx:responseError", stop);
+  setTimeout(beat, 400);
+  setInterval(beat, 15000);
+  document.addEventListener("visibilitychange", beat);
+  addEventListener("pagehide", () => {
+    const form = new FormData();
+    form.append("leaves", "1");
+    form.append("csrf_token", JSON.parse(document.body.getAttribute("hx-headers") ?? "{}")["X-CSRFToken"] ?? "");
+    navigator.sendBeacon(present.getAttribute("hx-post"), form);
   });
-  document.addEventListener("click", ({ target }) => {
-    const pick = target.closest("[data-pick]");
-    if (!pick) return;
-    const box = pick.closest("[data-quantities]");
-    $$("input[type=checkbox]", box).forEach((tick) => (tick.checked = pick.dataset.pick === "all"));
-    box.querySelector("input[value=some]").checked = true;
-    tell(box);
-  });
+}
 
-  // The slider of the past moves the list of moments, which is the form's own field; the newest stands on the right.
-  document.addEventListener("input", ({ target }) => {
-    if (!target.matches("[data-slides]")) return;
-    const list = document.getElementById(target.dataset.slides);
-    list.selectedIndex = list.options.length - 1 - target.value;
-  });
-
-  function ready(root) {
-    $$("[data-scripted]", root).forEach((element) => (element.hidden = false));
-    $$("[data-scriptless]", root).forEach((element) => (element.hidden = true));
-    $$("[data-quantities]", root).forEach(tell);
-    $$("[data-slides]", root).forEach((slider) => {
-      const list = document.getElementById(slider.dataset.slides);
-      slider.max = list.options.length - 1;
-      slider.value = list.options.length - 1 - list.selectedIndex;
-    });
+// Units by line: whoever changes a line chooses it; the sum of the chosen units is shown.
+function showSum(box) {
+  const some = $("input[value=some]", box);
+  const sum = $("output", box);
+  const chosen = $$("input[type=checkbox]:checked", box).map((tick) => tick.closest("li"));
+  const units = chosen.reduce((total, row) => total + (Number($("input[type=number]", row).value) || 0), 0);
+  sum.textContent = some.checked ? sum.dataset.one.replace("{units}", units).replace("{lines}", chosen.length) : "";
+}
+document.addEventListener("input", ({ target }) => {
+  const box = target.closest("[data-quantities]");
+  if (!box) return;
+  const row = target.closest("li");
+  if (row) {
+    $("input[value=some]", box).checked = true;
+    if (target.type === "number") $("input[type=checkbox]", row).checked = Number(target.value) > 0;
   }
-  document.addEventListener("htmx:load", ({ detail }) => ready(detail.elt));
-  ready(document);
-})();
+  showSum(box);
+});
+document.addEventListener("click", ({ target }) => {
+  const pick = target.closest("[data-pick]");
+  if (!pick) return;
+  const box = pick.closest("[data-quantities]");
+  $$("input[type=checkbox]", box).forEach((tick) => (tick.checked = pick.dataset.pick === "all"));
+  $("input[value=some]", box).checked = true;
+  showSum(box);
+});
+
+// The slider of the past moves the list of moments, which is the form's own field; the newest moment is on the right.
+document.addEventListener("input", ({ target }) => {
+  if (!target.matches("[data-slides]")) return;
+  const list = document.getElementById(target.dataset.slides);
+  list.selectedIndex = list.options.length - 1 - target.value;
+});
+
+whenReady((root) => {
+  $$("[data-scripted]", root).forEach((element) => (element.hidden = false));
+  $$("[data-scriptless]", root).forEach((element) => (element.hidden = true));
+  $$("[data-quantities]", root).forEach(showSum);
+  $$("[data-slides]", root).forEach((slider) => {
+    const list = document.getElementById(slider.dataset.slides);
+    slider.max = list.options.length - 1;
+    slider.value = list.options.length - 1 - list.selectedIndex;
+  });
+});

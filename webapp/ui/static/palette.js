@@ -1,150 +1,155 @@
-/* Ctrl K: the acts of this page and the ways through the desk, by name. What is typed stays in the browser, but for a
-   search, which the search box sends as it sends its own, and a number, which is posted: it may be a buyer's.
+/* Ctrl K: the acts of this page and the pages of the desk, by name. What is typed stays in the browser, with two exceptions: a
+   search is sent by the search box, and a number is posted, since it may be a buyer's.
 
-   An act is any element with data-act, called by that value or its text; it is offered while it can be seen or lies in a
-   menu, and chosen by a click on it. With aria-disabled it is listed with its title as the reason, and can't be chosen.
-   Beside them stand the desk's own: links, and acts that are posted. An act and a number name an act on that order. */
-(() => {
-  "use strict";
-  const dialog = document.getElementById("palette");
-  if (!dialog) return;
-  const [input, list, nothing] = ["input", "ul", "[data-nothing]"].map((part) => dialog.querySelector(part));
-  const told = dialog.dataset;
-  const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
-  const most = 60;
-  const number = String.raw`(?=\D*\d)[\w@-]{3,60}`;
-  let ways, arriving, offered, orderActs = [], shown = [], at = 0;
+   An act is any element with data-act; its name is that value, or the element's text. It is offered while the element is
+   visible or inside a menu, and choosing it clicks the element. With aria-disabled it is listed with its title as the reason,
+   and can't be chosen. The server adds links and acts that are posted (frame/palette.py). "hold 000123" names an act and an order. */
+import { $, $$ } from "./page.js";
 
-  const refused = (element) => element.getAttribute("aria-disabled") === "true";
+const dialog = $("#palette");
+const [input, list, nothing] = ["input", "ul", "[data-nothing]"].map((part) => $(part, dialog));
+const texts = dialog.dataset; // and the address of the acts
+const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+const most = 60;
+const number = String.raw`(?=\D*\d)[\w@-]{3,60}`;
+let ways, arriving, offered, orderActs = [], shown = [], at = 0;
 
-  const barLast = (one, other) => Boolean(one.closest(".bar")) - Boolean(other.closest(".bar"));
+const refused = (element) => element.getAttribute("aria-disabled") === "true";
 
-  function actsHere() {
-    const seen = (element) => element.checkVisibility() || element.closest("details[data-menu], [popover]");
-    return [...document.querySelectorAll("[data-act]:not([hidden], :disabled)")].filter(seen).sort(barLast).map((element) => ({
-      label: element.dataset.act || element.textContent.trim(),
-      about: refused(element) ? element.title : told.here,
-      off: refused(element),
-      act: () => {
-        const menu = element.matches("label") && element.closest("details");
-        if (menu) menu.open = true;
-        element.click();
-      },
-    }));
+const barLast = (one, other) => Boolean(one.closest(".bar")) - Boolean(other.closest(".bar"));
+
+function actsHere() {
+  const seen = (element) => element.checkVisibility() || element.closest("details[data-menu], [popover]");
+  return $$("[data-act]:not([hidden], :disabled)").filter(seen).sort(barLast).map((element) => ({
+    label: element.dataset.act || element.textContent.trim(),
+    about: refused(element) ? element.title : texts.here,
+    off: refused(element),
+    act: () => {
+      const menu = element.matches("label") && element.closest("details");
+      if (menu) menu.open = true;
+      element.click();
+    },
+  }));
+}
+
+/* Posts a form, as a page without scripts does. An act that redirects gets this page as its `next`. */
+function post({ url, fields, forget }) {
+  const form = Object.assign(document.createElement("form"), { method: "post", action: url, hidden: true });
+  form.toggleAttribute("data-forget", Boolean(forget));
+  const here = "next" in fields ? { next: location.pathname + location.search } : {};
+  const token = $("input[name=csrf_token]").value;
+  Object.entries({ ...fields, ...here, csrf_token: token }).forEach(([name, value]) =>
+    form.append(Object.assign(document.createElement("input"), { type: "hidden", name, value })),
+  );
+  document.body.append(form);
+  form.requestSubmit();
+}
+
+async function waysOfTheDesk() {
+  const answer = await fetch(texts.url, { headers: { Accept: "application/json" } });
+  const desk = answer.ok ? await answer.json() : { ways: [], acts: [] };
+  orderActs = desk.acts;
+  return desk.ways.map((way) => ({ ...way, act: () => (way.fields ? post(way) : location.assign(way.url)) }));
+}
+
+/* Entries in which each typed word begins a word, or is inside one from three letters; names that begin with the text come first. */
+function fitting(text) {
+  const words = plain(text).split(/\s+/).filter(Boolean);
+  const ranked = offered
+    .map((entry) => [entry, plain(`${entry.label} ${entry.about}`)])
+    .filter(([, name]) => words.every((word) => ` ${name}`.includes(` ${word}`) || (word.length > 2 && name.includes(word))));
+  const first = ([, name]) => (name.startsWith(words.join(" ")) ? 0 : 1);
+  return ranked.sort((one, other) => first(one) - first(other)).map(([entry]) => entry);
+}
+
+const onOrder = (label, text, act = "") => ({ label, about: texts.orders, act: () => post({ url: texts.url, fields: { text, act } }) });
+
+/* What the text itself names: an order, an act on an order (“hold 000123”), and words to search for. */
+function ofText(text) {
+  const named = text.match(RegExp(`^(?:(\\S.*?)\\s+)?(${number})$`));
+  const orders = [];
+  if (named) {
+    const [, act, order] = named;
+    if (!act) orders.push(onOrder(texts.order.replace("{text}", order), order));
+    else
+      orderActs.filter(({ label }) => plain(label).startsWith(plain(act))).forEach(({ code, label }) =>
+        orders.push(onOrder(texts.actOn.replace("{act}", label).replace("{text}", order), order, code)),
+      );
   }
+  const box = $("[data-search]");
+  const label = texts.search.replace("{text}", text);
+  const search = { label, about: texts.orders, act: () => ((box.value = text), box.form.requestSubmit()) };
+  return [orders, text && box?.form ? [search] : []];
+}
 
-  /* Done by a form, as the page without a script does it; whoever is sent on comes back to where they are. */
-  function post({ url, fields, forget }) {
-    const form = Object.assign(document.createElement("form"), { method: "post", action: url, hidden: true });
-    form.toggleAttribute("data-forget", Boolean(forget));
-    const here = "next" in fields ? { next: location.pathname + location.search } : {};
-    const token = document.querySelector("input[name=csrf_token]").value;
-    Object.entries({ ...fields, ...here, csrf_token: token }).forEach(([name, value]) =>
-      form.append(Object.assign(document.createElement("input"), { type: "hidden", name, value })),
-    );
-    document.body.append(form);
-    form.requestSubmit();
-  }
+function draw() {
+  const text = input.value.trim();
+  const [orders, search] = ofText(text);
+  const found = fitting(text).slice(0, most - orders.length - search.length);
+  shown = [...orders, ...found, ...search];
+  list.replaceChildren(...shown.map((entry, index) => {
+    const [row, name, about] = ["li", "span", "span"].map((tag) => document.createElement(tag));
+    Object.assign(row, { id: `palette-${index}`, role: "option" });
+    name.textContent = entry.label;
+    about.textContent = entry.about;
+    if (entry.off) row.ariaDisabled = "true";
+    row.append(name, about);
+    row.addEventListener("click", () => choose(index));
+    return row;
+  }));
+  nothing.hidden = shown.length > 0;
+  point(0);
+}
 
-  async function waysOfTheDesk() {
-    const answer = await fetch(told.url, { headers: { Accept: "application/json" } });
-    const desk = answer.ok ? await answer.json() : { ways: [], acts: [] };
-    orderActs = desk.acts;
-    return desk.ways.map((way) => ({ ...way, act: () => (way.fields ? post(way) : location.assign(way.url)) }));
-  }
+function point(index) {
+  at = shown.length ? (index + shown.length) % shown.length : 0;
+  [...list.children].forEach((row, number) => row.setAttribute("aria-selected", String(number === at)));
+  list.children[at]?.scrollIntoView({ block: "nearest" });
+  if (shown.length) input.setAttribute("aria-activedescendant", `palette-${at}`);
+  else input.removeAttribute("aria-activedescendant");
+}
 
-  /* Every word must begin a word of the name or of what it is about; names that begin with the text come first. */
-  function fitting(text) {
-    const words = plain(text).split(/\s+/).filter(Boolean);
-    const ranked = offered
-      .map((entry) => [entry, plain(`${entry.label} ${entry.about}`)])
-      .filter(([, name]) => words.every((word) => ` ${name}`.includes(` ${word}`) || (word.length > 2 && name.includes(word))));
-    const first = ([, name]) => (name.startsWith(words.join(" ")) ? 0 : 1);
-    return ranked.sort((one, other) => first(one) - first(other)).map(([entry]) => entry);
-  }
+function choose(index) {
+  const entry = shown[index];
+  if (!entry || entry.off || !dialog.open) return;
+  dialog.close();
+  entry.act();
+}
 
-  const onOrder = (label, text, act = "") => ({ label, about: told.orders, act: () => post({ url: told.url, fields: { text, act } }) });
+async function open() {
+  if (dialog.open || $("dialog[open]")) return;
+  const here = actsHere();
+  offered = [...here, ...(ways ?? [])];
+  input.value = "";
+  dialog.showModal();
+  draw();
+  arriving = ways ?? waysOfTheDesk().catch(() => undefined);
+  ways = await arriving;
+  const known = new Set(here.map((entry) => entry.label));
+  offered = [...here, ...(ways ?? []).filter((way) => !known.has(way.label))];
+  draw();
+}
 
-  /* What the text itself names: an order, an act on one (“hold 000123”), words to look for. */
-  function ofText(text) {
-    const named = text.match(RegExp(`^(?:(\\S.*?)\\s+)?(${number})$`));
-    const orders = [];
-    if (named) {
-      const [, act, order] = named;
-      if (!act) orders.push(onOrder(told.order.replace("{text}", order), order));
-      else
-        orderActs.filter(({ label }) => plain(label).startsWith(plain(act))).forEach(({ code, label }) =>
-          orders.push(onOrder(told.actOn.replace("{act}", label).replace("{text}", order), order, code)),
-        );
-    }
-    const box = document.querySelector("[data-search]");
-    const search = text && box?.form ? [{ label: told.search.replace("{text}", text), about: told.orders, act: () => ((box.value = text), box.form.requestSubmit()) }] : [];
-    return [orders, search];
-  }
-
-  function draw() {
-    const text = input.value.trim();
-    const [orders, search] = ofText(text);
-    const found = fitting(text).slice(0, most - orders.length - search.length);
-    shown = [...orders, ...found, ...search];
-    list.replaceChildren(...shown.map((entry, index) => {
-      const [row, name, about] = ["li", "span", "span"].map((tag) => document.createElement(tag));
-      Object.assign(row, { id: `palette-${index}`, role: "option" });
-      name.textContent = entry.label;
-      about.textContent = entry.about;
-      if (entry.off) row.ariaDisabled = "true";
-      row.append(name, about);
-      row.addEventListener("click", () => choose(index));
-      return row;
-    }));
-    nothing.hidden = shown.length > 0;
-    point(0);
-  }
-
-  function point(index) {
-    at = shown.length ? (index + shown.length) % shown.length : 0;
-    [...list.children].forEach((row, number) => row.setAttribute("aria-selected", String(number === at)));
-    list.children[at]?.scrollIntoView({ block: "nearest" });
-    if (shown.length) input.setAttribute("aria-activedescendant", `palette-${at}`);
-    else input.removeAttribute("aria-activedescendant");
-  }
-
-  function choose(index) {
-    const entry = shown[index];
-    if (!entry || entry.off || !dialog.open) return;
-    dialog.close();
-    entry.act();
-  }
-
-  async function open() {
-    if (dialog.open || document.querySelector("dialog[open]")) return;
-    const here = actsHere();
-    offered = [...here, ...(ways ?? [])];
-    input.value = "";
-    dialog.showModal();
-    draw();
-    arriving = ways ?? waysOfTheDesk().catch(() => undefined);
-    ways = await arriving;
-    const known = new Set(here.map((entry) => entry.label));
-    offered = [...here, ...(ways ?? []).filter((way) => !known.has(way.label))];
-    draw();
-  }
-
-  input.addEventListener("input", draw);
-  input.addEventListener("keydown", (event) => {
-    const steps = { ArrowDown: () => point(at + 1), ArrowUp: () => point(at - 1), PageDown: () => point(Math.min(at + 8, shown.length - 1)), PageUp: () => point(Math.max(at - 8, 0)), Enter: () => Promise.resolve(arriving).then(() => choose(at)) };
-    if (!steps[event.key] || event.isComposing) return;
-    event.preventDefault();
-    steps[event.key]();
-  });
-  document.addEventListener("keydown", (event) => {
-    if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
-    event.preventDefault();
-    open();
-  });
-  document.addEventListener("click", (event) => {
-    if (!event.target.closest("[data-palette]") || event.ctrlKey || event.metaKey) return;
-    event.preventDefault();
-    open();
-  });
-})();
+input.addEventListener("input", draw);
+input.addEventListener("keydown", (event) => {
+  const steps = {
+    ArrowDown: () => point(at + 1),
+    ArrowUp: () => point(at - 1),
+    PageDown: () => point(Math.min(at + 8, shown.length - 1)),
+    PageUp: () => point(Math.max(at - 8, 0)),
+    Enter: () => Promise.resolve(arriving).then(() => choose(at)),
+  };
+  if (!steps[event.key] || event.isComposing) return;
+  event.preventDefault();
+  steps[event.key]();
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
+  event.preventDefault();
+  open();
+});
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("[data-palette]") || event.ctrlKey || event.metaKey) return;
+  event.preventDefault();
+  open();
+});

@@ -1,15 +1,14 @@
-/* The search box as a combobox: what is typed is posted and completed where the cursor stands; arrows choose, Enter
-   takes what is chosen, Tab that or the first, Escape leaves. Without this file the box is a plain form. */
-(() => {
-  "use strict";
-  const form = document.querySelector(".search-box");
-  if (!form) return;
-  const box = form.querySelector("input[type=search]");
-  const list = form.querySelector(".completions");
+/* The search box as a combobox: what is typed is posted, and the completions at the cursor are listed. Arrows choose, Enter takes
+   the chosen one, Tab the chosen or the first one, Escape closes the list. Without this script the box is a plain form. */
+import { $, $$ } from "./page.js";
+
+function complete(form) {
+  const box = $("input[type=search]", form);
+  const list = $(".completions", form);
   let asked = 0, waiting, chosen = -1, listedFor = "";
   Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": list.id })
     .forEach(([name, value]) => box.setAttribute(name, value));
-  const options = () => [...list.querySelectorAll("[role=option]")];
+  const options = () => $$("[role=option]", list);
 
   function close() {
     asked += 1;
@@ -51,7 +50,7 @@
       close();
     }
   }
-  // A completion replaces a place in the text that it was asked for. Where more was typed since, it is asked for again first.
+  // A completion replaces a part of the text that it was requested for. If the text has changed since, it is requested again.
   async function takeNow(find) {
     if (box.value !== listedFor) {
       clearTimeout(waiting);
@@ -90,4 +89,7 @@
     if (option) takeNow(like(option));
   });
   form.addEventListener("submit", close);
-})();
+}
+
+const form = $(".search-box"); // pages without the bar have none
+if (form) complete(form);

@@ -1,0 +1,86 @@
+/* Parts that renew themselves: what changes elsewhere is heard, and an old answer never replaces a newer one. */
+import { focusError } from "./forms.js";
+import { $, $$ } from "./page.js";
+
+// One stream while the tab is visible, since browsers allow six connections per host. Without it the parts are renewed every 20 s.
+let stream, retry;
+const changed = new Set(); // topics
+const refresh = (element) => htmx.trigger(element, "refresh");
+function refreshChanged() {
+  const concerned = $$("[data-live]").filter((element) => element.dataset.live.split(" ").some((topic) => changed.has(topic)));
+  const listed = concerned.filter((element) => element.closest("[data-look]"));
+  changed.clear();
+  const many = listed.length > 5;
+  if (many) $$("[data-look]").forEach(refresh);
+  concerned.forEach((element) => (many && listed.includes(element)) || refresh(element));
+}
+function hear({ data }) {
+  const { kind, ids } = JSON.parse(data);
+  if (!changed.size) setTimeout(refreshChanged, 700);
+  [kind, ...ids.map((id) => `${kind}-${id}`)].forEach((topic) => changed.add(topic));
+}
+const refreshAll = () => document.hidden || $$("[data-look], [data-live]:not([data-look] *)").forEach(refresh);
+const showConnected = (yes) => ($("#live-state") ? ($("#live-state").hidden = yes) : 0);
+function listen() {
+  clearTimeout(retry);
+  stream?.close();
+  stream = null;
+  if (document.hidden || !document.body.dataset.liveUrl) return;
+  stream = new EventSource(document.body.dataset.liveUrl);
+  stream.onmessage = hear;
+  stream.onopen = () => showConnected(true);
+  stream.onerror = () => {
+    showConnected(false);
+    if (stream?.readyState === EventSource.CLOSED) retry = setTimeout(listen, 60000);
+  };
+}
+document.addEventListener("visibilitychange", () => {
+  listen();
+  refreshAll();
+});
+setInterval(() => stream?.readyState === EventSource.OPEN || refreshAll(), 20000);
+
+// Answers may arrive in another order than their requests were sent. A part never goes back to an answer older than the one it
+// shows, and what renews itself never undoes what a person asked for meanwhile. Messages are added: none replaces another.
+const byHand = ({ triggeringEvent }) => ["click", "change", "submit"].includes(triggeringEvent?.type);
+const shown = new Map(); // by the id of a part, numbers of requests: the newest drawn, the newest by hand, the last sent before it
+let sent = 0, answered = null;
+function decideSwap(detail) {
+  const { id } = detail.target;
+  if (!answered || !id || id === "messages" || !detail.shouldSwap) return;
+  const { newest, chosen, begun } = shown.get(id) ?? { newest: 0, chosen: 0, begun: 0 };
+  const { number, verb } = answered;
+  if (verb !== "get" || (byHand(answered) && number > chosen))
+    shown.set(id, { newest: Math.max(newest, number), chosen: number, begun: sent });
+  else if (!byHand(answered) && number > begun && number >= newest) shown.set(id, { newest: number, chosen, begun });
+  else detail.shouldSwap = false;
+}
+document.addEventListener("htmx:beforeRequest", ({ detail }) => (detail.requestConfig.number = sent += 1));
+document.addEventListener("htmx:beforeSwap", ({ detail }) => ((answered = detail.requestConfig), decideSwap(detail)));
+document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => decideSwap(detail));
+document.addEventListener("htmx:afterRequest", () => (answered = null));
+
+// While a part was renewing itself its address may have changed, by newer rows for example, or the address of the page, by another
+// tab. Then the answer is out of date and the part is renewed again.
+const renewals = ["refresh", "order-changed", "run-ended"];
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  const { elt, headers, path, triggeringEvent } = detail.requestConfig;
+  const same = elt.getAttribute("hx-get") === path && headers["HX-Current-URL"] === location.href;
+  if (same || !renewals.includes(triggeringEvent?.type)) return;
+  detail.shouldSwap = false;
+  refresh(elt);
+});
+
+// After a swap the first error gets the focus. Where the focused element was replaced, its part gets the focus, or the heading
+// that the part names with data-focus.
+document.addEventListener("htmx:afterSettle", ({ detail }) => {
+  const { verb } = detail.requestConfig ?? {};
+  if (focusError(detail.elt) || document.activeElement !== document.body || !byHand(detail.requestConfig ?? {})) return;
+  if (verb === "get") $("[data-focus]", detail.elt)?.focus();
+  else if (detail.elt.id && detail.elt.id === detail.target?.id) {
+    detail.elt.tabIndex = -1;
+    detail.elt.focus({ preventScroll: true });
+  }
+});
+
+listen();
