@@ -1,7 +1,7 @@
 """Hooks: how floors speak upwards and how plugins take part. `specs` lists them all, `discovery` finds the plugins.
 
-A hook `register_…` asks what there is. Of the others each is either asked, before something is done and perhaps to
-refuse it, or told, once it has happened.
+A hook `register_…` collects what there is. Each other hook is either asked, before something is done and able to refuse
+it, or told, once something has happened.
 """
 
 from collections.abc import Callable
@@ -17,10 +17,10 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class HookClass(StrEnum):
-    """When a hook is called, and what becomes of a plugin's listener that fails."""
+    """When a hook is called, and what happens if a plugin's listener fails."""
 
-    ASKED = "asked"  # before it is done: whoever fails has refused (`asking`)
-    TOLD = "told"  # it has happened: whoever fails is told again (`webapp.jobs.telling`)
+    ASKED = "asked"  # before it is done: a listener that fails refuses (`asking`)
+    TOLD = "told"  # after it has happened: a listener that fails is called again (`webapp.jobs.telling`)
 
 
 def asked(spec: F) -> F:
@@ -39,7 +39,7 @@ def _of_class(spec: F, hook_class: HookClass) -> F:
 
 
 def class_of(spec: Callable[..., Any]) -> HookClass | None:
-    """The class of a hook by its specification; None of one that registers things."""
+    """The class of a hook by its specification; None for a hook that registers things."""
     return getattr(spec, "hook_class", None)
 
 
@@ -67,14 +67,14 @@ class Manager(pluggy.PluginManager):
 
 
 class Hooks:
-    """The one door to the plugin manager: `asking`, `telling` and `registered` call whoever listens."""
+    """The only access to the plugin manager; `asking`, `telling` and `registered` call the listeners."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
         """Forget every plugin; the next `discovery.load()` starts from none."""
-        from webapp.hooks import specs  # the specs name types of floors above, under TYPE_CHECKING only
+        from webapp.hooks import specs  # the specifications name types of higher floors, under TYPE_CHECKING only
 
         self.manager = Manager()
         self.manager.add_hookspecs(specs)

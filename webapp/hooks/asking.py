@@ -1,7 +1,7 @@
-"""Asking whoever listens to a hook before something is done: the hooks that `specs` marks as asked.
+"""Asking the listeners of a hook before something is done: the hooks that `specs` marks as asked.
 
-A listener of a plugin that fails has not agreed, so it counts as one that refuses: the act ends with the sentence of
-the fence, and nothing of it is kept. The desk's own listeners are called as they are.
+A plugin's listener that fails has not agreed, so it counts as a refusal: the act ends with the sentence of the fence
+and is rolled back. An error in a listener of the desk itself is raised as it is.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,16 +19,16 @@ T = TypeVar("T")
 
 
 def ask_listeners(hook: str, *facts: Any, gives: type[T]) -> list[T]:
-    """What each listener gives, but for those that give nothing. Raises the refusal that one raises, or `PluginFailed`
-    where one of a plugin fails.
+    """The answers of the listeners, without None. Raises the refusal that a listener raises, or `PluginFailed` if a
+    listener of a plugin fails.
     """
     answers = (_asked(listener, listener, *facts, gives=gives) for listener in listeners(hook))
     return [answer for answer in answers if answer is not None]
 
 
 def refusals(hook: str, orders: Sequence[int]) -> dict[int, Refusal]:
-    """Of these orders, those that a listener refuses, each with the reason. One that raises a refusal, or fails,
-    refuses them all.
+    """Those of these orders that a listener refuses, each with the reason. A listener that raises a refusal, or
+    fails, refuses all of them.
     """
     found: dict[int, Refusal] = {}
     for listener in listeners(hook) if orders else ():

@@ -1,8 +1,8 @@
 """Finding plugins: the folders in `plugins/` and the entry points of the group `waybill.plugins`.
 
-A plugin that can't be loaded is named with its reason and left out; the desk starts without it. The bundled plugins are
-found exactly as an outsider's are. The catalogs of each lie in `translations/` beside the module with its hooks, and so
-do its `migrations/`, `templates/` and `static/`.
+A plugin that can't be loaded is listed with the reason; the desk starts without it. Bundled plugins are found exactly
+as those of others. A plugin keeps its catalogs in `translations/` beside the module with its hooks, and so its
+`migrations/`, `templates/` and `static/`.
 """
 
 import importlib
@@ -27,7 +27,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "plugins"
 
 @dataclass(frozen=True, slots=True)
 class PluginState:
-    """A plugin that was found: loaded, or with the reason why not."""
+    """A plugin that was found: loaded, or with the reason why it is not."""
 
     name: str
     source: str
@@ -42,7 +42,7 @@ class PluginState:
 
 
 def load(core: Sequence[ModuleType]) -> list[PluginState]:
-    """Register the core's own listeners, then every plugin that can be found; tells how each fared."""
+    """Register the core's own listeners, then every plugin that can be found; returns the state of each plugin."""
     hooks.reset()
     for module in core:
         hooks.manager.register(module, name=module.__name__)
@@ -74,7 +74,7 @@ def _load_one(name: str, source: str, target: str) -> PluginState:
             history = read_history(name, folder / "migrations") if (folder / "migrations").is_dir() else None
         check_tables(name, claim_tables(name, before), migrated=history is not None)
         _ask_once(module)
-    except (Exception, SystemExit) as error:  # whatever a plugin does wrong, the desk starts without it and says so
+    except (Exception, SystemExit) as error:  # whatever error a plugin raises, the desk starts without it and says so
         if hooks.manager.has_plugin(name):
             hooks.manager.unregister(name=name)
         forget_tables(claim_tables(name, before))
@@ -85,7 +85,7 @@ def _load_one(name: str, source: str, target: str) -> PluginState:
 
 
 def leave_out(states: Sequence[PluginState], name: str, problem: str) -> list[PluginState]:
-    """Take a loaded plugin out again; gives how the plugins fare then."""
+    """Remove a loaded plugin; returns the state of each plugin afterwards."""
     log.error("plugin_left_out", plugin=name, problem=problem)
     if hooks.manager.has_plugin(name):
         hooks.manager.unregister(name=name)
@@ -93,7 +93,7 @@ def leave_out(states: Sequence[PluginState], name: str, problem: str) -> list[Pl
 
 
 def _folder_of(module: ModuleType) -> Path | None:
-    """The folder of a plugin's package; none for a module without one, whose neighbors are other people's."""
+    """The folder of a plugin's package; None for a single module, whose folder belongs to others too."""
     return Path(module.__file__).parent if module.__package__ and module.__file__ else None
 
 
@@ -103,7 +103,7 @@ def _where(error: BaseException) -> str:
 
 
 def _ask_once(module: ModuleType) -> None:
-    """Ask for everything that the plugin registers, so that what fails does so now and not on a page."""
+    """Collect everything that the plugin registers, so that an error occurs now and not on a page."""
     for caller in hooks.manager.get_hookcallers(module) or ():
         if caller.name.startswith("register_") and caller.spec is not None and not caller.spec.argnames:
             for implementation in caller.get_hookimpls():

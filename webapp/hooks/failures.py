@@ -1,8 +1,8 @@
-"""What went wrong in plugins: logged, and kept for a week for the page that lists the plugins.
+"""Failures in plugins: logged, and kept for a week for the page that lists the plugins.
 
-Noting touches no network, since it happens in the middle of transactions; what was noted is sent to Redis when the
-request, the job or the scheduler's round is over. An error's message may quote a buyer, so its kind and its way
-through the code are kept, and of its message only what the interpreter itself wrote about a name.
+`note` uses no network, since it is called in the middle of transactions; the failures are sent to Redis when the
+request, the job or the round of the scheduler is over. An error's message may quote a buyer: stored are its kind, its
+stack, and of the message only what the Python interpreter itself wrote about a name.
 """
 
 import json
@@ -26,7 +26,7 @@ from webapp.live import connection, key
 
 log = structlog.get_logger(__name__)
 KEPT = 7 * 86_400  # seconds
-_ENDS = 5  # frames of each end of a long way
+_ENDS = 5  # frames kept at each end of a long stack
 _HERE = Path(__file__).parent  # the fence itself
 _ROOT = Path(__file__).resolve().parents[2]
 _noted: dict[tuple[str, str, str, str], "Failure"] = {}
@@ -34,7 +34,7 @@ _lock = threading.Lock()
 
 
 class WrongType(TypeError):
-    """A plugin gave something else than what it was asked for."""
+    """A plugin gave a value of another type than the hook asks for."""
 
     def __init__(self, given: object, wanted: Any) -> None:
         super().__init__(f"gave {_name(type(given))} where {_name(wanted)} is needed")
@@ -46,15 +46,15 @@ def _name(kind: Any) -> str:
 
 
 class NotTaken(ValueError):
-    """A plugin registered what can't be there: the message holds codes alone."""
+    """A plugin registered something that is not possible: the message contains codes only."""
 
 
 NO_FAULTS: list[type[BaseException]] = [TooSlow, DatabaseBusy, DiskFull, Unavailable]  # of a plugin that raises them
 
 
 def is_no_fault(error: BaseException) -> bool:
-    """Whether this is trouble of the machine, or the end of the time that a page or a job has. A process may be told
-    to exit; a request may not.
+    """Whether this is trouble of the machine, or the end of the time of a page or a job. A process may be told to
+    exit; a request may not.
     """
     if isinstance(error, SystemExit):
         return not has_request_context()
@@ -63,14 +63,14 @@ def is_no_fault(error: BaseException) -> bool:
 
 @dataclass(slots=True)
 class Failure:
-    """What failed: in which plugin, in which place of the desk, and there in the thing of which code."""
+    """A failure: the plugin, the place of the desk that called it, and the code of the thing that failed."""
 
     plugin: str
     place: str  # "badge", "column", "job" …
     code: str
     problem: str  # the kind of the error, or "slow"
-    detail: str  # what may be said about it without quoting anybody; of "slow" the seconds, and those that it has
-    where: list[str]  # the way through the code, the innermost last
+    detail: str  # what may be said about it without quoting a value; for "slow" the seconds taken, and those allowed
+    where: list[str]  # the stack, the innermost frame last
     at: str
     times: int = 1
 
@@ -84,19 +84,19 @@ def _now() -> str:
 
 
 def note(plugin: str, place: str, code: str, error: BaseException) -> None:
-    """Remember that a plugin failed here."""
+    """Record that a plugin failed in this place."""
     kind = type(error).__name__
     _remember(plugin, place, code, kind, lambda: (_detail(error), _way(error)))
 
 
 def note_slow(plugin: str, place: str, code: str, seconds: float, limit: float) -> None:
-    """Remember that a plugin took longer than it may."""
+    """Record that a plugin took longer than it may."""
     _remember(plugin, place, code, "slow", lambda: (f"{seconds:.1f} {limit:g}", []))
 
 
 def _remember(plugin: str, place: str, code: str, problem: str, tell: Callable[[], tuple[str, list[str]]]) -> None:
-    """Count it, and where it is the first of its kind since the last sending, look into it and log it: a page asks the
-    same thing for each of its rows.
+    """Count the failure; describe and log it if it is the first of its kind since the last sending, because a page
+    calls a plugin for each of its rows.
     """
     known = (plugin, place, code, problem)
     with _lock:
@@ -110,20 +110,20 @@ def _remember(plugin: str, place: str, code: str, problem: str, tell: Callable[[
 
 
 def _way(error: BaseException) -> list[str]:
-    """The way through the code: where the plugin was entered, and where it ended; what lies between may be long."""
+    """The stack: the frame that entered the plugin, and the innermost frames; those between may be left out."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).parent != _HERE]
     way = [f"{_short(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
     return way if len(way) <= 2 * _ENDS else [*way[:_ENDS], "…", *way[-_ENDS:]]
 
 
 def describe(error: BaseException) -> str:
-    """What may be said of an error in one line: its message where that holds no value, else its kind."""
+    """One line about an error: its message if that contains no value, else its kind."""
     detail = _detail(error)
     return detail if isinstance(error, (WrongType, NotTaken)) else f"{type(error).__name__} {detail}".strip()
 
 
 def _detail(error: BaseException) -> str:
-    """A message that holds no value: our own of a wrong type, the interpreter's of an unknown name."""
+    """A message that contains no value: our own about a wrong type, the interpreter's about an unknown name."""
     if isinstance(error, (WrongType, NotTaken)):
         return str(error)
     name = getattr(error, "name", None) if isinstance(error, (AttributeError, NameError, ImportError)) else None
@@ -131,7 +131,7 @@ def _detail(error: BaseException) -> str:
 
 
 def _short(filename: str) -> str:
-    """A file's path as far as it tells anything."""
+    """The end of a file's path, from the package on."""
     path = Path(filename)
     for folder in (_ROOT, *map(Path, sys.path)):
         if folder.is_absolute() and path.is_relative_to(folder):
@@ -147,7 +147,7 @@ def init_app(app: Flask) -> None:
 
 
 def send() -> None:
-    """Let the page of plugins know what was noted in this process."""
+    """Send the failures noted in this process to Redis, for the page of plugins."""
     if not _noted:
         return
     with _lock:
@@ -162,12 +162,12 @@ def send() -> None:
             for name in (key("plugin-failures"), key("plugin-failures", "times")):
                 pipe.expire(name, KEPT)
             pipe.execute()
-    except RedisError as error:  # the log has them
+    except RedisError as error:  # the log has the failures
         log.warning("plugin_failures_not_kept", problem=type(error).__name__)
 
 
 def recent() -> list[Failure]:
-    """What failed within a week, the latest first. Raises `RedisError`."""
+    """The failures of the last week, the latest first. Raises `RedisError`."""
     send()
     kept: Mapping[bytes, bytes] = connection().hgetall(key("plugin-failures"))  # type: ignore[assignment]
     times: Mapping[bytes, bytes] = connection().hgetall(key("plugin-failures", "times"))  # type: ignore[assignment]

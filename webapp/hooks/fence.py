@@ -1,9 +1,9 @@
 """The fence around every call of a plugin, and of what the desk itself registers in the same way.
 
-A plugin may raise anything, give something else than it was asked for, or take too long. `ask` turns what it does
-wrong into `PluginFailed`, a refusal with a sentence, and notes it (`failures`). Whoever asks lets the place say so and
-goes on; in an act the refusal ends the act. What is no fault of a plugin passes through: a page whose time is over, a
-database, queue or disk in trouble, a job that is told to stop.
+A plugin may raise any error, return a value of a wrong type, or take too long. `ask` turns an error into
+`PluginFailed`, a refusal with a sentence, and records it (`failures`). A page shows the sentence in that place and
+continues; an act ends with it. Errors that are not the plugin's fault are raised unchanged: a page whose time is over,
+trouble of the database, queue or disk, a job that is told to stop.
 """
 
 import time
@@ -21,12 +21,12 @@ from webapp.hooks.registered import OfPlugin, is_ours, owner_of, plugin_of
 from webapp.i18n import lazy_gettext as _l
 
 T = TypeVar("T")
-LONG = 1.0  # seconds of a request that a thing may take in one place, unless it declares its own
+LONG = 1.0  # seconds of a request that one thing may take in one place, unless it declares its own limit
 _COUNTED = 0.0005  # seconds: what takes less is not worth counting
 
 
 class PluginFailed(Refusal):
-    """Something of a plugin failed; what the desk itself does is not concerned."""
+    """A plugin failed; never raised for what the desk itself does."""
 
     code, status = "plugin_failed", 500
     sentence = _l("“%(what)s” of the plugin “%(plugin)s” failed. The Plugins page says how.")
@@ -38,7 +38,7 @@ class PluginFailed(Refusal):
 
 
 def init_app(app: Flask) -> None:
-    """Note what took too long in a request, and send on what was noted, when the request or the job is over."""
+    """At the end of a request or a job, record what took too long, and send what was recorded."""
     app.teardown_request(lambda _error: _note_slow())
     failures.init_app(app)
 
@@ -52,12 +52,12 @@ def ask(
     seconds: float | None = None,
     raises: type[BaseException] | tuple[type[BaseException], ...] = (),
 ) -> T:
-    """What this function of a registered thing gives. Raises `PluginFailed` where it fails, or gives nothing of the
-    types in `gives`.
+    """The value that this function of a registered thing returns. Raises `PluginFailed` if it raises, or returns a
+    value that is not of the types in `gives`.
 
-    `place` says where on the desk it was asked: "badge", "column" … What it takes longer than its `seconds` in a
-    request is noted, and its answer counts. Errors that are an answer, such as a refusal of its own, are named in
-    `raises`, and raised.
+    `place` is the place of the desk that calls it: "badge", "column" … If it takes longer than its `seconds` in a
+    request, that is recorded, and the value is used. Errors in `raises` are valid answers, such as a refusal, and are
+    raised unchanged.
     """
     began = time.perf_counter()
     try:
@@ -74,22 +74,22 @@ def ask(
 
 
 def failed(item: object, place: str, error: BaseException) -> PluginFailed:
-    """The refusal for what a registered thing did wrong, which is noted. Raises the error itself where it is no fault
-    of the thing.
+    """The refusal for an error of a registered thing, which is recorded. Raises the error itself if the thing is not
+    at fault.
     """
-    if isinstance(error, PluginFailed):  # noted where it happened
+    if isinstance(error, PluginFailed):  # recorded where it was raised
         return error
     if is_no_fault(error):
         raise error
     if _of_database(error) and not db.session().info.get("writing"):
-        db.session.rollback()  # PostgreSQL answers nothing more in a transaction in which a statement failed
+        db.session.rollback()  # after a failed statement PostgreSQL accepts no other in the transaction
     plugin = item.plugin if isinstance(item, OfPlugin) else plugin_of(error) or owner_of(item)
     failures.note(plugin, place, code_of(item), error)
     return PluginFailed(plugin=plugin, what=label_of(item) or place)
 
 
 def _of_database(error: BaseException | None) -> bool:
-    """Whether a statement failed, also where the plugin made another error of that."""
+    """Whether a statement failed, also if the plugin raised another error because of it."""
     while error is not None:
         if isinstance(error, DBAPIError):
             return True
@@ -98,7 +98,7 @@ def _of_database(error: BaseException | None) -> bool:
 
 
 def code_of(item: object) -> str:
-    """The code of a registered thing, whatever it does when it is asked."""
+    """The code of a registered thing, also if reading the code fails."""
     try:
         return str(getattr(item, "code", ""))
     except Exception:
@@ -106,7 +106,7 @@ def code_of(item: object) -> str:
 
 
 def label_of(item: object) -> str:
-    """The label of a registered thing; its code where it can't be read."""
+    """The label of a registered thing; its code if the label can't be read."""
     try:
         return str(getattr(item, "label", "")) or code_of(item)
     except Exception as error:
@@ -115,7 +115,7 @@ def label_of(item: object) -> str:
 
 
 def _count(item: object, place: str, began: float, limit: float) -> None:
-    """Add up what a thing takes in one place in the course of a request, without what it asked of others meanwhile."""
+    """Add the time that a thing takes in one place during a request, without the time of other things that it calls."""
     took = time.perf_counter() - began
     if took < _COUNTED or not has_request_context():
         return

@@ -19,8 +19,8 @@ class PracticeStore:
 class Process:
     """`argv(data_dir, port)` is run with this Python; `port` is the next free one from `preferred_port`.
 
-    `variables(url)` are environment variables that the desk's own processes get, so that they find it; `ready_path` is
-    asked until it answers 200. `stores(url)` are connected when the desk has no practice store yet.
+    The desk's own processes get the environment variables of `variables(url)`, by which they find this process.
+    `ready_path` is requested until it answers 200. `stores(url)` are connected if the desk has no practice store yet.
     """
 
     name: str

@@ -1,8 +1,8 @@
-"""What plugins registered, and whose each thing is; and who listens to a hook.
+"""What plugins registered, and the owner of each thing; and the listeners of a hook.
 
-A hook `register_…` is asked once for every set of plugins, and its answers are kept: things are looked up for each row
-of a page. What is not of the kind that the hook asks for, or has no code or label that can be read, is left out and
-stands among the failures of its plugin.
+A hook `register_…` is called once for each set of plugins, and its answers are kept, because things are looked up for
+each row of a page. A thing that is not of the type that the hook asks for, or whose code or label can't be read, is
+left out and listed among the failures of its plugin.
 """
 
 import traceback
@@ -15,7 +15,7 @@ from webapp.i18n import LazyString
 
 T = TypeVar("T")
 KNOWS_RIGHT: list[Callable[[str], bool]] = []  # asked of each right that is named; `audit.rights` knows them
-OURS = "webapp."  # how the names of the desk's own modules begin, by which they are registered
+OURS = "webapp."  # prefixes of the names of the desk's own modules, under which these are registered
 
 
 def registered(
@@ -24,10 +24,10 @@ def registered(
     unique: Callable[[T], Any] | None = None,
     fits: Callable[[T, str], None] | None = None,
 ) -> tuple[T, ...]:
-    """Everything of this kind that `hook` brings: the desk's own first, then plugin by plugin as they were loaded.
+    """Everything that `hook` collects, of this type: the desk's own things first, then those of the plugins as loaded.
 
-    Of things of one code, or for which `unique` gives the same, the first is there, but that a plugin may replace the
-    desk's own where `by_code` asks. `fits` raises for what can't be there, and is given the plugin, too.
+    Of things with one code, or with one value of `unique`, the first is kept, except that a plugin may replace the
+    desk's own if `by_code` is set. `fits` raises for a thing that is not possible; it gets the thing and its plugin.
     """
     known = hooks.manager.answers.get(hook)
     if known is None:
@@ -49,7 +49,7 @@ def registered(
 
 
 def _take(item: T, plugin: str, taken: dict[Any, str], unique: Callable[[T], Any] | None) -> None:
-    """Note by what the thing is addressed. Raises `NotTaken` where another has that already."""
+    """Reserve the key of a thing. Raises `NotTaken` if another thing has it."""
     address = unique(item) if unique is not None else str(getattr(item, "code", ""))
     if address == "":
         return
@@ -60,7 +60,7 @@ def _take(item: T, plugin: str, taken: dict[Any, str], unique: Callable[[T], Any
 
 
 def fault(plugin: str, hook: str, error: Exception | SystemExit) -> None:
-    """Leave something out that a plugin registered, and say so on the page of plugins and in `check`."""
+    """Leave out something that a plugin registered, and list it on the page of plugins and in `check`."""
     failures.note(plugin, "registration", hook, error)
     hooks.manager.faults.setdefault(hook, []).append((plugin, failures.describe(error)))
 
@@ -76,14 +76,14 @@ def by_code(hook: str, kind: type[T], fits: Callable[[T, str], None] | None = No
 
 
 class OfPlugin:
-    """Something that the desk calls for a plugin, or for a part of its own, and that nobody registered by itself."""
+    """A function that the desk calls for a plugin, or for a part of its own, and that was not registered by itself."""
 
     def __init__(self, plugin: str, code: str, label: str) -> None:
         self.plugin, self.code, self.label = plugin, code, label
 
 
 class Listener(OfPlugin):
-    """A function that a hook calls: of a plugin, or of the desk itself."""
+    """A function that a hook calls, of a plugin or of the desk itself."""
 
     def __init__(self, hook: str, implementation: Any) -> None:
         super().__init__(implementation.plugin_name, hook, hook)
@@ -92,7 +92,7 @@ class Listener(OfPlugin):
 
     def __call__(self, *facts: Any) -> Any:
         given = dict(zip(self._given, facts, strict=True))
-        return self._function(*(given[name] for name in self._takes))  # it may take fewer than the hook gives
+        return self._function(*(given[name] for name in self._takes))  # it may take fewer arguments than the hook gives
 
 
 def listeners(hook: str) -> tuple[Listener, ...]:
@@ -105,7 +105,7 @@ def listeners(hook: str) -> tuple[Listener, ...]:
 
 
 def owner_of(item: object) -> str:
-    """The name of the plugin that registered this thing; for the desk's own the name of a module of ours."""
+    """The name of the plugin that registered this thing; for the desk's own, the name of one of its modules."""
     if isinstance(item, OfPlugin):
         return item.plugin
     known = hooks.manager.owners.get(id(item))
@@ -121,7 +121,7 @@ def made_of(source: object, item: T) -> T:
 
 
 def plugin_of(error: BaseException) -> str:
-    """The plugin whose code an error came out of, the innermost; empty where it was none's."""
+    """The plugin whose code raised an error, the innermost; empty if no plugin's code did."""
     known = {_module_of(plugin): name for name, plugin in hooks.manager.list_name_plugin() if not is_ours(name)}
     frames = [frame.f_globals.get("__name__", "") for frame, _line in traceback.walk_tb(error.__traceback__)]
     for module in reversed(frames):
@@ -132,14 +132,14 @@ def plugin_of(error: BaseException) -> str:
 
 
 def _module_of(plugin: object) -> str:
-    """The package of a plugin that has one of its own, or else its module."""
+    """The package of a plugin, or its module if it has no package."""
     if isinstance(plugin, ModuleType):
         return plugin.__package__ or plugin.__name__
     return type(plugin).__module__
 
 
 def is_ours(plugin: str) -> bool:
-    """Whether this is a part of the desk itself and no plugin."""
+    """Whether this is a part of the desk itself, not of a plugin."""
     return plugin.startswith(OURS)
 
 
@@ -150,7 +150,7 @@ def _ask(hook: str, implementation: Any, kind: type[T]) -> list[tuple[T, str]]:
         brought = list(cast("Iterable[object]", implementation.function()))
     except (Exception, SystemExit) as error:
         if failures.is_no_fault(error) and not isinstance(error, SystemExit):
-            raise  # asked again at the next use
+            raise  # collected again at the next use
         fault(plugin, hook, error)
         return []
     for item in brought:
@@ -165,7 +165,7 @@ def _ask(hook: str, implementation: Any, kind: type[T]) -> list[tuple[T, str]]:
 
 
 def _checked(item: object, kind: type[T]) -> T:
-    """The thing, if it is of this kind and its words can be read."""
+    """The thing, if it is of this type and its code and label can be read."""
     if not isinstance(item, kind):
         raise failures.WrongType(item, kind)
     for name in ("code", "label", "right"):

@@ -1,8 +1,9 @@
-"""Tables of plugins: how they are named, and the migrations that make them.
+"""Tables of plugins: their names, and the migrations that create them.
 
-Each plugin has a history of its own, in its folder `migrations`, with a version table of its own in the database. A
-labeled branch of the desk's history would do as long as every plugin stays: Alembic keeps one row for a branch and what
-it depends on, so the desk's own place would be gone with the plugin, and it refuses a row that it has no migration for.
+Each plugin has its own migration history, in its folder `migrations`, with its own version table in the database. A
+labeled branch of the desk's history would fail once a plugin is removed: Alembic keeps one row for a branch and the
+revisions that it depends on, so the desk's revision would be lost with the plugin, and Alembic refuses a row whose
+migration is missing.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,7 +27,7 @@ DESK_MIGRATIONS = ROOT / "migrations"
 
 
 def prefix_of(plugin: str) -> str:
-    """How the names of a plugin's tables begin."""
+    """The prefix of the names of a plugin's tables."""
     return f"{plugin.lower().replace('-', '_')}_"
 
 
@@ -39,11 +40,11 @@ class History:
 
     @property
     def version_table(self) -> str:
-        """The table that says how far the plugin's tables are."""
+        """The table that holds the revision of the plugin's tables."""
         return f"{prefix_of(self.plugin)}alembic_version"
 
     def config(self) -> Config:
-        """Alembic's configuration: the desk's environment around the plugin's migrations."""
+        """Alembic's configuration: the desk's environment with the plugin's migrations."""
         config = Config(attributes={"history": self})
         places = {"script_location": DESK_MIGRATIONS, "version_locations": self.folder}
         for option, place in places.items():
@@ -57,25 +58,27 @@ class History:
 
     @cached_property
     def needed(self) -> str:
-        """The newest migration. Raises `NotTaken` where the migrations are not one chain."""
+        """The newest migration. Raises `NotTaken` if the migrations are not one chain."""
         try:
             return self._scripts.get_current_head() or ""
-        except (CommandError, KeyError) as error:  # several heads; a name that no migration has
+        except (CommandError, KeyError) as error:  # several heads, or a reference to a missing migration
             raise NotTaken("its migrations are not one chain") from error
 
     def knows(self, revision: str) -> bool:
-        """Whether this is one of the migrations."""
+        """Whether this is one of the plugin's migrations."""
         return any(script.revision == revision for script in self._scripts.walk_revisions())
 
     @cached_property
     def needs_of_desk(self) -> frozenset[str]:
-        """The desk's migrations that those of the plugin name by `needs_desk`."""
+        """The desk's migrations that the plugin's migrations name by `needs_desk`."""
         named = (getattr(script.module, "needs_desk", None) for script in self._scripts.walk_revisions())
         return frozenset(str(revision) for revision in named if revision)
 
     @contextmanager
     def watch(self, connection: Connection) -> Iterator[None]:
-        """Raise `NotTaken` where a migration makes a table of another name, or binds the desk to the plugin's."""
+        """Raise `NotTaken` if a migration creates a table with another prefix, or makes a table of the desk depend
+        on the plugin's.
+        """
         prefix, before = prefix_of(self.plugin), set(inspect(connection).get_table_names())
         yield
         database = inspect(connection)
@@ -88,7 +91,7 @@ class History:
 
 
 def read_history(plugin: str, folder: Path) -> History:
-    """The migrations in this folder. Raises whatever they raise when they are loaded."""
+    """The migrations in this folder. Raises any error that occurs while they are loaded."""
     history = History(plugin, folder)
     if not history.needed:
         raise NotTaken("its folder of migrations has none")
@@ -96,14 +99,14 @@ def read_history(plugin: str, folder: Path) -> History:
 
 
 def claim_tables(plugin: str, before: Iterable[str]) -> list[Table]:
-    """The tables that a plugin's modules declare: those of an earlier loading, and all that are new since `before`."""
+    """The tables that a plugin's modules declare: those of an earlier load, and those added since `before`."""
     for name in db.metadata.tables.keys() - set(before):
         db.metadata.tables[name].info.setdefault("plugin", plugin)
     return [table for table in db.metadata.tables.values() if table.info.get("plugin") == plugin]
 
 
 def check_tables(plugin: str, tables: list[Table], *, migrated: bool) -> None:
-    """Raise `NotTaken` for tables that a plugin can't have, and whatever its models raise when they are configured."""
+    """Raise `NotTaken` for tables that a plugin can't have, and any error of configuring its models."""
     names, prefix = {table.name for table in tables}, prefix_of(plugin)
     for table in tables:
         if not table.name.startswith(prefix):
@@ -118,11 +121,11 @@ def check_tables(plugin: str, tables: list[Table], *, migrated: bool) -> None:
 
 
 def forget_tables(tables: list[Table]) -> None:
-    """Take tables and their models out of what the desk maps: faulty ones would stop every query."""
+    """Remove tables and their models from the desk's metadata: faulty models would fail every query."""
     registry: Any = Base.registry
     for manager in list(registry._managers):
         if getattr(manager.class_, "__table__", None) in tables:
-            registry._managers.pop(manager)  # as `registry.dispose()` does with all
+            registry._managers.pop(manager)  # what `registry.dispose()` does for all models
             registry._dispose_manager_and_mapper(manager)
     for table in tables:
         db.metadata.remove(table)

@@ -1,10 +1,10 @@
-"""Jobs: background work by name. A job leaves with the commit of the unit of work that enqueued it, or not at all.
+"""Jobs: background work by name. A job is sent when the unit of work that enqueued it commits, or not at all.
 
-The queue is a messenger, never a memory: whatever must happen stands in a row, and the schedule re-finds what is due,
-so a lost job loses nothing and a repeated one repeats nothing. Therefore a job is not sent while it waits with the same
-arguments, for it will read whatever the second was sent for; only RQ's tries of a failed one may stand beside it. Job
-arguments are ids, never buyer data. Which queues there are, and which worker serves them, is said in `queues`. All
-imports of RQ stand here and in `worker`.
+The queue only carries jobs. Whatever must happen is a row in the database, and the schedule finds the rows that are
+due: a lost job loses nothing, and a job that runs twice repeats nothing. A job is not sent while another with the same
+arguments waits, because the waiting job will read the rows of both; only RQ's own retries of a failed job can wait
+beside it. Job arguments are ids, never buyer data. `queues` lists the queues and which worker serves them. RQ is
+imported only here and in `worker`.
 """
 
 import hashlib
@@ -37,9 +37,9 @@ from webapp.live import connection, key
 P = ParamSpec("P")
 log = structlog.get_logger(__name__)
 
-_MARKED = 2 * 86_400  # seconds: longer than between two looks at the rarest schedule, which renews its mark
+_MARKED = 2 * 86_400  # seconds; longer than the interval of the rarest schedule, which renews this key
 _jobs: dict[str, "Job[Any]"] = {}
-TimeOver = BaseTimeoutException  # the job is told to stop, since it took as long as it may
+TimeOver = BaseTimeoutException  # the job is told to stop when it exceeds its time limit
 failures.NO_FAULTS.append(TimeOver)
 
 
@@ -56,19 +56,21 @@ class Job(Generic[P]):
         self.function(*args, **kwargs)
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Run it on a worker as soon as the open unit of work is committed, unless it waits for one already."""
+        """Run the job on a worker once the open unit of work is committed, unless one with the same arguments
+        already waits.
+        """
         self._after_commit(0.0, args, kwargs)
 
     def enqueue_in(self, seconds: float, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Run it on a worker after so many seconds, once the open unit of work is committed."""
+        """Run the job on a worker `seconds` after the open unit of work is committed."""
         self._after_commit(seconds, args, kwargs)
 
     def on(self, queue: str, *, timeout: int) -> "Job[P]":
-        """This job in another queue, where it may take so many seconds."""
+        """This job in another queue, with a time limit in seconds."""
         return replace(self, queue=queue, timeout=timeout)
 
     def _after_commit(self, seconds: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        json.dumps([args, kwargs])  # what can't travel is found before the commit, not after it
+        json.dumps([args, kwargs])  # arguments that can't be serialized fail here, not after the commit
 
         def leave() -> None:
             try:
@@ -77,15 +79,16 @@ class Job(Generic[P]):
                     queue(self.queue).enqueue_in(later, PERFORM, **self._options(args, kwargs))
                 else:
                     self.send(args, kwargs)
-            except RedisError as error:  # the row is the promise: the schedule finds it when the queue is back
+            except RedisError as error:  # the row remains: the schedule finds it once the queue is reachable again
                 log.warning("job_not_sent", job=self.name, problem=type(error).__name__)
 
         after_commit(leave)
 
     def send(self, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> bool:
-        """Put it into its queue now, unless it waits there already; whether it was put there. Raises `RedisError`.
+        """Put the job into its queue now, unless one with the same arguments already waits. Returns whether it was
+        put there. Raises `RedisError`.
 
-        The look and the putting are one step for Redis, so that of any number of senders one puts it there.
+        Checking and putting are one atomic step in Redis: of any number of senders exactly one puts the job there.
         """
         kwargs = kwargs or {}
         mark = _mark(self.name, args, kwargs)
@@ -107,7 +110,9 @@ class Job(Generic[P]):
                 return True
 
     def _options(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """How RQ is to run it. The clock itself tries its jobs again, so that none waits beside its next one."""
+        """RQ's options for the job. A job of the clock is not retried by RQ: a retry would wait beside the clock's
+        next one.
+        """
         return {
             "job_id": str(uuid.uuid4()),
             "args": (self.name, list(args), kwargs),
@@ -125,13 +130,13 @@ _FORGET = "if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[
 
 
 def _mark(name: str, args: Any, kwargs: dict[str, Any]) -> str:
-    """The key in Redis that names the job which waits with these arguments."""
+    """The Redis key that holds the id of the job waiting with these arguments."""
     asked = json.dumps([name, list(args), kwargs], sort_keys=True)
     return key("waiting", hashlib.sha256(asked.encode()).hexdigest()[:32])
 
 
 def job(queue: str, *, timeout: int = 300) -> Callable[[Callable[P, None]], Job[P]]:
-    """Make a function a job of this queue; see `webapp.jobs.queues` for what each is for."""
+    """Make a function a job of this queue; `webapp.jobs.queues` describes each queue."""
     if queue not in QUEUES:
         raise ValueError(f"no queue {queue!r}")
 
@@ -144,8 +149,8 @@ def job(queue: str, *, timeout: int = 300) -> Callable[[Callable[P, None]], Job[
 
 
 def a_moment(seconds: float = 1.0) -> Iterator[None]:
-    """Go round once, and again for as long as a job of the clock may take before it sends the next part. Unless its
-    rest is nothing, it enqueues itself when this ends::
+    """Yield once, and again until the time limit of a job of the clock is reached. If the loop ends without `break`,
+    work is left and the job enqueues itself::
 
         for _ in a_moment():
             if not clear_some():
@@ -160,14 +165,16 @@ def a_moment(seconds: float = 1.0) -> Iterator[None]:
 
 
 class JobFailed(Exception):
-    """A job ended with an error; RQ keeps this one, whose text says the kind of the error and never its values."""
+    """A job ended with an error. RQ stores this exception: its text names the kind of the error and never contains
+    values.
+    """
 
 
 def perform(name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
-    """What the queue calls: the job of this name. An unknown name was enqueued by another version: it fails visibly.
+    """Run the job of this name; RQ calls this. An unknown name was enqueued by another version of the desk and raises.
 
-    What an error says may name a buyer, and RQ would keep and log it: so its kind and its way through the code are
-    logged here, and only the kind goes on.
+    The text of an error may name a buyer, and RQ would store and log it. So only the kind of the error and the stack
+    are logged here, and only the kind is raised.
     """
     if running := get_current_job():
         connection().eval(_FORGET, 1, _mark(name, args, kwargs), running.id)
@@ -176,7 +183,7 @@ def perform(name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
         try:
             function(*args, **kwargs)
             took = time.monotonic() - began
-            if function.queue == CLOCK and took > LONGEST_OF_CLOCK:  # people's work waits behind it
+            if function.queue == CLOCK and took > LONGEST_OF_CLOCK:  # work that people wait for is behind it
                 log.warning("clock_job_took_long", seconds=round(took, 1))
         except Exception as error:
             way = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
@@ -199,7 +206,9 @@ def queue(name: str) -> Queue:
 
 
 def current_id() -> str:
-    """Who this is, for leases: the job, which keeps its id when it is tried again, or the process outside of one."""
+    """The owner name for leases: the id of the running job, which stays when RQ retries it, or the process outside a
+    job.
+    """
     running = get_current_job()
     return running.id if running else f"process-{os.getpid()}-{threading.get_ident()}"
 

@@ -1,4 +1,6 @@
-"""What waits in the queues, by kind of work: for `status`, the metrics, and the banner that says why work is late."""
+"""The jobs that wait in the queues, by kind of work: for `status`, the metrics, and the banner that says why work is
+late.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +12,13 @@ from webapp.jobs import queue
 from webapp.jobs.queues import CHANNEL, CLOCK, NOW, WORK, queue_of_stream
 from webapp.live import connection
 
-# Seconds for which the oldest job of such work may wait before people are told. Pages of an import wait for each other.
+# Seconds that the oldest job of a kind may wait before people are told. Pages of an import wait for each other.
 LATE = {NOW: 20.0, CHANNEL: 300.0, CLOCK: 120.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits of one kind of work, or of one stream: how many jobs, and for how many seconds the oldest has."""
+    """The waiting jobs of one kind of work or of one stream: their number, and the age of the oldest in seconds."""
 
     work: str  # now, channel, clock, or the queue of a stream
     waiting: int
@@ -28,9 +30,9 @@ class Backlog:
 
 
 def backlogs(streams: Sequence[str] = ()) -> list[Backlog]:
-    """Every kind of work and each of these streams, also those where nothing waits.
+    """The backlog of every kind of work and of each of these streams, also where nothing waits.
 
-    Raises `RedisError` where the queue is gone.
+    Raises `RedisError` if the queue can't be reached.
     """
     work = WORK | {queue_of_stream(lane): (queue_of_stream(lane),) for lane in streams}
     queues = [name for names in work.values() for name in names]
@@ -51,5 +53,5 @@ def _age(name: str) -> float:
 
 
 def workers() -> int:
-    """How many workers have signed in and not out again; one that was killed counts for some minutes more."""
+    """The number of workers that are registered with RQ. A worker that was killed is counted for some minutes more."""
     return Worker.count(connection=connection())

@@ -1,7 +1,7 @@
 """The crew: several workers forked from one process that has loaded the app once, which saves time and memory.
 
-A worker that ends without being told to is replaced, later each time unless it had worked steadily. Told to stop, all
-of them end their jobs first. No process outlives the one that forked it: on Linux the kernel tells it to stop.
+A worker that ends without being told to is replaced, after a delay that grows unless it had run steadily. When the crew
+is told to stop, every worker ends its job first. No worker outlives its parent: on Linux the kernel signals it.
 """
 
 import ctypes
@@ -28,7 +28,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE, _STEADY_AFTER = 0.5, 30.0, 60.0  # seconds, around
 
 @dataclass
 class _Place:
-    """One worker of the crew, over all its restarts."""
+    """The place of one worker in the crew, kept over all its restarts."""
 
     service: Service
     pid: int = 0
@@ -38,10 +38,10 @@ class _Place:
 
 
 def run_crew(app: Flask, workers: int, streams: Sequence[str] = ()) -> None:
-    """Run so many workers, and one for each of these streams, until told to stop; the caller has closed every
+    """Run `count` workers and one for each of these streams until told to stop; the caller has closed every
     connection.
     """
-    signals: list[int] = []  # no event: its lock could be held by what the signal interrupts
+    signals: list[int] = []  # not an Event: the interrupted code could hold its lock
     for number in _STOPS:
         signal.signal(number, lambda number, _frame: signals.append(number))
     gc.collect()
@@ -60,7 +60,7 @@ def run_crew(app: Flask, workers: int, streams: Sequence[str] = ()) -> None:
 def _start(app: Flask, place: _Place) -> None:
     sys.stdout.flush()
     parent, place.started_at = os.getpid(), time.monotonic()
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # a child told to stop before it can be must not miss it
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # a stop signal to a child without a handler yet is not lost
     place.pid = os.fork()
     if place.pid:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
@@ -72,18 +72,18 @@ def _start(app: Flask, place: _Place) -> None:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
         _end_with_parent()
-        os.register_at_fork(after_in_child=_end_with_parent)  # RQ's scheduler would go on for ever
+        os.register_at_fork(after_in_child=_end_with_parent)  # otherwise RQ's scheduler would never end
         if os.getppid() == parent:
             run_worker(app, service=place.service)
             status = 0
     except Exception as error:
         log.exception("worker_failed", serves=place.service.name, kind=type(error).__name__)
     finally:
-        os._exit(status)  # nothing of the parent's is this process's to finish
+        os._exit(status)  # the child must not run the parent's exit handlers
 
 
 def _end_with_parent() -> None:
-    """Have the kernel tell this process to stop once its parent is gone, where the kernel can: on Linux."""
+    """On Linux, let the kernel tell this process to stop once its parent is gone."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
@@ -104,6 +104,6 @@ def _stop(places: list[_Place]) -> None:
     """Let every worker end its job."""
     left = [place.pid for place in places if place.pid]
     for pid in left:
-        os.kill(pid, signal.SIGTERM)  # not reaped yet, so the number is still its own
+        os.kill(pid, signal.SIGTERM)  # not yet waited for, so no other process can have its id
     while left := [pid for pid in left if _ended(pid) is None]:
         time.sleep(_LOOK_EVERY)

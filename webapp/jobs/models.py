@@ -1,5 +1,5 @@
-"""Runs: one row for every piece of long work, whatever its kind, with what it has done so far; and missed facts, with
-the orders that they are about.
+"""Runs: one row for each piece of long work, of any kind, with its progress; and missed facts, with the orders that
+they concern.
 """
 
 from datetime import datetime
@@ -25,7 +25,7 @@ OPEN_STATES = (RunState.QUEUED, RunState.RUNNING, RunState.PAUSED)
 
 
 class Run(Model):
-    """Long work: sync, bulk, export, backfill, print. It goes on in jobs of one chunk each."""
+    """Long work: sync, bulk, export, backfill, print. It is done by jobs of one chunk each."""
 
     __tablename__ = "runs"
     __table_args__ = (Index("ix_runs_subject_started", "kind", "subject_id", "started_at"),)
@@ -39,9 +39,9 @@ class Run(Model):
     wish: Mapped[str | None]  # `pause` or `stop`, honoured between two chunks
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
-    quiet: Mapped[bool] = mapped_column(default=False)  # it came by the clock and found nothing
-    chunk: Mapped[int] = mapped_column(default=0)  # the number of the next: a job of an earlier one does nothing
-    look_again_at: Mapped[datetime | None]  # when the schedule takes its job for lost, or stops its rest
+    quiet: Mapped[bool] = mapped_column(default=False)  # started by the clock, and nothing was found to do
+    chunk: Mapped[int] = mapped_column(default=0)  # the next chunk's number: a job with a lower one does nothing
+    look_again_at: Mapped[datetime | None]  # when the schedule assumes that the job is lost, or stops a paused run
     total: Mapped[int | None]
     done: Mapped[int] = mapped_column(default=0)
     failed: Mapped[int] = mapped_column(default=0)
@@ -54,7 +54,7 @@ class Run(Model):
 
 
 class RunResult(Model):
-    """What became of one thing that a run worked on."""
+    """The result for one thing that a run worked on."""
 
     __tablename__ = "run_results"
     __table_args__ = (Index("ix_run_results_state", "run_id", "state", "position"),)
@@ -67,21 +67,21 @@ class RunResult(Model):
 
 
 class MissedFact(Model):
-    """What a plugin's listener failed to hear: it is told again."""
+    """A fact that a plugin's listener failed to handle: the listener is called again."""
 
     __tablename__ = "missed_facts"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     plugin: Mapped[str]
     hook: Mapped[str]
-    facts: Mapped[Any] = mapped_column(Json)  # what the hook carries: ids, codes and columns, nothing about buyers
+    facts: Mapped[Any] = mapped_column(Json)  # the arguments of the hook: ids, codes and columns, nothing about buyers
     at: Mapped[datetime]
     next_at: Mapped[datetime] = mapped_column(index=True)
     tries: Mapped[int]
 
 
 class MissedFactOrder(Model):
-    """An order that a missed fact is about: its page says so until the fact is heard or dropped."""
+    """An order that a missed fact concerns: the order's page says so until the fact is handled or dropped."""
 
     __tablename__ = "missed_fact_orders"
 

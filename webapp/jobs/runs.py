@@ -1,9 +1,9 @@
-"""Runs: long work that goes on chunk by chunk, whatever its kind.
+"""Runs: long work of any kind, done chunk by chunk.
 
-A run is begun in the unit of work of whoever asked for it. Each of its jobs takes a chunk, does it and sends the next,
-in one transaction: a job that dies leaves nothing of its chunk, and of two jobs of one chunk one does nothing.
-What was wished, to pause or to stop, is honored between two chunks. A run whose job was lost is found by the clock;
-one whose work fails again and again ends, and says so; one that rests for a week is stopped.
+A run begins in the unit of work of whoever asked for it. Each of its jobs does one chunk and enqueues the next, in one
+transaction: a job that dies leaves nothing of its chunk, and of two jobs of one chunk one does nothing. A wish to pause
+or to stop is honored between two chunks. If the job of a run is lost, the clock sends another. A run whose chunk fails
+again and again is ended with its reason; a run that is paused for a week is stopped.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 PAUSE, STOP = "pause", "stop"
-PATIENCE = timedelta(seconds=60)  # how long a run may stand still before its job is taken for lost
-TRIES = 3  # of one chunk that fail, before its run is given up
-RESTS_FOR = timedelta(days=7)  # until a run that nobody lets go on is stopped
-APART = timedelta(minutes=1)  # between two failures that count: the queue tries again within seconds
+PATIENCE = timedelta(seconds=60)  # how long a run may be without progress before its job is assumed lost
+TRIES = 3  # failures of one chunk, before the run is given up
+RESTS_FOR = timedelta(days=7)  # until a paused run is stopped
+APART = timedelta(minutes=1)  # between two failures that are counted: RQ retries within seconds
 _PASSING = (DatabaseBusy, DiskFull, Unavailable, OperationalError, InterfaceError, PoolEmpty, RedisError)
 _jobs: dict[str, Job[[int, int]]] = {}
 
@@ -45,7 +45,7 @@ class RunEnded(Refusal):
 
 
 class WorkFailed(DeskError):
-    """A bug of the work itself, which no other try mends."""
+    """A bug of the work itself, which no retry repairs."""
 
     code = "work_failed"
     sentence = _l(
@@ -55,10 +55,10 @@ class WorkFailed(DeskError):
 
 
 def gives_up(work: Callable[[int, int], None]) -> Callable[[int, int], None]:
-    """Let the job of a chunk end its run with a sentence once the same chunk has failed `TRIES` times, minutes apart.
+    """End the run with a sentence once the job of one chunk has failed `TRIES` times, minutes apart.
 
-    What passes by itself, such as a database that is gone or a disk that is full, is not counted; nor is a worker that
-    was killed, for which the clock sends another job.
+    Trouble that passes by itself, such as an unreachable database or a full disk, is not counted; nor is a killed
+    worker, for which the clock sends another job.
     """
 
     @wraps(work)
@@ -69,7 +69,7 @@ def gives_up(work: Callable[[int, int], None]) -> Callable[[int, int], None]:
             if not passes(error):
                 try:
                     _count_failure(run_id, chunk, error)
-                except Exception as other:  # what the work said is what the log must tell
+                except Exception as other:  # the log needs the error of the work itself
                     log.error("failure_not_counted", run=run_id, kind=type(other).__name__)
             raise
 
@@ -77,8 +77,8 @@ def gives_up(work: Callable[[int, int], None]) -> Callable[[int, int], None]:
 
 
 def passes(error: Exception) -> bool:
-    """Whether it is no fault of the work and passes by itself. What the system says of disk or network has a number;
-    a file that is not there does not come back.
+    """Whether the error is no fault of the work and passes by itself. An error of disk or network has an errno; a
+    file that does not exist will not appear.
     """
     if isinstance(error, OSError):
         return error.errno is not None and not isinstance(error, FileNotFoundError)
@@ -103,17 +103,19 @@ def _count_failure(run_id: int, chunk: int, error: Exception) -> None:
 
 
 def carried_by(kind: str, carrier: Job[[int, int]]) -> None:
-    """Declare the job that does one chunk of runs of this kind; it is given the run's id and the chunk's number."""
+    """Declare the job that does one chunk of runs of this kind; its arguments are the run's id and the chunk's
+    number.
+    """
     _jobs[kind] = carrier
 
 
 def can_be_led(kind: str) -> bool:
-    """Whether runs of this kind heed a wish to pause or stop."""
+    """Whether runs of this kind can be paused and stopped."""
     return kind in _jobs
 
 
 def begin(kind: str, *, actor: Actor, total: int | None = None, subject_id: int | None = None) -> Run:
-    """A new run in the open unit of work; its first job leaves with the commit."""
+    """Add a run in the open unit of work; its first job is sent with the commit."""
     run = Run(
         kind=kind,
         subject_id=subject_id,
@@ -132,7 +134,9 @@ def begin(kind: str, *, actor: Actor, total: int | None = None, subject_id: int 
 
 
 def take_chunk(run_id: int, chunk: int) -> Run | None:
-    """The run, locked until the unit of work ends; None where this job came too late or the run was told to rest."""
+    """The run, locked until the unit of work ends; None if the chunk is already done or the run was told to pause or
+    stop.
+    """
     run = find_run(run_id, lock=True)
     if not run.is_open or run.chunk != chunk or run.state == RunState.PAUSED:
         return None
@@ -148,33 +152,33 @@ def take_chunk(run_id: int, chunk: int) -> Run | None:
 
 
 def go_on(run: Run, *, patience: timedelta = PATIENCE, by: Job[[int, int]] | None = None) -> None:
-    """The chunk is done: the next one is another job's, and nobody looks after the run before its patience is over.
+    """Finish the chunk and enqueue the next. The clock looks at the run again only after `patience`.
 
-    A chunk that others must not wait for is carried `by` a job of another queue.
+    With `by`, the next chunk runs as that job, in another queue, so that others need not wait for it.
     """
     run.chunk += 1
     _send(run, patience, by)
 
 
 def finish(run: Run) -> None:
-    """All of it is done."""
+    """End the run: all of it is done."""
     _end(run, RunState.DONE)
 
 
 def fail(run: Run, problem: DeskError) -> None:
-    """End the run with its reason."""
+    """End the run with the reason of its failure."""
     run.problem = problem.stored()
     _end(run, RunState.FAILED)
 
 
 def pause(run: Run) -> None:
-    """Let the run rest after the chunk in work; the caller holds its lock."""
+    """Pause the run after the current chunk; the caller holds the run's lock."""
     _open(run).wish = PAUSE
     live.publish("runs", [run.id])
 
 
 def resume(run: Run) -> None:
-    """Let a resting run go on, or forget the wish that it rest; the caller holds its lock."""
+    """Continue a paused run, or cancel the wish to pause it; the caller holds the run's lock."""
     _open(run).wish = None
     if run.state == RunState.PAUSED:
         run.state = RunState.QUEUED
@@ -183,7 +187,7 @@ def resume(run: Run) -> None:
 
 
 def stop(run: Run) -> None:
-    """End the run after the chunk in work; the caller holds its lock. What was done stays done."""
+    """End the run after the current chunk; the caller holds the run's lock. Finished chunks stay done."""
     if _open(run).state == RunState.PAUSED:
         _end(run, RunState.STOPPED)
     else:
@@ -192,7 +196,7 @@ def stop(run: Run) -> None:
 
 
 def find_run(run_id: int, *, lock: bool = False) -> Run:
-    """The run; with `lock` nobody else moves it until the unit of work ends. Raises `NotFound`."""
+    """The run; with `lock`, locked until the unit of work ends. Raises `NotFound`."""
     query = select(Run).where(Run.id == run_id)
     if lock:
         query = query.with_for_update().execution_options(populate_existing=True)
@@ -204,8 +208,8 @@ def find_run(run_id: int, *, lock: bool = False) -> Run:
 
 @job("clock")
 def look_after_runs() -> None:
-    """Send another job for every run that stands still: the queue may have lost the last one, the row has not. A run
-    that has rested for a week is stopped: what it keeps sealed would otherwise stay for ever.
+    """Send another job for every run without progress: the queue may have lost its job. Stop every run that has been
+    paused for a week: the data that it keeps sealed would otherwise stay for ever.
     """
     with unit_of_work():
         for run in db.session.scalars(select(Run).where(*_standing_still())):
@@ -216,7 +220,7 @@ def look_after_runs() -> None:
 
 
 def any_stands_still() -> bool:
-    """Whether there is a run whose job may be lost, or that nobody lets go on."""
+    """Whether there is a run whose job may be lost, or one that has been paused for too long."""
     return any_row(Run, *_standing_still()) or any_row(Run, *_resting_too_long())
 
 

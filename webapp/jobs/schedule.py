@@ -1,8 +1,8 @@
 """The schedule: jobs that run by the clock. Any number of schedulers may run; each slot is enqueued once.
 
-A slot is the whole multiple of the interval that the present lies in. Who first writes the slot's key in Redis asks
-whether anything is due and enqueues its job; that one atomic step is the whole guard, so there is no leader to elect
-and none to lose. A job that still waits for a worker is not enqueued again, however long it waits (`Job.send`).
+A slot is a whole multiple of the interval. The scheduler that first writes the slot's key in Redis asks whether
+anything is due and enqueues the job. This atomic step is the only guard, so no leader is elected and none can be lost.
+A job is not enqueued while the one before it still waits for a worker (`Job.send`).
 """
 
 import contextlib
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Run `job` every so many seconds, where `due`, a quick look at rows or Redis, then says that there is work."""
+    """Run `job` every `every` seconds if `due`, a quick look at rows or Redis, says that there is work."""
 
     job: Job[[]]
     every: float
@@ -45,21 +45,23 @@ class Schedule:
         return int(at // self.every)
 
     def is_due(self) -> bool:
-        """Whether there is anything to do, or nobody can say so: then the job finds out, and its failure is logged."""
+        """Whether there is work. Also True if `due` fails: the job will then fail in the same way, and its failure
+        is logged.
+        """
         if self.due is None:
             return True
         try:
             return ask(self, "schedule", self.due, gives=(bool, int))
         except PluginFailed:
             return True
-        except SystemExit as error:  # the scheduler's own end is told by a signal
+        except SystemExit as error:  # a signal must end the scheduler
             failures.note(owner_of(self), "schedule", self.code, error)
             return True
         except Exception as error:
             log.warning("schedule_not_asked", job=self.job.name, problem=type(error).__name__)
             return True
         finally:
-            with contextlib.suppress(SQLAlchemyError):  # a connection that is gone
+            with contextlib.suppress(SQLAlchemyError):  # the connection may be lost
                 db.session.rollback()
 
 
@@ -68,7 +70,7 @@ def registered() -> Sequence[Schedule]:
 
 
 def enqueue_due(schedules: Iterable[Schedule], at: float | None = None) -> list[str]:
-    """Enqueue what is due now and nobody has enqueued yet; tells the names."""
+    """Enqueue what is due now and has not been enqueued; returns the names of the jobs."""
     at = time.time() if at is None else at
     sent = []
     for schedule in schedules:
@@ -77,7 +79,7 @@ def enqueue_due(schedules: Iterable[Schedule], at: float | None = None) -> list[
                 sent.append(schedule.job.name)
         except RedisError:
             raise
-        except Exception as error:  # whatever is wrong with one of them, the others have their turn
+        except Exception as error:  # whatever fails in one schedule, the others are still served
             failures.note(owner_of(schedule), "schedule", code_of(schedule), error)
     return sent
 
@@ -95,8 +97,8 @@ def _enqueue(schedule: Schedule, at: float) -> bool:
 
 
 def run_forever() -> None:
-    """Enqueue by the clock until SIGTERM or Ctrl-C; a queue that is gone is waited for."""
-    signals: list[int] = []  # no event: its lock could be held by what the signal interrupts
+    """Enqueue by the clock until SIGTERM or Ctrl-C; while Redis can't be reached, wait for it."""
+    signals: list[int] = []  # not an Event: the interrupted code could hold its lock
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _frame: signals.append(number))
     schedules = registered()

@@ -1,12 +1,12 @@
-"""Facts told to whoever listens: what has happened, and is about to be committed.
+"""Calling the listeners of a told hook with facts: what has happened, and is about to be committed.
 
-Acts and the import tell of them by the hooks that `specs` marks as told. The desk's own listeners are part of what
-happens: where one fails, nothing of it does. A plugin's listener has a savepoint of its own; where it fails, what it
-wrote is undone, the fact is kept for it in the same transaction, and the clock tells it again until it is heard or a
-month has passed; the pages of the orders that it is about say so meanwhile. It keeps no other listener, no act and no
-import back. What it writes is told to the others, and never to itself: neither that nor what they write because of it
-comes back to a listener of a plugin, so there is no round without end. Facts that are told again may come after later
-ones, without the lock of their order, and more than once where a worker dies.
+Acts and the import report facts through the hooks that `specs` marks as told. The desk's own listeners are part of the
+act: if one fails, the act is rolled back. A plugin's listener runs in a savepoint. If it fails, its writes are rolled
+back, the fact is stored for it in the same transaction, and the clock calls it again until it succeeds or a month has
+passed; the pages of the orders concerned say so meanwhile. A failing listener delays no other listener, no act and no
+import. Facts that a listener itself causes are reported to the other listeners and never to itself, nor is anything
+that the others write because of them: there is no endless loop. A repeated fact may arrive after later facts, without
+the lock of its order, and more than once if a worker dies.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ from webapp.jobs import job
 from webapp.jobs.models import MissedFact, MissedFactOrder
 
 log = structlog.get_logger(__name__)
-AGAIN = timedelta(minutes=1)  # until the second try; each next one waits twice as long
+AGAIN = timedelta(minutes=1)  # until the second try; the delay doubles with each further try
 RAREST = timedelta(hours=6)
 KEPT = timedelta(days=30)
 AT_ONCE = 20
@@ -44,8 +44,8 @@ def declare(
     *,
     brought: Callable[[], Sequence[Listener]] | None = None,
 ) -> None:
-    """Say what kind of facts a hook carries, so that they can be kept: as JSON, without anything about buyers; and of
-    which order each is, where it is of one. Where the listeners implement no hook, `brought` gives them, one for each
+    """Declare the type of a hook's facts, so that they can be stored as JSON without anything about buyers, and the
+    order of each fact, if it has one. If the listeners implement no hook, `brought` returns them, one for each
     plugin.
     """
     _kinds[hook] = kind, order_of
@@ -56,12 +56,12 @@ def declare(
 @cache
 def _adapter(hook: str) -> TypeAdapter[Any]:
     kind, _order_of = _kinds[hook]
-    return TypeAdapter(kind)  # made once a listener fails, since it takes its time
+    return TypeAdapter(kind)  # built once a listener fails, since building it takes time
 
 
 def tell(hook: str, facts: Sequence[Any]) -> None:
-    """Tell whoever listens to this hook, in the open unit of work, but for plugins' listeners that are being told of
-    what led to these facts.
+    """Call the listeners of this hook in the open unit of work, except those of plugins whose own writes led to
+    these facts.
     """
     for listener in _listeners(hook) if facts else ():
         if is_ours(listener.plugin):
@@ -75,7 +75,7 @@ def _name(listener: Listener) -> tuple[str, str]:
 
 
 def _keep(listener: Listener, facts: Sequence[Any]) -> None:
-    """Keep what a plugin failed to hear, and mark the orders that it is about."""
+    """Store the facts that a plugin's listener failed to handle, and mark the orders concerned."""
     body = _adapter(listener.code).dump_python(list(facts), mode="json")
     at = now()
     row = MissedFact(plugin=listener.plugin, hook=listener.code, facts=body, at=at, next_at=at + AGAIN, tries=1)
@@ -92,7 +92,7 @@ def _listeners(hook: str) -> Sequence[Listener]:
 
 
 def _heard(listener: Listener, facts: list[Any]) -> bool:
-    """Whether a plugin's listener took the facts; what one that failed has written is undone."""
+    """Whether a plugin's listener handled the facts; the writes of one that failed are rolled back."""
     within = _being_told.set(_being_told.get() | {_name(listener)})
     try:
         with guarded_savepoint():
@@ -109,7 +109,7 @@ def _heard(listener: Listener, facts: list[Any]) -> bool:
 
 @job("clock")
 def tell_again() -> None:
-    """Tell plugins what their listeners failed at."""
+    """Call again the listeners of plugins that have failed."""
     due = select(MissedFact.id).where(MissedFact.next_at <= now()).order_by(MissedFact.next_at).limit(AT_ONCE)
     ids = list(db.session.scalars(due))
     db.session.rollback()
@@ -127,25 +127,25 @@ def tell_again() -> None:
 
 
 def any_to_tell() -> bool:
-    """Whether a listener is to be told again now."""
+    """Whether a listener is due to be called again."""
     return any_row(MissedFact, MissedFact.next_at <= now())
 
 
 def missed_of(order_id: int) -> dict[str, datetime]:
-    """The plugins that have not heard all that happened to an order, with when each is told again."""
+    """The plugins that have missed facts about an order, each with the time of its next try."""
     query = select(MissedFact.plugin, func.min(MissedFact.next_at)).join(MissedFactOrder)
     query = query.where(MissedFactOrder.order_id == order_id).group_by(MissedFact.plugin).order_by(MissedFact.plugin)
     return dict(db.session.execute(query).all())
 
 
 def waiting() -> dict[str, int]:
-    """How many facts wait for each plugin."""
+    """The number of missed facts of each plugin."""
     query = select(MissedFact.plugin, func.count()).group_by(MissedFact.plugin)
     return dict(db.session.execute(query).all())
 
 
 def _tell_one(row: MissedFact) -> None:
-    row.next_at = now() + min(AGAIN * 2**row.tries, RAREST)  # also where its plugin is not there now
+    row.next_at = now() + min(AGAIN * 2**row.tries, RAREST)  # also if its plugin is not loaded now
     known = _listeners(row.hook) if row.hook in _kinds else ()
     listener = next((one for one in known if one.plugin == row.plugin), None)
     if listener is None:
@@ -153,10 +153,10 @@ def _tell_one(row: MissedFact) -> None:
     row.tries = min(row.tries + 1, 30)
     try:
         facts = _adapter(row.hook).validate_python(row.facts)
-    except ValidationError:  # kept by another version; nobody else's facts wait for it
+    except ValidationError:  # stored by another version; the facts of others must not wait for it
         log.warning("fact_not_understood", plugin=row.plugin, hook=row.hook)
         return
     if _heard(listener, facts):
         of_orders = select(MissedFactOrder.order_id).where(MissedFactOrder.missed_fact_id == row.id)
-        live.publish("orders", list(db.session.scalars(of_orders)))  # their pages say so no more
+        live.publish("orders", list(db.session.scalars(of_orders)))  # the orders' pages no longer mention it
         db.session.delete(row)

@@ -1,8 +1,8 @@
-"""The worker: RQ's forking worker, so that a job that hangs or dies takes nothing with it.
+"""The worker: RQ's forking worker, so that a job that hangs or dies harms no other.
 
-The app is loaded once and every job runs in a fork of it (a job is a page or a batch, so the fork's 15 ms don't
-matter). Connections are never shared with the parent: the fork drops the pool it inherited. What a worker serves is its
-service (`queues`); several of them are forked from one loaded process (`crew`).
+The app is loaded once and every job runs in a fork of it (a job is a page or a batch, so the 15 ms of a fork don't
+matter). Connections are never shared with the parent: the fork drops the pool that it inherited. The queues that a
+worker serves are its service (`queues`); several workers are forked from one loaded process (`crew`).
 """
 
 import os
@@ -35,10 +35,12 @@ class DeskWorker(Worker):
     app: Flask
     groups: list[tuple[str, ...]]
     told_to_stop = False
-    at_work = False  # in the loop in which RQ can be told to stop at any moment
+    at_work = False  # in the loop in which RQ can be told to stop at any time
 
     def register_birth(self) -> None:
-        """Sign in. RQ would hear a stop only later, and a worker that is ended between the two never signs out."""
+        """Register with RQ. RQ installs its signal handlers later: a worker that is ended in between would never
+        unregister.
+        """
         self._install_signal_handlers()  # type: ignore[no-untyped-call]
         super().register_birth()  # type: ignore[no-untyped-call]
 
@@ -47,12 +49,12 @@ class DeskWorker(Worker):
         super().check_for_suspension(burst)
 
     def reorder_queues(self, reference_queue: Queue) -> None:
-        """Let the other groups go first, now that a job of this queue is taken."""
+        """Put the group of this queue last, now that a job of it is taken."""
         self.groups.sort(key=lambda group: reference_queue.name in group)
         self._ordered_queues = [queue(name) for group in self.groups for name in group]
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        if os.getpid() != self.pid:  # RQ's scheduler, which is forked of a worker and hears nothing by itself yet
+        if os.getpid() != self.pid:  # RQ's scheduler is forked from a worker and does not handle signals yet
             signal.signal(signum, signal.SIG_DFL)
             os.kill(os.getpid(), signum)
             return
@@ -64,30 +66,30 @@ class DeskWorker(Worker):
 
     def perform_job(self, job: RqJob, queue: Queue, execution: Execution) -> bool:
         with self.app.app_context(), structlog.contextvars.bound_contextvars(job_id=job.id):
-            db.engine.dispose(close=False)  # the parent's connections are the parent's
+            db.engine.dispose(close=False)  # the connections belong to the parent
             return bool(super().perform_job(job, queue, execution))
 
 
 def run_worker(app: Flask, *, service: Service = WHOLE_SERVICE, burst: bool = False) -> None:
     """Serve these queues until told to stop; with `burst`, until they are empty.
 
-    RQ's worker quits when the queue goes away under a running job, so another takes its place once the queue is back.
+    RQ's worker exits if Redis becomes unreachable during a job; another worker is started once Redis is back.
     """
     try:
         while not _serve(app, service, burst=burst):
             log.warning("queue_lost")
             while not _queue_answers():
                 time.sleep(0.5)
-    except StopRequested:  # a signal between two workers
+    except StopRequested:  # a signal may arrive between two workers
         pass
     if not burst:
         log.info("worker_stopped", serves=service.name)
         sys.stdout.flush()
-        os._exit(0)  # threads of RQ's scheduler must not hold the process back
+        os._exit(0)  # threads of RQ's scheduler must not keep the process alive
 
 
 def _serve(app: Flask, service: Service, *, burst: bool) -> bool:
-    """Whether the worker ended as it was told to."""
+    """Whether the worker ended because it was told to."""
     worker = DeskWorker(
         [queue(name) for group in service.groups for name in group],
         connection=connection(),
@@ -99,7 +101,7 @@ def _serve(app: Flask, service: Service, *, burst: bool) -> bool:
     worker.app, worker.groups = app, list(service.groups)
     try:
         worker.work(burst=burst, with_scheduler=not burst, logging_level="WARNING")
-    except RedisError as error:  # it could not even say goodbye
+    except RedisError as error:  # it could not even unregister
         log.warning("queue_unreachable", problem=type(error).__name__)
     return burst or worker.told_to_stop
 

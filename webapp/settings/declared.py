@@ -1,7 +1,7 @@
 """Settings as they are declared: in groups, each of the whole desk, of a shop or of a store.
 
-A setting that belongs to a group is the handle by which code reads it: `MOST.of(store)`. Storing is the work of
-`services`, drawing a form that of `ui`.
+A setting that belongs to a group is the handle by which code reads its value: `MOST.of(store)`. `services` stores
+values, `ui` draws the form.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 
 
 class Subject(Protocol):
-    """A shop or a store, as far as settings care."""
+    """A shop or a store, with what settings need of it."""
 
     @property
     def id(self) -> int: ...
@@ -45,13 +45,13 @@ class Setting(Generic[T]):
     minimum: int | None = None
     maximum: int | None = None
     advanced: bool = False
-    lines: int = 1  # of text that a form shows at once; with more than one it may have line breaks
+    lines: int = 1  # lines of text that a form shows; more than one allow line breaks
     check: Callable[[Any], object] | None = None
     group: SettingsGroup | None = field(default=None, init=False, repr=False, compare=False)  # set by the group
 
     def of(self, subject: Subject | None = None) -> T:
-        """What is set for this shop or store, or for the desk: the stored value or the default, a secret opened. Reads
-        once a transaction. For services, never for a page.
+        """The value for this shop or store, or for the desk: the stored one or the default; a secret is opened.
+        Stored values are read once a transaction. For services, never for a page.
         """
         if self.group is None:
             raise TypeError(f"the setting {self.name} belongs to no group")
@@ -67,7 +67,7 @@ class Setting(Generic[T]):
 
     @property
     def options(self) -> Mapping[str, LazyString | str] | None:
-        """What can be chosen, if that is limited. Raises `PluginFailed`."""
+        """The choices, if they are limited. Raises `PluginFailed`."""
         if callable(self.choices):
             return ask(self.group or self, "setting", self.choices, gives=Mapping)
         return self.choices
@@ -116,8 +116,8 @@ class Setting(Generic[T]):
 class SettingsGroup:
     """Settings that belong together and are drawn as one form: of the desk, of each shop or of each store.
 
-    Where they depend on the shop or store that is asked about, `settings` is a function of it. `check` is asked before
-    somebody changes them, with the shop or store, what was set and what was given; it raises a `DeskError`.
+    If they depend on the shop or store, `settings` is a function of it. `check` is called before somebody changes them,
+    with the shop or store, the old values and the given ones; it raises a `DeskError`.
     """
 
     code: str
@@ -135,14 +135,14 @@ class SettingsGroup:
             object.__setattr__(setting, "group", self)
 
     def declared(self, subject: Any = None) -> Sequence[Setting[Any]]:
-        """The settings as they are for this shop or store. Raises `PluginFailed`."""
+        """The settings of this shop or store. Raises `PluginFailed`."""
         if callable(self.settings):
             return ask(self, "setting", self.settings, subject, gives=Sequence, raises=DeskError)
         return self.settings
 
     def read(self, subject: Any = None, only: Sequence[Setting[Any]] | None = None) -> dict[str, Any]:
-        """Every setting, or only these, with the stored value or the default; secrets opened. For services, never for a
-        page.
+        """Every setting, or only these, with the stored value or the default; secrets are opened. For services,
+        never for a page.
         """
         stored, values = values_of(self.scope, self.id_of(subject)), {}
         for setting in self.declared(subject) if only is None else only:
@@ -152,21 +152,22 @@ class SettingsGroup:
         return values
 
     def stored(self, subject: Any = None) -> frozenset[str]:
-        """The names that have a stored value; all that a page may know of a secret."""
+        """The names that have a stored value; a page may know no more of a secret."""
         stored = values_of(self.scope, self.id_of(subject))
         return frozenset(one.name for one in self.declared(subject) if (self.code, one.name) in stored)
 
     def id_of(self, subject: Any) -> int:
-        """The id under which values of this shop or store are stored; the desk's is 0."""
+        """The id under which values of this shop or store are stored; 0 for the desk."""
         return 0 if self.scope == DESK else int(subject.id)
 
 
 @dataclass(frozen=True, slots=True)
 class SettingsChange:
-    """Settings of one group were written. No value is told, so that no secret is: who needs one reads its setting.
+    """Settings of one group were written. It holds no values and so no secrets: a listener reads the settings that
+    it needs.
 
-    `id` is that of the shop or store, 0 for the desk. `names` are those of the settings that have another value now;
-    there are none where what was set already was saved again. `added`: the store itself is being added.
+    `id` is that of the shop or store, 0 for the desk. `names` are the settings whose value has changed; empty if the
+    values saved were the stored ones. `added`: the store itself is being added.
     """
 
     scope: str
@@ -181,7 +182,9 @@ class SettingsChange:
 
 
 def parse_all(declared: Sequence[Setting[Any]], given: Mapping[str, Any]) -> dict[str, str | int | bool]:
-    """All declared settings from what was given, defaults filled in; a name that is not declared is refused."""
+    """All declared settings from the given values, with defaults filled in. Raises `Invalid` for a name that is not
+    declared.
+    """
     known = _by_name(declared, given)
     return {
         name: setting.parse(given.get(name, setting.default if not setting.required else ""))
@@ -192,7 +195,7 @@ def parse_all(declared: Sequence[Setting[Any]], given: Mapping[str, Any]) -> dic
 def usual_of(
     declared: Sequence[Setting[Any]], unset: Collection[str], given: Mapping[str, Any]
 ) -> dict[str, str | int | bool]:
-    """The defaults of settings that are taken away again. Raises `Invalid` for one that must be given, or that is given
+    """The defaults of settings that are reset. Raises `Invalid` for a setting that must be given, or that is given
     at the same time.
     """
     known = _by_name(declared, unset)
@@ -205,7 +208,7 @@ def usual_of(
 
 
 def _by_name(declared: Sequence[Setting[Any]], names: Iterable[str]) -> dict[str, Setting[Any]]:
-    """The settings by name. Raises `Invalid` for a name that is none of theirs."""
+    """The settings by name. Raises `Invalid` for an unknown name."""
     known = {setting.name: setting for setting in declared}
     for name in names:
         if name not in known:

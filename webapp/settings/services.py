@@ -1,4 +1,6 @@
-"""Storing settings, and finding the groups that are registered. Whatever is stored is told to `settings_changed`."""
+"""Storing settings, and finding the groups that are registered. Each change is reported to the hook
+`settings_changed`.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -32,9 +34,8 @@ def store_all(
     unset: Collection[str] = (),
     added: bool = False,
 ) -> SettingsChange:
-    """Store these values of a group over what was there, put those that are `unset` back to their defaults, and tell
-    whoever listens; an empty secret keeps the one it had. Raises `Invalid`. `added`: the store that they belong to is
-    new.
+    """Store these values of a group, reset those in `unset` to their defaults, and call the listeners; an empty
+    secret keeps the stored one. Raises `Invalid`. `added`: the store that they belong to is new.
     """
     declared, scope_id = group.declared(subject), group.id_of(subject)
     had = group.read(subject)
@@ -66,8 +67,8 @@ def change(
     unset: Collection[str] = (),
     actor: Actor,
 ) -> None:
-    """Change the settings of one group, the desk's or those of this shop or store, and put those that are `unset` back
-    to their defaults. Raises `Invalid`.
+    """Change the settings of one group, of the desk or of this shop or store, and reset those in `unset` to their
+    defaults. Raises `Invalid`.
     """
     actor.needs(RIGHTS[group.scope])
     if subject is None:
@@ -85,7 +86,7 @@ def change(
 
 
 def find_group(scope: str, code: str) -> SettingsGroup:
-    """The group of this code. Raises `NotFound`."""
+    """The group with this code. Raises `NotFound`."""
     for group in groups(scope):
         if group.code == code:
             return group

@@ -1,4 +1,6 @@
-"""What is stored of settings. All of one scope is read at once, once a transaction: a desk has few shops and stores."""
+"""The stored values of settings. All values of one scope are read at once, once a transaction: shops and stores are
+few.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +14,7 @@ Values = Mapping[tuple[str, str], Any]
 
 
 def values_of(scope: str, scope_id: int) -> Values:
-    """What is stored of the desk, a shop or a store, by group and name; secrets sealed."""
+    """The stored values of the desk, a shop or a store, by group and name; secrets stay sealed."""
 
     def read_values() -> dict[int, dict[tuple[str, str], Any]]:
         found: dict[int, dict[tuple[str, str], Any]] = {}
@@ -26,9 +28,9 @@ def values_of(scope: str, scope_id: int) -> Values:
 
 
 def write_values(scope: str, scope_id: int, group: str, values: Mapping[str, Any], gone: list[str]) -> None:
-    """Store the values of a group, over what somebody else may be storing at the same time, and delete others."""
+    """Store the values of a group, also while another transaction stores them, and delete others."""
     of_group = {"scope": scope, "scope_id": scope_id, "group": group}
-    for name in sorted(values):  # in one order, so that two who save the same group don't wait for each other
+    for name in sorted(values):  # in one order, so that two transactions that save one group don't deadlock
         insert = insert_into(StoredSetting).values(**of_group, name=name, value=values[name])
         known = [StoredSetting.scope, StoredSetting.scope_id, StoredSetting.group, StoredSetting.name]
         db.session.execute(insert.on_conflict_do_update(index_elements=known, set_={"value": insert.excluded.value}))

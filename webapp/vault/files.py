@@ -1,10 +1,10 @@
-"""Sealed files: whatever is made of buyers and too large for a row lies in the data directory, encrypted.
+"""Sealed files: data about buyers that is too large for a row is kept in the data directory, encrypted.
 
-A file is written and read in chunks, so that none has to fit into memory and nothing of it ever lies in plain. Each has
-a key of its own, wrapped by the week's key in its row: a file without a row, as a killed worker leaves behind, never
-opens again, and is swept away. A chunk is bound to its file, its place and whether it is the last, so a file that was
-cut, put in another order or exchanged does not open. The row names the orders that the file tells of: erasing a buyer
-destroys every file about that order, by its key at once, and by its rows some at a time.
+A file is written and read in chunks, so that it need not fit into memory and is never on the disk in plain text. Each
+file has a key of its own, which its row holds wrapped by the week's key: a file without a row, such as a killed worker
+leaves, can't be opened, and is deleted by `sweep`. A chunk is bound to its file, its position and whether it is the
+last, so a file that was cut, reordered or exchanged does not open. The row names the orders that the file is about:
+erasing a buyer destroys every file about that order, its key at once and its rows a batch at a time.
 """
 
 import io
@@ -34,18 +34,18 @@ log = structlog.get_logger(__name__)
 CHUNK = 64 * 1024
 _TAG = 16
 _ROWS = 2_000  # orders of a file that one transaction deletes
-_ABANDONED = timedelta(hours=6)  # longer than any job writes at a file
+_ABANDONED = timedelta(hours=6)  # longer than any job takes to write a file
 
 
 class FileGone(DeskError):
-    """The file was deleted by its date or with a buyer, or its key is gone."""
+    """The file was deleted, by its date or with a buyer, or its key is gone."""
 
     code, status = "file_gone", 404
     sentence = _l("This file is gone: files are deleted after a day, or with a buyer that they tell of.")
 
 
 class FileDamaged(DeskError):
-    """What lies on the disk is not what was written."""
+    """The content of the file on the disk is not what was written."""
 
     code, status = "file_damaged", 500
     sentence = _l("This file is damaged: it is not what the desk wrote. Export it again.")
@@ -58,13 +58,13 @@ def folder() -> Path:
 
 
 def _bound(name: str, position: int, *, last: bool) -> tuple[bytes, bytes]:
-    """The nonce of a chunk, never used twice under a file's own key, and what the chunk is bound to."""
+    """The nonce of a chunk, never used twice under a file's own key, and the data that the chunk is bound to."""
     return position.to_bytes(11, "big") + bytes([last]), f"file:{name}:{position}:{int(last)}".encode()
 
 
 class Writer:
-    """A file that is being written; it counts once `keep` has given it a row. Its key exists in memory alone until
-    then.
+    """A file that is being written. It is valid once `keep` has given it a row; until then its key exists in memory
+    only.
     """
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class Writer:
         self._buffer += data
         self.size += len(data)
         done = 0
-        while len(self._buffer) - done > CHUNK:  # the last chunk is known at the end only
+        while len(self._buffer) - done > CHUNK:  # only `close` can tell that a chunk is the last
             self._put(bytes(self._buffer[done : done + CHUNK]), last=False)
             done += CHUNK
         del self._buffer[:done]
@@ -99,7 +99,7 @@ class Writer:
         self._file.close()
 
     def discard(self) -> None:
-        """Take the file away again, also from a disk that is full."""
+        """Delete the unfinished file, also from a full disk."""
         self.path.unlink(missing_ok=True)
         with suppress(OSError):
             self._file.close()
@@ -112,8 +112,8 @@ class Writer:
     def keep(
         self, kind: str, subject_id: int, position: int, *, expires_at: datetime, order_ids: Iterable[int] = ()
     ) -> VaultFile:
-        """Give the closed file its row in the open unit of work, with the orders that it tells of. On PostgreSQL this
-        waits for whoever erases one of them: ask which are `erased` afterwards.
+        """Add the row of the closed file in the open unit of work, with the orders that the file is about. On
+        PostgreSQL this waits for a transaction that erases one of them: afterwards ask which are `erased`.
         """
         period, key = key_file().current()
         row = VaultFile(
@@ -134,7 +134,7 @@ class Writer:
 
 @contextmanager
 def writing() -> Iterator[Writer]:
-    """A file to write; closed at the end, taken away again where writing it fails."""
+    """A file to write; closed at the end, or deleted if writing it fails."""
     made = Writer()
     try:
         yield made
@@ -145,7 +145,7 @@ def writing() -> Iterator[Writer]:
 
 
 class Reader(io.RawIOBase):
-    """The content of a sealed file, a chunk at a time. Raises `FileDamaged` where it is not what was written."""
+    """The content of a sealed file, a chunk at a time. Raises `FileDamaged` if it is not what was written."""
 
     def __init__(self, name: str, key: bytes, file: BinaryIO, size: int) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ class Reader(io.RawIOBase):
         self._name, self._cipher, self._file = name, AESGCM(key), file
         self._position, self._read, self._ended = 0, b"", False
         self._ahead = file.read(CHUNK + _TAG)
-        self._next()  # what is damaged from the start is known before anything of it is sent
+        self._next()  # damage at the start is found before anything is sent
 
     def readable(self) -> bool:
         return True
@@ -167,7 +167,7 @@ class Reader(io.RawIOBase):
         return count
 
     def chunks(self) -> Iterator[bytes]:
-        """All of it, in pieces."""
+        """The whole content, in chunks."""
         with self:
             while piece := self.read(CHUNK):
                 yield piece
@@ -202,30 +202,30 @@ def read(row: VaultFile) -> Reader:
 
 
 def named(name: str) -> VaultFile | None:
-    """The file of this name; None where it is gone."""
+    """The file with this name; None if it is gone."""
     row = db.session.scalar(select(VaultFile).where(VaultFile.name == name, VaultFile.expires_at > now()))
     return row if row is not None and (folder() / row.name).is_file() else None
 
 
 def files_of(kind: str, subject_id: int) -> list[VaultFile]:
-    """The files of a subject by their positions, but for the parts of a whole and what is forgotten."""
+    """The files of a subject by their positions, without the parts of a whole and without forgotten files."""
     query = select(VaultFile).where(VaultFile.kind == kind, VaultFile.subject_id == subject_id, VaultFile.period != "")
     return list(db.session.scalars(query.where(VaultFile.whole_id.is_(None)).order_by(VaultFile.position)))
 
 
 def orders_of(row: VaultFile) -> Select[int]:
-    """The ids of the orders that a file tells of, with those of its parts."""
+    """The ids of the orders that a file and its parts are about."""
     query = select(VaultFileOrder.order_id).join(VaultFile, VaultFile.id == VaultFileOrder.file_id)
     return query.where(or_(VaultFile.id == row.id, VaultFile.whole_id == row.id))
 
 
 def became(whole: VaultFile, part_names: Sequence[str]) -> bool:
-    """Let the whole tell of whatever its parts told of, and take their contents away. False where a part is gone: what
-    was made of it must not stay.
+    """Assign the orders of the parts to the whole file, and delete the contents of the parts. Returns False if a
+    part is gone: then the whole file must be deleted.
     """
     parts = db.session.execute(
         update(VaultFile)
-        .where(VaultFile.name.in_(part_names), VaultFile.period != "")  # SQLite gives ids of deleted rows again
+        .where(VaultFile.name.in_(part_names), VaultFile.period != "")  # SQLite reuses the ids of deleted rows
         .values(whole_id=whole.id, period="", wrapped=b"", expires_at=whole.expires_at)
         .returning(VaultFile.name)
     )
@@ -235,8 +235,9 @@ def became(whole: VaultFile, part_names: Sequence[str]) -> bool:
 
 
 def forget(ids: Sequence[int]) -> None:
-    """Take the contents of files and of their parts away in the open unit of work: without their keys they don't open,
-    whatever becomes of the disk. Their rows, of which there are as many as orders, go later (`delete_forgotten`).
+    """Delete the contents of files and their parts in the open unit of work: without their keys they can't be
+    opened, also if deleting them from the disk fails. Their rows, one for each order, are deleted later
+    (`delete_forgotten`).
     """
     if ids:
         gone = update(VaultFile).where(or_(VaultFile.id.in_(ids), VaultFile.whole_id.in_(ids)))
@@ -245,24 +246,24 @@ def forget(ids: Sequence[int]) -> None:
 
 
 def forget_about(order_ids: Sequence[int]) -> None:
-    """Delete every file that tells of one of these orders. The caller holds their locks."""
+    """Delete every file about one of these orders. The caller holds their locks."""
     query = select(VaultFileOrder.file_id).where(among(VaultFileOrder.order_id, order_ids)).distinct()
     concerned = list(db.session.scalars(query))
     if not concerned:
         return
-    # Locked, so that a part which just becomes a whole is seen with it.
+    # Locked, so that a part that is just becoming a whole is seen with it.
     rows = select(VaultFile.id, VaultFile.whole_id).where(VaultFile.id.in_(concerned)).with_for_update()
     forget([file_id for row in db.session.execute(rows) for file_id in row if file_id is not None])
 
 
 def forget_expired() -> None:
-    """Take away the contents of what is past its date."""
+    """Delete the contents of files that are past their date."""
     forget(db.session.scalars(select(VaultFile.id).where(VaultFile.expires_at <= now(), VaultFile.period != "")).all())
 
 
 def delete_forgotten() -> bool:
-    """Delete some of the rows of a file that is forgotten, in the open unit of work; whether more may be left. Nobody
-    waits for long who writes meanwhile.
+    """Delete a batch of rows of a forgotten file in the open unit of work; returns whether more may be left. The
+    batch is small, so that other writers don't wait for long.
     """
     parts_first = select(VaultFile.id).order_by(VaultFile.whole_id.is_(None), VaultFile.id)
     file_id = db.session.scalar(parts_first.where(VaultFile.expires_at <= now()).limit(1))
@@ -277,18 +278,18 @@ def delete_forgotten() -> bool:
 
 
 def any_to_forget() -> bool:
-    """Whether a file is past its date, or was left on the disk."""
+    """Whether a file is past its date, or a file without a row is on the disk."""
     return any_row(VaultFile, VaultFile.expires_at <= now()) or bool(_abandoned()) or _plain_exports().exists()
 
 
 def sweep() -> None:
-    """Delete what killed workers left on the disk without a row, and what the desk exported before it sealed files."""
+    """Delete the files without a row that killed workers left, and the unsealed exports of earlier versions."""
     _unlink(_abandoned())
     after_commit(_delete_plain_exports)
 
 
 def _plain_exports() -> Path:
-    """Where versions up to schema 0007 wrote exports in plain."""
+    """The folder of unsealed exports of versions up to schema 0007."""
     return configuration().data_dir / "exports"
 
 

@@ -1,4 +1,4 @@
-"""What the vault keeps by the clock."""
+"""The vault's scheduled jobs."""
 
 from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule

@@ -1,4 +1,4 @@
-"""What the vault does by the clock: files past their date, and keys that nothing needs any more."""
+"""The vault's jobs by the clock: deleting files past their date, and keys that nothing needs any more."""
 
 from webapp.db import empty_log, unit_of_work
 from webapp.jobs import a_moment, job
@@ -7,7 +7,7 @@ from webapp.vault import files, periods
 
 @job("clock")
 def forget_files() -> None:
-    """Delete sealed files past their date, and what killed workers left of theirs."""
+    """Delete sealed files past their date, and unfinished files of killed workers."""
     with unit_of_work():
         files.forget_expired()
         files.sweep()
@@ -22,9 +22,9 @@ def forget_files() -> None:
 @job("clock")
 def destroy_unused_keys() -> None:
     """Destroy the keys of past weeks under which nothing is sealed any more, and overwrite what SQLite's log still
-    holds of what was erased.
+    holds of erased data.
     """
-    needed = periods.in_use()  # before the transaction, since on SQLite nobody else writes meanwhile
+    needed = periods.in_use()  # before the transaction, since on SQLite it excludes other writers
     with unit_of_work():
         periods.destroy_unused(needed)
     empty_log()

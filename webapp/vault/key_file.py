@@ -1,8 +1,8 @@
 """The key file: period keys, one a week, outside the database and themselves sealed by `WAYBILL_SECRET`.
 
-Every order has a data key of its own, wrapped by the period key of the week in which it arrived. Destroying the wrapped
-key erases the order; destroying a period key makes backups of that week unreadable. Losing the file or the secret means
-losing all buyer data, which is why the desk refuses to start without the file it knew.
+Every order has its own data key, wrapped by the period key of the week in which the order arrived. Destroying the
+wrapped data key erases the order; destroying a period key makes the backups of that week unreadable. If the file or the
+secret is lost, all buyer data is lost; therefore a desk that has had the file refuses to start without it.
 """
 
 import base64
@@ -80,7 +80,7 @@ class KeyFile:
                 self._write({"version": 1, "salt": base64.b64encode(self._salt).decode(), "periods": {}})
 
     def current(self) -> tuple[str, bytes]:
-        """This week's period and its key, made at its first use."""
+        """The current week's period and its key, which is created at its first use."""
         period = period_of(now())
         if (key := self._find(period)) is not None:
             return period, key
@@ -94,23 +94,23 @@ class KeyFile:
         return period, key
 
     def key(self, period: str) -> bytes | None:
-        """The key of a period; None where it has been destroyed, or where this file never knew it."""
+        """The key of a period; None if it has been destroyed or was never in this file."""
         return self._find(period)
 
     def check_known(self, period: str) -> None:
-        """Raise `KeyProblem` where the file lacks a period that it did not destroy: an older copy was put back."""
+        """Raise `KeyProblem` if the file lacks a period that it did not destroy: then it is an older copy."""
         self._refresh()
         if period not in self._keys:
             problem = _l("it lacks the key of %(period)s. Put the newer copy back.", period=period)
             raise KeyProblem(path=self.path, problem=problem)
 
     def is_destroyed(self, period: str) -> bool:
-        """Whether the period's key was destroyed: one that this file never knew may stand in another copy of it."""
+        """Whether the period's key was destroyed. A key that was never in this file may be in another copy of it."""
         self._refresh()
         return period in self._keys and self._keys[period] is None
 
     def blind(self) -> bytes:
-        """The key of the blind index: stays the same for the life of the key file."""
+        """The key of the blind index: unchanged for the life of the key file."""
         self._refresh()
         blind = self._blind
         if blind is None:
@@ -118,10 +118,12 @@ class KeyFile:
         return blind
 
     def destroy(self, period: str) -> None:
-        """Make everything of this week unreadable, backups of the database included."""
+        """Destroy the key of this week: everything sealed under it becomes unreadable, also in backups of the
+        database.
+        """
         with self._writing():
-            content = self._read()  # by the right secret: the file is written with a proof of it
-            content["periods"][period] = None  # stays named, so that a missing key can be told from a destroyed one
+            content = self._read()  # proves that the secret is right, since the file is written with a proof of it
+            content["periods"][period] = None  # its name stays, so that a destroyed key differs from a missing one
             self._write(content)
             self._read()
 
@@ -143,13 +145,13 @@ class KeyFile:
                 self._read()
 
     def _read(self) -> dict[str, Any]:
-        """Take in the keys, each opened; gives the file's content."""
+        """Read and open all keys; returns the content of the file."""
         content = self._content()
         stat = self.path.stat()
         self._salt, self._blind = base64.b64decode(content["salt"]), None
         wrapping = self._wrapping()
         try:
-            if proof := content.get("proof"):  # a file of an earlier version gets it with its next key
+            if proof := content.get("proof"):  # a file of an earlier version gets the proof with its next key
                 decrypt(wrapping, base64.b64decode(proof), _PROOF)
             self._keys = {
                 period: decrypt(wrapping, base64.b64decode(sealed), period) if sealed is not None else None
@@ -180,7 +182,7 @@ class KeyFile:
         return derive(self._secret, self._salt or base64.b64decode(self._content()["salt"]), "keys")
 
     def _write(self, content: dict[str, Any]) -> None:
-        """Write the file, with something sealed by which the secret is known also while there are no keys."""
+        """Write the file, with a sealed proof by which the secret is recognized also while there are no keys."""
         content.setdefault("proof", base64.b64encode(encrypt(self._wrapping(), b"waybill", _PROOF)).decode())
         temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
         with open(os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:

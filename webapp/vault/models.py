@@ -1,7 +1,7 @@
-"""What lies in the vault: wrapped data keys in a table of their own, and the records sealed under them.
+"""The tables of the vault: wrapped data keys in a table of their own, and the records sealed under them.
 
 Whatever is sealed under a week's key, here or in a table of another floor, names the week in a column of the type
-`PeriodName`. By these columns `periods` knows which keys are still needed. Plugins can seal nothing under it.
+`PeriodName`. By these columns `periods` knows which keys are still needed. Plugins can't seal anything under it.
 """
 
 from datetime import datetime
@@ -14,14 +14,14 @@ from webapp.db import Model
 
 
 class PeriodName(TypeDecorator[str]):
-    """The week whose key seals something in the same row; empty where nothing is sealed there any more."""
+    """The week whose key seals a value in the same row; empty if nothing is sealed there any more."""
 
     impl = String
     cache_ok = True
 
 
 class VaultPeriod(Model):
-    """A week under whose key this database has sealed something; the key of any other week is not its to destroy."""
+    """A week under whose key this database has sealed something; only these keys may be destroyed by this desk."""
 
     __tablename__ = "vault_periods"
 
@@ -29,7 +29,9 @@ class VaultPeriod(Model):
 
 
 class VaultKey(Model):
-    """An order's data key, wrapped by a period key; without this row nothing sealed of the order opens again."""
+    """An order's data key, wrapped by a period key; without this row nothing that is sealed of the order can be
+    opened.
+    """
 
     __tablename__ = "vault_keys"
 
@@ -39,7 +41,9 @@ class VaultKey(Model):
 
 
 class VaultErasure(Model):
-    """An order whose buyer was erased: a key made since seals what we say of it, and never again what channels tell."""
+    """An order whose buyer was erased. A later key seals only the desk's own texts about it, never data from
+    channels.
+    """
 
     __tablename__ = "vault_erasures"
 
@@ -58,25 +62,25 @@ class VaultRecord(Model):
 
 
 class VaultFile(Model):
-    """A sealed file in the data directory. Its key stands here alone, so what has no row never opens again."""
+    """A sealed file in the data directory. Only this row holds its key: a file without a row can't be opened."""
 
     __tablename__ = "vault_files"
     __table_args__ = (Index("ix_vault_files_subject", "kind", "subject_id", "position"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(unique=True)  # on the disk; every chunk is bound to it
+    name: Mapped[str] = mapped_column(unique=True)  # its name on the disk; every chunk is bound to it
     kind: Mapped[str]
-    subject_id: Mapped[int]  # what it belongs to, by its kind: a run
+    subject_id: Mapped[int]  # the subject that it belongs to: a kind and an id, such as a run
     position: Mapped[int]  # among the files of its subject
     whole_id: Mapped[int | None] = mapped_column(ForeignKey("vault_files.id", ondelete="CASCADE"), index=True)
     period: Mapped[str] = mapped_column(PeriodName)
     wrapped: Mapped[bytes] = mapped_column(LargeBinary)
-    size: Mapped[int] = mapped_column(BigInteger)  # bytes of its content
+    size: Mapped[int] = mapped_column(BigInteger)  # size of its content
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class VaultFileOrder(Model):
-    """An order that a sealed file tells of: with its buyer the file goes."""
+    """An order that a sealed file is about: the file is deleted when the order's buyer is erased."""
 
     __tablename__ = "vault_file_orders"
     __table_args__ = (Index("ix_vault_file_orders_order", "order_id"), {"sqlite_with_rowid": False})

@@ -1,8 +1,8 @@
-"""Destroying a past week's key once nothing is sealed under it: backups of the database made before are closed by it.
+"""Destroying a past week's key once nothing is sealed under it, which also makes that part of older backups unreadable.
 
-Which weeks are needed is read from every column of the type `PeriodName`, of every floor. Only weeks under which
-this database was seen to seal something are destroyed: a desk that was started with another database and the same key
-file would otherwise destroy the keys of a desk that it knows nothing of.
+The weeks still needed are read from every column of the type `PeriodName`, of every floor. Only weeks under which this
+database has sealed something are destroyed: a desk that was started with another database and the same key file would
+otherwise destroy the keys of the other desk.
 """
 
 from collections.abc import Collection
@@ -32,17 +32,18 @@ def in_use() -> set[str]:
 
 
 def note(periods: Collection[str]) -> None:
-    """Remember in the open unit of work that this database has sealed something under these weeks' keys."""
+    """Record in the open unit of work that this database has sealed something under these weeks' keys."""
     if periods:
         rows = [{"period": period} for period in sorted(periods)]
         db.session.execute(insert_into(VaultPeriod).values(rows).on_conflict_do_nothing())
 
 
 def destroy_unused(needed: set[str]) -> list[str]:
-    """Destroy the keys of past weeks that nothing needs any more, once the open unit of work is committed; tells them.
+    """Destroy the keys of past weeks that nothing needs any more, once the open unit of work is committed; returns
+    the weeks.
 
-    What is `needed` may have been read before (`in_use`): nothing new is sealed under a week that has ended. A week
-    that was destroyed before and is there again, in an older copy of the key file, is destroyed again.
+    `needed` may have been read before (`in_use`): nothing new is sealed under a week that has ended. A destroyed week
+    that is present again, in an older copy of the key file, is destroyed again.
     """
     noted = set(db.session.scalars(select(VaultPeriod.period)))
     note(needed - noted)

@@ -1,4 +1,4 @@
-"""Sealing and revealing. Plaintext of buyers leaves the vault through `reveal` alone, by right, with a purpose,
+"""Sealing and revealing. Buyer data leaves the vault in plain text through `reveal` only: by right, with a purpose,
 recorded.
 """
 
@@ -28,17 +28,17 @@ BUYER, RAW, ADDRESS = "buyer", "raw", "address"
 def pack(kind: str, body: Any) -> bytes:
     """A body as the bytes that are sealed; the channel's raw answers are compressed.
 
-    Half a character, as a text cut off in the middle of one ends in, is kept as it came: json reads it again.
+    Half of a surrogate pair, at the end of a text that was cut off, is kept: json reads it back.
     """
     plain = json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=str).encode(errors="surrogatepass")
     return zlib.compress(plain, 1) if kind == RAW else plain
 
 
 class DataKeys:
-    """The data keys of some orders, unwrapped for as long as this object lives; made for orders that have none yet.
+    """The data keys of some orders, unwrapped while this object exists; created for orders that have none yet.
 
-    Records of the `kinds` named are read along in the same query; `opened` gives what they hold, `sealed_at` when the
-    newest of an order was sealed.
+    Records of the `kinds` named are read in the same query. `opened` gives their contents, `sealed_at` the time at
+    which the newest record of an order was sealed.
     """
 
     def __init__(self, order_ids: Iterable[int], kinds: Sequence[str] = ()) -> None:
@@ -54,7 +54,7 @@ class DataKeys:
                 VaultRecord.kind, VaultRecord.body, VaultRecord.sealed_at
             )
         periods: dict[str, bytes | None] = {}
-        self._lost: dict[int, str] = {}  # orders whose key stands there and does not open, with its period
+        self._lost: dict[int, str] = {}  # orders whose key exists but can't be unwrapped, with its period
         rows: Iterable[Any] = db.session.connection().execute(query)
         for row in rows:
             order_id, period, wrapped = row[:3]
@@ -71,9 +71,9 @@ class DataKeys:
                 self._lost[order_id] = period
 
     def make(self, order_ids: Iterable[int]) -> None:
-        """Give each of these orders, which have none that opens, a data key.
+        """Create a data key for each of these orders, which have none that opens.
 
-        Raises `KeyProblem` rather than replace one that would open with the newer copy of the key file.
+        Raises `KeyProblem` rather than replace a key that the newer copy of the key file would open.
         """
         order_ids = list(order_ids)
         if lost := self._lost.keys() & set(order_ids):
@@ -90,14 +90,14 @@ class DataKeys:
         write_rows(VaultKey, rows)
 
     def renew(self, order_ids: Iterable[int]) -> None:
-        """Give a new key to those of these orders whose week's key was destroyed, for what is yet to come of them."""
+        """Create new keys for those of these orders whose week's key was destroyed, for data that will still arrive."""
         self.make([order_id for order_id in order_ids if key_file().is_destroyed(self._lost.get(order_id, ""))])
 
     def __contains__(self, order_id: int) -> bool:
         return order_id in self._keys
 
     def opened(self, kind: str) -> dict[int, Any]:
-        """What the records of a kind hold, by order; those that do not open are left out."""
+        """The contents of the records of a kind, by order; records that can't be opened are left out."""
         if kind not in self._opened:
             bodies = {order_id: self.open(order_id, kind, sealed) for order_id, sealed in self._records[kind].items()}
             self._opened[kind] = {order_id: body for order_id, body in bodies.items() if body is not None}
@@ -107,7 +107,7 @@ class DataKeys:
         return encrypt(self._keys[order_id], packed, f"{kind}:{order_id}")
 
     def open(self, order_id: int, kind: str, sealed: bytes) -> Any:
-        """The body; None where the order's key is gone or the seal does not hold."""
+        """The body; None if the order's key is gone or the seal is not valid."""
         if order_id not in self._keys:
             return None
         try:
@@ -118,7 +118,8 @@ class DataKeys:
 
 
 def reveal(actor: Actor, order_ids: Sequence[int], *, purpose: str, kind: str = BUYER) -> dict[int, Mapping[str, Any]]:
-    """Buyer data of these orders, in one query; erased ones are left out. One access record per call, by ids.
+    """The buyer data of these orders, in one query; erased orders are left out. Each call writes one access record,
+    with ids.
 
     Raises `Forbidden` without the right to see buyers.
     """
@@ -129,7 +130,9 @@ def reveal(actor: Actor, order_ids: Sequence[int], *, purpose: str, kind: str = 
 
 
 def reveal_kinds(actor: Actor, order_ids: Sequence[int], *, purpose: str, kinds: Sequence[str]) -> DataKeys:
-    """Several kinds of records of these orders, on the record; the keys come along, for what else a page opens."""
+    """Reveal records of several kinds, with one access record; returns the data keys too, so that callers can open
+    more.
+    """
     actor.needs("buyers.see")
     keys = DataKeys(order_ids, kinds)
     seen = sorted(set().union(*(keys.opened(kind) for kind in kinds)))
@@ -138,7 +141,7 @@ def reveal_kinds(actor: Actor, order_ids: Sequence[int], *, purpose: str, kinds:
 
 
 def put(order_id: int, kind: str, body: Any) -> None:
-    """Seal a record of an order in place of the one of its kind."""
+    """Seal a record of an order; it replaces the order's record of that kind."""
     keys = DataKeys([order_id])
     if order_id not in keys:
         keys.make([order_id])
@@ -148,7 +151,7 @@ def put(order_id: int, kind: str, body: Any) -> None:
 
 
 def seal(order_id: int, kind: str, body: Any) -> bytes:
-    """Seal one value under the order's key, for a column of another table; opened by `open_sealed`."""
+    """Seal one value under the order's key, for a column of another table; `open_sealed` opens it."""
     keys = DataKeys([order_id])
     if order_id not in keys:
         keys.make([order_id])
@@ -156,9 +159,9 @@ def seal(order_id: int, kind: str, body: Any) -> bytes:
 
 
 def open_sealed(values: Iterable[tuple[int, str, bytes]], keys: DataKeys | None = None) -> list[Any]:
-    """Open values that `seal` made, in order; None where the key is gone. For words of the desk, not of buyers.
+    """Open values that `seal` made, in order; None if the key is gone. For the desk's own texts, not for buyer data.
 
-    `keys` that the page holds already save a query.
+    `keys` that the caller already has save a query.
     """
     values = list(values)
     keys = keys or DataKeys({order_id for order_id, _, _ in values})
@@ -168,7 +171,7 @@ def open_sealed(values: Iterable[tuple[int, str, bytes]], keys: DataKeys | None 
 def reveal_sealed(
     actor: Actor, values: Iterable[tuple[int, str, bytes]], *, purpose: str, keys: DataKeys | None = None
 ) -> list[Any]:
-    """Open values that tell of buyers, such as reasons and earlier addresses: by right, on the record."""
+    """Open values about buyers, such as reasons and earlier addresses: by right, with an access record."""
     actor.needs("buyers.see")
     values = list(values)
     opened = open_sealed(values, keys)
@@ -179,10 +182,10 @@ def reveal_sealed(
 
 
 def erase(order_ids: Sequence[int]) -> None:
-    """Destroy the keys of these orders and the files about them: nothing sealed of them opens again, here or in a copy
-    made from now on. News of their channels bring no buyer back.
+    """Destroy the keys of these orders and the files about them: nothing sealed of them can be opened, here or in a
+    copy made from now on. Later answers of their channels don't restore the buyer.
     """
-    ask_listeners("buyers_erasing", list(order_ids), gives=NoneType)  # takes the orders' locks
+    ask_listeners("buyers_erasing", list(order_ids), gives=NoneType)  # locks the orders
     files.forget_about(order_ids)
     keys = select(VaultKey.period).where(among(VaultKey.order_id, order_ids)).distinct()
     periods.note(set(db.session.scalars(keys)))
@@ -192,29 +195,31 @@ def erase(order_ids: Sequence[int]) -> None:
 
 
 def erased(order_ids: Sequence[int]) -> set[int]:
-    """Those of the orders whose buyers were erased, whether or not something was sealed of them since."""
+    """Those of the orders whose buyers were erased, also if something was sealed of them afterwards."""
     return set(db.session.scalars(select(VaultErasure.order_id).where(among(VaultErasure.order_id, order_ids))))
 
 
 def record_row(keys: DataKeys, order_id: int, kind: str, packed: bytes) -> dict[str, Any]:
-    """A row of the records table for a packed body; the import writes many in one statement."""
+    """A row of the records table for a packed body; the import writes many rows in one statement."""
     return {"order_id": order_id, "kind": kind, "sealed_at": now(), "body": keys.seal(order_id, kind, packed)}
 
 
 def seal_quarantined(body: Any) -> tuple[str, bytes]:
-    """Seal what belongs to no order yet, under this week's key: the period's name and the sealed bytes."""
+    """Seal data that belongs to no order yet, under this week's key; returns the period's name and the sealed bytes."""
     period, key = key_file().current()
     return period, encrypt(key, pack(RAW, body), f"aside:{period}")
 
 
 def seal_apart(kind: str, body: Any) -> tuple[str, bytes]:
-    """Seal what belongs to no single order, such as the words of a search: the week's name and the sealed bytes."""
+    """Seal data that belongs to no single order, such as the words of a search; returns the week's name and the
+    sealed bytes.
+    """
     period, key = key_file().current()
     return period, encrypt(key, pack(kind, body), f"{kind}:{period}")
 
 
 def open_apart(kind: str, period: str, sealed: bytes) -> Any:
-    """What `seal_apart` sealed; None once the week's key is destroyed."""
+    """Open what `seal_apart` sealed; None once the week's key is destroyed."""
     try:
         plain = decrypt(key_file().key(period) or b"", sealed, f"{kind}:{period}")
     except (InvalidTag, ValueError):
