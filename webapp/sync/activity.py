@@ -1,7 +1,7 @@
-"""A store's life: connected and changed, paused and taken up again, put away and fetched back. Nothing is ever deleted.
+"""A store's life: connected and changed, paused and resumed, archived and restored. Nothing is ever deleted.
 
-A paused store is neither read nor told anything: what it is owed waits. An archived one is paused and out of the way;
-its orders stay where they are.
+Nothing is read from a paused store and nothing is sent to it: its updates wait. An archived store is paused and hidden
+from lists; its orders stay as they are.
 """
 
 from dataclasses import replace
@@ -35,8 +35,8 @@ class OlderDatabase(DeskError):
 
 
 def connected(store: Store, connection: Connection) -> Connection:
-    """Keep what a channel said when it was asked whether a store's credentials work. Gives it back with the problem
-    that the desk has with it: the account may be another store's.
+    """Store what a channel answered when it was asked whether a store's credentials work. Returns the answer with
+    the desk's own problem, if there is one: another store may have the account.
     """
     added = remember_marketplaces(store, connection)
     if connection.ok and is_refused(store):
@@ -48,10 +48,10 @@ def connected(store: Store, connection: Connection) -> Connection:
 
 
 def connection_saved(store: Store, *, changed: bool) -> None:
-    """Try a store again whose connection settings were saved; with others than before it may list other orders. The
+    """Read a store again whose connection settings were saved; with other settings it may list other orders. The
     caller enqueues `connect`, which tests them.
     """
-    if not is_refused(store):  # until the test says that it is another account
+    if not is_refused(store):  # until the test shows another account
         store.problem = None
     if changed:
         if store.account_state == AccountState.KNOWN:
@@ -60,7 +60,7 @@ def connection_saved(store: Store, *, changed: bool) -> None:
 
 
 def activate(store: Store, *, actor: Actor) -> None:
-    """Let the store be read and told again; the caller enqueues `connect`, which tests it first."""
+    """Activate the store again; the caller enqueues `connect`, which tests it first."""
     actor.needs("stores.edit")
     actor.needs_shops(store.shop_ids)
     if store.archived_at is not None:
@@ -71,7 +71,7 @@ def activate(store: Store, *, actor: Actor) -> None:
 
 
 def deactivate(store: Store, *, actor: Actor) -> None:
-    """Neither read the store nor tell it anything from now on; whatever is being read of it waits."""
+    """Pause the store: nothing is read from it or sent to it; a run that is open waits."""
     actor.needs("stores.edit")
     actor.needs_shops(store.shop_ids)
     if not store.active:
@@ -84,7 +84,7 @@ def deactivate(store: Store, *, actor: Actor) -> None:
 
 
 def let_send(store: Store, *, actor: Actor) -> None:
-    """Send to the store again, which was read only: somebody looked at what may have been sent."""
+    """Allow sending to the store again: somebody has checked what may have been sent."""
     actor.needs("stores.edit")
     actor.needs_shops(store.shop_ids)
     if store.read_only is not None:
@@ -93,8 +93,8 @@ def let_send(store: Store, *, actor: Actor) -> None:
 
 
 def archive(store: Store, *, actor: Actor) -> None:
-    """Put the store away with all its orders; it can be restored at any time. Stores that were refused may have its
-    account now: each is tested by its next reading, which begins at once.
+    """Archive the store with all its orders; it can be restored at any time. Another store that was refused because
+    of this one may use the account now: each such store is tested by its next reading, which begins at once.
     """
     deactivate(store, actor=actor)
     if store.archived_at is None:
@@ -107,8 +107,8 @@ def archive(store: Store, *, actor: Actor) -> None:
 
 
 def restore(store: Store, *, actor: Actor) -> None:
-    """Fetch an archived store back; it stays paused until somebody activates it. Raises `AccountConnected` where
-    another store has its account by now.
+    """Restore an archived store; it stays paused until somebody activates it. Raises `AccountConnected` if another
+    store has its account by now.
     """
     actor.needs("stores.edit")
     actor.needs_shops(store.shop_ids)

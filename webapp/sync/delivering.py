@@ -1,8 +1,9 @@
-"""Claiming updates: those that are due to be delivered, and those whose fate is to be looked up.
+"""Claiming updates: those that are due to be delivered, and those whose result is to be looked up.
 
-A claim locks the lane, then the orders, then the updates, and asks under these locks whether each still stands and can
-leave now. One that is found with an expired lease had a worker that died: whether it was sent is unknown, so it is
-looked up instead of claimed. The row is the promise, the queue its messenger: whatever is due is found again.
+A claim locks the lane, then the orders, then the updates, and asks under these locks whether each update is still
+wanted and can be sent now. An update with an expired lease had a worker that died: it is unknown whether it was sent,
+so it is looked up instead of claimed. The rows are the truth, the queue only carries jobs: whatever is due is found
+again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +34,7 @@ from webapp.updates.kinds import apart, carried, kinds, private_of, why_not, why
 from webapp.updates.models import LEFT, OPEN, WAITING, ChannelUpdate, UpdateLane, UpdateState
 from webapp.updates.queries import askable, corrected, keeping_the_lane, undecided
 
-ASK_AGAIN = timedelta(minutes=5)  # until one that has to wait is asked again, if nothing wakes it earlier
+ASK_AGAIN = timedelta(minutes=5)  # until an update that has to wait is asked again, unless something wakes it earlier
 
 
 class AnswerLost(DeskError):
@@ -47,7 +48,7 @@ class NobodyKnows(DeskError):
 
 
 class OtherUnderWay(DeskError):
-    """Kept with the kind's code, and told with its label."""
+    """Stored with the kind's code, shown with its label."""
 
     code = "other_under_way"
     sentence = _l("It waits until “%(kind)s” of this order is settled.")
@@ -68,30 +69,30 @@ class Superseded(DeskError):
 
 
 def due_work() -> list[tuple[int, str, str]]:
-    """Stores and lanes for which something is due: to deliver, or to look up. Stores that can't be asked wait, and to
-    those that are read only nothing is delivered.
+    """Stores and lanes with due updates, to deliver or to look up. Stores that can't be asked wait, and nothing is
+    delivered to read-only stores.
     """
     at = now()
     lanes = select(ChannelUpdate.store_id, ChannelUpdate.lane).join(Store).distinct()
     due = and_(*askable(), Store.read_only.is_(None), *_due_to_deliver(at))
-    deliver = lanes.where(or_(due, and_(*_without_a_worker(at))))  # these wait for nobody
+    deliver = lanes.where(or_(due, and_(*_without_a_worker(at))))  # these need not wait for others
     look_up = lanes.where(*askable(), *_due_to_look_up(at))
     found = [(store_id, lane, "deliver") for store_id, lane in db.session.execute(deliver)]
     return found + [(store_id, lane, "look_up") for store_id, lane in db.session.execute(look_up)]
 
 
 def _free(at: datetime) -> ColumnElement[bool]:
-    """Leased by nobody, or by somebody who gave no sign of life for too long."""
+    """Without a lease, or with an expired one."""
     return or_(ChannelUpdate.lease_until.is_(None), ChannelUpdate.lease_until < at)
 
 
 def _due_to_deliver(at: datetime) -> tuple[ColumnElement[bool], ...]:
     due = (ChannelUpdate.state.in_(WAITING), ChannelUpdate.due_at <= at, ChannelUpdate.lease_owner.is_(None))
-    return *due, ChannelUpdate.kind.in_(list(kinds()))  # those of a plugin that is gone wait for it
+    return *due, ChannelUpdate.kind.in_(list(kinds()))  # updates of a missing plugin wait for it
 
 
 def _without_a_worker(at: datetime) -> tuple[ColumnElement[bool], ...]:
-    """Whose worker died with them, whatever was corrected or is due meanwhile."""
+    """Whose worker died while it had them, also if they were corrected or are due since."""
     return ChannelUpdate.state.in_(WAITING), ChannelUpdate.lease_until < at
 
 
@@ -103,8 +104,8 @@ def _due_to_look_up(at: datetime) -> tuple[ColumnElement[bool], ...]:
 
 
 def claim_due(store_id: int, lane: str, owner: str) -> tuple[Store, list[ChannelUpdate]] | None:
-    """Lease a batch of what is to be delivered, which is empty where all that was found has to wait; None where nothing
-    is due, another has it or its lane, or nothing may be sent to the store.
+    """Lease a batch of updates to deliver. The batch is empty if all updates found have to wait; None if nothing is
+    due, if another worker has the update or its lane, or if nothing may be sent to the store.
     """
     store = db.session.get(Store, store_id)
     if store is None:
@@ -113,7 +114,7 @@ def claim_due(store_id: int, lane: str, owner: str) -> tuple[Store, list[Channel
     known = carried(store) if may_send else {}
     here = _of_lane(store_id, lane)
     due = here.where(ChannelUpdate.kind.in_(list(known)), ~corrected(), *_due_to_deliver(now()))
-    dead = here.where(*_without_a_worker(now()))  # also of a kind that the channel lost: it keeps the lane
+    dead = here.where(*_without_a_worker(now()))  # also of a kind that the channel lost: it occupies the lane
     first = db.session.scalars(due.with_only_columns(ChannelUpdate.kind).limit(1)).first()
     orphans = list(db.session.scalars(dead.with_only_columns(ChannelUpdate.kind)))
     if first is None and not orphans:
@@ -123,7 +124,7 @@ def claim_due(store_id: int, lane: str, owner: str) -> tuple[Store, list[Channel
     lost = _locked(dead) if orphans else []
     for row in lost:
         soon = row.kind in known and known[row.kind].repeatable
-        lose(row, look_again_at=now() if soon else now() + 2 * leases.IN_TIME)  # sends no more by then
+        lose(row, look_again_at=now() if soon else now() + 2 * leases.IN_TIME)  # it sends no more by then
     db.session.flush()
     if first is None or (exclusive and not _lane_is_free(store, lane)):
         return (store, []) if lost else None
@@ -143,8 +144,8 @@ def _of_lane(store_id: int, lane: str) -> Select[ChannelUpdate]:
 
 
 def _locked(query: Select[ChannelUpdate]) -> list[ChannelUpdate]:
-    """These updates under their locks, after their orders', as whoever takes in a page does; without those of which
-    another has either.
+    """These updates locked, after their orders, in the order in which a page is taken in; without those whose row or
+    order another transaction has locked.
     """
     ids = list(db.session.execute(query.with_only_columns(ChannelUpdate.id, ChannelUpdate.order_id)))
     orders = select(Order).where(Order.id.in_({order_id for _, order_id in ids})).order_by(Order.id)
@@ -164,12 +165,14 @@ def _lock_lane(store: Store, lane: str) -> None:
 
 
 def _lane_is_free(store: Store, lane: str) -> bool:
-    """Whether nothing of an account's exclusive lane is under way, or may be. The lane is locked."""
+    """Whether no update of an account's exclusive lane is under way, or may be. The caller has locked the lane."""
     return db.session.scalar(keeping_the_lane(store, lane)) is None
 
 
 def _chosen(rows: Sequence[ChannelUpdate], carriage: UpdateKind) -> list[ChannelUpdate]:
-    """Those of the rows that go together now. What no longer stands is withdrawn, what has to wait is put off."""
+    """The rows that are sent together now. An update that is no longer wanted is withdrawn, one that has to wait is
+    put off.
+    """
     chosen: list[ChannelUpdate] = []
     most = carriage.batch
     for row in rows:
@@ -213,7 +216,7 @@ def _put_off(row: ChannelUpdate, cause: DeskError, pause: timedelta) -> bool:
 
 
 def _earlier(row: ChannelUpdate) -> Sequence[ChannelUpdate]:
-    """What a correction takes the place of once it goes, locked."""
+    """The updates that a correction replaces once it is sent, locked."""
     if row.revision == 1:
         return []
     query = select(ChannelUpdate).where(
@@ -227,13 +230,13 @@ def _earlier(row: ChannelUpdate) -> Sequence[ChannelUpdate]:
 
 
 def _earlier_in_the_way(earlier: Sequence[ChannelUpdate], carriage: UpdateKind) -> DeskError | None:
-    """Why a correction has to wait for what it corrects."""
+    """Why a correction has to wait for the update that it corrects."""
     waits = any(one.lease_owner is not None or (one.state in LEFT and not carriage.repeatable) for one in earlier)
     return EarlierUnsettled() if waits else None
 
 
 def _other_in_the_way(row: ChannelUpdate) -> DeskError | None:
-    """Why it has to wait for another act of its order, which is never under way beside it."""
+    """Why the update has to wait for another update of its order, which is never under way beside it."""
     codes = apart(row.kind)
     if not codes:
         return None
@@ -244,9 +247,9 @@ def _other_in_the_way(row: ChannelUpdate) -> DeskError | None:
 
 
 def lose(row: ChannelUpdate, *, look_again_at: datetime) -> None:
-    """Nobody knows whether it happened: its worker died, or its answer was lost. It is looked up, or a person says."""
+    """Mark updates as unknown: the worker died, or the answer was lost. They are looked up, or a person decides."""
     if row.state != UpdateState.UNKNOWN:
-        row.due_at = now()  # if ever, it left before
+        row.due_at = now()  # if it left at all, it left before
     row.state, row.look_again_at, row.problem = UpdateState.UNKNOWN, look_again_at, AnswerLost().stored()
     row.lease_owner = row.lease_until = None
     if undecided(row):
@@ -256,8 +259,8 @@ def lose(row: ChannelUpdate, *, look_again_at: datetime) -> None:
 
 
 def refuse(row: ChannelUpdate, problem: Mapping[str, Any]) -> None:
-    """The channel refuses it, or shows that it will not happen: somebody has to see to it. `problem` is a stored
-    DeskError.
+    """Mark an update as refused: the channel refuses it, or shows that it will not happen. A person has to see to
+    it. `problem` is a stored DeskError.
     """
     row.problem = dict(problem)
     end([row], UpdateState.REFUSED, event="update_refused", cause="update")
@@ -267,7 +270,9 @@ def refuse(row: ChannelUpdate, problem: Mapping[str, Any]) -> None:
 
 
 def claim_to_look_up(store_id: int, lane: str, owner: str) -> tuple[Store, list[ChannelUpdate]] | None:
-    """Lease those of one attempt, or else a batch of those without, whose fate is to be looked up."""
+    """Lease the updates of one attempt, or else a batch of updates without an attempt, whose result is to be looked
+    up.
+    """
     store = db.session.get(Store, store_id)
     if store is None or not store.active or store.problem is not None:
         return None
@@ -289,20 +294,22 @@ def claim_to_look_up(store_id: int, lane: str, owner: str) -> tuple[Store, list[
 
 
 def to_send(rows: Sequence[ChannelUpdate]) -> list[Update]:
-    """Claimed rows as the channel gets them, with what is private; those whose kind fails to give it are put off."""
+    """Claimed rows as the channel gets them, with their private part; an update whose kind fails to give it is put
+    off.
+    """
     found = []
     for row, one in zip(rows, as_updates(rows), strict=True):
         try:
             found.append(replace(one, private=private_of(row)))
         except PluginFailed as error:
             row.lease_owner = row.lease_until = None
-            row.attempts -= 1  # no worker had it
+            row.attempts -= 1  # no worker had the row
             _put_off(row, error, ASK_AGAIN)
     return found
 
 
 def as_updates(rows: Sequence[ChannelUpdate]) -> list[Update]:
-    """The rows as the channel gets them."""
+    """The rows in the form that the channel gets."""
     query = select(ChannelUpdate).where(ChannelUpdate.id.in_([row.id for row in rows]))
     db.session.scalars(query.options(joinedload(ChannelUpdate.order), joinedload(ChannelUpdate.attempt))).all()
     return [

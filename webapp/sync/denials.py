@@ -1,9 +1,9 @@
-"""What a channel denies a store while its credentials are good: kept with its day, left out, and tried again.
+"""What a channel denies a store whose credentials are good: stored with its date, left out, and tried again.
 
-A denied marketplace is left out of the windows; by itself it is tried every six hours, beginning with its open orders,
-since they are the ones to ship. What else changed there meanwhile is found by the proof (`proving`), which begins again
-where the denial did. A denied data set is missing on its orders until the channel tells it again. Denied operations and
-orders wait with their update or run. Only `Disconnected` stops a store.
+A denied marketplace is left out of the windows. Every six hours it is tried by itself, its open orders first, since
+these must be shipped. Other orders that changed there meanwhile are found by the proof (`proving`), which begins again
+at the start of the denial. A denied data set is missing on its orders until the channel gives it again. Denied
+operations and orders wait with their update or run. Only `Disconnected` stops a store.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,37 +36,39 @@ from webapp.sync.models import StoreDenial
 from webapp.updates.contract import UpdateSettled
 from webapp.updates.models import ChannelUpdate, UpdateState
 
-ORDERS, ORDER, CONNECTING = "orders", "order", "connecting"  # the work in which something was denied, beside updates
+ORDERS, ORDER, CONNECTING = "orders", "order", "connecting"  # the work in which something was denied, except updates
 
 
 def note(store_id: int, work: str, denial: Denial, *, low: datetime | None = None) -> None:
-    """Keep that something is denied; since when stays as it was, and `low` is since when orders may be missed."""
+    """Record a denial; the start of one that is recorded already stays. `low` is the time since which orders may be
+    missed.
+    """
     at = now()
     key = {"store_id": store_id, "work": work, "thing": denial.thing, "name": denial.name}
     again_at = at + timedelta(seconds=DENIED_FOR)
     news: dict[str, Any] = {"problem": dict(denial.problem) or None, "again_at": again_at, "page_token": None}
     low = low and proving.since(store_id, low)
     new = insert_into(StoreDenial).values(**key, **news, since=at, low=low)
-    if denial.thing == DeniedThing.DATA:  # every page tells of data that were not asked for
+    if denial.thing == DeniedThing.DATA:  # every page names data that were not requested
         news["again_at"] = case((StoreDenial.again_at > at, StoreDenial.again_at), else_=again_at)
     # One statement, which also locks the row: two workers may meet a denial at once, and a third may lift it.
     kept = new.on_conflict_do_update(index_elements=list(key), set_=news).returning(StoreDenial)
     db.session.scalars(select(StoreDenial).from_statement(kept).execution_options(populate_existing=True)).one()
     live.publish("stores", [store_id])
-    if denial.thing == DeniedThing.OPERATION and work != ORDER:  # those in which it showed are not denied themselves
+    if denial.thing == DeniedThing.OPERATION and work != ORDER:  # it, not its orders, is denied
         _lift(store_id, work, DeniedThing.ORDER)
     db.session.flush()
 
 
 def worked(store_id: int, work: str, *, orders: Sequence[str] = ()) -> None:
-    """Something of this work was done: its operation is not denied, and neither are these orders."""
+    """Record that this work succeeded: neither its operation nor these orders are denied."""
     _lift(store_id, work, DeniedThing.OPERATION)
     if orders:
         _lift(store_id, work, DeniedThing.ORDER, orders)
 
 
 def no_longer_owed(updates: Sequence[UpdateSettled]) -> None:
-    """Updates are no longer owed: after the last that waits, nobody would find out what is still denied."""
+    """Updates are no longer owed: without any that waits, nothing would find out whether the denial still holds."""
     stores = sorted({update.store_id for update in updates})
     denied = select(StoreDenial.store_id, StoreDenial.work).where(StoreDenial.store_id.in_(stores))
     found = {(store_id, work) for store_id, work in db.session.execute(denied.distinct())}
@@ -80,12 +82,12 @@ def no_longer_owed(updates: Sequence[UpdateSettled]) -> None:
 
 
 def page_read(store_id: int, page: OrdersPage, low: datetime) -> None:
-    """Keep what a page had to do without; data that the channel tells again was missed since its denial began."""
+    """Record what a page had to do without; data that the channel gives again was missed since its denial began."""
     known = {row.name for row in db.session.scalars(_rows(store_id, ORDERS, DeniedThing.MARKETPLACE))}
     for denial in page.denied:
         if denial.thing != DeniedThing.MARKETPLACE or denial.name not in known:
             note(store_id, ORDERS, denial, low=low)
-    if page.bound is None:  # nothing was read: it only says how the window goes on
+    if page.bound is None:  # nothing was read: the page only tells how to continue the window
         return
     worked(store_id, ORDERS)
     missing = {denial.name for denial in page.denied if denial.thing == DeniedThing.DATA}
@@ -95,13 +97,13 @@ def page_read(store_id: int, page: OrdersPage, low: datetime) -> None:
 
 
 def delivered(store_id: int, work: str, updates: Sequence[Update], outcomes: Mapping[int, Outcome]) -> None:
-    """Keep what was denied while these updates were delivered or looked up, and that the others were not."""
+    """Record what was denied while these updates were delivered or looked up, and that the others were not."""
     done = []
     for one in updates:
         match outcomes[one.id]:
             case NotYet(denial=Denial() as denial) | NothingLearned(denial=Denial() as denial):
                 note(store_id, work, denial)
-            case NotYet() | NothingLearned() | Unknown():  # it says nothing of what is denied
+            case NotYet() | NothingLearned() | Unknown():  # this outcome does not show what is denied
                 pass
             case _:
                 done.append(one.order_number)
@@ -110,7 +112,7 @@ def delivered(store_id: int, work: str, updates: Sequence[Update], outcomes: Map
 
 
 def lift(row: StoreDenial) -> None:
-    """It is no longer denied; what it made the desk miss is read again."""
+    """Lift a denial; the orders that it made the desk miss are read again."""
     if row.low is not None:
         proving.begin(row.store_id, row.low)
     live.publish("stores", [row.store_id])
@@ -119,12 +121,12 @@ def lift(row: StoreDenial) -> None:
 
 
 def denial_of(row: StoreDenial) -> Denial:
-    """A kept denial as channels tell of it."""
+    """A stored denial in the form that channels use."""
     return Denial(DeniedThing(row.thing), row.name, row.problem or {})
 
 
 def left_out(store_id: int) -> tuple[str, ...]:
-    """The marketplaces that windows do without."""
+    """The marketplaces that the windows leave out."""
     return tuple(row.name for row in db.session.scalars(_rows(store_id, ORDERS, DeniedThing.MARKETPLACE)))
 
 
@@ -135,7 +137,7 @@ def due_marketplace(store_id: int) -> StoreDenial | None:
 
 
 def due_orders() -> list[tuple[int, str]]:
-    """Stores and orders that were denied and are to be asked for again now. Stores that can't be asked wait."""
+    """Stores and orders that were denied and are to be requested again now. Stores that can't be asked wait."""
     query = select(StoreDenial.store_id, StoreDenial.name).join(Store, Store.id == StoreDenial.store_id)
     query = query.where(Store.active, Store.problem.is_(None), Store.channel.in_(channels()))
     due = (StoreDenial.work == ORDER, StoreDenial.thing == DeniedThing.ORDER, StoreDenial.again_at <= now())
@@ -143,8 +145,8 @@ def due_orders() -> list[tuple[int, str]]:
 
 
 def try_order(store_id: int, number: str) -> None:
-    """An order is asked for now: if it is denied, the next try comes as late as after a denial, whatever becomes of
-    this one.
+    """Record that a denied order is requested now: the next try follows as late as after a denial, whatever this one
+    yields.
     """
     tried = update(StoreDenial).where(StoreDenial.store_id == store_id, StoreDenial.work == ORDER)
     tried = tried.where(StoreDenial.thing == DeniedThing.ORDER, StoreDenial.name == number)
@@ -152,12 +154,12 @@ def try_order(store_id: int, number: str) -> None:
 
 
 def marketplace(store_id: int, name: str) -> StoreDenial | None:
-    """The denial of a marketplace; None where it was lifted."""
+    """The denial of a marketplace; None if there is none any more."""
     return db.session.scalar(_rows(store_id, ORDERS, DeniedThing.MARKETPLACE).where(StoreDenial.name == name))
 
 
 def connected(store_id: int, connection: Connection) -> None:
-    """Somebody asked whether the credentials work: if so, whatever is denied is tried at once."""
+    """Somebody asked whether the credentials work: if they do, whatever is denied is tried at once."""
     if isinstance(connection.problem, Denied):
         note(store_id, CONNECTING, connection.problem.denial)
     elif connection.ok:

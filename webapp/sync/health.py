@@ -1,4 +1,4 @@
-"""The traffic of stores: when they were last read, when they are read next, and which updates wait."""
+"""The state of each store's traffic: when it was last read, when it is read next, and which updates wait."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from webapp.sync.runs import lanes_of
 from webapp.sync.streams import find
 from webapp.updates.models import OPEN_UPDATES, ChannelUpdate, UpdateState
 
-LAGGING = timedelta(minutes=15)  # a store that is read by the minute has a reason to be looked at
+LAGGING = timedelta(minutes=15)  # an older update makes a store that is read every minute worth a look
 _TROUBLED = (UpdateState.REFUSED, UpdateState.UNKNOWN)
 
 
@@ -25,15 +25,17 @@ _TROUBLED = (UpdateState.REFUSED, UpdateState.UNKNOWN)
 class Health:
     """A store's traffic in numbers."""
 
-    sync: StoreSync | None = None  # of its orders, which all numbers are about
-    lanes: Sequence[StoreSync] = ()  # what else is read of it
+    sync: StoreSync | None = None  # the lane of orders, which all numbers are about
+    lanes: Sequence[StoreSync] = ()  # the other lanes
     backlog: int = 0  # updates that the channel does not show yet
-    troubled: int = 0  # updates that were refused, or whose fate is unknown
+    troubled: int = 0  # updates that were refused, or whose result is unknown
     quarantined: int = 0
 
     @classmethod
     def of_lanes(cls, lanes: Sequence[StoreSync]) -> "Health":
-        """A store's health without what waits, from the rows of all its lanes; those whose plugin is gone rest."""
+        """A store's health without its waiting updates, from the rows of all its lanes; lanes of missing plugins are
+        paused.
+        """
         of_orders = next((lane for lane in lanes if lane.lane == ORDERS_LANE), None)
         return cls(of_orders, [lane for lane in lanes if lane is not of_orders and find(lane.lane) is not None])
 
@@ -58,7 +60,7 @@ class Health:
         return self.run is not None and self.run.is_open and self.run.state != "paused"
 
     def of(self, store: Store, *, left_out: bool) -> str:
-        """One word for it: archived, failing, paused, new or connected."""
+        """One word for the state: archived, failing, paused, new or connected."""
         if store.archived_at is not None:
             return "archived"
         if not store.active:
@@ -68,7 +70,7 @@ class Health:
         return "new" if self.sync is None else "connected"
 
     def problem_of(self, store: Store, *, left_out: bool) -> str | None:
-        """Why it fails, in the reader's language."""
+        """Why the store fails, in the reader's language."""
         if left_out:
             return str(ChannelLeftOut(channel=store.channel))
         return self.disconnected(store) or self.last_failure
@@ -80,17 +82,19 @@ class Health:
 
     @property
     def last_failure(self) -> str | None:
-        """Why the last reading failed; None once a page was read again."""
+        """Why the last reading failed; None once a page has been read since."""
         return sentence_of(self.sync.last_failure) if self.sync else None
 
     @property
     def denials(self) -> list[StoreDenial]:
-        """What the channel denies while everything else goes on, longest first."""
+        """What the channel denies while all else goes on, the longest first."""
         return self.sync.denials if self.sync else []
 
     @property
     def unproven(self) -> OrdersProof | None:
-        """How far the proof is that all orders are here; None once it is there, and before the first reading ended."""
+        """How far the proof is that all orders are here; None once it is complete, and before the first reading
+        ended.
+        """
         proof = self.sync.proof if self.sync else None
         return proof if proof is not None and proof.proven_at is None else None
 

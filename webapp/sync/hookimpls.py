@@ -1,4 +1,4 @@
-"""What the sync listens to, and what it runs by the clock."""
+"""The hooks that the sync listens to, and its scheduled jobs."""
 
 from datetime import datetime
 
@@ -46,8 +46,8 @@ def updates_settled(updates: list[UpdateSettled]) -> None:
 
 @hookimpl
 def settings_changed(changes: list[SettingsChange]) -> None:
-    """Number what came while importing was off, once it is switched on; test a connection that was saved. A store that
-    is being added is tested by whoever adds it.
+    """Number the orders that arrived while importing was off, once it is switched on; test a connection that was
+    saved. A new store is tested by the code that adds it.
     """
     for change in changes:
         if change.concerns(NEW_ORDERS) and IMPORT_ORDERS.name in change.names:

@@ -1,7 +1,7 @@
 """Jobs of the traffic: one page of orders, one batch of updates. Each is safe to run twice or on two workers.
 
 The network is never called within a transaction: a job claims in one unit of work, asks the channel, and settles in
-another. Whatever dies in between is found again by the schedule once its lease has run out.
+another. Work whose job died in between is found by the schedule once its lease has expired.
 """
 
 import math
@@ -66,7 +66,8 @@ log = structlog.get_logger(__name__)
 
 @job("clock")
 def keep_statistics(done: int = 0) -> None:
-    """Tell the planner how the tables have grown, those after so many that are done: a few, then the next."""
+    """Update the planner's statistics of the tables after the first `done`: a few now, the others in the next job."""
+
     tables = sorted(db.metadata.tables)
     for _ in a_moment():
         if done == len(tables):
@@ -78,13 +79,13 @@ def keep_statistics(done: int = 0) -> None:
 
 
 def anything_due() -> bool:
-    """Whether a lane of a store is to be read, or one order of it, or its channel is owed anything."""
+    """Whether a lane of a store or one of its orders is to be read, or an update is to be sent or looked up."""
     return bool(streams.due() or order_windows.due_for_more() or due_work() or denials.due_orders())
 
 
 @job("clock")
 def find_due() -> None:
-    """Enqueue whatever is due: the queue may have lost anything, the rows have not."""
+    """Enqueue whatever is due. The queue may have lost a job; the rows are still there."""
     for store_id, lane in streams.due():
         _send(store_id, lane)
     for store_id in order_windows.due_for_more():
@@ -103,12 +104,12 @@ def import_orders(store_id: int) -> None:
 
 @job("importing")
 def read_lane(store_id: int, lane: str) -> None:
-    """Read one page of what else is read of a store, and take it in. It waits in the queue of its stream."""
+    """Read one page of a stream of a store, and take it in. The job runs in the queue of the stream."""
     _read_page(store_id, lane)
 
 
 def _send(store_id: int, lane: str, *, seconds: float = 0.0) -> None:
-    """Have the next page of a lane read in so many seconds."""
+    """Enqueue the reading of a lane's next page, after so many seconds."""
     stream = streams.find(lane)
     if lane == ORDERS_LANE:
         import_orders.enqueue_in(seconds, store_id)
@@ -118,7 +119,7 @@ def _send(store_id: int, lane: str, *, seconds: float = 0.0) -> None:
 
 
 def _read_page(store_id: int, lane: str) -> None:
-    """Lease a lane, fetch a page, and take it in together with its progress; whatever fails is the lane's alone."""
+    """Lease a lane, fetch a page, and take it in together with its progress; a failure concerns this lane only."""
     stream = streams.find(lane)
     if stream is None:  # its plugin was left out meanwhile
         return
@@ -148,17 +149,17 @@ def _read_page(store_id: int, lane: str) -> None:
         failures.note_slow(plugin_of(error) or owner_of(stream), "stream", lane, took, stream.seconds)
         problem = runs.PageTooSlow(seconds=round(stream.seconds))
     except Exception as error:
-        if is_ours(owner_of(stream)):  # a bug of the desk's, or a database that is away
+        if is_ours(owner_of(stream)):  # a bug of the desk, or a database that can't be reached
             raise
         problem = failed(stream, "stream", error)
     _not_read(stream, store_id, lease.owner, asked, problem)
 
 
 def _tested_first(stream: Stream, store_id: int, owner: str, asked: Any) -> bool:
-    """Ask whose account a store is before anything of it is read; whether the lane was given back: since nothing can be
-    read, or since the next job reads what the store lists as it is known now. While the channel can't be reached this
-    is tried again, as a page would be. Where it denies the test alone, or its plugin fails at it or takes all the time
-    that there is, nothing is kept back.
+    """Ask the channel which account a store has before anything is read from it. Returns whether the lease was given
+    back: because nothing can be read, or because the next job reads with what is now known of the store. While the
+    channel can't be reached, this is tried again like a page. If the channel denies only this test, or its plugin
+    fails at it or uses up the time of the job, reading goes on.
     """
     connection = _connection(db.session.get_one(Store, store_id))
     with unit_of_work():
@@ -213,8 +214,8 @@ def _not_read(stream: Stream, store_id: int, owner: str, asked: Any, error: Desk
 
 @job("importing")
 def read_more(store_id: int) -> None:
-    """Read a page that no window reads: the open orders of a marketplace that was denied, to see whether it still is;
-    or what was read first once more, to see whether anything was missed.
+    """Read a page outside the windows: the open orders of a denied marketplace, to see whether it is still denied;
+    or a page of the first reading again, to see whether an order was missed.
     """
     lease = Lease(StoreSync)
     with unit_of_work():
@@ -229,7 +230,7 @@ def read_more(store_id: int) -> None:
             _take_more_in(store_id, lease.owner, window, order_windows.fetch(credentials, asked))
         except ChannelError as error:
             _no_more(store_id, lease.owner, window, error)
-        except Exception:  # a bug of the desk's, which would be met again at once
+        except Exception:  # a bug of the desk, which the next try would meet too
             _no_more(store_id, lease.owner, window, Broken(channel=label_of(asked.channel)))
             raise
 
@@ -251,7 +252,7 @@ def _take_more_in(store_id: int, owner: str, asked: OrdersWindow, page: OrdersPa
             denial.page_token = page.next_page
             if page.next_page is None:
                 denials.lift(denial)
-                sync.next_at = min(sync.next_at, now())  # the windows have it again
+                sync.next_at = min(sync.next_at, now())  # the windows include it again
             else:
                 read_more.enqueue(store_id)
 
@@ -279,7 +280,7 @@ def _no_more(store_id: int, owner: str, asked: OrdersWindow, error: ChannelError
 
 @job("clock")
 def forget_quiet_runs() -> None:
-    """A store that is read every few seconds leaves no heap of runs that found nothing."""
+    """Delete the runs that found nothing: a store that is read every few seconds makes very many."""
     for _ in a_moment():
         with unit_of_work():
             if not runs.forget_quiet_runs():
@@ -290,7 +291,9 @@ def forget_quiet_runs() -> None:
 
 @job("clock")
 def forget_attempts() -> None:
-    """Of what was sent long ago, and is settled, nobody asks any more in which attempt it left."""
+    """Delete old attempts whose updates have ended; nobody needs to know any more in which attempt an update was
+    sent.
+    """
     for _ in a_moment():
         with unit_of_work():
             if not attempts.forget_some():
@@ -301,7 +304,7 @@ def forget_attempts() -> None:
 
 @job("delivering")
 def deliver(store_id: int, lane: str) -> None:
-    """Tell a store's channel what it is owed in one lane."""
+    """Send a store's channel the updates that are due in one lane."""
     lease = Lease(ChannelUpdate)
     with unit_of_work():
         claimed = claim_due(store_id, lane, lease.owner)
@@ -309,7 +312,7 @@ def deliver(store_id: int, lane: str) -> None:
             return
         store, rows = claimed
         updates = to_send(rows)
-        if not updates:  # these wait, or had lost their worker: they are looked up first; the next may go
+        if not updates:  # the updates wait, or lost their worker and are looked up first; the next batch can be sent
             look_up.enqueue(store_id, lane)
             deliver.enqueue(store_id, lane)
             return
@@ -328,7 +331,7 @@ def deliver(store_id: int, lane: str) -> None:
 
 @job("delivering")
 def look_up(store_id: int, lane: str) -> None:
-    """Find out what became of updates that were sent, or whose answer was lost."""
+    """Look up the results of updates that were sent, or whose answer was lost."""
     lease = Lease(ChannelUpdate)
     with unit_of_work():
         claimed = claim_to_look_up(store_id, lane, lease.owner)
@@ -342,7 +345,7 @@ def look_up(store_id: int, lane: str) -> None:
 
     if _asked_and_settled(lease, HeldUpdates(updates, lease, store_id, lane), denials.ORDER, ask_channel):
         with unit_of_work():
-            deliver.enqueue(store_id, lane)  # what turned out not to have happened is sent again
+            deliver.enqueue(store_id, lane)  # an update that turned out not to have happened is sent again
 
 
 def _looked_up(channel: Channel, credentials: StoreAccess, held: HeldUpdates) -> Mapping[int, Outcome]:
@@ -355,17 +358,17 @@ def _looked_up(channel: Channel, credentials: StoreAccess, held: HeldUpdates) ->
 
 
 def send_again(update: ChannelUpdate, *, actor: Actor) -> None:
-    """Send an update again, in a door's unit of work; of one whose fate is unknown, look at once what became of it."""
+    """Send an update again, in a door's unit of work; one whose result is unknown is looked up at once instead."""
     deciding.retry(update, actor=actor)
-    if update.state == UpdateState.UNKNOWN:  # what is owed by now is told to whoever sends it
+    if update.state == UpdateState.UNKNOWN:  # the person is told what is owed by now
         look_up.enqueue(update.store_id, update.lane)
 
 
 def _asked_and_settled(
     lease: Lease, updates: HeldUpdates, work: str, ask_channel: Callable[[HeldUpdates], Mapping[int, Outcome]]
 ) -> bool:
-    """Ask the channel and write its outcomes; False where the lease was lost before anything was asked: whoever finds
-    these updates looks up first what became of them. Those of which it is lost in the middle are not sent any more.
+    """Ask the channel and write its outcomes. Returns False if the lease was lost before the channel was asked:
+    whoever finds these updates looks them up first. Updates whose lease is lost meanwhile are not sent any more.
     """
     ids = [updates[place].id for place in range(len(updates))]
     with lease.kept(ChannelUpdate.id.in_(ids)):
@@ -373,7 +376,7 @@ def _asked_and_settled(
             log.warning("lease_lost", updates=len(ids))
             return False
         outcomes = _asked(ask_channel, updates, ids, looking=work == denials.ORDER)
-    with unit_of_work():  # the lease is renewed no more: what locks these rows in another order would wait for us
+    with unit_of_work():  # no lease is renewed meanwhile: a renewal locks these rows in another order
         store_id = settle(outcomes, lease.owner)
         if store_id is not None:
             denials.delivered(store_id, work, updates[:], outcomes)
@@ -383,8 +386,9 @@ def _asked_and_settled(
 def _asked(
     ask_channel: Callable[[HeldUpdates], Mapping[int, Outcome]], updates: HeldUpdates, ids: list[int], *, looking: bool
 ) -> dict[int, Outcome]:
-    """An outcome for each. What was called stays unknown where the channel raises or says nothing; the rest of it did
-    not go out. A look that was left out has none: it is made again once its lease has ended.
+    """An outcome for each update. An update that was sent is unknown if the channel raises or returns nothing for
+    it; the others did not leave. An update that was not looked up has no outcome: it is looked up again once its
+    lease has ended.
     """
     try:
         outcomes = ask_channel(updates)
@@ -412,7 +416,7 @@ def _asked(
 
 @job("asking")
 def fetch_order(store_id: int, number: str) -> None:
-    """Read one order by the channel's number and take it in: for a quarantined one, or one that somebody doubts."""
+    """Read one order by the channel's number and take it in: a quarantined one, or one that a person wants to check."""
     with unit_of_work():
         store = db.session.get_one(Store, store_id)
         if is_refused(store):
@@ -426,7 +430,7 @@ def fetch_order(store_id: int, number: str) -> None:
             quarantine.not_read(store_id, number)
             live.publish("stores", [store_id])
         return
-    except Throttled as error:  # many were asked for at once: each waits as long
+    except Throttled as error:  # many may be requested at once: each waits in turn
         fetch_order.enqueue_in(error.retry_after or 60.0, store_id, number)
         return
     except Denied as error:
@@ -452,9 +456,9 @@ def connect(store_id: int) -> None:
         store = db.session.get_one(Store, store_id)
         activity.connected(store, connection)
         live.publish("stores", [store_id])
-        if is_refused(store) and not connection.ok:  # whose account it is now can't be asked, and nothing else asks
+        if is_refused(store) and not connection.ok:  # nobody else asks whose account it is now
             connect.enqueue_in(60.0, store_id)
-        if store.active and store.problem is None:  # one that can't be reached just now is tried again by the sync
+        if store.active and store.problem is None:  # if it can't be reached now, the sync tries again
             runs.start(store, actor=Actor.job("connect"))
             import_orders.enqueue(store_id)
             note_failing(store_id, connection)
@@ -462,8 +466,8 @@ def connect(store_id: int) -> None:
 
 @job("asking")
 def connect_again(store_id: int) -> None:
-    """Test a store that is read already although no test of it has succeeded: nobody knows its marketplaces, or whose
-    account it is.
+    """Test a store that is read already although no test of it has succeeded: its marketplaces and its account are
+    unknown.
     """
     store = db.session.get_one(Store, store_id)
     if store.marketplaces and store.account_state == AccountState.KNOWN:
@@ -476,9 +480,7 @@ def connect_again(store_id: int) -> None:
 
 
 def _connection(store: Store) -> Connection:
-    """Ask a store's channel, outside of any transaction. Where it takes all the time that a job has, that is the
-    problem.
-    """
+    """Ask a store's channel, outside any transaction. If it uses up the time of a job, that is the problem returned."""
     credentials, channel = access(store), get_channel(store.channel)
     db.session.commit()
     began = time.monotonic()

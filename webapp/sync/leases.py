@@ -1,8 +1,8 @@
-"""Leases: who works on a row says so in two columns of it, and goes on saying so while the work goes on.
+"""Leases: a worker that has a row writes its name and a time into two columns, and renews the time while it works.
 
-A lease ends 20 s after the last sign of life of its holder. Whoever finds an ended one may take the row; the holder of
-before can then no longer settle, since every taking has a name of its own: a job that is tried again never passes for
-the worker that lost the row. Of several rows each is held by itself: one that another has is not acted on any more.
+A lease ends 20 s after its holder last renewed it. Another worker may then take the row, and the former holder can no
+longer settle it, since every lease has a name of its own: a job that is retried is not mistaken for the worker that
+lost the row. Several rows of one lease are held independently: a row that another worker has taken is left alone.
 """
 
 import threading
@@ -30,32 +30,34 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=20)
 IN_TIME = timedelta(seconds=30)  # from storing an attempt to its call
-_SIGNS = 4  # of life within the time of a lease: one that comes late does not end it
+_SIGNS = 4  # renewals within the time of a lease: a late one does not end it
 
 
 class Lease:
-    """One taking of a row, or of several that are settled together."""
+    """One lease of a row, or of several rows that are settled together."""
 
     def __init__(self, model: type[StoreSync] | type[ChannelUpdate]) -> None:
         self.owner = f"{current_id()}/{token_hex(4)}"
         self._model = model
         self._gone = False
-        self._held: frozenset[int] | None = None  # the rows that the last sign of life was for; none was given yet
+        self._held: frozenset[int] | None = None  # the rows that were renewed last; None before the first time
         self._signed = monotonic(), now()
 
     @property
     def lost(self) -> bool:
-        """Whether the last sign of life is too old, by the monotonic clock or the wall's: a sleep stops the first."""
+        """Whether the last renewal is too old, by the monotonic clock or the wall clock: a sleeping machine stops
+        the first one.
+        """
         running, wall = self._signed
         return self._gone or monotonic() - running > LEASE.total_seconds() or now() - wall > LEASE
 
     def holds(self, row: int) -> bool:
-        """Whether this row is held still, as far as the last sign of life can tell."""
+        """Whether this row was still held at the last renewal."""
         return not self.lost and (self._held is None or row in self._held)
 
     @contextmanager
     def kept(self, rows: ColumnElement[bool]) -> Iterator[None]:
-        """Renew the lease on these rows until the block ends; to be left outside of any unit of work."""
+        """Renew the lease on these rows until the block ends; never leave the block within a unit of work."""
         done = threading.Event()
         thread = threading.Thread(target=self._keep, args=(db.engine, rows, done), name="lease", daemon=True)
         thread.start()
@@ -69,7 +71,7 @@ class Lease:
         while not self._gone and not done.wait(LEASE.total_seconds() / _SIGNS):
             try:
                 self._renew(engine, rows)
-            except SQLAlchemyError as error:  # busy or away just now: there is time for another sign
+            except SQLAlchemyError as error:  # busy or unreachable just now: there is time for another try
                 log.warning("lease_not_renewed", kind=type(error).__name__)
 
     def _renew(self, engine: Engine, rows: ColumnElement[bool]) -> None:
@@ -77,33 +79,35 @@ class Lease:
         mine = (rows, self._model.lease_owner == self.owner)
         key = list(self._model.__table__.primary_key)
         with engine.connect().execution_options(writes=True) as connection, connection.begin():
-            locked = select(*key).where(*mine).order_by(*key).with_for_update()  # as all others lock them
+            locked = select(*key).where(*mine).order_by(*key).with_for_update()  # the order in which all lock them
             held = frozenset(connection.scalars(locked))
             connection.execute(update(self._model).where(*mine).values(lease_until=now() + LEASE))
-        self._held = held  # before the clocks are set: none that another took passes for held
+        self._held = held  # before the times are set: a row that another worker took is not counted as held
         self._gone, self._signed = not held, signed
 
 
 class HeldUpdates(Batch):
-    """Updates that leave out, while a channel goes through them, those whose lease was lost meanwhile: whoever has them
-    by now looked up what became of them, and may have sent them.
+    """Updates given to a channel; while the channel iterates, those whose lease was lost are left out: another
+    worker has looked them up, and may have sent them.
     """
 
     def __init__(
         self, updates: Sequence[Update], lease: Lease, store_id: int = 0, lane: str = "", *, once: bool = False
     ) -> None:
         self.left_out: set[int] = set()
-        self.called: set[int] = set()  # those of which something irreversible was called, whatever came of it
+        self.called: set[int] = set()  # those for which something irreversible was called, whatever the result
         super().__init__(updates)
         self._lease = lease
         self._store_id, self._lane, self._once = store_id, lane, once
 
     def surely_here(self, row: int) -> bool:
-        """Whether nothing of it can have been sent: what goes out once is sent by an attempt's call alone."""
+        """Whether no part of an update can have been sent: an update that must be sent only once leaves only in an
+        attempt's call.
+        """
         return self._once and row not in self.called
 
     def attempt(self, updates: Sequence[Update], *, key: str = "", channel_at: datetime | None = None) -> Attempt:
-        """Store an attempt, and on these updates that it is theirs, in a transaction that finds their leases held."""
+        """Store an attempt, and its id on these updates, in a transaction that finds their leases still held."""
         ids = sorted(one.id for one in updates)
         begun = monotonic(), now()
         with unit_of_work():

@@ -1,4 +1,4 @@
-"""Windows of orders coming in, and quarantined orders."""
+"""Windows of orders to read, and quarantined orders."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -15,7 +15,7 @@ from webapp.vault.models import PeriodName
 
 
 class WindowKind(StrEnum):
-    """What a window reads: on the first connection what is open, then changes."""
+    """What a window reads: open orders on the first connection, then changes."""
 
     OPEN = "open"
     CHANGES = "changes"
@@ -25,21 +25,21 @@ ORDERS_LANE = "orders"
 
 
 class StoreSync(Model):
-    """One lane of what is read of a store: who has its lease, in which run, and when it is due again. Each lane has one
-    reader at a time, and fails and rests by itself.
+    """One lane of a store: who has its lease, in which run, and when it is due again. Each lane has one reader at a
+    time, and fails and is paused by itself.
     """
 
     __tablename__ = "store_syncs"
 
     store_id: Mapped[int] = mapped_column(ForeignKey("stores.id", ondelete="CASCADE"), primary_key=True)
     lane: Mapped[str] = mapped_column(primary_key=True, default=ORDERS_LANE)  # a `Stream` reads it
-    place: Mapped[str | None]  # where its next page begins, in the words of its stream; orders have their windows
+    place: Mapped[str | None]  # where its next page begins, as its stream writes it; orders have windows instead
     run_id: Mapped[int | None] = mapped_column(ForeignKey("runs.id"))
     next_at: Mapped[datetime] = mapped_column(index=True)
     lease_owner: Mapped[str | None]
     lease_until: Mapped[datetime | None]
-    failures: Mapped[int] = mapped_column(default=0)  # runs failed since a page was last read
-    last_failure: Mapped[dict[str, Any] | None]  # a stored DeskError: why the last of them failed
+    failures: Mapped[int] = mapped_column(default=0)  # failed runs since a page was last read
+    last_failure: Mapped[dict[str, Any] | None]  # a stored DeskError: why the last run failed
     last_success_at: Mapped[datetime | None]
     store: Mapped[Store] = relationship(lazy="joined", innerjoin=True)
     run: Mapped[Run | None] = relationship()
@@ -67,11 +67,11 @@ class SyncWindow(Model):
     page_token: Mapped[str | None]
     pages_done: Mapped[int] = mapped_column(default=0)
     restarts: Mapped[int] = mapped_column(default=0)  # page tokens refused within this window
-    widened_at: Mapped[datetime | None]  # when a window last reached a whole day behind the cursor
+    widened_at: Mapped[datetime | None]  # when a window last began a whole day before the cursor
 
 
 class StoreDenial(Model):
-    """One thing that a channel denies a store while everything else goes on."""
+    """One thing that a channel denies a store while all else goes on."""
 
     __tablename__ = "store_denials"
     __table_args__ = (UniqueConstraint("store_id", "work", "thing", "name"),)
@@ -85,28 +85,30 @@ class StoreDenial(Model):
     since: Mapped[datetime]
     again_at: Mapped[datetime]  # when it is tried again
     low: Mapped[datetime | None]  # since when orders may have been missed because of it
-    page_token: Mapped[str | None]  # of a marketplace that is open again: how far its open orders were read
+    page_token: Mapped[str | None]  # of a marketplace that is no longer denied: how far its open orders were read
 
 
 class OrdersProof(Model):
-    """Whether a store's orders are known to be all here: what was read first is read again until nothing new comes."""
+    """The proof that all of a store's orders are here: those of the first reading are read again until no new one
+    appears.
+    """
 
     __tablename__ = "order_proofs"
 
     store_id: Mapped[int] = mapped_column(ForeignKey("stores.id", ondelete="CASCADE"), primary_key=True)
     low: Mapped[datetime]
     page_token: Mapped[str | None]
-    again_at: Mapped[datetime]  # when the next page may be asked for
-    seen: Mapped[int] = mapped_column(default=0)  # orders of the running pass
-    found: Mapped[int] = mapped_column(default=0)  # those of them that every reading before had missed
-    total: Mapped[int] = mapped_column(default=0)  # about so many orders a pass has
-    passes: Mapped[int] = mapped_column(default=0)  # whole ones
-    found_before: Mapped[int] = mapped_column(default=0)  # in the passes before the running one
+    again_at: Mapped[datetime]  # when the next page may be requested
+    seen: Mapped[int] = mapped_column(default=0)  # orders in the current pass
+    found: Mapped[int] = mapped_column(default=0)  # those of them that every earlier reading had missed
+    total: Mapped[int] = mapped_column(default=0)  # the approximate number of orders in a pass
+    passes: Mapped[int] = mapped_column(default=0)  # completed passes
+    found_before: Mapped[int] = mapped_column(default=0)  # in the passes before the current one
     proven_at: Mapped[datetime | None]
 
 
 class QuarantinedOrder(Model):
-    """An order that could not be taken in: its cause in plain columns, what the channel sent sealed beside it."""
+    """An order that could not be imported: its cause in plain columns, the channel's answer sealed beside it."""
 
     __tablename__ = "quarantined_orders"
     __table_args__ = (UniqueConstraint("store_id", "number"),)
@@ -119,7 +121,7 @@ class QuarantinedOrder(Model):
     at: Mapped[datetime]
     attempts: Mapped[int] = mapped_column(default=1)
     period: Mapped[str] = mapped_column(PeriodName)  # there is no order and so no data key yet
-    payload: Mapped[bytes] = mapped_column(LargeBinary)  # empty once it was erased; the cause stays
+    payload: Mapped[bytes] = mapped_column(LargeBinary)  # empty once erased; the cause stays
 
     @property
     def cause(self) -> str:

@@ -1,6 +1,7 @@
-"""Numbering the orders that came while importing was off for their store, oldest first, as a run of small chunks.
+"""Giving order numbers to the orders that arrived while importing was off for their store, oldest first, in chunks
+of a run.
 
-It ends early where importing is switched off again; switched on once more, the rest follows in a run of its own.
+The run ends early if importing is switched off again; once it is switched on, another run numbers the rest.
 """
 
 from collections.abc import Collection, Sequence
@@ -26,16 +27,16 @@ _ACTOR = Actor.job(KIND)
 
 
 def under_way(store_id: int) -> Run | None:
-    """The run that numbers a store's orders now."""
+    """The run that is numbering a store's orders now."""
     query = select(Run).where(Run.kind == KIND, Run.subject_id == store_id, Run.state.in_(OPEN_STATES))
     return db.session.scalar(query.limit(1))
 
 
 def start(store: Store) -> Run | None:
-    """Begin to number a store's orders, or join the run that does so; None where all have a number.
+    """Begin to number a store's orders, or join the run that does; None if all have a number.
 
-    Waits for a page that is just being written: it may have been begun while importing was off, and its orders would
-    be seen by nobody afterwards.
+    Waits for a page that is being written: it may have begun while importing was off, and nothing would number its
+    orders afterwards.
     """
     db.session.execute(select(StoreSync.store_id).where(StoreSync.store_id == store.id).with_for_update())
     if run := under_way(store.id):
@@ -48,7 +49,7 @@ def start(store: Store) -> Run | None:
 @job("now")
 @runs.gives_up
 def number_orders(run_id: int, chunk: int) -> None:
-    """Number the next orders of a run's store; the rest is a job of its own."""
+    """Number the next orders of a run's store; a job of its own does the rest."""
     numbers = _drawn(run_id)
     with unit_of_work():
         run = runs.take_chunk(run_id, chunk)
@@ -82,7 +83,7 @@ def _drawn(run_id: int) -> dict[int, list[str]]:
 
 
 def _taken_numbers(orders: Sequence[Order]) -> set[str | None]:
-    """Those of the channel's numbers that an order of the desk has already."""
+    """Those of the channel's numbers that an order of the desk already has."""
     theirs = [order.channel_order_number for order in orders]
     return set(db.session.scalars(visible(_ACTOR).with_only_columns(Order.number).where(Order.number.in_(theirs))))
 

@@ -1,9 +1,9 @@
 """The windows in which a store's orders are read, and the stream that reads them.
 
-The first connection reads what is open, then what changed; each later run what changed since, a little way behind the
-cursor. A page and its window's progress are one transaction. The cursor moves with a window's last page only, since the
-order of results is not promised. What windows do not read, a marketplace that was denied and the proof that nothing is
-missing, is read beside them in the same lane.
+The first connection reads what is open, then what has changed; each later run reads the changes since, starting a
+little before the cursor. A page and its window's progress are one transaction. The cursor moves only with a window's
+last page, since the order of results is not guaranteed. Outside the windows, but in the same lane, the desk reads a
+marketplace that was denied, and the proof that no order is missing.
 """
 
 from dataclasses import dataclass
@@ -28,11 +28,11 @@ from webapp.sync.taking_in.pages import PreparedPage, prepare, take_in
 from webapp.sync.taking_in.writing import Taken
 
 _WIDEN_EVERY = timedelta(hours=24)
-_ANALYZED_PAGES = (2, 20)  # of a first window: a planner that believes the tables empty reads them whole
+_ANALYZED_PAGES = (2, 20)  # of a first window: a planner that believes that tables are empty scans them whole
 
 
 class Broken(ChannelError):
-    """The channel's plugin failed in a way that it does not know itself."""
+    """The channel's plugin failed with an error that it does not handle."""
 
     code = "channel_broken"
     sentence = _l("The desk's part for %(channel)s failed. The Plugins page says how.")
@@ -59,17 +59,19 @@ def window_of(sync: StoreSync) -> SyncWindow:
 def _overlap_of(channel: Channel) -> float:
     try:
         return float(ask(channel, "stream", lambda: channel.overlap, gives=(int, float)))
-    except PluginFailed:  # as far as most channels need
+    except PluginFailed:  # as far back as most channels need
         return Channel.overlap
 
 
 def first_low(sync: StoreSync, at: datetime) -> datetime:
-    """How far back the first connection at this instant reaches."""
+    """The lower bound of a first connection that begins at this instant."""
     return at - timedelta(days=int(access(sync.store).settings.get("import_from", 30)))
 
 
 def _overlap(window: SyncWindow, usual: timedelta) -> timedelta:
-    """How far a window reaches behind the cursor: a whole day once a day, which finds what slipped over a page."""
+    """How far before the cursor a window begins: a whole day once a day, to find orders that slipped past a page
+    border.
+    """
     at = now()
     if window.widened_at is not None and at - window.widened_at < _WIDEN_EVERY:
         return usual
@@ -85,9 +87,9 @@ def low_of(window: SyncWindow) -> datetime:
 
 
 def page_done(sync: StoreSync, window: SyncWindow, *, bound: datetime | None, next_page: str | None) -> bool:
-    """Move the window with the page just written, in its transaction; True where the whole run is done.
+    """Advance the window after a page was written, in its transaction; returns True if the whole run is done.
 
-    The cursor moves with the window's last page only. The first connection's open orders are followed by the changes.
+    The cursor moves only with the window's last page. After the first connection's open orders the changes are read.
     """
     runs.page_read(sync)
     window.high = window.high or bound
@@ -104,7 +106,9 @@ def page_done(sync: StoreSync, window: SyncWindow, *, bound: datetime | None, ne
 
 
 def restart_window(window: SyncWindow) -> bool:
-    """Read the same window from its start, since its page token is no longer good; False once that led nowhere."""
+    """Read the current window again from its start, because its page token is no longer valid; False after too many
+    tries.
+    """
     window.page_token = window.high = None
     window.pages_done = 0
     window.restarts += 1
@@ -115,7 +119,7 @@ def restart_window(window: SyncWindow) -> bool:
 
 
 def due_for_more() -> list[int]:
-    """Stores of which more can be read: a marketplace that was denied, or, while no window is due, the orders again."""
+    """Stores with pages to read outside the windows: a denied marketplace, or, while no window is due, the proof."""
     at = now()
     denied = select(StoreDenial.id).where(
         StoreDenial.store_id == StoreSync.store_id,
@@ -132,7 +136,7 @@ def due_for_more() -> list[int]:
 
 
 def lease_for_more(store_id: int, owner: str) -> tuple[StoreSync, "Asked"] | None:
-    """Lease the store for a page that its windows do not read; None where nothing is due, or another reads."""
+    """Lease the store for a page outside its windows; None if nothing is due, or another worker reads."""
     sync = runs.free(store_id)
     if sync is None or sync.store.problem is not None:
         return None
@@ -140,7 +144,7 @@ def lease_for_more(store_id: int, owner: str) -> tuple[StoreSync, "Asked"] | Non
     rests = sync.next_at > now() and not any_row(SyncWindow, SyncWindow.store_id == store_id, _UNREAD)
     proof = proving.due(store_id) if denial is None and rests else None
     if denial is not None:
-        low = first_low(sync, denial.since)  # the same for every page of a trial: a page token holds the caller to it
+        low = first_low(sync, denial.since)  # constant for every page of a trial, since a page token is bound to it
         asked = OrdersWindow(low, denial.page_token, open_only=True, only=denial.name)
     elif proof is not None:
         asked = OrdersWindow(proof.low, proof.page_token, without=denials.left_out(store_id), spare=True)
@@ -150,19 +154,19 @@ def lease_for_more(store_id: int, owner: str) -> tuple[StoreSync, "Asked"] | Non
     return sync, Asked(get_channel(sync.store.channel), asked)
 
 
-# A window that waits in its middle: it may have been begun without a marketplace that is read again by now. The proof,
-# which leaves to the next window what changed after the cursor, would pass over what this one lacks.
+# A window that is unfinished may have begun without a marketplace that is included again by now. The proof leaves what
+# changed after the cursor to the next window, and would miss what this window lacks.
 _UNREAD = SyncWindow.page_token.is_not(None)
 
 
 def read_first_again(store_id: int) -> None:
-    """Read once more what a first connection would read, since the store may list other orders than before: the open
-    orders with the next page, the rest with the proof. A store that was not read yet is left as it is.
+    """Read again what a first connection would read, since the store may list other orders than before: the open
+    orders with the next page, the rest with the proof. A store that was never read is left as it is.
     """
     if db.session.get(StoreSync, (store_id, ORDERS_LANE)) is None:
         return
     sync = runs.sync_of(store_id, lock=True)
-    runs.give_back(sync)  # a page that is being read now was asked for as before
+    runs.give_back(sync)  # a page that is being read now was requested with the former settings
     window = db.session.get_one(SyncWindow, (store_id, WindowKind.OPEN))
     window.cursor = window.low = window.high = window.page_token = None
     window.pages_done = window.restarts = 0
@@ -173,21 +177,21 @@ def read_first_again(store_id: int) -> None:
 
 
 class Asked(NamedTuple):
-    """A page of orders that a channel is asked for."""
+    """A page of orders to request from a channel."""
 
     channel: Channel
     window: OrdersWindow
 
 
 class Read(NamedTuple):
-    """A page of orders as the channel gave it, and made ready to be written."""
+    """A page of orders as the channel returned it, prepared for writing."""
 
     page: OrdersPage
     ready: PreparedPage
 
 
 def fetch(store: StoreAccess, asked: Asked) -> OrdersPage:
-    """Ask the channel for a page; raises `ChannelError`, also where its plugin fails."""
+    """Request a page from the channel; raises `ChannelError`, also if its plugin fails."""
     try:
         return calls.fetch_orders(asked.channel, store, asked.window)
     except PluginFailed as error:
@@ -195,13 +199,13 @@ def fetch(store: StoreAccess, asked: Asked) -> OrdersPage:
 
 
 def write(store: StoreAccess, ready: PreparedPage) -> Taken:
-    """Take a prepared page in, in the open unit of work."""
+    """Write a prepared page in the open unit of work."""
     return take_in(db.session.get_one(Store, store.id), ready)
 
 
 @dataclass(frozen=True)
 class OrdersStream(Stream):
-    """The stream of orders: its place is a window, and what is denied is kept."""
+    """The stream of orders: its position is a window, and denials are recorded."""
 
     def asked(self, sync: StoreSync) -> Asked:
         window = window_of(sync)
@@ -227,7 +231,7 @@ class OrdersStream(Stream):
             aside=taken.quarantined,
         )
         if window.cursor is None and window.pages_done in _ANALYZED_PAGES:
-            after_commit(analyze)  # the planner should learn how the tables grew
+            after_commit(analyze)  # the planner should learn how the tables have grown
         return page_done(sync, window, bound=told.bound, next_page=told.next_page)
 
     def again(self, sync: StoreSync, run: Run) -> bool:
@@ -241,7 +245,7 @@ class OrdersStream(Stream):
         channel = get_channel(store.channel)
         try:
             return float(ask(channel, "stream", channel.poll_interval, access(store), gives=(int, float)))
-        except PluginFailed:  # what was read is here all the same
+        except PluginFailed:  # what was read is complete all the same
             return self.every
 
 

@@ -1,8 +1,8 @@
-"""Whether all orders are here: reading all pages is not having all orders.
+"""The proof that all orders are here: reading all pages does not mean having all orders.
 
-Where a channel pages by counting and orders change meanwhile, some slip over a page border and are never told. So what
-was read first is read again, a page at a time, when nothing else is due and from a quarter of the allowance, until one
-whole pass finds no order that an earlier reading should have brought.
+If a channel pages by counting and orders change meanwhile, some slip past a page border and are never returned. So the
+orders of the first reading are read again, a page at a time, while nothing else is due and with a quarter of the
+request allowance, until a whole pass finds no order that an earlier reading should have brought.
 """
 
 from dataclasses import replace
@@ -19,7 +19,7 @@ from webapp.sync.models import OrdersProof, StoreDenial, SyncWindow, WindowKind
 
 
 def begin(store_id: int, low: datetime) -> None:
-    """Prove once more what changed since `low`; what was to be proven before stays to be proven."""
+    """Prove again everything that changed since `low`; what was still to be proven stays to be proven."""
     row = db.session.get(OrdersProof, store_id)
     if row is None:
         row = OrdersProof(store_id=store_id, low=low, again_at=now(), passes=0, found_before=0)
@@ -33,18 +33,20 @@ def begin(store_id: int, low: datetime) -> None:
     row.total = db.session.scalar(since) or 0
     restart(row)
     denied = update(StoreDenial).where(StoreDenial.store_id == store_id, StoreDenial.low > row.low)
-    db.session.execute(denied.values(low=row.low))  # the passes go without it: its own come once it is lifted
+    db.session.execute(denied.values(low=row.low))  # the passes leave it out: it gets its own once it is allowed
     db.session.flush()
 
 
 def since(store_id: int, low: datetime) -> datetime:
-    """Since when orders may be missed of which something is denied from now on: what is not proven yet stays so."""
+    """The time since which orders may be missed if something is denied from now on: the time from which nothing is
+    proven yet.
+    """
     row = db.session.get(OrdersProof, store_id)
     return low if row is None or row.proven_at is not None else min(row.low, low)
 
 
 def due(store_id: int) -> OrdersProof | None:
-    """The proof of which a page may be read now."""
+    """The proof for which a page may be read now."""
     row = db.session.get(OrdersProof, store_id)
     return row if row is not None and row.proven_at is None and row.again_at <= now() else None
 
@@ -55,7 +57,7 @@ def of_store(store_id: int) -> OrdersProof:
 
 
 def read_before(store_id: int, page: OrdersPage) -> OrdersPage:
-    """The orders of a page that earlier readings should have brought; what changed since comes with the next window."""
+    """The orders of a page that earlier readings should have brought; those changed since belong to the next window."""
     cursor = db.session.scalar(
         select(SyncWindow.cursor).where(SyncWindow.store_id == store_id, SyncWindow.kind == WindowKind.CHANGES)
     )
@@ -63,7 +65,9 @@ def read_before(store_id: int, page: OrdersPage) -> OrdersPage:
 
 
 def page_read(row: OrdersProof, *, seen: int, new: int, next_page: str | None) -> None:
-    """Move the pass with the page just written, in its transaction; a whole pass without anything new is the proof."""
+    """Advance the pass after a page was written, in its transaction; a whole pass without new orders completes the
+    proof.
+    """
     row.seen += seen
     row.found += new
     row.page_token, row.again_at = next_page, now()

@@ -1,4 +1,4 @@
-"""What lists can be asked about the channel: orders by what became of the updates that it is owed."""
+"""The query keys about channels: orders by the states of their updates."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,7 @@
-"""Finding out that the database is older than what was sent: it was put back from a backup, or is a copy.
+"""Detecting that the database is older than what was sent: it was restored from a backup, or is a copy.
 
-Then nothing is sent to any store until somebody who looked lets it; what must not be sent twice is looked up from the
-backup's time on; and ids go on past those that channels have seen.
+Then nothing is sent to any store until a person has looked and allows it; updates that must not be sent twice are
+looked up from the time of the backup on; and new ids continue after those that channels have seen.
 """
 
 from datetime import datetime
@@ -29,13 +29,15 @@ TABLES = {"update": ChannelUpdate, "attempt": UpdateAttempt}
 
 
 def recover() -> bool:
-    """Put a desk whose database is older than what was sent into order; whether it was. Safe to run several times."""
+    """Put a desk in order whose database is older than what was sent; returns whether it was. Safe to run several
+    times.
+    """
     mark = marks.read()
     if not _is_older(mark):
         return False
     with unit_of_work():
         stores = list(db.session.scalars(select(Store).order_by(Store.id).with_for_update(of=Store, key_share=True)))
-        if not _is_older(mark):  # another process was quicker
+        if not _is_older(mark):  # another process has done it
             return False
         since = _known_until()
         for store in stores:
@@ -43,7 +45,7 @@ def recover() -> bool:
             _doubt(store, since)
         audit("older_database", actor=Actor.job("recovery"), update=mark.update, attempt=mark.attempt)
         live.publish("stores", [store.id for store in stores])
-    with unit_of_work():  # afterwards: what a sequence was set to stays where a transaction ends badly
+    with unit_of_work():  # last: a sequence keeps its new value even if the transaction fails
         _move_past(mark)
     log.error("older_database", update=mark.update, attempt=mark.attempt)
     return True
@@ -54,7 +56,7 @@ def _is_older(mark: marks.Mark) -> bool:
 
 
 def _highest(table: str) -> int:
-    """The highest id that the database ever gave to a row of this table."""
+    """The highest id that the database has ever given to a row of this table."""
     if db.engine.dialect.name == "sqlite":
         found = db.session.execute(text("SELECT seq FROM sqlite_sequence WHERE name = :name"), {"name": table}).scalar()
         return int(found or 0)
@@ -77,21 +79,22 @@ def _move_past(mark: marks.Mark) -> None:
 
 
 def _known_until() -> datetime | None:
-    """The last moment of which the database knows anything."""
+    """The latest moment recorded in the database."""
     return db.session.scalar(select(OrderEvent.seen_at).order_by(OrderEvent.id.desc()).limit(1))
 
 
 def _doubt(store: Store, since: datetime | None) -> None:
-    """What must not be sent twice, and has not ended for good, may have left since, a second time too. That holds for
-    what the store's channel no longer carries as well: nobody knows whether it may be repeated.
+    """Mark as unknown every update that must not be sent twice and has not ended for good: it may have been sent
+    since the backup. This includes kinds that the store's channel no longer carries: nobody knows whether these may
+    be repeated.
     """
     repeatable = [code for code, carriage in carried(store).items() if carriage.repeatable]
     mine = (ChannelUpdate.store_id == store.id, ChannelUpdate.kind.not_in(repeatable), ChannelUpdate.state.in_(OPEN))
     orders = select(Order).where(Order.id.in_(select(ChannelUpdate.order_id).where(*mine))).order_by(Order.id)
-    kept = list(db.session.scalars(orders.with_for_update(of=Order)))  # until their rows are written
+    kept = list(db.session.scalars(orders.with_for_update(of=Order)))  # referenced until their rows are written
     for row in db.session.scalars(select(ChannelUpdate).where(*mine).order_by(ChannelUpdate.id).with_for_update()):
         left = row.sent_at or (row.attempt.at if row.attempt else since) or row.created_at
-        owe_again(row, now())  # what it tells of a try before says nothing of a later one
+        owe_again(row, now())  # its former handle belongs to an earlier try
         row.look_from = min(left, since or left)
         settle_troubles(row.order, row)
         lose(row, look_again_at=now())

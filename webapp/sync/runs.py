@@ -1,7 +1,7 @@
-"""What is read of a store, as runs: starting or joining one, leasing a lane, the run's numbers, its end.
+"""Readings of a store as runs: starting or joining one, leasing a lane, the run's numbers, its end.
 
-Every lane is led in the same way, whatever it reads; orders are one of them. How far each was read is its stream's
-work (`streams`, `order_windows`).
+Every lane is handled in the same way; orders are one of them. How far a lane was read is kept by its stream (`streams`,
+`order_windows`).
 """
 
 from collections.abc import Collection, Sequence
@@ -36,14 +36,14 @@ _LONGEST_PAUSE = 7 * 86_400.0
 
 
 class ReaderLost(DeskError):
-    """Whoever read a page did not come to its end: it was killed, or hung beyond its time."""
+    """The worker that read a page did not finish: it was killed, or hung beyond its time."""
 
     code = "reader_lost"
     sentence = _l("The worker that read this was stopped in the middle. The desk tries again by itself.")
 
 
 class PageTooSlow(DeskError):
-    """A page took longer than it may, and was given up."""
+    """A page took longer than its time limit, and was given up."""
 
     code = "page_too_slow"
     sentence = _l("One page took longer than %(seconds)s seconds and was given up. The desk tries again by itself.")
@@ -55,14 +55,14 @@ class StoreInactive(Refusal):
 
 
 def sync_of(store_id: int, lane: str = ORDERS_LANE, *, lock: bool = False) -> StoreSync:
-    """The row of a store's lane, made at its first use; with `lock` nobody else leases it until the unit of work
-    ends.
+    """The row of a store's lane, created at its first use; with `lock` nobody else can lease it until the unit of
+    work ends.
     """
     query = select(StoreSync).where(StoreSync.store_id == store_id, StoreSync.lane == lane)
     if lock:
         query = query.with_for_update(of=StoreSync).execution_options(populate_existing=True)
     row = db.session.scalar(query)
-    if row is None:  # two may make it at once
+    if row is None:  # two transactions may create it at once
         made = insert_into(StoreSync).values(store_id=store_id, lane=lane, next_at=now()).on_conflict_do_nothing()
         db.session.execute(made)
         if lane == ORDERS_LANE:
@@ -73,8 +73,8 @@ def sync_of(store_id: int, lane: str = ORDERS_LANE, *, lock: bool = False) -> St
 
 
 def start(store: Store, *, actor: Actor) -> Run:
-    """Begin a run of the store's orders now, or join the one that is open; a store that was disconnected is given
-    another try, and so is every lane that fails. Raises `AccountConnected` where its account is another store's.
+    """Begin a run of the store's orders now, or join the one that is open; a disconnected store is tried again, and
+    so is every failing lane. Raises `AccountConnected` if another store has its account.
     """
     actor.needs("stores.sync")
     if not store.active:
@@ -116,16 +116,16 @@ def readable(*columns: Any) -> Select[Any]:
 
 def stores_to_read(*columns: Any) -> Select[Any]:
     """These columns of the lanes of stores that may be read."""
-    known = Store.channel.in_(channels())  # one whose plugin was left out waits for it
+    known = Store.channel.in_(channels())  # a lane whose plugin was left out waits for it
     query = select(*columns).join(Store, Store.id == StoreSync.store_id)
     return query.where(Store.active, Store.problem.is_(None), known)
 
 
 def lease_lane(store_id: int, owner: str, lane: str = ORDERS_LANE) -> tuple[StoreSync, Run] | None:
-    """Lease a lane of the store for one page; None where it is not due, inactive, or read by another.
+    """Lease a lane of the store for one page; None if it is not due, inactive, or read by another worker.
 
-    Who had its lease last and did not end it was killed, or did not answer any more. Orders are read again at once. Any
-    other lane is at fault until it is read to the end of a page: it rests first.
+    If the last lease was not given back, its holder was killed or hung. The lane of orders is read again at once. Any
+    other lane is paused first, since its page may be the cause, until it has read a page to the end.
     """
     sync = free(store_id, lane)
     if sync is None or sync.next_at > now():
@@ -145,8 +145,8 @@ def take(sync: StoreSync, owner: str) -> None:
 
 
 def free(store_id: int, lane: str = ORDERS_LANE) -> StoreSync | None:
-    """The row of a store's lane, locked; None where another has its lease, the store is inactive, or its account is
-    another store's.
+    """The row of a store's lane, locked; None if another worker has its lease, the store is inactive, or another
+    store has its account.
     """
     sync = sync_of(store_id, lane, lock=True)
     held = sync.lease_until is not None and sync.lease_until >= now()
@@ -154,13 +154,13 @@ def free(store_id: int, lane: str = ORDERS_LANE) -> StoreSync | None:
 
 
 def held_by(store_id: int, owner: str, lane: str = ORDERS_LANE) -> tuple[StoreSync, Run] | None:
-    """The row of the lane with its run, locked for writing a page; None where `owner` has lost the lease meanwhile."""
+    """The row of the lane with its run, locked for writing a page; None if `owner` has lost the lease."""
     sync = sync_held_by(store_id, owner, lane)
     return (sync, sync.run) if sync is not None and sync.run is not None else None
 
 
 def sync_held_by(store_id: int, owner: str, lane: str = ORDERS_LANE) -> StoreSync | None:
-    """The row of the lane, locked; None where `owner` has lost the lease meanwhile."""
+    """The row of the lane, locked; None if `owner` has lost the lease."""
     sync = sync_of(store_id, lane, lock=True)
     return sync if sync.lease_owner == owner else None
 
@@ -178,18 +178,18 @@ def give_back(sync: StoreSync) -> None:
 
 
 def pass_on(sync: StoreSync, *, seconds: float = 0.0) -> None:
-    """End the lease with more to read; it goes on after so many seconds."""
+    """End the lease while there is more to read; the next page follows after so many seconds."""
     give_back(sync)
     sync.next_at = now() + timedelta(seconds=seconds)
 
 
 def page_read(sync: StoreSync) -> None:
-    """A page was written: what failed before is over."""
+    """Record that a page was written: earlier failures are over."""
     sync.failures, sync.last_failure = 0, None
 
 
 def finish(sync: StoreSync, run: Run, *, seconds: float) -> None:
-    """The run read everything there was; the next begins after so many seconds."""
+    """End the run, which has read everything; the next one begins after so many seconds."""
     run.quiet = run.actor_kind == ActorKind.JOB and not any(run.numbers.get(name) for name in _NEWS)
     run.state, run.ended_at = RunState.DONE, now()
     sync.last_success_at = run.ended_at
@@ -197,13 +197,14 @@ def finish(sync: StoreSync, run: Run, *, seconds: float) -> None:
 
 
 def fail(sync: StoreSync, run: Run, error: DeskError) -> None:
-    """End the run with its reason; the next comes by itself, later each time, unless somebody must connect it again.
+    """End the run with its reason. The next one begins by itself, later after each failure, unless a person has to
+    connect the store again.
 
-    Only the orders' lane can disconnect the store: what else is read may sign in elsewhere, or be wrong.
+    Only the lane of orders can disconnect the store: other lanes may sign in elsewhere, or be wrong.
     """
     of_orders = sync.lane == ORDERS_LANE
     run.state, run.ended_at, run.problem = RunState.FAILED, now(), error.stored()
-    run.quiet = not of_orders and sync.failures > 0  # of failures in a row the first is kept
+    run.quiet = not of_orders and sync.failures > 0  # the first of several failures in a row is kept
     note_failure(sync, error)
     pause = pause_of(error, otherwise=60.0)
     growing = min(_BACKOFF_LIMIT, pause * 2 ** min(sync.failures - 1, 8))
@@ -214,29 +215,31 @@ def fail(sync: StoreSync, run: Run, error: DeskError) -> None:
 
 
 def note_failure(sync: StoreSync, error: DeskError) -> None:
-    """Keep why the lane can't be read, until a page of it is."""
+    """Record why the lane can't be read, until a page of it is read."""
     sync.failures, sync.last_failure = sync.failures + 1, error.stored()
 
 
 def pause_of(error: DeskError, *, otherwise: float) -> float:
-    """The seconds after which an error says that it is worth another try; `otherwise` where it says nothing of use."""
+    """The seconds after which an error allows another try; `otherwise` if it gives no usable number."""
     told = error.retry_after if isinstance(error, ChannelError) else None
     return told if isinstance(told, (int, float)) and 0 < told <= _LONGEST_PAUSE else otherwise
 
 
 def disconnect(store: Store, error: Disconnected) -> None:
-    """Neither read the store nor tell it anything until somebody gives new credentials: its sign-in is refused."""
+    """Stop reading from the store and sending to it until a person gives new credentials: its sign-in is refused."""
     store.problem = error.stored()
     live.publish("stores", [store.id])
 
 
 def forget_quiet_runs() -> bool:
-    """Delete some runs that came by the clock and found nothing, an hour after their end; whether more are there."""
+    """Delete some runs that the clock started and that found nothing, an hour after their end; returns whether more
+    are left.
+    """
     return delete_some(Run, *_forgettable())
 
 
 def any_to_forget() -> bool:
-    """Whether there are runs that nobody needs any more."""
+    """Whether there are such runs."""
     return any_row(Run, *_forgettable())
 
 
@@ -248,7 +251,7 @@ def _forgettable() -> tuple[ColumnElement[bool], ...]:
 def runs(
     actor: Actor, *, store_id: int | None = None, limit: int = 50, quiet: bool = True, own: Collection[str] = ()
 ) -> list[Run]:
-    """Runs, newest first; without `quiet`, those that came by the clock and found nothing are left out.
+    """Runs, newest first; without `quiet`, those that the clock started and that found nothing are left out.
 
     Of the kinds in `own` only those that the actor began.
     """
@@ -267,12 +270,14 @@ def runs(
 
 
 def syncs_of(store_ids: Sequence[int]) -> dict[int, StoreSync]:
-    """The rows of these stores' orders with their last runs, for pages: a store that was never read has none."""
+    """The rows of these stores' lanes of orders with their last runs, for pages; a store that was never read has
+    none.
+    """
     return {store_id: row for store_id, rows in lanes_of(store_ids).items() for row in rows if row.lane == ORDERS_LANE}
 
 
 def lanes_of(store_ids: Sequence[int]) -> dict[int, list[StoreSync]]:
-    """The rows of all lanes of these stores with their last runs, for pages; the orders' first."""
+    """The rows of all lanes of these stores with their last runs, for pages; the lane of orders first."""
     query = (
         select(StoreSync)
         .where(StoreSync.store_id.in_(store_ids))
@@ -287,7 +292,7 @@ def lanes_of(store_ids: Sequence[int]) -> dict[int, list[StoreSync]]:
 
 
 def locked_lanes(store_id: int) -> Sequence[StoreSync]:
-    """Every lane of a store; nobody leases any until the unit of work ends."""
+    """Every lane of a store, locked: nobody can lease one until the unit of work ends."""
     query = select(StoreSync).where(StoreSync.store_id == store_id)
-    query = query.order_by(StoreSync.lane != ORDERS_LANE, StoreSync.lane)  # as `start` locks them
+    query = query.order_by(StoreSync.lane != ORDERS_LANE, StoreSync.lane)  # in the order in which `start` locks them
     return db.session.scalars(query.with_for_update(of=StoreSync).execution_options(populate_existing=True)).all()

@@ -1,4 +1,4 @@
-"""Writing what became of updates: by the channel's outcomes, and by readings of their orders."""
+"""Writing the results of updates: from the channel's outcomes, and from readings of their orders."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -35,13 +35,13 @@ from webapp.updates.kinds import carriage_of, said_by
 from webapp.updates.models import OPEN_UPDATES, ChannelUpdate, UpdateState
 from webapp.updates.queries import NotShown, denied
 
-RETRY = (5, 15, 60, 300, 900)  # seconds until one that surely did not happen is tried again; the first time at once
+RETRY = (5, 15, 60, 300, 900)  # seconds until an update that certainly did not happen is sent again, by its tries
 
-SOON = timedelta(seconds=2)  # until one whose answer was lost is looked up
+SOON = timedelta(seconds=2)  # until an update whose answer was lost is looked up
 
 
 class ChannelSaid(DeskError):
-    """A sentence of the channel's own, kept as it came."""
+    """A sentence of the channel itself, stored as it was received."""
 
     code = "channel_said"
     sentence = _l("%(sentence)s")
@@ -51,14 +51,14 @@ class ChannelSaid(DeskError):
 
 
 def settle(outcomes: Mapping[int, Outcome], owner: str) -> int | None:
-    """Write what became of claimed updates; returns their store, None where the lease of all was lost.
+    """Write the outcomes of claimed updates; returns their store, or None if the lease of all of them was lost.
 
-    Rows that somebody else settled or claimed meanwhile are left alone: under their locks, the lease must still be the
-    `owner`'s. Orders are locked before their updates, as whoever takes in a page does.
+    Rows that were settled or claimed meanwhile are left alone: under their locks, the lease must still be the
+    `owner`'s. Orders are locked before their updates, as when a page is taken in.
     """
     concerned = select(ChannelUpdate.order_id).where(ChannelUpdate.id.in_(list(outcomes)))
     orders = select(Order).where(Order.id.in_(concerned)).order_by(Order.id).with_for_update(of=Order)
-    kept = list(db.session.scalars(orders.execution_options(populate_existing=True)))  # until their rows are written
+    kept = list(db.session.scalars(orders.execution_options(populate_existing=True)))  # referenced until written
     store_id = None
     query = select(ChannelUpdate).where(ChannelUpdate.id.in_(list(outcomes))).order_by(ChannelUpdate.id)
     for row in db.session.scalars(query.with_for_update().execution_options(populate_existing=True)):
@@ -94,7 +94,7 @@ def _settle_one(row: ChannelUpdate, outcome: Outcome) -> None:
         case NotYet(seconds=seconds, problem=problem, cause=cause, denial=denial):
             news = denial is not None and not denied(row)
             row.problem = _reason(problem, cause) or row.problem
-            if row.sent_at is not None and row.state in _TAKEN:  # the channel had it: only the look can be made again
+            if row.sent_at is not None and row.state in _TAKEN:  # the channel had it: only the look-up can be repeated
                 row.look_again_at = at + timedelta(seconds=seconds or _pause(row))
             else:
                 owe_again(row, at + timedelta(seconds=(seconds or _pause(row)) if row.attempts > 1 else seconds))
@@ -102,7 +102,7 @@ def _settle_one(row: ChannelUpdate, outcome: Outcome) -> None:
                     _tell(row, "update_denied", trouble="update_denied")
         case _:
             lost_for = at - row.due_at if row.state == UpdateState.UNKNOWN else timedelta(0)
-            pause = min(max(lost_for, SOON), timedelta(seconds=carriage.look_steps[-1]))  # as long again
+            pause = min(max(lost_for, SOON), timedelta(seconds=carriage.look_steps[-1]))  # for the same time again
             lose(row, look_again_at=at + pause)
 
 
@@ -110,7 +110,7 @@ _TAKEN = (UpdateState.SENT, UpdateState.ACCEPTED)
 
 
 def _reason(problem: str, cause: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """A stored DeskError of what an outcome says, where it says anything."""
+    """An outcome's reason as a stored DeskError, if it gives one."""
     return dict(cause) if cause else ChannelSaid(sentence=problem).stored() if problem else None
 
 
@@ -127,7 +127,9 @@ def _left(
     handle: str | None = None,
     warning: str = "",
 ) -> None:
-    """The channel took it and does not show it: when to look next, and whether it should be there by now."""
+    """The channel took the update and does not show its effect yet: when to look next, and whether it should be
+    visible by now.
+    """
     first = row.sent_at is None
     news = state != row.state and not (state == UpdateState.SENT and row.state == UpdateState.ACCEPTED)
     if news:
@@ -150,7 +152,7 @@ def _left(
     elif warning:
         row.problem = ChannelSaid(sentence=warning).stored()
     elif news or row.state == UpdateState.SENT:
-        row.problem = None  # a warning stays as long as it is accepted
+        row.problem = None  # a warning stays while the update is accepted
 
 
 def _take_effect(rows: Sequence[ChannelUpdate], state: UpdateState) -> None:
@@ -170,7 +172,7 @@ def _tell(row: ChannelUpdate, code: str, *, trouble: str = "") -> None:
 
 
 def settle_by_reading(readings: Mapping[int, IncomingOrder]) -> None:
-    """Settle what readings of orders, which the caller has locked, show of their updates, refused ones too."""
+    """Settle updates, also refused ones, by what readings of their orders show. The caller has locked the orders."""
     if not readings:
         return
     query = select(ChannelUpdate).where(text(OPEN_UPDATES), among(ChannelUpdate.order_id, list(readings)))

@@ -1,9 +1,9 @@
-"""Streams: what is read from channels and mailboxes, page by page, each by itself.
+"""Streams: what is read from channels and mailboxes, page by page, each independently.
 
-A stream has a lane, and each store a lease, a run, a back-off and a next time for each lane. A page is fetched outside
-of any transaction and written in one, together with the place at which the next page begins: a worker that dies between
-the two has read nothing, and one that dies later has written it all. Every lane but that of the orders has a queue and
-a worker of its own, so none waits for another; what goes wrong in it stays there.
+A stream has a lane, and each store has a lease, a run, a back-off and a next time for each lane. A page is fetched
+outside any transaction and written in one, together with the position of the next page: a worker that dies between the
+two has read nothing, and one that dies later has written the whole page. Every lane except that of orders has its own
+queue and worker, so no lane waits for another, and an error concerns only its lane.
 """
 
 import re
@@ -30,11 +30,11 @@ _PLAIN = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 @dataclass(frozen=True, slots=True)
 class StreamPage:
-    """One page of a stream. `place` is where the next page begins, also after days; it is kept as it is."""
+    """One page of a stream. `place` is the position of the next page, valid also after days; it is stored as it is."""
 
     items: Sequence[Any] = ()
     place: str | None = None
-    more: bool = False  # whether the next page is there already; else the lane rests
+    more: bool = False  # whether the next page can be read at once; else the lane pauses
     calls: int = 1
 
     def __post_init__(self) -> None:
@@ -61,10 +61,10 @@ def _is_text(text: str) -> bool:
 class Stream:
     """Something that is read from channels or mailboxes.
 
-    `fetch(store, place)` gives the page that begins at `place`, None at first, and may take `seconds`; it calls the
-    network and writes nothing. `take_in(store, page)` writes the page in the open unit of work, calls no network, and
-    gives how many of its items were new, or None. Raise a `ChannelError` for what is no bug: the lane rests and goes on
-    by itself. `lane` is a plain word that no other stream has.
+    `fetch(store, place)` returns the page that begins at `place`, which is None at first, and may take `seconds`; it
+    calls the network and writes nothing. `take_in(store, page)` writes the page in the open unit of work, calls no
+    network, and returns how many of its items were new, or None. Raise a `ChannelError` for whatever is not a bug: the
+    lane pauses and continues by itself. `lane` is a plain word that no other stream has.
     """
 
     code: str
@@ -72,9 +72,9 @@ class Stream:
     label: LazyString | str
     fetch: Callable[[StoreAccess, Any], Any]
     take_in: Callable[[StoreAccess, Any], Any]
-    channels: Collection[str] = ()  # codes of the channels whose stores are read; none named: every store
-    every: float = 300.0  # seconds between two readings while nothing is waiting
-    seconds: float = 60.0  # that one page may take
+    channels: Collection[str] = ()  # codes of the channels whose stores are read; empty: every store
+    every: float = 300.0  # seconds between two readings when nothing is left to read
+    seconds: float = 60.0  # time limit of one page
 
     def __post_init__(self) -> None:
         if not _PLAIN.fullmatch(self.lane):
@@ -89,11 +89,11 @@ class Stream:
         return not self.channels or channel in self.channels
 
     def asked(self, sync: StoreSync) -> Any:
-        """Where the next page begins; within the unit of work that leases the lane."""
+        """The position of the next page; called within the unit of work that leases the lane."""
         return sync.place
 
     def read(self, store: StoreAccess, asked: Any) -> Any:
-        """The page that begins there; outside of any transaction."""
+        """The page at that position; called outside any transaction."""
         page = self.fetch(store, asked)
         if not isinstance(page, StreamPage):
             raise WrongType(page, StreamPage)
@@ -102,7 +102,9 @@ class Stream:
         return page
 
     def written(self, sync: StoreSync, run: Run, store: StoreAccess, asked: Any, page: Any) -> bool:
-        """Write the page and move on behind it, in the open unit of work; whether nothing more is there now."""
+        """Write the page and advance to the next, in the open unit of work; returns whether nothing more is left
+        now.
+        """
         with guarded_savepoint():
             new = self.take_in(store, page)
         if not isinstance(new, (int, type(None))):
@@ -113,13 +115,15 @@ class Stream:
         return not page.more
 
     def again(self, sync: StoreSync, run: Run) -> bool:
-        """The place is no longer good: begin from the start, and say whether that may be at once: once in a run."""
+        """The position is no longer valid: begin from the start. Returns whether to begin at once, which is allowed
+        once in a run.
+        """
         may = sync.place is not None and "restarted" not in run.numbers
         sync.place, run.numbers = None, run.numbers | {"restarted": 1}
         return may
 
     def missed(self, sync: StoreSync, asked: Any, error: Exception) -> None:
-        """Keep what else is to be known of a page that could not be read."""
+        """Record what else is known about a page that could not be read."""
 
     def rests(self, store: Store) -> float:
         """Seconds until the next reading, now that everything was read."""
@@ -127,23 +131,25 @@ class Stream:
 
 
 def streams() -> Sequence[Stream]:
-    """Everything that is read; the orders first, whose lane nobody else can have."""
+    """All streams; that of orders first, whose lane no other can have."""
     return registered("register_streams", Stream, unique=lambda stream: stream.lane)
 
 
 def find(lane: str) -> Stream | None:
-    """The stream of a lane; None where no plugin brings it any more."""
+    """The stream of a lane; None if no plugin registers it any more."""
     return next((stream for stream in streams() if stream.lane == lane), None)
 
 
 def lane_label(lane: str) -> str:
-    """What a lane reads, for people; the lane itself where no plugin brings it any more."""
+    """What a lane reads, as a label; the lane's code if no plugin registers it any more."""
     stream = find(lane)
     return label_of(stream) if stream is not None else lane
 
 
 def _reads(stream: Stream, channel: str) -> bool:
-    """Whether a stream reads this channel's stores; where it can't say so, the others have their turn."""
+    """Whether a stream reads stores of this channel; False if the stream can't answer, so that the others are still
+    served.
+    """
     try:
         return ask(stream, "stream", stream.reads, channel, gives=bool)
     except PluginFailed:
@@ -156,7 +162,9 @@ def lanes() -> list[str]:
 
 
 def due() -> list[tuple[int, str]]:
-    """Stores and lanes that are due to be read and that nobody reads now; in two queries at most, however many."""
+    """Stores and lanes that are due to be read and that nobody reads now; at most two queries, for any number of
+    stores.
+    """
     known = {stream.lane: stream for stream in streams()}
     query = runs.readable(StoreSync.store_id, StoreSync.lane, Store.channel)
     found = db.session.execute(query.where(StoreSync.next_at <= now(), StoreSync.lane.in_(list(known)))).all()

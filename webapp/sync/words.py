@@ -1,4 +1,4 @@
-"""What is said of a channel's news: the sentences of its events, and what can be the matter with what it tells."""
+"""Words about a channel's news: the sentences of its events, and the attention that it can cause."""
 
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.attention import AttentionKind

@@ -1,4 +1,4 @@
-"""What channels are owed: rows made in the transaction of an act, and what each kind of them means.
+"""What channels are owed: rows made in the transaction of an act, and the meaning of each kind.
 
-`sync` delivers them and learns what became of them; nothing here asks a channel.
+`sync` delivers them and finds out their results; nothing here calls a channel.
 """

@@ -1,7 +1,7 @@
-"""Attempts that nobody needs any more: every update of theirs ended, and they are long past.
+"""Deleting attempts that nobody needs any more: old ones whose updates have all ended.
 
-An attempt is read to find out what became of its updates, and after a backup was put back, since when they may have
-left; both as long as one of them is open. Their ids are never given again, so what is kept of the highest stays true.
+An attempt is read to find out the results of its updates, and after a backup was restored, since when they may have
+left; in both cases while one of its updates is open. Ids are never reused, so the stored highest id stays right.
 """
 
 from datetime import timedelta
@@ -22,7 +22,7 @@ def any_to_forget() -> bool:
 
 
 def forget_some() -> bool:
-    """Delete a few of them in the open unit of work; whether more may be left."""
+    """Delete a few of them in the open unit of work; returns whether more may be left."""
     ids = list(db.session.scalars(select(UpdateAttempt.id).where(*_forgettable()).limit(_AT_ONCE)))
     if not ids:
         return False

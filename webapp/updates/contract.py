@@ -1,8 +1,8 @@
-"""What a kind of outward act means, declared by the domain that owns its source, or by a plugin.
+"""The contract of a kind of outward act, declared by the domain that owns its source, or by a plugin.
 
-How a kind travels is the channel's word (`webapp.channels.contract.UpdateKind`); the life of a row is the work of
-`sync`, which knows no kind by its name. Nothing here asks a channel, and everything runs within a unit of work, under
-the order's lock unless it says otherwise.
+The channel defines how a kind is sent (`webapp.channels.contract.UpdateKind`); `sync` manages the life of a row and
+knows no kind by its name. Nothing here calls a channel, and everything runs within a unit of work, under the order's
+lock unless it says otherwise.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Owing:
-    """What a channel is to be owed: its order, locked, and the document that tells of it."""
+    """An update that a channel is to be owed: its order, locked, and the document that it is about."""
 
     order: Order
     source: Any
@@ -34,8 +34,8 @@ class Owing:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """It can't go yet, for a reason that ends by itself; asked again after so many seconds, or when an update of a kind
-    that it waits for is settled.
+    """The update can't be sent yet, for a reason that ends by itself; it is asked again after so many seconds, or
+    when an update of a kind that it waits for is settled.
     """
 
     cause: DeskError
@@ -44,7 +44,7 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Impossible:
-    """It can't go, and will not by itself: it is refused before it leaves."""
+    """The update can't be sent, and will not be by itself: it is refused before it leaves."""
 
     cause: DeskError
 
@@ -56,7 +56,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class DoneElsewhere:
-    """The reading shows that somebody else did the same."""
+    """The reading shows that somebody else did it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Contradicted:
 
 @dataclass(frozen=True, slots=True)
 class UpdateSettled:
-    """A fact for hooks: an update ended."""
+    """A fact for hooks: an update has ended."""
 
     update_id: int
     order_id: int
@@ -79,7 +79,7 @@ class UpdateSettled:
 
 @dataclass(frozen=True, slots=True)
 class UpdateOwed:
-    """A fact for hooks: an update is to leave as soon as it is due."""
+    """A fact for hooks: an update is to be sent as soon as it is due."""
 
     update_id: int
     order_id: int
@@ -89,13 +89,13 @@ class UpdateOwed:
 
 
 class OutwardKind(ABC):
-    """A kind of outward act: what it tells, whether it still holds, and what a reading says of it."""
+    """A kind of outward act: what it sends, whether it is still wanted, and what a reading shows of it."""
 
     code: ClassVar[str]
     label: ClassVar[LazyString | str]
-    right: ClassVar[str] = "updates.retry"  # who may send it again, undo or close it
-    hold: ClassVar[Setting[int] | None] = None  # a setting of stores: seconds in which it can be undone
-    undoable: ClassVar[bool] = True  # whether a person may take it back before it leaves
+    right: ClassVar[str] = "updates.retry"  # the right to send it again, undo or close it
+    hold: ClassVar[Setting[int] | None] = None  # a setting of stores: the seconds in which it can be undone
+    undoable: ClassVar[bool] = True  # whether a person may withdraw it before it leaves
     provable: ClassVar[bool] = True  # whether a lost one can be looked up; otherwise a person decides
     waits_for: ClassVar[Sequence[str]] = ()  # kinds of the same order that `ready` may wait for
     never_with: ClassVar[Sequence[str]] = ()  # kinds of the same order that are never under way beside it
@@ -103,29 +103,29 @@ class OutwardKind(ABC):
 
     @abstractmethod
     def reference(self, source: Any) -> str:
-        """What the channel sees of us; a correction of the same thing has the same reference."""
+        """The desk's name for the thing at the channel; a correction of the same thing has the same reference."""
 
     @abstractmethod
     def payload(self, order: Order, source: Any) -> Mapping[str, Any]:
-        """What the channel is told, with a `version`, as JSON. No buyer data: see `private`."""
+        """What is sent to the channel, with a `version`, as JSON. No buyer data: see `private`."""
 
     def private(self, update: ChannelUpdate) -> Mapping[str, Any]:
-        """What the channel is told beside the payload and nobody keeps: texts and files, read by id just before the
-        network is asked, on the record.
+        """What is sent beside the payload and never stored: texts and files, read by id just before the network is
+        called, with an access record.
         """
         return {}
 
     def stands(self, update: ChannelUpdate, order: Order) -> Refusal | None:
-        """Why it is no longer wanted; asked when it is owed, sent again, sent now, and claimed."""
+        """Why the update is no longer wanted; asked when it is owed, sent again, sent now, and claimed."""
         return None
 
     def ready(self, update: ChannelUpdate, order: Order) -> Waits | Impossible | None:
-        """Why it can't leave now; asked when it is claimed."""
+        """Why the update can't be sent now; asked when it is claimed."""
         return None
 
     @abstractmethod
     def shown_by(self, update: ChannelUpdate, reading: IncomingOrder) -> Shown | DoneElsewhere | Contradicted | None:
-        """What a reading of the order says of it; None where it says nothing. Asked of refused ones too."""
+        """What a reading of the order shows of the update; None if nothing. Asked of refused updates too."""
 
     def settled(self, update: ChannelUpdate) -> None:  # noqa: B027 - most kinds have nothing to do
-        """React to its end, in the transaction that writes it; its state says which end it is."""
+        """React to the end of an update, in the transaction that writes it; its state names the end."""

@@ -1,7 +1,7 @@
-"""What people decide about updates: to undo, to send now or again, to close, or that it happened all the same.
+"""What people decide about updates: to undo one, to send it now or again, to close it, or to confirm that it happened.
 
-Each asks under the locks of the order and the update, as they are then: somebody may have acted at the same moment.
-What may have left is never withdrawn: a person may say that it happened, or that it did not, which is audited.
+Each function checks under the locks of the order and the update, since somebody may have acted at the same moment. An
+update that may have left is never withdrawn: a person may say that it happened, or that it did not, which is audited.
 """
 
 from datetime import timedelta
@@ -22,7 +22,7 @@ from webapp.updates.models import ENDED, LEFT, STATE_LABELS, ChannelUpdate, Upda
 from webapp.updates.owing import OnItsWay, tell_owed
 from webapp.updates.queries import corrected, denied, undecided, unseen
 
-FRESH_LOOK = timedelta(hours=2)  # so old may be the look that shows nothing when a person says that nothing happened
+FRESH_LOOK = timedelta(hours=2)  # the maximum age of a look-up when a person says that nothing happened
 
 
 class _StateRefusal(Refusal):
@@ -35,35 +35,35 @@ class _StateRefusal(Refusal):
 
 
 class NotRetriable(_StateRefusal):
-    """Only what was refused, or whose fate is unknown, can be sent again."""
+    """Only an update that was refused, or whose result is unknown, can be sent again."""
 
     code = "not_retriable"
     sentence = _l("This update is %(state)s: there is nothing to send again.")
 
 
 class NotClosable(_StateRefusal):
-    """Only what the channel refused, or never confirmed, can be closed."""
+    """Only an update that the channel refused, or never confirmed, can be closed."""
 
     code = "not_closable"
     sentence = _l("This update is %(state)s: there is nothing to close.")
 
 
 class NotHeld(_StateRefusal):
-    """Only what is held can be sent before its time."""
+    """Only a held update can be sent before its time."""
 
     code = "not_held"
     sentence = _l("This update is %(state)s: it is not held back.")
 
 
 class AlreadyEnded(_StateRefusal):
-    """It has ended."""
+    """The update has ended."""
 
     code = "update_ended"
     sentence = _l("This update is %(state)s: there is nothing to undo.")
 
 
 class NotUndoable(Refusal):
-    """What it tells of has happened already."""
+    """The act that the update reports has happened already."""
 
     code = "not_undoable"
     sentence = _l("This can't be undone: what it tells of has happened.")
@@ -77,20 +77,20 @@ class TooSoonToDisown(Refusal):
 
 
 class LookFirst(Refusal):
-    """The last look at the channel is too old to say that nothing happened."""
+    """The last look-up at the channel is too old to say that nothing happened."""
 
     code = "look_first"
     sentence = _l("The desk last looked at the channel too long ago. It looks again by itself: try again after that.")
 
 
 def right_to(update: ChannelUpdate) -> str:
-    """The right of who decides about an update: its kind names it."""
+    """The right that deciding about an update needs, as its kind names it."""
     kind = kinds().get(update.kind)
     return kind.right if kind else OutwardKind.right
 
 
 def undo(update: ChannelUpdate, *, actor: Actor) -> None:
-    """Take one back before it leaves. Raises `OnItsWay` for what a worker ever took."""
+    """Withdraw an update before it leaves. Raises `OnItsWay` for one that a worker has ever claimed."""
     order = _locked(update, actor)
     if refusal := undo_refusal(update):
         raise refusal
@@ -109,7 +109,7 @@ def undo_refusal(update: ChannelUpdate) -> Refusal | None:
 
 
 def send_now(update: ChannelUpdate, *, actor: Actor) -> None:
-    """Send one that is held before its time. Raises why it no longer stands."""
+    """Send a held update before its time. Raises the reason if it is no longer wanted."""
     order = _locked(update, actor)
     if update.state != UpdateState.HELD:
         raise NotHeld(state=update.state)
@@ -121,8 +121,8 @@ def send_now(update: ChannelUpdate, *, actor: Actor) -> None:
 
 
 def retry(update: ChannelUpdate, *, actor: Actor) -> None:
-    """Send a refused or unknown update again; an unknown one is looked up first, unless nobody can: then who sends it
-    again says that it did not happen. Raises why it no longer stands.
+    """Send a refused or unknown update again. An unknown one is looked up first; if it can't be looked up, sending
+    it again states that it did not happen. Raises the reason if it is no longer wanted.
     """
     order = _locked(update, actor)
     if not retriable(update) or _is_corrected(update):
@@ -143,8 +143,8 @@ def retry(update: ChannelUpdate, *, actor: Actor) -> None:
 
 
 def close(update: ChannelUpdate, *, actor: Actor) -> None:
-    """Leave it at that: it did not happen, is never sent again, and why the channel refused it stays. Raises where it
-    is too early to say so of one that left.
+    """Close an update: it did not happen and is never sent again; the channel's reason stays. Raises if it has left
+    and it is too early to say so.
     """
     order = _locked(update, actor)
     if not closable(update):
@@ -152,13 +152,13 @@ def close(update: ChannelUpdate, *, actor: Actor) -> None:
     if update.state in LEFT:
         _check_disowned(update)
     if update.state == UpdateState.UNKNOWN:
-        update.problem = None  # it says that the desk looks what happened
+        update.problem = None  # it says that the desk looks it up
     audit("update_closed", actor=actor, update=update.id, order=order.id)
     end([update], UpdateState.WITHDRAWN, event="update_closed", actor=actor)
 
 
 def confirm(update: ChannelUpdate, *, actor: Actor) -> None:
-    """A person says that it happened, though the channel does not show it."""
+    """Record a person's statement that it happened, though the channel does not show it."""
     order = _locked(update, actor)
     if not confirmable(update):
         raise NotClosable(state=update.state)
@@ -167,11 +167,11 @@ def confirm(update: ChannelUpdate, *, actor: Actor) -> None:
 
 
 def _check_disowned(update: ChannelUpdate) -> None:
-    """Raise where it is too early to say that one which may have left did not happen."""
+    """Raise if it is too early to say that an update which may have left did not happen."""
     kind = kinds().get(update.kind)
     if kind is None or not kind.disowned_after:
         return
-    left = update.sent_at or update.due_at  # which is when an unknown one was lost
+    left = update.sent_at or update.due_at  # for an unknown update, when its answer was lost
     if now() - left < kind.disowned_after:
         raise TooSoonToDisown(hours=round(kind.disowned_after.total_seconds() / 3600))
     if kind.provable and (update.looked_at is None or now() - update.looked_at > FRESH_LOOK):
@@ -179,35 +179,35 @@ def _check_disowned(update: ChannelUpdate) -> None:
 
 
 def retriable(update: ChannelUpdate) -> bool:
-    """Whether it can be sent again: one that the channel denies would be, hours later."""
+    """Whether the update can be sent again; includes one that the channel denies, which would be sent hours later."""
     may_be_sent = _waits_denied(update) or update.state in (UpdateState.REFUSED, UpdateState.UNKNOWN)
     return may_be_sent and update.kind in kinds()
 
 
 def closable(update: ChannelUpdate) -> bool:
-    """Whether a person can say that it did not happen: of one that can be sent again, or that the channel took and
-    never showed.
+    """Whether a person can say that it did not happen: an update that can be sent again, or that the channel took
+    and never showed.
     """
     return _waits_denied(update) or update.state == UpdateState.REFUSED or confirmable(update)
 
 
 def _waits_denied(update: ChannelUpdate) -> bool:
-    """Whether it waits because the channel denies it, and no worker has it."""
+    """Whether the update waits because the channel denies it, and no worker has it."""
     return update.state == UpdateState.OWED and update.lease_owner is None and denied(update)
 
 
 def confirmable(update: ChannelUpdate) -> bool:
-    """Whether a person can say that it happened: nobody knows, or the channel took it and never showed it."""
+    """Whether a person can say that it happened: its result is unknown, or the channel took it and never showed it."""
     return update.state == UpdateState.UNKNOWN or unseen(update)
 
 
 def _is_corrected(update: ChannelUpdate) -> bool:
-    """Whether a later revision took its place."""
+    """Whether a later revision replaced the update."""
     return any_row(ChannelUpdate, ChannelUpdate.id == update.id, corrected())
 
 
 def _locked(update: ChannelUpdate, actor: Actor) -> Order:
-    """The order, locked, then the update, as it is now."""
+    """The order, locked, then the update, read again."""
     actor.needs(right_to(update))
     query = visible(actor).where(Order.id == update.order_id).with_for_update(of=Order)
     order = db.session.scalars(query.execution_options(populate_existing=True)).one()

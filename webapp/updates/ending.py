@@ -1,4 +1,4 @@
-"""How updates end: the row, the marks on its order, what waited for it, and whoever listens."""
+"""The end of updates: the row, the marks on its order, the updates that waited for it, and the listeners."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -20,15 +20,15 @@ from webapp.updates.contract import OutwardKind, UpdateOwed, UpdateSettled
 from webapp.updates.kinds import apart, kinds
 from webapp.updates.models import ChannelUpdate, UpdateState
 
-TROUBLES = frozenset(kind.code for kind in words.KINDS)  # attention that updates raise
-_SETTLED = "settled_kinds"  # the name under which a plugin's kinds are told, again too
+TROUBLES = frozenset(kind.code for kind in words.KINDS)  # attention that updates set
+_SETTLED = "settled_kinds"  # the name under which a plugin's kinds are called, also when they are called again
 
 
 def end(
     rows: Sequence[ChannelUpdate], state: UpdateState, *, event: str = "", actor: Actor | None = None, cause: str = ""
 ) -> None:
-    """Write the end of updates whose orders the caller has locked, with its event, unless the act records one. Of a
-    refused one the event is also the mark that its order gets.
+    """Write the end of updates whose orders the caller has locked, with its event, unless the act records one. The
+    event of a refused update is also the mark on its order.
     """
     at = now()
     for row in rows:
@@ -56,19 +56,19 @@ def end(
 
 
 def settle_troubles(order: Order, update: ChannelUpdate) -> None:
-    """Take off the order whatever marks the update put on it."""
+    """Remove every mark that the update set on its order."""
     for trouble in TROUBLES:
         settle_attention(order, trouble, of=update.id)
 
 
 def owe_again(update: ChannelUpdate, due_at: datetime) -> None:
-    """What did not happen is sent again: nothing counts from when it was taken before."""
+    """Reset an update that did not happen, so that it is sent again; nothing of the former attempt counts."""
     update.state, update.due_at, update.look_again_at = UpdateState.OWED, due_at, None
     update.sent_at = update.handle = update.attempt_id = update.looked_at = update.look_from = None
 
 
 def _wake(rows: Sequence[ChannelUpdate]) -> None:
-    """Let those go at once that waited for these."""
+    """Make the updates due at once that waited for these."""
     ended = {row.kind for row in rows}
     waiting = {code for code, kind in kinds().items() if ended & {*kind.waits_for, *apart(code)}}
     if not waiting:
@@ -98,7 +98,7 @@ class _KindsOf(Listener):
         _lock({fact.order_id for fact in mine.values()})
         rows = select(ChannelUpdate).where(ChannelUpdate.id.in_(mine)).order_by(ChannelUpdate.id)
         for row in db.session.scalars(rows).all():
-            if row.state == mine[row.id].state:  # told again, it may have been sent again since
+            if row.state == mine[row.id].state:  # called again later, it may have been sent again
                 self._own[row.kind].settled(row)
 
 
@@ -110,7 +110,7 @@ def _listeners() -> list[Listener]:
 
 
 def _lock(orders: Collection[int]) -> None:
-    """Take the locks of orders, which whoever ends their updates has, and whoever is told again has not."""
+    """Lock orders; whoever ends their updates has these locks, a listener that is called again has not."""
     db.session.execute(select(Order.id).where(Order.id.in_(orders)).order_by(Order.id).with_for_update())
 
 

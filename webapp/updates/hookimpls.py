@@ -1,4 +1,4 @@
-"""What updates register: their words in the timeline, and what can be the matter with one."""
+"""What updates register: the words of their events, and the attention that they can cause."""
 
 from webapp.hooks import hookimpl
 from webapp.orders.attention import AttentionKind

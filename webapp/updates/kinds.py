@@ -1,4 +1,4 @@
-"""The kinds of outward act that are registered, and what each says of an update, asked through the fence."""
+"""The kinds of outward act that are registered, and what each answers about an update, asked through the fence."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -20,7 +20,7 @@ PLACE = "update"
 
 
 def kinds() -> Mapping[str, OutwardKind]:
-    """Every kind by its code. Those that wait for each other in a circle are left out: none could ever leave."""
+    """Every kind by its code, without those that wait for each other in a circle: they could never be sent."""
     return _without_circles(registered("register_outward_kinds", OutwardKind))  # type: ignore[type-abstract]
 
 
@@ -35,21 +35,21 @@ def _without_circles(brought: tuple[OutwardKind, ...]) -> dict[str, OutwardKind]
 
 
 def _waits_for(code: str, other: str, found: Mapping[str, OutwardKind], seen: set[str]) -> bool:
-    """Whether a kind waits for another, by itself or through those that it waits for."""
+    """Whether a kind waits for another, directly or through others."""
     seen.add(code)
     ahead = found[code].waits_for if code in found else ()
     return any(one == other or (one not in seen and _waits_for(one, other, found, seen)) for one in ahead)
 
 
 def apart(code: str) -> list[str]:
-    """The kinds that are never under way beside this one in the same order, whichever of the two says so."""
+    """The kinds that are never under way beside this one in the same order, whichever of the two declares it."""
     known = kinds()
     own = known[code].never_with if code in known else ()
     return sorted({*own, *(other.code for other in known.values() if code in other.never_with)} - {code})
 
 
 def carried(store: Store) -> dict[str, UpdateKind]:
-    """How the store's channel carries the kinds that it can carry, by code; nothing where its plugin is gone. Raises
+    """How the store's channel carries each kind that it can carry, by code; empty if its plugin is gone. Raises
     `PluginFailed`.
     """
     channel = channels().get(store.channel)
@@ -64,7 +64,7 @@ def _kinds_of(channel: Channel) -> dict[str, UpdateKind]:
 
 
 def carriage_of(store: Store, code: str) -> UpdateKind:
-    """How the store's channel carries this kind; raises `NotFound` where it can't."""
+    """How the store's channel carries this kind; raises `NotFound` if it can't."""
     known = carried(store)
     if code not in known:
         raise NotFound(name=code)
@@ -72,7 +72,7 @@ def carriage_of(store: Store, code: str) -> UpdateKind:
 
 
 def why_not(update: ChannelUpdate, order: Order) -> Refusal | None:
-    """Why an update no longer stands. Raises `PluginFailed`, and `NotFound` where its kind is gone."""
+    """Why an update is no longer wanted. Raises `PluginFailed`, and `NotFound` if its kind is gone."""
     kind = kinds().get(update.kind)
     if kind is None:
         raise NotFound(name=update.kind)
@@ -80,13 +80,13 @@ def why_not(update: ChannelUpdate, order: Order) -> Refusal | None:
 
 
 def why_not_yet(update: ChannelUpdate, order: Order) -> Waits | Impossible | None:
-    """Why an update can't leave now. Raises `PluginFailed`."""
+    """Why an update can't be sent now. Raises `PluginFailed`."""
     kind = kinds()[update.kind]
     return ask(kind, PLACE, kind.ready, update, order, gives=(Waits, Impossible, NoneType))
 
 
 def said_by(update: ChannelUpdate, reading: IncomingOrder) -> Shown | DoneElsewhere | Contradicted | None:
-    """What a reading says of an update; nothing where its kind is gone, or fails."""
+    """What a reading shows of an update; None if its kind is gone, or fails."""
     kind = kinds().get(update.kind)
     if kind is None:
         return None
@@ -97,6 +97,6 @@ def said_by(update: ChannelUpdate, reading: IncomingOrder) -> Shown | DoneElsewh
 
 
 def private_of(update: ChannelUpdate) -> Mapping[str, Any]:
-    """What a channel is told beside the payload. Raises `PluginFailed`."""
+    """What is sent to a channel beside the payload. Raises `PluginFailed`."""
     kind = kinds()[update.kind]
     return ask(kind, PLACE, kind.private, update, gives=Mapping)

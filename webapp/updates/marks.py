@@ -1,7 +1,7 @@
-"""The highest update and attempt that ever left, kept in the data directory and outside of the database.
+"""The highest ids of an update and an attempt that ever left, in a file of the data directory, outside the database.
 
-A database that knows less was put back from a backup: what it calls owed may have left. It is on the disk before
-anything leaves.
+A database with lower ids was restored from a backup: updates that it calls owed may have left. The file is on the disk
+before anything leaves.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ from webapp.i18n import lazy_gettext as _l
 
 
 class NotKept(ChannelError):
-    """Without it a database that is older than what was sent would not be found out, so nothing is sent."""
+    """Nothing is sent without the file: a database that is older than what was sent would not be detected."""
 
     code = "sent_not_kept"
     sentence = _l("Nothing is sent, since the desk can't keep in “%(path)s” what it sends: %(problem)s")
@@ -28,7 +28,7 @@ class Mark(NamedTuple):
 
 
 def read() -> Mark:
-    """What ever left; nothing where nothing did. Raises `NotKept` where the file can't be read."""
+    """The highest ids that ever left; None if none did. Raises `NotKept` if the file can't be read."""
     try:
         kept = json.loads(_path().read_text())
         return Mark(int(kept["update"]), int(kept["attempt"]))
@@ -39,7 +39,7 @@ def read() -> Mark:
 
 
 def note(*, update: int, attempt: int = 0) -> None:
-    """Keep that this update, and this attempt, are about to leave. Raises `NotKept`."""
+    """Record that this update, and this attempt, are about to leave. Raises `NotKept`."""
     try:
         _keep(update, attempt)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Updates owed to channels, the lanes in which they go out, and the attempts that were begun."""
+"""Updates owed to channels, the lanes in which they are sent, and the attempts that were begun."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -14,10 +14,10 @@ from webapp.orders.models import Order
 
 
 class UpdateState(StrEnum):
-    """How far an update has come.
+    """The state of an update.
 
-    held → owed → sent (the channel took it) → accepted (carried out without complaint, the effect is still to be seen)
-    → effective | refused | unknown; withdrawn, done_elsewhere.
+    held → owed → sent (the channel took it) → accepted (processed without complaint, the effect is not visible yet) →
+    effective | refused | unknown; withdrawn, done_elsewhere.
     """
 
     HELD = "held"
@@ -42,18 +42,18 @@ STATE_LABELS: dict[str, LazyString] = {
     UpdateState.WITHDRAWN: _l("Withdrawn"),
     UpdateState.DONE_ELSEWHERE: _l("Done elsewhere"),
 }
-WAITING = (UpdateState.HELD, UpdateState.OWED)  # it still has to leave
+WAITING = (UpdateState.HELD, UpdateState.OWED)  # it has yet to leave
 LEFT = (UpdateState.SENT, UpdateState.ACCEPTED, UpdateState.UNKNOWN)  # it may have reached the channel
 ENDED = (UpdateState.EFFECTIVE, UpdateState.WITHDRAWN, UpdateState.DONE_ELSEWHERE)
 UNSETTLED = (*WAITING, *LEFT)  # under way: nobody has to do anything
 OPEN = (*WAITING, UpdateState.SENT, UpdateState.ACCEPTED, UpdateState.REFUSED, UpdateState.UNKNOWN)
 
-# As an index is made for them: queries must say it in these very words.
+# The condition of an index: queries must repeat it literally.
 OPEN_UPDATES = "channel_updates.state IN ('held', 'owed', 'sent', 'accepted', 'refused', 'unknown')"
 
 
 class ChannelUpdate(Model):
-    """Something that a channel is owed: a promise with a life of its own, every step with its time."""
+    """Something that a channel is owed: a stored promise with a state, and a time for every step."""
 
     __tablename__ = "channel_updates"
     __table_args__ = (
@@ -74,30 +74,30 @@ class ChannelUpdate(Model):
             sqlite_where=text("attempt_id IS NOT NULL"),
             postgresql_where=text("attempt_id IS NOT NULL"),
         ),
-        {"sqlite_autoincrement": True},  # a channel may know a row by its id: no other ever gets it
+        {"sqlite_autoincrement": True},  # a channel may know a row by its id: ids are never reused
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     store_id: Mapped[int] = mapped_column(ForeignKey("stores.id", ondelete="CASCADE"))
     order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
     kind: Mapped[str]
-    source_id: Mapped[int | None]  # the document that it tells of: the package of a shipment
+    source_id: Mapped[int | None]  # the document that it is about: the package of a shipment
     order_version: Mapped[int]
-    reference: Mapped[str]  # what the channel sees of us; the same on every repetition and correction
-    revision: Mapped[int] = mapped_column(default=1)  # only the highest of a reference is ever sent
+    reference: Mapped[str]  # the desk's name for the thing at the channel; repetitions and corrections keep it
+    revision: Mapped[int] = mapped_column(default=1)  # only the highest revision of a reference is ever sent
     lane: Mapped[str] = mapped_column(default=lambda row: row.get_current_parameters()["kind"])  # named by its channel
     payload: Mapped[dict[str, Any]]
     state: Mapped[str] = mapped_column(default=UpdateState.OWED)
     due_at: Mapped[datetime]
     deadline: Mapped[datetime | None]
     look_again_at: Mapped[datetime | None]
-    looked_at: Mapped[datetime | None]  # when the channel last said that it does not show the effect
-    look_from: Mapped[datetime | None]  # since when it may have left: set where an older database does not know
+    looked_at: Mapped[datetime | None]  # when the channel last did not show the effect
+    look_from: Mapped[datetime | None]  # since when it may have left: set if an older database does not know
     handle: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(default=0)
     attempt_id: Mapped[int | None] = mapped_column(ForeignKey("update_attempts.id"))
-    together: Mapped[int | None]  # the largest batch that it may be part of; None: no bound of its own
-    problem: Mapped[dict[str, Any] | None]  # a stored DeskError, or the channel's own sentence
+    together: Mapped[int | None]  # the largest batch that it may be part of; None: no limit of its own
+    problem: Mapped[dict[str, Any] | None]  # a stored DeskError, or a sentence of the channel itself
     lease_owner: Mapped[str | None]
     lease_until: Mapped[datetime | None]
     created_at: Mapped[datetime]
@@ -110,12 +110,12 @@ class ChannelUpdate(Model):
 
     @property
     def never_left(self) -> bool:
-        """Whether it surely is here still: no worker ever took it."""
+        """Whether the update certainly has not left: no worker ever claimed it."""
         return self.state in WAITING and self.attempts == 0 and self.lease_owner is None
 
 
 class UpdateLane(Model):
-    """A way out of which only one batch is ever under way: of an account, whichever stores it has. Locked to claim."""
+    """A lane of an account, for all its stores, in which only one batch is under way at a time. Locked to claim."""
 
     __tablename__ = "update_lanes"
 
@@ -133,7 +133,7 @@ class UpdateAttempt(Model):
     id: Mapped[int] = mapped_column(primary_key=True)
     store_id: Mapped[int] = mapped_column(ForeignKey("stores.id", ondelete="CASCADE"))
     lane: Mapped[str]
-    key: Mapped[str]  # what the channel calls it, where that is known beforehand
+    key: Mapped[str]  # the channel's id for it, if known beforehand
     messages: Mapped[int]
     at: Mapped[datetime]
-    channel_at: Mapped[datetime | None]  # the time by the channel's own clock
+    channel_at: Mapped[datetime | None]  # by the channel's own clock

@@ -1,6 +1,6 @@
-"""Owing updates to channels, and taking them back: in the unit of work of the act, under the order's lock.
+"""Owing updates to channels, and withdrawing them: in the unit of work of the act, under the order's lock.
 
-An update can be taken back only while no worker ever took it: what may have reached the channel is never withdrawn.
+An update can be withdrawn only while no worker has ever claimed it: one that may have reached the channel never is.
 """
 
 from collections.abc import Sequence
@@ -26,15 +26,15 @@ from webapp.updates.queries import newer_revision
 
 
 class OnItsWay(Refusal):
-    """It may have reached the channel: nobody can take it back."""
+    """The update may have reached the channel: nobody can withdraw it."""
 
     code = "on_its_way"
     sentence = _l("It is on its way.")
 
 
 def owe(code: str, owing: Sequence[Owing]) -> list[ChannelUpdate]:
-    """Owe channels updates of a kind, those of orders whose channel carries it; raises the refusal of one that does not
-    stand. A correction of something that has not left is written over it; otherwise it goes after it.
+    """Owe updates of a kind for those orders whose channel carries it; raises the refusal of one that is not wanted.
+    A correction overwrites an update that has not left, or else is sent after it.
     """
     kind = kinds()[code]
     able = [one for one in owing if code in carried(one.order.store)]
@@ -61,13 +61,13 @@ def owe(code: str, owing: Sequence[Owing]) -> list[ChannelUpdate]:
 
 
 def tell_owed(rows: Sequence[ChannelUpdate]) -> None:
-    """Announce that these are to leave as soon as they are due."""
+    """Report that these updates are to be sent as soon as they are due."""
     if rows:
         tell("updates_owed", [UpdateOwed(row.id, row.order_id, row.store_id, row.kind, row.lane) for row in rows])
 
 
 def _highest(kind: OutwardKind, owing: Sequence[Owing]) -> dict[tuple[int, str], ChannelUpdate]:
-    """The latest update of each order and reference that there is already, locked."""
+    """The latest update of each order and reference that exists, locked."""
     query = select(ChannelUpdate).where(
         ChannelUpdate.kind == kind.code, ChannelUpdate.order_id.in_([one.order.id for one in owing]), ~newer_revision()
     )
@@ -101,7 +101,9 @@ def _row(kind: OutwardKind, one: Owing, payload: dict[str, Any], reference: str,
 
 
 def _gathered(store: Store, lane: str, seconds: float) -> datetime:
-    """When what is owed now goes: with those that gather already, or so many seconds from now."""
+    """When the update is sent: with those of its kind that already wait to be sent together, or so many seconds from
+    now.
+    """
     at = now()
     if not seconds:
         return at
@@ -117,8 +119,8 @@ def _gathered(store: Store, lane: str, seconds: float) -> datetime:
 
 
 def withdraw(code: str, order: Order, references: Sequence[str], *, cause: DeskError | None = None) -> None:
-    """Take these updates of an order back, whose lock the caller holds. Raises `OnItsWay` where one may have left; one
-    that was refused, or has ended, did not happen or stays as it is.
+    """Withdraw these updates of an order whose lock the caller has. Raises `OnItsWay` if one may have left. A
+    refused update did not happen and is closed; one that has ended stays as it is.
     """
     query = select(ChannelUpdate).where(
         ChannelUpdate.order_id == order.id,

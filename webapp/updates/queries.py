@@ -1,4 +1,4 @@
-"""Reading updates: those of orders that an actor may see, and what of an order is under way."""
+"""Reading updates: those of orders that an actor may see, and those of an order that are under way."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -26,28 +26,28 @@ _UNSEEN_AFTER = timedelta(hours=24)  # for kinds that no channel carries any mor
 
 
 class NotShown(DeskError):
-    """Stored by its code; an earlier version kept it after a day, whatever the kind."""
+    """Stored by its code; an earlier version set it after a day, whatever the kind."""
 
     code = "not_shown"
     sentence = _l("The channel took it long ago and does not show it yet. Look at the order there.")
 
 
 class UpdatesUnsettled(Refusal):
-    """The channel still has to get it, or still has to show it."""
+    """The channel has yet to get the update, or to show its effect."""
 
     code = "updates_unsettled"
     sentence = _l("The channel has not confirmed every update of this order yet.")
 
 
 class UpdateRefused(Refusal):
-    """The channel still has to get it, and somebody has to see to it."""
+    """The channel has yet to get the update, and a person has to see to it."""
 
     code = "update_refused"
     sentence = _l("The channel refused an update of this order: first send it again, or close it.")
 
 
 def unconfirmed(order_ids: Sequence[int]) -> dict[int, Refusal]:
-    """Those of the orders of which the channel has not confirmed every update, each with the reason."""
+    """Those of the orders with an update that the channel has not confirmed, each with the reason."""
     query = select(ChannelUpdate.order_id, ChannelUpdate.state).where(ChannelUpdate.order_id.in_(order_ids))
     found = db.session.execute(query.where(ChannelUpdate.state.in_(OPEN)).distinct()).all()
     refused = {order_id for order_id, state in found if state == UpdateState.REFUSED}
@@ -55,9 +55,10 @@ def unconfirmed(order_ids: Sequence[int]) -> dict[int, Refusal]:
 
 
 def under_way(order_ids: Sequence[int]) -> dict[int, Refusal]:
-    """Those of the orders of which an update is under way: it still goes by itself, at a store that can be asked.
+    """Those of the orders with an update under way: one that will still be sent by itself, to a store that can be
+    asked.
 
-    What was refused, is denied, or was never shown waits for a person, who needs no buyer.
+    An update that was refused, is denied, or was never shown waits for a person, who needs no buyer data.
     """
     query = select(ChannelUpdate).join(Store).options(joinedload(ChannelUpdate.store))
     query = query.where(among(ChannelUpdate.order_id, order_ids), *askable(), ChannelUpdate.state.in_(UNSETTLED))
@@ -71,13 +72,13 @@ def askable() -> tuple[ColumnElement[bool], ...]:
 
 
 def newer_revision() -> ColumnElement[bool]:
-    """Whether there is a later revision, whatever became of it."""
+    """Whether there is a later revision, in any state."""
     return _later().exists()
 
 
 def corrected() -> ColumnElement[bool]:
-    """Whether a later revision took its place. One that was taken back, or no longer stood, took none: it never left,
-    since what it corrects ends when it leaves.
+    """Whether a later revision replaced the update. A withdrawn one did not: it never left, and the update that it
+    corrects ends when the correction leaves.
     """
     return _later().where(_LATER.state != UpdateState.WITHDRAWN).exists()
 
@@ -95,32 +96,32 @@ def _later() -> Select[int]:
 
 
 def denied(update: ChannelUpdate) -> bool:
-    """Whether it waits because the channel denies the account this."""
+    """Whether the update waits because the channel denies the account this operation."""
     kind = class_of(update.problem)
     return kind is not None and issubclass(kind, Denied)
 
 
 def unseen(update: ChannelUpdate) -> bool:
-    """Whether the channel took it so long ago that it should show it by now."""
+    """Whether the channel took the update so long ago that its effect should be visible by now."""
     if update.state not in (UpdateState.SENT, UpdateState.ACCEPTED) or update.sent_at is None:
         return False
     return now() - update.sent_at >= unseen_after(update)
 
 
 def unseen_after(update: ChannelUpdate) -> timedelta:
-    """How long an update of this kind may go unseen at its channel before somebody should look."""
+    """How long the effect of this kind may stay invisible at its channel before a person should look."""
     carriage = carried(update.store).get(update.kind)
     return timedelta(seconds=carriage.unseen_after) if carriage else _UNSEEN_AFTER
 
 
 def provable(update: ChannelUpdate) -> bool:
-    """Whether it can be looked up what became of it: by its effect, or by the channel's handle."""
+    """Whether the result can be looked up: by its effect, or by the channel's handle."""
     kind = kinds().get(update.kind)
     return update.handle is not None or kind is None or kind.provable
 
 
 def undecided(update: ChannelUpdate) -> bool:
-    """Whether nobody can find out what became of it: a person decides."""
+    """Whether nobody can find out the result: a person decides."""
     return update.state == UpdateState.UNKNOWN and not provable(update)
 
 
@@ -135,7 +136,7 @@ class LaneBusy(DeskError):
 
 
 def why_it_waits(update: ChannelUpdate) -> str | None:
-    """Why it is not sent just now, in the reader's language; None where it can be sent."""
+    """Why the update is not sent now, in the reader's language; None if it can be sent."""
     if update.state not in WAITING:
         return None
     store = update.store
@@ -145,8 +146,9 @@ def why_it_waits(update: ChannelUpdate) -> str | None:
 
 
 def keeping_the_lane(store: Store, lane: str) -> Select[str]:
-    """The kinds of what is under way in a lane of the store's account, or may be: what a worker has, or had when it
-    died, and what is unknown without a handle. An exclusive lane lets nothing else go meanwhile.
+    """The kinds of the updates that are under way in a lane of the store's account, or may be: a worker has them, or
+    had them when it died, or they are unknown without a handle. While there is one, an exclusive lane sends nothing
+    else.
     """
     leased = and_(ChannelUpdate.state.in_(WAITING), ChannelUpdate.lease_owner.is_not(None))
     unsure = and_(ChannelUpdate.state == UpdateState.UNKNOWN, ChannelUpdate.handle.is_(None))
@@ -155,7 +157,9 @@ def keeping_the_lane(store: Store, lane: str) -> Select[str]:
 
 
 def _behind(update: ChannelUpdate) -> str | None:
-    """That it waits for its lane, where it does; asked once for a page, and never of what goes beside others."""
+    """The sentence that the update waits for its lane, if it does; computed once a page, and only for exclusive
+    lanes.
+    """
     if update.state != UpdateState.OWED or update.lease_owner is not None or update.due_at > now():
         return None
     store, lane = update.store, update.lane
@@ -172,7 +176,7 @@ def _behind(update: ChannelUpdate) -> str | None:
 
 def find_update(update_id: int, actor: Actor) -> ChannelUpdate:
     """An update of an order that the actor may see."""
-    row = db.session.get(ChannelUpdate, update_id) if 0 < update_id < 2**31 else None  # no database counts further
+    row = db.session.get(ChannelUpdate, update_id) if 0 < update_id < 2**31 else None  # no database has a higher id
     if row is None or db.session.scalar(visible(actor).where(Order.id == row.order_id)) is None:
         raise NotFound(name=update_id)
     return row

@@ -1,4 +1,4 @@
-"""What is said of updates: the sentences of their events, and what can be the matter with one."""
+"""Words about updates: the sentences of their events, and the attention that they can cause."""
 
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.attention import AttentionKind

@@ -1,7 +1,7 @@
-"""Mirroring what the channel charges for known orders: one row per line (or order) and component, kept for good.
+"""Mirroring what the channel charges for known orders: one row per line (or order) and component, never deleted.
 
-A reading changes rows and adds rows, and deletes none: what the channel no longer lists is zero from then on. The
-ceiling of a row, the most that was ever to be paid for it, is only raised. Amounts that are the same are not written.
+A reading changes rows and adds rows: a component that the channel no longer lists becomes zero. The ceiling of a row,
+the highest amount that was ever to be paid, only rises. Unchanged amounts are not written.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class MirroredAmounts:
             places[row.line_id or OWN, row.component] = _Standing(row.id, row.ceiling, amount)
 
     def follow(self, order_id: int, amounts: Amounts) -> tuple[Amounts, Amounts]:
-        """Note what this reading changes; returns the amounts that differ, as they were and as they are now."""
+        """Record what this reading changes; returns the amounts that differ, with their old and new values."""
         standing = self._rows.get(order_id, {})
         before: Amounts = {}
         after: Amounts = {}
@@ -54,7 +54,7 @@ class MirroredAmounts:
         return before, after
 
     def write(self) -> None:
-        """Write what was noted."""
+        """Write what was recorded."""
         write_rows(OrderAmount, self._new)
         if self._changed:
             table = table_of(OrderAmount)

@@ -1,7 +1,7 @@
-"""What a channel says of an order, compared with what the desk holds: pure functions from facts to columns.
+"""What a channel says of an order, compared with the desk's rows: pure functions from facts to columns.
 
-Nothing here touches the database. `known_orders` and `new_orders` read what is known, ask these functions what
-follows, and write it.
+Nothing here uses the database. `known_orders` and `new_orders` read the known rows, call these functions, and write the
+results.
 """
 
 import hashlib
@@ -19,18 +19,18 @@ from webapp.orders.postal import needed
 from webapp.orders.states import open_units
 from webapp.sync import words
 
-_LARGEST = 10**15  # minor units: thousands of such orders add up to what a database counts
-_LONGEST = 600  # characters of what an index holds: PostgreSQL's takes 2,700 bytes, four a character
+_LARGEST = 10**15  # minor units: sums over thousands of such orders still fit into a database integer
+_LONGEST = 600  # characters of an indexed value: PostgreSQL's limit is 2,700 bytes, and a character can take four
 _OPTIONAL_TIMES = ("ship_from", "ship_by", "deliver_from", "deliver_by")
-# NUL and half characters, as repr shows them: no text that every database keeps.
+# NUL and surrogates, as repr shows them: not every database stores them
 _UNKEPT = re.compile(r"(?<!\\)(?:\\\\)*\\(?:x00|ud[89a-f][0-9a-f]{2})")
 _ADDRESS_PARTS = ("name", "line1", "city", "postal_code", "country")
 
 
 def fingerprint(order: IncomingOrder) -> bytes:
-    """A hash of everything the channel said but the raw answer: the same content again touches nothing.
+    """A hash of everything the channel said except the raw answer: if it is unchanged, nothing is written.
 
-    Without `extra` it is that of a desk of before, so that an upgrade makes no order look changed.
+    Without `extra` the hash is that of earlier versions, so that no order looks changed after an upgrade.
     """
     said = repr(order)
     for before, name in NAMED_BEFORE.items():
@@ -41,7 +41,7 @@ def fingerprint(order: IncomingOrder) -> bytes:
 
 
 def problem_of(order: IncomingOrder) -> tuple[str, str] | None:
-    """Field and technical problem of an order that the desk could not keep; None where all is well."""
+    """Field and technical problem of an order that the desk can't store; None if there is none."""
     for name, instant in (("created_at", order.created_at), ("updated_at", order.updated_at)):
         if not in_calendar(instant):
             return name, "odd_time"
@@ -65,13 +65,13 @@ def problem_of(order: IncomingOrder) -> tuple[str, str] | None:
         if not all(0 <= count < 2**31 for count in (line.ordered, line.fulfilled, line.unfulfilled or 0)):
             return "lines.quantity", "too_many"
     text = repr(order)
-    if not order.number.strip() or ("\\" in text and _UNKEPT.search(text)):  # hardly any has a backslash
+    if not order.number.strip() or ("\\" in text and _UNKEPT.search(text)):  # rarely contains a backslash
         return "number", "unkept_text"
     return None
 
 
 def _keys(order: IncomingOrder) -> Iterator[tuple[str, Iterable[str]]]:
-    """What rows are found by, by the field that it comes from."""
+    """The values by which rows are found, each with the field that it is from."""
     yield "number", (order.number,)
     yield "marketplace", (order.marketplace,)
     yield "lines.number", (line.number for line in order.lines)
@@ -79,7 +79,9 @@ def _keys(order: IncomingOrder) -> Iterator[tuple[str, Iterable[str]]]:
 
 
 def without_odd_times(order: IncomingOrder) -> IncomingOrder:
-    """The order without times that can't be, such as a channel's “no deadline”: they are named, and it comes in."""
+    """The order without impossible times, such as a channel's “no deadline”, and their names; the order is still
+    imported.
+    """
     odd: dict[str, Any] = {name: None for name in _OPTIONAL_TIMES if not _may_stand(getattr(order, name))}
     packages = tuple(
         package if _may_stand(package.shipped_at) else replace(package, shipped_at=None) for package in order.packages
@@ -91,7 +93,7 @@ def without_odd_times(order: IncomingOrder) -> IncomingOrder:
 
 
 def without_odd_extra(order: IncomingOrder) -> IncomingOrder:
-    """The order without facts of its channel's own that the desk can't keep: that is marked, and it comes in."""
+    """The order without the channel's own facts that the desk can't store; the order is marked and still imported."""
     if not order.extra and isinstance(order.extra, dict):
         return order
     if problem := _problem_of_extra(order.extra):
@@ -112,7 +114,7 @@ def _problem_of_extra(extra: object) -> str:
 def _is_plain(value: object) -> bool:
     if isinstance(value, (list, tuple)):
         return all(isinstance(one, str) for one in value)
-    if isinstance(value, int):  # as yes and no are to Python, too
+    if isinstance(value, int):  # Python too takes these for True and False
         return abs(value) < 2**63
     return value is None or isinstance(value, str)
 
@@ -122,7 +124,7 @@ def _may_stand(instant: datetime | None) -> bool:
 
 
 def address_state(order: IncomingOrder) -> str:
-    """`ok`, `partial` or `missing`: whether a parcel could find its way."""
+    """`ok`, `partial` or `missing`: whether a parcel can be delivered to the address."""
     missing = address_gaps(order)
     address = order.buyer.get("address") or {}
     if not any(address.get(name) for name in ADDRESS_FIELDS if name not in ("country", "kind")):
@@ -137,7 +139,7 @@ def address_gaps(order: IncomingOrder) -> list[str]:
 
 
 def residual(order: IncomingOrder) -> int | None:
-    """The channel's grand total less our sum of components; None while the total is withheld."""
+    """The channel's grand total less the sum of components; None while the total is withheld."""
     if order.total is None:
         return None
     amounts = [*order.amounts, *(amount for line in order.lines for amount in line.amounts)]
@@ -146,7 +148,7 @@ def residual(order: IncomingOrder) -> int | None:
 
 @dataclass(slots=True)
 class LineFacts:
-    """A line's counters as the desk holds them, moved on by a reading."""
+    """A line's counters as the desk has them, advanced by a reading."""
 
     ordered: int = 0
     canceled: int = 0
@@ -192,7 +194,7 @@ def read_line(had: LineFacts, line: IncomingLine, stage: ChannelStage) -> LineFa
 
 @dataclass(slots=True)
 class ForeignPackage:
-    """A parcel that somebody else confirmed, with the units of it that were not the desk's."""
+    """A parcel that was confirmed elsewhere, with those of its units that are not the desk's."""
 
     reference: str
     carrier: str = ""
@@ -203,10 +205,10 @@ class ForeignPackage:
 
 
 def foreign_packages(order: IncomingOrder, ours: Collection[str], units: Mapping[str, int]) -> list[ForeignPackage]:
-    """Who carried the units that left elsewhere: the channel's packages that are not ours, then one without
-    particulars.
+    """The packages of units that left elsewhere: the channel's packages that are not ours, then one package without
+    details for the rest.
 
-    `ours` are the references of packages that stand here already; `units` are those to account for by line.
+    `ours` are the references of packages that the desk already has; `units` are those to account for, by line.
     """
     left = {number: count for number, count in units.items() if count > 0}
     found = []
@@ -231,7 +233,7 @@ def foreign_packages(order: IncomingOrder, ours: Collection[str], units: Mapping
 
 
 def attention_of(order: IncomingOrder, lines: Sequence[LineFacts], had_shipped: bool) -> list[dict[str, Any]]:
-    """What is the matter with the order by this reading."""
+    """The attention of the order according to this reading."""
     found: list[dict[str, Any]] = []
     if order.stage is ChannelStage.UNKNOWN:
         found.append({"kind": "unknown_status", "values": {"status": order.status}})
@@ -248,12 +250,12 @@ def attention_of(order: IncomingOrder, lines: Sequence[LineFacts], had_shipped: 
         found.append({"kind": "odd_time", "values": {"times": list(order.odd_times)}})
     found += [{"kind": "conflict", "values": line.conflict} for line in lines if line.conflict]
     for problem in (problem for line in order.lines for problem in line_problems(line)):
-        if problem not in found:  # a line has each of its own, the order has each once
+        if problem not in found:  # each line has its own, the order has each kind once
             found.append(problem)
     return found
 
 
-IMPORT_KINDS = frozenset(kind.code for kind in words.KINDS)  # which each reading sets anew
+IMPORT_KINDS = frozenset(kind.code for kind in words.KINDS)  # each reading sets these again
 
 
 def line_problems(line: IncomingLine) -> list[dict[str, Any]]:
@@ -261,7 +263,7 @@ def line_problems(line: IncomingLine) -> list[dict[str, Any]]:
 
 
 def channel_facts(order: IncomingOrder) -> dict[str, Any]:
-    """What else the channel says of the order, kept in its words."""
+    """The channel's other facts about the order, stored as they are."""
     facts = {
         "programs": list(order.programs),
         "payment_methods": list(order.payment_methods),

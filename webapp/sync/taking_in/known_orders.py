@@ -1,4 +1,4 @@
-"""Writing the orders of a page that are known: what changed is applied, with one event for each order that did."""
+"""Writing the known orders of a page: changes are applied, with one event for each changed order."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -42,12 +42,12 @@ class KnownOrders:
 
     def __init__(self, page: PageRows) -> None:
         self.page = page
-        self.moves: list[UnitsMoved] = []  # what became of units there
-        self.charged: list[AmountChange] = []  # what is charged otherwise than before
-        self.readings: dict[int, IncomingOrder] = {}  # what the channel said of each, for updates that wait for it
+        self.moves: list[UnitsMoved] = []  # moves of units at the channel
+        self.charged: list[AmountChange] = []  # amounts that the channel charges otherwise than before
+        self.readings: dict[int, IncomingOrder] = {}  # the reading of each order, for updates that wait for it
 
     def write(self, entries: Sequence[tuple[int, PreparedOrder]]) -> list[OrdersChange]:
-        """Apply what changed, one event per order that did; returns the changed columns by order."""
+        """Apply the changes, with one event for each changed order; returns the changed columns by order."""
         if not entries:
             return []
         ids = [channel_id for channel_id, _ in entries]
@@ -91,7 +91,7 @@ class KnownOrders:
         db.session.flush()
         amounts.write()
         self._seal([(order.id, entry) for order, entry in known])
-        db.session.info.pop("order_changes", None)  # this page's events hold them
+        db.session.info.pop("order_changes", None)  # with the events of this page
         self.readings = {order.id: entry.order for order, entry in known}
         return changed
 
@@ -105,12 +105,12 @@ class KnownOrders:
         address_changed: bool | None,
         amounts: MirroredAmounts,
     ) -> OrdersChange | None:
-        """What the reading changes of one order; None where it changes nothing."""
+        """What the reading changes of one order; None if nothing."""
         incoming = entry.order
         had_columns = {name: getattr(order, name) for name in ORDER_COLUMNS}
         withheld_parts = _withheld_parts(incoming)
         if incoming.total is None and order.total_minor is not None:
-            withheld_parts.add("proceeds")  # withheld of a canceled order; what was charged is still what was charged
+            withheld_parts.add("proceeds")  # withheld of canceled orders; what was charged stays
         withheld = "proceeds" in withheld_parts or (incoming.total is None and not _has_amounts(incoming))
         counts: list[LineFacts] = []
         line_changes: dict[str, dict[str, Any]] = {}
@@ -145,7 +145,7 @@ class KnownOrders:
         counts += [_facts_of(row, row.ordered) for number, row in lines.items() if number not in listed]
         kept = [trouble for trouble in order.attention if trouble["kind"] not in facts.IMPORT_KINDS]
         attention = facts.attention_of(incoming, counts[: len(incoming.lines)], had_shipped) + kept
-        if address_changed is not None:  # it was corrected here, and the desk's own stands
+        if address_changed is not None:  # the address was corrected here, and the correction stays
             marked = any(trouble["kind"] == addresses.CHANGED for trouble in order.attention)
             withheld_parts.add("recipient")
             attention = addresses.attention_beside(attention, address_changed or (marked and not _address(incoming)))
@@ -177,8 +177,8 @@ class KnownOrders:
     def _with_what_is_withheld(
         self, entries: Sequence[tuple[int, PreparedOrder]]
     ) -> Sequence[tuple[int, PreparedOrder]]:
-        """Without its fulfillment part an answer has no status: such an order keeps the one that it had. Facts of the
-        channel's own that an incomplete answer does not name stay, too.
+        """Fill in what the answer withholds. An answer without its fulfillment part has no status: the order keeps
+        its former one. Facts of the channel's own that an incomplete answer does not name stay, too.
         """
         partly = [channel_id for channel_id, entry in entries if entry.order.missing or entry.order.odd_extra]
         if not partly:
@@ -265,7 +265,7 @@ class KnownOrders:
             )
 
     def _follow_buyer(self, order_id: int, entry: PreparedOrder, keys: DataKeys) -> bytes:
-        """The buyer as the vault keeps it now: what the answer withholds stays as it is."""
+        """Update the buyer in the vault; what the answer withholds stays as it is."""
         had, buyer = keys.opened(BUYER).get(order_id) or {}, dict(entry.order.buyer)
         partly = had and _withheld_parts(entry.order) & {"buyer", "recipient"}
         has = had | {name: value for name, value in buyer.items() if value} if partly else buyer
@@ -280,11 +280,11 @@ def _facts_of(row: OrderLine, first_ordered: int) -> LineFacts:
 
 
 def _counted(counts: LineFacts) -> dict[str, int]:
-    return {name: getattr(counts, name) for name in ("shipped", "canceled")}  # all that a reading moves
+    return {name: getattr(counts, name) for name in ("shipped", "canceled")}  # all columns that a reading changes
 
 
 def _set(row: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Set the columns that differ; returns them as an event keeps them."""
+    """Set the columns that differ; returns them in the form of an event."""
     difference = {}
     for name, value in columns.items():
         if getattr(row, name) != value:
@@ -294,8 +294,8 @@ def _set(row: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _withheld_parts(order: IncomingOrder) -> set[str]:
-    """The parts of the answer that say nothing. Of a canceled order channels withhold the buyer; what was known stays,
-    since there may be a parcel to call back.
+    """The parts of the answer that are withheld. Channels withhold the buyer of a canceled order; the known buyer
+    stays, since a parcel may have to be called back.
     """
     nobody = not order.buyer.get("name") and not order.buyer.get("address")
     withheld = {"recipient", "buyer"} if order.stage is ChannelStage.CANCELED and nobody else set()

@@ -1,8 +1,7 @@
-"""Taking in very many orders at once: a practice desk that is filled, an account that moves in with its past.
+"""Taking in very many orders at once: a practice desk that is filled, an account that brings its past orders.
 
-Some processes read orders and pack them, others write them, through the same `take_in` as every page. What is known
-already is skipped by its number, so a load that was stopped goes on where it was. Where the orders come from is the
-source's to know.
+Some processes read and pack orders, others write them, through `take_in` like every page. Orders that the desk has are
+skipped by their numbers, so a load that was stopped continues. The source defines where the orders come from.
 """
 
 import gc
@@ -27,31 +26,33 @@ from webapp.sync.taking_in.pages import PreparedPage, pack_order, take_in
 from webapp.sync.taking_in.prepared import PreparedOrder, known_orders
 from webapp.sync.taking_in.quarantine import entry_of
 
-BATCH = 100  # orders that a clerk would wait for, at most
-DRAWN = 5_000  # numbers at once: on SQLite every draw empties the writer's cache
+BATCH = 100  # orders of a transaction that a clerk would wait for, at most
+DRAWN = 5_000  # numbers drawn at once: on SQLite every draw empties the writer's cache
 _TRIES = 3
 _ANALYZED_AFTER = (2_000, 20_000, 200_000)
 
 
 class LoadBroken(RuntimeError):
-    """A process of a load ended before its time; the log says why."""
+    """A process of a load ended early; the log has the reason."""
 
 
 class OrderSource(Protocol):
-    """Orders to be loaded, by their place; it is forked into other processes, so it holds nothing that is open."""
+    """Orders to be loaded, by position. The source is forked into other processes, so it must hold nothing that is
+    open.
+    """
 
     def __len__(self) -> int: ...
 
     def listed(self, start: int, stop: int) -> Iterable[tuple[int, str, Any]]:
-        """Store, number and a key of the orders at these places; cheap, since known ones are asked for too."""
+        """Store, number and a key of the orders at these positions. Cheap, since known orders are listed too."""
 
     def read(self, key: Any) -> IncomingOrder | UnreadableOrder:
-        """The order behind a key."""
+        """The order of a key."""
 
 
 @dataclass(slots=True)
 class Loaded:
-    """How far a load is."""
+    """The progress of a load."""
 
     seen: int = 0
     new: int = 0
@@ -75,13 +76,12 @@ def load_orders(
     pause: float = 0.0,
     told: Callable[[Loaded], None] = lambda loaded: None,
 ) -> Loaded:
-    """Take in whatever is new of the source, `together` orders in one transaction; `told` hears how far it is.
+    """Take in every new order of the source, `together` orders in one transaction; `told` is called with the progress.
 
-    `pause` seconds between transactions let others write who use the desk meanwhile.
-
-    Not to be called within a unit of work. An interruption ends it after the transactions under way.
+    With `pause`, others can write for so many seconds between two transactions. Not to be called within a unit of work.
+    An interruption ends the load after the transactions under way.
     """
-    on_sqlite = db.engine.dialect.name == "sqlite"  # where a second writer would only wait for the first
+    on_sqlite = db.engine.dialect.name == "sqlite"  # a second writer would only wait for the first
     readers = readers or max(1, (os.cpu_count() or 2) // 2)
     writers = 1 if on_sqlite else writers or 2
     db.session.commit()
@@ -123,7 +123,7 @@ def load_orders(
                     analyze()
     finally:
         for process in processes:
-            if waiting:  # something broke: nobody takes what the others would hand over
+            if waiting:  # after an error nobody takes what the other processes hand over
                 process.kill()
             process.join()
     if stop.is_set():
@@ -136,7 +136,7 @@ def load_orders(
 
 @contextmanager
 def _stopping(stop: Any) -> Iterator[None]:
-    """An interruption asks the readers to stop; what they read already is still written."""
+    """An interruption asks the readers to stop; what they have already read is still written."""
     before = signal.signal(signal.SIGINT, lambda *_: stop.set())
     try:
         yield
@@ -145,7 +145,7 @@ def _stopping(stop: Any) -> Iterator[None]:
 
 
 def _within(queue: Any, seconds: float) -> Iterator[Any]:
-    """What comes in this time, or has come."""
+    """What arrives within this time, or has arrived."""
     try:
         yield queue.get(timeout=seconds)
         while not queue.empty():
@@ -155,17 +155,17 @@ def _within(queue: Any, seconds: float) -> Iterator[Any]:
 
 
 def _alone(part: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    """A forked process's part: with connections of its own, deaf to the terminal's interruption."""
+    """Set up a forked process: with its own connections, ignoring the terminal's interruption."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     db.session.remove()
-    db.engine.dispose(close=False)  # the parent's are the parent's
-    gc.freeze()  # what was forked stays; what a batch leaves behind is looked through seldom
+    db.engine.dispose(close=False)  # the connections belong to the parent
+    gc.freeze()  # what was forked stays alive, and a batch leaves little garbage: collect rarely
     gc.set_threshold(100_000, 50, 50)
     part(*arguments)
 
 
 def _read(source: OrderSource, together: int, place: Any, stop: Any, ready: Any) -> None:
-    """Read and pack batch after batch until the source ends or somebody says stop."""
+    """Read and pack batch after batch until the source ends or the load is stopped."""
     while not stop.is_set():
         with place.get_lock():
             start, place.value = place.value, place.value + together
@@ -183,7 +183,7 @@ def _pack(source: OrderSource, start: int, stop: int) -> _Batch:
         wanted.setdefault(store_id, {})[number] = key
     for store_id, keys in wanted.items():
         known = known_orders(store_id, keys)
-        db.session.rollback()  # while somebody reads, SQLite's log can't be put away
+        db.session.rollback()  # while a process reads, SQLite's log can't be truncated
         for number, key in keys.items():
             if number in known:
                 continue
@@ -198,7 +198,7 @@ def _pack(source: OrderSource, start: int, stop: int) -> _Batch:
 
 
 def _write(left: Callable[[], int], ready: Any, written: Any, pause: float) -> None:
-    """Write what is ready until nothing more comes; `left` are the orders that nobody has read yet."""
+    """Write what is ready until nothing more arrives; `left` counts the orders that nobody has read yet."""
     connect_for_loading()
     numbers: dict[int, list[str]] = {}
     while (batch := ready.get()) is not None:
@@ -233,7 +233,7 @@ def _take_in(batch: _Batch, numbers: dict[int, list[str]], left: int) -> Loaded:
 
 
 def _draw(batch: _Batch, numbers: dict[int, list[str]], left: int) -> None:
-    """Draw what the batch needs before its transaction: within it, everybody else's next number would wait."""
+    """Draw the numbers that the batch needs before its transaction; within it, every other draw would wait."""
     needed: dict[int, int] = {}
     for store_id, orders in batch.orders.items():
         store = db.session.get_one(Store, store_id)

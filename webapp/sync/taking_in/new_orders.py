@@ -1,4 +1,4 @@
-"""Writing the orders of a page that nobody has seen before: every row of them, table by table."""
+"""Writing the orders of a page that the desk has never seen: all their rows, table by table."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -37,10 +37,10 @@ class NewOrders:
 
     def __init__(self, page: PageRows, numbers: dict[int, list[str]]) -> None:
         self.page = page
-        self.numbers = numbers  # spent ones stay spent when the page is repeated order by order
+        self.numbers = numbers  # numbers that are used stay used when the page is repeated order by order
 
     def claim(self, entries: Sequence[PreparedOrder]) -> dict[str, int]:
-        """Mirror them, and say which are ours to write: those that no other worker mirrored at this very moment."""
+        """Mirror the orders; returns those that no other worker mirrored at the same moment."""
         if not entries:
             return {}
         ids = reserve_ids(ChannelOrder, len(entries))
@@ -58,13 +58,13 @@ class NewOrders:
             execution_options={"preserve_rowcount": True},
         )
         created = {entry.order.number: channel_id for channel_id, entry in zip(ids, entries, strict=True)}
-        if cast(CursorResult[Any], inserted).rowcount < len(rows):  # somebody else took some of them in meanwhile
+        if cast(CursorResult[Any], inserted).rowcount < len(rows):  # another worker took some of them in meanwhile
             known = known_orders(self.page.store.id, created)
             created = {number: channel_id for number, channel_id in created.items() if known[number].id == channel_id}
         return created
 
     def write(self, entries: Sequence[PreparedOrder], ids: Mapping[str, int]) -> list[int]:
-        """Everything of the orders whose mirrors have these ids; returns the ids of those that are sales."""
+        """Write all rows of the orders whose mirrors have these ids; returns the ids of those that are sales."""
         line_ids = self._insert_channel_lines((ids[e.order.number], e.order) for e in entries)
         self.page.write_channel_packages((ids[e.order.number], e.order) for e in entries)
         sales = [entry for entry in entries if entry.order.is_sale]
@@ -146,7 +146,7 @@ class NewOrders:
         }
 
     def _taken_numbers(self, sales: Sequence[PreparedOrder]) -> Collection[str | None]:
-        """Those of the channel's numbers that an order of the desk has already."""
+        """Those of the channel's numbers that an order of the desk already has."""
         if not IMPORT_ORDERS.of(self.page.store) or OWN_NUMBERS.of(self.page.store):
             return ()
         return set(db.session.scalars(select(Order.number).where(Order.number.in_([e.order.number for e in sales]))))
@@ -156,7 +156,7 @@ class NewOrders:
             return None
         if not OWN_NUMBERS.of(self.page.store) and order.number not in taken:
             return order.number
-        if not self.numbers.get(shop_id):  # first seen as known, or a channel number that another store gave already
+        if not self.numbers.get(shop_id):  # first seen as known, or a channel number used by another store
             return take_number(shop_id)
         return self.numbers[shop_id].pop(0)
 

@@ -1,5 +1,5 @@
-"""What the rows of one page have in common, whether its orders are new or known: a store, a moment, and what is
-gathered of all of them to be written at once.
+"""The rows that new and known orders of a page share: a store, a moment, and what is collected from all of them to
+be written at once.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ from webapp.sync.taking_in.shipped_elsewhere import ElsewhereShipments
 
 
 class PageRows:
-    """The rows of one page that are written last, or the same way for all of its orders."""
+    """The rows of one page that are written last, or in the same way for all of its orders."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -54,7 +54,7 @@ class PageRows:
         write_rows(ChannelPackage, rows)
 
     def write(self) -> None:
-        """Write what was gathered."""
+        """Write what was collected."""
         self.elsewhere.write()
         self.terms.write()
         write_rows(OrderEvent, self._events)

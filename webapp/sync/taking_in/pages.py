@@ -1,8 +1,9 @@
-"""A page of incoming orders: prepared outside any transaction, then taken in, set-based, in one; every order once.
+"""A page of incoming orders: prepared outside any transaction, then taken in as a set, in one; every order once.
 
-A page is mapped and checked before the transaction; what fails is quarantined with its cause and blocks nothing. Known
-orders are read in one query per table, new rows are written per table. Same content again touches nothing, and stale
-answers never win. Only if a page can't be written is it repeated order by order, so that one bad order stands alone.
+A page is mapped and checked before the transaction; an order that fails is quarantined with its cause and blocks
+nothing. Known orders are read in one query per table, new rows are written per table. Unchanged content writes nothing,
+and an older answer never replaces a newer one. Only if a page can't be written is it repeated order by order, so that
+only the faulty order is quarantined.
 """
 
 import traceback
@@ -45,15 +46,15 @@ class PreparedPage:
 
 
 def prepare(store: Store, page: OrdersPage) -> PreparedPage:
-    """Check and pack a page, and draw the numbers that its new orders will need; opens no lasting transaction."""
+    """Check and pack a page, and draw the numbers for its new orders; leaves no transaction open."""
     ready = PreparedPage(store.id, [], seen=len(page.orders) + len(page.unreadable))
     ready.quarantined += [entry_of(unreadable) for unreadable in page.unreadable]
     last = {
         order.number: facts.without_odd_extra(order)
         for order in sorted(page.orders, key=lambda order: order.updated_at)
     }
-    known = known_orders(store.id, (number for number in last if number.isprintable()))  # others can't be asked for
-    for number, order in sorted(last.items()):  # one order of locks for all who take in
+    known = known_orders(store.id, (number for number in last if number.isprintable()))  # others can't be looked up
+    for number, order in sorted(last.items()):  # all that take in lock in this order
         if number in known and same_or_stale(known[number], order, facts.fingerprint(order)):
             ready.readable.append(number)
         elif isinstance(packed := pack_order(order), PreparedOrder):
@@ -66,13 +67,13 @@ def prepare(store: Store, page: OrdersPage) -> PreparedPage:
             if entry.order.number not in known and entry.order.is_sale:
                 shop = shop_for(store, entry.order.marketplace)
                 wanted[shop] = wanted.get(shop, 0) + 1
-        db.session.commit()  # ends the reading transaction: numbers are drawn in one of their own
+        db.session.commit()  # ends the reading transaction: numbers are drawn in a transaction of their own
         ready.numbers = {shop: draw_numbers(shop, count) for shop, count in wanted.items()}
     return ready
 
 
 def pack_order(order: IncomingOrder) -> PreparedOrder | UnreadableOrder:
-    """An order ready to be written, or what of it the desk could not keep; asks no database."""
+    """An order prepared for writing, or the part of it that the desk can't store; uses no database."""
     order = facts.without_odd_extra(order)
     if problem := facts.problem_of(order):
         return UnreadableOrder(order.number, *problem, order.raw)
@@ -82,7 +83,7 @@ def pack_order(order: IncomingOrder) -> PreparedOrder | UnreadableOrder:
 
 
 def take_in(store: Store, page: PreparedPage) -> Taken:
-    """Write a prepared page in the open unit of work; safe to repeat, safe beside another worker."""
+    """Write a prepared page in the open unit of work; safe to repeat, and beside another worker."""
     taken = Taken(seen=page.seen)
     try:
         with db.session.begin_nested():
@@ -97,7 +98,7 @@ def take_in(store: Store, page: PreparedPage) -> Taken:
             QuarantinedOrder.store_id == store.id, QuarantinedOrder.number.in_(page.readable)
         )
     )
-    for readable in fetched:  # quarantined once, it now reads as the desk knows it
+    for readable in fetched:  # quarantined before, now readable
         db.session.delete(readable)
     db.session.flush()
     quarantine(store.id, page.quarantined)
@@ -122,8 +123,10 @@ def _one_by_one(store: Store, page: PreparedPage) -> Taken:
 
 
 def _is_an_orders(error: Exception) -> bool:
-    """Whether an order is at fault, and not a database, queue, disk or key file that is away or busy for a while."""
-    if isinstance(error, OperationalError):  # as which PostgreSQL also tells of what is too large for it
+    """Whether the order causes the error, and not a database, queue, disk or key file that is unreachable or busy
+    for a while.
+    """
+    if isinstance(error, OperationalError):  # the error that PostgreSQL also raises for values that are too large
         return str(getattr(error.orig, "sqlstate", None)).startswith("54")
     return not isinstance(error, KeyProblem) and not passes(error)
 

@@ -1,4 +1,4 @@
-"""What an import writes from and compares with: orders ready to be written, and what is known of them here."""
+"""What an import writes and compares with: prepared orders, and the known rows."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from webapp.db import db
 
 @dataclass(slots=True)
 class PreparedOrder:
-    """An order ready to be written: everything computed that needs no transaction."""
+    """A prepared order: everything is computed that needs no transaction."""
 
     order: IncomingOrder
     fingerprint: bytes
@@ -39,5 +39,5 @@ def known_orders(store_id: int, numbers: Iterable[str]) -> dict[str, KnownOrder]
 
 
 def same_or_stale(known: KnownOrder, order: IncomingOrder, fingerprint: bytes) -> bool:
-    """Equal times with other content are taken: a permission changed, or the channel mended its answer."""
+    """Equal times with other content are accepted: a permission changed, or the channel corrected its answer."""
     return known.content_hash == fingerprint or order.updated_at < known.updated_at

@@ -1,7 +1,7 @@
-"""Quarantined orders: orders that could not be taken in, kept with their cause until they can be read again.
+"""Quarantined orders: orders that could not be imported, kept with their cause until they can be read again.
 
-What the channel sent is sealed beside the cause and erased by date; number, cause and time stay. A quarantined order
-leaves when it is taken in, which `pages` and `writing` see to.
+The channel's answer is sealed beside the cause and erased by date; number, cause and time stay. A quarantined order is
+removed when it is taken in, by `pages` and `writing`.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from webapp.sync.models import QuarantinedOrder
 from webapp.vault import services as vault
 
 Entry = tuple[str, str, str, Mapping[str, Any]]  # number, field, problem, raw answer
-_LONGEST_NUMBER = 100  # an order's own number may be what is wrong with it
+_LONGEST_NUMBER = 100  # the order's own number may be the faulty value
 
 
 def entry_of(unreadable: UnreadableOrder) -> Entry:
@@ -30,10 +30,10 @@ def entry_of(unreadable: UnreadableOrder) -> Entry:
 
 
 def quarantine(store_id: int, entries: Iterable[Entry]) -> None:
-    """Keep orders that can't be taken in, with their cause; the payload is sealed."""
+    """Quarantine orders that can't be imported, with their cause; the answer is sealed."""
     for given, name, problem, raw in entries:
-        number = given.replace("\0", "").encode(errors="replace").decode()  # whatever it is, it must not stop the page
-        if not number or len(number) > _LONGEST_NUMBER:  # it has none, or one that no index holds
+        number = given.replace("\0", "").encode(errors="replace").decode()  # no error here may stop the page
+        if not number or len(number) > _LONGEST_NUMBER:  # it has no number, or one too long for an index
             whole = number or repr(raw)
             number = f"{number[:20]}?{hashlib.sha256(whole.encode(errors='replace')).hexdigest()[:12]}"
         period, payload = vault.seal_quarantined(dict(raw))
@@ -51,8 +51,8 @@ def quarantine(store_id: int, entries: Iterable[Entry]) -> None:
 
 
 def not_read(store_id: int, number: str) -> None:
-    """An order that somebody wants to be read again could not be asked for, since its channel's plugin fails: where it
-    is quarantined, it stays so, with that as its cause.
+    """An order that a person wants to be read again could not be requested, since its channel's plugin fails: if the
+    order is quarantined, it stays so, with this as its cause.
     """
     row = select(QuarantinedOrder).where(QuarantinedOrder.store_id == store_id, QuarantinedOrder.number == number)
     had = db.session.scalar(row.with_for_update())
@@ -63,7 +63,7 @@ def not_read(store_id: int, number: str) -> None:
 def quarantined_orders(
     actor: Actor, *, store_id: int | None = None, limit: int | None = None
 ) -> list[QuarantinedOrder]:
-    """Quarantined orders, newest first, without what is sealed in them."""
+    """Quarantined orders, newest first, without their sealed answers."""
     actor.needs("stores.view")
     query = select(QuarantinedOrder).options(defer(QuarantinedOrder.payload))
     if actor.shops is not None:

@@ -1,4 +1,4 @@
-"""An incoming order as the rows that it becomes: columns only, no database."""
+"""An incoming order as the rows that it becomes: only columns, no database."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -13,8 +13,8 @@ from webapp.orders.states import OrderState
 from webapp.sync.taking_in import facts
 from webapp.sync.taking_in.facts import LineFacts
 
-NEW_LINE = {"invoiced": 0, "refunded": 0, "returned": 0}  # counters that no reading moves, for the line's first event
-_COLUMNS_OF_PARTS = {  # the columns that a part of the answer carries: refused, they stay as they were
+NEW_LINE = {"invoiced": 0, "refunded": 0, "returned": 0}  # counters that no reading changes, for the line's first event
+_COLUMNS_OF_PARTS = {  # the columns of each part of the answer: if a part is withheld, they stay as they were
     "recipient": ("address_state", "country"),
     "proceeds": ("currency", "total_minor", "residual_minor", "unit_price_minor"),
     "fulfillment": (
@@ -70,7 +70,9 @@ def channel_line_rows(channel_order_id: int, order: IncomingOrder) -> list[dict[
 def channel_package_rows(
     channel_order_id: int, order: IncomingOrder, arrived: Mapping[str, datetime]
 ) -> list[dict[str, Any]]:
-    """The rows of an order's parcels. `arrived` says of those that had been delivered already by when, by number."""
+    """The rows of an order's parcels. `arrived` gives, by number, when a parcel was delivered that is known as
+    delivered.
+    """
     return [
         {
             "channel_order_id": channel_order_id,
@@ -90,7 +92,7 @@ def channel_package_rows(
 def order_columns(
     order: IncomingOrder, lines: Sequence[LineFacts], state: OrderState, attention: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """The columns of the order row that the import alone writes."""
+    """The columns of the order row that only the import writes."""
     problems = any(facts.line_problems(line) for line in order.lines)
     return {
         "state": state.value,
@@ -119,7 +121,7 @@ def order_columns(
 
 
 def without_withheld(columns: dict[str, Any], row: Order | OrderLine, parts: Collection[str]) -> dict[str, Any]:
-    """The columns; those of the withheld `parts` of the answer stay as the row has them: absent is not empty."""
+    """The columns, without those of the withheld `parts` of the answer: an absent value is not an empty one."""
     kept = {name for part in parts for name in _COLUMNS_OF_PARTS.get(part, ())} & columns.keys()
     return columns | {name: getattr(row, name) for name in kept}
 
@@ -155,7 +157,7 @@ def amounts_of(order: IncomingOrder, lines: Mapping[str, int]) -> Amounts:
 
 
 def amount_row(order_id: int, place: Place, amount: Amount) -> dict[str, Any]:
-    """A component's row as it begins."""
+    """The first row of a component."""
     line_id, component = place
     return {
         "order_id": order_id,

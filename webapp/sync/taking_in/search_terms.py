@@ -1,4 +1,4 @@
-"""The search terms of a page of orders: collected while the page is written, then put into the index at once."""
+"""The search terms of a page of orders: collected while the page is written, then written to the index at once."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ Lines = Collection[tuple[str, str, str]]  # SKU, product code, title
 
 @dataclass(slots=True)
 class _Move:
-    """An order's way from terms to others; those of listings are known once the listings are."""
+    """A change of an order's terms; those of listings are known once the listings are."""
 
     placed_at: datetime
     had: frozenset[int] = frozenset()
@@ -27,13 +27,13 @@ class _Move:
 
 
 def terms_of(order: IncomingOrder) -> frozenset[int]:
-    """What an order is found under but for its listings; needs no transaction."""
+    """The terms of an order without those of its listings; needs no transaction."""
     key = index_key()
     return terms_of_buyer(order.buyer, key) | terms_of_number(order.number, key)
 
 
 class PageTerms:
-    """Collects a page's terms and writes them in a statement for what is new and one for what no longer holds."""
+    """Collects a page's terms and writes them in one statement for new terms and one for those that no longer apply."""
 
     def __init__(self, store_id: int) -> None:
         self._store_id = store_id
@@ -51,7 +51,7 @@ class PageTerms:
         has: Mapping[str, Any],
         corrected: Mapping[str, Any],
     ) -> None:
-        """Follow a buyer of whom the channel tells something else; the address corrected here keeps its terms."""
+        """Replace the terms of a changed buyer; an address that was corrected here keeps its terms."""
         if had == has:
             return
         key = index_key()
@@ -60,7 +60,7 @@ class PageTerms:
         move.had = terms_of_buyer(had, key) - terms_of_buyer(corrected, key)
 
     def rewrite_lines(self, order_id: int, placed_at: datetime, had: Lines, has: Lines) -> None:
-        """Follow lines that came, or that are now sold as something else."""
+        """Replace the terms of lines that are new, or that have another listing now."""
         move = self._moves.setdefault(order_id, _Move(placed_at))
         move.had_listings, move.has_listings = self._listings(had), self._listings(has)
 

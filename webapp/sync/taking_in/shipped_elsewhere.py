@@ -19,7 +19,7 @@ _Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A package that stands here already, by the reference under which the channel knows it."""
+    """A package that the desk already has, by the reference under which the channel knows it."""
 
     id: int
     number: int
@@ -62,7 +62,9 @@ class ElsewhereShipments:
         lines: Mapping[str, int],
         known: Mapping[str, Parcel],
     ) -> None:
-        """One shipment of these packages; a package keeps the channel's number where it is one and is free."""
+        """Add a shipment of these packages; a package keeps the channel's number if that is a number and not used
+        here.
+        """
         if not packages:
             return
         used = {parcel.number for parcel in known.values()}
@@ -96,7 +98,7 @@ class ElsewhereShipments:
         self._made.append((shipment, rows))
 
     def made(self) -> list[ShipmentCreated]:
-        """What was written."""
+        """The shipments written."""
         return [ShipmentCreated(row["id"], row["order_id"], ELSEWHERE) for row, _packages in self._made]
 
     def write(self) -> None:
@@ -117,7 +119,7 @@ class ElsewhereShipments:
 
 
 def correct_tracking(order: IncomingOrder, known: Mapping[str, Parcel]) -> None:
-    """Follow the channel where it mended a parcel that is not ours; our own are ours to mend."""
+    """Correct the tracking of foreign parcels as the channel did; that of our own parcels is corrected here only."""
     for package in order.packages:
         parcel = known.get(package.number)
         if parcel is not None and parcel.origin == ELSEWHERE and parcel.tracking_number != package.tracking_number:

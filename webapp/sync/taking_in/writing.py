@@ -1,7 +1,7 @@
-"""Writing a page of orders: set-based, per table, in the open unit of work.
+"""Writing a page of orders as sets, table by table, in the open unit of work.
 
-What is new is inserted, what changed is applied with one event per order, and what another worker wrote at the same
-moment counts as known. `pages` decides which orders come here; `facts` what a reading means.
+New orders are inserted, changes are applied with one event per order, and orders that another worker wrote at the same
+moment count as known. `pages` decides which orders are written; `facts` interprets a reading.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from webapp.sync.taking_in.prepared import PreparedOrder, known_orders, same_or_
 
 @dataclass(slots=True)
 class Taken:
-    """What became of a page."""
+    """The result of a page."""
 
     seen: int = 0
     new: int = 0
@@ -40,7 +40,7 @@ class Taken:
 
 
 def write_page(store: Store, numbers: dict[int, list[str]], entries: Sequence[PreparedOrder]) -> Taken:
-    """Insert what is new, apply what changed; what another worker wrote meanwhile counts as known."""
+    """Insert new orders, apply changes; orders that another worker wrote meanwhile count as known."""
     if not entries:
         return Taken()
     page = PageRows(store)
@@ -49,7 +49,7 @@ def write_page(store: Store, numbers: dict[int, list[str]], entries: Sequence[Pr
     known = known_orders(store.id, by_number)
     fresh = [entry for number, entry in by_number.items() if number not in known]
     created = new_orders.claim(fresh)
-    if len(created) < len(fresh):  # somebody else took some of them in at this very moment
+    if len(created) < len(fresh):  # another worker took some of them in at the same moment
         known = known_orders(store.id, by_number)
     changed = [
         (known[number].id, entry)
@@ -69,7 +69,7 @@ def write_page(store: Store, numbers: dict[int, list[str]], entries: Sequence[Pr
 
 
 def _announce(page: PageRows, new: list[int], touched: Sequence[OrdersChange], known: KnownOrders) -> None:
-    """Tell what acts tell in the same words. What had happened to an order before it came is no news."""
+    """Report the facts, as acts do. What happened to an order before it was imported is not reported."""
     first_seen = set(new)
     tell("orders_placed", new)
     tell("orders_imported", new)
