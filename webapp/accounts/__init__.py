@@ -1,1 +1,1 @@
-"""People of the desk: users with a role, their sessions, and the links that let them in for the first time."""
+"""The people of the desk: users with a role, their sessions, and the links by which they enter for the first time."""

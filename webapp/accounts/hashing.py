@@ -1,7 +1,7 @@
-"""The queue before Argon2. A hash takes 64 MiB and a tenth of a second of a core, so each process makes one at a time.
+"""The queue for Argon2. A hash takes 64 MiB and a tenth of a second of a core, so each process computes one at a time.
 
-Whoever waits holds no database connection. Few may wait, since each waiting request holds a thread that pages need;
-people who are known have places of their own, so that no crowd of strangers keeps them out.
+A waiting request holds no database connection, but a thread that pages need, so only a few may wait. Known people have
+places of their own, so that many requests of strangers don't keep them out.
 """
 
 import threading
@@ -14,21 +14,23 @@ from webapp.db import release_connection
 from webapp.errors import DeskError
 from webapp.i18n import lazy_gettext as _l
 
-MOST_PLACES = 12  # of each kind, the one whose turn it is among them
+MOST_PLACES = 12  # of each kind, including the one that is hashing
 _SHARE = 5 / 32  # of the threads: ten of 64, since an account has ten tries, and live pages have 40
 _AGAIN = 5  # seconds after which a place is likely to be free
 _turn = threading.Lock()
 
 
 class TooManyAtOnce(DeskError):
-    """More people sign in at this moment than can wait."""
+    """More people are signing in at this moment than may wait."""
 
     code, status = "too_many_at_once", 429
     sentence = _l("Too many people are signing in just now. Try again in a moment.")
 
 
 def places() -> int:
-    """How many may wait of each kind: so few of the threads that pages have some, whoever signs in."""
+    """How many may wait of each kind: a small part of the threads, so that pages have some while many people sign
+    in.
+    """
     return min(MOST_PLACES, max(1, int(configuration().web_threads * _SHARE)))
 
 
@@ -39,7 +41,7 @@ def _places(count: int) -> dict[bool, threading.BoundedSemaphore]:
 
 @contextmanager
 def turn(*, known: bool) -> Iterator[None]:
-    """Wait until it is this thread's turn to hash; raises `TooManyAtOnce` where all places are taken."""
+    """Wait until this thread may hash; raises `TooManyAtOnce` if all places are taken."""
     release_connection()
     place = _places(places())[known]
     if not place.acquire(blocking=False):

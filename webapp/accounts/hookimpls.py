@@ -1,4 +1,4 @@
-"""What accounts run by the clock."""
+"""The scheduled jobs of accounts."""
 
 from webapp.accounts.jobs import clear_ended
 from webapp.accounts.services import any_ended

@@ -1,4 +1,6 @@
-"""Noting when a session was used last, in a job since pages only read; and clearing what has ended."""
+"""Recording the last use of a session, in a job since pages only read; and deleting sessions and links that have
+ended.
+"""
 
 from webapp.accounts.services import forget_ended, touch_session
 from webapp.db import unit_of_work
@@ -7,14 +9,14 @@ from webapp.jobs import a_moment, job
 
 @job("clock")
 def touch(session_id: int) -> None:
-    """Note that a session is in use."""
+    """Record that a session is in use."""
     with unit_of_work():
         touch_session(session_id)
 
 
 @job("clock")
 def clear_ended() -> None:
-    """Delete sessions and links that let nobody in any more."""
+    """Delete sessions and links that are no longer valid."""
     for _ in a_moment():
         with unit_of_work():
             if not forget_ended():

@@ -1,4 +1,4 @@
-"""Locking accounts, so that whoever decides about people decides by what holds at that moment."""
+"""Locking accounts, so that a decision about people uses the rights that hold at that moment."""
 
 from sqlalchemy import or_, select
 
@@ -11,7 +11,7 @@ from webapp.i18n import lazy_gettext as _l
 
 
 def lock_user(user_id: int) -> User:
-    """The user, locked and read again: what ends an account's sessions waits for who opens one, and the other way."""
+    """The user, locked and read again: ending an account's sessions and opening one wait for each other."""
     query = select(User).where(User.id == user_id).with_for_update(key_share=True, of=User)
     user = db.session.scalar(query.execution_options(populate_existing=True))
     if user is None:
@@ -20,9 +20,9 @@ def lock_user(user_id: int) -> User:
 
 
 def lock_acting(actor: Actor, *others: int) -> tuple[dict[int, User], Actor]:
-    """Owners, whoever acts and others, locked and read again; and the actor with the rights of this moment.
+    """Owners, the actor and others, locked and read again; and the actor with the rights of this moment.
 
-    They are read once they are locked: PostgreSQL reads again, after it waited, what it locks, and not the roles of
+    Roles are read after the locks: PostgreSQL reads the locked rows again after it has waited, but not the roles of
     these people.
     """
     wanted = [*others, actor.id] if actor.kind is ActorKind.PERSON else others

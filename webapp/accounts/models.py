@@ -13,19 +13,19 @@ from webapp.i18n import LazyString
 
 
 class Role(Model):
-    """A role that was added here, or a built-in one that was changed; of the others the code says what they may do.
+    """A role that was added here, or a built-in one that was changed; the rights of the other roles are in the code.
 
-    What is stored is the difference from a built-in role, so that a right which a new version or plugin brings reaches
-    everybody whom it was made for.
+    Stored is the difference from a built-in role, so that a right of a new version or plugin reaches the people of the
+    roles for which it is meant.
     """
 
     __tablename__ = "roles"
 
     code: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str]  # empty for a built-in one, which every language calls in its own way
-    base: Mapped[str]  # the built-in role that it is like; of a built-in one itself
+    name: Mapped[str]  # empty for a built-in role, whose name is translated
+    base: Mapped[str]  # the built-in role on which it is based; a built-in role is based on itself
     given: Mapped[list[str]]  # rights beyond those of the base
-    taken: Mapped[list[str]]  # rights of the base that it has not
+    taken: Mapped[list[str]]  # rights of the base that it lacks
 
     @property
     def rights(self) -> frozenset[str]:
@@ -37,7 +37,7 @@ class Role(Model):
 
 
 def rights_of(role: str, stored: Role | None) -> frozenset[str]:
-    """What a role may do, by its row where it has one; nothing where it is no role any more."""
+    """The rights of a role, from its row if it has one; none if the role no longer exists."""
     return stored.rights if stored is not None else rights_of_built_in(role)
 
 
@@ -51,12 +51,12 @@ class User(Model):
     email: Mapped[str]
     name: Mapped[str] = mapped_column(default="")
     password_hash: Mapped[str | None]
-    role: Mapped[str]  # a built-in role's code, or that of a row of `roles`
-    shops: Mapped[list[Any] | None]  # ids of the shops for which they work; none for all, those to come too
+    role: Mapped[str]  # the code of a built-in role, or of a row of `roles`
+    shops: Mapped[list[Any] | None]  # ids of the shops for which they work; None: all, also future ones
     language: Mapped[str | None]
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
-    signed_in_at: Mapped[datetime | None]  # the last time
+    signed_in_at: Mapped[datetime | None]  # the last sign-in
     start_view: Mapped[str] = mapped_column(default="")  # the page to begin with: a view's code; empty: the dashboard
 
     changed_role: Mapped[Role | None] = relationship(primaryjoin="foreign(User.role) == Role.code", viewonly=True)
@@ -97,7 +97,7 @@ class UserSession(Model):
 
 
 class SignInLink(Model):
-    """A link that lets one person in once; without a user it lets the first owner set up the desk."""
+    """A link by which one person can sign in once; without a user it lets the first owner set up the desk."""
 
     __tablename__ = "sign_in_links"
 

@@ -1,9 +1,9 @@
-"""People's accounts as those who manage people change them, and as everybody changes their own.
+"""People's accounts: changes by those who manage people, and by each person to their own.
 
-Nobody changes the account of somebody who may do more, and the desk always keeps an owner: each change locks the
-owners, the person and whoever acts, and decides by what it then reads, so that two at once can't lock all out. An
-account is never deleted: what somebody did keeps its name. Another role holds from the next click on; disabling an
-account ends its sessions and live streams at once.
+Nobody changes the account of a person with more rights, and the desk always keeps an owner: each change locks the
+owners, the person and the actor, and decides by what it then reads, so that two changes at once can't lock everybody
+out. An account is never deleted, so that acts keep the person's name. A new role holds from the person's next request;
+disabling an account ends its sessions and live streams at once.
 """
 
 from collections.abc import Collection, Iterable
@@ -45,14 +45,14 @@ from webapp.i18n import lazy_gettext as _l
 
 
 class LastOwner(DeskError):
-    """Without an owner nobody could let anybody in any more."""
+    """Without an owner nobody could give access to anybody any more."""
 
     code = "last_owner"
     sentence = _l("The desk needs an owner, and %(name)s is the only one. Make somebody else an owner first.")
 
 
 class OwnAccount(DeskError):
-    """Somebody would take their own way in away."""
+    """The person would remove their own access."""
 
     code = "own_account"
     sentence = _l(
@@ -79,7 +79,7 @@ class PersonRow:
 def invite(
     *, email: str, role: str, actor: Actor, name: str = "", shops: Collection[int] | None = None
 ) -> tuple[User, str]:
-    """A new person, and the token of the link that lets them choose a password."""
+    """Add a person; returns the person and the token of the link by which they choose a password."""
     actor.needs("users.edit")
     _found, acting = lock_acting(actor)
     user = create_user(email=email, role=role, actor=acting, name=name, shops=shops)
@@ -87,15 +87,16 @@ def invite(
 
 
 def make_link_for(user_id: int, *, actor: Actor) -> str:
-    """The token of a new link for somebody who is here; earlier ones end."""
+    """Make a new link for an existing person and return its token; earlier links end."""
     user, acting = _lock(user_id, actor)
     return make_link(user, actor=acting)
 
 
 def change_role(user_id: int, role: str, *, actor: Actor) -> None:
-    """Give somebody another role, which holds from their next click on.
+    """Change a person's role, from their next request on.
 
-    With more rights their links end: somebody who may not manage such a person may have made one.
+    If the new role has more rights, the person's links end: somebody who may not manage such a person may have made
+    one.
     """
     user, acting = _lock(user_id, actor)
     rights = check_role(role, acting)
@@ -116,7 +117,7 @@ def change_role(user_id: int, role: str, *, actor: Actor) -> None:
 
 
 def change_shops(user_id: int, shops: Collection[int] | None, *, actor: Actor) -> None:
-    """Let somebody work for these shops alone, or for all of them, from their next click on."""
+    """Let a person work only for these shops, or for all of them, from their next request on."""
     user, acting = _lock(user_id, actor)
     limits = checked_shops(shops, user.role, acting)
     if limits == user.shops:
@@ -131,7 +132,7 @@ def change_shops(user_id: int, shops: Collection[int] | None, *, actor: Actor) -
 
 
 def disable(user_id: int, *, actor: Actor) -> None:
-    """Let somebody in no longer, and end their sessions, live streams and links at once."""
+    """Disable a person, and end their sessions, live streams and links at once."""
     user, acting = _lock(user_id, actor)
     if user.disabled_at is not None:
         return
@@ -144,7 +145,7 @@ def disable(user_id: int, *, actor: Actor) -> None:
 
 
 def enable(user_id: int, *, actor: Actor) -> None:
-    """Let somebody in again, with the password and the role they had."""
+    """Enable a person again, with their former password and role."""
     user, acting = _lock(user_id, actor)
     if user.disabled_at is not None:
         user.disabled_at = None
@@ -152,7 +153,7 @@ def enable(user_id: int, *, actor: Actor) -> None:
 
 
 def sign_out(user_id: int, *, actor: Actor) -> int:
-    """End all sessions of somebody; gives their number."""
+    """End all sessions of a person; returns their number."""
     user, acting = _lock(user_id, actor)
     ended = end_sessions(user.id)
     audit("sessions_ended", actor=acting, user=user_id, sessions=ended)
@@ -160,15 +161,15 @@ def sign_out(user_id: int, *, actor: Actor) -> int:
 
 
 def end_session(user_id: int, session_id: int, *, actor: Actor) -> None:
-    """End one session of somebody; one that has ended already is no mistake."""
+    """End one session of a person; no error if it has already ended."""
     user, acting = _lock(user_id, actor)
     if end_sessions(user.id, only=session_id):
         audit("sessions_ended", actor=acting, user=user_id, sessions=1)
 
 
 def _lock(user_id: int, actor: Actor) -> tuple[User, Actor]:
-    """The person, locked with the owners and whoever acts; and the actor with the rights of this moment, by which alone
-    a change is decided. Raises `Forbidden`.
+    """The person, locked with the owners and the actor; and the actor with the rights of this moment, which alone
+    decide. Raises `Forbidden`.
     """
     actor.needs("users.edit")
     found, acting = lock_acting(actor, user_id)
@@ -193,12 +194,12 @@ def removal_refusal(user: User, actor: Actor) -> DeskError | None:
 
 
 def change_name(user_id: int, name: str) -> None:
-    """Change one's own name, also where it stands beside what one did before."""
+    """Change one's own name, also where it is shown with past acts."""
     set_name(db.session.get_one(User, user_id), name)
 
 
 def change_email(proof: Proof, email: str) -> None:
-    """Change one's own address; links that were sent to the one before end."""
+    """Change one's own address; links sent to the former address end."""
     user, address = prove(proof), checked_email(email)
     if address == user.email:
         return
@@ -211,12 +212,12 @@ def change_email(proof: Proof, email: str) -> None:
 
 
 def change_password(proof: Proof, password_hash: str, *, keep: int) -> None:
-    """Change one's own password, which ends one's links and all sessions but the one to keep."""
+    """Change one's own password, which ends one's links and all sessions except the one to keep."""
     set_password(prove(proof), password_hash, keep=keep)
 
 
 def end_own_sessions(user_id: int, *, keep: int | None = None, only: int | None = None) -> int:
-    """End sessions of one's own: all but one, or only one; gives their number."""
+    """End one's own sessions: all except one, or only one; returns their number."""
     ended = end_sessions(user_id, keep=keep, only=only)
     if ended:
         actor = db.session.get_one(User, user_id).as_actor()
@@ -228,7 +229,7 @@ def end_own_sessions(user_id: int, *, keep: int | None = None, only: int | None 
 
 
 def get_person(user_id: int) -> User:
-    """Somebody with their role, in one query; raises `NotFound`."""
+    """A person with their role, in one query; raises `NotFound`."""
     user = db.session.get(User, user_id, options=[joinedload(User.changed_role)])
     if user is None:
         raise NotFound(name=user_id)
@@ -236,9 +237,9 @@ def get_person(user_id: int) -> User:
 
 
 def find_people(text: str = "", state: str = "") -> list[PersonRow]:
-    """People whose name or address has all the words, by name; of one state, if it is named.
+    """People whose name or address contains all the words, by name; with `state`, only those in this state.
 
-    Staff are few enough to be read at once; the databases would compare accents each in its own way.
+    All people are read and filtered here: staff are few, and the two databases compare accents differently.
     """
     words = _folded(text).split()
     columns = (User.id, User.name, User.email, User.role, User.shops, User.disabled_at, User.password_hash)
@@ -253,14 +254,14 @@ def find_people(text: str = "", state: str = "") -> list[PersonRow]:
 
 
 def state_of(person: User | Row[*tuple[Any, ...]]) -> str:
-    """`disabled`; `invited`: has no password and has not been here yet; or `active`."""
+    """`disabled`; `invited`: without a password and never signed in; or `active`."""
     if person.disabled_at:
         return "disabled"
     return "active" if person.password_hash or person.signed_in_at else "invited"
 
 
 def _folded(text: str) -> str:
-    """The text without case and accents."""
+    """The text in lower case and without accents."""
     return "".join(letter for letter in normalize("NFKD", text.casefold()) if not combining(letter))
 
 
@@ -273,19 +274,19 @@ def session_counts(user_ids: Iterable[int]) -> dict[int, int]:
 
 
 def sessions_of(user_id: int) -> list[UserSession]:
-    """The open sessions of somebody, the one used last first."""
+    """The open sessions of a person, the most recently used first."""
     query = select(UserSession).where(UserSession.user_id == user_id, UserSession.expires_at > now())
     return list(db.session.scalars(query.order_by(UserSession.seen_at.desc(), UserSession.id.desc())))
 
 
 def open_link_of(user_id: int) -> SignInLink | None:
-    """The link that still lets this person in, if there is one."""
+    """The link by which this person can still sign in, if there is one."""
     query = select(SignInLink).where(SignInLink.user_id == user_id, SignInLink.used_at.is_(None))
     return db.session.scalar(query.where(SignInLink.expires_at > now()).order_by(SignInLink.id.desc()).limit(1))
 
 
 def may_manage(user: User, actor: Actor) -> bool:
-    """Whether the actor may change this person's account; each change asks again, with what then holds."""
+    """Whether the actor may change this person's account; each change checks again, with the rights of that moment."""
     if not actor.may("users.edit"):
         return False
     try:

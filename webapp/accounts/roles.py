@@ -1,8 +1,8 @@
-"""Roles: what the people who have one may do. The five built-in ones can be changed, all but the owner's, and others
-added.
+"""Roles: what the people who have one may do. Of the five built-in roles all but the owner's can be changed, and
+others can be added.
 
-Nobody changes a role into, or out of, one that may do more than they: the change decides by what holds when everybody
-who manages people waits for it. It holds from the next click on.
+Nobody changes a role to or from one with more rights than they have. Changes of people and roles wait for each other,
+and decide by the rights of that moment. A change holds from the next request on.
 """
 
 import re
@@ -24,7 +24,7 @@ from webapp.errors import DeskError, Invalid, NotFound
 from webapp.i18n import LazyString, lazy_gettext as _l
 
 MOST = 50  # roles beside the built-in ones
-_TAKEN = {"add"}  # what stands in an address where a role's code does
+_TAKEN = {"add"}  # stands for a role's code in an address
 
 
 class OwnersRole(DeskError):
@@ -49,7 +49,7 @@ class RoleRow:
     label: LazyString | str
     base: str
     rights: frozenset[str]
-    changed: bool  # a built-in one that is not as it was
+    changed: bool  # a built-in role that was changed
 
     @property
     def built_in(self) -> bool:
@@ -57,7 +57,7 @@ class RoleRow:
 
     @property
     def words(self) -> list[LazyString | str]:
-        """What the role may do, in words."""
+        """The role's rights, in words."""
         return [right.label for code, right in rights().items() if code in self.rights]
 
 
@@ -84,12 +84,12 @@ def _row(code: str, stored: Role | None) -> RoleRow:
 
 
 def people_by_role() -> dict[str, int]:
-    """How many people have each role, those who are disabled too."""
+    """The number of people with each role, disabled ones included."""
     return dict(db.session.execute(select(User.role, func.count()).group_by(User.role)).all())
 
 
 def add_role(name: str, like: str, *, actor: Actor) -> str:
-    """Add a role that begins with what another may do; gives its code. Raises `Invalid` or `Forbidden`."""
+    """Add a role with the rights of another; returns its code. Raises `Invalid` or `Forbidden`."""
     acting = _acting(actor)
     if like == OWNER or (like not in BUILT_IN and stored_role(like) is None):
         raise Invalid(field="like", problem=_l("is no role that another can be like."))
@@ -106,7 +106,7 @@ def add_role(name: str, like: str, *, actor: Actor) -> str:
 
 
 def change_role_rights(code: str, chosen: Collection[str], *, actor: Actor, name: str | None = None) -> None:
-    """Let whoever has this role do just this. With more rights the links of these people end."""
+    """Set the rights of a role. If there are more than before, the links of its people end."""
     if code == OWNER:
         raise OwnersRole
     acting = _acting(actor)
@@ -143,7 +143,7 @@ def change_role_rights(code: str, chosen: Collection[str], *, actor: Actor, name
 
 
 def adjust_role_rights(code: str, *, give: Collection[str], take: Collection[str], actor: Actor) -> None:
-    """Give rights to whoever has this role and take others, beside whatever somebody else changes at the same time."""
+    """Add rights to a role and remove others, beside concurrent changes of other rights."""
     _check_known({*give, *take})
     acting = _acting(actor)
     change_role_rights(code, (get_role(code).rights | set(give)) - set(take), actor=acting)
@@ -168,12 +168,12 @@ def _check_known(codes: Collection[str]) -> None:
 
 
 def may_change(actor: Actor) -> bool:
-    """Whether the actor may change roles, which people of every shop have."""
+    """Whether the actor may change roles, which may belong to people of every shop."""
     return actor.may("roles.edit") and actor.shops is None
 
 
 def _acting(actor: Actor) -> Actor:
-    """Whoever acts with the rights of this moment, while nobody else changes people or roles."""
+    """The actor with the rights of this moment, while nobody else changes people or roles."""
     actor.needs("roles.edit")
     _found, acting = lock_acting(actor)
     acting.needs("roles.edit")
@@ -182,7 +182,7 @@ def _acting(actor: Actor) -> Actor:
 
 
 def _store(row: Role, chosen: Collection[str]) -> None:
-    """The difference from the base; of rights whose plugin is not loaded now it stays as it was."""
+    """Store the difference from the base; rights whose plugin is not loaded now stay as they were."""
     usual, known, wanted = rights_of_built_in(row.base), rights().keys(), set(chosen)
     row.given = sorted((wanted - usual) | (set(row.given) - known))
     row.taken = sorted((usual - wanted) | (set(row.taken) - known))
@@ -198,7 +198,7 @@ def _free_name(name: str, code: str = "") -> str:
 
 
 def _free_code(name: str) -> str:
-    """A code in plain letters, for the command line and the record; it never changes."""
+    """A code in plain letters, for the command line and the audit; it never changes."""
     plain = normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     code = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:40] or "role"
     taken = _TAKEN | roles().keys()

@@ -40,7 +40,7 @@ _hasher = PasswordHasher()
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """That somebody gave the password of an account; worth nothing once the password is another one."""
+    """Proof that somebody knew the password of an account; invalid once the password has changed."""
 
     user_id: int
     password_hash: str
@@ -48,14 +48,14 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """From where somebody signs in, as the list of their sessions shows it."""
+    """The browser from which somebody signs in, as the list of their sessions shows it."""
 
-    agent: str = ""  # what the browser calls itself
+    agent: str = ""  # its User-Agent
     source: str = ""  # its network address
 
 
 class SignInRefused(DeskError):
-    """Wrong address or password; which of them is not said."""
+    """Wrong address or password; the message does not say which."""
 
     code, status = "sign_in_refused", 422
     sentence = _l("This e-mail address and password don't belong together.")
@@ -69,14 +69,14 @@ class OwnerIsThere(DeskError):
 
 
 class AccountDisabled(DeskError):
-    """Nobody can be let in to an account that is disabled."""
+    """Nobody can sign in to a disabled account."""
 
     code = "account_disabled"
     sentence = _l("The account of %(name)s is disabled. Enable it first.")
 
 
 class OwnLink(DeskError):
-    """A link lets its bearer choose a password, which for one's own account asks for the present one."""
+    """A link lets its bearer choose a password; for one's own account that requires the present password."""
 
     code = "own_link"
     sentence = _l(
@@ -86,7 +86,7 @@ class OwnLink(DeskError):
 
 
 class LinkRefused(DeskError):
-    """The link was used, has expired, or never was."""
+    """The link was used, has expired, or never existed."""
 
     code, status = "link_refused", 410
     sentence = _l("This link has been used or has expired. Ask for a new one: “python -m webapp user link”.")
@@ -112,8 +112,8 @@ def create_user(
     name: str = "",
     shops: Collection[int] | None = None,
 ) -> User:
-    """A new person; without a password, hashed before, only a one-time link lets them in. Without `shops` they work for
-    all of them.
+    """Add a person. Without a password, which is hashed before, they can only enter by a one-time link. Without
+    `shops` they work for all of them.
     """
     actor.needs("users.edit")
     check_role(role, actor)
@@ -129,12 +129,12 @@ def create_user(
 
 
 def stored_role(code: str) -> Role | None:
-    """The row of a role as it is now; None for a built-in one that nobody changed, and for what is no role."""
+    """The row of a role as it is now; None for an unchanged built-in role, and for an unknown code."""
     return db.session.get(Role, code, populate_existing=True) if code.isprintable() else None
 
 
 def check_role(role: str, actor: Actor) -> frozenset[str]:
-    """The rights of this role. Raises unless it is one that gives no right which the actor lacks."""
+    """The rights of this role. Raises unless the role exists and the actor has all of its rights."""
     stored = stored_role(role)
     if stored is None and role not in BUILT_IN:
         added = select(Role.code).where(Role.code.not_in(BUILT_IN)).order_by(Role.code)
@@ -146,14 +146,16 @@ def check_role(role: str, actor: Actor) -> frozenset[str]:
 
 
 class OwnersServeAll(Invalid):
-    """A shop would be kept from an owner."""
+    """An owner must work for all shops."""
 
     def __init__(self) -> None:
         super().__init__(field=_l("Shops"), problem=_l("an owner works for all of them."))
 
 
 def checked_shops(shops: Collection[int] | None, role: str, actor: Actor) -> list[int] | None:
-    """The shops for which somebody of this role is to work. Raises `Forbidden` where they are more than the actor's."""
+    """The shops for which a person of this role is to work. Raises `Forbidden` if the actor does not work for all of
+    them.
+    """
     if shops is None:
         actor.needs_all_shops()
         return None
@@ -164,13 +166,13 @@ def checked_shops(shops: Collection[int] | None, role: str, actor: Actor) -> lis
 
 
 def check_rights(rights: Iterable[str], actor: Actor) -> None:
-    """Raise `Forbidden` where somebody's rights go beyond the actor's: nobody manages a person who may do more."""
+    """Raise `Forbidden` if a person's rights go beyond the actor's: nobody manages a person with more rights."""
     for right in sorted(rights):
         actor.needs(right)
 
 
 def check_manages(user: User, actor: Actor) -> None:
-    """Raise `Forbidden` where this person may do more than the actor, or works for other shops."""
+    """Raise `Forbidden` if this person has more rights than the actor, or works for other shops."""
     theirs = user.as_actor()
     check_rights(theirs.rights, actor)
     if theirs.shops is None:
@@ -180,13 +182,13 @@ def check_manages(user: User, actor: Actor) -> None:
 
 
 def check_unused(address: str) -> None:
-    """Raise `Invalid` where an account has this e-mail address."""
+    """Raise `Invalid` if an account has this e-mail address."""
     if db.session.scalar(select(User.id).where(func.lower(User.email) == address.lower())):
         raise _taken()
 
 
 def flush_address() -> None:
-    """Write a user's address; raises `Invalid` where another account got it at the same moment."""
+    """Write a user's address; raises `Invalid` if another account got it at the same moment."""
     try:
         db.session.flush()
     except IntegrityError:
@@ -198,7 +200,7 @@ def _taken() -> Invalid:
 
 
 def checked_name(name: str) -> str:
-    """The name with single spaces and without what can't be seen; raises `Invalid` for one too long for a page."""
+    """The name with single spaces and without invisible characters; raises `Invalid` for one too long for a page."""
     clean = "".join(letter for letter in " ".join(name.split()) if letter.isprintable())
     if len(clean) > LONGEST_NAME:
         raise Invalid(field=_l("Name"), problem=_l("at most %(count)s characters.", count=LONGEST_NAME))
@@ -206,7 +208,9 @@ def checked_name(name: str) -> str:
 
 
 def hashed(password: str, email: str) -> str:
-    """The password's Argon2 hash; raises `Invalid` where it breaks the rule, `TooManyAtOnce` where too many wait."""
+    """The password's Argon2 hash; raises `Invalid` if the password breaks the rule, `TooManyAtOnce` if too many
+    wait.
+    """
     kinds = sum(bool(re.search(kind, password)) for kind in (r"[a-z]", r"[A-Z]", r"\d", r"[^A-Za-z\d]"))
     name = email.partition("@")[0].lower()
     fits = 12 <= len(password) <= LONGEST_PASSWORD
@@ -225,7 +229,7 @@ def authenticated(email: str, password: str, *, known: bool = False) -> Proof:
     `known` people have places of their own in the queue for checking. Raises `SignInRefused` or `TooManyAtOnce`.
     """
     if "\0" in email:
-        raise SignInRefused  # PostgreSQL takes no such text
+        raise SignInRefused  # PostgreSQL does not accept such text
     query = select(User.id, User.password_hash).where(User.disabled_at.is_(None), User.password_hash.is_not(None))
     found = db.session.execute(query.where(func.lower(User.email) == email.strip().lower())).first()
     with turn(known=known):
@@ -247,7 +251,7 @@ def _verified(password_hash: str | None, password: str) -> bool:
 
 
 def prove(proof: Proof) -> User:
-    """The account, locked; raises `SignInRefused` where it was disabled or got another password since."""
+    """The account, locked; raises `SignInRefused` if it was disabled or its password changed after the proof."""
     user = lock_user(proof.user_id)
     if user.disabled_at is not None or user.password_hash != proof.password_hash:
         raise SignInRefused
@@ -255,12 +259,12 @@ def prove(proof: Proof) -> User:
 
 
 def sign_in(proof: Proof, *, device: Device = Device()) -> str:
-    """Open a session for whoever gave the password; gives its token."""
+    """Open a session for a proven password; returns its token."""
     return open_session(prove(proof), how="password", device=device)
 
 
 def open_session(user: User, *, how: str, device: Device = Device()) -> str:
-    """Sign this user in; the token goes to the browser, only its hash stays."""
+    """Open a session for this user; the token goes to the browser, only its hash is stored."""
     token = secrets.token_urlsafe(32)
     at = now()
     row = UserSession(
@@ -279,7 +283,7 @@ def open_session(user: User, *, how: str, device: Device = Device()) -> str:
 
 
 def session_of(token: str) -> UserSession | None:
-    """The live session of a token; None where it was ended, has expired or its user was disabled."""
+    """The live session of a token; None if it was ended, has expired or its user is disabled."""
     with_role = joinedload(UserSession.user, innerjoin=True).joinedload(User.changed_role)
     query = select(UserSession).where(UserSession.token_hash == _digest(token)).options(with_role)
     row = db.session.scalar(query)
@@ -293,13 +297,13 @@ def touch_session(session_id: int) -> None:
 
 
 def forget_ended() -> bool:
-    """Delete some of the sessions and links that have ended, of which the audit tells; whether more may be left."""
+    """Delete some of the sessions and links that have ended; the audit keeps them. Returns whether more may be left."""
     left = [delete_some(model, model.expires_at < now()) for model in (UserSession, SignInLink)]
     return any(left)
 
 
 def any_ended() -> bool:
-    """Whether sessions or links have ended and are still there."""
+    """Whether there are sessions or links that have ended."""
     return any(any_row(model, model.expires_at < now()) for model in (UserSession, SignInLink))
 
 
@@ -311,9 +315,10 @@ def close_session(token: str, *, actor: Actor) -> None:
 
 
 def make_link(user: User | None, *, actor: Actor, life: timedelta = LINK_LIFE) -> str:
-    """A one-time token, which ends the user's earlier ones; without a user it is for the first owner.
+    """Make a one-time link and return its token; the user's earlier links end. Without a user it is for the first
+    owner.
 
-    Raises `OwnLink` where a person makes it for themselves: whoever took over a session would stay in by it.
+    Raises `OwnLink` if the actor is the user: whoever had stolen the session could keep access by it.
     """
     if user is None:
         if has_owner():
@@ -342,7 +347,7 @@ def end_links(user_id: int | None) -> None:
 
 
 def find_link(token: str) -> SignInLink:
-    """A link that may still be used; raises `LinkRefused`."""
+    """A link that can still be used; raises `LinkRefused`."""
     link = db.session.scalar(select(SignInLink).where(SignInLink.token_hash == _digest(token)))
     if link is None or link.used_at is not None or link.expires_at <= now():
         raise LinkRefused
@@ -356,9 +361,9 @@ def use_link(
     name: str = "",
     device: Device = Device(),
 ) -> str:
-    """Sign in by a user's link; a second use is refused, also at the same instant.
+    """Sign in by a user's link; a second use is refused, also at the same moment.
 
-    A new password ends the account's other sessions. An account without a password needs one now.
+    A new password ends the account's other sessions. An account without a password needs one here.
     """
     link = _spend(token)
     user = lock_user(link.user_id) if link.user_id else None
@@ -374,14 +379,14 @@ def use_link(
 
 
 def set_name(user: User, name: str) -> None:
-    """Give the account another name, also where it stands beside what was done before."""
+    """Change the account's name, also where it is shown with past acts."""
     if (new := checked_name(name)) != user.name:
         user.name = new
         audit("name_changed", actor=user.as_actor(), user=user.id)
 
 
 def set_password(user: User, password_hash: str, *, keep: int | None = None) -> None:
-    """Give the account another password, which ends its links and its sessions but one."""
+    """Change the account's password, which ends its links and all its sessions except one."""
     user.password_hash = password_hash
     end_links(user.id)
     end_sessions(user.id, keep=keep)
@@ -389,7 +394,9 @@ def set_password(user: User, password_hash: str, *, keep: int | None = None) -> 
 
 
 def end_sessions(user_id: int, *, keep: int | None = None, only: int | None = None) -> int:
-    """End the sessions of a user (but one, or only one), with the live streams of their pages; gives their number."""
+    """End the sessions of a user (all except one, or only one), with the live streams of their pages; returns their
+    number.
+    """
     mine = select(UserSession.id).where(UserSession.user_id == user_id)
     mine = mine.where(UserSession.id != keep) if keep is not None else mine
     ended = list(db.session.scalars(mine.where(UserSession.id == only) if only is not None else mine))
@@ -399,7 +406,7 @@ def end_sessions(user_id: int, *, keep: int | None = None, only: int | None = No
 
 
 def renew_streams(user_ids: Iterable[int]) -> None:
-    """Have the live streams of these people begin anew, with what they may see from now on."""
+    """Restart the live streams of these people, with what they may see now."""
     publish(ACCESS_CHANGED, list(db.session.scalars(select(UserSession.id).where(UserSession.user_id.in_(user_ids)))))
 
 
@@ -411,7 +418,7 @@ def set_up_owner(
     password_hash: str,
     device: Device = Device(),
 ) -> str:
-    """Make the first owner by the set-up link and sign them in; a mistake in the form leaves the link good."""
+    """Create the first owner by the set-up link and sign them in; an error in the form leaves the link valid."""
     address = checked_email(email)
     link = _spend(token)
     if link.user_id is not None or has_owner():
@@ -434,7 +441,7 @@ def _spend(token: str) -> SignInLink:
 
 
 def checked_email(email: str) -> str:
-    """The address in its normal form; raises `Invalid` for what is none."""
+    """The address in its normal form; raises `Invalid` for text that is not an address."""
     try:
         return validate_email(email.strip(), check_deliverability=False, test_environment=True).normalized
     except EmailNotValidError:

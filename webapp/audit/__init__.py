@@ -1,1 +1,1 @@
-"""Who acts, and the record of it."""
+"""Who acts, and the record of acts."""

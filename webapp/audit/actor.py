@@ -1,4 +1,4 @@
-"""Who acts: a value that every service gets as an argument, made once at the door."""
+"""The actor: a value that every service gets as an argument, made once at the door."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from webapp.i18n import lazy_gettext as _l
 
 
 class ActorKind(StrEnum):
-    """What acts: somebody, or something."""
+    """The kind of an actor: a person, a job, a channel."""
 
     PERSON = "person"
     PLUGIN = "plugin"
@@ -22,9 +22,9 @@ class ActorKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody or something that acts, with its rights, and the shops for which it works: None for all of them.
+    """A person or a part of the system that acts, with its rights and the shops for which it works; None: all shops.
 
-    What may do `everything` has each right, those of plugins too that are loaded after it was made.
+    An actor with `everything` has each right, also those of plugins that are loaded later.
     """
 
     kind: ActorKind
@@ -36,7 +36,7 @@ class Actor:
 
     @classmethod
     def operator(cls) -> Self:
-        """Whoever has a shell on the desk's machine: may do everything, and is named in the record."""
+        """A person with a shell on the desk's machine: has every right, and is named in the record."""
         return cls(ActorKind.OPERATOR, everything=True)
 
     @classmethod
@@ -46,18 +46,18 @@ class Actor:
 
     @classmethod
     def channel(cls, store_id: int) -> Self:
-        """A channel's news, by the store that brought it."""
+        """A channel, as the source of news, by the store."""
         return cls(ActorKind.CHANNEL, id=store_id, everything=True)
 
     def is_person(self, user_id: int) -> bool:
-        """Whether the person of this account acts."""
+        """Whether the actor is the person of this account."""
         return self.kind is ActorKind.PERSON and self.id == user_id
 
     def may(self, right: str) -> bool:
         return self.everything or right in self.rights
 
     def needs(self, right: str) -> None:
-        """Raise `Forbidden` unless the right is there."""
+        """Raise `Forbidden` if the actor lacks the right."""
         if not self.may(right):
             raise Forbidden(right=right_label(right))
 
@@ -71,6 +71,6 @@ class Actor:
             raise Forbidden(right=_l("work for all of its shops"))
 
     def needs_all_shops(self) -> None:
-        """Raise `Forbidden` unless the actor works for all shops, those to come too."""
+        """Raise `Forbidden` unless the actor works for all shops, future ones included."""
         if self.shops is not None:
             raise Forbidden(right=_l("work for all shops"))

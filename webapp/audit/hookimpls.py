@@ -1,4 +1,4 @@
-"""The record's own schedule, and the rights that the desk brings."""
+"""The scheduled job of the record, and the desk's own rights."""
 
 from webapp.audit.rights import OURS, Right
 from webapp.audit.services import anything_to_write, write_readings

@@ -1,4 +1,6 @@
-"""The record of acts beside orders: signing in, changing stores and settings, seeing buyer data. Append-only."""
+"""The record of acts that concern no order: signing in, changing stores and settings, seeing buyer data.
+Append-only.
+"""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""What people may do, and the roles that the desk brings. Plugins add rights by `register_rights`."""
+"""Rights, and the built-in roles. Plugins add rights by `register_rights`."""
 
 import re
 from collections.abc import Mapping
@@ -20,13 +20,13 @@ _CODE = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """Something that not everybody may do. `label` completes "This person may …".
+    """A right. `label` completes "This person may …".
 
-    `roles` are the codes of those built-in roles that may do it until somebody decides otherwise; the owner always may.
-    Raises `ValueError` for a code that is not two plain words with a dot between them, or a role that there is not.
+    `roles` are the codes of the built-in roles that have it by default; the owner always has it. Raises `ValueError`
+    for a code that is not two plain words with a dot between them, or an unknown role.
     """
 
-    code: str  # "loyalty.grant": what it is about, and what may be done with it
+    code: str  # "loyalty.grant": a subject, and what may be done with it
     label: LazyString | str
     roles: tuple[str, ...] = ()
 
@@ -64,7 +64,7 @@ OURS = (
 
 
 def rights() -> Mapping[str, Right]:
-    """Every right by its code: the desk's own, then those of plugins, which can't replace one of ours."""
+    """Every right by its code: the desk's own, then those of plugins, which can't replace one of the desk's."""
     brought = registered("register_rights", Right, unique=lambda right: right.code) or OURS
     return {right.code: right for right in brought}
 
@@ -78,13 +78,13 @@ def all_rights() -> frozenset[str]:
 
 
 def rights_of_built_in(role: str) -> frozenset[str]:
-    """What a built-in role may do by itself."""
+    """The rights of a built-in role by default."""
     if role == OWNER:
         return all_rights()
     return frozenset(code for code, right in rights().items() if role in right.roles)
 
 
 def right_label(code: str) -> LazyString | str:
-    """What a right is called; its code where no plugin brings it any more."""
+    """The label of a right; its code if no plugin registers it any more."""
     right = rights().get(code)
     return right.label if right else code

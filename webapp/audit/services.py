@@ -1,4 +1,4 @@
-"""Writing the record. Entries made while a page is read are buffered in Redis and written by a job, never inside a
+"""Writing the record. Entries of requests that only read are buffered in Redis and written by a job, never inside a
 GET.
 """
 
@@ -27,7 +27,9 @@ def audit(code: str, *, actor: Actor, at: datetime | None = None, **data: Any) -
 
 
 def audit_reading(code: str, *, actor: Actor, **data: Any) -> None:
-    """Record that something was read, from where nothing may be written; the log is the witness while Redis is gone."""
+    """Record that something was read, where nothing may be written to the database; in the log while Redis can't be
+    reached.
+    """
     entry = {"at": iso(now()), "actor_kind": actor.kind, "actor_id": actor.id, "code": code, "data": data}
     try:
         connection().rpush(key(_BUFFER), json.dumps(entry))
@@ -37,8 +39,8 @@ def audit_reading(code: str, *, actor: Actor, **data: Any) -> None:
 
 @job("clock")
 def write_readings() -> None:
-    """Write what was buffered; an entry leaves the buffer only once it is committed. One writer at a time, which writes
-    for a moment and leaves the rest to the next.
+    """Write the buffered entries; an entry is removed from the buffer only after the commit. Only one job writes at
+    a time, for a limited time, and leaves the rest to the next.
     """
     writing = connection().lock(key(_BUFFER, "writing"), timeout=120, blocking=False)
     if not writing.acquire():
@@ -54,7 +56,7 @@ def write_readings() -> None:
 
 
 def anything_to_write() -> bool:
-    """Whether readings wait in the buffer."""
+    """Whether entries wait in the buffer."""
     return connection().llen(key(_BUFFER)) > 0
 
 

@@ -1,1 +1,1 @@
-"""Shipments and their packages: what left the house, who carries it, and who ships."""
+"""Shipments and their packages: which goods left, their carriers, and the providers who ship."""

@@ -1,4 +1,4 @@
-"""The kind of outward act that tells a channel of a package which left."""
+"""The kind of outward act that reports a shipped package to a channel."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,14 +18,16 @@ SHIPMENT = "shipment"
 
 
 class NoSuchPackage(Refusal):
-    """There is nothing to tell any more."""
+    """There is nothing to report any more."""
 
     code = "no_such_package"
     sentence = _l("This package is no longer there.")
 
 
 class ShipmentConfirmation(OutwardKind):
-    """A package that left from the desk, by its number; it has happened, so it is not undone by not telling."""
+    """A package that left from the desk, by its number; the package has left, so withholding the report would undo
+    nothing.
+    """
 
     code = SHIPMENT
     label = _l("Shipment confirmation")
@@ -59,6 +61,6 @@ class ShipmentConfirmation(OutwardKind):
 
 
 def owe_confirmations(order: Order, shipment: Shipment) -> None:
-    """Owe the channel a confirmation for every package that left from the desk, in this very transaction."""
+    """Owe the channel a confirmation for every package that left from the desk, in the open unit of work."""
     if shipment.origin == DESK:
         owe(SHIPMENT, [Owing(order, package, order.ship_by) for package in shipment.packages])

@@ -1,4 +1,4 @@
-"""What a fulfillment provider implements: who can ship, and what they give for each parcel."""
+"""The contract of a fulfillment provider: who can ship, and what a provider returns for each parcel."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PackageInput:
-    """One parcel as it shall be recorded; without `lines` it holds everything that is open."""
+    """A parcel to be recorded; without `lines` it contains everything that is open."""
 
     carrier: str
     tracking_number: str
@@ -37,11 +37,11 @@ class ShipmentCreated:
 
 
 class FulfillmentProvider(ABC):
-    """Somebody who ships: the merchant by hand, a carrier's account, a warehouse."""
+    """A provider who ships: the merchant by hand, a carrier's account, a warehouse."""
 
     code: ClassVar[str]
     label: ClassVar[LazyString | str]
 
     @abstractmethod
     def prepare(self, order: Order, packages: Sequence[PackageInput]) -> Sequence[PackageInput]:
-        """The parcels with carrier, service and tracking number; raises `DeskError` for what is missing or wrong."""
+        """The parcels with carrier, service and tracking number; raises `DeskError` for a missing or wrong value."""

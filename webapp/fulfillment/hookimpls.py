@@ -1,4 +1,4 @@
-"""What fulfillment registers: what channels, lists and searches are told of packages."""
+"""What fulfillment registers: update kinds, list columns and query keys about packages."""
 
 from webapp.fulfillment.confirmations import ShipmentConfirmation
 from webapp.fulfillment.contract import ShipmentCreated

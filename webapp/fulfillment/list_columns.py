@@ -1,4 +1,4 @@
-"""What a list or an export tells of an order's packages: by whom they went, and under which numbers."""
+"""The list and export columns about an order's packages: carriers and tracking numbers."""
 
 from collections.abc import Mapping, Sequence
 
@@ -34,7 +34,7 @@ def _tracking_numbers(orders: Orders, actor: Actor) -> Mapping[int, str]:
 
 
 def _joined(pairs: Sequence[tuple[int, str]]) -> dict[int, str]:
-    """What the parcels of each order say, in their order; what several say stands there once."""
+    """The values of each order's packages, in their order and without repetition."""
     found: dict[int, dict[str, None]] = {}
     for order_id, text in pairs:
         if text:

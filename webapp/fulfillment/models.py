@@ -1,4 +1,4 @@
-"""Shipments, packages and what lies in them. Carrier, service, tracking number and time belong to the package."""
+"""Shipments, packages and their contents. Carrier, service, tracking number and time belong to the package."""
 
 from datetime import datetime
 
@@ -29,7 +29,7 @@ class Shipment(Model):
 
 
 class Package(Model):
-    """A parcel. `number` is unique in the order over packages from anywhere; to a channel it is the reference."""
+    """A package. `number` is unique among the order's packages from anywhere; channels get it as the reference."""
 
     __tablename__ = "packages"
     __table_args__ = (
@@ -42,7 +42,7 @@ class Package(Model):
     shipment_id: Mapped[int] = mapped_column(ForeignKey("shipments.id", ondelete="CASCADE"), index=True)
     order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
     number: Mapped[int]
-    channel_reference: Mapped[str | None]  # the channel's own, where it is not our number
+    channel_reference: Mapped[str | None]  # the channel's own, if it differs from our number
     carrier: Mapped[str]
     carrier_name: Mapped[str] = mapped_column(default="")
     service: Mapped[str] = mapped_column(default="")
@@ -53,7 +53,7 @@ class Package(Model):
 
 
 class PackageLine(Model):
-    """Units of an order line in a parcel."""
+    """Units of an order line in a package."""
 
     __tablename__ = "package_lines"
     __table_args__ = (CheckConstraint("quantity > 0", name="quantity"),)

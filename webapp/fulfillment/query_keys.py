@@ -1,4 +1,4 @@
-"""What searches ask of packages: carrier and tracking number, compared as they stand in their columns."""
+"""The query keys about packages: carrier and tracking number, compared as they are stored."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.orders.models import Order
 from webapp.search.contract import Found, KeyKind, QueryKey, WordSource
 
-_SHORTEST = 4  # characters of a tracking number's beginning
+_SHORTEST = 4  # characters of a tracking number's prefix
 
 
 def _by_carrier(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:

@@ -32,7 +32,7 @@ from webapp.orders.models import Order, OrderLine
 from webapp.orders.services import ManagedAtChannel, settle_state
 
 _ROUNDED = re.compile(r"\d([.,]\d+)?E\+\d+", re.ASCII | re.IGNORECASE)  # 9.40011E+21, as spreadsheets write it
-CLOCK_SLACK = timedelta(minutes=2)  # a ship time this far ahead is a clock that is a little fast
+CLOCK_SLACK = timedelta(minutes=2)  # a ship time up to this far ahead is accepted from a fast clock
 
 
 class PaymentPending(Refusal):
@@ -126,7 +126,7 @@ class EmptyPackage(DeskError):
 
 
 def shipping_refusal(order: Order, actor: Actor, *, anyway: bool = False) -> Refusal | None:
-    """Why the order can't ship now, asked by the button, by `ship_order`, and at every later step of shipping."""
+    """Why the order can't ship now; asked by the button, by `ship_order`, and at every later step of shipping."""
     open_lines = [line for line in order.lines if line.open]
     if order.store.channel not in channels():
         return ChannelLeftOut(channel=order.store.channel)
@@ -167,8 +167,8 @@ def ship_order(
 ) -> Shipment:
     """Record a shipment of one or more packages; the caller holds the order's lock.
 
-    `anyway` ships although the buyer asked to cancel. Raises the refusal of `shipping_refusal`, or what is wrong with a
-    package; then nothing was recorded.
+    `anyway` ships although the buyer asked to cancel. Raises the refusal of `shipping_refusal`, or the error of a
+    package; then nothing is recorded.
     """
     if refusal := shipping_refusal(order, actor, anyway=anyway):
         raise refusal
@@ -192,14 +192,14 @@ def ship_order(
 
 
 def next_package_number(order: Order) -> int:
-    """One above every number used in the order, by whoever."""
+    """One more than every package number of the order, whoever gave it."""
     highest = db.session.scalar(select(func.max(Package.number)).where(Package.order_id == order.id)) or 0
     there = [int(package.number) for package in order.channel_order.packages if is_package_number(package.number)]
     return max([highest, *there]) + 1
 
 
 def is_package_number(reference: str) -> bool:
-    """Whether a channel's reference can be a package's number here; a longer one never meets ours."""
+    """Whether a channel's reference can be a package number here; a longer one is never one of ours."""
     return reference.isascii() and reference.isdigit() and len(reference) < 10 and int(reference) > 0
 
 
@@ -246,7 +246,7 @@ def _checked_ship_time(order: Order, shipped_at: datetime | None) -> datetime:
 
 
 def checked_tracking_number(text: str) -> str:
-    """The tracking number without the spaces that labels are printed with; raises what is wrong with it."""
+    """The tracking number without the spaces that are printed on labels; raises if it is wrong."""
     number = "".join(text.split())
     if not number:
         raise TrackingNumberNeeded
@@ -256,7 +256,7 @@ def checked_tracking_number(text: str) -> str:
 
 
 def checked_carrier(order: Order, package: PackageInput) -> tuple[str, str]:
-    """The carrier's code as its marketplace knows it, and its name where one is needed; raises what is wrong."""
+    """The carrier's code as its marketplace knows it, and its name if one is required; raises if either is wrong."""
     known = carriers(order.store.channel, order.marketplace)
     name = package.carrier_name.strip()
     wanted = package.carrier.strip().lower()
@@ -269,7 +269,7 @@ def checked_carrier(order: Order, package: PackageInput) -> tuple[str, str]:
 
 
 def shipments_of(order: Order) -> list[Shipment]:
-    """The order's shipments with their packages and what lies in them, in one query."""
+    """The order's shipments with their packages and their contents, in one query."""
     query = select(Shipment).where(Shipment.order_id == order.id).order_by(Shipment.id)
     query = query.options(joinedload(Shipment.packages).joinedload(Package.lines))
     return list(db.session.scalars(query).unique())

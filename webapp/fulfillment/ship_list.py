@@ -1,6 +1,6 @@
 """A list of parcels, pasted or uploaded: which order left with which carrier under which tracking number.
 
-Reading it changes nothing: every row is told whether it fits, by the predicates that shipping itself asks. What fits is
+Reading a list changes nothing: every row is checked by the predicates that shipping itself uses. The valid rows are
 then shipped as a bulk run, each order once.
 """
 
@@ -80,15 +80,15 @@ class NothingFits(DeskError):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row as it was given; `line` counts from 1."""
+    """One row of the list; `line` counts from 1."""
 
     line: int
     number: str
     carrier: str = ""
     tracking_number: str = ""
     service: str = ""
-    carrier_name: str = ""  # where the marketplace does not list the carrier
-    odd: bool = field(default=False, kw_only=True)  # its number holds a separator, which no order's does
+    carrier_name: str = ""  # if the marketplace does not list the carrier
+    odd: bool = field(default=False, kw_only=True)  # its number contains a separator, which no order number does
 
     @property
     def input(self) -> dict[str, str]:
@@ -111,14 +111,14 @@ class Checked:
 
     @property
     def found(self) -> Row:
-        """The row with its order's number in full, which is found at once when it is shipped."""
+        """The row with its order's full number, so that shipping finds the order at once."""
         number = self.order.number if self.order is not None else None
         return replace(self.row, number=number or self.row.number)
 
 
 def read_rows(text: str, *, written: bool = False) -> list[Row]:
-    """The rows of a pasted or uploaded list: separated by tabs, semicolons or commas, with a head or without. Of one
-    that `write_rows` has `written`, nothing is guessed.
+    """The rows of a pasted or uploaded list: separated by tabs, semicolons or commas, with or without a head. A list
+    `written` by `write_rows` is read without guessing.
 
     Raises `EmptyList`, `ListTooLong` or `CellTooLong`.
     """
@@ -131,7 +131,7 @@ def read_rows(text: str, *, written: bool = False) -> list[Row]:
         raise CellTooLong from None
     rows = [_row(number, row, odd=not written and _is_odd(row)) for number, row in enumerate(cells, start=1)]
     if rows and not written and not any(letter.isdigit() for letter in rows[0].number + rows[0].tracking_number):
-        rows = rows[1:]  # the head: numbers have digits, its words have none
+        rows = rows[1:]  # the head: order numbers contain digits, column titles don't
     if not rows:
         raise EmptyList
     if len(rows) > LONGEST:
@@ -149,9 +149,9 @@ def _is_odd(cells: Sequence[str]) -> bool:
 
 
 def look_up(text: str, actor: Actor, *, seconds: float) -> list[Checked]:
-    """Every row of a pasted or uploaded list as `check` tells it, before anything is shipped.
+    """Every row of a pasted or uploaded list, checked by `check` before anything is shipped.
 
-    Raises what `read_rows` raises, and `ListTooSlow` after so many seconds.
+    Raises the errors of `read_rows`, and `ListTooSlow` after a time limit.
     """
     try:
         with time_limit(seconds):
@@ -161,7 +161,7 @@ def look_up(text: str, actor: Actor, *, seconds: float) -> list[Checked]:
 
 
 def write_rows(rows: Sequence[Row]) -> str:
-    """The rows as a text for the step between looking and shipping; `read_rows` reads it as `written`."""
+    """The rows as a text for the step between checking and shipping; `read_rows` reads it with `written`."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter=_TAB, lineterminator="\n")
     writer.writerows((row.number, row.carrier, row.tracking_number, row.service, row.carrier_name) for row in rows)
@@ -169,7 +169,7 @@ def write_rows(rows: Sequence[Row]) -> str:
 
 
 def check(rows: Sequence[Row], actor: Actor) -> list[Checked]:
-    """Every row with its order or its problem, as things stand now."""
+    """Every row with its order or its problem, as of now."""
     actor.needs("orders.ship")
     known = _orders({row.number for row in rows}, (Order.number, Order.channel_order_number), actor)
     known |= _orders_in_full({row.number for row in rows} - known.keys(), actor)
@@ -204,7 +204,7 @@ def _problem(row: Row, order: Order, actor: Actor) -> DeskError | None:
 
 
 def _orders(numbers: set[str], columns: Sequence[InstrumentedAttribute[Any]], actor: Actor) -> dict[str, list[Order]]:
-    """Orders by every number they go by, of those in these columns."""
+    """The orders by every number of theirs, searched in these columns."""
     found: dict[str, dict[int, Order]] = {}
     for part in _parts(sorted(numbers)):
         query = visible(actor).where(or_(*(among(column, part) for column in columns)))
@@ -215,7 +215,7 @@ def _orders(numbers: set[str], columns: Sequence[InstrumentedAttribute[Any]], ac
 
 
 def _orders_in_full(numbers: set[str], actor: Actor) -> dict[str, list[Order]]:
-    """Orders by numbers of ours without prefix and zeros, as a spreadsheet leaves them."""
+    """Orders by our numbers without prefix and leading zeros, as a spreadsheet leaves them."""
     prefixes = number_prefixes() if numbers else []
     full = {number: full_numbers(number, prefixes) for number in numbers}
     known = _orders({whole for wholes in full.values() for whole in wholes}, (Order.number,), actor)
@@ -231,7 +231,7 @@ def _parts(numbers: list[str]) -> Iterator[list[str]]:
 
 
 def start(rows: Sequence[Row], *, actor: Actor, key: str = "") -> Run:
-    """Ship whatever fits of the list, as a run. The same `key` answers with the first one. Raises `NothingFits`."""
+    """Ship the valid rows of the list, as a run. A repeated `key` returns the first run. Raises `NothingFits`."""
     if known := known_run(key, actor):
         return known
     action = listed_action()

@@ -1,1 +1,1 @@
-"""Figures and the dashboard: what the orders add up to, by day, store, marketplace, state and currency."""
+"""Figures and the dashboard: sums over the orders by day, store, marketplace, state and currency."""

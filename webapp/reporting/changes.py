@@ -1,7 +1,7 @@
-"""What orders that come and change add to the figures, as rows appended in the very transaction of the change.
+"""Changes of the figures by new and changed orders, as rows appended in the transaction of the change.
 
-A page of the import becomes a few rows, an act two: the old place loses the order, the new one gains it. Folding them
-into the daily figures is `folding`'s work.
+A page of the import becomes a few rows, an act two: the order is subtracted from its old cell and added to its new one.
+`folding` adds the rows to the daily figures.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ from webapp.reporting.models import FigureChange, FigureZone
 
 
 class Cell(NamedTuple):
-    """One place of the figures: orders that agree in all of this are added up."""
+    """One cell of the figures: orders that agree in all of these values are added up."""
 
     day: date
     shop_id: int
@@ -32,7 +32,7 @@ class Cell(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What a cell holds, or gains."""
+    """The sums of a cell, or a change of them."""
 
     orders: int = 0
     units: int = 0
@@ -50,7 +50,7 @@ def add(sums: Sums, cell: Cell, counts: Counts, sign: int = 1) -> None:
 
 
 def place_of(order: Mapping[str, Any], zone: str) -> tuple[Cell, Counts]:
-    """Where an order counts, and for how much; while the channel withholds its total it has no currency."""
+    """The cell and the sums of an order; while the channel withholds its total it has no currency."""
     total = order["total_minor"] if order["currency"] else None
     cell = Cell(
         day_of(order["placed_at"], zone),
@@ -73,7 +73,7 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def count_new(order_ids: Sequence[int]) -> None:
-    """Count orders that were just taken in."""
+    """Count orders that were just imported."""
     sums: Sums = {}
     for row in _counted_columns(order_ids).values():
         add(sums, *place_of(row, row["zone"]))
@@ -81,7 +81,7 @@ def count_new(order_ids: Sequence[int]) -> None:
 
 
 def count_changes(changes: Iterable[OrdersChange]) -> None:
-    """Move orders to where they count now, if what changed concerns the figures at all."""
+    """Move orders to their present cells, if the changed columns concern the figures."""
     concerned = [change for change in changes if COUNTED & change.changed.keys()]
     if not concerned:
         return
@@ -98,7 +98,9 @@ def count_changes(changes: Iterable[OrdersChange]) -> None:
 
 
 def _counted_columns(order_ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
-    """What the figures need of these orders as they are now, with the zone in which their days are counted."""
+    """The columns of these orders that the figures need, as they are now, with the zone in which their days are
+    counted.
+    """
     query = (
         select(Order.id, *COLUMNS, func.coalesce(FigureZone.zone, Shop.zone).label("zone"))
         .join(Shop, Shop.id == Order.shop_id)
@@ -109,7 +111,7 @@ def _counted_columns(order_ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
 
 
 def append(sums: Sums) -> None:
-    """Append what the cells gain and lose; what cancels out leaves no row."""
+    """Append the changes of the cells; changes that cancel out leave no row."""
     rows = [{**cell._asdict(), **counts._asdict()} for cell, counts in sums.items() if any(counts)]
     if rows:
         db.session.execute(table_of(FigureChange).insert(), rows)

@@ -1,4 +1,4 @@
-"""What a card of the dashboard implements."""
+"""The contract of a dashboard card."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from webapp.i18n import LazyString
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """A card of the dashboard that loads by itself, after the page; where it fails, its place says so.
+    """A card of the dashboard that loads by itself, after the page; if it fails, an error is shown in its place.
 
-    `render` gives HTML and asks no network; what it asks of the database is stopped after `seconds`.
+    `render` returns HTML and calls no network; its database queries are stopped after `seconds`.
     """
 
     code: str

@@ -1,7 +1,7 @@
 """Reading the figures: sales by interval and currency, and orders by state.
 
-A sale is an order that is not canceled, on the day it was placed, in its shop's zone. While a channel withholds an
-order's total, the order counts and its money does not. Currencies are never added up.
+A sale is an order that is not canceled, on the day on which it was placed, in its shop's zone. While a channel
+withholds an order's total, the order is counted and its amount is not. Currencies are never added up.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from webapp.orders.queries import visible
 from webapp.orders.states import OrderState
 from webapp.reporting.models import DailyFigure, FigureChange
 
-STEPS_SHOWN = 130  # bars that can still be told apart
+STEPS_SHOWN = 130  # the most bars that can be told apart
 
 
 class Interval(StrEnum):
-    """How days are put together."""
+    """How days are grouped."""
 
     DAY = "day"
     WEEK = "week"
     MONTH = "month"
 
     def start(self, day: date) -> date:
-        """The first day of the interval that a day lies in; weeks begin on Monday."""
+        """The first day of the interval that contains `day`; weeks begin on Monday."""
         if self is Interval.WEEK:
             return day - timedelta(days=day.weekday())
         return day.replace(day=1) if self is Interval.MONTH else day
 
     def after(self, start: date) -> date:
-        """The first day of the next one."""
+        """The first day of the next interval."""
         if self is Interval.MONTH:
             return (start.replace(day=28) + timedelta(days=4)).replace(day=1)
         return start + timedelta(days=7 if self is Interval.WEEK else 1)
 
     @classmethod
     def fitting(cls, wish: Interval | None, since: date, until: date) -> Interval:
-        """The interval that was wished for, or a wider one where there would be more of them than can be shown."""
+        """The interval wished for, or a longer one if a chart could not show that many."""
         days = (until - since).days + 1
         fine = Interval.DAY if days <= 45 else Interval.WEEK if days <= 200 else Interval.MONTH
         chosen = wish or fine
@@ -60,7 +60,7 @@ class Interval(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which orders count; what is not named is not asked."""
+    """Which orders are counted; None means no restriction."""
 
     channel: str = ""
     store_id: int | None = None
@@ -70,7 +70,7 @@ class Scope:
 
 @dataclass(slots=True)
 class Figure:
-    """What some orders of one currency add up to; without a currency, orders whose total is withheld."""
+    """The sums of some orders of one currency; without a currency, of orders whose total is withheld."""
 
     currency: str
     orders: int = 0
@@ -88,7 +88,7 @@ class Figure:
 
 @dataclass(slots=True)
 class Sales:
-    """The sales of a time, as a whole and by interval."""
+    """The sales of a period, as a whole and by interval."""
 
     since: date
     until: date
@@ -97,11 +97,11 @@ class Sales:
     units: int = 0
     canceled: int = 0
     totals: dict[str, Figure] = field(default_factory=dict)  # by currency
-    steps: dict[date, Step] = field(default_factory=dict)  # every interval, those without orders too
+    steps: dict[date, Step] = field(default_factory=dict)  # every interval, also those without orders
 
     @property
     def currencies(self) -> list[str]:
-        """The currencies that something was sold in, those with the most orders first."""
+        """The currencies of the sales, that with the most orders first."""
         known = [figure for figure in self.totals.values() if figure.currency]
         return [figure.currency for figure in sorted(known, key=lambda figure: (-figure.orders, figure.currency))]
 
@@ -145,7 +145,7 @@ def sales(actor: Actor, since: date, until: date, *, by: Interval = Interval.DAY
 def sales_of(
     actor: Actor, times: Sequence[tuple[date, date]], *, by: Interval = Interval.DAY, scope: Scope | None = None
 ) -> list[Sales]:
-    """The sales of several times, in one query: a period, and the one before."""
+    """The sales of several periods, in one query: a period, and the one before."""
     figures = _figures(actor, _within(times), scope or Scope())
     found = [_empty(since, until, by) for since, until in times]
     for row in db.session.execute(_grouped(figures)):
@@ -156,7 +156,7 @@ def sales_of(
 
 
 def sales_by_store(actor: Actor, times: Sequence[tuple[date, date]]) -> dict[int, list[Sales]]:
-    """The sales of several times by day, for every store that sold something, in one query."""
+    """The sales of several periods by day, for every store with sales, in one query."""
     figures = _figures(actor, _within(times), Scope())
     found: dict[int, list[Sales]] = {}
     for row in db.session.execute(_grouped(figures, "store_id")):
@@ -169,10 +169,12 @@ def sales_by_store(actor: Actor, times: Sequence[tuple[date, date]]) -> dict[int
 
 
 def orders_by_state(actor: Actor, store_id: int) -> dict[str, int]:
-    """How many orders of a store are shown in each state, from its first day on; a hold hides the state underneath."""
+    """The number of a store's orders shown in each state, of all time; a held order counts as held, not in its
+    state.
+    """
     figures = _figures(actor, None, Scope(store_id=store_id)).subquery()
     counted = select(figures.c.state, func.sum(figures.c.orders), literal(0)).group_by(figures.c.state)
-    of_store = Order.store_id + 0 == store_id  # walks the few that are held, not all that the store ever sold
+    of_store = Order.store_id + 0 == store_id  # reads the few held orders, not all that the store ever sold
     held = visible(actor).where(literal_column("orders.on_hold"), of_store).subquery()
     shown: dict[str, int] = {}
     state_there = held.c.state.concat("")  # not grouped along an index of states, for the same reason
@@ -193,7 +195,7 @@ def _empty(since: date, until: date, by: Interval) -> Sales:
 
 
 def _within(times: Sequence[tuple[date, date]]) -> Sequence[tuple[date, date]]:
-    """Times that touch each other are one to the database."""
+    """Whether a day is in one of the periods; adjacent periods are joined for the database."""
     joined: list[tuple[date, date]] = []
     for since, until in sorted(times):
         if joined and since <= joined[-1][1] + timedelta(days=1):
@@ -204,7 +206,7 @@ def _within(times: Sequence[tuple[date, date]]) -> Sequence[tuple[date, date]]:
 
 
 def _figures(actor: Actor, times: Sequence[tuple[date, date]] | None, scope: Scope) -> Any:
-    """Daily figures and what is not folded into them yet, as far as the actor may see orders."""
+    """Daily figures and changes not yet folded into them, of the orders that the actor may see."""
     actor.needs("orders.view")
     parts: list[Select[Any]] = []
     for table in (table_of(DailyFigure), table_of(FigureChange)):
@@ -238,7 +240,7 @@ def _grouped(figures: Any, *more: str) -> Select[Any]:
 
 
 def _whole(column: ColumnElement[int]) -> Any:
-    """Sums as whole numbers: PostgreSQL makes decimals of those of large numbers."""
+    """Sums as integers: PostgreSQL returns decimals for sums of large numbers."""
     return func.sum(column).cast(column.type).label(column.name)
 
 

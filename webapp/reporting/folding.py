@@ -1,10 +1,10 @@
 """Folding the changes into the daily figures, and counting again from the orders themselves.
 
-Folding moves rows from one table to the other in one transaction: killed at any point it has happened or it has not.
-Counting again compares the orders with the figures as both stood at one moment, and appends what is missing as changes:
-whatever clerks and the import do meanwhile appends its own, so nobody waits and nothing is counted twice. Only one
-process does either, for as long as it renews its lease: before each step, never inside one that writes, since the
-lease is a lock in Redis. A process that no longer renews it, dead or alive, has lost it a minute later.
+Folding moves rows from one table to the other in one transaction: a killed process has folded them or has not. Counting
+again compares orders and figures at one moment, and appends the differences as changes; clerks and the import append
+their own changes meanwhile, so nobody waits and nothing is counted twice. Only one process does either, while it renews
+its lease: before each step, never inside one that writes, since the lease is a lock in Redis. A process that no longer
+renews the lease, dead or alive, loses it a minute later.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,20 +32,20 @@ _ROWS_AT_ONCE = 5000
 
 
 class LeaseLost(DeskError):
-    """Another may count by now: what was not written yet must not be."""
+    """Another process may be counting by now: nothing more may be written."""
 
     code = "turn_lost"
     sentence = _l("This took so long that another process may count the figures by now. Try again in a minute.")
 
 
 class Lease:
-    """The right to fold and count alone, for as long as it is renewed."""
+    """The exclusive right to fold and count, while it is renewed."""
 
     def __init__(self, lock: Lock) -> None:
         self._lock = lock
 
     def keep(self) -> None:
-        """Renew the lease; called outside of any unit of work. Raises `LeaseLost`."""
+        """Renew the lease; called outside any unit of work. Raises `LeaseLost`."""
         try:
             self._lock.extend(LEASE, replace_ttl=True)
         except LockError as error:
@@ -54,7 +54,7 @@ class Lease:
 
 @contextmanager
 def only_one(*, wait: float = 0) -> Iterator[Lease | None]:
-    """The lease, or None where another process has it; waits up to `wait` seconds for it."""
+    """The lease, or None if another process has it; waits up to `wait` seconds for it."""
     lock = connection().lock(key("figures"), timeout=LEASE, blocking=wait > 0, blocking_timeout=wait or None)
     if not lock.acquire():
         yield None
@@ -62,7 +62,7 @@ def only_one(*, wait: float = 0) -> Iterator[Lease | None]:
     try:
         yield Lease(lock)
     finally:
-        with suppress(LockError):  # a lost lease is another's
+        with suppress(LockError):  # a lost lease belongs to another process
             lock.release()
 
 
@@ -71,8 +71,8 @@ def anything_to_fold() -> bool:
 
 
 def fold(limit: int = CHUNK) -> int:
-    """Move the oldest changes into the daily figures, in the open unit of work; tells how many. The caller has just
-    renewed its lease.
+    """Move the oldest changes into the daily figures, in the open unit of work; returns their number. The caller has
+    just renewed its lease.
     """
     changes, daily = table_of(FigureChange), table_of(DailyFigure)
     oldest = select(changes.c.id).order_by(changes.c.id).limit(limit).scalar_subquery()
@@ -90,8 +90,8 @@ def fold(limit: int = CHUNK) -> int:
 
 
 def shops_to_count() -> dict[int, str | None]:
-    """Shops whose days are to be counted again, with the zone that they were counted in: their zone was changed, or
-    they were never counted.
+    """Shops whose days must be counted again, with the zone of the last count: their zone was changed, or they were
+    never counted.
     """
     zones = select(Shop.id, FigureZone.zone).outerjoin(FigureZone, FigureZone.shop_id == Shop.id)
     query = zones.where(FigureZone.zone.is_distinct_from(Shop.zone))
@@ -99,8 +99,8 @@ def shops_to_count() -> dict[int, str | None]:
 
 
 def missing(lease: Lease, shop_ids: Sequence[int] | None = None) -> tuple[Sums, dict[int, str]]:
-    """What the figures lack of what the orders say (less than nothing where they have too much), and the zones that
-    the days were counted in. Takes a moment per 100,000 orders; holds nothing that others wait for.
+    """The differences between orders and figures (negative where the figures are too high), and the zones in which
+    the days were counted. Takes about a second per 100,000 orders; holds no locks that others wait for.
     """
     with _one_moment() as reading:
         shops = select(Shop.id, Shop.zone)
@@ -121,7 +121,7 @@ def missing(lease: Lease, shop_ids: Sequence[int] | None = None) -> tuple[Sums, 
 
 @contextmanager
 def _one_moment() -> Iterator[Connection]:
-    """The database as it stands now, for any number of readings."""
+    """A snapshot of the database, for any number of readings."""
     with db.engine.connect() as reading:
         if db.engine.dialect.name == "postgresql":
             reading = reading.execution_options(isolation_level="REPEATABLE READ")
@@ -145,7 +145,7 @@ def _columns(table: Table) -> list[Any]:
 
 
 def correct(sums: Sums, zones: dict[int, str]) -> None:
-    """Append what was missing, in the open unit of work; from now on the shops' days are counted in these zones. The
+    """Append the differences, in the open unit of work; from now on the shops' days are counted in these zones. The
     caller has just renewed its lease.
     """
     append(sums)

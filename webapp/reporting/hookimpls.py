@@ -1,4 +1,4 @@
-"""What the figures listen to, and what folds them by the clock."""
+"""The hooks that the figures listen to, and the job that folds them."""
 
 from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule

@@ -1,4 +1,4 @@
-"""Background work of the figures."""
+"""The jobs of the figures."""
 
 import structlog
 
@@ -12,7 +12,9 @@ log = structlog.get_logger(__name__)
 
 @job("clock")
 def fold_figures() -> None:
-    """Fold changes into the daily figures for a moment, and have shops counted whose days are not as they should be."""
+    """Fold changes into the daily figures for a limited time, and start counting for shops whose days must be
+    counted again.
+    """
     if shops_to_count():
         count_shops.enqueue()
     with only_one() as lease:
@@ -29,12 +31,12 @@ def fold_figures() -> None:
 
 
 def anything_to_do() -> bool:
-    """Whether changes are to be folded, or shops to be counted."""
+    """Whether there are changes to fold, or shops to count."""
     return anything_to_fold() or bool(shops_to_count())
 
 
 def fold_all(lease: Lease) -> None:
-    """Fold what there is, some changes in each unit of work."""
+    """Fold all changes, some in each unit of work."""
     while anything_to_fold():
         db.session.rollback()
         lease.keep()
@@ -43,7 +45,7 @@ def fold_all(lease: Lease) -> None:
 
 
 def put_right(lease: Lease, sums: Sums, zones: dict[int, str]) -> None:
-    """Add to the figures what was found missing."""
+    """Append the differences that were found to the figures."""
     lease.keep()
     with unit_of_work():
         correct(sums, zones)
@@ -53,8 +55,8 @@ def put_right(lease: Lease, sums: Sums, zones: dict[int, str]) -> None:
 def count_shops() -> None:
     """Count the orders of shops that were never counted, or whose zone has changed.
 
-    All of it is one reading, since the figures must be compared with the orders as both stood at one moment: a moment
-    for each 100,000 orders. So it runs where nothing hurries, like the pages of an import.
+    All of it is one reading, since the figures must be compared with the orders at one moment: about a second for each
+    100,000 orders. So it runs in a queue that nobody waits for, like the pages of an import.
     """
     with only_one() as lease:
         if lease is not None:
@@ -62,8 +64,8 @@ def count_shops() -> None:
 
 
 def _count_shops(lease: Lease) -> None:
-    """Twice where a zone changed: what others appended meanwhile was counted in the old zone, the second time finds
-    it.
+    """Count twice if a zone changed: others appended changes in the old zone meanwhile, which the second count
+    finds.
     """
     shops = shops_to_count()
     for _ in range(2 if any(shops.values()) else 1):

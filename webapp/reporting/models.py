@@ -1,6 +1,6 @@
-"""Daily figures, and the changes that a job has yet to fold into them; reading adds the two.
+"""Daily figures, and the changes that a job has yet to fold into them; a reading adds the two.
 
-No row is ever updated in a merchant's transaction: two clerks never wait for each other's figures.
+No row is ever updated in a merchant's transaction, so that two clerks never wait for each other's figures.
 """
 
 from datetime import date
@@ -12,12 +12,12 @@ from webapp.db import Model
 
 
 class FigureChange(Model):
-    """What one change of orders adds to, or takes off, a day's figures."""
+    """An addition of orders to a day's figures, or a subtraction from them."""
 
     __tablename__ = "figure_changes"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    day: Mapped[date]  # of placing, in the shop's zone
+    day: Mapped[date]  # the day of placing, in the shop's zone
     shop_id: Mapped[int] = mapped_column(ForeignKey("shops.id"))
     store_id: Mapped[int] = mapped_column(ForeignKey("stores.id"))
     marketplace: Mapped[str]
@@ -29,7 +29,7 @@ class FigureChange(Model):
 
 
 class DailyFigure(Model):
-    """What the orders of a day add up to."""
+    """The sums over the orders of a day."""
 
     __tablename__ = "daily_figures"
     __table_args__ = (Index("ix_daily_figures_store_day", "store_id", "day"),)
@@ -46,7 +46,7 @@ class DailyFigure(Model):
 
 
 class FigureZone(Model):
-    """The zone in which a shop's days are counted: the shop's own, but for the moments until a job has counted again.
+    """The zone in which a shop's days are counted: the shop's own, except until a job has counted again.
 
     A shop without a row has never been counted: its orders may be older than the figures.
     """

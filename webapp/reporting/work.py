@@ -1,7 +1,7 @@
-"""What must happen today: how many orders wait for whom, each as a query of the list that shows them.
+"""Today's tasks: how many orders wait for whom, each as a query of the list that shows them.
 
-The number and the link are the same query, so that a card never says another number than its list. All of them are one
-question to the database, each capped and along an index of open orders.
+Number and link use one query, so that a card never shows another number than its list. All tasks are counted in one
+database query, each up to a maximum and by an index of open orders.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ CAP = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Something that orders wait for: the query that finds them, and how pressing it is."""
+    """A task that orders wait for: the query that finds them, and its urgency."""
 
     code: str
     label: LazyString
@@ -31,7 +31,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A task with the number of orders that wait for it; `capped` where there are more."""
+    """A task with the number of orders that wait for it; `capped` if there are more."""
 
     task: Task
     orders: int
