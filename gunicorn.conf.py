@@ -1,6 +1,6 @@
-"""What `gunicorn wsgi:app` reads by itself: the very options with which `python -m webapp web` serves.
+"""The options that `gunicorn wsgi:app` reads by itself, and with which `python -m webapp web` serves.
 
-Options of the command line come after these, so `gunicorn -b 0.0.0.0:9000 wsgi:app` does what it says.
+Options on the command line override these, so `gunicorn -b 0.0.0.0:9000 wsgi:app` does what it says.
 """
 
 from webapp.cli.main import ends_in_a_sentence

@@ -1,4 +1,4 @@
-"""Free ports for the processes of a desk: what one desk has chosen, no other desk of this machine chooses."""
+"""Free ports for the processes of a desk: no two desks of a machine choose the same port."""
 
 import fcntl
 import os
@@ -11,13 +11,13 @@ _claimed: set[int] = set()
 
 
 class PortTaken(Exception):
-    """The port that was asked for belongs to another program."""
+    """The requested port belongs to another program."""
 
 
 def free_port(preferred: int, *, explicit: bool, host: str = "127.0.0.1", avoid: Sequence[int] = ()) -> int:
-    """The preferred port, or the next free one unless it was asked for by name; raises PortTaken when there is none.
+    """The preferred port, or the next free one unless it was requested; raises PortTaken if there is none.
 
-    It stays claimed for the life of this process, so that a desk that starts beside it does not choose the same.
+    The port stays claimed for the life of this process, so that a desk that starts beside it does not choose it.
     """
     if preferred not in avoid and claim(preferred) and is_free(preferred, host):
         return preferred
@@ -30,13 +30,13 @@ def free_port(preferred: int, *, explicit: bool, host: str = "127.0.0.1", avoid:
 
 
 def claim(port: int) -> bool:
-    """Whether no other desk of this machine has claimed the port; from now on this process has."""
+    """Whether no other desk of this machine has claimed the port; this process claims it."""
     if port in _claimed:
         return True
     path = os.path.join(tempfile.gettempdir(), f"waybill-port-{port}.lock")
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    except OSError:  # another user's: who listens first has it
+    except OSError:  # another user's: the first to listen has it
         return True
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Making a data directory ready for `up`: schema, key file, what the plugins' processes need, the first owner's link.
+"""Preparing a data directory for `up`: schema, key file, what the plugins' processes need, the first owner's link.
 
 `migrate` does the first half for a desk whose processes are started one by one; `up` has the web process do all of it.
 """
@@ -25,7 +25,7 @@ from webapp.settings.services import store_all
 
 
 def prepare(prepared: Path) -> None:
-    """Make the desk ready, and write into this file what `up` starts beside it and what it prints."""
+    """Prepare the desk, and write into this file what `up` starts beside it and what it prints."""
     make_ready(_step)
     _step("Looking for what the plugins bring.")
     variables: dict[str, str] = {}
@@ -41,7 +41,7 @@ def prepare(prepared: Path) -> None:
         except PluginFailed as error:  # the desk starts without it
             _step(str(error))
             continue
-        # without a note of it, stores were made for the port that is preferred
+        # without a record of the port, stores were created for the preferred one
         if (had := ports.get(process.name, process.preferred_port)) != port:
             _follow_move(f"http://127.0.0.1:{had}", url)
         ports[process.name] = port
@@ -67,7 +67,7 @@ def _step(sentence: str) -> None:
 
 
 def _follow_move(old: str, new: str) -> None:
-    """Let the practice stores find their marketplace, whose port another program has taken meanwhile."""
+    """Point the practice stores to their marketplace's new port, if another program has taken the former one."""
     with unit_of_work():
         for store in (store for store in stores() if store.practice):
             moved = {

@@ -1,12 +1,12 @@
-"""Keeps the processes that we start from outliving us, whatever ends us.
+"""Keeps the processes that we start from outliving us, however we end.
 
-Each process runs under a reaper, a small Python process that holds one end of a lifeline whose other end is ours. When
-the lifeline breaks, by `kill()` or because we are gone, the reaper ends its process with everything below it, also what
-went into a session of its own as RQ's work-horses do. When its process ends by itself, the reaper clears away what that
-left and ends with the same status, so that a restart finds nothing in its way.
+Each process runs under a reaper, a small Python process that holds one end of a lifeline, a pipe whose other end is
+ours. When the lifeline breaks, by `kill()` or because we are gone, the reaper ends its process and all its descendants,
+also those in a session of their own such as RQ's work-horses. When its process ends by itself, the reaper ends the
+remaining descendants and exits with the same status, so that a restart finds nothing in its way.
 
-This file is the reaper too: it runs by path and alone, so it imports nothing of ours. Who is started, in which order,
-and what a restart needs is the supervisor's work.
+This file is the reaper too: it runs by path and alone, so it imports nothing of ours. The supervisor decides who is
+started, in which order, and what a restart needs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ _lifelines: set[socket.socket] = set()
 class OwnedProcess(subprocess.Popen[bytes]):
     """A running process that ends with us, at the latest.
 
-    Signals reach the process itself, in a session of its own, so that Ctrl-C in a terminal is not heard by all at once.
+    Signals reach only the process itself, in a session of its own, so that Ctrl-C in a terminal does not reach all
+    processes at once.
     """
 
     def __init__(
@@ -68,19 +69,19 @@ class OwnedProcess(subprocess.Popen[bytes]):
 
     @property
     def command_pid(self) -> int | None:
-        """The process id of the process itself, not of its reaper; none if it could not be started."""
+        """The id of the process itself, not of its reaper; None if it could not be started."""
         if self._command_pid is None and self._lifeline in _lifelines:
             received = self._lifeline.recv(32)
             self._command_pid = int(received) if received else None
         return self._command_pid
 
     def kill(self) -> None:
-        """End the process and everything below it at once."""
+        """End the process and all its descendants at once."""
         _lifelines.discard(self._lifeline)
         self._lifeline.close()
 
     def stop(self, grace: float = 5.0, by: signal.Signals = signal.SIGTERM) -> int:
-        """Ask the process to end, end it when it has not done so within `grace` seconds, and give its status."""
+        """Ask the process to end, kill it if it has not ended within `grace` seconds, and return its status."""
         self.send_signal(by)
         try:
             return self.wait(grace)
@@ -92,7 +93,7 @@ class OwnedProcess(subprocess.Popen[bytes]):
 
 
 def _let_go() -> None:
-    """A fork of ours must not hold the lifelines: they would not break with us."""
+    """Close the lifelines in a fork of ours: otherwise they would not break when we end."""
     for lifeline in _lifelines:
         lifeline.close()
     _lifelines.clear()
@@ -107,13 +108,13 @@ def _prctl(option: int, value: int) -> None:
 
 
 def _keep(lifeline: socket.socket, user: str, command: list[str]) -> NoReturn:
-    """Run a command until it ends or the lifeline breaks; this is all that a reaper does."""
+    """Run a command until it ends or the lifeline breaks; the whole work of a reaper."""
     wake, waker = socket.socketpair()
     waker.setblocking(False)
     signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
     for handled in (*_FORWARDED, signal.SIGCHLD):
         signal.signal(handled, lambda *_: None)
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # whatever loses its parent below us becomes our child
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # orphans among our descendants become our children
     process = _start(command, user)
     with contextlib.suppress(OSError):
         lifeline.sendall(str(process.pid).encode())
@@ -139,7 +140,7 @@ def _start(command: list[str], user: str) -> subprocess.Popen[bytes]:
             user=account.pw_uid if account else None,
             group=account.pw_gid if account else None,
             extra_groups=[] if account else None,
-            preexec_fn=lambda: _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),  # should the reaper itself be killed
+            preexec_fn=lambda: _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),  # in case the reaper itself is killed
         )
     except OSError as error:
         print(f"{command[0]} could not be started: {error.strerror}", file=sys.stderr, flush=True)
@@ -147,7 +148,7 @@ def _start(command: list[str], user: str) -> subprocess.Popen[bytes]:
 
 
 def _reap(awaited: int) -> int | None:
-    """Bury whatever has ended and give the status of the process awaited, if it is among them."""
+    """Wait for every child that has ended and return the status of the awaited process, if it is among them."""
     found = None
     with contextlib.suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
@@ -157,7 +158,7 @@ def _reap(awaited: int) -> int | None:
 
 
 def _end_all() -> None:
-    """End every process below this one; each is halted first, so that none can fork after it was seen."""
+    """Kill every descendant of this process; each is stopped first, so that none can fork after it was listed."""
     halted: set[int] = set()
     while found := below(os.getpid()) - halted:
         for pid in found:
@@ -176,7 +177,7 @@ def _send(pid: int, number: int) -> None:
 
 
 def below(root: int) -> set[int]:
-    """Every living process below this one."""
+    """Every living descendant of this process."""
     children: dict[int, list[int]] = {}
     for pid, parent in processes().items():
         children.setdefault(parent, []).append(pid)
@@ -204,7 +205,7 @@ def processes() -> dict[int, int]:
 
 
 def listed_processes() -> dict[int, int]:
-    """Every living process by `ps`, which lists itself too and is then left out, with its parent."""
+    """Every living process by `ps`, without `ps` itself, with its parent."""
     listing = subprocess.Popen(["ps", "-A", "-o", "pid=,ppid=,stat="], stdout=subprocess.PIPE, text=True)  # noqa: S607
     rows = [line.split() for line in listing.communicate()[0].splitlines()]
     return {int(pid): int(parent) for pid, parent, state in rows if int(pid) != listing.pid and state[0] != "Z"}

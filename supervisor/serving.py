@@ -1,8 +1,8 @@
-"""The web process as `up` starts it: it prepares the desk, unless it is only started again, and serves the pages.
+"""The web process as `up` starts it: it prepares the desk, unless it is a restart, and serves the pages.
 
     python -m supervisor.serving --port 8000 --prepare var/prepared.json
 
-Serving is `python -m webapp web`'s work, preparing that of `supervisor.preparing`; both load the whole desk.
+`python -m webapp web` serves, `supervisor.preparing` prepares; both load the whole desk.
 """
 
 import gc
@@ -16,7 +16,7 @@ import click
 @click.option("--port", type=int, required=True)
 @click.option("--prepare", "prepared", type=click.Path(path_type=Path), required=True)
 def serve(port: int, prepared: Path) -> None:
-    """Prepare the desk, unless the file for `up` is there already; then serve the pages."""
+    """Prepare the desk, unless the file for `up` exists already; then serve the pages."""
     from supervisor.preparing import prepare
     from webapp.cli.processes import serve_pages
 
@@ -28,7 +28,7 @@ def serve(port: int, prepared: Path) -> None:
 
 
 if __name__ == "__main__":
-    gc.set_threshold(50_000, 20, 20)  # as `python -m webapp` does: loading makes much that stays
+    gc.set_threshold(50_000, 20, 20)  # as `python -m webapp` does: most of what loading creates is kept
     from webapp.cli.main import main
 
     sys.exit(main(command=serve))

@@ -1,7 +1,7 @@
-"""Running a desk's processes together: in order, watched, and all of them gone when the supervisor is.
+"""Running a desk's processes together: started in order, watched, and all ended when the supervisor ends.
 
-Which processes a desk has, and what must happen between starting two of them, is `up`'s to say; that none outlives the
-supervisor, even one killed outright, is `supervisor.reaper`'s work.
+`up` defines which processes a desk has, and what must happen between starting two of them; `supervisor.reaper` ensures
+that none outlives the supervisor, even if it is killed.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from urllib.parse import urlsplit
 
 from supervisor.reaper import OwnedProcess, below
 
-STUCK_AFTER = 120.0  # seconds in which a process that starts does nothing at all
-REPORT_EVERY = 10.0  # seconds between two lines about one that is still starting
-LEAST_PROGRESS = 0.2  # seconds of processor time; less is what asking whether it is ready costs
+STUCK_AFTER = 120.0  # seconds in which a starting process does nothing at all
+REPORT_EVERY = 10.0  # seconds between two lines about a process that is still starting
+LEAST_PROGRESS = 0.2  # seconds of processor time; asking a process whether it is ready may cost less than this
 LOOK_EVERY = 0.05
-GIVEN_UP_AFTER = 5.0  # seconds that a process gets to end which the others go on without
+GIVEN_UP_AFTER = 5.0  # seconds that a process gets to end if the others go on without it
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # between restarts
-STEADY_AFTER = 60.0  # a process that lived this long starts again at once
+STEADY_AFTER = 60.0  # a process that lived this long is started again at once
 COLORS = (36, 33, 35, 32, 34, 31)
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -40,15 +40,15 @@ class ProcessFailed(Exception):
 
 @dataclass(frozen=True)
 class Process:
-    """One process of a desk: how it is started, and how to tell that it does its work."""
+    """One process of a desk: how to start it, and how to find out that it works."""
 
     name: str
     argv: Sequence[str]
-    env: Mapping[str, str] = field(default_factory=dict)  # laid over ours
-    ready: Callable[[], bool] | None = None  # asked until it says yes, so it must answer quickly
+    env: Mapping[str, str] = field(default_factory=dict)  # added to our environment
+    ready: Callable[[], bool] | None = None  # called until it returns True, so it must be quick
     url: str | None = None
-    restart: bool = True  # false: its end is the end of all
-    serves_others: bool = False  # true: others ask it until they end, so it is stopped after them
+    restart: bool = True  # False: if it ends, the whole desk ends
+    serves_others: bool = False  # True: others use it until they end, so it is stopped after them
 
 
 class Running:
@@ -62,7 +62,7 @@ class Running:
 
     def spawn(self) -> None:
         self.started_at = time.monotonic()
-        self.lines = 0  # that it has printed
+        self.lines = 0  # the lines that it has printed
         self.restart_at = None
         self.owned = OwnedProcess(
             self.process.argv,
@@ -72,12 +72,12 @@ class Running:
         )
 
     def progress(self) -> tuple[float, int]:
-        """How much it has done since it was started: seconds of processor time, and lines printed."""
+        """What it has done since its start: seconds of processor time, and lines printed."""
         pid = self.owned.command_pid
         return processor_seconds(pid) if pid else 0.0, self.lines
 
     def plan_restart(self) -> float:
-        """Decide when to start it again and say in how many seconds: each time later, unless it had run steadily."""
+        """Schedule its restart and return the seconds until then: a delay that grows, unless it had run steadily."""
         now = time.monotonic()
         steady = now - self.started_at > STEADY_AFTER
         self.pause = 0.0 if steady else min(max(self.pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
@@ -86,9 +86,9 @@ class Running:
 
 
 class Patience:
-    """Whether a process is still to be waited for: as long as it gets on, however slow the machine is.
+    """Whether to go on waiting for a process: as long as it makes progress, however slow the machine is.
 
-    Of one that answers already, though not yet that it is ready, only what it prints counts: answering costs time, too.
+    For a process that answers already, but is not ready, only printed lines count: answering costs processor time, too.
     """
 
     def __init__(self, progress: Callable[[], tuple[float, int]], heard: Callable[[], bool] = lambda: False) -> None:
@@ -106,7 +106,7 @@ class Patience:
 
 
 class Supervisor:
-    """Starts processes, passes on what they print, and starts again what ends::
+    """Starts processes, passes on what they print, and restarts what ends::
 
         with Supervisor() as desk:
             desk.start(valkey)
@@ -114,10 +114,10 @@ class Supervisor:
             desk.start(web, worker, scheduler)
             desk.watch()
 
-    The first Ctrl-C (or SIGTERM, SIGHUP) leaves the `with` block quietly from wherever it is and stops everything side
-    by side, and after that what serves others; each may finish what it has begun for `grace` seconds. A second one
-    does not wait. `changed` is called with the process ids by name whenever they change, `shown` with a process's name
-    and each line it prints: whether the terminal gets it too.
+    The first Ctrl-C (or SIGTERM, SIGHUP) leaves the `with` block quietly from any place and stops the processes side by
+    side, and after them those that serve others; each may finish its current work within `grace` seconds. A second
+    signal does not wait. `changed` is called with the process ids by name whenever they change, `shown` with a
+    process's name and each line that it prints: it returns whether the terminal shows the line too.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Supervisor:
         self._width = 10
 
     def __enter__(self) -> Self:
-        # Under nohup the closing terminal is not to be heard.
+        # Under nohup the signal of the closing terminal is ignored.
         heard = [
             number for number in STOP_SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
         ]
@@ -167,7 +167,9 @@ class Supervisor:
         raise KeyboardInterrupt
 
     def start(self, *processes: Process) -> None:
-        """Start processes side by side and return when each is ready; raises ProcessFailed when one is not."""
+        """Start processes side by side and return when each is ready; raises ProcessFailed if one does not become
+        ready.
+        """
         group: list[Running] = []
         self.groups.append(group)
         for process in processes:
@@ -180,7 +182,7 @@ class Supervisor:
                 self._wait_until_ready(running, running.process.ready)
 
     def wait(self, name: str, ready: Callable[[], bool]) -> None:
-        """Return once a process that was started is ready for something more; raises ProcessFailed when it is not."""
+        """Return once a started process is ready for a further check; raises ProcessFailed if it does not become so."""
         [running] = [running for group in self.groups for running in group if running.process.name == name]
         self._wait_until_ready(running, ready)
 
@@ -192,7 +194,7 @@ class Supervisor:
                 running.owned.stop(GIVEN_UP_AFTER)
 
     def _wait_until_ready(self, running: Running, ready: Callable[[], bool]) -> None:
-        """Wait as long as the process gets on, on however slow a machine, and say so now and then."""
+        """Wait while the process makes progress, however slow the machine is, and print a line now and then."""
         name = running.process.name
         patience = Patience(running.progress, lambda: isinstance(ready, Answers) and ready.heard)
         reported_at = patience.began
@@ -206,11 +208,13 @@ class Supervisor:
             if patience.is_over():
                 raise ProcessFailed(f"{name} is not ready and has done nothing for {STUCK_AFTER:.0f} seconds.")
             time.sleep(pause)
-            pause = min(pause * 1.1, 1.0)  # asking costs a starting process time, too
+            pause = min(pause * 1.1, 1.0)  # each check costs a starting process time, too
 
     def watch(self) -> None:
-        """Start again whatever ends, until a signal comes; raises ProcessFailed when one ends that all others need."""
-        while not self.stopping:  # an interrupt that was raised in a finalizer is lost
+        """Restart whatever ends, until a signal arrives; raises ProcessFailed if a process ends that all others
+        need.
+        """
+        while not self.stopping:  # an interrupt that is raised in a finalizer is lost
             for running in [running for group in self.groups for running in group]:
                 self._look_after(running)
             time.sleep(LOOK_EVERY)
@@ -231,12 +235,14 @@ class Supervisor:
             self.say(name, f"{ended}, starting again" + (f" in {pause:g} s" if pause else ""))
 
     def pids(self) -> dict[str, int]:
-        """The process ids by name, of the processes themselves."""
+        """The ids by name, of the processes themselves, not of their reapers."""
         found = ((running.process.name, running.owned.command_pid) for group in self.groups for running in group)
         return {name: pid for name, pid in found if pid}
 
     def stop(self) -> None:
-        """Stop everything: side by side, then what served them, last started first; who takes too long is ended."""
+        """Stop everything: side by side, then those that served others, last started first; a process that takes too
+        long is killed.
+        """
         running = [running for group in self.groups for running in group]
         waves = [[one for one in running if not one.process.serves_others]]
         waves += [[one] for one in reversed(running) if one.process.serves_others]
@@ -272,7 +278,7 @@ class Supervisor:
         with self._printing:
             try:
                 print(prefix + line, file=self.out, flush=True)
-            except OSError:  # nobody reads any more, but the processes must not be held up by that
+            except OSError:  # nobody reads the output any more, but the processes must not block on it
                 return
 
     def _read(self, running: Running) -> None:
@@ -302,7 +308,7 @@ class Supervisor:
 
 
 def processor_seconds(root: int) -> float:
-    """The processor time that a process and all below it have used."""
+    """The processor time that a process and its descendants have used."""
     found = {root} | below(root)
     if sys.platform != "linux":
         listing = subprocess.run(["ps", "-A", "-o", "pid=,time="], capture_output=True, text=True)  # noqa: S607
@@ -317,7 +323,7 @@ def processor_seconds(root: int) -> float:
 
 
 def _seconds(used: str) -> float:
-    """`1-02:03:04`, `02:03` or `0:01.50`, as `ps` writes it, in seconds."""
+    """The seconds of `1-02:03:04`, `02:03` or `0:01.50`, as `ps` prints them."""
     days, _, clock = used.rpartition("-")
     seconds = 0.0
     for part in clock.split(":"):
@@ -330,7 +336,7 @@ class Answers:
 
     def __init__(self, url: str) -> None:
         self._address = urlsplit(url)
-        self.heard = False  # whether it has answered at all, with whatever
+        self.heard = False  # whether it has answered at all, with any status
 
     def __call__(self) -> bool:
         address = self._address

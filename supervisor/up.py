@@ -1,9 +1,9 @@
 """`up`: a whole desk on this machine with one command.
 
-Valkey comes first, then the web process, which prepares the desk (it has loaded all that takes) and says in a file
-which processes the plugins want; these follow, then worker and scheduler. A desk that has been here before answers
-within two seconds, so nothing is loaded here that only a part of the desk needs. One `up` has a data directory at a
-time.
+Valkey is started first, then the web process, which prepares the desk (it has loaded everything for that) and writes
+into a file which processes the plugins want; these follow, then worker and scheduler. A desk that was prepared before
+answers within two seconds, so nothing is loaded here that only a part of the desk needs. Only one `up` at a time uses a
+data directory.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ from webapp.config import PORT, Configuration, configuration
 
 PREPARED_FILE = "prepared.json"
 GRACE = 90.0  # seconds that requests and jobs under way get to end; web gives its own 60
-STEP = "→ "  # begins a line by which a starting process says what it does
+STEP = "→ "  # the prefix of a line in which a starting process says what it does
 _UNIMPORTANT = re.compile(r'\[(debug|info) *\]|\[(DEBUG|INFO)\]|"level": "(debug|info)"')
 
 
@@ -61,7 +61,7 @@ def up() -> None:
 
 @contextlib.contextmanager
 def _alone(data_dir: Path) -> Iterator[bool]:
-    """Whether nobody else runs or starts this data directory's desk; nobody will while this lasts."""
+    """Whether no other process runs or starts the desk of this data directory; none can until the block ends."""
     with (data_dir / "up.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -72,7 +72,7 @@ def _alone(data_dir: Path) -> Iterator[bool]:
 
 
 def _address_of_other(data_dir: Path) -> str:
-    """Where the desk of the other `up` is, once that has started; raises `Failed` if it ends before."""
+    """The address of the desk of the other `up`, once it has started; raises `Failed` if it ends before."""
     reported_at = time.monotonic()
     while not (address := running_desk(data_dir).get("url")):
         with _alone(data_dir) as ended:
@@ -98,7 +98,7 @@ class _Up:
             (self.data_dir / name).unlink(missing_ok=True)
 
     def run(self) -> None:
-        """Start all, print the address, and watch until somebody stops it."""
+        """Start all, print the address, and watch until stopped."""
         port = self._choose_port()
         self.address = self.config.url or f"http://{_host(self.config.host)}:{port}"
         os.environ |= {
@@ -147,33 +147,33 @@ class _Up:
             self._follow(prepared)
 
     def _prepare(self, port: int) -> dict[str, Any]:
-        """Start the web process, which prepares the desk first, and read what it found."""
+        """Start the web process, which prepares the desk first, and read the file that it writes."""
         path = self.data_dir / PREPARED_FILE
         arguments = ["--port", str(port), "--prepare", str(path)]
         with self.logs.silent("web") as said:
             try:
                 self.desk.start(Process("web", _python("supervisor.serving", *arguments), ready=path.exists))
             except ProcessFailed as error:
-                time.sleep(0.1)  # its last words may still be on their way
+                time.sleep(0.1)  # its last lines may still be on their way
                 raise ProcessFailed(said[-1] if said else str(error)) from None
         prepared = read_json(path)
-        path.write_text("{}")  # a web process that is started again has nothing to prepare; the link was a secret
+        path.write_text("{}")  # a restarted web process has nothing to prepare; the link was a secret
         return prepared
 
     def _follow(self, prepared: Mapping[str, Any]) -> None:
-        """The processes that work in the background, once those are there that they will ask."""
+        """The background processes, once the processes that they use are there."""
         for process in prepared["processes"]:
             try:
                 self._step(f"Waiting for {process['name']}.")
                 self.desk.wait(process["name"], Answers(process["ready"]))
-            except ProcessFailed as error:  # a plugin's own trouble: the desk works without it
+            except ProcessFailed as error:  # the plugin's own trouble: the desk works without it
                 self.desk.give_up(process["name"])
                 log = self.logs.folder / f"{process['name']}.log"
                 click.echo(f"The desk goes on without {process['name']}: {error} See {log}.", err=True)
         self.desk.start(*(Process(name, _python("webapp", name)) for name in ("worker", "scheduler")))
 
     def _fill(self) -> None:
-        """Connect the practice stores of a new desk, in a process that ends with it."""
+        """Connect the practice stores of a new desk, in a process that ends afterwards."""
         self._step("Connecting the practice stores.")
         filling = OwnedProcess(_python("webapp", "store", "practice"), stdout=subprocess.DEVNULL)
         patience = Patience(lambda: (processor_seconds(filling.command_pid) if filling.command_pid else 0.0, 0))
@@ -220,7 +220,7 @@ class _Up:
 
 
 class Logs:
-    """What the processes print: a file each, and for the terminal only what somebody should see."""
+    """What the processes print: a file for each, and for the terminal only what a person should see."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -229,7 +229,7 @@ class Logs:
         folder.mkdir(parents=True, exist_ok=True)
 
     def keep(self, name: str, line: str) -> bool:
-        """Write the line down; whether it is worth showing."""
+        """Write the line to the file; returns whether it is worth showing."""
         if name not in self._files:
             self._files[name] = _LogFile(self.folder / f"{name}.log")
         self._files[name].emit(logging.makeLogRecord({"msg": line}))
@@ -248,7 +248,7 @@ class Logs:
 
     @contextlib.contextmanager
     def silent(self, name: str) -> Iterator[list[str]]:
-        """Show nothing of a process for now; gives the lines that it prints meanwhile."""
+        """Hold back a process's lines from the terminal for now; yields the lines that it prints meanwhile."""
         self._silent[name] = []
         try:
             yield self._silent[name]
@@ -257,7 +257,9 @@ class Logs:
 
 
 class _LogFile(RotatingFileHandler):
-    """A log of one process. What can't be written stops nothing: it is reported once, then counted until it works."""
+    """The log file of one process. A failing write stops nothing: it is reported once, then counted until writing
+    works again.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, maxBytes=5_000_000, backupCount=3, encoding="utf-8", delay=True)
@@ -288,7 +290,7 @@ def _host(host: str) -> str:
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    """Write it whole or not at all, for us alone to read."""
+    """Write the text completely or not at all, to a file that only we can read."""
     fresh = path.with_suffix(".new")
     with open(os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
         json.dump(content, file, indent=1)

@@ -1,8 +1,7 @@
-"""The bundled Valkey: a queue for desks that were given no `REDIS_URL`.
+"""The bundled Valkey: a queue for desks without a `REDIS_URL`.
 
-It listens on a socket in the data directory and nowhere else, so it needs neither port nor password, and appends each
-change to a file, so jobs survive a crash. Reading `REDIS_URL` is the configuration's work, watching the process the
-supervisor's.
+It listens only on a socket in the data directory, so it needs neither port nor password, and appends each change to a
+file, so jobs survive a crash. The configuration reads `REDIS_URL`, the supervisor watches the process.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class ValkeyUnavailable(Exception):
 
 @dataclass(frozen=True)
 class ValkeyServer:
-    """A Valkey that answers; `process` is none where it was running already."""
+    """A Valkey that answers; `process` is None if it was already running."""
 
     url: str
     process: OwnedProcess | None
@@ -55,7 +54,9 @@ def start(data_dir: Path, *, timeout: float = 10.0) -> ValkeyServer:
 
 
 def command(data_dir: Path) -> list[str]:
-    """What starts the data directory's Valkey in the foreground; raises ValkeyUnavailable without a program."""
+    """The command that starts the data directory's Valkey in the foreground; raises ValkeyUnavailable without a
+    program.
+    """
     options = {
         "port": "0",
         "unixsocket": str(socket_path(data_dir)),
@@ -66,13 +67,13 @@ def command(data_dir: Path) -> list[str]:
         "save": "",
         "maxmemory-policy": "noeviction",
         "loglevel": "warning",
-        "logfile": str(log_path(data_dir)),  # its advice on the machine's memory settings would open every start
+        "logfile": str(log_path(data_dir)),  # it advises on the machine's memory at every start
     }
     return [str(find_program()), *(word for name, value in options.items() for word in (f"--{name}", value))]
 
 
 def find_program() -> Path:
-    """The machine's own server, else the one that came with our packages."""
+    """The machine's own server, or else the one that is installed with our packages."""
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return Path(found)
@@ -96,12 +97,12 @@ def url(data_dir: Path) -> str:
 
 
 def socket_path(data_dir: Path) -> Path:
-    """Where the data directory's Valkey listens."""
+    """The socket of the data directory's Valkey."""
     return valkey_socket(data_dir.absolute())
 
 
 def is_up(data_dir: Path) -> bool:
-    """Whether the data directory's Valkey answers; a socket that another user put there does not count."""
+    """Whether the data directory's Valkey answers; a socket of another user does not count."""
     path = socket_path(data_dir)
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as asking:
         if path.stat().st_uid == os.getuid():

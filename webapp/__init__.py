@@ -1,4 +1,4 @@
-"""Waybill, the order desk: `create_app()` puts it together from configuration, database, plugins and pages."""
+"""Waybill, the order desk: `create_app()` builds it from configuration, database, plugins and pages."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
 
 
 def create_app() -> Flask:
-    """The desk of this process's configuration.
+    """The Flask app with the configuration of this process.
 
-    Raises `ConfigurationProblem` naming what is wrong. Nothing is connected yet: whoever serves or works checks the
-    schema first (`webapp.schema`).
+    Raises `ConfigurationProblem`. It opens no connection: the processes that serve or work check the schema first
+    (`webapp.schema`).
     """
-    # Loaded here and not with the package: `up` watches over a desk without loading one.
+    # Imported here and not with the package: `up` supervises a desk without loading one.
     from flask import Flask
     from flask_migrate import Migrate
 

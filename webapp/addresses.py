@@ -4,9 +4,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 
 def parsed(address: str) -> IPv4Address | IPv6Address | None:
-    """The address, without its zone; None where the text is none.
+    """The address, without its zone; None if the text is not an address.
 
-    A socket that listens on `::` sees clients of IPv4 as `::ffff:a.b.c.d`: they are what they are, IPv4.
+    A socket that listens on `::` sees IPv4 clients as `::ffff:a.b.c.d`; they are returned as IPv4 addresses.
     """
     try:
         known = ip_address(address.partition("%")[0])
@@ -17,7 +17,7 @@ def parsed(address: str) -> IPv4Address | IPv6Address | None:
 
 
 def bare(text: str) -> str:
-    """The address in what a proxy wrote, which may have a port and brackets; empty where there is none."""
+    """The address in a proxy's header, which may have a port and brackets; empty if there is none."""
     host, closing, _ = text.strip().removeprefix("[").partition("]")
     if not closing and host.count(":") == 1:
         host = host.partition(":")[0]
@@ -26,7 +26,7 @@ def bare(text: str) -> str:
 
 
 def source_of(address: str) -> str:
-    """Whose requests are counted together: an address of IPv4; of IPv6 a network, which has addresses without end."""
+    """The group in which requests are counted: an IPv4 address; for IPv6 a network, which has countless addresses."""
     known = parsed(address)
     if isinstance(known, IPv6Address):
         return str(ip_network((known, 64), strict=False))

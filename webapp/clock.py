@@ -1,4 +1,4 @@
-"""Time: instants are aware and in UTC everywhere; zones are for showing, at the doors."""
+"""Time: instants are aware and in UTC everywhere; the doors convert them to zones for showing."""
 
 from datetime import UTC, date, datetime
 from functools import cache
@@ -13,7 +13,7 @@ def now() -> datetime:
 
 
 def parse_instant(text: str) -> datetime:
-    """An instant from ISO 8601 text; ValueError for text without an offset, since it could mean any zone."""
+    """An instant from ISO 8601 text. Raises ValueError for text without an offset, since it could mean any zone."""
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError(f"no offset in {text!r}")
@@ -22,12 +22,14 @@ def parse_instant(text: str) -> datetime:
 
 @cache
 def zones() -> frozenset[str]:
-    """The time zones that are known here, by name; they are files, and looking through them takes a while."""
+    """The known time zones, by name; they are files, and listing them takes a while."""
     return frozenset(available_timezones())
 
 
 def in_calendar(moment: date) -> bool:
-    """Whether the desk keeps such a day or instant: what stands for “none” or “never” may have no day in some zone."""
+    """Whether the desk can store such a day or instant: values that mean “none” or “never” may not exist in some
+    zone.
+    """
     return moment.year in _YEARS
 
 

@@ -1,7 +1,7 @@
-"""Configuration: read once from the environment, typed, and refused at the start by the name of what is wrong.
+"""Configuration: read once from the environment, with types; the start is refused with the name of a wrong variable.
 
-`WAYBILL_` prefixes every variable; `DATABASE_URL` and `REDIS_URL` are the two named exceptions, since every host knows
-them. `var/` (or `WAYBILL_DATA_DIR`) holds everything that a desk writes, for its owner's eyes alone.
+Every variable begins with `WAYBILL_`, except `DATABASE_URL` and `REDIS_URL`, since every host knows these. `var/` (or
+`WAYBILL_DATA_DIR`) contains everything that a desk writes, readable by its owner only.
 """
 
 import fcntl
@@ -23,8 +23,8 @@ from webapp.addresses import parsed
 VERSION = "0.1.0"
 ROOT = Path(__file__).resolve().parents[1]
 PORT = 8000  # of the pages, unless WAYBILL_PORT says another
-LONGEST_SOCKET_PATH = 100  # 104 bytes on macOS, 108 on Linux, with the closing zero
-_SERVER_CONNECTIONS = 90  # of the 100 that PostgreSQL allows by itself; the rest is for commands and backups
+LONGEST_SOCKET_PATH = 100  # 104 bytes on macOS, 108 on Linux, with the terminating zero
+_SERVER_CONNECTIONS = 90  # of the 100 that PostgreSQL allows by default; the rest is for commands and backups
 _WORKER_CONNECTIONS = 4  # of a worker or a scheduler at most: its work, its lease, its queue's news
 _SECOND_CONNECTIONS = 8  # of a process for threads that need one more for a moment
 _FEWEST_CONNECTIONS = 8
@@ -32,11 +32,11 @@ _PRIVATE = "127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/
 
 
 class ConfigurationProblem(Exception):
-    """The environment says something that can't be: one sentence that names the variable."""
+    """A wrong environment variable: one sentence that names it."""
 
 
 class Configuration(BaseSettings):
-    """Everything that a desk can be told from outside."""
+    """Everything that a desk is told from outside."""
 
     model_config = SettingsConfigDict(
         env_prefix="WAYBILL_", env_ignore_empty=True, extra="ignore", populate_by_name=True, frozen=True
@@ -73,7 +73,7 @@ class Configuration(BaseSettings):
     def _database(cls, url: str) -> str:
         if not url:
             return url
-        from sqlalchemy import make_url  # takes its time to load, and most desks name no database
+        from sqlalchemy import make_url  # importing it takes time, and most desks name no database
         from sqlalchemy.exc import ArgumentError
 
         try:
@@ -87,7 +87,7 @@ class Configuration(BaseSettings):
         if parsed.drivername == "sqlite":
             if parsed.database in (None, "", ":memory:"):
                 raise ValueError("a desk has many processes and needs a file; expected sqlite:///…")
-            if not str(parsed.database).startswith("file:"):  # Flask-SQLAlchemy would begin at a folder of Flask's
+            if not str(parsed.database).startswith("file:"):  # Flask-SQLAlchemy would use a folder of Flask's
                 parsed = parsed.set(database=str(Path(str(parsed.database)).expanduser().absolute()))
         return parsed.render_as_string(hide_password=False)
 
@@ -110,18 +110,20 @@ class Configuration(BaseSettings):
         return named
 
     def believes(self, address: str) -> bool:
-        """Whether a connection from this address is a proxy's, which speaks for many people; none is without a URL."""
+        """Whether a connection from this address is a proxy's, whose headers are trusted; never without a configured
+        URL.
+        """
         return bool(self.url) and _is_in(address, self.proxies)
 
     @property
     def live_pages(self) -> int:
-        """How many live pages a process has at once: each holds a thread, and others must be left."""
+        """The maximum number of live pages of a process: each occupies a thread, and other requests need some."""
         return min(self.live_streams, self.web_threads * 5 // 8)
 
     @property
     def connections(self) -> int:
-        """How many connections to its database a process may have at once: one for each of its threads and some more;
-        on a PostgreSQL server, no more than leaves room for all processes of the desk.
+        """The maximum number of database connections of a process: one for each of its threads and some more; on a
+        PostgreSQL server, no more than leaves room for all processes of the desk.
         """
         wanted = self.web_threads + _SECOND_CONNECTIONS
         if self.database.startswith("sqlite"):
@@ -143,13 +145,14 @@ class Configuration(BaseSettings):
 
     @property
     def secret_file(self) -> Path:
-        """Where the secret is kept that was made here; without meaning where `WAYBILL_SECRET` is set."""
+        """The file of the generated secret; unused if `WAYBILL_SECRET` is set."""
         return self.data_dir / "secret"
 
     def secret_value(self) -> str:
-        """`WAYBILL_SECRET`, or one made at the first start and kept in the data directory for its owner only.
+        """`WAYBILL_SECRET`, or one that is generated at the first start and kept in the data directory, readable by
+        its owner only.
 
-        Raises `ConfigurationProblem` where neither is there, but a key file that one of them sealed.
+        Raises `ConfigurationProblem` if there is neither, but a key file that one of them sealed.
         """
         if given := self.secret.get_secret_value():
             return given
@@ -169,8 +172,8 @@ class Configuration(BaseSettings):
 
 
 def write_for_the_owner_alone() -> None:
-    """Let every file that this process makes, and those that it starts make, be closed to other users of the machine:
-    also a database's journals, a queue's files and a plugin's.
+    """Close every file that this process and its children create to other users of the machine: also a database's
+    journals, a queue's files and a plugin's.
     """
     os.umask(0o077)
 
@@ -189,7 +192,7 @@ def _is_in(address: str, named: str) -> bool:
 
 
 def valkey_socket(data_dir: Path) -> Path:
-    """Where the bundled Valkey of this data directory listens; a path too long for a socket gets a short stand-in."""
+    """The socket of this data directory's bundled Valkey; a path too long for a socket is replaced by a short one."""
     path = data_dir / "valkey.sock"
     if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
         return path
@@ -199,7 +202,7 @@ def valkey_socket(data_dir: Path) -> Path:
 
 @lru_cache(maxsize=1)
 def configuration() -> Configuration:
-    """The configuration of this process; raises `ConfigurationProblem` naming the variable that is wrong."""
+    """The configuration of this process; raises `ConfigurationProblem` with the variable that is wrong."""
     return read_configuration()
 
 

@@ -2,7 +2,7 @@
 
 Reads run in their own short transaction; every write runs in the one `unit_of_work()` that a door opens. On SQLite a
 unit of work begins IMMEDIATE, so that two writers queue instead of failing; a read never does, or reads would queue
-too. What must happen only if the transaction holds (jobs, live news) is handed to `after_commit`.
+too. What must happen only after the commit (jobs, live news) is passed to `after_commit`.
 """
 
 import errno
@@ -55,7 +55,8 @@ T = TypeVar("T")
 BUSY_AFTER = 15.0  # seconds a writer waits for another
 _POOL_EMPTY_AFTER = 10.0  # seconds that a request waits for a connection
 _POOL_KEPT = 16  # connections that stay open once they were needed; more are closed after use, with what they cached
-_LIMITED_AGAIN = 0.1  # seconds after which the database is told how little of a limit is left
+_LIMITED_AGAIN = 0.1  # seconds between two times that the database's own limit is set to the time left
+
 _LOG_BUSY_AFTER = 0.2  # seconds for which emptying the log may keep writers waiting
 _ENDING = ("commit", "rollback", "close")  # methods of a session that end its transaction
 _CONVENTION = {
@@ -68,7 +69,7 @@ _CONVENTION = {
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An instant: aware in Python, UTC in the database; a naive one is refused, since it could mean any zone."""
+    """An instant: aware in Python, UTC in the database; a naive datetime is refused, since it could mean any zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -92,7 +93,9 @@ Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresq
 
 
 class Base(DeclarativeBase):
-    """The base of every table: names of constraints by convention, so that both databases can change them later."""
+    """The base of every table: constraints are named by convention, so that migrations can change them on both
+    databases.
+    """
 
     registry = registry(
         metadata=MetaData(naming_convention=_CONVENTION),
@@ -113,14 +116,14 @@ def table_of(model: type[Base]) -> Table:
 
 
 def insert_into(model: type[Base]) -> sqlite.Insert | postgresql.Insert:
-    """An insert that can say what becomes of rows that are there already: each database has its own."""
+    """An insert with `on conflict`, which each database has in its own dialect."""
     insert = sqlite.insert if db.engine.dialect.name == "sqlite" else postgresql.insert
     return insert(table_of(model))
 
 
 def begins_with(column: InstrumentedAttribute[Any], text: str) -> ColumnElement[bool]:
-    """Whether a column begins with a text, as a range of its index: for those that migrations made compare plainly, by
-    code points, on both databases.
+    """Whether a column begins with a text, as a range of its index: for columns that migrations created with plain
+    comparison, by code points, on both databases.
     """
     return column.between(text, text + "\U0010ffff")
 
@@ -132,20 +135,20 @@ def seconds_of(column: InstrumentedAttribute[datetime]) -> ColumnElement[int]:
 
 
 def among(column: Any, ids: Sequence[int] | Sequence[str]) -> ColumnElement[bool]:
-    """Whether a column holds one of many ids or numbers. They stand in the statement itself: a thousand parameters cost
-    PostgreSQL's driver more than the rows that they find.
+    """Whether a column contains one of many ids or numbers. They are written into the statement itself: a thousand
+    parameters cost PostgreSQL's driver more than reading the rows.
     """
     return cast(ColumnElement[bool], column.in_(bindparam(None, list(ids), expanding=True, literal_execute=True)))
 
 
 def reserve_ids(model: type[Base], count: int) -> list[int]:
-    """Ids for rows that are about to be inserted, in the open unit of work: rows that refer to each other can then be
-    written without reading back what the database gave them, which costs PostgreSQL's driver most of an import.
+    """Reserve ids for rows that are about to be inserted, in the open unit of work: rows that refer to each other
+    can be written without reading back their ids, which costs PostgreSQL's driver most of an import.
     """
     if count == 0:
         return []
     table = table_of(model)
-    if db.engine.dialect.name == "sqlite":  # nobody else writes while we do
+    if db.engine.dialect.name == "sqlite":  # nobody else writes meanwhile
         highest = db.session.scalar(select(func.max(table.c.id))) or 0
         return list(range(highest + 1, highest + 1 + count))
     sequence = func.pg_get_serial_sequence(table.name, "id")
@@ -153,10 +156,10 @@ def reserve_ids(model: type[Base], count: int) -> list[int]:
 
 
 def write_rows(model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows that all name the same columns, in the open unit of work. PostgreSQL is sent them as one stream: a
+    """Insert rows that all have the same columns, in the open unit of work. PostgreSQL gets them as one stream: a
     statement for each would take its driver most of an import.
 
-    Nothing fills in a model's defaults: rows that leave one out are refused.
+    Model defaults are not applied: rows that lack a column are refused.
     """
     if not rows:
         return
@@ -174,19 +177,19 @@ def write_rows(model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
         with cast(Any, connection.connection.cursor()) as cursor, cursor.copy(statement) as stream:
             for row in rows:
                 stream.write_row([keep(row[name]) if keep else row[name] for name, keep in kept_as.items()])
-    except driver.Error as error:  # reported as every other statement's are, without the row that the server quotes
+    except driver.Error as error:  # without the row that the server quotes, like every statement's
         bare = type(error)(error.diag.message_primary or str(error))
         raise DBAPIError.instance(statement, None, bare, driver.Error, hide_parameters=True) from None
 
 
 def any_row(model: type[Base], *conditions: ColumnElement[bool]) -> bool:
-    """Whether a table has a row of which all of this is true."""
+    """Whether a table has a row that meets all conditions."""
     return db.session.scalar(select(1).select_from(model).where(*conditions).limit(1)) is not None
 
 
 def delete_some(model: type[Base], *conditions: ColumnElement[bool], limit: int = 500) -> bool:
-    """Delete a few of the rows of which all of this is true, in the open unit of work; whether more may be left. Nobody
-    waits for long who writes meanwhile.
+    """Delete a batch of the rows that meet all conditions, in the open unit of work; returns whether more may be
+    left. The batch is small, so that other writers don't wait for long.
     """
     [column] = table_of(model).primary_key
     some = select(column).where(*conditions).limit(limit)
@@ -195,19 +198,19 @@ def delete_some(model: type[Base], *conditions: ColumnElement[bool], limit: int 
 
 
 def init_app(app: Flask, url: str, *, connections: int) -> None:
-    """Bind the app to its database, with so many connections at once at most; nothing is connected yet."""
+    """Bind the app to its database, with this maximum of connections; nothing is connected yet."""
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     engine: dict[str, Any] = {
         "pool_pre_ping": True,
         "pool_timeout": _POOL_EMPTY_AFTER,
         "pool_size": min(connections, _POOL_KEPT),
         "max_overflow": max(connections - _POOL_KEPT, 0),
-        "pool_use_lifo": True,  # the one whose pages are cached
+        "pool_use_lifo": True,  # the connection whose pages are cached
         "hide_parameters": True,  # values never reach a log
         "json_serializer": json.JSONEncoder(separators=(",", ":")).encode,
     }
     if url.startswith("sqlite"):
-        engine |= {"connect_args": {"timeout": BUSY_AFTER}, "pool_recycle": 3600}  # an old one plans by old statistics
+        engine |= {"connect_args": {"timeout": BUSY_AFTER}, "pool_recycle": 3600}  # old ones plan by old statistics
     else:
         engine |= {"connect_args": {"connect_timeout": 5}}
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine
@@ -217,7 +220,7 @@ def init_app(app: Flask, url: str, *, connections: int) -> None:
 
 
 class _SqliteCompiler(SQLiteCompiler):
-    """Writes hints, which SQLAlchemy passes over for SQLite: lists name the index of what is rare."""
+    """Writes index hints, which SQLAlchemy omits for SQLite: lists name the index of rare rows."""
 
     def get_from_hint_text(self, table: Any, text: str | None) -> str | None:
         return text
@@ -228,7 +231,7 @@ def _tune_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "connect")
     def connect(connection: Any, record: Any) -> None:
-        connection.isolation_level = None  # the driver's own BEGINs come too late; ours below
+        connection.isolation_level = None  # the driver's own BEGIN is too late; ours is below
         cursor = connection.cursor()
         for pragma in (
             "journal_mode=wal",
@@ -237,7 +240,7 @@ def _tune_sqlite(engine: Engine) -> None:
             f"busy_timeout={int(BUSY_AFTER * 1000)}",
             "cache_size=-65536",
             "temp_store=memory",
-            "secure_delete=on",  # what is erased is overwritten, not only unlinked
+            "secure_delete=on",  # erased data is overwritten, not only unlinked
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
@@ -245,7 +248,7 @@ def _tune_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "checkin")
     def checkin(connection: Any, record: Any) -> None:
         if connection is not None:
-            connection.set_progress_handler(None, 0)  # a time limit ends with whoever set it
+            connection.set_progress_handler(None, 0)  # a time limit ends with its session
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -262,8 +265,8 @@ def _tune_postgres(engine: Engine) -> None:
 
 
 def connect_for_loading() -> None:
-    """Let this process's connections hold more in memory and wait less for the disk: for one that writes very many rows
-    which it could write again.
+    """Let this process's connections use more memory and wait less for the disk: for a process that writes very many
+    rows and could write them again.
     """
     on_sqlite = db.engine.dialect.name == "sqlite"
     settings = (
@@ -284,7 +287,7 @@ def connect_for_loading() -> None:
 
 @contextmanager
 def unit_of_work() -> Iterator[None]:
-    """All that is done inside becomes real together, or not at all; opened by doors only, never inside another.
+    """All writes inside are committed together, or not at all; opened by doors only, never inside another.
 
     Objects read before are read again. Raises `DatabaseBusy` after 15 s of waiting for another writer.
     """
@@ -293,7 +296,7 @@ def unit_of_work() -> Iterator[None]:
         raise RuntimeError("a unit of work is open already; only doors open one")
     session.commit()  # ends the reading transaction, whose snapshot must not become a writer's
     session.info["writing"] = True
-    until, began = session.info.pop("until", None), time.monotonic()  # what is written is never cut short
+    until, began = session.info.pop("until", None), time.monotonic()  # a write is never cut short
     callbacks: list[Callable[[], None]] = []
     session.info["after_commit"] = callbacks
     try:
@@ -307,16 +310,16 @@ def unit_of_work() -> Iterator[None]:
     finally:
         for name in ("writing", "after_commit", "savepoints"):
             session.info.pop(name, None)
-        session.info["until"] = until and until + (time.monotonic() - began)  # nor what then shows it
+        session.info["until"] = until and until + (time.monotonic() - began)  # nor is the reading that then shows it
     for callback in callbacks:
         callback()
 
 
 @contextmanager
 def guarded_savepoint() -> Iterator[None]:
-    """A savepoint of the open unit of work for what a plugin does in it: an error undoes what was written since.
+    """A savepoint of the open unit of work for a plugin: an error rolls back what was written since.
 
-    Whoever ends the unit of work from within gets a `RuntimeError`, or half of what it does would be kept.
+    A plugin that ends the unit of work inside gets a `RuntimeError`, since half of the act would be committed.
     """
     session = vars(db.session())
     had = {name: session[name] for name in _ENDING if name in session}
@@ -342,7 +345,7 @@ def release_connection() -> None:
 
 
 def after_commit(callback: Callable[[], None]) -> None:
-    """Call it once the open unit of work has been committed; at once where none is open."""
+    """Call the function once the open unit of work has been committed; at once if none is open."""
     callbacks = db.session().info.get("after_commit")
     if callbacks is None:
         callback()
@@ -351,7 +354,7 @@ def after_commit(callback: Callable[[], None]) -> None:
 
 
 def once_a_transaction(name: str, read: Callable[[], T]) -> T:
-    """What `read` gives, kept until the transaction ends: for small tables that a page asks for again and again."""
+    """The result of `read`, kept until the transaction ends: for small tables that a page asks for again and again."""
     kept = db.session().info.setdefault("kept", {})
     if name not in kept:
         kept[name] = read()
@@ -360,7 +363,7 @@ def once_a_transaction(name: str, read: Callable[[], T]) -> T:
 
 
 def forget_read(name: str) -> None:
-    """Forget what is kept under this name, since it was just changed."""
+    """Forget the result that is kept under this name, since it was just changed."""
     db.session().info.get("kept", {}).pop(name, None)
 
 
@@ -378,7 +381,9 @@ def _mark_savepoint(session: Session, transaction: SessionTransaction) -> None:
 
 @event.listens_for(db.session, "after_soft_rollback")
 def _undo_savepoint(session: Session, transaction: SessionTransaction) -> None:
-    """What was read and put off since a savepoint goes with it: it may speak of rows that are not there."""
+    """Forget results and pending calls since a savepoint that is rolled back: they may be about rows that do not
+    exist.
+    """
     session.info.pop("kept", None)
     mark = session.info.get("savepoints", {}).pop(id(transaction), None)
     if mark is not None and session.info.get("after_commit"):
@@ -386,13 +391,13 @@ def _undo_savepoint(session: Session, transaction: SessionTransaction) -> None:
 
 
 def drop_after_commit() -> None:
-    """Drop what would follow the commit of the open unit of work; the schedule finds whatever was due."""
+    """Drop the pending calls of the open unit of work; the schedule finds whatever was due."""
     db.session().info["after_commit"].clear()
 
 
 def analyze(table: str = "") -> None:
-    """Tell the planner how full the tables are, or one of them: one that does not know reads whole tables on
-    PostgreSQL, and on SQLite sorts all open orders instead of walking the index that is made for them.
+    """Update the planner's statistics of all tables or one of them: without them the planner reads whole tables on
+    PostgreSQL, and on SQLite sorts all open orders instead of using the index for them.
     """
     statement = f"ANALYZE {table}".strip()
     if db.engine.dialect.name == "postgresql":
@@ -401,15 +406,15 @@ def analyze(table: str = "") -> None:
         return
     connection = cast(Any, db.engine.raw_connection())
     try:
-        connection.execute("PRAGMA analysis_limit = 1000")  # rows of each index: a moment, however full it is
+        connection.execute("PRAGMA analysis_limit = 1000")  # rows of each index: quick, however large it is
         connection.execute(statement)
     finally:
         connection.close()
 
 
 def empty_log() -> bool:
-    """Write SQLite's log into the database and empty it: pages from before an erasure stand in it until then. False
-    where a reader or writer is in the way just now: nobody waits for this, the next call does it.
+    """Write SQLite's log into the database and empty it: until then it contains pages from before an erasure.
+    Returns False if a reader or writer is in the way: it does not wait, the next call empties the log.
     """
     if db.engine.dialect.name != "sqlite":
         return True
@@ -429,7 +434,7 @@ def empty_log() -> bool:
 def time_limit(seconds: float) -> Iterator[None]:
     """Stop a reading that takes longer: in the database, before each of its statements and by `check_time`.
 
-    Within another limit the sooner of the two holds. Raises `TooSlow`. A unit of work is never cut short, and no
+    Inside another limit the earlier of the two applies. Raises `TooSlow`. A unit of work is never cut short, and no
     limit can be set within one.
     """
     session = db.session()
@@ -454,12 +459,12 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 def limit_session(seconds: float) -> None:
-    """Limit all that the open session reads, as `time_limit` does, for as long as the session lives."""
+    """Limit all that the open session reads, as `time_limit` does, while the session lives."""
     db.session().info["until"] = time.monotonic() + seconds
 
 
 def check_time() -> None:
-    """End a reading whose time is over, between two of its steps: raises `TooSlow` within a `time_limit`."""
+    """Raise `TooSlow` if the time of a `time_limit` is over; called between two steps of a reading."""
     session = db.session()
     until: float | None = session.info.get("until")
     if until is None:
@@ -474,7 +479,7 @@ def check_time() -> None:
 
 @event.listens_for(db.session, "do_orm_execute")
 def _check_before(state: ORMExecuteState) -> None:
-    """A server's limit is of each statement, so that many short ones could take any time."""
+    """A server's limit applies to each statement, so that many short ones could take any time."""
     check_time()
 
 
@@ -486,24 +491,24 @@ def _limit_transaction(session: Session, transaction: SessionTransaction, connec
 
 
 def _limit_statements(connection: Connection, until: float | None) -> None:
-    """Let the database stop what is not done by then, by the clock of `monotonic`; None lifts the limit."""
+    """Let the database stop statements at that time of the clock `monotonic`; None lifts the limit."""
     if connection.dialect.name == "sqlite":
         raw = cast(Any, connection.connection.dbapi_connection)
         raw.set_progress_handler(None if until is None else lambda: int(time.monotonic() > until), 20_000)
         return
     left = 0 if until is None else max(int((until - time.monotonic()) * 1000), 1)
-    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {left}")  # fails as any statement does
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {left}")  # fails like any statement
 
 
 def hold_name(name: str) -> None:
-    """Let nobody else hold this name until the unit of work ends; who asks for it meanwhile waits."""
-    if db.engine.dialect.name == "postgresql":  # on SQLite one unit of work writes at a time
+    """Lock a name until the unit of work ends; others who ask for it wait."""
+    if db.engine.dialect.name == "postgresql":  # on SQLite only one unit of work writes at a time
         db.session.execute(select(func.pg_advisory_xact_lock(func.hashtext(name))))
 
 
 @contextmanager
 def translated_failures() -> Iterator[None]:
-    """Put what a database or a disk says of being busy, full or gone into the desk's words."""
+    """Translate errors of a database or a disk that is busy, full or gone into the desk's own."""
     try:
         yield
     except Exception as error:
@@ -513,7 +518,7 @@ def translated_failures() -> Iterator[None]:
 
 
 def failure_of(error: Exception) -> DeskError | None:
-    """The desk's words for an error of a driver or of the system that is no fault of ours; None for any other."""
+    """The desk's error for an error of a driver or of the system that is not a fault of ours; None for any other."""
     if isinstance(error, OSError):
         return DiskFull() if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
     if isinstance(error, PoolEmpty):
@@ -533,7 +538,7 @@ def failure_of(error: Exception) -> DeskError | None:
 
 
 def _by_its_text(error: DBAPIError) -> DeskError | None:
-    """What drivers tell without a code: psycopg of a server that it can't reach."""
+    """Errors that drivers raise without a code: psycopg for a server that it can't reach."""
     text = str(error.orig).lower()
     if "locked" in text or "busy" in text:
         return DatabaseBusy()
@@ -544,12 +549,12 @@ def _gone() -> Unavailable:
     return Unavailable(what="database")
 
 
-# The classes of PostgreSQL's SQLSTATE and the primary codes of SQLite that say so.
+# The classes of PostgreSQL's SQLSTATE and the primary codes of SQLite with this meaning.
 _SQLSTATES: dict[Callable[[], DeskError], tuple[str, ...]] = {
     DiskFull: ("53100",),
     DatabaseBusy: ("53", "55P03", "40001", "40P01"),  # no memory or connection left; locks and deadlocks
     TooSlow: ("57014",),
-    _gone: ("08", "57P", "58", "25006"),  # cut off, shutting down, files of its own gone, only to be read
+    _gone: ("08", "57P", "58", "25006"),  # disconnected, shutting down, its own files gone, read-only
 }
 _SQLITE_CODES: dict[Callable[[], DeskError], tuple[int, ...]] = {
     DiskFull: (sqlite3.SQLITE_FULL,),

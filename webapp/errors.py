@@ -1,7 +1,7 @@
 """Errors that are part of the work: each is a class of its domain with one sentence for the person who meets it.
 
-A `DeskError` is shown, its code and values may be stored and are put into words again in the reader's language.
-Whatever else is raised is a bug: it is logged and never swallowed.
+A `DeskError` is shown; its code and values may be stored, and are translated again into the reader's language. Whatever
+else is raised is a bug: it is logged and never swallowed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ _classes: dict[str, type["DeskError"]] = {}
 
 
 class DeskError(Exception):
-    """A refusal or failure that has a sentence; `status` is what a browser is answered with."""
+    """A refusal or failure that has a sentence; `status` is the HTTP status of the answer."""
 
     code: ClassVar[str] = "failed"
     status: ClassVar[int] = 409
     sentence: ClassVar[LazyString | str] = _l("That did not work.")
-    field: ClassVar[str] = ""  # the input it is about, where there is one
+    field: ClassVar[str] = ""  # the input that it is about, if there is one
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -33,23 +33,23 @@ class DeskError(Exception):
         return str(self.sentence) % self.values if self.values else str(self.sentence)
 
     def stored(self) -> dict[str, Any]:
-        """The form in which it can be kept in a JSON column."""
+        """The form in which it is stored in a JSON column."""
         return {"code": self.code, "values": {name: str(value) for name, value in self.values.items()}}
 
 
 def sentence_of(stored: dict[str, Any] | None) -> str | None:
-    """What a stored error says in the reader's language; a code no longer known says itself."""
+    """The sentence of a stored error in the reader's language; the code itself if it is no longer known."""
     if not stored:
         return None
     known = _classes.get(stored["code"])
     try:
         return str(known(**stored["values"])) if known else str(stored["code"])
-    except Exception:  # stored by another version, whose sentence had other values, or by a plugin that fails at it
+    except Exception:  # stored by another version, whose sentence had other values, or by a plugin whose sentence fails
         return str(stored["code"])
 
 
 def class_of(stored: Mapping[str, Any] | None) -> type[DeskError] | None:
-    """The class of a stored error; None where its code is no longer known."""
+    """The class of a stored error; None if its code is no longer known."""
     return _classes.get(stored["code"]) if stored else None
 
 
@@ -60,14 +60,14 @@ class Refusal(DeskError):
 
 
 class Invalid(DeskError):
-    """Input that can't be taken as it is; the form comes back with what was typed."""
+    """Input that can't be accepted; the form is shown again with what was typed."""
 
     code, status = "invalid", 422
     sentence = _l("%(field)s: %(problem)s")
 
 
 class InvalidInput(Invalid):
-    """Input with several things that can't be taken as they are; it reads as the first of them."""
+    """Input with several values that can't be accepted; its sentence is that of the first."""
 
     def __init__(self, problems: Sequence[Invalid]) -> None:
         super().__init__(**problems[0].values)
@@ -78,21 +78,21 @@ class InvalidInput(Invalid):
 
 
 class NotFound(DeskError):
-    """Nothing of that name, or nothing that this person may see."""
+    """Nothing has this name, or nothing that this person may see."""
 
     code, status = "not_found", 404
     sentence = _l("Nothing here goes by “%(name)s”.")
 
 
 class SeveralFit(DeskError):
-    """A number that several orders carry; `values["choices"]` names them."""
+    """A number that several orders have; `values["choices"]` names them."""
 
     code, status = "several_fit", 409
     sentence = _l("“%(name)s” fits several orders: %(choices)s.")
 
 
 class TooSlow(DeskError):
-    """A question that would keep its page waiting."""
+    """A query that would take too long for its page."""
 
     code, status = "too_slow", 422
     sentence = _l("That would take too long over so many orders. Narrow it by date, store or state.")
@@ -106,14 +106,14 @@ class Forbidden(DeskError):
 
 
 class Stale(DeskError):
-    """Somebody else changed it meanwhile."""
+    """Another person or job changed it meanwhile."""
 
     code = "stale"
     sentence = _l("This order changed while you were looking at it. Check it and try again: what you typed is kept.")
 
 
 class Unavailable(DeskError):
-    """The database or the queue can't be reached, or is busy beyond patience."""
+    """The database or the queue can't be reached, or is busy for too long."""
 
     code, status = "unavailable", 503
     sentence = _l("The desk can't reach its %(what)s just now. Nothing was changed: try again in a moment.")

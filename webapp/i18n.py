@@ -1,8 +1,8 @@
 """Words for people: translations, and the formats of dates and money by locale.
 
-English is the message id and has no catalog. Nothing translated is ever stored: codes and values are, and are put into
-words at the door, which is why class-level sentences are lazy. A door that knows its reader sets `g.locale` and
-`g.zone`; elsewhere the desk's own language holds.
+English is the message id and has no catalog. Nothing translated is ever stored: codes and values are stored, and the
+doors translate them, which is why class-level sentences are lazy. A door that knows its reader sets `g.locale` and
+`g.zone`; elsewhere the desk's own language is used.
 """
 
 import gettext as catalogs
@@ -31,8 +31,8 @@ LANGUAGES = {"en": "English", "fr": "Français"}
 def init_app(app: Flask, plugins: Iterable[Path] = ()) -> None:
     """Load the catalogs in these folders of plugins, and the desk's own.
 
-    The desk's come last: of two translations of one sentence the later is used, and so are the later catalog's rules
-    for plurals, so that no plugin changes how the desk's own pages read.
+    The desk's catalogs are loaded last: of two translations of one sentence the later is used, and so are the later
+    catalog's plural rules, so that no plugin changes how the desk's own pages read.
     """
     folders = [*plugins, ROOT / "webapp" / "translations"]
     Babel(
@@ -49,12 +49,12 @@ def check_catalogs(folder: Path) -> None:
         try:
             with path.open("rb") as file:
                 catalogs.GNUTranslations(file)
-        except Exception as error:  # whatever the standard library makes of bytes that are no catalog
+        except Exception as error:  # any error of the standard library for bytes that are not a catalog
             raise ValueError(f"{path.relative_to(folder)} can't be read ({error})") from error
 
 
 def reader_zone() -> ZoneInfo:
-    """The zone in which whoever asks counts days: the shop's, where the door knows it."""
+    """The zone in which the reader counts days: the shop's, if the door knows it."""
     return ZoneInfo(g.get("zone") or "UTC")
 
 

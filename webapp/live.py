@@ -1,4 +1,4 @@
-"""Live news: which orders changed, published to whoever has a page open. Ids travel, nothing else ever does."""
+"""Live news: which orders changed, published to open pages. Only ids are sent, never anything else."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -11,8 +11,8 @@ from webapp.config import configuration
 from webapp.db import after_commit
 
 log = structlog.get_logger(__name__)
-ACCESS_CHANGED = "access_changed"  # news for the streams of these sessions, which end; no browser is told
-_KEPT = 1_000  # news for pages that were drawn before them and began to listen after them
+ACCESS_CHANGED = "access_changed"  # news for the streams of these sessions, which end; not sent to browsers
+_KEPT = 1_000  # news for pages that were drawn before the news and began to listen after it
 _connections: dict[str, redis.Redis] = {}
 
 
@@ -30,7 +30,7 @@ def key(*parts: str) -> str:
 
 
 def publish(kind: str, ids: Iterable[int]) -> None:
-    """Tell open pages that things of this kind changed, after the commit; without Redis they find out by themselves."""
+    """Publish, after the commit, that these things of a kind changed; without Redis open pages poll."""
     body = json.dumps({"kind": kind, "ids": sorted(set(ids))})
 
     def send() -> None:
@@ -46,7 +46,7 @@ def publish(kind: str, ids: Iterable[int]) -> None:
 
 
 def since(at: float) -> dict[str, set[int]]:
-    """The ids of the news since this time, by kind, as far as news are kept. Raises `RedisError`."""
+    """The ids of the news since this time, by kind, for as long as news are kept. Raises `RedisError`."""
     found: dict[str, set[int]] = {}
     entries: Any = connection().xrange(key("news"), min=str(max(int(at * 1000), 0)))
     for _, fields in entries:
@@ -56,13 +56,13 @@ def since(at: float) -> dict[str, set[int]]:
 
 
 def listen() -> Iterator[dict[str, Any] | None]:
-    """News as it comes; None once nothing is missed any more, and about once a second, so that the caller can see
-    whether anybody is still there.
+    """News as it arrives; None once nothing can be missed any more, and about once a second, so that the caller can
+    check whether anybody still listens.
     """
     with connection().pubsub() as channel:
         channel.subscribe(key("live"))
         while channel.get_message(timeout=1.0) is None:
-            pass  # until the server has confirmed it
+            pass  # until the server has confirmed the subscription
         yield None
         while True:
             message = channel.get_message(timeout=1.0)

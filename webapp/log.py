@@ -1,6 +1,6 @@
 """Structured logs, with the ids of request and job, and never with buyer data or a secret.
 
-Whatever is logged is codes and ids by rule; as a second line of defense, keys that could hold more are masked.
+By rule only codes and ids are logged; in addition, keys that could hold more are masked.
 """
 
 import logging
@@ -35,9 +35,10 @@ def _mask(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableM
 
 
 class _Lasting:
-    """A stream for logs that stops nothing: what can't be written is counted, and told once writing works again.
+    """A stream for logs that never raises: entries that can't be written are counted, and reported once writing
+    works again.
 
-    When it begins to fail, that is told once, on the process's own standard error if that is another place.
+    The first failure is reported once, on the process's own standard error if that is another stream.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -52,14 +53,14 @@ class _Lasting:
                 self._stream.write(f"log_was_not_written lines={lost}\n")
             self._stream.write(text)
             self._stream.flush()
-        except (OSError, ValueError) as error:  # the second of a stream that was closed
+        except (OSError, ValueError) as error:  # the second error of a stream that was closed
             self._lose(text, error)
         else:
             self._lost -= lost
         return len(text)
 
     def flush(self) -> None:
-        """Nothing: each write is flushed."""
+        """Do nothing: each write is flushed."""
 
     def _lose(self, text: str, error: Exception) -> None:
         first, self._lost = self._lost == 0, self._lost + text.count("\n")
@@ -69,7 +70,7 @@ class _Lasting:
 
 
 def configure(configuration: Configuration) -> None:
-    """One line an event, on standard error; libraries' own logs come in the same form."""
+    """One line for each event, on standard error; the logs of libraries have this form, too."""
     lasting: Any = _Lasting(sys.stderr)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -80,7 +81,7 @@ def configure(configuration: Configuration) -> None:
     json_lines = configuration.log_format == "json"
     renderer: Any = (
         structlog.processors.JSONRenderer()
-        if json_lines  # else its own tracebacks would show the values of local variables, wherever Rich is installed
+        if json_lines  # otherwise its tracebacks would show the values of local variables, wherever Rich is installed
         else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     )
     structlog.configure(
@@ -95,7 +96,7 @@ def configure(configuration: Configuration) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # its INFO lines hold URLs
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # its INFO lines contain URLs
 
 
 def _same(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

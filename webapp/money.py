@@ -1,6 +1,6 @@
 """Money: whole minor units of one currency. A float never touches it, and currencies never mix.
 
-How many decimals a currency has comes from CLDR (JPY none, EUR two, KWD three), through Babel.
+The number of decimals of a currency is CLDR's (JPY none, EUR two, KWD three), through Babel.
 """
 
 import re
@@ -22,7 +22,7 @@ class CurrenciesDiffer(TypeError):
 
 @lru_cache(maxsize=512)
 def decimals(currency: str) -> int:
-    """How many decimals amounts of this currency carry."""
+    """The number of decimals of this currency."""
     return get_currency_precision(currency)
 
 
@@ -39,7 +39,7 @@ class Money:
 
     @classmethod
     def parse(cls, text: str, currency: str) -> Self:
-        """Exactly the amount that the text says; ValueError where it is no number or has a fraction of a minor unit."""
+        """Exactly the amount of the text; ValueError if it is not a number or has a fraction of a minor unit."""
         if not _AMOUNT.fullmatch(text):
             raise ValueError(f"not an amount: {text!r}")
         scaled = Decimal(text).scaleb(decimals(currency), _EXACT)
@@ -49,7 +49,7 @@ class Money:
 
     @classmethod
     def round(cls, amount: Decimal, currency: str) -> Self:
-        """The nearest minor unit, half away from zero: the one place where half a cent is decided."""
+        """The nearest minor unit, half away from zero: the only place where money is rounded."""
         return cls(int(amount.scaleb(decimals(currency), _EXACT).to_integral_value(ROUND_HALF_UP)), currency)
 
     @property
@@ -85,7 +85,7 @@ class Money:
         """Shares in proportion to the weights that always add up to the whole.
 
         Each share is the difference of two rounded running sums, so that remainders fall where they arise and the last
-        share closes the account. Weights of zero throughout share evenly.
+        share completes the total. If all weights are zero, the shares are equal.
         """
         if not weights or any(weight < 0 for weight in weights):
             raise ValueError("shares need at least one weight, none negative")
@@ -105,7 +105,7 @@ class Money:
 
 
 def _half_away(number: int, by: int) -> int:
-    """The nearest whole number to the fraction, half away from zero."""
+    """The nearest integer to the fraction, half away from zero."""
     nearest = (2 * abs(number) + by) // (2 * by)
     return nearest if number >= 0 else -nearest
 

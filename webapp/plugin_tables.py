@@ -1,4 +1,4 @@
-"""Bringing the tables of plugins up, and what becomes of a plugin whose tables are not as it needs them.
+"""Migrating the tables of plugins, and leaving out a plugin whose tables are not as it needs them.
 
 `migrate` brings every loaded plugin up after the desk. A plugin whose migration fails is left out, in every process,
 until it brings other migrations or `migrate` succeeds: the record of acts remembers it. What a plugin that was taken
@@ -30,15 +30,15 @@ class PluginTablesBehind(DeskError):
 
 
 def found(history: History) -> str:
-    """The migration at which a plugin's tables are; empty where it has none yet."""
+    """The migration at which a plugin's tables are; empty if it has none yet."""
     with translated_failures(), db.engine.connect() as connection:
         options = {"version_table": history.version_table}
         return MigrationContext.configure(connection, opts=options).get_current_revision() or ""
 
 
 def behind() -> list[History]:
-    """The loaded plugins whose tables are not where they should be. One that this version of the desk or of the plugin
-    can't bring up is left out.
+    """The loaded plugins whose tables are not at the newest migration. A plugin that this version of the desk or of
+    the plugin can't migrate is left out.
     """
     waiting = []
     for history in _histories():
@@ -52,7 +52,7 @@ def behind() -> list[History]:
 
 
 def check() -> None:
-    """Raise `PluginTablesBehind` where `migrate` has to run; a plugin whose migration failed is left out instead."""
+    """Raise `PluginTablesBehind` if `migrate` has to run; a plugin whose migration failed is left out instead."""
     for history in behind():
         if _failed_before(history):
             _leave_out(history.plugin, f"its migration to {history.needed} failed")
@@ -61,7 +61,7 @@ def check() -> None:
 
 
 def migrate() -> dict[str, str]:
-    """Bring the tables of every loaded plugin up. Gives the plugins that were left out, each with the reason."""
+    """Migrate the tables of every loaded plugin. Returns the plugins that were left out, each with the reason."""
     left_out = {}
     for history in behind():
         if problem := _upgrade(history):
@@ -76,8 +76,8 @@ def _histories() -> list[History]:
 
 
 def _hopeless(history: History, at: str) -> str:
-    """Why no migration can help; empty where one can."""
-    from webapp import schema  # which asks this module for the plugins' part
+    """Why no migration can help; empty if one can."""
+    from webapp import schema  # imported here: it imports this module
 
     if missing := sorted(one for one in history.needs_of_desk if not schema.knows(one)):
         return f"it needs a newer version of the desk (migration {missing[0]})"
@@ -87,7 +87,9 @@ def _hopeless(history: History, at: str) -> str:
 
 
 def _upgrade(history: History) -> str:
-    """Run what is missing of a plugin's migrations; the reason where one fails. Raises what is no fault of theirs."""
+    """Run a plugin's missing migrations; returns the reason if one fails. Raises errors that are not the plugin's
+    fault.
+    """
     try:
         with translated_failures():
             command.upgrade(history.config(), "head")
@@ -103,7 +105,7 @@ def _upgrade(history: History) -> str:
 
 
 def _failed_before(history: History) -> bool:
-    """Whether `migrate` tried to bring the plugin to this very migration and failed."""
+    """Whether `migrate` tried to bring the plugin to this migration and failed."""
     query = select(AuditEntry.data).where(AuditEntry.code == NOT_MIGRATED).order_by(AuditEntry.id.desc())
     failed = any(one == {"plugin": history.plugin, "head": history.needed} for one in db.session.scalars(query))
     db.session.rollback()

@@ -1,5 +1,5 @@
-"""Asking at the start for everything that the desk and its plugins register, so that what can't be there is named at
-once, by `check` and on the page of plugins, and not when somebody first needs it.
+"""Collecting at the start everything that the desk and its plugins register, so that `check` and the page of plugins
+name a faulty registration at once, and not when it is first used.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from webapp.ui.frame import plugin_pages
 from webapp.ui.orders import panels
 from webapp.updates import kinds
 
-# One for each hook that registers things, but for commands, which are looked for when the command line needs them.
+# One for each hook that registers things, except for commands, which are collected when the command line needs them.
 ASKED: dict[str, Callable[[], Any]] = {
     "register_rights": rights,  # first, since others name them
     "register_attention_kinds": attention.kinds,
@@ -50,7 +50,7 @@ ASKED: dict[str, Callable[[], Any]] = {
 
 
 def check_all(app: Flask) -> None:
-    """Ask for all of it; whatever can't be there is left out."""
+    """Collect everything; faulty registrations are left out."""
     with app.app_context():
         for ask in ASKED.values():
             ask()

@@ -1,6 +1,6 @@
-"""The database's schema version against this code's: what `web` and `worker` ask before they start.
+"""The schema version of the database compared with this code's; `web` and `worker` check it before they start.
 
-The desk's own is meant by `needed` and `found`; the tables of plugins (`plugin_tables`) are looked at after it.
+`needed` and `found` are about the desk's own schema; the tables of plugins (`plugin_tables`) are checked after it.
 """
 
 from alembic.config import Config
@@ -35,19 +35,19 @@ class NoDesk(SchemaDiffers):
 
 
 def needed() -> str:
-    """The newest migration that this code knows."""
+    """The newest migration of this code."""
     return _scripts().get_current_head() or ""
 
 
 def found() -> str:
-    """The migration that the database stands at; empty for a new one."""
+    """The migration at which the database is; empty for a new one."""
     with translated_failures(), db.engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision() or ""
 
 
 def check() -> None:
-    """Raise `SchemaDiffers` unless the database is what this code expects, and `PluginTablesBehind` where a loaded
-    plugin has migrations that were not run.
+    """Raise `SchemaDiffers` unless the database has this code's schema, and `PluginTablesBehind` if a loaded plugin
+    has migrations that were not run.
     """
     if (at := check_there()) == needed():
         plugin_tables.check()
@@ -60,7 +60,7 @@ def check() -> None:
 
 
 def check_there() -> str:
-    """The migration that the database stands at, whichever version made it; raises `NoDesk` for an empty database."""
+    """The migration at which the database is, whichever version made it; raises `NoDesk` for an empty database."""
     if not (at := found()):
         raise NoDesk(where=_place())
     return at
@@ -72,8 +72,8 @@ def is_up_to_date() -> bool:
 
 
 def migrate() -> dict[str, str]:
-    """Bring the database up to this code, and then the tables of each plugin; a newer one is left alone. Gives the
-    plugins that were left out since a migration of theirs failed, each with the reason.
+    """Migrate the database to this code's schema, and then the tables of each plugin; a newer database is left
+    alone. Returns the plugins that were left out since a migration of theirs failed, each with the reason.
     """
     at = found()
     if at and not knows(at):
@@ -95,7 +95,7 @@ def _place() -> str:
 
 
 def knows(revision: str) -> bool:
-    """Whether this code has the migration: it does not know those of newer versions."""
+    """Whether this code has the migration: those of newer versions are unknown to it."""
     try:
         return _scripts().get_revision(revision) is not None
     except CommandError:

@@ -1,7 +1,7 @@
-"""What tests of the desk and of plugins build on: a recording channel, orders as a channel tells them, contract tests.
+"""The base for tests of the desk and of plugins: a recording channel, orders as a channel lists them, contract tests.
 
-A plugin author writes `class TestEbay(ChannelContract)` with the fixtures that it names; whatever a channel must hold
-to is then tested against it.
+A plugin author writes `class TestEbay(ChannelContract)` with the fixtures that it names; everything that a channel must
+fulfil is then tested.
 """
 
 import itertools
@@ -61,7 +61,7 @@ T = TypeVar("T")
 GERMANY = Marketplace("DE", "DE", "Fake Germany", "EUR", "de", "Europe/Berlin")
 JAPAN = Marketplace("JP", "JP", "Fake Japan", "JPY", "ja", "Asia/Tokyo")
 _numbers = itertools.count(1)
-_ROUNDS = 1000  # of what is due, after which something goes in a circle
+_ROUNDS = 1000  # of jobs that are due; more mean an endless loop
 
 JANE = {
     "name": "Jane Quixelworth",
@@ -78,7 +78,7 @@ JANE = {
 
 
 def incoming_line(sku: str = "MUG", quantity: int = 1, *, price: int = 1000, **more: Any) -> IncomingLine:
-    """A line as a channel tells it: `price` in minor units each, a fifth of tax on top."""
+    """A line as a channel lists it: `price` in minor units each, a fifth of tax on top."""
     charged, tax = price * quantity, price * quantity // 5
     fulfilled = more.pop("fulfilled", 0)
     values: dict[str, Any] = {
@@ -120,7 +120,7 @@ def incoming_order(lines: Sequence[IncomingLine] | None = None, **more: Any) -> 
 
 
 def again(order: IncomingOrder, *, minutes: float = 5, **changes: Any) -> IncomingOrder:
-    """An order as a later answer tells it."""
+    """An order as a later answer lists it."""
     return replace(order, updated_at=order.updated_at + timedelta(minutes=minutes), **changes)
 
 
@@ -132,7 +132,7 @@ def line_again(order: IncomingOrder, position: int = 0, **changes: Any) -> tuple
 
 
 class FakeChannel(Channel):
-    """Stands where the network would be: serves `orders` in pages and records the updates that it got."""
+    """Replaces the network: returns `orders` in pages and records the updates that it got."""
 
     code, label = "fake", _l("Fake channel")
     settings = (Setting(name="key", label=_l("Key"), default=None, secret=True),)
@@ -145,8 +145,8 @@ class FakeChannel(Channel):
         self.delivered: list[Update] = []
         self.asked: list[OrdersWindow] = []
         self.failures: list[Exception] = []  # raised one by one instead of an answer
-        self.outcomes: list[Outcome] = []  # given one by one instead of Sent
-        self.found: list[Outcome] = []  # given one by one by look_up instead of Sent
+        self.outcomes: list[Outcome] = []  # returned one by one instead of Sent
+        self.found: list[Outcome] = []  # returned one by one by look_up instead of Sent
         self.marketplaces: tuple[Marketplace, ...] = (GERMANY, JAPAN)
 
     def offer(self, *orders: IncomingOrder | UnreadableOrder) -> None:
@@ -217,14 +217,15 @@ class FakeChannelPlugin:
 
 
 class NotSynced(AssertionError):
-    """Reading a store did not come to its end; the message says why."""
+    """Reading a store failed; the message has the reason."""
 
 
 def sync_now(store: Store) -> None:
-    """Read everything of a store that there is to read now, and tell its channel what it is owed by now, as the desk's
-    workers do: tested first where it is new, page by page, and what was sent is looked up where that is due.
+    """Read everything of a store that can be read now, and send its channel the updates that are due, as the desk's
+    workers do: a new store is tested first, orders are read page by page, and sent updates are looked up when that
+    is due.
 
-    Not to be called within a unit of work. Raises `NotSynced` where the channel can't be read.
+    Not to be called within a unit of work. Raises `NotSynced` if the channel can't be read.
     """
     with unit_of_work():
         run_id = runs.start(db.session.get_one(Store, store.id), actor=Actor.operator()).id
@@ -251,9 +252,10 @@ def sync_now(store: Store) -> None:
 
 
 class HandedUpdates(Batch):
-    """Updates as a channel gets them to deliver, outside of a desk: `called` are those that an attempt's call was for.
+    """Updates as a channel gets them to deliver, outside a desk: `called` are those for which an attempt's call was
+    made.
 
-    With `late`, every attempt comes too late, as on a machine that stood still.
+    With `late`, every attempt is too late, as on a machine that slept.
     """
 
     def __init__(self, updates: Sequence[Update], *, late: bool = False) -> None:
@@ -280,12 +282,12 @@ class _HandedAttempt(Attempt):
 
 
 class ChannelContract:
-    """What every channel must hold to. Give these fixtures:
+    """The requirements on every channel, as tests. Define these fixtures:
 
     `channel`; `access`, a store that can be reached and has orders; `refused_access`, one whose credentials are refused
-    (only where the channel has credentials); and for a channel that is told anything `fresh_updates(kind, count)`,
-    which gives updates of a kind, on orders that exist, that can be carried out now and were never sent before; and
-    where answers can be lost `lose_answer()`, after which the next that is sent happens, and its answer is lost.
+    (only if the channel has credentials); for a channel that carries updates `fresh_updates(kind, count)`, which
+    returns updates of a kind, on existing orders, that can be carried out now and were never sent before; and if
+    answers can be lost `lose_answer()`: the next update that is sent happens, and its answer is lost.
     """
 
     def test_its_code_is_a_plain_word(self, channel: Channel) -> None:
@@ -440,7 +442,7 @@ def _kinds(channel: Channel) -> Sequence[UpdateKind]:
 
 
 def _looked_up(channel: Channel, access: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
-    """What a look says; where it learned nothing it has to say so, and not that something did not leave."""
+    """The result of a look-up; if it learned nothing it must say so, and not that an update did not leave."""
     found = channel.look_up(access, updates)
     for outcome in found.values():
         reason = isinstance(outcome, NotYet) and (outcome.problem or outcome.cause or outcome.denial)
@@ -449,7 +451,7 @@ def _looked_up(channel: Channel, access: StoreAccess, updates: Sequence[Update])
 
 
 def _is_found(channel: Channel, access: StoreAccess, batch: HandedUpdates, outcomes: Mapping[int, Outcome]) -> None:
-    """Looking finds what was sent, as often as one looks, and never says that it has to be sent again."""
+    """A look-up finds what was sent, every time, and never says that it must be sent again."""
     asked = []
     for update in batch:
         outcome, begun = outcomes[update.id], batch.attempts[-1] if batch.attempts else None

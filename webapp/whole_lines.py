@@ -1,7 +1,7 @@
-"""A stream for logs into which several processes write: each entry arrives whole, however long it is.
+"""A stream for logs into which several processes write: each entry is written whole, however long it is.
 
 The web process and its forks share one standard error, commands share one file. The system keeps writes into a pipe
-together up to 4096 bytes only, and a buffered stream cuts an entry where its buffer ends. Here an entry is collected
+together only up to 4096 bytes, and a buffered stream cuts an entry at the end of its buffer. Here an entry is collected
 until it is flushed, and is then written under a lock that all processes of the same pipe, file or terminal respect.
 """
 
@@ -12,11 +12,11 @@ import threading
 from collections.abc import Iterator
 from typing import TextIO
 
-_writing = threading.RLock()  # the lock between processes keeps no threads apart; a signal's handler may log, too
+_writing = threading.RLock()  # the lock between processes does not exclude threads; a signal handler may log, too
 
 
 def _begin_again() -> None:
-    """A fork may come while a thread, which the fork does not have, holds the lock."""
+    """Renew the lock after a fork: the thread that holds it may not exist in the fork."""
     global _writing
     _writing = threading.RLock()
 
@@ -25,7 +25,7 @@ os.register_at_fork(after_in_child=_begin_again)
 
 
 class WholeLines:
-    """Writes what a thread wrote since its last flush at once; raises OSError where the stream can't be written."""
+    """Writes at once what a thread wrote since its last flush; raises OSError if the stream can't be written."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -63,7 +63,7 @@ def _alone(number: int) -> Iterator[None]:
     """Keep the other processes from writing; a record lock, since forks share locks of the other kind."""
     try:
         fcntl.lockf(number, fcntl.LOCK_EX)
-    except OSError:  # a system or a stream without such locks: as well as it can be done
+    except OSError:  # a system or a stream without such locks: as well as possible
         yield
         return
     try:

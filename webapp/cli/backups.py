@@ -1,8 +1,8 @@
-"""`backup` and `restore`: a desk's copy while it works, and a desk made from a copy.
+"""`backup` and `restore`: a copy of a desk while it works, and a desk made from a copy.
 
-There are two copies and never one file with both, since together they open everything: the database, and the key file
-with the secret that opens it. Nothing is ever written over: neither an earlier copy nor a desk. The queue and the
-exports need no copy: what must happen stands in the database.
+There are two copies, never one file with both, since together they open everything: the database, and the key file with
+the secret that opens it. Nothing is overwritten: neither an earlier copy nor a desk. The queue and the exports need no
+copy: whatever must happen is in the database.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ from webapp.errors import Unavailable
 from webapp.vault.key_file import KeyFile, KeyProblem, key_file
 
 LITE, POSTGRES = "SQLite", "PostgreSQL"
-# Sessions and links of the time of the copy may be those of people who were let go since.
+# Sessions and links at the time of the copy may belong to people who have been disabled since.
 SHUT_OUT = ("DELETE FROM user_sessions", "DELETE FROM sign_in_links")
 BEGINS = {LITE: b"SQLite format 3\0", POSTGRES: b"PGDMP"}
 PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/*/bin", "/usr/local/opt/*/bin")
@@ -84,7 +84,7 @@ def backup_keys(file: Path, as_json: bool) -> None:
         periods = sorted(content["periods"])
         with _new_file(file) as fresh:
             fresh.write_text(json.dumps({"version": 1, "keys": content, "secret": kept}, indent=1))
-        if at == schema.needed():  # before an upgrade there may be no table for it as this version knows it
+        if at == schema.needed():  # before an upgrade this table may be missing, or differ from this version's
             confirm_copy(periods)
     document = {"file": str(file.absolute()), "periods": periods, "secret": kept is not None}
     text = [f"{file.absolute()} holds the keys of {_weeks(periods)}. Keep it apart from the database's."]
@@ -158,7 +158,7 @@ def _weeks(periods: list[str]) -> str:
 
 
 def _secret_to_use(config: Configuration, kept: str | None) -> str:
-    """The secret by which the restored keys open; raises Failed where this desk has another one."""
+    """The secret by which the restored keys open; raises Failed if this desk has another one."""
     here = config.secret.get_secret_value()
     if not here and config.secret_file.exists():
         here = config.secret_file.read_text().strip()
@@ -184,7 +184,9 @@ def _keep_apart(file: Path, config: Configuration) -> None:
 
 @contextlib.contextmanager
 def _new_file(path: Path) -> Iterator[Path]:
-    """A file to write, for its owner alone, that gets its name once it is whole; a file of that name is left alone."""
+    """A file to write, readable by its owner only, that gets its name once it is complete; an existing file is left
+    alone.
+    """
     if path.exists():
         raise Failed(f"{path} is there already: name a new file.")
     if not path.parent.is_dir():
@@ -222,10 +224,10 @@ def _kind(url: URL) -> str:
 
 
 def _copy_lite(source: Path, fresh: Path) -> None:
-    """Copy all pages in one reading, so as of one moment; who writes meanwhile does not wait."""
+    """Copy all pages in one reading, so as of one moment; writers do not wait."""
     with _lite_failures(source), _lite(source) as reading, contextlib.closing(sqlite3.connect(fresh)) as copy:
         reading.backup(copy)
-        copy.execute("PRAGMA journal_mode=delete")  # one file, which needs no other beside it
+        copy.execute("PRAGMA journal_mode=delete")  # one file, without a log beside it
         _check_lite(copy, fresh)
 
 
@@ -255,7 +257,9 @@ def _restore_lite(file: Path, url: URL) -> str:
 
 
 def _refuse_desk(target: Path) -> None:
-    """Raise Failed where a database with tables is; an empty one, as a look into an empty folder leaves it, is gone."""
+    """Raise Failed for a database with tables; delete an empty one, such as an earlier look into an empty folder
+    leaves.
+    """
     journals = [target.with_name(target.name + end) for end in ("-wal", "-shm")]
     if target.exists():
         with _lite_failures(target), _lite(target) as there:
@@ -353,9 +357,11 @@ def _release(program: str) -> int:
 
 
 def _address(url: URL) -> str:
-    """Where the database is, for PostgreSQL's programs; without the password, which others could read in their call."""
+    """The address of the database for PostgreSQL's programs; without the password, since other users can read their
+    arguments.
+    """
     plain = URL.create("postgresql", url.username, None, url.host, url.port, url.database, url.query)
-    return plain.render_as_string()  # `set` keeps a password that it is told to take away
+    return plain.render_as_string()  # `set` ignores a None password
 
 
 def _run(program: str, *words: str, on: URL | None = None) -> str:

@@ -1,4 +1,4 @@
-"""`check` and `status`: whether a desk is set up right, and how its work stands."""
+"""`check` and `status`: whether a desk is set up right, and the state of its work."""
 
 import json
 import os
@@ -127,7 +127,7 @@ def _tested(name: str, test: Callable[[], str]) -> Document:
 
 
 def _cause(error: BaseException | None) -> str:
-    """What a driver says of not reaching its server, for whoever sets the desk up; it names no password."""
+    """A driver's reason for not reaching its server, for the person who sets the desk up; it contains no password."""
     if not isinstance(error, DBAPIError | RedisError):
         return ""
     said = str(error.orig if isinstance(error, DBAPIError) else error).strip()
@@ -188,7 +188,7 @@ def _warnings(config: Configuration, *, reads: bool) -> list[str]:
 
 
 def _queue_warnings() -> list[str]:
-    """What a queue lacks that may neither evict a key nor forget one; servers that don't tell are believed."""
+    """The settings that a queue lacks: it must neither evict a key nor lose one; servers that give no answer pass."""
     try:
         policy, appends = (connection().config_get(name).get(name) for name in ("maxmemory-policy", "appendonly"))
     except RedisError:
@@ -202,7 +202,7 @@ def _queue_warnings() -> list[str]:
 
 
 def seen_by_others(config: Configuration) -> list[Path]:
-    """Files of the data directory, and the keys, that other users could read: left so by an earlier version."""
+    """Files of the data directory, and the keys, that other users can read: an earlier version left them so."""
     walked = (Path(folder, name) for folder, _, names in os.walk(config.data_dir) for name in names)
     return sorted({path for path in (*walked, config.keys) if path.is_file() and path.stat().st_mode & 0o077})
 
@@ -226,14 +226,14 @@ def _periods() -> list[str]:
 
 
 def _uncopied() -> list[str]:
-    """Weeks whose keys no confirmed copy holds."""
+    """Weeks whose keys are in no confirmed copy."""
     query = select(AuditEntry.data).where(AuditEntry.code == KEY_COPIED).order_by(AuditEntry.id.desc()).limit(1)
     copied = db.session.scalar(query) or {}
     return [period for period in _periods() if period not in copied.get("periods", [])]
 
 
 def confirm_copy(periods: list[str]) -> None:
-    """Note that a copy of the key file holds the keys of these weeks."""
+    """Record that a copy of the key file contains the keys of these weeks."""
     with unit_of_work():
         audit(KEY_COPIED, actor=Actor.operator(), periods=periods)
 

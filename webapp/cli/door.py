@@ -1,7 +1,7 @@
-"""A command's way into the desk: the app, the schema it must have, who acts, and how the answer is printed.
+"""A command's way into the desk: the app, the schema that it must have, the actor, and how the answer is printed.
 
-What the desk refuses ends in one sentence and a code here, once for all commands. `up` writes the variables of the
-desk it runs into `desk.json`; commands beside it take them over, so that both mean the same desk.
+A refusal of the desk ends in one sentence and an exit code here, for all commands. `up` writes the variables of the
+desk that it runs into `desk.json`; commands beside it read them, so that both mean the same desk.
 """
 
 import contextlib
@@ -36,13 +36,13 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Door:
-    """What a command gets: who acts, and how to answer."""
+    """What a command gets: the actor, and how to answer."""
 
     actor: Actor
     as_json: bool
 
     def show(self, document: Any, text: Iterable[str]) -> None:
-        """Print the document, or the lines of text that say the same."""
+        """Print the document, or the lines of text with its content."""
         if self.as_json:
             unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
             click.echo(json.dumps(document, ensure_ascii=not unicode))
@@ -51,7 +51,9 @@ class Door:
                 click.echo(line)
 
     def show_all(self, rows: Iterable[Any], text: Callable[[list[Any]], Iterable[str]]) -> None:
-        """Print rows as they come, in parts that fit into memory: one JSON array, or the lines of text of each part."""
+        """Print rows as they arrive, in parts that fit into memory: one JSON array, or the lines of text of each
+        part.
+        """
         unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
         if self.as_json:
             click.echo("[", nl=False)
@@ -96,13 +98,13 @@ def _acting(email: str) -> Actor:
 
 @contextlib.contextmanager
 def desk_context(*, logs: str = "cli") -> Iterator[Flask]:
-    """The desk's app with its context open; what is logged meanwhile goes to a file, not between the answer's lines."""
+    """The desk's app with its context open; meanwhile logs go to a file, not between the lines of the answer."""
     if has_app_context():
         yield current_app._get_current_object()  # type: ignore[attr-defined]
         return
     join_running_desk()
     with _log_file(logs) as file, contextlib.redirect_stderr(file):
-        app = create_app()  # keeps the file as the place for its logs
+        app = create_app()  # keeps the log file open
     with app.app_context():
         try:
             yield app
@@ -116,10 +118,10 @@ def _log_file(name: str) -> Iterator[Any]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a")
-    except OSError:  # a folder that can't be written is for `check` to say
+    except OSError:  # a folder that can't be written is reported by `check`
         yield sys.stderr
     else:
-        yield file  # stays open: the app logs for as long as the process lives
+        yield file  # stays open: the app logs while the process lives
 
 
 def log_folder(data_dir: Path) -> Path:
@@ -127,7 +129,7 @@ def log_folder(data_dir: Path) -> Path:
 
 
 def join_running_desk() -> None:
-    """Take over what the running desk runs with, where this process was not told otherwise."""
+    """Use the variables of the running desk, unless this process was given others."""
     variables = running_desk(configuration().data_dir).get("variables", {})
     if unsaid := {name: value for name, value in variables.items() if name not in os.environ}:
         os.environ.update(unsaid)
@@ -136,7 +138,7 @@ def join_running_desk() -> None:
 
 @contextlib.contextmanager
 def sentences() -> Iterator[None]:
-    """Turn what the desk refuses into a sentence and an exit code; only a bug leaves with a traceback."""
+    """Turn a refusal of the desk into a sentence and an exit code; only a bug ends with a traceback."""
     try:
         with translated_failures():
             yield
@@ -146,7 +148,7 @@ def sentences() -> Iterator[None]:
         raise Failed(str(Unavailable(what="queue")), Code.UNREACHABLE) from error
     except DatabaseError as error:
         if not isinstance(error, OperationalError) and type(error) is not DatabaseError:
-            raise  # a statement of ours is wrong; the rest is a database that can't be read
+            raise  # a faulty statement of ours; the other errors mean a database that can't be read
         raise Failed(str(Unavailable(what="database")), Code.UNREACHABLE) from error
 
 

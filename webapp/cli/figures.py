@@ -1,4 +1,4 @@
-"""The figures against the orders that they sum up."""
+"""The figures compared with the orders that they sum up."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""The tree of commands, and how a command ends: its exit code, and one sentence on standard error where it failed.
+"""The tree of commands, and how a command ends: its exit code, and one sentence on standard error if it failed.
 
-Commands are loaded when they are called, since `up` must not wait for a whole desk. Plugins add theirs by the hook
-`register_commands`; they are looked for once no command of ours has the name.
+A command's module is loaded when the command is called, since `up` must not wait for a whole desk. Plugins add commands
+by the hook `register_commands`; plugins are only loaded if no command of ours has the name.
 """
 
 import sys
@@ -17,7 +17,7 @@ from webapp.config import ConfigurationProblem, write_for_the_owner_alone
 
 PROGRAM = "python -m webapp"
 COMMANDS = {  # in the order of the help
-    "up": "supervisor.up:up",  # by name alone: it is no part of this package, which does not import it
+    "up": "supervisor.up:up",  # by name only: it is not part of this package, which does not import it
     "web": "webapp.cli.processes:web",
     "worker": "webapp.cli.processes:worker",
     "scheduler": "webapp.cli.processes:scheduler",
@@ -37,7 +37,7 @@ COMMANDS = {  # in the order of the help
     "runs": "webapp.cli.traffic:runs",
     "figures": "webapp.cli.figures:figures",
 }
-RENAMED = {"asides": "quarantine"}  # what scripts of the version before call them
+RENAMED = {"asides": "quarantine"}  # the names in the previous version, which scripts may use
 
 
 class Code(IntEnum):
@@ -54,7 +54,7 @@ class Code(IntEnum):
 
 
 class Failed(Exception):
-    """A command ends here, with a code and one sentence."""
+    """Ends a command, with a code and one sentence."""
 
     def __init__(self, sentence: str, code: Code = Code.FAILED) -> None:
         super().__init__(sentence)
@@ -90,7 +90,7 @@ class Commands(click.Group):
             with desk_context():
                 self._add_commands()
         except ConfigurationProblem:
-            return  # our own commands are there all the same, and say what is wrong
+            return  # our own commands still work, and say what is wrong
 
     def _add_commands(self) -> None:
         from webapp.hooks import failures, hooks
@@ -104,7 +104,7 @@ class Commands(click.Group):
 
 
 def _within_the_desk(command: click.Command) -> click.Command:
-    """A plugin's command, run with the desk's database and plugins at hand and its refusals as sentences."""
+    """A plugin's command, run with the desk's database and plugins loaded, and its refusals as sentences."""
     from redis import RedisError
     from sqlalchemy.exc import DBAPIError
 
@@ -130,7 +130,7 @@ def _within_the_desk(command: click.Command) -> click.Command:
                 click.Abort,
                 click.exceptions.Exit,
             ):
-                raise  # an end that was meant, or trouble of the machine
+                raise  # an intended end, or trouble of the machine
             except Exception as error:
                 failures.note(plugin_of(error) or __name__, "command", command.name or "", error)
                 sentence = f"“{command.name}” failed ({type(error).__name__}). The Plugins page says how."
@@ -150,7 +150,7 @@ def cli(ctx: click.Context, as_json: bool, acting_as: str | None) -> None:
 
 
 def main(arguments: Sequence[str] | None = None, command: click.Command = cli) -> int:
-    """Run one command, of the tree unless another is given, and give its exit code."""
+    """Run one command, of the tree unless another is given, and return its exit code."""
     write_for_the_owner_alone()
     try:
         result: Any = command.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
@@ -170,7 +170,7 @@ def main(arguments: Sequence[str] | None = None, command: click.Command = cli) -
         return _say(str(error), error.code)
     except ConfigurationProblem as error:
         return _say(str(error), Code.FAILED)
-    except BrokenPipeError:  # whoever read has read enough
+    except BrokenPipeError:  # the reader of the pipe has closed it
         sys.stderr.close()
         return Code.DONE
     except OSError as error:  # a folder that can't be written, a disk that is full
@@ -179,7 +179,7 @@ def main(arguments: Sequence[str] | None = None, command: click.Command = cli) -
 
 @contextmanager
 def ends_in_a_sentence() -> Iterator[None]:
-    """End the process as a command would, for the files by which other programs load the desk."""
+    """End the process as a command would; for the files by which other programs load the desk."""
     try:
         yield
     except (Failed, ConfigurationProblem) as error:

@@ -78,7 +78,7 @@ def list_(
 
 
 def _rows(actor: Actor, compiled: Compiled, after: str | None, limit: int, reveal: bool) -> Iterator[Document]:
-    """The list a part at a time: however long it is, few orders are held at once."""
+    """The list a part at a time: few orders are in memory at once, however long the list is."""
     left = limit
     while True:
         wanted = min(left, PART) if limit else PART
@@ -102,7 +102,7 @@ def show(door: Door, number: str, reveal: bool) -> None:
 
 
 def document_of(order: Order, actor: Actor, *, reveal: bool = False) -> Document:
-    """The order with everything that hangs on it; with `reveal` what is sealed too, under one access record."""
+    """The order with all its parts; with `reveal` also the sealed ones, under one access record."""
     comments, holds, events = comments_of(order), holds_of(order), events_of(order)
     sealed = None
     if reveal:
@@ -223,5 +223,5 @@ def _drawn(order: Document) -> list[str]:
 
 
 def _note(text: str | None) -> str:
-    """What somebody wrote, which may name the buyer."""
+    """A note, which may name the buyer."""
     return "(shown with --reveal)" if text is None else cell(text, cut=False)

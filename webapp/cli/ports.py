@@ -1,13 +1,13 @@
-"""Whether a port can be listened at, and the sentence where it can't. Choosing a free one is left to `up`."""
+"""Whether a port is free, and the sentence if it is not. `up` chooses free ports."""
 
 import socket
 
 
 def is_free(port: int, host: str) -> bool:
-    """Whether nobody listens there."""
+    """Whether no program listens at the port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # What a closed connection left behind is no obstacle; a program that listens is.
+        # A recently closed connection does not count, a program that listens does.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -18,5 +18,5 @@ def is_free(port: int, host: str) -> bool:
 
 
 def taken(port: int, host: str) -> str:
-    """What there is to say of a port that was asked for."""
+    """The sentence about a port that was requested and is taken."""
     return f"Port {port} on {host} is taken by another program; stop it or choose another port."

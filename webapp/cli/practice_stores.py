@@ -1,4 +1,4 @@
-"""Practice stores: those that plugins' processes bring, each connected at the port where its process listens."""
+"""Practice stores: those of plugins' processes, each connected at the port where its process listens."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,12 +19,12 @@ from webapp.sync.jobs import import_orders
 
 
 def processes() -> tuple[Process, ...]:
-    """What the plugins can run beside the desk."""
+    """The processes that plugins can run beside the desk."""
     return registered("register_processes", Process, unique=lambda process: process.name)
 
 
 def wanted_processes() -> list[Process]:
-    """What the plugins want to run beside the desk, as it is configured."""
+    """The processes that plugins want to run beside the desk as it is configured."""
     found = []
     for process in processes():
         with suppress(PluginFailed):
@@ -34,12 +34,12 @@ def wanted_processes() -> list[Process]:
 
 
 def known_ports() -> dict[str, int]:
-    """The ports of the last time, and this desk's own."""
+    """The ports of the last run, and this desk's own."""
     return read_json(configuration().data_dir / PORTS_FILE) | {"web": configuration().port or 0}
 
 
 def connect_practice_stores() -> list[Store]:
-    """Add the practice stores that are not here yet, with their marketplaces, and start their first sync."""
+    """Add the missing practice stores, with their marketplaces, and start their first sync."""
     added = []
     known = {store.name for store in stores()}
     for process in wanted_processes():
@@ -50,7 +50,7 @@ def connect_practice_stores() -> list[Store]:
 
 
 def stores_at(process: Process, url: str) -> Sequence[PracticeStore]:
-    """The stores that practice at a process; none where its plugin fails to name them."""
+    """The stores that practice at a process; none if its plugin fails to name them."""
     try:
         return ask(process, "process", _stores_at, process, url)
     except PluginFailed:

@@ -1,7 +1,7 @@
-"""Rows of the desk as JSON documents: the words that scripts rely on.
+"""Rows of the desk as JSON documents, whose keys scripts rely on.
 
-Keys never disappear: what is unknown, withheld or not asked for is null. Times are UTC with `Z`, money is decimal
-strings in the order's currency. Nothing here reads the database but for rows that hang on those given.
+Keys never disappear: a value that is unknown, withheld or not requested is null. Times are UTC with `Z`, money is
+decimal strings in the order's currency. Nothing here queries the database except for rows related to those given.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -83,7 +83,7 @@ def _people() -> dict[int, str]:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """What was revealed of an order: its buyer, where it goes, and what was written about it, by the rows' ids."""
+    """The revealed data of an order: its buyer, its addresses, and texts about it, by the rows' ids."""
 
     buyer: Buyer
     address: ShownAddress
@@ -103,7 +103,7 @@ def order_document(
     events: Iterable[OrderEvent],
     names: Names,
 ) -> Document:
-    """Everything of an order; `names` are the people's. What is sealed is null unless it was revealed."""
+    """The whole order; `names` are those of people. Sealed values are null unless they were revealed."""
     buyer = sealed.buyer if sealed else None
     return order_row(order, buyer) | {
         "version": order.version,
@@ -226,7 +226,7 @@ def timeline(order: Order, events: Iterable[OrderEvent], names: Names) -> list[D
 
 
 def troubles(stored: Iterable[Mapping[str, Any]]) -> list[Document]:
-    """Attention in words: what it is, why, and what to do."""
+    """The attention of an order in words: what it is, why, and what to do."""
     return [
         {"code": trouble.kind, "label": trouble.label, "cause": trouble.cause, "fix": trouble.fix}
         for trouble in in_words(stored)
@@ -238,13 +238,13 @@ def address(given: Any) -> Document | None:
 
 
 def store_rows(found: Sequence[Store]) -> list[Document]:
-    """These stores and how their traffic stands."""
+    """These stores and the state of their traffic."""
     lanes = lanes_of([store.id for store in found])
     return [_store_row(store, Health.of_lanes(lanes.get(store.id, ()))) for store in found]
 
 
 def _store_row(store: Store, state: Health) -> Document:
-    """`disconnected` waits for a person, `last_failure` goes by itself; `lanes` are read beside the orders."""
+    """`disconnected` waits for a person, `last_failure` passes by itself; `lanes` are read beside the orders."""
     sync = state.sync
     return {
         "id": store.id,
@@ -315,7 +315,7 @@ def amount(money: Money | None) -> str | None:
 
 
 def actor(kind: str, id_: int | None, names: Names) -> Document:
-    """Who did something: people by name, the rest by what they are."""
+    """The actor: a person by name, others by their kind."""
     return {"kind": kind, "id": id_, "name": names.get(id_ or 0) if kind == ActorKind.PERSON else None}
 
 
@@ -324,7 +324,7 @@ def acting(one: Actor) -> Document:
 
 
 def country(store: Store, marketplace: str) -> str:
-    """The country of a marketplace, by the store or else by its channel; the channel's id of it where neither knows."""
+    """The country of a marketplace, from the store or else its channel; the channel's id of it if neither knows."""
     for row in store.marketplaces:
         if row.marketplace == marketplace:
             return row.country

@@ -1,6 +1,6 @@
 """The desk's processes, each its own command: `web`, `worker`, `scheduler`; and `migrate`, which they wait for.
 
-A process refuses to start where it would do harm or nothing: on another schema, without its keys, without its queue.
+A process refuses to start if it would do harm or nothing: on another schema, without its keys, without its queue.
 """
 
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def serve_pages(port: int | None, prepare: Callable[[], None] = lambda: None) ->
 
 
 def app_to_serve(prepare: Callable[[], None] = lambda: None) -> Flask:
-    """The desk, made ready by `prepare`, checked, and about to be forked. Raises `Failed`."""
+    """The app, prepared by `prepare`, checked, and ready to be forked. Raises `Failed`."""
     app = create_app()
     with app.app_context(), sentences():
         prepare()
@@ -100,9 +100,10 @@ def migrate() -> None:
 
 
 def make_ready(step: Callable[[str], None] = lambda sentence: None) -> bool:
-    """Migrate, and make the key file of a new desk; whether one was made. A lost one is named, never replaced.
+    """Migrate, and create the key file of a new desk; returns whether it was created. A lost key file raises and is
+    never replaced.
 
-    `step` is told what is about to happen.
+    `step` is called with the name of each step before it begins.
     """
     if not schema.is_up_to_date():
         step("Bringing the database up to this version." if schema.found() else "Making the database.")
@@ -127,7 +128,7 @@ def _check_in(app: Flask) -> None:
 
 
 def _check(app: Flask) -> None:
-    """Raise for what this process could not work with; the connections made are closed, since forks follow."""
+    """Raise if this process could not work; the connections made are closed, since forks follow."""
     configuration().data_dir.mkdir(parents=True, exist_ok=True)
     schema.check()
     key_file().check()

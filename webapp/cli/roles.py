@@ -1,4 +1,4 @@
-"""Roles, from the machine's own shell: what each may do, and adding, changing and deleting them."""
+"""Commands for roles: listing, adding, changing and deleting them."""
 
 from collections.abc import Sequence
 

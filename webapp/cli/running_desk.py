@@ -12,7 +12,7 @@ DESK_FILE, PORTS_FILE = "desk.json", "ports.json"
 
 
 def running_desk(data_dir: Path) -> dict[str, Any]:
-    """What the desk that `up` runs here has written of itself; empty where none runs, also where one was killed."""
+    """The description of the desk that `up` runs here; empty if none runs, also after one was killed."""
     written = read_json(data_dir / DESK_FILE)
     try:
         os.kill(written["pid"], 0)
@@ -22,7 +22,7 @@ def running_desk(data_dir: Path) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a file; empty where there is none that can be read."""
+    """The object in a JSON file; empty if there is no readable one."""
     try:
         read = json.loads(path.read_text())
     except (OSError, ValueError):

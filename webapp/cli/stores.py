@@ -65,7 +65,7 @@ def add(door: Door, channel: str, name: str, given: Sequence[str], set_stdin: bo
     with unit_of_work():
         added = add_store(channel, name, values, actor=door.actor)
         store_id = added.id
-        jobs.connect.enqueue(store_id)  # a worker tests it and reads its orders, as of one added in the browser
+        jobs.connect.enqueue(store_id)  # a worker tests it and reads its orders, as after adding one in the browser
     text = f"Store {store_id} was added. It is tested and read by itself; see: python -m webapp store list"
     door.show({"id": store_id}, [text])
 
@@ -116,7 +116,7 @@ def test(door: Door, store_key: str) -> None:
 
 
 def connect(one: Store) -> Connection:
-    """Ask the store's channel, outside of any transaction, and keep what it says."""
+    """Ask the store's channel, outside any transaction, and store its answer."""
     credentials, channel = access(one), get_channel(one.channel)
     db.session.commit()
     connection = calls.connect(channel, credentials)
@@ -208,7 +208,7 @@ def erase(door: Door, store_key: str, preview: bool) -> None:
         "run": None,
     }
     if not preview:
-        connection().ping()  # a run that no worker can hear of would wait unseen
+        connection().ping()  # without a worker to run it, the run would wait unnoticed
         total = erasing.count_due(chosen)
         with unit_of_work():
             run = erasing.start(get_store(store_key), actor=door.actor, total=total)
@@ -245,7 +245,7 @@ def read_settings(given: Sequence[str], from_stdin: bool) -> Mapping[str, str]:
 def sync(door: Door, store_key: str, wait: bool, seconds: float) -> None:
     """Read a store's orders now (by id or name); a run that is under way is joined."""
     get_store(store_key)
-    connection().ping()  # a run that no worker can hear of would wait unseen
+    connection().ping()  # without a worker to run it, the run would wait unnoticed
     with unit_of_work():
         chosen = get_store(store_key)
         run_id = runs.start(chosen, actor=door.actor).id
@@ -264,7 +264,7 @@ def sync(door: Door, store_key: str, wait: bool, seconds: float) -> None:
 def _watched(store_id: int, run_id: int, seconds: float) -> dict[str, Any]:
     deadline = time.monotonic() + seconds
     while True:
-        db.session.rollback()  # ends the reading transaction: the next one sees what the worker did
+        db.session.rollback()  # ends the reading transaction: the next one sees the worker's writes
         run, chosen = db.session.get_one(Run, run_id), db.session.get_one(Store, store_id)
         if not run.is_open or time.monotonic() >= deadline:
             sync = db.session.get(StoreSync, (store_id, ORDERS_LANE))

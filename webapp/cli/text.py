@@ -1,14 +1,14 @@
-"""Documents as text for people: tables that line up, and pairs of name and value."""
+"""Documents as text for people: aligned tables, and pairs of name and value."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from unicodedata import combining, east_asian_width
 
-LONGEST = 48  # a cell; the whole is in the JSON
+LONGEST = 48  # a cell; the JSON has the whole text
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: str) -> list[str]:
-    """The rows under their columns' names; `empty` where there are none."""
+    """The rows under their columns' titles; `empty` if there are none."""
     if not rows:
         return [empty]
     cells = [
@@ -20,14 +20,14 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: s
 
 
 def pairs(document: Mapping[str, Any], names: Iterable[str] | None = None) -> list[str]:
-    """One line a value, with its name before it."""
+    """One line for each value, after its name."""
     shown = {name if name.isupper() else name.replace("_", " "): document[name] for name in (names or document)}
     wide = max(map(len, shown), default=0)
     return [f"{name:{wide}}  {cell(value, cut=False)}".rstrip() for name, value in shown.items()]
 
 
 def section(title: str, lines: Sequence[str]) -> list[str]:
-    """Lines under a title; nothing where there are none."""
+    """Lines under a title; nothing if there are none."""
     return ["", title, *(f"  {line}" for line in lines)] if lines else []
 
 
@@ -44,7 +44,7 @@ def cell(value: Any, *, cut: bool = True) -> str:
 
 
 def width(text: str) -> int:
-    """Columns that the text takes in a terminal."""
+    """The columns that the text takes in a terminal."""
     return sum(0 if combining(letter) else 2 if east_asian_width(letter) in "WF" else 1 for letter in text)
 
 

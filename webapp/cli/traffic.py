@@ -1,4 +1,4 @@
-"""What goes out, orders that couldn't be imported, and the runs."""
+"""Commands for updates, quarantined orders, and runs."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ from webapp.updates.queries import find_update, list_updates
 LOOK_EVERY = 0.2
 STATES = [state.value for state in UpdateState]
 ENDED = {UpdateState.EFFECTIVE, UpdateState.REFUSED, UpdateState.WITHDRAWN, UpdateState.DONE_ELSEWHERE}
-REACHED = {  # who waits for one is content with what follows from it
+REACHED = {  # waiting for one state ends with any state that follows it, too
     UpdateState.HELD: {*UpdateState},
     UpdateState.OWED: {*UpdateState} - {UpdateState.HELD},
     UpdateState.SENT: {UpdateState.SENT, UpdateState.ACCEPTED, UpdateState.EFFECTIVE, UpdateState.DONE_ELSEWHERE},
@@ -75,7 +75,7 @@ def wait(door: Door, update_id: int, until: str, seconds: float) -> None:
         state = UpdateState(row.state)
         if state in wanted or state in ENDED or time.monotonic() >= deadline:
             break
-        db.session.rollback()  # ends the reading transaction: the next one sees what the worker did
+        db.session.rollback()  # ends the reading transaction: the next one sees the worker's writes
         time.sleep(LOOK_EVERY)
     document = presenting.update(row)
     door.show(document, pairs(document))
@@ -159,7 +159,7 @@ def quarantine_retry(door: Door, row_ids: Sequence[int], everything: bool) -> No
     names = _store_names()
     query = select(QuarantinedOrder).order_by(QuarantinedOrder.id)
     with unit_of_work():
-        wanted = [row_id for row_id in row_ids if 0 < row_id < 2**31]  # no database counts further
+        wanted = [row_id for row_id in row_ids if 0 < row_id < 2**31]  # no database has a higher id
         rows = list(db.session.scalars(query if everything else query.where(QuarantinedOrder.id.in_(wanted))))
         if missing := set(row_ids) - {row.id for row in rows}:
             raise NotFound(name=min(missing))

@@ -1,4 +1,4 @@
-"""People, from the machine's own shell: adding and listing them, their roles, and letting them in or out."""
+"""Commands for people: adding and listing them, their roles, enabling and disabling."""
 
 import sys
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ def user() -> None:
 def create(door: Door, email: str, role: str, name: str, shops: Sequence[int], password_stdin: bool) -> None:
     """Add a person; without a password, print a link that lets them in once, within 24 hours."""
     password_hash = None
-    if password_stdin:  # hashed before anybody waits
+    if password_stdin:  # hashed before any lock is taken
         password_hash = accounts.hashed(sys.stdin.readline().rstrip("\r\n"), accounts.checked_email(email))
     with unit_of_work():
         made = accounts.create_user(
@@ -108,7 +108,7 @@ def shops_(door: Door, email: str, shops: Sequence[int], all_shops: bool) -> Non
 
 
 def _known(shops: Sequence[int]) -> list[int] | None:
-    """The ids, each of a shop; None for all shops. Raises `NotFound`."""
+    """The ids, each of an existing shop; None for all shops. Raises `NotFound`."""
     return [get_shop(shop_id).id for shop_id in shops] or None
 
 
