@@ -1,5 +1,5 @@
-"""A person's own account: name, address, password and sessions; and language and theme, which are cookies too, so that
-they hold before signing in.
+"""A person's own account: name, address, password and sessions; and language and theme, which are also cookies, so
+that they apply before signing in.
 """
 
 from typing import Any
@@ -33,7 +33,7 @@ Answer = Response | tuple[str, int, dict[str, str]]
 
 
 class WrongPassword(SignInRefused):
-    """The present password, which a change of the account asks for, is another one."""
+    """The present password, which a change of the account requires, is wrong."""
 
     code, field = "wrong_password", "present"
     sentence = _l("This is not your present password. If you forgot it, ask for a one-time link.")
@@ -61,7 +61,7 @@ def change_name() -> Answer:
 @bp.post("/account/email")
 @personal
 def change_email() -> Answer:
-    """Change one's address, by which one signs in from then on."""
+    """Change one's address, with which one signs in from then on."""
     form = email_form("", request.form)
     try:
         address = checked_email(form.text_of("email"))
@@ -95,7 +95,7 @@ def change_password() -> Answer:
 @bp.post("/account/sessions/<int(max=2147483647):session_id>/end")
 @personal
 def end_session(session_id: int) -> Answer:
-    """End one of one's own sessions; the present one ends by signing out."""
+    """End one of one's own sessions; signing out ends the present one."""
     me = current_person()
     with unit_of_work():
         people.end_own_sessions(me.actor.id or 0, only=session_id, keep=me.session_id)
@@ -105,7 +105,7 @@ def end_session(session_id: int) -> Answer:
 @bp.post("/account/sessions/end")
 @personal
 def end_other_sessions() -> Answer:
-    """End all of one's sessions but the present one."""
+    """End all of one's sessions except the present one."""
     me = current_person()
     with unit_of_work():
         people.end_own_sessions(me.actor.id or 0, keep=me.session_id)
@@ -113,7 +113,7 @@ def end_other_sessions() -> Answer:
 
 
 def _proof(form: Form) -> Proof:
-    """Proof that whoever asks knows the present password."""
+    """Proof that the person knows the present password."""
     try:
         return authenticated(current_person().email, form.text_of("present"), known=True)
     except SignInRefused:
@@ -152,7 +152,7 @@ def _done(sentence: str) -> Response:
 @bp.post("/language")
 @public
 def language() -> Response:
-    """Speak this language from now on; for who is signed in, on every machine."""
+    """Use this language from now on; for a signed-in person, in every browser."""
     chosen = request.form.get("language", "")
     if chosen not in LANGUAGES:
         raise BadRequest
@@ -165,7 +165,7 @@ def language() -> Response:
 @bp.post("/theme")
 @public
 def theme() -> Response:
-    """Show light or dark, or as the system does."""
+    """Use the light or dark theme, or the system's."""
     chosen = request.form.get("theme", "")
     return _kept(THEME_COOKIE, chosen if chosen in THEMES else "")
 

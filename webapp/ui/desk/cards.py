@@ -1,6 +1,6 @@
-"""The desk's own cards of the dashboard: each one part of the morning's picture, drawn by itself.
+"""The desk's own cards of the dashboard: each a part of the overview, drawn by itself.
 
-What they count and sum is read in `reporting` and `sync`; here it is put into words and links.
+Their numbers are read in `reporting` and `sync`; here they become words and links.
 """
 
 from typing import Any
@@ -51,12 +51,12 @@ def registered(actor: Actor) -> dict[str, Card]:
 
 
 def orders_url(query: str) -> str:
-    """The list of orders that this query finds."""
+    """The address of the order list with this query."""
     return url_for("orders.index", q=query)
 
 
 def work_card(actor: Actor) -> str:
-    """What must happen today."""
+    """Today's tasks."""
     show_times_of(shown_stores())
     found = waiting(actor)
     return render_template(
@@ -78,7 +78,7 @@ def _task(found: Waiting) -> dict[str, Any]:
 
 
 def sync_card(actor: Actor) -> str:
-    """How the traffic of each store stands."""
+    """The state of each store's traffic."""
     stores = [store for store in shown_stores() if store.archived_at is None]
     show_times_of(stores)
     states = health.of_stores([store.id for store in stores])
@@ -86,7 +86,7 @@ def sync_card(actor: Actor) -> str:
 
 
 def traffic(store: Store, state: health.Health) -> dict[str, Any]:
-    """A store's traffic in words: a dot's tone, last success, how long ago, what waits."""
+    """A store's traffic in words: a dot's tone, last success, how long ago, waiting updates."""
     left_out = store.channel not in channels()
     return {
         "id": store.id,
@@ -129,7 +129,7 @@ def _denied(store: Store, state: health.Health) -> list[dict[str, Any]]:
 
 
 def _unproven(state: health.Health) -> str | None:
-    """How far the proof is that every order is here; None where it is done, or can't begin yet."""
+    """The progress of the proof that every order is here; None if it is complete, or can't begin yet."""
     proof = state.unproven
     if proof is None:
         return None
@@ -158,7 +158,7 @@ def recent_card(actor: Actor) -> str:
 
 
 def sales_card(actor: Actor) -> str:
-    """What was sold in the time that the page asks for."""
+    """The sales of the period that the page asks for."""
     show_times_of(shown_stores())
     wanted = sales.asked(request.args, now().astimezone(zone()).date())
     return render_template(
@@ -167,7 +167,7 @@ def sales_card(actor: Actor) -> str:
 
 
 def sales_choices(wanted: sales.Asked) -> dict[str, Any]:
-    """What sales can be narrowed by: only what there is more than one of."""
+    """The filters of sales: only those with more than one value."""
     stores = shown_stores()
     actor = current_actor()
     names = {store.shop.id: store.shop.name for store in stores if actor.serves([store.shop.id])}

@@ -1,7 +1,7 @@
-"""Charts as SVG that the server draws: bars over a round scale, the time before as a line. The table behind is the
-page's.
+"""Charts as SVG, drawn by the server: bars over a scale of round numbers, the period before as a line. The page has
+the table with the numbers.
 
-The drawing stretches with its place and holds no letters, which would stretch too: words stand around it in HTML.
+The drawing is stretched to its place and contains no text, which would be stretched too: text is around it in HTML.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ _LABELS = 7
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar: where it stands, and what it says to who points at it."""
+    """One bar: its place, and its tooltip."""
 
     x: float
     y: float
@@ -25,13 +25,13 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """All that the template draws; `marks` are the words of the scale, from the top down."""
+    """All that the template draws; `marks` are the labels of the scale, from the top down."""
 
     title: str
     description: str
     width: float
     bars: Sequence[Bar]
-    line: str  # the points of the time before; empty without one
+    line: str  # the points of the period before; empty without one
     marks: Sequence[str]
     labels: Sequence[str]
 
@@ -46,7 +46,7 @@ def bars(
     words: Callable[[int], str],
     before: Sequence[int] = (),
 ) -> Chart:
-    """A chart of these values; `words` says a value of the scale, `before` is compared place by place."""
+    """A chart of these values; `words` formats a value of the scale, `before` is compared position by position."""
     top = round_top(max([*values, *before, 0]))
     width = STEP * max(len(values), 1)
     drawn = [
@@ -68,7 +68,7 @@ def bars(
 
 
 def round_top(highest: int) -> int:
-    """The least round number that nothing exceeds: one digit and zeros."""
+    """The smallest round number (one digit and zeros) that is not exceeded."""
     if highest <= 2:
         return 2
     power = 1
@@ -78,7 +78,7 @@ def round_top(highest: int) -> int:
 
 
 def thinned(labels: Sequence[str]) -> list[str]:
-    """As many labels as fit beside each other, the first and the last among them."""
+    """As many labels as fit beside each other, including the first and the last."""
     if len(labels) <= _LABELS:
         return list(labels)
     places = [round(at * (len(labels) - 1) / (_LABELS - 1)) for at in range(_LABELS)]

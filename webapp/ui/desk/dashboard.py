@@ -1,6 +1,6 @@
-"""The page the day begins with: cards that load by themselves, sales over any time, and the report behind them.
+"""The dashboard: cards that load by themselves, sales over any period, and the report with the numbers.
 
-A card has a time budget and fails alone. Without a script the page draws all of them at once.
+A card has a time budget and fails alone. Without scripts the page draws all of them at once.
 """
 
 import csv
@@ -29,13 +29,13 @@ from webapp.ui.frame.pages import page, show_times_of, shown_stores
 from webapp.ui.frame.redirects import redirect
 
 bp = Blueprint("dashboard", __name__)
-DASHBOARD = ""  # the code of the start view that is no list
+DASHBOARD = ""  # the code of the start view that is not a list
 
 
 @bp.get("/")
 @needs("orders.view")
 def home() -> AnyResponse:
-    """Where this person begins: the dashboard, or the list that they chose."""
+    """Redirect to this person's start view: the dashboard, or the list that they chose."""
     start = _start_view()
     return redirect(url_for("orders.index", view=start) if start else url_for(".index"))
 
@@ -43,7 +43,7 @@ def home() -> AnyResponse:
 @bp.get("/dashboard/")
 @needs("orders.view")
 def index() -> str:
-    """The dashboard; without a script it draws its cards itself instead of letting them load."""
+    """The dashboard; without scripts it contains its cards instead of letting them load."""
     show_times_of(shown_stores())
     cards = registered(current_actor())
     whole = unscripted.whole()
@@ -62,7 +62,7 @@ def index() -> str:
 @bp.get("/dashboard/cards/<code>")
 @needs("orders.view")
 def card(code: str) -> str:
-    """One card; where it fails, its place says so."""
+    """One card; if it fails, an error is shown in its place."""
     cards = registered(current_actor())
     if code not in cards:
         raise NotFound(name=code)
@@ -72,7 +72,7 @@ def card(code: str) -> str:
 @bp.post("/dashboard/start")
 @needs("orders.view")
 def start() -> AnyResponse:
-    """Begin with the dashboard from now on."""
+    """Make the dashboard this person's start view."""
     with unit_of_work():
         begin_with(DASHBOARD, actor=current_actor())
     return redirect(url_for(".index"))
@@ -95,7 +95,7 @@ def _drawn(card: Card) -> str:
 
 
 def _asked() -> dict[str, str]:
-    """What the page's address says of the sales that are wanted."""
+    """The sales that the page's address asks for."""
     return {name: request.args[name] for name in sales.NAMES if name in request.args}
 
 
@@ -105,7 +105,7 @@ def _asked() -> dict[str, str]:
 @bp.get("/dashboard/report")
 @needs("orders.view")
 def report() -> str:
-    """Orders, units and sales by interval, over any time."""
+    """Orders, units and sales by interval, over any period."""
     show_times_of(shown_stores())
     wanted = sales.asked(request.args, _today())
     facts = sales.shown(current_actor(), wanted)
@@ -117,7 +117,7 @@ def report() -> str:
 @bp.get("/dashboard/report.csv")
 @needs("orders.export")
 def report_csv() -> Response:
-    """The report as a CSV file; it opens in a spreadsheet without anything in it being taken for a formula."""
+    """The report as a CSV file; no cell of it can be read as a formula by a spreadsheet."""
     show_times_of(shown_stores())
     wanted = sales.asked(request.args, _today())
     times = [(wanted.since, wanted.until)]
@@ -129,7 +129,7 @@ def report_csv() -> Response:
 
 
 def _lines(found: Sales) -> Iterator[str]:
-    """Dates, whole numbers and plain amounts: nothing that anybody typed, so nothing that could be a formula."""
+    """Dates, whole numbers and plain amounts: nothing that a person typed, so nothing that could be a formula."""
     written = io.StringIO()
     table = csv.writer(written)
     amounts = [_("Sales in %(currency)s", currency=currency) for currency in found.currencies]

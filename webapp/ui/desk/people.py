@@ -1,6 +1,6 @@
 """People in the browser, under Settings: who works here, in which role, and from where they are signed in.
 
-The token of a link is on the page that made it and nowhere else: it is in no address of ours, no cookie and no log.
+The token of a link is only on the page that made it: it is in no address of ours, no cookie and no log.
 """
 
 from typing import Any
@@ -31,7 +31,7 @@ STATES = {"active": _l("Active"), "invited": _l("Invited"), "disabled": _l("Disa
 @bp.get("/")
 @needs("users.edit")
 def index() -> str:
-    """A page of the people, by name; those that were searched, those of one state."""
+    """A page of the people, by name; filtered by words and state."""
     text, state = request.args.get("q", "")[:200], request.args.get("state", "")
     state = state if state in STATES else ""
     found = people.find_people(text, state)
@@ -61,14 +61,14 @@ def index() -> str:
 @bp.get("/add")
 @needs("users.edit")
 def add() -> str:
-    """The form of somebody new."""
+    """The form for a new person."""
     return _add(invitation_form(current_actor(), shops(current_actor())))
 
 
 @bp.post("/add")
 @needs("users.edit")
 def invite() -> str | tuple[str, int]:
-    """Add somebody and show the link that lets them choose a password."""
+    """Add a person and show the link by which they choose a password."""
     form = invitation_form(current_actor(), shops(current_actor()), request.form)
     given = {name: form.text_of(name) for name in ("email", "name", "role")}
     try:
@@ -84,14 +84,14 @@ def invite() -> str | tuple[str, int]:
 @bp.get("/<int(max=2147483647):person_id>")
 @needs("users.edit")
 def show(person_id: int) -> str:
-    """Somebody's account."""
+    """A person's account."""
     return _show(person_id)
 
 
 @bp.post("/<int(max=2147483647):person_id>/link")
 @needs("users.edit")
 def make_link(person_id: int) -> str:
-    """Show a new link by which this person comes in once and may choose a password."""
+    """Show a new link by which this person signs in once and may choose a password."""
     with unit_of_work():
         token = people.make_link_for(person_id, actor=current_actor())
     return _show(person_id, link=_address(token))
@@ -100,7 +100,7 @@ def make_link(person_id: int) -> str:
 @bp.post("/<int(max=2147483647):person_id>/role")
 @needs("users.edit")
 def change_role(person_id: int) -> Response | tuple[str, int]:
-    """Give somebody another role."""
+    """Change a person's role."""
     form = role_form(current_actor(), "", request.form)
     try:
         with unit_of_work():
@@ -113,7 +113,7 @@ def change_role(person_id: int) -> Response | tuple[str, int]:
 @bp.post("/<int(max=2147483647):person_id>/shops")
 @needs("users.edit")
 def change_shops(person_id: int) -> Response | tuple[str, int]:
-    """Let somebody work for some shops alone, or for all."""
+    """Let a person work for some shops only, or for all."""
     form = shops_form(current_actor(), shops(current_actor()), None, request.form)
     try:
         with unit_of_work():
@@ -129,7 +129,7 @@ def change_shops(person_id: int) -> Response | tuple[str, int]:
 @bp.post("/<int(max=2147483647):person_id>/disable")
 @needs("users.edit")
 def disable(person_id: int) -> Response | tuple[str, int]:
-    """Let somebody in no longer."""
+    """Disable a person."""
     try:
         with unit_of_work():
             people.disable(person_id, actor=current_actor())
@@ -143,7 +143,7 @@ def disable(person_id: int) -> Response | tuple[str, int]:
 @bp.post("/<int(max=2147483647):person_id>/enable")
 @needs("users.edit")
 def enable(person_id: int) -> Response:
-    """Let somebody in again."""
+    """Enable a person."""
     with unit_of_work():
         people.enable(person_id, actor=current_actor())
     return _back(person_id, _("The account is enabled. The password and the role are those it had."))
@@ -152,7 +152,7 @@ def enable(person_id: int) -> Response:
 @bp.post("/<int(max=2147483647):person_id>/sign-out")
 @needs("users.edit")
 def sign_out(person_id: int) -> Response:
-    """End all sessions of somebody."""
+    """End all sessions of a person."""
     with unit_of_work():
         people.sign_out(person_id, actor=current_actor())
     return _back(person_id, _("All sessions are ended."))
@@ -161,7 +161,7 @@ def sign_out(person_id: int) -> Response:
 @bp.post("/<int(max=2147483647):person_id>/sessions/<int(max=2147483647):session_id>/end")
 @needs("users.edit")
 def end_session(person_id: int, session_id: int) -> Response:
-    """End one session of somebody."""
+    """End one session of a person."""
     with unit_of_work():
         people.end_session(person_id, session_id, actor=current_actor())
     return _back(person_id, _("The session is ended."))

@@ -1,4 +1,4 @@
-"""The plugins of this desk: which were loaded, why others were left out, and what failed in them within a week."""
+"""The plugins of this desk: those that were loaded, why others were left out, and their failures of the last week."""
 
 from dataclasses import asdict
 from typing import Any
@@ -20,7 +20,7 @@ bp = Blueprint("plugins", __name__, url_prefix="/plugins")
 @bp.get("/")
 @needs("plugins.view")
 def index() -> str:
-    """Every plugin that was found, and what failed in it."""
+    """Every plugin that was found, with its failures."""
     try:
         failed, unknown = [_shown(failure) for failure in failures.recent()], False
     except RedisError:

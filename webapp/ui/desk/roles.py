@@ -1,4 +1,4 @@
-"""Roles in the browser, under Settings › People: what each may do, and who has it."""
+"""Roles in the browser, under Settings › People: the rights of each, and who has it."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ bp = Blueprint("roles", __name__, url_prefix="/settings/people/roles")
 @bp.get("/")
 @needs("users.edit")
 def index() -> str:
-    """The roles, what each may do, and how many people have it."""
+    """The roles, the rights of each, and the number of people with it."""
     context: dict[str, Any] = {
         "roles": roles.roles().values(),
         "people": roles.people_by_role(),
@@ -35,14 +35,14 @@ def index() -> str:
 @bp.get("/add")
 @needs("roles.edit")
 def add() -> str:
-    """The form of a new role."""
+    """The form for a new role."""
     return page("desk/people/add_role.html", form=new_role_form())
 
 
 @bp.post("/add")
 @needs("roles.edit")
 def create() -> Response | tuple[str, int]:
-    """Add a role, and lead to what it may do."""
+    """Add a role and redirect to its rights."""
     form = new_role_form(request.form)
     try:
         with unit_of_work():
@@ -57,14 +57,14 @@ def create() -> Response | tuple[str, int]:
 @bp.get("/<code>")
 @needs("users.edit")
 def show(code: str) -> str:
-    """What a role may do."""
+    """The rights of a role."""
     return _show(code)
 
 
 @bp.post("/<code>")
 @needs("roles.edit")
 def change(code: str) -> Response | tuple[str, int]:
-    """Let whoever has the role do what was ticked, and nothing else."""
+    """Set the rights of a role to those that were ticked."""
     form = rights_form(roles.get_role(code), request.form)
     try:
         with unit_of_work():
@@ -80,7 +80,7 @@ def change(code: str) -> Response | tuple[str, int]:
 @bp.post("/<code>/reset")
 @needs("roles.edit")
 def reset(code: str) -> Response:
-    """Let a built-in role do what it did at first."""
+    """Reset a built-in role to its original rights."""
     with unit_of_work():
         role = roles.get_role(code)
         roles.change_role_rights(code, rights_of_built_in(role.base), actor=current_actor())

@@ -1,4 +1,6 @@
-"""Runs in the browser: long work of every kind, its numbers and results, and leading it: pause, go on, stop, repeat."""
+"""Runs in the browser: long work of every kind, its numbers and results, and controlling it: pause, resume, stop,
+repeat.
+"""
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +38,7 @@ from webapp.ui.orders import shown
 log = structlog.get_logger(__name__)
 bp = Blueprint("runs", __name__, url_prefix="/runs")
 RESULTS = 100  # on one page
-_PERSONAL = (bulk.KIND, exports.KIND)  # kinds of runs that tell which orders somebody chose
+_PERSONAL = (bulk.KIND, exports.KIND)  # kinds of runs that show which orders somebody chose
 _KINDS: dict[str, LazyString] = {
     runs.KIND: _l("Reading orders"),
     runs.NUMBERING: _l("Numbering orders"),
@@ -50,7 +52,7 @@ _KINDS: dict[str, LazyString] = {
 @bp.get("/")
 @needs("stores.view")
 def index() -> str:
-    """The last runs, newest first; of bulk acts and exports those that this person leads."""
+    """The last runs, newest first; of bulk acts and exports those that this person controls."""
     actor = current_actor()
     own = () if _leads_any(actor) else _PERSONAL
     return page("desk/runs/index.html", runs=_shown(runs.runs(actor, quiet=False, own=own)))
@@ -59,7 +61,7 @@ def index() -> str:
 @bp.get("/<int(max=2147483647):run_id>")
 @needs("orders.view")
 def show(run_id: int) -> str:
-    """One run, with what became of each of its orders."""
+    """One run, with the results for its orders."""
     run = _found(run_id)
     [row] = _shown([run])
     part = "desk/runs/_results.html" if run.kind == bulk.KIND else ""
@@ -69,7 +71,7 @@ def show(run_id: int) -> str:
 @bp.get("/<int(max=2147483647):run_id>/progress")
 @needs("orders.view")
 def progress(run_id: int) -> AnyResponse:
-    """How far a run is now, and those of its results that the page shows."""
+    """The present state of a run, and those of its results that the page shows."""
     run = _found(run_id)
     [row] = _shown([run])
     found = _results(run)
@@ -80,7 +82,7 @@ def progress(run_id: int) -> AnyResponse:
 @bp.get("/<int(max=2147483647):run_id>/strip")
 @needs("orders.view")
 def strip(run_id: int) -> AnyResponse:
-    """The message of a run on the page that it was started from; once it has ended, the page hears of it."""
+    """The message about a run on the page that started it; once the run has ended, the page gets an event."""
     row = _strip_facts(_found(run_id))
     return parts("desk/runs/_strip.html", run=row, event=None if row["is_open"] else "run-ended")
 
@@ -98,7 +100,7 @@ def run_of_page() -> dict[str, Any] | None:
 
 
 def _strip_facts(run: Run) -> dict[str, Any]:
-    """A run with what its message says: what is so, or what came of it; and whether it can be undone."""
+    """A run with its message: the progress, or the results; and whether it can be undone."""
     [row] = _shown([run])
     row |= {"sentence": "", "tone": "calm" if run.is_open else "bad" if row["message"] else "good", "undo": False}
     if run.kind == bulk.KIND:
@@ -114,7 +116,7 @@ def _strip_facts(run: Run) -> dict[str, Any]:
 
 
 def _words(action: OrderAction, say: Callable[[int], str], count: int) -> str:
-    """A plugin's words; where they fail, the act's name with the number."""
+    """A plugin's words; if they fail, the act's name with the number."""
     try:
         return str(ask(action, "label", say, count, gives=str))
     except PluginFailed:
@@ -123,7 +125,7 @@ def _words(action: OrderAction, say: Callable[[int], str], count: int) -> str:
 
 
 def _outcome(run: Run, action: OrderAction) -> list[str]:
-    """What became of a run's orders, a few words for each: "34 shipped", "1 refused"."""
+    """The results for a run's orders, in a few words each: "34 shipped", "1 refused"."""
     counts = bulk.result_counts(run)
     words: dict[str, Callable[[int], str]] = {
         bulk.ResultState.DONE: lambda count: _words(action, action.done, count),
@@ -137,28 +139,28 @@ def _outcome(run: Run, action: OrderAction) -> list[str]:
 @bp.post("/<int(max=2147483647):run_id>/pause")
 @needs("orders.view")
 def pause(run_id: int) -> AnyResponse:
-    """Let the run rest after the orders in work."""
+    """Pause the run after the current orders."""
     return _led(run_id, long_work.pause)
 
 
 @bp.post("/<int(max=2147483647):run_id>/resume")
 @needs("orders.view")
 def resume(run_id: int) -> AnyResponse:
-    """Let the run go on."""
+    """Resume the run."""
     return _led(run_id, long_work.resume)
 
 
 @bp.post("/<int(max=2147483647):run_id>/stop")
 @needs("orders.view")
 def stop(run_id: int) -> AnyResponse:
-    """End the run after the orders in work."""
+    """End the run after the current orders."""
     return _led(run_id, long_work.stop)
 
 
 @bp.post("/<int(max=2147483647):run_id>/undo")
 @needs("orders.view")
 def undo(run_id: int) -> AnyResponse:
-    """A new run that takes back what this one did."""
+    """Start a run that undoes this one."""
     with unit_of_work():
         run = _found(run_id)
         if run.kind != bulk.KIND:
@@ -170,7 +172,7 @@ def undo(run_id: int) -> AnyResponse:
 @bp.post("/<int(max=2147483647):run_id>/again")
 @needs("orders.view")
 def again(run_id: int) -> AnyResponse:
-    """A new run over whatever of this one is not done."""
+    """Start a run over those orders of this one that are not done."""
     with unit_of_work():
         run = _found(run_id)
         if run.kind != bulk.KIND:
@@ -190,8 +192,8 @@ def _led(run_id: int, lead: Callable[[Run], None]) -> AnyResponse:
 
 
 def _found(run_id: int, *, lock: bool = False) -> Run:
-    """The run. Raises `NotFound` for somebody else's bulk act or export, which is for whoever leads it, and for work on
-    a store that the actor does not see.
+    """The run. Raises `NotFound` for a bulk act or export that the actor does not control, and for work on a store
+    that the actor may not see.
     """
     run = long_work.find_run(run_id, lock=lock)
     if run.kind in _PERSONAL and not _leads(run, current_actor()):
@@ -202,7 +204,9 @@ def _found(run_id: int, *, lock: bool = False) -> Run:
 
 
 def _leads(run: Run, actor: Actor) -> bool:
-    """Whoever began a run leads it, and whoever may change the desk's settings for all shops leads any."""
+    """Whether the actor controls a run: one that they began, or any if they may change the desk's settings for all
+    shops.
+    """
     return (run.actor_kind, run.actor_id) == (actor.kind, actor.id) or _leads_any(actor)
 
 
@@ -216,7 +220,7 @@ def _check_leads(run: Run, actor: Actor) -> None:
 
 
 def _shown(found: Sequence[Run]) -> list[dict[str, Any]]:
-    """Runs in words: what each works on and who began it, in four queries whatever their number."""
+    """Runs in words: what each works on and who began it, in four queries for any number."""
     known = {store.id: store for store in stores()}
     show_times_of(list(known.values()))
     people = {run.actor_id for run in found if run.actor_kind == ActorKind.PERSON}
@@ -299,7 +303,7 @@ def shown_run(run: Run, stores: Mapping[int, Store]) -> dict[str, Any]:
 
 
 def _results(run: Run) -> dict[str, Any]:
-    """A page of what became of the run's orders; those that this person may not see show as a number only."""
+    """A page of the results for the run's orders; orders that this person may not see are only counted."""
     if run.kind != bulk.KIND:
         return {"results": None, "asked": {}, "older": None, "states": [], "undone": 0, "key": ""}
     asked = _asked()
@@ -339,5 +343,5 @@ def _asked() -> dict[str, Any]:
 
 @bp.app_template_global()
 def result_label(code: str) -> str:
-    """The word of what became of one thing that a run worked on."""
+    """The label of the result for one thing that a run worked on."""
     return str(bulk.RESULT_LABELS.get(code, code))  # type: ignore[call-overload]

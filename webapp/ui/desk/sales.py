@@ -1,4 +1,4 @@
-"""Sales as pages show them: the time that was asked for, beside the time before it, in words, charts and rows."""
+"""Sales as pages show them: the requested period, compared with the one before, in words, charts and rows."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ NAMES = ("range", "from", "to", "by", "channel", "store", "shop", "marketplace")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What somebody wants to see; `args` lead to it again."""
+    """The period and filters that a person wants to see; `args` are its address again."""
 
     range: str
     since: date
@@ -49,12 +49,12 @@ class Asked:
 
     @property
     def kept(self) -> dict[str, str]:
-        """What stays when another time is chosen."""
+        """What stays when another period is chosen."""
         return {name: value for name, value in self.args.items() if name not in ("range", "from", "to")}
 
 
 def asked(args: Mapping[str, str], today: date) -> Asked:
-    """Read what a page's address asks for; a part that can't be understood is named and left out."""
+    """Read a request from a page's address; a part that can't be understood is named and left out."""
     given = {name: value for name in NAMES if (value := args.get(name, "").strip())}
     chosen, problem = given.get("range", USUAL), ""
     if chosen not in RANGES and chosen != CUSTOM:
@@ -101,7 +101,7 @@ def _range(chosen: str, today: date) -> tuple[date, date]:
 
 
 def _before(chosen: str, since: date, until: date) -> tuple[date, date]:
-    """As many days before; of a month, quarter or year as many days of the one before it."""
+    """As many days before; for a month, quarter or year, as many days of the one before it."""
     days = (until - since).days
     if chosen in ("month", "quarter", "year"):
         months = {"month": 1, "quarter": 3, "year": 12}[chosen]
@@ -121,7 +121,7 @@ def _number(text: str | None) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How a number compares with the time before, in words; `way` is up, down, same or new."""
+    """The change of a number from the period before, in words; `way` is up, down, same or new."""
 
     way: str
     words: str
@@ -141,12 +141,12 @@ def change(now: int, before: int) -> Change:
 
 
 def _percents(now: int, before: int) -> str | None:
-    """One decimal where a whole percent would say nothing."""
+    """One decimal if a whole percent would be zero."""
     return "#,##0.0%" if abs(now - before) / before < 0.1 else None
 
 
 def days(since: date, until: date) -> str:
-    """A time as one reads it: Oct 25 – Nov 23."""
+    """A period in words: Oct 25 – Nov 23."""
     if since == until:
         return str(format_skeleton("yMMMd", since, locale=language()))
     return str(format_interval(since, until, "yMMMd", locale=language()))
@@ -227,7 +227,7 @@ def _chart(currency: str, now: Sales, before: Sales) -> charts.Chart:
 
 
 def rows(sales: Sales) -> Iterator[dict[str, Any]]:
-    """The table behind a chart: every interval, newest first."""
+    """The table of a chart: every interval, newest first."""
     for step in reversed(list(sales.steps.values())):
         yield {
             "label": step_label(step, sales.by),

@@ -49,8 +49,8 @@ def group_forms(
     typed: dict[str, SettingsForm] | None = None,
     but: Collection[SettingsGroup] = (),
 ) -> list[dict[str, Any]]:
-    """The groups of a scope as a page draws them: each with its form, or the one that was typed, and where it goes; but
-    for those that the page draws with more around them.
+    """The groups of a scope as a page draws them: each with its form, or the one that was typed, and its address;
+    without those that the page draws with more around them.
     """
     shown = []
     for group in (group for group in groups(scope) if group not in but):
@@ -65,7 +65,7 @@ def group_forms(
 
 
 def stored_form(scope: str, code: str, find: Callable[[], Any] = lambda: None) -> tuple[SettingsForm, int]:
-    """The form of a group as it was sent, and how storing it ended. `find` gives its shop or store."""
+    """The form of a group as it was sent, and whether it was stored. `find` returns its shop or store."""
     group = find_group(scope, code)
     form = group_form(group, request.form, find())
     try:

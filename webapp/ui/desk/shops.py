@@ -47,7 +47,7 @@ def index() -> str:
 @bp.get("/add")
 @needs("settings.edit")
 def add() -> str:
-    """The form of a new shop."""
+    """The form for a new shop."""
     return page("desk/shops/edit.html", **_facts(None))
 
 
@@ -68,14 +68,14 @@ def create() -> Response | tuple[str, int]:
 @bp.get("/<int(max=2147483647):shop_id>")
 @needs("settings.edit")
 def edit(shop_id: int) -> str:
-    """A shop to be changed."""
+    """The form to change a shop."""
     return page("desk/shops/edit.html", **_facts(_seen(shop_id)))
 
 
 @bp.post("/<int(max=2147483647):shop_id>")
 @needs("settings.edit")
 def change(shop_id: int) -> Response | tuple[str, int]:
-    """Change a shop; where its time zone changed, a job counts its days again."""
+    """Change a shop; if its time zone changed, a job counts its days again."""
     shop = _seen(shop_id)
     form = shop_form(shop, sequence_of(shop), request.form)
     try:
@@ -104,7 +104,7 @@ def change_group(shop_id: int, code: str) -> Response | tuple[str, int]:
 @bp.get("/<int(max=2147483647):shop_id>/logo")
 @needs("orders.view")
 def logo(shop_id: int) -> Response:
-    """The picture alone, of the type that its content has: a browser takes it for nothing else."""
+    """The picture, with the type of its content, so that a browser reads it as nothing else."""
     content, kind = logo_content(shop_id, current_actor())
     answer = Response(content, mimetype=kind)
     answer.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
@@ -115,7 +115,7 @@ def logo(shop_id: int) -> Response:
 @bp.post("/<int(max=2147483647):shop_id>/logo")
 @needs("settings.edit")
 def change_logo(shop_id: int) -> Response | tuple[str, int]:
-    """Give the shop the picture that was sent."""
+    """Store the picture that was sent as the shop's logo."""
     sent = request.files.get("logo")
     try:
         with unit_of_work():
@@ -131,7 +131,7 @@ def change_logo(shop_id: int) -> Response | tuple[str, int]:
 @bp.post("/<int(max=2147483647):shop_id>/logo/remove")
 @needs("settings.edit")
 def take_logo(shop_id: int) -> Response:
-    """Take the shop's picture away."""
+    """Remove the shop's logo."""
     with unit_of_work():
         remove_logo(_seen(shop_id), actor=current_actor())
     flash(_("The logo is removed."), "good")
@@ -148,7 +148,7 @@ def _facts(
     typed: dict[str, SettingsForm] | None = None,
     picture: Form | None = None,
 ) -> dict[str, Any]:
-    """What the page of a shop shows, or of a new one; with the form that was typed."""
+    """The context of a shop's page, or of a new one's; with the form that was typed."""
     if shop is None:
         return {"shop": None, "form": form or shop_form(), "groups": [], "logo": None, "logo_form": None}
     url = partial(_url_of_group, shop.id)

@@ -1,4 +1,4 @@
-"""Statuses and tags under Settings: the merchant's own words, made, reordered, retired, merged."""
+"""Statuses and tags under Settings: the merchant's own words, created, reordered, retired, merged."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,7 @@ _NAMES = {"en": _l("Name in English"), "fr": _l("Name in French")}
 @bp.get("/statuses/")
 @needs("settings.edit")
 def all_statuses() -> str:
-    """Every status by its state, with how many orders have it."""
+    """Every status by its state, with the number of its orders."""
     return page("desk/statuses_and_tags/statuses.html", groups=_by_state())
 
 
@@ -51,7 +51,7 @@ def _by_state() -> list[dict[str, Any]]:
 @bp.route("/statuses/new", methods=["GET", "POST"])
 @needs("settings.edit")
 def new_status() -> Response | tuple[str, int]:
-    """Make a status."""
+    """Create a status."""
     form = _status_form(None, request.form or None)
 
     def make() -> None:
@@ -127,7 +127,7 @@ def _look(form: Form) -> dict[str, str]:
 @bp.route("/tags/", methods=["GET", "POST"])
 @needs("settings.edit")
 def all_tags() -> Response | tuple[str, int]:
-    """Every tag, with how many orders carry it; and a new one."""
+    """Every tag, with the number of its orders; and the form for a new one."""
     form = _tag_form(None, request.form or None)
     if _saved(form, lambda: tags.make_tag(form.text_of("name"), tone=form.text_of("tone"), actor=current_actor())):
         return redirect(url_for(".all_tags"))
@@ -156,7 +156,7 @@ def tag(tag_id: int) -> Response | tuple[str, int]:
 @bp.post("/tags/<int(max=2147483647):tag_id>/delete")
 @needs("settings.edit")
 def delete_tag(tag_id: int) -> Response | tuple[str, int]:
-    """Take a tag off all orders, or put another in its place; a job does it, in parts."""
+    """Remove a tag from all orders, or replace it by another; a job does it, in parts."""
     chosen = request.form.get("heir", "")
     with unit_of_work():
         row = tags.find_tag(tag_id)
@@ -192,7 +192,7 @@ def _heir(tag: Tag) -> str:
 
 
 def _saved(form: Form, save: Callable[[], Any]) -> bool:
-    """Save what was sent; with a mistake in it the form keeps what was typed and says why."""
+    """Save what was sent; after an error the form keeps the input and says why."""
     if request.method != "POST":
         return False
     try:

@@ -1,4 +1,4 @@
-"""What the pages of a store show: its traffic, sales, counts and orders in words. Nothing here changes anything."""
+"""The contents of a store's pages: traffic, sales, counts and orders in words. Nothing here changes anything."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -52,7 +52,7 @@ _WITH_MORE = (CONNECTION, NEW_ORDERS, BUYERS)  # the store's name, its shops, an
 
 
 def found_store(store_id: int) -> Store:
-    """The store, from among those that the frame has read already where it is there."""
+    """The store, from those that the frame has already read if it is among them."""
     for store in shown_stores():
         if store.id == store_id:
             return store  # type: ignore[no-any-return]
@@ -60,7 +60,7 @@ def found_store(store_id: int) -> Store:
 
 
 def head(store: Store, state: health.Health | None = None) -> dict[str, Any]:
-    """What every page of a store shows on top, and what its traffic's partials need."""
+    """The head of every page of a store, and the context of its traffic's partials."""
     show_times_of([store])
     state = state or health.of_stores([store.id])[store.id]
     run = state.run
@@ -82,7 +82,7 @@ def head(store: Store, state: health.Health | None = None) -> dict[str, Any]:
 
 
 def _lane(lane: StoreSync) -> dict[str, Any]:
-    """What is read of a store beside its orders: when it was, or why it can't be and when it is tried again."""
+    """Another lane of a store: when it was read, or why it can't be and when it is tried again."""
     label, read_at = lane_label(lane.lane), lane.last_success_at
     return {
         "label": label,
@@ -111,7 +111,7 @@ def _sold(actor: Actor) -> dict[int, list[Sales]]:
 
 
 def _sales(sold: list[Sales] | None) -> dict[str, Any] | None:
-    """Thirty days beside the thirty before them, each currency apart."""
+    """Thirty days compared with the thirty before them, each currency by itself."""
     if sold is None:
         return None
     month, before = sold
@@ -148,7 +148,7 @@ def _spark(month: Sales, currency: str) -> charts.Chart:
 
 
 def overview(store: Store, actor: Actor) -> dict[str, Any]:
-    """The first page: sales, orders by state, the newest of them."""
+    """The first page: sales, orders by state, the newest orders."""
     facts: dict[str, Any] = {"store": head(store), "tab": "show", "test": None}
     facts |= dict.fromkeys(("sales", "counts", "orders", "all_url"))
     if actor.may("orders.view"):
@@ -176,7 +176,7 @@ def _counts(store: Store, actor: Actor) -> list[dict[str, str]]:
 
 
 def traffic_facts(store: Store, actor: Actor) -> dict[str, Any]:
-    """The page of its traffic: its state, the updates that wait, quarantined orders, runs."""
+    """The page of the traffic: its state, the waiting updates, quarantined orders, runs."""
     return {
         "store": head(store),
         "tab": "traffic",
@@ -190,7 +190,7 @@ def traffic_facts(store: Store, actor: Actor) -> dict[str, Any]:
 
 
 def _waiting(store: Store, actor: Actor) -> list[dict[str, Any]]:
-    """The updates that its channel is still owed, soonest first."""
+    """The updates that are owed to its channel, soonest first."""
     if not actor.may("orders.view"):
         return []
     query = (
@@ -223,7 +223,7 @@ def settings_facts(
     buyers: Form | None = None,
     typed: dict[str, SettingsForm] | None = None,
 ) -> dict[str, Any]:
-    """The page of its settings: how it is reached, what becomes of its orders, and how long its buyers are kept."""
+    """The page of the settings: connection, rules for its orders, and how long its buyers are kept."""
     channel = channels().get(store.channel)
     state = health.Health.of_lanes(runs.lanes_of([store.id]).get(store.id, ()))
     whole = unscripted.whole()
@@ -254,7 +254,7 @@ def erasing_facts(store: Store, actor: Actor) -> dict[str, Any]:
 
 
 def test_result(connection: Connection) -> dict[str, Any]:
-    """What a test of the connection said."""
+    """The result of a connection test."""
     names = [f"{one.name} ({one.country})" for one in connection.marketplaces]
     problem = str(connection.problem) if connection.problem else ""
     return {"ok": connection.ok, "marketplaces": names, "problem": problem}

@@ -1,7 +1,7 @@
-"""Stores in the browser: adding one, its traffic, sales and settings, pausing it and putting it away.
+"""Stores in the browser: adding one, its traffic, sales and settings, pausing and archiving it.
 
-No page waits for a channel: a new store is tested and first read by jobs. *Test* alone asks at once, outside of any
-transaction, since somebody is waiting for just that answer.
+No page waits for a channel: jobs test and first read a new store. Only *Test* calls the channel at once, outside any
+transaction, since the person waits for just that answer.
 """
 
 from collections.abc import Mapping
@@ -61,7 +61,7 @@ _PRACTICE = "practice"
 @bp.get("/")
 @needs("stores.view")
 def index() -> str:
-    """The stores, how their traffic stands and what they sold; the archived ones apart."""
+    """The stores, the state of their traffic and their sales; archived stores apart."""
     found = shown_stores() or stores(current_actor())
     shown_ones = cards([store for store in found if store.archived_at is None], current_actor())
     archived = [store for store in found if store.archived_at is not None]
@@ -85,14 +85,14 @@ def orders(store_id: int) -> Response:
 @bp.get("/<int(max=2147483647):store_id>/traffic")
 @needs("stores.view")
 def traffic(store_id: int) -> str:
-    """What was read of a store and what its channel is owed."""
+    """The store's traffic: what was read from it and what its channel is owed."""
     return page("desk/stores/traffic.html", **traffic_facts(found_store(store_id), current_actor()))
 
 
 @bp.get("/<int(max=2147483647):store_id>/settings")
 @needs("stores.edit")
 def settings(store_id: int) -> str:
-    """How a store is reached, and what becomes of its orders."""
+    """A store's connection settings, and the rules for its orders."""
     store, actor = found_store(store_id), current_actor()
     actor.needs_shops(store.shop_ids)
     return page("desk/stores/settings.html", **settings_facts(store, actor))
@@ -101,7 +101,7 @@ def settings(store_id: int) -> str:
 @bp.post("/<int(max=2147483647):store_id>/settings")
 @needs("stores.edit")
 def change(store_id: int) -> Response | tuple[str, int]:
-    """Change the store's name and how it is reached, and test it with that."""
+    """Change the store's name and connection settings, and test it with these."""
     store = _seen(store_id)
     form = settings_form(get_channel(store.channel), store, request.form)
     try:
@@ -120,7 +120,7 @@ def change(store_id: int) -> Response | tuple[str, int]:
 @bp.post("/<int(max=2147483647):store_id>/settings/orders")
 @needs("stores.edit")
 def change_what_becomes(store_id: int) -> Response | tuple[str, int]:
-    """Change what becomes of the store's orders; those that came while importing was off are numbered by a run."""
+    """Change the rules for the store's orders; a run numbers those that arrived while importing was off."""
     store = _seen(store_id)
     form = orders_form(store, shops(current_actor()), channel_name(store.channel), next_numbers(), request.form)
     try:
@@ -151,14 +151,14 @@ def change_group(store_id: int, code: str) -> Response | tuple[str, int]:
 @bp.get("/<int(max=2147483647):store_id>/settings/erasing")
 @needs("stores.edit")
 def what_is_to_erase(store_id: int) -> str:
-    """What is to be erased of the store's buyers now, for its settings: counted after they are shown."""
+    """What is to be erased of the store's buyers now, for its settings page, which loads it after the rest."""
     return render_template("desk/stores/_erasing.html", **erasing_facts(found_store(store_id), current_actor()))
 
 
 @bp.post("/<int(max=2147483647):store_id>/settings/buyers")
 @needs("stores.edit")
 def change_keeping(store_id: int) -> Response | tuple[str, int]:
-    """Change for how long the store's buyers are kept."""
+    """Change how long the store's buyers are kept."""
     form = buyers_form(_seen(store_id), request.form)
     try:
         with unit_of_work():
@@ -174,7 +174,7 @@ def change_keeping(store_id: int) -> Response | tuple[str, int]:
 @bp.post("/<int(max=2147483647):store_id>/erase")
 @needs("stores.edit")
 def erase(store_id: int) -> Response:
-    """Erase what is past its date now, without waiting for the clock, and lead to the run."""
+    """Erase what is past its date now, without waiting for the clock, and redirect to the run."""
     total = erasing.count_due(_seen(store_id))
     with unit_of_work():
         run = erasing.start(_seen(store_id), actor=current_actor(), total=total)
@@ -188,7 +188,7 @@ def erase(store_id: int) -> Response:
 @bp.get("/<int(max=2147483647):store_id>/status")
 @needs("stores.view")
 def status(store_id: int) -> str:
-    """How the store's traffic stands now."""
+    """The present state of the store's traffic."""
     return page("desk/stores/_status.html", store=head(found_store(store_id)))
 
 
@@ -198,7 +198,7 @@ def status(store_id: int) -> str:
 @bp.post("/<int(max=2147483647):store_id>/activate")
 @needs("stores.edit")
 def activate(store_id: int) -> Response:
-    """Read the store and tell it again; it is tested first."""
+    """Activate the store; it is tested first."""
     with unit_of_work():
         store = _seen(store_id)
         activity.activate(store, actor=current_actor())
@@ -221,7 +221,7 @@ def deactivate(store_id: int) -> Response:
 @bp.post("/<int(max=2147483647):store_id>/let_send")
 @needs("stores.edit")
 def let_send(store_id: int) -> Response:
-    """Send to a store again that was read only."""
+    """Allow sending to a read-only store."""
     with unit_of_work():
         store = _seen(store_id)
         activity.let_send(store, actor=current_actor())
@@ -232,7 +232,7 @@ def let_send(store_id: int) -> Response:
 @bp.post("/<int(max=2147483647):store_id>/archive")
 @needs("stores.edit")
 def archive(store_id: int) -> Response:
-    """Put the store away with all its orders."""
+    """Archive the store with all its orders."""
     with unit_of_work():
         store = _seen(store_id)
         activity.archive(store, actor=current_actor())
@@ -243,7 +243,7 @@ def archive(store_id: int) -> Response:
 @bp.post("/<int(max=2147483647):store_id>/restore")
 @needs("stores.edit")
 def restore(store_id: int) -> Response:
-    """Fetch an archived store back."""
+    """Restore an archived store."""
     with unit_of_work():
         store = _seen(store_id)
         activity.restore(store, actor=current_actor())
@@ -257,7 +257,7 @@ def restore(store_id: int) -> Response:
 @bp.post("/<int(max=2147483647):store_id>/sync")
 @needs("stores.sync")
 def sync(store_id: int) -> Response:
-    """Read the store's orders now, or join the run that does so already."""
+    """Read the store's orders now, or join the run that already does."""
     with unit_of_work():
         store = _seen(store_id)
         runs.start(store, actor=current_actor())
@@ -270,10 +270,10 @@ def sync(store_id: int) -> Response:
 @bp.post("/<int(max=2147483647):store_id>/test")
 @needs("stores.sync")
 def test(store_id: int) -> Response | str:
-    """Ask the channel now whether the credentials work, and say so in plain words."""
+    """Ask the channel now whether the credentials work, and show the answer in plain words."""
     store = _seen(store_id)
     channel, credentials = get_channel(store.channel), access(store)
-    db.session.rollback()  # nothing is held open while the network is asked
+    db.session.rollback()  # no transaction is open while the network is called
     connection = calls.connect(channel, credentials)
     with unit_of_work():
         store = _seen(store_id)
@@ -319,7 +319,7 @@ def credentials(code: str) -> str:
 @bp.post("/add/<code>")
 @needs("stores.edit")
 def add_channel(code: str) -> Response | tuple[str, int]:
-    """Connect a seller's account; testing it and the first sync follow by themselves."""
+    """Connect a seller's account; jobs test it and start the first sync."""
     channel = get_channel(code)
     form = settings_form(channel, given=request.form)
     try:
@@ -332,13 +332,13 @@ def add_channel(code: str) -> Response | tuple[str, int]:
 @bp.post("/add/<code>/practice")
 @needs("stores.edit")
 def add_practice(code: str) -> Response:
-    """Connect the channel's practice marketplace: invented orders, by one click."""
+    """Connect the channel's practice marketplace, with invented orders, by one click."""
     channel = get_channel(code)
     settings = _practice_settings(channel)
     if settings is None:
         raise NotFound(name=_PRACTICE)
     for store in stores():
-        if store.practice and store.channel == code:  # the same account twice would bring every order twice
+        if store.practice and store.channel == code:  # one account connected twice would bring every order twice
             flash(_("%(store)s is connected already.", store=store.name), "info")
             return redirect(url_for(".show", store_id=store.id))
     return _connected(channel, _("Practice %(channel)s", channel=str(channel.label)), settings, practice=True)
@@ -354,7 +354,7 @@ def _connected(channel: Channel, name: str, values: Any, *, practice: bool) -> R
 
 
 def _practice_settings(channel: Channel) -> Mapping[str, Any] | None:
-    """The settings of a store at the practice marketplace of this channel, where one runs."""
+    """The settings of a store at the practice marketplace of this channel, if one runs."""
     url = configuration().practice_url
     return described.practice_settings(channel, url) if url else None
 
@@ -364,7 +364,7 @@ def _seen(store_id: int) -> Store:
 
 
 def _offers() -> list[dict[str, Any]]:
-    """What can be connected: each channel, before it its practice marketplace where one runs."""
+    """What can be connected: each channel, with its practice marketplace before it if one runs."""
     offers = []
     for channel in channels().values():
         if _practice_settings(channel) is not None:

@@ -1,6 +1,6 @@
-"""The page language in one place: every component in both themes, drawn by the macros and partials that pages use.
+"""The components of the pages in one place: each in both themes, drawn by the macros and partials that pages use.
 
-The values are invented here; how they look is decided by the pages' own templates and by nothing here.
+The values are invented here; the look comes only from the pages' own templates.
 """
 
 import re
@@ -54,14 +54,14 @@ def index() -> str:
 
 
 def _apart(drawn: Markup, theme: str) -> Markup:
-    """What was drawn, with ids and names of landmarks of its own, so that it can stand twice on a page."""
+    """A drawn component with ids and names of landmarks of its own, so that it can appear twice on a page."""
 
     def renamed(found: re.Match[str]) -> str:
         ids = " ".join(f"{theme}-{name}" for name in found[2].split())
         return f'{found[1]}="{ids}"'
 
     apart = _LANDMARK.sub(rf"\1\2 ({theme})", _NAMED.sub(renamed, drawn))
-    apart = apart.replace("<section", '<div role="group"').replace("</section>", "</div>")  # two regions of one name
+    apart = apart.replace("<section", '<div role="group"').replace("</section>", "</div>")  # two regions with one name
     return Markup(apart)  # noqa: S704  # escaped when it was drawn
 
 

@@ -1,6 +1,6 @@
-"""Forms: fields as WTForms draws them, made from what an action or a setting declares. Rules stay with the services.
+"""Forms: fields drawn by WTForms, made from what an action or a setting declares. The rules are in the services.
 
-A service that refuses what was typed raises a `DeskError`; `complain` shows its sentence beside the field it is about.
+A service that refuses input raises a `DeskError`; `complain` shows its sentence beside the field that it is about.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,13 +39,13 @@ def init_app(app: Flask) -> None:
 
 
 class DateTimeField(StringField):
-    """A day and time of the shop's own zone; whoever takes it reads it, so that what was typed is never lost."""
+    """A day and time in the shop's own zone; the service parses it, so that typed text is never lost."""
 
     widget = DateTimeLocalInput()
 
 
 class SuggestingField(StringField):
-    """Text for which some words are suggested."""
+    """Text with suggested values."""
 
     suggestions: tuple[str, ...] = ()
 
@@ -68,9 +68,9 @@ def text(
     kind: str = "text",
     **attributes: Any,
 ) -> Field:
-    """A field for text of one line, or of several, an e-mail address, a number or a time, by `kind`.
+    """A field for text of one line or several, an e-mail address, a number or a time, by `kind`.
 
-    One that is only `expected` may be left empty as far as the form knows, and is not called optional.
+    An `expected` field may be empty as far as the form knows, and is not labeled optional.
     """
     default = attributes.pop("default", None)
     checks = _required(required) or ([_Expected()] if expected else [])
@@ -78,13 +78,13 @@ def text(
 
 
 def suggesting(label: Translated, suggestions: Sequence[str], *, help: Translated = "", **attributes: Any) -> Field:
-    """A field for text with words to choose from, and room for others."""
+    """A field for text with values to choose from; other text is allowed."""
     made = type("SuggestingField", (SuggestingField,), {"suggestions": tuple(suggestions)})
     return made(label, description=help, render_kw=attributes)
 
 
 def upload(label: Translated, *, accept: str, help: Translated = "") -> Field:
-    """A field for a file; the request holds what was sent."""
+    """A field for a file; the request has its content."""
     return FileField(label, _required(True), description=help, render_kw={"accept": accept})
 
 
@@ -101,7 +101,7 @@ def choice(
     help: Translated = "",
     default: str | None = None,
 ) -> Field:
-    """A choice of one; without a default nothing is chosen beforehand, so that nothing is chosen by oversight."""
+    """A choice of one; without a default nothing is preselected, so that nothing is chosen by oversight."""
     options = choices if default is not None else [("", _l("Choose…")), *choices]
     offered = [SelectChoice(value, words) for value, words in options]
     return SelectField(
@@ -110,7 +110,7 @@ def choice(
 
 
 def choices(label: Translated, choices: Sequence[tuple[str, Translated]], *, help: Translated = "") -> Field:
-    """A choice of several, each with a box of its own; none is chosen beforehand."""
+    """A choice of several, each with a checkbox; none is preselected."""
     return SelectMultipleField(
         label,
         choices=[SelectChoice(value, words) for value, words in choices],
@@ -130,7 +130,7 @@ def hidden(value: Any = "") -> Field:
 
 
 class _Expected:
-    """Says so of a field, and checks nothing: whether it can be empty is for the act to know."""
+    """Marks a field as expected, and checks nothing: the act decides whether it can be empty."""
 
     field_flags = {"expected": True}
 
@@ -143,7 +143,7 @@ def _required(required: bool) -> list[Any]:
 
 
 class Form(BaseForm):
-    """Fields by name; `typed` is what services take. A prefix tells apart the forms of one page."""
+    """Fields by name; `typed` is what services take. A prefix distinguishes the forms of one page."""
 
     def __init__(
         self, fields: Mapping[str, Field], given: Any = None, data: Mapping[str, Any] | None = None, prefix: str = ""
@@ -153,11 +153,11 @@ class Form(BaseForm):
 
     @property
     def parts(self) -> Sequence[Any]:
-        """The fields in their order, without what is hidden."""
+        """The fields in their order, without hidden ones."""
         return [field for field in self if field.type not in ("HiddenField", "CSRFTokenField")]
 
     def typed(self, *names: str) -> dict[str, Any]:
-        """What was typed into these fields (all that are shown, if none is named); what was left empty is left out."""
+        """The input of these fields (all visible ones, if none is named), without empty ones."""
         wanted = names or tuple(name for name, field in self._fields.items() if field.type != "HiddenField")
         return {name: value for name in wanted if (value := self[name].data) not in (None, "", False)}
 
@@ -166,18 +166,18 @@ class Form(BaseForm):
         return "" if data is None else str(data)
 
     def complain(self, error: DeskError) -> None:
-        """Show a refusal beside the field it names, or above them all."""
+        """Show a refusal beside the field that it names, or above all fields."""
         field = self.field_of(error)
         if field is None:
             self.form_errors.append(str(error))
             return
         problem = error.values.get("problem") if isinstance(error, Invalid) else None
         if isinstance(field, SelectField) and not isinstance(field, SelectMultipleField) and not field.data:
-            problem = _NOTHING_CHOSEN  # what a rule says of no choice names codes
+            problem = _NOTHING_CHOSEN  # the sentence of a rule about a missing choice contains codes
         field.errors = [*field.errors, str(problem or error)]
 
     def field_of(self, error: DeskError) -> Field | None:
-        """The field that a refusal names, by its name, its label, or the way to it (`packages.0.carrier`)."""
+        """The field that a refusal names, by its name, its label, or its path (`packages.0.carrier`)."""
         named = str(error.values.get("field", "")) if isinstance(error, Invalid) else error.field
         for name, field in self._fields.items():
             if named and (name in named.split(".") or named == str(field.label.text)):

@@ -1,4 +1,4 @@
-"""An order action as a form: its fields from what the action declares, its key and the version that the person saw."""
+"""An order action as a form: its fields from the action's declaration, its key and the version that the person saw."""
 
 import re
 import secrets
@@ -34,16 +34,16 @@ class Group:
 
     label: str
     fields: list[Field]
-    remove: str  # the name of the button that takes it away
+    remove: str  # the name of the button that removes the group
     remove_label: str
 
 
 @dataclass(frozen=True)
 class Groups:
-    """Groups of the same fields. While there is but one, its fields stand among the others."""
+    """Groups with equal fields. A single group's fields are drawn among the other fields."""
 
     each: list[Group]
-    add: str  # the name of the button that adds one; empty where no more fit
+    add: str  # the name of the button that adds a group; empty if no more fit
     add_label: str
 
 
@@ -78,7 +78,7 @@ class ActionForm(forms.Form):
 
     @property
     def parts(self) -> list[Field | Groups]:
-        """The fields and groups in their order, without what is hidden."""
+        """The fields and groups in their order, without hidden ones."""
         return [self._drawn(one) if one.fields else self[one.name] for one in self.declared]
 
     def _drawn(self, groups: InputField) -> Groups:
@@ -97,7 +97,7 @@ class ActionForm(forms.Form):
 
     @property
     def problems(self) -> list[Invalid]:
-        """What the form itself finds wrong: needed fields that were left empty, quantities that can't be read."""
+        """The errors that the form itself finds: empty required fields, quantities that can't be read."""
         found = []
         for name, field in self._fields.items():
             if field.flags.required and not field.data:
@@ -108,7 +108,7 @@ class ActionForm(forms.Form):
 
     @property
     def input(self) -> dict[str, Any]:
-        """What goes into the action's `Input`; raises `InvalidInput` naming all that the form finds wrong."""
+        """The input for the action's `Input`; raises `InvalidInput` with all errors that the form finds."""
         if problems := self.problems:
             raise InvalidInput(problems)
         alone = [one.name for one in self.declared if not one.fields]
@@ -124,7 +124,7 @@ class ActionForm(forms.Form):
         return {name: typed[own] for name, own in names.items() if own in typed}
 
     def renewed(self, version: int) -> "ActionForm":
-        """This form with what was typed, for the order as it is now; another try is another submission."""
+        """This form with its input, for the order as it is now; the next try is another submission."""
         self[KEY].data, self[VERSION].data = secrets.token_urlsafe(16), version
         return self
 
@@ -138,7 +138,7 @@ class ActionForm(forms.Form):
 
 
 def asks_for_groups(given: Mapping[str, Any]) -> bool:
-    """Whether a button was pressed that adds a group or takes one away, and nothing is to be done."""
+    """Whether a button was pressed that adds or removes a group, so that the act is not done."""
     return any(_ADDS.fullmatch(name) or _REMOVES.fullmatch(name) for name in given)
 
 
@@ -147,12 +147,12 @@ def _count(name: str) -> str:
 
 
 def _name(groups: str, at: int, name: str) -> str:
-    """The name of a field within a group; the first group's fields have the names that they have alone."""
+    """The name of a field within a group; the first group's fields have the names of a single group's."""
     return name if at == 0 else f"{groups}-{at}-{name}"
 
 
 def _count_of(groups: InputField, given: Any) -> int:
-    """How many groups the form is to have, by what was sent."""
+    """The number of groups of the form, by what was sent."""
     sent = given.get(_count(groups.name), "1") if given else "1"
     count = int(sent) if sent.isascii() and sent.isdecimal() and len(sent) < 4 else 1
     if given and f"{groups.name}-add" in given:
@@ -163,7 +163,7 @@ def _count_of(groups: InputField, given: Any) -> int:
 
 
 def _removed(groups: InputField, given: Any) -> int | None:
-    """The place of the group that a button takes away."""
+    """The position of the group that a button removes."""
     for name in given or ():
         if (found := _REMOVES.fullmatch(name)) and found[1] == groups.name:
             return int(found[2])
@@ -171,7 +171,7 @@ def _removed(groups: InputField, given: Any) -> int | None:
 
 
 def _without_removed(fields: Sequence[InputField], given: Any) -> Any:
-    """What was sent, with the groups after one that is taken away each a place further up."""
+    """The values that were sent, without the removed group; the groups after it move up by one."""
     for groups in fields:
         removed = _removed(groups, given) if groups.fields else None
         if removed is None:
@@ -188,12 +188,13 @@ def _without_removed(fields: Sequence[InputField], given: Any) -> Any:
 
 
 def action_form(action: OrderAction, order: Order | None, given: Any = None, *, actor: Actor) -> ActionForm:
-    """The action's form, empty or with what was sent, as it is for who asks; without an order it is for many.
+    """The action's form, empty or with the values that were sent, for this actor; without an order it is for many
+    orders.
 
-    Raises `PluginFailed` where the action can't say what its form is.
+    Raises `PluginFailed` if the action can't declare its form.
     """
     form = ask(action, "form", _form, action, order, given, actor, raises=DeskError)
-    for name, field in form._fields.items():  # a page may hold the forms of two actions
+    for name, field in form._fields.items():  # a page may have the forms of two actions
         field.id = field.label.field_id = f"{action.code}-{name}"
     return form
 
@@ -203,7 +204,7 @@ def _form(action: OrderAction, order: Order | None, given: Any, actor: Actor) ->
 
 
 def again(action: OrderAction, order: Order | None, given: Any, error: DeskError, *, actor: Actor) -> ActionForm:
-    """The form that was refused: as typed, with every reason."""
+    """The refused form: its input, with every error."""
     form = action_form(action, order, given, actor=actor).renewed(order.version if order else 0)
     found: Sequence[DeskError] = error.problems if isinstance(error, InvalidInput) else [error]
     for problem in form.problems or found:
@@ -214,7 +215,7 @@ def again(action: OrderAction, order: Order | None, given: Any, error: DeskError
 
 
 def in_words(action: OrderAction | None, order: Order, problem: dict[str, Any] | None) -> str | None:
-    """Why an act on the order was refused, as it was stored; a field has the label that the act's form gives it."""
+    """Why an act on the order was refused, from its stored form; fields are named by the labels of the act's form."""
     if action is not None and problem and problem["code"] == Invalid.code:
         way = str(problem["values"]["field"]).split(".")
         with suppress(PluginFailed):
@@ -226,9 +227,9 @@ def in_words(action: OrderAction | None, order: Order, problem: dict[str, Any] |
 def undo_form(
     order: Order, code: str, given: Mapping[str, Any], *, version: int, actor: Actor
 ) -> dict[str, Any] | None:
-    """What a message posts to take an act back: by the rules of any act, on the order as that act left it.
+    """The fields that a message posts to undo an act: an act like any other, on the order as the first act left it.
 
-    None where the act that would do it needs more, is not possible, or is not this person's.
+    None if the undoing act needs more input, is not possible, or is not allowed to this person.
     """
     try:
         action = find_action(code)

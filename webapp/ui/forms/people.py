@@ -1,4 +1,4 @@
-"""Forms of accounts: people who are added, and what everybody changes of their own account."""
+"""Forms of accounts: adding people, and changing one's own account."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,9 +15,7 @@ PASSWORD_RULE = _l("At least 12 characters, of three kinds (a, A, 1, #), without
 
 
 def invitation_form(actor: Actor, shops: Sequence[Shop], given: Any = None) -> forms.Form:
-    """A new person: address, name, a role that the actor may give, and where there are several shops, those to work
-    for.
-    """
+    """A new person: address, name, a role that the actor may give, and the shops to work for if there are several."""
     fields = {
         "email": forms.text(_l("E-mail"), kind="email", required=True, autocomplete="off", autofocus=True),
         "name": forms.text(_l("Name"), autocomplete="off", maxlength=100),
@@ -28,12 +26,12 @@ def invitation_form(actor: Actor, shops: Sequence[Shop], given: Any = None) -> f
 
 
 def role_form(actor: Actor, role: str, given: Any = None) -> forms.Form:
-    """The role of somebody who is here."""
+    """The role of an existing person."""
     return forms.Form({"role": forms.choice(_l("Role"), offered_roles(actor), default=role)}, given or None)
 
 
 def offered_roles(actor: Actor) -> list[tuple[str, Any]]:
-    """The roles that give no more rights than the actor has."""
+    """The roles with no more rights than the actor has."""
     limited = actor.shops is not None
     return [
         (code, role.label)
@@ -43,13 +41,13 @@ def offered_roles(actor: Actor) -> list[tuple[str, Any]]:
 
 
 def shops_form(actor: Actor, shops: Sequence[Shop], chosen: Sequence[int] | None, given: Any = None) -> forms.Form:
-    """The shops for which somebody works: all of them, or those that are ticked."""
+    """The shops for which a person works: all of them, or the ticked ones."""
     data = {"all_shops": chosen is None, "shops": [str(shop_id) for shop_id in chosen or ()]}
     return forms.Form(_shop_fields(actor, shops), given or None, data=data)
 
 
 def chosen_shops(form: forms.Form) -> list[int] | None:
-    """What such a form says: ids, or None for all; raises `Invalid` where nothing is ticked, and where both are."""
+    """The input of such a form: ids, or None for all; raises `Invalid` if nothing is ticked, or both kinds are."""
     if "shops" not in form:
         return None
     offered = {str(choice.value) for choice in form["shops"].choices}
@@ -79,7 +77,7 @@ def new_role_form(given: Any = None) -> forms.Form:
 
 
 def rights_form(role: RoleRow, given: Any = None) -> forms.Form:
-    """A box for each right; a role that was added has a name to change."""
+    """A checkbox for each right; a role that was added also has a name field."""
     offered = [(code, right.label) for code, right in rights().items()]
     name = {} if role.built_in else {"name": forms.text(_l("Name"), required=True, autocomplete="off", maxlength=100)}
     fields = name | {"rights": forms.choices(_l("Whoever has this role may"), offered)}

@@ -1,4 +1,4 @@
-"""A field for units by line: everything, or of chosen lines so many each."""
+"""A field for units by line: everything, or a number for each chosen line."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ SOME = "some"
 
 
 class QuantitiesField(Field):
-    """`data` is empty for everything, else units by line id; `problem` says what can't be read of what was typed."""
+    """`data` is empty for everything, else units by line id; `problem` names input that can't be read."""
 
     def __init__(self, label: LazyString | str, lines: Sequence[UnitsOfLine], **more: Any) -> None:
         super().__init__(label, **more)
@@ -25,7 +25,7 @@ class QuantitiesField(Field):
         self.typed: dict[int, str] = {}
 
     def process(self, formdata: Any, data: Any = None, extra_filters: Any = None) -> None:
-        """What was sent: `name` says all or some, `name-line` the lines ticked, `name-<id>` the units of each."""
+        """Read what was sent: `name` says all or some, `name-line` the ticked lines, `name-<id>` the units of each."""
         self.data: Mapping[int, int] = {}
         self.errors: list[str] = []
         if not formdata or formdata.get(self.name) != SOME:

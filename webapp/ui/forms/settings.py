@@ -1,4 +1,6 @@
-"""Settings as forms: a store's name and what its channel declares, or a group of the desk's. Secrets stay unseen."""
+"""Settings as forms: a store's name and what its channel declares, or a group of the desk's. Secrets are never
+drawn.
+"""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -13,11 +15,11 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.settings.declared import Setting, SettingsGroup
 from webapp.ui import forms
 
-_FORGET = "-forget"  # after the name of a secret, the tick that takes it away again
+_FORGET = "-forget"  # appended to the name of a secret: the checkbox that deletes it
 
 
 class SettingsForm(forms.Form):
-    """Settings as typed; `values` is what the services store, `unset` the secrets that are to be forgotten."""
+    """Settings as typed; `values` is what the services store, `unset` the secrets to delete."""
 
     declared: list[Setting[Any]]
 
@@ -34,7 +36,7 @@ class SettingsForm(forms.Form):
 
 
 def settings_form(channel: Channel, store: Store | None = None, given: Any = None) -> SettingsForm:
-    """The form for a new store or a known one. A practice store stays where it practices: that can't be changed."""
+    """The form for a new store or a known one. The marketplace of a practice store can't be changed."""
     declared = [setting for setting in channel.settings if not (setting.advanced and store and store.practice)]
     known = CONNECTION.stored(store) if store else frozenset()
     open_ones = [setting for setting in declared if not setting.secret]
@@ -64,7 +66,7 @@ def group_form(group: SettingsGroup, given: Any = None, subject: Any = None) -> 
     open_ones = [setting for setting in declared if not setting.secret]
     form = SettingsForm(group_fields(group, subject), given, group.read(subject, open_ones))
     form.declared = declared
-    for name, field in form._fields.items():  # a page holds the forms of several groups
+    for name, field in form._fields.items():  # a page contains the forms of several groups
         field.id = field.label.field_id = f"{group.code}-{name}"
     return form
 

@@ -1,4 +1,4 @@
-"""Forms of what becomes of a store's orders, and of the shops that they belong to."""
+"""Forms of the rules for a store's orders, and of the shops that the orders belong to."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -36,7 +36,7 @@ class OrdersForm(SettingsForm):
 def orders_form(
     store: Store, shops: Sequence[Shop], channel_name: str, examples: Mapping[int, str], given: Any = None
 ) -> OrdersForm:
-    """What becomes of a store's new orders: whether they are worked here, their numbers, their shop."""
+    """The rules for a store's new orders: whether they are worked here, their numbers, their shop."""
     names = [(str(shop.id), shop.name) for shop in shops]
     own = _l("Our own, next %(number)s", number=examples.get(store.shop_id, "—"))
     fields: dict[str, Any] = group_fields(NEW_ORDERS, store) | {
@@ -85,7 +85,7 @@ class ShopForm(forms.Form):
 
 
 def shop_form(shop: Shop | None = None, sequence: NumberSequence | None = None, given: Any = None) -> ShopForm:
-    """A new shop, or one that is to be changed."""
+    """The form for a new shop, or for changing one."""
     zones = [(name, name.replace("_", " ")) for name in _zones(shop.zone if shop else "UTC")]
     fields = {
         "name": forms.text(_l("Name"), required=True, help=_l("As your buyers know it: it stands on packing slips.")),
@@ -109,12 +109,12 @@ def shop_form(shop: Shop | None = None, sequence: NumberSequence | None = None, 
 
 
 def logo_form() -> forms.Form:
-    """The picture of a shop."""
+    """The logo of a shop."""
     help = _l("PNG or JPEG, up to 500 KB. It stands on packing slips, above the shop's name.")
     return forms.Form({"logo": forms.upload(_l("Picture"), accept=",".join(TYPES.values()), help=help)})
 
 
 def _zones(current: str) -> list[str]:
-    """The zones that people live in by the names that they know, and the one that is set."""
+    """Populated time zones by their common names, and the stored one."""
     cities = {name for name in zones() if "/" in name and not name.startswith(("Etc/", "SystemV/", "US/"))}
     return ["UTC", *sorted((cities | {current}) - {"UTC"})]

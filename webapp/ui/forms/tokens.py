@@ -1,7 +1,7 @@
 """The token by which a form shows that a page of ours sent it; it looks different in every answer.
 
-The answers are compressed, and what repeats itself from answer to answer could be guessed from their lengths. So each
-has the token under a mask of its own, which goes along (as Django does it).
+Answers are compressed, and a value that is repeated from answer to answer could be guessed from their lengths. So the
+token of each answer is masked with random bytes, which are sent with it (as in Django).
 """
 
 import base64
@@ -14,7 +14,7 @@ from flask_wtf.csrf import generate_csrf
 
 
 class FormTokens(CSRFProtect):
-    """Flask-WTF's protection, with the token masked in pages and unmasked in what comes back."""
+    """Flask-WTF's protection, with the token masked in pages and unmasked in requests."""
 
     def init_app(self, app: Flask) -> None:
         super().init_app(app)

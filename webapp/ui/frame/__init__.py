@@ -1,1 +1,3 @@
-"""What every page stands in: who is signed in, language, head, messages, live news, errors; and what goes around it."""
+"""The frame of every page: who is signed in, language, head, messages, live news, errors; and what surrounds a
+request.
+"""

@@ -1,7 +1,7 @@
-"""Who is asking, and whether they may: sessions by cookie, and a right declared by every route.
+"""The signed-in person and their rights: sessions by cookie, and a right declared by every route.
 
-A route says `@needs("orders.view")`, `@personal` or `@public`; one that says nothing stops the start. What else an act
-needs, its service asks.
+A route declares `@needs("orders.view")`, `@personal` or `@public`; a route without a declaration stops the start.
+Further rights of an act are checked by its service.
 """
 
 import hashlib
@@ -27,12 +27,12 @@ from webapp.ui.frame.languages import speak
 from webapp.ui.frame.redirects import redirect
 
 V = TypeVar("V", bound=Callable[..., Any])
-_PUBLIC = ""  # where a route declares a right: none is needed
-SIGNED_IN = "signed_in"  # likewise: whoever is signed in may use the route, since it is about their own account
+_PUBLIC = ""  # declared by a route that needs no right
+SIGNED_IN = "signed_in"  # declared by a route that any signed-in person may use, since it is about their own account
 
 
 class NotSetUp(DeskError):
-    """There is no owner yet, so there is nobody to serve."""
+    """There is no owner yet, so nobody can be served."""
 
     code, status = "not_set_up", 403
     sentence = _l(
@@ -50,7 +50,7 @@ class SignedOut(DeskError):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whoever is signed in, as pages need them; a plain value that outlives every transaction of the request."""
+    """The signed-in person, as pages need them; a plain value that outlives every transaction of the request."""
 
     actor: Actor
     session_id: int
@@ -60,17 +60,17 @@ class Person:
 
 
 def needs(right: str) -> Callable[[V], V]:
-    """Declare the right without which a route is not served."""
+    """Declare the right that a route needs."""
     return lambda view: _declare(view, right)
 
 
 def public(view: V) -> V:
-    """Declare that a route is served to anybody, before there is an owner too."""
+    """Declare that a route is served to anybody, also before there is an owner."""
     return _declare(view, _PUBLIC)
 
 
 def personal(view: V) -> V:
-    """Declare that a route is served to whoever is signed in, and is about their own account only."""
+    """Declare that a route is served to every signed-in person, and is about their own account only."""
     return _declare(view, SIGNED_IN)
 
 
@@ -80,13 +80,13 @@ def _declare(view: V, right: str) -> V:
 
 
 def right_of(app: Flask, endpoint: str) -> str | None:
-    """The right that a route declares, `SIGNED_IN` or empty for a public one; None where it says nothing."""
+    """The right that a route declares, `SIGNED_IN`, or empty for a public one; None if it declares nothing."""
     right: str | None = app.view_functions[endpoint].__dict__.get("right")
     return right
 
 
 def check_routes(app: Flask) -> None:
-    """Raise for routes that don't say who may use them."""
+    """Raise for routes that don't declare who may use them."""
     silent = sorted(endpoint for endpoint in app.view_functions if right_of(app, endpoint) is None)
     if silent:
         raise RuntimeError(f"routes without @needs, @personal or @public: {', '.join(silent)}")
@@ -120,7 +120,7 @@ def signed_in() -> bool:
 
 
 def current_person() -> Person:
-    """Who is signed in; raises `SignedOut` for nobody."""
+    """The signed-in person; raises `SignedOut` if there is none."""
     someone = person()
     if someone is None:
         raise SignedOut
@@ -128,12 +128,12 @@ def current_person() -> Person:
 
 
 def current_actor() -> Actor:
-    """Who acts in this request; raises `SignedOut` for nobody."""
+    """The actor of this request; raises `SignedOut` if nobody is signed in."""
     return current_person().actor
 
 
 def may(right: str) -> bool:
-    """Whether whoever is signed in has this right: what templates ask before they show a way to something."""
+    """Whether the signed-in person has this right; templates ask before they show a link or a button."""
     someone = person()
     return someone is not None and (right == SIGNED_IN or someone.actor.may(right))
 
@@ -141,7 +141,7 @@ def may(right: str) -> bool:
 def _guard() -> AnyResponse | None:
     g.person = None
     if request.endpoint is None:
-        return None  # nothing there: answered as such
+        return None  # not found: answered as such
     right = right_of(current_app, request.endpoint)
     if right == _PUBLIC and request.endpoint in ("static", "health.alive", "health.ready"):
         return None
@@ -167,7 +167,7 @@ def _person() -> Person | None:
 
 
 def _touch(row: UserSession) -> None:
-    """Have a job note the session's use: a page that only reads writes nothing."""
+    """Have a job record the session's use: a page that only reads writes nothing."""
     try:
         first = connection().set(key("touched", str(row.id)), 1, nx=True, ex=int(SEEN_STEP.total_seconds()))
     except RedisError:
@@ -185,7 +185,7 @@ def _to_the_door() -> AnyResponse:
 
 
 def device() -> Device:
-    """From where this request comes, for the list of sessions."""
+    """The browser that sent this request, for the list of sessions."""
     return Device(agent=request.headers.get("User-Agent", ""), source=request.remote_addr or "")
 
 

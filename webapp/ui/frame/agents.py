@@ -1,8 +1,8 @@
-"""What a browser calls itself, in words: "Firefox on Windows". People know a session again by it; it proves nothing."""
+"""The name of a browser in words: "Firefox on Windows". People recognize a session by it; it proves nothing."""
 
 from webapp.i18n import gettext as _
 
-# The first that is found names it: most browsers claim to be others as well.
+# The first match names the browser: most browsers claim to be others as well.
 _BROWSERS = (
     ("Edg", "Edge"), ("OPR/", "Opera"), ("SamsungBrowser/", "Samsung Internet"), ("Firefox/", "Firefox"),
     ("FxiOS/", "Firefox"), ("CriOS/", "Chrome"), ("Chrome/", "Chrome"), ("Safari/", "Safari"),

@@ -1,10 +1,10 @@
-"""The time that one request may take: what it reads ends with a sentence after it, what it writes is finished."""
+"""The time limit of a request: after it a reading ends with a sentence; a write is finished."""
 
 from flask import Flask
 
 from webapp.db import limit_session
 
-SECONDS = 30  # a page that is looked for longer than that has no reader any more
+SECONDS = 30  # nobody waits longer than that for a page
 
 
 def init_app(app: Flask) -> None:

@@ -1,9 +1,9 @@
-"""Text is sent compressed, but not where its length could tell somebody else a secret of the page (BREACH).
+"""Text is sent compressed, except where its length could reveal a secret of the page to others (BREACH).
 
-Such an attack makes a browser ask for a page again and again, with guesses in the address, and watches how long the
-answers are. So no page is compressed that another site's page asked for; and the form token, the one secret that every
-page holds, looks different in each answer (`webapp.ui.forms`). Files (`webapp.ui.frame.assets`) hold no secrets.
-Streams go as they are.
+In this attack another site makes a browser request a page again and again, with guesses in the address, and observes
+the lengths of the answers. So a page that another site's page requested is not compressed; and the form token, the one
+secret in every page, looks different in each answer (`webapp.ui.forms`). Files (`webapp.ui.frame.assets`) contain no
+secrets. Streams are not compressed.
 """
 
 import gzip
@@ -14,7 +14,7 @@ KINDS = frozenset(
     ("text/html", "text/css", "text/javascript", "text/plain", "application/json", "image/svg+xml", "text/csv")
 )
 _LEAST = 600  # bytes: less fits into one packet anyway
-_LEVEL = 5  # 97 % of what 9 saves, in half of its time
+_LEVEL = 5  # 97 % of what level 9 saves, in half of its time
 
 
 def init_app(app: Flask) -> None:
@@ -22,7 +22,7 @@ def init_app(app: Flask) -> None:
 
 
 def gzip_accepted() -> bool:
-    """Whether whoever asks takes gzip."""
+    """Whether the client accepts gzip."""
     return request.accept_encodings.quality("gzip") > 0
 
 
@@ -40,5 +40,7 @@ def _compress(response: Response) -> Response:
 
 
 def _is_asked_by_another_site() -> bool:
-    """What every current browser says by itself of a request behind https; others were not made by a browser."""
+    """Whether another site's page made the request, as every current browser says behind https; other clients are no
+    browsers.
+    """
     return request.headers.get("Sec-Fetch-Site", "") in ("cross-site", "same-site")

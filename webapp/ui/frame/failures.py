@@ -1,4 +1,4 @@
-"""Error pages: a refusal's own sentence, what HTTP says, and bugs, which are logged with an id and without a value."""
+"""Error pages: a refusal's own sentence, HTTP errors, and bugs, which are logged with an id and without values."""
 
 import traceback
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def _refused(error: DeskError) -> Response:
 
 
 def _plugin_failed(error: PluginFailed) -> Response:
-    """The answer where something of a plugin failed: on a page of its own, within the frame of every page."""
+    """The answer if a plugin failed: an error page within the frame of every page."""
     if not is_of_plugin(request.endpoint) or htmx.is_htmx():
         return _refused(error)
     db.session.rollback()
@@ -54,13 +54,13 @@ def _plugin_failed(error: PluginFailed) -> Response:
 
 
 def again_after(error: DeskError) -> dict[str, str]:
-    """The header that says after how many seconds a refusal may be over, where it knows."""
+    """The header with the seconds after which a refusal may be over, if it knows them."""
     seconds = error.values.get("retry_after")
     return {"Retry-After": str(seconds)} if seconds else {}
 
 
 def _driver(error: Exception) -> Response:
-    """What database, disk or queue say of being busy, full or gone; whatever else they say is a bug of ours."""
+    """The answer if a database, disk or queue is busy, full or gone; any other error of theirs is a bug of ours."""
     known = Unavailable(what="queue") if isinstance(error, RedisError) else failure_of(error)
     return _refused(known) if known else _bug(error)
 
@@ -79,7 +79,7 @@ def _http(error: HTTPException) -> Response:
 
 
 def _bug(error: Exception) -> Response:
-    """The answer to what nobody foresaw. The log gets the places, not the message: it could quote anything."""
+    """The answer to an unforeseen error. The log gets the stack, not the message: it could quote anything."""
     if is_of_plugin(request.endpoint):
         return _plugin_failed(failure_of_page(error))
     if current_app.testing:
@@ -94,7 +94,7 @@ def _bug(error: Exception) -> Response:
 
 
 def _answer(status: int, sentence: str, kind: str = "") -> Response:
-    with suppress(DBAPIError, PoolEmpty):  # a session that can't even end is let go with its request
+    with suppress(DBAPIError, PoolEmpty):  # a session that can't even end is dropped with its request
         db.session.rollback()
     if htmx.is_htmx() and sentence:
         return htmx.into_messages(
@@ -106,14 +106,14 @@ def _answer(status: int, sentence: str, kind: str = "") -> Response:
 
 
 def shown_again(view: View) -> View:
-    """Mark a view to which no secret is sent: what was typed stands in the page that says why it was not taken."""
+    """Mark a view whose input has no secrets: if the input is refused, the page that says why shows it again."""
     view.shows_again = True  # type: ignore[attr-defined]
     return view
 
 
 def _typed() -> tuple[tuple[str, str], ...]:
-    """What a browser without a script sent to a page that may show it again, for a button that sends it again; nothing
-    of files, and nothing before it was known that the form is one of ours.
+    """The fields that a browser without scripts sent to a view that may show them again, for a button that sends
+    them once more; without files, and empty if the form is not known to be one of ours.
     """
     view = current_app.view_functions.get(request.endpoint or "")
     if not getattr(view, "shows_again", False) or not g.get("csrf_valid") or request.files:

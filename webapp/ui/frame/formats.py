@@ -1,4 +1,4 @@
-"""How values read on a page: money, times, countdowns, states. The words come from where their codes are declared."""
+"""Formatting values for a page: money, times, countdowns, states. The words come from where the codes are declared."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ def init_app(app: Flask) -> None:
 
 
 def state_label(code: str) -> str:
-    """The word of a state of an order, an update or a run; a code no longer known stands for itself."""
+    """The label of a state of an order, an update or a run; an unknown code is returned itself."""
     return str(_LABELS.get(code, code))
 
 
@@ -65,7 +65,7 @@ def component_label(code: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Whom values are shown to: in which language and zone, and when. A list asks for it once, not for every cell."""
+    """The reader of values: language, zone, and the present time. A list creates it once, not for every cell."""
 
     locale: str
     zone: ZoneInfo
@@ -75,7 +75,7 @@ class Reader:
         return _money(amount, self.locale)
 
     def when(self, instant: datetime) -> Markup:
-        """An instant in the page's zone, exact to the second for who points at it."""
+        """An instant in the page's zone; its title has it to the second."""
         exact, text = self._written(instant)
         return Markup(f"<time {exact}>{text}</time>")  # noqa: S704 - numbers and words of ours
 
@@ -102,7 +102,7 @@ class Reader:
 
 
 def reader() -> Reader:
-    """Whoever this page is drawn for."""
+    """The reader for whom this page is drawn."""
     return Reader(language(), zone(), now())
 
 
@@ -115,12 +115,12 @@ def number(count: float) -> str:
 
 
 def clock(instant: datetime) -> str:
-    """The time of day alone."""
+    """The time of day only."""
     return f"{instant.astimezone(zone()):%H:%M}"
 
 
 def duration(seconds: int) -> str:
-    """A length of time in its largest unit: seconds up to two minutes, minutes up to two hours."""
+    """A duration in its largest unit: seconds up to two minutes, minutes up to two hours."""
     if seconds < 120:
         return str(_("%(seconds)s s", seconds=seconds))
     if seconds < 7200:
@@ -142,13 +142,15 @@ def countdown(instant: datetime) -> Markup:
 
 @lru_cache(maxsize=8)
 def _words_left(locale: str) -> tuple[str, str, str, str]:
-    """The words of a countdown in the page's language, which is `locale`: a list has a hundred of them."""
+    """The words of a countdown in the page's language, which is `locale`; cached, since a list shows a hundred of
+    them.
+    """
     return str(_("d")), str(_("h")), str(_("min")), str(_("{time} late"))
 
 
 @lru_cache(maxsize=8192)
 def _written(instant: datetime, zone: ZoneInfo, locale: str, this_year: int) -> tuple[str, str]:
-    """An instant as attributes of its element, and in words; a list says most of them twice."""
+    """An instant as attributes of its element, and in words; cached, since a list shows most of them twice."""
     local = instant.astimezone(zone)
     exact = f'datetime="{iso(instant)}" title="{local:%Y-%m-%d %H:%M:%S %Z}"'
     return exact, f"{_day(local.date(), locale, local.year == this_year)}, {local:%H:%M}"

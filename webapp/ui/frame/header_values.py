@@ -1,7 +1,7 @@
-"""Header values built from something variable: the one way by which they get into a response.
+"""Header values made from variable text: the only way by which they get into a response.
 
-A line break in a value would begin another header, and the server refuses what is not Latin-1: both would turn an
-answer into an error. Where to go next has a function of its own in `redirects`; constants are set as they are.
+A line break in a value would begin another header, and the server refuses text that is not Latin-1: both would turn an
+answer into an error. Redirect targets have a function of their own in `redirects`; constants are set directly.
 """
 
 import re
@@ -16,12 +16,12 @@ _LONGEST_NAME = 120
 
 
 def put(response: Response, name: str, value: str) -> None:
-    """Give the response a header, without what a header can't hold."""
+    """Set a header of the response, without characters that a header can't contain."""
     response.headers[name] = _UNSENDABLE.sub("", value)[:LONGEST]
 
 
 def attach(response: Response, file_name: str) -> None:
-    """Let a browser save the response as a file of this name, made safe for every system."""
+    """Let a browser save the response as a file with this name, made safe for every system."""
     name = _UNSAFE_IN_NAMES.sub("-", file_name).strip(" .-")[-_LONGEST_NAME:] or "file"
     plain = name.encode("ascii", "replace").decode().replace("?", "-")
     value = f'attachment; filename="{plain}"'

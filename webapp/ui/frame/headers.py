@@ -1,4 +1,4 @@
-"""Security headers: a strict policy without inline script or style, and nothing of a signed-in page kept by anybody."""
+"""Security headers: a strict policy without inline script or style, and no cache may store a signed-in page."""
 
 from flask import Flask, Response, request
 
@@ -34,7 +34,7 @@ def init_app(app: Flask) -> None:
     def add(response: Response) -> Response:
         of_plugin = is_of_plugin(request.endpoint)
         for name, value in _ALWAYS.items():
-            if of_plugin or name not in response.headers:  # no plugin loosens them
+            if of_plugin or name not in response.headers:  # plugins can't loosen them
                 response.headers[name] = value
         if secure:
             response.headers.setdefault("Strict-Transport-Security", f"max-age={_YEAR}")
@@ -44,5 +44,5 @@ def init_app(app: Flask) -> None:
 
 
 def is_https() -> bool:
-    """Whether people reach the desk by https, as `WAYBILL_URL` says."""
+    """Whether people use the desk by https, according to `WAYBILL_URL`."""
     return configuration().url.lower().startswith("https://")

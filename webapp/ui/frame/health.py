@@ -1,8 +1,8 @@
-"""Whether the desk is alive, and whether it can work: for supervisors and load balancers. No secret is ever shown.
+"""Whether the desk is alive, and whether it can work: for supervisors and load balancers. Secrets are never shown.
 
-`/healthz` asks nothing but this process. `/readyz` asks what a page or a job needs; a scheduler that stands still is
-told there but makes no web process unready, since taking it away would help nobody. Jobs that wait make none unready
-either, for the same reason: they stand in `/metrics`, and in the banner that pages show.
+`/healthz` checks only this process. `/readyz` checks what a page or a job needs. A stopped scheduler is shown there but
+does not make a web process unready, since removing the process would not help. Neither do waiting jobs: they are shown
+in `/metrics`, and in the banner of pages.
 """
 
 import shutil
@@ -29,8 +29,8 @@ from webapp.ui.frame.proxies import asked_from_within
 
 bp = Blueprint("health", __name__)
 LEAST_DISK = 200 * 2**20
-_TICKS = 60.0  # seconds back in which the scheduler must have ticked
-_TELLS_ONLY = {"disk", "scheduler"}  # pages answer without them
+_TICKS = 60.0  # the scheduler must have written a slot within so many seconds
+_TELLS_ONLY = {"disk", "scheduler"}  # pages work without them
 
 
 @bp.get("/healthz")
@@ -43,7 +43,7 @@ def alive() -> Response:
 @bp.get("/readyz")
 @public
 def ready() -> tuple[Response, int]:
-    """Every check with what it found: 200 where all is well, else 503."""
+    """Every check with its result: 200 if all is well, else 503."""
     checks = {name: _asked(check) for name, check in _CHECKS.items()}
     well = all(found["ok"] for name, found in checks.items() if name not in _TELLS_ONLY)
     return jsonify(status="ok" if well else "not ready", checks=checks), 200 if well else 503
@@ -75,7 +75,7 @@ def _disk() -> dict[str, Any]:
 
 
 def _scheduler() -> dict[str, Any]:
-    """By the slots that it wrote: whatever runs most often has been written lately."""
+    """Checks the slots that the scheduler writes: the job with the shortest interval must have a recent one."""
     busiest = min(schedule.registered(), key=lambda one: one.every, default=None)
     if busiest is None:
         return {"last_tick_seconds": None}
@@ -100,9 +100,10 @@ _CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
 @bp.get("/metrics")
 @public
 def metrics() -> tuple[Response, int]:
-    """What waits of each kind of work, in the text format of Prometheus, for this machine and believed addresses alone.
+    """The waiting jobs of each kind of work, in the text format of Prometheus, for this machine and trusted
+    addresses only.
 
-    503 while the queue is gone.
+    503 while Redis can't be reached.
     """
     if not asked_from_within():
         abort(404)
@@ -115,7 +116,7 @@ def metrics() -> tuple[Response, int]:
 
 @lru_cache(maxsize=1)
 def _metrics(queue: str, second: int) -> str:
-    """The metrics of a second: asking more often costs the queue nothing."""
+    """The metrics, cached for a second, so that frequent requests cost Redis nothing."""
     found, serving = backlogs(streams.lanes()), workers()
     lines = [
         "# HELP waybill_jobs_waiting Jobs that wait for a worker.",
@@ -134,14 +135,14 @@ def _metrics(queue: str, second: int) -> str:
 @bp.get("/backlog")
 @needs("orders.view")
 def backlog() -> str:
-    """The banner again, as it is now."""
+    """The banner, as of now."""
     return render_template("frame/_backlog.html")
 
 
 @bp.app_template_global()
 def late_work() -> dict[str, Any] | None:
-    """What is late of the work in the background: how many jobs wait, for how many seconds the oldest, and whether any
-    worker is there; None while all is well. A queue that is gone is for the log and `/readyz` to tell.
+    """The background work that is late: the number of waiting jobs, the age of the oldest in seconds, and whether
+    there is any worker; None while all is well. If Redis can't be reached, the log and `/readyz` say so.
     """
     try:
         late: list[Backlog] = [one for one in backlogs() if one.late]

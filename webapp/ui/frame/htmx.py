@@ -1,4 +1,4 @@
-"""htmx's headers: the one module that reads and writes them, so that another version of it changes nothing else."""
+"""htmx's headers: only this module reads and writes them, so that another version of htmx changes nothing else."""
 
 import json
 from typing import Any
@@ -17,28 +17,28 @@ def init_app(app: Flask) -> None:
 
 
 def is_htmx() -> bool:
-    """Whether htmx asks for parts of a page; not where it restores a whole one from its history."""
+    """Whether htmx requests parts of a page; False if it restores a whole page from its history."""
     return bool(request.htmx) and not request.htmx.history_restore_request
 
 
 def current_url() -> str:
-    """The address of the page that htmx asks from."""
+    """The address of the page that sent the htmx request."""
     return str(request.htmx.current_url or "") if request.htmx else ""
 
 
 def target() -> str:
-    """The id of the element that the answer goes into."""
+    """The id of the element that the answer replaces."""
     return str(request.htmx.target or "") if is_htmx() else ""
 
 
 def announce(response: Response, event: str, detail: Any = None) -> Response:
-    """Send an event to the page, on which panels reload that the core does not know."""
+    """Send an event to the page; panels that the core does not know reload on it."""
     put(response, "HX-Trigger", json.dumps({event: detail}))
     return response
 
 
 def retarget(response: Response, target: str, swap: str = "outerHTML") -> Response:
-    """Put the answer elsewhere than the asking element said."""
+    """Put the answer into another element than the requesting one named."""
     put(response, "HX-Retarget", target)
     put(response, "HX-Reswap", swap)
     return response

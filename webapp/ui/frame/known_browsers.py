@@ -1,7 +1,7 @@
 """Browsers in which somebody signed in before, by a cookie that the desk signed: it names the browser and its accounts.
 
-It lets nobody in. It only keeps an allowance of tries for the browser, so that strangers who use up an account's
-allowance don't lock its owner out.
+The cookie gives no access. It only reserves an allowance of tries for the browser, so that strangers who use up an
+account's allowance don't lock its owner out.
 """
 
 import hashlib
@@ -13,11 +13,11 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
 _LIFE = 365 * 86400
-_ACCOUNTS = 8  # of one browser; the one that signed in longest ago is forgotten
+_ACCOUNTS = 8  # of one browser; the account that signed in longest ago is dropped
 
 
 def known_browser(email: str) -> str:
-    """The id of the asking browser, if this account signed in there; else empty."""
+    """The id of the requesting browser, if this account signed in there; else empty."""
     browser, accounts = _read()
     return browser if account_key(email) in accounts else ""
 
@@ -55,5 +55,5 @@ def _signer() -> URLSafeTimedSerializer:
 
 
 def account_key(email: str) -> str:
-    """A short name of an account that does not tell its address."""
+    """A short name of an account that does not reveal its address."""
     return hashlib.sha256(email.strip().lower().encode()).hexdigest()[:24]

@@ -1,4 +1,4 @@
-"""In which language a page speaks: the person's own, else the cookie's, the browser's wish, the desk's."""
+"""The language of a page: the person's own, else the cookie's, the browser's wish, the desk's."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,11 +19,11 @@ class Catalogs(Domain):
     """The catalogs of all languages, read once: Babel alone would read them again with every request."""
 
     def get_translations(self) -> Any:
-        kept = vars(g._get_current_object())  # a page asks some hundred times
+        kept = vars(g._get_current_object())  # called some hundred times for a page
         known = kept.setdefault("catalogs", {})
         spoken = kept.get("locale") or str(get_locale())
         if spoken not in known:
-            with force_locale(spoken):  # Babel remembers what was spoken first in a request
+            with force_locale(spoken):  # Babel caches the first language of a request
                 known[spoken] = super().get_translations()
         return known[spoken]
 
@@ -32,7 +32,7 @@ def init_app(app: Flask) -> None:
     catalogs = Catalogs()
 
     def word(text: str, /, **values: Any) -> Markup:
-        """`_` in templates. Jinja's own does the same through three layers of context for each word."""
+        """`_` in templates. Jinja's own version passes through three layers of context for each word."""
         translated = Markup(catalogs.get_translations().ugettext(text))  # noqa: S704 - a text of ours, as in the template
         return translated % values if values or "%" in translated else translated
 
@@ -41,7 +41,7 @@ def init_app(app: Flask) -> None:
         return Markup(app.jinja_env.get_template(template).render())  # noqa: S704 - a template of ours
 
     def unchanging(template: str) -> Markup:
-        """A part of every page that knows neither page nor reader: drawn once for each language."""
+        """A part of every page that depends on neither page nor reader: drawn once for each language."""
         return drawn(template, language(), request.script_root)
 
     app.jinja_env.globals |= {"_": word, "unchanging": unchanging}
@@ -55,13 +55,13 @@ def init_app(app: Flask) -> None:
 
 
 def language() -> str:
-    """The code of the language that is spoken now."""
+    """The code of the current language."""
     return str(g.get("locale") or configuration().language)
 
 
 @contextmanager
 def spoken(code: str) -> Iterator[None]:
-    """Speak another language for a while."""
+    """Use another language within the block."""
     before = g.get("locale")
     g.locale = code
     try:
@@ -72,6 +72,6 @@ def spoken(code: str) -> Iterator[None]:
 
 
 def speak(wish: str | None) -> None:
-    """Speak the language of whoever turned out to ask."""
+    """Use the signed-in person's language; before it is known, the request used the browser's."""
     if wish in LANGUAGES:
         g.locale = wish

@@ -1,10 +1,9 @@
-"""How often a secret may be tried.
+"""Limits on the number of tries of a secret.
 
 Each try is counted before any work is done for it: in the desk's Redis for all processes together, in this process's
-memory while Redis is gone. A try that does not fail is given back, and so is one that was never made because another
-count refused it. One count is by where tries come from, one by the
-account that they are for. A browser in which the account signed in before is counted by itself alone, so that nobody
-is locked out by what others try.
+memory while Redis can't be reached. A successful try is not counted, nor is one that was never made because another
+limit refused it. One limit applies to the source of the tries, one to their account. A browser in which the account
+signed in before has a limit of its own only, so that tries of others can't lock its owner out.
 """
 
 import time
@@ -33,7 +32,7 @@ _alone = FixedWindowRateLimiter(MemoryStorage())
 
 
 class TooManyTries(DeskError):
-    """As many tries failed as may."""
+    """The number of failed tries has reached its limit."""
 
     code, status = "too_many_tries", 429
     sentence = _l("Too many tries failed. Wait some minutes, then try again, or ask for a one-time link.")
@@ -41,24 +40,24 @@ class TooManyTries(DeskError):
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """How many tries may fail in which time, and whose they are."""
+    """How many tries may fail in which time, and by whom."""
 
     limits: tuple[RateLimitItem, ...]
     whose: str
 
 
 def of_source() -> Allowance:
-    """The tries that come from this network address; of IPv6, from this network."""
+    """The limit for this network address; with IPv6, for its network."""
     return Allowance(_BY_SOURCE, f"source:{source_of(request.remote_addr or '')}")
 
 
 def of_person(person_id: int) -> Allowance:
-    """The tries of somebody who is signed in and gives the present password."""
+    """The limit for a signed-in person who gives the present password."""
     return Allowance(_BY_ACCOUNT, f"person:{person_id}")
 
 
 def of_sign_in(email: str) -> tuple[Allowance, ...]:
-    """The tries for an account: those of a browser that it knows, else those of the source and of the account."""
+    """The limits for signing in to an account: that of a known browser, else those of the source and of the account."""
     account = account_key(email)
     if browser := known_browser(email):
         return (Allowance(_BY_ACCOUNT, f"browser:{browser}:{account}"),)
@@ -67,7 +66,7 @@ def of_sign_in(email: str) -> tuple[Allowance, ...]:
 
 @contextmanager
 def tries(*allowances: Allowance) -> Iterator[None]:
-    """Count a try of a secret, then make it; raises `TooManyTries` instead where an allowance is used up."""
+    """Count a try of a secret, then make it; raises `TooManyTries` instead if a limit is reached."""
     counted: list[tuple[RateLimitItem, str]] = []
     try:
         for limit, whose in ((limit, allowance.whose) for allowance in allowances for limit in allowance.limits):

@@ -1,7 +1,7 @@
-"""Live news for open pages: events that carry ids and nothing else; what changed, each page asks for itself.
+"""Live news for open pages: events with ids and nothing else; each page then requests what changed.
 
-One thread per process listens to Redis and hands the news to bounded queues, one for each stream. Beyond the cap, or
-while Redis is gone, a page is answered 204 and looks again by itself now and then.
+One thread per process listens to Redis and puts the news into bounded queues, one for each stream. Beyond the maximum
+of streams, or while Redis can't be reached, a page is answered 204 and polls instead.
 """
 
 import json
@@ -32,16 +32,16 @@ from webapp.ui.web_server.client_socket import mark_live
 bp = Blueprint("live", __name__)
 log = structlog.get_logger(__name__)
 
-LONGEST = 600.0  # seconds of one stream: the browser comes back by itself, and a session that was ended stays out
+LONGEST = 600.0  # seconds of one stream: the browser connects again, and an ended session is refused then
 _HEARTBEAT = 15.0
-_WAITING = 100  # news that a stream may leave unread
-_READ_WITHIN = 5.0  # seconds from the reading of what a page shows until its drawing, and between two clocks
+_WAITING = 100  # unread news that a stream may have
+_READ_WITHIN = 5.0  # seconds between reading the data of a page and drawing it, and the difference of two clocks
 _LISTENING = "listening"  # the first news of each stream: from now on it misses nothing
 stopping: Callable[[], bool] = lambda: False  # noqa: E731 - the server tells when its process ends
 
 
 class Pump:
-    """This process's one listener, running while anybody has a stream open."""
+    """This process's one listener, running while any stream is open."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -50,7 +50,7 @@ class Pump:
         self._listening = False
 
     def join(self, limit: int) -> queue.Queue[dict[str, Any] | None] | None:
-        """A queue of news; None where there are as many streams as there may be."""
+        """A queue of news; None if the maximum of streams is reached."""
         with self._lock:
             if len(self._streams) >= limit:
                 return None
@@ -91,7 +91,7 @@ class Pump:
         for own in list(self._streams):
             try:
                 own.put_nowait(news)
-            except queue.Full:  # it ends here; the browser comes back and looks again
+            except queue.Full:  # the stream ends here; the browser connects again and renews its page
                 own.get_nowait()
                 own.put_nowait(None)
                 self._streams.discard(own)
@@ -123,12 +123,12 @@ def stream() -> Response:
 
 
 def now_in_ms() -> int:
-    """The time of a page that is being drawn, and of news, for whoever asks what came since: milliseconds."""
+    """The time of a page that is being drawn, and of news, in milliseconds; pages ask by it what they missed."""
     return int(time.time() * 1000)
 
 
 def _drawn_at() -> float | None:
-    """Since when a page may have missed news: since its last ones, or since it was drawn."""
+    """The time since which a page may have missed news: that of its last news, or of its drawing."""
     try:
         milliseconds = int(request.headers.get("Last-Event-ID") or request.args["since"])
     except (KeyError, ValueError):
@@ -157,7 +157,7 @@ def _stream_of(
         if news is None:
             return
         if news["kind"] == _LISTENING:
-            if session_id is not None and _actor_of(app, session_id) != actor:  # changed or ended while it began
+            if session_id is not None and _actor_of(app, session_id) != actor:  # changed while the stream began
                 return
             if since is not None:
                 with suppress(RedisError):
@@ -174,7 +174,7 @@ def _stream_of(
 def _line(app: Flask, actor: Actor, news: dict[str, Any]) -> Iterator[str]:
     if news["kind"] == live.ACCESS_CHANGED:
         return
-    everybodys = actor.shops is None or news["kind"] == "runs"  # of which the id alone is sent
+    everybodys = actor.shops is None or news["kind"] == "runs"  # only its id is sent
     ids = news["ids"] if everybodys else _seen(app, actor, news)
     if ids:
         yield f"data: {json.dumps({'kind': news['kind'], 'ids': ids})}\n\n"

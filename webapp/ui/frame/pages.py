@@ -1,4 +1,4 @@
-"""Drawing pages: whole, or for htmx the parts that changed, and what every page's frame needs to know."""
+"""Drawing pages: whole, or for htmx the parts that changed; and the context of every page's frame."""
 
 from typing import Any
 
@@ -24,14 +24,14 @@ def init_app(app: Flask) -> None:
 
 
 def page(template: str, *, part: str = "", **context: Any) -> str:
-    """A whole page; for htmx only its `part`, with the messages that wait."""
+    """A whole page; for htmx only its `part`, with the waiting messages."""
     if part and htmx.is_htmx():
         return render_template(part, **context) + _messages()
     return render_template(template, **context)
 
 
 def parts(*partials: str, event: str | None = None, **context: Any) -> Response:
-    """Partials for htmx: the first into the element that asked, the others morph what stands on the page."""
+    """Partials for htmx: the first replaces the requesting element, the others are morphed into the page."""
     first, *others = partials
     drawn = [render_template(first, **context)]
     drawn += [render_template(partial, oob=_OUT_OF_BAND, **context) for partial in others]
@@ -40,12 +40,12 @@ def parts(*partials: str, event: str | None = None, **context: Any) -> Response:
 
 
 def parts_aside(*partials: str, **context: Any) -> Response:
-    """Partials that all morph what stands on the page; the element that asked stays."""
+    """Partials that are all morphed into the page; the requesting element stays."""
     return make_response("".join(render_template(partial, oob=_OUT_OF_BAND, **context) for partial in partials))
 
 
 def tell(sentence: str, tone: str, undo: dict[str, Any] | None = None) -> None:
-    """Flash a message that may offer to take back what it tells of: `undo` has the `url` of a form and its `fields`."""
+    """Flash a message, which may offer to undo what it reports: `undo` has the `url` of a form and its `fields`."""
     flash({"text": sentence, "undo": undo}, tone)  # type: ignore[arg-type]  # kept as JSON, whatever it is
 
 
@@ -54,8 +54,8 @@ def _messages() -> str:
 
 
 def _frame() -> dict[str, Any]:
-    """What base.html shows, and `oob` for the parts that stand in a page; whatever needs the database is asked only by
-    pages that draw it.
+    """The context of base.html, and `oob` for partials within a page; values that need the database are read only by
+    pages that show them.
     """
     theme = request.cookies.get(THEME_COOKIE, "")
     someone = person()
@@ -78,7 +78,7 @@ def _frame() -> dict[str, Any]:
 
 
 def _has_practice() -> bool:
-    """Whether this page may show invented orders; the page of one order knows whose it is and need not ask."""
+    """Whether this page may show invented orders; the page of one order knows its store and need not ask."""
     known: bool | None = g.get("has_practice")
     return known if known is not None else any(store.practice for store in shown_stores())
 

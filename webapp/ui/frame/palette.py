@@ -1,8 +1,8 @@
-"""Doing anything by name: what Ctrl K offers beside the acts of the page in sight, which `palette.js` finds there.
+"""Doing anything by name: what Ctrl K offers beside the acts of the current page, which `palette.js` finds there.
 
-An entry leads somewhere, or is done by posting its fields. Each is offered to whoever has the right that its route
-declares. What is typed is filtered in the browser and sent nowhere but by choice, and then posted: a number may be a
-buyer's. Without a script the same stands on a page.
+An entry is a link, or is done by posting its fields. Each is offered to people with the right that its route declares.
+Typed text is filtered in the browser and only sent when it is chosen, and then posted: a number may be a buyer's.
+Without scripts the entries are a page.
 """
 
 from collections.abc import Iterator
@@ -32,20 +32,20 @@ bp = Blueprint("palette", __name__, url_prefix="/palette")
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Somewhere to go or something to do, by its name; `about` says in which part of the desk it lies."""
+    """A page to go to or an act to do, by its name; `about` names its part of the desk."""
 
     label: str
     url: str
     about: str = ""
-    fields: dict[str, str] | None = None  # what is posted; None for a link
+    fields: dict[str, str] | None = None  # the fields to post; None for a link
     refusal: str = ""  # why it is not possible now
-    forget: bool = False  # the browser forgets what was typed and not yet sent
+    forget: bool = False  # the browser deletes kept input
 
 
 @bp.get("/")
 @needs("orders.view")
 def index() -> str | Response:
-    """Every way, as a page or for the dialog; a page that was reached from an order begins with that order's acts."""
+    """Every entry, as a page or for the dialog; if it was reached from an order, that order's acts come first."""
     if request.accept_mimetypes.best_match(("text/html", "application/json")) == "application/json":
         acts = [{"code": action.code, "label": str(action.label)} for action in _acts()]
         return jsonify({"ways": [asdict(way) for way in _ways()], "acts": acts})
@@ -56,19 +56,19 @@ def index() -> str | Response:
 @bp.post("/")
 @needs("orders.view")
 def open_order() -> AnyResponse:
-    """Go to the form of an act on the order of this number; whatever else was typed is for the search, which leads to
-    an order by its number too.
+    """Redirect to the form of an act on the order with this number; any other text becomes a search, which finds an
+    order by its number too.
     """
     text, code = request.form.get("text", ""), request.form.get("act", "")
     if code in [action.code for action in _acts()]:
         with suppress(NotFound, SeveralFit):
             number = reference(find_order(text, current_actor()))
             return redirect(url_for("orders.choose", number=number, code=code, _anchor="order-actions"))
-    return redirect(url_for("orders.search"), code=307)  # posted again, so that it stands in no URL
+    return redirect(url_for("orders.search"), code=307)  # posted again, so that it is in no URL
 
 
 def _acts() -> list[OrderAction]:
-    """What this person may do to an order, whichever it is."""
+    """The acts on orders that this person may do."""
     return [action for action in actions().values() if may(action.right)]
 
 
@@ -79,13 +79,13 @@ def _ways() -> list[Way]:
 def _way(
     label: str, endpoint: str, about: str, *, fields: dict[str, str] | None = None, forget: bool = False, **args: Any
 ) -> Way | None:
-    """The way to a route, for who has the right that it declares."""
+    """The link to a route, for people with the right that it declares."""
     right = right_of(current_app, endpoint)
     return Way(label, url_for(endpoint, **args), about, fields, forget=forget) if not right or may(right) else None
 
 
 def _of_order(number: str) -> Iterator[Way]:
-    """What can be done to the order that was in sight."""
+    """The acts on the order of the page before."""
     if not number:
         return
     order, actor = find_order(number, current_actor()), current_actor()
@@ -122,7 +122,7 @@ def _views() -> Iterator[Way | None]:
     yield _way(_("Manage views"), "views.index", about)
     yield _way(_("Begin with the dashboard"), "dashboard.start", about, fields={})
     for view in views:
-        if view.code != EVERYTHING and not view.sealed:  # sealed words stand in no link
+        if view.code != EVERYTHING and not view.sealed:  # sealed words are in no link
             label, sort = _("Export “%(name)s”", name=str(view.name)), view.sort or None
             yield _way(label, "exports.choose", export, all="1", q=view.query, sort=sort, view=view.code)
 

@@ -1,7 +1,7 @@
 """Pages of plugins: mounted below `/x/<plugin>/`, each view with its right and inside the fence.
 
-A blueprint is first registered on a scratch application. One that says nothing of who may use a view, that names an
-unknown right, or that would reach beyond its own pages is left out by name; the desk and the rest of the plugin start.
+A blueprint is first registered on a scratch application. If it has a view without a declared right, names an unknown
+right, or would affect more than its own pages, it is left out by name; the desk and the rest of the plugin start.
 """
 
 import re
@@ -25,11 +25,11 @@ from webapp.hooks.registered import OfPlugin, fault, owner_of, registered
 from webapp.ui.frame.access import SIGNED_IN, may, personal, right_of
 from webapp.ui.frame.menu import MenuEntry
 
-LONG = 2.0  # seconds: a page that takes longer is noted
-BEGIN = "x."  # how the endpoints of plugins begin: no blueprint of the desk can have a dot in its name
-_PLAIN = re.compile(r"[a-z][a-z0-9_-]*")  # a name that can be a part of an address and of an endpoint
+LONG = 2.0  # seconds: a page that takes longer is recorded
+BEGIN = "x."  # the prefix of plugins' endpoints: no blueprint of the desk can have a dot in its name
+_PLAIN = re.compile(r"[a-z][a-z0-9_-]*")  # a name that can be part of an address and of an endpoint
 View = TypeVar("View", bound=Callable[..., Any])
-# What a blueprint may give for its own pages and not for the whole desk, by the names of Flask's application.
+# What a blueprint may define for its own pages and not for the whole desk, by the names of Flask's application.
 _OF_ALL = (
     "before_request_funcs",
     "after_request_funcs",
@@ -66,12 +66,12 @@ def init_app(app: Flask) -> None:
 
 
 def blueprints() -> tuple[Blueprint, ...]:
-    """What plugins bring of pages; those that can't be mounted among them."""
+    """The blueprints of plugins, including those that can't be mounted."""
     return registered("register_blueprints", Blueprint)
 
 
 def entries() -> tuple[MenuEntry, ...]:
-    """What plugins add to the menu, but for entries that lead to no page of their plugin."""
+    """The menu entries of plugins, without those that lead to no page of their plugin."""
     return registered("register_menu_entries", MenuEntry, fits=_leads_somewhere)
 
 
@@ -85,7 +85,7 @@ def _leads_somewhere(entry: MenuEntry, plugin: str) -> None:
 
 
 def plugin_ways() -> list[Way]:
-    """The entries that whoever is signed in may follow."""
+    """The entries that the signed-in person may follow."""
     return list(_ways())
 
 
@@ -103,7 +103,9 @@ def is_of_plugin(endpoint: str | None) -> bool:
 
 
 def failure_of_page(error: Exception) -> PluginFailed:
-    """What a page of a plugin answers to an error around its view, which is noted. Raises what is no fault of it."""
+    """The answer of a plugin's page to an error around its view, which is recorded. Raises errors that are not the
+    plugin's fault.
+    """
     _begin, plugin, place = (request.endpoint or "").split(".", 2)
     return failed(OfPlugin(plugin, place, place), "page", error)
 
@@ -120,7 +122,7 @@ def _mount(app: Flask, blueprint: Blueprint) -> None:
             raise NotTaken("pages need a plugin whose name is a plain word")
         _check(blueprint, options)
         app.register_blueprint(blueprint, **options)
-    except Exception as error:  # whatever it does when it is registered
+    except Exception as error:  # whatever error it raises when it is registered
         fault(plugin, "register_blueprints", error)
     for endpoint, view in app.view_functions.items():
         if endpoint.startswith(f"{options['name']}."):
@@ -155,7 +157,7 @@ def _fenced(plugin: str, place: str, view: View) -> View:
 
     @wraps(view)
     def run(**arguments: Any) -> Any:
-        if not hooks.manager.has_plugin(plugin):  # left out after it was mounted: its tables are not there
+        if not hooks.manager.has_plugin(plugin):  # left out after it was mounted: its tables are missing
             abort(404)
         return ask(page, "page", _answer, view, arguments, seconds=LONG, raises=(DeskError, HTTPException))
 
@@ -163,7 +165,7 @@ def _fenced(plugin: str, place: str, view: View) -> View:
 
 
 def _answer(view: Callable[..., Any], arguments: dict[str, Any]) -> Response:
-    """The view's answer as a response, so that one that is none fails inside the fence."""
+    """The view's result as a response, so that an invalid result fails inside the fence."""
     return current_app.make_response(view(**arguments))
 
 

@@ -1,7 +1,7 @@
-"""What a proxy before the desk says of its clients is believed, and of nobody else.
+"""The headers of a proxy before the desk are trusted, and nobody else's.
 
-Only where `WAYBILL_URL` tells that there is a proxy, and only on connections from `WAYBILL_PROXIES`. A client's
-address may come with a port; what is no address leaves the client the connection's own.
+Only if `WAYBILL_URL` says that there is a proxy, and only on connections from `WAYBILL_PROXIES`. A client's address may
+include a port; if the header has no valid address, the client's address is the connection's.
 """
 
 from collections.abc import Iterable
@@ -37,7 +37,9 @@ def init_app(app: Flask) -> None:
 
 
 def asked_from_within() -> bool:
-    """Whether this machine or a believed address asks for itself: what a proxy hands on says so in its headers."""
+    """Whether this machine or a trusted address itself made the request; a request that a proxy forwards has its
+    headers.
+    """
     if any(name in request.headers for name in _HANDED_ON):
         return False
     address = request.environ.get("REMOTE_ADDR") or ""

@@ -1,7 +1,7 @@
-"""Redirects: the one function by which a page leads to another, and the check that every target passes.
+"""Redirects: the only function that redirects to another page, and the check of every target.
 
 A target may come from a form or an address (`next`). It must be an address of this desk that a `Location` header can
-hold. Browsers drop tabs and line breaks from a target and read a backslash as a slash, so both could lead elsewhere.
+contain. Browsers drop tabs and line breaks from a target and read a backslash as a slash, so both could lead elsewhere.
 """
 
 import re
@@ -20,19 +20,19 @@ def init_app(app: flask.Flask) -> None:
 
 
 def local(target: str) -> str:
-    """The target, or the desk's first page where the target is no address of this desk."""
+    """The target, or the desk's first page if the target is not an address of this desk."""
     if len(target) > LONGEST or _NO_ADDRESS.search(target) or len(iri_to_uri(target)) > LONGEST:
         return "/"
     return target
 
 
 def redirect(target: str, code: int = 302) -> Response:
-    """Lead to an address of this desk. Any other target leads to the first page."""
+    """Redirect to an address of this desk. Any other target leads to the first page."""
     return flask.redirect(local(target), code)
 
 
 def _without_host(response: flask.Response) -> flask.Response:
-    """Name no host in a target. Flask adds a missing slash by itself, at the host that the request named."""
+    """Remove the host from a target. Flask adds a missing slash by itself, with the host that the request named."""
     if response.location and not response.location.startswith("/"):
         parts = urlsplit(response.location)
         response.location = local(urlunsplit(("", "", parts.path, parts.query, "")))

@@ -1,4 +1,4 @@
-"""Each request's id and its line in the log: the route and how it went, never a path, a query or a form's values."""
+"""Each request's id and its line in the log: the route and the result, never a path, a query or a form's values."""
 
 import secrets
 import time
@@ -19,12 +19,12 @@ def init_app(app: Flask) -> None:
 
 
 def request_id() -> str:
-    """What finds this request in the log; empty outside of one."""
+    """The id by which this request is found in the log; empty outside a request."""
     return str(g.get("request_id", ""))
 
 
 def _begin() -> None:
-    for name in list(g):  # a context that outlives its request, as in tests, hands nothing to the next
+    for name in list(g):  # a context that outlives its request, as in tests, passes nothing on to the next
         g.pop(name)
     g.request_id, g.began = secrets.token_hex(8), time.perf_counter()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
@@ -36,7 +36,7 @@ def _end(response: Response) -> Response:
         log.info(
             "request",
             method=request.method,
-            route=request.url_rule.rule if request.url_rule else None,  # a path can hold a one-time token
+            route=request.url_rule.rule if request.url_rule else None,  # a path can contain a one-time token
             status=response.status_code,
             ms=round((time.perf_counter() - g.began) * 1000, 1),
         )

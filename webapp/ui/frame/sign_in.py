@@ -1,4 +1,6 @@
-"""Signing in and out, one-time links, the first owner. A visit of a link spends nothing: mail scanners visit too."""
+"""Signing in and out, one-time links, the first owner. Visiting a link does not use it up: mail scanners visit links
+too.
+"""
 
 from flask import Blueprint, flash, make_response, render_template, request, session, url_for
 from werkzeug.wrappers import Response
@@ -22,7 +24,7 @@ bp = Blueprint("sign_in", __name__)
 @bp.get("/sign-in")
 @public
 def sign_in() -> str | Response:
-    """The form, or the desk for who is in already."""
+    """The form, or a redirect to the desk for a signed-in person."""
     if signed_in():
         return redirect(request.args.get("next", ""))
     if not accounts.has_owner():
@@ -60,7 +62,7 @@ def enter() -> str | Response | tuple[str, int] | tuple[str, int, dict[str, str]
 @bp.post("/sign-out")
 @public
 def sign_out() -> Response:
-    """End the session, here and on the desk."""
+    """End the session, in the browser and on the desk."""
     if signed_in() and (token := session_token()):
         with unit_of_work():
             accounts.close_session(token, actor=current_actor())
@@ -71,7 +73,7 @@ def sign_out() -> Response:
 @bp.get("/sign-in/link/<token>")
 @public
 def link(token: str) -> str | tuple[str, int] | Response:
-    """Say whom a link lets in; its button spends it."""
+    """Show for whom a link is; its button uses it."""
     try:
         found = accounts.find_link(token)
     except accounts.LinkRefused as error:
@@ -84,7 +86,7 @@ def link(token: str) -> str | tuple[str, int] | Response:
 @bp.post("/sign-in/link/<token>")
 @public
 def use_link(token: str) -> Response | str | tuple[str, int]:
-    """Let in by a link, with a new password if one was typed; without one the old password stays."""
+    """Sign in by a link, with a new password if one was typed; otherwise the old password stays."""
     form = None
     try:
         with tries(of_source()):
@@ -141,7 +143,7 @@ def set_up(token: str) -> str | tuple[str, int]:
 @bp.post("/welcome/<token>")
 @public
 def welcome(token: str) -> Response | tuple[str, int]:
-    """Make the first owner."""
+    """Create the first owner."""
     form = _set_up_form()
     try:
         with tries(of_source()):
@@ -164,7 +166,7 @@ def welcome(token: str) -> Response | tuple[str, int]:
 
 
 def _sign_in_form(next: str = "") -> forms.Form:
-    known = bool(request.form.get("email"))  # typed before: the password was wrong, and is what comes next
+    known = bool(request.form.get("email"))  # the address was typed before: the password was wrong and is typed next
     fields = {
         "email": forms.text(_l("E-mail"), kind="email", required=True, autocomplete="username", autofocus=not known),
         "password": forms.secret(_l("Password"), required=True, autocomplete="current-password", autofocus=known),
@@ -174,7 +176,7 @@ def _sign_in_form(next: str = "") -> forms.Form:
 
 
 def _link_form(user: User) -> forms.Form:
-    """What somebody fills in who comes by a link: without a password so far one must be chosen, else one may be."""
+    """The form of a one-time link: a person without a password must choose one, others may."""
     secret = {"help": PASSWORD_RULE, "autocomplete": "new-password"}
     if user.password_hash is not None:
         fields = {"password": forms.secret(_l("New password"), **secret)}

@@ -1,7 +1,7 @@
-"""The Jinja environment of the desk's templates and of its plugins': a name that nothing gives is an error.
+"""The Jinja environment of the desk's templates and of its plugins': an undefined name is an error.
 
 An unknown name or attribute raises where a template uses it, instead of drawing nothing. Jinja alone would take an
-`AttributeError` raised inside a property for a missing attribute; here it is raised as the fault that it is.
+`AttributeError` raised inside a property for a missing attribute; here it is raised as the bug that it is.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from jinja2 import StrictUndefined
 
 
 class StrictEnvironment(Environment):
-    """Flask's environment, strict. Reads attributes and items as Jinja does; only a failed reading costs more."""
+    """Flask's environment, strict. Reads attributes and items as Jinja does; only a failed reading is slower."""
 
     def __init__(self, app: App, **options: Any) -> None:
         super().__init__(app, undefined=StrictUndefined, **options)
@@ -40,9 +40,9 @@ class StrictEnvironment(Environment):
                 return self._missing(obj, argument, error)
 
     def _missing(self, obj: Any, name: str, error: AttributeError) -> StrictUndefined:
-        """What is undefined; raises `RuntimeError` from the error where the attribute exists and reading it failed.
+        """An undefined value; raises `RuntimeError` from the error if the attribute exists and reading it failed.
 
-        It exists where the object's class has it, and where `__getattr__` came as far as asking for another name.
+        It exists if the object's class has it, or if `__getattr__` failed at another name.
         """
         declared = any(name in vars(kind) for kind in type(obj).__mro__)
         if not declared and error.name in (None, name):
@@ -52,7 +52,9 @@ class StrictEnvironment(Environment):
 
 
 def _from_within(obj: Any, name: str, error: AttributeError) -> AttributeError:
-    """The error that a property raised. Where its class has `__getattr__`, Python drops that and asks there."""
+    """The error that a property raised. If its class has `__getattr__`, Python drops that error and calls
+    `__getattr__`.
+    """
     if not hasattr(type(obj), "__getattr__"):
         return error
     try:
