@@ -1,7 +1,7 @@
 """What the browser sees, by page family: one order, lists of orders, the desk around them, and the frame of every page.
 
-A view reads, calls a service and shows; it holds no rule of its own. The order in which the parts hook into a request
-is set here and nowhere else.
+A view reads, calls a service and shows; it has no rules of its own. The order in which the parts hook into a request is
+defined only here.
 """
 
 from flask import Flask
@@ -52,10 +52,10 @@ from webapp.ui.orders import order, panels, presence, updates
 
 
 def init_app(app: Flask) -> None:
-    """Wire the pages to the app; raises where a route says nothing of who may use it."""
+    """Register the pages on the app; raises if a route does not declare who may use it."""
     proxies.init_app(app)
     request_log.init_app(app)
-    compression.init_app(app)  # what comes later has been at the answer before it
+    compression.init_app(app)  # later handlers see the answer before earlier ones
     budget.init_app(app)
     htmx.init_app(app)
     languages.init_app(app)

@@ -1,1 +1,1 @@
-"""The pages of one order: what they show, acting on it, its parts that load by themselves."""
+"""The pages of one order: their content, acting on the order, and the parts that load by themselves."""

@@ -1,4 +1,4 @@
-"""An order as it stood at a moment, put into words for its page. What it was, `orders.asof` rebuilds."""
+"""An order as it was at a moment, in words for its page. `orders.asof` rebuilds its values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,18 +25,18 @@ MOST = 200  # moments to choose from
 
 @dataclass(frozen=True, slots=True)
 class ShownThen:
-    """The head and the lines of then, every value as text."""
+    """The head and the lines of that moment, every value as text."""
 
     head: list[tuple[str, str]]
     facts: list[tuple[str, str]]
     stages: list[str]
     lines: list[dict[str, Any]]
-    totals: list[dict[str, Any]] | None  # by component; None where events of that time kept no amounts
+    totals: list[dict[str, Any]] | None  # by component; None if events of that time stored no amounts
     last: str
 
 
 def shown_then(order: Order, then: Then | None) -> ShownThen | None:
-    """What the order was; None before the desk knew of it."""
+    """The order at that moment; None before the desk knew it."""
     if then is None:
         return None
     drawn = [name for name in LINE if name == "ordered" or any(line.get(name) for line in then.lines.values())]
@@ -64,7 +64,7 @@ def shown_then(order: Order, then: Then | None) -> ShownThen | None:
 
 
 def _money(then: Then, line_id: int, line: Mapping[str, Any]) -> Sequence[str]:
-    """What the goods of a line cost, as on the order's page; where no amounts are known, the channel's total of it."""
+    """The price of a line's goods, as on the order's page; if no amounts are known, the channel's total of the line."""
     currency, total = then.order.get("currency"), line.get("total_minor")
     if then.amounts is None:
         return [amount_of(total, currency)]
@@ -72,7 +72,7 @@ def _money(then: Then, line_id: int, line: Mapping[str, Any]) -> Sequence[str]:
 
 
 def _rows(order: Order, columns: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str, str]]:
-    """Label and value of the columns that held something."""
+    """Label and value of the columns that were not empty."""
     values = [(name, columns.get(name)) for name in names]
     held = [(name, value) for name, value in values if value is not False and value not in (None, "", [])]
     held = [(name, value) for name, value in held if (name, value) != ("residual_minor", 0)]

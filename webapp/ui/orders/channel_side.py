@@ -1,6 +1,6 @@
 """The channel's own side of an order: what it lists, in its words and with its figures, read-only.
 
-The desk's own figures stand on the other tabs. The raw answer is opened from the vault only when somebody asks for it.
+The other tabs show the desk's own figures. The raw answer is opened from the vault only when a person asks for it.
 """
 
 import json
@@ -20,7 +20,7 @@ from webapp.vault import services as vault
 
 @dataclass(slots=True)
 class ChannelSide:
-    """A channel order with the words of a page around it; `lines` may be the first of all that there are."""
+    """A channel order with the words of a page; `lines` may be only the first ones."""
 
     there: ChannelOrder
     lines: list[dict[str, Any]]
@@ -65,7 +65,7 @@ def channel_side(order: Order, *, whole: bool = False) -> ChannelSide:
 
 
 def _line(line: ChannelLine, own: OrderLine | None) -> dict[str, Any]:
-    """A line as the channel counts it; title, codes and money stand on the desk's line, which repeats them."""
+    """A line with the channel's counters; title, codes and money are those of the desk's line, which copies them."""
     amounts = {amount.component: amount for amount in own.amounts} if own else {}
     item, shipping = amounts.get(Component.ITEM), amounts.get(Component.SHIPPING)
     currency = own.currency if own else None
@@ -89,7 +89,7 @@ def _line(line: ChannelLine, own: OrderLine | None) -> dict[str, Any]:
 
 
 def _rows(package: ChannelPackage, titles: dict[str, str]) -> list[dict[str, Any]]:
-    """A row per item of a parcel; one for the parcel itself where nothing is said of what lies in it."""
+    """A row for each item of a parcel; one for the parcel itself if its contents are unknown."""
     common = {
         "number": package.number,
         "carrier": package.carrier,
@@ -103,7 +103,9 @@ def _rows(package: ChannelPackage, titles: dict[str, str]) -> list[dict[str, Any
 
 
 def raw_answer(order: Order, actor: Actor) -> str | None:
-    """The channel's last answer as it came, by its own right and on the record; None where it was erased."""
+    """The channel's last answer as it was received, by its own right and with an access record; None if it was
+    erased.
+    """
     actor.needs("orders.raw")
     answer = vault.reveal(actor, [order.id], purpose="raw", kind=vault.RAW).get(order.id)
     return None if answer is None else json.dumps(answer, indent=2, ensure_ascii=False, sort_keys=True)

@@ -1,4 +1,4 @@
-"""One order in the browser: its page, and acting on it. The list of them stands in `order_list`, on this blueprint."""
+"""One order in the browser: its page, and acting on it. The list of orders is in `order_list`, on this blueprint."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -50,7 +50,7 @@ _TAB = "order-tab"
 @bp.get("/orders/<number>")
 @needs("orders.view")
 def show(number: str) -> str | tuple[str, int]:
-    """The page of an order, by our number or the channel's; where several fit, the choice."""
+    """The page of an order, by our number or the channel's; if several match, the choice."""
     actor = current_actor()
     tab = request.args.get("tab", OVERVIEW)
     try:
@@ -70,7 +70,7 @@ def show(number: str) -> str | tuple[str, int]:
 
 
 def _of_tab(view: OrderView, tab: str) -> dict[str, Any]:
-    """What one tab alone needs."""
+    """The context of one tab only."""
     order, actor, args = view.order, view.actor, request.args
     match tab:
         case "timeline":
@@ -100,18 +100,18 @@ def _as_of(order: Order, actor: Actor) -> str:
 @bp.get("/orders/<number>/parts")
 @needs("orders.view")
 def renewed(number: str) -> Response:
-    """The parts of an open page that only tell, as they are now; forms in work are left alone."""
+    """The read-only parts of an open page, as of now; open forms are left alone."""
     actor = current_actor()
     tab = current_tab()
     context = facts(open_order(number, actor, tab), actor, tab=tab)
-    own = [part for part in live_parts(tab) if part != ASIDE]  # which renews itself
+    own = [part for part in live_parts(tab) if part != ASIDE]  # it renews itself
     return parts_aside(*own, *outdated(context["view"], request.args), **context)
 
 
 @bp.get("/orders/<number>/aside")
 @needs("orders.view")
 def aside(number: str) -> str | AnyResponse:
-    """What stands beside the overview: packages, updates and the newest events."""
+    """The parts beside the overview: packages, updates and the newest events."""
     actor = current_actor()
     order = find_order(number, actor)
     if not htmx.is_htmx():
@@ -122,7 +122,7 @@ def aside(number: str) -> str | AnyResponse:
 @bp.get("/orders/<number>/lines")
 @needs("orders.view")
 def lines(number: str) -> str | AnyResponse:
-    """The order's lines: those that fit what is looked for, the first hundred or all of them."""
+    """The order's lines: those that match a text, the first hundred or all of them."""
     actor = current_actor()
     order = find_order(number, actor)
     find, whole = request.args.get("find", ""), request.args.get("lines") == "all"
@@ -134,7 +134,7 @@ def lines(number: str) -> str | AnyResponse:
 @bp.get("/orders/<number>/updates")
 @needs("orders.view")
 def updates(number: str) -> str:
-    """The updates of the order, as they are now."""
+    """The updates of the order, as of now."""
     actor = current_actor()
     return page("orders/_updates.html", **facts(find_order(number, actor), actor))
 
@@ -142,7 +142,7 @@ def updates(number: str) -> str:
 @bp.post("/orders/<number>/raw")
 @needs("orders.raw")
 def raw(number: str) -> str:
-    """The channel's last answer as it came. Posted, since it is opened deliberately and on the record."""
+    """The channel's last answer as it was received. Posted, since opening it is deliberate and recorded."""
     actor = current_actor()
     order = open_order(number, actor, CHANNEL)
     context = facts(order, actor, tab=CHANNEL)
@@ -167,7 +167,7 @@ def actions(number: str) -> str | AnyResponse:
 @bp.get("/orders/<number>/actions/<code>")
 @needs("orders.view")
 def choose(number: str, code: str) -> str | AnyResponse:
-    """The form of one action, in the bar or where it belongs on the page."""
+    """The form of one action, in the bar or at its place on the page."""
     actor = current_actor()
     order, action = open_order(number, actor), find_action(code)
     actor.needs(action.right)
@@ -209,7 +209,7 @@ def perform(number: str, code: str) -> AnyResponse:
             return _refused(open_order(number, actor), actor, error)
         raise
     order = open_order(number, actor)
-    fresh = since == done.since < done.version  # not the answer to an earlier submission, and something was changed
+    fresh = since == done.since < done.version  # not a repeated submission, and something was changed
     undone_by = undo_form(order, *undo, version=done.version, actor=actor) if undo and fresh else None
     tell(_done_sentence(order, action, done.since), "good", undone_by)
     if not htmx.is_htmx():
@@ -221,9 +221,9 @@ def _undo(action: OrderAction, order: Order, data: ActionInput) -> tuple[str, Ma
     if type(action).undo is OrderAction.undo:
         return action.undo(order, data)
     try:
-        with db.session.begin_nested():  # what its statements break is put right
+        with db.session.begin_nested():  # errors of the statements above are repaired
             return ask(action, "action", _undone_by, action, order, data)
-    except PluginFailed:  # it can be done all the same
+    except PluginFailed:  # the act is possible all the same
         return None
 
 
@@ -236,7 +236,7 @@ def _undone_by(action: OrderAction, order: Order, data: ActionInput) -> tuple[st
 
 
 def _refused(order: Order, actor: Actor, refusal: Refusal) -> Response:
-    """The order's page with the refusal, for a plain link or form; htmx is told it beside what was typed."""
+    """The order's page with the refusal, for a plain link or form; htmx shows it beside the input."""
     if htmx.is_htmx():
         raise refusal
     tell(str(refusal), "bad")
@@ -245,7 +245,7 @@ def _refused(order: Order, actor: Actor, refusal: Refusal) -> Response:
 
 
 def _changed(order: Order, actor: Actor, place: Place) -> Response:
-    """What an act changed on the page: its own place, and whatever else tells of the order."""
+    """What an act changed on the page: its own place, and the other parts about the order."""
     tab = current_tab()
     within = {"orders/_comment_list.html"} if place is Place.COMMENTS else set()
     beside = [part for part in live_parts(tab) if part not in within]
@@ -253,17 +253,17 @@ def _changed(order: Order, actor: Actor, place: Place) -> Response:
 
 
 def _version_seen(order: Order, seen: int | None, actor: Actor) -> int | None:
-    """The version that the person knows: what they did themselves beside an open form makes that form no older."""
+    """The version that the person knows: their own acts beside an open form don't make the form outdated."""
     if seen is None:
         return None
     events = [event for event in events_of(order, limit=20) if event.version > seen]
-    made = {event.version: (event.actor_kind, event.actor_id) for event in events}  # by the first event of each
+    made = {event.version: (event.actor_kind, event.actor_id) for event in events}  # by the first event of each act
     own = len(made) == order.version - seen and set(made.values()) <= {(actor.kind, actor.id)}
     return order.version if own else seen
 
 
 def _with_other_groups(action: OrderAction, order: Order, actor: Actor) -> AnyResponse:
-    """The form with one group of fields more or less, and with all that was typed; nothing was done."""
+    """The form with one group of fields more or less, and with its input; the act is not done."""
     try:
         form = action_form(action, order, request.form, actor=actor)
     except PluginFailed as problem:
@@ -275,7 +275,7 @@ def _with_other_groups(action: OrderAction, order: Order, actor: Actor) -> AnyRe
 
 
 def _form_again(action: OrderAction, order: Order, actor: Actor, error: DeskError) -> Response:
-    """The form with what was typed and why it was not taken; where the order changed meanwhile, what changed."""
+    """The form with its input and the errors; if the order changed meanwhile, with the changes."""
     form = again(action, order, request.form, error, actor=actor)
     tab = current_tab()
     context = facts(order, actor, tab=tab, reveals=not htmx.is_htmx() or action.place is Place.ADDRESSES)
@@ -294,7 +294,7 @@ def _form_again(action: OrderAction, order: Order, actor: Actor, error: DeskErro
 
 
 def _at(place: str, response: Response) -> Response:
-    """The form where it stands, also with a code whose answers are messages otherwise."""
+    """The form at its place, also with a status whose answers are otherwise messages."""
     return htmx.retarget(response, place) if htmx.is_htmx() else response
 
 
@@ -307,14 +307,14 @@ def _done_sentence(order: Order, action: OrderAction, since: int) -> str:
 @bp.post("/orders/<number>/comments/<int(max=2147483647):comment_id>/pin")
 @needs("orders.comment")
 def pin_comment(number: str, comment_id: int) -> AnyResponse:
-    """Keep a comment above the others."""
+    """Show a comment above the others."""
     return _kept(number, comment_id, pin)
 
 
 @bp.post("/orders/<number>/comments/<int(max=2147483647):comment_id>/unpin")
 @needs("orders.comment")
 def unpin_comment(number: str, comment_id: int) -> AnyResponse:
-    """Let a comment stand among the others again."""
+    """Show a comment among the others again."""
     return _kept(number, comment_id, unpin)
 
 

@@ -1,6 +1,6 @@
-"""What the page of one order shows: each part is read when a template asks for it, and once.
+"""The contents of one order's page: each part is read when a template asks for it, and once.
 
-Which parts a page has, its tab says; acting stands in `orders`, what the channel itself says in `channel_side`.
+The tab determines the parts of a page; acting is in `orders`, the channel's own data in `channel_side`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,22 +50,24 @@ TABS: dict[str, LazyString] = {
     "timeline": _l("Timeline"),
     CHANNEL: _l("Channel side"),
 }
-PLACES = {  # where the form of an act stands: the part, and its element
+PLACES = {  # the place of an act's form: the part, and its element
     Place.ACTIONS: ("orders/_actions.html", "#order-actions"),
     Place.COMMENTS: ("orders/_comments.html", "#order-comments"),
     Place.ADDRESSES: ("orders/_addresses.html", "#order-addresses"),
 }
-# Cards about the buyer, by the field that says what each shows.
+# Cards about the buyer, by the field that tells what each shows.
 _OF_BUYER = {"buyer": "orders/_buyer.html", "addresses": PLACES[Place.ADDRESSES][0]}
 ASIDE = "orders/_aside.html"
 RECENT = 8  # events beside the overview
-AT_ONCE = timedelta(seconds=5)  # what goes so soon is not worth a time
+AT_ONCE = timedelta(seconds=5)  # an earlier time is not worth showing
 _AROUND = (joinedload(Order.assignee), joinedload(Order.running_hold).joinedload(OrderHold.person))
 _FIGURES = (joinedload(Order.own_amounts), selectinload(Order.lines).joinedload(OrderLine.amounts))
 
 
 def open_order(number: str, actor: Actor, tab: str = OVERVIEW) -> Order:
-    """The order with what its head shows, in one query; tabs with figures read its lines and all amounts in another."""
+    """The order with the data of its head, in one query; for tabs with figures, its lines and all amounts in
+    another.
+    """
     if tab not in (OVERVIEW, CHANNEL):
         return find_order(number, actor, *_AROUND)
     order = find_order(number, actor, *_AROUND, *_FIGURES)
@@ -75,18 +77,18 @@ def open_order(number: str, actor: Actor, tab: str = OVERVIEW) -> Order:
 
 
 def url_of(order: Order) -> str:
-    """The order's page."""
+    """The address of the order's page."""
     return url_for("orders.show", number=reference(order))
 
 
 def current_tab() -> str:
-    """The tab of the page that htmx asks from."""
+    """The tab of the page that sent the htmx request."""
     tab = parse_qs(urlsplit(htmx.current_url()).query).get("tab", [OVERVIEW])[0]
     return tab if tab in TABS else OVERVIEW
 
 
 def live_parts(tab: str) -> list[str]:
-    """Parts of a tab that only tell, and that stand on its page: renewed while somebody types elsewhere on it."""
+    """The read-only parts of a tab that are on its page: renewed while somebody types elsewhere on it."""
     if tab != OVERVIEW:
         return ["orders/_summary.html"]
     names = ("summary", "information", "payment", "totals", "comment_list")
@@ -94,14 +96,16 @@ def live_parts(tab: str) -> list[str]:
 
 
 def outdated(view: "OrderView", shown: Mapping[str, str]) -> list[str]:
-    """Cards about the buyer that show something older than there is: only they are drawn again, since that reveals the
-    buyer, on the record. One in which somebody types does not say what it shows.
+    """The cards about the buyer whose content is outdated: only they are drawn again, since that reveals the buyer
+    and is recorded. A card with an open form does not report its content.
     """
     return [part for name, part in _OF_BUYER.items() if name in shown and shown[name] != getattr(view, f"{name}_mark")]
 
 
 def facts(order: Order, actor: Actor, *, tab: str = OVERVIEW, reveals: bool = False) -> dict[str, Any]:
-    """What every template of the page knows; `reveals` says that it shows the buyer to who may see one."""
+    """The context of every template of the page; `reveals` says that it shows the buyer to people who may see
+    buyers.
+    """
     g.zone, g.has_practice, g.order_reference = order.shop.zone, order.store.practice, reference(order)
     view = OrderView(order, actor, reveals=reveals)
     usual: dict[str, Any] = {"action": None, "form": None, "meanwhile": [], "loaded": False}
@@ -111,7 +115,7 @@ def facts(order: Order, actor: Actor, *, tab: str = OVERVIEW, reveals: bool = Fa
 class OrderView:
     """One order as its page draws it. A part that no template asks for is not read."""
 
-    comment_problem = channel_url_problem = ""  # what a plugin failed at, once the part was asked for
+    comment_problem = channel_url_problem = ""  # errors of plugins, after their parts were read
 
     def __init__(self, order: Order, actor: Actor, *, reveals: bool) -> None:
         self.order, self.actor, self._reveals = order, actor, reveals
@@ -124,18 +128,18 @@ class OrderView:
 
     @cached_property
     def offers(self) -> list[Any]:
-        """The bar: what has a place of its own on the page is offered there."""
+        """The acts in the bar; acts with a place of their own on the page are offered there."""
         return [offer for offer in bar(self._every_offer) if offer.action.place is Place.ACTIONS]
 
     @cached_property
     def readdressing(self) -> OrderAction | None:
-        """The act that changes the address, where it is possible now."""
+        """The act that changes the address, if it is possible now."""
         found = [offer for offer in self._every_offer if offer.action.place is Place.ADDRESSES]
         return found[0].action if found and found[0].refusal is None else None
 
     @cached_property
     def commenting(self) -> OrderAction | None:
-        """The act whose form stands under the comments, where a plugin brings one and the actor may."""
+        """The act whose form is below the comments, if a plugin registers one and the actor may do it."""
         return action_at(Place.COMMENTS, self.actor)
 
     @cached_property
@@ -148,7 +152,7 @@ class OrderView:
 
     @cached_property
     def hold(self) -> dict[str, Any] | None:
-        """Why, since when, until when and by whom it is held; the reason for who may see buyers."""
+        """Why, since when, until when and by whom the order is held; the reason only for people who may see buyers."""
         row = self.order.running_hold if self.order.on_hold else None
         if row is None:
             return None
@@ -159,7 +163,7 @@ class OrderView:
 
     @cached_property
     def missed(self) -> Mapping[str, datetime]:
-        """Plugins that have not heard all that happened to the order, with when each is told again."""
+        """Plugins that have missed facts about the order, each with the time of its next try."""
         return missed_of(self.order.id)
 
     @cached_property
@@ -181,7 +185,7 @@ class OrderView:
 
     @cached_property
     def channel_url(self) -> str:
-        """The order on the channel's own site; empty where it has no page there, or `channel_url_problem` says why."""
+        """The order on the channel's own site; empty if it has no page there, or `channel_url_problem` says why."""
         try:
             return described.order_url(self.order.store, self.order.channel_order_number, self.order.marketplace)
         except PluginFailed as problem:
@@ -203,13 +207,13 @@ class OrderView:
 
     @cached_property
     def sides_disagree(self) -> bool:
-        """Whether our state and the channel's stage tell different stories."""
+        """Whether our state and the channel's stage contradict each other."""
         stage, state = self.order.channel_order.stage, self.order.state
         return (stage == "shipped" and bool(self.order.unshipped)) or (stage == "canceled") != (state == "canceled")
 
     @cached_property
     def buyer(self) -> list[tuple[str, str, str]]:
-        """The buyer's facts but for the address, in the order of the contract; texts by line with the line's SKU."""
+        """The buyer's facts without the address, in the order of the contract; texts by line with the line's SKU."""
         lines = {line.channel_line_number: line.sku or line.title for line in self.order.lines}
         rows: list[tuple[str, str, str]] = []
         for name, label in BUYER_FIELDS.items():
@@ -224,27 +228,29 @@ class OrderView:
 
     @cached_property
     def addresses_mark(self) -> str:
-        """Another one once the addresses were written again, or can be changed no more since the order has moved on."""
+        """A mark that changes once the addresses were written again, or can no longer be changed because the order
+        has moved on.
+        """
         return f"{self.buyer_mark}{' changeable' if self.readdressing else ''}"
 
     @cached_property
     def buyer_mark(self) -> str:
-        """Another one once what is known of the buyer was written again; reading it reveals nothing."""
+        """A mark that changes once the buyer's data was written again; reading it reveals nothing."""
         return iso(self.keys.sealed_at.get(self.order.id)) or ""
 
     @cached_property
     def erased(self) -> bool:
-        """The order's key was destroyed, and with it what was known of the buyer."""
+        """The order's key was destroyed, and the buyer's data with it."""
         return self.order.id not in self._revealed
 
     @cached_property
     def address(self) -> shown.Address | None:
-        """Where it goes: the address that was put in its place here, or the channel's."""
+        """The delivery address: the one that replaced it here, or the channel's."""
         return shown.address_of(self._address.address)
 
     @cached_property
     def channel_address(self) -> shown.Address | None:
-        """The channel's own, where another was put in its place."""
+        """The channel's own address, if another replaced it."""
         return shown.address_of(self._address.there)
 
     @cached_property
@@ -257,7 +263,7 @@ class OrderView:
 
     @cached_property
     def _revealed(self) -> vault.DataKeys:
-        """Buyer data, on the record; for who may see buyers."""
+        """Buyer data, with an access record; for people who may see buyers."""
         return vault.reveal_kinds(self.actor, [self.order.id], purpose="order", kinds=addresses.KINDS)
 
     @cached_property
@@ -266,19 +272,21 @@ class OrderView:
         return found
 
     def _open(self, values: Sequence[tuple[str, bytes]]) -> list[Any]:
-        """What the desk sealed itself, for who may see buyers."""
+        """Values that the desk itself sealed, for people who may see buyers."""
         return vault.open_sealed([(self.order.id, kind, body) for kind, body in values], self.keys)
 
     @cached_property
     def keys(self) -> vault.DataKeys:
-        """The order's data key, for who may see buyers."""
+        """The order's data key, for people who may see buyers."""
         return self._revealed if self._reveals else vault.DataKeys([self.order.id], addresses.KINDS)
 
     # --- Comments -----------------------------------------------------------------------------------------------------
 
     @cached_property
     def comments(self) -> list[dict[str, Any]] | None:
-        """The pinned ones first, then the newest; None for who may not see buyers, since comments name them too."""
+        """Pinned comments first, then the newest; None for people who may not see buyers, since comments name them
+        too.
+        """
         if not self.actor.may("buyers.see"):
             return None
         if not self.order.comments:
@@ -301,7 +309,7 @@ class OrderView:
 
     @cached_property
     def comment_form(self) -> ActionForm | None:
-        """The box under the comments."""
+        """The form below the comments."""
         try:
             return action_form(self.commenting, self.order, actor=self.actor) if self.commenting else None
         except PluginFailed as problem:
@@ -312,12 +320,12 @@ class OrderView:
 
     @cached_property
     def packages(self) -> list[dict[str, Any]]:
-        """Every parcel with what lies in it."""
+        """Every package with its contents."""
         return _packages(self.order, {line.id: line for line in self.order.lines})
 
     @cached_property
     def parcels(self) -> list[dict[str, Any]]:
-        """Every parcel for a glance: how many units lie in it, not which."""
+        """Every package in brief: the number of its units."""
         return _packages(self.order, {})
 
     @cached_property
@@ -334,15 +342,15 @@ class OrderView:
 
     @cached_property
     def recent(self) -> timeline.Timeline:
-        """The newest events, without what is sealed of them."""
+        """The newest events, without their sealed values."""
         return timeline.timeline_of(self.order, limit=RECENT)
 
 
 def _packages(order: Order, lines: Mapping[int, OrderLine]) -> list[dict[str, Any]]:
-    """Every parcel with its carrier's words, oldest first, and what lies in it of these lines."""
+    """Every package with its carrier's name, oldest first, and the units of these lines in it."""
     try:
         carriers = {one.code: one for one in described.carriers(order.store.channel, order.marketplace)}
-    except PluginFailed:  # the carriers' codes say enough
+    except PluginFailed:  # the carriers' codes are enough
         carriers = {}
     found = []
     for shipment in shipments_of(order):
@@ -370,7 +378,7 @@ def _packages(order: Order, lines: Mapping[int, OrderLine]) -> list[dict[str, An
 
 
 def _goes_at(order: Order, row: ChannelUpdate) -> datetime | None:
-    """When one that waits goes, where that is not at once."""
+    """When a waiting update is sent, if not at once."""
     if row.state == UpdateState.HELD:
         return row.due_at
     if row.state != UpdateState.OWED or row.lease_owner is not None:

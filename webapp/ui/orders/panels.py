@@ -1,7 +1,7 @@
-"""Panels that plugins add to the order page: each loads by itself, and where one fails, its place says so.
+"""Panels that plugins add to the order page: each loads by itself; if one fails, an error is shown in its place.
 
-The page names them and never waits for them. A panel has a budget of seconds: what it asks of the database is stopped
-there, and one that ran over it in Python stands on the page of plugins.
+The page lists them and never waits for them. A panel has a budget of seconds: its database queries are stopped then,
+and one that exceeds it in Python is listed on the page of plugins.
 """
 
 from typing import Any
@@ -31,7 +31,7 @@ def every() -> dict[str, Panel]:
 
 
 def panels_of(order: Order, actor: Actor) -> list[Panel]:
-    """The panels of an order that the actor may see; one that can't say whether it belongs there says so there."""
+    """The panels of an order that the actor may see; a panel whose check fails shows its error there."""
     return [panel for panel in every().values() if actor.may(panel.right) and _shows(panel, order)]
 
 
@@ -39,7 +39,7 @@ def _shows(panel: Panel, order: Order) -> bool:
     try:
         return ask(panel, "panel", _belongs, panel, order)
     except PluginFailed:
-        return True  # and fails again where it is drawn
+        return True  # it fails again where it is drawn
 
 
 def _belongs(panel: Panel, order: Order) -> bool:
@@ -49,7 +49,7 @@ def _belongs(panel: Panel, order: Order) -> bool:
 @bp.get("/orders/<number>/panels/<code>")
 @needs("orders.view")
 def show(number: str, code: str) -> str | Response:
-    """One panel; a page of its own where no script asks for it."""
+    """One panel; a whole page if the request is not from a script."""
     actor = current_actor()
     order = find_order(number, actor)
     panel = every().get(code)
@@ -60,12 +60,12 @@ def show(number: str, code: str) -> str | Response:
     context: dict[str, Any] = {**named, "body": body, "problem": problem}
     if htmx.is_htmx():
         return render_template("orders/_panel.html", **context)
-    order = find_order(number, actor)  # what failed may have ended the reading
+    order = find_order(number, actor)  # the failed panel may have ended the reading
     return page("orders/panel.html", **facts(order, actor), **context)
 
 
 def _drawn(panel: Panel, order: Order, actor: Actor) -> tuple[str, str]:
-    """The panel's HTML, or why there is none. Raises `NotFound` where the order has no such panel."""
+    """The panel's HTML, or why there is none. Raises `NotFound` if the order has no such panel."""
     try:
         belongs = ask(panel, "panel", _belongs, panel, order)
     except PluginFailed as problem:

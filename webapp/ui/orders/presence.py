@@ -1,7 +1,7 @@
-"""Who else has an order open: a beat from each open page, kept in Redis for a moment and nowhere else.
+"""Who else has an order open: each open page posts a beat, which is only kept in Redis and only for a moment.
 
-No row is written for it and nothing depends on it. While Redis is gone nobody is shown; what two people do at once is
-settled by the order's version.
+No row is written for it and nothing depends on it. While Redis can't be reached nobody is shown; concurrent acts are
+resolved by the order's version.
 """
 
 import time
@@ -19,14 +19,14 @@ from webapp.ui.frame.pages import page
 
 bp = Blueprint("presence", __name__)
 BEAT = 15  # seconds between two beats of an open page
-GONE = 2.5 * BEAT  # without a beat for so long somebody has left
+GONE = 2.5 * BEAT  # after so many seconds without a beat a person has left
 LEAVES = "leaves"
 
 
 @bp.post("/orders/<number>/presence")
 @needs("orders.view")
 def beat(number: str) -> Response | str | tuple[str, int]:
-    """Note that somebody is here, or leaves, and tell who else is; nothing where the page shows just that already."""
+    """Record that a person is here, or leaves, and show who else is; an empty answer if the page shows that already."""
     actor = current_actor()
     if actor.shops is not None:
         find_order(number, actor)
@@ -41,7 +41,7 @@ def beat(number: str) -> Response | str | tuple[str, int]:
 
 
 def meet(number: str, person_id: int, name: str) -> list[str]:
-    """Be here, and learn the names of the others who are."""
+    """Record a person as present, and return the names of the others."""
     at, own = time.time(), f"{person_id}:{name}"
     here = _key(number)
     try:
@@ -58,7 +58,7 @@ def meet(number: str, person_id: int, name: str) -> list[str]:
 
 
 def leave(number: str, person_id: int) -> None:
-    """Be here no longer."""
+    """Record that a person has left."""
     try:
         present = cast(list[bytes], connection().zrange(_key(number), 0, -1))
         own = [member for member in present if member.partition(b":")[0] == str(person_id).encode()]
@@ -73,5 +73,5 @@ def _key(number: str) -> str:
 
 
 def _mark(others: list[str]) -> str:
-    """A short mark of who is shown, so that an unchanged answer is none and no screen reader repeats it."""
+    """A short mark of the names shown, so that an unchanged answer is empty and no screen reader repeats it."""
     return f"{zlib.crc32(chr(10).join(others).encode()):08x}"

@@ -1,4 +1,4 @@
-"""What pages show of an order: rows read by the domains, put into words. Nothing here changes or reveals anything."""
+"""What pages show of an order: rows read by the domains, in words. Nothing here changes or reveals anything."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ from webapp.ui.frame.formats import money
 
 
 class ShownOrder:
-    """An order with the words around it; whatever is not here is the order's own."""
+    """An order with the words around it; other attributes are the order's own."""
 
     def __init__(self, order: Order) -> None:
         self.order = order
@@ -47,7 +47,7 @@ class ShownOrder:
 
     @property
     def badges(self) -> list[Label]:
-        """What it is, in short words; what should be looked at stands below them in sentences."""
+        """Badges of the order; attention is shown below them in sentences."""
         return Badges(without=("attention",)).of(self.order)
 
     @property
@@ -75,14 +75,14 @@ class Address:
 
     @property
     def phone_url(self) -> str:
-        """The phone number as a link: what RFC 3966 lets stand in one."""
+        """The phone number as a link, with the characters that RFC 3966 allows."""
         number, extension = telephone(self.phone)
         bare = ("+" if number.strip().startswith("+") else "") + digits(number)
         return f"tel:{bare};ext={extension}" if extension else f"tel:{bare}"
 
 
 def address_of(given: Mapping[str, Any] | None) -> Address | None:
-    """An address in the order of its country; None where the channel gave none."""
+    """An address in the line order of its country; None if the channel gave none."""
     if not given:
         return None
     country = str(given.get("country") or "")
@@ -100,7 +100,7 @@ def address_of(given: Mapping[str, Any] | None) -> Address | None:
 
 
 def territory(code: str) -> str:
-    """A country by its name."""
+    """The name of a country."""
     locale = get_locale() or Locale("en")
     return str(locale.territories.get(code, code))
 
@@ -113,7 +113,7 @@ _PLACES = {component.value: place for place, component in enumerate(Component)}
 
 @dataclass(slots=True)
 class Totals:
-    """What the buyer pays by component, our sum, the channel's, what lies between, and what is paid of it."""
+    """What the buyer pays by component, our sum, the channel's, the difference, and how much of it is paid."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     ours: Money | None = None
@@ -124,7 +124,9 @@ class Totals:
 
 
 def totals_of(order: Order) -> Totals:
-    """The channel collects the money: an order is paid once the channel has verified the payment."""
+    """The totals of an order. The channel collects the money: an order is paid once the channel has verified the
+    payment.
+    """
     total = order.total
     paid = None
     if total is not None and order.state != "canceled":
@@ -138,7 +140,9 @@ def totals_of(order: Order) -> Totals:
 
 
 def component_rows(amounts: Iterable[tuple[str, Amount]], currency: str | None) -> list[dict[str, Any]]:
-    """What is charged for each component, its tax and its discount; components no longer listed are left out."""
+    """The price of each component, its tax and its discount; components that the channel no longer lists are left
+    out.
+    """
     sums: dict[str, Amount] = {}
     for component, amount in amounts:
         if any(amount):
@@ -153,19 +157,19 @@ def component_rows(amounts: Iterable[tuple[str, Amount]], currency: str | None) 
 
 
 def component_place(code: str) -> int:
-    """Where a component stands among others."""
+    """The position of a component among others."""
     return _PLACES.get(code, len(_PLACES))
 
 
 # --- Lines ------------------------------------------------------------------------------------------------------------
 
-LINES = 100  # drawn at once; the rest when somebody asks for it
-STAGES = ("shipped", "canceled", "withdrawn", "invoiced", "refunded", "returned")  # what can become of a line's units
+LINES = 100  # drawn at once; the others on request
+STAGES = ("shipped", "canceled", "withdrawn", "invoiced", "refunded", "returned")  # what can happen to a line's units
 
 
 @dataclass(slots=True)
 class ShownLine:
-    """A line with every cell as text, so that five hundred are drawn without a call in each."""
+    """A line with every cell as text, so that five hundred are drawn without a call for each cell."""
 
     id: int
     title: str
@@ -188,10 +192,10 @@ class ShownLine:
 
 @dataclass(slots=True)
 class ShownLines:
-    """The lines that a page draws, and what there is of all of them."""
+    """The lines that a page draws, and the totals of all lines."""
 
     rows: list[ShownLine]
-    stages: list[str]  # those that some units have come to; shipped is always among them
+    stages: list[str]  # those with any units; shipped is always among them
     lines: int
     units: int
     open: int
@@ -201,7 +205,7 @@ class ShownLines:
 
 
 def lines_of(order: Order, *, find: str = "", whole: bool = False) -> ShownLines:
-    """The order's lines, or those whose title, SKU or product code holds what is looked for."""
+    """The order's lines, or those whose title, SKU or product code contains a text."""
     wanted = find.strip().casefold()
     lines = order.lines
     found = [line for line in lines if wanted in f"{line.title}\n{line.sku}\n{line.product_code}".casefold()]
@@ -224,8 +228,8 @@ def lines_of(order: Order, *, find: str = "", whole: bool = False) -> ShownLines
 
 
 def _shown_line(line: OrderLine, amounts: Sequence[OrderAmount], codes: Sequence[str]) -> ShownLine:
-    """A line as the page draws it. The money of a row is that of the goods, so that it adds up from left to right:
-    shipping and gift wrap stand among the order's totals.
+    """A line as the page draws it. The amounts of a row are those of the goods, so that a row adds up from left to
+    right: shipping and gift wrap are among the order's totals.
     """
     item = next((amount.figures for amount in amounts if amount.component == Component.ITEM), None)
     subtotal, tax, discount, total = goods(item, line.total_minor, line.currency)
@@ -252,8 +256,8 @@ def _shown_line(line: OrderLine, amounts: Sequence[OrderAmount], codes: Sequence
 
 
 def goods(item: Amount | None, total: int | None, currency: str | None) -> tuple[str, str, str, str]:
-    """Subtotal, tax, discount and total of a line's goods. Of what costs nothing no amount is kept, and the channel's
-    total of the line says so.
+    """Subtotal, tax, discount and total of a line's goods. Free goods have no stored amounts; the channel's total of
+    the line shows this.
     """
     known = item if item is not None or total is None else Amount()
     minors = (None,) * 4 if known is None else (*known, known.net)
@@ -262,12 +266,12 @@ def goods(item: Amount | None, total: int | None, currency: str | None) -> tuple
 
 
 def amount_of(minor: int | None, currency: str | None) -> str:
-    """An amount in minor units as a cell shows it, or a dash where the channel gave none."""
+    """An amount in minor units as a cell shows it, or a dash if the channel gave none."""
     return "—" if minor is None or currency is None else money(Money(minor, currency))
 
 
 def _rate(item: Amount | None) -> str:
-    """The tax on the goods in percent of what was paid for them; nothing where there is none to speak of."""
+    """The tax on the goods in percent of their price; empty if it is zero."""
     base = item.charged - item.discount if item else 0
     if item is None or not item.tax or base <= 0:
         return ""
@@ -276,8 +280,8 @@ def _rate(item: Amount | None) -> str:
 
 
 def _line_status(line: OrderLine) -> tuple[LazyString | str, str]:
-    """The word for how far a line has come, and its tone."""
-    if line.canceled == line.ordered:  # of none ordered, too: that is how the channel takes a line away
+    """The word for a line's progress, and its tone."""
+    if line.canceled == line.ordered:  # also if none is ordered any more: this is how the channel removes a line
         return _("Canceled"), "gone"
     if line.refunded and line.refunded == line.ordered:
         return _("Refunded"), "calm"
@@ -290,14 +294,14 @@ def _line_status(line: OrderLine) -> tuple[LazyString | str, str]:
 
 
 class Written(Protocol):
-    """A row that says who made it."""
+    """A row that names its author."""
 
     actor_kind: str
     person: User | None
 
 
 def author_of(row: Written, store: Store) -> str:
-    """Who made a row: a person by name, the rest by what they are."""
+    """The author of a row: a person by name, others by their kind."""
     match row.actor_kind:
         case ActorKind.PERSON:
             return name_of(row.person)
@@ -315,7 +319,7 @@ def name_of(person: User | None) -> str:
 
 
 def next_step(order: Order, refusal: Refusal | None) -> tuple[str, str]:
-    """What to do with the order now, in one sentence, and its tone."""
+    """The next thing to do with the order, in one sentence, and its tone."""
     name = channel_name(order.store.channel)
     troubles = {trouble["kind"] for trouble in order.attention}
     if "update_refused" in troubles:

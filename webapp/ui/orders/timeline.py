@@ -1,6 +1,6 @@
-"""An order's events as sentences, with what changed before and after. Stored are codes and values; words are here.
+"""An order's events as sentences, with old and new values. Stored are codes and values; the words are here.
 
-What a person changed carries the values before; of the channel's news they are those that the events before had left.
+A person's change stores the old values; for a channel's news they are computed from the events before.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,7 +39,7 @@ from webapp.ui.orders.shown import address_of, amount_of, author_of, component_p
 from webapp.vault import services as vault
 
 LONGEST = 200  # entries on a page
-_FURTHEST = 5000  # events that are read to know what stood there before
+_FURTHEST = 5000  # earlier events that are read to find the old values
 WHO: dict[str, tuple[LazyString, tuple[str, ...]]] = {
     "people": (_l("People"), (ActorKind.PERSON,)),
     "channel": (_l("The channel"), (ActorKind.CHANNEL,)),
@@ -109,18 +109,18 @@ class Entry:
     by: str
     sentence: str
     changes: list[dict[str, str | None]]
-    note: str = ""  # what was sealed of it: a reason, an address
+    note: str = ""  # its sealed text: a reason, an address
 
 
 @dataclass(slots=True)
 class Timeline:
-    """Entries, newest first, and the id that older ones come after; None where there are none."""
+    """Entries, newest first, and the id after which older ones come; None if there are none."""
 
     entries: list[Entry] = field(default_factory=list)
     older: int | None = None
     who: str = ""
     kind: str = ""  # the code of a group
-    groups: Mapping[str, EventGroup] = field(default_factory=dict)  # by which it can be narrowed
+    groups: Mapping[str, EventGroup] = field(default_factory=dict)  # the groups by which it can be filtered
 
 
 def timeline_of(
@@ -133,10 +133,10 @@ def timeline_of(
     before: int | None = None,
     limit: int = 0,
 ) -> Timeline:
-    """What happened, by some actors or of one group of events. With an `actor` what was sealed is opened by right, on
-    the record.
+    """The events, by some actors or of one group. With an `actor` sealed texts are opened by right, with an access
+    record.
 
-    `keys` gives those that the page holds; `limit` reads the newest events alone, for a glance.
+    `keys` are those that the page already has; `limit` reads only the newest events.
     """
     events, known = events_of(order, limit=limit or _FURTHEST), event_words()
     groups = event_groups(known)
@@ -170,7 +170,7 @@ def _fits(event: OrderEvent, who: str, kind: str, known: Mapping[str, EventWords
 
 
 def sentence_of(order: Order, event: OrderEvent, known: Mapping[str, EventWords] | None = None) -> str:
-    """What happened, in the reader's language; a code no longer known stands for itself."""
+    """The event in the reader's language; an unknown code is returned itself."""
     said: dict[str, Callable[[Any], str]] = {
         "kind": lambda code: described.kind_label(order.store.channel, str(code)),
         "status": lambda code: status_name(str(code)),
@@ -190,7 +190,7 @@ _Had = Mapping[str, Mapping[str, Any]]  # by line, the order itself under the em
 
 
 def _before_each(events: Sequence[OrderEvent]) -> dict[int, _Had]:
-    """For each event, what the columns that it changed had held, as far as it is known."""
+    """For each event, the old values of the columns that it changed, as far as they are known."""
     standing: dict[str, dict[str, Any]] = {}
     found: dict[int, _Had] = {}
     for event in reversed(events):
@@ -227,7 +227,7 @@ def _changes(order: Order, event: OrderEvent, had: _Had) -> list[dict[str, str |
 
 
 def _amount_changes(order: Order, event: OrderEvent) -> list[dict[str, str | None]]:
-    """What is charged otherwise, by line and component."""
+    """The changed amounts, by line and component."""
     rows: list[dict[str, str | None]] = []
     before, after = amounts_of(event)
     lines = {line.id: line for line in order.lines} if after else {}
@@ -263,7 +263,7 @@ def value_of(order: Order, column: str, value: Any) -> str:
 
 
 def label_of(column: str) -> str:
-    """What a column is called."""
+    """The label of a column."""
     return str(_COLUMNS.get(column, column))
 
 
@@ -295,7 +295,7 @@ def _person(order: Order, value: Any) -> str:
 
 
 def _remember_names(events: Sequence[OrderEvent]) -> None:
-    """Events that gave an order to somebody tell the name, so that mostly nobody has to be looked up."""
+    """Read names from events that assigned an order, so that people rarely have to be looked up."""
     names: dict[Any, str] = g.setdefault("names_in_events", {})
     for event in reversed(events):
         if event.code == "assigned":
@@ -323,7 +323,7 @@ _SAID: dict[str, Callable[[Order, Any], str]] = {
 
 
 def _word(column: str, code: Any) -> str:
-    """The word of a code; one that is not known here stands for itself."""
+    """The word of a code; an unknown one is returned itself."""
     word = _VALUES.get(column, {}).get(str(code))
     return str(word if word is not None else code)
 
@@ -343,7 +343,7 @@ def _instant(column: str, value: str) -> datetime | None:
 def _notes(
     order: Order, events: Sequence[OrderEvent], actor: Actor, keys: Callable[[], vault.DataKeys] | None
 ) -> dict[int, str]:
-    """Reasons and addresses by event, for who may see buyers; nothing of an order that was erased."""
+    """Reasons and addresses by event, for people who may see buyers; empty for an erased order."""
     sealed = [(event.id, event.sealed) for event in events if event.sealed]
     if not sealed or not actor.may("buyers.see"):
         return {}

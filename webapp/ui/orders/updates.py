@@ -1,6 +1,6 @@
-"""Channel updates in the browser: undoing one, sending it now or again, closing it, or saying that it happened.
+"""Channel updates in the browser: undoing one, sending it now or again, closing it, or confirming that it happened.
 
-What they are stands on their order's page. The right that is needed is named by each update's kind.
+They are shown on their order's page. Each update's kind names the right that is needed.
 """
 
 from collections.abc import Callable
@@ -28,35 +28,35 @@ bp = Blueprint("updates", __name__)
 @bp.post("/updates/<int:update_id>/retry")
 @needs("orders.view")
 def retry(update_id: int) -> Response:
-    """Send a refused update again; of one whose fate is unknown, find that out first."""
+    """Send a refused update again; one whose result is unknown is looked up first."""
     return _decided(update_id, jobs.send_again, _("It is being sent again."))
 
 
 @bp.post("/updates/<int:update_id>/close")
 @needs("orders.view")
 def close(update_id: int) -> Response:
-    """Leave a refused update, or one that was never confirmed, at that: it did not happen."""
+    """Close an update that was refused or never confirmed: it did not happen."""
     return _decided(update_id, deciding.close, _("It is closed: nothing more is sent of it."))
 
 
 @bp.post("/updates/<int:update_id>/confirm")
 @needs("orders.view")
 def confirm(update_id: int) -> Response:
-    """Say of an update that was never confirmed that it happened."""
+    """Record that an update which was never confirmed did happen."""
     return _decided(update_id, deciding.confirm, _("It counts as done: nothing more is sent of it."))
 
 
 @bp.post("/updates/<int:update_id>/undo")
 @needs("orders.view")
 def undo(update_id: int) -> Response:
-    """Take an update back before it leaves."""
+    """Withdraw an update before it leaves."""
     return _decided(update_id, deciding.undo, _("It is undone: nothing was sent of it."))
 
 
 @bp.post("/updates/<int:update_id>/send")
 @needs("orders.view")
 def send(update_id: int) -> Response:
-    """Send an update that is held back before its time."""
+    """Send a held update before its time."""
     return _decided(update_id, deciding.send_now, _("It is being sent."))
 
 
@@ -71,7 +71,7 @@ def _decided(update_id: int, decide: Callable[..., None], said: str) -> Response
 
 
 def _changed(order: Order, actor: Actor) -> Response:
-    """The updates, and what else of the page tells of them."""
+    """The updates, and the other parts of the page about them."""
     if not htmx.is_htmx():
         return redirect(url_of(order))
     tab = current_tab()

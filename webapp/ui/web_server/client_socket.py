@@ -1,7 +1,7 @@
 """A client's socket as the web server's threads use it: no thread ever waits for a client that sends or reads slowly.
 
-The server's loop (`web_worker`) receives, so a thread reads what has arrived. What the client does not take at once is
-kept here, and the loop sends it; only an answer far longer makes its thread wait, and not for ever.
+The server's loop (`web_worker`) receives, so a thread reads what has arrived. Data that the client does not take at
+once is kept here, and the loop sends it; only a far longer answer makes its thread wait, for a limited time.
 """
 
 import errno
@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-KEPT_AT_MOST = 2**20  # bytes of an answer that wait for their client while its thread goes on
+KEPT_AT_MOST = 2**20  # bytes of an answer that wait for their client while its thread continues
 TAKEN_WITHIN = 60.0  # seconds in which a client takes enough of what waits for it, and more while it takes
 SLOWEST_READER = 16 * 2**10  # bytes in a second
 _PIECE = 2**16
@@ -21,8 +21,8 @@ _PIECE = 2**16
 class ClientSocket(socket.socket):
     """The socket of one connection, never blocking."""
 
-    live = False  # it carries a live stream, which the cap of an address does not count
-    short = False  # a thread asked for more than had arrived: it reads the request as longer than the loop did
+    live = False  # it carries a live stream, which does not count as a connection of its address
+    short = False  # a thread read beyond what had arrived: it takes the request to be longer than the loop did
 
     def __init__(self, accepted: socket.socket) -> None:
         super().__init__(fileno=accepted.detach())
@@ -31,13 +31,13 @@ class ClientSocket(socket.socket):
         self.unsent: deque[memoryview] = deque()
 
     def setblocking(self, flag: bool, /) -> None:
-        """Nothing: gunicorn asks for a blocking socket in its threads, and this one must not become one."""
+        """Do nothing: gunicorn asks for a blocking socket in its threads, and this one must not block."""
 
     def settimeout(self, value: float | None, /) -> None:
-        """Nothing, for the same reason."""
+        """Do nothing, as in `setblocking`."""
 
     def receive(self) -> bytes:
-        """What the network has now, for the loop; empty where the client has closed. Raises `BlockingIOError`."""
+        """What the network has now, for the loop; empty if the client has closed. Raises `BlockingIOError`."""
         return super().recv(_PIECE)
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
@@ -68,7 +68,7 @@ class ClientSocket(socket.socket):
             end += (before - self._kept()) / SLOWEST_READER
 
     def flush(self) -> bool:
-        """Send what is kept as far as the client takes it; whether nothing is left."""
+        """Send what is kept as far as the client takes it; returns whether nothing is left."""
         while self.unsent:
             try:
                 sent = self.send(self.unsent[0])
@@ -85,7 +85,7 @@ class ClientSocket(socket.socket):
 
 
 def mark_live(environ: Mapping[str, Any]) -> None:
-    """Tell the server that this request's answer is a live stream; other servers than ours have nothing to be told."""
+    """Tell the server that this request's answer is a live stream; does nothing in servers other than ours."""
     client = environ.get("gunicorn.socket")
     if isinstance(client, ClientSocket):
         client.live = True

@@ -1,6 +1,6 @@
 """The web server: gunicorn, with options that `web` and `gunicorn wsgi:app` (by `gunicorn.conf.py`) share.
 
-The app is loaded once and forked, so the processes share its memory; what must not be shared is let go after the fork.
+The app is loaded once and forked, so the processes share its memory; what must not be shared is closed after the fork.
 """
 
 import gc
@@ -34,8 +34,8 @@ def options(host: str, port: int) -> dict[str, Any]:
         "graceful_timeout": _GRACE,
         "timeout": 60,
         "keepalive": 15,
-        "sendfile": False,  # what a slow client has not taken yet is kept by the worker, which must see it
-        "forwarded_allow_ips": "",  # the desk itself decides what a proxy is believed
+        "sendfile": False,  # the worker keeps what a slow client has not taken yet, and must see it
+        "forwarded_allow_ips": "",  # the desk itself decides which proxies are trusted
         "control_socket_disable": True,
         "accesslog": None,
         "errorlog": "-",
@@ -50,7 +50,7 @@ def options(host: str, port: int) -> dict[str, Any]:
 
 
 class ServerLog(Logger):
-    """What gunicorn itself has to say goes where the desk's entries go: in the same form, and each whole."""
+    """gunicorn's own log entries are written where the desk's are: in the same form, and each whole."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
@@ -75,18 +75,20 @@ class Server(BaseApplication):
 
 def _before_forks(server: Any) -> None:
     gc.collect()
-    gc.freeze()  # what is loaded stays: collecting around it costs the slowest pages most
+    gc.freeze()  # what is loaded stays: collecting garbage around it costs the slowest pages most
     gc.set_threshold(50_000, 20, 20)
 
 
 def _after_fork(server: Any, worker: Any) -> None:
     with server.app.wsgi().app_context():
-        db.engine.dispose(close=False)  # the parent's connections are the parent's
+        db.engine.dispose(close=False)  # the connections belong to the parent
     worker.early_signals = server.SIG_QUEUE
 
 
 def _worker_ready(worker: Any) -> None:
-    """Heed a stop that came before this process had handlers of its own: those of its parent only note a signal."""
+    """Obey a stop that arrived before this process had handlers of its own: those of its parent only record a
+    signal.
+    """
     live.stopping = lambda: not worker.alive
     while not worker.early_signals.empty():
         if worker.early_signals.get() in _STOPS:

@@ -1,11 +1,11 @@
 """The process of the web server: gunicorn's threads, behind a loop that waits for slow clients without a thread.
 
-gunicorn's own loop hands a connection to a thread with its first byte, and closes it for up to two seconds at a time;
-64 half-sent headers stop such a process. Here a thread gets a request once header and body are there, answers leave
-when their client takes them, and each of these has its deadline. No address but a proxy's may hold so many connections
-that others wait; its live streams are not counted.
+gunicorn's own loop hands a connection to a thread with its first byte, and blocks for up to two seconds when it closes
+one; 64 half-sent headers stop such a process. Here a thread gets a request once header and body are complete, answers
+are sent as their clients take them, and each of these steps has its deadline. No address except a proxy's may have so
+many connections that others wait; its live streams are not counted.
 
-When told to stop, the process first takes the connections that wait to be accepted, then closes its door, and ends once
+When told to stop, the process first accepts the connections that wait, then closes its listening socket, and ends once
 every request is answered.
 """
 
@@ -27,11 +27,11 @@ from webapp.config import configuration
 from webapp.ui.web_server.client_socket import TAKEN_WITHIN, ClientSocket
 
 HEADER_WITHIN = 10.0  # seconds
-BODY_WITHIN = 20.0  # seconds, and more for a body that keeps coming:
+BODY_WITHIN = 20.0  # seconds, and more for a body that keeps arriving:
 SLOWEST_BODY = 16 * 2**10  # bytes in a second
 LONGEST_HEADER = 64 * 2**10
 ARRIVED_AT_MOST = 64 * 2**20  # bytes of requests that a process holds before threads have them
-CLOSED_WITHIN = 2.0  # seconds in which a client takes note that its connection ends
+CLOSED_WITHIN = 2.0  # seconds in which a client notices that its connection ends
 KEPT_WHEN_STOPPING = 2.0  # seconds for a request that a client may be sending at this moment
 _LOOK_EVERY = 0.25  # seconds between two looks at the deadlines
 _LENGTH = re.compile(rb"\r\ncontent-length[ \t]*:[ \t]*(\d+)[ \t]*\r\n", re.IGNORECASE)
@@ -46,7 +46,7 @@ _REFUSALS = {
 
 
 class Connection(TConn):
-    """One client's connection: how far its request has come, and until when it may stay as it is."""
+    """One client's connection: how far its request has arrived, and the deadline of its present state."""
 
     sock: ClientSocket
 
@@ -55,22 +55,22 @@ class Connection(TConn):
         self.data_ready = True  # a thread gets it with a whole request
         self.address = client[0] if isinstance(client, tuple) else ""
         self.source = source_of(self.address)
-        self.awaited = 0  # what the loop waits for: a selector's event, or nothing while a thread has it
-        self.closing = self.last = False  # it is being closed; it will be after its answer
+        self.awaited = 0  # the selector events that the loop waits for; 0 while a thread has the connection
+        self.closing = self.last = False  # it is being closed, or will be after its answer
         self.kept = False  # it has been answered before
         self.counted = 0  # bytes of it that the worker counts as held
         self.await_request(HEADER_WITHIN)
 
     def await_request(self, seconds: float) -> None:
-        """Begin with the next request, of which the header must be there within these seconds."""
+        """Begin with the next request, whose header must arrive within these seconds."""
         self.began = time.monotonic()
         self.deadline = self.began + seconds
-        self.looked_at = self.header = self.whole = 0  # what of it was searched; where header and request end
+        self.looked_at = self.header = self.whole = 0  # how far the buffer was searched; where header and request end
         self.oversized = False
 
     @property
     def idle(self) -> bool:
-        """Whether nothing of the next request has come."""
+        """Whether nothing of the next request has arrived."""
         return not self.closing and not self.sock.arrived and not self.sock.unsent
 
     @property
@@ -78,7 +78,9 @@ class Connection(TConn):
         return 0 < self.whole <= len(self.sock.arrived)
 
     def look(self, longest_body: int) -> int:
-        """See how far the request has come and set its deadline; 0, or the status by which it is refused."""
+        """Determine how far the request has arrived and set its deadline; returns 0, or the status by which it is
+        refused.
+        """
         if not self.header and (status := self._look_for_header(longest_body)):
             return status
         if self.header:
@@ -87,7 +89,7 @@ class Connection(TConn):
 
     def _look_for_header(self, longest_body: int) -> int:
         arrived = self.sock.arrived
-        if self.looked_at == 0 and self.kept:  # the first request's has been running since the connection came
+        if self.looked_at == 0 and self.kept:  # the first request's runs since the connection was accepted
             self.deadline = time.monotonic() + HEADER_WITHIN
         end = arrived.find(b"\r\n\r\n", max(0, self.looked_at - 3))
         self.looked_at = len(arrived)
@@ -113,7 +115,7 @@ class WebWorker(ThreadWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.open: dict[Connection, None] = {}  # in the order of their coming
+        self.open: dict[Connection, None] = {}  # in the order of their arrival
         self.held = 0  # bytes of all requests that wait for their rest, or for a thread
         self._counting = threading.Lock()
         self.cap = max(8, self.cfg.threads * 3 // 4)  # connections of one source
@@ -121,7 +123,7 @@ class WebWorker(ThreadWorker):
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
-        """Refuse what this worker can't do."""
+        """Refuse settings that this worker does not support."""
         if cfg.is_ssl:
             sys.exit("The desk speaks plain HTTP: let a proxy speak TLS, and leave certfile and keyfile out.")
 
@@ -143,8 +145,8 @@ class WebWorker(ThreadWorker):
                 self._too_late(conn)
 
     def _finish(self) -> None:
-        """Take who knocked already, close the door, and answer everybody within the grace."""
-        self.alive = False  # for live pages and kept connections, too, where it was the parent that ended
+        """Accept the connections that wait, close the listening socket, and answer everybody within the grace."""
+        self.alive = False  # also for live pages and kept connections, if the parent ended first
         for listener in self.sockets:
             listener.setblocking(False)
             while self._take(listener):
@@ -171,14 +173,14 @@ class WebWorker(ThreadWorker):
         self._take(listener)
 
     def _take(self, listener: socket.socket) -> bool:
-        """Take a connection, if one waits; room is made for it by those whose request is not there yet."""
+        """Accept a connection, if one waits; connections without a complete request make room for it."""
         try:
             accepted, client = listener.accept()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 return self._drop_one()
             if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED):
-                return error.errno == errno.ECONNABORTED  # that one has gone, the next may wait
+                return error.errno == errno.ECONNABORTED  # that client has gone, the next may wait
             raise
         if len(self.open) >= self.worker_connections:
             self._drop_one()
@@ -189,11 +191,11 @@ class WebWorker(ThreadWorker):
         if crowded:
             self._refuse(conn, 429)
         else:
-            self._ready(conn)  # most requests are there already
+            self._ready(conn)  # most requests have arrived already
         return True
 
     def _is_crowded(self, address: str, source: str) -> bool:
-        """Whether an address (of IPv6: a network) has as many connections as it may, each with a request in work."""
+        """Whether an address (with IPv6: a network) has its maximum of connections, each with a request in work."""
         if not address or configuration().believes(address):  # none: a socket in the file system
             return False
         own = [conn for conn in self.open if conn.source == source and not conn.sock.live and not conn.closing]
@@ -210,7 +212,9 @@ class WebWorker(ThreadWorker):
         return False
 
     def _drop_one(self) -> bool:
-        """Close the oldest that can be spared: one that is closing, an idle one, an unfinished request or answer."""
+        """Close the oldest connection that can be spared: one that is closing, an idle one, an unfinished request or
+        answer.
+        """
         waiting = [conn for conn in self.open if conn.awaited]
         spared = min(waiting, key=lambda c: (not c.closing, not c.idle, bool(c.sock.unsent)), default=None)
         if spared:
@@ -218,7 +222,7 @@ class WebWorker(ThreadWorker):
         return spared is not None
 
     def _drop_largest(self) -> bool:
-        """Close the connection of which most has arrived that is no whole request yet."""
+        """Close the connection with the largest incomplete request."""
         waiting = (conn for conn in self.open if conn.awaited and conn.counted)
         largest = max(waiting, key=lambda conn: conn.counted, default=None)
         if largest:
@@ -226,7 +230,7 @@ class WebWorker(ThreadWorker):
         return largest is not None
 
     def _count(self, conn: Connection, size: int) -> None:
-        """Note how many bytes of a connection are held, which a thread may do, too."""
+        """Update the number of bytes that a connection holds, which a thread may change too."""
         with self._counting:
             self.held += size - conn.counted
             conn.counted = size
@@ -234,7 +238,7 @@ class WebWorker(ThreadWorker):
     # Requests arrive, and answers leave
 
     def _await(self, conn: Connection, event: int) -> None:
-        """Have the loop wait for a client to send (or to read), or with 0 no longer."""
+        """Let the loop wait until a client sends (or reads); with 0 no longer."""
         if conn.awaited == event:
             return
         if not event:
@@ -248,7 +252,7 @@ class WebWorker(ThreadWorker):
     def _ready(self, conn: Connection, _sock: Any = None) -> None:
         """The client has sent something, reads again, or has gone."""
         if conn not in self.open:
-            return  # closed by another event of the same turn
+            return  # closed by another event of this round
         try:
             if conn.awaited == selectors.EVENT_WRITE:
                 self._send(conn)
@@ -271,7 +275,7 @@ class WebWorker(ThreadWorker):
                 pass
 
     def _go_on(self, conn: Connection) -> None:
-        """Give the request to a thread if it is whole, else wait for more of it."""
+        """Give the request to a thread if it is complete, else wait for more of it."""
         status = conn.look(self.longest_body)
         if status:
             self._refuse(conn, status)
@@ -282,17 +286,19 @@ class WebWorker(ThreadWorker):
             self._await(conn, selectors.EVENT_READ)
 
     def handle(self, conn: Connection) -> Any:
-        """Answer a request, in a thread, which takes what has arrived."""
+        """Answer a request, in a thread, which reads what has arrived."""
         self._count(conn, 0)
         return super().handle(conn)
 
     def handle_request(self, req: Any, conn: Connection) -> bool:
-        """Answer without `100 Continue`: the loop has asked for the body, or it is too large to be asked for."""
+        """Answer without `100 Continue`: the loop has requested the body, or it is too large to be requested."""
         req._expected_100_continue = False
         return bool(super().handle_request(req, conn))
 
     def finish_request(self, conn: Connection, fs: "Future[bool]") -> None:
-        """A thread has answered: send what the client has not taken yet, then go on with the connection or close it."""
+        """A thread has answered: send what the client has not taken yet, then continue with the connection or close
+        it.
+        """
         try:
             conn.last = fs.cancelled() or not fs.result()
             conn.sock.live = False
@@ -310,7 +316,7 @@ class WebWorker(ThreadWorker):
             self._keep(conn)
 
     def _keep(self, conn: Connection) -> None:
-        """Wait for the connection's next request, of which some may be there already."""
+        """Wait for the connection's next request, of which some may have arrived already."""
         conn.kept = True
         conn.sock.arrived[:0] = conn.parser.unreader.take_buffered()
         self._count(conn, len(conn.sock.arrived))
@@ -321,10 +327,10 @@ class WebWorker(ThreadWorker):
             self._await(conn, selectors.EVENT_READ)
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
-        """Whether the connection goes on after its answer.
+        """Whether the connection continues after its answer.
 
-        The rest of a body that nobody reads ends it. So does a thread that asked for more than the loop took for the
-        request: what comes next could be the rest of a body, and must not be read as a request.
+        The unread rest of a body ends it. So does a thread that read beyond what the loop took for the request: the
+        next bytes could be the rest of a body, and must not be read as a request.
         """
         goes_on = not conn.oversized and bool(super()._keepalive_after(conn, keepalive))
         return goes_on and not conn.sock.short
@@ -351,7 +357,7 @@ class WebWorker(ThreadWorker):
             self._forget(conn)
 
     def _close(self, conn: Connection) -> None:
-        """Say that no more comes and wait for the client to close: it would lose the answer by an abrupt end."""
+        """Close the sending side and wait for the client to close: an abrupt end would lose the answer."""
         conn.closing = conn.last = True
         conn.deadline = time.monotonic() + CLOSED_WITHIN
         try:
