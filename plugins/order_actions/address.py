@@ -28,7 +28,7 @@ Line = Field(max_length=100)
 
 
 class AddressInput(ActionInput):
-    """The whole address as it shall be; what is left out is empty."""
+    """The whole new address; a field that is left out is empty."""
 
     name: Annotated[str, Line, FormField(ADDRESS_LABELS["name"], needed=True)] = ""
     company: Annotated[str, Line, FormField(ADDRESS_LABELS["company"])] = ""
@@ -44,7 +44,7 @@ class AddressInput(ActionInput):
 
 
 class ChangeAddress(OrderAction):
-    """Send it elsewhere; the channel's own address is kept."""
+    """Change the delivery address; the channel's own address is kept."""
 
     code, label, right, icon = "address", _l("Change address"), "orders.address", "map-pin"
     place = Place.ADDRESSES
@@ -61,7 +61,7 @@ class ChangeAddress(OrderAction):
             return {}
         found = {} if address_refusal(order, actor) else shown_addresses([order.id], actor, purpose="address")
         shown = found[order.id].address if order.id in found else {}
-        wanted = address_needs(str(shown.get("country") or order.country))  # of other countries the form may be, too
+        wanted = address_needs(str(shown.get("country") or order.country))  # forms for other countries exist, too
         return {
             name: Offered(
                 default=shown.get(name) or None,

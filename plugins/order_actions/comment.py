@@ -1,4 +1,4 @@
-"""Comment: a private note among those who work here. It never reaches the buyer."""
+"""Comment: a private note among merchants. It never reaches the buyer."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -57,4 +57,4 @@ class CommentOnOrder(OrderAction):
         return {"status": Offered(choices=[("", _l("As it is")), *named], default="")}
 
     def for_version(self, data: CommentInput) -> bool:
-        return bool(data.status)  # a note fits an order however it changed
+        return bool(data.status)  # a comment is valid whatever changed on the order

@@ -1,4 +1,4 @@
-"""Hold and release: an order is kept from leaving, with a reason, perhaps until a time."""
+"""Hold and release: an order is kept from being shipped, with a reason, and perhaps until a time."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -45,7 +45,7 @@ class HoldInput(ActionInput):
 
 
 class HoldOrder(OrderAction):
-    """Keep it back until somebody releases it, or until its end."""
+    """Hold the order until somebody releases it, or until its end."""
 
     code, label, right, bulk, icon = "hold", _l("Hold"), "orders.hold", True, "player-pause"
     counterpart = "release"

@@ -11,7 +11,7 @@ from webapp.api import Order, in_calendar
 
 
 def _read(given: Any) -> Any:
-    """Text as the day or the time that it says; a day stays one, since read as a time it would be midnight."""
+    """Text as a date or a time; a date stays a date, since as a time it would be midnight."""
     if not isinstance(given, str):
         return given
     text = given.strip()
@@ -31,7 +31,7 @@ Moment = Annotated[datetime | date | None, BeforeValidator(_read), AfterValidato
 
 
 def in_shop(order: Order, moment: datetime | date | None) -> datetime | None:
-    """The instant. A time without an offset is one of the shop's zone; a date alone is that day's end there."""
+    """The instant. A time without an offset is in the shop's zone; a date alone is the end of that day there."""
     zone = ZoneInfo(order.shop.zone)
     if moment is None:
         return None
@@ -41,5 +41,5 @@ def in_shop(order: Order, moment: datetime | date | None) -> datetime | None:
 
 
 def typed(order: Order, instant: datetime | None) -> str:
-    """The instant as a form's field for a time holds it."""
+    """The instant as the value of a form's field for a time."""
     return f"{instant.astimezone(ZoneInfo(order.shop.zone)):%Y-%m-%dT%H:%M}" if instant else ""

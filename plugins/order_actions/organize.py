@@ -1,4 +1,4 @@
-"""Organizing orders: who works one, until when, and under which of the merchant's own words."""
+"""Organizing orders: who works on one, until when, and with which status and tags of the merchant."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -47,7 +47,7 @@ class AssignInput(ActionInput):
 
 
 class AssignOrder(OrderAction):
-    """Say who works it."""
+    """Assign the order to a person."""
 
     code, label, right, bulk, icon = "assign", _l("Assign"), "orders.organize", True, "user"
     Input = AssignInput
@@ -70,7 +70,7 @@ class AssignOrder(OrderAction):
 
     def undo(self, order: Order, data: AssignInput) -> tuple[str, Mapping[str, Any]] | None:
         if order.assignee_id and order.assignee_id not in [user.id for user in people()]:
-            return None  # to somebody who left, it can't be given back
+            return None  # a person who has left can't be assigned again
         return self.code, {"assignee": str(order.assignee_id or NOBODY)}
 
     def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
@@ -87,7 +87,7 @@ class DueInput(ActionInput):
 
 
 class SetDueDate(OrderAction):
-    """Say until when it is to be worked."""
+    """Set the date until which the order must be worked."""
 
     code, label, right, bulk, icon = "due", _l("Due date"), "orders.organize", True, "calendar"
     Input = DueInput
@@ -135,7 +135,7 @@ class TagInput(ActionInput):
 
 
 class TagOrder(OrderAction):
-    """Put tags on and take others off."""
+    """Add tags and remove others."""
 
     code, label, right, bulk, icon = "tag", _l("Tag"), "orders.organize", True, "tag"
     Input = TagInput
@@ -163,7 +163,7 @@ class TagOrder(OrderAction):
         known = offered_tags()
         free = [tag.name for tag in known if order is None or tag.id not in order.tags]
         there = [tag.name for tag in (known if order is None else tags_of(order))]
-        # While there is no tag, only who may make one is offered the act, and others are told what it would need.
+        # While there are no tags, only people who may create one are offered the act; others see which right it needs.
         may = actor.may("settings.edit") or not (free or there)
         return {
             "add": _boxes(free),
@@ -182,7 +182,7 @@ class StatusInput(ActionInput):
 
 
 class SetStatus(OrderAction):
-    """Give it one of the merchant's own statuses."""
+    """Set one of the merchant's own statuses."""
 
     code, label, right, bulk, icon = "status", _l("Status"), "orders.organize", True, "flag"
     Input = StatusInput
@@ -209,7 +209,7 @@ class SetStatus(OrderAction):
 
 
 class ArchiveOrder(OrderAction):
-    """Put it out of the daily lists; it is still found."""
+    """Remove the order from the daily lists; searches still find it."""
 
     code, label, right, bulk, icon = "archive", _l("Archive"), "orders.organize", True, "archive"
     counterpart = "restore"
@@ -228,7 +228,7 @@ class ArchiveOrder(OrderAction):
 
 
 class RestoreOrder(OrderAction):
-    """Put it back among the others."""
+    """Return the order to the lists."""
 
     code, label, right, bulk, icon = "restore", _l("Take out of the archive"), "orders.organize", True, "archive-off"
     counterpart = "archive"

@@ -32,7 +32,7 @@ Short = Field(max_length=100)
 
 
 class PackageFields(BaseModel):
-    """One parcel; without `lines` it holds everything that is open."""
+    """One parcel; without `lines` it contains everything that is open."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
@@ -44,7 +44,7 @@ class PackageFields(BaseModel):
     lines: Annotated[dict[int, int], FormField(_l("In the box"), Kind.QUANTITIES)] = Field(default_factory=dict)
 
     def as_package(self, order: Order) -> PackageInput:
-        """The parcel. A date alone is that day's end, of which today's is still to come: then it is now."""
+        """The parcel. A date alone means the end of that day; if that is still to come today, it means now."""
         today = now().astimezone(ZoneInfo(order.shop.zone)).date()
         shipped_at = now() if self.ship_date == today else in_shop(order, self.ship_date)
         return PackageInput(self.carrier, self.tracking_number, self.carrier_name, self.service, shipped_at, self.lines)
@@ -77,7 +77,7 @@ class ShipInput(ActionInput):
 
 
 class ShipOrder(OrderAction):
-    """Record what left the house; the channel is told by itself."""
+    """Record what was shipped; a confirmation is sent to the channel by itself."""
 
     code, label, right, bulk, icon = "ship", _l("Ship"), "orders.ship", True, "truck-delivery"
     listed = True

@@ -1,7 +1,7 @@
-"""The practice Amazon: a simulator of Amazon's Selling Partner API, a process of its own.
+"""The practice Amazon: a simulator of Amazon's Selling Partner API, in a process of its own.
 
-It is what first runs connect to, what staff practice on and what tests run against, over real HTTP. It knows nothing
-of the desk; the desk's client does not know which Amazon it talks to, since only the endpoint differs.
+First runs connect to it, staff practice with it, and tests use it, over real HTTP. It knows nothing of the desk; the
+desk's client does not know which Amazon it calls, since only the endpoint differs.
 """
 
 from plugins.amazon.practice.client import PracticeClient

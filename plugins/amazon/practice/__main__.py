@@ -12,7 +12,7 @@ from plugins.amazon.practice.server import application, bind
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options; whatever is left out stays as the data directory has it."""
+    """The options; an option that is left out stays as the data directory has it."""
     top = argparse.ArgumentParser(prog="practice", description="A simulator of Amazon's Selling Partner API.")
     serve = top.add_subparsers(required=True).add_parser("serve", help="answer on 127.0.0.1")
     add = serve.add_argument

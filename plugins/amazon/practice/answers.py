@@ -42,7 +42,7 @@ def breakdown(line: Line, quantity: int, market: Marketplace) -> dict[str, int]:
 
 
 def taxes(line: Line, quantity: int, market: Marketplace) -> dict[str, int]:
-    """The tax of each component, rounded half up, where tax stands beside the amounts."""
+    """The tax of each component, rounded half up, where prices exclude tax."""
     parts = {
         "ITEM": line.unit_price * quantity,
         "SHIPPING": line.shipping,
@@ -58,13 +58,13 @@ def _tax(amount: int, percent: int) -> int:
 
 
 def total(fate: Fate) -> int:
-    """The order's grand total in minor units, by its lines."""
+    """The order's grand total in minor units, from its lines."""
     market = fate.order.market
     return sum(sum(breakdown(line, fate.ordered[line.id], market).values()) for line in fate.order.lines)
 
 
 def answer(fate: Fate, sets: Collection[str], *, unknown_words: bool = False) -> Json:
-    """The order with these sets."""
+    """The order with these data sets."""
     order = fate.order
     json: Json = {"orderId": order.id}
     if order.alias:

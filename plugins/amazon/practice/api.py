@@ -1,6 +1,6 @@
-"""Amazon's own paths: Login with Amazon, Orders, Sellers. Nothing here knows that it is a simulator's page.
+"""Amazon's own paths: Login with Amazon, Orders, Sellers. Nothing here behaves as a simulator.
 
-The same paths are served bare, for any region, and under /na, /eu and /fe, which accept their own sellers only.
+The paths are served without a prefix, for any region, and under /na, /eu and /fe, which accept their own sellers only.
 """
 
 import hashlib
@@ -62,7 +62,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """An authorized call: whose it is, and what meets it."""
+    """An authorized call: its seller, and its fault if there is one."""
 
     practice: Practice
     region: str
@@ -70,7 +70,7 @@ class Call:
 
     @property
     def stale_ms(self) -> int:
-        """By how much this answer lags behind on purpose."""
+        """The age of this answer's data, if it lags on purpose, in ms."""
         return int(self.fault.seconds * 1000) if self.fault and self.fault.kind == "stale" else 0
 
 
@@ -108,7 +108,7 @@ def the_practice() -> Practice:
 
 
 def _met(operation: str, host: str | None, work: Callable[[Call], Answer], order_id: str = "") -> Response:
-    """Answer one call: record it, authorize, throttle, let it meet its fault, work."""
+    """Answer one call: record it, authorize, throttle, apply its fault, do it."""
     practice = the_practice()
     number = practice.store.call(practice.now_ms(), operation, None, _params(order_id))
     g.seller = g.fault = None
@@ -148,7 +148,7 @@ def _respond(
 
 
 def _fault(practice: Practice, operation: str, order_id: str) -> Fault | None:
-    """The fault that meets this call, which was let in."""
+    """The fault of this authorized call, if there is one."""
     asked, searched = request.args, set()
     if operation == "searchOrders":
         everywhere = ",".join(market.id for market in MARKETPLACES.values() if SELLERS[market.region] == g.seller)
@@ -166,7 +166,7 @@ def _fault(practice: Practice, operation: str, order_id: str) -> Fault | None:
 
 
 def _broken(fault: Fault) -> Response | None:
-    """What a fault answers instead; a dropped connection is raised."""
+    """The answer that a fault gives instead; a dropped connection is raised."""
     if fault.kind == "drop":
         raise ConnectionAbortedError("dropped on purpose")
     if fault.kind == "503":
@@ -191,7 +191,7 @@ def _id_of(marketplace: str) -> str:
 
 
 def _params(order_id: str) -> dict[str, Any]:
-    """What a record of calls may hold: parameters, without tokens, secrets and bodies."""
+    """The parameters that the record of calls may contain: without tokens, secrets and bodies."""
     params: dict[str, Any] = dict(request.args)
     if "paginationToken" in params:
         params["paginationToken"] = True
@@ -210,7 +210,7 @@ def _token(practice: Practice) -> Answer:
 
 
 def _authorize(practice: Practice, operation: str, host: str | None) -> str:
-    """The region of the token that the call carries, if it may call and has calls left."""
+    """The region of the call's token, if it is valid and the seller has calls left."""
     holder, why = tokens.holder_of(practice, request.headers.get("x-amz-access-token", ""))
     region = holder and holder.get("region")
     if region not in REGIONS or (host and host != region):
@@ -263,7 +263,7 @@ def _search(call: Call) -> Answer:
 
 
 def _query(call: Call, now: int, edge: int) -> tuple[Query, list[str]]:
-    """Read the parameters by the model's rules."""
+    """Read the parameters by the rules of Amazon's model."""
     names = ("createdAfter", "createdBefore", "lastUpdatedAfter", "lastUpdatedBefore")
     times = {name: _time(name) for name in names if request.args.get(name)}
     by_update = "lastUpdatedAfter" in times
@@ -322,7 +322,7 @@ def _time(name: str) -> int:
 
 
 def _fingerprint() -> str:
-    """The parameters that a page token holds on to."""
+    """The parameters to which a page token is bound."""
     known = sorted((name, request.args[name]) for name in HELD_BY_TOKEN if name in request.args)
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
 

@@ -1,6 +1,6 @@
-"""What a large merchant sells, and who buys it: the goods, names and places from which filled orders are drawn.
+"""The goods of a large merchant and their buyers: the goods, names and places from which filled orders are drawn.
 
-Some goods sell far more often than others, as everywhere. All people and addresses are invented; `#` in a postal code
+As everywhere, some goods sell far more often than others. All people and addresses are invented; `#` in a postal code
 or phone number stands for any digit, `@` for any letter.
 """
 
@@ -49,7 +49,7 @@ def _asin(number: int) -> str:
 
 
 def _wares() -> tuple[Ware, ...]:
-    """Some two thousand, the best sellers first."""
+    """Some two thousand goods, the best sellers first."""
     made = [
         (f"{code}-{color}-{size}", f"{title}, {shade}, {size}", cents + 100 * step)
         for code, title, cents in _SIZED
@@ -70,7 +70,7 @@ WARES: Final = _wares()
 
 
 def place(chance: Random) -> int:
-    """The place of a ware that somebody buys: a tenth of them make a third of what is sold."""
+    """The position of a ware that somebody buys: a tenth of the goods make a third of the sales."""
     return int(len(WARES) * chance.random() ** 2)
 
 

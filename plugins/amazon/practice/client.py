@@ -1,4 +1,4 @@
-"""A client of the control API, for tests and scripts: play buyer, bank and bad luck in a line each."""
+"""A client of the control API, for tests and scripts: act as buyer, bank and fault with one call each."""
 
 from collections.abc import Sequence
 from types import TracebackType
@@ -10,7 +10,7 @@ Json = dict[str, Any]
 
 
 class PracticeClient:
-    """Controls the practice Amazon at a URL; a refused wish raises httpx.HTTPStatusError."""
+    """Controls the practice Amazon at a URL; a refused request raises httpx.HTTPStatusError."""
 
     def __init__(self, url: str) -> None:
         self._http = httpx.Client(base_url=url.rstrip("/") + "/practice", timeout=30, trust_env=False)
@@ -26,18 +26,20 @@ class PracticeClient:
         return placed[0]
 
     def place_many(self, count: int, **wish: Any) -> list[Json]:
-        """Buyers place `count` orders by one wish. Returns their summaries."""
+        """Buyers place `count` orders with one wish. Returns their summaries."""
         placed: list[Json] = self._ask("POST", "/orders", json=wish | {"count": count})["orders"]
         return placed
 
     def fill(self, orders: int, regions: Sequence[str] = (), *, days: float = 730) -> list[Json]:
-        """Let the past hold so many orders in these regions (none: in all); the stretches that hold them."""
+        """Fill the past with this number of orders in these regions (None: in all); returns the stretches that
+        contain them.
+        """
         body = {"orders": orders, "regions": list(regions), "days": days}
         segments: list[Json] = self._ask("POST", "/fill", json=body)["segments"]
         return segments
 
     def order(self, order_id: str) -> Json:
-        """An order as it is now; under "order" with everything that getOrder would say."""
+        """An order as it is now; under "order" with everything that getOrder would return."""
         found: Json = self._ask("GET", f"/orders/{order_id}")
         return found
 
@@ -46,11 +48,11 @@ class PracticeClient:
         return changed
 
     def verify(self, order_id: str, *, after: float = 0) -> Json:
-        """The payment goes through."""
+        """The payment is verified."""
         return self._act(order_id, "verify", after=after)
 
     def cancel(self, order_id: str, *, by: str = "BUYER", reason: str = "Ordered by mistake", after: float = 0) -> Json:
-        """The order is canceled, if nothing has left."""
+        """The order is canceled, if nothing was shipped."""
         return self._act(order_id, "cancel", by=by, reason=reason, after=after)
 
     def request_cancel(self, order_id: str, reason: str = "Order created by mistake", *, after: float = 0) -> Json:
@@ -58,7 +60,7 @@ class PracticeClient:
         return self._act(order_id, "request_cancel", reason=reason, after=after)
 
     def withdraw_request(self, order_id: str) -> Json:
-        """The buyer wants it after all."""
+        """The buyer withdraws the request."""
         return self._act(order_id, "withdraw_request")
 
     def ship_elsewhere(
@@ -70,24 +72,24 @@ class PracticeClient:
         reference: str | None = None,
         part: bool = False,
     ) -> Json:
-        """Somebody ships it by another program: all that is left, or one piece."""
+        """Somebody ships the order with another program: everything that is left, or one piece."""
         act = "ship_part" if part else "ship"
         return self._act(order_id, act, carrier=carrier, tracking=tracking, reference=reference)
 
     def deliver(self, order_id: str) -> Json:
-        """Its packages arrive."""
+        """The packages of the order arrive."""
         return self._act(order_id, "deliver")
 
     def touch(self, order_id: str) -> Json:
-        """Its last update moves, nothing else."""
+        """Move the time of the order's last update, and nothing else."""
         return self._act(order_id, "touch")
 
     def change_quantity(self, order_id: str, quantity: int, *, item: str | None = None) -> Json:
-        """Fewer of an item (the first, if none is named) than were ordered."""
+        """Reduce the ordered quantity of an item (the first, if none is named)."""
         return self._act(order_id, "quantity", quantity=quantity, **({"item": item} if item else {}))
 
     def set_status_word(self, order_id: str, status: str | None) -> Json:
-        """Show this word as its status, known or not; None: the true one."""
+        """Answer this word as the order's status, known or not; None: the true one."""
         return self._act(order_id, "word", status=status)
 
     def told(self, order_id: str) -> list[Json]:
@@ -96,7 +98,7 @@ class PracticeClient:
         return told
 
     def effects(self, order_id: str) -> int:
-        """How many confirmations changed something."""
+        """The number of confirmations that changed something."""
         return int(self._ask("GET", f"/orders/{order_id}/told")["effects"])
 
     def all_told(self) -> list[Json]:
@@ -122,19 +124,19 @@ class PracticeClient:
         order_id: str = "",
         marketplace: str = "",
     ) -> Json:
-        """Break the next calls of an operation; the kinds are those of `faults.KINDS`."""
+        """Give the next calls of an operation a fault; the kinds are those of `faults.KINDS`."""
         body = {"operation": operation, "kind": kind, "times": times, "when": when, "seconds": seconds}
         which = {"dataset": dataset, "order_id": order_id, "marketplace": marketplace}
         queued: Json = self._ask("POST", "/faults", json=body | which)
         return queued
 
     def faults(self) -> list[Json]:
-        """What is broken at the moment."""
+        """The current faults."""
         faults: list[Json] = self._ask("GET", "/faults")["faults"]
         return faults
 
     def mend(self) -> None:
-        """Mend everything."""
+        """Remove all faults."""
         self._ask("DELETE", "/faults")
 
     def settings(self, **changes: Any) -> Json:
@@ -147,15 +149,15 @@ class PracticeClient:
         self._ask("POST", "/advance", json={"seconds": seconds})
 
     def fill_buckets(self) -> None:
-        """Give every bucket its burst back."""
+        """Fill all token buckets."""
         self._ask("POST", "/buckets/full")
 
     def empty_buckets(self, operation: str | None = None) -> None:
-        """Another program of the seller used the tokens up."""
+        """Empty the buckets, as another program of the seller would."""
         self._ask("POST", "/buckets/empty", json={"operation": operation} if operation else {})
 
     def revoke(self, region: str | None = None) -> None:
-        """The seller of a region takes the authorization back; without a region, only the access tokens end."""
+        """The seller of a region withdraws the authorization; without a region, only the access tokens end."""
         self._ask("POST", "/tokens/revoke", json={"region": region} if region else {})
 
     def restore(self, region: str) -> None:
@@ -163,7 +165,7 @@ class PracticeClient:
         self._ask("POST", "/tokens/restore", json={"region": region})
 
     def reset(self) -> None:
-        """Undo and forget everything that was done; the world and the settings stay."""
+        """Undo all acts and delete all records; the world and the settings stay."""
         self._ask("POST", "/reset")
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
-"""What an order holds: drawn from (seed, index) and, where it was placed by hand, from the wish.
+"""The content of an order: drawn from (seed, index) and, for orders placed by hand, from the wish.
 
-Money is in minor units. The choices that Amazon leaves undocumented: a DISCOUNT is negative; in North America ITEM
-excludes tax and TAX stands beside it; elsewhere every amount includes tax and there is no TAX. An order's grand total
-is the sum of its breakdowns and of its items' totals, unless a wish says otherwise on purpose.
+Money is in minor units. Choices where Amazon's documents are silent: a DISCOUNT is negative; in North America ITEM
+excludes tax and TAX is listed beside it; elsewhere every amount includes tax and there is no TAX. An order's grand
+total is the sum of its breakdowns and of its items' totals, unless a wish says otherwise on purpose.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from plugins.amazon.practice import assortment, wares
 from plugins.amazon.practice.marketplaces import MARKETPLACES, Marketplace
 from plugins.amazon.practice.world import FILLED_FROM, PLACED_FROM, World, is_filled, mix
 
-# what makes an order special, and how many in a hundred are so
+# special traits of orders, and their share in percent
 TRAITS = (
     ("several_lines", 14), ("gift", 6), ("promotion", 9), ("business", 6), ("prime", 8), ("ship_plus", 2),
     ("transparency", 2), ("replacement", 2), ("no_address", 1), ("partial_address", 2), ("odd_sku", 3),
@@ -29,11 +29,11 @@ class BadWish(Exception):
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked of an order that is placed by hand; whatever is left out is drawn."""
+    """The requested values of an order that is placed by hand; the others are drawn."""
 
     marketplace: str = "US"
     fulfilled_by: str = "MERCHANT"
-    status: str = "UNSHIPPED"  # PENDING … SHIPPED are reached by acts; any other word is shown as it is
+    status: str = "UNSHIPPED"  # PENDING … SHIPPED are reached by acts; any other word is answered as it is
     lines: int | list[dict[str, Any]] = 1  # or [{sku, asin, title, quantity, unit_price, transparency, gift}]
     quantity: int | None = None
     sku: str | None = None
@@ -72,7 +72,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Order:
-    """What an order holds, whatever became of it."""
+    """The content of an order, whatever happens to it later."""
 
     index: int
     id: str
@@ -102,7 +102,7 @@ class Order:
 
 
 def compose(world: World, index: int, created_ms: int, wish: Wish | None = None) -> Order:
-    """Draw the order of an index; the same (seed, index, wish) always gives the same order."""
+    """Draw the order of an index; one (seed, index, wish) always gives one order."""
     chance = Random(mix(world.seed, index, 5))
     life = world.life(index)
     if wish:
@@ -155,7 +155,7 @@ STATUSES = (
 
 
 def check(wish: Wish) -> None:
-    """Raise BadWish for what can't be placed."""
+    """Raise BadWish for a wish that can't be placed."""
     if wish.marketplace not in MARKETPLACES or not MARKETPLACES[wish.marketplace].weight:
         raise BadWish(f"No practice marketplace {wish.marketplace!r}.")
     if wish.fulfilled_by not in ("MERCHANT", "AMAZON"):
@@ -279,7 +279,7 @@ def _address(
 
 
 def _original(world: World, index: int, wish: Wish | None, traits: set[str]) -> str | None:
-    """The order that this one replaces: the one asked for, else an earlier one of the same marketplace."""
+    """The order that this one replaces: the one requested, else an earlier one of its marketplace."""
     if "replacement" not in traits:
         return None
     if wish and wish.replaces:

@@ -1,7 +1,7 @@
 """confirmShipment: what Amazon refuses, and what takes effect.
 
-A package reference that is known edits its package; the same again changes nothing. The sentences are Amazon's where
-one is known from merchants' reports, and close to its tone otherwise.
+A known package reference edits its package; a repeated confirmation changes nothing. The sentences are Amazon's where
+merchants' reports have them, and similar otherwise.
 """
 
 import re
@@ -31,7 +31,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Confirmation:
-    """A request that has the right form."""
+    """A request with a valid form."""
 
     marketplace_id: str
     reference: str
@@ -44,7 +44,7 @@ class Confirmation:
 
 
 def confirm(practice: Practice, order_id: str, region: str, body: Any) -> str:
-    """Take a confirmation: "new", "edited" or "same"; raises Refused. Recorded either way."""
+    """Take a confirmation; returns "new", "edited" or "same", or raises Refused. It is recorded in any case."""
     with practice.alone():
         try:
             confirmation = read_form(body)
@@ -86,7 +86,7 @@ def _take(practice: Practice, order_id: str, region: str, confirmation: Confirma
 
 
 def check(fate: Fate, confirmation: Confirmation, now_ms: int) -> None:
-    """Raise Refused for what Amazon would not take for this order in this state."""
+    """Raise Refused if Amazon would not accept the confirmation for this order in this state."""
     order = fate.order
     if confirmation.marketplace_id != order.market.id or order.non_amazon:
         raise Refused(f"The marketplaceId {confirmation.marketplace_id} does not match order {order.id}.")
@@ -122,7 +122,7 @@ def _same(package: Package, confirmation: Confirmation) -> bool:
 
 
 def read_form(body: Any) -> Confirmation:
-    """Read a request as the model demands it; raises Refused."""
+    """Read a request by the rules of Amazon's model; raises Refused."""
     if not isinstance(body, dict) or not isinstance(body.get("packageDetail"), dict):
         raise Refused("Invalid request body: packageDetail is required.")
     detail: dict[str, Any] = body["packageDetail"]

@@ -1,6 +1,6 @@
-"""The control API under /practice: play buyer, bank and bad luck, and read what this Amazon was told.
+"""The control API under /practice: act as buyer, bank and fault, and read what this Amazon received.
 
-JSON in, JSON out, for tests and scripts. It is nobody's API at Amazon, so a client that uses it is not a client.
+JSON in, JSON out, for tests and scripts. Amazon has no such API, so a client of it is not a client of Amazon's.
 """
 
 from dataclasses import asdict, fields
@@ -26,20 +26,20 @@ LOCAL_HOSTS = {"127.0.0.1", "localhost", "::1"}
 
 
 class BadRequest(Exception):
-    """What was asked of the control API makes no sense; its text says why."""
+    """A request to the control API that makes no sense; its text says why."""
 
 
 @bp.errorhandler(BadRequest)
 @bp.errorhandler(BadWish)
 @bp.errorhandler(BadFault)
 def refused(error: Exception) -> tuple[Response, int]:
-    """One sentence why."""
+    """The reason in one sentence."""
     return jsonify(error=str(error)), 400
 
 
 @bp.before_request
 def only_from_here() -> None:
-    """Refuse what another site's page sends, and names that were made to point here."""
+    """Refuse requests from another site's page, and host names that were made to point here."""
     if urlsplit(f"//{request.host}").hostname not in LOCAL_HOSTS:
         abort(403)
     if request.method in ("GET", "HEAD", "OPTIONS"):
@@ -111,7 +111,7 @@ def show(order_id: str) -> Response:
 
 @bp.post("/fill")
 def fill() -> Response:
-    """Let the past hold `orders` in `regions`, over the last `days`; the stretches that hold them."""
+    """Fill the past with `orders` in `regions`, over the last `days`; returns the stretches that contain them."""
     body = _body()
     try:
         orders, days = int(body.get("orders", 0)), float(body.get("days", 730))
@@ -125,7 +125,7 @@ def fill() -> Response:
 
 @bp.post("/orders/<order_id>/<act>")
 def act(order_id: str, act: str) -> Response:
-    """Something happens to an order, now or `after` so many seconds; the names are those of `fates.KINDS`."""
+    """Something happens to an order, now or `after` seconds from now; the names are those of `fates.KINDS`."""
     body = _body()
     after = float(body.pop("after", 0))
     if act == "quantity" and "item" not in body:
@@ -165,7 +165,7 @@ def calls() -> Response:
 
 @bp.get("/faults")
 def faults() -> Response:
-    """What is broken at the moment."""
+    """The current faults."""
     return jsonify(faults=the_practice().faults.all())
 
 
@@ -183,7 +183,7 @@ def break_something() -> tuple[Response, int]:
 
 @bp.delete("/faults")
 def mend() -> tuple[str, int]:
-    """Mend everything."""
+    """Remove all faults."""
     the_practice().faults.clear()
     return "", 204
 
@@ -215,7 +215,7 @@ def change_settings() -> Response:
 
 @bp.post("/advance")
 def advance() -> Response:
-    """Let time pass at once: `seconds`."""
+    """Let `seconds` pass at once."""
     practice = the_practice()
     practice.set(clock=practice.settings.clock + float(_body().get("seconds", 0)))
     return settings()
@@ -238,7 +238,7 @@ def buckets(state: str) -> tuple[str, int]:
 
 @bp.post("/tokens/revoke")
 def revoke() -> tuple[str, int]:
-    """The seller of `region` takes the authorization back; without one, only the access tokens end."""
+    """The seller of `region` withdraws the authorization; without one, only the access tokens end."""
     region = _body().get("region")
     if region is None:
         revoke_access_tokens(the_practice())
@@ -262,6 +262,6 @@ def _refresh_token(region: Any) -> str:
 
 @bp.post("/reset")
 def reset() -> tuple[str, int]:
-    """Undo and forget everything that was done; the world and the settings stay."""
+    """Undo all acts and delete all records; the world and the settings stay."""
     the_practice().reset()
     return "", 204

@@ -1,8 +1,8 @@
-"""What became of an order by a moment: its steps and everybody's acts, told in order of time.
+"""The state of an order at a moment: its steps and all acts, replayed in order of time.
 
 `fate` is the only place where an act takes effect, so searches, single orders, the page and the refusals of a
-confirmation agree. An act that is not possible at its time (paying what is canceled, canceling what has left) does
-nothing, not even move the time of the last update.
+confirmation agree. An act that is not possible at its time (paying a canceled order, canceling a shipped one) does
+nothing; it does not even move the time of the last update.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from plugins.amazon.practice.world import mix
 
 @dataclass(frozen=True)
 class Act:
-    """Something that happened to an order: by itself, by Amazon, by the buyer, or because the desk said so."""
+    """Something that happened to an order: by itself, by Amazon, by the buyer, or by the desk."""
 
     at_ms: int
     kind: str
@@ -54,13 +54,13 @@ class Fate:
     word: str | None = None
 
     def shipped(self, item_id: str, but: str | None = None) -> int:
-        """How many of an item have left, without package `but`."""
+        """The number of units of an item that were shipped, without package `but`."""
         if self.amazon_shipped:
             return self.ordered[item_id]
         return sum(p.items.get(item_id, 0) for p in self.packages.values() if p.reference != but)
 
     def left(self, item_id: str, but: str | None = None) -> int:
-        """How many of an item are still to leave."""
+        """The number of units of an item that are still to be shipped."""
         return 0 if self.canceled_by else self.ordered[item_id] - self.shipped(item_id, but)
 
     @property
@@ -79,7 +79,7 @@ class Fate:
 
 
 def fate(order: Order, acts: Iterable[Act], seed: int) -> Fate:
-    """Tell the acts, which come in order of time."""
+    """Replay the acts, which are in order of time."""
     state = Fate(order, order.created_ms, word=order.status_word)
     state.ordered = {line.id: line.quantity for line in order.lines}
     for act in acts:
@@ -125,7 +125,7 @@ def _withdraw_request(state: Fate, act: Act, seed: int) -> bool:
 
 
 def _ship(state: Fate, act: Act, seed: int) -> bool:
-    """What is left leaves: from the merchant's own past, or from Amazon's warehouse."""
+    """Ship everything that is left: in the merchant's own past, or from Amazon's warehouse."""
     open_items = {item: left for item in state.ordered if (left := state.left(item)) > 0}
     if not open_items or not state.verified or state.canceled_by:
         return False
@@ -153,7 +153,7 @@ def _deliver(state: Fate, act: Act, seed: int) -> bool:
 
 
 def _confirm(state: Fate, act: Act, seed: int) -> bool:
-    """A package that the desk confirmed or edited; the rules were asked when it was told (`confirming.py`)."""
+    """Apply a package that the desk confirmed or edited; the rules were checked when it arrived (`confirming.py`)."""
     data = act.data
     before = state.packages.get(data["reference"])
     state.packages[data["reference"]] = Package(
@@ -175,7 +175,7 @@ def _touch(state: Fate, act: Act, seed: int) -> bool:
 
 
 def _quantity(state: Fate, act: Act, seed: int) -> bool:
-    """Fewer (or more) of an item than were ordered, as after a partial cancellation; never fewer than have left."""
+    """Change the ordered quantity of an item, as after a partial cancellation; never below what was shipped."""
     item, wanted = act.data["item"], act.data["quantity"]
     if item not in state.ordered or state.canceled_by or wanted < state.shipped(item) or wanted == state.ordered[item]:
         return False

@@ -1,6 +1,6 @@
-"""What is broken on purpose: the next so many calls of an operation go wrong.
+"""Faults on purpose: a number of the next calls of an operation fail.
 
-Faults are kept in memory, first queued first served.
+Faults are kept in memory and used in the order in which they were queued.
 """
 
 from collections.abc import Collection
@@ -12,31 +12,31 @@ from typing import Any, Final
 from plugins.amazon.practice.marketplaces import MARKETPLACES
 
 KINDS: Final = (
-    "429", "500", "503", "403", "400", "404",  # answered so, with Amazon's words (503: an HTML page)
+    "429", "500", "503", "403", "400", "404",  # answered with this status and Amazon's words (503: an HTML page)
     "drop",  # the connection closes without an answer
     "slow",  # answered after `seconds`
     "garbage",  # answered 200 with half a JSON document
     "expired",  # 403: the access token has expired
     "page_token",  # 400: the page token is refused
     "dataset",  # 400 if `dataset` is among includedData
-    "repeat",  # the page holds one of its orders twice
+    "repeat",  # the page contains one of its orders twice
     "stale",  # answered as of `seconds` ago
     "marketplace",  # 403 for a search in `marketplace` (a country), which the answer names
-    "marketplace_unnamed",  # the same with Amazon's usual words, which name nothing
+    "marketplace_unnamed",  # like it, with Amazon's usual words, which name nothing
     "dataset_denied",  # 403, naming it, if `dataset` is among includedData
-    "dataset_denied_unnamed",  # the same with Amazon's usual words, which name nothing
-    "shift",  # the first order of a page of changes changes once the page was answered: with offset paging one slips
+    "dataset_denied_unnamed",  # like it, with Amazon's usual words, which name nothing
+    "shift",  # a page's first order changes after its answer: with offset paging one slips
 )  # fmt: skip
 OPERATIONS: Final = ("*", "token", "searchOrders", "getOrder", "confirmShipment", "getMarketplaceParticipations")
 
 
 class BadFault(Exception):
-    """Something that can't be broken; its text says why."""
+    """An impossible fault; its text says why."""
 
 
 @dataclass
 class Fault:
-    """One thing that is broken; `after` the effect it matters only to what changes something."""
+    """One fault; `after` the effect makes a difference only for calls that change something."""
 
     id: int
     operation: str
@@ -50,7 +50,7 @@ class Fault:
 
 
 class Faults:
-    """All that is broken at the moment."""
+    """All current faults."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -69,7 +69,7 @@ class Faults:
         order_id: str = "",
         marketplace: str = "",
     ) -> Fault:
-        """Break the next calls of an operation; raises BadFault."""
+        """Queue a fault for the next calls of an operation; raises BadFault."""
         if operation not in OPERATIONS:
             raise BadFault(f"No operation {operation!r}; there are {', '.join(OPERATIONS)}.")
         if str(kind) not in KINDS:
@@ -93,8 +93,8 @@ class Faults:
         searched: Collection[str] = (),
         changes: bool = False,
     ) -> Fault | None:
-        """The fault that meets this call, used up by one; `searched` are the marketplaces' ids of a search, `changes`
-        says whether it asks by the last update.
+        """The fault of this call, with one use less; `searched` are the marketplace ids of a search, `changes` says
+        whether it searches by the last update.
         """
         with self._lock:
             for fault in self._queue:
@@ -115,18 +115,18 @@ class Faults:
         return None
 
     def all(self) -> list[dict[str, Any]]:
-        """What is broken at the moment."""
+        """The current faults."""
         with self._lock:
             return [asdict(fault) for fault in self._queue]
 
     def mend(self, id: int) -> bool:
-        """Mend one fault; whether it was there."""
+        """Remove one fault; returns whether it existed."""
         with self._lock:
             before = len(self._queue)
             self._queue = [fault for fault in self._queue if fault.id != id]
             return len(self._queue) < before
 
     def clear(self) -> None:
-        """Mend everything."""
+        """Remove all faults."""
         with self._lock:
             self._queue.clear()

@@ -17,7 +17,7 @@ STORE_NAME: Final = "Practice Store"
 
 @dataclass(frozen=True)
 class Marketplace:
-    """One country's site, with what its orders need: currency, tax habit, order number prefixes."""
+    """One country's site, with the data of its orders: currency, whether prices include tax, order number prefixes."""
 
     code: str
     id: str
@@ -35,7 +35,7 @@ class Marketplace:
 
     @property
     def decimals(self) -> int:
-        """How many decimals an amount has here."""
+        """The number of decimals of an amount here."""
         return 0 if self.currency == "JPY" else 2
 
 
@@ -77,7 +77,7 @@ REGIONS: Final = tuple(REFRESH_TOKENS)
 
 
 def participations(region: str) -> list[dict[str, object]]:
-    """What getMarketplaceParticipations answers for the seller of a region."""
+    """The answer of getMarketplaceParticipations for the seller of a region."""
     answer: list[dict[str, object]] = [
         _participation(m.id, m.country, m.name, m.currency, m.language, m.domain, m.weight > 0)
         for m in MARKETPLACES.values()

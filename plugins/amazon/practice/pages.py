@@ -1,6 +1,6 @@
-"""The page at /: what a person sees of the practice Amazon, and buttons to play buyer, bank and bad luck.
+"""The page at /: what a person sees of the practice Amazon, and buttons to act as buyer, bank and fault.
 
-It works without JavaScript, in English and French. The same things for scripts are in `control.py`.
+It works without JavaScript, in English and French. `control.py` has the same functions for scripts.
 """
 
 from datetime import UTC, datetime
@@ -87,7 +87,7 @@ def language() -> str:
 
 @bp.after_request
 def strict(response: BaseResponse) -> BaseResponse:
-    """Only our style sheet, no script, nobody's frame."""
+    """Allow only our style sheet, no script, and no frame around the page."""
     response.headers["Content-Security-Policy"] = POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "same-origin"  # no-referrer would send forms with the origin "null"
@@ -145,7 +145,7 @@ def _row(fate: Fate) -> dict[str, Any]:
 
 
 def _package(told: Any) -> str:
-    """The package that a confirmation named, whatever form it had."""
+    """The package that a confirmation names, in whatever form it arrived."""
     return f"{told.get('carrierCode', '')} {told.get('trackingNumber', '')}" if isinstance(told, dict) else ""
 
 
@@ -227,7 +227,7 @@ def break_something() -> BaseResponse:
 
 @bp.post("/practice/form/mend")
 def mend() -> BaseResponse:
-    """Mend one fault, or everything."""
+    """Remove one fault, or all of them."""
     fault = request.form.get("fault", type=int)
     if fault is None:
         the_practice().faults.clear()
@@ -238,7 +238,7 @@ def mend() -> BaseResponse:
 
 @bp.post("/practice/form/arrivals")
 def arrivals() -> BaseResponse:
-    """How many orders arrive by themselves."""
+    """Set how many orders arrive by themselves."""
     per_minute = request.form.get("arrivals", type=float)
     if per_minute is None or not 0 <= per_minute <= 6000:
         return _back(gettext("Orders per minute must be a number from 0 to 6000."))
@@ -248,5 +248,5 @@ def arrivals() -> BaseResponse:
 
 @bp.get("/favicon.ico")
 def favicon() -> Response:
-    """None; an empty answer keeps browsers' logs quiet."""
+    """An empty answer, which keeps browsers' logs quiet."""
     return Response(status=204)

@@ -1,6 +1,7 @@
-"""One practice Amazon: its world, what changed in it, its clock and its settings.
+"""One practice Amazon: its world, the changes in it, its clock and its settings.
 
-Whoever wants to know or change an order asks here; HTTP is `api.py` (Amazon's paths) and `control.py` (ours).
+All reading and changing of orders goes through this class; HTTP is in `api.py` (Amazon's paths) and `control.py`
+(ours).
 """
 
 import time
@@ -32,20 +33,20 @@ FOREVER: Final = 10**15
 
 
 class OtherWorld(Exception):
-    """The data directory holds another world than the one asked for; its text says how they differ."""
+    """The data directory contains another world than the one requested; the text says how they differ."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be set while it runs."""
+    """The settings that can change while it runs."""
 
     rates: float = 1.0  # factor on Amazon's published rates
     edge: float = 120.0  # seconds after which a change shows in searches
     token_life: float = 3600.0  # seconds
     clock: float = 0.0  # seconds by which this Amazon's clock is ahead of the computer's
     shuffle: bool = False  # searches answer in no particular order
-    offset_paging: bool = False  # page tokens count orders: a change while paging shifts the rest
-    unknown_words: bool = False  # now and then a program or service level that no document knows
+    offset_paging: bool = False  # page tokens count orders: a change during paging shifts the rest
+    unknown_words: bool = False  # now and then a program or service level that is in no document
 
 
 class Practice:
@@ -74,7 +75,7 @@ class Practice:
         self.faults = Faults()
 
     def _found(self, asked: dict[str, Any]) -> None:
-        """Take the world of the data directory, or found it there."""
+        """Read the world of the data directory, or create it there."""
         known = self.store.read("world")
         if known is None:
             defaults = {"seed": 1, "orders": 200, "days": 30.0}
@@ -103,19 +104,19 @@ class Practice:
         return int((self._now() + self.settings.clock) * 1000)
 
     def set(self, **changes: Any) -> Settings:
-        """Change settings; they are kept over a restart. Raises TypeError for one that does not exist."""
+        """Change settings; they survive a restart. Raises TypeError for one that does not exist."""
         self.settings = replace(self.settings, **changes)
         self.store.keep("settings", asdict(self.settings))
         return self.settings
 
     @property
     def arrivals(self) -> float:
-        """How many orders arrive by themselves each minute."""
+        """The number of orders that arrive by themselves each minute."""
         last = next((segment for segment in self.world.segments if segment.count == ENDLESS), None)
         return 60_000 / last.step_ms if last else 0.0
 
     def set_arrivals(self, per_minute: float) -> None:
-        """From now on this many orders arrive each minute; what has arrived stays as it was."""
+        """From now on this many orders arrive each minute; past arrivals stay as they were."""
         if abs(per_minute - self.arrivals) < 1e-9:
             return
         now, segments = self.now_ms(), [one for one in self.world.segments if not is_filled(one.first)]
@@ -131,9 +132,10 @@ class Practice:
         self.world = replace(self.world, segments=(*segments, *self.store.filled()))
 
     def fill(self, orders: int, regions: Sequence[str] = (), *, days: float = 730) -> list[Segment]:
-        """Let so many orders more have been placed in these regions (none: in all) over the last days.
+        """Place this many more orders in these regions (None: all) over the last days.
 
-        What was filled there before counts, so asking again adds nothing. Gives the stretches that hold them all.
+        Orders that were filled before count, so a repeated call adds nothing. Returns the stretches that contain them
+        all.
         """
         asked = tuple(sorted(regions))
         with self.alone():
@@ -147,11 +149,11 @@ class Practice:
         return [one for one in filled if one.regions == asked]
 
     def alone(self) -> AbstractContextManager[None]:
-        """Nothing else changes until the end."""
+        """Exclude all other changes until the block ends."""
         return self.store.transaction()
 
     def reset(self) -> None:
-        """Undo everything that was done here, forget the record, mend all faults; settings stay."""
+        """Undo everything that was done here, delete the record, remove all faults; settings stay."""
         self.store.clear()
         self.faults.clear()
         self.throttle.refill()
@@ -167,7 +169,7 @@ class Practice:
         return None if created_ms is None else compose(self.world, index, created_ms)
 
     def fate(self, order: Order, at_ms: int, acts: Iterable[Act] | None = None) -> Fate:
-        """What became of an order by a moment; `acts` saves reading them again."""
+        """The state of an order at a moment; with `acts` they are not read again."""
         told = self.store.acts([order.index])[order.index] if acts is None else list(acts)
         if order.index < PLACED_FROM:
             told += [Act(at, kind) for at, kind in self.world.steps(order.index, order.created_ms)]
@@ -175,7 +177,7 @@ class Practice:
         return fate(order, told, self.world.seed)
 
     def find(self, order_id: str, at_ms: int | None = None) -> Fate | None:
-        """An order by its number, as it is now (or was); None: there is none."""
+        """An order by its number, as of now or another moment; None: there is none."""
         at_ms = self.now_ms() if at_ms is None else at_ms
         index = self.world.index_of(order_id)
         order = None if index is None else self.order(index)
@@ -184,13 +186,13 @@ class Practice:
         return self.fate(order, at_ms)
 
     def fates(self, indexes: Collection[int], at_ms: int) -> list[Fate]:
-        """These orders as they were at a moment; their acts are read at once."""
+        """The states of these orders at a moment; their acts are read at once."""
         acts = self.store.acts([index for index in indexes if index in self.store.acted])
         orders = (self.order(index) for index in indexes)
         return [self.fate(order, at_ms, acts.get(order.index, [])) for order in orders if order]
 
     def recent(self, limit: int) -> list[Fate]:
-        """The orders placed or changed last, newest first."""
+        """The orders that were placed or changed last, newest first."""
         now = self.now_ms()
         indexes = {*self.store.last_acted(now, limit), *self.store.last_placed(now, limit)}
         indexes.update(self.world.newest(now, limit))
@@ -204,13 +206,13 @@ class Practice:
         with self.alone():
             index = self.store.place(created, wish)
             self._start(index, created, wish)
-            if wish.placed_ago:  # however long ago it was bought, it is news from now on
+            if wish.placed_ago:  # the order may be old, but it becomes visible now
                 self.store.act(index, self.now_ms(), "touch")
             order = compose(self.world, index, created, wish)
         return self.fate(order, self.now_ms())
 
     def _start(self, index: int, created: int, wish: Wish) -> None:
-        """The acts that bring a new order to the status that was wished for."""
+        """The acts that bring a new order to the requested status."""
         if wish.verify_after is not None:
             self.store.act(index, created + int(wish.verify_after * 1000), "verify")
         elif not wish.status.startswith("PENDING"):

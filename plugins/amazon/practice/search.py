@@ -1,8 +1,8 @@
 """Finding orders by time, page after page, without looking at all of them.
 
 A search sees the world as it was `edge` seconds ago. It walks slices of time in which something may have happened,
-asks what became of each order met there, and keeps those whose time (of creation or of the last update) lies in the
-slice. An order that changes while somebody pages leaves the window, since its new time is after the bound.
+computes the state of each order found there, and keeps those whose time (of creation or of the last update) is in the
+slice. An order that changes during paging leaves the window, since its new time is after the bound.
 """
 
 from collections.abc import Collection, Iterator
@@ -25,13 +25,13 @@ STATUS_AFTER: Final = {
     "cancel_buyer": "CANCELLED",
     "cancel_unpaid": "CANCELLED",
 }
-MERCHANT_PAST_MS: Final = 49 * HOUR  # whatever was placed longer before the start is settled by itself
+MERCHANT_PAST_MS: Final = 49 * HOUR  # an order placed longer before the start needs no further act
 Key = tuple[int, str]
 
 
 @dataclass(frozen=True)
 class Query:
-    """What a search asks for; times in milliseconds, both ends included."""
+    """The parameters of a search; times in milliseconds, both ends included."""
 
     region: str
     by_update: bool
@@ -45,7 +45,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Page:
-    """One page of orders, and where the next begins (a key, or a count with offset paging)."""
+    """One page of orders, and the start of the next (a key, or a count with offset paging)."""
 
     fates: list[Fate]
     next_key: Key | None = None
@@ -53,7 +53,7 @@ class Page:
 
 
 def search(practice: Practice, query: Query, view_ms: int, key: Key | None = None, offset: int = 0) -> Page:
-    """The page after `key` (or `offset`), as the world was at `view_ms`."""
+    """The page after `key` (or `offset`), in the world as it was at `view_ms`."""
     settings = practice.settings
     if settings.shuffle:
         seed = practice.world.seed
@@ -76,7 +76,7 @@ def _walk(practice: Practice, query: Query, view_ms: int, key: Key | None) -> It
     world = practice.world
     low = max(query.after_ms, _earliest(practice))
     if query.statuses and OPEN_STATUSES.issuperset(query.statuses):
-        # an order that is still open was placed, or touched, after the merchant's past
+        # an order that is still open was placed or touched after the merchant's past
         low = max(low, min(world.settled_ms - MERCHANT_PAST_MS, _earliest_touched(practice, query)))
     if key:
         low = max(low, key[0])
@@ -91,18 +91,20 @@ def _walk(practice: Practice, query: Query, view_ms: int, key: Key | None) -> It
 
 
 def _earliest(practice: Practice) -> int:
-    """Before this, nothing was ever placed."""
+    """The time before which no order was placed."""
     return min([_earliest_touch(practice), *(segment.start_ms for segment in practice.world.segments)])
 
 
 def _earliest_touch(practice: Practice) -> int:
-    """Before this, nobody placed an order by hand or acted on one."""
+    """The time before which nobody placed an order by hand or acted on one."""
     first = practice.store.first_touch()
     return practice.now_ms() if first is None else first
 
 
 def _earliest_touched(practice: Practice, query: Query) -> int:
-    """Before this lies nothing that anybody touched: no touch, or (by creation) no order touched later."""
+    """The time before which no order was touched: the first touch, or (by creation) the creation of the oldest
+    touched order.
+    """
     earliest = _earliest_touch(practice)
     oldest = practice.store.oldest_acted()
     if query.by_update or oldest is None or oldest >= PLACED_FROM:
@@ -143,7 +145,7 @@ def _slice(practice: Practice, query: Query, view_ms: int, low: int, high: int) 
 def _untouched(
     practice: Practice, query: Query, view_ms: int, low: int, high: int, index: int
 ) -> tuple[Key, int] | None:
-    """Where an order that nobody touched stands in the answer, told without drawing it; None where it is not in it."""
+    """The sort key of an order that nobody touched, computed without drawing the order; None if it does not match."""
     world = practice.world
     created = world.created_ms(index)
     if created is None or created > view_ms:

@@ -33,7 +33,7 @@ def application(practice: Practice) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.jinja_options = {"undefined": StrictUndefined}
     app.config["PROPAGATE_EXCEPTIONS"] = True  # a dropped connection must reach the server
-    # cookies know no ports: the desk's own session at this address must not be overwritten
+    # cookies are shared between ports: the desk's own session at this address must not be overwritten
     app.config.update(SECRET_KEY=practice.secret, SESSION_COOKIE_NAME="practice", SESSION_COOKIE_SAMESITE="Strict")
     app.extensions["practice"] = practice
     app.register_blueprint(api.blueprint(None))
@@ -45,21 +45,21 @@ def application(practice: Practice) -> Flask:
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> tuple[Response, int]:
-        """Errors as Amazon words them, on whatever path."""
+        """Errors in Amazon's form, on every path."""
         code = "NotFound" if error.code == 404 else "Unauthorized" if error.code == 403 else "InvalidInput"
         body = {"errors": [{"code": code, "message": error.description or "", "details": ""}]}
         return jsonify(body), error.code or 500
 
     @app.get("/practice/health")
     def health() -> Response:
-        """That it is up."""
+        """Answer that it is up."""
         return jsonify(ok=True)
 
     return app
 
 
 class _Handler(WSGIRequestHandler):
-    """Keeps connections open, logs one line per call without query or body, and can hang up."""
+    """Keeps connections open, logs one line per call without query or body, and can drop the connection."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -74,7 +74,7 @@ class _Handler(WSGIRequestHandler):
         sys.stderr.write(f"practice {self.log_date_time_string()} {format % args}\n")
 
     def connection_dropped(self, error: BaseException, environ: Any = None) -> None:
-        """Hang up instead of answering."""
+        """Close the connection instead of answering."""
         self.close_connection = True
 
 
@@ -88,7 +88,7 @@ def bind(app: Flask, port: int, *, talks: bool = False) -> BaseWSGIServer:
 class PracticeServer:
     """A running practice Amazon for tests and demos: `with PracticeServer(tmp_path) as amazon: amazon.url`.
 
-    It runs in a thread of this process, or with `process=True` in its own, which `kill()` ends like kill -9.
+    It runs in a thread of this process, or with `process=True` in one of its own, which `kill()` ends like kill -9.
     """
 
     def __init__(self, data_dir: Path | str, *, port: int = 0, process: bool = False, **options: Any) -> None:
@@ -101,17 +101,17 @@ class PracticeServer:
 
     @property
     def url(self) -> str:
-        """Where it answers; the endpoint and, with /auth/o2/token, the token endpoint of a store."""
+        """Its address; the endpoint and, with /auth/o2/token, the token endpoint of a store."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def token_url(self) -> str:
-        """Where access tokens are had."""
+        """The address of access tokens."""
         return self.url + "/auth/o2/token"
 
     @property
     def client(self) -> PracticeClient:
-        """Plays buyer, bank and bad luck there."""
+        """A client that acts as buyer, bank and fault."""
         if self._client is None:
             self._client = PracticeClient(self.url)
         return self._client
@@ -139,7 +139,7 @@ class PracticeServer:
             words += [f"--{name.replace('_', '-')}"] if value is True else [f"--{name.replace('_', '-')}", str(value)]
         root = Path(__file__).resolve().parents[3]
         self._child = subprocess.Popen(words, cwd=root)
-        deadline = time.monotonic() + 120  # a busy machine takes its time; one that died is seen at once
+        deadline = time.monotonic() + 120  # a busy machine is slow; a process that died is noticed at once
         while time.monotonic() < deadline and self._child.poll() is None:
             if said.exists() and (text := said.read_text()):
                 self.port = int(text)

@@ -1,7 +1,7 @@
-"""What changed: the one SQLite file in the data directory.
+"""Stored changes: the one SQLite file in the data directory.
 
-It holds the world's parameters, orders placed by hand, acts on orders, and the record of what was called and told. An
-act is committed before anything answers, so a kill -9 loses nothing that was answered.
+It contains the world's parameters, orders placed by hand, acts on orders, and the record of calls and confirmations. An
+act is committed before the answer is sent, so a kill -9 loses nothing that was answered.
 """
 
 import json
@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS revoked (refresh_token TEXT PRIMARY KEY);
 
 
 class Store:
-    """The file and everything asked of it; safe to use from many threads."""
+    """The file and all its queries; safe to use from many threads."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing, and alone: what is read inside stays true until the end."""
+        """A transaction that excludes all others: what is read inside stays true until the end."""
         with self._lock:
             if self._db.in_transaction:
                 yield
@@ -81,12 +81,12 @@ class Store:
             return self._db.execute(sql, values).lastrowid or 0
 
     def read(self, key: str) -> Any:
-        """A kept value, or None."""
+        """A stored value, or None."""
         rows = self._all("SELECT value FROM meta WHERE key = ?", key)
         return json.loads(rows[0]["value"]) if rows else None
 
     def keep(self, key: str, value: Any) -> None:
-        """Keep a value under a key."""
+        """Store a value under a key."""
         sql = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
         self._do(sql, key, json.dumps(value))
 
@@ -120,7 +120,7 @@ class Store:
                 self._do("INSERT INTO segments VALUES (?, ?, ?, ?)", s.first, s.start_ms, s.step_ms, s.count)
 
     def place(self, created_ms: int, wish: Wish) -> int:
-        """Keep an order placed by hand and return its index."""
+        """Store an order placed by hand and return its index."""
         with self.transaction():
             highest = self._all("SELECT max(idx) AS idx FROM placed")[0]["idx"]
             index = PLACED_FROM if highest is None else int(highest) + 1
@@ -128,7 +128,7 @@ class Store:
             return index
 
     def placed(self, index: int) -> tuple[int, Wish] | None:
-        """When this order was placed by hand, and as what."""
+        """The time at which this order was placed by hand, and its wish."""
         rows = self._all("SELECT created_ms, wish FROM placed WHERE idx = ?", index)
         return (rows[0]["created_ms"], _wish(rows[0]["wish"])) if rows else None
 
@@ -181,7 +181,7 @@ class Store:
         return [row["idx"] for row in self._all(sql, until, limit)]
 
     def tell(self, at_ms: int, order_id: str, status: int, effect: str, message: str, body: dict[str, Any]) -> None:
-        """Record a confirmation as it came, with what became of it."""
+        """Record a confirmation as it was received, with its result."""
         self._do(
             "INSERT INTO told (at_ms, order_id, status, effect, message, body) VALUES (?, ?, ?, ?, ?, ?)",
             at_ms, order_id, status, effect, message, json.dumps(body, ensure_ascii=False),
@@ -194,7 +194,7 @@ class Store:
         return [dict(row) | {"body": json.loads(row["body"])} for row in reversed(rows)]
 
     def call(self, at_ms: int, operation: str, seller: str | None, params: dict[str, Any]) -> int:
-        """Record a call as it arrives; `answered` adds how it ended."""
+        """Record a call as it arrives; `answered` adds its result."""
         number = self._do(
             "INSERT INTO calls (at_ms, operation, seller, params) VALUES (?, ?, ?, ?)",
             at_ms, operation, seller, json.dumps(params),
@@ -204,7 +204,7 @@ class Store:
         return number
 
     def answered(self, number: int, seller: str | None, status: int | None, fault: str | None) -> None:
-        """How a call ended; no status: the connection was dropped."""
+        """Record the result of a call; no status: the connection was dropped."""
         self._do("UPDATE calls SET seller = ?, status = ?, fault = ? WHERE id = ?", seller, status, fault, number)
 
     def calls(self, operation: str | None = None, since: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
@@ -214,7 +214,7 @@ class Store:
         return [dict(row) | {"params": json.loads(row["params"])} for row in reversed(rows)]
 
     def revoke(self, refresh_token: str) -> None:
-        """The seller takes the authorization back."""
+        """The seller withdraws the authorization."""
         self._do("INSERT OR IGNORE INTO revoked VALUES (?)", refresh_token)
 
     def restore(self, refresh_token: str) -> None:
@@ -222,11 +222,11 @@ class Store:
         self._do("DELETE FROM revoked WHERE refresh_token = ?", refresh_token)
 
     def is_revoked(self, refresh_token: str) -> bool:
-        """Whether the seller took the authorization back."""
+        """Whether the seller has withdrawn the authorization."""
         return bool(self._all("SELECT 1 FROM revoked WHERE refresh_token = ?", refresh_token))
 
     def clear(self) -> None:
-        """Forget everything that changed and was recorded; the world and its parameters stay."""
+        """Delete all changes and records; the world and its parameters stay."""
         with self.transaction():
             for table in ("placed", "acts", "told", "calls", "revoked"):
                 self._do(f"DELETE FROM {table}")  # noqa: S608

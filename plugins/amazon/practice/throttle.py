@@ -1,6 +1,6 @@
-"""Token buckets by Amazon's published plan, one for each seller and operation.
+"""Token buckets with the rates of Amazon's published plan, one for each seller and operation.
 
-They live in memory: a restarted Amazon has full buckets.
+They are kept in memory: a restarted Amazon has full buckets.
 """
 
 from collections.abc import Callable
@@ -35,18 +35,18 @@ class Throttle:
             return took
 
     def empty(self, operation: str) -> None:
-        """Take all tokens away, as another program of the same seller might."""
+        """Remove all tokens, as another program of the seller might."""
         with self._lock:
             for seller, name in list(self._buckets):
                 if name == operation:
                     self._buckets[seller, name] = (0.0, self._now())
 
     def refill(self) -> None:
-        """Full buckets for everyone."""
+        """Fill all buckets."""
         with self._lock:
             self._buckets.clear()
 
 
 def applied_rate(operation: str, factor: float) -> str:
-    """The rate as the header x-amzn-RateLimit-Limit says it."""
+    """The rate in the format of the header x-amzn-RateLimit-Limit."""
     return f"{PLAN[operation][0] * factor:.6g}"

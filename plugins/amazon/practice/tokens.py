@@ -1,6 +1,6 @@
-"""Tokens that need no memory: access tokens and page tokens are signed, so they survive a restart.
+"""Tokens without a store: access tokens and page tokens are signed, so they survive a restart.
 
-Who may have one is decided here for Login with Amazon; what a page token must match is decided in `api.py`.
+This module decides who gets a token from Login with Amazon; `api.py` decides what a page token must match.
 """
 
 import base64
@@ -21,7 +21,7 @@ GRANTLESS_SCOPES: Final = frozenset(
 
 
 class LwaError(Exception):
-    """Login with Amazon refuses; status, code and description are what it answers."""
+    """Login with Amazon refuses; status, code and description are its answer."""
 
     def __init__(self, status: int, code: str, description: str) -> None:
         super().__init__(description)
@@ -29,14 +29,14 @@ class LwaError(Exception):
 
 
 def sign(practice: Practice, kind: str, values: dict[str, Any]) -> str:
-    """An opaque token that says these values and can't be made up."""
+    """An opaque token with these values that can't be forged."""
     body = json.dumps(values, separators=(",", ":")).encode()
     seal = hmac.digest(practice.secret, kind.encode() + body, hashlib.sha256)[:12]
     return base64.urlsafe_b64encode(seal + body).decode().rstrip("=")
 
 
 def read(practice: Practice, kind: str, token: str) -> dict[str, Any] | None:
-    """What a token says; None: it is not one of ours."""
+    """The values of a token; None: it is not one of ours."""
     try:
         data = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
@@ -94,12 +94,12 @@ def _answer(practice: Practice, holder: dict[str, Any]) -> dict[str, Any]:
 
 
 def revoke_access_tokens(practice: Practice) -> None:
-    """Every access token handed out so far is worth nothing; a refresh token still gets a new one."""
+    """Invalidate every access token handed out so far; a refresh token still gets a new one."""
     practice.store.keep("round", (practice.store.read("round") or 0) + 1)
 
 
 def holder_of(practice: Practice, access_token: str) -> tuple[dict[str, Any] | None, str]:
-    """Whose access token this is; or None and Amazon's details why not."""
+    """The seller of this access token; or None and Amazon's details why not."""
     if not access_token:
         return None, "Access token is missing in the request header."
     values = read(practice, "access", access_token.removeprefix("Atza|"))

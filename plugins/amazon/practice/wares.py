@@ -1,4 +1,4 @@
-"""What the practice store sells and who buys it: lists to draw from. All people and addresses are invented."""
+"""The goods of the practice store and its buyers: lists to draw from. All people and addresses are invented."""
 
 from typing import Final
 

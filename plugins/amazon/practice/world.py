@@ -1,10 +1,10 @@
-"""When which order is placed, and what becomes of it by itself: a function of (seed, index).
+"""When each order is placed, and what happens to it by itself: a function of (seed, index).
 
 Nothing of this is stored. An index has a time (segments), an order number (a keyed permutation, so that a number leads
 back to its index) and a life: a list of steps after the order was placed. Lives repeat every 64 indexes, and all steps
-of one order are late by the same small jitter; so the orders whose last news falls into a window are found by
-arithmetic instead of by looking at all of them. What people did to an order is stored in `state.py`; what an order
-holds is drawn in `composing.py`.
+of one order are delayed by one small jitter; so the orders whose last news is in a window are found by arithmetic
+instead of by looking at all of them. People's acts on an order are stored in `state.py`; its content is drawn in
+`composing.py`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ PREFIXES: Final = frozenset(prefix for market in MARKETPLACES.values() for prefi
 
 
 def mix(seed: int, index: int, salt: int = 0) -> int:
-    """64 well-shaken bits of (seed, index, salt); cheap, since searches ask it for every candidate."""
+    """64 well-mixed bits of (seed, index, salt); cheap, since searches call it for every candidate."""
     z = (seed * 0x9E3779B97F4A7C15 + index * 0xBF58476D1CE4E5B9 + salt * 0x94D049BB133111EB + 1) & 0xFFFFFFFFFFFFFFFF
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
@@ -39,7 +39,9 @@ def mix(seed: int, index: int, salt: int = 0) -> int:
 
 @dataclass(frozen=True)
 class Step:
-    """Something that happens by itself, so long after the order was placed; a merchant's step only before the start."""
+    """Something that happens by itself, at this time after the order was placed; a merchant's step only before the
+    start.
+    """
 
     kind: str
     after_ms: int
@@ -48,7 +50,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Life:
-    """What becomes of an order if nobody touches it."""
+    """What happens to an order if nobody touches it."""
 
     fulfilled_by: str
     steps: tuple[Step, ...]
@@ -69,10 +71,10 @@ def _lives() -> list[Life]:
         _verified(45 + 5 * (i % 7), *_shipped((5, 9, 14, 20, 23, 27, 31, 38)[i % 8], 50 + 3 * (i % 13)))
         for i in range(36)
     ]
-    lives += [_verified(60 * minutes, *_shipped(22, 71)) for minutes in (16, 21, 27)]  # the bank takes its time
+    lives += [_verified(60 * minutes, *_shipped(22, 71)) for minutes in (16, 21, 27)]  # the bank is slow
     lives += [
         _verified(50, Step("request_cancel", minutes * MINUTE), *_shipped(19, 66)) for minutes in (35, 50)
-    ]  # the buyer asks to cancel; the merchant had sent it anyway
+    ]  # the buyer asks to cancel; the merchant had shipped it already
     lives += [
         _verified(55, Step("ship_part", hours * HOUR, True), *_shipped(hours + 20, hours + 80), several_lines=True)
         for hours in (4, 7, 8, 11, 15, 21)
@@ -87,16 +89,16 @@ def _lives() -> list[Life]:
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of time in which orders arrive evenly; one by which the past was filled says where, and until when the
-    merchant worked there.
+    """A stretch of time in which orders arrive evenly; for one by which the past was filled, also where, and until
+    when the merchant worked there.
     """
 
     first: int
     start_ms: int
     step_ms: float
     count: int = ENDLESS
-    until_ms: int | None = None  # none: until the world's start
-    regions: tuple[str, ...] = ()  # none: wherever the seller takes part
+    until_ms: int | None = None  # None: until the world's start
+    regions: tuple[str, ...] = ()  # None: wherever the seller takes part
 
     @property
     def end(self) -> int:
@@ -106,7 +108,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class World:
-    """The orders that exist by themselves. `started_ms` is when the merchant's own past ends."""
+    """The orders that exist by themselves. `started_ms` is the end of the merchant's own past."""
 
     seed: int
     started_ms: int
@@ -127,16 +129,16 @@ class World:
 
     @cached_property
     def orders_per_ms(self) -> float:
-        """The densest stretch, by which searches choose how far to look at once."""
+        """The rate of the densest stretch, by which searches choose the size of their first slice."""
         return max((1 / segment.step_ms for segment in self.segments), default=0.0)
 
     @cached_property
     def settled_ms(self) -> int:
-        """Until when the merchant worked in every stretch."""
+        """The time until which the merchant worked in every stretch."""
         return min([self.started_ms, *(one.until_ms for one in self.segments if one.until_ms is not None)])
 
     def life(self, index: int) -> Life:
-        """What becomes of this order by itself."""
+        """What happens to this order by itself."""
         return self.lives[index % LANES]
 
     def market(self, index: int) -> str:
@@ -151,7 +153,9 @@ class World:
         return not is_filled(index) and self.life(index).fulfilled_by == "AMAZON" and mix(self.seed, index, 2) % 17 == 0
 
     def created_ms(self, index: int) -> int | None:
-        """When this order was or will be placed; None: there is no such order. Never earlier than the one before."""
+        """The time at which this order was or will be placed; None: there is no such order. Never before that of the
+        order before.
+        """
         segment = self._segment(index)
         return None if segment is None else self._created_in(segment, index)
 
@@ -163,7 +167,7 @@ class World:
         return int(segment.start_ms + (index - segment.first + within) * segment.step_ms)
 
     def late_ms(self, index: int) -> int:
-        """By how much all steps of this order are late."""
+        """The delay of all steps of this order."""
         return mix(self.seed, index, 4) % JITTER_MS
 
     def steps(self, index: int, created_ms: int) -> Iterator[tuple[int, str]]:
@@ -216,7 +220,7 @@ class World:
         return f"{prefix}-{number // HALF:07}-{number % HALF:07}"
 
     def index_of(self, order_id: str) -> int | None:
-        """The index that this number would belong to; the caller checks the prefix. None: not such a number."""
+        """The index of this number; the caller checks the prefix. None: not such a number."""
         prefix, _, rest = order_id.partition("-")
         high, _, low = rest.partition("-")
         if prefix not in PREFIXES or len(high) != 7 or len(low) != 7 or not (high + low).isascii():
@@ -236,14 +240,14 @@ class Permutation:
         self._keys = [int.from_bytes(digest[i : i + 8], "big") for i in range(0, 32, 8)]
 
     def forward(self, number: int) -> int:
-        """Where a number goes."""
+        """The image of a number."""
         left, right = divmod(number, HALF)
         for key in self._keys:
             left, right = right, (left + mix(key, right)) % HALF
         return left * HALF + right
 
     def backward(self, number: int) -> int:
-        """Where a number came from."""
+        """The number with this image."""
         left, right = divmod(number, HALF)
         for key in reversed(self._keys):
             left, right = (right - mix(key, left)) % HALF, left
@@ -279,8 +283,8 @@ def markets_in(regions: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def filling_segments(first: int, until_ms: int, orders: int, days: float, regions: tuple[str, ...]) -> list[Segment]:
-    """A past of so many orders up to a moment: one in twenty came in the last two days and a quarter, and nobody has
-    shipped for 30 hours, so that about one in thirty is open and some are late.
+    """Segments for a past of this many orders up to a moment: one in twenty in the last two and a quarter days, and
+    nothing shipped for 30 hours, so that about one in thirty is open and some are late.
     """
     recent = orders // 20
     span = min(54 * HOUR, int(days * 24 * HOUR) // 4)
