@@ -1,1 +1,1 @@
-"""What measures: each module prints figures of one run; ratios within a run are what counts."""
+"""Measurements: each module prints the figures of one run; compare only ratios within a run."""

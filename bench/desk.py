@@ -30,14 +30,16 @@ EMAIL, PASSWORD = "bench@example.com", "A-Long-Word-For-Measuring-1"
 
 
 def prepare(folder: Path, orders: int) -> None:
-    """A desk of so many orders in the folder; filled where they are not there yet."""
+    """A desk with this number of orders in the folder; filled if they are missing."""
     words = [sys.executable, "-m", "webapp"]
     subprocess.run([*words, "migrate"], check=True, stdout=subprocess.DEVNULL)
     subprocess.run([*words, "practice", "fill", "--orders", str(orders)], check=True, stdout=subprocess.DEVNULL)
 
 
 def put_away(share: float) -> int:
-    """Archive the oldest orders at rest, past the desk's own ways, and take the others out; how many are archived."""
+    """Archive the oldest orders at rest directly in the database, and restore the others; returns how many are
+    archived.
+    """
     from sqlalchemy import bindparam, func, select
 
     from webapp.db import analyze, db, table_of, unit_of_work
@@ -63,7 +65,7 @@ def put_away(share: float) -> int:
 
 @dataclass
 class Sample:
-    """An order to look for, and what it can be found by."""
+    """An order to look for, and the values by which it can be found."""
 
     number: str
     channel_number: str
@@ -106,7 +108,7 @@ def sample(orders: int, country: str) -> Sample:
 
 
 def long_order() -> str:
-    """An order of many lines, placed at the practice Amazon and taken in; its number."""
+    """An order of many lines, placed at the practice Amazon and imported; returns its number."""
     from sqlalchemy import select
 
     from plugins.amazon.filling import FilledOrders, practice_world
@@ -138,7 +140,7 @@ def long_order() -> str:
 
 
 def comment_on(number: str) -> None:
-    """A comment to look for; once."""
+    """Add a comment to look for, once."""
     from sqlalchemy import select
 
     from webapp.audit.actor import Actor
@@ -153,7 +155,7 @@ def comment_on(number: str) -> None:
 
 
 def person() -> str:
-    """Who measures: an owner, and the token of a session."""
+    """The person who measures: an owner, and the token of a session."""
     from sqlalchemy import select
 
     from webapp.accounts.models import User
@@ -170,7 +172,7 @@ def person() -> str:
 
 
 def places(sort: str, where: str, total: int) -> Iterator[tuple[str, str]]:
-    """Name and key of the middle and of the end of a list; asked of the database with an offset, once."""
+    """Name and key of the middle and of the end of a list; read once from the database with an offset."""
     from sqlalchemy import text
 
     from webapp.db import db
@@ -188,7 +190,7 @@ def places(sort: str, where: str, total: int) -> Iterator[tuple[str, str]]:
 
 
 def list_cases(total: int) -> Iterator[Any]:
-    """Every sorting of every usual list, first and deep."""
+    """Every sorting of every usual list, first page and deep pages."""
     from sqlalchemy import select
 
     from bench.measuring import Case
@@ -307,7 +309,7 @@ def _known_words(total: int) -> list[str]:
 
 
 def _typed(text: str) -> Any:
-    """Asks as somebody does who types it into the box and presses Enter."""
+    """Send a text as a person does who types it into the box and presses Enter."""
     return lambda browser: browser.post("/orders/search", text=text)
 
 
@@ -340,7 +342,7 @@ def other_cases(total: int) -> Iterator[Any]:
 
 
 def _uncounted(path: str) -> Any:
-    """Asks for counts that nobody asked for within the last minute."""
+    """Request counts that are not cached, since nobody asked for them within the last minute."""
 
     def ask(browser: Any) -> Any:
         from webapp.live import connection
@@ -375,7 +377,7 @@ def measure_pages(options: argparse.Namespace, browser: Any) -> list[str]:
         floor = measure_bare(bare, 10)[0]
         try:
             measured = measure(case, browser, options.rounds)
-        except Exception as error:  # the rest is worth measuring all the same
+        except Exception as error:  # the others are worth measuring all the same
             lines.append(f"| {case.group} | {case.name} | | | | | | | {case.budget:g} | ! {error} |")
             print(lines[-1], flush=True)
             continue
@@ -398,7 +400,7 @@ def measure_pages(options: argparse.Namespace, browser: Any) -> list[str]:
 
 
 def measure_exports(browser: Any) -> list[str]:
-    """Files of many orders: how long, how large, how much memory."""
+    """Files of many orders: duration, size, and memory."""
     from sqlalchemy import select
 
     from bench.measuring import PeakMemory
@@ -426,7 +428,7 @@ def measure_exports(browser: Any) -> list[str]:
             size, rows = size + len(part), rows + part.count(b"\n")
     lines.append(_export_line("CSV, streamed", rows, time.perf_counter() - begun, size, memory.megabytes, CSV_BUDGET))
     print("\n".join(lines), flush=True)
-    db.session.remove()  # the page's, whose time is limited
+    db.session.remove()  # the page's connection, whose time is limited
     begun = time.perf_counter()
     with PeakMemory() as memory:
         with unit_of_work():

@@ -1,10 +1,10 @@
-"""How long a person waits for work in the background, alone and beside what channels keep the workers busy with.
+"""How long a person waits for background work, alone and while channels keep the workers busy.
 
     python -m bench.fairness [--orders 20000] [--database postgresql://…] [--rounds 3]
 
 A desk with its real workers and scheduler, on a practice Amazon: a bulk hold of 50 orders and a workbook of 84 rows are
 measured while nothing else is done, beside a first import of so many orders, and while Amazon takes 25 s for each
-answer to three stores. Prints the medians, with their ratio to the same without the import.
+answer to three stores. Prints the medians, with their ratio to those without the import.
 """
 
 import argparse
@@ -28,7 +28,7 @@ Times = dict[str, list[float]]
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:
-    """The condition's first true value, asked often enough to measure tenths of a second."""
+    """The condition's first true value, polled often enough to measure tenths of a second."""
     from webapp.db import db
 
     end = time.monotonic() + PATIENCE
@@ -88,7 +88,7 @@ def add(url: str, region: str) -> int:
 
 
 def imported(store_id: int) -> int:
-    """How many of the store's orders are there."""
+    """The number of the store's orders that were imported."""
     from sqlalchemy import func, select
 
     from webapp.db import db
@@ -98,7 +98,7 @@ def imported(store_id: int) -> int:
 
 
 def act(code: str, ids: list[int], given: dict[str, Any]) -> tuple[float, float]:
-    """Do it to these orders in a run; the seconds until the first result and until the last."""
+    """Do an act on these orders in a run; returns the seconds until the first result and until the last."""
     from webapp.audit.actor import Actor
     from webapp.db import db, unit_of_work
     from webapp.jobs.models import Run
@@ -115,7 +115,7 @@ def act(code: str, ids: list[int], given: dict[str, Any]) -> tuple[float, float]
 
 
 def export(ids: list[int]) -> float:
-    """Write a workbook of these orders; the seconds until it can be fetched."""
+    """Write a workbook of these orders; returns the seconds until it can be fetched."""
     from webapp.audit.actor import Actor
     from webapp.db import db, unit_of_work
     from webapp.jobs.models import Run
@@ -132,13 +132,13 @@ def export(ids: list[int]) -> float:
 
 
 def measure(rounds: int, ids: list[int], goes_on: Callable[[], bool]) -> Times:
-    """What a person waits for, as often as `goes_on`, at the latest after so many rounds."""
+    """Measure a person's waiting while `goes_on` returns True, at most so many rounds."""
     first, hold, xlsx = (list[float]() for _ in BUDGETS)
     for _ in range(rounds):
         result, all_of_them = act("hold", ids[:HELD], {"reason": "Stock count"})
         written = export(ids[:ROWS])
         act("release", ids[:HELD], {})
-        if not goes_on():  # what was measured was not beside it
+        if not goes_on():  # the load ended during the measurement
             break
         first.append(result)
         hold.append(all_of_them)

@@ -1,9 +1,9 @@
-"""How many orders a second the desk takes in, from pages that are decoded already (PRODUCT: at least 1,000).
+"""How many orders a second the desk imports, from decoded pages (PRODUCT: at least 1,000).
 
     python -m bench.import_orders --orders 10000 --workers 1 [--database postgresql://…]
 
 Pages are the practice Amazon's answers. Each worker is a process that maps its pages, checks them and writes them, as
-the import does after the network. Then the same pages again, unchanged. Prints one line per phase.
+the import does after the network. Then the pages are imported again, unchanged. Prints one line per phase.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def _credentials() -> dict[str, str]:
 
 
 def set_up() -> int:
-    """An empty desk with one store; its id."""
+    """Create an empty desk with one store; returns its id."""
     from plugins.amazon.practice import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKENS
     from webapp import create_app, schema
     from webapp.audit.actor import Actor
@@ -78,7 +78,7 @@ def set_up() -> int:
 
 
 def take(store_id: int, files: Sequence[str], ready: Any, go: Any, done: Any) -> None:
-    """One worker: every page of its files, mapped and taken in."""
+    """One worker: map and import every page of its files."""
     from plugins.amazon.mapping import read_order
     from webapp import create_app
     from webapp.channels.contract import IncomingOrder, OrdersPage

@@ -1,7 +1,7 @@
-"""What a measurement is: a page asked for many times, with its queries, times, bytes and CPU, beside a bare Flask page.
+"""How a page is measured: requested many times, with its queries, times, bytes and CPU, beside a bare Flask page.
 
-There are two bare pages. One draws fifty orders with the names of their stores and shops as a plain table: less than
-that no page can cost. The other, to which lists are compared, also does what any page of a desk must: it knows who asks
+There are two bare pages. One draws fifty orders with the names of their stores and shops as a plain table: no page can
+cost less. The other, with which lists are compared, also does what any page of a desk must do: it identifies the user
 by the session, reads the orders' lines, and counts.
 """
 
@@ -26,7 +26,7 @@ from webapp.db import db
 from webapp.orders.models import Order
 
 PAGE = 50
-COUNTED = 10_000  # as far as lists are counted
+COUNTED = 10_000  # the limit of counts in lists
 TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 _SILENT = ("BEGIN", "COMMIT", "ROLLBACK", "PRAGMA", "SAVEPOINT", "RELEASE", "SET LOCAL")
 _BARE = """<!doctype html><title>Orders</title><table>
@@ -40,19 +40,19 @@ _BARE = """<!doctype html><title>Orders</title><table>
 
 @dataclass
 class Case:
-    """Something that is asked of the desk: a path, or a function that asks and answers; `budget` in milliseconds."""
+    """Something that is measured: a path, or a function that makes the requests; `budget` in milliseconds."""
 
     group: str
     name: str
     ask: "str | Callable[[Browser], TestResponse]"
     budget: float
     rounds: int = 0
-    is_list: bool = False  # of fifty orders, so that the bare page can be compared
+    is_list: bool = False  # with fifty orders, so that the bare page can be compared
 
 
 @dataclass
 class Measured:
-    """What a case cost; times in milliseconds."""
+    """The cost of a case; times in milliseconds."""
 
     case: Case
     queries: int
@@ -72,7 +72,7 @@ class Measured:
 
 @dataclass
 class Browser:
-    """Asks the desk's application as somebody who is signed in; every request in a context of its own."""
+    """Calls the desk's application as a signed-in person; every request in a context of its own."""
 
     app: Flask
     token: str = ""
@@ -86,7 +86,7 @@ class Browser:
         event.listen(db.engine, "after_cursor_execute", self._after)
 
     def enter(self, token: str) -> None:
-        """Be the person of this session."""
+        """Use the session of this person."""
         self.client.set_cookie(self.app.config["WAYBILL_COOKIE"], token)
         found = TOKEN.search(self.get("/orders/").text)
         self.token = found[1] if found else ""
@@ -95,7 +95,7 @@ class Browser:
         return self._counted(self.client.get, path)
 
     def post(self, path: str, **data: str) -> TestResponse:
-        """Post a form and follow where it leads."""
+        """Post a form and follow the redirect."""
         answer = self._counted(self.client.post, path, data={"csrf_token": self.token} | data)
         return self.get(answer.location) if answer.location else answer
 
@@ -139,13 +139,15 @@ def bare_application(first: int) -> Flask:
 
 
 def measure(case: Case, browser: Browser, rounds: int) -> Measured:
-    """Ask a few times to warm up, then often enough to tell; raises where the desk does not answer with a page."""
+    """Request a page a few times to warm up, then often enough for a reliable figure; raises if the answer is not a
+    page.
+    """
     ask = case.ask if callable(case.ask) else (lambda path: lambda browser: browser.get(path))(case.ask)
     rounds = case.rounds or rounds
     for _ in range(min(3, rounds)):
         begun = time.perf_counter()
         answer = ask(browser)
-        if time.perf_counter() - begun > 2:  # too slow to be asked often
+        if time.perf_counter() - begun > 2:  # too slow for many requests
             rounds = 3
             break
     if answer.status_code != 200:
@@ -175,14 +177,14 @@ def measure_bare(app: Flask, rounds: int, path: str = "/") -> tuple[float, float
 
 
 def settle() -> None:
-    """What is loaded stays, as in the desk's web processes."""
+    """Exclude what is loaded from garbage collection, as in the desk's web processes."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
 
 
 class PeakMemory:
-    """By how much this process's memory peaked within; none where the system does not tell."""
+    """The increase of this process's peak memory within the block; None if the system does not report it."""
 
     def __enter__(self) -> "PeakMemory":
         self.megabytes: float | None = None

@@ -1,10 +1,10 @@
-"""Sets Waybill up in this folder and starts what was asked for: `tools/bootstrap.py run|test|shell [arguments]`.
+"""Sets Waybill up in this folder and runs a command: `tools/bootstrap.py run|test|shell [arguments]`.
 
-Needs Python 3.11 and its pip, nothing else; installs the hash-locked wheels of `requirements*.lock` into `.venv` when
-they changed, or when something else that fills `.venv` (`uv sync`, `pip install -e .`) put other versions in their
-place, and never asks a question. What then runs is not known here: that is `python -m webapp up`, or pytest.
+Needs only Python 3.11 and its pip. Installs the hash-locked wheels of `requirements*.lock` into `.venv` when the locks
+have changed, or when another tool that fills `.venv` (`uv sync`, `pip install -e .`) has installed other versions;
+never asks a question. What the command does is not known here: it is `python -m webapp up`, or pytest.
 
-It must start under an older Python too, to say which one is needed, so no newer syntax appears here.
+It must start under an older Python too, to say which one is needed, so it uses no newer syntax.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
-BASE_PYTHON = getattr(sys, "_base_executable", None) or sys.executable  # outlives the environment it may be called from
+BASE_PYTHON = getattr(sys, "_base_executable", None) or sys.executable  # outlives the calling environment
 OLDEST = (3, 11)
 OLDEST_PIP = (22, 3)  # the first with `pip --python`
 LOCKS = {"run": "requirements.lock", "test": "requirements-test.lock"}
@@ -42,11 +42,11 @@ PIP_SETTINGS_FOR_UV = {
 
 
 class SetupFailed(Exception):
-    """Setting up cannot go on; its sentence says what to do."""
+    """Setting up can't go on; the sentence says what to do."""
 
 
 class Environment:
-    """The virtual environment of one checkout, and the stamp that says which locks it holds, and by which packages."""
+    """The virtual environment of one checkout, and the stamp that records its locks and packages."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -55,7 +55,7 @@ class Environment:
         self.stamp_file = self.path / "waybill-setup.json"
 
     def identity(self) -> dict[str, str]:
-        """What the environment cannot survive a change of: where it lies, and the interpreter behind it."""
+        """What must stay for the environment to stay valid: its folder, and the interpreter behind it."""
         return {"at": str(self.path), "python": os.path.realpath(self.python)}
 
     def stamp(self) -> dict[str, Any]:
@@ -74,14 +74,14 @@ class Environment:
         return locked and self.is_usable() and set(stamp.get("packages", ())) <= self.packages()
 
     def packages(self) -> set[str]:
-        """What is installed: `name==version`, names in their normal form."""
+        """What is installed: `name==version`, with normalized names."""
         found = (
             path.name.partition(".dist-info")[0] for path in self.path.glob("lib/python*/site-packages/*.dist-info")
         )
         return {f"{normal(name)}=={version}" for name, _, version in (each.partition("-") for each in found)}
 
     def ensure(self, purpose: str) -> None:
-        """Install what `purpose` needs; a second caller waits for the first, and then has nothing left to do."""
+        """Install what `purpose` needs; a second caller waits for the first, and then has nothing to do."""
         if self.holds(purpose):
             return
         with locked(self.root / ".venv.lock"):
@@ -97,7 +97,7 @@ class Environment:
         pip = find_pip(self.python)
         say(f"installing the packages of {LOCKS[purpose]}; this takes some seconds, or a minute by a slow network")
         install_packages(pip, self, self.root / LOCKS[purpose])
-        # The locks come from one resolution, and the tests' holds the runtime's.
+        # The locks come from one resolution, and the tests' lock includes the runtime's.
         for held in LOCKS if purpose == "test" else (purpose,):
             stamp[held] = digest(self.root / LOCKS[held])
         locked_here = {version for held in LOCKS if held in stamp for version in versions_in(self.root / LOCKS[held])}
@@ -116,7 +116,7 @@ def normal(name: str) -> str:
 
 
 def versions_in(lock: Path) -> set[str]:
-    """What a lock file names: `name==version`."""
+    """The versions in a lock file: `name==version`."""
     return {
         f"{normal(name)}=={version}" for name, version in re.findall(r"(?m)^([\w.-]+)==([^ ;\\\n]+)", lock.read_text())
     }
@@ -134,7 +134,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def create(path: Path) -> None:
-    """Make an empty environment; without pip, since Debian keeps `ensurepip` in a package of its own."""
+    """Create an empty environment; without pip, since Debian has `ensurepip` in a package of its own."""
     command = [BASE_PYTHON, "-m", "venv", "--without-pip", "--clear", str(path)]
     made = subprocess.run(command, capture_output=True, text=True)
     if made.returncode:
@@ -156,7 +156,7 @@ def find_pip(python: Path) -> list[str]:
 
 
 def install_packages(pip: list[str], environment: Environment, lock: Path) -> None:
-    """Install a lock with uv, four times faster, or with pip where uv cannot be had or fails."""
+    """Install a lock with uv, four times faster, or with pip if uv is not available or fails."""
     install = [*pip, "install", "--quiet", "--disable-pip-version-check", "--no-input", *WHEELS_ONLY]
     uv = environment.path / "bin" / "uv"
     setup_lock = str(environment.root / SETUP_LOCK)
@@ -173,12 +173,12 @@ def install_packages(pip: list[str], environment: Environment, lock: Path) -> No
 
 
 def uv_settings(pip: list[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment for uv, which reads none of pip's settings; what was already said to uv itself stays."""
+    """The environment for uv, which reads none of pip's settings; uv's own settings stay."""
     listed = subprocess.run([*pip, "config", "list"], capture_output=True, text=True).stdout
     settings = {
-        "UV_HTTP_RETRIES": "1",  # pip is waiting to take over
+        "UV_HTTP_RETRIES": "1",  # pip can still take over
         "UV_HTTP_TIMEOUT": "20",
-        "UV_INDEX_STRATEGY": "unsafe-best-match",  # as pip does it; the hashes keep it safe
+        "UV_INDEX_STRATEGY": "unsafe-best-match",  # as pip does; the hashes keep it safe
         "UV_PYTHON_DOWNLOADS": "never",
         **translate_pip_settings(listed),
     }
@@ -189,7 +189,9 @@ def uv_settings(pip: list[str], environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def translate_pip_settings(listed: str) -> dict[str, str]:
-    """What `pip config list` says, in uv's words; the environment beats [install], which beats [global]."""
+    """The output of `pip config list` as uv's settings; the environment overrides [install], which overrides
+    [global].
+    """
     found: dict[str, str] = {}
     for section in ("global", "install", ":env:"):
         for line in listed.splitlines():
@@ -210,19 +212,21 @@ def last_line(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def use_new_enough_python() -> None:
-    """Go on under a Python that is new enough; the one that reads this may not be."""
+    """Continue under a Python that is new enough, if this one is not."""
     if sys.version_info >= OLDEST:
         return
     for minor in (14, 13, 12, 11):
         found = shutil.which(f"python3.{minor}")
-        # A version manager's stand-in may be on PATH for a Python that is not installed.
+        # A version manager may put a stub on PATH for a Python that is not installed.
         if found and subprocess.run([found, "-c", ""], stderr=subprocess.DEVNULL).returncode == 0:
             os.execv(found, [found, *sys.argv])
     raise SetupFailed(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]} and no newer one is on PATH")
 
 
 def execute(environment: Environment, purpose: str, arguments: list[str]) -> NoReturn:
-    """Become the command that was asked for, from the root of the checkout and with the environment's tools first."""
+    """Replace this process by the command, in the root of the checkout and with the environment's tools first on
+    PATH.
+    """
     environ = {**os.environ, "VIRTUAL_ENV": str(environment.path)}
     environ["PATH"] = os.pathsep.join([str(environment.path / "bin"), environ.get("PATH", os.defpath)])
     environ.pop("PYTHONHOME", None)

@@ -1,8 +1,8 @@
 """Brings the catalogs in line with the sources; for developers, after a visible sentence was added or changed.
 
-It extracts what people read from the desk and each plugin, carries the translations over, drops what is gone, and
-compiles. English has no catalog: the message id is the sentence. Files hold nothing that changes by itself: no dates,
-no line numbers. Translating what it then lists is the developer's work; tests/test_catalogs.py proves that it was done.
+It extracts the visible sentences of the desk and each plugin, keeps the translations, drops sentences that are gone,
+and compiles. English has no catalog: the message id is the sentence. The files contain nothing that changes by itself:
+no dates, no line numbers. The developer translates the sentences that it lists; tests/test_catalogs.py checks this.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 LANGUAGES: Final = ("fr",)
 METHODS: Final = [
     ("**/tests/**", "ignore"),
-    ("testing.py", "ignore"),  # its fakes are seen by tests alone
+    ("testing.py", "ignore"),  # its fakes are only seen by tests
     ("**.py", "python"),
     ("**/templates/**.html", "jinja2"),
 ]
@@ -38,7 +38,7 @@ KEYWORDS: Final[dict[str, Any]] = {
 
 
 class Words(Catalog):
-    """A catalog whose header tells nothing but how it is to be read."""
+    """A catalog whose header contains only what is needed to read it."""
 
     @property
     def mime_headers(self) -> list[tuple[str, str]]:
@@ -52,7 +52,7 @@ class Words(Catalog):
 
 
 def folders() -> list[Path]:
-    """What has a catalog of its own: the desk and each plugin."""
+    """The folders with a catalog of their own: the desk and each plugin."""
     return [ROOT / "webapp", *sorted(path.parent for path in ROOT.glob("plugins/*/__init__.py"))]
 
 
@@ -61,12 +61,12 @@ def file_of(folder: Path, language: str) -> Path:
 
 
 def sources_of(folder: Path) -> list[Path]:
-    """The folders whose sentences a catalog holds; the desk's holds those of its supervisor too."""
+    """The folders whose sentences are in a catalog; the desk's includes those of its supervisor."""
     return [folder, ROOT / "supervisor"] if folder == ROOT / "webapp" else [folder]
 
 
 def extracted(folder: Path) -> Catalog:
-    """The sentences of a catalog's sources, each with the files that say it, in the order of these files."""
+    """The sentences of a catalog's sources, each with its files, in the order of these files."""
     found: dict[tuple[Any, str | None], set[str]] = {}
     for source in sources_of(folder):
         for name, _, sentence, _, context in extract_from_dir(source, METHODS, OPTIONS, keywords=KEYWORDS):
@@ -83,7 +83,7 @@ def messages(catalog: Catalog) -> Iterator[Message]:
 
 
 def read(path: Path, language: str) -> Catalog:
-    """A catalog as it stands; an empty one if there is none yet."""
+    """The existing catalog, or an empty one."""
     if not path.exists():
         return Catalog(locale=language, header_comment="")
     with path.open("rb") as file:
@@ -91,7 +91,7 @@ def read(path: Path, language: str) -> Catalog:
 
 
 def renewed(template: Catalog, old: Catalog, language: str) -> Catalog:
-    """The template's sentences with the translations there were."""
+    """The template's sentences with the existing translations."""
     catalog = Words(locale=language, header_comment=old.header_comment, fuzzy=False)
     for message in messages(template):
         known = old.get(message.id, message.context)
@@ -123,7 +123,7 @@ def compiled(catalog: Catalog) -> bytes:
 
 
 def lacking(catalog: Catalog) -> list[Message]:
-    """The messages that are not translated, or not in every number."""
+    """The messages that are not translated, or not in every plural form."""
     return [message for message in messages(catalog) if not _said(message)]
 
 
@@ -132,7 +132,7 @@ def _said(message: Message) -> bool:
 
 
 def main() -> int:
-    """Renew every catalog; fails if one lacks translations, after listing them."""
+    """Renew every catalog; if translations are missing, list them and fail."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     missing = 0
     for folder in folders():

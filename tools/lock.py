@@ -1,9 +1,8 @@
 """Writes the lock files that setting up installs from; for developers, after a change in pyproject.toml.
 
-They carry every package with its hashes and no address, so that each machine takes the same wheels from its own index.
-A version that is locked already stays where it fits; `--upgrade` takes the newest of everything. The versions are also
-written into pyproject.toml, since `uv sync` reads them there and nowhere else: an environment that it made is the one
-that `make` would have made.
+The locks contain every package with its hashes and no address, so that each machine takes equal wheels from its own
+index. A locked version stays while it fits; `--upgrade` takes the newest of everything. The versions are also written
+into pyproject.toml, since `uv sync` reads them only there: it then makes the environment that `make` would make.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ PIN = re.compile(r"^([A-Za-z0-9._-]+==[^ ;\\]+(?: ; [^\\\n]+)?)", re.MULTILINE)
 
 
 def compile_lock(name: str, words: Iterable[str]) -> None:
-    """Resolve what a lock file is for, keeping the versions that it holds already."""
+    """Resolve the requirements of a lock file, keeping its versions."""
     oldest = tomllib.loads(PROJECT.read_text())["project"]["requires-python"].removeprefix(">=")
     command = ["uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--python-version", oldest]
     command += ["--no-annotate", "--no-header", "--output-file", name, *LOCKS[name], *words]
@@ -47,7 +46,7 @@ def pinned() -> list[str]:
 
 
 def write_pins(pins: Iterable[str]) -> None:
-    """Put versions into pyproject.toml in the place of those that it names."""
+    """Write versions into pyproject.toml, replacing those that it has."""
     lines = "".join(f'  "{pin}",\n' for pin in pins)
     PROJECT.write_text(PINS.sub(lambda found: f"{found[1]}{lines}]", PROJECT.read_text()))
 
@@ -56,7 +55,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--upgrade", action="store_true", help="take the newest version of everything")
     options = parser.parse_args()
-    write_pins([])  # the locks' own versions are wishes, these would be commands
+    write_pins([])  # the locks' own versions are preferences, these would be requirements
     try:
         for name in LOCKS:
             compile_lock(name, ["--upgrade"] if options.upgrade else [])

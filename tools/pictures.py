@@ -1,8 +1,8 @@
 """Takes the pictures of the guides: `python tools/bootstrap.py shell python -m tools.pictures` (needs a Chromium).
 
-Each picture is a page of a desk that is started here, in a folder that is gone afterwards, with the practice Amazon as
-its only marketplace: nothing in it is anybody's data, and the same orders come every time. Run it after the pages
-changed, and look at what it wrote.
+Each picture is a page of a desk that is started here, in a temporary folder, with the practice Amazon as its only
+marketplace: it contains nobody's data, and the orders are always the same. Run it after the pages changed, and look at
+what it wrote.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DESKTOP, PHONE = ViewportSize(width=1440, height=900), ViewportSize(width=390, h
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 NUMBER = re.compile(r"\d{3}-\d{7}-\d{7}")  # Amazon's
 LINK = re.compile(r"http://\S+/welcome/\S+")
-STALLED = 300.0  # seconds without any progress, after which there is no more to wait for
+STALLED = 300.0  # seconds without any progress, after which it gives up
 ANSWER_WITHIN = 120_000.0  # milliseconds for one page or part; a busy machine is slow
 TRIES = 5
 FULL = 50  # rows of a page of the list
@@ -44,7 +44,7 @@ PASSWORD = "Practice-Desk-2026"  # noqa: S105  # of a desk that lives for a minu
 
 @contextmanager
 def desk() -> Iterator[tuple[str, str]]:
-    """A new desk; gives the link by which its owner is set up, and the address of its practice Amazon."""
+    """A new desk; yields the link by which its owner is set up, and the address of its practice Amazon."""
     with tempfile.TemporaryDirectory(prefix="waybill-pictures-") as folder:
         variables = {name: value for name, value in os.environ.items() if not name.startswith("WAYBILL_")}
         variables |= {"WAYBILL_DATA_DIR": folder, "WAYBILL_PORT": str(_free_port())}
@@ -75,7 +75,7 @@ def _link(process: subprocess.Popen[str]) -> str:
 
 
 def await_on(page: Page, wanted: Locator, *, progress: Locator, count: int = 1) -> None:
-    """Load the page again until `count` of `wanted` are on it; give up when `progress` has read the same for long."""
+    """Load the page again until `count` of `wanted` are on it; give up when `progress` has not changed for long."""
     before, deadline = "", time.monotonic() + STALLED
     while wanted.count() < count:
         if (now := "".join(progress.all_inner_texts())) != before:
@@ -87,7 +87,7 @@ def await_on(page: Page, wanted: Locator, *, progress: Locator, count: int = 1) 
 
 
 def keep(page: Page, name: str) -> None:
-    """Write the page as it stands, once nothing moves on it any more."""
+    """Save a picture of the page, once nothing on it changes any more."""
     page.evaluate("document.fonts.ready")
     page.wait_for_timeout(400)
     path = PICTURES / f"{name}.png"
@@ -99,7 +99,7 @@ def keep(page: Page, name: str) -> None:
 
 
 def take_all(page: Page, link: str, practice_url: str) -> None:
-    """Set the desk up and walk the way of the merchants' guide."""
+    """Set the desk up and follow the merchants' guide."""
     page.goto(link)
     page.get_by_label("E-mail").fill("mia@example.com")
     page.get_by_label("Your name").fill("Mia")
@@ -139,7 +139,7 @@ def _wait_for_orders(page: Page) -> None:
 
 
 def _find(page: Page) -> None:
-    """The list narrowed by filters, and what can be done to it by name."""
+    """The list narrowed by filters, and its acts by name."""
     _list(page, "state:processing fulfilled-by:merchant country:DE,FR,GB total:>20 -hold")
     page.get_by_role("link", name="Filters").click()
     expect(page.get_by_role("button", name="Apply filters")).to_be_visible()
@@ -153,7 +153,7 @@ def _find(page: Page) -> None:
 
 
 def _hold_many(page: Page) -> None:
-    """Hold several orders at once, some of which can't be, and look at what became of each."""
+    """Hold several orders at once, some of which can't be held, and show the results."""
     _list(page, "placed:-3d country:JP")
     page.locator("#orders thead input[type=checkbox]").check()
     page.locator(".bulk-bar").get_by_role("button", name="Hold", exact=True).click()
@@ -167,7 +167,7 @@ def _hold_many(page: Page) -> None:
 
 
 def _ship(page: Page) -> None:
-    """Ship an order of several units, follow the update until Amazon shows it, and read what happened."""
+    """Ship an order of several units, wait until Amazon shows the update, and show the timeline."""
     _fill_ship_form(page, "DE", "JD014600003123456789")
     keep(page, "ship")
     page.locator("#order-actions").get_by_role("button", name="Ship", exact=True).click()
@@ -180,7 +180,7 @@ def _ship(page: Page) -> None:
 
 
 def _ship_too_late(page: Page, practice_url: str) -> None:
-    """Ship an order in the moment in which it is canceled at Amazon: Amazon refuses, and the order says so."""
+    """Ship an order while it is canceled at Amazon: Amazon refuses, and the order says so."""
     for _ in range(TRIES):
         _fill_ship_form(page, "FR", "JD014600003123456790")
         number = NUMBER.findall(page.locator("#order-summary").inner_text())[0]
@@ -189,14 +189,14 @@ def _ship_too_late(page: Page, practice_url: str) -> None:
         refused_here = page.locator("#messages [data-tone]")
         expect(_update(page).or_(refused_here).first).to_be_visible()
         if _update(page).count():
-            break  # otherwise the desk had heard of the cancellation before: there is another order
+            break  # otherwise the desk had heard of the cancellation before: try another order
     _await_update(page, "Refused")
     await_on(page, page.get_by_text("Canceled there after it left"), progress=page.locator("#order-summary"))
     keep(page, "refused")
 
 
 def _update(page: Page) -> Locator:
-    """The state of what Amazon is told; its steps carry the words of states not reached yet, too."""
+    """The state of the update; its steps also contain the words of states not reached yet."""
     return page.locator("#order-updates .pill")
 
 
@@ -232,7 +232,7 @@ def _stores(page: Page) -> None:
 
 
 def _people(page: Page) -> None:
-    """Who works here, once some were invited."""
+    """The people who work here, after some were invited."""
     for name, role in (("Ada Berg", "Manager"), ("Jonas Lind", "Clerk"), ("Pia Roth", "Packer")):
         page.goto(f"{_base(page)}/settings/people/add")
         page.get_by_label("E-mail").fill(f"{name.split()[0].lower()}@example.com")
@@ -245,7 +245,7 @@ def _people(page: Page) -> None:
 
 
 def _look_otherwise(page: Page) -> None:
-    """The list in the dark, on a phone, and in French."""
+    """The list in the dark theme, on a phone, and in French."""
     _list(page)
     page.emulate_media(color_scheme="dark")
     keep(page, "orders-dark")

@@ -1,7 +1,7 @@
-"""Makes a PNG small: a page has a few hundred colors in earnest, and 256 of them, named once, look the same.
+"""Makes a PNG small: a page has only a few hundred important colors, and a palette of 256 of them looks the same.
 
-A screenshot that Chromium writes names every pixel's color in full. Here the commonest become a palette, the rest
-(edges of letters) take the nearest of them; the file is a third of what it was.
+A screenshot of Chromium stores every pixel's color in full. Here the most frequent colors become a palette, and the
+others (edges of letters) are replaced by the nearest of them; the file becomes a third as large.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _COLORS = 256
 
 
 def small(png: bytes) -> bytes:
-    """A picture reduced to 256 colors; it has to be a screenshot, so eight bits a channel and nothing transparent."""
+    """A picture reduced to 256 colors; it must be a screenshot: eight bits a channel and nothing transparent."""
     chunks = list(_chunks(png))
     width, height, _, kind = struct.unpack(">IIBB", chunks[0][1][:10])
     size = _CHANNELS[kind]
@@ -47,7 +47,7 @@ def _chunk(name: bytes, body: bytes) -> bytes:
 
 
 def _pixels(raw: bytes, stride: int, size: int) -> list[bytes]:
-    """The rows with their filters undone, as the format says: each byte was written as its difference to a neighbor."""
+    """The rows with their filters undone: in the format each byte is stored as its difference to a neighbor."""
     rows, above = [], bytes(stride)
     for start in range(0, len(raw), stride + 1):
         line = bytearray(raw[start + 1 : start + 1 + stride])

@@ -64,7 +64,7 @@ def unpack(package: str, into: Path) -> Path:
 
 
 def sprite(folder: Path) -> str:
-    """Draw the icons as one SVG of symbols, each taking the color and size of where it is used."""
+    """Draw the icons as one SVG of symbols, each with the color and size of the place where it is used."""
     symbols = []
     for name in sorted(ICONS.split()):
         drawing = (folder / "icons" / "outline" / f"{name}.svg").read_text()
@@ -77,7 +77,7 @@ def sprite(folder: Path) -> str:
 
 
 def main() -> None:
-    """Fetch everything, draw the sprite, and list what stands there now."""
+    """Fetch everything, draw the sprite, and list the files."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     VENDOR.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
