@@ -22,6 +22,7 @@ from sqlalchemy import select
 from plugins.amazon.plugin import register_commands
 from tests.own_plugins import OwnPlugins
 from tests.ui.conftest import Browser
+from tools import floors
 from webapp import api, schema
 from webapp.accounts.services import create_user, hashed
 from webapp.audit.actor import Actor
@@ -519,12 +520,16 @@ def test_every_picture_is_shown_somewhere_and_none_is_large() -> None:
         (path.parent / target).resolve()
         for path in PAGES
         for target in _LINK.findall(path.read_text())
-        if target.endswith(".png")
+        if target.endswith((".png", ".svg"))
     }
-    taken = set((ROOT / "docs" / "pictures").glob("*.png"))
+    taken = set((ROOT / "docs" / "pictures").iterdir())
 
     assert taken == shown
     assert all(picture.stat().st_size <= LARGEST_PICTURE for picture in taken)
+
+
+def test_the_picture_of_the_floors_shows_the_contract_and_the_hooks() -> None:
+    assert floors.PICTURE.read_text() == floors.drawn(), "draw it again: python -m tools.floors"
 
 
 def test_the_architecture_page_shows_every_table_and_every_package(app: object) -> None:

@@ -1,5 +1,6 @@
 """Style, types, floors and templates: each tool runs once over everything and shows what it found."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -18,6 +19,7 @@ CHECKS = {
 }
 COLUMNS = 140
 ONE_MESSAGE = re.compile(r' *"[^"]*",?')
+CODE = ("bench", "plugins", "supervisor", "tools", "webapp")
 
 
 @pytest.mark.slow
@@ -39,3 +41,16 @@ def test_lines_of_templates_fit() -> None:
         if len(line) > COLUMNS and not ONE_MESSAGE.fullmatch(line)
     ]
     assert not too_long, f"longer than {COLUMNS} columns"
+
+
+def test_a_docstring_stands_alone() -> None:
+    """One that begins with "The same" is understood only beside the one before it."""
+    leaning = [
+        f"{path.relative_to(ROOT)}:{node.body[0].lineno}"
+        for folder in CODE
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and (ast.get_docstring(node) or "").startswith("The same")
+    ]
+    assert not leaning
