@@ -1,8 +1,8 @@
 """Fixtures: a desk for every test, on SQLite and on PostgreSQL, with a real queue.
 
-The desk is the process's own (`tests.desks`), put back before each test, so every test commits for real. Jobs go to a
-real Valkey and are run by `work`, in this process and in the order of the queue. A test that leaves something behind
-fails (`tests.leftovers`).
+The desk is shared by the tests of a process (`tests.desks`) and reset before each test, so every test really commits.
+Jobs go to a real Valkey and are run by `work`, in this process and in the order of the queue. A test that leaves
+something behind fails (`tests.leftovers`).
 """
 
 import gc
@@ -57,7 +57,7 @@ PASSWORD = "Correct-Horse-7-Battery"
 
 
 def pytest_collection_finish() -> None:
-    """What was loaded stays: looking through it for garbage again and again takes a tenth of the suite's time."""
+    """Exclude what is loaded from garbage collection: collecting it repeatedly takes a tenth of the suite's time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
@@ -65,9 +65,9 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Temporary files of this process lie where a guard sees what is left of them.
+    """Put the temporary files of this process into a folder that the guard checks.
 
-    Those of pytest stay where they are, and so do those of other processes: desks agree on ports by files there.
+    Pytest's own files stay where they are, and so do those of other processes: desks agree on ports by files there.
     """
     tmp_path_factory.getbasetemp()
     folder = scratch.folder() / "t"
@@ -87,7 +87,7 @@ def queue_server() -> Iterator[str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _quick_hashes() -> Iterator[None]:
-    """Passwords of tests are hashed without the effort that real ones are worth."""
+    """Hash passwords with little effort: tests need no real protection."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("webapp.accounts.services._hasher", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
         yield
@@ -112,7 +112,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def forks() -> Iterator[Forks]:
-    """A loaded desk of this test process, to fork processes from."""
+    """A process with a loaded desk, from which tests fork processes."""
     with closing(Forks(scratch.folder())) as made:
         yield made
 
@@ -126,11 +126,9 @@ def desks() -> Iterator[Desks]:
 
 @pytest.fixture(autouse=True)
 def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail a test that leaves something behind, or that starts processes on a desk which others use after it."""
+    """Fail a test that leaves something behind, or that starts processes on the shared desk."""
     params = request.node.callspec.params if hasattr(request.node, "callspec") else {}
-    engine = params.get("database") or params.get(
-        "empty_desk"
-    )  # whose server and plugins are there before the guard looks
+    engine = params.get("database") or params.get("empty_desk")  # their server and plugins exist before the guard looks
     shared = request.getfixturevalue("desks").find(engine) if engine else None
     before = leftovers.Before()
     yield
@@ -146,9 +144,10 @@ def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def plugin_failures(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Failure]]:
-    """What the fence noted during a test. A test that makes plugins fail looks at it and clears it; any other fails.
+    """The failures that the fence recorded during a test. A test that makes plugins fail reads and clears them; any
+    other fails.
 
-    That something was slow is no fault: the machine may have much else to do.
+    Slowness is not counted as a failure: the machine may be busy.
     """
     noted: list[Failure] = []
     remember = failures._remember
@@ -167,7 +166,7 @@ def plugin_failures(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Failure]]:
 
 @pytest.fixture(autouse=True)
 def _names_given() -> Iterator[None]:
-    """Fail a test in which a view leaves out a name that its templates use, in whatever branch of them."""
+    """Fail a test in which a view leaves out a name that any branch of its templates uses."""
     missing: set[str] = set()
 
     def look(_app: Flask, template: Template, context: dict[str, Any], **_more: Any) -> None:
@@ -224,7 +223,7 @@ def own_plugins(
 
 @pytest.fixture
 def channel(app: Flask) -> FakeChannel:
-    """A channel that records what it is told."""
+    """A channel that records the updates that it gets."""
     fake = FakeChannel()
     hooks.manager.register(FakeChannelPlugin(fake))
     return fake
@@ -237,7 +236,7 @@ def operator() -> Actor:
 
 @pytest.fixture
 def make_user(app: Flask) -> Callable[..., Actor]:
-    """Make a person of a role; gives who acts."""
+    """Create a person with a role; returns the actor."""
 
     def make(role: str = "clerk", name: str = "Mia") -> Actor:
         email = f"{name.lower()}@desk.test"
@@ -266,7 +265,7 @@ def store(channel: FakeChannel) -> Store:
 
 @pytest.fixture
 def take(store: Store) -> Callable[..., list[Order]]:
-    """Take orders in as a page of the store; gives the desk's orders in the same order."""
+    """Import orders as a page of the store; returns the desk's orders in this order."""
 
     def take_page(*orders: IncomingOrder) -> list[Order]:
         ready = prepare(store, OrdersPage(orders))
@@ -280,7 +279,7 @@ def take(store: Store) -> Callable[..., list[Order]]:
 
 @pytest.fixture
 def make_order(take: Callable[..., list[Order]]) -> Callable[..., Order]:
-    """Make one order of one line through the import."""
+    """Create one order of one line through the import."""
 
     def make(sku: str = "MUG", quantity: int = 1, **more: object) -> Order:
         [order] = take(incoming_order([incoming_line(sku, quantity)], **more))
@@ -291,12 +290,12 @@ def make_order(take: Callable[..., list[Order]]) -> Callable[..., Order]:
 
 @pytest.fixture
 def work(app: Flask) -> Callable[[], int]:
-    """Run what waits in the queue, until nothing does; tells how many jobs ran."""
+    """Run waiting jobs until there are none; returns how many ran."""
     return run_jobs
 
 
 def run_jobs() -> int:
-    """Run what waits in the queue of the open desk; tells how many jobs ran."""
+    """Run the waiting jobs of the open desk until there are none; returns how many ran."""
     app, done = current_app._get_current_object(), 0  # type: ignore[attr-defined]
     names = (*QUEUES, *map(queue_of_stream, streams.lanes()))
     while ids := [job_id for name in names for job_id in queue(name).get_job_ids(0, 1)]:

@@ -1,11 +1,10 @@
-"""Processes of a desk, forked from one that has loaded it: loading takes a second of work, a fork hardly any.
+"""Processes of a desk, forked from one that has loaded it: loading takes a second, forking almost no time.
 
     python -m tests.forks /tmp/wbtest-…/forks.sock
 
-A fork is a process of its own: with the environment and the output that it is given it runs a module as `python -m`
-does, makes its own application, and can be killed like any other. The process it comes from has loaded the desk's
-modules and holds no connection, no thread and no application. How a desk starts, and anything about what is installed,
-is tried with new processes instead.
+A fork runs a module as `python -m` does, with its own environment and output, creates its own application, and can be
+killed like any other process. The parent process has loaded the desk's modules and has no connection, thread or
+application. The start of a desk, and anything about what is installed, is tested with new processes instead.
 """
 
 import contextlib
@@ -31,7 +30,7 @@ _PATIENCE = 300.0
 
 
 class Forks:
-    """The loaded process, and what was forked from it."""
+    """The loaded process, and its forks."""
 
     def __init__(self, folder: Path) -> None:
         self._address = str(folder / "forks.sock")
@@ -57,7 +56,7 @@ class Forks:
             line.recv(1)  # once it runs
 
     def end_all(self) -> None:
-        """Kill every fork and whatever it started; gives back once none is left."""
+        """Kill every fork and whatever it started; returns once none is left."""
         while left := below(self._loaded.pid) - {self._loaded.command_pid}:
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
@@ -70,7 +69,7 @@ class Forks:
 
 
 def serve(address: str) -> None:
-    """Fork whenever asked to, for ever."""
+    """Fork on every request, without end."""
     load()
     if threading.active_count() > 1 or _sockets():
         raise SystemExit(f"a fork would share {threading.enumerate()} {_sockets()}")
@@ -98,7 +97,7 @@ def serve(address: str) -> None:
 
 
 def load() -> None:
-    """Load what processes of a desk load."""
+    """Load the modules that processes of a desk load."""
     from webapp import create_app
 
     with tempfile.TemporaryDirectory() as folder:

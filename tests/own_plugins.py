@@ -1,4 +1,4 @@
-"""Plugins that a test writes into a folder, and desks that look into it, each loaded as a new process does."""
+"""Plugins that a test writes into a folder, and desks that use the folder, each loaded like a new process."""
 
 import shutil
 import sys
@@ -26,7 +26,7 @@ class OwnPlugins:
         (folder / "__init__.py").touch()
 
     def write(self, name: str, files: dict[str, str]) -> None:
-        """Write a plugin in the place of what was there under its name; with no files, take it away."""
+        """Write a plugin in place of the former one with its name; without files, remove it."""
         package = self.folder / name
         shutil.rmtree(package, ignore_errors=True)
         for path, content in ({"__init__.py": ""} | files if files else {}).items():
@@ -52,7 +52,7 @@ class OwnPlugins:
 
 @contextmanager
 def own_plugins(folder: Path, url: str, patch: pytest.MonkeyPatch) -> Iterator[OwnPlugins]:
-    """A folder of plugins for desks on this database; the bundled plugins are as they were afterwards."""
+    """A folder of plugins for desks on this database; afterwards the bundled plugins are registered again."""
     patch.setenv("WAYBILL_DATA_DIR", str(folder))
     patch.setenv("DATABASE_URL", url)
     patch.setattr(discovery, "FOLDER", folder / "plugins")
@@ -65,7 +65,7 @@ def own_plugins(folder: Path, url: str, patch: pytest.MonkeyPatch) -> Iterator[O
 
 
 def state_of(name: str) -> PluginState:
-    """How a plugin of the open desk fares."""
+    """The state of a plugin of the open desk."""
     states: list[PluginState] = current_app.extensions["waybill.plugins"]
     [state] = [one for one in states if one.name == name]
     return state

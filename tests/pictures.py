@@ -1,4 +1,4 @@
-"""Small pictures, made here."""
+"""Small pictures, generated here."""
 
 import struct
 import zlib
@@ -17,7 +17,7 @@ def part(name: bytes, body: bytes) -> bytes:
 
 
 def jpeg(width: int = 32, height: int = 20) -> bytes:
-    """The frame of a JPEG, as far as its size is asked for; there is nothing in it to be drawn."""
+    """The beginning of a JPEG up to its size, without an image."""
     start = b"\xff\xd8\xff\xe0" + struct.pack(">H", 16) + b"JFIF\0" + b"\1\1\0\0\1\0\1\0\0"
     frame = b"\xff\xc2" + struct.pack(">HBHHB", 11, 8, height, width, 1) + b"\1\x11\0"
     return start + frame + b"\xff\xda\x00\x08\1\1\0\0\x3f\0" + b"\x12\x34" + b"\xff\xd9"

@@ -9,9 +9,9 @@ _numbers = itertools.count()
 
 
 def unused_port() -> int:
-    """A port of this process of tests on which nobody listens.
+    """A free port for this process of tests.
 
-    Systems take the ports of clients from higher ones, so none is lost to a client before the server has started.
+    Systems choose the ports of clients from a higher range, so no client takes the port before the server has started.
     """
     first = 21_000 + _EACH * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     for number in itertools.islice(_numbers, _EACH):

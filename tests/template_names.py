@@ -1,7 +1,7 @@
-"""Which names a template uses, in whatever branch, and with all that it extends, includes and imports.
+"""The names that a template uses, in any branch, with the templates that it extends, includes and imports.
 
-So a view that a test draws once is known to give what every branch of its templates uses, also of branches that no test
-comes to. A name that a template looks at by `is defined` or `default` alone may be left out.
+So a view that a test draws once is known to give every name that any branch of its templates uses, also in branches
+that no test reaches. A name that a template only checks by `is defined` or `default` may be left out.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -15,7 +15,7 @@ from jinja2.meta import TrackingCodeGenerator
 
 
 def left_out(environment: Environment, template: str, context: Mapping[str, Any]) -> set[str]:
-    """The names that the template uses and that nobody gives: neither the context, nor the template itself."""
+    """The names that the template uses and that neither the context nor the template itself defines."""
     read = _read(environment, template)
     used = set(read.used)
     for expression, around in read.included:
@@ -31,8 +31,8 @@ def left_out(environment: Environment, template: str, context: Mapping[str, Any]
 
 @dataclass(frozen=True)
 class _Read:
-    """What one template says: names that it uses but sets nowhere around; its own; the templates in it, each included
-    one with the names that are set around it.
+    """What one template contains: names that it uses but does not set around the use; its own names; its templates,
+    each included one with the names that are set around it.
     """
 
     used: Collection[str]
@@ -43,7 +43,7 @@ class _Read:
 
 
 class _Names(TrackingCodeGenerator):
-    """Jinja's own finder of undeclared names, which also notes what is set around each include."""
+    """Jinja's own finder of undeclared names, which also records what is set around each include."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
@@ -68,14 +68,16 @@ def _read(environment: Environment, name: str) -> _Read:
 
 
 def _optional(tree: nodes.Template) -> set[str]:
-    """Names of which a template never uses more than whether they are given."""
+    """Names that a template only checks for being given."""
     asked = [node.node for node in tree.find_all((nodes.Test, nodes.Filter)) if node.name in ("defined", "default")]
     used = {node.name for node in tree.find_all(nodes.Name) if node.ctx == "load" and node not in asked}
     return {node.name for node in asked if isinstance(node, nodes.Name)} - used
 
 
 def _own(tree: nodes.Template) -> set[str]:
-    """Names that the template sets anywhere, or declares at its head for all its blocks and for what it extends."""
+    """Names that the template sets anywhere, or declares at its head for all its blocks and for the template it
+    extends.
+    """
     own: set[str] = set()
     for node in tree.find_all((nodes.Assign, nodes.AssignBlock)):
         own |= {name.name for name in (node.target, *node.target.find_all(nodes.Name)) if isinstance(name, nodes.Name)}

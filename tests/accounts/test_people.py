@@ -91,10 +91,10 @@ def test_disabling_ends_sessions_and_links_and_enabling_brings_neither_back(olga
     proof = authenticated("mia@desk.test", PASSWORD)
     with unit_of_work():
         people.disable(mia.id or 0, actor=olga)
-        people.disable(mia.id or 0, actor=olga)  # again changes nothing
+        people.disable(mia.id or 0, actor=olga)  # repeating it changes nothing
     assert session_of(session) is None
     with pytest.raises(SignInRefused), unit_of_work():
-        sign_in(proof)  # of somebody whose password was being checked meanwhile
+        sign_in(proof)  # of a person whose password was being checked meanwhile
     with pytest.raises(SignInRefused):
         authenticated("mia@desk.test", PASSWORD)
     with pytest.raises(LinkRefused):
@@ -140,7 +140,7 @@ def test_a_link_that_a_manager_made_does_not_let_into_an_owners_account(olga: Ac
     with unit_of_work():
         link = people.make_link_for(mia.id or 0, actor=max_)
         people.change_role(mia.id or 0, "packer", actor=olga)
-    assert find_link(link).user_id == mia.id  # it lets into no more than when it was made
+    assert find_link(link).user_id == mia.id  # the link gives no more access than when it was made
     with unit_of_work():
         people.change_role(mia.id or 0, "owner", actor=olga)
     with pytest.raises(LinkRefused):
@@ -149,7 +149,7 @@ def test_a_link_that_a_manager_made_does_not_let_into_an_owners_account(olga: Ac
 
 @pytest.mark.parametrize("role", ["owner", "manager"])
 def test_nobody_makes_a_link_for_themselves(make_user: Make, operator: Actor, role: str) -> None:
-    """Who took over a session would choose a password by it, without knowing the present one."""
+    """Whoever took over a session could otherwise choose a password by the link, without knowing the present one."""
     zoe = make_user(role, "Zoe")
     for act in (
         lambda: people.make_link_for(zoe.id or 0, actor=zoe),
@@ -214,14 +214,14 @@ def test_whoever_was_disabled_meanwhile_manages_nobody(olga: Actor, max_: Actor,
     with unit_of_work():
         people.disable(max_.id or 0, actor=olga)
     with pytest.raises(Forbidden), unit_of_work():
-        people.disable(mia.id or 0, actor=max_)  # as a request that was let in before
+        people.disable(mia.id or 0, actor=max_)  # like a request whose session was checked before
 
 
 def test_whoever_was_demoted_meanwhile_makes_no_owner(olga: Actor, max_: Actor, mia: Actor, make_user: Make) -> None:
     zoe = make_user("owner", "Zoe")
     with unit_of_work():
         people.change_role(olga.id or 0, "manager", actor=zoe)
-    for act in (  # as requests that were let in before
+    for act in (  # like requests whose sessions were checked before
         lambda: people.change_role(mia.id or 0, "owner", actor=olga),
         lambda: people.invite(email="ada@desk.test", role="owner", actor=olga),
         lambda: people.make_link_for(zoe.id or 0, actor=olga),
@@ -357,7 +357,7 @@ def test_two_who_are_invited_under_one_address_at_once_are_one(app: Flask, opera
 
 
 def test_who_is_disabled_meanwhile_invites_nobody(olga: Actor, max_: Actor) -> None:
-    """The request of somebody was under way when they were let go, or given another role."""
+    """The person's request was under way when they were disabled, or got another role."""
     with unit_of_work():
         people.disable(max_.id or 0, actor=olga)
     with pytest.raises(Forbidden, match="manage people"), unit_of_work():

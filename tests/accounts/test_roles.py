@@ -54,7 +54,7 @@ def test_a_changed_role_holds_at_once_and_can_be_as_it_was(olga: Actor, mia: Act
     assert roles.get_role("clerk").changed
     changed("clerk", CLERK, olga)
     assert now_of("mia").rights == CLERK
-    assert db.session.get(Role, "clerk") is None  # what is as it was has no row
+    assert db.session.get(Role, "clerk") is None  # an unchanged role has no row
 
 
 def test_an_owner_always_may_everything(olga: Actor) -> None:
@@ -220,7 +220,7 @@ def test_whoever_waited_for_a_change_acts_by_what_it_left(app: Flask, olga: Acto
             roles.change_role_rights("manager", CLERK, actor=olga)
             done = [pool.submit(act, one) for one in acts]
             assert begun.wait(60)
-            time.sleep(0.3)  # until they wait; whoever begins later is refused all the same
+            time.sleep(0.3)  # until they wait; a later request is refused in any case
         for one in done:
             with pytest.raises(Forbidden):
                 one.result(60)
@@ -245,7 +245,7 @@ def test_what_is_chosen_is_what_they_may(app: Flask, chosen: list[tuple[str, set
 
 
 class Loyalty:
-    """A plugin with a right of its own, and one that takes ours."""
+    """A plugin with a right of its own, and one that would replace the desk's."""
 
     def __init__(self, *brought: Right) -> None:
         self.brought = brought
@@ -277,7 +277,7 @@ def test_a_plugins_right_reaches_its_roles_also_those_that_were_changed(
 
 
 def test_work_in_the_background_may_whatever_plugins_bring(app: Flask) -> None:
-    me = Actor.job("loyalty")  # as plugins make it while they are loaded, before their rights are there
+    me = Actor.job("loyalty")  # created while plugins are loaded, before their rights are registered
     plugin = Loyalty(Right("loyalty.grant", "grant loyalty points"))
     hooks.manager.register(plugin, name="loyalty")
     try:

@@ -1,4 +1,6 @@
-"""Many passwords at once: few are hashed at a time, who waits has no connection, what changed meanwhile counts."""
+"""Many passwords at once: few are hashed at a time, waiting requests have no connection, and changes meanwhile
+count.
+"""
 
 import threading
 from collections.abc import Iterator
@@ -21,7 +23,7 @@ MIA = "mia@desk.test"
 
 
 class SlowHasher:
-    """Verifies when told to, and counts how many do so at the same time."""
+    """Verifies when the test lets it, and counts how many run at once."""
 
     def __init__(self) -> None:
         self.go, self.begun, self.most, self.connections = threading.Event(), threading.Semaphore(0), 0, -1
@@ -41,7 +43,7 @@ class SlowHasher:
 
 @contextmanager
 def _waiting(app: Flask, count: int) -> Iterator[list[Any]]:
-    """Sign-ins of this number, begun in threads of their own."""
+    """This number of sign-ins, each begun in a thread of its own."""
 
     def ask() -> int:
         with app.app_context():

@@ -135,7 +135,7 @@ def test_changes_name_settings_only_and_never_their_values(store: Store, operato
 
 
 class Kiosk(FakeChannel):
-    """A channel with an address to be practiced at."""
+    """A channel with a practice address."""
 
     code = "kiosk"
     settings = (
@@ -196,7 +196,7 @@ def test_the_first_shop_is_made_when_it_is_needed(app: Flask) -> None:
 
 
 class SitedChannel(FakeChannel):
-    """One whose orders have a page at an address that is a setting of each store."""
+    """A channel whose orders have pages at an address that is a setting of each store."""
 
     settings = (*FakeChannel.settings, Setting(name="site", label="Site"))
 

@@ -1,4 +1,4 @@
-"""The command line as it is called: in this process where a desk is open, or as a process of its own."""
+"""The command line, run in this process on an open desk, or as a process of its own."""
 
 import json
 import os
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended, and what it said."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -65,7 +65,9 @@ def environment(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def one_sentence(ended: Ended) -> str:
-    """What standard error says, which is one line and no traceback; nothing else was printed but the steps of `up`."""
+    """The standard error, which must be one line and no traceback; nothing else was printed except the steps of
+    `up`.
+    """
     assert [line for line in ended.out.splitlines() if " │ " not in line] == []
     assert "Traceback" not in ended.err
     [sentence] = ended.err.splitlines()

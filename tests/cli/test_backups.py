@@ -1,4 +1,4 @@
-"""`backup` and `restore`: copies made while the desk works become a desk elsewhere, and nothing is written over."""
+"""`backup` and `restore`: copies made while the desk works become a desk elsewhere, and nothing is overwritten."""
 
 import contextlib
 import json
@@ -39,7 +39,7 @@ ON_POSTGRES = pytest.mark.parametrize("database", ["postgres"], indirect=True)
 
 @pytest.fixture(autouse=True)
 def client_programs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PostgreSQL's programs are found where the tests find its server."""
+    """Find PostgreSQL's programs where the tests find its server."""
     if "database" in request.fixturenames and not request.getfixturevalue("database").startswith("sqlite"):
         monkeypatch.setenv("PATH", f"{programs()}{os.pathsep}{os.environ['PATH']}")
 
@@ -53,7 +53,7 @@ def programs() -> Path:
 
 @pytest.fixture
 def elsewhere(database: str, queue_server: str, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The variables of another desk, which is not there yet."""
+    """The variables of another desk, which does not exist yet."""
     env = {"WAYBILL_DATA_DIR": str(tmp_path / "other"), "REDIS_URL": queue_server}
     if database.startswith("sqlite"):
         yield env
@@ -66,7 +66,7 @@ def elsewhere(database: str, queue_server: str, tmp_path: Path) -> Iterator[dict
 
 @pytest.fixture
 def restore(elsewhere: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run `restore` for the other desk, in this process, which it asks for nothing but its variables."""
+    """Run `restore` for the other desk, in this process, which needs only its variables."""
 
     def run(*words: object, **more: str) -> Ended:
         capsys.readouterr()
@@ -89,7 +89,7 @@ def apart(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Writer:
-    """Somebody who comments on an order, again and again, while the body of the `with` runs."""
+    """Comments on an order, again and again, while the body of the `with` runs."""
 
     def __init__(self, app: Flask, order: Order) -> None:
         self.app, self.id, self.written = app, order.id, 0
@@ -116,7 +116,9 @@ class Writer:
 
 
 def events_and_version(url: str, order: int) -> tuple[int, int]:
-    """What one transaction writes together: the order's events, and the version that counts its changes."""
+    """Two values that one transaction writes: the number of the order's events, and the version that counts its
+    changes.
+    """
     query = "SELECT (SELECT count(*) FROM order_events WHERE order_id = {0}), version FROM orders WHERE id = {0}"
     if url.startswith("sqlite"):
         with sqlite3.connect(make_url(url).database or "") as connection:
@@ -304,7 +306,7 @@ def test_a_copy_of_a_newer_version_is_left_to_that_version(
 def test_a_look_into_an_empty_folder_is_no_obstacle(
     cli: Command, make_order: MakeOrder, elsewhere: dict[str, str], restore: Command, apart: Path
 ) -> None:
-    """It leaves an empty database and a secret that has sealed nothing yet."""
+    """The look leaves an empty database and a secret that has sealed nothing yet."""
     make_order()
     assert cli("backup", "database", apart / "desk").code == 0
     assert cli("backup", "keys", apart / "keys").code == 0
@@ -354,7 +356,7 @@ def test_without_postgresqls_programs_a_sentence_says_what_to_install(
 
 @ON_POSTGRES
 def test_the_password_is_in_no_call(cli: Command, apart: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Other users of the machine can read with which words a program was started."""
+    """Other users of the machine can read a program's arguments."""
     monkeypatch.setattr("webapp.cli.backups.PLACES", ())
     spy = tmp_path / "pg_dump"
     kept = f'echo "$PGPASSWORD $@" > {tmp_path}/words'
@@ -365,7 +367,7 @@ def test_the_password_is_in_no_call(cli: Command, apart: Path, monkeypatch: pyte
     monkeypatch.setattr("webapp.cli.backups.db.engine.url", url, raising=False)
     assert cli("backup", "database", apart / "desk").code == 1
     password, *words = (tmp_path / "words").read_text().split()
-    assert password == "in-the-clear"  # in the environment, which is its owner's
+    assert password == "in-the-clear"  # in the environment, which only its owner can read
     assert not {"in-the-clear", "***"} & set(re.split(r"[ =:@/]", " ".join(words)))
     assert "://me@" in " ".join(words)
 

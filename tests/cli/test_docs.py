@@ -15,7 +15,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "operators.md").read_text()
 
 
 def rows(heading: str) -> list[str]:
-    """The first cells of the table under a heading's line, code marks taken off."""
+    """The first cells of the table under a heading's line, without code marks."""
     table = PAGE.split(f"\n| {heading} |", 1)[1].split("\n\n", 1)[0]
     return [cell.strip().strip("`") for cell in re.findall(r"^\| ([^|]+) \|", table, re.M) if set(cell) - set("-")]
 

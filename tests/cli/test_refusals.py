@@ -21,7 +21,7 @@ Start = Callable[..., Ended]
 
 @pytest.fixture(scope="module")
 def migrated(tmp_path_factory: pytest.TempPathFactory, queue_server: str) -> dict[str, str]:
-    """A desk that `migrate` made."""
+    """A desk that `migrate` created."""
     env = {"WAYBILL_DATA_DIR": str(tmp_path_factory.mktemp("desk")), "REDIS_URL": queue_server}
     made = call("migrate", env=env)
     assert made.code == 0, made.err
@@ -33,7 +33,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory, queue_server: str) -> dic
 def start(
     migrated: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Start]:
-    """Start a process of that desk here; it must refuse, or the test would not end."""
+    """Start a process of that desk here; it must refuse to start, or the test would not end."""
 
     def run(command: str, **variables: str) -> Ended:
         for name, value in {**migrated, **variables}.items():
@@ -47,7 +47,7 @@ def start(
 
 @pytest.fixture
 def newer(migrated: dict[str, str]) -> Iterator[None]:
-    """The desk's database while a later version has been at it."""
+    """The desk's database after a later version has migrated it."""
     database = sqlite3.connect(Path(migrated["WAYBILL_DATA_DIR"]) / "waybill.db")
     with database:
         [(version,)] = database.execute("SELECT version_num FROM alembic_version")

@@ -124,7 +124,7 @@ def test_a_connection_that_is_changed_is_tested(
     assert tried == ["k-secret-10"]
     [listed] = cli("--json", "store", "list").document
     assert "wrong secret" in listed["disconnected"]
-    assert cli(*where).code == 0  # saved again as it was: it is tried again
+    assert cli(*where).code == 0  # saved again unchanged: it is tried again
     db.session.rollback()
     assert db.session.get_one(Store, store.id).problem is None
     work()
@@ -141,7 +141,7 @@ def test_a_store_whose_channel_was_left_out_lists_its_other_settings(cli: Comman
 
 
 def test_what_is_not_there_is_named(cli: Command, store: Store) -> None:
-    assert cli("settings", "set", "printing").code == 3  # it is no group of the desk
+    assert cli("settings", "set", "printing").code == 3  # it is not a group of the desk
     assert cli("settings", "list", "--store", "Nowhere").code == 3
     assert cli("settings", "list", "--shop", "99").code == 3
     both = cli("settings", "list", "--store", store.name, "--shop", store.shop_id)

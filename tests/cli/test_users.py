@@ -43,7 +43,7 @@ def test_who_is_invited_is_so_everywhere(cli: Command) -> None:
     assert cli("user", "role", "ada@desk.test", "packer", "--json").document["state"] == "invited"
     assert [person["id"] for person in cli("user", "list", "--state", "invited", "--json").document] == [ada]
     with unit_of_work():
-        db.session.get_one(User, ada).signed_in_at = now()  # by a link, and chose no password yet
+        db.session.get_one(User, ada).signed_in_at = now()  # invited, without a password yet
     assert cli("user", "role", "ada@desk.test", "clerk", "--json").document["state"] == "active"
     assert cli("user", "list", "--state", "invited", "--json").document == []
 
@@ -94,7 +94,7 @@ def test_roles_and_shops_are_changed_from_the_shell(
     assert cli("role", "delete", code).code == 1
     shop = str(store.shop_id)
     assert cli("user", "shops", "mia@desk.test", "--shop", shop, "--json").document["shops"] == [store.shop_id]
-    assert cli("user", "shops", "mia@desk.test").code == 2  # what was forgotten widens nothing
+    assert cli("user", "shops", "mia@desk.test").code == 2  # a forgotten option must not widen the access
     assert cli("user", "shops", "mia@desk.test", "--all", "--json").document["shops"] is None
     assert cli("user", "shops", "mia@desk.test", "--shop", "999").code == 3
     made = cli("user", "create", "--email", "eve@desk.test", "--role", code, "--shop", shop, "--json")

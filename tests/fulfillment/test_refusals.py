@@ -1,4 +1,4 @@
-"""What can't ship says why in one sentence, the same on button and guard; bad input leaves nothing behind."""
+"""Why an order can't ship is one sentence, on the button and in the guard; wrong input leaves nothing behind."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -37,7 +37,7 @@ def reload(order: Order, actor: Actor) -> Order:
 
 
 def attempt(order: Order, actor: Actor, data: dict[str, Any] | None = None) -> DeskError | None:
-    """Ship as every door does; gives what was refused."""
+    """Ship as every door does; returns the refusals."""
     action = find_action("ship")
     try:
         with unit_of_work():
@@ -121,7 +121,7 @@ class BeingChecked(Refusal):
 
 
 def test_a_plugin_that_is_asked_keeps_an_order_from_leaving(take: Take, mia: Actor) -> None:
-    """Its sentence stands on the button and ends the act; other orders leave."""
+    """Its sentence is shown on the button and ends the act; other orders can be shipped."""
 
     class Checking:
         @hookimpl
@@ -140,8 +140,8 @@ def test_a_plugin_that_is_asked_keeps_an_order_from_leaving(take: Take, mia: Act
     asked.clear()
     db.session.rollback()
     both = [find_order(reference(order), mia) for order in (kept, free)]
-    assert [shipping_refusal(order, mia) is None for order in both] == [False, False]  # the other has left
-    assert [sorted(orders) for orders in asked] == [sorted([kept.id, free.id])]  # one question for all that are at hand
+    assert [shipping_refusal(order, mia) is None for order in both] == [False, False]  # the other was shipped
+    assert [sorted(orders) for orders in asked] == [sorted([kept.id, free.id])]  # one call for all orders of the page
 
 
 def test_an_order_managed_at_the_channel_refuses_every_act(store: Store, take: Take, mia: Actor) -> None:
@@ -219,7 +219,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 
 def filled_in(data: Any, order: Order) -> Any:
-    """The data with this order's line and the moments that are meant."""
+    """The data with this order's line and the intended moments."""
     moments = {"<tomorrow>": now() + timedelta(days=1), "<last week>": now() - timedelta(days=7)}
     if isinstance(data, dict):
         keys = {LINE: str(order.lines[0].id)}

@@ -39,7 +39,7 @@ def orders(take: Callable[..., list[Order]]) -> list[Order]:
 
 
 def told(text: str, actor: Actor) -> list[str]:
-    """The problem of each row, in words; empty where it fits."""
+    """The problem of each row as a sentence; empty if it fits."""
     return [str(row.problem or "") for row in check(read_rows(text), actor)]
 
 
@@ -184,7 +184,7 @@ def test_what_fits_is_shipped_and_told_to_the_channel(
     found = {row.order_id: row.tracking_number for row in db.session.query(Package)}
     assert found == {order_id: f"JD{place}" for place, order_id in enumerate(ids)}
     assert len(channel.told("shipment")) == 4
-    with unit_of_work():  # the answer to the form sent once more
+    with unit_of_work():  # the answer to the form when it is sent again
         assert start(rows, actor=mia, key="k1").id == run_id
     with pytest.raises(NothingFits), unit_of_work():
         start(rows, actor=mia, key="k2")

@@ -41,7 +41,7 @@ BROKEN = {
 
 @pytest.fixture
 def plugin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
-    """Write a plugin into a `plugins` folder that the desk looks into instead of its own."""
+    """Write a plugin into a `plugins` folder that the desk uses instead of its own."""
     folder = tmp_path / "plugins"
     folder.mkdir()
     (folder / "__init__.py").touch()
@@ -66,7 +66,7 @@ def plugin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
 def start(
     plugin_folder: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[], dict[str, PluginState]]]:
-    """Start a desk; gives how its plugins fared."""
+    """Start a desk; returns the state of each plugin."""
     monkeypatch.setenv("WAYBILL_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/desk.db")
     configuration.cache_clear()
@@ -109,7 +109,7 @@ def test_an_unknown_hook_is_named_in_the_reason(
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, str], None]:
-    """Put a package with an entry point where Python finds installed ones."""
+    """Install a package with an entry point where Python finds installed packages."""
     site = tmp_path / "site"
     site.mkdir()
     monkeypatch.syspath_prepend(str(site))
@@ -167,7 +167,7 @@ def test_one_module_under_two_names_stays_under_the_first(
 def test_a_plugin_with_a_catalog_that_can_not_be_read_is_left_out(
     plugin_folder: Callable[[str, str], None], start: Callable[[], dict[str, PluginState]]
 ) -> None:
-    """It would fail every page of that language."""
+    """The catalog would fail every page of its language."""
     plugin_folder("torn", GOOD.format(code="wave"))
     catalog = discovery.FOLDER / "torn" / "translations" / "fr" / "LC_MESSAGES" / "messages.mo"
     catalog.parent.mkdir(parents=True)
@@ -179,7 +179,7 @@ def test_a_plugin_with_a_catalog_that_can_not_be_read_is_left_out(
 def test_a_plugin_changes_no_word_and_no_plural_of_the_desk(
     plugin_folder: Callable[[str, str], None], start: Callable[[], dict[str, PluginState]]
 ) -> None:
-    """Neither by a translation of its own, nor by having none: the library takes the rules of the last catalog."""
+    """Neither by a translation of its own, nor by having none: the library uses the rules of the last catalog."""
     for name, language in (("speaks_french", "fr"), ("speaks_german", "de")):
         plugin_folder(name, GOOD.format(code=name))
         catalog = Catalog(locale=language)

@@ -1,4 +1,4 @@
-"""A plugin that is a package of its own: built as a wheel, installed beside the desk, at work on a running one."""
+"""A plugin as a package of its own: built as a wheel, installed beside the desk, used on a running desk."""
 
 import json
 import os
@@ -80,7 +80,7 @@ FRENCH = {
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the installed plugin; nothing was fetched for it."""
+    """A folder with the installed plugin; nothing was downloaded for it."""
     project = tmp_path_factory.mktemp("waybill-checking")
     package = project / "src" / "waybill_checking"
     words = package / "translations" / "fr" / "LC_MESSAGES" / "messages.mo"
@@ -145,7 +145,7 @@ def an_open_order(desk: Desk) -> str:
 def test_an_installed_plugin_is_at_work_on_a_running_desk(desk: Desk, owner: httpx.Client) -> None:
     plugins = text_of(owner.get("/plugins/").text)
     assert "checking Chargé waybill-checking" in plugins
-    assert "Commandes" in plugins  # what the plugin says of the desk's own words counts for nothing
+    assert "Commandes" in plugins  # the plugin's translations of the desk's own sentences are ignored
     assert "Nothing of the desk may be replaced" not in plugins
 
     number = an_open_order(desk)

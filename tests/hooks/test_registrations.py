@@ -36,7 +36,7 @@ _OPTIONS = {"hookwrapper": False, "wrapper": False, "optionalhook": False, "tryf
 
 @contextmanager
 def plugged(**plugins: tuple[str, list[Any]]) -> Iterator[None]:
-    """Plugins by name, each with a hook and what it brings by it, in this order."""
+    """Register plugins by name, each with a hook and its things, in this order."""
     for name, (hook, things) in plugins.items():
         hooks.manager.register(Brings(hook, *things), name=name)
     yield
@@ -54,7 +54,7 @@ def with_(thing: Any, **changes: Any) -> Any:
 
 
 def a_thing(hook: str) -> Any:
-    """Something that is brought by this hook."""
+    """A thing that this hook can register."""
     for implementation in getattr(hooks.manager.hook, hook).get_hookimpls():
         for thing in implementation.function():
             return thing
@@ -80,7 +80,7 @@ def test_a_thing_of_another_type_is_left_out_by_name(app: Flask, plugin_failures
     plugin_failures.clear()
 
 
-# Nothing addresses these by a code, and nobody brings these here.
+# These have no code that addresses them, and nobody registers them here.
 WITHOUT_CODE = {"register_schedules", "register_blueprints", "register_menu_entries"}
 ADDRESS = {"register_streams": "lane", "register_processes": "name"}
 

@@ -1,4 +1,4 @@
-"""The sample plugin, built as a wheel and installed beside the desk: used in whole, taken away, and put back."""
+"""The sample plugin, built as a wheel and installed beside the desk: used completely, removed, and installed again."""
 
 import shutil
 import subprocess
@@ -44,7 +44,7 @@ FRENCH |= {"Longest number of a seal": "Longueur maximale du numéro de scellé"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the installed plugin; nothing was fetched for it."""
+    """A folder with the installed plugin; nothing was downloaded for it."""
     project = tmp_path_factory.mktemp("waybill-seals") / "project"
     shutil.copytree(SAMPLE, project)
     words = project / "src" / "waybill_seals" / "translations" / "fr" / "LC_MESSAGES" / "messages.mo"
@@ -103,7 +103,7 @@ def start(
 
 
 def forget() -> None:
-    """Forget the plugin's modules and tables, as a new process has none."""
+    """Remove the plugin's modules and tables, which a new process does not have."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "waybill_seals"]:
         del sys.modules[name]
     forget_tables([table for table in db.metadata.tables.values() if table.info.get("plugin") == "seals"])
@@ -165,7 +165,7 @@ def test_the_sample_plugin_is_used_taken_away_and_put_back(start: Start) -> None
 
 
 def use(app: Flask, number: str) -> None:
-    """All that the plugin brings, as a manager who reads French and a clerk who lacks the right meet it."""
+    """Use everything that the plugin registers, as a manager who reads French and as a clerk who lacks the right."""
     browser = Browser(app).enter(person("manager"))
     browser.client.set_cookie("lang", "fr")
     page = browser.get("/x/seals/").text

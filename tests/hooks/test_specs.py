@@ -1,4 +1,4 @@
-"""Every hook says what it is: one that registers things, one that is asked, or one that is told; and is called so."""
+"""Every hook registers things, is asked, or is told; and is called accordingly."""
 
 import ast
 import inspect
@@ -42,7 +42,7 @@ def test_each_is_called_as_what_it_is() -> None:
 
 @pytest.mark.parametrize("name", [name for name in HOOKS if class_of(HOOKS[name]) is HookClass.TOLD])
 def test_what_is_told_can_be_kept_and_told_again(name: str) -> None:
-    """It takes one list of facts, the kind of which is declared and can be kept as JSON."""
+    """The hook takes one list of facts, whose type is declared and can be stored as JSON."""
     for path in (ROOT / "webapp").glob("*/hookimpls.py"):  # where facts are declared
         import_module(f"webapp.{path.parent.name}.hookimpls")
     assert len(inspect.signature(HOOKS[name]).parameters) == 1

@@ -69,7 +69,7 @@ Start = Callable[[], AbstractContextManager[Flask]]
 
 @pytest.fixture
 def write(own_plugins: OwnPlugins) -> Write:
-    """Write the plugin “loyalty” with these migrations; without any, take it away."""
+    """Write the plugin “loyalty” with these migrations; without any, remove it."""
 
     def put(
         *migrations: str, table: str = "loyalty_points", deletion: str = ', ondelete="CASCADE"', more: str = ""
@@ -146,7 +146,7 @@ def test_a_plugin_whose_migration_fails_is_left_out_and_the_desk_starts(
         [(name, why)] = schema.migrate().items()
         assert (name, loaded()) == ("loyalty", False)
         assert why.startswith("its migration to 2 failed (")
-        assert tables() == set()  # of a plugin's migrations all stand, or none
+        assert tables() == set()  # either all migrations of a plugin take effect, or none
         [(place, code)] = {(one.place, one.code) for one in plugin_failures}
         assert (place, code) == ("migration", "2")
         if db.engine.dialect.name == "sqlite":  # the connection that migrated is used again
@@ -157,7 +157,7 @@ def test_a_plugin_whose_migration_fails_is_left_out_and_the_desk_starts(
         assert (problem(), loaded()) == ("its migration to 2 failed", False)
     write(ONE, TWO)
     with start():
-        schema.check()  # the same migration, which nobody has run since it was mended
+        schema.check()  # the migration, corrected since it was last tried
         assert not loaded()
     with start():
         assert schema.migrate() == {}

@@ -118,13 +118,13 @@ def send(name: str, to: str, *args: object) -> None:
     Job(f"__main__.{name}", lambda: None, to, 90).send(args)
 
 
-PATIENCE = 180.0  # seconds, on a machine that does much else
+PATIENCE = 180.0  # seconds, on a busy machine
 Notes = Callable[[], list[str]]
 
 
 @pytest.fixture
 def notes(tmp_path: Path) -> Notes:
-    """What the jobs did, in the order in which they did it."""
+    """What the jobs did, in this order."""
     (tmp_path / "notes").touch()
     return lambda: [line.split()[0] for line in (tmp_path / "notes").read_text().splitlines()]
 
@@ -137,7 +137,7 @@ def worker_of(tmp_path: Path, note: str) -> int:
 
 @pytest.fixture
 def start(app: Flask, tmp_path: Path, notes: Notes) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Start the script; whatever is left of it at the end is killed."""
+    """Start the script; its remaining processes are killed at the end."""
     (tmp_path / "work.py").write_text(SCRIPT)
     env = {**os.environ, "PYTHONPATH": str(ROOT), "NOTES": str(tmp_path / "notes")}
     started: list[subprocess.Popen[bytes]] = []
@@ -236,7 +236,7 @@ def test_what_a_person_waits_for_passes_an_endless_import_also_after_a_worker_wa
     os.kill(first, signal.SIGKILL)
 
     def sent_again() -> bool:
-        """What Redis gave the dead worker is lost; the clock sends such a job again."""
+        """A job that Redis gave to the dead worker is lost; the clock sends it again."""
         send("quick", "now", 2)
         return "quick-2" in notes()
 

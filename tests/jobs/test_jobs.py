@@ -147,7 +147,7 @@ def test_a_job_never_waits_twice_with_the_same_arguments(app: Flask, work: Calla
 
 
 def test_a_job_taken_by_a_worker_may_wait_again(app: Flask) -> None:
-    """It may have looked already at what the second is sent for."""
+    """The first may already have read the rows for which the second was sent."""
     assert remember.send((7,))
     [taken] = queue("now").get_job_ids()
     queue("now").remove(taken)
@@ -158,7 +158,7 @@ def test_a_job_taken_by_a_worker_may_wait_again(app: Flask) -> None:
 
 def test_a_job_whose_mark_outlived_the_queue_is_sent(app: Flask) -> None:
     remember.send((7,))
-    live.connection().delete(queue("now").key)  # as by a queue that lost its last second
+    live.connection().delete(queue("now").key)  # as if Redis had lost its last second
     assert remember.send((7,))
     assert waiting() == 1
 

@@ -1,4 +1,4 @@
-"""A run whose work fails again and again ends with a sentence; what passes by itself, or is killed, is tried again."""
+"""A run whose work fails again and again ends with a sentence; after passing trouble, or a kill, it is tried again."""
 
 import errno
 import os
@@ -24,13 +24,13 @@ from webapp.jobs.models import Run
 from webapp.jobs.runs import TRIES, any_stands_still, look_after_runs
 
 CHUNKS = 3
-went_wrong: list[BaseException] = []  # what the next tries raise, first to last
+went_wrong: list[BaseException] = []  # the errors of the next tries, in order
 
 
 @job("now")
 @runs.gives_up
 def stumble(run_id: int, chunk: int) -> None:
-    """A chunk that does its work, and after it whatever a test wants to go wrong."""
+    """A chunk that does its work, and then fails as the test wants."""
     with unit_of_work():
         run = runs.take_chunk(run_id, chunk)
         if run is None:
@@ -62,7 +62,7 @@ def run_of(run_id: int) -> Run:
 
 
 def try_until_quiet(work: Callable[[], int]) -> int:
-    """Let the clock find what stands still for as long as there is anything; tells how many tries failed."""
+    """Let the clock find runs without progress until there are none; returns how many tries failed."""
     failed = 0
     for minute in range(20):
         with after(2 * minute):
@@ -155,12 +155,12 @@ def test_what_passes_by_itself_ends_no_run(run_id: int, work: Callable[[], int],
 
 
 def die_in(run_id: int, chunk: int) -> int:
-    """Do a chunk in a process that is killed before its commit; gives the signal that ended it."""
+    """Do a chunk in a process that is killed before its commit; returns the signal that ended it."""
     db.session.remove()
     child = os.fork()
     if not child:
         try:
-            db.engine.dispose(close=False)  # the parent's connections are the parent's
+            db.engine.dispose(close=False)  # the connections belong to the parent
             runs.go_on = lambda run, **more: os.kill(os.getpid(), signal.SIGKILL)
             stumble(run_id, chunk)
         finally:

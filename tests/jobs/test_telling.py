@@ -1,4 +1,4 @@
-"""Facts: a listener that fails is told again, and keeps neither an import nor another listener back."""
+"""Facts: a listener that fails is called again, and delays neither an import nor another listener."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ Pass = Callable[[timedelta], None]
 
 
 class Listening:
-    """A plugin that hears of orders, and fails at it while it is told to."""
+    """A plugin that listens to orders, and fails while the test wants it to."""
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
@@ -91,7 +91,7 @@ def test_an_import_goes_on_and_the_listener_is_told_again(
     ids = sorted(order.id for order in orders)
     assert len(ids) == 2
     assert [sorted(heard) for heard in second.heard] == [ids]
-    assert tags() == 1  # what the first wrote is undone
+    assert tags() == 1  # the first listener's writes are rolled back
     assert waiting() == {"first": 1}
     assert not any_to_tell()
     db.session.rollback()
@@ -144,7 +144,7 @@ def test_what_is_kept_reads_as_it_was() -> None:
         [kept] = adapter.validate_python(json.loads(json.dumps(adapter.dump_python([fact], mode="json"))))
         assert kept == fact
         assert type(kept) is type(fact)
-    assert telling._adapter("orders_changed").validate_python(  # by a desk whose changes had their amounts with them
+    assert telling._adapter("orders_changed").validate_python(  # from a desk whose changes contained the amounts
         [{"order_id": 1, "code": "changed_there", "changed": {}, "before": {}, "amounts": [{"line_id": 7}]}]
     ) == [OrdersChange(1, "changed_there")]
 
@@ -208,7 +208,7 @@ def test_what_another_version_kept_holds_no_other_fact_back(
 
 
 class Recording:
-    """A plugin that records an event on every order of which it hears that it changed."""
+    """A plugin that records an event on every changed order of which it is told."""
 
     def __init__(self, name: str) -> None:
         self.name, self.heard = name, list[str]()
@@ -222,7 +222,7 @@ class Recording:
 
 
 def events() -> list[str]:
-    """What listeners recorded."""
+    """The events that listeners recorded."""
     codes = select(OrderEvent.code).where(OrderEvent.code.like("heard%"))
     return list(db.session.scalars(codes.order_by(OrderEvent.id)))
 
@@ -231,7 +231,9 @@ def events() -> list[str]:
 def test_what_a_listener_records_is_told_to_the_others_and_never_to_itself(
     path: str, take: Take, mia: Actor, plugin_failures: list[Failure]
 ) -> None:
-    """Two that answer each other's records: each hears the fact and the other's answer, and that is all."""
+    """Two listeners that each record an event on the other's event: each is told the fact and the other's event, and
+    no more.
+    """
     coming = incoming_order()
     [order] = take(coming)
     one, two = Recording("one"), Recording("two")
@@ -269,7 +271,7 @@ def test_what_a_listener_records_when_it_is_told_again_is_not_told_to_itself(
 def test_what_is_written_because_of_a_listener_that_fails_is_undone_with_it(
     take: Take, plugin_failures: list[Failure]
 ) -> None:
-    """The next fact reaches it all the same."""
+    """The next fact is reported to it all the same."""
     coming = incoming_order()
     take(coming)
 

@@ -69,7 +69,7 @@ with app.app_context():
 
 @job("now")
 def write(number: int) -> None:
-    """The worker's script says what it does."""
+    """Write the worker's script."""
 
 
 @job("now")
@@ -95,7 +95,7 @@ def notes(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(app: Flask, tmp_path: Path, notes: Path) -> Iterator[Start]:
-    """Start a worker; what is still running at the end is killed, its jobs too."""
+    """Start a worker; what is still running at the end is killed, with its jobs."""
     script = tmp_path / "work.py"
     script.write_text(SCRIPT)
     started: list[subprocess.Popen[str]] = []
@@ -121,7 +121,7 @@ def start(app: Flask, tmp_path: Path, notes: Path) -> Iterator[Start]:
 
 
 def send(work: object, *args: object) -> str:
-    """Enqueue by the name under which the script, run as __main__, knows the job."""
+    """Enqueue a job by the name under which the script, run as __main__, knows it."""
     name = f"__main__.{work.name.rpartition('.')[2]}"  # type: ignore[attr-defined]
     before = {job_id for name_ in QUEUES for job_id in queue(name_).get_job_ids()}
     with unit_of_work():

@@ -19,7 +19,7 @@ from webapp.channels.models import Store
 from webapp.channels.services import access, add_store, get_channel, remember_marketplaces
 from webapp.db import db, unit_of_work
 
-PATIENCE = 300.0  # seconds, on a machine that does much else
+PATIENCE = 300.0  # seconds, on a busy machine
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
@@ -36,7 +36,7 @@ def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) ->
 @pytest.fixture
 def practice(tmp_path: Path) -> Iterator[PracticeServer]:
     """A practice Amazon of 240 orders over all regions, without delays."""
-    options = {"rates": 2000, "edge": 0}  # a process of its own: a test that moves its clock must not move Amazon's
+    options = {"rates": 2000, "edge": 0}  # in a process of its own: a test that moves its clock must not move Amazon's
     with PracticeServer(tmp_path / "practice", orders=240, arrivals=0, process=True, settings=options) as server:
         yield server
 
@@ -60,7 +60,7 @@ StartProcess = Callable[..., None]
 
 @pytest.fixture
 def start_process(app: Flask, forks: Forks, tmp_path: Path) -> Iterator[StartProcess]:
-    """Start a Python module as a process of this desk; it ends with the test, and so does all that it started."""
+    """Start a Python module as a process of this desk; it ends with the test, and so do its children."""
 
     def start(module: str, *argv: str) -> None:
         with (tmp_path / "processes.log").open("ab") as log, Path(os.devnull).open("rb") as nothing:
@@ -72,7 +72,7 @@ def start_process(app: Flask, forks: Forks, tmp_path: Path) -> Iterator[StartPro
 
 @pytest.fixture
 def start_worker(start_process: StartProcess, tmp_path: Path) -> StartProcess:
-    """Start a worker; with a step, one that dies there once."""
+    """Start a worker; with `step`, one that dies at this step, once."""
 
     def start(step: str = "", when: str = "after", whom: str = "horse", plugin: str = "") -> None:
         orders = {"step": step, "when": when, "whom": whom, "mark": str(tmp_path / "died"), "plugin": plugin}

@@ -26,7 +26,7 @@ LETTERS = list("abcde")
 
 
 class Arriving(FakeChannel):
-    """A channel on which a new order waits each time it is asked."""
+    """A channel that has a new order at each request."""
 
     poll_every = 0.2
 
@@ -35,7 +35,7 @@ class Arriving(FakeChannel):
 
 
 class Streams:
-    """Three of them, each wrong in a way of its own."""
+    """Three streams, each faulty in another way."""
 
     def __init__(self, release: Path, mark: Path) -> None:
         self.release, self.mark = release, mark

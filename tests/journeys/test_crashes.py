@@ -44,7 +44,7 @@ DELIVERY_STEPS = [
 
 
 def sales_there(store: Store) -> dict[str, IncomingOrder]:
-    """Every sale that the practice Amazon lists now."""
+    """Every sale that the practice Amazon has now."""
     credentials, channel, token, found = access(store), get_channel("amazon"), None, {}
     low = now().replace(year=now().year - 1)
     while True:
@@ -57,7 +57,7 @@ def sales_there(store: Store) -> dict[str, IncomingOrder]:
 
 
 def check_equal(store: Store) -> None:
-    """The desk holds exactly the orders that are there, each once, as they are."""
+    """Check that the desk has exactly Amazon's orders, each once, with equal content."""
     there = sales_there(store)
     rows = list(db.session.scalars(select(Order).where(Order.store_id == store.id)))
     assert sorted(order.channel_order_number for order in rows) == sorted(there)
@@ -110,7 +110,7 @@ def test_a_whole_worker_killed_within_a_window_is_replaced_by_another(
 
 
 def ship(practice: PracticeServer, store: Store, number: str) -> int:
-    """Place an order there, fetch it, ship it here; gives the update's id."""
+    """Place an order there, fetch it, ship it here; returns the update's id."""
     jobs.fetch_order(store.id, number)
     with unit_of_work():
         order = find_order(number, Actor.operator(), lock=True)

@@ -24,13 +24,13 @@ from webapp.orders.services import find_action, read_input
 from webapp.sync.models import StoreSync
 
 SLOW = 25.0  # seconds that this Amazon takes to answer
-FIRST_RESULT = 5.0  # seconds in which a bulk act shows its first result on a machine that does little else
+FIRST_RESULT = 5.0  # seconds in which a bulk act shows its first result on a quiet machine
 
 pytestmark = [pytest.mark.slow, pytest.mark.own_desk]
 
 
 def hold(reason: str) -> float:
-    """Hold orders in a bulk act as a person would; gives the seconds until its first result."""
+    """Hold orders in a bulk act as a person would; returns the seconds until its first result."""
     operator, action = Actor.operator(), find_action("hold")
     open_orders = visible(operator).where(Order.state == "processing", ~Order.on_hold).with_only_columns(Order.id)
     ids = list(db.session.scalars(open_orders.limit(5)))

@@ -27,7 +27,7 @@ Work = Callable[[], int]
 
 
 def sync(store: Store, work: Work, *, ahead: float = 0) -> Run:
-    """Run the store's sync to its end, coming back whenever it is due."""
+    """Run the store's sync to its end, continuing whenever it is due."""
     with unit_of_work():
         run_id = runs.start(db.session.get_one(Store, store.id), actor=Actor.operator()).id
     for step in range(60):
@@ -187,7 +187,7 @@ def test_one_marketplace_denied_stops_neither_the_others_nor_what_is_owed(
 def test_a_role_that_is_missing_for_buyers_stops_no_order(
     practice: PracticeServer, amazon_store: Store, work: Work, marketplace: bool
 ) -> None:
-    """In Amazon's usual words, which say neither what the role is missing for nor where."""
+    """Amazon's usual words name neither what the role is missing for nor where."""
     for name in ("BUYER", "RECIPIENT"):
         practice.client.fault("searchOrders", "dataset_denied_unnamed", dataset=name, times=1000)
     what = {("data", "BUYER"), ("data", "RECIPIENT")}
@@ -216,7 +216,7 @@ def test_a_role_that_is_missing_for_buyers_stops_no_order(
 def test_open_orders_of_many_pages_are_read_once_their_marketplace_is_open_again(
     practice: PracticeServer, amazon_store: Store, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However long lies between two pages, and after a pause, too: a page token holds the desk to what it asked."""
+    """Also after a long time between two pages, and after a pause: a page token is only valid with its parameters."""
     monkeypatch.setattr("plugins.amazon.channel.PAGE", "4")
     practice.client.fault("searchOrders", "marketplace", marketplace="FR", times=1000)
     there = {placed(practice, marketplace="FR") for _ in range(10)}
@@ -244,7 +244,9 @@ def test_open_orders_of_many_pages_are_read_once_their_marketplace_is_open_again
 def test_orders_that_slipped_while_paging_by_offset_are_found(
     practice: PracticeServer, amazon_store: Store, work: Work
 ) -> None:
-    """As 9 of 1,481 once were never found: each change while paging lets one order slip over a page border."""
+    """9 of 1,481 orders were once never found: each change during paging by offset lets one order slip past a page
+    border.
+    """
     practice.client.settings(offset_paging=True)
     practice.client.fill(900, ["eu"], days=20)
     practice.client.fault("searchOrders", "shift", times=9)

@@ -1,4 +1,4 @@
-"""Buyer data stays in the vault: after everything was done, seeded names stand nowhere in the open."""
+"""Buyer data stays in the vault: after everything was done, the seeded names are in no plain text."""
 
 import re
 from collections.abc import Callable
@@ -30,7 +30,7 @@ QUARANTINED = {
 
 @pytest.fixture(autouse=True)
 def chatty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything that can be logged is."""
+    """Log everything that can be logged."""
     monkeypatch.setenv("WAYBILL_LOG_LEVEL", "debug")
 
 
@@ -39,7 +39,7 @@ def leaks(where: str) -> list[str]:
 
 
 def whole_database() -> str:
-    """Every value of every table as text; bytes too, as they lie there."""
+    """Every value of every table as text; bytes as well."""
     found = []
     for table in db.metadata.sorted_tables:
         for row in db.session.execute(text(f'SELECT * FROM "{table.name}"')):
@@ -135,7 +135,7 @@ def test_what_was_searched_saved_exported_and_said_stands_nowhere_in_the_open(
     seen: list[str] = []
 
     def ask(method: str, path: str, **data: Any) -> str:
-        """Ask as a browser does; notes each address that the desk gave out or was asked for."""
+        """Request a page as a browser does; record each address that the desk gave out or was asked for."""
         form = {"csrf_token": token, **data} if method == "post" else None
         answer = getattr(browser, method)(path, data=form)
         assert answer.status_code < 400, (path, answer.status_code, answer.get_data(as_text=True)[:2000])

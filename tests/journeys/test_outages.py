@@ -75,7 +75,7 @@ def test_workers_outlive_a_killed_queue(
     start_worker: StartProcess,
     start_process: StartProcess,
 ) -> None:
-    """kill -9 of Valkey in the middle of a sync; the same file is opened again and the run ends by itself."""
+    """kill -9 of Valkey in the middle of a sync; it opens its file again and the run ends by itself."""
     start_worker()
     start_process("webapp", "scheduler")
     with unit_of_work():

@@ -22,13 +22,13 @@ from webapp.sync import jobs, leases, runs
 from webapp.sync.models import StoreSync
 
 pytestmark = [pytest.mark.slow, pytest.mark.own_desk]
-AT_ITS_PACE = 5  # orders that come while the slow stream is being read
+AT_ITS_PACE = 5  # orders that arrive while the slow stream is read
 
 
 def test_orders_come_at_their_pace_beside_streams_that_are_slow_hang_and_kill(
     store: Store, start_process: StartProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing here depends on how fast the machine is: the slow page ends when it is told to."""
+    """Nothing here depends on the speed of the machine: the slow page ends when the test lets it."""
     monkeypatch.setattr(leases, "LEASE", timedelta(seconds=4))
     release, mark, store_id = tmp_path / "release", tmp_path / "mark", store.id
     hooks.manager.register(Streams(release, mark), name="streams")

@@ -25,7 +25,7 @@ from webapp.updates.owing import owe
 
 pytestmark = [pytest.mark.slow, pytest.mark.own_desk]
 
-STEPS = [  # the others are walked without processes, in tests/updates
+STEPS = [  # tests/updates tests the other steps, without processes
     ("webapp.sync.leases.HeldUpdates.attempt", "before"),
     ("webapp.sync.leases.HeldUpdates.attempt", "after"),
     ("tests.updates.till.TillChannel.send", "after"),
@@ -70,7 +70,7 @@ def test_a_worker_killed_while_it_pays_pays_once(
     start_worker(step, when, plugin=tills.__name__)
 
     def state() -> str:
-        jobs.find_due()  # as the clock would, which knows the plugin here alone
+        jobs.find_due()  # as the clock would, which knows the plugin only here
         return db.session.get_one(ChannelUpdate, update_id).state
 
     until(lambda: state() and (tmp_path / "died").exists(), "the worker's death")

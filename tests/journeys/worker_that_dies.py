@@ -1,10 +1,10 @@
-"""A real worker that kills its work-horse, once, at a chosen step: run as a process by the crash tests (`tests.forks`).
+"""A worker that kills its work-horse, once, at a chosen step: run as a process by the crash tests (`tests.forks`).
 
     python -m tests.journeys.worker_that_dies '{"step": "webapp.sync.jobs.prepare", "when": "after", "mark": "/tmp/…"}'
 
-The first call of the step dies by SIGKILL before or after it ran and leaves the mark; later calls go on. Without a step
-it is the usual crew, and nobody dies. Leases are shortened, so that what a dead worker held is found within seconds.
-A plugin of a test, by the module that makes it, is there too.
+The first call of the step dies by SIGKILL before or after it ran and leaves the mark; later calls work. Without a step
+it is the usual crew, and nothing dies. Leases are shortened, so that those of a dead worker end within seconds. A
+plugin of a test, named by the module that creates it, is loaded too.
 """
 
 import importlib
@@ -24,7 +24,7 @@ from webapp.sync import leases
 
 
 def die_at(step: str, when: str, mark: Path, whom: str) -> None:
-    """Replace the function of this dotted name (a class stands before a method) by one that kills its process once."""
+    """Replace the function of this dotted name (a class may be before a method) by one that kills its process once."""
     path, _, name = step.rpartition(".")
     try:
         owner: Any = importlib.import_module(path)

@@ -1,7 +1,7 @@
-"""What is kept of the desk's outside as files, so that a change alters it on purpose only.
+"""The desk's outside, kept as files, so that it only changes on purpose.
 
-Each test compares texts with files in `kept/`, the same for both databases. `WAYBILL_KEEP=1 pytest tests/net` writes
-the files again; what changed is then read in the difference of the commit.
+Each test compares texts with files in `kept/`, which both databases share. `WAYBILL_KEEP=1 pytest tests/net` writes the
+files again; read the changes in the diff of the commit.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""A desk as the version before kept it: 500 orders in all states, with what was owed, half done and set."""
+"""A desk as the previous version left it: 500 orders in all states, with open updates, unfinished work and settings."""
 
 import lzma
 import sqlite3
@@ -74,7 +74,7 @@ PARCELS = SettingsGroup(
 )
 QUIET, LOCKED = "Quiet store", "Locked store"  # stores: one is not imported, one is disconnected
 UNREADABLE = "302-8000001-0000001", "302-8000002-0000001"
-_IN_CHUNK, _PARTS = 2, 2  # orders that lost a tag already; parts of the half-done export that are written
+_IN_CHUNK, _PARTS = 2, 2  # orders that have lost a tag already; parts of the unfinished export that are written
 
 
 class Parcels:
@@ -93,7 +93,7 @@ def fill(
     owner: Actor,
     clerk: Actor,
 ) -> None:
-    """Make the desk by its own services, as its people would have."""
+    """Create the desk by its own services, as its people would have."""
     _set_up(store, owner)
     _add_stores(channel, work, owner, clerk)
     told = [_told(number) for number in range(1, ORDERS + 1)]
@@ -138,7 +138,7 @@ def fill(
         run = start_bulk("comment", read_input(find_action("comment"), {"text": "Counted"}), actor=owner, ids=chosen)
         db.session.flush()
         chunk = run.chunk
-    act_on_chunk(run.id, chunk)  # the first chunk; the rest is left
+    act_on_chunk(run.id, chunk)  # the first chunk; the others are left
     _leave_half_exported(owner)
     _leave_half_read(store, channel, owner)
 
@@ -162,8 +162,8 @@ def _set_up(store: Store, owner: Actor) -> None:
 
 
 def _add_stores(channel: FakeChannel, work: Callable[[], int], owner: Actor, clerk: Actor) -> None:
-    """One whose importing was switched off between two orders and three, and one that lost its connection while it
-    owed an update.
+    """One store whose importing was switched off between two orders and three, and one that was disconnected with an
+    update still owed.
     """
     with unit_of_work():
         quiet = add_store("fake", QUIET, {"key": "k-secret-7"}, actor=owner)
@@ -196,7 +196,7 @@ def _read_all(store: Store, work: Callable[[], int], owner: Actor) -> None:
 
 
 def _quarantine(store: Store) -> None:
-    """Two orders that can't be read, one of them twice, and a marketplace that is denied."""
+    """Two orders that can't be read, one of them twice, and a denied marketplace."""
     problems = [UnreadableOrder(number, "total", "not_money", {"total": "12,5 coins"}) for number in UNREADABLE]
     for page in (problems, problems[:1]):
         ready = prepare(store, OrdersPage([], page))
@@ -221,7 +221,7 @@ def _retire_tags(orders: list[Order], owner: Actor) -> None:
 
 
 def _export(owner: Actor, **what: Any) -> tuple[int, int]:
-    """Begin an export; its run and chunk. How many orders it has is found with the first chunk."""
+    """Begin an export; returns its run and chunk. Its number of orders is counted with the first chunk."""
     with unit_of_work():
         run = export_runs.start_export(actor=owner, format=export_runs.CSV, total=ORDERS, **what)
         db.session.flush()
@@ -229,7 +229,7 @@ def _export(owner: Actor, **what: Any) -> tuple[int, int]:
 
 
 def _leave_half_exported(owner: Actor) -> None:
-    """An export of every order, in parts small enough that those written are not all."""
+    """An export of every order, in parts so small that some are not written."""
     run_id, chunk = _export(owner, rows="orders", codes=["total"])
     with patch.object(export_runs, "CHUNK", IN_PART):
         for part in range(_PARTS):
@@ -237,12 +237,12 @@ def _leave_half_exported(owner: Actor) -> None:
 
 
 def unread() -> list[IncomingOrder]:
-    """Orders of which a store has read the first page alone."""
+    """Orders of which only a store's first page was read."""
     return [_fresh(f"302-900000{number}-0000001") for number in range(1, 6)]
 
 
 def _leave_half_read(store: Store, channel: FakeChannel, owner: Actor) -> None:
-    """A window of which one page of three is read."""
+    """A window with one of three pages read."""
     channel.offer(*unread())
     channel.page_size = 2
     with unit_of_work():
@@ -257,7 +257,7 @@ def _fresh(number: str) -> IncomingOrder:
 
 
 def _told(number: int) -> IncomingOrder:
-    """An order of any sort, the same one for the same number."""
+    """An order of a kind that depends on the number only."""
     chance = Random(number)
     sku, quantity = chance.choice(("MUG", "CUP", "BOWL", "")), chance.randint(1, 4)
     lines = [incoming_line(sku, quantity, number=f"L{number:05d}{place}") for place in range(chance.randint(1, 3))]
@@ -282,8 +282,8 @@ def _canceled(order: IncomingOrder) -> IncomingOrder:
 
 
 def keep(engine: str, folder: Path) -> None:
-    """Write what this desk is into files: its database, and of its data folder the sealed files and the keys, which are
-    of tests alone.
+    """Write this desk to files: its database, and of its data folder the sealed files and the keys, which belong to
+    tests only.
     """
     folder.mkdir(parents=True, exist_ok=True)
     db.session.remove()
@@ -304,7 +304,7 @@ def keep(engine: str, folder: Path) -> None:
 
 
 def bring_back(engine: str, folder: Path, to: Path) -> str:
-    """The address of a database that is what was kept, with its keys and files in the data folder."""
+    """Create a database from the kept files, with its keys and files in the data folder; returns its address."""
     kept = lzma.decompress((folder / f"{engine}.xz").read_bytes())
     with tarfile.open(folder / f"{engine}.data.tar.xz") as data:
         data.extractall(to, filter="data")

@@ -1,4 +1,4 @@
-"""A desk with one order of every sort, at a moment that stands still: what pages look like depends on nothing else."""
+"""A desk with one order of every kind, at a fixed moment: its pages depend on nothing else."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -32,7 +32,7 @@ Take = Callable[..., list[Order]]
 
 
 def _told(number: int, *skus: str, quantity: int = 1, **more: Any) -> IncomingOrder:
-    """An order as the channel tells it, `number` hours before the desk's moment."""
+    """An order as the channel lists it, `number` hours before the desk's moment."""
     lines = [
         incoming_line(sku, quantity, number=f"L{number:03d}{position:03d}") for position, sku in enumerate(skus, 1)
     ]
@@ -43,7 +43,7 @@ def _told(number: int, *skus: str, quantity: int = 1, **more: Any) -> IncomingOr
 def seed(
     take: Take, work: Callable[[], int], store: Store, channel: FakeChannel, owner: Actor, clerk: Actor
 ) -> dict[str, Order]:
-    """Fill the desk; its orders by what they stand for."""
+    """Fill the desk; returns its orders by what they are examples of."""
     with unit_of_work():
         shop = create_shop("Second shop", prefix="B-", zone="Europe/Paris", actor=owner)
         change(FACE, {"language": "fr", "address": "1 Rue X\nParis"}, shop, actor=owner)

@@ -1,4 +1,4 @@
-"""A seeded desk as its pages show it in both languages, in how many statements, and as its commands tell it in JSON."""
+"""The pages of a seeded desk in both languages, their numbers of statements, and its commands' JSON."""
 
 import json
 import re
@@ -56,7 +56,7 @@ PAGES = {
     "act-ship": "/orders/{plain}/actions/ship",
     "act-hold": "/orders/{plain}/actions/hold",
 }
-# What differs from one desk, start or moment to the next, and what stands for it.
+# What differs between desks, starts or moments, and its replacement.
 PASSING = (
     (r'"X-CSRFToken": "[^"]*"', '"X-CSRFToken": "…"'),
     (r'name="csrf_token" value="[^"]*"', 'name="csrf_token" value="…"'),
@@ -64,7 +64,7 @@ PASSING = (
     (r'(Request|Requête) <span class="code">[0-9a-f]{16}</span>', r'\1 <span class="code">…</span>'),
     (r"\?v=[0-9a-f]{12}", "?v=…"),
 )
-# How a template breaks its lines is not kept: what browsers show is the same for all spaces around these elements.
+# A template's line breaks are not compared: browsers ignore spaces around these elements.
 _AS_WRITTEN = re.compile(r"(<(?:pre|textarea|address)\b.*?</(?:pre|textarea|address)>)", re.DOTALL)
 _BLOCK = (
     "article|aside|body|br|caption|col|colgroup|dd|details|dialog|div|dl|dt|fieldset|figcaption|figure|footer|form|g|"
@@ -74,7 +74,7 @@ _BLOCK = (
 _AROUND_BLOCKS = re.compile(rf"""[ \n]*(<(/?)(?:{_BLOCK})\b(?:"[^"]*"|'[^']*'|[^"'>])*>)[ \n]*""")
 _TAG_OR_SPACE = re.compile(r"""(<[a-z](?:"[^"]*"|'[^']*'|[^"'>])*>)|[ \n]+""")
 _VALUE_OR_SPACE = re.compile(r"""("[^"]*"|'[^']*')|[ \n]+(?=>)|([ \n]+)""")
-_FRAME = re.compile(r"^.*(?=<main)|(?<=</main>).*$", re.DOTALL)  # the same on every page
+_FRAME = re.compile(r"^.*(?=<main)|(?<=</main>).*$", re.DOTALL)  # equal on every page
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +92,7 @@ def numbers(
     olga: Actor,
     mia: Actor,
 ) -> dict[str, str]:
-    """The orders of a seeded desk: the number of each, by what it stands for."""
+    """The orders of a seeded desk: the number of each, by what it is an example of."""
     return {sort: str(order.number) for sort, order in seed(take, work, store, channel, olga, mia).items()}
 
 
@@ -140,7 +140,7 @@ def _lasting(page: str) -> str:
 
 
 def _on_one_line(found: re.Match[str]) -> str:
-    """A tag with its attributes one space apart, their values as they are; any other space as one."""
+    """A tag with one space between its attributes, whose values are unchanged; any other space as one."""
     return _VALUE_OR_SPACE.sub(lambda part: part[1] or (" " if part[2] else ""), found[1]) if found[1] else " "
 
 

@@ -1,4 +1,4 @@
-"""The desk of the version before, brought up to this one: nothing is lost, and nothing is told twice."""
+"""The desk of the previous version, migrated to this one: nothing is lost, and nothing is sent twice."""
 
 import csv
 import json
@@ -63,7 +63,7 @@ from webapp.vault.services import reveal
 
 
 def facts() -> dict[str, Any]:
-    """What must be the same before and after."""
+    """What migrating must not change."""
     orders, updates = table_of(Order), table_of(ChannelUpdate)
     counted = {
         model.__tablename__: db.session.scalar(select(func.count()).select_from(model))
@@ -141,14 +141,14 @@ def _digest(query: Any) -> str:
 
 
 def without_number(store: str) -> list[str]:
-    """The channel's numbers of a store's orders that have none of the desk."""
+    """The channel's numbers of a store's orders without a number of the desk."""
     query = select(Order.channel_order_number).join(Store).where(Store.name == store, Order.number.is_(None))
     return sorted(db.session.scalars(query))
 
 
 @contextmanager
 def desk_of(engine: str, folder: Path, data: Path, queue: str) -> Iterator[FakeChannel]:
-    """A kept desk, as it was left, on this version's schema; gives its channel."""
+    """A kept desk, migrated to this version's schema; returns its channel."""
     url = previous.bring_back(engine, folder, data)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WAYBILL_DATA_DIR", str(data))
@@ -204,7 +204,7 @@ def test_what_events_of_before_say_is_still_read(channel_of_before: FakeChannel)
 
 
 def run_due(*, after: timedelta) -> None:
-    """Run what is due some time after the desk was left."""
+    """Run what is due some time after the desk was stopped."""
     with time_machine.travel(AT + after):
         find_due()
         look_after_runs()
@@ -250,7 +250,7 @@ def test_a_store_that_is_not_imported_stays_so_until_it_is_switched_on(channel_o
     channel_of_before.offer(incoming_order(number="302-7000006-0000001", created_at=AT))
     run_due(after=timedelta(minutes=2))
     with unit_of_work():
-        assert numbering.start(quiet) is not None  # as one left from before, when it was switched on for a moment
+        assert numbering.start(quiet) is not None  # like one of an earlier version, when importing was on for a moment
     run_due(after=timedelta(minutes=4))
     had.append("302-7000006-0000001")
     assert without_number(previous.QUIET) == had
@@ -389,7 +389,7 @@ def test_a_desk_is_kept_as_it_is(
     queue_server: str,
     tmp_path: Path,
 ) -> None:
-    """With WAYBILL_KEEP=1 what is kept is this version's desk, to be the one before for the next."""
+    """With WAYBILL_KEEP=1 the desk of this version is stored, as the previous one for the next."""
     engine = "sqlite" if database.startswith("sqlite") else "postgres"
     with time_machine.travel(AT):
         previous.fill(take, work, store, channel, olga, mia)

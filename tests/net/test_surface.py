@@ -32,7 +32,7 @@ from webapp.sync.models import WindowKind
 from webapp.ui.frame.access import right_of
 from webapp.updates.models import UpdateState
 
-MODULES = {  # loaded, so that what they declare is there before the first test; examples of the docs are beside them
+MODULES = {  # imported before the first test, so that what they declare exists; docs declare examples beside them
     module.name: import_module(module.name)
     for package in (webapp, plugins)
     for module in walk_packages(package.__path__, f"{package.__name__}.")
@@ -78,7 +78,7 @@ def test_hooks_and_plugin_api(keep: Keep) -> None:
 
 
 def _shape(named: Any) -> str:
-    """How it is called; for a class also what may be overridden or asked for."""
+    """A function's signature; of a class also its methods and fields."""
     if not callable(named) or isinstance(named, EnumType):
         return f" = {', '.join(named)}" if isinstance(named, EnumType) else ""
     try:
@@ -127,7 +127,7 @@ def test_codes(app: Flask, keep: Keep) -> None:
 
 
 def _code(registered: Any) -> str:
-    """What rows, views or jobs name it by."""
+    """The code by which rows, views or jobs name it."""
     names = (getattr(registered, name, None) for name in ("code", "name", "job"))
     found = next(filter(None, names))
     return str(getattr(found, "name", found))
@@ -155,7 +155,7 @@ _SCHEMA = {
 def test_schema(app: Flask, keep: Keep) -> None:
     engine = db.engine.dialect.name
     parts = [part for (part,) in db.session.execute(text(_SCHEMA[engine]))]
-    if engine == "sqlite":  # tables that were made again name their constraints in any order
+    if engine == "sqlite":  # tables that were created again name their constraints in any order
         parts = ["\n".join(sorted(line.rstrip(", ") for line in part.splitlines())) for part in parts]
 
     keep(f"schema-{engine}.txt", "\n".join(sorted(parts)) + "\n")

@@ -1,4 +1,4 @@
-"""What tests of orders share: an act as every door does it, and buyers that are erased as time goes by."""
+"""Shared by tests of orders: an act as every door does it, and buyers that are erased as time passes."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ Work = Callable[[], int]
 
 @pytest.fixture
 def do(app: Flask) -> Do:
-    """Do an action to an order, with the data that it needs as JSON gives them."""
+    """Do an action on an order, with its input as JSON."""
 
     def act_on(order: Order, code: str, data: dict[str, Any], actor: Actor, **more: Any) -> Done:
         action, number = find_action(code), reference(order)
@@ -39,7 +39,7 @@ def do(app: Flask) -> Do:
 
 
 def reason_of(hold: OrderHold) -> str:
-    """Why an order was held; empty once its key is gone."""
+    """The reason of an order's hold; empty once its key is destroyed."""
     return str(vault.open_sealed([(hold.order_id, "hold", hold.sealed)])[0] or "") if hold.sealed else ""
 
 
@@ -50,7 +50,7 @@ def days_later(days: float) -> Iterator[None]:
 
 
 def shipped(order: IncomingOrder, **more: Any) -> IncomingOrder:
-    """The order as the channel tells it once it left."""
+    """The order as the channel lists it after shipping."""
     lines = line_again(order, fulfilled=order.lines[0].ordered, unfulfilled=0)
     parcel = IncomingPackage("1", {order.lines[0].number: order.lines[0].ordered}, shipped_at=order.updated_at)
     return again(order, stage=ChannelStage.SHIPPED, status="SHIPPED", lines=lines, packages=(parcel,), **more)

@@ -1,4 +1,4 @@
-"""One act for every door: it asks right, repeated key, version and refusal, and of two clerks one wins."""
+"""One act for every door: it checks right, repeated key, version and refusal; of two clerks at once one wins."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +32,7 @@ GOOD = {"carrier": "DHL", "tracking_number": "JD0001"}
 
 
 def do(number: str, code: str, data: dict[str, Any], actor: Actor, **more: Any) -> Done:
-    """What every door does."""
+    """Act as every door does."""
     action = find_action(code)
     with unit_of_work():
         return act(action, find_order(number, actor, lock=True), read_input(action, data), actor, **more)
@@ -94,7 +94,7 @@ def test_a_refused_act_leaves_its_key_free(number: str, mia: Actor) -> None:
 
 
 def at_once(app: Flask, acts: list[Callable[[], Done]]) -> list[Done | DeskError]:
-    """Let all of them act at the same instant, each with a session of its own."""
+    """Let all of them act at the same moment, each with a session of its own."""
     together = Barrier(len(acts))
 
     def run(one: Callable[[], Done]) -> Done | DeskError:

@@ -128,7 +128,7 @@ def test_what_is_no_address_is_said_at_its_field(change: dict[str, str], field: 
     assert sentence in str(refused.value)
 
 
-# Google's libaddressinput, RegionDataConstants: formats without a postal code, and needs that name none.
+# Google's libaddressinput, RegionDataConstants: formats without a postal code, and required fields that lack it.
 WITHOUT_CODES = (
     "AE AG AO AQ AW BF BI BJ BO BQ BS BV BW BZ CD CF CG CI CK CM CW DJ DM ER FJ GA GD GH GM GQ GY HK JM KI KM KN LC LY "
     "ML MO MR MS MW NA NR NU PA PS QA RW SB SC SL SR SS ST SX TD TF TG TK TL TO TT TV UG VU WS YE ZW "

@@ -37,13 +37,13 @@ Take = Callable[..., list[Order]]
 
 @pytest.fixture
 def done(take: Take) -> Order:
-    """An order that arrived complete."""
+    """An order that was complete when it was imported."""
     return take(incoming_order(stage=ChannelStage.SHIPPED, status="SHIPPED"))[0]
 
 
 @pytest.fixture
 def asked(app: Flask) -> Iterator[list[list[int]]]:
-    """The orders of which was asked what keeps them from the archive, question by question."""
+    """The orders about which the listeners were asked, one list for each call."""
 
     class Listener:
         @hookimpl
@@ -114,7 +114,7 @@ def test_what_is_still_to_be_worked_stays(
     do(order, "archive", {}, mia)
     do(held, "hold", {"reason": "x"}, mia)
     take(again(told, stage=ChannelStage.CANCELED, status="CANCELLED"))
-    with unit_of_work():  # as the desk of before left one for half a minute
+    with unit_of_work():  # like one that an earlier version left for half a minute
         db.session.execute(update(Order).where(Order.id == held.id).values(on_hold=True))
     with pytest.raises(OnHold):
         do(held, "archive", {}, mia)

@@ -1,4 +1,4 @@
-"""An order as it was: rebuilt from its events it equals what stood in the tables at that very moment."""
+"""An order of the past: rebuilt from its events it equals the rows of that moment."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -26,7 +26,7 @@ ACTS = st.lists(
 
 
 def _standing(order_id: int) -> tuple[dict[str, Any], list[dict[str, Any]], Amounts]:
-    """The plain columns and the amounts as they stand in the tables."""
+    """The plain columns and the amounts in the tables."""
     db.session.expire_all()
     order = db.session.get_one(Order, order_id)
     lines = [{name: plain(getattr(line, name)) for name in LINE_COLUMNS} for line in order.lines]

@@ -53,7 +53,7 @@ class OddOnes(Refusal):
 
 
 class Note(OrderAction):
-    """Comments, and does what a test wants on the way."""
+    """Comments, and calls the test's own function meanwhile."""
 
     code, label, right, bulk, Input = "note", _l("Note"), "orders.comment", True, NoteInput
 
@@ -276,7 +276,7 @@ def test_a_worker_that_dies_mid_chunk_loses_and_repeats_nothing(
 
     note.before = lambda order: None
     runs.look_after_runs()
-    assert work() == 0  # it may still be at work
+    assert work() == 0  # the worker may still be running
     with time_machine.travel(now() + timedelta(seconds=61)):
         runs.look_after_runs()
         runs.look_after_runs()

@@ -47,7 +47,7 @@ CONTENT = f"{NAME}, 7 Zanzibar Mews; ".encode() * 5_000
 
 
 class Copy:
-    """A copy of the database and of the sealed files, and what is read in it with a copy of the key file."""
+    """A copy of the database and of the sealed files, read with a copy of the key file."""
 
     def __init__(self, database: str, folder: Path) -> None:
         self.folder = folder
@@ -56,7 +56,7 @@ class Copy:
             folder.mkdir()
             for file in Path(database.removeprefix("sqlite:///")).parent.glob("desk.db*"):
                 shutil.copy(file, folder / file.name)
-            self.bytes = b"".join(file.read_bytes() for file in folder.iterdir())  # free pages and log included
+            self.bytes = b"".join(file.read_bytes() for file in folder.iterdir())  # including free pages and log
             self.rows = self._read_lite(folder / "desk.db")
         else:
             self.rows = {
@@ -99,12 +99,12 @@ class Copy:
         return found
 
     def typed(self, keys: Path) -> bytes:
-        """What was typed for bulk acts."""
+        """The input of bulk acts."""
         rows = self.rows["bulk_acts"]
         return b"".join(opened(keys, row["period"], row["sealed"], f"bulk:{row['period']}") for row in rows)
 
     def written(self, keys: Path) -> bytes:
-        """What the sealed files hold."""
+        """The contents of the sealed files."""
         content = b""
         for row in self.rows["vault_files"]:
             if key := opened(keys, row["period"], row["wrapped"], f"file:{row['name']}"):
@@ -114,14 +114,14 @@ class Copy:
 
 
 def opened(keys: Path, period: str, sealed: bytes, context: str) -> bytes:
-    """What a week's key opens; nothing where this copy of the key file does not have it."""
+    """What a week's key opens; empty if this copy of the key file lacks it."""
     key = KeyFile(keys, configuration().secret_value()).key(period)
     return decrypt(key, sealed, context) if key and sealed else b""
 
 
 @pytest.fixture
 def sealed_file() -> Callable[..., str]:
-    """Write a sealed file that tells of orders; gives its name."""
+    """Write a sealed file about orders; returns its name."""
 
     def write(*order_ids: int) -> str:
         with files.writing() as made:
@@ -142,7 +142,7 @@ def begin_comments(ids: list[int], actor: Actor) -> None:
 def test_each_copy_opens_what_security_says(
     take: Take, database: str, tmp_path: Path, work: Work, mia: Actor, sealed_file: Callable[..., str]
 ) -> None:
-    """SECURITY.md, *What a copy opens*: row by row."""
+    """The table of SECURITY.md, *What a copy opens*, row by row."""
     told = incoming_order()
     take(told)
     gone = take(shipped(told))[0].id
@@ -159,10 +159,10 @@ def test_each_copy_opens_what_security_says(
     with days_later(40):
         erase_all(work)
         after = Copy(database, tmp_path / "after")
-        # The database from before: while the week's key is needed yet or not looked at, it still opens.
+        # An earlier copy of the database: while the week's key still exists, it opens.
         assert before.buyers(today) == before.buyers(old) == {gone, other}
         assert before.written(today) == CONTENT
-        # From after it: all but the buyer, and what was typed in bulk acts for a while.
+        # A later copy: everything except the buyer, and the input of bulk acts for a while.
         assert after.buyers(today) == after.buyers(old) == {other}
         assert wrapped not in after.bytes
         assert after.written(today) == after.written(old) == b""
@@ -247,13 +247,13 @@ KINDS: dict[type[Model], Callable[[Desk], object]] = {
 def test_a_weeks_key_is_kept_while_anything_is_sealed_under_it(
     take: Take, store: Store, make_user: Callable[..., Actor], sealed_file: Callable[..., str], model: type[Model]
 ) -> None:
-    """Each kind, when nothing else of its week is left."""
+    """Each kind of sealed value, when it is the only one of its week."""
     desk = Desk(store, take(incoming_order())[0].id, take, make_user("manager", "Max"), sealed_file)
     with days_later(14):
         week = period_of(now())
         KINDS[model](desk)
         with unit_of_work():
-            periods.note([week])  # as by something else of the week, which was erased since
+            periods.note([week])  # sealed by something else of the week that was erased since
     with days_later(30):
         destroy_unused_keys()
         assert key_file().key(week) is not None
@@ -308,7 +308,7 @@ def told_of(order_id: int) -> IncomingOrder:
 
 
 def test_another_databases_keys_are_left_alone(app: Flask) -> None:
-    """A desk that was started with an empty database beside the key file of a full one."""
+    """A desk that was started with an empty database and the key file of a full one."""
     week, _ = key_file().current()
     with days_later(30):
         destroy_unused_keys()

@@ -229,7 +229,7 @@ def test_what_could_not_be_read_as_an_order_is_erased_by_its_own_date(take: Take
 
 
 def look(work: Work, *, hours: float) -> bool:
-    """What the hourly look does so many hours from now; whether it found something to do."""
+    """Run the hourly check so many hours from now; returns whether it found something to do."""
     with time_machine.travel(now() + timedelta(hours=hours), tick=True):
         if found := erasing.any_to_erase():
             erase_by_date.send()
@@ -244,7 +244,7 @@ def runs_of_clock() -> list[int]:
 
 
 def test_one_run_a_day_takes_what_falls_due_until_the_next(take: Take, store: Store, work: Work) -> None:
-    """Looked at every hour, each buyer is gone by the hour of its date, and at most a day sooner."""
+    """Checked every hour, each buyer is erased by the hour of its date, and at most a day before."""
     falls_due = dict[int, int]()
     for hour in (3, 4, 20, 26, 40, 75):
         told = incoming_order(created_at=now() - timedelta(days=36) + timedelta(hours=hour))  # promised 6 days later
@@ -328,7 +328,7 @@ def test_a_channel_bounds_the_days(take: Take, store: Store, monkeypatch: pytest
 
 @pytest.fixture
 def due(take: Take, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Five orders that are due, erased by two."""
+    """Five orders that are due, erased in chunks of two."""
     monkeypatch.setattr(erasing, "CHUNK", 2)
     told = [incoming_order(created_at=now() - 60 * DAY) for _ in range(5)]
     take(*told)
@@ -485,7 +485,7 @@ def test_who_fails_to_say_whether_a_buyer_may_go_keeps_it_and_the_run_says_so(
     work()
     run = runs.find_run(run_id)
     assert (run.state, run.failed, names_of(due)) == ("done", len(due), set(due))
-    assert preview(store, operator).under_way == (len(due) if hook == "keep_buyers" else 0)  # its page stands
+    assert preview(store, operator).under_way == (len(due) if hook == "keep_buyers" else 0)  # its page still works
     assert {(one.plugin, one.code) for one in plugin_failures} == {("failing", hook)}
     plugin_failures.clear()
 

@@ -1,4 +1,6 @@
-"""Exports: what the list says in plain cells, safe in any spreadsheet; as a stream, and as a run that survives."""
+"""Exports: the list's values in plain cells, safe in any spreadsheet; as a stream, and as a run that survives
+crashes.
+"""
 
 import csv
 import errno
@@ -192,7 +194,7 @@ def test_a_part_reads_what_its_columns_ask_of_orders_and_no_more(orders: list[Or
     table, ids = Table(max_, ORDERS, ("total", "tags")), [order.id for order in orders]
     with read_of_orders() as statements:
         first = list(table.cells(ids))
-    assert len(statements) == 1  # all of one moment, though nobody knew yet what would be asked
+    assert len(statements) == 1  # all from one snapshot, though later statements were not known at its start
     with read_of_orders() as statements:
         assert list(table.cells(ids)) == first
     [read] = statements
@@ -229,7 +231,7 @@ def test_an_order_that_goes_to_another_shop_meanwhile_stops_nothing(
 
 
 def move(order_id: int, shop_id: int) -> None:
-    """Give the order to another shop, as somebody else who writes meanwhile would."""
+    """Move the order to another shop, like another writer meanwhile."""
     with db.engine.connect().execution_options(writes=True) as other:
         other.execute(update(Order).where(Order.id == order_id).values(shop_id=shop_id))
         other.commit()
@@ -264,7 +266,7 @@ def content_of(run_id: int, actor: Actor) -> bytes:
 
 
 def on_disk() -> list[Path]:
-    """The sealed files that lie in the data directory."""
+    """The sealed files in the data directory."""
     return sorted((configuration().data_dir / "files").iterdir())
 
 
@@ -294,7 +296,7 @@ def test_a_large_file_is_put_together_where_nobody_waits_for_something_small(
     assert queue("importing").count == 1
     queue("importing").empty()
     with time_machine.travel(now() + timedelta(hours=1), tick=True):
-        runs.look_after_runs()  # the job was lost: the clock sends the usual one
+        runs.look_after_runs()  # the job was lost: the clock sends the usual job
         write_part(run_id, 1)
         assert (run_of(run_id).state, queue("importing").count) == ("running", 1)
         with unit_of_work():
@@ -334,7 +336,7 @@ def test_a_workbook_keeps_numbers_and_defuses_nothing_twice(
     work()
     with zipfile.ZipFile(io.BytesIO(content_of(run_id, max_))) as book:
         sheet = book.read("xl/worksheets/sheet1.xml").decode()
-    assert "<t>=1+1</t>" in sheet  # a text cell: nothing reckons it
+    assert "<t>=1+1</t>" in sheet  # a text cell: no spreadsheet calculates it
     assert "<f>" not in sheet
     assert "<v>27</v>" in sheet or "<v>27.0</v>" in sheet
 
@@ -460,7 +462,7 @@ def test_a_worker_that_dies_at_a_workbook_leaves_nothing_that_opens(
     write_part(run_id, 0)
     with monkeypatch.context() as patch:
         patch.setattr(Writer, "keep", lambda *words, **more: (_ for _ in ()).throw(SystemExit("killed")))
-        patch.setattr(Writer, "discard", lambda self: None)  # whoever is killed takes nothing away
+        patch.setattr(Writer, "discard", lambda self: None)  # a killed worker deletes nothing
         with pytest.raises(SystemExit):
             write_part(run_id, 1)
     db.session.rollback()
@@ -640,7 +642,7 @@ def test_nothing_found_begins_nothing(orders: list[Order], max_: Actor) -> None:
 def test_a_badge_may_ask_in_a_later_part_for_what_no_earlier_one_was_asked(
     take: Callable[..., list[Order]], max_: Actor, mia: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether an order that is on hold is being canceled is looked at where one is on hold."""
+    """Whether a held order is being canceled is only read in a part with a held order."""
     monkeypatch.setattr(exporting, "PART", 1)
     plain, held = take(incoming_order(), incoming_order())
     with unit_of_work():

@@ -1,4 +1,4 @@
-"""Either number finds what the actor may see and nothing else."""
+"""Either number finds orders that the actor may see, and nothing else."""
 
 from collections.abc import Callable
 from dataclasses import replace

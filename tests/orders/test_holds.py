@@ -1,4 +1,4 @@
-"""A hold keeps an order from leaving, with a reason that is sealed, until somebody or its own end releases it."""
+"""A hold keeps an order from being shipped, with a sealed reason, until somebody releases it or it ends."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -159,7 +159,7 @@ def test_a_hold_released_by_hand_is_not_released_again_by_its_end(
 
 
 def test_a_hold_does_not_outlive_its_order(take: Take, mia: Actor, do: Do) -> None:
-    """It ends in the transaction of the news."""
+    """The hold ends in the transaction of the channel's news."""
     told = [incoming_order() for _ in range(3)]
     canceled, shipped, still_open = take(*told)
     for order in (canceled, shipped, still_open):

@@ -37,7 +37,7 @@ def test_whoever_is_erased_meanwhile_is_not_indexed_again(
         found = whole(*given)
         if not read.is_set():
             read.set()
-            erased.wait(1)  # an erasure that did not wait would be done by then
+            erased.wait(1)  # an erasure that did not wait would be finished by then
         return found
 
     def erase() -> None:

@@ -41,7 +41,7 @@ class PackInput(ActionInput):
 
 
 class Pack(OrderAction):
-    """An action with every kind of field; what it did stands in comments."""
+    """An action with every kind of field; what it did is written in comments."""
 
     code, label, right, bulk = "pack", "Pack", "orders.ship", True
     Input = PackInput
@@ -212,7 +212,7 @@ def test_orders_with_the_same_input_are_one_act(make_order: MakeOrder, mia: Acto
     outcomes = acted(orders, mia, given(), given(note="x"))
     assert all(isinstance(outcome, Done) for outcome in outcomes)
     assert pack.sets == [[orders[0].id, orders[2].id], [orders[1].id, orders[3].id]]
-    assert acted(orders, mia, given(), given(note="x")) == outcomes  # by their keys: nothing was done again
+    assert acted(orders, mia, given(), given(note="x")) == outcomes  # by their keys: nothing was done twice
     assert len(pack.sets) == 2
     assert [len(events_of(order)) for order in orders] == [2] * 4
 
@@ -224,7 +224,7 @@ def test_where_a_set_fails_each_is_tried_by_itself(
     pack.fails_for = {orders[1].id}
     outcomes = acted(orders, mia, given())
     assert [type(outcome).__name__ for outcome in outcomes] == ["Done", "PluginFailed", "Done"]
-    assert [order.comments for order in orders] == [1, 0, 1]  # nothing is left of the set that failed
+    assert [order.comments for order in orders] == [1, 0, 1]  # nothing of the failed set remains
     assert pack.sets == [[order.id for order in orders], *[[order.id] for order in orders]]
     assert [failure.place for failure in plugin_failures] == ["action"]
     plugin_failures.clear()

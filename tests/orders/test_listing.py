@@ -309,7 +309,7 @@ def test_whoever_may_not_see_orders_lists_none(take: Take) -> None:
 
 
 def plans_of(ask: Callable[[], object]) -> list[str]:
-    """How the database goes about each reading of orders."""
+    """The database's plan for each reading of orders."""
     plans: list[str] = []
     words = "EXPLAIN" if db.engine.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
 
@@ -381,7 +381,7 @@ def test_lists_of_both_sides_walk_an_index_of_each(store: Store, operator: Actor
 
 
 def copied(order: Order, others: Sequence[dict[str, Any]]) -> None:
-    """As many orders like this one, by SQL, each with what it has otherwise."""
+    """So many copies of this order, by SQL, each with its own values where they must differ."""
     listed, orders = table_of(ChannelOrder), table_of(Order)
     with unit_of_work():
         like = {

@@ -44,7 +44,7 @@ def last_event(order: Order) -> OrderEvent:
 
 
 def carried(order: Order) -> set[str]:
-    """By the rows that find, which must say the same as the order's own."""
+    """The tags by the rows that searches use, which must equal the order's own column."""
     query = select(Tag.id, Tag.name).join(OrderTag, OrderTag.tag_id == Tag.id).where(OrderTag.order_id == order.id)
     found: dict[int, str] = dict(db.session.execute(query).all())
     assert sorted(reloaded(order).tags) == sorted(found)

@@ -56,7 +56,7 @@ TOM = {
 
 @pytest.fixture(autouse=True)
 def _at_noon() -> Iterator[None]:
-    """What is due in two hours is due today, whenever the test runs."""
+    """At noon, so that something due in two hours is due today."""
     with time_machine.travel(now().replace(hour=12), tick=True):
         yield
 

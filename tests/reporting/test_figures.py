@@ -1,4 +1,4 @@
-"""The figures are what the orders add up to, whatever comes in, is done, folded or killed, in any order."""
+"""The figures equal the sums over the orders, after any order of imports, acts, folds and kills."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -44,7 +44,7 @@ steps = st.lists(st.one_of(readings, acts, others), min_size=1, max_size=12)
 
 
 def fold_figures() -> None:
-    """Count and fold, as the clock's job and what it sends do."""
+    """Count and fold, as the clock's job and the jobs that it enqueues do."""
     jobs.count_shops()
     jobs.fold_figures()
 
@@ -54,7 +54,7 @@ def rows_of(model: Any) -> int:
 
 
 def exact() -> bool:
-    """Whether orders and figures say the same, once days are counted in the zones that the shops have now."""
+    """Whether orders and figures agree, once days are counted in the shops' present zones."""
     db.session.rollback()
     return missing(ALONE)[0] == {}
 
@@ -108,7 +108,7 @@ def act(order_id: int, what: str, actor: Actor) -> None:
 
 
 def killed_while_folding() -> None:
-    """A fold that is killed before its commit has not happened."""
+    """A fold that is killed before its commit has no effect."""
     folded = rows_of(DailyFigure), rows_of(FigureChange)
     db.session.rollback()
     with contextlib.suppress(ZeroDivisionError), unit_of_work():
@@ -208,7 +208,7 @@ def test_a_lost_turn_is_left_to_whoever_has_it_now(app: Flask) -> None:
 def test_nobody_waits_for_the_turn_to_be_kept_up(
     take: Callable[..., list[Order]], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A Redis that hangs would hold whatever the open transaction of a writer holds."""
+    """Nobody may wait for Redis while it hangs: it would delay whatever waits for the writer's open transaction."""
     take(incoming_order())
     asked: list[bool] = []
     keep = Lease.keep

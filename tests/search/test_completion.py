@@ -1,4 +1,4 @@
-"""What the query bar offers while somebody types."""
+"""The completions of the query bar while somebody types."""
 
 from collections import Counter
 from dataclasses import replace
@@ -17,7 +17,7 @@ from webapp.search.registered import query_keys
 
 
 def offered(text: str, actor: Actor, position: int | None = None) -> list[str]:
-    """The texts that the offers would make."""
+    """The texts after each offered completion."""
     position = len(text) if position is None else position
     return [text[: one.start] + one.insert + text[one.end :] for one in complete(text, position, actor)]
 
@@ -48,7 +48,7 @@ def test_no_two_keys_are_called_the_same(app: Flask) -> None:
 def test_values_are_completed(mia: Actor, store: Store) -> None:
     with unit_of_work():
         db.session.add(Tag(name="Fragile things"))
-    assert offered("state:pro", mia) == ["state:processing", "state:open"]  # what begins so before what holds it
+    assert offered("state:pro", mia) == ["state:processing", "state:open"]  # prefixes first
     assert offered("state:open,comp", mia) == ["state:open,complete"]
     assert offered("store:fa", mia) == ['store:"Fake store"']
     assert offered('store:"Fake', mia) == ['store:"Fake store"']

@@ -1,4 +1,4 @@
-"""The language of the query bar: what is read, how it is written out again, and what no URL may hold."""
+"""The language of the query bar: how text is parsed, how it is written again, and what no URL may contain."""
 
 from datetime import timedelta
 
@@ -72,7 +72,7 @@ def test_nothing_personal_stands_in_the_structured_part(text: str) -> None:
 @ANY_APP
 @given(TEXTS)
 def test_no_query_with_words_lists_everything(operator: Actor, text: str) -> None:
-    """What is no word is passed over beside words and is a mistake by itself, whatever keys there are."""
+    """Text without a word is ignored beside words and is a mistake alone, whatever keys there are."""
     query = read(text)
     if query is None or not (said := [clause for clause in query.clauses if not clause.key]):
         return

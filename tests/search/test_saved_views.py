@@ -1,4 +1,4 @@
-"""Saved views belong to whoever saved them; words in them are sealed; a layout holds only what a list can show."""
+"""Saved views belong to the person who saved them; their words are sealed; a layout only has columns of the list."""
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -115,7 +115,7 @@ def test_a_layout_is_remembered_within_reason(mia: Actor) -> None:
 
 
 def test_the_number_is_shown_first_whatever_was_chosen(mia: Actor) -> None:
-    """Without it nothing of a row could be opened."""
+    """Without the number no order of the list could be opened."""
     chosen: Sequence[Sequence[tuple[str, int | None]]] = ([("total", None)], [("total", None), ("number", 90)])
     for columns_ in chosen:
         layout = Layout(tuple(columns_))

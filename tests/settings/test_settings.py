@@ -43,7 +43,7 @@ GROUP = SettingsGroup("sample", "Sample", DECLARED, scope=STORE)
 
 @dataclass
 class Subject:
-    """A store, as far as settings care."""
+    """A store, with what settings need of it."""
 
     id: int = 1
 
@@ -172,7 +172,7 @@ def test_a_setting_belongs_to_one_group() -> None:
 
 
 class Listener:
-    """A plugin that hears of settings, and fails for as long as it is deaf."""
+    """A plugin that listens to settings, and fails while it is told to."""
 
     def __init__(self) -> None:
         self.heard: list[SettingsChange] = []
@@ -229,7 +229,7 @@ def test_a_plugin_that_failed_to_hear_is_told_again_without_a_value(
 
 
 def test_two_who_save_the_same_at_once_leave_one_value(app: Flask) -> None:
-    """Neither is refused for a row that the other stored, or took away, a moment before."""
+    """Neither is refused because of a row that the other stored or deleted a moment before."""
     together = Barrier(2)
 
     def save(days: int) -> None:

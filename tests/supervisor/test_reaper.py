@@ -15,7 +15,7 @@ from supervisor.reaper import OwnedProcess, listed_processes, processes
 
 ROOT = Path(__file__).parents[2]
 
-# A worker as RQ's: it forks a work-horse into a session of its own, and neither wants to end when asked.
+# A worker like RQ's: it forks a work-horse into a session of its own, and neither ends when asked.
 STUBBORN = """
 import os, signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -43,7 +43,7 @@ def pids(tmp_path: Path) -> Iterator["Pids"]:
 
 
 class Pids:
-    """The processes of one stubborn worker, known by the files they leave in a folder."""
+    """The processes of one stubborn worker, found by the files that they leave in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.prefix = str(folder / "pid-")

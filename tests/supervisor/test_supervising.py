@@ -34,7 +34,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
 
 
 def interrupt_when(condition: Callable[[], bool]) -> None:
-    """Press Ctrl-C as soon as something is so."""
+    """Press Ctrl-C as soon as a condition is true."""
 
     def press() -> None:
         wait_until(condition)

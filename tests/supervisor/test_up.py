@@ -24,7 +24,7 @@ from supervisor.up import Logs
 from tests.cli.conftest import ROOT, Ended, call, environment, one_sentence
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("up")]
-WITHIN = 60.0  # seconds, on a machine that does much else
+WITHIN = 60.0  # seconds, on a busy machine
 
 
 class Desk:
@@ -38,7 +38,7 @@ class Desk:
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> str:
-        """Start it and give the address that it prints, once it is up."""
+        """Start the desk and return the address that it prints, once it is up."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "webapp", "up"],
             cwd=ROOT,
@@ -139,7 +139,7 @@ def test_an_order_comes_in_is_shipped_and_its_channel_knows(running: Desk) -> No
 
 
 def test_nothing_that_a_running_desk_wrote_is_readable_by_others(running: Desk) -> None:
-    """Whichever process made it: database and journals, queue, logs, sockets, locks, the practice marketplace."""
+    """Whichever process created it: database and journals, queue, logs, sockets, locks, the practice marketplace."""
     found = {path: path.lstat().st_mode for path in running.data_dir.rglob("*")}
     names = {str(path.relative_to(running.data_dir)) for path in found}
     assert {"waybill.db", "waybill.db-wal", "keys.json", "secret", "desk.json", "log/cli.log", "practice"} <= names
@@ -184,11 +184,11 @@ def test_the_desk_is_back_within_two_seconds_and_nobody_is_left_after_a_kill(tmp
     assert (desk.facts["url"], desk.facts["practice_url"]) == ports
     assert desk.stop() == 0
     print(f"back after {took:.2f} s")
-    assert took < float(os.environ.get("WAYBILL_TEST_START_WITHIN", "10"))  # 2 on a machine that does nothing else
+    assert took < float(os.environ.get("WAYBILL_TEST_START_WITHIN", "10"))  # 2 on a quiet machine
 
 
 def half_asked(url: str) -> socket.socket:
-    """A request of which the server has a part."""
+    """A request of which the server has only a part."""
     address = urlsplit(url)
     client = socket.create_connection((address.hostname or "", address.port or 0), WITHIN)
     client.sendall(b"GET /healthz HTTP/1.1\r\nHost: ")
@@ -196,7 +196,7 @@ def half_asked(url: str) -> socket.socket:
 
 
 def is_closed(url: str) -> bool:
-    """Whether nobody new is let in."""
+    """Whether new connections are refused."""
     address = urlsplit(url)
     with socket.socket() as client:
         return client.connect_ex((address.hostname, address.port)) != 0

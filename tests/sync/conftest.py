@@ -1,4 +1,4 @@
-"""What several tests of telling a channel start from."""
+"""Shared by tests of sending updates to a channel."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ from webapp.updates.models import ChannelUpdate
 
 @pytest.fixture
 def shipped(take: Callable[..., list[Order]], mia: Actor) -> Order:
-    """An order whose two units just left in one package; the job that tells the channel waits in the queue."""
+    """An order whose two units were just shipped in one package; the job that sends its update waits in the queue."""
     [order] = take(incoming_order([incoming_line("MUG", 2)], number="302-7777777-0000001"))
     with unit_of_work():
         ship_order(locked(order), [PackageInput("DHL", "JD0001")], actor=mia)
@@ -25,6 +25,6 @@ def shipped(take: Callable[..., list[Order]], mia: Actor) -> Order:
 
 
 def update() -> ChannelUpdate:
-    """The one update that there is, as it stands now."""
+    """The only update, as it is now."""
     db.session.expire_all()
     return db.session.scalars(select(ChannelUpdate)).one()

@@ -1,4 +1,4 @@
-"""A store's life: paused, taken up again, put away and fetched back; and its orders numbered once they are imported."""
+"""A store's life: paused and resumed, archived and restored; and its orders numbered once they are imported."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -81,7 +81,7 @@ def test_an_archived_store_keeps_its_orders_and_comes_back_paused(
     store: Store, take: Callable[..., list[Order]], operator: Actor
 ) -> None:
     take(incoming_order())
-    for act in (activity.archive, activity.archive):  # twice is once
+    for act in (activity.archive, activity.archive):  # repeating it changes nothing
         with unit_of_work():
             act(the(store), actor=operator)
     assert (the(store).active, the(store).archived_at is not None) == (False, True)
@@ -170,7 +170,7 @@ def test_a_page_that_is_being_written_when_importing_is_switched_on_is_numbered_
             sync_of(store_id, lock=True)
             take_in(db.session.get_one(Store, store_id), ready)
             written.set()
-            wait([task], timeout=0.3)  # would be over by now, if it waited for nobody
+            wait([task], timeout=0.3)  # it would have finished if it waited for nobody
         task.result(60)
     work()
     db.session.expire_all()

@@ -1,4 +1,4 @@
-"""A marketplace that is read later than the others brings its older orders, too, and so does one that was denied."""
+"""A marketplace that is added later brings its older orders, too, and so does one that was denied."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -64,7 +64,7 @@ def denied_ones(channel: FakeChannel, monkeypatch: pytest.MonkeyPatch) -> set[st
 
 @pytest.fixture
 def german(channel: FakeChannel) -> Store:
-    """A store that sells in Germany alone."""
+    """A store that sells only in Germany."""
     channel.marketplaces = (GERMANY,)
     with unit_of_work():
         made = add_store("fake", "Fake store", {"key": "k"}, actor=Actor.operator())
@@ -73,7 +73,7 @@ def german(channel: FakeChannel) -> Store:
 
 
 def offer(channel: FakeChannel, marketplace: str, *, days: float = 0, **more: object) -> str:
-    """An order of so many days ago."""
+    """An order placed so many days ago."""
     at = now() - timedelta(days=days)
     currency = {"currency": JAPAN.currency} if marketplace == JAPAN.id else {}
     order: IncomingOrder = incoming_order(marketplace=marketplace, created_at=at, **currency, **more)
@@ -88,7 +88,7 @@ def start(store: Store) -> None:
 
 
 def go_on(work: Work, hours: float = 0.0) -> None:
-    """Let the desk do what is due after so many hours, in two rounds: a trial, then the proof."""
+    """Run what is due after so many hours, in two rounds: a trial, then the proof."""
     with time_machine.travel(now() + timedelta(hours=hours), tick=True):
         for _ in range(4):
             jobs.find_due()
@@ -104,7 +104,7 @@ def numbers() -> set[str]:
 def test_a_marketplace_that_is_added_brings_its_older_orders(
     how: str, german: Store, channel: FakeChannel, told: set[str], work: Work
 ) -> None:
-    """Its open orders with the next page, the rest with the proof, however long its windows have passed."""
+    """Its open orders with the next page, the rest with the proof, however long ago its windows ended."""
     here = offer(channel, GERMANY.id, days=9, **SHIPPED)
     still_open, gone = offer(channel, JAPAN.id, days=9), offer(channel, JAPAN.id, days=8, **SHIPPED)
     start(german)
@@ -143,7 +143,7 @@ def test_settings_that_stay_as_they_were_begin_nothing_again(
 def test_a_page_that_is_read_while_a_marketplace_is_added_is_asked_for_again(
     german: Store, channel: FakeChannel, told: set[str], work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was asked for without the new one: written, it would end the reading of open orders."""
+    """The page was requested without the new marketplace: written, it would end the reading of open orders."""
     fetch = channel.fetch_orders
 
     def add_meanwhile(access: StoreAccess, window: OrdersWindow) -> OrdersPage:
@@ -169,7 +169,7 @@ def test_a_page_that_is_read_while_a_marketplace_is_added_is_asked_for_again(
 def test_what_was_placed_or_shipped_while_a_marketplace_was_denied_comes_in(
     hours: int, german: Store, channel: FakeChannel, told: set[str], denied_ones: set[str], work: Work
 ) -> None:
-    """The windows went on without it, the daily wide one too."""
+    """The windows went on without the marketplace, including the daily long one."""
     told.add(JAPAN.id)
     start(german)
     work()
@@ -193,7 +193,9 @@ def test_what_was_placed_or_shipped_while_a_marketplace_was_denied_comes_in(
 def test_a_marketplace_denied_again_before_the_proof_was_done_misses_nothing(
     german: Store, channel: FakeChannel, told: set[str], denied_ones: set[str], work: Work
 ) -> None:
-    """The proof goes on without it and ends; what it lacks of the first denial comes after the second."""
+    """The proof goes on without the marketplace and ends; what it misses from the first denial is read after the
+    second.
+    """
     told.add(JAPAN.id)
     denied_ones.add(JAPAN.id)
     start(german)
@@ -224,7 +226,7 @@ def test_what_begins_to_be_proven_is_owed_by_what_is_denied_too(german: Store, d
 def test_the_proof_waits_for_a_window_that_was_begun_without_a_marketplace(
     german: Store, channel: FakeChannel, told: set[str], work: Work
 ) -> None:
-    """What changed after the cursor is left to the window; this one lacks it, so that it must end first."""
+    """Changes after the cursor are left to the window; this window lacks the marketplace, so it must end first."""
     start(german)
     work()
     channel.page_size = 1

@@ -1,4 +1,4 @@
-"""Both write paths announce the same facts: what a channel's news tell is told as what somebody does at the desk."""
+"""Both write paths report equal facts: a channel's news like the acts of people at the desk."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,7 +29,7 @@ Take = Callable[..., list[Order]]
 
 
 class Listening:
-    """A plugin that hears everything about orders, and fails at changes and moves while it is told to."""
+    """A plugin that listens to everything about orders, and fails at changes and moves while it is told to."""
 
     def __init__(self) -> None:
         self.fails = False
@@ -116,7 +116,7 @@ def test_a_line_that_comes_later_counts_from_nothing(take: Take, heard: Listenin
 
 
 def test_every_counter_that_an_act_moves_is_announced(take: Take, mia: Actor, heard: Listening) -> None:
-    """Whatever acts there will be: what their event holds of the counters is what is told."""
+    """For every future act: the counters in its event equal those in the reported facts."""
     [order] = take(incoming_order([incoming_line("MUG", 5)]))
     with unit_of_work():
         row = locked(order)
@@ -187,13 +187,13 @@ def test_shipping_from_a_list_is_announced_order_by_order_and_a_deaf_plugin_stop
 def test_a_page_that_is_written_order_by_order_announces_each_once(
     take: Take, heard: Listening, plugin_failures: list[Failure], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was told, or kept for who failed to hear it, in a page that was undone is undone with it."""
+    """Facts that were reported, or stored for a failed listener, are rolled back with their page."""
     told = [incoming_order([incoming_line("MUG", 2)]) for _ in range(3)]
     orders = take(*told)
 
     def count_changes(changes: list[OrdersChange]) -> None:
         if any(change.order_id == orders[1].id for change in changes):
-            raise OverflowError  # after plugins heard of it: a fault of ours, which quarantines this one order
+            raise OverflowError  # after plugins were told: a fault of ours, which quarantines this one order
 
     monkeypatch.setattr("webapp.reporting.hookimpls.count_changes", count_changes)
     heard.fails = True

@@ -1,4 +1,4 @@
-"""One thing denied is left out by name, the rest goes on, and it is tried again; only a refused sign-in disconnects."""
+"""One denial is left out by name, the rest goes on, and it is tried again; only a refused sign-in disconnects."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -51,7 +51,7 @@ class MarketDenied(Denied):
 
 @pytest.fixture
 def japan_denied(channel: FakeChannel, monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
-    """The channel denies Japan, and names it; `japan_denied["now"] = False` opens it again."""
+    """The channel denies Japan, by name; `japan_denied["now"] = False` lifts the denial."""
     fetch, state = channel.fetch_orders, {"now": True}
 
     def fetch_without(access: StoreAccess, window: OrdersWindow) -> OrdersPage:
@@ -130,7 +130,7 @@ def test_one_marketplace_denied_is_left_out_and_the_rest_goes_on(
 def test_what_changed_while_it_was_denied_is_found_by_the_proof(
     store: Store, channel: FakeChannel, work: Work, japan_denied: dict[str, bool]
 ) -> None:
-    """Its open orders come first; one that was shipped meanwhile comes with the pass from the denial on."""
+    """Its open orders are read first; one that was shipped meanwhile is found by the pass from the denial on."""
     start(store)
     work()
     shipped = offer(channel, JAPAN.id, stage=ChannelStage.SHIPPED, status="SHIPPED")
@@ -148,7 +148,7 @@ def test_what_changed_while_it_was_denied_is_found_by_the_proof(
 def test_a_worker_that_dies_between_two_pages_of_a_trial_costs_nothing(
     store: Store, channel: FakeChannel, work: Work, japan_denied: dict[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next goes on behind the page that was taken in."""
+    """The next worker continues after the page that was taken in."""
     start(store)
     work()
     channel.page_size = 1
@@ -301,7 +301,7 @@ def test_a_batch_that_is_denied_says_so_and_is_lifted_by_what_goes_out(
 def test_a_denied_update_that_is_told_no_more_is_denied_no_more(
     how: str, take: Callable[..., list[Order]], store: Store, channel: FakeChannel, work: Work, mia: Actor
 ) -> None:
-    """Its order is not, and with the last that waits neither is the operation: nothing else would ever try it."""
+    """Without waiting updates neither order nor operation counts as denied: nothing else would ever try them."""
     told = [incoming_order([incoming_line()]), incoming_order([incoming_line()])]
     orders = take(*told)
     problem = Denied(channel="Fake", problem="no role").stored()
@@ -384,7 +384,7 @@ def test_an_order_that_is_denied_is_said_and_asked_for_again(
 def test_an_order_that_is_denied_is_asked_for_every_six_hours_by_its_row(
     store: Store, channel: FakeChannel, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However often somebody asked, and whatever the queue lost; a store that can't be asked waits."""
+    """However often somebody requested it, and whatever the queue lost; a store that can't be asked waits."""
     asked: list[str] = []
     failures: list[ChannelError] = []
 
@@ -400,7 +400,7 @@ def test_an_order_that_is_denied_is_asked_for_every_six_hours_by_its_row(
         runs.sync_of(store.id).next_at = now() + timedelta(days=9)
     assert not jobs.anything_due()
     for hours, times in ((5, 3), (6.1, 4), (6.2, 4), (12.2, 5)):
-        if hours == 12.2:  # whatever becomes of a try, the next is as far away
+        if hours == 12.2:  # whatever a try yields, the next follows after as long a time
             failures.append(ChannelError(channel="Fake", problem="HTTP 500"))
         with later(hours=hours):
             assert jobs.anything_due() is (times > len(asked))
@@ -429,7 +429,7 @@ def test_what_is_denied_by_operation_is_not_listed_order_by_order(store: Store, 
 
 
 def test_a_denial_that_another_worker_lifts_just_then_takes_nothing_back(store: Store) -> None:
-    """It is noted with the outcomes of a batch that was sent, which must never be rolled back."""
+    """The denial is recorded with the outcomes of a sent batch, which must never be rolled back."""
     refused = Denial(DeniedThing.OPERATION, "confirm", Denied(channel="Fake", problem="no role").stored())
     with unit_of_work():
         denials.note(store.id, "shipment", refused)
@@ -475,6 +475,6 @@ def test_a_denial_that_is_met_again_keeps_since_when_and_says_why_now(store: Sto
         with later(hours=5):
             row = noted(thing, code="second")
         assert (row.since, row.low, row.page_token, row.problem) == (since, low, None, {"code": "second"})
-        assert (row.again_at > again_at) is moves  # every page tells of data that were not asked for
+        assert (row.again_at > again_at) is moves  # every page names data that were not requested
         with later(hours=7):
             assert noted(thing).again_at > again_at

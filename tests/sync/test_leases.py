@@ -1,4 +1,4 @@
-"""Leases: renewed while work goes on, ended 20 s after the last sign of life, and never settled by who lost them."""
+"""Leases: renewed during the work, ended 20 s after the last renewal, and never settled by a worker that lost them."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +46,7 @@ def later(seconds: float) -> time_machine.travel:
 def test_a_lease_is_renewed_while_the_work_goes_on(
     store: Store, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fetch that takes three times as long as a lease keeps it from beginning to end, and its page counts."""
+    """A fetch that takes three times as long as a lease keeps it from beginning to end, and its page is written."""
     monkeypatch.setattr(leases, "LEASE", timedelta(seconds=0.4))
     fetch, seen = channel.fetch_orders, []
 
@@ -77,7 +77,7 @@ def test_a_lease_ends_20_seconds_after_the_last_sign_of_life(store: Store, chann
 
 
 def test_a_job_that_is_tried_again_is_not_the_worker_that_lost_its_lease(store: Store, channel: FakeChannel) -> None:
-    """Both run under one job's name: a page of the first must not count once the second reads."""
+    """Both run under one job's id: a page of the first must not be written once the second reads."""
     start(store)
     first, second = Lease(StoreSync), Lease(StoreSync)
     with unit_of_work():
@@ -110,7 +110,7 @@ def test_a_page_read_after_its_lease_was_lost_changes_nothing(
 def test_a_worker_that_wakes_up_after_its_lease_sends_nothing(
     shipped: Order, channel: FakeChannel, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It claimed, stood still for a minute, and another looked the update up and sent it: it must not go out again."""
+    """It claimed and slept for a minute; another worker looked the update up and sent it: it must not be sent again."""
     to_send = jobs.to_send
 
     def asleep(rows: Sequence[ChannelUpdate]) -> list[Update]:
@@ -160,8 +160,8 @@ def rows() -> list[ChannelUpdate]:
 def test_a_lease_lost_in_the_middle_of_a_batch_sends_none_of_the_rest(
     batch: list[ChannelUpdate], store: Store, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that sends one by one stands still after the twentieth. Another looks up all fifty, settles what it
-    finds and sends the rest; the first wakes up in its loop.
+    """A worker that sends one by one sleeps after the twentieth. Another looks up all fifty, settles those that it
+    finds and sends the others; the first wakes up in its loop.
     """
     sent, sleeping = list[int](), list[time_machine.travel]()
 
@@ -205,7 +205,7 @@ def test_a_lease_lost_in_the_middle_of_a_batch_sends_none_of_the_rest(
 def test_of_a_batch_those_are_held_that_nobody_took(
     batch: list[ChannelUpdate], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sign of life for some is none for the others; what was left out did not happen."""
+    """Renewing some rows does not renew others; an update that was left out was not sent."""
     monkeypatch.setattr(leases, "LEASE", timedelta(seconds=2))
     lease, ids = Lease(ChannelUpdate), [row.id for row in batch]
     with unit_of_work():
@@ -234,7 +234,7 @@ def test_of_a_batch_those_are_held_that_nobody_took(
 def test_no_lease_is_renewed_while_its_updates_are_settled(
     shipped: Order, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both lock the same rows: on PostgreSQL one of them would be ended by the other."""
+    """A renewal and the settling lock these rows: PostgreSQL would end one of them as a deadlock."""
     settle, keepers = jobs.settle, list[str]()
 
     def watched(outcomes: Mapping[int, Outcome], owner: str) -> int | None:
@@ -281,7 +281,7 @@ STEPS = st.lists(st.sampled_from(["claim", "die", "send", "settle", "look", "wai
 def test_what_is_not_repeatable_is_looked_up_before_it_is_sent_again(
     shipped: Order, channel: FakeChannel, steps: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two workers claim, die, wake and settle in any order: it goes out a second time only after a look."""
+    """Two workers claim, die, wake and settle in any order: the update is sent a second time only after a look-up."""
     monkeypatch.setattr(FakeChannel, "kinds", (UpdateKind("shipment", _l("Shipment"), repeatable=False),))
     with unit_of_work():
         db.session.execute(

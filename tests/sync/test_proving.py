@@ -1,4 +1,4 @@
-"""Reading all pages is not having all orders: they are read again until a whole pass finds nothing new."""
+"""Reading all pages is not having all orders: they are read again until a whole pass finds no new one."""
 
 import itertools
 from collections.abc import Callable
@@ -37,7 +37,9 @@ _stores = itertools.count(1)
 
 @pytest.fixture
 def slipping(channel: FakeChannel, monkeypatch: pytest.MonkeyPatch) -> Callable[[set[int]], None]:
-    """After these pages of changes an order that was told already changes, so that another slips over the border."""
+    """After these pages of changes an order that was already listed changes, so that another slips past the page
+    border.
+    """
     fetch, left = channel.fetch_orders, set[int]()
     channel.page_size = PAGE
 
@@ -83,7 +85,7 @@ def numbers() -> set[str]:
 
 
 def shipped_ones(channel: FakeChannel, count: int) -> set[str]:
-    """Old orders that only the window of changes tells: nothing of them is open."""
+    """Old orders that only the window of changes lists: none is open."""
     at = now() - timedelta(days=3)
     gone = {"stage": ChannelStage.SHIPPED, "status": "SHIPPED"}
     told = [incoming_order(created_at=at + timedelta(minutes=n), **gone) for n in range(count)]
@@ -148,7 +150,7 @@ def test_a_window_comes_before_the_proof(store: Store, channel: FakeChannel, wor
 
 
 def test_a_page_of_the_proof_holds_no_window_up(store: Store, channel: FakeChannel, work: Work) -> None:
-    """The time of the next window stays, whatever the proof meets."""
+    """The time of the next window stays, whatever error the proof meets."""
     shipped_ones(channel, 2)
     start(store)
     work()
@@ -191,7 +193,7 @@ def test_a_bug_met_by_the_proof_is_not_met_again_at_once(
     monkeypatch: pytest.MonkeyPatch,
     plugin_failures: list[Failure],
 ) -> None:
-    """The channel's is noted and goes no further; ours ends the job."""
+    """The channel's error is recorded and goes no further; ours ends the job."""
     shipped_ones(channel, 2)
     start(store)
     work()
@@ -233,7 +235,9 @@ def test_whatever_slips_and_whoever_dies_everything_is_there_once_it_is_proven(
     slips_again: set[int],
     dies: list[bool],
 ) -> None:
-    """Pages shift in the first reading and in the first pass, workers die between pages; in the end nothing lacks."""
+    """Pages shift in the first reading and in the first pass, workers die between pages; in the end no order is
+    missing.
+    """
     with unit_of_work():
         for had in db.session.scalars(select(Store)):
             had.active = False

@@ -214,7 +214,7 @@ def test_a_failed_run_says_why_and_the_next_comes_by_itself(store: Store, channe
 
 
 def test_a_page_that_succeeds_ends_the_row_of_failures(store: Store, channel: FakeChannel) -> None:
-    """In a long window that fails now and then, the pauses do not grow over the whole window."""
+    """In a long window with occasional failures, the pauses don't grow over the whole window."""
     channel.page_size = 1
     channel.offer(*[incoming_order() for _ in range(3)])
     start(store)
@@ -325,7 +325,7 @@ def test_an_inactive_store_is_not_read(store: Store, channel: FakeChannel, work:
 
 
 def test_orders_changing_while_paging_are_there_in_the_end(store: Store, channel: FakeChannel, work: Work) -> None:
-    """Offset-like pages over a list that shifts: what slips over a page border comes with the next window."""
+    """Pages by offset over a list that shifts: an order that slips past a page border is read with the next window."""
     channel.page_size = 2
     told = [incoming_order(created_at=now() - timedelta(minutes=30 - n)) for n in range(6)]
     channel.offer(*told)

@@ -1,4 +1,4 @@
-"""Streams: each lane of a store is read by itself, and nothing that is wrong in one is felt in another."""
+"""Streams: each lane of a store is read by itself, and a fault in one affects no other."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ BOB = Actor.job("letters")
 
 
 class Letters:
-    """A plugin that reads letters, two at a time; what it is told to do wrong it does once for each time it is told."""
+    """A plugin that reads letters, two at a time; each fault that it is told to make is made once."""
 
     def __init__(self, **more: Any) -> None:
         self.there: list[str] = []
@@ -97,7 +97,7 @@ def lane(store: Store, name: str = "letters") -> StoreSync:
 
 
 def look(work: Work) -> int:
-    """What the clock and the workers do at this instant."""
+    """What the clock and the workers do at this moment."""
     jobs.find_due()
     return work()
 
@@ -219,7 +219,7 @@ def test_a_stream_that_can_not_be_is_left_out_alone(
 
 
 class Speechless(ChannelError):
-    """A plugin's own error whose sentence can't be put together."""
+    """A plugin's own error whose sentence can't be built."""
 
     code = "speechless"
     sentence = "%(channel)q"
@@ -278,7 +278,7 @@ def test_what_fails_in_a_stream_stays_in_its_lane(
     work: Work,
     plugin_failures: list[Failure],
 ) -> None:
-    """The page counts for nothing, the lane rests and says why, orders come as if it were not there; then it heals."""
+    """The page is not written, the lane pauses and says why, orders are read as usual; then it recovers."""
     channel.offer(incoming_order(created_at=now()))
     look(work)
     letters.asked.clear()
@@ -346,7 +346,7 @@ def test_a_place_that_is_no_longer_good_begins_from_the_start_once(begun: Store,
 
 
 def test_a_stream_that_begins_from_the_start_on_and_on_rests(begun: Store, letters: Letters, work: Work) -> None:
-    """Its second page is refused whenever it is asked for."""
+    """Its second page is refused at every request."""
     letters.there = list("abc")
     refused = raising(PageRefused(channel="Mail"))
     letters.while_fetching += [lambda: None, refused, lambda: None, refused]
@@ -381,7 +381,7 @@ def test_a_stream_that_fails_on_and_on_waits_longer_and_leaves_no_heap_of_runs(
 def test_a_reader_that_is_killed_in_the_middle_loses_and_doubles_nothing(
     begun: Store, letters: Letters, work: Work
 ) -> None:
-    """Its lane, which may have killed it, rests before it is read again; the orders do not."""
+    """Its lane, whose page may have killed it, pauses before it is read again; the orders' does not."""
 
     class Killed(BaseException):
         pass
@@ -418,7 +418,7 @@ def test_who_lost_its_lease_writes_nothing(begun: Store, letters: Letters) -> No
 
 
 def test_two_workers_at_once_on_one_lane_read_each_page_once(app: Flask, begun: Store, letters: Letters) -> None:
-    """They meet at the very first page, when the row of the lane is not there yet."""
+    """They meet at the first page, before the row of the lane exists."""
     letters.there = list("abcdefghijkl")
     barrier, errors, store_id = threading.Barrier(3), [], begun.id
 
@@ -446,7 +446,7 @@ def test_two_workers_at_once_on_one_lane_read_each_page_once(app: Flask, begun: 
 
 
 def test_the_lanes_of_a_store_are_read_at_once(begun: Store, channel: FakeChannel, letters: Letters) -> None:
-    """While a page of letters is being fetched, a whole run of orders comes in, and the other way round."""
+    """While a page of letters is fetched, a whole run of orders is read, and the other way round."""
     letters.there = ["a"]
     channel.offer(incoming_order(created_at=now()))
     states = []
@@ -508,7 +508,7 @@ def test_a_lane_that_fails_is_named_with_its_reason(begun: Store, letters: Lette
 
 @pytest.fixture
 def statements(app: Flask) -> Iterator[list[str]]:
-    """The queries that look for what is to be read."""
+    """The queries that look for lanes to read."""
     found: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:

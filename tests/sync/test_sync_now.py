@@ -1,4 +1,4 @@
-"""`webapp.testing.sync_now` does for a plugin's test what workers do for a store."""
+"""`webapp.testing.sync_now` does in a plugin's test what workers do for a store."""
 
 import pytest
 from sqlalchemy import func, select

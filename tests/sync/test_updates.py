@@ -1,4 +1,4 @@
-"""What the merchant decides reaches the channel exactly once, or says why not: killed, repeated, refused, lost."""
+"""The merchant's acts reach the channel exactly once, or say why not: killed, repeated, refused, lost."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -212,7 +212,7 @@ def test_why_one_can_not_be_sent_again_is_stored_as_a_code(shipped: Order, mia: 
 
 @pytest.fixture
 def two_packages(take: Callable[..., list[Order]], mia: Actor) -> Order:
-    """An order that just left in two packages; the job that tells the channel of both waits in the queue."""
+    """An order that was just shipped in two packages; the job that sends both confirmations waits in the queue."""
     [order] = take(incoming_order([incoming_line("MUG", 2)], number="302-7777777-0000002"))
     line = order.lines[0].id
     with unit_of_work():
@@ -343,7 +343,7 @@ def test_an_unreachable_channel_loses_nothing(shipped: Order, channel: FakeChann
 
 
 def test_why_it_waits_is_kept_by_its_code(shipped: Order, channel: FakeChannel, work: Work) -> None:
-    """In the words of whoever reads it, not of the worker that met it."""
+    """It is translated for the reader, not for the worker that met it."""
     channel.failures.append(ChannelError(channel="Fake", problem="gone"))
     work()
     assert update().problem == {"code": "channel_failed", "values": {"channel": "Fake", "problem": "gone"}}
@@ -437,7 +437,7 @@ def test_the_same_job_twice_delivers_once(shipped: Order, channel: FakeChannel, 
 def test_a_worker_killed_before_sending_leaves_a_row_that_is_looked_up_first(
     shipped: Order, channel: FakeChannel, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Claimed, then dead: nobody knows whether it went out, so the channel is asked before it is sent again."""
+    """Claimed, then dead: it is unknown whether the update was sent, so it is looked up before it is sent again."""
     with unit_of_work():
         assert delivering.claim_due(shipped.store_id, "shipment", "dead worker") is not None
     work()
@@ -487,7 +487,7 @@ def test_a_slow_workers_late_answer_does_not_undo_what_another_settled(shipped: 
 def test_a_look_that_gives_a_reason_why_it_did_not_leave_has_learned_nothing(
     shipped: Order, channel: FakeChannel, work: Work, state: str, reason: NotYet, plugin_failures: list[Failure]
 ) -> None:
-    """It might have meant either: the channel is at fault, and nothing is sent twice because of it."""
+    """The answer could mean either: the channel is at fault, and nothing is sent twice because of it."""
     channel.outcomes.append(Sent() if state == "sent" else Unknown())
     work()
     channel.found.append(reason)
@@ -518,7 +518,7 @@ def test_a_look_that_learned_nothing_is_made_again(shipped: Order, channel: Fake
 
 
 def test_a_delivery_that_learned_nothing_is_unknown(shipped: Order, channel: FakeChannel, work: Work) -> None:
-    """It has gone through the channel's code: whether it left is for a look to say."""
+    """It went through the channel's code: only a look-up can say whether it was sent."""
     channel.outcomes.append(NothingLearned(1))
     work()
     row = update()

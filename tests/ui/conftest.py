@@ -1,4 +1,6 @@
-"""A browser without a screen: keeps cookies, finds the CSRF token of the last page, and asks as htmx does."""
+"""A browser without a screen: it keeps cookies, finds the CSRF token of the last page, and sends requests as htmx
+does.
+"""
 
 import io
 import re
@@ -26,14 +28,14 @@ TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 
 
 class Browser:
-    """Each request runs in a context of its own, as on a server."""
+    """Every request runs in a context of its own, as on a server."""
 
     def __init__(self, app: Flask) -> None:
         self.app, self.client, self.token = app, app.test_client(), ""
         self.queries: list[str] = []
 
     def enter(self, actor: Actor) -> "Browser":
-        """Be signed in as this person."""
+        """Sign in as this person."""
         with unit_of_work():
             token = open_session(db.session.get_one(User, actor.id), how="test")
         self.client.set_cookie(self.app.config["WAYBILL_COOKIE"], token)
@@ -74,13 +76,13 @@ class Browser:
 
 
 def tells_both(page: str, order: Order) -> bool:
-    """Whether a page names both numbers of an order and both its statuses."""
+    """Whether a page shows both numbers of an order and both its statuses."""
     words = (order.number, order.channel_order_number, state_label(order.shown_state), "Fake channel: ")
     return all(str(word) in page for word in words)
 
 
 def wait_for_subscription() -> None:
-    """Wait until this process hears what is published to open pages."""
+    """Wait until this process receives what is published to open pages."""
     for _ in range(3000):
         if live.connection().pubsub_numsub(live.key("live"))[0][1]:
             return
@@ -90,7 +92,7 @@ def wait_for_subscription() -> None:
 
 @pytest.fixture
 def logged(app: Flask) -> Iterator[Callable[[], str]]:
-    """What the desk logged since, from level info on."""
+    """The entries that the desk logged since, from level info on."""
     lines = io.StringIO()
     level = structlog.make_filtering_bound_logger("info")
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=lines), wrapper_class=level)
@@ -100,7 +102,7 @@ def logged(app: Flask) -> Iterator[Callable[[], str]]:
 
 @pytest.fixture
 def make_browser(app: Flask) -> Callable[..., Browser]:
-    """Make a browser; with an actor it is signed in."""
+    """Create a browser; with an actor it is signed in."""
     app.testing = True
 
     def make(actor: Actor | None = None) -> Browser:
@@ -124,5 +126,5 @@ def browser(make_browser: Callable[..., Browser], olga: Actor) -> Browser:
 
 @pytest.fixture
 def stranger(make_browser: Callable[..., Browser], olga: Actor) -> Browser:
-    """A browser of nobody, at a desk that has an owner."""
+    """A browser in which nobody is signed in, at a desk that has an owner."""
     return make_browser()

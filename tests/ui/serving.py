@@ -1,4 +1,4 @@
-"""A web server as a process of its own, with some pages that only tests need; it asks neither database nor queue."""
+"""A web server in a process of its own, with some pages that only tests need; it uses neither database nor queue."""
 
 import http.client
 import os
@@ -58,7 +58,7 @@ app.extensions["csrf"].exempt(take)
 
 @dataclass(frozen=True)
 class Served:
-    """A server that runs, and ways to speak to it."""
+    """A running server, and ways to send it requests."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -81,7 +81,7 @@ class Served:
             connection.close()
 
     def wait_until_it_answers(self, why_not: Callable[[], str] = lambda: "") -> None:
-        """Fail with what `why_not` gives where the server ends instead."""
+        """Wait for the server; if it ends instead, fail with the text of `why_not`."""
         while True:
             assert self.process.poll() is None, why_not()
             try:
@@ -91,14 +91,14 @@ class Served:
                 time.sleep(0.05)
 
     def seconds(self, path: str, source: str = "") -> float:
-        """How long an answer took."""
+        """The duration of an answer in seconds."""
         began = time.monotonic()
         assert self.ask(path, source)[0] == 200
         return time.monotonic() - began
 
 
 def read_until(client: socket.socket, text: bytes) -> bytes:
-    """What a client is sent until this text has come; it may come in any number of pieces."""
+    """What a client receives until this text has arrived, in any number of pieces."""
     read = b""
     while text not in read:
         more = client.recv(65536)

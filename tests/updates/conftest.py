@@ -1,4 +1,4 @@
-"""A till to send credits to, a store on it, and what tests of updates do with both."""
+"""A till that receives credits, a store on it, and what tests of updates do with both."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -43,7 +43,7 @@ def channel(app: Flask) -> tills.TillChannel:
 
 
 def connected(till: tills.Ledger, channel: tills.TillChannel, name: str) -> Store:
-    """A store at this till, tested as the page does."""
+    """A store at this till, tested as the page does it."""
     with unit_of_work():
         settings = {"url": till.url, "secret": "right"}
         store = add_store("till", name, settings, actor=Actor.operator())
@@ -67,7 +67,7 @@ Credit = Callable[..., ChannelUpdate]
 
 @pytest.fixture
 def credit(order: Order) -> Credit:
-    """Owe a credit of an order, by its id, which is on hold or due at once."""
+    """Owe a credit of an order, by its id, held or due at once."""
 
     def make(number: int = 1, amount: int = 100, *, held: bool = False, of: Order | None = None) -> ChannelUpdate:
         with unit_of_work():
@@ -80,7 +80,7 @@ def credit(order: Order) -> Credit:
 
 
 def update(number: int = 1) -> ChannelUpdate:
-    """The latest update of this credit, as it stands now."""
+    """The latest update of this credit, as it is now."""
     db.session.expire_all()
     query = select(ChannelUpdate).where(ChannelUpdate.reference == f"C{number}", ChannelUpdate.kind == "credit")
     return db.session.scalars(query.order_by(ChannelUpdate.revision.desc())).all()[0]
@@ -91,7 +91,7 @@ LANE = "payouts"
 
 
 class Killed(BaseException):
-    """Stands where a worker is killed: nothing after it runs, and no transaction that is open is kept."""
+    """Replaces a worker's kill: nothing after it runs, and open transactions are rolled back."""
 
 
 def later(seconds: float) -> time_machine.travel:

@@ -98,7 +98,7 @@ def test_one_whose_worker_died_is_somebodys_business_when_its_kind_is_gone(
 def test_one_whose_worker_died_is_somebodys_business_while_nothing_may_be_sent(
     store: Store, till: tills.Ledger, credit: Credit, work: Work, mia: Actor, why: str
 ) -> None:
-    """Nobody could say what became of it, and it kept the lane of another store of the account."""
+    """Nobody could find out its result, and it occupied the lane of another store of the account."""
     credit(1)
     credit(2)
     with unit_of_work():
@@ -131,7 +131,7 @@ def test_many_that_have_to_wait_do_not_keep_the_others(
 
 
 def loses_its_lease(whole: Callable[..., Any], before: bool) -> Callable[..., Any]:
-    """A channel that goes through its updates once more after its lease has ended, as a clock that jumps makes it."""
+    """A channel that iterates over its updates once more after their lease has ended, as after a jump of the clock."""
 
     def asks(store: Any, held: Any) -> Any:
         if before:
@@ -177,7 +177,9 @@ def test_a_look_whose_lease_ends_says_nothing(
 
 
 def is_put_back() -> None:
-    """The database is older than what left: its rows are as they are now, and more than they say may have left."""
+    """The database is older than what was sent: its rows are as they are now, and more than they say may have been
+    sent.
+    """
     with unit_of_work():
         marks.note(update=10_000)
     assert recovery.recover()
@@ -194,7 +196,7 @@ def unmarked() -> Iterator[None]:
 def test_one_that_was_sent_before_the_backup_may_have_been_sent_again_since(
     store: Store, till: tills.Ledger, credit: Credit, work: Work
 ) -> None:
-    """The backup knows of a batch that was not carried out; what was sent after it is known to the till alone."""
+    """The backup contains a batch that was not carried out; what was sent after the backup only the till knows."""
     till.leaves = {1}
     credit()
     run(store)
@@ -298,7 +300,7 @@ def test_nothing_is_sent_while_the_mark_can_not_be_kept(
 def test_nothing_is_sent_while_the_disk_is_full(
     store: Store, till: tills.Ledger, credit: Credit, work: Work, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before the channel is asked, or when the attempt is stored."""
+    """Before the channel is called, or when the attempt is stored."""
     whole, calls = marks._keep, itertools.count(1)
 
     def full(update: int, attempt: int) -> None:

@@ -1,4 +1,4 @@
-"""A database put back from last night sends nothing twice."""
+"""A database restored from last night sends nothing twice."""
 
 from collections.abc import Callable, Iterator
 
@@ -17,7 +17,7 @@ from webapp.updates.models import ChannelUpdate, UpdateAttempt
 
 @pytest.fixture
 def older(store: Store) -> Iterator[Callable[[], None]]:
-    """What is in the database now is what a backup holds; calling it puts that back."""
+    """Back up the present rows; calling the result restores them."""
     kept = [dict(row) for row in db.session.execute(select(ChannelUpdate.__table__)).mappings()]
 
     def put_back() -> None:

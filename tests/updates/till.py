@@ -1,7 +1,7 @@
 """A plugin with a kind of its own: credits that a till pays out, exclusive and not repeatable, over real HTTP.
 
-The till takes a batch of credits under a key, pays each as often as it is told, and reports later what it paid. It
-never refuses what it was told before: whoever sends twice pays twice.
+The till takes a batch of credits under a key, pays each as often as it receives it, and reports later what it paid. It
+never refuses a credit that it has received before: sending twice pays twice.
 """
 
 import json
@@ -57,12 +57,12 @@ SETTINGS = SettingsGroup("till", _l("Till"), [HOLDING], scope="store")
 
 @dataclass
 class Ledger:
-    """What the till paid and how it is to behave: in memory, so that a test sees what really happened."""
+    """What the till paid and how it behaves: in memory, so that a test sees what really happened."""
 
-    batches: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # key -> credits, in the order they came
-    paid: list[str] = field(default_factory=list)  # references, once for each time
+    batches: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # key -> credits, as they arrived
+    paid: list[str] = field(default_factory=list)  # references, once for each payment
     refuses: set[str] = field(default_factory=set)  # references that it refuses in its report
-    leaves: set[int] = field(default_factory=set)  # sizes of batches that it takes and does not carry out
+    leaves: set[int] = field(default_factory=set)  # sizes of batches that it accepts and does not carry out
     drop: int = 0  # so many next batches are paid while the answer is lost
     fail: int = 0  # so many next batches are refused with 500 before anything happens
     secret: str = "right"
@@ -91,7 +91,7 @@ class Ledger:
 
 
 class TillServer:
-    """The till behind a port of its own, in this process."""
+    """The till on a port of its own, in this process."""
 
     def __init__(self) -> None:
         self.ledger = ledger = Ledger()
@@ -152,7 +152,7 @@ class Away(ChannelError):
 
 
 class TillChannel(FakeChannel):
-    """Orders as the fake channel has them; credits go to the till."""
+    """Orders like the fake channel's; credits are sent to the till."""
 
     code, label = "till", _l("Till")
     settings = (
@@ -237,7 +237,7 @@ class TillChannel(FakeChannel):
 
 @dataclass
 class Credit:
-    """What a credit is made of: a note of so much money, by the id of an event or of anything else."""
+    """The source of a credit: a note of an amount, by the id of an event or of anything else."""
 
     id: int
     amount: int
@@ -254,7 +254,7 @@ class NotPaid(ChannelError):
 
 
 class CreditKind(OutwardKind):
-    """Its effect is a flag of the order; what stands and is ready a test says in its sets."""
+    """Its effect is a flag of the order; the test's sets say which updates are wanted and ready."""
 
     code, label, hold = "credit", _l("Credit"), HOLDING
     never_with: ClassVar[Sequence[str]] = ("shipment",)
@@ -303,5 +303,5 @@ class Till:
 
 
 def plugin() -> Till:
-    """The plugin, for a process of its own too."""
+    """The plugin, also for a process of its own."""
     return Till(TillChannel(), CreditKind())

@@ -1,4 +1,4 @@
-"""Sealed files: nothing of them in plain, nothing of them changed unseen, gone with their row."""
+"""Sealed files: never in plain text, no change unnoticed, gone with their row."""
 
 import os
 import signal

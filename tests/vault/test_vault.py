@@ -1,4 +1,4 @@
-"""Buyer data lies sealed: in no file as plaintext, opened by right and recorded, gone with its key."""
+"""Buyer data is sealed: in no file as plain text, opened by right and recorded, gone with its key."""
 
 import json
 import os
@@ -56,7 +56,7 @@ def everything_in_the_database(database: str) -> bytes:
 
 
 def _hex_runs(rows: str) -> list[str]:
-    """What PostgreSQL shows as hexadecimal, so that plain bytes in it are found too."""
+    """Bytes that PostgreSQL shows as hexadecimal, so that plain text in them is found too."""
     runs = [run.split('"')[0].split(",")[0].split(")")[0].split("'")[0] for run in rows.split("\\\\x")[1:]]
     return [run for run in runs if run and all(char in "0123456789abcdef" for char in run) and len(run) % 2 == 0]
 

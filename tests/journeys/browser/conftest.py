@@ -1,4 +1,4 @@
-"""A desk that `up` runs and a real browser before it: one of each for all journeys of this folder, slow to start."""
+"""A desk run by `up` and a real browser: one of each for all journeys of this folder, since both start slowly."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ from supervisor.reaper import OwnedProcess
 from tests.journeys.conftest import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[3]
-LONG = PATIENCE * 1000  # milliseconds, for what is done in the background
+LONG = PATIENCE * 1000  # milliseconds, for background work
 OWNER = {"email": "olive@example.org", "name": "Olive Owner", "password": "Correct-Horse-7"}
 PLAIN_ORDERS = """
     SELECT number, channel_order_number FROM orders
@@ -54,7 +54,7 @@ class Desk:
         return str(self.until(lambda: re.search(pattern, self.output.read_text()), "the link")[1])
 
     def until(self, condition: Callable[[], Any], what: str) -> Any:
-        """Wait for the condition's first true value, as long as the desk runs."""
+        """Wait for the condition's first true value, while the desk runs."""
         deadline = time.monotonic() + PATIENCE
         while not (value := condition()):
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -76,13 +76,13 @@ class Desk:
         return json.loads(made.stdout)
 
     def read(self, query: str, *values: object) -> list[sqlite3.Row]:
-        """Rows of the desk's database; a command would load the whole desk for a look at them."""
+        """Rows of the desk's database; a command would load the whole desk to read them."""
         with contextlib.closing(sqlite3.connect(f"file:{self.data_dir / 'waybill.db'}?mode=ro", uri=True)) as database:
             database.row_factory = sqlite3.Row
             return database.execute(query, values).fetchall()
 
     def wait_for_orders(self, number: int) -> None:
-        """The practice stores have been read so far."""
+        """Wait until the practice stores have been read."""
         self.until(lambda: self.read("SELECT 1 FROM orders LIMIT 1 OFFSET ?", number - 1), "the practice orders")
 
     def open_order(self, skip: int = 0) -> sqlite3.Row:
@@ -91,14 +91,14 @@ class Desk:
         return found[0]
 
     def packages(self, number: str) -> int:
-        """How many packages of an order have left."""
+        """How many packages of an order have been shipped."""
         [[count]] = self.read(
             "SELECT count(*) FROM packages JOIN orders ON orders.id = order_id WHERE orders.number = ?", number
         )
         return int(count)
 
     def told(self, channel_order_number: str) -> list[dict[str, Any]]:
-        """What the practice Amazon was told of an order."""
+        """The confirmations of an order that the practice Amazon received."""
         answer = httpx.get(f"{self.practice_url}/practice/orders/{channel_order_number}/told").json()
         return [call["body"]["packageDetail"] for call in answer["told"]]
 
@@ -113,7 +113,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 @pytest.fixture(scope="package")
 def signed_in(desk: Desk, chromium: Browser) -> dict[str, Any]:
-    """The storage state of the owner, who set the desk up by the printed link."""
+    """The browser state of the owner, who set the desk up by the printed link."""
     context = chromium.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     page.goto(desk.link)
@@ -128,14 +128,14 @@ def signed_in(desk: Desk, chromium: Browser) -> dict[str, Any]:
 
 @pytest.fixture
 def open_page(chromium: Browser, signed_in: dict[str, Any]) -> Iterator[Callable[..., Page]]:
-    """Open a signed-in page; console errors (a broken CSP among them) fail the test."""
+    """Open a signed-in page; console errors (including a broken CSP) fail the test."""
     contexts: list[BrowserContext] = []
     errors: list[str] = []
 
     def make(**options: Any) -> Page:
         context = chromium.new_context(
             **({"viewport": {"width": 1440, "height": 900}, "storage_state": signed_in} | options),
-            reduced_motion="reduce",  # axe looks at what has come to rest
+            reduced_motion="reduce",  # axe needs a page without running transitions
         )
         contexts.append(context)
         page = context.new_page()
@@ -146,5 +146,5 @@ def open_page(chromium: Browser, signed_in: dict[str, Any]) -> Iterator[Callable
     yield make
     for context in contexts:
         context.close()
-    harmless = ("409", "422", "oobErrorNoTarget")  # the last: a part was on its way while its tab was left
+    harmless = ("409", "422", "oobErrorNoTarget")  # the last part was still loading when its tab was left
     assert [error for error in errors if not any(told in error for told in harmless)] == []

@@ -1,4 +1,4 @@
-"""The desk as a newcomer meets it: `up`, the link, practice orders, ship one, and Amazon has it; in a real browser."""
+"""The desk as a newcomer meets it, in a real browser: `up`, the link, practice orders, shipping one, Amazon has it."""
 
 import json
 import re
@@ -97,7 +97,7 @@ def test_news_appears_by_itself(desk: Desk, open_page: Callable[..., Page]) -> N
     page.goto(f"{desk.url}/orders/")
     answer = httpx.post(f"{desk.practice_url}/practice/orders", json={"marketplace": "DE", "count": 1})
     [placed] = answer.raise_for_status().json()["orders"]
-    # Where more than five of the rows change at once, all are drawn again, and the order is among them.
+    # If more than five rows change at once, all are drawn again, including this order's.
     said = re.compile(f"1 new order|{placed['order_id']}")
     expect(page.locator("main")).to_contain_text(said, timeout=LONG)
 
@@ -154,7 +154,7 @@ def test_an_order_can_be_shipped_by_keyboard_alone(desk: Desk, open_page: Callab
     tab_to("#order-actions a[href*='/actions/ship']")
     page.keyboard.press("Enter")
     page.wait_for_selector("#order-actions input[name=tracking_number]")
-    expect(page.locator("#order-actions a[href*='/actions/ship']")).to_be_focused()  # again, since it was drawn again
+    expect(page.locator("#order-actions a[href*='/actions/ship']")).to_be_focused()  # also after it was drawn again
     tab_to("#order-actions select[name=carrier]")
     page.keyboard.type("DHL")
     tab_to("#order-actions input[name=tracking_number]")

@@ -20,7 +20,7 @@ COLLEAGUE = "carl@example.org"
 
 
 class Steps:
-    """Counts what somebody does on a page."""
+    """Counts a person's steps on a page."""
 
     def __init__(self, page: Page) -> None:
         self.page, self.taken = page, 0
@@ -30,7 +30,7 @@ class Steps:
         self.taken += 1
 
     def search(self, text: str) -> None:
-        """Type into the search box and press Enter: one page that loads."""
+        """Type into the search box and press Enter: one page load."""
         self.page.keyboard.press("/")
         self.page.keyboard.insert_text(text)
         with self.page.expect_navigation():
@@ -47,7 +47,7 @@ def full_desk(desk: Desk) -> Desk:
 
 @pytest.fixture
 def at_the_list(full_desk: Desk, open_page: Callable[..., Page]) -> Steps:
-    """A merchant before the list of orders."""
+    """A merchant at the list of orders."""
     page = open_page(accept_downloads=True)
     page.goto(f"{full_desk.url}/orders/")
     return Steps(page)
@@ -211,7 +211,7 @@ def test_a_morning_by_keyboard_alone(desk: Desk, at_the_list: Steps) -> None:
     page.keyboard.press("g")
     page.keyboard.press("o")
     expect(page).to_have_url(f"{desk.url}/orders/")
-    page.wait_for_load_state()  # a key that is pressed before has nobody to hear it
+    page.wait_for_load_state()  # a key that is pressed before would have no effect
     page.keyboard.press("j")
     expect(page.locator("tr.at")).to_be_visible()
     page.keyboard.press("o")
@@ -225,7 +225,7 @@ def test_single_keys_can_be_turned_off(desk: Desk, at_the_list: Steps) -> None:
     page.keyboard.press("Escape")
     page.keyboard.press("j")
     page.keyboard.press("Control+k")
-    expect(page.locator("#palette input")).to_be_focused()  # so the key before was heard, too
+    expect(page.locator("#palette input")).to_be_focused()  # so the key before had its effect, too
     expect(page.locator("tr.at")).to_have_count(0)
     page.keyboard.type("stores")
     expect(page.locator("#palette [aria-selected=true]")).to_contain_text("Stores")

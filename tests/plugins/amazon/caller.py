@@ -1,4 +1,4 @@
-"""Workers that ask for one order as often as they may: `caller.py VALKEY PREFIX URL ORDER SECONDS WORKERS`.
+"""Workers that request one order as often as they may: `caller.py VALKEY PREFIX URL ORDER SECONDS WORKERS`.
 
 They are forks of one process, as the desk's workers are. Each prints how many answers it got; run by the throttle's
 tests.
@@ -36,7 +36,7 @@ def main() -> None:
     together = multiprocessing.get_context("fork").Barrier(int(workers))
     for _ in range(int(workers)):
         if not os.fork():
-            together.wait()  # one alone would not use what they may, and what is not used is lost
+            together.wait()  # one worker alone would not use its allowance, and unused calls are lost
             print(work(channel, store, order, float(seconds)), flush=True)
             os._exit(0)
     for _ in range(int(workers)):

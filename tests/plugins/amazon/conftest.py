@@ -49,7 +49,7 @@ def valkey(valkey_url: str) -> Iterator[redis.Redis]:
 
 
 def shared_over(connection: redis.Redis, prefix: str) -> Shared:
-    """What workers of one desk share, with a seal that hides well enough for a test."""
+    """What workers of one desk share, with a seal that is good enough for a test."""
     return Shared(
         connection=lambda: connection,
         key=lambda *parts: ":".join((prefix, *parts)),
@@ -60,7 +60,7 @@ def shared_over(connection: redis.Redis, prefix: str) -> Shared:
 
 @pytest.fixture
 def shared(valkey: redis.Redis) -> Shared:
-    """A desk that nobody used before."""
+    """The shared state of a desk that was never used."""
     return shared_over(valkey, f"test{next(_names)}")
 
 
@@ -71,7 +71,7 @@ def channel(shared: Shared) -> AmazonChannel:
 
 @pytest.fixture(scope="session")
 def amazon_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PracticeServer]:
-    """Twenty-odd orders a day for a month; fast, without an edge."""
+    """Some twenty orders a day for a month; fast, without a delay before changes show."""
     folder: Path = tmp_path_factory.mktemp("practice")
     options = {"rates": 1000, "edge": 0}
     with PracticeServer(folder, seed=7, orders=400, days=30, settings=options) as server:
@@ -80,7 +80,7 @@ def amazon_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Practice
 
 @pytest.fixture
 def amazon(amazon_server: PracticeServer) -> Iterator[PracticeClient]:
-    """Plays buyer, bank and bad luck; everything is as it was at the end."""
+    """Acts as buyer, bank and fault; afterwards everything is reset."""
     yield amazon_server.client
     amazon_server.client.reset()
     amazon_server.client.settings(rates=1000, edge=0, token_life=3600, shuffle=False, unknown_words=False)
@@ -104,7 +104,7 @@ def store(make_store: Callable[..., StoreAccess]) -> StoreAccess:
 
 @pytest.fixture
 def make_update() -> Callable[..., Update]:
-    """A shipment of everything that is open on an order as the practice Amazon tells it."""
+    """A shipment of everything that is open on an order, as the practice Amazon has it."""
 
     def make(placed: dict[str, Any], *, number: int = 1, lines: dict[str, int] | None = None, **package: Any) -> Update:
         everything = {item["order_item_id"]: item["left"] for item in placed["items"] if item["left"]}

@@ -44,7 +44,7 @@ def fill(cli: Command, *arguments: object) -> dict[str, int]:
 
 @pytest.fixture
 def world(app: Flask) -> Iterator[Practice]:
-    """The practice Amazon of this test's desk, as a process started afterwards would find it."""
+    """The practice Amazon of this test's desk, as a later process would find it."""
     opened = practice_world()
     yield opened
     opened.close()
@@ -75,7 +75,7 @@ def test_most_orders_are_done_with_and_a_few_are_open_and_late(cli: Command) -> 
     numbers = [order.number for order in orders]
     assert None not in numbers
     assert len(set(numbers)) == len(orders)
-    # from parcels to buyers, everything came the import's own way
+    # parcels, buyers and the rest were imported in the usual way
     assert db.session.query(Package).count() > 1000
     shipped = next(order for order in orders if order.fulfilled_by == "merchant" and order.state == "complete")
     assert reveal(Actor.operator(), [shipped.id], purpose="test")[shipped.id]["email"]

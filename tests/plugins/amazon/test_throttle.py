@@ -48,7 +48,7 @@ def taken(throttle: Throttle, key: str, plan: Plan, **options: Any) -> int:
 
 def test_a_burst_then_the_wait_for_the_next(throttle: Throttle, slept: list[float]) -> None:
     plan = Plan(0.0056, 20)
-    assert taken(throttle, "a", plan, start=20) == 19  # what a late call could cost is kept back
+    assert taken(throttle, "a", plan, start=20) == 19  # the possible cost of a late call is held back
     with pytest.raises(Throttled) as caught:
         throttle.take("a", plan, patience=0)
     assert 0 < caught.value.retry_after <= 1 / 0.0056  # type: ignore[operator] - it is throttled
@@ -65,7 +65,7 @@ def test_a_short_wait_is_slept(throttle: Throttle, slept: list[float]) -> None:
     plan = Plan(10, 1)
     throttle.take("a", plan)
     with pytest.raises(Throttled):
-        throttle.take("a", plan, patience=0.15)  # time does not pass while this sleep only notes
+        throttle.take("a", plan, patience=0.15)  # this sleep only records; no time passes
     assert slept
     assert all(0 < pause < 0.2 for pause in slept)
 
@@ -82,7 +82,7 @@ def test_refusals_hold_back_twice_as_long_each_time(throttle: Throttle, valkey: 
     granted = throttle.take("h", plan)
     first = throttle.refused("h", plan)
     assert 1 <= first <= 1.5
-    assert throttle.refused("h", plan) == pytest.approx(first, abs=1.0)  # the same burst of calls, not a new refusal
+    assert throttle.refused("h", plan) == pytest.approx(first, abs=1.0)  # refusals of one burst of calls
     valkey.hset("h", "hold", "0")
     assert 2 <= throttle.refused("h", plan) <= 3
     valkey.hset("h", "hold", "0")
@@ -136,13 +136,13 @@ def test_without_redis_a_process_goes_on_at_half_the_rate(slept: list[float]) ->
 
 def test_four_workers_use_nearly_all_and_are_never_refused(valkey_url: str, tmp_path: Path) -> None:
     shares: list[float] = []
-    while len(shares) < 3 and max(shares, default=0) < 0.9:  # a machine busy with other things leaves calls unused
+    while len(shares) < 3 and max(shares, default=0) < 0.9:  # a busy machine leaves calls unused
         shares.append(share_used_by_four(valkey_url, tmp_path / f"{len(shares)}"))
     assert max(shares) >= 0.9
 
 
 def share_used_by_four(valkey_url: str, folder: Path) -> float:
-    """How much of what is allowed four processes use up that call as often as they may; none of them is refused."""
+    """The share of the allowance that four processes use, calling as often as they may; none of them is refused."""
     folder.mkdir()
     settings, seconds, rate, burst = {"rates": 16, "edge": 0}, 6.0, 8.0, 30.0
     with PracticeServer(folder, seed=3, orders=10, days=2, settings=settings) as server:

@@ -1,4 +1,4 @@
-"""Every reason for which a button can be off: each stands on one in some state, as one sentence in every language."""
+"""Every reason for which a button can be disabled appears in some state, as one sentence in every language."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -32,7 +32,7 @@ NOT_OF_BUTTONS = {
 
 
 def reasons() -> set[type[Refusal]]:
-    """Every refusal that acts on orders know."""
+    """Every refusal of acts on orders."""
     declared = {
         entry
         for module in MODULES
@@ -43,7 +43,7 @@ def reasons() -> set[type[Refusal]]:
 
 
 def states(take: Take, mia: Actor) -> Iterator[tuple[Order, Actor]]:
-    """Orders in every state in which a button is off, and who looks at them."""
+    """Orders in every state in which a button is disabled, and the actors who look at them."""
     pending = {"stage": ChannelStage.AWAITING_PAYMENT, "status": "PENDING"}
     canceled = {"stage": ChannelStage.CANCELED, "status": "CANCELLED"}
     shipped = {"stage": ChannelStage.SHIPPED, "status": "SHIPPED"}

@@ -1,4 +1,4 @@
-"""Money moves with a trace: whatever a channel charges and charges otherwise, rows stay, and events rebuild them."""
+"""Money changes with a trace: rows of amounts stay whatever a channel charges, and events rebuild them."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,7 +28,7 @@ def charged(*amounts: IncomingAmount, **more: Any) -> IncomingLine:
 
 
 def standing(order_id: int) -> Amounts:
-    """The amounts as the table has them."""
+    """The amounts in the table."""
     db.session.rollback()
     rows = db.session.scalars(select(OrderAmount).where(OrderAmount.order_id == order_id))
     return {(row.line_id or OWN, row.component): row.figures for row in rows}
@@ -46,13 +46,13 @@ def row_ids(order_id: int) -> dict[tuple[int, str], int]:
 
 @pytest.fixture
 def told() -> IncomingOrder:
-    """An order of 12.00 for its item and 4.80 for its shipping, with a tip of the order's own."""
+    """An order of 12.00 for its item and 4.80 for its shipping, with a tip on the order itself."""
     line = charged(IncomingAmount(ITEM, 1200, 200), IncomingAmount(SHIPPING, 480, 80))
     return incoming_order([line], total=2060, amounts=(IncomingAmount(TIP, 100),))
 
 
 class Listening:
-    """A plugin that hears what changed, and what is charged otherwise."""
+    """A plugin that listens to changes and to changed amounts."""
 
     def __init__(self) -> None:
         self.changes: list[OrdersChange] = []
@@ -243,7 +243,7 @@ def test_no_component_stands_twice_in_the_table(take: Take, told: IncomingOrder,
 
 
 def test_what_an_order_of_before_charged_is_not_known_from_its_events(take: Take, told: IncomingOrder) -> None:
-    """Arrivals told no amounts once: what their later events tell is not all that there was."""
+    """Events of earlier versions about new orders had no amounts: later events don't have all of them."""
     [order] = take(told)
     after = {name: part for name, part in events_of(order)[0].data["after"].items() if name != "amounts"}
     [order] = take(moved(told))
@@ -317,7 +317,7 @@ def test_whatever_is_read_amounts_ceilings_and_events_agree(take: Take, script: 
 
 
 def _sums(order: Order, told: IncomingOrder) -> Amounts:
-    """What the reading charges, by place, without what is zero throughout."""
+    """The amounts of the reading, by place, without components that are zero everywhere."""
     ids = {line.channel_line_number: line.id for line in order.lines}
     found: Amounts = {}
     for line_id, amounts in ((OWN, told.amounts), *((ids[line.number], line.amounts) for line in told.lines)):

@@ -1,4 +1,6 @@
-"""Facts of a channel's own: kept with its order, compared, bounded, and read by plugins without a query for each."""
+"""A channel's own facts: stored with its order, compared, limited in size, and read by plugins without a query for
+each.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -110,7 +112,7 @@ def test_what_cant_be_kept_is_left_out_and_marked_and_the_order_comes_in(
     assert (kept(order), order.state) == ({}, "processing")
     assert order.attention == [{"kind": "odd_extra", "values": {"reasons": [reason]}}]
     assert "that the desk can't keep: they " in in_words(order.attention)[0].cause
-    assert prepare(store, OrdersPage([told])).orders == []  # once again touches nothing
+    assert prepare(store, OrdersPage([told])).orders == []  # repeating it writes nothing
     [order] = take(again(told, extra=OWN))
     assert (kept(order), order.attention) == (OWN, [])
     [order] = take(again(told, minutes=9, extra=extra))

@@ -1,4 +1,4 @@
-"""Every order arrives, once: pages repeated, reordered, stale, hostile, and taken in by two workers at once."""
+"""Every order arrives once: pages repeated, reordered, stale, hostile, and taken in by two workers at once."""
 
 import random
 import string
@@ -46,7 +46,7 @@ def take_page(store: Store, page: OrdersPage) -> Taken:
 
 @contextmanager
 def heard(statements: list[str]) -> Iterator[None]:
-    """Write down what the database is asked meanwhile."""
+    """Record the statements of the block."""
 
     def note(connection: Any, cursor: Any, statement: str, *_: object) -> None:
         statements.append(" ".join(statement.split()))
@@ -124,7 +124,7 @@ def test_what_cannot_be_read_is_quarantined_and_blocks_nothing(store: Store, tak
 
 
 def test_no_text_stops_a_page(store: Store, operator: Actor) -> None:
-    """Texts cut off in the middle of a character, and numbers that no database takes."""
+    """Texts that end within a character, and numbers that no database accepts."""
     half = incoming_order(raw={"giftMessage": "for you \ud83d"})
     odd = [incoming_order([incoming_line(title="cut \ud83d")], number="302-1"), incoming_order(number="302\0\ud83d2")]
     unreadable = UnreadableOrder("302\0\ud83d3", "createdTime", "no time", {"orderId": "302\0\ud83d3"})
@@ -162,7 +162,7 @@ def test_an_quarantined_order_comes_in_once_it_can_be_read(store: Store) -> None
 
 
 def test_an_order_that_the_database_refuses_stands_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Checks before the transaction let it through here; the page is then repeated order by order."""
+    """The checks before the transaction miss this value; the page is then repeated order by order."""
     monkeypatch.setattr(facts, "problem_of", lambda order: None)
     line = incoming_line()
     bad = incoming_order([replace(line, amounts=(replace(line.amounts[0], tax=-1),))])
@@ -218,7 +218,7 @@ def test_a_deadline_that_cant_be_is_left_out_and_marked(store: Store, take: Take
 
 
 def test_an_order_that_breaks_what_listens_stands_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page never stops for a bug that only one of its orders meets."""
+    """A page never stops for a bug that concerns only one of its orders."""
     bad = incoming_order(currency="XXX")
 
     def place_of(order: Mapping[str, Any], zone: str) -> tuple[changes.Cell, changes.Counts]:
@@ -234,7 +234,7 @@ def test_an_order_that_breaks_what_listens_stands_alone(store: Store, monkeypatc
 
 
 def test_what_no_index_holds_stands_alone_too(store: Store) -> None:
-    """PostgreSQL tells of it as it tells of its own troubles."""
+    """PostgreSQL raises for it the error that it also raises for its own troubles."""
     line = incoming_line("MUG", fulfilled=1)
     long = incoming_order([line], packages=(IncomingPackage(LONG, {line.number: 1}),))
     kept = db.engine.dialect.name == "sqlite"

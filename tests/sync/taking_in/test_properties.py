@@ -1,5 +1,6 @@
-"""Whatever a channel says and a clerk does, in any order: counters hold, sums add up, events rebuild the order, and
-what was announced adds up to what there is, also for who failed to hear some of it and was told again.
+"""After any sequence of a channel's news and a clerk's acts: counters are valid, sums add up, events rebuild the
+order, and the reported facts add up to the rows, also for a listener that failed at some of them and was called
+again.
 """
 
 from collections.abc import Callable, Iterator
@@ -112,7 +113,7 @@ def do(order: Order, what: str, quantity: int, position: int, actor: Actor) -> N
 
 
 class Listening:
-    """A plugin that hears what moved; a forgetful one fails at every other time."""
+    """A plugin that listens to moves; a forgetful one fails every second time."""
 
     def __init__(self, *, forgetful: bool) -> None:
         self.forgetful, self.calls = forgetful, 0
@@ -139,7 +140,7 @@ class Listening:
 
 @pytest.fixture
 def listening(app: object, plugin_failures: list[Failure]) -> Iterator[list[Listening]]:
-    """A plugin that hears everything, and one that fails at every other time."""
+    """A plugin that handles everything, and one that fails every second time."""
     made = [Listening(forgetful=forgetful) for forgetful in (False, True)]
     for listener in made:
         hooks.manager.register(listener, name=f"forgetful: {listener.forgetful}")
@@ -179,7 +180,7 @@ def test_counters_sums_events_and_facts_hold(
 
 
 def check_heard(order_id: int, listener: Listening) -> None:
-    """What was announced of the order adds up to its lines' counters, which began at nothing, and to its amounts."""
+    """The reported facts add up to the lines' counters, which began at zero, and to the order's amounts."""
     for line in db.session.get_one(Order, order_id).lines:
         assert listener.gained(line.id, Move.SHIPPED) - listener.gained(line.id, Move.UNSHIPPED) == line.shipped
         for move, counter in ((Move.CANCELED, line.canceled), (Move.WITHDRAWN, line.withdrawn)):

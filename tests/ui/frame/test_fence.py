@@ -1,6 +1,6 @@
-"""The fence around plugins: whatever one does wrong, in whatever place, the page stands and the place says so.
+"""The fence around plugins: whatever error one makes, in whatever place, the page works and the place shows the error.
 
-The page of plugins shows it with its time and its way through the code.
+The page of plugins shows the error with its time and its stack.
 """
 
 import time
@@ -38,19 +38,19 @@ TEMPERS = ("raises", "wrong_type", "attribute_error", "wrong_sql", "exits", "slo
 
 
 def seconds(temper: str) -> float:
-    """What a thing may take: hardly anything where being slow is what it does wrong."""
+    """The time that a thing may take: almost none if slowness is the fault."""
     return 0.05 if temper == "slow" else 1000.0
 
 
 class Untrue:
-    """An object of no use to anybody."""
+    """An object of no valid type."""
 
     def __bool__(self) -> bool:
         raise ValueError("Quixelworth")
 
 
 class Faulty:
-    """A plugin that does everything wrong in the way of its temper."""
+    """A plugin that makes the error of its temper everywhere."""
 
     def __init__(self, temper: str) -> None:
         self.temper = temper
@@ -132,7 +132,7 @@ class Faulty:
 
 
 class Unsure(OrderAction):
-    """An act that can't say whether it is possible."""
+    """An act whose check fails."""
 
     code, label, right, bulk = "unsure", "Unsure", "orders.ship", True
 
@@ -148,7 +148,7 @@ class Unsure(OrderAction):
 
 
 class Formless(Unsure):
-    """An act that can't say what its form is."""
+    """An act whose form fails."""
 
     code, label = "formless", "Formless"
 
@@ -176,7 +176,7 @@ class Undoing(Formless):
 
 @pytest.fixture(params=TEMPERS)
 def temper(request: pytest.FixtureRequest, app: object, monkeypatch: pytest.MonkeyPatch) -> str:
-    """How the plugin that is there misbehaves; where it is slow, a twentieth of a second is too long."""
+    """The kind of the plugin's error; for "slow", a twentieth of a second is too long."""
     hooks.manager.register(Faulty(request.param), name="moods")
     monkeypatch.setattr(fence, "LONG", seconds(request.param))
     return str(request.param)
@@ -188,7 +188,7 @@ def order(make_order: Callable[..., Order]) -> Order:
 
 
 def _noted(noted: list[Failure], temper: str, place: str, browser: Browser) -> None:
-    """The failure was noted of this plugin and place, and stands on the page of plugins."""
+    """The failure was recorded with this plugin and place, and is on the page of plugins."""
     found = [one for one in noted if (one.plugin, one.place) == ("moods", place)]
     assert found, [(one.plugin, one.place, one.code) for one in noted]
     assert all((one.problem == "slow") == (temper == "slow") for one in found)
@@ -312,7 +312,7 @@ def test_form(browser: Browser, order: Order, temper: str, plugin_failures: list
 
 @pytest.mark.parametrize("code", ["unsure", "failing"])
 def test_act(browser: Browser, order: Order, temper: str, code: str, plugin_failures: list[Failure]) -> None:
-    """Nothing of it is kept."""
+    """Nothing of the act is kept."""
     if (temper, code) == ("slow", "unsure"):
         pytest.skip("it is possible after all")
     before, due = len(events_of(order)), order.due_at
@@ -351,7 +351,7 @@ def test_link_to_the_channel(
 
 
 def test_schedule(temper: str, plugin_failures: list[Failure], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What can't say whether it is due is asked to work, and the other schedules have their turn."""
+    """A schedule whose check fails is enqueued, and the other schedules are still served."""
     if temper == "exits":
         pytest.skip("a process may be told to exit")
     schedules = registered("register_schedules", Schedule)

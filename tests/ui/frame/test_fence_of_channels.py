@@ -1,7 +1,7 @@
-"""The fence around calls of channels over the network, and around what plugins run beside the desk: a matrix like that
+"""The fence around channels' calls over the network, and around what plugins run beside the desk: a matrix like that
 of `test_fence`.
 
-A failing plugin disconnects no store and holds up no other; the store's page, the command line and the page of plugins
+A failing plugin disconnects no store and delays no other; the store's page, the command line and the page of plugins
 say what happened.
 """
 
@@ -44,7 +44,7 @@ TEMPERS = ("raises", "wrong_type", "attribute_error", "wrong_sql")  # a worker m
 
 
 class MoodyChannel(FakeChannel):
-    """A channel whose calls over the network fail in the way of its temper; beside it the fake one goes on."""
+    """A channel whose network calls make the error of its temper; the fake channel beside it works."""
 
     code, label = "moody", "Moody channel"
 
@@ -88,7 +88,7 @@ def failing(moody: MoodyChannel) -> int:
 
 
 def noted(found: list[Failure], *places: str) -> None:
-    """The failures were noted of this plugin, in these places, with the way through its code."""
+    """The failures were recorded with this plugin and these places, with the stack."""
     assert {(one.plugin, one.place) for one in found} == {("moods", place) for place in places}
     assert all(one.where for one in found if one.problem not in ("WrongType", "slow"))
     found.clear()
@@ -136,7 +136,7 @@ def test_connecting_alone(
     monkeypatch: pytest.MonkeyPatch,
     plugin_failures: list[Failure],
 ) -> None:
-    """Its orders are read all the same, and the store goes on saying that its connection fails."""
+    """Its orders are read all the same, and the store still says that its connection fails."""
     monkeypatch.setattr(MoodyChannel, "fetch_orders", FakeChannel.fetch_orders)
     moody.offer(incoming_order())
     jobs.connect.enqueue(failing)
@@ -167,7 +167,7 @@ def test_testing_a_store(
 def test_a_slow_test(
     failing: int, browser: Browser, monkeypatch: pytest.MonkeyPatch, plugin_failures: list[Failure]
 ) -> None:
-    """What it says counts."""
+    """Its answer is used."""
     monkeypatch.setattr(fence, "LONG", seconds("slow"))
     assert "The connection works" in browser.post(f"/stores/{failing}/test", htmx=True).text
     assert ("moods", "connection", "slow") in {(one.plugin, one.place, one.problem) for one in plugin_failures}

@@ -1,6 +1,8 @@
-"""The fence around plugins that hear of what happens, or are asked whether it may: matrices like those of `test_fence`.
+"""The fence around plugins that are told what happened, or asked whether it may happen: matrices like those of
+`test_fence`.
 
-What is told can't be refused: acts and imports stand, and the listener is told again. Who is asked and fails, refuses.
+A told listener can't refuse: acts and imports stay, and the listener is called again. An asked listener that fails
+refuses.
 """
 
 from collections.abc import Callable
@@ -32,7 +34,7 @@ from webapp.updates.models import ChannelUpdate
 
 @pytest.fixture(params=TEMPERS)
 def temper(request: pytest.FixtureRequest, app: object, monkeypatch: pytest.MonkeyPatch) -> str:
-    """How a plugin misbehaves; where it is slow, a twentieth of a second is too long."""
+    """The kind of a plugin's error; for "slow", a twentieth of a second is too long."""
     monkeypatch.setattr(fence, "LONG", seconds(request.param))
     return str(request.param)
 
@@ -43,7 +45,7 @@ def order(make_order: Callable[..., Order]) -> Order:
 
 
 class Told:
-    """A plugin that hears of what was done, writes, and then fails in the way of its temper."""
+    """A plugin that is told what was done, writes, and then makes the error of its temper."""
 
     def __init__(self, temper: str) -> None:
         self.faulty, self.heard = Faulty(temper), 0
@@ -73,7 +75,7 @@ def test_listener_of_an_act(
     monkeypatch: pytest.MonkeyPatch,
     work: Callable[[], int],
 ) -> None:
-    """The act stands, the channel is owed its confirmation, and the listener is told again."""
+    """The act stays, the channel is owed its confirmation, and the listener is called again."""
     told = Told(temper)
     monkeypatch.delattr(Told, "shipments_created" if hook == "orders_changed" else "orders_changed")
     hooks.manager.register(told, name="listening")
@@ -106,7 +108,7 @@ def test_listener_of_an_act(
 def test_no_listener_ends_the_transaction_of_an_act(
     browser: Browser, order: Order, how: str, plugin_failures: list[Failure]
 ) -> None:
-    """Half an act would be kept: a shipment of which the channel is never told."""
+    """Otherwise half an act would be kept: a shipment that is never reported to the channel."""
 
     class Ending:
         @hookimpl
@@ -133,7 +135,7 @@ def test_no_listener_ends_the_transaction_of_an_act(
 
 
 class Asked:
-    """A plugin that is asked, and answers in the way of its temper."""
+    """A plugin that is asked, and makes the error of its temper."""
 
     def __init__(self, temper: str) -> None:
         self.faulty = Faulty(temper)
@@ -155,7 +157,7 @@ class Asked:
 def test_who_fails_to_say_whether_it_may_be_done_has_refused(
     browser: Browser, order: Order, temper: str, plugin_failures: list[Failure]
 ) -> None:
-    """The order's page stands and says why it can't ship; nothing of the act is kept."""
+    """The order's page works and says why it can't be shipped; nothing of the act is kept."""
     hooks.manager.register(Asked(temper), name="asked")
     failed = "“keep_from_shipping” of the plugin “asked” failed"
     page = unescape(browser.get(f"/orders/{order.number}").text)
@@ -207,7 +209,7 @@ def test_what_is_no_refusal_is_no_answer(order: Order, mia: Actor, plugin_failur
 def test_listener_of_an_import(
     store: Store, browser: Browser, take: Callable[..., list[Order]], plugin_failures: list[Failure]
 ) -> None:
-    """The orders come in all the same, and the page of plugins says what failed."""
+    """The orders are imported all the same, and the page of plugins shows the failure."""
 
     class Listening:
         @hookimpl

@@ -1,4 +1,4 @@
-"""The pages in a real browser: nothing that axe finds, nothing that the policy blocks, live without a reload."""
+"""The pages in a real browser: axe and the security policy find nothing, and they are live without a reload."""
 
 import re
 import threading
@@ -49,12 +49,12 @@ def desk(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def page(desk: str, chromium: Any, app: Flask, olga: Actor) -> Iterator[Any]:
-    """A page of the owner's Chromium; what its console complains of fails the test."""
+    """A page of the owner's Chromium; complaints in its console fail the test."""
     with unit_of_work():
         token = open_session(db.session.get_one(User, olga.id), how="test")
     complaints: list[str] = []
     size = {"width": 1440, "height": 900}
-    context = chromium.new_context(base_url=desk, viewport=size, reduced_motion="reduce")  # axe looks at what rests
+    context = chromium.new_context(base_url=desk, viewport=size, reduced_motion="reduce")  # axe needs a page at rest
     context.set_default_timeout(60_000)  # on a busy machine
     context.add_cookies([{"name": app.config["WAYBILL_COOKIE"], "value": token, "url": desk}])
     tab = context.new_page()
@@ -76,7 +76,7 @@ def plain(page: Any, desk: str) -> Iterator[Any]:
 
 
 def renew(page: Any, part: str) -> None:
-    """Tell a part to renew itself, and wait until the page shows what the desk answered to that."""
+    """Tell a part to renew itself, and wait until the page shows the desk's answer."""
     page.evaluate(
         """(part) => new Promise((shown) => {
           const element = document.querySelector(part);

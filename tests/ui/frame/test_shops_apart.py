@@ -1,4 +1,4 @@
-"""Whoever works for one shop alone: no page of theirs tells anything of another's orders and stores."""
+"""A person who works for one shop only: no page of theirs shows anything of another shop's orders and stores."""
 
 import io
 import zipfile
@@ -42,7 +42,7 @@ CODES = ("ship", "work", "sync", "sales", "recent", "fake", "clerk", "hold")
 
 @pytest.fixture
 def other(store: Store, channel: FakeChannel) -> Store:
-    """A store of another shop, with an order and whatever can hang on one."""
+    """A store of another shop, with an order and everything that an order can have."""
     boss = Actor.operator()
     with unit_of_work():
         shop = create_shop("Zanzibar shop", prefix="ZANZI-", actor=boss)
@@ -77,7 +77,7 @@ def max_(
     other: Store,
     take: Callable[..., list[Order]],
 ) -> Browser:
-    """A manager who works for the first shop alone."""
+    """A manager who works only for the first shop."""
     take(incoming_order([incoming_line("MUG")], number=OWN))
     manager = make_user("manager", "Max")
     with unit_of_work():
@@ -86,7 +86,7 @@ def max_(
 
 
 def addresses(app: Flask, other: Store) -> list[str]:
-    """Every page; those of one thing with what is of the other shop."""
+    """The addresses of every page; pages of one thing with that of the other shop."""
     order = order_of(other)
     values: dict[str, Any] = {
         "number": order.number,
@@ -111,7 +111,7 @@ def addresses(app: Flask, other: Store) -> list[str]:
 
 
 def told(app: Flask, browser: Browser, other: Store) -> list[str]:
-    """The addresses whose pages tell of the other shop."""
+    """The addresses whose pages show something of the other shop."""
     number, found = order_of(other).number.lower(), []
     for address in addresses(app, other):
         for htmx in (False, True):

@@ -20,7 +20,7 @@ ORDERS = "/orders/2026-01-01/orders"
 
 
 class Clock:
-    """A time that passes only when told."""
+    """A clock that only tests advance."""
 
     def __init__(self) -> None:
         self.now = START
@@ -36,7 +36,7 @@ class Seller:
         self.practice: Practice = app.extensions["practice"]
         self.http = app.test_client()
         self.region, self.host = region, host
-        self.endless = True  # buckets are filled before each call, since the clock stands still
+        self.endless = True  # buckets are filled before each call, since the clock does not run
         self.token = self.sign_in().get_json()["access_token"]
 
     def sign_in(self, **changes: str) -> TestResponse:
@@ -84,7 +84,7 @@ class Seller:
         return order
 
     def confirm(self, order: dict[str, Any], *, valid_form: bool = True, **changes: Any) -> TestResponse:
-        """Confirm all that is left of a placed order, with changes to the package or the whole."""
+        """Confirm everything that is left of a placed order, with changes to the package or the whole body."""
         body = confirmation(order, self.practice.now_ms(), **changes)
         if valid_form:
             valid("orders_v0", "ConfirmShipmentRequest", body)
