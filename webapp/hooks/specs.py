@@ -1,15 +1,16 @@
-"""Every hook of Waybill, with what it is for and when it is called.
+"""Every hook of Waybill, with its purpose and when it is called.
 
-A hook `register_…` is asked for a check when the desk starts and once before the first use, and what it then gives is
-kept: an object that is made there lives as long as the process.
+A hook `register_…` is called for a check when the desk starts and once before the first use; its answer is then kept:
+an object that it creates lives as long as the process.
 
-Every other hook is asked or told. One that is *asked* is called before something is done: give a `Refusal`, or raise
-one, and the merchant reads its sentence. A listener of a plugin that fails refuses, too. One that is *told* hears what
-has happened, as a list of facts: ids, codes and columns, which can be kept as JSON, and nothing about buyers. It can't
-refuse: a plugin's listener that fails has its own writing undone, and is told again later. What it writes is told to
-the other listeners, but neither that nor what they write because of it comes back to the listener itself.
+Every other hook is asked or told. One that is *asked* is called before something is done: return a `Refusal`, or raise
+one, and the merchant reads its sentence. A plugin's listener that fails refuses, too. One that is *told* is called
+after something has happened, with a list of facts: ids, codes and columns, which can be stored as JSON, and nothing
+about buyers. It can't refuse: if a plugin's listener fails, its own writes are rolled back, and it is called again
+later. The other listeners are told what it writes; the listener itself is told neither that nor what the others write
+because of it.
 
-Both run inside the transaction of what is done: write rows, enqueue jobs (they leave after the commit, or not at all),
+Both run inside the transaction of the act: write rows, enqueue jobs (they are sent after the commit, or not at all),
 never call the network.
 """
 
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 @hookspec
 def register_channels() -> list[Channel]:
-    """The kinds of marketplace that a plugin speaks to. Example::
+    """The kinds of marketplace that a plugin connects. Example::
 
     @hookimpl
     def register_channels():
@@ -54,18 +55,17 @@ def register_channels() -> list[Channel]:
 
 @hookspec
 def register_rights() -> list[Right]:
-    """What not everybody may do, beside the desk's own rights; routes, actions, panels, cards and columns name them by
-    their codes. Example::
+    """Rights beside the desk's own; routes, actions, panels, cards and columns name them by their codes. Example::
 
-        @hookimpl
-        def register_rights():
-            return [Right("loyalty.grant", _l("grant loyalty points"), roles=("manager", "clerk"))]
+    @hookimpl
+    def register_rights():
+        return [Right("loyalty.grant", _l("grant loyalty points"), roles=("manager", "clerk"))]
     """
 
 
 @hookspec
 def register_streams() -> list[Stream]:
-    """What is read from channels or mailboxes beside orders, each in a lane of its own. Example::
+    """What is read from channels or mailboxes beside orders, each stream in a lane of its own. Example::
 
     @hookimpl
     def register_streams():
@@ -80,27 +80,27 @@ def register_order_actions() -> list[OrderAction]:
 
 @hookspec
 def register_fulfillment_providers() -> list[FulfillmentProvider]:
-    """Who can ship: each gives carrier, service and tracking number for the packages of a shipment."""
+    """Providers who ship: each gives carrier, service and tracking number for the packages of a shipment."""
 
 
 @hookspec
 def register_outward_kinds() -> list[OutwardKind]:
-    """What channels are told: each kind with what it says, whether it still holds, and what readings show of it. How it
-    travels is said by the channel.
+    """Kinds of updates for channels: for each what is sent, whether it is still wanted, and what a reading shows of
+    it. The channel declares how it is sent.
     """
 
 
 @hookspec
 def register_settings() -> list[SettingsGroup]:
-    """Settings in groups, of the desk, of each shop or of each store; each group is drawn as a form. By what a store's
-    account is reached, its channel declares itself.
+    """Groups of settings, of the desk, of each shop or of each store; each group is drawn as a form. A channel
+    declares the connection settings of its stores itself.
     """
 
 
 @told
 def settings_changed(changes: list[SettingsChange]) -> None:
-    """Settings of the desk, of a shop or of a store were written, and are about to be committed. No value is told:
-    read the setting. Example::
+    """Settings of the desk, of a shop or of a store were written, and are about to be committed. The fact has no
+    values: read the setting. Example::
 
         @hookimpl
         def settings_changed(changes):
@@ -117,7 +117,7 @@ def register_schedules() -> list[Schedule]:
 
 @hookspec
 def register_attention_kinds() -> list[AttentionKind]:
-    """What can be the matter with an order or a line: its words, its cause and its fix."""
+    """Kinds of attention of an order or a line: the words, the cause and the fix."""
 
 
 @hookspec
@@ -132,7 +132,7 @@ def register_query_keys() -> list[QueryKey]:
 
 @hookspec
 def register_word_sources() -> list[WordSource]:
-    """Where the free words of a search are looked for."""
+    """Where the free words of a search are searched for."""
 
 
 @hookspec
@@ -152,7 +152,7 @@ def register_cards() -> list[Card]:
 
 @hookspec
 def register_blueprints() -> list[Blueprint]:
-    """Pages below `/x/<plugin>/`. Every view says by `needs` or `personal` who may use it. Example::
+    """Pages below `/x/<plugin>/`. Every view declares by `needs` or `personal` who may use it. Example::
 
     @hookimpl
     def register_blueprints():
@@ -162,7 +162,7 @@ def register_blueprints() -> list[Blueprint]:
 
 @hookspec
 def register_menu_entries() -> list[MenuEntry]:
-    """Ways to those pages, in the main menu and under Ctrl K, for whoever has the right of the view. Example::
+    """Links to those pages, in the main menu and under Ctrl K, for people with the right of the view. Example::
 
     @hookimpl
     def register_menu_entries():
@@ -172,8 +172,8 @@ def register_menu_entries() -> list[MenuEntry]:
 
 @hookspec
 def register_event_words() -> list[EventWords]:
-    """The words of timeline entries, by code, and the group of each in the filter: whoever records an event brings its
-    words.
+    """The words of timeline entries, by code, and the group of each in the filter; whoever records an event
+    registers its words.
     """
 
 
@@ -184,12 +184,12 @@ def register_processes() -> list[Process]:
 
 @hookspec
 def register_commands(cli: click.Group) -> None:
-    """Add commands to `python -m webapp`; they run with the desk's database and settings at hand."""
+    """Add commands to `python -m webapp`; they run with the desk's database and settings."""
 
 
 @told
 def orders_placed(orders: list[int]) -> None:
-    """Orders with these ids are new on the desk and are about to be committed; stock listens."""
+    """Orders with these ids are new on the desk and are about to be committed."""
 
 
 @told
@@ -199,8 +199,8 @@ def orders_imported(orders: list[int]) -> None:
 
 @told
 def orders_changed(changes: list[OrdersChange]) -> None:
-    """Known orders changed, by a channel's news or by somebody's act, and are about to be committed. Of what a listener
-    itself records on an order the others are told, and it is not. Example::
+    """Known orders changed, by a channel's news or by somebody's act, and are about to be committed. What a listener
+    itself records on an order is told to the others, not to itself. Example::
 
         @hookimpl
         def orders_changed(changes):
@@ -210,41 +210,41 @@ def orders_changed(changes: list[OrdersChange]) -> None:
 
 @asked
 def keep_from_archive(orders: list[int]) -> dict[int, Refusal]:
-    """Of these orders, those that must stay at hand since something of them is under way, each with the reason.
+    """Those of these orders that must not be archived since something of them is under way, each with the reason.
 
-    Archiving asks, by hand and by rule.
+    Asked before archiving by hand and by rule.
     """
 
 
 @asked
 def buyers_erasing(orders: list[int]) -> None:
-    """What the vault holds of the buyers of these orders is about to be destroyed: whatever was made of it must go too.
-    It can still be opened here.
+    """The vault's data about the buyers of these orders is about to be destroyed: delete whatever was made of it,
+    too. The data can still be opened here.
     """
 
 
 @asked
 def keep_buyers(orders: list[int]) -> dict[int, Refusal]:
-    """Of these orders, those whose buyers are needed yet since something of them is under way, each with the reason.
+    """Those of these orders whose buyers are still needed since something of them is under way, each with the reason.
 
-    Erasing by date asks, under the orders' locks; what is kept is asked for again the next day.
+    Asked before erasing by date, under the orders' locks; for orders that are kept it is asked again the next day.
     """
 
 
 @asked
 def unplaced_buyers(store: int, before: datetime) -> int:
-    """How many records of this store's buyers that belong to no order are older than this instant."""
+    """The number of records of this store's buyers that belong to no order and are older than this instant."""
 
 
 @asked
 def erase_unplaced_buyers(store: int, before: datetime) -> int:
-    """Erase the records that `unplaced_buyers` counts; tells how many."""
+    """Erase the records that `unplaced_buyers` counts; return their number."""
 
 
 @asked
 def keep_from_shipping(orders: list[int]) -> dict[int, Refusal]:
-    """Of these orders, those that must not leave now, each with the reason. The button asks, so that it says so, and
-    shipping asks again before it records anything. Example::
+    """Those of these orders that must not be shipped now, each with the reason. Asked for the button, which shows
+    it, and again before a shipment is recorded. Example::
 
         @hookimpl
         def keep_from_shipping(orders):
@@ -256,8 +256,8 @@ def keep_from_shipping(orders: list[int]) -> dict[int, Refusal]:
 def units_moved(moves: list[UnitsMoved]) -> None:
     """Units of order lines were shipped, unshipped, canceled, withdrawn or returned, at the desk or elsewhere.
 
-    The moves of a line add up to what its counters gained since the order was placed here: of orders that arrive with
-    units that left already, or are canceled already, this tells nothing. Example::
+    The moves of a line add up to the change of its counters since the order was placed here: units that had left or
+    were canceled before the order arrived are not reported. Example::
 
         @hookimpl
         def units_moved(moves):
@@ -267,8 +267,8 @@ def units_moved(moves: list[UnitsMoved]) -> None:
 
 @told
 def amounts_changed(changes: list[AmountChange]) -> None:
-    """The channel charges something of known orders otherwise than before, perhaps at the same total: a component of a
-    line, or of the order itself. Example::
+    """The channel changed an amount of known orders, perhaps with an unchanged total: a component of a line, or of
+    the order itself. Example::
 
         @hookimpl
         def amounts_changed(changes):
@@ -278,8 +278,8 @@ def amounts_changed(changes: list[AmountChange]) -> None:
 
 @told
 def shipments_created(shipments: list[ShipmentCreated]) -> None:
-    """Shipments of orders that the desk knew were recorded: its own, and those of origin `elsewhere` that a channel's
-    news told of. Example::
+    """Shipments of known orders were recorded: the desk's own, and those of origin `elsewhere` from a channel's
+    news. Example::
 
         @hookimpl
         def shipments_created(shipments):
@@ -294,4 +294,4 @@ def updates_owed(updates: list[UpdateOwed]) -> None:
 
 @told
 def updates_settled(updates: list[UpdateSettled]) -> None:
-    """Updates ended, by the channel's word, by a reading or by a person, and that is about to be committed."""
+    """Updates have ended, by the channel's answer, by a reading or by a person, and this is about to be committed."""
