@@ -149,8 +149,8 @@ def job(queue: str, *, timeout: int = 300) -> Callable[[Callable[P, None]], Job[
 
 
 def a_moment(seconds: float = 1.0) -> Iterator[None]:
-    """Yield once, and again until the time limit of a job of the clock is reached. If the loop ends without `break`,
-    work is left and the job enqueues itself::
+    """Yield once, and again until `seconds` are over, for jobs of the clock. If the loop ends without `break`, work is
+    left and the job enqueues itself::
 
         for _ in a_moment():
             if not clear_some():
