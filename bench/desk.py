@@ -176,7 +176,8 @@ def places(sort: str, where: str, total: int) -> Iterator[tuple[str, str]]:
     from sqlalchemy import text
 
     from webapp.db import db
-    from webapp.orders.listing import key_of
+    from webapp.lists.listing import key_of
+    from webapp.orders.listing import ORDER_LIST
     from webapp.orders.models import SORTED, Order
 
     column = SORTED[sort.removeprefix("-")]
@@ -186,7 +187,7 @@ def places(sort: str, where: str, total: int) -> Iterator[tuple[str, str]]:
         query = f"SELECT id FROM orders WHERE {where} AND {column} IS NOT NULL ORDER BY {column} {way}, id {way}"  # noqa: S608
         id_ = db.session.scalar(text(f"{query} LIMIT 1 OFFSET {offset}"))
         if id_ is not None:
-            yield name, key_of(db.session.get_one(Order, id_), sort)
+            yield name, key_of(ORDER_LIST, db.session.get_one(Order, id_), sort)
 
 
 def list_cases(total: int) -> Iterator[Any]:

@@ -39,11 +39,12 @@ from webapp.fulfillment.services import shipping_refusal
 from webapp.hooks import hooks, specs
 from webapp.hooks.registered import faults_of
 from webapp.jobs.schedule import registered
+from webapp.lists.listing import list_page
 from webapp.orders.attention import in_words
 from webapp.orders.badges import Badges
 from webapp.orders.events import event_words, events_of
 from webapp.orders.inputs import input_fields
-from webapp.orders.listing import list_orders
+from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
 from webapp.orders.queries import comments_of, find_order
 from webapp.orders.services import act, find_action, read_input
@@ -218,7 +219,7 @@ def test_the_channel_of_the_guide_carries_an_order_in_and_its_shipment_out(
     assert Badges().of(order) == []
     assert [label.text for label in Badges().of(find_order("A-3", mia))] == ["Cellar"]
     on_shelf = compile_query(parse("shelf:cellar"), mia)
-    assert [found.channel_order_number for found in list_orders(mia, on_shelf).orders] == ["A-3"]
+    assert [found.channel_order_number for found in list_page(ORDER_LIST, mia, on_shelf).rows] == ["A-3"]
     assert described.order_url(store, "A-1", "home") == "https://shed.test/A-1"
     assert (order.state, str(order.total), order.residual_minor) == ("processing", "19.00", 0)
     assert [order.number for order in quarantined_orders(Actor.operator())] == ["A-2"]
@@ -353,7 +354,9 @@ def test_the_careful_action_of_the_guide_does_all_it_says(make_order: Callable[.
 def test_what_the_guide_adds_to_lists_and_pages_is_there(make_order: Callable[..., Order], mia: Actor) -> None:
     rush, late = (make_order(ship_by=now() + timedelta(hours=hours)) for hours in (1, 9))
 
-    found = [list_orders(mia, compile_query(parse(text), mia)).orders for text in ("rush", "-rush", "rush:yes,no")]
+    found = [
+        list_page(ORDER_LIST, mia, compile_query(parse(text), mia)).rows for text in ("rush", "-rush", "rush:yes,no")
+    ]
     assert [[order.id for order in orders] for orders in found] == [[rush.id], [late.id], [late.id, rush.id]]
     assert list_columns()["hours_left"].values([rush, late], mia) == {rush.id: 0, late.id: 8}
     assert "Rush" in [label.text for label in Badges().of(rush)]

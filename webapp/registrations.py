@@ -16,7 +16,7 @@ from webapp.orders import attention
 from webapp.orders.badges import badges
 from webapp.orders.events import event_words
 from webapp.orders.services import actions
-from webapp.search.registered import list_columns, query_keys, word_sources
+from webapp.search.registered import list_columns, query_keys, subjects, word_sources
 from webapp.settings.declared import DESK
 from webapp.settings.services import groups
 from webapp.sync.streams import streams
@@ -36,6 +36,7 @@ ASKED: dict[str, Callable[[], Any]] = {
     "register_columns": list_columns,
     "register_event_words": event_words,
     "register_fulfillment_providers": providers,
+    "register_list_subjects": subjects,
     "register_menu_entries": plugin_pages.entries,
     "register_order_actions": actions,
     "register_outward_kinds": kinds.kinds,

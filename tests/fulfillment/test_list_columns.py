@@ -6,11 +6,11 @@ from webapp.audit.actor import Actor
 from webapp.db import unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
+from webapp.lists.saved_views import may_show
 from webapp.orders.exporting import offered
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
 from webapp.search.registered import list_columns
-from webapp.search.saved_views import may_show
 from webapp.testing import FakeChannel, incoming_line, incoming_order
 
 

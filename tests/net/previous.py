@@ -41,6 +41,7 @@ from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
 from webapp.hooks import hookimpl, hooks
+from webapp.lists.saved_views import remember_layout, remember_sort, save_view
 from webapp.orders import export_runs, tags
 from webapp.orders.archiving import archive
 from webapp.orders.bulk import act_on_chunk, start_bulk
@@ -50,7 +51,6 @@ from webapp.orders.organizing import assign, set_due, set_tags
 from webapp.orders.queries import locked
 from webapp.orders.services import comment, find_action, read_input
 from webapp.search.query import parse
-from webapp.search.saved_views import remember_layout, remember_sort, save_view
 from webapp.settings.declared import DESK, Setting, SettingsGroup
 from webapp.settings.services import change as change_settings, groups
 from webapp.sync import denials, runs

@@ -12,6 +12,7 @@ from webapp.channels.shops import create_shop
 from webapp.db import unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
+from webapp.lists.saved_views import save_view
 from webapp.orders.archiving import archive
 from webapp.orders.bulk import start_bulk
 from webapp.orders.holds import hold
@@ -21,7 +22,6 @@ from webapp.orders.queries import locked
 from webapp.orders.services import comment, find_action, read_input
 from webapp.orders.statuses import make_status
 from webapp.search.query import parse
-from webapp.search.saved_views import save_view
 from webapp.settings.services import change
 from webapp.testing import JANE, JAPAN, FakeChannel, incoming_line, incoming_order
 

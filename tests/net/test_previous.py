@@ -38,6 +38,7 @@ from webapp.fulfillment.services import ship_order
 from webapp.hooks import hooks
 from webapp.jobs.models import Run, RunState
 from webapp.jobs.runs import look_after_runs
+from webapp.lists.models import ListLayout, SavedView
 from webapp.orders import export_runs
 from webapp.orders.archiving import AFTER_DAYS
 from webapp.orders.asof import as_of
@@ -48,7 +49,6 @@ from webapp.orders.models import Export, Order, OrderAmount, OrderComment, Order
 from webapp.orders.queries import locked
 from webapp.orders.services import ManagedAtChannel
 from webapp.orders.tags import all_tags, numbers_of_orders
-from webapp.search.models import ListLayout, SavedView
 from webapp.settings.services import change
 from webapp.sync import denials, numbering
 from webapp.sync.jobs import fetch_order, find_due

@@ -15,10 +15,11 @@ from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage, FulfilledBy, IncomingOrder
 from webapp.db import db
 from webapp.errors import DeskError, Invalid
+from webapp.lists.listing import list_page
 from webapp.orders.addresses import AddressNotOurs, AddressSettled, BuyersHidden, ShownAddress, shown
 from webapp.orders.events import events_of
 from webapp.orders.inputs import input_fields
-from webapp.orders.listing import list_orders
+from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
 from webapp.orders.postal import FIELDS, countries, country_codes, needed, normalized
 from webapp.orders.queries import find_order
@@ -221,7 +222,7 @@ def test_the_order_is_found_by_where_it_goes_now(order: Order, mia: Actor, do: D
     def found(text: str) -> bool:
         db.session.rollback()
         compiled = compile_query(parse(f"postcode:{text}"), mia)
-        return bool(list_orders(mia, compiled).orders)
+        return bool(list_page(ORDER_LIST, mia, compiled).rows)
 
     do(order, "address", BERLIN, mia)
     assert (found("10115"), found("10777")) == (True, False)

@@ -14,12 +14,13 @@ from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import Refusal
 from webapp.hooks import hookimpl, hooks
+from webapp.lists.listing import list_page
 from webapp.orders import jobs
 from webapp.orders.archiving import SETTINGS, AlreadyArchived, NotArchived, StillOpen, archive_refusal
 from webapp.orders.bulk import start_bulk
 from webapp.orders.events import events_of, record
 from webapp.orders.holds import OnHold
-from webapp.orders.listing import list_orders
+from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order, reference
 from webapp.orders.services import find_action, raise_attention, read_input
@@ -87,9 +88,9 @@ def test_archived_orders_are_found_but_not_in_the_way(done: Order, mia: Actor, d
     do(done, "archive", {}, mia)
     db.session.rollback()
     assert find_order(reference(done), mia).id == done.id
-    assert list_orders(mia).orders == []
+    assert list_page(ORDER_LIST, mia).rows == []
     for text in ("archived:yes", done.channel_order_number, "quixelworth"):
-        found = list_orders(mia, compile_query(parse(text), mia)).orders
+        found = list_page(ORDER_LIST, mia, compile_query(parse(text), mia)).rows
         assert [order.id for order in found] == [done.id], text
 
 

@@ -21,14 +21,15 @@ from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.config import configuration
 from webapp.db import Model, db, empty_log, unit_of_work
+from webapp.lists.models import SavedView
+from webapp.lists.saved_views import save_view
 from webapp.orders.bulk import start_bulk
 from webapp.orders.export_runs import CSV, start_export
 from webapp.orders.exporting import ORDERS
 from webapp.orders.models import BulkAct, Export, Order
 from webapp.orders.services import find_action, read_input
-from webapp.search.models import SavedView, SealedQuery
+from webapp.search.models import SealedQuery
 from webapp.search.query import keep, parse
-from webapp.search.saved_views import save_view
 from webapp.sync.models import QuarantinedOrder
 from webapp.sync.taking_in.quarantine import quarantine
 from webapp.testing import again, incoming_line, incoming_order

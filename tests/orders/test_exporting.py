@@ -32,18 +32,19 @@ from webapp.db import db, unit_of_work
 from webapp.errors import DatabaseBusy, Forbidden, NotFound, sentence_of
 from webapp.jobs import queue, runs
 from webapp.jobs.models import Run
+from webapp.lists.listing import count_rows
+from webapp.lists.models import ListLayout
 from webapp.orders import export_runs, exporting, workbooks
 from webapp.orders.addresses import change_address
 from webapp.orders.bulk import NothingChosen
 from webapp.orders.events import record
 from webapp.orders.export_runs import can_fetch, forget_exports, open_file, start_export, write_part
 from webapp.orders.exporting import LINES, ORDERS, Table, as_csv, ids_of, offered, safe, stream_csv, usual
-from webapp.orders.listing import count_orders
+from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Export, Order
 from webapp.orders.queries import orders_by_id, visible
 from webapp.search.compiling import compile_query
 from webapp.search.contract import Column
-from webapp.search.models import ListLayout
 from webapp.search.query import parse
 from webapp.testing import incoming_line, incoming_order
 from webapp.vault import services as vault
@@ -251,7 +252,9 @@ def test_a_column_that_reads_what_no_row_has_still_answers(orders: list[Order], 
 def begin(actor: Actor, **more: Any) -> int:
     values: dict[str, Any] = {"format": export_runs.CSV, "rows": ORDERS, "codes": ["total"]}
     query, ids = more.get("query"), more.get("ids")
-    total = count_orders(actor, compile_query(query, actor) if query else None)[0] if ids is None else len(ids)
+    total = (
+        count_rows(ORDER_LIST, actor, compile_query(query, actor) if query else None)[0] if ids is None else len(ids)
+    )
     with unit_of_work():
         return start_export(actor=actor, total=total, **values | more).id
 

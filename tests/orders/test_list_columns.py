@@ -14,11 +14,12 @@ from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden
 from webapp.hooks import hookimpl, hooks
+from webapp.lists.listing import list_page
 from webapp.money import Money
 from webapp.orders.badges import Badges, badges
 from webapp.orders.contract import Badge
 from webapp.orders.holds import hold
-from webapp.orders.listing import list_orders
+from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import SORTED, Order, OrderStatus, Tag
 from webapp.orders.organizing import set_status
 from webapp.orders.queries import find_order, reference
@@ -44,12 +45,12 @@ def test_each_column_asks_the_database_once_at_most(take: Take, operator: Actor,
     event.listen(db.engine, "before_cursor_execute", note)
     try:
         for column in list_columns().values():
-            page = list(list_orders(operator).orders)
+            page = list(list_page(ORDER_LIST, operator).rows)
             asked.clear()
             told = column.values(page, operator)
             assert len([line for line in asked if line.startswith("SELECT")]) <= 1, (column.code, asked)
             assert set(told) <= {order.id for order in orders}
-        page = list(list_orders(operator).orders)
+        page = list(list_page(ORDER_LIST, operator).rows)
         asked.clear()
         for code in ("buyer", "email", "company", "purchase_order", "address"):
             list_columns()[code].values(page, operator)

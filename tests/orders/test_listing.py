@@ -19,15 +19,9 @@ from webapp.channels.services import add_store, create_shop
 from webapp.clock import now
 from webapp.db import analyze, db, table_of, unit_of_work
 from webapp.errors import Forbidden, Invalid
+from webapp.lists.listing import count_rows, first_rows, key_of, list_page, matching_ids, newer_than
 from webapp.orders import listing
-from webapp.orders.listing import (
-    count_orders,
-    first_orders,
-    key_of,
-    list_orders,
-    matching_ids,
-    newer_than,
-)
+from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import SORTED, Order
 from webapp.orders.queries import orders_by_id, state_condition, stores_with_orders
 from webapp.search.compiling import Compiled, compile_query
@@ -44,17 +38,17 @@ JANE, JANICE, DOE = 11, 12, -7
 def walked(actor: Actor, sort: str, limit: int, asked: Compiled | None = None) -> tuple[list[int], list[int]]:
     """The ids of a list, page by page to its end, and back to its beginning."""
     down: list[int] = []
-    page = list_orders(actor, asked, sort=sort, limit=limit)
+    page = list_page(ORDER_LIST, actor, asked, sort=sort, limit=limit)
     assert page.newer is None
     while True:
-        down += [order.id for order in page.orders]
+        down += [order.id for order in page.rows]
         if page.older is None:
             break
-        page = list_orders(actor, asked, sort=sort, after=page.older, limit=limit)
-    up = [order.id for order in page.orders]
+        page = list_page(ORDER_LIST, actor, asked, sort=sort, after=page.older, limit=limit)
+    up = [order.id for order in page.rows]
     while page.newer is not None:
-        page = list_orders(actor, asked, sort=sort, before=page.newer, limit=limit)
-        up = [order.id for order in page.orders] + up
+        page = list_page(ORDER_LIST, actor, asked, sort=sort, before=page.newer, limit=limit)
+        up = [order.id for order in page.rows] + up
     return down, up
 
 
@@ -96,19 +90,21 @@ def test_pages_in_either_direction_are_one_sorted_list(
     sort = f"-{name}" if descending else name
 
     both = compile_query(parse("archived:any"), operator)
-    assert [order.id for order in list_orders(operator, both, sort=sort, limit=0).orders] == wanted
+    assert [order.id for order in list_page(ORDER_LIST, operator, both, sort=sort, limit=0).rows] == wanted
     assert walked(operator, sort, limit, both) == (wanted, wanted)
-    assert list(db.session.scalars(matching_ids(operator, both, sort))) == wanted
-    assert list(db.session.scalars(matching_ids(operator, both, sort, limit))) == wanted[:limit]
-    assert [order.id for order in db.session.scalars(first_orders(operator, both, sort, limit))] == wanted[:limit]
-    assert count_orders(operator, both) == (12, False)
+    assert list(db.session.scalars(matching_ids(ORDER_LIST, operator, both, sort))) == wanted
+    assert list(db.session.scalars(matching_ids(ORDER_LIST, operator, both, sort, limit))) == wanted[:limit]
+    assert [order.id for order in db.session.scalars(first_rows(ORDER_LIST, operator, both, sort, limit))] == wanted[
+        :limit
+    ]
+    assert count_rows(ORDER_LIST, operator, both) == (12, False)
     for text, side in (("", set(ids) - put_away), ("-archived", set(ids) - put_away), ("archived", put_away)):
         asked = compile_query(parse(text), operator)
         some = [id_ for id_ in wanted if id_ in side]
         assert walked(operator, sort, limit, asked) == (some, some)
-        assert list(db.session.scalars(matching_ids(operator, asked, sort))) == some
-        assert list(db.session.scalars(matching_ids(operator, asked, sort, limit))) == some[:limit]
-        assert count_orders(operator, asked) == (len(some), False)
+        assert list(db.session.scalars(matching_ids(ORDER_LIST, operator, asked, sort))) == some
+        assert list(db.session.scalars(matching_ids(ORDER_LIST, operator, asked, sort, limit))) == some[:limit]
+        assert count_rows(ORDER_LIST, operator, asked) == (len(some), False)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -159,10 +155,10 @@ def test_words_find_the_same_orders_whatever_the_list_is_sorted_by(
     assert down == up
     assert len(down) == len(set(down))
     assert set(down) == fits
-    every = list(db.session.scalars(matching_ids(operator, asked, sort)))
+    every = list(db.session.scalars(matching_ids(ORDER_LIST, operator, asked, sort)))
     assert set(every) == fits
-    assert list(db.session.scalars(matching_ids(operator, asked, sort, limit))) == every[:limit]
-    assert count_orders(operator, asked) == (len(fits), False)
+    assert list(db.session.scalars(matching_ids(ORDER_LIST, operator, asked, sort, limit))) == every[:limit]
+    assert count_rows(ORDER_LIST, operator, asked) == (len(fits), False)
 
 
 @pytest.mark.parametrize(("sort", "queries"), [("-placed", 1), ("ship_by", 2)])
@@ -179,7 +175,7 @@ def test_a_list_asks_once_and_once_more_for_what_lacks_a_value(
 
     event.listen(db.engine, "before_cursor_execute", note)
     try:
-        for order in list_orders(operator, sort=sort).orders:
+        for order in list_page(ORDER_LIST, operator, sort=sort).rows:
             assert order.store in known
             assert order.store.name + order.shop.name
     finally:
@@ -200,7 +196,7 @@ def test_a_state_is_the_one_that_is_shown(take: Take, operator: Actor) -> None:
     db.session.expire_all()
 
     def found(condition: Any) -> set[int]:
-        return {order.id for order in list_orders(operator, Compiled((condition,))).orders}
+        return {order.id for order in list_page(ORDER_LIST, operator, Compiled((condition,))).rows}
 
     assert found(state_condition("pending")) == {pending.id}
     assert found(state_condition("on_hold")) == {held.id}
@@ -218,7 +214,7 @@ def test_what_was_archived_shows_only_to_who_asks_for_it(take: Take, operator: A
             db.session.execute(insert(SearchTerm).values(values))
 
     def found(asked: Compiled | None) -> set[int]:
-        return {order.id for order in list_orders(operator, asked).orders}
+        return {order.id for order in list_page(ORDER_LIST, operator, asked).rows}
 
     assert found(None) == found(Compiled()) == found(Compiled((Order.state == "processing",))) == {kept.id}
     assert found(Compiled((Order.archived_at.is_not(None),))) == {old.id}
@@ -229,15 +225,15 @@ def test_what_was_archived_shows_only_to_who_asks_for_it(take: Take, operator: A
     assert found(compile_query(parse("-zanzibar"), operator)) == {kept.id, old.id}
     assert found(compile_query(parse("-zanzibar archived"), operator)) == {old.id}
     assert found(compile_query(parse("-zanzibar -archived"), operator)) == {kept.id}
-    assert count_orders(operator) == (1, False)
+    assert count_rows(ORDER_LIST, operator) == (1, False)
 
 
 def test_counts_are_exact_up_to_their_cap(take: Take, operator: Actor) -> None:
     take(*[incoming_order() for _ in range(5)])
 
-    assert count_orders(operator) == (5, False)
-    assert count_orders(operator, cap=5) == (5, False)
-    assert count_orders(operator, cap=4) == (4, True)
+    assert count_rows(ORDER_LIST, operator) == (5, False)
+    assert count_rows(ORDER_LIST, operator, cap=5) == (5, False)
+    assert count_rows(ORDER_LIST, operator, cap=4) == (4, True)
 
 
 @pytest.mark.parametrize("sort", ["placed", "-ship_by", "total"])
@@ -246,10 +242,10 @@ def test_a_key_that_is_not_ours_is_refused(app: Flask, operator: Actor, sort: st
     wrong = ("x", "~", f"{moment}~x", "2026-03-01~1", moment + "~" + "9" * 30, "0001-01-01T00:00:00+23:59~1")
     for key in (*wrong, f"{moment}~-1"):
         asks = [
-            lambda key=key: list_orders(operator, sort=sort, after=key),
-            lambda key=key: list_orders(operator, sort=sort, before=key),
+            lambda key=key: list_page(ORDER_LIST, operator, sort=sort, after=key),
+            lambda key=key: list_page(ORDER_LIST, operator, sort=sort, before=key),
         ]
-        for ask in [*asks, *([lambda key=key: newer_than(operator, key)] if sort == "placed" else [])]:
+        for ask in [*asks, *([lambda key=key: newer_than(ORDER_LIST, operator, key)] if sort == "placed" else [])]:
             with pytest.raises(Invalid, match="not one of the desk's"):
                 ask()
 
@@ -268,15 +264,15 @@ def test_totals_beyond_32_bits_are_kept_and_sorted_by(take: Take, operator: Acto
 def test_a_list_is_sorted_only_by_what_has_an_index(app: Flask, operator: Actor) -> None:
     for sort in ("", "-", "id", "flags", "--placed", "placed_at"):
         with pytest.raises(Invalid, match="can't be sorted"):
-            list_orders(operator, sort=sort)
+            list_page(ORDER_LIST, operator, sort=sort)
 
 
 def test_new_orders_are_counted_from_the_newest_shown(take: Take, operator: Actor) -> None:
     [shown] = take(incoming_order())
-    key = key_of(shown)
-    assert newer_than(operator, key) == 0
+    key = key_of(ORDER_LIST, shown)
+    assert newer_than(ORDER_LIST, operator, key) == 0
     take(incoming_order(created_at=now()), incoming_order(created_at=now()))
-    assert newer_than(operator, key) == 2
+    assert newer_than(ORDER_LIST, operator, key) == 2
 
 
 def test_nobody_lists_orders_of_other_shops(take: Take, store: Store, operator: Actor, mia: Actor) -> None:
@@ -291,19 +287,23 @@ def test_nobody_lists_orders_of_other_shops(take: Take, store: Store, operator: 
             db.session.execute(insert(SearchTerm).values(values))
 
     for asked in (None, Compiled(words=(Found(frozenset({JANE})),))):
-        assert [order.id for order in list_orders(packer, asked).orders] == [there.id]
-        assert list(db.session.scalars(matching_ids(packer, asked))) == [there.id]
-        assert count_orders(packer, asked) == (1, False)
-        assert count_orders(operator, asked) == (2, False)
+        assert [order.id for order in list_page(ORDER_LIST, packer, asked).rows] == [there.id]
+        assert list(db.session.scalars(matching_ids(ORDER_LIST, packer, asked))) == [there.id]
+        assert count_rows(ORDER_LIST, packer, asked) == (1, False)
+        assert count_rows(ORDER_LIST, operator, asked) == (2, False)
     assert [order.id for order in orders_by_id([here.id, there.id], packer)] == [there.id]
-    assert newer_than(packer, f"{START.isoformat().replace('+00:00', 'Z')}~0") == 1
-    assert list_orders(replace(mia, shops=frozenset())).orders == []
+    assert newer_than(ORDER_LIST, packer, f"{START.isoformat().replace('+00:00', 'Z')}~0") == 1
+    assert list_page(ORDER_LIST, replace(mia, shops=frozenset())).rows == []
 
 
 def test_whoever_may_not_see_orders_lists_none(take: Take) -> None:
     take(incoming_order())
     nobody = Actor(Actor.operator().kind)
-    for ask in (lambda: list_orders(nobody), lambda: count_orders(nobody), lambda: matching_ids(nobody)):
+    for ask in (
+        lambda: list_page(ORDER_LIST, nobody),
+        lambda: count_rows(ORDER_LIST, nobody),
+        lambda: matching_ids(ORDER_LIST, nobody),
+    ):
         with pytest.raises(Forbidden):
             ask()
 
@@ -354,12 +354,12 @@ def plans_of(ask: Callable[[], object]) -> list[str]:
 )
 def test_a_list_walks_the_index_of_the_few(store: Store, operator: Actor, query: str, index: str) -> None:
     compiled = compile_query(parse(query), operator)
-    plans = plans_of(lambda: list_orders(operator, compiled, sort="ship_by"))
+    plans = plans_of(lambda: list_page(ORDER_LIST, operator, compiled, sort="ship_by"))
 
     assert plans
     assert all(f"INDEX {index} " in f"{plan} " for plan in plans), plans
-    assert list(db.session.scalars(matching_ids(operator, compiled))) == []
-    assert count_orders(operator, compiled) == (0, False)
+    assert list(db.session.scalars(matching_ids(ORDER_LIST, operator, compiled))) == []
+    assert count_rows(ORDER_LIST, operator, compiled) == (0, False)
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -368,8 +368,8 @@ def test_a_list_walks_the_index_of_the_few(store: Store, operator: Actor, query:
 def test_lists_of_both_sides_walk_an_index_of_each(store: Store, operator: Actor, query: str, sort: str) -> None:
     compiled, name = compile_query(parse(query), operator), sort.removeprefix("-")
     for ask in (
-        lambda: list_orders(operator, compiled, sort=sort),
-        lambda: db.session.scalars(first_orders(operator, compiled, sort, 200)).all(),
+        lambda: list_page(ORDER_LIST, operator, compiled, sort=sort),
+        lambda: db.session.scalars(first_rows(ORDER_LIST, operator, compiled, sort, 200)).all(),
     ):
         plans = plans_of(ask)
 
@@ -423,8 +423,8 @@ def test_a_store_that_has_few_of_a_state_is_not_walked_past_all_the_others(
         ("state:canceled archived:yes", 1, ("ix_orders_archived_state_",)),
     ):
         compiled = compile_query(parse(query), operator)
-        plans = plans_of(partial(list_orders, operator, compiled))
+        plans = plans_of(partial(list_page, ORDER_LIST, operator, compiled))
 
         assert len(plans) == 1
         assert all(index in plans[0] for index in indexes), (query, plans)
-        assert len(list_orders(operator, compiled).orders) == found, query
+        assert len(list_page(ORDER_LIST, operator, compiled).rows) == found, query

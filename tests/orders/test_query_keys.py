@@ -16,8 +16,9 @@ from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden
 from webapp.jobs import runs
+from webapp.lists.listing import count_rows, list_page
 from webapp.orders import search_words
-from webapp.orders.listing import count_orders, list_orders
+from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order, OrderTag, Tag
 from webapp.orders.services import comment
 from webapp.search.compiling import Compiled, check_query, compile_query
@@ -67,7 +68,7 @@ def find(mia: Actor) -> Find:
 
     def found(text: str) -> set[str]:
         compiled = compile_query(parse(text), mia)
-        return {order.channel_order_number for order in list_orders(mia, compiled).orders}
+        return {order.channel_order_number for order in list_page(ORDER_LIST, mia, compiled).rows}
 
     return found
 
@@ -307,9 +308,9 @@ def test_what_was_searched_is_said(two: list[Order], mia: Actor) -> None:
 def test_who_may_not_see_buyers_finds_none(two: list[Order]) -> None:
     reader = Actor.operator()
     reader = replace(reader, everything=False, rights=rights_of_built_in("read_only"))
-    assert list_orders(reader, compile_query(parse("jane"), reader)).orders == []
-    assert list_orders(reader, compile_query(parse("94103"), reader)).orders == []
-    assert len(list_orders(reader, compile_query(parse("mug"), reader)).orders) == 1
+    assert list_page(ORDER_LIST, reader, compile_query(parse("jane"), reader)).rows == []
+    assert list_page(ORDER_LIST, reader, compile_query(parse("94103"), reader)).rows == []
+    assert len(list_page(ORDER_LIST, reader, compile_query(parse("mug"), reader)).rows) == 1
     for key in ("buyer:jane", "email:tom", "phone:4567", "postcode:941", "comment:x"):
         with pytest.raises(Forbidden):
             compile_query(parse(key), reader)
@@ -454,6 +455,6 @@ def test_a_beginning_of_very_many_numbers_is_compared_along_the_list(
         db.session.execute(update(Order).where(Order.id == orders[0].id).values(archived_at=now()))
     for text in ("555-1234", "555-1234*", "number:555-1234*", "number:555-12340*,555-1234*"):
         compiled = compile_query(parse(text), mia)
-        found = [order.id for order in list_orders(mia, compiled, sort=sort).orders]
+        found = [order.id for order in list_page(ORDER_LIST, mia, compiled, sort=sort).rows]
         assert sorted(found) == [order.id for order in orders], text
-        assert count_orders(mia, compiled) == (4, False), text
+        assert count_rows(ORDER_LIST, mia, compiled) == (4, False), text

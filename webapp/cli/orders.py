@@ -21,10 +21,11 @@ from webapp.errors import DeskError
 from webapp.fulfillment.services import shipments_of
 from webapp.hooks.fence import ask, label_of
 from webapp.i18n import gettext as _
+from webapp.lists.listing import key_of, list_page
 from webapp.orders import addresses
 from webapp.orders.events import events_of
 from webapp.orders.inputs import schema
-from webapp.orders.listing import key_of, list_orders
+from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
 from webapp.orders.queries import comments_of, find_order, holds_of, reference, state_condition, zone_of
 from webapp.orders.services import act as do, actions, find_action, offers, read_input
@@ -61,7 +62,7 @@ def list_(
     more += [state_condition(state)] if state else []
     compiled = replace(compiled, conditions=(*compiled.conditions, *more))
     if after and "~" not in after:
-        after = key_of(find_order(after, door.actor))
+        after = key_of(ORDER_LIST, find_order(after, door.actor))
     columns = [
         "number",
         "channel_order_number",
@@ -82,10 +83,10 @@ def _rows(actor: Actor, compiled: Compiled, after: str | None, limit: int, revea
     left = limit
     while True:
         wanted = min(left, PART) if limit else PART
-        found = list_orders(actor, compiled, after=after, limit=wanted)
-        ids = [order.id for order in found.orders]
+        found = list_page(ORDER_LIST, actor, compiled, after=after, limit=wanted)
+        ids = [order.id for order in found.rows]
         buyers = vault.reveal(actor, ids, purpose="cli list") if reveal and ids else {}
-        yield from (presenting.order_row(order, buyers.get(order.id)) for order in found.orders)
+        yield from (presenting.order_row(order, buyers.get(order.id)) for order in found.rows)
         left, after = left - len(ids), found.older
         if after is None or (limit and left <= 0):
             return

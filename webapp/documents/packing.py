@@ -21,10 +21,12 @@ from webapp.errors import Refusal
 from webapp.fulfillment.models import Package
 from webapp.fulfillment.services import CodesRequired, LabelRequired, NothingOpen, shipping_refusal
 from webapp.i18n import LANGUAGES
+from webapp.lists.listing import first_rows
 from webapp.orders import addresses
-from webapp.orders.listing import NEWEST, Asked, first_orders
+from webapp.orders.listing import NEWEST, ORDER_LIST
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.queries import AROUND, visible
+from webapp.search.compiling import Compiled
 from webapp.vault import services as vault
 
 MOST = 200  # slips on one page
@@ -83,14 +85,14 @@ def slips_for(
     actor: Actor,
     *,
     ids: Sequence[int] | None = None,
-    compiled: Asked | None = None,
+    compiled: Compiled | None = None,
     sort: str = NEWEST,
     package: int | None = None,
 ) -> Slips:
     """Slips of these orders, or of everything that a query finds, up to `MOST` orders; where a `package` is named, of
     the one of that number alone. Buyers by right, on the record once.
     """
-    query = first_orders(actor, compiled, sort, MOST + 1)
+    query = first_rows(ORDER_LIST, actor, compiled, sort, MOST + 1)
     if ids is not None:
         query = visible(actor).where(Order.id.in_(ids)).order_by(Order.ship_by, Order.id)
     orders = list(db.session.scalars(query.options(*AROUND).limit(MOST + 1)))

@@ -23,11 +23,13 @@ def registered(
     kind: type[T],
     unique: Callable[[T], Any] | None = None,
     fits: Callable[[T, str], None] | None = None,
+    address: Callable[[T], Any] | None = None,
 ) -> tuple[T, ...]:
     """Everything that `hook` collects, of this type: the desk's own things first, then those of the plugins as loaded.
 
-    Of things with one code, or with one value of `unique`, the first is kept, except that a plugin may replace the
-    desk's own if `by_code` is set. `fits` raises for a thing that is not possible; it gets the thing and its plugin.
+    Of things with one code, or with one value of `unique` or `address`, the first is kept, except that a plugin may
+    replace what the desk has of one code or `address`, where `by_code` or `by_address` asks. `fits` raises for a thing
+    that is not possible; it gets the thing and its plugin.
     """
     known = hooks.manager.answers.get(hook)
     if known is None:
@@ -39,7 +41,7 @@ def registered(
                 try:
                     if fits is not None:
                         fits(item, plugin)
-                    _take(item, plugin, taken, unique)
+                    _take(item, plugin, taken, unique, address)
                 except Exception as error:
                     fault(plugin, hook, error)
                     continue
@@ -48,15 +50,22 @@ def registered(
     return cast("tuple[T, ...]", known)
 
 
-def _take(item: T, plugin: str, taken: dict[Any, str], unique: Callable[[T], Any] | None) -> None:
+def _take(
+    item: T,
+    plugin: str,
+    taken: dict[Any, str],
+    unique: Callable[[T], Any] | None,
+    address: Callable[[T], Any] | None,
+) -> None:
     """Reserve the key of a thing. Raises `NotTaken` if another thing has it."""
-    address = unique(item) if unique is not None else str(getattr(item, "code", ""))
-    if address == "":
+    of = unique or address
+    place = of(item) if of is not None else str(getattr(item, "code", ""))
+    if place == "":
         return
-    first = taken.get(address)
+    first = taken.get(place)
     if first is not None and (unique is not None or not is_ours(first) or is_ours(plugin)):
-        raise failures.NotTaken(f"{address} is there already")
-    taken[address] = plugin
+        raise failures.NotTaken(f"{place} is there already")
+    taken[place] = plugin
 
 
 def fault(plugin: str, hook: str, error: Exception | SystemExit) -> None:
@@ -73,6 +82,11 @@ def faults_of(plugin: str) -> list[str]:
 def by_code(hook: str, kind: type[T], fits: Callable[[T, str], None] | None = None) -> dict[str, T]:
     """Everything that `hook` brings by its code; of two things with one code the plugin's replaces the desk's own."""
     return {cast("Any", item).code: item for item in registered(hook, kind, fits=fits)}
+
+
+def by_address(hook: str, kind: type[T], address: Callable[[T], Any]) -> dict[Any, T]:
+    """Everything that `hook` brings by its address; of two with one address the plugin's replaces the desk's own."""
+    return {address(item): item for item in registered(hook, kind, address=address)}
 
 
 class OfPlugin:

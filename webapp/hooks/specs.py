@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from webapp.fulfillment.contract import FulfillmentProvider, ShipmentCreated
     from webapp.hooks.processes import Process
     from webapp.jobs.schedule import Schedule
+    from webapp.lists.contract import Subject
     from webapp.orders.attention import AttentionKind
     from webapp.orders.contract import AmountChange, Badge, OrderAction, OrdersChange, Panel, UnitsMoved
     from webapp.orders.events import EventWords
@@ -121,8 +122,13 @@ def register_attention_kinds() -> list[AttentionKind]:
 
 
 @hookspec
+def register_list_subjects() -> list[Subject]:
+    """What there are lists of: each gets a page with filters, saved views, columns to choose and exports."""
+
+
+@hookspec
 def register_columns() -> list[Column]:
-    """Columns of the order list and its exports."""
+    """Columns of the order list and its exports, or of the list of another subject."""
 
 
 @hookspec

@@ -135,14 +135,18 @@ def _mark(name: str, args: Any, kwargs: dict[str, Any]) -> str:
     return key("waiting", hashlib.sha256(asked.encode()).hexdigest()[:32])
 
 
-def job(queue: str, *, timeout: int = 300) -> Callable[[Callable[P, None]], Job[P]]:
-    """Make a function a job of this queue; `webapp.jobs.queues` describes each queue."""
+def job(queue: str, *, timeout: int = 300, formerly: str = "") -> Callable[[Callable[P, None]], Job[P]]:
+    """Make a function a job of this queue; `webapp.jobs.queues` describes each queue. `formerly` is the name under which
+    an earlier version enqueued it: what waits under that name is performed, too.
+    """
     if queue not in QUEUES:
         raise ValueError(f"no queue {queue!r}")
 
     def declare(function: Callable[P, None]) -> Job[P]:
         name = f"{function.__module__.removesuffix('.jobs')}.{function.__name__}"
         _jobs[name] = Job(name, function, queue, timeout)
+        if formerly:
+            _jobs[formerly] = _jobs[name]
         return _jobs[name]
 
     return declare

@@ -25,11 +25,13 @@ from webapp.hooks.fence import PluginFailed
 from webapp.i18n import lazy_gettext as _l, lazy_pgettext
 from webapp.jobs import job, runs
 from webapp.jobs.models import Run, RunResult
+from webapp.lists.listing import first_rows, matching_ids
 from webapp.orders.contract import ActionInput, OrderAction
-from webapp.orders.listing import NEWEST, Asked, first_orders, matching_ids
+from webapp.orders.listing import NEWEST, ORDER_LIST
 from webapp.orders.models import BulkAct, Order
 from webapp.orders.queries import AROUND, locked_all, visible
 from webapp.orders.services import Done, Wanted, act_many, actions, find_action, read_input, refusal_of
+from webapp.search.compiling import Compiled
 from webapp.vault import services as vault
 
 log = structlog.get_logger(__name__)
@@ -110,14 +112,14 @@ def listed_action() -> OrderAction:
 
 
 def chosen_ids(
-    actor: Actor, *, ids: Sequence[int] | None = None, compiled: Asked | None = None, sort: str = NEWEST
+    actor: Actor, *, ids: Sequence[int] | None = None, compiled: Compiled | None = None, sort: str = NEWEST
 ) -> list[int]:
     """Which orders a run is about: these, as far as there are any, or all that a query finds, in the list's order.
 
     Doors read them before the transaction that starts the run, since on SQLite nobody else writes meanwhile. Raises
     `TooManyForOneRun`.
     """
-    found = matching_ids(actor, compiled, sort, CAP + 1)
+    found = matching_ids(ORDER_LIST, actor, compiled, sort, CAP + 1)
     if ids is not None:
         found = visible(actor).with_only_columns(Order.id).where(among(Order.id, ids)).order_by(Order.id).limit(CAP + 1)
     read = list(db.session.scalars(found))
@@ -309,10 +311,10 @@ def possible(action: OrderAction, orders: Sequence[Order], actor: Actor) -> list
 
 
 def orders_to_look_at(
-    actor: Actor, *, ids: Sequence[int] | None = None, compiled: Asked | None = None, sort: str = NEWEST
+    actor: Actor, *, ids: Sequence[int] | None = None, compiled: Compiled | None = None, sort: str = NEWEST
 ) -> list[Order]:
     """The first orders of a choice, with what refusals ask of them."""
-    query = first_orders(actor, compiled, sort, LOOKED_AT)
+    query = first_rows(ORDER_LIST, actor, compiled, sort, LOOKED_AT)
     if ids is not None:
         query = visible(actor).where(Order.id.in_(ids)).order_by(Order.id).limit(LOOKED_AT)
     return list(db.session.scalars(query.options(*AROUND)))

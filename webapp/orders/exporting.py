@@ -28,14 +28,16 @@ from webapp.db import among, db, table_of
 from webapp.hooks.failures import NO_FAULTS
 from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, lazy_pgettext
+from webapp.lists.listing import matching_ids
+from webapp.lists.saved_views import kept_for, shown_columns
 from webapp.money import Money, money
-from webapp.orders.listing import NEWEST, Asked, matching_ids
+from webapp.orders.listing import NEWEST, ORDER_LIST
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.queries import orders_by_id, visible
 from webapp.orders.states import open_units
+from webapp.search.compiling import Compiled
 from webapp.search.contract import Column, ColumnKind
 from webapp.search.registered import list_columns, values_of
-from webapp.search.saved_views import kept_for, shown_columns
 
 Cell: TypeAlias = str | int | Decimal | datetime | None  # a time in its shop's zone
 ORDERS, LINES = "orders", "lines"
@@ -73,9 +75,11 @@ def usual(actor: Actor, view: str = "") -> list[str]:
     return [column.code for column, _width in shown if column.code in offers]
 
 
-def ids_of(actor: Actor, *, ids: Sequence[int] | None = None, compiled: Asked | None = None, sort: str = NEWEST) -> Any:
+def ids_of(
+    actor: Actor, *, ids: Sequence[int] | None = None, compiled: Compiled | None = None, sort: str = NEWEST
+) -> Any:
     """The ids of what is exported, in the list's order, as a compact array."""
-    query = matching_ids(actor, compiled, sort)
+    query = matching_ids(ORDER_LIST, actor, compiled, sort)
     if ids is not None:
         query = visible(actor).with_only_columns(Order.id).where(Order.id.in_(ids))
         query = query.order_by(Order.placed_at.desc(), Order.id.desc())

@@ -4,6 +4,7 @@ from webapp.hooks import hookimpl
 from webapp.jobs.runs import any_stands_still, look_after_runs
 from webapp.jobs.schedule import Schedule
 from webapp.jobs.telling import any_to_tell, declare, tell_again
+from webapp.lists.contract import Subject
 from webapp.orders.archiving import SETTINGS
 from webapp.orders.attention import KINDS, AttentionKind
 from webapp.orders.contract import AmountChange, Badge, OrdersChange, UnitsMoved
@@ -22,6 +23,7 @@ from webapp.orders.jobs import (
     release_due,
 )
 from webapp.orders.list_columns import COLUMNS
+from webapp.orders.listing import ORDER_LIST
 from webapp.orders.of_channels import every_badge, every_key
 from webapp.orders.search_words import SOURCES
 from webapp.orders.states import OPEN_STATES
@@ -82,6 +84,11 @@ def orders_changed(changes: list[OrdersChange]) -> None:
     ids = [change.order_id for change in changes if "status" not in change.changed or "state" in change.changed]
     if ids:
         apply_rules(ids)
+
+
+@hookimpl
+def register_list_subjects() -> list[Subject]:
+    return [ORDER_LIST]
 
 
 @hookimpl

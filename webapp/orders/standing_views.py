@@ -6,7 +6,7 @@ They are queries like anybody's, so whatever they show can be narrowed, saved un
 from dataclasses import dataclass
 
 from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext
-from webapp.search.saved_views import View
+from webapp.lists.saved_views import View
 
 EVERYTHING = "all"
 TO_SHIP = "state:processing fulfilled-by:merchant"  # what is on hold or being canceled does not leave today

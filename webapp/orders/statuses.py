@@ -23,7 +23,6 @@ from webapp.orders.queries import locked_all, visible, zone_of
 from webapp.orders.states import STATE_LABELS, OrderState
 from webapp.orders.statuses_and_tags import forget_statuses_and_tags, statuses_and_tags
 from webapp.search.compiling import compile_query
-from webapp.search.gathering import among
 from webapp.search.query import QueryMistake, parse
 from webapp.search.values import in_codes
 
@@ -233,7 +232,8 @@ def _fitting(row: OrderStatus, ids: Collection[int], actor: Actor) -> list[int]:
         log.warning("status_rule_not_understood", status=row.code, problem=error.code)
         return []
     query = visible(actor).with_only_columns(Order.id).where(Order.id.in_(ids), Order.state == row.state)
-    query = query.where(Order.status.is_(None), *compiled.conditions, *map(among, compiled.words))
+    having = [among(word, order_id()) for word in compiled.words]
+    query = query.where(Order.status.is_(None), *compiled.conditions, *having)
     return list(db.session.scalars(query))
 
 

@@ -13,13 +13,13 @@ from webapp.audit.services import audit
 from webapp.db import db, insert_into
 from webapp.errors import DeskError, Invalid, NotFound
 from webapp.i18n import lazy_gettext as _l
+from webapp.lists.saved_views import rename_value
 from webapp.orders.events import record_all
 from webapp.orders.models import Order, OrderTag, Tag
 from webapp.orders.queries import locked_all
 from webapp.orders.statuses import TONES, all_statuses
 from webapp.orders.statuses_and_tags import forget_statuses_and_tags, statuses_and_tags
 from webapp.search.query import renamed
-from webapp.search.saved_views import rename_value
 
 LONGEST_NAME = 40
 

@@ -1,4 +1,4 @@
-"""From a query to conditions on orders: what each clause asks of them, and the terms that its words stand under.
+"""From a query to conditions on a list's rows: what each clause asks of them, and the terms that its words stand under.
 
 Words are looked for in every place that is registered for them; an order must answer to all of them, each in any of
 the places. What can be gathered by terms and ids is left apart, so that a list can walk the index newest first.
@@ -22,7 +22,7 @@ from webapp.i18n import lazy_gettext as _l, reader_zone
 from webapp.search.contract import Found, QueryKey, WordSource
 from webapp.search.gathering import STEP, among, in_ids, in_steps
 from webapp.search.query import Clause, Query
-from webapp.search.registered import query_keys, word_sources
+from webapp.search.registered import find_searched, query_keys, word_sources
 from webapp.search.terms import SHORTEST, digits, is_ideographic, words
 from webapp.search.values import read
 
@@ -47,8 +47,9 @@ class Compiled:
 
 @dataclass(slots=True)
 class _Asked:
-    """What has been compiled so far."""
+    """What has been compiled so far; `by` is the order that a row of the list belongs to."""
 
+    by: ColumnElement[int]
     conditions: list[ColumnElement[bool]] = field(default_factory=list)
     words: list[Found] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -57,7 +58,7 @@ class _Asked:
     def need(self, found: Found) -> None:
         """An order must answer to it: along the list where so many do that they are not gathered."""
         if found.where:
-            self.conditions.append(among(found))
+            self.conditions.append(among(found, self.by))
             self.broad = True
         else:
             self.words.append(found)
@@ -68,7 +69,10 @@ class _Asked:
 def compile_query(query: Query, actor: Actor, *, zone: ZoneInfo | None = None) -> Compiled:
     """Put a query to the database. Raises `QueryMistake`, and `Forbidden` for a key of buyers without the right."""
     asked = _compile_keys(query, actor, zone)
-    searched = _compile_words([clause for clause in query.clauses if not clause.key], actor, asked)
+    sources = [
+        source for source in word_sources(query.subject).values() if actor.may("buyers.see") or not source.personal
+    ]
+    searched = _compile_words([clause for clause in query.clauses if not clause.key], sources, asked)
     return Compiled(
         tuple(asked.conditions), tuple(asked.words), searched, tuple(dict.fromkeys(asked.notes)), asked.broad
     )
@@ -81,7 +85,7 @@ def check_query(query: Query, actor: Actor) -> None:
 
 
 def _compile_keys(query: Query, actor: Actor, zone: ZoneInfo | None = None) -> _Asked:
-    keys, asked = query_keys(), _Asked()
+    keys, asked = query_keys(query.subject), _Asked(find_searched(query.subject).order_id)
     for clause in query.clauses:
         check_time()
         if clause.key:
@@ -113,7 +117,7 @@ def _compile_key(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo, as
         for found in answers[0]:
             asked.need(found)
         return
-    condition = or_(*(and_(*(among(found) for found in needed)) for needed in answers))
+    condition = or_(*(and_(*(among(found, asked.by) for found in needed)) for needed in answers))
     asked.conditions.append(not_(condition) if clause.negated else condition)
 
 
@@ -134,10 +138,9 @@ def _negated(condition: ColumnElement[bool]) -> ColumnElement[bool]:
 # --- Words ---
 
 
-def _compile_words(clauses: Sequence[Clause], actor: Actor, asked: _Asked) -> tuple[str, ...]:
+def _compile_words(clauses: Sequence[Clause], sources: Sequence[WordSource], asked: _Asked) -> tuple[str, ...]:
     if not clauses:
         return ()
-    sources = [source for source in word_sources().values() if actor.may("buyers.see") or not source.personal]
     needed, unwanted = _needed(clauses)
     for found in in_steps(list(dict.fromkeys(needed)), lambda tokens: _look_up(tokens, sources, asked)):
         asked.need(found)
@@ -156,10 +159,10 @@ def _without(
         step = unwanted[start : start + STEP]
         if single := [found[token] for token, *others in step if not others]:
             ways.append(_any_of(single))
-        ways += [and_(*(among(found[token]) for token in group)) for group in step if len(group) > 1]
+        ways += [and_(*(among(found[token], asked.by) for token in group)) for group in step if len(group) > 1]
     if len(unwanted) > STEP:
-        ways = in_ids(ways)
-    return [not_(among(way) if isinstance(way, Found) else way) for way in ways]
+        ways = in_ids(ways, asked.by)
+    return [not_(among(way, asked.by) if isinstance(way, Found) else way) for way in ways]
 
 
 def _needed(clauses: Sequence[Clause]) -> tuple[list[str], list[list[str]]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from webapp.audit.actor import Actor
 from webapp.hooks.fence import PluginFailed
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
-from webapp.search.contract import KeyKind, QueryKey
+from webapp.search.contract import ORDERS, KeyKind, QueryKey
 from webapp.search.query import NO, YES, named, value_text
 from webapp.search.registered import choices_of, query_keys
 
@@ -39,8 +39,8 @@ class Completion:
     help: str = ""
 
 
-def complete(text: str, position: int, actor: Actor) -> list[Completion]:
-    """What can follow where the cursor stands; nothing within words that are looked for."""
+def complete(text: str, position: int, actor: Actor, subject: str = ORDERS) -> list[Completion]:
+    """What can follow where the cursor stands in a query about a subject; nothing within words that are looked for."""
     position = max(0, min(position, len(text)))
     start = _clause_start(text, position)
     start += text.startswith("-", start)
@@ -48,7 +48,7 @@ def complete(text: str, position: int, actor: Actor) -> list[Completion]:
     while end < len(text) and not text[end].isspace() and text[end] != ",":
         end += 1
     typed = text[start:position]
-    keys = {code: key for code, key in query_keys().items() if not key.personal or actor.may("buyers.see")}
+    keys = {code: key for code, key in query_keys(subject).items() if not key.personal or actor.may("buyers.see")}
     name, colon, values = typed.partition(":")
     if not colon:
         return _keys(keys.values(), typed, start, end)

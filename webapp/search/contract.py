@@ -1,7 +1,7 @@
-"""What lists are made of: columns that show and keys that filter. All are registrations, the desk's own too.
+"""What lists are made of: subjects, columns that show and keys that filter. All are registrations, the desk's own too.
 
-A column answers for a whole page at once; a key becomes a condition on the orders table. Neither may ask the database
-once per order.
+A column answers for a whole page at once; a key becomes a condition on the subject's rows. Neither may ask the database
+once per row.
 """
 
 from __future__ import annotations
@@ -16,6 +16,24 @@ from webapp.i18n import LazyString
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Select
+
+
+ORDERS = "orders"  # the subject of columns, keys and queries that name no other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Searched:
+    """What a list is about, as far as a search needs to know: each of its rows belongs to one order.
+
+    Words are found by that order's terms. The keys and the word sources of the subject `within` hold for this one as
+    well, unless it has its own of that code: a shipment is found by what finds its order.
+    """
+
+    code: str
+    label: LazyString | str
+    order_id: ColumnElement[int]
+    within: str = ""
+    filters: Sequence[str] | None = None  # codes of the keys of `within` among the filters; None: all
 
 
 class ColumnKind(StrEnum):
@@ -50,10 +68,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column of the order list and its exports.
+    """A column of a list and its exports.
 
-    `values` gets a page's orders and answers by their ids, with one query at most. It sorts only where `sort` names an
-    indexed column of orders. One with `personal` values is shown and exported only with the right to see buyers.
+    `values` gets a page's rows and answers by their ids, with one query at most. It sorts only where `sort` names one
+    of the subject's sortings. One with `personal` values is shown and exported only with the right to see buyers.
     """
 
     code: str
@@ -66,6 +84,7 @@ class Column:
     width: int = 120  # pixels, where nobody chose another
     personal: bool = False
     help: LazyString | str = ""
+    subject: str = ORDERS
 
 
 class KeyKind(StrEnum):
@@ -125,6 +144,7 @@ class QueryKey:
     bare: bool = False  # a YES_NO key whose name alone says yes: `hold`, `-hold`
     aliases: tuple[str, ...] = ()
     help: LazyString | str = ""
+    subject: str = ORDERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,3 +158,4 @@ class WordSource:
     label: LazyString | str
     find: Callable[[Sequence[str]], Mapping[str, Found]]
     personal: bool = False  # only for who may see buyers
+    subject: str = ORDERS

@@ -37,10 +37,10 @@ def order_id() -> Column[int]:
     return db.metadata.tables["orders"].c.id
 
 
-def among(found: Found) -> ColumnElement[bool]:
-    """Whether an order answers to it."""
+def among(found: Found, by: ColumnElement[int]) -> ColumnElement[bool]:
+    """Whether the order in this column answers to it."""
     ways = [*found.ids, *([with_terms(found.terms)] if found.terms or not (found.ids or found.where) else [])]
-    gathered = [order_id().in_(ways[0] if len(ways) == 1 else union_all(*ways))] if ways else []
+    gathered = [by.in_(ways[0] if len(ways) == 1 else union_all(*ways))] if ways else []
     return or_(*found.where, *gathered)
 
 
@@ -76,7 +76,7 @@ def in_steps(tokens: Sequence[str], look_up: LookUp) -> list[Found]:
 def _first_ids(needed: Sequence[Found], among_these: list[int] | None) -> list[int]:
     """The ids of some orders that answer to all of it: all such orders if they are few."""
     alone, apart = split_by_ids(needed)
-    query = select(order_id()).where(*map(among, apart)).limit(_FEW + 1)
+    query = select(order_id()).where(*(among(found, order_id()) for found in apart)).limit(_FEW + 1)
     if alone:
         query = query.where(order_id().in_(with_words(alone)))
     if among_these is not None:
@@ -84,8 +84,9 @@ def _first_ids(needed: Sequence[Found], among_these: list[int] | None) -> list[i
     return list(db.session.scalars(query))
 
 
-def in_ids(ways: Sequence[Found | ColumnElement[bool]]) -> list[Found | ColumnElement[bool]]:
-    """Ways for orders to be found, any of which will do: those by which few orders are found as one list of ids.
+def in_ids(ways: Sequence[Found | ColumnElement[bool]], by: ColumnElement[int]) -> list[Found | ColumnElement[bool]]:
+    """Ways for orders to be found, any of which will do: those by which few orders are found as one list of the ids in
+    the column `by`.
 
     Raises `TooSlow` once the time of the request is over.
     """
@@ -96,12 +97,12 @@ def in_ids(ways: Sequence[Found | ColumnElement[bool]]) -> list[Found | ColumnEl
         if not isinstance(way, Found) or way.where:
             many.append(way)
             continue
-        ids = list(db.session.scalars(select(order_id()).where(among(way)).limit(_FEW + 1)))
+        ids = list(db.session.scalars(select(order_id()).where(among(way, order_id())).limit(_FEW + 1)))
         if len(ids) > _FEW:
             many.append(way)
         else:
             few.update(ids)
-    return [*many, db_among(order_id(), sorted(few))] if few else many
+    return [*many, db_among(by, sorted(few))] if few else many
 
 
 def split_by_ids(words: Sequence[Found]) -> tuple[list[frozenset[int]], list[Found]]:

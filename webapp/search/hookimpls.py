@@ -2,12 +2,9 @@
 
 from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule
-from webapp.search.jobs import any_of_a_past_week, any_to_forget, forget_sealed_queries, renew_views
+from webapp.search.jobs import any_to_forget, forget_sealed_queries
 
 
 @hookimpl
 def register_schedules() -> list[Schedule]:
-    return [
-        Schedule(forget_sealed_queries, every=3600, due=any_to_forget),
-        Schedule(renew_views, every=3600, due=any_of_a_past_week),
-    ]
+    return [Schedule(forget_sealed_queries, every=3600, due=any_to_forget)]

@@ -3,22 +3,8 @@
 from webapp.clock import now
 from webapp.db import any_row, delete_some, unit_of_work
 from webapp.jobs import a_moment, job
-from webapp.search import saved_views
-from webapp.search.models import SavedView, SealedQuery
+from webapp.search.models import SealedQuery
 from webapp.search.query import KEPT
-from webapp.vault.key_file import period_of
-
-
-def any_of_a_past_week() -> bool:
-    """Whether a saved view's words are sealed under the key of an earlier week."""
-    return any_row(SavedView, SavedView.period != period_of(now()))
-
-
-@job("clock")
-def renew_views() -> None:
-    """Seal the words of saved views again, under this week's key, so that none of them needs a past one."""
-    with unit_of_work():
-        saved_views.seal_again()
 
 
 @job("clock")

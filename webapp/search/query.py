@@ -10,7 +10,7 @@ the rest, which lies sealed for a day, for whoever searched. What values mean is
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from difflib import get_close_matches
 from urllib.parse import quote
@@ -22,7 +22,7 @@ from webapp.clock import now
 from webapp.db import db
 from webapp.errors import DeskError
 from webapp.i18n import LazyString, lazy_gettext as _l
-from webapp.search.contract import KeyKind, QueryKey
+from webapp.search.contract import ORDERS, KeyKind, QueryKey
 from webapp.search.models import SealedQuery
 from webapp.search.registered import query_keys
 from webapp.vault import services as vault
@@ -78,6 +78,7 @@ class Query:
     """What somebody asks for: `str()` writes it out in one way, whatever way it was typed."""
 
     clauses: tuple[Clause, ...] = ()
+    subject: str = ORDERS
 
     def __str__(self) -> str:
         return " ".join(clause.text for clause in self.clauses)
@@ -101,19 +102,22 @@ class Query:
 
     def without(self, clause: Clause) -> "Query":
         """The query without this clause of it."""
-        return Query(tuple(other for other in self.clauses if other is not clause))
+        return replace(self, clauses=tuple(other for other in self.clauses if other is not clause))
 
     def adding(self, text: str) -> "Query":
         """With more of the language behind it; what is there already is not said twice."""
         had = {clause.text for clause in self.clauses}
-        return Query((*self.clauses, *(clause for clause in parse(text).clauses if clause.text not in had)))
+        more = (clause for clause in parse(text, self.subject).clauses if clause.text not in had)
+        return replace(self, clauses=(*self.clauses, *more))
 
 
-def parse(text: str) -> Query:
-    """Read a query. Raises `QueryMistake`, and nothing else whatever the text; too long a text before any work."""
+def parse(text: str, subject: str = ORDERS) -> Query:
+    """Read what is asked of a subject. Raises `QueryMistake`, and nothing else whatever the text; too long a text
+    before any work.
+    """
     if len(text) > LONGEST:
         raise QueryMistake(_l("A search takes up to %(most)s characters, and this one is longer.", most=LONGEST))
-    query = Query(tuple(_Reader(text).clauses()))
+    query = Query(tuple(_Reader(text, query_keys(subject)).clauses()), subject)
     if len(text) > _LONGEST_LINKED // 9 and len(quote(query.structured)) > _LONGEST_LINKED:  # 9: of one character
         raise QueryMistake(_l("This search is too long to stand in a link. Leave some of its values away."))
     return query
@@ -125,11 +129,13 @@ def written(key: QueryKey, values: tuple[str, ...], negated: bool = False) -> st
     return f"-{said}" if negated else said
 
 
-def renamed(text: str, code: str, old: str, new: str) -> str:
-    """The query's text, with a value of this key called otherwise; a text that is no query any more stays as it is."""
-    keys = query_keys()
+def renamed(text: str, code: str, old: str, new: str, subject: str = ORDERS) -> str:
+    """The text of a query about a subject, with a value of this key called otherwise; a text that is no query any more
+    stays as it is.
+    """
+    keys = query_keys(subject)
     try:
-        clauses = parse(text).clauses
+        clauses = parse(text, subject).clauses
     except QueryMistake:
         return text
     if not any(clause.key == code and old.casefold() in map(str.casefold, clause.values) for clause in clauses):
@@ -158,20 +164,22 @@ def keep(query: Query, actor: Actor) -> tuple[str, str]:
     return query.structured, row.token
 
 
-def reopen(structured: str, token: str, actor: Actor, sealed: tuple[str, bytes] | None = None) -> Query:
-    """The query of a URL. Raises `WordsForgotten` where the token is another's or older than a day.
+def reopen(
+    structured: str, token: str, actor: Actor, sealed: tuple[str, bytes] | None = None, subject: str = ORDERS
+) -> Query:
+    """The query of a URL, about a subject. Raises `WordsForgotten` where the token is another's or older than a day.
 
     `sealed` is what stands under the token, where it was read already.
     """
     if not token:
-        return parse(structured)
+        return parse(structured, subject)
     if sealed is None:
         columns = (SealedQuery.period, SealedQuery.sealed)
         row = db.session.execute(select(*columns).where(under(token), SealedQuery.user_id == actor.id)).one_or_none()
         if row is None:
             raise WordsForgotten
         sealed = (row.period, row.sealed)
-    return parse(f"{structured} {open_words(*sealed)}")
+    return parse(f"{structured} {open_words(*sealed)}", subject)
 
 
 def under(token: str) -> ColumnElement[bool]:
@@ -195,10 +203,10 @@ def open_words(period: str, sealed: bytes) -> str:
 class _Reader:
     """Reads a text from left to right."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, keys: Mapping[str, QueryKey]) -> None:
         self._text = text
         self._at = 0
-        self._keys = query_keys()
+        self._keys = keys
 
     def clauses(self) -> list[Clause]:
         found: list[Clause] = []

@@ -1,30 +1,65 @@
 """What is registered for lists and searches, by code; of two with one code the plugin's wins over the desk's own."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from webapp.audit.actor import Actor
-from webapp.errors import DeskError
+from webapp.errors import DeskError, NotFound
 from webapp.hooks.failures import WrongType
 from webapp.hooks.fence import ask
-from webapp.hooks.registered import by_code
+from webapp.hooks.registered import by_address, by_code
 from webapp.i18n import LazyString
-from webapp.search.contract import Column, QueryKey, WordSource
+from webapp.search.contract import ORDERS, Column, QueryKey, Searched, WordSource
+
+T = TypeVar("T", Column, QueryKey, WordSource)
 
 
-def list_columns() -> dict[str, Column]:
-    """The columns of the order list, the desk's own first."""
-    return by_code("register_columns", Column)
+def subjects() -> dict[str, Searched]:
+    """What there are lists of, the desk's own first."""
+    return by_code("register_list_subjects", Searched)
 
 
-def query_keys() -> dict[str, QueryKey]:
-    """The keys of the query bar, the desk's own first."""
-    return by_code("register_query_keys", QueryKey)
+def find_searched(code: str) -> Searched:
+    """The subject of this code. Raises `NotFound`."""
+    known = subjects().get(code)
+    if known is None:
+        raise NotFound(name=code)
+    return known
 
 
-def word_sources() -> dict[str, WordSource]:
+def list_columns(subject: str = ORDERS) -> dict[str, Column]:
+    """The columns of a list, the desk's own first."""
+    return _of("register_columns", Column, subject)
+
+
+def query_keys(subject: str = ORDERS) -> dict[str, QueryKey]:
+    """The keys of a list's query bar, the desk's own first; those of what its rows lie within come last."""
+    own = _of("register_query_keys", QueryKey, subject)
+    about = find_searched(subject)
+    if not about.within:
+        return own
+    return own | {code: key for code, key in query_keys(about.within).items() if code not in own}
+
+
+def filter_keys(subject: str = ORDERS) -> dict[str, QueryKey]:
+    """The keys that are offered among the filters of a list."""
+    about = find_searched(subject)
+    keys = {code: key for code, key in query_keys(subject).items() if key.filter}
+    if about.filters is None:
+        return keys
+    return {code: key for code, key in keys.items() if key.subject == subject or code in about.filters}
+
+
+def word_sources(subject: str = ORDERS) -> dict[str, WordSource]:
     """Where free words are looked for, the desk's own places first."""
-    return by_code("register_word_sources", WordSource)
+    own = _of("register_word_sources", WordSource, subject)
+    within = find_searched(subject).within
+    return {**word_sources(within), **own} if within else own
+
+
+def _of(hook: str, kind: type[T], subject: str) -> dict[str, T]:
+    items = by_address(hook, kind, lambda item: (item.subject, item.code)).values()
+    return {item.code: item for item in items if item.subject == subject}
 
 
 def values_of(column: Column, orders: Sequence[Any], actor: Actor) -> Mapping[int, Any]:

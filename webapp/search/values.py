@@ -80,8 +80,10 @@ def in_codes(query: Query, actor: Actor, *, ids: bool = True) -> Query:
     """The query with its choices by their codes, as it is kept and handed on: names change, and are others in every
     language. Keys whose choices go by name stay as they are; without `ids`, so does what has a mere number for a code.
     """
-    keys = query_keys()
-    return Query(tuple(_in_codes(clause, keys.get(clause.key), actor, ids) for clause in query.clauses))
+    keys = query_keys(query.subject)
+    return replace(
+        query, clauses=tuple(_in_codes(clause, keys.get(clause.key), actor, ids) for clause in query.clauses)
+    )
 
 
 def _in_codes(clause: Clause, key: QueryKey | None, actor: Actor, ids: bool) -> Clause:

@@ -24,10 +24,11 @@ from webapp.channels.contract import (
 from webapp.channels.models import ChannelOrder, Store
 from webapp.db import db, unit_of_work
 from webapp.hooks import hookimpl, hooks
+from webapp.lists.listing import list_page
 from webapp.orders.attention import in_words
 from webapp.orders.badges import Badges
 from webapp.orders.contract import Badge
-from webapp.orders.listing import list_orders
+from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order, OrderEvent
 from webapp.search.compiling import compile_query
 from webapp.search.contract import Column, KeyKind, QueryKey
@@ -188,7 +189,7 @@ def test_badges_columns_and_keys_read_them_a_page_at_a_time(take: Take, operator
     def note(connection: Any, cursor: Any, statement: str, *_: object) -> None:
         statements.append(statement)
 
-    listed = list_orders(operator, sort="placed").orders
+    listed = list_page(ORDER_LIST, operator, sort="placed").rows
     event.listen(db.engine, "before_cursor_execute", note)
     badges = Badges().of_all(listed)
     scores = list_columns()["score"].values(listed, operator)
@@ -200,5 +201,5 @@ def test_badges_columns_and_keys_read_them_a_page_at_a_time(take: Take, operator
     assert [scores[by_number[number]] for number in numbers] == ["0", "1", "2", "3"]
     assert len([said for said in statements if "channel_orders" in said]) <= 2
     for query, found in (("tier:gold", {0, 2}), ("tier:silver,gold", {0, 1, 2}), ("insured:yes", {2, 3})):
-        hits = list_orders(operator, compile_query(parse(query), operator)).orders
+        hits = list_page(ORDER_LIST, operator, compile_query(parse(query), operator)).rows
         assert {order.channel_order_number for order in hits} == {numbers[place] for place in found}, query

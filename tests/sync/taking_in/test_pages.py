@@ -23,8 +23,9 @@ from webapp.errors import DatabaseBusy, DiskFull, Unavailable
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.models import Package
 from webapp.fulfillment.services import ship_order, shipments_of
+from webapp.lists.listing import list_page
 from webapp.orders.attention import in_words
-from webapp.orders.listing import list_orders
+from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order, OrderEvent, OrderLine
 from webapp.orders.queries import find_order, locked
 from webapp.reporting import changes
@@ -210,7 +211,7 @@ def test_a_deadline_that_cant_be_is_left_out_and_marked(store: Store, take: Take
     assert (order.ship_by, order.deliver_from, order.deliver_by) == (None, None, told.deliver_by)
     assert order.attention == [{"kind": "odd_time", "values": {"times": ["ship_by", "deliver_from", "shipped_at"]}}]
     assert "Ship by, Deliver from, Shipped" in in_words(order.attention)[0].cause
-    list_orders(operator)
+    list_page(ORDER_LIST, operator)
     take(told)
     assert order.version == 1
     [order] = take(again(told, ship_by=told.deliver_by, deliver_from=None, packages=()))

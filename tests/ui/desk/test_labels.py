@@ -13,14 +13,14 @@ from webapp.audit.actor import Actor
 from webapp.channels.models import Store
 from webapp.db import db, unit_of_work
 from webapp.i18n import force_locale
+from webapp.lists.models import SavedView
+from webapp.lists.saved_views import save_view
 from webapp.orders.models import Order
 from webapp.orders.organizing import set_status, set_tags
 from webapp.orders.queries import locked
 from webapp.orders.statuses import all_statuses, find_status, make_status
 from webapp.orders.tags import all_tags, make_tag
-from webapp.search.models import SavedView
 from webapp.search.query import parse
-from webapp.search.saved_views import save_view
 
 PACKING = {"code": "packing", "state": "processing", "name_en": "Packing", "name_fr": "Emballage", "tone": "info"}
 

@@ -11,8 +11,8 @@ from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
 from webapp.db import db
 from webapp.jobs.models import Run
+from webapp.lists.models import SavedView
 from webapp.orders.models import Order
-from webapp.search.models import SavedView
 from webapp.testing import incoming_line, incoming_order
 
 

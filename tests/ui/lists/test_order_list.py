@@ -15,9 +15,11 @@ from webapp.channels.contract import ChannelStage, FulfilledBy
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import TooSlow
-from webapp.orders.listing import key_of
+from webapp.lists.listing import key_of
+from webapp.lists.models import ListLayout, SavedView
+from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
-from webapp.search.models import ListLayout, SavedView, SealedQuery
+from webapp.search.models import SealedQuery
 from webapp.search.registered import list_columns
 from webapp.testing import incoming_line, incoming_order
 from webapp.ui.frame import unscripted
@@ -191,7 +193,7 @@ def test_a_list_that_takes_too_long_says_how_to_narrow_it(
     def slow(*_: Any, **__: Any) -> None:
         raise TooSlow
 
-    monkeypatch.setattr(order_list, "list_orders", slow)
+    monkeypatch.setattr(order_list, "list_page", slow)
     answer = browser.get("/orders/?q=state:complete")
 
     assert answer.status_code == 422
@@ -207,7 +209,7 @@ def test_what_took_too_long_is_not_counted_once_more(
     def slow(*_: Any, **__: Any) -> None:
         raise TooSlow
 
-    monkeypatch.setattr(order_list, "list_orders", slow)
+    monkeypatch.setattr(order_list, "list_page", slow)
     assert browser.get("/orders/?q=country:DE&whole=1").status_code == 422
     assert counts.known_counts({"found": "country:DE"}, olga) == {}
 
@@ -228,7 +230,7 @@ def test_a_whole_page_counts_only_as_long_as_its_time_lasts(
 
 def test_news_count_what_came_since(make_order: Callable[..., Order], browser: Browser) -> None:
     first = make_order()
-    since = key_of(first)
+    since = key_of(ORDER_LIST, first)
     assert "new order" not in browser.get(f"/orders/news?since={since}", htmx=True).text
 
     make_order(created_at=now())

@@ -12,9 +12,9 @@ from webapp.accounts.models import User
 from webapp.audit.actor import Actor
 from webapp.clock import now
 from webapp.db import db, unit_of_work
+from webapp.lists.saved_views import save_view
 from webapp.orders.models import Order
 from webapp.search.query import parse
-from webapp.search.saved_views import save_view
 from webapp.testing import incoming_line, incoming_order
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]

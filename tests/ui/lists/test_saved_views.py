@@ -11,9 +11,9 @@ from tests.ui.conftest import Browser
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor
 from webapp.db import db, unit_of_work
-from webapp.search.models import SavedView
+from webapp.lists.models import SavedView
+from webapp.lists.saved_views import save_view
 from webapp.search.query import parse
-from webapp.search.saved_views import save_view
 
 
 def _field(page: str, name: str) -> str:

@@ -19,7 +19,8 @@ from webapp.errors import sentence_of
 from webapp.hooks import hookimpl
 from webapp.hooks.registered import by_code
 from webapp.i18n import gettext as _, lazy_gettext as _l, ngettext
-from webapp.orders.listing import list_orders
+from webapp.lists.listing import list_page
+from webapp.orders.listing import ORDER_LIST
 from webapp.reporting.contract import Card
 from webapp.reporting.work import DECIDING, SHIPPING, Waiting, waiting
 from webapp.sync import health
@@ -151,9 +152,9 @@ def _unproven(state: health.Health) -> str | None:
 def recent_card(actor: Actor) -> str:
     """The newest orders, with both numbers and both statuses (and no buyer: the list shows those)."""
     show_times_of(shown_stores())
-    found = list_orders(actor, limit=RECENT)
+    found = list_page(ORDER_LIST, actor, limit=RECENT)
     return render_template(
-        "desk/dashboard/_recent.html", orders=[shown.ShownOrder(order) for order in found.orders], stores=shown_stores()
+        "desk/dashboard/_recent.html", orders=[shown.ShownOrder(order) for order in found.rows], stores=shown_stores()
     )
 
 

@@ -16,9 +16,9 @@ from webapp.db import db, time_limit, unit_of_work
 from webapp.errors import DeskError, NotFound
 from webapp.hooks.fence import ask
 from webapp.i18n import gettext as _, pgettext
+from webapp.lists.saved_views import begin_with
 from webapp.reporting.contract import Card
 from webapp.reporting.figures import Sales, sales_of
-from webapp.search.saved_views import begin_with
 from webapp.ui.desk import sales
 from webapp.ui.desk.cards import registered, sales_choices
 from webapp.ui.frame import unscripted

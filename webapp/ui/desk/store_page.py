@@ -21,8 +21,9 @@ from webapp.clock import now
 from webapp.db import db
 from webapp.errors import sentence_of
 from webapp.i18n import gettext as _
+from webapp.lists.listing import list_page
 from webapp.orders import erasing
-from webapp.orders.listing import list_orders
+from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
 from webapp.orders.queries import visible
 from webapp.orders.states import STATE_LABELS
@@ -156,7 +157,7 @@ def overview(store: Store, actor: Actor) -> dict[str, Any]:
         facts |= {
             "sales": _sales(_sold(actor).get(store.id)),
             "counts": _counts(store, actor),
-            "orders": [shown.ShownOrder(order) for order in list_orders(actor, of_store, limit=RECENT).orders],
+            "orders": [shown.ShownOrder(order) for order in list_page(ORDER_LIST, actor, of_store, limit=RECENT).rows],
             "all_url": facts["store"]["orders_url"],
         }
     return facts

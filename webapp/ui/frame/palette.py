@@ -15,11 +15,11 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.errors import NotFound, SeveralFit
 from webapp.i18n import LANGUAGES, gettext as _
+from webapp.lists.saved_views import kept_for
 from webapp.orders.contract import OrderAction
 from webapp.orders.queries import find_order, reference
 from webapp.orders.services import actions, bar, offers
 from webapp.orders.standing_views import EVERYTHING, STANDING
-from webapp.search.saved_views import kept_for
 from webapp.settings.declared import DESK
 from webapp.settings.services import groups
 from webapp.ui.frame.access import current_actor, may, needs, right_of

@@ -14,11 +14,12 @@ from flask import request, url_for
 from webapp.audit.actor import Actor
 from webapp.errors import DeskError
 from webapp.i18n import lazy_gettext as _l
-from webapp.orders.listing import NEWEST, Sorting
+from webapp.lists.contract import Sorting
+from webapp.lists.saved_views import Kept, View
+from webapp.orders.listing import NEWEST, ORDER_LIST
 from webapp.orders.standing_views import EVERYTHING, STANDING
 from webapp.search.compiling import Compiled, check_query, compile_query
 from webapp.search.query import Query, QueryMistake, parse, reopen
-from webapp.search.saved_views import Kept, View
 from webapp.search.values import in_codes
 from webapp.ui.lists.chosen import Chosen
 
@@ -119,7 +120,7 @@ def _sort(given: Mapping[str, str], view: View | None, kept: Kept) -> str:
     """What to sort by: `sort` of the address, or what is usual there; an unknown column is passed over."""
     for name in (given.get("sort", ""), (view.sort if view else "") or kept.layout.sort):
         try:
-            Sorting.parse(name)
+            Sorting.parse(ORDER_LIST, name)
         except DeskError:
             continue
         return name

@@ -11,9 +11,10 @@ from werkzeug.wrappers import Response as AnyResponse
 from webapp.audit.actor import Actor
 from webapp.db import unit_of_work
 from webapp.errors import DeskError
+from webapp.lists.listing import count_rows
 from webapp.orders import bulk
 from webapp.orders.contract import OrderAction
-from webapp.orders.listing import count_orders
+from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
 from webapp.orders.queries import newest_order
 from webapp.orders.services import actions, find_action, read_input, refusal_of
@@ -115,7 +116,7 @@ def _around(chosen: Chosen, orders: list[Order], actor: Actor) -> dict[str, Any]
     if len(orders) == bulk.LOOKED_AT:
         total = len(chosen.ids)
         if chosen.everything:
-            total, capped = count_orders(actor, chosen.asked(actor), bulk.CAP)
+            total, capped = count_rows(ORDER_LIST, actor, chosen.asked(actor), bulk.CAP)
     return {"chosen": chosen, "total": total, "capped": capped, "looked_at": len(orders), "cap": bulk.CAP}
 
 

@@ -12,8 +12,8 @@ from flask import request, url_for
 from webapp.audit.actor import Actor
 from webapp.errors import DeskError
 from webapp.i18n import lazy_gettext as _l
-from webapp.orders.listing import NEWEST, Asked
-from webapp.search.compiling import compile_query
+from webapp.orders.listing import NEWEST
+from webapp.search.compiling import Compiled, compile_query
 from webapp.search.query import reopen
 from webapp.ui.frame.pages import show_times_of, shown_stores
 
@@ -53,7 +53,7 @@ class Chosen:
         found, newest = (given.get(name, 0, type=int) if everything else 0 for name in ("found", "newest"))
         return cls([] if everything else ids, everything, query, token, sort, view, after, before, found, newest)
 
-    def asked(self, actor: Actor) -> Asked | None:
+    def asked(self, actor: Actor) -> Compiled | None:
         """What the list's query compiles to; None where it asks nothing. Raises what is wrong with it."""
         show_times_of(shown_stores())  # a day is the list's day
         query = reopen(self.query, self.token, actor)

@@ -19,8 +19,9 @@ from webapp.audit.actor import Actor
 from webapp.clock import iso, now, parse_instant
 from webapp.db import db, time_limit
 from webapp.errors import DeskError, TooSlow
+from webapp.lists.listing import CAP, counting
 from webapp.live import connection, key
-from webapp.orders.listing import CAP, counting
+from webapp.orders.listing import ORDER_LIST
 from webapp.search.compiling import compile_query
 from webapp.search.query import parse
 from webapp.vault.key_file import key_file
@@ -70,7 +71,7 @@ def counts(texts: Mapping[str, str], actor: Actor, until: float = inf) -> dict[s
     for name, text in texts.items():
         if name not in found:
             try:
-                questions[name] = counting(actor, compile_query(parse(text), actor))
+                questions[name] = counting(ORDER_LIST, actor, compile_query(parse(text), actor))
             except DeskError:
                 continue
     at, began = now(), monotonic()

@@ -14,9 +14,10 @@ from webapp.db import unit_of_work
 from webapp.errors import Invalid
 from webapp.i18n import gettext as _
 from webapp.jobs import runs
+from webapp.lists.listing import ALL, count_rows
 from webapp.orders import export_runs, exporting
 from webapp.orders.bulk import NothingChosen
-from webapp.orders.listing import ALL, count_orders
+from webapp.orders.listing import ORDER_LIST
 from webapp.search.query import reopen
 from webapp.search.registered import list_columns
 from webapp.ui.frame.access import current_actor, needs
@@ -54,7 +55,7 @@ def start() -> AnyResponse:
     total, more = len(chosen.ids), False
     asked = chosen.asked(actor) if chosen.everything else None
     if chosen.everything:
-        total, more = count_orders(actor, asked, cap=STREAMED)
+        total, more = count_rows(ORDER_LIST, actor, asked, cap=STREAMED)
     if total == 0:
         flash(str(NothingChosen()), "warn")
         return redirect(chosen.list_url())
@@ -64,7 +65,7 @@ def start() -> AnyResponse:
         params = urlencode([*chosen.fields, *columns, ("rows", rows), *mark])
         return redirect(f"{url_for('.stream')}?{params}", 303)
     if more:
-        total, _more = count_orders(actor, asked, cap=ALL)
+        total, _more = count_rows(ORDER_LIST, actor, asked, cap=ALL)
     with unit_of_work():
         query = reopen(chosen.query, chosen.token, actor) if chosen.everything else None
         ids = None if chosen.everything else chosen.ids
@@ -125,7 +126,7 @@ def _form(chosen: Chosen) -> str:
     actor = current_actor()
     total, capped = len(chosen.ids), False
     if chosen.everything:
-        total, capped = count_orders(actor, chosen.asked(actor), cap=STREAMED)
+        total, capped = count_rows(ORDER_LIST, actor, chosen.asked(actor), cap=STREAMED)
     always = [column for column in list_columns().values() if column.code in exporting.ALWAYS]
     return page(
         "lists/exports/choose.html",

@@ -15,13 +15,8 @@ from webapp.clock import now
 from webapp.db import time_limit, unit_of_work
 from webapp.errors import DeskError, Forbidden, NotFound, SeveralFit, TooSlow
 from webapp.i18n import gettext as _
-from webapp.orders.listing import CAP, OrdersSlice, key_of, list_orders, newer_than
-from webapp.orders.queries import find_order, orders_by_id, reference
-from webapp.orders.standing_views import CARDS, STANDING
-from webapp.search.completion import complete as completions
-from webapp.search.query import keep, reopen
-from webapp.search.registered import list_columns
-from webapp.search.saved_views import (
+from webapp.lists.listing import CAP, Slice, key_of, list_page, newer_than
+from webapp.lists.saved_views import (
     Kept,
     View,
     forget_layout,
@@ -33,6 +28,12 @@ from webapp.search.saved_views import (
     remember_sort,
     shown_columns,
 )
+from webapp.orders.listing import ORDER_LIST
+from webapp.orders.queries import find_order, orders_by_id, reference
+from webapp.orders.standing_views import CARDS, STANDING
+from webapp.search.completion import complete as completions
+from webapp.search.query import keep, reopen
+from webapp.search.registered import list_columns
 from webapp.ui.frame import htmx, unscripted
 from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.failures import shown_again
@@ -66,11 +67,13 @@ def index() -> Drawn:
 
 def _list_page(asked: ListAsked, kept: Kept, actor: Actor, until: float | None = None) -> Drawn:
     """The page of a list; until when it may be looked for, reading what is asked for included."""
-    found, until = OrdersSlice([], None, None), until or monotonic() + SECONDS
+    found, until = Slice([], None, None), until or monotonic() + SECONDS
     if asked.problem is None and not asked.sealed_view:
         try:
             with time_limit(until - monotonic()):
-                found = list_orders(actor, asked.compiled, sort=asked.sort, after=asked.after, before=asked.before)
+                found = list_page(
+                    ORDER_LIST, actor, asked.compiled, sort=asked.sort, after=asked.after, before=asked.before
+                )
         except TooSlow as slow:
             asked = replace(asked, problem=slow)
     context = _rows(asked, kept, found, actor) | _around(asked, kept, found, actor, until)
@@ -81,10 +84,10 @@ def _list_page(asked: ListAsked, kept: Kept, actor: Actor, until: float | None =
     return (drawn, asked.problem.status) if asked.problem else drawn
 
 
-def _rows(asked: ListAsked, kept: Kept, found: OrdersSlice, actor: Actor) -> dict[str, Any]:
+def _rows(asked: ListAsked, kept: Kept, found: Slice, actor: Actor) -> dict[str, Any]:
     shown = shown_columns(kept.layout, list_columns(), actor, asked.view)
     ticked = asked.chosen
-    table = Table(found.orders, shown, actor, asked.view.code if asked.view else "", ticked.ids)
+    table = Table(found.rows, shown, actor, asked.view.code if asked.view else "", ticked.ids)
     return {
         "rows": table.rows,
         "chosen": ticked,
@@ -96,7 +99,7 @@ def _rows(asked: ListAsked, kept: Kept, found: OrdersSlice, actor: Actor) -> dic
     }
 
 
-def _around(asked: ListAsked, kept: Kept, found: OrdersSlice, actor: Actor, until: float) -> dict[str, Any]:
+def _around(asked: ListAsked, kept: Kept, found: Slice, actor: Actor, until: float) -> dict[str, Any]:
     views = (*STANDING, *kept.views)
     cards = [{"card": card, "url": url_for(".index", q=card.query, sort=card.sort or None)} for card in CARDS]
     whole = unscripted.whole()
@@ -109,7 +112,7 @@ def _around(asked: ListAsked, kept: Kept, found: OrdersSlice, actor: Actor, unti
         "search_mistaken": asked.problem is not None and asked.problem.code == "query_mistake",
         "newer_url": asked.url(before=found.newer) if found.newer else None,
         "older_url": asked.url(after=found.older) if found.older else None,
-        "news_url": url_for(".news", since=key_of(found.orders[0]) if found.orders else _BEFORE_ALL)
+        "news_url": url_for(".news", since=key_of(ORDER_LIST, found.rows[0]) if found.rows else _BEFORE_ALL)
         if asked.plain
         else None,
         "news": 0,
@@ -130,7 +133,7 @@ def _around(asked: ListAsked, kept: Kept, found: OrdersSlice, actor: Actor, unti
 def news() -> str:
     """How many orders came in since the page was drawn."""
     since = request.args.get("since", _BEFORE_ALL)
-    found = newer_than(current_actor(), since)
+    found = newer_than(ORDER_LIST, current_actor(), since)
     return page("lists/_news.html", asked=ListAsked(), news=found, news_url=url_for(".news", since=since))
 
 

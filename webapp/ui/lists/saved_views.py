@@ -10,10 +10,7 @@ from webapp.audit.actor import Actor
 from webapp.db import unit_of_work
 from webapp.errors import Invalid, NotFound
 from webapp.i18n import LANGUAGES, gettext as _, lazy_gettext as _l
-from webapp.orders.standing_views import STANDING
-from webapp.search.query import Query, parse, reopen
-from webapp.search.registered import list_columns
-from webapp.search.saved_views import (
+from webapp.lists.saved_views import (
     begin_with,
     change_view,
     delete_view,
@@ -24,6 +21,9 @@ from webapp.search.saved_views import (
     save_view,
     shown_columns,
 )
+from webapp.orders.standing_views import STANDING
+from webapp.search.query import Query, parse, reopen
+from webapp.search.registered import list_columns
 from webapp.ui.forms import Form, hidden, text, tick
 from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.languages import spoken

@@ -12,11 +12,9 @@ from webapp.audit.actor import Actor
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden, Invalid, NotFound
-from webapp.search.jobs import renew_views
-from webapp.search.models import SavedView
-from webapp.search.query import open_words, parse
-from webapp.search.registered import list_columns
-from webapp.search.saved_views import (
+from webapp.lists.jobs import renew_views
+from webapp.lists.models import SavedView
+from webapp.lists.saved_views import (
     Layout,
     View,
     begin_with,
@@ -30,6 +28,8 @@ from webapp.search.saved_views import (
     save_view,
     shown_columns,
 )
+from webapp.search.query import open_words, parse
+from webapp.search.registered import list_columns
 from webapp.vault.key_file import key_file, period_of
 
 

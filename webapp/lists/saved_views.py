@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
@@ -18,18 +18,18 @@ from webapp.clock import now
 from webapp.db import db
 from webapp.errors import Invalid, NotFound
 from webapp.i18n import LazyString, lazy_gettext as _l
-from webapp.search.contract import Column
-from webapp.search.models import ListLayout, SavedView, SealedQuery
+from webapp.lists.models import ListLayout, SavedView
+from webapp.search.contract import ORDERS, Column
+from webapp.search.models import SealedQuery
 from webapp.search.query import SEALED, Query, open_words, renamed, seal_words, under
 from webapp.search.values import in_codes
 from webapp.vault import services as vault
 from webapp.vault.key_file import period_of
 
-LIST = "orders"
 NARROWEST, WIDEST = 48, 800
 _LONGEST_NAME = 60
 _DELETED = "deleted view"
-_RESTORED = ("name", "shared", "query", "period", "sort", "columns", "position")
+_RESTORED = ("name", "subject", "shared", "query", "period", "sort", "columns", "position")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +81,15 @@ class Kept:
     sealed: tuple[str, bytes] | None = field(default=None, repr=False)
 
 
-def kept_for(actor: Actor, token: str = "") -> Kept:
-    """All of it in one query; nothing for who is no person."""
+def kept_for(actor: Actor, token: str = "", subject: str = ORDERS) -> Kept:
+    """All of it for lists of this subject, in one query; nothing for who is no person."""
     if actor.kind is not ActorKind.PERSON:
         return Kept()
     query = (
         select(User.start_view, SealedQuery.period, SealedQuery.sealed, ListLayout, SavedView)
-        .outerjoin(ListLayout, (ListLayout.user_id == User.id) & (ListLayout.name == LIST))
+        .outerjoin(ListLayout, (ListLayout.user_id == User.id) & (ListLayout.name == subject))
         .outerjoin(SealedQuery, and_(under(token), SealedQuery.user_id == User.id))
-        .outerjoin(SavedView, or_(SavedView.user_id == User.id, SavedView.shared))
+        .outerjoin(SavedView, and_(SavedView.subject == subject, or_(SavedView.user_id == User.id, SavedView.shared)))
         .where(User.id == actor.id)
         .order_by(SavedView.position, SavedView.id)
     )
@@ -130,15 +130,16 @@ def save_view(
     columns: Iterable[tuple[str, int | None]] | None = None,
     shared: bool = False,
 ) -> SavedView:
-    """Keep a list under a name, behind the person's others; with columns, whoever opens it sees those. Sharing needs
-    its right.
+    """Keep a list of the query's subject under a name, behind the person's others; with columns, whoever opens it sees
+    those. Sharing needs its right.
     """
     if shared:
         actor.needs("views.share")
-    last = select(func.coalesce(func.max(SavedView.position), 0)).where(SavedView.user_id == actor.id)
+    last = select(func.coalesce(func.max(SavedView.position), 0)).where(*_own(actor, query.subject))
     row = SavedView(
         user_id=actor.id,
-        name=_name(name, actor),
+        name=_name(name, actor, query.subject),
+        subject=query.subject,
         shared=shared,
         position=(db.session.scalar(last) or 0) + 1,
         created_at=now(),
@@ -164,7 +165,7 @@ def change_view(
     """Rename, share, or keep another list under a view's name; only whoever saved it may."""
     row = own_view(code, actor)
     if name is not None:
-        row.name = _name(name, actor, row.id)
+        row.name = _name(name, actor, row.subject, row.id)
     if shared is not None and shared is not row.shared:
         actor.needs("views.share")
         row.shared = shared
@@ -185,7 +186,7 @@ def move_view(code: str, by: int, *, actor: Actor) -> None:
     row = own_view(code, actor)
     own = list(
         db.session.scalars(
-            select(SavedView).where(SavedView.user_id == actor.id).order_by(SavedView.position, SavedView.id)
+            select(SavedView).where(*_own(actor, row.subject)).order_by(SavedView.position, SavedView.id)
         )
     )
     at = own.index(row)
@@ -221,7 +222,8 @@ def restore_view(token: str, *, actor: Actor) -> SavedView:
     params = vault.open_apart(_DELETED, kept.period, kept.sealed) if kept else None
     if params is None:
         raise NotFound(name=token)
-    _name(params["name"], actor)
+    params.setdefault("subject", ORDERS)  # of a view that an earlier version deleted
+    _name(params["name"], actor, params["subject"])
     sealed = bytes.fromhex(params["sealed"]) if params["sealed"] else None
     row = SavedView(**{name: params[name] for name in _RESTORED}, sealed=sealed, user_id=actor.id, created_at=now())
     db.session.add(row)
@@ -233,9 +235,9 @@ def restore_view(token: str, *, actor: Actor) -> SavedView:
 
 
 def rename_value(key: str, old: str, new: str) -> None:
-    """Call a value of a key otherwise in everybody's views; for whoever renames what they name."""
+    """Call a value of a key otherwise in everybody's views, of any subject; for whoever renames what they name."""
     for row in db.session.scalars(select(SavedView).where(SavedView.query.contains(f"{key}:", autoescape=True))):
-        row.query = renamed(row.query, key, old, new)
+        row.query = renamed(row.query, key, old, new, row.subject)
 
 
 def seal_again() -> None:
@@ -266,13 +268,18 @@ def _fill(row: SavedView, query: Query, actor: Actor) -> None:
     row.period, row.sealed = seal_words(query.words) if query.words else (None, None)
 
 
-def _name(name: str, actor: Actor, own: int | None = None) -> str:
+def _own(actor: Actor, subject: str) -> tuple[ColumnElement[bool], ...]:
+    """The views of this subject that the person saved."""
+    return SavedView.user_id == actor.id, SavedView.subject == subject
+
+
+def _name(name: str, actor: Actor, subject: str, own: int | None = None) -> str:
     name = " ".join(name.split())
     if not name:
         raise Invalid(field="name", problem=_l("is needed."))
     if len(name) > _LONGEST_NAME or not name.isprintable():
         raise Invalid(field="name", problem=_l("is too long."))
-    taken = select(SavedView.id).where(SavedView.user_id == actor.id, func.lower(SavedView.name) == name.lower())
+    taken = select(SavedView.id).where(*_own(actor, subject), func.lower(SavedView.name) == name.lower())
     if any(id_ != own for id_ in db.session.scalars(taken)):
         raise Invalid(field="name", problem=_l("is the name of another of your views."))
     return name
@@ -281,22 +288,24 @@ def _name(name: str, actor: Actor, own: int | None = None) -> str:
 # --- Layouts ----------------------------------------------------------------------------------------------------------
 
 
-def remember_layout(actor: Actor, columns: Iterable[tuple[str, int | None]], *, dense: bool) -> Layout:
+def remember_layout(
+    actor: Actor, columns: Iterable[tuple[str, int | None]], *, dense: bool, subject: str = ORDERS
+) -> Layout:
     """Keep how this person wants the list; widths are held within reason."""
-    row = _own_layout(actor)
+    row = _own_layout(actor, subject)
     row.columns = _kept_columns(columns)
     row.dense = dense
     return _layout(row)
 
 
-def remember_sort(actor: Actor, sort: str) -> None:
+def remember_sort(actor: Actor, sort: str, subject: str = ORDERS) -> None:
     """Sort the list that way from now on, where nothing else is said."""
-    _own_layout(actor).sort = sort
+    _own_layout(actor, subject).sort = sort
 
 
-def forget_layout(actor: Actor) -> None:
+def forget_layout(actor: Actor, subject: str = ORDERS) -> None:
     """Back to the desk's own columns."""
-    db.session.execute(delete(ListLayout).where(ListLayout.user_id == actor.id, ListLayout.name == LIST))
+    db.session.execute(delete(ListLayout).where(ListLayout.user_id == actor.id, ListLayout.name == subject))
 
 
 def layout_in(layout: Layout, view: View | None) -> Layout:
@@ -323,10 +332,10 @@ def may_show(column: Column, actor: Actor) -> bool:
     return not column.personal or actor.may("buyers.see")
 
 
-def _own_layout(actor: Actor) -> ListLayout:
-    row = db.session.get(ListLayout, (actor.id, LIST))
+def _own_layout(actor: Actor, subject: str) -> ListLayout:
+    row = db.session.get(ListLayout, (actor.id, subject))
     if row is None:
-        row = ListLayout(user_id=actor.id, name=LIST, columns=[], sort="", dense=False)
+        row = ListLayout(user_id=actor.id, name=subject, columns=[], sort="", dense=False)
         db.session.add(row)
     return row
 

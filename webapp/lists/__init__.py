@@ -1,0 +1,1 @@
+"""Lists of anything: subjects, walking them by keyset, saved views, layouts, exports."""

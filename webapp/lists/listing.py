@@ -1,0 +1,237 @@
+"""Walking lists: filtered by a compiled query, sorted over everything, paged by keyset in both directions.
+
+Rows without a value come last whichever way a list is sorted: first the rows that have one are walked, then the rest,
+each along an index.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, Subquery, and_, func, literal_column, or_, select, tuple_, union_all
+
+from webapp.audit.actor import Actor
+from webapp.clock import iso, parse_instant
+from webapp.db import UtcDateTime, db
+from webapp.errors import Invalid
+from webapp.i18n import lazy_gettext as _l
+from webapp.lists.contract import Parts, Place, Read, Sorting, Subject
+from webapp.search.compiling import Compiled
+
+PAGE = 50
+CAP = 10_000
+ALL = 2**31  # a cap that no desk comes up to
+Reads = Mapping[str, ColumnElement[Any]]  # plain values that are read of each row, by their names
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A page of a list, with the keys of its neighbors; None where there is none."""
+
+    rows: Sequence[Any]
+    newer: str | None
+    older: str | None
+
+
+def list_page(
+    subject: Subject,
+    actor: Actor,
+    compiled: Compiled | None = None,
+    *,
+    sort: str | None = None,
+    after: str | None = None,
+    before: str | None = None,
+    limit: int = PAGE,
+    reads: Reads | None = None,
+) -> Slice:
+    """A page of rows: those that follow the key `after`, or precede `before` (see `key_of`); `limit` 0 gives all.
+
+    Rows are plain values where it is said which are read, beside `id` and what the list is sorted by; else they are
+    objects of the subject's model.
+    """
+    sorting, compiled = Sorting.parse(subject, sort), compiled or Compiled()
+    backward = before is not None
+    key = before if backward else after
+    place = _place(key, sorting) if key else None
+    read = _reading(subject, sorting, reads)
+    up = sorting.descending is backward
+    rows = subject.walk.rows(actor, compiled, sorting, place, up, limit, read)
+    if rows is None:
+        rows = _by_index(subject, actor, compiled, sorting, place, backward, limit, read)
+    more = bool(limit) and len(rows) > limit
+    rows = rows[:limit] if limit else rows
+    if reads is None:
+        subject.walk.complete(rows)
+    if backward:
+        rows.reverse()
+    first, last = (_key(rows[0], sorting), _key(rows[-1], sorting)) if rows else (None, None)
+    if backward:
+        return Slice(rows, first if more else None, last)
+    return Slice(rows, first if after else None, last if more else None)
+
+
+def count_rows(subject: Subject, actor: Actor, compiled: Compiled | None = None, cap: int = CAP) -> tuple[int, bool]:
+    """How many rows a query finds, exact up to `cap`; and whether there are more."""
+    found = db.session.scalar(select(counting(subject, actor, compiled, cap))) or 0
+    return min(found, cap), found > cap
+
+
+def counting(subject: Subject, actor: Actor, compiled: Compiled | None = None, cap: int = CAP) -> Any:
+    """The count as an expression, one beyond `cap` where there are more, so that many go in one question."""
+    one: Any = literal_column("1").label("one")
+    ones = [
+        part.with_only_columns(one, maintain_column_froms=True).limit(cap + 1)
+        for part in _found(subject, actor, compiled).parts
+    ]
+    found = ones[0] if len(ones) == 1 else union_all(*(select(part.subquery()) for part in ones)).limit(cap + 1)
+    return select(func.count()).select_from(found.subquery()).scalar_subquery()
+
+
+def matching_ids(
+    subject: Subject, actor: Actor, compiled: Compiled | None = None, sort: str | None = None, limit: int | None = None
+) -> Select[int]:
+    """The ids of everything a query finds, in the list's order, or the first of them: what bulk work walks."""
+    sorting, row_id = Sorting.parse(subject, sort), subject.model.id
+    up, found = not sorting.descending, _found(subject, actor, compiled, sorting.name)
+    parts = found.parts
+    if limit and sorting.may_lack and not found.gathered:  # what lacks a value stands at the other end of an index
+        parts = [part.where(has) for part in parts for has in (sorting.column.is_not(None), sorting.column.is_(None))]
+    if len(parts) == 1:
+        return first(
+            _only(parts[0], row_id),
+            sorting.by(sorting.column, row_id),
+            up,
+            limit,
+        )
+    merged = _merged(parts, (sorting.column, row_id), up, limit)
+    column, id_ = merged.c
+    return first(select(id_), sorting.by(column, id_), up, limit)
+
+
+def first_rows(subject: Subject, actor: Actor, compiled: Compiled | None, sort: str | None, limit: int) -> Select[Any]:
+    """The first rows that a query finds, in the list's order, to read with what stands around them."""
+    sorting = Sorting.parse(subject, sort)
+    ids = matching_ids(subject, actor, compiled, sort, limit).subquery()
+    query = subject.visible(actor).where(subject.model.id.in_(select(ids.c.id)))
+    return first(query, sorting.by(sorting.column, subject.model.id), not sorting.descending, None)
+
+
+def key_of(subject: Subject, row: Any, sort: str | None = None) -> str:
+    """The place of a row in a list sorted that way, for `after` and `before`."""
+    return _key(row, Sorting.parse(subject, sort))
+
+
+def _key(row: Any, sorting: Sorting) -> str:
+    value = getattr(row, sorting.column.key)
+    text = iso(value) if isinstance(value, datetime) else "" if value is None else value
+    return f"{text}~{row.id}"
+
+
+def newer_than(subject: Subject, actor: Actor, key: str) -> int:
+    """How many rows are newer by the usual sorting than the one of this key; counted up to 100."""
+    sorting = Sorting.parse(subject)
+    [shown] = _found(subject, actor, None).parts
+    newer = shown.where(tuple_(sorting.column, subject.model.id) > _place(key, sorting))
+    counted = _only(newer, subject.model.id).limit(100).subquery()
+    return db.session.scalar(select(func.count()).select_from(counted)) or 0
+
+
+def _place(key: str, sorting: Sorting) -> Place:
+    text, _, row_id = key.rpartition("~")
+    try:
+        if not 0 <= int(row_id) < 2**31 or "~" not in key:
+            raise ValueError("no id")
+        if not text and sorting.may_lack:
+            return None, int(row_id)
+        if isinstance(sorting.column.type, UtcDateTime):
+            return parse_instant(text), int(row_id)
+        if not abs(int(text)) < 2**63:
+            raise ValueError("no number")
+        return int(text), int(row_id)
+    except (ValueError, OverflowError):  # an offset may lead out of the calendar
+        raise Invalid(field=_l("Page"), problem=_l("this link is not one of the desk's.")) from None
+
+
+def _reading(subject: Subject, sorting: Sorting, reads: Reads | None) -> Read:
+    """Executes a query for whole rows, or for these plain values."""
+    if reads is None:
+        return lambda query: list(db.session.scalars(query))
+    wanted = {"id": subject.model.id, sorting.column.key: sorting.column} | dict(reads)
+    columns = [column.label(name) for name, column in wanted.items()]
+    return lambda query: list(db.session.execute(_only(query, *columns)))
+
+
+# --- Along an index ---------------------------------------------------------------------------------------------------
+
+
+def _found(subject: Subject, actor: Actor, compiled: Compiled | None, sort: str | None = None) -> Parts:
+    return subject.walk.parts(subject, actor, compiled or Compiled(), sort or Sorting.parse(subject).name)
+
+
+def _by_index(
+    subject: Subject,
+    actor: Actor,
+    compiled: Compiled,
+    sorting: Sorting,
+    place: Place | None,
+    backward: bool,
+    limit: int,
+    read: Read,
+) -> list[Any]:
+    up = sorting.descending is backward  # whether values grow on the way
+    column, row_id = sorting.column, subject.model.id
+    found = _found(subject, actor, compiled, sorting.name)
+    at, id_ = place or (None, None)
+    having: list[ColumnElement[bool]] = [column.is_not(None)] if sorting.may_lack else []
+    lacking: list[ColumnElement[bool]] = [column.is_(None)]
+    by: Sequence[Any] = (column, row_id)
+    if at is not None:
+        here = tuple_(column, row_id)
+        having.append(here > (at, id_) if up else here < (at, id_))
+    elif place:
+        lacking.append(row_id > id_ if up else row_id < id_)
+    if not sorting.may_lack:
+        walk = [having]
+    elif backward:
+        walk = [having] if at is not None else [lacking, having]
+    else:
+        walk = [lacking] if place and at is None else [having, lacking]
+    if found.gathered and sorting.may_lack:  # in one statement: it would be gathered again for the next
+        by, walk = sorting.by(column, row_id), [[or_(*(and_(*conditions) for conditions in walk))]]
+    rows: list[Any] = []
+    for conditions in walk:
+        wanted = limit + 1 - len(rows)
+        if not limit or wanted > 0:
+            parts = [part.where(*conditions) for part in found.parts]
+            most = wanted if limit else None
+            along = len(parts) == 1 and not found.gathered
+            rows += read(first(parts[0], by, up, most) if along else _first_of(subject, actor, parts, by, up, most))
+    return rows
+
+
+def first(query: Select[Any], by: Sequence[Any], up: bool, limit: int | None) -> Select[Any]:
+    """The first rows of a query, sorted by all of these one way."""
+    return query.order_by(*(column.asc() if up else column.desc() for column in by)).limit(limit)
+
+
+def _first_of(
+    subject: Subject, actor: Actor, parts: Sequence[Select[Any]], by: Sequence[Any], up: bool, limit: int | None
+) -> Select[Any]:
+    """The first rows of these parts together: found by their ids, since whole rows are slow to sort."""
+    merged = _merged(parts, by, up, limit)
+    ids = first(select(merged.c.id), list(merged.c), up, limit).subquery()
+    return first(subject.visible(actor).where(subject.model.id.in_(select(ids.c.id))), by, up, limit)
+
+
+def _only(query: Select[Any], *columns: Any) -> Select[Any]:
+    """The query for these columns alone, of the tables that it asks."""
+    return query.with_only_columns(*columns, maintain_column_froms=True)
+
+
+def _merged(parts: Sequence[Select[Any]], by: Sequence[Any], up: bool, limit: int | None) -> Subquery:
+    """What these parts are sorted by, of each only the first that are wanted."""
+    narrow = [_only(part, *by) for part in parts]
+    return union_all(
+        *(select((first(part, by, up, limit) if limit else part).subquery()) for part in narrow)
+    ).subquery()

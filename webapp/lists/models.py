@@ -1,0 +1,42 @@
+"""What lists keep: saved views, and how each person laid out a list."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, LargeBinary
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webapp.db import Model
+from webapp.search.contract import ORDERS
+from webapp.vault.models import PeriodName
+
+
+class SavedView(Model):
+    """A list that somebody named: its query, order and columns. Personal, or shared with everybody."""
+
+    __tablename__ = "saved_views"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str]
+    subject: Mapped[str] = mapped_column(default=ORDERS)  # what it is a list of
+    shared: Mapped[bool] = mapped_column(default=False)
+    query: Mapped[str]  # structured keys only
+    period: Mapped[str | None] = mapped_column(PeriodName)
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)  # the words that may name a buyer
+    sort: Mapped[str] = mapped_column(default="")
+    columns: Mapped[list[Any] | None]  # [{"code", "width"}]; None: as each person laid out the list
+    position: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime]
+
+
+class ListLayout(Model):
+    """How one person laid out a list: which columns, in which order, how wide; remembered without being asked."""
+
+    __tablename__ = "list_layouts"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)  # of the list's subject
+    columns: Mapped[list[Any]]  # [{"code", "width"}]
+    sort: Mapped[str] = mapped_column(default="")
+    dense: Mapped[bool] = mapped_column(default=False)  # rows close together
