@@ -409,7 +409,8 @@ def measure_exports(browser: Any) -> list[str]:
     from webapp.audit.actor import Actor
     from webapp.db import db, unit_of_work
     from webapp.jobs.models import Run
-    from webapp.orders import export_runs, exporting
+    from webapp.lists import export_runs, exporting
+    from webapp.orders.listing import ORDER_LIST
     from webapp.orders.models import Order
     from webapp.search.query import parse
 
@@ -435,10 +436,11 @@ def measure_exports(browser: Any) -> list[str]:
         with unit_of_work():
             actor: Actor = db.session.scalars(select(User).where(User.email == EMAIL)).one().as_actor()
             run_id = export_runs.start_export(
+                ORDER_LIST,
                 actor=actor,
                 format="xlsx",
                 rows="orders",
-                codes=exporting.usual(actor),
+                codes=exporting.usual(ORDER_LIST, actor),
                 total=EXPORTED,
                 query=parse(query),
             ).id

@@ -119,13 +119,14 @@ def export(ids: list[int]) -> float:
     from webapp.audit.actor import Actor
     from webapp.db import db, unit_of_work
     from webapp.jobs.models import Run
-    from webapp.orders import export_runs, exporting
+    from webapp.lists import export_runs, exporting
+    from webapp.orders.listing import ORDER_LIST
 
     actor, begun = Actor.operator(), time.monotonic()
     with unit_of_work():
-        codes = exporting.usual(actor, "")
+        codes = exporting.usual(ORDER_LIST, actor, "")
         run_id = export_runs.start_export(
-            actor=actor, format=export_runs.XLSX, rows=exporting.ORDERS, codes=codes, total=len(ids), ids=ids
+            ORDER_LIST, actor=actor, format=export_runs.XLSX, rows="orders", codes=codes, total=len(ids), ids=ids
         ).id
     until(lambda: db.session.get_one(Run, run_id).state == "done", "the workbook")
     return time.monotonic() - begun

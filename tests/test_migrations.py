@@ -26,11 +26,12 @@ from webapp.clock import now
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
 from webapp.hooks import hookimpl, hooks
+from webapp.lists.export_runs import CSV, start_export
 from webapp.orders.archiving import AFTER_DAYS, SETTINGS
-from webapp.orders.export_runs import CSV, start_export
-from webapp.orders.exporting import ORDERS
+from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order, OrderAmount
 from webapp.schema import SchemaDiffers
+from webapp.search.contract import ORDERS
 from webapp.search.query import parse
 from webapp.settings.declared import Setting, SettingsGroup
 from webapp.settings.models import StoredSetting
@@ -166,7 +167,9 @@ def test_stores_that_were_read_are_read_again_as_far_back_as_at_first(channel: F
 
 def test_words_of_exports_that_are_forgotten_need_no_key(app: Flask) -> None:
     with unit_of_work():
-        start_export(actor=Actor.operator(), format=CSV, rows=ORDERS, codes=[], total=1, query=parse("Quixelworth"))
+        start_export(
+            ORDER_LIST, actor=Actor.operator(), format=CSV, rows=ORDERS, codes=[], total=1, query=parse("Quixelworth")
+        )
     [week] = periods.in_use()
     db.session.rollback()
     schema.back_to("0007")

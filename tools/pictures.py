@@ -126,7 +126,7 @@ def _base(page: Page) -> str:
 
 def _list(page: Page, query: str = "") -> None:
     page.goto(f"{_base(page)}/orders/?q={quote(query)}" if query else f"{_base(page)}/orders/")
-    expect(page.locator("#orders tbody tr").first).to_be_visible()
+    expect(page.locator("#list tbody tr").first).to_be_visible()
 
 
 def _wait_for_orders(page: Page) -> None:
@@ -135,7 +135,7 @@ def _wait_for_orders(page: Page) -> None:
     statuses = page.locator("[id^=store-][id$=-status]")
     await_on(page, statuses.filter(has_text="Last read"), progress=statuses, count=STORES)
     _list(page)
-    expect(page.locator("#orders tbody tr")).to_have_count(FULL)
+    expect(page.locator("#list tbody tr")).to_have_count(FULL)
 
 
 def _find(page: Page) -> None:
@@ -155,7 +155,7 @@ def _find(page: Page) -> None:
 def _hold_many(page: Page) -> None:
     """Hold several orders at once, some of which can't be held, and show the results."""
     _list(page, "placed:-3d country:JP")
-    page.locator("#orders thead input[type=checkbox]").check()
+    page.locator("#list thead input[type=checkbox]").check()
     page.locator(".bulk-bar").get_by_role("button", name="Hold", exact=True).click()
     page.locator("[name=reason]").fill("Waiting for the new boxes")
     page.locator("main form button.main").click()
@@ -211,7 +211,7 @@ def _fill_ship_form(page: Page, country: str, tracking_number: str) -> None:
         page,
         f"state:processing fulfilled-by:merchant country:{country} unshipped:>1 -hold buyer-cancel:no attention:no",
     )
-    page.locator("#orders tbody a.number").first.click()
+    page.locator("#list tbody a.number").first.click()
     page.locator("#order-actions").get_by_role("link", name="Ship", exact=True).click()
     page.get_by_label("Carrier", exact=True).select_option("DHL")
     page.get_by_label("Tracking number").fill(tracking_number)

@@ -41,11 +41,13 @@ from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
 from webapp.hooks import hookimpl, hooks
+from webapp.lists import export_runs
 from webapp.lists.saved_views import remember_layout, remember_sort, save_view
-from webapp.orders import export_runs, tags
+from webapp.orders import tags
 from webapp.orders.archiving import archive
 from webapp.orders.bulk import act_on_chunk, start_bulk
 from webapp.orders.holds import hold
+from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
 from webapp.orders.organizing import assign, set_due, set_tags
 from webapp.orders.queries import locked
@@ -223,7 +225,7 @@ def _retire_tags(orders: list[Order], owner: Actor) -> None:
 def _export(owner: Actor, **what: Any) -> tuple[int, int]:
     """Begin an export; returns its run and chunk. Its number of orders is counted with the first chunk."""
     with unit_of_work():
-        run = export_runs.start_export(actor=owner, format=export_runs.CSV, total=ORDERS, **what)
+        run = export_runs.start_export(ORDER_LIST, actor=owner, format=export_runs.CSV, total=ORDERS, **what)
         db.session.flush()
         return run.id, run.chunk
 

@@ -38,14 +38,14 @@ from webapp.fulfillment.services import ship_order
 from webapp.hooks import hooks
 from webapp.jobs.models import Run, RunState
 from webapp.jobs.runs import look_after_runs
-from webapp.lists.models import ListLayout, SavedView
-from webapp.orders import export_runs
+from webapp.lists import export_runs
+from webapp.lists.models import Export, ListLayout, SavedView
 from webapp.orders.archiving import AFTER_DAYS
 from webapp.orders.asof import as_of
 from webapp.orders.bulk import KIND
 from webapp.orders.events import events_of
 from webapp.orders.jobs import any_tag_leaves, clear_leaving_tags
-from webapp.orders.models import Export, Order, OrderAmount, OrderComment, OrderEvent, OrderLine
+from webapp.orders.models import Order, OrderAmount, OrderComment, OrderEvent, OrderLine
 from webapp.orders.queries import locked
 from webapp.orders.services import ManagedAtChannel
 from webapp.orders.tags import all_tags, numbers_of_orders

@@ -21,13 +21,14 @@ from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.config import configuration
 from webapp.db import Model, db, empty_log, unit_of_work
-from webapp.lists.models import SavedView
+from webapp.lists.export_runs import CSV, start_export
+from webapp.lists.models import Export, SavedView
 from webapp.lists.saved_views import save_view
 from webapp.orders.bulk import start_bulk
-from webapp.orders.export_runs import CSV, start_export
-from webapp.orders.exporting import ORDERS
-from webapp.orders.models import BulkAct, Export, Order
+from webapp.orders.listing import ORDER_LIST
+from webapp.orders.models import BulkAct, Order
 from webapp.orders.services import find_action, read_input
+from webapp.search.contract import ORDERS
 from webapp.search.models import SealedQuery
 from webapp.search.query import keep, parse
 from webapp.sync.models import QuarantinedOrder
@@ -230,7 +231,9 @@ def seal_quarantined(desk: Desk) -> None:
 
 def seal_export(desk: Desk) -> None:
     with unit_of_work():
-        start_export(actor=desk.manager, format=CSV, rows=ORDERS, codes=[], total=1, query=parse("Quixelworth"))
+        start_export(
+            ORDER_LIST, actor=desk.manager, format=CSV, rows=ORDERS, codes=[], total=1, query=parse("Quixelworth")
+        )
 
 
 KINDS: dict[type[Model], Callable[[Desk], object]] = {

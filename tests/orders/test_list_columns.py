@@ -45,12 +45,12 @@ def test_each_column_asks_the_database_once_at_most(take: Take, operator: Actor,
     event.listen(db.engine, "before_cursor_execute", note)
     try:
         for column in list_columns().values():
-            page = list(list_page(ORDER_LIST, operator).rows)
+            page = list_page(ORDER_LIST, operator).rows
             asked.clear()
             told = column.values(page, operator)
             assert len([line for line in asked if line.startswith("SELECT")]) <= 1, (column.code, asked)
             assert set(told) <= {order.id for order in orders}
-        page = list(list_page(ORDER_LIST, operator).rows)
+        page = list_page(ORDER_LIST, operator).rows
         asked.clear()
         for code in ("buyer", "email", "company", "purchase_order", "address"):
             list_columns()[code].values(page, operator)

@@ -57,7 +57,7 @@ class User(Model):
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
     signed_in_at: Mapped[datetime | None]  # the last sign-in
-    start_view: Mapped[str] = mapped_column(default="")  # the page to begin with: a view's code; empty: the dashboard
+    start_view: Mapped[str] = mapped_column(default="")  # a view of orders, or `subject:view`; empty: the dashboard
 
     changed_role: Mapped[Role | None] = relationship(primaryjoin="foreign(User.role) == Role.code", viewonly=True)
 

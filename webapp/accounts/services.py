@@ -29,6 +29,7 @@ from webapp.clock import now
 from webapp.db import any_row, db, delete_some
 from webapp.errors import DeskError, Invalid, NotFound
 from webapp.i18n import lazy_gettext as _l
+from webapp.jobs.models import Run
 from webapp.live import ACCESS_CHANGED, publish
 
 SESSION_LIFE = timedelta(days=14)
@@ -94,6 +95,16 @@ class LinkRefused(DeskError):
 
 def has_owner() -> bool:
     return db.session.scalar(select(User.id).where(User.role == OWNER, User.disabled_at.is_(None)).limit(1)) is not None
+
+
+def starter_of(run: Run) -> Actor:
+    """Who began the run, with the rights of this moment; whoever was let go since has none."""
+    if run.actor_kind == ActorKind.OPERATOR:
+        return Actor.operator()
+    user = db.session.get(User, run.actor_id) if run.actor_kind == ActorKind.PERSON else None
+    if user is None or user.disabled_at is not None:
+        return Actor(ActorKind(run.actor_kind), id=run.actor_id)
+    return user.as_actor()
 
 
 def get_user(email: str) -> User:

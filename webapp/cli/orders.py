@@ -22,12 +22,13 @@ from webapp.fulfillment.services import shipments_of
 from webapp.hooks.fence import ask, label_of
 from webapp.i18n import gettext as _
 from webapp.lists.listing import key_of, list_page
+from webapp.lists.subjects import zone_of
 from webapp.orders import addresses
 from webapp.orders.events import events_of
 from webapp.orders.inputs import schema
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
-from webapp.orders.queries import comments_of, find_order, holds_of, reference, state_condition, zone_of
+from webapp.orders.queries import comments_of, find_order, holds_of, reference, state_condition
 from webapp.orders.services import act as do, actions, find_action, offers, read_input
 from webapp.orders.states import STATE_LABELS
 from webapp.search.compiling import Compiled, compile_query

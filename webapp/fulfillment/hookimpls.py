@@ -3,10 +3,12 @@
 from webapp.fulfillment.confirmations import ShipmentConfirmation
 from webapp.fulfillment.contract import ShipmentCreated
 from webapp.fulfillment.list_columns import COLUMNS
-from webapp.fulfillment.query_keys import KEYS, SOURCES
+from webapp.fulfillment.query_keys import KEYS, PACKAGE_KEYS, SOURCES
+from webapp.fulfillment.shipment_list import COLUMNS as PACKAGE_COLUMNS, SHIPMENT_LIST
 from webapp.hooks import hookimpl
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.telling import declare
+from webapp.lists.contract import Subject
 from webapp.orders.events import EventGroup, EventWords
 from webapp.search.contract import Column, QueryKey, WordSource
 from webapp.updates.contract import OutwardKind
@@ -27,13 +29,18 @@ def register_event_words() -> list[EventWords]:
 
 
 @hookimpl
+def register_list_subjects() -> list[Subject]:
+    return [SHIPMENT_LIST]
+
+
+@hookimpl
 def register_columns() -> list[Column]:
-    return list(COLUMNS)
+    return [*COLUMNS, *PACKAGE_COLUMNS]
 
 
 @hookimpl
 def register_query_keys() -> list[QueryKey]:
-    return list(KEYS)
+    return [*KEYS, *PACKAGE_KEYS]
 
 
 @hookimpl

@@ -1,6 +1,7 @@
 """The list and export columns about an order's packages: carriers and tracking numbers."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import select
 
@@ -9,10 +10,9 @@ from webapp.channels.described import carriers
 from webapp.db import db
 from webapp.fulfillment.models import Package
 from webapp.i18n import lazy_gettext as _l
-from webapp.orders.models import Order
 from webapp.search.contract import Column
 
-Orders = Sequence[Order]
+Orders = Sequence[Any]  # as the list has read them
 
 
 def _carriers(orders: Orders, actor: Actor) -> Mapping[int, str]:
@@ -43,6 +43,6 @@ def _joined(pairs: Sequence[tuple[int, str]]) -> dict[int, str]:
 
 
 COLUMNS = (
-    Column(code="carrier", label=_l("Carrier"), values=_carriers, width=120),
-    Column(code="tracking", label=_l("Tracking number"), values=_tracking_numbers, width=180, personal=True),
+    Column(code="carrier", reads={}, label=_l("Carrier"), values=_carriers, width=120),
+    Column(code="tracking", reads={}, label=_l("Tracking number"), values=_tracking_numbers, width=180, personal=True),
 )

@@ -36,6 +36,7 @@ class Package(Model):
         UniqueConstraint("order_id", "number"),
         CheckConstraint("number > 0", name="number"),
         Index("ix_packages_tracking", "tracking_number"),
+        Index("ix_packages_shipped_at", "shipped_at", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -1,15 +1,19 @@
-"""The query keys about packages: carrier and tracking number, compared as they are stored."""
+"""The query keys about packages: of orders by their packages, and of the packages themselves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, not_, or_, select, text
 
 from webapp.audit.actor import Actor
 from webapp.db import begins_with
-from webapp.fulfillment.models import Package
-from webapp.i18n import lazy_gettext as _l
+from webapp.fulfillment.confirmations import SHIPMENT
+from webapp.fulfillment.models import ELSEWHERE, Package, Shipment
+from webapp.fulfillment.shipment_list import SHIPMENTS, SHIPPED, update_state
+from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.orders.models import Order
-from webapp.search.contract import Found, KeyKind, QueryKey, WordSource
+from webapp.search.contract import Bound, Found, KeyKind, QueryKey, WordSource
+from webapp.updates.models import OPEN, OPEN_UPDATES, STATE_LABELS, ChannelUpdate
 
 _SHORTEST = 4  # characters of a tracking number's prefix
 
@@ -49,4 +53,67 @@ KEYS = (
         code="tracking", label=_l("Tracking number"), kind=KeyKind.TEXT, find=_by_tracking, personal=True, filter=False
     ),
 )
+
+
+# --- Of the packages themselves ---------------------------------------------------------------------------------------
+
+
+def _carried_by(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
+    codes = [value.lower() for value in values]
+    return or_(func.lower(Package.carrier).in_(codes), func.lower(Package.carrier_name).in_(codes))
+
+
+def _tracked_by(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
+    spelled = {spelling for value in values for spelling in (value, value.upper())}
+    whole = [value for value in spelled if not value.endswith("*")]
+    begun = sorted(value.rstrip("*") for value in spelled if value.endswith("*"))
+    return or_(Package.tracking_number.in_(whole), *(begins_with(Package.tracking_number, one) for one in begun))
+
+
+def _shipped(values: Sequence[Bound], actor: Actor) -> ColumnElement[bool]:
+    return or_(*(_within(Package.shipped_at, value) for value in values))
+
+
+def _within(column: Any, value: Bound) -> ColumnElement[bool]:
+    ends = [column >= value.low] if value.low is not None else []
+    return and_(*ends, *([column <= value.high] if value.high is not None else []))
+
+
+def _confirmed(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
+    """By the state of the newest confirmation; what still has to be seen by those that are open, which are few."""
+    if set(values) <= set(OPEN):
+        owed = select(ChannelUpdate.source_id).where(text(OPEN_UPDATES), ChannelUpdate.kind == SHIPMENT)
+        return Package.id.in_(owed.where(ChannelUpdate.state.in_(values)))
+    states = [value for value in values if value != "none"]
+    ways = [update_state.in_(states)] if states else []
+    return or_(*ways, *([update_state.is_(None)] if "none" in values else []))
+
+
+def _confirmations(actor: Actor) -> Mapping[str, LazyString]:
+    return {**STATE_LABELS, "none": _l("none owed")}
+
+
+def _elsewhere(values: Sequence[bool], actor: Actor) -> ColumnElement[bool]:
+    away = Package.shipment_id.in_(select(Shipment.id).where(Shipment.origin == ELSEWHERE))
+    return or_(*(away if value else not_(away) for value in values))
+
+
+PACKAGE_KEYS = (
+    QueryKey(
+        subject=SHIPMENTS, code="carrier", label=_l("Carrier"), kind=KeyKind.TEXT, condition=_carried_by,
+        help=_l("DHL, UPS, or a name."),
+    ),
+    QueryKey(
+        subject=SHIPMENTS, code="tracking", label=_l("Tracking number"), kind=KeyKind.TEXT, condition=_tracked_by,
+        personal=True, filter=False,
+    ),
+    QueryKey(subject=SHIPMENTS, code=SHIPPED, label=_l("Shipped on"), kind=KeyKind.DATE, condition=_shipped),
+    QueryKey(
+        subject=SHIPMENTS, code="confirmation", label=_l("Confirmation"), kind=KeyKind.CHOICE, condition=_confirmed,
+        choices=_confirmations, help=_l("How far telling the channel of the package has come."),
+    ),
+    QueryKey(
+        subject=SHIPMENTS, code="elsewhere", label=_l("Shipped elsewhere"), kind=KeyKind.YES_NO, condition=_elsewhere,
+    ),
+)  # fmt: skip
 SOURCES = (WordSource(code="tracking", label=_l("tracking numbers"), find=_by_word),)

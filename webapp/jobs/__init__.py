@@ -136,8 +136,8 @@ def _mark(name: str, args: Any, kwargs: dict[str, Any]) -> str:
 
 
 def job(queue: str, *, timeout: int = 300, formerly: str = "") -> Callable[[Callable[P, None]], Job[P]]:
-    """Make a function a job of this queue; `webapp.jobs.queues` describes each queue. `formerly` is the name under which
-    an earlier version enqueued it: what waits under that name is performed, too.
+    """Make a function a job of this queue; `webapp.jobs.queues` describes each queue. `formerly` is the name under
+    which an earlier version enqueued it: what waits under that name is performed, too.
     """
     if queue not in QUEUES:
         raise ValueError(f"no queue {queue!r}")

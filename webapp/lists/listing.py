@@ -4,7 +4,7 @@ Rows without a value come last whichever way a list is sorted: first the rows th
 each along an index.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,19 +17,20 @@ from webapp.db import UtcDateTime, db
 from webapp.errors import Invalid
 from webapp.i18n import lazy_gettext as _l
 from webapp.lists.contract import Parts, Place, Read, Sorting, Subject
+from webapp.lists.rows import Reading, Rows, reads_of
 from webapp.search.compiling import Compiled
+from webapp.search.contract import Column
 
 PAGE = 50
 CAP = 10_000
 ALL = 2**31  # a cap that no desk comes up to
-Reads = Mapping[str, ColumnElement[Any]]  # plain values that are read of each row, by their names
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
     """A page of a list, with the keys of its neighbors; None where there is none."""
 
-    rows: Sequence[Any]
+    rows: Rows
     newer: str | None
     older: str | None
 
@@ -43,32 +44,41 @@ def list_page(
     after: str | None = None,
     before: str | None = None,
     limit: int = PAGE,
-    reads: Reads | None = None,
+    columns: Iterable[Column] | None = None,
 ) -> Slice:
     """A page of rows: those that follow the key `after`, or precede `before` (see `key_of`); `limit` 0 gives all.
 
-    Rows are plain values where it is said which are read, beside `id` and what the list is sorted by; else they are
-    objects of the subject's model.
+    For columns, rows are read as these ask for them; else they are whole objects of the subject's model.
     """
     sorting, compiled = Sorting.parse(subject, sort), compiled or Compiled()
     backward = before is not None
     key = before if backward else after
     place = _place(key, sorting) if key else None
-    read = _reading(subject, sorting, reads)
+    reading = (
+        Reading(subject, {sorting.column.key: sorting.column, **reads_of(columns)}) if columns is not None else None
+    )
+    read: Read = reading.execute if reading else _whole
     up = sorting.descending is backward
     rows = subject.walk.rows(actor, compiled, sorting, place, up, limit, read)
     if rows is None:
         rows = _by_index(subject, actor, compiled, sorting, place, backward, limit, read)
     more = bool(limit) and len(rows) > limit
     rows = rows[:limit] if limit else rows
-    if reads is None:
-        subject.walk.complete(rows)
     if backward:
         rows.reverse()
-    first, last = (_key(rows[0], sorting), _key(rows[-1], sorting)) if rows else (None, None)
+    top, bottom = (_key(rows[0], sorting), _key(rows[-1], sorting)) if rows else (None, None)
+    if reading:
+        rows = reading.plain(rows)
+    else:
+        subject.walk.complete(rows)
+    found = Rows(rows, subject, actor)
     if backward:
-        return Slice(rows, first if more else None, last)
-    return Slice(rows, first if after else None, last if more else None)
+        return Slice(found, top if more else None, bottom)
+    return Slice(found, top if after else None, bottom if more else None)
+
+
+def _whole(query: Select[Any]) -> list[Any]:
+    return list(db.session.scalars(query))
 
 
 def count_rows(subject: Subject, actor: Actor, compiled: Compiled | None = None, cap: int = CAP) -> tuple[int, bool]:
@@ -151,15 +161,6 @@ def _place(key: str, sorting: Sorting) -> Place:
         return int(text), int(row_id)
     except (ValueError, OverflowError):  # an offset may lead out of the calendar
         raise Invalid(field=_l("Page"), problem=_l("this link is not one of the desk's.")) from None
-
-
-def _reading(subject: Subject, sorting: Sorting, reads: Reads | None) -> Read:
-    """Executes a query for whole rows, or for these plain values."""
-    if reads is None:
-        return lambda query: list(db.session.scalars(query))
-    wanted = {"id": subject.model.id, sorting.column.key: sorting.column} | dict(reads)
-    columns = [column.label(name) for name, column in wanted.items()]
-    return lambda query: list(db.session.execute(_only(query, *columns)))
 
 
 # --- Along an index ---------------------------------------------------------------------------------------------------

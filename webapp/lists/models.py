@@ -1,4 +1,4 @@
-"""What lists keep: saved views, and how each person laid out a list."""
+"""What lists keep: saved views, how each person laid out a list, and exports."""
 
 from datetime import datetime
 from typing import Any
@@ -40,3 +40,23 @@ class ListLayout(Model):
     columns: Mapped[list[Any]]  # [{"code", "width"}]
     sort: Mapped[str] = mapped_column(default="")
     dense: Mapped[bool] = mapped_column(default=False)  # rows close together
+
+
+class Export(Model):
+    """A file of a list that a run writes; it is fetched by whoever asked for it, and deleted after a day."""
+
+    __tablename__ = "exports"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    subject: Mapped[str] = mapped_column(default=ORDERS)  # what it is a list of
+    format: Mapped[str]  # csv, xlsx
+    rows: Mapped[str]  # the subject's code, or what each of its rows is taken apart into
+    columns: Mapped[list[str]]
+    query: Mapped[str]
+    sort: Mapped[str]
+    period: Mapped[str | None] = mapped_column(PeriodName)
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)  # words of the query that may name a buyer
+    chosen: Mapped[list[Any] | None]  # ids, where a selection is exported
+    place: Mapped[str] = mapped_column(default="")  # how far its writing is
+    file: Mapped[str] = mapped_column(default="")  # in the vault
+    expires_at: Mapped[datetime]

@@ -26,6 +26,7 @@ from webapp.search.values import in_codes
 from webapp.vault import services as vault
 from webapp.vault.key_file import period_of
 
+EVERYTHING = "all"  # the view that shows all there is
 NARROWEST, WIDEST = 48, 800
 _LONGEST_NAME = 60
 _DELETED = "deleted view"
@@ -98,6 +99,7 @@ def kept_for(actor: Actor, token: str = "", subject: str = ORDERS) -> Kept:
         return Kept()
     start_view, period, sealed, layout, _ = rows[0]
     views = [_view(saved, actor) for *_, saved in rows if saved is not None and _may_see(saved, actor)]
+    start_view = dict([started(start_view)]).get(subject, "")
     return Kept(start_view, _layout(layout), tuple(views), (period, sealed) if period else None)
 
 
@@ -201,7 +203,7 @@ def delete_view(code: str, *, actor: Actor) -> str:
     Until then it is kept where sealed queries are, all of it under the week's key.
     """
     row = own_view(code, actor)
-    begun = list(db.session.scalars(select(User).where(User.start_view == str(row.id))))
+    begun = list(db.session.scalars(select(User).where(User.start_view == _start(row.subject, str(row.id)))))
     for user in begun:
         user.start_view = ""
     params = {name: getattr(row, name) for name in _RESTORED}
@@ -230,7 +232,7 @@ def restore_view(token: str, *, actor: Actor) -> SavedView:
     db.session.delete(kept)
     db.session.flush()
     for user in db.session.scalars(select(User).where(User.id.in_(params["begun"]), User.start_view == "")):
-        user.start_view = str(row.id)
+        user.start_view = _start(row.subject, str(row.id))
     return row
 
 
@@ -257,9 +259,19 @@ def own_view(code: str, actor: Actor) -> SavedView:
     return row
 
 
-def begin_with(code: str, *, actor: Actor) -> None:
+def begin_with(code: str, *, actor: Actor, subject: str = ORDERS) -> None:
     """Open the desk with this view from now on; empty for the dashboard."""
-    db.session.get_one(User, actor.id).start_view = code
+    db.session.get_one(User, actor.id).start_view = _start(subject, code)
+
+
+def started(start_view: str) -> tuple[str, str]:
+    """The subject and the code of the view that a person begins with."""
+    subject, _, code = start_view.rpartition(":")
+    return subject or ORDERS, code
+
+
+def _start(subject: str, code: str) -> str:
+    return code if subject == ORDERS else f"{subject}:{code}"
 
 
 def _fill(row: SavedView, query: Query, actor: Actor) -> None:

@@ -6,10 +6,12 @@ A flag that a channel set and that nobody has a badge for is shown by its code.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from webapp.channels import described
 from webapp.channels.described import NAME
 from webapp.channels.services import channel_name
+from webapp.db import table_of
 from webapp.hooks.fence import PluginFailed, ask, label_of
 from webapp.hooks.registered import by_code
 from webapp.i18n import gettext as _, lazy_gettext as _l, ngettext
@@ -26,6 +28,7 @@ def flagged(code: str) -> Callable[[Order], bool]:
 
 PRACTICE = Badge(
     code="practice",
+    reads=(),
     label=_l("Practice"),
     shows=lambda order: order.store.practice,
     icon="flask",
@@ -34,6 +37,7 @@ PRACTICE = Badge(
 BADGES = (
     Badge(
         code="cancel_requested",
+        reads=("buyer_wants_cancel",),
         label=_l("Cancel requested"),
         shows=lambda order: order.buyer_wants_cancel,
         tone="bad",
@@ -42,6 +46,7 @@ BADGES = (
     ),
     Badge(
         code="attention",
+        reads=("needs_attention", "attention"),
         label=_l("Attention"),
         shows=lambda order: order.needs_attention,
         tone="warn",
@@ -50,15 +55,17 @@ BADGES = (
     ),
     Badge(
         code="on_hold",
+        reads=("on_hold", "canceling"),
         label=_l("On hold"),
         shows=lambda order: order.on_hold and order.canceling,  # elsewhere its state says so
         tone="warn",
         icon="player-pause",
     ),
-    Badge(code="replacement", label=_l("Replacement"), shows=flagged("replacement"), icon="replace"),
-    Badge(code="gift", label=_l("Gift"), shows=flagged("gift"), icon="gift"),
+    Badge(code="replacement", reads=("flags",), label=_l("Replacement"), shows=flagged("replacement"), icon="replace"),
+    Badge(code="gift", reads=("flags",), label=_l("Gift"), shows=flagged("gift"), icon="gift"),
     Badge(
         code="label_required",
+        reads=("flags",),
         label=_l("Label required"),
         shows=flagged("label_required"),
         tone="info",
@@ -67,6 +74,7 @@ BADGES = (
     ),
     Badge(
         code="by_channel",
+        reads=("fulfilled_by",),
         label=_l("Fulfilled by %(channel)s"),
         shows=lambda order: order.fulfilled_by == "channel",
         icon="building-warehouse",
@@ -79,6 +87,13 @@ BADGES = (
 def badges() -> dict[str, Badge]:
     """Every badge by its code, the desk's own first; a plugin's of the same code stands in its place."""
     return by_code("register_badges", Badge)
+
+
+def badge_reads() -> dict[str, Any]:
+    """The columns of orders that badges ask."""
+    asked = {name for badge in badges().values() for name in badge.reads or ()}
+    known = table_of(Order).c
+    return {name: getattr(Order, name) for name in sorted(asked | {"flags"}) if name in known}
 
 
 def _answers(badge: Badge, orders: Sequence[Order]) -> list[bool | PluginFailed]:
@@ -110,11 +125,16 @@ class Badges:
         """What the order carries."""
         return self.of_all([order])[order.id]
 
-    def of_all(self, orders: Sequence[Order]) -> dict[int, list[Label]]:
-        """What each of these orders carries, by their ids."""
+    def of_all(
+        self, orders: Sequence[Any], whole: Callable[[], Sequence[Order]] | None = None
+    ) -> dict[int, list[Label]]:
+        """What each of these orders carries, by their ids; `whole` reads them for badges that say nothing of what they
+        ask, where a list has read plain values alone.
+        """
         carried: dict[int, list[Label]] = {order.id: [] for order in orders}
         for badge, label in self._asked:
-            for order, answer in zip(orders, _answers(badge, orders), strict=True):
+            those = whole() if whole and badge.reads is None else orders
+            for order, answer in zip(those, _answers(badge, those), strict=True):
                 if isinstance(answer, PluginFailed):
                     text = _("%(name)s: %(text)s", name=label.text, text=_("failed"))
                     carried[order.id].append(Label(text, "warn", "alert-triangle", str(answer)))

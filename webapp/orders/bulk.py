@@ -17,6 +17,7 @@ import structlog
 from sqlalchemy import func, select
 
 from webapp.accounts.models import User
+from webapp.accounts.services import starter_of
 from webapp.audit.actor import Actor, ActorKind
 from webapp.audit.services import audit
 from webapp.db import among, db, unit_of_work, write_rows
@@ -290,16 +291,6 @@ def _result_of(run: Run, order: Order, outcome: Done | Exception) -> tuple[str, 
     way = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(cause.__traceback__)]
     log.error("bulk_act_failed", run=run.id, order=order.id, kind=type(cause).__name__, way=" ".join(way[1:]))
     return ResultState.FAILED, ActFailed().stored()
-
-
-def starter_of(run: Run) -> Actor:
-    """Who began the run, with the rights of this moment; whoever was let go since has none."""
-    if run.actor_kind == ActorKind.OPERATOR:
-        return Actor.operator()
-    user = db.session.get(User, run.actor_id) if run.actor_kind == ActorKind.PERSON else None
-    if user is None or user.disabled_at is not None:
-        return Actor(ActorKind(run.actor_kind), id=run.actor_id)
-    return user.as_actor()
 
 
 # --- What pages read --------------------------------------------------------------------------------------------------

@@ -99,7 +99,8 @@ class OrderAction(ABC):
 class Badge:
     """A short word that some orders carry wherever they are shown: a gift, a replacement, a buyer who wants to cancel.
 
-    In label and help `%(channel)s` stands for what the order's channel is called.
+    `reads` names the columns of orders that `shows` asks, beside store and shop, so that lists need not read whole
+    orders for it. In label and help `%(channel)s` stands for what the order's channel is called.
     """
 
     code: str
@@ -108,6 +109,7 @@ class Badge:
     tone: str = "calm"
     icon: str = ""
     help: LazyString | str = ""
+    reads: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,6 @@ from webapp.orders.attention import KINDS, AttentionKind
 from webapp.orders.contract import AmountChange, Badge, OrdersChange, UnitsMoved
 from webapp.orders.erasing import any_to_erase, erase_by_date
 from webapp.orders.events import WORDS, EventWords
-from webapp.orders.export_runs import any_to_forget, forget_exports
 from webapp.orders.holds import any_due, release_over
 from webapp.orders.indexing import forget_buyers
 from webapp.orders.jobs import (
@@ -53,7 +52,6 @@ def register_schedules() -> list[Schedule]:
     return [
         Schedule(look_after_runs, every=20, due=any_stands_still),
         Schedule(tell_again, every=20, due=any_to_tell),
-        Schedule(forget_exports, every=3600, due=any_to_forget),
         Schedule(release_due, every=30, due=any_due),
         Schedule(clear_leaving_tags, every=60, due=any_tag_leaves),
         Schedule(archive_by_rule, every=3600, due=archives_by_rule),

@@ -5,12 +5,13 @@ What several columns need of a page is read once. How values look is the page's 
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from babel import Locale
 from sqlalchemy import func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor
@@ -20,35 +21,26 @@ from webapp.channels.services import channel_name
 from webapp.clock import parse_instant
 from webapp.db import db
 from webapp.i18n import get_locale, gettext as _, lazy_gettext as _l
+from webapp.lists.rows import LIST, Rows, once
 from webapp.money import Money
 from webapp.orders import addresses
-from webapp.orders.badges import Badges
+from webapp.orders.badges import Badges, badge_reads
 from webapp.orders.events import event_words, sentence_of
-from webapp.orders.exporting import Part
 from webapp.orders.models import Order, OrderAmount, OrderEvent, OrderLine
 from webapp.orders.queries import reference
 from webapp.orders.states import STATE_LABELS, STATE_TONES
 from webapp.orders.statuses import all_statuses, name_in, status_name
 from webapp.orders.tags import all_tags
-from webapp.search.contract import Column, ColumnKind, Label, Link
+from webapp.search.contract import Column, ColumnKind, Label, Link, Reads
 from webapp.vault import services as vault
 from webapp.vault.services import DataKeys
 
-Orders = Sequence[Order]
-T = TypeVar("T")
-_READ = "read_for_columns"
+Orders = Sequence[Any]  # as the list has read them
 
 
-def _once(orders: Orders, what: str, read: Callable[[], T]) -> T:
-    """What several columns of one page share; kept for as long as the session is asked for the same page."""
-    info = db.session().info
-    page, kept = info.get(_READ, (None, None))
-    if page is not orders:
-        page, kept = info[_READ] = (orders, {})
-    if what not in kept:
-        kept[what] = read()
-    found: T = kept[what]
-    return found
+def _row(*columns: InstrumentedAttribute[Any]) -> Reads:
+    """Columns of the order's own row."""
+    return {column.key: column for column in columns}
 
 
 def _ids(orders: Orders) -> list[int]:
@@ -60,9 +52,9 @@ def _ids(orders: Orders) -> list[int]:
 
 def _revealed(orders: Orders, actor: Actor) -> DataKeys:
     """The page's buyers, by right, in one query and with one access record; an export says that it is one."""
-    purpose = "export" if isinstance(orders, Part) else "list"
+    purpose = orders.purpose if isinstance(orders, Rows) else LIST
     read = partial(vault.reveal_kinds, actor, _ids(orders), purpose=purpose, kinds=addresses.KINDS)
-    return _once(orders, "buyers", read)
+    return once(orders, "buyers", read)
 
 
 def _channel_orders(orders: Orders) -> dict[int, Mapping[str, Any]]:
@@ -70,7 +62,7 @@ def _channel_orders(orders: Orders) -> dict[int, Mapping[str, Any]]:
     query = select(ChannelOrder.id, ChannelOrder.facts).where(
         ChannelOrder.id.in_([order.channel_order_id for order in orders])
     )
-    return _once(orders, "facts", lambda: {row.id: row.facts for row in db.session.execute(query)})
+    return once(orders, "facts", lambda: {row.id: row.facts for row in db.session.execute(query)})
 
 
 def _first_lines(orders: Orders) -> dict[int, tuple[str, str]]:
@@ -84,7 +76,7 @@ def _first_lines(orders: Orders) -> dict[int, tuple[str, str]]:
     query = select(OrderLine.order_id, OrderLine.sku, OrderLine.title).join(
         first, (OrderLine.order_id == first.c.order_id) & (OrderLine.position == first.c.position)
     )
-    return _once(orders, "lines", lambda: {id_: (sku, title) for id_, sku, title in db.session.execute(query)})
+    return once(orders, "lines", lambda: {id_: (sku, title) for id_, sku, title in db.session.execute(query)})
 
 
 def _amounts(orders: Orders) -> dict[tuple[int, str], int]:
@@ -105,7 +97,7 @@ def _amounts(orders: Orders) -> dict[tuple[int, str], int]:
             found[order_id, "tax"] = found.get((order_id, "tax"), 0) + int(tax)
         return found
 
-    return _once(orders, "amounts", read)
+    return once(orders, "amounts", read)
 
 
 # --- What columns answer ----------------------------------------------------------------------------------------------
@@ -150,7 +142,8 @@ def _channel_name(orders: Orders, actor: Actor) -> dict[int, str]:
 
 
 def _badges(orders: Orders, actor: Actor) -> dict[int, list[Label]]:
-    return Badges().of_all(orders)
+    whole = partial(getattr, orders, "whole") if isinstance(orders, Rows) else None
+    return Badges().of_all(orders, whole)
 
 
 def _of_buyer(field: str) -> Callable[[Orders, Actor], Mapping[int, Any]]:
@@ -257,6 +250,7 @@ _TEXT, _NUMBER, _MONEY = ColumnKind.TEXT, ColumnKind.NUMBER, ColumnKind.MONEY
 COLUMNS = (
     Column(
         code="number",
+        reads={},
         label=_l("Order"),
         kind=ColumnKind.LINK,
         values=_of_each(_number),
@@ -267,12 +261,14 @@ COLUMNS = (
     ),
     Column(
         code="channel_number",
+        reads={},
         label=_l("Channel order number"),
         values=_of_each(lambda order: order.channel_order_number),
         width=180,
     ),
     Column(
         code="state",
+        reads=_row(Order.on_hold, Order.canceling, Order.status),
         label=_l("Status"),
         kind=ColumnKind.LABELS,
         values=_state,
@@ -280,22 +276,38 @@ COLUMNS = (
         width=165,
         help=_l("Our state and status, and the channel's under it."),
     ),
-    Column(code="channel_status", label=_l("Channel status"), values=_channel_status, width=140),
-    Column(code="badges", label=_l("Flags"), kind=ColumnKind.LABELS, values=_badges, default=True, width=165),
-    Column(code="buyer", label=_l("Buyer"), values=_of_buyer("name"), default=True, width=130, personal=True),
-    Column(code="email", label=_l("E-mail"), values=_of_buyer("email"), width=200, personal=True),
-    Column(code="company", label=_l("Company"), values=_of_buyer("company"), width=140, personal=True),
+    Column(
+        code="channel_status",
+        reads=_row(Order.channel_status),
+        label=_l("Channel status"),
+        values=_channel_status,
+        width=140,
+    ),
+    Column(
+        code="badges",
+        reads=badge_reads,
+        label=_l("Flags"),
+        kind=ColumnKind.LABELS,
+        values=_badges,
+        default=True,
+        width=165,
+    ),
+    Column(code="buyer", reads={}, label=_l("Buyer"), values=_of_buyer("name"), default=True, width=130, personal=True),
+    Column(code="email", reads={}, label=_l("E-mail"), values=_of_buyer("email"), width=200, personal=True),
+    Column(code="company", reads={}, label=_l("Company"), values=_of_buyer("company"), width=140, personal=True),
     Column(
         code="purchase_order",
+        reads={},
         label=_l("Purchase order"),
         values=_of_buyer("purchase_order"),
         width=130,
         personal=True,
     ),
-    Column(code="address", label=_l("Ship to"), values=_address, width=240, personal=True),
-    Column(code="country", label=_l("Country"), values=_country, width=110),
+    Column(code="address", reads={}, label=_l("Ship to"), values=_address, width=240, personal=True),
+    Column(code="country", reads=_row(Order.country), label=_l("Country"), values=_country, width=110),
     Column(
         code="units",
+        reads=_row(Order.items),
         label=_l("Items"),
         kind=_NUMBER,
         values=_of_each(lambda order: order.items),
@@ -304,6 +316,7 @@ COLUMNS = (
     ),
     Column(
         code="unshipped",
+        reads={},
         label=_l("Units to ship"),
         kind=_NUMBER,
         values=_of_each(lambda order: order.unshipped),
@@ -311,6 +324,7 @@ COLUMNS = (
     ),
     Column(
         code="total",
+        reads=_row(Order.total_minor, Order.currency),
         label=_l("Total"),
         kind=_MONEY,
         values=_of_each(lambda order: order.total),
@@ -319,11 +333,26 @@ COLUMNS = (
         width=125,
         help=_l("Sorts by the smallest unit, so that ¥900 stands beside €9.00; “currency:EUR” lists one currency."),
     ),
-    Column(code="subtotal", label=_l("Subtotal"), kind=_MONEY, values=_amount("item"), width=100),
-    Column(code="shipping", label=_l("Shipping"), kind=_MONEY, values=_amount("shipping"), width=100),
-    Column(code="tax", label=_l("Tax"), kind=_MONEY, values=_amount("tax"), width=90),
+    Column(
+        code="subtotal",
+        reads=_row(Order.currency),
+        label=_l("Subtotal"),
+        kind=_MONEY,
+        values=_amount("item"),
+        width=100,
+    ),
+    Column(
+        code="shipping",
+        reads=_row(Order.currency),
+        label=_l("Shipping"),
+        kind=_MONEY,
+        values=_amount("shipping"),
+        width=100,
+    ),
+    Column(code="tax", reads=_row(Order.currency), label=_l("Tax"), kind=_MONEY, values=_amount("tax"), width=90),
     Column(
         code="ship_by",
+        reads=_row(Order.ship_by),
         label=_l("Ship by"),
         kind=ColumnKind.COUNTDOWN,
         values=_of_each(lambda order: order.ship_by),
@@ -333,6 +362,7 @@ COLUMNS = (
     ),
     Column(
         code="deliver_by",
+        reads=_row(Order.deliver_by),
         label=_l("Deliver by"),
         kind=ColumnKind.TIME,
         values=_of_each(lambda order: order.deliver_by),
@@ -340,6 +370,7 @@ COLUMNS = (
     ),
     Column(
         code="placed",
+        reads=_row(Order.placed_at),
         label=_l("Placed"),
         kind=ColumnKind.TIME,
         values=_of_each(lambda order: order.placed_at),
@@ -349,6 +380,7 @@ COLUMNS = (
     ),
     Column(
         code="updated",
+        reads=_row(Order.updated_at),
         label=_l("Updated"),
         kind=ColumnKind.TIME,
         values=_of_each(lambda order: order.updated_at),
@@ -357,32 +389,40 @@ COLUMNS = (
     ),
     Column(
         code="store",
+        reads={},
         label=_l("Store"),
         values=_of_each(lambda order: order.store.name),
         default=True,
         width=180,
     ),
-    Column(code="shop", label=_l("Shop"), values=_of_each(lambda order: order.shop.name), width=130),
-    Column(code="channel", label=_l("Channel"), values=_channel_name, width=110),
-    Column(code="marketplace", label=_l("Marketplace"), values=_marketplace, width=100),
-    Column(code="fulfilled_by", label=_l("Fulfilled by"), values=_fulfilled_by, width=110),
-    Column(code="service", label=_l("Service"), values=_service, width=110),
-    Column(code="payment", label=_l("Payment"), values=_payment, width=120),
-    Column(code="first_item", label=_l("First item"), values=_first_item, width=240),
+    Column(code="shop", reads={}, label=_l("Shop"), values=_of_each(lambda order: order.shop.name), width=130),
+    Column(code="channel", reads={}, label=_l("Channel"), values=_channel_name, width=110),
+    Column(code="marketplace", reads={}, label=_l("Marketplace"), values=_marketplace, width=100),
+    Column(code="fulfilled_by", reads={}, label=_l("Fulfilled by"), values=_fulfilled_by, width=110),
+    Column(code="service", reads=_row(Order.service_level), label=_l("Service"), values=_service, width=110),
+    Column(code="payment", reads=_row(Order.channel_order_id), label=_l("Payment"), values=_payment, width=120),
+    Column(code="first_item", reads={}, label=_l("First item"), values=_first_item, width=240),
     Column(
         code="latest",
+        reads={},
         label=_l("Latest event"),
         values=_latest,
         width=240,
         help=_l("What last became of the order, on the channel or on the desk."),
     ),
     Column(
-        code="comments", label=_l("Comments"), kind=_NUMBER, values=_of_each(lambda order: order.comments), width=90
+        code="comments",
+        reads=_row(Order.comments),
+        label=_l("Comments"),
+        kind=_NUMBER,
+        values=_of_each(lambda order: order.comments),
+        width=90,
     ),
-    Column(code="assignee", label=_l("Assigned to"), values=_assignee, width=130),
-    Column(code="tags", label=_l("Tags"), kind=ColumnKind.LABELS, values=_tagged, width=140),
+    Column(code="assignee", reads=_row(Order.assignee_id), label=_l("Assigned to"), values=_assignee, width=130),
+    Column(code="tags", reads=_row(Order.tags), label=_l("Tags"), kind=ColumnKind.LABELS, values=_tagged, width=140),
     Column(
         code="due",
+        reads=_row(Order.due_at),
         label=_l("Task due"),
         kind=ColumnKind.COUNTDOWN,
         values=_of_each(lambda order: order.due_at),

@@ -4,35 +4,37 @@ What was archived is indexed apart, so that it stands in no daily list's way; a 
 drive the list by the search terms' own order while it is sorted by when orders were placed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, inspect, literal_column, select, tuple_, union
 from sqlalchemy.event import listens_for
 from sqlalchemy.orm import ORMExecuteState
 from sqlalchemy.orm.attributes import set_committed_value
-from sqlalchemy.orm.util import identity_key
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, Grouping, TextClause, True_
 
 from webapp.audit.actor import Actor
 from webapp.channels.models import ChannelOrder, Shop, Store
 from webapp.clock import now
-from webapp.db import db, seconds_of, table_of
+from webapp.db import Model, db, seconds_of, table_of
 from webapp.i18n import lazy_gettext as _l
-from webapp.lists.contract import Parts, Place, Read, Sorting, Subject, Walk
+from webapp.lists.contract import Parts, Place, PlainRow, Read, Sorting, Subject, Walk
 from webapp.lists.listing import first
+from webapp.lists.rows import by_id
+from webapp.money import money
+from webapp.orders.line_rows import LINES
+from webapp.orders.list_words import WORDS
 from webapp.orders.models import ATTENTION, ON_HOLD, OPEN, SORTED, WANTS_CANCEL, Order
-from webapp.orders.queries import visible
-from webapp.orders.standing_views import STANDING
+from webapp.orders.queries import reference, visible
+from webapp.orders.standing_views import CARDS, STANDING
 from webapp.orders.states import OPEN_STATES, OrderState
 from webapp.search.compiling import Compiled
 from webapp.search.contract import ORDERS, Found
 from webapp.search.gathering import among, has_too, rarest_first, split_by_ids
 from webapp.search.models import SearchTerm
 
-Named = TypeVar("Named", Store, Shop, ChannelOrder)
 NEWEST = "-placed"
 _BRANCHES = 40  # terms whose rows are merged one by one; more are sorted together
 _SOON = 30 * 86_400  # seconds in which many terms have a page's orders
@@ -88,11 +90,22 @@ class OrderWalk(Walk):
         """Give each order its store and shop, which every row names. There are few, and a page has often read them:
         joined, they would be read again with every row, at the cost of the orders themselves.
         """
-        stores = _by_id(Store, {order.store_id for order in rows})
-        shops = _by_id(Shop, {order.shop_id for order in rows})
+        stores = by_id(Store, {order.store_id for order in rows})
+        shops = by_id(Shop, {order.shop_id for order in rows})
         for order in rows:
             set_committed_value(order, "store", stores[order.store_id])
             set_committed_value(order, "shop", shops[order.shop_id])
+
+    def plain(self, values: Mapping[str, Any], store: Store, shop: Shop) -> PlainRow:
+        return PlainOrder(values, store, shop)
+
+
+class PlainOrder(PlainRow):
+    """What a list has read of an order, under the order's own names."""
+
+    total = money("total_minor")
+    shown_state = Order.shown_state
+    managed_at_channel = Order.managed_at_channel
 
 
 ORDER_LIST = Subject(
@@ -103,6 +116,29 @@ ORDER_LIST = Subject(
     visible=visible,
     sorts={name: getattr(Order, column) for name, column in SORTED.items()},
     usual=NEWEST,
+    always=("number", "channel_number", "state", "channel_status", "store"),  # promise 3: in every file
+    each=_l("One row per order"),
+    reference=reference,
+    expansions=[LINES],
+    words=WORDS,
+    path="/orders",
+    one="order",
+    topic="orders",
+    cards=CARDS,
+    row={
+        column.key: column
+        for column in (
+            Order.number,
+            Order.channel_order_number,
+            Order.channel_status,
+            Order.store_id,
+            Order.shop_id,
+            Order.state,
+            Order.unshipped,
+            Order.fulfilled_by,
+            Order.marketplace,
+        )
+    },
     views=STANDING,
     walk=OrderWalk(),
 )
@@ -115,18 +151,19 @@ def _sides_of(compiled: Compiled) -> Sequence[_Side]:
             return [side]
     # Further within, true is what a negated condition is compared with.
     whole = any(isinstance(getattr(condition, "element", condition), True_) for condition in compiled.conditions)
-    if compiled.searched or whole or _named(compiled.conditions) & {"archived_at", *_NUMBERS}:
+    if compiled.searched or whole or named_columns(compiled.conditions, Order) & {"archived_at", *_NUMBERS}:
         return [_SHOWN, _ARCHIVED]
     return [_SHOWN]
 
 
-def _named(conditions: Sequence[ColumnElement[bool]]) -> set[str]:
-    """The columns of orders that are spoken of."""
+def named_columns(conditions: Sequence[ColumnElement[bool]], *models: type[Model]) -> set[str]:
+    """The columns of these tables that are spoken of."""
+    tables = {table_of(model) for model in models}
     return {
         getattr(part, "key", "")
         for condition in conditions
         for part in visitors.iterate(condition)
-        if getattr(part, "table", None) is Order.__table__
+        if getattr(part, "table", None) in tables
     }
 
 
@@ -156,21 +193,12 @@ def _index_for(conditions: Sequence[ColumnElement[bool]], sort: str, side: _Side
             return index
     if _OPEN in said:
         return f"ix_orders_open_{sort}"
-    named = _named(conditions)
+    named = named_columns(conditions, Order)
     if equal.get("state") in OPEN_STATES and not named & _NUMBERS:
         return f"{side.indexes}_state_{sort}"
     if len(equal) == 2 and named <= _STORE_AND_STATE:  # most orders of any store are complete
         return f"{side.indexes}_{'store' if equal['state'] == OrderState.COMPLETE else 'state'}_{sort}"
     return ""
-
-
-def _by_id(model: type[Named], ids: set[int]) -> dict[int, Named]:
-    """These rows: those that the session still has as they were read, and the rest in one query."""
-    held = (db.session.identity_map.get(identity_key(model, id_)) for id_ in ids)
-    found: dict[int, Named] = {row.id: row for row in held if row is not None and not inspect(row).expired}
-    if unknown := ids - found.keys():
-        found |= {row.id: row for row in db.session.scalars(select(model).where(model.id.in_(unknown)))}
-    return found
 
 
 @listens_for(db.session, "do_orm_execute")
@@ -183,7 +211,7 @@ def _read_channel_orders_together(state: ORMExecuteState) -> None:
         return
     held = [row for row in state.session.identity_map.values() if isinstance(row, Order)]
     rows = [row for row in held if {"channel_order"} == inspect(row).unloaded & {"channel_order", "channel_order_id"}]
-    found = _by_id(ChannelOrder, {row.channel_order_id for row in rows})
+    found = by_id(ChannelOrder, {row.channel_order_id for row in rows})
     for row in rows:
         set_committed_value(row, "channel_order", found[row.channel_order_id])
 

@@ -372,22 +372,3 @@ class BulkAct(Model):
     action: Mapped[str]
     period: Mapped[str] = mapped_column(PeriodName)
     sealed: Mapped[bytes] = mapped_column(LargeBinary)  # the action's input: comments name buyers too
-
-
-class Export(Model):
-    """A file of orders that a run writes; it is fetched by whoever asked for it, and deleted after a day."""
-
-    __tablename__ = "exports"
-
-    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
-    format: Mapped[str]  # csv, xlsx
-    rows: Mapped[str]  # orders, lines
-    columns: Mapped[list[str]]
-    query: Mapped[str]
-    sort: Mapped[str]
-    period: Mapped[str | None] = mapped_column(PeriodName)
-    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)  # words of the query that may name a buyer
-    chosen: Mapped[list[Any] | None]  # ids, where a selection is exported
-    place: Mapped[str] = mapped_column(default="")  # how far its writing is
-    file: Mapped[str] = mapped_column(default="")  # in the vault
-    expires_at: Mapped[datetime]

@@ -49,7 +49,13 @@ def _with(own: Sequence[T], *, behind: str, brought: Iterable[T]) -> list[T]:
 
 def _badge(flag: Flag) -> Badge:
     return Badge(
-        code=flag.code, label=flag.label, help=flag.help, tone=flag.tone, icon=flag.icon, shows=flagged(flag.code)
+        code=flag.code,
+        label=flag.label,
+        help=flag.help,
+        tone=flag.tone,
+        icon=flag.icon,
+        shows=flagged(flag.code),
+        reads=("flags",),
     )
 
 

@@ -3,17 +3,17 @@
 import re
 from collections.abc import Sequence
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Select, and_, func, or_, select, text
 from sqlalchemy.orm import joinedload, selectinload
 from sqlalchemy.sql.base import ExecutableOption
 
 from webapp.audit.actor import Actor
-from webapp.channels.models import Shop, Store
+from webapp.channels.models import Store
 from webapp.channels.services import serving
-from webapp.db import any_row, db, once_a_transaction
+from webapp.db import db
 from webapp.errors import NotFound, SeveralFit
+from webapp.lists.contract import PlainRow
 from webapp.orders.models import ON_HOLD, Order, OrderComment, OrderHold
 
 _MARKED = re.compile(r"@(\d{1,9})", re.ASCII)
@@ -26,11 +26,6 @@ def visible(actor: Actor) -> Select[Order]:
     actor.needs("orders.view")
     query = select(Order)
     return query if actor.shops is None else query.where(Order.shop_id.in_(actor.shops))
-
-
-def sees_all(ids: Select[int], actor: Actor) -> bool:
-    """Whether the actor may see all of these orders."""
-    return actor.shops is None or not any_row(Order, Order.id.in_(ids), Order.shop_id.not_in(actor.shops))
 
 
 def state_condition(state: str) -> Any:
@@ -101,7 +96,7 @@ def orders_by_id(ids: Sequence[int], actor: Actor) -> list[Order]:
     return list(db.session.scalars(query))
 
 
-def reference(order: Order) -> str:
+def reference(order: Order | PlainRow) -> str:
     """What finds exactly this order: its number, or `@id` while it has none of its own."""
     return order.number or f"@{order.id}"
 
@@ -119,18 +114,6 @@ def comments_of(order: Order) -> list[OrderComment]:
 def holds_of(order: Order) -> list[OrderHold]:
     query = select(OrderHold).where(OrderHold.order_id == order.id).order_by(OrderHold.id.desc())
     return list(db.session.scalars(query))
-
-
-def zone_of(actor: Actor) -> ZoneInfo | None:
-    """The zone in which lists count this actor's days, wherever they are asked for: of the first store's shop."""
-    actor.needs("orders.view")
-
-    def read() -> ZoneInfo | None:
-        query = select(Shop.zone).join(Store, Store.shop_id == Shop.id).order_by(Store.name).limit(1)
-        zone = db.session.scalar(serving(query, actor))
-        return ZoneInfo(zone) if zone else None
-
-    return once_a_transaction(f"zone of {actor.shops}", read)
 
 
 def stores_with_orders(actor: Actor) -> list[Store]:

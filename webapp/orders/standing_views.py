@@ -3,12 +3,10 @@
 They are queries like anybody's, so whatever they show can be narrowed, saved under another name, or exported.
 """
 
-from dataclasses import dataclass
+from webapp.i18n import lazy_gettext as _l, lazy_pgettext
+from webapp.lists.contract import StatusCard
+from webapp.lists.saved_views import EVERYTHING, View
 
-from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext
-from webapp.lists.saved_views import View
-
-EVERYTHING = "all"
 TO_SHIP = "state:processing fulfilled-by:merchant"  # what is on hold or being canceled does not leave today
 STANDING = (
     View("today", _l("To ship today"), f"{TO_SHIP} due:<=today", "ship_by"),
@@ -18,17 +16,6 @@ STANDING = (
     View("hold", lazy_pgettext("orders", "On hold"), "hold:yes"),
     View(EVERYTHING, _l("Everything"), ""),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class StatusCard:
-    """How many orders stand somewhere, and the query that lists them."""
-
-    code: str
-    label: LazyString
-    query: str
-    tone: str = ""
-    sort: str = ""
 
 
 CARDS = (

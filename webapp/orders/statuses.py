@@ -17,12 +17,14 @@ from webapp.clock import now
 from webapp.db import db
 from webapp.errors import DeskError, Invalid, NotFound
 from webapp.i18n import LANGUAGES, LazyString, get_locale, lazy_gettext as _l
+from webapp.lists.subjects import zone_of
 from webapp.orders.events import record_all
 from webapp.orders.models import Order, OrderEvent, OrderStatus
-from webapp.orders.queries import locked_all, visible, zone_of
+from webapp.orders.queries import locked_all, visible
 from webapp.orders.states import STATE_LABELS, OrderState
 from webapp.orders.statuses_and_tags import forget_statuses_and_tags, statuses_and_tags
 from webapp.search.compiling import compile_query
+from webapp.search.gathering import among, order_id
 from webapp.search.query import QueryMistake, parse
 from webapp.search.values import in_codes
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from webapp.audit.actor import Actor
 from webapp.i18n import LazyString
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Select
 
 
+Reads: TypeAlias = "Mapping[str, Any]"  # expressions of plain values, by their names
 ORDERS = "orders"  # the subject of columns, keys and queries that name no other
 
 
@@ -70,8 +71,11 @@ class Link:
 class Column:
     """A column of a list and its exports.
 
-    `values` gets a page's rows and answers by their ids, with one query at most. It sorts only where `sort` names one
-    of the subject's sortings. One with `personal` values is shown and exported only with the right to see buyers.
+    `values` gets a page's rows and answers by their ids, with one query at most. `reads` names the plain values that it
+    asks of each row, beside those that the subject reads of every row, and rows have these alone, as attributes; a
+    column without `reads` gets whole objects of the subject's model, which cost a reading of their own. It sorts only
+    where `sort` names one of the subject's sortings. One with `personal` values is shown and exported only with the
+    right to see buyers.
     """
 
     code: str
@@ -85,6 +89,7 @@ class Column:
     personal: bool = False
     help: LazyString | str = ""
     subject: str = ORDERS
+    reads: Reads | Callable[[], Reads] | None = None
 
 
 class KeyKind(StrEnum):

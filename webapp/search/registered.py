@@ -1,6 +1,6 @@
 """What is registered for lists and searches, by code; of two with one code the plugin's wins over the desk's own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 from webapp.audit.actor import Actor
@@ -60,11 +60,6 @@ def word_sources(subject: str = ORDERS) -> dict[str, WordSource]:
 def _of(hook: str, kind: type[T], subject: str) -> dict[str, T]:
     items = by_address(hook, kind, lambda item: (item.subject, item.code)).values()
     return {item.code: item for item in items if item.subject == subject}
-
-
-def values_of(column: Column, orders: Sequence[Any], actor: Actor) -> Mapping[int, Any]:
-    """What a column says of these orders, by their ids. Raises `PluginFailed`."""
-    return ask(column, "column", column.values, orders, actor, gives=Mapping)
 
 
 def choices_of(key: QueryKey, actor: Actor) -> Mapping[str, LazyString | str]:

@@ -45,8 +45,8 @@ from webapp.ui.lists import (
     documents,
     exports,
     order_list,  # noqa: F401 - adds the list to the routes of `order`
-    saved_views,
     ship_list,
+    shipment_list,
 )
 from webapp.ui.orders import order, panels, presence, updates
 
@@ -83,9 +83,9 @@ def init_app(app: Flask) -> None:
         presence,
         roles,
         runs,
-        saved_views,
         settings,
         ship_list,
+        shipment_list,
         shops,
         sign_in,
         statuses_and_tags,

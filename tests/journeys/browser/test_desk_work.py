@@ -54,7 +54,7 @@ def at_the_list(full_desk: Desk, open_page: Callable[..., Page]) -> Steps:
 
 
 def _first_row(page: Page) -> Locator:
-    return page.locator("#orders tbody tr").first
+    return page.locator("#list tbody tr").first
 
 
 def _number(row: Locator) -> str:
@@ -62,7 +62,7 @@ def _number(row: Locator) -> str:
 
 
 def _tick_page(steps: Steps) -> None:
-    steps.click(steps.page.locator("#orders thead input[type=checkbox]"))
+    steps.click(steps.page.locator("#list thead input[type=checkbox]"))
 
 
 def _bulk(page: Page, label: str) -> Locator:
@@ -93,7 +93,7 @@ def test_one_order_is_shipped_in_three(at_the_list: Steps) -> None:
 def test_many_are_held_in_three_and_each_says_what_became_of_it(at_the_list: Steps) -> None:
     page = at_the_list.page
     page.goto(f"{page.url}?q={SHIPPABLE} total:<30")
-    held = page.locator("#orders tbody tr").count()
+    held = page.locator("#list tbody tr").count()
     _tick_page(at_the_list)
     at_the_list.click(_bulk(page, "Hold"))
     page.locator("[name=reason]").fill("Waiting for the new boxes")
@@ -157,7 +157,7 @@ def test_a_list_is_saved_shared_and_opens_the_desk(desk: Desk, at_the_list: Step
 def test_what_is_ticked_is_exported(at_the_list: Steps, tmp_path: Path) -> None:
     page = at_the_list.page
     page.goto(f"{page.url}?q={SHIPPABLE} total:>20")
-    wanted = [link.inner_text() for link in page.locator("#orders tbody a.number").all()]
+    wanted = [link.inner_text() for link in page.locator("#list tbody a.number").all()]
     _tick_page(at_the_list)
     at_the_list.click(_bulk(page, "Export"))
     with page.expect_download() as coming:
@@ -172,7 +172,7 @@ def test_what_is_ticked_is_exported(at_the_list: Steps, tmp_path: Path) -> None:
 def test_the_slips_of_all_that_is_due_are_printed_in_three(at_the_list: Steps) -> None:
     page = at_the_list.page
     at_the_list.search("state:processing fulfilled-by:merchant due:<3d")
-    numbers = [link.inner_text() for link in page.locator("#orders tbody a.number").all()]
+    numbers = [link.inner_text() for link in page.locator("#list tbody a.number").all()]
     _tick_page(at_the_list)
     at_the_list.click(_bulk(page, "Packing slips"))
     assert at_the_list.taken <= 3
@@ -188,7 +188,7 @@ def test_a_morning_by_keyboard_alone(desk: Desk, at_the_list: Steps) -> None:
     at_the_list.search(f"{SHIPPABLE} total:>30")
     for key in ("j", "x", "j", "x"):
         page.keyboard.press(key)
-    expect(page.locator("#orders tbody input:checked")).to_have_count(2)
+    expect(page.locator("#list tbody input:checked")).to_have_count(2)
     chosen = _number(page.locator("tr.at"))
     page.keyboard.press("Control+k")
     expect(page.locator("#palette")).to_be_visible()
@@ -241,7 +241,7 @@ def test_the_same_without_javascript(full_desk: Desk, open_page: Callable[..., P
     expect(page.locator(".filter-chip").first).to_be_visible()
     page.get_by_role("link", name="Filters").click()
     page.locator("main form").get_by_role("button", name="Apply filters").click()
-    expect(page.locator("#orders tbody tr").first).to_be_visible()
+    expect(page.locator("#list tbody tr").first).to_be_visible()
     number = _number(_first_row(page))
     _first_row(page).locator("input[name=order]").check()
     _bulk(page, "Hold").click()

@@ -63,8 +63,8 @@ def test_without_a_script_the_list_counts_and_the_same_acts_stand_on_a_page(
     plain.wait_for_url("**/orders/?whole=1")
     assert plain.locator("[data-none]").count() == 0
     assert plain.inner_text("#count-card-to_ship") == "1"
-    assert plain.inner_text("#order-count") == "1 order"
-    plain.locator("#order-rows a.number").click()
+    assert plain.inner_text("#list-count") == "1 order"
+    plain.locator("#list-rows a.number").click()
     plain.wait_for_url(f"**/orders/{order.number}")
     plain.locator("details.menu summary").last.click()
     plain.locator("a[data-palette]").click()
@@ -82,15 +82,15 @@ def test_what_was_chosen_by_hand_stays_when_everything_found_is_given_up(
 ) -> None:
     take(*[incoming_order(created_at=now() - timedelta(hours=n)) for n in range(1, 7)])
     page.goto("/orders/")
-    ticked = page.locator("#order-rows input:checked")
+    ticked = page.locator("#list-rows input:checked")
     for row in (2, 5):
-        page.click(f"#order-rows tr:nth-child({row}) td.tick input")
+        page.click(f"#list-rows tr:nth-child({row}) td.tick input")
     page.check("input[name=all]")
     expect(ticked).to_have_count(6)
     page.uncheck("input[name=all]")
     expect(ticked).to_have_count(2)
     page.check("input[name=all]")
-    page.click("#order-rows tr:nth-child(1) td.tick input")
+    page.click("#list-rows tr:nth-child(1) td.tick input")
     expect(page.locator("input[name=all]")).not_to_be_checked()
     expect(ticked).to_have_count(5)
 

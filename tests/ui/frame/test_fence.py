@@ -20,16 +20,17 @@ from webapp.hooks.failures import Failure
 from webapp.hooks.registered import registered
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.schedule import Schedule, enqueue_due
+from webapp.lists.exporting import Table
 from webapp.orders.attention import AttentionKind
 from webapp.orders.contract import ActionInput, Badge, OrderAction, Panel
 from webapp.orders.events import events_of, record
-from webapp.orders.exporting import ORDERS, Table
 from webapp.orders.inputs import Offered
+from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
 from webapp.orders.services import act, actions, raise_attention
 from webapp.reporting.contract import Card
-from webapp.search.contract import Column, ColumnKind, KeyKind, QueryKey, WordSource
+from webapp.search.contract import ORDERS, Column, ColumnKind, KeyKind, QueryKey, WordSource
 from webapp.settings.declared import Setting, SettingsGroup
 from webapp.testing import FakeChannel
 from webapp.vault.jobs import destroy_unused_keys
@@ -233,7 +234,7 @@ def test_a_column_in_an_export(
 ) -> None:
     if temper == "exits":
         pytest.skip("a process may be told to exit")
-    table = Table(operator, ORDERS, ("moody", "drawn"))
+    table = Table(ORDER_LIST, operator, ORDERS, ("moody", "drawn"))
     [row] = table.cells([order.id])
     assert order.number in row
     assert ("failed" in row) is (temper != "slow")

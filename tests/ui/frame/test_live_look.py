@@ -53,18 +53,18 @@ def test_news_leave_the_focus_on_an_orders_page_where_it_is(
 def test_an_answer_that_newer_rows_overtook_is_asked_for_again(page: Any, take: Callable[..., list[Order]]) -> None:  # noqa: F811
     take(incoming_order())
     page.goto("/orders/")
-    before = page.locator("#order-news").get_attribute("hx-get")
+    before = page.locator("#list-news").get_attribute("hx-get")
     [order] = take(incoming_order())
     asked: list[Any] = []
     page.route("**/orders/news?*", lambda route: asked.append(route) if not asked else route.continue_())
     with page.expect_request("**/orders/news?*"):
-        page.evaluate("htmx.trigger('#order-news', 'refresh')")
-    page.evaluate("htmx.trigger('#order-rows', 'refresh')")
+        page.evaluate("htmx.trigger('#list-news', 'refresh')")
+    page.evaluate("htmx.trigger('#list-rows', 'refresh')")
     page.wait_for_selector(f"#order-{order.id}")
-    page.wait_for_function("url => document.querySelector('#order-news').getAttribute('hx-get') !== url", arg=before)
+    page.wait_for_function("url => document.querySelector('#list-news').getAttribute('hx-get') !== url", arg=before)
     with page.expect_response(lambda answer: "/orders/news" in answer.url and before not in answer.url):
         asked[0].continue_()
-    expect(page.locator("#order-news")).to_have_text("")
+    expect(page.locator("#list-news")).to_have_text("")
 
 
 def test_an_answer_that_finds_another_tab_is_asked_for_again(page: Any, make_order: Callable[..., Order]) -> None:  # noqa: F811

@@ -204,7 +204,7 @@ def test_new_orders_announce_themselves_and_rows_change_in_place(
     whole: list[str] = []
     page.on("request", lambda asked: whole.append(asked.url) if "/orders/?" in asked.url else None)
     make_order(created_at=now())
-    page.wait_for_selector("#order-news a:has-text('1 new order')")
+    page.wait_for_selector("#list-news a:has-text('1 new order')")
     with unit_of_work():
         from webapp.orders.holds import hold
 

@@ -13,7 +13,7 @@ from webapp.db import check_time, db, limit_session, time_limit, unit_of_work
 from webapp.errors import TooSlow
 from webapp.orders.models import Order
 from webapp.search.query import LONGEST, MOST
-from webapp.ui.lists import order_list
+from webapp.ui.lists import list_pages
 from webapp.ui.lists.chips import MOST as MOST_CHIPS
 
 SHAPES: dict[str, Callable[[int], str]] = {
@@ -119,7 +119,7 @@ def order(make_order: Callable[..., Order]) -> Order:
 def test_as_much_as_a_query_may_ask_for_is_answered(
     browser: Browser, order: Order, shape: str, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(order_list, "SECONDS", 60)  # of a machine that has much else to do
+    monkeypatch.setattr(list_pages, "SECONDS", 60)  # of a machine that has much else to do
     text = SHAPES[shape](MOST - 1)
     assert len(text) <= LONGEST
     asked = browser.post("/orders/search", {"text": text})
@@ -133,7 +133,7 @@ def test_as_much_as_a_query_may_ask_for_is_answered(
 def test_what_databases_are_asked_does_not_grow_with_the_words(
     browser: Browser, order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(order_list, "SECONDS", 60)
+    monkeypatch.setattr(list_pages, "SECONDS", 60)
     asked = []
     for size in (21, 210):
         browser.get(browser.post("/orders/search", {"text": SHAPES["words"](size)}).location)
@@ -168,7 +168,7 @@ def test_a_search_that_no_link_can_hold_is_refused(browser: Browser, order: Orde
 def test_a_page_whose_time_is_over_says_so_and_keeps_what_was_asked(
     browser: Browser, order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(order_list, "SECONDS", -1)
+    monkeypatch.setattr(list_pages, "SECONDS", -1)
     late = browser.get("/orders/", {"q": "state:open"})
     assert late.status_code == 422
     assert "That would take too long" in late.text

@@ -15,9 +15,9 @@ from webapp.channels.models import Shop
 from webapp.db import db, unit_of_work
 from webapp.jobs import runs
 from webapp.jobs.models import Run, RunResult
-from webapp.orders import export_runs
+from webapp.lists import export_runs
+from webapp.lists.subjects import zone_of
 from webapp.orders.models import Order
-from webapp.orders.queries import zone_of
 from webapp.orders.statuses import find_status, make_status
 from webapp.testing import incoming_order
 

@@ -23,7 +23,7 @@ from webapp.search.models import SealedQuery
 from webapp.search.registered import list_columns
 from webapp.testing import incoming_line, incoming_order
 from webapp.ui.frame import unscripted
-from webapp.ui.lists import counts, order_list
+from webapp.ui.lists import counts, list_pages
 
 Take = Callable[..., list[Order]]
 
@@ -68,21 +68,21 @@ def test_rows_that_are_drawn_anew_bring_the_ways_on_and_the_news_along(take: Tak
     at = now() - timedelta(days=2)
     orders = take(*[incoming_order(created_at=at + timedelta(minutes=n)) for n in range(60)])
     first = browser.get("/orders/").text
-    rows_url = re.search(r'id="order-rows"[^>]*hx-get="([^"]+)"', first)[1]  # type: ignore[index]
+    rows_url = re.search(r'id="list-rows"[^>]*hx-get="([^"]+)"', first)[1]  # type: ignore[index]
     orders += take(*[incoming_order(created_at=now() - timedelta(minutes=20 - n)) for n in range(20)])
 
     again = browser.get(unescape(rows_url), htmx=True).text
 
-    assert re.search(r'<nav id="order-pager"[^>]*hx-swap-oob="morph"', again)
-    assert re.search(r'<div id="order-news"[^>]*hx-swap-oob="morph"', again)
+    assert re.search(r'<nav id="list-pager"[^>]*hx-swap-oob="morph"', again)
+    assert re.search(r'<div id="list-news"[^>]*hx-swap-oob="morph"', again)
     older = re.search(r'rel="next" href="([^"]+)"', again)[1]  # type: ignore[index]
     shown = rows_of(again) + rows_of(browser.get(unescape(older)).text)
     assert shown == [order.id for order in reversed(orders)]
-    news_url = re.search(r'id="order-news"[^>]*hx-get="([^"]+)"', again)[1]  # type: ignore[index]
+    news_url = re.search(r'id="list-news"[^>]*hx-get="([^"]+)"', again)[1]  # type: ignore[index]
     assert "new order" not in browser.get(unescape(news_url), htmx=True).text
     filtered = browser.get("/orders/?q=state:open", htmx=True).text  # a page without news has no place for them
-    assert 'id="order-pager"' in filtered
-    assert "order-news" not in filtered
+    assert 'id="list-pager"' in filtered
+    assert "list-news" not in filtered
 
 
 def test_the_list_shows_what_its_query_asks_for(take: Take, browser: Browser) -> None:
@@ -193,7 +193,7 @@ def test_a_list_that_takes_too_long_says_how_to_narrow_it(
     def slow(*_: Any, **__: Any) -> None:
         raise TooSlow
 
-    monkeypatch.setattr(order_list, "list_page", slow)
+    monkeypatch.setattr(list_pages, "list_page", slow)
     answer = browser.get("/orders/?q=state:complete")
 
     assert answer.status_code == 422
@@ -209,9 +209,9 @@ def test_what_took_too_long_is_not_counted_once_more(
     def slow(*_: Any, **__: Any) -> None:
         raise TooSlow
 
-    monkeypatch.setattr(order_list, "list_page", slow)
+    monkeypatch.setattr(list_pages, "list_page", slow)
     assert browser.get("/orders/?q=country:DE&whole=1").status_code == 422
-    assert counts.known_counts({"found": "country:DE"}, olga) == {}
+    assert counts.known_counts(ORDER_LIST, {"found": "country:DE"}, olga) == {}
 
 
 def test_a_whole_page_counts_only_as_long_as_its_time_lasts(
@@ -219,11 +219,11 @@ def test_a_whole_page_counts_only_as_long_as_its_time_lasts(
 ) -> None:
     orders = take(incoming_order(), incoming_order())
     with monkeypatch.context() as patch:
-        patch.setattr(counts, "_LEAST", order_list.SECONDS)  # the list took nearly all of it
+        patch.setattr(counts, "_LEAST", list_pages.SECONDS)  # the list took nearly all of it
         page = browser.get("/orders/?whole=1").text
     assert rows_of(page) == [order.id for order in reversed(orders)]
     assert "Too many to count" in page
-    assert counts.known_counts({"found": ""}, olga) == {}
+    assert counts.known_counts(ORDER_LIST, {"found": ""}, olga) == {}
 
     assert "2 orders" in browser.get("/orders/?whole=1").text
 
@@ -255,7 +255,7 @@ def test_counts_come_after_the_page_and_may_be_a_minute_old_where_they_are_slow(
     monkeypatch.setattr(counts, "_KEPT_LEAST", counts._KEPT_MOST)
     take(incoming_order(), incoming_order())
     page = browser.get("/orders/?q=state:open").text
-    url = re.search(r'id="order-count"[^>]*hx-get="([^"]+)"', page)
+    url = re.search(r'id="list-count"[^>]*hx-get="([^"]+)"', page)
     assert url is not None
 
     assert "2 orders" in browser.get(unescape(url[1]), htmx=True).text
@@ -354,7 +354,7 @@ def test_a_link_shows_the_same_list_whatever_sorting_became_usual(
     take(*[incoming_order([incoming_line(price=9000 - n)], ship_by=due + timedelta(hours=n)) for n in range(60)])
     first = browser.get("/orders/?q=state:open").text
     older = unescape(re.search(r'rel="next" href="([^"]+)"', first)[1])  # type: ignore[index]
-    drawn_anew = unescape(re.search(r'id="order-rows"[^>]*hx-get="([^"]+)"', first)[1])  # type: ignore[index]
+    drawn_anew = unescape(re.search(r'id="list-rows"[^>]*hx-get="([^"]+)"', first)[1])  # type: ignore[index]
     chip = unescape(re.search(r'<a href="([^"]+)"\s+aria-label="Take away', first)[1])  # type: ignore[index]
     found = browser.post("/orders/search", {"text": "state:open"}).location
     shown = {url: rows_of(browser.get(url).text) for url in (older, drawn_anew, chip, found)}

@@ -25,9 +25,9 @@ NO_LOOK_BY_THE_CLOCK = "{ const real = setInterval; setInterval = (act, time) =>
 def test_the_list_is_worked_by_mouse_and_keys(page: Any, take: Callable[..., list[Order]]) -> None:  # noqa: F811
     take(*[incoming_order(created_at=now() - timedelta(hours=n)) for n in range(1, 7)])
     page.goto("/orders/")
-    page.click("#order-rows tr:nth-child(2) td.tick input")
-    page.click("#order-rows tr:nth-child(5) td.tick input", modifiers=["Shift"])
-    ticked = page.locator("#order-rows input:checked")
+    page.click("#list-rows tr:nth-child(2) td.tick input")
+    page.click("#list-rows tr:nth-child(5) td.tick input", modifiers=["Shift"])
+    ticked = page.locator("#list-rows input:checked")
     expect(ticked).to_have_count(4)
     page.keyboard.press("j")
     expect(page.locator("tr.at")).to_be_visible()
@@ -37,9 +37,9 @@ def test_the_list_is_worked_by_mouse_and_keys(page: Any, take: Callable[..., lis
     expect(ticked).to_have_count(6)
 
     page.click("#columns-open")
-    page.wait_for_selector("#order-columns")
-    page.check("#order-columns label:has-text('Country') input")
-    page.wait_for_selector("#orders th[data-column=country]")
+    page.wait_for_selector("#list-columns")
+    page.check("#list-columns label:has-text('Country') input")
+    page.wait_for_selector("#list th[data-column=country]")
     page.click("[data-close-panel]")
     expect(page.locator("#columns-open")).to_be_focused()
 
@@ -67,7 +67,7 @@ def test_the_list_is_worked_by_mouse_and_keys(page: Any, take: Callable[..., lis
     with page.expect_navigation():
         page.keyboard.press("Enter")
     expect(page.locator(".filter-chip").first).to_be_visible()
-    expect(page.locator("#order-rows tr")).to_have_count(6)
+    expect(page.locator("#list-rows tr")).to_have_count(6)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -96,12 +96,12 @@ def test_somebody_elses_columns_cannot_be_dragged(
         columns = [("number", None), ("total", None)]
         code = save_view("Money", parse("state:open"), actor=max_, columns=columns, shared=True).id
     page.goto(f"/orders/?view={code}")
-    assert page.locator("#orders thead th[data-column]").count() == 2
-    assert page.locator("#orders .grip, #orders th[draggable=true]").count() == 0
+    assert page.locator("#list thead th[data-column]").count() == 2
+    assert page.locator("#list .grip, #list th[draggable=true]").count() == 0
     page.click("#columns-open")
     page.get_by_label("Dense rows").check()
-    page.wait_for_selector("#orders.dense")
-    assert page.locator("#order-columns [name=column]").count() == 0
+    page.wait_for_selector("#list.dense")
+    assert page.locator("#list-columns [name=column]").count() == 0
     assert _flaws(page) == []
 
 
@@ -109,7 +109,7 @@ def test_a_width_that_is_not_kept_is_said(page: Any, take: Callable[..., list[Or
     take(incoming_order())
     page.goto("/orders/")
     page.route("**/orders/columns*", lambda route: route.fulfill(status=403, body=""))
-    page.locator("#orders .grip").first.focus()
+    page.locator("#list .grip").first.focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_selector("#messages :text('That did not work')")
 
@@ -120,20 +120,20 @@ def test_orders_that_come_between_two_pages_are_on_one_of_them(
 ) -> None:
     orders = take(*[incoming_order(created_at=now() - timedelta(hours=n)) for n in range(60, 0, -1)])
     page.goto("/orders/")
-    older = page.locator("#order-pager [rel=next]")
+    older = page.locator("#list-pager [rel=next]")
     before = older.get_attribute("href")
     orders += take(*[incoming_order(created_at=now() - timedelta(minutes=n)) for n in range(20, 0, -1)])
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     page.wait_for_selector(f"#order-{orders[-1].id}")
     page.wait_for_function(
-        "before => document.querySelector('#order-pager [rel=next]').getAttribute('href') !== before", arg=before
+        "before => document.querySelector('#list-pager [rel=next]').getAttribute('href') !== before", arg=before
     )
-    assert page.locator("#order-news").inner_text() == ""
-    seen = set(page.locator("#order-rows tr").evaluate_all("rows => rows.map(row => row.id)"))
+    assert page.locator("#list-news").inner_text() == ""
+    seen = set(page.locator("#list-rows tr").evaluate_all("rows => rows.map(row => row.id)"))
     with page.expect_navigation():
         page.keyboard.press("n")
-    expect(page.locator("#order-pager [rel=prev]")).to_be_visible()
-    seen |= set(page.locator("#order-rows tr").evaluate_all("rows => rows.map(row => row.id)"))
+    expect(page.locator("#list-pager [rel=prev]")).to_be_visible()
+    seen |= set(page.locator("#list-rows tr").evaluate_all("rows => rows.map(row => row.id)"))
     assert seen == {f"order-{order.id}" for order in orders}
 
 
@@ -141,8 +141,8 @@ def test_back_from_an_act_on_many_finds_them_ticked(page: Any, take: Callable[..
     take(*[incoming_order(created_at=now() - timedelta(hours=n)) for n in range(1, 7)])
     page.goto("/orders/")
     for row in (2, 4):
-        page.click(f"#order-rows tr:nth-child({row}) td.tick input")
-    ticked = "#order-rows input:checked"
+        page.click(f"#list-rows tr:nth-child({row}) td.tick input")
+    ticked = "#list-rows input:checked"
     chosen = page.locator(ticked).evaluate_all("boxes => boxes.map(box => box.value)")
 
     def found(number: int) -> list[str]:
@@ -154,8 +154,8 @@ def test_back_from_an_act_on_many_finds_them_ticked(page: Any, take: Callable[..
     with page.expect_navigation():
         page.click("main .actions a")
     assert found(2) == chosen
-    page.click("#order-rows tr:nth-child(2) td.tick input")
-    renew(page, "#order-rows")
+    page.click("#list-rows tr:nth-child(2) td.tick input")
+    renew(page, "#list-rows")
     assert found(1) == chosen[1:]  # rows that are drawn again keep what was ticked since
 
     page.click(".bulk-bar button[value=hold]")
@@ -167,7 +167,7 @@ def test_back_from_an_act_on_many_finds_them_ticked(page: Any, take: Callable[..
     page.go_back()
     expect(page.locator("main [name=reason]")).to_be_visible()
     page.go_back()
-    expect(page.locator("#order-rows tr")).to_have_count(6)
+    expect(page.locator("#list-rows tr")).to_have_count(6)
 
 
 def test_a_phone_has_the_heads_that_sort_and_the_box_that_chooses_all(
@@ -177,16 +177,14 @@ def test_a_phone_has_the_heads_that_sort_and_the_box_that_chooses_all(
     small, large = take(incoming_order(), incoming_order([incoming_line(price=90_000)]))
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto("/orders/?sort=total")
-    assert "Sort by" in page.evaluate(
-        "getComputedStyle(document.querySelector('#orders thead tr'), '::before').content"
-    )
-    offered = page.locator("#orders thead a:visible").all_inner_texts()
+    assert "Sort by" in page.evaluate("getComputedStyle(document.querySelector('#list thead tr'), '::before').content")
+    offered = page.locator("#list thead a:visible").all_inner_texts()
     assert offered == ["Total", "Ship by", "Placed"]
-    rows = page.locator("#order-rows tr")
+    rows = page.locator("#list-rows tr")
     assert rows.evaluate_all("rows => rows.map(row => row.id)") == [f"order-{small.id}", f"order-{large.id}"]
     page.click("[data-all]")
-    expect(page.locator("#order-rows input:checked")).to_have_count(2)
-    page.click("#orders thead a:text('Total')")
+    expect(page.locator("#list-rows input:checked")).to_have_count(2)
+    page.click("#list thead a:text('Total')")
     page.wait_for_url("**sort=-total*")
     expect(rows.first).to_have_id(f"order-{large.id}")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -207,9 +205,9 @@ def test_no_amount_no_deadline_and_no_badge_is_cut(
         db.session.get_one(User, olga.id).language = "fr"
     page.set_viewport_size({"width": width, "height": 900})
     page.goto("/orders/")
-    assert page.inner_text("#order-rows td.c-total").split() == ["16", "752,31", "$US"]
+    assert page.inner_text("#list-rows td.c-total").split() == ["16", "752,31", "$US"]
     for narrow in (False, True):
-        cut = page.locator("#order-rows :is(td.num, td.c-ship_by, .chips, .chip)").evaluate_all(
+        cut = page.locator("#list-rows :is(td.num, td.c-ship_by, .chips, .chip)").evaluate_all(
             "all => all.filter(one => one.scrollWidth > one.clientWidth + 1 || one.scrollHeight > one.clientHeight + 1)"
             ".map(one => one.outerHTML)"
         )
@@ -235,4 +233,4 @@ def test_rows_are_renewed_when_the_run_on_their_page_has_ended(
     expect(page.locator("#run-strip progress")).to_have_count(1)
     work()
     page.wait_for_selector("#run-strip :text('1 put on hold')")
-    page.wait_for_selector("#order-rows :text('On hold')")
+    page.wait_for_selector("#list-rows :text('On hold')")

@@ -16,7 +16,8 @@ from webapp.db import db, time_limit, unit_of_work
 from webapp.errors import DeskError, NotFound
 from webapp.hooks.fence import ask
 from webapp.i18n import gettext as _, pgettext
-from webapp.lists.saved_views import begin_with
+from webapp.lists.saved_views import begin_with, started
+from webapp.lists.subjects import subjects
 from webapp.reporting.contract import Card
 from webapp.reporting.figures import Sales, sales_of
 from webapp.ui.desk import sales
@@ -36,8 +37,9 @@ DASHBOARD = ""  # the code of the start view that is not a list
 @needs("orders.view")
 def home() -> AnyResponse:
     """Redirect to this person's start view: the dashboard, or the list that they chose."""
-    start = _start_view()
-    return redirect(url_for("orders.index", view=start) if start else url_for(".index"))
+    subject, code = started(_start_view())
+    known = code and subject in subjects()  # it may have been a plugin's
+    return redirect(url_for(f"{subject}.index", view=code) if known else url_for(".index"))
 
 
 @bp.get("/dashboard/")

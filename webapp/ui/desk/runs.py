@@ -21,9 +21,13 @@ from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, ngettext
 from webapp.jobs import runs as long_work
 from webapp.jobs.models import Run, RunState
-from webapp.orders import bulk, erasing, export_runs as exports, exporting
+from webapp.lists import export_runs as exports
+from webapp.lists.exporting import rows_labels
+from webapp.lists.models import Export
+from webapp.lists.subjects import subjects
+from webapp.orders import bulk, erasing
 from webapp.orders.contract import OrderAction
-from webapp.orders.models import BulkAct, Export
+from webapp.orders.models import BulkAct
 from webapp.orders.queries import orders_by_id
 from webapp.orders.services import actions
 from webapp.sync import runs
@@ -254,10 +258,11 @@ def _export_subjects(found: Sequence[Run]) -> dict[int, str]:
     ids = [run.id for run in found if run.kind == exports.KIND]
     if not ids:
         return {}
-    query = select(Export.run_id, Export.format, Export.rows).where(Export.run_id.in_(ids))
+    query = select(Export.run_id, Export.format, Export.subject, Export.rows).where(Export.run_id.in_(ids))
+    labels = {subject.code: rows_labels(subject) for subject in subjects().values()}
     return {
-        run_id: f"{format.upper()} · {exporting.ROWS_LABELS[rows]}"
-        for run_id, format, rows in db.session.execute(query)
+        run_id: f"{format.upper()} · {labels.get(subject, {}).get(rows, rows)}"
+        for run_id, format, subject, rows in db.session.execute(query)
     }
 
 

@@ -6,6 +6,7 @@ from flask import Flask, Response, flash, g, make_response, render_template, req
 from markupsafe import Markup
 
 from webapp.config import configuration
+from webapp.orders.listing import ORDER_LIST
 from webapp.orders.queries import stores_with_orders
 from webapp.ui.frame import htmx, unscripted
 from webapp.ui.frame.access import may, person
@@ -71,6 +72,7 @@ def _frame() -> dict[str, Any]:
         "practice_url": configuration().practice_url,
         "whole_url": unscripted.whole_url,
         "order_reference": g.get("order_reference"),
+        "searched": ORDER_LIST,
         "search_text": "",
         "search_mistaken": False,
         "oob": "",

@@ -15,11 +15,11 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.errors import NotFound, SeveralFit
 from webapp.i18n import LANGUAGES, gettext as _
-from webapp.lists.saved_views import kept_for
+from webapp.lists.saved_views import EVERYTHING, kept_for
 from webapp.orders.contract import OrderAction
 from webapp.orders.queries import find_order, reference
 from webapp.orders.services import actions, bar, offers
-from webapp.orders.standing_views import EVERYTHING, STANDING
+from webapp.orders.standing_views import STANDING
 from webapp.settings.declared import DESK
 from webapp.settings.services import groups
 from webapp.ui.frame.access import current_actor, may, needs, right_of
@@ -99,6 +99,7 @@ def _main() -> Iterator[Way | None]:
     desk, orders = _("Go to"), _("Orders")
     yield _way(_("Dashboard"), "dashboard.index", desk)
     yield _way(_("Orders"), "orders.index", desk)
+    yield _way(_("Shipments"), "shipments.index", desk)
     yield _way(_("Stores"), "stores.index", desk)
     yield _way(_("Runs"), "runs.index", desk)
     yield _way(_("Orders report"), "dashboard.report", desk)
@@ -109,7 +110,7 @@ def _main() -> Iterator[Way | None]:
     yield _way(_("Ship from a list"), "ship_list.give", orders)
     yield _way(_("Filter the orders"), "orders.filters", orders)
     yield _way(_("Choose columns"), "orders.layout", orders)
-    yield _way(_("Export all orders"), "exports.choose", orders, all="1")
+    yield _way(_("Export all orders"), "orders.export", orders, all="1")
     yield _way(_("Download the report as CSV"), "dashboard.report_csv", orders)
 
 
@@ -119,12 +120,12 @@ def _views() -> Iterator[Way | None]:
     for view in views:
         yield _way(str(view.name), "orders.index", about, view=view.code)
     yield _way(_("New saved view"), "orders.index", about, _anchor="view-name")
-    yield _way(_("Manage views"), "views.index", about)
+    yield _way(_("Manage views"), "orders.views", about)
     yield _way(_("Begin with the dashboard"), "dashboard.start", about, fields={})
     for view in views:
         if view.code != EVERYTHING and not view.sealed:  # sealed words are in no link
             label, sort = _("Export “%(name)s”", name=str(view.name)), view.sort or None
-            yield _way(label, "exports.choose", export, all="1", q=view.query, sort=sort, view=view.code)
+            yield _way(label, "orders.export", export, all="1", q=view.query, sort=sort, view=view.code)
 
 
 def _stores() -> Iterator[Way | None]:

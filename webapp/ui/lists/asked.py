@@ -1,4 +1,4 @@
-"""What a request asks of the order list: its query, sorting, view and place, and the addresses that ask for more.
+"""What a request asks of a list: its query, sorting, view and place, and the addresses that ask for more.
 
 A link is a view: everything that names no buyer stands in it, words that may stay behind their token, and what it is
 sorted by, since what is usual differs from person to person and from day to day. The words of a saved view have no
@@ -14,10 +14,8 @@ from flask import request, url_for
 from webapp.audit.actor import Actor
 from webapp.errors import DeskError
 from webapp.i18n import lazy_gettext as _l
-from webapp.lists.contract import Sorting
-from webapp.lists.saved_views import Kept, View
-from webapp.orders.listing import NEWEST, ORDER_LIST
-from webapp.orders.standing_views import EVERYTHING, STANDING
+from webapp.lists.contract import Sorting, Subject
+from webapp.lists.saved_views import EVERYTHING, Kept, View
 from webapp.search.compiling import Compiled, check_query, compile_query
 from webapp.search.query import Query, QueryMistake, parse, reopen
 from webapp.search.values import in_codes
@@ -35,12 +33,13 @@ class NotFromTheBox(DeskError):
 class ListAsked:
     """A list as it is asked for. Where `problem` says what is wrong, there is nothing to show but the question."""
 
+    subject: Subject
+    sort: str
     query: Query = field(default_factory=Query)
     text: str = ""  # as it was typed, while it can't be understood
     token: str = ""
     view: View | None = None
     changed: bool = False  # the query is no longer the view's own
-    sort: str = NEWEST
     after: str | None = None
     before: str | None = None
     compiled: Compiled = field(default_factory=Compiled)
@@ -48,18 +47,21 @@ class ListAsked:
     sealed_view: bool = False  # the view's words must be opened by its button first
 
     @classmethod
-    def read(cls, kept: Kept, actor: Actor) -> Self:
+    def read(cls, subject: Subject, kept: Kept, actor: Actor) -> Self:
         """What the address of the page asks for."""
         args = request.args
         text, token = args.get("q", ""), args.get("w", "")
-        view = find_view(args.get("view", ""), kept.views)
+        view = find_view(subject, args.get("view", ""), kept.views)
         changed = "q" in args or bool(token)
-        asked = cls(text=text, token=token, view=view, changed=changed, sort=_sort(args, view, kept))
+        sort = _sort(subject, args, view, kept)
+        asked = cls(subject, sort, text=text, token=token, view=view, changed=changed)
         asked = replace(asked, after=args.get("after") or None, before=args.get("before") or None)
         if view and not changed and view.sealed:
             return replace(asked, sealed_view=True)
         try:
-            query = reopen(text, token, actor, kept.sealed) if changed or view is None else parse(view.query)
+            query = parse(view.query, subject.code) if view else Query()
+            if changed or view is None:
+                query = reopen(text, token, actor, kept.sealed, subject.code)
             if changed and not token and query.words:
                 return replace(asked, query=query, text=str(query), problem=NotFromTheBox())
             return replace(asked, query=query, text=str(query)).compile(actor)
@@ -67,11 +69,11 @@ class ListAsked:
             return replace(asked, problem=problem)
 
     @classmethod
-    def typed(cls, text: str, kept: Kept, actor: Actor, view: View | None = None) -> Self:
+    def typed(cls, subject: Subject, text: str, kept: Kept, actor: Actor, view: View | None = None) -> Self:
         """What somebody typed, checked but not looked for; the mistake in it, if there is one, is its `problem`."""
-        asked = cls(text=text, view=view, changed=True, sort=_sort(request.form, view, kept))
+        asked = cls(subject, _sort(subject, request.form, view, kept), text=text, view=view, changed=True)
         try:
-            asked = replace(asked, query=parse(text))
+            asked = replace(asked, query=parse(text, subject.code))
             check_query(asked.query, actor)
         except QueryMistake as problem:
             return replace(asked, problem=problem)
@@ -82,21 +84,21 @@ class ListAsked:
 
     @property
     def plain(self) -> bool:
-        """Whether it is the first page of everything, newest first: where news of new orders mean something."""
-        return not (self.query or self.after or self.before or self.problem) and self.sort == NEWEST
+        """Whether it is the first page of everything, newest first: where news of new rows mean something."""
+        return not (self.query or self.after or self.before or self.problem) and self.sort == self.subject.usual
 
-    def url(self, endpoint: str = "orders.index", **more: Any) -> str:
+    def url(self, page: str = "index", **more: Any) -> str:
         """The address of the same list: from its start, unless a place is named."""
         args: dict[str, Any] = {"view": self.view.code if self.view else None}
         if self.changed:
             args |= {"q": self.query.structured, "w": self.token or None}
-        return url_for(endpoint, **args | {"sort": self.sort} | more)
+        return url_for(f"{self.subject.code}.{page}", **args | {"sort": self.sort} | more)
 
     @property
     def chosen(self) -> Chosen:
         """What is ticked in it, as the request says."""
         return replace(
-            Chosen.read(),
+            Chosen.read(self.subject),
             query=self.query.structured,
             token=self.token,
             sort=self.sort,
@@ -111,17 +113,17 @@ class ListAsked:
         return replace(self, query=query, token=token, changed=True).url()
 
 
-def find_view(code: str, saved: Sequence[View]) -> View | None:
+def find_view(subject: Subject, code: str, saved: Sequence[View]) -> View | None:
     """A view by its code; everything is no view that a list is narrowed by."""
-    return next((view for view in (*STANDING, *saved) if view.code == code and code != EVERYTHING), None)
+    return next((view for view in (*subject.views, *saved) if view.code == code and code != EVERYTHING), None)
 
 
-def _sort(given: Mapping[str, str], view: View | None, kept: Kept) -> str:
+def _sort(subject: Subject, given: Mapping[str, str], view: View | None, kept: Kept) -> str:
     """What to sort by: `sort` of the address, or what is usual there; an unknown column is passed over."""
     for name in (given.get("sort", ""), (view.sort if view else "") or kept.layout.sort):
         try:
-            Sorting.parse(ORDER_LIST, name)
+            Sorting.parse(subject, name)
         except DeskError:
             continue
         return name
-    return NEWEST
+    return subject.usual

@@ -1,7 +1,7 @@
 """A query as chips above the list, and as the form of the filters; both write the query's own text again."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -14,7 +14,7 @@ from webapp.i18n import gettext as _
 from webapp.search.compiling import check_query
 from webapp.search.contract import KeyKind, QueryKey
 from webapp.search.query import NO, YES, Clause, Query, QueryMistake, parse, written
-from webapp.search.registered import choices_of, query_keys
+from webapp.search.registered import choices_of, filter_keys, query_keys
 from webapp.search.values import spellings
 from webapp.ui.lists.asked import ListAsked
 
@@ -54,7 +54,7 @@ class FilterField:
 
 def chips_of(asked: ListAsked, actor: Actor) -> list[Chip]:
     """The first clauses of the query, each with the way to take it away."""
-    keys = query_keys()
+    keys = query_keys(asked.subject.code)
     made = []
     for clause in asked.query.clauses[:MOST]:
         rest = asked.query.without(clause)
@@ -104,22 +104,23 @@ def _choices(key: QueryKey, actor: Actor) -> dict[str, str]:
 
 def filter_fields(query: Query, actor: Actor) -> list[FilterField]:
     """A field for every key that is offered among the filters, filled from the query."""
-    standing = {clause.key: clause for clause in query.clauses if _has_field(clause)}
-    offered = (key for key in query_keys().values() if key.filter and (not key.personal or actor.may("buyers.see")))
+    keys = filter_keys(query.subject)
+    standing = {clause.key: clause for clause in query.clauses if _has_field(clause, keys)}
+    offered = (key for key in keys.values() if not key.personal or actor.may("buyers.see"))
     return [_field(key, standing.get(key.code), actor) for key in offered]
 
 
-def sent_fields(given: "MultiDict[str, str]", actor: Actor) -> list[FilterField]:
+def sent_fields(subject: str, given: "MultiDict[str, str]", actor: Actor) -> list[FilterField]:
     """The fields as they were sent, each with what is wrong in it."""
-    keys = query_keys()
-    return [_sent(keys[entry.code], entry, given, actor) for entry in filter_fields(Query(), actor)]
+    keys, empty = query_keys(subject), Query(subject=subject)
+    return [_sent(keys[entry.code], entry, given, actor, subject) for entry in filter_fields(empty, actor)]
 
 
-def _sent(key: QueryKey, entry: FilterField, given: "MultiDict[str, str]", actor: Actor) -> FilterField:
+def _sent(key: QueryKey, entry: FilterField, given: "MultiDict[str, str]", actor: Actor, subject: str) -> FilterField:
     name, values, error = f"f-{key.code}", _given(key, given), entry.error
     try:
         if values:
-            check_query(parse(written(key, values)), actor)
+            check_query(parse(written(key, values), subject), actor)
     except QueryMistake as mistake:
         error = str(mistake)
     return replace(
@@ -179,19 +180,19 @@ def _ends(value: str) -> tuple[str, str, str]:
     return "", "", value
 
 
-def _has_field(clause: Clause) -> bool:
+def _has_field(clause: Clause, keys: Mapping[str, QueryKey]) -> bool:
     """Whether the form can show the clause: what is negated, or said in another way, stays in the query as it is."""
-    key = query_keys().get(clause.key)
-    if key is None or not key.filter:
+    key = keys.get(clause.key)
+    if key is None:
         return False
     return not clause.negated or key.kind is KeyKind.YES_NO
 
 
 def filtered(query: Query, given: "MultiDict[str, str]", actor: Actor) -> str:
     """The query as the filters' form asks for it."""
-    keys = query_keys()
+    keys = filter_keys(query.subject)
     shown = {entry.code: entry for entry in filter_fields(query, actor)}
-    parts = [clause.text for clause in query.clauses if not (_has_field(clause) and clause.key in shown)]
+    parts = [clause.text for clause in query.clauses if not (_has_field(clause, keys) and clause.key in shown)]
     for code, entry in shown.items():
         if values := _given(keys[code], given):
             named = tuple(_named(value, entry) for value in values) if keys[code].by_name else values

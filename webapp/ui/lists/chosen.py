@@ -1,6 +1,6 @@
-"""Which orders a list's form chose: those that were ticked, or everything that its query finds.
+"""Which rows a list's form chose: those that were ticked, or everything that its query finds.
 
-Choosing is a link, so that *Back* leads through it: ids of orders name nobody, and a page of the list has few of them.
+Choosing is a link, so that *Back* leads through it: ids name nobody, and a page of the list has few of them.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,8 @@ from flask import request, url_for
 from webapp.audit.actor import Actor
 from webapp.errors import DeskError
 from webapp.i18n import lazy_gettext as _l
-from webapp.orders.listing import NEWEST
+from webapp.lists.contract import Subject
+from webapp.orders.listing import ORDER_LIST
 from webapp.search.compiling import Compiled, compile_query
 from webapp.search.query import reopen
 from webapp.ui.frame.pages import show_times_of, shown_stores
@@ -27,47 +28,50 @@ class MoreFound(DeskError):
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A choice of orders as forms carry it from page to page, and the view and page of the list it was made in; words
+    """A choice of rows as forms carry it from page to page, and the view and page of the list it was made in; words
     about buyers stay behind their token.
     """
 
+    subject: Subject = ORDER_LIST
     ids: list[int] = field(default_factory=list)
     everything: bool = False
     query: str = ""
     token: str = ""
-    sort: str = NEWEST
+    sort: str = ""
     view: str = ""
     after: str = ""
     before: str = ""
-    found: int = 0  # orders that the query found when the form was drawn; 0: nobody was told how many
-    newest: int = 0  # the newest order that there was then
+    found: int = 0  # rows that the query found when the form was drawn; 0: nobody was told how many
+    newest: int = 0  # the newest row that there was then
 
     @classmethod
-    def read(cls) -> "Chosen":
+    def read(cls, subject: Subject = ORDER_LIST) -> "Chosen":
         """The choice of the request that is being answered."""
         given = request.values
-        ids = [int(text) for text in given.getlist("order") if text.isdecimal() and len(text) < 10]
+        ids = [int(text) for text in given.getlist(subject.one) if text.isdecimal() and len(text) < 10]
         everything = given.get("all") == "1"
-        sort = given.get("sort") or NEWEST
+        sort = given.get("sort") or subject.usual
         query, token, view, after, before = (given.get(name, "") for name in ("q", "w", "view", "after", "before"))
         found, newest = (given.get(name, 0, type=int) if everything else 0 for name in ("found", "newest"))
-        return cls([] if everything else ids, everything, query, token, sort, view, after, before, found, newest)
+        return cls(
+            subject, [] if everything else ids, everything, query, token, sort, view, after, before, found, newest
+        )
 
     def asked(self, actor: Actor) -> Compiled | None:
         """What the list's query compiles to; None where it asks nothing. Raises what is wrong with it."""
         show_times_of(shown_stores())  # a day is the list's day
-        query = reopen(self.query, self.token, actor)
+        query = reopen(self.query, self.token, actor, subject=self.subject.code)
         return compile_query(query, actor) if query else None
 
     def where(self, actor: Actor) -> dict[str, Any]:
         """The choice as services take it."""
-        return {"compiled": self.asked(actor), "sort": self.sort} if self.everything else {"ids": self.ids}
+        return {"compiled": self.asked(actor), "sort": self.sort or None} if self.everything else {"ids": self.ids}
 
     def confirmed(self, ids: Sequence[int]) -> list[int]:
         """Of the orders that are found now, those that were there when the form said how many. Raises `MoreFound`."""
         if not self.found:
             return list(ids)
-        known = [order_id for order_id in ids if order_id <= self.newest]
+        known = [row_id for row_id in ids if row_id <= self.newest]
         if len(known) > self.found:
             raise MoreFound(found=self.found, now=len(known))
         return known
@@ -75,23 +79,24 @@ class Chosen:
     @property
     def around(self) -> list[tuple[str, str]]:
         """The page of the list that the choice is made in."""
-        sort = self.sort if self.sort != NEWEST else ""
+        sort = self.sort if self.sort != self.subject.usual else ""
         asked = [("q", self.query), ("w", self.token), ("sort", sort), ("view", self.view)]
         return [(name, value) for name, value in (*asked, ("after", self.after), ("before", self.before)) if value]
 
     @property
     def fields(self) -> list[tuple[str, str]]:
         """The choice as hidden fields, or as arguments of an address."""
-        chosen = [("all", "1")] if self.everything else [("order", str(order_id)) for order_id in self.ids]
+        chosen = [("all", "1")] if self.everything else [(self.subject.one, str(row_id)) for row_id in self.ids]
         counted = [("found", str(self.found)), ("newest", str(self.newest))] if self.found else []
         return chosen + counted + self.around
 
     def list_url(self, **more: Any) -> str:
         """The page of the list that the choice was made in."""
         view: dict[str, Any] = {"q": ""} if self.view else {}  # not the view's own, if they differ
-        return url_for("orders.index", **view | dict(self.around) | {"sort": self.sort} | more)
+        sort = self.sort or self.subject.usual
+        return url_for(f"{self.subject.code}.index", **view | dict(self.around) | {"sort": sort} | more)
 
     @property
     def back_url(self) -> str:
         """The page of the list that the choice was made in, with what was chosen ticked again."""
-        return self.list_url(all=1) if self.everything else self.list_url(order=self.ids)
+        return self.list_url(all=1) if self.everything else self.list_url(**{self.subject.one: self.ids})

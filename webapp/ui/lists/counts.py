@@ -1,4 +1,4 @@
-"""How many orders views, cards and lists hold: asked after the page, capped; what is slow to count may be a minute old.
+"""How many rows views, cards and lists hold: asked after the page, capped; what is slow to count may be a minute old.
 
 What was counted before it was asked for says when it is counted again, so that a page asks once more then.
 They are kept in Redis for each person, under a hash of what was asked, since words in it may name a buyer.
@@ -19,9 +19,9 @@ from webapp.audit.actor import Actor
 from webapp.clock import iso, now, parse_instant
 from webapp.db import db, time_limit
 from webapp.errors import DeskError, TooSlow
+from webapp.lists.contract import Subject
 from webapp.lists.listing import CAP, counting
 from webapp.live import connection, key
-from webapp.orders.listing import ORDER_LIST
 from webapp.search.compiling import compile_query
 from webapp.search.query import parse
 from webapp.vault.key_file import key_file
@@ -49,29 +49,29 @@ class Count:
         return min(self.number, CAP)
 
 
-def known_counts(texts: Mapping[str, str], actor: Actor) -> dict[str, Count]:
+def known_counts(subject: Subject, texts: Mapping[str, str], actor: Actor) -> dict[str, Count]:
     """Those that were counted within the last minute, by the names given."""
     if not texts:
         return {}
     try:
-        stored = connection().mget(_keys(texts.values(), actor))
+        stored = connection().mget(_keys(subject, texts.values(), actor))
     except RedisError:
         return {}
     found = {name: json.loads(kept) for name, kept in zip(texts, stored, strict=True) if kept}
     return {name: Count(number, parse_instant(at), parse_instant(until)) for name, (number, at, until) in found.items()}
 
 
-def counts(texts: Mapping[str, str], actor: Actor, until: float = inf) -> dict[str, Count]:
-    """How many orders each query finds; those that take too long or can't be asked are left out.
+def counts(subject: Subject, texts: Mapping[str, str], actor: Actor, until: float = inf) -> dict[str, Count]:
+    """How many rows of the subject each query finds; those that take too long or can't be asked are left out.
 
     `until` is when a page that waits for them goes without the rest, by the clock of `monotonic`.
     """
-    found = known_counts(texts, actor)
+    found = known_counts(subject, texts, actor)
     questions = {}
     for name, text in texts.items():
         if name not in found:
             try:
-                questions[name] = counting(ORDER_LIST, actor, compile_query(parse(text), actor))
+                questions[name] = counting(subject, actor, compile_query(parse(text, subject.code), actor))
             except DeskError:
                 continue
     at, began = now(), monotonic()
@@ -79,7 +79,7 @@ def counts(texts: Mapping[str, str], actor: Actor, until: float = inf) -> dict[s
     kept = timedelta(seconds=min(max((monotonic() - began) * _SHARE, _KEPT_LEAST), _KEPT_MOST))
     for name, number in answers.items():
         found[name] = Count(number, at, at + kept)
-        _keep(texts[name], actor, found[name])
+        _keep(subject, texts[name], actor, found[name])
     return found
 
 
@@ -111,8 +111,8 @@ def _asked(questions: Mapping[str, object], until: float) -> dict[str, int]:
     return found
 
 
-def _keep(text: str, actor: Actor, count: Count) -> None:
-    [kept_at] = _keys([text], actor)
+def _keep(subject: Subject, text: str, actor: Actor, count: Count) -> None:
+    [kept_at] = _keys(subject, [text], actor)
     packed = json.dumps([count.number, iso(count.at), iso(count.until)])
     try:
         connection().set(kept_at, packed, px=count.until - now())
@@ -120,9 +120,9 @@ def _keep(text: str, actor: Actor, count: Count) -> None:
         return
 
 
-def _keys(texts: Iterable[str], actor: Actor) -> list[str]:
+def _keys(subject: Subject, texts: Iterable[str], actor: Actor) -> list[str]:
     """Where the count of each text is kept."""
     shops = ",".join(map(str, sorted(actor.shops))) if actor.shops is not None else "all"
     blind = key_file().blind()[:64]
-    said = (f"{actor.kind}\0{actor.id}\0{shops}\0{text}".encode() for text in texts)
+    said = (f"{subject.code}\0{actor.kind}\0{actor.id}\0{shops}\0{text}".encode() for text in texts)
     return [key("count", blake2b(one, key=blind, digest_size=16).hexdigest()) for one in said]

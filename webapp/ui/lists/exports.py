@@ -8,16 +8,14 @@ from flask import Blueprint, Flask, Response, current_app, flash, g, request, ur
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.audit.services import audit_reading
-from webapp.channels.described import product_code_words
 from webapp.clock import now
 from webapp.db import unit_of_work
 from webapp.errors import Invalid
 from webapp.i18n import gettext as _
 from webapp.jobs import runs
+from webapp.lists import export_runs, exporting
+from webapp.lists.exporting import rows_labels
 from webapp.lists.listing import ALL, count_rows
-from webapp.orders import export_runs, exporting
-from webapp.orders.bulk import NothingChosen
-from webapp.orders.listing import ORDER_LIST
 from webapp.search.query import reopen
 from webapp.search.registered import list_columns
 from webapp.ui.frame.access import current_actor, needs
@@ -26,75 +24,108 @@ from webapp.ui.frame.languages import language
 from webapp.ui.frame.pages import page
 from webapp.ui.frame.redirects import redirect
 from webapp.ui.lists.chosen import Chosen
+from webapp.ui.lists.subject_pages import SubjectPages
 
 bp = Blueprint("exports", __name__)
 _TYPES = {"csv": "text/csv", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 STREAMED = 50_000  # orders that are streamed; more are written by a run
 
 
-@bp.get("/orders/export")
-@needs("orders.export")
-def choose() -> str | AnyResponse:
-    """The form, for what was chosen in the list."""
-    chosen = Chosen.read()
-    if not (chosen.everything or chosen.ids):
-        flash(str(NothingChosen()), "warn")
-        return redirect(chosen.list_url())
-    return _form(chosen)
+class ExportPages(SubjectPages):
+    """Files of one subject's list."""
 
+    def add_to(self, bp: Blueprint) -> None:
+        self.serve(bp, "GET", "/export", self.export, "orders.export")
+        self.serve(bp, "POST", "/export/start", self.start_export, "orders.export")
+        self.serve(bp, "GET", "/export.csv", self.stream_export, "orders.export")
 
-@bp.post("/orders/export/start")
-@needs("orders.export")
-def start() -> AnyResponse:
-    """Lead to the stream, or begin a run and lead back to the list."""
-    actor, chosen, form = current_actor(), Chosen.read(), request.form
-    format, rows = form.get("format", ""), form.get("rows", "")
-    if format not in export_runs.FORMATS or rows not in exporting.ROWS_LABELS:
-        raise Invalid(field=_("Format"), problem=_("must be chosen."))
-    codes = form.getlist("column")
-    total, more = len(chosen.ids), False
-    asked = chosen.asked(actor) if chosen.everything else None
-    if chosen.everything:
-        total, more = count_rows(ORDER_LIST, actor, asked, cap=STREAMED)
-    if total == 0:
-        flash(str(NothingChosen()), "warn")
-        return redirect(chosen.list_url())
-    if format != export_runs.XLSX and not more:
-        columns = [("column", code) for code in codes]
-        mark = [("mark", "1")] if format == export_runs.CSV_FOR_EXCEL else []
-        params = urlencode([*chosen.fields, *columns, ("rows", rows), *mark])
-        return redirect(f"{url_for('.stream')}?{params}", 303)
-    if more:
-        total, _more = count_rows(ORDER_LIST, actor, asked, cap=ALL)
-    with unit_of_work():
-        query = reopen(chosen.query, chosen.token, actor) if chosen.everything else None
-        ids = None if chosen.everything else chosen.ids
-        run = export_runs.start_export(
-            actor=actor, format=format, rows=rows, codes=codes, total=total, query=query, sort=chosen.sort, ids=ids
+    def export(self) -> str | AnyResponse:
+        """The form, for what was chosen in the list."""
+        chosen = Chosen.read(self.subject)
+        if not (chosen.everything or chosen.ids):
+            flash(str(self.subject.words.choose), "warn")
+            return redirect(chosen.list_url())
+        return self._form(chosen)
+
+    def start_export(self) -> AnyResponse:
+        """Lead to the stream, or begin a run and lead back to the list."""
+        actor, chosen, form = current_actor(), Chosen.read(self.subject), request.form
+        format, rows = form.get("format", ""), form.get("rows", "")
+        if format not in export_runs.FORMATS or rows not in rows_labels(self.subject):
+            raise Invalid(field=_("Format"), problem=_("must be chosen."))
+        codes = form.getlist("column")
+        total, more = len(chosen.ids), False
+        asked = chosen.asked(actor) if chosen.everything else None
+        if chosen.everything:
+            total, more = count_rows(self.subject, actor, asked, cap=STREAMED)
+        if total == 0:
+            flash(str(self.subject.words.choose), "warn")
+            return redirect(chosen.list_url())
+        if format != export_runs.XLSX and not more:
+            columns = [("column", code) for code in codes]
+            mark = [("mark", "1")] if format == export_runs.CSV_FOR_EXCEL else []
+            params = urlencode([*chosen.fields, *columns, ("rows", rows), *mark])
+            return redirect(f"{url_for('.stream_export')}?{params}", 303)
+        if more:
+            total, _more = count_rows(self.subject, actor, asked, cap=ALL)
+        with unit_of_work():
+            query = reopen(chosen.query, chosen.token, actor, subject=self.subject.code) if chosen.everything else None
+            ids = None if chosen.everything else chosen.ids
+            run = export_runs.start_export(
+                self.subject,
+                actor=actor,
+                format=format,
+                rows=rows,
+                codes=codes,
+                total=total,
+                query=query,
+                sort=chosen.sort or None,
+                ids=ids,
+            )
+            run_id = run.id
+        return redirect(url_for("runs.show", run_id=run_id))
+
+    def stream_export(self) -> AnyResponse:
+        """The file itself, as it is read."""
+        actor, chosen, args = current_actor(), Chosen.read(self.subject), request.args
+        rows = args.get("rows", self.subject.code)
+        if rows not in rows_labels(self.subject):
+            raise Invalid(field=_("Rows"), problem=_("must be chosen."))
+        if not chosen.ids:
+            chosen = replace(chosen, everything=True)
+        usual = exporting.usual(self.subject, actor, chosen.view)
+        ids = exporting.ids_of(self.subject, actor, **chosen.where(actor))
+        table = exporting.Table(self.subject, actor, rows, args.getlist("column") or usual)
+        codes = [column.code for column in table.columns]
+        audit_reading(
+            export_runs.EXPORTED, actor=actor, format=export_runs.CSV, rows=rows, columns=codes, orders=len(ids)
         )
-        run_id = run.id
-    return redirect(url_for("runs.show", run_id=run_id))
+        parts = exporting.stream_csv(table, ids, mark=args.get("mark") == "1")
+        app = current_app._get_current_object()  # type: ignore[attr-defined]
+        response = Response(_in_contexts(app, language(), parts), mimetype="text/csv")
+        attach(response, _name(self.subject.code, "csv"))
+        return response
 
-
-@bp.get("/orders/export.csv")
-@needs("orders.export")
-def stream() -> AnyResponse:
-    """The file itself, as it is read."""
-    actor, chosen, args = current_actor(), Chosen.read(), request.args
-    rows = args.get("rows", exporting.ORDERS)
-    if rows not in exporting.ROWS_LABELS:
-        raise Invalid(field=_("Rows"), problem=_("must be chosen."))
-    if not chosen.ids:
-        chosen = replace(chosen, everything=True)
-    ids = exporting.ids_of(actor, **chosen.where(actor))
-    table = exporting.Table(actor, rows, args.getlist("column") or exporting.usual(actor, chosen.view))
-    codes = [column.code for column in table.columns]
-    audit_reading("orders_exported", actor=actor, format=export_runs.CSV, rows=rows, columns=codes, orders=len(ids))
-    parts = exporting.stream_csv(table, ids, mark=args.get("mark") == "1")
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-    response = Response(_in_contexts(app, language(), parts), mimetype="text/csv")
-    attach(response, _name("csv"))
-    return response
+    def _form(self, chosen: Chosen) -> str:
+        actor = current_actor()
+        total, capped = len(chosen.ids), False
+        if chosen.everything:
+            total, capped = count_rows(self.subject, actor, chosen.asked(actor), cap=STREAMED)
+        known = list_columns(self.subject.code)
+        always = [known[code] for code in self.subject.always if code in known]
+        return page(
+            "lists/exports/choose.html",
+            chosen=chosen,
+            total=total,
+            capped=capped,
+            always=always,
+            offered=exporting.offered(self.subject, actor),
+            usual=exporting.usual(self.subject, actor, chosen.view),
+            formats=export_runs.FORMATS,
+            rows=rows_labels(self.subject),
+            subject=self.subject,
+            streamed=STREAMED,
+        )
 
 
 def _in_contexts(app: Flask, spoken: str, parts: Iterator[str]) -> Iterator[str]:
@@ -113,35 +144,14 @@ def _in_contexts(app: Flask, spoken: str, parts: Iterator[str]) -> Iterator[str]
 def fetch(run_id: int) -> AnyResponse:
     """The file that a run wrote, for whoever asked for it."""
     run = runs.find_run(run_id)
-    file, format = export_runs.open_file(run, current_actor())
-    ending = "xlsx" if format == export_runs.XLSX else "csv"
+    file, export = export_runs.open_file(run, current_actor())
+    ending = "xlsx" if export.format == export_runs.XLSX else "csv"
     response = Response(file.chunks(), mimetype=_TYPES[ending])
     response.call_on_close(file.close)  # also of one that nobody reads to its end
     response.content_length = file.size
-    attach(response, _name(ending))
+    attach(response, _name(export.subject, ending))
     return response
 
 
-def _form(chosen: Chosen) -> str:
-    actor = current_actor()
-    total, capped = len(chosen.ids), False
-    if chosen.everything:
-        total, capped = count_rows(ORDER_LIST, actor, chosen.asked(actor), cap=STREAMED)
-    always = [column for column in list_columns().values() if column.code in exporting.ALWAYS]
-    return page(
-        "lists/exports/choose.html",
-        chosen=chosen,
-        total=total,
-        capped=capped,
-        always=always,
-        offered=exporting.offered(actor),
-        usual=exporting.usual(actor, chosen.view),
-        formats=export_runs.FORMATS,
-        rows=exporting.ROWS_LABELS,
-        codes=product_code_words(),
-        streamed=STREAMED,
-    )
-
-
-def _name(ending: str) -> str:
-    return f"orders-{now():%Y-%m-%d-%H%M}.{ending}"
+def _name(subject: str, ending: str) -> str:
+    return f"{subject}-{now():%Y-%m-%d-%H%M}.{ending}"

@@ -10,167 +10,161 @@ from webapp.audit.actor import Actor
 from webapp.db import unit_of_work
 from webapp.errors import Invalid, NotFound
 from webapp.i18n import LANGUAGES, gettext as _, lazy_gettext as _l
+from webapp.lists.contract import Subject
 from webapp.lists.saved_views import (
     begin_with,
     change_view,
     delete_view,
-    kept_for,
     move_view,
     own_view,
     restore_view,
     save_view,
     shown_columns,
 )
-from webapp.orders.standing_views import STANDING
 from webapp.search.query import Query, parse, reopen
 from webapp.search.registered import list_columns
 from webapp.ui.forms import Form, hidden, text, tick
-from webapp.ui.frame.access import current_actor, needs
+from webapp.ui.frame.access import current_actor
 from webapp.ui.frame.languages import spoken
 from webapp.ui.frame.pages import page, tell
 from webapp.ui.frame.redirects import redirect
 from webapp.ui.lists.asked import find_view
+from webapp.ui.lists.subject_pages import SubjectPages
 
-bp = Blueprint("views", __name__)
 _LIST = ("q", "w", "sort", "view")  # what a form says of the list that it stands on
 
 
-@bp.get("/orders/views/")
-@needs("orders.view")
-def index() -> str:
-    """The views that this person sees, and which of them the desk opens with."""
-    return _views_page(current_actor())
+class ViewPages(SubjectPages):
+    """The saved views of one subject."""
 
+    def add_to(self, bp: Blueprint) -> None:
+        self.serve(bp, "GET", "/views/", self.views)
+        self.serve(bp, "POST", "/views/", self.save_view)
+        self.serve(bp, "POST", "/views/<code>", self.change_view)
+        self.serve(bp, "POST", "/views/restore", self.restore_view)
+        self.serve(bp, "POST", "/views/start", self.begin_with_view)
 
-def _views_page(actor: Actor, refused: str = "", problem: Invalid | None = None) -> str:
-    """The page of the views; where the name of one was refused, as it was typed and why."""
-    kept = kept_for(actor)
-    return page(
-        "lists/views/index.html",
-        views=list(kept.views),
-        standing=list(STANDING),
-        start_view=kept.start_view,
-        refused=refused,
-        problem=problem.values["problem"] if problem else "",
-        typed=request.form,
-    )
+    def views(self) -> str:
+        """The views that this person sees, and which of them the desk opens with."""
+        return self._views_page(current_actor())
 
+    def _views_page(self, actor: Actor, refused: str = "", problem: Invalid | None = None) -> str:
+        """The page of the views; where the name of one was refused, as it was typed and why."""
+        kept = self.kept(actor)
+        return page(
+            "lists/views/index.html",
+            views=list(kept.views),
+            subject=self.subject,
+            standing=list(self.subject.views),
+            start_view=kept.start_view,
+            refused=refused,
+            problem=problem.values["problem"] if problem else "",
+            typed=request.form,
+        )
 
-@bp.post("/orders/views/")
-@needs("orders.view")
-def save() -> AnyResponse | tuple[str, int]:
-    """Keep the list that is shown under a name."""
-    actor, given = current_actor(), request.form
-    try:
+    def save_view(self) -> AnyResponse | tuple[str, int]:
+        """Keep the list that is shown under a name."""
+        actor, given = current_actor(), request.form
+        try:
+            with unit_of_work():
+                query, shared = self._same_list(actor), "shared" in given
+                shown = self._same_columns(actor) if "columns" in given else None
+                name, sort = self._not_standing(given.get("name", "")), given.get("sort", "")
+                row = save_view(name, query, actor=actor, sort=sort, columns=shown, shared=shared)
+                code, name, words, structured = str(row.id), row.name, bool(query.words), query.structured
+        except Invalid as problem:
+            form = self._save_form(actor)
+            form.complain(problem)
+            listed: dict[str, Any] = {name: given.get(name) or None for name in _LIST}
+            back = url_for(".index", **listed)
+            return page("lists/views/save.html", subject=self.subject, form=form, back=back), problem.status
+        flash(_("Saved as “%(name)s”.", name=name), "good")
+        if words:  # its token shows the list that was saved
+            return redirect(url_for(".index", q=structured, w=given.get("w") or None, view=code))
+        return redirect(url_for(".index", view=code))
+
+    def _save_form(self, actor: Actor) -> Form:
+        """The form beside the list, as it was sent."""
+        fields = {
+            "name": text(_l("Name"), required=True, maxlength=60, autocomplete="off"),
+            "columns": tick(_l("With these columns")),
+        }
+        if actor.may("views.share"):
+            fields["shared"] = tick(_l("For everybody"))
+        return Form(fields | {name: hidden() for name in _LIST}, request.form)
+
+    def change_view(self, code: str) -> AnyResponse | tuple[str, int]:
+        """Rename, share, move or delete a view, or keep another list under its name."""
+        actor, given = current_actor(), request.form
+        act = given.get("act", "")
+        try:
+            with unit_of_work():
+                name, deleted = own_view(code, actor).name, ""
+                if act == "delete":
+                    deleted = delete_view(code, actor=actor)
+                elif act in ("up", "down"):
+                    move_view(code, -1 if act == "up" else 1, actor=actor)
+                elif act == "replace":
+                    change_view(code, actor=actor, query=self._same_list(actor), sort=given.get("sort", ""))
+                else:
+                    new = self._not_standing(given.get("name", ""), name)
+                    change_view(code, actor=actor, name=new, shared=given.get("shared") == "1")
+        except Invalid as problem:
+            return self._views_page(actor, code, problem), problem.status
+        if act == "replace":
+            flash(_("“%(name)s” is this list now.", name=name), "good")
+            return redirect(url_for(".index", view=code))
+        if act == "delete":
+            undo = {"url": url_for(".restore_view"), "fields": [("token", deleted)]}
+            tell(_("“%(name)s” is deleted.", name=name), "info", undo)
+        return redirect(url_for(".views"))
+
+    def restore_view(self) -> AnyResponse:
+        """Bring a view back that was deleted a moment ago."""
         with unit_of_work():
-            query, shared = _same_list(actor), "shared" in given
-            shown = _same_columns(actor) if "columns" in given else None
-            name, sort = _not_standing(given.get("name", "")), given.get("sort", "")
-            row = save_view(name, query, actor=actor, sort=sort, columns=shown, shared=shared)
-            code, name, words, structured = str(row.id), row.name, bool(query.words), query.structured
-    except Invalid as problem:
-        form = _save_form(actor)
-        form.complain(problem)
-        listed: dict[str, Any] = {name: given.get(name) or None for name in _LIST}
-        back = url_for("orders.index", **listed)
-        return page("lists/views/save.html", form=form, back=back), problem.status
-    flash(_("Saved as “%(name)s”.", name=name), "good")
-    if words:  # its token shows the list that was saved
-        return redirect(url_for("orders.index", q=structured, w=given.get("w") or None, view=code))
-    return redirect(url_for("orders.index", view=code))
+            name = restore_view(request.form.get("token", ""), actor=current_actor()).name
+        flash(_("“%(name)s” is back.", name=name), "good")
+        return redirect(url_for(".views"))
 
-
-def _save_form(actor: Actor) -> Form:
-    """The form beside the list, as it was sent."""
-    fields = {
-        "name": text(_l("Name"), required=True, maxlength=60, autocomplete="off"),
-        "columns": tick(_l("With these columns")),
-    }
-    if actor.may("views.share"):
-        fields["shared"] = tick(_l("For everybody"))
-    return Form(fields | {name: hidden() for name in _LIST}, request.form)
-
-
-@bp.post("/orders/views/<code>")
-@needs("orders.view")
-def change(code: str) -> AnyResponse | tuple[str, int]:
-    """Rename, share, move or delete a view, or keep another list under its name."""
-    actor, given = current_actor(), request.form
-    act = given.get("act", "")
-    try:
+    def begin_with_view(self) -> AnyResponse:
+        """Open the desk with this view from now on."""
+        actor, code = current_actor(), request.form.get("code", "")
         with unit_of_work():
-            name, deleted = own_view(code, actor).name, ""
-            if act == "delete":
-                deleted = delete_view(code, actor=actor)
-            elif act in ("up", "down"):
-                move_view(code, -1 if act == "up" else 1, actor=actor)
-            elif act == "replace":
-                change_view(code, actor=actor, query=_same_list(actor), sort=given.get("sort", ""))
-            else:
-                new = _not_standing(given.get("name", ""), name)
-                change_view(code, actor=actor, name=new, shared=given.get("shared") == "1")
-    except Invalid as problem:
-        return _views_page(actor, code, problem), problem.status
-    if act == "replace":
-        flash(_("“%(name)s” is this list now.", name=name), "good")
-        return redirect(url_for("orders.index", view=code))
-    if act == "delete":
-        undo = {"url": url_for(".restore"), "fields": [("token", deleted)]}
-        tell(_("“%(name)s” is deleted.", name=name), "info", undo)
-    return redirect(url_for(".index"))
+            codes = {view.code for view in (*self.subject.views, *self.kept(actor).views)}
+            if code and code not in codes:
+                raise NotFound(name=code)
+            begin_with(code, actor=actor, subject=self.subject.code)
+        flash(_("The desk opens with this page from now on."), "good")
+        return redirect(url_for(".views"))
 
+    def _same_list(self, actor: Actor) -> Query:
+        """The query of the list that the form stands on."""
+        given = request.form
+        view = find_view(self.subject, given.get("view", ""), self.kept(actor).views)
+        if view and not given.get("q") and not given.get("w"):
+            return parse(view.text, self.subject.code)
+        return reopen(given.get("q", ""), given.get("w", ""), actor, subject=self.subject.code)
 
-@bp.post("/orders/views/restore")
-@needs("orders.view")
-def restore() -> AnyResponse:
-    """Bring a view back that was deleted a moment ago."""
-    with unit_of_work():
-        name = restore_view(request.form.get("token", ""), actor=current_actor()).name
-    flash(_("“%(name)s” is back.", name=name), "good")
-    return redirect(url_for(".index"))
+    def _same_columns(self, actor: Actor) -> list[tuple[str, int | None]]:
+        """The columns of the list that the form stands on, as wide as they are there."""
+        kept = self.kept(actor)
+        view = find_view(self.subject, request.form.get("view", ""), kept.views)
+        return [
+            (column.code, width)
+            for column, width in shown_columns(kept.layout, list_columns(self.subject.code), actor, view)
+        ]
 
-
-@bp.post("/orders/views/start")
-@needs("orders.view")
-def begin() -> AnyResponse:
-    """Open the desk with this view from now on."""
-    actor, code = current_actor(), request.form.get("code", "")
-    with unit_of_work():
-        codes = {view.code for view in (*STANDING, *kept_for(actor).views)}
-        if code and code not in codes:
-            raise NotFound(name=code)
-        begin_with(code, actor=actor)
-    flash(_("The desk opens with this page from now on."), "good")
-    return redirect(url_for(".index"))
-
-
-def _not_standing(name: str, before: str = "") -> str:
-    """A new name, which must be no standing view's in any language: whoever reads the list must tell them apart."""
-    if name != before and " ".join(name.split()).casefold() in _standing_names():
-        raise Invalid(field="name", problem=_l("is the name of a view that every desk has."))
-    return name
+    def _not_standing(self, name: str, before: str = "") -> str:
+        """A new name, which must be no standing view's in any language: whoever reads the list must tell them apart."""
+        if name != before and " ".join(name.split()).casefold() in _standing_names(self.subject):
+            raise Invalid(field="name", problem=_l("is the name of a view that every desk has."))
+        return name
 
 
 @cache
-def _standing_names() -> frozenset[str]:
+def _standing_names(subject: Subject) -> frozenset[str]:
     names = set()
     for language in LANGUAGES:
         with spoken(language):
-            names |= {str(view.name).casefold() for view in STANDING}
+            names |= {str(view.name).casefold() for view in subject.views}
     return frozenset(names)
-
-
-def _same_list(actor: Actor) -> Query:
-    """The query of the list that the form stands on."""
-    given = request.form
-    view = find_view(given.get("view", ""), kept_for(actor).views)
-    if view and not given.get("q") and not given.get("w"):
-        return parse(view.text)
-    return reopen(given.get("q", ""), given.get("w", ""), actor)
-
-
-def _same_columns(actor: Actor) -> list[tuple[str, int | None]]:
-    """The columns of the list that the form stands on, as wide as they are there."""
-    kept = kept_for(actor)
-    view = find_view(request.form.get("view", ""), kept.views)
-    return [(column.code, width) for column, width in shown_columns(kept.layout, list_columns(), actor, view)]

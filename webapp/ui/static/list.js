@@ -1,4 +1,4 @@
-/* The order list beyond links and forms: choosing rows, sorting that is remembered, columns that are dragged and resized,
+/* A list beyond links and forms: choosing rows, sorting that is remembered, columns that are dragged and resized,
    panels that open in place. Everything essential works without this script. */
 import { $, $$ } from "./page.js";
 
@@ -8,15 +8,15 @@ const token = () => $("input[name=csrf_token]").value;
 // list are chosen, every row is ticked; afterwards the rows that were chosen one by one.
 const chosen = new Set();
 let last = null;
-const boxes = () => $$("#order-rows input[name=order]");
-const everything = () => $("#orders-form input[name=all]");
+const boxes = () => $$("#list-rows .tick input");
+const everything = () => $("#list-form input[name=all]");
 const wanted = (box) => Boolean(everything()?.checked) || chosen.has(box.value);
 function showChoice() {
   const all = boxes(), some = all.filter((box) => box.checked).length, head = $("[data-all]");
   if (!head) return;
   head.checked = some > 0 && some === all.length;
   head.indeterminate = some > 0 && some < all.length;
-  $("#orders-form").classList.toggle("choosing", some > 0 || Boolean(everything()?.checked));
+  $("#list-form").classList.toggle("choosing", some > 0 || Boolean(everything()?.checked));
 }
 function note(box) {
   if (!box.checked && everything()?.checked) {
@@ -28,7 +28,7 @@ function note(box) {
 }
 document.addEventListener("click", (event) => {
   const box = event.target;
-  if (!box.matches?.("#order-rows input[name=order]")) return;
+  if (!box.matches?.("#list-rows .tick input")) return;
   const all = boxes(), here = all.indexOf(box), there = all.findIndex((other) => other.value === last);
   if (event.shiftKey && there >= 0)
     all.slice(Math.min(here, there), Math.max(here, there) + 1).forEach((other) => {
@@ -52,7 +52,7 @@ document.addEventListener("change", ({ target }) => {
   }
 });
 function count() {
-  const found = $("#order-count[data-count]"), word = $("[data-found]");
+  const found = $("#list-count[data-count]"), word = $("[data-found]");
   if (found && word) word.textContent = word.dataset.found.replace("{count}", found.dataset.shown);
 }
 
@@ -60,10 +60,10 @@ function count() {
 async function remember(values) {
   const body = new URLSearchParams({ csrf_token: token(), quiet: "1" });
   values.forEach(([name, value]) => body.append(name, value));
-  const answer = await fetch($("#orders").dataset.columnsUrl, { method: "POST", body, keepalive: true }).catch(() => null);
+  const answer = await fetch($("#list").dataset.columnsUrl, { method: "POST", body, keepalive: true }).catch(() => null);
   if (answer?.status !== 204) document.dispatchEvent(new Event("not-kept"));
 }
-const heads = () => $$("#orders thead [data-column]");
+const heads = () => $$("#list thead [data-column]");
 const column = (head) => $(`#col-${CSS.escape(head.dataset.column)}`);
 function widen(head, width) {
   const held = Math.round(Math.min(Math.max(width, 48), 800));
@@ -102,7 +102,7 @@ document.addEventListener("keydown", (event) => {
 // A column's head is dragged to another place; the Columns panel does this by keyboard.
 let lifted = null;
 document.addEventListener("dragstart", (event) => {
-  const head = event.target.closest?.("#orders thead [data-column]");
+  const head = event.target.closest?.("#list thead [data-column]");
   if (!head || !$(".grip", head)) return;
   if (resized) return event.preventDefault();
   lifted = head;
@@ -111,7 +111,7 @@ document.addEventListener("dragstart", (event) => {
   event.dataTransfer.setData("text/plain", head.dataset.column);
 });
 document.addEventListener("dragover", (event) => {
-  const head = lifted && event.target.closest?.("#orders thead [data-column]");
+  const head = lifted && event.target.closest?.("#list thead [data-column]");
   $$("th.over").forEach((other) => other.classList.toggle("over", other === head));
   if (!head) return;
   event.preventDefault();
@@ -123,7 +123,7 @@ document.addEventListener("dragend", () => {
   lifted = null;
 });
 document.addEventListener("drop", async (event) => {
-  const head = lifted && event.target.closest?.("#orders thead [data-column]");
+  const head = lifted && event.target.closest?.("#list thead [data-column]");
   if (!head || head === lifted) return;
   event.preventDefault();
   const codes = heads().map((other) => other.dataset.column).filter((code) => code !== lifted.dataset.column);
@@ -138,14 +138,14 @@ async function redraw() {
   const answer = await fetch(location.href);
   if (!answer.ok) return location.reload();
   const drawn = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const fresh = $("#orders", drawn);
-  const old = $("#orders");
+  const fresh = $("#list", drawn);
+  const old = $("#list");
   if (!fresh || !old) return location.reload();
   const box = fresh.closest(".scroll").className;
   old.closest(".scroll").className = box;
   old.replaceWith(fresh);
   htmx.process(fresh);
-  ["#order-pager", "#order-news"].forEach((part) => {
+  ["#list-pager", "#list-news"].forEach((part) => {
     if (!$(part) || !$(part, drawn)) return;
     $(part).replaceWith($(part, drawn));
     htmx.process($(part));
@@ -155,22 +155,22 @@ async function redraw() {
 document.addEventListener("columns-changed", redraw);
 document.addEventListener("click", (event) => {
   const sort = event.target.closest?.("a[data-sort]");
-  if (sort && $("#orders")) remember([["sort_by", sort.dataset.sort]]);
+  if (sort && $("#list")) remember([["sort_by", sort.dataset.sort]]);
   if (event.target.closest?.("[data-close-panel]")) closePanel();
 });
 function closePanel() {
-  const panel = $("#order-panel");
+  const panel = $("#list-panel");
   panel.replaceChildren();
   document.getElementById(panel.dataset.opener)?.focus();
 }
 document.addEventListener("keydown", (event) => {
-  const here = event.target.closest?.("#order-panel, [data-panel]") ?? (event.target === document.body);
-  if (event.key === "Escape" && here && $("#order-panel")?.children.length) closePanel();
+  const here = event.target.closest?.("#list-panel, [data-panel]") ?? (event.target === document.body);
+  if (event.key === "Escape" && here && $("#list-panel")?.children.length) closePanel();
 });
 document.addEventListener("htmx:beforeRequest", (event) => {
   const opener = event.target;
   if (!opener.matches?.("[data-panel]")) return;
-  const panel = $("#order-panel"), open = panel.dataset.opener === opener.id && panel.children.length;
+  const panel = $("#list-panel"), open = panel.dataset.opener === opener.id && panel.children.length;
   panel.dataset.opener = opener.id;
   if (!open) return;
   event.preventDefault();

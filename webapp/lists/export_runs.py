@@ -18,28 +18,30 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from webapp.accounts.models import User
+from webapp.accounts.services import starter_of
 from webapp.audit.actor import Actor, ActorKind
 from webapp.audit.services import audit
 from webapp.clock import now
 from webapp.config import configuration
-from webapp.db import after_commit, db, unit_of_work
+from webapp.db import after_commit, any_row, db, unit_of_work
 from webapp.errors import DeskError, NotFound
 from webapp.i18n import LazyString, force_locale, lazy_gettext as _l
 from webapp.jobs import job, runs
 from webapp.jobs.models import OPEN_STATES, Run, RunState
-from webapp.orders.bulk import NothingChosen, starter_of
-from webapp.orders.exporting import BYTE_ORDER_MARK, Cell, Table, as_csv, ids_of
-from webapp.orders.listing import NEWEST
-from webapp.orders.models import Export
-from webapp.orders.queries import sees_all, zone_of
-from webapp.orders.workbooks import write_workbook
+from webapp.lists.contract import Cell, Subject
+from webapp.lists.exporting import BYTE_ORDER_MARK, Table, as_csv, ids_of
+from webapp.lists.models import Export
+from webapp.lists.subjects import find_subject, orders_of, zone_of
+from webapp.lists.workbooks import write_workbook
 from webapp.search.compiling import compile_query
+from webapp.search.contract import ORDERS
 from webapp.search.query import Query, open_words, parse, seal_words
 from webapp.vault import files, services as vault
 from webapp.vault.files import Reader, Writer
 from webapp.vault.models import VaultFile
 
 KIND = "export"
+EXPORTED = "orders_exported"  # the event of the audit log, of whatever subject: `rows` says of which
 KEPT = timedelta(days=1)
 CSV, CSV_FOR_EXCEL, XLSX = "csv", "csv_for_excel", "xlsx"
 FORMATS: dict[str, LazyString] = {
@@ -55,6 +57,11 @@ _ORDERS = -1  # the position of the file that notes which orders it is about
 _PART, _WHOLE = "export_part", "export"  # kinds of files
 
 
+class NothingToExport(DeskError):
+    code, status = "nothing_to_export", 422
+    sentence = _l("There is nothing to export: nothing is found any more.")
+
+
 class PartsGone(DeskError):
     """What earlier chunks wrote is not there, or was written by another version."""
 
@@ -63,6 +70,7 @@ class PartsGone(DeskError):
 
 
 def start_export(
+    subject: Subject,
     *,
     actor: Actor,
     format: str,
@@ -70,32 +78,33 @@ def start_export(
     codes: Sequence[str],
     total: int,
     query: Query | None = None,
-    sort: str = NEWEST,
+    sort: str | None = None,
     ids: Sequence[int] | None = None,
 ) -> Run:
-    """Begin to write a file of these orders, or of everything that the query finds: so many, as the door has counted
-    before the transaction, since on SQLite nobody else writes meanwhile. Raises `NothingChosen`.
+    """Begin to write a file of these rows, or of everything that the query finds: so many, as the door has counted
+    before the transaction, since on SQLite nobody else writes meanwhile. Raises `NothingToExport`.
     """
     actor.needs("orders.export")
     if total == 0:
-        raise NothingChosen
+        raise NothingToExport
     run = runs.begin(KIND, actor=actor, total=total)
     period, sealed = seal_words(query.words) if query is not None and query.words else (None, None)
     db.session.add(
         Export(
             run_id=run.id,
+            subject=subject.code,
             format=format,
             rows=rows,
             columns=list(codes),
             query=query.structured if query is not None else "",
-            sort=sort,
+            sort=subject.usual if sort is None else sort,
             period=period,
             sealed=sealed,
             chosen=list(ids) if ids is not None else None,
             expires_at=now() + KEPT,
         )
     )
-    audit("orders_exported", actor=actor, run=run.id, format=format, rows=rows, columns=list(codes), orders=total)
+    audit(EXPORTED, actor=actor, run=run.id, format=format, rows=rows, columns=list(codes), orders=total)
     return run
 
 
@@ -105,15 +114,24 @@ def can_fetch(run: Run, actor: Actor) -> bool:
     if not own or run.state != RunState.DONE or not actor.may("orders.export"):
         return False
     row = _file_of(run)
-    return row is not None and sees_all(files.orders_of(row), actor)
+    return row is not None and _sees_all(files.orders_of(row), actor)
 
 
-def open_file(run: Run, actor: Actor) -> tuple[Reader, str]:
-    """The run's file and its format. Raises `NotFound` for whoever did not ask for it, and once it is gone."""
+def _sees_all(order_ids: Select[int], actor: Actor) -> bool:
+    """Whether the actor may see all of these orders."""
+    orders = find_subject(ORDERS)
+    seen = orders.visible(actor).with_only_columns(orders.model.id)
+    return actor.shops is None or not any_row(
+        orders.model, orders.model.id.in_(order_ids), orders.model.id.not_in(seen)
+    )
+
+
+def open_file(run: Run, actor: Actor) -> tuple[Reader, Export]:
+    """The run's file, and what was asked for. Raises `NotFound` for whoever did not ask for it, and once it is gone."""
     row = _file_of(run)
     if row is None or not can_fetch(run, actor):
         raise NotFound(name=run.id)
-    return files.read(row), db.session.get_one(Export, run.id).format
+    return files.read(row), db.session.get_one(Export, run.id)
 
 
 def _file_of(run: Run) -> VaultFile | None:
@@ -124,14 +142,14 @@ def _file_of(run: Run) -> VaultFile | None:
 # --- What the worker does ---------------------------------------------------------------------------------------------
 
 
-@job("now", timeout=1800)
+@job("now", timeout=1800, formerly="webapp.orders.export_runs.write_part")
 @runs.gives_up
 def write_part(run_id: int, chunk: int) -> None:
     """Write the next part of a file, or put the parts of a small one together."""
     _write(run_id, chunk, largest=LARGE)
 
 
-@job("importing", timeout=1800)
+@job("importing", timeout=1800, formerly="webapp.orders.export_runs.put_together")
 @runs.gives_up
 def put_together(run_id: int, chunk: int) -> None:
     """Put the parts of a large file together, which takes up to a minute: behind it nobody waits for anything small."""
@@ -184,7 +202,7 @@ def _keep(run: Run, written: "_Writing") -> None:
         runs.go_on(run, patience=_PATIENCE if written.is_last else runs.PATIENCE, by=by)
 
 
-@job("clock")
+@job("clock", formerly="webapp.orders.export_runs.forget_exports")
 def forget_exports() -> None:
     """Delete the words searched a day after their files were written, and what unfinished runs left behind."""
     with unit_of_work():
@@ -221,6 +239,7 @@ class _Writing:
 
     def __init__(self, run_id: int, export: Export, actor: Actor, largest: int | None) -> None:
         self.run_id, self.export, self.actor = run_id, export, actor
+        self.subject = find_subject(export.subject)
         self._largest = largest  # orders of a file that may be put together here; None: any
         self.total, self.done, self.is_last = 0, 0, False
         self._made: list[Writer] = []  # in the order in which they are kept
@@ -244,7 +263,7 @@ class _Writing:
             if self._largest is not None and self.total > self._largest:
                 self.is_last = True
                 return
-            head = Table(self.actor, self.export.rows, self.export.columns).head
+            head = Table(self.subject, self.actor, self.export.rows, self.export.columns).head
             db.session.rollback()  # what the heading asked stays open no longer, however long the file takes
             self._write_whole(head)
             return
@@ -272,8 +291,9 @@ class _Writing:
         for orders in noted:
             orders.keep(_PART, self.run_id, _ORDERS, expires_at=expires_at)
         part = self._ids[self._start : self._start + CHUNK]
-        row = writer.keep(_PART, self.run_id, self._start, expires_at=expires_at, order_ids=part)
-        if vault.erased(part) != self._erased:
+        order_ids = orders_of(self.subject, part)
+        row = writer.keep(_PART, self.run_id, self._start, expires_at=expires_at, order_ids=order_ids)
+        if vault.erased(order_ids) != self._erased:
             files.forget([row.id])
         after_commit(self._made.clear)
         return None
@@ -284,8 +304,8 @@ class _Writing:
             writer.discard()
 
     def _write_part(self, part: Sequence[int]) -> None:
-        self._erased = vault.erased(part)
-        table = Table(self.actor, self.export.rows, self.export.columns)
+        self._erased = vault.erased(orders_of(self.subject, part))
+        table = Table(self.subject, self.actor, self.export.rows, self.export.columns)
         writer = self._new()
         for at in range(0, len(part), 1_000):
             rows = table.cells(part[at : at + 1_000])
@@ -321,9 +341,9 @@ class _Writing:
             ids.frombytes(b"".join(files.read(there).chunks()))
             return ids
         words = open_words(self.export.period, self.export.sealed) if self.export.period and self.export.sealed else ""
-        query = parse(f"{self.export.query} {words}")
+        query = parse(f"{self.export.query} {words}", self.subject.code)
         asked = compile_query(query, self.actor, zone=zone_of(self.actor)) if query else None
-        ids = ids_of(self.actor, ids=self.export.chosen, compiled=asked, sort=self.export.sort)
+        ids = ids_of(self.subject, self.actor, ids=self.export.chosen, compiled=asked, sort=self.export.sort)
         writer = self._new()
         writer.write(ids.tobytes())
         writer.close()

@@ -1,0 +1,323 @@
+"""The list of shipments: the packages of all orders, whoever sent them.
+
+A row is a package. It lies within its order: whatever finds an order finds its packages, and what a list says of an
+order stands beside each of them. Carrier, tracking number, day and units are the package's own.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Select, String, cast, func, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from webapp.audit.actor import Actor
+from webapp.channels.described import carriers
+from webapp.channels.models import ChannelPackage
+from webapp.db import among, db, table_of
+from webapp.fulfillment.confirmations import SHIPMENT
+from webapp.fulfillment.models import ELSEWHERE, Package, PackageLine, Shipment
+from webapp.i18n import gettext as _, lazy_gettext as _l, ngettext
+from webapp.lists.contract import Cell, Expansion, ListWords, Parts, PlainRow, Subject, Walk
+from webapp.lists.rows import LIST, Rows, once
+from webapp.lists.saved_views import EVERYTHING, View
+from webapp.orders.list_columns import COLUMNS as ORDER_COLUMNS
+from webapp.orders.listing import ORDER_LIST, PlainOrder, named_columns
+from webapp.orders.models import Order, OrderLine
+from webapp.orders.queries import reference
+from webapp.search.compiling import Compiled
+from webapp.search.contract import ORDERS, Column, ColumnKind, Label
+from webapp.updates.models import STATE_LABELS, ChannelUpdate, UpdateState
+
+SHIPMENTS = "shipments"
+SHIPPED = "shipped"
+_LENT = (  # columns of orders, in their words
+    "channel_number",
+    "channel_status",
+    "badges",
+    "buyer",
+    "company",
+    "address",
+    "country",
+    "store",
+    "shop",
+    "channel",
+    "marketplace",
+    "fulfilled_by",
+    "placed",
+    "ship_by",
+    "assignee",
+    "tags",
+)
+_SHOWN = ("number", "state", "buyer", "store")  # of these, where nobody chose others
+_TONES = {
+    UpdateState.EFFECTIVE: "good",
+    UpdateState.DONE_ELSEWHERE: "good",
+    UpdateState.REFUSED: "bad",
+    UpdateState.UNKNOWN: "warn",
+    UpdateState.WITHDRAWN: "gone",
+}
+# What conditions of just these columns ask, most packages answer to: the newest are walked until a page is full.
+_COMMON = {"archived_at", "canceling", "country", "fulfilled_by", "marketplace", "on_hold", "shipped_at", "shop_id"}
+_COMMON |= {"state", "store_id"}
+
+
+def visible(actor: Actor) -> Select[Package]:
+    """All packages of orders that the actor may see; raises `Forbidden` for who may see none."""
+    actor.needs("orders.view")
+    query = select(Package).join(Order, Order.id == Package.order_id)
+    return query if actor.shops is None else query.where(Order.shop_id.in_(actor.shops))
+
+
+class _PackageWalk(Walk):
+    """Newest first along the index of the day, which SQLite would leave for one that finds half of all orders."""
+
+    def parts(self, subject: Subject, actor: Actor, compiled: Compiled, sort: str) -> Parts:
+        found = super().parts(subject, actor, compiled, sort)
+        if found.gathered or not named_columns(compiled.conditions, Order, Package) <= _COMMON:
+            return found
+        hint = "INDEXED BY ix_packages_shipped_at"
+        return Parts([part.with_hint(Package, hint, dialect_name="sqlite") for part in found.parts])
+
+
+# --- What is read of a package ----------------------------------------------------------------------------------------
+
+
+def _own(*columns: InstrumentedAttribute[Any]) -> dict[str, Any]:
+    return {column.key: column for column in columns}
+
+
+_units = (
+    select(func.sum(PackageLine.quantity))
+    .where(PackageLine.package_id == Package.id)
+    .correlate(Package)
+    .scalar_subquery()
+)
+_origin = select(Shipment.origin).where(Shipment.id == Package.shipment_id).correlate(Package).scalar_subquery()
+update_state = (  # of the newest confirmation; none where the channel is owed none
+    select(ChannelUpdate.state)
+    .where(
+        ChannelUpdate.order_id == Package.order_id,
+        ChannelUpdate.kind == SHIPMENT,
+        ChannelUpdate.reference == cast(Package.number, String),
+    )
+    .order_by(ChannelUpdate.revision.desc())
+    .limit(1)
+    .correlate(Package)
+    .scalar_subquery()
+)
+_word_there = (
+    select(ChannelPackage.status)
+    .where(
+        ChannelPackage.channel_order_id == Order.channel_order_id,
+        ChannelPackage.number == func.coalesce(Package.channel_reference, cast(Package.number, String)),
+    )
+    .limit(1)
+    .correlate(Order, Package)
+    .scalar_subquery()
+)
+
+
+# --- Columns ----------------------------------------------------------------------------------------------------------
+
+
+def _of_each(value: Callable[[PlainRow], Any]) -> Callable[[Sequence[Any], Actor], Mapping[int, Any]]:
+    return lambda rows, actor: {row.id: value(row) for row in rows}
+
+
+def _lent(column: Column) -> Column:
+    """A column of orders, for packages: each says what its order says."""
+
+    def values(rows: Sequence[Any], actor: Actor) -> Mapping[int, Any]:
+        said = column.values(once(rows, "orders", lambda: _orders(rows, actor)), actor)
+        return {row.id: said[row.order_id] for row in rows if row.order_id in said}
+
+    default = column.code in _SHOWN
+    return replace(column, subject=SHIPMENTS, values=values, sort="", default=default)
+
+
+def _orders(rows: Sequence[Any], actor: Actor) -> Rows:
+    """The orders of these packages, each once, as the list of orders would have read them."""
+    plain = {row.order_id: _order_of(row) for row in rows}
+    purpose = rows.purpose if isinstance(rows, Rows) else LIST
+    return Rows(plain.values(), ORDER_LIST, actor, purpose)
+
+
+def _order_of(row: PlainRow) -> PlainOrder:
+    return PlainOrder(vars(row) | {"id": row.order_id}, row.store, row.shop)
+
+
+def _carriers(rows: Sequence[Any], actor: Actor) -> Mapping[int, str]:
+    """Carriers by their names."""
+    places = {(row.store.channel, row.marketplace) for row in rows}
+    labels = {(*place, carrier.code): str(carrier.label) for place in places for carrier in carriers(*place)}
+    return {
+        row.id: row.carrier_name or labels.get((row.store.channel, row.marketplace, row.carrier), row.carrier)
+        for row in rows
+    }
+
+
+def _at_channel(row: PlainRow) -> list[Label]:
+    """How far the confirmation has come, and the channel's own word of the package."""
+    found = []
+    if row.update_state is not None:
+        tone = _TONES.get(row.update_state, "info")
+        found.append(Label(str(STATE_LABELS.get(row.update_state, row.update_state)), tone))
+    elif row.origin == ELSEWHERE:
+        found.append(Label(str(_("Shipped elsewhere")), "calm", "external-link"))
+    return [*found, *([Label(row.word_there)] if row.word_there else [])]
+
+
+_ORDER_COLUMNS = {column.code: column for column in ORDER_COLUMNS}
+COLUMNS = (
+    *(_lent(_ORDER_COLUMNS[code]) for code in ("number", "state")),
+    Column(
+        subject=SHIPMENTS,
+        code="package",
+        label=_l("Package"),
+        kind=ColumnKind.NUMBER,
+        values=_of_each(lambda row: row.parcel),
+        reads={},
+        default=True,
+        width=80,
+        help=_l("Its number within the order."),
+    ),
+    Column(
+        subject=SHIPMENTS,
+        code="carrier",
+        label=_l("Carrier"),
+        values=_carriers,
+        reads=_own(Package.carrier, Package.carrier_name),
+        default=True,
+        width=120,
+    ),
+    Column(
+        subject=SHIPMENTS,
+        code="service",
+        label=_l("Service"),
+        values=_of_each(lambda row: row.service),
+        reads=_own(Package.service),
+        width=110,
+    ),
+    Column(
+        subject=SHIPMENTS,
+        code="tracking",
+        label=_l("Tracking number"),
+        values=_of_each(lambda row: row.tracking_number),
+        reads=_own(Package.tracking_number),
+        default=True,
+        width=190,
+        personal=True,
+    ),
+    Column(
+        subject=SHIPMENTS,
+        code=SHIPPED,
+        label=_l("Shipped on"),
+        kind=ColumnKind.TIME,
+        values=_of_each(lambda row: row.shipped_at),
+        reads=_own(Package.shipped_at),
+        sort=SHIPPED,
+        default=True,
+        width=120,
+    ),
+    Column(
+        subject=SHIPMENTS,
+        code="units",
+        label=_l("Units"),
+        kind=ColumnKind.NUMBER,
+        values=_of_each(lambda row: row.units),
+        reads={"units": _units},
+        default=True,
+        width=80,
+    ),
+    Column(
+        subject=SHIPMENTS,
+        code="at_channel",
+        label=_l("At the channel"),
+        kind=ColumnKind.LABELS,
+        values=_of_each(_at_channel),
+        reads={"update_state": update_state, "origin": _origin, "word_there": _word_there},
+        default=True,
+        width=170,
+        help=_l("How far its confirmation has come, and the channel's own word of it."),
+    ),
+    *(_lent(_ORDER_COLUMNS[code]) for code in _LENT),
+)
+
+
+# --- Files ------------------------------------------------------------------------------------------------------------
+
+
+def _items(package_ids: Sequence[int]) -> dict[int, list[list[Cell]]]:
+    held = table_of(PackageLine)
+    query = (
+        select(held.c.package_id, OrderLine.sku, OrderLine.title, held.c.quantity)
+        .join(OrderLine, OrderLine.id == held.c.line_id)
+        .where(among(held.c.package_id, package_ids))
+        .order_by(held.c.package_id, OrderLine.position)
+    )
+    found: dict[int, list[list[Cell]]] = {}
+    for package_id, sku, title, quantity in db.session.execute(query):
+        found.setdefault(package_id, []).append([sku, title, quantity])
+    return found
+
+
+ITEMS = Expansion(
+    code="items",
+    label=_l("One row per product in a package"),
+    help=_l("With a row per product: SKU, title and quantity too."),
+    head=lambda: [str(_("SKU")), str(_("Title")), str(_("Quantity"))],
+    cells=_items,
+)
+WORDS = ListWords(
+    every=_l("All shipments"),
+    region=_l("Shipment list"),
+    select=_l("Select all packages of this page"),
+    older=_l("No older packages"),
+    none=_l("No such packages"),
+    empty=_l("Nothing has left yet"),
+    empty_text=_l("Every package that leaves appears here: shipped at this desk, or read from the channel."),
+    show=_l("Show the packages"),
+    search=_l("Search shipments"),
+    placeholder=_l("Search shipments: order number, buyer, SKU, tracking, or shipped:today"),
+    filter=_l("Filter the shipments"),
+    choose=_l("Choose at least one package first."),
+    chosen=_l("For the chosen packages"),
+    save=_l("Filter or search the shipments, then save the list under a name from its Views menu."),
+    back=_l("To the shipments"),
+    counted=lambda count: ngettext("%(num)s package", "%(num)s packages", count),
+    counted_more=_l("%(count)s+ packages"),
+    newer=lambda count: ngettext("%(num)s new package", "%(num)s new packages", count),
+    in_background=_l(
+        "Workbooks, and more than %(count)s packages, are written in the background; "
+        "you get the file on the run's page."
+    ),
+)
+_NOT_THERE = ",".join((UpdateState.HELD, UpdateState.OWED, UpdateState.SENT, UpdateState.ACCEPTED))
+VIEWS = (
+    View("today", _l("Shipped today"), "shipped:today"),
+    View("on_the_way", _l("Not confirmed yet"), f"confirmation:{_NOT_THERE}"),
+    View("not_taken", _l("Refused or unknown"), f"confirmation:{UpdateState.REFUSED},{UpdateState.UNKNOWN}"),
+    View(EVERYTHING, _l("Everything"), ""),
+)
+SHIPMENT_LIST = Subject(
+    code=SHIPMENTS,
+    label=_l("Shipments"),
+    order_id=table_of(Package).c.order_id,
+    within=ORDERS,
+    filters=("store", "shop", "channel", "marketplace", "country", "state", "tag"),
+    model=Package,
+    visible=visible,
+    sorts={SHIPPED: Package.shipped_at},
+    usual=f"-{SHIPPED}",
+    row={**ORDER_LIST.row} | _own(Package.order_id) | {"parcel": Package.number},
+    always=("number", "channel_number", "state", "channel_status", "package", "store"),
+    each=_l("One row per package"),
+    expansions=[ITEMS],
+    reference=lambda row: str(_("%(order)s, package %(number)s", order=reference(_order_of(row)), number=row.parcel)),
+    words=WORDS,
+    path="/shipments",
+    one="package",
+    views=VIEWS,
+    walk=_PackageWalk(),
+)

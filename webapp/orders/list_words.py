@@ -1,0 +1,31 @@
+"""What the pages of the list of orders say."""
+
+from webapp.i18n import lazy_gettext as _l, ngettext
+from webapp.lists.contract import ListWords
+
+WORDS = ListWords(
+    every=_l("All orders"),
+    region=_l("Order list"),
+    select=_l("Select all orders of this page"),
+    older=_l("No older orders"),
+    none=_l("No such orders"),
+    empty=_l("No orders yet"),
+    empty_text=_l(
+        "The first orders appear here by themselves as soon as they have been read from your store. "
+        "The Runs page shows how far that is."
+    ),
+    show=_l("Show the orders"),
+    search=_l("Search orders"),
+    placeholder=_l("Search orders: number, buyer, SKU, tracking, or state:open"),
+    filter=_l("Filter the orders"),
+    choose=_l("Choose at least one order first."),
+    chosen=_l("For the chosen orders"),
+    save=_l("Filter or search the orders, then save the list under a name from its Views menu."),
+    back=_l("To the orders"),
+    counted=lambda count: ngettext("%(num)s order", "%(num)s orders", count),
+    counted_more=_l("%(count)s+ orders"),
+    newer=lambda count: ngettext("%(num)s new order", "%(num)s new orders", count),
+    in_background=_l(
+        "Workbooks, and more than %(count)s orders, are written in the background; you get the file on the run's page."
+    ),
+)

@@ -1,0 +1,370 @@
+"""The pages of a list in the browser: its rows as they were asked for and laid out, counts, filters and columns.
+
+A subject gets all of them by `ListPages(subject).add_to(blueprint)`; the blueprint has the subject's code as its name.
+Saved views and files have pages of their own, which come along; acts on many orders stand in `bulk`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from time import monotonic
+from typing import Any
+
+from flask import Blueprint, Response, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from webapp.audit.actor import Actor
+from webapp.clock import now
+from webapp.db import time_limit, unit_of_work
+from webapp.errors import DeskError, Forbidden, NotFound, TooSlow
+from webapp.i18n import gettext as _
+from webapp.lists.listing import CAP, Slice, key_of, list_page, newer_than
+from webapp.lists.rows import Rows, read_rows
+from webapp.lists.saved_views import (
+    Kept,
+    View,
+    forget_layout,
+    keep_columns,
+    layout_in,
+    may_show,
+    remember_layout,
+    remember_sort,
+    shown_columns,
+)
+from webapp.search.completion import complete as completions
+from webapp.search.contract import Column
+from webapp.search.query import keep, reopen
+from webapp.search.registered import list_columns
+from webapp.ui.frame import htmx, unscripted
+from webapp.ui.frame.access import current_actor
+from webapp.ui.frame.failures import shown_again
+from webapp.ui.frame.pages import page, parts, show_times_of, shown_stores
+from webapp.ui.frame.redirects import redirect
+from webapp.ui.lists import chips, counts
+from webapp.ui.lists.asked import ListAsked, find_view
+from webapp.ui.lists.cells import Table, heads
+from webapp.ui.lists.exports import ExportPages
+from webapp.ui.lists.saved_views import ViewPages
+from webapp.ui.lists.subject_pages import SubjectPages
+
+Drawn = str | tuple[str, int] | AnyResponse
+SECONDS = 1.5
+_BEFORE_ALL = "1970-01-01T00:00:00Z~0"
+_LAID = ("column", "move", "reset")  # what a form lays columns out with, beside their widths
+
+
+class ListPages(SubjectPages):
+    """The pages of one subject's list."""
+
+    table = Table  # what draws its rows
+
+    def add_to(self, bp: Blueprint) -> None:
+        """Serve these pages below the subject's path, to whoever has its right."""
+        self.serve(bp, "GET", "/", self.index)
+        self.serve(bp, "GET", "/news", self.news)
+        self.serve(bp, "GET", "/rows/<int(max=2147483647):row_id>", self.row)
+        self.serve(bp, "GET", "/count", self.count)
+        self.serve(bp, "GET", "/counts", self.all_counts)
+        self.serve(bp, "POST", "/search", self.search)
+        self.serve(bp, "POST", "/complete", self.complete)
+        self.serve(bp, "GET", "/filters", self.filters)
+        self.serve(bp, "POST", "/filters", self.filter_)
+        self.serve(bp, "GET", "/columns", self.layout)
+        self.serve(bp, "POST", "/columns", self.lay_out)
+        ViewPages(self.subject).add_to(bp)
+        ExportPages(self.subject).add_to(bp)
+
+    def index(self) -> Drawn:
+        """A page of the rows that are asked for; where the question can't be answered, what is wrong with it."""
+        actor = current_actor()
+        show_times_of(shown_stores())
+        kept, until = self.kept(actor, request.args.get("w", "")), monotonic() + SECONDS
+        try:
+            with time_limit(SECONDS):
+                asked = ListAsked.read(self.subject, kept, actor)
+        except TooSlow as slow:
+            text, token = request.args.get("q", ""), request.args.get("w", "")
+            asked = ListAsked(self.subject, self.subject.usual, text=text, token=token, problem=slow)
+        return self._list_page(asked, kept, actor, until)
+
+    def _list_page(self, asked: ListAsked, kept: Kept, actor: Actor, until: float | None = None) -> Drawn:
+        """The page of a list; until when it may be looked for, reading what is asked for included."""
+        found, until = Slice(Rows((), self.subject, actor), None, None), until or monotonic() + SECONDS
+        shown = shown_columns(kept.layout, list_columns(self.subject.code), actor, asked.view)
+        if asked.problem is None and not asked.sealed_view:
+            try:
+                with time_limit(until - monotonic()):
+                    found = list_page(
+                        self.subject,
+                        actor,
+                        asked.compiled,
+                        sort=asked.sort,
+                        after=asked.after,
+                        before=asked.before,
+                        columns=[column for column, _width in shown],
+                    )
+            except TooSlow as slow:
+                asked = replace(asked, problem=slow)
+        context = self._rows(asked, kept, found, shown) | self._around(asked, kept, found, actor, until)
+        if htmx.is_htmx() and not asked.problem:  # the pager and the news belong to the rows that are shown
+            beside = ["lists/_pager.html", *(["lists/_news.html"] if context["news_url"] else [])]
+            return parts("lists/_rows.html", *beside, **context)
+        drawn = page("lists/index.html", problem=asked.problem, **context)
+        return (drawn, asked.problem.status) if asked.problem else drawn
+
+    def _rows(self, asked: ListAsked, kept: Kept, found: Slice, shown: Sequence[tuple[Column, int]]) -> dict[str, Any]:
+        ticked = asked.chosen
+        table = self.table(found.rows, shown, asked.view.code if asked.view else "", ticked.ids)
+        return {
+            "rows": table.rows,
+            "chosen": ticked,
+            "heads": heads(shown, asked.sort),
+            "width": sum(width for _, width in shown),
+            "dense": kept.layout.dense,
+            "fixed": _fixed(asked.view),
+            "rows_url": asked.url(after=asked.after, before=asked.before),
+        }
+
+    def _around(self, asked: ListAsked, kept: Kept, found: Slice, actor: Actor, until: float) -> dict[str, Any]:
+        views = (*self.subject.views, *kept.views)
+        cards = [
+            {"card": card, "url": url_for(".index", q=card.query, sort=card.sort or None)}
+            for card in self.subject.cards
+        ]
+        whole = unscripted.whole()
+        texts = self._counted(kept) | ({} if asked.problem or asked.sealed_view else {"found": str(asked.query)})
+        known = (
+            counts.counts(self.subject, texts, actor, until)
+            if whole
+            else counts.known_counts(self.subject, texts, actor)
+        )
+        return {
+            "asked": asked,
+            "searched": self.subject,
+            "whole": whole,
+            "search_text": asked.text,
+            "search_mistaken": asked.problem is not None and asked.problem.code == "query_mistake",
+            "newer_url": asked.url(before=found.newer) if found.newer else None,
+            "older_url": asked.url(after=found.older) if found.older else None,
+            "news_url": self._news_url(key_of(self.subject, found.rows[0]) if found.rows else _BEFORE_ALL)
+            if asked.plain and self.subject.topic
+            else None,
+            "news": 0,
+            "count_url": asked.url("count"),
+            "found": known.get("found"),
+            "found_count": known["found"].shown if "found" in known else None,
+            "chips": chips.chips_of(asked, actor),
+            "cards": cards,
+            "counts": known,
+            "views": views,
+            "start_view": kept.start_view,
+            "has_stores": bool(shown_stores()),
+        }
+
+    def news(self) -> str:
+        """How many rows came in since the page was drawn."""
+        since = request.args.get("since", _BEFORE_ALL)
+        found, asked = newer_than(self.subject, current_actor(), since), ListAsked(self.subject, self.subject.usual)
+        return page("lists/_news.html", asked=asked, news=found, news_url=self._news_url(since))
+
+    def _news_url(self, since: str) -> str:
+        return url_for(f"{self.subject.code}.news", since=since)
+
+    def row(self, row_id: int) -> str:
+        """One row of the list as it is now."""
+        actor = current_actor()
+        show_times_of(shown_stores())
+        kept = self.kept(actor)
+        view = find_view(self.subject, request.args.get("view", ""), kept.views)
+        shown = shown_columns(kept.layout, list_columns(self.subject.code), actor, view)
+        found = read_rows(self.subject, actor, [row_id], [column for column, _width in shown])
+        if not found:
+            raise NotFound(name=f"@{row_id}")
+        [drawn] = self.table(found, shown, view.code if view else "").rows
+        return drawn
+
+    # --- How many ---
+
+    def count(self) -> str:
+        """How many rows the list finds; asked for after the page."""
+        actor = current_actor()
+        show_times_of(shown_stores())
+        asked = ListAsked.read(self.subject, self.kept(actor), actor)
+        texts = {"found": str(asked.query)} if not asked.problem else {}
+        found = counts.counts(self.subject, texts, actor).get("found")
+        return render_template("lists/_count.html", found=found, cap=CAP, asked=asked)
+
+    def all_counts(self) -> str:
+        """How many rows stand in each card and view; asked for after the page."""
+        actor = current_actor()
+        show_times_of(shown_stores())
+        kept = self.kept(actor)
+        asked_at = now()
+        known = counts.counts(self.subject, self._counted(kept), actor)
+        again = counts.counted_again_in(known.values(), asked_at)
+        views, cards = (*self.subject.views, *kept.views), self.subject.cards
+        return render_template("lists/_counts.html", counts=known, again=again, views=views, cards=cards)
+
+    def _counted(self, kept: Kept) -> dict[str, str]:
+        """The queries that are counted, by what shows them."""
+        texts = {f"card-{card.code}": card.query for card in self.subject.cards}
+        for view in (*self.subject.views, *kept.views):
+            try:
+                texts[f"view-{view.code}"] = view.text
+            except DeskError:  # its words can't be opened any more
+                continue
+        return texts
+
+    # --- Searching ---
+
+    @shown_again
+    def search(self) -> Drawn:
+        """Look for what was typed. Words that may name a buyer stay out of the URL."""
+        actor = current_actor()
+        show_times_of(shown_stores())
+        kept = self.kept(actor)
+        view = find_view(self.subject, request.form.get("view", ""), kept.views)
+        opened = view is not None and "text" not in request.form
+        text = view.text if view and opened else request.form.get("text", "")
+        if straight := self.straight_to(text, actor):
+            return redirect(straight)
+        asked = ListAsked.typed(self.subject, text, kept, actor, view)
+        if asked.problem:
+            return self._list_page(asked, kept, actor)
+        with unit_of_work():
+            _structured, token = keep(asked.query, actor)
+        return redirect(replace(asked, token=token).url(), code=303)
+
+    def straight_to(self, text: str, actor: Actor) -> str:
+        """The page of the one thing that was typed, where there is such; empty to look for it in the list."""
+        return ""
+
+    def complete(self) -> str:
+        """How the text of the search box may go on where the cursor stands."""
+        text = request.form.get("text", "")
+        at = min(request.form.get("at", len(text), type=int), len(text))
+        show_times_of(shown_stores())
+        return render_template(
+            "lists/_completions.html", completions=completions(text, at, current_actor(), self.subject.code)
+        )
+
+    def filters(self) -> str:
+        """The filters as a form; it writes a query."""
+        actor = current_actor()
+        show_times_of(shown_stores())
+        asked = ListAsked.read(self.subject, self.kept(actor), actor)
+        return self._filters_page(asked, chips.filter_fields(asked.query, actor))
+
+    def _filters_page(self, asked: ListAsked, fields: list[chips.FilterField]) -> str:
+        return page(
+            "lists/filters.html", part="lists/_filters.html", asked=asked, fields=fields, search_text=asked.text
+        )
+
+    def filter_(self) -> Drawn:
+        """Show what the filters ask for; what the form has no field for stays as it was. A field that can't be
+        understood is shown again with all the others.
+        """
+        actor, given = current_actor(), request.form
+        show_times_of(shown_stores())
+        kept = self.kept(actor)
+        query = reopen(given.get("q", ""), given.get("w", ""), actor, subject=self.subject.code)
+        text = chips.filtered(query, given, actor)
+        view = find_view(self.subject, given.get("view", ""), kept.views)
+        asked = ListAsked.typed(self.subject, text, kept, actor, view)
+        if asked.problem:
+            fields = chips.sent_fields(self.subject.code, given, actor)
+            if not any(field.error for field in fields):
+                return self._list_page(asked, kept, actor)
+            before = replace(ListAsked.typed(self.subject, str(query), kept, actor, view), token=given.get("w", ""))
+            return self._filters_page(before, fields), asked.problem.status
+        with unit_of_work():
+            _structured, token = keep(asked.query, actor)
+        return redirect(replace(asked, token=token).url(), code=303)
+
+    # --- Layout ---
+
+    def layout(self) -> str:
+        """Which columns the list shows, as a form; of a view that brings its own, those."""
+        kept = self.kept(current_actor())
+        return page("lists/columns.html", part="lists/_columns.html", **self._layout_facts(kept, self._laid_out(kept)))
+
+    def lay_out(self) -> AnyResponse:
+        """Remember the columns, their order and widths, how dense the rows are, or what to sort by.
+
+        Columns may be a view's; sorting and density are always the person's.
+        """
+        actor, given = current_actor(), request.form
+        with unit_of_work():
+            kept = self.kept(actor)
+            view = self._laid_out(kept)
+            if _fixed(view) and any(name in _LAID or name.startswith("width-") for name in given):
+                raise Forbidden(right=_("change somebody else's view"))
+            if "reset" in given and view:
+                keep_columns(view.code, None, actor=actor)
+            elif "reset" in given:
+                forget_layout(actor, self.subject.code)
+            elif "sort_by" in given:
+                remember_sort(actor, given["sort_by"], self.subject.code)
+            else:
+                self._remember(kept, actor, view)
+        if "quiet" in given:
+            return Response(status=204)
+        if not htmx.is_htmx():
+            return redirect(url_for(".layout", view=view.code if view else None))
+        kept = self.kept(actor)
+        response = Response(render_template("lists/_columns.html", **self._layout_facts(kept, self._laid_out(kept))))
+        return htmx.announce(response, "columns-changed")
+
+    def _laid_out(self, kept: Kept) -> View | None:
+        """The view whose own columns are laid out; None where they are the person's."""
+        view = find_view(self.subject, request.values.get("view", ""), kept.views)
+        return view if view and view.columns is not None else None
+
+    def _remember(self, kept: Kept, actor: Actor, view: View | None) -> None:
+        given, known = request.form, list_columns(self.subject.code)
+        dense = given["dense"] == "1" if "dense" in given else kept.layout.dense
+        if _fixed(view):
+            remember_layout(actor, kept.layout.columns, dense=dense, subject=self.subject.code)
+            return
+        shown = shown_columns(kept.layout, known, actor, view)
+        own = {code: width for code, width in layout_in(kept.layout, view).columns if width}
+        codes = [code for code in given.getlist("column") if code in known] or [column.code for column, _ in shown]
+        if given.get("move"):
+            code, _, by = given["move"].rpartition(":")
+            codes = _moved(codes, code, -1 if by == "-1" else 1)
+        for code in codes:
+            pixels = given.get(f"width-{code}", type=float)
+            if pixels is not None and 0 < pixels < 10_000:
+                own[code] = round(pixels)
+        chosen = [(code, own.get(code)) for code in codes]
+        if view:
+            keep_columns(view.code, chosen, actor=actor)
+            chosen = list(kept.layout.columns)
+        remember_layout(actor, chosen, dense=dense, subject=self.subject.code)
+
+    def _layout_facts(self, kept: Kept, view: View | None) -> dict[str, Any]:
+        actor, known = current_actor(), list_columns(self.subject.code)
+        shown = [column for column, _ in shown_columns(kept.layout, known, actor, view)]
+        others = [column for column in known.values() if column not in shown]
+        return {
+            "subject": self.subject,
+            "view": view,
+            "fixed": _fixed(view),
+            "shown": shown,
+            "others": [column for column in others if may_show(column, actor)],
+            "withheld": [column for column in others if not may_show(column, actor)],
+            "total": len(known),
+            "dense": kept.layout.dense,
+            "at": now(),
+        }
+
+
+def _fixed(view: View | None) -> bool:
+    """Whether the list shows the columns of somebody else's view."""
+    return view is not None and view.columns is not None and not view.own
+
+
+def _moved(codes: list[str], code: str, by: int) -> list[str]:
+    if code in codes:
+        at = codes.index(code)
+        codes.insert(max(0, at + by), codes.pop(at))
+    return codes

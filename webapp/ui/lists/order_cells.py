@@ -1,0 +1,89 @@
+"""What the list of orders draws in a way of its own."""
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from webapp.i18n import gettext as _, ngettext
+from webapp.lists.contract import PlainRow
+from webapp.orders.badges import PRACTICE
+from webapp.ui.lists.cells import Beneath, Draw, Drawing, Table
+
+_OPEN = ("pending", "processing")
+
+
+class OrderDrawing(Drawing):
+    """Draws the values of orders."""
+
+    def by_code(self) -> Mapping[str, Draw]:
+        return {**super().by_code(), "badges": self._badges}
+
+    def empty(self, code: str) -> str:
+        """A buyer whom the channel does not name, or whose name was erased, is withheld."""
+        if code != "buyer":
+            return super().empty(code)
+        return f'<span class="withheld">{self.icon("eye-off")}{escape(_("Withheld"))}</span>'
+
+    def _time_left(self, row: PlainRow, value: Any) -> str:
+        """While the order is open, what is left until then; afterwards only when it was."""
+        if row.state in _OPEN and row.unshipped:
+            return super()._time_left(row, value)
+        return f'<span class="muted">{self.reader.when(value)}</span>'
+
+    def _badges(self, row: PlainRow, value: Any) -> str:
+        """Practice is marked beside the store, which every row has."""
+        return self.chips(row, [label for label in value if label.icon != PRACTICE.icon])
+
+
+class OrderTable(Table):
+    """Orders under their columns."""
+
+    def order_of(self, row: PlainRow) -> int:
+        return row.id
+
+    def is_dim(self, row: PlainRow) -> bool:
+        return row.number is None or row.state in ("pending", "canceled")
+
+    def drawing(self) -> Drawing:
+        return OrderDrawing()
+
+    def beneath(self, code: str) -> Beneath | None:
+        make = {
+            "number": self._channel_number,
+            "state": self._channel_status,
+            "units": self._to_ship,
+            "store": self._marketplace_and_shop,
+        }.get(code)
+        return make() if make else None
+
+    def _channel_number(self) -> Beneath:
+        return lambda row: f'<span class="sub">{escape(row.channel_order_number)}</span>'
+
+    def _channel_status(self) -> Beneath:
+        names, statuses = self.values("channel"), self.values("channel_status")
+        pairs = {row.id: (names.get(row.id) or "—", statuses.get(row.id) or "—") for row in self.plain}
+        words = {pair: escape(_("%(name)s: %(text)s", name=pair[0], text=pair[1])) for pair in set(pairs.values())}
+        return lambda row: f'<span class="sub">{words[pairs[row.id]]}</span>'
+
+    def _to_ship(self) -> Beneath:
+        def beneath(row: PlainRow) -> str:
+            if row.unshipped and row.state == "processing" and row.fulfilled_by == "merchant":
+                return f'<span class="sub">{words[row.unshipped]}</span>'
+            return ""
+
+        words = {
+            count: escape(ngettext("%(num)s to ship", "%(num)s to ship", count))
+            for count in {row.unshipped for row in self.plain}
+        }
+        return beneath
+
+    def _marketplace_and_shop(self) -> Beneath:
+        marketplaces = self.values("marketplace")
+        word = _("Practice")
+        practice = f' · <span class="tone-warn">{escape(word)}</span>'
+
+        def beneath(row: PlainRow) -> str:
+            where = escape(f"{marketplaces.get(row.id, row.marketplace)} · {row.shop.name}")
+            return f'<span class="sub">{where}{practice if row.store.practice else ""}</span>'
+
+        return beneath

@@ -1,0 +1,33 @@
+"""Pages that every subject of a list has: each subject serves them below its own path, on its own blueprint."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from flask import Blueprint
+
+from webapp.audit.actor import Actor
+from webapp.lists.contract import Subject
+from webapp.lists.saved_views import Kept, kept_for
+from webapp.ui.frame.access import needs
+
+
+class SubjectPages:
+    """Some pages of one subject."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+
+    def serve(self, bp: Blueprint, method: str, rule: str, view: Callable[..., Any], right: str = "") -> None:
+        """Serve a page to whoever has this right, or else the subject's. The endpoint is called like the method."""
+
+        @wraps(view)  # a function of its own for each subject: what a route declares stands on it
+        def served(**values: Any) -> Any:
+            return view(**values)
+
+        path = self.subject.path or f"/lists/{self.subject.code}"
+        bp.add_url_rule(f"{path}{rule}", view.__name__, needs(right or self.subject.right)(served), methods=[method])
+
+    def kept(self, actor: Actor, token: str = "") -> Kept:
+        """What the desk keeps of this person's list."""
+        return kept_for(actor, token, self.subject.code)
