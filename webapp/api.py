@@ -66,6 +66,8 @@ from webapp.hooks.processes import PracticeStore, Process
 from webapp.i18n import LazyString, gettext, lazy_gettext, ngettext
 from webapp.jobs import Job, job
 from webapp.jobs.schedule import Schedule
+from webapp.lists.contract import Expansion, ListWords, PlainRow, StatusCard, Subject
+from webapp.lists.saved_views import View
 from webapp.live import connection as redis, key as redis_key
 from webapp.money import Money, decimals
 from webapp.orders.addresses import address_refusal, change_address, shown as shown_addresses
@@ -168,6 +170,7 @@ __all__ = [
     "Effective",
     "EventGroup",
     "EventWords",
+    "Expansion",
     "Flag",
     "FormField",
     "Found",
@@ -187,6 +190,7 @@ __all__ = [
     "LazyString",
     "LeaseLost",
     "Link",
+    "ListWords",
     "Loaded",
     "Marketplace",
     "MenuEntry",
@@ -213,6 +217,7 @@ __all__ = [
     "PageRefused",
     "Panel",
     "Place",
+    "PlainRow",
     "PracticeStore",
     "Process",
     "ProductCode",
@@ -228,9 +233,11 @@ __all__ = [
     "Shipment",
     "ShipmentCreated",
     "Shown",
+    "StatusCard",
     "StoreAccess",
     "Stream",
     "StreamPage",
+    "Subject",
     "Throttled",
     "TooLate",
     "UnitsMoved",
@@ -243,6 +250,7 @@ __all__ = [
     "UpdateSettled",
     "UpdateState",
     "UtcDateTime",
+    "View",
     "Waits",
     "WordSource",
     "access",

@@ -1,5 +1,6 @@
 """The sample plugin, built as a wheel and installed beside the desk: used completely, removed, and installed again."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -151,6 +152,7 @@ def test_the_sample_plugin_is_used_taken_away_and_put_back(start: Start) -> None
         assert schema.migrate() == {}
         browser = Browser(app).enter(person("manager"))
         assert browser.get("/x/seals/").status_code == 404
+        assert browser.get("/lists/seals/").status_code == 404
         listed = browser.get("/orders/")
         assert listed.status_code == 200
         assert "Scell" not in listed.text
@@ -164,13 +166,33 @@ def test_the_sample_plugin_is_used_taken_away_and_put_back(start: Start) -> None
         assert f"<li>{number} S-17</li>" in browser.get("/x/seals/").text
 
 
+def use_list(browser: Browser, number: str) -> None:
+    """Use the list that the plugin brings a subject of."""
+    listed = browser.get("/lists/seals/").text
+    assert listed.index("S-17") < listed.index("S-1234567890")  # the last first
+    assert 'href="/lists/seals/" aria-current="page">' in listed
+    for query, there in (
+        ("seal:S-17", True),
+        ("-seal:S-17", False),
+        (f"number:{number} sealed", True),
+        ("hold", False),
+    ):
+        assert ('title="S-17"' in browser.get("/lists/seals/", {"q": query}).text) is there, query
+    assert 'name="f-seal"' in browser.get("/lists/seals/filters").text
+    browser.post("/lists/seals/views/", {"name": "Mine", "q": "seal:S-17"})
+    assert "Mine" in browser.get("/lists/seals/").text
+    wanted = {"all": "1", "format": "csv", "rows": "seals", "column": "put"}
+    file = browser.get(browser.post("/lists/seals/export/start", wanted).location).text
+    assert [line.split(",")[:2] for line in file.splitlines()[1:]] == [[number, "S-17"], [number, "S-1234567890"]]
+
+
 def use(app: Flask, number: str) -> None:
     """Use everything that the plugin registers, as a manager who reads French and as a clerk who lacks the right."""
     browser = Browser(app).enter(person("manager"))
     browser.client.set_cookie("lang", "fr")
     page = browser.get("/x/seals/").text
     assert "<h1>Scellés</h1>" in page
-    assert '<a href="/x/seals/" aria-current="page">Scellés</a>' in page
+    assert re.search(r'href="/x/seals/" aria-current="page">Scellés</a>', page)
     style = browser.get("/x/seals/static/seals.css")
     assert (style.status_code, style.text.strip()) == (200, ".seals { list-style: square; }")
     style.close()
@@ -190,6 +212,7 @@ def use(app: Flask, number: str) -> None:
     assert "<strong>2</strong>" in browser.get("/dashboard/cards/seals", htmx=True).text
     for query, there in (("sealed", True), ("-sealed", False)):
         assert (number in browser.get("/orders/", {"q": query}).text) is there
+    use_list(browser, number)
     assert "Longueur maximale du numéro de scellé" in browser.get("/settings/").text
     assert rows("SELECT orders FROM seals_arrivals") == [(1,)]
     [schedule] = [one for one in registered() if one.job.name.endswith("count_seals")]

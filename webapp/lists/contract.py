@@ -77,10 +77,12 @@ class Walk:
 class PlainRow:
     """What a list has read of a row, by name, with the store and the shop that its order belongs to."""
 
+    id: int
+    order_id: int
+    store: Store
+    shop: Shop
+
     if TYPE_CHECKING:
-        id: int
-        store: Store
-        shop: Shop
 
         def __getattr__(self, name: str) -> Any: ...
 
@@ -192,6 +194,11 @@ class Subject(Searched):
     cards: Sequence[StatusCard] = ()
     views: Sequence[View] = ()  # those that every desk has
     walk: Walk = field(default_factory=Walk)
+
+    @property
+    def base(self) -> str:
+        """What the addresses of its pages begin with."""
+        return self.path or f"/lists/{self.code}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class Reading:
 
     def __init__(self, subject: Subject, reads: Reads) -> None:
         self._subject = subject
-        wanted = {"id": subject.model.id} | dict(subject.row) | dict(reads)
+        wanted = {"id": subject.model.id, "order_id": subject.order_id} | dict(subject.row) | dict(reads)
         self._names = list(wanted)
         self._parsed = [name for name, column in wanted.items() if isinstance(column.type, JSON)]
         self._columns = [_plain(name, column) for name, column in wanted.items()]

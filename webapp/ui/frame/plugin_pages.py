@@ -21,7 +21,9 @@ from webapp.hooks import hooks
 from webapp.hooks.discovery import PluginState
 from webapp.hooks.failures import NotTaken
 from webapp.hooks.fence import PluginFailed, ask, failed
-from webapp.hooks.registered import OfPlugin, fault, owner_of, registered
+from webapp.hooks.registered import OfPlugin, fault, is_ours, owner_of, registered
+from webapp.lists.contract import Subject
+from webapp.lists.subjects import subjects
 from webapp.ui.frame.access import SIGNED_IN, may, personal, right_of
 from webapp.ui.frame.menu import MenuEntry
 
@@ -95,6 +97,15 @@ def _ways() -> Iterator[Way]:
         right = right_of(current_app, endpoint)
         if right and may(right):
             yield Way(str(entry.label), url_for(endpoint), request.endpoint == endpoint)
+    for subject in plugin_subjects():
+        endpoint = f"{subject.code}.index"
+        if endpoint in current_app.view_functions and may(subject.right):
+            yield Way(str(subject.label), url_for(endpoint), request.blueprint == subject.code)
+
+
+def plugin_subjects() -> list[Subject]:
+    """What plugins bring lists of."""
+    return [subject for subject in subjects().values() if not is_ours(owner_of(subject))]
 
 
 def is_of_plugin(endpoint: str | None) -> bool:
@@ -126,7 +137,7 @@ def _mount(app: Flask, blueprint: Blueprint) -> None:
         fault(plugin, "register_blueprints", error)
     for endpoint, view in app.view_functions.items():
         if endpoint.startswith(f"{options['name']}."):
-            app.view_functions[endpoint] = _fenced(plugin, endpoint.removeprefix(f"{BEGIN}{plugin}."), view)
+            app.view_functions[endpoint] = fenced(plugin, endpoint.removeprefix(f"{BEGIN}{plugin}."), view)
 
 
 def _check(blueprint: Blueprint, options: dict[str, Any]) -> None:
@@ -152,7 +163,7 @@ def _check(blueprint: Blueprint, options: dict[str, Any]) -> None:
         raise NotTaken(f"the blueprint {blueprint.name} adds names to every template")
 
 
-def _fenced(plugin: str, place: str, view: View) -> View:
+def fenced(plugin: str, place: str, view: View) -> View:
     page = OfPlugin(plugin, place, place)
 
     @wraps(view)

@@ -63,16 +63,11 @@ class Table:
         ticked = " checked" if id_ in self._ticked else ""
         cells = "".join([cell(row) for cell in self._cells])
         return (
-            f'<tr id="{one}-{id_}"{dim} data-live="orders-{self.order_of(row)}" hx-get="{before}/{id_}{after}"'
+            f'<tr id="{one}-{id_}"{dim} data-live="orders-{row.order_id}" hx-get="{before}/{id_}{after}"'
             f' hx-trigger="refresh consume" hx-target="this" hx-swap="morph:outerHTML">'
             f'<td class="tick"><input type="checkbox" name="{one}"'
             f' value="{id_}" aria-label="{escape(self.subject.reference(row))}"{ticked}></td>{cells}</tr>\n'
         )
-
-    def order_of(self, row: PlainRow) -> int:
-        """The order that the row belongs to, which is announced when it changes."""
-        order_id: int = row.order_id
-        return order_id
 
     def is_dim(self, row: PlainRow) -> bool:
         """Whether nothing can be done about this row."""

@@ -38,9 +38,6 @@ class OrderDrawing(Drawing):
 class OrderTable(Table):
     """Orders under their columns."""
 
-    def order_of(self, row: PlainRow) -> int:
-        return row.id
-
     def is_dim(self, row: PlainRow) -> bool:
         return row.number is None or row.state in ("pending", "canceled")
 

@@ -14,10 +14,6 @@ bp = Blueprint(SHIPMENT_LIST.code, __name__)
 class ShipmentTable(OrderTable):
     """Packages under their columns; what belongs to an order looks as it does in the list of orders."""
 
-    def order_of(self, row: PlainRow) -> int:
-        order_id: int = row.order_id
-        return order_id
-
     def is_dim(self, row: PlainRow) -> bool:
         return False
 

@@ -25,8 +25,9 @@ class SubjectPages:
         def served(**values: Any) -> Any:
             return view(**values)
 
-        path = self.subject.path or f"/lists/{self.subject.code}"
-        bp.add_url_rule(f"{path}{rule}", view.__name__, needs(right or self.subject.right)(served), methods=[method])
+        bp.add_url_rule(
+            f"{self.subject.base}{rule}", view.__name__, needs(right or self.subject.right)(served), methods=[method]
+        )
 
     def kept(self, actor: Actor, token: str = "") -> Kept:
         """What the desk keeps of this person's list."""

@@ -1,12 +1,13 @@
 """What the plugin registers, and its page."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated
 
 from flask import Blueprint
 from markupsafe import Markup
 from pydantic import Field
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 
 from waybill_seals.models import Arrival, Seal
 from webapp.api import (
@@ -19,16 +20,19 @@ from webapp.api import (
     EventWords,
     FormField,
     KeyKind,
+    Link,
     MenuEntry,
     Order,
     OrderAction,
     Panel,
+    PlainRow,
     QueryKey,
     Refusal,
     Right,
     Schedule,
     Setting,
     SettingsGroup,
+    Subject,
     current_actor,
     db,
     gettext as _,
@@ -95,6 +99,46 @@ def sealed(values: Sequence[bool], actor: Actor) -> ColumnElement[bool]:
     return or_(*(having if wanted else ~having for wanted in values))
 
 
+def numbers(rows: Sequence[PlainRow], actor: Actor) -> Mapping[int, str]:
+    return {row.id: row.number for row in rows}
+
+
+def orders_of(rows: Sequence[PlainRow], actor: Actor) -> Mapping[int, Link]:
+    return {row.id: Link(row.order, f"/orders/{row.order}") for row in rows}
+
+
+def moments(rows: Sequence[PlainRow], actor: Actor) -> Mapping[int, datetime]:
+    return {row.id: row.at for row in rows}
+
+
+def numbered(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
+    return Seal.number.in_(values)
+
+
+def seals_seen(actor: Actor) -> Select[Seal]:
+    actor.needs("seals.put")
+    query = select(Seal).join(Order, Order.id == Seal.order_id)
+    return query if actor.shops is None else query.where(Order.shop_id.in_(actor.shops))
+
+
+SEALS = Subject(
+    code="seals",
+    label=_l("All seals"),
+    order_id=Seal.__table__.c.order_id,
+    within="orders",
+    filters=("store", "state"),
+    model=Seal,
+    visible=seals_seen,
+    sorts={"put": Seal.at},
+    usual="-put",
+    row={"store_id": Order.store_id, "shop_id": Order.shop_id},
+    always=("order", "seal"),
+    each=_l("One row per seal"),
+    reference=lambda row: f"seal {row.id}",
+    right="seals.put",
+)
+
+
 def panel(order: Order, actor: Actor) -> str:
     numbers = db.session.scalars(select(Seal.number).where(Seal.order_id == order.id)).all()
     return Markup("<p>{}</p>").format(_("Seals: %(numbers)s", numbers=", ".join(numbers)))
@@ -136,12 +180,44 @@ def register_event_words() -> list[EventWords]:
 
 @hookimpl
 def register_columns() -> list[Column]:
-    return [Column(code="seals", label=_l("Seals"), values=seals_of, kind=ColumnKind.NUMBER)]
+    return [
+        Column(code="seals", label=_l("Seals"), values=seals_of, kind=ColumnKind.NUMBER, reads={}),
+        Column(
+            subject="seals", code="seal", label=_l("Seal"), values=numbers, reads={"number": Seal.number}, default=True
+        ),
+        Column(
+            subject="seals",
+            code="order",
+            label=_l("Order"),
+            values=orders_of,
+            kind=ColumnKind.LINK,
+            reads={"order": Order.number},
+            default=True,
+        ),
+        Column(
+            subject="seals",
+            code="put",
+            label=_l("Put on"),
+            values=moments,
+            kind=ColumnKind.TIME,
+            sort="put",
+            reads={"at": Seal.at},
+            default=True,
+        ),
+    ]
+
+
+@hookimpl
+def register_list_subjects() -> list[Subject]:
+    return [SEALS]
 
 
 @hookimpl
 def register_query_keys() -> list[QueryKey]:
-    return [QueryKey(code="sealed", label=_l("Sealed"), kind=KeyKind.YES_NO, condition=sealed, bare=True)]
+    return [
+        QueryKey(code="sealed", label=_l("Sealed"), kind=KeyKind.YES_NO, condition=sealed, bare=True),
+        QueryKey(subject="seals", code="seal", label=_l("Seal"), kind=KeyKind.TEXT, condition=numbered),
+    ]
 
 
 @hookimpl
