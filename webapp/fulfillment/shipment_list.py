@@ -12,7 +12,7 @@ from sqlalchemy import Select, String, cast, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from webapp.audit.actor import Actor
-from webapp.channels.described import carriers
+from webapp.channels.described import carriers, status_label
 from webapp.channels.models import ChannelPackage
 from webapp.db import among, db, table_of
 from webapp.fulfillment.confirmations import SHIPMENT
@@ -165,7 +165,7 @@ def _at_channel(row: PlainRow) -> list[Label]:
         found.append(Label(str(STATE_LABELS.get(row.update_state, row.update_state)), tone))
     elif row.origin == ELSEWHERE:
         found.append(Label(str(_("Shipped elsewhere")), "calm", "external-link"))
-    return [*found, *([Label(row.word_there)] if row.word_there else [])]
+    return [*found, *([Label(str(status_label(row.store.channel, row.word_there)))] if row.word_there else [])]
 
 
 _ORDER_COLUMNS = {column.code: column for column in ORDER_COLUMNS}

@@ -14,6 +14,7 @@ from werkzeug.serving import make_server
 from webapp.accounts.models import User
 from webapp.accounts.services import open_session
 from webapp.audit.actor import Actor
+from webapp.channels.contract import ChannelStage, IncomingPackage
 from webapp.clock import iso, now
 from webapp.db import db, unit_of_work
 from webapp.live import publish
@@ -97,13 +98,14 @@ def _flaws(page: Any) -> list[str]:
     return [f"{page.url}: {flaw['id']} {flaw['nodes'][0]['html'][:120]}" for flaw in found]
 
 
-NO_PAGES = {"static", "live.stream", "health.alive", "health.ready", "exports.stream", "exports.fetch"}
-NO_PAGES |= {"dashboard.report_csv"}
+NO_PAGES = {"static", "live.stream", "health.alive", "health.ready", "exports.fetch"}
+NO_PAGES |= {"dashboard.report_csv", "orders.stream_export", "shipments.stream_export"}
 
 
 def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:
     """The address of every page, and of the tabs and acts of one order; parts of pages are among them."""
     values: dict[str, Any] = {"number": order.number, "store_id": store.id, "order_id": order.id, "run_id": run.id}
+    values |= {"row_id": order.id}
     values |= {"shop_id": order.shop_id, "token": "none", "person_id": db.session.scalar(select(User.id).limit(1))}
     codes: dict[str, list[str]] = {
         "orders.choose": ["ship", "hold", "assign", "due", "tag", "address"],
@@ -124,7 +126,7 @@ def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:
         tabs = ("shipments", "updates", "timeline", "channel")
         found += [url_for("orders.show", number=order.number, tab=tab) for tab in tabs]
         found += [url_for("orders.show", number=order.number, at=iso(now()))]
-        chosen = ("bulk.choose", "exports.choose", "documents.packing_slips", "ship_list.give")
+        chosen = ("bulk.choose", "orders.export", "shipments.export", "documents.packing_slips", "ship_list.give")
         found += [url_for(endpoint, all=1) for endpoint in chosen]
         found += [url_for("bulk.choose", order=order.id, action=code) for code in ("hold", "comment", "archive")]
         found += [url_for("orders.index", q=query) for query in ("state:open total:>1", "sku:NONE", "total:much")]
@@ -144,7 +146,13 @@ def test_axe_finds_nothing_on_any_page_and_none_scrolls_sideways(
     channel: FakeChannel,
 ) -> None:
     lines = [incoming_line("MUG", 2), incoming_line("", 1)]
-    [order, other] = take(incoming_order(lines, flags=("prime", "gift")), incoming_order(total=None))
+    left = incoming_line("CUP", 1, fulfilled=1)
+    parcel = IncomingPackage("1", {left.number: 1}, "DHL", tracking_number="JD0009", shipped_at=now())
+    [order, other, _shipped] = take(
+        incoming_order(lines, flags=("prime", "gift")),
+        incoming_order(total=None),
+        incoming_order([left], stage=ChannelStage.SHIPPED, status="SHIPPED", packages=(parcel,)),
+    )
     with unit_of_work():
         given = read_input(find_action("hold"), {"reason": "fraud check"})
         run = start_bulk("hold", given, actor=olga, ids=[other.id])

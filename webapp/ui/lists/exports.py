@@ -123,7 +123,7 @@ class ExportPages(SubjectPages):
             usual=exporting.usual(self.subject, actor, chosen.view),
             formats=export_runs.FORMATS,
             rows=rows_labels(self.subject),
-            subject=self.subject,
+            searched=self.subject,
             streamed=STREAMED,
         )
 

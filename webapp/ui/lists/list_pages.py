@@ -56,6 +56,7 @@ class ListPages(SubjectPages):
     """The pages of one subject's list."""
 
     table = Table  # what draws its rows
+    acts_on_orders = False  # whether what orders can have done to them stands under the list
 
     def add_to(self, bp: Blueprint) -> None:
         """Serve these pages below the subject's path, to whoever has its right."""
@@ -140,6 +141,7 @@ class ListPages(SubjectPages):
         return {
             "asked": asked,
             "searched": self.subject,
+            "acts_on_orders": self.acts_on_orders,
             "whole": whole,
             "search_text": asked.text,
             "search_mistaken": asked.problem is not None and asked.problem.code == "query_mistake",
@@ -256,7 +258,12 @@ class ListPages(SubjectPages):
 
     def _filters_page(self, asked: ListAsked, fields: list[chips.FilterField]) -> str:
         return page(
-            "lists/filters.html", part="lists/_filters.html", asked=asked, fields=fields, search_text=asked.text
+            "lists/filters.html",
+            part="lists/_filters.html",
+            searched=self.subject,
+            asked=asked,
+            fields=fields,
+            search_text=asked.text,
         )
 
     def filter_(self) -> Drawn:
@@ -346,7 +353,7 @@ class ListPages(SubjectPages):
         shown = [column for column, _ in shown_columns(kept.layout, known, actor, view)]
         others = [column for column in known.values() if column not in shown]
         return {
-            "subject": self.subject,
+            "searched": self.subject,
             "view": view,
             "fixed": _fixed(view),
             "shown": shown,

@@ -15,6 +15,7 @@ class OrderPages(ListPages):
     """The pages of the list of orders."""
 
     table = OrderTable
+    acts_on_orders = True
 
     def straight_to(self, text: str, actor: Actor) -> str:
         """The page of the order whose whole number this is."""

@@ -54,7 +54,7 @@ class ViewPages(SubjectPages):
         return page(
             "lists/views/index.html",
             views=list(kept.views),
-            subject=self.subject,
+            searched=self.subject,
             standing=list(self.subject.views),
             start_view=kept.start_view,
             refused=refused,
@@ -77,7 +77,7 @@ class ViewPages(SubjectPages):
             form.complain(problem)
             listed: dict[str, Any] = {name: given.get(name) or None for name in _LIST}
             back = url_for(".index", **listed)
-            return page("lists/views/save.html", subject=self.subject, form=form, back=back), problem.status
+            return page("lists/views/save.html", searched=self.subject, form=form, back=back), problem.status
         flash(_("Saved as “%(name)s”.", name=name), "good")
         if words:  # its token shows the list that was saved
             return redirect(url_for(".index", q=structured, w=given.get("w") or None, view=code))
