@@ -84,6 +84,7 @@ READ_IN = {
     "ListWords.save": "webapp/ui/templates/lists/views/index.html",
     "ListWords.search": "webapp/ui/templates/lists/_search_box.html",
     "ListWords.select": "webapp/ui/templates/lists/index.html",
+    "ListWords.where": "webapp/ui/templates/lists/_cards.html",
     "ListWords.show": "webapp/ui/templates/lists/index.html",
     "Marketplace.currency": "webapp/channels/services.py",
     "Marketplace.language": "webapp/documents/packing.py",

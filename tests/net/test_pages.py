@@ -24,6 +24,8 @@ PAGES = {
     "orders-found": "/orders/?q=state:processing+sku:MUG&sort=-total",
     "orders-none-found": "/orders/?q=sku:NONE",
     "orders-refused": "/orders/?q=total:much",
+    "shipments": "/shipments/",
+    "shipments-filters": "/shipments/filters",
     "orders-columns": "/orders/columns",
     "orders-filters": "/orders/filters",
     "bulk-hold": "/orders/bulk?order=1&order=2&action=hold",

@@ -18,7 +18,7 @@ from webapp.db import among, db, table_of
 from webapp.fulfillment.confirmations import SHIPMENT
 from webapp.fulfillment.models import ELSEWHERE, Package, PackageLine, Shipment
 from webapp.i18n import gettext as _, lazy_gettext as _l, ngettext
-from webapp.lists.contract import Cell, Expansion, ListWords, Parts, PlainRow, Subject, Walk
+from webapp.lists.contract import Cell, Expansion, ListWords, Parts, PlainRow, StatusCard, Subject, Walk
 from webapp.lists.rows import LIST, Rows, once
 from webapp.lists.saved_views import EVERYTHING, View
 from webapp.orders.list_columns import COLUMNS as ORDER_COLUMNS
@@ -285,6 +285,7 @@ WORDS = ListWords(
     chosen=_l("For the chosen packages"),
     save=_l("Filter or search the shipments, then save the list under a name from its Views menu."),
     back=_l("To the shipments"),
+    where=_l("Where shipments stand"),
     counted=lambda count: ngettext("%(num)s package", "%(num)s packages", count),
     counted_more=_l("%(count)s+ packages"),
     newer=lambda count: ngettext("%(num)s new package", "%(num)s new packages", count),
@@ -294,12 +295,15 @@ WORDS = ListWords(
     ),
 )
 _NOT_THERE = ",".join((UpdateState.HELD, UpdateState.OWED, UpdateState.SENT, UpdateState.ACCEPTED))
-VIEWS = (
-    View("today", _l("Shipped today"), "shipped:today"),
-    View("on_the_way", _l("Not confirmed yet"), f"confirmation:{_NOT_THERE}"),
-    View("not_taken", _l("Refused or unknown"), f"confirmation:{UpdateState.REFUSED},{UpdateState.UNKNOWN}"),
-    View(EVERYTHING, _l("Everything"), ""),
+_NOT_TAKEN = ",".join((UpdateState.REFUSED, UpdateState.UNKNOWN))
+CARDS = (
+    StatusCard("today", _l("Shipped today"), "shipped:today", "good"),
+    StatusCard("on_the_way", _l("Not confirmed yet"), f"confirmation:{_NOT_THERE}", "info"),
+    StatusCard(
+        "not_taken", _l("Refused or unknown"), f"confirmation:{UpdateState.REFUSED},{UpdateState.UNKNOWN}", "bad"
+    ),
 )
+VIEWS = (*(View(card.code, card.label, card.query) for card in CARDS), View(EVERYTHING, _l("Everything"), ""))
 SHIPMENT_LIST = Subject(
     code=SHIPMENTS,
     label=_l("Shipments"),
@@ -319,5 +323,6 @@ SHIPMENT_LIST = Subject(
     path="/shipments",
     one="package",
     views=VIEWS,
+    cards=CARDS,
     walk=_PackageWalk(),
 )

@@ -125,6 +125,7 @@ class ListWords:
     chosen: LazyString
     save: LazyString
     back: LazyString
+    where: LazyString
     counted: Callable[[int], str]
     counted_more: LazyString
     newer: Callable[[int], str]
@@ -147,6 +148,7 @@ NEUTRAL = ListWords(
     chosen=_l("For the chosen rows"),
     save=_l("Filter or search the list, then save it under a name from its Views menu."),
     back=_l("To the list"),
+    where=_l("Where they stand"),
     counted=lambda count: ngettext("%(num)s row", "%(num)s rows", count),
     counted_more=_l("%(count)s+ rows"),
     newer=lambda count: ngettext("%(num)s new row", "%(num)s new rows", count),

@@ -22,6 +22,7 @@ WORDS = ListWords(
     chosen=_l("For the chosen orders"),
     save=_l("Filter or search the orders, then save the list under a name from its Views menu."),
     back=_l("To the orders"),
+    where=_l("Where orders stand"),
     counted=lambda count: ngettext("%(num)s order", "%(num)s orders", count),
     counted_more=_l("%(count)s+ orders"),
     newer=lambda count: ngettext("%(num)s new order", "%(num)s new orders", count),

@@ -22,7 +22,8 @@ class OrderDrawing(Drawing):
         """A buyer whom the channel does not name, or whose name was erased, is withheld."""
         if code != "buyer":
             return super().empty(code)
-        return f'<span class="withheld">{self.icon("eye-off")}{escape(_("Withheld"))}</span>'
+        word = _("Withheld")
+        return f'<span class="withheld">{self.icon("eye-off")}{escape(word)}</span>'
 
     def _time_left(self, row: PlainRow, value: Any) -> str:
         """While the order is open, what is left until then; afterwards only when it was."""
