@@ -6,7 +6,8 @@ doors translate them, which is why class-level sentences are lazy. A door that k
 """
 
 import gettext as catalogs
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -53,6 +54,18 @@ def check_catalogs(folder: Path) -> None:
             raise ValueError(f"{path.relative_to(folder)} can't be read ({error})") from error
 
 
+@contextmanager
+def spoken(code: str) -> Iterator[None]:
+    """Speak another language for a while, such as that of a document's reader."""
+    before = g.get("locale")
+    g.locale = code
+    try:
+        with force_locale(code):
+            yield
+    finally:
+        g.locale = before
+
+
 def reader_zone() -> ZoneInfo:
     """The zone in which the reader counts days: the shop's, if the door knows it."""
     return ZoneInfo(g.get("zone") or "UTC")
@@ -70,4 +83,5 @@ __all__ = [
     "ngettext",
     "pgettext",
     "reader_zone",
+    "spoken",
 ]

@@ -1,6 +1,7 @@
 """Packing slips: what is in the parcel; never for what is being canceled; gift texts and addresses by right."""
 
 from collections.abc import Callable
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -8,7 +9,8 @@ from webapp.audit.actor import Actor
 from webapp.channels.legal_face import FACE, Face
 from webapp.db import db, unit_of_work
 from webapp.documents import packing
-from webapp.documents.packing import Slips, slips_for
+from webapp.documents.composed import texts
+from webapp.documents.packing import Slip, Slips, composed_slip, slips_for
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
 from webapp.orders.services import act, find_action, read_input
@@ -57,8 +59,10 @@ def test_only_what_is_open_is_packed_and_what_left_can_be_printed_again(orders: 
     ship({line_id: 1})
     [slip] = slips(mia, find_order(number, mia)).slips
     assert [(line.sku, line.quantity) for line in slip.lines] == [("MUG", 1), ("TEA", 1)]
+    assert facts(slip)["Parcel"] == "2"  # nobody knows of how many
     [first] = slips_for(mia, ids=[orders[0].id], package=1).slips
     assert [(line.sku, line.quantity) for line in first.lines] == [("MUG", 1)]
+    assert (facts(first)["Parcel"], facts(first)["Tracking number"]) == ("1", "JD1")
     ship({})
     left = slips(mia, find_order(number, mia)).slips
     assert [(slip.again, slip.place, slip.parcels) for slip in left] == [(True, 1, 2), (True, 2, 2)]
@@ -68,7 +72,34 @@ def test_only_what_is_open_is_packed_and_what_left_can_be_printed_again(orders: 
     ]
     [second] = slips_for(mia, ids=[orders[0].id], package=2).slips
     assert second == left[1]
+    assert facts(second)["Parcel"] == "2 of 2"
     assert not slips_for(mia, ids=[orders[0].id], package=3).slips
+
+
+def facts(slip: Slip) -> dict[str, str]:
+    return {fact.label: fact.text for fact in composed_slip(slip).facts}
+
+
+def test_a_document_says_all_of_a_slip_in_the_order_in_which_it_is_read(orders: list[Order], mia: Actor) -> None:
+    [slip] = slips(mia, orders[0]).slips
+    said = [text for text in texts(composed_slip(slip)) if text]
+    order, shop = orders[0], orders[0].shop.name
+    placed = order.placed_at.astimezone(ZoneInfo(order.shop.zone))
+    assert said[:4] == [shop, "Packing slip", order.number, "Ship to"]
+    assert said[said.index("Order") :] == [
+        *("Order", order.number, "Fake channel order number", order.channel_order_number),
+        *("Placed", f"{placed:%b} {placed.day}, {placed:%Y, %H:%M}"),
+        "Delivery instructions: Ring twice",
+        *("Quantity", "SKU", "Product"),
+        *("2", "MUG", "A mug", "Happy birthday!"),
+        *("1", "TEA", "A tea", "Customization: Loose"),
+        *("Units", "3"),
+    ]
+
+
+def test_a_slip_is_for_the_paper_that_was_asked_for(orders: list[Order], mia: Actor) -> None:
+    [slip] = slips(mia, orders[0]).slips
+    assert [composed_slip(slip, paper).paper for paper in ("", "letter", "4x6")] == ["a4", "letter", "4x6"]
 
 
 @pytest.mark.parametrize(

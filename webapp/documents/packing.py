@@ -3,28 +3,35 @@
 While something is open, the slip of an order is that of its next parcel; once all has left, each parcel has its own.
 
 Whether an order may leave is asked again when its slip is printed, of the predicate that guards shipping: what is being
-canceled, waits or is held gets no slip but the reason. How a slip looks is the page's work.
+canceled, waits or is held gets no slip but the reason. `composed_slip` makes a document of a slip, in the language of
+the marketplace that its buyer bought on; how a document looks is the work of those who draw it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from babel import Locale
+from babel.dates import format_date
 from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from webapp.audit.actor import Actor
-from webapp.channels.described import marketplace_of
+from webapp.channels.described import marketplace_of, service_label
 from webapp.channels.legal_face import LANGUAGE, Face, face_of
+from webapp.channels.services import channel_name
 from webapp.db import db
+from webapp.documents.composed import Column, Document, Fact, Party, Style, Text
 from webapp.errors import Refusal
 from webapp.fulfillment.models import Package
 from webapp.fulfillment.services import CodesRequired, LabelRequired, NothingOpen, shipping_refusal
-from webapp.i18n import LANGUAGES
+from webapp.i18n import LANGUAGES, gettext as _, pgettext, spoken
 from webapp.lists.listing import first_rows
 from webapp.orders import addresses
 from webapp.orders.listing import NEWEST, ORDER_LIST
 from webapp.orders.models import Order, OrderLine
+from webapp.orders.postal import address_of
 from webapp.orders.queries import AROUND, visible
 from webapp.search.compiling import Compiled
 from webapp.vault import services as vault
@@ -54,22 +61,25 @@ class Slip:
     language: str
     paper: str
     lines: Sequence[SlipLine]
-    again: bool  # it left already: the slip tells what was in the parcel
+    again: bool  # it left already: the slip says what was in the parcel
     face: Face
     address: Mapping[str, Any] = field(default_factory=dict)
     instructions: str = ""
-    place: int = 0  # of a parcel that left, among all of the order
-    parcels: int = 0
+    place: int = 1  # of the parcel, among all of the order
+    parcels: int = 0  # all of the order; 0 while nobody knows, since more is to leave
+    tracking_number: str = ""
+    hidden: bool = False  # buyers are, from whoever asked for the slip
 
 
 @dataclass(frozen=True, slots=True)
 class _Parcel:
-    """What lies in a parcel, by line; `place` counts those of the order that left, from 1."""
+    """What lies in a parcel, by line; the next one to leave has no package yet."""
 
     order: Order
     units: Mapping[int, int]
-    place: int = 0
+    place: int
     parcels: int = 0
+    package: Package | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +122,28 @@ def slip_refusal(order: Order, actor: Actor) -> Refusal | None:
 
 def _parcels(orders: Sequence[Order], package: int | None) -> list[_Parcel]:
     """The next parcel of each order, or all of one that left; or the parcel of that number, where it is named."""
-    left = [order.id for order in orders if package is not None or not any(line.open for line in order.lines)]
-    query = select(Package).where(Package.order_id.in_(left)).order_by(Package.order_id, Package.number)
-    known: dict[int, list[Package]] = {order_id: [] for order_id in left}
-    if left:
-        for row in db.session.scalars(query.options(selectinload(Package.lines))):
-            known[row.order_id].append(row)
+    known = _packages([order.id for order in orders if any(line.shipped for line in order.lines)])
     found = []
     for order in orders:
-        if order.id not in known:
-            found.append(_Parcel(order, {line.id: line.open for line in order.lines if line.open}))
-        for place, row in enumerate(known.get(order.id, []), start=1):
+        units = {line.id: line.open for line in order.lines if line.open}
+        packages = known.get(order.id, [])
+        if units and package is None:
+            found.append(_Parcel(order, units, len(packages) + 1))
+            continue
+        for place, row in enumerate(packages, start=1):
             if package in (None, row.number):
-                units = {held.line_id: held.quantity for held in row.lines}
-                found.append(_Parcel(order, units, place, len(known[order.id])))
+                held = {one.line_id: one.quantity for one in row.lines}
+                found.append(_Parcel(order, held, place, 0 if units else len(packages), row))
+    return found
+
+
+def _packages(order_ids: Sequence[int]) -> Mapping[int, Sequence[Package]]:
+    """What left of these orders, by order, in the order of the packages' numbers."""
+    found: dict[int, list[Package]] = {order_id: [] for order_id in order_ids}
+    if order_ids:
+        query = select(Package).where(Package.order_id.in_(order_ids)).order_by(Package.order_id, Package.number)
+        for row in db.session.scalars(query.options(selectinload(Package.lines))):
+            found[row.order_id].append(row)
     return found
 
 
@@ -138,10 +156,14 @@ def _slips(parcels: Sequence[_Parcel], actor: Actor) -> list[Slip]:
         keys = vault.reveal_kinds(actor, ids, purpose="packing_slip", kinds=addresses.KINDS)
         buyers = keys.opened(vault.BUYER)
         shown = {order_id: addresses.of_keys(keys, order_id).address for order_id in ids}
-    return [_slip(parcel, buyers.get(parcel.order.id, {}), shown.get(parcel.order.id, {})) for parcel in parcels]
+    hidden = not actor.may("buyers.see")
+    return [
+        _slip(parcel, buyers.get(parcel.order.id, {}), shown.get(parcel.order.id, {}), hidden=hidden)
+        for parcel in parcels
+    ]
 
 
-def _slip(parcel: _Parcel, buyer: Mapping[str, Any], address: Mapping[str, Any]) -> Slip:
+def _slip(parcel: _Parcel, buyer: Mapping[str, Any], address: Mapping[str, Any], *, hidden: bool) -> Slip:
     order = parcel.order
     marketplace = marketplace_of(order.store.channel, order.marketplace)
     spoken = marketplace.language.partition("_")[0] if marketplace else ""
@@ -158,14 +180,99 @@ def _slip(parcel: _Parcel, buyer: Mapping[str, Any], address: Mapping[str, Any])
         language,
         "letter" if country in LETTER_COUNTRIES else "a4",
         lines,
-        parcel.place > 0,
+        parcel.package is not None,
         face_of(order.shop, country),
         address,
         str(buyer.get("instructions") or ""),
         parcel.place,
         parcel.parcels,
+        parcel.package.tracking_number if parcel.package else "",
+        hidden,
     )
 
 
 def _text(texts: Mapping[str, Any], line: OrderLine) -> str:
     return str(texts.get(line.channel_line_number) or "")
+
+
+# --- The document -----------------------------------------------------------------------------------------------------
+
+
+def composed_slip(slip: Slip, paper: str = "") -> Document:
+    """The slip as a document, for this paper or for that of its country."""
+    with spoken(slip.language):
+        return Document(
+            title=_("Packing slip"),
+            language=slip.language,
+            paper=paper or slip.paper,
+            face=slip.face,
+            vat_number=_("VAT number %(number)s", number=slip.face.vat_number) if slip.face.vat_number else "",
+            codes=(slip.order.number,) if slip.order.number else (),
+            parties=(_addressee(slip),),
+            facts=tuple(_facts(slip)),
+            columns=(
+                Column(_("Quantity"), 16, is_number=True),
+                Column(_("SKU"), 25),
+                Column(_("Product"), 59),
+            ),
+            rows=tuple(_row(line) for line in slip.lines),
+            totals=_units(slip),
+            banner=_("PRACTICE – not a real order") if slip.order.store.practice else "",
+            notes=(_note(_("Delivery instructions"), slip.instructions),) if slip.instructions else (),
+            closing=(Text(_("Printed again: these units have left already."), Style.NOTE),) if slip.again else (),
+        )
+
+
+def _addressee(slip: Slip) -> Party:
+    address = address_of(slip.address)
+    reason = _("The channel withholds the address.")
+    if slip.hidden:
+        reason = _("The address is hidden: your role does not show buyer data.")
+    return Party(_("Ship to"), tuple(address.lines) if address else (), "" if address else reason)
+
+
+def _facts(slip: Slip) -> Iterator[Fact]:
+    order = slip.order
+    if order.number:
+        yield Fact(_("Order"), order.number, Style.STRONG)
+    if order.number != order.channel_order_number:
+        channel = channel_name(order.store.channel)
+        yield Fact(_("%(channel)s order number", channel=channel), order.channel_order_number)
+    yield Fact(_("Placed"), _day_and_time(slip))
+    if slip.parcels > 1:
+        yield Fact(_("Parcel"), _("%(place)s of %(parcels)s", place=slip.place, parcels=slip.parcels))
+    elif not slip.parcels and (slip.again or slip.place > 1):
+        yield Fact(_("Parcel"), str(slip.place))
+    if slip.tracking_number:
+        yield Fact(_("Tracking number"), slip.tracking_number)
+    if order.service_level:
+        yield Fact(_("Service"), service_label(order.store.channel, order.service_level))
+
+
+def _day_and_time(slip: Slip) -> str:
+    """When the order was placed, in the shop's zone; with its year, since paper lasts."""
+    placed = slip.order.placed_at.astimezone(ZoneInfo(slip.order.shop.zone))
+    day = format_date(placed, Locale.parse(slip.language).datetime_skeletons["yMMMd"].pattern, locale=slip.language)
+    return f"{day}, {placed:%H:%M}"
+
+
+def _row(line: SlipLine) -> tuple[tuple[Text, ...], ...]:
+    product = [Text(line.title)]
+    if line.customization:
+        product.append(_note(_("Customization"), line.customization))
+    if line.gift_text:
+        product.append(Text(line.gift_text, Style.QUOTE))
+    elif line.gift:
+        product.append(Text(_("Gift"), Style.NOTE))
+    return (Text(str(line.quantity), Style.STRONG),), (Text(line.sku),), tuple(product)
+
+
+def _units(slip: Slip) -> tuple[Fact, ...]:
+    """What a packer counts; a single line says it already."""
+    if len(slip.lines) < 2:
+        return ()
+    return (Fact(pgettext("packing slip", "Units"), str(sum(line.quantity for line in slip.lines)), Style.STRONG),)
+
+
+def _note(name: str, text: str) -> Text:
+    return Text(_("%(name)s: %(text)s", name=name, text=text), Style.NOTE, lead=name)

@@ -9,12 +9,15 @@ it. A country that is not in the tables takes any code.
 import re
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import Any
 
 from babel import Locale
 
 from webapp.errors import Invalid
 from webapp.i18n import LazyString, get_locale, lazy_gettext as _l
+from webapp.search.terms import digits
 
 FIELDS: dict[str, LazyString] = {
     "name": _l("Recipient"),
@@ -101,6 +104,45 @@ _CODES_LEFT_OUT = "CL CO CR DO EC GH GI GT HN ID IE IQ KY LC MS NA NI PA PE PG P
 _WITHOUT_CITIES = frozenset({"GI", "HK", "JP", "MC", "MO", "SG", "VA"})  # Japan's stand in the prefecture or line 1
 _EXTENSION = re.compile(r"[\s,;]*(?:ext(?:ension|n)?\.?|x|#|;ext=)\s*(\d{1,9})\s*$", re.ASCII | re.IGNORECASE)
 _NO_COUNTRIES = frozenset({"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"})  # which CLDR lists beside countries
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A delivery address as it is written on a parcel."""
+
+    lines: list[str]
+    phone: str = ""
+
+    @property
+    def phone_url(self) -> str:
+        """The phone number as a link: what RFC 3966 lets stand in one."""
+        number, extension = telephone(self.phone)
+        bare = ("+" if number.strip().startswith("+") else "") + digits(number)
+        return f"tel:{bare};ext={extension}" if extension else f"tel:{bare}"
+
+
+def address_of(given: Mapping[str, Any] | None) -> Address | None:
+    """An address in the order of its country; None where the channel gave none."""
+    if not given:
+        return None
+    country = str(given.get("country") or "")
+    place = [str(given.get(name) or "") for name in ("postal_code", "city", "region")]
+    if country in ("US", "CA", "AU"):
+        town = ", ".join(filter(None, (place[1], " ".join(filter(None, (place[2], place[0]))))))
+        towns = [town]
+    elif country == "GB":
+        towns = [place[1], place[2], place[0]]
+    else:
+        towns = [" ".join(filter(None, place[:2])), place[2]]
+    names = [str(given.get(name) or "") for name in ("name", "company", "line1", "line2", "line3", "district")]
+    lines = [line for line in (*names, *towns, territory(country)) if line]
+    return Address(lines, str(given.get("phone") or ""))
+
+
+def territory(code: str) -> str:
+    """A country by its name."""
+    locale = get_locale() or Locale("en")
+    return str(locale.territories.get(code, code))
 
 
 @cache

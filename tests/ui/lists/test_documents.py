@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.documents.code128 import read_back
 from tests.ui.conftest import Browser, tells_both
 from webapp.audit.actor import Actor
 from webapp.db import db, unit_of_work
@@ -60,6 +61,7 @@ def test_each_of_two_parcels_has_a_slip(browser: Browser, take: Callable[..., li
         page = browser.get(url + query).text
         assert re.findall(r'<td class="num strong">(\d+)</td>', page) == units
         assert ("2 of 2" in page) is (query != "?package=1")
+        assert ("PARCEL-A" in page, "PARCEL-B" in page) == ("4" in units, "6" in units)
     assert browser.get(f"{url}?package=3").status_code == 404
 
 
@@ -125,3 +127,59 @@ def test_what_a_buyer_wishes_is_set_as_the_slips_language_does(
 
     assert "</strong>\N{NO-BREAK SPACE}: Ring &lt;twice&gt;" in page
     assert "\N{NO-BREAK SPACE}: Blue" in page
+
+
+def test_a_slip_has_its_order_number_as_bars(browser: Browser, order: Order) -> None:
+    page = browser.get(f"/orders/{order.number}/packing-slip").text
+    [svg] = re.findall(r"<svg role=\"img\".*?</svg>", page, re.DOTALL)
+    rects = [(int(x), int(width)) for x, width in re.findall(r"M(\d+) 0h(\d+)v1h-\d+z", svg)]
+    found = re.search(r'viewBox="0 0 (\d+) 1".*?width="([\d.]+)mm"', svg, re.DOTALL)
+    assert found
+    modules, millimeters = int(found[1]), float(found[2])
+    widths = []
+    for (x, width), following in zip(rects, [*rects[1:], (modules, 0)], strict=True):
+        widths += [width, following[0] - x - width]
+    assert rects[0][0] >= 10  # empty paper, without which no scanner finds the code
+    assert widths.pop() >= 10
+    assert read_back(widths) == order.number
+    assert millimeters / modules >= 0.25
+
+
+def test_a_number_that_bars_do_not_carry_is_printed_as_text(browser: Browser, order: Order) -> None:
+    with unit_of_work():
+        db.session.execute(db.update(Order).where(Order.id == order.id).values(number="Größe-1"))
+    page = browser.get(f"/orders/@{order.id}/packing-slip").text
+    assert "<figcaption>Größe-1</figcaption>" in page
+    assert '<svg role="img"' not in page
+
+
+def test_a_letter_that_no_font_has_is_named_on_the_slip_and_on_the_page(
+    browser: Browser, take: Callable[..., list[Order]]
+) -> None:
+    plain, odd, hebrew = (
+        take(incoming_order([incoming_line(title=title)]))[0] for title in ("Cup 東京 ★", "Cup 🥳", "Cup שלום")
+    )
+    page = browser.get("/orders/packing-slips", {"order": [str(plain.id), str(odd.id), str(hebrew.id)]}).text
+    before, slips = page.split('class="slips"')
+    assert "Cup 東京 ★" in slips
+    assert "Cup [U+1F973]" in slips
+    assert "Cup שלום" in slips
+    assert "U+1F973 FACE WITH PARTY HORN AND PARTY HAT" in before
+    assert "U+05E9 HEBREW LETTER SHIN" in before
+    assert tells_both(before, odd)
+    assert tells_both(before, hebrew)
+    assert not tells_both(before, plain)
+
+
+def test_the_fonts_of_slips_come_from_the_desk(browser: Browser) -> None:
+    style = browser.get("/static/print.css").text
+    named = re.findall(r'url\("(fonts/[^"]+)"\)', style)
+    assert len(named) == 9
+    for url in named:
+        assert re.search(r"\?v=[0-9a-f]{12}$", url)
+        font = browser.get(f"/static/{url}")
+        assert font.status_code == 200
+        assert font.content_type == "font/ttf"
+        assert "immutable" in font.headers["Cache-Control"]
+    assert browser.get("/static/fonts/../letters.py").status_code == 404
+    assert browser.get("/static/fonts/none.ttf").status_code == 404

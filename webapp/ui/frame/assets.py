@@ -1,8 +1,9 @@
 """Static files: the URL of each file carries a hash of its content, so that a browser keeps the file until it changes.
 
 Files are read and compressed once and served from memory. A stylesheet names fonts, and a script the scripts that it
-imports; both names get the hash too, since a browser would otherwise load the file a second time. Templates need the
-URLs of files and pages very often: a URL without parameters is built once.
+imports; both names get the hash too, since a browser would otherwise load the file a second time. The fonts of documents
+are in the documents' folder, and are served below `fonts/`. Templates need the URLs of files and pages very often: a URL
+without parameters is built once.
 """
 
 import gzip
@@ -16,10 +17,12 @@ from typing import Any
 from flask import Flask, Response, abort, has_request_context, request
 from werkzeug.security import safe_join
 
+from webapp.documents.letters import FOLDER as FONTS
 from webapp.ui.frame.access import public
 from webapp.ui.frame.compression import KINDS, gzip_accepted
 
 _YEAR = 365 * 86400
+_OF_FONTS = "fonts/"
 _NAMES = {
     ".css": re.compile(rb'(?<=url\()"?([\w/.-]+)"?(?=\))'),
     ".js": re.compile(rb'(?<=from )"\./([\w-]+\.js)"(?=;\n)'),
@@ -29,20 +32,21 @@ _NAMES = {
 def init_app(app: Flask) -> None:
     folder = Path(app.static_folder or "")
     mimetypes.add_type("text/javascript", ".js")  # Python 3.11 and many machines know it by an older name
+    mimetypes.add_type("font/ttf", ".ttf")
 
     @public
     def serve(filename: str) -> Response:
-        path = safe_join(str(folder), filename)
-        if path is None or not Path(path).is_file():
+        path = _path(folder, filename)
+        if path is None or not path.is_file():
             abort(404)
-        return _answer(Path(path))
+        return _answer(path)
 
     app.view_functions["static"] = serve
 
     @app.url_defaults
     def add_hash(endpoint: str, values: dict[str, Any]) -> None:
         if endpoint == "static":
-            values["v"] = _hash(folder / values.get("filename", ""))
+            values["v"] = _hash(_path(folder, values.get("filename", "")) or folder)
 
     @lru_cache(maxsize=512)
     def lasting(root: str, endpoint: str, **file: Any) -> str:
@@ -55,6 +59,14 @@ def init_app(app: Flask) -> None:
         return lasting(request.script_root, endpoint, **values)
 
     app.jinja_env.globals["url_for"] = url_for
+
+
+def _path(folder: Path, filename: str) -> Path | None:
+    """Where a static file lies; None for a name that leads out of its folder."""
+    if filename.startswith(_OF_FONTS):
+        folder, filename = FONTS, filename.removeprefix(_OF_FONTS)
+    found = safe_join(str(folder), filename)
+    return Path(found) if found else None
 
 
 def _answer(path: Path) -> Response:
@@ -84,9 +96,12 @@ def _content(path: Path) -> bytes:
     if path.suffix not in _NAMES:
         return content
     before = b"./" if path.suffix == ".js" else b""  # browsers refuse to import a bare name
-    return _NAMES[path.suffix].sub(
-        lambda named: b'"%s%s?v=%s"' % (before, named[1], _hash(path.parent / named[1].decode()).encode()), content
-    )
+
+    def hashed(named: re.Match[bytes]) -> bytes:
+        file = _path(path.parent, named[1].decode())
+        return b'"%s%s?v=%s"' % (before, named[1], _hash(file).encode() if file else b"")
+
+    return _NAMES[path.suffix].sub(hashed, content)
 
 
 @lru_cache(maxsize=256)

@@ -1,7 +1,5 @@
 """The language of a page: the person's own, else the cookie's, the browser's wish, the desk's."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -57,18 +55,6 @@ def init_app(app: Flask) -> None:
 def language() -> str:
     """The code of the current language."""
     return str(g.get("locale") or configuration().language)
-
-
-@contextmanager
-def spoken(code: str) -> Iterator[None]:
-    """Use another language within the block."""
-    before = g.get("locale")
-    g.locale = code
-    try:
-        with force_locale(code):
-            yield
-    finally:
-        g.locale = before
 
 
 def speak(wish: str | None) -> None:

@@ -1,20 +1,21 @@
 """What is printed, as pages that a browser prints: packing slips of one order or of many."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from flask import Blueprint, flash, g, render_template, request
+from flask import Blueprint, flash, render_template, request
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapp.channels.described import service_label
-from webapp.channels.services import channel_name
-from webapp.documents import packing
-from webapp.documents.packing import Slip, Slips
+from webapp.documents import bars, packing
+from webapp.documents.composed import PAPERS, Document, texts
+from webapp.documents.letters import Drawing, name_of, named, without_font
+from webapp.documents.packing import Slips
 from webapp.errors import NotFound
 from webapp.orders.bulk import NothingChosen
+from webapp.orders.models import Order
 from webapp.orders.queries import find_order
 from webapp.ui.frame.access import current_actor, needs
-from webapp.ui.frame.languages import spoken
 from webapp.ui.frame.pages import page
 from webapp.ui.frame.redirects import redirect
 from webapp.ui.lists.chosen import Chosen
@@ -22,7 +23,7 @@ from webapp.ui.orders import shown
 from webapp.ui.orders.order_page import url_of
 
 bp = Blueprint("documents", __name__)
-PAPERS = {"a4": "A4", "letter": "Letter"}
+_LETTERS = 20  # of one order that are named beside its slip
 
 
 @bp.get("/orders/<number>/packing-slip")
@@ -49,31 +50,60 @@ def packing_slips() -> str | AnyResponse:
 
 
 def _page(found: Slips, back: str, chosen: Chosen) -> str:
-    wanted = request.args.get("paper", "")
-    paper = wanted if wanted in PAPERS else ""
+    paper = _paper()
+    documents = [(slip.order, packing.composed_slip(slip, paper)) for slip in found.slips]
+    unprinted = {drawing: list(_without_font(documents, drawing)) for drawing in Drawing}
+    on_page = {order.id for order, _letters in unprinted[Drawing.PAGE]}
     return page(
         "lists/documents/packing_slips.html",
-        slips=[_drawn(slip, paper or slip.paper) for slip in found.slips],
+        slips=[drawn(document) for _order, document in documents],
         refused=[(shown.ShownOrder(order), refusal) for order, refusal in found.refused],
+        unprinted=unprinted[Drawing.PAGE],
+        not_in_pdf=[(order, letters) for order, letters in unprinted[Drawing.PDF] if order.id not in on_page],
         more=found.more,
         most=packing.MOST,
         back=back,
         chosen=chosen,
-        papers=PAPERS,
+        papers={code: paper.label for code, paper in PAPERS.items()},
         paper=paper or (found.slips[0].paper if found.slips else "a4"),
     )
 
 
-def _drawn(slip: Slip, paper: str) -> Markup:
-    """A slip in the language of the marketplace that its buyer bought on."""
-    with spoken(slip.language):
-        around: dict[str, Any] = {
-            "slip": slip,
-            "order": slip.order,
-            "paper": paper,
-            "channel_name": channel_name(slip.order.store.channel),
-            "service": service_label(slip.order.store.channel, slip.order.service_level),
-            "address": shown.address_of(slip.address),
-        }
-        g.zone = slip.order.shop.zone
-        return Markup(render_template("lists/documents/_packing_slip.html", **around))  # noqa: S704 - drawn by a template
+def _without_font(
+    documents: Sequence[tuple[Order, Document]], drawing: Drawing
+) -> Iterator[tuple[shown.ShownOrder, list[str]]]:
+    """Orders whose documents have letters that this drawing has no font for, with the names of the letters."""
+    for order, document in documents:
+        if letters := without_font(texts(document), drawing):
+            yield shown.ShownOrder(order), [name_of(letter) for letter in letters[:_LETTERS]]
+
+
+def _paper() -> str:
+    """The paper that was asked for; empty where each slip is for that of its country."""
+    wanted = request.args.get("paper", "")
+    return wanted if wanted in PAPERS else ""
+
+
+def drawn(document: Document) -> Markup:
+    """A document as a part of a page, with the letters that none of the desk's fonts has by their numbers."""
+    return Markup(render_template("lists/documents/_document.html", document=document))  # noqa: S704 - by a template
+
+
+@bp.app_template_filter("named")
+def _named(text: str) -> str:
+    return named(str(text), Drawing.PAGE)
+
+
+@bp.app_template_global("bars")
+def _bars(text: str, paper: str) -> dict[str, Any] | None:
+    """A Code 128 as rectangles of an SVG whose unit is the thinnest bar; None where there are no bars to draw."""
+    thinnest = bars.thinnest(text, PAPERS[paper].room_for_bars)
+    if not thinnest:
+        return None
+    at, found = bars.QUIET, []
+    for place, width in enumerate(bars.widths(text)):
+        if place % 2 == 0:
+            found.append((at, width))
+        at += width
+    modules = at + bars.QUIET
+    return {"bars": found, "modules": modules, "width": f"{modules * thinnest:g}", "height": bars.HEIGHT}

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from webapp.audit.actor import Actor
 from webapp.db import unit_of_work
 from webapp.errors import Invalid, NotFound
-from webapp.i18n import LANGUAGES, gettext as _, lazy_gettext as _l
+from webapp.i18n import LANGUAGES, gettext as _, lazy_gettext as _l, spoken
 from webapp.lists.contract import Subject
 from webapp.lists.saved_views import (
     begin_with,
@@ -25,7 +25,6 @@ from webapp.search.query import Query, parse, reopen
 from webapp.search.registered import list_columns
 from webapp.ui.forms import Form, hidden, text, tick
 from webapp.ui.frame.access import current_actor
-from webapp.ui.frame.languages import spoken
 from webapp.ui.frame.pages import page, tell
 from webapp.ui.frame.redirects import redirect
 from webapp.ui.lists.asked import find_view

@@ -29,6 +29,7 @@ from webapp.jobs.telling import missed_of
 from webapp.orders import addresses
 from webapp.orders.contract import OrderAction, Place
 from webapp.orders.models import Order, OrderComment, OrderHold, OrderLine
+from webapp.orders.postal import Address, address_of
 from webapp.orders.queries import find_order, reference
 from webapp.orders.services import action_at, bar, offers
 from webapp.orders.statuses import all_statuses, status_name
@@ -244,14 +245,14 @@ class OrderView:
         return self.order.id not in self._revealed
 
     @cached_property
-    def address(self) -> shown.Address | None:
+    def address(self) -> Address | None:
         """The delivery address: the one that replaced it here, or the channel's."""
-        return shown.address_of(self._address.address)
+        return address_of(self._address.address)
 
     @cached_property
-    def channel_address(self) -> shown.Address | None:
+    def channel_address(self) -> Address | None:
         """The channel's own address, if another replaced it."""
-        return shown.address_of(self._address.there)
+        return address_of(self._address.there)
 
     @cached_property
     def corrected_at(self) -> datetime | None:

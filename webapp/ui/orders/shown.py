@@ -1,6 +1,6 @@
 """What pages show of an order: rows read by the domains, in words. Nothing here changes or reveals anything."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,10 +20,8 @@ from webapp.orders.attention import Attention, in_words
 from webapp.orders.badges import Badges
 from webapp.orders.contract import Amount
 from webapp.orders.models import Order, OrderAmount, OrderLine
-from webapp.orders.postal import telephone
 from webapp.orders.queries import reference
 from webapp.search.contract import Label
-from webapp.search.terms import digits
 from webapp.ui.frame.formats import money
 
 
@@ -61,48 +59,6 @@ class ShownOrder:
     @property
     def service_label(self) -> str:
         return described.service_label(self.order.store.channel, self.order.service_level)
-
-
-# --- Addresses --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A delivery address as it is written on a parcel."""
-
-    lines: list[str]
-    phone: str = ""
-
-    @property
-    def phone_url(self) -> str:
-        """The phone number as a link, with the characters that RFC 3966 allows."""
-        number, extension = telephone(self.phone)
-        bare = ("+" if number.strip().startswith("+") else "") + digits(number)
-        return f"tel:{bare};ext={extension}" if extension else f"tel:{bare}"
-
-
-def address_of(given: Mapping[str, Any] | None) -> Address | None:
-    """An address in the line order of its country; None if the channel gave none."""
-    if not given:
-        return None
-    country = str(given.get("country") or "")
-    place = [str(given.get(name) or "") for name in ("postal_code", "city", "region")]
-    if country in ("US", "CA", "AU"):
-        town = ", ".join(filter(None, (place[1], " ".join(filter(None, (place[2], place[0]))))))
-        towns = [town]
-    elif country == "GB":
-        towns = [place[1], place[2], place[0]]
-    else:
-        towns = [" ".join(filter(None, place[:2])), place[2]]
-    names = [str(given.get(name) or "") for name in ("name", "company", "line1", "line2", "line3", "district")]
-    lines = [line for line in (*names, *towns, territory(country)) if line]
-    return Address(lines, str(given.get("phone") or ""))
-
-
-def territory(code: str) -> str:
-    """The name of a country."""
-    locale = get_locale() or Locale("en")
-    return str(locale.territories.get(code, code))
 
 
 # --- Money ------------------------------------------------------------------------------------------------------------

@@ -32,10 +32,11 @@ from webapp.orders.events import (
     events_of,
 )
 from webapp.orders.models import Order, OrderEvent
+from webapp.orders.postal import address_of, territory
 from webapp.orders.statuses import status_name
 from webapp.orders.tags import all_tags
 from webapp.ui.frame.formats import component_label, moment, money, state_label
-from webapp.ui.orders.shown import address_of, amount_of, author_of, component_place, territory
+from webapp.ui.orders.shown import amount_of, author_of, component_place
 from webapp.vault import services as vault
 
 LONGEST = 200  # entries on a page
