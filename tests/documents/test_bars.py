@@ -1,7 +1,7 @@
 """Code 128: what is printed as bars is read back by a scanner; what it can't carry has none."""
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.documents.code128 import read_back
 from webapp.documents import bars
@@ -10,6 +10,7 @@ from webapp.documents.composed import PAPERS
 CARRIED = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=40)
 
 
+@settings(deadline=None)  # the first one loads the encoder
 @given(CARRIED)
 def test_bars_are_read_back_as_the_text(text: str) -> None:
     assert read_back(bars.widths(text)) == text

@@ -4,7 +4,7 @@ import hashlib
 import json
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tools import vendor_fonts
 from webapp.documents import letters
@@ -63,6 +63,7 @@ def test_a_letter_that_no_font_has_is_named(drawing: Drawing) -> None:
     assert [name_of(letter) for letter in without_font(["😀", "a😀"], drawing)] == ["U+1F600 GRINNING FACE"]
 
 
+@settings(deadline=None)
 @given(ANYTHING)
 def test_whatever_is_typed_the_pdf_draws_letters_that_its_fonts_have(text: str) -> None:
     glyphs = _glyphs()
@@ -72,6 +73,7 @@ def test_whatever_is_typed_the_pdf_draws_letters_that_its_fonts_have(text: str) 
                 assert all(glyphs[font].get(ord(letter)) for letter in letters_of_run)
 
 
+@settings(deadline=None)
 @given(ANYTHING)
 def test_naming_twice_changes_nothing(text: str) -> None:
     for drawing in Drawing:
@@ -81,6 +83,7 @@ def test_naming_twice_changes_nothing(text: str) -> None:
         once.encode()  # a half character would raise
 
 
+@settings(deadline=None)
 @given(st.characters(exclude_categories=()))
 def test_a_letter_is_either_printed_or_named(letter: str) -> None:
     for drawing in Drawing:

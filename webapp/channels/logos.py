@@ -58,6 +58,14 @@ def logo_content(shop_id: int, actor: Actor) -> tuple[bytes, str]:
     return bytes(row.content), TYPES[row.kind]
 
 
+def picture_of(logo: Logo, actor: Actor) -> bytes | None:
+    """The content of a logo; None where its shop has none any more, or not for this actor."""
+    try:
+        return logo_content(logo.shop_id, actor)[0]
+    except NotFound:
+        return None
+
+
 def set_logo(shop: Shop, content: bytes, *, actor: Actor) -> None:
     """Give the shop a logo, in place of the one it had. Raises `Invalid` for what is no picture that is taken."""
     actor.needs("settings.edit")

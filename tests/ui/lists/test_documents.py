@@ -1,11 +1,14 @@
 """Packing slips as pages: for one order and for many, by right, marked where they are practice."""
 
+import io
 import re
 from collections.abc import Callable
 
 import pytest
+from pypdf import PdfReader
 
 from tests.documents.code128 import read_back
+from tests.pictures import png
 from tests.ui.conftest import Browser, tells_both
 from webapp.audit.actor import Actor
 from webapp.db import db, unit_of_work
@@ -183,3 +186,68 @@ def test_the_fonts_of_slips_come_from_the_desk(browser: Browser) -> None:
         assert "immutable" in font.headers["Cache-Control"]
     assert browser.get("/static/fonts/../letters.py").status_code == 404
     assert browser.get("/static/fonts/none.ttf").status_code == 404
+
+
+# --- PDF --------------------------------------------------------------------------------------------------------------
+
+
+def pdf_of(browser: Browser, order: Order, query: str = "") -> list[str]:
+    answer = browser.get(f"/orders/{order.number}/packing-slip.pdf{query}")
+    assert answer.status_code == 200
+    assert answer.content_type == "application/pdf"
+    assert answer.headers["Content-Disposition"].startswith(f'attachment; filename="packing-slip-{order.number}')
+    assert answer.headers["Cache-Control"] == "no-store"
+    return [page.extract_text() for page in PdfReader(io.BytesIO(answer.data)).pages]
+
+
+def test_a_slip_is_had_as_pdf(browser: Browser, order: Order) -> None:
+    shown = browser.get(f"/orders/{order.number}/packing-slip").text
+    assert f'href="/orders/{order.number}/packing-slip.pdf"' in shown
+    [page] = pdf_of(browser, order)
+    for word in (str(order.number), order.channel_order_number, "Zanzibar Mews", "Happy birthday!", "A mug", "MUG"):
+        assert word in page
+
+
+def test_each_of_two_parcels_has_a_slip_as_pdf(browser: Browser, take: Callable[..., list[Order]], mia: Actor) -> None:
+    """Ten units that left as four and six: today's only slip said ten."""
+    [order] = take(incoming_order([incoming_line("MUG", 10)]))
+    for number, units in (("PARCEL-A", 4), ("PARCEL-B", 6)):
+        with unit_of_work():
+            row = locked(order)
+            ship_order(row, [PackageInput("DHL", number, lines={row.lines[0].id: units})], actor=mia)
+    assert "packing-slip.pdf?package=2" in browser.get(f"/orders/{order.number}?tab=shipments").text
+    for package, units, parcel in ((1, "4", "PARCEL-A"), (2, "6", "PARCEL-B")):
+        [page] = pdf_of(browser, order, f"?package={package}&paper=4x6")
+        lines = page.splitlines()
+        assert lines[lines.index("MUG") - 1] == units
+        assert parcel in lines
+        assert f"{package} of 2" in lines
+    assert len(pdf_of(browser, order)) == 2
+    assert browser.get(f"/orders/{order.number}/packing-slip.pdf?package=3").status_code == 404
+
+
+def test_what_must_not_leave_has_no_pdf(browser: Browser, order: Order) -> None:
+    number = order.number
+    with unit_of_work():
+        db.session.execute(db.update(Order).where(Order.id == order.id).values(canceling=True))
+    answer = browser.get(f"/orders/{number}/packing-slip.pdf")
+    assert answer.status_code == 409
+    assert "This order is being canceled." in answer.text
+
+
+def test_a_pdf_shows_no_buyer_to_who_may_not_see_them(
+    order: Order, make_browser: Callable[..., Browser], make_user: Callable[..., Actor]
+) -> None:
+    rob = make_browser(make_user("read_only", "Rob"))
+    [page] = pdf_of(rob, order)
+    assert "your role does not show buyer data" in " ".join(page.split())
+    assert "Quixelworth" not in page
+    assert "Happy birthday" not in page
+
+
+def test_a_pdf_has_the_logo_of_its_shop(browser: Browser, order: Order) -> None:
+    where = f"/settings/shops/{order.shop_id}/logo"
+    browser.post(where, {"logo": (io.BytesIO(png(400, 120)), "logo.png")})
+    answer = browser.get(f"/orders/{order.number}/packing-slip.pdf")
+    [page] = PdfReader(io.BytesIO(answer.data)).pages
+    assert [image.image.size for image in page.images] == [(400, 120)]

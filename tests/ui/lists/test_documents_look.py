@@ -7,13 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
+from PIL import Image
 from playwright.sync_api import expect
 from pypdf import PdfReader
 
+from tests.documents.examples import document
+from tests.documents.test_golden import same_picture
 from tests.ui.frame.test_look import _flaws, desk, page  # noqa: F401 - the fixtures of a desk in a browser
 from webapp.documents.composed import PAPERS
 from webapp.orders.models import Order
 from webapp.testing import JANE, incoming_line, incoming_order
+from webapp.ui.lists.documents import drawn
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 SHOTS = os.environ.get("WAYBILL_SHOTS")  # a folder, for who wants to look
@@ -68,3 +73,19 @@ def test_the_bars_are_as_wide_as_scanners_need_them(page: Any, order: Order) -> 
     expect(code).to_be_visible()
     modules = float(code.get_attribute("viewBox").split()[2])
     assert code.bounding_box()["width"] / 96 * 25.4 / modules >= 0.249
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_a_slip_on_the_page_is_the_one_that_was_found_good(
+    page: Any,  # noqa: F811
+    app: Flask,
+    order: Order,
+    paper: str,
+) -> None:
+    with app.test_request_context():
+        html = str(drawn(document(paper)))
+    page.goto(f"/orders/{order.number}/packing-slip")
+    page.evaluate("html => { document.querySelector('.slips').innerHTML = html }", html)
+    page.evaluate("document.fonts.ready")
+    with Image.open(io.BytesIO(page.locator(".slip").screenshot())) as image:
+        same_picture(image, f"page-{paper}")

@@ -1,21 +1,24 @@
-"""What is printed, as pages that a browser prints: packing slips of one order or of many."""
+"""What is printed: packing slips of one order or of many, as pages that a browser prints and as PDF."""
 
+import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from flask import Blueprint, flash, render_template, request
+from flask import Blueprint, Response, flash, render_template, request, url_for
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapp.documents import bars, packing
+from webapp.channels.logos import picture_of
+from webapp.documents import bars, packing, pdf
 from webapp.documents.composed import PAPERS, Document, texts
 from webapp.documents.letters import Drawing, name_of, named, without_font
 from webapp.documents.packing import Slips
 from webapp.errors import NotFound
 from webapp.orders.bulk import NothingChosen
 from webapp.orders.models import Order
-from webapp.orders.queries import find_order
+from webapp.orders.queries import find_order, reference
 from webapp.ui.frame.access import current_actor, needs
+from webapp.ui.frame.header_values import attach
 from webapp.ui.frame.pages import page
 from webapp.ui.frame.redirects import redirect
 from webapp.ui.lists.chosen import Chosen
@@ -23,6 +26,7 @@ from webapp.ui.orders import shown
 from webapp.ui.orders.order_page import url_of
 
 bp = Blueprint("documents", __name__)
+PDF = "application/pdf"
 _LETTERS = 20  # of one order that are named beside its slip
 
 
@@ -30,12 +34,35 @@ _LETTERS = 20  # of one order that are named beside its slip
 @needs("orders.view")
 def packing_slip(number: str) -> str:
     """The packing slip of one order, or of one of its packages."""
+    order, found, package = _of_order(number)
+    as_pdf = url_for(".packing_slip_pdf", number=reference(order), package=package, paper=_paper() or None)
+    return _page(found, url_of(order), Chosen(ids=[order.id]), as_pdf)
+
+
+@bp.get("/orders/<number>/packing-slip.pdf")
+@needs("orders.view")
+def packing_slip_pdf(number: str) -> AnyResponse:
+    """The packing slip of one order, or of one of its packages, as PDF."""
+    actor = current_actor()
+    order, found, package = _of_order(number)
+    for _order, refusal in found.refused:
+        raise refusal
+    file = io.BytesIO()
+    documents = [packing.composed_slip(slip, _paper()) for slip in found.slips]
+    pdf.draw(documents, file, lambda logo: picture_of(logo, actor))
+    response = Response(file.getvalue(), mimetype=PDF)
+    attach(response, f"packing-slip-{order.number or order.id}{f'-{package}' if package else ''}.pdf")
+    return response
+
+
+def _of_order(number: str) -> tuple[Order, Slips, int | None]:
+    """The slips of an order, or of the package that was asked for; raises `NotFound` where it has no such."""
     actor, package = current_actor(), request.args.get("package", type=int)
     order = find_order(number, actor)
     found = packing.slips_for(actor, ids=[order.id], package=package)
     if not (found.slips or found.refused):
         raise NotFound(name=package)
-    return _page(found, url_of(order), Chosen(ids=[order.id]))
+    return order, found, package
 
 
 @bp.get("/orders/packing-slips")
@@ -49,7 +76,7 @@ def packing_slips() -> str | AnyResponse:
     return _page(packing.slips_for(actor, **chosen.where(actor)), chosen.back_url, chosen)
 
 
-def _page(found: Slips, back: str, chosen: Chosen) -> str:
+def _page(found: Slips, back: str, chosen: Chosen, as_pdf: str = "") -> str:
     paper = _paper()
     documents = [(slip.order, packing.composed_slip(slip, paper)) for slip in found.slips]
     unprinted = {drawing: list(_without_font(documents, drawing)) for drawing in Drawing}
@@ -64,6 +91,7 @@ def _page(found: Slips, back: str, chosen: Chosen) -> str:
         most=packing.MOST,
         back=back,
         chosen=chosen,
+        as_pdf=as_pdf,
         papers={code: paper.label for code, paper in PAPERS.items()},
         paper=paper or (found.slips[0].paper if found.slips else "a4"),
     )
