@@ -21,7 +21,7 @@ from webapp.audit.actor import Actor
 from webapp.channels.described import marketplace_of, service_label
 from webapp.channels.legal_face import LANGUAGE, Face, face_of
 from webapp.channels.services import channel_name
-from webapp.db import db
+from webapp.db import among, db
 from webapp.documents.composed import Column, Document, Fact, Party, Style, Text
 from webapp.errors import Refusal
 from webapp.fulfillment.models import Package
@@ -110,6 +110,25 @@ def slips_for(
     left_out = {order.id for order, _why in refused}
     printed = [order for order in orders[:MOST] if order.id not in left_out]
     return Slips(_slips(_parcels(printed, package), actor), refused, more=len(orders) > MOST)
+
+
+def chosen_ids(
+    actor: Actor, *, ids: Sequence[int] | None = None, compiled: Asked | None = None, sort: str = NEWEST, most: int
+) -> list[int]:
+    """The first orders of a choice in the order in which their slips are printed, one more than `most` at the most."""
+    query = first_orders(actor, compiled, sort, most + 1)
+    if ids is not None:
+        query = visible(actor).where(among(Order.id, ids)).order_by(Order.ship_by, Order.id)
+    return list(db.session.scalars(query.with_only_columns(Order.id).limit(most + 1)))
+
+
+def refused_now(actor: Actor, ids: Sequence[int]) -> Iterator[tuple[Order, Refusal]]:
+    """Those of the orders that must not leave now, each with the reason."""
+    for start in range(0, len(ids), MOST):
+        query = visible(actor).where(Order.id.in_(ids[start : start + MOST])).order_by(Order.id)
+        for order in db.session.scalars(query.options(*AROUND)):
+            if (why := slip_refusal(order, actor)) is not None:
+                yield order, why
 
 
 def slip_refusal(order: Order, actor: Actor) -> Refusal | None:

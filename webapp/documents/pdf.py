@@ -6,7 +6,7 @@ The library that writes the file is loaded with the first document, since a web 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from io import BytesIO
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
@@ -24,7 +24,13 @@ log = structlog.get_logger(__name__)
 Pictures = Callable[[Logo], bytes | None]
 
 
-def draw(documents: Iterable[Document], file: IO[bytes], pictures: Pictures) -> int:
+class Sink(Protocol):
+    """Where a file is written to."""
+
+    def write(self, data: bytes, /) -> int: ...
+
+
+def draw(documents: Iterable[Document], file: Sink, pictures: Pictures) -> int:
     """Write the documents into a PDF file; `pictures` gives the content of a logo. Returns the number of pages."""
     from reportlab.pdfgen.canvas import Canvas
 

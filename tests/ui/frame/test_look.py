@@ -98,8 +98,8 @@ def _flaws(page: Any) -> list[str]:
     return [f"{page.url}: {flaw['id']} {flaw['nodes'][0]['html'][:120]}" for flaw in found]
 
 
-NO_PAGES = {"static", "live.stream", "health.alive", "health.ready", "exports.fetch"}
-NO_PAGES |= {"dashboard.report_csv", "orders.stream_export", "shipments.stream_export"}
+NO_PAGES = {"static", "live.stream", "health.alive", "health.ready", "exports.fetch", "documents.fetch"}
+NO_PAGES |= {"dashboard.report_csv", "documents.packing_slip_pdf", "orders.stream_export", "shipments.stream_export"}
 
 
 def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:

@@ -251,3 +251,62 @@ def test_a_pdf_has_the_logo_of_its_shop(browser: Browser, order: Order) -> None:
     answer = browser.get(f"/orders/{order.number}/packing-slip.pdf")
     [page] = PdfReader(io.BytesIO(answer.data)).pages
     assert [image.image.size for image in page.images] == [(400, 120)]
+
+
+def test_slips_of_a_choice_are_made_by_a_run_and_fetched_by_who_asked(
+    browser: Browser,
+    order: Order,
+    take: Callable[..., list[Order]],
+    work: Callable[[], int],
+    make_browser: Callable[..., Browser],
+    make_user: Callable[..., Actor],
+) -> None:
+    [held] = take(incoming_order())
+    with unit_of_work():
+        db.session.execute(db.update(Order).where(Order.id == held.id).values(on_hold=True))
+    chosen = {"order": [str(order.id), str(held.id)]}
+    page = browser.get("/orders/packing-slips", chosen).text
+    assert 'action="/orders/packing-slips/pdf"' in page
+    run = browser.post("/orders/packing-slips/pdf", chosen | {"paper": "letter"}).location
+    assert "The file is being written" in browser.get(run).text
+    work()
+    page = browser.get(run).text
+    assert tells_both(page, held)
+    assert "on hold" in page
+    [url] = re.findall(r'href="(/runs/\d+/document)"', page)
+    answer = browser.get(url)
+    assert answer.content_type == "application/pdf"
+    assert answer.headers["Content-Disposition"].startswith('attachment; filename="packing-slips-')
+    [sheet] = PdfReader(io.BytesIO(answer.data)).pages
+    assert str(order.number) in sheet.extract_text()
+    assert float(sheet.mediabox.width) == pytest.approx(612, abs=1)
+    assert "Packing slips" in browser.get("/runs/").text
+
+    cleo = make_browser(make_user("clerk", "Cleo"))
+    for path in (run, url, f"{run}/progress", f"{run}/strip"):
+        assert cleo.get(path).status_code == 404
+    assert "Packing slips" not in cleo.get("/runs/").text.partition("<main")[2]
+
+    with unit_of_work():
+        db.session.execute(db.update(Order).where(Order.id == order.id).values(canceling=True))
+    answer = browser.get(url)
+    assert answer.status_code == 409
+    assert "must not leave any more" in answer.text
+
+
+def test_nothing_chosen_begins_no_run(browser: Browser, order: Order) -> None:
+    assert browser.post("/orders/packing-slips/pdf").location.startswith("/orders/")
+    assert browser.post("/orders/packing-slips/pdf", {"all": "1", "q": "state:canceled"}).location.startswith(
+        "/orders/?"
+    )
+
+
+def test_a_run_of_slips_is_only_led_as_others_are(browser: Browser, order: Order, work: Callable[[], int]) -> None:
+    run = browser.post("/orders/packing-slips/pdf", {"all": "1"}).location
+    assert browser.post(f"{run}/pause").status_code == 302
+    work()
+    assert browser.post(f"{run}/resume").status_code == 302
+    work()
+    assert "/document" in browser.get(run).text
+    assert browser.post(f"{run}/undo").status_code == 404
+    assert browser.post(f"{run}/again").status_code == 404

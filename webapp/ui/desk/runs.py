@@ -16,6 +16,7 @@ from webapp.audit.actor import Actor, ActorKind
 from webapp.channels.models import Store
 from webapp.channels.services import seen_store, stores
 from webapp.db import db, unit_of_work
+from webapp.documents import print_runs, store as document_store
 from webapp.errors import Forbidden, NotFound, sentence_of
 from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, ngettext
@@ -42,13 +43,16 @@ from webapp.ui.orders import shown
 log = structlog.get_logger(__name__)
 bp = Blueprint("runs", __name__, url_prefix="/runs")
 RESULTS = 100  # on one page
-_PERSONAL = (bulk.KIND, exports.KIND)  # kinds of runs that show which orders somebody chose
+_WITH_RESULTS = (bulk.KIND, print_runs.KIND)  # kinds of runs with a result for each order
+_PERSONAL = (bulk.KIND, exports.KIND, print_runs.KIND)  # kinds of runs that show which orders somebody chose
+_MAKES_FILES = (exports.KIND, print_runs.KIND)
 _KINDS: dict[str, LazyString] = {
     runs.KIND: _l("Reading orders"),
     runs.NUMBERING: _l("Numbering orders"),
     erasing.KIND: _l("Erasing buyer data"),
     bulk.KIND: _l("Act on many orders"),
     exports.KIND: _l("Export"),
+    print_runs.KIND: _l("Packing slips"),
     "index": _l("Building the search index"),
 }
 
@@ -68,7 +72,7 @@ def show(run_id: int) -> str:
     """One run, with the results for its orders."""
     run = _found(run_id)
     [row] = _shown([run])
-    part = "desk/runs/_results.html" if run.kind == bulk.KIND else ""
+    part = "desk/runs/_results.html" if run.kind in _WITH_RESULTS else ""
     return page("desk/runs/show.html", part=part, run=row, **_results(run))
 
 
@@ -300,16 +304,26 @@ def shown_run(run: Run, stores: Mapping[int, Store]) -> dict[str, Any]:
         "failed": run.failed,
         "succeeded": run.done - run.failed,
         "message": sentence_of(run.problem),
-        "download": (download := run.kind == exports.KIND and exports.can_fetch(run, current_actor())),
-        "file_comes": run.kind == exports.KIND and run.is_open,
-        "file_gone": run.kind == exports.KIND and run.state == RunState.DONE and not download,
+        "download": (download := _file_url(run)),
+        "file_comes": run.kind in _MAKES_FILES and run.is_open,
+        "file_gone": run.kind in _MAKES_FILES and run.state == RunState.DONE and not download,
         **numbers,
     }
 
 
+def _file_url(run: Run) -> str:
+    """Where this person gets the file that a run made; empty where there is none for them."""
+    actor = current_actor()
+    if run.kind == exports.KIND and exports.can_fetch(run, actor):
+        return url_for("exports.fetch", run_id=run.id)
+    if run.kind == print_runs.KIND and document_store.can_fetch(run, actor):
+        return url_for("documents.fetch", run_id=run.id)
+    return ""
+
+
 def _results(run: Run) -> dict[str, Any]:
     """A page of the results for the run's orders; orders that this person may not see are only counted."""
-    if run.kind != bulk.KIND:
+    if run.kind not in _WITH_RESULTS:
         return {"results": None, "asked": {}, "older": None, "states": [], "undone": 0, "key": ""}
     asked = _asked()
     rows = bulk.results_of(run, state=asked["state"], after=asked["after"] or 0, limit=RESULTS + 1)

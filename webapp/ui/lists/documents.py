@@ -9,11 +9,14 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.channels.logos import picture_of
-from webapp.documents import bars, packing, pdf
+from webapp.clock import now
+from webapp.db import unit_of_work
+from webapp.documents import bars, packing, pdf, print_runs
 from webapp.documents.composed import PAPERS, Document, texts
 from webapp.documents.letters import Drawing, name_of, named, without_font
 from webapp.documents.packing import Slips
 from webapp.errors import NotFound
+from webapp.jobs import runs
 from webapp.orders.bulk import NothingChosen
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order, reference
@@ -76,6 +79,34 @@ def packing_slips() -> str | AnyResponse:
     return _page(packing.slips_for(actor, **chosen.where(actor)), chosen.back_url, chosen)
 
 
+@bp.post("/orders/packing-slips/pdf")
+@needs("orders.view")
+def start_pdf() -> AnyResponse:
+    """Begin to make a PDF of the packing slips of what was chosen in the list, and lead to its run."""
+    actor, chosen = current_actor(), Chosen.read()
+    ids: list[int] = []
+    if chosen.everything or chosen.ids:
+        ids = packing.chosen_ids(actor, **chosen.where(actor), most=print_runs.MOST)
+    if not ids:
+        flash(str(NothingChosen()), "warn")
+        return redirect(chosen.list_url())
+    with unit_of_work():
+        run_id = print_runs.start_print(actor=actor, ids=ids, paper=_paper()).id
+    return redirect(url_for("runs.show", run_id=run_id))
+
+
+@bp.get("/runs/<int(max=2147483647):run_id>/document")
+@needs("orders.view")
+def fetch(run_id: int) -> AnyResponse:
+    """The PDF that a run made, for whoever asked for it."""
+    file = print_runs.open_slips(runs.find_run(run_id), current_actor())
+    response = Response(file.chunks(), mimetype=PDF)
+    response.call_on_close(file.close)  # also of one that nobody reads to its end
+    response.content_length = file.size
+    attach(response, f"packing-slips-{now():%Y-%m-%d-%H%M}.pdf")
+    return response
+
+
 def _page(found: Slips, back: str, chosen: Chosen, as_pdf: str = "") -> str:
     paper = _paper()
     documents = [(slip.order, packing.composed_slip(slip, paper)) for slip in found.slips]
@@ -89,6 +120,8 @@ def _page(found: Slips, back: str, chosen: Chosen, as_pdf: str = "") -> str:
         not_in_pdf=[(order, letters) for order, letters in unprinted[Drawing.PDF] if order.id not in on_page],
         more=found.more,
         most=packing.MOST,
+        most_in_pdf=print_runs.MOST,
+        chosen_paper=paper,
         back=back,
         chosen=chosen,
         as_pdf=as_pdf,
@@ -108,7 +141,7 @@ def _without_font(
 
 def _paper() -> str:
     """The paper that was asked for; empty where each slip is for that of its country."""
-    wanted = request.args.get("paper", "")
+    wanted = request.values.get("paper", "")
     return wanted if wanted in PAPERS else ""
 
 

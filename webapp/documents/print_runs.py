@@ -1,0 +1,233 @@
+"""Packing slips of many orders as one PDF, made by a run.
+
+Which orders, and what became of each, stands in the run's results. A chunk composes the slips of some orders and keeps
+them as a part; the last one asks again whether each order may leave, and draws what the parts hold. All of it happens
+outside of transactions and counts once its chunk is committed, so a worker that dies costs one chunk's time and leaves
+nothing that opens. A part that goes with a buyer while the run goes on is composed again, without that buyer.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import select
+
+from webapp.audit.actor import Actor
+from webapp.audit.services import audit
+from webapp.channels.logos import picture_of
+from webapp.db import after_commit, db, unit_of_work, write_rows
+from webapp.documents import packing, pdf, store
+from webapp.documents.composed import texts
+from webapp.documents.letters import Drawing, without_font
+from webapp.documents.store import OfOrder
+from webapp.errors import DeskError, Forbidden, Refusal
+from webapp.i18n import lazy_gettext as _l
+from webapp.jobs import job, runs
+from webapp.jobs.models import Run, RunResult
+from webapp.orders.bulk import NothingChosen, ResultState, starter_of
+from webapp.vault import services as vault
+from webapp.vault.files import FileGone, Reader, Writer
+from webapp.vault.models import VaultFile
+
+KIND = "print"
+MOST = 1_000  # orders of one file
+CHUNK = 50
+
+
+class TooManyToPrint(DeskError):
+    code, status = "too_many_to_print", 422
+    sentence = _l("One PDF has slips of up to %(most)s orders, and more were found. Narrow the list.")
+
+
+class NothingToPrint(Refusal):
+    code = "nothing_to_print"
+    sentence = _l("None of these orders may leave now, so there is no slip to print.")
+
+
+class LettersByNumber(DeskError):
+    """The slip was printed; which letters, its page says: they may be a buyer's, so they are not kept here."""
+
+    code = "letters_by_number"
+    sentence = _l("The PDF has numbers in place of some letters. Print this slip from its page.")
+
+
+class SlipsOutdated(Refusal):
+    code = "slips_outdated"
+    sentence = _l("%(order)s must not leave any more: %(why)s The file holds its slip, so print the slips again.")
+
+
+def start_print(*, actor: Actor, ids: Sequence[int], paper: str = "") -> Run:
+    """Begin to make a PDF of the slips of these orders, in this order; for this paper, or for that of each country.
+
+    Raises `NothingChosen` or `TooManyToPrint`.
+    """
+    actor.needs("orders.view")
+    if not ids:
+        raise NothingChosen
+    if len(ids) > MOST:
+        raise TooManyToPrint(most=MOST)
+    run = runs.begin(KIND, actor=actor, total=len(ids))
+    run.numbers = {"paper": paper}
+    store.begin(run, actor)
+    waits = {"run_id": run.id, "state": ResultState.WAITING.value, "problem": None}
+    write_rows(RunResult, [waits | {"position": at, "subject_id": id_} for at, id_ in enumerate(ids, start=1)])
+    audit("slips_printed", actor=actor, run=run.id, orders=run.total)
+    return run
+
+
+def open_slips(run: Run, actor: Actor) -> Reader:
+    """The run's file. Raises `NotFound` for whoever may not have it, and `SlipsOutdated` once one of its orders must
+    not leave any more.
+    """
+    file = store.open_document(run, actor)
+    printed = select(RunResult.subject_id).where(RunResult.run_id == run.id, RunResult.state == ResultState.DONE)
+    for order, why in packing.refused_now(actor, list(db.session.scalars(printed))):
+        file.close()
+        raise SlipsOutdated(order=order.number or order.channel_order_number, why=why)
+    return file
+
+
+# --- What the worker does ---------------------------------------------------------------------------------------------
+
+
+@job("now", timeout=600)
+@runs.gives_up
+def print_chunk(run_id: int, chunk: int) -> None:
+    """Compose the slips of the next orders of a run, or draw all of them."""
+    with unit_of_work():
+        run = runs.take_chunk(run_id, chunk)
+        if run is None:
+            store.forget_parts(runs.find_run(run_id))
+            return
+        work = _Printing(run, starter_of(run))
+    try:
+        work.go_on()
+        with unit_of_work():
+            run = runs.take_chunk(run_id, chunk)
+            if run is None:
+                store.forget_parts(runs.find_run(run_id))
+            else:
+                work.keep(run)
+    except DeskError as problem:
+        if runs.passes(problem):
+            raise
+        with unit_of_work():
+            if run := runs.take_chunk(run_id, chunk):
+                runs.fail(run, problem)
+                store.forget_parts(run)
+    finally:
+        work.discard()
+
+
+runs.carried_by(KIND, print_chunk)
+
+
+class _Printing:
+    """The work of one chunk. Nothing of it counts before `keep`, called in the transaction that moves the run."""
+
+    def __init__(self, run: Run, actor: Actor) -> None:
+        self.run_id, self.actor, self.paper = run.id, actor, str(run.numbers.get("paper", ""))
+        self._writer: Writer | None = None
+        self._start: int | None = None  # of the part that was composed; None: all was drawn
+        self._part: list[int] = []  # its orders
+        self._told_of: set[int] = set()  # those of them that it has slips of
+        self._erased: set[int] = set()  # of them, before anything was read
+        self._parts: list[VaultFile] = []  # of which all was drawn
+        self._refused: Mapping[int, DeskError] = {}  # found so by this chunk
+        self._noted: set[int] = set()  # orders whose slips have letters by their numbers
+        self._ids: list[int] = []
+        self._gone = False  # a part went with its buyer while all was drawn
+
+    def go_on(self) -> None:
+        """Compose the first part that is not there, or draw all once none is missing."""
+        ids = select(RunResult.subject_id).where(RunResult.run_id == self.run_id).order_by(RunResult.position)
+        self._ids = list(db.session.scalars(ids))
+        there = store.parts_of(self.run_id)
+        for row in there.values():  # whoever erases a buyer meanwhile deletes some of these
+            db.session.expunge(row)
+        self._parts = [there[start] for start in sorted(there)]
+        missing = [start for start in range(0, len(self._ids), CHUNK) if start not in there]
+        if missing:
+            self._start = missing[0]
+            self._part = self._ids[self._start : self._start + CHUNK]
+            self._compose()
+        else:
+            self._draw()
+        db.session.rollback()
+
+    def keep(self, run: Run) -> None:
+        """Let what was made count, and note what became of the orders."""
+        if self._start is not None and self._writer is not None:
+            self._keep_part(run, self._writer, self._start)
+            runs.go_on(run)
+        elif self._gone:
+            store.forget(self._parts)  # those that are there, too: a file that is not on the disk is written again
+            runs.go_on(run)
+        elif self._writer is None:
+            self._note(run, self._refused)
+            runs.fail(run, NothingToPrint())
+            store.forget_parts(run)
+        elif store.keep_whole(self._writer, run, self._parts):
+            after_commit(self._forget_writer)
+            self._note(run, self._refused)
+            runs.finish(run)
+        else:
+            runs.go_on(run)
+
+    def discard(self) -> None:
+        """Take away what was not kept."""
+        if self._writer is not None:
+            self._writer.discard()
+
+    def _keep_part(self, run: Run, writer: Writer, start: int) -> None:
+        row = store.keep_part(writer, run, start, sorted(self._told_of))
+        if vault.erased(self._part) != self._erased:  # a buyer was erased while the part was made
+            store.forget([row])
+            return
+        after_commit(self._forget_writer)
+        outcomes: dict[int, DeskError | None] = dict.fromkeys(self._part)
+        outcomes |= {order_id: LettersByNumber() for order_id in self._noted}
+        self._note(run, outcomes | dict(self._refused))
+        run.done = min(run.total or 0, (len(self._parts) + 1) * CHUNK)
+
+    def _note(self, run: Run, outcomes: Mapping[int, DeskError | None]) -> None:
+        query = select(RunResult).where(RunResult.run_id == run.id, RunResult.subject_id.in_(outcomes))
+        for result in db.session.scalars(query):
+            problem = outcomes[result.subject_id]
+            refused = problem is not None and not isinstance(problem, LettersByNumber)
+            result.state = ResultState.REFUSED if refused else ResultState.DONE
+            result.problem = problem.stored() if problem is not None else None
+        db.session.flush()
+        failed = select(RunResult.position).where(RunResult.run_id == run.id, RunResult.state == ResultState.REFUSED)
+        run.failed = len(db.session.scalars(failed).all())
+
+    def _compose(self) -> None:
+        self._erased = vault.erased(self._part)
+        found = packing.slips_for(self.actor, ids=self._part)
+        seen = {slip.order.id for slip in found.slips} | {order.id for order, _why in found.refused}
+        hidden = {order_id: Forbidden(right=str(_l("see orders"))) for order_id in self._part if order_id not in seen}
+        self._refused = hidden | {order.id: why for order, why in found.refused}
+        slips = sorted(found.slips, key=lambda slip: (self._part.index(slip.order.id), slip.place))
+        documents = [OfOrder(slip.order.id, packing.composed_slip(slip, self.paper)) for slip in slips]
+        self._told_of = {one.order_id for one in documents}
+        self._noted = {one.order_id for one in documents if without_font(texts(one.document), Drawing.PDF)}
+        self._writer = Writer()
+        store.write_part(self._writer, documents)
+
+    def _draw(self) -> None:
+        self._refused = {order.id: why for order, why in packing.refused_now(self.actor, self._ids)}
+        try:
+            found = [one for row in self._parts for one in store.read_part(row)]
+        except FileGone:
+            self._gone = True
+            return
+        documents = [one.document for one in found if one.order_id not in self._refused]
+        if not documents:
+            return
+        logos = {one.face.logo for one in documents if one.face.logo}
+        pictures = {logo: picture_of(logo, self.actor) for logo in logos}
+        db.session.rollback()
+        self._writer = Writer()
+        pdf.draw(documents, self._writer, pictures.get)
+        self._writer.close()
+
+    def _forget_writer(self) -> None:
+        self._writer = None

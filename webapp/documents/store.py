@@ -1,0 +1,113 @@
+"""The document store: documents as files in the vault, made by runs and fetched by whoever asked for them.
+
+A file lies sealed below the data directory and names the orders that it tells of, so it goes with a buyer; without
+that, by its date. While a run makes one, what it has composed so far lies in parts that are sealed alike; the whole
+file takes their place. Which file is a run's, and who may have it, is said here; what is in it, by those who make it.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from functools import cache
+
+from pydantic import TypeAdapter
+
+from webapp.audit.actor import Actor
+from webapp.clock import now
+from webapp.documents.composed import Document
+from webapp.errors import NotFound
+from webapp.jobs.models import Run, RunState
+from webapp.orders.queries import sees_all
+from webapp.vault import files
+from webapp.vault.files import Reader, Writer
+from webapp.vault.models import VaultFile
+
+KEPT = timedelta(days=1)
+_WHOLE, _PART = "document", "document_part"  # kinds of files
+_WITH_BUYERS = "with_buyers"  # of a run's numbers: whoever began it could see buyers
+
+
+@dataclass(frozen=True, slots=True)
+class OfOrder:
+    """A document, and the order that it tells of."""
+
+    order_id: int
+    document: Document
+
+
+def begin(run: Run, actor: Actor) -> None:
+    """Note for a new run that its file will show what this actor sees."""
+    run.numbers = run.numbers | {_WITH_BUYERS: actor.may("buyers.see")}
+
+
+def write_part(writer: Writer, documents: Sequence[OfOrder]) -> None:
+    """Write composed documents into a file that is a part. Half a character, which no file holds, becomes a "?"."""
+    text = json.dumps([asdict(one) for one in documents], ensure_ascii=False)
+    writer.write(text.encode(errors="replace"))
+    writer.close()
+
+
+def read_part(row: VaultFile) -> list[OfOrder]:
+    """The documents of a part. Raises `FileGone` once one of their buyers was erased."""
+    return _documents().validate_json(b"".join(files.read(row).chunks()))
+
+
+def keep_part(writer: Writer, run: Run, place: int, order_ids: Sequence[int]) -> VaultFile:
+    """Let a part that was written count, in the unit of work that moves the run."""
+    return writer.keep(_PART, run.id, place, expires_at=now() + KEPT, order_ids=order_ids)
+
+
+def forget(rows: Sequence[VaultFile]) -> None:
+    """Take files away again, in the unit of work that kept them."""
+    files.forget([row.id for row in rows])
+
+
+def parts_of(run_id: int) -> dict[int, VaultFile]:
+    """The parts of a run by their places."""
+    return {row.position: row for row in files.files_of(_PART, run_id)}
+
+
+def keep_whole(writer: Writer, run: Run, parts: Sequence[VaultFile]) -> bool:
+    """Let the file that was made of these parts count. False where a part has gone with a buyer meanwhile: then the
+    file is not kept.
+    """
+    whole = writer.keep(_WHOLE, run.id, 0, expires_at=now() + KEPT)
+    if files.became(whole, [row.name for row in parts]):
+        return True
+    files.forget([whole.id])
+    return False
+
+
+def forget_parts(run: Run) -> None:
+    """Take away what a run that ended has composed; what became a file stays with it."""
+    if not run.is_open:
+        files.forget([row.id for row in files.files_of(_PART, run.id)])
+
+
+def can_fetch(run: Run, actor: Actor) -> bool:
+    """Whether the run's file is there and this person's, who still sees all of its orders, and buyers if it has any."""
+    own = (run.actor_kind, run.actor_id) == (actor.kind, actor.id)
+    if not own or run.state != RunState.DONE or not actor.may("orders.view"):
+        return False
+    if run.numbers.get(_WITH_BUYERS) and not actor.may("buyers.see"):
+        return False
+    row = _whole_of(run)
+    return row is not None and sees_all(files.orders_of(row), actor)
+
+
+def open_document(run: Run, actor: Actor) -> Reader:
+    """The content of the run's file. Raises `NotFound` for whoever may not have it, and once it is gone."""
+    row = _whole_of(run)
+    if row is None or not can_fetch(run, actor):
+        raise NotFound(name=run.id)
+    return files.read(row)
+
+
+def _whole_of(run: Run) -> VaultFile | None:
+    return next((found for row in files.files_of(_WHOLE, run.id) if (found := files.named(row.name))), None)
+
+
+@cache
+def _documents() -> TypeAdapter[list[OfOrder]]:
+    return TypeAdapter(list[OfOrder])
