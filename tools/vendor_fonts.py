@@ -60,6 +60,7 @@ OF_DEBIAN = {
     "usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf": "DroidSansFallback.ttf",
     "usr/share/doc/fonts-droid-fallback/copyright": "DroidSansFallback.LICENSE.txt",
 }
+APACHE = Path("/usr/share/common-licenses/Apache-2.0")
 # Blocks of scripts that are set by rules which the PDF does not know; those from right to left are known by themselves.
 JOINED = ((0x0900, 0x109F), (0x1780, 0x17FF), (0x1CD0, 0x1CFF), (0xA8E0, 0xA8FF), (0xA9E0, 0xA9FF), (0xAA60, 0xAA7F))
 RIGHT_TO_LEFT = {"R", "AL", "AN"}
@@ -106,6 +107,8 @@ def main() -> None:
         subprocess.run(["dpkg-deb", "--extract", str(archive), name], check=True)
         for source, target in OF_DEBIAN.items():
             (FONTS / target).write_bytes((Path(name) / source).read_bytes())
+        with (FONTS / "DroidSansFallback.LICENSE.txt").open("ab") as terms:  # which Debian keeps once for all packages
+            terms.write(b"\n" + APACHE.read_bytes())
     fonts = sorted(FONTS.glob("*.ttf"))
     lines = [f'"{font.name}": {json.dumps(coverage(font), separators=(",", ":"))}' for font in fonts]
     COVERAGE.write_text("{\n" + ",\n".join(lines) + "\n}\n")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -13,6 +14,7 @@ import pypdfium2
 import pytest
 from flask import Flask
 from hypothesis import given, settings, strategies as st
+from PIL import Image
 from pypdf import PdfReader
 
 from tests.documents.code128 import read_back
@@ -104,7 +106,7 @@ def test_documents_of_one_file_are_numbered_each_by_itself() -> None:
 @pytest.mark.parametrize("paper", PAPERS)
 def test_nothing_leaves_its_sheet(paper: str) -> None:
     found = document(paper, length=30, parties=(Party("Ship to", ("W" * 300, "東" * 200, "x")),))
-    layout = laid_out(found, lambda logo: False)
+    layout = laid_out(found, ())
     right = layout.width - layout.margin
     for page in layout.pages:
         below = layout.height
@@ -136,7 +138,7 @@ def test_whatever_is_typed_is_drawn_whole_with_glyphs_that_the_fonts_have(typed:
         face=Face(name, "", address, ""),
         codes=(title[:20],),
     )
-    layout = laid_out(found, lambda logo: False)
+    layout = laid_out(found, ())
     pieces = [piece for page in layout.pages for placed in page for piece in pieces_of(placed)]
     for piece in pieces:
         glyphs = glyphs_of(piece.font)
@@ -218,6 +220,26 @@ def test_a_logo_is_drawn_and_a_damaged_one_is_left_out() -> None:
     sheets = [PdfReader(io.BytesIO(content)).pages[0] for content in (plain, with_logo, damaged)]
     assert [len(sheet.images) for sheet in sheets] == [0, 1, 0]
     assert letters(read(plain)[0]) == letters(read(damaged)[0])
+
+
+def test_a_large_logo_is_drawn_with_as_many_dots_as_are_printed() -> None:
+    large = io.BytesIO()
+    Image.new("RGBA", (3000, 1500), (200, 30, 30, 128)).save(large, "PNG")
+    face = Face("Harbor", "", "", "", Logo(1, "png", 3000, 1500, "abc"))
+    documents = [document(face=face, length=1)] * 3
+    sheets = PdfReader(io.BytesIO(drawn(*documents, pictures=lambda logo: large.getvalue()))).pages
+    assert [sheet.images[0].image.size for sheet in sheets] == [(1000, 500)] * 3
+    assert len({sheet.images[0].indirect_reference.idnum for sheet in sheets}) == 1  # the file holds it once
+
+
+def test_documents_drawn_by_several_threads_at_once_are_each_whole() -> None:
+    pdf._register_fonts.cache_clear()
+    documents = [document("a4", parties=(Party("Ship to", (f"Buyer {place}", "東京" * 9)),)) for place in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        contents = list(pool.map(drawn, documents))
+    for found, content in zip(documents, contents, strict=True):
+        [page] = read(content)
+        assert letters(page) == said(found)
 
 
 def test_sheets_have_the_size_of_their_paper() -> None:

@@ -5,7 +5,7 @@ next page, below the head of its table. Sizes are points; a text is measured in 
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from reportlab.pdfbase.pdfmetrics import stringWidth
@@ -80,11 +80,8 @@ class Layout:
     pages: list[list[Placed]] = field(default_factory=list)
 
 
-Pictured = Callable[[Logo], bool]  # whether the picture can be drawn
-
-
-def laid_out(document: Document, pictured: Pictured) -> Layout:
-    """The document on the pages of its paper."""
+def laid_out(document: Document, drawable: Container[Logo]) -> Layout:
+    """The document on the pages of its paper, with its logo if that is one of those that can be drawn."""
     paper = PAPERS[document.paper]
     width, height, margin = (length * MILLIMETER for length in (paper.width, paper.height, paper.margin))
     layout = Layout(width, height, margin, 8 if paper.is_small else 9.5)
@@ -93,7 +90,7 @@ def laid_out(document: Document, pictured: Pictured) -> Layout:
     pages.append([])
     top = height - margin
     y = top
-    for block in _Composer(document, layout, pictured).blocks():
+    for block in _Composer(document, layout, drawable).blocks():
         rest = block
         space = block.space if pages[-1] else 0.0
         begins = block.head if block.head is not None and head_at is not block.head else None
@@ -141,8 +138,8 @@ def _split(block: Block, room: float) -> tuple[Block, Block | None]:
 class _Composer:
     """The parts of a document as blocks, in the order of `composed.texts`."""
 
-    def __init__(self, document: Document, layout: Layout, pictured: Pictured) -> None:
-        self.document, self.size, self.pictured = document, layout.size, pictured
+    def __init__(self, document: Document, layout: Layout, drawable: Container[Logo]) -> None:
+        self.document, self.size, self.drawable = document, layout.size, drawable
         self.paper = PAPERS[document.paper]
         self.left, self.width = layout.margin, layout.width - 2 * layout.margin
         self.gap = (2 if self.paper.is_small else 4) * MILLIMETER
@@ -166,7 +163,7 @@ class _Composer:
         face, small = self.document.face, self.paper.is_small
         half = self.width if small else (self.width - self.gap) / 2
         lines: list[Line] = []
-        if face.logo is not None and self.pictured(face.logo):
+        if face.logo is not None and face.logo in self.drawable:
             lines.append(self._logo(face.logo, half))
         lines += self._lines(face.name, self.left, half, size=self.size * 1.3, bold=True)
         for text in (face.legal_name, face.address, self.document.vat_number):

@@ -1,12 +1,14 @@
 """Documents as PDF, for printers: each laid out on the sheets of its paper, one behind the other in one file.
 
 The library that writes the file is loaded with the first document, since a web process prints seldom and starts often.
+Its fonts are read with a position that all threads share, so one document is drawn at a time.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from io import BytesIO
-from typing import TYPE_CHECKING, Protocol
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from webapp.documents.laying_out import Layout, Line, Placed
 
 log = structlog.get_logger(__name__)
+DOTS = 1_000  # of a logo's longer side: 300 an inch and more at the size in which it is drawn
+_one_at_a_time = Lock()
 Pictures = Callable[[Logo], bytes | None]
 
 
@@ -30,39 +34,39 @@ class Sink(Protocol):
     def write(self, data: bytes, /) -> int: ...
 
 
-def draw(documents: Iterable[Document], file: Sink, pictures: Pictures) -> int:
+def draw(documents: Sequence[Document], file: Sink, pictures: Pictures) -> int:
     """Write the documents into a PDF file; `pictures` gives the content of a logo. Returns the number of pages."""
+    contents = {logo: pictures(logo) for logo in {one.face.logo for one in documents} if logo is not None}
+    readable = {logo: picture for logo, content in contents.items() if content and (picture := _readable(content))}
+    with _one_at_a_time:
+        return _draw(documents, file, readable)
+
+
+def _draw(documents: Iterable[Document], file: Sink, readable: Mapping[Logo, Any]) -> int:
+    from reportlab.lib.utils import ImageReader
     from reportlab.pdfgen.canvas import Canvas
 
     from webapp.documents.laying_out import laid_out
 
     _register_fonts()
-    known: dict[str, ImageReader | None] = {}
-
-    def picture(logo: Logo) -> "ImageReader | None":
-        if logo.digest not in known:
-            known[logo.digest] = _readable(pictures(logo))
-        return known[logo.digest]
-
+    readers = {logo: ImageReader(picture) for logo, picture in readable.items()}  # the file holds each once
     canvas, pages = Canvas(file, pageCompression=1), 0
     for document in documents:
-        layout = laid_out(document, lambda logo: picture(logo) is not None)
+        layout = laid_out(document, readers)
         if not pages:
             canvas.setTitle(document.title)
             canvas.setCreator("Waybill")
-        _draw_pages(canvas, document, layout, picture)
+        _draw_pages(canvas, document, layout, readers)
         pages += len(layout.pages)
     canvas.save()
     return pages
 
 
-def _draw_pages(
-    canvas: "Canvas", document: Document, layout: "Layout", picture: "Callable[[Logo], ImageReader | None]"
-) -> None:
+def _draw_pages(canvas: "Canvas", document: Document, layout: "Layout", readers: "Mapping[Logo, ImageReader]") -> None:
     for number, page in enumerate(layout.pages, start=1):
         canvas.setPageSize((layout.width, layout.height))
         for placed in page:
-            _draw_block(canvas, placed, layout, picture)
+            _draw_block(canvas, placed, layout, readers)
         if len(layout.pages) > 1:
             foot = " · ".join((*document.codes, f"{number} / {len(layout.pages)}"))
             _draw_foot(canvas, foot, layout)
@@ -80,14 +84,12 @@ def _draw_foot(canvas: "Canvas", text: str, layout: "Layout") -> None:
         at += canvas.stringWidth(found, font, size)
 
 
-def _draw_block(
-    canvas: "Canvas", placed: "Placed", layout: "Layout", picture: "Callable[[Logo], ImageReader | None]"
-) -> None:
+def _draw_block(canvas: "Canvas", placed: "Placed", layout: "Layout", readers: "Mapping[Logo, ImageReader]") -> None:
     block, right = placed.block, layout.width - layout.margin
     for cell in block.cells:
         y = placed.top
         for line in cell:
-            _draw_line(canvas, line, y, picture)
+            _draw_line(canvas, line, y, readers)
             y -= line.height
     below = placed.top - block.height
     if block.rule is not None:
@@ -103,7 +105,7 @@ def _draw_block(
         canvas.setDash()
 
 
-def _draw_line(canvas: "Canvas", line: "Line", top: float, picture: "Callable[[Logo], ImageReader | None]") -> None:
+def _draw_line(canvas: "Canvas", line: "Line", top: float, readers: "Mapping[Logo, ImageReader]") -> None:
     for piece in line.pieces:
         canvas.setFont(piece.font, piece.size)
         canvas.setFillGray(piece.gray)
@@ -114,7 +116,7 @@ def _draw_line(canvas: "Canvas", line: "Line", top: float, picture: "Callable[[L
         canvas.line(line.bar, top, line.bar, top - line.height)
     if line.picture is not None:
         logo, x, width, height = line.picture
-        canvas.drawImage(picture(logo), x, top - height, width, height, mask="auto")
+        canvas.drawImage(readers[logo], x, top - height, width, height, mask="auto")
     if line.code is not None:
         text, x, thinnest = line.code
         canvas.setFillGray(0)
@@ -124,19 +126,18 @@ def _draw_line(canvas: "Canvas", line: "Line", top: float, picture: "Callable[[L
             x += width * thinnest
 
 
-def _readable(content: bytes | None) -> "ImageReader | None":
-    """A picture that the library can draw; None for one that it can't, which a document does without."""
-    from reportlab.lib.utils import ImageReader
+@lru_cache(maxsize=8)
+def _readable(content: bytes) -> Any:
+    """A logo as a picture of no more dots than are printed; None for a damaged one, which documents do without."""
+    from PIL import Image
 
-    if content is None:
-        return None
     try:
-        reader = ImageReader(BytesIO(content))
-        reader.getRGBData()
+        with Image.open(BytesIO(content)) as picture:
+            picture.thumbnail((DOTS, DOTS))
+            return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
     except Exception as error:  # whatever the library makes of a damaged picture
         log.warning("logo_not_drawn", kind=type(error).__name__)
         return None
-    return reader
 
 
 @lru_cache(maxsize=1)

@@ -89,3 +89,23 @@ def test_a_slip_on_the_page_is_the_one_that_was_found_good(
     page.evaluate("document.fonts.ready")
     with Image.open(io.BytesIO(page.locator(".slip").screenshot())) as image:
         same_picture(image, f"page-{paper}")
+
+
+def test_a_run_of_slips_is_looked_at(page: Any, order: Order, work: Callable[[], int]) -> None:  # noqa: F811
+    page.goto(f"/orders/packing-slips?order={order.id}")
+    page.get_by_role("button", name="PDF").focus()
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    work()
+    for width, scheme in ((1440, "light"), (390, "dark")):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)
+        page.reload()
+        expect(page.get_by_role("link", name="Download the file")).to_be_visible()
+        expect(page.get_by_text("The PDF has numbers in place of some letters.")).to_be_visible()
+        assert _flaws(page) == []
+        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        shot(page, f"run-{width}-{scheme}")
+    with page.expect_download() as coming:
+        page.get_by_role("link", name="Download the file").click()
+    assert coming.value.suggested_filename.startswith("packing-slips-")

@@ -30,7 +30,7 @@ from webapp.ui.orders.order_page import url_of
 
 bp = Blueprint("documents", __name__)
 PDF = "application/pdf"
-_LETTERS = 20  # of one order that are named beside its slip
+_LETTERS = 8  # of one order that are named beside its slip
 
 
 @bp.get("/orders/<number>/packing-slip")
@@ -136,7 +136,8 @@ def _without_font(
     """Orders whose documents have letters that this drawing has no font for, with the names of the letters."""
     for order, document in documents:
         if letters := without_font(texts(document), drawing):
-            yield shown.ShownOrder(order), [name_of(letter) for letter in letters[:_LETTERS]]
+            more = ["…"] if len(letters) > _LETTERS else []
+            yield shown.ShownOrder(order), [name_of(letter) for letter in letters[:_LETTERS]] + more
 
 
 def _paper() -> str:
