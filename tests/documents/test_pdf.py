@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from time import process_time
 from typing import Any
 
 import pypdfium2
@@ -118,6 +119,15 @@ def test_nothing_leaves_its_sheet(paper: str) -> None:
                 for piece in line.pieces:
                     assert layout.margin - 0.01 <= piece.x
                     assert piece.x + wide(piece) <= right + 0.01
+
+
+def test_a_text_without_end_takes_its_time_by_its_length() -> None:
+    """A word of 100,000 letters is 1,500 lines of a label; measuring its rest for each would take minutes."""
+    found = document("4x6", rows=(row(1, "X", Text("x" * 100_000, Style.QUOTE)),))
+    began = process_time()
+    layout = laid_out(found, ())
+    assert process_time() - began < 20
+    assert sum(len(piece.text) for page in layout.pages for placed in page for piece in pieces_of(placed)) > 100_000
 
 
 def wide(piece: Any) -> float:

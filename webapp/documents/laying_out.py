@@ -84,35 +84,55 @@ def laid_out(document: Document, drawable: Container[Logo]) -> Layout:
     """The document on the pages of its paper, with its logo if that is one of those that can be drawn."""
     paper = PAPERS[document.paper]
     width, height, margin = (length * MILLIMETER for length in (paper.width, paper.height, paper.margin))
-    layout = Layout(width, height, margin, 8 if paper.is_small else 9.5)
-    bottom = margin + layout.size  # above the foot of the page
-    pages, y, head_at = layout.pages, 0.0, None
-    pages.append([])
-    top = height - margin
-    y = top
+    layout = Layout(width, height, margin, size=8 if paper.is_small else 9.5)
+    sheets = _Sheets(layout)
     for block in _Composer(document, layout, drawable).blocks():
-        rest = block
-        space = block.space if pages[-1] else 0.0
-        begins = block.head if block.head is not None and head_at is not block.head else None
-        needed = space + block.height + (begins.height if begins else 0.0)
-        if pages[-1] and y - needed < bottom:
-            pages.append([])
-            y, space, begins = top, 0.0, block.head
-        y -= space
-        while True:
-            if begins is not None:
-                pages[-1].append(Placed(y, begins))
-                y -= begins.height
-                head_at = begins
-            part, rest_of = _split(rest, y - bottom)
-            pages[-1].append(Placed(y, part))
-            y -= part.height
-            if rest_of is None:
-                break
-            rest = rest_of
-            pages.append([])
-            y, begins = top, block.head
+        sheets.put(block)
     return layout
+
+
+class _Sheets:
+    """The pages of a layout as they fill: what is put on them goes below what is there, or on the next one."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._pages = layout.pages
+        self._top, self._bottom = layout.height - layout.margin, layout.margin + layout.size  # the foot is below
+        self._head: Block | None = None  # the last one on this page
+        self._turn()
+
+    def put(self, block: Block) -> None:
+        space = block.space if self._pages[-1] else 0.0
+        head = block.head if block.head is not self._head else None
+        needed = space + (head.height if head else 0.0) + block.height
+        if self._pages[-1] and needed > self._room:
+            self._turn()
+        else:
+            self._y -= space
+        self._put_head(block)
+        part, rest = _split(block, self._room)
+        self._place(part)
+        while rest is not None:
+            self._turn()
+            self._put_head(block)
+            part, rest = _split(rest, self._room)
+            self._place(part)
+
+    @property
+    def _room(self) -> float:
+        return self._y - self._bottom
+
+    def _turn(self) -> None:
+        self._pages.append([])
+        self._y, self._head = self._top, None
+
+    def _put_head(self, block: Block) -> None:
+        if block.head is not None and block.head is not self._head:
+            self._place(block.head)
+            self._head = block.head
+
+    def _place(self, block: Block) -> None:
+        self._pages[-1].append(Placed(self._y, block))
+        self._y -= block.height
 
 
 def _split(block: Block, room: float) -> tuple[Block, Block | None]:
@@ -338,10 +358,10 @@ def wrapped(text: str, width: float, size: float, *, bold: bool, lead: str = "")
                 line.append((spaces, is_bold))
             used += before
             spaces = ""
-            while wide > width and len(word) > 1:
-                fits = _fitting(word, width, size, bold=is_bold)
-                yield [(word[:fits], is_bold)]
-                word = word[fits:]
+            if wide > width:
+                while (fits := _fitting(word, width, size, bold=is_bold)) < len(word):
+                    yield [(word[:fits], is_bold)]
+                    word = word[fits:]
                 wide = _width(word, size, bold=is_bold)
             line.append((word, is_bold))
             used += wide
