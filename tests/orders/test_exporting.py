@@ -657,6 +657,16 @@ def test_a_stopped_export_leaves_nothing(
     assert on_disk() == []
 
 
+def test_who_may_no_longer_see_buyers_gets_no_file_that_names_them(
+    orders: list[Order], max_: Actor, work: Callable[[], int]
+) -> None:
+    named, plain = begin(max_, codes=["buyer"]), begin(max_)
+    work()
+    blind = replace(max_, rights=max_.rights - {"buyers.see"})
+    assert [can_fetch(run_of(run_id), max_) for run_id in (named, plain)] == [True, True]
+    assert [can_fetch(run_of(run_id), blind) for run_id in (named, plain)] == [False, True]
+
+
 def test_nothing_found_begins_nothing(orders: list[Order], max_: Actor) -> None:
     with pytest.raises(NothingToExport):
         begin(max_, ids=[])

@@ -113,10 +113,10 @@ def slips_for(
 
 
 def chosen_ids(
-    actor: Actor, *, ids: Sequence[int] | None = None, compiled: Asked | None = None, sort: str = NEWEST, most: int
+    actor: Actor, *, ids: Sequence[int] | None = None, compiled: Compiled | None = None, sort: str = NEWEST, most: int
 ) -> list[int]:
     """The first orders of a choice in the order in which their slips are printed, one more than `most` at the most."""
-    query = first_orders(actor, compiled, sort, most + 1)
+    query = first_rows(ORDER_LIST, actor, compiled, sort, most + 1)
     if ids is not None:
         query = visible(actor).where(among(Order.id, ids)).order_by(Order.ship_by, Order.id)
     return list(db.session.scalars(query.with_only_columns(Order.id).limit(most + 1)))

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 
+from webapp.accounts.services import starter_of
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
 from webapp.channels.logos import picture_of
@@ -22,7 +23,7 @@ from webapp.errors import DeskError, Forbidden, Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs import job, runs
 from webapp.jobs.models import Run, RunResult
-from webapp.orders.bulk import NothingChosen, ResultState, starter_of
+from webapp.orders.bulk import NothingChosen, ResultState
 from webapp.vault import services as vault
 from webapp.vault.files import FileGone, Reader, Writer
 from webapp.vault.models import VaultFile

@@ -18,7 +18,7 @@ from webapp.clock import now
 from webapp.documents.composed import Document
 from webapp.errors import NotFound
 from webapp.jobs.models import Run, RunState
-from webapp.orders.queries import sees_all
+from webapp.lists.subjects import sees_all
 from webapp.vault import files
 from webapp.vault.files import Reader, Writer
 from webapp.vault.models import VaultFile

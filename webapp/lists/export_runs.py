@@ -23,7 +23,7 @@ from webapp.audit.actor import Actor, ActorKind
 from webapp.audit.services import audit
 from webapp.clock import now
 from webapp.config import configuration
-from webapp.db import after_commit, any_row, db, unit_of_work
+from webapp.db import after_commit, db, unit_of_work
 from webapp.errors import DeskError, NotFound
 from webapp.i18n import LazyString, force_locale, lazy_gettext as _l
 from webapp.jobs import job, runs
@@ -31,11 +31,12 @@ from webapp.jobs.models import OPEN_STATES, Run, RunState
 from webapp.lists.contract import Cell, Subject
 from webapp.lists.exporting import BYTE_ORDER_MARK, Table, as_csv, ids_of
 from webapp.lists.models import Export
-from webapp.lists.subjects import find_subject, orders_of, zone_of
+from webapp.lists.saved_views import may_show
+from webapp.lists.subjects import find_subject, orders_of, sees_all, zone_of
 from webapp.lists.workbooks import write_workbook
 from webapp.search.compiling import compile_query
-from webapp.search.contract import ORDERS
 from webapp.search.query import Query, open_words, parse, seal_words
+from webapp.search.registered import list_columns
 from webapp.vault import files, services as vault
 from webapp.vault.files import Reader, Writer
 from webapp.vault.models import VaultFile
@@ -114,16 +115,17 @@ def can_fetch(run: Run, actor: Actor) -> bool:
     if not own or run.state != RunState.DONE or not actor.may("orders.export"):
         return False
     row = _file_of(run)
-    return row is not None and _sees_all(files.orders_of(row), actor)
-
-
-def _sees_all(order_ids: Select[int], actor: Actor) -> bool:
-    """Whether the actor may see all of these orders."""
-    orders = find_subject(ORDERS)
-    seen = orders.visible(actor).with_only_columns(orders.model.id)
-    return actor.shops is None or not any_row(
-        orders.model, orders.model.id.in_(order_ids), orders.model.id.not_in(seen)
+    return (
+        row is not None
+        and _may_read(db.session.get_one(Export, run.id), actor)
+        and sees_all(files.orders_of(row), actor)
     )
+
+
+def _may_read(export: Export, actor: Actor) -> bool:
+    """Whether the actor may still see what the file's columns show."""
+    known = list_columns(export.subject)
+    return all(may_show(known[code], actor) for code in export.columns if code in known)
 
 
 def open_file(run: Run, actor: Actor) -> tuple[Reader, Export]:

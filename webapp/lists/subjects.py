@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from webapp.audit.actor import Actor
 from webapp.channels.models import Shop, Store
 from webapp.channels.services import serving
-from webapp.db import among, db, once_a_transaction
+from webapp.db import among, any_row, db, once_a_transaction
 from webapp.errors import NotFound
 from webapp.lists.contract import Subject
+from webapp.search.contract import ORDERS
 from webapp.search.registered import subjects as searched
 
 
@@ -31,6 +32,15 @@ def orders_of(subject: Subject, ids: Sequence[int]) -> list[int]:
     """The orders that these rows belong to."""
     query = select(subject.order_id).where(among(subject.model.id, ids)).distinct()
     return list(db.session.scalars(query))
+
+
+def sees_all(order_ids: Select[int], actor: Actor) -> bool:
+    """Whether the actor may see all of these orders."""
+    orders = find_subject(ORDERS)
+    seen = orders.visible(actor).with_only_columns(orders.model.id)
+    return actor.shops is None or not any_row(
+        orders.model, orders.model.id.in_(order_ids), orders.model.id.not_in(seen)
+    )
 
 
 def zone_of(actor: Actor) -> ZoneInfo | None:

@@ -1,9 +1,9 @@
 """Static files: the URL of each file carries a hash of its content, so that a browser keeps the file until it changes.
 
 Files are read and compressed once and served from memory. A stylesheet names fonts, and a script the scripts that it
-imports; both names get the hash too, since a browser would otherwise load the file a second time. The fonts of documents
-are in the documents' folder, and are served below `fonts/`. Templates need the URLs of files and pages very often: a URL
-without parameters is built once.
+imports; both names get the hash too, since a browser would otherwise load the file a second time. The fonts of
+documents are in the documents' folder, and are served below `fonts/`. Templates need the URLs of files and pages very
+often: a URL without parameters is built once.
 """
 
 import gzip
