@@ -21,15 +21,17 @@ from webapp.db import db, unit_of_work
 from webapp.hooks import hooks
 from webapp.hooks.failures import Failure
 from webapp.hooks.registered import faults_of, owner_of
-from webapp.orders import exporting
+from webapp.lists import exporting
+from webapp.lists.listing import list_page
+from webapp.lists.saved_views import save_view
 from webapp.orders.badges import Badges, badges
-from webapp.orders.listing import list_orders
+from webapp.orders.line_rows import LINES
+from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
 from webapp.registrations import check_all
 from webapp.search.compiling import compile_query
 from webapp.search.query import QueryMistake, parse
 from webapp.search.registered import query_keys, word_sources
-from webapp.search.saved_views import save_view
 from webapp.sync.taking_in.pages import prepare, take_in
 from webapp.testing import FakeChannel, FakeChannelPlugin, incoming_line, incoming_order
 from webapp.ui.orders.timeline import value_of
@@ -85,7 +87,7 @@ def placed(app: Flask) -> Placed:
 @pytest.fixture
 def find(mia: Actor) -> Callable[[str], set[int]]:
     """The orders that a query finds."""
-    return lambda text: {order.id for order in list_orders(mia, compile_query(parse(text), mia)).orders}
+    return lambda text: {order.id for order in list_page(ORDER_LIST, mia, compile_query(parse(text), mia)).rows}
 
 
 def test_each_product_code_has_its_key_among_the_orders_of_its_channels(
@@ -173,7 +175,7 @@ def test_exports_have_one_column_under_the_name_on_which_the_stores_channels_agr
 ) -> None:
     ids = [placed(kind(), "4006381").id for kind in used]
 
-    table = exporting.Table(olga, exporting.LINES, [])
+    table = exporting.Table(ORDER_LIST, olga, LINES.code, [])
     head, *rows = csv.reader(io.StringIO("".join(exporting.stream_csv(table, ids))))
 
     at = head.index(heading)

@@ -105,7 +105,13 @@ def test_of_two_plugins_with_one_code_the_first_keeps_it(app: Flask, plugin_fail
 def test_a_right_that_nobody_brings_leaves_the_thing_out(app: Flask, plugin_failures: list[Failure]) -> None:
     things = {hook: a_thing(hook) for hook in sorted(set(HOOKS) - WITHOUT_CODE)}
     having = {hook: thing for hook, thing in things.items() if hasattr(thing, "right")}
-    assert having.keys() == {"register_cards", "register_order_actions", "register_outward_kinds", "register_panels"}
+    assert having.keys() == {
+        "register_cards",
+        "register_list_subjects",
+        "register_order_actions",
+        "register_outward_kinds",
+        "register_panels",
+    }
     for hook, thing in having.items():
         with plugged(daring=(hook, [with_(thing, code="dare", right="daring.do")])):
             check_all(app)

@@ -189,7 +189,6 @@ class Subject(Searched):
     reference: Callable[[Any], str]  # what a row is called
     expansions: Sequence[Expansion] = ()
     words: ListWords = NEUTRAL
-    right: str = "orders.view"
     path: str = ""  # of its pages; where none is said, below `/lists/`
     one: str = "row"  # of its rows, in forms and addresses
     topic: str = ""  # that is announced when there are new rows; none: the list says nothing of them

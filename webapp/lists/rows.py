@@ -86,7 +86,7 @@ class Reading:
         return list(db.session.execute(query.with_only_columns(*self._columns, maintain_column_froms=True)))
 
     def plain(self, found: Sequence[Any]) -> list[Any]:
-        """The same rows as columns get them."""
+        """Rows as columns get them, of what the database gave."""
         values = [dict(zip(self._names, row, strict=True)) for row in found]
         for name in self._parsed:
             for one in values:

@@ -33,6 +33,7 @@ class Searched:
     code: str
     label: LazyString | str
     order_id: ColumnElement[int]
+    right: str = "orders.view"
     within: str = ""
     filters: Sequence[str] | None = None  # codes of the keys of `within` among the filters; None: all
 

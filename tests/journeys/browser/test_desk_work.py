@@ -253,7 +253,7 @@ def test_the_same_without_javascript(full_desk: Desk, open_page: Callable[..., P
     page.get_by_role("button", name="Add comment").click()
     expect(page.locator("#order-comments")).to_contain_text("Plainly said")
     for tab in ("Shipments", "Timeline", "Channel side"):
-        page.get_by_role("link", name=tab, exact=True).click()
+        page.locator(".tabs").get_by_role("link", name=tab, exact=True).click()
         expect(page.locator(".tabs [aria-current]")).to_contain_text(tab)
     page.goto(f"{desk.url}/palette/")
     page.get_by_label("Open an order by its number").fill(number)

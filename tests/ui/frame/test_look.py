@@ -231,6 +231,6 @@ def test_without_javascript_an_order_can_be_shipped(plain: Any, make_order: Call
     plain.click("form.chosen button.main")
 
     plain.wait_for_url(f"**/orders/{order.number}")
-    plain.get_by_role("link", name="Shipments", exact=True).click()
+    plain.locator(".tabs").get_by_role("link", name="Shipments", exact=True).click()
     plain.wait_for_url(f"**/orders/{order.number}?tab=shipments")
     expect(plain.locator("main")).to_contain_text("JD0002")

@@ -62,11 +62,12 @@ class Table:
         dim = ' class="dim"' if self.is_dim(row) else ""
         ticked = " checked" if id_ in self._ticked else ""
         cells = "".join([cell(row) for cell in self._cells])
+        name = ask(self.subject, "list", self.subject.reference, row, gives=str)
         return (
             f'<tr id="{one}-{id_}"{dim} data-live="orders-{row.order_id}" hx-get="{before}/{id_}{after}"'
             f' hx-trigger="refresh consume" hx-target="this" hx-swap="morph:outerHTML">'
             f'<td class="tick"><input type="checkbox" name="{one}"'
-            f' value="{id_}" aria-label="{escape(self.subject.reference(row))}"{ticked}></td>{cells}</tr>\n'
+            f' value="{id_}" aria-label="{escape(name)}"{ticked}></td>{cells}</tr>\n'
         )
 
     def is_dim(self, row: PlainRow) -> bool:
@@ -118,7 +119,7 @@ class Drawing:
     """Draws the values of one page for whoever reads it."""
 
     def __init__(self) -> None:
-        self.reader = reader()
+        self._reader = reader()
         self._sprite = escape(url_for("static", filename="icons.svg"))
         self._drawn: dict[Label, str] = {}  # hundreds of chips say the same few words
         self._by_code = self.by_code()
@@ -155,13 +156,13 @@ class Drawing:
         return str(int(value)) if value else '<span class="zero">0</span>'
 
     def _money(self, row: PlainRow, value: Any) -> str:
-        return escape(self.reader.money(value))
+        return escape(self._reader.money(value))
 
     def _time(self, row: PlainRow, value: Any) -> str:
-        return self.reader.when(value)
+        return self._reader.when(value)
 
     def _time_left(self, row: PlainRow, value: Any) -> str:
-        return f'{self.reader.countdown(value)}<span class="sub">{self.reader.when(value)}</span>'
+        return f'{self._reader.countdown(value)}<span class="sub">{self._reader.when(value)}</span>'
 
     def _link(self, row: PlainRow, value: Any) -> str:
         return f'<a href="{escape(value.url)}">{escape(value.text)}</a>'

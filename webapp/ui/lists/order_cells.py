@@ -29,7 +29,7 @@ class OrderDrawing(Drawing):
         """While the order is open, what is left until then; afterwards only when it was."""
         if row.state in _OPEN and row.unshipped:
             return super()._time_left(row, value)
-        return f'<span class="muted">{self.reader.when(value)}</span>'
+        return f'<span class="muted">{self._reader.when(value)}</span>'
 
     def _badges(self, row: PlainRow, value: Any) -> str:
         """Practice is marked beside the store, which every row has."""
