@@ -214,6 +214,41 @@ def list_cases(total: int) -> Iterator[Any]:
                 yield Case("list", f"{scope}, {sort}, {name}", f"/orders/?{deep}", LIST, is_list=True)
 
 
+def shipment_cases(total: int) -> Iterator[Any]:
+    """The list of shipments: usual filters, both ways, and a deep page."""
+    from sqlalchemy import select
+
+    from bench.measuring import Case
+    from webapp.audit.actor import Actor
+    from webapp.channels.models import Store
+    from webapp.db import db
+    from webapp.fulfillment.models import Package
+    from webapp.fulfillment.shipment_list import SHIPMENT_LIST
+    from webapp.lists.listing import key_of
+
+    store = db.session.scalars(select(Store.id).order_by(Store.id)).first()
+    asked = (
+        "",
+        f"store:{store}",
+        "state:complete",
+        "carrier:DHL",
+        "country:DE",
+        "shipped:>=-7d",
+        "confirmation:refused",
+    )
+    for query in asked:
+        for sort in ("-shipped", "shipped"):
+            address = urlencode({"q": query, "sort": sort})
+            yield Case("shipments", f"{query or 'all'}, {sort}", f"/shipments/?{address}", LIST, is_list=True)
+    every = (
+        SHIPMENT_LIST.visible(Actor.operator()).with_only_columns(Package.id).order_by(Package.shipped_at, Package.id)
+    )
+    middle = db.session.scalar(every.offset(total // 2).limit(1))
+    if middle is not None:
+        key = key_of(SHIPMENT_LIST, db.session.get_one(Package, middle))
+        yield Case("shipments", "all, -shipped, middle", f"/shipments/?{urlencode({'after': key})}", LIST, is_list=True)
+
+
 def filter_cases() -> Iterator[Any]:
     """Filters of open orders, and of everything."""
     from bench.measuring import Case
@@ -360,7 +395,7 @@ def measure_pages(options: argparse.Namespace, browser: Any) -> list[str]:
     from webapp.db import db
 
     total = options.orders
-    made = [*list_cases(total), *filter_cases(), *search_cases(total), *other_cases(total)]
+    made = [*list_cases(total), *shipment_cases(total), *filter_cases(), *search_cases(total), *other_cases(total)]
     cases = [case for case in made if not options.only or options.only in f"{case.group} {case.name}"]
     db.session.remove()
     bare = bare_application(total // 2)
