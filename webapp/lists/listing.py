@@ -17,7 +17,7 @@ from webapp.db import UtcDateTime, db
 from webapp.errors import Invalid
 from webapp.i18n import lazy_gettext as _l
 from webapp.lists.contract import Parts, Place, Read, Sorting, Subject
-from webapp.lists.rows import Reading, Rows, reads_of
+from webapp.lists.rows import Reading, Rows
 from webapp.search.compiling import Compiled
 from webapp.search.contract import Column
 
@@ -54,9 +54,7 @@ def list_page(
     backward = before is not None
     key = before if backward else after
     place = _place(key, sorting) if key else None
-    reading = (
-        Reading(subject, {sorting.column.key: sorting.column, **reads_of(columns)}) if columns is not None else None
-    )
+    reading = Reading(subject, columns, {sorting.column.key: sorting.column}) if columns is not None else None
     read: Read = reading.execute if reading else _whole
     up = sorting.descending is backward
     rows = subject.walk.rows(actor, compiled, sorting, place, up, limit, read)
@@ -71,7 +69,7 @@ def list_page(
         rows = reading.plain(rows)
     else:
         subject.walk.complete(rows)
-    found = Rows(rows, subject, actor)
+    found = Rows(rows, subject, actor, failed=reading.failed if reading else None)
     if backward:
         return Slice(found, top if more else None, bottom)
     return Slice(found, top if after else None, bottom if more else None)
@@ -90,10 +88,7 @@ def count_rows(subject: Subject, actor: Actor, compiled: Compiled | None = None,
 def counting(subject: Subject, actor: Actor, compiled: Compiled | None = None, cap: int = CAP) -> Any:
     """The count as an expression, one beyond `cap` where there are more, so that many go in one question."""
     one: Any = literal_column("1").label("one")
-    ones = [
-        part.with_only_columns(one, maintain_column_froms=True).limit(cap + 1)
-        for part in _found(subject, actor, compiled).parts
-    ]
+    ones = [_only(part, one).limit(cap + 1) for part in _found(subject, actor, compiled).parts]
     found = ones[0] if len(ones) == 1 else union_all(*(select(part.subquery()) for part in ones)).limit(cap + 1)
     return select(func.count()).select_from(found.subquery()).scalar_subquery()
 

@@ -4,34 +4,44 @@ A column that says nothing of what it reads gets whole objects, which are read f
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import JSON, Select, Text, cast, inspect, select
+from sqlalchemy import JSON, ColumnElement, Select, Text, cast, inspect, null, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm.util import identity_key
 from sqlalchemy.sql.elements import Label
 
 from webapp.audit.actor import Actor
 from webapp.channels.models import ChannelOrder, Shop, Store
 from webapp.db import among, db
-from webapp.hooks.fence import PluginFailed, ask
+from webapp.hooks.failures import NotTaken, WrongType, is_no_fault
+from webapp.hooks.fence import PluginFailed, ask, failed
+from webapp.hooks.registered import is_ours, owner_of
 from webapp.lists.contract import Subject
 from webapp.search.contract import Column, Reads
 
 T = TypeVar("T")
 Named = TypeVar("Named", Store, Shop, ChannelOrder)
 LIST, EXPORT = "list", "export"  # what rows are read for
+_GIVEN = {"store", "shop", "zone"}  # what rows have beside what is read of them
 _parsed = lru_cache(maxsize=4096)(json.loads)  # flags, tags and troubles repeat themselves
 
 
 class Rows(list[Any]):
     """Some rows of a list for one person, in the list's order; what several columns need of them is read once."""
 
-    def __init__(self, rows: Iterable[Any], subject: Subject, actor: Actor, purpose: str = LIST) -> None:
+    def __init__(
+        self,
+        rows: Iterable[Any],
+        subject: Subject,
+        actor: Actor,
+        purpose: str = LIST,
+        failed: Mapping[str, PluginFailed] | None = None,  # by the codes of columns that could not be read
+    ) -> None:
         super().__init__(rows)
-        self.subject, self.actor, self.purpose = subject, actor, purpose
+        self.subject, self.actor, self.purpose, self.failed = subject, actor, purpose, failed or {}
         self._once: dict[str, Any] = {}
 
     def once(self, what: str, read: Callable[[], T]) -> T:
@@ -54,47 +64,84 @@ def once(rows: Sequence[Any], what: str, read: Callable[[], T]) -> T:
 
 def values_of(column: Column, rows: Rows, actor: Actor) -> Mapping[int, Any]:
     """What a column says of these rows, by their ids. Raises `PluginFailed`."""
+    if problem := rows.failed.get(column.code):
+        raise problem
     return ask(column, "column", column.values, rows if column.reads is not None else rows.whole, actor, gives=Mapping)
 
 
-def reads_of(columns: Iterable[Column]) -> Reads:
-    """What these columns ask of each row."""
-    found: dict[str, Any] = {}
-    for column in columns:
-        with suppress(PluginFailed):  # said where its values are asked for
-            found |= ask(column, "column", _reads, column, gives=Mapping)
-    return found
-
-
-def _reads(column: Column) -> Reads:
-    reads = column.reads or {}
-    return reads() if callable(reads) else reads
-
-
 class Reading:
-    """What is read of each row of a subject, and how rows become what columns get."""
+    """What is read of each row of a subject, and how rows become what columns get.
 
-    def __init__(self, subject: Subject, reads: Reads) -> None:
+    A column that asks for what can't be read, or gives it a name that is taken, has its failure in `failed`, by the
+    column's code. The other columns are read without it.
+    """
+
+    def __init__(self, subject: Subject, columns: Iterable[Column], more: Mapping[str, Any] | None = None) -> None:
         self._subject = subject
-        wanted = {"id": subject.model.id, "order_id": subject.order_id} | dict(subject.row) | dict(reads)
-        self._names = list(wanted)
-        self._parsed = [name for name, column in wanted.items() if isinstance(column.type, JSON)]
-        self._columns = [_plain(name, column) for name, column in wanted.items()]
+        self.failed: dict[str, PluginFailed] = {}
+        self._wanted: dict[str, Any] = {"id": subject.model.id, "order_id": subject.order_id, **subject.row}
+        self._wanted |= more or {}
+        desk, of_plugins = set(self._wanted), list[tuple[Column, Reads]]()
+        for column in sorted(columns, key=lambda one: not is_ours(owner_of(one))):  # the desk's own names come first
+            try:
+                reads = ask(column, "column", _reads, column, self._wanted, gives=Mapping)
+            except PluginFailed as problem:
+                self.failed[column.code] = problem
+                continue
+            self._wanted |= reads
+            if is_ours(owner_of(column)):
+                desk |= reads.keys()
+            elif reads:
+                of_plugins.append((column, reads))
+        self._of_plugins = [(column, reads.keys() - desk) for column, reads in of_plugins]  # and names of theirs alone
+        self._parsed = [name for name, expression in self._wanted.items() if isinstance(expression.type, JSON)]
+        self._columns = {name: _plain(name, expression) for name, expression in self._wanted.items()}
 
     def execute(self, query: Select[Any]) -> list[Any]:
         """The rows that this query finds, as the database gives them."""
-        return list(db.session.execute(query.with_only_columns(*self._columns, maintain_column_froms=True)))
+        try:
+            return self._read(query)
+        except DBAPIError as error:
+            if is_no_fault(error) or not self._of_plugins or db.session().info.get("writing"):
+                raise
+        db.session.rollback()  # after a failed statement PostgreSQL accepts no other in the transaction
+        for column, names in self._of_plugins:  # which of them the statement fails for
+            try:
+                self._read(query, {name for _column, theirs in self._of_plugins for name in theirs} - names)
+            except DBAPIError as error:
+                self.failed[column.code] = failed(column, "column", error)
+        without = {name for column, names in self._of_plugins if column.code in self.failed for name in names}
+        self._of_plugins = [(column, names) for column, names in self._of_plugins if column.code not in self.failed]
+        self._columns |= {name: null().label(name) for name in without}
+        return self._read(query)
+
+    def _read(self, query: Select[Any], without: Collection[str] = ()) -> list[Any]:
+        columns = [null().label(name) if name in without else column for name, column in self._columns.items()]
+        return list(db.session.execute(query.with_only_columns(*columns, maintain_column_froms=True)))
 
     def plain(self, found: Sequence[Any]) -> list[Any]:
         """Rows as columns get them, of what the database gave."""
-        values = [dict(zip(self._names, row, strict=True)) for row in found]
+        values = [dict(zip(self._wanted, row, strict=True)) for row in found]
         for name in self._parsed:
             for one in values:
-                one[name] = _parsed(one[name])
+                one[name] = None if one[name] is None else _parsed(one[name])
         stores = by_id(Store, {one["store_id"] for one in values})
         shops = by_id(Shop, {one["shop_id"] for one in values})
         plain = self._subject.walk.plain
         return [plain(one, stores[one["store_id"]], shops[one["shop_id"]]) for one in values]
+
+
+def _reads(column: Column, known: Reads) -> Reads:
+    """What a column asks of each row. Raises `NotTaken` for a name under which something else is read."""
+    reads = column.reads or {}
+    reads = reads() if callable(reads) else reads
+    for name, expression in reads.items():
+        if not hasattr(expression, "type"):
+            raise WrongType(expression, ColumnElement)
+        other = known.get(name, expression)
+        if name in _GIVEN or (other is not expression and not _plain(name, other).compare(_plain(name, expression))):
+            raise NotTaken(f"something else is called {name}")
+    return reads
 
 
 def _plain(name: str, column: Any) -> Label[Any]:
@@ -115,10 +162,10 @@ def read_rows(
     subject: Subject, actor: Actor, ids: Sequence[int], columns: Iterable[Column], purpose: str = LIST
 ) -> Rows:
     """Those of the rows that the actor sees, in the order of these ids, with what the columns ask of them."""
-    reading = Reading(subject, reads_of(columns))
+    reading = Reading(subject, columns)
     found = reading.execute(subject.visible(actor).where(among(subject.model.id, ids)))
     rows = {row.id: row for row in reading.plain(found)}
-    return Rows([rows[id_] for id_ in ids if id_ in rows], subject, actor, purpose)
+    return Rows([rows[id_] for id_ in ids if id_ in rows], subject, actor, purpose, reading.failed)
 
 
 def load(subject: Subject, actor: Actor, ids: Sequence[int], purpose: str = LIST) -> Rows:

@@ -1,0 +1,94 @@
+"""What columns of plugins ask of each row: whatever they ask for, the list and its other columns stand."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+from sqlalchemy import JSON, cast, literal, literal_column, null
+
+from webapp.audit.actor import Actor
+from webapp.hooks import hookimpl, hooks
+from webapp.hooks.failures import Failure
+from webapp.hooks.fence import PluginFailed
+from webapp.lists.listing import list_page
+from webapp.lists.rows import Rows, values_of
+from webapp.orders.listing import ORDER_LIST
+from webapp.orders.models import Order
+from webapp.search.contract import Column
+from webapp.search.registered import list_columns
+from webapp.testing import incoming_order
+
+Take = Callable[..., list[Order]]
+
+
+def asking(code: str, **reads: Any) -> Column:
+    """A column that says what it has read."""
+
+    def values(rows: Sequence[Any], actor: Actor) -> Mapping[int, str]:
+        return {row.id: ",".join(str(getattr(row, name)) for name in reads) for row in rows}
+
+    return Column(code=code, label=code, values=values, reads=reads)
+
+
+@pytest.fixture
+def bring() -> Iterator[Callable[..., None]]:
+    """Register columns as a plugin does."""
+
+    def register(*columns: Column) -> None:
+        class Odd:
+            @hookimpl
+            def register_columns(self) -> list[Column]:
+                return list(columns)
+
+        hooks.manager.register(Odd(), name="odd")
+
+    yield register
+    hooks.manager.unregister(name="odd")
+
+
+def said(rows: Rows, code: str, actor: Actor) -> list[Any]:
+    """What a column says of these rows; its failure in words."""
+    try:
+        return [values_of(list_columns()[code], rows, actor).get(row.id) for row in rows]
+    except PluginFailed as problem:
+        return [str(problem)]
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [
+        {"odd": literal_column("nothing_of_this_name")},
+        {"odd": "orders.number"},
+        {"odd": Order.lines},
+        {"number": Order.currency},
+        {"placed_at": Order.updated_at},
+        {"currency": Order.country},
+        {"store": Order.store_id},
+    ],
+)
+def test_a_column_that_asks_for_what_cannot_be_read_fails_alone(
+    take: Take, mia: Actor, bring: Callable[..., None], plugin_failures: list[Failure], reads: dict[str, Any]
+) -> None:
+    orders = take(incoming_order(), incoming_order())
+    bring(asking("before", due=Order.deliver_by), asking("faulty", **reads), asking("after", place=Order.country))
+    columns = [list_columns()[code] for code in ("total", "before", "faulty", "after", "number")]
+    page = list_page(ORDER_LIST, mia, columns=columns, limit=1)
+    page = list_page(ORDER_LIST, mia, columns=columns, after=page.older, limit=1)
+    [row] = page.rows
+    assert row.id == orders[0].id
+    assert said(page.rows, "faulty", mia) == ["“faulty” of the plugin “odd” failed. The Plugins page says how."]
+    assert said(page.rows, "before", mia) == [str(orders[0].deliver_by)]
+    assert said(page.rows, "after", mia) == [orders[0].country]
+    assert said(page.rows, "total", mia) == [orders[0].total]
+    assert said(page.rows, "number", mia)[0].text == orders[0].number
+    assert {(one.plugin, one.code) for one in plugin_failures} == {("odd", "faulty")}
+    plugin_failures.clear()
+
+
+def test_columns_may_read_one_thing_under_one_name(take: Take, mia: Actor, bring: Callable[..., None]) -> None:
+    [order] = take(incoming_order())
+    bring(asking("own", currency=Order.__table__.c.currency), asking("none", maybe=cast(null(), JSON), two=literal(2)))
+    page = list_page(ORDER_LIST, mia, columns=[list_columns()[code] for code in ("total", "own", "none")])
+    assert said(page.rows, "own", mia) == [order.currency]
+    assert said(page.rows, "none", mia) == ["None,2"]
+    assert said(page.rows, "total", mia) == [order.total]
