@@ -25,6 +25,7 @@ from webapp.lists.saved_views import (
     move_view,
     remember_layout,
     remember_sort,
+    rename_value,
     save_view,
     shown_columns,
 )
@@ -149,3 +150,14 @@ def test_words_of_a_view_need_no_past_weeks_key(mia: Actor) -> None:
         assert (week, row.period) == (period_of(now() - timedelta(days=8)), period_of(now()))
         key_file().destroy(str(week))
         assert open_words(str(row.period), row.sealed or b"").strip() == "Quixelworth"
+
+
+def test_a_value_is_renamed_in_views_whatever_became_of_the_subjects_of_others(mia: Actor) -> None:
+    with unit_of_work():
+        for name, subject in (("Gone", "seals"), ("Mine", "orders")):
+            row = SavedView(user_id=mia.id, name=name, subject=subject, query="tag:VIP", created_at=now())
+            db.session.add(row)
+    with unit_of_work():
+        rename_value("tag", "VIP", "Best")
+    queries = {row.name: row.query for row in db.session.scalars(select(SavedView))}
+    assert queries == {"Gone": "tag:VIP", "Mine": "tag:Best"}

@@ -20,7 +20,7 @@ from sqlalchemy import ColumnElement, and_, select
 from webapp.audit.actor import Actor
 from webapp.clock import now
 from webapp.db import db
-from webapp.errors import DeskError
+from webapp.errors import DeskError, NotFound
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.search.contract import ORDERS, KeyKind, QueryKey
 from webapp.search.models import SealedQuery
@@ -133,10 +133,9 @@ def renamed(text: str, code: str, old: str, new: str, subject: str = ORDERS) -> 
     """The text of a query about a subject, with a value of this key called otherwise; a text that is no query any more
     stays as it is.
     """
-    keys = query_keys(subject)
     try:
-        clauses = parse(text, subject).clauses
-    except QueryMistake:
+        keys, clauses = query_keys(subject), parse(text, subject).clauses
+    except (QueryMistake, NotFound):  # its subject may have been a plugin's
         return text
     if not any(clause.key == code and old.casefold() in map(str.casefold, clause.values) for clause in clauses):
         return text
