@@ -664,6 +664,39 @@ def test_who_may_no_longer_see_buyers_gets_no_file_that_names_them(
     assert [can_fetch(run_of(run_id), blind) for run_id in (named, plain)] == [False, True]
 
 
+def test_a_file_of_a_list_that_somebody_may_no_longer_see_is_not_theirs(
+    orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = begin(max_)
+    work()
+    assert can_fetch(run_of(run_id), max_)
+    for known in ({}, {ORDERS: replace(ORDER_LIST, right="seals.put")}):
+        monkeypatch.setattr(export_runs, "subjects", lambda known=known: known)
+        assert not can_fetch(run_of(run_id), max_)
+
+
+def test_a_file_with_a_column_that_is_gone_is_for_who_may_see_buyers(
+    orders: list[Order], max_: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = begin(max_)
+    work()
+    known = {code: column for code, column in export_runs.list_columns(ORDERS).items() if code != "total"}
+    monkeypatch.setattr(export_runs, "list_columns", lambda subject: known)
+    blind = replace(max_, rights=max_.rights - {"buyers.see"})
+    assert [can_fetch(run_of(run_id), actor) for actor in (max_, blind)] == [True, False]
+
+
+def test_a_column_of_buyers_is_in_no_file_of_who_may_not_see_them_though_it_is_always_there(
+    orders: list[Order], max_: Actor
+) -> None:
+    subject = replace(ORDER_LIST, always=("number", "buyer", "store"))
+    blind = replace(max_, rights=max_.rights - {"buyers.see"})
+    assert Table(subject, max_, ORDERS, ()).head == ["Order", "Buyer", "Store", "Practice"]
+    assert Table(subject, blind, ORDERS, ()).head == ["Order", "Store", "Practice"]
+    [row] = Table(subject, blind, ORDERS, ()).cells([orders[0].id])
+    assert len(row) == 3
+
+
 def test_nothing_found_begins_nothing(orders: list[Order], max_: Actor) -> None:
     with pytest.raises(NothingToExport):
         begin(max_, ids=[])

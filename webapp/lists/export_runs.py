@@ -32,7 +32,7 @@ from webapp.lists.contract import Cell, Subject
 from webapp.lists.exporting import BYTE_ORDER_MARK, Table, as_csv, ids_of
 from webapp.lists.models import Export
 from webapp.lists.saved_views import may_show
-from webapp.lists.subjects import find_subject, orders_of, sees_all, zone_of
+from webapp.lists.subjects import find_subject, orders_of, sees_all, subjects, zone_of
 from webapp.lists.workbooks import write_workbook
 from webapp.search.compiling import compile_query
 from webapp.search.query import Query, open_words, parse, seal_words
@@ -123,9 +123,12 @@ def can_fetch(run: Run, actor: Actor) -> bool:
 
 
 def _may_read(export: Export, actor: Actor) -> bool:
-    """Whether the actor may still see what the file's columns show."""
-    known = list_columns(export.subject)
-    return all(may_show(known[code], actor) for code in export.columns if code in known)
+    """Whether the actor may still see what the file shows; a column that is gone since may have been personal."""
+    subject, known = subjects().get(export.subject), list_columns(export.subject)
+    if subject is None or not actor.may(subject.right):
+        return False
+    codes = (*subject.always, *export.columns)
+    return actor.may("buyers.see") or all(code in known and may_show(known[code], actor) for code in codes)
 
 
 def open_file(run: Run, actor: Actor) -> tuple[Reader, Export]:

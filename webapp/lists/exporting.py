@@ -44,6 +44,12 @@ def offered(subject: Subject, actor: Actor) -> list[Column]:
     return [column for column in known if column.code not in subject.always and may_show(column, actor)]
 
 
+def always(subject: Subject, actor: Actor) -> list[Column]:
+    """The columns of every file of the subject that this person may see."""
+    known = list_columns(subject.code)
+    return [known[code] for code in subject.always if code in known and may_show(known[code], actor)]
+
+
 def usual(subject: Subject, actor: Actor, view: str = "") -> list[str]:
     """The columns that the person's list shows in the view of this code, where they may be exported."""
     kept = kept_for(actor, subject=subject.code)
@@ -75,11 +81,10 @@ class Table:
 
     def __init__(self, subject: Subject, actor: Actor, rows: str, codes: Iterable[str]) -> None:
         actor.needs("orders.export")
-        known = list_columns(subject.code)
-        offers = {column.code for column in offered(subject, actor)}
-        chosen = [code for code in dict.fromkeys(codes) if code in offers]
+        offers = {column.code: column for column in offered(subject, actor)}
+        chosen = [offers[code] for code in dict.fromkeys(codes) if code in offers]
         self.subject, self.actor = subject, actor
-        self.columns = [known[code] for code in (*subject.always, *chosen) if code in known]
+        self.columns = [*always(subject, actor), *chosen]
         self._expansion = next((one for one in subject.expansions if one.code == rows), None)
 
     @property

@@ -17,7 +17,6 @@ from webapp.lists import export_runs, exporting
 from webapp.lists.exporting import rows_labels
 from webapp.lists.listing import ALL, count_rows
 from webapp.search.query import reopen
-from webapp.search.registered import list_columns
 from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.header_values import attach
 from webapp.ui.frame.languages import language
@@ -111,14 +110,12 @@ class ExportPages(SubjectPages):
         total, capped = len(chosen.ids), False
         if chosen.everything:
             total, capped = count_rows(self.subject, actor, chosen.asked(actor), cap=STREAMED)
-        known = list_columns(self.subject.code)
-        always = [known[code] for code in self.subject.always if code in known]
         return page(
             "lists/exports/choose.html",
             chosen=chosen,
             total=total,
             capped=capped,
-            always=always,
+            always=exporting.always(self.subject, actor),
             offered=exporting.offered(self.subject, actor),
             usual=exporting.usual(self.subject, actor, chosen.view),
             formats=export_runs.FORMATS,
