@@ -128,6 +128,14 @@ def test_a_plugin_stands_in_the_place_of_the_desks_own_where_the_guide_says_so(a
             assert faults_of("better") == []
 
 
+def test_no_plugin_stands_in_the_place_of_a_list_of_the_desks_own(app: Flask, plugin_failures: list[Failure]) -> None:
+    orders = ASKED["register_list_subjects"]()["orders"]
+    with plugged(bold=("register_list_subjects", [with_(orders)])):
+        assert ASKED["register_list_subjects"]()["orders"] is orders
+        assert faults_of("bold") == ["register_list_subjects: orders is there already"]
+    plugin_failures.clear()
+
+
 def test_check_and_the_plugins_page_say_it_at_once(
     app: Flask, make_user: Callable[..., Actor], plugin_failures: list[Failure], capsys: pytest.CaptureFixture[str]
 ) -> None:
