@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from html import unescape
 from typing import Any
@@ -22,6 +23,7 @@ from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
+from webapp.fulfillment.shipment_list import SHIPMENT_LIST
 from webapp.hooks import hookimpl, hooks
 from webapp.hooks.failures import Failure
 from webapp.orders.holds import hold
@@ -30,7 +32,7 @@ from webapp.orders.queries import locked
 from webapp.reporting.contract import Card
 from webapp.reporting.figures import Interval
 from webapp.testing import incoming_line, incoming_order, line_again
-from webapp.ui.desk import charts, sales
+from webapp.ui.desk import charts, dashboard, sales
 from webapp.updates.models import ChannelUpdate, UpdateState
 
 CARDS = ("work", "sync", "sales", "recent")
@@ -74,6 +76,21 @@ def test_a_person_may_begin_elsewhere(browser: Browser, store: Store, olga: Acto
 
     assert browser.get("/").location == "/dashboard/"
     assert "Begin with this page" not in browser.get("/dashboard/").text
+
+
+def test_who_began_with_a_list_that_is_gone_begins_with_the_dashboard(
+    browser: Browser, store: Store, olga: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with unit_of_work():
+        db.session.get_one(User, olga.id).start_view = "shipments:today"
+    assert browser.get("/").location == "/shipments/?view=today"
+    gone = replace(SHIPMENT_LIST, right="nobody.may")
+    monkeypatch.setattr(dashboard, "subjects", lambda: {SHIPMENT_LIST.code: gone})
+    assert browser.get("/").location == "/dashboard/"
+    monkeypatch.setattr(dashboard, "subjects", lambda: {"unmounted": SHIPMENT_LIST})
+    with unit_of_work():
+        db.session.get_one(User, olga.id).start_view = "unmounted:today"
+    assert browser.get("/").location == "/dashboard/"
 
 
 def test_without_a_script_the_page_draws_its_cards_itself(browser: Browser, take: Callable[..., list[Order]]) -> None:

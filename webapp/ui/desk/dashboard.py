@@ -8,7 +8,7 @@ import io
 from collections.abc import Iterator
 from datetime import date
 
-from flask import Blueprint, Response, render_template, request, url_for
+from flask import Blueprint, Response, current_app, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.clock import now
@@ -38,8 +38,9 @@ DASHBOARD = ""  # the code of the start view that is not a list
 def home() -> AnyResponse:
     """Redirect to this person's start view: the dashboard, or the list that they chose."""
     subject, code = started(_start_view())
-    known = code and subject in subjects()  # it may have been a plugin's
-    return redirect(url_for(f"{subject}.index", view=code) if known else url_for(".index"))
+    seen = subjects().get(subject) if code else None  # it may have been a plugin's, or the right to it gone
+    there = seen is not None and may(seen.right) and f"{subject}.index" in current_app.view_functions
+    return redirect(url_for(f"{subject}.index", view=code) if there else url_for(".index"))
 
 
 @bp.get("/dashboard/")
