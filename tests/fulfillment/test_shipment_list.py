@@ -16,7 +16,7 @@ from webapp.errors import Forbidden, Invalid
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.models import Package
 from webapp.fulfillment.services import ship_order
-from webapp.fulfillment.shipment_list import SHIPMENT_LIST, SHIPMENTS
+from webapp.fulfillment.shipment_list import SHIPMENT_LIST, SHIPMENTS, SHIPPED
 from webapp.lists.exporting import Table, as_csv, ids_of
 from webapp.lists.listing import count_rows, list_page, matching_ids
 from webapp.lists.rows import read_rows, values_of
@@ -24,9 +24,9 @@ from webapp.lists.saved_views import change_view, kept_for, save_view
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
 from webapp.search.compiling import compile_query
-from webapp.search.contract import ORDERS
-from webapp.search.query import parse
-from webapp.search.registered import filter_keys, list_columns, query_keys
+from webapp.search.contract import ORDERS, KeyKind
+from webapp.search.query import QueryMistake, parse
+from webapp.search.registered import choices_of, filter_keys, list_columns, query_keys
 from webapp.testing import FakeChannel, incoming_line, incoming_order
 from webapp.updates.models import ChannelUpdate
 
@@ -106,6 +106,38 @@ def test_each_package_says_what_is_its_own_and_what_its_order_is(parcels: list[i
 )
 def test_packages_are_found(parcels: list[int], mia: Actor, query: str, numbers: list[str]) -> None:
     assert found(query, mia) == numbers
+
+
+def test_every_key_divides_the_list(parcels: list[int], mia: Actor) -> None:
+    """Also by conditions that the index which SQLite is told to take does not serve."""
+    texts = {
+        KeyKind.YES_NO: ["yes", "no"],
+        KeyKind.NUMBER: [">=0", "7..9"],
+        KeyKind.MONEY: [">=0"],
+        KeyKind.DATE: ["today", ">=2020-01-01"],
+        KeyKind.DEADLINE: ["late", ">=2020-01-01"],
+        KeyKind.TEXT: ["JD0001", "MUG"],
+    }
+    asked = 0
+    for code, key in query_keys(SHIPMENTS).items():
+        for text in texts.get(key.kind) or choices_of(key, mia):
+            try:
+                ours, others = found(f"{code}:{text}", mia), found(f"-{code}:{text}", mia)
+            except QueryMistake:  # such as a carrier that is no choice
+                continue
+            assert sorted(ours + others) == ["JD0001", "JD0002", "JD0009"], (code, text)
+            asked += 1
+    assert asked > 60
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("query", "walked"), [("", True), ("country:DE shipped:today", True), ("state:on_hold", False)]
+)
+def test_the_index_of_the_day_is_walked_for_what_many_packages_are(mia: Actor, query: str, walked: bool) -> None:
+    asked = compile_query(parse(query, SHIPMENTS), mia)
+    [part] = SHIPMENT_LIST.walk.parts(SHIPMENT_LIST, mia, asked, SHIPPED).parts
+    assert ("INDEXED BY ix_packages_shipped_at" in str(part.compile(db.engine))) is walked
 
 
 def test_the_keys_of_orders_hold_but_are_not_all_offered(parcels: list[int], mia: Actor) -> None:

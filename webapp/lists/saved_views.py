@@ -99,8 +99,9 @@ def kept_for(actor: Actor, token: str = "", subject: str = ORDERS) -> Kept:
         return Kept()
     start_view, period, sealed, layout, _ = rows[0]
     views = [_view(saved, actor) for *_, saved in rows if saved is not None and _may_see(saved, actor)]
-    start_view = dict([started(start_view)]).get(subject, "")
-    return Kept(start_view, _layout(layout), tuple(views), (period, sealed) if period else None)
+    its_subject, code = started(start_view)
+    begins = code if its_subject == subject else ""
+    return Kept(begins, _layout(layout), tuple(views), (period, sealed) if period else None)
 
 
 def _may_see(view: SavedView, actor: Actor) -> bool:
