@@ -15,10 +15,15 @@ from webapp.search.contract import Column
 Orders = Sequence[Any]  # as the list has read them
 
 
+def carrier_names(rows: Sequence[Any]) -> dict[tuple[str, str, str], str]:
+    """The carriers that these rows may name, by channel, marketplace and code."""
+    places = {(row.store.channel, row.marketplace) for row in rows}
+    return {(*place, carrier.code): str(carrier.label) for place in places for carrier in carriers(*place)}
+
+
 def _carriers(orders: Orders, actor: Actor) -> Mapping[int, str]:
     """Each order's carriers by their names."""
-    places = {(order.store.channel, order.marketplace) for order in orders}
-    labels = {(*place, carrier.code): str(carrier.label) for place in places for carrier in carriers(*place)}
+    labels = carrier_names(orders)
     where = {order.id: (order.store.channel, order.marketplace) for order in orders}
     query = select(Package.order_id, Package.carrier, Package.carrier_name)
     rows = db.session.execute(query.where(Package.order_id.in_(where)).order_by(Package.order_id, Package.number))

@@ -19,9 +19,7 @@ _SHORTEST = 4  # characters of a tracking number's prefix
 
 
 def _by_carrier(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
-    codes = [value.lower() for value in values]
-    named = or_(func.lower(Package.carrier).in_(codes), func.lower(Package.carrier_name).in_(codes))
-    return Order.id.in_(select(Package.order_id).where(named))
+    return Order.id.in_(select(Package.order_id).where(_carried_by(values, actor)))
 
 
 def _by_tracking(values: Sequence[str]) -> dict[str, list[Found]]:

@@ -4,24 +4,24 @@ A row is a package. It lies within its order: whatever finds an order finds its 
 order stands beside each of them. Carrier, tracking number, day and units are the package's own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Select, String, cast, func, select
-from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import TextClause
 
 from webapp.audit.actor import Actor
-from webapp.channels.described import carriers, status_label
+from webapp.channels.described import status_label
 from webapp.channels.models import ChannelPackage
 from webapp.db import among, db, table_of
 from webapp.fulfillment.confirmations import SHIPMENT
+from webapp.fulfillment.list_columns import carrier_names
 from webapp.fulfillment.models import ELSEWHERE, Package, PackageLine, Shipment
 from webapp.i18n import gettext as _, lazy_gettext as _l, ngettext
 from webapp.lists.contract import Cell, Expansion, ListWords, Parts, PlainRow, StatusCard, Subject, Walk
-from webapp.lists.rows import LIST, Rows, once
+from webapp.lists.rows import LIST, Rows, by_name, of_each, once
 from webapp.lists.saved_views import EVERYTHING, View
 from webapp.orders.list_columns import COLUMNS as ORDER_COLUMNS
 from webapp.orders.listing import ORDER_LIST, PlainOrder, named_columns
@@ -87,10 +87,6 @@ class _PackageWalk(Walk):
 # --- What is read of a package ----------------------------------------------------------------------------------------
 
 
-def _own(*columns: InstrumentedAttribute[Any]) -> dict[str, Any]:
-    return {column.key: column for column in columns}
-
-
 _units = (
     select(func.sum(PackageLine.quantity))
     .where(PackageLine.package_id == Package.id)
@@ -125,10 +121,6 @@ _word_there = (
 # --- Columns ----------------------------------------------------------------------------------------------------------
 
 
-def _of_each(value: Callable[[PlainRow], Any]) -> Callable[[Sequence[Any], Actor], Mapping[int, Any]]:
-    return lambda rows, actor: {row.id: value(row) for row in rows}
-
-
 def _lent(column: Column) -> Column:
     """A column of orders, for packages: each says what its order says."""
 
@@ -153,10 +145,9 @@ def _order_of(row: PlainRow) -> PlainOrder:
 
 def _carriers(rows: Sequence[Any], actor: Actor) -> Mapping[int, str]:
     """Carriers by their names."""
-    places = {(row.store.channel, row.marketplace) for row in rows}
-    labels = {(*place, carrier.code): str(carrier.label) for place in places for carrier in carriers(*place)}
+    names = carrier_names(rows)
     return {
-        row.id: row.carrier_name or labels.get((row.store.channel, row.marketplace, row.carrier), row.carrier)
+        row.id: row.carrier_name or names.get((row.store.channel, row.marketplace, row.carrier), row.carrier)
         for row in rows
     }
 
@@ -180,7 +171,7 @@ COLUMNS = (
         code="package",
         label=_l("Package"),
         kind=ColumnKind.NUMBER,
-        values=_of_each(lambda row: row.parcel),
+        values=of_each(lambda row: row.parcel),
         reads={},
         default=True,
         width=80,
@@ -191,7 +182,7 @@ COLUMNS = (
         code="carrier",
         label=_l("Carrier"),
         values=_carriers,
-        reads=_own(Package.carrier, Package.carrier_name),
+        reads=by_name(Package.carrier, Package.carrier_name),
         default=True,
         width=120,
     ),
@@ -199,16 +190,16 @@ COLUMNS = (
         subject=SHIPMENTS,
         code="service",
         label=_l("Service"),
-        values=_of_each(lambda row: row.service),
-        reads=_own(Package.service),
+        values=of_each(lambda row: row.service),
+        reads=by_name(Package.service),
         width=110,
     ),
     Column(
         subject=SHIPMENTS,
         code="tracking",
         label=_l("Tracking number"),
-        values=_of_each(lambda row: row.tracking_number),
-        reads=_own(Package.tracking_number),
+        values=of_each(lambda row: row.tracking_number),
+        reads=by_name(Package.tracking_number),
         default=True,
         width=190,
         personal=True,
@@ -218,8 +209,8 @@ COLUMNS = (
         code=SHIPPED,
         label=_l("Shipped on"),
         kind=ColumnKind.TIME,
-        values=_of_each(lambda row: row.shipped_at),
-        reads=_own(Package.shipped_at),
+        values=of_each(lambda row: row.shipped_at),
+        reads=by_name(Package.shipped_at),
         sort=SHIPPED,
         default=True,
         width=120,
@@ -229,7 +220,7 @@ COLUMNS = (
         code="units",
         label=_l("Units"),
         kind=ColumnKind.NUMBER,
-        values=_of_each(lambda row: row.units),
+        values=of_each(lambda row: row.units),
         reads={"units": _units},
         default=True,
         width=80,
@@ -239,7 +230,7 @@ COLUMNS = (
         code="at_channel",
         label=_l("At the channel"),
         kind=ColumnKind.LABELS,
-        values=_of_each(_at_channel),
+        values=of_each(_at_channel),
         reads={"update_state": update_state, "origin": _origin, "word_there": _word_there},
         default=True,
         width=170,

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import JSON, ColumnElement, Select, Text, cast, inspect, null, select
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.orm.util import identity_key
 from sqlalchemy.sql.elements import Label
 
@@ -60,6 +61,16 @@ class Rows(list[Any]):
 def once(rows: Sequence[Any], what: str, read: Callable[[], T]) -> T:
     """What several columns of the same rows share."""
     return rows.once(what, read) if isinstance(rows, Rows) else read()
+
+
+def of_each(value: Callable[[Any], Any]) -> Callable[[Sequence[Any], Actor], Mapping[int, Any]]:
+    """The `values` of a column that asks each row alone."""
+    return lambda rows, actor: {row.id: value(row) for row in rows}
+
+
+def by_name(*columns: InstrumentedAttribute[Any]) -> Reads:
+    """The `reads` of columns that are read under their own names."""
+    return {column.key: column for column in columns}
 
 
 def values_of(column: Column, rows: Rows, actor: Actor) -> Mapping[int, Any]:

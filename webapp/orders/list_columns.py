@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 from sqlalchemy import func, or_, select
-from sqlalchemy.orm import InstrumentedAttribute
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor
@@ -21,7 +20,7 @@ from webapp.channels.services import channel_name
 from webapp.clock import parse_instant
 from webapp.db import db
 from webapp.i18n import get_locale, gettext as _, lazy_gettext as _l
-from webapp.lists.rows import LIST, Rows, once
+from webapp.lists.rows import LIST, Rows, by_name, of_each, once
 from webapp.money import Money
 from webapp.orders import addresses
 from webapp.orders.badges import Badges, badge_reads
@@ -31,16 +30,11 @@ from webapp.orders.queries import reference
 from webapp.orders.states import STATE_LABELS, STATE_TONES
 from webapp.orders.statuses import all_statuses, name_in, status_name
 from webapp.orders.tags import all_tags
-from webapp.search.contract import Column, ColumnKind, Label, Link, Reads
+from webapp.search.contract import Column, ColumnKind, Label, Link
 from webapp.vault import services as vault
 from webapp.vault.services import DataKeys
 
 Orders = Sequence[Any]  # as the list has read them
-
-
-def _row(*columns: InstrumentedAttribute[Any]) -> Reads:
-    """Columns of the order's own row."""
-    return {column.key: column for column in columns}
 
 
 def _ids(orders: Orders) -> list[int]:
@@ -101,11 +95,6 @@ def _amounts(orders: Orders) -> dict[tuple[int, str], int]:
 
 
 # --- What columns answer ----------------------------------------------------------------------------------------------
-
-
-def _of_each(value: Callable[[Order], Any]) -> Callable[[Orders, Actor], Mapping[int, Any]]:
-    """A column of the order's own row."""
-    return lambda orders, actor: {order.id: value(order) for order in orders}
 
 
 def _number(order: Order) -> Link:
@@ -253,7 +242,7 @@ COLUMNS = (
         reads={},
         label=_l("Order"),
         kind=ColumnKind.LINK,
-        values=_of_each(_number),
+        values=of_each(_number),
         default=True,
         always=True,
         width=175,
@@ -263,12 +252,12 @@ COLUMNS = (
         code="channel_number",
         reads={},
         label=_l("Channel order number"),
-        values=_of_each(lambda order: order.channel_order_number),
+        values=of_each(lambda order: order.channel_order_number),
         width=180,
     ),
     Column(
         code="state",
-        reads=_row(Order.on_hold, Order.canceling, Order.status),
+        reads=by_name(Order.on_hold, Order.canceling, Order.status),
         label=_l("Status"),
         kind=ColumnKind.LABELS,
         values=_state,
@@ -278,7 +267,7 @@ COLUMNS = (
     ),
     Column(
         code="channel_status",
-        reads=_row(Order.channel_status),
+        reads=by_name(Order.channel_status),
         label=_l("Channel status"),
         values=_channel_status,
         width=140,
@@ -304,13 +293,13 @@ COLUMNS = (
         personal=True,
     ),
     Column(code="address", reads={}, label=_l("Ship to"), values=_address, width=240, personal=True),
-    Column(code="country", reads=_row(Order.country), label=_l("Country"), values=_country, width=110),
+    Column(code="country", reads=by_name(Order.country), label=_l("Country"), values=_country, width=110),
     Column(
         code="units",
-        reads=_row(Order.items),
+        reads=by_name(Order.items),
         label=_l("Items"),
         kind=_NUMBER,
-        values=_of_each(lambda order: order.items),
+        values=of_each(lambda order: order.items),
         default=True,
         width=95,
     ),
@@ -319,15 +308,15 @@ COLUMNS = (
         reads={},
         label=_l("Units to ship"),
         kind=_NUMBER,
-        values=_of_each(lambda order: order.unshipped),
+        values=of_each(lambda order: order.unshipped),
         width=90,
     ),
     Column(
         code="total",
-        reads=_row(Order.total_minor, Order.currency),
+        reads=by_name(Order.total_minor, Order.currency),
         label=_l("Total"),
         kind=_MONEY,
-        values=_of_each(lambda order: order.total),
+        values=of_each(lambda order: order.total),
         sort="total",
         default=True,
         width=125,
@@ -335,7 +324,7 @@ COLUMNS = (
     ),
     Column(
         code="subtotal",
-        reads=_row(Order.currency),
+        reads=by_name(Order.currency),
         label=_l("Subtotal"),
         kind=_MONEY,
         values=_amount("item"),
@@ -343,47 +332,47 @@ COLUMNS = (
     ),
     Column(
         code="shipping",
-        reads=_row(Order.currency),
+        reads=by_name(Order.currency),
         label=_l("Shipping"),
         kind=_MONEY,
         values=_amount("shipping"),
         width=100,
     ),
-    Column(code="tax", reads=_row(Order.currency), label=_l("Tax"), kind=_MONEY, values=_amount("tax"), width=90),
+    Column(code="tax", reads=by_name(Order.currency), label=_l("Tax"), kind=_MONEY, values=_amount("tax"), width=90),
     Column(
         code="ship_by",
-        reads=_row(Order.ship_by),
+        reads=by_name(Order.ship_by),
         label=_l("Ship by"),
         kind=ColumnKind.COUNTDOWN,
-        values=_of_each(lambda order: order.ship_by),
+        values=of_each(lambda order: order.ship_by),
         sort="ship_by",
         default=True,
         width=125,
     ),
     Column(
         code="deliver_by",
-        reads=_row(Order.deliver_by),
+        reads=by_name(Order.deliver_by),
         label=_l("Deliver by"),
         kind=ColumnKind.TIME,
-        values=_of_each(lambda order: order.deliver_by),
+        values=of_each(lambda order: order.deliver_by),
         width=110,
     ),
     Column(
         code="placed",
-        reads=_row(Order.placed_at),
+        reads=by_name(Order.placed_at),
         label=_l("Placed"),
         kind=ColumnKind.TIME,
-        values=_of_each(lambda order: order.placed_at),
+        values=of_each(lambda order: order.placed_at),
         sort="placed",
         default=True,
         width=110,
     ),
     Column(
         code="updated",
-        reads=_row(Order.updated_at),
+        reads=by_name(Order.updated_at),
         label=_l("Updated"),
         kind=ColumnKind.TIME,
-        values=_of_each(lambda order: order.updated_at),
+        values=of_each(lambda order: order.updated_at),
         sort="updated",
         width=110,
     ),
@@ -391,16 +380,16 @@ COLUMNS = (
         code="store",
         reads={},
         label=_l("Store"),
-        values=_of_each(lambda order: order.store.name),
+        values=of_each(lambda order: order.store.name),
         default=True,
         width=180,
     ),
-    Column(code="shop", reads={}, label=_l("Shop"), values=_of_each(lambda order: order.shop.name), width=130),
+    Column(code="shop", reads={}, label=_l("Shop"), values=of_each(lambda order: order.shop.name), width=130),
     Column(code="channel", reads={}, label=_l("Channel"), values=_channel_name, width=110),
     Column(code="marketplace", reads={}, label=_l("Marketplace"), values=_marketplace, width=100),
     Column(code="fulfilled_by", reads={}, label=_l("Fulfilled by"), values=_fulfilled_by, width=110),
-    Column(code="service", reads=_row(Order.service_level), label=_l("Service"), values=_service, width=110),
-    Column(code="payment", reads=_row(Order.channel_order_id), label=_l("Payment"), values=_payment, width=120),
+    Column(code="service", reads=by_name(Order.service_level), label=_l("Service"), values=_service, width=110),
+    Column(code="payment", reads=by_name(Order.channel_order_id), label=_l("Payment"), values=_payment, width=120),
     Column(code="first_item", reads={}, label=_l("First item"), values=_first_item, width=240),
     Column(
         code="latest",
@@ -412,20 +401,20 @@ COLUMNS = (
     ),
     Column(
         code="comments",
-        reads=_row(Order.comments),
+        reads=by_name(Order.comments),
         label=_l("Comments"),
         kind=_NUMBER,
-        values=_of_each(lambda order: order.comments),
+        values=of_each(lambda order: order.comments),
         width=90,
     ),
-    Column(code="assignee", reads=_row(Order.assignee_id), label=_l("Assigned to"), values=_assignee, width=130),
-    Column(code="tags", reads=_row(Order.tags), label=_l("Tags"), kind=ColumnKind.LABELS, values=_tagged, width=140),
+    Column(code="assignee", reads=by_name(Order.assignee_id), label=_l("Assigned to"), values=_assignee, width=130),
+    Column(code="tags", reads=by_name(Order.tags), label=_l("Tags"), kind=ColumnKind.LABELS, values=_tagged, width=140),
     Column(
         code="due",
-        reads=_row(Order.due_at),
+        reads=by_name(Order.due_at),
         label=_l("Task due"),
         kind=ColumnKind.COUNTDOWN,
-        values=_of_each(lambda order: order.due_at),
+        values=of_each(lambda order: order.due_at),
         width=120,
     ),
 )

@@ -22,7 +22,7 @@ from webapp.db import Model, db, seconds_of, table_of
 from webapp.i18n import lazy_gettext as _l
 from webapp.lists.contract import Parts, Place, PlainRow, Read, Sorting, Subject, Walk
 from webapp.lists.listing import first
-from webapp.lists.rows import by_id
+from webapp.lists.rows import by_id, by_name
 from webapp.money import money
 from webapp.orders.line_rows import LINES
 from webapp.orders.list_words import WORDS
@@ -125,20 +125,17 @@ ORDER_LIST = Subject(
     one="order",
     topic="orders",
     cards=CARDS,
-    row={
-        column.key: column
-        for column in (
-            Order.number,
-            Order.channel_order_number,
-            Order.channel_status,
-            Order.store_id,
-            Order.shop_id,
-            Order.state,
-            Order.unshipped,
-            Order.fulfilled_by,
-            Order.marketplace,
-        )
-    },
+    row=by_name(
+        Order.number,
+        Order.channel_order_number,
+        Order.channel_status,
+        Order.store_id,
+        Order.shop_id,
+        Order.state,
+        Order.unshipped,
+        Order.fulfilled_by,
+        Order.marketplace,
+    ),
     views=STANDING,
     walk=OrderWalk(),
 )
