@@ -103,6 +103,7 @@ READ_IN = {
     "StatusCard.tone": "webapp/ui/templates/lists/_cards.html",
     "Stream.label": "webapp/hooks/fence.py",
     "Subject.cards": "webapp/ui/lists/list_pages.py",
+    "Subject.recent": "webapp/ui/templates/lists/_problem.html",
     "Subject.topic": "webapp/ui/lists/list_pages.py",
     "Subject.within": "webapp/search/registered.py",
     "UnitsOfLine.sku": "webapp/ui/templates/orders/_quantities.html",

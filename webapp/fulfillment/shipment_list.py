@@ -315,6 +315,7 @@ SHIPMENT_LIST = Subject(
     words=WORDS,
     path="/shipments",
     one="package",
+    recent=f"{SHIPPED}:>=-90d",
     views=VIEWS,
     cards=CARDS,
     walk=_PackageWalk(),

@@ -192,6 +192,7 @@ class Subject(Searched):
     path: str = ""  # of its pages; where none is said, below `/lists/`
     one: str = "row"  # of its rows, in forms and addresses
     topic: str = ""  # that is announced when there are new rows; none: the list says nothing of them
+    recent: str = ""  # the query for its rows of the last 90 days, offered where another takes too long
     cards: Sequence[StatusCard] = ()
     views: Sequence[View] = ()  # those that every desk has
     walk: Walk = field(default_factory=Walk)

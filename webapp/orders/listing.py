@@ -124,6 +124,7 @@ ORDER_LIST = Subject(
     path="/orders",
     one="order",
     topic="orders",
+    recent="placed:>=-90d",
     cards=CARDS,
     row=by_name(
         Order.number,

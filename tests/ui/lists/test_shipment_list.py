@@ -2,18 +2,21 @@
 
 import re
 from collections.abc import Callable
+from urllib.parse import unquote
 
 import pytest
 
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
 from webapp.db import db, unit_of_work
+from webapp.errors import TooSlow
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
 from webapp.lists.models import ListLayout, SavedView
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
 from webapp.testing import FakeChannel, incoming_line, incoming_order
+from webapp.ui.lists import list_pages
 
 Take = Callable[..., list[Order]]
 Ship = Callable[..., list[Order]]
@@ -93,6 +96,21 @@ def test_filters_offer_what_is_the_packages_own(ship: Ship, browser: Browser) ->
     answer = browser.post("/shipments/filters", {"f-confirmation": "owed", "f-carrier": "DHL"})
     assert "confirmation:owed" in answer.location.replace("%3A", ":")
     assert "JD0001" in browser.get(answer.location).text
+
+
+def test_a_list_that_takes_too_long_is_narrowed_by_the_packages_own_day(
+    ship: Ship, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ship(1)
+
+    def slow(*_: object, **__: object) -> None:
+        raise TooSlow
+
+    monkeypatch.setattr(list_pages, "list_page", slow)
+    answer = browser.get("/shipments/?q=country:DE")
+    assert answer.status_code == 422
+    [url] = [url for url in re.findall(r'href="([^"]+)"', answer.text) if "90d" in url]
+    assert "shipped:" in unquote(url)
 
 
 def test_views_and_columns_are_its_own(ship: Ship, browser: Browser, olga: Actor) -> None:
