@@ -9,7 +9,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Subquery, and_, func, literal_column, or_, select, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    String,
+    Subquery,
+    and_,
+    func,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
 
 from webapp.audit.actor import Actor
 from webapp.clock import iso, parse_instant
@@ -24,6 +36,7 @@ from webapp.search.contract import Column
 PAGE = 50
 CAP = 10_000
 ALL = 2**31  # a cap that no desk comes up to
+_TEXT = "="  # what the key of a text begins with, since empty text is not the same as none
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +142,8 @@ def key_of(subject: Subject, row: Any, sort: str | None = None) -> str:
 
 def _key(row: Any, sorting: Sorting) -> str:
     value = getattr(row, sorting.column.key)
-    text = iso(value) if isinstance(value, datetime) else "" if value is None else value
-    return f"{text}~{row.id}"
+    text = "" if value is None else iso(value) if isinstance(value, datetime) else str(value)
+    return f"{_TEXT if isinstance(value, str) else ''}{text}~{row.id}"
 
 
 def newer_than(subject: Subject, actor: Actor, key: str) -> int:
@@ -151,6 +164,10 @@ def _place(key: str, sorting: Sorting) -> Place:
             return None, int(row_id)
         if isinstance(sorting.column.type, UtcDateTime):
             return parse_instant(text), int(row_id)
+        if isinstance(sorting.column.type, String):
+            if not text.startswith(_TEXT) or "\0" in text:
+                raise ValueError("no text")
+            return text.removeprefix(_TEXT), int(row_id)
         if not abs(int(text)) < 2**63:
             raise ValueError("no number")
         return int(text), int(row_id)
