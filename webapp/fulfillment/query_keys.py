@@ -88,7 +88,7 @@ def _confirmed(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
 
 
 def _confirmations(actor: Actor) -> Mapping[str, LazyString]:
-    return {**STATE_LABELS, "none": _l("none owed")}
+    return {**STATE_LABELS, "none": _l("None owed")}
 
 
 def _elsewhere(values: Sequence[bool], actor: Actor) -> ColumnElement[bool]:
