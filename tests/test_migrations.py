@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tests import postgres
 from webapp import create_app, schema
+from webapp.accounts.models import User
 from webapp.audit.actor import Actor
 from webapp.channels import keeping
 from webapp.channels.contract import Component, IncomingAmount, OrdersPage
@@ -25,8 +26,11 @@ from webapp.channels.shops import create_shop
 from webapp.clock import now
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
+from webapp.fulfillment.shipment_list import SHIPMENT_LIST, SHIPMENTS
 from webapp.hooks import hookimpl, hooks
 from webapp.lists.export_runs import CSV, start_export
+from webapp.lists.models import Export, ListLayout, SavedView
+from webapp.lists.saved_views import begin_with, remember_layout, save_view
 from webapp.orders.archiving import AFTER_DAYS, SETTINGS
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order, OrderAmount
@@ -375,3 +379,22 @@ def test_stores_of_before_are_asked_for_their_account_and_archived_ones_like_new
     db.session.rollback()
     schema.migrate()
     assert dict(db.session.execute(select(Store.name, Store.account_state)).all()) == states
+
+
+def test_what_is_kept_of_other_lists_goes_with_the_way_back(make_user: Callable[..., Actor]) -> None:
+    mia, max_ = make_user("clerk", "Mia"), make_user("manager", "Max")
+    with unit_of_work():
+        own = save_view("Mine", parse("state:open"), actor=mia).id
+        save_view("Left", parse("shipped:today", SHIPMENTS), actor=mia)
+        remember_layout(mia, [("number", None)], dense=False, subject=SHIPMENTS)
+        begin_with("today", actor=mia, subject=SHIPMENTS)
+        begin_with(str(own), actor=max_)
+        start_export(SHIPMENT_LIST, actor=max_, format=CSV, rows=SHIPMENTS, codes=[], total=1)
+    db.session.rollback()
+    schema.back_to("0020")
+    schema.migrate()
+
+    assert list(db.session.scalars(select(SavedView.id))) == [own]
+    assert not db.session.scalars(select(ListLayout)).all()
+    assert not db.session.scalars(select(Export)).all()
+    assert dict(db.session.execute(select(User.name, User.start_view)).all()) == {"Mia": "", "Max": str(own)}

@@ -21,6 +21,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("UPDATE users SET start_view = '' WHERE start_view LIKE '%:%'")
     op.drop_index("ix_packages_shipped_at", "packages")
     op.execute("DELETE FROM saved_views WHERE subject <> 'orders'")
     op.execute("DELETE FROM list_layouts WHERE name <> 'orders'")

@@ -5,6 +5,7 @@ A column that says nothing of what it reads gets whole objects, which are read f
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from copy import copy
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -135,7 +136,7 @@ class Reading:
         values = [dict(zip(self._wanted, row, strict=True)) for row in found]
         for name in self._parsed:
             for one in values:
-                one[name] = None if one[name] is None else _parsed(one[name])
+                one[name] = None if one[name] is None else copy(_parsed(one[name]))  # a plugin may change its own
         stores = by_id(Store, {one["store_id"] for one in values})
         shops = by_id(Shop, {one["shop_id"] for one in values})
         plain = self._subject.walk.plain
