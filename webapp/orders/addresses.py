@@ -1,8 +1,8 @@
-"""Where an order goes: the channel's address, or the one that somebody here put in its place.
+"""The delivery address of an order: the channel's, or the one with which somebody here replaced it.
 
-A corrected address is sealed beside the channel's, which is kept as it came, and is shown everywhere instead of it. The
-same address sent again keeps the correction; another one is a matter of attention, since only people can say which is
-right. How addresses are written stands in `postal`.
+A corrected address is sealed beside the channel's, which is kept unchanged, and is shown everywhere instead of it. If
+the channel sends its old address again, the correction holds; if it sends another address, the order needs attention,
+since only people can decide which one is right. The rules for writing addresses are in `postal`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,26 +27,26 @@ from webapp.search.terms import index_key
 from webapp.vault import services as vault
 from webapp.vault.services import ADDRESS, BUYER, DataKeys
 
-CHANGED = "address_changed"  # the kind of attention: the channel sent another one since
+CHANGED = "address_changed"  # the kind of attention: the channel sent another address after the correction
 KINDS = (BUYER, ADDRESS)
 
 
 class AddressSettled(Refusal):
-    """There is nothing left that could go elsewhere."""
+    """No unit of the order is left that could still go to another address."""
 
     code = "address_settled"
     sentence = _l("Nothing of this order is left to ship, so its address stays as it is.")
 
 
 class AddressNotOurs(Refusal):
-    """What the channel ships from its own warehouse goes where the channel says."""
+    """The channel ships the order from its own warehouse, to the address that the channel has."""
 
     code = "address_not_ours"
     sentence = _l("%(channel)s itself ships this order, so its address can't be changed here.")
 
 
 class BuyersHidden(Refusal):
-    """An address can't be changed unseen."""
+    """Only a person who may see the address can change it."""
 
     code = "buyers_hidden"
     sentence = _l("Your role does not show buyer data, so you can't change an address.")
@@ -54,7 +54,7 @@ class BuyersHidden(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class ShownAddress:
-    """The address that an order goes to; `there` is the channel's own where it was corrected here."""
+    """The delivery address of an order; `there` is the channel's own address if it was corrected here."""
 
     address: Mapping[str, Any]
     there: Mapping[str, Any] | None = None
@@ -66,7 +66,7 @@ class ShownAddress:
 
 
 def address_refusal(order: Order, actor: Actor) -> Refusal | None:
-    """Why the address can't be changed now, asked by the button and by `change_address`."""
+    """Why the address can't be changed now; the button and `change_address` both ask it."""
     if not actor.may("buyers.see"):
         return BuyersHidden()
     if order.state not in OPEN_STATES or not order.unshipped:
@@ -77,10 +77,10 @@ def address_refusal(order: Order, actor: Actor) -> Refusal | None:
 
 
 def change_address(order: Order, fields: Mapping[str, str], *, actor: Actor) -> None:
-    """Send the order elsewhere; the caller holds the order's lock. The history stands sealed in the events.
+    """Correct the order's delivery address; the caller holds the order's lock. Events keep the earlier ones, sealed.
 
-    Raises the refusal of `address_refusal`, or `Invalid` naming the field. The address that stands there already
-    settles what was the matter with it, and changes nothing else.
+    Raises the refusal of `address_refusal`, or `Invalid` naming the field. Entering the address that the order has
+    already changes nothing, but ends the attention for its address.
     """
     if refusal := address_refusal(order, actor):
         raise refusal
@@ -106,7 +106,9 @@ def change_address(order: Order, fields: Mapping[str, str], *, actor: Actor) -> 
 
 
 def shown(order_ids: Sequence[int], actor: Actor, *, purpose: str) -> dict[int, ShownAddress]:
-    """Where these orders go, by right and on the record, in one query; those without an address are left out."""
+    """The delivery addresses of these orders, revealed by right and recorded, in one query; orders without one are
+    left out.
+    """
     if not order_ids:
         return {}
     keys = vault.reveal_kinds(actor, order_ids, purpose=purpose, kinds=KINDS)
@@ -114,24 +116,24 @@ def shown(order_ids: Sequence[int], actor: Actor, *, purpose: str) -> dict[int, 
 
 
 def of_keys(keys: DataKeys, order_id: int) -> ShownAddress:
-    """Where one order goes, of those whose records of `KINDS` were revealed already."""
+    """The delivery address of one order, from records of `KINDS` that were revealed already."""
     theirs = (keys.opened(BUYER).get(order_id) or {}).get("address") or {}
     return shown_of(theirs, keys.opened(ADDRESS).get(order_id))
 
 
 def shown_of(theirs: Mapping[str, Any], corrected: Mapping[str, Any] | None) -> ShownAddress:
-    """What is shown, from the channel's address and the record of the correction, if there is one."""
+    """The address to show, from the channel's address and the record of the correction, if there is one."""
     if not corrected:
         return ShownAddress(theirs)
     return ShownAddress(corrected["address"], theirs, corrected.get("at"))
 
 
-# --- What the channel tells since -------------------------------------------------------------------------------------
+# --- What the channel sends after a correction ------------------------------------------------------------------------
 
 
 def corrected(theirs: Mapping[int, Mapping[str, Any]]) -> dict[int, bool]:
-    """Those of the orders whose address was corrected here, and whether the channel now tells another than the one that
-    the correction stands for. One that it did not tell this time is no other.
+    """Those of the orders whose address was corrected here, and whether the channel now sends another address than
+    the one that was corrected. An answer without an address is no change.
     """
     keys = DataKeys(list(theirs), (ADDRESS,)) if theirs else None
     return {
@@ -141,7 +143,7 @@ def corrected(theirs: Mapping[int, Mapping[str, Any]]) -> dict[int, bool]:
 
 
 def attention_beside(found: list[dict[str, Any]], changed: bool) -> list[dict[str, Any]]:
-    """What is the matter with an order whose address was corrected: that of the channel's own no longer counts."""
+    """The attention of an order whose address was corrected: problems of the channel's own address no longer count."""
     others = [trouble for trouble in found if trouble["kind"] not in ("odd_address", CHANGED)]
     return [*others, {"kind": CHANGED, "values": {}}] if changed else others
 

@@ -1,7 +1,7 @@
-"""Amounts of an order by their place, which is a line, or the order itself, and a component; and how events keep them.
+"""Amounts of an order by their place (a line or the order itself, and a component), and their form in events.
 
-The table `order_amounts` mirrors what the channel says now, and only the import writes it. Every change of it is in an
-event, so that the amounts of any moment can be rebuilt.
+The table `order_amounts` mirrors what the channel says now, and only the import writes it. Every change of an amount is
+in an event, so that the amounts at any moment can be rebuilt.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,9 @@ Amounts = dict[Place, Amount]
 
 
 def pack_amounts(amounts: Mapping[Place, Amount]) -> dict[str, dict[str, Amount]]:
-    """Amounts as an event keeps them: by line, then by component, in JSON [charged, tax, discount]."""
+    """Amounts in the form in which an event keeps them: by line, then by component, in JSON [charged, tax,
+    discount].
+    """
     lines: dict[str, dict[str, Amount]] = {}
     for (line_id, component), amount in amounts.items():
         lines.setdefault(str(line_id), {})[component] = amount
@@ -24,7 +26,7 @@ def pack_amounts(amounts: Mapping[Place, Amount]) -> dict[str, dict[str, Amount]
 
 
 def unpack_amounts(lines: Mapping[str, Mapping[str, Any]]) -> Amounts:
-    """Amounts by their place, from what an event keeps."""
+    """Amounts by their place, from the form in which an event keeps them."""
     return {
         (int(line), component): Amount(*figures)
         for line, components in lines.items()
@@ -33,7 +35,7 @@ def unpack_amounts(lines: Mapping[str, Mapping[str, Any]]) -> Amounts:
 
 
 def amount_changes(order_id: int, before: Mapping[Place, Amount], after: Mapping[Place, Amount]) -> list[AmountChange]:
-    """The changes of an order's amounts from the one to the other; both have the same places."""
+    """The changes of an order's amounts from `before` to `after`; both have the same places."""
     return [
         AmountChange(order_id, None if line_id == OWN else line_id, component, before[line_id, component], amount)
         for (line_id, component), amount in after.items()

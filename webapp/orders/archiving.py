@@ -1,7 +1,8 @@
-"""The archive: orders at rest that daily lists leave out. They are found by search and number, and shown whole.
+"""The archive: closed orders that daily lists leave out. Search and order number still find them, and their pages are
+whole.
 
-By hand or, where the merchant says so, by a rule: so many days after an order came to rest. The rule never takes back
-what somebody restored, what is on hold, or what needs attention.
+Orders are archived by hand or, if the merchant sets one up, by a rule: a number of days after they were closed. The
+rule never archives an order that somebody restored, that is on hold, or that needs attention.
 """
 
 from datetime import datetime, timedelta
@@ -48,14 +49,14 @@ class NotArchived(Refusal):
 
 
 class StillOpen(Refusal):
-    """What is still to be worked stays in sight."""
+    """An order with work left stays in the lists."""
 
     code = "still_open"
     sentence = _l("This order is still open. Only complete, closed and canceled orders go into the archive.")
 
 
 def archive_refusal(order: Order, actor: Actor) -> Refusal | None:
-    """Why the order can't go into the archive now, asked by the button and by `archive`."""
+    """Why the order can't be archived now; the button and `archive` both ask it."""
     if order.archived_at is not None:
         return AlreadyArchived()
     if order.state in OPEN_STATES or order.canceling:
@@ -66,7 +67,7 @@ def archive_refusal(order: Order, actor: Actor) -> Refusal | None:
 
 
 def restore_refusal(order: Order, actor: Actor) -> Refusal | None:
-    """Why there is nothing to take out of the archive, asked by the button and by `restore`."""
+    """Why the order can't be restored from the archive; the button and `restore` both ask it."""
     return NotArchived() if order.archived_at is None else None
 
 
@@ -79,7 +80,9 @@ def archive(order: Order, *, actor: Actor) -> None:
 
 
 def restore(order: Order, *, actor: Actor) -> None:
-    """Take the order out of the archive; the caller holds the order's lock. The rule leaves it out from now on."""
+    """Take the order out of the archive; the caller holds the order's lock. The rule doesn't archive the order
+    again.
+    """
     if refusal := restore_refusal(order, actor):
         raise refusal
     order.archived_at = None
@@ -87,9 +90,9 @@ def restore(order: Order, *, actor: Actor) -> None:
 
 
 def archive_old(state: str, days: int, after: tuple[datetime, int] | None, limit: int) -> tuple[datetime, int] | None:
-    """Archive orders of a state that have rested for so many days, up to `limit` from a place on.
+    """Archive orders of a state that have rested for this many days: up to `limit` orders, from the place `after` on.
 
-    Tells the place to go on from; None at the end.
+    Returns the place from which to go on; None at the end.
     """
     actor = Actor.job("archive")
     restored = select(OrderEvent.id).where(OrderEvent.order_id == Order.id, OrderEvent.code == "restored").exists()
@@ -107,7 +110,7 @@ def archive_old(state: str, days: int, after: tuple[datetime, int] | None, limit
     orders = [
         order
         for order in locked_all([order_id for order_id in resting if order_id not in kept], actor)
-        if order.updated_at == resting[order.id]  # somebody may have taken it up meanwhile
+        if order.updated_at == resting[order.id]  # else somebody changed it meanwhile
     ]
     for order in orders:
         order.archived_at = now()

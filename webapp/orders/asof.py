@@ -1,8 +1,8 @@
-"""An order as it stood at a moment of the past, rebuilt from its events.
+"""An order at a moment of the past, rebuilt from its events.
 
-"Stood" means what the desk knew: an event counts from when the desk learned of it, so that the answer fits what was on
-the screen, or on the paper that was printed. Events carry the plain columns of the order and its lines, and its
-amounts. What lies in other tables of its own (packages, comments) and what is sealed are not among them.
+The rebuilt order shows what the desk knew at that moment: an event counts from when the desk learned of it, so that the
+answer fits what was on the screen, or on the paper that was printed. Events carry the plain columns of the order and
+its lines, and its amounts. They carry nothing of other tables (packages, comments) and nothing that is sealed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,19 +18,19 @@ from webapp.orders.models import OrderEvent
 
 @dataclass(frozen=True, slots=True)
 class Then:
-    """The plain columns of an order and of its lines, as events keep them, and its amounts; None where events of that
-    time kept none. Lines stand by their ids, in the order of their positions.
+    """The plain columns of an order and of its lines, as events keep them, and its amounts; None if events of that
+    time kept no amounts. Lines are by their ids, in the order of their positions.
     """
 
     at: datetime
     order: Mapping[str, Any]
     lines: Mapping[int, Mapping[str, Any]]
     amounts: Mapping[Place, Amount] | None
-    last: OrderEvent  # the one that made it so
+    last: OrderEvent  # the last one that counts
 
 
 def as_of(events: Sequence[OrderEvent], at: datetime) -> Then | None:
-    """What these events (newest first) had made of their order at that moment; None before the desk knew of it."""
+    """The order at that moment, from these events of it (newest first); None before the desk knew of it."""
     until = [event for event in reversed(events) if event.seen_at <= at]
     if not until:
         return None

@@ -1,4 +1,6 @@
-"""Attention: what is the matter with an order or a line, with its cause and its fix. It marks, it never blocks."""
+"""Attention: a problem of an order or a line, with its cause and its fix. Attention marks an order and never blocks
+it.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,8 +14,8 @@ from webapp.i18n import LazyString, lazy_gettext as _l
 
 @dataclass(frozen=True, slots=True)
 class AttentionKind:
-    """A kind of trouble: label, one sentence why, one sentence what to do. The sentences may take the row's values; of
-    lists of codes among these, `words` says what they are called.
+    """A kind of problem: its label, one sentence of cause, one sentence of fix. The sentences may use the values of
+    the stored problem; if a value is a list of codes, `words` gives their labels.
     """
 
     code: str
@@ -25,7 +27,7 @@ class AttentionKind:
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """One trouble in the reader's language."""
+    """One problem, in the reader's language."""
 
     kind: str
     label: str
@@ -48,7 +50,7 @@ def kinds() -> dict[str, AttentionKind]:
 
 
 def in_words(stored: Iterable[Mapping[str, Any]]) -> list[Attention]:
-    """Stored troubles as sentences; a kind whose plugin is gone says its code."""
+    """Stored problems as sentences; a kind whose plugin is gone is shown by its code."""
     known = kinds()
     shown = []
     for trouble in stored:
@@ -59,7 +61,7 @@ def in_words(stored: Iterable[Mapping[str, Any]]) -> list[Attention]:
             said = {name: _said(value, kind.words) for name, value in values.items()}
             try:
                 cause, fix = ask(kind, "label", _sentences, kind, said)
-            except PluginFailed:  # its name is said at least
+            except PluginFailed:  # at least its label is shown
                 cause, fix = "", ""
             shown.append(Attention(kind.code, str(kind.label), cause, fix))
     return shown

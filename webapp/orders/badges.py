@@ -1,7 +1,7 @@
-"""The desk's own badges: what some orders are, or suffer from, in a short word. A channel brings those of its flags
-(`webapp.orders.of_channels`), and its own words for the desk's.
+"""The desk's own badges: short words for what some orders are, or for their problems. A channel brings the badges of
+its own flags (`webapp.orders.of_channels`), and may bring its own words for the desk's badges.
 
-A flag that a channel set and that nobody has a badge for is shown by its code.
+A flag that a channel set and that has no badge is shown by its code.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +22,7 @@ from webapp.search.contract import Label
 
 
 def flagged(code: str) -> Callable[[Order], bool]:
-    """Whether the channel flagged an order so."""
+    """Whether the channel set this flag on an order."""
     return lambda order: code in order.flags
 
 
@@ -57,7 +57,7 @@ BADGES = (
         code="on_hold",
         reads=("on_hold", "canceling"),
         label=_l("On hold"),
-        shows=lambda order: order.on_hold and order.canceling,  # elsewhere its state says so
+        shows=lambda order: order.on_hold and order.canceling,  # in other cases the state shows it
         tone="warn",
         icon="player-pause",
     ),
@@ -85,19 +85,19 @@ BADGES = (
 
 
 def badges() -> dict[str, Badge]:
-    """Every badge by its code, the desk's own first; a plugin's of the same code stands in its place."""
+    """Every badge by its code, the desk's own first; a plugin's badge replaces one of the same code."""
     return by_code("register_badges", Badge)
 
 
 def badge_reads() -> dict[str, Any]:
-    """The columns of orders that badges ask."""
+    """The columns of orders that badges read."""
     asked = {name for badge in badges().values() for name in badge.reads or ()}
     known = table_of(Order).c
     return {name: getattr(Order, name) for name in sorted(asked | {"flags"}) if name in known}
 
 
 def _answers(badge: Badge, orders: Sequence[Order]) -> list[bool | PluginFailed]:
-    """Whether each of these orders carries a badge: asked at once, and one by one where that fails."""
+    """Whether each of these orders has a badge: the badge is asked for all at once, and one by one if that fails."""
     try:
         return list(ask(badge, "badge", _shows, badge, orders))
     except PluginFailed as problem:
@@ -109,12 +109,12 @@ def _shows(badge: Badge, orders: Sequence[Order]) -> list[bool]:
 
 
 class Badges:
-    """The badges of a page's orders, their words looked up once."""
+    """The badges of a page's orders; their labels are looked up once."""
 
     def __init__(self, without: Iterable[str] = ()) -> None:
         known = badges()
         self._known = set(known)
-        self._named: dict[tuple[str, str], Label] = {}  # labels in the words of a channel, by badge and channel
+        self._named: dict[tuple[str, str], Label] = {}  # labels in a channel's words, by badge and channel
         self._asked = [
             (badge, Label(label_of(badge), badge.tone, badge.icon, str(badge.help)))
             for badge in known.values()
@@ -122,14 +122,14 @@ class Badges:
         ]
 
     def of(self, order: Order) -> list[Label]:
-        """What the order carries."""
+        """The badges of one order."""
         return self.of_all([order])[order.id]
 
     def of_all(
         self, orders: Sequence[Any], whole: Callable[[], Sequence[Order]] | None = None
     ) -> dict[int, list[Label]]:
-        """What each of these orders carries, by their ids; `whole` reads them for badges that say nothing of what they
-        ask, where a list has read plain values alone.
+        """The badges of each of these orders, by their ids. If a list has read plain values alone, `whole` reads
+        whole orders for badges that don't declare what they read.
         """
         carried: dict[int, list[Label]] = {order.id: [] for order in orders}
         for badge, label in self._asked:
@@ -147,8 +147,8 @@ class Badges:
         return carried
 
     def _worded(self, code: str, label: Label, order: Order) -> Label:
-        """What wants attention is named, with its fix for who points at it; and so is the channel, whose own words for
-        its flags come first.
+        """The badge's label for this order: with the kinds of attention and their fixes as its help, or with the
+        channel's name. A channel's own words for a flag come first.
         """
         if code in order.flags or NAME in label.text or NAME in label.title:
             return self._of_channel(code, label, order.store.channel)

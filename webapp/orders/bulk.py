@@ -1,9 +1,9 @@
-"""Bulk acts: one order action done to many orders, as a run with a result for each.
+"""Bulk acts: one order action performed on many orders, as a run with a result for each order.
 
-Which orders, and what became of each, stands in the run's results, written at once when it starts. A chunk acts and
-notes its results in one transaction: a worker that dies mid-chunk leaves every order of it undone and waiting, and a
-job that comes twice finds nothing waiting. Whoever started the run acts, with the
-rights of the moment.
+The run's results name the orders and how each one ended; they are written at once when the run starts. A chunk acts and
+writes its results in one transaction: if a worker dies in the middle of a chunk, all its orders stay undone and
+waiting, and a job that comes twice finds nothing waiting. The person who started the run acts, with the rights that
+they have while it goes on.
 """
 
 import secrets
@@ -39,15 +39,15 @@ log = structlog.get_logger(__name__)
 KIND = "bulk"
 CAP = 50_000
 CHUNK = 50
-FIRST = 10  # orders of the first chunk, so that somebody soon sees what comes of it
-LOOKED_AT = 200  # orders that a form asks before it says how many could be done
+FIRST = 10  # orders of the first chunk: few, so that the first results are soon there
+LOOKED_AT = 200  # orders that a form asks about before it says for how many the action is possible
 
 
 class ResultState(StrEnum):
     WAITING = "waiting"
     DONE = "done"
-    REFUSED = "refused"  # by a rule: the sentence says which
-    FAILED = "failed"  # by a bug: the log says where
+    REFUSED = "refused"  # by a rule, named in its sentence
+    FAILED = "failed"  # by a bug, described in the log
 
 
 UNDONE = (ResultState.WAITING, ResultState.REFUSED, ResultState.FAILED)
@@ -100,12 +100,12 @@ class InputLost(DeskError):
 
 
 def bulk_actions(actor: Actor, actions: Mapping[str, OrderAction]) -> list[OrderAction]:
-    """Those that can be done to many orders at once and that the actor has the right to."""
+    """The actions that can be performed on many orders at once and to which the actor has the right."""
     return [action for action in actions.values() if action.bulk and actor.may(action.right)]
 
 
 def listed_action() -> OrderAction:
-    """The action for which a list is given, with an input for each order. Raises `NothingTakesLists`."""
+    """The action that takes a list, with an input for each order. Raises `NothingTakesLists`."""
     for action in actions().values():
         if action.bulk and action.listed:
             return action
@@ -115,10 +115,10 @@ def listed_action() -> OrderAction:
 def chosen_ids(
     actor: Actor, *, ids: Sequence[int] | None = None, compiled: Compiled | None = None, sort: str = NEWEST
 ) -> list[int]:
-    """Which orders a run is about: these, as far as there are any, or all that a query finds, in the list's order.
+    """The ids of a run's orders: those of `ids` if they are given, or all that a query finds, in the list's order.
 
-    Doors read them before the transaction that starts the run, since on SQLite nobody else writes meanwhile. Raises
-    `TooManyForOneRun`.
+    Callers read them before the transaction that starts the run, since on SQLite that transaction blocks all writers.
+    Raises `TooManyForOneRun`.
     """
     found = matching_ids(ORDER_LIST, actor, compiled, sort, CAP + 1)
     if ids is not None:
@@ -130,23 +130,23 @@ def chosen_ids(
 
 
 def start_bulk(action_code: str, data: ActionInput, *, actor: Actor, ids: Sequence[int], key: str = "") -> Run:
-    """Begin to act on these orders (see `chosen_ids`). The same `key` answers with the first run.
+    """Start a run over these orders (see `chosen_ids`). Another call with the same `key` returns the first run.
 
-    Raises `Forbidden`, `NotInBulk` or `NothingChosen`; then nothing was begun.
+    Raises `Forbidden`, `NotInBulk` or `NothingChosen`; then no run was started.
     """
     action = _checked(action_code, actor)
     return known_run(key, actor) or _begin(action, {"input": data.model_dump(mode="json")}, ids, actor, key)
 
 
 def start_each(action_code: str, inputs: Mapping[int, ActionInput], *, actor: Actor, key: str = "") -> Run:
-    """Begin to act on orders, each with an input of its own. The same `key` answers with the first run."""
+    """Start a run over orders with an input for each. Another call with the same `key` returns the first run."""
     action = _checked(action_code, actor)
     body = {"each": {str(order_id): data.model_dump(mode="json") for order_id, data in inputs.items()}}
     return known_run(key, actor) or _begin(action, body, chosen_ids(actor, ids=list(inputs)), actor, key)
 
 
 def try_again(run: Run, *, actor: Actor, key: str = "") -> Run:
-    """A new run over whatever of an ended one is not done. Raises `NothingToRepeat`."""
+    """Start a new run over the orders that an ended run left undone. Raises `NothingToRepeat`."""
     row = db.session.get_one(BulkAct, run.id)
     action = _checked(row.action, actor)
     if run.is_open:
@@ -161,7 +161,7 @@ def try_again(run: Run, *, actor: Actor, key: str = "") -> Run:
 
 
 def undoing(run: Run, actor: Actor) -> OrderAction | None:
-    """The act that takes this run back, where there is one that needs no input and that the actor has the right to."""
+    """The action that undoes this run, if there is one that needs no input and to which the actor has the right."""
     row = db.session.get_one(BulkAct, run.id)
     action = find_action(row.action)
     if run.is_open or not action.counterpart or run.done == run.failed:
@@ -172,7 +172,7 @@ def undoing(run: Run, actor: Actor) -> OrderAction | None:
 
 
 def undo(run: Run, *, actor: Actor, key: str = "") -> Run:
-    """A new run that takes back what an ended one did. Raises `NothingToUndo`."""
+    """Start a new run that undoes what an ended run did. Raises `NothingToUndo`."""
     back = undoing(run, actor)
     if back is None:
         raise NothingToUndo
@@ -190,7 +190,7 @@ def _checked(code: str, actor: Actor) -> OrderAction:
 
 
 def known_run(key: str, actor: Actor) -> Run | None:
-    """The run that the actor began with this key already; whoever sends it twice at once waits for the first."""
+    """The run that the actor already started with this key. Of two requests at once, the second waits for the first."""
     if key and actor.kind is ActorKind.PERSON:
         db.session.execute(select(User.id).where(User.id == actor.id).with_for_update(key_share=True))
     query = select(Run).join(BulkAct, BulkAct.run_id == Run.id).where(BulkAct.key == key)
@@ -219,13 +219,13 @@ def _opened(row: BulkAct) -> dict[str, Any]:
     return body
 
 
-# --- What the worker does ---------------------------------------------------------------------------------------------
+# --- In the worker ----------------------------------------------------------------------------------------------------
 
 
 @job("now")
 @runs.gives_up
 def act_on_chunk(run_id: int, chunk: int) -> None:
-    """Act on the next orders of a run; the rest is another job's."""
+    """Act on the next orders of a run; another job does the rest."""
     with unit_of_work():
         run = runs.take_chunk(run_id, chunk)
         if run is not None:
@@ -243,7 +243,7 @@ def _do_chunk(run: Run) -> None:
         row = db.session.get_one(BulkAct, run.id)
         action, body, actor = find_action(row.action), _opened(row), starter_of(run)
         orders = {order.id: order for order in locked_all([result.subject_id for result in results], actor, *AROUND)}
-    except DeskError as problem:  # the plugin, the key or the right to see orders is gone: no order could be done
+    except DeskError as problem:  # the plugin, the key or the right to see orders is gone: no order can be done
         runs.fail(run, problem)
         return
     _act(run, results, action, orders, body, actor)
@@ -263,7 +263,7 @@ def _act(
     body: Mapping[str, Any],
     actor: Actor,
 ) -> None:
-    """Act on the orders of these results, and note what became of each."""
+    """Act on the orders of these results, and write how each one ended."""
     wanted: list[tuple[RunResult, Wanted]] = []
     for result in results:
         order = orders.get(result.subject_id)
@@ -276,7 +276,7 @@ def _act(
             result.state, result.problem = ResultState.REFUSED, problem.stored()
     try:
         outcomes = act_many(action, [one for _result, one in wanted], actor)
-    except Forbidden as problem:  # whoever began it has lost the right since
+    except Forbidden as problem:  # the person has lost the right since they started the run
         outcomes = [problem] * len(wanted)
     for (result, one), outcome in zip(wanted, outcomes, strict=True):
         result.state, result.problem = _result_of(run, one.order, outcome)
@@ -293,7 +293,7 @@ def _result_of(run: Run, order: Order, outcome: Done | Exception) -> tuple[str, 
     return ResultState.FAILED, ActFailed().stored()
 
 
-# --- What pages read --------------------------------------------------------------------------------------------------
+# --- For pages --------------------------------------------------------------------------------------------------------
 
 
 def possible(action: OrderAction, orders: Sequence[Order], actor: Actor) -> list[Order]:
@@ -304,7 +304,7 @@ def possible(action: OrderAction, orders: Sequence[Order], actor: Actor) -> list
 def orders_to_look_at(
     actor: Actor, *, ids: Sequence[int] | None = None, compiled: Compiled | None = None, sort: str = NEWEST
 ) -> list[Order]:
-    """The first orders of a choice, with what refusals ask of them."""
+    """The first orders of a choice, with all that refusals read of them."""
     query = first_rows(ORDER_LIST, actor, compiled, sort, LOOKED_AT)
     if ids is not None:
         query = visible(actor).where(Order.id.in_(ids)).order_by(Order.id).limit(LOOKED_AT)
@@ -312,7 +312,9 @@ def orders_to_look_at(
 
 
 def results_of(run: Run, *, state: str | None = None, after: int = 0, limit: int = 100) -> list[RunResult]:
-    """Results of a run by position, those after a position; of one state, if it is named."""
+    """A run's results in the order of their positions, from the position behind `after` on; only those in `state`,
+    if given.
+    """
     query = select(RunResult).where(RunResult.run_id == run.id, RunResult.position > after)
     if state:
         query = query.where(RunResult.state == state)
@@ -320,6 +322,6 @@ def results_of(run: Run, *, state: str | None = None, after: int = 0, limit: int
 
 
 def result_counts(run: Run) -> dict[str, int]:
-    """How many results there are of each state."""
+    """The number of results in each state."""
     query = select(RunResult.state, func.count()).where(RunResult.run_id == run.id).group_by(RunResult.state)
     return dict(db.session.execute(query).all())

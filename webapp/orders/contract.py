@@ -1,7 +1,7 @@
-"""What an order action implements, and the facts that hooks get of orders that change.
+"""What an order action implements, and the facts that hooks get about changed orders.
 
-An action's `refusal` is the function that its service asks itself, so that a button never lies. `Input` is declared
-once (`webapp.orders.inputs`): the form, the command line, bulk input and the JSON schema all come from it.
+The service asks an action's `refusal` itself, so that a button and the service never disagree. `Input` is declared once
+(`webapp.orders.inputs`): the form, the command line, bulk input and the JSON schema all come from it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class ActionInput(BaseModel):
 
 
 class Place(StrEnum):
-    """Where the form of an action stands on the order's page."""
+    """The place of an action's form on the order's page."""
 
     ACTIONS = "actions"  # under the bar of buttons
     COMMENTS = "comments"  # as the box under the comments
@@ -45,13 +45,13 @@ class OrderAction(ABC):
     right: ClassVar[str]
     bulk: ClassVar[bool] = False
     icon: ClassVar[str] = "dots"
-    listed: ClassVar[bool] = False  # in bulk each order has an input of its own: a list of them is given, not a form
+    listed: ClassVar[bool] = False  # in bulk, each order has an input of its own, from a list instead of a form
     place: ClassVar[Place] = Place.ACTIONS
-    counterpart: ClassVar[str] = ""  # the code of the act that undoes this one: a bar shows whichever is possible
+    counterpart: ClassVar[str] = ""  # the code of the act that undoes this one: a bar shows the possible one
     Input: ClassVar[type[ActionInput]] = ActionInput
 
     def doing(self, count: int) -> str:
-        """What is so while it is being done to so many orders: a whole sentence."""
+        """What is being done to this number of orders, as a whole sentence."""
         return str(
             ngettext(
                 "%(action)s: %(num)s order is being worked.",
@@ -62,50 +62,55 @@ class OrderAction(ABC):
         )
 
     def done(self, count: int) -> str:
-        """To how many orders it was done, in a few words that others may follow, as in "34 shipped"."""
+        """What was done to this number of orders, in a few words that others may follow, such as "34 shipped"."""
         return str(ngettext("%(num)s done", "%(num)s done", count))
 
     @abstractmethod
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
-        """Why it is not possible now; None where it is. The very predicate that the service asks."""
+        """Why the action is not possible now; None if it is. The service asks the same function."""
 
     @abstractmethod
     def perform(self, order: Order, data: Any, actor: Actor) -> None:
-        """Do it; the caller holds the order's lock and has asked right, version and refusal."""
+        """Perform the action; the caller holds the order's lock and has checked right, version and refusal."""
 
     def perform_many(self, orders: Sequence[Order], data: Any, actor: Actor) -> None:
-        """Do it to all of these orders; where it fails for one, it fails, and each is tried by itself."""
+        """Perform the action on all of these orders. If it fails for one it fails for all, and the caller tries each
+        order alone.
+        """
         for order in orders:
             self.perform(order, data, actor)
 
     def undo(self, order: Order, data: Any) -> tuple[str, Mapping[str, Any]] | None:
-        """What takes the act back: the code of an act and its input; None where nothing does. Asked before `perform`,
-        while the order still shows what was; the pages offer it where that act is then possible with that input.
+        """The act that undoes this one: its code and its input; None if there is none. It is asked before `perform`,
+        while the order still has its earlier values; pages offer the undo if that act is then possible with that
+        input.
         """
         return (self.counterpart, {}) if self.counterpart else None
 
     def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
-        """What the fields of `Input` offer this person for this order, as far as it is more than was declared: choices,
-        defaults, whether a field is there. Without an order it is for many: nothing of one of them may show.
+        """What the fields of `Input` offer this person for this order, beyond what was declared: choices, defaults,
+        whether a field is shown. Without an order the form is for many orders, and may show nothing of a single one.
         """
         return {}
 
     def for_version(self, data: Any) -> bool:
-        """Whether it is for the order as the person saw it: somebody else's change meanwhile then asks again."""
+        """Whether this input depends on the order as the person saw it: if somebody else has changed the order, the
+        person is then asked again.
+        """
         return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Badge:
-    """A short word that some orders carry wherever they are shown: a gift, a replacement, a buyer who wants to cancel.
+    """A short word shown wherever some orders are shown: a gift, a replacement, a buyer who wants to cancel.
 
-    `reads` names the columns of orders that `shows` asks, beside store and shop, so that lists need not read whole
-    orders for it. In label and help `%(channel)s` stands for what the order's channel is called.
+    `reads` names the columns of orders that `shows` reads, besides store and shop, so that lists need not load whole
+    orders for the badge. In label and help, `%(channel)s` is replaced by the name of the order's channel.
     """
 
     code: str
     label: LazyString | str
-    shows: Callable[[Order], bool]  # of columns of the order alone: it is asked for every row
+    shows: Callable[[Order], bool]  # reads columns of the order alone, since it is called for every row
     tone: str = "calm"
     icon: str = ""
     help: LazyString | str = ""
@@ -114,9 +119,9 @@ class Badge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """A part of the order page that loads by itself, after the page; where it fails, its place says so.
+    """A part of the order page that loads after the page itself; if it fails, an error is shown in its place.
 
-    `render` gives HTML and asks no network; what it asks of the database is stopped after `seconds`.
+    `render` returns HTML and uses no network; its statements in the database are stopped after `seconds`.
     """
 
     code: str
@@ -142,7 +147,7 @@ class Amount(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AmountChange:
-    """What the channel charges otherwise than before: for a component of a line, or of the order itself (no line)."""
+    """A changed amount of one component, of a line or of the order itself (no line)."""
 
     order_id: int
     line_id: int | None
@@ -152,17 +157,17 @@ class AmountChange:
 
 
 class Origin(StrEnum):
-    """Where something was done: at the desk, or elsewhere, such as on the channel's own page."""
+    """Where an act was done: at the desk, or elsewhere, such as on the channel's own page."""
 
     DESK = "desk"
     ELSEWHERE = "elsewhere"
 
 
 class Move(StrEnum):
-    """What becomes of units of an order line."""
+    """A way in which units of an order line moved."""
 
     SHIPPED = "shipped"
-    UNSHIPPED = "unshipped"  # a shipment was taken back
+    UNSHIPPED = "unshipped"  # a shipment was undone
     CANCELED = "canceled"
     WITHDRAWN = "withdrawn"
     RETURNED = "returned"
@@ -170,7 +175,7 @@ class Move(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UnitsMoved:
-    """Units of a line that went the same way. All moves of a line add up to what its counters gained."""
+    """Units of a line that moved in the same way. All moves of a line add up to the change of its counters."""
 
     order_id: int
     line_id: int
@@ -181,7 +186,9 @@ class UnitsMoved:
 
 @dataclass(frozen=True, slots=True)
 class OrdersChange:
-    """What happened to one known order: the code of its event, and the columns that changed, with what they held."""
+    """A change of one order that the desk already had: the code of its event, and the changed columns with their
+    values before.
+    """
 
     order_id: int
     code: str

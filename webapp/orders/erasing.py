@@ -1,15 +1,18 @@
-"""Erasing buyers by date, as a run of small chunks for each store, begun by the clock or by a person.
+"""Erasing buyers by date, as a run of small chunks for each store, started by the schedule or by a person.
 
-The clock looks every hour and begins one run a day, shortly before something is past its date: the run takes whatever
-falls due until the next one, so that a buyer is gone on the day itself at the latest. Where buyers are kept for no day
-there is nothing to foresee, and what was delivered goes within the hour. A person erases what is past its date now.
+The schedule checks every hour and starts one run a day, shortly before the first buyer falls due. The run erases all
+buyers who fall due before the next run, so that each is erased on the due day at the latest. If a store keeps buyers
+for no day at all, there is nothing to plan, and buyers of delivered orders are erased within the hour. A person's run
+erases what is due now.
 
-The date counts from delivery; where the channel does not tell of it, from the latest day of delivery that was promised;
-without any such day from two weeks after shipping; of a canceled order from the cancellation. An order waits while it
-is open, on hold or being canceled, and while something of it is under way elsewhere, which others say by the hook
-`keep_buyers`. What somebody wrote of an order after its buyer was erased is kept for as long again, and erased then.
+The time counts from the delivery; if the channel doesn't report one, from the latest promised day of delivery; without
+any such day, from two weeks after shipping; for a canceled order, from the cancellation. An order waits while it is
+open, on hold or being canceled, and while other work on it is unfinished, which listeners report by the hook
+`keep_buyers`. Texts written about an order after its buyer was erased are kept for the same time again, and erased
+then.
 
-What belongs to no order, such as the answers of orders that could not be taken in, is erased by those who keep it.
+Data of buyers that belongs to no order, such as answers that could not be imported, is erased by the code that keeps
+it.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,28 +44,28 @@ from webapp.vault.models import VaultErasure, VaultKey
 
 log = structlog.get_logger(__name__)
 KIND = "erasing"
-CHUNK = 50  # orders in one transaction: no clerk waits for it
-CAP = 10_000  # orders that a preview looks at, however many there are
-_ON_THE_WAY = timedelta(days=14)  # from shipping, where nobody tells when it arrives
-_EVERY = timedelta(days=1)  # how far a run of the clock reaches ahead
-_SOON = timedelta(hours=2)  # before a date is past the run begins: the clock looks hourly, and workers may be busy
-_LOOK = 0.5  # seconds for which the scheduler looks whether anything falls due
+CHUNK = 50  # orders in one transaction: few, so that nobody's work waits for it
+CAP = 10_000  # the most orders that a preview checks
+_ON_THE_WAY = timedelta(days=14)  # assumed time from shipping to delivery, if nobody reports the delivery
+_EVERY = timedelta(days=1)  # how far ahead a scheduled run erases
+_SOON = timedelta(hours=2)  # before the due date, the run starts: the schedule checks hourly, and workers may be busy
+_LOOK = 0.5  # seconds that the scheduler may spend on finding out whether anything falls due
 _ACTOR = Actor.job(KIND)
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a run would erase now, and what is past its date and waits."""
+    """What a run would erase now, and what is due but waits."""
 
     days: int
     due: int  # orders
-    capped: bool  # there are more
-    unplaced: int  # what belongs to no order
+    capped: bool  # there are more than the preview checked
+    unplaced: int  # data that belongs to no order
     open: int
     on_hold: int
     canceling: int
     under_way: int
-    more_may_wait: bool  # not all that are past their date were looked at
+    more_may_wait: bool  # not all due orders were checked
 
     @property
     def total(self) -> int:
@@ -74,7 +77,7 @@ class Preview:
 
 
 def preview(store: Store, actor: Actor) -> Preview:
-    """What there is to erase of a store's buyers now; nothing is changed."""
+    """What a run would erase of a store's buyers now; changes nothing."""
     actor.needs("stores.view")
     before = _before(store)
     some = _past(store.id, before).with_only_columns(Order.state, Order.on_hold, Order.canceling).limit(CAP + 1)
@@ -98,8 +101,8 @@ def preview(store: Store, actor: Actor) -> Preview:
 
 
 def count_due(store: Store, *, ahead: timedelta = timedelta(0)) -> int:
-    """How much of a store's buyers is due, or will be after this time; doors count before the transaction that starts
-    the run, since on SQLite nobody else writes meanwhile.
+    """The number of orders and other records of a store whose buyers are due now, or within the time `ahead`.
+    Callers count before the transaction that starts the run, since on SQLite that transaction blocks all writers.
     """
     before = _before(store) + ahead
     due = _due(store.id, before).order_by(None).subquery()
@@ -108,8 +111,8 @@ def count_due(store: Store, *, ahead: timedelta = timedelta(0)) -> int:
 
 
 def start(store: Store, *, actor: Actor, total: int, ahead: timedelta = timedelta(0)) -> Run | None:
-    """Begin to erase what is due of a store, or will be after this time, or join the run that does so; None where
-    nothing is (see `count_due`).
+    """Start a run that erases what is due of a store, now or within the time `ahead`, or join the running one; None
+    if nothing is due (see `count_due`).
     """
     actor.needs("stores.edit")
     actor.needs_shops(store.shop_ids)
@@ -120,7 +123,7 @@ def start(store: Store, *, actor: Actor, total: int, ahead: timedelta = timedelt
         return None
     run = runs.begin(KIND, actor=actor, subject_id=store.id, total=total)
     run.numbers = {"before": iso(_before(store) + ahead)}
-    if actor.kind is not ActorKind.JOB:  # the run erases in the name of the desk
+    if actor.kind is not ActorKind.JOB:  # the run itself acts as the desk
         audit("erasing_started", actor=actor, store=store.id, run=run.id, total=total)
     return run
 
@@ -132,17 +135,17 @@ def last_run(store: Store) -> Run | None:
 
 
 def any_to_erase() -> bool:
-    """Whether there may be a store of which the clock is to begin a run."""
+    """Whether there may be a store for which the schedule has to start a run."""
     try:
         with time_limit(_LOOK):
             return any(_is_time(store) for store in stores())
-    except TooSlow:  # of very many orders; a worker has the time to find out
+    except TooSlow:  # with very many orders; a worker has more time
         return True
 
 
 def _is_time(store: Store) -> bool:
-    """Whether something of a store falls due soon, and the clock's last run of it, which took what fell due until now,
-    is about a day ago.
+    """Whether some data of a store falls due soon, and about a day has passed since its last scheduled run, which
+    erased everything due until now.
     """
     soon = min(_SOON, _ahead(store))
     mine = (Run.kind == KIND, Run.subject_id == store.id, Run.actor_kind == ActorKind.JOB)
@@ -160,14 +163,14 @@ def _ahead(store: Store) -> timedelta:
 
 @job("clock")
 def erase_by_date() -> None:
-    """Let the erasing begin, store by store, where it is time."""
+    """Start the erasing of each store for which it is time."""
     for store in stores():
         begin_erasing.enqueue(store.id)
 
 
 @job("importing")
 def begin_erasing(store_id: int) -> None:
-    """Begin the day's erasing of one store, if it is time; a run that somebody let rest goes on."""
+    """Start the day's erasing of one store, if it is time; a paused run goes on."""
     store = db.session.get_one(Store, store_id)
     if not _is_time(store):
         return
@@ -182,8 +185,8 @@ def begin_erasing(store_id: int) -> None:
 @job("importing")
 @runs.gives_up
 def erase_chunk(run_id: int, chunk: int) -> None:
-    """Erase the next buyers of a run; the rest is a job of its own."""
-    found = _next(runs.find_run(run_id))  # before the transaction, since on SQLite nobody else writes meanwhile
+    """Erase the next buyers of a run; another job does the rest."""
+    found = _next(runs.find_run(run_id))  # before the transaction, since on SQLite that one blocks all writers
     with unit_of_work():
         run = runs.take_chunk(run_id, chunk)
         if run is None:
@@ -216,8 +219,8 @@ def _next(run: Run) -> list[int]:
 
 
 def _erase(run: Run, ids: Sequence[int], before: datetime) -> int:
-    """Erase those of the orders that are due still, all at once; one by one where that fails, so that an order which
-    can't be erased keeps back no other. Tells how many were erased.
+    """Erase those of the orders that are still due: all at once, or one by one if that fails, so that an order that
+    can't be erased blocks no other. Returns how many were erased.
     """
     store_id = run.subject_id or 0
     erased = _attempt(run, lambda: _erase_due(store_id, ids, before), ids)
@@ -236,12 +239,12 @@ def _erase_unplaced(run: Run, before: datetime) -> int:
 
 
 def _attempt(run: Run, work: Callable[[], int], ids: Sequence[int] = ()) -> int | None:
-    """None where a plugin fails at it, or something is broken; nothing of it is done then."""
+    """Do the work under a savepoint; None if a plugin fails or there is a bug, and then none of the work is kept."""
     try:
         with db.session.begin_nested():
             return work()
     except Exception as error:
-        if runs.passes(error):  # the trouble of database, queue or disk: the whole chunk is tried again
+        if runs.passes(error):  # of the database, the queue or the disk: the whole chunk is tried again
             raise
         log.error("buyers_not_erased", run=run.id, orders=list(ids), kind=type(error).__name__)
         return None
@@ -256,7 +259,7 @@ def _erase_due(store_id: int, ids: Sequence[int], before: datetime) -> int:
         return 0
     orders = locked_all(ids, _ACTOR)
     due = set(db.session.scalars(_due(store_id, before).where(among(Order.id, ids))))
-    for kept in ask_listeners("keep_buyers", list(ids), gives=dict):  # one that fails ends the attempt
+    for kept in ask_listeners("keep_buyers", list(ids), gives=dict):  # a listener that fails ends the attempt
         due -= kept.keys()
     chosen = [order for order in orders if order.id in due]
     if chosen:
@@ -270,7 +273,7 @@ def _before(store: Store) -> datetime:
 
 
 def _unplaced(store: Store, before: datetime) -> int:
-    """How much is kept of buyers that belongs to no order."""
+    """The number of records about a store's buyers that belong to no order."""
     return sum(ask_listeners("unplaced_buyers", store.id, before, gives=int))
 
 
@@ -279,13 +282,13 @@ def _waits_for(state: str, on_hold: bool, canceling: bool) -> str | None:
 
 
 def _due(store_id: int, before: datetime) -> Select[int]:
-    """The ids of orders whose buyers are to be erased, unless something of theirs is under way elsewhere."""
+    """The ids of orders whose buyers are due, unless other work on them is unfinished."""
     query = _past(store_id, before).with_only_columns(Order.id)
     return query.where(Order.state.not_in(OPEN_STATES), ~Order.on_hold, ~Order.canceling)
 
 
 def _past(store_id: int, before: datetime) -> Select[Any]:
-    """Orders of a store of which something is sealed and whose date is past, whatever they wait for."""
+    """Orders of a store with sealed data whose date has passed, whether or not they have to wait."""
     query = visible(_ACTOR).where(Order.store_id == store_id)
     query = query.join(VaultKey, VaultKey.order_id == Order.id)
     query = query.join(ChannelOrder, ChannelOrder.id == Order.channel_order_id)
@@ -294,7 +297,7 @@ def _past(store_id: int, before: datetime) -> Select[Any]:
 
 
 def _over(before: datetime) -> Any:
-    """That an order's date is before this instant."""
+    """The condition that an order's date is before this instant."""
     on_the_way = ChannelPackage.delivered_at.is_(None)
     arrived = and_(_parcel(), ~_parcel(on_the_way))
     promised = and_(Order.deliver_by <= before, ~_parcel(on_the_way, ChannelPackage.shipped_at > before))
@@ -311,8 +314,8 @@ def _over(before: datetime) -> Any:
 
 
 def _parcel(*conditions: Any) -> Any:
-    """That the channel knows such a parcel of the order. A single value and no EXISTS, which PostgreSQL may answer by
-    reading the parcels of all orders.
+    """The condition that the channel lists such a parcel of the order. It is a single value instead of EXISTS, for
+    which PostgreSQL may read the parcels of all orders.
     """
     such: Select[Any] = select(literal_column("1")).where(
         ChannelPackage.channel_order_id == Order.channel_order_id, *conditions
@@ -321,8 +324,9 @@ def _parcel(*conditions: Any) -> Any:
 
 
 def _canceled(before: datetime) -> Any:
-    """That an order was canceled before this instant, whatever the channel told of it later: its last event of becoming
-    so tells when. One that arrived as canceled counts from its arrival, since that event has the time of the purchase.
+    """The condition that an order was canceled before this instant, whatever the channel reported later: the time of
+    its last event of becoming canceled. An order that was imported as canceled counts from its import, since that
+    event has the time of the purchase.
     """
     at = case((OrderEvent.code == "placed", OrderEvent.seen_at), else_=OrderEvent.at)
     became = OrderEvent.data[("after", "order", "state")].as_string() == OrderState.CANCELED.value

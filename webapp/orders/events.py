@@ -1,9 +1,9 @@
 """Events: the record of everything that happened to an order, from which its plain columns can be rebuilt.
 
-`record` is the one function that writes them for acts; the import writes the same rows by the page. `data` holds the
-values after of every plain column that changed, and before where a person changed them; amounts that changed it holds
-both before and after. Personal values go into `sealed`. The event with which a row begins leaves out columns that say
-nothing (none, no, zero, empty): most of them do not, and one such event is kept for every order.
+Acts write events by `record` and `record_all` alone; the import writes the same rows, a page at a time. `data` holds
+the new value of every changed plain column, and the old value too if a person changed it; of changed amounts it holds
+both. Personal values are in `sealed`. The first event of a row leaves out columns without content (none, no, zero,
+empty): most columns have none, and one such event is kept for every order.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,28 +29,28 @@ from webapp.orders.models import Order, OrderEvent, OrderLine
 from webapp.orders.moves import moves_of
 from webapp.vault import services as vault
 
-# Columns that events don't carry: identity, and what follows from the event itself.
+# Columns that events don't carry: identity, and columns that follow from the event itself.
 _NOT_RECORDED = {"id", "order_id", "version", "updated_at"}
-NAMED_BEFORE = {"asin": "product_code"}  # columns of lines, by the names that desks of before stored
+NAMED_BEFORE = {"asin": "product_code"}  # columns of lines, by the names that earlier versions stored
 ORDER_COLUMNS = tuple(c.key for c in inspect(Order).column_attrs if c.key not in _NOT_RECORDED)
 LINE_COLUMNS = tuple(c.key for c in inspect(OrderLine).column_attrs if c.key not in _NOT_RECORDED)
 
 
 def _nothing(model: type[Order] | type[OrderLine], columns: Iterable[str]) -> dict[str, Any]:
-    """What each column holds when it says nothing."""
+    """The value of each column that has no content."""
     of_type: dict[type, Any] = {bool: False, int: 0, str: "", object: []}  # the last is JSON, which holds lists here
     table = table_of(model)
     return {name: None if (c := table.c[name]).nullable else of_type.get(c.type.python_type) for name in columns}
 
 
-_NO_ORDER = _nothing(Order, set(ORDER_COLUMNS) - {"country"})  # which older orders were given past their events
+_NO_ORDER = _nothing(Order, set(ORDER_COLUMNS) - {"country"})  # which was filled for older orders without an event
 _NO_LINE = _nothing(OrderLine, LINE_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
 class EventGroup:
-    """What events are about, by which the timeline can be narrowed. Groups of one code are one group: its label is that
-    of whoever was registered first. The filter shows the lower `place` first.
+    """A subject of events, by which the timeline can be filtered. Groups with the same code are one group, with the
+    label that was registered first. The filter shows groups with a lower `place` first.
     """
 
     code: str
@@ -63,7 +63,7 @@ OTHER = EventGroup("other", _l("Everything else"), 1000)
 
 @dataclass(frozen=True, slots=True)
 class EventWords:
-    """The sentence of an event's code in the timeline; it may take values of the event's `data["values"]`."""
+    """The sentence for an event's code in the timeline; it may use values of the event's `data["values"]`."""
 
     code: str
     sentence: LazyString
@@ -99,17 +99,17 @@ WORDS = (
 
 
 def plain(value: Any) -> Any:
-    """A column's value as JSON keeps it."""
+    """A column's value in the form in which JSON keeps it."""
     return iso(value) if isinstance(value, datetime) else value
 
 
 def order_begun(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What the event of a new order keeps of its columns."""
+    """The columns of a new order that its event keeps."""
     return _telling(row, ORDER_COLUMNS, _NO_ORDER)
 
 
 def line_begun(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What the event of a new order keeps of the columns of a line."""
+    """The columns of a line that the event of a new order keeps."""
     return _telling(row, LINE_COLUMNS, _NO_LINE)
 
 
@@ -118,8 +118,8 @@ def _telling(row: Mapping[str, Any], columns: Sequence[str], nothing: Mapping[st
 
 
 def after_of(event: OrderEvent) -> dict[str, dict[str, Any]]:
-    """The values that the event gave to columns, by line, the order itself under the empty name; of a row that began
-    with it, those of all columns.
+    """The values that the event gave to columns, by line; the order itself is under the empty name. For a row that
+    began with the event, these are all columns.
     """
     after = event.data.get("after") or {}
     parts = {"": after["order"]} if after.get("order") else {}
@@ -133,7 +133,7 @@ def after_of(event: OrderEvent) -> dict[str, dict[str, Any]]:
 
 
 def amounts_of(event: OrderEvent) -> tuple[Amounts, Amounts]:
-    """The amounts that the event changed, as they were and as they are from then on."""
+    """The amounts that the event changed, with their values before and after it."""
     before, after = ((event.data.get(when) or {}).get("amounts") or {} for when in ("before", "after"))
     return unpack_amounts(before), unpack_amounts(after)
 
@@ -148,10 +148,11 @@ def record(
     values: Mapping[str, Any] | None = None,
     sealed: Any = None,
 ) -> OrderEvent:
-    """Write the event of the changes just made to the order and its lines; an act or a change bumps the version.
+    """Write the event for the changes just made to the order and its lines. The order's version rises with every
+    change, and with every act of a person.
 
-    The caller holds the order's lock. `values` are for the sentence; `sealed` is personal and goes under the order's
-    key.
+    The caller holds the order's lock. `values` are for the event's sentence; `sealed` is personal and is sealed under
+    the order's key.
     """
     packed = vault.seal(order.id, "event", sealed) if sealed is not None else None
     [event] = record_all([order], code, actor=actor, cause=cause, at=at, values=values, sealed=packed)
@@ -169,8 +170,8 @@ def record_all(
     sealed: bytes | None = None,
     news: bool = True,
 ) -> list[OrderEvent]:
-    """Record one change of many orders, each of which is locked: one event each, announced once for all. What is no
-    `news` leaves the orders where they stand in lists of what was updated last.
+    """Record one change of many orders, each of which is locked: one event for each order, announced once for all. A
+    change that is not `news` leaves `updated_at` as it is.
     """
     db.session.flush()
     seen_at = now()
@@ -178,7 +179,7 @@ def record_all(
     origin = Origin.ELSEWHERE if actor.kind is ActorKind.CHANNEL else Origin.DESK
     for order in orders:
         noted = db.session.info.get("order_changes", {}).pop(order.id, None) or _Noted()
-        if noted.after or actor.kind not in (ActorKind.CHANNEL, ActorKind.JOB):  # empty news make no form stale
+        if noted.after or actor.kind not in (ActorKind.CHANNEL, ActorKind.JOB):  # else no form is outdated
             order.version += 1
         if news:
             order.updated_at = seen_at
@@ -214,7 +215,9 @@ def record_all(
 
 
 def _note_changes(session: Session, flush_context: Any, instances: Any) -> None:
-    """Before each flush, note what it changes on orders and lines, so that `record` misses nothing flushed early."""
+    """Before each flush, note its changes of orders and lines, so that `record` also knows changes that were flushed
+    early.
+    """
     noted: dict[int, _Noted] = session.info.setdefault("order_changes", {})
     for row in session.dirty:
         if isinstance(row, Order):
@@ -224,11 +227,13 @@ def _note_changes(session: Session, flush_context: Any, instances: Any) -> None:
 
 
 def _know_what_stood_there(row: Any, value: Any, old: Any, initiator: Any) -> None:
-    """Nothing to do: that it listens makes the value before be read, should it not be known here."""
+    """Does nothing itself: because it listens, SQLAlchemy loads the old value if it was not loaded yet."""
 
 
 def _refuse_unrecorded(session: Session) -> None:
-    """At the commit every change of an order must have its event: one without is a bug, not a silent gap."""
+    """Refuse a commit in which a change of an order has no event: such a change is a bug, and not to be lost in
+    silence.
+    """
     if not session.info.get("writing") or session.in_nested_transaction():
         return
     session.flush()
@@ -238,7 +243,7 @@ def _refuse_unrecorded(session: Session) -> None:
 
 
 def _keep_for_savepoint(session: Session, transaction: SessionTransaction) -> None:
-    """What was noted before a savepoint stays noted when only the savepoint is rolled back."""
+    """Keep the changes noted before a savepoint when only the savepoint is rolled back."""
     if transaction.nested:
         before = session.info.setdefault("order_changes_before", {})
         before[id(transaction)] = deepcopy(session.info.get("order_changes", {}))
@@ -266,7 +271,7 @@ listens_for(db.session, "after_soft_rollback")(_back_to_savepoint)
 
 
 class _Noted:
-    """Changes of one order that no event holds yet."""
+    """Changes of one order for which no event was written yet."""
 
     def __init__(self) -> None:
         self.after: dict[str, Any] = {}
@@ -301,12 +306,14 @@ def events_of(order: Order, *, limit: int | None = None) -> list[OrderEvent]:
 
 
 def event_words() -> dict[str, EventWords]:
-    """The words of every event that is registered, by its code."""
+    """The words of every registered event, by the event's code."""
     return by_code("register_event_words", EventWords)
 
 
 def event_groups(known: Mapping[str, EventWords]) -> dict[str, EventGroup]:
-    """The groups of these events by their codes, in the order of the filter; everything else is the last."""
+    """The groups of these events by their codes, in the order of the filter; the group of all other events is the
+    last.
+    """
     groups: dict[str, EventGroup] = {}
     for words in known.values():
         groups.setdefault(words.group.code, words.group)
@@ -317,9 +324,10 @@ def event_groups(known: Mapping[str, EventWords]) -> dict[str, EventGroup]:
 def sentence_of(
     event: OrderEvent, said: Mapping[str, Callable[[Any], str]], known: Mapping[str, EventWords] | None = None
 ) -> str:
-    """What happened, in the reader's language. `said` puts codes and times among the values into words, by name.
+    """What happened, in the reader's language. `said` turns codes and times among the values into words, by the value's
+    name.
 
-    A code no longer known stands for itself.
+    For an unknown event, the sentence is its code.
     """
     entry = (event_words() if known is None else known).get(event.code)
     if entry is None:
@@ -333,8 +341,8 @@ def sentence_of(
 
 
 class Rebuilt(NamedTuple):
-    """The plain columns of an order, of its lines by their ids, and its amounts by their place: None of an order whose
-    arrival has none, since it came before events kept amounts.
+    """The plain columns of an order, of its lines by their ids, and its amounts by their place. The amounts are None
+    if the order's first event has none, since it is older than amounts in events.
     """
 
     order: dict[str, Any]
@@ -343,7 +351,7 @@ class Rebuilt(NamedTuple):
 
 
 def rebuild(events: Iterable[OrderEvent]) -> Rebuilt:
-    """An order with its lines and amounts as they stood after these events (oldest first)."""
+    """An order with its lines and amounts as they were after these events (oldest first)."""
     order: dict[str, Any] = {}
     lines: dict[str, dict[str, Any]] = {}
     amounts: Amounts | None = None
@@ -352,7 +360,7 @@ def rebuild(events: Iterable[OrderEvent]) -> Rebuilt:
             (lines.setdefault(part, {}) if part else order).update(values)
         after = event.data.get("after") or {}
         if "amounts" in after and "channel_order_id" in after.get("order", {}):
-            amounts = {}  # it begins here
+            amounts = {}  # the order begins here
         if amounts is not None:
             amounts |= unpack_amounts(after.get("amounts") or {})
     return Rebuilt(order, lines, amounts)

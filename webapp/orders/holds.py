@@ -1,7 +1,7 @@
-"""Holds: an order is kept from leaving, with a reason, until somebody releases it or the hold's own end comes.
+"""Holds: an order must not leave, for a reason, until somebody releases it or the time set for the hold is over.
 
-A hold is a fact laid over the state: the channel's news move the state underneath, and where they leave nothing to keep
-back the hold ends with them. What may not happen meanwhile is refused by whoever does it (shipping asks for itself).
+A hold doesn't change the order's state: news of the channel still do, and if they leave nothing to hold back, the hold
+ends. Each act that a hold forbids refuses it itself (shipping checks for holds).
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ class NotOnHold(Refusal):
 
 
 class NothingToHold(Refusal):
-    """Only what is still to leave can be kept back."""
+    """All units of the order have left or were canceled."""
 
     code = "nothing_to_hold"
     sentence = _l("This order is %(state)s: there is nothing left to keep back.")
@@ -51,14 +51,14 @@ class NothingToHold(Refusal):
 
 
 class NotOursToHold(Refusal):
-    """What the channel ships from its own warehouse leaves whatever the desk says."""
+    """The channel ships the order from its own warehouse, whatever the desk does."""
 
     code = "not_ours_to_hold"
     sentence = _l("%(channel)s itself ships this order, so a hold here would not keep it back.")
 
 
 def hold_refusal(order: Order, actor: Actor) -> Refusal | None:
-    """Why the order can't be put on hold now, asked by the button and by `hold`."""
+    """Why the order can't be put on hold now; the button and `hold` both ask it."""
     if order.on_hold:
         return AlreadyOnHold()
     if order.state not in OPEN_STATES:
@@ -69,12 +69,12 @@ def hold_refusal(order: Order, actor: Actor) -> Refusal | None:
 
 
 def release_refusal(order: Order, actor: Actor) -> Refusal | None:
-    """Why there is no hold to end, asked by the button and by `release`."""
+    """Why there is no hold to release; the button and `release` both ask it."""
     return None if order.on_hold else NotOnHold()
 
 
 def hold(order: Order, reason: str, *, actor: Actor, until: datetime | None = None) -> OrderHold:
-    """Keep the order from leaving, with a reason (sealed: it may name the buyer) and perhaps an end.
+    """Put the order on hold, with a reason (sealed, since it may name the buyer) and, if wanted, an end.
 
     The caller holds the order's lock. Raises the refusal of `hold_refusal`, or `Invalid`.
     """
@@ -103,27 +103,27 @@ def hold(order: Order, reason: str, *, actor: Actor, until: datetime | None = No
 
 
 def release(order: Order, *, actor: Actor) -> None:
-    """End the order's hold; the caller holds the order's lock."""
+    """Release the order's hold; the caller holds the order's lock."""
     if refusal := release_refusal(order, actor):
         raise refusal
     _end([order], actor=actor)
 
 
 def release_due(limit: int) -> int:
-    """End holds whose own end has come, of up to `limit` orders; tells how many. Safe to run twice at once."""
+    """Release holds whose set time is over, of up to `limit` orders; returns how many. Two calls at once are safe."""
     actor, due = Actor.job("holds"), _due()
     ids = list(db.session.scalars(due.order_by(OrderHold.until).limit(limit)))
     if not ids:
         return 0
     orders = locked_all(ids, actor)
-    still = set(db.session.scalars(due.where(OrderHold.order_id.in_(ids))))  # somebody may have been quicker
+    still = set(db.session.scalars(due.where(OrderHold.order_id.in_(ids))))  # another worker may have released some
     ended = [order for order in orders if order.on_hold and order.id in still]
     _end(ended, actor=actor, cause="until")
     return len(ended)
 
 
 def release_over(ids: Sequence[int]) -> None:
-    """End the holds of those orders that nothing is left of to keep back; the caller holds their locks."""
+    """Release the holds of those orders that have nothing left to hold back; the caller holds their locks."""
     actor = Actor.job("holds")
     over = visible(actor).where(Order.id.in_(ids), Order.on_hold, Order.state.not_in(OPEN_STATES))
     if ended := list(db.session.scalars(over.order_by(Order.id))):
@@ -131,7 +131,7 @@ def release_over(ids: Sequence[int]) -> None:
 
 
 def any_due() -> bool:
-    """Whether there is a hold whose own end has come."""
+    """Whether there is a hold whose set time is over."""
     return db.session.scalar(_due().limit(1)) is not None
 
 

@@ -1,4 +1,4 @@
-"""The core's own registrations for orders: kinds of attention, the words of events, and what runs by the clock."""
+"""The desk's own registrations for orders: kinds of attention, the words of events, and scheduled jobs."""
 
 from webapp.hooks import hookimpl
 from webapp.jobs.runs import any_stands_still, look_after_runs
@@ -65,15 +65,15 @@ def register_settings() -> list[SettingsGroup]:
     return [SETTINGS]
 
 
-@hookimpl(trylast=True)  # a rule may ask for what others write of new orders
+@hookimpl(trylast=True)  # a rule may read what other listeners write about new orders
 def orders_imported(orders: list[int]) -> None:
     apply_rules(orders)
 
 
 @hookimpl(trylast=True)
 def orders_changed(changes: list[OrdersChange]) -> None:
-    """Holds end with what they keep back. What somebody just decided of the status itself stands, unless the order came
-    into another state by it.
+    """Release holds with nothing left to hold back, and apply the rules of statuses. A status that somebody has just
+    set or removed is left alone, unless the same change moved the order into another state.
     """
     if over := [
         change.order_id for change in changes if change.changed.get("state", OPEN_STATES[0]) not in OPEN_STATES

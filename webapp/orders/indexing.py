@@ -1,8 +1,8 @@
-"""Putting orders into the index that were there before it, as a run of small chunks that the clock looks after.
+"""Adding existing orders to the index of terms, as a run of small chunks, which the schedule restarts if it stops.
 
-The migration that brought the index left the run; an operator may start another. An order that the import wrote
-meanwhile is only given again what it has; one that is being erased is waited for. Countries, which stood in the vault
-alone before, are filled in the same way.
+The migration that introduced the index left the run; an operator may start another. Adding an order that the import
+indexed meanwhile changes nothing; an order that is being erased is waited for. The run also fills in countries, which
+were in the vault alone before.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ _ACTOR = Actor.job(KIND)
 
 
 def start(*, actor: Actor) -> Run:
-    """Begin to put all orders into the index again, or join the run that does so."""
+    """Start a run that indexes all orders again, or join the running one."""
     under_way = select(Run).where(Run.kind == KIND, Run.state.in_(OPEN_STATES))
     if run := db.session.scalar(under_way.limit(1)):
         return run
@@ -40,7 +40,7 @@ def start(*, actor: Actor) -> Run:
 @job("clock")
 @runs.gives_up
 def index_orders(run_id: int, chunk: int) -> None:
-    """Index the next orders of a run; the rest is a job of its own."""
+    """Index the next orders of a run; another job does the rest."""
     with unit_of_work():
         run = runs.take_chunk(run_id, chunk)
         if run is None:
@@ -63,7 +63,7 @@ def _all() -> Any:
 
 
 def _next(after: int) -> list[Order]:
-    """The next orders, locked: a buyer who is erased meanwhile would be indexed once more."""
+    """The next orders, locked: else a buyer who is erased meanwhile would be indexed again."""
     query = visible(_ACTOR).where(Order.id > after).order_by(Order.id).limit(CHUNK)
     return list(db.session.scalars(query.with_for_update(of=Order).execution_options(populate_existing=True)))
 
@@ -77,7 +77,7 @@ def _index(orders: Sequence[Order]) -> None:
 
 
 def _fill_countries(orders: Sequence[Order], keys: DataKeys) -> None:
-    """Written past the orders' events: nothing happened to them, the column is new."""
+    """Fill in countries without events: nothing happened to the orders, only the column is new."""
     buyers = {order.id: keys.opened(BUYER).get(order.id) or {} for order in orders if not order.country}
     countries = {order_id: (buyer.get("address") or {}).get("country") for order_id, buyer in buyers.items()}
     rows = [{"of": order_id, "country": country} for order_id, country in countries.items() if country]
@@ -88,8 +88,8 @@ def _fill_countries(orders: Sequence[Order], keys: DataKeys) -> None:
 
 
 def forget_buyers(order_ids: Sequence[int]) -> None:
-    """Take these orders away from under every term that comes of their buyers; while their keys still open, and under
-    the orders' locks.
+    """Remove these orders from every term that comes from their buyers. The orders' keys must still exist, and the
+    caller holds the orders' locks.
     """
     orders = locked_all(order_ids, _ACTOR)
     personal = _personal_terms(orders, DataKeys(order_ids, _KINDS), index_key())

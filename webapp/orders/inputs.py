@@ -1,8 +1,8 @@
-"""What the input of an act looks like: declared once with its type, for the form of one order and of many, the command
-line and JSON alike.
+"""The fields of an act's input: declared once with its type, for the form of one order and of many, the command line
+and JSON.
 
-A field of an `Input` that people fill in is `Annotated[type, FormField(label, kind, …)]`; what it offers for an order
-is said by the action's `offered`. A field without `FormField` is there for the command line and JSON alone.
+A field of an `Input` that people fill in is `Annotated[type, FormField(label, kind, …)]`; the action's `offered` says
+what the field offers for an order. A field without `FormField` exists for the command line and JSON alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,24 +27,25 @@ Words: TypeAlias = LazyString | str
 
 
 class Kind(StrEnum):
-    """How a field is filled in."""
+    """The kind of control with which a field is filled in."""
 
     TEXT = "text"
     LONG_TEXT = "long_text"
-    TIME = "time"  # a day and time of the shop's zone
-    CHOICE = "choice"  # one of what is offered
-    SEVERAL = "several"  # any of what is offered
+    TIME = "time"  # a day and time in the shop's zone
+    CHOICE = "choice"  # one of the offered choices
+    SEVERAL = "several"  # any of the offered choices
     TICK = "tick"
-    QUANTITIES = "quantities"  # {order line id: units}; empty for all that is open
-    GROUPS = "groups"  # the same fields several times, such as parcels: a list of models whose fields are shown, too
+    QUANTITIES = "quantities"  # {order line id: units}; empty for all open units
+    GROUPS = "groups"  # the same fields several times, such as parcels: a list of models whose fields are shown
 
 
 @dataclass(frozen=True, slots=True)
 class FormField:
-    """How a field of an input looks to people.
+    """The label, kind and texts of a field of an input.
 
-    `needed` is what the form wants filled in: without it, what the type needs. What is only `expected` may be left
-    empty, and is not called optional. `help` stands below the field, where `Offered` has none for an order.
+    `needed` says whether the form requires the field; by default, whether its type does. A field that is only
+    `expected` may be left empty, but is not marked as optional. `help` is shown below the field, unless `Offered` has
+    another help for an order.
     """
 
     label: Words
@@ -52,13 +53,13 @@ class FormField:
     help: Words = ""
     needed: bool | None = None
     expected: bool = False
-    each: Words = ""  # of groups: the name of one, with %(number)s
-    add: Words = ""  # of groups: the button that adds one
-    remove: Words = ""  # of groups: the button that takes one away, with %(number)s
+    each: Words = ""  # for groups: the name of one, with %(number)s
+    add: Words = ""  # for groups: the button that adds one
+    remove: Words = ""  # for groups: the button that removes one, with %(number)s
 
 
 class UnitsOfLine(NamedTuple):
-    """A line of which units can be chosen."""
+    """A line whose units can be chosen."""
 
     id: int
     title: str
@@ -68,17 +69,17 @@ class UnitsOfLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offered:
-    """What a field offers for an order, or for many: its choices, what stands in it at first, whether it is there."""
+    """What a field offers for an order, or for many: its choices, its value at first, whether it is shown."""
 
     choices: Sequence[tuple[str, Words]] = ()
     default: Any = None
     suggestions: Sequence[str] = ()
-    lines: Sequence[UnitsOfLine] = ()  # of quantities
+    lines: Sequence[UnitsOfLine] = ()  # for quantities
     help: Words = ""
     expected: bool | None = None
     shown: bool = True
-    fields: Mapping[str, "Offered"] = field(default_factory=lambda: MappingProxyType({}))  # of groups: of each
-    most: int = 1  # of groups: how many there can be
+    fields: Mapping[str, "Offered"] = field(default_factory=lambda: MappingProxyType({}))  # for groups: by field
+    most: int = 1  # for groups: the highest number of them
 
 
 HIDDEN = Offered(shown=False)
@@ -86,14 +87,14 @@ HIDDEN = Offered(shown=False)
 
 @dataclass(frozen=True, slots=True)
 class InputField:
-    """A field of an input as it is drawn: what was declared, and what it offers."""
+    """A field of an input as it is drawn: its declaration, and what it offers."""
 
     name: str
     shown: FormField
     offered: Offered
     needed: bool
     longest: int | None
-    fields: tuple["InputField", ...] = ()  # of groups: the fields of each
+    fields: tuple["InputField", ...] = ()  # for groups: the fields of each
 
     @property
     def help(self) -> Words:
@@ -105,7 +106,7 @@ class InputField:
 
 
 def input_fields(action: "OrderAction", order: "Order | None", actor: "Actor") -> tuple[InputField, ...]:
-    """The fields of an action's form, as it is for this order; without one, for many. Raises `PluginFailed`."""
+    """The fields of an action's form for this order, or for many if there is none. Raises `PluginFailed`."""
     offered = ask(action, "form", action.offered, order, actor, gives=Mapping, raises=DeskError)
     return _fields(action.Input, offered)
 
@@ -126,18 +127,20 @@ def _fields(model: type[BaseModel], offered: Mapping[str, Offered]) -> tuple[Inp
 
 
 def shown_of(info: FieldInfo) -> FormField | None:
-    """How a field looks; None for one that no form shows."""
+    """The declared form field; None for a field that no form shows."""
     return next((one for one in info.metadata if isinstance(one, FormField)), None)
 
 
 def _model_of(info: FieldInfo) -> type[BaseModel]:
-    """The model of each group: the field's type is a list of them."""
+    """The model of each group: the field's type is a list of this model."""
     [model] = [one for one in get_args(info.annotation) if isinstance(one, type) and issubclass(one, BaseModel)]
     return model
 
 
 def label_of_way(model: type[BaseModel], way: Sequence[str]) -> Words | None:
-    """What people call the field to which this way leads (`packages.0.carrier`), or the last on it that has a name."""
+    """The label of the field at the end of this path (`packages.0.carrier`), or of the last field on the path that
+    has one.
+    """
     label: Words | None = None
     for step in way:
         info = model.model_fields.get(step)
@@ -150,7 +153,7 @@ def label_of_way(model: type[BaseModel], way: Sequence[str]) -> Words | None:
 
 
 def schema(action: "OrderAction", order: "Order | None", actor: "Actor") -> dict[str, Any]:
-    """The input as JSON Schema, with the words that people read and what is offered now."""
+    """The input as JSON Schema, with the labels for people and the choices offered now."""
     made = action.Input.model_json_schema()
     _describe(made, made, action.Input, {one.name: one for one in input_fields(action, order, actor)})
     return made
@@ -159,7 +162,7 @@ def schema(action: "OrderAction", order: "Order | None", actor: "Actor") -> dict
 def _describe(
     whole: dict[str, Any], part: dict[str, Any], model: type[BaseModel], drawn: Mapping[str, InputField]
 ) -> None:
-    """Put labels, help and choices beside the types of a model's schema."""
+    """Add labels, help and choices to the types of a model's schema."""
     for name, info in model.model_fields.items():
         shown, spec = shown_of(info), part["properties"][name]
         if shown is None:

@@ -1,6 +1,6 @@
-"""Background work on orders: holds that end, the archive's rule, tags on their way out, forms long since answered.
+"""Background work on orders: releasing holds, the archive's rule, removing tags, deleting the keys of old forms.
 
-Each job does one chunk and sends the next; the schedule finds whatever was lost in between.
+Each job does one chunk and sends the next one; the schedule starts again what was lost in between.
 """
 
 from datetime import datetime, timedelta
@@ -14,34 +14,34 @@ from webapp.jobs.models import Run
 from webapp.orders import archiving, holds, tags
 from webapp.orders.models import BulkAct, Submission
 
-CHUNK = 50  # orders in one transaction: no clerk waits for it
+CHUNK = 50  # orders in one transaction: few, so that nobody's work waits for it
 SUBMISSIONS_KEPT = timedelta(days=30)
-_FORMS = 500  # whose keys one transaction deletes
+_FORMS = 500  # keys that one transaction deletes
 
 
 @job("clock")
 def release_due() -> None:
-    """End the holds whose own end has come."""
+    """Release the holds whose set time is over."""
     with unit_of_work():
         if holds.release_due(CHUNK) == CHUNK:
             release_due.enqueue()
 
 
 def archives_by_rule() -> bool:
-    """Whether the merchant wants orders to be archived by the clock."""
+    """Whether the merchant has set up archiving by rule."""
     return archiving.AFTER_DAYS.of() > 0
 
 
 @job("clock")
 def archive_by_rule() -> None:
-    """Begin to archive what has rested for long enough."""
+    """Start to archive orders that have rested for long enough."""
     for state in archiving.AT_REST:
         archive_chunk.enqueue(state, None, 0)
 
 
 @job("clock")
 def archive_chunk(state: str, at: str | None, order_id: int) -> None:
-    """Archive orders of one state, from a place on."""
+    """Archive orders of one state, from this place on."""
     after = (parse_instant(at), order_id) if at else None
     with unit_of_work():
         days = archiving.AFTER_DAYS.of()
@@ -53,28 +53,28 @@ def archive_chunk(state: str, at: str | None, order_id: int) -> None:
 
 
 def any_tag_leaves() -> bool:
-    """Whether a tag is on its way out."""
+    """Whether a tag is being deleted or merged."""
     return bool(tags.leaving_tags())
 
 
 @job("clock")
 def clear_leaving_tags() -> None:
-    """Take tags that were deleted or merged off their orders."""
+    """Remove tags that are being deleted or merged from their orders."""
     for tag_id in tags.leaving_tags():
         clear_tag.enqueue(tag_id)
 
 
 @job("clock")
 def clear_tag(tag_id: int) -> None:
-    """Take one tag off some of its orders."""
+    """Remove one tag from some of its orders."""
     with unit_of_work():
         if tags.clear_tag(tag_id, CHUNK):
             clear_tag.enqueue(tag_id)
 
 
 def any_submission_to_forget() -> bool:
-    """Whether a form was sent, or a bulk run told something, so long ago that nobody needs it any more. The table of
-    forms is large and has no index by time, but was filled in its order.
+    """Whether a form's key, or a bulk run's input, is so old that nobody needs it any more. The table of keys is
+    large and has no index by time, but its rows are in the order of time.
     """
     oldest = db.session.scalar(select(Submission.at).order_by(Submission.id).limit(1))
     before = now() - SUBMISSIONS_KEPT
@@ -84,8 +84,8 @@ def any_submission_to_forget() -> bool:
 
 @job("clock")
 def forget_submissions() -> None:
-    """Delete the keys of forms that were sent so long ago that nobody sends them again, and what bulk runs were told:
-    comments and reasons, which name buyers.
+    """Delete the keys of forms that are too old to be sent again, and the inputs of old bulk runs: comments and
+    reasons, which may name buyers.
     """
     before = now() - SUBMISSIONS_KEPT
     for _ in a_moment():

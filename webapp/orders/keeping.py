@@ -1,4 +1,4 @@
-"""What keeps orders from something now: the hooks that are asked for orders and give a reason for each."""
+"""Refusals from plugins: hooks that are called with orders and return a reason for each order that must wait."""
 
 from sqlalchemy import inspect
 
@@ -10,8 +10,8 @@ from webapp.orders.models import Order
 
 
 def kept_now(hook: str, order: Order) -> Refusal | None:
-    """What a listener of this hook keeps one order back for. Pages and runs ask of each of many: the answers for all
-    that are at hand are kept, as they stand now, until the transaction ends.
+    """The refusal with which a listener of this hook holds one order back now. Since pages and runs ask this of each
+    of many orders, the answers for all loaded orders are read at once and kept until the transaction ends.
     """
     if not listeners(hook):
         return None

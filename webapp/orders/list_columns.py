@@ -1,6 +1,6 @@
-"""The desk's own columns of the order list and its exports. A column answers for a whole page with one query at most.
+"""The desk's own columns of the order list and its exports. A column reads a whole page with one query at most.
 
-What several columns need of a page is read once. How values look is the page's matter, or the export's.
+What several columns need of a page is read once. How values look is decided by the page or the export.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -45,14 +45,16 @@ def _ids(orders: Orders) -> list[int]:
 
 
 def _revealed(orders: Orders, actor: Actor) -> DataKeys:
-    """The page's buyers, by right, in one query and with one access record; an export says that it is one."""
+    """Reveal the buyers of the page's orders, by right, in one query and with one access record; an export is
+    recorded as one.
+    """
     purpose = orders.purpose if isinstance(orders, Rows) else LIST
     read = partial(vault.reveal_kinds, actor, _ids(orders), purpose=purpose, kinds=addresses.KINDS)
     return once(orders, "buyers", read)
 
 
 def _channel_orders(orders: Orders) -> dict[int, Mapping[str, Any]]:
-    """What the channels said beside what every order's row repeats."""
+    """What the channels say about the orders, beyond the columns of the order's own row."""
     query = select(ChannelOrder.id, ChannelOrder.facts).where(
         ChannelOrder.id.in_([order.channel_order_id for order in orders])
     )
@@ -94,7 +96,7 @@ def _amounts(orders: Orders) -> dict[tuple[int, str], int]:
     return once(orders, "amounts", read)
 
 
-# --- What columns answer ----------------------------------------------------------------------------------------------
+# --- Values of columns ------------------------------------------------------------------------------------------------
 
 
 def _number(order: Order) -> Link:
@@ -144,7 +146,7 @@ def _of_buyer(field: str) -> Callable[[Orders, Actor], Mapping[int, Any]]:
 
 
 def _address(orders: Orders, actor: Actor) -> dict[int, str]:
-    """Where it goes: the corrected address, where somebody corrected it."""
+    """The delivery address: the corrected one, if somebody corrected it."""
     parts = ("name", "company", "line1", "line2", "line3", "postal_code", "city", "region", "country")
     keys = _revealed(orders, actor)
     found = {order_id: addresses.of_keys(keys, order_id).address for order_id in _ids(orders)}
@@ -182,7 +184,7 @@ def _tagged(orders: Orders, actor: Actor) -> dict[int, list[Label]]:
 
 
 def _latest(orders: Orders, actor: Actor) -> dict[int, str]:
-    """The newest event's sentence: what last became of the order."""
+    """The sentence of the newest event: what happened to the order last."""
     newest = select(func.max(OrderEvent.id)).where(OrderEvent.order_id.in_(_ids(orders))).group_by(OrderEvent.order_id)
     events: list[Any] = list(
         db.session.execute(
@@ -195,7 +197,7 @@ def _latest(orders: Orders, actor: Actor) -> dict[int, str]:
 
 
 def _said(order: Order, orders: Orders) -> dict[str, Callable[[Any], str]]:
-    """How values of an event are put into words."""
+    """The functions that turn values of an event into words."""
 
     def moment(text: str) -> str:
         return f"{parse_instant(text).astimezone(ZoneInfo(order.shop.zone)):%Y-%m-%d %H:%M}"

@@ -1,4 +1,4 @@
-"""What the pages of the list of orders say."""
+"""The texts of the pages of the order list."""
 
 from webapp.i18n import lazy_gettext as _l, ngettext
 from webapp.lists.contract import ListWords

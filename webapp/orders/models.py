@@ -1,7 +1,7 @@
 """Orders of the desk: one for every order that a channel lists, with its lines, amounts, comments, holds and events.
 
-The order row repeats what lists sort and filter by. Quantities move in counters on the line; their rules are CHECKs, so
-that no path, however new, can ship or refund more than there is.
+The order row repeats what lists sort and filter by. Quantities move in counters on the line; CHECK constraints limit
+the counters, so that no code can ship or refund more than there is.
 """
 
 from datetime import datetime
@@ -23,22 +23,22 @@ from webapp.vault.models import PeriodName
 
 
 class TooMany(DeskError):
-    """More was chosen than is still open."""
+    """More units were chosen than are still open."""
 
     code, status = "too_many", 422
     sentence = _l("Only %(open)s of %(sku)s are left to ship.")
 
 
 class NotPositive(DeskError):
-    """A quantity below one."""
+    """A quantity is below one."""
 
     code, status = "not_positive", 422
     sentence = _l("The quantity of %(sku)s must be at least 1.")
 
 
-OPEN = "state IN ('pending', 'processing')"  # as indexes are made for it: queries must say it in these very words
-ON_HOLD, ATTENTION, WANTS_CANCEL = "on_hold", "needs_attention", "buyer_wants_cancel"  # the same
-SHOWN, ARCHIVED = "archived_at IS NULL", "archived_at IS NOT NULL"  # an order stands among the one or the other
+OPEN = "state IN ('pending', 'processing')"  # the condition of indexes: queries must use exactly this text
+ON_HOLD, ATTENTION, WANTS_CANCEL = "on_hold", "needs_attention", "buyer_wants_cancel"  # in conditions of indexes, too
+SHOWN, ARCHIVED = "archived_at IS NULL", "archived_at IS NOT NULL"  # every order fulfills one of the two
 SORTED = {"placed": "placed_at", "ship_by": "ship_by", "updated": "updated_at", "total": "total_minor"}
 
 
@@ -47,13 +47,13 @@ def _partial(name: str, *columns: str, where: str) -> Index:
 
 
 def _person(table: str) -> Any:
-    """The person who wrote a row; None where something else did."""
+    """The person who wrote a row; None if none did."""
     join = f"and_(foreign({table}.actor_id) == User.id, {table}.actor_kind == 'person')"
     return relationship(User, primaryjoin=join, viewonly=True)
 
 
 class Order(Model):
-    """One order, with our number and the channel's, our state and the channel's status side by side."""
+    """One order, with the desk's number and the channel's, the desk's state and the channel's status side by side."""
 
     __tablename__ = "orders"
     __table_args__ = (
@@ -112,17 +112,17 @@ class Order(Model):
 
     items: Mapped[int]  # units ordered
     unshipped: Mapped[int]  # units open
-    country: Mapped[str] = mapped_column(default="")  # where it goes, ISO 3166; empty while withheld
+    country: Mapped[str] = mapped_column(default="")  # the country of delivery, ISO 3166; empty while withheld
 
     # Written by people, and by the merchant's own rules:
     status: Mapped[str | None]  # code of an `OrderStatus`
     assignee_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     due_at: Mapped[datetime | None]
-    tags: Mapped[list[Any]] = mapped_column(default=list)  # ids; `order_tags` finds by them
+    tags: Mapped[list[Any]] = mapped_column(default=list)  # ids; `order_tags` is for finding orders by tag
     comments: Mapped[int] = mapped_column(default=0)
     archived_at: Mapped[datetime | None]
 
-    attention: Mapped[list[Any]]  # [{"kind", "values"}], the lines' included
+    attention: Mapped[list[Any]]  # [{"kind", "values"}], those of the lines included
     needs_attention: Mapped[bool] = mapped_column(default=False)
     updated_at: Mapped[datetime]
 
@@ -133,7 +133,7 @@ class Order(Model):
     channel_order: Mapped[ChannelOrder] = relationship()
     lines: Mapped[list["OrderLine"]] = relationship(back_populates="order", order_by="OrderLine.position")
     amounts: Mapped[list["OrderAmount"]] = relationship(back_populates="order", order_by="OrderAmount.id")
-    own_amounts: Mapped[list["OrderAmount"]] = relationship(  # those of no line
+    own_amounts: Mapped[list["OrderAmount"]] = relationship(  # amounts that belong to no line
         primaryjoin="and_(OrderAmount.order_id == Order.id, OrderAmount.line_id.is_(None))", viewonly=True
     )
     assignee: Mapped[User | None] = relationship(viewonly=True)
@@ -143,12 +143,14 @@ class Order(Model):
 
     @property
     def managed_at_channel(self) -> bool:
-        """Import was off when it came: it has no number and can't be worked here."""
+        """Whether import was off when the order arrived: then it has no number and can't be worked on here."""
         return self.number is None
 
     @property
     def shown_state(self) -> str:
-        """What lists and commands show: a hold or a running cancel while it lasts, else the state."""
+        """The state that lists and commands show: a hold or a running cancellation while there is one, else the
+        state.
+        """
         return "canceling" if self.canceling else "on_hold" if self.on_hold else self.state
 
     def __repr__(self) -> str:
@@ -156,7 +158,7 @@ class Order(Model):
 
 
 class OrderLine(Model):
-    """One product on an order: how many were ordered and what became of them."""
+    """One product of an order: how many units were ordered, shipped, canceled and so on."""
 
     __tablename__ = "order_lines"
     __table_args__ = (
@@ -192,7 +194,7 @@ class OrderLine(Model):
     total_minor: Mapped[int | None] = mapped_column(Minor)
     problems: Mapped[list[Any]]  # [{"kind", "values"}]
     order: Mapped[Order] = relationship(back_populates="lines")
-    amounts: Mapped[list["OrderAmount"]] = relationship(  # by the order too, with which their key begins
+    amounts: Mapped[list["OrderAmount"]] = relationship(  # by the order too, since the order begins their key
         viewonly=True,
         primaryjoin="and_(OrderLine.id == foreign(OrderAmount.line_id), OrderLine.order_id == OrderAmount.order_id)",
     )
@@ -202,11 +204,11 @@ class OrderLine(Model):
 
     @property
     def open(self) -> int:
-        """Units that still have to leave the house."""
+        """Units that still have to leave."""
         return open_units(self)
 
     def ship(self, quantity: int) -> None:
-        """Take units off what is open; raises `TooMany`."""
+        """Count open units as shipped; raises `TooMany`."""
         if quantity < 1:
             raise NotPositive(sku=self.sku or self.title)
         if quantity > self.open:
@@ -215,16 +217,16 @@ class OrderLine(Model):
 
 
 class OrderAmount(Model):
-    """What is charged for one component of a line, or of the order itself, in minor units as the channel sent it last.
+    """The amount of one component of a line, or of the order itself, in minor units as the channel sent it last.
 
-    A row is never deleted: what the channel no longer tells is zero. `ceiling` is the most that was ever to be paid for
-    the component; it is only raised.
+    A row is never deleted: an amount that the channel no longer sends becomes zero. `ceiling` is the most that the
+    buyer ever had to pay for the component; it only rises.
     """
 
     __tablename__ = "order_amounts"
     __table_args__ = (
         UniqueConstraint("order_id", "line_id", "component"),
-        Index(  # for the order's own amounts, since no line equals another in the constraint above
+        Index(  # for the order's own amounts, since the constraint above compares no NULL line
             "uq_order_amounts_order_id_component",
             "order_id",
             "component",
@@ -252,12 +254,12 @@ class OrderAmount(Model):
 
     @property
     def net(self) -> int:
-        """What the buyer pays for it: charged + tax − discount."""
+        """What the buyer pays for the component: charged + tax − discount."""
         return self.charged + self.tax - self.discount
 
 
 class OrderEvent(Model):
-    """Something that happened to an order; append-only by trigger, but for erasing `sealed`."""
+    """Something that happened to an order; a trigger makes the table append-only, except for erasing `sealed`."""
 
     __tablename__ = "order_events"
     __table_args__ = (Index("ix_order_events_order", "order_id", "id"),)
@@ -270,14 +272,14 @@ class OrderEvent(Model):
     actor_id: Mapped[int | None]
     cause: Mapped[str]
     code: Mapped[str]
-    version: Mapped[int]  # the order's, after it
+    version: Mapped[int]  # the order's version after the event
     data: Mapped[dict[str, Any]]
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     person: Mapped[User | None] = _person("OrderEvent")
 
 
 class OrderComment(Model):
-    """What we tell each other about an order; sealed under the order's key, since buyers are named in comments too."""
+    """An internal comment on an order; sealed under the order's key, since comments name buyers too."""
 
     __tablename__ = "order_comments"
 
@@ -287,13 +289,13 @@ class OrderComment(Model):
     actor_kind: Mapped[str]
     actor_id: Mapped[int | None]
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
-    status: Mapped[str | None]  # the status that was set with it
+    status: Mapped[str | None]  # the status that was set together with the comment
     pinned_at: Mapped[datetime | None]
     person: Mapped[User | None] = _person("OrderComment")
 
 
 class OrderHold(Model):
-    """A hold on an order: why, by whom, until when; it lasts while `released_at` is empty."""
+    """A hold on an order: its reason, its author and its end; the hold is active while `released_at` is empty."""
 
     __tablename__ = "order_holds"
     __table_args__ = (_partial("ix_order_holds_due", "until", where="released_at IS NULL"),)
@@ -310,7 +312,7 @@ class OrderHold(Model):
 
 
 class Submission(Model):
-    """An act that was submitted under a key; the same key answers with the first result."""
+    """An act that was submitted under a key; a repetition with the same key gets the first result."""
 
     __tablename__ = "submissions"
     __table_args__ = (UniqueConstraint("actor_kind", "actor_id", "key"),)
@@ -326,21 +328,23 @@ class Submission(Model):
 
 
 class OrderStatus(Model):
-    """A label of the merchant's own within a state. It is retired, never deleted: old orders keep their word."""
+    """The merchant's own label within a state. A status is retired and never deleted, so that old orders keep their
+    label.
+    """
 
     __tablename__ = "order_statuses"
 
     code: Mapped[str] = mapped_column(primary_key=True)  # a letter, then letters, digits and underscores
     state: Mapped[str]
-    names: Mapped[dict[str, Any]]  # language -> name; English is always there
+    names: Mapped[dict[str, Any]]  # language -> name; English is always included
     tone: Mapped[str] = mapped_column(default="calm")
     position: Mapped[int] = mapped_column(default=0)
-    rule: Mapped[str] = mapped_column(default="")  # a query: orders that come to fit it get the status by themselves
+    rule: Mapped[str] = mapped_column(default="")  # a query: orders that come to match it get the status automatically
     retired_at: Mapped[datetime | None]
 
 
 class Tag(Model):
-    """A word of the merchant's own for any orders. One that is to be deleted or merged leaves its orders first."""
+    """The merchant's own label for any orders. Before a tag is deleted or merged, it is removed from its orders."""
 
     __tablename__ = "tags"
     __table_args__ = (Index("uq_tags_name_folded", text("lower(name)"), unique=True),)
@@ -349,7 +353,7 @@ class Tag(Model):
     name: Mapped[str]
     tone: Mapped[str] = mapped_column(default="calm")
     leaving: Mapped[bool] = mapped_column(default=False)
-    heir_id: Mapped[int | None] = mapped_column(ForeignKey("tags.id", ondelete="SET NULL"))  # its orders get this one
+    heir_id: Mapped[int | None] = mapped_column(ForeignKey("tags.id", ondelete="SET NULL"))  # the tag it is merged into
 
 
 class OrderTag(Model):
@@ -363,12 +367,12 @@ class OrderTag(Model):
 
 
 class BulkAct(Model):
-    """What a bulk run does to its orders; which orders, and what became of each, stands in the run's results."""
+    """What a bulk run does to its orders; the orders and how each one ended are in the run's results."""
 
     __tablename__ = "bulk_acts"
 
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
-    key: Mapped[str] = mapped_column(unique=True)  # of the submission: sent twice, it is one run
+    key: Mapped[str] = mapped_column(unique=True)  # of the submission, so that two submissions with one key are one run
     action: Mapped[str]
     period: Mapped[str] = mapped_column(PeriodName)
-    sealed: Mapped[bytes] = mapped_column(LargeBinary)  # the action's input: comments name buyers too
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)  # the action's input: comments may name buyers

@@ -1,5 +1,6 @@
-"""What channels bring to lists and searches by what they declare: keys of their product codes, badges and keys of their
-flags. Each is its channel's plugin's; where the desk has a badge or a key of that code, it stays the desk's own.
+"""What lists and searches get from channels' declarations: keys of their product codes, badges and keys of their flags.
+
+Each belongs to its channel's plugin; if the desk has a badge or a key of the same code, the desk's own is used.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,12 +21,12 @@ T = TypeVar("T", bound=Badge | QueryKey)
 
 
 def every_badge() -> list[Badge]:
-    """The desk's own badges, those of channels behind what an order suffers from."""
+    """The desk's own badges, with those of channels behind the badges for problems."""
     return _with(BADGES, behind="on_hold", brought=(made_of(channel, _badge(flag)) for channel, flag in _flags()))
 
 
 def every_key() -> list[QueryKey]:
-    """The desk's own keys, with product codes beside the SKU and flags beside the desk's."""
+    """The desk's own keys, with product codes behind the SKU and flags behind the desk's flags."""
     codes = (made_of(one, _code_key(one)) for one in channels().values() if one.product_code.code != NO_CODE.code)
     flags = (made_of(channel, _flag_key(channel, flag)) for channel, flag in _flags() if flag.key)
     return _with(_with(KEYS, behind="sku", brought=codes), behind="archived", brought=flags)
@@ -36,7 +37,9 @@ def _flags() -> Iterator[tuple[Channel, Flag]]:
 
 
 def _with(own: Sequence[T], *, behind: str, brought: Iterable[T]) -> list[T]:
-    """What is the desk's own with what channels brought behind one of it; of one code the first is there."""
+    """The desk's own items with those of channels behind the item `behind`; of several with one code, the first is
+    used.
+    """
     codes = [thing.code for thing in own]
     taken = {*codes, *(alias for thing in own if isinstance(thing, QueryKey) for alias in thing.aliases)}
     new: dict[str, T] = {}
@@ -71,5 +74,5 @@ def _code_key(channel: Channel) -> QueryKey:
 
 
 def _spelled(code: str) -> str:
-    """As keys are: with hyphens."""
+    """A code as keys spell it: with hyphens."""
     return code.replace("_", "-")

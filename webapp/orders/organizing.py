@@ -1,7 +1,7 @@
-"""Who works an order, until when, and under which of the merchant's own words: assignee, due date, tags, status.
+"""Organizing orders: assignee, due date, tags and the merchant's own status.
 
-Each is one act with one event; what changes nothing leaves no trace. The lists of words are kept in `tags` and
-`statuses`.
+Each change is one act with one event; an act that changes nothing records nothing. The lists of tags and statuses are
+kept in `tags` and `statuses`.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ from webapp.orders.tags import clean_name, named, offered_tags, put_on, tags_of,
 
 
 class NoStatusHere(Refusal):
-    """There is nothing to choose from."""
+    """No status exists for the order's state."""
 
     code = "no_status_here"
     sentence = _l("There is no status for orders in this state (%(state)s). Who may change settings can add one.")
@@ -33,19 +33,21 @@ class NoStatusHere(Refusal):
 
 
 class NoTagsHere(Refusal):
-    """There is nothing to choose from, and nothing to take off."""
+    """There is no tag to put on or to remove."""
 
     code = "no_tags_here"
     sentence = _l("There are no tags yet. Who may change settings can add some.")
 
 
 def people() -> list[User]:
-    """Whom an order can be assigned to, by name."""
+    """The people to whom an order can be assigned, by name."""
     return [user for user in _everybody() if user.disabled_at is None]
 
 
 def former_people() -> list[User]:
-    """Those whose account is disabled: they get no orders any more, and those they have can be found and given on."""
+    """People whose account is disabled: they get no new orders, but their orders can be found and assigned to
+    others.
+    """
     return [user for user in _everybody() if user.disabled_at is not None]
 
 
@@ -58,7 +60,7 @@ def _read_everybody() -> list[User]:
 
 
 def find_person(told: str) -> User:
-    """Whoever is meant by an id or an e-mail address; raises `Invalid`."""
+    """The person with this id or e-mail address; raises `Invalid`."""
     for user in people():
         if told in (str(user.id), user.email) or told.lower() == user.email.lower():
             return user
@@ -66,7 +68,7 @@ def find_person(told: str) -> User:
 
 
 def assign(order: Order, user_id: int | None, *, actor: Actor) -> None:
-    """Give the order to somebody, or to nobody; the caller holds the order's lock."""
+    """Assign the order to a person, or to nobody; the caller holds the order's lock."""
     if user_id == order.assignee_id:
         return
     if user_id is None:
@@ -79,7 +81,7 @@ def assign(order: Order, user_id: int | None, *, actor: Actor) -> None:
 
 
 def set_due(order: Order, at: datetime | None, *, actor: Actor) -> None:
-    """Set until when the order is to be worked, or take that off; the caller holds the order's lock."""
+    """Set the order's due date, or remove it; the caller holds the order's lock."""
     if at == order.due_at:
         return
     if at is not None and at <= now():
@@ -92,15 +94,16 @@ def set_due(order: Order, at: datetime | None, *, actor: Actor) -> None:
 
 
 def tag_refusal(order: Order, actor: Actor) -> Refusal | None:
-    """Why no tag can be put on or taken off now, asked by the button and by `set_tags`."""
+    """Why no tag can be put on or removed now; the button and `set_tags` both ask it."""
     return None if order.tags or offered_tags() or actor.may("settings.edit") else NoTagsHere()
 
 
 def set_tags(order: Order, add: Iterable[str], remove: Iterable[str], *, actor: Actor, new: Iterable[str] = ()) -> None:
-    """Put tags on the order and take others off, by their names; the caller holds the order's lock.
+    """Put tags on the order and remove others, by their names; the caller holds the order's lock.
 
-    `new` are put on too: words typed beside those chosen, so that what is wrong with one is said there. New words are
-    made for who may change settings. Raises the refusal of `tag_refusal`, `UnknownTag` or `Invalid`.
+    The tags in `new` are put on too: names typed beside the chosen ones, so that an error is shown at that field. Only
+    a person who may change settings can create a tag this way. Raises the refusal of `tag_refusal`, `UnknownTag` or
+    `Invalid`.
     """
     if refusal := tag_refusal(order, actor):
         raise refusal
@@ -121,12 +124,12 @@ def set_tags(order: Order, add: Iterable[str], remove: Iterable[str], *, actor: 
 
 
 def status_refusal(order: Order, actor: Actor) -> Refusal | None:
-    """Why no status can be set now, asked by the button and by `set_status`."""
+    """Why no status can be set now; the button and `set_status` both ask it."""
     return None if order.status or statuses_of(order.state) else NoStatusHere(state=order.state)
 
 
 def set_status(order: Order, code: str | None, *, actor: Actor) -> None:
-    """Give the order a status of its state, or none; the caller holds the order's lock.
+    """Give the order a status of its state, or remove its status; the caller holds the order's lock.
 
     Raises the refusal of `status_refusal`, `StatusElsewhere` or `StatusRetired`.
     """

@@ -1,9 +1,9 @@
-"""How addresses are written: postal codes and regions by country, and what a parcel can't do without.
+"""How addresses are written: postal codes and regions by country, and the fields that an address must have.
 
-Codes of regions are those of ISO 3166-2; of the United States with the armed forces' three of USPS Publication 28. How
-postal codes look is what the Universal Postal Union's addressing sheets say. No code is asked for where Google's
-address data (libaddressinput) have none in a country's format or, where they name what an address needs, do not name
-it. A country that is not in the tables takes any code.
+Codes of regions are those of ISO 3166-2; for the United States also the armed forces' three of USPS Publication 28. The
+formats of postal codes follow the Universal Postal Union's addressing sheets. A code is not required if Google's
+address data (libaddressinput) have no code in a country's format, or list the fields that an address needs without the
+code. A country that is not in the tables takes any code.
 """
 
 import re
@@ -58,7 +58,7 @@ _REGIONS = {
     for country, table in {"US": _US, "CA": _CA, "AU": _AU}.items()
 }
 
-# Per country: the code without spaces and hyphens, in its groups; what stands between these; an example.
+# Per country: the code without spaces and hyphens, in its groups; the separator of the groups; an example.
 _CODES = {
     "AT": (r"(\d{4})", "", "1010"),
     "AU": (r"(\d{4})", "", "2000"),
@@ -98,31 +98,31 @@ _WITHOUT_CODES = (
     "AE AG AO AQ AW BF BI BJ BO BQ BS BV BW BZ CD CF CG CI CK CM CW DJ DM ER FJ GA GD GM GQ GY HK JM KI KM KN KP LY ML "
     "MO MR MW NR NU QA RW SB SC SL SR SS ST SX SY TD TF TG TK TL TO TV UG VU YE ZW"
 )
-# They have codes that many addresses lack: Eircodes are left out as a habit, much of Latin America hardly uses any, and
-# those of GH, LC, MS, NA, PS, TT and WS are so new that the address data do not have them.
+# Countries with codes that many addresses lack: Eircodes are usually left out, much of Latin America hardly uses codes,
+# and those of GH, LC, MS, NA, PS, TT and WS are so new that the address data do not have them.
 _CODES_LEFT_OUT = "CL CO CR DO EC GH GI GT HN ID IE IQ KY LC MS NA NI PA PE PG PS PY SO SV TT UY VE VG WS"
-_WITHOUT_CITIES = frozenset({"GI", "HK", "JP", "MC", "MO", "SG", "VA"})  # Japan's stand in the prefecture or line 1
+_WITHOUT_CITIES = frozenset({"GI", "HK", "JP", "MC", "MO", "SG", "VA"})  # Japan's are part of the prefecture or line 1
 _EXTENSION = re.compile(r"[\s,;]*(?:ext(?:ension|n)?\.?|x|#|;ext=)\s*(\d{1,9})\s*$", re.ASCII | re.IGNORECASE)
-_NO_COUNTRIES = frozenset({"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"})  # which CLDR lists beside countries
+_NO_COUNTRIES = frozenset({"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"})  # which CLDR lists among countries
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A delivery address as it is written on a parcel."""
+    """A delivery address in the form in which it is written on a parcel."""
 
     lines: list[str]
     phone: str = ""
 
     @property
     def phone_url(self) -> str:
-        """The phone number as a link: what RFC 3966 lets stand in one."""
+        """The phone number as a link, with only the characters that RFC 3966 allows."""
         number, extension = telephone(self.phone)
         bare = ("+" if number.strip().startswith("+") else "") + digits(number)
         return f"tel:{bare};ext={extension}" if extension else f"tel:{bare}"
 
 
 def address_of(given: Mapping[str, Any] | None) -> Address | None:
-    """An address in the order of its country; None where the channel gave none."""
+    """An address in the order of fields of its country; None if the channel gave no address."""
     if not given:
         return None
     country = str(given.get("country") or "")
@@ -140,14 +140,14 @@ def address_of(given: Mapping[str, Any] | None) -> Address | None:
 
 
 def territory(code: str) -> str:
-    """A country by its name."""
+    """A country's name in the reader's language."""
     locale = get_locale() or Locale("en")
     return str(locale.territories.get(code, code))
 
 
 @cache
 def country_codes() -> frozenset[str]:
-    """ISO 3166 codes of two letters, as CLDR knows them."""
+    """ISO 3166 codes of two letters, as far as CLDR has them."""
     known = map(str, Locale("en").territories)
     return frozenset(code for code in known if len(code) == 2 and code.isalpha()) - _NO_COUNTRIES
 
@@ -160,7 +160,7 @@ def countries() -> list[tuple[str, str]]:
 
 @lru_cache(maxsize=512)
 def needed(country: str) -> frozenset[str]:
-    """The fields that no address in this country can do without."""
+    """The fields that every address in this country must have."""
     fields = {"name", "line1", "country"}
     if country not in _WITHOUT_CITIES:
         fields.add("city")
@@ -172,7 +172,7 @@ def needed(country: str) -> frozenset[str]:
 
 
 def normalized(given: Mapping[str, str]) -> dict[str, str]:
-    """The address as parcels carry it, without what is empty; raises `Invalid` naming the field and what is wrong."""
+    """The address in the form for parcels, without empty fields; raises `Invalid` naming the field and its error."""
     address = {name: " ".join(str(given.get(name) or "").split()) for name in FIELDS}
     for name, value in address.items():
         if len(value) > LONGEST:
@@ -193,14 +193,14 @@ def normalized(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def code_parts(country: str, code: str) -> list[str]:
-    """The groups of a postal code, however it is spaced; none of one that can't be of this country."""
+    """The groups of a postal code, however it is spaced; none if the code can't be of this country."""
     pattern, _between, _example = _CODES.get(country, ("", "", ""))
     found = re.fullmatch(pattern, re.sub(r"[\s-]", "", code.upper()), re.ASCII)
     return [group for group in found.groups() if group] if found else []
 
 
 def telephone(number: str) -> tuple[str, str]:
-    """A phone number, and the extension that stands behind it; empty without one."""
+    """A phone number and its extension, which is empty if there is none."""
     found = _EXTENSION.search(number)
     return (number[: found.start()], found[1]) if found else (number, "")
 
@@ -230,7 +230,7 @@ def _postal_code(country: str, code: str) -> str:
     if country not in _CODES:
         return code
     pattern, between, example = _CODES[country]
-    bare = re.sub(r"^[A-Z]{1,3}-(?=\d)", "", code)  # D-10115: the country, as it was written once
+    bare = re.sub(r"^[A-Z]{1,3}-(?=\d)", "", code)  # D-10115: a prefix for the country, as it was once usual
     found = re.fullmatch(pattern, re.sub(r"[\s-]", "", bare), re.ASCII)
     if found is None:
         raise Invalid(
@@ -250,6 +250,6 @@ def _name(country: str) -> str:
 
 
 def _folded(text: str) -> str:
-    """Letters alone, without marks and capitals: “Québec” and “N.S.W.” are found too."""
+    """Letters alone, without accents and capitals, so that “Québec” and “N.S.W.” are found too."""
     plain = unicodedata.normalize("NFKD", text).casefold()
     return "".join(letter for letter in plain if letter.isalnum())

@@ -17,36 +17,37 @@ from webapp.lists.contract import PlainRow
 from webapp.orders.models import ON_HOLD, Order, OrderComment, OrderHold
 
 _MARKED = re.compile(r"@(\d{1,9})", re.ASCII)
-# What acts and their refusals read of an order.
+# What actions and their refusals read of an order.
 AROUND = (joinedload(Order.store), joinedload(Order.shop), joinedload(Order.channel_order), selectinload(Order.lines))
 
 
 def visible(actor: Actor) -> Select[Order]:
-    """All orders that the actor may see; raises `Forbidden` for who may see none."""
+    """All orders that the actor may see; raises `Forbidden` if the actor may see none."""
     actor.needs("orders.view")
     query = select(Order)
     return query if actor.shops is None else query.where(Order.shop_id.in_(actor.shops))
 
 
 def state_condition(state: str) -> Any:
-    """Orders shown in this state: a hold or a running cancel hides the state underneath."""
+    """The condition that orders are shown in this state: a hold or a running cancellation hides the state itself."""
     if state == "on_hold":
-        return and_(text(f"orders.{ON_HOLD}"), ~Order.canceling)  # in the words of their index
+        return and_(text(f"orders.{ON_HOLD}"), ~Order.canceling)  # the text of their index
     if state == "canceling":
         return Order.canceling
     return and_(Order.state == state, ~Order.on_hold, ~Order.canceling)
 
 
 def find_order(number: str, actor: Actor, *beside: ExecutableOption, lock: bool = False) -> Order:
-    """The order of this number, ours or the channel's. Raises `NotFound`, or `SeveralFit` naming the choice.
+    """The order with this number, the desk's or the channel's. Raises `NotFound`, or `SeveralFit` naming the
+    candidates.
 
-    `beside` names what is read along with it. With `lock` nobody else changes it until the unit of work ends, and what
-    is read is what is there now.
+    `beside` names what is read together with it. With `lock`, nobody else can change the order until the unit of work
+    ends, and its present values are read.
     """
     number = number.strip()
-    if not number.isprintable():  # no order's, and databases refuse to compare NUL or half a character
+    if not number.isprintable():  # no order has such a number, and databases refuse to compare NUL or half a character
         raise NotFound(name="".join(letter if letter.isprintable() else "�" for letter in number))
-    store = joinedload(Order.store).lazyload(Store.marketplaces)  # the channel knows its marketplaces by itself
+    store = joinedload(Order.store).lazyload(Store.marketplaces)  # the channel itself has them
     around = (store, joinedload(Order.shop), joinedload(Order.channel_order), *beside)
     query = visible(actor).where(or_(Order.number == number, Order.channel_order_number == number)).limit(5)
     query = query.options(*around)
@@ -59,8 +60,10 @@ def find_order(number: str, actor: Actor, *beside: ExecutableOption, lock: bool 
 
 
 def only_one(number: str, found: Sequence[Order]) -> Order:
-    """The one of these orders that a number means: the one that has it as its own before those that the channel calls
-    so. Raises `NotFound` or `SeveralFit`.
+    """The order that a number means: the one with this number at the desk, before those with this number at the
+    channel.
+
+    Raises `NotFound` or `SeveralFit`.
     """
     chosen = [order for order in found if order.number == number] or found
     if not chosen:
@@ -71,7 +74,7 @@ def only_one(number: str, found: Sequence[Order]) -> Order:
 
 
 def locked(order: Order) -> Order:
-    """The order under its lock, read again; the lines and amounts come with it."""
+    """The order, locked and read again, with its lines and amounts."""
     query = (
         select(Order)
         .where(Order.id == order.id)
@@ -83,26 +86,26 @@ def locked(order: Order) -> Order:
 
 
 def locked_all(ids: Sequence[int], actor: Actor, *beside: ExecutableOption) -> list[Order]:
-    """Those of the orders that the actor may see, under their locks in the order of their ids and read again; without
-    their lines, unless they are asked for `beside`.
+    """Those of the orders that the actor may see, locked in the order of their ids and read again; without their
+    lines, unless `beside` asks for these.
     """
     query = visible(actor).where(Order.id.in_(ids)).order_by(Order.id).with_for_update(of=Order)
     return list(db.session.scalars(query.options(*beside).execution_options(populate_existing=True)))
 
 
 def orders_by_id(ids: Sequence[int], actor: Actor) -> list[Order]:
-    """Those of the orders that the actor may see, in no promised order."""
+    """Those of the orders that the actor may see, in no particular order."""
     query = visible(actor).where(Order.id.in_(ids)).options(joinedload(Order.store), joinedload(Order.shop))
     return list(db.session.scalars(query))
 
 
 def reference(order: Order | PlainRow) -> str:
-    """What finds exactly this order: its number, or `@id` while it has none of its own."""
+    """A text that finds exactly this order: its number, or `@id` while it has no number of its own."""
     return order.number or f"@{order.id}"
 
 
 def newest_order() -> int:
-    """The id of the order that came last; 0 while there is none."""
+    """The id of the newest order; 0 if there is none."""
     return db.session.scalar(select(func.max(Order.id))) or 0
 
 

@@ -1,7 +1,7 @@
-"""The keys of the query bar that orders answer from what stands in their own columns, and from the index of terms.
+"""The keys of the query bar that read orders' own columns and the index of terms.
 
-Where an index holds only some orders (those open, on hold, wanting attention), its condition is said in the index's
-own words: databases use it for no others.
+If an index covers only some orders (open, on hold, with attention), its condition is written with the exact text of the
+index: databases use the index for no other text.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -45,7 +45,7 @@ from webapp.search.terms import index_key
 Condition = ColumnElement[bool]
 Find = Callable[[Sequence[str]], Mapping[str, Sequence[Found]]]
 _USUAL_DECIMALS = 2
-_LARGEST = 2**63 - 1  # minor units that the column holds: no database compares with more
+_LARGEST = 2**63 - 1  # minor units that fit in the column; databases compare with no larger numbers
 
 
 # --- Conditions by the kind of column ---
@@ -62,7 +62,7 @@ def _within(column: Any, low: Any, high: Any) -> Condition:
 
 
 def _spelled(column: Any, spell: Callable[[str], str]) -> Callable[[Sequence[str], Actor], Condition]:
-    """Compared in the one way that the column is spelled; `*` at the end for a beginning."""
+    """The value is compared in the spelling of the column; `*` at its end matches a beginning."""
 
     def condition(values: Sequence[str], actor: Actor) -> Condition:
         whole = [spell(value) for value in values if not value.endswith("*")]
@@ -80,12 +80,14 @@ def _yes_no(yes: Condition) -> Callable[[Sequence[bool], Actor], Condition]:
 
 
 def _said(words_: str) -> Condition:
-    """A condition in the words of a partial index, which no compiler may spell otherwise; the rest names its table."""
+    """A condition with the exact text of a partial index, which no compiler may change; other conditions name their
+    table.
+    """
     return and_(text(f"orders.{words_}"), Order.id.is_not(None))
 
 
 def has_flag(*flags: str) -> Callable[[Sequence[bool], Actor], Condition]:
-    """The condition of a key that asks whether the channel set one of these flags."""
+    """The condition of a key for orders on which the channel set one of these flags."""
     return _yes_no(or_(*(_in_json(Order.flags, f'"{flag}"') for flag in flags)))
 
 
@@ -106,12 +108,12 @@ def _by_number(values: Sequence[str], actor: Actor) -> Condition:
     for start in range(0, len(begun), STEP):
         conditions = [search_words.begun_with(number, broad) for number in begun[start : start + STEP]]
         compared += [condition for _, many in conditions for condition in many]
-        if some := [condition for few, _ in conditions for condition in few]:  # apart: databases nest only so many deep
+        if some := [condition for few, _ in conditions for condition in few]:  # apart: databases limit nesting
             gathered.append(Order.id.in_(visible(actor).with_only_columns(Order.id).where(or_(*some))))
     if spelled:
         prefixes = search_words.number_prefixes()
         full = {full for number in spelled for full in search_words.full_numbers(number, prefixes)}
-        # In the statement itself: of many numbers and shops there are more than a statement takes parameters.
+        # In the statement itself: many numbers and shops exceed the limit of a statement's parameters.
         gathered += [among(Order.number, sorted(spelled | full)), Order.channel_order_number.in_(spelled)]
     found = Order.id.in_(visible(actor).with_only_columns(Order.id).where(or_(*gathered)))
     return or_(found, *compared) if gathered else or_(*compared)
@@ -129,7 +131,7 @@ def _states(actor: Actor) -> dict[str, LazyString]:
 
 
 def _due(values: Sequence[Bound], actor: Actor) -> Condition:
-    """What still has to leave: others have no time left to count."""
+    """Only orders with units that still have to leave: for others the deadline no longer counts."""
     return and_(_OPEN, Order.unshipped > 0, _between(Order.ship_by)(values, actor))
 
 
@@ -144,7 +146,7 @@ def _channels(actor: Actor) -> dict[str, LazyString | str]:
 def _by_id(column: Any) -> Callable[[Sequence[str], Actor], Condition]:
     def condition(values: Sequence[str], actor: Actor) -> Condition:
         ids = [int(value) for value in values]
-        one: Condition = column == ids[0]  # which can be walked in the order of its index
+        one: Condition = column == ids[0]  # an index can then give rows in its order
         return one if len(ids) == 1 else column.in_(ids)
 
     return condition
@@ -152,7 +154,7 @@ def _by_id(column: Any) -> Callable[[Sequence[str], Actor], Condition]:
 
 def _stores(actor: Actor) -> dict[str, str]:
     query = serving(select(Store.id, Store.name).order_by(Store.name), actor)
-    seen = "all" if actor.shops is None else ",".join(map(str, sorted(actor.shops)))  # a rule's may come between
+    seen = "all" if actor.shops is None else ",".join(map(str, sorted(actor.shops)))  # a rule's query may come between
     rows = once_a_transaction(f"store_choices of {seen}", lambda: db.session.execute(query).all())
     return {str(id_): name for id_, name in rows}
 
@@ -190,7 +192,7 @@ def _statuses(actor: Actor) -> dict[str, LazyString | str]:
 
 
 def _total(values: Sequence[Bound], actor: Actor) -> Condition:
-    """Compared in minor units, of which currencies have different numbers."""
+    """Compared in minor units, whose number of decimals depends on the currency."""
     odd: dict[int, list[str]] = {}
     for currency in {currency for _, _, currency in _served()}:
         if decimals(currency) != _USUAL_DECIMALS:
@@ -242,7 +244,9 @@ def _by_attention(values: Sequence[str], actor: Actor) -> Condition:
 
 
 def _of_kind(kind: str) -> Condition:
-    """One database writes JSON with a space behind the colon, the other without."""
+    """The condition that the stored list has this kind. One database writes JSON with a space behind the colon, the
+    other without.
+    """
     return or_(*(_in_json(Order.attention, f'"kind":{space}"{kind}"') for space in ("", " ")))
 
 

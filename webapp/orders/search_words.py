@@ -1,8 +1,8 @@
-"""Under which words an order is found: numbers where they stand plainly, what names a buyer by terms alone.
+"""The words by which an order is found: numbers in plain columns, everything that names a buyer by terms alone.
 
 Kinds of terms: `buyer` (names and companies, by their beginnings), `email` (whole, and before the @), `phone` (by its
 ending), `postcode` (by its beginning), `ending` (the last four digits of the channel's number), `comment`. Order
-numbers are compared as they stand in their columns.
+numbers are compared in their own columns.
 """
 
 import re
@@ -26,11 +26,11 @@ from webapp.search.models import SearchTerm
 from webapp.search.terms import digits, hashed, index_key, normalize, sought, terms, words
 
 BUYER, EMAIL, PHONE, POSTCODE, ENDING, COMMENT = "buyer", "email", "phone", "postcode", "ending", "comment"
-_ENDINGS = (4, 6, 8)  # digits of a phone number that are enough to know it by
+_ENDINGS = (4, 6, 8)  # digits of a phone number's ending that are enough to find it
 _LAST = 4
-_MANY = 2_000  # orders that make a beginning broad
+_MANY = 2_000  # more orders than this make a beginning broad
 _SHORTEST_POSTCODE, _POSTCODE_DIGITS = 3, 5
-_LONGEST_PADDING = 12  # digits of a number of ours
+_LONGEST_PADDING = 12  # digits of the desk's own numbers
 _LONGEST_PHONE = 15  # digits; more are an order's number
 _PHONE = re.compile(r"[\d+()/. -]+")
 _NUMBER = re.compile(r"[\w-]*\d[\w-]*", re.ASCII)
@@ -39,11 +39,11 @@ _Beginning = tuple[InstrumentedAttribute[Any], str]
 _Condition = ColumnElement[bool]
 
 
-# --- What an order is written under ---
+# --- Terms of an order ---
 
 
 def terms_of_buyer(buyer: Mapping[str, Any], key: bytes) -> frozenset[int]:
-    """The terms of what the vault holds of a buyer."""
+    """The terms of a buyer's data in the vault."""
     address = buyer.get("address") or {}
     names = {str(part.get(name) or "") for part in (buyer, address) for name in ("name", "company")}
     return frozenset().union(
@@ -55,7 +55,7 @@ def terms_of_buyer(buyer: Mapping[str, Any], key: bytes) -> frozenset[int]:
 
 
 def terms_of_number(channel_order_number: str, key: bytes) -> frozenset[int]:
-    """The term of a channel number's ending, which people read out to each other."""
+    """The term of a channel number's ending, which people use when they name an order aloud."""
     ending = digits(channel_order_number)[-_LAST:]
     return hashed(ENDING, [ending], key) if len(ending) == _LAST else frozenset()
 
@@ -66,12 +66,12 @@ def terms_of_comment(text: str, key: bytes) -> frozenset[int]:
 
 
 def add_comment(order: Order, text: str) -> None:
-    """Let an order be found by the words of a new comment."""
+    """Index an order under the words of a new comment."""
     index.add([Indexed(order.id, order.placed_at, terms_of_comment(text, index_key()))])
 
 
 def add_address(order: Order, address: Mapping[str, Any]) -> None:
-    """Let an order also be found by an address that somebody put in the place of the channel's."""
+    """Also index an order under an address with which somebody replaced the channel's."""
     index.add([Indexed(order.id, order.placed_at, terms_of_buyer({"address": address}, index_key()))])
 
 
@@ -91,11 +91,11 @@ def _postcode_forms(address: Mapping[str, Any]) -> Iterator[str]:
     parts = words(postcode)
     bare = "".join(parts)
     yield from (bare[:length] for length in range(min(_SHORTEST_POSTCODE, len(bare)), len(bare) + 1) if length)
-    yield from parts[1:]  # as somebody types both halves of one, which the channel may have told without their space
+    yield from parts[1:]  # as people type the two halves of a code that the channel may have sent without its space
     yield from (normalize(part) for part in code_parts(str(address.get("country") or ""), postcode)[1:])
 
 
-# --- Where words are looked for ---
+# --- Looking words up ---
 
 
 def _by_number(tokens: Sequence[str]) -> dict[str, Found]:
@@ -108,14 +108,14 @@ def _by_number(tokens: Sequence[str]) -> dict[str, Found]:
 
 
 def number_prefixes() -> list[str]:
-    """What the shops' order numbers begin with, or did before a shop took another prefix."""
+    """The prefixes of the shops' order numbers, also those that a shop used earlier."""
     query = select(NumberSequence.prefix).where(NumberSequence.kind.startswith(ORDERS)).distinct()
     return once_a_transaction("number_prefixes", lambda: list(db.session.scalars(query)))
 
 
 def beginnings(numbers: Sequence[str]) -> tuple[list[str], set[_Beginning]]:
-    """What our numbers begin with; and those beginnings, as a column has them, that so many orders have that they can't
-    all be gathered. In one query, of many numbers in several.
+    """The prefixes of the desk's order numbers; and the broad ones of these beginnings, each with its column: so
+    many orders have a broad beginning that they can't all be gathered. One query, or several for many numbers.
     """
     prefixes: list[str] | None = None
     broad: set[_Beginning] = set()
@@ -133,8 +133,8 @@ def beginnings(numbers: Sequence[str]) -> tuple[list[str], set[_Beginning]]:
 
 
 def begun_with(number: str, broad: Collection[_Beginning]) -> tuple[list[_Condition], list[_Condition]]:
-    """Orders whose numbers, ours or the channel's, begin with this: conditions to gather them by, and such as must be
-    compared along the list, which no index of numbers may answer.
+    """Orders whose number, the desk's or the channel's, begins with this: the conditions for gathering them, and the
+    conditions that must be compared along the list and must not use an index of numbers.
     """
     ways = _spelled(number)
     gathered = [begins_with(*way) for way in ways if way not in broad]
@@ -146,8 +146,8 @@ def _spelled(number: str) -> list[_Beginning]:
 
 
 def _found_by_number(number: str, prefixes: Sequence[str], broad: Collection[_Beginning]) -> Found:
-    """Orders of this number, ours or the channel's, which it may begin, and of the channel's end; ours also without
-    prefix and zeros.
+    """Orders with this number, the desk's or the channel's, whole or as its beginning, or with this end of the
+    channel's number; the desk's numbers also without prefix and zeros.
     """
     own = Order.number.in_(full_numbers(number, prefixes))
     if len(number) < _LAST:
@@ -169,7 +169,7 @@ def _found_by_number(number: str, prefixes: Sequence[str], broad: Collection[_Be
 
 
 def full_numbers(number: str, prefixes: Sequence[str]) -> list[str]:
-    """What our numbers read in full of which somebody left out the prefix, the zeros, or both."""
+    """The full numbers of the desk that somebody may mean who left out the prefix, the zeros, or both."""
     full = set()
     for prefix in prefixes:
         for bare in (number, number.upper().removeprefix(prefix.upper())):
@@ -185,7 +185,7 @@ def _by_buyer(tokens: Sequence[str]) -> dict[str, Found]:
 
 def _kinds_of_buyer(token: str, key: bytes) -> list[list[frozenset[int]]]:
     whole = [email_term(token, key), postcode_beginning(token, key)]
-    if len(digits(token)) != _POSTCODE_DIGITS:  # so many are a postcode, not the end of a phone number
+    if len(digits(token)) != _POSTCODE_DIGITS:  # this many digits are a postcode, not the end of a phone number
         whole.append(phone_ending(token, key))
     return [_worded(BUYER, token, key), *([terms_] for terms_ in whole if terms_)]
 
@@ -196,30 +196,30 @@ def _by_comment(tokens: Sequence[str]) -> dict[str, Found]:
 
 
 def _either(ways: Iterable[Sequence[frozenset[int]]]) -> Found:
-    """Any of these ways, of which each may need several terms together."""
+    """Any of these alternatives, each of which may need several terms together."""
     ways = [needed for needed in ways if needed]
     single = frozenset().union(*(needed[0] for needed in ways if len(needed) == 1))
     return Found(single, tuple(with_all(needed) for needed in ways if len(needed) > 1))
 
 
 def _worded(kind: str, token: str, key: bytes) -> list[frozenset[int]]:
-    """What a free word needs in one kind; one of nothing but groups of digits is a number, and no text."""
+    """The terms that a free word needs in one kind; a word of nothing but groups of digits is a number and no text."""
     groups = words(token)
     return [] if len(groups) > 1 and all(group.isdecimal() for group in groups) else all_of(kind, token, key)
 
 
 def all_of(kind: str, text: str, key: bytes) -> list[frozenset[int]]:
-    """What an order must stand under to have all words of a text in one kind, each as it begins."""
+    """The index terms that an order must have to match every word of `text` in one kind, each word as a prefix."""
     return [hashed(kind, [form], key) for word in words(text) for form in sought(word)]
 
 
 def email_term(text: str, key: bytes) -> frozenset[int]:
-    """The term of an address, whole or what stands before the @."""
+    """The term of an e-mail address, whole or only the part before the @."""
     return hashed(EMAIL, [normalize(text)], key)
 
 
 def phone_ending(text: str, key: bytes) -> frozenset[int]:
-    """The term of a phone number as somebody knows it: by its last 4, 6 or 8 digits, whatever stands before."""
+    """The term of a phone number, by its last 4, 6 or 8 digits, whatever prefix it has."""
     number = digits(text)
     lengths = [length for length in _ENDINGS if length <= len(number)]
     if not lengths or not _PHONE.fullmatch(text) or len(number) > _LONGEST_PHONE:
@@ -228,7 +228,7 @@ def phone_ending(text: str, key: bytes) -> frozenset[int]:
 
 
 def postcode_beginning(text: str, key: bytes) -> frozenset[int]:
-    """The term of a postcode, of which some characters may be left out at its end."""
+    """The term of a postcode's beginning: some characters at its end may be missing."""
     bare = "".join(words(text))
     found = len(bare) >= _SHORTEST_POSTCODE and any(char.isdecimal() for char in bare)
     return hashed(POSTCODE, [bare], key) if found else frozenset()

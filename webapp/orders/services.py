@@ -1,4 +1,4 @@
-"""Acting on orders: one place asks right, version, key and refusal for every door. Beside it, what acts share."""
+"""Acting on orders: one place checks right, version, key and refusal for every caller; and what the acts share."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -29,14 +29,14 @@ from webapp.vault import services as vault
 
 
 class ManagedAtChannel(Refusal):
-    """Import was off when the order came."""
+    """Import was off when the order arrived."""
 
     code = "managed_at_channel"
     sentence = _l("This order is managed at the channel: importing orders is off for its store.")
 
 
 class KeyReused(Refusal):
-    """A submission key came once more, with another act."""
+    """A submission key was used again, for another act."""
 
     code = "key_reused"
     sentence = _l("This key was used for another act already. Send a new one.")
@@ -44,7 +44,7 @@ class KeyReused(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An action as an order offers it: possible, or with one sentence why not."""
+    """An action as an order offers it: possible, or with one sentence why it is not."""
 
     action: OrderAction
     refusal: Refusal | None
@@ -60,7 +60,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What an act did: the order's versions before and after, by which its updates and events are found."""
+    """The result of an act: the order's versions before and after, by which its updates and events are found."""
 
     order_id: int
     since: int
@@ -68,7 +68,7 @@ class Done:
 
 
 def actions() -> dict[str, OrderAction]:
-    """What can be done to orders, by code, in the order of the buttons."""
+    """The actions on orders by code, in the order of their buttons."""
     return by_code("register_order_actions", OrderAction)  # type: ignore[type-abstract]
 
 
@@ -80,18 +80,18 @@ def find_action(code: str) -> OrderAction:
 
 
 def action_at(place: Place, actor: Actor) -> OrderAction | None:
-    """The first action whose form stands in this place of the order's page and that the actor has the right to."""
+    """The first action whose form belongs in this place of the order's page and to which the actor has the right."""
     return next((action for action in actions().values() if action.place is place and actor.may(action.right)), None)
 
 
 def offers(order: Order, actor: Actor) -> list[Offer]:
-    """Every action that the actor has the right to, with its refusal where it is not possible now."""
+    """Every action to which the actor has the right, with its refusal if it is not possible now."""
     return [Offer(action, refusal_of(action, order, actor)) for action in actions().values() if actor.may(action.right)]
 
 
 def bar(offered: Sequence[Offer]) -> list[Offer]:
-    """The offers as a bar of buttons shows them: of an act and its counterpart (hold, release) the one that is possible
-    now, or else the one that stands first.
+    """The offers for a bar of buttons: of an action and its counterpart (hold, release), the one that is possible
+    now, or else the first of the two.
     """
     known = {offer.code: (place, offer) for place, offer in enumerate(offered)}
     shown = []
@@ -103,7 +103,9 @@ def bar(offered: Sequence[Offer]) -> list[Offer]:
 
 
 def refusal_of(action: OrderAction, order: Order, actor: Actor) -> Refusal | None:
-    """The one predicate behind button and guard. An action that can't say whether it is possible is not."""
+    """Why the action is not possible; the button and the act both ask it. An action whose refusal fails is not
+    possible.
+    """
     if order.managed_at_channel:
         return ManagedAtChannel()
     try:
@@ -113,11 +115,11 @@ def refusal_of(action: OrderAction, order: Order, actor: Actor) -> Refusal | Non
 
 
 def read_input(action: OrderAction, given: Mapping[str, Any]) -> ActionInput:
-    """The action's input from JSON or a form; raises `InvalidInput` that names every field in question."""
+    """The action's input from JSON or a form; raises `InvalidInput` naming every field with an error."""
     problems = [
         Invalid(field=name, problem=_l("holds a character that can't be kept."))
         for name, value in given.items()
-        if "\\u0000" in json.dumps([name, value], default=str)  # PostgreSQL keeps no such text
+        if "\\u0000" in json.dumps([name, value], default=str)  # PostgreSQL can't store such text
     ]
     try:
         data = action.Input.model_validate(given)
@@ -132,7 +134,7 @@ def read_input(action: OrderAction, given: Mapping[str, Any]) -> ActionInput:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One order that is to be acted on, with the input for it. `version` is the one that the person saw."""
+    """One order to act on, with its input. `version` is the version that the person saw."""
 
     order: Order
     data: ActionInput
@@ -149,7 +151,7 @@ def act(
     key: str | None = None,
     version: int | None = None,
 ) -> Done:
-    """Act on one order, the set of one, whose failure is raised: see `act_many`."""
+    """Act on one order, as a set of one, and raise its failure: see `act_many`."""
     actor.needs(action.right)
     wanted = Wanted(order, data, key, version)
     known = _submissions([wanted], actor)
@@ -160,11 +162,12 @@ def act(
 
 
 def act_many(action: OrderAction, wanted: Sequence[Wanted], actor: Actor) -> list[Done | Exception]:
-    """Act on orders, for every door: right, repeated keys, versions and refusals, then the action itself. The caller
-    has locked the orders. What became of each is in its place: `Done`, or why it was not.
+    """Act on orders, for every caller: check right, repeated keys, versions and refusals, then perform the action. The
+    caller has locked the orders. Returns for each order, in its place, `Done` or the reason why nothing was done.
 
-    The same key answers with the first result; another version is `Stale`. Orders with the same input are one act; only
-    where that fails, each is tried by itself under a savepoint. Trouble of database, queue or disk is raised.
+    A repeated key gets the first result; an outdated version is `Stale`. Orders with the same input are one act; only
+    if that fails, each order is tried alone under a savepoint. Errors of the database, the queue or the disk are
+    raised.
     """
     actor.needs(action.right)
     known = _submissions(wanted, actor)
@@ -179,7 +182,7 @@ def act_many(action: OrderAction, wanted: Sequence[Wanted], actor: Actor) -> lis
 
 
 def _together(action: OrderAction, wanted: Sequence[Wanted], actor: Actor) -> Sequence[Done | Exception]:
-    """Act on orders with the same input at once, or where that fails, on each by itself."""
+    """Act on orders with the same input at once or, if that fails, on each order alone."""
     if len(wanted) == 1:
         return [_alone(action, wanted[0], actor)]
     try:
@@ -190,7 +193,7 @@ def _together(action: OrderAction, wanted: Sequence[Wanted], actor: Actor) -> Se
             raise
         outcomes = [_alone(action, one, actor) for one in wanted]
         if not isinstance(error, DeskError) and not any(isinstance(outcome, PluginFailed) for outcome in outcomes):
-            failed(action, "action", error)  # what fails for many alone is noted for none of them
+            failed(action, "action", error)  # a plugin that fails for many orders but for none alone is recorded here
         return outcomes
 
 
@@ -207,7 +210,7 @@ def _alone(action: OrderAction, wanted: Wanted, actor: Actor) -> Done | Exceptio
 def _before(
     action: OrderAction, wanted: Wanted, actor: Actor, known: Mapping[str, Submission]
 ) -> Done | DeskError | None:
-    """What the answer is before anything is done: an earlier one, or a refusal; None where it can be done."""
+    """The answer before anything is done: an earlier result, or a refusal; None if the action can be performed."""
     order = wanted.order
     if earlier := known.get(wanted.key or ""):
         same = (earlier.order_id, earlier.action) == (order.id, action.code)
@@ -242,7 +245,7 @@ def _perform(
 
 
 def _submissions(wanted: Sequence[Wanted], actor: Actor) -> dict[str, Submission]:
-    """What the actor sent with these keys before."""
+    """The actor's earlier submissions with these keys."""
     keys = [one.key for one in wanted if one.key]
     if not keys:
         return {}
@@ -253,7 +256,9 @@ def _submissions(wanted: Sequence[Wanted], actor: Actor) -> dict[str, Submission
 
 
 def settle_state(order: Order) -> None:
-    """Recompute what follows from the lines' counters: the units still open, the state, and what a new state brings."""
+    """Compute again what follows from the lines' counters: the open units, the state, and the columns that a new
+    state sets.
+    """
     order.unshipped = sum(open_units(line) for line in order.lines)
     state = state_of(ChannelStage(order.channel_order.stage), order.lines)
     if state != order.state:
@@ -263,9 +268,9 @@ def settle_state(order: Order) -> None:
 
 
 def comment(order: Order, text: str, *, actor: Actor, status: str | None = None, pin: bool = False) -> OrderComment:
-    """A private comment; what it says is sealed, since buyers are named in comments too.
+    """Add an internal comment; its text is sealed, since comments name buyers too.
 
-    `status` sets a status of the order's state in the same act, which takes that right too; `pin` keeps the comment
+    `status` also sets a status of the order's state, for which the actor needs that right; `pin` keeps the comment
     above the others.
     """
     text = text.strip()
@@ -297,7 +302,7 @@ def pin(order: Order, comment_id: int, *, actor: Actor) -> None:
 
 
 def unpin(order: Order, comment_id: int, *, actor: Actor) -> None:
-    """Let a comment of the order stand among the others again; the caller holds the order's lock."""
+    """Put a pinned comment of the order back among the others; the caller holds the order's lock."""
     _pin(order, comment_id, False, actor)
 
 
@@ -315,9 +320,10 @@ def _pin(order: Order, comment_id: int, pinned: bool, actor: Actor) -> None:
 
 
 def raise_attention(order: Order, kind: str, *, of: int | None = None, **values: Any) -> None:
-    """Mark the order; the same kind with other values replaces the old one. The caller records the event.
+    """Mark the order with a problem; a mark of the same kind with other values is replaced. The caller records the
+    event.
 
-    Where several things of one order may have the same trouble, `of` is the id of this one: it has its own mark.
+    If several things of one order can have the same problem, `of` is the id of this thing, which then has its own mark.
     """
     mark = {"kind": kind, "values": values} | ({} if of is None else {"of": of})
     order.attention = [*_without(order, kind, of), mark]
@@ -325,13 +331,13 @@ def raise_attention(order: Order, kind: str, *, of: int | None = None, **values:
 
 
 def settle_attention(order: Order, kind: str, *, of: int | None = None) -> None:
-    """Take the mark off again; with `of` only that one's. The caller records the event."""
+    """Remove a mark; with `of`, only the mark of that thing. The caller records the event."""
     order.attention = _without(order, kind, of)
     order.needs_attention = bool(order.attention) or any(line.problems for line in order.lines)
 
 
 def _without(order: Order, kind: str, of: int | None) -> list[dict[str, Any]]:
-    """What else is the matter. A mark that does not say of what it is, is of whatever is asked for."""
+    """The order's other marks. A mark that names no thing matches every `of`."""
     return [
         trouble
         for trouble in order.attention

@@ -1,13 +1,13 @@
-"""The views and cards that every desk has: what must be done today, and how many orders stand where.
+"""The views and cards of every desk: what must be done today, and how many orders are in each state.
 
-They are queries like anybody's, so whatever they show can be narrowed, saved under another name, or exported.
+They are queries like anybody's, so their results can be filtered, saved under another name, or exported.
 """
 
 from webapp.i18n import lazy_gettext as _l, lazy_pgettext
 from webapp.lists.contract import StatusCard
 from webapp.lists.saved_views import EVERYTHING, View
 
-TO_SHIP = "state:processing fulfilled-by:merchant"  # what is on hold or being canceled does not leave today
+TO_SHIP = "state:processing fulfilled-by:merchant"  # orders on hold or being canceled don't leave today
 STANDING = (
     View("today", _l("To ship today"), f"{TO_SHIP} due:<=today", "ship_by"),
     View("late", _l("Late"), f"{TO_SHIP} due:late", "ship_by"),

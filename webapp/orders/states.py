@@ -1,7 +1,7 @@
-"""Where an order stands on the desk: computed by one function from channel facts and line counters, never set by hand.
+"""The state of an order on the desk: computed by one function from channel facts and line counters, never set by hand.
 
-Holds and running cancels are facts laid over the state; lists show them while they last, and the channel's news moves
-the state underneath.
+Holds and running cancellations are separate facts; lists show them in place of the state while they last, and news of
+the channel still change the state.
 """
 
 from collections.abc import Iterable
@@ -44,15 +44,16 @@ OPEN_STATES = (OrderState.PENDING, OrderState.PROCESSING)
 
 
 def follows_from(state: str) -> dict[str, Any]:
-    """Columns that a change into this state sets along with it.
+    """The columns that a change into this state also sets.
 
-    A status belongs to one state and is left with it; an order that is open again is work, not an archive's.
+    A status belongs to one state and is removed when the order leaves the state; an order that is open again leaves the
+    archive.
     """
     return {"status": None, "archived_at": None} if state in OPEN_STATES else {"status": None}
 
 
 class LineCounts(Protocol):
-    """The counters of a line that decide."""
+    """The counters of a line from which the state is computed."""
 
     ordered: int
     canceled: int
@@ -67,10 +68,11 @@ def open_units(line: LineCounts) -> int:
 
 
 def state_of(stage: ChannelStage, lines: Iterable[LineCounts]) -> OrderState:
-    """The state that the channel's stage and the lines' counters add up to.
+    """The state that follows from the channel's stage and the lines' counters.
 
-    Refunded units count as settled: an order of which every unit was refunded is closed, whether it left or not.
-    Canceled there after we shipped stays complete (the conflict is raised as attention), never silently canceled.
+    Refunded units count as settled: an order whose units were all refunded is closed, whether or not they left. An
+    order that was canceled at the channel after the desk shipped it stays complete, never silently canceled; the
+    conflict becomes attention.
     """
     lines = list(lines)
     shipped = sum(line.shipped for line in lines)

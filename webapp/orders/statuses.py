@@ -1,8 +1,8 @@
-"""Statuses: the merchant's own labels within a state, set by hand or by a rule. Retired, never deleted.
+"""Statuses: the merchant's own labels within a state, set by hand or by a rule. A status is retired, never deleted.
 
-A status belongs to one state, and is left with it. A rule is a query: an order that arrives or changes, and has no
-status yet, gets the first status of its state whose rule it fits. Somebody who takes a status off has the last word for
-as long as the order stays in that state.
+A status belongs to one state and is removed when the order leaves that state. A rule is a query: an order that arrives
+or changes, and has no status yet, gets the first status of its state whose rule it matches. If somebody removes a
+status, no rule sets one as long as the order stays in that state.
 """
 
 import re
@@ -42,7 +42,7 @@ _CODE = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 
 
 class StatusElsewhere(DeskError):
-    """A status of another state."""
+    """The status belongs to another state."""
 
     code, status = "status_elsewhere", 422
     field = "status"
@@ -53,7 +53,7 @@ class StatusElsewhere(DeskError):
 
 
 class StatusRetired(DeskError):
-    """A status that is no longer given."""
+    """The status was retired and is no longer set."""
 
     code, status = "status_retired", 422
     field = "status"
@@ -61,19 +61,19 @@ class StatusRetired(DeskError):
 
 
 def all_statuses() -> list[OrderStatus]:
-    """Every status, retired ones too, in the order of states and positions; read once a transaction."""
+    """Every status, retired ones too, by state and position; read once per transaction."""
     places = {state: place for place, state in enumerate(OrderState)}
     rows, _ = statuses_and_tags()
     return sorted(rows, key=lambda row: (places[OrderState(row.state)], row.position, row.code))
 
 
 def statuses_of(state: str | None) -> list[OrderStatus]:
-    """The statuses that orders of this state can be given; without one, those of any state."""
+    """The statuses for orders of this state; without a state, those for any."""
     return [row for row in all_statuses() if state in (None, row.state) and row.retired_at is None]
 
 
 def status_name(code: str, language: str | None = None) -> str:
-    """What a status is called, in this language or the reader's; a code that is not known stands for itself."""
+    """A status's name in this language or the reader's; for an unknown status, its code."""
     row = next((row for row in all_statuses() if row.code == code), None)
     return name_in(row, language) if row else code
 
@@ -84,7 +84,7 @@ def name_in(row: OrderStatus, language: str | None = None) -> str:
 
 
 def status_choices() -> dict[str, LazyString | str]:
-    """What queries call each status, in the reader's language, and the lack of one."""
+    """The names of statuses for queries, in the reader's language, and a name for the lack of one."""
     return {row.code: name_in(row) for row in all_statuses()} | {"none": _l("none")}
 
 
@@ -96,7 +96,7 @@ def find_status(code: str) -> OrderStatus:
 
 
 def check_status(order: Order, code: str) -> OrderStatus:
-    """The status, if the order may be given it; raises `StatusElsewhere` or `StatusRetired`."""
+    """The status of this code, if the order can get it; raises `StatusElsewhere` or `StatusRetired`."""
     row = next((row for row in all_statuses() if row.code == code), None)
     if row is None or row.state != order.state:
         raise StatusElsewhere(name=status_name(code), state=order.state)
@@ -111,7 +111,7 @@ def check_status(order: Order, code: str) -> OrderStatus:
 def make_status(
     code: str, names: Mapping[str, str], *, state: str, actor: Actor, tone: str = "calm", rule: str = ""
 ) -> OrderStatus:
-    """A new status of a state, behind its others. Raises `Invalid`."""
+    """Create a status in a state, behind its others. Raises `Invalid`."""
     actor.needs("settings.edit")
     actor.needs_all_shops()
     code = code.strip().lower()
@@ -130,7 +130,7 @@ def make_status(
 
 
 def change_status(row: OrderStatus, names: Mapping[str, str], *, tone: str, rule: str, actor: Actor) -> None:
-    """Other words, another look or rule; code and state stay, since orders have them. Raises `Invalid`."""
+    """Change a status's names, tone or rule; code and state stay, since orders refer to them. Raises `Invalid`."""
     actor.needs("settings.edit")
     actor.needs_all_shops()
     _fill(row, names, tone, rule)
@@ -138,7 +138,7 @@ def change_status(row: OrderStatus, names: Mapping[str, str], *, tone: str, rule
 
 
 def move_status(row: OrderStatus, *, up: bool, actor: Actor) -> None:
-    """Let it change places with its neighbor: people choose in this order, and rules are tried in it."""
+    """Swap a status with its neighbor: people see statuses in this order, and rules are tried in it."""
     actor.needs("settings.edit")
     actor.needs_all_shops()
     beside = [other for other in all_statuses() if other.state == row.state]
@@ -152,7 +152,7 @@ def move_status(row: OrderStatus, *, up: bool, actor: Actor) -> None:
 
 
 def retire_status(row: OrderStatus, *, actor: Actor) -> None:
-    """Give it to no further order; those that have it keep it."""
+    """Retire a status: no further order gets it; orders that have it keep it."""
     actor.needs("settings.edit")
     actor.needs_all_shops()
     row.retired_at = row.retired_at or now()
@@ -187,7 +187,7 @@ def _note(row: OrderStatus, code: str, actor: Actor) -> None:
 
 
 def numbers_of_orders(actor: Actor) -> dict[str, int]:
-    """How many orders have each status, of those that the actor may see."""
+    """The number of orders with each status, among those that the actor may see."""
     query = visible(actor).with_only_columns(Order.status, func.count()).where(Order.status.is_not(None))
     return {str(code): count for code, count in db.session.execute(query.group_by(Order.status))}
 
@@ -196,7 +196,9 @@ def numbers_of_orders(actor: Actor) -> dict[str, int]:
 
 
 def checked_rule(text: str) -> str:
-    """A rule as it is kept, in no language; raises `Invalid` where it is not understood, or has words of buyers."""
+    """A rule in its stored form, which depends on no language; raises `Invalid` if the rule can't be read, or has
+    words about buyers.
+    """
     actor = Actor.job("statuses")
     try:
         query = parse(text.strip())
@@ -211,10 +213,9 @@ def checked_rule(text: str) -> str:
 
 
 def apply_rules(ids: Collection[int]) -> None:
-    """Give those of the orders that have no status the first one whose rule they fit, in the open unit of work.
+    """Give each of the orders without a status the first one whose rule it matches, in the open unit of work.
 
-    One query a rule, none where there are no rules. A rule that is no longer understood is passed over: it must not
-    keep orders from coming in.
+    One query per rule, none without rules. A rule that can no longer be read is skipped: it must not stop the import.
     """
     actor = Actor.job("statuses")
     for row in [row for row in all_statuses() if row.rule and row.retired_at is None]:
@@ -240,7 +241,7 @@ def _fitting(row: OrderStatus, ids: Collection[int], actor: Actor) -> list[int]:
 
 
 def _taken_off(ids: Sequence[int]) -> set[int]:
-    """Orders from which somebody took a status off since they came into their state."""
+    """Orders from which somebody removed a status after they came into their state."""
     cleared = select(OrderEvent.order_id, func.max(OrderEvent.id)).where(
         OrderEvent.order_id.in_(ids), OrderEvent.code == "status_cleared"
     )

@@ -1,6 +1,6 @@
-"""The merchant's own statuses and tags, as they are kept: two small tables, read as one.
+"""The rows of the merchant's own statuses and tags: two small tables, read with one query.
 
-Every page of an order needs both. What a status or a tag is, and who may change it, stands in `statuses` and `tags`.
+Every page of an order needs both. What a status or a tag is, and who may change it, is in `statuses` and `tags`.
 """
 
 from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, Select, false, select, union_all
@@ -12,18 +12,18 @@ _KEPT = "statuses_and_tags"
 
 
 def statuses_and_tags() -> tuple[list[OrderStatus], list[Tag]]:
-    """Every status and every tag, in no order; read once a transaction."""
+    """Every status and every tag, in no particular order; read once per transaction."""
     return once_a_transaction(_KEPT, _read)
 
 
 def forget_statuses_and_tags() -> None:
-    """Forget what was read, since one was just changed."""
+    """Discard what was read, since a row was just changed."""
     forget_read(_KEPT)
 
 
 def _read() -> tuple[list[OrderStatus], list[Tag]]:
     both: Select[OrderStatus, Tag] = select(OrderStatus, Tag).set_label_style(LABEL_STYLE_TABLENAME_PLUS_COL)
-    statuses = both.join_from(OrderStatus, Tag, false(), isouter=True)  # nothing beside it
+    statuses = both.join_from(OrderStatus, Tag, false(), isouter=True)  # joined with nothing
     tags = both.join_from(Tag, OrderStatus, false(), isouter=True)
     rows = list(db.session.execute(both.from_statement(union_all(statuses, tags))))
     return [status for status, _ in rows if status is not None], [tag for _, tag in rows if tag is not None]

@@ -1,7 +1,7 @@
-"""Tags: the merchant's own words for any orders.
+"""Tags: the merchant's own labels for any orders.
 
-An order's tags stand on its row by id, for reading, and in `order_tags`, for finding; the two move together, here and
-in `organizing`. A tag that is deleted or merged first leaves its orders, in chunks, each with its event.
+An order's tags are on its row as ids, for reading, and in `order_tags`, for finding; both change together, here and in
+`organizing`. Before a tag is deleted or merged, it is removed from its orders, in chunks, with an event for each order.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -25,7 +25,7 @@ LONGEST_NAME = 40
 
 
 class UnknownTag(DeskError):
-    """A new word from somebody who may not add one."""
+    """A person who may not create tags named a new one."""
 
     code, status = "unknown_tag", 422
     field = "add"
@@ -33,13 +33,13 @@ class UnknownTag(DeskError):
 
 
 def all_tags() -> list[Tag]:
-    """Every tag by its name, those on their way out too; read once a transaction."""
+    """Every tag by its name, including those being deleted or merged; read once per transaction."""
     _, tags = statuses_and_tags()
     return sorted(tags, key=lambda tag: tag.name.casefold())
 
 
 def offered_tags() -> list[Tag]:
-    """The tags that orders can be given."""
+    """The tags that orders can get."""
     return [tag for tag in all_tags() if not tag.leaving]
 
 
@@ -56,7 +56,9 @@ def find_tag(tag_id: int) -> Tag:
 
 
 def named(names: Iterable[str], actor: Actor, field: str = "add") -> list[Tag]:
-    """The tags of these names, whatever their capitals; who may change settings makes new ones by naming them."""
+    """The tags with these names, upper or lower case; unknown names become new tags if the actor may change
+    settings.
+    """
     found = []
     for name in dict.fromkeys(clean_name(name, field) for name in names if name.strip()):
         tag = _of_name(name)
@@ -71,7 +73,9 @@ def named(names: Iterable[str], actor: Actor, field: str = "add") -> list[Tag]:
 
 
 def clean_name(name: str, field: str) -> str:
-    """The name as it is kept; raises `Invalid`. A comma or quote in it could not be typed where tags are listed."""
+    """The name in its stored form; raises `Invalid`. A name with a comma or quote could not be typed in a list of
+    tags.
+    """
     name = " ".join(name.split())
     if not name:
         raise Invalid(field=field, problem=_l("is needed."))
@@ -87,7 +91,7 @@ def _of_name(name: str) -> Tag | None:
 
 
 def put_on(order_id: int, tag_ids: Collection[int]) -> None:
-    """The rows by which the order is found."""
+    """Add the rows by which the order is found."""
     rows = [{"tag_id": tag_id, "order_id": order_id} for tag_id in tag_ids]
     if rows:
         db.session.execute(insert_into(OrderTag).on_conflict_do_nothing(), rows)
@@ -102,7 +106,7 @@ def take_off(order_ids: Sequence[int], tag_ids: Collection[int]) -> None:
 
 
 def make_tag(name: str, *, actor: Actor, tone: str = "calm") -> Tag:
-    """A new tag. Raises `Invalid`; of two who make the same one at once both get it."""
+    """Create a tag. Raises `Invalid`; two people who create the same tag at once both get it."""
     actor.needs("settings.edit")
     name = clean_name(name, "name")
     _check(name, tone)
@@ -117,7 +121,9 @@ def make_tag(name: str, *, actor: Actor, tone: str = "calm") -> Tag:
 
 
 def change_tag(tag: Tag, name: str, *, tone: str, actor: Actor) -> None:
-    """Call it otherwise, on all its orders and in everything that asks for it by name. Raises `Invalid`."""
+    """Rename a tag, on all its orders and in everything that refers to it by name, or change its tone. Raises
+    `Invalid`.
+    """
     actor.needs("settings.edit")
     actor.needs_all_shops()
     name = clean_name(name, "name")
@@ -131,8 +137,8 @@ def change_tag(tag: Tag, name: str, *, tone: str, actor: Actor) -> None:
 
 
 def _rename(tag: Tag, name: str) -> None:
-    """Saved views and rules of statuses say a tag by its name, older ones by its id; a name that is another's id
-    means that one.
+    """Rename a tag in saved views and rules of statuses, which refer to it by name, older ones by id; a name that is
+    also another tag's id means that tag.
     """
     ids = {str(other.id) for other in all_tags() if other.id != tag.id}
     for said in {str(tag.id), tag.name} - ids:
@@ -142,8 +148,8 @@ def _rename(tag: Tag, name: str) -> None:
 
 
 def retire_tag(tag: Tag, *, actor: Actor, heir: Tag | None = None) -> None:
-    """Delete the tag, or merge it into its heir: from now on no order gets it, and a job takes it off those that have
-    it; tags that were being merged into this one go where it goes. Raises `Invalid`.
+    """Delete the tag, or merge it into its heir: no order gets it any more, and a job removes it from those that
+    have it. Tags that are being merged into this one are merged into its heir instead. Raises `Invalid`.
     """
     actor.needs("settings.edit")
     actor.needs_all_shops()
@@ -167,18 +173,20 @@ def _check(name: str, tone: str, but: Tag | None = None) -> None:
 
 
 def numbers_of_orders() -> dict[int, int]:
-    """How many orders carry each tag."""
+    """The number of orders with each tag."""
     query = select(OrderTag.tag_id, func.count()).group_by(OrderTag.tag_id)
     return dict(db.session.execute(query).all())
 
 
 def leaving_tags() -> list[int]:
-    """Tags that are on their way out."""
+    """The ids of tags that are being deleted or merged."""
     return [tag.id for tag in all_tags() if tag.leaving]
 
 
 def clear_tag(tag_id: int, limit: int) -> bool:
-    """Take a tag that is leaving off up to `limit` orders; when none has it, it is gone. True while some are left."""
+    """Remove a tag that is being deleted or merged from up to `limit` orders, and delete it once no order has it.
+    True while some orders have it.
+    """
     tag = db.session.scalar(select(Tag).where(Tag.id == tag_id, Tag.leaving).with_for_update())
     if tag is None:
         return False
@@ -198,7 +206,7 @@ def clear_tag(tag_id: int, limit: int) -> bool:
         record_all(changed, "retagged" if heir else "untagged", actor=actor, cause="tag", values=values)
     if len(ids) == limit:
         return True
-    _rename(tag, heir.name if heir else tag.name)  # its id may be the next tag's
+    _rename(tag, heir.name if heir else tag.name)  # a later tag may get the same id
     db.session.delete(tag)
     db.session.flush()
     forget_statuses_and_tags()
