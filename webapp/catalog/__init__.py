@@ -1,1 +1,1 @@
-"""What the merchant sells: the listings under which stores sell it."""
+"""The merchant's products: the listings under which stores sell them."""

@@ -1,4 +1,4 @@
-"""What the catalog registers: where words of products are looked for."""
+"""The catalog's registration: the place where words about products are looked up."""
 
 from webapp.catalog.listings import SOURCES
 from webapp.hooks import hookimpl

@@ -1,7 +1,7 @@
-"""Finding and remembering listings: the import notes each one once, and searches for products begin here.
+"""Finding and storing listings: the import stores each one once, and searches for products read them.
 
-There are far fewer listings than orders: words are compared with all of them, and those that fit lead to their orders
-through the index of terms (kind `listing`, the listing's id as its form).
+There are far fewer listings than orders: words are compared with all listings, and the matching ones lead to their
+orders through the index of terms (kind `listing`, with the listing's id as form).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,17 +24,17 @@ from webapp.search.gathering import STEP
 from webapp.search.terms import hashed, index_key, is_ideographic, normalize, term, words
 
 LISTING = "listing"
-MOST = 500  # listings that one word may fit; beyond, it says too little
-_SKU, _CODE, _TITLE = 100, 40, 400  # letters that tell listings apart: an index row holds no more of them
-_KEPT = 20_000  # listings that a process knows by heart
+MOST = 500  # listings that one word may match; with more, the word is too vague
+_SKU, _CODE, _TITLE = 100, 40, 400  # letters that distinguish listings: an index row holds no more of them
+_KEPT = 20_000  # listings whose ids a process keeps in memory
 _CHUNK = 200
-_COMPARED = 4  # words that the database compares; of more, all listings are read
-_READ = 20_000  # listings read at once
+_COMPARED = 4  # words that the database compares; for more, all listings are read
+_READ = 20_000  # listings in one batch
 _by_heart: WeakKeyDictionary[Engine, dict["ListingKey", int]] = WeakKeyDictionary()
 
 
 class ListingKey(NamedTuple):
-    """What tells listings apart."""
+    """The values that distinguish listings."""
 
     store_id: int
     sku: str
@@ -47,9 +47,9 @@ def listing_key(store_id: int, sku: str, product_code: str, title: str) -> Listi
 
 
 def remember(keys: Iterable[ListingKey]) -> Mapping[ListingKey, int]:
-    """The ids of these listings, noting those that are new; in the open unit of work."""
+    """The ids of these listings, after storing the new ones; in the open unit of work."""
     known = _by_heart.setdefault(db.engine, {})
-    wanted = sorted(set(keys))  # in one order, or two importers could wait for each other
+    wanted = sorted(set(keys))  # sorted, or two importers could wait for each other
     unknown = [key for key in wanted if key not in known]
     found = {key: known[key] for key in wanted if key in known} | _ids(unknown)
     if missing := [key for key in unknown if key not in found]:
@@ -63,7 +63,7 @@ def remember(keys: Iterable[ListingKey]) -> Mapping[ListingKey, int]:
 
 
 def terms_of_listings(ids: Iterable[int], key: bytes) -> frozenset[int]:
-    """The terms under which the orders of listings stand."""
+    """The terms under which the orders of listings are indexed."""
     return hashed(LISTING, map(str, ids), key)
 
 
@@ -84,17 +84,17 @@ def _ids(keys: Sequence[ListingKey]) -> dict[ListingKey, int]:
 
 
 def _words(key: ListingKey) -> str:
-    """What is compared with the words of a search: codes whole and in parts, then, behind a bar, the title."""
+    """The text with which a search's words are compared: codes whole and in parts, then, behind a bar, the title."""
     codes = [normalize(key.sku), *words(key.sku), normalize(key.product_code)]
     return " ".join(["", *dict.fromkeys(code for code in codes if code), "|", *words(key.title)])
 
 
-# --- Looking for them ---
+# --- Searching ---
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What a listing's words must hold: all texts of one of these ways; `in_title`, only behind the bar."""
+    """What a listing's words must contain: all texts of one of these alternatives; if `in_title`, behind the bar."""
 
     ways: Sequence[Sequence[str]]
     in_title: bool = False
@@ -109,7 +109,7 @@ class _Wanted:
         )
 
     def fitting(self, lines: str) -> Iterator[int]:
-        """The places of the lines that fit, of the words of many listings."""
+        """The positions of matching lines, in a text with the words of one listing per line."""
         for way in self.ways:
             first, *others = sorted(way, key=len, reverse=True)
             at = lines.find(first)
@@ -127,7 +127,7 @@ def _by_word(tokens: Sequence[str]) -> dict[str, Found]:
 
 
 def by_title(values: Sequence[str]) -> dict[str, list[Found]]:
-    """Listings whose title has all of the words of each, each as it begins."""
+    """Listings whose title has all words of a value, each as a prefix; for each of the values."""
     wanted = {
         value: _Wanted([list(map(_word_begins, bare))], in_title=True) for value in values if (bare := words(value))
     }
@@ -137,7 +137,7 @@ def by_title(values: Sequence[str]) -> dict[str, list[Found]]:
 def by_code(
     column: InstrumentedAttribute[str], among: Callable[[], ColumnElement[bool]] = true
 ) -> Callable[[Sequence[str]], dict[str, list[Found]]]:
-    """How listings, perhaps only `among` some, are found by codes as in a column; `*` stands for anything."""
+    """A function that finds listings by codes in this column, only those that fulfill `among`; `*` matches anything."""
 
     def find(values: Sequence[str]) -> dict[str, list[Found]]:
         whole = [value for value in values if "*" not in value]
@@ -150,7 +150,7 @@ def by_code(
 
 
 def by_product_code(code: str) -> Callable[[Sequence[str]], dict[str, list[Found]]]:
-    """How listings are found by product codes of this name: those of stores whose channel calls its own so."""
+    """A function that finds listings by product codes of this name, in stores whose channel uses this name."""
 
     def among() -> ColumnElement[bool]:
         named = [channel.code for channel in channels().values() if channel.product_code.code == code]
@@ -182,7 +182,7 @@ def _escaped(text: str) -> str:
 def _ids_by_codes(
     column: InstrumentedAttribute[str], codes: Sequence[str], among: ColumnElement[bool]
 ) -> dict[str, list[int]]:
-    """The listings of each of these codes, upper or lower case."""
+    """The listings with each of these codes, upper or lower case."""
     if not codes:
         return {}
     ids: dict[str, list[int]] = {}
@@ -193,8 +193,8 @@ def _ids_by_codes(
 
 
 def _ids_by_words(wanted: Mapping[str, _Wanted]) -> dict[str, list[int]]:
-    """Up to one more than `MOST` listings for each. The words of all listings are read once where much is wanted: a
-    database compares each with each, at eight times the cost.
+    """The listings for each value, up to one more than `MOST`. For many values, the words of all listings are read
+    once: the database would compare each listing with each value, at eight times the cost.
     """
     if len(wanted) <= _COMPARED:
         return _ids_by_conditions({value: one.condition() for value, one in wanted.items()})
@@ -218,7 +218,7 @@ def _add(ids: set[int], more: Iterable[int]) -> None:
 
 
 def _ids_by_conditions(conditions: Mapping[str, ColumnElement[bool]]) -> dict[str, list[int]]:
-    """Up to one more than `MOST` listings for each, a few conditions in one query."""
+    """The listings for each condition, up to one more than `MOST`; a few conditions in one query."""
     ids: dict[str, list[int]] = {value: [] for value in conditions}
     for start in range(0, len(conditions), STEP):
         step = list(conditions.items())[start : start + STEP]

@@ -1,4 +1,4 @@
-"""Listings: a product as a store sells it. The import notes each once; searches look here first."""
+"""Listings: a product as a store sells it. The import stores each listing once; searches for products begin here."""
 
 from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -7,7 +7,9 @@ from webapp.db import Model
 
 
 class Listing(Model):
-    """A SKU and product code in a store under one title; `words` is the title normalized, for searching."""
+    """A SKU and product code in a store under one title; `words` is the text that searches compare: codes and title,
+    normalized.
+    """
 
     __tablename__ = "listings"
     __table_args__ = (

@@ -1,1 +1,1 @@
-"""Finding orders: words become keyed hashes, so that the index says nothing to whoever copies it."""
+"""Finding orders: words become keyed hashes, so that a copy of the index reveals no word."""

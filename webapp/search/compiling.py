@@ -1,7 +1,7 @@
-"""From a query to conditions on a list's rows: what each clause asks of them, and the terms that its words stand under.
+"""Compiling a query into conditions on a list's rows, and into the index terms of its words.
 
-Words are looked for in every place that is registered for them; an order must answer to all of them, each in any of
-the places. What can be gathered by terms and ids is left apart, so that a list can walk the index newest first.
+Words are looked up in every word source; an order must match all of them, each in any of the sources. Words that terms
+and ids can answer are kept apart from conditions, so that a list can read the index newest first.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,14 +32,15 @@ _PHONE_DIGITS = range(7, 16)
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A query as the database is asked it: all `conditions`, and for each of `words` one of its terms or ids.
+    """A query for the database: all `conditions` must hold, and for each of `words` one of its terms or ids.
 
-    `searched` names the places in which words were looked for, `notes` what was left out. It is `broad` where a word
-    fits so many orders that they are not gathered, or words only take orders away: the list must be walked.
+    `searched` names the places in which words were looked up, `notes` says what was left out. The query is `broad` if a
+    word matches so many orders that they are not gathered, or if words only exclude orders: then the list must be read
+    row by row.
     """
 
     conditions: tuple[ColumnElement[bool], ...] = ()
-    words: tuple[Found, ...] = ()  # none of which has conditions of its own
+    words: tuple[Found, ...] = ()  # their `where` is empty
     searched: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     broad: bool = False
@@ -47,7 +48,7 @@ class Compiled:
 
 @dataclass(slots=True)
 class _Asked:
-    """What has been compiled so far; `by` is the order that a row of the list belongs to."""
+    """What has been compiled so far; `by` is the column with the order of a row of the list."""
 
     by: ColumnElement[int]
     conditions: list[ColumnElement[bool]] = field(default_factory=list)
@@ -56,7 +57,7 @@ class _Asked:
     broad: bool = False
 
     def need(self, found: Found) -> None:
-        """An order must answer to it: along the list where so many do that they are not gathered."""
+        """Require orders to match: by a condition on the list if too many match to be gathered."""
         if found.where:
             self.conditions.append(among(found, self.by))
             self.broad = True
@@ -67,7 +68,9 @@ class _Asked:
 
 
 def compile_query(query: Query, actor: Actor, *, zone: ZoneInfo | None = None) -> Compiled:
-    """Put a query to the database. Raises `QueryMistake`, and `Forbidden` for a key of buyers without the right."""
+    """Compile a query for the database. Raises `QueryMistake`, and `Forbidden` for a key about buyers without the
+    right.
+    """
     asked = _compile_keys(query, actor, zone)
     sources = [
         source for source in word_sources(query.subject).values() if actor.may("buyers.see") or not source.personal
@@ -79,7 +82,7 @@ def compile_query(query: Query, actor: Actor, *, zone: ZoneInfo | None = None) -
 
 
 def check_query(query: Query, actor: Actor) -> None:
-    """Raise what `compile_query` would, without looking for any free words."""
+    """Raise what `compile_query` would raise, without looking up free words."""
     _compile_keys(query, actor)
     _needed([clause for clause in query.clauses if not clause.key])
 
@@ -122,7 +125,7 @@ def _compile_key(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo, as
 
 
 def _asked_of(clause: Clause, key: QueryKey, function: Callable[..., T], *arguments: Any, gives: type) -> T:
-    """What the key's function gives; where it fails, the clause says so."""
+    """The result of the key's function; if the function fails, the error is shown at the clause."""
     try:
         return ask(key, "key", function, *arguments, gives=gives, raises=DeskError)
     except PluginFailed as problem:
@@ -130,7 +133,9 @@ def _asked_of(clause: Clause, key: QueryKey, function: Callable[..., T], *argume
 
 
 def _negated(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    """The opposite; what can't be told of an order is not so. Whether it has a value always can: indexes know it."""
+    """The opposite of a condition; an order for which the condition is unknown counts as not matching it. IS NULL
+    and its opposite are never unknown, so plain NOT is used, for which databases can use an index.
+    """
     never_null = isinstance(condition, BinaryExpression) and condition.operator in (is_, is_not)
     return not_(condition) if never_null else condition.is_not(True)
 
@@ -152,7 +157,7 @@ def _compile_words(clauses: Sequence[Clause], sources: Sequence[WordSource], ask
 def _without(
     unwanted: Sequence[Sequence[str]], sources: Sequence[WordSource], asked: _Asked
 ) -> list[ColumnElement[bool]]:
-    """Conditions that leave out orders with all the words of any of these groups."""
+    """Conditions that exclude orders with all the words of any of these groups."""
     ways: list[Found | ColumnElement[bool]] = []
     found = _look_up(dict.fromkeys(token for group in unwanted for token in group), sources, asked)
     for start in range(0, len(unwanted), STEP):
@@ -166,8 +171,9 @@ def _without(
 
 
 def _needed(clauses: Sequence[Clause]) -> tuple[list[str], list[list[str]]]:
-    """The words that an order must have, and those of which it may not have all together. What is no word, such as the
-    “&” between two, is passed over beside words, but by itself it would leave every order: it raises `QueryMistake`.
+    """The words that an order must have, and the groups of words that it must not have together. A text without
+    words, such as the “&” between two words, is ignored beside words, but by itself it would match every order: it
+    raises `QueryMistake`.
     """
     worded = any(words(clause.values[0]) for clause in clauses if not clause.negated)
     for clause in clauses:
@@ -179,7 +185,7 @@ def _needed(clauses: Sequence[Clause]) -> tuple[list[str], list[list[str]]]:
 
 
 def _runs(clauses: Sequence[Clause]) -> list[tuple[Clause, list[str]]]:
-    """The clauses with their words; a phone number written in groups is one word, quoted or not."""
+    """The clauses with their words; a phone number written in groups of digits is one word, quoted or not."""
     pieces = [(clause, piece) for clause in clauses for piece in clause.values[0].split()]
     runs: list[tuple[Clause, list[str]]] = []
     for numeric, group in groupby(pieces, key=lambda piece: _is_numeric(piece[1])):
@@ -198,14 +204,16 @@ def _is_numeric(piece: str) -> bool:
 
 
 def _is_phone(pieces: Sequence[str]) -> bool:
-    """Groups of digits that nobody means one by one: they begin as phone numbers do, or one is too short for itself."""
+    """Whether these groups of digits are one phone number: the first begins as phone numbers do, or one group is too
+    short to be looked up alone.
+    """
     groups = [digits(piece) for piece in pieces]
     begins = pieces[0].startswith(("+", "(", "0"))
     return len(groups) > 1 and len("".join(groups)) in _PHONE_DIGITS and (begins or min(map(len, groups)) <= SHORTEST)
 
 
 def _tokens(clause: Clause, pieces: Sequence[str]) -> list[str]:
-    """The words that can be looked for; those of one letter are passed over where others stand beside them."""
+    """The words that can be looked up; words of one letter are ignored beside longer ones."""
     worded = [piece for piece in pieces if words(piece)]
     tokens = [piece for piece in worded if _is_long_enough(piece)]
     if worded and not tokens:
@@ -220,8 +228,8 @@ def _is_long_enough(piece: str) -> bool:
 
 
 def _look_up(tokens: Iterable[str], sources: Sequence[WordSource], asked: _Asked) -> dict[str, Found]:
-    """Where each word may stand: the places together, any of which will do. A place whose plugin fails is left out,
-    and noted.
+    """What each word matches, in any of the sources together. A source whose plugin fails is left out, which is
+    noted.
     """
     tokens = list(tokens)
     answers = []

@@ -1,4 +1,4 @@
-"""Completing a query while it is typed: keys by their codes and labels, then the values that a key knows."""
+"""Completing a query while it is typed: keys by their codes and labels, then the values that a key has."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -30,7 +30,7 @@ _LEFT: Mapping[str, LazyString] = {
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What may stand in the text from `start` to `end`, with words about it."""
+    """A text that may replace the text from `start` to `end`, with words about it."""
 
     insert: str
     start: int
@@ -40,7 +40,7 @@ class Completion:
 
 
 def complete(text: str, position: int, actor: Actor, subject: str = ORDERS) -> list[Completion]:
-    """What can follow where the cursor stands in a query about a subject; nothing within words that are looked for."""
+    """What can follow at the cursor's position in a query about a subject; nothing within free words."""
     position = max(0, min(position, len(text)))
     start = _clause_start(text, position)
     start += text.startswith("-", start)
@@ -60,7 +60,7 @@ def complete(text: str, position: int, actor: Actor, subject: str = ORDERS) -> l
 
 
 def _clause_start(text: str, position: int) -> int:
-    """Where the clause at the position begins: behind the last space that no quotation marks hold."""
+    """The start of the clause at this position: behind the last space outside of quotation marks."""
     start, within = 0, False
     for at, char in enumerate(text[:position]):
         if char == '"':
@@ -98,7 +98,7 @@ def _values(key: QueryKey, typed: str, start: int, end: int, actor: Actor) -> li
     begun = typed.casefold()
     fitting.sort(key=lambda choice: not choice[0].startswith(begun) and not choice[1].casefold().startswith(begun))
     return [
-        # A number says nothing to a person: what has one as its code is written by its name.
+        # A number means nothing to a person: a choice whose code is a number is written by its name.
         Completion(
             value_text(label if code.isdigit() else code), start, end, label, _("Value of “%(key)s:”", key=key.code)
         )

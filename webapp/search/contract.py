@@ -1,7 +1,7 @@
-"""What lists are made of: subjects, columns that show and keys that filter. All are registrations, the desk's own too.
+"""What lists are made of: subjects, columns that show values, keys that filter. The desk's own are registered too.
 
-A column answers for a whole page at once; a key becomes a condition on the subject's rows. Neither may ask the database
-once per row.
+A column reads its values for a whole page at once; a key becomes a condition on the subject's rows. Neither may send a
+statement to the database per row.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 Reads: TypeAlias = "Mapping[str, Any]"  # expressions of plain values, by their names
-ORDERS = "orders"  # the subject of columns, keys and queries that name no other
+ORDERS = "orders"  # the default subject of columns, keys and queries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Searched:
-    """What a list is about, as far as a search needs to know: each of its rows belongs to one order.
+    """The part of a list's subject that a search needs; each row of the subject belongs to one order.
 
-    Words are found by that order's terms. The keys and the word sources of the subject `within` hold for this one as
-    well, unless it has its own of that code: a shipment is found by what finds its order.
+    Words are found by that order's terms. The keys and word sources of the subject `within` also work for this one,
+    unless it has its own with the same code: a shipment is found by what finds its order.
     """
 
     code: str
@@ -45,7 +45,7 @@ class ColumnKind(StrEnum):
     NUMBER = "number"  # int
     MONEY = "money"  # Money, or None while the channel withholds it
     TIME = "time"  # an aware datetime
-    COUNTDOWN = "countdown"  # the same, with what is left until then
+    COUNTDOWN = "countdown"  # an aware datetime, with the time left until then
     LABELS = "labels"  # a list of `Label`s
     LINK = "link"  # a `Link`
 
@@ -62,7 +62,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A word that leads somewhere on the desk."""
+    """A word that links to a page of the desk."""
 
     text: str
     url: str
@@ -72,11 +72,11 @@ class Link:
 class Column:
     """A column of a list and its exports.
 
-    `values` gets a page's rows and answers by their ids, with one query at most. `reads` names the plain values that it
-    asks of each row, beside those that the subject reads of every row, and rows have these alone, as attributes; a
-    column without `reads` gets whole objects of the subject's model, which cost a reading of their own. It sorts only
-    where `sort` names one of the subject's sortings. One with `personal` values is shown and exported only with the
-    right to see buyers.
+    `values` gets a page's rows and returns values by the rows' ids, with one query at most. `reads` names the plain
+    values that the column needs of each row, besides those that the subject reads of every row; rows then have only
+    these values, as attributes. A column without `reads` gets whole objects of the subject's model, which cost a query
+    of their own. The column can be sorted only if `sort` names one of the subject's sortings. A column with `personal`
+    values is shown and exported only with the right to see buyers.
     """
 
     code: str
@@ -85,8 +85,8 @@ class Column:
     kind: ColumnKind = ColumnKind.TEXT
     sort: str = ""
     default: bool = False
-    always: bool = False  # shown before all others, and never taken off
-    width: int = 120  # pixels, where nobody chose another
+    always: bool = False  # shown before all others, and can't be removed
+    width: int = 120  # pixels, unless somebody chose another width
     personal: bool = False
     help: LazyString | str = ""
     subject: str = ORDERS
@@ -94,11 +94,11 @@ class Column:
 
 
 class KeyKind(StrEnum):
-    """What a query key's values are, and so how they are typed, completed and chosen."""
+    """The type of a query key's values, which decides how they are typed, completed and chosen."""
 
     CHOICE = "choice"  # one or several of `choices`
     YES_NO = "yes_no"
-    TEXT = "text"  # a word, `*` at its end for a beginning
+    TEXT = "text"  # a word, with `*` at its end as a prefix
     NUMBER = "number"  # 3, >3, 1..5
     MONEY = "money"  # 10, >99.50, 10..20
     DATE = "date"  # 2026-11-20, today, >2026-11-01, 2026-11-01..2026-11-20
@@ -107,7 +107,7 @@ class KeyKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What a number, an amount or a time must lie between, ends included; None leaves an end open."""
+    """The limits of a number, an amount or a time, both included; None means no limit at this end."""
 
     low: Any = None
     high: Any = None
@@ -115,11 +115,11 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where one thing that is looked for may stand: orders with one of these terms, among these order ids, or of which
-    one of these conditions holds.
+    """What matches one thing that is looked up: orders with one of these terms, orders with one of these ids, or orders
+    that fulfill one of these conditions.
 
-    Conditions are for what so many orders have that walking a list finds them sooner than gathering them all. A `note`
-    says what was left out, such as a word that fits too many listings.
+    Conditions are for values that so many orders have that reading the list row by row finds them sooner than gathering
+    them all. A `note` says what was left out, such as a word that matches too many listings.
     """
 
     terms: frozenset[int] = frozenset()
@@ -132,10 +132,11 @@ class Found:
 class QueryKey:
     """A key of the query bar and of the filters: `state:processing`, `total:>100`.
 
-    `condition` gets the values of one clause, any of which must hold: texts for CHOICE and TEXT (a trailing `*` kept),
-    booleans for YES_NO, `Bound`s for the rest. A key of the index of terms has `find` instead, which gets these values
-    and gives for each all that an order must answer to; a value for which nothing can be looked for is left out. A
-    `personal` key's values never stand in a URL, and only who may see buyers can use it.
+    `condition` gets the values of one clause, any of which must match: texts for CHOICE and TEXT (with a trailing `*`),
+    booleans for YES_NO, `Bound`s for the other kinds. A key of the index of terms has `find` instead, which gets the
+    same values and returns for each value everything that an order must match; a value for which nothing can be looked
+    up is left out of its result. Values of a `personal` key are never in a URL, and only people who may see buyers can
+    use the key.
     """
 
     code: str
@@ -145,9 +146,9 @@ class QueryKey:
     find: Callable[[Sequence[str]], Mapping[str, Sequence[Found]]] | None = None
     choices: Callable[[Actor], Mapping[str, LazyString | str]] | None = None
     personal: bool = False
-    by_name: bool = False  # filters write a choice's label, which views follow; its code may one day be another's
-    filter: bool = True  # offered among the filters, not only in the query bar
-    bare: bool = False  # a YES_NO key whose name alone says yes: `hold`, `-hold`
+    by_name: bool = False  # filters write a choice's label, since its code may later mean another
+    filter: bool = True  # also offered among the filters, not only in the query bar
+    bare: bool = False  # a YES_NO key whose name alone means yes: `hold`, `-hold`
     aliases: tuple[str, ...] = ()
     help: LazyString | str = ""
     subject: str = ORDERS
@@ -155,13 +156,14 @@ class QueryKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WordSource:
-    """A place where free words are looked for, such as order numbers or the names of buyers.
+    """A place where free words are looked up, such as order numbers or the names of buyers.
 
-    `find` answers for many words of a query at once, with few queries; a word that can't stand there is left out.
+    `find` gets many words of a query at once and needs few queries; a word that can't occur in this place is left out
+    of its result.
     """
 
     code: str
     label: LazyString | str
     find: Callable[[Sequence[str]], Mapping[str, Found]]
-    personal: bool = False  # only for who may see buyers
+    personal: bool = False  # only for people who may see buyers
     subject: str = ORDERS

@@ -1,7 +1,7 @@
-"""Gathering orders by the index of terms: those that have all words, led by the rarest, looked up for the rest.
+"""Gathering orders by the index of terms: it reads the orders of the rarest word and checks them for the other words.
 
-A query of many words is gathered in steps: each step looks for some words among the orders that have the words of the
-steps before, so that databases never plan hundreds of words at once.
+A query of many words is gathered in steps: each step looks up some words among the orders that have the words of the
+earlier steps, so that databases never plan hundreds of words at once.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,38 +14,38 @@ from webapp.db import among as db_among, check_time, db
 from webapp.search.contract import Found
 from webapp.search.models import SearchTerm
 
-STEP = 20  # words that databases are asked for at once
-_FEW = 500  # orders by whose ids a search goes on
-_ENOUGH = 2_000  # rows by which the rarest word is told
-_LOOKS = 20_000  # looks at the index's key that one page may take
+STEP = 20  # words in one query of the database
+_FEW = 500  # up to this many orders, the search goes on by their ids
+_ENOUGH = 2_000  # rows that are counted at most to find the rarest word
+_LOOKS = 20_000  # lookups of a key of the index that one page may need
 LookUp = Callable[[Sequence[str]], Mapping[str, Found]]
 
 
 def with_terms(terms: Iterable[int]) -> Select[int]:
-    """The ids of orders that stand under one of these terms."""
+    """The ids of orders that are indexed under one of these terms."""
     return select(SearchTerm.order_id).where(SearchTerm.term.in_(list(terms)))
 
 
 def with_all(sets: Sequence[frozenset[int]]) -> Select[int]:
-    """The ids of orders that stand under one term of each set."""
+    """The ids of orders that are indexed under one term of each set."""
     first, *others = sets
     return with_terms(first).where(*(SearchTerm.order_id.in_(with_terms(other)) for other in others))
 
 
 def order_id() -> Column[int]:
-    """The id of the orders that are asked for: their table stands on a floor above."""
+    """The column of order ids: the table of orders belongs to a floor above."""
     return db.metadata.tables["orders"].c.id
 
 
 def among(found: Found, by: ColumnElement[int]) -> ColumnElement[bool]:
-    """Whether the order in this column answers to it."""
+    """The condition that the order in this column matches."""
     ways = [*found.ids, *([with_terms(found.terms)] if found.terms or not (found.ids or found.where) else [])]
     gathered = [by.in_(ways[0] if len(ways) == 1 else union_all(*ways))] if ways else []
     return or_(*found.where, *gathered)
 
 
 def in_steps(tokens: Sequence[str], look_up: LookUp) -> list[Found]:
-    """What an order must answer to so that it has all these words; of many words, a list of ids and what is left.
+    """What an order must match to have all these words; for many words, a list of ids and the conditions that remain.
 
     Raises `TooSlow` once the time of the request is over.
     """
@@ -53,7 +53,7 @@ def in_steps(tokens: Sequence[str], look_up: LookUp) -> list[Found]:
         found = look_up(tokens)
         return [found[token] for token in tokens]
     needed: list[Found] = []
-    along: list[Found] = []  # so many orders have these that they are compared along the list
+    along: list[Found] = []  # words of so many orders that the list's rows are compared with them
     among_these: list[int] | None = None
     notes: dict[str, None] = {}
     rest = iter(tokens)
@@ -74,7 +74,7 @@ def in_steps(tokens: Sequence[str], look_up: LookUp) -> list[Found]:
 
 
 def _first_ids(needed: Sequence[Found], among_these: list[int] | None) -> list[int]:
-    """The ids of some orders that answer to all of it: all such orders if they are few."""
+    """The ids of some orders that match everything in `needed`: all such orders, if they are few."""
     alone, apart = split_by_ids(needed)
     query = select(order_id()).where(*(among(found, order_id()) for found in apart)).limit(_FEW + 1)
     if alone:
@@ -85,8 +85,8 @@ def _first_ids(needed: Sequence[Found], among_these: list[int] | None) -> list[i
 
 
 def in_ids(ways: Sequence[Found | ColumnElement[bool]], by: ColumnElement[int]) -> list[Found | ColumnElement[bool]]:
-    """Ways for orders to be found, any of which will do: those by which few orders are found as one list of the ids in
-    the column `by`.
+    """Alternatives by which orders match, with those that match few orders replaced by one list of ids for the column
+    `by`.
 
     Raises `TooSlow` once the time of the request is over.
     """
@@ -106,7 +106,7 @@ def in_ids(ways: Sequence[Found | ColumnElement[bool]], by: ColumnElement[int]) 
 
 
 def split_by_ids(words: Sequence[Found]) -> tuple[list[frozenset[int]], list[Found]]:
-    """The terms of those words that terms alone tell of; and the words that some orders have otherwise."""
+    """The terms of words that terms alone can answer; and the words that also have ids of orders."""
     return [word.terms for word in words if not word.ids], [word for word in words if word.ids]
 
 
@@ -119,8 +119,8 @@ def with_words(words: Sequence[frozenset[int]]) -> Select[int]:
 
 
 def has_too(terms: frozenset[int], rows: int, since: int | None = None) -> ColumnElement[bool]:
-    """Whether the order of a term's row has one of these too: a look at the very key, for so many rows; where that were
-    too many looks, the orders of these terms are gathered once.
+    """The condition that the order of a term's row also has one of these terms: a lookup by key for each of `rows`
+    rows or, if these are too many lookups, the orders of these terms gathered once.
     """
     other = aliased(SearchTerm)
     if rows * len(terms) > _LOOKS:
@@ -135,7 +135,7 @@ def has_too(terms: frozenset[int], rows: int, since: int | None = None) -> Colum
 
 
 def rarest_first(words: Sequence[frozenset[int]]) -> tuple[int, list[frozenset[int]]]:
-    """The words with the one first that fewest orders have, with how many: the others are only looked up."""
+    """The words with the rarest first, and how many orders have it: the other words are only looked up."""
     if len(words) < 2:
         return 0, list(words)
     counts = [

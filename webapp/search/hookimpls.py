@@ -1,4 +1,4 @@
-"""What searching keeps by the clock."""
+"""The scheduled jobs of searching."""
 
 from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule

@@ -1,4 +1,6 @@
-"""The index of terms: rows that say which orders stand under a term. Writing is set-based; one statement a page."""
+"""The index of terms: each row says that an order is indexed under a term. Rows are written in sets, one statement a
+page.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ _TYPES = (BigInteger, BigInteger, Integer)  # of term, placed, order_id
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """An order with the terms that it is found under, or is no longer."""
+    """An order with the terms that are added to the index for it, or removed."""
 
     order_id: int
     placed_at: datetime
@@ -28,7 +30,7 @@ class Indexed:
 
 
 def add(entries: Iterable[Indexed]) -> None:
-    """Put orders under their terms; a term under which one stands already is passed over."""
+    """Index orders under their terms; a row that exists is skipped."""
     rows = sorted(_rows(entries))  # neighbors in the tree are written together, and all writers lock in one order
     if not rows:
         return
@@ -45,7 +47,7 @@ def add(entries: Iterable[Indexed]) -> None:
 
 
 def take_away(entries: Iterable[Indexed]) -> None:
-    """Take orders away from under terms; the whole key must be named, since the table has no index by order."""
+    """Remove orders from terms; each row is deleted by its whole key, since the table has no index by order."""
     rows = _rows(entries)
     if rows:
         table = table_of(SearchTerm)

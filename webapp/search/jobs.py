@@ -9,7 +9,7 @@ from webapp.search.query import KEPT
 
 @job("clock")
 def forget_sealed_queries() -> None:
-    """Delete the words that were searched, a day after; those of saved views stand in the views."""
+    """Delete the searched words a day after the search; saved views keep their own."""
     for _ in a_moment():
         with unit_of_work():
             if not delete_some(SealedQuery, SealedQuery.at < now() - KEPT):

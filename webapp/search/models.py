@@ -1,6 +1,6 @@
-"""What finding orders keeps: terms, and queries that no URL may hold.
+"""What searching stores: terms, and queries that must not be in a URL.
 
-Terms say nothing to whoever copies them; a query with words about buyers is sealed and known by its token.
+A copy of the terms reveals no word; a query with words about buyers is sealed and identified by a token.
 """
 
 from datetime import datetime
@@ -13,10 +13,10 @@ from webapp.vault.models import PeriodName
 
 
 class SearchTerm(Model):
-    """One form under which an order is found. Newest first comes free with the key's order.
+    """One form by which an order is found. The order of the key gives rows newest first.
 
-    No foreign key and no second index: either would cost the import more than all else it writes. An order's terms are
-    taken away by computing them again from what it holds.
+    The table has no foreign key and no second index: either would cost the import more than all its other writing. To
+    remove an order's terms, they are computed again from the order's data.
     """
 
     __tablename__ = "search_terms"
@@ -28,9 +28,9 @@ class SearchTerm(Model):
 
 
 class SealedQuery(Model):
-    """The words of a query that may name a buyer, kept for whoever searched; the URL carries the token.
+    """The words of a query that may name a buyer, kept for the person who searched; the URL carries the token.
 
-    A deleted view lies here too, until nobody will want it back.
+    A deleted view is kept here too, as long as somebody may want to restore it.
     """
 
     __tablename__ = "sealed_queries"

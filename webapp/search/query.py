@@ -1,10 +1,10 @@
-"""The query language of the bar, of URLs, views, exports and bulk acts: clauses with spaces between, all of which hold.
+"""The query language of the bar, of URLs, views, exports and bulk acts: clauses separated by spaces; all must match.
 
     due:<4h  channel:practice  sku:AB*,CD*  -hold  buyer-cancel:yes  total:>100  "jane doe"
 
-Words without a key are looked for wherever an order can be found by words. They, and the values of personal keys, may
-name a buyer: they stand in `words`, never in `structured`, which alone may stand in a URL. A URL carries the token of
-the rest, which lies sealed for a day, for whoever searched. What values mean is decided in `values`.
+Words without a key are looked up wherever an order can be found by words. These words and the values of personal keys
+may name a buyer: they are in `words`, never in `structured`, which is the only part that may be in a URL. A URL carries
+a token for the rest, which is sealed and kept for a day, for the person who searched. The module `values` reads values.
 """
 
 import re
@@ -28,9 +28,9 @@ from webapp.search.registered import query_keys
 from webapp.vault import services as vault
 
 YES, NO = "yes", "no"
-MOST = 300  # words and values of one query: databases put together only so many parts
+MOST = 300  # words and values of one query: databases can combine only so many conditions
 LONGEST = 8_000  # characters of one query
-_LONGEST_LINKED = 7_000  # of the part that stands in addresses, as they spell it: servers take 8 KB of address
+_LONGEST_LINKED = 7_000  # of the part that is in URLs, in their encoding: servers accept 8 KB of URL
 KEPT = timedelta(days=1)  # words that may name a buyer, under their token
 SEALED = "query"
 _KEY = re.compile(r"([^\W\d_][\w-]*):")
@@ -39,7 +39,7 @@ _BROKEN_WORD = re.compile(r'\s|^["-]')
 
 
 class QueryMistake(DeskError):
-    """What was typed can't be understood; `start` and `end` are the place in the text that is meant."""
+    """A text that is no valid query; `start` and `end` are the place of the mistake in the text."""
 
     code, status = "query_mistake", 422
     sentence = "%(problem)s"
@@ -51,7 +51,7 @@ class QueryMistake(DeskError):
 
 
 class WordsForgotten(DeskError):
-    """The words are another's, or were forgotten."""
+    """The words belong to another person, or were deleted."""
 
     code, status = "words_forgotten", 404
     sentence = _l("The words of this search are kept for a day, for whoever typed them. Type them again.")
@@ -59,7 +59,7 @@ class WordsForgotten(DeskError):
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One condition of a query: a key with values of which one must hold, or words (their key is empty)."""
+    """One condition of a query: a key with values, one of which must match, or free words (their key is empty)."""
 
     key: str
     values: tuple[str, ...]
@@ -67,7 +67,7 @@ class Clause:
     personal: bool
     start: int
     end: int
-    text: str  # as the query is written out again
+    text: str  # the clause as the query is written
 
     def mistake(self, problem: LazyString | str) -> QueryMistake:
         return QueryMistake(problem, start=self.start, end=self.end)
@@ -75,7 +75,7 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What somebody asks for: `str()` writes it out in one way, whatever way it was typed."""
+    """A query; `str()` writes equal queries in one way, however they were typed."""
 
     clauses: tuple[Clause, ...] = ()
     subject: str = ORDERS
@@ -88,32 +88,32 @@ class Query:
 
     @property
     def structured(self) -> str:
-        """The part that names no buyer and may stand in a URL."""
+        """The part of the query that names no buyer and may be in a URL."""
         return " ".join(clause.text for clause in self.clauses if not clause.personal)
 
     @property
     def words(self) -> str:
-        """The rest, which may."""
+        """The rest of the query, which may name a buyer."""
         return " ".join(clause.text for clause in self.clauses if clause.personal)
 
     def names(self, key: str) -> bool:
-        """Whether a clause of this key stands in it."""
+        """Whether a clause of the query has this key."""
         return any(clause.key == key for clause in self.clauses)
 
     def without(self, clause: Clause) -> "Query":
-        """The query without this clause of it."""
+        """The query without this clause."""
         return replace(self, clauses=tuple(other for other in self.clauses if other is not clause))
 
     def adding(self, text: str) -> "Query":
-        """With more of the language behind it; what is there already is not said twice."""
+        """The query with more clauses behind it; clauses that it already has are not repeated."""
         had = {clause.text for clause in self.clauses}
         more = (clause for clause in parse(text, self.subject).clauses if clause.text not in had)
         return replace(self, clauses=(*self.clauses, *more))
 
 
 def parse(text: str, subject: str = ORDERS) -> Query:
-    """Read what is asked of a subject. Raises `QueryMistake`, and nothing else whatever the text; too long a text
-    before any work.
+    """Read a query about a subject. Raises `QueryMistake`, and no other error for any text; a text that is too long
+    is refused before any other work.
     """
     if len(text) > LONGEST:
         raise QueryMistake(_l("A search takes up to %(most)s characters, and this one is longer.", most=LONGEST))
@@ -130,8 +130,8 @@ def written(key: QueryKey, values: tuple[str, ...], negated: bool = False) -> st
 
 
 def renamed(text: str, code: str, old: str, new: str, subject: str = ORDERS) -> str:
-    """The text of a query about a subject, with a value of this key called otherwise; a text that is no query any more
-    stays as it is.
+    """The text of a query about a subject, with a value of this key replaced by another; a text that is no valid
+    query any more is not changed.
     """
     try:
         keys, clauses = query_keys(subject), parse(text, subject).clauses
@@ -147,13 +147,13 @@ def renamed(text: str, code: str, old: str, new: str, subject: str = ORDERS) -> 
 
 
 def named(keys: Mapping[str, QueryKey], name: str) -> QueryKey | None:
-    """The key of this name or alias, however it is capitalized."""
+    """The key with this name or alias, upper or lower case."""
     name = name.lower()
     return keys.get(name) or next((key for key in keys.values() if name in key.aliases), None)
 
 
 def keep(query: Query, actor: Actor) -> tuple[str, str]:
-    """The query as a URL may hold it: its structured part, and the token of its sealed words (empty without any)."""
+    """The query in its form for a URL: its structured part, and the token of its sealed words (empty without any)."""
     if not query.words:
         return query.structured, ""
     period, sealed = seal_words(query.words)
@@ -166,9 +166,10 @@ def keep(query: Query, actor: Actor) -> tuple[str, str]:
 def reopen(
     structured: str, token: str, actor: Actor, sealed: tuple[str, bytes] | None = None, subject: str = ORDERS
 ) -> Query:
-    """The query of a URL, about a subject. Raises `WordsForgotten` where the token is another's or older than a day.
+    """The query of a URL, about a subject. Raises `WordsForgotten` if the token is another person's or older than a
+    day.
 
-    `sealed` is what stands under the token, where it was read already.
+    `sealed` holds the sealed words of the token, if they were read already.
     """
     if not token:
         return parse(structured, subject)
@@ -182,17 +183,17 @@ def reopen(
 
 
 def under(token: str) -> ColumnElement[bool]:
-    """The words that stand under a token, as long as they are kept."""
+    """The condition for the row of sealed words with this token, as long as it is kept."""
     return and_(SealedQuery.token == token, SealedQuery.at > now() - KEPT)
 
 
 def seal_words(words: str) -> tuple[str, bytes]:
-    """Words for a table of another floor (a view, an export): the period's name and the sealed bytes."""
+    """Seal words for a table of another floor (a view, an export); returns the period's name and the sealed bytes."""
     return vault.seal_apart(SEALED, words)
 
 
 def open_words(period: str, sealed: bytes) -> str:
-    """What `seal_words` sealed. Raises `WordsForgotten` once the period's key is destroyed."""
+    """Open what `seal_words` sealed. Raises `WordsForgotten` once the period's key is destroyed."""
     words = vault.open_apart(SEALED, period, sealed)
     if not isinstance(words, str):
         raise WordsForgotten
@@ -321,7 +322,7 @@ class _Reader:
 
 
 def _clean(text: str) -> str:
-    """Without what nobody can see, and with single spaces."""
+    """The text without invisible characters, and with single spaces."""
     return " ".join("".join(char for char in text if char.isprintable() or char.isspace()).split())
 
 
@@ -330,5 +331,5 @@ def _in_quotes(text: str) -> str:
 
 
 def value_text(value: str) -> str:
-    """A value as it stands in a query: in quotes where it would be read as something else."""
+    """A value in the form for a query: in quotes if it would be read as something else."""
     return _in_quotes(value) if _BROKEN_VALUE.search(value) else value

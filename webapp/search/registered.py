@@ -1,4 +1,4 @@
-"""What is registered for lists and searches, by code; of two with one code the plugin's wins over the desk's own."""
+"""The registrations for lists and searches, by code; of two with one code, the plugin's replaces the desk's own."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
@@ -34,7 +34,7 @@ def list_columns(subject: str = ORDERS) -> dict[str, Column]:
 
 
 def query_keys(subject: str = ORDERS) -> dict[str, QueryKey]:
-    """The keys of a list's query bar, the desk's own first; those of what its rows lie within come last."""
+    """The keys of a list's query bar, the desk's own first; keys of the subject `within` come last."""
     own = _of("register_query_keys", QueryKey, subject)
     about = find_searched(subject)
     if not about.within:
@@ -52,7 +52,7 @@ def filter_keys(subject: str = ORDERS) -> dict[str, QueryKey]:
 
 
 def word_sources(subject: str = ORDERS) -> dict[str, WordSource]:
-    """Where free words are looked for, the desk's own places first."""
+    """The places where free words are looked up, the desk's own first."""
     own = _of("register_word_sources", WordSource, subject)
     within = find_searched(subject).within
     return {**word_sources(within), **own} if within else own
@@ -64,7 +64,7 @@ def _of(hook: str, kind: type[T], subject: str) -> dict[str, T]:
 
 
 def choices_of(key: QueryKey, actor: Actor) -> Mapping[str, LazyString | str]:
-    """The choices of a key for this person, none for a key without. Raises `PluginFailed`."""
+    """The choices of a key for this person; none for a key without choices. Raises `PluginFailed`."""
     return ask(key, "key", _choices, key, actor, raises=DeskError) if key.choices else {}
 
 

@@ -1,8 +1,9 @@
 """Search terms: how words and numbers are normalized, cut into prefixes and hashed.
 
-A term is a 64-bit keyed hash over its kind and a normalized form, so an index of terms holds no plain word. Words are
-found by their beginnings from three letters and shorter ones whole; ideographs by one or two characters that stand
-together; digits by their endings. What kinds there are, and which forms of what an order holds, its domains decide.
+A term is a 64-bit keyed hash of its kind and a normalized form, so an index of terms holds no plain word. Words are
+found by their beginnings from three letters on, and shorter words whole; ideographs by one or two neighboring
+characters; digits by their endings. Each domain decides which kinds it has, and which forms of an order's data it
+indexes.
 """
 
 import hashlib
@@ -13,16 +14,16 @@ from functools import lru_cache
 
 from webapp.vault.key_file import key_file
 
-SHORTEST = 3  # letters of a beginning
+SHORTEST = 3  # letters of the shortest prefix
 _WORD = re.compile(r"[^\W_]+")
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7af]")
 _LETTERS = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ħ": "h", "ı": "i"})
-_LONGEST = 12  # letters that are told apart
+_LONGEST = 12  # letters of a word that are indexed; later ones don't count
 
 
 @lru_cache(maxsize=16384)
 def normalize(text: str) -> str:
-    """Without marks, case or compatibility forms: `Crème BRÛLÉE` and `creme brulee` are the same."""
+    """The text without accents, case or compatibility forms: `Crème BRÛLÉE` and `creme brulee` become the same."""
     if text.isascii():
         return text.casefold()
     decomposed = unicodedata.normalize("NFKD", text).casefold()
@@ -36,7 +37,7 @@ def words(text: str) -> list[str]:
 
 
 def digits(text: str) -> str:
-    """The digits of a text, whatever script they are of."""
+    """The digits of a text, in whatever script they are written, as ASCII."""
     return "".join(char if char.isascii() else str(unicodedata.digit(char)) for char in text if char.isdecimal())
 
 
@@ -45,7 +46,7 @@ def is_ideographic(word: str) -> bool:
 
 
 def forms(word: str) -> Iterator[str]:
-    """Every form under which a normalized word can be found: its beginnings, of ideographs every one or two."""
+    """Every form by which a normalized word can be found: its prefixes; of ideographs every one and every two."""
     if is_ideographic(word):
         for start in range(len(word)):
             yield from (word[start : start + length] for length in (1, 2) if start + length <= len(word))
@@ -54,14 +55,14 @@ def forms(word: str) -> Iterator[str]:
 
 
 def sought(word: str) -> list[str]:
-    """The forms that an indexed word must have to begin with this one; ideographs overlap two by two."""
+    """The forms that an indexed word must have to begin with this word; pairs of ideographs overlap."""
     if is_ideographic(word):
         return [word[start : start + 2] for start in range(max(1, len(word) - 1))]
     return [word[:_LONGEST]]
 
 
 def term(kind: str, form: str, key: bytes) -> int:
-    """The signed 64-bit keyed hash under which a form of a kind (`phone`, `buyer` …) stands in the index."""
+    """The signed 64-bit keyed hash under which the index holds a form of a kind (`phone`, `buyer` …)."""
     digest = hashlib.blake2b(f"{kind}\0{form}".encode(errors="surrogatepass"), key=key, digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
 
@@ -78,10 +79,10 @@ def terms(kind: str, text: str, key: bytes) -> frozenset[int]:
 
 
 def hashed(kind: str, forms_: Iterable[str], key: bytes) -> frozenset[int]:
-    """The terms of forms that are ready as they are."""
+    """The terms of forms that are already normalized and cut."""
     return frozenset(term(kind, form, key) for form in forms_)
 
 
 def index_key() -> bytes:
-    """The key of the index: the same for the life of the key file."""
+    """The key of the index: it never changes as long as the key file does not."""
     return key_file().blind()

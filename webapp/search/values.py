@@ -1,7 +1,8 @@
-"""What the values of a clause mean, by the kind of its key: numbers, amounts, days and time left become `Bound`s.
+"""The meaning of a clause's values, by the kind of its key: numbers, amounts, days and time left become `Bound`s.
 
-Days begin and end in the reader's zone. A duration is time from now: `<4h` less than four hours left (what is late
-already included), `-7d` since seven days ago. Ends are included throughout, as databases compare.
+Days begin and end in the reader's time zone. A duration is counted from now: `<4h` means less than four hours left
+(late ones included), `-7d` means since seven days ago. Both ends of a `Bound` are included, as in the database's
+comparisons.
 """
 
 import re
@@ -22,7 +23,7 @@ from webapp.search.contract import Bound, KeyKind, QueryKey
 from webapp.search.query import NO, YES, Clause, Query, written
 from webapp.search.registered import choices_of, query_keys
 
-_MOST = 2**31 - 1  # of what databases count as a whole number
+_MOST = 2**31 - 1  # the largest whole number of the databases' columns
 _NUMBER = re.compile(r"\d{1,10}", re.ASCII)
 _AMOUNT = re.compile(r"-?(\d{1,12}(\.\d{1,4})?|\.\d{1,4})", re.ASCII)
 _WHOLE_END = re.compile(r"(?:^|[<>=-]|\.\.)\d+$", re.ASCII)  # an amount, or the end of a range, without a point
@@ -37,19 +38,19 @@ _SHOWN_CHOICES = 8
 
 
 class _Unreadable(Exception):
-    """A value that its kind can't take."""
+    """A value that its kind can't have."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """A point, or what a vaguer value covers: a day from its first instant to its last."""
+    """A point, or the stretch that a vaguer value covers: a day from its first instant to its last."""
 
     first: Any
     last: Any
 
 
 def read(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo) -> list[Any]:
-    """The clause's values as the key's condition gets them. Raises `QueryMistake` for one that can't be."""
+    """The clause's values in the form for the key's condition. Raises `QueryMistake` for an invalid value."""
     if key.kind is KeyKind.TEXT:
         return list(clause.values)
     if key.kind is KeyKind.CHOICE:
@@ -69,7 +70,7 @@ def read(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo) -> list[An
 
 
 def _has_decimal_comma(values: Sequence[str]) -> bool:
-    """Whether a comma stands where decimals may begin, as in `>29,97`: as two amounts, it would find other orders."""
+    """Whether a comma may be a decimal point, as in `>29,97`: read as two amounts, it would find other orders."""
     return any(
         _WHOLE_END.search(one) and more[:1].isdigit() and (_CENTS.match(more) or one[0] in "<>")
         for one, more in pairwise(values)
@@ -77,8 +78,9 @@ def _has_decimal_comma(values: Sequence[str]) -> bool:
 
 
 def in_codes(query: Query, actor: Actor, *, ids: bool = True) -> Query:
-    """The query with its choices by their codes, as it is kept and handed on: names change, and are others in every
-    language. Keys whose choices go by name stay as they are; without `ids`, so does what has a mere number for a code.
+    """The query with its choices by their codes, the form in which it is stored and passed on: names change, and
+    differ by language. Keys whose choices go by name are not changed; without `ids`, neither is a choice whose code
+    is a mere number.
     """
     keys = query_keys(query.subject)
     return replace(
@@ -91,7 +93,7 @@ def _in_codes(clause: Clause, key: QueryKey | None, actor: Actor, ids: bool) -> 
         return clause
     try:
         codes = spellings(choices_of(key, actor))
-    except PluginFailed:  # whoever reads the values says so
+    except PluginFailed:  # reported when the values are read
         return clause
     found = {value: codes.get(value.casefold(), value) for value in clause.values}
     values = [code if ids or not code.isdigit() else value for value, code in found.items()]
@@ -120,7 +122,7 @@ def _choices(clause: Clause, key: QueryKey, choices: Mapping[str, LazyString | s
 
 
 def spellings(choices: Mapping[str, LazyString | str]) -> dict[str, str]:
-    """The codes of choices by all that they may be written as, in small letters; a code wins over another's label."""
+    """The codes of choices by all their spellings, in lower case; a code wins over another choice's label."""
     codes = {str(label).casefold(): code for code, label in choices.items()}
     codes |= {spelled: code for code in choices for spelled in (code.casefold().replace("_", "-"), code.casefold())}
     return codes
@@ -166,17 +168,17 @@ _COMPARISONS: Mapping[str, Callable[[_Span, Any], Bound]] = {
 
 
 class _Reader(ABC):
-    """Reads the values of a kind; `step` is what lies between a value and the next."""
+    """Reads the values of a kind; `step` is the difference between a value and the next one."""
 
     step: Any
     problem: LazyString
 
     @abstractmethod
     def span(self, text: str) -> _Span:
-        """What a value covers. Raises `_Unreadable` or `ValueError`."""
+        """The stretch that a value covers. Raises `_Unreadable` or `ValueError`."""
 
     def alone(self, text: str) -> Bound:
-        """A value without comparison or range."""
+        """The limits of a value without comparison or range."""
         span = self.span(text)
         return Bound(span.first, span.last)
 
@@ -210,7 +212,7 @@ class _Times(_Reader):
         self._zone = zone
 
     def span(self, text: str) -> _Span:
-        """A day, a month, a year, or the moment a duration away."""
+        """A day, a month or a year, or the moment at a duration from now."""
         text = text.lower()
         if text in _NEAR_DAYS:
             return self._days(self._now.astimezone(self._zone).date() + timedelta(days=_NEAR_DAYS[text]))
@@ -225,7 +227,7 @@ class _Times(_Reader):
         return _Span(at, at)
 
     def alone(self, text: str) -> Bound:
-        """A duration alone is the time between then and now."""
+        """A duration without comparison is the time between that moment and now."""
         if not _DURATION.fullmatch(text):
             return super().alone(text)
         at = self._away(text)
@@ -249,7 +251,7 @@ class _Deadlines(_Times):
     problem = _l("This must be time left or a day, such as <4h, 1d..2d, late, today or 2026-11-20.")
 
     def alone(self, text: str) -> Bound:
-        """A duration alone is that much time left at most; what is late has none."""
+        """A duration without comparison is that much time left at most; what is late has none left."""
         if text.lower() == "late":
             return Bound(high=self._now)
         return Bound(high=self._away(text)) if _DURATION.fullmatch(text) else super().alone(text)
