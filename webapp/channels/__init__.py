@@ -1,1 +1,1 @@
-"""Shops, stores, and what channels say of their orders. The contract of a channel plugin stands in `contract`."""
+"""Shops, stores, and what channels report about their orders. The contract of a channel plugin is in `contract`."""

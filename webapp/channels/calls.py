@@ -1,6 +1,6 @@
-"""What channels are asked over the network, within the fence: connections, pages of orders, single orders.
+"""Network calls to channels, with their answers checked: connections, pages of orders, single orders.
 
-Nothing here may be called within a transaction. What is owed is delivered and looked up by `webapp.sync.jobs`, which
+No function here may be called within a transaction. Updates are delivered and looked up by `webapp.sync.jobs`, which
 knows what each failure means for an update.
 """
 
@@ -28,7 +28,7 @@ from webapp.i18n import lazy_gettext as _l
 
 
 class NoAnswer(ChannelError):
-    """It was given up."""
+    """The update was given up."""
 
     code = "channel_no_answer"
     sentence = _l("%(channel)s did not answer within %(seconds)s seconds. The desk tries again by itself.")
@@ -38,8 +38,8 @@ Found = IncomingOrder | UnreadableOrder | None
 
 
 def connect(channel: Channel, store: StoreAccess) -> Connection:
-    """Whether a store's credentials work. Where the channel's plugin fails, that is the connection's problem: it says
-    nothing about the credentials, so it disconnects no store.
+    """Whether a store's credentials work. If the channel's plugin fails, the failure is returned as the connection's
+    problem: it proves nothing about the credentials, so it disconnects no store.
     """
     try:
         return ask(channel, "connection", _connection, channel, store, raises=ChannelError)
@@ -48,12 +48,12 @@ def connect(channel: Channel, store: StoreAccess) -> Connection:
 
 
 def fetch_orders(channel: Channel, store: StoreAccess, window: OrdersWindow) -> OrdersPage:
-    """One page of orders. Raises `ChannelError`, and `PluginFailed`."""
+    """One page of orders. Raises `ChannelError` and `PluginFailed`."""
     return ask(channel, "stream", _page, channel, store, window, raises=ChannelError)
 
 
 def fetch_order(channel: Channel, store: StoreAccess, number: str) -> Found:
-    """One order by the channel's number. Raises `ChannelError`, and `PluginFailed`."""
+    """One order by the channel's number. Raises `ChannelError` and `PluginFailed`."""
     return ask(channel, "order", _order, channel, store, number, raises=ChannelError)
 
 
@@ -71,7 +71,7 @@ def _page(channel: Channel, store: StoreAccess, window: OrdersWindow) -> OrdersP
     _check([page], OrdersPage)
     _check(page.orders, IncomingOrder)
     _check((order.number for order in page.orders), str)
-    _check((order.updated_at for order in page.orders), datetime)  # by which the latest answer wins
+    _check((order.updated_at for order in page.orders), datetime)  # it decides which answer is the latest
     _check(page.unreadable, UnreadableOrder)
     _check(page.denied, Denial)
     _check([page.next_page], (str, NoneType))

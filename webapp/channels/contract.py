@@ -1,9 +1,9 @@
-"""What a channel plugin implements, and the words in which orders travel between channels and the desk.
+"""What a channel plugin implements, and the types in which orders travel between channels and the desk.
 
-A channel is a kind of marketplace. The desk asks it for changed orders a page at a time and hands it updates to
-deliver a batch at a time; it never learns how either is done. Nothing here touches the database or the network, so a
-channel can be tested with values alone. Everything is plain data that a channel builds and the desk reads, or the
-other way round.
+A channel is a kind of marketplace. The desk asks the channel for changed orders, a page at a time, and gives it updates
+to deliver, a batch at a time; the desk never learns how the channel does either. Nothing here uses the database or the
+network, so a channel can be tested with values alone. All types are plain data: the channel builds them and the desk
+reads them, or the reverse.
 """
 
 from abc import ABC, abstractmethod
@@ -24,8 +24,8 @@ T = TypeVar("T")
 
 
 class ChannelStage(StrEnum):
-    """Where an order stands on its channel, in the few words the desk reasons with; the channel's own word is kept
-    too.
+    """The stage of an order on its channel, reduced to the few that the desk's logic needs; the channel's own status
+    is kept too.
     """
 
     AWAITING_PAYMENT = "awaiting_payment"
@@ -43,7 +43,7 @@ class FulfilledBy(StrEnum):
 
 
 class Component(StrEnum):
-    """What an amount was charged for."""
+    """The component of a price to which an amount belongs."""
 
     ITEM = "item"
     SHIPPING = "shipping"
@@ -55,10 +55,11 @@ class Component(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IncomingAmount:
-    """Charged, tax and discount of one component, in minor units of the order's currency, none negative but `charged`.
+    """Charged amount, tax and discount of one component, in minor units of the order's currency; only `charged` may be
+    negative.
 
-    What the buyer pays for the component is charged + tax − discount; where a channel's price includes tax, `charged`
-    is without it.
+    The buyer pays charged + tax − discount for the component; if a channel's price includes tax, `charged` is the price
+    without it.
     """
 
     component: Component
@@ -69,14 +70,14 @@ class IncomingAmount:
 
 @dataclass(frozen=True, slots=True)
 class IncomingLine:
-    """A line as the channel lists it. Quantities there stand on the channel line and never overwrite the desk's."""
+    """A line as the channel lists it. Its quantities are kept on the channel line and never overwrite the desk's."""
 
     number: str  # the channel's id of the line
     ordered: int
     fulfilled: int = 0
     unfulfilled: int | None = None  # None: not said
     sku: str = ""
-    product_code: str = ""  # as `Channel.product_code` calls it
+    product_code: str = ""  # of the kind that `Channel.product_code` names
     title: str = ""
     condition: str = ""
     unit_price: int | None = None  # minor units; None: withheld
@@ -95,31 +96,33 @@ class IncomingLine:
 class IncomingPackage:
     """A parcel that the channel lists, whoever confirmed it."""
 
-    number: str  # the reference it carries there
+    number: str  # the package's reference at the channel
     lines: Mapping[str, int]  # line number -> units
     carrier: str = ""
     service: str = ""
     tracking_number: str = ""
     shipped_at: datetime | None = None
     status: str = ""
-    delivered: bool = default(default=False, repr=False)  # the status says so: it adds nothing to what is compared
+    delivered: bool = default(default=False, repr=False)  # from the status: ignored in comparisons
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingOrder:
-    """One order as the channel tells it now, in the desk's words; absent is None or empty, never invented."""
+    """One order as the channel reports it now, in the desk's types; a missing value is None or empty, never
+    invented.
+    """
 
     number: str
     created_at: datetime
-    updated_at: datetime  # stale answers never win by this
-    marketplace: str  # the channel's id of it
+    updated_at: datetime  # decides between answers: an older one never replaces a newer one
+    marketplace: str  # the channel's id of the marketplace
     stage: ChannelStage
-    status: str  # the channel's own word
+    status: str  # the channel's own status
     fulfilled_by: FulfilledBy
     currency: str | None
     total: int | None  # the channel's grand total in minor units; None: withheld
     lines: tuple[IncomingLine, ...]
-    amounts: tuple[IncomingAmount, ...] = ()  # of the order itself, beside its lines'
+    amounts: tuple[IncomingAmount, ...] = ()  # those of the order itself, besides its lines'
     packages: tuple[IncomingPackage, ...] = ()
     is_sale: bool = True  # False: mirrored only, in no list and no figure
     ship_from: datetime | None = None
@@ -128,22 +131,24 @@ class IncomingOrder:
     deliver_by: datetime | None = None
     service_level: str = ""
     flags: tuple[str, ...] = ()  # the desk's own (gift, replacement, label_required) and those of `Channel.flags`
-    programs: tuple[str, ...] = ()  # the channel's words behind them
+    programs: tuple[str, ...] = ()  # the channel's own codes behind the flags
     payment_methods: tuple[str, ...] = ()
     replaces: str | None = None  # channel number of the order that this one replaces
-    missing: tuple[str, ...] = ()  # parts that the channel refused to tell this time
+    missing: tuple[str, ...] = ()  # parts that the channel refused to send this time
     buyer: Mapping[str, Any] = default(default_factory=dict)  # personal: see BUYER_FIELDS; goes into the vault
-    raw: Mapping[str, Any] = default(default_factory=dict, repr=False)  # the answer itself; goes into the vault
+    raw: Mapping[str, Any] = default(default_factory=dict, repr=False)  # the channel's answer; goes into the vault
     extra: Mapping[str, Any] = default(default_factory=dict, repr=False)  # the channel's own facts: see EXTRA_AT_MOST
     odd_extra: tuple[str, ...] = default(default=(), repr=False)  # filled by the desk: why it left `extra` out
     odd_times: tuple[str, ...] = default(default=(), repr=False)  # filled by the desk: times that it left out
 
     def without_raw(self) -> "IncomingOrder":
-        """This order without the answer itself, once that is packed: most of what would travel between processes."""
+        """This order without the channel's answer, once the answer is packed: it is the largest part of what would
+        travel between processes.
+        """
         return replace(self, raw={})
 
 
-EXTRA_AT_MOST = 8192  # bytes of `extra` as JSON: text, whole numbers, yes or no, none, and lists of text, by name
+EXTRA_AT_MOST = 8192  # bytes of `extra` as JSON: text, whole numbers, booleans, None, and lists of text, by name
 
 
 BUYER_FIELDS = {
@@ -161,7 +166,7 @@ ADDRESS_FIELDS = (
     "kind", )  # fmt: skip
 
 
-ORDER_PROBLEMS = {  # why an order could not be taken in: codes are stored, words are for whoever reads them
+ORDER_PROBLEMS = {  # why an order could not be imported: codes are stored, the texts are for readers
     "missing": _l("is missing"),
     "odd_shape": _l("has a shape that the desk does not know"),
     "not_a_list": _l("is not a list"),
@@ -188,7 +193,9 @@ ORDER_PROBLEMS = {  # why an order could not be taken in: codes are stored, word
 
 @dataclass(frozen=True, slots=True)
 class UnreadableOrder:
-    """An order of a page that could not be put into our words: it is quarantined with its cause, the page goes on."""
+    """An order of a page that could not be read: it is quarantined with its cause, and the page's other orders are
+    imported.
+    """
 
     number: str
     field: str
@@ -203,34 +210,37 @@ class OrdersPage:
     orders: Sequence[IncomingOrder]
     unreadable: Sequence[UnreadableOrder] = ()
     next_page: str | None = None  # the token of the next page; None: this was the last
-    bound: datetime | None = None  # until when the channel vouches for these results: the next cursor
+    bound: datetime | None = None  # the channel's results are complete until then: the next cursor
     calls: int = 1
-    denied: Sequence["Denial"] = ()  # marketplaces that were found to be denied, and every data set that is left out
+    denied: Sequence["Denial"] = ()  # newly denied marketplaces, and every data set that is left out
 
 
 @dataclass(frozen=True, slots=True)
 class OrdersWindow:
-    """What to ask for: changes since `low`, or on the first connection open orders created since `low`.
+    """The window to ask for: changes since `low`, or on the first connection open orders created since `low`.
 
-    `without` may grow from page to page. A channel whose tokens hold on to marketplaces keeps them in its tokens.
+    `without` may grow from page to page. A channel whose page tokens are bound to marketplaces keeps these in its
+    tokens.
     """
 
     low: datetime
     page: str | None = None
     open_only: bool = False
-    without: Sequence[str] = ()  # ids of marketplaces that the account is denied
-    only: str = ""  # id of the one marketplace to ask for, to see whether it still is denied
-    spare: bool = False  # not urgent: to take at most a quarter of the allowance, and nothing that others need
+    without: Sequence[str] = ()  # ids of marketplaces that are denied to the account
+    only: str = ""  # id of the one marketplace to ask for, to find out whether it is still denied
+    spare: bool = False  # not urgent: uses at most a quarter of the allowance, and nothing that other calls need
 
 
 # --- What is denied ---
 
 
-DENIED_FOR = 6 * 3600.0  # seconds until what was denied is tried again
+DENIED_FOR = 6 * 3600.0  # seconds until something denied is tried again
 
 
 class DeniedThing(StrEnum):
-    """What a channel may deny while the account's credentials are good and everything else goes on."""
+    """The kinds of things that a channel may deny while the account's credentials are good and all other traffic
+    continues.
+    """
 
     MARKETPLACE = "marketplace"
     DATA = "data"
@@ -240,7 +250,7 @@ class DeniedThing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """One thing that the channel denies the account."""
+    """One thing that the channel denies to the account."""
 
     thing: DeniedThing
     name: str  # the marketplace's id, the data set, the operation, or the channel's number of the order
@@ -252,28 +262,28 @@ class Denial:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """One owed act, as the channel gets it."""
+    """One act for the channel to carry out, as the channel plugin gets it."""
 
     id: int
     kind: str
     order_number: str  # the channel's
     marketplace: str
-    reference: str  # what the channel sees of us; the same on every repetition
+    reference: str  # our reference at the channel; the same on every repetition
     payload: Mapping[str, Any]
     handle: str | None = None
     attempts: int = 0
-    revision: int = 1  # of what this reference tells: 2 is the first correction
+    revision: int = 1  # of the content under this reference: 2 is the first correction
     private: Mapping[str, Any] = default(default_factory=dict, repr=False)  # never kept: texts, files
-    begun: "Begun | None" = None  # when it is looked up: the attempt in which it may have left
-    look_from: datetime | None = None  # when it is looked up: it may have left at any time since then
+    begun: "Begun | None" = None  # only for `look_up`: the attempt in which the update may have left
+    look_from: datetime | None = None  # only for `look_up`: the update may have left at any time since then
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """An attempt to send updates together, as it was stored before it left."""
+    """An attempt to send updates together, as it was stored before the call."""
 
     id: int
-    key: str  # what the channel called it
+    key: str  # the channel's name for the attempt
     messages: int
     at: datetime
     channel_at: datetime | None  # by the channel's own clock
@@ -281,35 +291,39 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """The channel shows the effect."""
+    """The channel shows the update's effect."""
 
     done_elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The channel took it; look again later whether it took effect."""
+    """The channel received the update; whether it took effect is looked up later."""
 
     handle: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The channel carried it out without complaint, and the effect is still to be seen; perhaps with a warning."""
+    """The channel carried the update out without an error, perhaps with a warning; its effect is not shown yet."""
 
     sentence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class NotCarriedOut:
-    """The channel took it, but it surely did not happen: it is sent again, with at most so many together."""
+    """The channel received the update but certainly did not carry it out: it is sent again, with at most
+    `together` of them in one attempt.
+    """
 
     together: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The channel said no, in its own sentence; `cause` is a stored DeskError where we know a better one."""
+    """The channel refused the update, with its own sentence; `cause` is a stored DeskError if we know a better
+    reason.
+    """
 
     sentence: str
     cause: Mapping[str, Any] | None = None
@@ -317,29 +331,29 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nobody knows whether it happened: the answer was lost."""
+    """It is unknown whether the update was carried out: the answer was lost."""
 
     problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """It did certainly not happen and is sent again after so many seconds (throttled, unreachable, paused). A look says
-    so without a reason.
+    """The update was certainly not carried out and is sent again after so many seconds (throttled, unreachable,
+    paused). When a lookup returns it, it has no reason.
 
-    `problem` is the channel's own sentence; `cause` is a stored DeskError where we know the reason ourselves.
+    `problem` is the channel's own sentence; `cause` is a stored DeskError if we know the reason ourselves.
     """
 
     seconds: float
     problem: str = ""
     cause: Mapping[str, Any] | None = None
-    denial: Denial | None = None  # what the channel denies, where that is the reason
+    denial: Denial | None = None  # what the channel denies, if that is the reason
 
 
 @dataclass(frozen=True, slots=True)
 class NothingLearned:
-    """A look could not find out what became of it, and is made again after so many seconds; it is not sent. An answer
-    of `look_up` alone, with the reason in the words of `NotYet`.
+    """A lookup could not find out what became of an update; it is repeated after so many seconds, and the update is
+    not sent. Only `look_up` returns it; the fields for the reason are those of `NotYet`.
     """
 
     seconds: float
@@ -357,33 +371,34 @@ OF_LOOK = (*OF_DELIVERY, NothingLearned)
 
 @dataclass(frozen=True, slots=True)
 class UpdateKind:
-    """How a channel carries one kind of outward act."""
+    """How a channel carries out one kind of outward act."""
 
     code: str
     label: LazyString
-    repeatable: bool  # sending the same twice has the effect of once
-    batch: int = 1  # how many go in one call of `deliver`
-    exclusive: bool = False  # only one batch of its lane is under way in an account, until there is a handle
-    gather: float = 0.0  # seconds for which one that is owed waits for others to go with it
-    look_after: float = 90.0  # seconds until the effect of a sent one is looked up
-    look_steps: Sequence[float] = (300.0, 900.0, 3600.0)  # seconds between further looks; the last goes on
-    unseen_after: float = 86_400.0  # seconds after which one that is not shown needs a person
+    repeatable: bool  # sending an update twice has the same effect as sending it once
+    batch: int = 1  # the number of updates in one call of `deliver`
+    exclusive: bool = False  # only one batch of a lane is under way in an account, until it has a handle
+    gather: float = 0.0  # seconds for which an update waits for others, to go with them
+    look_after: float = 90.0  # seconds from sending to the first lookup of the effect
+    look_steps: Sequence[float] = (300.0, 900.0, 3600.0)  # seconds between further lookups; the last one repeats
+    unseen_after: float = 86_400.0  # seconds after which an update without visible effect needs a person
 
 
 class Attempt(ABC):
-    """A try to send updates together, which is stored by now. What can't be undone is called through it."""
+    """An attempt to send updates together, stored before it begins. Calls that can't be undone are made through it."""
 
     id: int
 
     @abstractmethod
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What this irreversible call gives. Raises `TooLate` instead of calling, where more than 30 seconds have gone
-        by since the attempt was stored, by any clock: another worker may look up by then what became of it.
+        """Make this irreversible call and return its result. Raises `TooLate` instead of calling if more than 30
+        seconds have passed since the attempt was stored, by any clock: another worker may be looking up its effect
+        by then.
         """
 
 
 class Batch(Sequence[Update]):
-    """Updates of one kind that are to be delivered. Going through them leaves out what another worker has by now."""
+    """Updates of one kind to deliver. Iterating skips updates that another worker has taken over meanwhile."""
 
     def __init__(self, updates: Sequence[Update]) -> None:
         self._updates = updates
@@ -400,10 +415,11 @@ class Batch(Sequence[Update]):
 
     @abstractmethod
     def attempt(self, updates: Sequence[Update], *, key: str = "", channel_at: datetime | None = None) -> Attempt:
-        """Store that these are about to be sent together. A kind that is not repeatable is sent in no other way.
+        """Store that these updates are about to be sent together. Updates of a kind that is not repeatable are sent in
+        no other way.
 
-        `key` is what the channel will call the attempt, and `channel_at` its own time, where they are known: who looks
-        up later what became of it gets both. Raises `LeaseLost` where another worker has any of them by now.
+        `key` is the channel's name for the attempt, and `channel_at` the channel's own time, if they are known: a later
+        lookup gets both. Raises `LeaseLost` if another worker has taken over any of the updates.
         """
 
 
@@ -412,22 +428,22 @@ class Batch(Sequence[Update]):
 
 @dataclass(frozen=True, slots=True)
 class ProductCode:
-    """What a channel's own code of a product is called: in queries and in JSON, and by its label for people."""
+    """The name of a channel's own product code: the code for queries and JSON, the label for people."""
 
     code: str  # small letters, digits and _
     label: LazyString | str
 
 
-NO_CODE = ProductCode("product_code", _l("Product code"))  # of a channel that declares none, so that it has no key
+NO_CODE = ProductCode("product_code", _l("Product code"))  # for a channel that declares none; it gives no query key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
-    """Something that a channel says of an order as a whole, such as a program that it belongs to.
+    """Something that a channel says about an order as a whole, such as a program to which the order belongs.
 
-    Its badge, its word in the timeline, its query key and its row on the channel's side of the order follow from it.
-    Where the desk has a badge or a key of this code (gift, replacement, label_required), this gives the badge other
-    words for the channel's own orders.
+    Its badge, its word in the timeline, its query key and its row on the channel's side of the order are derived from
+    it. If the desk has a badge or a key with this code (gift, replacement, label_required), this declaration only gives
+    the badge other words for the channel's own orders.
     """
 
     code: str  # small letters, digits and _, as `IncomingOrder.flags` has it
@@ -435,8 +451,8 @@ class Flag:
     help: LazyString | str = ""
     tone: str = "calm"
     icon: str = ""
-    key: bool = True  # whether the query bar and the filters have a key of its own, `flag:` aside
-    row: bool = True  # whether the channel's side of every order says yes or no to it
+    key: bool = True  # whether the query bar and the filters have a key for it, besides `flag:`
+    row: bool = True  # whether the channel's side of every order shows yes or no for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -451,7 +467,7 @@ class Marketplace:
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """A carrier by the code the channel knows; `needs_name` for the way out ("Other")."""
+    """A carrier by the channel's code; with `needs_name` ("Other"), an update must also name the carrier."""
 
     code: str
     label: LazyString | str
@@ -461,12 +477,14 @@ class Carrier:
 
 @dataclass(frozen=True, slots=True)
 class StoreAccess:
-    """A store as its channel sees it: what it needs to reach the seller's account. Never logged: it holds secrets."""
+    """A store as its channel gets it: all that is needed to access the seller's account. Never logged: it holds
+    secrets.
+    """
 
     id: int
     settings: Mapping[str, Any]
     practice: bool = False
-    marketplaces: Sequence[str] = ()  # ids of those that connecting named
+    marketplaces: Sequence[str] = ()  # ids of those that the last connection named
 
     def __repr__(self) -> str:
         return f"StoreAccess({self.id})"
@@ -478,7 +496,7 @@ class Connection:
 
     marketplaces: Sequence[Marketplace] = ()
     problem: DeskError | None = None
-    account: str = ""  # names the seller's account: stores of one account share its lanes; it gives nothing away
+    account: str = ""  # identifies the seller's account: stores of one account share its lanes; it reveals nothing
 
     @property
     def ok(self) -> bool:
@@ -486,7 +504,9 @@ class Connection:
 
 
 class ChannelError(DeskError):
-    """The channel could not be asked. `retry_after` seconds: when it is worth trying again; None: not by itself."""
+    """The channel could not be asked. `retry_after`: seconds until it is worth trying again; None: it is not tried
+    again.
+    """
 
     code = "channel_failed"
     status = 502
@@ -495,7 +515,7 @@ class ChannelError(DeskError):
 
 
 class Throttled(ChannelError):
-    """The allowance of calls is used up for now; nothing went wrong."""
+    """The allowance of calls is used up for now; this is no failure."""
 
     code = "channel_throttled"
     sentence = _l("%(channel)s allows no more calls just now; the desk goes on in %(seconds)s seconds.")
@@ -506,7 +526,7 @@ class Throttled(ChannelError):
 
 
 class LeaseLost(ChannelError):
-    """Another worker has these updates by now: nothing of them may be sent here."""
+    """Another worker has taken over these updates: none of them may be sent here."""
 
     code = "lease_lost"
     sentence = _l("Another worker took this over.")
@@ -514,7 +534,7 @@ class LeaseLost(ChannelError):
 
 
 class TooLate(ChannelError):
-    """Too much time went by between an attempt and its call, which was not made."""
+    """Too much time passed between storing an attempt and its call, which was not made."""
 
     code = "attempt_too_late"
     sentence = _l("The machine stood still at the wrong moment: it is tried again.")
@@ -522,15 +542,15 @@ class TooLate(ChannelError):
 
 
 class PageRefused(ChannelError):
-    """The page token is no longer good: the window starts again."""
+    """The page token is no longer valid: the window starts again."""
 
     code = "channel_page_refused"
     sentence = _l("%(channel)s no longer knows the page; the desk reads from the start again.")
 
 
 class Disconnected(ChannelError):
-    """The sign-in is refused: nothing is tried again until somebody gives new credentials. Raised for nothing else: a
-    permission that is missing for one thing is `Denied`.
+    """The sign-in is refused: nothing is tried again until somebody enters new credentials. Raise it for nothing
+    else: a missing permission for one thing is `Denied`.
     """
 
     code = "channel_disconnected"
@@ -539,7 +559,9 @@ class Disconnected(ChannelError):
 
 
 class Denied(ChannelError):
-    """The credentials are good, but not for this one thing: all else goes on, and it is tried again by itself."""
+    """The credentials are good, but not for this one thing: all other traffic continues, and the thing is tried
+    again.
+    """
 
     code = "channel_denied"
     sentence = _l("%(channel)s denies the desk this: %(problem)s")
@@ -552,12 +574,14 @@ class Denied(ChannelError):
 
     @property
     def denial(self) -> Denial:
-        """What is denied, as it is kept."""
+        """The denied thing in its stored form."""
         return Denial(self.thing, self.name, self.stored())
 
 
 class Channel(ABC):
-    """A kind of marketplace. One object serves all its stores; what differs by store comes as `StoreAccess`."""
+    """A kind of marketplace. One object serves all its stores; everything that differs by store comes as
+    `StoreAccess`.
+    """
 
     code: ClassVar[str]
     label: ClassVar[LazyString | str]
@@ -571,7 +595,7 @@ class Channel(ABC):
 
     @abstractmethod
     def connect(self, store: StoreAccess) -> Connection:
-        """Ask whether the credentials work and which marketplaces they open; problems are returned, not raised."""
+        """Find out whether the credentials work and for which marketplaces; problems are returned, not raised."""
 
     @abstractmethod
     def fetch_orders(self, store: StoreAccess, window: OrdersWindow) -> OrdersPage:
@@ -579,42 +603,46 @@ class Channel(ABC):
 
     @abstractmethod
     def fetch_order(self, store: StoreAccess, number: str) -> IncomingOrder | UnreadableOrder | None:
-        """One order by the channel's number, now; None where the channel knows none."""
+        """One order by the channel's number, as it is now; None if the channel has no such order."""
 
     @abstractmethod
     def deliver(self, store: StoreAccess, updates: Batch) -> Mapping[int, Outcome]:
-        """Carry the updates out; every update gets an outcome, though never `NothingLearned`, and nothing is raised for
-        what the channel says.
+        """Carry the updates out. Every update gets an outcome, but never `NothingLearned`; refusals by the channel are
+        outcomes and are not raised.
 
-        Who sends them one by one goes through `updates` itself: it leaves out what another worker has by now. What is
-        not repeatable is sent by `updates.attempt(…).call(…)` alone.
+        A channel that sends updates one by one iterates over `updates` itself, which skips those that another worker
+        has taken over. Updates that are not repeatable are sent by `updates.attempt(…).call(…)` alone.
         """
 
     @abstractmethod
     def look_up(self, store: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
-        """Find out what became of updates that were sent or whose answer was lost; those of one attempt come together.
+        """Find out what became of updates that were sent or whose answer was lost; updates of one attempt are passed
+        together.
 
-        `Sent` and `Accepted` say that nothing is shown yet. `NotCarriedOut`, and of one whose answer was lost `NotYet`,
-        say that it surely did not happen: it is sent again. `NothingLearned` says that the look itself failed: it is
-        made again. A reason why something did not leave has no place here: a `NotYet` with one is refused.
+        `Sent` and `Accepted` mean that no effect is shown yet. `NotCarriedOut`, and `NotYet` for an update whose answer
+        was lost, mean that the update was certainly not carried out: it is sent again. `NothingLearned` means that the
+        lookup itself failed: it is repeated. A `NotYet` with a reason is rejected, since a lookup can't say why an
+        update did not leave.
         """
 
     def lane(self, kind: str, payload: Mapping[str, Any]) -> str:
-        """By which way out an update goes, as it is owed: those of an exclusive kind wait in it for each other."""
+        """The lane of an update, decided when it is stored: updates of an exclusive kind in one lane wait for each
+        other.
+        """
         return kind
 
     def when(self, store: StoreAccess, lane: str) -> float:
-        """Seconds until the next batch of this lane can go, as far as is known here: no network is asked, and the
-        store's settings are there without its secrets.
+        """Seconds until the next batch of this lane can go, as far as is known here. It may not use the network, and
+        the store's settings come without its secrets.
         """
         return 0.0
 
     def carriers(self, marketplace: str) -> Sequence[Carrier]:
-        """The carriers this marketplace knows."""
+        """The carriers that this marketplace accepts."""
         return ()
 
     def marketplace(self, marketplace: str) -> Marketplace | None:
-        """What is known of a marketplace by its id, also before a store was connected to it."""
+        """The facts about a marketplace by its id, also before a store is connected to it."""
         return None
 
     def poll_interval(self, store: StoreAccess) -> float:
@@ -622,23 +650,25 @@ class Channel(ABC):
         return self.poll_every
 
     def practice_settings(self, url: str) -> Mapping[str, Any] | None:
-        """The settings of a store at a practice marketplace that answers at this address; None where there is none."""
+        """The settings of a store at a practice marketplace with this address; None if there is no practice
+        marketplace.
+        """
         return None
 
     def status_label(self, status: str) -> LazyString | str:
-        """The channel's status word for people; a word it does not know stands for itself."""
+        """The channel's status in words for people; by default, the status itself."""
         return status
 
     def service_label(self, level: str) -> LazyString | str:
-        """The shipping service that the buyer chose, for people; a word it does not know stands for itself."""
+        """The shipping service that the buyer chose, in words for people; by default, its code."""
         return level
 
     def denied_label(self, denial: Denial) -> LazyString | str:
-        """What people call a thing that is denied; by default its name."""
+        """The words for people for a denied thing; by default its name."""
         return denial.name
 
     def order_url(self, store: StoreAccess, number: str, marketplace: str) -> str | None:
-        """Where the merchant finds this order on the channel's own site; None where it has no page there. No network is
-        asked, and the store's settings are there without its secrets.
+        """The URL of this order on the channel's own site; None if it has no page there. It may not use the network,
+        and the store's settings come without its secrets.
         """
         return None

@@ -1,7 +1,7 @@
-"""What channels say for people to read: names of carriers, statuses and services, and where their own pages are.
+"""Texts and links that channels give for pages: names of carriers, statuses and services, URLs of orders.
 
-None of it asks a network. A word that its plugin fails to give is its code, and a channel whose plugin is gone says
-nothing.
+None of these functions uses the network. If the plugin is gone or fails to give a word, the code of the word is
+shown; a channel whose plugin is gone has no links.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ from webapp.i18n import LazyString, gettext as _
 
 
 def carriers(code: str, marketplace: str) -> Sequence[Carrier]:
-    """The carriers that a marketplace knows. Raises `PluginFailed`."""
+    """The carriers that a marketplace accepts. Raises `PluginFailed`."""
     channel = channels().get(code)
     return ask(channel, "carriers", _carriers, channel, marketplace) if channel else ()
 
@@ -35,7 +35,7 @@ def _carriers(channel: Channel, marketplace: str) -> Sequence[Carrier]:
 
 
 def marketplace_of(code: str, marketplace: str) -> Marketplace | None:
-    """What a channel knows of a marketplace by its id."""
+    """A channel's facts about a marketplace, by its id."""
     channel = channels().get(code)
     try:
         return ask(channel, "marketplace", channel.marketplace, marketplace, gives=_MARKETPLACE) if channel else None
@@ -44,7 +44,7 @@ def marketplace_of(code: str, marketplace: str) -> Marketplace | None:
 
 
 def country_of(store: Store, marketplace: str) -> str:
-    """The country of a marketplace as its channel knows it, or the store; else the channel's id of it."""
+    """The country of a marketplace, from its channel or from the store; else the channel's id of it."""
     known = marketplace_of(store.channel, marketplace)
     if known is not None:
         return known.country
@@ -52,22 +52,22 @@ def country_of(store: Store, marketplace: str) -> str:
 
 
 def status_label(code: str, status: str) -> str:
-    """What a channel calls one of its statuses."""
+    """A channel's word for one of its statuses."""
     return _word(code, lambda channel: channel.status_label(status), status)
 
 
 def service_label(code: str, level: str) -> str:
-    """What a channel calls one of its shipping services."""
+    """A channel's word for one of its shipping services."""
     return _word(code, lambda channel: channel.service_label(level), level)
 
 
 def denied_label(code: str, denial: Denial) -> str:
-    """What a channel calls a thing that it denies."""
+    """A channel's word for a denied thing."""
     return _word(code, lambda channel: channel.denied_label(denial), denial.name)
 
 
 def kind_label(code: str, kind: str) -> str:
-    """What a channel calls a kind of update."""
+    """A channel's word for a kind of update."""
     return _word(code, lambda channel: next((one.label for one in channel.kinds if one.code == kind), kind), kind)
 
 
@@ -78,18 +78,18 @@ def product_code_of(code: str) -> ProductCode:
 
 
 def product_code_label(code: str) -> str:
-    """What a channel calls its product code."""
+    """A channel's label for its product code."""
     return _word(code, lambda channel: channel.product_code.label, str(NO_CODE.label))
 
 
 def product_code_words() -> str:
-    """What all channels call their product codes, in a row."""
+    """The labels of all channels' product codes, in a row."""
     labels = [product_code_label(code) for code, one in channels().items() if one.product_code.code != NO_CODE.code]
     return ", ".join(dict.fromkeys(labels)) or _("product code")
 
 
 def product_code_heading() -> str:
-    """The heading of the product codes of all stores: what their channels call it, where those that have one agree."""
+    """The heading for the product codes of all stores: the channels' label, if those that have one agree on it."""
     used = sorted(db.session.scalars(select(Store.channel).distinct()))
     labels = {own.code: code for code in used if (own := product_code_of(code)).code != NO_CODE.code}
     return product_code_label(*labels.values()) if len(labels) == 1 else str(NO_CODE.label)
@@ -107,17 +107,17 @@ def flag_of(code: str, flag: str) -> Flag | None:
 
 
 def flag_label(code: str, flag: Flag) -> str:
-    """What a channel calls one of its flags."""
+    """A channel's label for one of its flags."""
     return _word(code, lambda channel: flag.label, flag.code).replace(NAME, channel_name(code))
 
 
 def flag_help(code: str, flag: Flag) -> str:
-    """How a channel explains one of its flags."""
+    """A channel's help for one of its flags."""
     return _word(code, lambda channel: flag.help, "").replace(NAME, channel_name(code))
 
 
 def order_url(store: Store, number: str, marketplace: str) -> str:
-    """Where an order is on the channel's own site; empty where it has no page there. Raises `PluginFailed`."""
+    """The URL of an order on the channel's own site; empty if it has no page there. Raises `PluginFailed`."""
     channel = channels().get(store.channel)
     if channel is None:
         return ""
@@ -126,7 +126,7 @@ def order_url(store: Store, number: str, marketplace: str) -> str:
 
 
 def seconds_until(store: Store, lane: str) -> float:
-    """Seconds until the next batch of a lane can go, as far as its channel knows; 0 where it fails to say so."""
+    """Seconds until the next batch of a lane can go, as far as its channel knows; 0 if the plugin fails."""
     channel = channels().get(store.channel)
     access = access_without_secrets(store)
     try:
@@ -136,14 +136,14 @@ def seconds_until(store: Store, lane: str) -> float:
 
 
 def practice_settings(channel: Channel, url: str) -> Mapping[str, Any] | None:
-    """The settings of a store at a practice marketplace; None where there is none, or its plugin fails to say so."""
+    """The settings of a store at a practice marketplace; None if there is none, or if the plugin fails."""
     try:
         return ask(channel, "connection", channel.practice_settings, url, gives=(Mapping, NoneType))
     except PluginFailed:
         return None
 
 
-NAME = "%(channel)s"  # where a label or help names the channel
+NAME = "%(channel)s"  # the place of the channel's name in a label or help
 _MARKETPLACE = (Marketplace, NoneType)
 
 

@@ -1,5 +1,5 @@
-"""The settings that the desk itself declares of each shop, its legal face, and of each store: how it is reached, and
-what becomes of its orders and buyers.
+"""The settings that the desk itself declares: the legal face of each shop; the connection of each store, and how its
+orders and buyers are treated.
 """
 
 from webapp.channels.keeping import BUYERS

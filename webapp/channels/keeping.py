@@ -1,4 +1,4 @@
-"""For how long a store's buyers are kept: a setting of each store, within what its channel allows."""
+"""How long a store's buyers are kept: a setting of each store, within the limit of its channel."""
 
 from webapp.channels.models import Store
 from webapp.channels.registered import channels
@@ -10,7 +10,7 @@ _USUAL, _LONGEST = 30, 3650
 
 
 def setting_of(store: Store) -> Setting[int]:
-    """The setting as this store's channel bounds it."""
+    """The setting with the limit of this store's channel."""
     channel = channels().get(store.channel)
     longest = channel.buyers_kept_at_most if channel is not None else None
     if longest is None:
@@ -35,7 +35,9 @@ BUYERS = SettingsGroup("buyers", _l("Buyer data"), lambda store: [setting_of(sto
 
 
 def days_of(store: Store) -> int:
-    """For how many days after delivery the store's buyers are kept; never longer than its channel allows by now."""
+    """The number of days after delivery for which the store's buyers are kept; at most the present limit of its
+    channel.
+    """
     setting = setting_of(store)
     days = int(BUYERS.read(store, [setting])[NAME])
     return days if setting.maximum is None else min(days, setting.maximum)

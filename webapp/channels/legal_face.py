@@ -1,6 +1,6 @@
-"""A shop's legal face: what documents and messages say of the merchant. Settings of each shop.
+"""A shop's legal face: what documents and messages say about the merchant. Settings of each shop.
 
-Documents take it from `face_of`, messages from `sender_of`; what is not set there is the shop's name, or nothing.
+Documents use `face_of`, messages `sender_of`; for a field that is not set, the result has the shop's name, or nothing.
 """
 
 import re
@@ -19,9 +19,9 @@ from webapp.settings.declared import SHOP, Setting, SettingsGroup
 _ADDRESS_LINES, _LONGEST = 8, 100
 _SPACING = re.compile(r"[\s.\-/]+")
 _VAT = re.compile(r"([A-Z]{2})([0-9A-Z+*]{2,18})", re.ASCII)
-_COUNTRY_OF = {"EL": "GR"}  # Greece writes its numbers by its own letters; those of Northern Ireland begin with XI
+_COUNTRY_OF = {"EL": "GR"}  # Greek numbers begin with letters of their own; those of Northern Ireland begin with XI
 _BRITISH = r"\d{9}|\d{12}|(GD|HA)\d{3}"
-# The shapes of the European Union as its VIES page lists them, and of neighbors; others are any letters and digits.
+# The formats of the European Union as its VIES page lists them, and of neighbors; others are any letters and digits.
 _SHAPES = {
     "AT": r"U\d{8}",
     "BE": r"[01]\d{9}",
@@ -59,7 +59,9 @@ _SHAPES = {
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """What a document says of its shop. What was not set is empty, and so is a legal name that is the shop's name."""
+    """What a document says about its shop. A field that was not set is empty, and so is a legal name equal to the
+    shop's name.
+    """
 
     name: str
     legal_name: str
@@ -70,7 +72,7 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who writes to a shop's buyers; `reply_to` is empty where none was set."""
+    """The sender of messages to a shop's buyers; `reply_to` is empty if none was set."""
 
     name: str
     reply_to: str
@@ -99,7 +101,7 @@ def _check_reply_to(text: str) -> None:
 
 
 def _read_vat_numbers(text: str) -> dict[str, str]:
-    """The numbers by their countries' codes, in the order given. Raises ValueError for what is none."""
+    """The numbers by their countries' codes, in the given order. Raises ValueError for an invalid number."""
     numbers: dict[str, str] = {}
     for part in filter(None, (one.strip() for one in re.split(r"[,;\n]", text))):
         number = _SPACING.sub("", part).upper()
@@ -173,7 +175,7 @@ SENDER = SettingsGroup("sender", _l("Sender of messages"), (SENDER_NAME, REPLY_T
 
 
 def face_of(shop: Shop, country: str = "") -> Face:
-    """What a document says of the shop where it is about a sale in this country."""
+    """What a document says about the shop, for a sale in this country."""
     legal_name, numbers = LEGAL_NAME.of(shop), vat_numbers(shop)
     number = numbers.get(country) or next(iter(numbers.values()), "")
     legal_name = "" if legal_name == shop.name else legal_name
@@ -181,10 +183,10 @@ def face_of(shop: Shop, country: str = "") -> Face:
 
 
 def vat_numbers(shop: Shop) -> dict[str, str]:
-    """The shop's VAT numbers by the codes of their countries, that of its seat first."""
+    """The shop's VAT numbers by the codes of their countries, with the country of the shop's seat first."""
     return _read_vat_numbers(VAT_NUMBERS.of(shop))
 
 
 def sender_of(shop: Shop) -> Sender:
-    """Who writes to the shop's buyers."""
+    """The sender of messages to the shop's buyers."""
     return Sender(SENDER_NAME.of(shop) or shop.name, REPLY_TO.of(shop))

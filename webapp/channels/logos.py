@@ -1,7 +1,9 @@
-"""The logos of shops: a small picture each, kept in the database, so that it is in the copy of it and on every machine.
+"""The logos of shops: a small picture each, kept in the database, so that backups have them and every machine can read
+them.
 
-PNG and JPEG are taken, which every browser draws and every document can hold. SVG is not: it may hold scripts. What a
-file is, its content says, not its name; a PNG with anything behind its end is refused, and so is a cut one.
+PNG and JPEG are accepted, which every browser draws and every document can hold. SVG is not, since it may hold scripts.
+The type of a file is read from its content, not from its name; a PNG with data behind its end is refused, and so is a
+truncated one.
 """
 
 import hashlib
@@ -28,7 +30,7 @@ _KEPT = "logos of shops"
 
 @dataclass(frozen=True, slots=True)
 class Logo:
-    """What a page must know of a shop's logo to draw it; the digest tells one picture from the next."""
+    """What a page needs for drawing a shop's logo; the digest distinguishes one picture from the next."""
 
     shop_id: int
     kind: str
@@ -38,7 +40,7 @@ class Logo:
 
 
 def logo_of(shop_id: int) -> Logo | None:
-    """The shop's logo, without its content; all of them are read at once, once a transaction."""
+    """The shop's logo, without its content; the logos of all shops are read at once, once per transaction."""
 
     def read() -> dict[int, Logo]:
         table = ShopLogo.__table__.c
@@ -49,7 +51,7 @@ def logo_of(shop_id: int) -> Logo | None:
 
 
 def logo_content(shop_id: int, actor: Actor) -> tuple[bytes, str]:
-    """The picture and its type, for whoever may see the shop's orders. Raises `NotFound`."""
+    """The picture and its type, for people who may see the shop's orders. Raises `NotFound`."""
     actor.needs("orders.view")
     table = ShopLogo.__table__.c
     row = db.session.execute(select(table.content, table.kind).where(table.shop_id == shop_id)).first()
@@ -59,7 +61,7 @@ def logo_content(shop_id: int, actor: Actor) -> tuple[bytes, str]:
 
 
 def picture_of(logo: Logo, actor: Actor) -> bytes | None:
-    """The content of a logo; None where its shop has none any more, or not for this actor."""
+    """The content of a logo; None if the shop no longer has it, or if this actor may not see it."""
     try:
         return logo_content(logo.shop_id, actor)[0]
     except NotFound:
@@ -67,7 +69,7 @@ def picture_of(logo: Logo, actor: Actor) -> bytes | None:
 
 
 def set_logo(shop: Shop, content: bytes, *, actor: Actor) -> None:
-    """Give the shop a logo, in place of the one it had. Raises `Invalid` for what is no picture that is taken."""
+    """Give the shop a logo, in place of an earlier one. Raises `Invalid` if the content is not an accepted picture."""
     actor.needs("settings.edit")
     actor.needs_shops([shop.id])
     kind, width, height = _read(content)
@@ -86,7 +88,7 @@ def set_logo(shop: Shop, content: bytes, *, actor: Actor) -> None:
 
 
 def remove_logo(shop: Shop, *, actor: Actor) -> None:
-    """Take the shop's logo away; without one nothing happens."""
+    """Remove the shop's logo; if it has none, nothing happens."""
     actor.needs("settings.edit")
     actor.needs_shops([shop.id])
     gone = db.session.execute(delete(ShopLogo).where(ShopLogo.shop_id == shop.id).returning(ShopLogo.shop_id))
@@ -96,7 +98,7 @@ def remove_logo(shop: Shop, *, actor: Actor) -> None:
 
 
 def _read(content: bytes) -> tuple[str, int, int]:
-    """The kind of a picture, and how wide and high it is."""
+    """The type of a picture, its width and its height."""
     if not content:
         raise Invalid(field="logo", problem=_l("Choose a file."))
     if len(content) > LARGEST:
@@ -111,7 +113,7 @@ def _read(content: bytes) -> tuple[str, int, int]:
 
 
 def _size_of_png(content: bytes) -> tuple[int, int] | None:
-    """The size of a PNG whose parts are all there, unchanged, and the last ones; None for what is no such."""
+    """The size of a PNG whose chunks are complete, undamaged and followed by nothing; None for any other content."""
     at, size, drawn = len(_PNG), None, False
     while at + 12 <= len(content):
         end = at + 12 + int.from_bytes(content[at : at + 4], "big")
@@ -130,16 +132,16 @@ def _size_of_png(content: bytes) -> tuple[int, int] | None:
 
 
 def _size_of_jpeg(content: bytes) -> tuple[int, int] | None:
-    """The size of a JPEG that has a frame before its data, and an end; None for what is no such."""
+    """The size of a JPEG that has a frame before its data, and an end; None for any other content."""
     if not (content.startswith(_JPEG) and content.endswith(_JPEG_END)):
         return None
     at, size = len(_JPEG), None
     while at + 4 <= len(content) and content[at] == 0xFF:
         marker = content[at + 1]
-        if marker == 0xFF:  # a filling byte
+        if marker == 0xFF:  # a fill byte
             at += 1
             continue
-        if marker == 0xDA:  # the data
+        if marker == 0xDA:  # the image data
             return size
         length = int.from_bytes(content[at + 2 : at + 4], "big")
         part = content[at + 4 : at + 2 + length]

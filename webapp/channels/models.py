@@ -1,7 +1,7 @@
 """Shops and stores, and the mirror of what a channel lists.
 
-A channel order mirrors the channel in its own words and is written by the import alone. The desk's own orders stand a
-floor above; what the channel says of quantities never overwrites what the desk did.
+A channel order mirrors the channel's own values and is written by the import alone. The desk's own orders belong to a
+floor above; the channel's quantities never overwrite the desk's.
 """
 
 from datetime import datetime
@@ -15,8 +15,8 @@ from webapp.db import Minor, Model
 
 
 class Shop(Model):
-    """The merchant's own face: name, time zone and number sequence. A desk has at least one. What documents and
-    messages say of it besides stands among its settings (`legal_face`).
+    """A shop of the merchant: its name, time zone and number sequence. A desk has at least one. Everything else that
+    documents and messages say about the shop is in its settings (`legal_face`).
     """
 
     __tablename__ = "shops"
@@ -28,12 +28,12 @@ class Shop(Model):
 
     @property
     def shop_ids(self) -> set[int]:
-        """The shop itself, as `Store.shop_ids` names those of a store."""
+        """The shop's own id, as a set, like `Store.shop_ids`."""
         return {self.id}
 
 
 class ShopLogo(Model):
-    """The picture that stands for a shop on documents."""
+    """The logo of a shop for documents."""
 
     __tablename__ = "shop_logos"
 
@@ -47,7 +47,9 @@ class ShopLogo(Model):
 
 
 class NumberSequence(Model):
-    """Numbers that a shop gives out; `next` moves in a short transaction of its own, so there may be gaps."""
+    """A sequence from which a shop's numbers are drawn; `next` moves in a short transaction of its own, so there may
+    be gaps.
+    """
 
     __tablename__ = "number_sequences"
     __table_args__ = (UniqueConstraint("shop_id", "kind"), UniqueConstraint("kind", "prefix"))
@@ -61,15 +63,15 @@ class NumberSequence(Model):
 
 
 class AccountState(StrEnum):
-    """Whether the channel was asked whose account a store is."""
+    """Whether the channel has named the account of a store."""
 
-    UNASKED = "unasked"  # with these settings no test has succeeded: it is tested before anything is read
-    OLDER = "older"  # connected by a desk that did not ask yet: it goes on, and is asked by itself
-    KNOWN = "known"  # `account` is what the channel said, empty where it names none
+    UNASKED = "unasked"  # no test has succeeded with these settings: the store is tested before anything is read
+    OLDER = "older"  # connected by a version that did not ask: its traffic continues, and it is asked later
+    KNOWN = "known"  # `account` is the channel's answer, empty if it names none
 
 
 class Store(Model):
-    """A seller's account on a channel. Its settings stand in the settings table, its windows in the sync's."""
+    """A seller's account on a channel. Its settings are in the settings table, its windows in tables of the sync."""
 
     __tablename__ = "stores"
 
@@ -79,18 +81,18 @@ class Store(Model):
     shop_id: Mapped[int] = mapped_column(ForeignKey("shops.id"))
     practice: Mapped[bool] = mapped_column(default=False)
     active: Mapped[bool] = mapped_column(default=True)
-    problem: Mapped[dict[str, Any] | None]  # a stored DeskError: why it is disconnected
-    read_only: Mapped[dict[str, Any] | None]  # a stored DeskError: why nothing is sent to it, while it is read
-    account: Mapped[str] = mapped_column(default="", server_default="")  # as the channel named it
+    problem: Mapped[dict[str, Any] | None]  # a stored DeskError: why the store is disconnected
+    read_only: Mapped[dict[str, Any] | None]  # a stored DeskError: why nothing is sent, while orders are still read
+    account: Mapped[str] = mapped_column(default="", server_default="")  # the channel's name for the account
     account_state: Mapped[str] = mapped_column(default="unasked", server_default="unasked")  # an `AccountState`
     created_at: Mapped[datetime]
-    archived_at: Mapped[datetime | None]  # kept with all its orders, out of the way and out of traffic
+    archived_at: Mapped[datetime | None]  # kept with all its orders, but hidden and without traffic
     shop: Mapped[Shop] = relationship(lazy="joined", innerjoin=True)
     marketplaces: Mapped[list["StoreMarketplace"]] = relationship(back_populates="store", lazy="selectin")
 
     @property
     def shop_ids(self) -> set[int]:
-        """The shops to which orders of this store belong."""
+        """The ids of the shops to which orders of this store belong."""
         return {self.shop_id, *(row.shop_id for row in self.marketplaces if row.shop_id is not None)}
 
     def __repr__(self) -> str:
@@ -98,7 +100,7 @@ class Store(Model):
 
 
 class StoreMarketplace(Model):
-    """A marketplace that a store serves, and the shop that its orders belong to (none: the store's own)."""
+    """A marketplace that a store serves, and the shop to which its orders belong (None: the store's own)."""
 
     __tablename__ = "store_marketplaces"
 
@@ -112,7 +114,7 @@ class StoreMarketplace(Model):
 
 
 class ChannelOrder(Model):
-    """What the channel says of one order."""
+    """What the channel reports about one order."""
 
     __tablename__ = "channel_orders"
     __table_args__ = (UniqueConstraint("store_id", "number"),)
@@ -122,7 +124,7 @@ class ChannelOrder(Model):
     number: Mapped[str]
     marketplace: Mapped[str]
     stage: Mapped[str]
-    status: Mapped[str]  # the channel's own word
+    status: Mapped[str]  # the channel's own status
     fulfilled_by: Mapped[str]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -133,13 +135,13 @@ class ChannelOrder(Model):
     is_sale: Mapped[bool]
     service_level: Mapped[str]
     facts: Mapped[dict[str, Any]]  # programs, payment methods, replaced order, missing parts
-    extra: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")  # what its channel alone knows
+    extra: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")  # facts that only this channel has
     lines: Mapped[list["ChannelLine"]] = relationship(order_by="ChannelLine.position", viewonly=True)
     packages: Mapped[list["ChannelPackage"]] = relationship(viewonly=True)
 
 
 class ChannelLine(Model):
-    """What the channel says of one line. `first_ordered` never shrinks: canceled units are counted from it."""
+    """What the channel reports about one line. `first_ordered` never falls: canceled units are counted from it."""
 
     __tablename__ = "channel_lines"
     __table_args__ = (UniqueConstraint("channel_order_id", "number"),)
@@ -168,6 +170,6 @@ class ChannelPackage(Model):
     service: Mapped[str]
     tracking_number: Mapped[str]
     shipped_at: Mapped[datetime | None]
-    delivered_at: Mapped[datetime | None]  # by when at the latest: the first answer that called it delivered
+    delivered_at: Mapped[datetime | None]  # the time of the first answer with this status: it was delivered by then
     status: Mapped[str]
     lines: Mapped[dict[str, Any]]  # channel line number -> units

@@ -1,6 +1,6 @@
-"""What becomes of a store's new orders, as its merchant wants it: settings of each store.
+"""How a store's new orders are treated: settings of each store.
 
-The orders that are here already keep what they were given.
+Orders that the desk already has are not changed by them.
 """
 
 from webapp.i18n import lazy_gettext as _l
@@ -15,7 +15,7 @@ IMPORT_ORDERS = Setting(
         "that came meanwhile get theirs, oldest first."
     ),
 )
-OWN_NUMBERS = Setting(  # off: an order takes the number that its channel gave
+OWN_NUMBERS = Setting(  # off: an order gets its number from the channel
     name="own_numbers",
     label=_l("Order numbers"),
     default=True,

@@ -1,4 +1,4 @@
-"""The channels that plugins bring, each with what it declares of its orders looked at before it is there."""
+"""The channels that plugins register, each after a check of its declarations about orders."""
 
 import re
 from collections.abc import Sequence
@@ -9,19 +9,19 @@ from webapp.hooks.registered import by_code
 from webapp.i18n import LazyString
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,39}")
-OF_LINES = {  # what else a line has in JSON: a product code of that name would take its place
+OF_LINES = {  # other names in a line's JSON: a product code with such a name would overwrite the value
     "id", "channel_line_id", "sku", "title", "ordered", "canceled", "shipped", "invoiced", "refunded", "open",
     "unit_price", "total", "problems",
 }  # fmt: skip
 
 
 def channels() -> dict[str, Channel]:
-    """The kinds of marketplace that plugins bring, by code."""
+    """The kinds of marketplace that plugins register, by code."""
     return by_code("register_channels", Channel, fits=_check)  # type: ignore[type-abstract]
 
 
 def _check(channel: Channel, plugin: str) -> None:
-    """Raise for a product code or a flag that is none, or that pages and searches could not name."""
+    """Raise for an invalid product code or flag, or one that pages and searches could not name."""
     own = channel.product_code
     if not isinstance(own, ProductCode):
         raise WrongType(own, ProductCode)

@@ -1,4 +1,4 @@
-"""Adding stores, reaching their channels, and drawing numbers for their shops."""
+"""Adding stores, accessing their channels, and drawing numbers for their shops."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -26,14 +26,16 @@ Ts = TypeVarTuple("Ts")
 
 
 class ChannelLeftOut(Refusal):
-    """The plugin that speaks to the channel was not loaded; what came from there can still be read."""
+    """The channel's plugin was not loaded; orders that came from the channel can still be read."""
 
     code = "channel_left_out"
     sentence = _l("The plugin for “%(channel)s” is not loaded. The Plugins page says why.")
 
 
 class AccountConnected(Refusal):
-    """An account that two stores read would bring every order twice, and each would ship what is the other's."""
+    """The account already belongs to another store: two stores of one account would import every order twice, and
+    ship it twice.
+    """
 
     code = "account_connected"
     sentence = _l(
@@ -43,7 +45,7 @@ class AccountConnected(Refusal):
 
 
 def get_channel(code: str) -> Channel:
-    """The channel of this code; raises `NotFound` where no plugin brings it."""
+    """The channel with this code; raises `NotFound` if no plugin registers it."""
     known = channels()
     if code not in known:
         raise NotFound(name=code)
@@ -51,13 +53,13 @@ def get_channel(code: str) -> Channel:
 
 
 def _connection_settings(store: Store) -> Sequence[Setting[Any]]:
-    """What the store's channel declares; nothing where no plugin brings it."""
+    """The settings that the store's channel declares; none if no plugin registers the channel."""
     channel = channels().get(store.channel)
     return channel.settings if channel else ()
 
 
 def _check_practice(store: Store, had: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """A practice store stays where it practices."""
+    """Refuse to move a practice store to another address."""
     for fixed in ("endpoint", "token_endpoint"):
         if store.practice and fixed in given and fixed in had and given[fixed] != had[fixed]:
             raise Invalid(field=fixed, problem=_l("a practice store's endpoint can't be changed."))
@@ -67,24 +69,26 @@ CONNECTION = SettingsGroup("connection", _l("Connection"), _connection_settings,
 
 
 def channel_name(code: str) -> str:
-    """What a channel is called; its code where no plugin brings it."""
+    """A channel's name; its code if no plugin registers it."""
     channel = channels().get(code)
     return str(channel.label) if channel else code
 
 
 def access(store: Store) -> StoreAccess:
-    """The store's credentials and settings, as its channel gets them; they hold secrets, so they stay in memory."""
+    """The store's credentials and settings, as its channel gets them; they hold secrets, so they are kept in memory
+    only.
+    """
     served = tuple(row.marketplace for row in store.marketplaces)
     return StoreAccess(store.id, CONNECTION.read(store), practice=store.practice, marketplaces=served)
 
 
 def access_without_secrets(store: Store) -> StoreAccess:
-    """The store as its channel gets it where a page is drawn: what is secret is not among its settings."""
+    """The store as its channel gets it while a page is drawn: without the secret settings."""
     return StoreAccess(store.id, _OpenSettings(store), practice=store.practice)
 
 
 class _OpenSettings(Mapping[str, Any]):
-    """The settings of a store's connection that are no secrets; read only if the channel asks for one."""
+    """The settings of a store's connection that are not secret; read only if the channel asks for one."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -104,12 +108,14 @@ class _OpenSettings(Mapping[str, Any]):
 
 
 def account_of(store: Store) -> str:
-    """A name of the seller's account, which stores of one channel may share; one that was not told is the store's."""
+    """An identifier of the seller's account, which stores of one channel may share; if the channel named none, the
+    store's own.
+    """
     return store.account or f"store {store.id}"
 
 
 def stores_of_account(store: Store) -> list[int]:
-    """The ids of all stores of the seller's account that this one is of."""
+    """The ids of all stores with the same seller's account as this one."""
     if not store.account:
         return [store.id]
     return list(
@@ -118,8 +124,9 @@ def stores_of_account(store: Store) -> list[int]:
 
 
 def account_refusal(store: Store, account: str) -> AccountConnected | None:
-    """Why a store can't be connected to this account: another has it that is not archived. Of two who ask at once, the
-    second waits until the first one's unit of work has ended. Practice is apart.
+    """Why a store can't be connected to this account: a store that is not archived already has it. Practice stores
+    and real stores don't count for each other. Of two calls at once, the second waits until the first one's unit of
+    work has ended.
     """
     if not account:
         return None
@@ -132,30 +139,30 @@ def account_refusal(store: Store, account: str) -> AccountConnected | None:
         Store.id != store.id,
     )
     for name, problem in db.session.execute(others.order_by(Store.id)):
-        if class_of(problem) is not AccountConnected:  # one that was refused itself has another account
+        if class_of(problem) is not AccountConnected:  # a store that was refused itself does not have the account
             return AccountConnected(store=name)
     return None
 
 
 def is_refused(store: Store) -> bool:
-    """Whether the store's account is another store's, so that nothing is read or told of it."""
+    """Whether the store was refused since another store has its account: then nothing is read from it or sent to it."""
     return class_of(store.problem) is AccountConnected
 
 
 def refused_beside(store: Store) -> list[Store]:
-    """The other stores of this one's channel that were refused since their account is another store's."""
+    """The other stores of this store's channel that were refused since another store has their account."""
     query = select(Store).where(Store.channel == store.channel, Store.practice == store.practice, Store.id != store.id)
     return [other for other in db.session.scalars(query.order_by(Store.id)) if is_refused(other)]
 
 
 def stores(actor: Actor | None = None) -> list[Store]:
-    """All stores by name, archived ones too; for somebody, those that serve their shops."""
+    """All stores by name, archived ones too; with an actor, only those that serve the actor's shops."""
     query = select(Store).order_by(Store.name)
     return list(db.session.scalars(query if actor is None else serving(query, actor)))
 
 
 def serving(query: Select[*Ts], actor: Actor) -> Select[*Ts]:
-    """Of stores, those that have orders for the actor's shops."""
+    """Limit a query of stores to those that have orders for the actor's shops."""
     if actor.shops is None:
         return query
     of_shops = select(StoreMarketplace.store_id).where(StoreMarketplace.shop_id.in_(actor.shops))
@@ -171,7 +178,7 @@ def seen_store(store_id: int, actor: Actor) -> Store:
 
 
 def get_store(key: int | str) -> Store:
-    """A store by id or by name; an id wins over a name of digits."""
+    """A store by id or by name; for a text of digits, an id comes before a name."""
     name, known = str(key).strip(), stores()
     if found := [store for store in known if str(store.id) == name]:
         return found[0]
@@ -184,7 +191,7 @@ def get_store(key: int | str) -> Store:
 
 
 def default_shop() -> Shop:
-    """The desk's first shop, made when the first store needs it."""
+    """The desk's first shop, created when the first store needs it."""
     shop = db.session.scalar(select(Shop).order_by(Shop.id).limit(1))
     if shop is None:
         shop = create_shop(str(_l("My shop")), prefix="")
@@ -194,7 +201,7 @@ def default_shop() -> Shop:
 def add_store(
     channel_code: str, name: str, values: Mapping[str, Any], *, actor: Actor, practice: bool = False
 ) -> Store:
-    """Connect a seller's account. Raises `Invalid` for a setting that can't be, `NotFound` for an unknown channel."""
+    """Add a store and its credentials. Raises `Invalid` for an invalid setting, `NotFound` for an unknown channel."""
     actor.needs("stores.edit")
     actor.needs_all_shops()
     channel = get_channel(channel_code)
@@ -215,8 +222,8 @@ def change_store(
     actor: Actor,
     name: str | None = None,
 ) -> None:
-    """Change a store's name and settings, for how long its buyers are kept too. What follows from new settings, such
-    as a test of the connection, is begun by who listens to `settings_changed`.
+    """Change a store's name and settings, including the time for which buyers are kept. Consequences of new
+    settings, such as a test of the connection, are started by listeners of `settings_changed`.
     """
     actor.needs("stores.edit")
     actor.needs_shops(store.shop_ids)
@@ -237,7 +244,7 @@ def _free_name(name: str, store: Store) -> str:
     name = name.strip()
     if not name:
         raise Invalid(field=_l("Name"), problem=_l("is needed."))
-    # Compared here, since SQLite's lower() knows ASCII only.
+    # Compared in Python, since SQLite's lower() handles ASCII only.
     taken = any(other.name.casefold() == name.casefold() for other in stores() if other.id != store.id)
     if taken or name.isdigit():
         raise Invalid(field=_l("Name"), problem=_l("is taken, or only digits. Choose another."))
@@ -252,9 +259,9 @@ def change_orders(
     marketplace_shops: Mapping[str, int | None],
     actor: Actor,
 ) -> None:
-    """Change what becomes of a store's new orders; those that are here keep their numbers and their shop.
+    """Change how a store's new orders are treated; orders that the desk already has keep their numbers and their shop.
 
-    `settings` are those of the group `NEW_ORDERS`; `marketplace_shops` names a shop per marketplace, or none for the
+    `settings` are those of the group `NEW_ORDERS`; `marketplace_shops` names a shop per marketplace, or None for the
     store's own.
     """
     actor.needs("stores.edit")
@@ -283,12 +290,12 @@ def _shop(field: str, shop_id: int) -> int:
 
 
 def remember_marketplaces(store: Store, connection: Connection) -> bool:
-    """Keep what the channel said of a store's marketplaces; the shop that each belongs to stays. Whether the channel
-    named a marketplace that the store did not have.
+    """Store a channel's answer about a store's marketplaces; each keeps the shop to which it belongs. Returns whether
+    the channel named a marketplace that the store did not have.
 
-    Only refused credentials, and an account that is another store's, stop a store's traffic: a channel that can't be
-    reached just now is no reason to. A store that was connected before accounts were told keeps working, also beside
-    another of its account.
+    Only refused credentials, and an account that another store has, stop a store's traffic: an unreachable channel does
+    not. A store that was connected by a version that did not ask for accounts keeps working, even beside another store
+    of its account.
     """
     if connection.ok and _is_to_refuse(store, connection.account):
         return False
@@ -308,7 +315,7 @@ def remember_marketplaces(store: Store, connection: Connection) -> bool:
 
 
 def _is_to_refuse(store: Store, account: str) -> bool:
-    """Whether the account is another store's; then that is this one's problem."""
+    """Whether another store has the account; if so, record this as the store's problem."""
     has_it = store.account == account and not is_refused(store)
     if has_it or store.account_state == AccountState.OLDER:
         return False
@@ -319,7 +326,7 @@ def _is_to_refuse(store: Store, account: str) -> bool:
 
 
 def shop_for(store: Store, marketplace: str) -> int:
-    """The shop of a store's orders from this marketplace."""
+    """The shop for a store's orders from this marketplace."""
     for row in store.marketplaces:
         if row.marketplace == marketplace and row.shop_id is not None:
             return row.shop_id
@@ -327,9 +334,9 @@ def shop_for(store: Store, marketplace: str) -> int:
 
 
 def draw_numbers(shop_id: int, count: int) -> list[str]:
-    """Numbers of a shop's sequence, in a short transaction of their own: what is not used leaves a gap.
+    """Draw numbers of a shop's sequence, in a short transaction of their own: unused numbers leave a gap.
 
-    Not to be called within a unit of work: on SQLite the two would wait for each other.
+    Must not be called within a unit of work: on SQLite the two would wait for each other.
     """
     if count == 0:
         return []
@@ -341,8 +348,8 @@ def draw_numbers(shop_id: int, count: int) -> list[str]:
 
 
 def take_number(shop_id: int) -> str:
-    """The next number of a shop's sequence, within the open unit of work; for the rare order that a draw did not
-    foresee.
+    """The next number of a shop's sequence, within the open unit of work; for the rare order for which none was
+    drawn before.
     """
     return _draw(db.session(), shop_id, 1)[0]
 

@@ -1,7 +1,7 @@
-"""Shops: the merchant's own faces, and the sequences that their order numbers come from.
+"""Shops: the merchant's own faces to buyers, and the sequences from which their order numbers come.
 
-A number is given once on the whole desk. A sequence that ever gave numbers is therefore kept: a prefix that could give
-one of them again is refused, and who returns to an earlier prefix goes on counting where it stopped.
+The whole desk never gives a number twice. Each sequence that ever gave numbers is therefore kept: a prefix that could
+give one of them again is refused, and a shop that returns to an earlier prefix continues where that sequence stopped.
 """
 
 import re
@@ -18,13 +18,13 @@ from webapp.i18n import lazy_gettext as _l
 
 ORDERS = "orders"
 PADDINGS = range(1, 13)
-_RETIRED = f"{ORDERS}:"  # before the prefix of a sequence that a shop no longer draws from
+_RETIRED = f"{ORDERS}:"  # comes before the prefix of a sequence from which a shop no longer draws
 _PREFIX = re.compile(r"[A-Za-z0-9._-]{0,12}", re.ASCII)
 _LONGEST = 100
 
 
 def shops(actor: Actor | None = None) -> list[Shop]:
-    """All shops by name; for somebody, those for which they work."""
+    """All shops by name; with an actor, only those for which the actor works."""
     query = select(Shop).order_by(Shop.name, Shop.id)
     if actor is not None and actor.shops is not None:
         query = query.where(Shop.id.in_(actor.shops))
@@ -53,7 +53,9 @@ def create_shop(
     padding: int = 6,
     actor: Actor | None = None,
 ) -> Shop:
-    """A shop with its own order numbers; raises `Invalid` for what can't be. The desk makes its first by itself."""
+    """Create a shop with its own order numbers; raises `Invalid` for an invalid value. The desk creates its first
+    shop itself.
+    """
     if actor is not None:
         actor.needs("settings.edit")
         actor.needs_all_shops()
@@ -84,19 +86,21 @@ def change_shop(shop: Shop, *, name: str, prefix: str, zone: str, padding: int, 
 
 
 def sequence_of(shop: Shop) -> NumberSequence:
-    """Where the shop's order numbers come from."""
+    """The sequence of the shop's order numbers."""
     query = select(NumberSequence).where(NumberSequence.shop_id == shop.id, NumberSequence.kind == ORDERS)
     return db.session.scalars(query).one()
 
 
 def next_numbers() -> dict[int, str]:
-    """The number that each shop gives next, by shop."""
+    """The number that each shop gives next, by the shop's id."""
     rows = db.session.scalars(select(NumberSequence).where(NumberSequence.kind == ORDERS))
     return {row.shop_id: f"{row.prefix}{row.next:0{row.padding}d}" for row in rows}
 
 
 def sequences_meet(prefix: str, other: str) -> bool:
-    """Whether two prefixes followed by digits can give the same number: what one has more of is digits only."""
+    """Whether two prefixes followed by digits can give the same number: if the longer one is the shorter one,
+    with or without digits behind it.
+    """
     longer, shorter = (prefix, other) if len(prefix) >= len(other) else (other, prefix)
     rest = longer.removeprefix(shorter)
     return longer.startswith(shorter) and (rest == "" or rest.isdigit())
@@ -116,7 +120,7 @@ def _describe(shop: Shop, *, name: str, zone: str) -> None:
 
 
 def _check_numbers(own: NumberSequence | None, prefix: str, padding: int) -> None:
-    """Refuse a sequence that could give a number which another gives, or which one gave that is no longer in use."""
+    """Refuse a sequence that could give a number of another sequence, including those no longer in use."""
     if not _PREFIX.fullmatch(prefix):
         raise Invalid(field="prefix", problem=_l("takes up to 12 letters, digits, dots, hyphens and underscores."))
     if padding not in PADDINGS:
@@ -129,13 +133,13 @@ def _check_numbers(own: NumberSequence | None, prefix: str, padding: int) -> Non
 
 
 def _another_sequence(current: NumberSequence, prefix: str) -> NumberSequence:
-    """Draw from this prefix from now on; the sequence until now is kept, and one that is returned to goes on."""
+    """Draw from this prefix from now on; the present sequence is kept, and an earlier one is continued."""
     query = select(NumberSequence).where(
         NumberSequence.shop_id == current.shop_id, NumberSequence.kind == _RETIRED + prefix
     )
     earlier = db.session.scalar(query)
     current.kind = _RETIRED + current.prefix
-    db.session.flush()  # the shop has one sequence of a kind at any moment
+    db.session.flush()  # a shop has one sequence of each kind at any moment
     if earlier is None:
         earlier = NumberSequence(shop_id=current.shop_id, kind=ORDERS, prefix=prefix)
         db.session.add(earlier)
