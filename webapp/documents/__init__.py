@@ -1,1 +1,1 @@
-"""What is printed: packing slips now, other documents beside them later."""
+"""Documents on paper: packing slips now, other documents later."""

@@ -1,7 +1,7 @@
-"""A document as data: composed once, in one language and for one paper, and drawn by whoever shows or prints it.
+"""A document as data: composed once, in one language and for one paper, and then drawn for the page or for a printer.
 
-Nothing here knows how it looks: `pdf` draws it for printers, a template for the page. Both draw the parts in the order
-of `texts`, and no other. What a document says of its buyer is in here in plain, so it is never stored but sealed.
+Nothing here decides how a document looks: `pdf` draws it for printers, a template for the page. Both draw its parts in
+the order of `texts`. The document holds its buyer's data in plain text, so it is stored only sealed.
 """
 
 from collections.abc import Iterator
@@ -25,12 +25,12 @@ class Paper:
 
     @property
     def is_small(self) -> bool:
-        """Whether two columns of facts don't fit beside each other."""
+        """Whether the sheet is too narrow for two columns of facts side by side."""
         return self.width < 150
 
     @property
     def room_for_bars(self) -> float:
-        """Millimeters beside the shop's name; on a small sheet the bars have a line to themselves."""
+        """Millimeters for the bar code beside the shop's name; on a small sheet the bar code has a line of its own."""
         inside = self.width - 2 * self.margin
         return inside if self.is_small else inside / 2
 
@@ -43,7 +43,7 @@ PAPERS = {
 
 
 class Style(StrEnum):
-    """How a text is set apart from others."""
+    """The style by which a text differs from others."""
 
     PLAIN = "plain"
     STRONG = "strong"
@@ -53,7 +53,7 @@ class Style(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Some words; line breaks in them are kept. `lead` is the beginning of the text that is set in bold."""
+    """A text; its line breaks are kept. `lead` is the beginning of the text, drawn in bold."""
 
     text: str
     style: Style = Style.PLAIN
@@ -71,7 +71,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """Somebody whom the document names, line by line; without lines, the reason why they are not there."""
+    """A person or company that the document names, line by line; without lines, the reason why they are missing."""
 
     label: str
     lines: tuple[str, ...]
@@ -89,26 +89,26 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What one document says."""
+    """The content of one document."""
 
     title: str
     language: str
     paper: str
     face: Face
     vat_number: str  # as a sentence in the document's language
-    codes: tuple[str, ...]  # printed as bars that scanners read, with the text below them
+    codes: tuple[str, ...]  # printed as bar codes, with the text below them
     parties: tuple[Party, ...]
     facts: tuple[Fact, ...]
     columns: tuple[Column, ...]
-    rows: tuple[tuple[tuple[Text, ...], ...], ...]  # for each column what its cell says, one text below the other
+    rows: tuple[tuple[tuple[Text, ...], ...], ...]  # for each column, the texts of its cell, one below the other
     totals: tuple[Fact, ...] = ()
     banner: str = ""
     notes: tuple[Text, ...] = ()  # before the table
-    closing: tuple[Text, ...] = ()  # behind it
+    closing: tuple[Text, ...] = ()  # behind the table
 
 
 def texts(document: Document) -> Iterator[str]:
-    """Everything that the document says, in the order in which it is read."""
+    """All texts of the document, in the order in which they are read."""
     face = document.face
     yield from (document.banner, face.name, face.legal_name, face.address, document.vat_number, document.title)
     yield from document.codes

@@ -1,7 +1,8 @@
 """Laying out a document on sheets: its parts become blocks of lines, and blocks are put on pages.
 
-A line is never cut. A block stands on one page where one can hold it; what is taller goes on with the next line on the
-next page, below the head of its table. Sizes are points; a text is measured in the fonts that draw it.
+A line is never split between pages. A block is kept on one page if a page can hold it; a taller block continues with
+its next line on the next page, below the head of its table. Sizes are points; a text is measured in the fonts that draw
+it.
 """
 
 import re
@@ -15,7 +16,7 @@ from webapp.documents import bars
 from webapp.documents.composed import MILLIMETER, PAPERS, Document, Fact, Style, Text
 from webapp.documents.letters import Drawing, named, runs
 
-# A letter of Chinese or Japanese with what must not begin a line behind it; other words; the spaces between them.
+# A Chinese or Japanese letter with the signs behind it that must not begin a line; other words; the spaces between.
 _WORDS = re.compile(
     "[\u2e80-\u9fff\uf900-\ufaff\uff01-\uff60\U00020000-\U0003ffff][\u3001\u3002\uff0c\uff0e\u300d\u300f\u3011\uff09\uff01\uff1f\u30fc]*"
     "|[ \t]+"
@@ -26,7 +27,7 @@ _DARK, _GRAY, _LIGHT = 0.07, 0.27, 0.73
 
 @dataclass(slots=True)
 class Piece:
-    """Some letters of one font at a place of a line, from the left border of the sheet."""
+    """Letters of one font at a place in a line, measured from the left border of the sheet."""
 
     x: float
     text: str
@@ -37,23 +38,23 @@ class Piece:
 
 @dataclass(slots=True)
 class Line:
-    """One line, or a picture or a code, with the height that it takes."""
+    """One line of text, a picture or a bar code, with its height."""
 
     height: float
     pieces: Sequence[Piece] = ()
-    bar: float | None = None  # a rule at its left, such as that of a quotation
+    bar: float | None = None  # the place of a rule at the left, such as that of a quotation
     picture: tuple[Logo, float, float, float] | None = None  # with its place, width and height
-    code: tuple[str, float, float] | None = None  # the text, with its place and the width of the thinnest bar
+    code: tuple[str, float, float] | None = None  # the text, with its place and the width of the narrowest bar
 
 
 @dataclass(slots=True)
 class Block:
-    """What belongs together: cells side by side, each of lines from the top."""
+    """Lines that belong together: cells side by side, each with its lines from the top."""
 
     cells: list[list[Line]]
-    space: float = 0.0  # above it, but not at the top of a page
-    rule: tuple[float, float] | None = None  # below it: how thick and how gray
-    head: "Block | None" = None  # of its table, which each page repeats
+    space: float = 0.0  # space above the block, except at the top of a page
+    rule: tuple[float, float] | None = None  # a rule below the block: its thickness and its gray
+    head: "Block | None" = None  # the head of the block's table, repeated on each page
     framed: bool = False
 
     @property
@@ -63,7 +64,7 @@ class Block:
 
 @dataclass(slots=True)
 class Placed:
-    """A block, or a part of one, with its top on a page, measured from the bottom."""
+    """A block, or a part of one, with its top on a page, measured from the bottom of the page."""
 
     top: float
     block: Block
@@ -81,7 +82,7 @@ class Layout:
 
 
 def laid_out(document: Document, drawable: Container[Logo]) -> Layout:
-    """The document on the pages of its paper, with its logo if that is one of those that can be drawn."""
+    """Lay the document out on pages of its paper; its logo is included if it is among the `drawable` ones."""
     paper = PAPERS[document.paper]
     width, height, margin = (length * MILLIMETER for length in (paper.width, paper.height, paper.margin))
     layout = Layout(width, height, margin, size=8 if paper.is_small else 9.5)
@@ -92,12 +93,12 @@ def laid_out(document: Document, drawable: Container[Logo]) -> Layout:
 
 
 class _Sheets:
-    """The pages of a layout as they fill: what is put on them goes below what is there, or on the next one."""
+    """The pages of a layout while they are filled: each block is put below the last one, or on the next page."""
 
     def __init__(self, layout: Layout) -> None:
         self._pages = layout.pages
         self._top, self._bottom = layout.height - layout.margin, layout.margin + layout.size  # the foot is below
-        self._head: Block | None = None  # the last one on this page
+        self._head: Block | None = None  # the last head on this page
         self._turn()
 
     def put(self, block: Block) -> None:
@@ -136,7 +137,7 @@ class _Sheets:
 
 
 def _split(block: Block, room: float) -> tuple[Block, Block | None]:
-    """What of a block fits, at least a line of each cell, and what is left of it."""
+    """The part of a block that fits, with at least a line of each cell, and the rest of it."""
     if block.height <= room:
         return block, None
     fitting, left = [], []
@@ -156,7 +157,7 @@ def _split(block: Block, room: float) -> tuple[Block, Block | None]:
 
 
 class _Composer:
-    """The parts of a document as blocks, in the order of `composed.texts`."""
+    """Makes blocks of the parts of a document, in the order of `composed.texts`."""
 
     def __init__(self, document: Document, layout: Layout, drawable: Container[Logo]) -> None:
         self.document, self.size, self.drawable = document, layout.size, drawable
@@ -242,7 +243,7 @@ class _Composer:
             yield self._spaced(Block(found, rule=(0.4, _LIGHT), head=head, space=self.size if place == 0 else 0.0))
 
     def _spaced(self, block: Block) -> Block:
-        """A row with air above and below its text."""
+        """A row with space above and below its text."""
         air = self.size * 0.3
         for cell in block.cells:
             cell[:0] = [Line(air)]
@@ -261,7 +262,7 @@ class _Composer:
         return self._lines(text.text, x, width, size=size, bold=bold, to_right=to_right, lead=text.lead)
 
     def _fact(self, fact: Fact, x: float, labels: float, room: float) -> list[Line]:
-        """A label with its value beside it; below it where the label is too long."""
+        """A label with its value beside it, or below it if the label is too long."""
         value = self._lines(fact.text, x + labels, room - labels, bold=fact.style is Style.STRONG)
         label = self._lines(fact.label, x, room, gray=_GRAY)
         if len(label) > 1 or _width(fact.label, self.size, bold=False) > labels:
@@ -270,7 +271,7 @@ class _Composer:
         return [Line(first.height, [*label[0].pieces, *first.pieces]), *others]
 
     def _label_width(self, facts: Sequence[Fact], room: float) -> float:
-        """How wide the labels are with the space behind them, as far as their values keep some room."""
+        """The width of the labels and the space behind them, limited so that the values keep some room."""
         widest = max((_width(fact.label, self.size, bold=False) for fact in facts), default=0.0)
         return min(widest + self.size, room * 0.6)
 
@@ -332,8 +333,8 @@ class _Composer:
 
 
 def wrapped(text: str, width: float, size: float, *, bold: bool, lead: str = "") -> Iterator[list[tuple[str, bool]]]:
-    """The lines of a text, each as pieces that are bold or not. Letters that no font has are named first. A word that
-    is wider than the line goes on with the next letter on the next one.
+    """The lines of a text, each as pieces that are bold or not. First, letters that no font has are replaced by
+    their names. A word wider than the line is split between letters.
     """
     lead = named(lead, Drawing.PDF)
     given = named(text, Drawing.PDF)
@@ -370,7 +371,7 @@ def wrapped(text: str, width: float, size: float, *, bold: bool, lead: str = "")
 
 
 def _joined(line: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
-    """Neighbors that are alike as one, so that a line is few pieces."""
+    """The line with neighboring pieces of the same weight joined, so that it has few pieces."""
     found: list[tuple[str, bool]] = []
     for word, is_bold in line:
         if found and found[-1][1] == is_bold:
@@ -381,7 +382,7 @@ def _joined(line: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
 
 
 def _fitting(word: str, width: float, size: float, *, bold: bool) -> int:
-    """How many letters of a word fit, at least one; rather up to a hyphen or a slash than further."""
+    """How many letters of a word fit, at least one; it prefers to end behind a sign such as a hyphen or a slash."""
     used = 0.0
     for place, letter in enumerate(word):
         used += _width(letter, size, bold=bold)

@@ -1,9 +1,9 @@
-"""Which font has a letter: the desk's own fonts, which come along, and no font of the machine.
+"""Which font has a letter: only the desk's own fonts, which come with it, and no font of the machine.
 
-A document is drawn on the page by a browser, which knows how letters of every script are joined, and in the PDF by a
-library that sets one glyph after the other, from left to right. So each drawing has a repertoire of its own. A letter
-outside of it is named, such as [U+1F600], and never drawn as an empty box. The lists of letters come with the fonts
-(`tools/vendor_fonts.py`), so that nobody reads a font to ask.
+On the page, a browser draws a document and can join the letters of every script; in the PDF, a library draws one glyph
+after the other, from left to right. So each of the two can draw other letters. A letter that can't be drawn is replaced
+by its name, such as [U+1F600], and never drawn as an empty box. The lists of letters come with the fonts
+(`tools/vendor_fonts.py`), so that no font has to be read for this.
 """
 
 import json
@@ -16,8 +16,8 @@ from itertools import groupby
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "fonts"
-# In the order in which they are asked: Latin, Greek, Cyrillic; symbols; Chinese and Japanese; Korean; then those that
-# the page alone can use.
+# In the order in which they are tried: Latin, Greek, Cyrillic; symbols; Chinese and Japanese; Korean; then the fonts
+# that only the page can use.
 REGULAR = (
     "NotoSans-Regular",
     "NotoSansSymbols-Regular",
@@ -33,7 +33,7 @@ FONTS_OF_PDF = (*BOLD.values(), *REGULAR[:5])
 
 
 class Drawing(StrEnum):
-    """Who draws: a browser, or the library that makes PDF files."""
+    """What draws the document: a browser, or the library for PDF."""
 
     PAGE = "page"
     PDF = "pdf"
@@ -41,7 +41,7 @@ class Drawing(StrEnum):
 
 @cache
 def _coverage() -> dict[str, dict[str, tuple[list[int], list[int]]]]:
-    """For each font and drawing the first and the last letters of its ranges."""
+    """For each font and drawing, the first letters and the last letters of its ranges."""
     read = json.loads((FOLDER / "coverage.json").read_text())
     return {
         name.removesuffix(".ttf"): {
@@ -54,7 +54,7 @@ def _coverage() -> dict[str, dict[str, tuple[list[int], list[int]]]]:
 
 @lru_cache(maxsize=16_384)
 def font_of(letter: str, drawing: Drawing) -> str | None:
-    """The first font that has the letter; None where none has."""
+    """The first font that has the letter; None if none has it."""
     code = ord(letter)
     for name in REGULAR if drawing is Drawing.PAGE else FONTS_OF_PDF[1:]:
         firsts, lasts = _coverage()[name][drawing]
@@ -65,7 +65,7 @@ def font_of(letter: str, drawing: Drawing) -> str | None:
 
 
 def named(text: str, drawing: Drawing) -> str:
-    """The text with the letters that no font has by their numbers, those that follow each other in one bracket."""
+    """The text with the letters that no font has replaced by their numbers, neighbors in one bracket."""
     if text.isascii() and text.isprintable():
         return text
     parts = []
@@ -87,20 +87,20 @@ def without_font(texts: Iterable[str], drawing: Drawing) -> list[str]:
 
 
 def runs(text: str, *, bold: bool) -> Iterator[tuple[str, str]]:
-    """Pieces of a text in which nothing is left to be named, each with the PDF's font that has all of its letters."""
+    """Pieces of a text that `named` has returned, each with the PDF's font that has all its letters."""
     for name, letters in groupby(text, key=lambda letter: font_of(letter, Drawing.PDF)):
         font = name or REGULAR[0]
         yield BOLD.get(font, font) if bold else font, "".join(letters)
 
 
 def name_of(letter: str) -> str:
-    """What people call a letter: its number and its name in Unicode."""
+    """The name of a letter for people: its number and its name in Unicode."""
     return f"U+{ord(letter):04X} {unicodedata.name(letter, '')}".rstrip()
 
 
 def _sorted_out(text: str, drawing: Drawing) -> Iterator[tuple[str, bool]]:
-    """Pieces of the text, as letters that are drawn or as letters that no font has. What is no letter but steers how
-    others are set, such as a joiner, is kept for browsers; the PDF has no use for it.
+    """Pieces of the text, each with whether no font has its letters. Invisible characters that control their
+    neighbors, such as joiners, are kept for browsers and dropped for the PDF, which can't use them.
     """
     if drawing is Drawing.PDF:
         text = unicodedata.normalize("NFC", text)
@@ -128,6 +128,8 @@ def _cleaned(text: str, drawing: Drawing) -> Iterator[str]:
 
 
 def _steers(letter: str) -> bool:
-    """Whether it changes how its neighbors look and is none itself: joiners, directions, choices of a variant."""
+    """Whether the character is invisible and only changes how its neighbors are drawn: joiners, directions, choices
+    of a variant.
+    """
     variant = "\ufe00" <= letter <= "\ufe0f" or "\U000e0100" <= letter <= "\U000e01ef"
     return variant or unicodedata.category(letter) == "Cf"

@@ -1,10 +1,11 @@
-"""Packing slips: what goes into a parcel of an order, with both its numbers and no price.
+"""Packing slips: the content of an order's parcel, with both order numbers and no price.
 
-While something is open, the slip of an order is that of its next parcel; once all has left, each parcel has its own.
+While some units are open, an order's slip is that of its next parcel; once all have left, each parcel has its own slip.
 
-Whether an order may leave is asked again when its slip is printed, of the predicate that guards shipping: what is being
-canceled, waits or is held gets no slip but the reason. `composed_slip` makes a document of a slip, in the language of
-the marketplace that its buyer bought on; how a document looks is the work of those who draw it.
+Whether an order may leave is checked again when its slip is printed, by the function that guards shipping: for an order
+that is being canceled, waits or is on hold, the reason is shown instead of a slip. `composed_slip` makes a document
+from a slip, in the language of the marketplace on which the buyer ordered; drawing it is left to the modules that draw
+documents.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +39,7 @@ from webapp.vault import services as vault
 
 MOST = 200  # slips on one page
 LETTER_COUNTRIES = frozenset({"US", "CA", "MX"})
-_PRINTED_ALL_THE_SAME = (LabelRequired, CodesRequired)  # they say how it leaves, not that it must not
+_PRINTED_ALL_THE_SAME = (LabelRequired, CodesRequired)  # they limit how the order leaves, not whether
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,25 +56,25 @@ class SlipLine:
 
 @dataclass(frozen=True, slots=True)
 class Slip:
-    """What one slip says; `address` is empty for who may not see buyers, and where the channel withholds it."""
+    """The content of one slip; `address` is empty if the actor may not see buyers, or if the channel withholds it."""
 
     order: Order
     language: str
     paper: str
     lines: Sequence[SlipLine]
-    again: bool  # it left already: the slip says what was in the parcel
+    again: bool  # the parcel has left already: the slip says what was in it
     face: Face
     address: Mapping[str, Any] = field(default_factory=dict)
     instructions: str = ""
-    place: int = 1  # of the parcel, among all of the order
-    parcels: int = 0  # all of the order; 0 while nobody knows, since more is to leave
+    place: int = 1  # of the parcel, among all parcels of the order
+    parcels: int = 0  # the number of the order's parcels; 0 while more units have to leave
     tracking_number: str = ""
-    hidden: bool = False  # buyers are, from whoever asked for the slip
+    hidden: bool = False  # whether the buyer is hidden from this actor
 
 
 @dataclass(frozen=True, slots=True)
 class _Parcel:
-    """What lies in a parcel, by line; the next one to leave has no package yet."""
+    """The content of a parcel, by line; the next parcel to leave has no package yet."""
 
     order: Order
     units: Mapping[int, int]
@@ -84,11 +85,11 @@ class _Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Slips:
-    """The slips of a choice, and the orders that get none, each with its reason."""
+    """The slips of a choice, and the orders without a slip, each with its reason."""
 
     slips: Sequence[Slip]
     refused: Sequence[tuple[Order, Refusal]]
-    more: bool  # of the choice than one page takes
+    more: bool  # whether the choice has more orders than fit on a page
 
 
 def slips_for(
@@ -99,8 +100,8 @@ def slips_for(
     sort: str = NEWEST,
     package: int | None = None,
 ) -> Slips:
-    """Slips of these orders, or of everything that a query finds, up to `MOST` orders; where a `package` is named, of
-    the one of that number alone. Buyers by right, on the record once.
+    """The slips of these orders, or of all orders that a query finds, up to `MOST` orders; with `package`, only the
+    slip of the package with that number. Buyers are revealed by right, with one access record.
     """
     query = first_rows(ORDER_LIST, actor, compiled, sort, MOST + 1)
     if ids is not None:
@@ -115,7 +116,7 @@ def slips_for(
 def chosen_ids(
     actor: Actor, *, ids: Sequence[int] | None = None, compiled: Compiled | None = None, sort: str = NEWEST, most: int
 ) -> list[int]:
-    """The first orders of a choice in the order in which their slips are printed, one more than `most` at the most."""
+    """The first orders of a choice, in the order in which their slips are printed; at most one more than `most`."""
     query = first_rows(ORDER_LIST, actor, compiled, sort, most + 1)
     if ids is not None:
         query = visible(actor).where(among(Order.id, ids)).order_by(Order.ship_by, Order.id)
@@ -132,7 +133,7 @@ def refused_now(actor: Actor, ids: Sequence[int]) -> Iterator[tuple[Order, Refus
 
 
 def slip_refusal(order: Order, actor: Actor) -> Refusal | None:
-    """Why no slip of the order is printed now; what left already may be printed again."""
+    """Why no slip of the order is printed now; the slip of an order that has left may be printed again."""
     refusal = shipping_refusal(order, actor)
     if isinstance(refusal, NothingOpen) and any(line.shipped for line in order.lines):
         return None
@@ -140,7 +141,9 @@ def slip_refusal(order: Order, actor: Actor) -> Refusal | None:
 
 
 def _parcels(orders: Sequence[Order], package: int | None) -> list[_Parcel]:
-    """The next parcel of each order, or all of one that left; or the parcel of that number, where it is named."""
+    """The next parcel of each order, or all parcels of an order that has left; with `package`, the parcel of that
+    number.
+    """
     known = _packages([order.id for order in orders if any(line.shipped for line in order.lines)])
     found = []
     for order in orders:
@@ -157,7 +160,7 @@ def _parcels(orders: Sequence[Order], package: int | None) -> list[_Parcel]:
 
 
 def _packages(order_ids: Sequence[int]) -> Mapping[int, Sequence[Package]]:
-    """What left of these orders, by order, in the order of the packages' numbers."""
+    """The packages that have left, by order, in the order of the packages' numbers."""
     found: dict[int, list[Package]] = {order_id: [] for order_id in order_ids}
     if order_ids:
         query = select(Package).where(Package.order_id.in_(order_ids)).order_by(Package.order_id, Package.number)
@@ -218,7 +221,7 @@ def _text(texts: Mapping[str, Any], line: OrderLine) -> str:
 
 
 def composed_slip(slip: Slip, paper: str = "") -> Document:
-    """The slip as a document, for this paper or for that of its country."""
+    """The slip as a document, for this paper or, without one, for the usual paper of its country."""
     with spoken(slip.language):
         return Document(
             title=_("Packing slip"),
@@ -269,7 +272,7 @@ def _facts(slip: Slip) -> Iterator[Fact]:
 
 
 def _day_and_time(slip: Slip) -> str:
-    """When the order was placed, in the shop's zone; with its year, since paper lasts."""
+    """When the order was placed, in the shop's time zone; with the year, since paper is kept for long."""
     placed = slip.order.placed_at.astimezone(ZoneInfo(slip.order.shop.zone))
     day = format_date(placed, Locale.parse(slip.language).datetime_skeletons["yMMMd"].pattern, locale=slip.language)
     return f"{day}, {placed:%H:%M}"
@@ -287,7 +290,7 @@ def _row(line: SlipLine) -> tuple[tuple[Text, ...], ...]:
 
 
 def _units(slip: Slip) -> tuple[Fact, ...]:
-    """What a packer counts; a single line says it already."""
+    """The number of units, for the packer; none for a single line, which shows the number already."""
     if len(slip.lines) < 2:
         return ()
     return (Fact(pgettext("packing slip", "Units"), str(sum(line.quantity for line in slip.lines)), Style.STRONG),)

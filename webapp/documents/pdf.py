@@ -1,7 +1,7 @@
-"""Documents as PDF, for printers: each laid out on the sheets of its paper, one behind the other in one file.
+"""Documents as PDF, for printers: each document laid out on sheets of its paper, one after the other in one file.
 
-The library that writes the file is loaded with the first document, since a web process prints seldom and starts often.
-Its fonts are read with a position that all threads share, so one document is drawn at a time.
+The library that writes the file is loaded with the first document, since a web process starts often and prints seldom.
+All threads share the read position in the library's fonts, so only one document is drawn at a time.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from webapp.documents.laying_out import Layout, Line, Placed
 
 log = structlog.get_logger(__name__)
-DOTS = 1_000  # of a logo's longer side: 300 an inch and more at the size in which it is drawn
+DOTS = 1_000  # of a logo's longer side: 300 per inch or more at its printed size
 _one_at_a_time = Lock()
 Pictures = Callable[[Logo], bytes | None]
 
 
 class Sink(Protocol):
-    """Where a file is written to."""
+    """The file to which the PDF is written."""
 
     def write(self, data: bytes, /) -> int: ...
 
@@ -49,7 +49,7 @@ def _draw(documents: Iterable[Document], file: Sink, readable: Mapping[Logo, Any
     from webapp.documents.laying_out import laid_out
 
     _register_fonts()
-    readers = {logo: ImageReader(picture) for logo, picture in readable.items()}  # the file holds each once
+    readers = {logo: ImageReader(picture) for logo, picture in readable.items()}  # the file then holds each logo once
     canvas, pages = Canvas(file, pageCompression=1), 0
     for document in documents:
         layout = laid_out(document, readers)
@@ -74,7 +74,7 @@ def _draw_pages(canvas: "Canvas", document: Document, layout: "Layout", readers:
 
 
 def _draw_foot(canvas: "Canvas", text: str, layout: "Layout") -> None:
-    """What tells the sheets of one document from those of the next, in the margin."""
+    """Draw a text in the bottom margin by which sheets of different documents can be told apart."""
     size = layout.size * 0.85
     canvas.setFillGray(0.27)
     at = layout.margin
@@ -128,21 +128,23 @@ def _draw_line(canvas: "Canvas", line: "Line", top: float, readers: "Mapping[Log
 
 @lru_cache(maxsize=8)
 def _readable(content: bytes) -> Any:
-    """A logo as a picture of no more dots than are printed; None for a damaged one, which documents do without."""
+    """A logo as a picture with no more dots than are printed; None for a damaged one, which is left out of
+    documents.
+    """
     from PIL import Image
 
     try:
         with Image.open(BytesIO(content)) as picture:
             picture.thumbnail((DOTS, DOTS))
             return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-    except Exception as error:  # whatever the library makes of a damaged picture
+    except Exception as error:  # the library raises many kinds of errors for damaged pictures
         log.warning("logo_not_drawn", kind=type(error).__name__)
         return None
 
 
 @lru_cache(maxsize=1)
 def _register_fonts() -> None:
-    """Let the library know the fonts that the PDF uses."""
+    """Register the PDF's fonts in the library."""
     from reportlab.pdfbase import pdfmetrics
     from reportlab.pdfbase.ttfonts import TTFont
 

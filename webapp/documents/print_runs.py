@@ -1,9 +1,10 @@
 """Packing slips of many orders as one PDF, made by a run.
 
-Which orders, and what became of each, stands in the run's results. A chunk composes the slips of some orders and keeps
-them as a part; the last one asks again whether each order may leave, and draws what the parts hold. All of it happens
-outside of transactions and counts once its chunk is committed, so a worker that dies costs one chunk's time and leaves
-nothing that opens. A part that goes with a buyer while the run goes on is composed again, without that buyer.
+The run's results name the orders and how each one ended. A chunk composes the slips of some orders and keeps them as a
+part; the last chunk checks again whether each order may leave, and draws all parts into one PDF. The work is done
+outside of transactions and counts once its chunk is committed, so a worker that dies loses the work of one chunk and
+leaves no file that anybody can open. If a part is deleted because its buyer is erased while the run goes on, the part
+is composed again, without that buyer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,7 +45,9 @@ class NothingToPrint(Refusal):
 
 
 class LettersByNumber(DeskError):
-    """The slip was printed; which letters, its page says: they may be a buyer's, so they are not kept here."""
+    """The slip was printed with numbers in place of some letters. The slip's page shows which letters; they are not
+    stored here, since they may be part of a buyer's data.
+    """
 
     code = "letters_by_number"
     sentence = _l("The PDF has numbers in place of some letters. Print this slip from its page.")
@@ -56,7 +59,8 @@ class SlipsOutdated(Refusal):
 
 
 def start_print(*, actor: Actor, ids: Sequence[int], paper: str = "") -> Run:
-    """Begin to make a PDF of the slips of these orders, in this order; for this paper, or for that of each country.
+    """Start a run that makes a PDF of the slips of these orders, in this order; for this paper, or for that of each
+    country.
 
     Raises `NothingChosen` or `TooManyToPrint`.
     """
@@ -75,7 +79,7 @@ def start_print(*, actor: Actor, ids: Sequence[int], paper: str = "") -> Run:
 
 
 def open_slips(run: Run, actor: Actor) -> Reader:
-    """The run's file. Raises `NotFound` for whoever may not have it, and `SlipsOutdated` once one of its orders must
+    """The run's file. Raises `NotFound` if the actor may not have it, and `SlipsOutdated` if one of its orders must
     not leave any more.
     """
     file = store.open_document(run, actor)
@@ -86,7 +90,7 @@ def open_slips(run: Run, actor: Actor) -> Reader:
     return file
 
 
-# --- What the worker does ---------------------------------------------------------------------------------------------
+# --- In the worker ----------------------------------------------------------------------------------------------------
 
 
 @job("now", timeout=600)
@@ -122,27 +126,27 @@ runs.carried_by(KIND, print_chunk)
 
 
 class _Printing:
-    """The work of one chunk. Nothing of it counts before `keep`, called in the transaction that moves the run."""
+    """The work of one chunk. None of it counts before `keep`, called in the transaction that advances the run."""
 
     def __init__(self, run: Run, actor: Actor) -> None:
         self.run_id, self.actor, self.paper = run.id, actor, str(run.numbers.get("paper", ""))
         self._writer: Writer | None = None
-        self._start: int | None = None  # of the part that was composed; None: all was drawn
-        self._part: list[int] = []  # its orders
-        self._told_of: set[int] = set()  # those of them that it has slips of
-        self._erased: set[int] = set()  # of them, before anything was read
-        self._parts: list[VaultFile] = []  # of which all was drawn
-        self._refused: Mapping[int, DeskError] = {}  # found so by this chunk
-        self._noted: set[int] = set()  # orders whose slips have letters by their numbers
+        self._start: int | None = None  # the place of the composed part; None: everything was drawn
+        self._part: list[int] = []  # the orders of the part
+        self._told_of: set[int] = set()  # those of them with slips in the part
+        self._erased: set[int] = set()  # those of them whose buyers were erased before anything was read
+        self._parts: list[VaultFile] = []  # the parts that were drawn
+        self._refused: Mapping[int, DeskError] = {}  # refused by this chunk
+        self._noted: set[int] = set()  # orders with slips that have numbers in place of letters
         self._ids: list[int] = []
-        self._gone = False  # a part went with its buyer while all was drawn
+        self._gone = False  # whether a part was deleted with its buyer during the drawing
 
     def go_on(self) -> None:
-        """Compose the first part that is not there, or draw all once none is missing."""
+        """Compose the first missing part, or draw everything if none is missing."""
         ids = select(RunResult.subject_id).where(RunResult.run_id == self.run_id).order_by(RunResult.position)
         self._ids = list(db.session.scalars(ids))
         there = store.parts_of(self.run_id)
-        for row in there.values():  # whoever erases a buyer meanwhile deletes some of these
+        for row in there.values():  # an erasing meanwhile may delete some of these rows
             db.session.expunge(row)
         self._parts = [there[start] for start in sorted(there)]
         missing = [start for start in range(0, len(self._ids), CHUNK) if start not in there]
@@ -155,12 +159,12 @@ class _Printing:
         db.session.rollback()
 
     def keep(self, run: Run) -> None:
-        """Let what was made count, and note what became of the orders."""
+        """Make the chunk's work count, and write how each order ended."""
         if self._start is not None and self._writer is not None:
             self._keep_part(run, self._writer, self._start)
             runs.go_on(run)
         elif self._gone:
-            store.forget(self._parts)  # those that are there, too: a file that is not on the disk is written again
+            store.forget(self._parts)  # existing ones too: a file that is missing on the disk is written again
             runs.go_on(run)
         elif self._writer is None:
             self._note(run, self._refused)
@@ -174,7 +178,7 @@ class _Printing:
             runs.go_on(run)
 
     def discard(self) -> None:
-        """Take away what was not kept."""
+        """Delete what was not kept."""
         if self._writer is not None:
             self._writer.discard()
 

@@ -1,8 +1,9 @@
-"""The document store: documents as files in the vault, made by runs and fetched by whoever asked for them.
+"""The document store: documents as files in the vault, made by runs and opened by the people who started the runs.
 
-A file lies sealed below the data directory and names the orders that it tells of, so it goes with a buyer; without
-that, by its date. While a run makes one, what it has composed so far lies in parts that are sealed alike; the whole
-file takes their place. Which file is a run's, and who may have it, is said here; what is in it, by those who make it.
+A file is sealed below the data directory and names the orders that are in it, so that it is deleted when one of their
+buyers is erased, and otherwise by its date. While a run makes a file, its composed documents are kept as parts, sealed
+in the same way; the whole file replaces them. This module decides which file belongs to a run and who may have it; what
+is in the file is decided by the code that makes it.
 """
 
 import json
@@ -25,41 +26,41 @@ from webapp.vault.models import VaultFile
 
 KEPT = timedelta(days=1)
 _WHOLE, _PART = "document", "document_part"  # kinds of files
-_WITH_BUYERS = "with_buyers"  # of a run's numbers: whoever began it could see buyers
+_WITH_BUYERS = "with_buyers"  # among a run's numbers: whether its author could see buyers
 
 
 @dataclass(frozen=True, slots=True)
 class OfOrder:
-    """A document, and the order that it tells of."""
+    """A document, and the order to which it belongs."""
 
     order_id: int
     document: Document
 
 
 def begin(run: Run, actor: Actor) -> None:
-    """Note for a new run that its file will show what this actor sees."""
+    """Record in a new run that its file will show what this actor may see."""
     run.numbers = run.numbers | {_WITH_BUYERS: actor.may("buyers.see")}
 
 
 def write_part(writer: Writer, documents: Sequence[OfOrder]) -> None:
-    """Write composed documents into a file that is a part. Half a character, which no file holds, becomes a "?"."""
+    """Write composed documents into the file of a part. Half a character, which no file can hold, becomes a "?"."""
     text = json.dumps([asdict(one) for one in documents], ensure_ascii=False)
     writer.write(text.encode(errors="replace"))
     writer.close()
 
 
 def read_part(row: VaultFile) -> list[OfOrder]:
-    """The documents of a part. Raises `FileGone` once one of their buyers was erased."""
+    """The documents of a part. Raises `FileGone` if one of their buyers was erased."""
     return _documents().validate_json(b"".join(files.read(row).chunks()))
 
 
 def keep_part(writer: Writer, run: Run, place: int, order_ids: Sequence[int]) -> VaultFile:
-    """Let a part that was written count, in the unit of work that moves the run."""
+    """Make a written part count, in the unit of work that advances the run."""
     return writer.keep(_PART, run.id, place, expires_at=now() + KEPT, order_ids=order_ids)
 
 
 def forget(rows: Sequence[VaultFile]) -> None:
-    """Take files away again, in the unit of work that kept them."""
+    """Delete files, in the unit of work that kept them."""
     files.forget([row.id for row in rows])
 
 
@@ -69,8 +70,8 @@ def parts_of(run_id: int) -> dict[int, VaultFile]:
 
 
 def keep_whole(writer: Writer, run: Run, parts: Sequence[VaultFile]) -> bool:
-    """Let the file that was made of these parts count. False where a part has gone with a buyer meanwhile: then the
-    file is not kept.
+    """Make the file that was drawn from these parts count. False if one of the parts was deleted with a buyer
+    meanwhile; then the file is not kept.
     """
     whole = writer.keep(_WHOLE, run.id, 0, expires_at=now() + KEPT)
     if files.became(whole, [row.name for row in parts]):
@@ -80,13 +81,15 @@ def keep_whole(writer: Writer, run: Run, parts: Sequence[VaultFile]) -> bool:
 
 
 def forget_parts(run: Run) -> None:
-    """Take away what a run that ended has composed; what became a file stays with it."""
+    """Delete the parts of a run that has ended; a finished file stays."""
     if not run.is_open:
         files.forget([row.id for row in files.files_of(_PART, run.id)])
 
 
 def can_fetch(run: Run, actor: Actor) -> bool:
-    """Whether the run's file is there and this person's, who still sees all of its orders, and buyers if it has any."""
+    """Whether the run's file exists and this person may have it: they started the run, may still see all its orders,
+    and may see buyers if the file shows any.
+    """
     own = (run.actor_kind, run.actor_id) == (actor.kind, actor.id)
     if not own or run.state != RunState.DONE or not actor.may("orders.view"):
         return False
@@ -97,7 +100,7 @@ def can_fetch(run: Run, actor: Actor) -> bool:
 
 
 def open_document(run: Run, actor: Actor) -> Reader:
-    """The content of the run's file. Raises `NotFound` for whoever may not have it, and once it is gone."""
+    """The content of the run's file. Raises `NotFound` if the actor may not have it, or if it was deleted."""
     row = _whole_of(run)
     if row is None or not can_fetch(run, actor):
         raise NotFound(name=run.id)
