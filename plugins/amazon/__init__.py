@@ -1,1 +1,1 @@
-"""Amazon as a channel of the desk, and the practice Amazon to learn and test with."""
+"""Amazon as a channel of the desk, and a practice Amazon for learning and testing."""

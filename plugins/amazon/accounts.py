@@ -1,4 +1,4 @@
-"""A seller's account as the client needs it, from the settings of a store."""
+"""The data of a seller's account for calls to Amazon, from the settings of a store."""
 
 import hashlib
 import re
@@ -16,7 +16,7 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where to ask and with what; its representation shows no secret."""
+    """The endpoints and credentials of an account; its representation shows no secret."""
 
     region: str
     endpoint: str
@@ -27,7 +27,9 @@ class Account:
 
     @classmethod
     def of(cls, store: StoreAccess) -> "Account":
-        """Raises EndpointNotAllowed where the store names endpoints that this desk does not allow."""
+        """The account of a store. Raises EndpointNotAllowed if the store names endpoints that this desk does not
+        allow.
+        """
         custom = {name: str(store.settings.get(name) or "").strip() for name in ("endpoint", "token_endpoint")}
         if any(custom.values()) and not (store.practice or configuration().custom_endpoints):
             raise EndpointNotAllowed(channel="Amazon", problem="")
@@ -43,13 +45,15 @@ class Account:
 
     @property
     def key(self) -> str:
-        """A name for what belongs to this account alone; it gives nothing away."""
+        """An identifier for data of this account alone; it reveals nothing about the account."""
         parts = (self.client_id, self.refresh_token, self.region, self.endpoint)
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
     @property
     def token_key(self) -> str:
-        """As `key`, for an access token: another secret or token endpoint never meets a token of before."""
+        """Like `key`, but for access tokens: a new client secret or token endpoint gives another key, so no old
+        token is used.
+        """
         parts = (self.key, self.client_secret, self.token_endpoint)
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
@@ -60,12 +64,12 @@ class Account:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the address is this machine."""
+    """Whether the URL is on this machine."""
     return host_of(url) in _LOOPBACK
 
 
 def host_of(url: str) -> str:
-    """The host of an address; nothing where it is none."""
+    """The host of a URL; empty if it is no URL."""
     try:
         return urlsplit(url).hostname or ""
     except ValueError:
@@ -73,7 +77,7 @@ def host_of(url: str) -> str:
 
 
 def check_endpoint(url: str) -> None:
-    """For the settings: ValueError with a sentence for an address that a store may not have."""
+    """Check an endpoint for the settings: ValueError with a sentence for a URL that a store may not have."""
     if not url:
         return
     if not configuration().custom_endpoints:
@@ -83,5 +87,5 @@ def check_endpoint(url: str) -> None:
 
 
 def user_agent() -> str:
-    """How the desk introduces itself to Amazon."""
+    """The User-Agent that the desk sends to Amazon."""
     return f"Waybill/{configuration().version} (Language=Python/{sys.version_info.major}.{sys.version_info.minor})"

@@ -1,10 +1,10 @@
-"""In which marketplaces a window is read, and what Amazon denied on the way.
+"""The marketplaces in which a window is read, and the ones that Amazon denies meanwhile.
 
-A page token holds on to the marketplaces that it was given for, so both travel together as the page of a window. Where
-Amazon denies a search and its answer names the marketplace, the window begins again without that one. Where the answer
-names none, and it is about no data set either (`reading`), the marketplaces are read one after another, which shows the
-denied ones and costs no search that finds nothing out. Each decision ends a page: a worker that is throttled or dies
-afterwards does not pay for it again.
+A page token is bound to the marketplaces for which it was issued, so both are in the page of a window. If Amazon denies
+a search and its answer names a marketplace, the window begins again without that marketplace. If the answer names none,
+and is not about a data set either (`reading`), the marketplaces are read one after another, which shows the denied ones
+and wastes no search. Each decision ends a page, so that a worker that is throttled or dies afterwards does not pay for
+it again.
 """
 
 import json
@@ -17,18 +17,18 @@ from plugins.amazon.marketplaces import DOMAINS, MARKETPLACES
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in a window the next page begins."""
+    """The place in a window at which the next page begins."""
 
-    ids: tuple[str, ...] = ()  # the marketplaces that are asked for; none: all of the account
+    ids: tuple[str, ...] = ()  # the marketplaces to ask for; empty: all of the account
     token: str | None = None  # Amazon's, for the next page
-    left: tuple[str, ...] = ()  # to be read one after another once this one is done
+    left: tuple[str, ...] = ()  # to be read one after another after this one
     denied: tuple[str, ...] = ()
     alone: bool = False  # whether they are read one after another
-    read: bool = False  # whether one of those was not denied
+    read: bool = False  # whether one of those was read without a denial
 
     @classmethod
     def of(cls, page: str | None, ids: Sequence[str]) -> "Place":
-        """What a window's page says; its beginning, or a token for all marketplaces, is asked for in `ids`."""
+        """The place from a window's page; a new window, or a token for all marketplaces, asks for `ids`."""
         if page is None or not page.startswith("{"):
             return cls(tuple(ids), page)
         fields = json.loads(page)
@@ -38,18 +38,20 @@ class Place:
 
     @property
     def page(self) -> str | None:
-        """As the desk keeps it; None where nothing is left to read."""
+        """The place in the form in which the desk stores it; None if nothing is left to read."""
         if self.ids:
             return json.dumps(asdict(self))
         return None if self.alone else self.token
 
     def after(self, token: str | None) -> "Place":
-        """Once a page was read: the next page, or the next of those that are read one after another."""
+        """The place after a page was read: the next page, or the next of the marketplaces that are read one after
+        another.
+        """
         done = replace(self, token=token, read=True)
         return done if token else done._next()
 
     def without(self, words: str, candidates: Sequence[str]) -> "Place | None":
-        """After a denial in these words: what to ask instead; None where it is denied everywhere."""
+        """The place after a denial with these words; None if everything is denied."""
         if self.alone:
             denied = replace(self, denied=(*self.denied, *self.ids))._next()
             return denied if denied.ids or denied.read else None
@@ -65,18 +67,18 @@ class Place:
 
     @property
     def found(self) -> tuple[str, ...]:
-        """The marketplaces that are known to be denied: once another was read, or Amazon named them."""
+        """The marketplaces that are certainly denied: Amazon named them, or another marketplace was read."""
         return self.denied if self.read or not self.alone else ()
 
 
 def site_of(marketplace: str) -> str:
-    """How people call a marketplace."""
+    """The name of a marketplace for people."""
     known = MARKETPLACES.get(marketplace)
     return known.name if known else marketplace
 
 
 def named_in(words: str, candidates: Iterable[str]) -> tuple[str, ...]:
-    """The marketplaces that a denial in these words names."""
+    """The marketplaces that the words of a denial name."""
     return tuple(id_ for id_ in candidates if _names(words, id_))
 
 

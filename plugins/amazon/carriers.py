@@ -1,7 +1,7 @@
-"""The carriers that Amazon knows by a code of their own, by country, and where their parcels can be followed.
+"""The carriers for which Amazon has codes, by country, and their tracking pages.
 
-Amazon publishes no list by marketplace for shipment confirmations. These are codes of its order feeds, offered where
-the carrier works; whatever is not here goes out as "Other" with its name.
+Amazon publishes no list by marketplace for shipment confirmations. These codes are those of its order feeds, offered in
+countries where the carrier works; any other carrier is sent as "Other" with its name.
 """
 
 from functools import cache

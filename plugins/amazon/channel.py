@@ -1,6 +1,6 @@
-"""Amazon as a channel: which calls are made for what the desk asks, and what their answers mean for it.
+"""Amazon as a channel: the calls for each task of the contract, and the meaning of their answers for the desk.
 
-How a call is made is `client`'s work, how an order is read `mapping`'s, how a shipment is told `shipping`'s.
+`client` makes the calls, `mapping` reads orders, `shipping` confirms shipments.
 """
 
 import re
@@ -58,7 +58,7 @@ OPEN = "PENDING_AVAILABILITY,PENDING,UNSHIPPED,PARTIALLY_SHIPPED"
 PAGE = "100"
 NUMBER = re.compile(r"[0-9A-Z]{3}-[0-9]{7}-[0-9]{7}")
 EDGE = timedelta(minutes=2)  # changes become searchable this late
-RESTED = timedelta(hours=1.5)  # after so long without a search its allowance is whole again
+RESTED = timedelta(hours=1.5)  # after so long without a search, its allowance is full again
 STATUSES: Mapping[str, LazyString] = {
     "PENDING_AVAILABILITY": _l("Pre-ordered"),
     "PENDING": _l("Payment pending"),
@@ -78,7 +78,7 @@ SERVICES: Mapping[str, LazyString] = {
     "SECOND_DAY": _l("Second day"),
     "STANDARD": _l("Standard"),
 }
-FLAGS = (  # in the words that its sellers know
+FLAGS = (  # with Amazon's own names for its programs
     Flag(code="prime", label=_l("Prime"), tone="info", icon="bolt"),
     Flag(code="premium", label=_l("Premium"), key=False),
     Flag(code="business", label=_l("Business"), icon="briefcase"),
@@ -120,7 +120,7 @@ def _check_marketplaces(text: str) -> None:
 class AmazonChannel(Channel):
     """Amazon's marketplaces, by its Selling Partner API.
 
-    `practice_settings` are those of a store at a practice Amazon, by its address, where there is one.
+    `practice_settings` returns the settings of a store at a practice Amazon, by its URL, if there is one.
     """
 
     code = "amazon"
@@ -165,10 +165,10 @@ class AmazonChannel(Channel):
     # --- Connecting --------------------------------------------------------------------------------------------------
 
     def connect(self, store: StoreAccess) -> Connection:
-        """Ask whether the credentials work and which marketplaces they open."""
+        """Find out whether the credentials work and for which marketplaces."""
         try:
             account = Account.of(store)
-            self._sets.forget(account.key)  # somebody asks whether it works now: data that was denied is tried, too
+            self._sets.forget(account.key)  # somebody tests now: denied data sets are asked for again, too
             answer = self._client.request(account, PARTICIPATIONS, start=PARTICIPATIONS.plan.burst)
             return Connection(self._open_marketplaces(store, account, answer.body), account=account.key)
         except ChannelError as error:
@@ -191,7 +191,9 @@ class AmazonChannel(Channel):
     # --- Orders in ---------------------------------------------------------------------------------------------------
 
     def fetch_orders(self, store: StoreAccess, window: OrdersWindow) -> OrdersPage:
-        """One page of 100 orders. The upper bound is left to Amazon, whose clock decides what it vouches for."""
+        """One page of 100 orders. The call sets no upper bound: Amazon's clock decides until when its results are
+        complete.
+        """
         chosen_ones = [marketplace.id for marketplace in _chosen(store)]
         if window.only and chosen_ones and window.only not in chosen_ones:  # the store no longer wants it
             return OrdersPage([])
@@ -210,7 +212,7 @@ class AmazonChannel(Channel):
             reading = Reading(
                 self._client, self._sets, Account.of(store), SEARCH_ORDERS, params, start=start, spare=window.spare
             )
-            if not window.only and not place.read:  # else the denial is of the marketplace
+            if not window.only and not place.read:  # otherwise the marketplace is denied, and no data set
                 sites = {*MARKETPLACES, *store.marketplaces, *place.ids}
                 reading.may_be_data = lambda words: not named_in(words, sites)
             answer, missing = reading.answer()
@@ -239,11 +241,11 @@ class AmazonChannel(Channel):
         )
 
     def _place(self, store: StoreAccess, window: OrdersWindow, wanted: Sequence[str]) -> Place:
-        """Where the page begins, and in which marketplaces."""
+        """The place at which the page begins, with its marketplaces."""
         if window.only:
             return Place.of(window.page, [window.only])
         ids = [id_ for id_ in wanted or self._served(store) if id_ not in window.without] if window.without else wanted
-        if window.without and not ids:  # each of them is tried by itself
+        if window.without and not ids:  # each of them is tried alone
             raise _nothing_open(store)
         place = Place.of(window.page, ids)
         if wanted and not set(place.ids) <= set(wanted):  # the store's settings changed meanwhile
@@ -260,7 +262,9 @@ class AmazonChannel(Channel):
     def _page_of_denials(
         self, store: StoreAccess, window: OrdersWindow, place: Place, error: AccessDenied
     ) -> OrdersPage:
-        """A page without orders that says how the window goes on; raises the error where it is denied everywhere."""
+        """A page without orders that says how the window continues after a denial; raises the error if everything is
+        denied.
+        """
         if window.only:
             raise MarketplaceDenied(channel="Amazon", problem="", name=window.only, site=site_of(window.only)) from None
         candidates = place.ids or tuple(id_ for id_ in self._served(store) if id_ not in window.without)
@@ -270,7 +274,7 @@ class AmazonChannel(Channel):
         return OrdersPage([], next_page=less.page, denied=_denied(less))
 
     def fetch_order(self, store: StoreAccess, number: str) -> IncomingOrder | UnreadableOrder | None:
-        """One order, without the two minutes by which a search is late."""
+        """One order, without the delay of two minutes that a search has."""
         return self._order(store, number, reserve=0)
 
     def _order(self, store: StoreAccess, number: str, *, reserve: float) -> IncomingOrder | UnreadableOrder | None:
@@ -283,7 +287,7 @@ class AmazonChannel(Channel):
         except NotThere:
             return None
         except RequestRefused as error:
-            if number in error.named:  # Amazon says so of a number that it never gave out
+            if number in error.named:  # Amazon also says so about a number that it never gave out
                 return None
             raise
         return read_order(answer.body.get("order"), missing=missing)
@@ -291,11 +295,11 @@ class AmazonChannel(Channel):
     # --- Updates out -------------------------------------------------------------------------------------------------
 
     def deliver(self, store: StoreAccess, updates: Batch) -> Mapping[int, Outcome]:
-        """Confirm shipments, one call each; once calls are used up or Amazon is away, the rest waits."""
+        """Confirm shipments, one call each; if the allowance is used up or Amazon can't be reached, the rest waits."""
         return shipping.deliver(self._client, store, updates, self._look)
 
     def look_up(self, store: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
-        """Read each order once and see whether it shows the packages."""
+        """Read each order once and check whether it shows the packages."""
         return shipping.look_up(store, updates, self._look)
 
     def _look(self, store: StoreAccess, number: str) -> IncomingOrder | None:
@@ -348,19 +352,21 @@ def _chosen(store: StoreAccess) -> list[Marketplace]:
 
 
 def _is_site(site: Mapping[str, Any]) -> bool:
-    """Whether this is a country's site, and not one of the marketplaces that stand for other channels."""
+    """Whether this marketplace is a country's site; Amazon also lists marketplaces for other channels."""
     return site["id"] in MARKETPLACES or site["domainName"].startswith("www.amazon.")
 
 
 def _marketplace(site: Mapping[str, Any]) -> Marketplace:
-    """As published; one that opened later, as Amazon tells it."""
+    """The published facts of a marketplace; for one that opened later, those in Amazon's answer."""
     return MARKETPLACES.get(site["id"]) or Marketplace(
         site["id"], site["countryCode"], site["name"], site["defaultCurrencyCode"], site["defaultLanguageCode"], "UTC",
     )  # fmt: skip
 
 
 def _bound(body: Mapping[str, Any], asked: datetime) -> datetime:
-    """Until when Amazon vouches for the results; where it does not say, so long ago that it certainly does."""
+    """The time until which Amazon's results are complete; if the answer has none, a time that is certainly early
+    enough.
+    """
     stated = body.get("lastUpdatedBefore") or body.get("createdBefore")
     try:
         return parse_instant(stated) if stated else asked - 2 * EDGE

@@ -1,8 +1,8 @@
-"""Asking Amazon over HTTP: which operations there are, and how each answer or silence is understood.
+"""Calls to Amazon over HTTP: the operations, and the meaning of each answer or missing answer.
 
-It knows paths, not meaning: dicts go in and come out. Each call takes a token of its bucket, carries the account's
-access token, and ends in an answer or in one of `errors`. Bodies, tokens and addresses are never logged; the request id
-of a failure is, since Amazon's support asks for it.
+The client handles paths and dicts, not their meaning. Each call takes a token of its bucket, carries the account's
+access token, and ends in an answer or in one of `errors`. Bodies, tokens and URLs are never logged; the request id of a
+failure is logged, since Amazon's support asks for it.
 """
 
 import logging
@@ -37,21 +37,21 @@ from plugins.amazon.tokens import NEVER_LEFT, Tokens
 from webapp.api import PageRefused, Throttled
 
 log = structlog.get_logger(__name__)
-logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log the address of each call, with page tokens
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log the URL of each call, with page tokens
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
-LEARNED = (0.1, 10.0)  # bounds, times the published rate, on what Amazon's own hosts may tell us
+LEARNED = (0.1, 10.0)  # limits, as multiples of the published rate, for rates in answers of Amazon's own hosts
 LONGEST_SENTENCE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A call of Amazon's interface with its published plan."""
+    """A call of Amazon's API with its published plan."""
 
     name: str
     method: str
     path: str
     plan: Plan
-    tries: int = 1  # how often a call that changes nothing is made before its failure counts
+    tries: int = 1  # the number of tries for a call that changes nothing
 
     @property
     def writes(self) -> bool:
@@ -68,7 +68,7 @@ PARTICIPATIONS = Operation(
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What Amazon said to a call that it took."""
+    """Amazon's answer to a call that it accepted."""
 
     body: dict[str, Any]
     request_id: str = ""
@@ -76,7 +76,7 @@ class Answer:
 
 
 class Client:
-    """One for all accounts; safe between threads, and after a fork."""
+    """Makes the calls of all accounts; safe between threads, and after a fork."""
 
     def __init__(self, shared: Shared | None = None) -> None:
         self._shared = shared or Shared()
@@ -99,10 +99,10 @@ class Client:
     ) -> Answer:
         """Make a call and return its answer; raises Throttled, PageRefused, Disconnected, or another of `errors`.
 
-        A call that may be repeated is, where Amazon failed or hung up. For one that may not, AnswerLost says that it is
-        unknown what happened; Unreachable and Throttled say that nothing did. A `spare` call takes at most a quarter of
-        the operation's allowance, and only what is left beyond half of its burst.
-        Without `renew` a denial is not asked about again with a new access token: it was renewed just now.
+        A repeatable call is repeated if Amazon fails or hangs up. For any other call, AnswerLost means that its effect
+        is unknown; Unreachable and Throttled mean that it had none. A `spare` call takes at most a quarter of the
+        operation's allowance, and only tokens beyond half of its burst. Without `renew`, a denial is not retried with a
+        new access token: the token was renewed just now.
         """
         attempt = 1
         while True:
@@ -167,7 +167,7 @@ class Client:
         except NEVER_LEFT as error:
             log.warning("amazon_unreachable", operation=operation.name, problem=type(error).__name__)
             raise Unreachable(host=host_of(account.endpoint), problem=type(error).__name__) from None
-        except httpx.TimeoutException as error:  # asking again at once would only wait again
+        except httpx.TimeoutException as error:  # another try would most likely time out, too
             log.warning("amazon_silent", operation=operation.name, problem=type(error).__name__)
             raise (AnswerLost if operation.writes else Silent)(problem=type(error).__name__) from None
         except httpx.HTTPError as error:
@@ -175,21 +175,21 @@ class Client:
             raise (AnswerLost if operation.writes else HungUp)(problem=type(error).__name__) from None
 
     def _http(self, url: str) -> httpx.Client:
-        """The connections of this process to an endpoint; a forked child never uses its parent's."""
+        """The connections of this process to an endpoint; a forked child never uses those of its parent."""
         key = os.getpid(), url
         if key not in self._pools:
             self._pools[key] = httpx.Client(
                 timeout=TIMEOUT,
                 headers={"user-agent": user_agent(), "accept": "application/json"},
                 verify=_authorities(),
-                trust_env=not is_loopback(url),  # a proxy can't reach what runs on this machine
+                trust_env=not is_loopback(url),  # a proxy can't reach services on this machine
             )
         return self._pools[key]
 
 
 @cache
 def _authorities() -> ssl.SSLContext:
-    """Whom this machine trusts to vouch for a server; reading them takes 20 ms, longer than a call to a near one."""
+    """The certificate authorities of this machine; reading them takes 20 ms, longer than a call to a near server."""
     return httpx.create_ssl_context()
 
 
@@ -198,12 +198,14 @@ def _id(response: httpx.Response) -> dict[str, Any]:
 
 
 def _token_is_stale(response: httpx.Response) -> bool:
-    """Whether a new token may help: an expired one is answered as a lacking role is, and a new role needs one."""
+    """Whether a new token may help: Amazon answers an expired token and a missing role alike, and a new role needs a
+    new token.
+    """
     return response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 
 
 def _learned(response: httpx.Response, account: Account, operation: Operation) -> float | None:
-    """The rate that Amazon tells for this account, within bounds; None where it tells none."""
+    """The rate in Amazon's answer for this account, within limits; None if the answer has none."""
     try:
         rate = float(response.headers["x-amzn-ratelimit-limit"])
     except (KeyError, ValueError):
@@ -217,9 +219,9 @@ def _learned(response: httpx.Response, account: Account, operation: Operation) -
 
 
 def _understood(response: httpx.Response, account: Account, operation: Operation, params: Mapping[str, str]) -> Answer:
-    """The answer, or the error that it stands for."""
+    """The answer, or the error that the response means, raised."""
     if response.is_success:
-        if operation.writes:  # taken, whatever its body says
+        if operation.writes:  # Amazon accepted the call, whatever the body says
             return Answer({}, response.headers.get("x-amzn-requestid", ""))
         body = _object(response)
         if body is None:
@@ -255,7 +257,7 @@ def _object(response: httpx.Response) -> dict[str, Any] | None:
 
 
 def _said(response: httpx.Response) -> tuple[str, str]:
-    """Amazon's sentence for people, and all words of its errors to look for names in."""
+    """Amazon's sentence for people, and all words of its errors, in which names are looked for."""
     body = _object(response) or {}
     errors = [error for error in body.get("errors") or () if isinstance(error, dict)]
     words = [str(error.get(part) or "") for error in errors for part in ("message", "details", "code")]

@@ -1,9 +1,10 @@
-"""The data sets of an order that Amazon is asked for, and those that it denies or refuses at the moment.
+"""The data sets of an order that Amazon is asked for, and the sets that it currently denies or refuses.
 
-Amazon has refused single sets for hours in one region, and denies those that the application has no role for; it does
-not always say which. Then the sets are found by asking with some of them, first with none: where that is answered, it
-is about the data. Such a set is left out for six hours, as whatever else is denied, and the orders are marked as
-lacking it. What was found out is kept in Redis, also in the middle of it, since each try costs one of few searches.
+Amazon has refused single sets for hours in one region, and denies sets for which the application has no role; its
+answer does not always name the set. Then the sets are found by asking with some of them, first with none: if that call
+succeeds, the denial is about the data. A denied set is left out for six hours, like anything else that is denied, and
+the orders are marked as lacking it. Results, also those of an unfinished search, are kept in Redis, since each try uses
+one of few searches.
 """
 
 import json
@@ -25,13 +26,15 @@ ALL = (
     "PAYMENT", "FULFILLMENT_ORDERS",
 )  # fmt: skip
 PERSONAL = ("BUYER", "RECIPIENT")  # one role opens both
-MOST_TRIES = 12  # what is not known to be allowed after so many is left out, too
-_SEARCH_KEPT = 3600  # seconds in which a search for the denied sets goes on after its worker was throttled or died
+MOST_TRIES = 12  # after this many, a set that is not known to be allowed is left out, too
+_SEARCH_KEPT = 3600  # seconds for which a search for the denied sets can go on after its worker was throttled or died
 
 
 @dataclass(frozen=True, slots=True)
 class DataSets:
-    """What is left out now. What was left out until lately is asked for again, unless that would find out nothing."""
+    """The sets that are left out now. Sets whose time is over are asked for again, unless the cause of a denial
+    could then not be found.
+    """
 
     denied: frozenset[str] = frozenset()
     lapsed: frozenset[str] = frozenset()
@@ -47,7 +50,7 @@ class DataSets:
         return tuple(name for name in ALL if name not in self.missing)
 
     def named_in(self, words: str) -> frozenset[str]:
-        """The sets that a refusal in these words is about; none where it names none of those that were asked for."""
+        """The sets that the words of a refusal name; none if they name all sets that were asked for."""
         named = frozenset(name for name in self.asked if re.search(rf"\b{name}\b", words))
         return named if len(named) < len(self.asked) else frozenset()
 
@@ -55,7 +58,9 @@ class DataSets:
 def denied_among(
     suspects: Sequence[str], is_allowed: Callable[[Collection[str]], bool], good: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """Those of the suspects that are denied, found by asking with parts of them beside sets that are known as good."""
+    """The denied ones among the suspects, found by asking with parts of them, together with sets that are known to
+    be allowed.
+    """
     if len(suspects) < 2:
         return tuple(name for name in suspects if not is_allowed((*good, name)))
     first = [name for name in suspects if name in PERSONAL]
@@ -70,39 +75,41 @@ def denied_among(
 
 
 class DataSetMemory:
-    """What is left out for each account, shared by all workers."""
+    """The sets that are left out for each account, shared by all workers."""
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
 
     def read(self, account: str, *, with_lapsed: bool) -> DataSets:
-        """Everything, unless something was denied lately."""
+        """The sets of an account: all of them, except those that were denied lately."""
         at, ends = now().timestamp(), self._ends(account)
         lapsed = frozenset(name for name, end in ends.items() if end <= at)
         return DataSets(frozenset(ends) - lapsed, lapsed, with_lapsed)
 
     def leave_out(self, account: str, names: Collection[str]) -> None:
-        """Leave these out from now on; then they are asked for again. The end of others stays."""
+        """Leave these sets out for six hours from now on. The times of other sets don't change."""
         log.warning("amazon_data_refused", sets=sorted(names))
         end = now().timestamp() + DENIED_FOR
         self._keep(account, self._ends(account) | dict.fromkeys(names, end))
 
     def allowed_again(self, account: str, names: Collection[str]) -> None:
-        """These were told again."""
+        """Record that Amazon sent these sets again."""
         self._keep(account, {name: end for name, end in self._ends(account).items() if name not in names})
 
     def forget(self, account: str) -> None:
-        """Ask for everything again."""
+        """Forget all denials of an account, so that every set is asked for again."""
         self._quietly(lambda redis: redis.delete(self._key(account), self._search_key(account)))
 
     def found_out(self, account: str, within: str) -> dict[str, bool] | None:
-        """Which sets were allowed in a search for the denied ones that is not over; None where there is none."""
+        """The sets that were tried in an unfinished search, and whether each was allowed; None if there is no such
+        search.
+        """
         kept = self._quietly(lambda redis: redis.get(self._search_key(account)))
         found: dict[str, dict[str, bool]] = json.loads(kept) if kept else {}
         return found.get(within)
 
     def keep_search(self, account: str, within: str, found: dict[str, bool]) -> None:
-        """Keep what a search found out, so that nobody pays twice for it."""
+        """Keep the results of an unfinished search, so that no worker repeats its calls."""
         text = json.dumps({within: found})
         self._quietly(lambda redis: redis.set(self._search_key(account), text, ex=_SEARCH_KEPT))
 
@@ -110,7 +117,7 @@ class DataSetMemory:
         self._quietly(lambda redis: redis.delete(self._search_key(account)))
 
     def _ends(self, account: str) -> dict[str, float]:
-        """The sets that were denied, each with the time at which it is asked for again."""
+        """The denied sets, each with the time at which it is asked for again."""
         kept = self._quietly(lambda redis: redis.get(self._key(account)))
         return {name: end for name, end in json.loads(kept).items() if name in ALL} if kept else {}
 
@@ -130,5 +137,5 @@ class DataSetMemory:
     def _quietly(self, work: Callable[[Redis], Any]) -> Any:
         try:
             return self._shared.ask(work)
-        except RedisError:  # without it we only find out again each time
+        except RedisError:  # without Redis, the denied sets are only searched again each time
             return None

@@ -1,6 +1,7 @@
-"""What can go wrong with Amazon, each with its own sentence: stored by code and put into words again for each reader.
+"""Errors of Amazon, each with its own sentence: stored by code, and translated for each reader.
 
-`client` raises them, `channel` turns those about an update into outcomes. None carries a token or a word of an order.
+`client` raises them, `channel` turns errors about an update into outcomes. No error contains a token or data of an
+order.
 """
 
 from typing import Any
@@ -9,14 +10,14 @@ from webapp.api import DENIED_FOR, ChannelError, Denied, DeniedThing, Disconnect
 
 
 class AmazonError(ChannelError):
-    """Amazon could not be asked, or answered with a refusal."""
+    """Amazon could not be asked, or refused."""
 
     code = "amazon_failed"
     sentence = _l("Amazon could not be asked.")
 
 
 class Unreachable(AmazonError):
-    """No connection came about, so nothing can have happened there."""
+    """No connection was made, so the call certainly had no effect."""
 
     code = "amazon_unreachable"
     sentence = _l("The desk can't reach Amazon at %(host)s (%(problem)s). Check the network and the endpoint.")
@@ -24,35 +25,35 @@ class Unreachable(AmazonError):
 
 
 class HungUp(AmazonError):
-    """The connection broke off while something was read."""
+    """The connection broke during a reading call."""
 
     code = "amazon_hung_up"
     sentence = _l("The connection to Amazon broke off (%(problem)s). The desk tries again.")
 
 
 class Silent(AmazonError):
-    """Nothing was heard for longer than we wait."""
+    """No answer came within the timeout."""
 
     code = "amazon_silent"
     sentence = _l("Amazon did not answer in time (%(problem)s). The desk tries again.")
 
 
 class AnswerLost(AmazonError):
-    """A write left and no usable answer came: it may or may not have happened."""
+    """A write was sent and no usable answer came: it may or may not have had an effect."""
 
     code = "amazon_answer_lost"
     sentence = _l("Amazon's answer was lost (%(problem)s), so the desk can't tell whether it took effect.")
 
 
 class Troubled(AmazonError):
-    """A failure on Amazon's side."""
+    """Amazon reported a failure on its own side."""
 
     code = "amazon_troubled"
     sentence = _l("Amazon has trouble answering just now (%(status)s). The desk tries again.")
 
 
 class Unintelligible(AmazonError):
-    """An answer that is not what the interface promises, such as a web page."""
+    """The answer is not what the API promises, such as a web page."""
 
     code = "amazon_unintelligible"
     sentence = _l("Amazon's answer can't be understood (%(problem)s). The desk tries again.")
@@ -60,7 +61,7 @@ class Unintelligible(AmazonError):
 
 
 class RequestRefused(AmazonError):
-    """Amazon said no to this very request; `named` holds all its words, to be searched for what they are about."""
+    """Amazon refused this very request; `named` holds all words of its answer, in which names are looked for."""
 
     code = "amazon_refused"
     sentence = _l("Amazon refuses this: %(problem)s")
@@ -72,21 +73,21 @@ class RequestRefused(AmazonError):
 
 
 class NotThere(RequestRefused):
-    """Amazon knows nothing by this name in this account."""
+    """The account has nothing with this name at Amazon."""
 
     code = "amazon_not_there"
     sentence = _l("Amazon does not know this here: %(problem)s")
 
 
 class ApplicationRefused(Disconnected):
-    """Amazon does not know the client id, or its secret is another."""
+    """Amazon does not know the client id, or the client secret is wrong."""
 
     code = "amazon_application_refused"
     sentence = _l("Amazon does not accept the client id and secret. Copy both again from your application's page.")
 
 
 class PermissionWithdrawn(Disconnected):
-    """The refresh token is wrong, expired or was withdrawn by the seller."""
+    """The refresh token is wrong or expired, or the seller withdrew it."""
 
     code = "amazon_permission_withdrawn"
     sentence = _l(
@@ -96,7 +97,7 @@ class PermissionWithdrawn(Disconnected):
 
 
 class AccessDenied(Denied):
-    """A valid token that may not do this here; `named` as in `RequestRefused`."""
+    """The token is valid but lacks the right for this call; `named` as in `RequestRefused`."""
 
     code = "amazon_access_denied"
     sentence = _l(
@@ -110,7 +111,7 @@ class AccessDenied(Denied):
 
 
 class MarketplaceDenied(Denied):
-    """The account may not read the orders of this one marketplace."""
+    """The account has no right to read the orders of this one marketplace."""
 
     code = "amazon_marketplace_denied"
     sentence = _l("Amazon denies the desk the orders of %(site)s.")
@@ -118,7 +119,7 @@ class MarketplaceDenied(Denied):
 
 
 class EndpointNotAllowed(Disconnected):
-    """The desk itself refuses to sign in: a store points at a host of its own on a desk that does not allow it."""
+    """The desk itself refuses to sign in: the store has an endpoint of its own, which this desk does not allow."""
 
     code = "amazon_endpoint_not_allowed"
     sentence = _l("This desk does not allow endpoints of one's own. Leave the endpoints of the store empty.")
@@ -133,7 +134,7 @@ class NothingSold(AmazonError):
 
 
 class WrongRegion(AmazonError):
-    """The credentials work, but open marketplaces of another region than the store says."""
+    """The credentials work, but for marketplaces of another region than the store's."""
 
     code = "amazon_wrong_region"
     retry_after = DENIED_FOR

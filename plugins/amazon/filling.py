@@ -1,8 +1,8 @@
-"""`practice fill`: a desk full of practice orders, each of which the practice Amazon knows.
+"""`practice fill`: fill a desk with practice orders, all of which the practice Amazon has too.
 
-The practice Amazon is told to have had so many orders; what it would answer for each of them then goes the way of every
-import: mapped, packed, taken in. Nothing is asked over the network, which would take hours for a million. What the desk
-has already is skipped by its number, so filling again adds nothing, and one that was stopped goes on.
+The practice Amazon is made to have many orders in its past; its answers for them are then imported like any others:
+mapped, packed, stored. No network is used, which would take hours for a million orders. Orders that the desk already
+has are skipped by their number, so another run adds nothing, and a run that was stopped can be continued.
 """
 
 import json
@@ -42,13 +42,13 @@ from webapp.api import (
 )
 
 CODE = "amazon"
-BATCH_ALONE = 1000  # orders in one transaction where nobody else writes
-PAUSE = 0.03  # seconds for whoever else writes
+BATCH_ALONE = 1000  # orders in one transaction if nobody else writes
+PAUSE = 0.03  # seconds in which others can write
 MOST = 10_000_000
 
 
 class NotAPracticeDesk(Refusal):
-    """Practice orders among real ones would be worked by mistake."""
+    """The desk has real orders, among which practice orders would be worked on by mistake."""
 
     code = "not_a_practice_desk"
     sentence = _l(
@@ -57,7 +57,7 @@ class NotAPracticeDesk(Refusal):
 
 
 class NoPracticeStore(Refusal):
-    """There is none yet, and this desk takes no address but Amazon's own."""
+    """There is no practice store yet, and this desk allows no endpoint but Amazon's own."""
 
     code = "no_practice_store"
     sentence = _l("This desk has no practice store yet. “make run” connects them; fill the desk afterwards.")
@@ -72,7 +72,7 @@ class NotForPractice(Refusal):
 
 @dataclass(frozen=True)
 class FilledOrders:
-    """The orders of some stretches of a practice Amazon, as it would answer at a moment."""
+    """The orders of some stretches of a practice Amazon, in the form of its answers at one moment."""
 
     practice: Practice
     stretches: Sequence[Segment]
@@ -84,7 +84,7 @@ class FilledOrders:
         return sum(stretch.count for stretch in self.stretches)
 
     def listed(self, start: int, stop: int) -> Iterator[tuple[int, str, int]]:
-        """Store, order number and index of the orders at these places."""
+        """Store, order number and index of the orders from position `start` to `stop`."""
         for index in self._indexes(start, stop):
             market = self.practice.world.market(index)
             yield self.stores[SITES[market].region], self.practice.world.order_id(index, market), index
@@ -95,7 +95,7 @@ class FilledOrders:
             start, stop = start - stretch.count, stop - stretch.count
 
     def read(self, key: int) -> IncomingOrder | UnreadableOrder:
-        """The order of an index, as the client would have read it."""
+        """The order with this index, as the channel would have read it."""
         order = self.practice.order(key)
         if order is None:
             raise KeyError(key)
@@ -135,13 +135,15 @@ def fill(context: click.Context, orders: int, store_name: str | None, days: floa
 
 
 def _source(world: Practice, stretches: Sequence[Segment], chosen: Mapping[str, int]) -> FilledOrders:
-    """What was done to filled orders already is read now: the processes that draw them have no file open."""
+    """The source of the orders. Earlier acts on filled orders are read here, since the processes that make the
+    orders have no file open.
+    """
     acted = [index for index in world.store.acted if any(one.first <= index < one.end for one in stretches)]
     return FilledOrders(world, stretches, chosen, world.now_ms(), dict(world.store.acts(acted)))
 
 
 def _chosen_stores(name: str | None) -> dict[str, int]:
-    """The practice stores to fill, by region; a desk without any store gets them."""
+    """The practice stores to fill, by region; on a desk without any store they are added first."""
     known = stores()
     if not known:
         if not (configuration().practice and configuration().custom_endpoints):
@@ -161,7 +163,7 @@ def _chosen_stores(name: str | None) -> dict[str, int]:
 
 
 def _add_practice_stores() -> None:
-    """As `up` connects them, but for asking: which marketplaces they open is known here."""
+    """Add the practice stores as `up` does, but without a call: their marketplaces are known here."""
     url = configuration().practice_url or f"http://127.0.0.1:{PORT}"
     for declared in practice_stores(url):
         region = declared.settings["region"]
@@ -172,7 +174,7 @@ def _add_practice_stores() -> None:
 
 
 def practice_world() -> Practice:
-    """The practice Amazon of this desk; founded as `up` would found it, if it never ran."""
+    """The practice Amazon of this desk; if it never ran, it is created as `up` would create it."""
     home = configuration().data_dir / "practice"
     if (home / FILE).exists():
         return Practice(home)
@@ -180,7 +182,7 @@ def practice_world() -> Practice:
 
 
 def _progress(whole: int) -> Callable[[Loaded], None]:
-    """Says how far it is: on a terminal in one line, in a file at every tenth."""
+    """A function that prints the progress: on a terminal in one line, in a file at every tenth."""
     terminal = sys.stderr.isatty()
     tenths = 0
 

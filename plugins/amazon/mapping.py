@@ -1,8 +1,9 @@
-"""Amazon's orders of Orders API v2026-01-01 in the desk's words.
+"""Reading orders of Amazon's Orders API v2026-01-01 into the desk's types.
 
-Pure functions: no network, no clock, no database. Whatever Amazon may leave out is absent, words it may add are kept as
-they are, and what can't be read makes the order unreadable by the name of its field, never by its value. Fields appear
-only with their data set (`channel` asks for all) and only where the application has the role for them.
+Pure functions: no network, no clock, no database. Values that Amazon may leave out are then missing here too, unknown
+codes are kept as they are, and a value that can't be read makes the order unreadable; the error has the name of the
+field, never its value. Fields exist only with their data set (`channel` asks for all) and only if the application has
+the role for them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,7 +44,7 @@ _FLAGS = {
     "SUBSCRIBE_AND_SAVE": "subscribe_and_save",
 }
 _ORIGINALS = {"REPLACEMENT_ORIGINAL_ID": "replacement", "EXCHANGE_ORIGINAL_ID": "exchange"}
-_CONSTRAINTS = {  # what must be seen to at the door, kept as words of the line
+_CONSTRAINTS = {  # what the delivery must take care of, kept as flags of the line
     "palletDelivery": "PALLET_DELIVERY",
     "cashOnDelivery": "CASH_ON_DELIVERY",
     "signatureConfirmation": "SIGNATURE_CONFIRMATION",
@@ -70,7 +71,7 @@ _BUYER = {
     "company": "buyerCompanyName",
     "purchase_order": "buyerPurchaseOrderNumber",
 }
-MOST = 2**31 - 1  # units that a database counts
+MOST = 2**31 - 1  # the largest number of units that a database column holds
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -81,12 +82,12 @@ class _Unreadable(Exception):
 
 
 def read_order(raw: Any, *, missing: Sequence[str] = ()) -> IncomingOrder | UnreadableOrder:
-    """The order, or what could not be read of it; `missing` are the data sets that Amazon refused this time."""
+    """The order, or the reason why it could not be read; `missing` are the data sets that Amazon refused this time."""
     try:
         return order_2026(raw, missing=missing)
     except _Unreadable as fault:
         field, problem = fault.field, fault.problem
-    except (AttributeError, TypeError, KeyError, ValueError):  # a shape that no answer should have
+    except (AttributeError, TypeError, KeyError, ValueError):  # a structure that no answer should have
         field, problem = "", "odd_shape"
     number = raw.get("orderId") if isinstance(raw, dict) else None
     return UnreadableOrder(
@@ -135,7 +136,7 @@ def order_2026(raw: Mapping[str, Any], *, missing: Sequence[str] = ()) -> Incomi
         lines=lines,
         amounts=own,
         packages=tuple(_package(one, index) for index, one in enumerate(raw.get("packages") or ())),
-        # orders of other channels that Amazon only carries out: the merchant sold them elsewhere
+        # orders of other channels that Amazon only ships: the merchant sold them elsewhere
         is_sale=sales.get("channelName") != "NON_AMAZON" and not number.startswith("S01-"),
         ship_from=ship_from,
         ship_by=ship_by,
@@ -287,14 +288,14 @@ def _address(given: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _word(value: Any) -> str:
-    """Text that any database takes; nothing where it is no text."""
+    """A text that any database can store; empty if the value is no text."""
     if not isinstance(value, str):
         return ""
     return value if value.isprintable() else _clean(value)
 
 
 def _clean(value: str) -> str:
-    """Without NUL, which PostgreSQL refuses, and halves of characters, which nobody can write."""
+    """The text without NUL, which PostgreSQL refuses, and without halves of characters, which no file can hold."""
     return value.replace("\0", "").encode("utf-8", "replace").decode()
 
 
@@ -327,7 +328,7 @@ def _instant(raw: Mapping[str, Any], name: str, field: str = "", index: int = 0)
             return parse_instant(value)
         except ValueError:
             pass
-        except OverflowError:  # its offset leads out of the calendar: “never”, which the desk knows by its year
+        except OverflowError:  # its offset leads beyond the calendar: “never”, for which the desk has this year
             return datetime.max.replace(tzinfo=UTC)
     raise _Unreadable(_field(field or name, index), "not_a_time" if value else "missing")
 

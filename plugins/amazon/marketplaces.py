@@ -1,4 +1,4 @@
-"""Amazon's marketplaces and regions, as published; which of them a seller takes part in, Amazon tells (`connect`)."""
+"""Amazon's marketplaces and regions, as published; the marketplaces of a seller come from Amazon itself (`connect`)."""
 
 from webapp.api import Marketplace, gettext, lazy_gettext as _l
 
@@ -57,7 +57,7 @@ _BY_COUNTRY = {marketplace.country: marketplace for marketplace in MARKETPLACES.
 
 
 def chosen(text: str) -> list[Marketplace]:
-    """The marketplaces of a comma list of country codes (GB or UK); ValueError with a sentence names an unknown one."""
+    """The marketplaces of a comma list of country codes (GB or UK); ValueError with a sentence for an unknown code."""
     codes = (code.strip().upper() for code in text.split(","))
     countries = list(dict.fromkeys("GB" if code == "UK" else code for code in codes if code))
     unknown = [code for code in countries if code not in _BY_COUNTRY]
@@ -73,5 +73,5 @@ def chosen(text: str) -> list[Marketplace]:
 
 
 def region_of(marketplace: str) -> str | None:
-    """The region of a marketplace by its id; None where it is not known."""
+    """The region of a marketplace by its id; None if it is unknown."""
     return next((region for region, rows in _REGIONAL.items() if any(row[0] == marketplace for row in rows)), None)

@@ -1,8 +1,8 @@
-"""Amazon's money in the desk's words: minor units per component, reconciled with the totals.
+"""Amazon's amounts in the desk's form: minor units per component, reconciled with the totals.
 
-Amazon tells what a line or an order brings in as `breakdowns` and a total. Neither the sign of DISCOUNT nor whether
-ITEM includes the tax is documented, so the total decides which reading is right; where none fits, the plain one is
-kept and the desk shows the difference. Fractions of a minor unit are rounded: an order is never held up by them.
+Amazon sends the proceeds of a line or an order as `breakdowns` and a total. The sign of DISCOUNT is not documented, nor
+is whether ITEM includes the tax, so the total decides which reading is right; if no reading adds up, the plain one is
+used and the desk shows the difference. Fractions of a minor unit are rounded, so that they never block an order.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,17 +20,17 @@ _COMPONENTS = {
 }
 _Sums = dict[Component, int]
 _Amounts = tuple[IncomingAmount, ...]
-_MOST = Decimal(10) ** 15  # what a database holds with room for sums
+_MOST = Decimal(10) ** 15  # fits in a database column, with room for sums
 _PLAIN = (False, False)
 _READINGS = (_PLAIN, (True, False), (False, True), (True, True))
 
 
 class BadMoney(ValueError):
-    """Money that is none, or of a second currency; its text names the kind of fault and never the amount."""
+    """An amount that is invalid, or in a second currency; its text names the kind of error and never the amount."""
 
 
 class Purse:
-    """Reads the money of one order and remembers its currency, which all of it must share."""
+    """Reads the amounts of one order and remembers the order's currency, which all of them must share."""
 
     __slots__ = ("_places", "currency")
 
@@ -39,7 +39,7 @@ class Purse:
         self._places = 0
 
     def minor(self, money: Any) -> int | None:
-        """Minor units; None where Amazon tells none."""
+        """The amount in minor units; None if Amazon sends none."""
         if money is None:
             return None
         try:
@@ -67,7 +67,7 @@ class Purse:
 
 
 class Proceeds:
-    """What a line or an order brings in, before it is known how to read it."""
+    """The proceeds of a line or an order, before it is decided how to read them."""
 
     __slots__ = ("charged", "discount", "tax", "total")
 
@@ -87,7 +87,7 @@ class Proceeds:
                     _add(self.charged, {_component(other): subtotal})
 
     def amounts(self, reading: tuple[bool, bool] | None = None) -> _Amounts:
-        """One amount per component that is not zero throughout, read so that they add up to the total."""
+        """The amount of each component with a value, read so that the amounts add up to the total."""
         includes_tax, is_net = self.reading() if reading is None else reading
         found = []
         for component in Component:
@@ -96,13 +96,13 @@ class Proceeds:
             if not (charged or tax or discount):
                 continue
             charged += (discount if is_net else 0) - (tax if includes_tax else 0)
-            if tax < 0:  # a correction: the desk's taxes are never negative, what is paid stays the same
+            if tax < 0:  # a correction: the desk's taxes are never negative, and what the buyer pays must not change
                 charged, tax = charged + tax, 0
             found.append(IncomingAmount(component, charged, tax, discount))
         return tuple(found)
 
     def reading(self) -> tuple[bool, bool]:
-        """Whether `charged` includes the tax, and whether the discount is already taken off it."""
+        """Whether `charged` includes the tax, and whether the discount is already subtracted from it."""
         if self.total is None or not (self.tax or self.discount):
             return _PLAIN
         charged, tax, discount = (sum(sums.values()) for sums in (self.charged, self.tax, self.discount))
@@ -112,7 +112,7 @@ class Proceeds:
         return _PLAIN
 
     def less(self, lines: Sequence["Proceeds"]) -> "Proceeds":
-        """What remains of an order's aggregated figures when those of its lines are taken off."""
+        """An order's aggregated amounts minus those of its lines."""
         rest = Proceeds((), None, Purse())
         for name in ("charged", "tax", "discount"):
             sums: _Sums = dict(getattr(self, name))
@@ -124,14 +124,14 @@ class Proceeds:
 
 
 def paid(amounts: Iterable[IncomingAmount]) -> int:
-    """What the buyer pays for these."""
+    """What the buyer pays for these amounts."""
     return sum(amount.charged + amount.tax - amount.discount for amount in amounts)
 
 
 def divide(order: Proceeds, lines: Sequence[Proceeds]) -> tuple[list[_Amounts], _Amounts]:
-    """The amounts of each line, and those of the order itself: tips, and what its lines leave out.
+    """The amounts of each line, and those of the order itself: tips, and amounts that its lines lack.
 
-    What the lines leave out is believed only where it explains the grand total exactly.
+    The amounts that the lines lack are used only if they explain the grand total exactly.
     """
     reading = None
     if all(line.total is None for line in lines):
@@ -165,7 +165,9 @@ def _add(sums: _Sums, more: Mapping[Component, int]) -> None:
 
 
 def _shares(subtotal: int, breakdown: Mapping[str, Any], purse: Purse) -> _Sums:
-    """How a tax or discount falls on components; what the details leave open, or contradict, is the item's."""
+    """How a tax or discount is divided among components; any part that the details lack, or contradict, goes to the
+    item.
+    """
     shares: _Sums = {}
     for detail in breakdown.get("detailedBreakdowns") or ():
         component = _component(detail.get("subtype"))

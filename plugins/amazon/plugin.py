@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     import click
 
 PORT = 9400
-ORDERS = 300  # of the practice Amazon's past
-ARRIVALS = 0.5  # a minute
-RATES = 60  # times Amazon's: what takes hours there takes minutes here
-EDGE = 2  # seconds until a change can be searched
+ORDERS = 300  # past orders of the practice Amazon
+ARRIVALS = 0.5  # per minute
+RATES = 60  # as a multiple of Amazon's: hours there become minutes here
+EDGE = 2  # seconds until a search finds a change
 STORES = {"na": "Practice Amazon US", "eu": "Practice Amazon EU", "fe": "Practice Amazon JP"}
 
 
@@ -41,13 +41,15 @@ def register_processes() -> list[Process]:
 
 @hookimpl
 def register_commands(cli: "click.Group") -> None:
-    from plugins.amazon.filling import practice  # only a command needs it
+    from plugins.amazon.filling import practice  # only one command needs it
 
     cli.add_command(practice)
 
 
 def practice_argv(data_dir: Path, port: int) -> Sequence[str]:
-    """How the practice Amazon is started; its world is founded once, since it refuses to be another afterwards."""
+    """The command that starts the practice Amazon; its world is created once, since later it refuses other
+    parameters.
+    """
     home = data_dir / "practice"
     words = ["-m", "plugins.amazon.practice", "serve", "--quiet", "--port", str(port), "--data-dir", str(home)]
     words += ["--rates", str(RATES), "--edge", str(EDGE)]
@@ -57,12 +59,12 @@ def practice_argv(data_dir: Path, port: int) -> Sequence[str]:
 
 
 def practice_stores(url: str) -> list[PracticeStore]:
-    """One store per region, since each is an account of its own."""
+    """The practice stores: one per region, since each is an account of its own."""
     return [PracticeStore(AmazonChannel.code, name, practice_settings(url, region)) for region, name in STORES.items()]
 
 
 def practice_settings(url: str, region: str = "na") -> dict[str, Any]:
-    """The settings of a store at a practice Amazon that answers at this address, for its seller of a region."""
+    """The settings of a store at a practice Amazon with this URL, for its seller in a region."""
     return {
         "client_id": CLIENT_ID,
         "client_secret": CLIENT_SECRET,

@@ -1,7 +1,8 @@
-"""Reading orders with all the data that Amazon gives: what it denies or refuses is left out, by name where it names it.
+"""Reading orders with all data that Amazon gives: denied or refused data sets are left out, by name if Amazon names
+them.
 
-Where it names nothing, a search may find out which data it is about (`datasets.denied_among`). That is settled before a
-page is returned, so no order is taken in with less than the account may read.
+If Amazon names none, a search may find the denied sets (`datasets.denied_among`). The search ends before a page is
+returned, so that no order is imported with less data than the account may read.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -17,7 +18,7 @@ from webapp.api import PageRefused
 
 @dataclass(slots=True)
 class Reading:
-    """One call for orders, made as often as it takes."""
+    """One call for orders, repeated as often as needed."""
 
     client: Client
     memory: DataSetMemory
@@ -32,7 +33,9 @@ class Reading:
     calls: int = 0
 
     def answer(self) -> tuple[Answer, tuple[str, ...]]:
-        """The answer with all data sets but those that Amazon denies or refuses, and the names of these."""
+        """The answer with all data sets except those that Amazon denies or refuses, and the names of the missing
+        sets.
+        """
         account = self.account.key
         while self.operation is not SEARCH_ORDERS or self.memory.found_out(account, self._within) is None:
             sets = self.memory.read(account, with_lapsed=self.may_be_data is not None)
@@ -54,7 +57,7 @@ class Reading:
         return self._find()
 
     def _find(self) -> tuple[Answer, tuple[str, ...]]:
-        """Find the sets that are denied and answer without them; raises the denial where it is about no set."""
+        """Find the denied sets and return the answer without them; raises the denial if it is not about a set."""
         account, answers = self.account.key, dict[str, Answer]()
         found = self.memory.found_out(account, self._within) or {}
         sets = self.memory.read(account, with_lapsed=True)
@@ -91,7 +94,7 @@ class Reading:
 
     @property
     def _within(self) -> str:
-        """In which marketplaces: what is denied in one may not be in others."""
+        """The marketplaces of the call: what is denied in one may be allowed in others."""
         return str(self.params.get("marketplaceIds", ""))
 
     def _ask(self, names: Collection[str], *, renew: bool = False) -> Answer:

@@ -1,7 +1,7 @@
-"""What all workers share by way of Redis: how to reach it, how keys are named, and how secrets are sealed there.
+"""What all workers share through Redis: the connection, the names of keys, and the sealing of secrets.
 
-Nothing kept here is needed: without Redis the plugin goes on more slowly. So once it was out of reach it is left alone
-for a while, since finding that out again costs seconds.
+Nothing that is kept here is essential: without Redis the plugin works, but more slowly. After a failed connection,
+Redis is not tried for some seconds, since each failure costs seconds.
 """
 
 import time
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Shared:
-    """The desk's own by default; tests give others."""
+    """Access to Redis; the desk's own by default, another one in tests."""
 
     connection: Callable[[], Redis] = redis
     key: Callable[..., str] = redis_key
@@ -29,7 +29,7 @@ class Shared:
     _rests_until: float = field(default=0.0, init=False)
 
     def ask(self, work: Callable[[Redis], T]) -> T:
-        """What the work brings back from Redis; raises RedisError, at once where it was out of reach just now."""
+        """Do the work with Redis and return its result. Raises RedisError, without a try if Redis failed just now."""
         if time.monotonic() < self._rests_until:
             raise NoConnection("left alone for a while")
         try:

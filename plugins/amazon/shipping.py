@@ -1,7 +1,7 @@
-"""Telling Amazon that goods have left, and finding out whether it knows.
+"""Confirming shipments at Amazon, and finding out whether Amazon has them.
 
 A confirmation carries our package number as reference, and sending it again edits that package; so it may be repeated
-after a lost answer. Amazon shows the package in its orders minutes later: only that reading makes it effective.
+after a lost answer. Amazon shows the package in its orders minutes later: only then is the update effective.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,22 +37,24 @@ from webapp.api import (
 CONFIRM = CONFIRM_SHIPMENT.name
 KIND = UpdateKind("shipment", _l("Shipment confirmation"), repeatable=True, batch=10)
 VERSION = 1
-LATER = 300.0  # seconds until a shipment is tried again that waits for the store to be connected again
-DENIALS = 3  # orders denied one after another: then it is the operation that is denied
-LONGEST = 45.0  # seconds after which the rest of a batch waits for the next
-_AWAY = (Throttled, Disconnected, Unreachable, Silent)  # what meets the next call just as well
+LATER = 300.0  # seconds until the next try of a shipment that waits until the store is connected again
+DENIALS = 3  # after so many orders denied in a row, the operation itself counts as denied
+LONGEST = 45.0  # seconds after which the rest of a batch waits for the next one
+_AWAY = (Throttled, Disconnected, Unreachable, Silent)  # errors that the next call would most likely have, too
 Look = Callable[[StoreAccess, str], IncomingOrder | None]
 
 
 class ForeignUpdate(ChannelError):
-    """An update that this version of the plugin can't read."""
+    """An update in a form that this version of the plugin can't read."""
 
     code = "amazon_foreign_update"
     sentence = _l("This version of the Amazon plugin can't carry out this update (%(kind)s).")
 
 
 def deliver(client: Client, store: StoreAccess, updates: Sequence[Update], look: Look) -> dict[int, Outcome]:
-    """An outcome for each; what can't be tried now because of one waits as that one does."""
+    """Confirm the shipments; an outcome for each. If a failure would also hit the next calls, the rest waits with
+    the same outcome.
+    """
     outcomes: dict[int, Outcome] = {}
     waiting: NotYet | None = None
     denied: set[str] = set()
@@ -74,10 +76,10 @@ def deliver(client: Client, store: StoreAccess, updates: Sequence[Update], look:
 
 
 def look_up(store: StoreAccess, updates: Sequence[Update], look: Look) -> dict[int, Outcome]:
-    """An outcome for each, with one reading per order.
+    """An outcome for each update, with one reading per order.
 
-    A package that is not there yet stays sent where Amazon took it (it has a handle), and is sent again where the
-    answer was lost: that is harmless, and quicker than waiting.
+    A package that is not shown yet stays sent if Amazon accepted it (it has a handle), and is sent again if the answer
+    was lost: that does no harm, and is quicker than waiting.
     """
     outcomes: dict[int, Outcome] = {}
     orders: dict[str, IncomingOrder | None] = {}
@@ -89,7 +91,7 @@ def look_up(store: StoreAccess, updates: Sequence[Update], look: Look) -> dict[i
         try:
             if update.order_number not in orders:
                 orders[update.order_number] = look(store, update.order_number)
-        except ChannelError as error:  # nothing was learned: it stays as it is until the next look
+        except ChannelError as error:  # nothing was learned: the update stays as it is until the next lookup
             outcomes[update.id] = unseen = NothingLearned(*_reason(error, update))
             if isinstance(error, _AWAY):
                 away = unseen
@@ -121,7 +123,7 @@ def _confirm(client: Client, store: StoreAccess, update: Update, look: Look) -> 
         return _not_ours(update)
     try:
         body = confirmation(update)
-    except (KeyError, TypeError, AttributeError):  # not the shape of this version, whatever it says
+    except (KeyError, TypeError, AttributeError):  # not the structure of this version
         return _not_ours(update)
     try:
         answer = client.request(Account.of(store), CONFIRM_SHIPMENT, path={"order": update.order_number}, json=body)
@@ -129,7 +131,7 @@ def _confirm(client: Client, store: StoreAccess, update: Update, look: Look) -> 
         return _after_refusal(store, update, error, look)
     except AnswerLost as error:
         return Unknown(str(error))
-    except ChannelError as error:  # nothing has happened: throttled, unreachable, or the store must be connected again
+    except ChannelError as error:  # no effect: throttled, unreachable, or the store must be connected again
         return NotYet(*_reason(error, update))
     return Sent(answer.request_id or "taken")
 
@@ -140,7 +142,9 @@ def _not_ours(update: Update) -> Refused:
 
 
 def _after_refusal(store: StoreAccess, update: Update, error: RequestRefused, look: Look) -> Outcome:
-    """Amazon also refuses what it already has, from us or from elsewhere, so the order is read before its no counts."""
+    """The outcome after Amazon refused. It also refuses packages that it already has, from us or others, so the
+    order is read first.
+    """
     try:
         order = look(store, update.order_number)
     except ChannelError as later:
@@ -150,14 +154,16 @@ def _after_refusal(store: StoreAccess, update: Update, error: RequestRefused, lo
 
 
 def _reason(error: ChannelError, update: Update) -> tuple[float, str, Mapping[str, Any], Denial | None]:
-    """After how many seconds it is worth another try, and why: as both `NotYet` and `NothingLearned` say it."""
+    """Seconds until another try, and its reason, in the fields that `NotYet` and `NothingLearned` share."""
     seconds = LATER if error.retry_after is None else error.retry_after
     denied = Denial(DeniedThing.ORDER, update.order_number, error.stored()) if isinstance(error, Denied) else None
     return seconds, "", error.stored(), denied
 
 
 def _shown(order: IncomingOrder, update: Update) -> Effective | None:
-    """The package is there: our tracking number, by our reference or another, with our units."""
+    """The effect, if the order shows the package: our tracking number, under our reference or another, with our
+    units.
+    """
     tracking = _plain(update.payload["package"]["tracking_number"])
     for package in order.packages:
         if _plain(package.tracking_number) == tracking and _holds(package, update):
@@ -166,13 +172,13 @@ def _shown(order: IncomingOrder, update: Update) -> Effective | None:
 
 
 def _holds(package: IncomingPackage, update: Update) -> bool:
-    if not package.lines:  # Amazon does not always list what is inside
+    if not package.lines:  # Amazon does not always list the content
         return package.number == update.reference
     return all(package.lines.get(line, 0) >= units for line, units in _lines(update).items())
 
 
 def _done_elsewhere(order: IncomingOrder, update: Update) -> Effective | None:
-    """Packages of others hold the units, and none is left for ours."""
+    """The effect, if packages of others have the units, and no units are left for ours."""
     left = {line.number: line.unfulfilled for line in order.lines}
     packed: dict[str, int] = {}
     for package in order.packages:

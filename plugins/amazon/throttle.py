@@ -1,8 +1,9 @@
 """The allowance of calls, shared by all workers of a desk.
 
-One token bucket per account and operation lives in Redis, as Amazon keeps one on its side; a script takes a token or
-tells the wait, by Redis' clock. Short waits are slept, longer ones end the job (`Throttled`): no worker is held.
-Without Redis each process goes on alone at half the rate. Which calls there are and what they cost is `client`'s table.
+One token bucket per account and operation is kept in Redis, like Amazon's own; a script takes a token or returns the
+time to wait, by Redis' clock. A worker sleeps through a short wait; a longer one ends the job (`Throttled`), so that no
+worker is blocked. Without Redis, each process has a bucket of its own at half the rate. The operations and their costs
+are listed in `client`.
 """
 
 import random
@@ -21,8 +22,8 @@ from webapp.api import Throttled
 log = structlog.get_logger(__name__)
 PATIENCE = 2.0  # seconds that a worker sleeps for a token
 LONGEST_HOLD = 600.0
-SLACK = 0.5  # seconds by which the way to Amazon may vary without our full bucket being ahead of Amazon's
-COLD = 2.0  # tokens of a slow bucket of which nobody knows when it was last used
+SLACK = 0.5  # seconds by which the time to Amazon may vary without our full bucket being ahead of Amazon's
+COLD = 2.0  # tokens in a slow bucket whose last use is unknown
 SOON = 60.0  # seconds
 
 _TAKE = """
@@ -57,24 +58,24 @@ return tostring(math.max(standing - now, hold))
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What Amazon allows: calls a second, and how many at once after a rest."""
+    """The allowance that Amazon publishes: calls per second, and how many at once after a rest."""
 
     rate: float
     burst: float
 
     @property
     def cold(self) -> float:
-        """What a bucket holds that nobody remembers: everything, if it fills faster than a lost Redis is back."""
+        """The tokens in a bucket without a record: all, if it fills up faster than Redis comes back after a loss."""
         return self.burst if self.burst / self.rate <= SOON else COLD
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """A token, and what the bucket knew when it gave it."""
+    """A token, and the bucket's data at that moment."""
 
     rate: float
     refusals: int = 0
-    alone: bool = False  # given by this process, without Redis
+    alone: bool = False  # from this process, without Redis
 
 
 @dataclass(slots=True)
@@ -85,7 +86,7 @@ class _OwnBucket:
 
 
 class Throttle:
-    """Gives tokens for calls, named by keys; safe between threads and processes."""
+    """Gives out tokens for calls, from buckets named by keys; safe between threads and processes."""
 
     def __init__(self, shared: Shared, sleep: Callable[[float], None] = time.sleep) -> None:
         self._shared = shared
@@ -97,9 +98,10 @@ class Throttle:
     def take(
         self, key: str, plan: Plan, *, reserve: float = 0, start: float | None = None, patience: float = PATIENCE
     ) -> Granted:
-        """A token, after a short sleep if need be; raises Throttled with the seconds where it takes longer.
+        """Take a token, after a short sleep if needed; raises Throttled with the seconds to wait if it takes longer.
 
-        `reserve` tokens are left for more important work; `start` is what a bucket holds that nobody remembers.
+        `reserve` tokens are left for more important calls; `start` is the number of tokens in a bucket without a
+        record.
         """
         left = patience
         while True:
@@ -113,7 +115,9 @@ class Throttle:
             self._sleep(pause)
 
     def refused(self, key: str, plan: Plan) -> float:
-        """Amazon refused in spite of a token: somebody else uses the quota. Hold back; tells for how many seconds."""
+        """Record that Amazon refused in spite of a token, since others use the same quota: no tokens for some
+        seconds, which it returns.
+        """
         factor = random.uniform(1, 1.5)  # noqa: S311
         try:
             return float(self._eval(_REFUSED, key, plan.rate, factor, LONGEST_HOLD))
@@ -126,7 +130,9 @@ class Throttle:
             return hold
 
     def answered(self, key: str, granted: Granted, rate: float | None) -> None:
-        """A call went well: forget refusals, and learn the rate that Amazon told."""
+        """Record a successful call: earlier refusals no longer count, and the rate in Amazon's answer is used from
+        now on.
+        """
         known = rate is None or abs(rate - granted.rate) < 1e-9
         if granted.alone or (known and not granted.refusals):
             return

@@ -1,6 +1,7 @@
-"""Access tokens of Login with Amazon: one per account, kept sealed in Redis, shared by all workers, renewed by one.
+"""Access tokens of Login with Amazon: one per account, sealed in Redis, shared by all workers, and renewed by one of
+them.
 
-A token lasts an hour; it is used until a minute before that. Without Redis each process keeps its own.
+A token is valid for an hour; it is used until a minute before its end. Without Redis, each process keeps its own.
 """
 
 import threading
@@ -28,10 +29,10 @@ from plugins.amazon.shared import Shared
 from webapp.api import ChannelError, DeskError, Throttled
 
 log = structlog.get_logger(__name__)
-EARLY = 60  # seconds before its end at which a token is no longer used
+EARLY = 60  # seconds before the end of a token at which it is no longer used
 LOCK = 40  # seconds: longer than the longest call for a token
 PATIENCE = 12  # seconds to wait for another worker's new token before fetching one ourselves
-KEPT = 100  # tokens that a process keeps while Redis is gone
+KEPT = 100  # tokens that a process keeps while Redis is away
 NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL)
 _APPLICATION = {"invalid_client", "unauthorized_client"}
 
@@ -46,7 +47,9 @@ class Tokens:
         self._lock = threading.Lock()
 
     def get(self, account: Account, *, instead_of: str | None = None) -> str:
-        """The token; `instead_of` is one that Amazon no longer takes: the first who says so renews it for all."""
+        """The account's token. `instead_of` is a token that Amazon no longer accepts: the first worker to report it
+        renews it for all.
+        """
         key = self._shared.key("amazon", "token", account.token_key)
         try:
             token = self._shared_token(key, instead_of)
@@ -62,7 +65,7 @@ class Tokens:
             return None
         try:
             token = self._shared.unseal(sealed.decode())
-        except (DeskError, ValueError) as error:  # sealed under another secret of the desk: soon replaced
+        except (DeskError, ValueError) as error:  # sealed under another secret of the desk: replaced soon
             log.info("amazon_token_unreadable", problem=type(error).__name__)
             return None
         return None if token == instead_of else token
@@ -92,7 +95,7 @@ class Tokens:
         return token
 
     def _fetch(self, account: Account) -> tuple[str, int]:
-        """A new token and the seconds that it lasts; raises the errors of `errors`."""
+        """Fetch a new token; returns it with the seconds for which it is valid. Raises errors of `errors`."""
         form = {
             "grant_type": "refresh_token",
             "refresh_token": account.refresh_token,
