@@ -1,4 +1,4 @@
-"""What a channel declares of its orders: its own product code, and its flags. Two channels stand side by side."""
+"""What a channel declares about its orders: its own product code, and its flags; with two channels side by side."""
 
 import csv
 import io
@@ -48,7 +48,7 @@ class Grocer(FakeChannel):
 
 
 class Dairy(FakeChannel):
-    """With the product code of the other, and with a flag of the same code that it calls otherwise."""
+    """A channel with the product code of the other, and with a flag of the same code under another label."""
 
     code, label = "dairy", "Dairy"
     product_code, flags = EAN, (Flag(code="keep_cool", label="Below 7 °C"),)
@@ -64,7 +64,7 @@ Placed = Callable[..., Order]
 
 @pytest.fixture
 def placed(app: Flask) -> Placed:
-    """Take an order in with a store on a channel, which is connected by the first."""
+    """Import an order into a store of a channel; the first call connects the store."""
     known: dict[str, Store] = {}
 
     def take(channel: FakeChannel, product_code: str = "", **more: Any) -> Order:
@@ -86,7 +86,7 @@ def placed(app: Flask) -> Placed:
 
 @pytest.fixture
 def find(mia: Actor) -> Callable[[str], set[int]]:
-    """The orders that a query finds."""
+    """Find the ids of the orders that match a query."""
     return lambda text: {order.id for order in list_page(ORDER_LIST, mia, compile_query(parse(text), mia)).rows}
 
 
@@ -163,7 +163,7 @@ def test_a_name_that_lines_have_already_is_not_taken(placed: Placed) -> None:
         ([FakeChannel], "Product code"),
         ([Grocer], "EAN"),
         ([Grocer, Dairy], "EAN"),
-        ([Grocer, FakeChannel], "EAN"),  # which has no product codes that it declares
+        ([Grocer, FakeChannel], "EAN"),  # which declares no product code
         ([Grocer, Books], "Product code"),
     ],
 )
@@ -248,7 +248,7 @@ def test_a_broken_declaration_leaves_the_channel_out_by_name(
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_what_the_desk_has_stays_the_desks(app: Flask) -> None:
-    """A key of the desk is not replaced by what follows from a channel."""
+    """A key of the desk is not replaced by one derived from a channel."""
     state, country = query_keys()["state"], query_keys()["country"]
     odd = Grocer()
     vars(odd).update(product_code=ProductCode("country", "Country code"), flags=(Flag(code="state", label="S"),))

@@ -1,4 +1,4 @@
-"""A shop's legal face: what is typed is checked, and read in one form; what is not set is the shop's name."""
+"""A shop's legal face: input is checked and stored in one form; a name that is not set is the shop's name."""
 
 from contextlib import suppress
 from typing import Any

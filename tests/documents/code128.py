@@ -1,4 +1,4 @@
-"""Reads Code 128 back, as a scanner does: from the widths of bars and spaces, by the table of ISO/IEC 15417."""
+"""A decoder for Code 128, as a scanner has it: from the widths of bars and spaces, by the table of ISO/IEC 15417."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ _TABLES = {_TO_C: "C", 100: "B", 101: "A"}
 
 
 def read_back(widths: Sequence[int]) -> str:
-    """The text of a code; raises ValueError where its check sum does not hold."""
+    """The text of a code; raises ValueError if its check sum is wrong."""
     digits = "".join(str(width) for width in widths)
     if not digits.endswith(_STOP):
         raise ValueError("the code has no end")

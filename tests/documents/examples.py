@@ -1,4 +1,4 @@
-"""A document with something of everything, as tests draw it."""
+"""A document with every kind of part, for tests of drawings."""
 
 from dataclasses import replace
 from typing import Any

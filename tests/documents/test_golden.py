@@ -1,7 +1,8 @@
-"""Documents as they were looked at and found good: their text, and the sheets as pictures.
+"""Documents against approved results: their texts, and their sheets as pictures.
 
-What changes on purpose is written again with `WAYBILL_KEEP=1`, looked at, and committed with its cause. The fonts come
-along, so the pictures do not depend on the machine; a few pixels may differ between versions of what draws them.
+After an intended change, write the results again with `WAYBILL_KEEP=1`, look at them, and commit them with the change.
+The fonts are part of the desk, so the pictures don't depend on the machine; a few pixels may differ between versions of
+the libraries that draw.
 """
 
 import io
@@ -21,12 +22,12 @@ from webapp.documents.composed import PAPERS
 
 KEPT = Path(__file__).parent / "kept"
 KEEP = os.environ.get("WAYBILL_KEEP") == "1"
-NEAR = 3  # of 255: by how much the gray of a picture may differ on the average of a part
-PARTS = 8  # of its width, and of its height
+NEAR = 3  # of 255: the largest average difference in the gray of a part
+PARTS = 8  # parts of a picture in each direction
 
 
 def unlike(one: Any, other: Any) -> str:
-    """Where two pictures differ more than antialiasing does; empty where they don't."""
+    """The place where two pictures differ by more than antialiasing; empty if they are alike."""
     if abs(one.width - other.width) > 1 or abs(one.height - other.height) > 1:
         return f"sizes {one.size} and {other.size}"
     difference = ImageChops.difference(one, other.resize(one.size))
@@ -40,7 +41,7 @@ def unlike(one: Any, other: Any) -> str:
 
 
 def same_picture(image: Any, name: str) -> None:
-    """Fail where a picture is not the one that is kept."""
+    """Fail if a picture differs from the approved one."""
     file = KEPT / f"{name}.png"
     if KEEP:
         file.parent.mkdir(exist_ok=True)

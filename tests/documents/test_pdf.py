@@ -40,7 +40,9 @@ def read(content: bytes) -> list[str]:
 
 
 def letters(text: str) -> str:
-    """A text without the spaces and breaks by which drawings differ, and as the PDF writes letters with marks."""
+    """A text without spaces and line breaks, in which drawings may differ, and with each accent composed with its
+    letter, as in the PDF.
+    """
     return "".join(unicodedata.normalize("NFC", text).split())
 
 
@@ -122,7 +124,9 @@ def test_nothing_leaves_its_sheet(paper: str) -> None:
 
 
 def test_a_text_without_end_takes_its_time_by_its_length() -> None:
-    """A word of 100,000 letters is 1,500 lines of a label; measuring its rest for each would take minutes."""
+    """A word of 100,000 letters is 1,500 lines of a label; measuring the rest of the word for each line would take
+    minutes.
+    """
     found = document("4x6", rows=(row(1, "X", Text("x" * 100_000, Style.QUOTE)),))
     began = process_time()
     layout = laid_out(found, ())
@@ -174,7 +178,7 @@ def glyphs_of(font: str) -> Any:
 @pytest.mark.parametrize("paper", PAPERS)
 @pytest.mark.parametrize("number", ["WB-100000012", "000001", "028-1234567-1234567"])
 def test_a_scanner_reads_the_order_number_off_the_sheet(paper: str, number: str) -> None:
-    """The sheet at 600 dots per inch, one row of it, as a laser crosses it."""
+    """Reads one row of pixels of the sheet at 600 dots per inch, like the beam of a laser scanner."""
     image = rendered(drawn(document(paper, codes=(number,), banner="", length=1)), 600 / 72)[0].convert("L")
     scale = 600 / 25.4
     found = None
@@ -191,13 +195,13 @@ def test_a_scanner_reads_the_order_number_off_the_sheet(paper: str, number: str)
 
 
 def thinnest_of(found: Sequence[int]) -> float:
-    """The width of a module: a code is 11 of them for each letter, 13 for its end."""
+    """The width of a module: each letter of a code has 11 modules, its end has 13."""
     letters_of_code = (len(found) - 7) // 6
     return sum(found) / (11 * letters_of_code + 13)
 
 
 def runs_of(pixels: bytes) -> list[tuple[bool, int]]:
-    """Dark and light pieces of a row of pixels by turns."""
+    """The lengths of dark and light runs in a row of pixels, in turn."""
     found: list[tuple[bool, int]] = []
     for pixel in pixels:
         dark = pixel < 128
@@ -209,7 +213,9 @@ def runs_of(pixels: bytes) -> list[tuple[bool, int]]:
 
 
 def bars_in(runs: Sequence[tuple[bool, int]]) -> list[int] | None:
-    """The widths of the bars in a row that holds a code between two quiet zones and nothing else; None for others."""
+    """The widths of the bars in a row that has one code between two quiet zones and nothing else; None for any other
+    row.
+    """
     inner = [width for _dark, width in runs[1:-1]]
     if len(inner) < 25 or len(inner) % 2 == 0 or max(inner) > 5 * min(inner):
         return None
@@ -239,11 +245,13 @@ def test_a_large_logo_is_drawn_with_as_many_dots_as_are_printed() -> None:
     documents = [document(face=face, length=1)] * 3
     sheets = PdfReader(io.BytesIO(drawn(*documents, pictures=lambda logo: large.getvalue()))).pages
     assert [sheet.images[0].image.size for sheet in sheets] == [(1000, 500)] * 3
-    assert len({sheet.images[0].indirect_reference.idnum for sheet in sheets}) == 1  # the file holds it once
+    assert len({sheet.images[0].indirect_reference.idnum for sheet in sheets}) == 1  # the file holds the logo once
 
 
 def test_documents_drawn_by_several_threads_at_once_are_each_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A font is read from a place that all threads share: whoever lets another go on in between reads elsewhere."""
+    """All threads share the read position in a font: if another thread runs in between, the next read is at a wrong
+    place.
+    """
     from reportlab.pdfbase.ttfonts import TTFontFace
 
     documents = [

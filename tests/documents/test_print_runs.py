@@ -142,7 +142,7 @@ def test_a_letter_in_the_name_of_a_buyer_is_told_of_and_not_kept(
 
 
 def test_half_a_character_stops_no_file(app: Flask) -> None:
-    """The import lets none in; a shop may be called so."""
+    """The import accepts none; the name of a shop may have one."""
     odd = store.OfOrder(7, document(notes=(Text("Half \ud83d here"),)))
     with files.writing() as writer:
         store.write_part(writer, [odd])
@@ -204,7 +204,7 @@ def test_a_file_goes_by_its_date(orders: list[Order], mia: Actor, work: Work) ->
 def test_a_buyer_who_is_erased_as_slips_are_made_is_in_no_file(
     orders: list[Order], mia: Actor, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once the parts are there and all is being drawn; and while a part is composed."""
+    """Once while the finished parts are drawn, and once while a part is composed."""
     for place, (module, name) in enumerate(((pdf, "draw"), (packing, "slips_for"))):
         run_id = begin(mia, orders)
         original, erased = getattr(module, name), orders[place].id
@@ -244,7 +244,7 @@ def test_a_worker_that_dies_costs_one_chunk_and_leaves_nothing_that_opens(
     for chunk, place in enumerate(("keep_part", "keep_part", "keep_part", "keep_whole")):
         with monkeypatch.context() as dying:
             dying.setattr(store, place, lambda *args: pytest.exit("killed"))
-            dying.setattr(files.Writer, "discard", lambda writer: None)  # nobody is left to do it
+            dying.setattr(files.Writer, "discard", lambda writer: None)  # a killed worker deletes nothing
             with pytest.raises(pytest.exit.Exception):
                 print_chunk(run_id, chunk)
         db.session.rollback()
@@ -255,7 +255,7 @@ def test_a_worker_that_dies_costs_one_chunk_and_leaves_nothing_that_opens(
         order_id for start in (0, 3, 6) for order_id in [one.id for one in orders[start : start + 3]] * 2
     ]
     left = {path.name for path in files.folder().iterdir()} - set(db.session.scalars(db.select(VaultFile.name)))
-    assert len(left) == 4  # without a row, so without a key; swept in some hours
+    assert len(left) == 4  # no row has their keys; deleted within hours
     for name in left:
         (files.folder() / name).unlink()
 

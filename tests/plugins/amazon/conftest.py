@@ -104,7 +104,7 @@ def store(make_store: Callable[..., StoreAccess]) -> StoreAccess:
 
 @pytest.fixture
 def make_update() -> Callable[..., Update]:
-    """A shipment of everything that is open on an order, as the practice Amazon has it."""
+    """A shipment of all open units of an order, as the practice Amazon has them."""
 
     def make(placed: dict[str, Any], *, number: int = 1, lines: dict[str, int] | None = None, **package: Any) -> Update:
         everything = {item["order_item_id"]: item["left"] for item in placed["items"] if item["left"]}

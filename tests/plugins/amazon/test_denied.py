@@ -37,7 +37,7 @@ MONTH = timedelta(days=30)
 
 
 def read(channel: AmazonChannel, store: StoreAccess, **window: Any) -> list[OrdersPage]:
-    """The pages of a window, each asked for with what the one before said."""
+    """The pages of a window, each requested with the results of the one before."""
     low, pages, token = now() - MONTH, list[OrdersPage](), None
     while True:
         pages.append(channel.fetch_orders(store, OrdersWindow(low, token, **window)))

@@ -37,7 +37,7 @@ def throttle(shared: Shared, slept: list[float]) -> Throttle:
 
 
 def taken(throttle: Throttle, key: str, plan: Plan, **options: Any) -> int:
-    """How many tokens there are at once."""
+    """The number of tokens that can be taken at once."""
     for count in range(1000):
         try:
             throttle.take(key, plan, patience=0, **options)
