@@ -100,7 +100,8 @@ def _load(path: str, source: str, line: int) -> ModuleType:
 
 
 EXAMPLES: dict[str, ModuleType] = {}
-WRITTEN = "plugins/inspections/"  # has tables, which this process must not declare: its test writes it as files
+# Tables must not be declared in this process, and lists are mounted at the start: a test writes them as files.
+WRITTEN = ("plugins/inspections/", "plugins/picking/")
 for _path, _source, _line in _blocks():
     if _path.startswith(WRITTEN):
         continue
@@ -370,16 +371,17 @@ def test_what_the_guide_adds_to_lists_and_pages_is_there(make_order: Callable[..
 
 
 @pytest.mark.own_desk
-def test_the_plugin_of_the_guide_with_a_table_and_a_page_works(
+def test_the_plugins_of_the_guide_with_a_table_a_page_and_a_list_work(
     own_plugins: OwnPlugins, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plugin_pages, "LONG", 60.0)  # however busy the machine is
-    own_plugins.write("inspections", _written("inspections"))
+    for plugin in ("inspections", "picking"):
+        own_plugins.write(plugin, _written(plugin))
     with own_plugins.start() as app:
         key_file().create()
         assert schema.migrate() == {}
         schema.check()
-        assert faults_of("inspections") == []
+        assert faults_of("inspections") == faults_of("picking") == []
         with unit_of_work():
             password_hash = hashed("Correct-Horse-7-Battery", "max@desk.test")
             user = create_user(
@@ -389,13 +391,16 @@ def test_the_plugin_of_the_guide_with_a_table_and_a_page_works(
         hooks.manager.register(FakeChannelPlugin(FakeChannel()))
         number = _an_order()
         browser = Browser(app).enter(actor)
-        assert '<a href="/x/inspections/" aria-current="page">Inspections</a>' in browser.get("/x/inspections/").text
+        assert re.search(r'<a [^>]*href="/x/inspections/"[^>]*>\s*Inspections', browser.get("/x/inspections/").text)
         for given in (number, "9"):
             sent = browser.post("/x/inspections/", {"number": given, "inspector": "Ida"})
             assert (sent.status_code, sent.location) == (302, "/x/inspections/")
         shown = browser.get("/x/inspections/").text
         assert f"<li>{number} Ida</li>" in shown
         assert "There is no such order." in shown
+        for query, there in (("wrap:plain", True), ("wrap:gift", False), (f"number:{number}", True)):
+            listed = browser.get(f"/lists/picking/?q={query}")
+            assert (listed.status_code, "MUG" in listed.text) == (200, there), query
 
 
 def _written(plugin: str) -> dict[str, str]:
