@@ -172,7 +172,7 @@ class PostgresDesk(SharedDesk):
         self._connect()
 
 
-_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE '%alembic_version'"
 _DRAWN = "SELECT sequencename FROM pg_sequences WHERE schemaname = 'public' AND last_value IS NOT NULL"
 _STATE = """
     SELECT (SELECT version_num FROM alembic_version)

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from tests import leftovers
-from tests.desks import Desks
+from tests import desks as grounds, leftovers, postgres
+from tests.desks import Desks, PostgresDesk
 from webapp import errors, jobs
 from webapp.audit.actor import Actor
 from webapp.db import analyze, db, unit_of_work
@@ -155,3 +156,27 @@ def test_a_database_that_became_another_is_made_anew(
     if database.startswith("postgresql"):
         assert db.session.scalar(text("SELECT count(*) FROM pg_stats WHERE schemaname = 'public'")) == 0
     db.session.remove()
+
+
+def test_what_a_plugin_has_migrated_stays_while_its_rows_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, migrate = postgres.server_or_skip(), grounds.fill
+
+    def with_a_plugin(url: str) -> None:
+        migrate(url)
+        with psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)) as there:
+            there.execute("CREATE TABLE crates_alembic_version AS SELECT '0001' AS version_num")
+            there.execute("CREATE TABLE crates_packed (id integer)")
+
+    monkeypatch.setattr(grounds, "fill", with_a_plugin)
+    desk = PostgresDesk(server)
+    with desk.app.app_context():
+        with unit_of_work():
+            db.session.execute(text("INSERT INTO crates_packed VALUES (1)"))
+        db.session.remove()
+        desk.put_back()
+        kept = [
+            db.session.scalar(text(f"SELECT count(*) FROM crates_{name}")) for name in ("alembic_version", "packed")
+        ]
+        db.session.remove()
+    desk.close()
+    assert kept == [1, 0]
