@@ -65,6 +65,7 @@ def add(door: Door, channel: str, name: str, given: Sequence[str], set_stdin: bo
     with unit_of_work():
         added = add_store(channel, name, values, actor=door.actor)
         store_id = added.id
+        activity.added(added)
         jobs.connect.enqueue(store_id)  # a worker tests it and reads its orders, as after adding one in the browser
     text = f"Store {store_id} was added. It is tested and read by itself; see: python -m webapp store list"
     door.show({"id": store_id}, [text])

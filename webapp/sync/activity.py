@@ -5,6 +5,7 @@ from lists; its orders stay as they are.
 """
 
 from dataclasses import replace
+from datetime import timedelta
 
 from webapp import live
 from webapp.audit.actor import Actor
@@ -17,6 +18,8 @@ from webapp.errors import DeskError, Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.models import RunState
 from webapp.sync import denials, order_windows, runs
+
+_CONNECTS_WITHIN = timedelta(minutes=1)  # usually; then the clock asks, too
 
 
 class StoreArchived(Refusal):
@@ -57,6 +60,13 @@ def connection_saved(store: Store, *, changed: bool) -> None:
         if store.account_state == AccountState.KNOWN:
             store.account_state = AccountState.UNASKED
         order_windows.read_first_again(store.id)
+
+
+def added(store: Store) -> None:
+    """Have a new store read. The caller enqueues `connect`, which tests it first; should the queue lose that job, the
+    clock finds the store a minute later.
+    """
+    runs.sync_of(store.id).next_at = now() + _CONNECTS_WITHIN
 
 
 def activate(store: Store, *, actor: Actor) -> None:
