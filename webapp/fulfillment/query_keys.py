@@ -1,9 +1,8 @@
 """The query keys about packages: of orders by their packages, and of the packages themselves."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, not_, or_, select, text
+from sqlalchemy import ColumnElement, func, or_, select, text
 
 from webapp.audit.actor import Actor
 from webapp.db import begins_with
@@ -12,10 +11,16 @@ from webapp.fulfillment.models import ELSEWHERE, Package, Shipment
 from webapp.fulfillment.shipment_list import SHIPMENTS, SHIPPED, update_state
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.orders.models import Order
-from webapp.search.contract import Bound, Found, KeyKind, QueryKey, WordSource
+from webapp.search.conditions import between, yes_no
+from webapp.search.contract import Found, KeyKind, QueryKey, WordSource
 from webapp.updates.models import OPEN, OPEN_UPDATES, STATE_LABELS, ChannelUpdate
 
 _SHORTEST = 4  # characters of a tracking number's prefix
+
+
+def _carried_by(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
+    codes = [value.lower() for value in values]
+    return or_(func.lower(Package.carrier).in_(codes), func.lower(Package.carrier_name).in_(codes))
 
 
 def _by_carrier(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
@@ -56,25 +61,11 @@ KEYS = (
 # --- Of the packages themselves ---------------------------------------------------------------------------------------
 
 
-def _carried_by(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
-    codes = [value.lower() for value in values]
-    return or_(func.lower(Package.carrier).in_(codes), func.lower(Package.carrier_name).in_(codes))
-
-
 def _tracked_by(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
     spelled = {spelling for value in values for spelling in (value, value.upper())}
     whole = [value for value in spelled if not value.endswith("*")]
     begun = sorted(value.rstrip("*") for value in spelled if value.endswith("*"))
     return or_(Package.tracking_number.in_(whole), *(begins_with(Package.tracking_number, one) for one in begun))
-
-
-def _shipped(values: Sequence[Bound], actor: Actor) -> ColumnElement[bool]:
-    return or_(*(_within(Package.shipped_at, value) for value in values))
-
-
-def _within(column: Any, value: Bound) -> ColumnElement[bool]:
-    ends = [column >= value.low] if value.low is not None else []
-    return and_(*ends, *([column <= value.high] if value.high is not None else []))
 
 
 def _confirmed(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
@@ -91,11 +82,7 @@ def _confirmations(actor: Actor) -> Mapping[str, LazyString]:
     return {**STATE_LABELS, "none": _l("None owed")}
 
 
-def _elsewhere(values: Sequence[bool], actor: Actor) -> ColumnElement[bool]:
-    away = Package.shipment_id.in_(select(Shipment.id).where(Shipment.origin == ELSEWHERE))
-    return or_(*(away if value else not_(away) for value in values))
-
-
+_ELSEWHERE = Package.shipment_id.in_(select(Shipment.id).where(Shipment.origin == ELSEWHERE))
 PACKAGE_KEYS = (
     QueryKey(
         subject=SHIPMENTS, code="carrier", label=_l("Carrier"), kind=KeyKind.TEXT, condition=_carried_by,
@@ -105,13 +92,17 @@ PACKAGE_KEYS = (
         subject=SHIPMENTS, code="tracking", label=_l("Tracking number"), kind=KeyKind.TEXT, condition=_tracked_by,
         personal=True, filter=False,
     ),
-    QueryKey(subject=SHIPMENTS, code=SHIPPED, label=_l("Shipped on"), kind=KeyKind.DATE, condition=_shipped),
+    QueryKey(
+        subject=SHIPMENTS, code=SHIPPED, label=_l("Shipped on"), kind=KeyKind.DATE,
+        condition=between(Package.shipped_at),
+    ),
     QueryKey(
         subject=SHIPMENTS, code="confirmation", label=_l("Confirmation"), kind=KeyKind.CHOICE, condition=_confirmed,
         choices=_confirmations, help=_l("How far telling the channel of the package has come."),
     ),
     QueryKey(
-        subject=SHIPMENTS, code="elsewhere", label=_l("Shipped elsewhere"), kind=KeyKind.YES_NO, condition=_elsewhere,
+        subject=SHIPMENTS, code="elsewhere", label=_l("Shipped elsewhere"), kind=KeyKind.YES_NO,
+        condition=yes_no(_ELSEWHERE),
     ),
 )  # fmt: skip
 SOURCES = (WordSource(code="tracking", label=_l("tracking numbers"), find=_by_word),)

@@ -38,6 +38,7 @@ from webapp.orders.queries import state_condition, visible
 from webapp.orders.states import STATE_LABELS
 from webapp.orders.statuses import status_choices
 from webapp.orders.tags import all_tags
+from webapp.search.conditions import between, spelled, within, yes_no
 from webapp.search.contract import Bound, Found, KeyKind, QueryKey
 from webapp.search.gathering import STEP
 from webapp.search.terms import index_key
@@ -48,35 +49,7 @@ _USUAL_DECIMALS = 2
 _LARGEST = 2**63 - 1  # minor units that fit in the column; databases compare with no larger numbers
 
 
-# --- Conditions by the kind of column ---
-
-
-def _between(column: Any) -> Callable[[Sequence[Bound], Actor], Condition]:
-    return lambda values, actor: or_(*(_within(column, value.low, value.high) for value in values))
-
-
-def _within(column: Any, low: Any, high: Any) -> Condition:
-    ends = [column >= low] if low is not None else []
-    ends += [column <= high] if high is not None else []
-    return and_(*ends)
-
-
-def _spelled(column: Any, spell: Callable[[str], str]) -> Callable[[Sequence[str], Actor], Condition]:
-    """The value is compared in the spelling of the column; `*` at its end matches a beginning."""
-
-    def condition(values: Sequence[str], actor: Actor) -> Condition:
-        whole = [spell(value) for value in values if not value.endswith("*")]
-        beginnings = [spell(value.rstrip("*")) for value in values if value.endswith("*")]
-        return or_(column.in_(whole), *(column.startswith(start, autoescape=True) for start in beginnings))
-
-    return condition
-
-
-def _yes_no(yes: Condition) -> Callable[[Sequence[bool], Actor], Condition]:
-    def condition(values: Sequence[bool], actor: Actor) -> Condition:
-        return or_(*(yes if value else not_(yes) for value in values))
-
-    return condition
+# --- Conditions that an index, or JSON, asks for ---
 
 
 def _said(words_: str) -> Condition:
@@ -88,7 +61,7 @@ def _said(words_: str) -> Condition:
 
 def has_flag(*flags: str) -> Callable[[Sequence[bool], Actor], Condition]:
     """The condition of a key for orders on which the channel set one of these flags."""
-    return _yes_no(or_(*(_in_json(Order.flags, f'"{flag}"') for flag in flags)))
+    return yes_no(or_(*(_in_json(Order.flags, f'"{flag}"') for flag in flags)))
 
 
 def _in_json(column: Any, part: str) -> Condition:
@@ -132,7 +105,7 @@ def _states(actor: Actor) -> dict[str, LazyString]:
 
 def _due(values: Sequence[Bound], actor: Actor) -> Condition:
     """Only orders with units that still have to leave: for others the deadline no longer counts."""
-    return and_(_OPEN, Order.unshipped > 0, _between(Order.ship_by)(values, actor))
+    return and_(_OPEN, Order.unshipped > 0, between(Order.ship_by)(values, actor))
 
 
 def _by_channel(values: Sequence[str], actor: Actor) -> Condition:
@@ -212,7 +185,7 @@ def _amount_within(values: Sequence[Bound], places: int) -> Condition:
         return min(max(int(amount.scaleb(places).to_integral_value(rounding)), -_LARGEST), _LARGEST)
 
     ends = ((minor(value.low, ROUND_CEILING), minor(value.high, ROUND_FLOOR)) for value in values)
-    return or_(*(_within(Order.total_minor, low, high) for low, high in ends))
+    return or_(*(within(Order.total_minor, low, high) for low, high in ends))
 
 
 def _by_assignee(values: Sequence[str], actor: Actor) -> Condition:
@@ -288,34 +261,34 @@ KEYS = (
     QueryKey(code="status", label=_l("Status"), kind=KeyKind.CHOICE, condition=_by_status, choices=_statuses),
     QueryKey(
         code="channel-status", label=_l("Channel status"), kind=KeyKind.TEXT,
-        condition=_spelled(func.upper(Order.channel_status), _UPPER), help=_l("The channel's own word."),
+        condition=spelled(func.upper(Order.channel_status), _UPPER), help=_l("The channel's own word."),
     ),
     QueryKey(
         code="due", label=_l("Ship by"), kind=KeyKind.DEADLINE, condition=_due,
         help=_l("What must still leave: due:<4h, due:late, due:<=today."),
     ),
     QueryKey(
-        code="ship-by", label=_l("Ship by, shipped or not"), kind=KeyKind.DATE, condition=_between(Order.ship_by),
+        code="ship-by", label=_l("Ship by, shipped or not"), kind=KeyKind.DATE, condition=between(Order.ship_by),
         filter=False,
         help=_l("The deadline itself, of what has left too; “due” asks for what has not."),
     ),
-    QueryKey(code="deliver-by", label=_l("Deliver by"), kind=KeyKind.DATE, condition=_between(Order.deliver_by)),
-    QueryKey(code="placed", label=_l("Placed"), kind=KeyKind.DATE, condition=_between(Order.placed_at)),
-    QueryKey(code="updated", label=_l("Updated"), kind=KeyKind.DATE, condition=_between(Order.updated_at)),
+    QueryKey(code="deliver-by", label=_l("Deliver by"), kind=KeyKind.DATE, condition=between(Order.deliver_by)),
+    QueryKey(code="placed", label=_l("Placed"), kind=KeyKind.DATE, condition=between(Order.placed_at)),
+    QueryKey(code="updated", label=_l("Updated"), kind=KeyKind.DATE, condition=between(Order.updated_at)),
     QueryKey(
         code="buyer-cancel", label=_l("Buyer wants to cancel"), kind=KeyKind.YES_NO,
-        condition=_yes_no(_said(WANTS_CANCEL)),
+        condition=yes_no(_said(WANTS_CANCEL)),
     ),
     QueryKey(
         code="attention", label=_l("Attention"), kind=KeyKind.CHOICE, condition=_by_attention, choices=_attention_kinds,
     ),
     QueryKey(
-        code="hold", label=_l("On hold"), kind=KeyKind.YES_NO, condition=_yes_no(_said(ON_HOLD)), bare=True,
+        code="hold", label=_l("On hold"), kind=KeyKind.YES_NO, condition=yes_no(_said(ON_HOLD)), bare=True,
         aliases=("on-hold",),
     ),
     QueryKey(
         code="canceling", label=_l("Canceling"), kind=KeyKind.YES_NO, bare=True,
-        condition=_yes_no(Order.canceling.is_(True)),
+        condition=yes_no(Order.canceling.is_(True)),
     ),
     QueryKey(code="shop", label=_l("Shop"), kind=KeyKind.CHOICE, condition=_by_id(Order.shop_id), choices=_shops),
     QueryKey(code="store", label=_l("Store"), kind=KeyKind.CHOICE, condition=_by_id(Order.store_id), choices=_stores),
@@ -325,7 +298,7 @@ KEYS = (
         condition=lambda values, actor: Order.marketplace.in_(values), choices=_marketplaces,
     ),
     QueryKey(
-        code="country", label=_l("Country"), kind=KeyKind.TEXT, condition=_spelled(Order.country, _UPPER),
+        code="country", label=_l("Country"), kind=KeyKind.TEXT, condition=spelled(Order.country, _UPPER),
         help=_l("Where it goes: DE, US."),
     ),
     QueryKey(
@@ -335,9 +308,9 @@ KEYS = (
     QueryKey(
         code="total", label=_l("Total"), kind=KeyKind.MONEY, condition=_total, help=_l("In each order's currency."),
     ),
-    QueryKey(code="currency", label=_l("Currency"), kind=KeyKind.TEXT, condition=_spelled(Order.currency, _UPPER)),
-    QueryKey(code="units", label=_l("Units"), kind=KeyKind.NUMBER, condition=_between(Order.items)),
-    QueryKey(code="unshipped", label=_l("Units unshipped"), kind=KeyKind.NUMBER, condition=_between(Order.unshipped)),
+    QueryKey(code="currency", label=_l("Currency"), kind=KeyKind.TEXT, condition=spelled(Order.currency, _UPPER)),
+    QueryKey(code="units", label=_l("Units"), kind=KeyKind.NUMBER, condition=between(Order.items)),
+    QueryKey(code="unshipped", label=_l("Units unshipped"), kind=KeyKind.NUMBER, condition=between(Order.unshipped)),
     QueryKey(
         code="number", label=_l("Order number"), kind=KeyKind.TEXT, condition=_by_number, filter=False,
         help=_l("Ours or the channel's; ours also without prefix and zeros."),
@@ -350,11 +323,11 @@ KEYS = (
     QueryKey(code="assignee", label=_l("Assignee"), kind=KeyKind.CHOICE, condition=_by_assignee, choices=_people),
     QueryKey(code="tag", label=_l("Tag"), kind=KeyKind.CHOICE, condition=_by_tag, choices=_tags, by_name=True),
     QueryKey(
-        code="task", label=_l("Task due"), kind=KeyKind.DEADLINE, condition=_between(Order.due_at),
+        code="task", label=_l("Task due"), kind=KeyKind.DEADLINE, condition=between(Order.due_at),
         help=_l("The date that one of us set."),
     ),
     QueryKey(
-        code="has-comment", label=_l("Has comments"), kind=KeyKind.YES_NO, condition=_yes_no(Order.comments > 0),
+        code="has-comment", label=_l("Has comments"), kind=KeyKind.YES_NO, condition=yes_no(Order.comments > 0),
         aliases=("commented",),
     ),
     QueryKey(
@@ -372,12 +345,12 @@ KEYS = (
     ),
     QueryKey(
         code="arrived-complete", label=_l("Arrived complete"), kind=KeyKind.YES_NO, filter=False,
-        condition=_yes_no(Order.arrived_complete.is_(True)),
+        condition=yes_no(Order.arrived_complete.is_(True)),
         help=_l("It had left or was canceled before the desk first saw it."),
     ),
     QueryKey(
         code="managed", label=_l("Managed at the channel"), kind=KeyKind.YES_NO, filter=False,
-        condition=_yes_no(Order.number.is_(None)), help=_l("It came while importing was off, and has no number here."),
+        condition=yes_no(Order.number.is_(None)), help=_l("It came while importing was off, and has no number here."),
     ),
     QueryKey(
         code="buyer", label=_l("Buyer"), kind=KeyKind.TEXT, find=_words_of(search_words.BUYER), personal=True,
