@@ -1,5 +1,7 @@
-"""Shared by tests of orders: an act as every door does it, and buyers that are erased as time passes."""
+"""Shared by tests of orders: an act as every door does it, exports, and buyers that are erased as time passes."""
 
+import csv
+import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -13,11 +15,14 @@ from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage, IncomingOrder, IncomingPackage
 from webapp.clock import now
 from webapp.db import db, unit_of_work
+from webapp.lists.exporting import Table, ids_of, stream_csv
 from webapp.orders.erasing import erase_by_date
+from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order, OrderHold
 from webapp.orders.queries import find_order, reference
 from webapp.orders.services import Done, act, find_action, read_input
-from webapp.testing import again, line_again
+from webapp.search.contract import ORDERS
+from webapp.testing import again, incoming_line, incoming_order, line_again
 from webapp.vault import services as vault
 from webapp.vault.services import reveal
 
@@ -66,3 +71,27 @@ def erase_all(work: Work) -> None:
     erase_by_date.enqueue()
     work()
     db.session.expire_all()
+
+
+# --- Exports ---
+
+
+@pytest.fixture
+def max_(make_user: Callable[..., Actor]) -> Actor:
+    """A manager, who may export."""
+    return make_user("manager", "Max")
+
+
+@pytest.fixture
+def orders(take: Callable[..., list[Order]]) -> list[Order]:
+    lines = [incoming_line("MUG", 2), incoming_line("=1+1", 1, price=250)]
+    return take(incoming_order(lines), incoming_order([incoming_line("TEA", 3)]))
+
+
+def read(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def streamed(actor: Actor, rows: str = ORDERS, codes: tuple[str, ...] = (), **more: Any) -> list[dict[str, str]]:
+    table = Table(ORDER_LIST, actor, rows, codes)
+    return read("".join(stream_csv(table, ids_of(ORDER_LIST, actor, **more))))
