@@ -112,6 +112,7 @@ def take_all(page: Page, link: str, practice_url: str) -> None:
     _hold_many(page)
     _ship(page)
     _ship_too_late(page, practice_url)
+    _packages(page)
     _stores(page)
     _dashboard(page)
     _people(page)
@@ -195,6 +196,18 @@ def _ship_too_late(page: Page, practice_url: str) -> None:
     keep(page, "refused")
 
 
+def _packages(page: Page) -> None:
+    """The list of packages, and the packing slip of an order that waits."""
+    page.goto(f"{_base(page)}/shipments/")
+    expect(page.locator("#list tbody tr").first).to_be_visible()
+    keep(page, "shipments")
+    _list(page, "state:processing fulfilled-by:merchant country:DE unshipped:>2 -hold buyer-cancel:no")
+    page.locator("#list tbody a.number").first.click()
+    page.get_by_role("link", name="Packing slip", exact=True).click()
+    expect(page.locator(".slip").first).to_be_visible()
+    keep(page, "slip")
+
+
 def _update(page: Page) -> Locator:
     """The state of the update; its steps also contain the words of states not reached yet."""
     return page.locator("#order-updates .pill")
@@ -242,6 +255,10 @@ def _people(page: Page) -> None:
         expect(page.locator("#new-link")).to_be_visible()
     page.goto(f"{_base(page)}/settings/people/")
     keep(page, "people")
+    page.get_by_role("link", name="Roles", exact=True).click()
+    page.get_by_role("link", name="Clerk", exact=True).click()
+    expect(page.get_by_role("heading", name="Clerk")).to_be_visible()
+    keep(page, "role")
 
 
 def _look_otherwise(page: Page) -> None:
