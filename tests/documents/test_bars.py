@@ -1,4 +1,4 @@
-"""Code 128: what is printed as bars is read back by a scanner; what it can't carry has none."""
+"""Code 128: a scanner reads the printed text back; a text that the code can't hold has no bars."""
 
 import pytest
 from hypothesis import given, settings, strategies as st

@@ -1,4 +1,4 @@
-"""Fonts: they come along, what they have is known, and a letter that none has is named."""
+"""Fonts: they come with the desk, their letters are known, and a letter that no font has is named."""
 
 import hashlib
 import json

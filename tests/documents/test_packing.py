@@ -1,4 +1,4 @@
-"""Packing slips: what is in the parcel; never for what is being canceled; gift texts and addresses by right."""
+"""Packing slips: the content of the parcel; none for orders being canceled; gift texts and addresses only by right."""
 
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
@@ -59,7 +59,7 @@ def test_only_what_is_open_is_packed_and_what_left_can_be_printed_again(orders: 
     ship({line_id: 1})
     [slip] = slips(mia, find_order(number, mia)).slips
     assert [(line.sku, line.quantity) for line in slip.lines] == [("MUG", 1), ("TEA", 1)]
-    assert facts(slip)["Parcel"] == "2"  # nobody knows of how many
+    assert facts(slip)["Parcel"] == "2"  # the number of parcels is not known yet
     [first] = slips_for(mia, ids=[orders[0].id], package=1).slips
     assert [(line.sku, line.quantity) for line in first.lines] == [("MUG", 1)]
     assert (facts(first)["Parcel"], facts(first)["Tracking number"]) == ("1", "JD1")

@@ -1,4 +1,4 @@
-"""Documents as PDF: what the page says and nothing else, whole lines, numbered sheets, bars, letters of known fonts."""
+"""Documents as PDF: the text of the page and no other, whole lines, numbered sheets, bars, letters of known fonts."""
 
 import io
 import re

@@ -1,4 +1,6 @@
-"""Slips of many orders as one PDF: made by a run that survives, for whoever asked, gone with a buyer or by its date."""
+"""Slips of many orders as one PDF: a run makes it even if a worker dies, only the person who started it can open it,
+and it is deleted with a buyer or by its date.
+"""
 
 import io
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What columns of plugins ask of each row: whatever they ask for, the list and its other columns stand."""
+"""What columns of plugins read of each row: if one can't be read, the list and its other columns still work."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ Take = Callable[..., list[Order]]
 
 
 def asking(code: str, **reads: Any) -> Column:
-    """A column that says what it has read."""
+    """A column whose values are what it has read."""
 
     def values(rows: Sequence[Any], actor: Actor) -> Mapping[int, str]:
         return {row.id: ",".join(str(getattr(row, name)) for name in reads) for row in rows}
@@ -47,7 +47,7 @@ def bring() -> Iterator[Callable[..., None]]:
 
 
 def said(rows: Rows, code: str, actor: Actor) -> list[Any]:
-    """What a column says of these rows; its failure in words."""
+    """The values of a column for these rows; if it fails, the failure in words."""
     try:
         return [values_of(list_columns()[code], rows, actor).get(row.id) for row in rows]
     except PluginFailed as problem:

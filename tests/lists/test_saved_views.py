@@ -116,7 +116,7 @@ def test_a_layout_is_remembered_within_reason(mia: Actor) -> None:
 
 
 def test_the_number_is_shown_first_whatever_was_chosen(mia: Actor) -> None:
-    """Without the number no order of the list could be opened."""
+    """Without the number, no order could be opened from the list."""
     chosen: Sequence[Sequence[tuple[str, int | None]]] = ([("total", None)], [("total", None), ("number", 90)])
     for columns_ in chosen:
         layout = Layout(tuple(columns_))

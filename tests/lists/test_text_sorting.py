@@ -1,4 +1,4 @@
-"""A list may be sorted by text: by an empty one too, and by none."""
+"""Lists that are sorted by text: rows with an empty text or without one are found, too."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +16,7 @@ from webapp.orders.models import Order
 from webapp.testing import incoming_order
 
 Take = Callable[..., list[Order]]
-# The status of an order may be none; it is text like a name that a plugin's rows have.
+# The channel status may be missing. Like a name in a plugin's rows, it is text.
 BY_TEXT = replace(ORDER_LIST, sorts={"status": Order.status}, usual="status", walk=Walk())
 
 

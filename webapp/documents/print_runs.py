@@ -137,7 +137,7 @@ class _Printing:
         self._erased: set[int] = set()  # those of them whose buyers were erased before anything was read
         self._parts: list[VaultFile] = []  # the parts that were drawn
         self._refused: Mapping[int, DeskError] = {}  # refused by this chunk
-        self._noted: set[int] = set()  # orders with slips that have numbers in place of letters
+        self._noted: set[int] = set()  # orders whose slips have numbers in place of letters
         self._ids: list[int] = []
         self._gone = False  # whether a part was deleted with its buyer during the drawing
 

@@ -1,7 +1,7 @@
 """The list of shipments: the packages of all orders, whoever sent them.
 
-A row is a package. It lies within its order: whatever finds an order finds its packages, and what a list says of an
-order stands beside each of them. Carrier, tracking number, day and units are the package's own.
+A row is a package. Packages belong to orders: a query that finds an order finds its packages, and the columns of the
+order are shown for each of them. Carrier, tracking number, shipping time and units are the package's own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ from webapp.updates.models import STATE_LABELS, ChannelUpdate, UpdateState
 
 SHIPMENTS = "shipments"
 SHIPPED = "shipped"
-_LENT = (  # columns of orders, in their words
+_LENT = (  # columns of orders, by code
     "channel_number",
     "channel_status",
     "badges",
@@ -51,7 +51,7 @@ _LENT = (  # columns of orders, in their words
     "assignee",
     "tags",
 )
-_SHOWN = ("number", "state", "buyer", "store")  # of these, where nobody chose others
+_SHOWN = ("number", "state", "buyer", "store")  # the columns of orders that are shown by default
 _TONES = {
     UpdateState.EFFECTIVE: "good",
     UpdateState.DONE_ELSEWHERE: "good",
@@ -59,27 +59,27 @@ _TONES = {
     UpdateState.UNKNOWN: "warn",
     UpdateState.WITHDRAWN: "gone",
 }
-# What conditions of just these columns ask, most packages answer to: the newest are walked until a page is full.
+# Most packages meet conditions on only these columns: the newest packages are read until a page is full.
 _COMMON = {"archived_at", "canceling", "country", "fulfilled_by", "marketplace", "on_hold", "shipped_at", "shop_id"}
 _COMMON |= {"state", "store_id"}
 
 
 def visible(actor: Actor) -> Select[Package]:
-    """All packages of orders that the actor may see; raises `Forbidden` for who may see none."""
+    """All packages of orders that the actor may see. Raises `Forbidden` if the actor may see no orders."""
     actor.needs("orders.view")
     query = select(Package).join(Order, Order.id == Package.order_id)
     return query if actor.shops is None else query.where(Order.shop_id.in_(actor.shops))
 
 
 class _PackageWalk(Walk):
-    """Newest first along the index of the day, which SQLite would leave for one that finds half of all orders."""
+    """Reads along the index of the shipping time; SQLite would choose an index that finds half of all orders."""
 
     def parts(self, subject: Subject, actor: Actor, compiled: Compiled, sort: str) -> Parts:
         found = super().parts(subject, actor, compiled, sort)
         if found.gathered or not named_columns(compiled.conditions, Order, Package) <= _COMMON:
             return found
         if any(isinstance(part, TextClause) for one in compiled.conditions for part in visitors.iterate(one)):
-            return found  # the words of an index of few orders
+            return found  # the condition of a partial index of few orders
         hint = "INDEXED BY ix_packages_shipped_at"
         return Parts([part.with_hint(Package, hint, dialect_name="sqlite") for part in found.parts])
 
@@ -94,7 +94,7 @@ _units = (
     .scalar_subquery()
 )
 _origin = select(Shipment.origin).where(Shipment.id == Package.shipment_id).correlate(Package).scalar_subquery()
-update_state = (  # of the newest confirmation; none where the channel is owed none
+update_state = (  # of the newest confirmation; null if the channel is owed none
     select(ChannelUpdate.state)
     .where(
         ChannelUpdate.order_id == Package.order_id,
@@ -122,7 +122,7 @@ _word_there = (
 
 
 def _lent(column: Column) -> Column:
-    """A column of orders, for packages: each says what its order says."""
+    """A column of orders, for packages: each package has the value of its order."""
 
     def values(rows: Sequence[Any], actor: Actor) -> Mapping[int, Any]:
         said = column.values(once(rows, "orders", lambda: _orders(rows, actor)), actor)
@@ -133,7 +133,7 @@ def _lent(column: Column) -> Column:
 
 
 def _orders(rows: Sequence[Any], actor: Actor) -> Rows:
-    """The orders of these packages, each once, as the list of orders would have read them."""
+    """The orders of these packages, each once, as rows of the list of orders."""
     plain = {row.order_id: _order_of(row) for row in rows}
     purpose = rows.purpose if isinstance(rows, Rows) else LIST
     return Rows(plain.values(), ORDER_LIST, actor, purpose)
@@ -144,7 +144,7 @@ def _order_of(row: PlainRow) -> PlainOrder:
 
 
 def _carriers(rows: Sequence[Any], actor: Actor) -> Mapping[int, str]:
-    """Carriers by their names."""
+    """The names of the packages' carriers."""
     names = carrier_names(rows)
     return {
         row.id: row.carrier_name or names.get((row.store.channel, row.marketplace, row.carrier), row.carrier)
@@ -153,7 +153,7 @@ def _carriers(rows: Sequence[Any], actor: Actor) -> Mapping[int, str]:
 
 
 def _at_channel(row: PlainRow) -> list[Label]:
-    """How far the confirmation has come, and the channel's own word of the package."""
+    """The state of the confirmation, and the channel's own status of the package."""
     found = []
     if row.update_state is not None:
         tone = _TONES.get(row.update_state, "info")

@@ -1,1 +1,1 @@
-"""Lists of anything: subjects, walking them by keyset, saved views, layouts, exports."""
+"""Lists of any records: subjects, paging by keyset, saved views, layouts and exports."""

@@ -1,7 +1,7 @@
-"""What a list is about: whoever registers a `Subject` gets a page with filters, saved views, columns and exports.
+"""The contract of a list: a registered `Subject` gets pages with filters, saved views, columns and exports.
 
-Columns, keys and word sources name their subject by its code. How rows are found and walked is `listing`'s work; a
-subject whose indexes allow faster ways brings a `Walk` of its own.
+Columns, keys and word sources name their subject by its code. `listing` finds the rows and pages through them; a
+subject whose indexes allow a faster way has a `Walk` of its own.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from webapp.channels.models import Shop, Store
     from webapp.lists.saved_views import View
 
-Read = Callable[[Select[Any]], list[Any]]  # executes a query for a list's visible rows, with what is wanted of each
-Place = tuple[Any, int]  # the value that a list is sorted by, and the id: behind it or before it the page begins
+Read = Callable[[Select[Any]], list[Any]]  # runs a query for visible rows and returns what the caller needs of each
+Place = tuple[Any, int]  # the sort value and the id of the row after which, or before which, a page begins
 
 
-Cell: TypeAlias = "str | int | Decimal | datetime | None"  # of an export; a time in its shop's zone
+Cell: TypeAlias = "str | int | Decimal | datetime | None"  # of an export; a time is in its shop's zone
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything that a query finds, in no order, but ready to be sorted: several parts where no index holds all.
+    """Queries that together find all rows, not yet sorted; there are several if no index covers all rows.
 
-    What is `gathered` by its words is one part, sorted afterwards along no index.
+    `gathered`: the rows are found by search words; they are one part, and are sorted without an index.
     """
 
     parts: Sequence[Select[Any]]
@@ -47,10 +47,10 @@ class Parts:
 
 
 class Walk:
-    """How the rows of a subject are found; this one takes whatever indexes the database finds."""
+    """How the rows of a subject are found; this class leaves the choice of an index to the database."""
 
     def parts(self, subject: Subject, actor: Actor, compiled: Compiled, sort: str) -> Parts:
-        """What the query finds; `sort` is the name of the sorting."""
+        """The queries that find the rows; `sort` is the name of the sorting."""
         query = subject.visible(actor).where(*compiled.conditions)
         if not compiled.words:
             return Parts([query], gathered=bool(compiled.searched) and not compiled.broad)
@@ -61,21 +61,22 @@ class Walk:
     def rows(
         self, actor: Actor, compiled: Compiled, sorting: Sorting, place: Place | None, up: bool, limit: int, read: Read
     ) -> list[Any] | None:
-        """The rows of a page, one more than `limit` where there are more, by a way that is faster than sorting what
-        `parts` finds; None where there is none. `up` says whether values grow on the way; `limit` 0 gives all.
+        """The rows of a page, if there is a faster way than sorting the rows of `parts`; None if there is none.
+
+        Returns one row more than `limit` if there are more; with `limit` 0, all rows. `up` means ascending order.
         """
         return None
 
     def complete(self, rows: Sequence[Any]) -> None:
-        """Give whole objects what each of them is asked for, read once for all."""
+        """Load what all of these objects are asked for, such as their stores, once for all of them."""
 
     def plain(self, values: Mapping[str, Any], store: Store, shop: Shop) -> PlainRow:
-        """A row as columns get it, of the plain values that were read of it."""
+        """The row that columns get, made of the plain values that were read."""
         return PlainRow(values, store, shop)
 
 
 class PlainRow:
-    """What a list has read of a row, by name, with the store and the shop that its order belongs to."""
+    """The values that a list has read for a row, as attributes, with the store and the shop of the row's order."""
 
     id: int
     order_id: int
@@ -91,13 +92,13 @@ class PlainRow:
 
     @property
     def zone(self) -> ZoneInfo:
-        """The zone of the shop, whose days the row's times are told by."""
+        """The time zone of the shop, in which the row's times are shown."""
         return ZoneInfo(self.shop.zone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expansion:
-    """Several rows of a file for each row of a list, such as the lines of an order."""
+    """Several rows of an export for each row of a list, such as the lines of an order."""
 
     code: str
     label: LazyString
@@ -108,7 +109,7 @@ class Expansion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListWords:
-    """What the pages of a list say; every sentence is whole, since nouns can't be put into them in every language."""
+    """The texts on the pages of a list. Each is a whole sentence, since nouns can't be inserted in every language."""
 
     every: LazyString
     region: LazyString
@@ -160,7 +161,7 @@ NEUTRAL = ListWords(
 
 @dataclass(frozen=True, slots=True)
 class StatusCard:
-    """How many rows stand somewhere, and the query that lists them."""
+    """A card with a number of rows, and the query that lists them."""
 
     code: str
     label: LazyString
@@ -171,12 +172,12 @@ class StatusCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Subject(Searched):
-    """Something that there is a list of: rows of a model, each with an integer `id`.
+    """The records of a list: rows of a model, each with an integer `id`.
 
-    `visible` selects the rows that an actor may see, joined with whatever tables keys and columns speak of, and raises
-    `Forbidden` for whoever may see none. `sorts` names the columns by which the list can be sorted, for which there are
-    indexes; `usual` is the sorting that nobody asked for. `row` is what is read of every row beside what its columns
-    ask for: `store_id` and `shop_id` of its order at least. `always` are the columns of every file.
+    `visible` selects the rows that an actor may see, joined with all tables that keys and columns use, and raises
+    `Forbidden` if the actor may see none. `sorts` has the columns by which the list can be sorted, by name; each needs
+    an index. `usual` is the default sorting. `row` is what is read for every row in addition to what its columns read:
+    at least `store_id` and `shop_id` of its order. `always` are the codes of the columns that every export has.
     """
 
     model: type[Any]
@@ -185,27 +186,27 @@ class Subject(Searched):
     usual: str
     row: Reads
     always: Sequence[str]
-    each: LazyString  # a file with a row for each of them
-    reference: Callable[[Any], str]  # what a row is called
+    each: LazyString  # the label of an export with one row for each row of the list
+    reference: Callable[[Any], str]  # the name of a row
     expansions: Sequence[Expansion] = ()
     words: ListWords = NEUTRAL
-    path: str = ""  # of its pages; where none is said, below `/lists/`
-    one: str = "row"  # of its rows, in forms and addresses
-    topic: str = ""  # that is announced when there are new rows; none: the list says nothing of them
-    recent: str = ""  # the query for its rows of the last 90 days, offered where another takes too long
+    path: str = ""  # of its pages; without one, they are below `/lists/`
+    one: str = "row"  # the name of a row's id in forms and URLs
+    topic: str = ""  # announced when there are new rows; without one, the list doesn't mention new rows
+    recent: str = ""  # the query for the rows of the last 90 days, offered if another query takes too long
     cards: Sequence[StatusCard] = ()
-    views: Sequence[View] = ()  # those that every desk has
+    views: Sequence[View] = ()  # predefined: every desk has them
     walk: Walk = field(default_factory=Walk)
 
     @property
     def base(self) -> str:
-        """What the addresses of its pages begin with."""
+        """The path with which the URLs of its pages begin."""
         return self.path or f"/lists/{self.code}"
 
 
 @dataclass(frozen=True, slots=True)
 class Sorting:
-    """What a list is sorted by, and which way."""
+    """The column by which a list is sorted, and the direction."""
 
     name: str
     column: InstrumentedAttribute[Any]
@@ -213,7 +214,7 @@ class Sorting:
 
     @classmethod
     def parse(cls, subject: Subject, text: str | None = None) -> Sorting:
-        """`-placed`, `ship_by` …, or what is usual; raises `Invalid` for what no index stands for."""
+        """The sorting of a text such as `-placed` or `ship_by`; None is the default. Raises `Invalid` for others."""
         text = subject.usual if text is None else text
         name = text.removeprefix("-")
         if name not in subject.sorts:
@@ -222,10 +223,10 @@ class Sorting:
 
     @property
     def may_lack(self) -> bool:
-        """Whether some rows have no value of it."""
+        """Whether the column is nullable."""
         return bool(self.column.property.columns[0].nullable)
 
     def by(self, column: Any, id_: Any) -> list[ColumnElement[Any]]:
-        """What to sort by, all of it one way, so that rows without a value come last."""
+        """The expressions to sort by, all in one direction, so that rows without a value come last."""
         last = column.is_not(None) if self.descending else column.is_(None)
         return [*([last] if self.may_lack else []), column, id_]

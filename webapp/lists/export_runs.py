@@ -1,10 +1,10 @@
-"""Exports as runs: files too large for one answer, or of a kind that can't be streamed.
+"""Exports as runs: for files that are too large for one response, or whose format can't be streamed.
 
-The first chunk notes which orders it is about; each chunk writes a part; the last puts the parts together. Parts are
-written outside of any transaction and count once their chunk is committed, so a worker that dies costs one part's time.
-All files, parts too, lie sealed in the vault. A file is fetched by whoever asked for it, while they see all of its
-orders, and is gone after a day or with a buyer whom it tells of; a part that is gone so while its run goes on is
-written again, without that buyer.
+The first chunk stores the ids of the rows; each chunk writes a part; the last chunk joins the parts. Parts are written
+outside of transactions and count once their chunk is committed, so a worker that dies loses the work of one chunk. All
+files, including parts, are sealed in the vault. Only the person who started the run can fetch the file, and only while
+they may see all its orders. It is deleted after a day, or when one of its buyers is erased. If a part is deleted with
+a buyer while the run goes on, the part is written again, without that buyer.
 """
 
 import io
@@ -42,7 +42,7 @@ from webapp.vault.files import Reader, Writer
 from webapp.vault.models import VaultFile
 
 KIND = "export"
-EXPORTED = "orders_exported"  # the event of the audit log, of whatever subject: `rows` says of which
+EXPORTED = "orders_exported"  # the event of the audit log, for all subjects; `rows` says what a row is
 KEPT = timedelta(days=1)
 CSV, CSV_FOR_EXCEL, XLSX = "csv", "csv_for_excel", "xlsx"
 FORMATS: dict[str, LazyString] = {
@@ -50,11 +50,11 @@ FORMATS: dict[str, LazyString] = {
     CSV_FOR_EXCEL: _l("CSV that Excel opens with accents right"),
     XLSX: _l("Excel workbook (XLSX)"),
 }
-CHUNK = 5_000  # orders of one part
-LARGE = 20_000  # orders of a file that takes more than some seconds to put together
-_PATIENCE = timedelta(minutes=15)  # for putting a large workbook together
-_BEGUN, _FORGOTTEN = "begun", "forgotten"  # places: which orders it is about is noted; its words are gone
-_ORDERS = -1  # the position of the file that notes which orders it is about
+CHUNK = 5_000  # rows of the list in one part
+LARGE = 20_000  # rows of a file whose parts take more than some seconds to join
+_PATIENCE = timedelta(minutes=15)  # for joining the parts of a large workbook
+_BEGUN, _FORGOTTEN = "begun", "forgotten"  # values of `place`: the ids are stored; the search words are deleted
+_ORDERS = -1  # the position of the file with the ids of the rows
 _PART, _WHOLE = "export_part", "export"  # kinds of files
 
 
@@ -64,7 +64,7 @@ class NothingToExport(DeskError):
 
 
 class PartsGone(DeskError):
-    """What earlier chunks wrote is not there, or was written by another version."""
+    """The files of earlier chunks are missing, or were written by another version."""
 
     code = "parts_gone"
     sentence = _l("What was written of this file so far is gone, or from another version of the desk. Export it again.")
@@ -82,8 +82,10 @@ def start_export(
     sort: str | None = None,
     ids: Sequence[int] | None = None,
 ) -> Run:
-    """Begin to write a file of these rows, or of everything that the query finds: so many, as the door has counted
-    before the transaction, since on SQLite nobody else writes meanwhile. Raises `NothingToExport`.
+    """Start a run that writes a file of the rows with these ids, or of all rows that the query finds.
+
+    `total` is the number of rows. The caller counts them before the transaction, since on SQLite nobody else can write
+    during one. Raises `NothingToExport`.
     """
     actor.needs("orders.export")
     if total == 0:
@@ -110,7 +112,7 @@ def start_export(
 
 
 def can_fetch(run: Run, actor: Actor) -> bool:
-    """Whether the run's file is there and this person's, who still sees all of its orders."""
+    """Whether the run's file exists and the actor may have it: they started the run, and still see all its orders."""
     own = (run.actor_kind, run.actor_id) == (actor.kind, actor.id)
     if not own or run.state != RunState.DONE or not actor.may("orders.export"):
         return False
@@ -123,7 +125,7 @@ def can_fetch(run: Run, actor: Actor) -> bool:
 
 
 def _may_read(export: Export, actor: Actor) -> bool:
-    """Whether the actor may still see what the file shows; a column that is gone since may have been personal."""
+    """Whether the actor may still see the file's columns; a column that no longer exists may have been personal."""
     subject, known = subjects().get(export.subject), list_columns(export.subject)
     if subject is None or not actor.may(subject.right):
         return False
@@ -132,7 +134,7 @@ def _may_read(export: Export, actor: Actor) -> bool:
 
 
 def open_file(run: Run, actor: Actor) -> tuple[Reader, Export]:
-    """The run's file, and what was asked for. Raises `NotFound` for whoever did not ask for it, and once it is gone."""
+    """The run's file and its export. Raises `NotFound` if the actor may not have the file, or if it was deleted."""
     row = _file_of(run)
     if row is None or not can_fetch(run, actor):
         raise NotFound(name=run.id)
@@ -144,20 +146,20 @@ def _file_of(run: Run) -> VaultFile | None:
     return files.named(export.file) if export is not None and export.file else None
 
 
-# --- What the worker does ---------------------------------------------------------------------------------------------
+# --- In the worker ----------------------------------------------------------------------------------------------------
 
 
 @job("now", timeout=1800, formerly="webapp.orders.export_runs.write_part")
 @runs.gives_up
 def write_part(run_id: int, chunk: int) -> None:
-    """Write the next part of a file, or put the parts of a small one together."""
+    """Write the next part of a file, or join the parts of a small file."""
     _write(run_id, chunk, largest=LARGE)
 
 
 @job("importing", timeout=1800, formerly="webapp.orders.export_runs.put_together")
 @runs.gives_up
 def put_together(run_id: int, chunk: int) -> None:
-    """Put the parts of a large file together, which takes up to a minute: behind it nobody waits for anything small."""
+    """Join the parts of a large file. This takes up to a minute, so it runs in a queue without short jobs."""
     _write(run_id, chunk)
 
 
@@ -195,7 +197,7 @@ runs.carried_by(KIND, write_part)
 
 
 def _keep(run: Run, written: "_Writing") -> None:
-    """Let what a chunk wrote count, in the transaction that moves the run."""
+    """Make the work of a chunk count, in the transaction that advances the run."""
     row, whole = db.session.get_one(Export, run.id), written.keep()
     row.place, run.total, run.done = _BEGUN, written.total, written.done
     if whole is not None:
@@ -209,7 +211,7 @@ def _keep(run: Run, written: "_Writing") -> None:
 
 @job("clock", formerly="webapp.orders.export_runs.forget_exports")
 def forget_exports() -> None:
-    """Delete the words searched a day after their files were written, and what unfinished runs left behind."""
+    """Delete the search words of exports a day after their files were written, and the parts of unfinished runs."""
     with unit_of_work():
         for run, export in db.session.execute(_forgettable()):
             export.file, export.place, export.period, export.sealed = "", _FORGOTTEN, None, None
@@ -217,13 +219,13 @@ def forget_exports() -> None:
 
 
 def _tidy(run: Run) -> None:
-    """Take away the parts of a run that has ended; those of a file that was written are a part of it."""
+    """Delete the parts of a run that has ended; a finished file has replaced its parts already."""
     if not run.is_open:
         files.forget([row.id for row in files.files_of(_PART, run.id)])
 
 
 def any_to_forget() -> bool:
-    """Whether there is anything of files and words to delete."""
+    """Whether there are files or search words to delete."""
     return db.session.execute(_forgettable().limit(1)).first() is not None
 
 
@@ -238,28 +240,26 @@ def _language(run: Run) -> str:
 
 
 class _Writing:
-    """The work of one chunk at a file. Nothing of it counts before `keep`, which is called in the transaction that
-    moves the run; what is not kept is discarded.
-    """
+    """The work of one chunk. None of it counts before `keep`, called in the transaction that advances the run."""
 
     def __init__(self, run_id: int, export: Export, actor: Actor, largest: int | None) -> None:
         self.run_id, self.export, self.actor = run_id, export, actor
         self.subject = find_subject(export.subject)
-        self._largest = largest  # orders of a file that may be put together here; None: any
+        self._largest = largest  # rows of a file whose parts may be joined in this job; None: any number
         self.total, self.done, self.is_last = 0, 0, False
         self._made: list[Writer] = []  # in the order in which they are kept
         self._ids: Any = array("q")
-        self._start: int | None = None  # of the part just written; None: the whole was
+        self._start: int | None = None  # of the written part; None: the whole file was written
         self._parts: list[VaultFile] = []
-        self._erased: set[int] = set()  # before anything of the part was read
+        self._erased: set[int] = set()  # orders whose buyers were erased before anything of the part was read
 
     def go_on(self) -> None:
-        """Write the first part that is not there, or the file once all are."""
+        """Write the first missing part, or the whole file if none is missing."""
         there = {row.position: row for row in files.files_of(_PART, self.run_id)}
         self._ids = self._noted(there.pop(_ORDERS, None))
         self.total = len(self._ids)
         self._parts = [there[start] for start in sorted(there)]
-        for row in self._parts:  # whoever erases a buyer meanwhile deletes some of these
+        for row in self._parts:  # an erasing meanwhile may delete some of these rows
             db.session.expunge(row)
         db.session.rollback()
         missing = [start for start in range(0, self.total, CHUNK) if start not in there]
@@ -269,7 +269,7 @@ class _Writing:
                 self.is_last = True
                 return
             head = Table(self.subject, self.actor, self.export.rows, self.export.columns).head
-            db.session.rollback()  # what the heading asked stays open no longer, however long the file takes
+            db.session.rollback()  # ends the transaction that read the heading, since writing the file takes long
             self._write_whole(head)
             return
         self._start = missing[0]
@@ -278,11 +278,11 @@ class _Writing:
         self.is_last = len(missing) == 1
 
     def keep(self) -> VaultFile | None:
-        """Give what was written its rows; the file, once it is whole. What tells of a buyer who was erased while it was
-        written is not kept: another chunk writes it again.
+        """Make what was written count; returns the file when it is complete. If a buyer was erased while a part was
+        written, the part is not kept, and another chunk writes it again.
         """
         expires_at = now() + KEPT
-        if not self._made:  # all parts are there, and another job's to put together
+        if not self._made:  # no part is missing, and another job joins them
             return None
         if self._start is None:
             [writer] = self._made
@@ -304,7 +304,7 @@ class _Writing:
         return None
 
     def discard(self) -> None:
-        """Take away what was not kept."""
+        """Delete what was not kept."""
         for writer in self._made:
             writer.discard()
 
@@ -338,7 +338,9 @@ class _Writing:
         return writer
 
     def _noted(self, there: VaultFile | None) -> Any:
-        """Which orders the file is about, found once: what changes meanwhile moves no row."""
+        """The ids of the file's rows: found by the first chunk and then read from its file, so that no change of an
+        order moves a row.
+        """
         ids = array("q")
         if self.export.place:
             if there is None:
@@ -356,7 +358,7 @@ class _Writing:
 
 
 def _as_lines(rows: Iterable[Sequence[Cell]]) -> str:
-    """Rows as they wait for the workbook: a line of JSON each, decimals and times marked as such."""
+    """Rows as a part of a workbook has them: one line of JSON each, with decimals and times marked as such."""
     return "".join(json.dumps(row, ensure_ascii=False, default=_marked) + "\n" for row in rows)
 
 

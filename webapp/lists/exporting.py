@@ -1,10 +1,10 @@
 """Exports: the rows of a list as a table of chosen columns, streamed at once or written by a run.
 
-A file holds what the list's columns say, in plain form: numbers as numbers, money as decimals beside their currency,
-times in the shop's zone, as ISO 8601 in CSV. The subject says which columns are always there, such as both numbers and
-both statuses. Text that a spreadsheet would take for a formula is defused. Rows are read a part at a time as plain
-values: mapped objects would cost twice the time. What the chosen columns ask of each row is read in one statement, so
-that it tells of one moment.
+A file has the values of the list's columns in plain form: numbers as numbers, money as decimals with their currency in
+the next column, times in the shop's zone, as ISO 8601 in CSV. The subject defines which columns every file has, such as
+both order numbers and both statuses. Text that a spreadsheet would read as a formula is escaped. Rows are read in
+parts, as plain values: mapped objects would take twice the time. What the chosen columns read of each row is read in
+one statement, so that all values are of one moment.
 """
 
 import csv
@@ -28,18 +28,18 @@ from webapp.search.contract import Column, ColumnKind
 from webapp.search.registered import list_columns
 
 PART = 1_000  # rows read at once
-BYTE_ORDER_MARK = "\ufeff"  # by which Excel knows that a file is UTF-8
+BYTE_ORDER_MARK = "\ufeff"  # by which Excel recognizes UTF-8
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _SUSPECT = frozenset({" ", *_FORMULA})
 
 
 def rows_labels(subject: Subject) -> dict[str, LazyString]:
-    """What a file may have a row for, by codes that are stored: the subject's own, or an expansion's."""
+    """What a row of a file can be, by codes that are stored: a row of the list, or a row of an expansion."""
     return {subject.code: subject.each} | {one.code: one.label for one in subject.expansions}
 
 
 def offered(subject: Subject, actor: Actor) -> list[Column]:
-    """The columns that this person may choose from; the ones that are always there not among them."""
+    """The columns that this person can choose, without those that every file has."""
     known = list_columns(subject.code).values()
     return [column for column in known if column.code not in subject.always and may_show(column, actor)]
 
@@ -51,7 +51,7 @@ def always(subject: Subject, actor: Actor) -> list[Column]:
 
 
 def usual(subject: Subject, actor: Actor, view: str = "") -> list[str]:
-    """The columns that the person's list shows in the view of this code, where they may be exported."""
+    """The codes of the columns that the person's list shows in the view of this code, if they can be chosen."""
     kept = kept_for(actor, subject=subject.code)
     opened = next((known for known in kept.views if known.code == view), None)
     offers = {column.code for column in offered(subject, actor)}
@@ -67,7 +67,7 @@ def ids_of(
     compiled: Compiled | None = None,
     sort: str | None = None,
 ) -> Any:
-    """The ids of what is exported, in the list's order, as a compact array."""
+    """The ids of the exported rows, in the list's order, as a compact array."""
     query = matching_ids(subject, actor, compiled, sort)
     if ids is not None:
         usual = Sorting.parse(subject)
@@ -77,7 +77,7 @@ def ids_of(
 
 
 class Table:
-    """The rows of an export, for one person: what they may not see is no column of it."""
+    """The rows of an export for one person, without the columns that they may not see."""
 
     def __init__(self, subject: Subject, actor: Actor, rows: str, codes: Iterable[str]) -> None:
         actor.needs("orders.export")
@@ -89,13 +89,13 @@ class Table:
 
     @property
     def head(self) -> list[str]:
-        """The words over the columns, in the reader's language."""
+        """The heads of the columns, in the reader's language."""
         words = [word for column in self.columns for word in _words(column)]
         words.insert(len(self.subject.always), str(_("Practice")))
         return [*words, *(self._expansion.head() if self._expansion else ())]
 
     def cells(self, ids: Sequence[int]) -> Iterator[Sequence[Cell]]:
-        """The rows of these ids, in this order, in a number of queries that does not depend on theirs."""
+        """The rows of these ids, in this order; the number of queries does not depend on the number of rows."""
         part = read_rows(self.subject, self.actor, ids, self.columns, EXPORT)
         cells = [cells for column in self.columns for cells in self._said(column, part)]
         mark = str(_("Practice"))
@@ -111,7 +111,7 @@ class Table:
                 yield (*row, *more)
 
     def _said(self, column: Column, part: Rows) -> list[list[Cell]]:
-        """The cells of a column; where its plugin fails, each says so."""
+        """The cells of a column; if its plugin fails, each cell says so."""
         try:
             values = values_of(column, part, self.actor)
             return ask(column, "column", _cells, column, values, part)
@@ -120,21 +120,21 @@ class Table:
 
 
 def as_csv(rows: Iterable[Sequence[Cell]]) -> str:
-    """Rows as CSV text that no spreadsheet takes for formulas."""
+    """Rows as CSV text that no spreadsheet reads as formulas."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerows([[safe(cell) for cell in row] for row in rows])
-    return text.getvalue().encode(errors="replace").decode()  # half a character, as cut texts end in, is none of UTF-8
+    return text.getvalue().encode(errors="replace").decode()  # UTF-8 can't hold half a character, as cut texts end in
 
 
 def safe(cell: Cell) -> Cell:
-    """Text as text: what a spreadsheet would reckon gets an apostrophe before it. Numbers stay, times become ISO."""
+    """The cell for CSV: an apostrophe precedes text that a spreadsheet would calculate, and times become ISO 8601."""
     if isinstance(cell, str):
         return f"'{cell}" if cell[:1] in _SUSPECT and cell.lstrip(" ").startswith(_FORMULA) else cell
     return cell.isoformat(timespec="seconds") if isinstance(cell, datetime) else cell
 
 
 def stream_csv(table: Table, ids: Sequence[int], *, mark: bool = False) -> Iterator[str]:
-    """The whole file, a part at a time; each is a reading of its own, so that no snapshot stays open for long."""
+    """The whole file in parts; each part is read in its own transaction, so that no snapshot stays open for long."""
     yield (BYTE_ORDER_MARK if mark else "") + as_csv([table.head])
     for start in range(0, len(ids), PART):
         yield as_csv(table.cells(ids[start : start + PART]))
@@ -149,7 +149,7 @@ def _words(column: Column) -> list[str]:
 
 
 def _cells(column: Column, values: Mapping[int, Any], part: Rows) -> list[list[Cell]]:
-    """What a column says of a part's rows; amounts have their currency in a column of its own."""
+    """The values of a column for the rows of a part; amounts have their currency in a second column."""
     found = [values.get(row.id) for row in part]
     if column.kind is ColumnKind.MONEY:
         amounts = [(value.decimal, value.currency) if isinstance(value, Money) else (None, None) for value in found]

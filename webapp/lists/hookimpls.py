@@ -1,4 +1,4 @@
-"""What lists keep by the clock."""
+"""The scheduled jobs of lists."""
 
 from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule

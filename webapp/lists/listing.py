@@ -1,7 +1,7 @@
-"""Walking lists: filtered by a compiled query, sorted over everything, paged by keyset in both directions.
+"""Reading lists: filtered by a compiled query, sorted over all rows, paged by keyset in both directions.
 
-Rows without a value come last whichever way a list is sorted: first the rows that have one are walked, then the rest,
-each along an index.
+Rows without a sort value come last in both directions: first the rows with a value are read, then the others, each
+along an index.
 """
 
 from collections.abc import Iterable, Sequence
@@ -35,13 +35,13 @@ from webapp.search.contract import Column
 
 PAGE = 50
 CAP = 10_000
-ALL = 2**31  # a cap that no desk comes up to
-_TEXT = "="  # what the key of a text begins with, since empty text is not the same as none
+ALL = 2**31  # a cap that no desk reaches
+_TEXT = "="  # begins the key of a text, so that empty text differs from a missing value
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A page of a list, with the keys of its neighbors; None where there is none."""
+    """A page of a list, with the keys of the newer and the older page; None if there is no such page."""
 
     rows: Rows
     newer: str | None
@@ -59,9 +59,10 @@ def list_page(
     limit: int = PAGE,
     columns: Iterable[Column] | None = None,
 ) -> Slice:
-    """A page of rows: those that follow the key `after`, or precede `before` (see `key_of`); `limit` 0 gives all.
+    """A page of rows: those after the key `after`, or before the key `before` (see `key_of`); with `limit` 0, all rows.
 
-    For columns, rows are read as these ask for them; else they are whole objects of the subject's model.
+    With `columns`, rows are plain values that include what these columns read; otherwise they are whole objects of the
+    subject's model.
     """
     sorting, compiled = Sorting.parse(subject, sort), compiled or Compiled()
     backward = before is not None
@@ -93,13 +94,13 @@ def _whole(query: Select[Any]) -> list[Any]:
 
 
 def count_rows(subject: Subject, actor: Actor, compiled: Compiled | None = None, cap: int = CAP) -> tuple[int, bool]:
-    """How many rows a query finds, exact up to `cap`; and whether there are more."""
+    """The number of rows that a query finds, exact up to `cap`, and whether there are more."""
     found = db.session.scalar(select(counting(subject, actor, compiled, cap))) or 0
     return min(found, cap), found > cap
 
 
 def counting(subject: Subject, actor: Actor, compiled: Compiled | None = None, cap: int = CAP) -> Any:
-    """The count as an expression, one beyond `cap` where there are more, so that many go in one question."""
+    """The count as an SQL expression, so that one statement can take several; `cap` + 1 if there are more rows."""
     one: Any = literal_column("1").label("one")
     ones = [_only(part, one).limit(cap + 1) for part in _found(subject, actor, compiled).parts]
     found = ones[0] if len(ones) == 1 else union_all(*(select(part.subquery()) for part in ones)).limit(cap + 1)
@@ -109,11 +110,11 @@ def counting(subject: Subject, actor: Actor, compiled: Compiled | None = None, c
 def matching_ids(
     subject: Subject, actor: Actor, compiled: Compiled | None = None, sort: str | None = None, limit: int | None = None
 ) -> Select[int]:
-    """The ids of everything a query finds, in the list's order, or the first of them: what bulk work walks."""
+    """Select the ids of all rows that a query finds, in the list's order, or of the first `limit` rows."""
     sorting, row_id = Sorting.parse(subject, sort), subject.model.id
     up, found = not sorting.descending, _found(subject, actor, compiled, sorting.name)
     parts = found.parts
-    if limit and sorting.may_lack and not found.gathered:  # what lacks a value stands at the other end of an index
+    if limit and sorting.may_lack and not found.gathered:  # rows without a value are at the other end of an index
         parts = [part.where(has) for part in parts for has in (sorting.column.is_not(None), sorting.column.is_(None))]
     if len(parts) == 1:
         return first(
@@ -128,7 +129,7 @@ def matching_ids(
 
 
 def first_rows(subject: Subject, actor: Actor, compiled: Compiled | None, sort: str | None, limit: int) -> Select[Any]:
-    """The first rows that a query finds, in the list's order, to read with what stands around them."""
+    """Select the first rows that a query finds, in the list's order, with the tables that `visible` joins."""
     sorting = Sorting.parse(subject, sort)
     ids = matching_ids(subject, actor, compiled, sort, limit).subquery()
     query = subject.visible(actor).where(subject.model.id.in_(select(ids.c.id)))
@@ -136,7 +137,7 @@ def first_rows(subject: Subject, actor: Actor, compiled: Compiled | None, sort: 
 
 
 def key_of(subject: Subject, row: Any, sort: str | None = None) -> str:
-    """The place of a row in a list sorted that way, for `after` and `before`."""
+    """The key of a row in a list with this sorting, for `after` and `before`."""
     return _key(row, Sorting.parse(subject, sort))
 
 
@@ -147,7 +148,7 @@ def _key(row: Any, sorting: Sorting) -> str:
 
 
 def newer_than(subject: Subject, actor: Actor, key: str) -> int:
-    """How many rows are newer by the usual sorting than the one of this key; counted up to 100."""
+    """The number of rows that are newer than the row of this key, by the default sorting; counted up to 100."""
     sorting = Sorting.parse(subject)
     [shown] = _found(subject, actor, None).parts
     newer = shown.where(tuple_(sorting.column, subject.model.id) > _place(key, sorting))
@@ -171,7 +172,7 @@ def _place(key: str, sorting: Sorting) -> Place:
         if not abs(int(text)) < 2**63:
             raise ValueError("no number")
         return int(text), int(row_id)
-    except (ValueError, OverflowError):  # an offset may lead out of the calendar
+    except (ValueError, OverflowError):  # a UTC offset may move a time out of the calendar
         raise Invalid(field=_l("Page"), problem=_l("this link is not one of the desk's.")) from None
 
 
@@ -192,7 +193,7 @@ def _by_index(
     limit: int,
     read: Read,
 ) -> list[Any]:
-    up = sorting.descending is backward  # whether values grow on the way
+    up = sorting.descending is backward  # ascending
     column, row_id = sorting.column, subject.model.id
     found = _found(subject, actor, compiled, sorting.name)
     at, id_ = place or (None, None)
@@ -210,7 +211,7 @@ def _by_index(
         walk = [having] if at is not None else [lacking, having]
     else:
         walk = [lacking] if place and at is None else [having, lacking]
-    if found.gathered and sorting.may_lack:  # in one statement: it would be gathered again for the next
+    if found.gathered and sorting.may_lack:  # in one statement: a second one would gather the rows again
         by, walk = sorting.by(column, row_id), [[or_(*(and_(*conditions) for conditions in walk))]]
     rows: list[Any] = []
     for conditions in walk:
@@ -224,26 +225,26 @@ def _by_index(
 
 
 def first(query: Select[Any], by: Sequence[Any], up: bool, limit: int | None) -> Select[Any]:
-    """The first rows of a query, sorted by all of these one way."""
+    """The first rows of a query, sorted by all of these columns in one direction."""
     return query.order_by(*(column.asc() if up else column.desc() for column in by)).limit(limit)
 
 
 def _first_of(
     subject: Subject, actor: Actor, parts: Sequence[Select[Any]], by: Sequence[Any], up: bool, limit: int | None
 ) -> Select[Any]:
-    """The first rows of these parts together: found by their ids, since whole rows are slow to sort."""
+    """The first rows of all parts; only sort values and ids are sorted, since whole rows are slow to sort."""
     merged = _merged(parts, by, up, limit)
     ids = first(select(merged.c.id), list(merged.c), up, limit).subquery()
     return first(subject.visible(actor).where(subject.model.id.in_(select(ids.c.id))), by, up, limit)
 
 
 def _only(query: Select[Any], *columns: Any) -> Select[Any]:
-    """The query for these columns alone, of the tables that it asks."""
+    """The query with only these columns, from the tables that it uses."""
     return query.with_only_columns(*columns, maintain_column_froms=True)
 
 
 def _merged(parts: Sequence[Select[Any]], by: Sequence[Any], up: bool, limit: int | None) -> Subquery:
-    """What these parts are sorted by, of each only the first that are wanted."""
+    """The sort values of all parts; with a limit, only the first of each part."""
     narrow = [_only(part, *by) for part in parts]
     return union_all(
         *(select((first(part, by, up, limit) if limit else part).subquery()) for part in narrow)

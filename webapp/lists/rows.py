@@ -1,6 +1,6 @@
-"""The rows of a list as its columns get them: plain values, read in one statement with whatever the columns ask for.
+"""The rows of a list for its columns: plain values, read in one statement that includes what the columns read.
 
-A column that says nothing of what it reads gets whole objects, which are read for all of them together.
+A column without `reads` gets whole objects; they are loaded once for all such columns.
 """
 
 import json
@@ -26,13 +26,13 @@ from webapp.search.contract import Column, Reads
 
 T = TypeVar("T")
 Named = TypeVar("Named", Store, Shop, ChannelOrder)
-LIST, EXPORT = "list", "export"  # what rows are read for
-_GIVEN = {"store", "shop", "zone"}  # what rows have beside what is read of them
-_parsed = lru_cache(maxsize=4096)(json.loads)  # flags, tags and troubles repeat themselves
+LIST, EXPORT = "list", "export"  # the purposes for which rows are read
+_GIVEN = {"store", "shop", "zone"}  # attributes of rows that no column may read under these names
+_parsed = lru_cache(maxsize=4096)(json.loads)  # many rows have the same flags, tags and problems
 
 
 class Rows(list[Any]):
-    """Some rows of a list for one person, in the list's order; what several columns need of them is read once."""
+    """Rows of a list for one person, in the list's order. What several columns need is read once."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Rows(list[Any]):
         self._once: dict[str, Any] = {}
 
     def once(self, what: str, read: Callable[[], T]) -> T:
-        """What `read` gives, kept as long as the rows are."""
+        """The result of `read`, which is called once and kept as long as the rows."""
         if what not in self._once:
             self._once[what] = read()
         found: T = self._once[what]
@@ -55,17 +55,17 @@ class Rows(list[Any]):
 
     @property
     def whole(self) -> "Rows":
-        """The objects of the subject's model; without those that the actor does not see any more."""
+        """The rows as objects of the subject's model, without those that the actor may no longer see."""
         return self.once("whole", lambda: load(self.subject, self.actor, [row.id for row in self], self.purpose))
 
 
 def once(rows: Sequence[Any], what: str, read: Callable[[], T]) -> T:
-    """What several columns of the same rows share."""
+    """The result of `read`, which is called once for all columns of these rows."""
     return rows.once(what, read) if isinstance(rows, Rows) else read()
 
 
 def of_each(value: Callable[[Any], Any]) -> Callable[[Sequence[Any], Actor], Mapping[int, Any]]:
-    """The `values` of a column that asks each row alone."""
+    """The `values` of a column whose value depends on one row alone."""
     return lambda rows, actor: {row.id: value(row) for row in rows}
 
 
@@ -75,17 +75,17 @@ def by_name(*columns: InstrumentedAttribute[Any]) -> Reads:
 
 
 def values_of(column: Column, rows: Rows, actor: Actor) -> Mapping[int, Any]:
-    """What a column says of these rows, by their ids. Raises `PluginFailed`."""
+    """The values of a column for these rows, by row id. Raises `PluginFailed`."""
     if problem := rows.failed.get(column.code):
         raise problem
     return ask(column, "column", column.values, rows if column.reads is not None else rows.whole, actor, gives=Mapping)
 
 
 class Reading:
-    """What is read of each row of a subject, and how rows become what columns get.
+    """The values read for each row of a subject, and how they become rows for columns.
 
-    A column that asks for what can't be read, or gives it a name that is taken, has its failure in `failed`, by the
-    column's code. The other columns are read without it.
+    If what a column reads can't be read, or has a name that is taken, its failure is in `failed`, by the column's code,
+    and the other columns are read without it.
     """
 
     def __init__(self, subject: Subject, columns: Iterable[Column], more: Mapping[str, Any] | None = None) -> None:
@@ -94,7 +94,7 @@ class Reading:
         self._wanted: dict[str, Any] = {"id": subject.model.id, "order_id": subject.order_id, **subject.row}
         self._wanted |= more or {}
         desk, of_plugins = set(self._wanted), list[tuple[Column, Reads]]()
-        for column in sorted(columns, key=lambda one: not is_ours(owner_of(one))):  # the desk's own names come first
+        for column in sorted(columns, key=lambda one: not is_ours(owner_of(one))):  # the desk's names come first
             try:
                 reads = ask(column, "column", _reads, column, self._wanted, gives=Mapping)
             except PluginFailed as problem:
@@ -105,19 +105,19 @@ class Reading:
                 desk |= reads.keys()
             elif reads:
                 of_plugins.append((column, reads))
-        self._of_plugins = [(column, reads.keys() - desk) for column, reads in of_plugins]  # and names of theirs alone
+        self._of_plugins = [(column, reads.keys() - desk) for column, reads in of_plugins]  # names of plugins only
         self._parsed = [name for name, expression in self._wanted.items() if isinstance(expression.type, JSON)]
         self._columns = {name: _plain(name, expression) for name, expression in self._wanted.items()}
 
     def execute(self, query: Select[Any]) -> list[Any]:
-        """The rows that this query finds, as the database gives them."""
+        """The rows that this query finds, as the database returns them."""
         try:
             return self._read(query)
         except DBAPIError as error:
             if is_no_fault(error) or not self._of_plugins or db.session().info.get("writing"):
                 raise
         db.session.rollback()  # after a failed statement PostgreSQL accepts no other in the transaction
-        for column, names in self._of_plugins:  # which of them the statement fails for
+        for column, names in self._of_plugins:  # find those for which the statement fails
             try:
                 self._read(query, {name for _column, theirs in self._of_plugins for name in theirs} - names)
             except DBAPIError as error:
@@ -132,11 +132,11 @@ class Reading:
         return list(db.session.execute(query.with_only_columns(*columns, maintain_column_froms=True)))
 
     def plain(self, found: Sequence[Any]) -> list[Any]:
-        """Rows as columns get them, of what the database gave."""
+        """The rows for columns, made of the rows that `execute` returned."""
         values = [dict(zip(self._wanted, row, strict=True)) for row in found]
         for name in self._parsed:
             for one in values:
-                one[name] = None if one[name] is None else copy(_parsed(one[name]))  # a plugin may change its own
+                one[name] = None if one[name] is None else copy(_parsed(one[name]))  # plugins may change the copy
         stores = by_id(Store, {one["store_id"] for one in values})
         shops = by_id(Shop, {one["shop_id"] for one in values})
         plain = self._subject.walk.plain
@@ -144,7 +144,7 @@ class Reading:
 
 
 def _reads(column: Column, known: Reads) -> Reads:
-    """What a column asks of each row. Raises `NotTaken` for a name under which something else is read."""
+    """What a column reads of each row. Raises `NotTaken` if something else is read under one of its names."""
     reads = column.reads or {}
     reads = reads() if callable(reads) else reads
     for name, expression in reads.items():
@@ -157,12 +157,12 @@ def _reads(column: Column, known: Reads) -> Reads:
 
 
 def _plain(name: str, column: Any) -> Label[Any]:
-    """JSON comes as text: the same few lists stand in thousands of rows."""
+    """The column under this name; JSON as text, since thousands of rows have the same few values, parsed once."""
     return (cast(column, Text) if isinstance(column.type, JSON) else column).label(name)
 
 
 def by_id(model: type[Named], ids: set[int]) -> dict[int, Named]:
-    """These rows: those that the session still has as they were read, and the rest in one query."""
+    """The rows with these ids: from the session if it has them unexpired, the others in one query."""
     held = (db.session.identity_map.get(identity_key(model, id_)) for id_ in ids)
     found: dict[int, Named] = {row.id: row for row in held if row is not None and not inspect(row).expired}
     if unknown := ids - found.keys():
@@ -173,7 +173,7 @@ def by_id(model: type[Named], ids: set[int]) -> dict[int, Named]:
 def read_rows(
     subject: Subject, actor: Actor, ids: Sequence[int], columns: Iterable[Column], purpose: str = LIST
 ) -> Rows:
-    """Those of the rows that the actor sees, in the order of these ids, with what the columns ask of them."""
+    """The rows of these ids that the actor may see, in this order, with what the columns read."""
     reading = Reading(subject, columns)
     found = reading.execute(subject.visible(actor).where(among(subject.model.id, ids)))
     rows = {row.id: row for row in reading.plain(found)}
@@ -181,7 +181,7 @@ def read_rows(
 
 
 def load(subject: Subject, actor: Actor, ids: Sequence[int], purpose: str = LIST) -> Rows:
-    """Those of the rows that the actor sees as whole objects, in the order of these ids."""
+    """The rows of these ids that the actor may see, in this order, as whole objects."""
     rows = {row.id: row for row in db.session.scalars(subject.visible(actor).where(among(subject.model.id, ids)))}
     found = [rows[id_] for id_ in ids if id_ in rows]
     subject.walk.complete(found)

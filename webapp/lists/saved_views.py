@@ -1,8 +1,8 @@
-"""Saved views and layouts: the lists that people named, and how each person laid out theirs.
+"""Saved views and layouts: lists that people saved under a name, and each person's layout of a list.
 
-A view belongs to whoever saved it; sharing shows it to everybody. Its words may name a buyer: they are sealed, and a
-shared view that has any is shown only to who may see buyers. Choices stand in it by their codes, so that it is read in
-every language. A layout is remembered without anybody asking for it.
+A view belongs to the person who saved it; a shared view is shown to everybody. Its words may name a buyer, so they are
+sealed, and a shared view with words is shown only to people who may see buyers. Choices are stored by their codes, so
+that a view can be read in every language. Each change of a layout is saved.
 """
 
 import secrets
@@ -26,7 +26,7 @@ from webapp.search.values import in_codes
 from webapp.vault import services as vault
 from webapp.vault.key_file import period_of
 
-EVERYTHING = "all"  # the view that shows all there is
+EVERYTHING = "all"  # the view of all rows
 NARROWEST, WIDEST = 48, 800
 _LONGEST_NAME = 60
 _DELETED = "deleted view"
@@ -35,7 +35,7 @@ _RESTORED = ("name", "subject", "shared", "query", "period", "sort", "columns", 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A list with a name: one that every desk has, or one that somebody saved."""
+    """A list under a name: a predefined view, which every desk has, or one that a person saved."""
 
     code: str
     name: LazyString | str
@@ -57,13 +57,13 @@ class View:
 
     @property
     def text(self) -> str:
-        """The whole query."""
+        """The whole query, words included."""
         return " ".join(filter(None, (self.query, self.words)))
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which columns a list shows, in which order and how wide; a width of None is the column's own."""
+    """The columns of a list in their order, with their widths; a width of None is the column's default width."""
 
     columns: tuple[tuple[str, int | None], ...] = ()
     sort: str = ""
@@ -72,8 +72,8 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What the desk keeps of a person's list: the view to begin with, the layout, the views saved, and the words that
-    stand under a token.
+    """What the desk stores for a person's list: the start view, the layout, the saved views that they may see, and the
+    sealed words of a token.
     """
 
     start_view: str = ""
@@ -83,7 +83,7 @@ class Kept:
 
 
 def kept_for(actor: Actor, token: str = "", subject: str = ORDERS) -> Kept:
-    """All of it for lists of this subject, in one query; nothing for who is no person."""
+    """Read what is stored for the actor's list of this subject, in one query; empty if the actor is not a person."""
     if actor.kind is not ActorKind.PERSON:
         return Kept()
     query = (
@@ -133,8 +133,8 @@ def save_view(
     columns: Iterable[tuple[str, int | None]] | None = None,
     shared: bool = False,
 ) -> SavedView:
-    """Keep a list of the query's subject under a name, behind the person's others; with columns, whoever opens it sees
-    those. Sharing needs its right.
+    """Save a list of the query's subject under a name, as the person's last view; with `columns`, everybody who opens
+    the view sees these. `shared` needs the right `views.share`.
     """
     if shared:
         actor.needs("views.share")
@@ -165,7 +165,7 @@ def change_view(
     sort: str | None = None,
     shared: bool | None = None,
 ) -> SavedView:
-    """Rename, share, or keep another list under a view's name; only whoever saved it may."""
+    """Rename or share a view, or replace its query or its sorting; only the person who saved it may."""
     row = own_view(code, actor)
     if name is not None:
         row.name = _name(name, actor, row.subject, row.id)
@@ -180,12 +180,12 @@ def change_view(
 
 
 def keep_columns(code: str, columns: Iterable[tuple[str, int | None]] | None, *, actor: Actor) -> None:
-    """Let a view show these columns to whoever opens it; None: the columns of each person's own list."""
+    """Set the columns that a view shows to everybody; with None, it shows the columns of each person's layout."""
     own_view(code, actor).columns = _kept_columns(columns) if columns is not None else None
 
 
 def move_view(code: str, by: int, *, actor: Actor) -> None:
-    """Put a view before or behind its neighbor among the person's own."""
+    """Move a view by this many places among the person's own views."""
     row = own_view(code, actor)
     own = list(
         db.session.scalars(
@@ -199,9 +199,9 @@ def move_view(code: str, by: int, *, actor: Actor) -> None:
 
 
 def delete_view(code: str, *, actor: Actor) -> str:
-    """Take a view away, and that anybody begins with it; the token brings it back, for a day and to whoever deleted it.
+    """Delete a view, also as a start view. Returns a token with which the same person can restore it for a day.
 
-    Until then it is kept where sealed queries are, all of it under the week's key.
+    Until then the whole view is kept with the sealed queries, sealed with the week's key.
     """
     row = own_view(code, actor)
     begun = list(db.session.scalars(select(User).where(User.start_view == _start(row.subject, str(row.id)))))
@@ -217,15 +217,15 @@ def delete_view(code: str, *, actor: Actor) -> str:
 
 
 def restore_view(token: str, *, actor: Actor) -> SavedView:
-    """Bring a deleted view back as it was, for those who began with it too, unless they begin elsewhere by now.
+    """Restore a deleted view, also as the start view of the people who had it and have chosen no other since.
 
-    Raises `NotFound` once it is forgotten, `Invalid` where another view has its name.
+    Raises `NotFound` if it is no longer kept, and `Invalid` if another view has its name.
     """
     kept = db.session.scalar(select(SealedQuery).where(under(token), SealedQuery.user_id == actor.id))
     params = vault.open_apart(_DELETED, kept.period, kept.sealed) if kept else None
     if params is None:
         raise NotFound(name=token)
-    params.setdefault("subject", ORDERS)  # of a view that an earlier version deleted
+    params.setdefault("subject", ORDERS)  # missing if an earlier version deleted it
     _name(params["name"], actor, params["subject"])
     sealed = bytes.fromhex(params["sealed"]) if params["sealed"] else None
     row = SavedView(**{name: params[name] for name in _RESTORED}, sealed=sealed, user_id=actor.id, created_at=now())
@@ -238,13 +238,13 @@ def restore_view(token: str, *, actor: Actor) -> SavedView:
 
 
 def rename_value(key: str, old: str, new: str) -> None:
-    """Call a value of a key otherwise in everybody's views, of any subject; for whoever renames what they name."""
+    """Rename a value of a key in everybody's views, of all subjects; called when the thing of that name is renamed."""
     for row in db.session.scalars(select(SavedView).where(SavedView.query.contains(f"{key}:", autoescape=True))):
         row.query = renamed(row.query, key, old, new, row.subject)
 
 
 def seal_again() -> None:
-    """Seal the words of views that were sealed in an earlier week under this week's key; those that don't open stay."""
+    """Seal words of earlier weeks again with this week's key; words that can't be opened stay as they are."""
     week = period_of(now())
     for row in db.session.scalars(select(SavedView).where(SavedView.period != week).with_for_update()):
         words = vault.open_apart(SEALED, row.period, row.sealed) if row.period and row.sealed else None
@@ -253,7 +253,7 @@ def seal_again() -> None:
 
 
 def own_view(code: str, actor: Actor) -> SavedView:
-    """A view that this person saved; raises `NotFound` for anybody else's."""
+    """The view of this code, if the actor saved it. Raises `NotFound` for other people's views."""
     row = db.session.get(SavedView, int(code)) if code.isdecimal() and len(code) < 10 else None
     if row is None or row.user_id != actor.id:
         raise NotFound(name=code)
@@ -261,12 +261,12 @@ def own_view(code: str, actor: Actor) -> SavedView:
 
 
 def begin_with(code: str, *, actor: Actor, subject: str = ORDERS) -> None:
-    """Open the desk with this view from now on; empty for the dashboard."""
+    """Make this view the person's start view; with an empty code, the desk opens with the dashboard."""
     db.session.get_one(User, actor.id).start_view = _start(subject, code)
 
 
 def started(start_view: str) -> tuple[str, str]:
-    """The subject and the code of the view that a person begins with."""
+    """The subject and the code of a stored start view."""
     subject, _, code = start_view.rpartition(":")
     return subject or ORDERS, code
 
@@ -304,7 +304,7 @@ def _name(name: str, actor: Actor, subject: str, own: int | None = None) -> str:
 def remember_layout(
     actor: Actor, columns: Iterable[tuple[str, int | None]], *, dense: bool, subject: str = ORDERS
 ) -> Layout:
-    """Keep how this person wants the list; widths are held within reason."""
+    """Save the person's layout of the list; widths are limited to a usable range."""
     row = _own_layout(actor, subject)
     row.columns = _kept_columns(columns)
     row.dense = dense
@@ -312,26 +312,26 @@ def remember_layout(
 
 
 def remember_sort(actor: Actor, sort: str, subject: str = ORDERS) -> None:
-    """Sort the list that way from now on, where nothing else is said."""
+    """Save the person's default sorting of the list."""
     _own_layout(actor, subject).sort = sort
 
 
 def forget_layout(actor: Actor, subject: str = ORDERS) -> None:
-    """Back to the desk's own columns."""
+    """Delete the person's layout of the list, which then has the desk's default columns."""
     db.session.execute(delete(ListLayout).where(ListLayout.user_id == actor.id, ListLayout.name == subject))
 
 
 def layout_in(layout: Layout, view: View | None) -> Layout:
-    """The person's layout as this view shows it: with the columns that the view brings along."""
+    """The person's layout in this view: with the view's columns if it has its own."""
     return layout if view is None or view.columns is None else replace(layout, columns=_pairs(view.columns))
 
 
 def shown_columns(
     layout: Layout, known: Mapping[str, Column], actor: Actor, view: View | None = None
 ) -> list[tuple[Column, int]]:
-    """The columns that a list shows with their widths: the view's, else the person's, else the desk's own.
+    """The columns that a list shows, with their widths: the view's, or else the person's, or else the default ones.
 
-    Those that are always shown come first. Those that are no longer registered, or that the actor may not see, are
+    Columns that are always shown come first. Columns that are no longer registered, or that the actor may not see, are
     left out.
     """
     chosen = dict(layout_in(layout, view).columns) or {code: None for code, column in known.items() if column.default}

@@ -1,4 +1,4 @@
-"""The subjects that are registered, and whose days their lists count."""
+"""The registered subjects of lists, and the time zone in which lists count days."""
 
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ from webapp.search.registered import subjects as searched
 
 
 def subjects() -> dict[str, Subject]:
-    """What there are lists of, the desk's own first."""
+    """The subjects that have lists, by code, the desk's own first."""
     return {code: subject for code, subject in searched().items() if isinstance(subject, Subject)}
 
 
@@ -29,7 +29,7 @@ def find_subject(code: str) -> Subject:
 
 
 def orders_of(subject: Subject, ids: Sequence[int]) -> list[int]:
-    """The orders that these rows belong to."""
+    """The ids of the orders to which these rows belong."""
     query = select(subject.order_id).where(among(subject.model.id, ids)).distinct()
     return list(db.session.scalars(query))
 
@@ -44,7 +44,7 @@ def sees_all(order_ids: Select[int], actor: Actor) -> bool:
 
 
 def zone_of(actor: Actor) -> ZoneInfo | None:
-    """The zone in which lists count this actor's days, wherever they are asked for: of the first store's shop."""
+    """The time zone in which all lists count days for this actor: that of the first store's shop."""
     actor.needs("orders.view")
 
     def read() -> ZoneInfo | None:

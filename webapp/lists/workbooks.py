@@ -1,8 +1,8 @@
-"""Workbooks (XLSX) written as they are read: no row and no sheet waits in a file or in memory.
+"""Workbooks (XLSX), written while their rows are read: neither all rows nor a whole sheet is in memory or in a file.
 
-The library that writes workbooks keeps its rows in files of their own, in plain, until the workbook is closed. So it
-makes the frame alone (styles, sheets with their heads, everything around them), in memory, and the rows are put into
-its sheets while the file is sealed.
+The library that writes workbooks would keep the rows in files of its own, unsealed, until the workbook is closed. So it
+only makes a workbook without rows, in memory: styles, sheets with their heads, and everything around them. The rows are
+inserted into the sheets while the file is sealed.
 """
 
 import io
@@ -13,21 +13,21 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Protocol
 
-SHEET = 500_000  # rows of a sheet: a file in a workbook may have 2 GB, as what is written in one go
-_WIDTH = 18  # characters, so that a time can be read
-_PLACES = 5  # decimal places that a currency may have, with none: formats 0 to 4
-_LONGEST = 32_767  # characters that a cell holds
+SHEET = 500_000  # rows of a sheet: a streamed file inside a workbook can have at most 2 GB
+_WIDTH = 18  # of columns, in characters: enough for a time
+_PLACES = 5  # number formats of amounts: 0 to 4 decimal places
+_LONGEST = 32_767  # characters that a cell can hold
 _SAMPLE = re.compile(r'<row r="2".*?</row>', re.DOTALL)
 _STYLE = re.compile(r' s="(\d+)"')
 _DIMENSION = re.compile(r'<dimension ref="[^"]*"/>')
 _ESCAPED = re.compile(r"(_x[0-9a-fA-F]{4}_)")
 _SPECIAL = re.compile("[&<>\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
 _DAY_ZERO = datetime(1899, 12, 30)  # noqa: DTZ001 - a workbook knows no zones
-_PIECE = 2_000  # rows that are compressed at once
+_PIECE = 2_000  # rows that are compressed together
 
 
 class Target(Protocol):
-    """Where the bytes go."""
+    """The file to which the workbook is written."""
 
     def write(self, data: bytes, /) -> int: ...
     def flush(self) -> None: ...
@@ -35,13 +35,13 @@ class Target(Protocol):
 
 
 def write_workbook(target: Target, head: Sequence[str], rows: Iterator[Sequence[Any]], count: int) -> None:
-    """Write a workbook of these rows, `count` in all, on as many sheets as they need. Text is never read as a formula
-    or a link. A cell is text, a number, `{"at": ISO time}` or `{"decimal": digits}`.
+    """Write a workbook of these rows, `count` in all, on as many sheets as they need. Text never becomes a formula or a
+    link. A cell is text, a number, `{"at": ISO time}` or `{"decimal": digits}`.
     """
     counts = [min(SHEET, count - start) for start in range(0, count, SHEET)] or [0]
     frame, styles = _frame(head, len(counts))
     names = [_column(place) for place in range(len(head))]
-    # Written in one go: what comes can't be known before, and no part may be written over.
+    # Written as a stream: the sizes are not known in advance, and nothing can be overwritten.
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as book:
         sheets = {f"xl/worksheets/sheet{number}.xml": many for number, many in enumerate(counts, start=1)}
         for name, content in frame.items():
@@ -59,8 +59,10 @@ def write_workbook(target: Target, head: Sequence[str], rows: Iterator[Sequence[
 
 
 def _frame(head: Sequence[str], sheets: int) -> tuple[dict[str, bytes], list[str]]:
-    """The files of a workbook without rows, by name, and the styles of times and of amounts by their places."""
-    import xlsxwriter  # takes its time to load, and few jobs write workbooks
+    """The files of a workbook without rows, by name, and the numbers of its styles: first that of times, then those of
+    amounts by decimal places.
+    """
+    import xlsxwriter  # slow to load, and few jobs write workbooks
 
     content = io.BytesIO()
     book = xlsxwriter.Workbook(content, {"in_memory": True})
@@ -73,7 +75,7 @@ def _frame(head: Sequence[str], sheets: int) -> tuple[dict[str, bytes], list[str
         sheet.set_column(0, len(head) - 1, _WIDTH)
         for place, word in enumerate(head):
             sheet.write_string(0, place, word, bold)
-        if number == 0:  # one cell of each style, by which the library's numbers of them are learned
+        if number == 0:  # one cell of each style, to read the number that the library gave the style
             for place, format in enumerate(formats):
                 sheet.write_number(1, place, 1, format)
     book.close()
@@ -95,7 +97,7 @@ def _row(at: int, row: Sequence[Any], names: Sequence[str], styles: Sequence[str
             cells.append(f'<c r="{name}{at}" t="inlineStr"><is><t{space}>{_text(cell)}</t></is></c>')
         elif not isinstance(cell, dict):
             cells.append(f'<c r="{name}{at}"><v>{cell}</v></c>')
-        elif "at" in cell:  # as the shop's clock showed it
+        elif "at" in cell:  # in the shop's zone; workbooks know no zones
             day = (datetime.fromisoformat(cell["at"]).replace(tzinfo=None) - _DAY_ZERO).total_seconds() / 86_400
             cells.append(f'<c r="{name}{at}" s="{styles[0]}"><v>{day:.16g}</v></c>')
         else:
@@ -106,7 +108,7 @@ def _row(at: int, row: Sequence[Any], names: Sequence[str], styles: Sequence[str
 
 
 def _text(text: str) -> str:
-    """Text as XML, with what XML can't hold as workbooks write it."""
+    """Text for XML; characters that XML can't hold are escaped as workbooks do it."""
     if len(text) > _LONGEST:
         text = text[:_LONGEST]
     if "_x" in text:
@@ -121,7 +123,7 @@ def _special(found: re.Match[str]) -> str:
 
 
 def _column(place: int) -> str:
-    """A column's letters: A, B, … Z, AA, …"""
+    """The letters of a column: A, B, … Z, AA, …"""
     name = ""
     while place >= 0:
         place, rest = divmod(place, 26)

@@ -1,7 +1,7 @@
-"""The list of orders: the subject, and how it is walked.
+"""The list of orders: the subject, and how its rows are found.
 
-What was archived is indexed apart, so that it stands in no daily list's way; a list of both merges two walks. Words
-drive the list by the search terms' own order while it is sorted by when orders were placed.
+Archived orders have indexes of their own, so that they don't slow down daily lists; a list of both reads two parts. A
+list with words that is sorted by the time of ordering is read along the index of search terms.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,17 +36,19 @@ from webapp.search.gathering import among, has_too, rarest_first, split_by_ids
 from webapp.search.models import SearchTerm
 
 NEWEST = "-placed"
-_BRANCHES = 40  # terms whose rows are merged one by one; more are sorted together
-_SOON = 30 * 86_400  # seconds in which many terms have a page's orders
-_FEW = {  # what few orders are, in the words of the index that holds them
+_BRANCHES = 40  # terms whose rows are read separately and merged; the rows of more terms are sorted together
+_SOON = 30 * 86_400  # seconds: the period that is read first if there are many terms
+_FEW = {  # conditions that few orders meet, as SQL text, with the partial index of each
     f"orders.{ON_HOLD}": "ix_orders_on_hold",
     f"orders.{ATTENTION}": "ix_orders_attention",
     f"orders.{WANTS_CANCEL}": "ix_orders_buyer_wants_cancel",
 }
 _OPEN = f"orders.{OPEN}"
-_OPEN_FEW = {f"orders.{WANTS_CANCEL}": "ix_orders_open_buyer_wants_cancel"}  # most that ever wanted it are closed
-_NUMBERS = {"number", "channel_order_number"}  # who asks for these is shown what was archived, too
-_STORE_AND_STATE = {"store_id", "state", "on_hold", "canceling", "archived_at"}  # what conditions of just these name
+_OPEN_FEW = {
+    f"orders.{WANTS_CANCEL}": "ix_orders_open_buyer_wants_cancel"
+}  # most orders whose buyer wanted it are closed
+_NUMBERS = {"number", "channel_order_number"}  # a query for these finds archived orders, too
+_STORE_AND_STATE = {"store_id", "state", "on_hold", "canceling", "archived_at"}  # no other columns
 
 
 # --- Along an index ---------------------------------------------------------------------------------------------------
@@ -54,7 +56,7 @@ _STORE_AND_STATE = {"store_id", "state", "on_hold", "canceling", "archived_at"} 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Side:
-    """The orders in the archive, or those outside of it: each has indexes of its own, whose names begin alike."""
+    """The archived orders, or all others. Each side has indexes of its own, whose names begin with `indexes`."""
 
     condition: ColumnElement[bool]
     indexes: str
@@ -65,7 +67,7 @@ _ARCHIVED = _Side(Order.archived_at.is_not(None), "ix_orders_archived")
 
 
 class OrderWalk(Walk):
-    """Each side of the archive is a part by itself, since no index holds both; words lead along the index of terms."""
+    """Archived orders and others are separate parts, since no index covers both; words use the index of terms."""
 
     def parts(self, subject: Subject, actor: Actor, compiled: Compiled, sort: str) -> Parts:
         if compiled.words or (compiled.searched and not compiled.broad):
@@ -87,8 +89,8 @@ class OrderWalk(Walk):
         return _by_terms(actor, compiled, place, up, limit, read)
 
     def complete(self, rows: Sequence[Any]) -> None:
-        """Give each order its store and shop, which every row names. There are few, and a page has often read them:
-        joined, they would be read again with every row, at the cost of the orders themselves.
+        """Set the store and the shop of each order, which every row shows. They are few and often loaded already; a
+        join would read them again with every row, and double the cost.
         """
         stores = by_id(Store, {order.store_id for order in rows})
         shops = by_id(Shop, {order.shop_id for order in rows})
@@ -101,7 +103,7 @@ class OrderWalk(Walk):
 
 
 class PlainOrder(PlainRow):
-    """What a list has read of an order, under the order's own names."""
+    """The values that a list has read for an order, under the names of the model's attributes."""
 
     total = money("total_minor")
     shown_state = Order.shown_state
@@ -116,7 +118,7 @@ ORDER_LIST = Subject(
     visible=visible,
     sorts={name: getattr(Order, column) for name, column in SORTED.items()},
     usual=NEWEST,
-    always=("number", "channel_number", "state", "channel_status", "store"),  # promise 3: in every file
+    always=("number", "channel_number", "state", "channel_status", "store"),  # both numbers and statuses
     each=_l("One row per order"),
     reference=reference,
     expansions=[LINES],
@@ -143,11 +145,11 @@ ORDER_LIST = Subject(
 
 
 def _sides_of(compiled: Compiled) -> Sequence[_Side]:
-    """What was archived is shown where it is asked for: `archived:any` leaves nothing but true of its condition."""
+    """The sides that a query reads: archived orders only if it asks for them. `archived:any` compiles to true."""
     for side in (_SHOWN, _ARCHIVED):
         if any(condition.compare(side.condition) for condition in compiled.conditions):
             return [side]
-    # Further within, true is what a negated condition is compared with.
+    # Only at the top level: deeper in a condition, true is an operand of a negation.
     whole = any(isinstance(getattr(condition, "element", condition), True_) for condition in compiled.conditions)
     if compiled.searched or whole or named_columns(compiled.conditions, Order) & {"archived_at", *_NUMBERS}:
         return [_SHOWN, _ARCHIVED]
@@ -155,7 +157,7 @@ def _sides_of(compiled: Compiled) -> Sequence[_Side]:
 
 
 def named_columns(conditions: Sequence[ColumnElement[bool]], *models: type[Model]) -> set[str]:
-    """The columns of these tables that are spoken of."""
+    """The names of these tables' columns that the conditions use."""
     tables = {table_of(model) for model in models}
     return {
         getattr(part, "key", "")
@@ -166,8 +168,8 @@ def named_columns(conditions: Sequence[ColumnElement[bool]], *models: type[Model
 
 
 def _index_for(conditions: Sequence[ColumnElement[bool]], sort: str, side: _Side) -> str:
-    """The index of the few orders that are asked for. SQLite, whose statistics know no single value, would walk all of
-    a store's, or all there are, in the order of the list; PostgreSQL knows better.
+    """The index for conditions that few orders meet; empty if there is none. It is for SQLite, whose statistics have no
+    single values: in the list's order, it would read all orders of a store, or all orders. PostgreSQL needs no hint.
     """
     parts: list[Any] = list(conditions)
     said: set[str] = set()
@@ -201,7 +203,7 @@ def _index_for(conditions: Sequence[ColumnElement[bool]], sort: str, side: _Side
 
 @listens_for(db.session, "do_orm_execute")
 def _read_channel_orders_together(state: ORMExecuteState) -> None:
-    """Where a badge or a column asks one order for what its channel said, read that of all orders that the page has."""
+    """When one order's channel order is loaded, load those of all loaded orders: badges and columns read them all."""
     if not state.is_relationship_load or state.session.info.get("writing"):
         return
     asking, mapper = state.lazy_loaded_from, state.bind_mapper
@@ -218,8 +220,8 @@ def _read_channel_orders_together(state: ORMExecuteState) -> None:
 
 
 def _by_terms(actor: Actor, compiled: Compiled, place: Place | None, up: bool, limit: int, read: Read) -> list[Any]:
-    """Orders with all the words, by the order of the terms' key; seconds and id, as the terms have them. Where every
-    word also has orders of its own, one word leads, and its orders join the walk beside those of its terms.
+    """The orders that have all words, sorted by seconds and order id, as in the key of search terms. If every word also
+    has ids of orders, one word is read first, and the orders of its ids are merged with those of its terms.
     """
     alone, apart = split_by_ids(compiled.words)
     lead = Found()
@@ -240,7 +242,7 @@ def _by_terms(actor: Actor, compiled: Compiled, place: Place | None, up: bool, l
     if 0 < len(rarest) <= _BRANCHES:
         apiece = [whole.where(SearchTerm.term == term) for term in sorted(rarest)]
         return _ordered(actor, read, [*apiece, *beside], up, limit)
-    if limit and not up:  # so many terms have a page's orders soon, while sorting all that ever had one takes seconds
+    if limit and not up:  # many terms fill a page from a recent period; sorting the orders of all time takes seconds
         since = int((place[0] if place else now()).timestamp()) - _SOON
         recent = walk.where(SearchTerm.placed > since, *(has_too(terms, rows, since) for terms in others))
         own_soon = [one.where(seconds_of(Order.placed_at) > since) for one in beside]
@@ -252,7 +254,7 @@ def _by_terms(actor: Actor, compiled: Compiled, place: Place | None, up: bool, l
 
 
 def _next(query: Any, place: Place | None, up: bool, limit: int) -> Select[Any]:
-    """Of what gives seconds and ids, the first from a place on."""
+    """The first rows after a place, of a query for seconds and ids."""
     key = list(query.selected_columns)
     if place:
         here, there = tuple_(*key), (int(place[0].timestamp()), place[1])
@@ -261,7 +263,7 @@ def _next(query: Any, place: Place | None, up: bool, limit: int) -> Select[Any]:
 
 
 def _ordered(actor: Actor, read: Read, apart: Sequence[Select[Any]], up: bool, limit: int) -> list[Any]:
-    """The orders of these parts, merged by seconds and ids."""
+    """The orders of these queries for seconds and ids, merged and sorted by them."""
     parts = [select(*branch.subquery().c) for branch in apart]
     merged = (union(*parts) if len(parts) > 1 else parts[0]).subquery()
     by = list(merged.c)

@@ -1,1 +1,1 @@
-"""The pages of many orders: the list with its query, columns and views, acts on many, exports and packing slips."""
+"""The pages of lists: rows, query, columns and views, acts on many orders, exports and packing slips."""

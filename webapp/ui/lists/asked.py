@@ -1,8 +1,8 @@
-"""What a request asks of a list: its query, sorting, view and place, and the addresses that ask for more.
+"""A request for a list: its query, sorting, view and page, and the URLs of further requests.
 
-A link is a view: everything that names no buyer stands in it, words that may stay behind their token, and what it is
-sorted by, since what is usual differs from person to person and from day to day. The words of a saved view have no
-token until somebody opens the view by its button.
+A URL contains the whole query, except words that may name a buyer: these are stored, and the URL has their token. It
+also contains the sorting, since the default depends on the person and changes. The words of a saved view get a token
+only when somebody opens the view by its button.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from webapp.ui.lists.chosen import Chosen
 
 
 class NotFromTheBox(DeskError):
-    """Words came in a URL, where they may not stand."""
+    """A URL contained words, which is not allowed."""
 
     code, status = "not_from_the_box", 422
     sentence = _l("Words are not looked for from a link, since they may name a buyer. Press Enter in the search box.")
@@ -31,15 +31,15 @@ class NotFromTheBox(DeskError):
 
 @dataclass(frozen=True, slots=True)
 class ListAsked:
-    """A list as it is asked for. Where `problem` says what is wrong, there is nothing to show but the question."""
+    """A list as a request asks for it. If there is a `problem`, no rows are shown, only the query and the problem."""
 
     subject: Subject
     sort: str
     query: Query = field(default_factory=Query)
-    text: str = ""  # as it was typed, while it can't be understood
+    text: str = ""  # the text of the query; as it was typed if it can't be parsed
     token: str = ""
     view: View | None = None
-    changed: bool = False  # the query is no longer the view's own
+    changed: bool = False  # the query differs from the view's own
     after: str | None = None
     before: str | None = None
     compiled: Compiled = field(default_factory=Compiled)
@@ -48,7 +48,7 @@ class ListAsked:
 
     @classmethod
     def read(cls, subject: Subject, kept: Kept, actor: Actor) -> Self:
-        """What the address of the page asks for."""
+        """Read the request from the URL of the page."""
         args = request.args
         text, token = args.get("q", ""), args.get("w", "")
         view = find_view(subject, args.get("view", ""), kept.views)
@@ -70,25 +70,25 @@ class ListAsked:
 
     @classmethod
     def typed(cls, subject: Subject, text: str, kept: Kept, actor: Actor, view: View | None = None) -> Self:
-        """What somebody typed, checked but not looked for; the mistake in it, if there is one, is its `problem`."""
+        """The request for a typed text, which is parsed and checked but not searched; its mistake is the `problem`."""
         asked = cls(subject, _sort(subject, request.form, view, kept), text=text, view=view, changed=True)
         try:
             asked = replace(asked, query=parse(text, subject.code))
             check_query(asked.query, actor)
         except QueryMistake as problem:
             return replace(asked, problem=problem)
-        return replace(asked, query=in_codes(asked.query, actor, ids=False))  # a link is read in other languages, too
+        return replace(asked, query=in_codes(asked.query, actor, ids=False))  # links are opened in other languages, too
 
     def compile(self, actor: Actor) -> Self:
         return replace(self, compiled=compile_query(self.query, actor))
 
     @property
     def plain(self) -> bool:
-        """Whether it is the first page of everything, newest first: where news of new rows mean something."""
+        """Whether this is the first page of all rows in the default order: only there are new rows announced."""
         return not (self.query or self.after or self.before or self.problem) and self.sort == self.subject.usual
 
     def url(self, page: str = "index", **more: Any) -> str:
-        """The address of the same list: from its start, unless a place is named."""
+        """The URL of this list: its first page, unless `more` names another."""
         args: dict[str, Any] = {"view": self.view.code if self.view else None}
         if self.changed:
             args |= {"q": self.query.structured, "w": self.token or None}
@@ -96,7 +96,7 @@ class ListAsked:
 
     @property
     def chosen(self) -> Chosen:
-        """What is ticked in it, as the request says."""
+        """The rows that the request ticks, with this list."""
         return replace(
             Chosen.read(self.subject),
             query=self.query.structured,
@@ -108,18 +108,18 @@ class ListAsked:
         )
 
     def url_of(self, query: Query) -> str:
-        """The address of another query, as long as that takes no words with it that this one has no token for."""
+        """The URL of another query; it can have words only if this request has their token."""
         token = self.token if query.words else ""
         return replace(self, query=query, token=token, changed=True).url()
 
 
 def find_view(subject: Subject, code: str, saved: Sequence[View]) -> View | None:
-    """A view by its code; everything is no view that a list is narrowed by."""
+    """The view of this code; None for the view of all rows, which narrows no list."""
     return next((view for view in (*subject.views, *saved) if view.code == code and code != EVERYTHING), None)
 
 
 def _sort(subject: Subject, given: Mapping[str, str], view: View | None, kept: Kept) -> str:
-    """What to sort by: `sort` of the address, or what is usual there; an unknown column is passed over."""
+    """The sorting of the request, or of the view or the layout, or the default; unknown sortings are skipped."""
     for name in (given.get("sort", ""), (view.sort if view else "") or kept.layout.sort):
         try:
             Sorting.parse(subject, name)

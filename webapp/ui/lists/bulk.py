@@ -1,4 +1,4 @@
-"""Bulk acts in the browser: from the list's form to the action's own form, and from there to a run."""
+"""Acts on many orders in the browser: from the list's form to the action's own form, and from there to a run."""
 
 import secrets
 from collections import Counter
@@ -31,7 +31,7 @@ bp = Blueprint("bulk", __name__)
 @bp.get("/orders/bulk")
 @needs("orders.view")
 def choose() -> str | AnyResponse:
-    """What can be done to the chosen orders; with an action named, its form."""
+    """The actions for the chosen orders; if the request names an action, the action's form."""
     actor, chosen = current_actor(), Chosen.read()
     if not (chosen.everything or chosen.ids):
         flash(str(bulk.NothingChosen()), "warn")
@@ -49,7 +49,7 @@ def choose() -> str | AnyResponse:
 @needs("orders.view")
 @shown_again
 def start(code: str) -> str | AnyResponse | tuple[str, int]:
-    """Begin the run and lead back to the list, which stays usable meanwhile."""
+    """Start the run and redirect to the list, which can be used meanwhile."""
     actor, chosen = current_actor(), Chosen.read()
     action = _checked(code, actor)
     try:
@@ -58,7 +58,7 @@ def start(code: str) -> str | AnyResponse | tuple[str, int]:
         key = form.key or secrets.token_urlsafe(16)
         ids = bulk.chosen_ids(actor, **chosen.where(actor))
         with unit_of_work():
-            if bulk.known_run(key, actor) is None:  # whose acts may have changed what the query finds
+            if bulk.known_run(key, actor) is None:  # a known run may have changed what the query finds
                 ids = chosen.confirmed(ids)
             run = bulk.start_bulk(code, data, actor=actor, ids=ids, key=key)
             run_id = run.id
@@ -70,7 +70,7 @@ def start(code: str) -> str | AnyResponse | tuple[str, int]:
             raise bulk.NothingChosen from error
         form = again(action, None, request.form, error, actor=actor)
         return _form_page(action, chosen, orders, actor, form), 422
-    return redirect(chosen.list_url(run=run_id))  # the list says what is being done, and how far it is
+    return redirect(chosen.list_url(run=run_id))  # the list shows the run's progress
 
 
 def _checked(code: str, actor: Actor) -> OrderAction:
@@ -98,7 +98,7 @@ def _form_page(
 
 
 def _to_confirm(chosen: Chosen, orders: list[Order], total: int) -> Chosen:
-    """The choice as the form sends it: the orders that it speaks of, since others may fit the query by then."""
+    """The choice that the form sends: the orders that the form counts, since the query may find others later."""
     if not chosen.everything:
         return chosen
     if len(orders) < bulk.LOOKED_AT:
@@ -111,7 +111,7 @@ def _offers(orders: list[Order], actor: Actor) -> list[dict[str, Any]]:
 
 
 def _around(chosen: Chosen, orders: list[Order], actor: Actor) -> dict[str, Any]:
-    """How many were chosen, whether that is more than one run takes, and of how many it was looked at."""
+    """The choice, the number of its orders, whether they are too many for one run, and how many were checked."""
     total, capped = len(orders), False
     if len(orders) == bulk.LOOKED_AT:
         total = len(chosen.ids)
@@ -122,5 +122,5 @@ def _around(chosen: Chosen, orders: list[Order], actor: Actor) -> dict[str, Any]
 
 @bp.app_template_global()
 def bar_actions() -> list[OrderAction]:
-    """The buttons under the list: what can be done to many orders at once."""
+    """The actions with a button below the list: those that can act on many orders at once."""
     return [action for action in bulk.bulk_actions(current_actor(), actions()) if not action.listed]

@@ -1,8 +1,8 @@
-"""How a column's values look in a list: drawn for a whole page, since a list has hundreds of cells.
+"""How the values of columns are drawn in a list: for a whole page at once, since a list has hundreds of cells.
 
-Where two things belong together, such as both numbers or both statuses, the second stands beneath the first. What
-does not differ from row to row (words, icons, addresses, who reads) is made once a table. What a subject draws in
-another way stands in a table of its own, such as `order_cells`.
+Of two values that belong together, such as both order numbers or both statuses, the second is drawn below the first.
+What is equal in all rows (words, icons, URLs, the reader's formats) is made once per table. A subject that draws its
+values in another way has a table class of its own, such as that in `order_cells`.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -29,19 +29,19 @@ Beneath = Callable[[PlainRow], str]
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A column's head: its word, its width, and what sorting by it asks for."""
+    """The head of a column: its label, its width, and the sorting that a click requests."""
 
     code: str
     label: str
     width: int
     right: bool
     help: str
-    sort: str = ""  # what a click sorts by
-    direction: str = ""  # ascending or descending, where the list is sorted by it
+    sort: str = ""  # the sorting after a click
+    direction: str = ""  # ascending or descending, if the list is sorted by this column
 
 
 class Table:
-    """The rows of one page under its columns."""
+    """Draws the rows of one page."""
 
     def __init__(
         self, rows: Rows, chosen: Sequence[tuple[Column, int]], view: str = "", ticked: Collection[int] = ()
@@ -53,7 +53,7 @@ class Table:
 
     @property
     def rows(self) -> list[Markup]:
-        """Every row as HTML that renews itself when its topic is announced, and not the list around it."""
+        """The rows as HTML; each row reloads itself, not the whole list, when its order's topic is announced."""
         before, after = url_for(f"{self.subject.code}.row", row_id=0, view=self._view or None).split("/0", 1)
         return [Markup(self._row(row, before, escape(after))) for row in self.plain]  # noqa: S704 - escaped here
 
@@ -71,26 +71,26 @@ class Table:
         )
 
     def is_dim(self, row: PlainRow) -> bool:
-        """Whether nothing can be done about this row."""
+        """Whether the row is drawn dim, since nothing can be done with it."""
         return False
 
     def drawing(self) -> "Drawing":
-        """What draws the values."""
+        """The object that draws the values."""
         return Drawing()
 
     def beneath(self, code: str) -> Beneath | None:
-        """What stands beneath the value of this column; None for nothing."""
+        """The function that draws what is below the value of this column; None for nothing."""
         return None
 
     def values(self, code: str) -> Mapping[int, Any]:
-        """What another column says of the same page; nothing where it fails."""
+        """The values of another column for this page; empty if that column fails."""
         try:
             return values_of(self._known[code], self.plain, self.plain.actor) if code in self._known else {}
         except PluginFailed:
             return {}
 
     def _column(self, column: Column) -> Beneath:
-        """Draws a column's cell of a row. A value that can't be drawn says that its plugin failed."""
+        """The function that draws the column's cell of a row; if a value can't be drawn, the cell says so."""
         beneath = self.beneath(column.code)
         try:
             draw = ask(column, "column", self._drawing.of, column)
@@ -112,16 +112,16 @@ class Table:
         return cell
 
 
-# --- How values look: text that is HTML already -----------------------------------------------------------------------
+# --- Values as HTML ---------------------------------------------------------------------------------------------------
 
 
 class Drawing:
-    """Draws the values of one page for whoever reads it."""
+    """Draws the values of one page, in the language and the formats of its reader."""
 
     def __init__(self) -> None:
         self._reader = reader()
         self._sprite = escape(url_for("static", filename="icons.svg"))
-        self._drawn: dict[Label, str] = {}  # hundreds of chips say the same few words
+        self._drawn: dict[Label, str] = {}  # hundreds of chips have the same few labels
         self._by_code = self.by_code()
         self._by_kind: dict[ColumnKind, Draw] = {
             ColumnKind.TEXT: self._text,
@@ -134,18 +134,18 @@ class Drawing:
         }
 
     def by_code(self) -> Mapping[str, Draw]:
-        """What draws the values of single columns, in whatever way their kind is drawn elsewhere."""
+        """The functions that draw the values of single columns, instead of the function for their kind."""
         return {"number": self.number_link, "state": self.pills}
 
     def empty(self, code: str) -> str:
-        """What stands in a cell that has no value."""
+        """The HTML of a cell without a value."""
         return _DASH
 
     def of(self, column: Column) -> Draw:
         return self._by_code.get(column.code) or self._by_kind[column.kind]
 
     def failed(self, row: PlainRow, value: Any) -> str:
-        """What stands where a plugin failed; its sentence is there for who points at it."""
+        """A chip in place of a value whose plugin failed; the reason is its title."""
         return self._chip(Label(_("failed"), "warn", "alert-triangle", str(value)))
 
     def _text(self, row: PlainRow, value: Any) -> str:
@@ -190,7 +190,7 @@ class Drawing:
 
 
 def heads(chosen: Sequence[tuple[Column, int]], sort: str) -> list[Head]:
-    """The heads of a list's columns; a click sorts, another turns it round."""
+    """The heads of a list's columns; a click sorts by the column, a second click reverses the order."""
     name, descending = sort.removeprefix("-"), sort.startswith("-")
     made = []
     for column, width in chosen:

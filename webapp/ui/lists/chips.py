@@ -1,4 +1,4 @@
-"""A query as chips above the list, and as the form of the filters; both write the query's own text again."""
+"""A query as chips above the list, and as the form of the filters; both produce the text of a query."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -19,14 +19,14 @@ from webapp.search.values import spellings
 from webapp.ui.lists.asked import ListAsked
 
 _RANGES = {KeyKind.NUMBER: "number", KeyKind.MONEY: "money", KeyKind.DATE: "date", KeyKind.DEADLINE: "deadline"}
-MOST = 40  # chips of one list: each repeats the rest of the query
-_MOST_TICKS = 12  # choices beyond which a list is clearer than boxes
-_DECIMAL_COMMA = re.compile(r"(\d+),(\d{1,2})", re.ASCII)  # before three digits it may part thousands
+MOST = 40  # chips of one list: the URL of each chip repeats the rest of the query
+_MOST_TICKS = 12  # with more choices, a list is clearer than boxes
+_DECIMAL_COMMA = re.compile(r"(\d+),(\d{1,2})", re.ASCII)  # a comma before three digits may separate thousands
 
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """A clause in words. Taking it away is a link, or where words stay behind without a token, a small form."""
+    """A clause in words. A link removes it; or a small form, if words remain that have no token."""
 
     label: str
     value: str
@@ -37,7 +37,7 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class FilterField:
-    """A key of the query bar as fields of a form."""
+    """A query key as fields of a form."""
 
     code: str
     label: str
@@ -53,7 +53,7 @@ class FilterField:
 
 
 def chips_of(asked: ListAsked, actor: Actor) -> list[Chip]:
-    """The first clauses of the query, each with the way to take it away."""
+    """Chips for the first clauses of the query."""
     keys = query_keys(asked.subject.code)
     made = []
     for clause in asked.query.clauses[:MOST]:
@@ -74,18 +74,18 @@ def chips_of(asked: ListAsked, actor: Actor) -> list[Chip]:
 
 
 def _answer(clause: Clause, key: QueryKey | None) -> str:
-    """Yes or no, where that is all that is asked."""
+    """Yes or no, if the clause is about a yes-or-no key; else empty."""
     if key is None or key.kind is not KeyKind.YES_NO or len(clause.values) != 1:
         return ""
     return str(_("yes") if (clause.values[0] == YES) is not clause.negated else _("no"))
 
 
 def _values_in_words(clause: Clause, key: QueryKey | None, actor: Actor) -> str:
-    """The clause's values in the reader's words."""
+    """The clause's values in the reader's language."""
     if key is None:
         return str(_("“%(text)s”", text=clause.values[0]))
     words = {YES: _("yes"), NO: _("no")}
-    with suppress(PluginFailed):  # the values as they were typed
+    with suppress(PluginFailed):  # then the values are shown as they were typed
         words |= _choices(key, actor)
     return ", ".join(words.get(value) or words.get(value.replace("-", "_"), value) for value in clause.values)
 
@@ -103,7 +103,7 @@ def _choices(key: QueryKey, actor: Actor) -> dict[str, str]:
 
 
 def filter_fields(query: Query, actor: Actor) -> list[FilterField]:
-    """A field for every key that is offered among the filters, filled from the query."""
+    """A field for every key that the filters have, filled from the query."""
     keys = filter_keys(query.subject)
     standing = {clause.key: clause for clause in query.clauses if _has_field(clause, keys)}
     offered = (key for key in keys.values() if not key.personal or actor.may("buyers.see"))
@@ -111,7 +111,7 @@ def filter_fields(query: Query, actor: Actor) -> list[FilterField]:
 
 
 def sent_fields(subject: str, given: "MultiDict[str, str]", actor: Actor) -> list[FilterField]:
-    """The fields as they were sent, each with what is wrong in it."""
+    """The fields as they were sent, each with its mistake."""
     keys, empty = query_keys(subject), Query(subject=subject)
     return [_sent(keys[entry.code], entry, given, actor, subject) for entry in filter_fields(empty, actor)]
 
@@ -168,7 +168,7 @@ def _field(key: QueryKey, clause: Clause | None, actor: Actor) -> FilterField:
 
 
 def _ends(value: str) -> tuple[str, str, str]:
-    """From, to, or what is neither: `late`, `<4h` and the like stay as they were written."""
+    """The ends of a range, or else the text as it was written, such as `late` or `<4h`."""
     low, dots, high = value.partition("..")
     if dots:
         return low, high, ""
@@ -181,7 +181,7 @@ def _ends(value: str) -> tuple[str, str, str]:
 
 
 def _has_field(clause: Clause, keys: Mapping[str, QueryKey]) -> bool:
-    """Whether the form can show the clause: what is negated, or said in another way, stays in the query as it is."""
+    """Whether the form can show the clause. Other clauses, such as most negated ones, stay in the query as they are."""
     key = keys.get(clause.key)
     if key is None:
         return False
@@ -189,7 +189,7 @@ def _has_field(clause: Clause, keys: Mapping[str, QueryKey]) -> bool:
 
 
 def filtered(query: Query, given: "MultiDict[str, str]", actor: Actor) -> str:
-    """The query as the filters' form asks for it."""
+    """The text of the query after the form of the filters is applied to it."""
     keys = filter_keys(query.subject)
     shown = {entry.code: entry for entry in filter_fields(query, actor)}
     parts = [clause.text for clause in query.clauses if not (_has_field(clause, keys) and clause.key in shown)]
@@ -201,7 +201,7 @@ def filtered(query: Query, given: "MultiDict[str, str]", actor: Actor) -> str:
 
 
 def _named(code: str, field: FilterField) -> str:
-    """A choice by its label; where its code is a word, or the label would be read as another, by its code."""
+    """The label of a choice; or its code, if the code is a word or if the label would be read as another choice."""
     choices = dict(field.choices)
     name = choices.get(code, code)
     return name if code.isdigit() and spellings(choices).get(name.casefold()) == code else code
@@ -223,6 +223,6 @@ def _given(key: QueryKey, given: "MultiDict[str, str]") -> tuple[str, ...]:
 
 
 def _with_point(amount: str) -> str:
-    """An amount as the query bar reads it, where a comma parts alternatives."""
+    """An amount with a decimal point, since in the query bar a comma separates alternatives."""
     match = _DECIMAL_COMMA.fullmatch(amount)
     return f"{match[1]}.{match[2]}" if match else amount

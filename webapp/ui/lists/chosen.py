@@ -1,6 +1,6 @@
-"""Which rows a list's form chose: those that were ticked, or everything that its query finds.
+"""The rows that are chosen in a list's form: the ticked ones, or all rows that its query finds.
 
-Choosing is a link, so that *Back* leads through it: ids name nobody, and a page of the list has few of them.
+A choice is sent as part of the URL, so that *Back* works; ids name nobody, and a page of the list has few of them.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from webapp.ui.frame.pages import show_times_of, shown_stores
 
 
 class MoreFound(DeskError):
-    """More orders fit the query than the form said."""
+    """The query finds more orders than the form said."""
 
     code, status = "more_found", 422
     sentence = _l("The list found %(found)s orders before and finds %(now)s now. Look at it, then confirm once more.")
@@ -28,8 +28,8 @@ class MoreFound(DeskError):
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A choice of rows as forms carry it from page to page, and the view and page of the list it was made in; words
-    about buyers stay behind their token.
+    """A choice of rows, as forms send it from page to page, with the view and the page of the list where it was made.
+    Words about buyers are left out; the choice has their token.
     """
 
     subject: Subject = ORDER_LIST
@@ -41,12 +41,12 @@ class Chosen:
     view: str = ""
     after: str = ""
     before: str = ""
-    found: int = 0  # rows that the query found when the form was drawn; 0: nobody was told how many
-    newest: int = 0  # the newest row that there was then
+    found: int = 0  # rows that the query found when the form was drawn; 0: the form shows no number
+    newest: int = 0  # the id of the newest row at that time
 
     @classmethod
     def read(cls, subject: Subject = ORDER_LIST) -> "Chosen":
-        """The choice of the request that is being answered."""
+        """Read the choice from the current request."""
         given = request.values
         ids = [int(text) for text in given.getlist(subject.one) if text.isdecimal() and len(text) < 10]
         everything = given.get("all") == "1"
@@ -58,17 +58,17 @@ class Chosen:
         )
 
     def asked(self, actor: Actor) -> Compiled | None:
-        """What the list's query compiles to; None where it asks nothing. Raises what is wrong with it."""
-        show_times_of(shown_stores())  # a day is the list's day
+        """The compiled query of the list; None if the query is empty. Raises the mistakes of the query."""
+        show_times_of(shown_stores())  # days are counted as in the list
         query = reopen(self.query, self.token, actor, subject=self.subject.code)
         return compile_query(query, actor) if query else None
 
     def where(self, actor: Actor) -> dict[str, Any]:
-        """The choice as services take it."""
+        """The choice as arguments of services."""
         return {"compiled": self.asked(actor), "sort": self.sort or None} if self.everything else {"ids": self.ids}
 
     def confirmed(self, ids: Sequence[int]) -> list[int]:
-        """Of the orders that are found now, those that were there when the form said how many. Raises `MoreFound`."""
+        """Those of these orders that existed when the form was drawn. Raises `MoreFound` if the form counted fewer."""
         if not self.found:
             return list(ids)
         known = [row_id for row_id in ids if row_id <= self.newest]
@@ -78,25 +78,25 @@ class Chosen:
 
     @property
     def around(self) -> list[tuple[str, str]]:
-        """The page of the list that the choice is made in."""
+        """The page of the list where the choice is made, as names and values of hidden fields."""
         sort = self.sort if self.sort != self.subject.usual else ""
         asked = [("q", self.query), ("w", self.token), ("sort", sort), ("view", self.view)]
         return [(name, value) for name, value in (*asked, ("after", self.after), ("before", self.before)) if value]
 
     @property
     def fields(self) -> list[tuple[str, str]]:
-        """The choice as hidden fields, or as arguments of an address."""
+        """The choice as hidden fields, or as arguments of a URL."""
         chosen = [("all", "1")] if self.everything else [(self.subject.one, str(row_id)) for row_id in self.ids]
         counted = [("found", str(self.found)), ("newest", str(self.newest))] if self.found else []
         return chosen + counted + self.around
 
     def list_url(self, **more: Any) -> str:
-        """The page of the list that the choice was made in."""
-        view: dict[str, Any] = {"q": ""} if self.view else {}  # not the view's own, if they differ
+        """The URL of the page of the list where the choice was made."""
+        view: dict[str, Any] = {"q": ""} if self.view else {}  # else the view's own query is used instead of this one
         sort = self.sort or self.subject.usual
         return url_for(f"{self.subject.code}.index", **view | dict(self.around) | {"sort": sort} | more)
 
     @property
     def back_url(self) -> str:
-        """The page of the list that the choice was made in, with what was chosen ticked again."""
+        """The URL of the page of the list where the choice was made, with the chosen rows ticked."""
         return self.list_url(all=1) if self.everything else self.list_url(**{self.subject.one: self.ids})

@@ -1,7 +1,8 @@
-"""How many rows views, cards and lists hold: asked after the page, capped; what is slow to count may be a minute old.
+"""The numbers of rows of views, cards and lists: counted after the page is drawn, up to a cap.
 
-What was counted before it was asked for says when it is counted again, so that a page asks once more then.
-They are kept in Redis for each person, under a hash of what was asked, since words in it may name a buyer.
+Counts are kept for some seconds, up to a minute if counting is slow. A kept count has the time until which it is shown,
+so that the page can ask again then. Counts are kept in Redis for each person, under a hash of the query, since its
+words may name a buyer.
 """
 
 import json
@@ -26,15 +27,15 @@ from webapp.search.compiling import compile_query
 from webapp.search.query import parse
 from webapp.vault.key_file import key_file
 
-_KEPT_LEAST, _KEPT_MOST = 3, 60  # seconds; a desk that counts quickly need not show what was
-_SHARE = 30  # times as long as the counting took, in between
-_ALL, _ONE = 1.5, 0.4  # seconds for all together, and for each where that was too long
-_LEAST = 0.02  # seconds that are worth asking in
+_KEPT_LEAST, _KEPT_MOST = 3, 60  # the shortest and the longest time to keep a count, in seconds
+_SHARE = 30  # between these, a count is kept so many times as long as the counting took
+_ALL, _ONE = 1.5, 0.4  # the time limit for all counts together, and then for each of them, in seconds
+_LEAST = 0.02  # with less time than this, in seconds, nothing is counted
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A count, exact up to the cap, when it was taken, and until when it is shown."""
+    """A count, exact up to the cap, with the time of the counting and the time until which it is shown."""
 
     number: int
     at: datetime
@@ -50,7 +51,7 @@ class Count:
 
 
 def known_counts(subject: Subject, texts: Mapping[str, str], actor: Actor) -> dict[str, Count]:
-    """Those that were counted within the last minute, by the names given."""
+    """The kept counts of these queries, by the names of the queries."""
     if not texts:
         return {}
     try:
@@ -62,9 +63,9 @@ def known_counts(subject: Subject, texts: Mapping[str, str], actor: Actor) -> di
 
 
 def counts(subject: Subject, texts: Mapping[str, str], actor: Actor, until: float = inf) -> dict[str, Count]:
-    """How many rows of the subject each query finds; those that take too long or can't be asked are left out.
+    """The number of rows of the subject that each query finds, by name, without queries that are too slow or invalid.
 
-    `until` is when a page that waits for them goes without the rest, by the clock of `monotonic`.
+    At the time `until`, by the clock of `monotonic`, a waiting page is drawn without the missing counts.
     """
     found = known_counts(subject, texts, actor)
     questions = {}
@@ -84,7 +85,7 @@ def counts(subject: Subject, texts: Mapping[str, str], actor: Actor, until: floa
 
 
 def counted_again_in(known: Iterable[Count], asked_at: datetime) -> float | None:
-    """Seconds after which those that were counted before `asked_at` are counted again; None where none was."""
+    """Seconds until counts that were taken before `asked_at` can be taken again; None if there are none."""
     earlier = [count.until for count in known if count.at < asked_at]
     return max((max(earlier) - now()).total_seconds(), 0) if earlier else None
 
@@ -94,7 +95,7 @@ def _asked(questions: Mapping[str, object], until: float) -> dict[str, int]:
     if not questions or left < _LEAST:
         return {}
     try:
-        with time_limit(min(_ALL, left / 2)):  # the other half is for one by one
+        with time_limit(min(_ALL, left / 2)):  # the other half is for counting one by one
             row = db.session.execute(select(*questions.values())).one()  # type: ignore[call-overload]
         return dict(zip(questions, row, strict=True))
     except TooSlow:
@@ -121,7 +122,7 @@ def _keep(subject: Subject, text: str, actor: Actor, count: Count) -> None:
 
 
 def _keys(subject: Subject, texts: Iterable[str], actor: Actor) -> list[str]:
-    """Where the count of each text is kept."""
+    """The Redis keys of the counts of these queries."""
     shops = ",".join(map(str, sorted(actor.shops))) if actor.shops is not None else "all"
     blind = key_file().blind()[:64]
     said = (f"{subject.code}\0{actor.kind}\0{actor.id}\0{shops}\0{text}".encode() for text in texts)

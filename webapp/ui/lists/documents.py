@@ -1,4 +1,4 @@
-"""What is printed: packing slips of one order or of many, as pages that a browser prints and as PDF."""
+"""Packing slips of one order or of many, as pages that a browser prints and as PDF."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ from webapp.ui.orders.order_page import url_of
 
 bp = Blueprint("documents", __name__)
 PDF = "application/pdf"
-_LETTERS = 8  # of one order that are named beside its slip
+_LETTERS = 8  # letters without a font that are named for one order
 
 
 @bp.get("/orders/<number>/packing-slip")
@@ -59,7 +59,10 @@ def packing_slip_pdf(number: str) -> AnyResponse:
 
 
 def _of_order(number: str) -> tuple[Order, Slips, int | None]:
-    """The slips of an order, or of the package that was asked for; raises `NotFound` where it has no such."""
+    """The order, its slips or that of the requested package, and the number of this package.
+
+    Raises `NotFound` if the order has no such package.
+    """
     actor, package = current_actor(), request.args.get("package", type=int)
     order = find_order(number, actor)
     found = packing.slips_for(actor, ids=[order.id], package=package)
@@ -71,7 +74,7 @@ def _of_order(number: str) -> tuple[Order, Slips, int | None]:
 @bp.get("/orders/packing-slips")
 @needs("orders.view")
 def packing_slips() -> str | AnyResponse:
-    """The packing slips of what was chosen in the list."""
+    """The packing slips of the orders that were chosen in the list."""
     actor, chosen = current_actor(), Chosen.read()
     if not (chosen.everything or chosen.ids):
         flash(str(NothingChosen()), "warn")
@@ -82,7 +85,7 @@ def packing_slips() -> str | AnyResponse:
 @bp.post("/orders/packing-slips/pdf")
 @needs("orders.view")
 def start_pdf() -> AnyResponse:
-    """Begin to make a PDF of the packing slips of what was chosen in the list, and lead to its run."""
+    """Start a run that makes a PDF of the packing slips of the chosen orders, and redirect to it."""
     actor, chosen = current_actor(), Chosen.read()
     ids: list[int] = []
     if chosen.everything or chosen.ids:
@@ -98,10 +101,10 @@ def start_pdf() -> AnyResponse:
 @bp.get("/runs/<int(max=2147483647):run_id>/document")
 @needs("orders.view")
 def fetch(run_id: int) -> AnyResponse:
-    """The PDF that a run made, for whoever asked for it."""
+    """The PDF of a run, for the person who started the run."""
     file = print_runs.open_slips(runs.find_run(run_id), current_actor())
     response = Response(file.chunks(), mimetype=PDF)
-    response.call_on_close(file.close)  # also of one that nobody reads to its end
+    response.call_on_close(file.close)  # also if the client doesn't read to the end
     response.content_length = file.size
     attach(response, f"packing-slips-{now():%Y-%m-%d-%H%M}.pdf")
     return response
@@ -133,7 +136,7 @@ def _page(found: Slips, back: str, chosen: Chosen, as_pdf: str = "") -> str:
 def _without_font(
     documents: Sequence[tuple[Order, Document]], drawing: Drawing
 ) -> Iterator[tuple[shown.ShownOrder, list[str]]]:
-    """Orders whose documents have letters that this drawing has no font for, with the names of the letters."""
+    """The orders whose documents have letters without a font in this drawing, with the names of these letters."""
     for order, document in documents:
         if letters := without_font(texts(document), drawing):
             more = ["…"] if len(letters) > _LETTERS else []
@@ -141,13 +144,13 @@ def _without_font(
 
 
 def _paper() -> str:
-    """The paper that was asked for; empty where each slip is for that of its country."""
+    """The requested paper; empty if each slip is for the paper of its country."""
     wanted = request.values.get("paper", "")
     return wanted if wanted in PAPERS else ""
 
 
 def drawn(document: Document) -> Markup:
-    """A document as a part of a page, with the letters that none of the desk's fonts has by their numbers."""
+    """A document as a part of a page; letters that none of the desk's fonts has are replaced by their numbers."""
     return Markup(render_template("lists/documents/_document.html", document=document))  # noqa: S704 - by a template
 
 
@@ -158,7 +161,7 @@ def _named(text: str) -> str:
 
 @bp.app_template_global("bars")
 def _bars(text: str, paper: str) -> dict[str, Any] | None:
-    """A Code 128 as rectangles of an SVG whose unit is the thinnest bar; None where there are no bars to draw."""
+    """A Code 128 as rectangles of an SVG, in units of the narrowest bar; None if the text can't be drawn as bars."""
     thinnest = bars.thinnest(text, PAPERS[paper].room_for_bars)
     if not thinnest:
         return None

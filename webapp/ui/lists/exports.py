@@ -1,4 +1,4 @@
-"""Exports in the browser: choose what goes into the file, then get it at once or have it written by a run."""
+"""Exports in the browser: choose the content of the file, then download it at once or let a run write it."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,11 +27,11 @@ from webapp.ui.lists.subject_pages import SubjectPages
 
 bp = Blueprint("exports", __name__)
 _TYPES = {"csv": "text/csv", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
-STREAMED = 50_000  # orders that are streamed; more are written by a run
+STREAMED = 50_000  # rows of the list that are streamed; a run writes larger files
 
 
 class ExportPages(SubjectPages):
-    """Files of one subject's list."""
+    """The pages for exports of one subject's list."""
 
     def add_to(self, bp: Blueprint) -> None:
         self.serve(bp, "GET", "/export", self.export, "orders.export")
@@ -39,7 +39,7 @@ class ExportPages(SubjectPages):
         self.serve(bp, "GET", "/export.csv", self.stream_export, "orders.export")
 
     def export(self) -> str | AnyResponse:
-        """The form, for what was chosen in the list."""
+        """The form for an export of the rows that were chosen in the list."""
         chosen = Chosen.read(self.subject)
         if not (chosen.everything or chosen.ids):
             flash(str(self.subject.words.choose), "warn")
@@ -47,7 +47,7 @@ class ExportPages(SubjectPages):
         return self._form(chosen)
 
     def start_export(self) -> AnyResponse:
-        """Lead to the stream, or begin a run and lead back to the list."""
+        """Redirect to the streamed file, or start a run and redirect to the run."""
         actor, chosen, form = current_actor(), Chosen.read(self.subject), request.form
         format, rows = form.get("format", ""), form.get("rows", "")
         if format not in export_runs.FORMATS or rows not in rows_labels(self.subject):
@@ -85,7 +85,7 @@ class ExportPages(SubjectPages):
         return redirect(url_for("runs.show", run_id=run_id))
 
     def stream_export(self) -> AnyResponse:
-        """The file itself, as it is read."""
+        """The file, streamed while its rows are read."""
         actor, chosen, args = current_actor(), Chosen.read(self.subject), request.args
         rows = args.get("rows", self.subject.code)
         if rows not in rows_labels(self.subject):
@@ -126,7 +126,7 @@ class ExportPages(SubjectPages):
 
 
 def _in_contexts(app: Flask, spoken: str, parts: Iterator[str]) -> Iterator[str]:
-    """Each part in a context of its own: the request is over long before a large file is."""
+    """Make each part in an application context of its own, since the request ends long before a large file does."""
     while True:
         with app.app_context():
             g.locale = spoken
@@ -139,12 +139,12 @@ def _in_contexts(app: Flask, spoken: str, parts: Iterator[str]) -> Iterator[str]
 @bp.get("/runs/<int(max=2147483647):run_id>/file")
 @needs("orders.export")
 def fetch(run_id: int) -> AnyResponse:
-    """The file that a run wrote, for whoever asked for it."""
+    """The file of a run, for the person who started the run."""
     run = runs.find_run(run_id)
     file, export = export_runs.open_file(run, current_actor())
     ending = "xlsx" if export.format == export_runs.XLSX else "csv"
     response = Response(file.chunks(), mimetype=_TYPES[ending])
-    response.call_on_close(file.close)  # also of one that nobody reads to its end
+    response.call_on_close(file.close)  # also if the client doesn't read to the end
     response.content_length = file.size
     attach(response, _name(export.subject, ending))
     return response

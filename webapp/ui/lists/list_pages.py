@@ -1,7 +1,8 @@
-"""The pages of a list in the browser: its rows as they were asked for and laid out, counts, filters and columns.
+"""The pages of a list in the browser: the requested rows in the person's layout, counts, filters and columns.
 
-A subject gets all of them by `ListPages(subject).add_to(blueprint)`; the blueprint has the subject's code as its name.
-Saved views and files have pages of their own, which come along; acts on many orders stand in `bulk`.
+A subject gets all pages by `ListPages(subject).add_to(blueprint)`; the blueprint has the subject's code as its name.
+This includes the pages of saved views and exports, which are in modules of their own; acts on many orders are in
+`bulk`.
 """
 
 from collections.abc import Sequence
@@ -49,17 +50,17 @@ from webapp.ui.lists.subject_pages import SubjectPages
 Drawn = str | tuple[str, int] | AnyResponse
 SECONDS = 1.5
 _BEFORE_ALL = "1970-01-01T00:00:00Z~0"
-_LAID = ("column", "move", "reset")  # what a form lays columns out with, beside their widths
+_LAID = ("column", "move", "reset")  # the fields that change columns, besides the columns' widths
 
 
 class ListPages(SubjectPages):
     """The pages of one subject's list."""
 
-    table = Table  # what draws its rows
-    acts_on_orders = False  # whether what orders can have done to them stands under the list
+    table = Table  # draws the rows
+    acts_on_orders = False  # whether the actions on orders are below the list
 
     def add_to(self, bp: Blueprint) -> None:
-        """Serve these pages below the subject's path, to whoever has its right."""
+        """Serve these pages below the subject's path, to people who have the subject's right."""
         self.serve(bp, "GET", "/", self.index)
         self.serve(bp, "GET", "/news", self.news)
         self.serve(bp, "GET", "/rows/<int(max=2147483647):row_id>", self.row)
@@ -75,7 +76,7 @@ class ListPages(SubjectPages):
         ExportPages(self.subject).add_to(bp)
 
     def index(self) -> Drawn:
-        """A page of the rows that are asked for; where the question can't be answered, what is wrong with it."""
+        """A page of the requested rows; if the request is invalid or takes too long, the problem."""
         actor = current_actor()
         show_times_of(shown_stores())
         kept, until = self.kept(actor, request.args.get("w", "")), monotonic() + SECONDS
@@ -88,7 +89,7 @@ class ListPages(SubjectPages):
         return self._list_page(asked, kept, actor, until)
 
     def _list_page(self, asked: ListAsked, kept: Kept, actor: Actor, until: float | None = None) -> Drawn:
-        """The page of a list; until when it may be looked for, reading what is asked for included."""
+        """The page of a list; at the time `until`, by the clock of `monotonic`, reading its rows ends as too slow."""
         found, until = Slice(Rows((), self.subject, actor), None, None), until or monotonic() + SECONDS
         shown = shown_columns(kept.layout, list_columns(self.subject.code), actor, asked.view)
         if asked.problem is None and not asked.sealed_view:
@@ -106,7 +107,7 @@ class ListPages(SubjectPages):
             except TooSlow as slow:
                 asked = replace(asked, problem=slow)
         context = self._rows(asked, kept, found, shown) | self._around(asked, kept, found, actor, until)
-        if htmx.is_htmx() and not asked.problem:  # the pager and the news belong to the rows that are shown
+        if htmx.is_htmx() and not asked.problem:  # the pager and the news change with the rows
             beside = ["lists/_pager.html", *(["lists/_news.html"] if context["news_url"] else [])]
             return parts("lists/_rows.html", *beside, **context)
         drawn = page("lists/index.html", problem=asked.problem, **context)
@@ -163,7 +164,7 @@ class ListPages(SubjectPages):
         }
 
     def news(self) -> str:
-        """How many rows came in since the page was drawn."""
+        """The number of rows that came in since the page was drawn."""
         since = request.args.get("since", _BEFORE_ALL)
         found, asked = newer_than(self.subject, current_actor(), since), ListAsked(self.subject, self.subject.usual)
         return page("lists/_news.html", asked=asked, news=found, news_url=self._news_url(since))
@@ -172,7 +173,7 @@ class ListPages(SubjectPages):
         return url_for(f"{self.subject.code}.news", since=since)
 
     def row(self, row_id: int) -> str:
-        """One row of the list as it is now."""
+        """One row of the list in its current state."""
         actor = current_actor()
         show_times_of(shown_stores())
         kept = self.kept(actor)
@@ -184,10 +185,10 @@ class ListPages(SubjectPages):
         [drawn] = self.table(found, shown, view.code if view else "").rows
         return drawn
 
-    # --- How many ---
+    # --- Counts ---
 
     def count(self) -> str:
-        """How many rows the list finds; asked for after the page."""
+        """The number of rows that the list finds; requested after the page."""
         actor = current_actor()
         show_times_of(shown_stores())
         asked = ListAsked.read(self.subject, self.kept(actor), actor)
@@ -196,7 +197,7 @@ class ListPages(SubjectPages):
         return render_template("lists/_count.html", found=found, cap=CAP, asked=asked)
 
     def all_counts(self) -> str:
-        """How many rows stand in each card and view; asked for after the page."""
+        """The number of rows of each card and view; requested after the page."""
         actor = current_actor()
         show_times_of(shown_stores())
         kept = self.kept(actor)
@@ -207,7 +208,7 @@ class ListPages(SubjectPages):
         return render_template("lists/_counts.html", counts=known, again=again, views=views, cards=cards)
 
     def _counted(self, kept: Kept) -> dict[str, str]:
-        """The queries that are counted, by what shows them."""
+        """The queries that are counted, by the card or view that shows the count."""
         texts = {f"card-{card.code}": card.query for card in self.subject.cards}
         for view in (*self.subject.views, *kept.views):
             try:
@@ -220,7 +221,7 @@ class ListPages(SubjectPages):
 
     @shown_again
     def search(self) -> Drawn:
-        """Look for what was typed. Words that may name a buyer stay out of the URL."""
+        """Search for the typed text. Words that may name a buyer stay out of the URL."""
         actor = current_actor()
         show_times_of(shown_stores())
         kept = self.kept(actor)
@@ -237,11 +238,11 @@ class ListPages(SubjectPages):
         return redirect(replace(asked, token=token).url(), code=303)
 
     def straight_to(self, text: str, actor: Actor) -> str:
-        """The page of the one thing that was typed, where there is such; empty to look for it in the list."""
+        """The URL of the record whose number was typed; empty if the list is to be searched."""
         return ""
 
     def complete(self) -> str:
-        """How the text of the search box may go on where the cursor stands."""
+        """Completions of the search box's text at the cursor."""
         text = request.form.get("text", "")
         at = min(request.form.get("at", len(text), type=int), len(text))
         show_times_of(shown_stores())
@@ -250,7 +251,7 @@ class ListPages(SubjectPages):
         )
 
     def filters(self) -> str:
-        """The filters as a form; it writes a query."""
+        """The filters as a form, which produces a query."""
         actor = current_actor()
         show_times_of(shown_stores())
         asked = ListAsked.read(self.subject, self.kept(actor), actor)
@@ -267,8 +268,8 @@ class ListPages(SubjectPages):
         )
 
     def filter_(self) -> Drawn:
-        """Show what the filters ask for; what the form has no field for stays as it was. A field that can't be
-        understood is shown again with all the others.
+        """Show the list that the filters request; clauses without a field stay in the query. If a field has a mistake,
+        the form is shown again.
         """
         actor, given = current_actor(), request.form
         show_times_of(shown_stores())
@@ -290,14 +291,14 @@ class ListPages(SubjectPages):
     # --- Layout ---
 
     def layout(self) -> str:
-        """Which columns the list shows, as a form; of a view that brings its own, those."""
+        """The form for the columns of the list; in a view with its own columns, the form is for these."""
         kept = self.kept(current_actor())
         return page("lists/columns.html", part="lists/_columns.html", **self._layout_facts(kept, self._laid_out(kept)))
 
     def lay_out(self) -> AnyResponse:
-        """Remember the columns, their order and widths, how dense the rows are, or what to sort by.
+        """Save the columns with their order and widths, the density of the rows, or the sorting.
 
-        Columns may be a view's; sorting and density are always the person's.
+        Columns may belong to a view; sorting and density always belong to the person.
         """
         actor, given = current_actor(), request.form
         with unit_of_work():
@@ -322,7 +323,7 @@ class ListPages(SubjectPages):
         return htmx.announce(response, "columns-changed")
 
     def _laid_out(self, kept: Kept) -> View | None:
-        """The view whose own columns are laid out; None where they are the person's."""
+        """The view whose columns are changed; None if the person's columns are changed."""
         view = find_view(self.subject, request.values.get("view", ""), kept.views)
         return view if view and view.columns is not None else None
 
@@ -366,7 +367,7 @@ class ListPages(SubjectPages):
 
 
 def _fixed(view: View | None) -> bool:
-    """Whether the list shows the columns of somebody else's view."""
+    """Whether the list shows the columns of another person's view."""
     return view is not None and view.columns is not None and not view.own
 
 

@@ -1,4 +1,4 @@
-"""The pages of lists that plugins bring subjects of; they stand below `/lists/`, and in the menu."""
+"""The pages of the lists whose subjects plugins register; they are below `/lists/`, and in the menu."""
 
 from flask import Blueprint, Flask
 
@@ -23,7 +23,7 @@ def _mount(app: Flask, subject: Subject) -> None:
         blueprint = Blueprint(subject.code, __name__)
         ListPages(subject).add_to(blueprint)
         app.register_blueprint(blueprint)
-    except Exception as error:  # whatever error it raises when it is registered
+    except Exception as error:  # a plugin's subject may cause any error
         fault(plugin, "register_list_subjects", error)
         return
     for endpoint, view in app.view_functions.items():

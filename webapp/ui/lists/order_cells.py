@@ -1,4 +1,4 @@
-"""What the list of orders draws in a way of its own."""
+"""How the list of orders draws its values."""
 
 from collections.abc import Mapping
 from html import escape
@@ -19,25 +19,25 @@ class OrderDrawing(Drawing):
         return {**super().by_code(), "badges": self._badges}
 
     def empty(self, code: str) -> str:
-        """A buyer whom the channel does not name, or whose name was erased, is withheld."""
+        """A missing buyer is drawn as withheld: the channel doesn't name the buyer, or the name was erased."""
         if code != "buyer":
             return super().empty(code)
         word = _("Withheld")
         return f'<span class="withheld">{self.icon("eye-off")}{escape(word)}</span>'
 
     def _time_left(self, row: PlainRow, value: Any) -> str:
-        """While the order is open, what is left until then; afterwards only when it was."""
+        """The time with the time left, while units of an open order have to be shipped; afterwards only the time."""
         if row.state in _OPEN and row.unshipped:
             return super()._time_left(row, value)
         return f'<span class="muted">{self._reader.when(value)}</span>'
 
     def _badges(self, row: PlainRow, value: Any) -> str:
-        """Practice is marked beside the store, which every row has."""
+        """The badges without that for practice, which is drawn below the store."""
         return self.chips(row, [label for label in value if label.icon != PRACTICE.icon])
 
 
 class OrderTable(Table):
-    """Orders under their columns."""
+    """Draws the rows of orders."""
 
     def is_dim(self, row: PlainRow) -> bool:
         return row.number is None or row.state in ("pending", "canceled")

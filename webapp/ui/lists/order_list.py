@@ -18,7 +18,7 @@ class OrderPages(ListPages):
     acts_on_orders = True
 
     def straight_to(self, text: str, actor: Actor) -> str:
-        """The page of the order whose whole number this is."""
+        """The URL of the order, if the text is the whole number of one."""
         number = text.strip().strip('"')
         if not number or len(number) > 60 or any(char.isspace() for char in number):
             return ""

@@ -1,4 +1,4 @@
-"""Saved views in the browser: keeping a list under a name, and looking after the names."""
+"""Saved views in the browser: save a list under a name; rename, share, move, delete and restore views."""
 
 from functools import cache
 from typing import Any
@@ -30,11 +30,11 @@ from webapp.ui.frame.redirects import redirect
 from webapp.ui.lists.asked import find_view
 from webapp.ui.lists.subject_pages import SubjectPages
 
-_LIST = ("q", "w", "sort", "view")  # what a form says of the list that it stands on
+_LIST = ("q", "w", "sort", "view")  # the fields that describe the list on the form's page
 
 
 class ViewPages(SubjectPages):
-    """The saved views of one subject."""
+    """The pages for saved views of one subject."""
 
     def add_to(self, bp: Blueprint) -> None:
         self.serve(bp, "GET", "/views/", self.views)
@@ -44,11 +44,11 @@ class ViewPages(SubjectPages):
         self.serve(bp, "POST", "/views/start", self.begin_with_view)
 
     def views(self) -> str:
-        """The views that this person sees, and which of them the desk opens with."""
+        """The views that this person sees, with the person's start view."""
         return self._views_page(current_actor())
 
     def _views_page(self, actor: Actor, refused: str = "", problem: Invalid | None = None) -> str:
-        """The page of the views; where the name of one was refused, as it was typed and why."""
+        """The page of the views; `refused` is the code of a view whose new name was refused, for the `problem`."""
         kept = self.kept(actor)
         return page(
             "lists/views/index.html",
@@ -62,7 +62,7 @@ class ViewPages(SubjectPages):
         )
 
     def save_view(self) -> AnyResponse | tuple[str, int]:
-        """Keep the list that is shown under a name."""
+        """Save the shown list under a name."""
         actor, given = current_actor(), request.form
         try:
             with unit_of_work():
@@ -78,12 +78,12 @@ class ViewPages(SubjectPages):
             back = url_for(".index", **listed)
             return page("lists/views/save.html", searched=self.subject, form=form, back=back), problem.status
         flash(_("Saved as “%(name)s”.", name=name), "good")
-        if words:  # its token shows the list that was saved
+        if words:  # with their token, the saved list is shown
             return redirect(url_for(".index", q=structured, w=given.get("w") or None, view=code))
         return redirect(url_for(".index", view=code))
 
     def _save_form(self, actor: Actor) -> Form:
-        """The form beside the list, as it was sent."""
+        """The form for a new view, as it was sent."""
         fields = {
             "name": text(_l("Name"), required=True, maxlength=60, autocomplete="off"),
             "columns": tick(_l("With these columns")),
@@ -93,7 +93,7 @@ class ViewPages(SubjectPages):
         return Form(fields | {name: hidden() for name in _LIST}, request.form)
 
     def change_view(self, code: str) -> AnyResponse | tuple[str, int]:
-        """Rename, share, move or delete a view, or keep another list under its name."""
+        """Rename, share, move or delete a view, or replace its query by that of the shown list."""
         actor, given = current_actor(), request.form
         act = given.get("act", "")
         try:
@@ -119,14 +119,14 @@ class ViewPages(SubjectPages):
         return redirect(url_for(".views"))
 
     def restore_view(self) -> AnyResponse:
-        """Bring a view back that was deleted a moment ago."""
+        """Restore a view that was just deleted."""
         with unit_of_work():
             name = restore_view(request.form.get("token", ""), actor=current_actor()).name
         flash(_("“%(name)s” is back.", name=name), "good")
         return redirect(url_for(".views"))
 
     def begin_with_view(self) -> AnyResponse:
-        """Open the desk with this view from now on."""
+        """Make this view the person's start view."""
         actor, code = current_actor(), request.form.get("code", "")
         with unit_of_work():
             codes = {view.code for view in (*self.subject.views, *self.kept(actor).views)}
@@ -137,7 +137,7 @@ class ViewPages(SubjectPages):
         return redirect(url_for(".views"))
 
     def _same_list(self, actor: Actor) -> Query:
-        """The query of the list that the form stands on."""
+        """The query of the list on the form's page."""
         given = request.form
         view = find_view(self.subject, given.get("view", ""), self.kept(actor).views)
         if view and not given.get("q") and not given.get("w"):
@@ -145,7 +145,7 @@ class ViewPages(SubjectPages):
         return reopen(given.get("q", ""), given.get("w", ""), actor, subject=self.subject.code)
 
     def _same_columns(self, actor: Actor) -> list[tuple[str, int | None]]:
-        """The columns of the list that the form stands on, as wide as they are there."""
+        """The columns of the list on the form's page, with their widths."""
         kept = self.kept(actor)
         view = find_view(self.subject, request.form.get("view", ""), kept.views)
         return [
@@ -154,7 +154,7 @@ class ViewPages(SubjectPages):
         ]
 
     def _not_standing(self, name: str, before: str = "") -> str:
-        """A new name, which must be no standing view's in any language: whoever reads the list must tell them apart."""
+        """Check and return a new name. Raises `Invalid` if a predefined view has this name in any language."""
         if name != before and " ".join(name.split()).casefold() in _standing_names(self.subject):
             raise Invalid(field="name", problem=_l("is the name of a view that every desk has."))
         return name

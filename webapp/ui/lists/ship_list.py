@@ -1,4 +1,4 @@
-"""Shipping many orders from a list: paste or upload it, or begin it with chosen orders; see what fits, ship that."""
+"""Shipping many orders from a list: paste or upload it, or begin with chosen orders; check its rows, then ship."""
 
 import secrets
 from typing import Any
@@ -19,14 +19,14 @@ from webapp.ui.lists.chosen import Chosen
 from webapp.ui.orders import shown
 
 bp = Blueprint("ship_list", __name__)
-_LONGEST = 20.0  # seconds of looking up, so that what was typed comes back within the time of a request
-SHOWN = 300  # rows on the page of what fits; those that don't come first
+_LONGEST = 20.0  # seconds for looking up orders, so that the typed list comes back before the request times out
+SHOWN = 300  # rows on the page of the check; rows with a problem come first
 
 
 @bp.get("/orders/ship-list")
 @needs("orders.ship")
 def give() -> str:
-    """The box for the list; with a row begun for each chosen order that can be shipped."""
+    """The form for the list; for chosen orders, it has a row for each order that can be shipped."""
     actor, chosen = current_actor(), Chosen.read()
     if not (chosen.everything or chosen.ids):
         return _box("")
@@ -44,7 +44,7 @@ def give() -> str:
 
 
 def _box(text: str, problem: str = "") -> str:
-    """The box with a list that was typed, and what is wrong with it."""
+    """The form with a typed list and its problem."""
     around: dict[str, Any] = {"back": url_for("orders.index"), "refused": [], "first": None}
     return page("lists/bulk/ship_list.html", text=text, problem=problem, **around)
 
@@ -52,7 +52,7 @@ def _box(text: str, problem: str = "") -> str:
 @bp.post("/orders/ship-list")
 @needs("orders.ship")
 def look() -> str | tuple[str, int]:
-    """What of the list fits; nothing is shipped yet. From there it comes back to be mended."""
+    """Check the rows of the list and show the result, before anything is shipped. With `mend`, show the form again."""
     if "mend" in request.form:
         return _box(request.form["mend"])
     text = _given()
@@ -81,7 +81,7 @@ def look() -> str | tuple[str, int]:
 @needs("orders.ship")
 @shown_again
 def start() -> AnyResponse | tuple[str, int]:
-    """Ship what still fits, as a run."""
+    """Start a run that ships the rows without a problem."""
     text = request.form.get("list", "")
     try:
         rows = ship_list.read_rows(text, written=True)
@@ -90,11 +90,11 @@ def start() -> AnyResponse | tuple[str, int]:
             run_id = run.id
     except DeskError as error:
         return _box(text, str(error)), error.status
-    return redirect(url_for("orders.index", run=run_id))  # the list says what is being done, and how far it is
+    return redirect(url_for("orders.index", run=run_id))  # the list shows the run's progress
 
 
 def _given() -> str:
-    """The uploaded file's text, else the pasted one; a file of a spreadsheet program may be in the old encoding."""
+    """The text of the uploaded file, or else the pasted text; some spreadsheet programs write cp1252, not UTF-8."""
     file = request.files.get("file")
     body = file.read() if file is not None and file.filename else b""
     if not body:

@@ -12,7 +12,7 @@ bp = Blueprint(SHIPMENT_LIST.code, __name__)
 
 
 class ShipmentTable(OrderTable):
-    """Packages under their columns; what belongs to an order looks as it does in the list of orders."""
+    """Draws the rows of packages; columns of orders are drawn as in the list of orders."""
 
     def is_dim(self, row: PlainRow) -> bool:
         return False

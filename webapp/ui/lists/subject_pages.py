@@ -1,4 +1,4 @@
-"""Pages that every subject of a list has: each subject serves them below its own path, on its own blueprint."""
+"""Pages that the list of every subject has; each subject serves them below its own path, on its own blueprint."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -19,9 +19,9 @@ class SubjectPages:
         self.subject = subject
 
     def serve(self, bp: Blueprint, method: str, rule: str, view: Callable[..., Any], right: str = "") -> None:
-        """Serve a page to whoever has this right, or else the subject's. The endpoint is called like the method."""
+        """Serve a page to people with this right, or else the subject's. The endpoint has the method's name."""
 
-        @wraps(view)  # a function of its own for each subject: what a route declares stands on it
+        @wraps(view)  # a new function for each subject, since a route's declarations are attributes of its function
         def served(**values: Any) -> Any:
             return view(**values)
 
@@ -30,5 +30,5 @@ class SubjectPages:
         )
 
     def kept(self, actor: Actor, token: str = "") -> Kept:
-        """What the desk keeps of this person's list."""
+        """What the desk stores for this person's list."""
         return kept_for(actor, token, self.subject.code)
