@@ -475,7 +475,7 @@ def measure_exports(browser: Any) -> list[str]:
                 actor=actor,
                 format="xlsx",
                 rows="orders",
-                codes=exporting.usual(ORDER_LIST, actor),
+                codes=exporting.default_columns(ORDER_LIST, actor),
                 total=EXPORTED,
                 query=parse(query),
             ).id

@@ -124,7 +124,7 @@ def export(ids: list[int]) -> float:
 
     actor, begun = Actor.operator(), time.monotonic()
     with unit_of_work():
-        codes = exporting.usual(ORDER_LIST, actor, "")
+        codes = exporting.default_columns(ORDER_LIST, actor, "")
         run_id = export_runs.start_export(
             ORDER_LIST, actor=actor, format=export_runs.XLSX, rows="orders", codes=codes, total=len(ids), ids=ids
         ).id

@@ -30,7 +30,7 @@ from webapp.fulfillment.shipment_list import SHIPMENT_LIST, SHIPMENTS
 from webapp.hooks import hookimpl, hooks
 from webapp.lists.export_runs import CSV, start_export
 from webapp.lists.models import Export, ListLayout, SavedView
-from webapp.lists.saved_views import begin_with, remember_layout, save_view
+from webapp.lists.saved_views import remember_layout, save_view, set_start_view
 from webapp.orders.archiving import AFTER_DAYS, SETTINGS
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order, OrderAmount
@@ -387,8 +387,8 @@ def test_what_is_kept_of_other_lists_goes_with_the_way_back(make_user: Callable[
         own = save_view("Mine", parse("state:open"), actor=mia).id
         save_view("Left", parse("shipped:today", SHIPMENTS), actor=mia)
         remember_layout(mia, [("number", None)], dense=False, subject=SHIPMENTS)
-        begin_with("today", actor=mia, subject=SHIPMENTS)
-        begin_with(str(own), actor=max_)
+        set_start_view("today", actor=mia, subject=SHIPMENTS)
+        set_start_view(str(own), actor=max_)
         start_export(SHIPMENT_LIST, actor=max_, format=CSV, rows=SHIPMENTS, codes=[], total=1)
     db.session.rollback()
     schema.back_to("0020")

@@ -90,7 +90,7 @@ def test_a_letter_is_either_printed_or_named(letter: str) -> None:
         if without_font([letter], drawing):
             assert f"U+{ord(letter):04X}" in named(letter, drawing)
         elif drawing is Drawing.PAGE and not named(letter, drawing).isspace() and named(letter, drawing) == letter:
-            assert font_of(letter, drawing) or letters._steers(letter)
+            assert font_of(letter, drawing) or letters._controls_neighbors(letter)
 
 
 _KNOWN: dict[str, dict[int, int]] = {}

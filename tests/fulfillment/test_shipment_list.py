@@ -20,7 +20,7 @@ from webapp.fulfillment.shipment_list import SHIPMENT_LIST, SHIPMENTS, SHIPPED
 from webapp.lists.exporting import Table, as_csv, ids_of
 from webapp.lists.listing import count_rows, list_page, matching_ids
 from webapp.lists.rows import read_rows, values_of
-from webapp.lists.saved_views import change_view, kept_for, save_view
+from webapp.lists.saved_views import change_view, list_state, save_view
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
 from webapp.search.compiling import compile_query
@@ -195,10 +195,10 @@ def test_views_of_one_list_are_none_of_another(parcels: list[int], mia: Actor) -
         view = save_view("Mine", parse("carrier:dhl quixelworth", SHIPMENTS), actor=mia)
         save_view("Mine", parse("state:open"), actor=mia)  # the name is free there
         code = str(view.id)
-    [kept] = kept_for(mia, subject=SHIPMENTS).views
+    [kept] = list_state(mia, subject=SHIPMENTS).views
     assert (kept.code, kept.query, kept.text) == (code, "carrier:dhl", "carrier:dhl quixelworth")
-    [other] = kept_for(mia).views
+    [other] = list_state(mia).views
     assert other.query == "state:open"
     with unit_of_work():
         change_view(code, actor=mia, query=parse("shipped:today", SHIPMENTS))
-    assert kept_for(mia, subject=SHIPMENTS).views[0].query == "shipped:today"
+    assert list_state(mia, subject=SHIPMENTS).views[0].query == "shipped:today"

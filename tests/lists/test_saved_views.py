@@ -17,16 +17,16 @@ from webapp.lists.models import SavedView
 from webapp.lists.saved_views import (
     Layout,
     View,
-    begin_with,
     change_view,
     delete_view,
     forget_layout,
-    kept_for,
+    list_state,
     move_view,
     remember_layout,
     remember_sort,
     rename_value,
     save_view,
+    set_start_view,
     shown_columns,
 )
 from webapp.search.query import open_words, parse
@@ -42,7 +42,7 @@ def saved(mia: Actor) -> str:
 
 
 def names(actor: Actor) -> list[str]:
-    return [str(view.name) for view in kept_for(actor).views]
+    return [str(view.name) for view in list_state(actor).views]
 
 
 def test_a_view_is_its_owners_alone_until_it_is_shared(saved: str, mia: Actor, make_user: Callable[..., Actor]) -> None:
@@ -56,7 +56,7 @@ def test_a_view_is_its_owners_alone_until_it_is_shared(saved: str, mia: Actor, m
             act(saved, actor=manager)
     with unit_of_work():
         save_view("Team", parse("attention:yes"), actor=manager, shared=True)
-    [own, team] = kept_for(mia).views
+    [own, team] = list_state(mia).views
     assert (own.own, team.own, team.shared, team.query) == (True, False, True, "attention:yes")
 
 
@@ -71,10 +71,10 @@ def test_words_of_a_view_are_sealed_and_shown_only_to_who_may_see_buyers(
     assert row.sealed is not None
     assert b"quixelworth" not in row.sealed.lower()
 
-    [view] = kept_for(mia).views
+    [view] = list_state(mia).views
     assert view.text == 'state:open "jane quixelworth"'
     assert "quixelworth" not in repr(view)
-    assert kept_for(reader).views == ()
+    assert list_state(reader).views == ()
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 61, "a\0b", "my WORK"])
@@ -90,9 +90,9 @@ def test_views_are_moved_renamed_and_deleted(saved: str, mia: Actor) -> None:
     with unit_of_work():
         move_view(third, -1, actor=mia)
         change_view(second, actor=mia, name="Last", query=parse("attention:yes"))
-        begin_with(saved, actor=mia)
+        set_start_view(saved, actor=mia)
     assert names(mia) == ["My work", "Third", "Last"]
-    assert kept_for(mia).start_view == saved
+    assert list_state(mia).start_view == saved
     with unit_of_work():
         delete_view(saved, actor=mia)
     assert names(mia) == ["Third", "Last"]
@@ -100,19 +100,19 @@ def test_views_are_moved_renamed_and_deleted(saved: str, mia: Actor) -> None:
 
 
 def test_a_layout_is_remembered_within_reason(mia: Actor) -> None:
-    assert kept_for(mia).layout == Layout()
+    assert list_state(mia).layout == Layout()
     with unit_of_work():
         remember_layout(mia, [("total", 9000), ("gone", None), ("number", 2), ("state", None)], dense=True)
         remember_sort(mia, "-total")
 
-    layout = kept_for(mia).layout
+    layout = list_state(mia).layout
 
     assert layout == Layout((("total", 800), ("gone", None), ("number", 48), ("state", None)), "-total", True)
     shown = shown_columns(layout, list_columns(), mia)
     assert [(column.code, width) for column, width in shown] == [("number", 48), ("total", 800), ("state", 165)]
     with unit_of_work():
         forget_layout(mia)
-    assert kept_for(mia).layout == Layout()
+    assert list_state(mia).layout == Layout()
 
 
 def test_the_number_is_shown_first_whatever_was_chosen(mia: Actor) -> None:
@@ -136,7 +136,7 @@ def test_columns_of_buyers_are_left_out_for_who_may_not_see_them(make_user: Call
 
 
 def test_only_people_have_views(operator: Actor, saved: str) -> None:
-    assert kept_for(operator).views == ()
+    assert list_state(operator).views == ()
 
 
 def test_words_of_a_view_need_no_past_weeks_key(mia: Actor) -> None:

@@ -18,7 +18,7 @@ from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden
 from webapp.hooks.failures import Failure
 from webapp.lists import exporting
-from webapp.lists.exporting import Table, as_csv, offered, safe, stream_csv, usual
+from webapp.lists.exporting import Table, as_csv, default_columns, optional_columns, safe, stream_csv
 from webapp.lists.models import ListLayout
 from webapp.orders.addresses import change_address
 from webapp.orders.events import record
@@ -66,8 +66,8 @@ def test_a_practice_stores_orders_are_marked(orders: list[Order], max_: Actor) -
 
 def test_who_may_not_see_buyers_exports_none(orders: list[Order]) -> None:
     blind = Actor(Actor.operator().kind, rights=rights_of_built_in("owner") - {"buyers.see"})
-    assert "buyer" not in {column.code for column in offered(ORDER_LIST, blind)}
-    assert "buyer" not in usual(ORDER_LIST, blind)
+    assert "buyer" not in {column.code for column in optional_columns(ORDER_LIST, blind)}
+    assert "buyer" not in default_columns(ORDER_LIST, blind)
     [row] = streamed(blind, codes=("buyer", "total"), ids=[orders[0].id])
     assert "Quixelworth" not in str(row)
     with pytest.raises(Forbidden):
@@ -75,11 +75,11 @@ def test_who_may_not_see_buyers_exports_none(orders: list[Order]) -> None:
 
 
 def test_the_list_as_a_person_laid_it_out_is_proposed(orders: list[Order], max_: Actor) -> None:
-    assert "total" in usual(ORDER_LIST, max_)
+    assert "total" in default_columns(ORDER_LIST, max_)
     with unit_of_work():
         columns = [{"code": code, "width": 90} for code in ("tags", "number", "gone", "units")]
         db.session.add(ListLayout(user_id=max_.id, name="orders", columns=columns, sort=""))
-    assert usual(ORDER_LIST, max_) == ["tags", "units"]
+    assert default_columns(ORDER_LIST, max_) == ["tags", "units"]
 
 
 @given(st.text(max_size=20))

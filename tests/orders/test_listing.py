@@ -19,7 +19,7 @@ from webapp.channels.services import add_store, create_shop
 from webapp.clock import now
 from webapp.db import analyze, db, table_of, unit_of_work
 from webapp.errors import Forbidden, Invalid
-from webapp.lists.listing import count_rows, first_rows, key_of, list_page, matching_ids, newer_than
+from webapp.lists.listing import count_newer, count_rows, first_rows, key_of, list_page, matching_ids
 from webapp.orders import listing
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import SORTED, Order
@@ -149,7 +149,7 @@ def test_words_find_the_same_orders_whatever_the_list_is_sorted_by(
     )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(listing, "_BRANCHES", few)
+        patch.setattr(listing, "_MERGED_TERMS", few)
         down, up = walked(operator, sort, limit, asked)
 
     assert down == up
@@ -245,7 +245,7 @@ def test_a_key_that_is_not_ours_is_refused(app: Flask, operator: Actor, sort: st
             lambda key=key: list_page(ORDER_LIST, operator, sort=sort, after=key),
             lambda key=key: list_page(ORDER_LIST, operator, sort=sort, before=key),
         ]
-        for ask in [*asks, *([lambda key=key: newer_than(ORDER_LIST, operator, key)] if sort == "placed" else [])]:
+        for ask in [*asks, *([lambda key=key: count_newer(ORDER_LIST, operator, key)] if sort == "placed" else [])]:
             with pytest.raises(Invalid, match="not one of the desk's"):
                 ask()
 
@@ -270,9 +270,9 @@ def test_a_list_is_sorted_only_by_what_has_an_index(app: Flask, operator: Actor)
 def test_new_orders_are_counted_from_the_newest_shown(take: Take, operator: Actor) -> None:
     [shown] = take(incoming_order())
     key = key_of(ORDER_LIST, shown)
-    assert newer_than(ORDER_LIST, operator, key) == 0
+    assert count_newer(ORDER_LIST, operator, key) == 0
     take(incoming_order(created_at=now()), incoming_order(created_at=now()))
-    assert newer_than(ORDER_LIST, operator, key) == 2
+    assert count_newer(ORDER_LIST, operator, key) == 2
 
 
 def test_nobody_lists_orders_of_other_shops(take: Take, store: Store, operator: Actor, mia: Actor) -> None:
@@ -292,7 +292,7 @@ def test_nobody_lists_orders_of_other_shops(take: Take, store: Store, operator: 
         assert count_rows(ORDER_LIST, packer, asked) == (1, False)
         assert count_rows(ORDER_LIST, operator, asked) == (2, False)
     assert [order.id for order in orders_by_id([here.id, there.id], packer)] == [there.id]
-    assert newer_than(ORDER_LIST, packer, f"{START.isoformat().replace('+00:00', 'Z')}~0") == 1
+    assert count_newer(ORDER_LIST, packer, f"{START.isoformat().replace('+00:00', 'Z')}~0") == 1
     assert list_page(ORDER_LIST, replace(mia, shops=frozenset())).rows == []
 
 

@@ -69,7 +69,7 @@ def named(text: str, drawing: Drawing) -> str:
     if text.isascii() and text.isprintable():
         return text
     parts = []
-    for letters, has_none in _sorted_out(text, drawing):
+    for letters, has_none in _pieces_with_or_without_font(text, drawing):
         parts.append(f"[{' '.join(f'U+{ord(letter):04X}' for letter in letters)}]" if has_none else letters)
     return "".join(parts)
 
@@ -80,7 +80,7 @@ def without_font(texts: Iterable[str], drawing: Drawing) -> list[str]:
     for text in texts:
         if text.isascii():
             continue
-        for letters, has_none in _sorted_out(text, drawing):
+        for letters, has_none in _pieces_with_or_without_font(text, drawing):
             if has_none:
                 found |= dict.fromkeys(letters)
     return list(found)
@@ -98,7 +98,7 @@ def name_of(letter: str) -> str:
     return f"U+{ord(letter):04X} {unicodedata.name(letter, '')}".rstrip()
 
 
-def _sorted_out(text: str, drawing: Drawing) -> Iterator[tuple[str, bool]]:
+def _pieces_with_or_without_font(text: str, drawing: Drawing) -> Iterator[tuple[str, bool]]:
     """Pieces of the text, each with whether no font has its letters. Invisible characters that control their
     neighbors, such as joiners, are kept for browsers and dropped for the PDF, which can't use them.
     """
@@ -109,14 +109,14 @@ def _sorted_out(text: str, drawing: Drawing) -> Iterator[tuple[str, bool]]:
 
 
 def _has_none(letter: str, drawing: Drawing) -> bool:
-    return letter != "\n" and not _steers(letter) and font_of(letter, drawing) is None
+    return letter != "\n" and not _controls_neighbors(letter) and font_of(letter, drawing) is None
 
 
 def _cleaned(text: str, drawing: Drawing) -> Iterator[str]:
     for letter in text:
         if letter == "\n":
             yield letter
-        elif _steers(letter):
+        elif _controls_neighbors(letter):
             if drawing is Drawing.PAGE:
                 yield letter
         elif unicodedata.category(letter) in ("Cc", "Zl", "Zp") or (
@@ -127,7 +127,7 @@ def _cleaned(text: str, drawing: Drawing) -> Iterator[str]:
             yield letter
 
 
-def _steers(letter: str) -> bool:
+def _controls_neighbors(letter: str) -> bool:
     """Whether the character is invisible and only changes how its neighbors are drawn: joiners, directions, choices
     of a variant.
     """

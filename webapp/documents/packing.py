@@ -39,7 +39,7 @@ from webapp.vault import services as vault
 
 MOST = 200  # slips on one page
 LETTER_COUNTRIES = frozenset({"US", "CA", "MX"})
-_PRINTED_ALL_THE_SAME = (LabelRequired, CodesRequired)  # they limit how the order leaves, not whether
+_NO_REASON_AGAINST_SLIP = (LabelRequired, CodesRequired)  # they limit how the order leaves, not whether
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def slip_refusal(order: Order, actor: Actor) -> Refusal | None:
     refusal = shipping_refusal(order, actor)
     if isinstance(refusal, NothingOpen) and any(line.shipped for line in order.lines):
         return None
-    return None if isinstance(refusal, _PRINTED_ALL_THE_SAME) else refusal
+    return None if isinstance(refusal, _NO_REASON_AGAINST_SLIP) else refusal
 
 
 def _parcels(orders: Sequence[Order], package: int | None) -> list[_Parcel]:

@@ -104,7 +104,7 @@ def print_chunk(run_id: int, chunk: int) -> None:
             return
         work = _Printing(run, starter_of(run))
     try:
-        work.go_on()
+        work.write_next()
         with unit_of_work():
             run = runs.take_chunk(run_id, chunk)
             if run is None:
@@ -133,15 +133,15 @@ class _Printing:
         self._writer: Writer | None = None
         self._start: int | None = None  # the place of the composed part; None: everything was drawn
         self._part: list[int] = []  # the orders of the part
-        self._told_of: set[int] = set()  # those of them with slips in the part
+        self._orders_with_slips: set[int] = set()  # those of them with slips in the part
         self._erased: set[int] = set()  # those of them whose buyers were erased before anything was read
         self._parts: list[VaultFile] = []  # the parts that were drawn
         self._refused: Mapping[int, DeskError] = {}  # refused by this chunk
-        self._noted: set[int] = set()  # orders whose slips have numbers in place of letters
+        self._with_numbers: set[int] = set()  # orders whose slips have numbers in place of letters
         self._ids: list[int] = []
-        self._gone = False  # whether a part was deleted with its buyer during the drawing
+        self._part_deleted = False  # whether a part was deleted with its buyer during the drawing
 
-    def go_on(self) -> None:
+    def write_next(self) -> None:
         """Compose the first missing part, or draw everything if none is missing."""
         ids = select(RunResult.subject_id).where(RunResult.run_id == self.run_id).order_by(RunResult.position)
         self._ids = list(db.session.scalars(ids))
@@ -163,7 +163,7 @@ class _Printing:
         if self._start is not None and self._writer is not None:
             self._keep_part(run, self._writer, self._start)
             runs.go_on(run)
-        elif self._gone:
+        elif self._part_deleted:
             store.forget(self._parts)  # existing ones too: a file that is missing on the disk is written again
             runs.go_on(run)
         elif self._writer is None:
@@ -183,13 +183,13 @@ class _Printing:
             self._writer.discard()
 
     def _keep_part(self, run: Run, writer: Writer, start: int) -> None:
-        row = store.keep_part(writer, run, start, sorted(self._told_of))
+        row = store.keep_part(writer, run, start, sorted(self._orders_with_slips))
         if vault.erased(self._part) != self._erased:  # a buyer was erased while the part was made
             store.forget([row])
             return
         after_commit(self._forget_writer)
         outcomes: dict[int, DeskError | None] = dict.fromkeys(self._part)
-        outcomes |= {order_id: LettersByNumber() for order_id in self._noted}
+        outcomes |= {order_id: LettersByNumber() for order_id in self._with_numbers}
         self._note(run, outcomes | dict(self._refused))
         run.done = min(run.total or 0, (len(self._parts) + 1) * CHUNK)
 
@@ -212,8 +212,8 @@ class _Printing:
         self._refused = hidden | {order.id: why for order, why in found.refused}
         slips = sorted(found.slips, key=lambda slip: (self._part.index(slip.order.id), slip.place))
         documents = [OfOrder(slip.order.id, packing.composed_slip(slip, self.paper)) for slip in slips]
-        self._told_of = {one.order_id for one in documents}
-        self._noted = {one.order_id for one in documents if without_font(texts(one.document), Drawing.PDF)}
+        self._orders_with_slips = {one.order_id for one in documents}
+        self._with_numbers = {one.order_id for one in documents if without_font(texts(one.document), Drawing.PDF)}
         self._writer = Writer()
         store.write_part(self._writer, documents)
 
@@ -222,7 +222,7 @@ class _Printing:
         try:
             found = [one for row in self._parts for one in store.read_part(row)]
         except FileGone:
-            self._gone = True
+            self._part_deleted = True
             return
         documents = [one.document for one in found if one.order_id not in self._refused]
         if not documents:

@@ -33,7 +33,7 @@ from webapp.updates.models import STATE_LABELS, ChannelUpdate, UpdateState
 
 SHIPMENTS = "shipments"
 SHIPPED = "shipped"
-_LENT = (  # columns of orders, by code
+_ORDER_CODES = (  # columns of orders, by code
     "channel_number",
     "channel_status",
     "badges",
@@ -51,7 +51,7 @@ _LENT = (  # columns of orders, by code
     "assignee",
     "tags",
 )
-_SHOWN = ("number", "state", "buyer", "store")  # the columns of orders that are shown by default
+_DEFAULT = ("number", "state", "buyer", "store")  # the columns of orders that are shown by default
 _TONES = {
     UpdateState.EFFECTIVE: "good",
     UpdateState.DONE_ELSEWHERE: "good",
@@ -60,8 +60,8 @@ _TONES = {
     UpdateState.WITHDRAWN: "gone",
 }
 # Most packages meet conditions on only these columns: the newest packages are read until a page is full.
-_COMMON = {"archived_at", "canceling", "country", "fulfilled_by", "marketplace", "on_hold", "shipped_at", "shop_id"}
-_COMMON |= {"state", "store_id"}
+_BROAD = {"archived_at", "canceling", "country", "fulfilled_by", "marketplace", "on_hold", "shipped_at", "shop_id"}
+_BROAD |= {"state", "store_id"}
 
 
 def visible(actor: Actor) -> Select[Package]:
@@ -76,7 +76,7 @@ class _PackageWalk(Walk):
 
     def parts(self, subject: Subject, actor: Actor, compiled: Compiled, sort: str) -> Parts:
         found = super().parts(subject, actor, compiled, sort)
-        if found.gathered or not named_columns(compiled.conditions, Order, Package) <= _COMMON:
+        if found.gathered or not named_columns(compiled.conditions, Order, Package) <= _BROAD:
             return found
         if any(isinstance(part, TextClause) for one in compiled.conditions for part in visitors.iterate(one)):
             return found  # the condition of a partial index of few orders
@@ -106,7 +106,7 @@ update_state = (  # of the newest confirmation; null if the channel is owed none
     .correlate(Package)
     .scalar_subquery()
 )
-_word_there = (
+_package_status = (
     select(ChannelPackage.status)
     .where(
         ChannelPackage.channel_order_id == Order.channel_order_id,
@@ -121,25 +121,25 @@ _word_there = (
 # --- Columns ----------------------------------------------------------------------------------------------------------
 
 
-def _lent(column: Column) -> Column:
+def _column_of_orders(column: Column) -> Column:
     """A column of orders, for packages: each package has the value of its order."""
 
     def values(rows: Sequence[Any], actor: Actor) -> Mapping[int, Any]:
-        said = column.values(once(rows, "orders", lambda: _orders(rows, actor)), actor)
+        said = column.values(once(rows, "orders", lambda: _order_rows(rows, actor)), actor)
         return {row.id: said[row.order_id] for row in rows if row.order_id in said}
 
-    default = column.code in _SHOWN
+    default = column.code in _DEFAULT
     return replace(column, subject=SHIPMENTS, values=values, sort="", default=default)
 
 
-def _orders(rows: Sequence[Any], actor: Actor) -> Rows:
+def _order_rows(rows: Sequence[Any], actor: Actor) -> Rows:
     """The orders of these packages, each once, as rows of the list of orders."""
-    plain = {row.order_id: _order_of(row) for row in rows}
+    plain = {row.order_id: _order_row(row) for row in rows}
     purpose = rows.purpose if isinstance(rows, Rows) else LIST
     return Rows(plain.values(), ORDER_LIST, actor, purpose)
 
 
-def _order_of(row: PlainRow) -> PlainOrder:
+def _order_row(row: PlainRow) -> PlainOrder:
     return PlainOrder(vars(row) | {"id": row.order_id}, row.store, row.shop)
 
 
@@ -160,12 +160,14 @@ def _at_channel(row: PlainRow) -> list[Label]:
         found.append(Label(str(STATE_LABELS.get(row.update_state, row.update_state)), tone))
     elif row.origin == ELSEWHERE:
         found.append(Label(str(_("Shipped elsewhere")), "calm", "external-link"))
-    return [*found, *([Label(str(status_label(row.store.channel, row.word_there)))] if row.word_there else [])]
+    if row.package_status:
+        found.append(Label(str(status_label(row.store.channel, row.package_status))))
+    return found
 
 
 _ORDER_COLUMNS = {column.code: column for column in ORDER_COLUMNS}
 COLUMNS = (
-    *(_lent(_ORDER_COLUMNS[code]) for code in ("number", "state")),
+    *(_column_of_orders(_ORDER_COLUMNS[code]) for code in ("number", "state")),
     Column(
         subject=SHIPMENTS,
         code="package",
@@ -231,12 +233,12 @@ COLUMNS = (
         label=_l("At the channel"),
         kind=ColumnKind.LABELS,
         values=of_each(_at_channel),
-        reads={"update_state": update_state, "origin": _origin, "word_there": _word_there},
+        reads={"update_state": update_state, "origin": _origin, "package_status": _package_status},
         default=True,
         width=170,
         help=_l("How far its confirmation has come, and the channel's own word of it."),
     ),
-    *(_lent(_ORDER_COLUMNS[code]) for code in _LENT),
+    *(_column_of_orders(_ORDER_COLUMNS[code]) for code in _ORDER_CODES),
 )
 
 
@@ -289,12 +291,12 @@ WORDS = ListWords(
         "you get the file on the run's page."
     ),
 )
-_NOT_THERE = ",".join((UpdateState.HELD, UpdateState.OWED, UpdateState.SENT, UpdateState.ACCEPTED))
-_NOT_TAKEN = ",".join((UpdateState.REFUSED, UpdateState.UNKNOWN))
+_UNCONFIRMED = ",".join((UpdateState.HELD, UpdateState.OWED, UpdateState.SENT, UpdateState.ACCEPTED))
+_FAILED = ",".join((UpdateState.REFUSED, UpdateState.UNKNOWN))
 CARDS = (
     StatusCard("today", _l("Shipped today"), "shipped:today", "good"),
-    StatusCard("on_the_way", _l("Not confirmed yet"), f"confirmation:{_NOT_THERE}", "info"),
-    StatusCard("not_taken", _l("Refused or unknown"), f"confirmation:{_NOT_TAKEN}", "bad"),
+    StatusCard("on_the_way", _l("Not confirmed yet"), f"confirmation:{_UNCONFIRMED}", "info"),
+    StatusCard("not_taken", _l("Refused or unknown"), f"confirmation:{_FAILED}", "bad"),
 )
 VIEWS = (*(View(card.code, card.label, card.query) for card in CARDS), View(EVERYTHING, _l("Everything"), ""))
 SHIPMENT_LIST = Subject(
@@ -311,7 +313,7 @@ SHIPMENT_LIST = Subject(
     always=("number", "channel_number", "state", "channel_status", "package", "store"),
     each=_l("One row per package"),
     expansions=[ITEMS],
-    reference=lambda row: str(_("%(order)s, package %(number)s", order=reference(_order_of(row)), number=row.parcel)),
+    reference=lambda row: str(_("%(order)s, package %(number)s", order=reference(_order_row(row)), number=row.parcel)),
     words=WORDS,
     path="/shipments",
     one="package",

@@ -54,7 +54,7 @@ CHUNK = 5_000  # rows of the list in one part
 LARGE = 20_000  # rows of a file whose parts take more than some seconds to join
 _PATIENCE = timedelta(minutes=15)  # for joining the parts of a large workbook
 _BEGUN, _FORGOTTEN = "begun", "forgotten"  # values of `place`: the ids are stored; the search words are deleted
-_ORDERS = -1  # the position of the file with the ids of the rows
+_IDS = -1  # the position of the file with the ids of the rows
 _PART, _WHOLE = "export_part", "export"  # kinds of files
 
 
@@ -119,12 +119,12 @@ def can_fetch(run: Run, actor: Actor) -> bool:
     row = _file_of(run)
     return (
         row is not None
-        and _may_read(db.session.get_one(Export, run.id), actor)
+        and _may_see_columns(db.session.get_one(Export, run.id), actor)
         and sees_all(files.orders_of(row), actor)
     )
 
 
-def _may_read(export: Export, actor: Actor) -> bool:
+def _may_see_columns(export: Export, actor: Actor) -> bool:
     """Whether the actor may still see the file's columns; a column that no longer exists may have been personal."""
     subject, known = subjects().get(export.subject), list_columns(export.subject)
     if subject is None or not actor.may(subject.right):
@@ -167,7 +167,7 @@ def _write(run_id: int, chunk: int, *, largest: int | None = None) -> None:
     with unit_of_work():
         run = runs.take_chunk(run_id, chunk)
         if run is None:
-            _tidy(runs.find_run(run_id))
+            _delete_parts(runs.find_run(run_id))
             return
         actor, export = starter_of(run), db.session.get_one(Export, run.id)
         language = _language(run)
@@ -175,20 +175,20 @@ def _write(run_id: int, chunk: int, *, largest: int | None = None) -> None:
     written = _Writing(run_id, export, actor, largest)
     try:
         with force_locale(language):
-            written.go_on()
+            written.write_next()
         with unit_of_work():
             run = runs.take_chunk(run_id, chunk)
             if run is None:
-                _tidy(runs.find_run(run_id))
+                _delete_parts(runs.find_run(run_id))
             else:
-                _keep(run, written)
+                _advance(run, written)
     except DeskError as problem:
         if runs.passes(problem):
             raise
         with unit_of_work():
             if run := runs.take_chunk(run_id, chunk):
                 runs.fail(run, problem)
-                _tidy(run)
+                _delete_parts(run)
     finally:
         written.discard()
 
@@ -196,14 +196,14 @@ def _write(run_id: int, chunk: int, *, largest: int | None = None) -> None:
 runs.carried_by(KIND, write_part)
 
 
-def _keep(run: Run, written: "_Writing") -> None:
+def _advance(run: Run, written: "_Writing") -> None:
     """Make the work of a chunk count, in the transaction that advances the run."""
     row, whole = db.session.get_one(Export, run.id), written.keep()
     row.place, run.total, run.done = _BEGUN, written.total, written.done
     if whole is not None:
         row.file, row.expires_at = whole.name, whole.expires_at
         runs.finish(run)
-        _tidy(run)
+        _delete_parts(run)
     else:
         by = put_together if written.is_last and written.total > LARGE else write_part
         runs.go_on(run, patience=_PATIENCE if written.is_last else runs.PATIENCE, by=by)
@@ -215,10 +215,10 @@ def forget_exports() -> None:
     with unit_of_work():
         for run, export in db.session.execute(_forgettable()):
             export.file, export.place, export.period, export.sealed = "", _FORGOTTEN, None, None
-            _tidy(run)
+            _delete_parts(run)
 
 
-def _tidy(run: Run) -> None:
+def _delete_parts(run: Run) -> None:
     """Delete the parts of a run that has ended; a finished file has replaced its parts already."""
     if not run.is_open:
         files.forget([row.id for row in files.files_of(_PART, run.id)])
@@ -247,16 +247,16 @@ class _Writing:
         self.subject = find_subject(export.subject)
         self._largest = largest  # rows of a file whose parts may be joined in this job; None: any number
         self.total, self.done, self.is_last = 0, 0, False
-        self._made: list[Writer] = []  # in the order in which they are kept
+        self._writers: list[Writer] = []  # in the order in which they are kept
         self._ids: Any = array("q")
         self._start: int | None = None  # of the written part; None: the whole file was written
         self._parts: list[VaultFile] = []
         self._erased: set[int] = set()  # orders whose buyers were erased before anything of the part was read
 
-    def go_on(self) -> None:
+    def write_next(self) -> None:
         """Write the first missing part, or the whole file if none is missing."""
         there = {row.position: row for row in files.files_of(_PART, self.run_id)}
-        self._ids = self._noted(there.pop(_ORDERS, None))
+        self._ids = self._row_ids(there.pop(_IDS, None))
         self.total = len(self._ids)
         self._parts = [there[start] for start in sorted(there)]
         for row in self._parts:  # an erasing meanwhile may delete some of these rows
@@ -282,30 +282,30 @@ class _Writing:
         written, the part is not kept, and another chunk writes it again.
         """
         expires_at = now() + KEPT
-        if not self._made:  # no part is missing, and another job joins them
+        if not self._writers:  # no part is missing, and another job joins them
             return None
         if self._start is None:
-            [writer] = self._made
+            [writer] = self._writers
             whole = writer.keep(_WHOLE, self.run_id, 0, expires_at=expires_at)
             if files.became(whole, [row.name for row in self._parts]):
-                after_commit(self._made.clear)
+                after_commit(self._writers.clear)
                 return whole
             files.forget([whole.id])
             return None
-        *noted, writer = self._made
-        for orders in noted:
-            orders.keep(_PART, self.run_id, _ORDERS, expires_at=expires_at)
+        *id_files, writer = self._writers
+        for ids in id_files:
+            ids.keep(_PART, self.run_id, _IDS, expires_at=expires_at)
         part = self._ids[self._start : self._start + CHUNK]
         order_ids = orders_of(self.subject, part)
         row = writer.keep(_PART, self.run_id, self._start, expires_at=expires_at, order_ids=order_ids)
         if vault.erased(order_ids) != self._erased:
             files.forget([row.id])
-        after_commit(self._made.clear)
+        after_commit(self._writers.clear)
         return None
 
     def discard(self) -> None:
         """Delete what was not kept."""
-        for writer in self._made:
+        for writer in self._writers:
             writer.discard()
 
     def _write_part(self, part: Sequence[int]) -> None:
@@ -334,10 +334,10 @@ class _Writing:
 
     def _new(self) -> Writer:
         writer = Writer()
-        self._made.append(writer)
+        self._writers.append(writer)
         return writer
 
-    def _noted(self, there: VaultFile | None) -> Any:
+    def _row_ids(self, there: VaultFile | None) -> Any:
         """The ids of the file's rows: found by the first chunk and then read from its file, so that no change of an
         order moves a row.
         """

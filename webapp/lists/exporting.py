@@ -21,7 +21,7 @@ from webapp.i18n import LazyString, gettext as _
 from webapp.lists.contract import Cell, PlainRow, Sorting, Subject
 from webapp.lists.listing import first, matching_ids
 from webapp.lists.rows import EXPORT, Rows, read_rows, values_of
-from webapp.lists.saved_views import kept_for, may_show, shown_columns
+from webapp.lists.saved_views import list_state, may_show, shown_columns
 from webapp.money import Money
 from webapp.search.compiling import Compiled
 from webapp.search.contract import Column, ColumnKind
@@ -30,7 +30,7 @@ from webapp.search.registered import list_columns
 PART = 1_000  # rows read at once
 BYTE_ORDER_MARK = "\ufeff"  # by which Excel recognizes UTF-8
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-_SUSPECT = frozenset({" ", *_FORMULA})
+_MAYBE_FORMULA = frozenset({" ", *_FORMULA})
 
 
 def rows_labels(subject: Subject) -> dict[str, LazyString]:
@@ -38,24 +38,24 @@ def rows_labels(subject: Subject) -> dict[str, LazyString]:
     return {subject.code: subject.each} | {one.code: one.label for one in subject.expansions}
 
 
-def offered(subject: Subject, actor: Actor) -> list[Column]:
+def optional_columns(subject: Subject, actor: Actor) -> list[Column]:
     """The columns that this person can choose, without those that every file has."""
     known = list_columns(subject.code).values()
     return [column for column in known if column.code not in subject.always and may_show(column, actor)]
 
 
-def always(subject: Subject, actor: Actor) -> list[Column]:
+def required_columns(subject: Subject, actor: Actor) -> list[Column]:
     """The columns of every file of the subject that this person may see."""
     known = list_columns(subject.code)
     return [known[code] for code in subject.always if code in known and may_show(known[code], actor)]
 
 
-def usual(subject: Subject, actor: Actor, view: str = "") -> list[str]:
+def default_columns(subject: Subject, actor: Actor, view: str = "") -> list[str]:
     """The codes of the columns that the person's list shows in the view of this code, if they can be chosen."""
-    kept = kept_for(actor, subject=subject.code)
-    opened = next((known for known in kept.views if known.code == view), None)
-    offers = {column.code for column in offered(subject, actor)}
-    shown = shown_columns(kept.layout, list_columns(subject.code), actor, opened)
+    state = list_state(actor, subject=subject.code)
+    opened = next((known for known in state.views if known.code == view), None)
+    offers = {column.code for column in optional_columns(subject, actor)}
+    shown = shown_columns(state.layout, list_columns(subject.code), actor, opened)
     return [column.code for column, _width in shown if column.code in offers]
 
 
@@ -81,23 +81,23 @@ class Table:
 
     def __init__(self, subject: Subject, actor: Actor, rows: str, codes: Iterable[str]) -> None:
         actor.needs("orders.export")
-        offers = {column.code: column for column in offered(subject, actor)}
+        offers = {column.code: column for column in optional_columns(subject, actor)}
         chosen = [offers[code] for code in dict.fromkeys(codes) if code in offers]
         self.subject, self.actor = subject, actor
-        self.columns = [*always(subject, actor), *chosen]
+        self.columns = [*required_columns(subject, actor), *chosen]
         self._expansion = next((one for one in subject.expansions if one.code == rows), None)
 
     @property
     def head(self) -> list[str]:
         """The heads of the columns, in the reader's language."""
-        words = [word for column in self.columns for word in _words(column)]
+        words = [word for column in self.columns for word in _heads(column)]
         words.insert(len(self.subject.always), str(_("Practice")))
         return [*words, *(self._expansion.head() if self._expansion else ())]
 
     def cells(self, ids: Sequence[int]) -> Iterator[Sequence[Cell]]:
         """The rows of these ids, in this order; the number of queries does not depend on the number of rows."""
         part = read_rows(self.subject, self.actor, ids, self.columns, EXPORT)
-        cells = [cells for column in self.columns for cells in self._said(column, part)]
+        cells = [cells for column in self.columns for cells in self._cells_of(column, part)]
         mark = str(_("Practice"))
         cells.insert(len(self.subject.always), [mark if row.store.practice else None for row in part])
         known = [row.id for row in part]
@@ -110,13 +110,13 @@ class Table:
             for more in expanded.get(row_id, ()):
                 yield (*row, *more)
 
-    def _said(self, column: Column, part: Rows) -> list[list[Cell]]:
+    def _cells_of(self, column: Column, part: Rows) -> list[list[Cell]]:
         """The cells of a column; if its plugin fails, each cell says so."""
         try:
             values = values_of(column, part, self.actor)
             return ask(column, "column", _cells, column, values, part)
         except PluginFailed:
-            return [[str(_("failed"))] * len(part) for _word in _words(column)]
+            return [[str(_("failed"))] * len(part) for _word in _heads(column)]
 
 
 def as_csv(rows: Iterable[Sequence[Cell]]) -> str:
@@ -129,7 +129,7 @@ def as_csv(rows: Iterable[Sequence[Cell]]) -> str:
 def safe(cell: Cell) -> Cell:
     """The cell for CSV: an apostrophe precedes text that a spreadsheet would calculate, and times become ISO 8601."""
     if isinstance(cell, str):
-        return f"'{cell}" if cell[:1] in _SUSPECT and cell.lstrip(" ").startswith(_FORMULA) else cell
+        return f"'{cell}" if cell[:1] in _MAYBE_FORMULA and cell.lstrip(" ").startswith(_FORMULA) else cell
     return cell.isoformat(timespec="seconds") if isinstance(cell, datetime) else cell
 
 
@@ -141,7 +141,7 @@ def stream_csv(table: Table, ids: Sequence[int], *, mark: bool = False) -> Itera
         db.session.rollback()
 
 
-def _words(column: Column) -> list[str]:
+def _heads(column: Column) -> list[str]:
     label = str(column.label)
     if column.kind is ColumnKind.MONEY:
         return [label, str(_("%(column)s: currency", column=label))]

@@ -36,7 +36,7 @@ from webapp.search.contract import Column
 PAGE = 50
 CAP = 10_000
 ALL = 2**31  # a cap that no desk reaches
-_TEXT = "="  # begins the key of a text, so that empty text differs from a missing value
+_TEXT_PREFIX = "="  # begins the key of a text, so that empty text differs from a missing value
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,9 @@ def list_page(
     sorting, compiled = Sorting.parse(subject, sort), compiled or Compiled()
     backward = before is not None
     key = before if backward else after
-    place = _place(key, sorting) if key else None
+    place = _parse_key(key, sorting) if key else None
     reading = Reading(subject, columns, {sorting.column.key: sorting.column}) if columns is not None else None
-    read: Read = reading.execute if reading else _whole
+    read: Read = reading.execute if reading else _read_objects
     up = sorting.descending is backward
     rows = subject.walk.rows(actor, compiled, sorting, place, up, limit, read)
     if rows is None:
@@ -89,20 +89,20 @@ def list_page(
     return Slice(found, top if after else None, bottom if more else None)
 
 
-def _whole(query: Select[Any]) -> list[Any]:
+def _read_objects(query: Select[Any]) -> list[Any]:
     return list(db.session.scalars(query))
 
 
 def count_rows(subject: Subject, actor: Actor, compiled: Compiled | None = None, cap: int = CAP) -> tuple[int, bool]:
     """The number of rows that a query finds, exact up to `cap`, and whether there are more."""
-    found = db.session.scalar(select(counting(subject, actor, compiled, cap))) or 0
+    found = db.session.scalar(select(count_expression(subject, actor, compiled, cap))) or 0
     return min(found, cap), found > cap
 
 
-def counting(subject: Subject, actor: Actor, compiled: Compiled | None = None, cap: int = CAP) -> Any:
+def count_expression(subject: Subject, actor: Actor, compiled: Compiled | None = None, cap: int = CAP) -> Any:
     """The count as an SQL expression, so that one statement can take several; `cap` + 1 if there are more rows."""
     one: Any = literal_column("1").label("one")
-    ones = [_only(part, one).limit(cap + 1) for part in _found(subject, actor, compiled).parts]
+    ones = [_with_columns(part, one).limit(cap + 1) for part in _parts(subject, actor, compiled).parts]
     found = ones[0] if len(ones) == 1 else union_all(*(select(part.subquery()) for part in ones)).limit(cap + 1)
     return select(func.count()).select_from(found.subquery()).scalar_subquery()
 
@@ -112,13 +112,13 @@ def matching_ids(
 ) -> Select[int]:
     """Select the ids of all rows that a query finds, in the list's order, or of the first `limit` rows."""
     sorting, row_id = Sorting.parse(subject, sort), subject.model.id
-    up, found = not sorting.descending, _found(subject, actor, compiled, sorting.name)
+    up, found = not sorting.descending, _parts(subject, actor, compiled, sorting.name)
     parts = found.parts
     if limit and sorting.may_lack and not found.gathered:  # rows without a value are at the other end of an index
         parts = [part.where(has) for part in parts for has in (sorting.column.is_not(None), sorting.column.is_(None))]
     if len(parts) == 1:
         return first(
-            _only(parts[0], row_id),
+            _with_columns(parts[0], row_id),
             sorting.by(sorting.column, row_id),
             up,
             limit,
@@ -144,19 +144,19 @@ def key_of(subject: Subject, row: Any, sort: str | None = None) -> str:
 def _key(row: Any, sorting: Sorting) -> str:
     value = getattr(row, sorting.column.key)
     text = "" if value is None else iso(value) if isinstance(value, datetime) else str(value)
-    return f"{_TEXT if isinstance(value, str) else ''}{text}~{row.id}"
+    return f"{_TEXT_PREFIX if isinstance(value, str) else ''}{text}~{row.id}"
 
 
-def newer_than(subject: Subject, actor: Actor, key: str) -> int:
+def count_newer(subject: Subject, actor: Actor, key: str) -> int:
     """The number of rows that are newer than the row of this key, by the default sorting; counted up to 100."""
     sorting = Sorting.parse(subject)
-    [shown] = _found(subject, actor, None).parts
-    newer = shown.where(tuple_(sorting.column, subject.model.id) > _place(key, sorting))
-    counted = _only(newer, subject.model.id).limit(100).subquery()
+    [shown] = _parts(subject, actor, None).parts
+    newer = shown.where(tuple_(sorting.column, subject.model.id) > _parse_key(key, sorting))
+    counted = _with_columns(newer, subject.model.id).limit(100).subquery()
     return db.session.scalar(select(func.count()).select_from(counted)) or 0
 
 
-def _place(key: str, sorting: Sorting) -> Place:
+def _parse_key(key: str, sorting: Sorting) -> Place:
     text, _, row_id = key.rpartition("~")
     try:
         if not 0 <= int(row_id) < 2**31 or "~" not in key:
@@ -166,9 +166,9 @@ def _place(key: str, sorting: Sorting) -> Place:
         if isinstance(sorting.column.type, UtcDateTime):
             return parse_instant(text), int(row_id)
         if isinstance(sorting.column.type, String):
-            if not text.startswith(_TEXT) or "\0" in text:
+            if not text.startswith(_TEXT_PREFIX) or "\0" in text:
                 raise ValueError("no text")
-            return text.removeprefix(_TEXT), int(row_id)
+            return text.removeprefix(_TEXT_PREFIX), int(row_id)
         if not abs(int(text)) < 2**63:
             raise ValueError("no number")
         return int(text), int(row_id)
@@ -179,7 +179,7 @@ def _place(key: str, sorting: Sorting) -> Place:
 # --- Along an index ---------------------------------------------------------------------------------------------------
 
 
-def _found(subject: Subject, actor: Actor, compiled: Compiled | None, sort: str | None = None) -> Parts:
+def _parts(subject: Subject, actor: Actor, compiled: Compiled | None, sort: str | None = None) -> Parts:
     return subject.walk.parts(subject, actor, compiled or Compiled(), sort or Sorting.parse(subject).name)
 
 
@@ -195,7 +195,7 @@ def _by_index(
 ) -> list[Any]:
     up = sorting.descending is backward  # ascending
     column, row_id = sorting.column, subject.model.id
-    found = _found(subject, actor, compiled, sorting.name)
+    found = _parts(subject, actor, compiled, sorting.name)
     at, id_ = place or (None, None)
     having: list[ColumnElement[bool]] = [column.is_not(None)] if sorting.may_lack else []
     lacking: list[ColumnElement[bool]] = [column.is_(None)]
@@ -238,14 +238,14 @@ def _first_of(
     return first(subject.visible(actor).where(subject.model.id.in_(select(ids.c.id))), by, up, limit)
 
 
-def _only(query: Select[Any], *columns: Any) -> Select[Any]:
+def _with_columns(query: Select[Any], *columns: Any) -> Select[Any]:
     """The query with only these columns, from the tables that it uses."""
     return query.with_only_columns(*columns, maintain_column_froms=True)
 
 
 def _merged(parts: Sequence[Select[Any]], by: Sequence[Any], up: bool, limit: int | None) -> Subquery:
     """The sort values of all parts; with a limit, only the first of each part."""
-    narrow = [_only(part, *by) for part in parts]
+    narrow = [_with_columns(part, *by) for part in parts]
     return union_all(
         *(select((first(part, by, up, limit) if limit else part).subquery()) for part in narrow)
     ).subquery()

@@ -27,7 +27,7 @@ from webapp.search.contract import Column, Reads
 T = TypeVar("T")
 Named = TypeVar("Named", Store, Shop, ChannelOrder)
 LIST, EXPORT = "list", "export"  # the purposes for which rows are read
-_GIVEN = {"store", "shop", "zone"}  # attributes of rows that no column may read under these names
+_RESERVED = {"store", "shop", "zone"}  # attributes of rows that no column may read under these names
 _parsed = lru_cache(maxsize=4096)(json.loads)  # many rows have the same flags, tags and problems
 
 
@@ -107,7 +107,7 @@ class Reading:
                 of_plugins.append((column, reads))
         self._of_plugins = [(column, reads.keys() - desk) for column, reads in of_plugins]  # names of plugins only
         self._parsed = [name for name, expression in self._wanted.items() if isinstance(expression.type, JSON)]
-        self._columns = {name: _plain(name, expression) for name, expression in self._wanted.items()}
+        self._columns = {name: _named(name, expression) for name, expression in self._wanted.items()}
 
     def execute(self, query: Select[Any]) -> list[Any]:
         """The rows that this query finds, as the database returns them."""
@@ -151,12 +151,12 @@ def _reads(column: Column, known: Reads) -> Reads:
         if not hasattr(expression, "type"):
             raise WrongType(expression, ColumnElement)
         other = known.get(name, expression)
-        if name in _GIVEN or (other is not expression and not _plain(name, other).compare(_plain(name, expression))):
+        if name in _RESERVED or (other is not expression and not _named(name, other).compare(_named(name, expression))):
             raise NotTaken(f"something else is called {name}")
     return reads
 
 
-def _plain(name: str, column: Any) -> Label[Any]:
+def _named(name: str, column: Any) -> Label[Any]:
     """The column under this name; JSON as text, since thousands of rows have the same few values, parsed once."""
     return (cast(column, Text) if isinstance(column.type, JSON) else column).label(name)
 

@@ -71,7 +71,7 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class ListState:
     """What the desk stores for a person's list: the start view, the layout, the saved views that they may see, and the
     sealed words of a token.
     """
@@ -82,10 +82,10 @@ class Kept:
     sealed: tuple[str, bytes] | None = field(default=None, repr=False)
 
 
-def kept_for(actor: Actor, token: str = "", subject: str = ORDERS) -> Kept:
+def list_state(actor: Actor, token: str = "", subject: str = ORDERS) -> ListState:
     """Read what is stored for the actor's list of this subject, in one query; empty if the actor is not a person."""
     if actor.kind is not ActorKind.PERSON:
-        return Kept()
+        return ListState()
     query = (
         select(User.start_view, SealedQuery.period, SealedQuery.sealed, ListLayout, SavedView)
         .outerjoin(ListLayout, (ListLayout.user_id == User.id) & (ListLayout.name == subject))
@@ -96,12 +96,12 @@ def kept_for(actor: Actor, token: str = "", subject: str = ORDERS) -> Kept:
     )
     rows: list[Any] = list(db.session.execute(query))  # outer joins: layout and view may be None
     if not rows:
-        return Kept()
+        return ListState()
     start_view, period, sealed, layout, _ = rows[0]
     views = [_view(saved, actor) for *_, saved in rows if saved is not None and _may_see(saved, actor)]
-    its_subject, code = started(start_view)
+    its_subject, code = split_start_view(start_view)
     begins = code if its_subject == subject else ""
-    return Kept(begins, _layout(layout), tuple(views), (period, sealed) if period else None)
+    return ListState(begins, _layout(layout), tuple(views), (period, sealed) if period else None)
 
 
 def _may_see(view: SavedView, actor: Actor) -> bool:
@@ -138,10 +138,10 @@ def save_view(
     """
     if shared:
         actor.needs("views.share")
-    last = select(func.coalesce(func.max(SavedView.position), 0)).where(*_own(actor, query.subject))
+    last = select(func.coalesce(func.max(SavedView.position), 0)).where(*_own_views(actor, query.subject))
     row = SavedView(
         user_id=actor.id,
-        name=_name(name, actor, query.subject),
+        name=_checked_name(name, actor, query.subject),
         subject=query.subject,
         shared=shared,
         position=(db.session.scalar(last) or 0) + 1,
@@ -150,7 +150,7 @@ def save_view(
         columns=_kept_columns(columns) if columns is not None else None,
         query="",
     )
-    _fill(row, query, actor)
+    _set_query(row, query, actor)
     db.session.add(row)
     db.session.flush()
     return row
@@ -168,12 +168,12 @@ def change_view(
     """Rename or share a view, or replace its query or its sorting; only the person who saved it may."""
     row = own_view(code, actor)
     if name is not None:
-        row.name = _name(name, actor, row.subject, row.id)
+        row.name = _checked_name(name, actor, row.subject, row.id)
     if shared is not None and shared is not row.shared:
         actor.needs("views.share")
         row.shared = shared
     if query is not None:
-        _fill(row, query, actor)
+        _set_query(row, query, actor)
     if sort is not None:
         row.sort = sort
     return row
@@ -189,7 +189,7 @@ def move_view(code: str, by: int, *, actor: Actor) -> None:
     row = own_view(code, actor)
     own = list(
         db.session.scalars(
-            select(SavedView).where(*_own(actor, row.subject)).order_by(SavedView.position, SavedView.id)
+            select(SavedView).where(*_own_views(actor, row.subject)).order_by(SavedView.position, SavedView.id)
         )
     )
     at = own.index(row)
@@ -204,7 +204,7 @@ def delete_view(code: str, *, actor: Actor) -> str:
     Until then the whole view is kept with the sealed queries, sealed with the week's key.
     """
     row = own_view(code, actor)
-    begun = list(db.session.scalars(select(User).where(User.start_view == _start(row.subject, str(row.id)))))
+    begun = list(db.session.scalars(select(User).where(User.start_view == _start_view(row.subject, str(row.id)))))
     for user in begun:
         user.start_view = ""
     params = {name: getattr(row, name) for name in _RESTORED}
@@ -226,14 +226,14 @@ def restore_view(token: str, *, actor: Actor) -> SavedView:
     if params is None:
         raise NotFound(name=token)
     params.setdefault("subject", ORDERS)  # missing if an earlier version deleted it
-    _name(params["name"], actor, params["subject"])
+    _checked_name(params["name"], actor, params["subject"])
     sealed = bytes.fromhex(params["sealed"]) if params["sealed"] else None
     row = SavedView(**{name: params[name] for name in _RESTORED}, sealed=sealed, user_id=actor.id, created_at=now())
     db.session.add(row)
     db.session.delete(kept)
     db.session.flush()
     for user in db.session.scalars(select(User).where(User.id.in_(params["begun"]), User.start_view == "")):
-        user.start_view = _start(row.subject, str(row.id))
+        user.start_view = _start_view(row.subject, str(row.id))
     return row
 
 
@@ -260,39 +260,39 @@ def own_view(code: str, actor: Actor) -> SavedView:
     return row
 
 
-def begin_with(code: str, *, actor: Actor, subject: str = ORDERS) -> None:
+def set_start_view(code: str, *, actor: Actor, subject: str = ORDERS) -> None:
     """Make this view the person's start view; with an empty code, the desk opens with the dashboard."""
-    db.session.get_one(User, actor.id).start_view = _start(subject, code)
+    db.session.get_one(User, actor.id).start_view = _start_view(subject, code)
 
 
-def started(start_view: str) -> tuple[str, str]:
+def split_start_view(start_view: str) -> tuple[str, str]:
     """The subject and the code of a stored start view."""
     subject, _, code = start_view.rpartition(":")
     return subject or ORDERS, code
 
 
-def _start(subject: str, code: str) -> str:
+def _start_view(subject: str, code: str) -> str:
     return code if subject == ORDERS else f"{subject}:{code}"
 
 
-def _fill(row: SavedView, query: Query, actor: Actor) -> None:
+def _set_query(row: SavedView, query: Query, actor: Actor) -> None:
     query = in_codes(query, actor)
     row.query = query.structured
     row.period, row.sealed = seal_words(query.words) if query.words else (None, None)
 
 
-def _own(actor: Actor, subject: str) -> tuple[ColumnElement[bool], ...]:
+def _own_views(actor: Actor, subject: str) -> tuple[ColumnElement[bool], ...]:
     """The views of this subject that the person saved."""
     return SavedView.user_id == actor.id, SavedView.subject == subject
 
 
-def _name(name: str, actor: Actor, subject: str, own: int | None = None) -> str:
+def _checked_name(name: str, actor: Actor, subject: str, own: int | None = None) -> str:
     name = " ".join(name.split())
     if not name:
         raise Invalid(field="name", problem=_l("is needed."))
     if len(name) > _LONGEST_NAME or not name.isprintable():
         raise Invalid(field="name", problem=_l("is too long."))
-    taken = select(SavedView.id).where(*_own(actor, subject), func.lower(SavedView.name) == name.lower())
+    taken = select(SavedView.id).where(*_own_views(actor, subject), func.lower(SavedView.name) == name.lower())
     if any(id_ != own for id_ in db.session.scalars(taken)):
         raise Invalid(field="name", problem=_l("is the name of another of your views."))
     return name

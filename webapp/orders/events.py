@@ -226,7 +226,7 @@ def _note_changes(session: Session, flush_context: Any, instances: Any) -> None:
             noted.setdefault(row.order_id, _Noted()).add("lines", str(row.id), *_changed(row, LINE_COLUMNS))
 
 
-def _know_what_stood_there(row: Any, value: Any, old: Any, initiator: Any) -> None:
+def _load_previous_value(row: Any, value: Any, old: Any, initiator: Any) -> None:
     """Does nothing itself: because it listens, SQLAlchemy loads the old value if it was not loaded yet."""
 
 
@@ -262,7 +262,7 @@ def _forget_with_the_whole(session: Session, transaction: SessionTransaction) ->
 
 for _model, _columns in ((Order, ORDER_COLUMNS), (OrderLine, LINE_COLUMNS)):
     for _column in _columns:
-        listens_for(getattr(_model, _column), "set", active_history=True)(_know_what_stood_there)
+        listens_for(getattr(_model, _column), "set", active_history=True)(_load_previous_value)
 listens_for(db.session, "before_flush")(_note_changes)
 listens_for(db.session, "before_commit")(_refuse_unrecorded)
 listens_for(db.session, "after_transaction_create")(_keep_for_savepoint)

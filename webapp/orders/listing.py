@@ -27,8 +27,8 @@ from webapp.money import money
 from webapp.orders.line_rows import LINES
 from webapp.orders.list_words import WORDS
 from webapp.orders.models import ATTENTION, ON_HOLD, OPEN, SORTED, WANTS_CANCEL, Order
+from webapp.orders.predefined_views import CARDS, PREDEFINED_VIEWS
 from webapp.orders.queries import reference, visible
-from webapp.orders.standing_views import CARDS, STANDING
 from webapp.orders.states import OPEN_STATES, OrderState
 from webapp.search.compiling import Compiled
 from webapp.search.contract import ORDERS, Found
@@ -36,17 +36,17 @@ from webapp.search.gathering import among, has_too, rarest_first, split_by_ids
 from webapp.search.models import SearchTerm
 
 NEWEST = "-placed"
-_BRANCHES = 40  # terms whose rows are read separately and merged; the rows of more terms are sorted together
-_SOON = 30 * 86_400  # seconds: the period that is read first if there are many terms
-_FEW = {  # conditions that few orders meet, as SQL text, with the partial index of each
+_MERGED_TERMS = 40  # terms whose rows are read separately and merged; the rows of more terms are sorted together
+_RECENT = 30 * 86_400  # seconds: the period that is read first if there are many terms
+_PARTIAL_INDEXES = {  # conditions that few orders meet, as SQL text, with the partial index of each
     f"orders.{ON_HOLD}": "ix_orders_on_hold",
     f"orders.{ATTENTION}": "ix_orders_attention",
     f"orders.{WANTS_CANCEL}": "ix_orders_buyer_wants_cancel",
 }
 _OPEN = f"orders.{OPEN}"
-_OPEN_FEW = {
+_OPEN_PARTIAL_INDEXES = {  # of open orders; most orders whose buyer wanted to cancel are closed
     f"orders.{WANTS_CANCEL}": "ix_orders_open_buyer_wants_cancel"
-}  # most orders whose buyer wanted it are closed
+}
 _NUMBERS = {"number", "channel_order_number"}  # a query for these finds archived orders, too
 _STORE_AND_STATE = {"store_id", "state", "on_hold", "canceling", "archived_at"}  # no other columns
 
@@ -139,7 +139,7 @@ ORDER_LIST = Subject(
         Order.fulfilled_by,
         Order.marketplace,
     ),
-    views=STANDING,
+    views=PREDEFINED_VIEWS,
     walk=OrderWalk(),
 )
 
@@ -188,7 +188,7 @@ def _index_for(conditions: Sequence[ColumnElement[bool]], sort: str, side: _Side
             and (name := getattr(part.left, "key", "")) in ("state", "store_id")
         ):
             equal[name] = getattr(part.right, "value", "")
-    for words, index in (_FEW | (_OPEN_FEW if _OPEN in said else {})).items():
+    for words, index in (_PARTIAL_INDEXES | (_OPEN_PARTIAL_INDEXES if _OPEN in said else {})).items():
         if words in said:
             return index
     if _OPEN in said:
@@ -230,30 +230,30 @@ def _by_terms(actor: Actor, compiled: Compiled, place: Place | None, up: bool, l
         alone, apart = [lead.terms], [word for word in apart if word is not lead]
     rows, (rarest, *others) = rarest_first(alone)
     found = visible(actor).where(*compiled.conditions, *(among(one, ORDER_LIST.order_id) for one in apart))
-    walk = _next(select(SearchTerm.placed, SearchTerm.order_id), place, up, limit)
+    walk = _first_from(select(SearchTerm.placed, SearchTerm.order_id), place, up, limit)
     if found.whereclause is not None:
         its: Select[Any] = found.where(Order.id == SearchTerm.order_id).with_only_columns(literal_column("1"))
         walk = walk.where(its.exists())
     beside = []
     if lead.ids:
         own = found.where(among(Found(ids=lead.ids), ORDER_LIST.order_id))
-        beside = [_next(own.with_only_columns(seconds_of(Order.placed_at), Order.id), place, up, limit)]
+        beside = [_first_from(own.with_only_columns(seconds_of(Order.placed_at), Order.id), place, up, limit)]
     whole = walk.where(*(has_too(terms, rows) for terms in others))
-    if 0 < len(rarest) <= _BRANCHES:
+    if 0 < len(rarest) <= _MERGED_TERMS:
         apiece = [whole.where(SearchTerm.term == term) for term in sorted(rarest)]
-        return _ordered(actor, read, [*apiece, *beside], up, limit)
+        return _merged(actor, read, [*apiece, *beside], up, limit)
     if limit and not up:  # many terms fill a page from a recent period; sorting the orders of all time takes seconds
-        since = int((place[0] if place else now()).timestamp()) - _SOON
+        since = int((place[0] if place else now()).timestamp()) - _RECENT
         recent = walk.where(SearchTerm.placed > since, *(has_too(terms, rows, since) for terms in others))
         own_soon = [one.where(seconds_of(Order.placed_at) > since) for one in beside]
         soon = recent.where(SearchTerm.term.in_(sorted(rarest))).distinct()
-        found_soon = _ordered(actor, read, [soon, *own_soon], up, limit)
+        found_soon = _merged(actor, read, [soon, *own_soon], up, limit)
         if len(found_soon) > limit:
             return found_soon
-    return _ordered(actor, read, [whole.where(SearchTerm.term.in_(sorted(rarest))).distinct(), *beside], up, limit)
+    return _merged(actor, read, [whole.where(SearchTerm.term.in_(sorted(rarest))).distinct(), *beside], up, limit)
 
 
-def _next(query: Any, place: Place | None, up: bool, limit: int) -> Select[Any]:
+def _first_from(query: Any, place: Place | None, up: bool, limit: int) -> Select[Any]:
     """The first rows after a place, of a query for seconds and ids."""
     key = list(query.selected_columns)
     if place:
@@ -262,7 +262,7 @@ def _next(query: Any, place: Place | None, up: bool, limit: int) -> Select[Any]:
     return first(query, key, up, limit + 1 if limit else None)
 
 
-def _ordered(actor: Actor, read: Read, apart: Sequence[Select[Any]], up: bool, limit: int) -> list[Any]:
+def _merged(actor: Actor, read: Read, apart: Sequence[Select[Any]], up: bool, limit: int) -> list[Any]:
     """The orders of these queries for seconds and ids, merged and sorted by them."""
     parts = [select(*branch.subquery().c) for branch in apart]
     merged = (union(*parts) if len(parts) > 1 else parts[0]).subquery()

@@ -11,9 +11,9 @@ from sqlalchemy import select
 from webapp.audit.actor import Actor
 from webapp.db import db
 from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext
-from webapp.lists.listing import counting
+from webapp.lists.listing import count_expression
 from webapp.orders.listing import ORDER_LIST
-from webapp.orders.standing_views import TO_SHIP
+from webapp.orders.predefined_views import TO_SHIP
 from webapp.search.compiling import compile_query
 from webapp.search.query import parse
 
@@ -56,6 +56,6 @@ DECIDING = (
 def waiting(actor: Actor) -> dict[str, Waiting]:
     """Every task with its number, by code."""
     tasks = (*SHIPPING, *DECIDING)
-    counts = [counting(ORDER_LIST, actor, compile_query(parse(task.query), actor), CAP) for task in tasks]
+    counts = [count_expression(ORDER_LIST, actor, compile_query(parse(task.query), actor), CAP) for task in tasks]
     row = db.session.execute(select(*counts)).one()
     return {task.code: Waiting(task, min(count, CAP), count > CAP) for task, count in zip(tasks, row, strict=True)}

@@ -44,8 +44,8 @@ from webapp.ui.lists import (
     bulk,
     documents,
     exports,
-    of_plugins,
     order_list,  # noqa: F401 - adds the list to the routes of `order`
+    plugin_lists,
     ship_list,
     shipment_list,
 )
@@ -97,4 +97,4 @@ def init_app(app: Flask) -> None:
         app.register_blueprint(views.bp)
     access.check_routes(app)
     plugin_pages.init_app(app)
-    of_plugins.init_app(app)
+    plugin_lists.init_app(app)

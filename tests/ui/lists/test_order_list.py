@@ -219,7 +219,7 @@ def test_a_whole_page_counts_only_as_long_as_its_time_lasts(
 ) -> None:
     orders = take(incoming_order(), incoming_order())
     with monkeypatch.context() as patch:
-        patch.setattr(counts, "_LEAST", list_pages.SECONDS)  # the list took nearly all of it
+        patch.setattr(counts, "_SHORTEST", list_pages.SECONDS)  # the list took nearly all of it
         page = browser.get("/orders/?whole=1").text
     assert rows_of(page) == [order.id for order in reversed(orders)]
     assert "Too many to count" in page

@@ -16,7 +16,7 @@ from webapp.db import db, time_limit, unit_of_work
 from webapp.errors import DeskError, NotFound
 from webapp.hooks.fence import ask
 from webapp.i18n import gettext as _, pgettext
-from webapp.lists.saved_views import begin_with, started
+from webapp.lists.saved_views import set_start_view, split_start_view
 from webapp.lists.subjects import subjects
 from webapp.reporting.contract import Card
 from webapp.reporting.figures import Sales, sales_of
@@ -37,7 +37,7 @@ DASHBOARD = ""  # the code of the start view that is not a list
 @needs("orders.view")
 def home() -> AnyResponse:
     """Redirect to this person's start view: the dashboard, or the list that they chose."""
-    subject, code = started(_start_view())
+    subject, code = split_start_view(_start_view())
     seen = subjects().get(subject) if code else None  # it may have been a plugin's, or the right to it gone
     there = seen is not None and may(seen.right) and f"{subject}.index" in current_app.view_functions
     return redirect(url_for(f"{subject}.index", view=code) if there else url_for(".index"))
@@ -77,7 +77,7 @@ def card(code: str) -> str:
 def start() -> AnyResponse:
     """Make the dashboard this person's start view."""
     with unit_of_work():
-        begin_with(DASHBOARD, actor=current_actor())
+        set_start_view(DASHBOARD, actor=current_actor())
     return redirect(url_for(".index"))
 
 

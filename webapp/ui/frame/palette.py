@@ -15,11 +15,11 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.errors import NotFound, SeveralFit
 from webapp.i18n import LANGUAGES, gettext as _
-from webapp.lists.saved_views import EVERYTHING, kept_for
+from webapp.lists.saved_views import EVERYTHING, list_state
 from webapp.orders.contract import OrderAction
+from webapp.orders.predefined_views import PREDEFINED_VIEWS
 from webapp.orders.queries import find_order, reference
 from webapp.orders.services import actions, bar, offers
-from webapp.orders.standing_views import STANDING
 from webapp.settings.declared import DESK
 from webapp.settings.services import groups
 from webapp.ui.frame.access import current_actor, may, needs, right_of
@@ -116,7 +116,7 @@ def _main() -> Iterator[Way | None]:
 
 def _views() -> Iterator[Way | None]:
     about, export = _("View"), _("Export")
-    views = [*STANDING, *kept_for(current_actor()).views]
+    views = [*PREDEFINED_VIEWS, *list_state(current_actor()).views]
     for view in views:
         yield _way(str(view.name), "orders.index", about, view=view.code)
     yield _way(_("New saved view"), "orders.index", about, _anchor="view-name")

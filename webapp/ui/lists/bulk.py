@@ -41,8 +41,8 @@ def choose() -> str | AnyResponse:
         flash(str(bulk.NothingChosen()), "warn")
         return redirect(chosen.list_url())
     if code := request.args.get("action"):
-        return _form_page(_checked(code, actor), chosen, orders, actor)
-    return page("lists/bulk/choose.html", offers=_offers(orders, actor), **_around(chosen, orders, actor))
+        return _form_page(_bulk_action(code, actor), chosen, orders, actor)
+    return page("lists/bulk/choose.html", offers=_offers(orders, actor), **_choice_context(chosen, orders, actor))
 
 
 @bp.post("/orders/bulk/<code>")
@@ -51,7 +51,7 @@ def choose() -> str | AnyResponse:
 def start(code: str) -> str | AnyResponse | tuple[str, int]:
     """Start the run and redirect to the list, which can be used meanwhile."""
     actor, chosen = current_actor(), Chosen.read()
-    action = _checked(code, actor)
+    action = _bulk_action(code, actor)
     try:
         form = action_form(action, None, request.form, actor=actor)
         data = read_input(action, form.input)
@@ -73,7 +73,7 @@ def start(code: str) -> str | AnyResponse | tuple[str, int]:
     return redirect(chosen.list_url(run=run_id))  # the list shows the run's progress
 
 
-def _checked(code: str, actor: Actor) -> OrderAction:
+def _bulk_action(code: str, actor: Actor) -> OrderAction:
     action = find_action(code)
     actor.needs(action.right)
     if not action.bulk or action.listed:
@@ -86,7 +86,7 @@ def _form_page(
 ) -> str:
     reasons = Counter(str(refusal) for order in orders if (refusal := refusal_of(action, order, actor)) is not None)
     form = form or action_form(action, None, actor=actor)
-    around = _around(chosen, orders, actor)
+    around = _choice_context(chosen, orders, actor)
     return page(
         "lists/bulk/form.html",
         action=action,
@@ -110,7 +110,7 @@ def _offers(orders: list[Order], actor: Actor) -> list[dict[str, Any]]:
     return [{"action": action, "fitting": len(bulk.possible(action, orders, actor))} for action in bar_actions()]
 
 
-def _around(chosen: Chosen, orders: list[Order], actor: Actor) -> dict[str, Any]:
+def _choice_context(chosen: Chosen, orders: list[Order], actor: Actor) -> dict[str, Any]:
     """The choice, the number of its orders, whether they are too many for one run, and how many were checked."""
     total, capped = len(orders), False
     if len(orders) == bulk.LOOKED_AT:

@@ -16,7 +16,7 @@ from webapp.search.contract import KeyKind, QueryKey
 from webapp.search.query import NO, YES, Clause, Query, QueryMistake, parse, written
 from webapp.search.registered import choices_of, filter_keys, query_keys
 from webapp.search.values import spellings
-from webapp.ui.lists.asked import ListAsked
+from webapp.ui.lists.list_request import ListRequest
 
 _RANGES = {KeyKind.NUMBER: "number", KeyKind.MONEY: "money", KeyKind.DATE: "date", KeyKind.DEADLINE: "deadline"}
 MOST = 40  # chips of one list: the URL of each chip repeats the rest of the query
@@ -52,7 +52,7 @@ class FilterField:
     error: str = ""
 
 
-def chips_of(asked: ListAsked, actor: Actor) -> list[Chip]:
+def chips_of(asked: ListRequest, actor: Actor) -> list[Chip]:
     """Chips for the first clauses of the query."""
     keys = query_keys(asked.subject.code)
     made = []
@@ -105,19 +105,21 @@ def _choices(key: QueryKey, actor: Actor) -> dict[str, str]:
 def filter_fields(query: Query, actor: Actor) -> list[FilterField]:
     """A field for every key that the filters have, filled from the query."""
     keys = filter_keys(query.subject)
-    standing = {clause.key: clause for clause in query.clauses if _has_field(clause, keys)}
+    clauses = {clause.key: clause for clause in query.clauses if _has_field(clause, keys)}
     offered = (key for key in keys.values() if not key.personal or actor.may("buyers.see"))
-    return [_field(key, standing.get(key.code), actor) for key in offered]
+    return [_field(key, clauses.get(key.code), actor) for key in offered]
 
 
 def sent_fields(subject: str, given: "MultiDict[str, str]", actor: Actor) -> list[FilterField]:
     """The fields as they were sent, each with its mistake."""
     keys, empty = query_keys(subject), Query(subject=subject)
-    return [_sent(keys[entry.code], entry, given, actor, subject) for entry in filter_fields(empty, actor)]
+    return [_sent_field(keys[entry.code], entry, given, actor, subject) for entry in filter_fields(empty, actor)]
 
 
-def _sent(key: QueryKey, entry: FilterField, given: "MultiDict[str, str]", actor: Actor, subject: str) -> FilterField:
-    name, values, error = f"f-{key.code}", _given(key, given), entry.error
+def _sent_field(
+    key: QueryKey, entry: FilterField, given: "MultiDict[str, str]", actor: Actor, subject: str
+) -> FilterField:
+    name, values, error = f"f-{key.code}", _sent_values(key, given), entry.error
     try:
         if values:
             check_query(parse(written(key, values), subject), actor)
@@ -144,7 +146,7 @@ def _field(key: QueryKey, clause: Clause | None, actor: Actor) -> FilterField:
     values = clause.values if clause else ()
     low, high, text = "", "", ",".join(values)
     if key.kind in _RANGES and values:
-        low, high, text = _ends(values[0])
+        low, high, text = _range_ends(values[0])
     shape = _RANGES.get(key.kind) or {KeyKind.YES_NO: "yes_no", KeyKind.TEXT: "text"}.get(key.kind, "ticks")
     if shape == "ticks" and len(choices) > _MOST_TICKS:
         shape = "list"
@@ -167,7 +169,7 @@ def _field(key: QueryKey, clause: Clause | None, actor: Actor) -> FilterField:
     )
 
 
-def _ends(value: str) -> tuple[str, str, str]:
+def _range_ends(value: str) -> tuple[str, str, str]:
     """The ends of a range, or else the text as it was written, such as `late` or `<4h`."""
     low, dots, high = value.partition("..")
     if dots:
@@ -188,13 +190,13 @@ def _has_field(clause: Clause, keys: Mapping[str, QueryKey]) -> bool:
     return not clause.negated or key.kind is KeyKind.YES_NO
 
 
-def filtered(query: Query, given: "MultiDict[str, str]", actor: Actor) -> str:
+def with_filters(query: Query, given: "MultiDict[str, str]", actor: Actor) -> str:
     """The text of the query after the form of the filters is applied to it."""
     keys = filter_keys(query.subject)
     shown = {entry.code: entry for entry in filter_fields(query, actor)}
     parts = [clause.text for clause in query.clauses if not (_has_field(clause, keys) and clause.key in shown)]
     for code, entry in shown.items():
-        if values := _given(keys[code], given):
+        if values := _sent_values(keys[code], given):
             named = tuple(_named(value, entry) for value in values) if keys[code].by_name else values
             parts.append(written(keys[code], named))
     return " ".join([*parts, given.get("text", "")]).strip()
@@ -207,7 +209,7 @@ def _named(code: str, field: FilterField) -> str:
     return name if code.isdigit() and spellings(choices).get(name.casefold()) == code else code
 
 
-def _given(key: QueryKey, given: "MultiDict[str, str]") -> tuple[str, ...]:
+def _sent_values(key: QueryKey, given: "MultiDict[str, str]") -> tuple[str, ...]:
     name = f"f-{key.code}"
     if key.kind in _RANGES:
         low, high = given.get(f"{name}-low", "").strip(), given.get(f"{name}-high", "").strip()

@@ -21,16 +21,16 @@ from webapp.clock import iso, now, parse_instant
 from webapp.db import db, time_limit
 from webapp.errors import DeskError, TooSlow
 from webapp.lists.contract import Subject
-from webapp.lists.listing import CAP, counting
+from webapp.lists.listing import CAP, count_expression
 from webapp.live import connection, key
 from webapp.search.compiling import compile_query
 from webapp.search.query import parse
 from webapp.vault.key_file import key_file
 
 _KEPT_LEAST, _KEPT_MOST = 3, 60  # the shortest and the longest time to keep a count, in seconds
-_SHARE = 30  # between these, a count is kept so many times as long as the counting took
-_ALL, _ONE = 1.5, 0.4  # the time limit for all counts together, and then for each of them, in seconds
-_LEAST = 0.02  # with less time than this, in seconds, nothing is counted
+_TIMES_AS_LONG = 30  # between these, a count is kept so many times as long as the counting took
+_ALL_LIMIT, _EACH_LIMIT = 1.5, 0.4  # time limits in seconds: for all counts together, and then for each of them
+_SHORTEST = 0.02  # with less time than this, in seconds, nothing is counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +72,12 @@ def counts(subject: Subject, texts: Mapping[str, str], actor: Actor, until: floa
     for name, text in texts.items():
         if name not in found:
             try:
-                questions[name] = counting(subject, actor, compile_query(parse(text, subject.code), actor))
+                questions[name] = count_expression(subject, actor, compile_query(parse(text, subject.code), actor))
             except DeskError:
                 continue
     at, began = now(), monotonic()
-    answers = _asked(questions, until)
-    kept = timedelta(seconds=min(max((monotonic() - began) * _SHARE, _KEPT_LEAST), _KEPT_MOST))
+    answers = _count_all(questions, until)
+    kept = timedelta(seconds=min(max((monotonic() - began) * _TIMES_AS_LONG, _KEPT_LEAST), _KEPT_MOST))
     for name, number in answers.items():
         found[name] = Count(number, at, at + kept)
         _keep(subject, texts[name], actor, found[name])
@@ -90,22 +90,22 @@ def counted_again_in(known: Iterable[Count], asked_at: datetime) -> float | None
     return max((max(earlier) - now()).total_seconds(), 0) if earlier else None
 
 
-def _asked(questions: Mapping[str, object], until: float) -> dict[str, int]:
+def _count_all(questions: Mapping[str, object], until: float) -> dict[str, int]:
     left = until - monotonic()
-    if not questions or left < _LEAST:
+    if not questions or left < _SHORTEST:
         return {}
     try:
-        with time_limit(min(_ALL, left / 2)):  # the other half is for counting one by one
+        with time_limit(min(_ALL_LIMIT, left / 2)):  # the other half is for counting one by one
             row = db.session.execute(select(*questions.values())).one()  # type: ignore[call-overload]
         return dict(zip(questions, row, strict=True))
     except TooSlow:
         found: dict[str, int] = {}
     for name, question in questions.items():
         left = until - monotonic()
-        if left < _LEAST:
+        if left < _SHORTEST:
             break
         try:
-            with time_limit(min(_ONE, left)):
+            with time_limit(min(_EACH_LIMIT, left)):
                 found[name] = db.session.scalar(select(question)) or 0  # type: ignore[call-overload]
         except TooSlow:
             continue

@@ -92,7 +92,7 @@ class ExportPages(SubjectPages):
             raise Invalid(field=_("Rows"), problem=_("must be chosen."))
         if not chosen.ids:
             chosen = replace(chosen, everything=True)
-        usual = exporting.usual(self.subject, actor, chosen.view)
+        usual = exporting.default_columns(self.subject, actor, chosen.view)
         ids = exporting.ids_of(self.subject, actor, **chosen.where(actor))
         table = exporting.Table(self.subject, actor, rows, args.getlist("column") or usual)
         codes = [column.code for column in table.columns]
@@ -115,9 +115,9 @@ class ExportPages(SubjectPages):
             chosen=chosen,
             total=total,
             capped=capped,
-            always=exporting.always(self.subject, actor),
-            offered=exporting.offered(self.subject, actor),
-            usual=exporting.usual(self.subject, actor, chosen.view),
+            always=exporting.required_columns(self.subject, actor),
+            offered=exporting.optional_columns(self.subject, actor),
+            usual=exporting.default_columns(self.subject, actor, chosen.view),
             formats=export_runs.FORMATS,
             rows=rows_labels(self.subject),
             searched=self.subject,

@@ -18,10 +18,10 @@ from webapp.clock import now
 from webapp.db import time_limit, unit_of_work
 from webapp.errors import DeskError, Forbidden, NotFound, TooSlow
 from webapp.i18n import gettext as _
-from webapp.lists.listing import CAP, Slice, key_of, list_page, newer_than
+from webapp.lists.listing import CAP, Slice, count_newer, key_of, list_page
 from webapp.lists.rows import Rows, read_rows
 from webapp.lists.saved_views import (
-    Kept,
+    ListState,
     View,
     forget_layout,
     keep_columns,
@@ -41,16 +41,16 @@ from webapp.ui.frame.failures import shown_again
 from webapp.ui.frame.pages import page, parts, show_times_of, shown_stores
 from webapp.ui.frame.redirects import redirect
 from webapp.ui.lists import chips, counts
-from webapp.ui.lists.asked import ListAsked, find_view
 from webapp.ui.lists.cells import Table, heads
 from webapp.ui.lists.exports import ExportPages
+from webapp.ui.lists.list_request import ListRequest, find_view
 from webapp.ui.lists.saved_views import ViewPages
 from webapp.ui.lists.subject_pages import SubjectPages
 
 Drawn = str | tuple[str, int] | AnyResponse
 SECONDS = 1.5
 _BEFORE_ALL = "1970-01-01T00:00:00Z~0"
-_LAID = ("column", "move", "reset")  # the fields that change columns, besides the columns' widths
+_COLUMN_FIELDS = ("column", "move", "reset")  # the fields that change columns, besides the columns' widths
 
 
 class ListPages(SubjectPages):
@@ -79,19 +79,19 @@ class ListPages(SubjectPages):
         """A page of the requested rows; if the request is invalid or takes too long, the problem."""
         actor = current_actor()
         show_times_of(shown_stores())
-        kept, until = self.kept(actor, request.args.get("w", "")), monotonic() + SECONDS
+        state, until = self.list_state(actor, request.args.get("w", "")), monotonic() + SECONDS
         try:
             with time_limit(SECONDS):
-                asked = ListAsked.read(self.subject, kept, actor)
+                asked = ListRequest.read(self.subject, state, actor)
         except TooSlow as slow:
             text, token = request.args.get("q", ""), request.args.get("w", "")
-            asked = ListAsked(self.subject, self.subject.usual, text=text, token=token, problem=slow)
-        return self._list_page(asked, kept, actor, until)
+            asked = ListRequest(self.subject, self.subject.usual, text=text, token=token, problem=slow)
+        return self._list_page(asked, state, actor, until)
 
-    def _list_page(self, asked: ListAsked, kept: Kept, actor: Actor, until: float | None = None) -> Drawn:
+    def _list_page(self, asked: ListRequest, state: ListState, actor: Actor, until: float | None = None) -> Drawn:
         """The page of a list; at the time `until`, by the clock of `monotonic`, reading its rows ends as too slow."""
         found, until = Slice(Rows((), self.subject, actor), None, None), until or monotonic() + SECONDS
-        shown = shown_columns(kept.layout, list_columns(self.subject.code), actor, asked.view)
+        shown = shown_columns(state.layout, list_columns(self.subject.code), actor, asked.view)
         if asked.problem is None and not asked.sealed_view:
             try:
                 with time_limit(until - monotonic()):
@@ -106,14 +106,16 @@ class ListPages(SubjectPages):
                     )
             except TooSlow as slow:
                 asked = replace(asked, problem=slow)
-        context = self._rows(asked, kept, found, shown) | self._around(asked, kept, found, actor, until)
+        context = self._rows_context(asked, state, found, shown) | self._page_context(asked, state, found, actor, until)
         if htmx.is_htmx() and not asked.problem:  # the pager and the news change with the rows
             beside = ["lists/_pager.html", *(["lists/_news.html"] if context["news_url"] else [])]
             return parts("lists/_rows.html", *beside, **context)
         drawn = page("lists/index.html", problem=asked.problem, **context)
         return (drawn, asked.problem.status) if asked.problem else drawn
 
-    def _rows(self, asked: ListAsked, kept: Kept, found: Slice, shown: Sequence[tuple[Column, int]]) -> dict[str, Any]:
+    def _rows_context(
+        self, asked: ListRequest, state: ListState, found: Slice, shown: Sequence[tuple[Column, int]]
+    ) -> dict[str, Any]:
         ticked = asked.chosen
         table = self.table(found.rows, shown, asked.view.code if asked.view else "", ticked.ids)
         return {
@@ -121,19 +123,21 @@ class ListPages(SubjectPages):
             "chosen": ticked,
             "heads": heads(shown, asked.sort),
             "width": sum(width for _, width in shown),
-            "dense": kept.layout.dense,
+            "dense": state.layout.dense,
             "fixed": _fixed(asked.view),
             "rows_url": asked.url(after=asked.after, before=asked.before),
         }
 
-    def _around(self, asked: ListAsked, kept: Kept, found: Slice, actor: Actor, until: float) -> dict[str, Any]:
-        views = (*self.subject.views, *kept.views)
+    def _page_context(
+        self, asked: ListRequest, state: ListState, found: Slice, actor: Actor, until: float
+    ) -> dict[str, Any]:
+        views = (*self.subject.views, *state.views)
         cards = [
             {"card": card, "url": url_for(".index", q=card.query, sort=card.sort or None)}
             for card in self.subject.cards
         ]
         whole = unscripted.whole()
-        texts = self._counted(kept) | ({} if asked.problem or asked.sealed_view else {"found": str(asked.query)})
+        texts = self._counted(state) | ({} if asked.problem or asked.sealed_view else {"found": str(asked.query)})
         known = (
             counts.counts(self.subject, texts, actor, until)
             if whole
@@ -149,7 +153,7 @@ class ListPages(SubjectPages):
             "newer_url": asked.url(before=found.newer) if found.newer else None,
             "older_url": asked.url(after=found.older) if found.older else None,
             "news_url": self._news_url(key_of(self.subject, found.rows[0]) if found.rows else _BEFORE_ALL)
-            if asked.plain and self.subject.topic
+            if asked.announces_new and self.subject.topic
             else None,
             "news": 0,
             "count_url": asked.url("count"),
@@ -159,14 +163,14 @@ class ListPages(SubjectPages):
             "cards": cards,
             "counts": known,
             "views": views,
-            "start_view": kept.start_view,
+            "start_view": state.start_view,
             "has_stores": bool(shown_stores()),
         }
 
     def news(self) -> str:
         """The number of rows that came in since the page was drawn."""
         since = request.args.get("since", _BEFORE_ALL)
-        found, asked = newer_than(self.subject, current_actor(), since), ListAsked(self.subject, self.subject.usual)
+        found, asked = count_newer(self.subject, current_actor(), since), ListRequest(self.subject, self.subject.usual)
         return page("lists/_news.html", asked=asked, news=found, news_url=self._news_url(since))
 
     def _news_url(self, since: str) -> str:
@@ -176,9 +180,9 @@ class ListPages(SubjectPages):
         """One row of the list in its current state."""
         actor = current_actor()
         show_times_of(shown_stores())
-        kept = self.kept(actor)
-        view = find_view(self.subject, request.args.get("view", ""), kept.views)
-        shown = shown_columns(kept.layout, list_columns(self.subject.code), actor, view)
+        state = self.list_state(actor)
+        view = find_view(self.subject, request.args.get("view", ""), state.views)
+        shown = shown_columns(state.layout, list_columns(self.subject.code), actor, view)
         found = read_rows(self.subject, actor, [row_id], [column for column, _width in shown])
         if not found:
             raise NotFound(name=f"@{row_id}")
@@ -191,7 +195,7 @@ class ListPages(SubjectPages):
         """The number of rows that the list finds; requested after the page."""
         actor = current_actor()
         show_times_of(shown_stores())
-        asked = ListAsked.read(self.subject, self.kept(actor), actor)
+        asked = ListRequest.read(self.subject, self.list_state(actor), actor)
         texts = {"found": str(asked.query)} if not asked.problem else {}
         found = counts.counts(self.subject, texts, actor).get("found")
         return render_template("lists/_count.html", found=found, cap=CAP, asked=asked)
@@ -200,17 +204,17 @@ class ListPages(SubjectPages):
         """The number of rows of each card and view; requested after the page."""
         actor = current_actor()
         show_times_of(shown_stores())
-        kept = self.kept(actor)
+        state = self.list_state(actor)
         asked_at = now()
-        known = counts.counts(self.subject, self._counted(kept), actor)
+        known = counts.counts(self.subject, self._counted(state), actor)
         again = counts.counted_again_in(known.values(), asked_at)
-        views, cards = (*self.subject.views, *kept.views), self.subject.cards
+        views, cards = (*self.subject.views, *state.views), self.subject.cards
         return render_template("lists/_counts.html", counts=known, again=again, views=views, cards=cards)
 
-    def _counted(self, kept: Kept) -> dict[str, str]:
+    def _counted(self, state: ListState) -> dict[str, str]:
         """The queries that are counted, by the card or view that shows the count."""
         texts = {f"card-{card.code}": card.query for card in self.subject.cards}
-        for view in (*self.subject.views, *kept.views):
+        for view in (*self.subject.views, *state.views):
             try:
                 texts[f"view-{view.code}"] = view.text
             except DeskError:  # its words can't be opened any more
@@ -224,20 +228,20 @@ class ListPages(SubjectPages):
         """Search for the typed text. Words that may name a buyer stay out of the URL."""
         actor = current_actor()
         show_times_of(shown_stores())
-        kept = self.kept(actor)
-        view = find_view(self.subject, request.form.get("view", ""), kept.views)
+        state = self.list_state(actor)
+        view = find_view(self.subject, request.form.get("view", ""), state.views)
         opened = view is not None and "text" not in request.form
         text = view.text if view and opened else request.form.get("text", "")
-        if straight := self.straight_to(text, actor):
-            return redirect(straight)
-        asked = ListAsked.typed(self.subject, text, kept, actor, view)
+        if url := self.url_of_number(text, actor):
+            return redirect(url)
+        asked = ListRequest.typed(self.subject, text, state, actor, view)
         if asked.problem:
-            return self._list_page(asked, kept, actor)
+            return self._list_page(asked, state, actor)
         with unit_of_work():
             _structured, token = keep(asked.query, actor)
         return redirect(replace(asked, token=token).url(), code=303)
 
-    def straight_to(self, text: str, actor: Actor) -> str:
+    def url_of_number(self, text: str, actor: Actor) -> str:
         """The URL of the record whose number was typed; empty if the list is to be searched."""
         return ""
 
@@ -254,10 +258,10 @@ class ListPages(SubjectPages):
         """The filters as a form, which produces a query."""
         actor = current_actor()
         show_times_of(shown_stores())
-        asked = ListAsked.read(self.subject, self.kept(actor), actor)
+        asked = ListRequest.read(self.subject, self.list_state(actor), actor)
         return self._filters_page(asked, chips.filter_fields(asked.query, actor))
 
-    def _filters_page(self, asked: ListAsked, fields: list[chips.FilterField]) -> str:
+    def _filters_page(self, asked: ListRequest, fields: list[chips.FilterField]) -> str:
         return page(
             "lists/filters.html",
             part="lists/_filters.html",
@@ -273,16 +277,16 @@ class ListPages(SubjectPages):
         """
         actor, given = current_actor(), request.form
         show_times_of(shown_stores())
-        kept = self.kept(actor)
+        state = self.list_state(actor)
         query = reopen(given.get("q", ""), given.get("w", ""), actor, subject=self.subject.code)
-        text = chips.filtered(query, given, actor)
-        view = find_view(self.subject, given.get("view", ""), kept.views)
-        asked = ListAsked.typed(self.subject, text, kept, actor, view)
+        text = chips.with_filters(query, given, actor)
+        view = find_view(self.subject, given.get("view", ""), state.views)
+        asked = ListRequest.typed(self.subject, text, state, actor, view)
         if asked.problem:
             fields = chips.sent_fields(self.subject.code, given, actor)
             if not any(field.error for field in fields):
-                return self._list_page(asked, kept, actor)
-            before = replace(ListAsked.typed(self.subject, str(query), kept, actor, view), token=given.get("w", ""))
+                return self._list_page(asked, state, actor)
+            before = replace(ListRequest.typed(self.subject, str(query), state, actor, view), token=given.get("w", ""))
             return self._filters_page(before, fields), asked.problem.status
         with unit_of_work():
             _structured, token = keep(asked.query, actor)
@@ -292,8 +296,12 @@ class ListPages(SubjectPages):
 
     def layout(self) -> str:
         """The form for the columns of the list; in a view with its own columns, the form is for these."""
-        kept = self.kept(current_actor())
-        return page("lists/columns.html", part="lists/_columns.html", **self._layout_facts(kept, self._laid_out(kept)))
+        state = self.list_state(current_actor())
+        return page(
+            "lists/columns.html",
+            part="lists/_columns.html",
+            **self._layout_context(state, self._changed_view(state)),
+        )
 
     def lay_out(self) -> AnyResponse:
         """Save the columns with their order and widths, the density of the rows, or the sorting.
@@ -302,9 +310,9 @@ class ListPages(SubjectPages):
         """
         actor, given = current_actor(), request.form
         with unit_of_work():
-            kept = self.kept(actor)
-            view = self._laid_out(kept)
-            if _fixed(view) and any(name in _LAID or name.startswith("width-") for name in given):
+            state = self.list_state(actor)
+            view = self._changed_view(state)
+            if _fixed(view) and any(name in _COLUMN_FIELDS or name.startswith("width-") for name in given):
                 raise Forbidden(right=_("change somebody else's view"))
             if "reset" in given and view:
                 keep_columns(view.code, None, actor=actor)
@@ -313,28 +321,30 @@ class ListPages(SubjectPages):
             elif "sort_by" in given:
                 remember_sort(actor, given["sort_by"], self.subject.code)
             else:
-                self._remember(kept, actor, view)
+                self._save_layout(state, actor, view)
         if "quiet" in given:
             return Response(status=204)
         if not htmx.is_htmx():
             return redirect(url_for(".layout", view=view.code if view else None))
-        kept = self.kept(actor)
-        response = Response(render_template("lists/_columns.html", **self._layout_facts(kept, self._laid_out(kept))))
+        state = self.list_state(actor)
+        response = Response(
+            render_template("lists/_columns.html", **self._layout_context(state, self._changed_view(state)))
+        )
         return htmx.announce(response, "columns-changed")
 
-    def _laid_out(self, kept: Kept) -> View | None:
+    def _changed_view(self, state: ListState) -> View | None:
         """The view whose columns are changed; None if the person's columns are changed."""
-        view = find_view(self.subject, request.values.get("view", ""), kept.views)
+        view = find_view(self.subject, request.values.get("view", ""), state.views)
         return view if view and view.columns is not None else None
 
-    def _remember(self, kept: Kept, actor: Actor, view: View | None) -> None:
+    def _save_layout(self, state: ListState, actor: Actor, view: View | None) -> None:
         given, known = request.form, list_columns(self.subject.code)
-        dense = given["dense"] == "1" if "dense" in given else kept.layout.dense
+        dense = given["dense"] == "1" if "dense" in given else state.layout.dense
         if _fixed(view):
-            remember_layout(actor, kept.layout.columns, dense=dense, subject=self.subject.code)
+            remember_layout(actor, state.layout.columns, dense=dense, subject=self.subject.code)
             return
-        shown = shown_columns(kept.layout, known, actor, view)
-        own = {code: width for code, width in layout_in(kept.layout, view).columns if width}
+        shown = shown_columns(state.layout, known, actor, view)
+        own = {code: width for code, width in layout_in(state.layout, view).columns if width}
         codes = [code for code in given.getlist("column") if code in known] or [column.code for column, _ in shown]
         if given.get("move"):
             code, _, by = given["move"].rpartition(":")
@@ -346,12 +356,12 @@ class ListPages(SubjectPages):
         chosen = [(code, own.get(code)) for code in codes]
         if view:
             keep_columns(view.code, chosen, actor=actor)
-            chosen = list(kept.layout.columns)
+            chosen = list(state.layout.columns)
         remember_layout(actor, chosen, dense=dense, subject=self.subject.code)
 
-    def _layout_facts(self, kept: Kept, view: View | None) -> dict[str, Any]:
+    def _layout_context(self, state: ListState, view: View | None) -> dict[str, Any]:
         actor, known = current_actor(), list_columns(self.subject.code)
-        shown = [column for column, _ in shown_columns(kept.layout, known, actor, view)]
+        shown = [column for column, _ in shown_columns(state.layout, known, actor, view)]
         others = [column for column in known.values() if column not in shown]
         return {
             "searched": self.subject,
@@ -361,7 +371,7 @@ class ListPages(SubjectPages):
             "others": [column for column in others if may_show(column, actor)],
             "withheld": [column for column in others if not may_show(column, actor)],
             "total": len(known),
-            "dense": kept.layout.dense,
+            "dense": state.layout.dense,
             "at": now(),
         }
 

@@ -17,7 +17,7 @@ class OrderPages(ListPages):
     table = OrderTable
     acts_on_orders = True
 
-    def straight_to(self, text: str, actor: Actor) -> str:
+    def url_of_number(self, text: str, actor: Actor) -> str:
         """The URL of the order, if the text is the whole number of one."""
         number = text.strip().strip('"')
         if not number or len(number) > 60 or any(char.isspace() for char in number):

@@ -12,13 +12,13 @@ from webapp.errors import Invalid, NotFound
 from webapp.i18n import LANGUAGES, gettext as _, lazy_gettext as _l, spoken
 from webapp.lists.contract import Subject
 from webapp.lists.saved_views import (
-    begin_with,
     change_view,
     delete_view,
     move_view,
     own_view,
     restore_view,
     save_view,
+    set_start_view,
     shown_columns,
 )
 from webapp.search.query import Query, parse, reopen
@@ -27,10 +27,10 @@ from webapp.ui.forms import Form, hidden, text, tick
 from webapp.ui.frame.access import current_actor
 from webapp.ui.frame.pages import page, tell
 from webapp.ui.frame.redirects import redirect
-from webapp.ui.lists.asked import find_view
+from webapp.ui.lists.list_request import find_view
 from webapp.ui.lists.subject_pages import SubjectPages
 
-_LIST = ("q", "w", "sort", "view")  # the fields that describe the list on the form's page
+_LIST_FIELDS = ("q", "w", "sort", "view")  # the fields that describe the list on the form's page
 
 
 class ViewPages(SubjectPages):
@@ -49,13 +49,13 @@ class ViewPages(SubjectPages):
 
     def _views_page(self, actor: Actor, refused: str = "", problem: Invalid | None = None) -> str:
         """The page of the views; `refused` is the code of a view whose new name was refused, for the `problem`."""
-        kept = self.kept(actor)
+        state = self.list_state(actor)
         return page(
             "lists/views/index.html",
-            views=list(kept.views),
+            views=list(state.views),
             searched=self.subject,
-            standing=list(self.subject.views),
-            start_view=kept.start_view,
+            predefined=list(self.subject.views),
+            start_view=state.start_view,
             refused=refused,
             problem=problem.values["problem"] if problem else "",
             typed=request.form,
@@ -66,15 +66,15 @@ class ViewPages(SubjectPages):
         actor, given = current_actor(), request.form
         try:
             with unit_of_work():
-                query, shared = self._same_list(actor), "shared" in given
-                shown = self._same_columns(actor) if "columns" in given else None
-                name, sort = self._not_standing(given.get("name", "")), given.get("sort", "")
+                query, shared = self._shown_query(actor), "shared" in given
+                shown = self._shown_columns(actor) if "columns" in given else None
+                name, sort = self._checked_name(given.get("name", "")), given.get("sort", "")
                 row = save_view(name, query, actor=actor, sort=sort, columns=shown, shared=shared)
                 code, name, words, structured = str(row.id), row.name, bool(query.words), query.structured
         except Invalid as problem:
             form = self._save_form(actor)
             form.complain(problem)
-            listed: dict[str, Any] = {name: given.get(name) or None for name in _LIST}
+            listed: dict[str, Any] = {name: given.get(name) or None for name in _LIST_FIELDS}
             back = url_for(".index", **listed)
             return page("lists/views/save.html", searched=self.subject, form=form, back=back), problem.status
         flash(_("Saved as “%(name)s”.", name=name), "good")
@@ -90,7 +90,7 @@ class ViewPages(SubjectPages):
         }
         if actor.may("views.share"):
             fields["shared"] = tick(_l("For everybody"))
-        return Form(fields | {name: hidden() for name in _LIST}, request.form)
+        return Form(fields | {name: hidden() for name in _LIST_FIELDS}, request.form)
 
     def change_view(self, code: str) -> AnyResponse | tuple[str, int]:
         """Rename, share, move or delete a view, or replace its query by that of the shown list."""
@@ -104,9 +104,9 @@ class ViewPages(SubjectPages):
                 elif act in ("up", "down"):
                     move_view(code, -1 if act == "up" else 1, actor=actor)
                 elif act == "replace":
-                    change_view(code, actor=actor, query=self._same_list(actor), sort=given.get("sort", ""))
+                    change_view(code, actor=actor, query=self._shown_query(actor), sort=given.get("sort", ""))
                 else:
-                    new = self._not_standing(given.get("name", ""), name)
+                    new = self._checked_name(given.get("name", ""), name)
                     change_view(code, actor=actor, name=new, shared=given.get("shared") == "1")
         except Invalid as problem:
             return self._views_page(actor, code, problem), problem.status
@@ -129,39 +129,39 @@ class ViewPages(SubjectPages):
         """Make this view the person's start view."""
         actor, code = current_actor(), request.form.get("code", "")
         with unit_of_work():
-            codes = {view.code for view in (*self.subject.views, *self.kept(actor).views)}
+            codes = {view.code for view in (*self.subject.views, *self.list_state(actor).views)}
             if code and code not in codes:
                 raise NotFound(name=code)
-            begin_with(code, actor=actor, subject=self.subject.code)
+            set_start_view(code, actor=actor, subject=self.subject.code)
         flash(_("The desk opens with this page from now on."), "good")
         return redirect(url_for(".views"))
 
-    def _same_list(self, actor: Actor) -> Query:
+    def _shown_query(self, actor: Actor) -> Query:
         """The query of the list on the form's page."""
         given = request.form
-        view = find_view(self.subject, given.get("view", ""), self.kept(actor).views)
+        view = find_view(self.subject, given.get("view", ""), self.list_state(actor).views)
         if view and not given.get("q") and not given.get("w"):
             return parse(view.text, self.subject.code)
         return reopen(given.get("q", ""), given.get("w", ""), actor, subject=self.subject.code)
 
-    def _same_columns(self, actor: Actor) -> list[tuple[str, int | None]]:
+    def _shown_columns(self, actor: Actor) -> list[tuple[str, int | None]]:
         """The columns of the list on the form's page, with their widths."""
-        kept = self.kept(actor)
-        view = find_view(self.subject, request.form.get("view", ""), kept.views)
+        state = self.list_state(actor)
+        view = find_view(self.subject, request.form.get("view", ""), state.views)
         return [
             (column.code, width)
-            for column, width in shown_columns(kept.layout, list_columns(self.subject.code), actor, view)
+            for column, width in shown_columns(state.layout, list_columns(self.subject.code), actor, view)
         ]
 
-    def _not_standing(self, name: str, before: str = "") -> str:
+    def _checked_name(self, name: str, before: str = "") -> str:
         """Check and return a new name. Raises `Invalid` if a predefined view has this name in any language."""
-        if name != before and " ".join(name.split()).casefold() in _standing_names(self.subject):
+        if name != before and " ".join(name.split()).casefold() in _predefined_names(self.subject):
             raise Invalid(field="name", problem=_l("is the name of a view that every desk has."))
         return name
 
 
 @cache
-def _standing_names(subject: Subject) -> frozenset[str]:
+def _predefined_names(subject: Subject) -> frozenset[str]:
     names = set()
     for language in LANGUAGES:
         with spoken(language):

@@ -29,7 +29,7 @@ def give() -> str:
     """The form for the list; for chosen orders, it has a row for each order that can be shipped."""
     actor, chosen = current_actor(), Chosen.read()
     if not (chosen.everything or chosen.ids):
-        return _box("")
+        return _list_form("")
     orders = bulk.orders_to_look_at(actor, **chosen.where(actor))
     refused = [(order, refusal) for order in orders if (refusal := shipping_refusal(order, actor)) is not None]
     left_out = {order.id for order, _refusal in refused}
@@ -43,7 +43,7 @@ def give() -> str:
     )
 
 
-def _box(text: str, problem: str = "") -> str:
+def _list_form(text: str, problem: str = "") -> str:
     """The form with a typed list and its problem."""
     around: dict[str, Any] = {"back": url_for("orders.index"), "refused": [], "first": None}
     return page("lists/bulk/ship_list.html", text=text, problem=problem, **around)
@@ -54,12 +54,12 @@ def _box(text: str, problem: str = "") -> str:
 def look() -> str | tuple[str, int]:
     """Check the rows of the list and show the result, before anything is shipped. With `mend`, show the form again."""
     if "mend" in request.form:
-        return _box(request.form["mend"])
-    text = _given()
+        return _list_form(request.form["mend"])
+    text = _sent_text()
     try:
         checked = ship_list.look_up(text, current_actor(), seconds=_LONGEST)
     except DeskError as error:
-        return _box(text, str(error)), error.status
+        return _list_form(text, str(error)), error.status
     fitting = [one for one in checked if one.problem is None]
     rest = [one for one in checked if one.problem is not None]
     return page(
@@ -89,11 +89,11 @@ def start() -> AnyResponse | tuple[str, int]:
             run = ship_list.start(rows, actor=current_actor(), key=request.form.get("submission_key", ""))
             run_id = run.id
     except DeskError as error:
-        return _box(text, str(error)), error.status
+        return _list_form(text, str(error)), error.status
     return redirect(url_for("orders.index", run=run_id))  # the list shows the run's progress
 
 
-def _given() -> str:
+def _sent_text() -> str:
     """The text of the uploaded file, or else the pasted text; some spreadsheet programs write cp1252, not UTF-8."""
     file = request.files.get("file")
     body = file.read() if file is not None and file.filename else b""

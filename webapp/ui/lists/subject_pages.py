@@ -8,7 +8,7 @@ from flask import Blueprint
 
 from webapp.audit.actor import Actor
 from webapp.lists.contract import Subject
-from webapp.lists.saved_views import Kept, kept_for
+from webapp.lists.saved_views import ListState, list_state
 from webapp.ui.frame.access import needs
 
 
@@ -29,6 +29,6 @@ class SubjectPages:
             f"{self.subject.base}{rule}", view.__name__, needs(right or self.subject.right)(served), methods=[method]
         )
 
-    def kept(self, actor: Actor, token: str = "") -> Kept:
+    def list_state(self, actor: Actor, token: str = "") -> ListState:
         """What the desk stores for this person's list."""
-        return kept_for(actor, token, self.subject.code)
+        return list_state(actor, token, self.subject.code)

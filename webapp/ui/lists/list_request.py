@@ -15,14 +15,14 @@ from webapp.audit.actor import Actor
 from webapp.errors import DeskError
 from webapp.i18n import lazy_gettext as _l
 from webapp.lists.contract import Sorting, Subject
-from webapp.lists.saved_views import EVERYTHING, Kept, View
+from webapp.lists.saved_views import EVERYTHING, ListState, View
 from webapp.search.compiling import Compiled, check_query, compile_query
 from webapp.search.query import Query, QueryMistake, parse, reopen
 from webapp.search.values import in_codes
 from webapp.ui.lists.chosen import Chosen
 
 
-class NotFromTheBox(DeskError):
+class WordsInUrl(DeskError):
     """A URL contained words, which is not allowed."""
 
     code, status = "not_from_the_box", 422
@@ -30,7 +30,7 @@ class NotFromTheBox(DeskError):
 
 
 @dataclass(frozen=True, slots=True)
-class ListAsked:
+class ListRequest:
     """A list as a request asks for it. If there is a `problem`, no rows are shown, only the query and the problem."""
 
     subject: Subject
@@ -47,13 +47,13 @@ class ListAsked:
     sealed_view: bool = False  # the view's words must be opened by its button first
 
     @classmethod
-    def read(cls, subject: Subject, kept: Kept, actor: Actor) -> Self:
+    def read(cls, subject: Subject, state: ListState, actor: Actor) -> Self:
         """Read the request from the URL of the page."""
         args = request.args
         text, token = args.get("q", ""), args.get("w", "")
-        view = find_view(subject, args.get("view", ""), kept.views)
+        view = find_view(subject, args.get("view", ""), state.views)
         changed = "q" in args or bool(token)
-        sort = _sort(subject, args, view, kept)
+        sort = _sort(subject, args, view, state)
         asked = cls(subject, sort, text=text, token=token, view=view, changed=changed)
         asked = replace(asked, after=args.get("after") or None, before=args.get("before") or None)
         if view and not changed and view.sealed:
@@ -61,17 +61,17 @@ class ListAsked:
         try:
             query = parse(view.query, subject.code) if view else Query()
             if changed or view is None:
-                query = reopen(text, token, actor, kept.sealed, subject.code)
+                query = reopen(text, token, actor, state.sealed, subject.code)
             if changed and not token and query.words:
-                return replace(asked, query=query, text=str(query), problem=NotFromTheBox())
+                return replace(asked, query=query, text=str(query), problem=WordsInUrl())
             return replace(asked, query=query, text=str(query)).compile(actor)
         except DeskError as problem:
             return replace(asked, problem=problem)
 
     @classmethod
-    def typed(cls, subject: Subject, text: str, kept: Kept, actor: Actor, view: View | None = None) -> Self:
+    def typed(cls, subject: Subject, text: str, state: ListState, actor: Actor, view: View | None = None) -> Self:
         """The request for a typed text, which is parsed and checked but not searched; its mistake is the `problem`."""
-        asked = cls(subject, _sort(subject, request.form, view, kept), text=text, view=view, changed=True)
+        asked = cls(subject, _sort(subject, request.form, view, state), text=text, view=view, changed=True)
         try:
             asked = replace(asked, query=parse(text, subject.code))
             check_query(asked.query, actor)
@@ -83,7 +83,7 @@ class ListAsked:
         return replace(self, compiled=compile_query(self.query, actor))
 
     @property
-    def plain(self) -> bool:
+    def announces_new(self) -> bool:
         """Whether this is the first page of all rows in the default order: only there are new rows announced."""
         return not (self.query or self.after or self.before or self.problem) and self.sort == self.subject.usual
 
@@ -118,9 +118,9 @@ def find_view(subject: Subject, code: str, saved: Sequence[View]) -> View | None
     return next((view for view in (*subject.views, *saved) if view.code == code and code != EVERYTHING), None)
 
 
-def _sort(subject: Subject, given: Mapping[str, str], view: View | None, kept: Kept) -> str:
+def _sort(subject: Subject, given: Mapping[str, str], view: View | None, state: ListState) -> str:
     """The sorting of the request, or of the view or the layout, or the default; unknown sortings are skipped."""
-    for name in (given.get("sort", ""), (view.sort if view else "") or kept.layout.sort):
+    for name in (given.get("sort", ""), (view.sort if view else "") or state.layout.sort):
         try:
             Sorting.parse(subject, name)
         except DeskError:

@@ -8,7 +8,7 @@ from webapp.lists.contract import StatusCard
 from webapp.lists.saved_views import EVERYTHING, View
 
 TO_SHIP = "state:processing fulfilled-by:merchant"  # orders on hold or being canceled don't leave today
-STANDING = (
+PREDEFINED_VIEWS = (
     View("today", _l("To ship today"), f"{TO_SHIP} due:<=today", "ship_by"),
     View("late", _l("Late"), f"{TO_SHIP} due:late", "ship_by"),
     View("cancel", _l("Buyer wants to cancel"), "state:open buyer-cancel:yes"),
