@@ -92,7 +92,7 @@ def by_address(hook: str, kind: type[T], address: Callable[[T], Any]) -> dict[An
 class OfPlugin:
     """A function that the desk calls for a plugin, or for a part of its own, and that was not registered by itself."""
 
-    def __init__(self, plugin: str, code: str, label: str) -> None:
+    def __init__(self, plugin: str, code: str, label: LazyString | str) -> None:
         self.plugin, self.code, self.label = plugin, code, label
 
 

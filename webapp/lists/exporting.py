@@ -12,13 +12,17 @@ import io
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from webapp.audit.actor import Actor
 from webapp.db import db
-from webapp.hooks.fence import PluginFailed, ask
-from webapp.i18n import LazyString, gettext as _
-from webapp.lists.contract import Cell, PlainRow, Sorting, Subject
+from webapp.hooks.failures import NotTaken, WrongType
+from webapp.hooks.fence import PluginFailed, ask, label_of
+from webapp.hooks.registered import OfPlugin, owner_of
+from webapp.i18n import gettext as _
+from webapp.lists.contract import Cell, Expansion, PlainRow, Sorting, Subject
 from webapp.lists.listing import first, matching_ids
 from webapp.lists.rows import EXPORT, Rows, read_rows, values_of
 from webapp.lists.saved_views import list_state, may_show, shown_columns
@@ -31,11 +35,19 @@ PART = 1_000  # rows read at once
 BYTE_ORDER_MARK = "\ufeff"  # by which Excel recognizes UTF-8
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _MAYBE_FORMULA = frozenset({" ", *_FORMULA})
+_CELLS = (str, int, Decimal, datetime, type(None))
 
 
-def rows_labels(subject: Subject) -> dict[str, LazyString]:
-    """What a row of a file can be, by codes that are stored: a row of the list, or a row of an expansion."""
-    return {subject.code: subject.each} | {one.code: one.label for one in subject.expansions}
+def rows_labels(subject: Subject) -> dict[str, str]:
+    """What a file may have a row for, by codes that are stored: the subject's own, or an expansion's."""
+    return {subject.code: str(subject.each)} | {
+        one.code: label_of(_part_of(subject, one)) for one in subject.expansions
+    }
+
+
+def _part_of(subject: Subject, expansion: Expansion) -> OfPlugin:
+    """An expansion as the fence calls it: it fails for the plugin that brought the subject."""
+    return OfPlugin(owner_of(subject), expansion.code, expansion.label)
 
 
 def optional_columns(subject: Subject, actor: Actor) -> list[Column]:
@@ -92,7 +104,17 @@ class Table:
         """The heads of the columns, in the reader's language."""
         words = [word for column in self.columns for word in _heads(column)]
         words.insert(len(self.subject.always), str(_("Practice")))
-        return [*words, *(self._expansion.head() if self._expansion else ())]
+        return [*words, *self._expansion_head]
+
+    @cached_property
+    def _expansion_head(self) -> list[str]:
+        """The words over the cells of the expansion; where its plugin fails, one that says so."""
+        if self._expansion is None:
+            return []
+        try:
+            return ask(_part_of(self.subject, self._expansion), "export", _head, self._expansion)
+        except PluginFailed:
+            return [str(_("failed"))]
 
     def cells(self, ids: Sequence[int]) -> Iterator[Sequence[Cell]]:
         """The rows of these ids, in this order; the number of queries does not depend on the number of rows."""
@@ -105,10 +127,18 @@ class Table:
         if self._expansion is None:
             yield from rows
             return
-        expanded = self._expansion.cells(known)
+        expanded = self._expanded(self._expansion, known)
         for row_id, row in zip(known, rows, strict=True):
             for more in expanded.get(row_id, ()):
                 yield (*row, *more)
+
+    def _expanded(self, expansion: Expansion, ids: Sequence[int]) -> Mapping[int, Sequence[Sequence[Cell]]]:
+        """The cells of the expansion for each of these rows; where its plugin fails, one row that says so."""
+        width = len(self._expansion_head)
+        try:
+            return ask(_part_of(self.subject, expansion), "export", _expanded, expansion, ids, width)
+        except PluginFailed:
+            return dict.fromkeys(ids, ([str(_("failed"))] * width,))
 
     def _cells_of(self, column: Column, part: Rows) -> list[list[Cell]]:
         """The cells of a column; if its plugin fails, each cell says so."""
@@ -139,6 +169,24 @@ def stream_csv(table: Table, ids: Sequence[int], *, mark: bool = False) -> Itera
     for start in range(0, len(ids), PART):
         yield as_csv(table.cells(ids[start : start + PART]))
         db.session.rollback()
+
+
+def _head(expansion: Expansion) -> list[str]:
+    return [str(word) for word in expansion.head()]
+
+
+def _expanded(expansion: Expansion, ids: Sequence[int], width: int) -> Mapping[int, Sequence[Sequence[Cell]]]:
+    """What an expansion gives for these rows. Raises `WrongType` and `NotTaken` for what no file can hold."""
+    found: Any = expansion.cells(ids)
+    if not isinstance(found, Mapping):
+        raise WrongType(found, Mapping)
+    for cells in (cells for rows in found.values() for cells in rows):
+        if len(cells) != width:
+            raise NotTaken(f"gave {len(cells)} cells under {width} heads")
+        for cell in cells:
+            if isinstance(cell, bool) or not isinstance(cell, _CELLS):
+                raise WrongType(cell, _CELLS)
+    return found
 
 
 def _heads(column: Column) -> list[str]:
