@@ -23,8 +23,11 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Engine,
+    FromClause,
     Integer,
+    Join,
     MetaData,
+    Select,
     Table,
     bindparam,
     cast as cast_to,
@@ -32,6 +35,7 @@ from sqlalchemy import (
     event,
     extract,
     func,
+    literal_column,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -139,6 +143,19 @@ def among(column: Any, ids: Sequence[int] | Sequence[str]) -> ColumnElement[bool
     parameters cost PostgreSQL's driver more than reading the rows.
     """
     return cast(ColumnElement[bool], column.in_(bindparam(None, list(ids), expanding=True, literal_execute=True)))
+
+
+def sources_of(query: Select[Any]) -> set[FromClause]:
+    """The tables, and whatever else rows come from, that a query joins."""
+    sources = list(query.with_only_columns(literal_column("1"), maintain_column_froms=True).get_final_froms())
+    found: set[FromClause] = set()
+    while sources:
+        source = sources.pop()
+        if isinstance(source, Join):
+            sources += [source.left, source.right]
+        else:
+            found.add(source)
+    return found
 
 
 def reserve_ids(model: type[Base], count: int) -> list[int]:

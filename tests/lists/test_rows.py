@@ -4,19 +4,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy import JSON, cast, literal, literal_column, null
+from sqlalchemy import JSON, ColumnElement, cast, func, literal, literal_column, null, select
+from sqlalchemy.orm import aliased
 
 from webapp.audit.actor import Actor
 from webapp.hooks import hookimpl, hooks
 from webapp.hooks.failures import Failure
 from webapp.hooks.fence import PluginFailed
-from webapp.lists.listing import list_page
+from webapp.lists.listing import count_rows, list_page
 from webapp.lists.rows import Rows, values_of
 from webapp.orders.listing import ORDER_LIST
-from webapp.orders.models import Order
-from webapp.search.contract import Column
+from webapp.orders.models import Order, OrderLine
+from webapp.search.compiling import compile_query
+from webapp.search.contract import Column, KeyKind, QueryKey
+from webapp.search.query import QueryMistake, parse
 from webapp.search.registered import list_columns
-from webapp.testing import incoming_order
+from webapp.testing import incoming_line, incoming_order
 
 Take = Callable[..., list[Order]]
 
@@ -32,13 +35,17 @@ def asking(code: str, **reads: Any) -> Column:
 
 @pytest.fixture
 def bring() -> Iterator[Callable[..., None]]:
-    """Register columns as a plugin does."""
+    """Register columns and query keys as a plugin does."""
 
-    def register(*columns: Column) -> None:
+    def register(*columns: Column, keys: Sequence[QueryKey] = ()) -> None:
         class Odd:
             @hookimpl
             def register_columns(self) -> list[Column]:
                 return list(columns)
+
+            @hookimpl
+            def register_query_keys(self) -> list[QueryKey]:
+                return list(keys)
 
         hooks.manager.register(Odd(), name="odd")
 
@@ -64,6 +71,9 @@ def said(rows: Rows, code: str, actor: Actor) -> list[Any]:
         {"placed_at": Order.updated_at},
         {"currency": Order.country},
         {"store": Order.store_id},
+        {"odd": OrderLine.sku},
+        {"odd": func.count(OrderLine.id)},
+        {"odd": aliased(Order).number},
     ],
 )
 def test_a_column_that_asks_for_what_cannot_be_read_fails_alone(
@@ -87,8 +97,39 @@ def test_a_column_that_asks_for_what_cannot_be_read_fails_alone(
 
 def test_columns_may_read_one_thing_under_one_name(take: Take, mia: Actor, bring: Callable[..., None]) -> None:
     [order] = take(incoming_order())
-    bring(asking("own", currency=Order.__table__.c.currency), asking("none", maybe=cast(null(), JSON), two=literal(2)))
-    page = list_page(ORDER_LIST, mia, columns=[list_columns()[code] for code in ("total", "own", "none")])
+    skus = select(func.count(OrderLine.id)).where(OrderLine.order_id == Order.id).scalar_subquery()
+    bring(
+        asking("own", currency=Order.__table__.c.currency),
+        asking("none", maybe=cast(null(), JSON), two=literal(2)),
+        asking("lines", lines=skus),
+    )
+    page = list_page(ORDER_LIST, mia, columns=[list_columns()[code] for code in ("total", "own", "none", "lines")])
     assert said(page.rows, "own", mia) == [order.currency]
     assert said(page.rows, "none", mia) == ["None,2"]
+    assert said(page.rows, "lines", mia) == ["1"]
     assert said(page.rows, "total", mia) == [order.total]
+
+
+def test_a_key_that_speaks_of_a_table_beside_the_list_is_refused_by_name(
+    take: Take, mia: Actor, bring: Callable[..., None], plugin_failures: list[Failure]
+) -> None:
+    def beside(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
+        return OrderLine.sku.in_(values)
+
+    def within(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
+        return Order.id.in_(select(OrderLine.order_id).where(OrderLine.sku.in_(values)))
+
+    take(incoming_order([incoming_line("CUP", 1), incoming_line("CUP", 1)]))
+    bring(
+        keys=[
+            QueryKey(code="beside", label="Beside", kind=KeyKind.TEXT, condition=beside),
+            QueryKey(code="within", label="Within", kind=KeyKind.TEXT, condition=within),
+        ]
+    )
+    assert count_rows(ORDER_LIST, mia, compile_query(parse("within:CUP"), mia)) == (1, False)
+    with pytest.raises(QueryMistake, match="“Beside” of the plugin “odd” failed"):
+        compile_query(parse("beside:CUP"), mia)
+    assert [(one.plugin, one.code, one.detail) for one in plugin_failures] == [
+        ("odd", "beside", "the list does not join order_lines")
+    ]
+    plugin_failures.clear()

@@ -174,14 +174,12 @@ class StatusCard:
 class Subject(Searched):
     """The records of a list: rows of a model, each with an integer `id`.
 
-    `visible` selects the rows that an actor may see, joined with all tables that keys and columns use, and raises
-    `Forbidden` if the actor may see none. `sorts` has the columns by which the list can be sorted, by name; each needs
-    an index. `usual` is the default sorting. `row` is what is read for every row in addition to what its columns read:
-    at least `store_id` and `shop_id` of its order. `always` are the codes of the columns that every export has.
+    `sorts` has the columns by which the list can be sorted, by name; each needs an index. `usual` is the default
+    sorting. `row` is what is read for every row in addition to what its columns read: at least `store_id` and `shop_id`
+    of its order. `always` are the codes of the columns that every export has.
     """
 
     model: type[Any]
-    visible: Callable[[Actor], Select[Any]]
     sorts: Mapping[str, InstrumentedAttribute[Any]]
     usual: str
     row: Reads

@@ -68,7 +68,8 @@ def list_page(
     backward = before is not None
     key = before if backward else after
     place = _parse_key(key, sorting) if key else None
-    reading = Reading(subject, columns, {sorting.column.key: sorting.column}) if columns is not None else None
+    sorted_by = {sorting.column.key: sorting.column}
+    reading = Reading(subject, actor, columns, sorted_by) if columns is not None else None
     read: Read = reading.execute if reading else _read_objects
     up = sorting.descending is backward
     rows = subject.walk.rows(actor, compiled, sorting, place, up, limit, read)

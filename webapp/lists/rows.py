@@ -9,7 +9,7 @@ from copy import copy
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import JSON, ColumnElement, Select, Text, cast, inspect, null, select
+from sqlalchemy import JSON, ColumnElement, FromClause, Select, Text, cast, inspect, null, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.orm.util import identity_key
@@ -17,12 +17,13 @@ from sqlalchemy.sql.elements import Label
 
 from webapp.audit.actor import Actor
 from webapp.channels.models import ChannelOrder, Shop, Store
-from webapp.db import among, db
+from webapp.db import among, db, sources_of
 from webapp.hooks.failures import NotTaken, WrongType, is_no_fault
 from webapp.hooks.fence import PluginFailed, ask, failed
 from webapp.hooks.registered import is_ours, owner_of
 from webapp.lists.contract import Subject
 from webapp.search.contract import Column, Reads
+from webapp.search.joined import check_joined
 
 T = TypeVar("T")
 Named = TypeVar("Named", Store, Shop, ChannelOrder)
@@ -88,15 +89,20 @@ class Reading:
     and the other columns are read without it.
     """
 
-    def __init__(self, subject: Subject, columns: Iterable[Column], more: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, subject: Subject, actor: Actor, columns: Iterable[Column], more: Mapping[str, Any] | None = None
+    ) -> None:
         self._subject = subject
         self.failed: dict[str, PluginFailed] = {}
         self._wanted: dict[str, Any] = {"id": subject.model.id, "order_id": subject.order_id, **subject.row}
         self._wanted |= more or {}
         desk, of_plugins = set(self._wanted), list[tuple[Column, Reads]]()
+        joined: set[FromClause] | None = None
         for column in sorted(columns, key=lambda one: not is_ours(owner_of(one))):  # the desk's names come first
+            if joined is None and not is_ours(owner_of(column)):
+                joined = sources_of(subject.visible(actor))
             try:
-                reads = ask(column, "column", _reads, column, self._wanted, gives=Mapping)
+                reads = ask(column, "column", _reads, column, self._wanted, joined, gives=Mapping)
             except PluginFailed as problem:
                 self.failed[column.code] = problem
                 continue
@@ -143,13 +149,17 @@ class Reading:
         return [plain(one, stores[one["store_id"]], shops[one["shop_id"]]) for one in values]
 
 
-def _reads(column: Column, known: Reads) -> Reads:
-    """What a column reads of each row. Raises `NotTaken` if something else is read under one of its names."""
+def _reads(column: Column, known: Reads, joined: Collection[FromClause] | None) -> Reads:
+    """What a column reads of each row. Raises `NotTaken` if something else is read under one of its names, or if it
+    reads a table that is not among `joined`.
+    """
     reads = column.reads or {}
     reads = reads() if callable(reads) else reads
     for name, expression in reads.items():
         if not hasattr(expression, "type"):
             raise WrongType(expression, ColumnElement)
+        if joined is not None:
+            check_joined(expression, joined)
         other = known.get(name, expression)
         if name in _RESERVED or (other is not expression and not _named(name, other).compare(_named(name, expression))):
             raise NotTaken(f"something else is called {name}")
@@ -174,7 +184,7 @@ def read_rows(
     subject: Subject, actor: Actor, ids: Sequence[int], columns: Iterable[Column], purpose: str = LIST
 ) -> Rows:
     """The rows of these ids that the actor may see, in this order, with what the columns read."""
-    reading = Reading(subject, columns)
+    reading = Reading(subject, actor, columns)
     found = reading.execute(subject.visible(actor).where(among(subject.model.id, ids)))
     rows = {row.id: row for row in reading.plain(found)}
     return Rows([rows[id_] for id_ in ids if id_ in rows], subject, actor, purpose, reading.failed)

@@ -15,12 +15,14 @@ from sqlalchemy.sql.elements import BinaryExpression
 from sqlalchemy.sql.operators import is_, is_not
 
 from webapp.audit.actor import Actor
-from webapp.db import check_time
+from webapp.db import check_time, sources_of
 from webapp.errors import DeskError
 from webapp.hooks.fence import PluginFailed, ask
+from webapp.hooks.registered import is_ours, owner_of
 from webapp.i18n import lazy_gettext as _l, reader_zone
-from webapp.search.contract import Found, QueryKey, WordSource
+from webapp.search.contract import Found, QueryKey, Searched, WordSource
 from webapp.search.gathering import STEP, among, in_ids, in_steps
+from webapp.search.joined import check_joined
 from webapp.search.query import Clause, Query
 from webapp.search.registered import find_searched, query_keys, word_sources
 from webapp.search.terms import SHORTEST, digits, is_ideographic, words
@@ -48,13 +50,18 @@ class Compiled:
 
 @dataclass(slots=True)
 class _Asked:
-    """What has been compiled so far; `by` is the column with the order of a row of the list."""
+    """What has been compiled so far for the lists of a subject."""
 
-    by: ColumnElement[int]
+    subject: Searched
     conditions: list[ColumnElement[bool]] = field(default_factory=list)
     words: list[Found] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     broad: bool = False
+
+    @property
+    def by(self) -> ColumnElement[int]:
+        """The column with the order of a row of the list."""
+        return self.subject.order_id
 
     def need(self, found: Found) -> None:
         """Require orders to match: by a condition on the list if too many match to be gathered."""
@@ -88,7 +95,7 @@ def check_query(query: Query, actor: Actor) -> None:
 
 
 def _compile_keys(query: Query, actor: Actor, zone: ZoneInfo | None = None) -> _Asked:
-    keys, asked = query_keys(query.subject), _Asked(find_searched(query.subject).order_id)
+    keys, asked = query_keys(query.subject), _Asked(find_searched(query.subject))
     for clause in query.clauses:
         check_time()
         if clause.key:
@@ -101,9 +108,7 @@ def _compile_key(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo, as
         actor.needs("buyers.see")
     values = read(clause, key, actor, zone)
     if key.find is None:
-        if key.condition is None:
-            raise TypeError(f"the key {key.code} has neither a condition nor a way to find")
-        condition = _asked_of(clause, key, key.condition, values, actor, gives=ColumnElement)
+        condition = _asked_of(clause, key, _condition, key, values, actor, asked.subject, gives=ColumnElement)
         asked.conditions.append(_negated(condition) if clause.negated else condition)
         return
     found_by_value = _asked_of(clause, key, key.find, values, gives=Mapping)
@@ -122,6 +127,16 @@ def _compile_key(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo, as
         return
     condition = or_(*(and_(*(among(found, asked.by) for found in needed)) for needed in answers))
     asked.conditions.append(not_(condition) if clause.negated else condition)
+
+
+def _condition(key: QueryKey, values: Sequence[Any], actor: Actor, subject: Searched) -> ColumnElement[bool]:
+    """The condition of a key; of a plugin's, only of tables that the list joins."""
+    if key.condition is None:
+        raise TypeError(f"the key {key.code} has neither a condition nor a way to find")
+    condition = key.condition(values, actor)
+    if not is_ours(owner_of(key)) and isinstance(condition, ColumnElement):
+        check_joined(condition, sources_of(subject.visible(actor)))
+    return condition
 
 
 def _asked_of(clause: Clause, key: QueryKey, function: Callable[..., T], *arguments: Any, gives: type) -> T:

@@ -26,13 +26,16 @@ ORDERS = "orders"  # the default subject of columns, keys and queries
 class Searched:
     """The part of a list's subject that a search needs; each row of the subject belongs to one order.
 
-    Words are found by that order's terms. The keys and word sources of the subject `within` also work for this one,
-    unless it has its own with the same code: a shipment is found by what finds its order.
+    `visible` selects the rows that an actor may see, joined with whatever tables keys and columns speak of, and raises
+    `Forbidden` for whoever may see none. Words are found by that order's terms. The keys and word sources of the
+    subject `within` also work for this one, unless it has its own with the same code: a shipment is found by what
+    finds its order.
     """
 
     code: str
     label: LazyString | str
     order_id: ColumnElement[int]
+    visible: Callable[[Actor], Select[Any]]
     right: str = "orders.view"
     within: str = ""
     filters: Sequence[str] | None = None  # codes of the keys of `within` among the filters; None: all
