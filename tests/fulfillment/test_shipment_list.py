@@ -76,10 +76,10 @@ def test_each_package_says_what_is_its_own_and_what_its_order_is(parcels: list[i
     assert [len(set(map(str, said(code, parcels, mia)))) for code in ("number", "channel_number")] == [2, 2]
     assert said("buyer", parcels, mia)[1:] == ["Jane Quixelworth"] * 2
     states = [[label.text for label in labels] for labels in said("at_channel", parcels, mia)]  # type: ignore[attr-defined]
-    assert states == [["Shipped elsewhere", "IN_TRANSIT"], ["Owed"], ["Owed"]]
+    assert states == [["Shipped elsewhere", "IN_TRANSIT"], ["Queued"], ["Queued"]]
     with unit_of_work():
         db.session.query(ChannelUpdate).filter_by(reference="2").update({"state": "effective"})
-    assert [label.text for label in said("at_channel", parcels, mia)[2]] == ["Effective"]  # type: ignore[attr-defined]
+    assert [label.text for label in said("at_channel", parcels, mia)[2]] == ["Confirmed"]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def _confirmed(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
 
 
 def _confirmations(actor: Actor) -> Mapping[str, LazyString]:
-    return {**STATE_LABELS, "none": _l("None owed")}
+    return {**STATE_LABELS, "none": _l("Nothing to send")}
 
 
 _ELSEWHERE = Package.shipment_id.in_(select(Shipment.id).where(Shipment.origin == ELSEWHERE))

@@ -29,7 +29,7 @@ from webapp.orders.models import Order, OrderLine
 from webapp.orders.queries import reference
 from webapp.search.compiling import Compiled
 from webapp.search.contract import ORDERS, Column, ColumnKind, Label
-from webapp.updates.models import STATE_LABELS, ChannelUpdate, UpdateState
+from webapp.updates.models import STATE_LABELS, STATE_TONES, ChannelUpdate, UpdateState
 
 SHIPMENTS = "shipments"
 SHIPPED = "shipped"
@@ -52,13 +52,6 @@ _ORDER_CODES = (  # columns of orders, by code
     "tags",
 )
 _DEFAULT = ("number", "state", "buyer", "store")  # the columns of orders that are shown by default
-_TONES = {
-    UpdateState.EFFECTIVE: "good",
-    UpdateState.DONE_ELSEWHERE: "good",
-    UpdateState.REFUSED: "bad",
-    UpdateState.UNKNOWN: "warn",
-    UpdateState.WITHDRAWN: "gone",
-}
 # Most packages meet conditions on only these columns: the newest packages are read until a page is full.
 _BROAD = {"archived_at", "canceling", "country", "fulfilled_by", "marketplace", "on_hold", "shipped_at", "shop_id"}
 _BROAD |= {"state", "store_id"}
@@ -156,7 +149,7 @@ def _at_channel(row: PlainRow) -> list[Label]:
     """The state of the confirmation, and the channel's own status of the package."""
     found = []
     if row.update_state is not None:
-        tone = _TONES.get(row.update_state, "info")
+        tone = STATE_TONES.get(row.update_state, "info")
         found.append(Label(str(STATE_LABELS.get(row.update_state, row.update_state)), tone))
     elif row.origin == ELSEWHERE:
         found.append(Label(str(_("Shipped elsewhere")), "calm", "external-link"))

@@ -33,14 +33,25 @@ class UpdateState(StrEnum):
 
 STATE_LABELS: dict[str, LazyString] = {
     UpdateState.HELD: _l("Held"),
-    UpdateState.OWED: _l("Owed"),
+    UpdateState.OWED: _l("Queued"),
     UpdateState.SENT: _l("Sent"),
     UpdateState.ACCEPTED: _l("Accepted"),
-    UpdateState.EFFECTIVE: _l("Effective"),
+    UpdateState.EFFECTIVE: _l("Confirmed"),
     UpdateState.REFUSED: _l("Refused"),
     UpdateState.UNKNOWN: _l("Unknown"),
     UpdateState.WITHDRAWN: _l("Withdrawn"),
     UpdateState.DONE_ELSEWHERE: _l("Done elsewhere"),
+}
+STATE_TONES = {
+    UpdateState.HELD: "waits",
+    UpdateState.OWED: "waits",
+    UpdateState.SENT: "info",
+    UpdateState.ACCEPTED: "info",
+    UpdateState.EFFECTIVE: "good",
+    UpdateState.REFUSED: "bad",
+    UpdateState.UNKNOWN: "warn",
+    UpdateState.WITHDRAWN: "gone",
+    UpdateState.DONE_ELSEWHERE: "good",
 }
 WAITING = (UpdateState.HELD, UpdateState.OWED)  # it has yet to leave
 LEFT = (UpdateState.SENT, UpdateState.ACCEPTED, UpdateState.UNKNOWN)  # it may have reached the channel

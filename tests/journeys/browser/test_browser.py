@@ -31,7 +31,7 @@ def test_a_newcomer_ships_an_order_and_amazon_has_it(desk: Desk, open_page: Call
     expect(page.get_by_text(order["number"]).first).to_be_visible()
     ship(page, "JD-BROWSER-1")
     expect(page.locator("#order-summary")).to_contain_text("Complete")
-    expect(page.locator("#order-updates .row").first).to_contain_text("Effective", timeout=LONG)
+    expect(page.locator("#order-updates .row").first).to_contain_text("Confirmed", timeout=LONG)
     packages = desk.told(order["channel_order_number"])
     assert {(package["carrierCode"], package["trackingNumber"]) for package in packages} == {("DHL", "JD-BROWSER-1")}
 

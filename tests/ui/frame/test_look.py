@@ -196,7 +196,7 @@ def test_an_order_is_shipped_in_place_and_its_update_settles_by_itself(
     with unit_of_work():
         db.session.query(ChannelUpdate).update({"state": UpdateState.EFFECTIVE})
         publish("orders", [order.id])
-    page.wait_for_selector("#order-updates .pill:has-text('Effective')")
+    page.wait_for_selector("#order-updates .pill:has-text('Confirmed')")
     page.clock.run_for(5500)  # longer than what goes by the clock while something is under way
     expect(page.locator(".htmx-request")).to_have_count(0)
     expect(page.locator("#order-packages")).to_contain_text("JD0001")

@@ -211,5 +211,5 @@ def test_what_goes_beside_others_asks_nothing_about_its_lane(
         [line] = (held := locked(order)).lines
         ship_order(held, [PackageInput("DHL", "JD1", lines={line.id: 1})], actor=operator)
     page = browser.get(path).text
-    assert "Owed" in page
+    assert "Queued" in page
     assert not [query for query in browser.queries if "channel_updates.handle IS NULL" in query]

@@ -225,7 +225,7 @@ def let_send(store_id: int) -> Response:
     with unit_of_work():
         store = _seen(store_id)
         activity.let_send(store, actor=current_actor())
-    flash(_("What %(store)s is owed is sent again.", store=store.name), "good")
+    flash(_("Updates are sent to %(store)s again.", store=store.name), "good")
     return redirect(url_for(".show", store_id=store_id))
 
 

@@ -20,7 +20,7 @@ from webapp.money import Money
 from webapp.orders.states import STATE_LABELS as ORDER_STATES, STATE_TONES
 from webapp.ui.frame import access
 from webapp.ui.frame.languages import language
-from webapp.updates.models import STATE_LABELS as UPDATE_STATES
+from webapp.updates.models import STATE_LABELS as UPDATE_STATES, STATE_TONES as UPDATE_TONES
 
 RUN_STATES: dict[str, LazyString] = {
     RunState.QUEUED: _l("Waiting"),
@@ -50,7 +50,11 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(clock)
     app.add_template_filter(duration)
     app.jinja_env.globals.update(
-        state_label=state_label, state_tones=STATE_TONES, component_label=component_label, can=access.may
+        state_label=state_label,
+        state_tones=STATE_TONES,
+        update_tones=UPDATE_TONES,
+        component_label=component_label,
+        can=access.may,
     )
 
 
