@@ -68,6 +68,14 @@ STATUSES: Mapping[str, LazyString] = {
     "CANCELLED": _l("Canceled"),
     "UNFULFILLABLE": _l("Can't be fulfilled"),
 }
+PACKAGE_STATUSES: Mapping[str, LazyString] = {
+    "PENDING": _l("Being prepared"),
+    "SHIPPED": _l("Dispatched"),
+    "IN_TRANSIT": _l("In transit"),
+    "DELIVERED": _l("Delivered"),
+    "UNDELIVERABLE": _l("Couldn't be delivered"),
+    "CANCELLED": _l("Dispatch canceled"),
+}
 SERVICES: Mapping[str, LazyString] = {
     "EXPEDITED": _l("Expedited"),
     "FREE_ECONOMY": _l("Free economy"),
@@ -320,6 +328,9 @@ class AmazonChannel(Channel):
 
     def status_label(self, status: str) -> LazyString | str:
         return STATUSES.get(status, status)
+
+    def package_status_label(self, status: str) -> LazyString | str:
+        return PACKAGE_STATUSES.get(status, status)
 
     def service_label(self, level: str) -> LazyString | str:
         return SERVICES.get(level, level)

@@ -68,7 +68,10 @@ def said(code: str, ids: list[int], actor: Actor) -> list[object]:
     return [values.get(id_) for id_ in ids]
 
 
-def test_each_package_says_what_is_its_own_and_what_its_order_is(parcels: list[int], mia: Actor) -> None:
+def test_each_package_says_what_is_its_own_and_what_its_order_is(
+    parcels: list[int], mia: Actor, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel, "package_status_label", {"IN_TRANSIT": "On its way"}.__getitem__)
     assert said("package", parcels, mia) == [1, 1, 2]
     assert said("tracking", parcels, mia) == ["JD0009", "JD0001", "JD0002"]
     assert said("units", parcels, mia) == [1, 4, 6]
@@ -76,7 +79,7 @@ def test_each_package_says_what_is_its_own_and_what_its_order_is(parcels: list[i
     assert [len(set(map(str, said(code, parcels, mia)))) for code in ("number", "channel_number")] == [2, 2]
     assert said("buyer", parcels, mia)[1:] == ["Jane Quixelworth"] * 2
     states = [[label.text for label in labels] for labels in said("at_channel", parcels, mia)]  # type: ignore[attr-defined]
-    assert states == [["Shipped elsewhere", "IN_TRANSIT"], ["Queued"], ["Queued"]]
+    assert states == [["Shipped elsewhere", "On its way"], ["Queued"], ["Queued"]]
     with unit_of_work():
         db.session.query(ChannelUpdate).filter_by(reference="2").update({"state": "effective"})
     assert [label.text for label in said("at_channel", parcels, mia)[2]] == ["Confirmed"]  # type: ignore[attr-defined]

@@ -656,7 +656,11 @@ class Channel(ABC):
         return None
 
     def status_label(self, status: str) -> LazyString | str:
-        """The channel's status in words for people; by default, the status itself."""
+        """The channel's status of an order in words for people; by default, the status itself."""
+        return status
+
+    def package_status_label(self, status: str) -> LazyString | str:
+        """The channel's status of a package in words for people; by default, the status itself."""
         return status
 
     def service_label(self, level: str) -> LazyString | str:

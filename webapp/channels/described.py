@@ -52,8 +52,13 @@ def country_of(store: Store, marketplace: str) -> str:
 
 
 def status_label(code: str, status: str) -> str:
-    """A channel's word for one of its statuses."""
+    """A channel's word for one of its statuses of orders."""
     return _word(code, lambda channel: channel.status_label(status), status)
+
+
+def package_status_label(code: str, status: str) -> str:
+    """A channel's word for one of its statuses of packages."""
+    return _word(code, lambda channel: channel.package_status_label(status), status)
 
 
 def service_label(code: str, level: str) -> str:

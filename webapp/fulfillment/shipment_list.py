@@ -13,7 +13,7 @@ from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import TextClause
 
 from webapp.audit.actor import Actor
-from webapp.channels.described import status_label
+from webapp.channels.described import package_status_label
 from webapp.channels.models import ChannelPackage
 from webapp.db import among, db, table_of
 from webapp.fulfillment.confirmations import SHIPMENT
@@ -154,7 +154,7 @@ def _at_channel(row: PlainRow) -> list[Label]:
     elif row.origin == ELSEWHERE:
         found.append(Label(str(_("Shipped elsewhere")), "calm", "external-link"))
     if row.package_status:
-        found.append(Label(str(status_label(row.store.channel, row.package_status))))
+        found.append(Label(package_status_label(row.store.channel, row.package_status)))
     return found
 
 

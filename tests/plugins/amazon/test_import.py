@@ -120,6 +120,8 @@ def test_words_that_nobody_knows_are_kept(channel: AmazonChannel, store: StoreAc
     assert (order.stage, order.status) == (ChannelStage.UNKNOWN, "LEVITATING")
     assert "FUTURE_PROGRAM" in order.programs
     assert channel.status_label("LEVITATING") == "LEVITATING"
+    assert channel.package_status_label("LEVITATING") == "LEVITATING"
+    assert str(channel.package_status_label("DELIVERED")) == "Delivered"
     assert channel.service_label("TELEPORT") == "TELEPORT"
     assert str(channel.service_label("SAME_DAY")) == "Same day"
 

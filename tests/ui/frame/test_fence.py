@@ -338,6 +338,7 @@ def test_link_to_the_channel(
     faulty = Faulty(temper)
     monkeypatch.setattr(channel, "order_url", lambda *_: faulty.do("https://fake.test/1"))
     monkeypatch.setattr(channel, "status_label", lambda *_: faulty.do("Unshipped"))
+    monkeypatch.setattr(channel, "package_status_label", lambda *_: faulty.do("On its way"))
     monkeypatch.setattr(channel, "service_label", lambda *_: faulty.do("Standard"))
     monkeypatch.setattr(channel, "marketplace", lambda *_: faulty.do(None))
     monkeypatch.setattr(channel, "carriers", lambda *_: faulty.do(()))

@@ -308,8 +308,9 @@ def test_the_channel_side_is_read_only_and_its_answer_is_opened_on_the_record(
 
 
 def test_all_that_the_channel_tells_of_lines_and_packages_is_shown(
-    take: Callable[..., list[Order]], browser: Browser
+    take: Callable[..., list[Order]], browser: Browser, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(channel, "package_status_label", {"IN_TRANSIT": "On its way"}.__getitem__)
     told = {"programs": ("SUBSCRIBE",), "promotions": ("MAY-10",), "condition": "used"}
     line = incoming_line(quantity=2, cancel_requested=True, cancel_reason="No longer needed", **told)
     package = IncomingPackage("P1", {line.number: 1}, "Postboy", "Swift", "JD0001", status="IN_TRANSIT")
@@ -320,7 +321,7 @@ def test_all_that_the_channel_tells_of_lines_and_packages_is_shown(
     side = browser.get(f"/orders/{order.number}?tab=channel").text
 
     assert "302-0000009-0000001" in page
-    words = ("SUBSCRIBE", "MAY-10", "used", "No longer needed", "P1", "Postboy", "Swift", "JD0001", "IN_TRANSIT", "P2")
+    words = ("SUBSCRIBE", "MAY-10", "used", "No longer needed", "P1", "Postboy", "Swift", "JD0001", "On its way", "P2")
     for word in words:
         assert word in side, word
 

@@ -54,9 +54,9 @@ def channel_side(order: Order, *, whole: bool = False) -> ChannelSide:
     ours = {line.channel_line_number: line for line in order.lines}
     drawn = there.lines if whole else there.lines[:LINES]
     lines = [_line(line, ours.get(line.number)) for line in drawn]
-    titles = {number: line.title for number, line in ours.items()}
-    parcels = [row for package in there.packages for row in _rows(package, titles)]
     channel = order.store.channel
+    titles = {number: line.title for number, line in ours.items()}
+    parcels = [row for package in there.packages for row in _rows(package, titles, channel)]
     declared = [flag for flag in described.flags_of(channel) if flag.row]
     flags = [
         (described.flag_label(channel, flag), _("Yes") if flag.code in order.flags else _("No")) for flag in declared
@@ -88,7 +88,7 @@ def _line(line: ChannelLine, own: OrderLine | None) -> dict[str, Any]:
     }
 
 
-def _rows(package: ChannelPackage, titles: dict[str, str]) -> list[dict[str, Any]]:
+def _rows(package: ChannelPackage, titles: dict[str, str], channel: str) -> list[dict[str, Any]]:
     """A row for each item of a parcel; one for the parcel itself if its contents are unknown."""
     common = {
         "number": package.number,
@@ -96,7 +96,7 @@ def _rows(package: ChannelPackage, titles: dict[str, str]) -> list[dict[str, Any
         "service": package.service,
         "tracking_number": package.tracking_number,
         "shipped_at": package.shipped_at,
-        "status": package.status,
+        "status": described.package_status_label(channel, package.status) if package.status else "",
     }
     items = [(titles.get(number, number), units) for number, units in package.lines.items()] or [("", None)]
     return [common | {"title": title, "units": units} for title, units in items]
