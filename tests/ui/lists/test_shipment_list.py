@@ -157,3 +157,19 @@ def test_it_can_be_begun_with(ship: Ship, browser: Browser) -> None:
 def test_without_packages_it_says_what_will_come(take: Take, browser: Browser) -> None:
     take(incoming_order())
     assert "Nothing has left yet" in browser.get("/shipments/").text
+
+
+def test_rows_are_chosen_only_where_something_can_be_done_to_them(
+    ship: Ship, browser: Browser, make_browser: Callable[..., Browser], make_user: Callable[..., Actor]
+) -> None:
+    [order] = ship(1)
+    packer = make_browser(make_user("packer", "Pat"))
+    for reader, boxes in ((browser, 2), (packer, 0)):
+        page = reader.get("/shipments/").text
+        assert page.count('name="package"') == boxes
+        assert ("data-all" in page) is ("bulk-bar" in page) is bool(boxes)
+        assert set(packages_of(page)) == {"JD0001", "JD0002"}
+        row = re.search(rf'data-live="orders-{order.id}" hx-get="([^"]+)"', page)
+        assert row is not None
+        assert ('name="package"' in reader.get(row[1]).text) is bool(boxes)
+    assert 'name="order"' in packer.get("/orders/").text

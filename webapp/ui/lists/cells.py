@@ -44,9 +44,16 @@ class Table:
     """Draws the rows of one page."""
 
     def __init__(
-        self, rows: Rows, chosen: Sequence[tuple[Column, int]], view: str = "", ticked: Collection[int] = ()
+        self,
+        rows: Rows,
+        chosen: Sequence[tuple[Column, int]],
+        view: str = "",
+        ticked: Collection[int] = (),
+        *,
+        choosable: bool = True,
     ) -> None:
         self.plain, self.subject, self._view, self._ticked = rows, rows.subject, view, ticked
+        self._choosable = choosable  # whether anything can be done to rows that are chosen
         self._known = list_columns(self.subject.code)
         self._drawing = self.drawing()
         self._cells = [self._column(column) for column, _ in chosen] if rows else []
@@ -60,15 +67,18 @@ class Table:
     def _row(self, row: PlainRow, before: str, after: str) -> str:
         id_, one = row.id, self.subject.one
         dim = ' class="dim"' if self.is_dim(row) else ""
-        ticked = " checked" if id_ in self._ticked else ""
-        cells = "".join([cell(row) for cell in self._cells])
-        name = ask(self.subject, "list", self.subject.reference, row, gives=str)
+        box, cells = self._box(row) if self._choosable else "", "".join([cell(row) for cell in self._cells])
         return (
             f'<tr id="{one}-{id_}"{dim} data-live="orders-{row.order_id}" hx-get="{before}/{id_}{after}"'
             f' hx-trigger="refresh consume" hx-target="this" hx-swap="morph:outerHTML">'
-            f'<td class="tick"><input type="checkbox" name="{one}"'
-            f' value="{id_}" aria-label="{escape(name)}"{ticked}></td>{cells}</tr>\n'
+            f'<td class="tick">{box}</td>{cells}</tr>\n'
         )
+
+    def _box(self, row: PlainRow) -> str:
+        """The box by which a row is chosen."""
+        name = ask(self.subject, "list", self.subject.reference, row, gives=str)
+        ticked = " checked" if row.id in self._ticked else ""
+        return f'<input type="checkbox" name="{self.subject.one}" value="{row.id}" aria-label="{escape(name)}"{ticked}>'
 
     def is_dim(self, row: PlainRow) -> bool:
         """Whether the row is drawn dim, since nothing can be done with it."""

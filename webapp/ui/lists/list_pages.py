@@ -106,19 +106,31 @@ class ListPages(SubjectPages):
                     )
             except TooSlow as slow:
                 asked = replace(asked, problem=slow)
-        context = self._rows_context(asked, state, found, shown) | self._page_context(asked, state, found, actor, until)
+        around = self._page_context(asked, state, found, actor, until)
+        context = self._rows_context(asked, state, found, shown, actor) | around
         if htmx.is_htmx() and not asked.problem:  # the pager and the news change with the rows
             beside = ["lists/_pager.html", *(["lists/_news.html"] if context["news_url"] else [])]
             return parts("lists/_rows.html", *beside, **context)
         drawn = page("lists/index.html", problem=asked.problem, **context)
         return (drawn, asked.problem.status) if asked.problem else drawn
 
+    def _is_choosable(self, actor: Actor) -> bool:
+        """Whether there is anything that this person can do to chosen rows."""
+        return self.acts_on_orders or actor.may("orders.export")
+
     def _rows_context(
-        self, asked: ListRequest, state: ListState, found: Slice, shown: Sequence[tuple[Column, int]]
+        self,
+        asked: ListRequest,
+        state: ListState,
+        found: Slice,
+        shown: Sequence[tuple[Column, int]],
+        actor: Actor,
     ) -> dict[str, Any]:
-        ticked = asked.chosen
-        table = self.table(found.rows, shown, asked.view.code if asked.view else "", ticked.ids)
+        ticked, choosable = asked.chosen, self._is_choosable(actor)
+        view = asked.view.code if asked.view else ""
+        table = self.table(found.rows, shown, view, ticked.ids, choosable=choosable)
         return {
+            "choosable": choosable,
             "rows": table.rows,
             "chosen": ticked,
             "heads": heads(shown, asked.sort),
@@ -186,7 +198,7 @@ class ListPages(SubjectPages):
         found = read_rows(self.subject, actor, [row_id], [column for column, _width in shown])
         if not found:
             raise NotFound(name=f"@{row_id}")
-        [drawn] = self.table(found, shown, view.code if view else "").rows
+        [drawn] = self.table(found, shown, view.code if view else "", choosable=self._is_choosable(actor)).rows
         return drawn
 
     # --- Counts ---
