@@ -65,6 +65,8 @@ def test_each_of_two_parcels_has_a_slip(browser: Browser, take: Callable[..., li
         assert re.findall(r'<td class="num strong">(\d+)</td>', page) == units
         assert ("2 of 2" in page) is (query != "?package=1")
         assert ("PARCEL-A" in page, "PARCEL-B" in page) == ("4" in units, "6" in units)
+        kept = re.findall(r'name="package" value="(\d)"', page)  # another paper is for the same parcel
+        assert kept == re.findall(r"\d", query)
     assert browser.get(f"{url}?package=3").status_code == 404
 
 

@@ -39,7 +39,7 @@ def packing_slip(number: str) -> str:
     """The packing slip of one order, or of one of its packages."""
     order, found, package = _of_order(number)
     as_pdf = url_for(".packing_slip_pdf", number=reference(order), package=package, paper=_paper() or None)
-    return _page(found, url_of(order), Chosen(ids=[order.id]), as_pdf)
+    return _page(found, url_of(order), Chosen(ids=[order.id]), as_pdf, package)
 
 
 @bp.get("/orders/<number>/packing-slip.pdf")
@@ -110,7 +110,7 @@ def fetch(run_id: int) -> AnyResponse:
     return response
 
 
-def _page(found: Slips, back: str, chosen: Chosen, as_pdf: str = "") -> str:
+def _page(found: Slips, back: str, chosen: Chosen, as_pdf: str = "", package: int | None = None) -> str:
     paper = _paper()
     documents = [(slip.order, packing.composed_slip(slip, paper)) for slip in found.slips]
     unprinted = {drawing: list(_without_font(documents, drawing)) for drawing in Drawing}
@@ -128,6 +128,7 @@ def _page(found: Slips, back: str, chosen: Chosen, as_pdf: str = "") -> str:
         back=back,
         chosen=chosen,
         as_pdf=as_pdf,
+        package=package,
         papers={code: paper.label for code, paper in PAPERS.items()},
         paper=paper or (found.slips[0].paper if found.slips else "a4"),
     )
