@@ -73,6 +73,19 @@ def test_a_view_is_exported_by_its_name(browser: Browser, store: Any) -> None:
     assert "1 order" not in browser.get(_ways(browser)["Export “Mugs”"]["url"]).text
 
 
+def test_views_of_the_other_lists_are_reached_by_their_names(
+    browser: Browser, make_browser: Callable[..., Browser], make_user: Callable[..., Actor], store: Any
+) -> None:
+    browser.post("/shipments/views/", {"name": "Big ones", "q": "carrier:DHL"})
+    ways = _ways(browser)
+    assert ways["Shipped today"]["url"] == "/shipments/?view=today"
+    assert ways["Big ones"]["about"] == ways["Filter the shipments"]["about"] == "Shipments"
+    assert "1 package" not in browser.get(ways["Big ones"]["url"]).text
+    others = _labels(make_browser(make_user("read_only", "Rita")))
+    assert "Shipped today" in others
+    assert not {"Big ones", "Export", "Roles"} & others
+
+
 def test_a_view_is_exported_with_its_own_columns(browser: Browser, store: Any) -> None:
     browser.post("/orders/columns", {"column": ["number", "country"]})
     browser.post("/orders/views/", {"name": "Where to", "q": "state:open", "columns": "1"})

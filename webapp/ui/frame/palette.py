@@ -14,10 +14,12 @@ from flask import Blueprint, Response, current_app, jsonify, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.errors import NotFound, SeveralFit
+from webapp.hooks.registered import is_ours, owner_of
 from webapp.i18n import LANGUAGES, gettext as _
 from webapp.lists.saved_views import EVERYTHING, list_state
+from webapp.lists.subjects import subjects
 from webapp.orders.contract import OrderAction
-from webapp.orders.predefined_views import PREDEFINED_VIEWS
+from webapp.orders.listing import ORDER_LIST
 from webapp.orders.queries import find_order, reference
 from webapp.orders.services import actions, bar, offers
 from webapp.settings.declared import DESK
@@ -73,7 +75,7 @@ def _acts() -> list[OrderAction]:
 
 
 def _ways() -> list[Way]:
-    return [way for way in (*_main(), *_views(), *_stores(), *_settings(), *_person()) if way]
+    return [way for way in (*_main(), *_views(), *_other_lists(), *_stores(), *_settings(), *_person()) if way]
 
 
 def _way(
@@ -116,7 +118,7 @@ def _main() -> Iterator[Way | None]:
 
 def _views() -> Iterator[Way | None]:
     about, export = _("View"), _("Export")
-    views = [*PREDEFINED_VIEWS, *list_state(current_actor()).views]
+    views = [*ORDER_LIST.views, *list_state(current_actor()).views]
     for view in views:
         yield _way(str(view.name), "orders.index", about, view=view.code)
     yield _way(_("New saved view"), "orders.index", about, _anchor="view-name")
@@ -126,6 +128,20 @@ def _views() -> Iterator[Way | None]:
         if view.code != EVERYTHING and not view.sealed:  # sealed words are in no link
             label, sort = _("Export “%(name)s”", name=str(view.name)), view.sort or None
             yield _way(label, "orders.export", export, all="1", q=view.query, sort=sort, view=view.code)
+
+
+def _other_lists() -> Iterator[Way | None]:
+    """The views of the desk's lists beside that of orders, which has more to offer."""
+    for subject in subjects().values():
+        if subject is ORDER_LIST or not is_ours(owner_of(subject)) or not may(subject.right):
+            continue
+        code, about = subject.code, str(subject.label)
+        for view in (*subject.views, *list_state(current_actor(), subject=code).views):
+            if view.code != EVERYTHING:
+                yield _way(str(view.name), f"{code}.index", about, view=view.code)
+        yield _way(str(subject.words.filter), f"{code}.filters", about)
+        yield _way(_("Manage views"), f"{code}.views", about)
+        yield _way(_("Export"), f"{code}.export", about, all="1")
 
 
 def _stores() -> Iterator[Way | None]:
@@ -154,6 +170,8 @@ def _settings() -> Iterator[Way | None]:
     yield _way(_("Tags"), "labels.all_tags", about)
     yield _way(_("People"), "people.index", about)
     yield _way(_("Invite somebody"), "people.add", about)
+    yield _way(_("Roles"), "roles.index", about)
+    yield _way(_("Add a role"), "roles.add", about)
     for group in groups(DESK):
         yield _way(str(group.label), "settings.index", about, _anchor=f"settings-{group.code}")
 
