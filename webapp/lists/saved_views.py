@@ -80,6 +80,7 @@ class ListState:
     layout: Layout = Layout()
     views: tuple[View, ...] = ()
     sealed: tuple[str, bytes] | None = field(default=None, repr=False)
+    starts_with: str = ""  # the code of another subject whose list has the view to begin with
 
 
 def list_state(actor: Actor, token: str = "", subject: str = ORDERS) -> ListState:
@@ -100,8 +101,8 @@ def list_state(actor: Actor, token: str = "", subject: str = ORDERS) -> ListStat
     start_view, period, sealed, layout, _ = rows[0]
     views = [_view(saved, actor) for *_, saved in rows if saved is not None and _may_see(saved, actor)]
     its_subject, code = split_start_view(start_view)
-    begins = code if its_subject == subject else ""
-    return ListState(begins, _layout(layout), tuple(views), (period, sealed) if period else None)
+    begins, other = (code, "") if its_subject == subject else ("", its_subject)
+    return ListState(begins, _layout(layout), tuple(views), (period, sealed) if period else None, other if code else "")
 
 
 def _may_see(view: SavedView, actor: Actor) -> bool:
@@ -272,7 +273,7 @@ def split_start_view(start_view: str) -> tuple[str, str]:
 
 
 def _start_view(subject: str, code: str) -> str:
-    return code if subject == ORDERS else f"{subject}:{code}"
+    return code if subject == ORDERS or not code else f"{subject}:{code}"
 
 
 def _set_query(row: SavedView, query: Query, actor: Actor) -> None:

@@ -98,3 +98,15 @@ def test_a_deleted_view_is_brought_back_by_the_message_that_tells_of_it(
     assert (back.name, back.shared, back.query, back.sealed, back.columns, back.position) == told
     assert db.session.get_one(User, mia.id).start_view == str(back.id)
     assert browser.post("/orders/views/restore", {"token": undo}).status_code == 404
+
+
+def test_the_page_to_begin_with_is_kept_beside_other_lists(browser: Browser, olga: Actor) -> None:
+    """Where another list is the page to begin with, this one's form names it, and saves nothing by itself."""
+    browser.post("/orders/views/start", {"code": "late"})
+    assert '<option value="" selected disabled>Orders</option>' in browser.get("/shipments/views/").text
+    assert "selected disabled" not in browser.get("/orders/views/").text
+    browser.post("/shipments/views/start")
+    assert db.session.get_one(User, olga.id).start_view == "late"
+    browser.post("/shipments/views/start", {"code": ""})
+    assert db.session.get_one(User, olga.id).start_view == ""
+    assert "selected disabled" not in browser.get("/shipments/views/").text

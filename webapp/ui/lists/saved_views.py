@@ -21,6 +21,7 @@ from webapp.lists.saved_views import (
     set_start_view,
     shown_columns,
 )
+from webapp.lists.subjects import subjects
 from webapp.search.query import Query, parse, reopen
 from webapp.search.registered import list_columns
 from webapp.ui.forms import Form, hidden, text, tick
@@ -50,8 +51,10 @@ class ViewPages(SubjectPages):
     def _views_page(self, actor: Actor, refused: str = "", problem: Invalid | None = None) -> str:
         """The page of the views; `refused` is the code of a view whose new name was refused, for the `problem`."""
         state = self.list_state(actor)
+        other = subjects().get(state.starts_with)
         return page(
             "lists/views/index.html",
+            start_list=other.label if other else "",
             views=list(state.views),
             searched=self.subject,
             predefined=list(self.subject.views),
@@ -127,7 +130,9 @@ class ViewPages(SubjectPages):
 
     def begin_with_view(self) -> AnyResponse:
         """Make this view the person's start view."""
-        actor, code = current_actor(), request.form.get("code", "")
+        actor, code = current_actor(), request.form.get("code")
+        if code is None:  # the start view is a view of another list
+            return redirect(url_for(".views"))
         with unit_of_work():
             codes = {view.code for view in (*self.subject.views, *self.list_state(actor).views)}
             if code and code not in codes:
