@@ -1,6 +1,7 @@
 """What columns of plugins read of each row: if one can't be read, the list and its other columns still work."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,12 +12,14 @@ from webapp.audit.actor import Actor
 from webapp.hooks import hookimpl, hooks
 from webapp.hooks.failures import Failure
 from webapp.hooks.fence import PluginFailed
+from webapp.lists.contract import Subject
 from webapp.lists.listing import count_rows, list_page
 from webapp.lists.rows import Rows, values_of
+from webapp.lists.subjects import find_subject
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order, OrderLine
 from webapp.search.compiling import compile_query
-from webapp.search.contract import Column, KeyKind, QueryKey
+from webapp.search.contract import Column, Found, KeyKind, QueryKey, WordSource
 from webapp.search.query import QueryMistake, parse
 from webapp.search.registered import list_columns
 from webapp.testing import incoming_line, incoming_order
@@ -35,9 +38,14 @@ def asking(code: str, **reads: Any) -> Column:
 
 @pytest.fixture
 def bring() -> Iterator[Callable[..., None]]:
-    """Register columns and query keys as a plugin does."""
+    """Register columns, and what else a list is made of, as a plugin does."""
 
-    def register(*columns: Column, keys: Sequence[QueryKey] = ()) -> None:
+    def register(
+        *columns: Column,
+        keys: Sequence[QueryKey] = (),
+        sources: Sequence[WordSource] = (),
+        subjects: Sequence[Subject] = (),
+    ) -> None:
         class Odd:
             @hookimpl
             def register_columns(self) -> list[Column]:
@@ -46,6 +54,14 @@ def bring() -> Iterator[Callable[..., None]]:
             @hookimpl
             def register_query_keys(self) -> list[QueryKey]:
                 return list(keys)
+
+            @hookimpl
+            def register_word_sources(self) -> list[WordSource]:
+                return list(sources)
+
+            @hookimpl
+            def register_list_subjects(self) -> list[Subject]:
+                return list(subjects)
 
         hooks.manager.register(Odd(), name="odd")
 
@@ -116,6 +132,12 @@ def test_a_key_that_speaks_of_a_table_beside_the_list_is_refused_by_name(
     def beside(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
         return OrderLine.sku.in_(values)
 
+    def found(values: Sequence[str]) -> Mapping[str, list[Found]]:
+        return {value: [Found(where=(OrderLine.sku == value,))] for value in values}
+
+    def words(tokens: Sequence[str]) -> Mapping[str, Found]:
+        return {token: Found(where=(OrderLine.sku == token,)) for token in tokens}
+
     def within(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
         return Order.id.in_(select(OrderLine.order_id).where(OrderLine.sku.in_(values)))
 
@@ -123,13 +145,33 @@ def test_a_key_that_speaks_of_a_table_beside_the_list_is_refused_by_name(
     bring(
         keys=[
             QueryKey(code="beside", label="Beside", kind=KeyKind.TEXT, condition=beside),
+            QueryKey(code="found", label="Found", kind=KeyKind.TEXT, find=found),
             QueryKey(code="within", label="Within", kind=KeyKind.TEXT, condition=within),
-        ]
+        ],
+        sources=[WordSource(code="lines", label="Lines", find=words)],
     )
     assert count_rows(ORDER_LIST, mia, compile_query(parse("within:CUP"), mia)) == (1, False)
     with pytest.raises(QueryMistake, match="“Beside” of the plugin “odd” failed"):
         compile_query(parse("beside:CUP"), mia)
-    assert [(one.plugin, one.code, one.detail) for one in plugin_failures] == [
-        ("odd", "beside", "the list does not join order_lines")
-    ]
+    with pytest.raises(QueryMistake, match="“Found” of the plugin “odd” failed"):
+        compile_query(parse("found:CUP"), mia)
+    asked = compile_query(parse("CUP"), mia)
+    assert count_rows(ORDER_LIST, mia, asked) == (1, False)
+    assert asked.notes == ("“Lines” of the plugin “odd” failed. The Plugins page says how.",)
+    assert {(one.plugin, one.code, one.detail) for one in plugin_failures} == {
+        ("odd", code, "the list does not join order_lines") for code in ("beside", "found", "lines")
+    }
+    plugin_failures.clear()
+
+
+def test_a_list_that_reads_of_a_table_beside_it_fails_in_place_of_wrong_rows(
+    take: Take, mia: Actor, bring: Callable[..., None], plugin_failures: list[Failure]
+) -> None:
+    take(incoming_order([incoming_line("CUP", 1), incoming_line("MUG", 1)]))
+    subject = replace(ORDER_LIST, code="odd", path="", cards=())
+    bring(subjects=[subject, replace(subject, code="beside", row={**subject.row, "sku": OrderLine.sku})])
+    assert len(list_page(find_subject("odd"), mia, columns=[]).rows) == 1
+    with pytest.raises(PluginFailed, match="of the plugin “odd” failed"):
+        list_page(find_subject("beside"), mia, columns=[])
+    assert [(one.code, one.detail) for one in plugin_failures] == [("beside", "the list does not join order_lines")]
     plugin_failures.clear()

@@ -98,6 +98,9 @@ class Reading:
         self._wanted |= more or {}
         desk, of_plugins = set(self._wanted), list[tuple[Column, Reads]]()
         joined: set[FromClause] | None = None
+        if not is_ours(owner_of(subject)):
+            joined = sources_of(subject.visible(actor))
+            ask(subject, "list", _check_row, subject.row, joined)
         for column in sorted(columns, key=lambda one: not is_ours(owner_of(one))):  # the desk's names come first
             if joined is None and not is_ours(owner_of(column)):
                 joined = sources_of(subject.visible(actor))
@@ -147,6 +150,12 @@ class Reading:
         shops = by_id(Shop, {one["shop_id"] for one in values})
         plain = self._subject.walk.plain
         return [plain(one, stores[one["store_id"]], shops[one["shop_id"]]) for one in values]
+
+
+def _check_row(row: Reads, joined: Collection[FromClause]) -> None:
+    """Raise `NotTaken` where a subject reads of every row what it does not join."""
+    for expression in row.values():
+        check_joined(expression, joined)
 
 
 def _reads(column: Column, known: Reads, joined: Collection[FromClause] | None) -> Reads:

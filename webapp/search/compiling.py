@@ -50,9 +50,10 @@ class Compiled:
 
 @dataclass(slots=True)
 class _Asked:
-    """What has been compiled so far for the lists of a subject."""
+    """What has been compiled so far for a list of the subject, as the actor sees it."""
 
     subject: Searched
+    actor: Actor
     conditions: list[ColumnElement[bool]] = field(default_factory=list)
     words: list[Found] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -95,7 +96,7 @@ def check_query(query: Query, actor: Actor) -> None:
 
 
 def _compile_keys(query: Query, actor: Actor, zone: ZoneInfo | None = None) -> _Asked:
-    keys, asked = query_keys(query.subject), _Asked(find_searched(query.subject))
+    keys, asked = query_keys(query.subject), _Asked(find_searched(query.subject), actor)
     for clause in query.clauses:
         check_time()
         if clause.key:
@@ -111,7 +112,7 @@ def _compile_key(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo, as
         condition = _asked_of(clause, key, _condition, key, values, actor, asked.subject, gives=ColumnElement)
         asked.conditions.append(_negated(condition) if clause.negated else condition)
         return
-    found_by_value = _asked_of(clause, key, key.find, values, gives=Mapping)
+    found_by_value = _asked_of(clause, key, _found_by, key, key.find, values, actor, asked.subject, gives=Mapping)
     check_time()
     for value in values:
         if not found_by_value.get(value):
@@ -134,9 +135,33 @@ def _condition(key: QueryKey, values: Sequence[Any], actor: Actor, subject: Sear
     if key.condition is None:
         raise TypeError(f"the key {key.code} has neither a condition nor a way to find")
     condition = key.condition(values, actor)
-    if not is_ours(owner_of(key)) and isinstance(condition, ColumnElement):
-        check_joined(condition, sources_of(subject.visible(actor)))
+    if isinstance(condition, ColumnElement):
+        _check_conditions(key, [condition], actor, subject)
     return condition
+
+
+def _found_by(
+    item: QueryKey | WordSource,
+    find: Callable[[Sequence[str]], Mapping[str, Any]],
+    values: Sequence[str],
+    actor: Actor,
+    subject: Searched,
+) -> Mapping[str, Any]:
+    """What a key or a word source finds by each value; a plugin's only with conditions on what the list joins."""
+    found = find(values)
+    if isinstance(found, Mapping):
+        ways = [way for ways in found.values() for way in (ways if isinstance(ways, Sequence) else [ways])]
+        _check_conditions(item, [condition for way in ways for condition in way.where], actor, subject)
+    return found
+
+
+def _check_conditions(item: object, conditions: Sequence[ColumnElement[bool]], actor: Actor, subject: Searched) -> None:
+    """Raise `NotTaken` for a condition of a plugin that would multiply the rows of the list."""
+    if is_ours(owner_of(item)) or not conditions:
+        return
+    joined = sources_of(subject.visible(actor))
+    for condition in conditions:
+        check_joined(condition, joined)
 
 
 def _asked_of(clause: Clause, key: QueryKey, function: Callable[..., T], *arguments: Any, gives: type) -> T:
@@ -251,7 +276,8 @@ def _look_up(tokens: Iterable[str], sources: Sequence[WordSource], asked: _Asked
     for source in sources:
         check_time()
         try:
-            answers.append(ask(source, "words", source.find, tokens, gives=Mapping, raises=DeskError))
+            about = (source, source.find, tokens, asked.actor, asked.subject)
+            answers.append(ask(source, "words", _found_by, *about, gives=Mapping, raises=DeskError))
         except PluginFailed as problem:
             asked.notes.append(str(problem))
     return {token: _any_of([answer[token] for answer in answers if token in answer]) for token in tokens}
