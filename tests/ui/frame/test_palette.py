@@ -73,6 +73,16 @@ def test_a_view_is_exported_by_its_name(browser: Browser, store: Any) -> None:
     assert "1 order" not in browser.get(_ways(browser)["Export “Mugs”"]["url"]).text
 
 
+def test_words_are_offered_to_the_search_box_of_the_page(browser: Browser, store: Any) -> None:
+    for page, words, about in (
+        ("/dashboard/", "Search orders for “{text}”", "Orders"),
+        ("/shipments/", "Search shipments: {text}", "Shipments"),
+    ):
+        drawn = browser.get(page).text
+        assert f'data-search="{words}"' in drawn
+        assert f'data-searched="{about}"' in drawn
+
+
 def test_views_of_the_other_lists_are_reached_by_their_names(
     browser: Browser, make_browser: Callable[..., Browser], make_user: Callable[..., Actor], store: Any
 ) -> None:

@@ -78,7 +78,7 @@ function ofText(text) {
   }
   const box = $("[data-search]");
   const label = texts.search.replace("{text}", text);
-  const search = { label, about: texts.orders, act: () => ((box.value = text), box.form.requestSubmit()) };
+  const search = { label, about: texts.searched, act: () => ((box.value = text), box.form.requestSubmit()) };
   return [orders, text && box?.form ? [search] : []];
 }
 
