@@ -4,7 +4,8 @@ A plugin's chain (`webapp.plugin_tables`) notes its place in a version table of 
 one that fails nothing is left, and of two that run at once the second waits and finds nothing to do.
 """
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 from alembic import context
 from sqlalchemy import Connection
@@ -39,15 +40,23 @@ def run(connection: Connection) -> None:
             context.run_migrations()
 
 
-with db.engine.connect().execution_options(writes=True) as connection:
-    sqlite = connection.dialect.name == "sqlite"
-    if sqlite:
-        connection.exec_driver_sql("PRAGMA foreign_keys=off")  # a rebuilt table must not take others with it
-        connection.commit()
+@contextmanager
+def foreign_keys_off(connection: Connection) -> Iterator[None]:
+    """On SQLite, let a table be rebuilt without its children: dropping the former one would delete or empty their rows.
+
+    The driver is asked directly: SQLAlchemy would begin a transaction first, in which SQLite ignores the pragma.
+    """
+    driver = connection.connection.driver_connection if connection.dialect.name == "sqlite" else None
+    if driver is None:
+        yield
+        return
+    driver.execute("PRAGMA foreign_keys=off")
     try:
-        run(connection)
+        yield
     finally:
-        if sqlite:
-            connection.rollback()
-            connection.exec_driver_sql("PRAGMA foreign_keys=on")
-            connection.commit()
+        connection.rollback()
+        driver.execute("PRAGMA foreign_keys=on")
+
+
+with db.engine.connect().execution_options(writes=True) as connection, foreign_keys_off(connection):
+    run(connection)

@@ -137,6 +137,38 @@ def test_a_plugin_that_is_taken_away_and_put_back_goes_on_where_it_was(start: St
         assert "loyalty_levels" in tables()
 
 
+REBUILT = """with op.batch_alter_table("loyalty_levels") as batch:  # which SQLite rebuilds
+        batch.add_column(sa.Column("name", sa.String()))
+        batch.create_unique_constraint("uq_loyalty_levels_name", ["name"])"""
+CHILDREN = """op.create_table(
+        "loyalty_gifts",
+        sa.Column("id", sa.Integer(), primary_key=True),
+        sa.Column("level_id", sa.Integer(), sa.ForeignKey("loyalty_levels.id", ondelete="CASCADE")),
+    )
+    op.execute("INSERT INTO loyalty_levels (id) VALUES (1)")
+    op.execute("INSERT INTO loyalty_gifts (id, level_id) VALUES (7, 1)")
+    """
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_table_that_a_migration_rebuilds_leaves_its_children_their_rows(
+    at_once: bool, start: Start, write: Write
+) -> None:
+    third = SECOND.replace('"2", "1"', '"3", "2"').replace('table("loyalty_levels"', 'table("loyalty_more"')
+    write(ONE, SECOND.format(then=CHILDREN + REBUILT if at_once else CHILDREN))
+    with start():
+        assert schema.migrate() == {}
+    if not at_once:
+        write(ONE, SECOND.format(then=CHILDREN), third.format(then=REBUILT))
+        with start():
+            assert schema.migrate() == {}
+    with start():
+        assert "name" in [column["name"] for column in inspect(db.engine).get_columns("loyalty_levels")]
+        assert db.session.execute(text("SELECT id, level_id FROM loyalty_gifts")).all() == [(7, 1)]
+        if db.engine.dialect.name == "sqlite":
+            assert db.session.execute(text("PRAGMA foreign_keys")).scalar() == 1
+
+
 @pytest.mark.parametrize("then", ["1 / 0", "raise SystemExit(3)", 'op.execute("SELECT nothing FROM nowhere")'])
 def test_a_plugin_whose_migration_fails_is_left_out_and_the_desk_starts(
     then: str, start: Start, write: Write, plugin_failures: list[Failure]
