@@ -11,10 +11,12 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from argon2 import PasswordHasher
 from flask import Flask, before_render_template, current_app
 from jinja2 import Template
@@ -32,6 +34,7 @@ from webapp.audit.actor import Actor
 from webapp.channels.contract import IncomingOrder, OrdersPage
 from webapp.channels.models import Store
 from webapp.channels.services import access, add_store, remember_marketplaces
+from webapp.clock import now
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
 from webapp.hooks import failures, hooks
@@ -40,6 +43,7 @@ from webapp.jobs import QUEUES, perform, queue
 from webapp.jobs.queues import queue_of_stream
 from webapp.orders.models import Order
 from webapp.sync import streams
+from webapp.sync.jobs import find_due
 from webapp.sync.taking_in.pages import prepare, take_in
 from webapp.testing import FakeChannel, FakeChannelPlugin, incoming_line, incoming_order
 from webapp.vault.key_file import key_file
@@ -307,3 +311,12 @@ def run_jobs() -> int:
         db.session.rollback()
         done += 1
     return done
+
+
+def run_by_the_clock() -> None:
+    """Run what the clock of the open desk finds to be due two minutes from now."""
+    with time_machine.travel(now() + timedelta(minutes=2), tick=True):
+        for _ in range(3):
+            with unit_of_work():
+                find_due.enqueue()
+            run_jobs()

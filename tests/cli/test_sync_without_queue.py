@@ -1,29 +1,18 @@
 """Without a queue `sync` says so instead of leaving a run that no worker hears of, and a new store is read later."""
 
 from collections.abc import Callable
-from datetime import timedelta
 
 import pytest
-import time_machine
 
 from tests.cli.conftest import Command
+from tests.conftest import run_by_the_clock
 from webapp.channels.contract import Connection, Disconnected
 from webapp.channels.models import Store
-from webapp.clock import now
 from webapp.config import configuration
-from webapp.db import db, unit_of_work
+from webapp.db import db
 from webapp.jobs.models import Run
 from webapp.orders.models import Order
-from webapp.sync.jobs import find_due
 from webapp.testing import FakeChannel, incoming_order
-
-
-def read_by_the_clock(work: Callable[[], int]) -> None:
-    with time_machine.travel(now() + timedelta(minutes=2), tick=True):
-        for _ in range(3):
-            with unit_of_work():
-                find_due.enqueue()
-            work()
 
 
 def test_a_sync_that_no_worker_can_hear_of_is_not_started(
@@ -37,7 +26,7 @@ def test_a_sync_that_no_worker_can_hear_of_is_not_started(
 
 
 def test_a_store_that_is_added_before_there_is_a_queue_is_read_once_there_is_one(
-    cli: Command, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch, work: Callable[[], int]
+    cli: Command, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     channel.offer(incoming_order())
     with monkeypatch.context() as away:
@@ -45,7 +34,7 @@ def test_a_store_that_is_added_before_there_is_a_queue_is_read_once_there_is_one
         configuration.cache_clear()
         assert cli("store", "add", "fake", "--name", "Early", "--set", "key=k").code == 0
     configuration.cache_clear()
-    read_by_the_clock(work)
+    run_by_the_clock()
     assert db.session.query(Order).count() == 1
 
 
@@ -59,5 +48,5 @@ def test_a_store_that_is_refused_at_first_is_read_once_its_test_works(
         assert cli("store", "add", "fake", "--name", "Berlin", "--set", "key=k").code == 0
         work()
     assert cli("store", "test", "Berlin").code == 0
-    read_by_the_clock(work)
+    run_by_the_clock()
     assert db.session.query(Order).count() == 1

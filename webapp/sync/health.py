@@ -67,7 +67,7 @@ class Health:
             return "paused"
         if left_out or store.problem or (self.sync and self.sync.failures):
             return "failing"
-        return "new" if self.sync is None else "connected"
+        return "connected" if self.sync and self.sync.begun else "new"
 
     def problem_of(self, store: Store, *, left_out: bool) -> str | None:
         """Why the store fails, in the reader's language."""

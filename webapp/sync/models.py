@@ -50,6 +50,11 @@ class StoreSync(Model):
         primaryjoin="StoreSync.store_id == foreign(StoreDenial.store_id)", viewonly=True, order_by="StoreDenial.since"
     )
 
+    @property
+    def begun(self) -> bool:
+        """Whether the lane was read, or is being read."""
+        return self.run_id is not None or self.last_success_at is not None
+
 
 class SyncWindow(Model):
     """How far a store's orders have been read in one kind of window. A page and its progress here are one transaction.

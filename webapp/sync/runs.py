@@ -269,13 +269,6 @@ def runs(
     return list(db.session.scalars(query))
 
 
-def syncs_of(store_ids: Sequence[int]) -> dict[int, StoreSync]:
-    """The rows of these stores' lanes of orders with their last runs, for pages; a store that was never read has
-    none.
-    """
-    return {store_id: row for store_id, rows in lanes_of(store_ids).items() for row in rows if row.lane == ORDERS_LANE}
-
-
 def lanes_of(store_ids: Sequence[int]) -> dict[int, list[StoreSync]]:
     """The rows of all lanes of these stores with their last runs, for pages; the lane of orders first."""
     query = (

@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
+from tests.conftest import run_by_the_clock
 from tests.ui.conftest import Browser, tells_both
 from webapp.audit.actor import Actor
 from webapp.channels.contract import (
@@ -60,6 +61,19 @@ def test_a_store_is_added_tested_and_read_by_itself(
     assert "<dd>1</dd>" in page
     assert db.session.scalar(select(func.count()).select_from(Order)) == 1
     assert [row.country for row in db.session.scalars(select(Store)).one().marketplaces] == ["DE", "JP"]
+
+
+def test_a_store_that_is_added_while_the_queue_is_away_is_read_once_it_is_there(
+    browser: Browser, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel.offer(incoming_order())
+    with monkeypatch.context() as away:
+        away.setenv("REDIS_URL", "unix:///nowhere.sock")
+        configuration.cache_clear()
+        assert browser.post("/stores/add/fake", {"name": "Berlin", "key": "k"}).status_code == 302
+    configuration.cache_clear()
+    run_by_the_clock()
+    assert db.session.query(Order).count() == 1
 
 
 def test_a_setting_that_is_missing_or_a_name_that_is_taken_comes_back(browser: Browser, store: Store) -> None:

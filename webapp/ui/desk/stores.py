@@ -278,7 +278,7 @@ def test(store_id: int) -> Response | str:
     with unit_of_work():
         store = _seen(store_id)
         connection = activity.connected(store, connection)
-        if connection.ok and store.active and not runs.syncs_of([store.id]):  # it failed when added, and was never read
+        if connection.ok and store.active and not runs.sync_of(store.id).begun:  # it failed when added
             runs.start(store, actor=current_actor())
             jobs.import_orders.enqueue(store.id)
     if htmx.is_htmx():
@@ -347,6 +347,7 @@ def add_practice(code: str) -> Response:
 def _connected(channel: Channel, name: str, values: Any, *, practice: bool) -> Response:
     with unit_of_work():
         store = add_store(channel.code, name, values, actor=current_actor(), practice=practice)
+        activity.added(store)
         jobs.connect.enqueue(store.id)
         store_id = store.id
     flash(_("%(store)s is there. It is being tested, then its orders are read.", store=name.strip()), "good")
