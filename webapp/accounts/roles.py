@@ -5,6 +5,8 @@ Nobody changes a role to or from one with more rights than they have. Changes of
 and decide by the rights of that moment. A change holds from the next request on.
 """
 
+import hashlib
+import json
 import re
 import secrets
 from collections.abc import Collection
@@ -20,7 +22,7 @@ from webapp.audit.actor import Actor
 from webapp.audit.rights import BUILT_IN, OWNER, rights, rights_of_built_in
 from webapp.audit.services import audit
 from webapp.db import db
-from webapp.errors import DeskError, Invalid, NotFound
+from webapp.errors import DeskError, Invalid, NotFound, Stale
 from webapp.i18n import LazyString, lazy_gettext as _l
 
 MOST = 50  # roles beside the built-in ones
@@ -41,6 +43,15 @@ class RoleInUse(DeskError):
     sentence = _l("The role “%(role)s” is in use (%(count)s). Give whoever has it another one first.")
 
 
+class RoleChanged(Stale):
+    """Somebody else changed the role after its form was opened."""
+
+    code = "role_changed"
+    sentence = _l(
+        "Somebody changed this role while you were looking at it. Check it and save again: what you chose is kept."
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class RoleRow:
     """A role as pages and lists show it."""
@@ -54,6 +65,12 @@ class RoleRow:
     @property
     def built_in(self) -> bool:
         return self.code in BUILT_IN
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the role's name or rights change."""
+        shown = json.dumps([self.label if not self.built_in else "", sorted(self.rights)])
+        return hashlib.sha256(shown.encode()).hexdigest()[:16]
 
     @property
     def words(self) -> list[LazyString | str]:
@@ -105,8 +122,12 @@ def add_role(name: str, like: str, *, actor: Actor) -> str:
     return row.code
 
 
-def change_role_rights(code: str, chosen: Collection[str], *, actor: Actor, name: str | None = None) -> None:
-    """Set the rights of a role. If there are more than before, the links of its people end."""
+def change_role_rights(
+    code: str, chosen: Collection[str], *, actor: Actor, name: str | None = None, version: str | None = None
+) -> None:
+    """Set the rights of a role. If there are more than before, the links of its people end. `version` is the version
+    that the person saw; raises `RoleChanged` if the role has another one.
+    """
     if code == OWNER:
         raise OwnersRole
     acting = _acting(actor)
@@ -114,6 +135,8 @@ def change_role_rights(code: str, chosen: Collection[str], *, actor: Actor, name
     check_rights(chosen, acting)
     before = get_role(code)
     check_rights(before.rights, acting)
+    if version is not None and version != before.version:
+        raise RoleChanged
     row = stored_role(code)
     if row is None:
         row = Role(code=code, name="", base=code, given=[], taken=[])

@@ -23,6 +23,12 @@ def ticked(page: str) -> set[str]:
     return {found[1] for found in re.finditer(r'<input (?=[^>]*checked)[^>]*name="rights"[^>]*value="([^"]+)"', page)}
 
 
+def version(page: str) -> str:
+    found = re.search(r'name="version"[^>]*value="([^"]+)"', page)
+    assert found
+    return found[1]
+
+
 def test_boxes_show_what_a_role_may_and_change_it(
     browser: Browser, make_browser: MakeBrowser, make_user: MakeUser
 ) -> None:
@@ -38,6 +44,22 @@ def test_boxes_show_what_a_role_may_and_change_it(
     assert "Reset the rights" in browser.get(f"{ROLES}clerk").text
     assert browser.post(f"{ROLES}clerk/reset").status_code == 302
     assert clerk.get("/stores/").status_code == 200
+
+
+def test_two_owners_do_not_overwrite_each_other(
+    browser: Browser, make_browser: MakeBrowser, make_user: MakeUser
+) -> None:
+    other, usual = make_browser(make_user("owner", "Otto")), rights_of_built_in("clerk")
+    seen = version(browser.get(f"{ROLES}clerk").text)
+    mine, theirs = {"rights": sorted(usual | {"orders.export"})}, {"rights": sorted(usual - {"stores.view"})}
+    assert other.post(f"{ROLES}clerk", theirs | {"version": seen}).status_code == 302
+    again = browser.post(f"{ROLES}clerk", mine | {"version": seen})
+    assert (again.status_code, "Somebody changed this role" in again.text) == (409, True)
+    assert get_role("clerk").rights == usual - {"stores.view"}
+    assert ticked(again.text) == usual | {"orders.export"}  # what was chosen is kept
+    assert browser.post(f"{ROLES}clerk", mine | {"version": version(again.text)}).status_code == 302
+    db.session.rollback()
+    assert get_role("clerk").rights == usual | {"orders.export"}
 
 
 def test_a_role_that_is_called_like_a_page_has_a_page_of_its_own(browser: Browser) -> None:

@@ -11,7 +11,7 @@ from webapp.db import unit_of_work
 from webapp.errors import DeskError
 from webapp.i18n import gettext as _
 from webapp.ui.forms import Form
-from webapp.ui.forms.people import new_role_form, rights_form
+from webapp.ui.forms.people import VERSION, new_role_form, rights_form
 from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.pages import page
 from webapp.ui.frame.redirects import redirect
@@ -69,8 +69,12 @@ def change(code: str) -> Response | tuple[str, int]:
     try:
         with unit_of_work():
             name = form.text_of("name") if "name" in form else None
-            roles.change_role_rights(code, form["rights"].data or [], actor=current_actor(), name=name)
+            version = form.text_of(VERSION) or None
+            chosen = form["rights"].data or []
+            roles.change_role_rights(code, chosen, actor=current_actor(), name=name, version=version)
     except DeskError as error:
+        if isinstance(error, roles.RoleChanged):
+            form[VERSION].data = roles.get_role(code).version
         form.complain(error)
         return _show(code, form), error.status
     flash(_("The role is changed and holds from now on."), "good")

@@ -11,6 +11,7 @@ from webapp.errors import Invalid
 from webapp.i18n import lazy_gettext as _l
 from webapp.ui import forms
 
+VERSION = "version"  # the hidden field with the version of a role that the person saw
 PASSWORD_RULE = _l("At least 12 characters, of three kinds (a, A, 1, #), without your address in it.")
 
 
@@ -77,10 +78,13 @@ def new_role_form(given: Any = None) -> forms.Form:
 
 
 def rights_form(role: RoleRow, given: Any = None) -> forms.Form:
-    """A checkbox for each right; a role that was added also has a name field."""
+    """A checkbox for each right, and the version that the person sees; a role that was added also has a name field."""
     offered = [(code, right.label) for code, right in rights().items()]
     name = {} if role.built_in else {"name": forms.text(_l("Name"), required=True, autocomplete="off", maxlength=100)}
-    fields = name | {"rights": forms.choices(_l("Whoever has this role may"), offered)}
+    fields = name | {
+        "rights": forms.choices(_l("Whoever has this role may"), offered),
+        VERSION: forms.hidden(role.version),
+    }
     return forms.Form(fields, given or None, data={"name": str(role.label), "rights": sorted(role.rights)})
 
 
