@@ -163,10 +163,10 @@ def try_again(run: Run, *, actor: Actor, key: str = "") -> Run:
 def undoing(run: Run, actor: Actor) -> OrderAction | None:
     """The action that undoes this run, if there is one that needs no input and to which the actor has the right."""
     row = db.session.get_one(BulkAct, run.id)
-    action = find_action(row.action)
-    if run.is_open or not action.counterpart or run.done == run.failed:
+    action = actions().get(row.action)
+    back = actions().get(action.counterpart) if action else None
+    if back is None or run.is_open or run.done == run.failed:
         return None
-    back = find_action(action.counterpart)
     needs_input = any(field.is_required() for field in back.Input.model_fields.values())
     return back if back.bulk and actor.may(back.right) and not needs_input else None
 
@@ -273,23 +273,23 @@ def _act(
                 raise Forbidden(right=str(_l("see orders")))
             wanted.append((result, Wanted(order, read_input(action, given), f"bulk-{run.id}-{result.position}")))
         except DeskError as problem:
-            result.state, result.problem = ResultState.REFUSED, problem.stored()
+            result.state, result.problem = _result_of(run, result.subject_id, problem)
     try:
         outcomes = act_many(action, [one for _result, one in wanted], actor)
     except Forbidden as problem:  # the person has lost the right since they started the run
         outcomes = [problem] * len(wanted)
     for (result, one), outcome in zip(wanted, outcomes, strict=True):
-        result.state, result.problem = _result_of(run, one.order, outcome)
+        result.state, result.problem = _result_of(run, one.order.id, outcome)
 
 
-def _result_of(run: Run, order: Order, outcome: Done | Exception) -> tuple[str, dict[str, Any] | None]:
+def _result_of(run: Run, order_id: int, outcome: Done | Exception) -> tuple[str, dict[str, Any] | None]:
     if isinstance(outcome, Done):
         return ResultState.DONE, None
     if isinstance(outcome, DeskError) and not isinstance(outcome, PluginFailed):
         return ResultState.REFUSED, outcome.stored()
     cause = outcome.__cause__ if isinstance(outcome, PluginFailed) and outcome.__cause__ else outcome
     way = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(cause.__traceback__)]
-    log.error("bulk_act_failed", run=run.id, order=order.id, kind=type(cause).__name__, way=" ".join(way[1:]))
+    log.error("bulk_act_failed", run=run.id, order=order_id, kind=type(cause).__name__, way=" ".join(way[1:]))
     return ResultState.FAILED, ActFailed().stored()
 
 

@@ -1,6 +1,5 @@
 """Acting on orders: one place checks right, version, key and refusal for every caller; and what the acts share."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
@@ -115,14 +114,16 @@ def refusal_of(action: OrderAction, order: Order, actor: Actor) -> Refusal | Non
 
 
 def read_input(action: OrderAction, given: Mapping[str, Any]) -> ActionInput:
-    """The action's input from JSON or a form; raises `InvalidInput` naming every field with an error."""
+    """The action's input from JSON or a form. Raises `InvalidInput` naming every field with an error, and
+    `PluginFailed` if the input's own check fails.
+    """
     problems = [
         Invalid(field=name, problem=_l("holds a character that can't be kept."))
         for name, value in given.items()
-        if "\\u0000" in json.dumps([name, value], default=str)  # PostgreSQL can't store such text
+        if _has_null((name, value))
     ]
     try:
-        data = action.Input.model_validate(given)
+        data = ask(action, "form", action.Input.model_validate, given, raises=ValidationError)
     except ValidationError as error:
         for one in error.errors(include_url=False, include_input=False):
             field = ".".join(str(part) for part in one["loc"]) or action.code
@@ -130,6 +131,15 @@ def read_input(action: OrderAction, given: Mapping[str, Any]) -> ActionInput:
     if problems:
         raise InvalidInput(problems)
     return data
+
+
+def _has_null(value: object) -> bool:
+    """Whether any text of a value holds the character that PostgreSQL can't store."""
+    if isinstance(value, Mapping):
+        return any(map(_has_null, value.items()))
+    if isinstance(value, (list, tuple)):
+        return any(map(_has_null, value))
+    return isinstance(value, str) and "\0" in value
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +181,7 @@ def act_many(action: OrderAction, wanted: Sequence[Wanted], actor: Actor) -> lis
     """
     actor.needs(action.right)
     known = _submissions(wanted, actor)
-    outcomes: list[Done | Exception | None] = [_before(action, one, actor, known) for one in wanted]
+    outcomes: list[Done | Exception | None] = [*_before_each(action, wanted, actor, known)]
     waiting = [place for place, outcome in enumerate(outcomes) if outcome is None]
     while waiting:
         same = [place for place in waiting if wanted[place].data == wanted[waiting[0]].data]
@@ -205,6 +215,22 @@ def _alone(action: OrderAction, wanted: Wanted, actor: Actor) -> Done | Exceptio
         if passes(error):
             raise
         return error
+
+
+def _before_each(
+    action: OrderAction, wanted: Sequence[Wanted], actor: Actor, known: Mapping[str, Submission]
+) -> list[Done | DeskError | None]:
+    """The answers before anything is done. A refusal that fails in the database takes no other order with it: they
+    share a savepoint, and the next one gets another.
+    """
+    savepoint, answers = db.session.begin_nested(), []
+    for one in wanted:
+        answers.append(_before(action, one, actor, known))
+        if isinstance(answers[-1], PluginFailed):
+            savepoint.rollback()
+            savepoint = db.session.begin_nested()
+    savepoint.commit()
+    return answers
 
 
 def _before(

@@ -16,7 +16,7 @@ from webapp.errors import DeskError, Invalid, InvalidInput, NotFound, sentence_o
 from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.contract import OrderAction
-from webapp.orders.inputs import InputField, Kind, input_fields, label_of_way
+from webapp.orders.inputs import InputField, Kind, input_fields, label_of_way, shown_of
 from webapp.orders.models import Order
 from webapp.orders.queries import reference
 from webapp.orders.services import find_action, read_input, refusal_of
@@ -229,19 +229,34 @@ def undo_form(
 ) -> dict[str, Any] | None:
     """The fields that a message posts to undo an act: an act like any other, on the order as the first act left it.
 
-    None if the undoing act needs more input, is not possible, or is not allowed to this person.
+    None if the undoing act needs more input, is not possible, or is not allowed to this person; also if its input is
+    none that a form of single values can post.
     """
     try:
         action = find_action(code)
         read_input(action, given)
-    except (NotFound, Invalid):
+    except (NotFound, Invalid, PluginFailed):
         return None
     if not actor.may(action.right) or refusal_of(action, order, actor):
         return None
     url = url_for("orders.perform", number=reference(order), code=code)
-    params = {**given, KEY: secrets.token_urlsafe(16), VERSION: str(version)}
-    fields = [(name, value) for name, some in params.items() for value in ([some] if isinstance(some, str) else some)]
-    return {"url": url, "fields": fields}
+    fields = _posted(action, given)
+    if fields is None:
+        return None
+    return {"url": url, "fields": [*fields, (KEY, secrets.token_urlsafe(16)), (VERSION, str(version))]}
+
+
+def _posted(action: OrderAction, given: Mapping[str, Any]) -> list[tuple[str, str]] | None:
+    """An action's input as its form posts it; None if it has values for which the form has no single field."""
+    fields = []
+    for name, value in given.items():
+        info = action.Input.model_fields.get(name)
+        shown = shown_of(info) if info is not None else None
+        if shown is None or shown.kind in (Kind.QUANTITIES, Kind.GROUPS):
+            return None
+        values = value if isinstance(value, (list, tuple)) else [value]
+        fields += [(name, "y" if one is True else str(one)) for one in values if one is not None and one is not False]
+    return fields
 
 
 def _field(one: InputField) -> Field:
