@@ -1,5 +1,8 @@
 """Shops: what they are called, where their numbers come from, and that no number is ever given twice."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import pytest
@@ -90,6 +93,24 @@ def test_whatever_prefixes_shops_take_no_number_is_given_twice(app: Flask, opera
             db.session.rollback()
         given_numbers += draw_numbers(ids[which], count)
     assert len(given_numbers) == len(set(given_numbers))
+
+
+def test_of_two_shops_added_at_once_only_one_can_give_a_number(app: Flask, operator: Actor) -> None:
+    begun = Event()
+
+    def add() -> None:
+        begun.set()
+        with app.app_context(), unit_of_work():
+            create_shop("Second", prefix="A-1", actor=operator)
+
+    with ThreadPoolExecutor(1) as pool:
+        with unit_of_work():
+            create_shop("First", prefix="A-", actor=operator)
+            added = pool.submit(add)
+            assert begun.wait(60)
+            time.sleep(0.3)  # until it waits
+        with pytest.raises(Invalid, match="could give the same numbers as “A-”"):
+            added.result(60)
 
 
 def test_changing_shops_needs_its_right(shop_id: int, mia: Actor) -> None:

@@ -12,7 +12,7 @@ from webapp.audit.actor import Actor
 from webapp.audit.services import audit
 from webapp.channels.models import NumberSequence, Shop
 from webapp.clock import now, zones
-from webapp.db import db
+from webapp.db import db, hold_name
 from webapp.errors import Invalid, NotFound
 from webapp.i18n import lazy_gettext as _l
 
@@ -120,7 +120,10 @@ def _describe(shop: Shop, *, name: str, zone: str) -> None:
 
 
 def _check_numbers(own: NumberSequence | None, prefix: str, padding: int) -> None:
-    """Refuse a sequence that could give a number of another sequence, including those no longer in use."""
+    """Refuse a sequence that could give a number of another sequence, including those no longer in use. Of two changes
+    at once, the second waits for the first.
+    """
+    hold_name("order numbers")
     if not _PREFIX.fullmatch(prefix):
         raise Invalid(field="prefix", problem=_l("takes up to 12 letters, digits, dots, hyphens and underscores."))
     if padding not in PADDINGS:

@@ -58,16 +58,16 @@ def in_words(stored: Iterable[Mapping[str, Any]]) -> list[Attention]:
         if kind is None:
             shown.append(Attention(trouble["kind"], trouble["kind"], "", ""))
         else:
-            said = {name: _said(value, kind.words) for name, value in values.items()}
             try:
-                cause, fix = ask(kind, "label", _sentences, kind, said)
+                cause, fix = ask(kind, "label", _sentences, kind, values)
             except PluginFailed:  # at least its label is shown
                 cause, fix = "", ""
             shown.append(Attention(kind.code, str(kind.label), cause, fix))
     return shown
 
 
-def _sentences(kind: AttentionKind, said: Mapping[str, Any]) -> tuple[str, str]:
+def _sentences(kind: AttentionKind, values: Mapping[str, Any]) -> tuple[str, str]:
+    said = {name: _said(value, kind.words) for name, value in values.items()}
     return _fill(kind.cause, said), _fill(kind.fix, said)
 
 

@@ -7,6 +7,7 @@ empty): most columns have none, and one such event is kept for every order.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
@@ -333,7 +334,9 @@ def sentence_of(
     if entry is None:
         return event.code
     values = dict(event.data.get("values") or {})
-    values |= {name: said[name](value) for name, value in values.items() if name in said}
+    for name in values.keys() & said.keys():
+        with suppress(TypeError, ValueError):  # a plugin may keep something else under this name: it is shown as it is
+            values[name] = said[name](values[name])
     try:
         return str(entry.sentence) % values if values else str(entry.sentence)
     except (KeyError, TypeError, ValueError):  # recorded by another version, whose sentence had other values

@@ -311,6 +311,26 @@ def test_form(browser: Browser, order: Order, temper: str, plugin_failures: list
     _noted(plugin_failures, temper, "form", browser)
 
 
+@pytest.mark.parametrize("value", [{"a": 1}, [{"a": 1}]], ids=str)
+def test_a_problem_with_values_that_no_sentence_has(
+    browser: Browser, order: Order, mia: Actor, value: Any, plugin_failures: list[Failure]
+) -> None:
+    class Plugin:
+        @hookimpl
+        def register_attention_kinds(self) -> list[AttentionKind]:
+            return [AttentionKind("odd", _l("Odd"), _l("Because of %(what)s."), _l("Mend it."))]
+
+    hooks.manager.register(Plugin(), name="moods")
+    with unit_of_work():
+        raise_attention(order, "odd", what=value)
+        record(order, "looked_at", actor=mia)
+    for path in ("/orders/", f"/orders/{order.number}"):
+        page = browser.get(path)
+        assert (page.status_code, "Odd" in page.text) == (200, True)
+    assert {(one.plugin, one.place) for one in plugin_failures} == {("moods", "label")}
+    plugin_failures.clear()
+
+
 @pytest.mark.parametrize("code", ["unsure", "failing"])
 def test_act(browser: Browser, order: Order, temper: str, code: str, plugin_failures: list[Failure]) -> None:
     """Nothing of the act is kept."""

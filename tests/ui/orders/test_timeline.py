@@ -142,6 +142,22 @@ def test_events_of_a_plugin_are_found_by_the_group_that_it_names(order: Order, b
         assert ">Parcels<" not in page
 
 
+@pytest.mark.parametrize(("until", "shown"), [("the seal breaks", "the seal breaks"), (5, "5"), (None, "None")])
+def test_an_event_of_a_plugin_may_keep_anything_under_a_name_that_the_desk_uses(
+    make_order: Callable[..., Order], browser: Browser, mia: Actor, until: object, shown: str
+) -> None:
+    class Plugin:
+        @hookimpl
+        def register_event_words(self) -> list[EventWords]:
+            return [EventWords("sealed_until", _l("Sealed until %(until)s"))]
+
+    hooks.manager.register(Plugin(), name="seals")
+    order = make_order()
+    with unit_of_work():
+        record(locked(order), "sealed_until", actor=mia, values={"until": until})
+    assert f"Sealed until {shown}" in _shown(browser.get(f"/orders/{order.number}?tab=timeline").text)
+
+
 def test_a_long_timeline_has_older_pages(
     make_order: Callable[..., Order], browser: Browser, mia: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
