@@ -8,12 +8,14 @@ from threading import Barrier, Event
 import pytest
 from flask import Flask
 from hypothesis import HealthCheck, given, settings, strategies as st
+from sqlalchemy import select
 
 from webapp.accounts import people, roles
 from webapp.accounts.models import Role
 from webapp.accounts.people import OwnAccount
 from webapp.accounts.services import LinkRefused, create_user, find_link, get_user, make_link
 from webapp.audit.actor import Actor
+from webapp.audit.models import AuditEntry
 from webapp.audit.rights import BUILT_IN, OURS, Right, all_rights, rights, rights_of_built_in
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Forbidden, Invalid, NotFound
@@ -71,6 +73,8 @@ def test_a_role_is_added_renamed_given_and_deleted_once_nobody_has_it(olga: Acto
     assert now_of("mia").rights == rights_of_built_in("packer")
     changed(code, rights_of_built_in("packer") | {"stores.sync"}, olga, name="Nuit – 夜")
     assert [row.label for row in roles.roles().values()][-1] == "Nuit – 夜"
+    noted = select(AuditEntry.code).where(AuditEntry.code.startswith("role_")).order_by(AuditEntry.id)
+    assert db.session.scalars(noted).all() == ["role_added", "role_changed", "role_renamed", "role_rights_changed"]
     assert now_of("mia").may("stores.sync")
     with pytest.raises(roles.RoleInUse), unit_of_work():
         roles.delete_role(code, actor=olga)

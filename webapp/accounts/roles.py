@@ -143,6 +143,7 @@ def change_role_rights(
         db.session.add(row)
     if name is not None and not before.built_in and (clean := " ".join(name.split())) != row.name:
         row.name = _free_name(clean, code)
+        audit("role_renamed", actor=acting, role=code, name=row.name)
     _store(row, chosen)
     db.session.flush()
     if before.built_in and not (row.given or row.taken):
