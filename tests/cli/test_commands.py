@@ -2,8 +2,9 @@
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import Any
 
 import click
 import pytest
@@ -19,9 +20,13 @@ from webapp.cli.main import cli as tree
 from webapp.clock import now
 from webapp.config import configuration
 from webapp.db import unit_of_work
+from webapp.errors import Refusal
 from webapp.hooks import hookimpl, hooks
+from webapp.hooks.failures import Failure
 from webapp.live import connection
+from webapp.orders.contract import OrderAction
 from webapp.orders.holds import hold
+from webapp.orders.inputs import Offered
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
 from webapp.sync import jobs, runs
@@ -585,6 +590,34 @@ def test_actions_say_what_they_take(cli: Command, make_order: MakeOrder) -> None
     assert "why_not" not in many["ship"]
     assert "choices" not in many["ship"]["input"]["$defs"]["PackageFields"]["properties"]["carrier"]
     assert "Hold" in cli("orders", "actions").out
+
+
+class Formless(OrderAction):
+    code, label, right = "formless", "Formless", "orders.ship"
+
+    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
+        return None
+
+    def perform(self, order: Order, data: Any, actor: Actor) -> None:
+        raise AssertionError("nobody does it")
+
+    def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
+        raise KeyError("Quixelworth")
+
+
+class FormlessPlugin:
+    @hookimpl
+    def register_order_actions(self) -> list[OrderAction]:
+        return [Formless()]
+
+
+def test_actions_go_on_past_one_whose_form_fails(cli: Command, app: object, plugin_failures: list[Failure]) -> None:
+    hooks.manager.register(FormlessPlugin(), name="odd")
+    ended = cli("orders", "actions", "--json")
+    told = {one["code"]: one for one in ended.document}
+    assert (ended.code, "“Formless” of the plugin “odd” failed" in ended.err) == (1, True)
+    assert (told["formless"]["input"], told["hold"]["input"]["required"]) == (None, ["reason"])
+    plugin_failures.clear()
 
 
 def test_all_that_is_wrong_with_an_input_is_said_at_once(cli: Command, make_order: MakeOrder) -> None:

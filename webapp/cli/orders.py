@@ -14,10 +14,11 @@ from webapp.audit.actor import Actor, ActorKind
 from webapp.channels.services import get_store
 from webapp.cli import presenting
 from webapp.cli.door import PART, Door, desk_command
+from webapp.cli.main import Failed
 from webapp.cli.presenting import Document
 from webapp.cli.text import cell, pairs, section, table
 from webapp.db import db, unit_of_work
-from webapp.errors import DeskError
+from webapp.errors import DeskError, Refusal
 from webapp.fulfillment.services import shipments_of
 from webapp.hooks.fence import ask, label_of
 from webapp.i18n import gettext as _
@@ -173,14 +174,22 @@ def actions_(door: Door, number: str | None) -> None:
     order = find_order(number, door.actor) if number else None
     refusals = {one.code: one.refusal for one in offers(order, door.actor)} if order else {}
     rows: list[Document] = []
+    problems = []
     for action in actions().values():
         if door.actor.may(action.right):
             refusal = refusals.get(action.code)
             row = {"code": action.code, "label": label_of(action), "right": action.right, "bulk": action.bulk}
             row |= {"why_not": str(refusal) if refusal else None} if order else {}
-            rows.append(row | {"input": ask(action, "form", schema, action, order, door.actor, raises=DeskError)})
+            try:
+                taken = ask(action, "form", schema, action, order, door.actor, raises=DeskError)
+            except Refusal as error:
+                taken = None
+                problems.append(f"{action.code}: {error}")
+            rows.append(row | {"input": taken})
     columns = ("code", "label", "right", "bulk", *(["why_not"] if order else []))
     door.show(rows, table(rows, columns, empty="Nothing can be done."))
+    if problems:
+        raise Failed(" ".join(problems))
 
 
 def _json(text: str) -> Mapping[str, Any]:
