@@ -175,6 +175,19 @@ def test_a_file_is_for_whoever_asked_while_they_see_what_it_shows(
             open_slips(found(run_id), other)
 
 
+def test_a_file_shows_buyers_if_its_author_might_see_them_when_it_was_made(
+    orders: list[Order], make_user: Callable[..., Actor], work: Work
+) -> None:
+    rae = make_user("read_only", "Rae")
+    run_id = begin(rae, orders)
+    with unit_of_work():
+        db.session.execute(update(User).where(User.id == rae.id).values(role="clerk"))
+    work()
+    clerk = db.session.get_one(User, rae.id).as_actor()
+    assert "Buyer Number0" in "".join(pages(run_id, clerk))
+    assert not store.can_fetch(found(run_id), rae)
+
+
 def test_whoever_was_let_go_meanwhile_prints_nothing(orders: list[Order], mia: Actor, work: Work) -> None:
     run_id = begin(mia, orders)
     with unit_of_work():

@@ -71,7 +71,6 @@ def start_print(*, actor: Actor, ids: Sequence[int], paper: str = "") -> Run:
         raise TooManyToPrint(most=MOST)
     run = runs.begin(KIND, actor=actor, total=len(ids))
     run.numbers = {"paper": paper}
-    store.begin(run, actor)
     waits = {"run_id": run.id, "state": ResultState.WAITING.value, "problem": None}
     write_rows(RunResult, [waits | {"position": at, "subject_id": id_} for at, id_ in enumerate(ids, start=1)])
     audit("slips_printed", actor=actor, run=run.id, orders=run.total)
@@ -188,6 +187,7 @@ class _Printing:
             store.forget([row])
             return
         after_commit(self._forget_writer)
+        store.note_view(run, self.actor)
         outcomes: dict[int, DeskError | None] = dict.fromkeys(self._part)
         outcomes |= {order_id: LettersByNumber() for order_id in self._with_numbers}
         self._note(run, outcomes | dict(self._refused))

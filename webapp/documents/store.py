@@ -26,7 +26,7 @@ from webapp.vault.models import VaultFile
 
 KEPT = timedelta(days=1)
 _WHOLE, _PART = "document", "document_part"  # kinds of files
-_WITH_BUYERS = "with_buyers"  # among a run's numbers: whether its author could see buyers
+_WITH_BUYERS = "with_buyers"  # among a run's numbers: whether its author could see buyers when a part was composed
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class OfOrder:
     document: Document
 
 
-def begin(run: Run, actor: Actor) -> None:
-    """Record in a new run that its file will show what this actor may see."""
-    run.numbers = run.numbers | {_WITH_BUYERS: actor.may("buyers.see")}
+def note_view(run: Run, actor: Actor) -> None:
+    """Record in a run that a part of its file shows what this actor may see, since rights change while it goes on."""
+    run.numbers = run.numbers | {_WITH_BUYERS: bool(run.numbers.get(_WITH_BUYERS)) or actor.may("buyers.see")}
 
 
 def write_part(writer: Writer, documents: Sequence[OfOrder]) -> None:
