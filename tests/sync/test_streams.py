@@ -141,6 +141,8 @@ def test_what_waits_for_a_stream_is_told_by_its_queue_and_makes_no_other_work_la
 
 def test_a_stream_begins_once_the_orders_have(store: Store, letters: Letters, work: Work) -> None:
     letters.there = ["a"]
+    with unit_of_work():
+        activity.added(db.session.get_one(Store, store.id))
     assert look(work) == 0
     with unit_of_work():
         runs.start(db.session.get_one(Store, store.id), actor=Actor.operator())
@@ -529,7 +531,7 @@ def test_what_is_due_is_found_in_as_many_statements_for_many_stores_and_lanes(
             hooks.manager.register(Letters(lane=f"lane{number}"), name=f"more{number}")
             with unit_of_work():
                 other = add_store("fake", f"Store {number}", {"key": "k"}, actor=Actor.operator())
-                runs.sync_of(other.id)
+                runs.start(other, actor=Actor.operator())
         streams.streams()
         statements.clear()
         found = streams.due()

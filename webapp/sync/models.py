@@ -52,8 +52,8 @@ class StoreSync(Model):
 
     @property
     def begun(self) -> bool:
-        """Whether the lane was read, or is being read."""
-        return self.run_id is not None or self.last_success_at is not None
+        """Whether the lane was read, or is being read: it keeps its last run."""
+        return self.run_id is not None
 
 
 class SyncWindow(Model):

@@ -178,7 +178,8 @@ def _unread(others: Sequence[Stream]) -> list[tuple[int, str]]:
         return []
     there = aliased(StoreSync)
     query = runs.stores_to_read(StoreSync.store_id, Store.channel, there.lane)
-    query = query.where(StoreSync.lane == ORDERS_LANE).outerjoin(there, there.store_id == StoreSync.store_id)
+    query = query.where(StoreSync.lane == ORDERS_LANE, StoreSync.run_id.is_not(None))
+    query = query.outerjoin(there, there.store_id == StoreSync.store_id)
     rows = db.session.execute(query).all()
     begun = {(store_id, lane) for store_id, _, lane in rows}
     stores = {store_id: channel for store_id, channel, _ in rows}
