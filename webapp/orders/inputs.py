@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from webapp.errors import DeskError
+from webapp.hooks.failures import NotTaken, WrongType
 from webapp.hooks.fence import ask
 from webapp.i18n import LazyString, lazy_gettext as _l
 
@@ -111,6 +112,18 @@ def input_fields(action: "OrderAction", order: "Order | None", actor: "Actor") -
     return _fields(action.Input, offered)
 
 
+def check_input(model: object) -> None:
+    """Raise `NotTaken` or `WrongType` for an input whose fields no form can draw."""
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise NotTaken("its Input is no ActionInput")
+    for info in model.model_fields.values():
+        shown = shown_of(info)
+        if shown is not None and not isinstance(shown.kind, Kind):
+            raise WrongType(shown.kind, Kind)
+        if shown is not None and shown.kind is Kind.GROUPS:
+            check_input(_model_of(info))
+
+
 def _fields(model: type[BaseModel], offered: Mapping[str, Offered]) -> tuple[InputField, ...]:
     if unknown := sorted(offered.keys() - model.model_fields.keys()):
         raise ValueError(f"no field {unknown[0]!r} in {model.__name__}")
@@ -133,8 +146,10 @@ def shown_of(info: FieldInfo) -> FormField | None:
 
 def _model_of(info: FieldInfo) -> type[BaseModel]:
     """The model of each group: the field's type is a list of this model."""
-    [model] = [one for one in get_args(info.annotation) if isinstance(one, type) and issubclass(one, BaseModel)]
-    return model
+    models = [one for one in get_args(info.annotation) if isinstance(one, type) and issubclass(one, BaseModel)]
+    if len(models) != 1:
+        raise NotTaken("groups are a list of one model")
+    return models[0]
 
 
 def label_of_way(model: type[BaseModel], way: Sequence[str]) -> Words | None:

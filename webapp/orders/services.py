@@ -13,13 +13,14 @@ from webapp.channels.contract import ChannelStage
 from webapp.clock import now
 from webapp.db import db
 from webapp.errors import DeskError, Invalid, InvalidInput, NotFound, Refusal, Stale
+from webapp.hooks.failures import WrongType
 from webapp.hooks.fence import PluginFailed, ask, failed, label_of
 from webapp.hooks.registered import by_code
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.runs import passes
 from webapp.orders.contract import ActionInput, OrderAction, Place
 from webapp.orders.events import record
-from webapp.orders.inputs import ODD, PROBLEMS
+from webapp.orders.inputs import ODD, PROBLEMS, check_input
 from webapp.orders.models import Order, OrderComment, Submission
 from webapp.orders.search_words import add_comment
 from webapp.orders.states import follows_from, open_units, state_of
@@ -68,7 +69,14 @@ class Done:
 
 def actions() -> dict[str, OrderAction]:
     """The actions on orders by code, in the order of their buttons."""
-    return by_code("register_order_actions", OrderAction)  # type: ignore[type-abstract]
+    return by_code("register_order_actions", OrderAction, fits=_check)  # type: ignore[type-abstract]
+
+
+def _check(action: OrderAction, plugin: str) -> None:
+    """Raise for an action that pages could not draw."""
+    check_input(action.Input)
+    if not isinstance(action.place, Place):
+        raise WrongType(action.place, Place)
 
 
 def find_action(code: str) -> OrderAction:

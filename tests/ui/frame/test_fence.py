@@ -6,7 +6,7 @@ The page of plugins shows the error with its time and its stack.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from html import unescape
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from sqlalchemy import ColumnElement, text
@@ -17,14 +17,14 @@ from webapp.db import db, unit_of_work
 from webapp.errors import Refusal
 from webapp.hooks import failures, fence, hookimpl, hooks
 from webapp.hooks.failures import Failure
-from webapp.hooks.registered import registered
+from webapp.hooks.registered import faults_of, registered
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.schedule import Schedule, enqueue_due
 from webapp.lists.exporting import Table
 from webapp.orders.attention import AttentionKind
 from webapp.orders.contract import ActionInput, Badge, OrderAction, Panel
 from webapp.orders.events import events_of, record
-from webapp.orders.inputs import Offered
+from webapp.orders.inputs import FormField, Kind, Offered
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
@@ -309,6 +309,38 @@ def test_form(browser: Browser, order: Order, temper: str, plugin_failures: list
         if not htmx:
             assert str(order.number) in answer.text
     _noted(plugin_failures, temper, "form", browser)
+
+
+class OddGroups(ActionInput):
+    parcels: Annotated[list[str], FormField("Parcels", Kind.GROUPS)] = []
+
+
+class OddKind(ActionInput):
+    note: Annotated[str, FormField("Note", "paper")] = ""  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "why"),
+    [
+        ("Input", dict, "its Input is no ActionInput"),
+        ("Input", OddGroups, "groups are a list of one model"),
+        ("Input", OddKind, "gave “str” where “Kind” is needed"),
+        ("place", "comments", "gave “str” where “Place” is needed"),
+    ],
+    ids=str,
+)
+def test_an_action_that_no_page_can_draw_is_left_out(
+    browser: Browser, order: Order, name: str, given: Any, why: str, plugin_failures: list[Failure]
+) -> None:
+    class Plugin:
+        @hookimpl
+        def register_order_actions(self) -> list[OrderAction]:
+            return [type("Odd", (Formless,), {name: given, "code": "odd"})(Faulty("raises"))]
+
+    hooks.manager.register(Plugin(), name="moods")
+    assert browser.get(f"/orders/{order.number}/actions/odd").status_code == 404
+    assert [faults_of("moods")] == [[f"register_order_actions: {why}"]]
+    plugin_failures.clear()
 
 
 @pytest.mark.parametrize("value", [{"a": 1}, [{"a": 1}]], ids=str)
