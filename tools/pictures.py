@@ -173,7 +173,7 @@ def _ship(page: Page) -> None:
     keep(page, "ship")
     page.locator("#order-actions").get_by_role("button", name="Ship", exact=True).click()
     expect(_update(page)).to_be_visible()
-    _await_update(page, "Effective")
+    _await_update(page, "Confirmed")
     keep(page, "order")
     page.get_by_role("link", name="Timeline", exact=True).click()
     expect(page.locator(".timeline > li").nth(2)).to_be_visible()
