@@ -4,10 +4,11 @@ import argparse
 import os
 import signal
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from plugins.amazon.practice.practice import OtherWorld, Practice
+from plugins.amazon.practice.practice import CHOICES, OtherWorld, Practice, Settings
 from plugins.amazon.practice.server import application, bind
 
 
@@ -30,6 +31,11 @@ def parser() -> argparse.ArgumentParser:
     add("--shuffle", action="store_true", default=None, help="search results in no particular order")
     add("--offset-paging", action="store_true", default=None, help="page tokens count orders")
     add("--unknown-words", action="store_true", default=None, help="now and then a word that no document knows")
+    add("--feed-queue", type=float, help="seconds that a feed waits, divided by --rates (default 30)")
+    add("--feed-processing", type=float, help="seconds for which it is processed, divided by --rates (default 60)")
+    for name, words in CHOICES.items():
+        add(f"--{name.replace('_', '-')}", choices=words, help=f"see Settings (default {words[0]})")
+    add("--gzip-reports", action="store_true", default=None, help="processing reports are compressed")
     add("--quiet", action="store_true", help="no line per call")
     return top
 
@@ -37,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Serve until told to stop."""
     options = parser().parse_args()
-    names = ("rates", "edge", "token_life", "clock", "shuffle", "offset_paging", "unknown_words")
+    names = [field.name for field in fields(Settings)]
     settings: dict[str, Any] = {name: value for name in names if (value := getattr(options, name)) is not None}
     try:
         practice = Practice(

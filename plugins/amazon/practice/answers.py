@@ -63,8 +63,10 @@ def total(fate: Fate) -> int:
     return sum(sum(breakdown(line, fate.ordered[line.id], market).values()) for line in fate.order.lines)
 
 
-def answer(fate: Fate, sets: Collection[str], *, unknown_words: bool = False) -> Json:
-    """The order with these data sets."""
+def answer(
+    fate: Fate, sets: Collection[str], *, unknown_words: bool = False, canceled_units_in: str = "ordered"
+) -> Json:
+    """The order with these data sets; `canceled_units_in` is the quantity that partial cancellations lower."""
     order = fate.order
     json: Json = {"orderId": order.id}
     if order.alias:
@@ -101,7 +103,7 @@ def answer(fate: Fate, sets: Collection[str], *, unknown_words: bool = False) ->
         json["tax"] = {"taxRegistrations": [registration]}
     if "FULFILLMENT" in sets:
         json["fulfillment"] = _fulfillment(fate, withheld, unknown_words)
-    json["orderItems"] = [_item(line, fate, sets, withheld) for line in order.lines]
+    json["orderItems"] = [_item(line, fate, sets, withheld, canceled_units_in) for line in order.lines]
     if "PACKAGES" in sets and order.fulfilled_by == "MERCHANT" and fate.packages:
         json["packages"] = [_package(package) for package in fate.packages.values()]
     if "FULFILLMENT_ORDERS" in sets and order.non_amazon:
@@ -149,14 +151,19 @@ def _fulfillment(fate: Fate, withheld: bool, unknown_words: bool) -> Json:
     return json
 
 
-def _item(line: Line, fate: Fate, sets: Collection[str], withheld: bool) -> Json:
+def _item(line: Line, fate: Fate, sets: Collection[str], withheld: bool, canceled_units_in: str) -> Json:
     order, market, quantity = fate.order, fate.order.market, fate.ordered[line.id]
     canceled = fate.canceled_by is not None
+    shown = quantity
+    if canceled:
+        shown = 0 if order.cancel_shows_zero else fate.canceled(line.id)
+    elif canceled_units_in == "unfulfilled":
+        shown += fate.canceled(line.id)
     product: Json = {"asin": line.asin, "title": line.title, "sellerSku": line.sku}
     product["condition"] = {"conditionType": "NEW"}
     json: Json = {
         "orderItemId": line.id,
-        "quantityOrdered": 0 if canceled and order.cancel_shows_zero else quantity,
+        "quantityOrdered": shown,
         "product": product,
     }
     if line.programs:
@@ -174,7 +181,7 @@ def _item(line: Line, fate: Fate, sets: Collection[str], withheld: bool) -> Json
         }
     if "PROMOTION" in sets and not withheld and line.promotion_ids:
         json["promotion"] = {"breakdowns": [{"promotionId": id} for id in line.promotion_ids]}
-    if "CANCELLATION" in sets and (cancellation := _cancellation(fate)):
+    if "CANCELLATION" in sets and (cancellation := _cancellation(fate, line)):
         json["cancellation"] = cancellation
     if "FULFILLMENT" in sets:
         fulfillment: Json = {
@@ -211,14 +218,15 @@ def _item_proceeds(line: Line, quantity: int, market: Marketplace) -> Json:
     return {"proceedsTotal": money(sum(amounts.values()), market), "breakdowns": parts}
 
 
-def _cancellation(fate: Fate) -> Json:
+def _cancellation(fate: Fate, line: Line) -> Json:
     json: Json = {}
     if fate.cancel_request is not None:
         json["cancellationRequest"] = {"requester": "BUYER", "cancelReason": fate.cancel_request}
-    if fate.canceled_by:
-        json["cancellationExecution"] = {"cancelledBy": fate.canceled_by}
-        if fate.cancel_reason:
-            json["cancellationExecution"]["cancelReason"] = fate.cancel_reason
+    if line.id in fate.cancellations:
+        by, reason = fate.cancellations[line.id]
+        json["cancellationExecution"] = {"cancelledBy": by}
+        if reason:
+            json["cancellationExecution"]["cancelReason"] = reason
     return json
 
 

@@ -18,6 +18,7 @@ from plugins.amazon.practice import tokens
 from plugins.amazon.practice.answers import SETS, answer, iso
 from plugins.amazon.practice.composing import STATUSES
 from plugins.amazon.practice.confirming import Refused, confirm
+from plugins.amazon.practice.fates import Fate
 from plugins.amazon.practice.faults import Fault
 from plugins.amazon.practice.marketplaces import BY_ID, MARKETPLACES, REGIONS, SELLERS, participations
 from plugins.amazon.practice.practice import Practice
@@ -62,11 +63,17 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """An authorized call: its seller, and its fault if there is one."""
+    """An authorized call: its seller, its fault if there is one, and its moment."""
 
     practice: Practice
     region: str
     fault: Fault | None
+    now_ms: int
+
+    @property
+    def seller(self) -> str:
+        """The id of its seller."""
+        return SELLERS[self.region]
 
     @property
     def stale_ms(self) -> int:
@@ -80,23 +87,23 @@ def blueprint(region: str | None) -> Blueprint:
 
     @paths.post("/auth/o2/token")
     def token() -> Response:
-        return _met("token", None, lambda call: _token(call.practice))
+        return met("token", None, lambda call: _token(call.practice))
 
     @paths.get("/orders/2026-01-01/orders")
     def search_orders() -> Response:
-        return _met("searchOrders", region, _search)
+        return met("searchOrders", region, _search)
 
     @paths.get("/orders/2026-01-01/orders/<order_id>")
     def get_order(order_id: str) -> Response:
-        return _met("getOrder", region, lambda call: _get(call, order_id), order_id)
+        return met("getOrder", region, lambda call: _get(call, order_id), orderId=order_id)
 
     @paths.post("/orders/v0/orders/<order_id>/shipmentConfirmation")
     def confirm_shipment(order_id: str) -> Response:
-        return _met("confirmShipment", region, lambda call: _confirm(call, order_id), order_id)
+        return met("confirmShipment", region, lambda call: _confirm(call, order_id), orderId=order_id)
 
     @paths.get("/sellers/v1/marketplaceParticipations")
     def marketplace_participations() -> Response:
-        return _met("getMarketplaceParticipations", region, _participations)
+        return met("getMarketplaceParticipations", region, _participations)
 
     return paths
 
@@ -107,13 +114,13 @@ def the_practice() -> Practice:
     return practice
 
 
-def _met(operation: str, host: str | None, work: Callable[[Call], Answer], order_id: str = "") -> Response:
-    """Answer one call: record it, authorize, throttle, apply its fault, do it."""
+def met(operation: str, host: str | None, work: Callable[[Call], Answer], **ids: str) -> Response:
+    """Answer one call: record it with the ids of its path, authorize, throttle, apply its fault, do it."""
     practice = the_practice()
-    number = practice.store.call(practice.now_ms(), operation, None, _params(order_id))
+    number = practice.store.call(practice.now_ms(), operation, None, _params(ids))
     g.seller = g.fault = None
     try:
-        response = _respond(practice, operation, host, work, order_id)
+        response = _respond(practice, operation, host, work, ids.get("orderId", ""))
     except ConnectionAbortedError:
         practice.store.answered(number, g.seller, None, "drop")
         raise
@@ -132,16 +139,16 @@ def _respond(
             time.sleep(fault.seconds)
         if fault and fault.when == "before" and (broken := _broken(fault)) is not None:
             return broken
-        body, status = work(Call(practice, region, fault))
+        body, status = work(Call(practice, region, fault, practice.catch_up()))
     except ApiError as error:
         body, status = error.body, error.status
     if fault and fault.when == "after" and (broken := _broken(fault)) is not None:
         return broken
     text = "" if body is None else json.dumps(body, ensure_ascii=False)
     if fault and fault.kind == "garbage":
-        text, status = text[: len(text) // 2] or '{"orders": [', 200
+        text, status = text[: len(text) // 2] or '{"orders": [', status if status in (201, 202) else 200
     response = Response(text, status, content_type="application/json" if text else None)
-    if operation != "token" and status in (200, 204, 400, 404):
+    if operation != "token" and status in (200, 201, 202, 204, 400, 404):
         response.headers["x-amzn-RateLimit-Limit"] = applied_rate(operation, practice.settings.rates)
     response.headers["x-amzn-RequestId"] = token_hex(8)
     return response
@@ -149,15 +156,17 @@ def _respond(
 
 def _fault(practice: Practice, operation: str, order_id: str) -> Fault | None:
     """The fault of this authorized call, if there is one."""
-    asked, searched = request.args, set()
-    if operation == "searchOrders":
+    asked, searched = request.args, set[str]()
+    if operation in ("searchOrders", "getFeeds"):
         everywhere = ",".join(market.id for market in MARKETPLACES.values() if SELLERS[market.region] == g.seller)
         searched = set((asked.get("marketplaceIds") or everywhere).split(","))
+    elif operation == "createFeed" and isinstance(body := request.get_json(silent=True), dict):
+        searched = {str(id) for id in body.get("marketplaceIds") or ()}
     fault = practice.faults.next(
         operation,
         order_id=order_id,
         sets=asked.get("includedData", ""),
-        paged="paginationToken" in asked,
+        paged="paginationToken" in asked or "nextToken" in asked,
         searched=searched,
         changes="lastUpdatedAfter" in asked,
     )
@@ -190,13 +199,12 @@ def _id_of(marketplace: str) -> str:
     return MARKETPLACES[marketplace].id if marketplace else ""
 
 
-def _params(order_id: str) -> dict[str, Any]:
+def _params(ids: dict[str, str]) -> dict[str, Any]:
     """The parameters that the record of calls may contain: without tokens, secrets and bodies."""
-    params: dict[str, Any] = dict(request.args)
-    if "paginationToken" in params:
-        params["paginationToken"] = True
-    if order_id:
-        params["orderId"] = order_id
+    params: dict[str, Any] = dict(request.args) | ids
+    for token in ("paginationToken", "nextToken"):
+        if token in params:
+            params[token] = True
     if request.path.endswith("/token"):
         params["grant_type"] = request.form.get("grant_type", "")
     return params
@@ -222,8 +230,7 @@ def _authorize(practice: Practice, operation: str, host: str | None) -> str:
 
 
 def _search(call: Call) -> Answer:
-    practice = call.practice
-    now = practice.now_ms()
+    practice, now = call.practice, call.now_ms
     edge = now - int(practice.settings.edge * 1000)
     query, sets = _query(call, now, edge)
     print_of_query = _fingerprint()
@@ -242,7 +249,7 @@ def _search(call: Call) -> Answer:
         key = (token["key"][0], token["key"][1]) if token["key"] else None
         offset = token["offset"]
     page = search(practice, query, min(edge, now - call.stale_ms), key, offset)
-    orders = [answer(fate, sets, unknown_words=practice.settings.unknown_words) for fate in page.fates]
+    orders = [_shown(practice, fate, sets) for fate in page.fates]
     if call.fault and call.fault.kind == "repeat" and orders:
         orders.append(orders[0])
     body: dict[str, Any] = {"orders": orders}
@@ -265,7 +272,7 @@ def _search(call: Call) -> Answer:
 def _query(call: Call, now: int, edge: int) -> tuple[Query, list[str]]:
     """Read the parameters by the rules of Amazon's model."""
     names = ("createdAfter", "createdBefore", "lastUpdatedAfter", "lastUpdatedBefore")
-    times = {name: _time(name) for name in names if request.args.get(name)}
+    times = {name: moment(name) for name in names if request.args.get(name)}
     by_update = "lastUpdatedAfter" in times
     if by_update == ("createdAfter" in times):
         raise ApiError(400, "Exactly one of createdAfter and lastUpdatedAfter must be provided.")
@@ -287,12 +294,12 @@ def _query(call: Call, now: int, edge: int) -> tuple[Query, list[str]]:
         by_update=by_update,
         after_ms=times[start],
         until_ms=until,
-        statuses=_list("fulfillmentStatuses", STATUSES),
-        fulfilled_by=_list("fulfilledBy", ("MERCHANT", "AMAZON")),
+        statuses=listed("fulfillmentStatuses", STATUSES),
+        fulfilled_by=listed("fulfilledBy", ("MERCHANT", "AMAZON")),
         marketplaces=_marketplaces(call.region),
         limit=int(limit),
     )
-    return query, _list("includedData", SETS)
+    return query, listed("includedData", SETS)
 
 
 def _marketplaces(region: str) -> list[str]:
@@ -306,14 +313,16 @@ def _marketplaces(region: str) -> list[str]:
     return ids
 
 
-def _list(name: str, allowed: tuple[str, ...]) -> list[str]:
+def listed(name: str, allowed: tuple[str, ...]) -> list[str]:
+    """A parameter that is a list of known words."""
     values = [value for value in request.args.get(name, "").split(",") if value]
     if unknown := [value for value in values if value not in allowed]:
         raise ApiError(400, f"{name} has an invalid value: {unknown[0][:40]}.")
     return values
 
 
-def _time(name: str) -> int:
+def moment(name: str) -> int:
+    """A parameter that is a time, in milliseconds."""
     try:
         at = datetime.fromisoformat(request.args[name])
         return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
@@ -331,10 +340,15 @@ def _get(call: Call, order_id: str) -> Answer:
     practice = call.practice
     if practice.world.index_of(order_id) is None:
         raise ApiError(400, f"Order id {order_id[:40]} is not valid.")
-    fate = practice.find(order_id, practice.now_ms() - call.stale_ms)
+    fate = practice.find(order_id, call.now_ms - call.stale_ms)
     if fate is None or fate.order.market.region != call.region:
         raise ApiError(404)
-    return {"order": answer(fate, _list("includedData", SETS), unknown_words=practice.settings.unknown_words)}, 200
+    return {"order": _shown(practice, fate, listed("includedData", SETS))}, 200
+
+
+def _shown(practice: Practice, fate: Fate, sets: list[str]) -> dict[str, Any]:
+    settings = practice.settings
+    return answer(fate, sets, unknown_words=settings.unknown_words, canceled_units_in=settings.canceled_units_in)
 
 
 def _participations(call: Call) -> Answer:

@@ -55,6 +55,12 @@ class PracticeClient:
         """The order is canceled, if nothing was shipped."""
         return self._act(order_id, "cancel", by=by, reason=reason, after=after)
 
+    def cancel_units(
+        self, order_id: str, items: dict[str, int], *, by: str = "MERCHANT", reason: str = "NoInventory"
+    ) -> Json:
+        """So many units of these items are canceled in Seller Central, if they are left."""
+        return self._act(order_id, "cancel", by=by, reason=reason, items=items)
+
     def request_cancel(self, order_id: str, reason: str = "Order created by mistake", *, after: float = 0) -> Json:
         """The buyer asks to cancel."""
         return self._act(order_id, "request_cancel", reason=reason, after=after)
@@ -102,9 +108,29 @@ class PracticeClient:
         return int(self._ask("GET", f"/orders/{order_id}/told")["effects"])
 
     def all_told(self) -> list[Json]:
-        """The latest confirmations of all orders."""
+        """The latest confirmations and feed messages of all orders."""
         told: list[Json] = self._ask("GET", "/told")["told"]
         return told
+
+    def feeds(self) -> list[Json]:
+        """All feeds, newest first: as getFeed would answer, and seller, foreign, mark, seconds, messages, errors,
+        warnings, due.
+        """
+        feeds: list[Json] = self._ask("GET", "/feeds")["feeds"]
+        return feeds
+
+    def foreign_feed(
+        self, feed_type: str, *, region: str = "na", messages: int = 1, marketplace_ids: Sequence[str] | None = None
+    ) -> Json:
+        """Another application of the seller creates a feed, which changes no order."""
+        body: Json = {"feedType": feed_type, "region": region, "messages": messages}
+        body |= {} if marketplace_ids is None else {"marketplaceIds": list(marketplace_ids)}
+        created: Json = self._ask("POST", "/feeds", json=body)
+        return created
+
+    def mark_next_feed(self, feed_type: str, mark: str, *, seconds: float = 0) -> None:
+        """Something goes wrong with the next feed of a type; the marks are those of `marks.MARKS`."""
+        self._ask("POST", "/feeds/next", json={"feedType": feed_type, "mark": mark, "seconds": seconds})
 
     def calls(self, operation: str | None = None, *, since: int = 0) -> list[Json]:
         """The calls received, oldest first: id, at_ms, operation, seller, status, fault, params."""
@@ -136,7 +162,7 @@ class PracticeClient:
         return faults
 
     def mend(self) -> None:
-        """Remove all faults."""
+        """Remove all faults, and the marks that wait for a feed."""
         self._ask("DELETE", "/faults")
 
     def settings(self, **changes: Any) -> Json:

@@ -1,4 +1,4 @@
-"""confirmShipment: what Amazon refuses, and what takes effect.
+"""Confirming a package: what Amazon refuses, and what takes effect; by confirmShipment, or by a message of a feed.
 
 A known package reference edits its package; a repeated confirmation changes nothing. The sentences are Amazon's where
 merchants' reports have them, and similar otherwise.
@@ -7,10 +7,12 @@ merchants' reports have them, and similar otherwise.
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from plugins.amazon.practice.fates import Fate, Package
-from plugins.amazon.practice.practice import Practice
+
+if TYPE_CHECKING:
+    from plugins.amazon.practice.practice import Practice
 
 NOT_FOUND_TO_UPDATE: Final = (
     "Failed to create package due to not finding a matching package or order already fulfilled. "
@@ -43,34 +45,35 @@ class Confirmation:
     codes: dict[str, list[str]]
 
 
-def confirm(practice: Practice, order_id: str, region: str, body: Any) -> str:
+def confirm(practice: "Practice", order_id: str, region: str, body: Any) -> str:
     """Take a confirmation; returns "new", "edited" or "same", or raises Refused. It is recorded in any case."""
-    with practice.alone():
+    with practice.alone() as now:
         try:
             confirmation = read_form(body)
-            effect = _take(practice, order_id, region, confirmation)
+            effect = take(practice, order_id, region, confirmation, now)
         except Refused as refused:
             outcome: tuple[int, str, str] = (refused.status, "refused", str(refused))
             error: Refused | None = refused
         else:
             outcome, error = (204, effect, ""), None
-        practice.store.tell(practice.now_ms(), order_id, *outcome, _plain(body))
+        practice.store.tell(now, order_id, "confirmShipment", *outcome, _plain(body))
     if error:
         raise error
     return outcome[1]
 
 
-def _take(practice: Practice, order_id: str, region: str, confirmation: Confirmation) -> str:
-    fate = practice.find(order_id)
+def take(practice: "Practice", order_id: str, region: str, confirmation: Confirmation, at_ms: int) -> str:
+    """Let a confirmation take effect at a moment, as `confirm` returns it; raises Refused. The caller is alone."""
+    fate = practice.find(order_id, at_ms)
     if fate is None or fate.order.market.region != region:
         raise Refused(f"Order {order_id} is not found.", status=404, code="NotFound")
     before = fate.packages.get(confirmation.reference)
     if before and _same(before, confirmation):
         return "same"
-    check(fate, confirmation, practice.now_ms())
+    check(fate, confirmation, at_ms)
     practice.store.act(
         fate.order.index,
-        practice.now_ms(),
+        at_ms,
         "confirm",
         {
             "reference": confirmation.reference,

@@ -9,19 +9,23 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, abort, jsonify, request
 
-from plugins.amazon.practice.answers import SETS, answer
+from plugins.amazon.practice.answers import SETS, answer, iso
 from plugins.amazon.practice.api import the_practice
 from plugins.amazon.practice.composing import BadWish, Wish
 from plugins.amazon.practice.fates import Fate
 from plugins.amazon.practice.faults import BadFault
-from plugins.amazon.practice.marketplaces import REFRESH_TOKENS
-from plugins.amazon.practice.practice import Settings
+from plugins.amazon.practice.feed_life import Feed
+from plugins.amazon.practice.feeds import create_foreign_feed
+from plugins.amazon.practice.marketplaces import MARKETPLACES, REFRESH_TOKENS, SELLERS
+from plugins.amazon.practice.marks import BadMark, check_mark
+from plugins.amazon.practice.practice import CHOICES, Settings
 from plugins.amazon.practice.throttle import PLAN
 from plugins.amazon.practice.tokens import revoke_access_tokens
 
 bp = Blueprint("control", __name__, url_prefix="/practice")
 WISHES = {field.name for field in fields(Wish)}
 SETTINGS = {name: type(value) for name, value in asdict(Settings()).items()}
+EFFECTS = frozenset({"new", "edited", "canceled"})  # what changed an order
 LOCAL_HOSTS = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -32,6 +36,7 @@ class BadRequest(Exception):
 @bp.errorhandler(BadRequest)
 @bp.errorhandler(BadWish)
 @bp.errorhandler(BadFault)
+@bp.errorhandler(BadMark)
 def refused(error: Exception) -> tuple[Response, int]:
     """The reason in one sentence."""
     return jsonify(error=str(error)), 400
@@ -51,6 +56,12 @@ def only_from_here() -> None:
         abort(403)
 
 
+@bp.before_request
+def catch_up() -> None:
+    """Let everything happen that is due."""
+    the_practice().catch_up()
+
+
 def summary(fate: Fate) -> dict[str, Any]:
     """An order in short."""
     order = fate.order
@@ -67,12 +78,13 @@ def summary(fate: Fate) -> dict[str, Any]:
                 "sku": line.sku,
                 "ordered": fate.ordered[line.id],
                 "shipped": fate.shipped(line.id),
+                "canceled": fate.canceled(line.id),
                 "left": fate.left(line.id),
             }
             for line in order.lines
         ],
         "packages": [asdict(package) for package in fate.packages.values()],
-        "order": answer(fate, SETS),
+        "order": answer(fate, SETS, canceled_units_in=the_practice().settings.canceled_units_in),
     }
 
 
@@ -128,6 +140,8 @@ def act(order_id: str, act: str) -> Response:
     """Something happens to an order, now or `after` seconds from now; the names are those of `fates.KINDS`."""
     body = _body()
     after = float(body.pop("after", 0))
+    if "items" in body and not _are_units(body["items"]):
+        raise BadRequest("Items are an object of order item ids and numbers of units.")
     if act == "quantity" and "item" not in body:
         fate = the_practice().find(order_id)
         body["item"] = fate.order.lines[0].id if fate else ""
@@ -140,17 +154,57 @@ def act(order_id: str, act: str) -> Response:
     return jsonify(summary(changed))
 
 
+def _are_units(items: Any) -> bool:
+    return isinstance(items, dict) and all(type(units) is int and units > 0 for units in items.values())
+
+
 @bp.get("/orders/<order_id>/told")
 def told_of(order_id: str) -> Response:
-    """The confirmations of one order, and how many had an effect."""
+    """The confirmations and feed messages of one order, and how many had an effect."""
     told = the_practice().store.told(order_id)
-    return jsonify(told=told, effects=sum(entry["effect"] in ("new", "edited") for entry in told))
+    return jsonify(told=told, effects=sum(entry["effect"] in EFFECTS for entry in told))
 
 
 @bp.get("/told")
 def told() -> Response:
-    """The latest confirmations of all orders."""
+    """The latest confirmations and feed messages of all orders."""
     return jsonify(told=the_practice().store.told())
+
+
+@bp.get("/feeds")
+def feeds() -> Response:
+    """The feeds of all sellers, newest first, and the marks that wait for one."""
+    store = the_practice().store
+    return jsonify(feeds=[_feed(feed) for feed in store.feeds()], marks=store.marks())
+
+
+def _feed(feed: Feed) -> dict[str, Any]:
+    known = {name: getattr(feed, name) for name in ("foreign", "mark", "seconds", "messages", "errors", "warnings")}
+    return feed.answer(the_practice().now_ms()) | known | {"seller": feed.seller, "due": iso(feed.end_ms)}
+
+
+@bp.post("/feeds")
+def foreign_feed() -> tuple[Response, int]:
+    """Another application of the seller of `region` creates a feed of `feedType` with so many `messages`."""
+    body = _body()
+    region, feed_type, messages = body.get("region", "na"), body.get("feedType"), body.get("messages", 1)
+    everywhere = [market.id for market in MARKETPLACES.values() if market.region == region and market.weight]
+    marketplaces = body.get("marketplaceIds", everywhere)
+    if region not in SELLERS or not isinstance(feed_type, str) or not isinstance(messages, int):
+        raise BadRequest("A feed has region, feedType, messages and marketplaceIds.")
+    return jsonify(_feed(create_foreign_feed(the_practice(), SELLERS[region], feed_type, marketplaces, messages))), 201
+
+
+@bp.post("/feeds/next")
+def mark_next_feed() -> tuple[Response, int]:
+    """Mark the next feed of `feedType`: `mark` is one of `marks.MARKS`, some of them need `seconds`."""
+    body, practice = _body(), the_practice()
+    feed_type, mark, seconds = body.get("feedType", ""), body.get("mark", ""), body.get("seconds", 0)
+    if not isinstance(seconds, int | float):
+        raise BadRequest("Seconds are a number.")
+    check_mark(feed_type, mark, seconds)
+    practice.store.add_mark(feed_type, mark, seconds)
+    return jsonify(marks=practice.store.marks()), 201
 
 
 @bp.get("/calls")
@@ -183,8 +237,10 @@ def break_something() -> tuple[Response, int]:
 
 @bp.delete("/faults")
 def mend() -> tuple[str, int]:
-    """Remove all faults."""
-    the_practice().faults.clear()
+    """Remove all faults, and the marks that wait for a feed."""
+    practice = the_practice()
+    practice.faults.clear()
+    practice.store.clear_marks()
     return "", 204
 
 
@@ -207,6 +263,9 @@ def change_settings() -> Response:
         per_minute = None if arrivals is None else float(arrivals)
     except (TypeError, ValueError):
         raise BadRequest("A setting is a number, or true or false.") from None
+    for name, words in CHOICES.items():
+        if name in changes and changes[name] not in words:
+            raise BadRequest(f"{name} is {' or '.join(words)}.")
     practice.set(**changes)
     if per_minute is not None:
         practice.set_arrivals(per_minute)

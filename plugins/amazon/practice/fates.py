@@ -45,10 +45,11 @@ class Fate:
     order: Order
     updated_ms: int
     verified: bool = False
-    canceled_by: str | None = None
-    cancel_reason: str | None = None
+    canceled_by: str | None = None  # the whole order
     cancel_request: str | None = None
-    ordered: dict[str, int] = field(default_factory=dict)
+    ordered: dict[str, int] = field(default_factory=dict)  # without the units that were canceled one by one
+    units_canceled: dict[str, int] = field(default_factory=dict)
+    cancellations: dict[str, tuple[str, str | None]] = field(default_factory=dict)  # by item: who, and why
     amazon_shipped: bool = False
     packages: dict[str, Package] = field(default_factory=dict)
     word: str | None = None
@@ -62,6 +63,10 @@ class Fate:
     def left(self, item_id: str, but: str | None = None) -> int:
         """The number of units of an item that are still to be shipped."""
         return 0 if self.canceled_by else self.ordered[item_id] - self.shipped(item_id, but)
+
+    def canceled(self, item_id: str) -> int:
+        """The number of units of an item that were canceled."""
+        return self.units_canceled.get(item_id, 0) + (self.ordered[item_id] if self.canceled_by else 0)
 
     @property
     def status(self) -> str:
@@ -98,9 +103,21 @@ def _verify(state: Fate, act: Act, seed: int) -> bool:
 
 
 def _cancel(state: Fate, act: Act, seed: int) -> bool:
-    if state.canceled_by or any(state.shipped(item) for item in state.ordered):
+    """Cancel the order, if nothing of it was shipped; with `items`, so many units of each, if they are left."""
+    by, reasons, units = act.data.get("by", "BUYER"), act.data.get("reasons", {}), act.data.get("items")
+    shipped = any(state.shipped(item) for item in state.ordered)
+    if state.canceled_by or (units is None and shipped):
         return False
-    state.canceled_by, state.cancel_reason = act.data.get("by", "BUYER"), act.data.get("reason")
+    if units is not None:
+        if not units or any(item not in state.ordered or count > state.left(item) for item, count in units.items()):
+            return False
+        for item, count in units.items():
+            state.ordered[item] -= count
+            state.units_canceled[item] = state.units_canceled.get(item, 0) + count
+    for item in state.ordered if units is None else units:
+        state.cancellations[item] = (by, reasons.get(item, act.data.get("reason")))
+    if units is None or (not shipped and not any(state.left(item) for item in state.ordered)):
+        state.canceled_by = by
     return True
 
 

@@ -19,15 +19,18 @@ KINDS: Final = (
     "expired",  # 403: the access token has expired
     "page_token",  # 400: the page token is refused
     "dataset",  # 400 if `dataset` is among includedData
-    "repeat",  # the page contains one of its orders twice
+    "repeat",  # the page contains one of its orders (or feeds) twice
     "stale",  # answered as of `seconds` ago
-    "marketplace",  # 403 for a search in `marketplace` (a country), which the answer names
+    "marketplace",  # 403 for a search or a feed in `marketplace` (a country), which the answer names
     "marketplace_unnamed",  # like it, with Amazon's usual words, which name nothing
     "dataset_denied",  # 403, naming it, if `dataset` is among includedData
     "dataset_denied_unnamed",  # like it, with Amazon's usual words, which name nothing
     "shift",  # a page's first order changes after its answer: with offset paging one slips
 )  # fmt: skip
-OPERATIONS: Final = ("*", "token", "searchOrders", "getOrder", "confirmShipment", "getMarketplaceParticipations")
+OPERATIONS: Final = (
+    "*", "token", "searchOrders", "getOrder", "confirmShipment", "getMarketplaceParticipations", "createFeedDocument",
+    "upload", "createFeed", "getFeed", "getFeeds", "cancelFeed", "getFeedDocument", "download",
+)  # fmt: skip
 
 
 class BadFault(Exception):
@@ -93,8 +96,8 @@ class Faults:
         searched: Collection[str] = (),
         changes: bool = False,
     ) -> Fault | None:
-        """The fault of this call, with one use less; `searched` are the marketplace ids of a search, `changes` says
-        whether it searches by the last update.
+        """The fault of this call, with one use less; `searched` are the marketplace ids of a search or feed, `changes`
+        says whether it searches by the last update.
         """
         with self._lock:
             for fault in self._queue:

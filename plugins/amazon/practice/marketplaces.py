@@ -11,6 +11,7 @@ CLIENT_ID: Final = "amzn1.application-oa2-client.practice"
 CLIENT_SECRET: Final = "amzn1.oa2-cs.v1.practice-secret"
 REFRESH_TOKENS: Final = {"na": "Atzr|practice-na", "eu": "Atzr|practice-eu", "fe": "Atzr|practice-fe"}
 SELLERS: Final = {"na": "A1PRACTICENA", "eu": "A2PRACTICEEU", "fe": "A3PRACTICEFE"}
+REGION_OF: Final = {seller: region for region, seller in SELLERS.items()}
 AUTHORIZATION_CODES: Final = {region: f"practice-code-{region}" for region in REFRESH_TOKENS}
 STORE_NAME: Final = "Practice Store"
 

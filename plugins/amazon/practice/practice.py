@@ -5,8 +5,8 @@ All reading and changing of orders goes through this class; HTTP is in `api.py` 
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from secrets import token_hex
@@ -15,6 +15,7 @@ from typing import Any, Final
 from plugins.amazon.practice.composing import Order, Wish, check, compose
 from plugins.amazon.practice.fates import KINDS, Act, Fate, fate
 from plugins.amazon.practice.faults import Faults
+from plugins.amazon.practice.feed_processing import process_due
 from plugins.amazon.practice.state import Store
 from plugins.amazon.practice.throttle import Throttle
 from plugins.amazon.practice.world import (
@@ -30,6 +31,11 @@ from plugins.amazon.practice.world import (
 
 FILE: Final = "practice.sqlite3"
 FOREVER: Final = 10**15
+CHOICES: Final = {  # the words that these settings may have
+    "document_twice": ("taken", "refused"),
+    "foreign_feeds": ("listed", "hidden"),
+    "canceled_units_in": ("ordered", "unfulfilled"),
+}
 
 
 class OtherWorld(Exception):
@@ -47,6 +53,12 @@ class Settings:
     shuffle: bool = False  # searches answer in no particular order
     offset_paging: bool = False  # page tokens count orders: a change during paging shifts the rest
     unknown_words: bool = False  # now and then a program or service level that is in no document
+    feed_queue: float = 30.0  # seconds that a feed waits, divided by `rates`
+    feed_processing: float = 60.0  # seconds for which it is processed, divided by `rates`
+    document_twice: str = "taken"  # a document that was submitted before makes a second feed, or is refused
+    foreign_feeds: str = "listed"  # feeds of the seller's other applications are listed, or hidden
+    canceled_units_in: str = "ordered"  # the quantity that gets lower by a partial cancellation
+    gzip_reports: bool = False  # processing reports are compressed
 
 
 class Practice:
@@ -148,9 +160,21 @@ class Practice:
                 self.world = replace(self.world, segments=(*self.store.segments(), *filled))
         return [one for one in filled if one.regions == asked]
 
-    def alone(self) -> AbstractContextManager[None]:
-        """Exclude all other changes until the block ends."""
-        return self.store.transaction()
+    @contextmanager
+    def alone(self) -> Iterator[int]:
+        """Exclude all other changes until the block ends; gives the moment, up to which everything has happened."""
+        with self.store.transaction():
+            now = self.now_ms()
+            process_due(self, now)
+            yield now
+
+    def catch_up(self) -> int:
+        """Let everything happen that is due; returns the moment."""
+        now = self.now_ms()
+        if self.store.due_feed(now) is not None:
+            with self.alone() as now:
+                pass
+        return now
 
     def reset(self) -> None:
         """Undo everything that was done here, delete the record, remove all faults; settings stay."""
@@ -203,11 +227,11 @@ class Practice:
         """A buyer places this order now (or some time ago); raises BadWish."""
         check(wish)
         created = self.now_ms() - int(wish.placed_ago * 1000)
-        with self.alone():
+        with self.alone() as now:
             index = self.store.place(created, wish)
             self._start(index, created, wish)
             if wish.placed_ago:  # the order may be old, but it becomes visible now
-                self.store.act(index, self.now_ms(), "touch")
+                self.store.act(index, now, "touch")
             order = compose(self.world, index, created, wish)
         return self.fate(order, self.now_ms())
 
@@ -232,9 +256,9 @@ class Practice:
         """Something happens to an order, now or so many seconds later; None: no such order. Raises KeyError."""
         if kind not in KINDS:
             raise KeyError(kind)
-        with self.alone():
-            state = self.find(order_id)
+        with self.alone() as now:
+            state = self.find(order_id, now)
             if state is None:
                 return None
-            self.store.act(state.order.index, self.now_ms() + int(after * 1000), kind, data)
+            self.store.act(state.order.index, now + int(after * 1000), kind, data)
         return self.find(order_id)

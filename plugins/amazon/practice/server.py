@@ -13,9 +13,10 @@ from flask import Flask, Response, jsonify
 from flask_babel import Babel
 from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import http_date
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from plugins.amazon.practice import api, control, pages
+from plugins.amazon.practice import api, control, feeds_api, pages
 from plugins.amazon.practice.client import PracticeClient
 from plugins.amazon.practice.marketplaces import REGIONS
 from plugins.amazon.practice.practice import Practice
@@ -36,12 +37,19 @@ def application(practice: Practice) -> Flask:
     # cookies are shared between ports: the desk's own session at this address must not be overwritten
     app.config.update(SECRET_KEY=practice.secret, SESSION_COOKIE_NAME="practice", SESSION_COOKIE_SAMESITE="Strict")
     app.extensions["practice"] = practice
-    app.register_blueprint(api.blueprint(None))
-    for region in REGIONS:
+    for region in (None, *REGIONS):
         app.register_blueprint(api.blueprint(region))
+        app.register_blueprint(feeds_api.blueprint(region))
+    app.register_blueprint(feeds_api.documents)
     app.register_blueprint(control.bp)
     app.register_blueprint(pages.bp)
     Babel(app, default_translation_directories=str(TRANSLATIONS), locale_selector=pages.language)
+
+    @app.after_request
+    def dated(response: Response) -> Response:
+        """Each answer has the time of this Amazon's clock, which clients compare with times in answers."""
+        response.headers["Date"] = http_date(practice.now_ms() / 1000)
+        return response
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> tuple[Response, int]:

@@ -1,7 +1,8 @@
 """Stored changes: the one SQLite file in the data directory.
 
-It contains the world's parameters, orders placed by hand, acts on orders, and the record of calls and confirmations. An
-act is committed before the answer is sent, so a kill -9 loses nothing that was answered.
+It contains the world's parameters, orders placed by hand, acts on orders, feeds with their documents, and the record of
+calls and of what this Amazon was told. An act is committed before the answer is sent, so a kill -9 loses nothing that
+was answered.
 """
 
 import json
@@ -9,13 +10,14 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from threading import RLock
 from typing import Any, Final
 
 from plugins.amazon.practice.composing import Wish
 from plugins.amazon.practice.fates import Act
+from plugins.amazon.practice.feed_life import Document, Feed
 from plugins.amazon.practice.world import PLACED_FROM, Segment
 
 CALLS_KEPT: Final = 20_000
@@ -32,13 +34,26 @@ CREATE INDEX IF NOT EXISTS acts_idx ON acts (idx);
 CREATE INDEX IF NOT EXISTS acts_at ON acts (at_ms);
 CREATE TABLE IF NOT EXISTS told (
     id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, order_id TEXT NOT NULL, status INTEGER NOT NULL,
-    effect TEXT NOT NULL, message TEXT NOT NULL, body TEXT NOT NULL);
+    effect TEXT NOT NULL, message TEXT NOT NULL, body TEXT NOT NULL,
+    operation TEXT NOT NULL DEFAULT 'confirmShipment');
 CREATE INDEX IF NOT EXISTS told_order ON told (order_id);
 CREATE TABLE IF NOT EXISTS calls (
     id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, operation TEXT NOT NULL, seller TEXT, status INTEGER,
     fault TEXT, params TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS revoked (refresh_token TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS documents (
+    id TEXT PRIMARY KEY, seller TEXT NOT NULL, content_type TEXT NOT NULL, created_ms INTEGER NOT NULL, body BLOB,
+    compression TEXT, is_report INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS feeds (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, seller TEXT NOT NULL, type TEXT NOT NULL, marketplaces TEXT NOT NULL,
+    document TEXT, created_ms INTEGER NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL,
+    "foreign" INTEGER NOT NULL, mark TEXT, seconds REAL NOT NULL, outcome TEXT, report TEXT,
+    messages INTEGER NOT NULL, errors INTEGER NOT NULL, warnings INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS feeds_due ON feeds (outcome, end_ms);
+CREATE TABLE IF NOT EXISTS marks (
+    id INTEGER PRIMARY KEY, type TEXT NOT NULL, mark TEXT NOT NULL, seconds REAL NOT NULL);
 """
+TOLD_BEFORE_FEEDS: Final = "ALTER TABLE told ADD COLUMN operation TEXT NOT NULL DEFAULT 'confirmShipment'"
 
 
 class Store:
@@ -50,6 +65,8 @@ class Store:
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=15)
         self._db.row_factory = sqlite3.Row
         self._db.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {SCHEMA}")
+        if "operation" not in {row["name"] for row in self._all("PRAGMA table_info(told)")}:
+            self._do(TOLD_BEFORE_FEEDS)
         self.acted: set[int] = {row["idx"] for row in self._all("SELECT DISTINCT idx FROM acts")}
 
     def close(self) -> None:
@@ -180,15 +197,24 @@ class Store:
         sql = "SELECT idx FROM placed WHERE created_ms <= ? ORDER BY created_ms DESC LIMIT ?"
         return [row["idx"] for row in self._all(sql, until, limit)]
 
-    def tell(self, at_ms: int, order_id: str, status: int, effect: str, message: str, body: dict[str, Any]) -> None:
-        """Record a confirmation as it was received, with its result."""
+    def tell(
+        self,
+        at_ms: int,
+        order_id: str,
+        operation: str,
+        status: int,
+        effect: str,
+        message: str,
+        body: dict[str, Any],
+    ) -> None:
+        """Record a confirmation or a feed's message as it was received, with its result."""
         self._do(
-            "INSERT INTO told (at_ms, order_id, status, effect, message, body) VALUES (?, ?, ?, ?, ?, ?)",
-            at_ms, order_id, status, effect, message, json.dumps(body, ensure_ascii=False),
+            "INSERT INTO told (at_ms, order_id, operation, status, effect, message, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            at_ms, order_id, operation, status, effect, message, json.dumps(body, ensure_ascii=False),
         )  # fmt: skip
 
     def told(self, order_id: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
-        """The confirmations received, oldest first: of one order, or the latest of all."""
+        """The confirmations and feed messages received, oldest first: of one order, or the latest of all."""
         where, values = ("WHERE order_id = ?", (order_id,)) if order_id else ("", ())
         rows = self._all(f"SELECT * FROM told {where} ORDER BY id DESC LIMIT ?", *values, limit)  # noqa: S608
         return [dict(row) | {"body": json.loads(row["body"])} for row in reversed(rows)]
@@ -225,10 +251,97 @@ class Store:
         """Whether the seller has withdrawn the authorization."""
         return bool(self._all("SELECT 1 FROM revoked WHERE refresh_token = ?", refresh_token))
 
+    def keep_document(self, document: Document) -> None:
+        """Store a document, or replace the one with its id."""
+        self._do(
+            "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?)",
+            document.id, document.seller, document.content_type, document.created_ms, document.body,
+            document.compression, document.is_report,
+        )  # fmt: skip
+
+    def upload(self, id: str, body: bytes) -> None:
+        """Store the content of a document."""
+        self._do("UPDATE documents SET body = ? WHERE id = ?", body, id)
+
+    def document(self, id: str) -> Document | None:
+        """A document by its id."""
+        rows = self._all("SELECT * FROM documents WHERE id = ?", id)
+        return Document(**dict(rows[0]) | {"is_report": bool(rows[0]["is_report"])}) if rows else None
+
+    def document_was_submitted(self, id: str) -> bool:
+        """Whether a feed was created of this document."""
+        return bool(self._all("SELECT 1 FROM feeds WHERE document = ?", id))
+
+    def add_feed(self, feed: Feed) -> Feed:
+        """Store a new feed; returns it with its number."""
+        values = asdict(feed) | {"number": None, "marketplaces": json.dumps(feed.marketplaces)}
+        number = self._do(f"INSERT INTO feeds VALUES ({', '.join('?' * len(values))})", *values.values())  # noqa: S608
+        return replace(feed, number=number)
+
+    def feed(self, number: int) -> Feed | None:
+        """A feed by its number."""
+        return next(iter(self._feeds("WHERE number = ?", number)), None)
+
+    def feeds(self, seller: str | None = None, limit: int = -1) -> list[Feed]:
+        """The feeds of a seller, or of all; newest first."""
+        which = "WHERE seller = coalesce(?, seller) ORDER BY created_ms DESC, number DESC LIMIT ?"
+        return self._feeds(which, seller, limit)
+
+    def feed_of_report(self, document: str) -> Feed | None:
+        """The feed that has this report."""
+        return next(iter(self._feeds("WHERE report = ?", document)), None)
+
+    def due_feed(self, now_ms: int) -> Feed | None:
+        """The next feed to be processed, if it is due by now."""
+        which = "WHERE outcome IS NULL AND end_ms <= ? ORDER BY end_ms, number LIMIT 1"
+        return next(iter(self._feeds(which, now_ms)), None)
+
+    def last_end(self, seller: str, feed_type: str) -> int:
+        """The moment at which the last of a seller's feeds of a type ends; 0: there is none."""
+        sql = "SELECT max(end_ms) AS at FROM feeds WHERE seller = ? AND type = ? AND outcome IS NOT 'CANCELLED'"
+        return int(self._all(sql, seller, feed_type)[0]["at"] or 0)
+
+    def finish_feed(
+        self, feed: Feed, outcome: str, report: str | None, *, messages: int, errors: int = 0, warnings: int = 0
+    ) -> None:
+        """Record what became of a feed."""
+        sql = "UPDATE feeds SET outcome = ?, report = ?, messages = ?, errors = ?, warnings = ? WHERE number = ?"
+        self._do(sql, outcome, report, messages, errors, warnings, feed.number)
+
+    def cancel_feed(self, feed: Feed, at_ms: int) -> None:
+        """End a feed that is in the queue."""
+        sql = "UPDATE feeds SET outcome = 'CANCELLED', start_ms = ?, end_ms = ? WHERE number = ?"
+        self._do(sql, at_ms, at_ms, feed.number)
+
+    def _feeds(self, which: str, *values: Any) -> list[Feed]:
+        rows = self._all(f"SELECT * FROM feeds {which}", *values)  # noqa: S608
+        read = (dict(row) | {"marketplaces": tuple(json.loads(row["marketplaces"]))} for row in rows)
+        return [Feed(**row | {"foreign": bool(row["foreign"])}) for row in read]
+
+    def add_mark(self, feed_type: str, mark: str, seconds: float) -> None:
+        """Mark the next feed of a type."""
+        self._do("INSERT INTO marks (type, mark, seconds) VALUES (?, ?, ?)", feed_type, mark, seconds)
+
+    def take_mark(self, feed_type: str) -> tuple[str, float] | None:
+        """The mark that waits for a feed of this type; it waits no longer."""
+        rows = self._all("SELECT id, mark, seconds FROM marks WHERE type = ? ORDER BY id LIMIT 1", feed_type)
+        if not rows:
+            return None
+        self._do("DELETE FROM marks WHERE id = ?", rows[0]["id"])
+        return rows[0]["mark"], rows[0]["seconds"]
+
+    def marks(self) -> list[dict[str, Any]]:
+        """The marks that wait for a feed."""
+        return [dict(row) for row in self._all("SELECT type, mark, seconds FROM marks ORDER BY id")]
+
+    def clear_marks(self) -> None:
+        """Remove the marks that wait for a feed."""
+        self._do("DELETE FROM marks")
+
     def clear(self) -> None:
         """Delete all changes and records; the world and its parameters stay."""
         with self.transaction():
-            for table in ("placed", "acts", "told", "calls", "revoked"):
+            for table in ("placed", "acts", "told", "calls", "revoked", "documents", "feeds", "marks"):
                 self._do(f"DELETE FROM {table}")  # noqa: S608
             self.acted.clear()
 

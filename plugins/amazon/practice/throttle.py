@@ -12,6 +12,12 @@ PLAN: Final = {  # requests per second, burst
     "getOrder": (0.5, 30),
     "confirmShipment": (2.0, 10),
     "getMarketplaceParticipations": (0.016, 15),
+    "createFeedDocument": (0.5, 15),
+    "createFeed": (0.0083, 15),
+    "getFeed": (2.0, 15),
+    "getFeeds": (0.0222, 10),
+    "getFeedDocument": (0.0222, 10),
+    "cancelFeed": (2.0, 15),
 }
 
 

@@ -9,6 +9,7 @@ from flask import Flask
 
 from plugins.amazon.practice import Practice
 from plugins.amazon.practice.server import application
+from tests.plugins.amazon.practice.feeder import Feeder
 from tests.plugins.amazon.practice.seller import Clock, Seller
 
 
@@ -40,3 +41,8 @@ def app(make_app: Callable[..., Flask]) -> Flask:
 @pytest.fixture
 def seller(app: Flask) -> Seller:
     return Seller(app)
+
+
+@pytest.fixture
+def feeder(seller: Seller, clock: Clock) -> Feeder:
+    return Feeder(seller, clock)
