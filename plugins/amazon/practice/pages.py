@@ -13,17 +13,21 @@ from werkzeug import Response as BaseResponse
 from plugins.amazon.practice.answers import money, total
 from plugins.amazon.practice.api import the_practice
 from plugins.amazon.practice.composing import BadWish, Wish
-from plugins.amazon.practice.control import only_from_here
+from plugins.amazon.practice.control import EFFECTS, catch_up, only_from_here
 from plugins.amazon.practice.fates import Fate
 from plugins.amazon.practice.faults import KINDS, OPERATIONS, BadFault
+from plugins.amazon.practice.feed_messages import TYPES
 from plugins.amazon.practice.marketplaces import MARKETPLACES
+from plugins.amazon.practice.marks import MARKS, BadMark, check_mark
 
 STATIC: Final = "/practice/static"
 bp = Blueprint("pages", __name__, template_folder="templates", static_folder="static", static_url_path=STATIC)
 bp.before_request(only_from_here)
+bp.before_request(catch_up)
 
 LANGUAGES: Final = ("en", "fr")
 SHOWN: Final = 40
+FEEDS_SHOWN: Final = 15
 MOST_AT_ONCE: Final = 100
 POLICY: Final = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 VARIANTS: Final[dict[str, tuple[Any, dict[str, Any]]]] = {
@@ -76,8 +80,24 @@ FAULTS: Final[dict[str, Any]] = {
     "dataset_denied_unnamed": lazy_gettext("403: data set denied, not named"),
     "shift": lazy_gettext("An order changes while paging"),
 }
-if set(FAULTS) != set(KINDS):
-    raise AssertionError("Every fault needs its label.")
+FEED_MARKS: Final[dict[str, Any]] = {
+    "fatal_25_wrong": lazy_gettext("FATAL, code 25, naming a message that is fine"),
+    "fatal_25_processed": lazy_gettext("FATAL, code 25, although half was carried out"),
+    "fatal_other": lazy_gettext("FATAL with another code"),
+    "fatal_silent": lazy_gettext("FATAL without a report"),
+    "fatal_silent_processed": lazy_gettext("FATAL without a report, although all was carried out"),
+    "canceled": lazy_gettext("Canceled before it is processed"),
+    "report_cut": lazy_gettext("Half a report"),
+    "report_miscounted": lazy_gettext("The report counts one error too many"),
+    "report_foreign_message": lazy_gettext("The report names a message of another feed"),
+    "report_too_few": lazy_gettext("The report counts one message too few"),
+    "warning": lazy_gettext("A warning"),
+    "report_lost": lazy_gettext("The report can't be fetched for some seconds"),
+    "slow_queue": lazy_gettext("Some seconds longer in the queue"),
+    "listed_late": lazy_gettext("Listed some seconds late"),
+}
+if set(FAULTS) != set(KINDS) or set(FEED_MARKS) != set(MARKS):
+    raise AssertionError("Every fault and every mark needs its label.")
 
 
 def language() -> str:
@@ -116,6 +136,10 @@ def index() -> str:
         operations=OPERATIONS,
         fault_labels=FAULTS,
         broken=practice.faults.all(),
+        feeds=practice.store.feeds(limit=FEEDS_SHOWN),
+        feed_types=tuple(TYPES),
+        mark_labels=FEED_MARKS,
+        marks=practice.store.marks(),
         settings=practice.settings,
         arrivals=practice.arrivals,
         calls=[_call(call) for call in reversed(practice.store.calls(limit=15))],
@@ -138,15 +162,18 @@ def _row(fate: Fate) -> dict[str, Any]:
         "fate": fate,
         "order": order,
         "total": f"{amount['amount']} {amount['currencyCode']}" if fate.verified and not fate.canceled_by else "",
-        "told": [entry | {"package": _package(entry["body"].get("packageDetail"))} for entry in told],
-        "effects": sum(entry["effect"] in ("new", "edited") for entry in told),
+        "told": [entry | {"said": _said(entry["body"])} for entry in told],
+        "effects": sum(entry["effect"] in EFFECTS for entry in told),
         "acts": {kind: label for kind, label in ACTS.items() if _possible(fate, kind)},
     }
 
 
-def _package(told: Any) -> str:
-    """The package that a confirmation names, in whatever form it arrived."""
-    return f"{told.get('carrierCode', '')} {told.get('trackingNumber', '')}" if isinstance(told, dict) else ""
+def _said(body: dict[str, Any]) -> str:
+    """The package that a confirmation names, in whatever form it arrived, or the reason or package of a message."""
+    package = body.get("packageDetail")
+    if isinstance(package, dict):
+        return f"{package.get('carrierCode', '')} {package.get('trackingNumber', '')}"
+    return body["reason"] if "reason" in body else f"{body.get('carrier') or ''} {body.get('tracking') or ''}".strip()
 
 
 def _call(call: dict[str, Any]) -> dict[str, Any]:
@@ -225,12 +252,26 @@ def break_something() -> BaseResponse:
     return _back(gettext("Broken."))
 
 
+@bp.post("/practice/form/marks")
+def mark_next_feed() -> BaseResponse:
+    """Mark the next feed of a type."""
+    form = request.form
+    feed_type, mark, seconds = form.get("feed_type", ""), form.get("mark", ""), form.get("seconds", 0.0, type=float)
+    try:
+        check_mark(feed_type, mark, seconds)
+    except BadMark as error:
+        return _back(str(error))
+    the_practice().store.add_mark(feed_type, mark, seconds)
+    return _back(gettext("Broken."))
+
+
 @bp.post("/practice/form/mend")
 def mend() -> BaseResponse:
-    """Remove one fault, or all of them."""
+    """Remove one fault, or all of them with the marks that wait for a feed."""
     fault = request.form.get("fault", type=int)
     if fault is None:
         the_practice().faults.clear()
+        the_practice().store.clear_marks()
     else:
         the_practice().faults.mend(fault)
     return _back(gettext("Mended."))

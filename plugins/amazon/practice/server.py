@@ -72,6 +72,11 @@ class _Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """Begin an answer without the date of the computer's clock: the application says its own."""
+        self.log_request(code)
+        self.send_response_only(code, message)
+
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Method, path without its query, status; nothing when the server is quiet."""
         if getattr(self.server, "talks", False):

@@ -363,7 +363,8 @@ def test_documents_and_feeds_survive_a_kill(tmp_path: Path) -> None:
             feed = http.post(PATH + "/feeds", json=body).json()["feedId"]
             server.kill()
             server.start()
-            assert http.get(f"{PATH}/feeds/{feed}").json()["feedId"] == feed
+            answer = http.get(f"{PATH}/feeds/{feed}")
+            assert (answer.json()["feedId"], len(answer.headers.get_list("date"))) == (feed, 1)
             server.client.advance(1)
             assert server.client.order(order["order_id"])["status"] == "CANCELLED"
         [known] = server.client.feeds()

@@ -5,6 +5,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from plugins.amazon.practice.pages import VARIANTS
+from tests.plugins.amazon.practice.feeder import ACKNOWLEDGEMENT, ADJUSTMENT, FULFILLMENT, Feeder, acknowledgement
 from tests.plugins.amazon.practice.seller import Seller
 
 
@@ -110,3 +111,32 @@ def test_an_order_that_is_not_there(seller: Seller) -> None:
     assert answer.status_code == 200
     assert "There is no order &lt;b&gt;x&lt;/b&gt; here." in answer.text
     assert seller.http.post("/practice/form/orders/nothing", data={"act": "touch"}).status_code == 404
+
+
+def test_feeds_are_shown_and_marked(feeder: Feeder) -> None:
+    assert "No feeds yet." in feeder.http.get("/").text
+    marked = posted(feeder.seller, "marks", feed_type=ACKNOWLEDGEMENT, mark="warning", seconds=0)
+    assert f"{ACKNOWLEDGEMENT}: A warning" in marked.text
+    unsaid = posted(feeder.seller, "marks", feed_type=ADJUSTMENT, mark="slow_queue", seconds=0)
+    assert "needs its seconds" in unsaid.text
+    order = feeder.seller.place()
+
+    feed = feeder.submit(ACKNOWLEDGEMENT, [acknowledgement(order, reason="WeatherDelay")])
+    feeder.http.post("/practice/feeds", json={"feedType": FULFILLMENT})
+    assert '<span class="status in_queue">IN_QUEUE</span>' in feeder.http.get("/").text
+    feeder.clock.now += 1
+    page = feeder.http.get("/").text
+
+    assert (feed in page, '<span class="status done">DONE</span>' in page) == (True, True)
+    assert "Errors: 0 · warnings: 1" in page
+    assert "another application's" in page
+    assert "Waiting for a feed" not in page
+    shown = feeder.http.get("/", query_string={"order": order["order_id"]}).text
+    assert "200 canceled <code>WeatherDelay</code>" in shown
+    assert "Calls: 1 · with an effect: 1" in shown
+
+
+def test_marks_are_mended_with_everything(feeder: Feeder) -> None:
+    feeder.mark(ACKNOWLEDGEMENT, "warning")
+
+    assert "Waiting for a feed" not in posted(feeder.seller, "mend").text

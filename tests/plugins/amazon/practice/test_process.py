@@ -73,6 +73,8 @@ def test_it_runs_in_a_thread_and_its_client_reaches_everything(tmp_path: Path) -
         assert client.set_status_word(other, "FUTURE")["status"] == "FUTURE"
         assert client.set_status_word(other, None)["status"] == "UNSHIPPED"
         assert client.touch(other)["status"] == "UNSHIPPED"
+        item = client.order(other)["items"][0]["order_item_id"]
+        assert client.cancel_units(other, {item: 1})["items"][0]["canceled"] == 1
         assert client.cancel(other)["status"] == "CANCELLED"
         pending = client.place(status="PENDING")["order_id"]
         assert client.verify(pending)["status"] == "UNSHIPPED"
@@ -85,7 +87,12 @@ def test_it_runs_in_a_thread_and_its_client_reaches_everything(tmp_path: Path) -
         client.revoke()
         client.fault("*", "slow", seconds=0)
         assert [fault["kind"] for fault in client.faults()] == ["slow"]
+        client.mark_next_feed("POST_PAYMENT_ADJUSTMENT_DATA", "slow_queue", seconds=1)
         client.mend()
+        feed = client.foreign_feed("POST_PAYMENT_ADJUSTMENT_DATA", region="eu", messages=2)
+        assert [(one["feedId"], one["foreign"], one["mark"]) for one in client.feeds()] == [
+            (feed["feedId"], True, None)
+        ]
         assert client.all_told() == []
         client.reset()
         with pytest.raises(httpx.HTTPStatusError):
