@@ -99,12 +99,14 @@ class PracticeClient:
         return self._act(order_id, "word", status=status)
 
     def told(self, order_id: str) -> list[Json]:
-        """The confirmations for an order: at_ms, status, effect (new, edited, same, refused), message, body."""
+        """The confirmations and feed messages for an order: at_ms, operation, status, effect, message, body. An effect
+        is new, edited, same, canceled, acknowledged or refused.
+        """
         told: list[Json] = self._ask("GET", f"/orders/{order_id}/told")["told"]
         return told
 
     def effects(self, order_id: str) -> int:
-        """The number of confirmations that changed something."""
+        """The number of confirmations and feed messages that changed something."""
         return int(self._ask("GET", f"/orders/{order_id}/told")["effects"])
 
     def all_told(self) -> list[Json]:

@@ -30,7 +30,7 @@ class Document:
 class Feed:
     """A feed: who created it, its times, and once it is processed, what became of it."""
 
-    number: int
+    number: int  # 0: not stored yet
     seller: str
     type: str
     marketplaces: tuple[str, ...]

@@ -54,9 +54,8 @@ def create_feed(practice: Practice, seller: str, feed_type: str, marketplaces: C
             raise NotTaken(f"The document {document[:80]} was submitted before.")
         mark, seconds = practice.store.take_mark(feed_type) or (None, 0.0)
         start, end = _times(practice, seller, feed_type, now, mark, seconds)
-        feed = Feed(
-            0, seller, feed_type, tuple(marketplaces), document, now, start, end, mark=mark, seconds=seconds
-        )  # fmt: skip
+        markets = tuple(marketplaces)
+        feed = Feed(0, seller, feed_type, markets, document, now, start, end, mark=mark, seconds=seconds)
         return practice.store.add_feed(feed)
 
 
@@ -66,9 +65,8 @@ def create_foreign_feed(
     """A feed of another application of this seller, with so many messages, none of which changes an order."""
     with practice.alone() as now:
         start, end = _times(practice, seller, feed_type, now, None, 0)
-        feed = Feed(
-            0, seller, feed_type, tuple(marketplaces), None, now, start, end, foreign=True, messages=messages
-        )  # fmt: skip
+        markets = tuple(marketplaces)
+        feed = Feed(0, seller, feed_type, markets, None, now, start, end, foreign=True, messages=messages)
         return practice.store.add_feed(feed)
 
 

@@ -204,6 +204,18 @@ def test_a_feed_finds_the_order_as_it_is_when_it_is_processed(feeder: Feeder, cl
     assert feeder.state(order)["status"] == "UNSHIPPED"
 
 
+def test_searches_find_what_feeds_changed(feeder: Feeder, clock: Clock) -> None:
+    order = feeder.seller.place()
+    feeder.submit(ACKNOWLEDGEMENT, [acknowledgement(order)])
+    clock.now += 300  # nobody asks meanwhile
+
+    since = iso(int((clock.now - 300) * 1000) + 1)
+    found = feeder.seller.all(lastUpdatedAfter=since, includedData="FULFILLMENT")
+
+    shown = [one["fulfillment"]["fulfillmentStatus"] for one in found if one["orderId"] == order["order_id"]]
+    assert shown == ["CANCELLED"]
+
+
 # --- Units of lines -------------------------------------------------------------------------------------------------
 
 
@@ -399,7 +411,7 @@ ORDERED = (3, 2)
 units = st.tuples(st.integers(0, 4), st.integers(0, 4)).filter(any)
 steps = st.one_of(
     st.tuples(st.just("acknowledge"), st.sampled_from(["Failure", "Failure", "Success"])),
-    st.tuples(st.just("adjust"), units),
+    st.tuples(st.just("adjust"), st.lists(units, min_size=1, max_size=3)),
     st.tuples(st.just("fulfill"), st.tuples(units, st.integers(1, 3))),
     st.tuples(st.just("confirm"), st.tuples(units, st.integers(1, 3))),
     st.tuples(st.just("seller_central"), units),
@@ -445,7 +457,7 @@ def _do(feeder: Feeder, order: dict[str, Any], kind: str, data: Any) -> None:
     elif kind == "acknowledge":
         feeder.submit(ACKNOWLEDGEMENT, [acknowledgement(order, status=data)])
     elif kind == "adjust":
-        feeder.submit(ADJUSTMENT, [adjustment(order, _units(order, data))])
+        feeder.submit(ADJUSTMENT, [adjustment(order, _units(order, counts)) for counts in data])
     elif kind == "fulfill":
         feeder.submit(FULFILLMENT, [fulfillment(order, _units(order, data[0]), at=at, reference=data[1])])
     elif kind == "confirm":

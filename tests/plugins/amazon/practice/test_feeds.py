@@ -1,6 +1,7 @@
 """The life of a feed: its document, its states, the lists of feeds, and what is refused on the way."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -372,6 +373,27 @@ def test_documents_and_feeds_survive_a_kill(tmp_path: Path) -> None:
         assert server.client.effects(order["order_id"]) == 1
     finally:
         server.stop()
+
+
+def test_of_many_calls_at_once_one_processes_a_feed(tmp_path: Path) -> None:
+    with PracticeServer(tmp_path, orders=0, settings={"rates": 1000, "feed_processing": 200}) as server:
+        order = server.client.place()
+        with signed_in(server) as http, ThreadPoolExecutor(8) as pool:
+            document = http.post(PATH + "/documents", json={"contentType": CONTENT_TYPE}).json()
+            xml = envelope(ACKNOWLEDGEMENT, {1: acknowledgement(order)})
+            httpx.put(document["url"], content=xml, headers={"Content-Type": CONTENT_TYPE}).raise_for_status()
+            body = {
+                "feedType": ACKNOWLEDGEMENT,
+                "marketplaceIds": [order["marketplace_id"]],
+                "inputFeedDocumentId": document["feedDocumentId"],
+            }
+            feed = http.post(PATH + "/feeds", json=body).json()["feedId"]
+            answers = list(pool.map(lambda _: http.get(f"{PATH}/feeds/{feed}").json(), range(200)))
+            server.client.advance(1)
+            answers += pool.map(lambda _: http.get(f"{PATH}/feeds/{feed}").json(), range(16))
+
+        assert {answer["processingStatus"] for answer in answers[-16:]} == {"DONE"}
+        assert [entry["effect"] for entry in server.client.told(order["order_id"])] == ["canceled"]
 
 
 def test_a_directory_of_an_earlier_version_is_opened(make_app: Callable[..., Flask], tmp_path: Path) -> None:
