@@ -276,6 +276,7 @@ class Update:
     private: Mapping[str, Any] = default(default_factory=dict, repr=False)  # never kept: texts, files
     begun: "Begun | None" = None  # only for `look_up`: the attempt in which the update may have left
     look_from: datetime | None = None  # only for `look_up`: the update may have left at any time since then
+    accepted: bool = False  # only for `look_up`: the channel carried it out; only its effect is still to be seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +288,7 @@ class Begun:
     messages: int
     at: datetime
     channel_at: datetime | None  # by the channel's own clock
+    known: frozenset[str] = frozenset()  # handles of the account's other attempts, as far as they may be recent
 
 
 @dataclass(frozen=True, slots=True)
@@ -503,6 +505,15 @@ class Connection:
         return self.problem is None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelReason:
+    """A reason that the channel accepts for a cancellation by the merchant."""
+
+    code: str
+    label: LazyString | str
+    for_buyer: bool = False  # whether it is the reason that answers a buyer's request
+
+
 class ChannelError(DeskError):
     """The channel could not be asked. `retry_after`: seconds until it is worth trying again; None: it is not tried
     again.
@@ -592,6 +603,7 @@ class Channel(ABC):
     poll_every: ClassVar[float] = 300.0  # seconds between two windows while nothing is waiting
     overlap: ClassVar[float] = 600.0  # seconds by which a window reaches behind the cursor
     buyers_kept_at_most: ClassVar[int | None] = None  # days after delivery; None: the merchant decides alone
+    cancels_lines: ClassVar[bool] = False  # whether it can cancel a part of an order, for a store that has the kind
 
     @abstractmethod
     def connect(self, store: StoreAccess) -> Connection:
@@ -617,7 +629,7 @@ class Channel(ABC):
     @abstractmethod
     def look_up(self, store: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
         """Find out what became of updates that were sent or whose answer was lost; updates of one attempt are passed
-        together.
+        together. The desk itself reads the orders of those that were accepted or stay unknown.
 
         `Sent` and `Accepted` mean that no effect is shown yet. `NotCarriedOut`, and `NotYet` for an update whose answer
         was lost, mean that the update was certainly not carried out: it is sent again. `NothingLearned` means that the
@@ -631,14 +643,19 @@ class Channel(ABC):
         """
         return kind
 
-    def when(self, store: StoreAccess, lane: str) -> float:
-        """Seconds until the next batch of this lane can go, as far as is known here. It may not use the network, and
-        the store's settings come without its secrets.
+    def when(self, store: StoreAccess, lane: str, *, urgent: bool = False) -> float:
+        """Seconds until the next batch of this lane goes, as far as is known here; until then its updates can be
+        undone. `urgent`: until it can go at the earliest. It may not use the network, and the store's settings come
+        without its secrets.
         """
         return 0.0
 
     def carriers(self, marketplace: str) -> Sequence[Carrier]:
         """The carriers that this marketplace accepts."""
+        return ()
+
+    def cancel_reasons(self, marketplace: str) -> Sequence[CancelReason]:
+        """The reasons that this marketplace accepts for a cancellation, in the order in which people read them."""
         return ()
 
     def marketplace(self, marketplace: str) -> Marketplace | None:

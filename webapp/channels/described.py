@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from webapp.channels.contract import NO_CODE, Carrier, Channel, Denial, Flag, Marketplace, ProductCode
+from webapp.channels.contract import NO_CODE, Carrier, Channel, Denial, Flag, Marketplace, ProductCode, StoreAccess
 from webapp.channels.models import Store
 from webapp.channels.registered import channels
 from webapp.channels.services import access_without_secrets, channel_name
@@ -130,14 +130,21 @@ def order_url(store: Store, number: str, marketplace: str) -> str:
     return ask(channel, "link", channel.order_url, access, number, marketplace, gives=(str, NoneType)) or ""
 
 
-def seconds_until(store: Store, lane: str) -> float:
-    """Seconds until the next batch of a lane can go, as far as its channel knows; 0 if the plugin fails."""
+def seconds_until(store: Store, lane: str, *, urgent: bool = False) -> float:
+    """Seconds until the next batch of a lane goes, or if it is urgent can go, as far as its channel knows; 0 if the
+    plugin fails.
+    """
     channel = channels().get(store.channel)
     access = access_without_secrets(store)
     try:
-        return float(ask(channel, "update", channel.when, access, lane, gives=(int, float))) if channel else 0.0
+        found = ask(channel, "update", _when, channel, access, lane, urgent, gives=(int, float)) if channel else 0.0
+        return float(found)
     except PluginFailed:
         return 0.0
+
+
+def _when(channel: Channel, access: StoreAccess, lane: str, urgent: bool) -> float:
+    return channel.when(access, lane, urgent=urgent)
 
 
 def practice_settings(channel: Channel, url: str) -> Mapping[str, Any] | None:

@@ -11,14 +11,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select, update
 from sqlalchemy.orm import joinedload, selectinload
 
 from webapp import live
 from webapp.audit.actor import Actor
 from webapp.channels.contract import Begun, Update, UpdateKind
+from webapp.channels.described import seconds_until
 from webapp.channels.models import Store
-from webapp.channels.services import account_of
+from webapp.channels.services import account_of, stores_of_account
 from webapp.clock import now
 from webapp.db import db, insert_into
 from webapp.errors import DeskError
@@ -31,9 +32,10 @@ from webapp.sync import leases
 from webapp.updates.contract import Impossible, Waits
 from webapp.updates.ending import end
 from webapp.updates.kinds import apart, carried, kinds, private_of, why_not, why_not_yet
-from webapp.updates.models import LEFT, OPEN, WAITING, ChannelUpdate, UpdateLane, UpdateState
+from webapp.updates.models import LEFT, OPEN, WAITING, ChannelUpdate, UpdateAttempt, UpdateLane, UpdateState
 from webapp.updates.queries import askable, corrected, keeping_the_lane, undecided
 
+KNOWN_BEFORE = timedelta(days=1)  # how much older than an attempt the known handles of others may be
 ASK_AGAIN = timedelta(minutes=5)  # until an update that has to wait is asked again, unless something wakes it earlier
 
 
@@ -126,7 +128,7 @@ def claim_due(store_id: int, lane: str, owner: str) -> tuple[Store, list[Channel
         soon = row.kind in known and known[row.kind].repeatable
         lose(row, look_again_at=now() if soon else now() + 2 * leases.IN_TIME)  # it sends no more by then
     db.session.flush()
-    if first is None or (exclusive and not _lane_is_free(store, lane)):
+    if first is None or (exclusive and not _lane_is_free(store, lane)) or _lane_waits(store, lane, due):
         return (store, []) if lost else None
     rows = _locked(due.where(ChannelUpdate.kind == first).limit(known[first].batch))
     chosen = _chosen(rows, known[first])
@@ -167,6 +169,22 @@ def _lock_lane(store: Store, lane: str) -> None:
 def _lane_is_free(store: Store, lane: str) -> bool:
     """Whether no update of an account's exclusive lane is under way, or may be. The caller has locked the lane."""
     return db.session.scalar(keeping_the_lane(store, lane)) is None
+
+
+def _lane_waits(store: Store, lane: str, due: Select[ChannelUpdate]) -> bool:
+    """Whether the channel takes the next batch of this lane later: then what is due is put off until that time, and
+    can be undone meanwhile. Updates that a person wants sent now go as soon as the channel allows.
+    """
+    urgent = db.session.scalar(due.with_only_columns(ChannelUpdate.id).where(ChannelUpdate.urgent).limit(1))
+    seconds = seconds_until(store, lane, urgent=urgent is not None)
+    if seconds <= 0:
+        return False
+    mine = due.with_only_columns(ChannelUpdate.id).order_by(None)
+    put_off = update(ChannelUpdate).where(ChannelUpdate.id.in_(mine), ChannelUpdate.lease_owner.is_(None))
+    db.session.execute(
+        put_off.values(due_at=now() + timedelta(seconds=seconds)), execution_options={"synchronize_session": False}
+    )
+    return True
 
 
 def _chosen(rows: Sequence[ChannelUpdate], carriage: UpdateKind) -> list[ChannelUpdate]:
@@ -312,6 +330,7 @@ def as_updates(rows: Sequence[ChannelUpdate]) -> list[Update]:
     """The rows in the form that the channel gets."""
     query = select(ChannelUpdate).where(ChannelUpdate.id.in_([row.id for row in rows]))
     db.session.scalars(query.options(joinedload(ChannelUpdate.order), joinedload(ChannelUpdate.attempt))).all()
+    known = _known_handles(rows)
     return [
         Update(
             id=row.id,
@@ -323,13 +342,30 @@ def as_updates(rows: Sequence[ChannelUpdate]) -> list[Update]:
             handle=row.handle,
             attempts=row.attempts,
             revision=row.revision,
-            begun=_begun(row),
+            begun=_begun(row, known),
             look_from=row.look_from or (row.attempt.at if row.attempt else None),
+            accepted=row.state == UpdateState.ACCEPTED,
         )
         for row in rows
     ]
 
 
-def _begun(row: ChannelUpdate) -> Begun | None:
+def _known_handles(rows: Sequence[ChannelUpdate]) -> frozenset[str]:
+    """The handles of the account's attempts at the time of these rows' attempts: what the channel made since for an
+    attempt whose answer was lost is none of them.
+    """
+    begun = [row.attempt for row in rows if row.attempt is not None and row.handle is None]
+    if not begun:
+        return frozenset()
+    since = min(one.at for one in begun) - KNOWN_BEFORE
+    query = select(UpdateAttempt.handle).where(
+        UpdateAttempt.store_id.in_(stores_of_account(rows[0].store)),
+        UpdateAttempt.at >= since,
+        UpdateAttempt.handle.is_not(None),
+    )
+    return frozenset(handle for handle in db.session.scalars(query) if handle is not None)
+
+
+def _begun(row: ChannelUpdate, known: frozenset[str]) -> Begun | None:
     one = row.attempt
-    return Begun(one.id, one.key, one.messages, one.at, one.channel_at) if one is not None else None
+    return Begun(one.id, one.key, one.messages, one.at, one.channel_at, known) if one is not None else None

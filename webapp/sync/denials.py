@@ -100,10 +100,10 @@ def delivered(store_id: int, work: str, updates: Sequence[Update], outcomes: Map
     """Record what was denied while these updates were delivered or looked up, and that the others were not."""
     done = []
     for one in updates:
-        match outcomes[one.id]:
+        match outcomes.get(one.id):
             case NotYet(denial=Denial() as denial) | NothingLearned(denial=Denial() as denial):
                 note(store_id, work, denial)
-            case NotYet() | NothingLearned() | Unknown():  # this outcome does not show what is denied
+            case None | NotYet() | NothingLearned() | Unknown():  # this outcome does not show what is denied
                 pass
             case _:
                 done.append(one.order_number)

@@ -6,7 +6,7 @@ another. Work whose job died in between is found by the schedule once its lease 
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from webapp.channels import calls
 from webapp.channels.contract import (
     OF_DELIVERY,
     OF_LOOK,
+    Accepted,
     Channel,
     ChannelError,
     Connection,
@@ -62,6 +63,7 @@ from webapp.updates.kinds import carriage_of
 from webapp.updates.models import ChannelUpdate, UpdateState
 
 log = structlog.get_logger(__name__)
+SETTLED_AT_ONCE = 100  # updates
 
 
 @job("clock")
@@ -324,14 +326,16 @@ def deliver(store_id: int, lane: str) -> None:
         marks.note(update=max(one.id for one in updates))
         return ask(channel, "update", channel.deliver, credentials, held, gives=Mapping, raises=ChannelError)
 
-    if _asked_and_settled(lease, held_updates, kind, ask_channel):
+    if _asked_and_settled(lease, held_updates, kind, ask_channel) is not None:
         with unit_of_work():
             deliver.enqueue(store_id, lane)  # the next batch, until nothing is due
 
 
 @job("delivering")
 def look_up(store_id: int, lane: str) -> None:
-    """Look up the results of updates that were sent, or whose answer was lost."""
+    """Look up the results of updates that were sent, or whose answer was lost. The orders of those that were accepted,
+    or stay unknown, are read: they may show the effect.
+    """
     lease = Lease(ChannelUpdate)
     with unit_of_work():
         claimed = claim_to_look_up(store_id, lane, lease.owner)
@@ -343,9 +347,13 @@ def look_up(store_id: int, lane: str) -> None:
     def ask_channel(held: HeldUpdates) -> Mapping[int, Outcome]:
         return ask(channel, "update", _looked_up, channel, credentials, held, raises=ChannelError)
 
-    if _asked_and_settled(lease, HeldUpdates(updates, lease, store_id, lane), denials.ORDER, ask_channel):
+    found = _asked_and_settled(lease, HeldUpdates(updates, lease, store_id, lane), denials.ORDER, ask_channel)
+    if found is not None:
         with unit_of_work():
             deliver.enqueue(store_id, lane)  # an update that turned out not to have happened is sent again
+            orders = [one.order_number for one in updates if isinstance(found.get(one.id), (Accepted, Unknown))]
+            for number in dict.fromkeys(orders):
+                fetch_order.enqueue(store_id, number)
 
 
 def _looked_up(channel: Channel, credentials: StoreAccess, held: HeldUpdates) -> Mapping[int, Outcome]:
@@ -366,21 +374,31 @@ def send_again(update: ChannelUpdate, *, actor: Actor) -> None:
 
 def _asked_and_settled(
     lease: Lease, updates: HeldUpdates, work: str, ask_channel: Callable[[HeldUpdates], Mapping[int, Outcome]]
-) -> bool:
-    """Ask the channel and write its outcomes. Returns False if the lease was lost before the channel was asked:
-    whoever finds these updates looks them up first. Updates whose lease is lost meanwhile are not sent any more.
+) -> Mapping[int, Outcome] | None:
+    """Ask the channel, write its outcomes and return them. Returns None if the lease was lost before the channel was
+    asked: whoever finds these updates looks them up first. Updates whose lease is lost meanwhile are not sent any more.
     """
     ids = [updates[place].id for place in range(len(updates))]
     with lease.kept(ChannelUpdate.id.in_(ids)):
         if lease.lost:
             log.warning("lease_lost", updates=len(ids))
-            return False
+            return None
         outcomes = _asked(ask_channel, updates, ids, looking=work == denials.ORDER)
-    with unit_of_work():  # no lease is renewed meanwhile: a renewal locks these rows in another order
-        store_id = settle(outcomes, lease.owner)
-        if store_id is not None:
-            denials.delivered(store_id, work, updates[:], outcomes)
-    return True
+    settled = None
+    for part in _parts(outcomes):
+        with unit_of_work():  # no lease is renewed meanwhile: a renewal locks these rows in another order
+            settled = settle(part, lease.owner) or settled
+    if settled is not None:
+        with unit_of_work():
+            denials.delivered(settled, work, updates[:], outcomes)
+    return outcomes
+
+
+def _parts(outcomes: Mapping[int, Outcome]) -> Iterator[dict[int, Outcome]]:
+    """The outcomes in parts that are each written in one transaction, so that no order stays locked for long."""
+    ids = sorted(outcomes)
+    for start in range(0, len(ids), SETTLED_AT_ONCE):
+        yield {id_: outcomes[id_] for id_ in ids[start : start + SETTLED_AT_ONCE]}
 
 
 def _asked(

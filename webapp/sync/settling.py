@@ -77,6 +77,8 @@ def _settle_one(row: ChannelUpdate, outcome: Outcome) -> None:
         case Effective(done_elsewhere=elsewhere):
             _take_effect([row], UpdateState.DONE_ELSEWHERE if elsewhere else UpdateState.EFFECTIVE)
         case Sent(handle=handle):
+            if row.attempt is not None and handle:
+                row.attempt.handle = handle
             _left(row, UpdateState.SENT, carriage, at, handle=handle)
         case Accepted(sentence=sentence):
             _left(row, UpdateState.ACCEPTED, carriage, at, warning=sentence)

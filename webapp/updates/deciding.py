@@ -49,7 +49,7 @@ class NotClosable(_StateRefusal):
 
 
 class NotHeld(_StateRefusal):
-    """Only a held update can be sent before its time."""
+    """Only an update that waits for its time can be sent before it."""
 
     code = "not_held"
     sentence = _l("This update is %(state)s: it is not held back.")
@@ -109,13 +109,13 @@ def undo_refusal(update: ChannelUpdate) -> Refusal | None:
 
 
 def send_now(update: ChannelUpdate, *, actor: Actor) -> None:
-    """Send a held update before its time. Raises the reason if it is no longer wanted."""
+    """Send an update before its time, as soon as its channel allows. Raises the reason if it is no longer wanted."""
     order = _locked(update, actor)
-    if update.state != UpdateState.HELD:
+    if not sendable(update):
         raise NotHeld(state=update.state)
     if refusal := why_not(update, order):
         raise refusal
-    update.state, update.due_at = UpdateState.OWED, now()
+    update.state, update.due_at, update.urgent = UpdateState.OWED, now(), True
     record(order, "update_released", actor=actor, values={"kind": update.kind})
     tell_owed([update])
 
@@ -176,6 +176,11 @@ def _check_disowned(update: ChannelUpdate) -> None:
         raise TooSoonToDisown(hours=round(kind.disowned_after.total_seconds() / 3600))
     if kind.provable and (update.looked_at is None or now() - update.looked_at > FRESH_LOOK):
         raise LookFirst
+
+
+def sendable(update: ChannelUpdate) -> bool:
+    """Whether the update waits for its time: for the end of its hold, or for the next batch of its lane."""
+    return update.never_left and (update.state == UpdateState.HELD or (update.due_at > now() and not update.urgent))
 
 
 def retriable(update: ChannelUpdate) -> bool:

@@ -105,6 +105,7 @@ class ChannelUpdate(Model):
     looked_at: Mapped[datetime | None]  # when the channel last did not show the effect
     look_from: Mapped[datetime | None]  # since when it may have left: set if an older database does not know
     handle: Mapped[str | None]
+    urgent: Mapped[bool] = mapped_column(default=False)  # a person wants it sent as soon as the channel allows
     attempts: Mapped[int] = mapped_column(default=0)
     attempt_id: Mapped[int | None] = mapped_column(ForeignKey("update_attempts.id"))
     together: Mapped[int | None]  # the largest batch that it may be part of; None: no limit of its own
@@ -148,3 +149,4 @@ class UpdateAttempt(Model):
     messages: Mapped[int]
     at: Mapped[datetime]
     channel_at: Mapped[datetime | None]  # by the channel's own clock
+    handle: Mapped[str | None]  # what the channel named it once it took the updates; kept when they are sent again

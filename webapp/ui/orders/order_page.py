@@ -384,7 +384,7 @@ def _goes_at(order: Order, row: ChannelUpdate) -> datetime | None:
         return row.due_at
     if row.state != UpdateState.OWED or row.lease_owner is not None:
         return None
-    at = now() + timedelta(seconds=described.seconds_until(order.store, row.lane))
+    at = now() + timedelta(seconds=described.seconds_until(order.store, row.lane, urgent=row.urgent))
     soonest = max(at, row.due_at)
     return soonest if soonest - now() > AT_ONCE else None
 
@@ -408,6 +408,6 @@ def _update(order: Order, row: ChannelUpdate, actor: Actor) -> dict[str, Any]:
         "can_retry": may and deciding.retriable(row),
         "can_close": may and deciding.closable(row),
         "can_confirm": may and deciding.confirmable(row),
-        "can_send": may and row.state == UpdateState.HELD,
+        "can_send": may and deciding.sendable(row),
         "can_undo": may and row.state in WAITING and deciding.undo_refusal(row) is None,
     }
