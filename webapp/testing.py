@@ -265,7 +265,8 @@ class HandedUpdates(Batch):
         self._late = late
 
     def attempt(self, updates: Sequence[Update], *, key: str = "", channel_at: datetime | None = None) -> Attempt:
-        self.attempts.append(Begun(len(self.attempts) + 1, key, len(updates), now(), channel_at))
+        ids = frozenset(one.id for one in updates)
+        self.attempts.append(Begun(len(self.attempts) + 1, key, len(updates), now(), channel_at, ids))
         return _HandedAttempt(self, self.attempts[-1].id, {one.id for one in updates}, late=self._late)
 
 

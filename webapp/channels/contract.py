@@ -288,6 +288,7 @@ class Begun:
     messages: int
     at: datetime
     channel_at: datetime | None  # by the channel's own clock
+    updates: frozenset[int] = frozenset()  # the ids of all its updates, also of those that have ended since
     known: frozenset[str] = frozenset()  # handles of the account's other attempts, as far as they may be recent
 
 

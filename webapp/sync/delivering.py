@@ -330,7 +330,7 @@ def as_updates(rows: Sequence[ChannelUpdate]) -> list[Update]:
     """The rows in the form that the channel gets."""
     query = select(ChannelUpdate).where(ChannelUpdate.id.in_([row.id for row in rows]))
     db.session.scalars(query.options(joinedload(ChannelUpdate.order), joinedload(ChannelUpdate.attempt))).all()
-    known = _known_handles(rows)
+    known, together = _known_handles(rows), _together(rows)
     return [
         Update(
             id=row.id,
@@ -342,7 +342,7 @@ def as_updates(rows: Sequence[ChannelUpdate]) -> list[Update]:
             handle=row.handle,
             attempts=row.attempts,
             revision=row.revision,
-            begun=_begun(row, known),
+            begun=_begun(row, together, known),
             look_from=row.look_from or (row.attempt.at if row.attempt else None),
             accepted=row.state == UpdateState.ACCEPTED,
         )
@@ -366,6 +366,19 @@ def _known_handles(rows: Sequence[ChannelUpdate]) -> frozenset[str]:
     return frozenset(handle for handle in db.session.scalars(query) if handle is not None)
 
 
-def _begun(row: ChannelUpdate, known: frozenset[str]) -> Begun | None:
+def _together(rows: Sequence[ChannelUpdate]) -> dict[int, frozenset[int]]:
+    """The ids of all updates of the rows' attempts, by attempt."""
+    attempts = {row.attempt_id for row in rows if row.attempt_id is not None}
+    found: dict[int, set[int]] = {}
+    query = select(ChannelUpdate.attempt_id, ChannelUpdate.id).where(ChannelUpdate.attempt_id.in_(attempts))
+    for attempt_id, update_id in db.session.execute(query) if attempts else ():
+        if attempt_id is not None:
+            found.setdefault(attempt_id, set()).add(update_id)
+    return {attempt_id: frozenset(ids) for attempt_id, ids in found.items()}
+
+
+def _begun(row: ChannelUpdate, together: Mapping[int, frozenset[int]], known: frozenset[str]) -> Begun | None:
     one = row.attempt
-    return Begun(one.id, one.key, one.messages, one.at, one.channel_at, known) if one is not None else None
+    if one is None:
+        return None
+    return Begun(one.id, one.key, one.messages, one.at, one.channel_at, together[one.id], known)
