@@ -21,6 +21,7 @@ class Account:
     region: str
     endpoint: str
     token_endpoint: str
+    seller_id: str  # empty for a store that was connected before it was asked for
     client_id: str = field(repr=False)
     client_secret: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -38,6 +39,7 @@ class Account:
             region=region,
             endpoint=(custom["endpoint"] or ENDPOINTS[region]).rstrip("/"),
             token_endpoint=custom["token_endpoint"] or TOKEN_ENDPOINT,
+            seller_id=str(store.settings.get("seller_id") or "").strip(),
             client_id=str(store.settings["client_id"]),
             client_secret=str(store.settings["client_secret"]),
             refresh_token=str(store.settings["refresh_token"]),
@@ -45,22 +47,34 @@ class Account:
 
     @property
     def key(self) -> str:
-        """An identifier for data of this account alone; it reveals nothing about the account."""
-        parts = (self.client_id, self.refresh_token, self.region, self.endpoint)
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+        """An identifier for data of this account alone; it reveals nothing about the account. Without a seller id the
+        refresh token stands for it.
+        """
+        return account_key(self.client_id, self.seller_id or self.refresh_token, self.region, self.endpoint)
 
     @property
     def token_key(self) -> str:
         """Like `key`, but for access tokens: a new client secret or token endpoint gives another key, so no old
         token is used.
         """
-        parts = (self.key, self.client_secret, self.token_endpoint)
+        parts = (self.key, self.client_secret, self.refresh_token, self.token_endpoint)
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
     @property
     def at_amazon(self) -> bool:
         """Whether the endpoint is one of Amazon's own hosts."""
         return host_of(self.endpoint).endswith(".amazon.com")
+
+
+def account_key(client_id: str, seller: str, region: str, endpoint: str) -> str:
+    """The key of a seller's account for one application, in one region, at one endpoint."""
+    return hashlib.sha256("\0".join((client_id, seller, region, endpoint)).encode()).hexdigest()[:24]
+
+
+def check_seller_id(text: str) -> None:
+    """Check a seller id for the settings: ValueError with a sentence for anything that is none."""
+    if not re.fullmatch(r"A[0-9A-Z]{9,20}", text):
+        raise ValueError(gettext("must be a seller id, such as A2EXAMPLE1234: an A, then capital letters and digits."))
 
 
 def is_loopback(url: str) -> bool:

@@ -1,6 +1,7 @@
 """Amazon as a channel: the calls for each task of the contract, and the meaning of their answers for the desk.
 
-`client` makes the calls, `mapping` reads orders, `shipping` confirms shipments.
+`client` makes the calls, `mapping` reads orders, `shipping` confirms shipments, `canceling` writes cancellations, and
+`feeds` carries them.
 """
 
 import re
@@ -8,10 +9,20 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from plugins.amazon import carriers, shipping
-from plugins.amazon.accounts import Account, check_endpoint
+from plugins.amazon import canceling, carriers, shipping
+from plugins.amazon.accounts import Account, account_key, check_endpoint, check_seller_id
 from plugins.amazon.asking import Place, named_in, site_of
-from plugins.amazon.client import CONFIRM_SHIPMENT, GET_ORDER, PARTICIPATIONS, SEARCH_ORDERS, Client
+from plugins.amazon.client import (
+    CONFIRM_SHIPMENT,
+    CREATE_FEED,
+    GET_DOCUMENT,
+    GET_FEED,
+    GET_FEEDS,
+    GET_ORDER,
+    PARTICIPATIONS,
+    SEARCH_ORDERS,
+    Client,
+)
 from plugins.amazon.datasets import DataSetMemory
 from plugins.amazon.errors import (
     AccessDenied,
@@ -22,12 +33,15 @@ from plugins.amazon.errors import (
     Unintelligible,
     WrongRegion,
 )
+from plugins.amazon.feeds import submitting
+from plugins.amazon.feeds.finding import Finder
 from plugins.amazon.mapping import read_order
-from plugins.amazon.marketplaces import DOMAINS, MARKETPLACES, REGIONS, chosen, region_of
+from plugins.amazon.marketplaces import DOMAINS, ENDPOINTS, MARKETPLACES, REGIONS, chosen, region_of
 from plugins.amazon.reading import Reading
 from plugins.amazon.shared import Shared
 from webapp.api import (
     Batch,
+    CancelReason,
     Carrier,
     Channel,
     ChannelError,
@@ -105,6 +119,10 @@ OPERATIONS: Mapping[str, LazyString] = {
     GET_ORDER.name: _l("Reading a single order"),
     CONFIRM_SHIPMENT.name: _l("Confirming shipments"),
     PARTICIPATIONS.name: _l("Listing the marketplaces"),
+    CREATE_FEED.name: _l("Submitting cancellations"),
+    GET_FEED.name: _l("Asking about cancellations"),
+    GET_FEEDS.name: _l("Finding cancellations"),
+    GET_DOCUMENT.name: _l("Reading reports on cancellations"),
 }
 DATA_SETS: Mapping[str, LazyString] = {
     "BUYER": _l("Buyers"),
@@ -139,6 +157,13 @@ class AmazonChannel(Channel):
         ),
         Setting(name="client_secret", label=_l("Client secret"), default=None, secret=True),
         Setting(name="refresh_token", label=_l("Refresh token"), default=None, secret=True),
+        Setting(
+            name="seller_id",
+            label=_l("Seller id"),
+            default=None,
+            help=_l("Also called merchant token: in Seller Central under Settings, Account Info."),
+            check=check_seller_id,
+        ),
         Setting(name="region", label=_l("Region"), default="na", choices=REGIONS),
         Setting(
             name="marketplaces",
@@ -157,10 +182,11 @@ class AmazonChannel(Channel):
         Setting(name="endpoint", label=_l("Endpoint"), advanced=True, check=check_endpoint),
         Setting(name="token_endpoint", label=_l("Token endpoint"), advanced=True, check=check_endpoint),
     )
-    kinds: ClassVar[Sequence[UpdateKind]] = (shipping.KIND,)
+    kinds: ClassVar[Sequence[UpdateKind]] = (shipping.KIND, canceling.KIND)
     product_code = ProductCode("asin", _l("ASIN"))
     flags: ClassVar[Sequence[Flag]] = FLAGS
     buyers_kept_at_most = 30  # Data Protection Policy, 2.1
+    cancels_lines = True
 
     def __init__(
         self, shared: Shared | None = None, practice_settings: Callable[[str], Mapping[str, Any]] | None = None
@@ -303,12 +329,36 @@ class AmazonChannel(Channel):
     # --- Updates out -------------------------------------------------------------------------------------------------
 
     def deliver(self, store: StoreAccess, updates: Batch) -> Mapping[int, Outcome]:
-        """Confirm shipments, one call each; if the allowance is used up or Amazon can't be reached, the rest waits."""
-        return shipping.deliver(self._client, store, updates, self._look)
+        """Confirm shipments, one call each; if the allowance is used up or Amazon can't be reached, the rest waits.
+        Cancellations travel together, in a feed.
+        """
+        if updates[0].kind == shipping.KIND.code:
+            return shipping.deliver(self._client, store, updates, self._look)
+        return submitting.deliver(self._client, store, updates, self._lane_of(updates[0]), canceling.message)
 
     def look_up(self, store: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
-        """Read each order once and check whether it shows the packages."""
-        return shipping.look_up(store, updates, self._look)
+        """Read each order once and check whether it shows the packages; of cancellations, find out what became of
+        their feed.
+        """
+        if updates[0].kind == shipping.KIND.code:
+            return shipping.look_up(store, updates, self._look)
+        account, lane = Account.of(store), self._lane_of(updates[0])
+        return Finder(self._client, self._shared, account, lane, canceling.KIND.batch).look_up(store, updates)
+
+    def lane(self, kind: str, payload: Mapping[str, Any]) -> str:
+        """Feeds of one type go one after another; shipments are confirmed without a feed."""
+        return kind if kind == shipping.KIND.code else canceling.lane(payload)
+
+    def _lane_of(self, update: Update) -> str:
+        return self.lane(update.kind, update.payload)
+
+    def when(self, store: StoreAccess, lane: str, *, urgent: bool = False) -> float:
+        """The time until Amazon takes another feed; other calls need not wait for each other."""
+        seller, region = str(store.settings.get("seller_id") or ""), str(store.settings.get("region") or "na")
+        if lane == shipping.KIND.code or not seller:
+            return 0.0
+        endpoint = (str(store.settings.get("endpoint") or "").strip() or ENDPOINTS[region]).rstrip("/")
+        return self._client.wait(account_key(str(store.settings["client_id"]), seller, region, endpoint), CREATE_FEED)
 
     def _look(self, store: StoreAccess, number: str) -> IncomingOrder | None:
         order = self._order(store, number, reserve=2)
@@ -318,6 +368,9 @@ class AmazonChannel(Channel):
 
     def carriers(self, marketplace: str) -> Sequence[Carrier]:
         return carriers.carriers(marketplace)
+
+    def cancel_reasons(self, marketplace: str) -> Sequence[CancelReason]:
+        return canceling.REASONS
 
     def marketplace(self, marketplace: str) -> Marketplace | None:
         return MARKETPLACES.get(marketplace)

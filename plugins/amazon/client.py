@@ -10,7 +10,9 @@ import os
 import random
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
 from time import sleep
 from typing import Any
@@ -23,6 +25,7 @@ from plugins.amazon.accounts import Account, host_of, is_loopback, user_agent
 from plugins.amazon.errors import (
     AccessDenied,
     AnswerLost,
+    DocumentFailed,
     HungUp,
     NotThere,
     RequestRefused,
@@ -52,18 +55,29 @@ class Operation:
     path: str
     plan: Plan
     tries: int = 1  # the number of tries for a call that changes nothing
+    harmless: bool = False  # a call without an effect on orders, although it is no GET
+    bodiless: bool = False  # its success has no body
 
     @property
     def writes(self) -> bool:
-        return self.method != "GET"
+        return self.method != "GET" and not self.harmless
 
 
 SEARCH_ORDERS = Operation("searchOrders", "GET", "/orders/2026-01-01/orders", Plan(0.0056, 20), tries=2)
 GET_ORDER = Operation("getOrder", "GET", "/orders/2026-01-01/orders/{order}", Plan(0.5, 30), tries=3)
-CONFIRM_SHIPMENT = Operation("confirmShipment", "POST", "/orders/v0/orders/{order}/shipmentConfirmation", Plan(2, 10))
+CONFIRM_SHIPMENT = Operation(
+    "confirmShipment", "POST", "/orders/v0/orders/{order}/shipmentConfirmation", Plan(2, 10), bodiless=True
+)
 PARTICIPATIONS = Operation(
     "getMarketplaceParticipations", "GET", "/sellers/v1/marketplaceParticipations", Plan(0.016, 15), tries=2
 )
+CREATE_DOCUMENT = Operation(
+    "createFeedDocument", "POST", "/feeds/2021-06-30/documents", Plan(0.5, 15), tries=2, harmless=True
+)
+CREATE_FEED = Operation("createFeed", "POST", "/feeds/2021-06-30/feeds", Plan(0.0083, 15))
+GET_FEED = Operation("getFeed", "GET", "/feeds/2021-06-30/feeds/{feed}", Plan(2, 15), tries=2)
+GET_FEEDS = Operation("getFeeds", "GET", "/feeds/2021-06-30/feeds", Plan(0.0222, 10), tries=2)
+GET_DOCUMENT = Operation("getFeedDocument", "GET", "/feeds/2021-06-30/documents/{document}", Plan(0.0222, 10), tries=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +87,7 @@ class Answer:
     body: dict[str, Any]
     request_id: str = ""
     calls: int = 1
+    at: datetime | None = None  # by Amazon's clock
 
 
 class Client:
@@ -108,12 +123,39 @@ class Client:
         while True:
             try:
                 answer = self._once(account, operation, path or {}, params, json, reserve, start, spare, renew)
-                return Answer(answer.body, answer.request_id, attempt)
+                return replace(answer, calls=attempt)
             except (Troubled, HungUp):
                 if attempt >= operation.tries:
                     raise
                 sleep(random.uniform(0.3, 0.7) * 2 ** (attempt - 1))  # noqa: S311 - jitter
                 attempt += 1
+
+    def wait(self, account_key: str, operation: Operation) -> float:
+        """Seconds until a call of this operation is allowed; no token is taken."""
+        return self._throttle.wait(self._shared.key("amazon", "bucket", operation.name, account_key), operation.plan)
+
+    def upload(self, account: Account, url: str, content: bytes, content_type: str) -> None:
+        """Store a document under an address that Amazon gave for it, which gets no token of ours. Raises
+        `DocumentFailed`.
+        """
+        self._document(account, "PUT", url, content=content, headers={"content-type": content_type})
+
+    def download(self, account: Account, url: str) -> bytes:
+        """A document from an address that Amazon gave for it. Raises `DocumentFailed`."""
+        return self._document(account, "GET", url).content
+
+    def _document(self, account: Account, method: str, url: str, **more: Any) -> httpx.Response:
+        if not url.startswith("https://") and not (is_loopback(url) and is_loopback(account.endpoint)):
+            raise DocumentFailed(problem="no https")
+        try:
+            response = self._http(url.split("/", 3)[2]).request(method, url, **more)
+        except httpx.HTTPError as error:
+            log.warning("amazon_document_failed", method=method, problem=type(error).__name__)
+            raise DocumentFailed(problem=type(error).__name__) from None
+        if not response.is_success:
+            log.warning("amazon_document_failed", method=method, status=response.status_code)
+            raise DocumentFailed(problem=f"status {response.status_code}")
+        return response
 
     def _once(
         self,
@@ -221,13 +263,11 @@ def _learned(response: httpx.Response, account: Account, operation: Operation) -
 def _understood(response: httpx.Response, account: Account, operation: Operation, params: Mapping[str, str]) -> Answer:
     """The answer, or the error that the response means, raised."""
     if response.is_success:
-        if operation.writes:  # Amazon accepted the call, whatever the body says
-            return Answer({}, response.headers.get("x-amzn-requestid", ""))
-        body = _object(response)
+        body = {} if operation.bodiless else _object(response)
         if body is None:
             log.warning("amazon_unintelligible", operation=operation.name, **_id(response))
-            raise Unintelligible(problem="no JSON object")
-        return Answer(body, response.headers.get("x-amzn-requestid", ""))
+            raise (AnswerLost if operation.writes else Unintelligible)(problem="no JSON object")
+        return Answer(body, response.headers.get("x-amzn-requestid", ""), at=_date(response))
     log.warning("amazon_failed", operation=operation.name, **_id(response))
     sentence, named = _said(response)
     match response.status_code:
@@ -246,6 +286,15 @@ def _understood(response: httpx.Response, account: Account, operation: Operation
             raise Troubled(status=status)
         case status:
             raise Unintelligible(problem=f"status {status}")
+
+
+def _date(response: httpx.Response) -> datetime | None:
+    """When the answer was given, by Amazon's clock."""
+    try:
+        at = parsedate_to_datetime(response.headers["date"])
+    except (KeyError, ValueError):
+        return None
+    return at if at.tzinfo else None
 
 
 def _object(response: httpx.Response) -> dict[str, Any] | None:

@@ -60,6 +60,34 @@ class Unintelligible(AmazonError):
     retry_after = 120.0
 
 
+class DocumentFailed(AmazonError):
+    """A document could not be stored at Amazon, or fetched from there; nothing was submitted by it."""
+
+    code = "amazon_document_failed"
+    sentence = _l("A document could not be exchanged with Amazon (%(problem)s). The desk tries again.")
+
+
+class SellerIdMissing(AmazonError):
+    """Feeds must name the seller."""
+
+    code = "amazon_seller_id_missing"
+    sentence = _l("Amazon takes this from a named seller only: enter the seller id in the settings of the store.")
+
+
+class FeedRefused(AmazonError):
+    """Amazon takes no feed of this kind as it stands."""
+
+    code = "amazon_feed_refused"
+    sentence = _l("Amazon refused all that was sent together, and says: %(problem)s")
+
+
+class ReportUnclear(AmazonError):
+    """The processing report of a feed does not fit what was sent in it."""
+
+    code = "amazon_report_unclear"
+    sentence = _l("Amazon's report does not say clearly what became of this.")
+
+
 class RequestRefused(AmazonError):
     """Amazon refused this very request; `named` holds all words of its answer, in which names are looked for."""
 

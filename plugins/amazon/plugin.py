@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plugins.amazon.channel import AmazonChannel
-from plugins.amazon.practice.marketplaces import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKENS
+from plugins.amazon.practice.marketplaces import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKENS, SELLERS
 from plugins.amazon.practice.practice import FILE
 from webapp.api import Channel, PracticeStore, Process, configuration, hookimpl
 
@@ -69,6 +69,7 @@ def practice_settings(url: str, region: str = "na") -> dict[str, Any]:
         "client_id": CLIENT_ID,
         "client_secret": CLIENT_SECRET,
         "refresh_token": REFRESH_TOKENS[region],
+        "seller_id": SELLERS[region],
         "region": region,
         "endpoint": url.rstrip("/"),
         "token_endpoint": f"{url.rstrip('/')}/auth/o2/token",

@@ -36,7 +36,7 @@ local tokens = math.min(full, (tonumber(b[1]) or tonumber(ARGV[4])) + math.max(0
 local hold, wait = tonumber(b[4]) or 0, 0
 reserve = math.max(0, math.min(reserve, full - 1))
 if now < hold then wait = hold - now
-elseif tokens - reserve >= 1 then tokens = tokens - 1
+elseif tokens - reserve >= 1 then tokens = tokens - tonumber(ARGV[6])
 else wait = (1 + reserve - tokens) / rate end
 redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'at', tostring(now))
 redis.call('EXPIRE', KEYS[1], 86400)
@@ -114,6 +114,10 @@ class Throttle:
             left -= pause
             self._sleep(pause)
 
+    def wait(self, key: str, plan: Plan) -> float:
+        """Seconds until there is a token; none is taken."""
+        return self._ask(key, plan, 0, plan.cold, taken=0)[0]
+
     def refused(self, key: str, plan: Plan) -> float:
         """Record that Amazon refused in spite of a token, since others use the same quota: no tokens for some
         seconds, which it returns.
@@ -144,12 +148,12 @@ class Throttle:
         except RedisError as error:
             self._alone(error)
 
-    def _ask(self, key: str, plan: Plan, reserve: float, start: float) -> tuple[float, Granted]:
+    def _ask(self, key: str, plan: Plan, reserve: float, start: float, *, taken: int = 1) -> tuple[float, Granted]:
         try:
-            answer = self._eval(_TAKE, key, plan.rate, plan.burst, reserve, start, SLACK)
+            answer = self._eval(_TAKE, key, plan.rate, plan.burst, reserve, start, SLACK, taken)
         except RedisError as error:
             self._alone(error)
-            return self._ask_own(key, plan)
+            return self._ask_own(key, plan, taken)
         self._said = False
         wait, rate, refusals = (float(part) for part in answer)
         return wait, Granted(rate, int(refusals))
@@ -157,7 +161,7 @@ class Throttle:
     def _eval(self, script: str, key: str, *values: float) -> Any:
         return self._shared.ask(lambda redis: redis.eval(script, 1, key, *values))
 
-    def _ask_own(self, key: str, plan: Plan) -> tuple[float, Granted]:
+    def _ask_own(self, key: str, plan: Plan, taken: int) -> tuple[float, Granted]:
         rate, now = plan.rate / 2, time.monotonic()
         with self._lock:
             bucket = self._own.setdefault(key, _OwnBucket(COLD, now))
@@ -166,7 +170,7 @@ class Throttle:
             if now < bucket.hold:
                 return bucket.hold - now, Granted(rate, alone=True)
             if bucket.tokens >= 1:
-                bucket.tokens -= 1
+                bucket.tokens -= taken
                 return 0.0, Granted(rate, alone=True)
             return (1 - bucket.tokens) / rate, Granted(rate, alone=True)
 
