@@ -153,6 +153,7 @@ def test_a_store_may_be_added_beside_the_practice_ones(running: Desk) -> None:
         "client_id=x",
         "client_secret=y",
         "refresh_token=z",
+        "seller_id=A1EXAMPLE1234",
         f"endpoint={url}",
         f"token_endpoint={url}/auth/o2/token",
     )

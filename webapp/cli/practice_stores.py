@@ -6,7 +6,15 @@ from contextlib import suppress
 from webapp.audit.actor import Actor
 from webapp.channels import calls
 from webapp.channels.models import Store
-from webapp.channels.services import access, add_store, get_channel, is_refused, remember_marketplaces, stores
+from webapp.channels.services import (
+    CONNECTION,
+    access,
+    add_store,
+    get_channel,
+    is_refused,
+    remember_marketplaces,
+    stores,
+)
 from webapp.cli.running_desk import PORTS_FILE, read_json
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
@@ -14,6 +22,7 @@ from webapp.hooks.failures import WrongType
 from webapp.hooks.fence import PluginFailed, ask
 from webapp.hooks.processes import PracticeStore, Process
 from webapp.hooks.registered import registered
+from webapp.settings.services import change as change_settings
 from webapp.sync import jobs, runs
 from webapp.sync.jobs import import_orders
 
@@ -39,14 +48,26 @@ def known_ports() -> dict[str, int]:
 
 
 def connect_practice_stores() -> list[Store]:
-    """Add the missing practice stores, with their marketplaces, and start their first sync."""
+    """Add the missing practice stores, with their marketplaces, and start their first sync. Those of an earlier version
+    get the settings that have been added since.
+    """
     added = []
-    known = {store.name for store in stores()}
+    known = {store.name: store for store in stores()}
     for process in wanted_processes():
         for declared in stores_at(process, _url_of(process)):
             if declared.name not in known:
                 added.append(_connect(declared))
+            elif known[declared.name].practice:
+                _complete(known[declared.name], declared)
     return added
+
+
+def _complete(store: Store, declared: PracticeStore) -> None:
+    stored = CONNECTION.stored(store)
+    lacking = [one.name for one in CONNECTION.declared(store) if one.required and one.name not in stored]
+    if values := {name: declared.settings[name] for name in lacking if name in declared.settings}:
+        with unit_of_work():
+            change_settings(CONNECTION, values, store, actor=Actor.operator())
 
 
 def stores_at(process: Process, url: str) -> Sequence[PracticeStore]:

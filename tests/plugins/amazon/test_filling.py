@@ -128,6 +128,7 @@ def test_one_store_is_filled_alone_when_named(cli: Command) -> None:
 def test_practice_orders_stay_out_of_a_real_desk(cli: Command) -> None:
     with unit_of_work():
         values = {"client_id": "c", "client_secret": "s", "refresh_token": "r", "region": "eu"}
+        values["seller_id"] = "A1EXAMPLE1234"
         add_store("amazon", "Mine", values, actor=Actor.operator())
 
     ended = cli("practice", "fill", "--orders", 5)
