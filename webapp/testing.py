@@ -320,9 +320,10 @@ class ChannelContract:
             channel.fetch_orders(refused, OrdersWindow(now() - timedelta(days=30)))
         for kind in channel.kinds:
             [update] = request.getfixturevalue("fresh_updates")(kind.code, 1)
-            for ask in (channel.deliver, channel.look_up):
+            lost = replace(update, begun=Begun(1, "lost", 1, now(), now(), frozenset({update.id})))
+            for ask, asked in ((channel.deliver, update), (channel.look_up, lost)):
                 try:
-                    outcomes = ask(refused, HandedUpdates([update]))
+                    outcomes = ask(refused, HandedUpdates([asked]))
                 except Disconnected:
                     continue
                 assert isinstance(outcomes[update.id], NothingLearned if ask == channel.look_up else NotYet)

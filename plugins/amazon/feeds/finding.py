@@ -174,7 +174,9 @@ class Finder:
         next list is the first.
         """
         try:
-            kept: Any = self.shared.ask(lambda redis: redis.set(key, _utc(listed_at), ex=LIST_KEPT, nx=True, get=True))
+            kept: Any = self.shared.ask(lambda redis: redis.get(key))
+            if kept is None:
+                self.shared.ask(lambda redis: redis.set(key, _utc(listed_at), ex=LIST_KEPT, nx=True))
         except RedisError:
             return None
         return parse_instant(kept.decode()) if kept else None

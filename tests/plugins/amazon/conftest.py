@@ -126,3 +126,27 @@ def make_update() -> Callable[..., Update]:
         return Update(next(_names), "shipment", placed["order_id"], placed["marketplace_id"], str(number), payload)
 
     return make
+
+
+@pytest.fixture
+def cancel() -> Callable[..., Update]:
+    """A cancellation of an order, as the practice Amazon has it: of all its lines, or of these units."""
+
+    def make(placed: dict[str, Any], *, reason: str | None = "NoInventory", **payload: Any) -> Update:
+        lines = {item["order_item_id"]: item["ordered"] for item in placed["items"]}
+        told = {"version": 1, "whole": True, "reason": reason, "lines": lines} | payload
+        number = next(_names)
+        return Update(number, "cancel", placed["order_id"], placed["marketplace_id"], str(number), told)
+
+    return make
+
+
+def feeds_done(amazon: PracticeClient) -> None:
+    """Wait until the practice Amazon has processed every feed that is not kept in its queue on purpose."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        waiting = [feed for feed in amazon.feeds() if feed["processingStatus"] in ("IN_QUEUE", "IN_PROGRESS")]
+        if not any(feed["mark"] != "slow_queue" for feed in waiting):
+            return
+        time.sleep(0.02)
+    raise AssertionError("feeds were not processed")

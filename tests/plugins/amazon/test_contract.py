@@ -22,18 +22,21 @@ class TestAmazon(ChannelContract):
 
     @pytest.fixture
     def fresh_updates(
-        self, amazon: PracticeClient, make_update: Callable[..., Update]
+        self, amazon: PracticeClient, make_update: Callable[..., Update], cancel: Callable[..., Update]
     ) -> Callable[[str, int], Sequence[Update]]:
+        makers = {"shipment": make_update, "cancel": cancel}
+
         def make(kind: str, count: int) -> list[Update]:
-            assert kind == "shipment"
             placed: list[dict[str, Any]] = amazon.place_many(count, marketplace="US", status="UNSHIPPED")
-            return [replace(make_update(one), id=number) for number, one in enumerate(placed, start=1)]
+            return [replace(makers[kind](one), id=number) for number, one in enumerate(placed, start=1)]
 
         return make
 
     @pytest.fixture
     def lose_answer(self, amazon: PracticeClient) -> Callable[[], None]:
         def lose() -> None:
-            amazon.fault("confirmShipment", "drop", when="after")
+            amazon.mend()
+            for operation in ("confirmShipment", "createFeed"):
+                amazon.fault(operation, "drop", when="after")
 
         return lose

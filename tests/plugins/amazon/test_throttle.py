@@ -111,7 +111,7 @@ def test_amazons_own_hosts_are_believed_within_bounds(channel: AmazonChannel) ->
     from plugins.amazon.client import GET_ORDER, _learned
 
     def learned(endpoint: str, rate: str) -> float | None:
-        account = Account("na", endpoint, "", "", "", "")
+        account = Account("na", endpoint, "", "", "", "", "")
         return _learned(Response(200, headers={"x-amzn-RateLimit-Limit": rate}), account, GET_ORDER)
 
     amazon, practice = "https://sellingpartnerapi-na.amazon.com", "http://127.0.0.1:9400"
@@ -197,3 +197,16 @@ def test_somebody_else_used_the_quota(
     amazon.empty_buckets("getOrder")
     with pytest.raises(Throttled):
         channel.fetch_order(make_store("eu"), order)
+
+
+def test_asking_how_long_takes_no_token(shared: Shared) -> None:
+    throttle, plan = Throttle(shared), Plan(1 / 60, 2)
+    for _ in range(5):
+        assert throttle.wait("peeked", plan) == 0
+    for _ in range(2):
+        throttle.take("peeked", plan, start=2)
+    assert 30 < throttle.wait("peeked", plan) <= 60
+    without = Throttle(Shared(connection=lambda: redis.Redis.from_url("redis://127.0.0.1:1"), key=shared.key))
+    assert without.wait("alone", plan) == 0
+    without.take("alone", plan)
+    assert without.wait("alone", plan) > 60  # half the rate
