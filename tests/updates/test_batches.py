@@ -143,7 +143,7 @@ def test_a_lost_one_is_looked_up_with_all_of_its_attempt_and_the_handles_of_othe
     [one, _] = [one for one in looks if one.handle is None]
     assert begun_of(one).updates == {update(2).id, update(3).id}
     assert begun_of(one).messages == 2
-    assert begun_of(one).known == {first}
+    assert one.known == {first}
 
 
 def test_the_handle_of_an_attempt_stays_known_when_its_updates_are_sent_again(

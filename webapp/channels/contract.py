@@ -276,6 +276,7 @@ class Update:
     private: Mapping[str, Any] = default(default_factory=dict, repr=False)  # never kept: texts, files
     begun: "Begun | None" = None  # only for `look_up`: the attempt in which the update may have left
     look_from: datetime | None = None  # only for `look_up`: the update may have left at any time since then
+    known: frozenset[str] = frozenset()  # only for `look_up` without a handle: the account's other handles since then
     accepted: bool = False  # only for `look_up`: the channel carried it out; only its effect is still to be seen
 
 
@@ -289,7 +290,6 @@ class Begun:
     at: datetime
     channel_at: datetime | None  # by the channel's own clock
     updates: frozenset[int] = frozenset()  # the ids of all its updates, also of those that have ended since
-    known: frozenset[str] = frozenset()  # handles of the account's other attempts, as far as they may be recent
 
 
 @dataclass(frozen=True, slots=True)

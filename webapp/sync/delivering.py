@@ -342,8 +342,9 @@ def as_updates(rows: Sequence[ChannelUpdate]) -> list[Update]:
             handle=row.handle,
             attempts=row.attempts,
             revision=row.revision,
-            begun=_begun(row, together, known),
-            look_from=row.look_from or (row.attempt.at if row.attempt else None),
+            begun=_begun(row, together),
+            look_from=_may_have_left_since(row),
+            known=known if row.handle is None else frozenset(),
             accepted=row.state == UpdateState.ACCEPTED,
         )
         for row in rows
@@ -351,16 +352,15 @@ def as_updates(rows: Sequence[ChannelUpdate]) -> list[Update]:
 
 
 def _known_handles(rows: Sequence[ChannelUpdate]) -> frozenset[str]:
-    """The handles of the account's attempts at the time of these rows' attempts: what the channel made since for an
-    attempt whose answer was lost is none of them.
+    """The handles of the account's attempts since these rows may have left, and for a day before. What the channel made
+    for an attempt whose answer was lost is none of them.
     """
-    begun = [row.attempt for row in rows if row.attempt is not None and row.handle is None]
-    if not begun:
+    since = [at for row in rows if row.handle is None and (at := _may_have_left_since(row)) is not None]
+    if not since:
         return frozenset()
-    since = min(one.at for one in begun) - KNOWN_BEFORE
     query = select(UpdateAttempt.handle).where(
         UpdateAttempt.store_id.in_(stores_of_account(rows[0].store)),
-        UpdateAttempt.at >= since,
+        UpdateAttempt.at >= min(since) - KNOWN_BEFORE,
         UpdateAttempt.handle.is_not(None),
     )
     return frozenset(handle for handle in db.session.scalars(query) if handle is not None)
@@ -377,8 +377,10 @@ def _together(rows: Sequence[ChannelUpdate]) -> dict[int, frozenset[int]]:
     return {attempt_id: frozenset(ids) for attempt_id, ids in found.items()}
 
 
-def _begun(row: ChannelUpdate, together: Mapping[int, frozenset[int]], known: frozenset[str]) -> Begun | None:
+def _begun(row: ChannelUpdate, together: Mapping[int, frozenset[int]]) -> Begun | None:
     one = row.attempt
-    if one is None:
-        return None
-    return Begun(one.id, one.key, one.messages, one.at, one.channel_at, together[one.id], known)
+    return Begun(one.id, one.key, one.messages, one.at, one.channel_at, together[one.id]) if one is not None else None
+
+
+def _may_have_left_since(row: ChannelUpdate) -> datetime | None:
+    return row.look_from or (row.attempt.at if row.attempt else None)

@@ -123,8 +123,8 @@ class Finder:
         if at is None:  # it was claimed, and no attempt began
             return {one.id: NotYet(0) for one in group}
         feeds, listed_at = self._feeds(at - NEAR)
-        known = begun.known if begun else frozenset()
-        candidates = [one for one in feeds if str(one.get("feedId")) not in known and _may_be(one, begun, at, group)]
+        strange = [one for one in feeds if str(one.get("feedId")) not in group[0].known]
+        candidates = [one for one in strange if _may_be(one, begun, at, group)]
         fitting = [feed for feed in candidates if self._may_hold(feed, group)]
         if len(fitting) == 1 and begun is not None:
             return {one.id: Sent(str(fitting[0]["feedId"])) for one in group}

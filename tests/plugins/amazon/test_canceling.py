@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from webapp.api import (
     StoreAccess,
     Unknown,
     Update,
+    now,
 )
 from webapp.testing import HandedUpdates
 
@@ -49,8 +51,9 @@ class Desk:
         for one in updates:
             outcome = self.outcomes[one.id]
             handle = outcome.handle if isinstance(outcome, Sent) else None
-            known = replace(begun, known=frozenset(self.handles)) if begun and not handle else begun
-            asked.append(replace(one, handle=handle, begun=known, accepted=isinstance(outcome, Accepted)))
+            known = frozenset() if handle else frozenset(self.handles)
+            accepted = isinstance(outcome, Accepted)
+            asked.append(replace(one, handle=handle, begun=begun, known=known, accepted=accepted))
         found: Mapping[int, Outcome] = self.channel.look_up(self.store, asked)
         self.outcomes |= {id_: one for id_, one in found.items() if isinstance(one, (Sent, Accepted))}
         return [found[one.id] for one in updates]
@@ -368,6 +371,24 @@ def test_one_that_no_attempt_began_is_sent_again(channel: AmazonChannel, store: 
                                                  amazon: PracticeClient) -> None:  # fmt: skip
     update = cancel(amazon.place(marketplace="US"))
     assert channel.look_up(store, [update]) == {update.id: NotYet(0)}
+
+
+def test_after_a_backup_was_restored_a_strange_feed_leaves_it_to_the_effect_and_none_proves_it(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, cancel: Cancel
+) -> None:
+    """The desk knows no attempt, only since when it may have left."""
+    lost, own = (cancel(amazon.place(marketplace="US")) for _ in range(2))
+    since = now() - timedelta(minutes=1)
+    batch = HandedUpdates([own])
+    [sent] = channel.deliver(store, batch).values()
+    assert isinstance(sent, Sent)
+    asked = replace(lost, look_from=since)
+    assert isinstance(channel.look_up(store, [asked])[lost.id], Unknown)
+    asked = replace(asked, known=frozenset({str(sent.handle)}))
+    assert isinstance(channel.look_up(store, [asked])[lost.id], NothingLearned)
+    amazon.settings(clock=3600)
+    assert isinstance(channel.look_up(store, [asked])[lost.id], NotCarriedOut)
+    amazon.settings(clock=0)
 
 
 # --- What certainly did not happen ------------------------------------------------------------------------------------
