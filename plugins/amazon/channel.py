@@ -35,6 +35,7 @@ from plugins.amazon.errors import (
 )
 from plugins.amazon.feeds import submitting
 from plugins.amazon.feeds.finding import Finder
+from plugins.amazon.feeds.messages import FULFILLMENT
 from plugins.amazon.mapping import read_order
 from plugins.amazon.marketplaces import DOMAINS, ENDPOINTS, MARKETPLACES, REGIONS, chosen, region_of
 from plugins.amazon.reading import Reading
@@ -329,21 +330,28 @@ class AmazonChannel(Channel):
     # --- Updates out -------------------------------------------------------------------------------------------------
 
     def deliver(self, store: StoreAccess, updates: Batch) -> Mapping[int, Outcome]:
-        """Confirm shipments, one call each; if the allowance is used up or Amazon can't be reached, the rest waits.
-        Cancellations travel together, in a feed.
+        """Confirm shipments, one call each unless very many wait; if the allowance is used up or Amazon can't be
+        reached, the rest waits. Cancellations travel together, in a feed.
         """
-        if updates[0].kind == shipping.KIND.code:
-            return shipping.deliver(self._client, store, updates, self._look)
-        return submitting.deliver(self._client, store, updates, self._lane_of(updates[0]), canceling.message)
+        lane = self._lane_of(updates[0])
+        if lane != shipping.KIND.code:
+            return submitting.deliver(self._client, store, updates, lane, canceling.message)
+        sent = shipping.together(
+            updates, lambda: submitting.deliver(self._client, store, updates, FULFILLMENT, shipping.message)
+        )
+        return shipping.deliver(self._client, store, updates, self._look) if sent is None else sent
 
     def look_up(self, store: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
-        """Read each order once and check whether it shows the packages; of cancellations, find out what became of
-        their feed.
+        """Read each order once and check whether it shows the packages; of what went in a feed, find out what became of
+        the feed.
         """
-        if updates[0].kind == shipping.KIND.code:
-            return shipping.look_up(store, updates, self._look)
-        account, lane = Account.of(store), self._lane_of(updates[0])
-        return Finder(self._client, self._shared, account, lane, canceling.KIND.batch).look_up(store, updates)
+        lane = self._lane_of(updates[0])
+        finder = Finder(self._client, self._shared, Account.of(store), lane, canceling.KIND.batch)
+        if lane != shipping.KIND.code:
+            return finder.look_up(store, updates)
+        outcomes = shipping.of_feeds(updates, finder.learn)
+        rest = [one for one in updates if one.id not in outcomes]
+        return outcomes | shipping.look_up(store, rest, self._look)
 
     def lane(self, kind: str, payload: Mapping[str, Any]) -> str:
         """Feeds of one type go one after another; shipments are confirmed without a feed."""

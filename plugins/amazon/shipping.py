@@ -2,17 +2,24 @@
 
 A confirmation carries our package number as reference, and sending it again edits that package; so it may be repeated
 after a lost answer. Amazon shows the package in its orders minutes later: only then is the update effective.
+
+Each is a call of its own, unless very many wait: those go together, in a feed. What a feed refuses, or does not say
+clearly, is confirmed by a call of its own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from time import monotonic
 from typing import Any
+from xml.etree import ElementTree as Xml
 
 from plugins.amazon.accounts import Account
 from plugins.amazon.client import CONFIRM_SHIPMENT, Client
 from plugins.amazon.errors import AnswerLost, RequestRefused, Silent, Unreachable
+from plugins.amazon.feeds.messages import BadMessage, text
 from webapp.api import (
+    Accepted,
+    Batch,
     ChannelError,
     Denial,
     Denied,
@@ -21,6 +28,7 @@ from webapp.api import (
     Effective,
     IncomingOrder,
     IncomingPackage,
+    NotCarriedOut,
     NothingLearned,
     NotYet,
     Outcome,
@@ -35,7 +43,8 @@ from webapp.api import (
 )
 
 CONFIRM = CONFIRM_SHIPMENT.name
-KIND = UpdateKind("shipment", _l("Shipment confirmation"), repeatable=True, batch=10)
+KIND = UpdateKind("shipment", _l("Shipment confirmation"), repeatable=True, batch=10, many=500)
+OF_FEED = "feed "  # what the handle of a confirmation begins with that went in a feed
 VERSION = 1
 LATER = 300.0  # seconds until the next try of a shipment that waits until the store is connected again
 DENIALS = 3  # after so many orders denied in a row, the operation itself counts as denied
@@ -75,6 +84,58 @@ def deliver(client: Client, store: StoreAccess, updates: Sequence[Update], look:
     return outcomes
 
 
+def message(update: Update) -> Xml.Element:
+    """The message of a confirmation in a feed; raises `BadMessage`."""
+    try:
+        package, lines = update.payload["package"], _lines(update)
+        body = Xml.Element("OrderFulfillment")
+        text(body, "AmazonOrderID", update.order_number)
+        text(body, "MerchantFulfillmentID", update.reference)
+        text(body, "FulfillmentDate", package["shipped_at"])
+        data = Xml.SubElement(body, "FulfillmentData")
+        name = package.get("carrier_name")
+        text(data, "CarrierName" if name else "CarrierCode", name or package["carrier"])
+        if package.get("service"):
+            text(data, "ShippingMethod", package["service"])
+        text(data, "ShipperTrackingNumber", package["tracking_number"])
+        for line, units in lines.items():
+            item = Xml.SubElement(body, "Item")
+            text(item, "AmazonOrderItemCode", line)
+            text(item, "Quantity", str(units))
+    except (KeyError, TypeError, AttributeError):  # not the structure of this version
+        raise BadMessage(field="OrderFulfillment") from None
+    return body
+
+
+def together(updates: Batch, submit: Callable[[], dict[int, Outcome]]) -> dict[int, Outcome] | None:
+    """The outcomes of confirmations that are submitted as a feed; None if they are too few for one, or if Amazon takes
+    no feed now.
+    """
+    if len(updates) <= KIND.batch:
+        return None
+    outcomes = submit()
+    if any(isinstance(one, NotYet) and one.cause for one in outcomes.values()):
+        return None
+    return {id_: Sent(OF_FEED + str(one.handle)) if isinstance(one, Sent) else one for id_, one in outcomes.items()}
+
+
+def of_feeds(
+    updates: Sequence[Update], learn: Callable[[str, Sequence[Update]], Mapping[int, Outcome]]
+) -> dict[int, Outcome]:
+    """What the feeds of these confirmations say that is still under way, or was accepted; others are looked up one by
+    one.
+    """
+    outcomes: dict[int, Outcome] = {}
+    for handle in dict.fromkeys(one.handle for one in updates if not one.accepted and one.handle):
+        if not handle.startswith(OF_FEED):
+            continue
+        group = [one for one in updates if one.handle == handle and not one.accepted]
+        for id_, outcome in learn(handle.removeprefix(OF_FEED), group).items():
+            if isinstance(outcome, (Sent, Accepted, NothingLearned)):
+                outcomes[id_] = Sent(handle) if isinstance(outcome, Sent) else outcome
+    return outcomes
+
+
 def look_up(store: StoreAccess, updates: Sequence[Update], look: Look) -> dict[int, Outcome]:
     """An outcome for each update, with one reading per order.
 
@@ -98,8 +159,19 @@ def look_up(store: StoreAccess, updates: Sequence[Update], look: Look) -> dict[i
             continue
         order = orders[update.order_number]
         seen = order and (_shown(order, update) or _done_elsewhere(order, update))
-        outcomes[update.id] = seen or (Sent(update.handle) if update.handle else NotYet(0))
+        outcomes[update.id] = seen or _unseen(update)
     return outcomes
+
+
+def _unseen(update: Update) -> Outcome:
+    """The outcome of a confirmation that its order does not show. One whose feed did not carry it out is confirmed by
+    a call of its own, which says why if Amazon refuses it.
+    """
+    if update.accepted:
+        return Accepted()
+    if update.handle is None:
+        return NotYet(0)
+    return NotCarriedOut(1) if update.handle.startswith(OF_FEED) else Sent(update.handle)
 
 
 def confirmation(update: Update) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """When the batches of a lane go, and what a look-up is told of the others."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -117,6 +118,22 @@ def test_a_channel_that_fails_to_say_when_keeps_nothing_back(
     assert till.paid == ["C1"]
     assert [(one.place, one.code) for one in plugin_failures] == [("update", "till")]
     plugin_failures.clear()
+
+
+def test_very_many_go_in_one_larger_batch(
+    store: Store, till: tills.Ledger, credit: Credit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipment, carriage = tills.TillChannel.kinds
+    monkeypatch.setattr(tills.TillChannel, "kinds", (shipment, replace(carriage, batch=2, many=5)))
+    for number in range(1, 5):
+        credit(number)
+    run(store)
+    assert [len(batch) for batch in till.batches.values()] == [2]
+    for number in range(5, 8):
+        credit(number)
+    run(store)
+    assert [len(batch) for batch in till.batches.values()] == [2, 5]
+    assert sorted(till.paid) == [f"C{number}" for number in range(1, 8)]
 
 
 # --- What a look-up is told -------------------------------------------------------------------------------------------

@@ -380,6 +380,7 @@ class UpdateKind:
     label: LazyString
     repeatable: bool  # sending an update twice has the same effect as sending it once
     batch: int = 1  # the number of updates in one call of `deliver`
+    many: int = 0  # if at least so many are due, one call gets so many; 0: never more than `batch`
     exclusive: bool = False  # only one batch of a lane is under way in an account, until it has a handle
     gather: float = 0.0  # seconds for which an update waits for others, to go with them
     look_after: float = 90.0  # seconds from sending to the first lookup of the effect

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
 from sqlalchemy.orm import joinedload, selectinload
 
 from webapp import live
@@ -130,8 +130,10 @@ def claim_due(store_id: int, lane: str, owner: str) -> tuple[Store, list[Channel
     db.session.flush()
     if first is None or (exclusive and not _lane_is_free(store, lane)) or _lane_waits(store, lane, due):
         return (store, []) if lost else None
-    rows = _locked(due.where(ChannelUpdate.kind == first).limit(known[first].batch))
-    chosen = _chosen(rows, known[first])
+    due = due.where(ChannelUpdate.kind == first)
+    most = _batch_of(known[first], due)
+    rows = _locked(due.limit(most))
+    chosen = _chosen(rows, known[first], most)
     for row in chosen:
         row.state, row.lease_owner, row.lease_until = UpdateState.OWED, owner, now() + leases.LEASE
         row.attempts, row.attempt_id = row.attempts + 1, None
@@ -187,12 +189,20 @@ def _lane_waits(store: Store, lane: str, due: Select[ChannelUpdate]) -> bool:
     return True
 
 
-def _chosen(rows: Sequence[ChannelUpdate], carriage: UpdateKind) -> list[ChannelUpdate]:
+def _batch_of(carriage: UpdateKind, due: Select[ChannelUpdate]) -> int:
+    """The number of updates that are sent together: more than usual if very many are due."""
+    if carriage.many:
+        there = due.with_only_columns(ChannelUpdate.id).order_by(None).limit(carriage.many).subquery()
+        if db.session.scalar(select(func.count()).select_from(there)) == carriage.many:
+            return carriage.many
+    return carriage.batch
+
+
+def _chosen(rows: Sequence[ChannelUpdate], carriage: UpdateKind, most: int) -> list[ChannelUpdate]:
     """The rows that are sent together now. An update that is no longer wanted is withdrawn, one that has to wait is
     put off.
     """
     chosen: list[ChannelUpdate] = []
-    most = carriage.batch
     for row in rows:
         bound = min(most, row.together or most)
         if len(chosen) < bound and _may_go(row, carriage):

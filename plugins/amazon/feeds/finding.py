@@ -67,9 +67,15 @@ class Finder:
             try:
                 outcomes |= self._of_feed(handle, group) if handle else self._of_lost(group)
             except ChannelError as error:
-                learned = NothingLearned(error.retry_after or LATER, cause=error.stored(), denial=_denial(error))
-                outcomes |= {one.id: learned for one in group}
+                outcomes |= _nothing(error, group)
         return outcomes
+
+    def learn(self, feed_id: str, group: Sequence[Update]) -> dict[int, Outcome]:
+        """What became of a feed, for the updates in it."""
+        try:
+            return self._of_feed(feed_id, group)
+        except ChannelError as error:
+            return _nothing(error, group)
 
     # --- By the feed's id -----------------------------------------------------------------------------------------
 
@@ -228,6 +234,11 @@ def _ours(group: Sequence[Update]) -> frozenset[int]:
 def _partly(group: Sequence[Update]) -> bool:
     """Whether some updates of the attempt are not looked up any more."""
     return _messages(group) > len(group)
+
+
+def _nothing(error: ChannelError, group: Sequence[Update]) -> dict[int, Outcome]:
+    learned = NothingLearned(error.retry_after or LATER, cause=error.stored(), denial=_denial(error))
+    return {one.id: learned for one in group}
 
 
 def _denial(error: ChannelError) -> Denial | None:

@@ -13,7 +13,12 @@ from webapp.api import DeskError, lazy_gettext as _l
 CONTENT_TYPE: Final = "text/xml; charset=UTF-8"
 ACKNOWLEDGEMENT: Final = "POST_ORDER_ACKNOWLEDGEMENT_DATA"
 ADJUSTMENT: Final = "POST_PAYMENT_ADJUSTMENT_DATA"
-MESSAGE_TYPES: Final = {ACKNOWLEDGEMENT: "OrderAcknowledgement", ADJUSTMENT: "OrderAdjustment"}
+FULFILLMENT: Final = "POST_ORDER_FULFILLMENT_DATA"
+MESSAGE_TYPES: Final = {
+    ACKNOWLEDGEMENT: "OrderAcknowledgement",
+    ADJUSTMENT: "OrderAdjustment",
+    FULFILLMENT: "OrderFulfillment",
+}
 LARGEST: Final = 10 * 1024 * 1024  # bytes of a document, by Amazon's guidelines
 
 

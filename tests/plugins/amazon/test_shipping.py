@@ -1,14 +1,30 @@
 """Shipment confirmations over real HTTP: one effect, whatever happens to the answer."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from plugins.amazon import shipping
 from plugins.amazon.channel import AmazonChannel
+from plugins.amazon.feeds.messages import FULFILLMENT
 from plugins.amazon.practice import PracticeClient
-from webapp.api import Effective, NothingLearned, NotYet, Refused, Sent, StoreAccess, Unknown, Update
+from tests.plugins.amazon.conftest import feeds_done
+from webapp.api import (
+    Accepted,
+    Effective,
+    NotCarriedOut,
+    NothingLearned,
+    NotYet,
+    Outcome,
+    Refused,
+    Sent,
+    StoreAccess,
+    Unknown,
+    Update,
+)
+from webapp.testing import HandedUpdates
 
 MakeUpdate = Callable[..., Update]
 
@@ -234,3 +250,83 @@ def test_once_amazon_is_away_the_rest_is_not_looked_up(
     amazon.fault("getOrder", "429", times=5)
     assert all(isinstance(outcome, NothingLearned) for outcome in channel.look_up(store, updates).values())
     assert len(amazon.calls("getOrder")) == before + 1
+
+
+# --- Very many at once ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def many(amazon: PracticeClient, make_update: MakeUpdate) -> list[Update]:
+    """More confirmations than go by calls of their own."""
+    placed = amazon.place_many(shipping.KIND.batch + 2, marketplace="US", status="UNSHIPPED")
+    return [make_update(one, carrier="Other", carrier_name="Bike Bob", service="By hand") for one in placed]
+
+
+def looked_up(channel: AmazonChannel, store: StoreAccess, updates: list[Update], batch: "Kept") -> list[Outcome]:
+    asked = [replace(one, handle=batch.handles.get(one.id), begun=batch.attempts[-1]) for one in updates]
+    found = channel.look_up(store, asked)
+    return [found[one.id] for one in updates]
+
+
+class Kept(HandedUpdates):
+    """A batch with the handles that it got."""
+
+    handles: dict[int, str]
+
+    def sent(self, channel: AmazonChannel, store: StoreAccess) -> list[Outcome]:
+        outcomes = channel.deliver(store, self)
+        self.handles = {id_: str(one.handle) for id_, one in outcomes.items() if isinstance(one, Sent)}
+        return list(outcomes.values())
+
+
+def test_very_many_are_confirmed_by_one_feed(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, many: list[Update]
+) -> None:
+    batch = Kept(many)
+    assert all(isinstance(one, Sent) for one in batch.sent(channel, store))
+    assert not amazon.calls("confirmShipment")
+    feeds_done(amazon)
+    assert looked_up(channel, store, many, batch) == [Accepted()] * len(many)
+    accepted = [replace(one, handle=batch.handles[one.id], accepted=True) for one in many]
+    assert set(channel.look_up(store, accepted).values()) == {Effective()}
+    [package] = amazon.order(many[0].order_number)["packages"]
+    assert (package["reference"], package["carrier"], package["service"]) == ("1", "Bike Bob", "By hand")
+
+
+def test_one_that_a_feed_refuses_is_confirmed_by_a_call_that_says_why(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, many: list[Update], make_update: MakeUpdate
+) -> None:
+    canceled = amazon.place(marketplace="US")
+    bad = make_update(canceled)
+    amazon.cancel(canceled["order_id"])
+    batch = Kept([bad, *many])
+    batch.sent(channel, store)
+    feeds_done(amazon)
+    [first, *others] = looked_up(channel, store, [bad, *many], batch)
+    assert first == NotCarriedOut(1)
+    assert set(others) == {Accepted()}
+    assert isinstance(channel.deliver(store, HandedUpdates([bad]))[bad.id], Refused)
+
+
+@pytest.mark.parametrize("mark", ["fatal_25_wrong", "fatal_silent", "report_cut", "canceled"])
+def test_what_a_feed_does_not_say_is_told_by_the_orders(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, many: list[Update], mark: str
+) -> None:
+    amazon.mark_next_feed(FULFILLMENT, mark)
+    batch = Kept(many)
+    batch.sent(channel, store)
+    feeds_done(amazon)
+    expected = Effective() if mark == "report_cut" else NotCarriedOut(1)
+    assert set(looked_up(channel, store, many, batch)) == {expected}
+
+
+@pytest.mark.parametrize(
+    ("operation", "fault"), [("createFeedDocument", "500"), ("createFeed", "429"), ("createFeed", "403")]
+)
+def test_where_amazon_takes_no_feed_they_go_by_calls(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, many: list[Update], operation: str, fault: str
+) -> None:
+    amazon.fault(operation, fault, times=3)
+    assert any(isinstance(one, Sent) for one in channel.deliver(store, HandedUpdates(many)).values())
+    assert amazon.calls("confirmShipment")
+    assert not amazon.feeds()
