@@ -21,6 +21,7 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.live import connection
 from webapp.sync import recovery, streams
 from webapp.sync.models import QuarantinedOrder
+from webapp.sync.place import check_place
 from webapp.vault.key_file import KeyProblem, key_file
 from webapp.vault.models import VaultKey
 
@@ -133,6 +134,7 @@ def _check(app: Flask) -> None:
     schema.check()
     key_file().check()
     recovery.recover()
+    check_place()
     try:
         connection().ping()
     except RedisError as error:

@@ -141,9 +141,19 @@ def activate(door: Door, store_key: str) -> None:
 @click.argument("store_key", metavar="STORE")
 @desk_command
 def send(door: Door, store_key: str) -> None:
-    """Send to the store again, which was read only, as after a backup was put back."""
+    """Send to the store again, which was read only: stopped by somebody, or after a backup was put back."""
     with unit_of_work():
         activity.let_send(chosen := get_store(store_key), actor=door.actor)
+    _show(door, chosen)
+
+
+@store.command("stop-sending")
+@click.argument("store_key", metavar="STORE")
+@desk_command
+def stop_sending(door: Door, store_key: str) -> None:
+    """Send nothing to the store: its orders are still read, and its updates wait."""
+    with unit_of_work():
+        activity.stop_sending(chosen := get_store(store_key), actor=door.actor)
     _show(door, chosen)
 
 

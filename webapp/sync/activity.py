@@ -37,6 +37,23 @@ class OlderDatabase(DeskError):
     )
 
 
+class AnotherPlace(DeskError):
+    """Why nothing is sent to a store."""
+
+    code = "another_place"
+    sentence = _l(
+        "This desk runs at another place than before, as a copy would. If it is a copy, leave it so, or both desks act "
+        "on the same orders. If the desk has moved and the old one is off, let it send."
+    )
+
+
+class SendingStopped(DeskError):
+    """Why nothing is sent to a store."""
+
+    code = "sending_stopped"
+    sentence = _l("Nothing is sent until somebody lets it: sending was stopped here. Orders are still read.")
+
+
 def connected(store: Store, connection: Connection) -> Connection:
     """Store what a channel answered when it was asked whether a store's credentials work. Returns the answer with
     the desk's own problem, if there is one: another store may have the account.
@@ -91,6 +108,17 @@ def deactivate(store: Store, *, actor: Actor) -> None:
         if sync.run is not None and sync.run.is_open:
             sync.run.state = RunState.PAUSED
     _note(store, "store_deactivated", actor)
+
+
+def stop_sending(store: Store, *, actor: Actor) -> None:
+    """Make the store read-only: orders are still read, and whatever is to be sent waits."""
+    actor.needs("stores.edit")
+    actor.needs_shops(store.shop_ids)
+    if store.archived_at is not None:
+        raise StoreArchived
+    if store.read_only is None:
+        store.read_only = SendingStopped().stored()
+        _note(store, "store_sending_stopped", actor)
 
 
 def let_send(store: Store, *, actor: Actor) -> None:

@@ -24,6 +24,17 @@ class WindowKind(StrEnum):
 ORDERS_LANE = "orders"
 
 
+class DeskPlace(Model):
+    """Where this database was used last; one row."""
+
+    __tablename__ = "desk_places"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    url: Mapped[str]  # the configured address of the desk; empty if none was
+    database: Mapped[str]
+    at: Mapped[datetime]
+
+
 class StoreSync(Model):
     """One lane of a store: who has its lease, in which run, and when it is due again. Each lane has one reader at a
     time, and fails and is paused by itself.

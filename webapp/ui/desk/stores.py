@@ -218,6 +218,17 @@ def deactivate(store_id: int) -> Response:
     return redirect(url_for(".show", store_id=store_id))
 
 
+@bp.post("/<int(max=2147483647):store_id>/stop_sending")
+@needs("stores.edit")
+def stop_sending(store_id: int) -> Response:
+    """Make a store read-only."""
+    with unit_of_work():
+        store = _seen(store_id)
+        activity.stop_sending(store, actor=current_actor())
+    flash(_("Nothing is sent to %(store)s until somebody lets it.", store=store.name), "good")
+    return redirect(url_for(".show", store_id=store_id))
+
+
 @bp.post("/<int(max=2147483647):store_id>/let_send")
 @needs("stores.edit")
 def let_send(store_id: int) -> Response:
