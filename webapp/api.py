@@ -53,12 +53,14 @@ from webapp.channels.contract import (
     Update,
     UpdateKind,
 )
+from webapp.channels.described import cancel_reasons, cancels_lines
 from webapp.channels.models import ChannelOrder
 from webapp.channels.services import access, add_store, get_channel, remember_marketplaces, stores
 from webapp.clock import in_calendar, iso, now, parse_instant
 from webapp.config import configuration
 from webapp.db import Json, Model, UtcDateTime, db, unit_of_work
 from webapp.errors import DeskError, Invalid, Refusal
+from webapp.fulfillment.canceling import cancel_orders, cancel_refusal, keep, keep_refusal
 from webapp.fulfillment.contract import FulfillmentProvider, PackageInput, ShipmentCreated
 from webapp.fulfillment.models import Package, Shipment
 from webapp.fulfillment.services import ship_order, shipping_refusal
@@ -262,6 +264,10 @@ __all__ = [
     "archive",
     "archive_refusal",
     "assign",
+    "cancel_orders",
+    "cancel_reasons",
+    "cancel_refusal",
+    "cancels_lines",
     "change_address",
     "comment",
     "configuration",
@@ -278,6 +284,8 @@ __all__ = [
     "in_calendar",
     "iso",
     "job",
+    "keep",
+    "keep_refusal",
     "lazy_gettext",
     "load_orders",
     "needs",

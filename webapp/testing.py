@@ -18,6 +18,7 @@ from webapp.channels.contract import (
     Attempt,
     Batch,
     Begun,
+    CancelReason,
     Carrier,
     Channel,
     ChannelStage,
@@ -136,7 +137,11 @@ class FakeChannel(Channel):
 
     code, label = "fake", _l("Fake channel")
     settings = (Setting(name="key", label=_l("Key"), default=None, secret=True),)
-    kinds = (UpdateKind("shipment", _l("Shipment confirmation"), repeatable=True, batch=10),)
+    kinds = (
+        UpdateKind("shipment", _l("Shipment confirmation"), repeatable=True, batch=10),
+        UpdateKind("cancel", _l("Cancellation"), repeatable=False, batch=10, unseen_after=7200.0),
+    )
+    cancels_lines = True
     poll_every = 60.0
 
     def __init__(self, page_size: int = 100) -> None:
@@ -188,14 +193,26 @@ class FakeChannel(Channel):
     def deliver(self, store: StoreAccess, updates: Batch) -> Mapping[int, Outcome]:
         if self.failures:
             raise self.failures.pop(0)
-        self.delivered += updates
+        if updates[0].kind == "cancel":
+            updates.attempt(updates).call(self._take, updates)
+        else:
+            self._take(updates)
         return {update.id: self.outcomes.pop(0) if self.outcomes else Sent() for update in updates}
+
+    def _take(self, updates: Sequence[Update]) -> None:
+        self.delivered += updates
 
     def look_up(self, store: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
         return {update.id: self.found.pop(0) if self.found else Sent() for update in updates}
 
     def carriers(self, marketplace: str) -> Sequence[Carrier]:
         return (Carrier("DHL", "DHL"), Carrier("UPS", "UPS"), Carrier("Other", "Other", needs_name=True))
+
+    def cancel_reasons(self, marketplace: str) -> Sequence[CancelReason]:
+        return (
+            CancelReason(code="NoInventory", label=_l("Not in stock")),
+            CancelReason(code="BuyerCanceled", label=_l("The buyer asked for it"), for_buyer=True),
+        )
 
     def marketplace(self, marketplace: str) -> Marketplace | None:
         return next((known for known in self.marketplaces if known.id == marketplace), None)

@@ -1,6 +1,7 @@
 """The bundled order actions, in the order of their buttons."""
 
 from plugins.order_actions.address import ChangeAddress
+from plugins.order_actions.cancel import CancelOrder, KeepOrder
 from plugins.order_actions.comment import CommentOnOrder
 from plugins.order_actions.hold import HoldOrder, ReleaseOrder
 from plugins.order_actions.organize import (
@@ -18,6 +19,8 @@ ACTIONS: list[OrderAction] = [
     ShipOrder(),
     HoldOrder(),
     ReleaseOrder(),
+    CancelOrder(),
+    KeepOrder(),
     CommentOnOrder(),
     AssignOrder(),
     TagOrder(),

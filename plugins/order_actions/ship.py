@@ -81,6 +81,7 @@ class ShipOrder(OrderAction):
 
     code, label, right, bulk, icon = "ship", _l("Ship"), "orders.ship", True, "truck-delivery"
     listed = True
+    answers_cancel_request = _l("Ship anyway")
     Input = ShipInput
 
     def doing(self, count: int) -> str:

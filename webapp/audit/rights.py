@@ -44,6 +44,7 @@ OURS = (
     Right("orders.view", _l("see orders"), _EVERYBODY),
     Right("buyers.see", _l("see buyer data"), _WORKERS),
     Right("orders.ship", _l("ship orders"), _WORKERS),
+    Right("orders.cancel", _l("cancel orders"), (MANAGER,)),
     Right("orders.comment", _l("comment on orders"), _WORKERS),
     Right("orders.hold", _l("hold orders and release them"), _WORKERS),
     Right("orders.organize", _l("assign, tag, date, label and archive orders"), _DESK),

@@ -92,6 +92,14 @@ class IncomingLine:
     canceled_by: str = ""
 
 
+def units_canceled(line: IncomingLine, first_ordered: int) -> int:
+    """The units of a line that are canceled there. Channels don't tell them: they show fewer units ordered, or fewer
+    unfulfilled ones without more fulfilled.
+    """
+    unfulfilled = line.ordered - line.fulfilled if line.unfulfilled is None else line.unfulfilled
+    return first_ordered - line.fulfilled - unfulfilled
+
+
 @dataclass(frozen=True, slots=True)
 class IncomingPackage:
     """A parcel that the channel lists, whoever confirmed it."""

@@ -10,7 +10,17 @@ from typing import Any
 
 from sqlalchemy import select
 
-from webapp.channels.contract import NO_CODE, Carrier, Channel, Denial, Flag, Marketplace, ProductCode, StoreAccess
+from webapp.channels.contract import (
+    NO_CODE,
+    CancelReason,
+    Carrier,
+    Channel,
+    Denial,
+    Flag,
+    Marketplace,
+    ProductCode,
+    StoreAccess,
+)
 from webapp.channels.models import Store
 from webapp.channels.registered import channels
 from webapp.channels.services import access_without_secrets, channel_name
@@ -32,6 +42,35 @@ def _carriers(channel: Channel, marketplace: str) -> Sequence[Carrier]:
         if not isinstance(one, Carrier):
             raise WrongType(one, Carrier)
     return found
+
+
+def cancel_reasons(code: str, marketplace: str) -> Sequence[CancelReason]:
+    """The reasons for which a marketplace cancels orders. Raises `PluginFailed`."""
+    channel = channels().get(code)
+    return ask(channel, "cancel", _cancel_reasons, channel, marketplace) if channel else ()
+
+
+def _cancel_reasons(channel: Channel, marketplace: str) -> Sequence[CancelReason]:
+    found = list(channel.cancel_reasons(marketplace))
+    for one in found:
+        if not isinstance(one, CancelReason):
+            raise WrongType(one, CancelReason)
+    return found
+
+
+def cancel_reason_label(code: str, marketplace: str, reason: str) -> str:
+    """A channel's word for a reason to cancel."""
+    return _word(
+        code,
+        lambda channel: next((one.label for one in channel.cancel_reasons(marketplace) if one.code == reason), reason),
+        reason,
+    )
+
+
+def cancels_lines(code: str) -> bool:
+    """Whether a channel cancels units of lines, and not only whole orders."""
+    channel = channels().get(code)
+    return channel is not None and bool(channel.cancels_lines)
 
 
 def marketplace_of(code: str, marketplace: str) -> Marketplace | None:

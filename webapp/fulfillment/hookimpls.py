@@ -1,5 +1,6 @@
-"""What fulfillment registers: update kinds, list columns and query keys about packages."""
+"""What fulfillment registers: update kinds, their settings and words, list columns and query keys about packages."""
 
+from webapp.fulfillment.cancellations import REFUSED, SETTINGS, WORDS, CancelKind
 from webapp.fulfillment.confirmations import ShipmentConfirmation
 from webapp.fulfillment.contract import ShipmentCreated
 from webapp.fulfillment.list_columns import COLUMNS
@@ -9,8 +10,10 @@ from webapp.hooks import hookimpl
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.telling import declare
 from webapp.lists.contract import Subject
+from webapp.orders.attention import AttentionKind
 from webapp.orders.events import EventGroup, EventWords
 from webapp.search.contract import Column, QueryKey, WordSource
+from webapp.settings.declared import SettingsGroup
 from webapp.updates.contract import OutwardKind
 
 declare("shipments_created", list[ShipmentCreated])
@@ -20,12 +23,22 @@ SHIPPING = EventGroup("shipping", _l("Shipments"), 20)
 
 @hookimpl
 def register_outward_kinds() -> list[OutwardKind]:
-    return [ShipmentConfirmation()]
+    return [ShipmentConfirmation(), CancelKind()]
+
+
+@hookimpl
+def register_settings() -> list[SettingsGroup]:
+    return [SETTINGS]
+
+
+@hookimpl
+def register_attention_kinds() -> list[AttentionKind]:
+    return [REFUSED]
 
 
 @hookimpl
 def register_event_words() -> list[EventWords]:
-    return [EventWords("shipped", _l("Shipped by %(carrier)s, %(tracking)s (units: %(units)s)"), SHIPPING)]
+    return [EventWords("shipped", _l("Shipped by %(carrier)s, %(tracking)s (units: %(units)s)"), SHIPPING), *WORDS]
 
 
 @hookimpl

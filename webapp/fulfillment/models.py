@@ -1,8 +1,12 @@
-"""Shipments, packages and their contents. Carrier, service, tracking number and time belong to the package."""
+"""Shipments, packages and their contents, and cancellations. Carrier, service, tracking number and time belong to the
+package.
+"""
 
 from datetime import datetime
+from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp.db import Model
@@ -64,3 +68,44 @@ class PackageLine(Model):
     quantity: Mapped[int]
     package: Mapped[Package] = relationship(back_populates="lines")
     line: Mapped[OrderLine] = relationship()
+
+
+class CancellationState(StrEnum):
+    ASKED = "asked"
+    EFFECTIVE = "effective"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"  # undone, no longer wanted, or done elsewhere before it left
+
+
+class Cancellation(Model):
+    """A whole order, or units of its lines, that the channel is asked to cancel.
+
+    It plans; the counters of the lines follow the channel's readings alone. An order has at most one that is asked.
+    """
+
+    __tablename__ = "cancellations"
+    __table_args__ = (
+        Index("ix_cancellations_order", "order_id", "id"),
+        Index(
+            "uq_cancellations_asked",
+            "order_id",
+            unique=True,
+            sqlite_where=text("state = 'asked'"),
+            postgresql_where=text("state = 'asked'"),
+        ),
+        {"sqlite_autoincrement": True},  # channels know a cancellation by its id: ids are never reused
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
+    whole: Mapped[bool]
+    lines: Mapped[dict[str, Any]]  # order line id -> units to cancel
+    canceled_before: Mapped[dict[str, Any]]  # order line id -> units that were canceled when it was asked
+    reason: Mapped[str]  # a code of the channel
+    state: Mapped[str] = mapped_column(default=CancellationState.ASKED)
+    problem: Mapped[dict[str, Any] | None]  # why it was refused: a stored DeskError, or the channel's own sentence
+    actor_kind: Mapped[str]
+    actor_id: Mapped[int | None]
+    asked_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    order: Mapped[Order] = relationship()

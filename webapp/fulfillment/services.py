@@ -18,6 +18,8 @@ from webapp.channels.services import ChannelLeftOut, channel_name
 from webapp.clock import now
 from webapp.db import db
 from webapp.errors import DeskError, NotFound, Refusal
+from webapp.fulfillment.canceling import BeingCanceled, forget_refused
+from webapp.fulfillment.cancellations import OrderCanceled
 from webapp.fulfillment.confirmations import owe_confirmations
 from webapp.fulfillment.contract import FulfillmentProvider, PackageInput, ShipmentCreated
 from webapp.fulfillment.models import DESK, Package, PackageLine, Shipment
@@ -38,16 +40,6 @@ CLOCK_SLACK = timedelta(minutes=2)  # a ship time up to this far ahead is accept
 class PaymentPending(Refusal):
     code = "payment_pending"
     sentence = _l("Payment is not verified yet: the order can ship once the channel releases it.")
-
-
-class OrderCanceled(Refusal):
-    code = "order_canceled"
-    sentence = _l("This order is canceled.")
-
-
-class BeingCanceled(Refusal):
-    code = "being_canceled"
-    sentence = _l("This order is being canceled.")
 
 
 class ShippedByChannel(Refusal):
@@ -182,6 +174,7 @@ def ship_order(
     for number, package in enumerate(prepared, start=first):
         shipment.packages.append(_pack(order, number, package))
     settle_state(order)
+    forget_refused(order)
     units = sum(line.quantity for package in shipment.packages for line in package.lines)
     last = shipment.packages[-1]
     values = {"units": units, "carrier": last.carrier_name or last.carrier, "tracking": last.tracking_number}

@@ -56,6 +56,12 @@ KINDS = (
         _l("Compare the packages of both sides."),
     ),
     AttentionKind(
+        "overcanceled",
+        _l("Canceled quantities disagree"),
+        _l("The channel counts %(there)s canceled of %(sku)s, and only %(here)s had not left."),
+        _l("Compare both sides, and ask the carrier to return what should not have left."),
+    ),
+    AttentionKind(
         "incomplete",
         _l("Incomplete answer"),
         _l("The channel left out: %(missing)s."),

@@ -97,6 +97,8 @@ class OutwardKind(ABC):
     hold: ClassVar[Setting[int] | None] = None  # a setting of stores: the seconds in which it can be undone
     undoable: ClassVar[bool] = True  # whether a person may withdraw it before it leaves
     provable: ClassVar[bool] = True  # whether a lost one can be looked up; otherwise a person decides
+    confirmable: ClassVar[bool] = True  # whether a person may say that it happened, though the channel does not show it
+    trouble: ClassVar[str] = ""  # the kind of attention that a refusal sets, instead of the desk's own for any update
     waits_for: ClassVar[Sequence[str]] = ()  # kinds of the same order that `ready` may wait for
     never_with: ClassVar[Sequence[str]] = ()  # kinds of the same order that are never under way beside it
     disowned_after: ClassVar[timedelta] = timedelta(0)  # how long after it left a person may say that it did not happen

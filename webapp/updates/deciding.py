@@ -193,7 +193,7 @@ def closable(update: ChannelUpdate) -> bool:
     """Whether a person can say that it did not happen: an update that can be sent again, or that the channel took
     and never showed.
     """
-    return _waits_denied(update) or update.state == UpdateState.REFUSED or confirmable(update)
+    return _waits_denied(update) or update.state == UpdateState.REFUSED or _in_doubt(update)
 
 
 def _waits_denied(update: ChannelUpdate) -> bool:
@@ -203,6 +203,11 @@ def _waits_denied(update: ChannelUpdate) -> bool:
 
 def confirmable(update: ChannelUpdate) -> bool:
     """Whether a person can say that it happened: its result is unknown, or the channel took it and never showed it."""
+    kind = kinds().get(update.kind)
+    return _in_doubt(update) and (kind is None or kind.confirmable)
+
+
+def _in_doubt(update: ChannelUpdate) -> bool:
     return update.state == UpdateState.UNKNOWN or unseen(update)
 
 

@@ -40,7 +40,7 @@ def end(
             row.effective_at, row.problem = at, None
             row.sent_at = row.sent_at or at
         if state == UpdateState.REFUSED:
-            raise_attention(row.order, event, of=row.id, problem=row.problem)
+            raise_attention(row.order, _trouble_of(row) or event, of=row.id, problem=row.problem)
         else:
             settle_troubles(row.order, row)
         if event:
@@ -57,8 +57,14 @@ def end(
 
 def settle_troubles(order: Order, update: ChannelUpdate) -> None:
     """Remove every mark that the update set on its order."""
-    for trouble in TROUBLES:
+    for trouble in {*TROUBLES, _trouble_of(update)}:
         settle_attention(order, trouble, of=update.id)
+
+
+def _trouble_of(update: ChannelUpdate) -> str:
+    """The kind of attention that a refusal of the update sets, if its kind names one."""
+    kind = kinds().get(update.kind)
+    return kind.trouble if kind else ""
 
 
 def owe_again(update: ChannelUpdate, due_at: datetime) -> None:

@@ -268,9 +268,43 @@ def test_trouble_that_passes_quarantines_nothing(
 def test_units_canceled_there_are_counted_from_the_first_quantity(take: Take) -> None:
     told = incoming_order([incoming_line("MUG", 3)])
     take(told)
-    [order] = take(again(told, lines=line_again(told, ordered=2, unfulfilled=2)))
+    [order] = take(again(told, lines=line_again(told, ordered=2, unfulfilled=2, canceled_by="BUYER")))
     [line] = order.lines
     assert (line.ordered, line.canceled, line.open) == (3, 1, 2)
+
+
+@pytest.mark.parametrize("change", [{"ordered": 2, "unfulfilled": 2}, {"unfulfilled": 2}, {"ordered": 2}])
+def test_units_that_nobody_is_said_to_have_canceled_count_once_a_second_reading_agrees(
+    take: Take, change: dict[str, int]
+) -> None:
+    told = incoming_order([incoming_line("MUG", 3, unfulfilled=None if "unfulfilled" not in change else 3)])
+    take(told)
+    fewer = again(told, lines=line_again(told, **change))
+    [order] = take(fewer)
+    assert (order.lines[0].canceled, order.unshipped) == (0, 3)
+    [order] = take(fewer)  # the very answer again
+    assert (order.lines[0].canceled, order.unshipped) == (1, 2)
+
+
+def test_units_that_a_second_reading_shows_again_are_not_canceled(take: Take) -> None:
+    told = incoming_order([incoming_line("MUG", 3)])
+    take(told)
+    take(again(told, lines=line_again(told, ordered=1, unfulfilled=1)))
+    [order] = take(again(told, minutes=6, lines=line_again(told, ordered=2, unfulfilled=2)))
+    assert order.lines[0].canceled == 1
+    [order] = take(again(told, minutes=7))
+    assert order.lines[0].canceled == 1  # a reading that lags behind takes nothing back
+
+
+def test_units_canceled_there_that_have_left_here_are_a_conflict(take: Take, mia: Actor) -> None:
+    told = incoming_order([incoming_line("MUG", 3)])
+    [order] = take(told)
+    with unit_of_work():
+        ship_order(locked(order), [PackageInput("DHL", "JD1", lines={order.lines[0].id: 2})], actor=mia)
+    [order] = take(again(told, lines=line_again(told, ordered=1, unfulfilled=1, canceled_by="BUYER")))
+    assert (order.lines[0].shipped, order.lines[0].canceled) == (2, 1)
+    [trouble] = in_words(order.attention)
+    assert trouble.cause == "The channel counts 2 canceled of MUG, and only 1 had not left."
 
 
 def test_an_order_canceled_there_is_canceled_here(take: Take) -> None:

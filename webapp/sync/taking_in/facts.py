@@ -12,7 +12,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from webapp.channels.contract import ADDRESS_FIELDS, EXTRA_AT_MOST, ChannelStage, IncomingLine, IncomingOrder
+from webapp.channels.contract import (
+    ADDRESS_FIELDS,
+    EXTRA_AT_MOST,
+    ChannelStage,
+    IncomingLine,
+    IncomingOrder,
+    units_canceled,
+)
 from webapp.clock import in_calendar
 from webapp.orders.events import NAMED_BEFORE
 from webapp.orders.postal import needed
@@ -156,8 +163,11 @@ class LineFacts:
     shipped: int = 0
     refunded: int = 0
     first_ordered: int = 0
+    canceled_there: int | None = None  # by the reading, counted or not; None before the first
+    doubted: bool = False  # whether the reading shows cancellations that count only if the next one agrees
     shipped_elsewhere: int = 0  # units that this reading adds, shipped by somebody else
     conflict: dict[str, Any] | None = None
+    overcanceled: dict[str, Any] | None = None
 
     @property
     def open(self) -> int:
@@ -167,9 +177,9 @@ class LineFacts:
 def read_line(had: LineFacts, line: IncomingLine, stage: ChannelStage) -> LineFacts:
     """The counters after a reading.
 
-    Channels give no canceled quantity: canceled there = first ordered − fulfilled − unfulfilled. A reading only ever
-    adds: one that lags behind takes nothing back. What does not fit beside what the desk did is a conflict, not an
-    error.
+    Channels give no canceled quantity: canceled there = first ordered − fulfilled − unfulfilled. If nobody is said to
+    have canceled, it counts only once a second reading agrees. A reading only ever adds: one that lags behind takes
+    nothing back. What does not fit beside what the desk did is a conflict, not an error.
     """
     now = LineFacts(
         ordered=max(had.ordered, line.ordered),
@@ -185,10 +195,19 @@ def read_line(had: LineFacts, line: IncomingLine, stage: ChannelStage) -> LineFa
         now.shipped += now.shipped_elsewhere
         if now.shipped_elsewhere < beyond:
             now.conflict = {"there": line.fulfilled, "here": now.shipped, "sku": line.sku or line.title}
-    unfulfilled = 0 if stage is ChannelStage.CANCELED else line.unfulfilled
-    if unfulfilled is not None:
-        canceled_there = now.first_ordered - line.fulfilled - unfulfilled
-        now.canceled = max(now.canceled, min(canceled_there, now.ordered - now.withdrawn - now.shipped))
+    left = now.ordered - now.withdrawn - now.shipped
+    if stage is ChannelStage.CANCELED:
+        now.canceled_there = now.first_ordered - line.fulfilled
+        now.canceled = max(now.canceled, min(now.canceled_there, left))
+        return now
+    now.canceled_there = units_canceled(line, now.first_ordered)
+    sure = now.canceled_there
+    if had.canceled_there is not None and not line.canceled_by:
+        sure = min(sure, had.canceled_there)
+    now.doubted = now.canceled_there > max(sure, had.canceled)
+    if sure > max(left, had.canceled):
+        now.overcanceled = {"there": sure, "here": max(left, had.canceled), "sku": line.sku or line.title}
+    now.canceled = max(now.canceled, min(sure, left))
     return now
 
 
@@ -249,6 +268,7 @@ def attention_of(order: IncomingOrder, lines: Sequence[LineFacts], had_shipped: 
     if order.odd_times:
         found.append({"kind": "odd_time", "values": {"times": list(order.odd_times)}})
     found += [{"kind": "conflict", "values": line.conflict} for line in lines if line.conflict]
+    found += [{"kind": "overcanceled", "values": line.overcanceled} for line in lines if line.overcanceled]
     for problem in (problem for line in order.lines for problem in line_problems(line)):
         if problem not in found:  # each line has its own, the order has each kind once
             found.append(problem)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, select, update
 
 from webapp.channels.contract import ChannelStage, FulfilledBy, IncomingOrder
 from webapp.channels.models import ChannelLine, ChannelOrder, ChannelPackage
@@ -44,6 +44,7 @@ class KnownOrders:
         self.page = page
         self.moves: list[UnitsMoved] = []  # moves of units at the channel
         self.charged: list[AmountChange] = []  # amounts that the channel charges otherwise than before
+        self._doubted: list[int] = []  # channel orders with cancellations that the next reading has to confirm
         self.readings: dict[int, IncomingOrder] = {}  # the reading of each order, for updates that wait for it
 
     def write(self, entries: Sequence[tuple[int, PreparedOrder]]) -> list[OrdersChange]:
@@ -89,6 +90,7 @@ class KnownOrders:
             if change is not None:
                 changed.append(change)
         db.session.flush()
+        self._read_again()
         amounts.write()
         self._seal([(order.id, entry) for order, entry in known])
         db.session.info.pop("order_changes", None)  # with the events of this page
@@ -99,7 +101,7 @@ class KnownOrders:
         self,
         order: Order,
         lines: dict[str, OrderLine],
-        channel_lines: Mapping[tuple[int, str], tuple[int, int]],
+        channel_lines: Mapping[tuple[int, str], tuple[int, int, int | None]],
         entry: PreparedOrder,
         parcels: Mapping[str, Parcel],
         address_changed: bool | None,
@@ -116,11 +118,13 @@ class KnownOrders:
         line_changes: dict[str, dict[str, Any]] = {}
         had_shipped = any(line.shipped for line in lines.values())
         for line in incoming.lines:
-            line_id, first = channel_lines[order.channel_order_id, line.number]
+            line_id, first, canceled_there = channel_lines[order.channel_order_id, line.number]
             row = lines.get(line.number)
-            had = LineFacts(first_ordered=first) if row is None else _facts_of(row, first)
+            had = LineFacts(first_ordered=first) if row is None else _facts_of(row, first, canceled_there)
             now_ = facts.read_line(had, line, incoming.stage)
             counts.append(now_)
+            if now_.doubted:
+                self._doubted.append(order.channel_order_id)
             columns = line_columns(incoming, line, now_)
             if row is None:
                 last = 1 + max((known.position for known in lines.values()), default=-1)
@@ -174,6 +178,12 @@ class KnownOrders:
         self.charged += amount_changes(order.id, charged_before, charged)
         return OrdersChange(order.id, "changed_there", difference, before)
 
+    def _read_again(self) -> None:
+        """Let the next reading of doubted orders count as another one, even if it has not changed."""
+        if self._doubted:
+            doubted = update(ChannelOrder).where(ChannelOrder.id.in_(self._doubted))
+            db.session.execute(doubted.values(content_hash=b""), execution_options={"synchronize_session": False})
+
     def _with_what_is_withheld(
         self, entries: Sequence[tuple[int, PreparedOrder]]
     ) -> Sequence[tuple[int, PreparedOrder]]:
@@ -211,14 +221,16 @@ class KnownOrders:
 
     def _update_channel_lines(
         self, entries: Sequence[tuple[int, PreparedOrder]]
-    ) -> dict[tuple[int, str], tuple[int, int]]:
-        """Mirror the lines; returns id and first ordered quantity by order and line number."""
+    ) -> dict[tuple[int, str], tuple[int, int, int | None]]:
+        """Mirror the lines; returns by order and line number the id, the first ordered quantity, and the units that
+        were canceled by the reading before.
+        """
         ids = [channel_id for channel_id, _ in entries]
         rows = db.session.scalars(
             select(ChannelLine).where(ChannelLine.channel_order_id.in_(ids)).execution_options(populate_existing=True)
         )
         had = {(row.channel_order_id, row.number): row for row in rows}
-        known: dict[tuple[int, str], tuple[int, int]] = {}
+        canceled = {key: _canceled_there(row) for key, row in had.items()}
         for channel_id, entry in entries:
             for position, line in enumerate(entry.order.lines):
                 row = had.get((channel_id, line.number))
@@ -233,9 +245,7 @@ class KnownOrders:
                 row.facts = facts.channel_line_facts(line)
                 had[channel_id, line.number] = row
         db.session.flush()
-        for key, row in had.items():
-            known[key] = (row.id, row.first_ordered)
-        return known
+        return {key: (row.id, row.first_ordered, canceled.get(key)) for key, row in had.items()}
 
     def _replace_channel_packages(self, entries: Sequence[tuple[int, PreparedOrder]]) -> None:
         with_packages = [(channel_id, entry.order) for channel_id, entry in entries if entry.order.packages]
@@ -275,8 +285,13 @@ class KnownOrders:
         return vault.pack(BUYER, has) if partly else entry.buyer
 
 
-def _facts_of(row: OrderLine, first_ordered: int) -> LineFacts:
-    return LineFacts(row.ordered, row.canceled, row.withdrawn, row.shipped, row.refunded, first_ordered)
+def _facts_of(row: OrderLine, first_ordered: int, canceled_there: int | None = None) -> LineFacts:
+    return LineFacts(row.ordered, row.canceled, row.withdrawn, row.shipped, row.refunded, first_ordered, canceled_there)
+
+
+def _canceled_there(row: ChannelLine) -> int:
+    """The units of a line that were canceled by the last reading."""
+    return row.first_ordered - (row.ordered if row.unfulfilled is None else row.fulfilled + row.unfulfilled)
 
 
 def _counted(counts: LineFacts) -> dict[str, int]:

@@ -48,6 +48,7 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(countdown)
     app.add_template_filter(number)
     app.add_template_filter(clock)
+    app.add_template_filter(to_the_second)
     app.add_template_filter(duration)
     app.jinja_env.globals.update(
         state_label=state_label,
@@ -121,6 +122,13 @@ def number(count: float) -> str:
 def clock(instant: datetime) -> str:
     """The time of day only."""
     return f"{instant.astimezone(zone()):%H:%M}"
+
+
+def to_the_second(instant: datetime) -> str:
+    """An instant as people wait for it: to the second within an hour."""
+    if abs(instant - now()) < timedelta(hours=1):
+        return f"{instant.astimezone(zone()):%H:%M:%S}"
+    return moment(instant)
 
 
 def duration(seconds: int) -> str:

@@ -1,0 +1,114 @@
+"""Cancel an order, or units of its lines, for a reason of its channel; and undo it. The rules are the desk's own
+(`cancel_refusal`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from webapp.api import (
+    HIDDEN,
+    ActionInput,
+    Actor,
+    CancelReason,
+    FormField,
+    Kind,
+    Offered,
+    Order,
+    OrderAction,
+    Refusal,
+    UnitsOfLine,
+    cancel_orders,
+    cancel_reasons,
+    cancel_refusal,
+    cancels_lines,
+    keep,
+    keep_refusal,
+    lazy_gettext as _l,
+    ngettext,
+    stores,
+)
+
+
+class CancelInput(ActionInput):
+    """Without `lines` the whole order is canceled."""
+
+    reason: Annotated[str, Field(max_length=100), FormField(_l("Reason"), Kind.CHOICE, needed=True)] = ""
+    lines: Annotated[dict[int, int], FormField(_l("What to cancel"), Kind.QUANTITIES)] = Field(default_factory=dict)
+
+
+class CancelOrder(OrderAction):
+    """Ask the channel to cancel; the order is being canceled until the channel shows it."""
+
+    code, label, right, bulk, icon = "cancel", _l("Cancel"), "orders.cancel", True, "x"
+    counterpart = "keep"
+    answers_cancel_request = _l("Cancel for the buyer")
+    Input = CancelInput
+
+    def doing(self, count: int) -> str:
+        return str(ngettext("%(num)s order is being canceled.", "%(num)s orders are being canceled.", count))
+
+    def done(self, count: int) -> str:
+        return str(ngettext("%(num)s asked to be canceled", "%(num)s asked to be canceled", count))
+
+    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
+        return cancel_refusal(order, actor)
+
+    def perform(self, order: Order, data: CancelInput, actor: Actor) -> None:
+        self.perform_many([order], data, actor)
+
+    def perform_many(self, orders: Sequence[Order], data: CancelInput, actor: Actor) -> None:
+        cancel_orders(orders, data.reason, data.lines, actor=actor)
+
+    def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
+        if order is None:
+            return {"reason": _reasons(_common(actor)), "lines": HIDDEN}
+        reasons = cancel_reasons(order.store.channel, order.marketplace)
+        left = [UnitsOfLine(line.id, line.title, line.sku, line.open) for line in order.lines if line.open]
+        some = cancels_lines(order.store.channel) and sum(line.most for line in left) > 1
+        return {
+            "reason": _reasons(reasons, for_buyer=order.buyer_wants_cancel),
+            "lines": Offered(lines=left) if some else HIDDEN,
+        }
+
+
+class KeepOrder(OrderAction):
+    """Undo a cancellation that has not left yet."""
+
+    code, label, right, bulk, icon = "keep", _l("Undo cancel"), "orders.cancel", True, "player-play"
+    counterpart = "cancel"
+
+    def doing(self, count: int) -> str:
+        return str(
+            ngettext(
+                "The cancellation of %(num)s order is undone.", "The cancellations of %(num)s orders are undone.", count
+            )
+        )
+
+    def done(self, count: int) -> str:
+        return str(ngettext("%(num)s cancellation undone", "%(num)s cancellations undone", count))
+
+    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
+        return keep_refusal(order, actor)
+
+    def perform(self, order: Order, data: ActionInput, actor: Actor) -> None:
+        keep(order, actor=actor)
+
+
+def _reasons(reasons: Iterable[CancelReason], *, for_buyer: bool = False) -> Offered:
+    reasons = list(reasons)
+    if not reasons:
+        return HIDDEN
+    default = next((one.code for one in reasons if one.for_buyer), None) if for_buyer else None
+    return Offered(choices=[(one.code, one.label) for one in reasons], default=default)
+
+
+def _common(actor: Actor) -> list[CancelReason]:
+    """The reasons that all marketplaces of the actor's stores accept; all of them if they have none in common."""
+    sold_at = {(store.channel, row.marketplace) for store in stores(actor) for row in store.marketplaces}
+    each = [reasons for place in sorted(sold_at) if (reasons := cancel_reasons(*place))]
+    everything = {one.code: one for reasons in each for one in reversed(reasons)}
+    shared = set.intersection(*({one.code for one in reasons} for reasons in each)) if each else set()
+    first = list(each[0]) if each else []
+    return [one for one in first if one.code in shared] or list(everything.values())

@@ -1,0 +1,196 @@
+"""The kind of outward act that asks a channel to cancel an order, or units of its lines.
+
+The source is a `Cancellation`. Readings of the order alone show that it happened: people can't say so, and the counters
+of canceled units are the import's.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from webapp.audit.actor import Actor
+from webapp.channels.contract import ChannelStage, IncomingLine, IncomingOrder, units_canceled
+from webapp.clock import now
+from webapp.db import db
+from webapp.errors import DeskError, Refusal
+from webapp.fulfillment.confirmations import SHIPMENT
+from webapp.fulfillment.models import Cancellation, CancellationState
+from webapp.i18n import lazy_gettext as _l
+from webapp.orders.attention import AttentionKind
+from webapp.orders.events import EventGroup, EventWords, record
+from webapp.orders.models import Order, OrderLine
+from webapp.orders.states import OPEN_STATES, OrderState
+from webapp.settings.declared import STORE, Setting, SettingsGroup
+from webapp.updates.contract import Contradicted, DoneElsewhere, OutwardKind, Shown
+from webapp.updates.models import ChannelUpdate, UpdateState
+
+CANCEL = "cancel"
+HOLD = Setting(
+    name="cancel_hold",
+    label=_l("Seconds in which a cancellation can be undone"),
+    default=60,
+    minimum=0,
+    maximum=3600,
+    help=_l("A cancellation waits for so long before it goes to the channel. 0: it goes at once."),
+)
+SETTINGS = SettingsGroup("outward", _l("Time to undo"), (HOLD,), scope=STORE)
+
+CANCELING = EventGroup("canceling", _l("Cancellations"), 25)
+WORDS = (
+    EventWords("cancel_asked", _l("Cancellation asked for: %(reason)s"), CANCELING),
+    EventWords("cancel_held", _l("Cancellation asked for: %(reason)s. It goes out at %(goes)s."), CANCELING),
+    EventWords("cancel_lines_asked", _l("Cancellation of %(units)s units asked for: %(reason)s"), CANCELING),
+    EventWords(
+        "cancel_lines_held",
+        _l("Cancellation of %(units)s units asked for: %(reason)s. It goes out at %(goes)s."),
+        CANCELING,
+    ),
+    EventWords("cancel_effective", _l("The channel canceled it, as asked"), CANCELING),
+    EventWords("cancel_refused", _l("The channel did not cancel it: the order goes on"), CANCELING),
+    EventWords("cancel_withdrawn", _l("Cancellation withdrawn: the order goes on"), CANCELING),
+    EventWords("cancel_elsewhere", _l("Canceled elsewhere before the cancellation asked for here left"), CANCELING),
+)
+REFUSED = AttentionKind(
+    "cancel_refused",
+    _l("Not canceled"),
+    _l("The channel did not cancel this order: %(problem)s"),
+    _l("The order goes on: ship it, or cancel it again with another reason. If the buyer asked for it, write to them."),
+)
+
+
+class NotAskedAnyMore(Refusal):
+    code = "cancel_not_asked"
+    sentence = _l("This cancellation has ended, and the order may have been worked since: cancel the order again.")
+
+
+class OrderCanceled(Refusal):
+    code = "order_canceled"
+    sentence = _l("This order is canceled.")
+
+
+class AlreadyShipped(Refusal):
+    code = "already_shipped"
+    sentence = _l("This order has shipped: it can't be canceled any more.")
+
+
+class NothingToCancel(Refusal):
+    """All units were canceled, refunded or shipped."""
+
+    code = "nothing_to_cancel"
+    sentence = _l("Nothing is left to cancel.")
+
+
+class TooFewLeft(Refusal):
+    """Of a line, fewer units are left than a cancellation asks for."""
+
+    code = "too_few_to_cancel"
+    sentence = _l("Only %(open)s of %(sku)s are left to cancel.")
+
+
+class ShippedThere(DeskError):
+    code = "shipped_there"
+    sentence = _l("It has shipped there.")
+
+
+class CancelKind(OutwardKind):
+    """A cancellation of an order, by its id."""
+
+    code = CANCEL
+    label = _l("Cancellation")
+    right = "orders.cancel"
+    hold = HOLD
+    never_with = (SHIPMENT,)
+    confirmable = False
+    trouble = REFUSED.code
+    disowned_after = timedelta(hours=2)
+
+    def reference(self, source: Cancellation) -> str:
+        return str(source.id)
+
+    def payload(self, order: Order, source: Cancellation) -> Mapping[str, Any]:
+        numbers = {str(line.id): line.channel_line_number for line in order.lines}
+        lines = {numbers[line_id]: units for line_id, units in source.lines.items()}
+        return {"version": 1, "whole": source.whole, "reason": source.reason, "lines": lines}
+
+    def stands(self, update: ChannelUpdate, order: Order) -> Refusal | None:
+        row = _source(update)
+        if row is None or row.state != CancellationState.ASKED:
+            return NotAskedAnyMore()
+        if refusal := nothing_left(order):
+            return refusal
+        for line in order.lines:
+            if line.open < row.lines.get(str(line.id), 0):
+                return TooFewLeft(open=line.open, sku=line.sku or line.title)
+        return None
+
+    def shown_by(self, update: ChannelUpdate, reading: IncomingOrder) -> Shown | DoneElsewhere | Contradicted | None:
+        row = _source(update)
+        if row is None:
+            return None
+        planned = list(_planned(row, update.order, reading))
+        fallen = len(planned) == len(row.lines) and all(
+            units_canceled(there, line.ordered) >= before + units for line, there, units, before in planned
+        )
+        counted = all(line.canceled >= before + units for line, _there, units, before in planned)
+        if reading.stage is ChannelStage.CANCELED or (fallen and counted):
+            return Shown() if update.attempts else DoneElsewhere()
+        if fallen:
+            return None  # the import counts it, and this is asked again, once a second reading agrees
+        for line, there, units, before in planned:
+            left = line.ordered - there.fulfilled - before
+            if left < units:
+                return Contradicted(TooFewLeft(open=max(left, 0), sku=line.sku or line.title))
+        return Contradicted(ShippedThere()) if reading.stage is ChannelStage.SHIPPED else None
+
+    def settled(self, update: ChannelUpdate) -> None:
+        row = _source(update)
+        if row is None:
+            return
+        match update.state:
+            case UpdateState.EFFECTIVE:
+                _end(row, CancellationState.EFFECTIVE, "cancel_effective")
+            case UpdateState.REFUSED:
+                row.problem = update.problem
+                _end(row, CancellationState.REFUSED, "cancel_refused")
+            case UpdateState.DONE_ELSEWHERE:
+                _end(row, CancellationState.WITHDRAWN, "cancel_elsewhere")
+            case UpdateState.WITHDRAWN if row.state == CancellationState.ASKED:
+                _end(row, CancellationState.WITHDRAWN, "cancel_withdrawn")
+
+
+def nothing_left(order: Order) -> Refusal | None:
+    """Why nothing of the order can be canceled any more, whoever asks."""
+    stage = order.channel_order.stage
+    if order.state == OrderState.CANCELED or stage == ChannelStage.CANCELED:
+        return OrderCanceled()
+    if order.state == OrderState.COMPLETE or stage == ChannelStage.SHIPPED:
+        return AlreadyShipped()
+    return NothingToCancel() if order.state not in OPEN_STATES or not any(line.open for line in order.lines) else None
+
+
+def _source(update: ChannelUpdate) -> Cancellation | None:
+    return db.session.get(Cancellation, update.source_id) if update.source_id is not None else None
+
+
+def _planned(
+    row: Cancellation, order: Order, reading: IncomingOrder
+) -> Iterator[tuple[OrderLine, IncomingLine, int, int]]:
+    """The lines of the cancellation that the reading has: the desk's, the channel's, the units to cancel, and those
+    that were canceled before.
+    """
+    there = {line.number: line for line in reading.lines}
+    for line in order.lines:
+        units = row.lines.get(str(line.id), 0)
+        if units and line.channel_line_number in there:
+            yield line, there[line.channel_line_number], units, row.canceled_before.get(str(line.id), 0)
+
+
+def _end(row: Cancellation, state: CancellationState, event: str) -> None:
+    """Write the end of a cancellation whose order the caller has locked. One that was refused may turn out to have
+    happened.
+    """
+    asked = row.state == CancellationState.ASKED
+    row.state, row.ended_at = state, now()
+    if asked:
+        row.order.canceling = False
+    record(row.order, event, actor=Actor.channel(row.order.store_id), cause="update")
