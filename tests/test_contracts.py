@@ -24,11 +24,11 @@ CORE = [
 VALUES = {"Job", "LazyString", "Model", "Money", "UtcDateTime"}  # what plugins use and no contract
 # What plugins build, or implement, and the desk reads:
 READ = {
-    "Accepted", "ActionInput", "AttentionKind", "Badge", "Card", "Carrier", "Channel", "Column", "Connection",
-    "Contradicted", "Denial", "DoneElsewhere", "Effective", "EventGroup", "EventWords", "Expansion", "Flag",
-    "FormField", "Found", "FulfillmentProvider", "Impossible", "IncomingAmount", "IncomingLine", "IncomingOrder",
-    "IncomingPackage", "Label", "Link", "ListWords", "Marketplace", "MenuEntry", "NotCarriedOut", "NotYet",
-    "NothingLearned", "Offered", "OrderAction", "OrdersPage", "OutwardKind", "Owing", "PackageInput", "Panel",
+    "Accepted", "ActionInput", "AttentionKind", "Badge", "CancelReason", "Card", "Carrier", "Channel", "Column",
+    "Connection", "Contradicted", "Denial", "DoneElsewhere", "Effective", "EventGroup", "EventWords", "Expansion",
+    "Flag", "FormField", "Found", "FulfillmentProvider", "Impossible", "IncomingAmount", "IncomingLine",
+    "IncomingOrder", "IncomingPackage", "Label", "Link", "ListWords", "Marketplace", "MenuEntry", "NotCarriedOut",
+    "NotYet", "NothingLearned", "Offered", "OrderAction", "OrdersPage", "OutwardKind", "Owing", "PackageInput", "Panel",
     "PracticeStore", "Process", "ProductCode", "QueryKey", "Refused", "Right", "Schedule", "Sent", "Setting",
     "SettingsGroup", "Shown", "StatusCard", "Stream", "StreamPage", "Subject", "UnitsOfLine", "Unknown",
     "UnreadableOrder", "UpdateKind", "View", "Waits", "WordSource",
@@ -93,6 +93,7 @@ READ_IN = {
     "Offered.lines": "webapp/ui/forms/actions.py",
     "Offered.most": "webapp/ui/forms/actions.py",
     "Offered.suggestions": "webapp/ui/forms/actions.py",
+    "OrderAction.answers_cancel_request": "webapp/ui/templates/orders/_summary.html",
     "OrderAction.icon": "webapp/ui/templates/orders/_actions.html",
     "OutwardKind.label": "webapp/hooks/fence.py",
     "Process.ready_path": "supervisor/preparing.py",

@@ -315,7 +315,7 @@ def test_the_shelves_of_the_guide_hear_what_moves_and_keep_orders_while_they_are
 ) -> None:
     told = incoming_order([incoming_line("MUG", 3)])
     take(told)
-    [order] = take(again(told, lines=line_again(told, unfulfilled=1)))
+    [order] = take(again(told, lines=line_again(told, unfulfilled=1, canceled_by="BUYER")))
     assert vault.open_sealed([(order.id, "comment", row.sealed) for row in comments_of(order)]) == [
         "MUG: put 2 back on the shelf."
     ]

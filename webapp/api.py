@@ -60,7 +60,7 @@ from webapp.clock import in_calendar, iso, now, parse_instant
 from webapp.config import configuration
 from webapp.db import Json, Model, UtcDateTime, db, unit_of_work
 from webapp.errors import DeskError, Invalid, Refusal
-from webapp.fulfillment.canceling import cancel_orders, cancel_refusal, keep, keep_refusal
+from webapp.fulfillment.canceling import buyers_reason, cancel_orders, cancel_refusal, undo_cancel, undo_cancel_refusal
 from webapp.fulfillment.contract import FulfillmentProvider, PackageInput, ShipmentCreated
 from webapp.fulfillment.models import Package, Shipment
 from webapp.fulfillment.services import ship_order, shipping_refusal
@@ -264,6 +264,7 @@ __all__ = [
     "archive",
     "archive_refusal",
     "assign",
+    "buyers_reason",
     "cancel_orders",
     "cancel_reasons",
     "cancel_refusal",
@@ -284,8 +285,6 @@ __all__ = [
     "in_calendar",
     "iso",
     "job",
-    "keep",
-    "keep_refusal",
     "lazy_gettext",
     "load_orders",
     "needs",
@@ -323,6 +322,8 @@ __all__ = [
     "tag_refusal",
     "tags_of",
     "tell",
+    "undo_cancel",
+    "undo_cancel_refusal",
     "unit_of_work",
     "visible",
     "withdraw",

@@ -19,15 +19,16 @@ from webapp.api import (
     OrderAction,
     Refusal,
     UnitsOfLine,
+    buyers_reason,
     cancel_orders,
     cancel_reasons,
     cancel_refusal,
     cancels_lines,
-    keep,
-    keep_refusal,
     lazy_gettext as _l,
     ngettext,
     stores,
+    undo_cancel,
+    undo_cancel_refusal,
 )
 
 
@@ -42,7 +43,7 @@ class CancelOrder(OrderAction):
     """Ask the channel to cancel; the order is being canceled until the channel shows it."""
 
     code, label, right, bulk, icon = "cancel", _l("Cancel"), "orders.cancel", True, "x"
-    counterpart = "keep"
+    counterpart = "undo_cancel"
     answers_cancel_request = _l("Cancel for the buyer")
     Input = CancelInput
 
@@ -68,15 +69,15 @@ class CancelOrder(OrderAction):
         left = [UnitsOfLine(line.id, line.title, line.sku, line.open) for line in order.lines if line.open]
         some = cancels_lines(order.store.channel) and sum(line.most for line in left) > 1
         return {
-            "reason": _reasons(reasons, for_buyer=order.buyer_wants_cancel),
+            "reason": _reasons(reasons, default=buyers_reason(order) if order.buyer_wants_cancel else None),
             "lines": Offered(lines=left) if some else HIDDEN,
         }
 
 
-class KeepOrder(OrderAction):
+class UndoCancel(OrderAction):
     """Undo a cancellation that has not left yet."""
 
-    code, label, right, bulk, icon = "keep", _l("Undo cancel"), "orders.cancel", True, "player-play"
+    code, label, right, bulk, icon = "undo_cancel", _l("Undo cancel"), "orders.cancel", True, "player-play"
     counterpart = "cancel"
 
     def doing(self, count: int) -> str:
@@ -90,18 +91,15 @@ class KeepOrder(OrderAction):
         return str(ngettext("%(num)s cancellation undone", "%(num)s cancellations undone", count))
 
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
-        return keep_refusal(order, actor)
+        return undo_cancel_refusal(order, actor)
 
     def perform(self, order: Order, data: ActionInput, actor: Actor) -> None:
-        keep(order, actor=actor)
+        undo_cancel(order, actor=actor)
 
 
-def _reasons(reasons: Iterable[CancelReason], *, for_buyer: bool = False) -> Offered:
-    reasons = list(reasons)
-    if not reasons:
-        return HIDDEN
-    default = next((one.code for one in reasons if one.for_buyer), None) if for_buyer else None
-    return Offered(choices=[(one.code, one.label) for one in reasons], default=default)
+def _reasons(reasons: Iterable[CancelReason], *, default: str | None = None) -> Offered:
+    choices = [(one.code, one.label) for one in reasons]
+    return Offered(choices=choices, default=default) if choices else HIDDEN
 
 
 def _common(actor: Actor) -> list[CancelReason]:

@@ -1,7 +1,7 @@
 """The bundled order actions, in the order of their buttons."""
 
 from plugins.order_actions.address import ChangeAddress
-from plugins.order_actions.cancel import CancelOrder, KeepOrder
+from plugins.order_actions.cancel import CancelOrder, UndoCancel
 from plugins.order_actions.comment import CommentOnOrder
 from plugins.order_actions.hold import HoldOrder, ReleaseOrder
 from plugins.order_actions.organize import (
@@ -20,7 +20,7 @@ ACTIONS: list[OrderAction] = [
     HoldOrder(),
     ReleaseOrder(),
     CancelOrder(),
-    KeepOrder(),
+    UndoCancel(),
     CommentOnOrder(),
     AssignOrder(),
     TagOrder(),

@@ -157,6 +157,21 @@ def test_shipping_tells_what_the_channel_is_owed(
 
 
 @ON_SQLITE
+def test_canceling_and_taking_it_back(cli: Command, make_order: MakeOrder) -> None:
+    order = make_order(quantity=2)
+    line = cli("orders", "show", order.number, "--json").document["lines"][0]["id"]
+    act = ("orders", "act", order.number, "cancel", "--data")
+    assert one_sentence(cli(*act, '{"reason": "Whim"}')) == "reason: must be one of those that Fake channel accepts."
+    done = cli(*act, json.dumps({"reason": "NoInventory", "lines": {str(line): 1}}), "--json").document
+    [update] = done["updates"]
+    assert (update["kind"], update["state"]) == ("cancel", "held")
+    assert cli("orders", "show", order.number, "--json").document["state"] == "canceling"
+    assert [row["number"] for row in cli("orders", "list", "--state", "canceling", "--json").document] == [order.number]
+    assert cli("orders", "act", order.number, "undo_cancel").code == 0
+    assert cli("orders", "show", order.number, "--json").document["state"] == "processing"
+
+
+@ON_SQLITE
 def test_the_same_key_answers_with_the_first_result(cli: Command, make_order: MakeOrder) -> None:
     order = make_order()
     ship = ("orders", "act", order.number, "ship", "--data", PARCEL, "--key", "k1", "--json")

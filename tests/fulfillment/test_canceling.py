@@ -1,5 +1,6 @@
 """Canceling: who may ask for it and when, what is sent, and how every end of it leaves the order."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -7,24 +8,37 @@ from typing import Any
 
 import pytest
 import time_machine
+from flask import Flask
 
 from tests.fulfillment.conftest import Do, cancellation, update
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, FulfilledBy, IncomingOrder, Refused, Sent, Unknown, UpdateKind
+from webapp.channels.contract import (
+    CancelReason,
+    ChannelStage,
+    FulfilledBy,
+    IncomingOrder,
+    Refused,
+    Sent,
+    Unknown,
+    UpdateKind,
+)
 from webapp.channels.models import Store
 from webapp.channels.order_settings import NEW_ORDERS
 from webapp.clock import now
 from webapp.db import db, unit_of_work
-from webapp.errors import DeskError, Forbidden, Invalid, Refusal, Stale, sentence_of
+from webapp.errors import DeskError, Forbidden, Invalid, NotFound, Refusal, Stale, sentence_of
 from webapp.fulfillment.canceling import cancel_refusal
 from webapp.fulfillment.cancellations import HOLD, SETTINGS
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.models import Cancellation
 from webapp.fulfillment.services import ship_order, shipping_refusal
+from webapp.jobs.models import Run
 from webapp.orders.attention import in_words
+from webapp.orders.bulk import results_of, start_bulk, undo
 from webapp.orders.events import events_of
 from webapp.orders.models import Order
-from webapp.orders.queries import locked
+from webapp.orders.queries import find_order, locked, reference
+from webapp.orders.services import find_action, read_input
 from webapp.settings.services import store_all
 from webapp.sync import jobs
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order, line_again
@@ -187,9 +201,9 @@ def test_a_store_that_can_not_be_asked_is_owed_it(order: Order, store: Store, ch
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        ({"reason": "Whim"}, "is no reason that Fake channel accepts"),
-        ({"reason": ""}, "is no reason that Fake channel accepts"),
-        ({"reason": "NoInventory", "lines": {999: 1}}, "name line 999"),
+        ({"reason": "Whim"}, "must be one of those that Fake channel accepts"),
+        ({"reason": ""}, "must be one of those that Fake channel accepts"),
+        ({"reason": "NoInventory", "lines": {999: 1}}, "has line 999"),
     ],
 )
 def test_wrong_input_leaves_nothing_behind(order: Order, do: Do, data: dict[str, Any], sentence: str) -> None:
@@ -246,12 +260,12 @@ def test_undone_before_it_leaves_nothing_is_sent_and_the_order_goes_on(
     order: Order, channel: FakeChannel, work: Work, do: Do
 ) -> None:
     do(order, "cancel", reason="NoInventory")
-    do(order, "keep")
+    do(order, "undo_cancel")
     go_out(work)
     assert (channel.told("cancel"), seen(order).canceling, cancellation().state) == ([], False, "withdrawn")
     assert codes(order)[-2:] == ["update_undone", "cancel_withdrawn"]
     with pytest.raises(Refusal, match="is not being canceled"):
-        do(order, "keep")
+        do(order, "undo_cancel")
     do(order, "cancel", reason="NoInventory")
     assert db.session.query(Cancellation).count() == 2
 
@@ -260,7 +274,7 @@ def test_what_has_left_is_not_undone(order: Order, work: Work, do: Do) -> None:
     do(order, "cancel", reason="NoInventory")
     go_out(work)
     with pytest.raises(Refusal, match="It is on its way"):
-        do(order, "keep")
+        do(order, "undo_cancel")
 
 
 def test_a_refusal_restores_the_order_with_the_channels_sentence(
@@ -406,3 +420,82 @@ def test_it_waits_for_a_shipment_confirmation_that_is_under_way(
     go_out(work)
     assert channel.told("cancel") == []
     assert "Shipment confirmation" in str(sentence_of(update().problem))
+
+
+# --- Many, and at once ------------------------------------------------------------------------------------------------
+
+
+def run_of(orders: list[Order], boss: Actor, work: Work, code: str = "cancel", **data: str) -> Run:
+    action = find_action(code)
+    with unit_of_work():
+        run = start_bulk(code, read_input(action, data), actor=boss, ids=[order.id for order in orders])
+        run_id = run.id
+    work()
+    db.session.expire_all()
+    return db.session.get_one(Run, run_id)
+
+
+def test_many_are_canceled_with_a_result_for_each_and_undone(take: Take, boss: Actor, work: Work) -> None:
+    shipped = {"stage": ChannelStage.SHIPPED, "status": "SHIPPED", "lines": (incoming_line(fulfilled=1),)}
+    orders = take(incoming_order(), incoming_order(), incoming_order(**shipped))
+    run = run_of(orders, boss, work, reason="NoInventory")
+    results = results_of(run)
+    assert [result.state for result in results] == ["done", "done", "refused"]
+    assert sentence_of(results[2].problem) == "This order has shipped: it can't be canceled any more."
+    assert [seen(order).canceling for order in orders] == [True, True, False]
+    with unit_of_work():
+        back = undo(run, actor=boss)
+        back_id = back.id
+    work()
+    assert [result.state for result in results_of(db.session.get_one(Run, back_id))] == ["done", "done"]
+    assert not any(seen(order).canceling for order in orders)
+
+
+def test_the_form_for_many_offers_the_reasons_in_common(
+    store: Store, boss: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reasons(channel: FakeChannel, marketplace: str) -> list[CancelReason]:
+        own = CancelReason(code=f"Only{marketplace}", label="Only there")
+        return [own, CancelReason(code="NoInventory", label="Not in stock")][: 1 if alone else 2]
+
+    alone = False
+    monkeypatch.setattr(FakeChannel, "cancel_reasons", reasons)
+    offered = find_action("cancel").offered(None, boss)
+    assert [code for code, _label in offered["reason"].choices] == ["NoInventory"]
+    alone = True
+    offered = find_action("cancel").offered(None, boss)
+    assert [code for code, _label in offered["reason"].choices] == ["OnlyDE", "OnlyJP"]
+
+
+@pytest.mark.parametrize("other", ["cancel", "ship"])
+def test_of_two_at_the_same_moment_one_wins(app: Flask, order: Order, boss: Actor, do: Do, other: str) -> None:
+    number, results = reference(order), []
+    both = threading.Barrier(2)
+    data = {"cancel": {"reason": "NoInventory"}, "ship": {"carrier": "DHL", "tracking_number": "JD1"}}
+    db.session.rollback()
+
+    def act_once(code: str) -> None:
+        with app.app_context():
+            both.wait()
+            try:
+                do(find_order(number, boss), code, **data[code])
+                results.append("done")
+            except Refusal as refusal:
+                results.append(str(refusal))
+            finally:
+                db.session.remove()
+
+    threads = [threading.Thread(target=act_once, args=(code,)) for code in ("cancel", other)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results.count("done") == 1
+    [sentence] = [result for result in results if result != "done"]
+    assert sentence in ("This order is being canceled.", "This order has shipped: it can't be canceled any more.")
+    assert db.session.query(ChannelUpdate).count() == 1
+
+
+def test_people_of_other_shops_do_not_see_it(order: Order, boss: Actor, do: Do) -> None:
+    with pytest.raises(NotFound):
+        do(order, "cancel", actor=replace(boss, shops=frozenset()), reason="NoInventory")

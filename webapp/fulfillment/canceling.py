@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, FulfilledBy
+from webapp.channels.contract import CancelReason, ChannelStage, FulfilledBy
 from webapp.channels.described import cancel_reasons, cancels_lines
 from webapp.channels.registered import channels
 from webapp.channels.services import ChannelLeftOut, channel_name
@@ -97,10 +97,16 @@ def cancel_refusal(order: Order, actor: Actor) -> Refusal | None:
     return None
 
 
-def keep_refusal(order: Order, actor: Actor) -> Refusal | None:
-    """Why there is no cancellation to undo now; asked by the button and by `keep`."""
-    update = asked_update(order) if order.canceling else None
-    return deciding.undo_refusal(update) if update is not None else NotBeingCanceled()
+def undo_cancel_refusal(order: Order, actor: Actor) -> Refusal | None:
+    """Why there is no cancellation to undo now; asked by the button and by `undo_cancel`."""
+    found = asked(order)
+    return deciding.undo_refusal(found[1]) if found else NotBeingCanceled()
+
+
+def buyers_reason(order: Order) -> str | None:
+    """The code of the reason that answers a buyer's request, where the channel has one."""
+    reasons: Sequence[CancelReason] = cancel_reasons(order.store.channel, order.marketplace)
+    return next((reason.code for reason in reasons if reason.for_buyer), None)
 
 
 def cancel_orders(
@@ -127,27 +133,23 @@ def cancel_orders(
     return made
 
 
-def keep(order: Order, *, actor: Actor) -> None:
+def undo_cancel(order: Order, *, actor: Actor) -> None:
     """Undo the order's cancellation before it leaves; the caller holds the order's lock. Raises the refusal of
-    `keep_refusal`.
+    `undo_cancel_refusal`.
     """
-    update = asked_update(order) if order.canceling else None
-    if update is None:
+    if (found := asked(order)) is None:
         raise NotBeingCanceled
-    deciding.undo(update, actor=actor)
+    deciding.undo(found[1], actor=actor)
 
 
-def asked_cancellation(order: Order) -> Cancellation | None:
-    """The cancellation of the order that is under way."""
+def asked(order: Order) -> tuple[Cancellation, ChannelUpdate] | None:
+    """The order's cancellation that is under way, with the update that carries it."""
+    if not order.canceling:
+        return None
+    query = select(Cancellation, ChannelUpdate).join(ChannelUpdate, ChannelUpdate.source_id == Cancellation.id)
     asked = (Cancellation.order_id == order.id, Cancellation.state == CancellationState.ASKED)
-    return db.session.scalar(select(Cancellation).where(*asked))
-
-
-def asked_update(order: Order) -> ChannelUpdate | None:
-    """The update that carries the order's cancellation under way."""
-    asked = (Cancellation.order_id == order.id, Cancellation.state == CancellationState.ASKED)
-    query = select(ChannelUpdate).join(Cancellation, Cancellation.id == ChannelUpdate.source_id)
-    return db.session.scalar(query.where(ChannelUpdate.kind == CANCEL, *asked))
+    row = db.session.execute(query.where(ChannelUpdate.kind == CANCEL, *asked)).one_or_none()
+    return (row[0], row[1]) if row else None
 
 
 def forget_refused(order: Order) -> None:
@@ -163,7 +165,9 @@ def _planned(order: Order, reason: str, lines: Mapping[int, int], actor: Actor) 
         raise refusal
     known = [one.code for one in cancel_reasons(order.store.channel, order.marketplace)]
     if reason not in known and (known or reason):
-        raise Invalid(field="reason", problem=_l("is no reason that %(channel)s accepts.", channel=_name(order)))
+        raise Invalid(
+            field="reason", problem=_l("must be one of those that %(channel)s accepts.", channel=_name(order))
+        )
     units = _units(order, lines)
     left = {line.id: line.open for line in order.lines if line.open}
     whole = units == left and not _has_shipped(order)
@@ -191,7 +195,7 @@ def _units(order: Order, lines: Mapping[int, int]) -> dict[int, int]:
     by_id = {line.id: line for line in order.lines}
     for line_id, count in lines.items():
         if line_id not in by_id:
-            raise Invalid(field="lines", problem=_l("name line %(line)s, which is not on this order.", line=line_id))
+            raise Invalid(field="lines", problem=_l("has line %(line)s, which is not on this order.", line=line_id))
         line = by_id[line_id]
         if count < 1:
             raise Invalid(field="lines", problem=_l("must be at least 1 of each line."))

@@ -11,7 +11,7 @@ TO_SHIP = "state:processing fulfilled-by:merchant"  # orders on hold or being ca
 PREDEFINED_VIEWS = (
     View("today", _l("To ship today"), f"{TO_SHIP} due:<=today", "ship_by"),
     View("late", _l("Late"), f"{TO_SHIP} due:late", "ship_by"),
-    View("cancel", _l("Buyer wants to cancel"), "state:open buyer-cancel:yes"),
+    View("cancel", _l("Buyer wants to cancel"), "state:open buyer-cancel:yes canceling:no"),
     View("attention", _l("Attention"), "attention:yes"),
     View("hold", lazy_pgettext("orders", "On hold"), "hold:yes"),
     View(EVERYTHING, _l("Everything"), ""),

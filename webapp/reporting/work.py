@@ -46,7 +46,7 @@ SHIPPING = (
     Task("later", _l("Due later"), f"{TO_SHIP} due:>tomorrow"),
 )
 DECIDING = (
-    Task("cancel", _l("Buyer wants to cancel"), "buyer-cancel:yes unshipped:>0", "bad"),
+    Task("cancel", _l("Buyer wants to cancel"), "buyer-cancel:yes unshipped:>0 canceling:no", "bad"),
     Task("attention", _l("Attention"), "attention:yes", "warn"),
     Task("hold", lazy_pgettext("orders", "On hold"), "hold:yes", "warn"),
     Task("updates", _l("Updates refused or uncertain"), "update:refused,unknown", "bad"),

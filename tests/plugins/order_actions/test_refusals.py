@@ -1,6 +1,6 @@
 """Every reason for which a button can be disabled appears in some state, as one sentence in every language."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import pytest
@@ -12,22 +12,26 @@ from webapp.channels.services import ChannelLeftOut
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import Refusal
-from webapp.fulfillment import services as shipping
+from webapp.fulfillment import canceling, cancellations, services as shipping
 from webapp.hooks import hooks
 from webapp.i18n import force_locale
 from webapp.orders import addresses, archiving, holds, organizing, services as acting
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
 from webapp.orders.services import bar, offers
-from webapp.testing import incoming_line, incoming_order
+from webapp.testing import FakeChannel, incoming_line, incoming_order
 from webapp.updates import queries as updates
 from webapp.updates.models import ChannelUpdate, UpdateState
 
 Take = Callable[..., list[Order]]
-MODULES = (acting, shipping, holds, organizing, archiving, addresses, updates)
+MODULES = (acting, shipping, canceling, cancellations, holds, organizing, archiving, addresses, updates)
 NOT_OF_BUTTONS = {
     acting.KeyReused: "of a form that was sent twice",
     shipping.BuyerWantsCancel: "asked in the form of shipping, which is offered",
+    canceling.PartlyShippedWhole: "of the form of canceling, which is offered",
+    canceling.WholeOrdersOnly: "of the form of canceling, which is offered",
+    cancellations.TooFewLeft: "of the form of canceling, which is offered",
+    cancellations.NotAskedAnyMore: "of an update that is sent again",
 }
 
 
@@ -40,6 +44,13 @@ def reasons() -> set[type[Refusal]]:
         if isinstance(entry, type) and issubclass(entry, Refusal) and entry.__module__ == module.__name__
     }
     return (declared | {ChannelLeftOut}) - set(NOT_OF_BUTTONS)
+
+
+@pytest.fixture
+def mia(make_user: Callable[..., Actor]) -> Actor:
+    """A clerk who may cancel."""
+    clerk = make_user()
+    return replace(clerk, rights=clerk.rights | {"orders.cancel"})
 
 
 def states(take: Take, mia: Actor) -> Iterator[tuple[Order, Actor]]:
@@ -71,6 +82,10 @@ def states(take: Take, mia: Actor) -> Iterator[tuple[Order, Actor]]:
         yield order, mia
     [order] = take(incoming_order())
     yield order, replace(mia, rights=mia.rights - {"buyers.see"})
+    for state in ("closed", "processing"):
+        with unit_of_work():
+            db.session.execute(update(Order).where(Order.id == order.id).values(state=state))
+        yield order, mia
     with unit_of_work():
         package = shipping.PackageInput("DHL", "JD1")
         shipping.ship_order(find_order(f"@{order.id}", mia, lock=True), [package], actor=mia)
@@ -83,7 +98,17 @@ def states(take: Take, mia: Actor) -> Iterator[tuple[Order, Actor]]:
     yield order, mia
 
 
-def test_every_reason_stands_on_a_button_in_some_state(take: Take, mia: Actor) -> None:
+def met_by_lesser_channels(take: Take, mia: Actor, monkeypatch: pytest.MonkeyPatch) -> Mapping[type[Refusal], str]:
+    """The reasons of a channel that cancels whole orders only, and of one that cancels nothing."""
+    [partly] = take(incoming_order([incoming_line(quantity=2, fulfilled=1)]))
+    monkeypatch.setattr(FakeChannel, "cancels_lines", False)
+    met = [canceling.cancel_refusal(partly, mia)]
+    monkeypatch.setattr(FakeChannel, "kinds", FakeChannel.kinds[:1])
+    met.append(canceling.cancel_refusal(partly, mia))
+    return {type(refusal): str(refusal) for refusal in met if refusal}
+
+
+def test_every_reason_stands_on_a_button_in_some_state(take: Take, mia: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
     met: dict[type[Refusal], str] = {}
     for order, actor in states(take, mia):
         db.session.rollback()
@@ -92,6 +117,7 @@ def test_every_reason_stands_on_a_button_in_some_state(take: Take, mia: Actor) -
         assert offered
         assert {offer.code for offer in bar(offered)} <= {offer.code for offer in offered}
         met |= {type(offer.refusal): str(offer.refusal) for offer in offered if offer.refusal}
+    met |= met_by_lesser_channels(take, mia, monkeypatch)
     channel = next(plugin for plugin in hooks.manager.get_plugins() if type(plugin).__name__ == "FakeChannelPlugin")
     hooks.manager.unregister(channel)  # its plugin was left out
     db.session.rollback()

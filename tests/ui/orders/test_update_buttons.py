@@ -77,10 +77,10 @@ def test_what_waits_says_when_it_goes_and_why_it_waits(
     till: tills.Ledger, store: Store, order: Order, credit: Credit, browser: Browser,
     channel: tills.TillChannel, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(channel, "when", lambda access, lane: 1200.0 if lane == "payouts" else 0.0)
     tills.CreditKind.waiting.add("C1")
     credit()
     jobs.deliver(store.id, "payouts")
+    monkeypatch.setattr(channel, "when", lambda access, lane, **_: 1200.0 if lane == "payouts" else 0.0)
     page = browser.get(f"/orders/{order.number}?tab=updates").text
     assert "Goes at" in page
     assert "Nobody wants this credit any more." in page

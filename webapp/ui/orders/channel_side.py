@@ -7,10 +7,13 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import select
+
 from webapp.audit.actor import Actor
 from webapp.channels import described
 from webapp.channels.contract import Component
 from webapp.channels.models import ChannelLine, ChannelOrder, ChannelPackage
+from webapp.db import db
 from webapp.i18n import gettext as _
 from webapp.money import Money
 from webapp.orders.models import Order, OrderLine
@@ -62,6 +65,13 @@ def channel_side(order: Order, *, whole: bool = False) -> ChannelSide:
         (described.flag_label(channel, flag), _("Yes") if flag.code in order.flags else _("No")) for flag in declared
     ]
     return ChannelSide(there, lines, parcels, flags)
+
+
+def buyers_reasons(there: ChannelOrder) -> list[str]:
+    """Why the buyer wants to cancel, in the channel's words, each reason once."""
+    query = select(ChannelLine.facts).where(ChannelLine.channel_order_id == there.id).order_by(ChannelLine.position)
+    asked = (facts.get("cancel_reason") for facts in db.session.scalars(query) if facts.get("cancel_requested"))
+    return list(dict.fromkeys(reason for reason in asked if reason))
 
 
 def _line(line: ChannelLine, own: OrderLine | None) -> dict[str, Any]:

@@ -22,12 +22,14 @@ from webapp.clock import iso, now, parse_instant
 from webapp.db import db
 from webapp.documents.packing import slip_refusal
 from webapp.errors import Refusal, sentence_of
+from webapp.fulfillment.canceling import asked
 from webapp.fulfillment.services import shipments_of, shipping_refusal
 from webapp.hooks.fence import PluginFailed
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.jobs.telling import missed_of
 from webapp.orders import addresses
 from webapp.orders.contract import OrderAction, Place
+from webapp.orders.events import known_since
 from webapp.orders.models import Order, OrderComment, OrderHold, OrderLine
 from webapp.orders.postal import Address, address_of
 from webapp.orders.queries import find_order, reference
@@ -38,7 +40,9 @@ from webapp.search.contract import Label
 from webapp.ui.forms.actions import ActionForm, action_form
 from webapp.ui.frame import htmx
 from webapp.ui.orders import shown, timeline
+from webapp.ui.orders.channel_side import buyers_reasons
 from webapp.updates import deciding
+from webapp.updates.kinds import why_not
 from webapp.updates.models import UNSETTLED, WAITING, ChannelUpdate, UpdateState
 from webapp.updates.queries import list_updates, undecided, why_it_waits
 from webapp.vault import services as vault
@@ -161,6 +165,35 @@ class OrderView:
         if self.actor.may("buyers.see") and row.sealed:
             reason = str(self._open([("hold", row.sealed)])[0] or "")
         return {"reason": reason, "at": row.at, "until": row.until, "by": shown.author_of(row, self.order.store)}
+
+    @cached_property
+    def canceling(self) -> dict[str, Any] | None:
+        """The running cancellation: why, how much of the order, and how far it is."""
+        if (found := asked(self.order)) is None:
+            return None
+        row, update = found
+        channel, may = self.order.store.channel, self.actor.may(deciding.right_to(update))
+        return {
+            "reason": described.cancel_reason_label(channel, self.order.marketplace, row.reason),
+            "units": None if row.whole else sum(row.lines.values()),
+            "update_id": update.id,
+            "left": not update.never_left,
+            "goes_at": _goes_at(self.order, update),
+            "waits": why_it_waits(update) or sentence_of(update.problem),
+            "can_undo": may and deciding.undo_refusal(update) is None,
+        }
+
+    @cached_property
+    def cancel_request(self) -> dict[str, Any] | None:
+        """What the buyer says who wants to cancel, since when it is known, and the acts that answer it."""
+        order = self.order
+        if not order.buyer_wants_cancel or not order.unshipped or order.canceling:
+            return None
+        return {
+            "reasons": buyers_reasons(order.channel_order),
+            "since": known_since(order, "buyer_wants_cancel"),
+            "answers": [offer for offer in self._every_offer if offer.action.answers_cancel_request],
+        }
 
     @cached_property
     def missed(self) -> Mapping[str, datetime]:
@@ -378,6 +411,14 @@ def _packages(order: Order, lines: Mapping[int, OrderLine]) -> list[dict[str, An
     return found
 
 
+def _is_wanted(row: ChannelUpdate, order: Order) -> bool:
+    """Whether the update could be sent again; its kind is asked again when somebody tries."""
+    try:
+        return why_not(row, order) is None
+    except PluginFailed:
+        return True
+
+
 def _goes_at(order: Order, row: ChannelUpdate) -> datetime | None:
     """When a waiting update is sent, if not at once."""
     if row.state == UpdateState.HELD:
@@ -405,7 +446,7 @@ def _update(order: Order, row: ChannelUpdate, actor: Actor) -> dict[str, Any]:
         "message": sentence_of(row.problem) or why_it_waits(row),
         "goes_at": _goes_at(order, row),
         "undecided": undecided(row),
-        "can_retry": may and deciding.retriable(row),
+        "can_retry": may and deciding.retriable(row) and _is_wanted(row, order),
         "can_close": may and deciding.closable(row),
         "can_confirm": may and deciding.confirmable(row),
         "can_send": may and deciding.sendable(row),

@@ -278,6 +278,10 @@ def next_step(order: Order, refusal: Refusal | None) -> tuple[str, str]:
     """The next thing to do with the order, in one sentence, and its tone."""
     name = channel_name(order.store.channel)
     troubles = {trouble["kind"] for trouble in order.attention}
+    if order.canceling:
+        return _("Wait: %(channel)s is asked to cancel it.", channel=name), ""
+    if "cancel_refused" in troubles:
+        return _("%(channel)s did not cancel it: read why, then ship it or cancel it again.", channel=name), "bad"
     if "update_refused" in troubles:
         return _("%(channel)s refused an update: read why, then send it again or close it.", channel=name), "bad"
     if "update_impossible" in troubles:

@@ -1,0 +1,156 @@
+"""Canceling in the browser: the form, a running cancellation, undo, a refusal, and a buyer who asks for it."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+import time_machine
+
+from tests.ui.conftest import Browser
+from webapp.audit.actor import Actor
+from webapp.channels.contract import Refused
+from webapp.clock import now
+from webapp.db import db
+from webapp.fulfillment.models import Cancellation
+from webapp.orders.models import Order
+from webapp.sync import jobs
+from webapp.testing import FakeChannel, again, incoming_line, incoming_order, line_again
+from webapp.updates.models import ChannelUpdate
+
+Take = Callable[..., list[Order]]
+
+
+@pytest.fixture
+def boss(make_user: Callable[..., Actor], make_browser: Callable[..., Browser]) -> Browser:
+    return make_browser(make_user("manager", "Bo"))
+
+
+def hidden(page: str) -> dict[str, str]:
+    names = ("submission_key", "order_version")
+    form = page[page.index('class="chosen"') :]
+    return {name: re.search(rf'name="{name}"[^>]*value="([^"]*)"', form)[1] for name in names}  # type: ignore[index]
+
+
+def cancel(browser: Browser, order: Order, *, htmx: bool = True, **data: str) -> str:
+    url = f"/orders/{order.number}/actions/cancel"
+    form = browser.get(url, htmx=htmx).text
+    answer = browser.post(url, hidden(form) | {"reason": "NoInventory"} | data, htmx=htmx)
+    return answer.text if htmx else browser.get(f"/orders/{order.number}").text
+
+
+def latest() -> ChannelUpdate:
+    db.session.expire_all()
+    return db.session.query(ChannelUpdate).order_by(ChannelUpdate.id.desc()).first()  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("htmx", [True, False])
+def test_it_says_when_it_goes_and_is_undone_from_the_page(
+    make_order: Callable[..., Order], boss: Browser, htmx: bool
+) -> None:
+    order = make_order(quantity=2)
+    page = cancel(boss, order, htmx=htmx)
+    goes = re.search(r"Goes to Fake channel at \d\d:\d\d:\d\d\.", page)
+    assert goes
+    assert "Not in stock" in page
+    assert "Canceling" in page
+    answer = boss.post(f"/updates/{latest().id}/undo", htmx=htmx)
+    assert (latest().state, latest().order.canceling) == ("withdrawn", False)
+    page = answer.text if htmx else boss.get(f"/orders/{order.number}").text
+    assert "nothing was sent of it" in page
+    assert "Being canceled" not in page
+
+
+def test_the_message_offers_to_undo_it(make_order: Callable[..., Order], boss: Browser) -> None:
+    order = make_order()
+    page = cancel(boss, order)
+    message = page[page.index('id="messages"') :]
+    assert "Cancellation asked for: Not in stock. It goes out at" in message
+    assert f"/orders/{order.number}/actions/undo_cancel" in message
+    names = ("submission_key", "order_version")
+    data = {name: re.search(rf'name="{name}" value="([^"]+)"', message)[1] for name in names}  # type: ignore[index]
+    boss.post(f"/orders/{order.number}/actions/undo_cancel", data, htmx=True)
+    assert (latest().state, db.session.query(Cancellation).one().state) == ("withdrawn", "withdrawn")
+
+
+def test_units_of_lines_are_chosen_in_the_form(take: Take, boss: Browser) -> None:
+    [order] = take(incoming_order([incoming_line("MUG", 3)]))
+    line = order.lines[0].id
+    chosen = {"lines": "some", "lines-line": str(line), f"lines-{line}": "2"}
+    page = cancel(boss, order, **chosen)
+    assert latest().payload["lines"] == {order.lines[0].channel_line_number: 2}
+    assert "2 units" in page
+
+
+def test_an_empty_reason_is_asked_for(make_order: Callable[..., Order], boss: Browser) -> None:
+    order = make_order()
+    url = f"/orders/{order.number}/actions/cancel"
+    answer = boss.post(url, hidden(boss.get(url, htmx=True).text) | {"reason": ""}, htmx=True)
+    assert answer.status_code == 422
+    assert "aria-invalid" in answer.text
+
+
+def test_a_refusal_is_on_the_page_with_what_to_do(
+    make_order: Callable[..., Order], boss: Browser, channel: FakeChannel, work: Callable[[], int]
+) -> None:
+    order = make_order()
+    cancel(boss, order)
+    channel.outcomes = [Refused("The order is packed.")]
+    with time_machine.travel(now() + timedelta(seconds=61), tick=True):
+        jobs.find_due()
+        work()
+    page = boss.get(f"/orders/{order.number}").text
+    assert "The channel did not cancel this order: The order is packed." in page
+    assert "cancel it again with another reason" in page
+    updates = boss.get(f"/orders/{order.number}?tab=updates").text
+    assert "Try again" not in updates  # it would be refused: the order is canceled anew instead
+    assert "Close without sending again" in updates
+
+
+def test_while_it_is_on_its_way_nothing_offers_to_undo_it(
+    make_order: Callable[..., Order], boss: Browser, work: Callable[[], int]
+) -> None:
+    order = make_order()
+    cancel(boss, order)
+    with time_machine.travel(now() + timedelta(seconds=61), tick=True):
+        jobs.find_due()
+        work()
+    page = boss.get(f"/orders/{order.number}").text
+    assert "Sent: waiting until Fake channel shows it." in page
+    assert f"/updates/{latest().id}/undo" not in page
+
+
+def test_a_buyers_request_is_answered_from_its_banner(take: Take, boss: Browser) -> None:
+    told = incoming_order([incoming_line("MUG", 1)])
+    take(told)
+    [order] = take(again(told, lines=line_again(told, cancel_requested=True, cancel_reason="Bought twice")))
+    page = boss.get(f"/orders/{order.number}")
+    assert len(boss.queries) <= 10, "\n".join(boss.queries)
+    banner = page.text[page.text.index('id="order-cancel-request"') :]
+    for word in ("Bought twice", "Known since", "Cancel for the buyer", "Ship anyway"):
+        assert word in banner
+    form = boss.get(f"/orders/{order.number}/actions/cancel", htmx=True).text
+    assert re.search(r'value="BuyerCanceled"[^>]*selected|selected[^>]*value="BuyerCanceled"', form)
+    assert (
+        "Ship although" in (ship := boss.get(f"/orders/{order.number}/actions/ship", htmx=True).text)
+        or "ship anyway" in ship
+    )
+    cancel(boss, order, reason="BuyerCanceled")
+    assert latest().payload["reason"] == "BuyerCanceled"
+    assert "order-cancel-request" not in boss.get(f"/orders/{order.number}").text
+    assert order.number not in boss.get("/orders/", {"view": "cancel"}).text
+
+
+def test_a_clerk_sees_no_button(
+    make_order: Callable[..., Order], make_browser: Callable[..., Browser], mia: Actor
+) -> None:
+    order = make_order()
+    page = make_browser(mia).get(f"/orders/{order.number}").text
+    assert "/actions/cancel" not in page
+
+
+def test_a_running_cancellation_costs_two_queries(make_order: Callable[..., Order], boss: Browser) -> None:
+    order = make_order()
+    cancel(boss, order)
+    boss.get(f"/orders/{order.number}")
+    assert len(boss.queries) <= 9, "\n".join(boss.queries)
