@@ -264,6 +264,7 @@ def test_undone_before_it_leaves_nothing_is_sent_and_the_order_goes_on(
     go_out(work)
     assert (channel.told("cancel"), seen(order).canceling, cancellation().state) == ([], False, "withdrawn")
     assert codes(order)[-2:] == ["update_undone", "cancel_withdrawn"]
+    assert [event.actor_kind for event in events_of(seen(order), limit=2)] == ["job", "person"]
     with pytest.raises(Refusal, match="is not being canceled"):
         do(order, "undo_cancel")
     do(order, "cancel", reason="NoInventory")

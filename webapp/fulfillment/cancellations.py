@@ -193,4 +193,6 @@ def _end(row: Cancellation, state: CancellationState, event: str) -> None:
     row.state, row.ended_at = state, now()
     if asked:
         row.order.canceling = False
-    record(row.order, event, actor=Actor.channel(row.order.store_id), cause="update")
+    by_channel = state != CancellationState.WITHDRAWN or event == "cancel_elsewhere"
+    actor = Actor.channel(row.order.store_id) if by_channel else Actor.job("updates")
+    record(row.order, event, actor=actor, cause="update")
