@@ -56,7 +56,7 @@ def _credentials() -> dict[str, str]:
 
 def set_up() -> int:
     """Create an empty desk with one store; returns its id."""
-    from plugins.amazon.practice import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKENS
+    from plugins.amazon.plugin import practice_settings
     from webapp import create_app, schema
     from webapp.audit.actor import Actor
     from webapp.channels.services import add_store
@@ -67,14 +67,9 @@ def set_up() -> int:
         schema.migrate()
         key_file().create()
         key_file().current()
-        values = {
-            "client_id": CLIENT_ID,
-            "client_secret": CLIENT_SECRET,
-            "refresh_token": REFRESH_TOKENS["eu"],
-            "region": "eu",
-        }
+        values = practice_settings("http://127.0.0.1", "eu")
         with unit_of_work():
-            return add_store("amazon", "Bench", values, actor=Actor.operator()).id
+            return add_store("amazon", "Bench", values, actor=Actor.operator(), practice=True).id
 
 
 def take(store_id: int, files: Sequence[str], ready: Any, go: Any, done: Any) -> None:
@@ -129,6 +124,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
         os.environ |= {"WAYBILL_DATA_DIR": folder, "DATABASE_URL": options.database, "WAYBILL_LOG_LEVEL": "error"}
+        os.environ["WAYBILL_CUSTOM_ENDPOINTS"] = "yes"
         pages = pages_of(options.orders)
         orders = sum(len(page) for page in pages)
         files = []

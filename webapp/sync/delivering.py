@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
 from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm.attributes import set_committed_value
 
 from webapp import live
 from webapp.audit.actor import Actor
@@ -153,13 +154,14 @@ def _locked(query: Select[ChannelUpdate]) -> list[ChannelUpdate]:
     """
     ids = list(db.session.execute(query.with_only_columns(ChannelUpdate.id, ChannelUpdate.order_id)))
     orders = select(Order).where(Order.id.in_({order_id for _, order_id in ids})).order_by(Order.id)
-    orders = orders.options(selectinload(Order.lines), joinedload(Order.channel_order))
-    mine = db.session.scalars(
-        orders.with_for_update(skip_locked=True, of=Order).execution_options(populate_existing=True)
-    )
-    held = {order.id for order in mine}
-    query = query.where(ChannelUpdate.order_id.in_(held)).with_for_update(skip_locked=True)
-    return list(db.session.scalars(query.execution_options(populate_existing=True)))
+    orders = orders.options(selectinload(Order.lines), joinedload(Order.channel_order), joinedload(Order.store))
+    orders = orders.with_for_update(skip_locked=True, of=Order).execution_options(populate_existing=True)
+    mine = {order.id: order for order in db.session.scalars(orders)}
+    query = query.where(ChannelUpdate.order_id.in_(mine)).with_for_update(skip_locked=True)
+    rows = list(db.session.scalars(query.execution_options(populate_existing=True)))
+    for row in rows:
+        set_committed_value(row, "order", mine[row.order_id])  # which keeps the order and what was loaded with it
+    return rows
 
 
 def _lock_lane(store: Store, lane: str) -> None:
@@ -203,15 +205,17 @@ def _chosen(rows: Sequence[ChannelUpdate], carriage: UpdateKind, most: int) -> l
     put off.
     """
     chosen: list[ChannelUpdate] = []
+    others = _others_under_way(rows)
     for row in rows:
         bound = min(most, row.together or most)
-        if len(chosen) < bound and _may_go(row, carriage):
+        if len(chosen) < bound and _may_go(row, carriage, others.get(row.order_id)):
             chosen.append(row)
             most = bound
     return chosen
 
 
-def _may_go(row: ChannelUpdate, carriage: UpdateKind) -> bool:
+def _may_go(row: ChannelUpdate, carriage: UpdateKind, other: str | None) -> bool:
+    """Whether the row is sent now; `other` is the kind of an update of its order that it has to wait for."""
     order = row.order
     try:
         if refusal := why_not(row, order):
@@ -219,7 +223,7 @@ def _may_go(row: ChannelUpdate, carriage: UpdateKind) -> bool:
             end([row], UpdateState.WITHDRAWN, event="update_withdrawn", actor=Actor.job("sync"))
             return False
         earlier = _earlier(row)
-        cause = _earlier_in_the_way(earlier, carriage) or _other_in_the_way(row)
+        cause = _earlier_in_the_way(earlier, carriage) or (OtherUnderWay(kind=other) if other else None)
         if cause is not None:
             return _put_off(row, cause, ASK_AGAIN)
         match why_not_yet(row, order):
@@ -263,15 +267,15 @@ def _earlier_in_the_way(earlier: Sequence[ChannelUpdate], carriage: UpdateKind) 
     return EarlierUnsettled() if waits else None
 
 
-def _other_in_the_way(row: ChannelUpdate) -> DeskError | None:
-    """Why the update has to wait for another update of its order, which is never under way beside it."""
-    codes = apart(row.kind)
+def _others_under_way(rows: Sequence[ChannelUpdate]) -> dict[int, str]:
+    """By order, the kind of an update that is under way and beside which none of these rows may be."""
+    codes = apart(rows[0].kind) if rows else []
     if not codes:
-        return None
-    beside = select(ChannelUpdate.kind).where(ChannelUpdate.order_id == row.order_id, ChannelUpdate.kind.in_(codes))
+        return {}
+    beside = select(ChannelUpdate.order_id, ChannelUpdate.kind).where(ChannelUpdate.kind.in_(codes))
+    beside = beside.where(ChannelUpdate.order_id.in_({row.order_id for row in rows}))
     under_way = or_(ChannelUpdate.state.in_(LEFT), ChannelUpdate.lease_owner.is_not(None))
-    other = db.session.scalar(beside.where(under_way).limit(1))
-    return OtherUnderWay(kind=other) if other else None
+    return dict(db.session.execute(beside.where(under_way)).all())
 
 
 def lose(row: ChannelUpdate, *, look_again_at: datetime) -> None:

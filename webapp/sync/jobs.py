@@ -64,6 +64,7 @@ from webapp.updates.models import ChannelUpdate, UpdateState
 
 log = structlog.get_logger(__name__)
 SETTLED_AT_ONCE = 100  # updates
+READ_SINGLY = 20  # orders; a page of a window has more for one call
 
 
 @job("clock")
@@ -334,7 +335,7 @@ def deliver(store_id: int, lane: str) -> None:
 @job("delivering")
 def look_up(store_id: int, lane: str) -> None:
     """Look up the results of updates that were sent, or whose answer was lost. The orders of those that were accepted,
-    or stay unknown, are read: they may show the effect.
+    or stay unknown, are read, since they may show the effect; of many updates, the next window brings the orders.
     """
     lease = Lease(ChannelUpdate)
     with unit_of_work():
@@ -351,8 +352,8 @@ def look_up(store_id: int, lane: str) -> None:
     if found is not None:
         with unit_of_work():
             deliver.enqueue(store_id, lane)  # an update that turned out not to have happened is sent again
-            orders = [one.order_number for one in updates if isinstance(found.get(one.id), (Accepted, Unknown))]
-            for number in dict.fromkeys(orders):
+            orders = {one.order_number for one in updates if isinstance(found.get(one.id), (Accepted, Unknown))}
+            for number in sorted(orders) if len(orders) <= READ_SINGLY else ():
                 fetch_order.enqueue(store_id, number)
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select, text
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, selectinload
 
 from webapp import live
 from webapp.audit.actor import Actor
@@ -58,6 +58,7 @@ def settle(outcomes: Mapping[int, Outcome], owner: str) -> int | None:
     """
     concerned = select(ChannelUpdate.order_id).where(ChannelUpdate.id.in_(list(outcomes)))
     orders = select(Order).where(Order.id.in_(concerned)).order_by(Order.id).with_for_update(of=Order)
+    orders = orders.options(selectinload(Order.lines))
     kept = list(db.session.scalars(orders.execution_options(populate_existing=True)))  # referenced until written
     store_id = None
     query = select(ChannelUpdate).where(ChannelUpdate.id.in_(list(outcomes))).order_by(ChannelUpdate.id)
