@@ -219,3 +219,5 @@ def test_no_unit_is_shipped_and_canceled_and_canceling_is_true_while_asked(
         with time_machine.travel(begun + timedelta(minutes=next(minutes)), tick=True):
             desk.do(what, where, units)
             desk.check()
+    if not any(map(desk.channel.left, [line.number for line in desk.channel.order.lines])):
+        assert not desk.order.canceling  # everything has shipped or is canceled there, and was read

@@ -339,6 +339,7 @@ def plans_of(ask: Callable[[], object]) -> list[str]:
         ("hold state:open", "ix_orders_on_hold"),
         ("buyer-cancel:yes", "ix_orders_buyer_wants_cancel"),
         ("state:open buyer-cancel:yes", "ix_orders_open_buyer_wants_cancel"),
+        ("state:open buyer-cancel:yes canceling:no", "ix_orders_open_buyer_wants_cancel"),
         ("archived:yes", "ix_orders_archived_ship_by"),
         ("-archived", "ix_orders_ship_by"),
         ("archived:any", "ix_orders_archived_ship_by"),

@@ -10,8 +10,10 @@ import time_machine
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
 from webapp.channels.contract import Refused
+from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db
+from webapp.fulfillment.cancellations import HOLD
 from webapp.fulfillment.models import Cancellation
 from webapp.orders.models import Order
 from webapp.sync import jobs
@@ -154,3 +156,39 @@ def test_a_running_cancellation_costs_two_queries(make_order: Callable[..., Orde
     cancel(boss, order)
     boss.get(f"/orders/{order.number}")
     assert len(boss.queries) <= 9, "\n".join(boss.queries)
+
+
+def test_who_may_not_cancel_may_not_undo_it(
+    make_order: Callable[..., Order], boss: Browser, make_browser: Callable[..., Browser], mia: Actor
+) -> None:
+    order = make_order()
+    cancel(boss, order)
+    clerk = make_browser(mia)
+    page = clerk.get(f"/orders/{order.number}").text
+    assert "Being canceled" in page
+    assert f"/updates/{latest().id}/undo" not in page
+    assert clerk.post(f"/updates/{latest().id}/undo").status_code == 403
+    assert latest().state == "held"
+
+
+def test_many_are_canceled_from_the_view_of_buyers_who_ask(take: Take, boss: Browser, work: Callable[[], int]) -> None:
+    lines = [incoming_line(cancel_requested=True) for _ in range(2)]
+    orders = take(*(incoming_order([line]) for line in lines))
+    chosen = {"order": [str(order.id) for order in orders]}
+    page = boss.get("/orders/bulk", {**chosen, "action": "cancel"}).text
+    assert "The buyer asked for it" in page
+    boss.post("/orders/bulk/cancel", {**chosen, "reason": "BuyerCanceled"})
+    work()
+    db.session.expire_all()
+    assert [row.payload["reason"] for row in db.session.query(ChannelUpdate)] == ["BuyerCanceled"] * 2
+    assert all(order.number not in boss.get("/orders/", {"view": "cancel"}).text for order in orders)
+
+
+def test_the_seconds_are_set_on_the_page_of_the_store(boss: Browser, store: Store) -> None:
+    page = boss.get(f"/stores/{store.id}/settings").text
+    assert "Seconds in which a cancellation can be undone" in page
+    boss.post(f"/stores/{store.id}/settings/groups/outward", {"cancel_hold": "90"})
+    db.session.expire_all()
+    assert HOLD.of(db.session.get_one(Store, store.id)) == 90
+    answer = boss.post(f"/stores/{store.id}/settings/groups/outward", {"cancel_hold": "3601"})
+    assert "at most 3600" in answer.text
