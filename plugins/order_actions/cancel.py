@@ -42,7 +42,7 @@ class CancelInput(ActionInput):
 class CancelOrder(OrderAction):
     """Ask the channel to cancel; the order is being canceled until the channel shows it."""
 
-    code, label, right, bulk, icon = "cancel", _l("Cancel"), "orders.cancel", True, "x"
+    code, label, right, bulk, icon = "cancel", _l("Cancel order"), "orders.cancel", True, "x"
     counterpart = "undo_cancel"
     answers_cancel_request = _l("Cancel for the buyer")
     Input = CancelInput
@@ -77,7 +77,7 @@ class CancelOrder(OrderAction):
 class UndoCancel(OrderAction):
     """Undo a cancellation that has not left yet."""
 
-    code, label, right, bulk, icon = "undo_cancel", _l("Undo cancel"), "orders.cancel", True, "player-play"
+    code, label, right, bulk, icon = "undo_cancel", _l("Undo cancellation"), "orders.cancel", True, "player-play"
     counterpart = "cancel"
 
     def doing(self, count: int) -> str:
