@@ -6,7 +6,7 @@ from webapp.audit.actor import Actor
 from webapp.db import unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
-from webapp.lists.exporting import offered
+from webapp.lists.exporting import optional_columns
 from webapp.lists.saved_views import may_show
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
@@ -34,7 +34,7 @@ def test_several_parcels_are_told_in_their_order(
 def test_tracking_numbers_are_for_who_may_see_buyers(mia: Actor, make_user: Callable[..., Actor]) -> None:
     known, reader = list_columns(), make_user("read_only", "Rita")
 
-    assert {"carrier", "tracking"} <= {column.code for column in offered(ORDER_LIST, mia)}
+    assert {"carrier", "tracking"} <= {column.code for column in optional_columns(ORDER_LIST, mia)}
     assert not known["tracking"].default
     assert not may_show(known["tracking"], reader)
     assert may_show(known["carrier"], reader)

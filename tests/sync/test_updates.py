@@ -207,7 +207,7 @@ def test_why_one_can_not_be_sent_again_is_stored_as_a_code(shipped: Order, mia: 
         deciding.retry(update(), actor=mia)
     stored = caught.value.stored()
     assert stored["values"] == {"state": "owed"}
-    assert sentence_of(stored) == "This update is Owed: there is nothing to send again."
+    assert sentence_of(stored) == "This update is Queued: there is nothing to send again."
 
 
 @pytest.fixture
