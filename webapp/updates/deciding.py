@@ -4,6 +4,7 @@ Each function checks under the locks of the order and the update, since somebody
 update that may have left is never withdrawn: a person may say that it happened, or that it did not, which is audited.
 """
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from webapp.audit.actor import Actor
@@ -11,14 +12,14 @@ from webapp.audit.services import audit
 from webapp.clock import now
 from webapp.db import any_row, db
 from webapp.errors import Refusal
-from webapp.i18n import lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.orders.events import record
 from webapp.orders.models import Order
 from webapp.orders.queries import visible
 from webapp.updates.contract import OutwardKind
 from webapp.updates.ending import end, owe_again, settle_troubles
 from webapp.updates.kinds import kinds, why_not
-from webapp.updates.models import ENDED, LEFT, STATE_LABELS, ChannelUpdate, UpdateState
+from webapp.updates.models import ENDED, LEFT, STATE_LABELS, WAITING, ChannelUpdate, UpdateState
 from webapp.updates.owing import OnItsWay, tell_owed
 from webapp.updates.queries import corrected, denied, undecided, unseen
 
@@ -87,6 +88,31 @@ def right_to(update: ChannelUpdate) -> str:
     """The right that deciding about an update needs, as its kind names it."""
     kind = kinds().get(update.kind)
     return kind.right if kind else OutwardKind.right
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Something that a person can decide about an update now, as a button."""
+
+    code: str
+    label: LazyString
+
+
+def offers(update: ChannelUpdate, actor: Actor) -> list[Offer]:
+    """What the actor can decide about an update now, in the order of the buttons."""
+    if not actor.may(right_to(update)):
+        return []
+    again = _l("It did not happen: send it again") if undecided(update) else _l("Try again")
+    confirms = confirmable(update)
+    closes = _l("It did not happen") if confirms else _l("Close without sending again")
+    every = (
+        (update.state in WAITING and undo_refusal(update) is None, Offer("undo", _l("Undo"))),
+        (sendable(update), Offer("send", _l("Send now"))),
+        (retriable(update), Offer("retry", again)),
+        (confirms, Offer("confirm", _l("It happened"))),
+        (closable(update), Offer("close", closes)),
+    )
+    return [offer for possible, offer in every if possible]
 
 
 def undo(update: ChannelUpdate, *, actor: Actor) -> None:

@@ -1,14 +1,14 @@
 """Reading updates: those of orders that an actor may see, and those of an order that are under way."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select, text
 from sqlalchemy.orm import aliased, joinedload
 
 from webapp.audit.actor import Actor
 from webapp.channels.contract import Denied
-from webapp.channels.described import kind_label
+from webapp.channels.described import kind_label, seconds_until
 from webapp.channels.models import Store
 from webapp.channels.registered import channels
 from webapp.channels.services import account_of, stores_of_account
@@ -20,9 +20,10 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.orders.models import Order
 from webapp.orders.queries import visible
 from webapp.updates.kinds import carried, kinds
-from webapp.updates.models import OPEN, UNSETTLED, WAITING, ChannelUpdate, UpdateState
+from webapp.updates.models import OPEN, OPEN_UPDATES, UNSETTLED, WAITING, ChannelUpdate, UpdateState
 
 _UNSEEN_AFTER = timedelta(hours=24)  # for kinds that no channel carries any more
+AT_ONCE = timedelta(seconds=5)  # an earlier time is not worth showing
 
 
 class NotShown(DeskError):
@@ -145,32 +146,56 @@ def why_it_waits(update: ChannelUpdate) -> str | None:
     return sentence_of(store.problem or store.read_only) or _behind(update)
 
 
+def goes_at(update: ChannelUpdate) -> datetime | None:
+    """When a waiting update is sent, if not at once, as far as its channel knows."""
+    if update.state == UpdateState.HELD:
+        return update.due_at
+    if update.state != UpdateState.OWED or update.lease_owner is not None:
+        return None
+    store, lane, urgent = update.store, update.lane, update.urgent
+    name = f"goes {store.id} {lane} {urgent}"
+    at = once_a_transaction(name, lambda: now() + timedelta(seconds=seconds_until(store, lane, urgent=urgent)))
+    soonest = max(at, update.due_at)
+    return soonest if soonest - now() > AT_ONCE else None
+
+
 def keeping_the_lane(store: Store, lane: str) -> Select[str]:
     """The kinds of the updates that are under way in a lane of the store's account, or may be: a worker has them, or
     had them when it died, or they are unknown without a handle. While there is one, an exclusive lane sends nothing
     else.
     """
+    mine = (ChannelUpdate.store_id.in_(stores_of_account(store)), ChannelUpdate.lane == lane)
+    return select(ChannelUpdate.kind).where(*mine, _keeps_its_lane()).limit(1)
+
+
+def _keeps_its_lane() -> ColumnElement[bool]:
     leased = and_(ChannelUpdate.state.in_(WAITING), ChannelUpdate.lease_owner.is_not(None))
     unsure = and_(ChannelUpdate.state == UpdateState.UNKNOWN, ChannelUpdate.handle.is_(None))
-    mine = (ChannelUpdate.store_id.in_(stores_of_account(store)), ChannelUpdate.lane == lane)
-    return select(ChannelUpdate.kind).where(*mine, or_(leased, unsure)).limit(1)
+    return or_(leased, unsure)
+
+
+def _kept_lanes() -> dict[tuple[str, str, str], str]:
+    """All lanes in which an update is under way, or may be, by channel, account and lane, with the kind of one."""
+    keeping = select(ChannelUpdate.store_id, ChannelUpdate.lane, ChannelUpdate.kind)
+    kept = keeping.where(text(OPEN_UPDATES), _keeps_its_lane()).distinct().subquery()
+    found = db.session.execute(select(Store, kept.c.lane, kept.c.kind).join(kept, Store.id == kept.c.store_id))
+    return {(store.channel, account_of(store), lane): kind for store, lane, kind in found}
 
 
 def _behind(update: ChannelUpdate) -> str | None:
-    """The sentence that the update waits for its lane, if it does; computed once a page, and only for exclusive
-    lanes.
+    """The sentence that the update waits for its lane, if it does; asked only for exclusive lanes, and once a page for
+    all of them.
     """
     if update.state != UpdateState.OWED or update.lease_owner is not None or update.due_at > now():
         return None
-    store, lane = update.store, update.lane
+    store = update.store
     try:
         carriage = carried(store).get(update.kind)
     except PluginFailed:
         return None
     if carriage is None or not carriage.exclusive:
         return None
-    name = f"lane {account_of(store)} {store.channel} {lane}"
-    kind = once_a_transaction(name, lambda: db.session.scalar(keeping_the_lane(store, lane)))
+    kind = once_a_transaction("kept lanes", _kept_lanes).get((store.channel, account_of(store), update.lane))
     return str(LaneBusy(kind=kind_label(store.channel, kind))) if kind is not None else None
 
 

@@ -80,7 +80,7 @@ def test_what_waits_says_when_it_goes_and_why_it_waits(
     tills.CreditKind.waiting.add("C1")
     credit()
     jobs.deliver(store.id, "payouts")
-    monkeypatch.setattr(channel, "when", lambda access, lane, **_: 1200.0 if lane == "payouts" else 0.0)
+    monkeypatch.setattr(channel, "when", lambda access, lane, urgent: 1200.0 if lane == "payouts" else 0.0)
     page = browser.get(f"/orders/{order.number}?tab=updates").text
     assert "Goes at" in page
     assert "Nobody wants this credit any more." in page

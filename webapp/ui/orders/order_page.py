@@ -4,7 +4,7 @@ The tab determines the parts of a page; acting is in `orders`, the channel's own
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from operator import attrgetter
 from typing import Any
@@ -18,7 +18,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from webapp.audit.actor import Actor
 from webapp.channels import described
 from webapp.channels.contract import BUYER_FIELDS
-from webapp.clock import iso, now, parse_instant
+from webapp.clock import iso, parse_instant
 from webapp.db import db
 from webapp.documents.packing import slip_refusal
 from webapp.errors import Refusal, sentence_of
@@ -43,8 +43,8 @@ from webapp.ui.orders import shown, timeline
 from webapp.ui.orders.channel_side import buyers_reasons
 from webapp.updates import deciding
 from webapp.updates.kinds import why_not
-from webapp.updates.models import UNSETTLED, WAITING, ChannelUpdate, UpdateState
-from webapp.updates.queries import list_updates, undecided, why_it_waits
+from webapp.updates.models import UNSETTLED, ChannelUpdate
+from webapp.updates.queries import goes_at, list_updates, why_it_waits
 from webapp.vault import services as vault
 
 OVERVIEW, CHANNEL = "overview", "channel"
@@ -64,7 +64,6 @@ PLACES = {  # the place of an act's form: the part, and its element
 _OF_BUYER = {"buyer": "orders/_buyer.html", "addresses": PLACES[Place.ADDRESSES][0]}
 ASIDE = "orders/_aside.html"
 RECENT = 8  # events beside the overview
-AT_ONCE = timedelta(seconds=5)  # an earlier time is not worth showing
 _AROUND = (joinedload(Order.assignee), joinedload(Order.running_hold).joinedload(OrderHold.person))
 _FIGURES = (joinedload(Order.own_amounts), selectinload(Order.lines).joinedload(OrderLine.amounts))
 
@@ -178,7 +177,7 @@ class OrderView:
             "units": None if row.whole else sum(row.lines.values()),
             "update_id": update.id,
             "left": not update.never_left,
-            "goes_at": _goes_at(self.order, update),
+            "goes_at": goes_at(update),
             "waits": why_it_waits(update) or sentence_of(update.problem),
             "can_undo": may and deciding.undo_refusal(update) is None,
         }
@@ -419,19 +418,13 @@ def _is_wanted(row: ChannelUpdate, order: Order) -> bool:
         return True
 
 
-def _goes_at(order: Order, row: ChannelUpdate) -> datetime | None:
-    """When a waiting update is sent, if not at once."""
-    if row.state == UpdateState.HELD:
-        return row.due_at
-    if row.state != UpdateState.OWED or row.lease_owner is not None:
-        return None
-    at = now() + timedelta(seconds=described.seconds_until(order.store, row.lane, urgent=row.urgent))
-    soonest = max(at, row.due_at)
-    return soonest if soonest - now() > AT_ONCE else None
+def _offers(row: ChannelUpdate, order: Order, actor: Actor) -> list[deciding.Offer]:
+    """What the actor can decide about an update; nobody is offered to send again what is no longer wanted."""
+    found = deciding.offers(row, actor)
+    return [offer for offer in found if offer.code != "retry" or _is_wanted(row, order)]
 
 
 def _update(order: Order, row: ChannelUpdate, actor: Actor) -> dict[str, Any]:
-    may = actor.may(deciding.right_to(row))
     return {
         "id": row.id,
         "kind_label": described.kind_label(order.store.channel, row.kind),
@@ -444,11 +437,6 @@ def _update(order: Order, row: ChannelUpdate, actor: Actor) -> dict[str, Any]:
         "settled_at": row.refused_at or row.effective_at,
         "attempts": row.attempts,
         "message": sentence_of(row.problem) or why_it_waits(row),
-        "goes_at": _goes_at(order, row),
-        "undecided": undecided(row),
-        "can_retry": may and deciding.retriable(row) and _is_wanted(row, order),
-        "can_close": may and deciding.closable(row),
-        "can_confirm": may and deciding.confirmable(row),
-        "can_send": may and deciding.sendable(row),
-        "can_undo": may and row.state in WAITING and deciding.undo_refusal(row) is None,
+        "goes_at": goes_at(row),
+        "offers": _offers(row, order, actor),
     }
