@@ -53,6 +53,11 @@ def class_of(stored: Mapping[str, Any] | None) -> type[DeskError] | None:
     return _classes.get(stored["code"]) if stored else None
 
 
+def codes_of(kind: type[DeskError]) -> list[str]:
+    """The codes under which errors of this class, and of those derived from it, are stored."""
+    return sorted(code for code, one in _classes.items() if issubclass(one, kind))
+
+
 class Refusal(DeskError):
     """An act that is not possible now; the same object explains a disabled button and guards the act."""
 

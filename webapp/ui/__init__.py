@@ -45,6 +45,7 @@ from webapp.ui.lists import (
     documents,
     exports,
     order_list,  # noqa: F401 - adds the list to the routes of `order`
+    outbox,
     plugin_lists,
     ship_list,
     shipment_list,
@@ -77,6 +78,7 @@ def init_app(app: Flask) -> None:
         health,
         live,
         order,
+        outbox,
         palette,
         panels,
         people,

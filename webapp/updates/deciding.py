@@ -4,15 +4,19 @@ Each function checks under the locks of the order and the update, since somebody
 update that may have left is never withdrawn: a person may say that it happened, or that it did not, which is audited.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+
+from sqlalchemy import select
 
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
 from webapp.clock import now
-from webapp.db import any_row, db
-from webapp.errors import Refusal
+from webapp.db import among, any_row, db
+from webapp.errors import DeskError, Refusal
 from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.jobs.runs import passes
 from webapp.orders.events import record
 from webapp.orders.models import Order
 from webapp.orders.queries import visible
@@ -21,7 +25,7 @@ from webapp.updates.ending import end, owe_again, settle_troubles
 from webapp.updates.kinds import kinds, why_not
 from webapp.updates.models import ENDED, LEFT, STATE_LABELS, WAITING, ChannelUpdate, UpdateState
 from webapp.updates.owing import OnItsWay, tell_owed
-from webapp.updates.queries import corrected, denied, undecided, unseen
+from webapp.updates.queries import corrected, denied, find_update, undecided, unseen
 
 FRESH_LOOK = timedelta(hours=2)  # the maximum age of a look-up when a person says that nothing happened
 
@@ -190,6 +194,30 @@ def confirm(update: ChannelUpdate, *, actor: Actor) -> None:
         raise NotClosable(state=update.state)
     audit("update_confirmed", actor=actor, update=update.id, order=order.id)
     end([update], UpdateState.EFFECTIVE, event="update_confirmed", actor=actor)
+
+
+def in_order(update_ids: Sequence[int], actor: Actor) -> list[int]:
+    """Those of the updates that the actor may see, in the order in which orders are locked."""
+    its = visible(actor).with_only_columns(Order.id)
+    query = select(ChannelUpdate.id).where(among(ChannelUpdate.id, update_ids), ChannelUpdate.order_id.in_(its))
+    return list(db.session.scalars(query.order_by(ChannelUpdate.order_id, ChannelUpdate.id)))
+
+
+def decide_each(update_ids: Sequence[int], decide: Callable[..., None], *, actor: Actor) -> dict[int, DeskError | None]:
+    """Decide about updates (see `in_order`), each under a savepoint: those that are refused leave the others alone.
+    Returns for each the reason why nothing was done, or None.
+    """
+    found: dict[int, DeskError | None] = {}
+    for update_id in update_ids:
+        try:
+            with db.session.begin_nested():
+                decide(find_update(update_id, actor), actor=actor)
+            found[update_id] = None
+        except DeskError as problem:
+            if passes(problem):
+                raise
+            found[update_id] = problem
+    return found
 
 
 def _check_disowned(update: ChannelUpdate) -> None:

@@ -52,7 +52,12 @@ def carried(store: Store) -> dict[str, UpdateKind]:
     """How the store's channel carries each kind that it can carry, by code; empty if its plugin is gone. Raises
     `PluginFailed`.
     """
-    channel = channels().get(store.channel)
+    return carried_by(store.channel)
+
+
+def carried_by(code: str) -> dict[str, UpdateKind]:
+    """How a channel carries each kind that it can carry, by code. Raises `PluginFailed`."""
+    channel = channels().get(code)
     return ask(channel, PLACE, _kinds_of, channel) if channel else {}
 
 

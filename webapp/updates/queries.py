@@ -22,7 +22,7 @@ from webapp.orders.queries import visible
 from webapp.updates.kinds import carried, kinds
 from webapp.updates.models import OPEN, OPEN_UPDATES, UNSETTLED, WAITING, ChannelUpdate, UpdateState
 
-_UNSEEN_AFTER = timedelta(hours=24)  # for kinds that no channel carries any more
+UNSEEN_AFTER = timedelta(hours=24)  # for kinds that no channel carries any more
 AT_ONCE = timedelta(seconds=5)  # an earlier time is not worth showing
 
 
@@ -112,7 +112,7 @@ def unseen(update: ChannelUpdate) -> bool:
 def unseen_after(update: ChannelUpdate) -> timedelta:
     """How long the effect of this kind may stay invisible at its channel before a person should look."""
     carriage = carried(update.store).get(update.kind)
-    return timedelta(seconds=carriage.unseen_after) if carriage else _UNSEEN_AFTER
+    return timedelta(seconds=carriage.unseen_after) if carriage else UNSEEN_AFTER
 
 
 def provable(update: ChannelUpdate) -> bool:

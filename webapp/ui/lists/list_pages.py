@@ -58,6 +58,8 @@ class ListPages(SubjectPages):
 
     table = Table  # draws the rows
     acts_on_orders = False  # whether the actions on orders are below the list
+    bar = ""  # the template of more buttons for chosen rows
+    beside = ""  # the template of a form outside the list's, for buttons in rows
 
     def add_to(self, bp: Blueprint) -> None:
         """Serve these pages below the subject's path, to people who have the subject's right."""
@@ -159,6 +161,8 @@ class ListPages(SubjectPages):
             "asked": asked,
             "searched": self.subject,
             "acts_on_orders": self.acts_on_orders,
+            "bar": self.bar,
+            "beside": self.beside,
             "whole": whole,
             "search_text": asked.text,
             "search_mistaken": asked.problem is not None and asked.problem.code == "query_mistake",

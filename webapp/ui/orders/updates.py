@@ -4,13 +4,14 @@ They are shown on their order's page. Each update's kind names the right that is
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from flask import Blueprint, flash
 from werkzeug.wrappers import Response
 
 from webapp.audit.actor import Actor
 from webapp.db import unit_of_work
-from webapp.i18n import gettext as _
+from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.orders.models import Order
 from webapp.sync import jobs
 from webapp.ui.frame import htmx
@@ -25,48 +26,107 @@ from webapp.updates.queries import find_update
 bp = Blueprint("updates", __name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person can decide about updates: its name where many are chosen, and what is said once it is done."""
+
+    code: str
+    label: LazyString
+    icon: str
+    about: LazyString
+    said: LazyString
+    decide: Callable[..., None]
+
+
+DECISIONS = {
+    one.code: one
+    for one in (
+        Decision(
+            "undo",
+            _l("Undo"),
+            "history",
+            _l("Nothing is sent of them. Only updates that have not left can be undone."),
+            _l("It is undone: nothing was sent of it."),
+            deciding.undo,
+        ),
+        Decision(
+            "send",
+            _l("Send now"),
+            "rocket",
+            _l("They go before their time, as soon as the channel takes them."),
+            _l("It is being sent."),
+            deciding.send_now,
+        ),
+        Decision(
+            "retry",
+            _l("Try again"),
+            "refresh",
+            _l("Refused updates are sent again. Those whose result is unknown are looked up first."),
+            _l("It is being sent again."),
+            jobs.send_again,
+        ),
+        Decision(
+            "confirm",
+            _l("It happened"),
+            "check",
+            _l("You state that they happened, though the channel does not show it. Nothing more is sent of them."),
+            _l("It counts as done: nothing more is sent of it."),
+            deciding.confirm,
+        ),
+        Decision(
+            "close",
+            _l("Close without sending again"),
+            "x",
+            _l("You state that they did not happen. They are never sent again."),
+            _l("It is closed: nothing more is sent of it."),
+            deciding.close,
+        ),
+    )
+}
+
+
 @bp.post("/updates/<int:update_id>/retry")
 @needs("orders.view")
 def retry(update_id: int) -> Response:
     """Send a refused update again; one whose result is unknown is looked up first."""
-    return _decided(update_id, jobs.send_again, _("It is being sent again."))
+    return _decided(update_id, DECISIONS["retry"])
 
 
 @bp.post("/updates/<int:update_id>/close")
 @needs("orders.view")
 def close(update_id: int) -> Response:
     """Close an update that was refused or never confirmed: it did not happen."""
-    return _decided(update_id, deciding.close, _("It is closed: nothing more is sent of it."))
+    return _decided(update_id, DECISIONS["close"])
 
 
 @bp.post("/updates/<int:update_id>/confirm")
 @needs("orders.view")
 def confirm(update_id: int) -> Response:
     """Record that an update which was never confirmed did happen."""
-    return _decided(update_id, deciding.confirm, _("It counts as done: nothing more is sent of it."))
+    return _decided(update_id, DECISIONS["confirm"])
 
 
 @bp.post("/updates/<int:update_id>/undo")
 @needs("orders.view")
 def undo(update_id: int) -> Response:
     """Withdraw an update before it leaves."""
-    return _decided(update_id, deciding.undo, _("It is undone: nothing was sent of it."))
+    return _decided(update_id, DECISIONS["undo"])
 
 
 @bp.post("/updates/<int:update_id>/send")
 @needs("orders.view")
 def send(update_id: int) -> Response:
     """Send a held update before its time."""
-    return _decided(update_id, deciding.send_now, _("It is being sent."))
+    return _decided(update_id, DECISIONS["send"])
 
 
-def _decided(update_id: int, decide: Callable[..., None], said: str) -> Response:
+def _decided(update_id: int, decision: Decision) -> Response:
     actor = current_actor()
     with unit_of_work():
         update: ChannelUpdate = find_update(update_id, actor)
         order: Order = update.order
-        decide(update, actor=actor)
-    flash(said, "good")
+        decision.decide(update, actor=actor)
+    flash(str(decision.said), "good")
     return _changed(order, actor)
 
 

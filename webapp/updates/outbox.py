@@ -1,0 +1,311 @@
+"""The outbox: the list of all updates, what merchants decided and channels are to be told.
+
+A row is an update. Updates belong to orders: a query that finds an order finds its updates, and columns of the order
+are shown for each of them. `outbox_keys` has the keys of its own; acts on rows are in `deciding`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, select
+
+from webapp.audit.actor import Actor
+from webapp.channels.described import kind_label
+from webapp.channels.models import Shop, Store
+from webapp.db import table_of
+from webapp.errors import sentence_of
+from webapp.i18n import gettext as _, lazy_gettext as _l, ngettext
+from webapp.lists.contract import ListWords, PlainRow, StatusCard, Subject, Walk
+from webapp.lists.rows import LIST, Rows, by_name, of_each, once
+from webapp.lists.saved_views import EVERYTHING, View
+from webapp.orders.list_columns import COLUMNS as ORDER_COLUMNS
+from webapp.orders.listing import ORDER_LIST, PlainOrder
+from webapp.orders.models import Order
+from webapp.orders.queries import reference
+from webapp.search.contract import ORDERS, Column, ColumnKind, Label
+from webapp.updates.models import OPEN, STATE_LABELS, STATE_TONES, ChannelUpdate, UpdateState
+from webapp.updates.queries import goes_at, why_it_waits
+
+OUTBOX = "outbox"
+QUEUED, DUE, DEADLINE = "queued", "due", "deadline"  # what the list can be sorted by
+_ORDER_CODES = (  # columns of orders, by code
+    "buyer",
+    "country",
+    "store",
+    "shop",
+    "channel",
+    "marketplace",
+    "fulfilled_by",
+    "placed",
+    "ship_by",
+    "assignee",
+    "tags",
+)
+_DEFAULT = ("number", "state", "store")  # the columns of orders that are shown by default
+
+
+def visible(actor: Actor) -> Select[ChannelUpdate]:
+    """All updates of orders that the actor may see. Raises `Forbidden` if the actor may see no orders."""
+    actor.needs("orders.view")
+    query = select(ChannelUpdate).join(Order, Order.id == ChannelUpdate.order_id)
+    return query if actor.shops is None else query.where(Order.shop_id.in_(actor.shops))
+
+
+class _OutboxWalk(Walk):
+    def plain(self, values: Mapping[str, Any], store: Store, shop: Shop) -> PlainRow:
+        return OutboxRow(values, store, shop)
+
+
+class OutboxRow(PlainRow):
+    """The values that the list has read for an update. `state` is that of the order, as in other lists."""
+
+    @property
+    def update(self) -> "PlainUpdate":
+        """The update by itself."""
+        return PlainUpdate(vars(self) | {"state": self.update_state}, self.store, self.shop)
+
+    @property
+    def order(self) -> PlainOrder:
+        """The order as a row of the list of orders."""
+        return PlainOrder(vars(self) | {"id": self.order_id}, self.store, self.shop)
+
+
+class PlainUpdate(PlainRow):
+    """The values that the list has read for an update, under the names of the model's attributes."""
+
+    never_left = ChannelUpdate.never_left
+
+
+# --- Columns ----------------------------------------------------------------------------------------------------------
+
+
+def _column_of_orders(column: Column) -> Column:
+    """A column of orders, for updates: each update has the value of its order."""
+
+    def values(rows: Sequence[Any], actor: Actor) -> Mapping[int, Any]:
+        said = column.values(once(rows, "orders", lambda: _order_rows(rows, actor)), actor)
+        return {row.id: said[row.order_id] for row in rows if row.order_id in said}
+
+    return replace(column, subject=OUTBOX, values=values, sort="", default=column.code in _DEFAULT)
+
+
+def _order_rows(rows: Sequence[Any], actor: Actor) -> Rows:
+    """The orders of these updates, each once, as rows of the list of orders."""
+    plain = {row.order_id: row.order for row in rows}
+    return Rows(plain.values(), ORDER_LIST, actor, rows.purpose if isinstance(rows, Rows) else LIST)
+
+
+def _state(row: OutboxRow) -> list[Label]:
+    state = row.update_state
+    return [Label(str(STATE_LABELS.get(state, state)), STATE_TONES.get(state, "info"))]
+
+
+def _reason(row: OutboxRow) -> str | None:
+    """The sentence of the channel or of the desk, or why it waits; no buyer data."""
+    return sentence_of(row.problem) or why_it_waits(row.update)  # type: ignore[arg-type]
+
+
+def _goes_at(row: OutboxRow) -> datetime | None:
+    return goes_at(row.update)  # type: ignore[arg-type]
+
+
+def _deadline(row: OutboxRow) -> datetime | None:
+    """The deadline, as long as it can be missed."""
+    return row.deadline if row.update_state in OPEN else None
+
+
+_ORDER_COLUMNS = {column.code: column for column in ORDER_COLUMNS}
+COLUMNS = (
+    *(_column_of_orders(_ORDER_COLUMNS[code]) for code in ("number", "state")),
+    Column(
+        subject=OUTBOX,
+        code="kind",
+        label=_l("What is sent"),
+        values=of_each(lambda row: kind_label(row.store.channel, row.kind)),
+        reads={},
+        default=True,
+        width=140,
+    ),
+    Column(
+        subject=OUTBOX,
+        code="sending",
+        label=_l("How far"),
+        kind=ColumnKind.LABELS,
+        values=of_each(_state),
+        reads={},
+        default=True,
+        width=150,
+        help=_l("How far telling the channel has come, and what you can decide about it."),
+    ),
+    Column(
+        subject=OUTBOX,
+        code="reason",
+        label=_l("Reason"),
+        values=of_each(_reason),
+        reads={},
+        default=True,
+        width=240,
+        help=_l("What the channel complained of, or why it waits."),
+    ),
+    Column(
+        subject=OUTBOX,
+        code=QUEUED,
+        label=_l("Queued since"),
+        kind=ColumnKind.TIME,
+        values=of_each(lambda row: row.created_at),
+        reads=by_name(ChannelUpdate.created_at),
+        sort=QUEUED,
+        default=True,
+        width=120,
+    ),
+    Column(
+        subject=OUTBOX,
+        code="goes",
+        label=_l("Goes at"),
+        kind=ColumnKind.TIME,
+        values=of_each(_goes_at),
+        reads={},
+        sort=DUE,
+        default=True,
+        width=120,
+        help=_l("When the next batch goes, as far as the channel says. Until then it can be undone or sent now."),
+    ),
+    Column(
+        subject=OUTBOX,
+        code=DEADLINE,
+        label=_l("Deadline"),
+        kind=ColumnKind.COUNTDOWN,
+        values=of_each(_deadline),
+        reads=by_name(ChannelUpdate.deadline),
+        sort=DEADLINE,
+        default=True,
+        width=120,
+    ),
+    Column(
+        subject=OUTBOX,
+        code="attempts",
+        label=_l("Attempts"),
+        kind=ColumnKind.NUMBER,
+        values=of_each(lambda row: row.attempts),
+        reads={},
+        default=True,
+        width=80,
+    ),
+    Column(
+        subject=OUTBOX,
+        code="sent",
+        label=_l("Sent"),
+        kind=ColumnKind.TIME,
+        values=of_each(lambda row: row.sent_at),
+        reads={},
+        default=True,
+        width=120,
+    ),
+    Column(
+        subject=OUTBOX,
+        code="confirmed",
+        label=_l("Confirmed"),
+        kind=ColumnKind.TIME,
+        values=of_each(lambda row: row.effective_at),
+        reads=by_name(ChannelUpdate.effective_at),
+        default=True,
+        width=120,
+    ),
+    Column(
+        subject=OUTBOX,
+        code="reference",
+        label=_l("Reference"),
+        values=of_each(lambda row: row.reference),
+        reads=by_name(ChannelUpdate.reference),
+        width=100,
+        help=_l("The desk's name for it at the channel, such as the package's number."),
+    ),
+    *(_column_of_orders(_ORDER_COLUMNS[code]) for code in ("channel_number", "channel_status", "badges")),
+    *(_column_of_orders(_ORDER_COLUMNS[code]) for code in _ORDER_CODES),
+)
+
+
+# --- The subject ------------------------------------------------------------------------------------------------------
+
+
+def _reference(row: OutboxRow) -> str:
+    what = kind_label(row.store.channel, row.kind)
+    return str(_("%(name)s: %(text)s", name=reference(row.order), text=what))
+
+
+WORDS = ListWords(
+    every=_l("All updates"),
+    region=_l("List of updates"),
+    select=_l("Select all updates of this page"),
+    older=_l("No older updates"),
+    none=_l("No such updates"),
+    empty=_l("Nothing had to be sent yet"),
+    empty_text=_l("Whatever you decide and a channel must know appears here: shipments, cancellations and the like."),
+    show=_l("Show the updates"),
+    search=_l("Search the outbox"),
+    placeholder=_l("Search the outbox: order number, SKU, sending:refused, or deadline:<4h"),
+    filter=_l("Filter the outbox"),
+    choose=_l("Choose at least one update first."),
+    chosen=_l("For the chosen updates"),
+    save=_l("Filter or search the outbox, then save the list under a name from its Views menu."),
+    back=_l("To the outbox"),
+    where=_l("How far updates have come"),
+    counted=lambda count: ngettext("%(num)s update", "%(num)s updates", count),
+    counted_more=_l("%(count)s+ updates"),
+    newer=lambda count: ngettext("%(num)s new update", "%(num)s new updates", count),
+    in_background=_l(
+        "Workbooks, and more than %(count)s updates, are written in the background; you get the file on the run's page."
+    ),
+)
+NEEDS_DECISION = "decide:yes"
+_WAITING = f"sending:{UpdateState.HELD},{UpdateState.OWED}"
+_ON_THE_WAY = f"sending:{UpdateState.SENT},{UpdateState.ACCEPTED}"
+_FAILED = f"sending:{UpdateState.REFUSED},{UpdateState.UNKNOWN}"
+CARDS = (
+    StatusCard("waiting", _l("Waiting to go"), _WAITING, "warn", DUE),
+    StatusCard("on_the_way", _l("On its way"), _ON_THE_WAY, "info"),
+    StatusCard("failed", _l("Refused or unknown"), _FAILED, "bad"),
+)
+VIEWS = (
+    View("decide", _l("Needs a decision"), NEEDS_DECISION),
+    View("waiting", _l("Waiting"), _WAITING, DUE),
+    View(EVERYTHING, _l("Everything"), ""),
+)
+OUTBOX_LIST = Subject(
+    code=OUTBOX,
+    label=_l("Outbox"),
+    order_id=table_of(ChannelUpdate).c.order_id,
+    within=ORDERS,
+    filters=("store", "shop", "channel", "marketplace", "state", "tag"),
+    model=ChannelUpdate,
+    visible=visible,
+    sorts={QUEUED: ChannelUpdate.created_at, DUE: ChannelUpdate.due_at, DEADLINE: ChannelUpdate.deadline},
+    usual=f"-{QUEUED}",
+    row={
+        **ORDER_LIST.row,
+        "update_state": ChannelUpdate.state,
+        **by_name(
+            ChannelUpdate.kind,
+            ChannelUpdate.lane,
+            ChannelUpdate.due_at,
+            ChannelUpdate.urgent,
+            ChannelUpdate.problem,
+            ChannelUpdate.handle,
+            ChannelUpdate.attempts,
+            ChannelUpdate.lease_owner,
+            ChannelUpdate.sent_at,
+        ),
+    },
+    always=("number", "channel_number", "state", "channel_status", "kind", "sending", "store"),
+    each=_l("One row per update"),
+    reference=_reference,
+    words=WORDS,
+    path="/outbox",
+    one="update",
+    recent=f"{QUEUED}:>=-90d",
+    views=VIEWS,
+    cards=CARDS,
+    walk=_OutboxWalk(),
+)
