@@ -14,7 +14,7 @@ from tests.cli.conftest import Command, one_sentence
 from webapp import live
 from webapp.accounts import people
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelError, ChannelStage, Denied, Disconnected, Refused, UnreadableOrder
+from webapp.channels.contract import ChannelError, ChannelStage, Denied, Disconnected, Refused, Unknown, UnreadableOrder
 from webapp.channels.models import Store
 from webapp.cli.main import cli as tree
 from webapp.clock import now
@@ -50,7 +50,7 @@ LINE = {
 PACKAGE = {"number", "carrier", "carrier_name", "service", "tracking_number", "shipped_at", "lines"}
 UPDATE = {
     "id", "order", "kind", "state", "due_at", "sent_at", "effective_at", "attempts", "reference", "revision", "lane",
-    "message",
+    "message", "deadline",
 }  # fmt: skip
 RUN = {
     "id", "kind", "store", "state", "started", "ended", "pages", "seen", "new", "changed", "aside", "calls",
@@ -456,6 +456,25 @@ def test_updates_are_waited_for_and_sent_again(
     work()
     [closed] = cli("updates", "close", update["id"], "--json").document
     assert (closed["state"], closed["message"]) == ("withdrawn", "The channel says no.")
+
+
+def test_an_update_is_shown_with_its_steps_and_what_can_be_decided(
+    cli: Command, make_order: MakeOrder, channel: FakeChannel, work: Callable[[], int]
+) -> None:
+    order = make_order()
+    channel.outcomes.append(Unknown())
+    [update] = cli("orders", "act", order.number, "ship", "--data", PARCEL, "--json").document["updates"]
+    shown = cli("updates", "show", update["id"], "--json").document
+    assert shown.keys() == UPDATE | {"store", "created_at", "goes_at", "refused_at", "can"}
+    assert (shown["state"], shown["goes_at"], shown["can"]) == ("owed", None, [])
+    work()
+    shown = cli("updates", "show", update["id"])
+    assert "retry, confirm, close" in shown.out
+    both = cli("updates", "close", update["id"], "--happened", "--did-not")
+    assert (both.code, "not both" in both.err) == (2, True)
+    [closed] = cli("updates", "close", update["id"], "--did-not", "--json").document
+    assert closed["state"] == "withdrawn"
+    assert cli("updates", "show", 77).code == 3
 
 
 def test_buyers_past_their_date_are_previewed_and_erased(

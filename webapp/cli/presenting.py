@@ -33,8 +33,9 @@ from webapp.orders.tags import tags_of
 from webapp.sync.health import Health
 from webapp.sync.models import QuarantinedOrder
 from webapp.sync.runs import NUMBERS, lanes_of
+from webapp.updates import deciding
 from webapp.updates.models import ChannelUpdate
-from webapp.updates.queries import why_it_waits
+from webapp.updates.queries import goes_at, why_it_waits
 
 Document = dict[str, Any]
 Buyer = Mapping[str, Any]
@@ -199,6 +200,18 @@ def update(row: ChannelUpdate) -> Document:
         "revision": row.revision,
         "lane": row.lane,
         "message": sentence_of(row.problem) or why_it_waits(row),
+        "deadline": iso(row.deadline),
+    }
+
+
+def whole_update(row: ChannelUpdate, actor: Actor) -> Document:
+    """An update with all its times, and what the actor can decide about it."""
+    return update(row) | {
+        "store": row.store.name,
+        "created_at": iso(row.created_at),
+        "goes_at": iso(goes_at(row)),
+        "refused_at": iso(row.refused_at),
+        "can": [offer.code for offer in deciding.offers(row, actor)],
     }
 
 

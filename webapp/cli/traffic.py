@@ -61,6 +61,15 @@ def updates_list(
     door.show(rows, table(rows, columns, empty="No update."))
 
 
+@updates.command(name="show")
+@click.argument("update_id", type=int, metavar="ID")
+@desk_command
+def updates_show(door: Door, update_id: int) -> None:
+    """One update: its times, why it waits, and what can be decided about it."""
+    document = presenting.whole_update(find_update(update_id, door.actor), door.actor)
+    door.show(document, pairs(document))
+
+
 @updates.command()
 @click.argument("update_id", type=int, metavar="ID")
 @click.option("--until", type=click.Choice(STATES), default=UpdateState.EFFECTIVE.value, show_default=True)
@@ -96,9 +105,12 @@ def retry(door: Door, update_ids: Sequence[int]) -> None:
 @updates.command()
 @click.argument("update_ids", type=int, nargs=-1, required=True, metavar="ID…")
 @click.option("--happened", is_flag=True, help="Say that they happened, though the channel does not show it.")
+@click.option("--did-not", is_flag=True, help="Say that they did not happen; so it is if you say neither.")
 @desk_command
-def close(door: Door, update_ids: Sequence[int], happened: bool) -> None:
-    """Close updates that were refused or never confirmed, without sending them again: they did not happen."""
+def close(door: Door, update_ids: Sequence[int], happened: bool, did_not: bool) -> None:
+    """Close updates that were refused or never confirmed, without sending them again."""
+    if happened and did_not:
+        raise click.UsageError("Say --happened or --did-not, not both.", click.get_current_context())
     _decide(door, update_ids, deciding.confirm if happened else deciding.close)
 
 

@@ -1,7 +1,7 @@
-"""Today's tasks: how many orders wait for whom, each as a query of the list that shows them.
+"""Today's tasks: how many orders or updates wait for whom, each as a query of the list that shows them.
 
 Number and link use one query, so that a card never shows another number than its list. All tasks are counted in one
-database query, each up to a maximum and by an index of open orders.
+database query, each up to a maximum and by an index of what is open.
 """
 
 from dataclasses import dataclass
@@ -11,31 +11,34 @@ from sqlalchemy import select
 from webapp.audit.actor import Actor
 from webapp.db import db
 from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext
+from webapp.lists.contract import Subject
 from webapp.lists.listing import count_expression
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.predefined_views import TO_SHIP
 from webapp.search.compiling import compile_query
 from webapp.search.query import parse
+from webapp.updates.outbox import NEEDS_DECISION, OUTBOX_LIST
 
 CAP = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task that orders wait for: the query that finds them, and its urgency."""
+    """A task that rows of a list wait for: the query that finds them, and its urgency."""
 
     code: str
     label: LazyString
     query: str
     tone: str = ""
+    subject: Subject = ORDER_LIST
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A task with the number of orders that wait for it; `capped` if there are more."""
+    """A task with the number of rows that wait for it; `capped` if there are more."""
 
     task: Task
-    orders: int
+    count: int
     capped: bool
 
 
@@ -49,13 +52,16 @@ DECIDING = (
     Task("cancel", _l("Buyer wants to cancel"), "buyer-cancel:yes unshipped:>0 canceling:no", "bad"),
     Task("attention", _l("Attention"), "attention:yes", "warn"),
     Task("hold", lazy_pgettext("orders", "On hold"), "hold:yes", "warn"),
-    Task("updates", _l("Updates refused or uncertain"), "update:refused,unknown", "bad"),
+    Task("updates", _l("Updates refused or uncertain"), NEEDS_DECISION, "bad", OUTBOX_LIST),
 )
 
 
 def waiting(actor: Actor) -> dict[str, Waiting]:
     """Every task with its number, by code."""
     tasks = (*SHIPPING, *DECIDING)
-    counts = [count_expression(ORDER_LIST, actor, compile_query(parse(task.query), actor), CAP) for task in tasks]
+    counts = [
+        count_expression(task.subject, actor, compile_query(parse(task.query, task.subject.code), actor), CAP)
+        for task in tasks
+    ]
     row = db.session.execute(select(*counts)).one()
     return {task.code: Waiting(task, min(count, CAP), count > CAP) for task, count in zip(tasks, row, strict=True)}

@@ -71,6 +71,9 @@ class ChannelUpdate(Model):
         UniqueConstraint("order_id", "kind", "reference", "revision"),
         Index("ix_channel_updates_due", "store_id", "lane", "state", "due_at"),
         Index("ix_channel_updates_order", "order_id", "id"),
+        Index("ix_channel_updates_created_at", "created_at", "id"),  # these three are the sortings of the outbox
+        Index("ix_channel_updates_due_at", "due_at", "id"),
+        Index("ix_channel_updates_deadline", "deadline", "id"),
         Index(
             "ix_channel_updates_open",
             "store_id",

@@ -126,7 +126,7 @@ COLUMNS = (
         values=of_each(lambda row: kind_label(row.store.channel, row.kind)),
         reads={},
         default=True,
-        width=140,
+        width=170,
     ),
     Column(
         subject=OUTBOX,
@@ -136,7 +136,7 @@ COLUMNS = (
         values=of_each(_state),
         reads={},
         default=True,
-        width=150,
+        width=220,
         help=_l("How far telling the channel has come, and what you can decide about it."),
     ),
     Column(
@@ -146,7 +146,7 @@ COLUMNS = (
         values=of_each(_reason),
         reads={},
         default=True,
-        width=240,
+        width=220,
         help=_l("What the channel complained of, or why it waits."),
     ),
     Column(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from html import unescape
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from sqlalchemy import update
@@ -150,14 +151,16 @@ def test_what_must_happen_today_is_counted_as_its_lists_show_it(browser: Browser
     }
     for word, (number, url) in stats.items():
         listed = browser.get(url).text
-        assert len(re.findall(r'<tr id="order-\d+"', listed)) == int(number), (word, url)
+        assert len(re.findall(r'<tr id="(?:order|update)-\d+"', listed)) == int(number), (word, url)
 
 
 def test_the_traffic_of_each_store_stands_in_a_row(browser: Browser, busy: list[Order], store: Store) -> None:
     page = browser.get("/dashboard/cards/sync").text
     assert "Fake store" in page
     assert "Sync now" in page
-    assert "update:refused,unknown" in unescape(page).replace("%3A", ":").replace("%2C", ",")
+    [troubled] = re.findall(r'href="(/outbox/[^"]*refused[^"]*)"', page)
+    assert "sending:refused,unknown" in unquote(troubled)
+    assert browser.get(unescape(troubled)).text.count('<tr id="update-') == 1
     with unit_of_work():
         db.session.get_one(Store, store.id).archived_at = now()
     assert "All stores are archived" in browser.get("/dashboard/cards/sync").text

@@ -17,9 +17,12 @@ from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage, IncomingPackage
 from webapp.clock import iso, now
 from webapp.db import db, unit_of_work
+from webapp.fulfillment.contract import PackageInput
+from webapp.fulfillment.services import ship_order
 from webapp.live import publish
 from webapp.orders.bulk import start_bulk
 from webapp.orders.models import Order
+from webapp.orders.queries import locked
 from webapp.orders.services import find_action, read_input
 from webapp.testing import FakeChannel, incoming_line, incoming_order
 from webapp.ui.frame import live
@@ -100,6 +103,7 @@ def _flaws(page: Any) -> list[str]:
 
 NO_PAGES = {"static", "live.stream", "health.alive", "health.ready", "exports.fetch", "documents.fetch"}
 NO_PAGES |= {"dashboard.report_csv", "documents.packing_slip_pdf", "orders.stream_export", "shipments.stream_export"}
+NO_PAGES |= {"outbox.stream_export"}
 
 
 def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:
@@ -126,8 +130,16 @@ def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:
         tabs = ("shipments", "updates", "timeline", "channel")
         found += [url_for("orders.show", number=order.number, tab=tab) for tab in tabs]
         found += [url_for("orders.show", number=order.number, at=iso(now()))]
-        chosen = ("bulk.choose", "orders.export", "shipments.export", "documents.packing_slips", "ship_list.give")
+        chosen = (
+            "bulk.choose",
+            "orders.export",
+            "shipments.export",
+            "outbox.export",
+            "documents.packing_slips",
+            "ship_list.give",
+        )
         found += [url_for(endpoint, all=1) for endpoint in chosen]
+        found += [url_for("outbox.choose", all=1, act=code) for code in ("close", "undo")]
         found += [url_for("bulk.choose", order=order.id, action=code) for code in ("hold", "comment", "archive")]
         found += [url_for("orders.index", q=query) for query in ("state:open total:>1", "sku:NONE", "total:much")]
     return [*found, "/nowhere"]
@@ -148,14 +160,17 @@ def test_axe_finds_nothing_on_any_page_and_none_scrolls_sideways(
     lines = [incoming_line("MUG", 2), incoming_line("", 1)]
     left = incoming_line("CUP", 1, fulfilled=1)
     parcel = IncomingPackage("1", {left.number: 1}, "DHL", tracking_number="JD0009", shipped_at=now())
-    [order, other, _shipped] = take(
+    [order, other, told, _shipped] = take(
         incoming_order(lines, flags=("prime", "gift")),
         incoming_order(total=None),
+        incoming_order(),
         incoming_order([left], stage=ChannelStage.SHIPPED, status="SHIPPED", packages=(parcel,)),
     )
     with unit_of_work():
         given = read_input(find_action("hold"), {"reason": "fraud check"})
         run = start_bulk("hold", given, actor=olga, ids=[other.id])
+        ship_order(locked(told), [PackageInput("DHL", "JD1", lines={told.lines[0].id: 1})], actor=olga)
+        db.session.query(ChannelUpdate).update({"state": UpdateState.REFUSED})
     work()
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)

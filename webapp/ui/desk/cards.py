@@ -56,6 +56,11 @@ def orders_url(query: str) -> str:
     return url_for("orders.index", q=query)
 
 
+def outbox_url(query: str) -> str:
+    """The address of the outbox with this query."""
+    return url_for("outbox.index", q=query)
+
+
 def work_card(actor: Actor) -> str:
     """Today's tasks."""
     show_times_of(shown_stores())
@@ -68,13 +73,13 @@ def work_card(actor: Actor) -> str:
 
 
 def _task(found: Waiting) -> dict[str, Any]:
-    count = f"{number(found.orders)}{'+' if found.capped else ''}"
+    count = f"{number(found.count)}{'+' if found.capped else ''}"
     task = found.task
     return {
         "label": task.label,
         "count": count,
-        "url": orders_url(task.query),
-        "tone": task.tone if found.orders else "",
+        "url": url_for(f"{task.subject.code}.index", q=task.query),
+        "tone": task.tone if found.count else "",
     }
 
 
@@ -107,8 +112,8 @@ def traffic(store: Store, state: health.Health) -> dict[str, Any]:
         "denied": _denied(store, state),
         "denials": len(state.denials),
         "unproven": _unproven(state),
-        "backlog_url": orders_url(f"store:{store.id} update:held,owed,sent"),
-        "troubled_url": orders_url(f"store:{store.id} update:refused,unknown"),
+        "backlog_url": outbox_url(f"store:{store.id} sending:held,owed,sent,accepted"),
+        "troubled_url": outbox_url(f"store:{store.id} sending:refused,unknown"),
     }
 
 

@@ -58,8 +58,7 @@ class ListPages(SubjectPages):
 
     table = Table  # draws the rows
     acts_on_orders = False  # whether the actions on orders are below the list
-    bar = ""  # the template of more buttons for chosen rows
-    beside = ""  # the template of a form outside the list's, for buttons in rows
+    acts_on_updates = False  # whether updates are decided about below the list and in its rows
 
     def add_to(self, bp: Blueprint) -> None:
         """Serve these pages below the subject's path, to people who have the subject's right."""
@@ -161,8 +160,7 @@ class ListPages(SubjectPages):
             "asked": asked,
             "searched": self.subject,
             "acts_on_orders": self.acts_on_orders,
-            "bar": self.bar,
-            "beside": self.beside,
+            "acts_on_updates": self.acts_on_updates,
             "whole": whole,
             "search_text": asked.text,
             "search_mistaken": asked.problem is not None and asked.problem.code == "query_mistake",

@@ -70,7 +70,9 @@ class OutboxTable(OrderTable):
         """What can be decided about the row's update; the buttons belong to a form beside the list."""
 
         def beneath(row: OutboxRow) -> str:
-            return "".join([self._button(row, offer) for offer in deciding.offers(row.update, self.plain.actor)])  # type: ignore[arg-type]
+            offers = deciding.offers(row.update, self.plain.actor)  # type: ignore[arg-type]
+            buttons = "".join([self._button(row, offer) for offer in offers])
+            return f'<span class="row tight">{buttons}</span>' if buttons else ""
 
         return beneath  # type: ignore[return-value]
 
@@ -79,7 +81,7 @@ class OutboxTable(OrderTable):
         name = _("%(name)s: %(text)s", name=word, text=OUTBOX_LIST.reference(row))
         return (
             f'<button class="button tiny" type="submit" form="decide-form" formaction="{escape(url)}"'
-            f' name="update" value="{row.id}" aria-label="{escape(name)}">{escape(word)}</button> '
+            f' name="update" value="{row.id}" aria-label="{escape(name)}">{escape(word)}</button>'
         )
 
 
@@ -87,7 +89,7 @@ class OutboxPages(ListPages):
     """The pages of the outbox."""
 
     table = OutboxTable
-    bar, beside = "lists/outbox/_bar.html", "lists/outbox/_form.html"
+    acts_on_updates = True
 
     def add_to(self, bp: Blueprint) -> None:
         super().add_to(bp)
