@@ -230,7 +230,8 @@ COLUMNS = (
 # --- The subject ------------------------------------------------------------------------------------------------------
 
 
-def _reference(row: OutboxRow) -> str:
+def name_of(row: OutboxRow) -> str:
+    """The order's number and what is sent."""
     what = kind_label(row.store.channel, row.kind)
     return str(_("%(name)s: %(text)s", name=reference(row.order), text=what))
 
@@ -300,7 +301,7 @@ OUTBOX_LIST = Subject(
     },
     always=("number", "channel_number", "state", "channel_status", "kind", "sending", "store"),
     each=_l("One row per update"),
-    reference=_reference,
+    reference=name_of,
     words=WORDS,
     path="/outbox",
     one="update",

@@ -32,7 +32,7 @@ from webapp.ui.orders.updates import DECISIONS, Decision
 from webapp.updates import deciding
 from webapp.updates.kinds import kinds
 from webapp.updates.models import ChannelUpdate
-from webapp.updates.outbox import OUTBOX_LIST, OutboxRow
+from webapp.updates.outbox import OUTBOX_LIST, OutboxRow, name_of
 
 bp = Blueprint(OUTBOX_LIST.code, __name__)
 MOST = 200  # updates that one request decides about
@@ -78,7 +78,7 @@ class OutboxTable(OrderTable):
 
     def _button(self, row: OutboxRow, offer: deciding.Offer) -> str:
         url, word = url_for(".decide", code=offer.code), str(offer.label)
-        name = _("%(name)s: %(text)s", name=word, text=OUTBOX_LIST.reference(row))
+        name = _("%(name)s: %(text)s", name=word, text=name_of(row))
         return (
             f'<button class="button tiny" type="submit" form="decide-form" formaction="{escape(url)}"'
             f' name="update" value="{row.id}" aria-label="{escape(name)}">{escape(word)}</button>'
