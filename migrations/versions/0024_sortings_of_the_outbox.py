@@ -1,14 +1,14 @@
 """Indexes for the sortings of the outbox: since when, when due, and by deadline.
 
 Revision ID: 0024
-Revises: 0022
+Revises: 0023
 Create Date: 2026-11-30 00:10:00.000000
 """
 
 from alembic import op
 
 revision = "0024"
-down_revision = "0022"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 
