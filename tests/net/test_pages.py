@@ -26,6 +26,8 @@ PAGES = {
     "orders-refused": "/orders/?q=total:much",
     "shipments": "/shipments/",
     "shipments-filters": "/shipments/filters",
+    "outbox": "/outbox/",
+    "outbox-decide": "/outbox/decide?all=1&act=close",
     "orders-columns": "/orders/columns",
     "orders-filters": "/orders/filters",
     "bulk-hold": "/orders/bulk?order=1&order=2&action=hold",

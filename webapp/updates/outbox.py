@@ -16,7 +16,7 @@ from webapp.channels.described import kind_label
 from webapp.channels.models import Shop, Store
 from webapp.db import table_of
 from webapp.errors import sentence_of
-from webapp.i18n import gettext as _, lazy_gettext as _l, ngettext
+from webapp.i18n import gettext as _, lazy_gettext as _l, lazy_pgettext, ngettext
 from webapp.lists.contract import ListWords, PlainRow, StatusCard, Subject, Walk
 from webapp.lists.rows import LIST, Rows, by_name, of_each, once
 from webapp.lists.saved_views import EVERYTHING, View
@@ -267,7 +267,7 @@ _FAILED = f"sending:{UpdateState.REFUSED},{UpdateState.UNKNOWN}"
 CARDS = (
     StatusCard("waiting", _l("Waiting to go"), _WAITING, "warn", DUE),
     StatusCard("on_the_way", _l("On its way"), _ON_THE_WAY, "info"),
-    StatusCard("failed", _l("Refused or unknown"), _FAILED, "bad"),
+    StatusCard("failed", lazy_pgettext("updates", "Refused or unknown"), _FAILED, "bad"),
 )
 VIEWS = (
     View("decide", _l("Needs a decision"), NEEDS_DECISION),
