@@ -192,7 +192,8 @@ def _ship_too_late(page: Page, practice_url: str) -> None:
         if _update(page).count():
             break  # otherwise the desk had heard of the cancellation before: try another order
     _await_update(page, "Refused")
-    await_on(page, page.get_by_text("Canceled there after it left"), progress=page.locator("#order-summary"))
+    summary = page.locator("#order-summary")  # the newest events, which load later, may say it first
+    await_on(page, summary.get_by_text("Canceled there after it left"), progress=summary)
     keep(page, "refused")
 
 
