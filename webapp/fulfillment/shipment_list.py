@@ -5,7 +5,6 @@ order are shown for each of them. Carrier, tracking number, shipping time and un
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Select, String, cast, func, select
@@ -21,10 +20,10 @@ from webapp.fulfillment.list_columns import carrier_names
 from webapp.fulfillment.models import ELSEWHERE, Package, PackageLine, Shipment
 from webapp.i18n import gettext as _, lazy_gettext as _l, ngettext
 from webapp.lists.contract import Cell, Expansion, ListWords, Parts, PlainRow, StatusCard, Subject, Walk
-from webapp.lists.rows import LIST, Rows, by_name, of_each, once
+from webapp.lists.rows import by_name, of_each
 from webapp.lists.saved_views import EVERYTHING, View
-from webapp.orders.list_columns import COLUMNS as ORDER_COLUMNS
-from webapp.orders.listing import ORDER_LIST, PlainOrder, named_columns
+from webapp.orders.lent_columns import columns_of_orders, order_row
+from webapp.orders.listing import ORDER_LIST, named_columns
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.queries import reference
 from webapp.search.compiling import Compiled
@@ -114,28 +113,6 @@ _package_status = (
 # --- Columns ----------------------------------------------------------------------------------------------------------
 
 
-def _column_of_orders(column: Column) -> Column:
-    """A column of orders, for packages: each package has the value of its order."""
-
-    def values(rows: Sequence[Any], actor: Actor) -> Mapping[int, Any]:
-        said = column.values(once(rows, "orders", lambda: _order_rows(rows, actor)), actor)
-        return {row.id: said[row.order_id] for row in rows if row.order_id in said}
-
-    default = column.code in _DEFAULT
-    return replace(column, subject=SHIPMENTS, values=values, sort="", default=default)
-
-
-def _order_rows(rows: Sequence[Any], actor: Actor) -> Rows:
-    """The orders of these packages, each once, as rows of the list of orders."""
-    plain = {row.order_id: _order_row(row) for row in rows}
-    purpose = rows.purpose if isinstance(rows, Rows) else LIST
-    return Rows(plain.values(), ORDER_LIST, actor, purpose)
-
-
-def _order_row(row: PlainRow) -> PlainOrder:
-    return PlainOrder(vars(row) | {"id": row.order_id}, row.store, row.shop)
-
-
 def _carriers(rows: Sequence[Any], actor: Actor) -> Mapping[int, str]:
     """The names of the packages' carriers."""
     names = carrier_names(rows)
@@ -158,9 +135,8 @@ def _at_channel(row: PlainRow) -> list[Label]:
     return found
 
 
-_ORDER_COLUMNS = {column.code: column for column in ORDER_COLUMNS}
 COLUMNS = (
-    *(_column_of_orders(_ORDER_COLUMNS[code]) for code in ("number", "state")),
+    *columns_of_orders(SHIPMENTS, ("number", "state"), _DEFAULT),
     Column(
         subject=SHIPMENTS,
         code="package",
@@ -231,7 +207,7 @@ COLUMNS = (
         width=170,
         help=_l("How far its confirmation has come, and the channel's own word of it."),
     ),
-    *(_column_of_orders(_ORDER_COLUMNS[code]) for code in _ORDER_CODES),
+    *columns_of_orders(SHIPMENTS, _ORDER_CODES, _DEFAULT),
 )
 
 
@@ -306,7 +282,7 @@ SHIPMENT_LIST = Subject(
     always=("number", "channel_number", "state", "channel_status", "package", "store"),
     each=_l("One row per package"),
     expansions=[ITEMS],
-    reference=lambda row: str(_("%(order)s, package %(number)s", order=reference(_order_row(row)), number=row.parcel)),
+    reference=lambda row: str(_("%(order)s, package %(number)s", order=reference(order_row(row)), number=row.parcel)),
     words=WORDS,
     path="/shipments",
     one="package",

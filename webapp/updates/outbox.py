@@ -4,8 +4,7 @@ A row is an update. Updates belong to orders: a query that finds an order finds 
 are shown for each of them. `outbox_keys` has the keys of its own; acts on rows are in `deciding`.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -18,10 +17,10 @@ from webapp.db import table_of
 from webapp.errors import sentence_of
 from webapp.i18n import gettext as _, lazy_gettext as _l, lazy_pgettext, ngettext
 from webapp.lists.contract import ListWords, PlainRow, StatusCard, Subject, Walk
-from webapp.lists.rows import LIST, Rows, by_name, of_each, once
+from webapp.lists.rows import by_name, of_each
 from webapp.lists.saved_views import EVERYTHING, View
-from webapp.orders.list_columns import COLUMNS as ORDER_COLUMNS
-from webapp.orders.listing import ORDER_LIST, PlainOrder
+from webapp.orders.lent_columns import columns_of_orders, order_row
+from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
 from webapp.orders.queries import reference
 from webapp.search.contract import ORDERS, Column, ColumnKind, Label
@@ -31,6 +30,9 @@ from webapp.updates.queries import goes_at, why_it_waits
 OUTBOX = "outbox"
 QUEUED, DUE, DEADLINE = "queued", "due", "deadline"  # what the list can be sorted by
 _ORDER_CODES = (  # columns of orders, by code
+    "channel_number",
+    "channel_status",
+    "badges",
     "buyer",
     "country",
     "store",
@@ -66,11 +68,6 @@ class OutboxRow(PlainRow):
         """The update by itself."""
         return PlainUpdate(vars(self) | {"state": self.update_state}, self.store, self.shop)
 
-    @property
-    def order(self) -> PlainOrder:
-        """The order as a row of the list of orders."""
-        return PlainOrder(vars(self) | {"id": self.order_id}, self.store, self.shop)
-
 
 class PlainUpdate(PlainRow):
     """The values that the list has read for an update, under the names of the model's attributes."""
@@ -79,22 +76,6 @@ class PlainUpdate(PlainRow):
 
 
 # --- Columns ----------------------------------------------------------------------------------------------------------
-
-
-def _column_of_orders(column: Column) -> Column:
-    """A column of orders, for updates: each update has the value of its order."""
-
-    def values(rows: Sequence[Any], actor: Actor) -> Mapping[int, Any]:
-        said = column.values(once(rows, "orders", lambda: _order_rows(rows, actor)), actor)
-        return {row.id: said[row.order_id] for row in rows if row.order_id in said}
-
-    return replace(column, subject=OUTBOX, values=values, sort="", default=column.code in _DEFAULT)
-
-
-def _order_rows(rows: Sequence[Any], actor: Actor) -> Rows:
-    """The orders of these updates, each once, as rows of the list of orders."""
-    plain = {row.order_id: row.order for row in rows}
-    return Rows(plain.values(), ORDER_LIST, actor, rows.purpose if isinstance(rows, Rows) else LIST)
 
 
 def _state(row: OutboxRow) -> list[Label]:
@@ -116,9 +97,8 @@ def _deadline(row: OutboxRow) -> datetime | None:
     return row.deadline if row.update_state in OPEN else None
 
 
-_ORDER_COLUMNS = {column.code: column for column in ORDER_COLUMNS}
 COLUMNS = (
-    *(_column_of_orders(_ORDER_COLUMNS[code]) for code in ("number", "state")),
+    *columns_of_orders(OUTBOX, ("number", "state"), _DEFAULT),
     Column(
         subject=OUTBOX,
         code="kind",
@@ -222,8 +202,7 @@ COLUMNS = (
         width=100,
         help=_l("The desk's name for it at the channel, such as the package's number."),
     ),
-    *(_column_of_orders(_ORDER_COLUMNS[code]) for code in ("channel_number", "channel_status", "badges")),
-    *(_column_of_orders(_ORDER_COLUMNS[code]) for code in _ORDER_CODES),
+    *columns_of_orders(OUTBOX, _ORDER_CODES, _DEFAULT),
 )
 
 
@@ -233,7 +212,7 @@ COLUMNS = (
 def name_of(row: OutboxRow) -> str:
     """The order's number and what is sent."""
     what = kind_label(row.store.channel, row.kind)
-    return str(_("%(name)s: %(text)s", name=reference(row.order), text=what))
+    return str(_("%(name)s: %(text)s", name=reference(order_row(row)), text=what))
 
 
 WORDS = ListWords(
