@@ -348,7 +348,7 @@ class AmazonChannel(Channel):
         lane = self._lane_of(updates[0])
         finder = Finder(self._client, self._shared, Account.of(store), lane, canceling.KIND.batch)
         if lane != shipping.KIND.code:
-            return finder.look_up(store, updates)
+            return finder.look_up(updates)
         outcomes = shipping.of_feeds(updates, finder.learn)
         rest = [one for one in updates if one.id not in outcomes]
         return outcomes | shipping.look_up(store, rest, self._look)
@@ -362,8 +362,10 @@ class AmazonChannel(Channel):
 
     def when(self, store: StoreAccess, lane: str, *, urgent: bool = False) -> float:
         """The time until Amazon takes another feed; other calls need not wait for each other."""
+        if lane == shipping.KIND.code:  # asked for every batch of shipments: the settings need not be read
+            return 0.0
         seller, region = str(store.settings.get("seller_id") or ""), str(store.settings.get("region") or "na")
-        if lane == shipping.KIND.code or not seller:
+        if not seller:
             return 0.0
         endpoint = (str(store.settings.get("endpoint") or "").strip() or ENDPOINTS[region]).rstrip("/")
         return self._client.wait(account_key(str(store.settings["client_id"]), seller, region, endpoint), CREATE_FEED)

@@ -179,8 +179,9 @@ def _lane_waits(store: Store, lane: str, due: Select[ChannelUpdate]) -> bool:
     """Whether the channel takes the next batch of this lane later: then what is due is put off until that time, and
     can be undone meanwhile. Updates that a person wants sent now go as soon as the channel allows.
     """
-    urgent = db.session.scalar(due.with_only_columns(ChannelUpdate.id).where(ChannelUpdate.urgent).limit(1))
-    seconds = seconds_until(store, lane, urgent=urgent is not None)
+    seconds = seconds_until(store, lane)
+    if seconds > 0 and db.session.scalar(due.with_only_columns(ChannelUpdate.id).where(ChannelUpdate.urgent).limit(1)):
+        seconds = seconds_until(store, lane, urgent=True)
     if seconds <= 0:
         return False
     mine = due.with_only_columns(ChannelUpdate.id).order_by(None)

@@ -32,7 +32,6 @@ from webapp.api import (
     Outcome,
     Refused,
     Sent,
-    StoreAccess,
     Unknown,
     Update,
     parse_instant,
@@ -56,7 +55,7 @@ class Finder:
     feed_type: str
     most: int  # the number of updates of one feed at most
 
-    def look_up(self, store: StoreAccess, updates: Sequence[Update]) -> dict[int, Outcome]:
+    def look_up(self, updates: Sequence[Update]) -> dict[int, Outcome]:
         """An outcome for each update; those of one attempt share what is learned of it."""
         outcomes: dict[int, Outcome] = {one.id: Accepted() for one in updates if one.accepted}
         open_ones = [one for one in updates if not one.accepted]
