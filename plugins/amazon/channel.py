@@ -188,6 +188,10 @@ class AmazonChannel(Channel):
     flags: ClassVar[Sequence[Flag]] = FLAGS
     buyers_kept_at_most = 30  # Data Protection Policy, 2.1
     cancels_lines = True
+    unanswered_request = _l(
+        "Each hour without an answer counts against your account, and past the ship-by time the order is late, too. "
+        "Canceled for the buyer, it does not count as a cancellation of yours."
+    )
 
     def __init__(
         self, shared: Shared | None = None, practice_settings: Callable[[str], Mapping[str, Any]] | None = None

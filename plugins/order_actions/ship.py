@@ -80,7 +80,7 @@ class ShipOrder(OrderAction):
     """Record what was shipped; a confirmation is sent to the channel by itself."""
 
     code, label, right, bulk, icon = "ship", _l("Ship"), "orders.ship", True, "truck-delivery"
-    listed = True
+    listed = lets_leave = True
     answers_cancel_request = _l("Ship anyway")
     Input = ShipInput
 

@@ -613,6 +613,7 @@ class Channel(ABC):
     poll_every: ClassVar[float] = 300.0  # seconds between two windows while nothing is waiting
     overlap: ClassVar[float] = 600.0  # seconds by which a window reaches behind the cursor
     buyers_kept_at_most: ClassVar[int | None] = None  # days after delivery; None: the merchant decides alone
+    unanswered_request: ClassVar[LazyString | str] = ""  # what a buyer's request to cancel costs while nobody answers
     cancels_lines: ClassVar[bool] = False  # whether it can cancel a part of an order, for a store that has the kind
 
     @abstractmethod

@@ -50,6 +50,12 @@ def cancel_reasons(code: str, marketplace: str) -> Sequence[CancelReason]:
     return ask(channel, "cancel", _cancel_reasons, channel, marketplace) if channel else ()
 
 
+def unanswered_request(code: str) -> str:
+    """What a buyer's request to cancel costs while nobody answers it; empty if the channel says nothing."""
+    channel = channels().get(code)
+    return str(channel.unanswered_request) if channel else ""
+
+
 def _cancel_reasons(channel: Channel, marketplace: str) -> Sequence[CancelReason]:
     found = list(channel.cancel_reasons(marketplace))
     for one in found:

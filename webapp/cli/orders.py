@@ -34,6 +34,7 @@ from webapp.orders.services import act as do, actions, find_action, offers, read
 from webapp.orders.states import STATE_LABELS
 from webapp.search.compiling import Compiled, compile_query
 from webapp.search.query import parse
+from webapp.sync import fresh_facts
 from webapp.updates.queries import list_updates
 from webapp.vault import services as vault
 
@@ -150,9 +151,11 @@ def _names(ids: Iterable[int]) -> dict[int, str]:
 def act(door: Door, number: str, action: str, data: str, key: str | None, version: int | None) -> None:
     """Do ACTION to an order: ship, comment, …; “orders show” lists what is possible."""
     given = _json(sys.stdin.read() if data == "-" else data)
+    chosen = find_action(action)
+    if chosen.lets_leave:
+        fresh_facts.wait_for([find_order(number, door.actor).id])
     with unit_of_work():
         order = find_order(number, door.actor, lock=True)
-        chosen = find_action(action)
         done = do(chosen, order, read_input(chosen, given), door.actor, key=key, version=version)
     updates = [
         {"id": row.id, "kind": row.kind, "state": row.state}

@@ -24,6 +24,7 @@ from webapp.errors import DeskError, Forbidden, Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs import job, runs
 from webapp.jobs.models import Run, RunResult
+from webapp.orders import freshness
 from webapp.orders.bulk import NothingChosen, ResultState
 from webapp.vault import services as vault
 from webapp.vault.files import FileGone, Reader, Writer
@@ -69,7 +70,7 @@ def start_print(*, actor: Actor, ids: Sequence[int], paper: str = "") -> Run:
         raise NothingChosen
     if len(ids) > MOST:
         raise TooManyToPrint(most=MOST)
-    run = runs.begin(KIND, actor=actor, total=len(ids))
+    run = runs.begin(KIND, actor=actor, total=len(ids), after=freshness.ask_for(ids))
     run.numbers = {"paper": paper}
     waits = {"run_id": run.id, "state": ResultState.WAITING.value, "problem": None}
     write_rows(RunResult, [waits | {"position": at, "subject_id": id_} for at, id_ in enumerate(ids, start=1)])

@@ -114,8 +114,10 @@ def can_be_led(kind: str) -> bool:
     return kind in _jobs
 
 
-def begin(kind: str, *, actor: Actor, total: int | None = None, subject_id: int | None = None) -> Run:
-    """Add a run in the open unit of work; its first job is sent with the commit."""
+def begin(
+    kind: str, *, actor: Actor, total: int | None = None, subject_id: int | None = None, after: float = 0.0
+) -> Run:
+    """Add a run in the open unit of work; its first job is sent `after` so many seconds from the commit."""
     run = Run(
         kind=kind,
         subject_id=subject_id,
@@ -129,7 +131,7 @@ def begin(kind: str, *, actor: Actor, total: int | None = None, subject_id: int 
     )
     db.session.add(run)
     db.session.flush()
-    _send(run)
+    _send(run, after=after)
     return run
 
 
@@ -232,9 +234,9 @@ def _resting_too_long() -> tuple[ColumnElement[bool], ...]:
     return (Run.kind.in_(_jobs), Run.state == RunState.PAUSED, Run.look_again_at < now())
 
 
-def _send(run: Run, patience: timedelta = PATIENCE, by: Job[[int, int]] | None = None) -> None:
+def _send(run: Run, patience: timedelta = PATIENCE, by: Job[[int, int]] | None = None, *, after: float = 0.0) -> None:
     run.look_again_at = now() + patience
-    (by or _jobs[run.kind]).enqueue(run.id, run.chunk)
+    (by or _jobs[run.kind]).enqueue_in(after, run.id, run.chunk)
     live.publish("runs", [run.id])
 
 

@@ -27,6 +27,7 @@ from webapp.i18n import lazy_gettext as _l, lazy_pgettext
 from webapp.jobs import job, runs
 from webapp.jobs.models import Run, RunResult
 from webapp.lists.listing import first_rows, matching_ids
+from webapp.orders import freshness
 from webapp.orders.contract import ActionInput, OrderAction
 from webapp.orders.listing import NEWEST, ORDER_LIST
 from webapp.orders.models import BulkAct, Order
@@ -201,7 +202,8 @@ def known_run(key: str, actor: Actor) -> Run | None:
 def _begin(action: OrderAction, body: Mapping[str, Any], ids: Sequence[int], actor: Actor, key: str) -> Run:
     if not ids:
         raise NothingChosen
-    run = runs.begin(KIND, actor=actor, total=len(ids))
+    after = freshness.ask_for(ids) if action.lets_leave else 0.0
+    run = runs.begin(KIND, actor=actor, total=len(ids), after=after)
     period, sealed = vault.seal_apart(KIND, body)
     row = BulkAct(run_id=run.id, key=key or secrets.token_urlsafe(16), action=action.code, period=period, sealed=sealed)
     db.session.add(row)

@@ -48,6 +48,7 @@ class OrderAction(ABC):
     listed: ClassVar[bool] = False  # in bulk, each order has an input of its own, from a list instead of a form
     place: ClassVar[Place] = Place.ACTIONS
     counterpart: ClassVar[str] = ""  # the code of the act that undoes this one: a bar shows the possible one
+    lets_leave: ClassVar[bool] = False  # its orders leave: they are read again first if their facts are too old
     answers_cancel_request: ClassVar[LazyString | str] = ""  # its button beside a buyer's request to cancel
     Input: ClassVar[type[ActionInput]] = ActionInput
 

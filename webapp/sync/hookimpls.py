@@ -12,8 +12,8 @@ from webapp.jobs.schedule import Schedule
 from webapp.orders.attention import AttentionKind
 from webapp.orders.events import EventWords
 from webapp.search.contract import QueryKey
-from webapp.settings.declared import SettingsChange
-from webapp.sync import activity, denials, numbering, words
+from webapp.settings.declared import SettingsChange, SettingsGroup
+from webapp.sync import activity, denials, fresh_facts, numbering, words
 from webapp.sync.jobs import (
     anything_due,
     connect,
@@ -82,6 +82,11 @@ def erase_unplaced_buyers(store: int, before: datetime) -> int:
 @hookimpl
 def register_streams() -> list[Stream]:
     return [ORDERS]
+
+
+@hookimpl
+def register_settings() -> list[SettingsGroup]:
+    return [fresh_facts.SETTINGS]
 
 
 @hookimpl

@@ -57,7 +57,7 @@ from webapp.sync.order_windows import Broken
 from webapp.sync.settling import settle
 from webapp.sync.streams import Stream
 from webapp.sync.taking_in import quarantine
-from webapp.sync.taking_in.pages import prepare, take_in
+from webapp.sync.taking_in.pages import note_unchanged, prepare, take_in
 from webapp.updates import attempts, deciding, marks
 from webapp.updates.kinds import carriage_of
 from webapp.updates.models import ChannelUpdate, UpdateState
@@ -464,6 +464,7 @@ def fetch_order(store_id: int, number: str) -> None:
     ready = prepare(db.session.get_one(Store, store_id), page)
     with unit_of_work():
         take_in(db.session.get_one(Store, store_id), ready)
+        note_unchanged(store_id, ready.readable)
         denials.worked(store_id, denials.ORDER, orders=[number])
 
 

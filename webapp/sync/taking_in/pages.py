@@ -7,18 +7,20 @@ only the faulty order is quarantined.
 """
 
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from webapp.channels.contract import IncomingOrder, OrdersPage, UnreadableOrder
-from webapp.channels.models import Store
+from webapp.channels.models import ChannelOrder, Store
 from webapp.channels.order_settings import IMPORT_ORDERS, OWN_NUMBERS
 from webapp.channels.services import draw_numbers, shop_for
-from webapp.db import db
+from webapp.clock import now
+from webapp.db import db, table_of
 from webapp.jobs.runs import passes
 from webapp.sync.models import QuarantinedOrder
 from webapp.sync.taking_in import facts
@@ -104,6 +106,16 @@ def take_in(store: Store, page: PreparedPage) -> Taken:
     quarantine(store.id, page.quarantined)
     taken.quarantined += len(page.quarantined)
     return taken
+
+
+def note_unchanged(store_id: int, numbers: Sequence[str]) -> None:
+    """Note that these orders were read singly, though their content has not changed. Pages don't note it: what is not
+    on a page of changes has not changed either.
+    """
+    row = table_of(ChannelOrder)
+    seen = update(row).where(row.c.store_id == store_id, row.c.number.in_(numbers)).values(seen_at=now())
+    if numbers:
+        db.session.execute(seen)
 
 
 def _one_by_one(store: Store, page: PreparedPage) -> Taken:

@@ -1,5 +1,7 @@
 """An order action as a form: its fields from the action's declaration, its key and the version that the person saw."""
 
+import hashlib
+import json
 import re
 import secrets
 from collections.abc import Mapping, Sequence
@@ -123,6 +125,13 @@ class ActionForm(forms.Form):
         typed = self.typed(*names.values())
         return {name: typed[own] for name, own in names.items() if own in typed}
 
+    @property
+    def shape(self) -> str:
+        """A short code of what the form asks and offers, whatever is typed: it changes when the order allows less or
+        asks more.
+        """
+        return hashlib.sha256(json.dumps(_shape(self.declared)).encode()).hexdigest()[:16]
+
     def renewed(self, version: int) -> "ActionForm":
         """This form with its input, for the order as it is now; the next try is another submission."""
         self[KEY].data, self[VERSION].data = secrets.token_urlsafe(16), version
@@ -135,6 +144,18 @@ class ActionForm(forms.Form):
             found: Field | None = self._fields.get(_name(way[0], int(way[1]), way[2]))
             return found
         return super().field_of(error)
+
+
+def _shape(fields: Sequence[InputField]) -> list[Any]:
+    return [
+        (
+            one.name,
+            [value for value, _words in one.offered.choices],
+            [(line.id, line.most) for line in one.offered.lines],
+            _shape(one.fields),
+        )
+        for one in fields
+    ]
 
 
 def asks_for_groups(given: Mapping[str, Any]) -> bool:

@@ -20,6 +20,7 @@ from webapp.jobs import runs
 from webapp.orders.bulk import NothingChosen
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order, reference
+from webapp.sync import fresh_facts
 from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.header_values import attach
 from webapp.ui.frame.pages import page
@@ -65,6 +66,7 @@ def _of_order(number: str) -> tuple[Order, Slips, int | None]:
     """
     actor, package = current_actor(), request.args.get("package", type=int)
     order = find_order(number, actor)
+    fresh_facts.wait_for([order.id])
     found = packing.slips_for(actor, ids=[order.id], package=package)
     if not (found.slips or found.refused):
         raise NotFound(name=package)
@@ -79,7 +81,9 @@ def packing_slips() -> str | AnyResponse:
     if not (chosen.everything or chosen.ids):
         flash(str(NothingChosen()), "warn")
         return redirect(chosen.list_url())
-    return _page(packing.slips_for(actor, **chosen.where(actor)), chosen.back_url, chosen)
+    where = chosen.where(actor)
+    fresh_facts.wait_for(packing.chosen_ids(actor, **where, most=packing.MOST))
+    return _page(packing.slips_for(actor, **where), chosen.back_url, chosen)
 
 
 @bp.post("/orders/packing-slips/pdf")

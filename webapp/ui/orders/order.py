@@ -19,6 +19,7 @@ from webapp.orders.events import events_of
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
 from webapp.orders.services import act, find_action, pin, read_input, refusal_of, unpin
+from webapp.sync import fresh_facts
 from webapp.ui.forms.actions import action_form, again, asks_for_groups, undo_form
 from webapp.ui.frame import htmx
 from webapp.ui.frame.access import current_actor, needs
@@ -45,6 +46,7 @@ from webapp.ui.orders.panels import panels_of
 
 bp = Blueprint("orders", __name__)
 _TAB = "order-tab"
+_STOPPED = "stopped"  # the shape of a form whose act is not possible any more
 
 
 @bp.get("/orders/<number>")
@@ -191,6 +193,8 @@ def perform(number: str, code: str) -> AnyResponse:
     actor.needs(action.right)
     if asks_for_groups(request.form):
         return _with_other_groups(action, open_order(number, actor), actor)
+    if action.lets_leave:
+        fresh_facts.wait_for([find_order(number, actor).id])
     try:
         with unit_of_work():
             order = find_order(number, actor, lock=True)
@@ -215,6 +219,28 @@ def perform(number: str, code: str) -> AnyResponse:
     if not htmx.is_htmx():
         return redirect(url_of(order))
     return _changed(order, actor, action.place)
+
+
+@bp.post("/orders/<number>/actions/<code>/renew")
+@needs("orders.view")
+def renew(number: str, code: str) -> AnyResponse:
+    """The open form of an action, with what was typed, if the order allows less or asks for more since it was drawn;
+    nothing if the form is still right. The act is not done.
+    """
+    actor, action = current_actor(), find_action(code)
+    actor.needs(action.right)
+    order = open_order(number, actor)
+    refusal = refusal_of(action, order, actor)
+    try:
+        form = action_form(action, order, request.form, actor=actor)
+    except PluginFailed as problem:
+        return _refused(order, actor, problem)
+    if request.args.get("shape") == (_STOPPED if refusal else form.shape):
+        return make_response("", 204)
+    meanwhile = _since(order, form.version or 0)
+    context = facts(order, actor, tab=current_tab(), reveals=action.place is Place.ADDRESSES)
+    context |= {"action": action, "form": form.renewed(order.version), "stopped": refusal, "meanwhile": meanwhile}
+    return parts(PLACES[action.place][0], **context)
 
 
 def _undo(action: OrderAction, order: Order, data: ActionInput) -> tuple[str, Mapping[str, Any]] | None:
@@ -283,14 +309,17 @@ def _form_again(action: OrderAction, order: Order, actor: Actor, error: DeskErro
     part, place = PLACES[action.place]
     if not isinstance(error, Stale):
         return _at(place, make_response(page("orders/show.html", part=part, **context), error.status))
-    seen = action_form(action, order, request.form, actor=actor).version or 0
-    changed = [event for event in events_of(order, limit=20) if event.version > seen]
-    context["meanwhile"] = [timeline.sentence_of(order, event) for event in changed]
+    context["meanwhile"] = _since(order, action_form(action, order, request.form, actor=actor).version or 0)
     if not htmx.is_htmx():
         return make_response(page("orders/show.html", **context), error.status)
     response = parts(part, *live_parts(tab), **context | {"loaded": True})
     response.status_code = error.status
     return _at(place, response)
+
+
+def _since(order: Order, version: int) -> list[str]:
+    """What happened to the order after this version, in the timeline's words."""
+    return [timeline.sentence_of(order, event) for event in events_of(order, limit=20) if event.version > version]
 
 
 def _at(place: str, response: Response) -> Response:

@@ -112,7 +112,7 @@ def facts(order: Order, actor: Actor, *, tab: str = OVERVIEW, reveals: bool = Fa
     """
     g.zone, g.has_practice, g.order_reference = order.shop.zone, order.store.practice, reference(order)
     view = OrderView(order, actor, reveals=reveals)
-    usual: dict[str, Any] = {"action": None, "form": None, "meanwhile": [], "loaded": False}
+    usual: dict[str, Any] = {"action": None, "form": None, "meanwhile": [], "stopped": None, "loaded": False}
     return usual | {"order": shown.ShownOrder(order), "view": view, "tab": tab, "tabs_shown": TABS}
 
 
@@ -182,6 +182,10 @@ class OrderView:
             "can_undo": may and deciding.undo_refusal(update) is None,
         }
 
+    def place_of(self, action: OrderAction) -> str:
+        """The element of the page that holds the action's form."""
+        return PLACES[action.place][1]
+
     @cached_property
     def cancel_request(self) -> dict[str, Any] | None:
         """What the buyer says who wants to cancel, since when it is known, and the acts that answer it."""
@@ -191,6 +195,7 @@ class OrderView:
         return {
             "reasons": buyers_reasons(order.channel_order),
             "since": known_since(order, "buyer_wants_cancel"),
+            "cost": described.unanswered_request(order.store.channel),
             "answers": [offer for offer in self._every_offer if offer.action.answers_cancel_request],
         }
 

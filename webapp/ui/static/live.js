@@ -50,7 +50,8 @@ function decideSwap(detail) {
   if (!answered || !id || id === "messages" || !detail.shouldSwap) return;
   const { newest, chosen, begun } = shown.get(id) ?? { newest: 0, chosen: 0, begun: 0 };
   const { number, verb } = answered;
-  if (verb !== "get" || (byHand(answered) && number > chosen))
+  const acts = verb !== "get" && !renewals.includes(answered.triggeringEvent?.type); // a form may renew itself, too
+  if (acts || (byHand(answered) && number > chosen))
     shown.set(id, { newest: Math.max(newest, number), chosen: number, begun: sent });
   else if (!byHand(answered) && number > begun && number >= newest) shown.set(id, { newest: number, chosen, begun });
   else detail.shouldSwap = false;
@@ -65,7 +66,7 @@ document.addEventListener("htmx:afterRequest", () => (answered = null));
 const renewals = ["refresh", "order-changed", "run-ended"];
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   const { elt, headers, path, triggeringEvent } = detail.requestConfig;
-  const same = elt.getAttribute("hx-get") === path && headers["HX-Current-URL"] === location.href;
+  const same = (elt.getAttribute("hx-get") ?? elt.getAttribute("hx-post")) === path && headers["HX-Current-URL"] === location.href;
   if (same || !renewals.includes(triggeringEvent?.type)) return;
   detail.shouldSwap = false;
   refresh(elt);

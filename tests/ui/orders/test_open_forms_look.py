@@ -1,0 +1,43 @@
+"""Open forms in a real browser: news of the order changes them under the hands of whoever types."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.ui.frame.test_look import desk, page, renew  # noqa: F401 - the fixtures of a desk in a browser
+from webapp.channels.contract import ChannelStage
+from webapp.orders.models import Order
+from webapp.testing import again, incoming_order, line_again
+
+pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
+FORM = "#order-actions form.chosen"
+HEARS = f"{FORM} [data-live]"
+
+
+def test_an_open_ship_form_follows_the_order(page: Any, take: Callable[..., list[Order]]) -> None:  # noqa: F811
+    incoming = incoming_order()
+    [order] = take(incoming)
+    page.goto(f"/orders/{order.number}")
+    page.click("#offer-ship")
+    page.select_option("#ship-carrier", "DHL")
+    page.focus("#ship-tracking_number")
+    page.keyboard.type("JD00")
+
+    request = again(incoming, lines=line_again(incoming, cancel_requested=True))
+    take(request)
+    renew(page, HEARS)
+    expect(page.locator(FORM)).to_contain_text("The buyer asked to cancel: ship anyway")
+    expect(page.locator("#ship-tracking_number")).to_be_focused()
+    page.keyboard.type("01")
+    expect(page.locator("#ship-tracking_number")).to_have_value("JD0001")
+    expect(page.locator("#ship-carrier")).to_have_value("DHL")
+
+    take(again(request, minutes=9, stage=ChannelStage.CANCELED, status="Canceled"))
+    renew(page, HEARS)
+    expect(page.locator(FORM)).to_contain_text("This order is canceled.")
+    expect(page.locator("#ship-tracking_number")).to_have_value("JD0001")
+    expect(page.locator(f"{FORM} button.main")).to_have_count(0)
+    page.click(f"{FORM} >> text=Close")
+    expect(page.locator(FORM)).to_have_count(0)
