@@ -82,7 +82,7 @@ def packing_slips() -> str | AnyResponse:
         flash(str(NothingChosen()), "warn")
         return redirect(chosen.list_url())
     where = chosen.where(actor)
-    fresh_facts.wait_for(packing.chosen_ids(actor, **where, most=packing.MOST))
+    fresh_facts.wait_for(chosen.ids or packing.chosen_ids(actor, **where, most=packing.MOST))
     return _page(packing.slips_for(actor, **where), chosen.back_url, chosen)
 
 
