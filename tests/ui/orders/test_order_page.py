@@ -297,6 +297,9 @@ def test_the_channel_side_is_read_only_and_its_answer_is_opened_on_the_record(
     assert "UNSHIPPED" in side
     assert "Vrombaut" in side
     assert "Open the raw answer" in side
+    assert f'href="{url}/actions/address#order-addresses"' in side
+    for heading in re.findall(r'href="#(there-[a-z-]+)"', side):
+        assert f'id="{heading}"' in side
     assert "&#34;said&#34;" not in side
     for answer in (browser.post(f"{url}/raw"), browser.post(f"{url}/raw", htmx=True)):
         assert "&#34;said&#34;: &#34;so&#34;" in answer.text
