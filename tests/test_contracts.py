@@ -24,8 +24,8 @@ CORE = [
 VALUES = {"Job", "LazyString", "Model", "Money", "UtcDateTime"}  # what plugins use and no contract
 # What plugins build, or implement, and the desk reads:
 READ = {
-    "Accepted", "ActionInput", "AttentionKind", "Badge", "CancelReason", "Card", "Carrier", "Channel", "Column",
-    "Connection", "Contradicted", "Denial", "DoneElsewhere", "Effective", "EventGroup", "EventWords", "Expansion",
+    "Accepted", "ActionInput", "AttentionKind", "Badge", "CancelReason", "Card", "Carrier", "Channel", "Check",
+    "Column", "Connection", "Contradicted", "Denial", "DoneElsewhere", "Effective", "EventGroup", "EventWords", "Expansion",
     "Flag", "FormField", "Found", "FulfillmentProvider", "Impossible", "IncomingAmount", "IncomingLine",
     "IncomingOrder", "IncomingPackage", "Label", "Link", "ListWords", "Marketplace", "MenuEntry", "NotCarriedOut",
     "NotYet", "NothingLearned", "Offered", "OrderAction", "OrdersPage", "OutwardKind", "Owing", "PackageInput", "Panel",
@@ -45,6 +45,9 @@ READ_IN = {
     "Carrier.needs_name": "webapp/fulfillment/services.py",
     "Carrier.tracking_url": "webapp/ui/orders/order_page.py",
     "Channel.buyers_kept_at_most": "webapp/channels/keeping.py",
+    "Check.label": "webapp/ui/templates/desk/stores/_test.html",
+    "Check.ok": "webapp/ui/templates/desk/stores/_test.html",
+    "Check.sentence": "webapp/ui/templates/desk/stores/_test.html",
     "Expansion.cells": "webapp/lists/exporting.py",
     "Expansion.head": "webapp/lists/exporting.py",
     "Expansion.help": "webapp/ui/templates/lists/exports/choose.html",

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from plugins.amazon.errors import EndpointNotAllowed
@@ -59,6 +59,15 @@ class Account:
         """
         parts = (self.key, self.client_secret, self.refresh_token, self.token_endpoint)
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+    def in_region(self, region: str) -> "Account | None":
+        """The account at the endpoint of another region; None if a custom endpoint does not end in its region's
+        code.
+        """
+        if self.endpoint == ENDPOINTS[self.region]:
+            return replace(self, region=region, endpoint=ENDPOINTS[region])
+        base, slash, last = self.endpoint.rpartition("/")
+        return replace(self, region=region, endpoint=base + slash + region) if last == self.region else None
 
     @property
     def at_amazon(self) -> bool:

@@ -6,12 +6,15 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from plugins.amazon import canceling, carriers, shipping
 from plugins.amazon.accounts import Account, account_key, check_endpoint, check_seller_id
 from plugins.amazon.asking import Place, named_in, site_of
+from plugins.amazon.checking import Checking
 from plugins.amazon.client import (
     CONFIRM_SHIPMENT,
     CREATE_FEED,
@@ -208,19 +211,42 @@ class AmazonChannel(Channel):
         try:
             account = Account.of(store)
             self._sets.forget(account.key)  # somebody tests now: denied data sets are asked for again, too
-            answer = self._client.request(account, PARTICIPATIONS, start=PARTICIPATIONS.plan.burst)
-            return Connection(self._open_marketplaces(store, account, answer.body), account=account.key)
+            return Connection(self._open_marketplaces(store, account, self._taken(account)), account=account.key)
         except ChannelError as error:
             return Connection(problem=error)
 
-    def _open_marketplaces(self, store: StoreAccess, account: Account, body: Mapping[str, Any]) -> list[Marketplace]:
+    def test(self, store: StoreAccess) -> Connection:
+        """Connect, and find out which roles the application lacks."""
+        connection = self.connect(store)
+        return replace(connection, checks=Checking(self._client, store).checks(connection))
+
+    def _taken(self, account: Account) -> list[Marketplace]:
+        """The sites at which the account sells. If Amazon denies them, other regions are asked for the account."""
         try:
-            taken = [one["marketplace"] for one in body["payload"] if one["participation"]["isParticipating"]]
-            found = [_marketplace(site) for site in taken if _is_site(site)]
+            return self._sites(account)
+        except AccessDenied:
+            for region in REGIONS:
+                elsewhere = account.in_region(region) if region != account.region else None
+                found: list[Marketplace] = []
+                with suppress(ChannelError):
+                    found = self._sites(elsewhere, renew=False) if elsewhere else []
+                if found:
+                    raise _wrong_region(found, region) from None
+            raise
+
+    def _sites(self, account: Account, *, renew: bool = True) -> list[Marketplace]:
+        answer = self._client.request(account, PARTICIPATIONS, start=PARTICIPATIONS.plan.burst, renew=renew)
+        try:
+            taken = [one["marketplace"] for one in answer.body["payload"] if one["participation"]["isParticipating"]]
+            return [_marketplace(site) for site in taken if _is_site(site)]
         except (KeyError, TypeError):
             raise Unintelligible(problem="no participations") from None
+
+    def _open_marketplaces(
+        self, store: StoreAccess, account: Account, found: Sequence[Marketplace]
+    ) -> list[Marketplace]:
         if found and all(region_of(one.id) not in (None, account.region) for one in found):
-            raise WrongRegion(channel="Amazon", problem="", countries=", ".join(one.country for one in found))
+            raise _wrong_region(found, region_of(found[0].id) or "")
         wanted = {marketplace.id for marketplace in _chosen(store)}
         open_ones = [marketplace for marketplace in found if not wanted or marketplace.id in wanted]
         if not open_ones:
@@ -295,8 +321,7 @@ class AmazonChannel(Channel):
         if store.marketplaces:
             return store.marketplaces
         account = Account.of(store)
-        answer = self._client.request(account, PARTICIPATIONS, start=PARTICIPATIONS.plan.burst)
-        return [marketplace.id for marketplace in self._open_marketplaces(store, account, answer.body)]
+        return [marketplace.id for marketplace in self._open_marketplaces(store, account, self._sites(account))]
 
     def _page_of_denials(
         self, store: StoreAccess, window: OrdersWindow, place: Place, error: AccessDenied
@@ -418,6 +443,11 @@ class AmazonChannel(Channel):
 
 def _denied(place: Place) -> list[Denial]:
     return [MarketplaceDenied(channel="Amazon", problem="", name=id_, site=site_of(id_)).denial for id_ in place.found]
+
+
+def _wrong_region(found: Sequence[Marketplace], region: str) -> WrongRegion:
+    countries = ", ".join(one.country for one in found)
+    return WrongRegion(channel="Amazon", problem="", countries=countries, region=region)
 
 
 def _nothing_open(store: StoreAccess) -> AccessDenied:

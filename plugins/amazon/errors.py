@@ -6,6 +6,7 @@ order.
 
 from typing import Any
 
+from plugins.amazon.marketplaces import REGIONS
 from webapp.api import DENIED_FOR, ChannelError, Denied, DeniedThing, Disconnected, lazy_gettext as _l
 
 
@@ -108,19 +109,32 @@ class NotThere(RequestRefused):
 
 
 class ApplicationRefused(Disconnected):
-    """Amazon does not know the client id, or the client secret is wrong."""
+    """Amazon does not know the client id, or the client secret is wrong or has expired."""
 
     code = "amazon_application_refused"
-    sentence = _l("Amazon does not accept the client id and secret. Copy both again from your application's page.")
+    sentence = _l(
+        "Amazon does not accept the client id and secret: one is mistyped, or the secret has expired (180 days after "
+        "it was made, or 7 days after a newer one was). Copy both again from your application's page."
+    )
+
+
+class ApplicationNotAllowed(Disconnected):
+    """Amazon knows the application and does not let it sign in for sellers."""
+
+    code = "amazon_application_not_allowed"
+    sentence = _l(
+        "Amazon knows this application but does not let it sign in for sellers: it is no application for the Selling "
+        "Partner API, or it was suspended. Look at its state on your application's page."
+    )
 
 
 class PermissionWithdrawn(Disconnected):
-    """The refresh token is wrong or expired, or the seller withdrew it."""
+    """The refresh token is wrong or expired, the seller withdrew it, or it was given to another application."""
 
     code = "amazon_permission_withdrawn"
     sentence = _l(
-        "Amazon does not accept the refresh token: it is mistyped, has expired or was withdrawn. "
-        "Authorize the application again and enter the new token."
+        "Amazon does not accept the refresh token: it is mistyped, belongs to another application, was withdrawn, or "
+        "its year is over. Authorize the application again and enter the new token."
     )
 
 
@@ -166,4 +180,11 @@ class WrongRegion(AmazonError):
 
     code = "amazon_wrong_region"
     retry_after = DENIED_FOR
-    sentence = _l("The account belongs to another region: it sells in %(countries)s. Choose that region for the store.")
+    sentence = _l(
+        "The account belongs to another region: it sells in %(countries)s. Choose the region “%(region)s” for this "
+        "store."
+    )
+
+    def __str__(self) -> str:
+        region = str(self.values.get("region", ""))
+        return str(self.sentence) % {**self.values, "region": REGIONS.get(region, region)}

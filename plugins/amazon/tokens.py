@@ -7,7 +7,7 @@ A token is valid for an hour; it is used until a minute before its end. Without 
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -17,6 +17,7 @@ from redis.exceptions import LockError, RedisError
 
 from plugins.amazon.accounts import Account, host_of
 from plugins.amazon.errors import (
+    ApplicationNotAllowed,
     ApplicationRefused,
     HungUp,
     PermissionWithdrawn,
@@ -26,7 +27,7 @@ from plugins.amazon.errors import (
     Unreachable,
 )
 from plugins.amazon.shared import Shared
-from webapp.api import ChannelError, DeskError, Throttled
+from webapp.api import ChannelError, DeskError, Disconnected, Throttled
 
 log = structlog.get_logger(__name__)
 EARLY = 60  # seconds before the end of a token at which it is no longer used
@@ -34,7 +35,11 @@ LOCK = 40  # seconds: longer than the longest call for a token
 PATIENCE = 12  # seconds to wait for another worker's new token before fetching one ourselves
 KEPT = 100  # tokens that a process keeps while Redis is away
 NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL)
-_APPLICATION = {"invalid_client", "unauthorized_client"}
+_REFUSALS: Mapping[str, type[Disconnected]] = {
+    "invalid_client": ApplicationRefused,
+    "unauthorized_client": ApplicationNotAllowed,
+    "invalid_grant": PermissionWithdrawn,
+}
 
 
 class Tokens:
@@ -120,10 +125,8 @@ class Tokens:
         log.warning(
             "amazon_token_refused", status=answer.status_code, request_id=answer.headers.get("x-amzn-requestid")
         )
-        if said.get("error") in _APPLICATION:
-            return ApplicationRefused(channel="Amazon", problem="")
-        if said.get("error") == "invalid_grant":
-            return PermissionWithdrawn(channel="Amazon", problem="")
+        if isinstance(why := said.get("error"), str) and why in _REFUSALS:
+            return _REFUSALS[why](channel="Amazon", problem="")
         if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
             return Throttled(channel="Amazon", seconds=30)
         if answer.is_server_error:

@@ -14,7 +14,17 @@ from tests.cli.conftest import Command, one_sentence
 from webapp import live
 from webapp.accounts import people
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelError, ChannelStage, Denied, Disconnected, Refused, Unknown, UnreadableOrder
+from webapp.channels.contract import (
+    ChannelError,
+    ChannelStage,
+    Check,
+    Connection,
+    Denied,
+    Disconnected,
+    Refused,
+    Unknown,
+    UnreadableOrder,
+)
 from webapp.channels.models import Store
 from webapp.cli.main import cli as tree
 from webapp.clock import now
@@ -359,6 +369,17 @@ def test_people_are_added_and_let_in(cli: Command, monkeypatch: pytest.MonkeyPat
     assert added.out.splitlines()[-1].startswith("http://127.0.0.1:8000/")
     assert made["url"] is None
     assert cli("user", "link").code == 1  # there is an owner now
+
+
+def test_a_test_of_a_store_names_what_it_looked_at(
+    cli: Command, store: Store, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = Check(name="buyers", label="Names of buyers", ok=False, sentence="The role “Tax” is missing.")
+    asked = Connection(channel.marketplaces, checks=[missing])
+    monkeypatch.setattr(FakeChannel, "test", lambda self, store: asked, raising=False)
+    said = cli("store", "test", store.name, "--json").document
+    assert said["checks"] == [{"name": "buyers", "ok": False, "sentence": "The role “Tax” is missing."}]
+    assert "NO  Names of buyers: The role “Tax” is missing." in cli("store", "test", store.name).out
 
 
 def test_a_store_is_added_tested_changed_and_synced(

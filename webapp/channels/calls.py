@@ -4,7 +4,7 @@ No function here may be called within a transaction. Updates are delivered and l
 knows what each failure means for an update.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from types import NoneType
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from webapp.channels.contract import (
     Channel,
     ChannelError,
+    Check,
     Connection,
     Denial,
     IncomingOrder,
@@ -41,8 +42,17 @@ def connect(channel: Channel, store: StoreAccess) -> Connection:
     """Whether a store's credentials work. If the channel's plugin fails, the failure is returned as the connection's
     problem: it proves nothing about the credentials, so it disconnects no store.
     """
+    return _tried(channel, channel.connect, store)
+
+
+def test(channel: Channel, store: StoreAccess) -> Connection:
+    """Like `connect`, for a person who waits for the answer, with all that the channel looked at in `checks`."""
+    return _tried(channel, channel.test, store)
+
+
+def _tried(channel: Channel, function: Callable[[StoreAccess], Connection], store: StoreAccess) -> Connection:
     try:
-        return ask(channel, "connection", _connection, channel, store, raises=ChannelError)
+        return ask(channel, "connection", _connection, function, store, raises=ChannelError)
     except (ChannelError, PluginFailed) as error:
         return Connection(problem=error)
 
@@ -57,12 +67,13 @@ def fetch_order(channel: Channel, store: StoreAccess, number: str) -> Found:
     return ask(channel, "order", _order, channel, store, number, raises=ChannelError)
 
 
-def _connection(channel: Channel, store: StoreAccess) -> Connection:
-    found = channel.connect(store)
+def _connection(function: Callable[[StoreAccess], Connection], store: StoreAccess) -> Connection:
+    found = function(store)
     _check([found], Connection)
     _check(found.marketplaces, Marketplace)
     _check([found.problem], (DeskError, NoneType))
     _check([found.account], str)
+    _check(found.checks, Check)
     return found
 
 

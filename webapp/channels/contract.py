@@ -502,6 +502,16 @@ class StoreAccess:
         return f"StoreAccess({self.id})"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that a test of a store looked at. Its sentence says what was found, and what to do about it."""
+
+    name: str  # for scripts: small letters, digits and _
+    label: LazyString | str
+    ok: bool | None  # None: not asked
+    sentence: LazyString | str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """The result of testing a store: the marketplaces it may serve, or the problem in one sentence."""
@@ -509,6 +519,7 @@ class Connection:
     marketplaces: Sequence[Marketplace] = ()
     problem: DeskError | None = None
     account: str = ""  # identifies the seller's account: stores of one account share its lanes; it reveals nothing
+    checks: Sequence[Check] = ()  # what `Channel.test` looked at one by one, in the order in which people read it
 
     @property
     def ok(self) -> bool:
@@ -619,6 +630,12 @@ class Channel(ABC):
     @abstractmethod
     def connect(self, store: StoreAccess) -> Connection:
         """Find out whether the credentials work and for which marketplaces; problems are returned, not raised."""
+
+    def test(self, store: StoreAccess) -> Connection:
+        """Like `connect`, for a person who waits for the answer: it may look at more, such as missing permissions, and
+        says what it looked at in `Connection.checks`.
+        """
+        return self.connect(store)
 
     @abstractmethod
     def fetch_orders(self, store: StoreAccess, window: OrdersWindow) -> OrdersPage:

@@ -33,6 +33,7 @@ from webapp.sync.jobs import import_orders
 from webapp.sync.models import ORDERS_LANE, StoreSync
 
 LOOK_EVERY = 0.2
+_MARKS = {True: "ok ", False: "NO ", None: "-  "}  # of what a test looked at
 values_option = click.option(
     "--set", "given", multiple=True, metavar="NAME=VALUE", help="A setting; as often as needed."
 )
@@ -107,20 +108,22 @@ def list_(door: Door) -> None:
 def test(door: Door, store_key: str) -> None:
     """Ask the channel whether the store's credentials work, and which marketplaces they open."""
     door.actor.needs("stores.sync")
-    connection = connect(get_store(store_key))
+    connection = _tested(get_store(store_key))
     found = [marketplace.country for marketplace in connection.marketplaces]
     problem = str(connection.problem) if connection.problem else None
+    checks = [{"name": one.name, "ok": one.ok, "sentence": str(one.sentence)} for one in connection.checks]
     text = [] if problem else [f"The connection works. Marketplaces: {', '.join(found)}."]
-    door.show({"ok": connection.ok, "marketplaces": found, "problem": problem}, text)
+    text += [f"{_MARKS[one.ok]} {one.label}: {one.sentence}" for one in connection.checks]
+    door.show({"ok": connection.ok, "marketplaces": found, "problem": problem, "checks": checks}, text)
     if problem:
         raise Failed(problem)
 
 
-def connect(one: Store) -> Connection:
+def _tested(one: Store) -> Connection:
     """Ask the store's channel, outside any transaction, and store its answer."""
     credentials, channel = access(one), get_channel(one.channel)
     db.session.commit()
-    connection = calls.connect(channel, credentials)
+    connection = calls.test(channel, credentials)
     with unit_of_work():
         return activity.connected(one, connection)
 

@@ -111,6 +111,18 @@ def answer(
     return json
 
 
+def without_personal(json: Json, *, addresses: bool, names: bool) -> Json:
+    """The order as an application gets it that lacks the role for addresses, or the one for names."""
+    buyer, recipient = dict(json.get("buyer") or {}), json.get("recipient") or {}
+    if names:
+        buyer.pop("buyerName", None)
+    if addresses and recipient:
+        buyer.pop("buyerEmail", None)
+        kept = ("city", "stateOrRegion", "countryCode")
+        recipient = {"deliveryAddress": {name: recipient["deliveryAddress"].get(name) for name in kept}}
+    return json | ({"buyer": buyer} if "buyer" in json else {}) | ({"recipient": recipient} if recipient else {})
+
+
 def _buyer(order: Order) -> Json:
     buyer = {"buyerEmail": order.buyer_email}
     if order.fulfilled_by == "MERCHANT":

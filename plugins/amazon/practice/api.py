@@ -15,7 +15,7 @@ from typing import Any, Final
 from flask import Blueprint, Response, current_app, g, request
 
 from plugins.amazon.practice import tokens
-from plugins.amazon.practice.answers import SETS, answer, iso
+from plugins.amazon.practice.answers import SETS, answer, iso, without_personal
 from plugins.amazon.practice.composing import STATUSES
 from plugins.amazon.practice.confirming import Refused, confirm
 from plugins.amazon.practice.fates import Fate
@@ -183,6 +183,10 @@ def _broken(fault: Fault) -> Response | None:
     elif fault.kind == "expired":
         error = ApiError(403, details="The access token you provided has expired.")
         response = Response(json.dumps(error.body), 403, content_type="application/json")
+    elif fault.kind in tokens.REFUSALS:
+        refusal = tokens.REFUSALS[fault.kind]
+        text = json.dumps({"error": refusal.code, "error_description": refusal.description})
+        response = Response(text, refusal.status, content_type="application/json")
     elif fault.kind in DENIED:
         details = DENIED[fault.kind].format(dataset=fault.dataset, marketplace=_id_of(fault.marketplace))
         response = Response(json.dumps(ApiError(403, details=details).body), 403, content_type="application/json")
@@ -224,6 +228,8 @@ def _authorize(practice: Practice, operation: str, host: str | None) -> str:
     if region not in REGIONS or (host and host != region):
         raise ApiError(403, details=why)
     g.seller = SELLERS[region]
+    if practice.settings.lacks_tracking and operation != "getMarketplaceParticipations":
+        raise ApiError(403)
     if not practice.throttle.take(SELLERS[region], operation, practice.settings.rates):
         raise ApiError(429)
     return str(region)
@@ -348,7 +354,8 @@ def _get(call: Call, order_id: str) -> Answer:
 
 def _shown(practice: Practice, fate: Fate, sets: list[str]) -> dict[str, Any]:
     settings = practice.settings
-    return answer(fate, sets, unknown_words=settings.unknown_words, canceled_units_in=settings.canceled_units_in)
+    shown = answer(fate, sets, unknown_words=settings.unknown_words, canceled_units_in=settings.canceled_units_in)
+    return without_personal(shown, addresses=settings.lacks_shipping, names=settings.lacks_tax)
 
 
 def _participations(call: Call) -> Answer:

@@ -25,6 +25,8 @@ KINDS: Final = (
     "marketplace_unnamed",  # like it, with Amazon's usual words, which name nothing
     "dataset_denied",  # 403, naming it, if `dataset` is among includedData
     "dataset_denied_unnamed",  # like it, with Amazon's usual words, which name nothing
+    "secret_expired",  # of a token: 401, the client secret is no longer accepted
+    "not_allowed",  # of a token: 400, the application may not sign in for sellers
     "shift",  # a page's first order changes after its answer: with offset paging one slips
 )  # fmt: skip
 OPERATIONS: Final = (
@@ -108,6 +110,8 @@ class Faults:
                 if fault.kind == "page_token" and not paged:
                     continue
                 if fault.kind.startswith("marketplace") and MARKETPLACES[fault.marketplace].id not in searched:
+                    continue
+                if fault.kind in ("secret_expired", "not_allowed") and operation != "token":
                     continue
                 if fault.kind == "shift" and not changes:
                     continue

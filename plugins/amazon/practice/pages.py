@@ -78,6 +78,8 @@ FAULTS: Final[dict[str, Any]] = {
     "marketplace_unnamed": lazy_gettext("403: marketplace denied, not named"),
     "dataset_denied": lazy_gettext("403: data set denied, and named"),
     "dataset_denied_unnamed": lazy_gettext("403: data set denied, not named"),
+    "secret_expired": lazy_gettext("Client secret expired"),
+    "not_allowed": lazy_gettext("Application not allowed"),
     "shift": lazy_gettext("An order changes while paging"),
 }
 FEED_MARKS: Final[dict[str, Any]] = {

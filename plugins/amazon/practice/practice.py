@@ -59,6 +59,9 @@ class Settings:
     foreign_feeds: str = "listed"  # feeds of the seller's other applications are listed, or hidden
     canceled_units_in: str = "ordered"  # the quantity that gets lower by a partial cancellation
     gzip_reports: bool = False  # processing reports are compressed
+    lacks_tracking: bool = False  # the application lacks the role Inventory and Order Tracking
+    lacks_shipping: bool = False  # … Direct-to-Consumer Shipping: addresses and e-mail addresses are left out
+    lacks_tax: bool = False  # … Tax Invoicing and Tax Remittance: names of buyers are left out
 
 
 class Practice:

@@ -28,6 +28,12 @@ class LwaError(Exception):
         self.status, self.code, self.description = status, code, description
 
 
+REFUSALS: Final = {  # faults of token requests
+    "secret_expired": LwaError(401, "invalid_client", "Client authentication failed"),
+    "not_allowed": LwaError(400, "unauthorized_client", "The client is not authorized for this grant type"),
+}
+
+
 def sign(practice: Practice, kind: str, values: dict[str, Any]) -> str:
     """An opaque token with these values that can't be forged."""
     body = json.dumps(values, separators=(",", ":")).encode()

@@ -86,6 +86,7 @@ def amazon(amazon_server: PracticeServer) -> Iterator[PracticeClient]:
     amazon_server.client.settings(rates=1000, edge=0, token_life=3600, shuffle=False, unknown_words=False)
     amazon_server.client.settings(feed_queue=30, feed_processing=60, document_twice="taken", foreign_feeds="listed")
     amazon_server.client.settings(canceled_units_in="ordered", gzip_reports=False)
+    amazon_server.client.settings(lacks_tracking=False, lacks_shipping=False, lacks_tax=False)
     for region in ("na", "eu", "fe"):
         amazon_server.client.restore(region)
 

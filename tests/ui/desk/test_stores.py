@@ -1,5 +1,6 @@
 """Stores in the browser: adding, testing, syncing, changing; runs and plugins."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from tests.ui.conftest import Browser, tells_both
 from webapp.audit.actor import Actor
 from webapp.channels.contract import (
     ChannelStage,
+    Check,
     Connection,
     Denial,
     Denied,
@@ -173,6 +175,29 @@ def test_testing_asks_the_channel_outside_of_a_transaction(
     assert open_then == [False]
     assert "The connection works. Marketplaces: Fake Germany (DE), Fake Japan (JP)." in answer.text
     assert "The connection works" in browser.post(f"/stores/{store.id}/test").text
+
+
+def test_what_a_test_looked_at_is_on_the_page_one_by_one(
+    browser: Browser, store: Store, monkeypatch: pytest.MonkeyPatch, channel: FakeChannel
+) -> None:
+    looked_at = [
+        Check(name="orders", label="Reading orders", ok=True, sentence="Orders can be read."),
+        Check(name="buyers", label="Names <of> buyers", ok=False, sentence="The role “Tax” is missing."),
+        Check(name="shipments", label="Shipments", ok=None, sentence="Shows with the first."),
+    ]
+    found = Connection(channel.marketplaces, checks=looked_at)
+    monkeypatch.setattr(FakeChannel, "test", lambda self, store: found, raising=False)
+    for htmx in (True, False):
+        page = browser.post(f"/stores/{store.id}/test", htmx=htmx).text
+        assert "The connection works" in page
+        rows = re.findall(
+            r'<th scope="row">(.+?)</th>.*?data-tone="(\w+)".*?<span class="sub">([^<]+)<', page, re.DOTALL
+        )
+        assert rows == [
+            ("Reading orders", "good", "Orders can be read."),
+            ("Names &lt;of&gt; buyers", "bad", "The role “Tax” is missing."),
+            ("Shipments", "gone", "Shows with the first."),
+        ]
 
 
 def test_sync_now_starts_a_run_and_joins_one(

@@ -258,4 +258,4 @@ def test_result(connection: Connection) -> dict[str, Any]:
     """The result of a connection test."""
     names = [f"{one.name} ({one.country})" for one in connection.marketplaces]
     problem = str(connection.problem) if connection.problem else ""
-    return {"ok": connection.ok, "marketplaces": names, "problem": problem}
+    return {"ok": connection.ok, "marketplaces": names, "problem": problem, "checks": connection.checks}

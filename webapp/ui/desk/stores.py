@@ -285,7 +285,7 @@ def test(store_id: int) -> Response | str:
     store = _seen(store_id)
     channel, credentials = get_channel(store.channel), access(store)
     db.session.rollback()  # no transaction is open while the network is called
-    connection = calls.connect(channel, credentials)
+    connection = calls.test(channel, credentials)
     with unit_of_work():
         store = _seen(store_id)
         connection = activity.connected(store, connection)

@@ -1,0 +1,232 @@
+"""What a person reads who tests a store at Amazon: each check by itself, with the name of the role that is missing.
+
+Amazon lists an application's roles nowhere, so they show by what it answers: a denied operation, a denied data set, or
+open orders without a single name or address. The test takes one search of orders, up to four if Amazon denies data, one
+reading of feeds, and nothing that changes anything.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from plugins.amazon.accounts import Account
+from plugins.amazon.asking import named_in, site_of
+from plugins.amazon.client import GET_FEEDS, GET_ORDER, SEARCH_ORDERS, Client
+from plugins.amazon.datasets import PERSONAL
+from plugins.amazon.errors import (
+    AccessDenied,
+    ApplicationNotAllowed,
+    ApplicationRefused,
+    NothingSold,
+    PermissionWithdrawn,
+    WrongRegion,
+)
+from plugins.amazon.feeds.messages import ACKNOWLEDGEMENT
+from plugins.amazon.marketplaces import MARKETPLACES, chosen
+from webapp.api import ChannelError, Check, Connection, LazyString, StoreAccess, lazy_gettext as _l, now
+
+# Roles in Amazon's words, which it translates nowhere
+TRACKING = "Inventory and Order Tracking"
+SHIPPING = "Direct-to-Consumer Shipping (Restricted)"
+TAX = "Tax Invoicing (Restricted)"
+LOOKED_AT = "10"  # orders: one of them will have an address
+RECENT = timedelta(days=30)
+INVENTED = "000-0000000-0000000"  # the number of no order
+LABELS: Mapping[str, LazyString] = {
+    "application": _l("Client id and secret"),
+    "authorization": _l("Refresh token"),
+    "region": _l("Region"),
+    "marketplaces": _l("Marketplaces"),
+    "seller_id": _l("Seller id"),
+    "orders": _l("Reading orders"),
+    "addresses": _l("Delivery addresses"),
+    "buyers": _l("Names of buyers"),
+    "cancellations": _l("Submitting cancellations"),
+    "shipments": _l("Confirming shipments"),
+}
+SIGNING_IN = ("application", "authorization", "region", "marketplaces")
+FAILED_AT: Mapping[type[ChannelError], str] = {
+    ApplicationRefused: "application",
+    ApplicationNotAllowed: "application",
+    PermissionWithdrawn: "authorization",
+    AccessDenied: "region",
+    WrongRegion: "region",
+    NothingSold: "marketplaces",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Checking:
+    """The checks of one store."""
+
+    client: Client
+    store: StoreAccess
+
+    def checks(self, connection: Connection) -> list[Check]:
+        """All checks, given what connecting found."""
+        found = dict(self._signing_in(connection))
+        found |= {one.name: one for one in self._roles()} if connection.ok else {}
+        later = _l("Asked once the checks above are good.")
+        return [found.get(name) or _check(name, None, later) for name in LABELS]
+
+    def _signing_in(self, connection: Connection) -> Iterator[tuple[str, Check]]:
+        stage = next((stage for kind, stage in FAILED_AT.items() if type(connection.problem) is kind), None)
+        if connection.problem is not None and stage is None:  # nothing was learned, as when Amazon is out of reach
+            return
+        good = {
+            "application": _l("Amazon knows the application and accepts its secret."),
+            "authorization": _l("The seller has authorized the application."),
+            "region": _l("The account belongs to this region."),
+            "marketplaces": ", ".join(one.name for one in connection.marketplaces),
+        }
+        for name in SIGNING_IN:
+            if name == stage:
+                yield name, _check(name, False, str(connection.problem))
+                return
+            yield name, _check(name, True, good[name])
+        yield (
+            "seller_id",
+            _check(
+                "seller_id",
+                None,
+                _l(
+                    "Amazon names the seller only when the application is authorized from here. Compare the id with "
+                    "Seller Central, Settings, Account Info."
+                ),
+            ),
+        )
+
+    def _roles(self) -> Iterator[Check]:
+        account = Account.of(self.store)
+        yield from self._orders(account)
+        yield self._feeds(account)
+        yield _check("shipments", None, _l("Shows with the first shipment: nothing can be confirmed on trial."))
+
+    def _orders(self, account: Account) -> list[Check]:
+        try:
+            found = self._personal(account)
+        except AccessDenied as error:
+            return [_check("orders", False, self._denied(account, error))]
+        except ChannelError as error:
+            return [_check("orders", None, str(error))]
+        return [_check("orders", True, _l("Orders can be read.")), _addresses(found), _buyers(found)]
+
+    def _personal(self, account: Account) -> dict[str, list[dict[str, Any]] | None]:
+        """Open orders with each of the personal data sets; None for a set that Amazon denies. Raises AccessDenied if
+        orders without them are denied, too.
+        """
+        try:
+            return dict.fromkeys(PERSONAL, self._search(account, PERSONAL, renew=True))
+        except AccessDenied as error:
+            named = {name for name in PERSONAL if re.search(rf"\b{name}\b", error.named)}
+        self._search(account, ())
+        return {name: None if name in named else self._search_or_none(account, name) for name in PERSONAL}
+
+    def _search_or_none(self, account: Account, name: str) -> list[dict[str, Any]] | None:
+        try:
+            return self._search(account, (name,))
+        except AccessDenied:
+            return None
+
+    def _search(self, account: Account, sets: Sequence[str], *, renew: bool = False) -> list[dict[str, Any]]:
+        params: dict[str, str] = {
+            "createdAfter": (now() - RECENT).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "fulfillmentStatuses": "UNSHIPPED,PARTIALLY_SHIPPED",
+            "fulfilledBy": "MERCHANT",
+            "maxResultsPerPage": LOOKED_AT,
+        }
+        if sites := chosen(str(self.store.settings.get("marketplaces") or "")):
+            params["marketplaceIds"] = ",".join(site.id for site in sites)
+        if sets:
+            params["includedData"] = ",".join(sets)
+        answer = self.client.request(account, SEARCH_ORDERS, params=params, start=SEARCH_ORDERS.plan.burst, renew=renew)
+        return [one for one in answer.body.get("orders") or () if isinstance(one, dict)]
+
+    def _denied(self, account: Account, error: AccessDenied) -> LazyString | str:
+        """Why a search was denied: if a single order may be read, it is not for want of the role."""
+        if named := named_in(error.named, MARKETPLACES):
+            sites = ", ".join(map(site_of, named))
+            return _l("Amazon denies the orders of %(sites)s. Those of other marketplaces are read.", sites=sites)
+        try:
+            self.client.request(account, GET_ORDER, path={"order": INVENTED}, renew=False)
+        except AccessDenied:
+            return _l(
+                "Amazon denies reading orders: the application lacks the role “%(role)s”. Add it to your developer "
+                "profile and to the application, then authorize the application again.",
+                role=TRACKING,
+            )
+        except ChannelError:  # there is no such order
+            pass
+        return _l(
+            "Amazon denies searching all marketplaces of the account, but not reading single orders: one marketplace "
+            "is closed to it. The next sync finds out which, and reads the others."
+        )
+
+    def _feeds(self, account: Account) -> Check:
+        params = {"feedTypes": ACKNOWLEDGEMENT, "pageSize": "1"}
+        try:
+            self.client.request(account, GET_FEEDS, params=params, renew=False)
+        except AccessDenied:
+            return _check(
+                "cancellations",
+                False,
+                _l(
+                    "Amazon denies feeds, which carry cancellations: the application lacks the role “%(role)s”. Add it "
+                    "to your developer profile and to the application, then authorize the application again.",
+                    role=TRACKING,
+                ),
+            )
+        except ChannelError as error:
+            return _check("cancellations", None, str(error))
+        return _check("cancellations", True, _l("Feeds, which carry them, are open."))
+
+
+def _check(name: str, ok: bool | None, sentence: LazyString | str) -> Check:
+    return Check(name=name, label=LABELS[name], ok=ok, sentence=sentence)
+
+
+def _addresses(found: Mapping[str, list[dict[str, Any]] | None]) -> Check:
+    orders = found["RECIPIENT"]
+    if orders == []:
+        return _check("addresses", None, _no_order())
+    if any(_holds(order, "recipient", "deliveryAddress", "addressLine1") for order in orders or ()):
+        return _check("addresses", True, _l("Amazon gives addresses."))
+    return _check(
+        "addresses",
+        False,
+        _l(
+            "Amazon gives no delivery addresses: the application lacks the role “%(role)s”. Add it to your developer "
+            "profile and to the application, then authorize the application again.",
+            role=SHIPPING,
+        ),
+    )
+
+
+def _buyers(found: Mapping[str, list[dict[str, Any]] | None]) -> Check:
+    orders = found["BUYER"]
+    if orders == []:
+        return _check("buyers", None, _no_order())
+    if any(_holds(order, "buyer", "buyerName") for order in orders or ()):
+        return _check("buyers", True, _l("Amazon gives names."))
+    return _check(
+        "buyers",
+        False,
+        _l(
+            "Amazon gives no names of buyers: the application lacks the role “%(role)s”. Add it to your developer "
+            "profile and to the application, then authorize the application again.",
+            role=TAX,
+        ),
+    )
+
+
+def _holds(order: Mapping[str, Any], *path: str) -> bool:
+    value: Any = order
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return bool(value)
+
+
+def _no_order() -> LazyString | str:
+    return _l("Shows with an order: there was no open one in the last 30 days.")
