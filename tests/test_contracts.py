@@ -25,9 +25,9 @@ VALUES = {"Job", "LazyString", "Model", "Money", "UtcDateTime"}  # what plugins 
 # What plugins build, or implement, and the desk reads:
 READ = {
     "Accepted", "ActionInput", "AttentionKind", "Badge", "CancelReason", "Card", "Carrier", "Channel", "Check",
-    "Column", "Connection", "Contradicted", "Denial", "DoneElsewhere", "Effective", "EventGroup", "EventWords", "Expansion",
-    "Flag", "FormField", "Found", "FulfillmentProvider", "Impossible", "IncomingAmount", "IncomingLine",
-    "IncomingOrder", "IncomingPackage", "Label", "Link", "ListWords", "Marketplace", "MenuEntry", "NotCarriedOut",
+    "Column", "Connection", "Contradicted", "Denial", "DoneElsewhere", "Effective", "EventGroup", "EventWords",
+    "Expansion", "Flag", "FormField", "Found", "FulfillmentProvider", "GuideStep", "Impossible", "IncomingAmount",
+    "IncomingLine", "IncomingOrder", "IncomingPackage", "Label", "Link", "ListWords", "Marketplace", "MenuEntry", "NotCarriedOut",
     "NotYet", "NothingLearned", "Offered", "OrderAction", "OrdersPage", "OutwardKind", "Owing", "PackageInput", "Panel",
     "PracticeStore", "Process", "ProductCode", "QueryKey", "Refused", "Right", "Schedule", "Sent", "Setting",
     "SettingsGroup", "Shown", "StatusCard", "Stream", "StreamPage", "Subject", "UnitsOfLine", "Unknown",
@@ -45,6 +45,7 @@ READ_IN = {
     "Carrier.needs_name": "webapp/fulfillment/services.py",
     "Carrier.tracking_url": "webapp/ui/orders/order_page.py",
     "Channel.buyers_kept_at_most": "webapp/channels/keeping.py",
+    "Channel.guide": "webapp/ui/templates/desk/stores/_guide.html",
     "Check.label": "webapp/ui/templates/desk/stores/_test.html",
     "Check.ok": "webapp/ui/templates/desk/stores/_test.html",
     "Check.sentence": "webapp/ui/templates/desk/stores/_test.html",
@@ -55,6 +56,9 @@ READ_IN = {
     "FormField.add": "webapp/ui/forms/actions.py",
     "FormField.each": "webapp/ui/forms/actions.py",
     "FormField.remove": "webapp/ui/forms/actions.py",
+    "GuideStep.text": "webapp/ui/templates/desk/stores/_guide.html",
+    "GuideStep.title": "webapp/ui/templates/desk/stores/_guide.html",
+    "GuideStep.url": "webapp/ui/templates/desk/stores/_guide.html",
     "IncomingAmount.charged": "webapp/sync/taking_in/rows.py",
     "IncomingAmount.component": "webapp/sync/taking_in/rows.py",
     "IncomingAmount.discount": "webapp/sync/taking_in/rows.py",
@@ -124,6 +128,7 @@ READ_WITHIN = {
     "Schedule.due": "is_due",
     "Setting.check": "parse",
     "Setting.choices": "options",
+    "Setting.compact": "parse",
     "Stream.channels": "reads",
 }
 

@@ -26,6 +26,7 @@ from plugins.amazon.client import (
     SEARCH_ORDERS,
     Client,
 )
+from plugins.amazon.credentials import GUIDE, check_client_id, check_refresh_token, check_secret
 from plugins.amazon.datasets import DataSetMemory
 from plugins.amazon.errors import (
     AccessDenied,
@@ -53,6 +54,7 @@ from webapp.api import (
     Denial,
     DeniedThing,
     Flag,
+    GuideStep,
     IncomingOrder,
     LazyString,
     Marketplace,
@@ -157,15 +159,35 @@ class AmazonChannel(Channel):
     label = "Amazon"
     settings: ClassVar[Sequence[Setting[Any]]] = (
         Setting(
-            name="client_id", label=_l("Client id"), default=None, help=_l("Of your application, in Seller Central.")
+            name="client_id",
+            label=_l("Client id"),
+            default=None,
+            help=_l("Of your application, in Seller Central."),
+            compact=True,
+            check=check_client_id,
         ),
-        Setting(name="client_secret", label=_l("Client secret"), default=None, secret=True),
-        Setting(name="refresh_token", label=_l("Refresh token"), default=None, secret=True),
+        Setting(
+            name="client_secret",
+            label=_l("Client secret"),
+            default=None,
+            secret=True,
+            compact=True,
+            check=check_secret,
+        ),
+        Setting(
+            name="refresh_token",
+            label=_l("Refresh token"),
+            default=None,
+            secret=True,
+            compact=True,
+            check=check_refresh_token,
+        ),
         Setting(
             name="seller_id",
             label=_l("Seller id"),
             default=None,
             help=_l("Also called merchant token: in Seller Central under Settings, Account Info."),
+            compact=True,
             check=check_seller_id,
         ),
         Setting(name="region", label=_l("Region"), default="na", choices=REGIONS),
@@ -186,6 +208,7 @@ class AmazonChannel(Channel):
         Setting(name="endpoint", label=_l("Endpoint"), advanced=True, check=check_endpoint),
         Setting(name="token_endpoint", label=_l("Token endpoint"), advanced=True, check=check_endpoint),
     )
+    guide: ClassVar[Sequence[GuideStep]] = GUIDE
     kinds: ClassVar[Sequence[UpdateKind]] = (shipping.KIND, canceling.KIND)
     product_code = ProductCode("asin", _l("ASIN"))
     flags: ClassVar[Sequence[Flag]] = FLAGS

@@ -503,6 +503,15 @@ class StoreAccess:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GuideStep:
+    """One step of what a person does at the channel's own site to get the credentials of a store."""
+
+    title: LazyString | str
+    text: LazyString | str
+    url: str = ""  # of the page where it is done or explained
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """One thing that a test of a store looked at. Its sentence says what was found, and what to do about it."""
 
@@ -618,6 +627,7 @@ class Channel(ABC):
     code: ClassVar[str]
     label: ClassVar[LazyString | str]
     settings: ClassVar[Sequence[Setting[Any]]] = ()
+    guide: ClassVar[Sequence[GuideStep]] = ()  # how a person gets what `settings` ask for
     kinds: ClassVar[Sequence[UpdateKind]] = ()
     product_code: ClassVar[ProductCode] = NO_CODE
     flags: ClassVar[Sequence[Flag]] = ()

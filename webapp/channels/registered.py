@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from webapp.channels.contract import Channel, Flag, ProductCode
+from webapp.channels.contract import Channel, Flag, GuideStep, ProductCode
 from webapp.hooks.failures import NotTaken, WrongType
 from webapp.hooks.registered import by_code
 from webapp.i18n import LazyString
@@ -28,6 +28,8 @@ def _check(channel: Channel, plugin: str) -> None:
     _check_words(own.code, own.label)
     if own.code in OF_LINES:
         raise NotTaken(f"a line has {own.code} already")
+    if not all(isinstance(step, GuideStep) for step in channel.guide):
+        raise WrongType(channel.guide, GuideStep)
     if not isinstance(channel.flags, Sequence):
         raise WrongType(channel.flags, Sequence)
     seen: set[str] = set()

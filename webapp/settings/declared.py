@@ -18,6 +18,7 @@ from webapp.vault.key_file import open_secret
 
 T = TypeVar("T", str, int, bool)
 DESK, SHOP, STORE = "desk", "shop", "store"
+_UNSEEN = dict.fromkeys((0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))  # characters without width, from pages and mails
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 
 
@@ -33,7 +34,8 @@ class Setting(Generic[T]):
     """One thing that can be set.
 
     The type is that of `default` (str, int, bool), unless `default` is None: then it is text and must be given. A
-    secret is sealed before it is stored and never shown again. `check` raises ValueError with a sentence.
+    secret is sealed before it is stored and never shown again. `check` raises ValueError with a sentence. White space
+    in a `compact` text is dropped: it was pasted with a line's end.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Setting(Generic[T]):
     minimum: int | None = None
     maximum: int | None = None
     advanced: bool = False
+    compact: bool = False
     lines: int = 1  # lines of text that a form shows; more than one allow line breaks
     check: Callable[[Any], object] | None = None
     group: SettingsGroup | None = field(default=None, init=False, repr=False, compare=False)  # set by the group
@@ -85,6 +88,8 @@ class Setting(Generic[T]):
             return self._number(text)
         if self.options is not None and text not in self.options:
             raise self._invalid(_l("must be one of: %(choices)s.", choices=", ".join(self.options)))
+        if self.compact:
+            text = "".join(text.translate(_UNSEEN).split())
         if self.lines > 1:
             text = "\n".join(line.strip() for line in text.splitlines())
         return str(self._checked(text))

@@ -21,6 +21,7 @@ from webapp.channels.contract import (
     Denied,
     DeniedThing,
     Disconnected,
+    GuideStep,
     UnreadableOrder,
 )
 from webapp.channels.keeping import days_of
@@ -76,6 +77,19 @@ def test_a_store_that_is_added_while_the_queue_is_away_is_read_once_it_is_there(
     configuration.cache_clear()
     run_by_the_clock()
     assert db.session.query(Order).count() == 1
+
+
+def test_the_channels_guide_stands_beside_the_form(
+    browser: Browser, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Where to find this" not in browser.get("/stores/add/fake").text
+    step = GuideStep(title="Open <it>", text="Choose Keys.", url="https://fake.example/keys")
+    monkeypatch.setattr(FakeChannel, "guide", (step,))
+    for path in ("/stores/add/fake", f"/stores/{store.id}/settings"):
+        page = browser.get(path).text
+        assert "Where to find this at Fake channel" in page
+        assert "Open &lt;it&gt;" in page
+        assert 'href="https://fake.example/keys" rel="noreferrer"' in page
 
 
 def test_a_setting_that_is_missing_or_a_name_that_is_taken_comes_back(browser: Browser, store: Store) -> None:

@@ -230,6 +230,7 @@ def settings_facts(
     whole = unscripted.whole()
     return {
         "tab": "settings",
+        "channel": channel,
         "form": connection or (settings_form(channel, store) if channel else None),
         "orders_form": orders or orders_form(store, shops(actor), channel_name(store.channel), next_numbers()),
         "buyers_form": buyers or buyers_form(store),

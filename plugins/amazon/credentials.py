@@ -1,0 +1,99 @@
+"""The credentials of a store at Amazon: where a person finds them, and how to tell one from another."""
+
+from plugins.amazon.marketplaces import REGIONS
+from webapp.api import GuideStep, LazyString, lazy_gettext as _l
+
+CLIENT_ID, SECRET, REFRESH_TOKEN = "amzn1.application-oa2-client.", "amzn1.oa2-cs.", "Atzr|"  # prefixes
+APPLICATION_IDS = ("amzn1.sp.solution.", "amzn1.sellerapps.app.")
+_AN_APPLICATION = _l("is the id of an application, and no credential: copy what “View” shows under LWA credentials.")
+_BY_PREFIX: tuple[tuple[str, LazyString | str], ...] = (
+    (CLIENT_ID, _l("is a client id, which belongs into the field “Client id”.")),
+    (SECRET, _l("is a client secret, which belongs into the field “Client secret”.")),
+    (REFRESH_TOKEN, _l("is a refresh token, which belongs into the field “Refresh token”.")),
+    ("Atza|", _l("is an access token, which lasts an hour: the refresh token is needed, which begins with “Atzr”.")),
+    *((prefix, _AN_APPLICATION) for prefix in APPLICATION_IDS),
+    ("AKIA", _l("is an AWS key: Amazon no longer asks for those. Copy what “View” shows under LWA credentials.")),
+)
+
+
+def check_client_id(text: str) -> None:
+    """Refuse what is plainly another credential: ValueError with a sentence that says which."""
+    _refuse_others(text, CLIENT_ID)
+
+
+def check_secret(text: str) -> None:
+    """Like `check_client_id`, for the client secret."""
+    _refuse_others(text, SECRET)
+
+
+def check_refresh_token(text: str) -> None:
+    """Like `check_client_id`, for the refresh token."""
+    _refuse_others(text, REFRESH_TOKEN)
+
+
+def _refuse_others(text: str, own: str) -> None:
+    for prefix, sentence in _BY_PREFIX:
+        if prefix != own and text.startswith(prefix):
+            raise ValueError(str(sentence))
+
+
+_DOCS = "https://developer-docs.amazon.com/sp-api/docs/"
+GUIDE = (
+    GuideStep(
+        title=_l("Open the developer console"),
+        text=_l(
+            "Sign in to Seller Central as the account's primary user and open Partner Network, Develop Apps (in some "
+            "countries Apps and Services). The first time, register as a developer for your own business; Amazon leads "
+            "you to its Solution Provider Portal."
+        ),
+        url="https://sellercentral.amazon.com",
+    ),
+    GuideStep(
+        title=_l("Ask for three roles"),
+        text=_l(
+            "In the developer profile choose Inventory and Order Tracking (orders, shipments, cancellations), "
+            "Direct-to-Consumer Shipping (delivery addresses) and Tax Invoicing (names of buyers). The last two are "
+            "restricted: Amazon asks how you protect the data, and may take some days."
+        ),
+        url=f"{_DOCS}direct-to-consumer-shipping-restricted-role",
+    ),
+    GuideStep(
+        title=_l("Add an application"),
+        text=_l(
+            "Add an app client for the Selling Partner API and give it the same three roles. It needs no AWS account, "
+            "no IAM role and no AWS keys: Amazon no longer asks for them."
+        ),
+    ),
+    GuideStep(
+        title=_l("Copy the client id and the client secret"),
+        text=_l("In the list of your applications choose View in the column LWA credentials. Both are shown there."),
+    ),
+    GuideStep(
+        title=_l("Copy the refresh token"),
+        text=_l(
+            "In the menu of the application choose Authorize, then authorize your own account. Amazon shows the "
+            "refresh token once: copy it at once. Authorizing again gives a new one."
+        ),
+    ),
+    GuideStep(
+        title=_l("Copy the seller id"),
+        text=_l("In Seller Central open Settings, Account Info, Merchant token. It begins with an A."),
+    ),
+    GuideStep(
+        title=_l("Choose the region"),
+        text=_l(
+            "An authorization is for one seller account in one region: %(na)s; %(eu)s; %(fe)s. Add one store for each, "
+            "and name the marketplaces in it that you want. Other sellers may authorize the same application: each is "
+            "a store with a refresh token and a seller id of its own.",
+            **REGIONS,
+        ),
+    ),
+    GuideStep(
+        title=_l("Later: a new secret every 180 days, a new authorization every year"),
+        text=_l(
+            "After Rotate secret at Amazon, the old secret works for seven more days. Enter the new one on the store's "
+            "settings page, test it without saving, then save. The desk warns 30 days ahead of both dates."
+        ),
+        url=f"{_DOCS}rotating-your-apps-lwa-credentials",
+    ),
+)
