@@ -27,7 +27,8 @@ READ = {
     "Accepted", "ActionInput", "AttentionKind", "Badge", "CancelReason", "Card", "Carrier", "Channel", "Check",
     "Column", "Connection", "Contradicted", "Denial", "DoneElsewhere", "Effective", "EventGroup", "EventWords",
     "Expansion", "Flag", "FormField", "Found", "FulfillmentProvider", "GuideStep", "Impossible", "IncomingAmount",
-    "IncomingLine", "IncomingOrder", "IncomingPackage", "Label", "Link", "ListWords", "Marketplace", "MenuEntry", "NotCarriedOut",
+    "IncomingLine", "IncomingOrder", "IncomingPackage", "Label", "Link", "ListWords", "Marketplace", "MenuEntry",
+    "NotCarriedOut",
     "NotYet", "NothingLearned", "Offered", "OrderAction", "OrdersPage", "OutwardKind", "Owing", "PackageInput", "Panel",
     "PracticeStore", "Process", "ProductCode", "QueryKey", "Refused", "Right", "Schedule", "Sent", "Setting",
     "SettingsGroup", "Shown", "StatusCard", "Stream", "StreamPage", "Subject", "UnitsOfLine", "Unknown",
@@ -129,6 +130,7 @@ READ_WITHIN = {
     "Setting.check": "parse",
     "Setting.choices": "options",
     "Setting.compact": "parse",
+    "Setting.day": "parse",
     "Stream.channels": "reads",
 }
 

@@ -172,6 +172,7 @@ class AmazonChannel(Channel):
             default=None,
             secret=True,
             compact=True,
+            lasts_days=180,
             check=check_secret,
         ),
         Setting(
@@ -180,6 +181,7 @@ class AmazonChannel(Channel):
             default=None,
             secret=True,
             compact=True,
+            lasts_days=365,
             check=check_refresh_token,
         ),
         Setting(

@@ -20,7 +20,7 @@ from webapp.db import db, hold_name, translated_failures
 from webapp.errors import Invalid, NotFound, Refusal, SeveralFit, class_of
 from webapp.i18n import lazy_gettext as _l
 from webapp.settings.declared import STORE, Setting, SettingsGroup
-from webapp.settings.services import change, store_all
+from webapp.settings.services import change, rehearse, store_all
 
 Ts = TypeVarTuple("Ts")
 
@@ -80,6 +80,17 @@ def access(store: Store) -> StoreAccess:
     """
     served = tuple(row.marketplace for row in store.marketplaces)
     return StoreAccess(store.id, CONNECTION.read(store), practice=store.practice, marketplaces=served)
+
+
+def access_with(store: Store, values: Mapping[str, Any], *, unset: Collection[str] = (), actor: Actor) -> StoreAccess:
+    """The store as its channel would get it with these values, which are not stored: to try them first. Raises
+    `Invalid`.
+    """
+    actor.needs("stores.edit")
+    actor.needs_shops(store.shop_ids)
+    settings = rehearse(CONNECTION, values, store, unset=unset)
+    served = tuple(row.marketplace for row in store.marketplaces)
+    return StoreAccess(store.id, settings, practice=store.practice, marketplaces=served)
 
 
 def access_without_secrets(store: Store) -> StoreAccess:

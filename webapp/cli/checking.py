@@ -18,6 +18,7 @@ from webapp import schema
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.audit.services import audit
+from webapp.channels.ages import warnings_of
 from webapp.channels.services import stores
 from webapp.cli.door import Door, desk_command, desk_context, sentences
 from webapp.cli.main import Code, Failed
@@ -176,6 +177,8 @@ def _warnings(config: Configuration, *, reads: bool) -> list[str]:
             f"No copy of the key file was confirmed since it got the keys of {', '.join(fresh)}. Without it all buyer "
             "data is lost: copy it, then say so with “python -m webapp check --key-copied”."
         )
+    if reads:
+        found += [f"{store.name}: {age.warning}" for store in stores() for age in warnings_of(store)]
     if not config.secret.get_secret_value():
         found.append(f"WAYBILL_SECRET is not set: without {config.secret_file} the key file does not open.")
     found += _queue_warnings()

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
+from webapp.channels.ages import ages_of
 from webapp.channels.contract import ADDRESS_FIELDS, BUYER_FIELDS
 from webapp.channels.described import kind_label, marketplace_of, product_code_of
 from webapp.channels.models import Store
@@ -274,6 +275,16 @@ def _store_row(store: Store, state: Health) -> Document:
         "denied": [
             {"thing": row.thing, "name": row.name, "since": iso(row.since), "problem": sentence_of(row.problem)}
             for row in state.denials
+        ],
+        "credentials": [
+            {
+                "name": age.name,
+                "issued": age.since.isoformat(),
+                "lapses": age.lapses.isoformat(),
+                "days_left": age.days_left,
+                "warning": age.warning or None,
+            }
+            for age in ages_of(store)
         ],
         "proven_complete": sync is not None and sync.proof is not None and state.unproven is None,
         "running": sync is not None and sync.run is not None and sync.run.is_open,

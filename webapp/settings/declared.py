@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from webapp.errors import DeskError, Invalid
@@ -35,7 +36,7 @@ class Setting(Generic[T]):
 
     The type is that of `default` (str, int, bool), unless `default` is None: then it is text and must be given. A
     secret is sealed before it is stored and never shown again. `check` raises ValueError with a sentence. White space
-    in a `compact` text is dropped: it was pasted with a line's end.
+    in a `compact` text is dropped: it was pasted with a line's end. A `day` is a date as YYYY-MM-DD.
     """
 
     name: str
@@ -48,6 +49,8 @@ class Setting(Generic[T]):
     maximum: int | None = None
     advanced: bool = False
     compact: bool = False
+    day: bool = False
+    lasts_days: int = 0  # of a store's credential: it lapses so many days after its issue; 0: it does not
     lines: int = 1  # lines of text that a form shows; more than one allow line breaks
     check: Callable[[Any], object] | None = None
     group: SettingsGroup | None = field(default=None, init=False, repr=False, compare=False)  # set by the group
@@ -90,6 +93,8 @@ class Setting(Generic[T]):
             raise self._invalid(_l("must be one of: %(choices)s.", choices=", ".join(self.options)))
         if self.compact:
             text = "".join(text.translate(_UNSEEN).split())
+        if self.day and text and not is_day(text):
+            raise self._invalid(_l("must be a day, such as 2026-11-30."))
         if self.lines > 1:
             text = "\n".join(line.strip() for line in text.splitlines())
         return str(self._checked(text))
@@ -115,6 +120,14 @@ class Setting(Generic[T]):
 
     def _invalid(self, problem: LazyString | str) -> Invalid:
         return Invalid(field=str(self.label) or self.name, problem=problem)
+
+
+def is_day(text: str) -> bool:
+    """Whether the text is a day as YYYY-MM-DD."""
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)

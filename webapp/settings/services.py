@@ -11,7 +11,7 @@ from webapp.errors import DeskError, NotFound
 from webapp.hooks.fence import ask
 from webapp.hooks.registered import registered
 from webapp.jobs.telling import declare, tell
-from webapp.settings.declared import DESK, SHOP, STORE, SettingsChange, SettingsGroup, parse_all, usual_of
+from webapp.settings.declared import DESK, SHOP, STORE, Setting, SettingsChange, SettingsGroup, parse_all, usual_of
 from webapp.settings.stored import write_values
 from webapp.vault.key_file import seal_secret
 
@@ -39,13 +39,7 @@ def store_all(
     """
     declared, scope_id = group.declared(subject), group.id_of(subject)
     had = group.read(subject)
-    kept = {
-        setting.name
-        for setting in declared
-        if setting.secret and had[setting.name] and not str(values.get(setting.name) or "").strip()
-    }
-    given = {name: value for name, value in values.items() if name not in kept}
-    parsed = parse_all(declared, had | given | usual_of(declared, unset, given))
+    parsed = _parsed(declared, had, values, unset)
     usual = [setting.name for setting in declared if parsed[setting.name] == setting.default]
     written = {
         setting.name: seal_secret(str(parsed[setting.name])) if setting.secret else parsed[setting.name]
@@ -57,6 +51,32 @@ def store_all(
     told = SettingsChange(group.scope, scope_id, group.code, names, added)
     tell("settings_changed", [told])
     return told
+
+
+def _parsed(
+    declared: Sequence[Setting[Any]], had: dict[str, Any], values: Mapping[str, Any], unset: Collection[str]
+) -> dict[str, str | int | bool]:
+    """What a group would be with these values; an empty secret is the one that it had. Raises `Invalid`."""
+    kept = {
+        setting.name
+        for setting in declared
+        if setting.secret and had[setting.name] and not str(values.get(setting.name) or "").strip()
+    }
+    given = {name: value for name, value in values.items() if name not in kept}
+    return parse_all(declared, had | given | usual_of(declared, unset, given))
+
+
+def rehearse(
+    group: SettingsGroup, values: Mapping[str, Any], subject: Any = None, *, unset: Collection[str] = ()
+) -> dict[str, str | int | bool]:
+    """What the settings of a group would be with these values, of which none is stored; secrets are open. Raises
+    `Invalid`.
+    """
+    declared, had = group.declared(subject), group.read(subject)
+    if group.check is not None:
+        given = {**values, **usual_of(declared, unset, values)}
+        ask(group, "setting", group.check, subject, had, given, raises=DeskError)
+    return _parsed(declared, had, values, unset)
 
 
 def change(
@@ -75,9 +95,7 @@ def change(
         actor.needs_all_shops()
     else:
         actor.needs_shops(subject.shop_ids)
-    if group.check is not None:
-        given = {**values, **usual_of(group.declared(subject), unset, values)}
-        ask(group, "setting", group.check, subject, group.read(subject), given, raises=DeskError)
+    rehearse(group, values, subject, unset=unset)
     changed = store_all(group, values, subject, unset=unset).names
     shown = [one for one in group.declared(subject) if one.name in changed and not one.secret]
     of: dict[str, Any] = {} if group.scope == DESK else {group.scope: group.id_of(subject)}

@@ -9,6 +9,7 @@ from flask import render_template, request, url_for
 
 from webapp.audit.actor import Actor
 from webapp.channels import described
+from webapp.channels.ages import warnings_of
 from webapp.channels.contract import DeniedThing
 from webapp.channels.models import Store
 from webapp.channels.registered import channels
@@ -26,7 +27,7 @@ from webapp.reporting.work import DECIDING, SHIPPING, Waiting, waiting
 from webapp.sync import health
 from webapp.sync.denials import denial_of
 from webapp.ui.desk import sales
-from webapp.ui.frame.access import current_actor
+from webapp.ui.frame.access import current_actor, may
 from webapp.ui.frame.formats import moment, number, zone
 from webapp.ui.frame.pages import show_times_of, shown_stores
 from webapp.ui.orders import shown
@@ -89,6 +90,17 @@ def sync_card(actor: Actor) -> str:
     show_times_of(stores)
     states = health.of_stores([store.id for store in stores])
     return render_template("desk/dashboard/_sync.html", stores=[traffic(store, states[store.id]) for store in stores])
+
+
+def lapsing() -> list[dict[str, Any]]:
+    """The credentials that lapse soon, or have lapsed, the most urgent first, for who may see stores."""
+    if not may("stores.view"):
+        return []
+    found = [(age, store) for store in shown_stores() for age in warnings_of(store)]
+    return [
+        {"id": store.id, "store": store.name, "warning": age.warning, "tone": age.tone, "lapses": age.lapses}
+        for age, store in sorted(found, key=lambda pair: (pair[0].lapses, pair[1].name))
+    ]
 
 
 def traffic(store: Store, state: health.Health) -> dict[str, Any]:

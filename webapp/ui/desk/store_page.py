@@ -10,6 +10,7 @@ from sqlalchemy.orm import joinedload
 
 from webapp.audit.actor import Actor
 from webapp.channels import described
+from webapp.channels.ages import AGES, ages_of, warnings_of
 from webapp.channels.contract import Connection
 from webapp.channels.keeping import BUYERS
 from webapp.channels.models import Store
@@ -39,7 +40,7 @@ from webapp.ui.desk.cards import orders_url, traffic
 from webapp.ui.desk.runs import shown_run
 from webapp.ui.desk.settings import group_forms
 from webapp.ui.forms import Form
-from webapp.ui.forms.settings import SettingsForm, buyers_form, settings_form
+from webapp.ui.forms.settings import SettingsForm, buyers_form, group_form, settings_form
 from webapp.ui.forms.stores import orders_form
 from webapp.ui.frame import unscripted
 from webapp.ui.frame.access import current_actor
@@ -49,7 +50,7 @@ from webapp.ui.orders import shown
 from webapp.updates.models import OPEN_UPDATES, ChannelUpdate
 
 RECENT, WAITING_SHOWN = 8, 20
-_WITH_MORE = (CONNECTION, NEW_ORDERS, BUYERS)  # the store's name, its shops, and what is to be erased
+_WITH_MORE = (CONNECTION, AGES, NEW_ORDERS, BUYERS)  # the store's name, days, its shops, and what is to be erased
 
 
 def found_store(store_id: int) -> Store:
@@ -73,6 +74,7 @@ def head(store: Store, state: health.Health | None = None) -> dict[str, Any]:
         "archived_at": store.archived_at,
         "active": store.active,
         "read_only": sentence_of(store.read_only),
+        "lapsing": warnings_of(store),
         "shop": store.shop.name,
         "import_orders": IMPORT_ORDERS.of(store),
         "orders_url": orders_url(f"store:{store.id}"),
@@ -230,6 +232,9 @@ def settings_facts(
     whole = unscripted.whole()
     return {
         "tab": "settings",
+        "test": None,
+        "ages": ages_of(store),
+        "ages_form": (typed or {}).get(AGES.code) or group_form(AGES, subject=store),
         "channel": channel,
         "form": connection or (settings_form(channel, store) if channel else None),
         "orders_form": orders or orders_form(store, shops(actor), channel_name(store.channel), next_numbers()),

@@ -11,13 +11,14 @@ from flask import Blueprint, flash, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from webapp.channels import calls, described
-from webapp.channels.contract import Channel
+from webapp.channels.contract import Channel, Connection
 from webapp.channels.keeping import BUYERS
 from webapp.channels.models import Store
 from webapp.channels.order_settings import IMPORT_ORDERS
 from webapp.channels.registered import channels
 from webapp.channels.services import (
     access,
+    access_with,
     add_store,
     change_orders,
     change_store,
@@ -115,6 +116,27 @@ def change(store_id: int) -> Response | tuple[str, int]:
         return page("desk/stores/settings.html", **facts), error.status
     flash(_("Saved. The connection is being tested."), "good")
     return redirect(url_for(".settings", store_id=store_id))
+
+
+@bp.post("/<int(max=2147483647):store_id>/settings/test")
+@needs("stores.edit")
+def rehearse(store_id: int) -> tuple[str, int]:
+    """Test the connection with the settings as typed; nothing is stored."""
+    store = _seen(store_id)
+    channel = get_channel(store.channel)
+    form = settings_form(channel, store, request.form)
+    try:
+        credentials = access_with(store, form.values, unset=form.unset, actor=current_actor())
+        db.session.rollback()  # no transaction is open while the network is called
+        found, status = calls.test(channel, credentials), 200
+    except DeskError as error:
+        form.complain(error)
+        found, status = Connection(problem=error), error.status
+    test, store = test_result(found) | {"rehearsed": True}, _seen(store_id)
+    if htmx.is_htmx():
+        return render_template("desk/stores/_test.html", store=head(store), test=test), status
+    facts = settings_facts(store, current_actor(), connection=form)
+    return page("desk/stores/settings.html", **facts | {"test": test}), status
 
 
 @bp.post("/<int(max=2147483647):store_id>/settings/orders")

@@ -21,7 +21,7 @@ from wtforms import (
 from wtforms.fields import EmailField, IntegerField, SelectChoice
 from wtforms.form import BaseForm
 from wtforms.validators import InputRequired
-from wtforms.widgets import CheckboxInput, DateTimeLocalInput, ListWidget
+from wtforms.widgets import CheckboxInput, DateInput, DateTimeLocalInput, ListWidget
 
 from webapp.errors import DeskError, Invalid
 from webapp.i18n import LazyString, lazy_gettext as _l
@@ -44,6 +44,12 @@ class DateTimeField(StringField):
     widget = DateTimeLocalInput()
 
 
+class DayField(StringField):
+    """A day; the service parses it, so that typed text is never lost."""
+
+    widget = DateInput()
+
+
 class SuggestingField(StringField):
     """Text with suggested values."""
 
@@ -56,6 +62,7 @@ _KINDS = {
     "email": EmailField,
     "number": IntegerField,
     "datetime": DateTimeField,
+    "day": DayField,
 }
 
 
@@ -68,7 +75,7 @@ def text(
     kind: str = "text",
     **attributes: Any,
 ) -> Field:
-    """A field for text of one line or several, an e-mail address, a number or a time, by `kind`.
+    """A field for text of one line or several, an e-mail address, a number, a day or a time, by `kind`.
 
     An `expected` field may be empty as far as the form knows, and is not labeled optional.
     """

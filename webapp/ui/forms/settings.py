@@ -100,5 +100,5 @@ def _field(setting: Setting[Any], *, kept: bool) -> Field:
         return forms.text(
             setting.label, required=setting.required, help=setting.help, kind="textarea", rows=setting.lines
         )
-    kind = "number" if setting.type is int else "text"
+    kind = "number" if setting.type is int else "day" if setting.day else "text"
     return forms.text(setting.label, required=setting.required, help=setting.help, kind=kind, autocomplete="off")

@@ -48,6 +48,7 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(countdown)
     app.add_template_filter(number)
     app.add_template_filter(clock)
+    app.add_template_filter(day)
     app.add_template_filter(to_the_second)
     app.add_template_filter(duration)
     app.jinja_env.globals.update(
@@ -117,6 +118,11 @@ def money(amount: Money) -> str:
 
 def number(count: float) -> str:
     return str(format_decimal(count, locale=language()))
+
+
+def day(one: date) -> str:
+    """A day with its year."""
+    return str(format_date(one, "medium", locale=language()))
 
 
 def clock(instant: datetime) -> str:

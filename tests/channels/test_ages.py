@@ -1,0 +1,171 @@
+"""How old credentials are: counted by themselves, to be corrected, with warnings ahead."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+
+from tests.cli.conftest import Command
+from tests.ui.conftest import Browser
+from webapp.audit.actor import Actor
+from webapp.channels.ages import AGES, ages_of, warnings_of
+from webapp.channels.contract import Connection, Disconnected, StoreAccess
+from webapp.channels.models import Store
+from webapp.channels.services import CONNECTION, add_store, change_store
+from webapp.clock import now
+from webapp.db import db, unit_of_work
+from webapp.errors import Invalid
+from webapp.settings.declared import Setting
+from webapp.settings.services import change
+from webapp.testing import FakeChannel
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def _lasting(channel: FakeChannel, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = Setting(name="key", label="Key", secret=True, default=None, lasts_days=180, compact=True)
+    token = Setting(name="token", label="Token", secret=True, lasts_days=365)
+    monkeypatch.setattr(FakeChannel, "settings", (key, token, Setting(name="place", label="Place")))
+
+
+@pytest.fixture
+def mine(channel: FakeChannel, olga: Actor) -> Store:
+    with unit_of_work():
+        return add_store("fake", "Mine", {"key": "k1", "token": "t1"}, actor=olga)
+
+
+def left(store: Store) -> dict[str, int]:
+    return {age.name: age.days_left for age in ages_of(store)}
+
+
+def shift(days: float) -> Any:
+    return time_machine.travel(datetime.now(UTC) + days * DAY, tick=False)
+
+
+def test_an_age_counts_from_the_day_of_entering_each(mine: Store, olga: Actor) -> None:
+    assert left(mine) == {"key": 180, "token": 365}
+    with shift(100):
+        with unit_of_work():
+            change_store(mine, {"key": "k2", "place": "here"}, actor=olga)
+        assert left(mine) == {"key": 180, "token": 265}
+        with unit_of_work():
+            change_store(mine, {"key": "", "place": "there"}, actor=olga)  # kept
+    with shift(101):
+        assert left(mine) == {"key": 179, "token": 264}
+
+
+def test_the_day_of_issue_can_be_corrected_and_is_no_future_day(mine: Store, olga: Actor) -> None:
+    issued = now().date() - 150 * DAY
+    with unit_of_work():
+        change(AGES, {"key": issued.isoformat()}, mine, actor=olga)
+    assert left(mine) == {"key": 30, "token": 365}
+    for wrong in ("2026-13-01", "yesterday", (now().date() + 9 * DAY).isoformat()):
+        with pytest.raises(Invalid), unit_of_work():
+            change(AGES, {"key": wrong}, mine, actor=olga)
+    assert left(mine) == {"key": 30, "token": 365}
+
+
+def test_credentials_from_before_count_from_the_day_of_the_store(store: Store) -> None:
+    assert [age.since for age in ages_of(store)] == [store.created_at.date()] * 2
+
+
+def test_practice_and_archived_stores_have_none(mine: Store, olga: Actor) -> None:
+    with unit_of_work():
+        practice = add_store("fake", "Practice", {"key": "k"}, actor=olga, practice=True)
+        assert ages_of(practice) == []
+        mine.archived_at = now()
+        assert ages_of(mine) == []
+
+
+@pytest.mark.parametrize(
+    ("passed", "tone", "words"),
+    [
+        (149, "", ""),
+        (150, "info", "Key: lapses in 30 days."),
+        (166, "warn", "Key: lapses in 14 days."),
+        (177, "bad", "Key: lapses in 3 days."),
+        (179, "bad", "Key: lapses in 1 day."),
+        (180, "bad", "Key: lapses today."),
+        (181, "bad", "Key: has lapsed"),
+    ],
+)
+def test_the_warning_gets_louder(passed: int, tone: str, words: str, mine: Store) -> None:
+    with shift(passed):
+        found = warnings_of(mine)
+        assert [age.tone for age in found] == ([tone] if tone else [])
+        assert not words or found[0].warning.startswith(words)
+
+
+def test_the_warning_is_on_the_dashboard_the_store_and_the_command_line(
+    mine: Store, browser: Browser, cli: Command
+) -> None:
+    pages = ("/dashboard/", f"/stores/{mine.id}", f"/stores/{mine.id}/settings")
+    assert not any("lapses in" in browser.get(path).text for path in pages)
+    with unit_of_work():
+        change(AGES, {"key": (now().date() - 170 * DAY).isoformat()}, mine, actor=Actor.operator())
+    for path in pages:
+        page = browser.get(path)
+        assert "Key: lapses in 10 days." in page.text
+        assert len(browser.queries) <= 8, "\n".join(browser.queries)
+    [row] = cli("store", "list", "--json").document
+    key = next(one for one in row["credentials"] if one["name"] == "key")
+    assert (key["days_left"], key["warning"].startswith("Key: lapses in 10 days.")) == (10, True)
+    assert "Mine: Key: lapses in 10 days. Get a new one and enter it." in cli("check", "--json").document["warnings"]
+
+
+def test_the_form_corrects_a_day_and_shows_a_mistake(mine: Store, browser: Browser) -> None:
+    path = f"/stores/{mine.id}/settings"
+    page = browser.get(path).text
+    assert 'type="date"' in page
+    assert "180 days left" in page
+    wrong = browser.post(f"{path}/groups/ages", {"key": "soon", "token": now().date().isoformat()})
+    assert (wrong.status_code, "must be a day" in wrong.text) == (422, True)
+    given = {"key": (now().date() - 60 * DAY).isoformat(), "token": now().date().isoformat()}
+    assert browser.post(f"{path}/groups/ages", given).status_code == 302
+    assert "120 days left" in browser.get(path).text
+
+
+def test_new_credentials_are_tried_before_they_replace_the_old_ones(
+    mine: Store, browser: Browser, monkeypatch: pytest.MonkeyPatch, channel: FakeChannel
+) -> None:
+    seen: list[StoreAccess] = []
+
+    def test(self: FakeChannel, store: StoreAccess) -> Connection:
+        seen.append(store)
+        assert not db.session().in_transaction()
+        if store.settings["key"] == "k2":
+            return Connection(channel.marketplaces)
+        return Connection(problem=Disconnected(channel="Fake", problem="unknown key"))
+
+    monkeypatch.setattr(FakeChannel, "test", test, raising=False)
+    path = f"/stores/{mine.id}/settings/test"
+    for htmx in (True, False):
+        good = browser.post(path, {"name": "Mine", "key": " k2\n", "place": "new"}, htmx=htmx)
+        assert "The connection works" in good.text
+        assert "Nothing was saved" in good.text
+        bad = browser.post(path, {"name": "Mine", "key": "k3"}, htmx=htmx)
+        assert "refuses the desk&#39;s credentials: unknown key" in bad.text
+        assert "k3" not in bad.text
+    assert [(one.settings["key"], one.settings["token"]) for one in seen] == [("k2", "t1"), ("k3", "t1")] * 2
+    db.session.rollback()
+    assert CONNECTION.read(db.session.get_one(Store, mine.id)) == {"key": "k1", "token": "t1", "place": ""}
+    assert db.session.get_one(Store, mine.id).problem is None
+
+
+def test_who_may_not_edit_stores_may_not_try_credentials(
+    mine: Store, make_browser: Callable[..., Browser], make_user: Callable[..., Actor]
+) -> None:
+    packer = make_browser(make_user("packer", "Paul"))
+    assert packer.post(f"/stores/{mine.id}/settings/test", {"key": "k"}).status_code == 403
+
+
+def test_a_day_is_plain() -> None:
+    day = Setting(name="day", label="Day", day=True)
+    assert day.parse("2026-02-28") == "2026-02-28"
+    assert day.parse("") == ""
+    for wrong in ("20260228", "2026-2-8", "2026-02-30"):
+        with pytest.raises(Invalid):
+            day.parse(wrong)
