@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from plugins.amazon import canceling, carriers, shipping
+from plugins.amazon import authorizing, canceling, carriers, shipping
 from plugins.amazon.accounts import Account, account_key, check_endpoint, check_seller_id
 from plugins.amazon.asking import Place, named_in, site_of
 from plugins.amazon.checking import Checking
@@ -192,6 +192,19 @@ class AmazonChannel(Channel):
             compact=True,
             check=check_seller_id,
         ),
+        Setting(
+            name="application_id",
+            label=_l("Application id"),
+            help=_l("Only for the button “Authorize at Amazon”: it begins with amzn1.sp.solution."),
+            compact=True,
+            check=authorizing.check_application_id,
+        ),
+        Setting(
+            name="draft",
+            label=_l("The application is a draft"),
+            default=True,
+            help=_l("As long as it is not listed in Amazon's Appstore."),
+        ),
         Setting(name="region", label=_l("Region"), default="na", choices=REGIONS),
         Setting(
             name="marketplaces",
@@ -211,6 +224,7 @@ class AmazonChannel(Channel):
         Setting(name="token_endpoint", label=_l("Token endpoint"), advanced=True, check=check_endpoint),
     )
     guide: ClassVar[Sequence[GuideStep]] = GUIDE
+    authorizes: ClassVar[Sequence[str]] = authorizing.GIVES
     kinds: ClassVar[Sequence[UpdateKind]] = (shipping.KIND, canceling.KIND)
     product_code = ProductCode("asin", _l("ASIN"))
     flags: ClassVar[Sequence[Flag]] = FLAGS
@@ -244,6 +258,12 @@ class AmazonChannel(Channel):
         """Connect, and find out which roles the application lacks."""
         connection = self.connect(store)
         return replace(connection, checks=Checking(self._client, store).checks(connection))
+
+    def authorize_url(self, store: StoreAccess, state: str, back: str) -> str | None:
+        return authorizing.consent_url(store, state, back)
+
+    def authorized(self, store: StoreAccess, answer: Mapping[str, str], back: str) -> Mapping[str, Any]:
+        return authorizing.granted(self._client, store, answer, back)
 
     def _taken(self, account: Account) -> list[Marketplace]:
         """The sites at which the account sells. If Amazon denies them, other regions are asked for the account."""

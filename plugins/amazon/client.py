@@ -134,6 +134,10 @@ class Client:
         """Seconds until a call of this operation is allowed; no token is taken."""
         return self._throttle.wait(self._shared.key("amazon", "bucket", operation.name, account_key), operation.plan)
 
+    def exchange(self, account: Account, code: str, back: str) -> str:
+        """The refresh token for the code of a seller's consent; `back` is the address to which Amazon sent the code."""
+        return self._tokens.exchange(account, code, back)
+
     def upload(self, account: Account, url: str, content: bytes, content_type: str) -> None:
         """Store a document under an address that Amazon gave for it, which gets no token of ours. Raises
         `DocumentFailed`.

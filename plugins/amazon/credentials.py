@@ -5,7 +5,7 @@ from webapp.api import GuideStep, LazyString, lazy_gettext as _l
 
 CLIENT_ID, SECRET, REFRESH_TOKEN = "amzn1.application-oa2-client.", "amzn1.oa2-cs.", "Atzr|"  # prefixes
 APPLICATION_IDS = ("amzn1.sp.solution.", "amzn1.sellerapps.app.")
-_AN_APPLICATION = _l("is the id of an application, and no credential: copy what “View” shows under LWA credentials.")
+_AN_APPLICATION = _l("is the id of an application, which belongs into the field “Application id”.")
 _BY_PREFIX: tuple[tuple[str, LazyString | str], ...] = (
     (CLIENT_ID, _l("is a client id, which belongs into the field “Client id”.")),
     (SECRET, _l("is a client secret, which belongs into the field “Client secret”.")),
@@ -69,10 +69,12 @@ GUIDE = (
         text=_l("In the list of your applications choose View in the column LWA credentials. Both are shown there."),
     ),
     GuideStep(
-        title=_l("Copy the refresh token"),
+        title=_l("Copy the refresh token, or authorize with the button"),
         text=_l(
             "In the menu of the application choose Authorize, then authorize your own account. Amazon shows the "
-            "refresh token once: copy it at once. Authorizing again gives a new one."
+            "refresh token once: copy it at once. Authorizing again gives a new one. Or register this desk's address "
+            "with /stores/authorized at its end as the application's redirect URI (Amazon wants https), enter the "
+            "application id here, and press Authorize at Amazon: then token and seller id need no copying."
         ),
     ),
     GuideStep(

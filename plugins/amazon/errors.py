@@ -138,6 +138,39 @@ class PermissionWithdrawn(Disconnected):
     )
 
 
+class ConsentRefused(AmazonError):
+    """The seller did not authorize the application."""
+
+    code = "amazon_consent_refused"
+    sentence = _l("Nothing was authorized: the consent was refused at Amazon. The store is as it was.")
+
+
+class ConsentUnclear(AmazonError):
+    """The seller was sent back without what a consent gives."""
+
+    code = "amazon_consent_unclear"
+    sentence = _l("Amazon sent you back without an authorization. Begin again.")
+
+
+class ConsentTooLate(AmazonError):
+    """The code of the consent has expired or was used."""
+
+    code = "amazon_consent_too_late"
+    sentence = _l(
+        "Amazon no longer accepts this authorization: its code lasts five minutes, and works once. Begin again."
+    )
+
+
+class AnotherSeller(AmazonError):
+    """A seller consented who is not the store's."""
+
+    code = "amazon_another_seller"
+    sentence = _l(
+        "The seller %(seller)s consented, but this store belongs to %(known)s. Sign in at Amazon as that seller, or "
+        "add a store for the other one."
+    )
+
+
 class AccessDenied(Denied):
     """The token is valid but lacks the right for this call; `named` as in `RequestRefused`."""
 

@@ -19,6 +19,7 @@ from plugins.amazon.accounts import Account, host_of
 from plugins.amazon.errors import (
     ApplicationNotAllowed,
     ApplicationRefused,
+    ConsentTooLate,
     HungUp,
     PermissionWithdrawn,
     Silent,
@@ -101,12 +102,24 @@ class Tokens:
 
     def _fetch(self, account: Account) -> tuple[str, int]:
         """Fetch a new token; returns it with the seconds for which it is valid. Raises errors of `errors`."""
-        form = {
-            "grant_type": "refresh_token",
-            "refresh_token": account.refresh_token,
-            "client_id": account.client_id,
-            "client_secret": account.client_secret,
-        }
+        said = self._granted(account, {"grant_type": "refresh_token", "refresh_token": account.refresh_token})
+        lasts = said.get("expires_in")
+        return said["access_token"], lasts if isinstance(lasts, int) else 3600
+
+    def exchange(self, account: Account, code: str, back: str) -> str:
+        """The refresh token for the code of a seller's consent. Raises `ConsentTooLate`, and errors of `errors`."""
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": back}
+        try:
+            token = self._granted(account, form).get("refresh_token")
+        except PermissionWithdrawn:
+            raise ConsentTooLate from None
+        if not isinstance(token, str) or not token:
+            raise Unintelligible(problem="no refresh token")
+        return token
+
+    def _granted(self, account: Account, form: dict[str, str]) -> dict[str, Any]:
+        """The answer to a request for tokens, which has an access token. Raises errors of `errors`."""
+        form |= {"client_id": account.client_id, "client_secret": account.client_secret}
         try:
             answer = self._http(account.token_endpoint).post(account.token_endpoint, data=form)
         except NEVER_LEFT as error:
@@ -117,8 +130,7 @@ class Tokens:
             raise HungUp(problem=type(error).__name__) from None
         said = _json(answer)
         if answer.status_code == httpx.codes.OK and isinstance(said.get("access_token"), str):
-            lasts = said.get("expires_in")
-            return said["access_token"], lasts if isinstance(lasts, int) else 3600
+            return said
         raise self._refusal(answer, said)
 
     def _refusal(self, answer: httpx.Response, said: dict[str, Any]) -> ChannelError:

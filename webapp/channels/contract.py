@@ -628,6 +628,7 @@ class Channel(ABC):
     label: ClassVar[LazyString | str]
     settings: ClassVar[Sequence[Setting[Any]]] = ()
     guide: ClassVar[Sequence[GuideStep]] = ()  # how a person gets what `settings` ask for
+    authorizes: ClassVar[Sequence[str]] = ()  # names of the settings that a consent at the channel's own site gives
     kinds: ClassVar[Sequence[UpdateKind]] = ()
     product_code: ClassVar[ProductCode] = NO_CODE
     flags: ClassVar[Sequence[Flag]] = ()
@@ -646,6 +647,19 @@ class Channel(ABC):
         says what it looked at in `Connection.checks`.
         """
         return self.connect(store)
+
+    def authorize_url(self, store: StoreAccess, state: str, back: str) -> str | None:
+        """The page of the channel on which a seller consents, which then sends them to `back` with this `state`; None
+        if the store's settings lack something for it. It may not use the network, and settings may come without
+        secrets.
+        """
+        return None
+
+    def authorized(self, store: StoreAccess, answer: Mapping[str, str], back: str) -> Mapping[str, Any]:
+        """The settings of `authorizes`, by the parameters with which the channel sent the seller back. Raises a
+        `DeskError` with a sentence if the seller refused, the answer came too late, or is of another account.
+        """
+        return {}
 
     @abstractmethod
     def fetch_orders(self, store: StoreAccess, window: OrdersWindow) -> OrdersPage:

@@ -251,12 +251,17 @@ def change_store(
         change(CONNECTION, connection, store, unset=connection_unset, actor=actor)
 
 
-def _free_name(name: str, store: Store) -> str:
+def check_name(name: str) -> None:
+    """Raise `Invalid` for a name that no new store can have."""
+    _free_name(name, None)
+
+
+def _free_name(name: str, store: Store | None) -> str:
     name = name.strip()
     if not name:
         raise Invalid(field=_l("Name"), problem=_l("is needed."))
     # Compared in Python, since SQLite's lower() handles ASCII only.
-    taken = any(other.name.casefold() == name.casefold() for other in stores() if other.id != store.id)
+    taken = any(other.name.casefold() == name.casefold() for other in stores() if store is None or other.id != store.id)
     if taken or name.isdigit():
         raise Invalid(field=_l("Name"), problem=_l("is taken, or only digits. Choose another."))
     return name

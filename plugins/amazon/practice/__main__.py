@@ -31,6 +31,9 @@ def parser() -> argparse.ArgumentParser:
     add("--shuffle", action="store_true", default=None, help="search results in no particular order")
     add("--offset-paging", action="store_true", default=None, help="page tokens count orders")
     add("--unknown-words", action="store_true", default=None, help="now and then a word that no document knows")
+    add("--lacks-tracking", action="store_true", default=None, help="the application lacks the role for orders")
+    add("--lacks-shipping", action="store_true", default=None, help="… the role for delivery addresses")
+    add("--lacks-tax", action="store_true", default=None, help="… the role for names of buyers")
     add("--feed-queue", type=float, help="seconds that a feed waits, divided by --rates (default 30)")
     add("--feed-processing", type=float, help="seconds for which it is processed, divided by --rates (default 60)")
     for name, words in CHOICES.items():

@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.http import http_date
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from plugins.amazon.practice import api, control, feeds_api, pages
+from plugins.amazon.practice import api, consent, control, feeds_api, pages
 from plugins.amazon.practice.client import PracticeClient
 from plugins.amazon.practice.marketplaces import REGIONS
 from plugins.amazon.practice.practice import Practice
@@ -43,6 +43,7 @@ def application(practice: Practice) -> Flask:
     app.register_blueprint(feeds_api.documents)
     app.register_blueprint(control.bp)
     app.register_blueprint(pages.bp)
+    app.register_blueprint(consent.bp)
     Babel(app, default_translation_directories=str(TRANSLATIONS), locale_selector=pages.language)
 
     @app.after_request

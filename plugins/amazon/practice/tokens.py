@@ -28,6 +28,7 @@ class LwaError(Exception):
         self.status, self.code, self.description = status, code, description
 
 
+CODE_LIFE_MS: Final = 5 * 60 * 1000
 REFUSALS: Final = {  # faults of token requests
     "secret_expired": LwaError(401, "invalid_client", "Client authentication failed"),
     "not_allowed": LwaError(400, "unauthorized_client", "The client is not authorized for this grant type"),
@@ -75,10 +76,26 @@ def grant(practice: Practice, form: Mapping[str, str]) -> dict[str, Any]:
         if region is None or practice.store.is_revoked(refresh_token):
             raise LwaError(400, "invalid_grant", "The request has an invalid grant parameter : refresh_token")
     else:
-        region = _region_of(AUTHORIZATION_CODES, form.get("code", ""))
+        code = form.get("code", "")
+        region = _region_of(AUTHORIZATION_CODES, code) or _consented(practice, code)
         if region is None:
             raise LwaError(400, "invalid_grant", "The request has an invalid grant parameter : code")
     return _answer(practice, {"region": region}) | {"refresh_token": REFRESH_TOKENS[region]}
+
+
+def authorization_code(practice: Practice, region: str) -> str:
+    """A code that the seller of a region gives by consenting."""
+    values = {"region": region, "until": practice.now_ms() + CODE_LIFE_MS, "nonce": time.monotonic_ns()}
+    return sign(practice, "code", values)
+
+
+def _consented(practice: Practice, code: str) -> str | None:
+    """The region whose seller gave this code, if it lasts and was not exchanged before."""
+    values, used = read(practice, "code", code), practice.store.read("codes") or []
+    if values is None or values["until"] <= practice.now_ms() or values["nonce"] in used:
+        return None
+    practice.store.keep("codes", [*used[-99:], values["nonce"]])
+    return str(values["region"])
 
 
 def _region_of(table: Mapping[str, str], value: str) -> str | None:

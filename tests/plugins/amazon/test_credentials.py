@@ -37,8 +37,8 @@ def test_a_credential_in_another_field_is_refused_by_its_name(name: str, other: 
     [
         ("Atza|IwE", "which lasts an hour"),
         ("AKIAIOSFODNN7EXAMPLE", "Amazon no longer asks for those"),
-        ("amzn1.sp.solution.1-2", "no credential"),
-        ("amzn1.sellerapps.app.1-2", "no credential"),
+        ("amzn1.sp.solution.1-2", "belongs into the field “Application id”"),
+        ("amzn1.sellerapps.app.1-2", "belongs into the field “Application id”"),
     ],
 )
 @pytest.mark.parametrize("name", PASTED)

@@ -9,14 +9,14 @@ from sqlalchemy import text
 from sqlalchemy.orm import joinedload
 
 from webapp.audit.actor import Actor
-from webapp.channels import described
+from webapp.channels import authorizing, described
 from webapp.channels.ages import AGES, ages_of, warnings_of
 from webapp.channels.contract import Connection
 from webapp.channels.keeping import BUYERS
 from webapp.channels.models import Store
 from webapp.channels.order_settings import IMPORT_ORDERS, NEW_ORDERS
 from webapp.channels.registered import channels
-from webapp.channels.services import CONNECTION, channel_name, seen_store
+from webapp.channels.services import CONNECTION, access_without_secrets, channel_name, seen_store
 from webapp.channels.shops import next_numbers, shops
 from webapp.clock import now
 from webapp.db import db
@@ -233,6 +233,7 @@ def settings_facts(
     return {
         "tab": "settings",
         "test": None,
+        "can_authorize": channel is not None and authorizing.can_begin(store, access_without_secrets(store)),
         "ages": ages_of(store),
         "ages_form": (typed or {}).get(AGES.code) or group_form(AGES, subject=store),
         "channel": channel,

@@ -10,8 +10,8 @@ from typing import Any
 from flask import Blueprint, flash, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from webapp.channels import calls, described
-from webapp.channels.contract import Channel, Connection
+from webapp.channels import ages, authorizing, calls, described
+from webapp.channels.contract import Channel, Connection, StoreAccess
 from webapp.channels.keeping import BUYERS
 from webapp.channels.models import Store
 from webapp.channels.order_settings import IMPORT_ORDERS
@@ -19,6 +19,7 @@ from webapp.channels.registered import channels
 from webapp.channels.services import (
     access,
     access_with,
+    access_without_secrets,
     add_store,
     change_orders,
     change_store,
@@ -51,7 +52,7 @@ from webapp.ui.desk.store_page import (
 from webapp.ui.forms.settings import buyers_form, settings_form
 from webapp.ui.forms.stores import orders_form
 from webapp.ui.frame import htmx
-from webapp.ui.frame.access import current_actor, needs
+from webapp.ui.frame.access import current_actor, current_person, needs, without_query
 from webapp.ui.frame.pages import page, parts, shown_stores
 from webapp.ui.frame.redirects import redirect
 
@@ -387,6 +388,101 @@ def _connected(channel: Channel, name: str, values: Any, *, practice: bool) -> R
     return redirect(url_for(".show", store_id=store_id))
 
 
+# --- Authorizing at the channel ---------------------------------------------------------------------------------------
+
+
+@bp.post("/<int(max=2147483647):store_id>/authorize")
+@needs("stores.edit")
+def authorize(store_id: int) -> Response | str:
+    """Begin an authorization of a known store at its channel's site."""
+    store, actor = _seen(store_id), current_actor()
+    actor.needs_shops(store.shop_ids)
+    begun = authorizing.Begun(current_person().session_id, store.channel, store.id)
+    return _leave(begun, access_without_secrets(store), url_for(".settings", store_id=store_id))
+
+
+@bp.post("/add/<code>/authorize")
+@needs("stores.edit")
+def authorize_new(code: str) -> Response | str | tuple[str, int]:
+    """Begin an authorization for a new store, with what was typed so far."""
+    channel = get_channel(code)
+    form = settings_form(channel, given=request.form)
+    name, values = form.text_of("name").strip(), form.values
+    try:
+        access = authorizing.access_for_new(channel, name, values, actor=current_actor())
+        begun = authorizing.Begun(current_person().session_id, code, name=name, values=values)
+        return _leave(begun, access, url_for(".credentials", code=code))
+    except DeskError as error:
+        form.complain(error)
+        return page("desk/stores/add.html", offers=[], channel=channel, form=form), error.status
+
+
+@bp.post("/add/<code>/practice/authorize")
+@needs("stores.edit")
+def authorize_practice(code: str) -> Response | str:
+    """Begin an authorization at the channel's practice marketplace."""
+    channel = get_channel(code)
+    values = {k: v for k, v in (_practice_settings(channel) or {}).items() if k not in channel.authorizes}
+    if not values:
+        raise NotFound(name=_PRACTICE)
+    name = _("Practice %(channel)s, authorized", channel=str(channel.label))
+    access = authorizing.access_for_new(channel, name, values, actor=current_actor(), practice=True)
+    begun = authorizing.Begun(current_person().session_id, code, name=name, values=values, practice=True)
+    return _leave(begun, access, url_for(".add"))
+
+
+def _leave(begun: authorizing.Begun, access: StoreAccess, cancel_url: str) -> str:
+    url = authorizing.begin(begun, access, back=_back())
+    return page("desk/stores/authorize.html", channel=get_channel(begun.channel), url=url, cancel_url=cancel_url)
+
+
+@bp.get("/authorized")
+@needs("stores.edit")
+@without_query
+def authorized() -> Response:
+    """Take the answer of a channel's consent page, and redirect at once: the address holds the answer.
+
+    No token of a form protects this route: its state does, which one session gets and which is taken once.
+    """
+    there = url_for(".index")
+    try:
+        begun = authorizing.take(request.args.get("state", ""), session_id=current_person().session_id)
+        there = (
+            url_for(".settings", store_id=begun.store_id)
+            if begun.store_id
+            else url_for(".credentials", code=begun.channel)
+        )
+        return _keep(begun, {name: value for name, value in request.args.items() if name != "state"})
+    except DeskError as error:
+        flash(str(error), "bad")
+        return redirect(there)
+
+
+def _keep(begun: authorizing.Begun, answer: Mapping[str, str]) -> Response:
+    """Exchange a channel's answer for the settings that it gives, and store them in the store, or in a new one."""
+    channel, actor = get_channel(begun.channel), current_actor()
+    if begun.store_id:
+        credentials = access(_seen(begun.store_id))
+    else:
+        credentials = authorizing.access_for_new(
+            channel, begun.name, begun.values, actor=actor, practice=begun.practice
+        )
+    db.session.rollback()  # no transaction is open while the network is called
+    given = authorizing.settings_from(channel, credentials, answer, back=_back())
+    if not begun.store_id:
+        return _connected(channel, begun.name, {**begun.values, **given}, practice=begun.practice)
+    with unit_of_work():
+        store = _seen(begun.store_id)
+        change_store(store, given, actor=actor)
+        ages.entered(store, given)  # it is new, even if the channel gave the text that it gave before
+    flash(_("%(channel)s gave the authorization. The connection is being tested.", channel=str(channel.label)), "good")
+    return redirect(url_for(".show", store_id=begun.store_id))
+
+
+def _back() -> str:
+    return url_for(".authorized", _external=True)
+
+
 def _practice_settings(channel: Channel) -> Mapping[str, Any] | None:
     """The settings of a store at the practice marketplace of this channel, if one runs."""
     url = configuration().practice_url
@@ -401,7 +497,8 @@ def _offers() -> list[dict[str, Any]]:
     """What can be connected: each channel, with its practice marketplace before it if one runs."""
     offers = []
     for channel in channels().values():
+        facts = {"code": channel.code, "label": channel.label, "authorizes": bool(channel.authorizes)}
         if _practice_settings(channel) is not None:
-            offers.append({"code": channel.code, "label": channel.label, "practice": True})
-        offers.append({"code": channel.code, "label": channel.label, "practice": False})
+            offers.append(facts | {"practice": True})
+        offers.append(facts | {"practice": False})
     return offers

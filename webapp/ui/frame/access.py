@@ -74,6 +74,12 @@ def personal(view: V) -> V:
     return _declare(view, SIGNED_IN)
 
 
+def without_query(view: V) -> V:
+    """Declare that the query of a route's address is secret: who signs in first is sent back to its path alone."""
+    view.__dict__["without_query"] = True
+    return view
+
+
 def _declare(view: V, right: str) -> V:
     view.__dict__["right"] = right
     return view
@@ -181,7 +187,8 @@ def _to_the_door() -> AnyResponse:
         raise NotSetUp
     if is_htmx() or request.method != "GET":
         raise SignedOut
-    return redirect(url_for("sign_in.sign_in", next=request.full_path.rstrip("?")))
+    secret = "without_query" in current_app.view_functions[str(request.endpoint)].__dict__
+    return redirect(url_for("sign_in.sign_in", next=request.path if secret else request.full_path.rstrip("?")))
 
 
 def device() -> Device:
