@@ -5,11 +5,11 @@ from webapp.api import GuideStep, LazyString, lazy_gettext as _l
 
 CLIENT_ID, SECRET, REFRESH_TOKEN = "amzn1.application-oa2-client.", "amzn1.oa2-cs.", "Atzr|"  # prefixes
 APPLICATION_IDS = ("amzn1.sp.solution.", "amzn1.sellerapps.app.")
-_AN_APPLICATION = _l("is the id of an application, which belongs into the field “Application id”.")
+_AN_APPLICATION = _l("is the id of an application, which belongs in the field “Application id”.")
 _BY_PREFIX: tuple[tuple[str, LazyString | str], ...] = (
-    (CLIENT_ID, _l("is a client id, which belongs into the field “Client id”.")),
-    (SECRET, _l("is a client secret, which belongs into the field “Client secret”.")),
-    (REFRESH_TOKEN, _l("is a refresh token, which belongs into the field “Refresh token”.")),
+    (CLIENT_ID, _l("is a client id, which belongs in the field “Client id”.")),
+    (SECRET, _l("is a client secret, which belongs in the field “Client secret”.")),
+    (REFRESH_TOKEN, _l("is a refresh token, which belongs in the field “Refresh token”.")),
     ("Atza|", _l("is an access token, which lasts an hour: the refresh token is needed, which begins with “Atzr”.")),
     *((prefix, _AN_APPLICATION) for prefix in APPLICATION_IDS),
     ("AKIA", _l("is an AWS key: Amazon no longer asks for those. Copy what “View” shows under LWA credentials.")),

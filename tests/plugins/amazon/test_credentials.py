@@ -28,7 +28,7 @@ def test_a_credential_in_another_field_is_refused_by_its_name(name: str, other: 
         return
     with pytest.raises(Invalid) as refused:
         SETTINGS[name].parse(PASTED[other])
-    assert f"belongs into the field “{SETTINGS[other].label}”" in str(refused.value)
+    assert f"belongs in the field “{SETTINGS[other].label}”" in str(refused.value)
     assert PASTED[other] not in str(refused.value)
 
 
@@ -37,8 +37,8 @@ def test_a_credential_in_another_field_is_refused_by_its_name(name: str, other: 
     [
         ("Atza|IwE", "which lasts an hour"),
         ("AKIAIOSFODNN7EXAMPLE", "Amazon no longer asks for those"),
-        ("amzn1.sp.solution.1-2", "belongs into the field “Application id”"),
-        ("amzn1.sellerapps.app.1-2", "belongs into the field “Application id”"),
+        ("amzn1.sp.solution.1-2", "belongs in the field “Application id”"),
+        ("amzn1.sellerapps.app.1-2", "belongs in the field “Application id”"),
     ],
 )
 @pytest.mark.parametrize("name", PASTED)
