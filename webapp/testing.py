@@ -325,6 +325,18 @@ class ChannelContract:
             assert len(marketplace.country) == 2
             assert len(marketplace.currency) == 3
 
+    def test_a_test_says_what_it_looked_at(self, channel: Channel, access: StoreAccess) -> None:
+        connection = channel.test(access)
+        assert connection.ok, str(connection.problem)
+        names = [check.name for check in connection.checks]
+        assert len(names) == len(set(names))
+        assert all(name.isidentifier() for name in names)
+        assert all(str(check.label) for check in connection.checks)
+        assert all(str(check.sentence) for check in connection.checks if not check.ok)
+
+    def test_what_a_consent_gives_is_declared(self, channel: Channel) -> None:
+        assert set(channel.authorizes) <= {setting.name for setting in channel.settings}
+
     def test_refused_credentials_disconnect_and_nothing_else_does(
         self, channel: Channel, access: StoreAccess, request: pytest.FixtureRequest
     ) -> None:
