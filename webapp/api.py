@@ -6,6 +6,7 @@ A plugin is a module with `hookimpl` functions (see `webapp/hooks/specs.py` for 
 
 from webapp.audit.actor import Actor, ActorKind
 from webapp.audit.rights import Right
+from webapp.channels.calling import Calling, calling
 from webapp.channels.contract import (
     ADDRESS_FIELDS,
     BUYER_FIELDS,
@@ -15,6 +16,8 @@ from webapp.channels.contract import (
     Attempt,
     Batch,
     Begun,
+    Call,
+    CallOutcome,
     CancelReason,
     Carrier,
     Channel,
@@ -154,6 +157,9 @@ __all__ = [
     "Batch",
     "Begun",
     "Bound",
+    "Call",
+    "CallOutcome",
+    "Calling",
     "CancelReason",
     "Card",
     "Carrier",
@@ -269,6 +275,7 @@ __all__ = [
     "archive_refusal",
     "assign",
     "buyers_reason",
+    "calling",
     "cancel_orders",
     "cancel_reasons",
     "cancel_refusal",

@@ -4,6 +4,7 @@ A `DeskError` is shown; its code and values may be stored, and are translated ag
 else is raised is a bug: it is logged and never swallowed.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -46,6 +47,19 @@ def sentence_of(stored: dict[str, Any] | None) -> str | None:
         return str(known(**stored["values"])) if known else str(stored["code"])
     except Exception:  # stored by another version, whose sentence had other values, or by a plugin whose sentence fails
         return str(stored["code"])
+
+
+def sentence_without_values(code: str, known: Mapping[str, object]) -> str:
+    """The sentence of an error of which only the code was kept, with the values that are known, and “…” for the
+    others; the code itself if it is no longer known.
+    """
+    error = _classes.get(code)
+    if error is None:
+        return code
+    try:
+        return str(error.sentence) % defaultdict(lambda: "…", known)
+    except Exception:  # a plugin's sentence may fail
+        return code
 
 
 def class_of(stored: Mapping[str, Any] | None) -> type[DeskError] | None:

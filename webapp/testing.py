@@ -5,14 +5,16 @@ fulfil is then tested.
 """
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
 import pytest
 
 from webapp.audit.actor import Actor
+from webapp.channels.calling import calling
 from webapp.channels.contract import (
     Accepted,
     Attempt,
@@ -50,7 +52,7 @@ from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import sentence_of
 from webapp.hooks import hookimpl
-from webapp.i18n import lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.jobs.models import Run
 from webapp.settings.declared import Setting
 from webapp.sync import jobs, runs, streams
@@ -141,6 +143,14 @@ class FakeChannel(Channel):
         UpdateKind("shipment", _l("Shipment confirmation"), repeatable=True, batch=10),
         UpdateKind("cancel", _l("Cancellation"), repeatable=False, batch=10, unseen_after=7200.0),
     )
+    operations: ClassVar[Mapping[str, LazyString | str]] = {
+        "connect": _l("Testing the connection"),
+        "orders": _l("Reading orders"),
+        "order": _l("Reading a single order"),
+        "shipment": _l("Confirming shipments"),
+        "cancel": _l("Canceling"),
+        "look_up": _l("Looking up updates"),
+    }
     cancels_lines = True
     poll_every = 60.0
 
@@ -162,12 +172,13 @@ class FakeChannel(Channel):
         return [update.payload for update in self.delivered if update.kind == kind]
 
     def connect(self, store: StoreAccess) -> Connection:
-        return Connection(self.marketplaces)
+        with self._called(store, "connect"):
+            return Connection(self.marketplaces)
 
     def fetch_orders(self, store: StoreAccess, window: OrdersWindow) -> OrdersPage:
         self.asked.append(window)
-        if self.failures:
-            raise self.failures.pop(0)
+        with self._called(store, "orders"):
+            self._fail()
         found = (order for order in self.orders.values() if self._within(order, window))
         listed = [order for order in found if isinstance(order, UnreadableOrder) or _wanted(order, window)]
         start = int(window.page or 0)
@@ -188,21 +199,35 @@ class FakeChannel(Channel):
         return order.updated_at >= window.low
 
     def fetch_order(self, store: StoreAccess, number: str) -> IncomingOrder | UnreadableOrder | None:
-        return self.orders.get(number)
+        with self._called(store, "order", orders=[number]):
+            return self.orders.get(number)
 
     def deliver(self, store: StoreAccess, updates: Batch) -> Mapping[int, Outcome]:
-        if self.failures:
-            raise self.failures.pop(0)
-        if updates[0].kind == "cancel":
-            updates.attempt(updates).call(self._take, updates)
-        else:
-            self._take(updates)
+        with self._called(store, updates[0].kind, updates=[one.id for one in updates[:]]):
+            self._fail()
+            if updates[0].kind == "cancel":
+                updates.attempt(updates).call(self._take, updates)
+            else:
+                self._take(updates)
         return {update.id: self.outcomes.pop(0) if self.outcomes else Sent() for update in updates}
 
     def _take(self, updates: Sequence[Update]) -> None:
         self.delivered += updates
 
+    @contextmanager
+    def _called(self, store: StoreAccess, operation: str, **about: Any) -> Iterator[None]:
+        """Report a call, as if the network had been asked in this block."""
+        with calling(store.report, operation, **about) as made, made.sending():
+            yield
+            made.answered(200)
+
+    def _fail(self) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+
     def look_up(self, store: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
+        with self._called(store, "look_up", updates=[one.id for one in updates[:]]):
+            pass
         return {update.id: self.found.pop(0) if self.found else Sent() for update in updates}
 
     def carriers(self, marketplace: str) -> Sequence[Carrier]:

@@ -3,12 +3,13 @@
 import hashlib
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from plugins.amazon.errors import EndpointNotAllowed
 from plugins.amazon.marketplaces import ENDPOINTS, TOKEN_ENDPOINT
-from webapp.api import StoreAccess, configuration, gettext
+from webapp.api import Call, StoreAccess, configuration, gettext
 
 _ADDRESS = re.compile(r"(https?)://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._/-]*)?")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -25,6 +26,7 @@ class Account:
     client_id: str = field(repr=False)
     client_secret: str = field(repr=False)
     refresh_token: str = field(repr=False)
+    report: Callable[[Call], None] = field(repr=False, compare=False)
 
     @classmethod
     def of(cls, store: StoreAccess) -> "Account":
@@ -43,6 +45,7 @@ class Account:
             client_id=str(store.settings["client_id"]),
             client_secret=str(store.settings["client_secret"]),
             refresh_token=str(store.settings["refresh_token"]),
+            report=store.report,
         )
 
     @property

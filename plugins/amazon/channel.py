@@ -17,13 +17,16 @@ from plugins.amazon.asking import Place, named_in, site_of
 from plugins.amazon.checking import Checking
 from plugins.amazon.client import (
     CONFIRM_SHIPMENT,
+    CREATE_DOCUMENT,
     CREATE_FEED,
+    DOWNLOAD,
     GET_DOCUMENT,
     GET_FEED,
     GET_FEEDS,
     GET_ORDER,
     PARTICIPATIONS,
     SEARCH_ORDERS,
+    UPLOAD,
     Client,
 )
 from plugins.amazon.credentials import GUIDE, check_client_id, check_refresh_token, check_secret
@@ -44,6 +47,7 @@ from plugins.amazon.mapping import read_order
 from plugins.amazon.marketplaces import DOMAINS, ENDPOINTS, MARKETPLACES, REGIONS, chosen, region_of
 from plugins.amazon.reading import Reading
 from plugins.amazon.shared import Shared
+from plugins.amazon.tokens import SIGN_IN
 from webapp.api import (
     Batch,
     CancelReason,
@@ -125,10 +129,14 @@ OPERATIONS: Mapping[str, LazyString] = {
     GET_ORDER.name: _l("Reading a single order"),
     CONFIRM_SHIPMENT.name: _l("Confirming shipments"),
     PARTICIPATIONS.name: _l("Listing the marketplaces"),
-    CREATE_FEED.name: _l("Submitting cancellations"),
-    GET_FEED.name: _l("Asking about cancellations"),
-    GET_FEEDS.name: _l("Finding cancellations"),
-    GET_DOCUMENT.name: _l("Reading reports on cancellations"),
+    CREATE_DOCUMENT.name: _l("Preparing a feed"),
+    UPLOAD: _l("Handing over a feed"),
+    CREATE_FEED.name: _l("Submitting a feed"),
+    GET_FEED.name: _l("Asking about a feed"),
+    GET_FEEDS.name: _l("Finding a feed"),
+    GET_DOCUMENT.name: _l("Asking for a feed's report"),
+    DOWNLOAD: _l("Reading a feed's report"),
+    SIGN_IN: _l("Signing in"),
 }
 DATA_SETS: Mapping[str, LazyString] = {
     "BUYER": _l("Buyers"),
@@ -228,6 +236,7 @@ class AmazonChannel(Channel):
     kinds: ClassVar[Sequence[UpdateKind]] = (shipping.KIND, canceling.KIND)
     product_code = ProductCode("asin", _l("ASIN"))
     flags: ClassVar[Sequence[Flag]] = FLAGS
+    operations: ClassVar[Mapping[str, LazyString | str]] = OPERATIONS
     buyers_kept_at_most = 30  # Data Protection Policy, 2.1
     cancels_lines = True
     unanswered_request = _l(

@@ -8,8 +8,9 @@ failure is logged, since Amazon's support asks for it.
 import logging
 import os
 import random
+import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -37,13 +38,15 @@ from plugins.amazon.errors import (
 from plugins.amazon.shared import Shared
 from plugins.amazon.throttle import Granted, Plan, Throttle
 from plugins.amazon.tokens import NEVER_LEFT, Tokens
-from webapp.api import PageRefused, Throttled
+from webapp.api import Calling, PageRefused, Throttled, calling
 
 log = structlog.get_logger(__name__)
 logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log the URL of each call, with page tokens
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 LEARNED = (0.1, 10.0)  # limits, as multiples of the published rate, for rates in answers of Amazon's own hosts
 LONGEST_SENTENCE = 500
+UPLOAD, DOWNLOAD = "uploadDocument", "downloadDocument"  # what the log calls them: they are no operations of the API
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,24 +114,31 @@ class Client:
         start: float | None = None,
         spare: bool = False,
         renew: bool = True,
+        orders: Sequence[str] = (),
+        updates: Sequence[int] = (),
     ) -> Answer:
         """Make a call and return its answer; raises Throttled, PageRefused, Disconnected, or another of `errors`.
 
         A repeatable call is repeated if Amazon fails or hangs up. For any other call, AnswerLost means that its effect
         is unknown; Unreachable and Throttled mean that it had none. A `spare` call takes at most a quarter of the
         operation's allowance, and only tokens beyond half of its burst. Without `renew`, a denial is not retried with a
-        new access token: the token was renewed just now.
+        new access token: the token was renewed just now. The call is reported as one about these `orders`, by Amazon's
+        numbers, and these `updates`, by their ids.
         """
+        about = calling(account.report, operation.name, orders=orders, updates=updates, writes=operation.writes)
         attempt = 1
-        while True:
-            try:
-                answer = self._once(account, operation, path or {}, params, json, reserve, start, spare, renew)
-                return replace(answer, calls=attempt)
-            except (Troubled, HungUp):
-                if attempt >= operation.tries:
-                    raise
-                sleep(random.uniform(0.3, 0.7) * 2 ** (attempt - 1))  # noqa: S311 - jitter
-                attempt += 1
+        with about as made:
+            while True:
+                try:
+                    answer = self._once(
+                        account, operation, path or {}, params, json, reserve, start, spare, renew, made
+                    )
+                    return replace(answer, calls=attempt)
+                except (Troubled, HungUp):
+                    if attempt >= operation.tries:
+                        raise
+                    sleep(random.uniform(0.3, 0.7) * 2 ** (attempt - 1))  # noqa: S311 - jitter
+                    attempt += 1
 
     def wait(self, account_key: str, operation: Operation) -> float:
         """Seconds until a call of this operation is allowed; no token is taken."""
@@ -151,14 +161,18 @@ class Client:
     def _document(self, account: Account, method: str, url: str, **more: Any) -> httpx.Response:
         if not url.startswith("https://") and not (is_loopback(url) and is_loopback(account.endpoint)):
             raise DocumentFailed(problem="no https")
-        try:
-            response = self._http(url.split("/", 3)[2]).request(method, url, **more)
-        except httpx.HTTPError as error:
-            log.warning("amazon_document_failed", method=method, problem=type(error).__name__)
-            raise DocumentFailed(problem=type(error).__name__) from None
-        if not response.is_success:
-            log.warning("amazon_document_failed", method=method, status=response.status_code)
-            raise DocumentFailed(problem=f"status {response.status_code}")
+        with calling(account.report, UPLOAD if method == "PUT" else DOWNLOAD) as made:
+            try:
+                with made.sending():
+                    response = self._http(url.split("/", 3)[2]).request(method, url, **more)
+            except httpx.HTTPError as error:
+                made.answered(None, detail=type(error).__name__)
+                log.warning("amazon_document_failed", method=method, problem=type(error).__name__)
+                raise DocumentFailed(problem=type(error).__name__) from None
+            made.answered(response.status_code)
+            if not response.is_success:
+                log.warning("amazon_document_failed", method=method, status=response.status_code)
+                raise DocumentFailed(problem=f"status {response.status_code}")
         return response
 
     def _once(
@@ -172,6 +186,7 @@ class Client:
         start: float | None,
         spare: bool,
         renew: bool,
+        made: Calling,
     ) -> Answer:
         bucket = self._shared.key("amazon", "bucket", operation.name, account.key)
         quarter = Plan(operation.plan.rate / 4, operation.plan.burst / 4)
@@ -182,7 +197,7 @@ class Client:
             if spare:
                 shared, reserve = self._throttle.take(f"{bucket}:spare", quarter), operation.plan.burst / 2
             granted = self._throttle.take(bucket, operation.plan, reserve=reserve, start=start)
-            response = self._send(account, operation, path, params, json, token)
+            response = self._send(account, operation, path, params, json, token, made)
             if renewed or not renew or not _token_is_stale(response):
                 break
         if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
@@ -203,22 +218,30 @@ class Client:
         params: Mapping[str, str] | None,
         json: Any,
         token: str,
+        made: Calling,
     ) -> httpx.Response:
         url = account.endpoint + operation.path.format(**{name: quote(value, safe="") for name, value in path.items()})
         headers = {"x-amz-access-token": token}
         try:
-            return self._http(account.endpoint).request(
-                operation.method, url, params=params, json=json, headers=headers
-            )
+            with made.sending():
+                response = self._http(account.endpoint).request(
+                    operation.method, url, params=params, json=json, headers=headers
+                )
         except NEVER_LEFT as error:
+            made.answered(None, detail=type(error).__name__)
             log.warning("amazon_unreachable", operation=operation.name, problem=type(error).__name__)
             raise Unreachable(host=host_of(account.endpoint), problem=type(error).__name__) from None
         except httpx.TimeoutException as error:  # another try would most likely time out, too
+            made.answered(None, detail=type(error).__name__)
             log.warning("amazon_silent", operation=operation.name, problem=type(error).__name__)
             raise (AnswerLost if operation.writes else Silent)(problem=type(error).__name__) from None
         except httpx.HTTPError as error:
+            made.answered(None, detail=type(error).__name__)
             log.warning("amazon_hung_up", operation=operation.name, problem=type(error).__name__)
             raise (AnswerLost if operation.writes else HungUp)(problem=type(error).__name__) from None
+        request_id = response.headers.get("x-amzn-requestid", "")
+        made.answered(response.status_code, request_id=request_id, detail=_code(response))
+        return response
 
     def _http(self, url: str) -> httpx.Client:
         """The connections of this process to an endpoint; a forked child never uses those of its parent."""
@@ -309,10 +332,20 @@ def _object(response: httpx.Response) -> dict[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
+def _errors(response: httpx.Response) -> list[dict[str, Any]]:
+    body = _object(response) or {}
+    return [error for error in body.get("errors") or () if isinstance(error, dict)]
+
+
+def _code(response: httpx.Response) -> str:
+    """Amazon's code for why it did not do this, such as QuotaExceeded; empty if it gives none."""
+    codes = [] if response.is_success else [str(error.get("code") or "") for error in _errors(response)]
+    return next((code for code in codes if _CODE.fullmatch(code)), "")
+
+
 def _said(response: httpx.Response) -> tuple[str, str]:
     """Amazon's sentence for people, and all words of its errors, in which names are looked for."""
-    body = _object(response) or {}
-    errors = [error for error in body.get("errors") or () if isinstance(error, dict)]
+    errors = _errors(response)
     words = [str(error.get(part) or "") for error in errors for part in ("message", "details", "code")]
     sentences = dict.fromkeys(
         str(one) for error in errors for one in (error.get("message") or error.get("code"), error.get("details")) if one

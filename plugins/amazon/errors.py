@@ -7,7 +7,7 @@ order.
 from typing import Any
 
 from plugins.amazon.marketplaces import REGIONS
-from webapp.api import DENIED_FOR, ChannelError, Denied, DeniedThing, Disconnected, lazy_gettext as _l
+from webapp.api import DENIED_FOR, CallOutcome, ChannelError, Denied, DeniedThing, Disconnected, lazy_gettext as _l
 
 
 class AmazonError(ChannelError):
@@ -43,6 +43,7 @@ class AnswerLost(AmazonError):
     """A write was sent and no usable answer came: it may or may not have had an effect."""
 
     code = "amazon_answer_lost"
+    outcome = CallOutcome.LOST
     sentence = _l("Amazon's answer was lost (%(problem)s), so the desk can't tell whether it took effect.")
 
 
@@ -93,6 +94,7 @@ class RequestRefused(AmazonError):
     """Amazon refused this very request; `named` holds all words of its answer, in which names are looked for."""
 
     code = "amazon_refused"
+    outcome = CallOutcome.REFUSED
     sentence = _l("Amazon refuses this: %(problem)s")
     retry_after = 300.0
 

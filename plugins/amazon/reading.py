@@ -109,6 +109,7 @@ class Reading:
             start=self.start,
             spare=self.spare,
             renew=renew,
+            orders=tuple((self.path or {}).values()),
         )
         self.calls += answer.calls - 1
         return answer

@@ -198,7 +198,8 @@ def _confirm(client: Client, store: StoreAccess, update: Update, look: Look) -> 
     except (KeyError, TypeError, AttributeError):  # not the structure of this version
         return _not_ours(update)
     try:
-        answer = client.request(Account.of(store), CONFIRM_SHIPMENT, path={"order": update.order_number}, json=body)
+        path = {"order": update.order_number}
+        answer = client.request(Account.of(store), CONFIRM_SHIPMENT, path=path, json=body, updates=[update.id])
     except RequestRefused as error:
         return _after_refusal(store, update, error, look)
     except AnswerLost as error:

@@ -28,12 +28,13 @@ from plugins.amazon.errors import (
     Unreachable,
 )
 from plugins.amazon.shared import Shared
-from webapp.api import ChannelError, DeskError, Disconnected, Throttled
+from webapp.api import ChannelError, DeskError, Disconnected, Throttled, calling
 
 log = structlog.get_logger(__name__)
 EARLY = 60  # seconds before the end of a token at which it is no longer used
 LOCK = 40  # seconds: longer than the longest call for a token
 PATIENCE = 12  # seconds to wait for another worker's new token before fetching one ourselves
+SIGN_IN = "getAccessToken"  # what the log calls it
 KEPT = 100  # tokens that a process keeps while Redis is away
 NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL)
 _REFUSALS: Mapping[str, type[Disconnected]] = {
@@ -120,18 +121,19 @@ class Tokens:
     def _granted(self, account: Account, form: dict[str, str]) -> dict[str, Any]:
         """The answer to a request for tokens, which has an access token. Raises errors of `errors`."""
         form |= {"client_id": account.client_id, "client_secret": account.client_secret}
-        try:
-            answer = self._http(account.token_endpoint).post(account.token_endpoint, data=form)
-        except NEVER_LEFT as error:
-            raise Unreachable(host=host_of(account.token_endpoint), problem=type(error).__name__) from None
-        except httpx.TimeoutException as error:
-            raise Silent(problem=type(error).__name__) from None
-        except httpx.HTTPError as error:
-            raise HungUp(problem=type(error).__name__) from None
-        said = _json(answer)
-        if answer.status_code == httpx.codes.OK and isinstance(said.get("access_token"), str):
-            return said
-        raise self._refusal(answer, said)
+        with calling(account.report, SIGN_IN) as made:
+            try:
+                with made.sending():
+                    answer = self._http(account.token_endpoint).post(account.token_endpoint, data=form)
+            except (*NEVER_LEFT, httpx.HTTPError) as error:
+                made.answered(None, detail=type(error).__name__)
+                raise _unanswered(account, error) from None
+            said = _json(answer)
+            request_id, problem = answer.headers.get("x-amzn-requestid", ""), said.get("error")
+            made.answered(answer.status_code, request_id=request_id, detail=str(problem or ""))
+            if answer.status_code == httpx.codes.OK and isinstance(said.get("access_token"), str):
+                return said
+            raise self._refusal(answer, said)
 
     def _refusal(self, answer: httpx.Response, said: dict[str, Any]) -> ChannelError:
         log.warning(
@@ -144,6 +146,13 @@ class Tokens:
         if answer.is_server_error:
             return Troubled(status=answer.status_code)
         return Unintelligible(problem=f"status {answer.status_code} for a token")
+
+
+def _unanswered(account: Account, error: Exception) -> ChannelError:
+    problem = type(error).__name__
+    if isinstance(error, NEVER_LEFT):
+        return Unreachable(host=host_of(account.token_endpoint), problem=problem)
+    return (Silent if isinstance(error, httpx.TimeoutException) else HungUp)(problem=problem)
 
 
 def _json(answer: httpx.Response) -> dict[str, Any]:

@@ -487,16 +487,53 @@ class Carrier:
     tracking_url: str = ""  # with {number}
 
 
+class CallOutcome(StrEnum):
+    """What became of a call to the seller's API."""
+
+    OK = "ok"
+    REFUSED = "refused"  # the channel answered that it does not do this
+    THROTTLED = "throttled"  # it allows no more calls just now
+    FAILED = "failed"  # it could not be reached, or its answer can't be used
+    LOST = "lost"  # no answer to something that may have had an effect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call that a channel made to the seller's API, for the communication log. It never holds a body, an address, a
+    token, or anything about a buyer.
+    """
+
+    operation: str  # the channel's code for what was called: see `Channel.operations`
+    outcome: CallOutcome
+    at: datetime
+    seconds: float  # that the channel took to answer, all tries together
+    status: int | None = None  # of HTTP; None: no answer
+    request_id: str = ""  # the channel's own
+    tries: int = 1
+    problem: str = ""  # the code of the `DeskError` that the call ended with
+    detail: str = ""  # the channel's own code for the problem, such as QuotaExceeded; anything but a code is dropped
+    orders: Sequence[str] = ()  # the channel's numbers of the orders that it was about; many found by a search are none
+    updates: Sequence[int] = ()  # ids of the updates that it carried
+
+
+def _drop(call: Call) -> None:
+    """Nobody keeps the call: for a test of a channel, or a plugin's own question."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoreAccess:
     """A store as its channel gets it: all that is needed to access the seller's account. Never logged: it holds
     secrets.
+
+    A channel reports each call that it makes by `report`, at best through `calling`. The desk collects the calls and
+    writes them later: reporting one writes nothing and never fails.
     """
 
     id: int
     settings: Mapping[str, Any]
     practice: bool = False
     marketplaces: Sequence[str] = ()  # ids of those that the last connection named
+    report: Callable[[Call], None] = default(default=_drop, compare=False)
 
     def __repr__(self) -> str:
         return f"StoreAccess({self.id})"
@@ -553,12 +590,14 @@ class ChannelError(DeskError):
     status = 502
     sentence = _l("%(channel)s answered in a way the desk can't use: %(problem)s")
     retry_after: float | None = 60.0
+    outcome: ClassVar[CallOutcome] = CallOutcome.FAILED  # of a call that ends with this error
 
 
 class Throttled(ChannelError):
     """The allowance of calls is used up for now; this is no failure."""
 
     code = "channel_throttled"
+    outcome = CallOutcome.THROTTLED
     sentence = _l("%(channel)s allows no more calls just now; the desk goes on in %(seconds)s seconds.")
 
     def __init__(self, *, seconds: float, **values: Any) -> None:
@@ -586,6 +625,7 @@ class PageRefused(ChannelError):
     """The page token is no longer valid: the window starts again."""
 
     code = "channel_page_refused"
+    outcome = CallOutcome.REFUSED
     sentence = _l("%(channel)s no longer knows the page; the desk reads from the start again.")
 
 
@@ -595,6 +635,7 @@ class Disconnected(ChannelError):
     """
 
     code = "channel_disconnected"
+    outcome = CallOutcome.REFUSED
     sentence = _l("%(channel)s refuses the desk's credentials: %(problem)s")
     retry_after = None
 
@@ -605,6 +646,7 @@ class Denied(ChannelError):
     """
 
     code = "channel_denied"
+    outcome = CallOutcome.REFUSED
     sentence = _l("%(channel)s denies the desk this: %(problem)s")
     retry_after = DENIED_FOR
     thing: ClassVar[DeniedThing] = DeniedThing.OPERATION
@@ -632,6 +674,7 @@ class Channel(ABC):
     kinds: ClassVar[Sequence[UpdateKind]] = ()
     product_code: ClassVar[ProductCode] = NO_CODE
     flags: ClassVar[Sequence[Flag]] = ()
+    operations: ClassVar[Mapping[str, LazyString | str]] = {}  # what its calls ask for, in words for people, by code
     poll_every: ClassVar[float] = 300.0  # seconds between two windows while nothing is waiting
     overlap: ClassVar[float] = 600.0  # seconds by which a window reaches behind the cursor
     buyers_kept_at_most: ClassVar[int | None] = None  # days after delivery; None: the merchant decides alone

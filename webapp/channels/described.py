@@ -73,6 +73,25 @@ def cancel_reason_label(code: str, marketplace: str, reason: str) -> str:
     )
 
 
+def operations(code: str) -> Mapping[str, LazyString | str]:
+    """What a channel's calls ask for, in words, by the codes that its calls have."""
+    channel = channels().get(code)
+    try:
+        return ask(channel, "calls", _operations, channel) if channel else {}
+    except PluginFailed:
+        return {}
+
+
+def _operations(channel: Channel) -> Mapping[str, LazyString | str]:
+    found = channel.operations
+    if not isinstance(found, Mapping):
+        raise WrongType(found, Mapping)
+    for word in (*found, *found.values()):
+        if not isinstance(word, (str, LazyString)):
+            raise WrongType(word, str)
+    return found
+
+
 def cancels_lines(code: str) -> bool:
     """Whether a channel cancels units of lines, and not only whole orders."""
     channel = channels().get(code)

@@ -23,7 +23,7 @@ from webapp.hooks.fence import PluginFailed, ask
 from webapp.hooks.processes import PracticeStore, Process
 from webapp.hooks.registered import registered
 from webapp.settings.services import change as change_settings
-from webapp.sync import jobs, runs
+from webapp.sync import call_log, jobs, runs
 from webapp.sync.jobs import import_orders
 
 
@@ -96,7 +96,8 @@ def _connect(declared: PracticeStore) -> Store:
         store = add_store(declared.channel, declared.name, declared.settings, actor=actor, practice=True)
     credentials, channel = access(store), get_channel(store.channel)
     db.session.commit()
-    connection = calls.connect(channel, credentials)
+    with call_log.logged(credentials) as credentials:
+        connection = calls.connect(channel, credentials)
     with unit_of_work():
         remember_marketplaces(store, connection)
         if not is_refused(store):

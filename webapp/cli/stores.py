@@ -28,7 +28,7 @@ from webapp.db import db, unit_of_work
 from webapp.jobs.models import Run, RunState
 from webapp.live import connection
 from webapp.orders import erasing
-from webapp.sync import activity, jobs, runs
+from webapp.sync import activity, call_log, jobs, runs
 from webapp.sync.jobs import import_orders
 from webapp.sync.models import ORDERS_LANE, StoreSync
 
@@ -123,7 +123,8 @@ def _tested(one: Store) -> Connection:
     """Ask the store's channel, outside any transaction, and store its answer."""
     credentials, channel = access(one), get_channel(one.channel)
     db.session.commit()
-    connection = calls.test(channel, credentials)
+    with call_log.logged(credentials) as credentials:
+        connection = calls.test(channel, credentials)
     with unit_of_work():
         return activity.connected(one, connection)
 

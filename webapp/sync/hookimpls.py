@@ -13,13 +13,14 @@ from webapp.orders.attention import AttentionKind
 from webapp.orders.events import EventWords
 from webapp.search.contract import QueryKey
 from webapp.settings.declared import SettingsChange, SettingsGroup
-from webapp.sync import activity, denials, fresh_facts, numbering, words
+from webapp.sync import activity, call_log, denials, fresh_facts, numbering, words
 from webapp.sync.jobs import (
     anything_due,
     connect,
     deliver,
     find_due,
     forget_attempts,
+    forget_calls,
     forget_quiet_runs,
     keep_statistics,
 )
@@ -105,10 +106,16 @@ def register_query_keys() -> list[QueryKey]:
 
 
 @hookimpl
+def register_settings() -> list[SettingsGroup]:
+    return [call_log.SETTINGS]
+
+
+@hookimpl
 def register_schedules() -> list[Schedule]:
     return [
         Schedule(find_due, every=2, due=anything_due),
         Schedule(forget_quiet_runs, every=600, due=any_to_forget),
         Schedule(forget_attempts, every=3600, due=attempts.any_to_forget),
+        Schedule(forget_calls, every=900, due=call_log.any_to_forget),
         Schedule(keep_statistics, every=3600),
     ]

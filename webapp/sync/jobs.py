@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -49,7 +50,7 @@ from webapp.hooks.registered import is_ours, owner_of, plugin_of
 from webapp.jobs import TimeOver, a_moment, job
 from webapp.jobs.models import Run
 from webapp.jobs.queues import queue_of_stream
-from webapp.sync import activity, denials, order_windows, proving, runs, streams
+from webapp.sync import activity, call_log, denials, order_windows, proving, runs, streams
 from webapp.sync.delivering import as_updates, claim_due, claim_to_look_up, due_work, to_send
 from webapp.sync.leases import HeldUpdates, Lease
 from webapp.sync.models import ORDERS_LANE, OrdersProof, StoreSync
@@ -136,7 +137,10 @@ def _read_page(store_id: int, lane: str) -> None:
         unasked = sync.store.account_state == AccountState.UNASKED
     problem: DeskError
     try:
-        with lease.kept(and_(StoreSync.store_id == store_id, StoreSync.lane == lane)):
+        with (
+            call_log.logged(credentials) as credentials,
+            lease.kept(and_(StoreSync.store_id == store_id, StoreSync.lane == lane)),
+        ):
             if unasked and _tested_first(stream, store_id, lease.owner, asked):
                 return
             page = stream.read(credentials, asked)
@@ -228,7 +232,10 @@ def read_more(store_id: int) -> None:
         sync, asked = more
         credentials = access(sync.store)
     window = asked.window
-    with lease.kept(and_(StoreSync.store_id == store_id, StoreSync.lane == ORDERS_LANE)):
+    with (
+        call_log.logged(credentials) as credentials,
+        lease.kept(and_(StoreSync.store_id == store_id, StoreSync.lane == ORDERS_LANE)),
+    ):
         try:
             _take_more_in(store_id, lease.owner, window, order_windows.fetch(credentials, asked))
         except ChannelError as error:
@@ -305,6 +312,17 @@ def forget_attempts() -> None:
         forget_attempts.enqueue()
 
 
+@job("clock")
+def forget_calls() -> None:
+    """Delete the calls to channels that no rule keeps any longer."""
+    for _ in a_moment():
+        with unit_of_work():
+            if not call_log.forget_some():
+                break
+    else:
+        forget_calls.enqueue()
+
+
 @job("delivering")
 def deliver(store_id: int, lane: str) -> None:
     """Send a store's channel the updates that are due in one lane."""
@@ -323,11 +341,11 @@ def deliver(store_id: int, lane: str) -> None:
         kind = updates[0].kind
         held_updates = HeldUpdates(updates, lease, store_id, lane, once=not carriage_of(store, kind).repeatable)
 
-    def ask_channel(held: HeldUpdates) -> Mapping[int, Outcome]:
+    def ask_channel(credentials: StoreAccess, held: HeldUpdates) -> Mapping[int, Outcome]:
         marks.note(update=max(one.id for one in updates))
         return ask(channel, "update", channel.deliver, credentials, held, gives=Mapping, raises=ChannelError)
 
-    if _asked_and_settled(lease, held_updates, kind, ask_channel) is not None:
+    if _asked_and_settled(lease, credentials, held_updates, kind, ask_channel) is not None:
         with unit_of_work():
             deliver.enqueue(store_id, lane)  # the next batch, until nothing is due
 
@@ -345,10 +363,11 @@ def look_up(store_id: int, lane: str) -> None:
         store, rows = claimed
         updates, credentials, channel = as_updates(rows), access(store), get_channel(store.channel)
 
-    def ask_channel(held: HeldUpdates) -> Mapping[int, Outcome]:
+    def ask_channel(credentials: StoreAccess, held: HeldUpdates) -> Mapping[int, Outcome]:
         return ask(channel, "update", _looked_up, channel, credentials, held, raises=ChannelError)
 
-    found = _asked_and_settled(lease, HeldUpdates(updates, lease, store_id, lane), denials.ORDER, ask_channel)
+    held_updates = HeldUpdates(updates, lease, store_id, lane)
+    found = _asked_and_settled(lease, credentials, held_updates, denials.ORDER, ask_channel)
     if found is not None:
         with unit_of_work():
             deliver.enqueue(store_id, lane)  # an update that turned out not to have happened is sent again
@@ -374,24 +393,30 @@ def send_again(update: ChannelUpdate, *, actor: Actor) -> None:
 
 
 def _asked_and_settled(
-    lease: Lease, updates: HeldUpdates, work: str, ask_channel: Callable[[HeldUpdates], Mapping[int, Outcome]]
+    lease: Lease,
+    credentials: StoreAccess,
+    updates: HeldUpdates,
+    work: str,
+    ask_channel: Callable[[StoreAccess, HeldUpdates], Mapping[int, Outcome]],
 ) -> Mapping[int, Outcome] | None:
-    """Ask the channel, write its outcomes and return them. Returns None if the lease was lost before the channel was
-    asked: whoever finds these updates looks them up first. Updates whose lease is lost meanwhile are not sent any more.
+    """Ask the channel, write its outcomes, then its calls, and return the outcomes. Returns None if the lease was lost
+    before the channel was asked: whoever finds these updates looks them up first. Updates whose lease is lost meanwhile
+    are not sent any more.
     """
     ids = [updates[place].id for place in range(len(updates))]
-    with lease.kept(ChannelUpdate.id.in_(ids)):
-        if lease.lost:
-            log.warning("lease_lost", updates=len(ids))
-            return None
-        outcomes = _asked(ask_channel, updates, ids, looking=work == denials.ORDER)
-    settled = None
-    for part in _parts(outcomes):
-        with unit_of_work():  # no lease is renewed meanwhile: a renewal locks these rows in another order
-            settled = settle(part, lease.owner) or settled
-    if settled is not None:
-        with unit_of_work():
-            denials.delivered(settled, work, updates[:], outcomes)
+    with call_log.logged(credentials) as credentials:
+        with lease.kept(ChannelUpdate.id.in_(ids)):
+            if lease.lost:
+                log.warning("lease_lost", updates=len(ids))
+                return None
+            outcomes = _asked(partial(ask_channel, credentials), updates, ids, looking=work == denials.ORDER)
+        settled = None
+        for part in _parts(outcomes):
+            with unit_of_work():  # no lease is renewed meanwhile: a renewal locks these rows in another order
+                settled = settle(part, lease.owner) or settled
+        if settled is not None:
+            with unit_of_work():
+                denials.delivered(settled, work, updates[:], outcomes)
     return outcomes
 
 
@@ -442,8 +467,14 @@ def fetch_order(store_id: int, number: str) -> None:
             return
         credentials, channel = access(store), get_channel(store.channel)
         denials.try_order(store_id, number)
+    with call_log.logged(credentials) as credentials:
+        _fetch(channel, credentials, number)
+
+
+def _fetch(channel: Channel, store: StoreAccess, number: str) -> None:
+    store_id = store.id
     try:
-        found = calls.fetch_order(channel, credentials, number)
+        found = calls.fetch_order(channel, store, number)
     except PluginFailed:
         with unit_of_work():
             quarantine.not_read(store_id, number)
@@ -505,7 +536,8 @@ def _connection(store: Store) -> Connection:
     db.session.commit()
     began = time.monotonic()
     try:
-        return calls.connect(channel, credentials)
+        with call_log.logged(credentials) as credentials:
+            return calls.connect(channel, credentials)
     except TimeOver as error:
         took = time.monotonic() - began
         failures.note_slow(plugin_of(error) or owner_of(channel), "connection", channel.code, took, connect.timeout)

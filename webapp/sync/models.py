@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, LargeBinary, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp.channels.contract import ORDER_PROBLEMS
@@ -143,3 +143,55 @@ class QuarantinedOrder(Model):
     def cause(self) -> str:
         """The problem in the reader's language."""
         return str(ORDER_PROBLEMS.get(self.problem, self.problem))
+
+
+# The conditions of indexes: queries must repeat them literally.
+FAILED_CALLS = "channel_calls.outcome <> 'ok'"
+QUIET_CALLS = "channel_calls.outcome = 'ok' AND channel_calls.order_id IS NULL"
+
+
+class ChannelCall(Model):
+    """A call that a channel made to the seller's API; a call about several orders has a row for each of them.
+
+    Nothing here is of a buyer, and nothing is a sentence of the channel.
+    """
+
+    __tablename__ = "channel_calls"
+    __table_args__ = (
+        Index("ix_channel_calls_at", "at", "id"),  # the sorting of the list
+        Index("ix_channel_calls_store", "store_id", "at", "id"),
+        Index(
+            "ix_channel_calls_order",
+            "order_id",
+            "at",
+            sqlite_where=text("order_id IS NOT NULL"),
+            postgresql_where=text("order_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_channel_calls_failed",
+            "at",
+            "id",
+            sqlite_where=text(FAILED_CALLS.replace("channel_calls.", "")),
+            postgresql_where=text(FAILED_CALLS.replace("channel_calls.", "")),
+        ),
+        Index(
+            "ix_channel_calls_quiet",
+            "at",
+            sqlite_where=text(QUIET_CALLS.replace("channel_calls.", "")),
+            postgresql_where=text(QUIET_CALLS.replace("channel_calls.", "")),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    store_id: Mapped[int] = mapped_column(ForeignKey("stores.id", ondelete="CASCADE"))
+    order_id: Mapped[int | None] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))  # None: about none alone
+    update_id: Mapped[int | None]  # that it carried; no foreign key: it goes with its order, and ids are not used again
+    operation: Mapped[str]  # a code of `Channel.operations`
+    at: Mapped[datetime]
+    took: Mapped[int]  # milliseconds
+    status: Mapped[int | None]
+    outcome: Mapped[str]  # a CallOutcome
+    tries: Mapped[int]
+    request_id: Mapped[str]
+    problem: Mapped[str]  # the code of a DeskError
+    detail: Mapped[str]  # the channel's own code

@@ -80,7 +80,8 @@ def _submitted(
         client.upload(account, url, document, CONTENT_TYPE)
         attempt = updates.attempt(mine, key=key, channel_at=stored.at)
         order = {"feedType": feed_type, "marketplaceIds": marketplaces_of(mine), "inputFeedDocumentId": key}
-        feed = attempt.call(client.request, account, CREATE_FEED, json=order).body.get("feedId")
+        ids = [one.id for one in mine]
+        feed = attempt.call(client.request, account, CREATE_FEED, json=order, updates=ids).body.get("feedId")
     except RequestRefused as error:
         return _refused(FeedRefused(problem=str(error.values["problem"])))
     except AnswerLost as error:

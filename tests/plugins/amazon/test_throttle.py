@@ -111,7 +111,7 @@ def test_amazons_own_hosts_are_believed_within_bounds(channel: AmazonChannel) ->
     from plugins.amazon.client import GET_ORDER, _learned
 
     def learned(endpoint: str, rate: str) -> float | None:
-        account = Account("na", endpoint, "", "", "", "", "")
+        account = Account("na", endpoint, "", "", "", "", "", report=lambda call: None)
         return _learned(Response(200, headers={"x-amzn-RateLimit-Limit": rate}), account, GET_ORDER)
 
     amazon, practice = "https://sellingpartnerapi-na.amazon.com", "http://127.0.0.1:9400"

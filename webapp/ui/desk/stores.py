@@ -36,7 +36,7 @@ from webapp.i18n import gettext as _
 from webapp.orders import erasing
 from webapp.settings.declared import STORE
 from webapp.settings.services import change as change_settings
-from webapp.sync import activity, jobs, numbering, runs
+from webapp.sync import activity, call_log, jobs, numbering, runs
 from webapp.sync.taking_in.quarantine import quarantined_orders
 from webapp.ui.desk.settings import stored_form
 from webapp.ui.desk.store_page import (
@@ -308,7 +308,8 @@ def test(store_id: int) -> Response | str:
     store = _seen(store_id)
     channel, credentials = get_channel(store.channel), access(store)
     db.session.rollback()  # no transaction is open while the network is called
-    connection = calls.test(channel, credentials)
+    with call_log.logged(credentials) as credentials:
+        connection = calls.test(channel, credentials)
     with unit_of_work():
         store = _seen(store_id)
         connection = activity.connected(store, connection)
