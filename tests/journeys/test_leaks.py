@@ -18,6 +18,7 @@ from webapp.db import db, unit_of_work
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.orders.services import comment
+from webapp.sync.models import ChannelCall
 from webapp.sync.taking_in.quarantine import quarantine
 from webapp.testing import again, incoming_line, incoming_order
 
@@ -99,6 +100,7 @@ def test_nothing_of_a_buyer_stands_in_the_open(
         comment(locked(order), "Called Jane Quixelworth of Zanzibar Mews.", actor=mia)
 
     pages = ["/orders/", f"/orders/{order.number}", f"/orders/{order.number}/actions/ship", "/stores/", "/runs/"]
+    pages += ["/communication/", f"/orders/{order.number}?tab=updates"]
     shown = ""
     for path in pages:
         answer = browser.get(path)
@@ -113,6 +115,7 @@ def test_nothing_of_a_buyer_stands_in_the_open(
     queued = whole_queue()
     work()
     assert db.session.query(Order).one().state == "complete"
+    assert db.session.query(ChannelCall).filter_by(order_id=order.id).count() > 0
 
     db.session.rollback()
     output = capfd.readouterr()

@@ -28,6 +28,7 @@ PAGES = {
     "shipments-filters": "/shipments/filters",
     "outbox": "/outbox/",
     "outbox-decide": "/outbox/decide?all=1&act=close",
+    "communication": "/communication/?q=state:complete",
     "orders-columns": "/orders/columns",
     "orders-filters": "/orders/filters",
     "bulk-hold": "/orders/bulk?order=1&order=2&action=hold",
@@ -67,6 +68,8 @@ PASSING = (
     (r'name="(submission_key|key)" type="hidden" value="[^"]*"', r'name="\1" type="hidden" value="…"'),
     (r'(Request|Requête) <span class="code">[0-9a-f]{16}</span>', r'\1 <span class="code">…</span>'),
     (r"\?v=[0-9a-f]{12}", "?v=…"),
+    (r'(c-took" data-label="[^"]*">)[0-9.,]+', r"\1…"),  # how long a call took
+    (r"· [0-9.,]+[ \u00a0]s ·", "· … s ·"),
 )
 # A template's line breaks are not compared: browsers ignore spaces around these elements.
 _AS_WRITTEN = re.compile(r"(<(?:pre|textarea|address)\b.*?</(?:pre|textarea|address)>)", re.DOTALL)

@@ -49,8 +49,8 @@ def brief() -> list[tuple[Any, ...]]:
 
 
 def call(**more: Any) -> Call:
-    usual: dict[str, Any] = {"operation": "order", "outcome": CallOutcome.OK, "at": now(), "seconds": 0.25, "status": 200}
-    return Call(**usual | more)
+    usual: dict[str, Any] = {"operation": "order", "outcome": CallOutcome.OK, "at": now(), "seconds": 0.25}
+    return Call(**{**usual, "status": 200, **more})
 
 
 def report(store: Store, *reported: Any) -> None:

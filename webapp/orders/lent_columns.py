@@ -1,4 +1,4 @@
-"""Columns of orders in lists of other things: each row has the value of its order."""
+"""Columns of orders in lists of other things: each row has the value of its order, and none if it has no order."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -37,5 +37,5 @@ def _lent(column: Column, subject: str, *, default: bool) -> Column:
 
 def _order_rows(rows: Sequence[Any], actor: Actor) -> Rows:
     """The orders of these rows, each once."""
-    plain = {row.order_id: order_row(row) for row in rows}
+    plain = {row.order_id: order_row(row) for row in rows if row.order_id is not None}
     return Rows(plain.values(), ORDER_LIST, actor, rows.purpose if isinstance(rows, Rows) else LIST)

@@ -36,7 +36,7 @@ KEPT = Setting(
     default=90,
     minimum=1,
     maximum=3650,
-    help=_l("Of the communication with channels. A call about an order that failed is kept as long as the order."),
+    help=_l("Of the communication with channels. A failed call about an order is kept as long as the order."),
 )
 QUIET_KEPT = Setting(
     name="quiet_calls_kept_days",

@@ -9,11 +9,14 @@ from webapp.db import db
 from webapp.errors import Refusal
 from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule
+from webapp.lists.contract import Subject
 from webapp.orders.attention import AttentionKind
 from webapp.orders.events import EventWords
-from webapp.search.contract import QueryKey
+from webapp.search.contract import Column, QueryKey
 from webapp.settings.declared import SettingsChange, SettingsGroup
 from webapp.sync import activity, call_log, denials, fresh_facts, numbering, words
+from webapp.sync.call_keys import KEYS as CALL_KEYS
+from webapp.sync.call_list import CALL_LIST, COLUMNS
 from webapp.sync.jobs import (
     anything_due,
     connect,
@@ -101,8 +104,18 @@ def register_event_words() -> list[EventWords]:
 
 
 @hookimpl
+def register_list_subjects() -> list[Subject]:
+    return [CALL_LIST]
+
+
+@hookimpl
+def register_columns() -> list[Column]:
+    return list(COLUMNS)
+
+
+@hookimpl
 def register_query_keys() -> list[QueryKey]:
-    return KEYS
+    return [*KEYS, *CALL_KEYS]
 
 
 @hookimpl

@@ -42,6 +42,7 @@ from webapp.ui.frame import (
 )
 from webapp.ui.lists import (
     bulk,
+    calls,
     documents,
     exports,
     order_list,  # noqa: F401 - adds the list to the routes of `order`
@@ -72,6 +73,7 @@ def init_app(app: Flask) -> None:
     for views in (
         account,
         bulk,
+        calls,
         dashboard,
         documents,
         exports,

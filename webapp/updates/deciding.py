@@ -243,6 +243,11 @@ def retriable(update: ChannelUpdate) -> bool:
     return may_be_sent and update.kind in kinds()
 
 
+def may_retry(update: ChannelUpdate, actor: Actor) -> bool:
+    """Whether the actor may send the update again now."""
+    return actor.may(right_to(update)) and retriable(update)
+
+
 def closable(update: ChannelUpdate) -> bool:
     """Whether a person can say that it did not happen: an update that can be sent again, or that the channel took
     and never showed.

@@ -103,7 +103,7 @@ def _flaws(page: Any) -> list[str]:
 
 NO_PAGES = {"static", "live.stream", "health.alive", "health.ready", "exports.fetch", "documents.fetch"}
 NO_PAGES |= {"dashboard.report_csv", "documents.packing_slip_pdf", "orders.stream_export", "shipments.stream_export"}
-NO_PAGES |= {"outbox.stream_export"}
+NO_PAGES |= {"outbox.stream_export", "calls.stream_export"}
 
 
 def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:
@@ -135,6 +135,7 @@ def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:
             "orders.export",
             "shipments.export",
             "outbox.export",
+            "calls.export",
             "documents.packing_slips",
             "ship_list.give",
         )

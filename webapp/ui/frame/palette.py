@@ -105,6 +105,7 @@ def _main() -> Iterator[Way | None]:
     yield _way(_("Outbox"), "outbox.index", desk)
     yield _way(_("Stores"), "stores.index", desk)
     yield _way(_("Runs"), "runs.index", desk)
+    yield _way(_("Communication"), "calls.index", desk)
     yield _way(_("Orders report"), "dashboard.report", desk)
     yield _way(_("Plugins"), "plugins.index", desk)
     for way in plugin_ways():

@@ -58,7 +58,8 @@ class ListPages(SubjectPages):
 
     table = Table  # draws the rows
     acts_on_orders = False  # whether the actions on orders are below the list
-    acts_on_updates = False  # whether updates are decided about below the list and in its rows
+    acts_on_updates = False  # whether updates are decided about below the list
+    acts_in_rows = False  # whether rows have buttons, which belong to a form beside the list
 
     def add_to(self, bp: Blueprint) -> None:
         """Serve these pages below the subject's path, to people who have the subject's right."""
@@ -161,6 +162,7 @@ class ListPages(SubjectPages):
             "searched": self.subject,
             "acts_on_orders": self.acts_on_orders,
             "acts_on_updates": self.acts_on_updates,
+            "acts_in_rows": self.acts_in_rows,
             "whole": whole,
             "search_text": asked.text,
             "search_mistaken": asked.problem is not None and asked.problem.code == "query_mistake",

@@ -89,7 +89,7 @@ class OutboxPages(ListPages):
     """The pages of the outbox."""
 
     table = OutboxTable
-    acts_on_updates = True
+    acts_on_updates = acts_in_rows = True
 
     def add_to(self, bp: Blueprint) -> None:
         super().add_to(bp)

@@ -37,6 +37,8 @@ from webapp.orders.services import action_at, bar, offers
 from webapp.orders.statuses import all_statuses, status_name
 from webapp.orders.tags import tags_of
 from webapp.search.contract import Label
+from webapp.sync.call_list import calls_of_order, message, operation_label, seconds_of
+from webapp.sync.call_log import OUTCOMES, TONES
 from webapp.ui.forms.actions import ActionForm, action_form
 from webapp.ui.frame import htmx
 from webapp.ui.orders import shown, timeline
@@ -377,6 +379,24 @@ class OrderView:
     @cached_property
     def _updates(self) -> list[ChannelUpdate]:
         return list_updates(self.actor, order=self.order)
+
+    @cached_property
+    def calls(self) -> list[dict[str, Any]]:
+        """The last calls to the channel about the order, those that failed first."""
+        channel = self.order.store.channel
+        return [
+            {
+                "what": operation_label(channel, call.operation),
+                "outcome": OUTCOMES.get(call.outcome, call.outcome),
+                "tone": TONES.get(call.outcome, "info"),
+                "at": call.at,
+                "seconds": seconds_of(call.took),
+                "status": call.status,
+                "request_id": call.request_id,
+                "message": message(channel, call, call.status),
+            }
+            for call in calls_of_order(self.order.id)
+        ]
 
     @cached_property
     def recent(self) -> timeline.Timeline:
