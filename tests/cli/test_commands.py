@@ -533,6 +533,27 @@ def test_quarantined_orders_are_listed_and_tried_again(
     assert cli("orders", "show", order.number).code == 0
 
 
+def test_calls_are_listed_and_tried_again(
+    cli: Command, store: Store, work: Callable[[], int], channel: FakeChannel, make_order: Callable[..., Order]
+) -> None:
+    order = make_order()
+    channel.offer(incoming_order())
+    channel.failures.append(ChannelError(channel="Fake", problem="a web page"))
+    cli("sync", store.id)
+    work()
+    [failed] = cli("calls", "list", "--failed", "--store", store.id, "--json").document
+    assert (failed["operation"], failed["outcome"], failed["code"]) == ("orders", "failed", "channel_failed")
+    assert failed["message"].startswith("Fake channel answered in a way the desk can't use")
+    assert (failed["order"], failed["status"], failed["tries"]) == (None, None, 1)
+    jobs.fetch_order(store.id, order.channel_order_number)
+    [single] = cli("calls", "list", "--order", order.number, "--json").document
+    assert (single["order"], single["status"], single["outcome"]) == (order.number, 200, "ok")
+    assert "channel_failed" in cli("calls", "list").out
+    assert "The store is being read." in cli("calls", "retry", failed["id"]).out
+    assert cli("calls", "retry", single["id"]).code != 0
+    assert cli("calls", "retry", 99999).code == 3
+
+
 def test_commands_of_the_version_before_are_understood(cli: Command) -> None:
     assert cli("asides", "list", "--json").document == []
     assert "asides" not in cli("--help").out

@@ -33,6 +33,7 @@ COMMANDS = {  # in the order of the help
     "sync": "webapp.cli.stores:sync",
     "orders": "webapp.cli.orders:orders",
     "updates": "webapp.cli.traffic:updates",
+    "calls": "webapp.cli.traffic:calls",
     "quarantine": "webapp.cli.traffic:quarantine",
     "runs": "webapp.cli.traffic:runs",
     "figures": "webapp.cli.figures:figures",

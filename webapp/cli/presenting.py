@@ -26,11 +26,13 @@ from webapp.money import Money
 from webapp.orders.addresses import ShownAddress
 from webapp.orders.attention import in_words
 from webapp.orders.events import event_words, sentence_of as sentence_of_event
+from webapp.orders.lent_columns import order_row as row_of_order
 from webapp.orders.models import Order, OrderAmount, OrderComment, OrderEvent, OrderHold, OrderLine
 from webapp.orders.queries import reference
 from webapp.orders.services import Offer
 from webapp.orders.statuses import status_name
 from webapp.orders.tags import tags_of
+from webapp.sync.call_list import CallRow, message
 from webapp.sync.health import Health
 from webapp.sync.models import QuarantinedOrder
 from webapp.sync.runs import NUMBERS, lanes_of
@@ -202,6 +204,24 @@ def update(row: ChannelUpdate) -> Document:
         "lane": row.lane,
         "message": sentence_of(row.problem) or why_it_waits(row),
         "deadline": iso(row.deadline),
+    }
+
+
+def call(row: CallRow) -> Document:
+    return {
+        "id": row.id,
+        "at": iso(row.at),
+        "store": row.store.name,
+        "order": None if row.order_id is None else reference(row_of_order(row)),
+        "update": row.update_id,
+        "operation": row.operation,
+        "outcome": row.outcome,
+        "status": row.http_status,
+        "seconds": row.took / 1000,
+        "tries": row.tries,
+        "request_id": row.request_id or None,
+        "code": row.detail or row.problem or None,
+        "message": message(row.store.channel, row, row.http_status),
     }
 
 

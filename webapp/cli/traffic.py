@@ -1,4 +1,4 @@
-"""Commands for updates, quarantined orders, and runs."""
+"""Commands for updates, calls to channels, quarantined orders, and runs."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +17,7 @@ from webapp.errors import NotFound
 from webapp.orders import indexing
 from webapp.orders.queries import find_order
 from webapp.sync import runs as sync_runs
+from webapp.sync.call_list import list_calls, try_again
 from webapp.sync.jobs import fetch_order, send_again
 from webapp.sync.models import ORDERS_LANE, QuarantinedOrder, StoreSync
 from webapp.sync.taking_in.quarantine import quarantined_orders
@@ -137,6 +138,37 @@ def _decide(door: Door, update_ids: Sequence[int], decide: Callable[..., None]) 
             decide(row, actor=door.actor)
         documents = [presenting.update(row) for row in rows]
     door.show(documents, table(documents, ("id", "order", "kind", "state"), empty=""))
+
+
+@click.group()
+def calls() -> None:
+    """The communication with channels, call by call."""
+
+
+@calls.command(name="list")
+@STORE_OPTION
+@click.option("--order", "number", metavar="NUMBER", help="Only about this order.")
+@click.option("--failed", is_flag=True, help="Only those that were refused, failed, or got no answer.")
+@click.option("--limit", type=click.IntRange(min=1), default=200, show_default=True)
+@desk_command
+def calls_list(door: Door, store_key: str | None, number: str | None, failed: bool, limit: int) -> None:
+    """Calls, newest first: about what, how they ended, how long they took."""
+    order = find_order(number, door.actor) if number else None
+    store_id = get_store(store_key).id if store_key else None
+    found = list_calls(door.actor, order=order, store_id=store_id, failed=failed, limit=limit)
+    rows = [presenting.call(row) for row in found]
+    columns = ("id", "at", "store", "order", "operation", "outcome", "status", "seconds", "code", "request_id")
+    door.show(rows, table(rows, columns, empty="No call."))
+
+
+@calls.command(name="retry")
+@click.argument("call_ids", type=int, nargs=-1, required=True, metavar="ID…")
+@desk_command
+def calls_retry(door: Door, call_ids: Sequence[int]) -> None:
+    """Try again what failed: send the update of a call, or read its order, or its store."""
+    with unit_of_work():
+        said = [{"id": call_id, "message": str(try_again(call_id, actor=door.actor))} for call_id in call_ids]
+    door.show(said, table(said, ("id", "message"), empty=""))
 
 
 @click.group()
