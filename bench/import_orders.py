@@ -2,8 +2,9 @@
 
     python -m bench.import_orders --orders 10000 --workers 1 [--database postgresql://…]
 
-Pages are the practice Amazon's answers. Each worker is a process that maps its pages, checks them and writes them, as
-the import does after the network. Then the pages are imported again, unchanged. Prints one line per phase.
+Pages are the practice Amazon's answers. Each worker is a process that maps its pages, checks them, writes them and logs
+their calls, as the import does after the network. Then the pages are imported again, unchanged. Prints one line per
+phase.
 """
 
 import argparse
@@ -76,9 +77,11 @@ def take(store_id: int, files: Sequence[str], ready: Any, go: Any, done: Any) ->
     """One worker: map and import every page of its files."""
     from plugins.amazon.mapping import read_order
     from webapp import create_app
-    from webapp.channels.contract import IncomingOrder, OrdersPage
+    from webapp.channels.calling import calling
+    from webapp.channels.contract import IncomingOrder, OrdersPage, StoreAccess
     from webapp.channels.models import Store
     from webapp.db import db, unit_of_work
+    from webapp.sync.call_log import logged
     from webapp.sync.taking_in.pages import prepare, take_in
 
     pages = [json.loads(Path(file).read_text()) for file in files]
@@ -90,8 +93,11 @@ def take(store_id: int, files: Sequence[str], ready: Any, go: Any, done: Any) ->
             read = [read_order(raw) for raw in page]
             orders = [order for order in read if isinstance(order, IncomingOrder)]
             prepared = prepare(db.session.get_one(Store, store_id), OrdersPage(orders))
-            with unit_of_work():
-                take_in(db.session.get_one(Store, store_id), prepared)
+            with logged(StoreAccess(store_id, {})) as store:
+                with calling(store.report, "orders") as made, made.sending():
+                    made.answered(200)
+                with unit_of_work():
+                    take_in(db.session.get_one(Store, store_id), prepared)
             db.session.expunge_all()
         done.put(time.process_time() - cpu)
 

@@ -18,7 +18,7 @@ from webapp.db import db, unit_of_work
 from webapp.jobs.models import Run
 from webapp.orders.models import Order
 from webapp.sync import jobs, runs
-from webapp.sync.models import OrdersProof, StoreDenial
+from webapp.sync.models import ChannelCall, OrdersProof, StoreDenial
 from webapp.updates.models import ChannelUpdate
 
 pytestmark = pytest.mark.own_desk
@@ -51,6 +51,12 @@ def update(update_id: int) -> ChannelUpdate:
     return db.session.get_one(ChannelUpdate, update_id)
 
 
+def calls(update_id: int, outcome: str) -> list[ChannelCall]:
+    """The calls that carried an update and ended in this way."""
+    query = select(ChannelCall).where(ChannelCall.update_id == update_id, ChannelCall.outcome == outcome)
+    return list(db.session.scalars(query))
+
+
 @pytest.mark.parametrize("operation_fault", ["drop", "500", "slow"])
 def test_an_answer_lost_after_the_effect_is_found_out(
     practice: PracticeServer, amazon_store: Store, work: Work, operation_fault: str
@@ -67,6 +73,8 @@ def test_an_answer_lost_after_the_effect_is_found_out(
             break
     assert update(update_id).state in ("sent", "effective")
     assert practice.client.effects(number) == 1
+    lost = [(one.operation, one.problem) for one in calls(update_id, "lost")]
+    assert lost == ([] if operation_fault == "slow" else [("confirmShipment", "amazon_answer_lost")])
 
 
 def test_a_refusal_comes_back_with_amazons_sentence(practice: PracticeServer, amazon_store: Store, work: Work) -> None:
@@ -77,6 +85,8 @@ def test_a_refusal_comes_back_with_amazons_sentence(practice: PracticeServer, am
     row = update(update_id)
     assert row.state == "refused"
     assert row.problem is not None
+    [refused] = calls(update_id, "refused")
+    assert (refused.status, refused.problem, refused.detail) == (400, "amazon_refused", "InvalidInput")
     order = db.session.get_one(Order, row.order_id)
     assert "update_refused" in [trouble["kind"] for trouble in order.attention]
 

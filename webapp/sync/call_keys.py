@@ -45,7 +45,8 @@ def _by_seconds(values: Sequence[Bound], actor: Actor) -> ColumnElement[bool]:
 
 
 def _by_code(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
-    return or_(*(spelled(column, str)(values, actor) for column in (ChannelCall.detail, ChannelCall.problem)))
+    either = (spelled(column, str)(values, actor) for column in (ChannelCall.detail, ChannelCall.problem))
+    return and_(text(FAILED_CALLS), or_(*either))
 
 
 def _by_store(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:

@@ -18,7 +18,7 @@ from webapp.channels.services import channel_name, serving
 from webapp.clock import iso
 from webapp.db import db, table_of
 from webapp.errors import NotFound, Refusal, sentence_without_values
-from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, ngettext
+from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, lazy_pgettext, ngettext
 from webapp.lists.contract import ListWords, PlainRow, StatusCard, Subject, Walk
 from webapp.lists.listing import list_page
 from webapp.lists.rows import by_name, of_each
@@ -283,9 +283,9 @@ CARDS = (
     StatusCard("slow", _l("Slow today"), f"{_SLOW} at:today", "info"),
 )
 VIEWS = (
-    View("failed", _l("Failed"), _FAILED),
-    View("throttled", _l("Throttled"), _THROTTLED),
-    View("slow", _l("Slow"), _SLOW),
+    View("failed", lazy_pgettext("views of calls", "Failed"), _FAILED),
+    View("throttled", lazy_pgettext("views of calls", "Throttled"), _THROTTLED),
+    View("slow", lazy_pgettext("views of calls", "Slow"), _SLOW),
     View(EVERYTHING, _l("Everything"), ""),
 )
 SHOP_OF_CALL = func.coalesce(Order.shop_id, Store.shop_id)

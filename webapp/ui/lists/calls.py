@@ -63,8 +63,8 @@ class CallTable(OrderTable):
             return ""
         acts = [self._button(row, str(word))] if (word := offered(row, self.plain.actor)) else []
         if row.order_id is not None:
-            url = url_for("orders.show", number=reference(order_row(row)), tab="updates")
-            acts.append(f'<a class="small" href="{escape(url)}">{escape(_("Open order"))}</a>')
+            url, open_it = url_for("orders.show", number=reference(order_row(row)), tab="updates"), _("Open order")
+            acts.append(f'<a class="small" href="{escape(url)}">{escape(open_it)}</a>')
         return f'<span class="row tight">{"".join(acts)}</span>' if acts else ""
 
     def _button(self, row: CallRow, word: str) -> str:
