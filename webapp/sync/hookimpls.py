@@ -90,7 +90,7 @@ def register_streams() -> list[Stream]:
 
 @hookimpl
 def register_settings() -> list[SettingsGroup]:
-    return [fresh_facts.SETTINGS]
+    return [fresh_facts.SETTINGS, call_log.SETTINGS]
 
 
 @hookimpl
@@ -116,11 +116,6 @@ def register_columns() -> list[Column]:
 @hookimpl
 def register_query_keys() -> list[QueryKey]:
     return [*KEYS, *CALL_KEYS]
-
-
-@hookimpl
-def register_settings() -> list[SettingsGroup]:
-    return [call_log.SETTINGS]
 
 
 @hookimpl
