@@ -20,7 +20,6 @@ from webapp.channels import keeping
 from webapp.channels.contract import Component, IncomingAmount, OrdersPage
 from webapp.channels.legal_face import FACE
 from webapp.channels.models import Shop, Store
-from webapp.channels.order_settings import NEW_ORDERS
 from webapp.channels.services import access, add_store, remember_marketplaces
 from webapp.channels.shops import create_shop
 from webapp.clock import now
@@ -34,6 +33,7 @@ from webapp.lists.saved_views import remember_layout, save_view, set_start_view
 from webapp.orders.archiving import AFTER_DAYS, SETTINGS
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order, OrderAmount
+from webapp.orders.order_settings import NEW_ORDERS
 from webapp.schema import SchemaDiffers
 from webapp.search.contract import ORDERS
 from webapp.search.query import parse

@@ -67,9 +67,10 @@ def test_the_desks_own_settings_of_a_store_are_known(cli: Command, store: Store)
     ours = [(row["group"], row["name"], row["value"]) for row in listed if row["group"] != "printing"]
     assert ours == [
         ("connection", "key", None),
+        ("buyers", "erase_buyers_after_days", 30),
         ("orders", "import_orders", True),
         ("orders", "own_numbers", True),
-        ("buyers", "erase_buyers_after_days", 30),
+        ("orders", "new_order_status", ""),
         ("outward", "cancel_hold", 60),
         ("leaving", "reread_after", 10),
     ]

@@ -23,7 +23,6 @@ from webapp.channels.contract import (
     UpdateKind,
 )
 from webapp.channels.models import Store
-from webapp.channels.order_settings import NEW_ORDERS
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Forbidden, Invalid, NotFound, Refusal, Stale, sentence_of
@@ -37,6 +36,7 @@ from webapp.orders.attention import in_words
 from webapp.orders.bulk import results_of, start_bulk, undo
 from webapp.orders.events import events_of
 from webapp.orders.models import Order
+from webapp.orders.order_settings import NEW_ORDERS
 from webapp.orders.queries import find_order, locked, reference
 from webapp.orders.services import find_action, read_input
 from webapp.settings.services import store_all

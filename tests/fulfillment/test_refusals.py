@@ -10,7 +10,6 @@ from plugins.order_actions.ship import ShipOrder
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage, FulfilledBy, IncomingPackage
 from webapp.channels.models import Store
-from webapp.channels.order_settings import NEW_ORDERS
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Refusal
@@ -21,6 +20,7 @@ from webapp.hooks import hookimpl, hooks
 from webapp.orders.events import events_of, record
 from webapp.orders.holds import hold
 from webapp.orders.models import Order
+from webapp.orders.order_settings import NEW_ORDERS
 from webapp.orders.queries import find_order, reference
 from webapp.orders.services import act, find_action, offers, read_input
 from webapp.settings.services import store_all

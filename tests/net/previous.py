@@ -34,7 +34,7 @@ from webapp.channels.contract import (
 )
 from webapp.channels.legal_face import FACE
 from webapp.channels.models import Store
-from webapp.channels.services import add_store, change_orders, change_store
+from webapp.channels.services import add_store, change_store
 from webapp.channels.shops import create_shop
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
@@ -49,6 +49,7 @@ from webapp.orders.bulk import act_on_chunk, start_bulk
 from webapp.orders.holds import hold
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
+from webapp.orders.order_settings import change_orders
 from webapp.orders.organizing import assign, set_due, set_tags
 from webapp.orders.queries import locked
 from webapp.orders.services import comment, find_action, read_input

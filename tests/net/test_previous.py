@@ -29,7 +29,6 @@ from webapp.channels.contract import OrdersPage, Outcome, StoreAccess, Unreadabl
 from webapp.channels.keeping import days_of
 from webapp.channels.legal_face import ADDRESS, LANGUAGE
 from webapp.channels.models import Store, StoreMarketplace
-from webapp.channels.order_settings import IMPORT_ORDERS, NEW_ORDERS, OWN_NUMBERS
 from webapp.channels.services import access, get_store, stores
 from webapp.channels.shops import shops
 from webapp.db import Model, db, table_of, unit_of_work
@@ -46,6 +45,7 @@ from webapp.orders.bulk import KIND
 from webapp.orders.events import events_of
 from webapp.orders.jobs import any_tag_leaves, clear_leaving_tags
 from webapp.orders.models import Order, OrderAmount, OrderComment, OrderEvent, OrderLine
+from webapp.orders.order_settings import IMPORT_ORDERS, NEW_ORDERS, OWN_NUMBERS
 from webapp.orders.queries import locked
 from webapp.orders.services import ManagedAtChannel
 from webapp.orders.tags import all_tags, numbers_of_orders

@@ -8,11 +8,11 @@ import pytest
 from webapp.audit.actor import Actor
 from webapp.channels.contract import OrdersPage
 from webapp.channels.models import Store
-from webapp.channels.order_settings import NEW_ORDERS
 from webapp.channels.services import add_store, create_shop
 from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden, NotFound, SeveralFit
 from webapp.orders.models import Order
+from webapp.orders.order_settings import NEW_ORDERS
 from webapp.orders.queries import find_order, orders_by_id, reference
 from webapp.settings.services import store_all
 from webapp.sync.taking_in.pages import prepare, take_in

@@ -13,7 +13,6 @@ from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.channels.contract import OrdersPage
 from webapp.channels.models import Store
-from webapp.channels.services import change_orders
 from webapp.channels.shops import create_shop
 from webapp.clock import now
 from webapp.db import db, unit_of_work
@@ -24,6 +23,7 @@ from webapp.jobs import runs as long_work
 from webapp.jobs.models import Run, RunState
 from webapp.orders.events import events_of
 from webapp.orders.models import Order
+from webapp.orders.order_settings import change_orders
 from webapp.orders.queries import locked
 from webapp.sync import activity, numbering, runs
 from webapp.sync.jobs import find_due, import_orders

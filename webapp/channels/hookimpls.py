@@ -1,12 +1,11 @@
 """The settings that the desk itself declares: the legal face of each shop; the connection of each store with the age of
-its credentials, and how its orders and buyers are treated.
+its credentials, and how long its buyers are kept.
 """
 
 from webapp.channels.ages import AGES, entered
 from webapp.channels.keeping import BUYERS
 from webapp.channels.legal_face import FACE, SENDER
 from webapp.channels.models import Store
-from webapp.channels.order_settings import NEW_ORDERS
 from webapp.channels.services import CONNECTION
 from webapp.db import db
 from webapp.hooks import hookimpl
@@ -15,7 +14,7 @@ from webapp.settings.declared import SettingsChange, SettingsGroup
 
 @hookimpl
 def register_settings() -> list[SettingsGroup]:
-    return [FACE, SENDER, CONNECTION, AGES, NEW_ORDERS, BUYERS]
+    return [FACE, SENDER, CONNECTION, AGES, BUYERS]
 
 
 @hookimpl

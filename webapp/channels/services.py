@@ -12,9 +12,8 @@ from webapp.audit.services import audit
 from webapp.channels import keeping
 from webapp.channels.contract import Channel, Connection, Disconnected, StoreAccess
 from webapp.channels.models import AccountState, NumberSequence, Shop, Store, StoreMarketplace
-from webapp.channels.order_settings import NEW_ORDERS
 from webapp.channels.registered import channels
-from webapp.channels.shops import ORDERS, create_shop, get_shop
+from webapp.channels.shops import ORDERS, create_shop
 from webapp.clock import now
 from webapp.db import db, hold_name, translated_failures
 from webapp.errors import Invalid, NotFound, Refusal, SeveralFit, class_of
@@ -265,44 +264,6 @@ def _free_name(name: str, store: Store | None) -> str:
     if taken or name.isdigit():
         raise Invalid(field=_l("Name"), problem=_l("is taken, or only digits. Choose another."))
     return name
-
-
-def change_orders(
-    store: Store,
-    *,
-    settings: Mapping[str, Any],
-    shop_id: int,
-    marketplace_shops: Mapping[str, int | None],
-    actor: Actor,
-) -> None:
-    """Change how a store's new orders are treated; orders that the desk already has keep their numbers and their shop.
-
-    `settings` are those of the group `NEW_ORDERS`; `marketplace_shops` names a shop per marketplace, or None for the
-    store's own.
-    """
-    actor.needs("stores.edit")
-    actor.needs_shops({*store.shop_ids, shop_id, *filter(None, marketplace_shops.values())})
-    known = {row.marketplace: row for row in store.marketplaces}
-    for marketplace, chosen in marketplace_shops.items():
-        if marketplace not in known:
-            raise NotFound(name=marketplace)
-        known[marketplace].shop_id = None if chosen is None else _shop(f"marketplace-{marketplace}", chosen)
-    store.shop_id = _shop("shop_id", shop_id)
-    audit(
-        "store_orders_changed",
-        actor=actor,
-        store=store.id,
-        shop=shop_id,
-        marketplace_shops=dict(marketplace_shops),
-    )
-    change(NEW_ORDERS, settings, store, actor=actor)
-
-
-def _shop(field: str, shop_id: int) -> int:
-    try:
-        return get_shop(shop_id).id
-    except NotFound:
-        raise Invalid(field=field, problem=_l("is no shop of this desk.")) from None
 
 
 def remember_marketplaces(store: Store, connection: Connection) -> bool:

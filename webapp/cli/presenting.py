@@ -16,7 +16,6 @@ from webapp.channels.ages import ages_of
 from webapp.channels.contract import ADDRESS_FIELDS, BUYER_FIELDS
 from webapp.channels.described import kind_label, marketplace_of, product_code_of
 from webapp.channels.models import Store
-from webapp.channels.order_settings import IMPORT_ORDERS
 from webapp.clock import iso
 from webapp.db import db, once_a_transaction
 from webapp.errors import sentence_of
@@ -28,6 +27,7 @@ from webapp.orders.attention import in_words
 from webapp.orders.events import event_words, sentence_of as sentence_of_event
 from webapp.orders.lent_columns import order_row as row_of_order
 from webapp.orders.models import Order, OrderAmount, OrderComment, OrderEvent, OrderHold, OrderLine
+from webapp.orders.order_settings import IMPORT_ORDERS
 from webapp.orders.queries import reference
 from webapp.orders.services import Offer
 from webapp.orders.statuses import status_name

@@ -2,7 +2,8 @@
 
 A status belongs to one state and is removed when the order leaves that state. A rule is a query: an order that arrives
 or changes, and has no status yet, gets the first status of its state whose rule it matches. If somebody removes a
-status, no rule sets one as long as the order stays in that state.
+status, no rule sets one as long as the order stays in that state. New orders that no rule gave one get that of their
+store (`order_settings`).
 """
 
 import re
@@ -226,6 +227,17 @@ def apply_rules(ids: Collection[int]) -> None:
             order.status = row.code
         if orders:
             record_all(orders, "status_set", actor=actor, cause="rule", values={"status": row.code})
+
+
+def give_to_new(ids: Collection[int], code: str) -> None:
+    """Give a status to those of the orders that are worked here and got none by a rule, in the open unit of work."""
+    actor = Actor.job("statuses")
+    query = visible(actor).where(Order.id.in_(ids), Order.state == OrderState.PROCESSING)
+    query = query.where(Order.status.is_(None), Order.number.is_not(None)).order_by(Order.id).with_for_update(of=Order)
+    orders = list(db.session.scalars(query.execution_options(populate_existing=True)))
+    for order in orders:
+        order.status = code
+    record_all(orders, "status_set", actor=actor, cause="store", values={"status": code})
 
 
 def _fitting(row: OrderStatus, ids: Collection[int], actor: Actor) -> list[int]:

@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from webapp.channels.models import Store
-from webapp.channels.order_settings import IMPORT_ORDERS, NEW_ORDERS
 from webapp.channels.services import CONNECTION
 from webapp.db import db
 from webapp.errors import Refusal
@@ -12,6 +11,7 @@ from webapp.jobs.schedule import Schedule
 from webapp.lists.contract import Subject
 from webapp.orders.attention import AttentionKind
 from webapp.orders.events import EventWords
+from webapp.orders.order_settings import IMPORT_ORDERS, NEW_ORDERS
 from webapp.search.contract import Column, QueryKey
 from webapp.settings.declared import SettingsChange, SettingsGroup
 from webapp.sync import activity, call_log, denials, fresh_facts, numbering, words

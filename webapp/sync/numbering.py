@@ -1,5 +1,5 @@
 """Giving order numbers to the orders that arrived while importing was off for their store, oldest first, in chunks
-of a run.
+of a run; with the number comes the store's status of new orders.
 
 The run ends early if importing is switched off again; once it is switched on, another run numbers the rest.
 """
@@ -10,7 +10,6 @@ from sqlalchemy import and_, func, or_, select
 
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
-from webapp.channels.order_settings import IMPORT_ORDERS, OWN_NUMBERS
 from webapp.channels.services import draw_numbers, take_number
 from webapp.clock import iso, parse_instant
 from webapp.db import db, unit_of_work
@@ -18,7 +17,9 @@ from webapp.jobs import job, runs
 from webapp.jobs.models import OPEN_STATES, Run
 from webapp.orders.events import record_all
 from webapp.orders.models import Order
+from webapp.orders.order_settings import IMPORT_ORDERS, OWN_NUMBERS, status_of_new
 from webapp.orders.queries import visible
+from webapp.orders.states import OrderState
 from webapp.sync.models import StoreSync
 from webapp.sync.runs import NUMBERING as KIND
 
@@ -57,10 +58,12 @@ def number_orders(run_id: int, chunk: int) -> None:
             return
         store = db.session.get_one(Store, run.subject_id)
         orders = _next(run, lock=True) if IMPORT_ORDERS.of(store) else []
-        taken = _taken_numbers(orders)
+        taken, status = _taken_numbers(orders), status_of_new(store)
         for order in orders:
             order.number = _number_of(order, store, numbers, taken)
             taken.add(order.number)
+            if order.state == OrderState.PROCESSING and order.status is None:
+                order.status = status
         record_all(orders, "numbered", actor=_ACTOR)
         run.done += len(orders)
         if len(orders) < CHUNK:

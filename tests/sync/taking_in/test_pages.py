@@ -17,7 +17,6 @@ from sqlalchemy.exc import OperationalError
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage, FulfilledBy, IncomingPackage, OrdersPage, UnreadableOrder
 from webapp.channels.models import Shop, Store
-from webapp.channels.order_settings import NEW_ORDERS
 from webapp.db import db, unit_of_work
 from webapp.errors import DatabaseBusy, DiskFull, Unavailable
 from webapp.fulfillment.contract import PackageInput
@@ -27,6 +26,7 @@ from webapp.lists.listing import list_page
 from webapp.orders.attention import in_words
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order, OrderEvent, OrderLine
+from webapp.orders.order_settings import NEW_ORDERS
 from webapp.orders.queries import find_order, locked
 from webapp.reporting import changes
 from webapp.settings.services import store_all

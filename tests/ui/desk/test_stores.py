@@ -26,7 +26,6 @@ from webapp.channels.contract import (
 )
 from webapp.channels.keeping import days_of
 from webapp.channels.models import Store
-from webapp.channels.order_settings import NEW_ORDERS
 from webapp.channels.services import access
 from webapp.channels.shops import create_shop
 from webapp.clock import now
@@ -39,6 +38,7 @@ from webapp.hooks.discovery import PluginState
 from webapp.jobs.models import Run
 from webapp.orders import erasing
 from webapp.orders.models import Order
+from webapp.orders.order_settings import NEW_ORDERS
 from webapp.orders.queries import locked
 from webapp.sync import denials, proving, runs
 from webapp.sync.streams import Stream
@@ -405,7 +405,7 @@ def test_a_shop_per_marketplace_is_offered_once_there_are_two(browser: Browser, 
     db.session.expire_all()
     changed = db.session.get_one(Store, store.id)
     assert {row.marketplace: row.shop_id for row in changed.marketplaces} == {"DE": None, "JP": tokyo}
-    assert NEW_ORDERS.read(changed) == {"import_orders": True, "own_numbers": False}
+    assert NEW_ORDERS.read(changed) == {"import_orders": True, "own_numbers": False, "new_order_status": ""}
 
 
 def test_buyers_are_previewed_erased_and_kept_as_long_as_is_set(

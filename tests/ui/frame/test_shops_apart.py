@@ -16,7 +16,7 @@ from webapp.accounts.services import get_user
 from webapp.audit.actor import Actor
 from webapp.channels.contract import OrdersPage, UnreadableOrder
 from webapp.channels.models import Store
-from webapp.channels.services import access, add_store, change_orders, remember_marketplaces
+from webapp.channels.services import access, add_store, remember_marketplaces
 from webapp.channels.shops import create_shop
 from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden
@@ -25,6 +25,7 @@ from webapp.fulfillment.services import ship_order
 from webapp.jobs.models import Run
 from webapp.orders.holds import hold
 from webapp.orders.models import Order, OrderComment
+from webapp.orders.order_settings import change_orders
 from webapp.orders.queries import locked
 from webapp.orders.services import comment
 from webapp.orders.statuses import make_status

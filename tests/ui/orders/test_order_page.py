@@ -13,13 +13,13 @@ from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.audit.services import write_readings
 from webapp.channels.contract import ChannelStage, Component, IncomingAmount, IncomingPackage
-from webapp.channels.order_settings import NEW_ORDERS
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
 from webapp.orders.addresses import change_address
 from webapp.orders.holds import hold
 from webapp.orders.models import Order
+from webapp.orders.order_settings import NEW_ORDERS
 from webapp.orders.organizing import assign, set_due, set_status, set_tags
 from webapp.orders.queries import comments_of, locked
 from webapp.orders.services import actions, comment

@@ -18,10 +18,10 @@ from typing import Any, Protocol
 from webapp import live
 from webapp.channels.contract import IncomingOrder, UnreadableOrder
 from webapp.channels.models import Store
-from webapp.channels.order_settings import IMPORT_ORDERS, OWN_NUMBERS
 from webapp.channels.services import draw_numbers, shop_for
 from webapp.db import analyze, connect_for_loading, db, drop_after_commit, unit_of_work
 from webapp.errors import DatabaseBusy
+from webapp.orders.order_settings import IMPORT_ORDERS, OWN_NUMBERS
 from webapp.sync.taking_in.pages import PreparedPage, pack_order, take_in
 from webapp.sync.taking_in.prepared import PreparedOrder, known_orders
 from webapp.sync.taking_in.quarantine import entry_of

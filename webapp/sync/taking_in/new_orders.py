@@ -7,12 +7,12 @@ from sqlalchemy import CursorResult, select
 
 from webapp.channels.contract import IncomingOrder
 from webapp.channels.models import ChannelLine, ChannelOrder
-from webapp.channels.order_settings import IMPORT_ORDERS, OWN_NUMBERS
 from webapp.channels.services import shop_for, take_number
 from webapp.db import db, insert_into, reserve_ids, write_rows
 from webapp.orders.amounts import pack_amounts
 from webapp.orders.events import line_begun, order_begun
 from webapp.orders.models import Order, OrderAmount, OrderLine
+from webapp.orders.order_settings import IMPORT_ORDERS, OWN_NUMBERS
 from webapp.orders.states import OrderState, state_of
 from webapp.sync.taking_in import facts
 from webapp.sync.taking_in.facts import LineFacts

@@ -17,11 +17,11 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from webapp.channels.contract import IncomingOrder, OrdersPage, UnreadableOrder
 from webapp.channels.models import ChannelOrder, Store
-from webapp.channels.order_settings import IMPORT_ORDERS, OWN_NUMBERS
 from webapp.channels.services import draw_numbers, shop_for
 from webapp.clock import now
 from webapp.db import db, table_of
 from webapp.jobs.runs import passes
+from webapp.orders.order_settings import IMPORT_ORDERS, OWN_NUMBERS
 from webapp.sync.models import QuarantinedOrder
 from webapp.sync.taking_in import facts
 from webapp.sync.taking_in.prepared import PreparedOrder, known_orders, same_or_stale

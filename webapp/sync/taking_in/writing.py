@@ -14,6 +14,9 @@ from webapp.channels.models import Store
 from webapp.db import db
 from webapp.jobs.telling import tell
 from webapp.orders.contract import OrdersChange
+from webapp.orders.order_settings import status_of_new
+from webapp.orders.states import OrderState
+from webapp.orders.statuses import give_to_new
 from webapp.sync.models import QuarantinedOrder
 from webapp.sync.settling import settle_by_reading
 from webapp.sync.taking_in.known_orders import KnownOrders
@@ -65,7 +68,16 @@ def write_page(store: Store, numbers: dict[int, list[str]], entries: Sequence[Pr
     db.session.execute(delete(QuarantinedOrder).where(*here))
     settle_by_reading(changed_orders.readings)
     _announce(page, new, touched, changed_orders)
+    if status := status_of_new(store):
+        _give_status(status, new, touched)
     return Taken(new=len(new), changed=len(touched))
+
+
+def _give_status(status: str, new: list[int], touched: Sequence[OrdersChange]) -> None:
+    """Give the store's status to orders that can be worked since this page; rules come first."""
+    paid = (change.order_id for change in touched if change.before.get("state") == OrderState.PENDING)
+    if ids := [*new, *paid]:
+        give_to_new(ids, status)
 
 
 def _announce(page: PageRows, new: list[int], touched: Sequence[OrdersChange], known: KnownOrders) -> None:

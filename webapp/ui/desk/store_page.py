@@ -14,7 +14,6 @@ from webapp.channels.ages import AGES, ages_of, warnings_of
 from webapp.channels.contract import Connection
 from webapp.channels.keeping import BUYERS
 from webapp.channels.models import Store
-from webapp.channels.order_settings import IMPORT_ORDERS, NEW_ORDERS
 from webapp.channels.registered import channels
 from webapp.channels.services import CONNECTION, access_without_secrets, channel_name, seen_store
 from webapp.channels.shops import next_numbers, shops
@@ -26,6 +25,7 @@ from webapp.lists.listing import list_page
 from webapp.orders import erasing
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
+from webapp.orders.order_settings import IMPORT_ORDERS, NEW_ORDERS
 from webapp.orders.queries import visible
 from webapp.orders.states import STATE_LABELS
 from webapp.reporting.figures import Figure, Interval, Sales, orders_by_state, sales_by_store

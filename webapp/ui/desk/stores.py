@@ -14,14 +14,12 @@ from webapp.channels import ages, authorizing, calls, described
 from webapp.channels.contract import Channel, Connection, StoreAccess
 from webapp.channels.keeping import BUYERS
 from webapp.channels.models import Store
-from webapp.channels.order_settings import IMPORT_ORDERS
 from webapp.channels.registered import channels
 from webapp.channels.services import (
     access,
     access_with,
     access_without_secrets,
     add_store,
-    change_orders,
     change_store,
     channel_name,
     get_channel,
@@ -34,6 +32,7 @@ from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, NotFound
 from webapp.i18n import gettext as _
 from webapp.orders import erasing
+from webapp.orders.order_settings import IMPORT_ORDERS, change_orders
 from webapp.settings.declared import STORE
 from webapp.settings.services import change as change_settings
 from webapp.sync import activity, call_log, jobs, numbering, runs

@@ -5,13 +5,13 @@ from typing import Any
 
 from webapp.channels.logos import TYPES
 from webapp.channels.models import NumberSequence, Shop, Store
-from webapp.channels.order_settings import NEW_ORDERS, OWN_NUMBERS
 from webapp.clock import zones
-from webapp.i18n import lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.orders.order_settings import NEW_ORDER_STATUS, NEW_ORDERS, OWN_NUMBERS, may_be_given, offered_statuses
 from webapp.ui import forms
 from webapp.ui.forms.settings import SettingsForm, group_fields
 
-_STORES_OWN = ""
+_STORES_OWN = _NO_STATUS = ""
 _MARKETPLACE = "marketplace-"
 
 
@@ -39,7 +39,15 @@ def orders_form(
     """The rules for a store's new orders: whether they are worked here, their numbers, their shop."""
     names = [(str(shop.id), shop.name) for shop in shops]
     own = _l("Our own, next %(number)s", number=examples.get(store.shop_id, "—"))
+    status = NEW_ORDER_STATUS.of(store)
     fields: dict[str, Any] = group_fields(NEW_ORDERS, store) | {
+        NEW_ORDER_STATUS.name: forms.choice(
+            NEW_ORDER_STATUS.label,
+            offered_statuses(status),
+            default=_NO_STATUS,
+            required=False,
+            help=_status_help(status),
+        ),
         OWN_NUMBERS.name: forms.choice(
             OWN_NUMBERS.label,
             [("own", own), ("channel", _l("The number that %(channel)s gave", channel=channel_name))],
@@ -68,6 +76,13 @@ def orders_form(
     form = OrdersForm(fields, given, current)
     form.declared = list(NEW_ORDERS.declared(store))
     return form
+
+
+def _status_help(status: str) -> LazyString | str:
+    """What happens with the status; for one that is stored and can't be given, that no order gets it."""
+    if status and not may_be_given(status):
+        return _l("New orders get no status: the chosen one is retired. Choose another.")
+    return NEW_ORDER_STATUS.help
 
 
 class ShopForm(forms.Form):

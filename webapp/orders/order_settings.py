@@ -1,0 +1,122 @@
+"""How a store's new orders are treated: settings of each store.
+
+Orders that the desk already has are not changed by them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from webapp.audit.actor import Actor
+from webapp.audit.services import audit
+from webapp.channels.models import Store
+from webapp.channels.shops import get_shop
+from webapp.errors import Invalid, NotFound
+from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.orders.models import OrderStatus
+from webapp.orders.states import OrderState
+from webapp.orders.statuses import all_statuses, name_in
+from webapp.settings.declared import STORE, Setting, SettingsGroup
+from webapp.settings.services import change
+
+IMPORT_ORDERS = Setting(
+    name="import_orders",
+    label=_l("Import orders"),
+    default=True,
+    help=_l(
+        "Off: new orders are shown without a number, to be managed at the channel. Switched on again, those "
+        "that came meanwhile get theirs, oldest first."
+    ),
+)
+OWN_NUMBERS = Setting(  # off: an order gets its number from the channel
+    name="own_numbers",
+    label=_l("Order numbers"),
+    default=True,
+    help=_l("For new orders; those that are here keep their number."),
+)
+
+
+def _statuses() -> list[OrderStatus]:
+    return [row for row in all_statuses() if row.state == OrderState.PROCESSING]
+
+
+def _choices() -> dict[str, LazyString | str]:
+    found: dict[str, LazyString | str] = {"": _l("No status")}
+    for row in _statuses():
+        name = name_in(row)
+        found[row.code] = _l("%(name)s (retired)", name=name) if row.retired_at else name
+    return found
+
+
+def may_be_given(code: str) -> bool:
+    """Whether new orders can get this status: it is one of orders that can be worked, and not retired."""
+    return any(row.code == code and row.retired_at is None for row in _statuses())
+
+
+def offered_statuses(current: str) -> list[tuple[str, LazyString | str]]:
+    """The choices of a form: without retired statuses, except the current one."""
+    return [(code, name) for code, name in _choices().items() if code in ("", current) or may_be_given(code)]
+
+
+NEW_ORDER_STATUS = Setting(
+    name="new_order_status",
+    label=_l("Status of new orders"),
+    choices=_choices,
+    help=_l("Given once an order can be worked, unless a status's rule gave it one; never to orders that are over."),
+)
+
+
+def _check_status(store: Store, had: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Refuse a retired status; one that was retired after it was chosen stays, and is skipped."""
+    code = str(given.get(NEW_ORDER_STATUS.name, "")).strip()
+    retired = any(row.code == code and row.retired_at is not None for row in _statuses())
+    if retired and code != had[NEW_ORDER_STATUS.name]:
+        raise Invalid(field=NEW_ORDER_STATUS.name, problem=_l("is retired: no order gets it."))
+
+
+NEW_ORDERS = SettingsGroup(
+    "orders", _l("Its orders"), (IMPORT_ORDERS, OWN_NUMBERS, NEW_ORDER_STATUS), scope=STORE, check=_check_status
+)
+
+
+def status_of_new(store: Store) -> str | None:
+    """The status that the store's new orders get; None without one, or if it is retired."""
+    code = NEW_ORDER_STATUS.of(store)
+    return code if code and may_be_given(code) else None
+
+
+def change_orders(
+    store: Store,
+    *,
+    settings: Mapping[str, Any],
+    shop_id: int,
+    marketplace_shops: Mapping[str, int | None],
+    actor: Actor,
+) -> None:
+    """Change how a store's new orders are treated; orders that the desk already has keep their numbers and their shop.
+
+    `settings` are those of the group `NEW_ORDERS`; `marketplace_shops` names a shop per marketplace, or None for the
+    store's own.
+    """
+    actor.needs("stores.edit")
+    actor.needs_shops({*store.shop_ids, shop_id, *filter(None, marketplace_shops.values())})
+    known = {row.marketplace: row for row in store.marketplaces}
+    for marketplace, chosen in marketplace_shops.items():
+        if marketplace not in known:
+            raise NotFound(name=marketplace)
+        known[marketplace].shop_id = None if chosen is None else _shop(f"marketplace-{marketplace}", chosen)
+    store.shop_id = _shop("shop_id", shop_id)
+    audit(
+        "store_orders_changed",
+        actor=actor,
+        store=store.id,
+        shop=shop_id,
+        marketplace_shops=dict(marketplace_shops),
+    )
+    change(NEW_ORDERS, settings, store, actor=actor)
+
+
+def _shop(field: str, shop_id: int) -> int:
+    try:
+        return get_shop(shop_id).id
+    except NotFound:
+        raise Invalid(field=field, problem=_l("is no shop of this desk.")) from None
