@@ -71,6 +71,8 @@ def test_the_desks_own_settings_of_a_store_are_known(cli: Command, store: Store)
         ("orders", "import_orders", True),
         ("orders", "own_numbers", True),
         ("orders", "new_order_status", ""),
+        ("marketplaces", "marketplace.DE", True),
+        ("marketplaces", "marketplace.JP", True),
         ("outward", "cancel_hold", 60),
         ("leaving", "reread_after", 10),
     ]
@@ -140,7 +142,7 @@ def test_a_store_whose_channel_was_left_out_lists_its_other_settings(cli: Comman
     [plugin] = [one for one in hooks.manager.get_plugins() if isinstance(one, FakeChannelPlugin)]
     hooks.manager.unregister(plugin)
     listed = cli("--json", "settings", "list", "--store", store.name).document
-    assert {row["group"] for row in listed} == {"orders", "buyers", "leaving", "outward", "printing"}
+    assert {row["group"] for row in listed} == {"orders", "marketplaces", "buyers", "leaving", "outward", "printing"}
 
 
 def test_what_is_not_there_is_named(cli: Command, store: Store) -> None:
@@ -211,6 +213,7 @@ def test_a_group_that_fails_is_named_and_the_others_are_listed(
     assert {row["group"] for row in listed.document} == {
         "connection",
         "orders",
+        "marketplaces",
         "buyers",
         "leaving",
         "outward",

@@ -148,7 +148,7 @@ def test_an_order_managed_at_the_channel_refuses_every_act(store: Store, take: T
     with unit_of_work():
         store_all(NEW_ORDERS, {"import_orders": False}, store)
     [order] = take(incoming_order())
-    sentence = "This order is managed at the channel: importing orders is off for its store."
+    sentence = "This order is managed at the channel: importing is off for its store or marketplace."
     assert order.number is None
     assert {str(offer.refusal) for offer in offers(order, mia)} == {sentence}
     assert str(shipping_refusal(order, mia)) == sentence  # the page's next step asks it too

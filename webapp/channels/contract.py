@@ -234,7 +234,7 @@ class OrdersWindow:
     low: datetime
     page: str | None = None
     open_only: bool = False
-    without: Sequence[str] = ()  # ids of marketplaces that are denied to the account
+    without: Sequence[str] = ()  # ids of marketplaces that are denied to the account, or switched off
     only: str = ""  # id of the one marketplace to ask for, to find out whether it is still denied
     spare: bool = False  # not urgent: uses at most a quarter of the allowance, and nothing that other calls need
 

@@ -24,7 +24,7 @@ from webapp.orders.jobs import (
 from webapp.orders.list_columns import COLUMNS
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.of_channels import every_badge, every_key
-from webapp.orders.order_settings import NEW_ORDERS
+from webapp.orders.order_settings import MARKETPLACES, NEW_ORDERS
 from webapp.orders.search_words import SOURCES
 from webapp.orders.states import OPEN_STATES
 from webapp.orders.statuses import apply_rules
@@ -63,7 +63,7 @@ def register_schedules() -> list[Schedule]:
 
 @hookimpl
 def register_settings() -> list[SettingsGroup]:
-    return [NEW_ORDERS, SETTINGS]
+    return [NEW_ORDERS, MARKETPLACES, SETTINGS]
 
 
 @hookimpl(trylast=True)  # a rule may read what other listeners write about new orders

@@ -8,9 +8,9 @@ from typing import Any
 
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
-from webapp.channels.models import Store
+from webapp.channels.models import Store, StoreMarketplace
 from webapp.channels.shops import get_shop
-from webapp.errors import Invalid, NotFound
+from webapp.errors import Invalid, NotFound, Refusal
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.orders.models import OrderStatus
 from webapp.orders.states import OrderState
@@ -84,18 +84,66 @@ def status_of_new(store: Store) -> str | None:
     return code if code and may_be_given(code) else None
 
 
+# --- Marketplaces -----------------------------------------------------------------------------------------------------
+
+
+class LastMarketplace(Refusal):
+    """No marketplace of the store would be on."""
+
+    code = "last_marketplace"
+    sentence = _l("One marketplace stays on. To have no orders read at all, pause the store.")
+
+
+def marketplace_setting(row: StoreMarketplace) -> Setting[bool]:
+    """Whether a store's orders from this marketplace are imported."""
+    return Setting(
+        name=f"marketplace.{row.marketplace}",
+        label=_l("Orders from %(country)s", country=row.country),
+        default=True,
+        help=_l("Off: its orders that are here are worked to their end; then nothing is read from it."),
+    )
+
+
+def _switches(store: Store) -> list[Setting[bool]]:
+    rows = sorted(store.marketplaces, key=lambda row: (row.country, row.marketplace))
+    return [marketplace_setting(row) for row in rows] if len(rows) > 1 else []
+
+
+def _check_one_stays_on(store: Store, had: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    switches = _switches(store)
+    if switches and not any(one.parse(given.get(one.name, had[one.name])) for one in switches):
+        raise LastMarketplace
+
+
+MARKETPLACES = SettingsGroup("marketplaces", _l("Its marketplaces"), _switches, scope=STORE, check=_check_one_stays_on)
+
+
+def switched_off(store: Store) -> frozenset[str]:
+    """The ids of the store's marketplaces that are switched off. Such a marketplace is read as long as orders of it are
+    open here, so that a cancellation is not missed; new ones come without a number then, as while importing is off.
+    """
+    stored = MARKETPLACES.read(store)
+    return frozenset(
+        row.marketplace for row in store.marketplaces if not stored.get(marketplace_setting(row).name, True)
+    )
+
+
+# --- Changing them ----------------------------------------------------------------------------------------------------
+
+
 def change_orders(
     store: Store,
     *,
     settings: Mapping[str, Any],
     shop_id: int,
     marketplace_shops: Mapping[str, int | None],
+    marketplaces: Mapping[str, Any] | None = None,
     actor: Actor,
 ) -> None:
     """Change how a store's new orders are treated; orders that the desk already has keep their numbers and their shop.
 
-    `settings` are those of the group `NEW_ORDERS`; `marketplace_shops` names a shop per marketplace, or None for the
-    store's own.
+    `settings` are those of the group `NEW_ORDERS`, `marketplaces` those of `MARKETPLACES`; `marketplace_shops` names a
+    shop per marketplace, or None for the store's own.
     """
     actor.needs("stores.edit")
     actor.needs_shops({*store.shop_ids, shop_id, *filter(None, marketplace_shops.values())})
@@ -113,6 +161,8 @@ def change_orders(
         marketplace_shops=dict(marketplace_shops),
     )
     change(NEW_ORDERS, settings, store, actor=actor)
+    if marketplaces:
+        change(MARKETPLACES, marketplaces, store, actor=actor)
 
 
 def _shop(field: str, shop_id: int) -> int:

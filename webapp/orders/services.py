@@ -32,7 +32,7 @@ class ManagedAtChannel(Refusal):
     """Import was off when the order arrived."""
 
     code = "managed_at_channel"
-    sentence = _l("This order is managed at the channel: importing orders is off for its store.")
+    sentence = _l("This order is managed at the channel: importing is off for its store or marketplace.")
 
 
 class KeyReused(Refusal):

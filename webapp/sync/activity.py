@@ -4,6 +4,7 @@ Nothing is read from a paused store and nothing is sent to it: its updates wait.
 from lists; its orders stay as they are.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -17,7 +18,8 @@ from webapp.clock import now
 from webapp.errors import DeskError, Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.models import RunState
-from webapp.sync import denials, order_windows, runs
+from webapp.orders.order_settings import IMPORT_ORDERS, marketplace_setting, switched_off
+from webapp.sync import denials, numbering, order_windows, runs
 
 _CONNECTS_WITHIN = timedelta(minutes=1)  # usually; then the clock asks, too
 
@@ -77,6 +79,22 @@ def connection_saved(store: Store, *, changed: bool) -> None:
         if store.account_state == AccountState.KNOWN:
             store.account_state = AccountState.UNASKED
         order_windows.read_first_again(store.id)
+
+
+def marketplaces_switched(store: Store, names: Sequence[str]) -> None:
+    """Follow a switch of marketplaces, given by the names of their settings. One that is on again is read as a new one
+    would be, and its orders that have no number get theirs.
+    """
+    off = switched_off(store)
+    switched = [row.marketplace for row in store.marketplaces if marketplace_setting(row).name in names]
+    for marketplace in off.intersection(switched):
+        if row := denials.marketplace(store.id, marketplace):
+            denials.lift(row)
+    if not off.issuperset(switched):
+        order_windows.read_first_again(store.id)
+        if IMPORT_ORDERS.of(store):
+            numbering.start(store)
+    live.publish("stores", [store.id])
 
 
 def added(store: Store) -> None:

@@ -126,7 +126,7 @@ def denial_of(row: StoreDenial) -> Denial:
 
 
 def left_out(store_id: int) -> tuple[str, ...]:
-    """The marketplaces that the windows leave out."""
+    """The marketplaces that are denied."""
     return tuple(row.name for row in db.session.scalars(_rows(store_id, ORDERS, DeniedThing.MARKETPLACE)))
 
 

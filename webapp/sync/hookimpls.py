@@ -11,7 +11,7 @@ from webapp.jobs.schedule import Schedule
 from webapp.lists.contract import Subject
 from webapp.orders.attention import AttentionKind
 from webapp.orders.events import EventWords
-from webapp.orders.order_settings import IMPORT_ORDERS, NEW_ORDERS
+from webapp.orders.order_settings import IMPORT_ORDERS, MARKETPLACES, NEW_ORDERS
 from webapp.search.contract import Column, QueryKey
 from webapp.settings.declared import SettingsChange, SettingsGroup
 from webapp.sync import activity, call_log, denials, fresh_facts, numbering, words
@@ -50,14 +50,16 @@ def updates_settled(updates: list[UpdateSettled]) -> None:
 
 @hookimpl
 def settings_changed(changes: list[SettingsChange]) -> None:
-    """Number the orders that arrived while importing was off, once it is switched on; test a connection that was
-    saved. A new store is tested by the code that adds it.
+    """Number the orders that arrived while importing was off, once it is switched on; read a marketplace again that was
+    switched on; test a connection that was saved. A new store is tested by the code that adds it.
     """
     for change in changes:
         if change.concerns(NEW_ORDERS) and IMPORT_ORDERS.name in change.names:
             store = db.session.get_one(Store, change.id)
             if IMPORT_ORDERS.of(store) and not change.added:
                 numbering.start(store)
+        elif change.concerns(MARKETPLACES):
+            activity.marketplaces_switched(db.session.get_one(Store, change.id), change.names)
         elif change.concerns(CONNECTION) and not change.added:
             activity.connection_saved(db.session.get_one(Store, change.id), changed=bool(change.names))
             connect.enqueue(change.id)

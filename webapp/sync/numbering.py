@@ -6,7 +6,7 @@ The run ends early if importing is switched off again; once it is switched on, a
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import Select, and_, func, or_, select
 
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
@@ -17,7 +17,7 @@ from webapp.jobs import job, runs
 from webapp.jobs.models import OPEN_STATES, Run
 from webapp.orders.events import record_all
 from webapp.orders.models import Order
-from webapp.orders.order_settings import IMPORT_ORDERS, OWN_NUMBERS, status_of_new
+from webapp.orders.order_settings import IMPORT_ORDERS, OWN_NUMBERS, status_of_new, switched_off
 from webapp.orders.queries import visible
 from webapp.orders.states import OrderState
 from webapp.sync.models import StoreSync
@@ -42,7 +42,7 @@ def start(store: Store) -> Run | None:
     db.session.execute(select(StoreSync.store_id).where(StoreSync.store_id == store.id).with_for_update())
     if run := under_way(store.id):
         return run
-    without = visible(_ACTOR).where(Order.store_id == store.id, Order.number.is_(None))
+    without = _without_number(store)
     total = db.session.scalar(select(func.count()).select_from(without.with_only_columns(Order.id).subquery()))
     return runs.begin(KIND, actor=_ACTOR, subject_id=store.id, total=total) if total else None
 
@@ -57,7 +57,7 @@ def number_orders(run_id: int, chunk: int) -> None:
         if run is None:
             return
         store = db.session.get_one(Store, run.subject_id)
-        orders = _next(run, lock=True) if IMPORT_ORDERS.of(store) else []
+        orders = _next(run, store, lock=True) if IMPORT_ORDERS.of(store) else []
         taken, status = _taken_numbers(orders), status_of_new(store)
         for order in orders:
             order.number = _number_of(order, store, numbers, taken)
@@ -79,7 +79,7 @@ def _drawn(run_id: int) -> dict[int, list[str]]:
     store = db.session.get_one(Store, run.subject_id)
     wanted: dict[int, int] = {}
     if run.is_open and IMPORT_ORDERS.of(store) and OWN_NUMBERS.of(store):
-        for order in _next(run):
+        for order in _next(run, store):
             wanted[order.shop_id] = wanted.get(order.shop_id, 0) + 1
     db.session.rollback()
     return {shop_id: draw_numbers(shop_id, count) for shop_id, count in wanted.items()}
@@ -99,9 +99,16 @@ def _number_of(order: Order, store: Store, numbers: dict[int, list[str]], taken:
     return drawn.pop(0) if drawn else take_number(order.shop_id)
 
 
-def _next(run: Run, *, lock: bool = False) -> list[Order]:
+def _without_number(store: Store) -> Select[Order]:
+    """The store's orders without a number, except those of marketplaces that are switched off."""
+    query = visible(_ACTOR).where(Order.store_id == store.id, Order.number.is_(None))
+    off = switched_off(store)
+    return query.where(Order.marketplace.not_in(off)) if off else query
+
+
+def _next(run: Run, store: Store, *, lock: bool = False) -> list[Order]:
     """The next orders without a number, in the order in which they were placed."""
-    query = visible(_ACTOR).where(Order.store_id == run.subject_id, Order.number.is_(None))
+    query = _without_number(store)
     if "placed_at" in run.numbers:
         at = parse_instant(run.numbers["placed_at"])
         query = query.where(or_(Order.placed_at > at, and_(Order.placed_at == at, Order.id > run.numbers["order_id"])))

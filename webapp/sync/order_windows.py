@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from sqlalchemy import and_, or_, select
 
+from webapp.audit.actor import Actor
 from webapp.channels import calls
 from webapp.channels.contract import Channel, ChannelError, Denied, DeniedThing, OrdersPage, OrdersWindow, StoreAccess
 from webapp.channels.models import Store
@@ -21,6 +22,10 @@ from webapp.db import after_commit, analyze, any_row, db
 from webapp.hooks.fence import PluginFailed, ask, label_of
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.models import Run
+from webapp.orders.models import Order
+from webapp.orders.order_settings import switched_off
+from webapp.orders.queries import visible
+from webapp.orders.states import OPEN_STATES
 from webapp.sync import denials, proving, runs
 from webapp.sync.models import ORDERS_LANE, OrdersProof, StoreDenial, StoreSync, SyncWindow, WindowKind
 from webapp.sync.streams import Stream
@@ -118,6 +123,19 @@ def restart_window(window: SyncWindow) -> bool:
 # --- What windows do not read -----------------------------------------------------------------------------------------
 
 
+def left_out(store: Store) -> tuple[str, ...]:
+    """The marketplaces that are not asked for: denied ones, and those that are switched off, once no order of them that
+    is worked here is open.
+    """
+    denied, off = denials.left_out(store.id), switched_off(store)
+    if not off:
+        return denied
+    worked = visible(Actor.job("sync")).with_only_columns(Order.marketplace).where(Order.store_id == store.id)
+    worked = worked.where(Order.marketplace.in_(off), Order.state.in_(OPEN_STATES), Order.number.is_not(None))
+    still = set(db.session.scalars(worked.distinct()))
+    return tuple(sorted({*denied, *(off - still)}))
+
+
 def due_for_more() -> list[int]:
     """Stores with pages to read outside the windows: a denied marketplace, or, while no window is due, the proof."""
     at = now()
@@ -147,7 +165,7 @@ def lease_for_more(store_id: int, owner: str) -> tuple[StoreSync, "Asked"] | Non
         low = first_low(sync, denial.since)  # constant for every page of a trial, since a page token is bound to it
         asked = OrdersWindow(low, denial.page_token, open_only=True, only=denial.name)
     elif proof is not None:
-        asked = OrdersWindow(proof.low, proof.page_token, without=denials.left_out(store_id), spare=True)
+        asked = OrdersWindow(proof.low, proof.page_token, without=left_out(sync.store), spare=True)
     else:
         return None
     runs.take(sync, owner)
@@ -209,7 +227,7 @@ class OrdersStream(Stream):
 
     def asked(self, sync: StoreSync) -> Asked:
         window = window_of(sync)
-        open_only, without = window.kind == WindowKind.OPEN, denials.left_out(sync.store_id)
+        open_only, without = window.kind == WindowKind.OPEN, left_out(sync.store)
         asked = OrdersWindow(low_of(window), window.page_token, open_only, without)
         return Asked(get_channel(sync.store.channel), asked)
 

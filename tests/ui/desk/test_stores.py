@@ -38,7 +38,7 @@ from webapp.hooks.discovery import PluginState
 from webapp.jobs.models import Run
 from webapp.orders import erasing
 from webapp.orders.models import Order
-from webapp.orders.order_settings import NEW_ORDERS
+from webapp.orders.order_settings import NEW_ORDERS, switched_off
 from webapp.orders.queries import locked
 from webapp.sync import denials, proving, runs
 from webapp.sync.streams import Stream
@@ -379,7 +379,7 @@ def test_a_store_is_paused_and_archived_and_restored(
 
 def test_what_becomes_of_its_orders_is_set(browser: Browser, store: Store, take: Any, work: Callable[[], int]) -> None:
     where = f"/stores/{store.id}/settings/orders"
-    shop = {"shop_id": str(store.shop_id)}
+    shop = {"shop_id": str(store.shop_id), "marketplace.DE": "y", "marketplace.JP": "y"}
     assert browser.post(where, shop | {"own_numbers": "own"}).status_code == 302
     [order] = take(incoming_order())
     assert order.number is None
@@ -401,11 +401,24 @@ def test_a_shop_per_marketplace_is_offered_once_there_are_two(browser: Browser, 
         tokyo = create_shop("Tokyo", prefix="T-", actor=operator).id
     assert "Shop for JP" in browser.get(f"/stores/{store.id}/settings").text
     told = {"import_orders": "y", "own_numbers": "channel", "shop_id": str(store.shop_id), "marketplace-JP": str(tokyo)}
+    told |= {"marketplace.DE": "y", "marketplace.JP": "y"}
     assert browser.post(f"/stores/{store.id}/settings/orders", told).status_code == 302
     db.session.expire_all()
     changed = db.session.get_one(Store, store.id)
     assert {row.marketplace: row.shop_id for row in changed.marketplaces} == {"DE": None, "JP": tokyo}
     assert NEW_ORDERS.read(changed) == {"import_orders": True, "own_numbers": False, "new_order_status": ""}
+
+
+def test_a_marketplace_is_switched_off_alone(browser: Browser, store: Store) -> None:
+    where = f"/stores/{store.id}/settings/orders"
+    given = {"import_orders": "y", "own_numbers": "own", "shop_id": str(store.shop_id)}
+    assert browser.post(where, given | {"marketplace.DE": "y"}).status_code == 302
+    db.session.expire_all()
+    assert switched_off(db.session.get_one(Store, store.id)) == {"JP"}
+    assert "JP: off" in browser.get(f"/stores/{store.id}").text
+    refused = browser.post(where, given)
+    assert refused.status_code == 409
+    assert "pause the store" in refused.text
 
 
 def test_buyers_are_previewed_erased_and_kept_as_long_as_is_set(

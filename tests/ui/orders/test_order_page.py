@@ -109,7 +109,7 @@ def test_an_order_managed_at_the_channel_is_shown_and_offers_nothing(
 
     assert page.status_code == 200
     assert "Managed at Fake channel" in page.text
-    assert "importing orders is off" in page.text
+    assert "importing is off" in page.text
     assert f"/orders/@{order.id}" in browser.get("/orders/").text
 
 

@@ -21,7 +21,7 @@ from webapp.channels.models import Store
 from webapp.channels.services import draw_numbers, shop_for
 from webapp.db import analyze, connect_for_loading, db, drop_after_commit, unit_of_work
 from webapp.errors import DatabaseBusy
-from webapp.orders.order_settings import IMPORT_ORDERS, OWN_NUMBERS
+from webapp.orders.order_settings import IMPORT_ORDERS, OWN_NUMBERS, switched_off
 from webapp.sync.taking_in.pages import PreparedPage, pack_order, take_in
 from webapp.sync.taking_in.prepared import PreparedOrder, known_orders
 from webapp.sync.taking_in.quarantine import entry_of
@@ -238,9 +238,10 @@ def _draw(batch: _Batch, numbers: dict[int, list[str]], left: int) -> None:
     for store_id, orders in batch.orders.items():
         store = db.session.get_one(Store, store_id)
         if IMPORT_ORDERS.of(store) and OWN_NUMBERS.of(store):
+            off = switched_off(store)
             for packed in orders:
                 shop = shop_for(store, packed.order.marketplace)
-                needed[shop] = needed.get(shop, 0) + packed.order.is_sale
+                needed[shop] = needed.get(shop, 0) + (packed.order.is_sale and packed.order.marketplace not in off)
     db.session.rollback()
     for shop, count in needed.items():
         had = numbers.setdefault(shop, [])

@@ -12,7 +12,7 @@ from webapp.db import db, insert_into, reserve_ids, write_rows
 from webapp.orders.amounts import pack_amounts
 from webapp.orders.events import line_begun, order_begun
 from webapp.orders.models import Order, OrderAmount, OrderLine
-from webapp.orders.order_settings import IMPORT_ORDERS, OWN_NUMBERS
+from webapp.orders.order_settings import IMPORT_ORDERS, OWN_NUMBERS, switched_off
 from webapp.orders.states import OrderState, state_of
 from webapp.sync.taking_in import facts
 from webapp.sync.taking_in.facts import LineFacts
@@ -37,6 +37,7 @@ class NewOrders:
 
     def __init__(self, page: PageRows, numbers: dict[int, list[str]]) -> None:
         self.page = page
+        self.off = switched_off(page.store)
         self.numbers = numbers  # numbers that are used stay used when the page is repeated order by order
 
     def claim(self, entries: Sequence[PreparedOrder]) -> dict[str, int]:
@@ -152,7 +153,7 @@ class NewOrders:
         return set(db.session.scalars(select(Order.number).where(Order.number.in_([e.order.number for e in sales]))))
 
     def _number(self, order: IncomingOrder, shop_id: int, taken: Collection[str | None]) -> str | None:
-        if not IMPORT_ORDERS.of(self.page.store):
+        if not IMPORT_ORDERS.of(self.page.store) or order.marketplace in self.off:
             return None
         if not OWN_NUMBERS.of(self.page.store) and order.number not in taken:
             return order.number

@@ -21,7 +21,7 @@ from webapp.channels.services import draw_numbers, shop_for
 from webapp.clock import now
 from webapp.db import db, table_of
 from webapp.jobs.runs import passes
-from webapp.orders.order_settings import IMPORT_ORDERS, OWN_NUMBERS
+from webapp.orders.order_settings import IMPORT_ORDERS, OWN_NUMBERS, switched_off
 from webapp.sync.models import QuarantinedOrder
 from webapp.sync.taking_in import facts
 from webapp.sync.taking_in.prepared import PreparedOrder, known_orders, same_or_stale
@@ -65,8 +65,9 @@ def prepare(store: Store, page: OrdersPage) -> PreparedPage:
             ready.quarantined.append(entry_of(packed))
     if IMPORT_ORDERS.of(store) and OWN_NUMBERS.of(store):
         wanted: dict[int, int] = {}
+        off = switched_off(store)
         for entry in ready.orders:
-            if entry.order.number not in known and entry.order.is_sale:
+            if entry.order.number not in known and entry.order.is_sale and entry.order.marketplace not in off:
                 shop = shop_for(store, entry.order.marketplace)
                 wanted[shop] = wanted.get(shop, 0) + 1
         db.session.commit()  # ends the reading transaction: numbers are drawn in a transaction of their own

@@ -25,7 +25,7 @@ from webapp.lists.listing import list_page
 from webapp.orders import erasing
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
-from webapp.orders.order_settings import IMPORT_ORDERS, NEW_ORDERS
+from webapp.orders.order_settings import IMPORT_ORDERS, MARKETPLACES, NEW_ORDERS, switched_off
 from webapp.orders.queries import visible
 from webapp.orders.states import STATE_LABELS
 from webapp.reporting.figures import Figure, Interval, Sales, orders_by_state, sales_by_store
@@ -50,7 +50,7 @@ from webapp.ui.orders import shown
 from webapp.updates.models import OPEN_UPDATES, ChannelUpdate
 
 RECENT, WAITING_SHOWN = 8, 20
-_WITH_MORE = (CONNECTION, AGES, NEW_ORDERS, BUYERS)  # the store's name, days, its shops, and what is to be erased
+_WITH_MORE = (CONNECTION, AGES, NEW_ORDERS, MARKETPLACES, BUYERS)  # name, days, shops, and what is to be erased
 
 
 def found_store(store_id: int) -> Store:
@@ -69,7 +69,7 @@ def head(store: Store, state: health.Health | None = None) -> dict[str, Any]:
     shown_one = shown_run(run, {store.id: store}) if run else None
     facts = traffic(store, state)
     return facts | {
-        "marketplaces": [row.country for row in store.marketplaces],
+        "marketplaces": _marketplaces(store),
         "created_at": store.created_at,
         "archived_at": store.archived_at,
         "active": store.active,
@@ -82,6 +82,15 @@ def head(store: Store, state: health.Health | None = None) -> dict[str, Any]:
         "last_run": None if state.running else shown_one,
         "lanes": [_lane(lane) for lane in state.lanes],
     }
+
+
+def _marketplaces(store: Store) -> list[str]:
+    """The countries of the store's marketplaces; of one that is switched off, that it is."""
+    off = switched_off(store)
+    return [
+        _("%(country)s: off", country=row.country) if row.marketplace in off else row.country
+        for row in store.marketplaces
+    ]
 
 
 def _lane(lane: StoreSync) -> dict[str, Any]:

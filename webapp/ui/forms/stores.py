@@ -7,7 +7,15 @@ from webapp.channels.logos import TYPES
 from webapp.channels.models import NumberSequence, Shop, Store
 from webapp.clock import zones
 from webapp.i18n import LazyString, lazy_gettext as _l
-from webapp.orders.order_settings import NEW_ORDER_STATUS, NEW_ORDERS, OWN_NUMBERS, may_be_given, offered_statuses
+from webapp.orders.order_settings import (
+    MARKETPLACES,
+    NEW_ORDER_STATUS,
+    NEW_ORDERS,
+    OWN_NUMBERS,
+    may_be_given,
+    offered_statuses,
+)
+from webapp.settings.declared import Setting
 from webapp.ui import forms
 from webapp.ui.forms.settings import SettingsForm, group_fields
 
@@ -17,6 +25,8 @@ _MARKETPLACE = "marketplace-"
 
 class OrdersForm(SettingsForm):
     """A store's order settings as typed; `values` is what the service takes."""
+
+    switches: Sequence[Setting[bool]] = ()  # a marketplace's each
 
     @property
     def values(self) -> dict[str, Any]:
@@ -28,6 +38,7 @@ class OrdersForm(SettingsForm):
         numbers = {OWN_NUMBERS.name: self.text_of(OWN_NUMBERS.name) != "channel"}
         return {
             "settings": super().values | numbers,
+            "marketplaces": {switch.name: self[switch.name].data for switch in self.switches},
             "shop_id": int(self["shop_id"].data or 0),
             "marketplace_shops": shops,
         }
@@ -73,8 +84,10 @@ def orders_form(
                 _l("Shop for %(country)s", country=row.country), choices, default=_STORES_OWN, required=False
             )
             current[name] = str(row.shop_id) if row.shop_id else _STORES_OWN
-    form = OrdersForm(fields, given, current)
+    fields |= group_fields(MARKETPLACES, store)
+    form = OrdersForm(fields, given, current | MARKETPLACES.read(store))
     form.declared = list(NEW_ORDERS.declared(store))
+    form.switches = list(MARKETPLACES.declared(store))
     return form
 
 
