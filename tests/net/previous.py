@@ -32,9 +32,10 @@ from webapp.channels.contract import (
     Unknown,
     UnreadableOrder,
 )
+from webapp.channels.keeping import BUYERS
 from webapp.channels.legal_face import FACE
 from webapp.channels.models import Store
-from webapp.channels.services import add_store, change_store
+from webapp.channels.services import add_store
 from webapp.channels.shops import create_shop
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
@@ -154,7 +155,7 @@ def _set_up(store: Store, owner: Actor) -> None:
         [group] = [group for group in groups(DESK) if group.code == "archive"]
         change_settings(group, {"archive_after_days": "45"}, actor=owner)
         change_settings(PARCELS, {"parcel_units": "7", "parcel_key": "sesame"}, actor=owner)
-        change_store(store, {"erase_buyers_after_days": "20"}, actor=owner)
+        change_settings(BUYERS, {"erase_buyers_after_days": "20"}, store, actor=owner)
         change_orders(
             store,
             settings={},

@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
-from webapp.channels import keeping
 from webapp.channels.contract import Channel, Connection, Disconnected, StoreAccess
 from webapp.channels.models import AccountState, NumberSequence, Shop, Store, StoreMarketplace
 from webapp.channels.registered import channels
@@ -232,22 +231,15 @@ def change_store(
     actor: Actor,
     name: str | None = None,
 ) -> None:
-    """Change a store's name and settings, including the time for which buyers are kept. Consequences of new
-    settings, such as a test of the connection, are started by listeners of `settings_changed`.
+    """Change a store's name and connection. Consequences, such as a test of the connection, are started by listeners
+    of `settings_changed`.
     """
     actor.needs("stores.edit")
     actor.needs_shops(store.shop_ids)
-    buyers = {key: value for key, value in values.items() if key == keeping.NAME}
-    buyers_unset = [key for key in unset if key == keeping.NAME]
-    if buyers or buyers_unset:
-        change(keeping.BUYERS, buyers, store, unset=buyers_unset, actor=actor)
     if name is not None and (free := _free_name(name, store)) != store.name:
         store.name = free
         audit("store_changed", actor=actor, store=store.id)
-    connection = {key: value for key, value in values.items() if key not in buyers}
-    connection_unset = [key for key in unset if key not in buyers_unset]
-    if connection or connection_unset or not (buyers or buyers_unset):
-        change(CONNECTION, connection, store, unset=connection_unset, actor=actor)
+    change(CONNECTION, values, store, unset=unset, actor=actor)
 
 
 def check_name(name: str) -> None:

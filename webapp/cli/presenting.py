@@ -31,6 +31,7 @@ from webapp.orders.order_settings import IMPORT_ORDERS
 from webapp.orders.queries import reference
 from webapp.orders.services import Offer
 from webapp.orders.statuses import status_name
+from webapp.orders.store_options import StoreOption
 from webapp.orders.tags import tags_of
 from webapp.sync.call_list import CallRow, message
 from webapp.sync.health import Health
@@ -76,6 +77,21 @@ def order_row(order: Order, buyer: Buyer | None = None) -> Document:
         "tags": [tag.name for tag in tags_of(order)],
         "country": order.country or None,
         "archived_at": iso(order.archived_at),
+    }
+
+
+def option_row(option: StoreOption) -> Document:
+    """An option of a store; its value and default are null for a secret."""
+    choices = {code: str(words) for code, words in option.choices.items()} if option.choices is not None else None
+    return {
+        "name": option.name,
+        "group": option.group.code,
+        "label": str(option.label),
+        "value": option.value,
+        "default": option.default,
+        "choices": choices,
+        "secret": option.secret,
+        "stored": option.stored,
     }
 
 

@@ -13,7 +13,6 @@ from webapp.channels.models import Store
 from webapp.channels.services import (
     access,
     add_store,
-    change_store,
     get_channel,
     get_store,
     stores,
@@ -21,13 +20,14 @@ from webapp.channels.services import (
 from webapp.cli.door import Door, desk_command
 from webapp.cli.main import Code, Failed
 from webapp.cli.practice_stores import connect_practice_stores
-from webapp.cli.presenting import run_row, store_rows
+from webapp.cli.presenting import option_row, run_row, store_rows
 from webapp.cli.text import pairs, table
 from webapp.clock import iso
 from webapp.db import db, unit_of_work
 from webapp.jobs.models import Run, RunState
 from webapp.live import connection
 from webapp.orders import erasing
+from webapp.orders.store_options import options_of, set_options
 from webapp.sync import activity, call_log, jobs, runs
 from webapp.sync.jobs import import_orders
 from webapp.sync.models import ORDERS_LANE, StoreSync
@@ -82,13 +82,30 @@ def add(door: Door, channel: str, name: str, given: Sequence[str], set_stdin: bo
 def set_(
     door: Door, store_key: str, name: str | None, given: Sequence[str], set_stdin: bool, unset: Sequence[str]
 ) -> None:
-    """Change a store's name and settings; a store that was disconnected is tried again."""
+    """Change a store's name and settings, of whatever group; a shop by its id or name. A store that was disconnected is
+    tried again, also by this command without anything to change.
+    """
     values = read_settings(given, set_stdin)
     with unit_of_work():
         changed = get_store(store_key)
-        change_store(changed, values, unset=unset, actor=door.actor, name=name)
+        set_options(changed, values, unset=unset, actor=door.actor, name=name)
         [document] = store_rows([changed])
     door.show(document, pairs(document))
+
+
+@store.command(name="settings")
+@click.argument("store_key", metavar="STORE")
+@desk_command
+def settings_(door: Door, store_key: str) -> None:
+    """Every setting of a store by the name that `store set` takes; of a secret only whether there is one."""
+    chosen = get_store(store_key)
+    door.actor.needs("stores.edit")
+    door.actor.needs_shops(chosen.shop_ids)
+    options, problems = options_of(chosen, door.actor)
+    rows = [option_row(option) for option in options]
+    door.show(rows, table(rows, ("name", "label", "value", "default", "group"), empty="Nothing can be set here."))
+    if problems:
+        raise Failed(" ".join(problems))
 
 
 @store.command(name="list")

@@ -145,6 +145,14 @@ def change_orders(
     `settings` are those of the group `NEW_ORDERS`, `marketplaces` those of `MARKETPLACES`; `marketplace_shops` names a
     shop per marketplace, or None for the store's own.
     """
+    change_shops(store, shop_id=shop_id, marketplace_shops=marketplace_shops, actor=actor)
+    change(NEW_ORDERS, settings, store, actor=actor)
+    if marketplaces:
+        change(MARKETPLACES, marketplaces, store, actor=actor)
+
+
+def change_shops(store: Store, *, shop_id: int, marketplace_shops: Mapping[str, int | None], actor: Actor) -> None:
+    """Change the shop of a store's new orders, and those of its marketplaces that are named."""
     actor.needs("stores.edit")
     actor.needs_shops({*store.shop_ids, shop_id, *filter(None, marketplace_shops.values())})
     known = {row.marketplace: row for row in store.marketplaces}
@@ -160,9 +168,6 @@ def change_orders(
         shop=shop_id,
         marketplace_shops=dict(marketplace_shops),
     )
-    change(NEW_ORDERS, settings, store, actor=actor)
-    if marketplaces:
-        change(MARKETPLACES, marketplaces, store, actor=actor)
 
 
 def _shop(field: str, shop_id: int) -> int:
