@@ -23,7 +23,6 @@ from webapp.channels.services import (
     draw_numbers,
     get_store,
     remember_marketplaces,
-    shop_for,
     stores,
 )
 from webapp.channels.shops import sequences_meet
@@ -31,6 +30,7 @@ from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden, Invalid, NotFound
 from webapp.hooks import hooks
 from webapp.orders.models import Order
+from webapp.orders.order_settings import treatment_of
 from webapp.settings.declared import Setting
 from webapp.testing import FakeChannel, FakeChannelPlugin, incoming_order
 
@@ -176,17 +176,15 @@ def test_orders_go_to_the_shop_of_their_marketplace(
         for row in db.session.get_one(Store, store.id).marketplaces:
             if row.marketplace == "JP":
                 row.shop_id = tokyo
-    assert (shop_for(store, "JP"), shop_for(store, "DE"), shop_for(store, "MX")) == (
-        tokyo,
-        store.shop_id,
-        store.shop_id,
-    )
+    treated = treatment_of(store)
+    own = store.shop_id
+    assert [treated.shop_for(marketplace) for marketplace in ("JP", "DE", "MX")] == [tokyo, own, own]
     there, here = take(incoming_order(marketplace="JP", currency="JPY"), incoming_order())
     assert (there.shop_id, there.number, here.shop_id) == (tokyo, "T-000001", store.shop_id)
     with unit_of_work():  # testing the connection again moves nothing
         again = db.session.get_one(Store, store.id)
         remember_marketplaces(again, channel.connect(access(again)))
-    assert shop_for(db.session.get_one(Store, store.id), "JP") == tokyo
+    assert treatment_of(db.session.get_one(Store, store.id)).shop_for("JP") == tokyo
 
 
 def test_the_first_shop_is_made_when_it_is_needed(app: Flask) -> None:

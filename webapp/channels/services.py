@@ -294,14 +294,6 @@ def _is_to_refuse(store: Store, account: str) -> bool:
     return refusal is not None
 
 
-def shop_for(store: Store, marketplace: str) -> int:
-    """The shop for a store's orders from this marketplace."""
-    for row in store.marketplaces:
-        if row.marketplace == marketplace and row.shop_id is not None:
-            return row.shop_id
-    return store.shop_id
-
-
 def draw_numbers(shop_id: int, count: int) -> list[str]:
     """Draw numbers of a shop's sequence, in a short transaction of their own: unused numbers leave a gap.
 

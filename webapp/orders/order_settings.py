@@ -3,7 +3,9 @@
 Orders that the desk already has are not changed by them.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from webapp.audit.actor import Actor
@@ -78,13 +80,14 @@ NEW_ORDERS = SettingsGroup(
 )
 
 
-def status_of_new(store: Store) -> str | None:
-    """The status that the store's new orders get; None without one, or if it is retired."""
-    code = NEW_ORDER_STATUS.of(store)
-    return code if code and may_be_given(code) else None
-
-
 # --- Marketplaces -----------------------------------------------------------------------------------------------------
+
+
+class OrderSettingsChanged(Refusal):
+    """Somebody else saved them since the page was opened."""
+
+    code = "order_settings_changed"
+    sentence = _l("Somebody else saved these settings meanwhile. Compare them with yours, then save again.")
 
 
 class LastMarketplace(Refusal):
@@ -128,6 +131,60 @@ def switched_off(store: Store) -> frozenset[str]:
     )
 
 
+# --- What becomes of an order -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """How a store's new orders are treated: as is stored, or as typed. Import and preview decide by it."""
+
+    import_orders: bool
+    own_numbers: bool
+    status: str  # empty: none
+    shop_id: int
+    shops: Mapping[str, int]  # of the marketplaces that have one of their own
+    off: frozenset[str]  # marketplaces
+
+    @property
+    def version(self) -> str:
+        """Changes whenever one of these settings does."""
+        parts = (self.import_orders, self.own_numbers, self.status, self.shop_id, sorted(self.shops.items()))
+        return hashlib.sha256(repr((parts, sorted(self.off))).encode()).hexdigest()[:16]
+
+    def imports(self, marketplace: str) -> bool:
+        """Whether orders from this marketplace get a number and are worked here."""
+        return self.import_orders and marketplace not in self.off
+
+    def shop_for(self, marketplace: str) -> int:
+        """The shop of orders from this marketplace."""
+        return self.shops.get(marketplace, self.shop_id)
+
+    def given_status(self) -> str | None:
+        """The status of new orders that no rule gives one; None without one, or if it is retired."""
+        return self.status if self.status and may_be_given(self.status) else None
+
+
+def treatment_of(store: Store) -> Treatment:
+    """How the store's new orders are treated now."""
+    own = {row.marketplace: row.shop_id for row in store.marketplaces if row.shop_id is not None}
+    return treatment(NEW_ORDERS.read(store), store.shop_id, own, switched_off(store))
+
+
+def treatment(
+    settings: Mapping[str, Any], shop_id: int, shops: Mapping[str, int | None], off: Collection[str]
+) -> Treatment:
+    """The treatment by these values of the group `NEW_ORDERS`."""
+    values = {one.name: one.parse(settings.get(one.name, one.default)) for one in (IMPORT_ORDERS, OWN_NUMBERS)}
+    return Treatment(
+        import_orders=bool(values[IMPORT_ORDERS.name]),
+        own_numbers=bool(values[OWN_NUMBERS.name]),
+        status=str(settings.get(NEW_ORDER_STATUS.name) or ""),
+        shop_id=shop_id,
+        shops={marketplace: id_ for marketplace, id_ in shops.items() if id_},
+        off=frozenset(off),
+    )
+
+
 # --- Changing them ----------------------------------------------------------------------------------------------------
 
 
@@ -138,13 +195,17 @@ def change_orders(
     shop_id: int,
     marketplace_shops: Mapping[str, int | None],
     marketplaces: Mapping[str, Any] | None = None,
+    version: str | None = None,
     actor: Actor,
 ) -> None:
     """Change how a store's new orders are treated; orders that the desk already has keep their numbers and their shop.
 
     `settings` are those of the group `NEW_ORDERS`, `marketplaces` those of `MARKETPLACES`; `marketplace_shops` names a
-    shop per marketplace, or None for the store's own.
+    shop per marketplace, or None for the store's own. `version` is that of the `Treatment` that the person saw; raises
+    `OrderSettingsChanged` if there is another by now.
     """
+    if version is not None and version != treatment_of(store).version:
+        raise OrderSettingsChanged
     change_shops(store, shop_id=shop_id, marketplace_shops=marketplace_shops, actor=actor)
     change(NEW_ORDERS, settings, store, actor=actor)
     if marketplaces:

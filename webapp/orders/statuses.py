@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, and_, func, select, true
 
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
@@ -240,16 +240,34 @@ def give_to_new(ids: Collection[int], code: str) -> None:
     record_all(orders, "status_set", actor=actor, cause="store", values={"status": code})
 
 
+def rule_for(order: Order, state: str) -> OrderStatus | None:
+    """The first status of this state whose rule the order matches, whatever its own state and status; one query."""
+    actor = Actor.job("statuses")
+    ruled = [(row, _conditions(row, actor)) for row in statuses_of(state) if row.rule]
+    known = [(row, conditions) for row, conditions in ruled if conditions is not None]
+    if not known:
+        return None
+    matches = [and_(true(), *conditions) for _, conditions in known]
+    found = db.session.execute(visible(actor).with_only_columns(*matches).where(Order.id == order.id)).one()
+    return next((row for (row, _), fits in zip(known, found, strict=True) if fits), None)
+
+
 def _fitting(row: OrderStatus, ids: Collection[int], actor: Actor) -> list[int]:
+    conditions = _conditions(row, actor)
+    if conditions is None:
+        return []
+    query = visible(actor).with_only_columns(Order.id).where(Order.id.in_(ids), Order.state == row.state)
+    return list(db.session.scalars(query.where(Order.status.is_(None), *conditions)))
+
+
+def _conditions(row: OrderStatus, actor: Actor) -> list[ColumnElement[bool]] | None:
+    """The conditions of a status's rule; None if it can no longer be read."""
     try:
         compiled = compile_query(parse(row.rule), actor, zone=zone_of(actor))
     except DeskError as error:
         log.warning("status_rule_not_understood", status=row.code, problem=error.code)
-        return []
-    query = visible(actor).with_only_columns(Order.id).where(Order.id.in_(ids), Order.state == row.state)
-    having = [among(word, order_id()) for word in compiled.words]
-    query = query.where(Order.status.is_(None), *compiled.conditions, *having)
-    return list(db.session.scalars(query))
+        return None
+    return [*compiled.conditions, *(among(word, order_id()) for word in compiled.words)]
 
 
 def _taken_off(ids: Sequence[int]) -> set[int]:

@@ -17,7 +17,7 @@ from webapp.jobs import job, runs
 from webapp.jobs.models import OPEN_STATES, Run
 from webapp.orders.events import record_all
 from webapp.orders.models import Order
-from webapp.orders.order_settings import IMPORT_ORDERS, OWN_NUMBERS, status_of_new, switched_off
+from webapp.orders.order_settings import IMPORT_ORDERS, OWN_NUMBERS, switched_off, treatment_of
 from webapp.orders.queries import visible
 from webapp.orders.states import OrderState
 from webapp.sync.models import StoreSync
@@ -58,7 +58,7 @@ def number_orders(run_id: int, chunk: int) -> None:
             return
         store = db.session.get_one(Store, run.subject_id)
         orders = _next(run, store, lock=True) if IMPORT_ORDERS.of(store) else []
-        taken, status = _taken_numbers(orders), status_of_new(store)
+        taken, status = _taken_numbers(orders), treatment_of(store).given_status()
         for order in orders:
             order.number = _number_of(order, store, numbers, taken)
             taken.add(order.number)

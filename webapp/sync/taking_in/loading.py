@@ -18,10 +18,10 @@ from typing import Any, Protocol
 from webapp import live
 from webapp.channels.contract import IncomingOrder, UnreadableOrder
 from webapp.channels.models import Store
-from webapp.channels.services import draw_numbers, shop_for
+from webapp.channels.services import draw_numbers
 from webapp.db import analyze, connect_for_loading, db, drop_after_commit, unit_of_work
 from webapp.errors import DatabaseBusy
-from webapp.orders.order_settings import IMPORT_ORDERS, OWN_NUMBERS, switched_off
+from webapp.orders.order_settings import treatment_of
 from webapp.sync.taking_in.pages import PreparedPage, pack_order, take_in
 from webapp.sync.taking_in.prepared import PreparedOrder, known_orders
 from webapp.sync.taking_in.quarantine import entry_of
@@ -237,11 +237,11 @@ def _draw(batch: _Batch, numbers: dict[int, list[str]], left: int) -> None:
     needed: dict[int, int] = {}
     for store_id, orders in batch.orders.items():
         store = db.session.get_one(Store, store_id)
-        if IMPORT_ORDERS.of(store) and OWN_NUMBERS.of(store):
-            off = switched_off(store)
-            for packed in orders:
-                shop = shop_for(store, packed.order.marketplace)
-                needed[shop] = needed.get(shop, 0) + (packed.order.is_sale and packed.order.marketplace not in off)
+        treatment = treatment_of(store)
+        if treatment.own_numbers:
+            for order in (packed.order for packed in orders):
+                shop = treatment.shop_for(order.marketplace)
+                needed[shop] = needed.get(shop, 0) + (order.is_sale and treatment.imports(order.marketplace))
     db.session.rollback()
     for shop, count in needed.items():
         had = numbers.setdefault(shop, [])

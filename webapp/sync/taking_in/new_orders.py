@@ -7,12 +7,11 @@ from sqlalchemy import CursorResult, select
 
 from webapp.channels.contract import IncomingOrder
 from webapp.channels.models import ChannelLine, ChannelOrder
-from webapp.channels.services import shop_for, take_number
+from webapp.channels.services import take_number
 from webapp.db import db, insert_into, reserve_ids, write_rows
 from webapp.orders.amounts import pack_amounts
 from webapp.orders.events import line_begun, order_begun
 from webapp.orders.models import Order, OrderAmount, OrderLine
-from webapp.orders.order_settings import IMPORT_ORDERS, OWN_NUMBERS, switched_off
 from webapp.orders.states import OrderState, state_of
 from webapp.sync.taking_in import facts
 from webapp.sync.taking_in.facts import LineFacts
@@ -37,7 +36,6 @@ class NewOrders:
 
     def __init__(self, page: PageRows, numbers: dict[int, list[str]]) -> None:
         self.page = page
-        self.off = switched_off(page.store)
         self.numbers = numbers  # numbers that are used stay used when the page is repeated order by order
 
     def claim(self, entries: Sequence[PreparedOrder]) -> dict[str, int]:
@@ -124,7 +122,7 @@ class NewOrders:
     def _new_order_row(
         self, order: IncomingOrder, channel_order_id: int, lines: Sequence[LineFacts], taken: Collection[str | None]
     ) -> dict[str, Any]:
-        shop_id = shop_for(self.page.store, order.marketplace)
+        shop_id = self.page.treatment.shop_for(order.marketplace)
         attention = facts.attention_of(order, lines, had_shipped=False)
         state = state_of(order.stage, lines)
         return {
@@ -148,14 +146,14 @@ class NewOrders:
 
     def _taken_numbers(self, sales: Sequence[PreparedOrder]) -> Collection[str | None]:
         """Those of the channel's numbers that an order of the desk already has."""
-        if not IMPORT_ORDERS.of(self.page.store) or OWN_NUMBERS.of(self.page.store):
+        if not self.page.treatment.import_orders or self.page.treatment.own_numbers:
             return ()
         return set(db.session.scalars(select(Order.number).where(Order.number.in_([e.order.number for e in sales]))))
 
     def _number(self, order: IncomingOrder, shop_id: int, taken: Collection[str | None]) -> str | None:
-        if not IMPORT_ORDERS.of(self.page.store) or order.marketplace in self.off:
+        if not self.page.treatment.imports(order.marketplace):
             return None
-        if not OWN_NUMBERS.of(self.page.store) and order.number not in taken:
+        if not self.page.treatment.own_numbers and order.number not in taken:
             return order.number
         if not self.numbers.get(shop_id):  # first seen as known, or a channel number used by another store
             return take_number(shop_id)

@@ -12,6 +12,7 @@ from webapp.channels.models import ChannelPackage, Store
 from webapp.clock import now
 from webapp.db import write_rows
 from webapp.orders.models import OrderEvent
+from webapp.orders.order_settings import treatment_of
 from webapp.sync.taking_in.rows import channel_package_rows
 from webapp.sync.taking_in.search_terms import PageTerms
 from webapp.sync.taking_in.shipped_elsewhere import ElsewhereShipments
@@ -23,6 +24,7 @@ class PageRows:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.at = now()
+        self.treatment = treatment_of(store)
         self.elsewhere = ElsewhereShipments(store.id)
         self.terms = PageTerms(store.id)
         self._events: list[dict[str, Any]] = []

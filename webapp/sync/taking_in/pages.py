@@ -17,11 +17,11 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from webapp.channels.contract import IncomingOrder, OrdersPage, UnreadableOrder
 from webapp.channels.models import ChannelOrder, Store
-from webapp.channels.services import draw_numbers, shop_for
+from webapp.channels.services import draw_numbers
 from webapp.clock import now
 from webapp.db import db, table_of
 from webapp.jobs.runs import passes
-from webapp.orders.order_settings import IMPORT_ORDERS, OWN_NUMBERS, switched_off
+from webapp.orders.order_settings import treatment_of
 from webapp.sync.models import QuarantinedOrder
 from webapp.sync.taking_in import facts
 from webapp.sync.taking_in.prepared import PreparedOrder, known_orders, same_or_stale
@@ -63,12 +63,12 @@ def prepare(store: Store, page: OrdersPage) -> PreparedPage:
             ready.orders.append(packed)
         else:
             ready.quarantined.append(entry_of(packed))
-    if IMPORT_ORDERS.of(store) and OWN_NUMBERS.of(store):
+    treatment = treatment_of(store)
+    if treatment.import_orders and treatment.own_numbers:
         wanted: dict[int, int] = {}
-        off = switched_off(store)
-        for entry in ready.orders:
-            if entry.order.number not in known and entry.order.is_sale and entry.order.marketplace not in off:
-                shop = shop_for(store, entry.order.marketplace)
+        for order in (entry.order for entry in ready.orders):
+            if order.number not in known and order.is_sale and treatment.imports(order.marketplace):
+                shop = treatment.shop_for(order.marketplace)
                 wanted[shop] = wanted.get(shop, 0) + 1
         db.session.commit()  # ends the reading transaction: numbers are drawn in a transaction of their own
         ready.numbers = {shop: draw_numbers(shop, count) for shop, count in wanted.items()}

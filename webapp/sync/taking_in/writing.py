@@ -14,7 +14,6 @@ from webapp.channels.models import Store
 from webapp.db import db
 from webapp.jobs.telling import tell
 from webapp.orders.contract import OrdersChange
-from webapp.orders.order_settings import status_of_new
 from webapp.orders.states import OrderState
 from webapp.orders.statuses import give_to_new
 from webapp.sync.models import QuarantinedOrder
@@ -68,7 +67,7 @@ def write_page(store: Store, numbers: dict[int, list[str]], entries: Sequence[Pr
     db.session.execute(delete(QuarantinedOrder).where(*here))
     settle_by_reading(changed_orders.readings)
     _announce(page, new, touched, changed_orders)
-    if status := status_of_new(store):
+    if status := page.treatment.given_status():
         _give_status(status, new, touched)
     return Taken(new=len(new), changed=len(touched))
 

@@ -16,23 +16,27 @@ from webapp.channels.keeping import BUYERS
 from webapp.channels.models import Store
 from webapp.channels.registered import channels
 from webapp.channels.services import CONNECTION, access_without_secrets, channel_name, seen_store
-from webapp.channels.shops import next_numbers, shops
+from webapp.channels.shops import get_shop, next_numbers, shops
 from webapp.clock import now
 from webapp.db import db
 from webapp.errors import sentence_of
+from webapp.fulfillment.cancellations import HOLD
 from webapp.i18n import gettext as _
 from webapp.lists.listing import list_page
 from webapp.orders import erasing
+from webapp.orders.attention import in_words
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
-from webapp.orders.order_settings import IMPORT_ORDERS, MARKETPLACES, NEW_ORDERS, switched_off
+from webapp.orders.order_settings import IMPORT_ORDERS, MARKETPLACES, NEW_ORDERS, Treatment, switched_off, treatment_of
 from webapp.orders.queries import visible
-from webapp.orders.states import STATE_LABELS
+from webapp.orders.states import OPEN_STATES, STATE_LABELS
+from webapp.orders.statuses import status_name
 from webapp.reporting.figures import Figure, Interval, Sales, orders_by_state, sales_by_store
 from webapp.search.compiling import Compiled
 from webapp.settings.declared import STORE
 from webapp.sync import health, runs
 from webapp.sync.models import StoreSync
+from webapp.sync.preview import newest_of, preview
 from webapp.sync.streams import lane_label
 from webapp.sync.taking_in.quarantine import quarantined_orders
 from webapp.ui.desk import charts, sales
@@ -251,9 +255,40 @@ def settings_facts(
         "buyers_form": buyers or buyers_form(store),
         "groups": group_forms(STORE, lambda code: _url_of_group(store, code), store, typed, _WITH_MORE),
         "whole": whole,
+        "preview": shown_preview(store, treatment_of(store)) if whole else None,
+        "import_from": _days_back(store),
         **(erasing_facts(store, actor) if whole else {"erasing": None, "erasing_run": None}),
         "store": head(store, state),
     }
+
+
+def shown_preview(store: Store, treatment: Treatment) -> dict[str, Any]:
+    """How the store's newest order would look if it arrived now under these settings; `order` is None if there is none
+    that the person may see.
+    """
+    actor = current_actor()
+    newest = newest_of(store, actor) if actor.may("orders.view") else None
+    if newest is None:
+        return {"order": None, "may_see": actor.may("orders.view")}
+    found = preview(newest, treatment)
+    return {
+        "order": shown.ShownOrder(newest),
+        "number": found.number,
+        "shop": store.shop.name if found.shop_id == store.shop_id else get_shop(found.shop_id).name,
+        "state": found.state,
+        "over": found.state not in OPEN_STATES,
+        "status": status_name(found.status) if found.status else "",
+        "by_rule": found.by_rule,
+        "off": newest.marketplace in treatment.off,
+        "undo": HOLD.of(store),
+        "attention": in_words(found.attention),
+    }
+
+
+def _days_back(store: Store) -> int | None:
+    """How many days the first import reaches back, where the channel lets a merchant say so."""
+    back = [one for one in CONNECTION.declared(store) if one.name == "import_from"]
+    return int(CONNECTION.read(store, back)["import_from"]) if back else None
 
 
 def _url_of_group(store: Store, code: str) -> str:

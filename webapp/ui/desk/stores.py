@@ -32,7 +32,7 @@ from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, NotFound
 from webapp.i18n import gettext as _
 from webapp.orders import erasing
-from webapp.orders.order_settings import IMPORT_ORDERS, change_orders
+from webapp.orders.order_settings import IMPORT_ORDERS, OrderSettingsChanged, change_orders, treatment_of
 from webapp.settings.declared import STORE
 from webapp.settings.services import change as change_settings
 from webapp.sync import activity, call_log, jobs, numbering, runs
@@ -45,11 +45,12 @@ from webapp.ui.desk.store_page import (
     head,
     overview,
     settings_facts,
+    shown_preview,
     test_result,
     traffic_facts,
 )
 from webapp.ui.forms.settings import buyers_form, settings_form
-from webapp.ui.forms.stores import orders_form
+from webapp.ui.forms.stores import VERSION, OrdersForm, orders_form
 from webapp.ui.frame import htmx
 from webapp.ui.frame.access import current_actor, current_person, needs, without_query
 from webapp.ui.frame.pages import page, parts, shown_stores
@@ -143,19 +144,47 @@ def rehearse(store_id: int) -> tuple[str, int]:
 @needs("stores.edit")
 def change_what_becomes(store_id: int) -> Response | tuple[str, int]:
     """Change the rules for the store's orders; a run numbers those that arrived while importing was off."""
-    store = _seen(store_id)
-    form = orders_form(store, shops(current_actor()), channel_name(store.channel), next_numbers(), request.form)
+    form = _orders_form(_seen(store_id), request.form, next_numbers())
     try:
         with unit_of_work():
             store = _seen(store_id)
             change_orders(store, **form.values, actor=current_actor())
             numbered = IMPORT_ORDERS.of(store) and numbering.under_way(store_id) is not None
     except DeskError as error:
+        store = _seen(store_id)
+        if isinstance(error, OrderSettingsChanged):  # what was saved meanwhile is shown, and saved over the next time
+            form[VERSION].data = treatment_of(store).version
         form.complain(error)
-        facts = settings_facts(_seen(store_id), current_actor(), orders=form)
-        return page("desk/stores/settings.html", **facts), error.status
+        return page("desk/stores/settings.html", **settings_facts(store, current_actor(), orders=form)), error.status
     flash(_("Saved. The orders that came meanwhile are being numbered.") if numbered else _("Saved."), "good")
     return redirect(url_for(".settings", store_id=store_id))
+
+
+@bp.get("/<int(max=2147483647):store_id>/settings/orders/preview")
+@needs("stores.edit")
+def preview(store_id: int) -> str:
+    """How the newest order would look by the rules that are saved; loaded after the page."""
+    store = found_store(store_id)
+    current_actor().needs_shops(store.shop_ids)
+    return render_template("desk/stores/_preview.html", store=store, preview=shown_preview(store, treatment_of(store)))
+
+
+@bp.post("/<int(max=2147483647):store_id>/settings/orders/preview")
+@needs("stores.edit")
+def preview_typed(store_id: int) -> str:
+    """How the newest order would look by the rules as they are typed; nothing is saved."""
+    store = _seen(store_id)
+    current_actor().needs_shops(store.shop_ids)
+    form = _orders_form(store, request.form, {} if htmx.is_htmx() else next_numbers())
+    shown = shown_preview(store, form.treatment)
+    if htmx.is_htmx():
+        return render_template("desk/stores/_preview.html", store=store, preview=shown)
+    facts = settings_facts(store, current_actor(), orders=form) | {"preview": shown}
+    return page("desk/stores/settings.html", **facts)
+
+
+def _orders_form(store: Store, given: Any, examples: Mapping[int, str]) -> OrdersForm:
+    return orders_form(store, shops(current_actor()), channel_name(store.channel), examples, given)
 
 
 @bp.post("/<int(max=2147483647):store_id>/settings/groups/<code>")

@@ -1,6 +1,7 @@
 """Forms of the rules for a store's orders, and of the shops that the orders belong to."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from webapp.channels.logos import TYPES
@@ -8,12 +9,17 @@ from webapp.channels.models import NumberSequence, Shop, Store
 from webapp.clock import zones
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.orders.order_settings import (
+    IMPORT_ORDERS,
     MARKETPLACES,
     NEW_ORDER_STATUS,
     NEW_ORDERS,
     OWN_NUMBERS,
+    Treatment,
+    marketplace_setting,
     may_be_given,
     offered_statuses,
+    treatment,
+    treatment_of,
 )
 from webapp.settings.declared import Setting
 from webapp.ui import forms
@@ -21,15 +27,23 @@ from webapp.ui.forms.settings import SettingsForm, group_fields
 
 _STORES_OWN = _NO_STATUS = ""
 _MARKETPLACE = "marketplace-"
+VERSION = "version"
 
 
 class OrdersForm(SettingsForm):
-    """A store's order settings as typed; `values` is what the service takes."""
+    """A store's order settings as typed; `values` is what the service takes. While importing is off, a browser does not
+    send the other fields: they stay as they are.
+    """
 
+    store: Store
     switches: Sequence[Setting[bool]] = ()  # a marketplace's each
 
     @property
     def values(self) -> dict[str, Any]:
+        if not self["shop_id"].raw_data:
+            only = {IMPORT_ORDERS.name: self[IMPORT_ORDERS.name].data}
+            kept = {"shop_id": self.store.shop_id, "marketplace_shops": {}}
+            return {"settings": only, **kept, "version": self.text_of(VERSION) or None}
         shops = {
             name.removeprefix(_MARKETPLACE): int(field.data) if field.data else None
             for name, field in self._fields.items()
@@ -41,30 +55,38 @@ class OrdersForm(SettingsForm):
             "marketplaces": {switch.name: self[switch.name].data for switch in self.switches},
             "shop_id": int(self["shop_id"].data or 0),
             "marketplace_shops": shops,
+            "version": self.text_of(VERSION) or None,
         }
+
+    @property
+    def treatment(self) -> Treatment:
+        """How new orders would be treated by what is typed."""
+        values, stored = self.values, treatment_of(self.store)
+        if "marketplaces" not in values:
+            return replace(stored, import_orders=bool(values["settings"][IMPORT_ORDERS.name]))
+        off = [switch.name for switch in self.switches if not values["marketplaces"][switch.name]]
+        rows = self.store.marketplaces
+        return treatment(
+            values["settings"],
+            values["shop_id"],
+            {row.marketplace: row.shop_id for row in rows} | values["marketplace_shops"],
+            [row.marketplace for row in rows if marketplace_setting(row).name in off],
+        )
 
 
 def orders_form(
     store: Store, shops: Sequence[Shop], channel_name: str, examples: Mapping[int, str], given: Any = None
 ) -> OrdersForm:
-    """The rules for a store's new orders: whether they are worked here, their numbers, their shop."""
+    """The rules for a store's new orders: whether they are worked here, from which marketplaces, their numbers, their
+    shop, their status.
+    """
     names = [(str(shop.id), shop.name) for shop in shops]
     own = _l("Our own, next %(number)s", number=examples.get(store.shop_id, "—"))
     status = NEW_ORDER_STATUS.of(store)
-    fields: dict[str, Any] = group_fields(NEW_ORDERS, store) | {
-        NEW_ORDER_STATUS.name: forms.choice(
-            NEW_ORDER_STATUS.label,
-            offered_statuses(status),
-            default=_NO_STATUS,
-            required=False,
-            help=_status_help(status),
-        ),
-        OWN_NUMBERS.name: forms.choice(
-            OWN_NUMBERS.label,
-            [("own", own), ("channel", _l("The number that %(channel)s gave", channel=channel_name))],
-            default="own",
-            help=OWN_NUMBERS.help,
-        ),
+    fields: dict[str, Any] = {
+        **{name: field for name, field in group_fields(NEW_ORDERS, store).items() if name == IMPORT_ORDERS.name},
+        VERSION: forms.hidden(),
+        **group_fields(MARKETPLACES, store),
         "shop_id": forms.choice(
             _l("Shop"),
             names,
@@ -75,6 +97,7 @@ def orders_form(
     current = NEW_ORDERS.read(store) | {
         OWN_NUMBERS.name: "own" if OWN_NUMBERS.of(store) else "channel",
         "shop_id": str(store.shop_id),
+        VERSION: treatment_of(store).version,
     }
     if len(shops) > 1:
         for row in sorted(store.marketplaces, key=lambda row: row.country):
@@ -84,9 +107,23 @@ def orders_form(
                 _l("Shop for %(country)s", country=row.country), choices, default=_STORES_OWN, required=False
             )
             current[name] = str(row.shop_id) if row.shop_id else _STORES_OWN
-    fields |= group_fields(MARKETPLACES, store)
+    fields |= {
+        OWN_NUMBERS.name: forms.choice(
+            OWN_NUMBERS.label,
+            [("own", own), ("channel", _l("The number that %(channel)s gave", channel=channel_name))],
+            default="own",
+            help=OWN_NUMBERS.help,
+        ),
+        NEW_ORDER_STATUS.name: forms.choice(
+            NEW_ORDER_STATUS.label,
+            offered_statuses(status),
+            default=_NO_STATUS,
+            required=False,
+            help=_status_help(status),
+        ),
+    }
     form = OrdersForm(fields, given, current | MARKETPLACES.read(store))
-    form.declared = list(NEW_ORDERS.declared(store))
+    form.store, form.declared = store, list(NEW_ORDERS.declared(store))
     form.switches = list(MARKETPLACES.declared(store))
     return form
 

@@ -77,6 +77,11 @@ document.addEventListener("submit", (event) => {
 });
 addEventListener("pageshow", () => sending.clear());
 
+/* Fields that count only while a box is ticked are disabled without it. */
+const followTick = (box) => $$(`fieldset[data-needs="${box.id}"]`).forEach((part) => (part.disabled = !box.checked));
+document.addEventListener("change", ({ target }) => target.id && isTick(target) && followTick(target));
+whenReady(() => $$("fieldset[data-needs]").forEach(({ dataset }) => followTick(document.getElementById(dataset.needs))));
+
 /* Focuses the first field with an error below `root` and returns it, if there is one. */
 export function focusError(root) {
   const wrong = $("[aria-invalid=true]:not([data-sample] *)", root);
