@@ -71,6 +71,7 @@ def test_the_desks_own_settings_of_a_store_are_known(cli: Command, store: Store)
         ("orders", "import_orders", True),
         ("orders", "own_numbers", True),
         ("orders", "new_order_status", ""),
+        ("orders", "other_orders", True),
         ("marketplaces", "marketplace.DE", True),
         ("marketplaces", "marketplace.JP", True),
         ("outward", "cancel_hold", 60),

@@ -46,6 +46,7 @@ def test_every_option_is_listed_with_its_choices(cli: Command, store: Store, tok
         "import_orders",
         "own_numbers",
         "new_order_status",
+        "other_orders",
         "shop",
         "shop.DE",
         "shop.JP",

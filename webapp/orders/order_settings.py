@@ -75,8 +75,18 @@ def _check_status(store: Store, had: Mapping[str, Any], given: Mapping[str, Any]
         raise Invalid(field=NEW_ORDER_STATUS.name, problem=_l("is retired: no order gets it."))
 
 
+OTHER_ORDERS = Setting(
+    name="other_orders",
+    label=_l("Show a buyer's other orders"),
+    default=True,
+    help=_l("On an order's page, for those who may see buyers. Buyers are guests: no customer accounts are kept."),
+)
 NEW_ORDERS = SettingsGroup(
-    "orders", _l("Its orders"), (IMPORT_ORDERS, OWN_NUMBERS, NEW_ORDER_STATUS), scope=STORE, check=_check_status
+    "orders",
+    _l("Its orders"),
+    (IMPORT_ORDERS, OWN_NUMBERS, NEW_ORDER_STATUS, OTHER_ORDERS),
+    scope=STORE,
+    check=_check_status,
 )
 
 

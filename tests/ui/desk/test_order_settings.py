@@ -25,7 +25,7 @@ def _status(store: Store, operator: Actor) -> None:
 
 
 def typed(store: Store, **more: str) -> dict[str, str]:
-    usual = {"import_orders": "y", "own_numbers": "own", "shop_id": str(store.shop_id)}
+    usual = {"import_orders": "y", "own_numbers": "own", "shop_id": str(store.shop_id), "other_orders": "y"}
     return usual | {"marketplace.DE": "y", "marketplace.JP": "y"} | more
 
 
@@ -73,7 +73,12 @@ def test_while_importing_is_off_the_rest_is_disabled_and_kept(browser: Browser, 
     assert '<fieldset data-needs="import_orders" disabled>' in browser.get(where).text
     db.session.expire_all()
     kept = NEW_ORDERS.read(db.session.get_one(Store, store.id))
-    assert kept == {"import_orders": False, "own_numbers": True, "new_order_status": "to_pick"}
+    assert kept == {
+        "import_orders": False,
+        "own_numbers": True,
+        "new_order_status": "to_pick",
+        "other_orders": True,
+    }
 
 
 def test_a_retired_status_is_said_to_be_skipped(browser: Browser, store: Store, operator: Actor) -> None:

@@ -38,7 +38,7 @@ from webapp.hooks.discovery import PluginState
 from webapp.jobs.models import Run
 from webapp.orders import erasing
 from webapp.orders.models import Order
-from webapp.orders.order_settings import NEW_ORDERS, switched_off
+from webapp.orders.order_settings import IMPORT_ORDERS, OWN_NUMBERS, switched_off
 from webapp.orders.queries import locked
 from webapp.sync import denials, proving, runs
 from webapp.sync.streams import Stream
@@ -406,7 +406,7 @@ def test_a_shop_per_marketplace_is_offered_once_there_are_two(browser: Browser, 
     db.session.expire_all()
     changed = db.session.get_one(Store, store.id)
     assert {row.marketplace: row.shop_id for row in changed.marketplaces} == {"DE": None, "JP": tokyo}
-    assert NEW_ORDERS.read(changed) == {"import_orders": True, "own_numbers": False, "new_order_status": ""}
+    assert (IMPORT_ORDERS.of(changed), OWN_NUMBERS.of(changed)) == (True, False)
 
 
 def test_a_marketplace_is_switched_off_alone(browser: Browser, store: Store) -> None:

@@ -476,3 +476,22 @@ def test_a_packing_slip_speaks_the_language_of_the_marketplace(
     [order] = take(incoming_order())
     slip = browser.get(f"/orders/{order.number}/packing-slip").text
     assert re.findall(r'<article class="slip" lang="(\w+)"', slip) == [spoken]
+
+
+def test_other_orders_of_the_buyer_load_below_the_buyer(take: Callable[..., list[Order]], browser: Browser) -> None:
+    known = {"name": "Jane Quixelworth", "email": "k7x@marketplace.test", "address": {"country": "DE"}}
+    order, other = take(incoming_order(buyer=known), incoming_order(buyer=known))
+    url = f"/orders/{order.number}/of-buyer"
+    assert f'hx-get="{url}"' in browser.get(f"/orders/{order.number}").text
+    part = browser.get(url, htmx=True).text
+    assert len(browser.queries) <= 8, "\n".join(browser.queries)
+    assert "1 other order of this buyer" in part
+    assert f'href="/orders/{other.number}"' in part
+    assert "k7x" not in part
+    page = browser.get(url).text  # without JavaScript
+    assert "<h1>Other orders of this buyer</h1>" in page
+    assert f'href="/orders/{other.number}"' in page
+    with unit_of_work():
+        erase([order.id])
+    assert url not in browser.get(f"/orders/{order.number}").text
+    assert "are not shown" in browser.get(url).text

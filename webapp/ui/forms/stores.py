@@ -13,6 +13,7 @@ from webapp.orders.order_settings import (
     MARKETPLACES,
     NEW_ORDER_STATUS,
     NEW_ORDERS,
+    OTHER_ORDERS,
     OWN_NUMBERS,
     Treatment,
     marketplace_setting,
@@ -82,9 +83,9 @@ def orders_form(
     """
     names = [(str(shop.id), shop.name) for shop in shops]
     own = _l("Our own, next %(number)s", number=examples.get(store.shop_id, "—"))
-    status = NEW_ORDER_STATUS.of(store)
+    status, own_fields = NEW_ORDER_STATUS.of(store), group_fields(NEW_ORDERS, store)
     fields: dict[str, Any] = {
-        **{name: field for name, field in group_fields(NEW_ORDERS, store).items() if name == IMPORT_ORDERS.name},
+        IMPORT_ORDERS.name: own_fields[IMPORT_ORDERS.name],
         VERSION: forms.hidden(),
         **group_fields(MARKETPLACES, store),
         "shop_id": forms.choice(
@@ -121,6 +122,7 @@ def orders_form(
             required=False,
             help=_status_help(status),
         ),
+        OTHER_ORDERS.name: own_fields[OTHER_ORDERS.name],
     }
     form = OrdersForm(fields, given, current | MARKETPLACES.read(store))
     form.store, form.declared = store, list(NEW_ORDERS.declared(store))

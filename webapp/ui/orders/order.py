@@ -17,6 +17,7 @@ from webapp.orders.asof import as_of
 from webapp.orders.contract import ActionInput, OrderAction, Place
 from webapp.orders.events import events_of
 from webapp.orders.models import Order
+from webapp.orders.of_buyer import other_orders
 from webapp.orders.queries import find_order
 from webapp.orders.services import act, find_action, pin, read_input, refusal_of, unpin
 from webapp.sync import fresh_facts
@@ -119,6 +120,18 @@ def aside(number: str) -> str | AnyResponse:
     if not htmx.is_htmx():
         return redirect(url_of(order))
     return page(ASIDE, **facts(order, actor) | {"loaded": True})
+
+
+@bp.get("/orders/<number>/of-buyer")
+@needs("buyers.see")
+def of_buyer(number: str) -> str:
+    """The other orders of the order's buyer: below the buyer's card, or as a page of their own."""
+    actor = current_actor()
+    order = find_order(number, actor)
+    found = other_orders(order, actor)
+    others = [shown.ShownOrder(other) for other in found.newest] if found else []
+    template = "orders/_of_buyer.html" if htmx.is_htmx() else "orders/of_buyer.html"
+    return page(template, order=shown.ShownOrder(order), found=found, others=others, full=not htmx.is_htmx())
 
 
 @bp.get("/orders/<number>/lines")
