@@ -23,10 +23,11 @@ RANGES = {
     "DASH": 8,
     "PRT": 5,
     "RPT": 3,
+    "SET": 9,
 }
 SINGLE = """
     ADET-2 ADET-3 ADET-4 ADET-5 ADET-6 CHM-1 M6 M16 M17 W-3 W-4 W-5 W-9 W-10 W-13 W-14 W-15 W-30 W-33 W-40 W-45 W-46
-    W-47 W-48 W-49 W-50 W-51 W-52 W-53 W-54 W-56 W-59 W-63
+    W-47 W-48 W-49 W-50 W-51 W-52 W-53 W-54 W-56 W-59 W-63 W-66
 """
 
 

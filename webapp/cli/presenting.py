@@ -27,7 +27,7 @@ from webapp.orders.attention import in_words
 from webapp.orders.events import event_words, sentence_of as sentence_of_event
 from webapp.orders.lent_columns import order_row as row_of_order
 from webapp.orders.models import Order, OrderAmount, OrderComment, OrderEvent, OrderHold, OrderLine
-from webapp.orders.order_settings import IMPORT_ORDERS
+from webapp.orders.order_settings import IMPORT_ORDERS, switched_off
 from webapp.orders.queries import reference
 from webapp.orders.services import Offer
 from webapp.orders.statuses import status_name
@@ -295,7 +295,7 @@ def store_rows(found: Sequence[Store]) -> list[Document]:
 
 def _store_row(store: Store, state: Health) -> Document:
     """`disconnected` waits for a person, `last_failure` passes by itself; `lanes` are read beside the orders."""
-    sync = state.sync
+    sync, off = state.sync, switched_off(store)
     return {
         "id": store.id,
         "channel": store.channel,
@@ -306,6 +306,7 @@ def _store_row(store: Store, state: Health) -> Document:
         "archived_at": iso(store.archived_at),
         "import_orders": IMPORT_ORDERS.of(store),
         "marketplaces": sorted(row.country for row in store.marketplaces),
+        "marketplaces_off": sorted(row.country for row in store.marketplaces if row.marketplace in off),
         "disconnected": state.disconnected(store),
         "last_failure": state.last_failure,
         "denied": [

@@ -56,6 +56,10 @@ def test_a_preview_draws_what_is_typed_and_saves_nothing(browser: Browser, store
     japan = typed(store)
     del japan["marketplace.DE"]
     assert "Its marketplace is switched off" in browser.post(where, japan, htmx=True).text
+    for shop in ("99", "abc", "²", "9" * 30):
+        odd = browser.post(where, typed(store, shop_id=shop), htmx=True)
+        assert (odd.status_code, rows(odd.text)["Shop"]) == (200, store.shop.name)
+        assert browser.post(where.removesuffix("/preview"), typed(store, shop_id=shop)).status_code == 422
     assert treatment_of(store).status == ""
 
 

@@ -1,6 +1,6 @@
 """Forms of the rules for a store's orders, and of the shops that the orders belong to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,6 +37,7 @@ class OrdersForm(SettingsForm):
     """
 
     store: Store
+    shops: Collection[int]  # that are offered
     switches: Sequence[Setting[bool]] = ()  # a marketplace's each
 
     @property
@@ -46,7 +47,7 @@ class OrdersForm(SettingsForm):
             kept = {"shop_id": self.store.shop_id, "marketplace_shops": {}}
             return {"settings": only, **kept, "version": self.text_of(VERSION) or None}
         shops = {
-            name.removeprefix(_MARKETPLACE): int(field.data) if field.data else None
+            name.removeprefix(_MARKETPLACE): _id(field.data) if field.data else None
             for name, field in self._fields.items()
             if name.startswith(_MARKETPLACE)
         }
@@ -54,23 +55,24 @@ class OrdersForm(SettingsForm):
         return {
             "settings": super().values | numbers,
             "marketplaces": {switch.name: self[switch.name].data for switch in self.switches},
-            "shop_id": int(self["shop_id"].data or 0),
+            "shop_id": _id(self["shop_id"].data),
             "marketplace_shops": shops,
             "version": self.text_of(VERSION) or None,
         }
 
     @property
     def treatment(self) -> Treatment:
-        """How new orders would be treated by what is typed."""
+        """How new orders would be treated by what is typed; a shop that is not offered counts as not chosen."""
         values, stored = self.values, treatment_of(self.store)
         if "marketplaces" not in values:
             return replace(stored, import_orders=bool(values["settings"][IMPORT_ORDERS.name]))
         off = [switch.name for switch in self.switches if not values["marketplaces"][switch.name]]
         rows = self.store.marketplaces
+        own = {row.marketplace: row.shop_id for row in rows} | values["marketplace_shops"]
         return treatment(
             values["settings"],
-            values["shop_id"],
-            {row.marketplace: row.shop_id for row in rows} | values["marketplace_shops"],
+            values["shop_id"] if values["shop_id"] in self.shops else stored.shop_id,
+            {marketplace: shop_id for marketplace, shop_id in own.items() if shop_id in self.shops},
             [row.marketplace for row in rows if marketplace_setting(row).name in off],
         )
 
@@ -125,9 +127,15 @@ def orders_form(
         OTHER_ORDERS.name: own_fields[OTHER_ORDERS.name],
     }
     form = OrdersForm(fields, given, current | MARKETPLACES.read(store))
+    form.shops = [shop.id for shop in shops]
     form.store, form.declared = store, list(NEW_ORDERS.declared(store))
     form.switches = list(MARKETPLACES.declared(store))
     return form
+
+
+def _id(text: Any) -> int:
+    """A shop's id as sent; 0, which no shop has, for anything else."""
+    return int(text) if str(text).isdecimal() and len(str(text)) < 10 else 0
 
 
 def _status_help(status: str) -> LazyString | str:
