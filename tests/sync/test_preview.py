@@ -16,7 +16,7 @@ from webapp.orders.models import Order
 from webapp.orders.order_settings import Treatment, change_orders
 from webapp.orders.statuses import find_status, make_status, retire_status
 from webapp.sync.preview import newest_of, preview
-from webapp.testing import GERMANY, JAPAN, incoming_line, incoming_order
+from webapp.testing import GERMANY, JAPAN, again, incoming_line, incoming_order
 
 Take = Callable[..., list[Order]]
 _numbers = count(1)
@@ -100,8 +100,17 @@ def test_the_import_does_what_the_preview_shows(
         [copy] = take(_copy(incoming))
         db.session.refresh(copy)
         assert looks(copy) == expected, name
+        if shown.once_paid is not None:
+            [paid] = take(_paid(copy))
+            db.session.refresh(paid)
+            assert paid.status == shown.once_paid, name
         theirs = {incoming.number: copy.channel_order_number}.get(shown.number or "", shown.number)
         assert copy.number == theirs, name
+
+
+def _paid(order: Order) -> IncomingOrder:
+    pending = incoming_order(**ORDERS["pending"], number=order.channel_order_number)
+    return again(pending, stage=ChannelStage.OPEN, status="UNSHIPPED")
 
 
 def _copy(order: IncomingOrder) -> IncomingOrder:
@@ -114,3 +123,12 @@ def test_the_newest_order_is_previewed(store: Store, take: Take, operator: Actor
     found = newest_of(store, operator)
     assert found is not None
     assert found.id == order.id
+
+
+def test_what_a_pending_order_gets_once_it_is_paid_is_shown(
+    store: Store, take: Take, tokyo: int, operator: Actor
+) -> None:
+    [order] = take(incoming_order(**ORDERS["pending"]))
+    shown = preview(order, treated(store, tokyo, {"status": "to_pick"}))
+    assert (shown.state, shown.status, shown.once_paid) == ("pending", None, "to_pick")
+    assert preview(order, treated(store, tokyo, {"status": "to_pick", "import_orders": False})).once_paid is None

@@ -35,6 +35,7 @@ class OrderPreview:
     state: OrderState
     status: str | None
     by_rule: bool  # whether a rule gives the status
+    once_paid: str | None  # the status that a pending order gets then, unless a rule gives another
     attention: Sequence[Mapping[str, Any]]
 
 
@@ -55,10 +56,12 @@ def preview(order: Order, treatment: Treatment) -> OrderPreview:
     number = _number(order, shop_id, treatment)
     ruled = rule_for(order, state)
     status = ruled.code if ruled is not None else None
-    if status is None and number is not None and state is OrderState.PROCESSING:
-        status = treatment.given_status()
+    given = treatment.given_status() if number is not None else None
+    if status is None and state is OrderState.PROCESSING:
+        status = given
+    once_paid = given if state is OrderState.PENDING else None
     kept = [one for one in order.attention if one["kind"] in IMPORT_KINDS - _OF_WORK_HERE]
-    return OrderPreview(order, number, shop_id, state, status, ruled is not None, kept)
+    return OrderPreview(order, number, shop_id, state, status, ruled is not None, once_paid, kept)
 
 
 def _incoming(line: ChannelLine) -> IncomingLine:

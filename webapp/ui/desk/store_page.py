@@ -29,7 +29,7 @@ from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
 from webapp.orders.order_settings import IMPORT_ORDERS, MARKETPLACES, NEW_ORDERS, Treatment, switched_off, treatment_of
 from webapp.orders.queries import visible
-from webapp.orders.states import OPEN_STATES, STATE_LABELS
+from webapp.orders.states import STATE_LABELS
 from webapp.orders.statuses import status_name
 from webapp.reporting.figures import Figure, Interval, Sales, orders_by_state, sales_by_store
 from webapp.search.compiling import Compiled
@@ -276,9 +276,9 @@ def shown_preview(store: Store, treatment: Treatment) -> dict[str, Any]:
         "number": found.number,
         "shop": store.shop.name if found.shop_id == store.shop_id else get_shop(found.shop_id).name,
         "state": found.state,
-        "over": found.state not in OPEN_STATES,
         "status": status_name(found.status) if found.status else "",
         "by_rule": found.by_rule,
+        "once_paid": status_name(found.once_paid) if found.once_paid else "",
         "off": newest.marketplace in treatment.off,
         "undo": HOLD.of(store),
         "attention": in_words(found.attention),
