@@ -13,6 +13,7 @@ from webapp.channels.shops import create_shop
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.cancellations import HOLD
 from webapp.hooks import hookimpl, hooks
+from webapp.hooks.failures import Failure
 from webapp.orders.models import Order
 from webapp.orders.order_settings import IMPORT_ORDERS, NEW_ORDER_STATUS, switched_off
 from webapp.orders.statuses import make_status
@@ -136,3 +137,22 @@ def test_a_name_of_two_groups_is_refused_with_both(cli: Command, store: Store) -
 def test_a_right_is_needed(cli: Command, store: Store, mia: Actor) -> None:
     for arguments in (["settings", store.name], ["set", store.name, "--set", "shop=1"]):
         assert cli("--as", "mia@desk.test", "store", *arguments).code == 1
+
+
+class Broken:
+    """A plugin whose settings can't be read."""
+
+    @hookimpl
+    def register_settings(self) -> list[SettingsGroup]:
+        return [SettingsGroup("broken", "Broken", lambda store: store.lost, scope=STORE)]
+
+
+def test_a_group_that_fails_is_named_and_the_others_are_listed(
+    cli: Command, store: Store, plugin_failures: list[Failure]
+) -> None:
+    hooks.manager.register(Broken(), name="broken")
+    listed = cli("--json", "store", "settings", store.name)
+    assert (listed.code, "broken: " in listed.err) == (1, True)
+    assert "shop" in [row["name"] for row in listed.document]
+    assert cli("store", "set", store.name, "--set", "cancel_hold=5").code == 0
+    plugin_failures.clear()

@@ -105,7 +105,7 @@ def settings_(door: Door, store_key: str) -> None:
     rows = [option_row(option) for option in options]
     door.show(rows, table(rows, ("name", "label", "value", "default", "group"), empty="Nothing can be set here."))
     if problems:
-        raise Failed(" ".join(problems))
+        raise Failed(" ".join(f"{code}: {problem}" for code, problem in problems.items()))
 
 
 @store.command(name="list")

@@ -39,14 +39,15 @@ class StoreOption:
     stored: bool = False
 
 
-def options_of(store: Store, actor: Actor) -> tuple[list[StoreOption], list[str]]:
-    """The options of a store, and a sentence for each group that can't be read."""
-    found, problems = [], []
+def options_of(store: Store, actor: Actor) -> tuple[list[StoreOption], dict[str, str]]:
+    """The options of a store, and why groups can't be read, by their codes."""
+    found: list[StoreOption] = []
+    problems = {}
     for group in groups(STORE):
         try:
             found += ask(group, "setting", _of_group, group, store, raises=DeskError)
         except Refusal as error:
-            problems.append(f"{group.code}: {error}")
+            problems[group.code] = str(error)
         if group is NEW_ORDERS:
             found += _shops(store, shops(actor))
     return found, problems
