@@ -25,14 +25,13 @@ VALUES = {"Job", "LazyString", "Model", "Money", "UtcDateTime"}  # what plugins 
 # What plugins build, or implement, and the desk reads:
 READ = {
     "Accepted", "ActionInput", "AttentionKind", "Badge", "Call", "CancelReason", "Card", "Carrier", "Channel", "Check",
-    "Column", "Connection", "Contradicted", "Denial", "DoneElsewhere", "Effective", "EventGroup", "EventWords",
-    "Expansion", "Flag", "FormField", "Found", "FulfillmentProvider", "GuideStep", "Impossible", "IncomingAmount",
-    "IncomingLine", "IncomingOrder", "IncomingPackage", "Label", "Link", "ListWords", "Marketplace", "MenuEntry",
-    "NotCarriedOut",
-    "NotYet", "NothingLearned", "Offered", "OrderAction", "OrdersPage", "OutwardKind", "Owing", "PackageInput", "Panel",
-    "PracticeStore", "Process", "ProductCode", "QueryKey", "Refused", "Right", "Schedule", "Sent", "Setting",
-    "SettingsGroup", "Shown", "StatusCard", "Stream", "StreamPage", "Subject", "UnitsOfLine", "Unknown",
-    "UnreadableOrder", "UpdateKind", "View", "Waits", "WordSource",
+    "Column", "Connection", "Contradicted", "Correction", "Denial", "DoneElsewhere", "Effective", "EventGroup",
+    "EventWords", "Expansion", "Flag", "FormField", "Found", "FulfillmentProvider", "GuideStep", "Impossible",
+    "IncomingAmount", "IncomingLine", "IncomingOrder", "IncomingPackage", "Label", "Link", "ListWords", "Marketplace",
+    "MenuEntry", "NotCarriedOut", "NotYet", "NothingLearned", "Offered", "OrderAction", "OrdersPage", "OutwardKind",
+    "Owing", "PackageAction", "PackageInput", "Panel", "PracticeStore", "Process", "ProductCode", "QueryKey", "Refused",
+    "Right", "Schedule", "Sent", "Setting", "SettingsGroup", "Shown", "StatusCard", "Stream", "StreamPage", "Subject",
+    "UnitsOfLine", "Unknown", "UnreadableOrder", "UpdateKind", "View", "Waits", "WordSource",
 }  # fmt: skip
 # What the desk builds and plugins read:
 TOLD = {
@@ -136,7 +135,9 @@ READ_WITHIN = {
 
 
 def members(kind: type) -> set[str]:
-    """The public members of a contract; of an error only what it has beside any other."""
+    """The public members of a contract; of an error only what it has beside any other, and of an action on one package
+    what it has beside other actions.
+    """
     if issubclass(kind, Enum):
         return {str(one.value) for one in kind}
     found: set[str] = set()
@@ -144,6 +145,8 @@ def members(kind: type) -> set[str]:
         if one.__module__.startswith("webapp."):
             found |= {*vars(one), *vars(one).get("__annotations__", {})}
     plain = {name for name in found if not name.startswith(("_", "model_"))}
+    if issubclass(kind, api.PackageAction):
+        return plain - members(api.OrderAction)
     return plain - members(api.DeskError) if issubclass(kind, Exception) and kind is not api.DeskError else plain
 
 

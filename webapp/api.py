@@ -66,7 +66,15 @@ from webapp.config import configuration
 from webapp.db import Json, Model, UtcDateTime, db, unit_of_work
 from webapp.errors import DeskError, Invalid, Refusal
 from webapp.fulfillment.canceling import buyers_reason, cancel_orders, cancel_refusal, undo_cancel, undo_cancel_refusal
+from webapp.fulfillment.confirmations import shows_package
 from webapp.fulfillment.contract import FulfillmentProvider, PackageInput, ShipmentCreated
+from webapp.fulfillment.correcting import (
+    Correction,
+    correct_shipment,
+    correcting_refusal,
+    correcting_refusals,
+    find_package,
+)
 from webapp.fulfillment.models import Package, Shipment
 from webapp.fulfillment.services import ship_order, shipping_refusal
 from webapp.hooks import hookimpl
@@ -90,6 +98,7 @@ from webapp.orders.contract import (
     OrderAction,
     OrdersChange,
     Origin,
+    PackageAction,
     Panel,
     Place,
     UnitsMoved,
@@ -174,6 +183,7 @@ __all__ = [
     "Component",
     "Connection",
     "Contradicted",
+    "Correction",
     "Denial",
     "Denied",
     "DeniedThing",
@@ -227,6 +237,7 @@ __all__ = [
     "OutwardKind",
     "Owing",
     "Package",
+    "PackageAction",
     "PackageInput",
     "PageRefused",
     "Panel",
@@ -283,10 +294,14 @@ __all__ = [
     "change_address",
     "comment",
     "configuration",
+    "correct_shipment",
+    "correcting_refusal",
+    "correcting_refusals",
     "country_choices",
     "current_actor",
     "db",
     "decimals",
+    "find_package",
     "find_person",
     "get_channel",
     "gettext",
@@ -326,6 +341,7 @@ __all__ = [
     "ship_order",
     "shipping_refusal",
     "shown_addresses",
+    "shows_package",
     "status_name",
     "status_refusal",
     "statuses_of",

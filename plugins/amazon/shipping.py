@@ -40,6 +40,7 @@ from webapp.api import (
     Update,
     UpdateKind,
     lazy_gettext as _l,
+    shows_package,
 )
 
 CONFIRM = CONFIRM_SHIPMENT.name
@@ -235,13 +236,21 @@ def _reason(error: ChannelError, update: Update) -> tuple[float, str, Mapping[st
 
 def _shown(order: IncomingOrder, update: Update) -> Effective | None:
     """The effect, if the order shows the package: our tracking number, under our reference or another, with our
-    units.
+    units. A correction edits the package of our reference, which may show what was confirmed before.
     """
+    if update.revision > 1:
+        there = _ours(order, update)
+        taken = update.handle is not None
+        return Effective() if there is not None and shows_package(there, update.payload, taken=taken) else None
     tracking = _plain(update.payload["package"]["tracking_number"])
     for package in order.packages:
         if _plain(package.tracking_number) == tracking and _holds(package, update):
             return Effective()
     return None
+
+
+def _ours(order: IncomingOrder, update: Update) -> IncomingPackage | None:
+    return next((package for package in order.packages if package.number == update.reference), None)
 
 
 def _holds(package: IncomingPackage, update: Update) -> bool:
@@ -251,7 +260,9 @@ def _holds(package: IncomingPackage, update: Update) -> bool:
 
 
 def _done_elsewhere(order: IncomingOrder, update: Update) -> Effective | None:
-    """The effect, if packages of others have the units, and no units are left for ours."""
+    """The effect, if packages of others have the units, and no units are left for ours, which is not there."""
+    if _ours(order, update) is not None:
+        return None
     left = {line.number: line.unfulfilled for line in order.lines}
     packed: dict[str, int] = {}
     for package in order.packages:

@@ -3,6 +3,7 @@
 from plugins.order_actions.address import ChangeAddress
 from plugins.order_actions.cancel import CancelOrder, UndoCancel
 from plugins.order_actions.comment import CommentOnOrder
+from plugins.order_actions.correct import CorrectShipment
 from plugins.order_actions.hold import HoldOrder, ReleaseOrder
 from plugins.order_actions.organize import (
     ArchiveOrder,
@@ -29,6 +30,7 @@ ACTIONS: list[OrderAction] = [
     ArchiveOrder(),
     RestoreOrder(),
     ChangeAddress(),
+    CorrectShipment(),
 ]
 
 

@@ -1,6 +1,7 @@
 """Ship: the button, the form and the JSON of shipping. The rules are the desk's own (`shipping_refusal`)."""
 
 from collections.abc import Mapping
+from datetime import date, datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ from webapp.api import (
     DeskError,
     FormField,
     Kind,
+    LazyString,
     Offered,
     Order,
     OrderAction,
@@ -44,10 +46,23 @@ class PackageFields(BaseModel):
     lines: Annotated[dict[int, int], FormField(_l("In the box"), Kind.QUANTITIES)] = Field(default_factory=dict)
 
     def as_package(self, order: Order) -> PackageInput:
-        """The parcel. A date alone means the end of that day; if that is still to come today, it means now."""
-        today = now().astimezone(ZoneInfo(order.shop.zone)).date()
-        shipped_at = now() if self.ship_date == today else in_shop(order, self.ship_date)
-        return PackageInput(self.carrier, self.tracking_number, self.carrier_name, self.service, shipped_at, self.lines)
+        at = shipped_at(order, self.ship_date)
+        return PackageInput(self.carrier, self.tracking_number, self.carrier_name, self.service, at, self.lines)
+
+
+def shipped_at(order: Order, moment: datetime | date | None) -> datetime | None:
+    """The instant. A date alone means the end of that day; if that is still to come today, it means now."""
+    today = now().astimezone(ZoneInfo(order.shop.zone)).date()
+    return now() if moment == today else in_shop(order, moment)
+
+
+def carrier_choices(order: Order) -> list[tuple[str, LazyString | str]]:
+    """The carriers of the order's marketplace; none if the plugin of its channel was left out, which refusals say."""
+    try:
+        carriers = get_channel(order.store.channel).carriers(order.marketplace)
+    except DeskError:
+        return []
+    return [(carrier.code, carrier.label) for carrier in carriers]
 
 
 class ShipInput(ActionInput):
@@ -100,14 +115,10 @@ class ShipOrder(OrderAction):
     def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
         if order is None:
             return {}
-        try:
-            carriers = get_channel(order.store.channel).carriers(order.marketplace)
-        except DeskError:  # its plugin was left out: `refusal` says so
-            carriers = ()
         left = [UnitsOfLine(line.id, line.title, line.sku, line.open) for line in order.lines if line.open]
         units = sum(line.most for line in left)
         fields = {
-            "carrier": Offered(choices=[(carrier.code, carrier.label) for carrier in carriers]),
+            "carrier": Offered(choices=carrier_choices(order)),
             "lines": Offered(lines=left) if units > 1 else HIDDEN,
         }
         return {

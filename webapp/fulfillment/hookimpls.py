@@ -3,6 +3,7 @@
 from webapp.fulfillment.cancellations import REFUSED, SETTINGS, WORDS, CancelKind
 from webapp.fulfillment.confirmations import ShipmentConfirmation
 from webapp.fulfillment.contract import ShipmentCreated
+from webapp.fulfillment.correcting import SHIPPING, WORDS as CORRECTING_WORDS
 from webapp.fulfillment.list_columns import COLUMNS
 from webapp.fulfillment.query_keys import KEYS, PACKAGE_KEYS, SOURCES
 from webapp.fulfillment.shipment_list import COLUMNS as PACKAGE_COLUMNS, SHIPMENT_LIST
@@ -11,14 +12,12 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.telling import declare
 from webapp.lists.contract import Subject
 from webapp.orders.attention import AttentionKind
-from webapp.orders.events import EventGroup, EventWords
+from webapp.orders.events import EventWords
 from webapp.search.contract import Column, QueryKey, WordSource
 from webapp.settings.declared import SettingsGroup
 from webapp.updates.contract import OutwardKind
 
 declare("shipments_created", list[ShipmentCreated])
-
-SHIPPING = EventGroup("shipping", _l("Shipments"), 20)
 
 
 @hookimpl
@@ -38,7 +37,8 @@ def register_attention_kinds() -> list[AttentionKind]:
 
 @hookimpl
 def register_event_words() -> list[EventWords]:
-    return [EventWords("shipped", _l("Shipped by %(carrier)s, %(tracking)s (units: %(units)s)"), SHIPPING), *WORDS]
+    shipped = EventWords("shipped", _l("Shipped by %(carrier)s, %(tracking)s (units: %(units)s)"), SHIPPING)
+    return [shipped, *CORRECTING_WORDS, *WORDS]
 
 
 @hookimpl

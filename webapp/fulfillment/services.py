@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import Integer, cast, func, select
 from sqlalchemy.orm import joinedload
 
 from webapp.audit.actor import Actor
@@ -20,7 +20,7 @@ from webapp.db import db
 from webapp.errors import DeskError, NotFound, Refusal
 from webapp.fulfillment.canceling import BeingCanceled, forget_refused
 from webapp.fulfillment.cancellations import OrderCanceled
-from webapp.fulfillment.confirmations import owe_confirmations
+from webapp.fulfillment.confirmations import SHIPMENT, owe_confirmations
 from webapp.fulfillment.contract import FulfillmentProvider, PackageInput, ShipmentCreated
 from webapp.fulfillment.models import DESK, Package, PackageLine, Shipment
 from webapp.hooks.fence import ask
@@ -32,6 +32,7 @@ from webapp.orders.holds import OnHold
 from webapp.orders.keeping import kept_now
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.services import ManagedAtChannel, settle_state
+from webapp.updates.models import ChannelUpdate
 
 _ROUNDED = re.compile(r"\d([.,]\d+)?E\+\d+", re.ASCII | re.IGNORECASE)  # 9.40011E+21, as spreadsheets write it
 CLOCK_SLACK = timedelta(minutes=2)  # a ship time up to this far ahead is accepted from a fast clock
@@ -185,8 +186,14 @@ def ship_order(
 
 
 def next_package_number(order: Order) -> int:
-    """One more than every package number of the order, whoever gave it."""
-    highest = db.session.scalar(select(func.max(Package.number)).where(Package.order_id == order.id)) or 0
+    """One more than every package number that the order ever had, whoever gave it. Of a package that was taken back,
+    the update that was withdrawn keeps the number.
+    """
+    told = func.max(cast(ChannelUpdate.reference, Integer))
+    of_updates = select(told).where(ChannelUpdate.order_id == order.id, ChannelUpdate.kind == SHIPMENT)
+    of_packages = select(func.max(Package.number)).where(Package.order_id == order.id)
+    row = db.session.execute(select(of_packages.scalar_subquery(), of_updates.scalar_subquery())).one()
+    highest = max(number or 0 for number in row)
     there = [int(package.number) for package in order.channel_order.packages if is_package_number(package.number)]
     return max([highest, *there]) + 1
 
@@ -197,8 +204,8 @@ def is_package_number(reference: str) -> bool:
 
 
 def _pack(order: Order, number: int, package: PackageInput) -> Package:
-    shipped_at = _checked_ship_time(order, package.shipped_at)
-    carrier, carrier_name = checked_carrier(order, package)
+    shipped_at = checked_ship_time(order, package.shipped_at)
+    carrier, carrier_name = checked_carrier(order, package.carrier, package.carrier_name)
     tracking_number = checked_tracking_number(package.tracking_number)
     row = Package(
         order_id=order.id,
@@ -229,7 +236,8 @@ def _contents(order: Order, package: PackageInput) -> Iterable[tuple[OrderLine, 
     return [(by_id[line_id], quantity) for line_id, quantity in package.lines.items()]
 
 
-def _checked_ship_time(order: Order, shipped_at: datetime | None) -> datetime:
+def checked_ship_time(order: Order, shipped_at: datetime | None) -> datetime:
+    """When the package was shipped, by default now; raises if it can't be."""
     at = now()
     if shipped_at is None or at < shipped_at <= at + CLOCK_SLACK:
         return at
@@ -248,17 +256,17 @@ def checked_tracking_number(text: str) -> str:
     return number
 
 
-def checked_carrier(order: Order, package: PackageInput) -> tuple[str, str]:
+def checked_carrier(order: Order, carrier: str, carrier_name: str) -> tuple[str, str]:
     """The carrier's code as its marketplace knows it, and its name if one is required; raises if either is wrong."""
     known = carriers(order.store.channel, order.marketplace)
-    name = package.carrier_name.strip()
-    wanted = package.carrier.strip().lower()
-    for carrier in known:
-        if wanted in (carrier.code.lower(), str(carrier.label).lower()):
-            if carrier.needs_name and not name:
+    name = carrier_name.strip()
+    wanted = carrier.strip().lower()
+    for one in known:
+        if wanted in (one.code.lower(), str(one.label).lower()):
+            if one.needs_name and not name:
                 raise CarrierNameNeeded
-            return carrier.code, name
-    raise UnknownCarrier(carrier=package.carrier, known=", ".join(str(carrier.label) for carrier in known))
+            return one.code, name
+    raise UnknownCarrier(carrier=carrier, known=", ".join(str(one.label) for one in known))
 
 
 def shipments_of(order: Order) -> list[Shipment]:

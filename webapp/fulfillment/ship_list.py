@@ -16,7 +16,6 @@ from sqlalchemy.orm import InstrumentedAttribute
 from webapp.audit.actor import Actor
 from webapp.db import among, db, time_limit
 from webapp.errors import DeskError, TooSlow
-from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import (
     CarrierNameNeeded,
     checked_carrier,
@@ -195,7 +194,7 @@ def _problem(row: Row, order: Order, actor: Actor) -> DeskError | None:
         return refusal
     try:
         checked_tracking_number(row.tracking_number)
-        checked_carrier(order, PackageInput(row.carrier, row.tracking_number, row.carrier_name))
+        checked_carrier(order, row.carrier, row.carrier_name)
     except CarrierNameNeeded:
         return CarrierUnnamed()
     except DeskError as wrong:

@@ -35,6 +35,7 @@ class Place(StrEnum):
     ACTIONS = "actions"  # under the bar of buttons
     COMMENTS = "comments"  # as the box under the comments
     ADDRESSES = "addresses"  # in the card of the addresses
+    PACKAGES = "packages"  # with one of the packages: see `PackageAction`
 
 
 class OrderAction(ABC):
@@ -100,6 +101,24 @@ class OrderAction(ABC):
         person is then asked again.
         """
         return True
+
+
+class PackageAction(OrderAction):
+    """Something a merchant can do to one package of an order. `Input` names it by its number in a field `package` of
+    the kind `fixed`; each package on the order's page has the action, or the reason why it is not possible.
+    """
+
+    place: ClassVar[Place] = Place.PACKAGES
+
+    @abstractmethod
+    def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
+        """By the number of each package, why the action is not possible with it now, or None. The service asks the
+        same function.
+        """
+
+    def offered_for(self, order: Order, package: int, actor: Actor) -> Mapping[str, Offered]:
+        """What the fields other than `package` offer this person for this package of the order."""
+        return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,10 +21,11 @@ from webapp.i18n import LazyString, lazy_gettext as _l
 
 if TYPE_CHECKING:
     from webapp.audit.actor import Actor
-    from webapp.orders.contract import OrderAction
+    from webapp.orders.contract import OrderAction, PackageAction
     from webapp.orders.models import Order
 
 Words: TypeAlias = LazyString | str
+PACKAGE = "package"  # the field in which an action on a package has its number
 
 
 class Kind(StrEnum):
@@ -37,6 +38,7 @@ class Kind(StrEnum):
     SEVERAL = "several"  # any of the offered choices
     TICK = "tick"
     QUANTITIES = "quantities"  # {order line id: units}; empty for all open units
+    FIXED = "fixed"  # not drawn: the form is about this value, such as the number of a package
     GROUPS = "groups"  # the same fields several times, such as parcels: a list of models whose fields are shown
 
 
@@ -110,6 +112,12 @@ def input_fields(action: "OrderAction", order: "Order | None", actor: "Actor") -
     """The fields of an action's form for this order, or for many if there is none. Raises `PluginFailed`."""
     offered = ask(action, "form", action.offered, order, actor, gives=Mapping, raises=DeskError)
     return _fields(action.Input, offered)
+
+
+def fields_for(action: "PackageAction", order: "Order", package: int, actor: "Actor") -> tuple[InputField, ...]:
+    """The fields of an action's form for one package of the order. Raises `PluginFailed`."""
+    offered = ask(action, "form", action.offered_for, order, package, actor, gives=Mapping, raises=DeskError)
+    return _fields(action.Input, {**offered, PACKAGE: Offered(default=package)})
 
 
 def check_input(model: object) -> None:

@@ -1,6 +1,7 @@
 """Acting on orders: one place checks right, version, key and refusal for every caller; and what the acts share."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any
@@ -13,14 +14,14 @@ from webapp.channels.contract import ChannelStage
 from webapp.clock import now
 from webapp.db import db
 from webapp.errors import DeskError, Invalid, InvalidInput, NotFound, Refusal, Stale
-from webapp.hooks.failures import WrongType
+from webapp.hooks.failures import NotTaken, WrongType
 from webapp.hooks.fence import PluginFailed, ask, failed, label_of
 from webapp.hooks.registered import by_code
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.runs import passes
-from webapp.orders.contract import ActionInput, OrderAction, Place
+from webapp.orders.contract import ActionInput, OrderAction, PackageAction, Place
 from webapp.orders.events import record
-from webapp.orders.inputs import ODD, PROBLEMS, check_input
+from webapp.orders.inputs import ODD, PACKAGE, PROBLEMS, check_input
 from webapp.orders.models import Order, OrderComment, Submission
 from webapp.orders.search_words import add_comment
 from webapp.orders.states import follows_from, open_units, state_of
@@ -77,6 +78,10 @@ def _check(action: OrderAction, plugin: str) -> None:
     check_input(action.Input)
     if not isinstance(action.place, Place):
         raise WrongType(action.place, Place)
+    if isinstance(action, PackageAction) != (action.place is Place.PACKAGES):
+        raise NotTaken("only an action on one package has its form with the packages")
+    if isinstance(action, PackageAction) and PACKAGE not in action.Input.model_fields:
+        raise NotTaken(f"its Input has no field {PACKAGE}")
 
 
 def find_action(code: str) -> OrderAction:
@@ -91,9 +96,25 @@ def action_at(place: Place, actor: Actor) -> OrderAction | None:
     return next((action for action in actions().values() if action.place is place and actor.may(action.right)), None)
 
 
-def offers(order: Order, actor: Actor) -> list[Offer]:
-    """Every action to which the actor has the right, with its refusal if it is not possible now."""
-    return [Offer(action, refusal_of(action, order, actor)) for action in actions().values() if actor.may(action.right)]
+def offers(order: Order, actor: Actor, *, of_packages: bool = True) -> list[Offer]:
+    """Every action to which the actor has the right, with its refusal if it is not possible now. Pages offer those
+    `of_packages` with each package.
+    """
+    able = [one for one in actions().values() if actor.may(one.right)]
+    able = [one for one in able if of_packages or not isinstance(one, PackageAction)]
+    return [Offer(action, refusal_of(action, order, actor)) for action in able]
+
+
+def package_offers(order: Order, actor: Actor) -> dict[int, list[Offer]]:
+    """By package number, every action on one package to which the actor has the right."""
+    found: dict[int, list[Offer]] = {}
+    for action in actions().values():
+        if isinstance(action, PackageAction) and actor.may(action.right):
+            with suppress(PluginFailed):  # it is offered for no package, and the Plugins page says why
+                refusals = ask(action, "refusal", action.refusals, order, actor, gives=Mapping)
+                for number, refusal in refusals.items():
+                    found.setdefault(number, []).append(Offer(action, refusal))
+    return found
 
 
 def bar(offered: Sequence[Offer]) -> list[Offer]:

@@ -215,6 +215,60 @@ def test_the_tracking_number_can_be_changed_later(
     assert len(amazon.order(placed["order_id"])["packages"]) == 1
 
 
+def corrected(made: Update, first: Update, **changes: Any) -> Update:
+    """The correction of a confirmation, as the desk sends it."""
+    return replace(made, revision=2, payload={**made.payload, "earlier": [first.payload["package"]]}, **changes)
+
+
+def test_a_correction_edits_the_package_and_is_seen_only_then(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, placed: dict[str, Any], make_update: MakeUpdate
+) -> None:
+    first = make_update(placed, service="Standard")
+    for changes in ({"tracking_number": "1ZLATER"}, {"carrier": "FedEx"}, {"service": "By hand"}):
+        later = corrected(make_update(placed, **{"service": "Standard"} | changes), first)
+        channel.deliver(store, [first])
+        assert channel.look_up(store, [later]) == {later.id: NotYet(0)}  # its answer was lost: it is sent again
+        assert channel.look_up(store, [replace(later, handle="taken")]) == {later.id: Sent("taken")}
+        assert isinstance(channel.deliver(store, [later])[later.id], Sent)
+        assert channel.look_up(store, [replace(later, handle="taken")]) == {later.id: Effective()}
+        [package] = amazon.order(placed["order_id"])["packages"]
+        for name, value in changes.items():
+            assert package[{"tracking_number": "tracking"}.get(name, name)] == value
+
+
+def test_a_correction_beside_another_parcel_was_not_done_elsewhere(
+    channel: AmazonChannel, store: StoreAccess, placed: dict[str, Any], make_update: MakeUpdate
+) -> None:
+    line = placed["items"][0]["order_item_id"]
+    first, second = (
+        make_update(placed, number=number, tracking_number=f"JD{number}", lines={line: 1}) for number in (1, 2)
+    )
+    channel.deliver(store, [first, second])
+    lost = corrected(make_update(placed, number=1, tracking_number="JD2", lines={line: 1}), first)
+    assert channel.look_up(store, [lost]) == {lost.id: NotYet(0)}  # the other parcel has that number
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_correction_whose_answer_is_lost_has_one_effect(
+    channel: AmazonChannel,
+    store: StoreAccess,
+    amazon: PracticeClient,
+    placed: dict[str, Any],
+    make_update: MakeUpdate,
+    when: str,
+) -> None:
+    first = make_update(placed)
+    channel.deliver(store, [first])
+    later = corrected(make_update(placed, tracking_number="1ZLATER"), first)
+    amazon.fault("confirmShipment", "drop", when=when)
+    assert isinstance(channel.deliver(store, [later])[later.id], Unknown)
+    seen = channel.look_up(store, [later])[later.id]
+    assert seen == (Effective() if when == "after" else NotYet(0))
+    channel.deliver(store, [later])
+    assert [package["tracking"] for package in amazon.order(placed["order_id"])["packages"]] == ["1ZLATER"]
+    assert amazon.effects(later.order_number) == 2
+
+
 def test_an_update_of_another_version_is_not_guessed_at(
     channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, placed: dict[str, Any], make_update: MakeUpdate
 ) -> None:
@@ -318,6 +372,27 @@ def test_what_a_feed_does_not_say_is_told_by_the_orders(
     feeds_done(amazon)
     expected = Effective() if mark == "report_cut" else NotCarriedOut(1)
     assert set(looked_up(channel, store, many, batch)) == {expected}
+
+
+def test_corrections_by_a_feed_edit_the_packages(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, many: list[Update]
+) -> None:
+    channel.deliver(store, many[:1])
+    channel.deliver(store, many[1:2])
+    news = {"tracking_number": "LATER", "carrier_name": "Bike Bill"}
+    later = [
+        replace(one, revision=2, payload=one.payload | {"package": one.payload["package"] | news, "earlier": [told]})
+        for one, told in ((one, one.payload["package"]) for one in many)
+    ]
+    batch = Kept(later)
+    assert all(isinstance(one, Sent) for one in batch.sent(channel, store))
+    feeds_done(amazon)
+    assert looked_up(channel, store, later, batch) == [Accepted()] * len(many)
+    accepted = [replace(one, handle=batch.handles[one.id], accepted=True) for one in later]
+    assert set(channel.look_up(store, accepted).values()) == {Effective()}
+    for update in many:
+        [package] = amazon.order(update.order_number)["packages"]
+        assert (package["reference"], package["carrier"], package["tracking"]) == ("1", "Bike Bill", "LATER")
 
 
 @pytest.mark.parametrize(

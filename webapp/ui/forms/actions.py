@@ -17,8 +17,8 @@ from webapp.audit.actor import Actor
 from webapp.errors import DeskError, Invalid, InvalidInput, NotFound, sentence_of
 from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import lazy_gettext as _l
-from webapp.orders.contract import OrderAction
-from webapp.orders.inputs import InputField, Kind, input_fields, label_of_way, shown_of
+from webapp.orders.contract import OrderAction, PackageAction
+from webapp.orders.inputs import PACKAGE, InputField, Kind, fields_for, input_fields, label_of_way, shown_of
 from webapp.orders.models import Order
 from webapp.orders.queries import reference
 from webapp.orders.services import find_action, read_input, refusal_of
@@ -81,7 +81,8 @@ class ActionForm(forms.Form):
     @property
     def parts(self) -> list[Field | Groups]:
         """The fields and groups in their order, without hidden ones."""
-        return [self._drawn(one) if one.fields else self[one.name] for one in self.declared]
+        drawn = [one for one in self.declared if one.shown.kind is not Kind.FIXED]
+        return [self._drawn(one) if one.fields else self[one.name] for one in drawn]
 
     def _drawn(self, groups: InputField) -> Groups:
         count = self.counts[groups.name]
@@ -118,6 +119,8 @@ class ActionForm(forms.Form):
         for one in self.declared:
             if one.fields:
                 typed[one.name] = [self._group(one, at) for at in range(self.counts[one.name])]
+            elif one.shown.kind is Kind.TEXT and one.offered.default and self[one.name].data == "":
+                typed[one.name] = ""  # it was filled in, and somebody emptied it
         return typed
 
     def _group(self, groups: InputField, at: int) -> dict[str, Any]:
@@ -208,19 +211,25 @@ def _without_removed(fields: Sequence[InputField], given: Any) -> Any:
     return given
 
 
-def action_form(action: OrderAction, order: Order | None, given: Any = None, *, actor: Actor) -> ActionForm:
+def action_form(
+    action: OrderAction, order: Order | None, given: Any = None, *, actor: Actor, package: str = ""
+) -> ActionForm:
     """The action's form, empty or with the values that were sent, for this actor; without an order it is for many
-    orders.
+    orders. What was sent names the `package` of an action on one package.
 
     Raises `PluginFailed` if the action can't declare its form.
     """
-    form = ask(action, "form", _form, action, order, given, actor, raises=DeskError)
+    named = str(given.get(PACKAGE, "")) if given else package
+    number = int(named) if named.isascii() and named.isdecimal() and len(named) < 10 else None
+    form = ask(action, "form", _form, action, order, given, actor, number, raises=DeskError)
     for name, field in form._fields.items():  # a page may have the forms of two actions
         field.id = field.label.field_id = f"{action.code}-{name}"
     return form
 
 
-def _form(action: OrderAction, order: Order | None, given: Any, actor: Actor) -> ActionForm:
+def _form(action: OrderAction, order: Order | None, given: Any, actor: Actor, package: int | None) -> ActionForm:
+    if isinstance(action, PackageAction) and order is not None and package is not None:
+        return ActionForm(fields_for(action, order, package, actor), order.version, given)
     return ActionForm(input_fields(action, order, actor), order.version if order else 0, given)
 
 
@@ -285,6 +294,8 @@ def _field(one: InputField) -> Field:
     match one.shown.kind:
         case Kind.QUANTITIES:
             return QuantitiesField(label, offered.lines, description=one.help)
+        case Kind.FIXED:
+            return forms.hidden("" if offered.default is None else offered.default)
         case Kind.SEVERAL:
             return forms.choices(label, list(offered.choices), help=one.help)
         case Kind.CHOICE:

@@ -34,6 +34,7 @@ from webapp.ui.orders.order_page import (
     CHANNEL,
     OVERVIEW,
     PLACES,
+    SHIPMENTS,
     TABS,
     OrderView,
     current_tab,
@@ -41,6 +42,7 @@ from webapp.ui.orders.order_page import (
     live_parts,
     open_order,
     outdated,
+    tab_of,
     url_of,
 )
 from webapp.ui.orders.panels import panels_of
@@ -188,10 +190,11 @@ def choose(number: str, code: str) -> str | AnyResponse:
     actor.needs(action.right)
     if refusal := refusal_of(action, order, actor):
         return _refused(order, actor, refusal)
-    context = facts(order, actor, reveals=not htmx.is_htmx() or action.place is Place.ADDRESSES)
-    context |= _of_tab(context["view"], OVERVIEW)
+    tab = SHIPMENTS if action.place is Place.PACKAGES else OVERVIEW
+    context = facts(order, actor, tab=tab, reveals=_reveals(action.place))
+    context |= _of_tab(context["view"], tab)
     try:
-        form = action_form(action, order, actor=actor)
+        form = action_form(action, order, actor=actor, package=request.args.get("package", ""))
     except PluginFailed as problem:
         return _refused(order, actor, problem)
     return page("orders/show.html", part=PLACES[action.place][0], **context | {"action": action, "form": form})
@@ -230,7 +233,7 @@ def perform(number: str, code: str) -> AnyResponse:
     undone_by = undo_form(order, *undo, version=done.version, actor=actor) if undo and fresh else None
     tell(_done_sentence(order, action, done.since), "good", undone_by)
     if not htmx.is_htmx():
-        return redirect(url_of(order))
+        return redirect(url_of(order, tab_of(action.place)))
     return _changed(order, actor, action.place)
 
 
@@ -274,6 +277,11 @@ def _undone_by(action: OrderAction, order: Order, data: ActionInput) -> tuple[st
     return str(code), dict(given)
 
 
+def _reveals(place: Place) -> bool:
+    """Whether what is drawn with the form of an act shows the buyer."""
+    return place is Place.ADDRESSES or not htmx.is_htmx()
+
+
 def _refused(order: Order, actor: Actor, refusal: Refusal) -> Response:
     """The order's page with the refusal, for a plain link or form; htmx shows it beside the input."""
     if htmx.is_htmx():
@@ -285,7 +293,7 @@ def _refused(order: Order, actor: Actor, refusal: Refusal) -> Response:
 
 def _changed(order: Order, actor: Actor, place: Place) -> Response:
     """What an act changed on the page: its own place, and the other parts about the order."""
-    tab = current_tab()
+    tab = tab_of(place)
     within = {"orders/_comment_list.html"} if place is Place.COMMENTS else set()
     beside = [part for part in live_parts(tab) if part not in within]
     return parts(PLACES[place][0], *beside, event="order-changed", **facts(order, actor, tab=tab) | {"loaded": True})
@@ -308,7 +316,7 @@ def _with_other_groups(action: OrderAction, order: Order, actor: Actor) -> AnyRe
     except PluginFailed as problem:
         return _refused(order, actor, problem)
     part, place = PLACES[action.place]
-    context = facts(order, actor, tab=current_tab(), reveals=not htmx.is_htmx() or action.place is Place.ADDRESSES)
+    context = facts(order, actor, tab=tab_of(action.place), reveals=_reveals(action.place))
     context |= _of_tab(context["view"], OVERVIEW) | {"action": action, "form": form}
     return _at(place, make_response(page("orders/show.html", part=part, **context)))
 
@@ -316,8 +324,8 @@ def _with_other_groups(action: OrderAction, order: Order, actor: Actor) -> AnyRe
 def _form_again(action: OrderAction, order: Order, actor: Actor, error: DeskError) -> Response:
     """The form with its input and the errors; if the order changed meanwhile, with the changes."""
     form = again(action, order, request.form, error, actor=actor)
-    tab = current_tab()
-    context = facts(order, actor, tab=tab, reveals=not htmx.is_htmx() or action.place is Place.ADDRESSES)
+    tab = tab_of(action.place)
+    context = facts(order, actor, tab=tab, reveals=_reveals(action.place))
     context |= _of_tab(context["view"], OVERVIEW) | {"action": action, "form": form}
     part, place = PLACES[action.place]
     if not isinstance(error, Stale):

@@ -33,7 +33,7 @@ from webapp.orders.events import known_since
 from webapp.orders.models import Order, OrderComment, OrderHold, OrderLine
 from webapp.orders.postal import Address, address_of
 from webapp.orders.queries import find_order, reference
-from webapp.orders.services import action_at, bar, offers
+from webapp.orders.services import Offer, action_at, bar, offers, package_offers
 from webapp.orders.statuses import all_statuses, status_name
 from webapp.orders.tags import tags_of
 from webapp.search.contract import Label
@@ -49,10 +49,10 @@ from webapp.updates.models import UNSETTLED, ChannelUpdate
 from webapp.updates.queries import goes_at, list_updates, why_it_waits
 from webapp.vault import services as vault
 
-OVERVIEW, CHANNEL = "overview", "channel"
+OVERVIEW, SHIPMENTS, CHANNEL = "overview", "shipments", "channel"
 TABS: dict[str, LazyString] = {
     OVERVIEW: _l("Overview"),
-    "shipments": _l("Shipments"),
+    SHIPMENTS: _l("Shipments"),
     "updates": _l("Channel updates"),
     "timeline": _l("Timeline"),
     CHANNEL: _l("Channel side"),
@@ -61,6 +61,7 @@ PLACES = {  # the place of an act's form: the part, and its element
     Place.ACTIONS: ("orders/_actions.html", "#order-actions"),
     Place.COMMENTS: ("orders/_comments.html", "#order-comments"),
     Place.ADDRESSES: ("orders/_addresses.html", "#order-addresses"),
+    Place.PACKAGES: ("orders/_tab.html", "#order-tab"),
 }
 # Cards about the buyer, by the field that tells what each shows.
 _OF_BUYER = {"buyer": "orders/_buyer.html", "addresses": PLACES[Place.ADDRESSES][0]}
@@ -82,9 +83,14 @@ def open_order(number: str, actor: Actor, tab: str = OVERVIEW) -> Order:
     return order
 
 
-def url_of(order: Order) -> str:
-    """The address of the order's page."""
-    return url_for("orders.show", number=reference(order))
+def url_of(order: Order, tab: str = OVERVIEW) -> str:
+    """The address of the order's page, or of one of its tabs."""
+    return url_for("orders.show", number=reference(order), tab=None if tab == OVERVIEW else tab)
+
+
+def tab_of(place: Place) -> str:
+    """The tab on which the forms of this place are: that of the packages has its own, the others go by the page."""
+    return SHIPMENTS if place is Place.PACKAGES else current_tab()
 
 
 def current_tab() -> str:
@@ -130,7 +136,7 @@ class OrderView:
 
     @cached_property
     def _every_offer(self) -> list[Any]:
-        return offers(self.order, self.actor)
+        return offers(self.order, self.actor, of_packages=False)
 
     @cached_property
     def offers(self) -> list[Any]:
@@ -362,6 +368,11 @@ class OrderView:
     def packages(self) -> list[dict[str, Any]]:
         """Every package with its contents."""
         return _packages(self.order, {line.id: line for line in self.order.lines})
+
+    @cached_property
+    def package_offers(self) -> Mapping[int, Sequence[Offer]]:
+        """By package number, the acts on one package."""
+        return package_offers(self.order, self.actor)
 
     @cached_property
     def parcels(self) -> list[dict[str, Any]]:

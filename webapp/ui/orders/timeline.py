@@ -179,6 +179,8 @@ def sentence_of(order: Order, event: OrderEvent, known: Mapping[str, EventWords]
         "goes": lambda text: to_the_second(parse_instant(str(text))),
         "until": _moment,
         "due": _moment,
+        "left": _moment,
+        "left_before": _moment,
     }
     return record.sentence_of(event, said, known)
 

@@ -1,0 +1,258 @@
+"""Correcting a package that left from the desk: its carrier, service, tracking number or ship time.
+
+Its confirmation is rewritten if it has not left. Otherwise the channel is owed another one under the same number, which
+edits the package there, goes after the earlier one and takes its place.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from webapp.audit.actor import Actor
+from webapp.channels.contract import ChannelStage
+from webapp.channels.registered import channels
+from webapp.channels.services import ChannelLeftOut, channel_name
+from webapp.clock import iso
+from webapp.db import db, forget_read, once_a_transaction
+from webapp.errors import DeskError, Invalid, Refusal
+from webapp.fulfillment.cancellations import OrderCanceled
+from webapp.fulfillment.confirmations import EARLIER, SHIPMENT
+from webapp.fulfillment.models import DESK, Package
+from webapp.fulfillment.services import (
+    CarrierNameNeeded,
+    checked_carrier,
+    checked_ship_time,
+    checked_tracking_number,
+    shipments_of,
+)
+from webapp.i18n import lazy_gettext as _l
+from webapp.orders.events import EventGroup, EventWords, record
+from webapp.orders.models import Order
+from webapp.orders.services import ManagedAtChannel
+from webapp.orders.states import OrderState
+from webapp.updates.contract import Owing
+from webapp.updates.models import ChannelUpdate, UpdateState
+from webapp.updates.owing import owe
+
+SHIPPING = EventGroup("shipping", _l("Shipments"), 20)
+WORDS = (
+    EventWords("shipment_corrected", _l("Package %(package)s corrected: %(told)s, before: %(told_before)s"), SHIPPING),
+    EventWords(
+        "shipment_redated", _l("Package %(package)s corrected: left %(left)s, before: %(left_before)s"), SHIPPING
+    ),
+    EventWords(
+        "shipment_corrected_redated",
+        _l("Package %(package)s corrected: %(told)s, left %(left)s; before: %(told_before)s, left %(left_before)s"),
+        SHIPPING,
+    ),
+)
+
+
+class NothingShipped(Refusal):
+    code = "nothing_shipped"
+    sentence = _l("Nothing has left yet.")
+
+
+class UnknownPackage(DeskError):
+    code, status = "unknown_package", 422
+    field = "package"
+    sentence = _l("This order has no package %(package)s.")
+
+
+class ShippedElsewhere(Refusal):
+    """Somebody else told the channel of the package."""
+
+    code = "package_elsewhere"
+    sentence = _l("Package %(package)s was not shipped at this desk: correct it where it was shipped.")
+
+
+class ToldElsewhere(Refusal):
+    """The desk's own package never reached the channel, since somebody else shipped its units there."""
+
+    code = "package_told_elsewhere"
+    sentence = _l("%(channel)s has the units of package %(package)s in a package of somebody else: correct that there.")
+
+
+class NothingDifferent(DeskError):
+    code, status = "nothing_different", 422
+    sentence = _l("Nothing is different: package %(package)s has these values already.")
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What is corrected of a package; None stays as it is."""
+
+    carrier: str | None = None
+    carrier_name: str | None = None
+    service: str | None = None
+    tracking_number: str | None = None
+    shipped_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedPackage:
+    """A package of an order, and the latest confirmation that its channel is owed, if any."""
+
+    package: Package
+    confirmation: ChannelUpdate | None
+
+
+def shipped_packages(order: Order) -> dict[int, ShippedPackage]:
+    """The order's packages by number, each with its latest confirmation."""
+    return once_a_transaction(_read_of(order), lambda: _shipped_packages(order))
+
+
+def _read_of(order: Order) -> str:
+    return f"packages of {order.id}"
+
+
+def _shipped_packages(order: Order) -> dict[int, ShippedPackage]:
+    query = select(ChannelUpdate).where(ChannelUpdate.order_id == order.id, ChannelUpdate.kind == SHIPMENT)
+    latest = {row.reference: row for row in db.session.scalars(query.order_by(ChannelUpdate.revision))}
+    packages = [package for shipment in shipments_of(order) for package in shipment.packages]
+    return {package.number: ShippedPackage(package, latest.get(str(package.number))) for package in packages}
+
+
+def correcting_refusals(order: Order, actor: Actor) -> dict[int, Refusal | None]:
+    """By package number, why it can't be corrected now, or None; asked by the buttons and by `correct_shipment`."""
+    return {number: _refusal(order, one) for number, one in shipped_packages(order).items()}
+
+
+def correcting_refusal(order: Order, actor: Actor) -> Refusal | None:
+    """Why no package of the order can be corrected now."""
+    return of_all(correcting_refusals(order, actor))
+
+
+def of_all(refusals: Mapping[int, Refusal | None]) -> Refusal | None:
+    """Why something is possible with none of an order's packages; None if it is with any."""
+    found = list(refusals.values()) or [NothingShipped()]
+    return None if None in found else found[-1]
+
+
+def _refusal(order: Order, one: ShippedPackage) -> Refusal | None:
+    channel, number = order.store.channel, one.package.number
+    if channel not in channels():
+        return ChannelLeftOut(channel=channel)
+    if order.managed_at_channel:
+        return ManagedAtChannel()
+    if one.package.shipment.origin != DESK:
+        return ShippedElsewhere(package=number)
+    if order.state == OrderState.CANCELED or order.channel_order.stage == ChannelStage.CANCELED:
+        return OrderCanceled()
+    if one.confirmation is not None and one.confirmation.state == UpdateState.DONE_ELSEWHERE:
+        return ToldElsewhere(channel=channel_name(channel), package=number)
+    return None
+
+
+def correct_shipment(order: Order, number: int | None, correction: Correction, *, actor: Actor) -> Package:
+    """Correct a package of the order, by its number (None: its only one); the caller holds the order's lock.
+
+    Raises a refusal of `correcting_refusals`, or an error of a value; then nothing is corrected.
+    """
+    one = chosen_package(shipped_packages(order), number)
+    if refusal := _refusal(order, one):
+        raise refusal
+    package = one.package
+    before = _as_told(package)
+    for name, value in _checked(order, package, correction).items():
+        setattr(package, name, value)
+    after = _as_told(package)
+    if after == before:
+        raise NothingDifferent(package=package.number)
+    code, values = _event(package.number, before, after)
+    record(order, code, actor=actor, values=values)
+    _tell_channel(order, package)
+    forget_read(_read_of(order))
+    return package
+
+
+def find_package(order: Order, number: int) -> Package:
+    """The order's package with this number; raises `UnknownPackage`."""
+    row = db.session.scalar(select(Package).where(Package.order_id == order.id, Package.number == number))
+    if row is None:
+        raise UnknownPackage(package=number)
+    return row
+
+
+def chosen_package(known: Mapping[int, ShippedPackage], number: int | None) -> ShippedPackage:
+    """The package with this number, or the only one if none is named."""
+    if not known:
+        raise NothingShipped
+    if number is None and len(known) > 1:
+        raise Invalid(field="package", problem=_l("is needed: this order has several packages."))
+    if number is not None and number not in known:
+        raise UnknownPackage(package=number)
+    return known[number] if number is not None else next(iter(known.values()))
+
+
+def _checked(order: Order, package: Package, correction: Correction) -> dict[str, Any]:
+    """The values to set; those of the carrier are checked only if they are given, since its list may have changed."""
+    values: dict[str, Any] = {}
+    if correction.carrier is not None or correction.carrier_name is not None:
+        values["carrier"], values["carrier_name"] = _carrier(order, package, correction)
+    if correction.service is not None:
+        values["service"] = correction.service.strip()
+    if correction.tracking_number is not None:
+        values["tracking_number"] = checked_tracking_number(correction.tracking_number)
+    if correction.shipped_at is not None and _minute(correction.shipped_at) != _minute(package.shipped_at):
+        values["shipped_at"] = checked_ship_time(order, correction.shipped_at)
+    return values
+
+
+def _minute(at: datetime) -> datetime:
+    """Forms show times to the minute: one that was not touched is no correction."""
+    return at.replace(second=0, microsecond=0)
+
+
+def _carrier(order: Order, package: Package, correction: Correction) -> tuple[str, str]:
+    """The carrier and its name; another carrier that needs no name does not inherit that of the former one."""
+    carrier = package.carrier if correction.carrier is None else correction.carrier
+    name = package.carrier_name if correction.carrier_name is None else correction.carrier_name
+    if carrier != package.carrier and name == package.carrier_name:
+        with suppress(CarrierNameNeeded):
+            return checked_carrier(order, carrier, "")
+        name = correction.carrier_name or ""
+    return checked_carrier(order, carrier, name)
+
+
+_FIELDS = ("carrier", "carrier_name", "service", "tracking_number", "shipped_at")
+
+
+def _as_told(package: Package) -> dict[str, Any]:
+    return {name: getattr(package, name) for name in _FIELDS}
+
+
+def _event(number: int, before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The code of the event and the values of its sentence: what is different, as it is and as it was."""
+    values: dict[str, Any] = {"package": number}
+    if _in_words(before) != _in_words(after):
+        values |= {"told": _in_words(after), "told_before": _in_words(before)}
+    if before["shipped_at"] != after["shipped_at"]:
+        values |= {"left": iso(after["shipped_at"]), "left_before": iso(before["shipped_at"])}
+    code = f"shipment{'_corrected' if 'told' in values else ''}{'_redated' if 'left' in values else ''}"
+    return code, values
+
+
+def _in_words(told: Mapping[str, Any]) -> str:
+    parts = (told["carrier_name"] or told["carrier"], told["service"], told["tracking_number"])
+    return ", ".join(part for part in parts if part)
+
+
+def _tell_channel(order: Order, package: Package) -> None:
+    """Owe the channel the package as it is now. A new confirmation names what may have been told before, so that a
+    reading that still shows this does not prove it.
+    """
+    for row in owe(SHIPMENT, [Owing(order, package, order.ship_by)]):
+        query = select(ChannelUpdate.payload).where(
+            ChannelUpdate.order_id == order.id,
+            ChannelUpdate.kind == SHIPMENT,
+            ChannelUpdate.reference == row.reference,
+            ChannelUpdate.revision < row.revision,
+            ChannelUpdate.attempts > 0,
+        )
+        told = [payload["package"] for payload in db.session.scalars(query.order_by(ChannelUpdate.revision))]
+        row.payload = row.payload | ({EARLIER: told} if told else {})
