@@ -75,8 +75,10 @@ from webapp.fulfillment.correcting import (
     correcting_refusals,
     find_package,
 )
+from webapp.fulfillment.holding import SHIP_HOLD
 from webapp.fulfillment.models import Package, Shipment
 from webapp.fulfillment.services import ship_order, shipping_refusal
+from webapp.fulfillment.taking_back import take_back, taking_back_refusal, taking_back_refusals
 from webapp.hooks import hookimpl
 from webapp.hooks.processes import PracticeStore, Process
 from webapp.i18n import LazyString, gettext, lazy_gettext, ngettext
@@ -154,6 +156,7 @@ __all__ = [
     "DENIED_FOR",
     "EXTRA_AT_MOST",
     "HIDDEN",
+    "SHIP_HOLD",
     "Accepted",
     "ActionInput",
     "Actor",
@@ -348,6 +351,9 @@ __all__ = [
     "stores",
     "tag_refusal",
     "tags_of",
+    "take_back",
+    "taking_back_refusal",
+    "taking_back_refusals",
     "tell",
     "undo_cancel",
     "undo_cancel_refusal",

@@ -14,6 +14,7 @@ from plugins.order_actions.organize import (
     TagOrder,
 )
 from plugins.order_actions.ship import ShipOrder
+from plugins.order_actions.take_back import TakeBack
 from webapp.api import OrderAction, hookimpl
 
 ACTIONS: list[OrderAction] = [
@@ -31,6 +32,7 @@ ACTIONS: list[OrderAction] = [
     RestoreOrder(),
     ChangeAddress(),
     CorrectShipment(),
+    TakeBack(),
 ]
 
 

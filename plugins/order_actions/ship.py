@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from plugins.order_actions.moments import Moment, in_shop
 from webapp.api import (
     HIDDEN,
+    SHIP_HOLD,
     ActionInput,
     Actor,
     DeskError,
@@ -111,6 +112,9 @@ class ShipOrder(OrderAction):
     def perform(self, order: Order, data: ShipInput, actor: Actor) -> None:
         packages = [package.as_package(order) for package in data.packages]
         ship_order(order, packages, actor=actor, anyway=data.ship_anyway)
+
+    def undo(self, order: Order, data: ShipInput) -> tuple[str, Mapping[str, Any]] | None:
+        return ("take_back", {}) if SHIP_HOLD.of(order.store) else None
 
     def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
         if order is None:

@@ -75,6 +75,7 @@ def test_the_desks_own_settings_of_a_store_are_known(cli: Command, store: Store)
         ("marketplaces", "marketplace.DE", True),
         ("marketplaces", "marketplace.JP", True),
         ("outward", "cancel_hold", 60),
+        ("outward", "ship_hold", 0),
         ("leaving", "reread_after", 10),
     ]
     where = ("settings", "set", "buyers", "--store", store.name)

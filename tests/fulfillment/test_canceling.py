@@ -27,8 +27,8 @@ from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Forbidden, Invalid, NotFound, Refusal, Stale, sentence_of
 from webapp.fulfillment.canceling import cancel_refusal
-from webapp.fulfillment.cancellations import HOLD, SETTINGS
 from webapp.fulfillment.contract import PackageInput
+from webapp.fulfillment.holding import CANCEL_HOLD, SETTINGS
 from webapp.fulfillment.models import Cancellation
 from webapp.fulfillment.services import ship_order, shipping_refusal
 from webapp.jobs.models import Run
@@ -250,7 +250,7 @@ def test_the_time_to_undo_is_a_setting_of_the_store(
     work()
     assert len(channel.told("cancel")) == 1
     with pytest.raises(Invalid, match="at most 3600"):
-        HOLD.parse("3601")
+        CANCEL_HOLD.parse("3601")
 
 
 # --- Its ends ---------------------------------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ from webapp.channels.models import Store
 from webapp.db import db, unit_of_work
 from webapp.errors import Refusal
 from webapp.fulfillment.canceling import cancel_orders
-from webapp.fulfillment.cancellations import HOLD, SETTINGS
 from webapp.fulfillment.contract import PackageInput
+from webapp.fulfillment.holding import CANCEL_HOLD, SETTINGS
 from webapp.fulfillment.services import ship_order
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
@@ -39,7 +39,7 @@ STEPS = [
 @pytest.fixture(autouse=True)
 def _goes_at_once(amazon_store: Store) -> None:
     with unit_of_work():
-        store_all(SETTINGS, {HOLD.name: 0}, db.session.get_one(Store, amazon_store.id))
+        store_all(SETTINGS, {CANCEL_HOLD.name: 0}, db.session.get_one(Store, amazon_store.id))
 
 
 def placed(practice: PracticeServer, store: Store, count: int = 1, **wish: Any) -> list[str]:

@@ -18,7 +18,8 @@ from webapp.channels.services import ChannelLeftOut, channel_name
 from webapp.clock import iso, now
 from webapp.db import db
 from webapp.errors import Invalid, Refusal
-from webapp.fulfillment.cancellations import CANCEL, HOLD, REFUSED, TooFewLeft, nothing_left
+from webapp.fulfillment.cancellations import CANCEL, REFUSED, TooFewLeft, nothing_left
+from webapp.fulfillment.holding import CANCEL_HOLD
 from webapp.fulfillment.models import Cancellation, CancellationState
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.events import record
@@ -123,7 +124,7 @@ def cancel_orders(
         order.canceling = True
     db.session.flush()
     for order, row in zip(orders, made, strict=True):
-        held = HOLD.of(order.store)
+        held = CANCEL_HOLD.of(order.store)
         values: dict[str, Any] = {"reason": reason}
         values |= {} if row.whole else {"units": sum(row.lines.values())}
         values |= {"goes": iso(row.asked_at + timedelta(seconds=held))} if held else {}

@@ -14,26 +14,17 @@ from webapp.clock import now
 from webapp.db import db
 from webapp.errors import DeskError, Refusal
 from webapp.fulfillment.confirmations import SHIPMENT
+from webapp.fulfillment.holding import CANCEL_HOLD
 from webapp.fulfillment.models import Cancellation, CancellationState
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.attention import AttentionKind
 from webapp.orders.events import EventGroup, EventWords, record
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.states import OPEN_STATES, OrderState
-from webapp.settings.declared import STORE, Setting, SettingsGroup
 from webapp.updates.contract import Contradicted, DoneElsewhere, OutwardKind, Shown
 from webapp.updates.models import ChannelUpdate, UpdateState
 
 CANCEL = "cancel"
-HOLD = Setting(
-    name="cancel_hold",
-    label=_l("Seconds in which a cancellation can be undone"),
-    default=60,
-    minimum=0,
-    maximum=3600,
-    help=_l("A cancellation waits for so long before it goes to the channel. 0: it goes at once."),
-)
-SETTINGS = SettingsGroup("outward", _l("Time to undo"), (HOLD,), scope=STORE)
 
 CANCELING = EventGroup("canceling", _l("Cancellations"), 25)
 WORDS = (
@@ -98,7 +89,7 @@ class CancelKind(OutwardKind):
     code = CANCEL
     label = _l("Cancellation")
     right = "orders.cancel"
-    hold = HOLD
+    hold = CANCEL_HOLD
     never_with = (SHIPMENT,)
     confirmable = False
     trouble = REFUSED.code

@@ -1,14 +1,19 @@
 """The kind of outward act that reports a shipped package to a channel."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import select
+
+from webapp.audit.actor import Actor
 from webapp.channels.contract import IncomingOrder, IncomingPackage
 from webapp.clock import iso, parse_instant
-from webapp.db import db
+from webapp.db import db, once_a_transaction
 from webapp.errors import Refusal
+from webapp.fulfillment.holding import SHIP_HOLD
 from webapp.fulfillment.models import DESK, Package, Shipment
+from webapp.fulfillment.unshipping import unship, unshipping_refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.models import Order
 from webapp.updates.contract import OutwardKind, Owing, Shown
@@ -26,14 +31,19 @@ class NoSuchPackage(Refusal):
     sentence = _l("This package is no longer there.")
 
 
+class CorrectionStands(Refusal):
+    code = "correction_stands"
+    sentence = _l("A correction can't be undone: correct the package once more.")
+
+
 class ShipmentConfirmation(OutwardKind):
-    """A package that left from the desk, by its number; the package has left, so withholding the report would undo
-    nothing.
+    """A package that left from the desk, by its number. If it is undone before the channel was told, the package is
+    taken back: nothing stays shipped that nobody confirms.
     """
 
     code = SHIPMENT
     label = _l("Shipment confirmation")
-    undoable = False
+    hold = SHIP_HOLD
 
     def reference(self, source: Package) -> str:
         return str(source.number)
@@ -54,13 +64,27 @@ class ShipmentConfirmation(OutwardKind):
         }
 
     def stands(self, update: ChannelUpdate, order: Order) -> Refusal | None:
-        there = update.source_id is not None and db.session.get(Package, update.source_id) is not None
-        return None if there else NoSuchPackage()
+        return None if _package_of(update) is not None else NoSuchPackage()
+
+    def undo_refusal(self, update: ChannelUpdate) -> Refusal | None:
+        return CorrectionStands() if update.revision > 1 else None
+
+    def settled(self, update: ChannelUpdate) -> None:
+        undone = update.state == UpdateState.WITHDRAWN and update.revision == 1 and update.attempts == 0
+        package = _package_of(update) if undone else None
+        if package is not None:
+            if refusal := unshipping_refusal(update.order, package):
+                raise refusal
+            unship(update.order, [package], actor=Actor.job("updates"), cause="update")
 
     def shown_by(self, update: ChannelUpdate, reading: IncomingOrder) -> Shown | None:
         there = next((package for package in reading.packages if package.number == update.reference), None)
         taken = update.state in (UpdateState.SENT, UpdateState.ACCEPTED)
         return Shown() if there is not None and shows_package(there, update.payload, taken=taken) else None
+
+
+def _package_of(update: ChannelUpdate) -> Package | None:
+    return db.session.get(Package, update.source_id) if update.source_id is not None else None
 
 
 def shows_package(there: IncomingPackage, payload: Mapping[str, Any], *, taken: bool) -> bool:
@@ -94,6 +118,20 @@ def _same(name: str, there: str | datetime | None, package: Mapping[str, Any]) -
 
 def _plain(text: str | None) -> str:
     return "".join((text or "").split()).casefold()
+
+
+def confirmations_of(order: Order) -> list[ChannelUpdate]:
+    """Every confirmation that the order's channel was ever owed, of each package in the order of their revisions."""
+    query = select(ChannelUpdate).where(ChannelUpdate.order_id == order.id, ChannelUpdate.kind == SHIPMENT)
+    name = f"confirmations of {order.id} {order.version}"  # acts that owe one raise the version
+    return once_a_transaction(name, lambda: list(db.session.scalars(query.order_by(ChannelUpdate.revision))))
+
+
+def held_until(confirmations: Sequence[ChannelUpdate]) -> list[datetime]:
+    """When the channel is told of each shipment whose confirmation is held, the latest shipment last."""
+    held = [row for row in confirmations if row.state == UpdateState.HELD]
+    versions = sorted({row.order_version for row in held})  # by the act that owed them
+    return [min(row.due_at for row in held if row.order_version == version) for version in versions]
 
 
 def owe_confirmations(order: Order, shipment: Shipment) -> None:

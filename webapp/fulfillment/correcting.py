@@ -17,10 +17,10 @@ from webapp.channels.contract import ChannelStage
 from webapp.channels.registered import channels
 from webapp.channels.services import ChannelLeftOut, channel_name
 from webapp.clock import iso
-from webapp.db import db, forget_read, once_a_transaction
+from webapp.db import db
 from webapp.errors import DeskError, Invalid, Refusal
 from webapp.fulfillment.cancellations import OrderCanceled
-from webapp.fulfillment.confirmations import EARLIER, SHIPMENT
+from webapp.fulfillment.confirmations import EARLIER, SHIPMENT, confirmations_of
 from webapp.fulfillment.models import DESK, Package
 from webapp.fulfillment.services import (
     CarrierNameNeeded,
@@ -29,8 +29,9 @@ from webapp.fulfillment.services import (
     checked_tracking_number,
     shipments_of,
 )
+from webapp.fulfillment.unshipping import SHIPPING, in_words
 from webapp.i18n import lazy_gettext as _l
-from webapp.orders.events import EventGroup, EventWords, record
+from webapp.orders.events import EventWords, record
 from webapp.orders.models import Order
 from webapp.orders.services import ManagedAtChannel
 from webapp.orders.states import OrderState
@@ -38,7 +39,6 @@ from webapp.updates.contract import Owing
 from webapp.updates.models import ChannelUpdate, UpdateState
 from webapp.updates.owing import owe
 
-SHIPPING = EventGroup("shipping", _l("Shipments"), 20)
 WORDS = (
     EventWords("shipment_corrected", _l("Package %(package)s corrected: %(told)s, before: %(told_before)s"), SHIPPING),
     EventWords(
@@ -67,7 +67,7 @@ class ShippedElsewhere(Refusal):
     """Somebody else told the channel of the package."""
 
     code = "package_elsewhere"
-    sentence = _l("Package %(package)s was not shipped at this desk: correct it where it was shipped.")
+    sentence = _l("Package %(package)s was not shipped at this desk: change it where it was shipped.")
 
 
 class ToldElsewhere(Refusal):
@@ -103,16 +103,7 @@ class ShippedPackage:
 
 def shipped_packages(order: Order) -> dict[int, ShippedPackage]:
     """The order's packages by number, each with its latest confirmation."""
-    return once_a_transaction(_read_of(order), lambda: _shipped_packages(order))
-
-
-def _read_of(order: Order) -> str:
-    return f"packages of {order.id}"
-
-
-def _shipped_packages(order: Order) -> dict[int, ShippedPackage]:
-    query = select(ChannelUpdate).where(ChannelUpdate.order_id == order.id, ChannelUpdate.kind == SHIPMENT)
-    latest = {row.reference: row for row in db.session.scalars(query.order_by(ChannelUpdate.revision))}
+    latest = {row.reference: row for row in confirmations_of(order)}
     packages = [package for shipment in shipments_of(order) for package in shipment.packages]
     return {package.number: ShippedPackage(package, latest.get(str(package.number))) for package in packages}
 
@@ -157,16 +148,14 @@ def correct_shipment(order: Order, number: int | None, correction: Correction, *
     if refusal := _refusal(order, one):
         raise refusal
     package = one.package
-    before = _as_told(package)
+    before, words = _as_told(package), in_words(package)
     for name, value in _checked(order, package, correction).items():
         setattr(package, name, value)
-    after = _as_told(package)
-    if after == before:
+    if _as_told(package) == before:
         raise NothingDifferent(package=package.number)
-    code, values = _event(package.number, before, after)
+    code, values = _event(package, before, words)
     record(order, code, actor=actor, values=values)
     _tell_channel(order, package)
-    forget_read(_read_of(order))
     return package
 
 
@@ -226,20 +215,15 @@ def _as_told(package: Package) -> dict[str, Any]:
     return {name: getattr(package, name) for name in _FIELDS}
 
 
-def _event(number: int, before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def _event(package: Package, before: Mapping[str, Any], words: str) -> tuple[str, dict[str, Any]]:
     """The code of the event and the values of its sentence: what is different, as it is and as it was."""
-    values: dict[str, Any] = {"package": number}
-    if _in_words(before) != _in_words(after):
-        values |= {"told": _in_words(after), "told_before": _in_words(before)}
-    if before["shipped_at"] != after["shipped_at"]:
-        values |= {"left": iso(after["shipped_at"]), "left_before": iso(before["shipped_at"])}
+    values: dict[str, Any] = {"package": package.number}
+    if in_words(package) != words:
+        values |= {"told": in_words(package), "told_before": words}
+    if package.shipped_at != before["shipped_at"]:
+        values |= {"left": iso(package.shipped_at), "left_before": iso(before["shipped_at"])}
     code = f"shipment{'_corrected' if 'told' in values else ''}{'_redated' if 'left' in values else ''}"
     return code, values
-
-
-def _in_words(told: Mapping[str, Any]) -> str:
-    parts = (told["carrier_name"] or told["carrier"], told["service"], told["tracking_number"])
-    return ", ".join(part for part in parts if part)
 
 
 def _tell_channel(order: Order, package: Package) -> None:

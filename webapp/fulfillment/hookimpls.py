@@ -1,12 +1,14 @@
 """What fulfillment registers: update kinds, their settings and words, list columns and query keys about packages."""
 
-from webapp.fulfillment.cancellations import REFUSED, SETTINGS, WORDS, CancelKind
+from webapp.fulfillment.cancellations import REFUSED, WORDS, CancelKind
 from webapp.fulfillment.confirmations import ShipmentConfirmation
 from webapp.fulfillment.contract import ShipmentCreated
-from webapp.fulfillment.correcting import SHIPPING, WORDS as CORRECTING_WORDS
+from webapp.fulfillment.correcting import WORDS as CORRECTING_WORDS
+from webapp.fulfillment.holding import SETTINGS
 from webapp.fulfillment.list_columns import COLUMNS
 from webapp.fulfillment.query_keys import KEYS, PACKAGE_KEYS, SOURCES
 from webapp.fulfillment.shipment_list import COLUMNS as PACKAGE_COLUMNS, SHIPMENT_LIST
+from webapp.fulfillment.unshipping import SHIPPING, TAKEN_BACK
 from webapp.hooks import hookimpl
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.telling import declare
@@ -38,7 +40,7 @@ def register_attention_kinds() -> list[AttentionKind]:
 @hookimpl
 def register_event_words() -> list[EventWords]:
     shipped = EventWords("shipped", _l("Shipped by %(carrier)s, %(tracking)s (units: %(units)s)"), SHIPPING)
-    return [shipped, *CORRECTING_WORDS, *WORDS]
+    return [shipped, *CORRECTING_WORDS, TAKEN_BACK, *WORDS]
 
 
 @hookimpl

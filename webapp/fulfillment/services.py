@@ -16,7 +16,7 @@ from webapp.channels.described import carriers
 from webapp.channels.registered import channels
 from webapp.channels.services import ChannelLeftOut, channel_name
 from webapp.clock import now
-from webapp.db import db
+from webapp.db import db, once_a_transaction
 from webapp.errors import DeskError, NotFound, Refusal
 from webapp.fulfillment.canceling import BeingCanceled, forget_refused
 from webapp.fulfillment.cancellations import OrderCanceled
@@ -271,6 +271,11 @@ def checked_carrier(order: Order, carrier: str, carrier_name: str) -> tuple[str,
 
 def shipments_of(order: Order) -> list[Shipment]:
     """The order's shipments with their packages and their contents, in one query."""
+    name = f"shipments of {order.id} {order.version}"  # every change of them raises the version
+    return once_a_transaction(name, lambda: _shipments_of(order))
+
+
+def _shipments_of(order: Order) -> list[Shipment]:
     query = select(Shipment).where(Shipment.order_id == order.id).order_by(Shipment.id)
     query = query.options(joinedload(Shipment.packages).joinedload(Package.lines))
     return list(db.session.scalars(query).unique())

@@ -7,7 +7,7 @@ looked up from the time of the backup on; and new ids continue after those that 
 from datetime import datetime
 
 import structlog
-from sqlalchemy import cast, func, select, text
+from sqlalchemy import cast, func, select, text, update as change
 from sqlalchemy.dialects.postgresql import REGCLASS
 
 from webapp import live
@@ -22,7 +22,7 @@ from webapp.sync.delivering import lose
 from webapp.updates import marks
 from webapp.updates.ending import owe_again, settle_troubles
 from webapp.updates.kinds import carried
-from webapp.updates.models import OPEN, ChannelUpdate, UpdateAttempt
+from webapp.updates.models import OPEN, WAITING, ChannelUpdate, UpdateAttempt
 
 log = structlog.get_logger(__name__)
 TABLES = {"update": ChannelUpdate, "attempt": UpdateAttempt}
@@ -86,9 +86,11 @@ def _known_until() -> datetime | None:
 def _doubt(store: Store, since: datetime | None) -> None:
     """Mark as unknown every update that must not be sent twice and has not ended for good: it may have been sent
     since the backup. This includes kinds that the store's channel no longer carries: nobody knows whether these may
-    be repeated.
+    be repeated. Those that may be are sent again, and can't be undone any more.
     """
     repeatable = [code for code, carriage in carried(store).items() if carriage.repeatable]
+    again = (ChannelUpdate.store_id == store.id, ChannelUpdate.kind.in_(repeatable), ChannelUpdate.state.in_(WAITING))
+    db.session.execute(change(ChannelUpdate).where(*again).values(look_from=since or now()))
     mine = (ChannelUpdate.store_id == store.id, ChannelUpdate.kind.not_in(repeatable), ChannelUpdate.state.in_(OPEN))
     orders = select(Order).where(Order.id.in_(select(ChannelUpdate.order_id).where(*mine))).order_by(Order.id)
     kept = list(db.session.scalars(orders.with_for_update(of=Order)))  # referenced until their rows are written

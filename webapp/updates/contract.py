@@ -95,7 +95,6 @@ class OutwardKind(ABC):
     label: ClassVar[LazyString | str]
     right: ClassVar[str] = "updates.retry"  # the right to send it again, undo or close it
     hold: ClassVar[Setting[int] | None] = None  # a setting of stores: the seconds in which it can be undone
-    undoable: ClassVar[bool] = True  # whether a person may withdraw it before it leaves
     provable: ClassVar[bool] = True  # whether a lost one can be looked up; otherwise a person decides
     confirmable: ClassVar[bool] = True  # whether a person may say that it happened, though the channel does not show it
     trouble: ClassVar[str] = ""  # the kind of attention that a refusal sets, instead of the desk's own for any update
@@ -119,6 +118,12 @@ class OutwardKind(ABC):
 
     def stands(self, update: ChannelUpdate, order: Order) -> Refusal | None:
         """Why the update is no longer wanted; asked when it is owed, sent again, sent now, and claimed."""
+        return None
+
+    def undo_refusal(self, update: ChannelUpdate) -> Refusal | None:
+        """Why a person may not withdraw the update before it leaves; such an update is not held either. A list asks it
+        of the values that it has read.
+        """
         return None
 
     def ready(self, update: ChannelUpdate, order: Order) -> Waits | Impossible | None:

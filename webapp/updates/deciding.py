@@ -15,6 +15,7 @@ from webapp.audit.services import audit
 from webapp.clock import now
 from webapp.db import among, any_row, db
 from webapp.errors import DeskError, Refusal
+from webapp.hooks.fence import PluginFailed
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.jobs.runs import passes
 from webapp.orders.events import record
@@ -22,7 +23,7 @@ from webapp.orders.models import Order
 from webapp.orders.queries import visible
 from webapp.updates.contract import OutwardKind
 from webapp.updates.ending import end, owe_again, settle_troubles
-from webapp.updates.kinds import kinds, why_not
+from webapp.updates.kinds import kinds, why_not, why_not_undone
 from webapp.updates.models import ENDED, LEFT, STATE_LABELS, WAITING, ChannelUpdate, UpdateState
 from webapp.updates.owing import OnItsWay, tell_owed
 from webapp.updates.queries import corrected, denied, find_update, undecided, unseen
@@ -68,10 +69,10 @@ class AlreadyEnded(_StateRefusal):
 
 
 class NotUndoable(Refusal):
-    """The act that the update reports has happened already."""
+    """The plugin is missing that knows what it would mean."""
 
     code = "not_undoable"
-    sentence = _l("This can't be undone: what it tells of has happened.")
+    sentence = _l("This can't be undone while its plugin is missing.")
 
 
 class TooSoonToDisown(Refusal):
@@ -134,8 +135,12 @@ def undo_refusal(update: ChannelUpdate) -> Refusal | None:
         return AlreadyEnded(state=update.state)
     if not update.never_left:
         return OnItsWay()
-    kind = kinds().get(update.kind)
-    return None if kind is not None and kind.undoable else NotUndoable()
+    if update.kind not in kinds():
+        return NotUndoable()
+    try:
+        return why_not_undone(update)
+    except PluginFailed as problem:
+        return problem
 
 
 def send_now(update: ChannelUpdate, *, actor: Actor) -> None:

@@ -84,6 +84,14 @@ def why_not(update: ChannelUpdate, order: Order) -> Refusal | None:
     return ask(kind, PLACE, kind.stands, update, order, gives=(Refusal, NoneType))
 
 
+def why_not_undone(update: ChannelUpdate) -> Refusal | None:
+    """Why a person may not undo an update that has not left. Raises `PluginFailed`, and `NotFound` without its kind."""
+    kind = kinds().get(update.kind)
+    if kind is None:
+        raise NotFound(name=update.kind)
+    return ask(kind, PLACE, kind.undo_refusal, update, gives=(Refusal, NoneType))
+
+
 def why_not_yet(update: ChannelUpdate, order: Order) -> Waits | Impossible | None:
     """Why an update can't be sent now. Raises `PluginFailed`."""
     kind = kinds()[update.kind]

@@ -125,8 +125,8 @@ class ChannelUpdate(Model):
 
     @property
     def never_left(self) -> bool:
-        """Whether the update certainly has not left: no worker ever claimed it."""
-        return self.state in WAITING and self.attempts == 0 and self.lease_owner is None
+        """Whether the update certainly has not left: no worker ever claimed it, as far as this database goes back."""
+        return self.state in WAITING and self.attempts == 0 and self.lease_owner is None and self.look_from is None
 
 
 class UpdateLane(Model):

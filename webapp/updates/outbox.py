@@ -275,6 +275,8 @@ OUTBOX_LIST = Subject(
             ChannelUpdate.handle,
             ChannelUpdate.attempts,
             ChannelUpdate.lease_owner,
+            ChannelUpdate.look_from,
+            ChannelUpdate.revision,
             ChannelUpdate.sent_at,
         ),
     },

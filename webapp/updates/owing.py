@@ -20,7 +20,7 @@ from webapp.jobs.telling import tell
 from webapp.orders.models import Order
 from webapp.updates.contract import OutwardKind, Owing, UpdateOwed
 from webapp.updates.ending import end
-from webapp.updates.kinds import PLACE, carriage_of, carried, kinds, why_not
+from webapp.updates.kinds import PLACE, carriage_of, carried, kinds, why_not, why_not_undone
 from webapp.updates.models import OPEN, ChannelUpdate, UpdateState
 from webapp.updates.queries import newer_revision
 
@@ -79,10 +79,8 @@ def _row(kind: OutwardKind, one: Owing, payload: dict[str, Any], reference: str,
     store, at = one.order.store, now()
     carriage = carriage_of(store, kind.code)
     channel = get_channel(store.channel)
-    held = kind.hold.of(store) if kind.hold is not None else 0
     lane = ask(channel, PLACE, channel.lane, kind.code, payload, gives=str)
-    due_at = at + timedelta(seconds=held) if held else _gathered(store, lane, carriage.gather)
-    return ChannelUpdate(
+    row = ChannelUpdate(
         store=store,
         order=one.order,
         kind=kind.code,
@@ -92,12 +90,16 @@ def _row(kind: OutwardKind, one: Owing, payload: dict[str, Any], reference: str,
         revision=revision,
         lane=lane,
         payload=payload,
-        state=UpdateState.HELD if held else UpdateState.OWED,
+        state=UpdateState.OWED,
         attempts=0,
-        due_at=due_at,
         deadline=one.deadline,
         created_at=at,
     )
+    if kind.hold is not None and (held := kind.hold.of(store)) and why_not_undone(row) is None:
+        row.state, row.due_at = UpdateState.HELD, at + timedelta(seconds=held)
+    else:
+        row.due_at = _gathered(store, lane, carriage.gather)
+    return row
 
 
 def _gathered(store: Store, lane: str, seconds: float) -> datetime:

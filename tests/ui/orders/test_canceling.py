@@ -13,7 +13,7 @@ from webapp.channels.contract import Refused
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db
-from webapp.fulfillment.cancellations import HOLD
+from webapp.fulfillment.holding import CANCEL_HOLD
 from webapp.fulfillment.models import Cancellation
 from webapp.orders.models import Order
 from webapp.sync import jobs
@@ -189,6 +189,6 @@ def test_the_seconds_are_set_on_the_page_of_the_store(boss: Browser, store: Stor
     assert "Seconds in which a cancellation can be undone" in page
     boss.post(f"/stores/{store.id}/settings/groups/outward", {"cancel_hold": "90"})
     db.session.expire_all()
-    assert HOLD.of(db.session.get_one(Store, store.id)) == 90
+    assert CANCEL_HOLD.of(db.session.get_one(Store, store.id)) == 90
     answer = boss.post(f"/stores/{store.id}/settings/groups/outward", {"cancel_hold": "3601"})
     assert "at most 3600" in answer.text

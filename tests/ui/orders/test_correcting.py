@@ -7,12 +7,19 @@ import pytest
 
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
+from webapp.channels.models import Store
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
+from webapp.fulfillment.holding import SETTINGS
 from webapp.fulfillment.models import Package
 from webapp.fulfillment.services import ship_order
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
+from webapp.settings.services import store_all
+from webapp.sync import jobs
+from webapp.testing import again, incoming_order, line_again
+
+KEYS = ("submission_key", "order_version")
 
 
 @pytest.fixture
@@ -98,3 +105,98 @@ def test_somebody_else_was_quicker(
     assert answer.status_code == 409
     assert "Package 1 corrected: DHL, Paket, JD8" in answer.text
     assert numbers() == ["JD8", "JD2"]
+
+
+# --- Taking back ------------------------------------------------------------------------------------------------------
+
+
+def back_form(page: str) -> dict[str, str]:
+    """The hidden fields of the form that takes the latest shipment back."""
+    form = page[page.index("/actions/take_back") :]
+    names = ("submission_key", "order_version")
+    return {name: re.search(rf'name="{name}"[^>]*value="([^"]*)"', form)[1] for name in names}  # type: ignore[index]
+
+
+@pytest.mark.parametrize("htmx", [True, False])
+def test_a_package_is_taken_back_from_the_page(order: Order, clerk: Browser, htmx: bool) -> None:
+    url = f"/orders/{order.number}/actions/take_back"
+    form = clerk.get(f"{url}?package=2", htmx=htmx).text
+    answer = clerk.post(url, hidden(form, "take_back"), htmx=htmx)
+    page = answer.text if htmx else clerk.get(f"/orders/{order.number}?tab=shipments").text
+    assert numbers() == ["JD1"]
+    assert "Taken back: DHL, Paket, JD2 (units: 1)" in page
+
+
+def test_once_it_has_left_the_page_says_that_it_can_not_and_what_to_do(
+    order: Order, clerk: Browser, work: Callable[[], int]
+) -> None:
+    jobs.find_due()
+    work()
+    page = clerk.get(f"/orders/{order.number}?tab=shipments").text
+    assert page.count("Fake channel can&#39;t undo a shipment. Correct what is wrong in it;") == 2
+    assert page.count(f"/orders/{order.number}/actions/correct_shipment?package=") == 4  # with and without JavaScript
+    assert "/actions/take_back" not in page
+    answer = clerk.get(f"/orders/{order.number}/actions/take_back?package=1")
+    assert answer.status_code == 409
+    assert "undo a shipment" in answer.text
+
+
+def test_a_package_of_others_has_no_buttons(take: Callable[..., list[Order]], clerk: Browser) -> None:
+    told = incoming_order()
+    [made] = take(told)
+    take(again(told, lines=line_again(told, fulfilled=1, unfulfilled=0)))
+    page = clerk.get(f"/orders/{made.number}?tab=shipments").text
+    assert "Shipped elsewhere" in page
+    assert "/actions/correct_shipment" not in page
+
+
+def ship_held(clerk: Browser, order: Order, store: Store, seconds: int = 60) -> str:
+    """Ship the order at a store that holds shipments; returns the answer."""
+    with unit_of_work():
+        store_all(SETTINGS, {"ship_hold": seconds}, store)
+    url = f"/orders/{order.number}/actions/ship"
+    form = clerk.get(url, htmx=True).text
+    data = {name: re.search(rf'name="{name}"[^>]*value="([^"]*)"', form)[1] for name in KEYS}  # type: ignore[index]
+    return clerk.post(url, data | {"carrier": "DHL", "tracking_number": "JD1"}, htmx=True).text
+
+
+def test_while_it_is_held_the_message_and_the_page_offer_to_undo_it(
+    make_order: Callable[..., Order], clerk: Browser, store: Store
+) -> None:
+    made = make_order()
+    answer = ship_held(clerk, made, store)
+    assert numbers() == ["JD1"]
+    assert f"/orders/{made.number}/actions/take_back" in answer[answer.index('id="messages"') :]
+    page = clerk.get(f"/orders/{made.number}/aside", htmx=True).text
+    assert re.search(r"Confirmation goes to Fake channel at \d\d:\d\d:\d\d\.", page)
+    clerk.post(f"/orders/{made.number}/actions/take_back", back_form(page))
+    assert numbers() == []
+    page = clerk.get(f"/orders/{made.number}/aside", htmx=True).text
+    assert "Taken back: DHL, JD1 (units: 1)" in page
+    assert "Confirmation goes to" not in page
+
+
+def test_what_goes_at_once_offers_no_undo(make_order: Callable[..., Order], clerk: Browser, store: Store) -> None:
+    made = make_order()
+    answer = ship_held(clerk, made, store, 0)
+    assert "take_back" not in answer[answer.index('id="messages"') :]
+    assert "Confirmation goes to" not in clerk.get(f"/orders/{made.number}/aside", htmx=True).text
+
+
+def test_the_outbox_undoes_it_too(
+    make_order: Callable[..., Order],
+    clerk: Browser,
+    store: Store,
+    make_user: Callable[..., Actor],
+    make_browser: Callable[..., Browser],
+) -> None:
+    made = make_order()
+    ship_held(clerk, made, store)
+    boss = make_browser(make_user("manager", "Bo"))
+    page = boss.get("/outbox/?q=sending:held").text
+    ids = sorted(set(re.findall(r'name="update" value="(\d+)"', page)))
+    assert len(ids) == 1
+    boss.post("/outbox/decide/undo", {"update": ids, "q": "sending:held"})
+    assert numbers() == []
+    db.session.expire_all()
+    assert db.session.get_one(Order, made.id).unshipped == 1

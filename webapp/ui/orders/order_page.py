@@ -23,6 +23,7 @@ from webapp.db import db
 from webapp.documents.packing import slip_refusal
 from webapp.errors import Refusal, sentence_of
 from webapp.fulfillment.canceling import asked
+from webapp.fulfillment.confirmations import SHIPMENT, confirmations_of, held_until
 from webapp.fulfillment.services import shipments_of, shipping_refusal
 from webapp.hooks.fence import PluginFailed
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
@@ -39,7 +40,7 @@ from webapp.orders.tags import tags_of
 from webapp.search.contract import Label
 from webapp.sync.call_list import calls_of_order, message, operation_label, seconds_of
 from webapp.sync.call_log import OUTCOMES, TONES
-from webapp.ui.forms.actions import ActionForm, action_form
+from webapp.ui.forms.actions import ActionForm, action_form, undo_form
 from webapp.ui.frame import htmx
 from webapp.ui.orders import shown, timeline
 from webapp.ui.orders.channel_side import buyers_reasons
@@ -373,6 +374,21 @@ class OrderView:
     def package_offers(self) -> Mapping[int, Sequence[Offer]]:
         """By package number, the acts on one package."""
         return package_offers(self.order, self.actor)
+
+    @cached_property
+    def held_packages(self) -> list[dict[str, Any]]:
+        """The shipments that the channel is told of later, with the time; the latest can be undone as a whole."""
+        return self._held(confirmations_of(self.order))
+
+    @cached_property
+    def held_parcels(self) -> list[dict[str, Any]]:
+        """The same, where all updates of the order are shown."""
+        return self._held([row for row in self._updates if row.kind == SHIPMENT])
+
+    def _held(self, rows: Sequence[ChannelUpdate]) -> list[dict[str, Any]]:
+        held = held_until(rows)
+        undo = undo_form(self.order, "take_back", {}, version=self.order.version, actor=self.actor) if held else None
+        return [{"goes_at": at, "undo": undo if at == held[-1] else None} for at in held]
 
     @cached_property
     def parcels(self) -> list[dict[str, Any]]:

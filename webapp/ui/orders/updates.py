@@ -45,7 +45,7 @@ DECISIONS = {
             "undo",
             _l("Undo"),
             "history",
-            _l("Nothing is sent of them. Only updates that have not left can be undone."),
+            _l("Nothing is sent of them, and packages are taken back. Only updates that have not left can be undone."),
             _l("It is undone: nothing was sent of it."),
             deciding.undo,
         ),

@@ -1,0 +1,40 @@
+"""Take a package back before its channel is told of it. The rules are the desk's own (`taking_back_refusals`)."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from webapp.api import (
+    ActionInput,
+    Actor,
+    FormField,
+    Kind,
+    Order,
+    PackageAction,
+    Refusal,
+    lazy_gettext as _l,
+    take_back,
+    taking_back_refusal,
+    taking_back_refusals,
+)
+
+
+class TakeBackInput(ActionInput):
+    """Without `package`, all packages of the latest shipment."""
+
+    package: Annotated[int | None, FormField(_l("Package"), Kind.FIXED)] = None
+
+
+class TakeBack(PackageAction):
+    """Undo a shipment: the units are to be shipped again, and the channel is told nothing."""
+
+    code, label, right, icon = "take_back", _l("Take back"), "orders.ship", "history"
+    Input = TakeBackInput
+
+    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
+        return taking_back_refusal(order, actor)
+
+    def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
+        return taking_back_refusals(order, actor)
+
+    def perform(self, order: Order, data: TakeBackInput, actor: Actor) -> None:
+        take_back(order, data.package, actor=actor)
