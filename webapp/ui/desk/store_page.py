@@ -20,7 +20,7 @@ from webapp.channels.shops import get_shop, next_numbers, shops
 from webapp.clock import now
 from webapp.db import db
 from webapp.errors import sentence_of
-from webapp.fulfillment.cancellations import HOLD
+from webapp.fulfillment.holding import CANCEL_HOLD, SHIP_HOLD
 from webapp.i18n import gettext as _
 from webapp.lists.listing import list_page
 from webapp.orders import erasing
@@ -280,7 +280,7 @@ def shown_preview(store: Store, treatment: Treatment) -> dict[str, Any]:
         "by_rule": found.by_rule,
         "once_paid": status_name(found.once_paid) if found.once_paid else "",
         "off": newest.marketplace in treatment.off,
-        "undo": HOLD.of(store),
+        "holds": [(_("Shipment confirmation"), SHIP_HOLD.of(store)), (_("Cancellation"), CANCEL_HOLD.of(store))],
         "attention": in_words(found.attention),
     }
 

@@ -16,10 +16,11 @@ from webapp.i18n import gettext as _
 from webapp.orders.asof import as_of
 from webapp.orders.contract import ActionInput, OrderAction, Place
 from webapp.orders.events import events_of
+from webapp.orders.inputs import PACKAGE
 from webapp.orders.models import Order
 from webapp.orders.of_buyer import other_orders
 from webapp.orders.queries import find_order
-from webapp.orders.services import act, find_action, pin, read_input, refusal_of, unpin
+from webapp.orders.services import act, find_action, package_offers, pin, read_input, refusal_of, unpin
 from webapp.sync import fresh_facts
 from webapp.ui.forms.actions import action_form, again, asks_for_groups, undo_form
 from webapp.ui.frame import htmx
@@ -245,18 +246,25 @@ def renew(number: str, code: str) -> AnyResponse:
     """
     actor, action = current_actor(), find_action(code)
     actor.needs(action.right)
-    order = open_order(number, actor)
-    refusal = refusal_of(action, order, actor)
+    order, tab = open_order(number, actor), tab_of(action.place)
     try:
         form = action_form(action, order, request.form, actor=actor)
     except PluginFailed as problem:
         return _refused(order, actor, problem)
+    refusal = refusal_of(action, order, actor) or _refusal_of_package(action, order, actor)
     if request.args.get("shape") == (_STOPPED if refusal else form.shape):
         return make_response("", 204)
     meanwhile = _since(order, form.version or 0)
-    context = facts(order, actor, tab=current_tab(), reveals=action.place is Place.ADDRESSES)
+    context = facts(order, actor, tab=tab, reveals=_reveals(action.place))
     context |= {"action": action, "form": form.renewed(order.version), "stopped": refusal, "meanwhile": meanwhile}
     return parts(PLACES[action.place][0], **context)
+
+
+def _refusal_of_package(action: OrderAction, order: Order, actor: Actor) -> Refusal | None:
+    """Why the act is not possible with the package that the form names, if it names one."""
+    named = request.form.get(PACKAGE, type=int)
+    offers = package_offers(order, actor).get(named, []) if named is not None else []
+    return next((offer.refusal for offer in offers if offer.action is action), None)
 
 
 def _undo(action: OrderAction, order: Order, data: ActionInput) -> tuple[str, Mapping[str, Any]] | None:
