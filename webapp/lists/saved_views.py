@@ -105,6 +105,16 @@ def list_state(actor: Actor, token: str = "", subject: str = ORDERS) -> ListStat
     return ListState(begins, _layout(layout), tuple(views), (period, sealed) if period else None, other if code else "")
 
 
+def views_by_subject(actor: Actor) -> dict[str, list[View]]:
+    """The saved views that a person has in all lists, by the subject's code, in one query."""
+    query = select(SavedView).where(or_(SavedView.user_id == actor.id, SavedView.shared))
+    found: dict[str, list[View]] = {}
+    for saved in db.session.scalars(query.order_by(SavedView.position, SavedView.id)):
+        if _may_see(saved, actor):
+            found.setdefault(saved.subject, []).append(_view(saved, actor))
+    return found
+
+
 def _may_see(view: SavedView, actor: Actor) -> bool:
     return view.user_id == actor.id or (view.shared and (view.sealed is None or actor.may("buyers.see")))
 

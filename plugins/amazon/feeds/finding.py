@@ -90,7 +90,7 @@ class Finder:
             case "CANCELLED":  # before it was processed
                 return {one.id: NotCarriedOut(self.most) for one in group}
             case "DONE":
-                return _by_report(self._report(feed, group), group)
+                return _by_report(self._report(feed), group)
             case "FATAL":
                 return self._of_fatal(feed, group)
             case _:
@@ -98,7 +98,7 @@ class Finder:
 
     def _of_fatal(self, feed: Mapping[str, Any], group: Sequence[Update]) -> dict[int, Outcome]:
         """Only a broken schema proves that nothing happened: then halves are sent, until the bad message is alone."""
-        report = self._report(feed, group) if feed.get("resultFeedDocumentId") else None
+        report = self._report(feed) if feed.get("resultFeedDocumentId") else None
         if report is None or not report.broke_the_schema:
             return {one.id: Unknown(str(ReportUnclear())) for one in group}
         messages = _messages(group)
@@ -108,15 +108,12 @@ class Finder:
         error = FeedRefused(problem=words or f"code {', '.join(sorted(report.codes))}")
         return {one.id: Refused(str(error), error.stored()) for one in group}
 
-    def _report(self, feed: Mapping[str, Any], group: Sequence[Update] = ()) -> Report | None:
-        """The processing report of a feed, which carried this group; None if it can't be read. Raises ChannelError
-        while it can't be fetched.
-        """
+    def _report(self, feed: Mapping[str, Any]) -> Report | None:
+        """The feed's processing report; None if it can't be read. Raises ChannelError while it can't be fetched."""
         document = feed.get("resultFeedDocumentId")
         if not isinstance(document, str) or not document:
             raise Unintelligible(problem="no report yet")
-        ids = [one.id for one in group]
-        found = self.client.request(self.account, GET_DOCUMENT, path={"document": document}, updates=ids).body
+        found = self.client.request(self.account, GET_DOCUMENT, path={"document": document}).body
         content = self.client.download(self.account, str(found.get("url") or ""))
         try:
             return read(content, compressed=found.get("compressionAlgorithm") == "GZIP")

@@ -15,7 +15,12 @@ from tests.ui.conftest import Browser, tells_both
 from webapp.audit.actor import Actor
 from webapp.channels.contract import CallOutcome, Refused
 from webapp.channels.models import Store
+from webapp.db import db, unit_of_work
+from webapp.fulfillment.contract import PackageInput
+from webapp.fulfillment.services import ship_order
 from webapp.orders.models import Order
+from webapp.orders.queries import locked
+from webapp.sync.models import ChannelCall
 from webapp.testing import FakeChannel
 
 
@@ -78,11 +83,18 @@ def test_who_may_repeat_nothing_sees_no_buttons(
     assert packer.post("/communication/again", {"call": calls()[4].id}).status_code == 403
 
 
-def test_the_pages_of_a_store_and_of_an_order_lead_there(
-    log: tuple[Order, Order], store: Store, browser: Browser
+def test_the_pages_of_a_store_of_an_order_and_of_the_outbox_lead_there(
+    log: tuple[Order, Order], store: Store, browser: Browser, work: Callable[[], int], mia: Actor
 ) -> None:
     assert f'href="/communication/?q=store:{store.id}"' in browser.get(f"/stores/{store.id}/traffic").text
     order, other = log
+    with unit_of_work():
+        ship_order(locked(order), [PackageInput("DHL", "JD0001")], actor=mia)
+    assert "Calls</a>" not in browser.get("/outbox/").text
+    work()
+    assert f'href="/communication/?q=number:{order.channel_order_number}">Calls</a>' in browser.get("/outbox/").text
+    with unit_of_work():
+        db.session.query(ChannelCall).filter_by(operation="shipment", outcome="ok").delete()
     page = browser.get(f"/orders/{order.number}?tab=updates").text
     assert len(browser.queries) <= 8, "\n".join(browser.queries)
     assert "Communication with Fake channel" in page

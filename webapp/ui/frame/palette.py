@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from webapp.errors import NotFound, SeveralFit
 from webapp.hooks.registered import is_ours, owner_of
 from webapp.i18n import LANGUAGES, gettext as _
-from webapp.lists.saved_views import EVERYTHING, list_state
+from webapp.lists.saved_views import EVERYTHING, list_state, views_by_subject
 from webapp.lists.subjects import subjects
 from webapp.orders.contract import OrderAction
 from webapp.orders.listing import ORDER_LIST
@@ -134,11 +134,12 @@ def _views() -> Iterator[Way | None]:
 
 def _other_lists() -> Iterator[Way | None]:
     """The views of the desk's lists beside that of orders, which has more to offer."""
+    saved = views_by_subject(current_actor())
     for subject in subjects().values():
         if subject is ORDER_LIST or not is_ours(owner_of(subject)) or not may(subject.right):
             continue
         code, about = subject.code, str(subject.label)
-        for view in (*subject.views, *list_state(current_actor(), subject=code).views):
+        for view in (*subject.views, *saved.get(code, ())):
             if view.code != EVERYTHING:
                 yield _way(str(view.name), f"{code}.index", about, view=view.code)
         yield _way(str(subject.words.filter), f"{code}.filters", about)

@@ -64,7 +64,19 @@ class OutboxTable(OrderTable):
         return OutboxDrawing()
 
     def beneath(self, code: str) -> Beneath | None:
+        if code == "attempts":
+            return self._calls()
         return self._buttons() if code == "sending" else super().beneath(code)
+
+    def _calls(self) -> Beneath:
+        """The link to the calls about the update's order, once it was sent."""
+        word = escape(_("Calls"))
+
+        def beneath(row: OutboxRow) -> str:
+            url = url_for("calls.index", q=f"number:{row.channel_order_number}")
+            return f'<a class="sub" href="{escape(url)}">{word}</a>' if row.attempts else ""
+
+        return beneath  # type: ignore[return-value]
 
     def _buttons(self) -> Beneath:
         """What can be decided about the row's update; the buttons belong to a form beside the list."""
