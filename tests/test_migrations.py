@@ -33,7 +33,7 @@ from webapp.lists.saved_views import remember_layout, save_view, set_start_view
 from webapp.orders.archiving import AFTER_DAYS, SETTINGS
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order, OrderAmount
-from webapp.orders.order_settings import NEW_ORDERS
+from webapp.orders.order_settings import IMPORT_ORDERS, NEW_ORDERS, OWN_NUMBERS
 from webapp.schema import SchemaDiffers
 from webapp.search.contract import ORDERS
 from webapp.search.query import parse
@@ -237,7 +237,7 @@ def test_settings_keep_their_values_under_groups_and_without(store: Store, opera
     schema.migrate()
 
     known = db.session.get_one(Store, store.id)
-    assert NEW_ORDERS.read(known) == {"import_orders": True, "own_numbers": False}
+    assert (IMPORT_ORDERS.of(known), OWN_NUMBERS.of(known)) == (True, False)
     assert AFTER_DAYS.of() == 45
     assert keeping.days_of(known) == 20
     assert access(known).settings["key"] == "k-secret-9"

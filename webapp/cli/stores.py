@@ -103,7 +103,8 @@ def settings_(door: Door, store_key: str) -> None:
     door.actor.needs_shops(chosen.shop_ids)
     options, problems = options_of(chosen, door.actor)
     rows = [option_row(option) for option in options]
-    door.show(rows, table(rows, ("name", "label", "value", "default", "group"), empty="Nothing can be set here."))
+    columns = ("name", "label", "value", "default", "stored", "group")
+    door.show(rows, table(rows, columns, empty="Nothing can be set here."))
     if problems:
         raise Failed(" ".join(f"{code}: {problem}" for code, problem in problems.items()))
 
