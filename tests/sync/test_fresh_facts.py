@@ -6,11 +6,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from sqlalchemy import update
 
 from tests.conftest import run_jobs
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelError, DeniedThing, IncomingOrder, Throttled
+from webapp.channels.contract import (
+    ChannelError,
+    ChannelStage,
+    Denial,
+    DeniedThing,
+    FulfilledBy,
+    IncomingOrder,
+    Throttled,
+)
 from webapp.channels.models import ChannelOrder, Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
@@ -20,13 +29,15 @@ from webapp.fulfillment.services import ship_order
 from webapp.jobs import JobFailed
 from webapp.jobs.models import Run
 from webapp.jobs.runs import find_run
-from webapp.orders import bulk
+from webapp.orders import bulk, freshness
+from webapp.orders.holds import hold
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.settings.services import change
 from webapp.sync import denials, fresh_facts, runs
 from webapp.sync.jobs import READ_SINGLY
 from webapp.sync.models import StoreDenial, SyncWindow, WindowKind
+from webapp.sync.taking_in import quarantine
 from webapp.testing import FakeChannel, again, incoming_order, line_again
 from webapp.updates.queries import list_updates
 
@@ -77,9 +88,12 @@ def changes_read(store: Store, at: datetime) -> None:
         db.session.get_one(SyncWindow, (store.id, WindowKind.CHANGES)).cursor = at
 
 
-def ask_for(*orders: Order) -> float:
-    with unit_of_work():
-        return fresh_facts.ask_for([order.id for order in orders])
+def asked_for(*orders: Order) -> int:
+    """Have the orders read again where that is needed; returns how many are."""
+    old = fresh_facts.too_old([order.id for order in orders], now())
+    db.session.rollback()
+    fresh_facts.read(old)
+    return len(old)
 
 
 def test_an_order_whose_facts_are_old_is_read(take: Take, channel: FakeChannel, read: list[str]) -> None:
@@ -87,7 +101,7 @@ def test_an_order_whose_facts_are_old_is_read(take: Take, channel: FakeChannel, 
     [order] = take(incoming)
     channel.offer(asks_to_cancel(incoming))
     seen(order, 11)
-    assert ask_for(order) == fresh_facts.WAIT
+    assert asked_for(order) == 1
     run_jobs()
     assert read == [order.channel_order_number]
     db.session.expire_all()
@@ -96,12 +110,12 @@ def test_an_order_whose_facts_are_old_is_read(take: Take, channel: FakeChannel, 
 
 def test_what_was_read_lately_is_not_read_again(take: Take, store: Store, read: list[str]) -> None:
     orders = take(incoming_order(), incoming_order())
-    assert ask_for(*orders) == 0
+    assert asked_for(*orders) == 0
     seen(orders[0], 11)
     changes_read(store, now() - timedelta(minutes=9))  # which would have brought a change of it
-    assert ask_for(*orders) == 0
+    assert asked_for(*orders) == 0
     changes_read(store, now() - timedelta(minutes=11))
-    assert ask_for(*orders) == fresh_facts.WAIT
+    assert asked_for(*orders) == 1
     run_jobs()
     assert read == [orders[0].channel_order_number]
 
@@ -112,7 +126,7 @@ def test_an_order_without_changes_counts_as_read(take: Take, channel: FakeChanne
     channel.offer(incoming)
     seen(order, 11)
     for _ in range(2):
-        ask_for(order)
+        asked_for(order)
         run_jobs()
     assert read == [order.channel_order_number]
     db.session.expire_all()
@@ -123,21 +137,44 @@ def test_changes_don_t_show_a_denied_marketplace(take: Take, store: Store, read:
     [order] = take(incoming_order())
     seen(order, 11)
     changes_read(store, now())
-    assert ask_for(order) == 0
+    assert asked_for(order) == 0
     with unit_of_work():
         row = StoreDenial(store_id=store.id, work=denials.ORDERS, thing=DeniedThing.MARKETPLACE, name=order.marketplace)
         row.since, row.again_at = now(), now() + timedelta(hours=1)
         db.session.add(row)
-    ask_for(order)
+    asked_for(order)
     run_jobs()
     assert read == [order.channel_order_number]
+
+
+def test_an_unreadable_change_is_not_vouched_for_by_later_ones(take: Take, store: Store, read: list[str]) -> None:
+    [order] = take(incoming_order())
+    seen(order, 11)
+    changes_read(store, now())
+    with unit_of_work():
+        quarantine.quarantine(store.id, [(order.channel_order_number, "total", "odd", {})])
+    assert asked_for(order) == 1
+
+
+@pytest.mark.parametrize("what", ["denied", "held", "pending", "the channel's own"])
+def test_what_can_t_leave_or_be_read_is_not_read(take: Take, store: Store, mia: Actor, what: str) -> None:
+    more: dict[str, Any] = {"pending": {"stage": ChannelStage.AWAITING_PAYMENT}}.get(what, {})
+    more |= {"fulfilled_by": FulfilledBy.CHANNEL} if what == "the channel's own" else {}
+    [order] = take(incoming_order(**more))
+    seen(order, 11)
+    with unit_of_work():
+        if what == "held":
+            hold(locked(order), "Check", actor=mia)
+        elif what == "denied":
+            denials.note(store.id, denials.ORDER, Denial(DeniedThing.ORDER, order.channel_order_number))
+    assert asked_for(order) == 0
 
 
 def test_the_age_is_a_setting_of_the_store(take: Take, store: Store, operator: Actor, read: list[str]) -> None:
     [order] = take(incoming_order())
     with unit_of_work():
         change(fresh_facts.SETTINGS, {"reread_after": "0"}, db.session.get_one(Store, store.id), actor=operator)
-    assert ask_for(order) == fresh_facts.WAIT  # each time
+    assert asked_for(order) == 1  # each time
 
 
 @pytest.mark.parametrize("why", ["paused", "disconnected", "archived"])
@@ -149,17 +186,17 @@ def test_a_store_that_rests_is_not_asked(take: Take, store: Store, read: list[st
         row.active = why != "paused"
         row.problem = ChannelError(channel="Fake", problem="").stored() if why == "disconnected" else None
         row.archived_at = now() if why == "archived" else None
-    assert ask_for(order) == 0
+    assert asked_for(order) == 0
 
 
 def test_of_very_many_the_changes_are_read_instead(take: Take, store: Store, read: list[str]) -> None:
     orders = take(*(incoming_order() for _ in range(READ_SINGLY + 1)))
     for order in orders:
         seen(order, 11)
-    ask_for(*orders)
+    asked_for(*orders)
     run_jobs()
     assert read == []
-    assert fresh_facts.ask_for([order.id for order in orders]) == 0
+    assert asked_for(*orders) == 0
 
 
 @pytest.mark.usefixtures("impatient")
@@ -168,7 +205,7 @@ def test_who_waits_gets_the_answer(take: Take, channel: FakeChannel, read: list[
     [order] = take(incoming)
     channel.offer(asks_to_cancel(incoming))
     seen(order, 11)
-    fresh_facts.wait_for([order.id])
+    assert fresh_facts.wait_for([order.id])
     assert order.buyer_wants_cancel
     assert read == [order.channel_order_number]
 
@@ -179,12 +216,20 @@ def test_nobody_waits_long_for_a_channel_that_is_away(
 ) -> None:
     [order] = take(incoming_order())
     seen(order, 11)
-    monkeypatch.setattr(fresh_facts, "WAIT", 0.3)
+    monkeypatch.setattr(freshness, "PATIENCE", timedelta(seconds=0.3))
     monkeypatch.setattr(channel, "fetch_order", lambda *_: (_ for _ in ()).throw(problem))
-    fresh_facts.wait_for([order.id])  # it ends, though nothing was read
+    assert not fresh_facts.wait_for([order.id])  # it ends, though nothing was read
     with suppress(JobFailed):  # it is tried again by itself
         run_jobs()
-    assert ask_for(order) == 0.3  # and the next one asks again
+    assert asked_for(order) == 1  # and the next one asks again
+
+
+def started(mia: Actor, orders: list[Order]) -> int:
+    """A run that ships these orders, whose first job waits in the queue."""
+    ship = bulk.listed_action()
+    data = {order.id: ship.Input.model_validate({"carrier": "DHL", "tracking_number": "JD1"}) for order in orders}
+    with unit_of_work():
+        return bulk.start_each("ship", data, actor=mia).id
 
 
 def test_a_run_waits_for_the_answers_before_it_ships(
@@ -192,19 +237,29 @@ def test_a_run_waits_for_the_answers_before_it_ships(
 ) -> None:
     incoming = [incoming_order() for _ in range(2)]
     orders = take(*incoming)
-    channel.offer(asks_to_cancel(incoming[0]))
+    channel.offer(asks_to_cancel(incoming[0]), incoming[1])
     for order in orders:
         seen(order, 11)
-    ship = bulk.listed_action()
-    data = {order.id: ship.Input.model_validate({"carrier": "DHL", "tracking_number": "JD1"}) for order in orders}
-    with unit_of_work():
-        run_id = bulk.start_each("ship", data, actor=mia).id
+    run_id = started(mia, orders)
     run_jobs()
     assert sorted(read) == sorted(order.channel_order_number for order in orders)
-    assert found(run_id).state == "queued"  # its first chunk comes after the answers
+    assert found(run_id).state == "queued"  # it looks again in a second
     bulk.act_on_chunk(run_id, 0)
     assert {result.state for result in bulk.results_of(found(run_id))} == {"done", "refused"}
     assert len(list_updates(mia)) == 1
+
+
+def test_a_run_waits_a_few_seconds_at_most_and_asks_once(take: Take, mia: Actor, read: list[str]) -> None:
+    orders = take(incoming_order())
+    seen(orders[0], 11)
+    run_id = started(mia, orders)
+    run_jobs()
+    bulk.act_on_chunk(run_id, 0)
+    assert found(run_id).state == "queued"  # the channel no longer lists the order
+    with time_machine.travel(now() + timedelta(seconds=4), tick=True):
+        bulk.act_on_chunk(run_id, 0)
+    assert found(run_id).state == "done"
+    assert read == [orders[0].channel_order_number]
 
 
 def test_a_run_of_slips_waits_too_and_others_don_t(take: Take, mia: Actor, read: list[str]) -> None:
@@ -225,7 +280,7 @@ def test_nothing_is_asked_for_what_has_left(take: Take, mia: Actor, read: list[s
     with unit_of_work():
         ship_order(locked(order), [PackageInput("DHL", "JD0001")], actor=mia)
     seen(order, 11)
-    assert ask_for(order) == 0
+    assert asked_for(order) == 0
 
 
 def test_unread_windows_are_no_answer(take: Take, store: Store) -> None:
@@ -233,4 +288,4 @@ def test_unread_windows_are_no_answer(take: Take, store: Store) -> None:
     seen(order, 11)
     with unit_of_work():
         runs.sync_of(store.id)
-    assert ask_for(order) == fresh_facts.WAIT
+    assert asked_for(order) == 1

@@ -152,8 +152,7 @@ def act(door: Door, number: str, action: str, data: str, key: str | None, versio
     """Do ACTION to an order: ship, comment, …; “orders show” lists what is possible."""
     given = _json(sys.stdin.read() if data == "-" else data)
     chosen = find_action(action)
-    if chosen.lets_leave:
-        fresh_facts.wait_for([find_order(number, door.actor).id])
+    answered = not chosen.lets_leave or fresh_facts.wait_for([find_order(number, door.actor).id])
     with unit_of_work():
         order = find_order(number, door.actor, lock=True)
         done = do(chosen, order, read_input(chosen, given), door.actor, key=key, version=version)
@@ -165,6 +164,7 @@ def act(door: Door, number: str, action: str, data: str, key: str | None, versio
     message = _("%(action)s: done.", action=chosen.label)
     lines = [f"{reference(order)}: {message}"]
     lines += [f"update {row['id']}: {row['kind']}, {row['state']}" for row in updates]
+    lines += [] if answered else ["The channel did not answer in time: this went by what was read last."]
     door.show({"order": reference(order), "updates": updates, "message": message}, lines)
 
 

@@ -70,7 +70,7 @@ def start_print(*, actor: Actor, ids: Sequence[int], paper: str = "") -> Run:
         raise NothingChosen
     if len(ids) > MOST:
         raise TooManyToPrint(most=MOST)
-    run = runs.begin(KIND, actor=actor, total=len(ids), after=freshness.ask_for(ids))
+    run = runs.begin(KIND, actor=actor, total=len(ids))
     run.numbers = {"paper": paper}
     waits = {"run_id": run.id, "state": ResultState.WAITING.value, "problem": None}
     write_rows(RunResult, [waits | {"position": at, "subject_id": id_} for at, id_ in enumerate(ids, start=1)])
@@ -97,6 +97,10 @@ def open_slips(run: Run, actor: Actor) -> Reader:
 @runs.gives_up
 def print_chunk(run_id: int, chunk: int) -> None:
     """Compose the slips of the next orders of a run, or draw all of them."""
+    chosen = select(RunResult.subject_id).where(RunResult.run_id == run_id)
+    if chunk == 0 and freshness.run_waits(runs.find_run(run_id), list(db.session.scalars(chosen))):
+        print_chunk.enqueue_in(freshness.LOOK_AGAIN, run_id, chunk)
+        return
     with unit_of_work():
         run = runs.take_chunk(run_id, chunk)
         if run is None:

@@ -114,10 +114,8 @@ def can_be_led(kind: str) -> bool:
     return kind in _jobs
 
 
-def begin(
-    kind: str, *, actor: Actor, total: int | None = None, subject_id: int | None = None, after: float = 0.0
-) -> Run:
-    """Add a run in the open unit of work; its first job is sent `after` so many seconds from the commit."""
+def begin(kind: str, *, actor: Actor, total: int | None = None, subject_id: int | None = None) -> Run:
+    """Add a run in the open unit of work; its first job is sent with the commit."""
     run = Run(
         kind=kind,
         subject_id=subject_id,
@@ -131,7 +129,7 @@ def begin(
     )
     db.session.add(run)
     db.session.flush()
-    _send(run, after=after)
+    _send(run)
     return run
 
 
@@ -234,9 +232,9 @@ def _resting_too_long() -> tuple[ColumnElement[bool], ...]:
     return (Run.kind.in_(_jobs), Run.state == RunState.PAUSED, Run.look_again_at < now())
 
 
-def _send(run: Run, patience: timedelta = PATIENCE, by: Job[[int, int]] | None = None, *, after: float = 0.0) -> None:
+def _send(run: Run, patience: timedelta = PATIENCE, by: Job[[int, int]] | None = None) -> None:
     run.look_again_at = now() + patience
-    (by or _jobs[run.kind]).enqueue_in(after, run.id, run.chunk)
+    (by or _jobs[run.kind]).enqueue(run.id, run.chunk)
     live.publish("runs", [run.id])
 
 

@@ -202,8 +202,7 @@ def known_run(key: str, actor: Actor) -> Run | None:
 def _begin(action: OrderAction, body: Mapping[str, Any], ids: Sequence[int], actor: Actor, key: str) -> Run:
     if not ids:
         raise NothingChosen
-    after = freshness.ask_for(ids) if action.lets_leave else 0.0
-    run = runs.begin(KIND, actor=actor, total=len(ids), after=after)
+    run = runs.begin(KIND, actor=actor, total=len(ids))
     period, sealed = vault.seal_apart(KIND, body)
     row = BulkAct(run_id=run.id, key=key or secrets.token_urlsafe(16), action=action.code, period=period, sealed=sealed)
     db.session.add(row)
@@ -228,6 +227,9 @@ def _opened(row: BulkAct) -> dict[str, Any]:
 @runs.gives_up
 def act_on_chunk(run_id: int, chunk: int) -> None:
     """Act on the next orders of a run; another job does the rest."""
+    if chunk == 0 and _waits(run_id):
+        act_on_chunk.enqueue_in(freshness.LOOK_AGAIN, run_id, chunk)
+        return
     with unit_of_work():
         run = runs.take_chunk(run_id, chunk)
         if run is not None:
@@ -235,6 +237,15 @@ def act_on_chunk(run_id: int, chunk: int) -> None:
 
 
 runs.carried_by(KIND, act_on_chunk)
+
+
+def _waits(run_id: int) -> bool:
+    """Whether the orders of the run leave by it and are read again first."""
+    action = actions().get(db.session.get_one(BulkAct, run_id).action)
+    if action is None or not action.lets_leave:
+        return False
+    chosen = select(RunResult.subject_id).where(RunResult.run_id == run_id)
+    return freshness.run_waits(runs.find_run(run_id), list(db.session.scalars(chosen)))
 
 
 def _do_chunk(run: Run) -> None:

@@ -473,6 +473,7 @@ def fetch_order(store_id: int, number: str) -> None:
 
 def _fetch(channel: Channel, store: StoreAccess, number: str) -> None:
     store_id = store.id
+    asked_at = now()
     try:
         found = calls.fetch_order(channel, store, number)
     except PluginFailed:
@@ -495,7 +496,7 @@ def _fetch(channel: Channel, store: StoreAccess, number: str) -> None:
     ready = prepare(db.session.get_one(Store, store_id), page)
     with unit_of_work():
         take_in(db.session.get_one(Store, store_id), ready)
-        note_unchanged(store_id, ready.readable)
+        note_unchanged(store_id, ready.readable, asked_at)
         denials.worked(store_id, denials.ORDER, orders=[number])
 
 

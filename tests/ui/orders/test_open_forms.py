@@ -13,6 +13,7 @@ from webapp.channels.contract import ChannelStage, IncomingOrder
 from webapp.channels.models import ChannelOrder
 from webapp.clock import now
 from webapp.db import db, unit_of_work
+from webapp.orders import freshness
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.orders.services import comment
@@ -148,5 +149,31 @@ def test_shipping_asks_the_channel_first_where_facts_are_old(
     assert "The buyer asked to cancel this order" in answer
     db.session.expire_all()
     assert db.session.get_one(Order, order.id).unshipped == 1
+    for path in (f"/orders/{order.number}/packing-slip", f"/orders/packing-slips?order={order.id}"):
+        with unit_of_work():
+            db.session.execute(update(ChannelOrder).values(seen_at=old))
+        assert "The buyer asked to cancel this order" in clerk.get(path).text
+
+
+def test_an_act_says_when_the_channel_did_not_answer(
+    take: Take, clerk: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [order] = take(incoming_order())
+    form = OpenForm(clerk, order)
+    with unit_of_work():
+        db.session.execute(update(ChannelOrder).values(seen_at=now() - timedelta(minutes=11)))
+    monkeypatch.setattr(freshness, "PATIENCE", timedelta(seconds=0.2))
+    answer = form.send(carrier="DHL", tracking_number="JD0001")
+    assert "Shipped" in answer
+    assert "Fake channel did not answer in time" in answer
     slip = clerk.get(f"/orders/{order.number}/packing-slip").text
-    assert "The buyer asked to cancel this order" in slip
+    assert "did not answer in time" not in slip  # it has left
+
+
+def test_a_slip_of_old_facts_says_so(take: Take, clerk: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    [order] = take(incoming_order())
+    with unit_of_work():
+        db.session.execute(update(ChannelOrder).values(seen_at=now() - timedelta(minutes=11)))
+    monkeypatch.setattr(freshness, "PATIENCE", timedelta(seconds=0.2))
+    slip = clerk.get(f"/orders/{order.number}/packing-slip").text
+    assert "did not answer in time" in slip

@@ -34,10 +34,12 @@ def test_an_open_ship_form_follows_the_order(page: Any, take: Callable[..., list
     expect(page.locator("#ship-tracking_number")).to_have_value("JD0001")
     expect(page.locator("#ship-carrier")).to_have_value("DHL")
 
+    # What is typed while the form renews itself is not overwritten by the answer, which does not know of it.
+    page.route("**/renew?*", lambda route: (page.keyboard.type("9"), route.continue_()), times=1)
     take(again(request, minutes=9, stage=ChannelStage.CANCELED, status="Canceled"))
-    renew(page, HEARS)
+    page.evaluate(f"htmx.trigger(document.querySelector('{HEARS}'), 'refresh')")
     expect(page.locator(FORM)).to_contain_text("This order is canceled.")
-    expect(page.locator("#ship-tracking_number")).to_have_value("JD0001")
+    expect(page.locator("#ship-tracking_number")).to_have_value("JD00019")
     expect(page.locator(f"{FORM} button.main")).to_have_count(0)
     page.click(f"{FORM} >> text=Close")
     expect(page.locator(FORM)).to_have_count(0)

@@ -9,6 +9,7 @@ only the faulty order is quarantined.
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -18,7 +19,6 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from webapp.channels.contract import IncomingOrder, OrdersPage, UnreadableOrder
 from webapp.channels.models import ChannelOrder, Store
 from webapp.channels.services import draw_numbers
-from webapp.clock import now
 from webapp.db import db, table_of
 from webapp.jobs.runs import passes
 from webapp.orders.order_settings import treatment_of
@@ -109,12 +109,12 @@ def take_in(store: Store, page: PreparedPage) -> Taken:
     return taken
 
 
-def note_unchanged(store_id: int, numbers: Sequence[str]) -> None:
-    """Note that these orders were read singly, though their content has not changed. Pages don't note it: what is not
-    on a page of changes has not changed either.
+def note_unchanged(store_id: int, numbers: Sequence[str], at: datetime) -> None:
+    """Note that these orders were read singly at that time, though their content has not changed. Pages don't note it:
+    what is not on a page of changes has not changed either.
     """
     row = table_of(ChannelOrder)
-    seen = update(row).where(row.c.store_id == store_id, row.c.number.in_(numbers)).values(seen_at=now())
+    seen = update(row).where(row.c.store_id == store_id, row.c.number.in_(numbers)).values(seen_at=at)
     if numbers:
         db.session.execute(seen)
 

@@ -16,6 +16,7 @@ from webapp.documents.composed import PAPERS, Document, texts
 from webapp.documents.letters import Drawing, name_of, named, without_font
 from webapp.documents.packing import Slips
 from webapp.errors import NotFound
+from webapp.i18n import gettext as _
 from webapp.jobs import runs
 from webapp.orders.bulk import NothingChosen
 from webapp.orders.models import Order
@@ -66,11 +67,17 @@ def _of_order(number: str) -> tuple[Order, Slips, int | None]:
     """
     actor, package = current_actor(), request.args.get("package", type=int)
     order = find_order(number, actor)
-    fresh_facts.wait_for([order.id])
+    _read_again([order.id])
     found = packing.slips_for(actor, ids=[order.id], package=package)
     if not (found.slips or found.refused):
         raise NotFound(name=package)
     return order, found, package
+
+
+def _read_again(order_ids: Sequence[int]) -> None:
+    """Have the orders read again whose facts are too old, and say so if no answer came in time."""
+    if not fresh_facts.wait_for(order_ids):
+        flash(_("The channel did not answer in time: this goes by what was read of it last."), "warn")
 
 
 @bp.get("/orders/packing-slips")
@@ -82,7 +89,7 @@ def packing_slips() -> str | AnyResponse:
         flash(str(NothingChosen()), "warn")
         return redirect(chosen.list_url())
     where = chosen.where(actor)
-    fresh_facts.wait_for(chosen.ids or packing.chosen_ids(actor, **where, most=packing.MOST))
+    _read_again(packing.chosen_ids(actor, **where, most=packing.MOST))
     return _page(packing.slips_for(actor, **where), chosen.back_url, chosen)
 
 

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, make_response, render_template, request, 
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.audit.actor import Actor
+from webapp.channels.services import channel_name
 from webapp.clock import parse_instant
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, NotFound, Refusal, SeveralFit, Stale
@@ -210,8 +211,7 @@ def perform(number: str, code: str) -> AnyResponse:
     actor.needs(action.right)
     if asks_for_groups(request.form):
         return _with_other_groups(action, open_order(number, actor), actor)
-    if action.lets_leave:
-        fresh_facts.wait_for([find_order(number, actor).id])
+    answered = _read_again(action, find_order(number, actor), actor)
     try:
         with unit_of_work():
             order = find_order(number, actor, lock=True)
@@ -233,6 +233,9 @@ def perform(number: str, code: str) -> AnyResponse:
     fresh = since == done.since < done.version  # not a repeated submission, and something was changed
     undone_by = undo_form(order, *undo, version=done.version, actor=actor) if undo and fresh else None
     tell(_done_sentence(order, action, done.since), "good", undone_by)
+    if not answered:
+        channel = channel_name(order.store.channel)
+        tell(_("%(channel)s did not answer in time: this went by what was read last.", channel=channel), "warn")
     if not htmx.is_htmx():
         return redirect(url_of(order, tab_of(action.place)))
     return _changed(order, actor, action.place)
@@ -258,6 +261,15 @@ def renew(number: str, code: str) -> AnyResponse:
     context = facts(order, actor, tab=tab, reveals=_reveals(action.place))
     context |= {"action": action, "form": form.renewed(order.version), "stopped": refusal, "meanwhile": meanwhile}
     return parts(PLACES[action.place][0], **context)
+
+
+def _read_again(action: OrderAction, order: Order, actor: Actor) -> bool:
+    """Have an order that leaves by this act read again if its facts are too old. Returns False if no answer came in
+    time.
+    """
+    if not action.lets_leave or refusal_of(action, order, actor):
+        return True
+    return fresh_facts.wait_for([order.id])
 
 
 def _refusal_of_package(action: OrderAction, order: Order, actor: Actor) -> Refusal | None:

@@ -56,17 +56,22 @@ function decideSwap(detail) {
   else if (!byHand(answered) && number > begun && number >= newest) shown.set(id, { newest: number, chosen, begun });
   else detail.shouldSwap = false;
 }
-document.addEventListener("htmx:beforeRequest", ({ detail }) => (detail.requestConfig.number = sent += 1));
+document.addEventListener("htmx:beforeRequest", ({ detail: { elt, requestConfig } }) => {
+  requestConfig.number = sent += 1;
+  requestConfig.typed = typedIn(elt);
+});
 document.addEventListener("htmx:beforeSwap", ({ detail }) => ((answered = detail.requestConfig), decideSwap(detail)));
 document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => decideSwap(detail));
 document.addEventListener("htmx:afterRequest", () => (answered = null));
 
 // While a part was renewing itself its address may have changed, by newer rows for example, or the address of the page, by another
-// tab. Then the answer is out of date and the part is renewed again.
+// tab; or somebody typed into the form that it renews. Then the answer is out of date and the part is renewed again.
+const typedIn = (elt) => elt.hasAttribute("hx-post") && elt.closest("form") && new URLSearchParams(new FormData(elt.closest("form"))) + "";
 const renewals = ["refresh", "order-changed", "run-ended"];
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
-  const { elt, headers, path, triggeringEvent } = detail.requestConfig;
-  const same = (elt.getAttribute("hx-get") ?? elt.getAttribute("hx-post")) === path && headers["HX-Current-URL"] === location.href;
+  const { elt, headers, path, triggeringEvent, typed } = detail.requestConfig;
+  const address = elt.getAttribute("hx-get") ?? elt.getAttribute("hx-post");
+  const same = address === path && headers["HX-Current-URL"] === location.href && typed === typedIn(elt);
   if (same || !renewals.includes(triggeringEvent?.type)) return;
   detail.shouldSwap = false;
   refresh(elt);
