@@ -33,7 +33,7 @@ class CorrectInput(ActionInput):
     carrier_name: Annotated[str | None, Short, FormField(_l("Carrier's name"), help=_l("Only for “Other”."))] = None
     service: Annotated[str | None, Short, FormField(_l("Service"))] = None
     tracking_number: Annotated[str | None, Short, FormField(_l("Tracking number"), needed=True)] = None
-    ship_date: Annotated[Moment, FormField(_l("Shipped"), Kind.TIME, help=_l("In the shop's time zone."))] = None
+    ship_date: Annotated[Moment, FormField(_l("Shipped on"), Kind.TIME, help=_l("In the shop's time zone."))] = None
 
 
 class CorrectShipment(PackageAction):

@@ -382,7 +382,7 @@ class OrderView:
 
     @cached_property
     def held_parcels(self) -> list[dict[str, Any]]:
-        """The same, where all updates of the order are shown."""
+        """The shipments that are told later, read from the updates where all of these are shown."""
         return self._held([row for row in self._updates if row.kind == SHIPMENT])
 
     def _held(self, rows: Sequence[ChannelUpdate]) -> list[dict[str, Any]]:
