@@ -224,9 +224,10 @@ def _may_go(row: ChannelUpdate, carriage: UpdateKind, other: str | None) -> bool
             end([row], UpdateState.WITHDRAWN, event="update_withdrawn", actor=Actor.job("sync"))
             return False
         earlier = _earlier(row)
-        cause = _earlier_in_the_way(earlier, carriage) or (OtherUnderWay(kind=other) if other else None)
-        if cause is not None:
-            return _put_off(row, cause, ASK_AGAIN)
+        if cause := _earlier_in_the_way(earlier, carriage):
+            return _put_off(row, cause, _until_free(earlier))
+        if other:
+            return _put_off(row, OtherUnderWay(kind=other), ASK_AGAIN)
         match why_not_yet(row, order):
             case Impossible(cause=cause):
                 row.problem = cause.stored()
@@ -266,6 +267,12 @@ def _earlier_in_the_way(earlier: Sequence[ChannelUpdate], carriage: UpdateKind) 
     """Why a correction has to wait for the update that it corrects."""
     waits = any(one.lease_owner is not None or (one.state in LEFT and not carriage.repeatable) for one in earlier)
     return EarlierUnsettled() if waits else None
+
+
+def _until_free(earlier: Sequence[ChannelUpdate]) -> timedelta:
+    """How long a correction waits: until the lease of an earlier one ends, if its worker does not end it before."""
+    leases = [one.lease_until for one in earlier if one.lease_until is not None]
+    return max(max(leases) - now(), timedelta(seconds=1)) if leases else ASK_AGAIN
 
 
 def _others_under_way(rows: Sequence[ChannelUpdate]) -> dict[int, str]:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update as change
+from sqlalchemy import and_, or_, select, update as change
 
 from webapp.audit.actor import Actor
 from webapp.clock import now
@@ -74,13 +74,13 @@ def owe_again(update: ChannelUpdate, due_at: datetime) -> None:
 
 
 def _wake(rows: Sequence[ChannelUpdate]) -> None:
-    """Make the updates due at once that waited for these."""
+    """Make the updates due at once that waited for these: those of other kinds, and corrections of these."""
     ended = {row.kind for row in rows}
     waiting = {code for code, kind in kinds().items() if ended & {*kind.waits_for, *apart(code)}}
-    if not waiting:
-        return
+    corrected = [and_(ChannelUpdate.kind == row.kind, ChannelUpdate.reference == row.reference) for row in rows]
     orders = sorted({row.order_id for row in rows})
-    asleep = change(ChannelUpdate).where(ChannelUpdate.order_id.in_(orders), ChannelUpdate.kind.in_(sorted(waiting)))
+    asleep = change(ChannelUpdate).where(ChannelUpdate.order_id.in_(orders))
+    asleep = asleep.where(or_(ChannelUpdate.kind.in_(sorted(waiting)), *corrected))
     asleep = asleep.where(ChannelUpdate.state == UpdateState.OWED, ChannelUpdate.lease_owner.is_(None))
     db.session.execute(asleep.where(ChannelUpdate.due_at > now()).values(due_at=now()))
 
