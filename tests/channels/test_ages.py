@@ -84,12 +84,12 @@ def test_practice_and_archived_stores_have_none(mine: Store, olga: Actor) -> Non
     ("passed", "tone", "words"),
     [
         (149, "", ""),
-        (150, "info", "Key: lapses in 30 days."),
-        (166, "warn", "Key: lapses in 14 days."),
-        (177, "bad", "Key: lapses in 3 days."),
-        (179, "bad", "Key: lapses in 1 day."),
-        (180, "bad", "Key: lapses today."),
-        (181, "bad", "Key: has lapsed"),
+        (150, "info", "Key: expires in 30 days."),
+        (166, "warn", "Key: expires in 14 days."),
+        (177, "bad", "Key: expires in 3 days."),
+        (179, "bad", "Key: expires in 1 day."),
+        (180, "bad", "Key: expires today."),
+        (181, "bad", "Key: has expired"),
     ],
 )
 def test_the_warning_gets_louder(passed: int, tone: str, words: str, mine: Store) -> None:
@@ -103,17 +103,17 @@ def test_the_warning_is_on_the_dashboard_the_store_and_the_command_line(
     mine: Store, browser: Browser, cli: Command
 ) -> None:
     pages = ("/dashboard/", f"/stores/{mine.id}", f"/stores/{mine.id}/settings")
-    assert not any("lapses in" in browser.get(path).text for path in pages)
+    assert not any("expires in" in browser.get(path).text for path in pages)
     with unit_of_work():
         change(AGES, {"key": (now().date() - 170 * DAY).isoformat()}, mine, actor=Actor.operator())
     for path in pages:
         page = browser.get(path)
-        assert "Key: lapses in 10 days." in page.text
+        assert "Key: expires in 10 days." in page.text
         assert len(browser.queries) <= 8, "\n".join(browser.queries)
     [row] = cli("store", "list", "--json").document
     key = next(one for one in row["credentials"] if one["name"] == "key")
-    assert (key["days_left"], key["warning"].startswith("Key: lapses in 10 days.")) == (10, True)
-    assert "Mine: Key: lapses in 10 days. Get a new one and enter it." in cli("check", "--json").document["warnings"]
+    assert (key["days_left"], key["warning"].startswith("Key: expires in 10 days.")) == (10, True)
+    assert "Mine: Key: expires in 10 days. Get a new one and enter it." in cli("check", "--json").document["warnings"]
 
 
 def test_the_form_corrects_a_day_and_shows_a_mistake(mine: Store, browser: Browser) -> None:

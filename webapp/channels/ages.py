@@ -1,4 +1,4 @@
-"""How old a store's credentials are, and when they lapse.
+"""How old a store's credentials are, and when they expire.
 
 A setting that lasts (`Setting.lasts_days`) has a day of issue beside it: the day on which it was last entered, until
 somebody enters another. For a credential from before the desk knew such days it is the day on which the store was
@@ -53,12 +53,12 @@ class Age:
     name: str
     label: LazyString | str
     since: date
-    lapses: date
+    expires: date
 
     @property
     def days_left(self) -> int:
-        """The days until it lapses; below zero once it has."""
-        return (self.lapses - now().date()).days
+        """The days until it expires; below zero once it has."""
+        return (self.expires - now().date()).days
 
     @property
     def tone(self) -> str:
@@ -75,16 +75,16 @@ class Age:
             return ""
         if left > 0:
             words = ngettext(
-                "%(name)s: lapses in %(num)s day. Get a new one and enter it.",
-                "%(name)s: lapses in %(num)s days. Get a new one and enter it.",
+                "%(name)s: expires in %(num)s day. Get a new one and enter it.",
+                "%(name)s: expires in %(num)s days. Get a new one and enter it.",
                 left,
                 name=self.label,
             )
         elif left == 0:
-            words = _("%(name)s: lapses today. Get a new one and enter it.", name=self.label)
+            words = _("%(name)s: expires today. Get a new one and enter it.", name=self.label)
         else:
             words = _(
-                "%(name)s: has lapsed and may be refused at any time. Get a new one and enter it.", name=self.label
+                "%(name)s: has expired and may be refused at any time. Get a new one and enter it.", name=self.label
             )
         return str(words)
 
@@ -101,7 +101,7 @@ def ages_of(store: Store) -> list[Age]:
 
 
 def warnings_of(store: Store) -> list[Age]:
-    """The credentials of a store that lapse soon, or have lapsed."""
+    """The credentials of a store that expire soon, or have expired."""
     return [age for age in ages_of(store) if age.tone]
 
 

@@ -317,7 +317,7 @@ def _store_row(store: Store, state: Health) -> Document:
             {
                 "name": age.name,
                 "issued": age.since.isoformat(),
-                "lapses": age.lapses.isoformat(),
+                "expires": age.expires.isoformat(),
                 "days_left": age.days_left,
                 "warning": age.warning or None,
             }

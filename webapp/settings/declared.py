@@ -50,7 +50,7 @@ class Setting(Generic[T]):
     advanced: bool = False
     compact: bool = False
     day: bool = False
-    lasts_days: int = 0  # of a store's credential: it lapses so many days after its issue; 0: it does not
+    lasts_days: int = 0  # of a store's credential: it expires so many days after its issue; 0: it does not
     lines: int = 1  # lines of text that a form shows; more than one allow line breaks
     check: Callable[[Any], object] | None = None
     group: SettingsGroup | None = field(default=None, init=False, repr=False, compare=False)  # set by the group

@@ -92,14 +92,14 @@ def sync_card(actor: Actor) -> str:
     return render_template("desk/dashboard/_sync.html", stores=[traffic(store, states[store.id]) for store in stores])
 
 
-def lapsing() -> list[dict[str, Any]]:
-    """The credentials that lapse soon, or have lapsed, the most urgent first, for who may see stores."""
+def expiring() -> list[dict[str, Any]]:
+    """The credentials that expire soon, or have expired, the most urgent first, for who may see stores."""
     if not may("stores.view"):
         return []
     found = [(age, store) for store in shown_stores() for age in warnings_of(store)]
     return [
-        {"id": store.id, "store": store.name, "warning": age.warning, "tone": age.tone, "lapses": age.lapses}
-        for age, store in sorted(found, key=lambda pair: (pair[0].lapses, pair[1].name))
+        {"id": store.id, "store": store.name, "warning": age.warning, "tone": age.tone, "expires": age.expires}
+        for age, store in sorted(found, key=lambda pair: (pair[0].expires, pair[1].name))
     ]
 
 

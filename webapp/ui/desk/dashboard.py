@@ -21,7 +21,7 @@ from webapp.lists.subjects import subjects
 from webapp.reporting.contract import Card
 from webapp.reporting.figures import Sales, sales_of
 from webapp.ui.desk import sales
-from webapp.ui.desk.cards import lapsing, registered, sales_choices
+from webapp.ui.desk.cards import expiring, registered, sales_choices
 from webapp.ui.frame import unscripted
 from webapp.ui.frame.access import current_actor, may, needs, person
 from webapp.ui.frame.formats import zone
@@ -58,7 +58,7 @@ def index() -> str:
         whole=whole,
         asked=_asked(),
         has_stores=bool(shown_stores()),
-        lapsing=lapsing(),
+        expiring=expiring(),
         starts_here=_start_view() == DASHBOARD,
     )
 

@@ -78,7 +78,7 @@ def head(store: Store, state: health.Health | None = None) -> dict[str, Any]:
         "archived_at": store.archived_at,
         "active": store.active,
         "read_only": sentence_of(store.read_only),
-        "lapsing": warnings_of(store),
+        "expiring": warnings_of(store),
         "shop": store.shop.name,
         "import_orders": IMPORT_ORDERS.of(store),
         "orders_url": orders_url(f"store:{store.id}"),
