@@ -19,6 +19,7 @@ from webapp.db import db, unit_of_work
 from webapp.errors import Invalid
 from webapp.settings.declared import Setting
 from webapp.settings.services import change
+from webapp.settings.stored import write_values
 from webapp.testing import FakeChannel
 
 DAY = timedelta(days=1)
@@ -37,7 +38,7 @@ def mine(channel: FakeChannel, olga: Actor) -> Store:
         return add_store("fake", "Mine", {"key": "k1", "token": "t1"}, actor=olga)
 
 
-def left(store: Store) -> dict[str, int]:
+def left(store: Store) -> dict[str, int | None]:
     return {age.name: age.days_left for age in ages_of(store)}
 
 
@@ -68,8 +69,41 @@ def test_the_day_of_issue_can_be_corrected_and_is_no_future_day(mine: Store, olg
     assert left(mine) == {"key": 30, "token": 365}
 
 
-def test_credentials_from_before_count_from_the_day_of_the_store(store: Store) -> None:
-    assert [age.since for age in ages_of(store)] == [store.created_at.date()] * 2
+def test_credentials_from_before_are_of_an_unknown_day_and_never_said_to_have_expired(
+    mine: Store, olga: Actor, browser: Browser, cli: Command
+) -> None:
+    """As after an upgrade: the store is old, its credentials are newer, and no day is stored."""
+    with unit_of_work():
+        db.session.get_one(Store, mine.id).created_at = now() - 400 * DAY
+        write_values(AGES.scope, mine.id, AGES.code, {}, ["key", "token"])
+    assert [(age.since, age.days_left, age.tone) for age in ages_of(mine)] == [(None, None, "info")] * 2
+    unknown = "Key: the desk does not know when it was issued. Enter the day."
+    for path in ("/dashboard/", f"/stores/{mine.id}", f"/stores/{mine.id}/settings"):
+        page = browser.get(path).text
+        assert (unknown in page, "xpired" in page, "Counted from" in page) == (True, False, False)
+    [row] = cli("store", "list", "--json").document
+    assert [(one["issued"], one["expires"], one["days_left"]) for one in row["credentials"]] == [(None, None, None)] * 2
+    day = db.session.get_one(Store, mine.id).created_at.date().isoformat()
+    with unit_of_work():
+        change(AGES, {"key": day}, mine, actor=olga)  # the very day on which the store was added
+    assert left(mine) == {"key": 180 - 400, "token": None}
+
+
+def test_a_credential_that_was_never_entered_has_no_age(channel: FakeChannel, olga: Actor) -> None:
+    with unit_of_work():
+        bare = add_store("fake", "Bare", {"key": "k"}, actor=olga)
+    assert left(bare) == {"key": 180}
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "the desk does not know")])
+def test_an_emptied_day_is_unknown(mine: Store, browser: Browser, language: str, words: str) -> None:
+    path = f"/stores/{mine.id}/settings"
+    given = {"key": "", "token": now().date().isoformat()}
+    browser.client.set_cookie("lang", language)
+    assert browser.post(f"{path}/groups/ages", given).status_code == 302
+    page = browser.get(path).text
+    assert (words in page, "isoformat" in page) == (True, False)
+    assert left(db.session.get_one(Store, mine.id)) == {"key": None, "token": 365}
 
 
 def test_practice_and_archived_stores_have_none(mine: Store, olga: Actor) -> None:

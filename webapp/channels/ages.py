@@ -1,8 +1,8 @@
 """How old a store's credentials are, and when they expire.
 
 A setting that lasts (`Setting.lasts_days`) has a day of issue beside it: the day on which it was last entered, until
-somebody enters another. For a credential from before the desk knew such days it is the day on which the store was
-added. Practice stores have no such days.
+somebody enters another. Of a credential from before the desk kept such days it is unknown until somebody enters it.
+Practice stores have no such days.
 """
 
 from collections.abc import Collection, Sequence
@@ -29,8 +29,7 @@ def _settings(store: Store) -> Sequence[Setting[Any]]:
         Setting(
             name=one.name,
             label=_l("%(name)s: day of issue", name=one.label),
-            default=store.created_at.date().isoformat(),
-            help=_l("It lasts %(days)s days from then on.", days=one.lasts_days),
+            help=_l("It lasts %(days)s days from then on. Empty: not known.", days=one.lasts_days),
             day=True,
             check=_not_ahead,
         )
@@ -39,7 +38,7 @@ def _settings(store: Store) -> Sequence[Setting[Any]]:
 
 
 def _not_ahead(day: str) -> None:
-    if date.fromisoformat(day) > now().date() + timedelta(days=1):  # in some zones it is tomorrow already
+    if day and date.fromisoformat(day) > now().date() + timedelta(days=1):  # in some zones it is tomorrow already
         raise ValueError(_("can't be in the future."))
 
 
@@ -48,24 +47,27 @@ AGES = SettingsGroup("ages", _l("Age of the credentials"), _settings, scope=STOR
 
 @dataclass(frozen=True, slots=True)
 class Age:
-    """A credential of a store with its days of issue and of end."""
+    """A credential of a store with its days of issue and of end; both None if the desk does not know them."""
 
     name: str
     label: LazyString | str
-    since: date
-    expires: date
+    since: date | None
+    expires: date | None
 
     @property
-    def days_left(self) -> int:
-        """The days until it expires; below zero once it has."""
-        return (self.expires - now().date()).days
+    def days_left(self) -> int | None:
+        """The days until it expires, below zero once it has; None if that is unknown."""
+        return None if self.expires is None else (self.expires - now().date()).days
 
     @property
     def tone(self) -> str:
         """How loud its warning is: empty if there is none, then info, warn and bad."""
-        if self.days_left > STEPS[0]:
+        left = self.days_left
+        if left is None:
+            return "info"
+        if left > STEPS[0]:
             return ""
-        return "info" if self.days_left > STEPS[1] else "warn" if self.days_left > STEPS[2] else "bad"
+        return "info" if left > STEPS[1] else "warn" if left > STEPS[2] else "bad"
 
     @property
     def warning(self) -> str:
@@ -73,7 +75,9 @@ class Age:
         left = self.days_left
         if not self.tone:
             return ""
-        if left > 0:
+        if left is None:
+            words = _("%(name)s: the desk does not know when it was issued. Enter the day.", name=self.label)
+        elif left > 0:
             words = ngettext(
                 "%(name)s: expires in %(num)s day. Get a new one and enter it.",
                 "%(name)s: expires in %(num)s days. Get a new one and enter it.",
@@ -91,17 +95,20 @@ class Age:
 
 def ages_of(store: Store) -> list[Age]:
     """The ages of a store's credentials; none for an archived store, or one for practice."""
-    lasting = {} if store.archived_at is not None else {one.name: one for one in _lasting(store)}
+    lasting = [] if store.archived_at is not None else _lasting(store)
     if not lasting:
         return []
-    days = {name: date.fromisoformat(day) for name, day in AGES.read(store).items()}
-    return [
-        Age(name, one.label, days[name], days[name] + timedelta(days=one.lasts_days)) for name, one in lasting.items()
-    ]
+    kept, days = CONNECTION.stored(store), AGES.read(store)
+    return [_age(one, days[one.name]) for one in lasting if one.name in kept]
+
+
+def _age(setting: Setting[Any], day: str) -> Age:
+    since = date.fromisoformat(day) if day else None
+    return Age(setting.name, setting.label, since, since and since + timedelta(days=setting.lasts_days))
 
 
 def warnings_of(store: Store) -> list[Age]:
-    """The credentials of a store that expire soon, or have expired."""
+    """The credentials of a store that expire soon, have expired, or were issued on a day that nobody entered."""
     return [age for age in ages_of(store) if age.tone]
 
 

@@ -316,8 +316,8 @@ def _store_row(store: Store, state: Health) -> Document:
         "credentials": [
             {
                 "name": age.name,
-                "issued": age.since.isoformat(),
-                "expires": age.expires.isoformat(),
+                "issued": age.since.isoformat() if age.since else None,
+                "expires": age.expires.isoformat() if age.expires else None,
                 "days_left": age.days_left,
                 "warning": age.warning or None,
             }

@@ -3,6 +3,7 @@
 Their numbers are read in `reporting` and `sync`; here they become words and links.
 """
 
+from datetime import date
 from typing import Any
 
 from flask import render_template, request, url_for
@@ -93,13 +94,15 @@ def sync_card(actor: Actor) -> str:
 
 
 def expiring() -> list[dict[str, Any]]:
-    """The credentials that expire soon, or have expired, the most urgent first, for who may see stores."""
+    """The credentials that expire soon, have expired, or may without the desk knowing, the most urgent first, for who
+    may see stores.
+    """
     if not may("stores.view"):
         return []
     found = [(age, store) for store in shown_stores() for age in warnings_of(store)]
     return [
         {"id": store.id, "store": store.name, "warning": age.warning, "tone": age.tone, "expires": age.expires}
-        for age, store in sorted(found, key=lambda pair: (pair[0].expires, pair[1].name))
+        for age, store in sorted(found, key=lambda pair: (pair[0].expires or date.max, pair[1].name))
     ]
 
 
