@@ -75,7 +75,7 @@ class Account:
     @property
     def at_amazon(self) -> bool:
         """Whether the endpoint is one of Amazon's own hosts."""
-        return host_of(self.endpoint).endswith(".amazon.com")
+        return is_of_amazon(self.endpoint)
 
 
 def account_key(client_id: str, seller: str, region: str, endpoint: str) -> str:
@@ -92,6 +92,11 @@ def check_seller_id(text: str) -> None:
 def is_loopback(url: str) -> bool:
     """Whether the URL is on this machine."""
     return host_of(url) in _LOOPBACK
+
+
+def is_of_amazon(url: str) -> bool:
+    """Whether the URL is on one of Amazon's own hosts."""
+    return f".{host_of(url)}".endswith(".amazon.com")
 
 
 def host_of(url: str) -> str:

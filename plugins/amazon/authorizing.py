@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from plugins.amazon.accounts import Account
+from plugins.amazon.accounts import Account, check_seller_id, is_of_amazon
 from plugins.amazon.client import Client
 from plugins.amazon.credentials import APPLICATION_IDS
 from plugins.amazon.errors import AnotherSeller, ConsentRefused, ConsentUnclear
@@ -43,7 +43,8 @@ def consent_url(store: StoreAccess, state: str, back: str) -> str | None:
 
 
 def _site(store: StoreAccess) -> str:
-    if custom := str(store.settings.get("endpoint") or "").strip():
+    custom = str(store.settings.get("endpoint") or "").strip()
+    if custom and not is_of_amazon(custom):  # a practice or test server, which has a consent page of its own
         return custom.rstrip("/")
     sites = chosen(str(store.settings.get("marketplaces") or ""))
     region = str(store.settings.get("region") or "na")
@@ -55,7 +56,11 @@ def granted(client: Client, store: StoreAccess, answer: Mapping[str, str], back:
     if answer.get("error"):
         raise ConsentRefused
     code, seller = answer.get("spapi_oauth_code", ""), answer.get("selling_partner_id", "")
-    if not code or not seller:
+    try:
+        check_seller_id(seller)
+    except ValueError:
+        raise ConsentUnclear from None
+    if not code:
         raise ConsentUnclear
     known = str(store.settings.get("seller_id") or "").strip()
     if known and known != seller:

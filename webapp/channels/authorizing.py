@@ -2,12 +2,14 @@
 
 What was begun is kept in the queue's server for half an hour, sealed, under a random `state` that the channel hands
 back: with the session of the person, and the store, or what was typed for a new one. It is taken once. Nothing of it is
-in an address of the desk; the answer is, so the page that gets it redirects at once.
+in an address of the desk; the answer is, so the page that gets it redirects at once. What was typed for a new store is
+kept beside it as long, for the form of a person who comes back without an authorization.
 """
 
 import json
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from types import NoneType
 from typing import Any
@@ -77,23 +79,52 @@ def begin(begun: Begun, access: StoreAccess, *, back: str) -> str:
     url = _url(channel, access, state, back)
     if not url:
         raise NotReady(channel=str(channel.label))
-    try:
-        connection().set(_key(state), seal_secret(json.dumps(asdict(begun))), ex=LASTS)
-    except RedisError as error:
-        raise Unavailable(what="queue") from error
+    _keep(_key(state), begun)
+    keep_typed(begun)
     return url
 
 
 def take(state: str, *, session_id: int) -> Begun:
     """What was begun under this state in this session; it can be taken once. Raises `AuthorizationUnknown`."""
     try:
-        sealed: Any = connection().getdel(_key(state)) if state else None
+        begun = _opened(connection().getdel(_key(state))) if state else None
     except RedisError as error:
         raise Unavailable(what="queue") from error
-    begun = Begun(**json.loads(open_secret(sealed.decode()))) if sealed else None
     if begun is None or begun.session_id != session_id:
         raise AuthorizationUnknown
     return begun
+
+
+def keep_typed(begun: Begun) -> None:
+    """Keep what a person typed for a new store, for half an hour from now; nothing of a known or practice store."""
+    if not begun.store_id and not begun.practice:
+        _keep(_typed_key(begun.session_id, begun.channel), begun)
+
+
+def typed(channel: str, *, session_id: int) -> Begun | None:
+    """What was typed in this session for a new store of this channel that is not connected yet, with its secrets;
+    None if nothing is kept.
+    """
+    with suppress(RedisError):  # then the form is empty
+        return _opened(connection().get(_typed_key(session_id, channel)))
+    return None
+
+
+def forget_typed(channel: str, *, session_id: int) -> None:
+    """Forget what was typed: the store is connected."""
+    with suppress(RedisError):  # it is gone after half an hour
+        connection().delete(_typed_key(session_id, channel))
+
+
+def _keep(name: str, begun: Begun) -> None:
+    try:
+        connection().set(name, seal_secret(json.dumps(asdict(begun))), ex=LASTS)
+    except RedisError as error:
+        raise Unavailable(what="queue") from error
+
+
+def _opened(sealed: Any) -> Begun | None:
+    return Begun(**json.loads(open_secret(sealed.decode()))) if sealed else None
 
 
 def _url(channel: Channel, access: StoreAccess, state: str, back: str) -> str | None:
@@ -119,3 +150,7 @@ def settings_from(channel: Channel, access: StoreAccess, answer: Mapping[str, st
 
 def _key(state: str) -> str:
     return key("authorization", state)
+
+
+def _typed_key(session_id: int, channel: str) -> str:
+    return key("typed", f"{session_id}:{channel}")

@@ -21,6 +21,7 @@ from webapp.settings.declared import STORE, Setting, SettingsGroup
 from webapp.settings.services import change, rehearse, store_all
 
 Ts = TypeVarTuple("Ts")
+ENDPOINTS = ("endpoint", "token_endpoint")  # settings of a channel: where its calls go
 
 
 class ChannelLeftOut(Refusal):
@@ -58,9 +59,13 @@ def _connection_settings(store: Store) -> Sequence[Setting[Any]]:
 
 def _check_practice(store: Store, had: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """Refuse to move a practice store to another address."""
-    for fixed in ("endpoint", "token_endpoint"):
-        if store.practice and fixed in given and fixed in had and given[fixed] != had[fixed]:
-            raise Invalid(field=fixed, problem=_l("a practice store's endpoint can't be changed."))
+    if store.practice and (changed := endpoints_changed(had, given)):
+        raise Invalid(field=changed[0], problem=_l("a practice store's endpoint can't be changed."))
+
+
+def endpoints_changed(had: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """The endpoints of a connection that are given anew: to another one its secrets would be sent."""
+    return [name for name in ENDPOINTS if name in had and name in given and given[name] != had[name]]
 
 
 CONNECTION = SettingsGroup("connection", _l("Connection"), _connection_settings, scope=STORE, check=_check_practice)

@@ -181,6 +181,54 @@ def test_what_goes_wrong_is_one_sentence_each_and_changes_nothing(
     assert values(known_store) == before
 
 
+def test_what_was_typed_for_a_new_store_outlives_a_consent_that_failed(
+    browser: Browser, typed: dict[str, str], logged: Callable[[], str]
+) -> None:
+    url = link(browser.post("/stores/add/amazon/authorize", typed).text)
+    answer = browser.get(consented(url, "", "deny"))
+    assert answer.location == "/stores/add/amazon"
+    page = unescape(browser.get(answer.location).text)
+    assert all(f'value="{typed[name]}"' in page for name in ("name", "client_id", "application_id", "endpoint"))
+    assert ("Kept; leave it empty to keep it." in page, typed["client_secret"] in page) == (True, False)
+    sealed = b"".join(connection().get(key) or b"" for key in connection().keys("waybill:typed:*"))
+    assert sealed
+    assert typed["client_secret"].encode() not in sealed
+
+    without = typed | {"client_secret": "", "name": "Berlin 2"}
+    moved = browser.post("/stores/add/amazon/authorize", without | {"token_endpoint": "http://127.0.0.1:9/auth"})
+    assert (moved.status_code, "is needed." in moved.text, "Kept; leave it" in moved.text) == (422, True, False)
+    again = browser.post("/stores/add/amazon/authorize", without)
+    assert "Berlin 2 is there." in said(browser, browser.get(consented(link(again.text))))
+    assert connection().keys("waybill:typed:*") == []
+    assert typed["client_id"] not in browser.get("/stores/add/amazon").text
+    [store] = db.session.scalars(select(Store))
+    assert values(store)["client_secret"] == typed["client_secret"]
+    assert typed["client_secret"] not in logged()
+
+
+def test_the_way_back_from_the_consent_keeps_what_was_typed_in_its_own_session(
+    browser: Browser, typed: dict[str, str], make_browser: Callable[..., Browser], olga: Actor
+) -> None:
+    page = browser.post("/stores/add/amazon/authorize", typed).text
+    assert 'href="/stores/add/amazon"' in page
+    assert typed["client_id"] in browser.get("/stores/add/amazon").text
+    assert typed["client_id"] not in make_browser(olga).get("/stores/add/amazon").text
+    [key] = connection().keys("waybill:typed:*")
+    assert 0 < connection().ttl(key) <= 1800
+    whole = {**typed, "client_secret": "", "refresh_token": REFRESH_TOKENS["eu"], "seller_id": SELLERS["eu"]}
+    assert browser.post("/stores/add/amazon", whole).status_code == 302
+    assert connection().keys("waybill:typed:*") == []
+
+
+def test_a_seller_that_is_none_is_found_before_the_code_is_spent(
+    browser: Browser, typed: dict[str, str], amazon: PracticeClient
+) -> None:
+    path = consented(link(browser.post("/stores/add/amazon/authorize", typed).text))
+    answer = browser.get(path.replace(SELLERS["eu"], "a-seller"))
+    assert "without an authorization" in said(browser, answer)
+    assert amazon.calls("token") == []
+
+
 def test_mistakes_are_said_before_anybody_leaves(browser: Browser, typed: dict[str, str], known_store: Store) -> None:
     for wrong, words in (
         ({"client_secret": "Atzr|x"}, "is a refresh token"),
@@ -224,6 +272,8 @@ def test_who_signs_in_first_or_lacks_the_right_sees_no_code(
         ({"region": "eu"}, "https://sellercentral-europe.amazon.com/"),
         ({"region": "eu", "marketplaces": "FR, DE"}, "https://sellercentral.amazon.fr/"),
         ({"region": "fe"}, "https://sellercentral.amazon.co.jp/"),
+        ({"endpoint": "https://sandbox.sellingpartnerapi-na.amazon.com"}, "https://sellercentral.amazon.com/"),
+        ({"endpoint": "https://amazon.com.example/"}, "https://amazon.com.example/"),
     ],
 )
 def test_the_consent_is_asked_where_the_seller_sells(settings: dict[str, str], site: str) -> None:

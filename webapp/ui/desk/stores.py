@@ -49,7 +49,7 @@ from webapp.ui.desk.store_page import (
     test_result,
     traffic_facts,
 )
-from webapp.ui.forms.settings import buyers_form, settings_form
+from webapp.ui.forms.settings import SettingsForm, buyers_form, retyped_form, settings_form
 from webapp.ui.forms.stores import VERSION, OrdersForm, orders_form
 from webapp.ui.frame import htmx
 from webapp.ui.frame.access import current_actor, current_person, needs, without_query
@@ -376,7 +376,7 @@ def add() -> str:
 def credentials(code: str) -> str:
     """The form of a channel's credentials."""
     channel = get_channel(code)
-    return page("desk/stores/add.html", offers=[], channel=channel, form=settings_form(channel))
+    return page("desk/stores/add.html", offers=[], channel=channel, form=_form_for_new(channel))
 
 
 @bp.post("/add/<code>")
@@ -384,7 +384,7 @@ def credentials(code: str) -> str:
 def add_channel(code: str) -> Response | tuple[str, int]:
     """Connect a seller's account; jobs test it and start the first sync."""
     channel = get_channel(code)
-    form = settings_form(channel, given=request.form)
+    form = _form_for_new(channel, request.form)
     try:
         return _connected(channel, form.text_of("name"), form.values, practice=False)
     except DeskError as error:
@@ -407,12 +407,19 @@ def add_practice(code: str) -> Response:
     return _connected(channel, _("Practice %(channel)s", channel=str(channel.label)), settings, practice=True)
 
 
+def _form_for_new(channel: Channel, given: Any = None) -> SettingsForm:
+    """The form of a channel's credentials, with what was typed before an authorization that came to nothing."""
+    typed = authorizing.typed(channel.code, session_id=current_person().session_id)
+    return retyped_form(channel, typed, given) if typed else settings_form(channel, given=given)
+
+
 def _connected(channel: Channel, name: str, values: Any, *, practice: bool) -> Response:
     with unit_of_work():
         store = add_store(channel.code, name, values, actor=current_actor(), practice=practice)
         activity.added(store)
         jobs.connect.enqueue(store.id)
         store_id = store.id
+    authorizing.forget_typed(channel.code, session_id=current_person().session_id)
     flash(_("%(store)s is there. It is being tested, then its orders are read.", store=name.strip()), "good")
     return redirect(url_for(".show", store_id=store_id))
 
@@ -435,7 +442,7 @@ def authorize(store_id: int) -> Response | str:
 def authorize_new(code: str) -> Response | str | tuple[str, int]:
     """Begin an authorization for a new store, with what was typed so far."""
     channel = get_channel(code)
-    form = settings_form(channel, given=request.form)
+    form = _form_for_new(channel, request.form)
     name, values = form.text_of("name").strip(), form.values
     try:
         access = authorizing.access_for_new(channel, name, values, actor=current_actor())
@@ -473,18 +480,25 @@ def authorized() -> Response:
 
     No token of a form protects this route: its state does, which one session gets and which is taken once.
     """
-    there = url_for(".index")
+    begun = None
     try:
         begun = authorizing.take(request.args.get("state", ""), session_id=current_person().session_id)
-        there = (
-            url_for(".settings", store_id=begun.store_id)
-            if begun.store_id
-            else url_for(".credentials", code=begun.channel)
-        )
         return _keep(begun, {name: value for name, value in request.args.items() if name != "state"})
     except DeskError as error:
         flash(str(error), "bad")
-        return redirect(there)
+        return redirect(_before(begun))
+
+
+def _before(begun: authorizing.Begun | None) -> str:
+    """The page on which an authorization that failed was begun; it keeps what was typed there."""
+    if begun is None:
+        return url_for(".index")
+    if begun.store_id:
+        return url_for(".settings", store_id=begun.store_id)
+    if begun.practice:
+        return url_for(".add")
+    authorizing.keep_typed(begun)
+    return url_for(".credentials", code=begun.channel)
 
 
 def _keep(begun: authorizing.Begun, answer: Mapping[str, str]) -> Response:

@@ -2,15 +2,16 @@
 drawn.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from wtforms import Field
 
+from webapp.channels.authorizing import Begun
 from webapp.channels.contract import Channel
 from webapp.channels.keeping import days_of, setting_of
 from webapp.channels.models import Store
-from webapp.channels.services import CONNECTION
+from webapp.channels.services import CONNECTION, endpoints_changed
 from webapp.i18n import lazy_gettext as _l
 from webapp.settings.declared import Setting, SettingsGroup
 from webapp.ui import forms
@@ -19,14 +20,21 @@ _FORGET = "-forget"  # appended to the name of a secret: the checkbox that delet
 
 
 class SettingsForm(forms.Form):
-    """Settings as typed; `values` is what the services store, `unset` the secrets to delete."""
+    """Settings as typed; `values` is what the services store, `unset` the secrets to delete. A secret that is left
+    empty is the one of `kept`, which was typed before.
+    """
 
     declared: list[Setting[Any]]
+    kept: Mapping[str, str] = {}
 
     @property
     def values(self) -> dict[str, Any]:
+        unset = self.unset
+        kept = {name: secret for name, secret in self.kept.items() if name not in unset}
         return {
-            setting.name: self[setting.name].data if setting.type is bool else self.text_of(setting.name).strip()
+            setting.name: self[setting.name].data
+            if setting.type is bool
+            else self.text_of(setting.name).strip() or kept.get(setting.name, "")
             for setting in self.declared
         }
 
@@ -36,14 +44,34 @@ class SettingsForm(forms.Form):
 
 
 def settings_form(channel: Channel, store: Store | None = None, given: Any = None) -> SettingsForm:
-    """The form for a new store or a known one. The marketplace of a practice store can't be changed."""
+    """The form for a known store, or an empty one for a new store. The marketplace of a practice store can't be
+    changed.
+    """
     declared = [setting for setting in channel.settings if not (setting.advanced and store and store.practice)]
-    known = CONNECTION.stored(store) if store else frozenset()
     open_ones = [setting for setting in declared if not setting.secret]
     had = CONNECTION.read(store, open_ones) if store else {}
+    stored = CONNECTION.stored(store) if store else frozenset()
+    return _connection_form(declared, store.name if store else "", had, stored, given)
+
+
+def retyped_form(channel: Channel, typed: Begun, given: Any = None) -> SettingsForm:
+    """The form for a new store with what was typed before; its secrets are kept for another post, unless another
+    endpoint is given.
+    """
+    secrets = {one.name: typed.values[one.name] for one in channel.settings if one.secret and typed.values[one.name]}
+    form = _connection_form(list(channel.settings), typed.name, typed.values, secrets, given)
+    if given is not None and endpoints_changed(typed.values, form.values):
+        return settings_form(channel, given=given)
+    form.kept = secrets
+    return form
+
+
+def _connection_form(
+    declared: list[Setting[Any]], name: str, had: Mapping[str, Any], kept: Collection[str], given: Any
+) -> SettingsForm:
     fields = {"name": forms.text(_l("Name"), required=True, help=_l("How you call this store."))}
-    fields |= _fields(declared, known)
-    data = {"name": store.name if store else ""} | {s.name: had.get(s.name, s.default) for s in open_ones}
+    fields |= _fields(declared, kept)
+    data = {"name": name} | {one.name: had.get(one.name, one.default) for one in declared if not one.secret}
     form = SettingsForm(fields, given, data)
     form.declared = declared
     return form
