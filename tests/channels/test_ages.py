@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 import time_machine
+from sqlalchemy import select
 
 from tests.cli.conftest import Command
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
+from webapp.audit.models import AuditEntry
 from webapp.channels.ages import AGES, ages_of, warnings_of
-from webapp.channels.contract import Connection, Disconnected, StoreAccess
+from webapp.channels.contract import Call, CallOutcome, Connection, Disconnected, StoreAccess
 from webapp.channels.models import Store
 from webapp.channels.services import CONNECTION, add_store, change_store
 from webapp.clock import now
@@ -20,6 +22,7 @@ from webapp.errors import Invalid
 from webapp.settings.declared import Setting
 from webapp.settings.services import change
 from webapp.settings.stored import write_values
+from webapp.sync.models import ChannelCall
 from webapp.testing import FakeChannel
 
 DAY = timedelta(days=1)
@@ -186,6 +189,61 @@ def test_new_credentials_are_tried_before_they_replace_the_old_ones(
     assert [(one.settings["key"], one.settings["token"]) for one in seen] == [("k2", "t1"), ("k3", "t1")] * 2
     db.session.rollback()
     assert CONNECTION.read(db.session.get_one(Store, mine.id)) == {"key": "k1", "token": "t1", "place": ""}
+    assert db.session.get_one(Store, mine.id).problem is None
+
+
+def test_a_rehearsal_leaves_its_trace_without_values(
+    mine: Store, browser: Browser, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def test(self: FakeChannel, store: StoreAccess) -> Connection:
+        store.report(Call(operation="orders", at=now(), seconds=0.1, outcome=CallOutcome.OK))
+        return Connection(channel.marketplaces)
+
+    monkeypatch.setattr(FakeChannel, "test", test, raising=False)
+    typed = {"name": "Mine", "key": "k-new-7", "place": "there"}
+    assert browser.post(f"/stores/{mine.id}/settings/test", typed).status_code == 200
+    [entry] = db.session.scalars(select(AuditEntry).where(AuditEntry.code == "connection_rehearsed"))
+    assert entry.data == {"store": mine.id, "settings": ["key", "place"]}
+    assert [call.operation for call in db.session.scalars(select(ChannelCall))] == ["orders"]
+
+
+@pytest.mark.parametrize("moved", ["endpoint", "token_endpoint"])
+def test_a_stored_secret_is_tried_at_no_other_endpoint(
+    moved: str, mine: Store, browser: Browser, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[StoreAccess] = []
+
+    def test(self: FakeChannel, store: StoreAccess) -> Connection:
+        seen.append(store)
+        return Connection(channel.marketplaces)
+
+    monkeypatch.setattr(FakeChannel, "test", test, raising=False)
+    places = tuple(Setting(name=name, label=name) for name in ("endpoint", "token_endpoint"))
+    monkeypatch.setattr(FakeChannel, "settings", (*FakeChannel.settings, *places))
+    path = f"/stores/{mine.id}/settings/test"
+    for secrets in ({}, {"key": "k2"}, {"token": "t2"}):
+        refused = browser.post(path, {"name": "Mine", moved: "https://elsewhere.example"} | secrets)
+        assert (refused.status_code, seen) == (422, [])
+        assert "Enter the secrets again for another endpoint." in refused.text
+    for whole in ({"token": "t2"}, {"token-forget": "y"}):
+        given = {"name": "Mine", moved: "https://elsewhere.example", "key": "k2"} | whole
+        assert browser.post(path, given).status_code == 200
+    assert [(one.settings["key"], one.settings["token"]) for one in seen] == [("k2", "t2"), ("k2", "")]
+
+
+def test_a_rehearsal_tells_that_another_store_has_the_account(
+    mine: Store, store: Store, browser: Browser, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with unit_of_work():
+        db.session.get_one(Store, store.id).account = "a1"
+
+    def test(self: FakeChannel, store: StoreAccess) -> Connection:
+        return Connection(channel.marketplaces, account="a1")
+
+    monkeypatch.setattr(FakeChannel, "test", test, raising=False)
+    page = browser.post(f"/stores/{mine.id}/settings/test", {"name": "Mine", "key": "k2"}).text
+    assert ("This account is connected already" in page, "The connection works" in page) == (True, False)
+    db.session.rollback()
     assert db.session.get_one(Store, mine.id).problem is None
 
 

@@ -86,12 +86,18 @@ def access(store: Store) -> StoreAccess:
 
 
 def access_with(store: Store, values: Mapping[str, Any], *, unset: Collection[str] = (), actor: Actor) -> StoreAccess:
-    """The store as its channel would get it with these values, which are not stored: to try them first. Raises
-    `Invalid`.
+    """The store as its channel would get it with these values, which are not stored: to try them first. A stored
+    secret goes to no endpoint that is typed. Raises `Invalid`.
     """
     actor.needs("stores.edit")
     actor.needs_shops(store.shop_ids)
-    settings = rehearse(CONNECTION, values, store, unset=unset)
+    had, settings = CONNECTION.read(store), rehearse(CONNECTION, values, store, unset=unset)
+    secrets = [one.name for one in CONNECTION.declared(store) if one.secret and had[one.name]]
+    kept = [name for name in secrets if name not in unset and not str(values.get(name) or "").strip()]
+    if kept and (changed := endpoints_changed(had, settings)):
+        raise Invalid(field=changed[0], problem=_l("Enter the secrets again for another endpoint."))
+    names = sorted(name for name, value in settings.items() if value != had[name])
+    audit("connection_rehearsed", actor=actor, store=store.id, settings=names)
     served = tuple(row.marketplace for row in store.marketplaces)
     return StoreAccess(store.id, settings, practice=store.practice, marketplaces=served)
 

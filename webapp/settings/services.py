@@ -72,11 +72,15 @@ def rehearse(
     """What the settings of a group would be with these values, of which none is stored; secrets are open. Raises
     `Invalid`.
     """
-    declared, had = group.declared(subject), group.read(subject)
+    _check(group, values, subject, unset)
+    return _parsed(group.declared(subject), group.read(subject), values, unset)
+
+
+def _check(group: SettingsGroup, values: Mapping[str, Any], subject: Any, unset: Collection[str]) -> None:
+    """Have the group check what a person gives; raises its `DeskError`."""
     if group.check is not None:
-        given = {**values, **usual_of(declared, unset, values)}
-        ask(group, "setting", group.check, subject, had, given, raises=DeskError)
-    return _parsed(declared, had, values, unset)
+        given = {**values, **usual_of(group.declared(subject), unset, values)}
+        ask(group, "setting", group.check, subject, group.read(subject), given, raises=DeskError)
 
 
 def change(
@@ -95,7 +99,7 @@ def change(
         actor.needs_all_shops()
     else:
         actor.needs_shops(subject.shop_ids)
-    rehearse(group, values, subject, unset=unset)
+    _check(group, values, subject, unset)
     changed = store_all(group, values, subject, unset=unset).names
     shown = [one for one in group.declared(subject) if one.name in changed and not one.secret]
     of: dict[str, Any] = {} if group.scope == DESK else {group.scope: group.id_of(subject)}

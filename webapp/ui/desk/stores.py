@@ -5,6 +5,7 @@ transaction, since the person waits for just that answer.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, flash, render_template, request, url_for
@@ -19,6 +20,7 @@ from webapp.channels.services import (
     access,
     access_with,
     access_without_secrets,
+    account_refusal,
     add_store,
     change_store,
     channel_name,
@@ -127,9 +129,9 @@ def rehearse(store_id: int) -> tuple[str, int]:
     channel = get_channel(store.channel)
     form = settings_form(channel, store, request.form)
     try:
-        credentials = access_with(store, form.values, unset=form.unset, actor=current_actor())
-        db.session.rollback()  # no transaction is open while the network is called
-        found, status = calls.test(channel, credentials), 200
+        with unit_of_work():
+            credentials = access_with(_seen(store_id), form.values, unset=form.unset, actor=current_actor())
+        found, status = _rehearsed(store_id, channel, credentials), 200
     except DeskError as error:
         form.complain(error)
         found, status = Connection(problem=error), error.status
@@ -138,6 +140,15 @@ def rehearse(store_id: int) -> tuple[str, int]:
         return render_template("desk/stores/_test.html", store=head(store), test=test), status
     facts = settings_facts(store, current_actor(), connection=form)
     return page("desk/stores/settings.html", **facts | {"test": test}), status
+
+
+def _rehearsed(store_id: int, channel: Channel, credentials: StoreAccess) -> Connection:
+    """The channel's answer; or that another store has the account, as saving these settings would find out."""
+    with call_log.logged(credentials) as credentials:
+        found = calls.test(channel, credentials)
+    with unit_of_work():
+        refusal = account_refusal(_seen(store_id), found.account)
+    return replace(found, problem=refusal) if found.ok and refusal else found
 
 
 @bp.post("/<int(max=2147483647):store_id>/settings/orders")
