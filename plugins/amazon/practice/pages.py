@@ -113,7 +113,7 @@ def strict(response: BaseResponse) -> BaseResponse:
     response.headers["Content-Security-Policy"] = POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "same-origin"  # no-referrer would send forms with the origin "null"
-    response.headers["Cache-Control"] = "no-store" if request.endpoint == "pages.index" else "max-age=3600"
+    response.headers["Cache-Control"] = "max-age=3600" if request.endpoint == "pages.static" else "no-store"
     return response
 
 

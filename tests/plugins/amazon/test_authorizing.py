@@ -251,6 +251,22 @@ def test_the_practice_amazon_is_authorized_by_its_own_button(
     work()
     [store] = db.session.scalars(select(Store))
     assert (store.practice, store.problem, len(store.marketplaces)) == (True, None, 2)
+    again = browser.post("/stores/add/amazon/practice/authorize")
+    assert again.location == f"/stores/{store.id}"
+    assert "Practice Amazon is connected already." in said(browser, again)
+
+
+def test_practice_is_authorized_only_where_it_leads_back_to(browser: Browser, desk: str, known_store: Store) -> None:
+    """The practice Amazon sends nobody to another machine."""
+    settings, button = f"/stores/{known_store.id}/settings", f'action="/stores/{known_store.id}/authorize"'
+    name = browser.app.config["WAYBILL_COOKIE"]
+    signed_in = browser.client.get_cookie(name)
+    assert signed_in is not None
+    for host, offered in (("localhost:8000", True), ("127.0.0.1:8000", True), ("desk.example", False)):
+        browser.client.set_cookie(name, signed_in.value, domain=host.partition(":")[0])
+        assert ("Practice authorizing" in browser.get("/stores/add", Host=host).text) is offered
+        assert (button in browser.get(settings, Host=host).text) is offered
+    assert browser.post("/stores/add/amazon/practice/authorize", Host="desk.example").status_code == 404
 
 
 def test_who_signs_in_first_or_lacks_the_right_sees_no_code(

@@ -50,6 +50,7 @@ from webapp.ui.frame import unscripted
 from webapp.ui.frame.access import current_actor
 from webapp.ui.frame.formats import moment, money, number, state_label, zone
 from webapp.ui.frame.pages import show_times_of, shown_stores
+from webapp.ui.frame.proxies import by_local_name
 from webapp.ui.orders import shown
 from webapp.updates.models import OPEN_UPDATES, ChannelUpdate
 
@@ -246,7 +247,9 @@ def settings_facts(
     return {
         "tab": "settings",
         "test": None,
-        "can_authorize": channel is not None and authorizing.can_begin(store, access_without_secrets(store)),
+        "can_authorize": channel is not None
+        and (by_local_name() or not store.practice)  # a practice marketplace leads nowhere else
+        and authorizing.can_begin(store, access_without_secrets(store)),
         "ages": ages_of(store),
         "ages_form": (typed or {}).get(AGES.code) or group_form(AGES, subject=store),
         "channel": channel,

@@ -56,6 +56,7 @@ from webapp.ui.forms.stores import VERSION, OrdersForm, orders_form
 from webapp.ui.frame import htmx
 from webapp.ui.frame.access import current_actor, current_person, needs, without_query
 from webapp.ui.frame.pages import page, parts, shown_stores
+from webapp.ui.frame.proxies import by_local_name
 from webapp.ui.frame.redirects import redirect
 
 bp = Blueprint("stores", __name__, url_prefix="/stores")
@@ -411,11 +412,17 @@ def add_practice(code: str) -> Response:
     settings = _practice_settings(channel)
     if settings is None:
         raise NotFound(name=_PRACTICE)
+    name = _("Practice %(channel)s", channel=str(channel.label))
+    return _practiced(channel) or _connected(channel, name, settings, practice=True)
+
+
+def _practiced(channel: Channel) -> Response | None:
+    """To the channel's practice store, if there is one: an account connected twice would bring every order twice."""
     for store in stores():
-        if store.practice and store.channel == code:  # one account connected twice would bring every order twice
+        if store.practice and store.channel == channel.code:
             flash(_("%(store)s is connected already.", store=store.name), "info")
             return redirect(url_for(".show", store_id=store.id))
-    return _connected(channel, _("Practice %(channel)s", channel=str(channel.label)), settings, practice=True)
+    return None
 
 
 def _form_for_new(channel: Channel, given: Any = None) -> SettingsForm:
@@ -470,9 +477,11 @@ def authorize_practice(code: str) -> Response | str:
     """Begin an authorization at the channel's practice marketplace."""
     channel = get_channel(code)
     values = {k: v for k, v in (_practice_settings(channel) or {}).items() if k not in channel.authorizes}
-    if not values:
+    if not values or not by_local_name():
         raise NotFound(name=_PRACTICE)
-    name = _("Practice %(channel)s, authorized", channel=str(channel.label))
+    if known := _practiced(channel):
+        return known
+    name = _("Practice %(channel)s", channel=str(channel.label))
     access = authorizing.access_for_new(channel, name, values, actor=current_actor(), practice=True)
     begun = authorizing.Begun(current_person().session_id, code, name=name, values=values, practice=True)
     return _leave(begun, access, url_for(".add"))
@@ -551,7 +560,7 @@ def _offers() -> list[dict[str, Any]]:
     """What can be connected: each channel, with its practice marketplace before it if one runs."""
     offers = []
     for channel in channels().values():
-        facts = {"code": channel.code, "label": channel.label, "authorizes": bool(channel.authorizes)}
+        facts = {"code": channel.code, "label": channel.label, "authorizes": channel.authorizes and by_local_name()}
         if _practice_settings(channel) is not None:
             offers.append(facts | {"practice": True})
         offers.append(facts | {"practice": False})

@@ -6,6 +6,7 @@ include a port; if the header has no valid address, the client's address is the 
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from flask import Flask, request
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -45,3 +46,10 @@ def asked_from_within() -> bool:
     address = request.environ.get("REMOTE_ADDR") or ""
     known = parsed(address)
     return (known is not None and known.is_loopback) or configuration().believes(address)
+
+
+def by_local_name() -> bool:
+    """Whether the address in the browser is one of this machine, so that pages on it can send a person back here."""
+    name = urlsplit(request.host_url).hostname or ""
+    known = parsed(name)
+    return name == "localhost" or (known is not None and known.is_loopback)

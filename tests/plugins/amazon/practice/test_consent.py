@@ -42,7 +42,9 @@ def confirmed(amazon: PracticeServer, region: str = "eu") -> str:
 
 
 def test_a_seller_consents_and_the_code_works_once(amazon: PracticeServer) -> None:
-    page = consent(amazon, version="beta").text
+    asked = consent(amazon, version="beta")
+    assert asked.headers["cache-control"] == "no-store"  # its links hold the state
+    page = asked.text
     assert all(seller in page for seller in SELLERS.values())
     assert "It is a draft." in page
     code = confirmed(amazon)
