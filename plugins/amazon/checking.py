@@ -2,7 +2,8 @@
 
 Amazon lists an application's roles nowhere, so they show by what it answers: a denied operation, a denied data set, or
 open orders without a single name or address. The test takes one search of orders, up to four if Amazon denies data, one
-reading of feeds, and nothing that changes anything.
+reading of feeds, and nothing that changes anything. It only takes calls that the sync can spare; what there is none for
+is not asked.
 """
 
 import re
@@ -13,7 +14,7 @@ from typing import Any
 
 from plugins.amazon.accounts import Account
 from plugins.amazon.asking import named_in, site_of
-from plugins.amazon.client import GET_FEEDS, GET_ORDER, SEARCH_ORDERS, Client
+from plugins.amazon.client import GET_FEEDS, GET_ORDER, SEARCH_ORDERS, Answer, Client, Operation
 from plugins.amazon.datasets import PERSONAL
 from plugins.amazon.errors import (
     AccessDenied,
@@ -25,7 +26,7 @@ from plugins.amazon.errors import (
 )
 from plugins.amazon.feeds.messages import ACKNOWLEDGEMENT
 from plugins.amazon.marketplaces import MARKETPLACES, chosen
-from webapp.api import ChannelError, Check, Connection, LazyString, StoreAccess, lazy_gettext as _l, now
+from webapp.api import ChannelError, Check, Connection, LazyString, StoreAccess, Throttled, lazy_gettext as _l, now
 
 # Roles in Amazon's words, which it translates nowhere
 TRACKING = "Inventory and Order Tracking"
@@ -68,7 +69,7 @@ class Checking:
         """All checks, given what connecting found."""
         found = dict(self._signing_in(connection))
         found |= {one.name: one for one in self._roles()} if connection.ok else {}
-        later = _l("Asked once the checks above are good.")
+        later = _l("Asked once the checks above are good.") if found else _l("Not asked: the connection failed.")
         return [found.get(name) or _check(name, None, later) for name in LABELS]
 
     def _signing_in(self, connection: Connection) -> Iterator[tuple[str, Check]]:
@@ -106,11 +107,15 @@ class Checking:
 
     def _orders(self, account: Account) -> list[Check]:
         try:
+            return self._orders_and_roles(account)
+        except ChannelError as error:
+            return [_check("orders", None, str(error))]
+
+    def _orders_and_roles(self, account: Account) -> list[Check]:
+        try:
             found = self._personal(account)
         except AccessDenied as error:
             return [_check("orders", False, self._denied(account, error))]
-        except ChannelError as error:
-            return [_check("orders", None, str(error))]
         return [_check("orders", True, _l("Orders can be read.")), _addresses(found), _buyers(found)]
 
     def _personal(self, account: Account) -> dict[str, list[dict[str, Any]] | None]:
@@ -141,8 +146,12 @@ class Checking:
             params["marketplaceIds"] = ",".join(site.id for site in sites)
         if sets:
             params["includedData"] = ",".join(sets)
-        answer = self.client.request(account, SEARCH_ORDERS, params=params, start=SEARCH_ORDERS.plan.burst, renew=renew)
+        answer = self._spare(account, SEARCH_ORDERS, params=params, renew=renew)
         return [one for one in answer.body.get("orders") or () if isinstance(one, dict)]
+
+    def _spare(self, account: Account, operation: Operation, **asked: Any) -> Answer:
+        """Make a call that leaves the sync its allowance. Raises Throttled if there is none to spare."""
+        return self.client.request(account, operation, start=operation.plan.burst, spare=True, **asked)
 
     def _denied(self, account: Account, error: AccessDenied) -> LazyString | str:
         """Why a search was denied: if a single order may be read, it is not for want of the role."""
@@ -150,13 +159,15 @@ class Checking:
             sites = ", ".join(map(site_of, named))
             return _l("Amazon denies the orders of %(sites)s. Those of other marketplaces are read.", sites=sites)
         try:
-            self.client.request(account, GET_ORDER, path={"order": INVENTED}, renew=False)
+            self._spare(account, GET_ORDER, path={"order": INVENTED}, renew=False)
         except AccessDenied:
             return _l(
                 "Amazon denies reading orders: the application lacks the role “%(role)s”. Add it to your developer "
                 "profile and to the application, then authorize the application again.",
                 role=TRACKING,
             )
+        except Throttled:
+            raise
         except ChannelError:  # there is no such order
             pass
         return _l(
@@ -167,7 +178,7 @@ class Checking:
     def _feeds(self, account: Account) -> Check:
         params = {"feedTypes": ACKNOWLEDGEMENT, "pageSize": "1"}
         try:
-            self.client.request(account, GET_FEEDS, params=params, renew=False)
+            self._spare(account, GET_FEEDS, params=params, renew=False)
         except AccessDenied:
             return _check(
                 "cancellations",

@@ -195,7 +195,8 @@ class Client:
         for renewed in (False, True):
             token = self._tokens.get(account, instead_of=token)
             if spare:
-                shared, reserve = self._throttle.take(f"{bucket}:spare", quarter), operation.plan.burst / 2
+                shared = self._throttle.take(f"{bucket}:spare", quarter, start=None if start is None else start / 4)
+                reserve = operation.plan.burst / 2
             granted = self._throttle.take(bucket, operation.plan, reserve=reserve, start=start)
             response = self._send(account, operation, path, params, json, token, made)
             if renewed or not renew or not _token_is_stale(response):

@@ -1,13 +1,14 @@
 """A person tests a store at Amazon: each check says what is wrong, by the role's name, and what to do about it."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
 from plugins.amazon import errors
 from plugins.amazon.channel import AmazonChannel
 from plugins.amazon.practice import PracticeClient
-from webapp.api import Check, StoreAccess
+from webapp.api import Check, OrdersWindow, StoreAccess, now
 
 TRACKING, SHIPPING = "“Inventory and Order Tracking”", "“Direct-to-Consumer Shipping (Restricted)”"
 TAX = "“Tax Invoicing (Restricted)”"
@@ -108,15 +109,16 @@ def test_a_denied_data_set_is_found_whether_amazon_names_it_or_not(
     assert {call["operation"] for call in amazon.calls()} <= set(READING)
 
 
+@pytest.mark.parametrize(
+    ("fault", "words"), [("marketplace", "Amazon.ca"), ("marketplace_unnamed", "one marketplace is closed")]
+)
 def test_a_closed_marketplace_is_no_missing_role(
-    checks: Callable[..., dict[str, Check]], amazon: PracticeClient
+    fault: str, words: str, checks: Callable[..., dict[str, Check]], amazon: PracticeClient
 ) -> None:
-    amazon.fault("searchOrders", "marketplace", marketplace="CA", times=100)
+    amazon.fault("searchOrders", fault, marketplace="CA", times=100)
     [closed] = [check for check in checks().values() if check.ok is False]
-    assert (closed.name, "Amazon.ca" in str(closed.sentence), "role" in str(closed.sentence)) == ("orders", True, False)
-    amazon.mend()
-    amazon.fault("searchOrders", "marketplace_unnamed", marketplace="CA", times=100)
-    assert "one marketplace is closed" in str(checks()["orders"].sentence)
+    said = str(closed.sentence)
+    assert (closed.name, words in said, "role" in said) == ("orders", True, False)
 
 
 def test_without_an_open_order_the_personal_roles_stay_unknown(
@@ -174,6 +176,7 @@ def test_what_can_not_be_reached_teaches_nothing(
 ) -> None:
     found = checks(make_store(token_endpoint="http://127.0.0.1:9/auth"))
     assert set(said(found).values()) == {None}
+    assert {str(check.sentence) for check in found.values()} == {"Not asked: the connection failed."}
 
 
 def test_an_exhausted_allowance_is_no_missing_role(
@@ -184,3 +187,31 @@ def test_an_exhausted_allowance_is_no_missing_role(
     assert found["orders"].ok is None
     assert "allows no more calls" in str(found["orders"].sentence)
     assert found["cancellations"].ok
+
+
+def test_tests_leave_the_sync_its_searches(
+    channel: AmazonChannel, store: StoreAccess, checks: Callable[..., dict[str, Check]], amazon: PracticeClient
+) -> None:
+    """Of 20 searches at once, tests take five, whoever tests how often; and none once ten are gone."""
+    amazon.settings(rates=1)
+    tested = [checks() for _ in range(8)]
+    assert said(tested[0]) == GOOD
+    last = tested[-1]
+    assert (last["orders"].ok, "allows no more calls just now" in str(last["orders"].sentence)) == (None, True)
+    assert len(amazon.calls("searchOrders")) <= 5
+    assert len(amazon.calls("getFeeds")) <= 3
+    window = OrdersWindow(now() - timedelta(days=30), open_only=True)
+    for _ in range(12):
+        channel.fetch_orders(store, window)
+
+
+def test_what_the_sync_needs_is_not_taken(
+    channel: AmazonChannel, store: StoreAccess, checks: Callable[..., dict[str, Check]], amazon: PracticeClient
+) -> None:
+    amazon.settings(rates=1)
+    window = OrdersWindow(now() - timedelta(days=30), open_only=True)
+    for _ in range(12):
+        channel.fetch_orders(store, window)
+    found = checks()
+    assert (found["orders"].ok, found["cancellations"].ok) == (None, True)
+    assert len(amazon.calls("searchOrders")) == 12
