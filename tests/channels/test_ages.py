@@ -98,7 +98,7 @@ def test_a_credential_that_was_never_entered_has_no_age(channel: FakeChannel, ol
     assert left(bare) == {"key": 180}
 
 
-@pytest.mark.parametrize(("language", "words"), [("en", "the desk does not know")])
+@pytest.mark.parametrize(("language", "words"), [("en", "the desk does not know"), ("fr", "ne sait pas quand")])
 def test_an_emptied_day_is_unknown(mine: Store, browser: Browser, language: str, words: str) -> None:
     path = f"/stores/{mine.id}/settings"
     given = {"key": "", "token": now().date().isoformat()}
