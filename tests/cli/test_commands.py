@@ -487,7 +487,7 @@ def test_an_update_is_shown_with_its_steps_and_what_can_be_decided(
     [update] = cli("orders", "act", order.number, "ship", "--data", PARCEL, "--json").document["updates"]
     shown = cli("updates", "show", update["id"], "--json").document
     assert shown.keys() == UPDATE | {"store", "created_at", "goes_at", "refused_at", "can"}
-    assert (shown["state"], shown["goes_at"], shown["can"]) == ("owed", None, [])
+    assert (shown["state"], shown["goes_at"], shown["can"]) == ("owed", None, ["undo"])
     work()
     shown = cli("updates", "show", update["id"])
     assert "retry, confirm, close" in shown.out
