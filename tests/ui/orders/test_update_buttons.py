@@ -99,7 +99,9 @@ def test_a_store_that_is_read_only_says_so_and_sends_again_when_it_is_let(
     credit()
     work()
     assert till.paid == []
-    assert "The database is older than what was sent" in browser.get(f"/stores/{store.id}").text
+    page = browser.get(f"/stores/{store.id}").text
+    assert "The database is older than what was sent" in page
+    assert "1 update waits to be sent" in page
     assert browser.post(f"/stores/{store.id}/let_send").status_code == 302
     jobs.find_due()
     work()
