@@ -261,7 +261,8 @@ def _holds(package: IncomingPackage, update: Update) -> bool:
 
 def _done_elsewhere(order: IncomingOrder, update: Update) -> Effective | None:
     """The effect, if packages of others have the units, and no units are left for ours, which is not there."""
-    if _ours(order, update) is not None:
+    earlier = {_plain(one["tracking_number"]) for one in update.payload.get("earlier") or ()}
+    if _ours(order, update) is not None or any(_plain(one.tracking_number) in earlier for one in order.packages):
         return None
     left = {line.number: line.unfulfilled for line in order.lines}
     packed: dict[str, int] = {}

@@ -33,7 +33,7 @@ from webapp.orders.queries import locked
 from webapp.sync import delivering, jobs
 from webapp.testing import FakeChannel, again, incoming_order, line_again
 from webapp.updates import deciding
-from webapp.updates.models import ChannelUpdate
+from webapp.updates.models import ChannelUpdate, UpdateAttempt
 
 Take = Callable[..., list[Order]]
 Work = Callable[[], int]
@@ -394,3 +394,23 @@ def test_the_service_needs_no_plugin(shipped: Order, boss: Actor) -> None:
     with unit_of_work():
         correct_shipment(locked(shipped), None, Correction(tracking_number="JD2"), actor=boss)
     assert package().tracking_number == "JD2"
+
+
+def test_a_correction_waits_for_the_feed_that_it_would_overtake(
+    shipped: Order, channel: FakeChannel, work: Work, do: Do
+) -> None:
+    """A feed that is processed later would overwrite the correction."""
+    go(work)
+    with unit_of_work():
+        [row] = updates()
+        attempt = UpdateAttempt(store_id=row.store_id, lane=row.lane, key="", messages=1, at=now())
+        db.session.add(attempt)
+        db.session.flush()
+        row.attempt_id = attempt.id
+    do(shipped, "correct_shipment", tracking_number="JD2")
+    go(work)
+    assert len(channel.told("shipment")) == 1
+    with unit_of_work():
+        updates()[0].state = "accepted"
+    go(work, 301)
+    assert [payload["package"]["tracking_number"] for payload in channel.told("shipment")] == ["JD1", "JD2"]

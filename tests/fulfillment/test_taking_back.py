@@ -17,15 +17,17 @@ from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Forbidden, Refusal, Stale
+from webapp.fulfillment.confirmations import confirmations_of, held_shipments
 from webapp.fulfillment.holding import SETTINGS
 from webapp.fulfillment.models import Package, PackageLine, Shipment
+from webapp.fulfillment.services import shipments_of
 from webapp.hooks import hookimpl, hooks
 from webapp.orders.asof import as_of
 from webapp.orders.contract import UnitsMoved
 from webapp.orders.events import LINE_COLUMNS, ORDER_COLUMNS, event_words, events_of, plain, sentence_of
 from webapp.orders.models import Order
 from webapp.settings.services import store_all
-from webapp.sync import delivering, jobs, recovery
+from webapp.sync import activity, delivering, jobs, recovery
 from webapp.testing import FakeChannel, again, line_again
 from webapp.updates import deciding, marks
 from webapp.updates.models import ChannelUpdate
@@ -170,7 +172,7 @@ def test_an_order_canceled_there_is_canceled_once_its_parcel_is_back(
 # --- Why not ----------------------------------------------------------------------------------------------------------
 
 
-LEFT = r"Its confirmation has left, and Fake channel can't undo a shipment\. Correct what is wrong in it"
+LEFT = r"Its confirmation was already tried, and Fake channel can't undo a shipment\. Correct what is wrong in it"
 
 
 @pytest.mark.parametrize("state", ["leased", "failed", "sent", "refused", "effective", "corrected"])
@@ -250,8 +252,21 @@ def test_a_package_that_the_channel_does_not_learn_of_from_the_desk(order: Order
         do(order, "take_back")
 
 
+def test_packages_that_can_go_back_one_by_one_may_not_all_together(
+    order: Order, told: IncomingOrder, take: Take, do: Do
+) -> None:
+    line = order.lines[0].id
+    parcel = {"carrier": "DHL", "tracking_number": "JD1", "lines": {line: 1}}
+    do(order, "ship", packages=[parcel, parcel | {"tracking_number": "JD2"}])
+    take(again(told, lines=line_again(told, 0, fulfilled=1, unfulfilled=2)))  # one of them left by somebody else's hand
+    with pytest.raises(Refusal, match="Fake channel shows units of MUG as shipped"):
+        do(order, "take_back")
+    do(order, "take_back", package=1)
+    assert packages() == [(2, "JD2")]
+
+
 def test_after_a_backup_was_put_back_nobody_knows_whether_it_left(
-    order: Order, store: Store, do: Do, boss: Actor
+    order: Order, store: Store, channel: FakeChannel, work: Work, do: Do, boss: Actor
 ) -> None:
     ship(do, order)
     marks.note(update=updates()[0].id + 5)
@@ -260,6 +275,12 @@ def test_after_a_backup_was_put_back_nobody_knows_whether_it_left(
         do(order, "take_back")
     do(order, "correct_shipment", tracking_number="JD2")
     assert [(row.revision, row.state) for row in updates()] == [(1, "owed"), (2, "owed")]
+    with unit_of_work():
+        activity.let_send(db.session.get_one(Store, store.id), actor=Actor.operator())
+    go(work)
+    assert [payload["package"]["tracking_number"] for payload in channel.told("shipment")] == ["JD2"]
+    assert [(row.revision, row.state) for row in updates()] == [(1, "withdrawn"), (2, "sent")]
+    assert (packages(), seen(order).unshipped) == ([(1, "JD2")], 0)  # it is still shipped
 
 
 # --- The hold, and undo -----------------------------------------------------------------------------------------------
@@ -285,6 +306,15 @@ def test_held_it_goes_after_its_time_and_a_correction_before_that_rewrites_it(
     assert [payload["package"]["tracking_number"] for payload in channel.told("shipment")] == ["JD2"]
     do(order, "correct_shipment", tracking_number="JD3")
     assert updates()[1].state == "owed"  # a correction can't be undone, and is not held
+
+
+def test_only_the_latest_shipment_is_undone_as_a_whole(order: Order, store: Store, do: Do) -> None:
+    hold(store)
+    for number, line in zip(("JD1", "JD2"), order.lines, strict=True):
+        do(order, "ship", carrier="DHL", tracking_number=number, lines={line.id: 1})
+    do(order, "correct_shipment", package=1, tracking_number="JD3")
+    row = seen(order)
+    assert [one.undoable for one in held_shipments(shipments_of(row), confirmations_of(row))] == [False, True]
 
 
 @pytest.mark.parametrize("held", [True, False])

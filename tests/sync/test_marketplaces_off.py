@@ -17,7 +17,7 @@ from webapp.orders.models import Order
 from webapp.orders.order_settings import MARKETPLACES, LastMarketplace, switched_off
 from webapp.orders.queries import locked
 from webapp.settings.services import change
-from webapp.sync import denials, jobs, order_windows, runs
+from webapp.sync import denials, jobs, numbering, order_windows, runs
 from webapp.testing import GERMANY, JAPAN, FakeChannel, incoming_order
 
 Take = Callable[..., list[Order]]
@@ -130,3 +130,31 @@ def test_the_last_one_stays_on(store: Store) -> None:
             switch(store, **off)
     assert switched_off(the(store)) == {JAPAN.id}
     assert GERMANY.id not in switched_off(the(store))
+
+
+def test_what_happened_meanwhile_to_orders_without_a_number_is_read_at_once(
+    store: Store, channel: FakeChannel, take: Take, work: Work
+) -> None:
+    switch(store, JP=False)
+    told = incoming_order(**YEN)
+    [order] = take(told)
+    channel.offer(replace(told, stage=ChannelStage.CANCELED, status="CANCELLED", updated_at=now()))
+    switch(store, JP=True)
+    work()
+    db.session.rollback()
+    assert db.session.get_one(Order, order.id).state == "canceled"
+
+
+def test_a_numbering_under_way_begins_again_for_orders_that_join_it(store: Store, take: Take) -> None:
+    switch(store, JP=False)
+    take(incoming_order(**YEN))
+    with unit_of_work():
+        run = numbering.start(the(store))
+        assert run is None  # that marketplace is off
+    switch(store, DE=True, JP=True)
+    run = numbering.under_way(store.id)
+    assert run is not None
+    with unit_of_work():
+        run.numbers = {"placed_at": "2030-01-01T00:00:00Z", "order_id": 1}
+        assert numbering.start(the(store)) is run
+        assert run.numbers == {}

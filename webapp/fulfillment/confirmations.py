@@ -1,6 +1,7 @@
 """The kind of outward act that reports a shipped package to a channel."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from sqlalchemy import select
 from webapp.audit.actor import Actor
 from webapp.channels.contract import IncomingOrder, IncomingPackage
 from webapp.clock import iso, parse_instant
-from webapp.db import db, once_a_transaction
+from webapp.db import any_row, db, once_a_transaction
 from webapp.errors import Refusal
 from webapp.fulfillment.holding import SHIP_HOLD
 from webapp.fulfillment.models import DESK, Package, Shipment
@@ -19,6 +20,7 @@ from webapp.orders.models import Order
 from webapp.updates.contract import OutwardKind, Owing, Shown
 from webapp.updates.models import ChannelUpdate, UpdateState
 from webapp.updates.owing import owe
+from webapp.updates.queries import newer_revision
 
 SHIPMENT = "shipment"
 EARLIER = "earlier"  # in the payload of a correction: the package as it may have been told before, oldest first
@@ -70,10 +72,9 @@ class ShipmentConfirmation(OutwardKind):
         return CorrectionStands() if update.revision > 1 else None
 
     def settled(self, update: ChannelUpdate) -> None:
-        undone = update.state == UpdateState.WITHDRAWN and update.revision == 1 and update.attempts == 0
-        package = _package_of(update) if undone else None
+        package = _package_of(update) if _is_undone(update) else None
         if package is not None:
-            if refusal := unshipping_refusal(update.order, package):
+            if refusal := unshipping_refusal(update.order, [package]):
                 raise refusal
             unship(update.order, [package], actor=Actor.job("updates"), cause="update")
 
@@ -81,6 +82,13 @@ class ShipmentConfirmation(OutwardKind):
         there = next((package for package in reading.packages if package.number == update.reference), None)
         taken = update.state in (UpdateState.SENT, UpdateState.ACCEPTED)
         return Shown() if there is not None and shows_package(there, update.payload, taken=taken) else None
+
+
+def _is_undone(update: ChannelUpdate) -> bool:
+    """Whether the update was withdrawn before it can have left, and no correction takes its place."""
+    if update.state != UpdateState.WITHDRAWN or update.attempts or update.look_from is not None or update.revision > 1:
+        return False
+    return not any_row(ChannelUpdate, ChannelUpdate.id == update.id, newer_revision())
 
 
 def _package_of(update: ChannelUpdate) -> Package | None:
@@ -127,11 +135,25 @@ def confirmations_of(order: Order) -> list[ChannelUpdate]:
     return once_a_transaction(name, lambda: list(db.session.scalars(query.order_by(ChannelUpdate.revision))))
 
 
-def held_until(confirmations: Sequence[ChannelUpdate]) -> list[datetime]:
-    """When the channel is told of each shipment whose confirmation is held, the latest shipment last."""
-    held = [row for row in confirmations if row.state == UpdateState.HELD]
-    versions = sorted({row.order_version for row in held})  # by the act that owed them
-    return [min(row.due_at for row in held if row.order_version == version) for version in versions]
+@dataclass(frozen=True, slots=True)
+class HeldShipment:
+    """A shipment that the channel is told of later."""
+
+    goes_at: datetime
+    undoable: bool  # as a whole, by the act that takes back the latest shipment
+
+
+def held_shipments(shipments: Sequence[Shipment], confirmations: Sequence[ChannelUpdate]) -> list[HeldShipment]:
+    """The shipments with a held confirmation, the latest last."""
+    ours = [shipment for shipment in shipments if shipment.origin == DESK]
+    held = {row.source_id: row for row in confirmations if row.state == UpdateState.HELD}
+    found = []
+    for shipment in ours:
+        rows = [held[package.id] for package in shipment.packages if package.id in held]
+        whole = len(rows) == len(shipment.packages) and all(row.revision == 1 for row in rows)
+        if rows:
+            found.append(HeldShipment(min(row.due_at for row in rows), undoable=whole and shipment is ours[-1]))
+    return found
 
 
 def owe_confirmations(order: Order, shipment: Shipment) -> None:

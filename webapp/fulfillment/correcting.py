@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage
@@ -236,7 +236,7 @@ def _tell_channel(order: Order, package: Package) -> None:
             ChannelUpdate.kind == SHIPMENT,
             ChannelUpdate.reference == row.reference,
             ChannelUpdate.revision < row.revision,
-            ChannelUpdate.attempts > 0,
+            or_(ChannelUpdate.attempts > 0, ChannelUpdate.look_from.is_not(None)),
         )
         told = [payload["package"] for payload in db.session.scalars(query.order_by(ChannelUpdate.revision))]
         row.payload = row.payload | ({EARLIER: told} if told else {})

@@ -27,7 +27,7 @@ class ConfirmationLeft(Refusal):
 
     code = "confirmation_left"
     sentence = _l(
-        "Its confirmation has left, and %(channel)s can't undo a shipment. Correct what is wrong in it; "
+        "Its confirmation was already tried, and %(channel)s can't undo a shipment. Correct what is wrong in it; "
         "if the goods have not left, send them now, or refund the buyer."
     )
 
@@ -59,7 +59,7 @@ def _refusal(order: Order, one: ShippedPackage) -> Refusal | None:
         return ToldByOthers(channel=channel)
     if update.revision > 1 or not update.never_left:
         return ConfirmationLeft(channel=channel)
-    return unshipping_refusal(order, one.package)
+    return unshipping_refusal(order, [one.package])
 
 
 def take_back(order: Order, number: int | None = None, *, actor: Actor) -> None:
@@ -74,6 +74,8 @@ def take_back(order: Order, number: int | None = None, *, actor: Actor) -> None:
         if refusal := _refusal(order, one):
             raise refusal
     packages: list[Package] = [one.package for one in chosen]
+    if together := unshipping_refusal(order, packages):
+        raise together
     references = [str(package.number) for package in packages]
     unship(order, packages, actor=actor)
     withdraw(SHIPMENT, order, references)

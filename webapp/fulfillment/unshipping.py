@@ -4,6 +4,7 @@ A package that is taken back did not leave: no list, slip or file may show it. I
 which was withdrawn, and is not given again; what was in it is in the order's events.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import delete, exists
@@ -37,12 +38,15 @@ class ShippedThere(Refusal):
     sentence = _l("%(channel)s shows units of %(sku)s as shipped: their package can't be taken back.")
 
 
-def unshipping_refusal(order: Order, package: Package) -> Refusal | None:
-    """Why the units of a package whose confirmation has not left can't be open again."""
+def unshipping_refusal(order: Order, packages: Sequence[Package]) -> Refusal | None:
+    """Why the units of packages whose confirmations have not left can't all be open again."""
     there = {line.number: line.fulfilled for line in order.channel_order.lines}
     if order.channel_order.stage == ChannelStage.SHIPPED:
         there |= {line.channel_line_number: line.shipped for line in order.lines}
-    for line, units in _contents(order, package):
+    gone: Counter[OrderLine] = Counter()
+    for package in packages:
+        gone.update(dict(_contents(order, package)))
+    for line, units in gone.items():
         left, sku = line.shipped - units, line.sku or line.title
         if max(line.invoiced, line.refunded, line.returned) > left:
             return UnitsSettled(sku=sku)

@@ -12,6 +12,7 @@ from webapp.audit.actor import Actor
 from webapp.audit.services import audit
 from webapp.channels.models import Store, StoreMarketplace
 from webapp.channels.shops import get_shop
+from webapp.db import hold_name
 from webapp.errors import Invalid, NotFound, Refusal
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.orders.models import OrderStatus
@@ -151,6 +152,7 @@ class Treatment:
     import_orders: bool
     own_numbers: bool
     status: str  # empty: none
+    other_orders: bool  # whether a buyer's other orders are shown
     shop_id: int
     shops: Mapping[str, int]  # of the marketplaces that have one of their own
     off: frozenset[str]  # marketplaces
@@ -158,7 +160,8 @@ class Treatment:
     @property
     def version(self) -> str:
         """Changes whenever one of these settings does."""
-        parts = (self.import_orders, self.own_numbers, self.status, self.shop_id, sorted(self.shops.items()))
+        own = (self.import_orders, self.own_numbers, self.status, self.other_orders)
+        parts = (*own, self.shop_id, sorted(self.shops.items()))
         return hashlib.sha256(repr((parts, sorted(self.off))).encode()).hexdigest()[:16]
 
     def imports(self, marketplace: str) -> bool:
@@ -184,11 +187,13 @@ def treatment(
     settings: Mapping[str, Any], shop_id: int, shops: Mapping[str, int | None], off: Collection[str]
 ) -> Treatment:
     """The treatment by these values of the group `NEW_ORDERS`."""
-    values = {one.name: one.parse(settings.get(one.name, one.default)) for one in (IMPORT_ORDERS, OWN_NUMBERS)}
+    flags = (IMPORT_ORDERS, OWN_NUMBERS, OTHER_ORDERS)
+    values = {one.name: one.parse(settings.get(one.name, one.default)) for one in flags}
     return Treatment(
         import_orders=bool(values[IMPORT_ORDERS.name]),
         own_numbers=bool(values[OWN_NUMBERS.name]),
         status=str(settings.get(NEW_ORDER_STATUS.name) or ""),
+        other_orders=bool(values[OTHER_ORDERS.name]),
         shop_id=shop_id,
         shops={marketplace: id_ for marketplace, id_ in shops.items() if id_},
         off=frozenset(off),
@@ -214,6 +219,7 @@ def change_orders(
     shop per marketplace, or None for the store's own. `version` is that of the `Treatment` that the person saw; raises
     `OrderSettingsChanged` if there is another by now.
     """
+    hold_name(f"order settings of store {store.id}")
     if version is not None and version != treatment_of(store).version:
         raise OrderSettingsChanged
     change_shops(store, shop_id=shop_id, marketplace_shops=marketplace_shops, actor=actor)

@@ -81,20 +81,25 @@ def connection_saved(store: Store, *, changed: bool) -> None:
         order_windows.read_first_again(store.id)
 
 
-def marketplaces_switched(store: Store, names: Sequence[str]) -> None:
+def marketplaces_switched(store: Store, names: Sequence[str]) -> Sequence[str]:
     """Follow a switch of marketplaces, given by the names of their settings. One that is on again is read as a new one
-    would be, and its orders that have no number get theirs.
+    would be, and its orders that have no number get theirs. Returns those numbers of the channel that the caller has
+    read at once: what happened to these orders meanwhile may not be known.
     """
     off = switched_off(store)
     switched = [row.marketplace for row in store.marketplaces if marketplace_setting(row).name in names]
     for marketplace in off.intersection(switched):
         if row := denials.marketplace(store.id, marketplace):
             denials.lift(row)
-    if not off.issuperset(switched):
-        order_windows.read_first_again(store.id)
-        if IMPORT_ORDERS.of(store):
-            numbering.start(store)
     live.publish("stores", [store.id])
+    on = set(switched) - off
+    if not on:
+        return []
+    order_windows.read_first_again(store.id)
+    unread = numbering.open_without_number(store, on)
+    if IMPORT_ORDERS.of(store):
+        numbering.start(store)
+    return unread
 
 
 def added(store: Store) -> None:

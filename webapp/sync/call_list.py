@@ -34,7 +34,7 @@ from webapp.sync.call_log import OUTCOMES, TONES
 from webapp.sync.models import FAILED_CALLS, ChannelCall
 from webapp.updates import deciding
 from webapp.updates.models import ChannelUpdate
-from webapp.updates.queries import find_update
+from webapp.updates.queries import find_update, undecided
 
 CALLS = "calls"
 AT = "at"  # what the list is sorted by
@@ -89,7 +89,10 @@ class CallRow(PlainRow):
         """The update that the call carried, under the names of the model's attributes."""
         if self.update_state is None:
             return None
-        values = {name: getattr(self, f"update_{name}") for name in ("id", "state", "kind", "problem", "lease_owner")}
+        values = {
+            name: getattr(self, f"update_{name}")
+            for name in ("id", "state", "kind", "problem", "lease_owner", "handle")
+        }
         return PlainRow(values, self.store, self.shop)
 
 
@@ -309,6 +312,7 @@ CALL_LIST = Subject(
         "update_kind": ChannelUpdate.kind,
         "update_problem": ChannelUpdate.problem,
         "update_lease_owner": ChannelUpdate.lease_owner,
+        "update_handle": ChannelUpdate.handle,
         **by_name(ChannelCall.at, ChannelCall.operation, ChannelCall.outcome, ChannelCall.problem, ChannelCall.detail),
     },
     always=("at", "store", "operation", "number", "channel_number", "state", "channel_status", "outcome"),
@@ -360,11 +364,16 @@ def offered(row: CallRow, actor: Actor) -> LazyString | None:
     """What the actor can do about a call that failed, as the label of a button; None if there is nothing."""
     if row.outcome == CallOutcome.OK:
         return None
-    if row.update is not None and deciding.may_retry(row.update, actor):  # type: ignore[arg-type]
+    if row.update is not None and _can_be_sent(row.update, actor):  # type: ignore[arg-type]
         return SEND
-    if not actor.may("stores.sync"):
+    if not actor.may("stores.sync") or not row.store.active:
         return None
     return READ_STORE if row.order_id is None else READ_ORDER
+
+
+def _can_be_sent(update: ChannelUpdate, actor: Actor) -> bool:
+    """Whether the update can be sent again without a person's word that it did not happen."""
+    return not undecided(update) and deciding.may_retry(update, actor)
 
 
 def try_again(call_id: int, *, actor: Actor) -> LazyString:
@@ -379,12 +388,15 @@ def try_again(call_id: int, *, actor: Actor) -> LazyString:
     if call.outcome == CallOutcome.OK:
         raise WentWell
     update = find_update(call.update_id, actor) if call.update_id is not None else None
-    if update is not None and deciding.may_retry(update, actor):
+    if update is not None and _can_be_sent(update, actor):
         jobs.send_again(update, actor=actor)
         return _l("It is being sent again.")
     actor.needs("stores.sync")
+    store = db.session.get_one(Store, call.store_id)
+    if not store.active:
+        raise runs.StoreInactive
     if call.order_id is None:
-        runs.start(db.session.get_one(Store, call.store_id), actor=actor)
+        runs.start(store, actor=actor)
         jobs.import_orders.enqueue(call.store_id)
         return _l("The store is being read.")
     jobs.fetch_order.enqueue(call.store_id, number)

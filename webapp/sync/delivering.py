@@ -265,8 +265,11 @@ def _earlier(row: ChannelUpdate) -> Sequence[ChannelUpdate]:
 
 def _earlier_in_the_way(earlier: Sequence[ChannelUpdate], carriage: UpdateKind) -> DeskError | None:
     """Why a correction has to wait for the update that it corrects."""
-    waits = any(one.lease_owner is not None or (one.state in LEFT and not carriage.repeatable) for one in earlier)
-    return EarlierUnsettled() if waits else None
+    for one in earlier:
+        travels = one.attempt_id is not None and one.state in (UpdateState.SENT, UpdateState.UNKNOWN)  # with others
+        if one.lease_owner is not None or travels or (one.state in LEFT and not carriage.repeatable):
+            return EarlierUnsettled()
+    return None
 
 
 def _until_free(earlier: Sequence[ChannelUpdate]) -> timedelta:

@@ -21,6 +21,7 @@ from webapp.sync.jobs import (
     anything_due,
     connect,
     deliver,
+    fetch_order,
     find_due,
     forget_attempts,
     forget_calls,
@@ -59,7 +60,8 @@ def settings_changed(changes: list[SettingsChange]) -> None:
             if IMPORT_ORDERS.of(store) and not change.added:
                 numbering.start(store)
         elif change.concerns(MARKETPLACES):
-            activity.marketplaces_switched(db.session.get_one(Store, change.id), change.names)
+            for number in activity.marketplaces_switched(db.session.get_one(Store, change.id), change.names):
+                fetch_order.enqueue(change.id, number)
         elif change.concerns(CONNECTION) and not change.added:
             activity.connection_saved(db.session.get_one(Store, change.id), changed=bool(change.names))
             connect.enqueue(change.id)

@@ -6,7 +6,7 @@ The run ends early if importing is switched off again; once it is switched on, a
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import Select, and_, func, or_, select, text
 
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
@@ -16,7 +16,7 @@ from webapp.db import db, unit_of_work
 from webapp.jobs import job, runs
 from webapp.jobs.models import OPEN_STATES, Run
 from webapp.orders.events import record_all
-from webapp.orders.models import Order
+from webapp.orders.models import OPEN, Order
 from webapp.orders.order_settings import IMPORT_ORDERS, OWN_NUMBERS, switched_off, treatment_of
 from webapp.orders.queries import visible
 from webapp.orders.states import OrderState
@@ -40,7 +40,8 @@ def start(store: Store) -> Run | None:
     orders afterwards.
     """
     db.session.execute(select(StoreSync.store_id).where(StoreSync.store_id == store.id).with_for_update())
-    if run := under_way(store.id):
+    if run := under_way(store.id):  # from the oldest order again: others may have joined those without a number
+        run.numbers = {name: value for name, value in run.numbers.items() if name not in ("placed_at", "order_id")}
         return run
     without = _without_number(store)
     total = db.session.scalar(select(func.count()).select_from(without.with_only_columns(Order.id).subquery()))
@@ -104,6 +105,12 @@ def _without_number(store: Store) -> Select[Order]:
     query = visible(_ACTOR).where(Order.store_id == store.id, Order.number.is_(None))
     off = switched_off(store)
     return query.where(Order.marketplace.not_in(off)) if off else query
+
+
+def open_without_number(store: Store, marketplaces: Collection[str]) -> Sequence[str]:
+    """The channel's numbers of orders from these marketplaces that are open and have no number of ours."""
+    query = _without_number(store).where(Order.marketplace.in_(marketplaces), text(f"orders.{OPEN}"))
+    return list(db.session.scalars(query.with_only_columns(Order.channel_order_number).order_by(Order.placed_at)))
 
 
 def _next(run: Run, store: Store, *, lock: bool = False) -> list[Order]:

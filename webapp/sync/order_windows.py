@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, or_, select, text
 
 from webapp.audit.actor import Actor
 from webapp.channels import calls
@@ -22,10 +22,9 @@ from webapp.db import after_commit, analyze, any_row, db
 from webapp.hooks.fence import PluginFailed, ask, label_of
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.models import Run
-from webapp.orders.models import Order
+from webapp.orders.models import OPEN, Order
 from webapp.orders.order_settings import switched_off
 from webapp.orders.queries import visible
-from webapp.orders.states import OPEN_STATES
 from webapp.sync import denials, proving, runs
 from webapp.sync.models import ORDERS_LANE, OrdersProof, StoreDenial, StoreSync, SyncWindow, WindowKind
 from webapp.sync.streams import Stream
@@ -131,7 +130,7 @@ def left_out(store: Store) -> tuple[str, ...]:
     if not off:
         return denied
     worked = visible(Actor.job("sync")).with_only_columns(Order.marketplace).where(Order.store_id == store.id)
-    worked = worked.where(Order.marketplace.in_(off), Order.state.in_(OPEN_STATES), Order.number.is_not(None))
+    worked = worked.where(Order.marketplace.in_(off), text(f"orders.{OPEN}"), Order.number.is_not(None))
     still = set(db.session.scalars(worked.distinct()))
     return tuple(sorted({*denied, *(off - still)}))
 

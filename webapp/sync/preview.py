@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import text
 from sqlalchemy.orm import joinedload
 
 from webapp.audit.actor import Actor
@@ -15,7 +16,7 @@ from webapp.channels.contract import ChannelStage, IncomingLine
 from webapp.channels.models import ChannelLine, ChannelOrder, Store
 from webapp.channels.shops import next_numbers
 from webapp.db import any_row, db
-from webapp.orders.models import Order
+from webapp.orders.models import SHOWN, Order
 from webapp.orders.order_settings import Treatment
 from webapp.orders.queries import visible
 from webapp.orders.states import OrderState, state_of
@@ -40,8 +41,9 @@ class OrderPreview:
 
 
 def newest_of(store: Store, actor: Actor) -> Order | None:
-    """The newest order of the store that the actor may see, with what a preview reads of it."""
-    query = visible(actor).where(Order.store_id == store.id).order_by(Order.placed_at.desc(), Order.id.desc()).limit(1)
+    """The newest order of the store outside the archive that the actor may see, with what a preview reads of it."""
+    query = visible(actor).where(Order.store_id == store.id, text(f"orders.{SHOWN}"))
+    query = query.order_by(Order.placed_at.desc(), Order.id.desc()).limit(1)
     query = query.options(joinedload(Order.shop), joinedload(Order.channel_order).joinedload(ChannelOrder.lines))
     return db.session.scalars(query).unique().one_or_none()
 

@@ -23,7 +23,7 @@ from webapp.db import db
 from webapp.documents.packing import slip_refusal
 from webapp.errors import Refusal, sentence_of
 from webapp.fulfillment.canceling import asked
-from webapp.fulfillment.confirmations import SHIPMENT, confirmations_of, held_until
+from webapp.fulfillment.confirmations import SHIPMENT, confirmations_of, held_shipments
 from webapp.fulfillment.services import shipments_of, shipping_refusal
 from webapp.hooks.fence import PluginFailed
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
@@ -386,9 +386,9 @@ class OrderView:
         return self._held([row for row in self._updates if row.kind == SHIPMENT])
 
     def _held(self, rows: Sequence[ChannelUpdate]) -> list[dict[str, Any]]:
-        held = held_until(rows)
+        held = held_shipments(shipments_of(self.order), rows)
         undo = undo_form(self.order, "take_back", {}, version=self.order.version, actor=self.actor) if held else None
-        return [{"goes_at": at, "undo": undo if at == held[-1] else None} for at in held]
+        return [{"goes_at": one.goes_at, "undo": undo if one.undoable else None} for one in held]
 
     @cached_property
     def parcels(self) -> list[dict[str, Any]]:
