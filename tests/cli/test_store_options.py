@@ -11,7 +11,7 @@ from webapp.channels.keeping import days_of
 from webapp.channels.models import Store
 from webapp.channels.shops import create_shop
 from webapp.db import db, unit_of_work
-from webapp.fulfillment.cancellations import HOLD
+from webapp.fulfillment.holding import CANCEL_HOLD
 from webapp.hooks import hookimpl, hooks
 from webapp.hooks.failures import Failure
 from webapp.orders.models import Order
@@ -54,6 +54,8 @@ def test_every_option_is_listed_with_its_choices(cli: Command, store: Store, tok
         "marketplace.DE",
         "marketplace.JP",
         "cancel_hold",
+        "ship_hold",
+        "reread_after",
     ]
     assert rows["key"] == {
         "name": "key",
@@ -91,7 +93,7 @@ def test_options_of_several_groups_are_set_at_once(
     assert done.code == 0
     db.session.rollback()
     changed = db.session.get_one(Store, store.id)
-    assert (NEW_ORDER_STATUS.of(changed), HOLD.of(changed), days_of(changed)) == ("to_pick", 10, 7)
+    assert (NEW_ORDER_STATUS.of(changed), CANCEL_HOLD.of(changed), days_of(changed)) == ("to_pick", 10, 7)
     assert (changed.shop.name, switched_off(changed)) == ("Tokyo", {"JP"})
     told = incoming_order()
     [order] = take(told)
@@ -100,7 +102,7 @@ def test_options_of_several_groups_are_set_at_once(
     assert cli("store", "set", store.name, "--unset", "shop.DE", "--unset", "cancel_hold").code == 0
     db.session.rollback()
     changed = db.session.get_one(Store, store.id)
-    assert ({row.shop_id for row in changed.marketplaces}, HOLD.of(changed)) == ({None}, 60)
+    assert ({row.shop_id for row in changed.marketplaces}, CANCEL_HOLD.of(changed)) == ({None}, 60)
 
 
 def test_importing_switched_off_and_on_numbers_what_came(

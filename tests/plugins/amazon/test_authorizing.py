@@ -67,7 +67,11 @@ def consented(url: str, region: str = "eu", act: str = "confirm") -> str:
     """The path of the desk to which Amazon sends the seller who follows this link and consents."""
     page = httpx.get(url)
     assert page.status_code == 200
-    there = next(found for found in re.findall(r'href="([^"]+)"', page.text) if act in found and region in found)
+    there = next(
+        found
+        for found in re.findall(r'href="([^"]+)"', page.text)
+        if act in found and (not region or f"region={region}" in found)
+    )
     back = httpx.get(urlsplit(url)._replace(path="", query="").geturl() + unescape(there))
     assert back.status_code == 302
     parts = urlsplit(back.headers["location"])

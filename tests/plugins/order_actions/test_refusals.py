@@ -12,7 +12,7 @@ from webapp.channels.services import ChannelLeftOut
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import Refusal
-from webapp.fulfillment import canceling, cancellations, services as shipping
+from webapp.fulfillment import canceling, cancellations, correcting, services as shipping, taking_back, unshipping
 from webapp.hooks import hooks
 from webapp.i18n import force_locale
 from webapp.orders import addresses, archiving, holds, organizing, services as acting
@@ -24,7 +24,10 @@ from webapp.updates import queries as updates
 from webapp.updates.models import ChannelUpdate, UpdateState
 
 Take = Callable[..., list[Order]]
-MODULES = (acting, shipping, canceling, cancellations, holds, organizing, archiving, addresses, updates)
+MODULES = (
+    acting, shipping, canceling, cancellations, correcting, taking_back, unshipping, holds, organizing, archiving,
+    addresses, updates,
+)  # fmt: skip
 NOT_OF_BUTTONS = {
     acting.KeyReused: "of a form that was sent twice",
     shipping.BuyerWantsCancel: "asked in the form of shipping, which is offered",
@@ -32,6 +35,11 @@ NOT_OF_BUTTONS = {
     canceling.WholeOrdersOnly: "of the form of canceling, which is offered",
     cancellations.TooFewLeft: "of the form of canceling, which is offered",
     cancellations.NotAskedAnyMore: "of an update that is sent again",
+    correcting.ShippedElsewhere: "of one package of several, beside which it stands",
+    correcting.ToldElsewhere: "of one package of several, beside which it stands",
+    taking_back.ToldByOthers: "of one package of several, beside which it stands",
+    unshipping.UnitsSettled: "of one package of several, beside which it stands",
+    unshipping.ShippedThere: "of one package of several, beside which it stands",
 }
 
 

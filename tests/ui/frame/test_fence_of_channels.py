@@ -156,7 +156,7 @@ def test_testing_a_store(
         assert FAILED in unescape(answer.text)
     assert main(["--json", "store", "test", "Moody store"]) == 1
     printed = capsys.readouterr()
-    assert json.loads(printed.out) == {"ok": False, "marketplaces": [], "problem": FAILED}
+    assert json.loads(printed.out) == {"ok": False, "marketplaces": [], "problem": FAILED, "checks": []}
     assert printed.err.strip() == FAILED
     db.session.expire_all()
     assert db.session.get_one(Store, failing).problem is None
