@@ -52,7 +52,8 @@ def tokyo(store: Store, operator: Actor) -> int:
 
 
 def treated(store: Store, tokyo: int, given: dict[str, Any]) -> Treatment:
-    usual = Treatment(import_orders=True, own_numbers=True, status="", shop_id=store.shop_id, shops={}, off=frozenset())
+    own = {"import_orders": True, "own_numbers": True, "status": "", "other_orders": True}
+    usual = Treatment(**own, shop_id=store.shop_id, shops={}, off=frozenset())
     made = replace(usual, **{name: value for name, value in given.items() if value != "tokyo"})
     if given.get("shops") == "tokyo":
         made = replace(made, shops={JAPAN.id: tokyo})
