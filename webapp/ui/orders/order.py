@@ -211,7 +211,7 @@ def perform(number: str, code: str) -> AnyResponse:
     actor.needs(action.right)
     if asks_for_groups(request.form):
         return _with_other_groups(action, open_order(number, actor), actor)
-    answered = _read_again(action, find_order(number, actor), actor)
+    answered = not action.lets_leave or _read_again(action, find_order(number, actor), actor)
     try:
         with unit_of_work():
             order = find_order(number, actor, lock=True)
@@ -264,12 +264,10 @@ def renew(number: str, code: str) -> AnyResponse:
 
 
 def _read_again(action: OrderAction, order: Order, actor: Actor) -> bool:
-    """Have an order that leaves by this act read again if its facts are too old. Returns False if no answer came in
-    time.
+    """Have an order that leaves by this act, if it can, read again if its facts are too old. Returns False if no answer
+    came in time.
     """
-    if not action.lets_leave or refusal_of(action, order, actor):
-        return True
-    return fresh_facts.wait_for([order.id])
+    return refusal_of(action, order, actor) is not None or fresh_facts.wait_for([order.id])
 
 
 def _refusal_of_package(action: OrderAction, order: Order, actor: Actor) -> Refusal | None:
