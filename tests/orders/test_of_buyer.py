@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from webapp.audit.actor import Actor
+from webapp.channels.contract import OrdersPage
 from webapp.channels.models import Store
+from webapp.channels.services import access, add_store, remember_marketplaces
 from webapp.channels.shops import create_shop
 from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden
@@ -15,7 +17,8 @@ from webapp.orders.models import Order
 from webapp.orders.of_buyer import SHOWN, other_orders
 from webapp.orders.order_settings import NEW_ORDERS, change_orders
 from webapp.settings.services import change
-from webapp.testing import JAPAN, incoming_order
+from webapp.sync.taking_in.pages import prepare, take_in
+from webapp.testing import JAPAN, FakeChannel, incoming_order
 from webapp.vault.services import erase
 
 Take = Callable[..., list[Order]]
@@ -72,3 +75,20 @@ def test_a_store_may_not_want_them_shown(take: Take, store: Store, operator: Act
     with unit_of_work():
         change(NEW_ORDERS, {"other_orders": "no"}, db.session.get_one(Store, store.id), actor=operator)
     assert found(order, mia) is None
+
+
+def test_orders_of_a_store_that_does_not_want_it_are_left_out_of_others(
+    take: Take, store: Store, channel: FakeChannel, operator: Actor, mia: Actor
+) -> None:
+    [order] = take(incoming_order(buyer=JANE))
+    with unit_of_work():
+        silent = add_store("fake", "Silent store", {"key": "k-silent"}, actor=operator)
+        remember_marketplaces(silent, channel.connect(access(silent)))
+    ready = prepare(silent, OrdersPage([incoming_order(buyer=JANE)]))
+    with unit_of_work():
+        take_in(silent, ready)
+    counted, newest = found(order, mia) or (0, [])
+    assert (counted, len(newest)) == (1, 1)
+    with unit_of_work():
+        change(NEW_ORDERS, {"other_orders": "no"}, db.session.get_one(Store, silent.id), actor=operator)
+    assert found(order, mia) == (0, [])

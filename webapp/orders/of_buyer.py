@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
 
 from webapp.audit.actor import Actor
+from webapp.channels.services import stores
 from webapp.db import db
 from webapp.orders.models import Order
 from webapp.orders.order_settings import OTHER_ORDERS
@@ -29,7 +30,8 @@ class OtherOrders:
 
 def other_orders(order: Order, actor: Actor) -> OtherOrders | None:
     """The buyer's other orders, with an access record; None if the store does not want them shown, or the buyer has no
-    address that is known here. Raises `Forbidden` without the right to see buyers.
+    address that is known here. Orders of stores that do not want it are left out. Raises `Forbidden` without the right
+    to see buyers.
     """
     actor.needs("buyers.see")
     if not OTHER_ORDERS.of(order.store):
@@ -39,7 +41,8 @@ def other_orders(order: Order, actor: Actor) -> OtherOrders | None:
     if "@" not in email:
         return None
     same = select(SearchTerm.order_id).where(SearchTerm.term == term(EMAIL, email, index_key()))
-    query = visible(actor).where(Order.id.in_(same), Order.id != order.id)
+    unwanted = [store.id for store in stores() if not OTHER_ORDERS.of(store)]
+    query = visible(actor).where(Order.id.in_(same), Order.id != order.id, Order.store_id.not_in(unwanted))
     query = query.order_by(Order.placed_at.desc(), Order.id.desc()).limit(SHOWN)
     query = query.options(joinedload(Order.store), joinedload(Order.shop))
     rows = db.session.execute(query.add_columns(func.count().over())).all()

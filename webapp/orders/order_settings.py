@@ -108,19 +108,21 @@ class LastMarketplace(Refusal):
     sentence = _l("One marketplace stays on. To have no orders read at all, pause the store.")
 
 
-def marketplace_setting(row: StoreMarketplace) -> Setting[bool]:
+_SWITCH_HELP = _l("Off: its orders that are here are worked to their end; then nothing is read from it.")
+
+
+def marketplace_setting(row: StoreMarketplace, help: LazyString | str = "") -> Setting[bool]:
     """Whether a store's orders from this marketplace are imported."""
-    return Setting(
-        name=f"marketplace.{row.marketplace}",
-        label=_l("Orders from %(country)s", country=row.country),
-        default=True,
-        help=_l("Off: its orders that are here are worked to their end; then nothing is read from it."),
-    )
+    label = _l("Orders from %(country)s", country=row.country)
+    return Setting(name=f"marketplace.{row.marketplace}", label=label, default=True, help=help)
 
 
 def _switches(store: Store) -> list[Setting[bool]]:
+    """A switch per marketplace, if there are several; what holds for all is said below the first."""
     rows = sorted(store.marketplaces, key=lambda row: (row.country, row.marketplace))
-    return [marketplace_setting(row) for row in rows] if len(rows) > 1 else []
+    if len(rows) < 2:
+        return []
+    return [marketplace_setting(rows[0], _SWITCH_HELP), *map(marketplace_setting, rows[1:])]
 
 
 def _check_one_stays_on(store: Store, had: Mapping[str, Any], given: Mapping[str, Any]) -> None:

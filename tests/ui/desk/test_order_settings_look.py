@@ -38,5 +38,7 @@ def test_rules_are_previewed_then_saved_and_disabled_with_importing(page: Any, s
     expect(rules.get_by_label("Shop")).to_be_enabled()
 
     page.goto(f"/orders/{order.number}")
+    page.get_by_role("link", name="Other orders of this buyer").press("Enter")
     expect(page.locator("#other-orders").get_by_role("link", name=first.number)).to_be_visible()
+    expect(page.locator("#other-orders [data-focus]")).to_be_focused()
     assert _flaws(page) == []
