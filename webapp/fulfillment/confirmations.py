@@ -46,6 +46,7 @@ class ShipmentConfirmation(OutwardKind):
     code = SHIPMENT
     label = _l("Shipment confirmation")
     hold = SHIP_HOLD
+    undo_right = "orders.ship"
 
     def reference(self, source: Package) -> str:
         return str(source.number)

@@ -95,6 +95,12 @@ def right_to(update: ChannelUpdate) -> str:
     return kind.right if kind else OutwardKind.right
 
 
+def right_to_undo(update: ChannelUpdate) -> str:
+    """The right that undoing an update needs, as its kind names it."""
+    kind = kinds().get(update.kind)
+    return (kind.undo_right if kind else "") or right_to(update)
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """Something that a person can decide about an update now, as a button."""
@@ -105,24 +111,23 @@ class Offer:
 
 def offers(update: ChannelUpdate, actor: Actor) -> list[Offer]:
     """What the actor can decide about an update now, in the order of the buttons."""
-    if not actor.may(right_to(update)):
-        return []
+    may, may_undo = actor.may(right_to(update)), actor.may(right_to_undo(update))
     again = _l("It did not happen: send it again") if undecided(update) else _l("Try again")
     confirms = confirmable(update)
     closes = _l("It did not happen") if confirms else _l("Close without sending again")
     every = (
-        (update.state in WAITING and undo_refusal(update) is None, Offer("undo", _l("Undo"))),
-        (sendable(update), Offer("send", _l("Send now"))),
-        (retriable(update), Offer("retry", again)),
-        (confirms, Offer("confirm", _l("It happened"))),
-        (closable(update), Offer("close", closes)),
+        (may_undo and update.state in WAITING and undo_refusal(update) is None, Offer("undo", _l("Undo"))),
+        (may and sendable(update), Offer("send", _l("Send now"))),
+        (may and retriable(update), Offer("retry", again)),
+        (may and confirms, Offer("confirm", _l("It happened"))),
+        (may and closable(update), Offer("close", closes)),
     )
     return [offer for possible, offer in every if possible]
 
 
 def undo(update: ChannelUpdate, *, actor: Actor) -> None:
     """Withdraw an update before it leaves. Raises `OnItsWay` for one that a worker has ever claimed."""
-    order = _locked(update, actor)
+    order = _locked(update, actor, right_to_undo(update))
     if refusal := undo_refusal(update):
         raise refusal
     audit("update_undone", actor=actor, update=update.id, order=order.id)
@@ -280,9 +285,9 @@ def _is_corrected(update: ChannelUpdate) -> bool:
     return any_row(ChannelUpdate, ChannelUpdate.id == update.id, corrected())
 
 
-def _locked(update: ChannelUpdate, actor: Actor) -> Order:
-    """The order, locked, then the update, read again."""
-    actor.needs(right_to(update))
+def _locked(update: ChannelUpdate, actor: Actor, right: str = "") -> Order:
+    """The order, locked, then the update, read again; the actor needs the right, or that to decide about the update."""
+    actor.needs(right or right_to(update))
     query = visible(actor).where(Order.id == update.order_id).with_for_update(of=Order)
     order = db.session.scalars(query.execution_options(populate_existing=True)).one()
     db.session.refresh(update, with_for_update={"of": ChannelUpdate})

@@ -180,7 +180,7 @@ class OrderView:
         if (found := asked(self.order)) is None:
             return None
         row, update = found
-        channel, may = self.order.store.channel, self.actor.may(deciding.right_to(update))
+        channel, may = self.order.store.channel, self.actor.may(deciding.right_to_undo(update))
         return {
             "reason": described.cancel_reason_label(channel, self.order.marketplace, row.reason),
             "units": None if row.whole else sum(row.lines.values()),
