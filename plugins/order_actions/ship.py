@@ -29,6 +29,7 @@ from webapp.api import (
     now,
     ship_order,
     shipping_refusal,
+    stores,
 )
 
 Short = Field(max_length=100)
@@ -115,6 +116,10 @@ class ShipOrder(OrderAction):
 
     def undo(self, order: Order, data: ShipInput) -> tuple[str, Mapping[str, Any]] | None:
         return ("take_back", {}) if SHIP_HOLD.of(order.store) else None
+
+    def undo_run(self, since: datetime, until: datetime) -> tuple[str, Mapping[str, Any]] | None:
+        held = any(SHIP_HOLD.of(store) for store in stores())
+        return ("take_back", {"since": since.isoformat(), "until": until.isoformat()}) if held else None
 
     def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
         if order is None:

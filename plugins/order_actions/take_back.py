@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Annotated
 
+from pydantic import AwareDatetime
+
 from webapp.api import (
     ActionInput,
     Actor,
@@ -12,6 +14,7 @@ from webapp.api import (
     PackageAction,
     Refusal,
     lazy_gettext as _l,
+    ngettext,
     take_back,
     taking_back_refusal,
     taking_back_refusals,
@@ -19,9 +22,11 @@ from webapp.api import (
 
 
 class TakeBackInput(ActionInput):
-    """Without `package`, all packages of the latest shipment."""
+    """Without `package`, all packages of the latest shipment, of those recorded from `since` to `until`."""
 
     package: Annotated[int | None, FormField(_l("Package"), Kind.FIXED)] = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
 
 
 class TakeBack(PackageAction):
@@ -30,6 +35,18 @@ class TakeBack(PackageAction):
     code, label, right, icon = "take_back", _l("Take back"), "orders.ship", "history"
     Input = TakeBackInput
 
+    def doing(self, count: int) -> str:
+        return str(
+            ngettext(
+                "The shipment of %(num)s order is being taken back.",
+                "The shipments of %(num)s orders are being taken back.",
+                count,
+            )
+        )
+
+    def done(self, count: int) -> str:
+        return str(ngettext("%(num)s shipment taken back", "%(num)s shipments taken back", count))
+
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
         return taking_back_refusal(order, actor)
 
@@ -37,4 +54,4 @@ class TakeBack(PackageAction):
         return taking_back_refusals(order, actor)
 
     def perform(self, order: Order, data: TakeBackInput, actor: Actor) -> None:
-        take_back(order, data.package, actor=actor)
+        take_back(order, data.package, since=data.since, until=data.until, actor=actor)

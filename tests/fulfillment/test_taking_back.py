@@ -1,6 +1,7 @@
 """Taking packages back: while their confirmation has not left, and never later; the hold of shipments, and undo."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from webapp.channels.contract import ChannelStage, IncomingOrder, NotYet, Refuse
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
-from webapp.errors import DeskError, Forbidden, Refusal, Stale
+from webapp.errors import DeskError, Forbidden, Refusal, Stale, sentence_of as problem_of
 from webapp.fulfillment.confirmations import confirmations_of, held_shipments
 from webapp.fulfillment.holding import SETTINGS
 from webapp.fulfillment.models import Package, PackageLine, Shipment
@@ -175,12 +176,12 @@ def test_an_order_canceled_there_is_canceled_once_its_parcel_is_back(
 LEFT = r"Its confirmation was already tried, and Fake channel can't undo a shipment\. Correct what is wrong in it"
 
 
-@pytest.mark.parametrize("state", ["leased", "failed", "sent", "refused", "effective", "corrected"])
+@pytest.mark.parametrize("state", ["leased", "failed", "sent", "effective", "corrected"])
 def test_what_may_have_left_is_not_taken_back(
     order: Order, told: IncomingOrder, store: Store, channel: FakeChannel, take: Take, work: Work, do: Do, state: str
 ) -> None:
     ship(do, order)
-    channel.outcomes = {"failed": [NotYet(60)], "refused": [Refused("No.")]}.get(state, [])
+    channel.outcomes = {"failed": [NotYet(60)]}.get(state, [])
     if state == "leased":
         with unit_of_work():
             assert delivering.claim_due(store.id, "shipment", "a worker")
@@ -356,3 +357,61 @@ def test_closing_what_the_channel_refused_leaves_the_package(
     with unit_of_work():
         deciding.close(updates()[0], actor=boss)
     assert (packages(), updates()[0].state) == ([(1, "JD1")], "withdrawn")
+
+
+def test_a_package_is_taken_back_once_the_channel_refused_it(
+    order: Order, channel: FakeChannel, work: Work, do: Do
+) -> None:
+    ship(do, order)
+    channel.outcomes = [Refused("No.")]
+    go(work)
+    do(order, "take_back", package=1)
+    assert (packages(), seen(order).unshipped) == ([], 4)
+    assert [(row.state, problem_of(row.problem)) for row in updates()] == [("withdrawn", "No.")]
+    ship(do, order, "JD2")
+    go(work)
+    assert packages() == [(2, "JD2")]
+    assert updates()[1].state == "sent"
+
+
+def test_a_package_whose_correction_was_refused_stays(order: Order, channel: FakeChannel, work: Work, do: Do) -> None:
+    ship(do, order)
+    go(work)
+    do(order, "correct_shipment", tracking_number="JD2")
+    channel.outcomes = [Refused("No.")]
+    go(work, 61)
+    assert updates()[1].state == "refused"
+    with pytest.raises(Refusal, match=LEFT):
+        do(order, "take_back", package=1)
+
+
+def test_undoing_a_held_shipment_needs_the_right_to_ship(
+    order: Order, store: Store, do: Do, make_user: Callable[..., Actor]
+) -> None:
+    hold(store)
+    ship(do, order)
+    clerk = make_user()
+    repeats = replace(clerk, rights=clerk.rights - {"orders.ship"})
+    ships = replace(clerk, rights=clerk.rights - {"updates.retry"})
+    [update] = updates()
+    assert [offer.code for offer in deciding.offers(update, repeats)] == ["send"]
+    assert [offer.code for offer in deciding.offers(update, ships)] == ["undo"]
+    with pytest.raises(Forbidden), unit_of_work():
+        deciding.undo(update, actor=repeats)
+    with unit_of_work():
+        deciding.undo(updates()[0], actor=ships)
+    assert packages() == []
+
+
+def test_a_run_takes_back_what_it_shipped_and_nothing_later(order: Order, store: Store, do: Do) -> None:
+    hold(store)
+    [first, second] = order.lines
+    do(order, "ship", carrier="DHL", tracking_number="JD1", lines={first.id: 1})
+    of_run = {"since": (now() - timedelta(minutes=1)).isoformat(), "until": now().isoformat()}
+    with time_machine.travel(now() + timedelta(seconds=9), tick=True):
+        do(order, "ship", carrier="DHL", tracking_number="JD2", lines={second.id: 1})
+        do(order, "take_back", **of_run)
+        assert packages() == [(2, "JD2")]
+        with pytest.raises(DeskError, match="was taken back already"):
+            do(order, "take_back", **of_run)
+    assert packages() == [(2, "JD2")]

@@ -9,8 +9,11 @@ they have while it goes on.
 import secrets
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import structlog
@@ -22,7 +25,7 @@ from webapp.audit.actor import Actor, ActorKind
 from webapp.audit.services import audit
 from webapp.db import among, db, unit_of_work, write_rows
 from webapp.errors import DeskError, Forbidden, Refusal
-from webapp.hooks.fence import PluginFailed
+from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import lazy_gettext as _l, lazy_pgettext
 from webapp.jobs import job, runs
 from webapp.jobs.models import Run, RunResult
@@ -161,25 +164,39 @@ def try_again(run: Run, *, actor: Actor, key: str = "") -> Run:
         raise NothingToRepeat from None
 
 
-def undoing(run: Run, actor: Actor) -> OrderAction | None:
-    """The action that undoes this run, if there is one that needs no input and to which the actor has the right."""
+def undoing(run: Run, actor: Actor) -> tuple[OrderAction, ActionInput] | None:
+    """The action that undoes this run, with its input, if there is one and the actor has the right to it."""
     row = db.session.get_one(BulkAct, run.id)
     action = actions().get(row.action)
-    back = actions().get(action.counterpart) if action else None
-    if back is None or run.is_open or run.done == run.failed:
+    if action is None or run.ended_at is None or run.done == run.failed:
         return None
-    needs_input = any(field.is_required() for field in back.Input.model_fields.values())
-    return back if back.bulk and actor.may(back.right) and not needs_input else None
+    code, given = _undo_of(action, run.started_at, run.ended_at)
+    back = actions().get(code)
+    if back is None or not actor.may(back.right):
+        return None
+    with suppress(DeskError):
+        return back, read_input(back, given)
+    return None
+
+
+def _undo_of(action: OrderAction, since: datetime, until: datetime) -> tuple[str, Mapping[str, Any]]:
+    try:
+        found = ask(action, "action", action.undo_run, since, until, gives=(tuple, NoneType))
+    except PluginFailed:
+        return "", {}
+    return found or ("", {})
 
 
 def undo(run: Run, *, actor: Actor, key: str = "") -> Run:
     """Start a new run that undoes what an ended run did. Raises `NothingToUndo`."""
-    back = undoing(run, actor)
-    if back is None:
+    if (found := undoing(run, actor)) is None:
         raise NothingToUndo
+    back, data = found
+    if known := known_run(key, actor):
+        return known
     done = select(RunResult.subject_id).where(RunResult.run_id == run.id, RunResult.state == ResultState.DONE)
     ids = chosen_ids(actor, ids=list(db.session.scalars(done)))
-    return start_bulk(back.code, read_input(back, {}), actor=actor, ids=ids, key=key)
+    return _begin(back, {"input": data.model_dump(mode="json")}, ids, actor, key)
 
 
 def _checked(code: str, actor: Actor) -> OrderAction:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -87,6 +88,12 @@ class OrderAction(ABC):
         """The act that undoes this one: its code and its input; None if there is none. It is asked before `perform`,
         while the order still has its earlier values; pages offer the undo if that act is then possible with that
         input.
+        """
+        return (self.counterpart, {}) if self.counterpart else None
+
+    def undo_run(self, since: datetime, until: datetime) -> tuple[str, Mapping[str, Any]] | None:
+        """The act that undoes what a bulk run of this one did between these times: its code and its input for each
+        order; None if there is none, or the input needs more.
         """
         return (self.counterpart, {}) if self.counterpart else None
 

@@ -98,9 +98,10 @@ def states(take: Take, mia: Actor) -> Iterator[tuple[Order, Actor]]:
         package = shipping.PackageInput("DHL", "JD1")
         shipping.ship_order(find_order(f"@{order.id}", mia, lock=True), [package], actor=mia)
     yield order, mia
-    with unit_of_work():
-        db.session.execute(update(ChannelUpdate).values(state=UpdateState.REFUSED))
-    yield order, mia
+    for sent in (UpdateState.SENT, UpdateState.REFUSED):
+        with unit_of_work():
+            db.session.execute(update(ChannelUpdate).values(state=sent))
+        yield order, mia
     with unit_of_work():
         db.session.execute(update(Order).where(Order.id == order.id).values(number=None))
     yield order, mia

@@ -12,8 +12,10 @@ import pytest
 from tests.ui.conftest import Browser, tells_both
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage
+from webapp.channels.models import Store
 from webapp.db import db, unit_of_work
 from webapp.fulfillment import ship_list
+from webapp.fulfillment.holding import SETTINGS as HOLDS
 from webapp.fulfillment.models import Package, Shipment
 from webapp.hooks.failures import Failure
 from webapp.jobs.models import Run, RunResult
@@ -21,6 +23,7 @@ from webapp.orders import bulk
 from webapp.orders.models import Order, OrderComment
 from webapp.orders.services import actions, find_action
 from webapp.orders.statuses import make_status
+from webapp.settings.services import store_all
 from webapp.testing import incoming_line, incoming_order
 
 
@@ -627,3 +630,27 @@ def test_too_many_for_one_run_is_said_before_anything_is_typed(
     assert runs_of() == []
     monkeypatch.setattr("webapp.orders.bulk.CAP", 3)
     assert "Comment: up to 3 orders" in browser.get("/orders/bulk?all=1&action=comment").text
+
+
+def test_a_list_that_shipped_under_a_hold_is_undone_from_its_run(
+    browser: Browser, orders: list[Order], store: Store, work: Callable[[], int]
+) -> None:
+    def hold(seconds: int) -> None:
+        with unit_of_work():
+            store_all(HOLDS, {"ship_hold": seconds}, store)
+
+    hold(60)
+    text = "\n".join(f"{order.number}\tDHL\tJD{order.id}\t" for order in orders[:2])
+    browser.post("/orders/ship-list/start", {"list": text, "submission_key": "k1"})
+    work()
+    [shipped] = runs_of()
+    hold(0)
+    assert "/undo" not in browser.get(f"/runs/{shipped.id}/strip").text  # without a hold nothing waits to be undone
+    hold(60)
+    assert f"/runs/{shipped.id}/undo" in browser.get(f"/runs/{shipped.id}/strip").text
+    undone = browser.post(f"/runs/{shipped.id}/undo")
+    assert "The shipments of 2 orders are being taken back." in browser.get(undone.location).text
+    work()
+    db.session.expire_all()
+    assert all(order.unshipped for order in db.session.query(Order))
+    assert "2 shipments taken back" in browser.get(f"/runs/{runs_of()[-1].id}/strip").text
