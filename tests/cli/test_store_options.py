@@ -71,7 +71,7 @@ def test_every_option_is_listed_with_its_choices(cli: Command, store: Store, tok
     assert rows["shop.JP"]["choices"] == {"": "As the store", str(store.shop_id): store.shop.name, str(tokyo): "Tokyo"}
     assert (rows["marketplace.JP"]["value"], rows["cancel_hold"]["default"]) == (True, 60)
     text = cli("store", "settings", store.name).out
-    assert "Orders from JP" in text
+    assert "Orders from Japan" in text
     assert "k-secret" not in text
 
 

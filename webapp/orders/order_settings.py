@@ -16,6 +16,7 @@ from webapp.db import hold_name
 from webapp.errors import Invalid, NotFound, Refusal
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.orders.models import OrderStatus
+from webapp.orders.postal import territory
 from webapp.orders.states import OrderState
 from webapp.orders.statuses import all_statuses, name_in
 from webapp.settings.declared import STORE, Setting, SettingsGroup
@@ -113,7 +114,7 @@ _SWITCH_HELP = _l("Off: its orders that are here are worked to their end; then n
 
 def marketplace_setting(row: StoreMarketplace, help: LazyString | str = "") -> Setting[bool]:
     """Whether a store's orders from this marketplace are imported."""
-    label = _l("Orders from %(country)s", country=row.country)
+    label = _l("Orders from %(country)s", country=LazyString(territory, row.country))
     return Setting(name=f"marketplace.{row.marketplace}", label=label, default=True, help=help)
 
 

@@ -210,14 +210,14 @@ def _region(country: str, region: str) -> str:
     if known is None:
         return region
     if not region:
-        raise Invalid(field="region", problem=_l("is needed in %(country)s.", country=_name(country)))
+        raise Invalid(field="region", problem=_l("is needed in %(country)s.", country=territory(country)))
     wanted = _folded(region.removeprefix(f"{country}-"))
     for code, name in known.items():
         if wanted in (_folded(code), _folded(name)):
             return code
     raise Invalid(
         field="region",
-        problem=_l("“%(told)s” is no state or region of %(country)s.", told=region, country=_name(country)),
+        problem=_l("“%(told)s” is no state or region of %(country)s.", told=region, country=territory(country)),
     )
 
 
@@ -225,7 +225,7 @@ def _postal_code(country: str, code: str) -> str:
     if not code:
         if "postal_code" not in needed(country):
             return ""
-        raise Invalid(field="postal_code", problem=_l("is needed in %(country)s.", country=_name(country)))
+        raise Invalid(field="postal_code", problem=_l("is needed in %(country)s.", country=territory(country)))
     code = code.upper()
     if country not in _CODES:
         return code
@@ -238,15 +238,11 @@ def _postal_code(country: str, code: str) -> str:
             problem=_l(
                 "“%(told)s” is no postal code of %(country)s, such as %(example)s.",
                 told=code,
-                country=_name(country),
+                country=territory(country),
                 example=example,
             ),
         )
     return between.join(group for group in found.groups() if group)
-
-
-def _name(country: str) -> str:
-    return str((get_locale() or Locale("en")).territories.get(country, country))
 
 
 def _folded(text: str) -> str:
