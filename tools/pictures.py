@@ -112,6 +112,8 @@ def take_all(page: Page, link: str, practice_url: str) -> None:
     _hold_many(page)
     _ship(page)
     _ship_too_late(page, practice_url)
+    _cancel(page)
+    _outbox(page)
     _packages(page)
     _stores(page)
     _dashboard(page)
@@ -178,6 +180,10 @@ def _ship(page: Page) -> None:
     page.get_by_role("link", name="Timeline", exact=True).click()
     expect(page.locator(".timeline > li").nth(2)).to_be_visible()
     keep(page, "timeline")
+    page.goto(f"{page.url.split('?')[0]}?tab=shipments")
+    page.locator("[id^=offer-correct_shipment]").first.click()
+    expect(page.get_by_label("Tracking number")).to_be_visible()
+    keep(page, "correct")
 
 
 def _ship_too_late(page: Page, practice_url: str) -> None:
@@ -195,6 +201,25 @@ def _ship_too_late(page: Page, practice_url: str) -> None:
     summary = page.locator("#order-summary")  # the newest events, which load later, may say it first
     await_on(page, summary.get_by_text("Canceled there after it left"), progress=summary)
     keep(page, "refused")
+
+
+def _cancel(page: Page) -> None:
+    """Cancel an order; until it goes to Amazon it can be undone."""
+    _list(page, "state:processing fulfilled-by:merchant country:FR -hold buyer-cancel:no attention:no")
+    page.locator("#list tbody a.number").first.click()
+    page.locator("#order-actions").get_by_role("link", name="Cancel order", exact=True).click()
+    page.get_by_label("Reason").select_option("NoInventory")
+    page.locator("#order-actions").get_by_role("button", name="Cancel order", exact=True).click()
+    expect(page.locator("#order-summary").get_by_role("button", name="Undo")).to_be_visible()
+    keep(page, "cancel")
+
+
+def _outbox(page: Page) -> None:
+    """What channels are told, and every call that was made."""
+    for name in ("outbox", "communication"):
+        page.goto(f"{_base(page)}/{name}/")
+        expect(page.locator("#list tbody tr").first).to_be_visible()
+        keep(page, name)
 
 
 def _packages(page: Page) -> None:
@@ -243,6 +268,9 @@ def _stores(page: Page) -> None:
     page.get_by_role("link", name="Practice Amazon EU").first.click()
     expect(page.get_by_role("heading", name="Practice Amazon EU")).to_be_visible()
     keep(page, "store")
+    page.goto(f"{page.url.split('?')[0]}/settings")
+    expect(page.locator("#order-preview dd strong")).to_be_visible()
+    keep(page, "order-settings")
 
 
 def _people(page: Page) -> None:
