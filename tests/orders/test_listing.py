@@ -12,6 +12,7 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import event, insert, or_, select, true, update
 
+from tests.plans import plans_of
 from webapp.audit.actor import Actor
 from webapp.channels.contract import ChannelStage
 from webapp.channels.models import ChannelOrder, Store
@@ -308,24 +309,6 @@ def test_whoever_may_not_see_orders_lists_none(take: Take) -> None:
             ask()
 
 
-def plans_of(ask: Callable[[], object]) -> list[str]:
-    """The database's plan for each reading of orders."""
-    plans: list[str] = []
-    words = "EXPLAIN" if db.engine.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
-
-    def explain(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if statement.startswith("SELECT") and "FROM orders" in statement:
-            cursor.execute(f"{words} {statement}", parameters)
-            plans.append(" ".join(str(row[-1]) for row in cursor.fetchall()))
-
-    event.listen(db.engine, "before_cursor_execute", explain)
-    try:
-        ask()
-    finally:
-        event.remove(db.engine, "before_cursor_execute", explain)
-    return plans
-
-
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("query", "index"),
@@ -355,7 +338,7 @@ def plans_of(ask: Callable[[], object]) -> list[str]:
 )
 def test_a_list_walks_the_index_of_the_few(store: Store, operator: Actor, query: str, index: str) -> None:
     compiled = compile_query(parse(query), operator)
-    plans = plans_of(lambda: list_page(ORDER_LIST, operator, compiled, sort="ship_by"))
+    plans = plans_of(lambda: list_page(ORDER_LIST, operator, compiled, sort="ship_by"), "orders")
 
     assert plans
     assert all(f"INDEX {index} " in f"{plan} " for plan in plans), plans
@@ -372,7 +355,7 @@ def test_lists_of_both_sides_walk_an_index_of_each(store: Store, operator: Actor
         lambda: list_page(ORDER_LIST, operator, compiled, sort=sort),
         lambda: db.session.scalars(first_rows(ORDER_LIST, operator, compiled, sort, 200)).all(),
     ):
-        plans = plans_of(ask)
+        plans = plans_of(ask, "orders")
 
         assert plans
         for plan in plans:
@@ -424,7 +407,7 @@ def test_a_store_that_has_few_of_a_state_is_not_walked_past_all_the_others(
         ("state:canceled archived:yes", 1, ("ix_orders_archived_state_",)),
     ):
         compiled = compile_query(parse(query), operator)
-        plans = plans_of(partial(list_page, ORDER_LIST, operator, compiled))
+        plans = plans_of(partial(list_page, ORDER_LIST, operator, compiled), "orders")
 
         assert len(plans) == 1
         assert all(index in plans[0] for index in indexes), (query, plans)

@@ -7,6 +7,7 @@ import pytest
 import time_machine
 from sqlalchemy import select, update as change
 
+from tests.plans import plans_of
 from tests.sync.conftest import update
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
@@ -26,7 +27,7 @@ from webapp.channels.contract import (
 )
 from webapp.channels.models import Store
 from webapp.clock import now
-from webapp.db import db, unit_of_work
+from webapp.db import analyze, db, unit_of_work, write_rows
 from webapp.errors import Forbidden, sentence_of
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
@@ -523,3 +524,17 @@ def test_a_delivery_that_learned_nothing_is_unknown(shipped: Order, channel: Fak
     work()
     row = update()
     assert (row.state, row.look_again_at is not None, len(channel.delivered)) == ("unknown", True, 1)
+
+
+def test_what_is_due_is_found_among_the_open_updates(shipped: Order, store: Store) -> None:
+    """Not among all that ever were: it is looked for every two seconds."""
+    row = update()
+    usual = {column.key: getattr(row, column.key) for column in ChannelUpdate.__table__.columns if column.key != "id"}
+    ended = [usual | {"reference": f"ended-{n}", "state": "effective"} for n in range(2_000)]
+    with unit_of_work():
+        write_rows(ChannelUpdate, ended)
+    analyze()
+    plans = plans_of(delivering.due_work, "channel_updates")
+    assert len(plans) == 2
+    assert all("ix_channel_updates_open" in plan for plan in plans), plans
+    assert not any("ix_channel_updates_due" in plan for plan in plans), plans

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, update
 from sqlalchemy.orm import joinedload, selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -33,7 +33,16 @@ from webapp.sync import leases
 from webapp.updates.contract import Impossible, Waits
 from webapp.updates.ending import end
 from webapp.updates.kinds import apart, carried, kinds, private_of, why_not, why_not_yet
-from webapp.updates.models import LEFT, OPEN, WAITING, ChannelUpdate, UpdateAttempt, UpdateLane, UpdateState
+from webapp.updates.models import (
+    LEFT,
+    OPEN,
+    OPEN_UPDATES,
+    WAITING,
+    ChannelUpdate,
+    UpdateAttempt,
+    UpdateLane,
+    UpdateState,
+)
 from webapp.updates.queries import askable, corrected, keeping_the_lane, undecided
 
 KNOWN_BEFORE = timedelta(days=1)  # how much older than an attempt the known handles of others may be
@@ -75,11 +84,12 @@ def due_work() -> list[tuple[int, str, str]]:
     """Stores and lanes with due updates, to deliver or to look up. Stores that can't be asked wait, and nothing is
     delivered to read-only stores.
     """
-    at = now()
-    lanes = select(ChannelUpdate.store_id, ChannelUpdate.lane).join(Store).distinct()
-    due = and_(*askable(), Store.read_only.is_(None), *_due_to_deliver(at))
+    at, asked = now(), select(Store.id).where(*askable())
+    lanes = select(ChannelUpdate.store_id, ChannelUpdate.lane).where(text(OPEN_UPDATES)).distinct()
+    may_send = ChannelUpdate.store_id.in_(asked.where(Store.read_only.is_(None)))
+    due = and_(may_send, *_due_to_deliver(at))
     deliver = lanes.where(or_(due, and_(*_without_a_worker(at))))  # these need not wait for others
-    look_up = lanes.where(*askable(), *_due_to_look_up(at))
+    look_up = lanes.where(ChannelUpdate.store_id.in_(asked), *_due_to_look_up(at))
     found = [(store_id, lane, "deliver") for store_id, lane in db.session.execute(deliver)]
     return found + [(store_id, lane, "look_up") for store_id, lane in db.session.execute(look_up)]
 
