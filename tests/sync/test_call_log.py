@@ -1,5 +1,6 @@
 """The communication log: what channels report of their calls is written after the act, and kept by rule."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from tests.plans import plans_of
 from tests.sync.conftest import update
 from webapp.audit.actor import Actor
 from webapp.channels.calling import calling
@@ -25,7 +27,7 @@ from webapp.channels.contract import (
 from webapp.channels.models import AccountState, Store
 from webapp.channels.services import access
 from webapp.clock import now
-from webapp.db import db, unit_of_work
+from webapp.db import analyze, db, unit_of_work
 from webapp.jobs.schedule import enqueue_due
 from webapp.orders.models import Order
 from webapp.settings.services import change
@@ -261,3 +263,20 @@ def test_many_calls_are_deleted_in_batches(kept: Order, store: Store, monkeypatc
     assert len(calls()) == 12 + 1200 - 500
     jobs.forget_calls()
     assert left() == LEFT
+
+
+def test_forgetting_reads_only_what_it_deletes(kept: Order, store: Store) -> None:
+    """Failed calls of orders are kept for years, and would be read at each deletion."""
+    old = {"outcome": CallOutcome.LOST, "orders": [kept.channel_order_number], "at": now() - timedelta(days=100)}
+    report(store, *[call(**old) for _ in range(2_000)])
+    analyze()
+    for ask in (call_log.any_to_forget, call_log.forget_some):
+        with unit_of_work():
+            plans = plans_of(ask, "channel_calls")
+        assert plans
+        for plan in plans:
+            assert re.search("ix_channel_calls_(quiet|dated)", plan), plans
+            assert not re.search("ix_channel_calls_(at|failed|store|order)", plan), plans
+    assert len(plans) == 2  # without a call to delete, both rules are asked
+    assert "ix_channel_calls_quiet" in plans[0]
+    assert "ix_channel_calls_dated" in plans[1]

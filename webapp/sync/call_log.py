@@ -17,7 +17,7 @@ from operator import itemgetter
 from typing import Any
 
 import structlog
-from sqlalchemy import or_, select, text
+from sqlalchemy import select, text
 
 from webapp.channels.contract import Call, CallOutcome, StoreAccess
 from webapp.channels.models import ChannelOrder
@@ -26,7 +26,7 @@ from webapp.db import among, any_row, db, delete_some, unit_of_work, write_rows
 from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext
 from webapp.orders.models import Order
 from webapp.settings.declared import Setting, SettingsGroup
-from webapp.sync.models import QUIET_CALLS, ChannelCall
+from webapp.sync.models import DATED_CALLS, QUIET_CALLS, ChannelCall
 from webapp.updates.models import ChannelUpdate
 
 log = structlog.get_logger(__name__)
@@ -174,9 +174,9 @@ def forget_some() -> bool:
 
 
 def _forgettable() -> list[tuple[Any, ...]]:
-    at = now()
-    may_end = or_(ChannelCall.outcome == CallOutcome.OK, ChannelCall.order_id.is_(None))
+    """Conditions of the calls that may go, each with an index of its own: what is kept is not read again each time."""
+    kept, quiet = KEPT.of(), QUIET_KEPT.of()
     return [
-        (text(QUIET_CALLS), ChannelCall.at < at - timedelta(days=QUIET_KEPT.of())),
-        (may_end, ChannelCall.at < at - timedelta(days=KEPT.of())),
+        (text(QUIET_CALLS), ChannelCall.at < now() - timedelta(days=min(kept, quiet))),
+        (text(DATED_CALLS), ChannelCall.at < now() - timedelta(days=kept)),
     ]

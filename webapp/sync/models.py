@@ -148,6 +148,10 @@ class QuarantinedOrder(Model):
 # The conditions of indexes: queries must repeat them literally.
 FAILED_CALLS = "channel_calls.outcome <> 'ok'"
 QUIET_CALLS = "channel_calls.outcome = 'ok' AND channel_calls.order_id IS NULL"
+DATED_CALLS = (  # kept for longer than those, and no longer than a number of days
+    "(channel_calls.outcome = 'ok' AND channel_calls.order_id IS NOT NULL"
+    " OR channel_calls.outcome <> 'ok' AND channel_calls.order_id IS NULL)"
+)
 
 
 class ChannelCall(Model):
@@ -179,6 +183,12 @@ class ChannelCall(Model):
             "at",
             sqlite_where=text(QUIET_CALLS.replace("channel_calls.", "")),
             postgresql_where=text(QUIET_CALLS.replace("channel_calls.", "")),
+        ),
+        Index(
+            "ix_channel_calls_dated",
+            "at",
+            sqlite_where=text(DATED_CALLS.replace("channel_calls.", "")),
+            postgresql_where=text(DATED_CALLS.replace("channel_calls.", "")),
         ),
     )
 
