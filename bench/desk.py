@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -26,6 +26,8 @@ QUERIES, RATIO = 8, 3.0
 TERMS, MANY = 299, 500.0  # terms of the longest query, and its budget in ms
 LONG = 500  # lines of the longest order
 PUT_AWAY = 50_000  # orders archived in one transaction
+TOLD = 300_000  # orders with an update and calls
+WRITTEN = 10_000  # of these in one transaction
 EMAIL, PASSWORD = "bench@example.com", "A-Long-Word-For-Measuring-1"
 
 
@@ -154,6 +156,58 @@ def comment_on(number: str) -> None:
             comment(order, "Zanzibar parcel, ask the carrier", actor=Actor.operator())
 
 
+def tell_channels() -> None:
+    """An update for each of the newest orders that merchants ship, and three calls, all written directly into the
+    database; of a hundred updates two wait, one is refused, one unknown and one sent. Once.
+    """
+    from sqlalchemy import select
+
+    from webapp.db import analyze, any_row, db, unit_of_work, write_rows
+    from webapp.orders.models import Order
+    from webapp.sync.models import ChannelCall
+    from webapp.updates.models import ChannelUpdate
+
+    if any_row(ChannelUpdate):
+        return
+    query = select(Order.id, Order.store_id, Order.placed_at).where(Order.fulfilled_by == "merchant")
+    orders = list(db.session.execute(query.order_by(Order.id.desc()).limit(TOLD)))[::-1]
+    for first in range(0, len(orders), WRITTEN):
+        some = [(n, *order) for n, order in enumerate(orders[first : first + WRITTEN], start=first + 1)]
+        with unit_of_work():
+            write_rows(ChannelUpdate, [_update_of(*one) for one in some])
+            write_rows(ChannelCall, [row for one in some for row in _calls_of(*one)])
+    analyze()
+
+
+def _update_of(id_: int, order_id: int, store_id: int, at: datetime) -> dict[str, Any]:
+    state = {0: "owed", 1: "owed", 2: "refused", 3: "unknown", 4: "sent"}.get(id_ % 100, "effective")
+    left = state != "owed"
+    nothing = ("source_id", "look_again_at", "looked_at", "look_from", "handle", "attempt_id", "together", "problem")
+    return dict.fromkeys((*nothing, "lease_owner", "lease_until")) | {
+        "id": id_, "store_id": store_id, "order_id": order_id, "kind": "shipment", "order_version": 1,
+        "reference": f"bench-{id_}", "revision": 1, "lane": "shipment", "payload": {}, "state": state,
+        "due_at": at if left else at + timedelta(days=3650), "deadline": at + timedelta(days=2), "urgent": False,
+        "attempts": int(left), "created_at": at, "sent_at": at if left else None,
+        "effective_at": at if state == "effective" else None, "refused_at": at if state == "refused" else None,
+    }  # fmt: skip
+
+
+def _calls_of(id_: int, order_id: int, store_id: int, at: datetime) -> Iterator[dict[str, Any]]:
+    """A search, the reading of the order, and its confirmation, of which one in fifty fails."""
+    failed = id_ % 50 == 2
+    for operation, of, outcome in (
+        ("searchOrders", None, "ok"),
+        ("getOrder", order_id, "ok"),
+        ("confirmShipment", order_id, "failed" if failed else "ok"),
+    ):
+        yield {
+            "store_id": store_id, "order_id": of, "update_id": id_ if operation == "confirmShipment" else None,
+            "operation": operation, "at": at, "took": 200 + id_ % 1000, "status": 200 if outcome == "ok" else 500,
+            "outcome": outcome, "tries": 1, "request_id": f"bench-{id_}",
+            "problem": "" if outcome == "ok" else "channel_failed", "detail": "",
+        }  # fmt: skip
+
+
 def person() -> str:
     """The person who measures: an owner, and the token of a session."""
     from sqlalchemy import select
@@ -247,6 +301,48 @@ def shipment_cases(total: int) -> Iterator[Any]:
     if middle is not None:
         key = key_of(SHIPMENT_LIST, db.session.get_one(Package, middle))
         yield Case("shipments", "all, -shipped, middle", f"/shipments/?{urlencode({'after': key})}", LIST, is_list=True)
+
+
+def traffic_cases() -> Iterator[Any]:
+    """The outbox and the communication log: usual filters, every sorting, and a deep page; and the pages of a store."""
+    from sqlalchemy import func, select
+
+    from bench.measuring import Case
+    from webapp.audit.actor import Actor
+    from webapp.channels.models import Store
+    from webapp.db import db
+    from webapp.lists.listing import key_of
+    from webapp.sync.call_list import CALL_LIST
+    from webapp.updates.outbox import OUTBOX_LIST
+
+    tell_channels()
+    store = db.session.scalars(select(Store.id).order_by(Store.id)).first()
+    mine = f"store:{store}"
+    lists = (
+        ("outbox", OUTBOX_LIST, ("", mine, "sending:owed", "sending:refused", "decide:yes", "kind:shipment")),
+        ("communication", CALL_LIST, ("", mine, "outcome:failed", f"{mine} outcome:failed", "took:>=1")),
+    )
+    for group, subject, queries in lists:
+        for query in queries:
+            for sort in (way for code in subject.sorts for way in (f"-{code}", code)):
+                address = urlencode({"q": query, "sort": sort})
+                yield Case(group, f"{query or 'all'}, {sort}", f"{subject.path}/?{address}", LIST, is_list=True)
+        model, usual = subject.model, subject.sorts[subject.usual.removeprefix("-")]
+        rows = subject.visible(Actor.operator()).with_only_columns(model.id).order_by(None).order_by(usual, model.id)
+        counted = db.session.scalar(select(func.count()).select_from(model)) or 0
+        middle = db.session.scalar(rows.offset(counted // 2).limit(1))
+        if middle is not None:
+            address = urlencode({"after": key_of(subject, db.session.get_one(model, middle))})
+            yield Case(group, f"all, {subject.usual}, middle", f"{subject.path}/?{address}", LIST, is_list=True)
+    for name, path in (
+        ("page", ""),
+        ("status", "/status"),
+        ("traffic", "/traffic"),
+        ("settings", "/settings"),
+        ("order settings", "/orders"),
+        ("preview of order settings", "/settings/orders/preview"),
+    ):
+        yield Case("store", name, f"/stores/{store}{path}", ORDER)
 
 
 def filter_cases() -> Iterator[Any]:
@@ -395,7 +491,14 @@ def measure_pages(options: argparse.Namespace, browser: Any) -> list[str]:
     from webapp.db import db
 
     total = options.orders
-    made = [*list_cases(total), *shipment_cases(total), *filter_cases(), *search_cases(total), *other_cases(total)]
+    made = [
+        *list_cases(total),
+        *shipment_cases(total),
+        *traffic_cases(),
+        *filter_cases(),
+        *search_cases(total),
+        *other_cases(total),
+    ]
     cases = [case for case in made if not options.only or options.only in f"{case.group} {case.name}"]
     db.session.remove()
     bare = bare_application(total // 2)
