@@ -1,6 +1,9 @@
 """The shared allowance of calls: close to all of it is used, by any number of workers, and nobody is refused."""
 
+import heapq
+import itertools
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -13,7 +16,9 @@ import pytest
 import redis
 
 from plugins.amazon.channel import AmazonChannel
+from plugins.amazon.client import CONFIRM_SHIPMENT, CREATE_FEED, GET_ORDER, SEARCH_ORDERS, Operation
 from plugins.amazon.practice import PracticeClient, PracticeServer
+from plugins.amazon.practice.throttle import Throttle as AmazonThrottle
 from plugins.amazon.shared import Shared
 from plugins.amazon.throttle import Plan, Throttle
 from webapp.api import StoreAccess, Throttled
@@ -210,3 +215,69 @@ def test_asking_how_long_takes_no_token(shared: Shared) -> None:
     assert without.wait("alone", plan) == 0
     without.take("alone", plan)
     assert without.wait("alone", plan) > 60  # half the rate
+
+
+class _Slept(Exception):
+    """A worker sleeps for some seconds."""
+
+
+class Backlog:
+    """Workers that call as often as the allowance lets them, by a clock of their own, against Amazon's own buckets."""
+
+    def __init__(self, valkey: redis.Redis, seed: int) -> None:
+        self.now, self.random = 1_000_000.0, random.Random(seed)
+        self.valkey, self.granted, self.refused, self.until = valkey, 0, 0, 0.0
+        at_this_time = Shared(connection=lambda: self, key=lambda *parts: ":".join(parts))  # type: ignore[arg-type,return-value]
+        self.throttle = Throttle(at_this_time, self._sleep)
+        self.amazon = AmazonThrottle(lambda: self.now)
+
+    def eval(self, script: str, keys: int, *words: Any) -> Any:
+        """Run a script of the throttle, with the time of this clock for that of the server."""
+        seconds, micros = divmod(round(self.now * 1_000_000), 1_000_000)
+        return self.valkey.eval(script.replace("redis.call('TIME')", f"{{{seconds}, {micros}}}"), keys, *words)
+
+    def _sleep(self, seconds: float) -> None:
+        raise _Slept(seconds)
+
+    def work(self, operation: Operation, workers: int, calls: int) -> float:
+        """Make so many calls, each late by up to half a second, and each worker busy with its answer for a time. What
+        has to wait longer than a worker sleeps comes back as a job, up to two seconds late. Returns the share of the
+        tokens that Amazon gave until the last call.
+        """
+        begun, order = self.now, itertools.count()
+        due = [(self.now, next(order), "ready") for _ in range(workers)]
+        while self.granted + self.refused < calls:
+            self.now, _, what = heapq.heappop(due)
+            later, then = 0.0, "ready"
+            if what == "arrives":
+                if self.amazon.take("seller", operation.name, 1.0):
+                    self.granted, self.until = self.granted + 1, self.now
+                else:
+                    self.refused += 1
+                later = self.random.uniform(0.1, 1.0)
+            else:
+                try:
+                    self.throttle.take("bucket", operation.plan, start=operation.plan.burst)
+                    later, then = self.random.uniform(0, 0.5), "arrives"
+                except _Slept as slept:
+                    later = slept.args[0]
+                except Throttled as throttled:
+                    later = (throttled.retry_after or 0) + self.random.uniform(0, 2)
+            heapq.heappush(due, (self.now + later, next(order), then))
+        return self.granted / (operation.plan.burst + operation.plan.rate * (self.until - begun))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("operation", "calls"),
+    [(SEARCH_ORDERS, 60), (GET_ORDER, 600), (CONFIRM_SHIPMENT, 600), (CREATE_FEED, 60)],
+    ids=lambda given: getattr(given, "name", None),
+)
+def test_two_workers_use_what_a_backlog_is_given(
+    valkey: redis.Redis, operation: Operation, calls: int, seed: int
+) -> None:
+    """The promise for a steady backlog: at least 95 % of what the bucket gives is used, and nothing is refused."""
+    backlog = Backlog(valkey, seed)
+    share = backlog.work(operation, workers=2, calls=calls)
+    assert backlog.refused == 0
+    assert share >= 0.95
