@@ -86,6 +86,7 @@ def due_work() -> list[tuple[int, str, str]]:
     """
     at, asked = now(), select(Store.id).where(*askable())
     lanes = select(ChannelUpdate.store_id, ChannelUpdate.lane).where(text(OPEN_UPDATES)).distinct()
+    lanes = lanes.with_hint(ChannelUpdate, "INDEXED BY ix_channel_updates_open", dialect_name="sqlite")
     may_send = ChannelUpdate.store_id.in_(asked.where(Store.read_only.is_(None)))
     due = and_(may_send, *_due_to_deliver(at))
     deliver = lanes.where(or_(due, and_(*_without_a_worker(at))))  # these need not wait for others
