@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from tests.plans import plans_of
 from tests.updates import till as tills
 from tests.updates.conftest import Credit, later
 from webapp.audit.actor import Actor
@@ -217,3 +219,21 @@ def test_what_is_offered_of_a_row_is_what_is_offered_of_its_update(updates: list
             assert [one.code for one in deciding.offers(row.update, mia)] == [
                 one.code for one in deciding.offers(update, mia)
             ]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("sort", "index"),
+    [
+        (QUEUED, "ix_channel_updates_store_created_at"),
+        (DUE, "ix_channel_updates_store_due_at"),
+        (DEADLINE, "ix_channel_updates_store_deadline"),
+    ],
+)
+def test_the_updates_of_a_store_are_read_in_their_order(updates: list[int], mia: Actor, sort: str, index: str) -> None:
+    """Without all orders of the store being read first."""
+    store_id = db.session.get_one(ChannelUpdate, updates[0]).store_id
+    asked = compile_query(parse(f"store:{store_id}", OUTBOX), mia)
+    for way in (sort, f"-{sort}"):
+        [plan, *_] = plans_of(partial(list_page, OUTBOX_LIST, mia, asked, sort=way), "channel_updates")
+        assert f"INDEX {index} " in plan

@@ -71,9 +71,12 @@ class ChannelUpdate(Model):
         UniqueConstraint("order_id", "kind", "reference", "revision"),
         Index("ix_channel_updates_due", "store_id", "lane", "state", "due_at"),
         Index("ix_channel_updates_order", "order_id", "id"),
-        Index("ix_channel_updates_created_at", "created_at", "id"),  # these three are the sortings of the outbox
+        Index("ix_channel_updates_created_at", "created_at", "id"),  # these are the sortings of the outbox
         Index("ix_channel_updates_due_at", "due_at", "id"),
         Index("ix_channel_updates_deadline", "deadline", "id"),
+        Index("ix_channel_updates_store_created_at", "store_id", "created_at", "id"),
+        Index("ix_channel_updates_store_due_at", "store_id", "due_at", "id"),
+        Index("ix_channel_updates_store_deadline", "store_id", "deadline", "id"),
         Index(
             "ix_channel_updates_open",
             "store_id",

@@ -1,6 +1,7 @@
 """The query keys of the outbox: how far an update has come, what it tells, and its times."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from webapp.db import UtcDateTime
 from webapp.errors import codes_of
 from webapp.hooks.fence import PluginFailed
 from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.orders.query_keys import KEYS as KEYS_OF_ORDERS
 from webapp.search.conditions import between
 from webapp.search.contract import Bound, KeyKind, QueryKey
 from webapp.updates.kinds import carried_by, kinds
@@ -33,6 +35,12 @@ def _by_state(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
     if set(values) <= set(OPEN):
         return ChannelUpdate.id.in_(_open().where(ChannelUpdate.state.in_(values)))
     return ChannelUpdate.state.in_(values)
+
+
+def _by_store(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
+    """By the update's own store, which its indexes have. SQLite would read all orders of the store first."""
+    ids = [int(value) for value in values]
+    return ChannelUpdate.store_id == ids[0] if len(ids) == 1 else ChannelUpdate.store_id.in_(ids)
 
 
 def _by_kind(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
@@ -87,6 +95,7 @@ def _while(states: Sequence[str], column: Any) -> Callable[[Sequence[Bound], Act
     )
 
 
+_OF_ORDERS = {key.code: key for key in KEYS_OF_ORDERS}
 KEYS = (
     QueryKey(
         subject=OUTBOX, code="sending", label=_l("How far"), kind=KeyKind.CHOICE, condition=_by_state, choices=_states,
@@ -111,4 +120,5 @@ KEYS = (
         subject=OUTBOX, code=DEADLINE, label=_l("Deadline"), kind=KeyKind.DEADLINE,
         condition=_while(OPEN, ChannelUpdate.deadline), help=_l("While it can be missed: late, <4h."),
     ),
+    replace(_OF_ORDERS["store"], subject=OUTBOX, condition=_by_store),
 )  # fmt: skip
