@@ -325,8 +325,8 @@ def traffic_cases() -> Iterator[Any]:
     for group, subject, queries in lists:
         for query in queries:
             for sort in (way for code in subject.sorts for way in (f"-{code}", code)):
-                address = urlencode({"q": query, "sort": sort})
-                yield Case(group, f"{query or 'all'}, {sort}", f"{subject.path}/?{address}", LIST, is_list=True)
+                address, budget = urlencode({"q": query, "sort": sort}), LIST if query in ("", mine) else OPEN
+                yield Case(group, f"{query or 'all'}, {sort}", f"{subject.path}/?{address}", budget, is_list=True)
         model, usual = subject.model, subject.sorts[subject.usual.removeprefix("-")]
         rows = subject.visible(Actor.operator()).with_only_columns(model.id).order_by(None).order_by(usual, model.id)
         counted = db.session.scalar(select(func.count()).select_from(model)) or 0
@@ -338,8 +338,7 @@ def traffic_cases() -> Iterator[Any]:
         ("page", ""),
         ("status", "/status"),
         ("traffic", "/traffic"),
-        ("settings", "/settings"),
-        ("order settings", "/orders"),
+        ("order settings", "/settings"),
         ("preview of order settings", "/settings/orders/preview"),
     ):
         yield Case("store", name, f"/stores/{store}{path}", ORDER)
