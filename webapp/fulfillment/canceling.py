@@ -16,7 +16,7 @@ from webapp.channels.described import cancel_reasons, cancels_lines
 from webapp.channels.registered import channels
 from webapp.channels.services import ChannelLeftOut, channel_name
 from webapp.clock import iso, now
-from webapp.db import db
+from webapp.db import among, db, once_a_transaction
 from webapp.errors import Invalid, Refusal
 from webapp.fulfillment.cancellations import CANCEL, REFUSED, TooFewLeft, nothing_left
 from webapp.fulfillment.holding import CANCEL_HOLD
@@ -24,6 +24,7 @@ from webapp.fulfillment.models import Cancellation, CancellationState
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.events import record
 from webapp.orders.models import Order
+from webapp.orders.queries import loaded_with
 from webapp.orders.services import ManagedAtChannel
 from webapp.updates import deciding
 from webapp.updates.contract import Owing
@@ -144,13 +145,19 @@ def undo_cancel(order: Order, *, actor: Actor) -> None:
 
 
 def asked(order: Order) -> tuple[Cancellation, ChannelUpdate] | None:
-    """The order's cancellation that is under way, with the update that carries it."""
+    """The order's cancellation that is under way, with the update that carries it. Since pages and runs ask this of
+    each of many orders, those of all loaded orders are read at once and kept until the transaction ends.
+    """
     if not order.canceling:
         return None
-    query = select(Cancellation, ChannelUpdate).join(ChannelUpdate, ChannelUpdate.source_id == Cancellation.id)
-    asked = (Cancellation.order_id == order.id, Cancellation.state == CancellationState.ASKED)
-    row = db.session.execute(query.where(ChannelUpdate.kind == CANCEL, *asked)).one_or_none()
-    return (row[0], row[1]) if row else None
+    known: dict[tuple[int, int], tuple[Cancellation, ChannelUpdate]] = once_a_transaction("canceling", dict)
+    if (order.id, order.version) not in known:  # every change of a cancellation raises the version
+        versions = {row.id: row.version for row in loaded_with(order) if row.canceling}
+        query = select(Cancellation, ChannelUpdate).join(ChannelUpdate, ChannelUpdate.source_id == Cancellation.id)
+        query = query.where(ChannelUpdate.kind == CANCEL, Cancellation.state == CancellationState.ASKED)
+        rows = db.session.execute(query.where(among(Cancellation.order_id, list(versions))))
+        known |= {(row.order_id, versions[row.order_id]): (row, update) for row, update in rows}
+    return known.get((order.id, order.version))
 
 
 def forget_refused(order: Order) -> None:

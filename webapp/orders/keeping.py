@@ -1,12 +1,11 @@
 """Refusals from plugins: hooks that are called with orders and return a reason for each order that must wait."""
 
-from sqlalchemy import inspect
-
-from webapp.db import db, once_a_transaction
+from webapp.db import once_a_transaction
 from webapp.errors import Refusal
 from webapp.hooks.asking import refusals
 from webapp.hooks.registered import listeners
 from webapp.orders.models import Order
+from webapp.orders.queries import loaded_with
 
 
 def kept_now(hook: str, order: Order) -> Refusal | None:
@@ -17,8 +16,7 @@ def kept_now(hook: str, order: Order) -> Refusal | None:
         return None
     known: dict[tuple[int, int], Refusal | None] = once_a_transaction(hook, dict)
     if (order.id, order.version) not in known:
-        rows = [row for row in db.session.identity_map.values() if isinstance(row, Order) and not inspect(row).expired]
-        at_hand = {row.id: row.version for row in (order, *rows)}
+        at_hand = {row.id: row.version for row in loaded_with(order)}
         kept = refusals(hook, list(at_hand))
         known |= {place: kept.get(place[0]) for place in at_hand.items()}
     return known[order.id, order.version]

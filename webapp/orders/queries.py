@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select, text
+from sqlalchemy import Select, and_, func, inspect, or_, select, text
 from sqlalchemy.orm import joinedload, selectinload
 from sqlalchemy.sql.base import ExecutableOption
 
@@ -18,7 +18,12 @@ from webapp.orders.models import ON_HOLD, Order, OrderComment, OrderHold
 
 _MARKED = re.compile(r"@(\d{1,9})", re.ASCII)
 # What actions and their refusals read of an order.
-AROUND = (joinedload(Order.store), joinedload(Order.shop), joinedload(Order.channel_order), selectinload(Order.lines))
+AROUND = (
+    joinedload(Order.store).lazyload(Store.marketplaces),  # the channel itself has them
+    joinedload(Order.shop),
+    joinedload(Order.channel_order),
+    selectinload(Order.lines),
+)
 
 
 def visible(actor: Actor) -> Select[Order]:
@@ -97,6 +102,14 @@ def orders_by_id(ids: Sequence[int], actor: Actor) -> list[Order]:
     """Those of the orders that the actor may see, in no particular order."""
     query = visible(actor).where(Order.id.in_(ids)).options(joinedload(Order.store), joinedload(Order.shop))
     return list(db.session.scalars(query))
+
+
+def loaded_with(order: Order) -> list[Order]:
+    """The order and all other orders that are loaded in this transaction: what is read for one of a page or a run is
+    read for all of them in one statement.
+    """
+    others = [row for row in db.session.identity_map.values() if isinstance(row, Order) and row is not order]
+    return [order, *(row for row in others if not inspect(row).expired)]
 
 
 def reference(order: Order | PlainRow) -> str:
