@@ -10,7 +10,7 @@ from webapp.channels.legal_face import FACE, Face
 from webapp.db import db, unit_of_work
 from webapp.documents import packing
 from webapp.documents.composed import texts
-from webapp.documents.packing import Slip, Slips, composed_slip, slips_for
+from webapp.documents.packing import Slip, Slips, composed_slip, slips_for, slips_of
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
 from webapp.orders.services import act, find_action, read_input
@@ -60,7 +60,7 @@ def test_only_what_is_open_is_packed_and_what_left_can_be_printed_again(orders: 
     [slip] = slips(mia, find_order(number, mia)).slips
     assert [(line.sku, line.quantity) for line in slip.lines] == [("MUG", 1), ("TEA", 1)]
     assert facts(slip)["Parcel"] == "2"  # the number of parcels is not known yet
-    [first] = slips_for(mia, ids=[orders[0].id], package=1).slips
+    [first] = slips_of(mia, [find_order(number, mia)], package=1).slips
     assert [(line.sku, line.quantity) for line in first.lines] == [("MUG", 1)]
     assert (facts(first)["Parcel"], facts(first)["Tracking number"]) == ("1", "JD1")
     ship({})
@@ -70,10 +70,10 @@ def test_only_what_is_open_is_packed_and_what_left_can_be_printed_again(orders: 
         [("MUG", 1)],
         [("MUG", 1), ("TEA", 1)],
     ]
-    [second] = slips_for(mia, ids=[orders[0].id], package=2).slips
+    [second] = slips_of(mia, [find_order(number, mia)], package=2).slips
     assert second == left[1]
     assert facts(second)["Parcel"] == "2 of 2"
-    assert not slips_for(mia, ids=[orders[0].id], package=3).slips
+    assert not slips_of(mia, [find_order(number, mia)], package=3).slips
 
 
 def facts(slip: Slip) -> dict[str, str]:

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_date
-from sqlalchemy import select
-from sqlalchemy.orm import selectinload
+from sqlalchemy import Select, select
+from sqlalchemy.orm import joinedload
 
 from webapp.audit.actor import Actor
 from webapp.channels.described import marketplace_of, service_label
@@ -91,22 +91,32 @@ class Slips:
     refused: Sequence[tuple[Order, Refusal]]
     more: bool  # whether the choice has more orders than fit on a page
 
+    @property
+    def orders(self) -> list[Order]:
+        """The orders that have a slip here, or a reason why not."""
+        return [*(slip.order for slip in self.slips), *(order for order, _why in self.refused)]
+
 
 def slips_for(
-    actor: Actor,
-    *,
-    ids: Sequence[int] | None = None,
-    compiled: Compiled | None = None,
-    sort: str = NEWEST,
-    package: int | None = None,
+    actor: Actor, *, ids: Sequence[int] | None = None, compiled: Compiled | None = None, sort: str = NEWEST
 ) -> Slips:
-    """The slips of these orders, or of all orders that a query finds, up to `MOST` orders; with `package`, only the
-    slip of the package with that number. Buyers are revealed by right, with one access record.
+    """The slips of these orders, or of all orders that a query finds: see `slips_of`."""
+    return slips_of(actor, orders_to_print(actor, ids=ids, compiled=compiled, sort=sort))
+
+
+def orders_to_print(
+    actor: Actor, *, ids: Sequence[int] | None = None, compiled: Compiled | None = None, sort: str = NEWEST
+) -> list[Order]:
+    """The first orders of a choice with all that their slips read, in the order of their slips; at most one more than
+    `MOST`.
     """
-    query = first_rows(ORDER_LIST, actor, compiled, sort, MOST + 1)
-    if ids is not None:
-        query = visible(actor).where(Order.id.in_(ids)).order_by(Order.ship_by, Order.id)
-    orders = list(db.session.scalars(query.options(*AROUND).limit(MOST + 1)))
+    return list(db.session.scalars(_chosen(actor, ids, compiled, sort, MOST).options(*AROUND)))
+
+
+def slips_of(actor: Actor, orders: Sequence[Order], *, package: int | None = None) -> Slips:
+    """The slips of these orders, up to `MOST` orders; with `package`, only the slip of the package with that number.
+    Buyers are revealed by right, with one access record.
+    """
     refused = [(order, why) for order in orders[:MOST] if (why := slip_refusal(order, actor)) is not None]
     left_out = {order.id for order, _why in refused}
     printed = [order for order in orders[:MOST] if order.id not in left_out]
@@ -117,10 +127,14 @@ def chosen_ids(
     actor: Actor, *, ids: Sequence[int] | None = None, compiled: Compiled | None = None, sort: str = NEWEST, most: int
 ) -> list[int]:
     """The first orders of a choice, in the order in which their slips are printed; at most one more than `most`."""
+    return list(db.session.scalars(_chosen(actor, ids, compiled, sort, most).with_only_columns(Order.id)))
+
+
+def _chosen(actor: Actor, ids: Sequence[int] | None, compiled: Compiled | None, sort: str, most: int) -> Select[Order]:
     query = first_rows(ORDER_LIST, actor, compiled, sort, most + 1)
     if ids is not None:
         query = visible(actor).where(among(Order.id, ids)).order_by(Order.ship_by, Order.id)
-    return list(db.session.scalars(query.with_only_columns(Order.id).limit(most + 1)))
+    return query.limit(most + 1)
 
 
 def refused_now(actor: Actor, ids: Sequence[int]) -> Iterator[tuple[Order, Refusal]]:
@@ -164,7 +178,7 @@ def _packages(order_ids: Sequence[int]) -> Mapping[int, Sequence[Package]]:
     found: dict[int, list[Package]] = {order_id: [] for order_id in order_ids}
     if order_ids:
         query = select(Package).where(Package.order_id.in_(order_ids)).order_by(Package.order_id, Package.number)
-        for row in db.session.scalars(query.options(selectinload(Package.lines))):
+        for row in db.session.scalars(query.options(joinedload(Package.lines))).unique():
             found[row.order_id].append(row)
     return found
 

@@ -1,5 +1,5 @@
-"""The stored values of settings. All values of one scope are read at once, once a transaction: shops and stores are
-few.
+"""The stored values of settings. All values are read at once, once a transaction: shops and stores are few, and pages
+about an order need the settings of both.
 """
 
 from collections.abc import Mapping
@@ -11,20 +11,20 @@ from webapp.db import db, forget_read, insert_into, once_a_transaction
 from webapp.settings.models import StoredSetting
 
 Values = Mapping[tuple[str, str], Any]
+_KEPT = "settings"
 
 
 def values_of(scope: str, scope_id: int) -> Values:
     """The stored values of the desk, a shop or a store, by group and name; secrets stay sealed."""
+    return once_a_transaction(_KEPT, _read_values).get((scope, scope_id), {})
 
-    def read_values() -> dict[int, dict[tuple[str, str], Any]]:
-        found: dict[int, dict[tuple[str, str], Any]] = {}
-        table = StoredSetting.__table__.c
-        rows = select(table.scope_id, table.group, table.name, table.value).where(table.scope == scope)
-        for row in db.session.execute(rows):
-            found.setdefault(row.scope_id, {})[row.group, row.name] = row.value
-        return found
 
-    return once_a_transaction(_kept_as(scope), read_values).get(scope_id, {})
+def _read_values() -> dict[tuple[str, int], dict[tuple[str, str], Any]]:
+    found: dict[tuple[str, int], dict[tuple[str, str], Any]] = {}
+    table = StoredSetting.__table__.c
+    for row in db.session.execute(select(table.scope, table.scope_id, table.group, table.name, table.value)):
+        found.setdefault((row.scope, row.scope_id), {})[row.group, row.name] = row.value
+    return found
 
 
 def write_values(scope: str, scope_id: int, group: str, values: Mapping[str, Any], gone: list[str]) -> None:
@@ -37,8 +37,4 @@ def write_values(scope: str, scope_id: int, group: str, values: Mapping[str, Any
     if gone:
         rows = delete(StoredSetting).filter_by(**of_group).where(StoredSetting.name.in_(gone))
         db.session.execute(rows)
-    forget_read(_kept_as(scope))
-
-
-def _kept_as(scope: str) -> str:
-    return f"settings of each {scope}"
+    forget_read(_KEPT)

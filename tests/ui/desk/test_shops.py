@@ -82,7 +82,7 @@ def test_a_logo_is_on_the_page_of_its_shop_and_on_its_slips(browser: Browser, st
 
     for page in (where, slip):
         text = browser.get(page).text
-        assert len(browser.queries) <= 12  # two of them ask whether the order is to be read again first
+        assert len(browser.queries) <= 8, "\n".join(browser.queries)
         [address] = re.findall(r'class="logo" src="([^"]+)"\s+width="32"\s+height="20"', text)
         assert address.startswith(f"{where}/logo?v=")
     sent = browser.get(address)

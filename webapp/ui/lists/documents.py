@@ -4,8 +4,9 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from flask import Blueprint, Response, flash, render_template, request, url_for
+from flask import Blueprint, Response, flash, g, render_template, request, url_for
 from markupsafe import Markup
+from sqlalchemy.orm import selectinload
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.channels.logos import picture_of
@@ -66,18 +67,25 @@ def _of_order(number: str) -> tuple[Order, Slips, int | None]:
     Raises `NotFound` if the order has no such package.
     """
     actor, package = current_actor(), request.args.get("package", type=int)
-    order = find_order(number, actor)
-    _read_again([order.id])
-    found = packing.slips_for(actor, ids=[order.id], package=package)
+    order = find_order(number, actor, selectinload(Order.lines))
+    if _read_again([order]):
+        order = find_order(number, actor, selectinload(Order.lines))
+    found = packing.slips_of(actor, [order], package=package)
     if not (found.slips or found.refused):
         raise NotFound(name=package)
     return order, found, package
 
 
-def _read_again(order_ids: Sequence[int]) -> None:
-    """Have the orders read again whose facts are too old, and say so if no answer came in time."""
-    if not fresh_facts.wait_for(order_ids):
+def _read_again(orders: Sequence[Order]) -> bool:
+    """Have the orders read again whose facts are too old, and say so if no answer came in time. Returns whether any
+    were: then what was loaded of the orders before may be outdated.
+    """
+    ids = [order.id for order in orders]
+    if not fresh_facts.too_old(ids, now()):
+        return False
+    if not fresh_facts.wait_for(ids):
         flash(_("The channel did not answer in time: this goes by what was read of it last."), "warn")
+    return True
 
 
 @bp.get("/orders/packing-slips")
@@ -89,8 +97,10 @@ def packing_slips() -> str | AnyResponse:
         flash(str(NothingChosen()), "warn")
         return redirect(chosen.list_url())
     where = chosen.where(actor)
-    _read_again(packing.chosen_ids(actor, **where, most=packing.MOST))
-    return _page(packing.slips_for(actor, **where), chosen.back_url, chosen)
+    orders = packing.orders_to_print(actor, **where)
+    if _read_again(orders):
+        orders = packing.orders_to_print(actor, **where)
+    return _page(packing.slips_of(actor, orders), chosen.back_url, chosen)
 
 
 @bp.post("/orders/packing-slips/pdf")
@@ -122,6 +132,7 @@ def fetch(run_id: int) -> AnyResponse:
 
 
 def _page(found: Slips, back: str, chosen: Chosen, as_pdf: str = "", package: int | None = None) -> str:
+    g.has_practice = any(order.store.practice for order in found.orders)
     paper = _paper()
     documents = [(slip.order, packing.composed_slip(slip, paper)) for slip in found.slips]
     unprinted = {drawing: list(_without_font(documents, drawing)) for drawing in Drawing}
