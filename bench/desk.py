@@ -115,7 +115,7 @@ def long_order() -> str:
 
     from plugins.amazon.filling import FilledOrders, practice_world
     from plugins.amazon.practice.composing import Wish
-    from webapp.channels.contract import IncomingOrder
+    from webapp.channels.incoming import IncomingOrder
     from webapp.channels.models import Store
     from webapp.channels.services import access
     from webapp.db import db, unit_of_work

@@ -78,7 +78,8 @@ def take(store_id: int, files: Sequence[str], ready: Any, go: Any, done: Any) ->
     from plugins.amazon.mapping import read_order
     from webapp import create_app
     from webapp.channels.calling import calling
-    from webapp.channels.contract import IncomingOrder, OrdersPage, StoreAccess
+    from webapp.channels.connecting import StoreAccess
+    from webapp.channels.incoming import IncomingOrder, OrdersPage
     from webapp.channels.models import Store
     from webapp.db import db, unit_of_work
     from webapp.sync.call_log import logged

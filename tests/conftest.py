@@ -31,7 +31,7 @@ from tests.own_plugins import OwnPlugins, own_plugins as own_folder
 from webapp import live
 from webapp.accounts.services import create_user, hashed
 from webapp.audit.actor import Actor
-from webapp.channels.contract import IncomingOrder, OrdersPage
+from webapp.channels.incoming import IncomingOrder, OrdersPage
 from webapp.channels.models import Store
 from webapp.channels.services import access, add_store, remember_marketplaces
 from webapp.clock import now

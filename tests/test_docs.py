@@ -27,7 +27,7 @@ from webapp import api, schema
 from webapp.accounts.services import create_user, hashed
 from webapp.audit.actor import Actor
 from webapp.channels import described
-from webapp.channels.contract import OrdersPage
+from webapp.channels.incoming import OrdersPage
 from webapp.channels.models import Store
 from webapp.channels.services import access, add_store, get_channel, remember_marketplaces
 from webapp.cli.main import COMMANDS, cli

@@ -17,7 +17,7 @@ from webapp import create_app, schema
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor
 from webapp.channels import keeping
-from webapp.channels.contract import Component, IncomingAmount, OrdersPage
+from webapp.channels.incoming import Component, IncomingAmount, OrdersPage
 from webapp.channels.legal_face import FACE
 from webapp.channels.models import Shop, Store
 from webapp.channels.services import access, add_store, remember_marketplaces

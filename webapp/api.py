@@ -7,59 +7,61 @@ A plugin is a module with `hookimpl` functions (see `webapp/hooks/specs.py` for 
 from webapp.audit.actor import Actor, ActorKind
 from webapp.audit.rights import Right
 from webapp.channels.calling import Calling, calling
-from webapp.channels.contract import (
-    ADDRESS_FIELDS,
-    BUYER_FIELDS,
+from webapp.channels.connecting import (
     DENIED_FOR,
-    EXTRA_AT_MOST,
-    Accepted,
-    Attempt,
-    Batch,
-    Begun,
     Call,
     CallOutcome,
-    CancelReason,
-    Carrier,
-    Channel,
     ChannelError,
-    ChannelStage,
     Check,
-    Component,
     Connection,
     Denial,
     Denied,
     DeniedThing,
     Disconnected,
-    Effective,
-    Flag,
-    FulfilledBy,
     GuideStep,
+    Marketplace,
+    StoreAccess,
+    Throttled,
+)
+from webapp.channels.contract import Channel, Flag, ProductCode
+from webapp.channels.described import cancel_reasons, cancels_lines
+from webapp.channels.incoming import (
+    ADDRESS_FIELDS,
+    BUYER_FIELDS,
+    EXTRA_AT_MOST,
+    ChannelStage,
+    Component,
+    FulfilledBy,
     IncomingAmount,
     IncomingLine,
     IncomingOrder,
     IncomingPackage,
+    OrdersPage,
+    OrdersWindow,
+    PageRefused,
+    UnreadableOrder,
+)
+from webapp.channels.models import ChannelOrder
+from webapp.channels.outgoing import (
+    Accepted,
+    Attempt,
+    Batch,
+    Begun,
+    CancelReason,
+    Carrier,
+    Effective,
     LeaseLost,
-    Marketplace,
     NotCarriedOut,
     NothingLearned,
     NotYet,
-    OrdersPage,
-    OrdersWindow,
     Outcome,
-    PageRefused,
-    ProductCode,
     Refused,
     Sent,
-    StoreAccess,
-    Throttled,
     TooLate,
     Unknown,
-    UnreadableOrder,
     Update,
     UpdateKind,
 )
-from webapp.channels.described import cancel_reasons, cancels_lines
-from webapp.channels.models import ChannelOrder
 from webapp.channels.services import access, add_store, get_channel, remember_marketplaces, stores
 from webapp.clock import in_calendar, iso, now, parse_instant
 from webapp.config import configuration

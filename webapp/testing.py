@@ -15,39 +15,38 @@ import pytest
 
 from webapp.audit.actor import Actor
 from webapp.channels.calling import calling
-from webapp.channels.contract import (
+from webapp.channels.connecting import Connection, Disconnected, Marketplace, StoreAccess
+from webapp.channels.contract import Channel
+from webapp.channels.incoming import (
+    ChannelStage,
+    Component,
+    FulfilledBy,
+    IncomingAmount,
+    IncomingLine,
+    IncomingOrder,
+    OrdersPage,
+    OrdersWindow,
+    UnreadableOrder,
+)
+from webapp.channels.models import Store
+from webapp.channels.outgoing import (
     Accepted,
     Attempt,
     Batch,
     Begun,
     CancelReason,
     Carrier,
-    Channel,
-    ChannelStage,
-    Component,
-    Connection,
-    Disconnected,
     Effective,
-    FulfilledBy,
-    IncomingAmount,
-    IncomingLine,
-    IncomingOrder,
-    Marketplace,
     NotCarriedOut,
     NothingLearned,
     NotYet,
-    OrdersPage,
-    OrdersWindow,
     Outcome,
     Sent,
-    StoreAccess,
     TooLate,
     Unknown,
-    UnreadableOrder,
     Update,
     UpdateKind,
 )
-from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import sentence_of

@@ -13,7 +13,7 @@ from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.channels.ages import AGES, ages_of, warnings_of
-from webapp.channels.contract import Call, CallOutcome, Connection, Disconnected, StoreAccess
+from webapp.channels.connecting import Call, CallOutcome, Connection, Disconnected, StoreAccess
 from webapp.channels.models import Store
 from webapp.channels.services import CONNECTION, add_store, change_store
 from webapp.clock import now

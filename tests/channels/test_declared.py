@@ -11,7 +11,8 @@ from flask import Flask
 from tests.cli.conftest import Command
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
-from webapp.channels.contract import Flag, OrdersPage, ProductCode
+from webapp.channels.contract import Flag, ProductCode
+from webapp.channels.incoming import OrdersPage
 from webapp.channels.models import Store
 from webapp.channels.registered import OF_LINES, channels
 from webapp.channels.services import access, add_store, remember_marketplaces

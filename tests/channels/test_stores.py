@@ -12,7 +12,8 @@ from hypothesis import given, strategies as st
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.channels import described
-from webapp.channels.contract import Channel, StoreAccess
+from webapp.channels.connecting import StoreAccess
+from webapp.channels.contract import Channel
 from webapp.channels.models import Store
 from webapp.channels.services import (
     access,

@@ -14,18 +14,10 @@ from tests.cli.conftest import Command, one_sentence
 from webapp import live
 from webapp.accounts import people
 from webapp.audit.actor import Actor
-from webapp.channels.contract import (
-    ChannelError,
-    ChannelStage,
-    Check,
-    Connection,
-    Denied,
-    Disconnected,
-    Refused,
-    Unknown,
-    UnreadableOrder,
-)
+from webapp.channels.connecting import ChannelError, Check, Connection, Denied, Disconnected
+from webapp.channels.incoming import ChannelStage, UnreadableOrder
 from webapp.channels.models import Store
+from webapp.channels.outgoing import Refused, Unknown
 from webapp.cli.main import cli as tree
 from webapp.clock import now
 from webapp.config import configuration

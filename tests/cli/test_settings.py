@@ -9,7 +9,7 @@ from sqlalchemy import select
 from tests.cli.conftest import Command
 from tests.ui.frame.test_fence import Faulty
 from webapp.audit.models import AuditEntry
-from webapp.channels.contract import Connection, Disconnected, StoreAccess
+from webapp.channels.connecting import Connection, Disconnected, StoreAccess
 from webapp.channels.keeping import days_of
 from webapp.channels.models import Store
 from webapp.db import db

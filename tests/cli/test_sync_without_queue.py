@@ -6,7 +6,7 @@ import pytest
 
 from tests.cli.conftest import Command
 from tests.conftest import run_by_the_clock
-from webapp.channels.contract import Connection, Disconnected
+from webapp.channels.connecting import Connection, Disconnected
 from webapp.channels.models import Store
 from webapp.config import configuration
 from webapp.db import db

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import IncomingOrder
+from webapp.channels.incoming import IncomingOrder
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.models import Cancellation
 from webapp.orders.models import Order

@@ -5,19 +5,9 @@ from dataclasses import replace
 
 from sqlalchemy import or_, select
 
-from webapp.channels.contract import (
-    Accepted,
-    Batch,
-    ChannelStage,
-    IncomingOrder,
-    NotCarriedOut,
-    Outcome,
-    Refused,
-    Sent,
-    StoreAccess,
-    Unknown,
-    Update,
-)
+from webapp.channels.connecting import StoreAccess
+from webapp.channels.incoming import ChannelStage, IncomingOrder
+from webapp.channels.outgoing import Accepted, Batch, NotCarriedOut, Outcome, Refused, Sent, Unknown, Update
 from webapp.clock import now
 from webapp.db import db
 from webapp.orders.models import Order

@@ -12,17 +12,9 @@ from flask import Flask
 
 from tests.fulfillment.conftest import Do, cancellation, update
 from webapp.audit.actor import Actor
-from webapp.channels.contract import (
-    CancelReason,
-    ChannelStage,
-    FulfilledBy,
-    IncomingOrder,
-    Refused,
-    Sent,
-    Unknown,
-    UpdateKind,
-)
+from webapp.channels.incoming import ChannelStage, FulfilledBy, IncomingOrder
 from webapp.channels.models import Store
+from webapp.channels.outgoing import CancelReason, Refused, Sent, Unknown, UpdateKind
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Forbidden, Invalid, NotFound, Refusal, Stale, sentence_of

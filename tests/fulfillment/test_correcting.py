@@ -13,15 +13,9 @@ from sqlalchemy import select
 
 from tests.fulfillment.conftest import Do
 from webapp.audit.actor import Actor
-from webapp.channels.contract import (
-    ChannelStage,
-    IncomingOrder,
-    IncomingPackage,
-    NotYet,
-    Refused,
-    Unknown,
-)
+from webapp.channels.incoming import ChannelStage, IncomingOrder, IncomingPackage
 from webapp.channels.models import Store
+from webapp.channels.outgoing import NotYet, Refused, Unknown
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Forbidden, Refusal, Stale, sentence_of

@@ -16,19 +16,9 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import (
-    Batch,
-    ChannelStage,
-    IncomingOrder,
-    IncomingPackage,
-    NotYet,
-    Outcome,
-    Refused,
-    Sent,
-    StoreAccess,
-    Unknown,
-    Update,
-)
+from webapp.channels.connecting import StoreAccess
+from webapp.channels.incoming import ChannelStage, IncomingOrder, IncomingPackage
+from webapp.channels.outgoing import Batch, NotYet, Outcome, Refused, Sent, Unknown, Update
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError

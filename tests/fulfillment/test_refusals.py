@@ -8,7 +8,7 @@ import pytest
 
 from plugins.order_actions.ship import ShipOrder
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, FulfilledBy, IncomingPackage
+from webapp.channels.incoming import ChannelStage, FulfilledBy, IncomingPackage
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, IncomingPackage
+from webapp.channels.incoming import ChannelStage, IncomingPackage
 from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden, Invalid
 from webapp.fulfillment.contract import PackageInput

@@ -13,8 +13,9 @@ from sqlalchemy import select
 from tests.fulfillment.conftest import Do
 from tests.fulfillment.test_correcting import reading
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, IncomingOrder, NotYet, Refused
+from webapp.channels.incoming import ChannelStage, IncomingOrder
 from webapp.channels.models import Store
+from webapp.channels.outgoing import NotYet, Refused
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Forbidden, Refusal, Stale, sentence_of as problem_of

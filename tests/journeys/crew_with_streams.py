@@ -14,7 +14,8 @@ from pathlib import Path
 from webapp import create_app
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
-from webapp.channels.contract import OrdersPage, OrdersWindow, StoreAccess
+from webapp.channels.connecting import StoreAccess
+from webapp.channels.incoming import OrdersPage, OrdersWindow
 from webapp.clock import now
 from webapp.hooks import hookimpl, hooks
 from webapp.jobs.crew import run_crew

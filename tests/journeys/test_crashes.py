@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from plugins.amazon.practice import PracticeServer
 from tests.journeys.conftest import StartProcess, until
 from webapp.audit.actor import Actor
-from webapp.channels.contract import IncomingOrder, OrdersWindow
+from webapp.channels.incoming import IncomingOrder, OrdersWindow
 from webapp.channels.models import Store
 from webapp.channels.services import access, get_channel
 from webapp.clock import now

@@ -13,7 +13,7 @@ from webapp import live
 from webapp.accounts.models import User
 from webapp.accounts.services import open_session
 from webapp.audit.actor import Actor
-from webapp.channels.contract import UnreadableOrder
+from webapp.channels.incoming import UnreadableOrder
 from webapp.db import db, unit_of_work
 from webapp.orders.models import Order
 from webapp.orders.queries import locked

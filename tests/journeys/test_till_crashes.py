@@ -9,7 +9,7 @@ from flask import Flask
 from tests.journeys.conftest import StartProcess, until
 from tests.updates import till as tills
 from webapp.audit.actor import Actor
-from webapp.channels.contract import OrdersPage
+from webapp.channels.incoming import OrdersPage
 from webapp.channels.models import Store
 from webapp.channels.services import add_store
 from webapp.db import db, unit_of_work

@@ -18,23 +18,12 @@ from sqlalchemy import make_url
 from tests import postgres
 from tests.net.seeded import AT
 from webapp.audit.actor import Actor
-from webapp.channels.contract import (
-    ChannelStage,
-    Denial,
-    DeniedThing,
-    Disconnected,
-    FulfilledBy,
-    IncomingOrder,
-    OrdersPage,
-    Outcome,
-    Refused,
-    Sent,
-    Unknown,
-    UnreadableOrder,
-)
+from webapp.channels.connecting import Denial, DeniedThing, Disconnected
+from webapp.channels.incoming import ChannelStage, FulfilledBy, IncomingOrder, OrdersPage, UnreadableOrder
 from webapp.channels.keeping import BUYERS
 from webapp.channels.legal_face import FACE
 from webapp.channels.models import Store
+from webapp.channels.outgoing import Outcome, Refused, Sent, Unknown
 from webapp.channels.services import add_store
 from webapp.channels.shops import create_shop
 from webapp.config import configuration

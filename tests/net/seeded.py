@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, FulfilledBy, IncomingOrder, NotYet, Outcome, Refused, Sent, Unknown
+from webapp.channels.incoming import ChannelStage, FulfilledBy, IncomingOrder
 from webapp.channels.legal_face import FACE
 from webapp.channels.models import Store
+from webapp.channels.outgoing import NotYet, Outcome, Refused, Sent, Unknown
 from webapp.channels.shops import create_shop
 from webapp.db import unit_of_work
 from webapp.fulfillment.contract import PackageInput

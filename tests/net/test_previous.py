@@ -25,10 +25,12 @@ from tests.net.seeded import AT
 from webapp import live, schema
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor
-from webapp.channels.contract import OrdersPage, Outcome, StoreAccess, UnreadableOrder, Update
+from webapp.channels.connecting import StoreAccess
+from webapp.channels.incoming import OrdersPage, UnreadableOrder
 from webapp.channels.keeping import days_of
 from webapp.channels.legal_face import ADDRESS, LANGUAGE
 from webapp.channels.models import Store, StoreMarketplace
+from webapp.channels.outgoing import Outcome, Update
 from webapp.channels.services import access, get_store, stores
 from webapp.channels.shops import shops
 from webapp.db import Model, db, table_of, unit_of_work

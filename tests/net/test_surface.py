@@ -19,7 +19,8 @@ from tests.net.conftest import Keep
 from webapp import api, errors, jobs
 from webapp.audit.actor import ActorKind
 from webapp.audit.rights import BUILT_IN, all_rights, rights_of_built_in
-from webapp.channels.contract import ChannelStage, Component, DeniedThing, FulfilledBy
+from webapp.channels.connecting import DeniedThing
+from webapp.channels.incoming import ChannelStage, Component, FulfilledBy
 from webapp.cli.main import Code, cli
 from webapp.db import db
 from webapp.hooks import class_of, hooks, specs

@@ -12,7 +12,7 @@ import time_machine
 from flask import Flask
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, IncomingOrder, IncomingPackage
+from webapp.channels.incoming import ChannelStage, IncomingOrder, IncomingPackage
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.lists.exporting import Table, ids_of, stream_csv

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from tests.orders.conftest import Do
 from webapp import live
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, FulfilledBy, IncomingOrder
+from webapp.channels.incoming import ChannelStage, FulfilledBy, IncomingOrder
 from webapp.db import db
 from webapp.errors import DeskError, Invalid
 from webapp.lists.listing import list_page

@@ -9,7 +9,8 @@ from sqlalchemy import select, update
 
 from tests.orders.conftest import Do
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, Effective, Refused
+from webapp.channels.incoming import ChannelStage
+from webapp.channels.outgoing import Effective, Refused
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import Refusal

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import Component, IncomingAmount
+from webapp.channels.incoming import Component, IncomingAmount
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.orders.amounts import OWN, Amounts

@@ -16,7 +16,7 @@ from sqlalchemy import LargeBinary, delete, select
 from tests.orders.conftest import Take, Work, days_later, erase_all, names_of, shipped
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
-from webapp.channels.contract import ChannelStage, IncomingOrder
+from webapp.channels.incoming import ChannelStage, IncomingOrder
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.config import configuration

@@ -15,10 +15,7 @@ from structlog.testing import capture_logs
 from tests.orders.conftest import Take, Work, days_later, erase_all, names_of, shipped
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
-from webapp.channels.contract import (
-    ChannelStage,
-    IncomingOrder,
-)
+from webapp.channels.incoming import ChannelStage, IncomingOrder
 from webapp.channels.keeping import BUYERS, NAME, days_of, setting_of
 from webapp.channels.models import Store
 from webapp.clock import now

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import OrdersPage
+from webapp.channels.incoming import OrdersPage
 from webapp.channels.models import Store
 from webapp.channels.services import add_store, create_shop
 from webapp.db import db, unit_of_work

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from tests.orders.conftest import Do, reason_of
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, FulfilledBy
+from webapp.channels.incoming import ChannelStage, FulfilledBy
 from webapp.clock import iso, now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Forbidden, Invalid

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event, update
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import FulfilledBy
+from webapp.channels.incoming import FulfilledBy
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden

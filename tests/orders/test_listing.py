@@ -14,7 +14,7 @@ from sqlalchemy import event, insert, or_, select, true, update
 
 from tests.plans import plans_of
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage
+from webapp.channels.incoming import ChannelStage
 from webapp.channels.models import ChannelOrder, Store
 from webapp.channels.services import add_store, create_shop
 from webapp.clock import now

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import OrdersPage
+from webapp.channels.incoming import OrdersPage
 from webapp.channels.models import Store
 from webapp.channels.services import access, add_store, remember_marketplaces
 from webapp.channels.shops import create_shop

@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, select, update
 from plugins.amazon.channel import AmazonChannel
 from webapp.audit.actor import Actor
 from webapp.audit.rights import rights_of_built_in
-from webapp.channels.contract import ChannelStage, IncomingPackage
+from webapp.channels.incoming import ChannelStage, IncomingPackage
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from hypothesis import given, strategies as st
 
-from webapp.channels.contract import ChannelStage
+from webapp.channels.incoming import ChannelStage
 from webapp.orders.states import OrderState, open_units, state_of
 
 

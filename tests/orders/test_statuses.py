@@ -9,7 +9,7 @@ from sqlalchemy import event
 
 from tests.orders.conftest import Do
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage
+from webapp.channels.incoming import ChannelStage
 from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden, Invalid
 from webapp.i18n import force_locale

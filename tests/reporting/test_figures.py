@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import delete, func, select
 
 from webapp.audit.actor import Actor, ActorKind
-from webapp.channels.contract import ChannelStage
+from webapp.channels.incoming import ChannelStage
 from webapp.channels.models import Shop, Store
 from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden

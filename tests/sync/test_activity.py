@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
-from webapp.channels.contract import OrdersPage
+from webapp.channels.incoming import OrdersPage
 from webapp.channels.models import Store
 from webapp.channels.shops import create_shop
 from webapp.clock import now

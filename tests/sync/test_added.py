@@ -8,17 +8,8 @@ import time_machine
 from sqlalchemy import select
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import (
-    ChannelStage,
-    Denial,
-    Denied,
-    DeniedThing,
-    IncomingOrder,
-    OrdersPage,
-    OrdersWindow,
-    StoreAccess,
-    Throttled,
-)
+from webapp.channels.connecting import Denial, Denied, DeniedThing, StoreAccess, Throttled
+from webapp.channels.incoming import ChannelStage, IncomingOrder, OrdersPage, OrdersWindow
 from webapp.channels.models import Store
 from webapp.channels.services import add_store, change_store, remember_marketplaces
 from webapp.clock import now

@@ -9,7 +9,7 @@ import time_machine
 from sqlalchemy import select
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, IncomingPackage
+from webapp.channels.incoming import ChannelStage, IncomingPackage
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput, ShipmentCreated

@@ -10,8 +10,9 @@ import pytest
 from tests.sync.conftest import update
 from tests.sync.test_call_log import call, calls, report
 from webapp.audit.actor import Actor
-from webapp.channels.contract import CallOutcome, Refused
+from webapp.channels.connecting import CallOutcome
 from webapp.channels.models import Store
+from webapp.channels.outgoing import Refused
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import Forbidden, NotFound

@@ -13,17 +13,8 @@ from tests.plans import plans_of
 from tests.sync.conftest import update
 from webapp.audit.actor import Actor
 from webapp.channels.calling import calling
-from webapp.channels.contract import (
-    Call,
-    CallOutcome,
-    ChannelError,
-    Denied,
-    Disconnected,
-    PageRefused,
-    StoreAccess,
-    Throttled,
-    UnreadableOrder,
-)
+from webapp.channels.connecting import Call, CallOutcome, ChannelError, Denied, Disconnected, StoreAccess, Throttled
+from webapp.channels.incoming import PageRefused, UnreadableOrder
 from webapp.channels.models import AccountState, Store
 from webapp.channels.services import access
 from webapp.clock import now

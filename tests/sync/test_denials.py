@@ -10,23 +10,10 @@ from sqlalchemy import delete, event, select, text
 from sqlalchemy.exc import OperationalError
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import (
-    ChannelError,
-    ChannelStage,
-    Connection,
-    Denial,
-    Denied,
-    DeniedThing,
-    Disconnected,
-    IncomingOrder,
-    IncomingPackage,
-    NotYet,
-    OrdersPage,
-    OrdersWindow,
-    Sent,
-    StoreAccess,
-)
+from webapp.channels.connecting import ChannelError, Connection, Denial, Denied, DeniedThing, Disconnected, StoreAccess
+from webapp.channels.incoming import ChannelStage, IncomingOrder, IncomingPackage, OrdersPage, OrdersWindow
 from webapp.channels.models import Store
+from webapp.channels.outgoing import NotYet, Sent
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput

@@ -11,15 +11,8 @@ from sqlalchemy import update
 
 from tests.conftest import run_jobs
 from webapp.audit.actor import Actor
-from webapp.channels.contract import (
-    ChannelError,
-    ChannelStage,
-    Denial,
-    DeniedThing,
-    FulfilledBy,
-    IncomingOrder,
-    Throttled,
-)
+from webapp.channels.connecting import ChannelError, Denial, DeniedThing, Throttled
+from webapp.channels.incoming import ChannelStage, FulfilledBy, IncomingOrder
 from webapp.channels.models import ChannelOrder, Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work

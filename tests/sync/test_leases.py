@@ -11,8 +11,10 @@ from sqlalchemy import select, update as change
 
 from tests.sync.conftest import update
 from webapp.audit.actor import Actor
-from webapp.channels.contract import NotYet, OrdersPage, OrdersWindow, Outcome, Sent, StoreAccess, Update, UpdateKind
+from webapp.channels.connecting import StoreAccess
+from webapp.channels.incoming import OrdersPage, OrdersWindow
 from webapp.channels.models import Store
+from webapp.channels.outgoing import NotYet, Outcome, Sent, Update, UpdateKind
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput

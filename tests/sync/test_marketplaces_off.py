@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, Denial, DeniedThing
+from webapp.channels.connecting import Denial, DeniedThing
+from webapp.channels.incoming import ChannelStage
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work

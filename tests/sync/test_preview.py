@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, IncomingOrder
+from webapp.channels.incoming import ChannelStage, IncomingOrder
 from webapp.channels.models import Store
 from webapp.channels.shops import create_shop
 from webapp.db import db, unit_of_work

@@ -11,15 +11,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import select
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import (
-    ChannelError,
-    ChannelStage,
-    OrdersPage,
-    OrdersWindow,
-    PageRefused,
-    StoreAccess,
-    Throttled,
-)
+from webapp.channels.connecting import ChannelError, StoreAccess, Throttled
+from webapp.channels.incoming import ChannelStage, OrdersPage, OrdersWindow, PageRefused
 from webapp.channels.models import Store
 from webapp.channels.services import add_store
 from webapp.clock import now

@@ -8,7 +8,8 @@ import time_machine
 from sqlalchemy import select
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelError, Connection, Disconnected, PageRefused, StoreAccess, Throttled
+from webapp.channels.connecting import ChannelError, Connection, Disconnected, StoreAccess, Throttled
+from webapp.channels.incoming import PageRefused
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work

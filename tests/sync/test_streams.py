@@ -15,7 +15,8 @@ from webapp.api import Stream, StreamPage
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.audit.services import audit
-from webapp.channels.contract import ChannelError, Denied, Disconnected, PageRefused, StoreAccess, Throttled
+from webapp.channels.connecting import ChannelError, Denied, Disconnected, StoreAccess, Throttled
+from webapp.channels.incoming import PageRefused
 from webapp.channels.models import Store
 from webapp.channels.services import add_store
 from webapp.cli.presenting import store_rows

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import func, select
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelError, Connection, StoreAccess, Throttled
+from webapp.channels.connecting import ChannelError, Connection, StoreAccess, Throttled
 from webapp.channels.models import Store
 from webapp.channels.services import AccountConnected, add_store
 from webapp.clock import now

@@ -11,21 +11,10 @@ from tests.plans import plans_of
 from tests.sync.conftest import update
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
-from webapp.channels.contract import (
-    ChannelError,
-    Denied,
-    Disconnected,
-    Effective,
-    IncomingPackage,
-    NothingLearned,
-    NotYet,
-    Outcome,
-    Refused,
-    Sent,
-    Throttled,
-    Unknown,
-)
+from webapp.channels.connecting import ChannelError, Denied, Disconnected, Throttled
+from webapp.channels.incoming import IncomingPackage
 from webapp.channels.models import Store
+from webapp.channels.outgoing import Effective, NothingLearned, NotYet, Outcome, Refused, Sent, Unknown
 from webapp.clock import now
 from webapp.db import analyze, db, unit_of_work, write_rows
 from webapp.errors import Forbidden, sentence_of

@@ -10,8 +10,9 @@ import pytest
 from tests.updates import till as tills
 from tests.updates.conftest import LANE, Credit, Work, connected, later, run, update
 from webapp.audit.actor import Actor
-from webapp.channels.contract import Begun, Outcome, StoreAccess, Update
+from webapp.channels.connecting import StoreAccess
 from webapp.channels.models import Store
+from webapp.channels.outgoing import Begun, Outcome, Update
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.orders.models import Order

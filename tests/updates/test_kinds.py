@@ -15,8 +15,8 @@ from sqlalchemy import select
 from tests.updates import till as tills
 from tests.updates.conftest import LANE, Credit, Killed, Work, go_on, later, run, update
 from webapp.audit.actor import Actor
-from webapp.channels.contract import Update
 from webapp.channels.models import AccountState, Store
+from webapp.channels.outgoing import Update
 from webapp.channels.services import access, add_store, remember_marketplaces
 from webapp.clock import now
 from webapp.db import db, unit_of_work

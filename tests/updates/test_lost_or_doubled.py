@@ -13,8 +13,8 @@ from sqlalchemy import event, select
 from tests.updates import till as tills
 from tests.updates.conftest import LANE, Credit, Killed, Work, go_on, later, run, update
 from webapp.audit.actor import Actor
-from webapp.channels.contract import Accepted, Unknown
 from webapp.channels.models import Store
+from webapp.channels.outgoing import Accepted, Unknown
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import sentence_of

@@ -17,7 +17,8 @@ from typing import Any
 from redis import RedisError
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import Channel, StoreAccess
+from webapp.channels.connecting import StoreAccess
+from webapp.channels.contract import Channel
 from webapp.channels.models import Store
 from webapp.channels.services import check_name, get_channel
 from webapp.errors import DeskError, Refusal, Unavailable

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
 
-from webapp.channels.contract import Call, CallOutcome, ChannelError
+from webapp.channels.connecting import Call, CallOutcome, ChannelError
 from webapp.clock import now
 from webapp.errors import DeskError
 

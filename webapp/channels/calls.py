@@ -9,19 +9,9 @@ from datetime import datetime
 from types import NoneType
 from typing import Any
 
-from webapp.channels.contract import (
-    Channel,
-    ChannelError,
-    Check,
-    Connection,
-    Denial,
-    IncomingOrder,
-    Marketplace,
-    OrdersPage,
-    OrdersWindow,
-    StoreAccess,
-    UnreadableOrder,
-)
+from webapp.channels.connecting import ChannelError, Check, Connection, Denial, Marketplace, StoreAccess
+from webapp.channels.contract import Channel
+from webapp.channels.incoming import IncomingOrder, OrdersPage, OrdersWindow, UnreadableOrder
 from webapp.errors import DeskError
 from webapp.hooks.failures import WrongType
 from webapp.hooks.fence import PluginFailed, ask

@@ -10,18 +10,10 @@ from typing import Any
 
 from sqlalchemy import select
 
-from webapp.channels.contract import (
-    NO_CODE,
-    CancelReason,
-    Carrier,
-    Channel,
-    Denial,
-    Flag,
-    Marketplace,
-    ProductCode,
-    StoreAccess,
-)
+from webapp.channels.connecting import Denial, Marketplace, StoreAccess
+from webapp.channels.contract import NO_CODE, Channel, Flag, ProductCode
 from webapp.channels.models import Store
+from webapp.channels.outgoing import CancelReason, Carrier
 from webapp.channels.registered import channels
 from webapp.channels.services import access_without_secrets, channel_name
 from webapp.db import db

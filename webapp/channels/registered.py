@@ -3,7 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from webapp.channels.contract import Channel, Flag, GuideStep, ProductCode
+from webapp.channels.connecting import GuideStep
+from webapp.channels.contract import Channel, Flag, ProductCode
 from webapp.hooks.failures import NotTaken, WrongType
 from webapp.hooks.registered import by_code
 from webapp.i18n import LazyString

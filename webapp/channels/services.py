@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
-from webapp.channels.contract import Channel, Connection, Disconnected, StoreAccess
+from webapp.channels.connecting import Connection, Disconnected, StoreAccess
+from webapp.channels.contract import Channel
 from webapp.channels.models import AccountState, NumberSequence, Shop, Store, StoreMarketplace
 from webapp.channels.registered import channels
 from webapp.channels.shops import ORDERS, create_shop

@@ -13,8 +13,8 @@ from sqlalchemy import select
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
 from webapp.channels.ages import ages_of
-from webapp.channels.contract import ADDRESS_FIELDS, BUYER_FIELDS
 from webapp.channels.described import kind_label, marketplace_of, product_code_of
+from webapp.channels.incoming import ADDRESS_FIELDS, BUYER_FIELDS
 from webapp.channels.models import Store
 from webapp.clock import iso
 from webapp.db import db, once_a_transaction

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from webapp.channels import calls
-from webapp.channels.contract import Connection
+from webapp.channels.connecting import Connection
 from webapp.channels.models import Store
 from webapp.channels.services import (
     access,

@@ -11,8 +11,9 @@ from typing import Any
 from sqlalchemy import select
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import CancelReason, ChannelStage, FulfilledBy
 from webapp.channels.described import cancel_reasons, cancels_lines
+from webapp.channels.incoming import ChannelStage, FulfilledBy
+from webapp.channels.outgoing import CancelReason
 from webapp.channels.registered import channels
 from webapp.channels.services import ChannelLeftOut, channel_name
 from webapp.clock import iso, now

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, IncomingLine, IncomingOrder, units_canceled
+from webapp.channels.incoming import ChannelStage, IncomingLine, IncomingOrder, units_canceled
 from webapp.clock import now
 from webapp.db import db
 from webapp.errors import DeskError, Refusal

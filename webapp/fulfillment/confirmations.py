@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import IncomingOrder, IncomingPackage
+from webapp.channels.incoming import IncomingOrder, IncomingPackage
 from webapp.clock import iso, parse_instant
 from webapp.db import any_row, db, once_a_transaction
 from webapp.errors import Refusal

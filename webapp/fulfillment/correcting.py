@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import or_, select
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage
+from webapp.channels.incoming import ChannelStage
 from webapp.channels.registered import channels
 from webapp.channels.services import ChannelLeftOut, channel_name
 from webapp.clock import iso

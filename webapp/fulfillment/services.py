@@ -11,8 +11,8 @@ from sqlalchemy import Integer, cast, func, select
 from sqlalchemy.orm import joinedload
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, FulfilledBy
 from webapp.channels.described import carriers
+from webapp.channels.incoming import ChannelStage, FulfilledBy
 from webapp.channels.registered import channels
 from webapp.channels.services import ChannelLeftOut, channel_name
 from webapp.clock import now

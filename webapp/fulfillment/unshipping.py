@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import delete, exists
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage
+from webapp.channels.incoming import ChannelStage
 from webapp.channels.services import channel_name
 from webapp.db import db
 from webapp.errors import Refusal

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import FulfilledBy
+from webapp.channels.incoming import FulfilledBy
 from webapp.channels.services import channel_name
 from webapp.clock import iso, now
 from webapp.errors import Refusal

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from webapp.audit.actor import Actor
 from webapp.catalog import listings
 from webapp.catalog.models import Listing
-from webapp.channels.contract import FulfilledBy
+from webapp.channels.incoming import FulfilledBy
 from webapp.channels.models import Shop, Store, StoreMarketplace
 from webapp.channels.registered import channels
 from webapp.channels.services import serving

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sqlalchemy import select
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage
+from webapp.channels.incoming import ChannelStage
 from webapp.clock import now
 from webapp.db import db
 from webapp.errors import DeskError, Invalid, InvalidInput, NotFound, Refusal, Stale

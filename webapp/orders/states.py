@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, Protocol
 
-from webapp.channels.contract import ChannelStage
+from webapp.channels.incoming import ChannelStage
 from webapp.i18n import LazyString, lazy_gettext as _l
 
 

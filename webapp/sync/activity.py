@@ -11,7 +11,7 @@ from datetime import timedelta
 from webapp import live
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
-from webapp.channels.contract import Connection
+from webapp.channels.connecting import Connection
 from webapp.channels.models import AccountState, Store
 from webapp.channels.services import account_refusal, is_refused, refused_beside, remember_marketplaces
 from webapp.clock import now

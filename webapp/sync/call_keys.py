@@ -6,7 +6,7 @@ from dataclasses import replace
 from sqlalchemy import ColumnElement, and_, or_, text
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import CallOutcome
+from webapp.channels.connecting import CallOutcome
 from webapp.channels.described import operations
 from webapp.channels.models import Store
 from webapp.channels.registered import channels

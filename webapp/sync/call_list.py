@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Select, func, or_, select, text
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import CallOutcome
+from webapp.channels.connecting import CallOutcome
 from webapp.channels.described import operations
 from webapp.channels.models import Shop, Store
 from webapp.channels.services import channel_name, serving

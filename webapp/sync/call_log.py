@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 from sqlalchemy import select, text
 
-from webapp.channels.contract import Call, CallOutcome, StoreAccess
+from webapp.channels.connecting import Call, CallOutcome, StoreAccess
 from webapp.channels.models import ChannelOrder
 from webapp.clock import now
 from webapp.db import among, any_row, db, delete_some, unit_of_work, write_rows

@@ -17,9 +17,9 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from webapp import live
 from webapp.audit.actor import Actor
-from webapp.channels.contract import Begun, Update, UpdateKind
 from webapp.channels.described import seconds_until
 from webapp.channels.models import Store
+from webapp.channels.outgoing import Begun, Update, UpdateKind
 from webapp.channels.services import account_of, stores_of_account
 from webapp.clock import now
 from webapp.db import db, insert_into

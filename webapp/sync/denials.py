@@ -13,20 +13,10 @@ from typing import Any
 from sqlalchemy import Select, case, delete, select, update
 
 from webapp import live
-from webapp.channels.contract import (
-    DENIED_FOR,
-    Connection,
-    Denial,
-    Denied,
-    DeniedThing,
-    NothingLearned,
-    NotYet,
-    OrdersPage,
-    Outcome,
-    Unknown,
-    Update,
-)
+from webapp.channels.connecting import DENIED_FOR, Connection, Denial, Denied, DeniedThing
+from webapp.channels.incoming import OrdersPage
 from webapp.channels.models import Store
+from webapp.channels.outgoing import NothingLearned, NotYet, Outcome, Unknown, Update
 from webapp.channels.registered import channels
 from webapp.clock import now
 from webapp.db import any_row, db, insert_into

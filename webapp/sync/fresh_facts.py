@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import and_, case, or_, select
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import DeniedThing, FulfilledBy
+from webapp.channels.connecting import DeniedThing
+from webapp.channels.incoming import FulfilledBy
 from webapp.channels.models import ChannelOrder, Store
 from webapp.clock import now
 from webapp.db import among, db, unit_of_work

@@ -17,29 +17,20 @@ from sqlalchemy import and_
 from webapp import live
 from webapp.audit.actor import Actor
 from webapp.channels import calls
-from webapp.channels.contract import (
-    OF_DELIVERY,
-    OF_LOOK,
-    Accepted,
-    Channel,
+from webapp.channels.connecting import (
     ChannelError,
     Connection,
     Denial,
     Denied,
     DeniedThing,
     Disconnected,
-    NothingLearned,
-    NotYet,
-    OrdersPage,
-    OrdersWindow,
-    Outcome,
-    PageRefused,
     StoreAccess,
     Throttled,
-    Unknown,
-    UnreadableOrder,
 )
+from webapp.channels.contract import Channel
+from webapp.channels.incoming import OrdersPage, OrdersWindow, PageRefused, UnreadableOrder
 from webapp.channels.models import AccountState, Store
+from webapp.channels.outgoing import OF_DELIVERY, OF_LOOK, Accepted, NothingLearned, NotYet, Outcome, Unknown
 from webapp.channels.services import access, get_channel, is_refused
 from webapp.clock import now
 from webapp.db import analyze, db, unit_of_work

@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy import ColumnElement, Engine, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from webapp.channels.contract import Attempt, Batch, LeaseLost, TooLate, Update
+from webapp.channels.outgoing import Attempt, Batch, LeaseLost, TooLate, Update
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.jobs import current_id

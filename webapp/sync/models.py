@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from webapp.channels.contract import ORDER_PROBLEMS
+from webapp.channels.incoming import ORDER_PROBLEMS
 from webapp.channels.models import Store
 from webapp.db import Model
 from webapp.jobs.models import Run

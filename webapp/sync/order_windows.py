@@ -14,7 +14,9 @@ from sqlalchemy import and_, or_, select, text
 
 from webapp.audit.actor import Actor
 from webapp.channels import calls
-from webapp.channels.contract import Channel, ChannelError, Denied, DeniedThing, OrdersPage, OrdersWindow, StoreAccess
+from webapp.channels.connecting import ChannelError, Denied, DeniedThing, StoreAccess
+from webapp.channels.contract import Channel
+from webapp.channels.incoming import OrdersPage, OrdersWindow
 from webapp.channels.models import Store
 from webapp.channels.services import access, get_channel
 from webapp.clock import now

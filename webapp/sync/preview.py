@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import joinedload
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, IncomingLine
+from webapp.channels.incoming import ChannelStage, IncomingLine
 from webapp.channels.models import ChannelLine, ChannelOrder, Store
 from webapp.channels.shops import next_numbers
 from webapp.db import any_row, db

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 
 from webapp import live
-from webapp.channels.contract import OrdersPage
+from webapp.channels.incoming import OrdersPage
 from webapp.channels.models import ChannelOrder
 from webapp.clock import now
 from webapp.db import db

@@ -13,7 +13,7 @@ from sqlalchemy.orm import joinedload, lazyload
 
 from webapp import live
 from webapp.audit.actor import Actor, ActorKind
-from webapp.channels.contract import ChannelError, Denied, Disconnected
+from webapp.channels.connecting import ChannelError, Denied, Disconnected
 from webapp.channels.models import Store
 from webapp.channels.registered import channels
 from webapp.channels.services import AccountConnected, is_refused, serving

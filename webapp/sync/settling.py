@@ -9,10 +9,10 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from webapp import live
 from webapp.audit.actor import Actor
-from webapp.channels.contract import (
+from webapp.channels.incoming import IncomingOrder
+from webapp.channels.outgoing import (
     Accepted,
     Effective,
-    IncomingOrder,
     NotCarriedOut,
     NothingLearned,
     NotYet,

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy.orm import aliased
 
-from webapp.channels.contract import StoreAccess
+from webapp.channels.connecting import StoreAccess
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, guarded_savepoint

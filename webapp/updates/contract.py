@@ -1,6 +1,6 @@
 """The contract of a kind of outward act, declared by the domain that owns its source, or by a plugin.
 
-The channel defines how a kind is sent (`webapp.channels.contract.UpdateKind`); `sync` manages the life of a row and
+The channel defines how a kind is sent (`webapp.channels.outgoing.UpdateKind`); `sync` manages the life of a row and
 knows no kind by its name. Nothing here calls a channel, and everything runs within a unit of work, under the order's
 lock unless it says otherwise.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from webapp.channels.contract import IncomingOrder
+from webapp.channels.incoming import IncomingOrder
 from webapp.errors import DeskError, Refusal
 from webapp.i18n import LazyString
 from webapp.settings.declared import Setting

@@ -5,8 +5,10 @@ from functools import lru_cache
 from types import NoneType
 from typing import Any
 
-from webapp.channels.contract import Channel, IncomingOrder, UpdateKind
+from webapp.channels.contract import Channel
+from webapp.channels.incoming import IncomingOrder
 from webapp.channels.models import Store
+from webapp.channels.outgoing import UpdateKind
 from webapp.channels.registered import channels
 from webapp.errors import NotFound, Refusal
 from webapp.hooks import failures

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from webapp.channels.contract import ChannelError
+from webapp.channels.connecting import ChannelError
 from webapp.config import configuration
 from webapp.i18n import lazy_gettext as _l
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, case, literal, or_, select, text
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import Denied
+from webapp.channels.connecting import Denied
 from webapp.channels.models import Store
 from webapp.channels.registered import channels
 from webapp.clock import now

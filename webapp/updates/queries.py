@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Select, and_, or_, select, text
 from sqlalchemy.orm import aliased, joinedload
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import Denied
+from webapp.channels.connecting import Denied
 from webapp.channels.described import kind_label, seconds_until
 from webapp.channels.models import Store
 from webapp.channels.registered import channels

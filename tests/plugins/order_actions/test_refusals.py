@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, FulfilledBy
+from webapp.channels.incoming import ChannelStage, FulfilledBy
 from webapp.channels.services import ChannelLeftOut
 from webapp.clock import now
 from webapp.db import db, unit_of_work

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import event, func, select
 from sqlalchemy.exc import IntegrityError
 
-from webapp.channels.contract import ChannelStage, Component, IncomingAmount, IncomingLine, IncomingOrder
+from webapp.channels.incoming import ChannelStage, Component, IncomingAmount, IncomingLine, IncomingOrder
 from webapp.db import db, table_of, unit_of_work
 from webapp.hooks import hookimpl, hooks
 from webapp.orders.amounts import OWN, Amounts

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import ColumnElement, event, func, select
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import (
+from webapp.channels.incoming import (
     EXTRA_AT_MOST,
     ChannelStage,
     Component,

@@ -15,7 +15,7 @@ from sqlalchemy import event, func, select
 from sqlalchemy.exc import OperationalError
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, FulfilledBy, IncomingPackage, OrdersPage, UnreadableOrder
+from webapp.channels.incoming import ChannelStage, FulfilledBy, IncomingPackage, OrdersPage, UnreadableOrder
 from webapp.channels.models import Shop, Store
 from webapp.db import db, unit_of_work
 from webapp.errors import DatabaseBusy, DiskFull, Unavailable

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import select, update
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, Component, IncomingAmount, IncomingOrder, IncomingPackage
+from webapp.channels.incoming import ChannelStage, Component, IncomingAmount, IncomingOrder, IncomingPackage
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError

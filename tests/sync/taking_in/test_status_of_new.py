@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import event
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage
+from webapp.channels.incoming import ChannelStage
 from webapp.channels.models import Store
 from webapp.db import db, unit_of_work
 from webapp.errors import Invalid

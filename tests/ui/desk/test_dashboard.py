@@ -18,7 +18,7 @@ from webapp.accounts.models import User
 from webapp.accounts.roles import change_role_rights
 from webapp.audit.actor import Actor
 from webapp.audit.rights import rights_of_built_in
-from webapp.channels.contract import ChannelStage
+from webapp.channels.incoming import ChannelStage
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work

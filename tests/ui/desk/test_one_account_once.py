@@ -13,7 +13,7 @@ from sqlalchemy import select
 from tests.cli.conftest import Command, Ended
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelError, Connection, StoreAccess
+from webapp.channels.connecting import ChannelError, Connection, StoreAccess
 from webapp.channels.models import AccountState, Store
 from webapp.channels.services import AccountConnected, access, add_store, change_store, remember_marketplaces
 from webapp.cli.main import main

@@ -13,17 +13,8 @@ from sqlalchemy import func, select
 from tests.conftest import run_by_the_clock
 from tests.ui.conftest import Browser, tells_both
 from webapp.audit.actor import Actor
-from webapp.channels.contract import (
-    ChannelStage,
-    Check,
-    Connection,
-    Denial,
-    Denied,
-    DeniedThing,
-    Disconnected,
-    GuideStep,
-    UnreadableOrder,
-)
+from webapp.channels.connecting import Check, Connection, Denial, Denied, DeniedThing, Disconnected, GuideStep
+from webapp.channels.incoming import ChannelStage, UnreadableOrder
 from webapp.channels.keeping import days_of
 from webapp.channels.models import Store
 from webapp.channels.services import access

@@ -22,7 +22,8 @@ from supervisor.preparing import prepare
 from tests.ui.conftest import Browser
 from tests.ui.frame.test_fence import Faulty, seconds
 from webapp.audit.actor import Actor
-from webapp.channels.contract import Connection, OrdersPage, UnreadableOrder
+from webapp.channels.connecting import Connection
+from webapp.channels.incoming import OrdersPage, UnreadableOrder
 from webapp.channels.models import Store
 from webapp.channels.services import add_store
 from webapp.cli.main import main

@@ -14,7 +14,7 @@ from werkzeug.serving import make_server
 from webapp.accounts.models import User
 from webapp.accounts.services import open_session
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, IncomingPackage
+from webapp.channels.incoming import ChannelStage, IncomingPackage
 from webapp.clock import iso, now
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput

@@ -14,7 +14,7 @@ from webapp.accounts import people
 from webapp.accounts.models import User
 from webapp.accounts.services import get_user
 from webapp.audit.actor import Actor
-from webapp.channels.contract import OrdersPage, UnreadableOrder
+from webapp.channels.incoming import OrdersPage, UnreadableOrder
 from webapp.channels.models import Store
 from webapp.channels.services import access, add_store, remember_marketplaces
 from webapp.channels.shops import create_shop

@@ -11,7 +11,7 @@ import pytest
 
 from tests.ui.conftest import Browser, tells_both
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage
+from webapp.channels.incoming import ChannelStage
 from webapp.channels.models import Store
 from webapp.db import db, unit_of_work
 from webapp.fulfillment import ship_list

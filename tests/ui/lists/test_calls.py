@@ -13,8 +13,9 @@ from tests.sync.test_call_list import log  # noqa: F401 - fixtures
 from tests.sync.test_call_log import call, calls, report
 from tests.ui.conftest import Browser, tells_both
 from webapp.audit.actor import Actor
-from webapp.channels.contract import CallOutcome, Refused
+from webapp.channels.connecting import CallOutcome
 from webapp.channels.models import Store
+from webapp.channels.outgoing import Refused
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order

@@ -100,7 +100,7 @@ def test_who_may_not_see_buyers_reads_why_the_address_is_missing(
 def test_a_slip_speaks_the_language_of_its_marketplace(
     browser: Browser, order: Order, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from webapp.channels.contract import Marketplace
+    from webapp.channels.connecting import Marketplace
 
     france = Marketplace("DE", "FR", "Fake France", "EUR", "fr", "Europe/Paris")
     monkeypatch.setattr(channel, "marketplace", lambda marketplace: france, raising=False)
@@ -122,7 +122,7 @@ def test_texts_of_buyers_are_no_html(browser: Browser, take: Callable[..., list[
 def test_what_a_buyer_wishes_is_set_as_the_slips_language_does(
     browser: Browser, take: Callable[..., list[Order]], channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from webapp.channels.contract import Marketplace
+    from webapp.channels.connecting import Marketplace
 
     france = Marketplace("DE", "FR", "Fake France", "EUR", "fr", "Europe/Paris")
     monkeypatch.setattr(channel, "marketplace", lambda marketplace: france, raising=False)

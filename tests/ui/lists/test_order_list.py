@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, FulfilledBy
+from webapp.channels.incoming import ChannelStage, FulfilledBy
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import TooSlow

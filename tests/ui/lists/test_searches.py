@@ -7,7 +7,7 @@ import pytest
 from plugins.amazon.channel import AmazonChannel
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, IncomingPackage
+from webapp.channels.incoming import ChannelStage, IncomingPackage
 from webapp.db import unit_of_work
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order, reference

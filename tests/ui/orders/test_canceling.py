@@ -9,8 +9,8 @@ import time_machine
 
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
-from webapp.channels.contract import Refused
 from webapp.channels.models import Store
+from webapp.channels.outgoing import Refused
 from webapp.clock import now
 from webapp.db import db
 from webapp.fulfillment.holding import CANCEL_HOLD

@@ -9,7 +9,7 @@ import time_machine
 from playwright.sync_api import expect
 
 from tests.ui.frame.test_look import desk, page, renew  # noqa: F401 - the fixtures of a desk in a browser
-from webapp.channels.contract import Refused
+from webapp.channels.outgoing import Refused
 from webapp.clock import now
 from webapp.db import db
 from webapp.orders.models import Order

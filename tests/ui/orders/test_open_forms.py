@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ChannelStage, IncomingOrder
+from webapp.channels.incoming import ChannelStage, IncomingOrder
 from webapp.channels.models import ChannelOrder
 from webapp.clock import now
 from webapp.db import db, unit_of_work

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.ui.frame.test_look import desk, page, renew  # noqa: F401 - the fixtures of a desk in a browser
-from webapp.channels.contract import ChannelStage
+from webapp.channels.incoming import ChannelStage
 from webapp.orders.models import Order
 from webapp.testing import again, incoming_order, line_again
 

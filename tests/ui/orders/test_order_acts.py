@@ -11,7 +11,8 @@ from werkzeug.datastructures import MultiDict
 
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
-from webapp.channels.contract import ADDRESS_FIELDS, ChannelStage, FulfilledBy, Refused
+from webapp.channels.incoming import ADDRESS_FIELDS, ChannelStage, FulfilledBy
+from webapp.channels.outgoing import Refused
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import Invalid

@@ -12,7 +12,7 @@ from tests.ui.conftest import Browser, tells_both
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.audit.services import write_readings
-from webapp.channels.contract import ChannelStage, Component, IncomingAmount, IncomingPackage
+from webapp.channels.incoming import ChannelStage, Component, IncomingAmount, IncomingPackage
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
@@ -46,7 +46,7 @@ def test_an_order_is_found_by_either_number_and_its_id(make_order: Callable[...,
 def test_a_number_of_several_orders_is_answered_with_the_choice(
     make_order: Callable[..., Order], browser: Browser, channel: FakeChannel, store: Any
 ) -> None:
-    from webapp.channels.contract import OrdersPage
+    from webapp.channels.incoming import OrdersPage
     from webapp.channels.services import add_store
     from webapp.sync.taking_in.pages import prepare, take_in
 

@@ -12,7 +12,7 @@ from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.audit.services import write_readings
-from webapp.channels.contract import Component, IncomingAmount
+from webapp.channels.incoming import Component, IncomingAmount
 from webapp.clock import iso, now
 from webapp.db import db, unit_of_work
 from webapp.hooks import hookimpl, hooks
@@ -262,7 +262,7 @@ def test_what_is_no_longer_charged_is_not_among_the_totals(moved: Order, browser
 
 
 def test_an_archived_order_says_since_when(make_order: Callable[..., Order], browser: Browser, mia: Actor) -> None:
-    from webapp.channels.contract import ChannelStage
+    from webapp.channels.incoming import ChannelStage
 
     order = make_order(stage=ChannelStage.SHIPPED, status="SHIPPED")
     with unit_of_work():

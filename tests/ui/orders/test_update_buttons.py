@@ -12,7 +12,7 @@ from tests.ui.conftest import Browser
 from tests.updates import till as tills
 from tests.updates.conftest import Credit, channel, credit, order, store, till, update  # noqa: F401 - fixtures
 from webapp.audit.actor import Actor
-from webapp.channels.contract import Disconnected
+from webapp.channels.connecting import Disconnected
 from webapp.channels.models import Store
 from webapp.cli.main import main
 from webapp.db import db, unit_of_work

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from webapp.channels.contract import (
+from webapp.channels.incoming import (
     ADDRESS_FIELDS,
     EXTRA_AT_MOST,
     ChannelStage,

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, select, update
 
-from webapp.channels.contract import ChannelStage, FulfilledBy, IncomingOrder
+from webapp.channels.incoming import ChannelStage, FulfilledBy, IncomingOrder
 from webapp.channels.models import ChannelLine, ChannelOrder, ChannelPackage
 from webapp.db import db, table_of, write_rows
 from webapp.fulfillment.models import ELSEWHERE

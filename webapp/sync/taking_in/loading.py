@@ -16,7 +16,7 @@ from queue import Empty
 from typing import Any, Protocol
 
 from webapp import live
-from webapp.channels.contract import IncomingOrder, UnreadableOrder
+from webapp.channels.incoming import IncomingOrder, UnreadableOrder
 from webapp.channels.models import Store
 from webapp.channels.services import draw_numbers
 from webapp.db import analyze, connect_for_loading, db, drop_after_commit, unit_of_work

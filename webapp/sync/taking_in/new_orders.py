@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from sqlalchemy import CursorResult, select
 
-from webapp.channels.contract import IncomingOrder
+from webapp.channels.incoming import IncomingOrder
 from webapp.channels.models import ChannelLine, ChannelOrder
 from webapp.channels.services import take_number
 from webapp.db import db, insert_into, reserve_ids, write_rows

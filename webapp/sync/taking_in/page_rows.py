@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from webapp.audit.actor import ActorKind
-from webapp.channels.contract import IncomingOrder
+from webapp.channels.incoming import IncomingOrder
 from webapp.channels.models import ChannelPackage, Store
 from webapp.clock import now
 from webapp.db import write_rows

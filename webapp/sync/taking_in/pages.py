@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy import select, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from webapp.channels.contract import IncomingOrder, OrdersPage, UnreadableOrder
+from webapp.channels.incoming import IncomingOrder, OrdersPage, UnreadableOrder
 from webapp.channels.models import ChannelOrder, Store
 from webapp.channels.services import draw_numbers
 from webapp.db import db, table_of

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from webapp.channels.contract import IncomingOrder
+from webapp.channels.incoming import IncomingOrder
 from webapp.channels.models import ChannelOrder
 from webapp.db import db
 

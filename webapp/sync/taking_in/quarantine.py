@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import defer
 
 from webapp.audit.actor import Actor
-from webapp.channels.contract import UnreadableOrder
+from webapp.channels.incoming import UnreadableOrder
 from webapp.channels.models import Store
 from webapp.channels.services import serving
 from webapp.clock import now

@@ -5,7 +5,7 @@ from datetime import datetime
 from operator import add
 from typing import Any
 
-from webapp.channels.contract import IncomingLine, IncomingOrder
+from webapp.channels.incoming import IncomingLine, IncomingOrder
 from webapp.orders.amounts import OWN, Amounts, Place
 from webapp.orders.contract import Amount
 from webapp.orders.models import Order, OrderLine

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from webapp.catalog.listings import ListingKey, listing_key, remember, terms_of_listings
-from webapp.channels.contract import IncomingOrder
+from webapp.channels.incoming import IncomingOrder
 from webapp.orders.search_words import terms_of_buyer, terms_of_number
 from webapp.search import index
 from webapp.search.index import Indexed

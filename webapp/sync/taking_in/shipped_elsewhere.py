@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from webapp.audit.actor import ActorKind
-from webapp.channels.contract import IncomingOrder
+from webapp.channels.incoming import IncomingOrder
 from webapp.db import db, reserve_ids, write_rows
 from webapp.fulfillment.contract import ShipmentCreated
 from webapp.fulfillment.models import ELSEWHERE, Package, PackageLine, Shipment

@@ -11,7 +11,7 @@ from flask import render_template, request, url_for
 from webapp.audit.actor import Actor
 from webapp.channels import described
 from webapp.channels.ages import warnings_of
-from webapp.channels.contract import DeniedThing
+from webapp.channels.connecting import DeniedThing
 from webapp.channels.models import Store
 from webapp.channels.registered import channels
 from webapp.channels.services import channel_name

@@ -11,7 +11,7 @@ from sqlalchemy.orm import joinedload
 from webapp.audit.actor import Actor
 from webapp.channels import authorizing, described
 from webapp.channels.ages import AGES, ages_of, warnings_of
-from webapp.channels.contract import Connection
+from webapp.channels.connecting import Connection
 from webapp.channels.keeping import BUYERS
 from webapp.channels.models import Store
 from webapp.channels.registered import channels

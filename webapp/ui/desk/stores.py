@@ -12,7 +12,8 @@ from flask import Blueprint, flash, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from webapp.channels import ages, authorizing, calls, described
-from webapp.channels.contract import Channel, Connection, StoreAccess
+from webapp.channels.connecting import Connection, StoreAccess
+from webapp.channels.contract import Channel
 from webapp.channels.keeping import BUYERS
 from webapp.channels.models import Store
 from webapp.channels.registered import channels

@@ -12,7 +12,7 @@ from babel.numbers import format_currency, format_decimal
 from flask import Flask, g
 from markupsafe import Markup
 
-from webapp.channels.contract import Component
+from webapp.channels.incoming import Component
 from webapp.clock import iso, now
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.jobs.models import RunState

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from webapp.channels.contract import Component
+from webapp.channels.incoming import Component
 from webapp.orders.asof import Then
 from webapp.orders.events import event_words
 from webapp.orders.models import Order, OrderEvent

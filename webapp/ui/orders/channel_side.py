@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from webapp.audit.actor import Actor
 from webapp.channels import described
-from webapp.channels.contract import Component
+from webapp.channels.incoming import Component
 from webapp.channels.models import ChannelLine, ChannelOrder, ChannelPackage
 from webapp.db import db
 from webapp.i18n import gettext as _

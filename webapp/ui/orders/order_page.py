@@ -17,7 +17,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from webapp.audit.actor import Actor
 from webapp.channels import described
-from webapp.channels.contract import BUYER_FIELDS
+from webapp.channels.incoming import BUYER_FIELDS
 from webapp.clock import iso, parse_instant
 from webapp.db import db
 from webapp.documents.packing import slip_refusal

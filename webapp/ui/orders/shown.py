@@ -10,7 +10,7 @@ from babel.numbers import format_percent
 from webapp.accounts.models import User
 from webapp.audit.actor import ActorKind
 from webapp.channels import described
-from webapp.channels.contract import Component
+from webapp.channels.incoming import Component
 from webapp.channels.models import Store
 from webapp.channels.services import channel_name
 from webapp.errors import Refusal
