@@ -12,8 +12,16 @@ from typing import Any
 import pytest
 
 from webapp.cli.main import main
+from webapp.orders.models import Order
 
 ROOT = Path(__file__).parents[2]
+MakeOrder = Callable[..., Order]
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # the other database answers the same
+PARCEL = '{"carrier": "DHL", "tracking_number": "JD1"}'
+UPDATE = {
+    "id", "order", "kind", "state", "due_at", "sent_at", "effective_at", "attempts", "reference", "revision", "lane",
+    "message", "deadline",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.cli.conftest import Command
+from tests.cli.conftest import ON_SQLITE, Command
 from tests.conftest import PASSWORD
 from webapp.accounts import services
 from webapp.accounts.models import User
@@ -100,3 +100,17 @@ def test_roles_and_shops_are_changed_from_the_shell(
     made = cli("user", "create", "--email", "eve@desk.test", "--role", code, "--shop", shop, "--json")
     assert made.code == 0
     assert cli("role", "change", "owner", "--take", "orders.view").code == 1
+
+
+@ON_SQLITE
+def test_people_are_added_and_let_in(cli: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = cli("user", "link", "--json").document
+    assert first["url"].startswith("http://127.0.0.1:8000/")
+    monkeypatch.setattr("sys.stdin", StringIO("Correct-Horse-7-Battery\n"))
+    made = cli("user", "create", "--email", "Olga@desk.test", "--role", "owner", "--password-stdin", "--json").document
+    assert (made["email"], made["role"]) == ("Olga@desk.test", "owner")
+    assert cli("user", "link", "--email", "olga@desk.test").out.startswith("http://127.0.0.1:8000/")
+    added = cli("user", "create", "--email", "rae@desk.test", "--role", "clerk")
+    assert added.out.splitlines()[-1].startswith("http://127.0.0.1:8000/")
+    assert made["url"] is None
+    assert cli("user", "link").code == 1  # there is an owner now
