@@ -73,14 +73,13 @@ from webapp.fulfillment.contract import FulfillmentProvider, PackageInput, Shipm
 from webapp.fulfillment.correcting import (
     Correction,
     correct_shipment,
-    correcting_refusal,
     correcting_refusals,
     find_package,
 )
 from webapp.fulfillment.holding import SHIP_HOLD
 from webapp.fulfillment.models import Package, Shipment
 from webapp.fulfillment.services import ship_order, shipping_refusal
-from webapp.fulfillment.taking_back import take_back, taking_back_refusal, taking_back_refusals
+from webapp.fulfillment.taking_back import take_back, taking_back_refusals
 from webapp.hooks import hookimpl
 from webapp.hooks.processes import PracticeStore, Process
 from webapp.i18n import LazyString, gettext, lazy_gettext, ngettext
@@ -300,7 +299,6 @@ __all__ = [
     "comment",
     "configuration",
     "correct_shipment",
-    "correcting_refusal",
     "correcting_refusals",
     "country_choices",
     "current_actor",
@@ -354,7 +352,6 @@ __all__ = [
     "tag_refusal",
     "tags_of",
     "take_back",
-    "taking_back_refusal",
     "taking_back_refusals",
     "tell",
     "undo_cancel",

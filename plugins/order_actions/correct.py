@@ -18,7 +18,6 @@ from webapp.api import (
     PackageAction,
     Refusal,
     correct_shipment,
-    correcting_refusal,
     correcting_refusals,
     find_package,
     lazy_gettext as _l,
@@ -41,9 +40,6 @@ class CorrectShipment(PackageAction):
 
     code, label, right, icon = "correct_shipment", _l("Correct"), "orders.ship", "pencil"
     Input = CorrectInput
-
-    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
-        return correcting_refusal(order, actor)
 
     def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
         return correcting_refusals(order, actor)

@@ -16,7 +16,6 @@ from webapp.api import (
     lazy_gettext as _l,
     ngettext,
     take_back,
-    taking_back_refusal,
     taking_back_refusals,
 )
 
@@ -46,9 +45,6 @@ class TakeBack(PackageAction):
 
     def done(self, count: int) -> str:
         return str(ngettext("%(num)s shipment taken back", "%(num)s shipments taken back", count))
-
-    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
-        return taking_back_refusal(order, actor)
 
     def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
         return taking_back_refusals(order, actor)

@@ -31,6 +31,7 @@ from webapp.fulfillment.services import (
 )
 from webapp.fulfillment.unshipping import SHIPPING, in_words
 from webapp.i18n import lazy_gettext as _l
+from webapp.orders.contract import NothingShipped
 from webapp.orders.events import EventWords, record
 from webapp.orders.models import Order
 from webapp.orders.services import ManagedAtChannel
@@ -50,11 +51,6 @@ WORDS = (
         SHIPPING,
     ),
 )
-
-
-class NothingShipped(Refusal):
-    code = "nothing_shipped"
-    sentence = _l("Nothing has left yet.")
 
 
 class UnknownPackage(DeskError):
@@ -111,17 +107,6 @@ def shipped_packages(order: Order) -> dict[int, ShippedPackage]:
 def correcting_refusals(order: Order, actor: Actor) -> dict[int, Refusal | None]:
     """By package number, why it can't be corrected now, or None; asked by the buttons and by `correct_shipment`."""
     return {number: _refusal(order, one) for number, one in shipped_packages(order).items()}
-
-
-def correcting_refusal(order: Order, actor: Actor) -> Refusal | None:
-    """Why no package of the order can be corrected now."""
-    return of_all(correcting_refusals(order, actor))
-
-
-def of_all(refusals: Mapping[int, Refusal | None]) -> Refusal | None:
-    """Why something is possible with none of an order's packages; None if it is with any."""
-    found = list(refusals.values()) or [NothingShipped()]
-    return None if None in found else found[-1]
 
 
 def _refusal(order: Order, one: ShippedPackage) -> Refusal | None:

@@ -9,17 +9,11 @@ from webapp.audit.actor import Actor
 from webapp.channels.services import channel_name
 from webapp.errors import DeskError, Refusal
 from webapp.fulfillment.confirmations import SHIPMENT
-from webapp.fulfillment.correcting import (
-    NothingShipped,
-    ShippedElsewhere,
-    ShippedPackage,
-    UnknownPackage,
-    of_all,
-    shipped_packages,
-)
+from webapp.fulfillment.correcting import ShippedElsewhere, ShippedPackage, UnknownPackage, shipped_packages
 from webapp.fulfillment.models import DESK, Package
 from webapp.fulfillment.unshipping import unship, unshipping_refusal
 from webapp.i18n import lazy_gettext as _l
+from webapp.orders.contract import NothingShipped
 from webapp.orders.models import Order
 from webapp.orders.services import ManagedAtChannel
 from webapp.updates.ending import settle_troubles
@@ -52,11 +46,6 @@ class ToldByOthers(Refusal):
 def taking_back_refusals(order: Order, actor: Actor) -> dict[int, Refusal | None]:
     """By package number, why it can't be taken back now, or None; asked by the buttons and by `take_back`."""
     return {number: _refusal(order, one) for number, one in shipped_packages(order).items()}
-
-
-def taking_back_refusal(order: Order, actor: Actor) -> Refusal | None:
-    """Why no package of the order can be taken back now."""
-    return of_all(taking_back_refusals(order, actor))
 
 
 def _refusal(order: Order, one: ShippedPackage) -> Refusal | None:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from webapp.audit.actor import Actor
 from webapp.errors import Refusal
-from webapp.i18n import LazyString, ngettext
+from webapp.i18n import LazyString, lazy_gettext as _l, ngettext
 from webapp.orders.inputs import Offered
 
 if TYPE_CHECKING:
@@ -110,6 +110,13 @@ class OrderAction(ABC):
         return True
 
 
+class NothingShipped(Refusal):
+    """The order has no package."""
+
+    code = "nothing_shipped"
+    sentence = _l("Nothing has left yet.")
+
+
 class PackageAction(OrderAction):
     """Something a merchant can do to one package of an order. `Input` names it by its number in a field `package` of
     the kind `fixed`; each package on the order's page has the action, or the reason why it is not possible.
@@ -122,6 +129,11 @@ class PackageAction(OrderAction):
         """By the number of each package, why the action is not possible with it now, or None. The service asks the
         same function.
         """
+
+    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
+        """Why the action is possible with none of the order's packages; None if it is with any."""
+        found = list(self.refusals(order, actor).values()) or [NothingShipped()]
+        return None if None in found else found[-1]
 
     def offered_for(self, order: Order, package: int, actor: Actor) -> Mapping[str, Offered]:
         """What the fields other than `package` offer this person for this package of the order."""

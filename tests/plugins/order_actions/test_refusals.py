@@ -15,7 +15,7 @@ from webapp.errors import Refusal
 from webapp.fulfillment import canceling, cancellations, correcting, services as shipping, taking_back, unshipping
 from webapp.hooks import hooks
 from webapp.i18n import force_locale
-from webapp.orders import addresses, archiving, holds, organizing, services as acting
+from webapp.orders import addresses, archiving, contract as acts, holds, organizing, services as acting
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
 from webapp.orders.services import bar, offers
@@ -25,7 +25,7 @@ from webapp.updates.models import ChannelUpdate, UpdateState
 
 Take = Callable[..., list[Order]]
 MODULES = (
-    acting, shipping, canceling, cancellations, correcting, taking_back, unshipping, holds, organizing, archiving,
+    acts, acting, shipping, canceling, cancellations, correcting, taking_back, unshipping, holds, organizing, archiving,
     addresses, updates,
 )  # fmt: skip
 NOT_OF_BUTTONS = {
