@@ -239,9 +239,9 @@ def _shown(order: IncomingOrder, update: Update) -> Effective | None:
     units. A correction edits the package of our reference, which may show what was confirmed before.
     """
     if update.revision > 1:
-        there = _ours(order, update)
+        ours = _ours(order, update)
         taken = update.handle is not None
-        return Effective() if there is not None and shows_package(there, update.payload, taken=taken) else None
+        return Effective() if ours is not None and shows_package(ours, update.payload, taken=taken) else None
     tracking = _plain(update.payload["package"]["tracking_number"])
     for package in order.packages:
         if _plain(package.tracking_number) == tracking and _holds(package, update):
@@ -260,7 +260,7 @@ def _holds(package: IncomingPackage, update: Update) -> bool:
 
 
 def _done_elsewhere(order: IncomingOrder, update: Update) -> Effective | None:
-    """The effect, if packages of others have the units, and no units are left for ours, which is not there."""
+    """The effect, if packages of others have the units, and no units are left for ours, which Amazon does not list."""
     earlier = {_plain(one["tracking_number"]) for one in update.payload.get("earlier") or ()}
     if _ours(order, update) is not None or any(_plain(one.tracking_number) in earlier for one in order.packages):
         return None

@@ -36,7 +36,7 @@ class CorrectInput(ActionInput):
 
 
 class CorrectShipment(PackageAction):
-    """Correct what the channel is told of a package; a confirmation that has left is followed by another."""
+    """Correct what the confirmation of a package sends; a confirmation that has left is followed by another."""
 
     code, label, right, icon = "correct_shipment", _l("Correct"), "orders.ship", "pencil"
     Input = CorrectInput

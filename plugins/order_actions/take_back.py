@@ -1,4 +1,4 @@
-"""Take a package back before its channel is told of it. The rules are the desk's own (`taking_back_refusals`)."""
+"""Take a package back before its confirmation is sent. The rules are the desk's own (`taking_back_refusals`)."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -29,7 +29,7 @@ class TakeBackInput(ActionInput):
 
 
 class TakeBack(PackageAction):
-    """Undo a shipment: the units are to be shipped again, and the channel is told nothing."""
+    """Undo a shipment: the units are to be shipped again, and no confirmation is sent."""
 
     code, label, right, icon = "take_back", _l("Take back"), "orders.ship", "history"
     Input = TakeBackInput

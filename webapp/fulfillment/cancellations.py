@@ -78,9 +78,9 @@ class TooFewLeft(Refusal):
     sentence = _l("Only %(open)s of %(sku)s are left to cancel.")
 
 
-class ShippedThere(DeskError):
+class ShippedAtChannel(DeskError):
     code = "shipped_there"
-    sentence = _l("It has shipped there.")
+    sentence = _l("The channel shows it as shipped.")
 
 
 class CancelKind(OutwardKind):
@@ -120,18 +120,18 @@ class CancelKind(OutwardKind):
             return None
         planned = list(_planned(row, update.order, reading))
         fallen = len(planned) == len(row.lines) and all(
-            units_canceled(there, line.ordered) >= before + units for line, there, units, before in planned
+            units_canceled(read, line.ordered) >= before + units for line, read, units, before in planned
         )
-        counted = all(line.canceled >= before + units for line, _there, units, before in planned)
+        counted = all(line.canceled >= before + units for line, _read, units, before in planned)
         if reading.stage is ChannelStage.CANCELED or (fallen and counted):
             return Shown() if update.attempts else DoneElsewhere()
         if fallen:
             return None  # the import counts it, and this is asked again, once a second reading agrees
-        for line, there, units, before in planned:
-            left = line.ordered - there.fulfilled - before
+        for line, read, units, before in planned:
+            left = line.ordered - read.fulfilled - before
             if left < units:
                 return Contradicted(TooFewLeft(open=max(left, 0), sku=line.sku or line.title))
-        return Contradicted(ShippedThere()) if reading.stage is ChannelStage.SHIPPED else None
+        return Contradicted(ShippedAtChannel()) if reading.stage is ChannelStage.SHIPPED else None
 
     def settled(self, update: ChannelUpdate) -> None:
         row = _source(update)
@@ -169,11 +169,11 @@ def _planned(
     """The lines of the cancellation that the reading has: the desk's, the channel's, the units to cancel, and those
     that were canceled before.
     """
-    there = {line.number: line for line in reading.lines}
+    read = {line.number: line for line in reading.lines}
     for line in order.lines:
         units = row.lines.get(str(line.id), 0)
-        if units and line.channel_line_number in there:
-            yield line, there[line.channel_line_number], units, row.canceled_before.get(str(line.id), 0)
+        if units and line.channel_line_number in read:
+            yield line, read[line.channel_line_number], units, row.canceled_before.get(str(line.id), 0)
 
 
 def _end(row: Cancellation, state: CancellationState, event: str) -> None:

@@ -23,14 +23,15 @@ from webapp.updates.owing import owe
 from webapp.updates.queries import newer_revision
 
 SHIPMENT = "shipment"
-EARLIER = "earlier"  # in the payload of a correction: the package as it may have been told before, oldest first
+# In the payload of a correction: the package as earlier confirmations may have sent it, oldest first.
+EARLIER = "earlier"
 
 
 class NoSuchPackage(Refusal):
     """There is nothing to report any more."""
 
     code = "no_such_package"
-    sentence = _l("This package is no longer there.")
+    sentence = _l("This package no longer exists.")
 
 
 class CorrectionStands(Refusal):
@@ -39,8 +40,8 @@ class CorrectionStands(Refusal):
 
 
 class ShipmentConfirmation(OutwardKind):
-    """A package that left from the desk, by its number. If it is undone before the channel was told, the package is
-    taken back: nothing stays shipped that nobody confirms.
+    """A package that left from the desk, by its number. If it is undone before it was sent, the package is taken back:
+    nothing stays shipped that nobody confirms.
     """
 
     code = SHIPMENT
@@ -80,9 +81,9 @@ class ShipmentConfirmation(OutwardKind):
             unship(update.order, [package], actor=Actor.job("updates"), cause="update")
 
     def shown_by(self, update: ChannelUpdate, reading: IncomingOrder) -> Shown | None:
-        there = next((package for package in reading.packages if package.number == update.reference), None)
+        found = next((package for package in reading.packages if package.number == update.reference), None)
         taken = update.state in (UpdateState.SENT, UpdateState.ACCEPTED)
-        return Shown() if there is not None and shows_package(there, update.payload, taken=taken) else None
+        return Shown() if found is not None and shows_package(found, update.payload, taken=taken) else None
 
 
 def _is_undone(update: ChannelUpdate) -> bool:
@@ -96,33 +97,34 @@ def _package_of(update: ChannelUpdate) -> Package | None:
     return db.session.get(Package, update.source_id) if update.source_id is not None else None
 
 
-def shows_package(there: IncomingPackage, payload: Mapping[str, Any], *, taken: bool) -> bool:
-    """Whether a package that the channel lists under our reference is as a confirmation tells it.
+def shows_package(listed: IncomingPackage, payload: Mapping[str, Any], *, taken: bool) -> bool:
+    """Whether a package that the channel lists under our reference has the values that a confirmation sends.
 
-    A tracking number that was not told before proves it. One that was told before proves a correction only once the
+    A tracking number that no earlier confirmation may have sent proves it. Any other proves a correction only once the
     channel has `taken` it, and only together with what else the correction changes.
     """
     package, earlier = payload["package"], payload.get(EARLIER) or []
-    if not _same("tracking_number", there.tracking_number, package):
+    if not _same("tracking_number", listed.tracking_number, package):
         return False
-    if not any(_same("tracking_number", there.tracking_number, one) for one in earlier):
+    if not any(_same("tracking_number", listed.tracking_number, one) for one in earlier):
         return True
     before = earlier[-1]
-    changed = (name for name in ("carrier", "service", "shipped_at") if _told(package, name) != _told(before, name))
-    return taken and all(_same(name, getattr(there, name), package) for name in changed)
+    changed = (name for name in ("carrier", "service", "shipped_at") if _sent(package, name) != _sent(before, name))
+    return taken and all(_same(name, getattr(listed, name), package) for name in changed)
 
 
-def _told(package: Mapping[str, Any], name: str) -> tuple[Any, ...]:
+def _sent(package: Mapping[str, Any], name: str) -> tuple[Any, ...]:
+    """What a confirmation sends for a field: a carrier as its code and its name."""
     return (package[name], package["carrier_name"]) if name == "carrier" else (package[name],)
 
 
-def _same(name: str, there: str | datetime | None, package: Mapping[str, Any]) -> bool:
-    """Whether the channel shows this value, in its own spelling; what it does not show can't differ."""
-    if name != "tracking_number" and not there:
+def _same(name: str, shown: str | datetime | None, package: Mapping[str, Any]) -> bool:
+    """Whether the channel shows the value that is sent, in its own spelling; what it does not show can't differ."""
+    if name != "tracking_number" and not shown:
         return True
-    if isinstance(there, datetime):
-        return abs(there - parse_instant(package[name])) < timedelta(minutes=1)  # channels may round times
-    return _plain(there) in {_plain(value) for value in _told(package, name) if value}
+    if isinstance(shown, datetime):
+        return abs(shown - parse_instant(package[name])) < timedelta(minutes=1)  # channels may round times
+    return _plain(shown) in {_plain(value) for value in _sent(package, name) if value}
 
 
 def _plain(text: str | None) -> str:
@@ -138,7 +140,7 @@ def confirmations_of(order: Order) -> list[ChannelUpdate]:
 
 @dataclass(frozen=True, slots=True)
 class HeldShipment:
-    """A shipment that the channel is told of later."""
+    """A shipment whose confirmations are sent later, until when it can be undone."""
 
     goes_at: datetime
     undoable: bool  # as a whole, by the act that takes back the latest shipment

@@ -1,7 +1,7 @@
 """Correcting a package that left from the desk: its carrier, service, tracking number or ship time.
 
 Its confirmation is rewritten if it has not left. Otherwise the channel is owed another one under the same number, which
-edits the package there, goes after the earlier one and takes its place.
+edits the package at the channel, goes after the earlier one and takes its place.
 """
 
 from collections.abc import Mapping
@@ -60,16 +60,16 @@ class UnknownPackage(DeskError):
 
 
 class ShippedElsewhere(Refusal):
-    """Somebody else told the channel of the package."""
+    """The package was shipped elsewhere: the desk never sent a confirmation of it."""
 
     code = "package_elsewhere"
     sentence = _l("Package %(package)s was not shipped at this desk: change it where it was shipped.")
 
 
-class ToldElsewhere(Refusal):
-    """The desk's own package never reached the channel, since somebody else shipped its units there."""
+class ConfirmedElsewhere(Refusal):
+    """The channel does not know the desk's own package: somebody else confirmed its units in a package of their own."""
 
-    code = "package_told_elsewhere"
+    code = "package_confirmed_elsewhere"
     sentence = _l("%(channel)s has the units of package %(package)s in a package of somebody else: correct that there.")
 
 
@@ -120,7 +120,7 @@ def _refusal(order: Order, one: ShippedPackage) -> Refusal | None:
     if order.state == OrderState.CANCELED or order.channel_order.stage == ChannelStage.CANCELED:
         return OrderCanceled()
     if one.confirmation is not None and one.confirmation.state == UpdateState.DONE_ELSEWHERE:
-        return ToldElsewhere(channel=channel_name(channel), package=number)
+        return ConfirmedElsewhere(channel=channel_name(channel), package=number)
     return None
 
 
@@ -133,14 +133,14 @@ def correct_shipment(order: Order, number: int | None, correction: Correction, *
     if refusal := _refusal(order, one):
         raise refusal
     package = one.package
-    before, words = _as_told(package), in_words(package)
+    before, words = _values_of(package), in_words(package)
     for name, value in _checked(order, package, correction).items():
         setattr(package, name, value)
-    if _as_told(package) == before:
+    if _values_of(package) == before:
         raise NothingDifferent(package=package.number)
     code, values = _event(package, before, words)
     record(order, code, actor=actor, values=values)
-    _tell_channel(order, package)
+    _owe_correction(order, package)
     return package
 
 
@@ -196,7 +196,7 @@ def _carrier(order: Order, package: Package, correction: Correction) -> tuple[st
 _FIELDS = ("carrier", "carrier_name", "service", "tracking_number", "shipped_at")
 
 
-def _as_told(package: Package) -> dict[str, Any]:
+def _values_of(package: Package) -> dict[str, Any]:
     return {name: getattr(package, name) for name in _FIELDS}
 
 
@@ -211,8 +211,8 @@ def _event(package: Package, before: Mapping[str, Any], words: str) -> tuple[str
     return code, values
 
 
-def _tell_channel(order: Order, package: Package) -> None:
-    """Owe the channel the package as it is now. A new confirmation names what may have been told before, so that a
+def _owe_correction(order: Order, package: Package) -> None:
+    """Owe the channel the package as it is now. A new confirmation names what earlier ones may have sent, so that a
     reading that still shows this does not prove it.
     """
     for row in owe(SHIPMENT, [Owing(order, package, order.ship_by)]):
@@ -223,5 +223,5 @@ def _tell_channel(order: Order, package: Package) -> None:
             ChannelUpdate.revision < row.revision,
             or_(ChannelUpdate.attempts > 0, ChannelUpdate.look_from.is_not(None)),
         )
-        told = [payload["package"] for payload in db.session.scalars(query.order_by(ChannelUpdate.revision))]
-        row.payload = row.payload | ({EARLIER: told} if told else {})
+        earlier = [payload["package"] for payload in db.session.scalars(query.order_by(ChannelUpdate.revision))]
+        row.payload = row.payload | ({EARLIER: earlier} if earlier else {})

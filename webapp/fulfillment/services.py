@@ -189,13 +189,13 @@ def next_package_number(order: Order) -> int:
     """One more than every package number that the order ever had, whoever gave it. Of a package that was taken back,
     the update that was withdrawn keeps the number.
     """
-    told = func.max(cast(ChannelUpdate.reference, Integer))
-    of_updates = select(told).where(ChannelUpdate.order_id == order.id, ChannelUpdate.kind == SHIPMENT)
+    highest_reference = func.max(cast(ChannelUpdate.reference, Integer))
+    of_updates = select(highest_reference).where(ChannelUpdate.order_id == order.id, ChannelUpdate.kind == SHIPMENT)
     of_packages = select(func.max(Package.number)).where(Package.order_id == order.id)
     row = db.session.execute(select(of_packages.scalar_subquery(), of_updates.scalar_subquery())).one()
     highest = max(number or 0 for number in row)
-    there = [int(package.number) for package in order.channel_order.packages if is_package_number(package.number)]
-    return max([highest, *there]) + 1
+    at_channel = [int(package.number) for package in order.channel_order.packages if is_package_number(package.number)]
+    return max([highest, *at_channel]) + 1
 
 
 def is_package_number(reference: str) -> bool:

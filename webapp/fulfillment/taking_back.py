@@ -22,7 +22,7 @@ from webapp.updates.owing import withdraw
 
 
 class ConfirmationLeft(Refusal):
-    """The channel may have been told, and no channel takes a shipment back."""
+    """The confirmation may have reached the channel, and no channel takes a shipment back."""
 
     code = "confirmation_left"
     sentence = _l(
@@ -36,10 +36,10 @@ class NothingShippedThen(DeskError):
     sentence = _l("What was shipped then was taken back already.")
 
 
-class ToldByOthers(Refusal):
+class NoConfirmationOwed(Refusal):
     """The desk owes the channel no confirmation of the package."""
 
-    code = "told_by_others"
+    code = "no_confirmation_owed"
     sentence = _l("%(channel)s does not learn of this package from the desk: it can't be taken back here.")
 
 
@@ -55,7 +55,7 @@ def _refusal(order: Order, one: ShippedPackage) -> Refusal | None:
     if one.package.shipment.origin != DESK:
         return ShippedElsewhere(package=one.package.number)
     if update is None:
-        return ToldByOthers(channel=channel)
+        return NoConfirmationOwed(channel=channel)
     if update.revision > 1 or not (update.never_left or update.state == UpdateState.REFUSED):
         return ConfirmationLeft(channel=channel)
     return unshipping_refusal(order, [one.package])
@@ -71,7 +71,7 @@ def take_back(
 ) -> None:
     """Take back a package of the order, by its number, or all packages of the desk's latest shipment, of those that
     were recorded between these times if they are given; the caller holds the order's lock. Their units are open again,
-    and nothing of them is told to the channel.
+    and their confirmations are never sent.
 
     Raises `NothingShippedThen`, or a refusal of `taking_back_refusals`; then nothing is taken back.
     """

@@ -1,4 +1,4 @@
-"""Undoing shipments that their channel was never told of: units are open again, and the packages are gone.
+"""Undoing shipments whose confirmations never left: units are open again, and the packages are gone.
 
 A package that is taken back did not leave: no list, slip or file may show it. Its number stays with its confirmation,
 which was withdrawn, and is not given again; what was in it is in the order's events.
@@ -31,18 +31,18 @@ class UnitsSettled(Refusal):
     sentence = _l("Units of %(sku)s were invoiced, refunded or returned: their package can't be taken back.")
 
 
-class ShippedThere(Refusal):
+class ShippedAtChannel(Refusal):
     """The channel shows the units as shipped."""
 
-    code = "units_shipped_there"
+    code = "units_shipped_at_channel"
     sentence = _l("%(channel)s shows units of %(sku)s as shipped: their package can't be taken back.")
 
 
 def unshipping_refusal(order: Order, packages: Sequence[Package]) -> Refusal | None:
     """Why the units of packages whose confirmations have not left can't all be open again."""
-    there = {line.number: line.fulfilled for line in order.channel_order.lines}
+    shipped = {line.number: line.fulfilled for line in order.channel_order.lines}
     if order.channel_order.stage == ChannelStage.SHIPPED:
-        there |= {line.channel_line_number: line.shipped for line in order.lines}
+        shipped |= {line.channel_line_number: line.shipped for line in order.lines}
     gone: Counter[OrderLine] = Counter()
     for package in packages:
         gone.update(dict(_contents(order, package)))
@@ -50,8 +50,8 @@ def unshipping_refusal(order: Order, packages: Sequence[Package]) -> Refusal | N
         left, sku = line.shipped - units, line.sku or line.title
         if max(line.invoiced, line.refunded, line.returned) > left:
             return UnitsSettled(sku=sku)
-        if there.get(line.channel_line_number, 0) > left:
-            return ShippedThere(channel=channel_name(order.store.channel), sku=sku)
+        if shipped.get(line.channel_line_number, 0) > left:
+            return ShippedAtChannel(channel=channel_name(order.store.channel), sku=sku)
     return None
 
 

@@ -36,10 +36,10 @@ NOT_OF_BUTTONS = {
     cancellations.TooFewLeft: "of the form of canceling, which is offered",
     cancellations.NotAskedAnyMore: "of an update that is sent again",
     correcting.ShippedElsewhere: "of one package of several, beside which it stands",
-    correcting.ToldElsewhere: "of one package of several, beside which it stands",
-    taking_back.ToldByOthers: "of one package of several, beside which it stands",
+    correcting.ConfirmedElsewhere: "of one package of several, beside which it stands",
+    taking_back.NoConfirmationOwed: "of one package of several, beside which it stands",
     unshipping.UnitsSettled: "of one package of several, beside which it stands",
-    unshipping.ShippedThere: "of one package of several, beside which it stands",
+    unshipping.ShippedAtChannel: "of one package of several, beside which it stands",
 }
 
 

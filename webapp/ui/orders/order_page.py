@@ -377,12 +377,12 @@ class OrderView:
 
     @cached_property
     def held_packages(self) -> list[dict[str, Any]]:
-        """The shipments that the channel is told of later, with the time; the latest can be undone as a whole."""
+        """The shipments whose confirmations are sent later, with the time; the latest can be undone as a whole."""
         return self._held(confirmations_of(self.order))
 
     @cached_property
     def held_parcels(self) -> list[dict[str, Any]]:
-        """The shipments that are told later, read from the updates where all of these are shown."""
+        """The shipments whose confirmations are sent later, read from the updates where all of these are shown."""
         return self._held([row for row in self._updates if row.kind == SHIPMENT])
 
     def _held(self, rows: Sequence[ChannelUpdate]) -> list[dict[str, Any]]:
