@@ -142,7 +142,7 @@ def test_too_many_units_are_refused(cli: Command, make_order: MakeOrder) -> None
     line = cli("orders", "show", order.number, "--json").document["lines"][0]["id"]
     data = json.dumps({"carrier": "DHL", "tracking_number": "1", "lines": {line: 3}})
     ended = cli("orders", "act", order.number, "ship", "--data", data)
-    assert (ended.code, one_sentence(ended)) == (1, "Only 2 of MUG are left to ship.")
+    assert (ended.code, one_sentence(ended)) == (1, "Left to ship of MUG: 2.")
 
 
 def test_all_that_is_wrong_with_an_input_is_said_at_once(cli: Command, make_order: MakeOrder) -> None:

@@ -204,7 +204,7 @@ def test_wrong_input_leaves_nothing_behind(order: Order, do: Do, data: dict[str,
     assert (seen(order).canceling, db.session.query(ChannelUpdate).count()) == (False, 0)
 
 
-@pytest.mark.parametrize(("units", "sentence"), [(4, "Only 3 of MUG are left to cancel"), (0, "at least 1")])
+@pytest.mark.parametrize(("units", "sentence"), [(4, "Left to cancel of MUG: 3"), (0, "at least 1")])
 def test_wrong_quantities_are_refused(order: Order, do: Do, units: int, sentence: str) -> None:
     with pytest.raises(DeskError, match=sentence):
         do(order, "cancel", reason="NoInventory", lines={order.lines[0].id: units})
@@ -339,7 +339,7 @@ def test_too_few_units_left_contradict_it(order: Order, told: IncomingOrder, tak
     do(order, "cancel", reason="NoInventory", lines={order.lines[0].id: 2})
     go_out(work)
     take(again(told, lines=line_again(told, fulfilled=2, unfulfilled=1)))
-    assert sentence_of(cancellation().problem) == "Only 1 of MUG are left to cancel."
+    assert sentence_of(cancellation().problem) == "Left to cancel of MUG: 1."
 
 
 @pytest.mark.parametrize(

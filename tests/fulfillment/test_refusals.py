@@ -178,10 +178,10 @@ def test_without_the_right_it_is_neither_offered_nor_done(
 
 LINE = "<line>"
 BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "quantity too high": (GOOD | {"lines": {LINE: 3}}, "Only 2 of MUG are left to ship."),
+    "quantity too high": (GOOD | {"lines": {LINE: 3}}, "Left to ship of MUG: 2."),
     "quantity zero": (GOOD | {"lines": {LINE: 0}}, "The quantity of MUG must be at least 1."),
     "quantity negative": (GOOD | {"lines": {LINE: -1}}, "The quantity of MUG must be at least 1."),
-    "quantity beyond reason": (GOOD | {"lines": {LINE: 10**30}}, "Only 2 of MUG are left to ship."),
+    "quantity beyond reason": (GOOD | {"lines": {LINE: 10**30}}, "Left to ship of MUG: 2."),
     "quantity a fraction": (GOOD | {"lines": {LINE: 1.5}}, "must be a whole number."),
     "quantity a word": (GOOD | {"lines": {LINE: "two"}}, "must be a whole number."),
     "unknown line": (GOOD | {"lines": {"987654": 1}}, "Line 987654 is not on this order."),
@@ -201,7 +201,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "empty package": ({"packages": [GOOD, {"carrier": "UPS", "tracking_number": "2"}]}, "needs at least one unit."),
     "more in all than is open": (
         {"packages": [GOOD | {"lines": {LINE: 2}}, GOOD | {"lines": {LINE: 1}}]},
-        "Only 0 of MUG are left to ship.",
+        "Left to ship of MUG: 0.",
     ),
     "second of two wrong": (
         {"packages": [GOOD | {"lines": {LINE: 1}}, {"carrier": "Pigeon", "tracking_number": "2"}]},

@@ -75,7 +75,7 @@ class TooFewLeft(Refusal):
     """Of a line, fewer units are left than a cancellation asks for."""
 
     code = "too_few_to_cancel"
-    sentence = _l("Only %(open)s of %(sku)s are left to cancel.")
+    sentence = _l("Left to cancel of %(sku)s: %(open)s.")
 
 
 class ShippedAtChannel(DeskError):

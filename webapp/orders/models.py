@@ -26,7 +26,7 @@ class TooMany(DeskError):
     """More units were chosen than are still open."""
 
     code, status = "too_many", 422
-    sentence = _l("Only %(open)s of %(sku)s are left to ship.")
+    sentence = _l("Left to ship of %(sku)s: %(open)s.")
 
 
 class NotPositive(DeskError):
