@@ -13,7 +13,7 @@ from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.jobs.schedule import enqueue_due
-from webapp.sync import jobs, recovery
+from webapp.sync import delivering, jobs, recovery
 from webapp.sync.hookimpls import register_schedules
 from webapp.updates import attempts, deciding, marks
 from webapp.updates.models import UpdateAttempt
@@ -107,3 +107,20 @@ def test_many_go_in_parts_and_ids_are_never_given_again(
     credit()
     run(store)
     assert kept() == [11]
+
+
+def test_an_attempt_is_looked_up_as_a_whole_as_soon_as_one_update_is_due(
+    store: Store, till: tills.Ledger, credit: Credit
+) -> None:
+    """Its updates were written at different moments; reading its report for a few of them reads it several times."""
+    for number in (1, 2, 3):
+        credit(number)
+    run(store)
+    for number, seconds, state in ((1, -1, "sent"), (2, 60, "sent"), (3, 60, "accepted")):
+        with unit_of_work():
+            row = update(number)
+            row.look_again_at, row.state = now() + timedelta(seconds=seconds), state
+    with unit_of_work():
+        claimed = delivering.claim_to_look_up(store.id, LANE, "worker")
+        assert claimed is not None
+        assert [row.reference for row in claimed[1]] == ["C1", "C2"]

@@ -325,13 +325,14 @@ def refuse(row: ChannelUpdate, problem: Mapping[str, Any]) -> None:
 
 def claim_to_look_up(store_id: int, lane: str, owner: str) -> tuple[Store, list[ChannelUpdate]] | None:
     """Lease the updates of one attempt, or else a batch of updates without an attempt, whose result is to be looked
-    up.
+    up. As soon as one update of an attempt is due, all that are as far are leased, so that a report is read once.
     """
     store = db.session.get(Store, store_id)
     if store is None or not store.active or store.problem is not None:
         return None
     known = carried(store)
-    due = _of_lane(store_id, lane).where(ChannelUpdate.kind.in_(list(known)), *_due_to_look_up(now()))
+    here, at = _of_lane(store_id, lane), now()
+    due = here.where(ChannelUpdate.kind.in_(list(known)), *_due_to_look_up(at))
     first = db.session.scalars(due.limit(1)).first()
     if first is None:
         return None
@@ -339,7 +340,13 @@ def claim_to_look_up(store_id: int, lane: str, owner: str) -> tuple[Store, list[
     if first.attempt_id is None:
         due = due.where(ChannelUpdate.attempt_id.is_(None)).limit(known[first.kind].batch)
     else:
-        due = due.where(ChannelUpdate.attempt_id == first.attempt_id)
+        due = here.where(
+            ChannelUpdate.kind == first.kind,
+            ChannelUpdate.attempt_id == first.attempt_id,
+            ChannelUpdate.state == first.state,
+            ChannelUpdate.look_again_at.is_not(None),
+            _free(at),
+        )
     rows = list(db.session.scalars(due.with_for_update(skip_locked=True).execution_options(populate_existing=True)))
     for row in rows:
         row.lease_owner, row.lease_until = owner, now() + leases.LEASE
