@@ -67,7 +67,14 @@ from webapp.clock import in_calendar, iso, now, parse_instant
 from webapp.config import configuration
 from webapp.db import Json, Model, UtcDateTime, db, unit_of_work
 from webapp.errors import DeskError, Invalid, Refusal
-from webapp.fulfillment.canceling import buyers_reason, cancel_orders, cancel_refusal, undo_cancel, undo_cancel_refusal
+from webapp.fulfillment.canceling import (
+    any_cancel_undoable,
+    buyers_reason,
+    cancel_orders,
+    cancel_refusal,
+    undo_cancel,
+    undo_cancel_refusal,
+)
 from webapp.fulfillment.confirmations import shows_package
 from webapp.fulfillment.contract import FulfillmentProvider, PackageInput, ShipmentCreated
 from webapp.fulfillment.correcting import (
@@ -79,7 +86,7 @@ from webapp.fulfillment.correcting import (
 from webapp.fulfillment.holding import SHIP_HOLD
 from webapp.fulfillment.models import Package, Shipment
 from webapp.fulfillment.services import ship_order, shipping_refusal
-from webapp.fulfillment.taking_back import take_back, taking_back_refusals
+from webapp.fulfillment.taking_back import any_shipment_undoable, take_back, taking_back_refusals
 from webapp.hooks import hookimpl
 from webapp.hooks.processes import PracticeStore, Process
 from webapp.i18n import LazyString, gettext, lazy_gettext, ngettext
@@ -286,6 +293,8 @@ __all__ = [
     "add_store",
     "address_needs",
     "address_refusal",
+    "any_cancel_undoable",
+    "any_shipment_undoable",
     "archive",
     "archive_refusal",
     "assign",

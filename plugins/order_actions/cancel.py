@@ -19,6 +19,7 @@ from webapp.api import (
     OrderAction,
     Refusal,
     UnitsOfLine,
+    any_cancel_undoable,
     buyers_reason,
     cancel_orders,
     cancel_reasons,
@@ -52,6 +53,9 @@ class CancelOrder(OrderAction):
 
     def done(self, count: int) -> str:
         return str(ngettext("%(num)s asked to be canceled", "%(num)s asked to be canceled", count))
+
+    def run_undoable(self, order_ids: Sequence[int]) -> bool:
+        return any_cancel_undoable(order_ids)
 
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
         return cancel_refusal(order, actor)

@@ -1,6 +1,6 @@
 """Ship: the button, the form and the JSON of shipping. The rules are the desk's own (`shipping_refusal`)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -23,13 +23,13 @@ from webapp.api import (
     PackageInput,
     Refusal,
     UnitsOfLine,
+    any_shipment_undoable,
     get_channel,
     lazy_gettext as _l,
     ngettext,
     now,
     ship_order,
     shipping_refusal,
-    stores,
 )
 
 Short = Field(max_length=100)
@@ -117,9 +117,11 @@ class ShipOrder(OrderAction):
     def undo(self, order: Order, data: ShipInput) -> tuple[str, Mapping[str, Any]] | None:
         return ("take_back", {}) if SHIP_HOLD.of(order.store) else None
 
-    def undo_run(self, since: datetime, until: datetime) -> tuple[str, Mapping[str, Any]] | None:
-        held = any(SHIP_HOLD.of(store) for store in stores())
-        return ("take_back", {"since": since.isoformat(), "until": until.isoformat()}) if held else None
+    def undo_in_run(self, since: int, version: int) -> tuple[str, Mapping[str, Any]] | None:
+        return "take_back", {"shipped_by": (since, version)}
+
+    def run_undoable(self, order_ids: Sequence[int]) -> bool:
+        return any_shipment_undoable(order_ids)
 
     def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
         if order is None:

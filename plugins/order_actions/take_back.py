@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import AwareDatetime
-
 from webapp.api import (
     ActionInput,
     Actor,
@@ -21,11 +19,12 @@ from webapp.api import (
 
 
 class TakeBackInput(ActionInput):
-    """Without `package`, all packages of the latest shipment, of those recorded from `since` to `until`."""
+    """Without `package`, all packages of the latest shipment, or of the one by which the order's version rose from the
+    first to the second of `shipped_by`.
+    """
 
     package: Annotated[int | None, FormField(_l("Package"), Kind.FIXED)] = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    shipped_by: tuple[int, int] | None = None
 
 
 class TakeBack(PackageAction):
@@ -50,4 +49,4 @@ class TakeBack(PackageAction):
         return taking_back_refusals(order, actor)
 
     def perform(self, order: Order, data: TakeBackInput, actor: Actor) -> None:
-        take_back(order, data.package, since=data.since, until=data.until, actor=actor)
+        take_back(order, data.package, shipped_by=data.shipped_by, actor=actor)

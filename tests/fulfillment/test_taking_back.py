@@ -15,7 +15,7 @@ from tests.fulfillment.test_correcting import reading
 from webapp.audit.actor import Actor
 from webapp.channels.incoming import ChannelStage, IncomingOrder
 from webapp.channels.models import Store
-from webapp.channels.outgoing import NotYet, Refused
+from webapp.channels.outgoing import NotYet, Refused, Unknown
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Forbidden, Refusal, Stale, sentence_of as problem_of
@@ -404,15 +404,40 @@ def test_undoing_a_held_shipment_needs_the_right_to_ship(
     assert packages() == []
 
 
-def test_a_run_takes_back_what_it_shipped_and_nothing_later(order: Order, store: Store, do: Do) -> None:
+def test_what_was_refused_after_a_lost_answer_is_not_taken_back(
+    order: Order, channel: FakeChannel, work: Work, do: Do
+) -> None:
+    """The channel may have the package of the lost answer, and refuse the repetition for that."""
+    ship(do, order)
+    channel.outcomes, channel.found = [Unknown("lost"), Refused("No.")], [NotYet(0)]
+    for seconds in (0, 5, 100, 1000):
+        go(work, seconds)
+    assert updates()[0].state == "refused"
+    with pytest.raises(Refusal, match=LEFT):
+        do(order, "take_back")
+
+
+def test_closing_what_was_refused_leaves_it_to_be_taken_back(
+    order: Order, channel: FakeChannel, work: Work, do: Do, boss: Actor
+) -> None:
+    ship(do, order)
+    channel.outcomes = [Refused("No.")]
+    go(work)
+    with unit_of_work():
+        deciding.close(updates()[0], actor=boss)
+    do(order, "take_back", package=1)
+    assert (packages(), seen(order).unshipped) == ([], 4)
+
+
+def test_the_shipment_of_one_act_is_taken_back_and_no_other(order: Order, store: Store, do: Do) -> None:
     hold(store)
     [first, second] = order.lines
+    since = seen(order).version
     do(order, "ship", carrier="DHL", tracking_number="JD1", lines={first.id: 1})
-    of_run = {"since": (now() - timedelta(minutes=1)).isoformat(), "until": now().isoformat()}
-    with time_machine.travel(now() + timedelta(seconds=9), tick=True):
-        do(order, "ship", carrier="DHL", tracking_number="JD2", lines={second.id: 1})
-        do(order, "take_back", **of_run)
-        assert packages() == [(2, "JD2")]
-        with pytest.raises(DeskError, match="was taken back already"):
-            do(order, "take_back", **of_run)
+    version = seen(order).version
+    do(order, "ship", carrier="DHL", tracking_number="JD2", lines={second.id: 1})
+    do(order, "take_back", shipped_by=(since, version))
+    assert packages() == [(2, "JD2")]
+    with pytest.raises(DeskError, match="not there any more"):
+        do(order, "take_back", shipped_by=(since, version))
     assert packages() == [(2, "JD2")]

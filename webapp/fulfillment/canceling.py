@@ -32,6 +32,7 @@ from webapp.updates.contract import Owing
 from webapp.updates.kinds import carried
 from webapp.updates.models import ChannelUpdate
 from webapp.updates.owing import owe, withdraw
+from webapp.updates.queries import any_waiting
 
 
 class BeingCanceled(Refusal):
@@ -104,6 +105,11 @@ def undo_cancel_refusal(order: Order, actor: Actor) -> Refusal | None:
     """Why there is no cancellation to undo now; asked by the button and by `undo_cancel`."""
     found = asked(order)
     return deciding.undo_refusal(found[1]) if found else NotBeingCanceled()
+
+
+def any_cancel_undoable(order_ids: Sequence[int]) -> bool:
+    """Whether a cancellation of one of these orders certainly has not left."""
+    return any_waiting(CANCEL, order_ids)
 
 
 def buyers_reason(order: Order) -> str | None:

@@ -140,7 +140,7 @@ def confirmations_of(order: Order) -> list[ChannelUpdate]:
 
 @dataclass(frozen=True, slots=True)
 class HeldShipment:
-    """A shipment whose confirmations are sent later, until when it can be undone."""
+    """A shipment whose confirmations wait: when they go, and whether it can be undone until then."""
 
     goes_at: datetime
     undoable: bool  # as a whole, by the act that takes back the latest shipment

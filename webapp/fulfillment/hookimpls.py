@@ -8,7 +8,7 @@ from webapp.fulfillment.holding import SETTINGS
 from webapp.fulfillment.list_columns import COLUMNS
 from webapp.fulfillment.query_keys import KEYS, PACKAGE_KEYS, SOURCES
 from webapp.fulfillment.shipment_list import COLUMNS as PACKAGE_COLUMNS, SHIPMENT_LIST
-from webapp.fulfillment.unshipping import SHIPPING, TAKEN_BACK
+from webapp.fulfillment.unshipping import SHIPPED, SHIPPING, TAKEN_BACK
 from webapp.hooks import hookimpl
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.telling import declare
@@ -39,7 +39,7 @@ def register_attention_kinds() -> list[AttentionKind]:
 
 @hookimpl
 def register_event_words() -> list[EventWords]:
-    shipped = EventWords("shipped", _l("Shipped by %(carrier)s, %(tracking)s (units: %(units)s)"), SHIPPING)
+    shipped = EventWords(SHIPPED, _l("Shipped by %(carrier)s, %(tracking)s (units: %(units)s)"), SHIPPING)
     return [shipped, *CORRECTING_WORDS, TAKEN_BACK, *WORDS]
 
 

@@ -23,6 +23,7 @@ from webapp.fulfillment.cancellations import OrderCanceled
 from webapp.fulfillment.confirmations import SHIPMENT, owe_confirmations
 from webapp.fulfillment.contract import FulfillmentProvider, PackageInput, ShipmentCreated
 from webapp.fulfillment.models import DESK, Package, PackageLine, Shipment
+from webapp.fulfillment.unshipping import SHIPPED
 from webapp.hooks.fence import ask
 from webapp.hooks.registered import by_code
 from webapp.i18n import lazy_gettext as _l
@@ -178,8 +179,13 @@ def ship_order(
     forget_refused(order)
     units = sum(line.quantity for package in shipment.packages for line in package.lines)
     last = shipment.packages[-1]
-    values = {"units": units, "carrier": last.carrier_name or last.carrier, "tracking": last.tracking_number}
-    record(order, "shipped", actor=actor, values=values)
+    values = {
+        "units": units,
+        "carrier": last.carrier_name or last.carrier,
+        "tracking": last.tracking_number,
+        "packages": [package.number for package in shipment.packages],
+    }
+    record(order, SHIPPED, actor=actor, values=values)
     owe_confirmations(order, shipment)
     tell("shipments_created", [ShipmentCreated(shipment.id, order.id, DESK)])
     return shipment

@@ -1,4 +1,4 @@
-"""Undoing shipments whose confirmations never left: units are open again, and the packages are gone.
+"""Undoing shipments that their channel does not have: units are open again, and the packages are gone.
 
 A package that is taken back did not leave: no list, slip or file may show it. Its number stays with its confirmation,
 which was withdrawn, and is not given again; what was in it is in the order's events.
@@ -20,6 +20,7 @@ from webapp.orders.events import EventGroup, EventWords, record
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.services import settle_state
 
+SHIPPED = "shipped"  # the code of the event
 SHIPPING = EventGroup("shipping", _l("Shipments"), 20)
 TAKEN_BACK = EventWords("taken_back", _l("Taken back: %(told)s (units: %(units)s)"), SHIPPING)
 
@@ -31,7 +32,7 @@ class UnitsSettled(Refusal):
     sentence = _l("Units of %(sku)s were invoiced, refunded or returned: their package can't be taken back.")
 
 
-class ShippedAtChannel(Refusal):
+class UnitsAtChannel(Refusal):
     """The channel shows the units as shipped."""
 
     code = "units_shipped_at_channel"
@@ -39,7 +40,7 @@ class ShippedAtChannel(Refusal):
 
 
 def unshipping_refusal(order: Order, packages: Sequence[Package]) -> Refusal | None:
-    """Why the units of packages whose confirmations have not left can't all be open again."""
+    """Why the units of packages that the channel does not have can't all be open again."""
     shipped = {line.number: line.fulfilled for line in order.channel_order.lines}
     if order.channel_order.stage == ChannelStage.SHIPPED:
         shipped |= {line.channel_line_number: line.shipped for line in order.lines}
@@ -51,7 +52,7 @@ def unshipping_refusal(order: Order, packages: Sequence[Package]) -> Refusal | N
         if max(line.invoiced, line.refunded, line.returned) > left:
             return UnitsSettled(sku=sku)
         if shipped.get(line.channel_line_number, 0) > left:
-            return ShippedAtChannel(channel=channel_name(order.store.channel), sku=sku)
+            return UnitsAtChannel(channel=channel_name(order.store.channel), sku=sku)
     return None
 
 

@@ -9,8 +9,6 @@ they have while it goes on.
 import secrets
 import traceback
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from types import NoneType
@@ -32,8 +30,9 @@ from webapp.jobs.models import Run, RunResult
 from webapp.lists.listing import first_rows, matching_ids
 from webapp.orders import freshness
 from webapp.orders.contract import ActionInput, OrderAction
+from webapp.orders.inputs import is_needed
 from webapp.orders.listing import NEWEST, ORDER_LIST
-from webapp.orders.models import BulkAct, Order
+from webapp.orders.models import BulkAct, Order, Submission
 from webapp.orders.queries import AROUND, locked_all, visible
 from webapp.orders.services import Done, Wanted, act_many, actions, find_action, read_input, refusal_of
 from webapp.search.compiling import Compiled
@@ -152,7 +151,8 @@ def start_each(action_code: str, inputs: Mapping[int, ActionInput], *, actor: Ac
 def try_again(run: Run, *, actor: Actor, key: str = "") -> Run:
     """Start a new run over the orders that an ended run left undone. Raises `NothingToRepeat`."""
     row = db.session.get_one(BulkAct, run.id)
-    action = _checked(row.action, actor)
+    action = find_action(row.action)
+    actor.needs(action.right)
     if run.is_open:
         raise NothingToRepeat
     if known := known_run(key, actor):
@@ -164,24 +164,36 @@ def try_again(run: Run, *, actor: Actor, key: str = "") -> Run:
         raise NothingToRepeat from None
 
 
-def undoing(run: Run, actor: Actor) -> tuple[OrderAction, ActionInput] | None:
-    """The action that undoes this run, with its input, if there is one and the actor has the right to it."""
-    row = db.session.get_one(BulkAct, run.id)
-    action = actions().get(row.action)
-    if action is None or run.ended_at is None or run.done == run.failed:
+def undoing(run: Run, actor: Actor) -> OrderAction | None:
+    """The action that undoes this run, if there is one, the actor has the right to it, and something can be undone."""
+    action = actions().get(db.session.get_one(BulkAct, run.id).action)
+    if action is None or run.is_open or run.done == run.failed:
         return None
-    code, given = _undo_of(action, run.started_at, run.ended_at)
-    back = actions().get(code)
-    if back is None or not actor.may(back.right):
+    code, given = _undo_of(action, 0, 0)
+    back, chosen = actions().get(code), type(action).undo_in_run is not OrderAction.undo_in_run
+    if back is None or not (back.bulk or chosen) or not actor.may(back.right) or not _is_whole(back, given):
         return None
-    with suppress(DeskError):
-        return back, read_input(back, given)
-    return None
-
-
-def _undo_of(action: OrderAction, since: datetime, until: datetime) -> tuple[str, Mapping[str, Any]]:
     try:
-        found = ask(action, "action", action.undo_run, since, until, gives=(tuple, NoneType))
+        possible = ask(action, "action", action.run_undoable, _done_ids(run), gives=bool)
+    except PluginFailed:
+        return None
+    return back if possible else None
+
+
+def _is_whole(action: OrderAction, given: Mapping[str, Any]) -> bool:
+    """Whether the input has every field that the action's form requires."""
+    needed = [name for name, info in action.Input.model_fields.items() if is_needed(info)]
+    return all(name in given for name in needed)
+
+
+def _done_ids(run: Run) -> list[int]:
+    done = select(RunResult.subject_id).where(RunResult.run_id == run.id, RunResult.state == ResultState.DONE)
+    return list(db.session.scalars(done.order_by(RunResult.position)))
+
+
+def _undo_of(action: OrderAction, since: int, version: int) -> tuple[str, Mapping[str, Any]]:
+    try:
+        found = ask(action, "action", action.undo_in_run, since, version, gives=(tuple, NoneType))
     except PluginFailed:
         return "", {}
     return found or ("", {})
@@ -189,14 +201,32 @@ def _undo_of(action: OrderAction, since: datetime, until: datetime) -> tuple[str
 
 def undo(run: Run, *, actor: Actor, key: str = "") -> Run:
     """Start a new run that undoes what an ended run did. Raises `NothingToUndo`."""
-    if (found := undoing(run, actor)) is None:
+    back = undoing(run, actor)
+    if back is None:
         raise NothingToUndo
-    back, data = found
     if known := known_run(key, actor):
         return known
-    done = select(RunResult.subject_id).where(RunResult.run_id == run.id, RunResult.state == ResultState.DONE)
-    ids = chosen_ids(actor, ids=list(db.session.scalars(done)))
-    return _begin(back, {"input": data.model_dump(mode="json")}, ids, actor, key)
+    action = find_action(db.session.get_one(BulkAct, run.id).action)
+    ids = chosen_ids(actor, ids=_done_ids(run))
+    acts = _versions(run)
+    given = {order_id: _undo_of(action, *acts.get(order_id, (0, 0)))[1] for order_id in ids}
+    body = {"each": {str(id_): read_input(back, one).model_dump(mode="json") for id_, one in given.items()}}
+    return _begin(back, body, ids, actor, key)
+
+
+def _versions(run: Run) -> dict[int, tuple[int, int]]:
+    """By order, its versions before and after the act of the run, as long as they are remembered."""
+    query = select(Submission.order_id, Submission.result).where(
+        Submission.actor_kind == run.actor_kind,
+        Submission.actor_id == (run.actor_id or 0),
+        Submission.key.startswith(_key_in(run, ""), autoescape=True),
+    )
+    return {order_id: (result["since"], result["version"]) for order_id, result in db.session.execute(query)}
+
+
+def _key_in(run: Run, position: int | str) -> str:
+    """The key under which the act on one order of the run is remembered."""
+    return f"bulk-{run.id}-{position}"
 
 
 def _checked(code: str, actor: Actor) -> OrderAction:
@@ -301,7 +331,7 @@ def _act(
         try:
             if order is None:
                 raise Forbidden(right=str(_l("see orders")))
-            wanted.append((result, Wanted(order, read_input(action, given), f"bulk-{run.id}-{result.position}")))
+            wanted.append((result, Wanted(order, read_input(action, given), _key_in(run, result.position))))
         except DeskError as problem:
             result.state, result.problem = _result_of(run, result.subject_id, problem)
     try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -91,11 +90,15 @@ class OrderAction(ABC):
         """
         return (self.counterpart, {}) if self.counterpart else None
 
-    def undo_run(self, since: datetime, until: datetime) -> tuple[str, Mapping[str, Any]] | None:
-        """The act that undoes what a bulk run of this one did between these times: its code and its input for each
-        order; None if there is none, or the input needs more.
+    def undo_in_run(self, since: int, version: int) -> tuple[str, Mapping[str, Any]] | None:
+        """The act that undoes what a bulk run of this one did to one order, whose version it raised from `since` to
+        `version`: its code and its input. None if a run can't be undone.
         """
         return (self.counterpart, {}) if self.counterpart else None
+
+    def run_undoable(self, order_ids: Sequence[int]) -> bool:
+        """Whether anything of what a run did to these orders may still be undone; a page asks it, in few statements."""
+        return True
 
     def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
         """What the fields of `Input` offer this person for this order, beyond what was declared: choices, defaults,

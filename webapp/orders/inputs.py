@@ -140,11 +140,17 @@ def _fields(model: type[BaseModel], offered: Mapping[str, Offered]) -> tuple[Inp
         shown, own = shown_of(info), offered.get(name, Offered())
         if shown is None or not own.shown:
             continue
-        needed = info.is_required() if shown.needed is None else shown.needed
+        needed = is_needed(info)
         longest = next(filter(None, (getattr(one, "max_length", None) for one in info.metadata)), None)
         within = _fields(_model_of(info), own.fields) if shown.kind is Kind.GROUPS else ()
         found.append(InputField(name, shown, own, needed, None if within else longest, within))
     return tuple(found)
+
+
+def is_needed(info: FieldInfo) -> bool:
+    """Whether a form requires the field."""
+    shown = shown_of(info)
+    return info.is_required() if shown is None or shown.needed is None else shown.needed
 
 
 def shown_of(info: FieldInfo) -> FormField | None:

@@ -94,7 +94,7 @@ class OutwardKind(ABC):
     code: ClassVar[str]
     label: ClassVar[LazyString | str]
     right: ClassVar[str] = "updates.retry"  # the right to send it again, undo or close it
-    undo_right: ClassVar[str] = ""  # the right to undo it, if it is another: that of the act which owed it
+    undo_right: ClassVar[str] = ""  # the right to undo it, where it differs from `right`
     hold: ClassVar[Setting[int] | None] = None  # a setting of stores: the seconds in which it can be undone
     provable: ClassVar[bool] = True  # whether a lost one can be looked up; otherwise a person decides
     confirmable: ClassVar[bool] = True  # whether a person may say that it happened, though the channel does not show it

@@ -13,7 +13,7 @@ from webapp.channels.models import Store
 from webapp.channels.registered import channels
 from webapp.channels.services import account_of, stores_of_account
 from webapp.clock import now
-from webapp.db import among, db, once_a_transaction
+from webapp.db import among, any_row, db, once_a_transaction
 from webapp.errors import DeskError, NotFound, Refusal, class_of, sentence_of
 from webapp.hooks.fence import PluginFailed
 from webapp.i18n import lazy_gettext as _l
@@ -119,6 +119,19 @@ def provable(update: ChannelUpdate) -> bool:
     """Whether the result can be looked up: by its effect, or by the channel's handle."""
     kind = kinds().get(update.kind)
     return update.handle is not None or kind is None or kind.provable
+
+
+def any_waiting(kind: str, order_ids: Sequence[int]) -> bool:
+    """Whether an update of this kind and of one of these orders certainly has not left; see `never_left`."""
+    return any_row(
+        ChannelUpdate,
+        among(ChannelUpdate.order_id, order_ids),
+        ChannelUpdate.kind == kind,
+        ChannelUpdate.state.in_(WAITING),
+        ChannelUpdate.attempts == 0,
+        ChannelUpdate.lease_owner.is_(None),
+        ChannelUpdate.look_from.is_(None),
+    )
 
 
 def undecided(update: ChannelUpdate) -> bool:

@@ -39,7 +39,7 @@ NOT_OF_BUTTONS = {
     correcting.ConfirmedElsewhere: "of one package of several, beside which it stands",
     taking_back.NoConfirmationOwed: "of one package of several, beside which it stands",
     unshipping.UnitsSettled: "of one package of several, beside which it stands",
-    unshipping.ShippedAtChannel: "of one package of several, beside which it stands",
+    unshipping.UnitsAtChannel: "of one package of several, beside which it stands",
 }
 
 

@@ -4,15 +4,19 @@ import html
 import io
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from html import unescape
 from typing import Any
 
 import pytest
+import time_machine
+from sqlalchemy import update
 
 from tests.ui.conftest import Browser, tells_both
 from webapp.audit.actor import Actor
 from webapp.channels.incoming import ChannelStage
 from webapp.channels.models import Store
+from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.fulfillment import ship_list
 from webapp.fulfillment.holding import SETTINGS as HOLDS
@@ -24,7 +28,9 @@ from webapp.orders.models import Order, OrderComment
 from webapp.orders.services import actions, find_action
 from webapp.orders.statuses import make_status
 from webapp.settings.services import store_all
+from webapp.sync import jobs
 from webapp.testing import incoming_line, incoming_order
+from webapp.updates.models import ChannelUpdate
 
 
 @pytest.fixture
@@ -632,25 +638,79 @@ def test_too_many_for_one_run_is_said_before_anything_is_typed(
     assert "Comment: up to 3 orders" in browser.get("/orders/bulk?all=1&action=comment").text
 
 
-def test_a_list_that_shipped_under_a_hold_is_undone_from_its_run(
-    browser: Browser, orders: list[Order], store: Store, work: Callable[[], int]
-) -> None:
-    def hold(seconds: int) -> None:
-        with unit_of_work():
-            store_all(HOLDS, {"ship_hold": seconds}, store)
+@pytest.fixture
+def shipped(browser: Browser, orders: list[Order], store: Store, work: Callable[[], int]) -> Callable[[], Run]:
+    """Ship two orders by a list under a hold, and return the run."""
 
-    hold(60)
-    text = "\n".join(f"{order.number}\tDHL\tJD{order.id}\t" for order in orders[:2])
-    browser.post("/orders/ship-list/start", {"list": text, "submission_key": "k1"})
-    work()
-    [shipped] = runs_of()
-    hold(0)
-    assert "/undo" not in browser.get(f"/runs/{shipped.id}/strip").text  # without a hold nothing waits to be undone
-    hold(60)
-    assert f"/runs/{shipped.id}/undo" in browser.get(f"/runs/{shipped.id}/strip").text
-    undone = browser.post(f"/runs/{shipped.id}/undo")
+    def ship() -> Run:
+        with unit_of_work():
+            store_all(HOLDS, {"ship_hold": 60}, store)
+        rows = [f"{order.number}\tDHL\tJD{order.id}\t" for order in orders[:2]]
+        browser.post("/orders/ship-list/start", {"list": "\n".join(rows), "submission_key": "k1"})
+        work()
+        [run] = runs_of()
+        return run
+
+    return ship
+
+
+def test_a_list_that_shipped_under_a_hold_is_undone_from_its_run(
+    browser: Browser, shipped: Callable[[], Run], work: Callable[[], int]
+) -> None:
+    run = shipped()
+    assert f"/runs/{run.id}/undo" in browser.get(f"/runs/{run.id}/strip").text
+    undone = browser.post(f"/runs/{run.id}/undo")
     assert "The shipments of 2 orders are being taken back." in browser.get(undone.location).text
     work()
     db.session.expire_all()
     assert all(order.unshipped for order in db.session.query(Order))
-    assert "2 shipments taken back" in browser.get(f"/runs/{runs_of()[-1].id}/strip").text
+    last = runs_of()[-1]
+    strip = browser.get(f"/runs/{last.id}/strip").text
+    assert "2 shipments taken back" in strip
+    assert "/undo" not in strip
+    assert "/undo" not in browser.get(f"/runs/{run.id}/strip").text  # nothing is left to be undone
+
+
+def test_undo_is_offered_as_long_as_something_waits(
+    browser: Browser, orders: list[Order], shipped: Callable[[], Run], work: Callable[[], int]
+) -> None:
+    run = shipped()
+    with time_machine.travel(now() + timedelta(seconds=61), tick=True):
+        jobs.find_due()
+        work()
+        assert "/undo" not in browser.get(f"/runs/{run.id}/strip").text
+        assert browser.post(f"/runs/{run.id}/undo").status_code == 409
+
+
+def test_orders_that_an_undoing_run_left_are_tried_again(
+    browser: Browser, orders: list[Order], shipped: Callable[[], Run], work: Callable[[], int]
+) -> None:
+    run = shipped()
+    with unit_of_work():
+        db.session.execute(update(ChannelUpdate).where(ChannelUpdate.order_id == orders[0].id).values(attempts=1))
+    browser.post(f"/runs/{run.id}/undo")
+    work()
+    undoing = runs_of()[-1]
+    assert (undoing.done, undoing.failed) == (2, 1)
+    with unit_of_work():
+        db.session.execute(update(ChannelUpdate).where(ChannelUpdate.order_id == orders[0].id).values(attempts=0))
+    again = browser.post(f"/runs/{undoing.id}/again", {"submission_key": "k9"})
+    assert again.status_code == 302
+    work()
+    db.session.expire_all()
+    assert all(order.unshipped for order in db.session.query(Order))
+
+
+def test_a_run_that_undid_cancellations_offers_no_second_cancellation(
+    browser: Browser, orders: list[Order], work: Callable[[], int]
+) -> None:
+    browser.post("/orders/bulk/cancel", {"order": ids(orders)[:2], "reason": "NoInventory", "submission_key": "k1"})
+    work()
+    [canceled] = runs_of()
+    assert f"/runs/{canceled.id}/undo" in browser.get(f"/runs/{canceled.id}/strip").text
+    browser.post(f"/runs/{canceled.id}/undo")
+    work()
+    last = runs_of()[-1]
+    assert last.id != canceled.id
+    assert "/undo" not in browser.get(f"/runs/{last.id}/strip").text
+    assert browser.post(f"/runs/{last.id}/undo").status_code == 409
