@@ -38,7 +38,7 @@ from webapp.orders.queries import state_condition, visible
 from webapp.orders.states import STATE_LABELS
 from webapp.orders.statuses import status_choices
 from webapp.orders.tags import all_tags
-from webapp.search.conditions import between, spelled, within, yes_no
+from webapp.search.conditions import between, by_id, spelled, within, yes_no
 from webapp.search.contract import Bound, Found, KeyKind, QueryKey
 from webapp.search.gathering import STEP
 from webapp.search.terms import index_key
@@ -114,15 +114,6 @@ def _by_channel(values: Sequence[str], actor: Actor) -> Condition:
 
 def _channels(actor: Actor) -> dict[str, LazyString | str]:
     return {code: channel.label for code, channel in channels().items()}
-
-
-def _by_id(column: Any) -> Callable[[Sequence[str], Actor], Condition]:
-    def condition(values: Sequence[str], actor: Actor) -> Condition:
-        ids = [int(value) for value in values]
-        one: Condition = column == ids[0]  # an index can then give rows in its order
-        return one if len(ids) == 1 else column.in_(ids)
-
-    return condition
 
 
 def _stores(actor: Actor) -> dict[str, str]:
@@ -290,8 +281,8 @@ KEYS = (
         code="canceling", label=_l("Canceling"), kind=KeyKind.YES_NO, bare=True,
         condition=yes_no(Order.canceling.is_(True)),
     ),
-    QueryKey(code="shop", label=_l("Shop"), kind=KeyKind.CHOICE, condition=_by_id(Order.shop_id), choices=_shops),
-    QueryKey(code="store", label=_l("Store"), kind=KeyKind.CHOICE, condition=_by_id(Order.store_id), choices=_stores),
+    QueryKey(code="shop", label=_l("Shop"), kind=KeyKind.CHOICE, condition=by_id(Order.shop_id), choices=_shops),
+    QueryKey(code="store", label=_l("Store"), kind=KeyKind.CHOICE, condition=by_id(Order.store_id), choices=_stores),
     QueryKey(code="channel", label=_l("Channel"), kind=KeyKind.CHOICE, condition=_by_channel, choices=_channels),
     QueryKey(
         code="marketplace", label=_l("Marketplace"), kind=KeyKind.CHOICE,

@@ -23,6 +23,17 @@ def within(column: Any, low: Any, high: Any) -> Condition:
     return and_(*ends)
 
 
+def by_id(column: Any) -> Callable[[Sequence[str], Actor], Condition]:
+    """The condition of a key whose choices are ids of other rows, such as stores."""
+
+    def condition(values: Sequence[str], actor: Actor) -> Condition:
+        ids = [int(value) for value in values]
+        one: Condition = column == ids[0]  # an index can then give rows in its order
+        return one if len(ids) == 1 else column.in_(ids)
+
+    return condition
+
+
 def spelled(column: Any, spell: Callable[[str], str]) -> Callable[[Sequence[str], Actor], Condition]:
     """The condition of a key for text: the value is compared in the spelling of the column; `*` at its end matches a
     beginning.

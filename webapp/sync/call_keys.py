@@ -12,7 +12,7 @@ from webapp.channels.models import Store
 from webapp.channels.registered import channels
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.orders.query_keys import KEYS as KEYS_OF_ORDERS
-from webapp.search.conditions import between, spelled, within
+from webapp.search.conditions import between, by_id, spelled, within
 from webapp.search.contract import Bound, KeyKind, QueryKey
 from webapp.sync.call_list import AT, CALLS, SHOP_OF_CALL
 from webapp.sync.call_log import OUTCOMES
@@ -49,17 +49,8 @@ def _by_code(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
     return and_(text(FAILED_CALLS), or_(*either))
 
 
-def _by_store(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
-    ids = [int(value) for value in values]
-    return ChannelCall.store_id == ids[0] if len(ids) == 1 else ChannelCall.store_id.in_(ids)
-
-
 def _by_channel(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
     return Store.channel.in_(values)
-
-
-def _by_shop(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
-    return SHOP_OF_CALL.in_([int(value) for value in values])
 
 
 KEYS = (
@@ -88,7 +79,7 @@ KEYS = (
         subject=CALLS, code="request", label=_l("Request id"), kind=KeyKind.TEXT,
         condition=spelled(ChannelCall.request_id, str),
     ),
-    replace(_OF_ORDERS["store"], subject=CALLS, condition=_by_store),
-    replace(_OF_ORDERS["shop"], subject=CALLS, condition=_by_shop),
+    replace(_OF_ORDERS["store"], subject=CALLS, condition=by_id(ChannelCall.store_id)),
+    replace(_OF_ORDERS["shop"], subject=CALLS, condition=by_id(SHOP_OF_CALL)),
     replace(_OF_ORDERS["channel"], subject=CALLS, condition=_by_channel),
 )  # fmt: skip

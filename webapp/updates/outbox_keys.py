@@ -17,7 +17,7 @@ from webapp.errors import codes_of
 from webapp.hooks.fence import PluginFailed
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.orders.query_keys import KEYS as KEYS_OF_ORDERS
-from webapp.search.conditions import between
+from webapp.search.conditions import between, by_id
 from webapp.search.contract import Bound, KeyKind, QueryKey
 from webapp.updates.kinds import carried_by, kinds
 from webapp.updates.models import OPEN, OPEN_UPDATES, STATE_LABELS, WAITING, ChannelUpdate, UpdateState
@@ -35,12 +35,6 @@ def _by_state(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
     if set(values) <= set(OPEN):
         return ChannelUpdate.id.in_(_open().where(ChannelUpdate.state.in_(values)))
     return ChannelUpdate.state.in_(values)
-
-
-def _by_store(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
-    """By the update's own store, which its indexes have. SQLite would read all orders of the store first."""
-    ids = [int(value) for value in values]
-    return ChannelUpdate.store_id == ids[0] if len(ids) == 1 else ChannelUpdate.store_id.in_(ids)
 
 
 def _by_kind(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
@@ -120,5 +114,6 @@ KEYS = (
         subject=OUTBOX, code=DEADLINE, label=_l("Deadline"), kind=KeyKind.DEADLINE,
         condition=_while(OPEN, ChannelUpdate.deadline), help=_l("While it can be missed: late, <4h."),
     ),
-    replace(_OF_ORDERS["store"], subject=OUTBOX, condition=_by_store),
+    # By the update's own store, which its indexes have: by the order's, SQLite reads all the store's orders.
+    replace(_OF_ORDERS["store"], subject=OUTBOX, condition=by_id(ChannelUpdate.store_id)),
 )  # fmt: skip
