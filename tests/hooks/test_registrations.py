@@ -102,6 +102,17 @@ def test_of_two_plugins_with_one_code_the_first_keeps_it(app: Flask, plugin_fail
     plugin_failures.clear()
 
 
+def test_a_right_to_undo_that_nobody_brings_leaves_the_kind_out(app: Flask, plugin_failures: list[Failure]) -> None:
+    [thing, *_] = ASKED["register_outward_kinds"]().values()
+    for code, named in (("dare", "daring.undo"), ("usual", ""), ("known", "orders.ship")):
+        with plugged(daring=("register_outward_kinds", [with_(thing, code=code, undo_right=named)])):
+            check_all(app)
+            assert (code in ASKED["register_outward_kinds"]()) == (code != "dare")
+            expected = ["register_outward_kinds: there is no right daring.undo"] if code == "dare" else []
+            assert faults_of("daring") == expected
+    plugin_failures.clear()
+
+
 def test_a_right_that_nobody_brings_leaves_the_thing_out(app: Flask, plugin_failures: list[Failure]) -> None:
     things = {hook: a_thing(hook) for hook in sorted(set(HOOKS) - WITHOUT_CODE)}
     having = {hook: thing for hook, thing in things.items() if hasattr(thing, "right")}

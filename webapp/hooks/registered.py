@@ -15,6 +15,7 @@ from webapp.i18n import LazyString
 
 T = TypeVar("T")
 KNOWS_RIGHT: list[Callable[[str], bool]] = []  # asked of each right that is named; `audit.rights` knows them
+RIGHTS = ("right", "undo_right")  # the attributes in which things name rights
 OURS = "webapp."  # prefixes of the names of the desk's own modules, under which these are registered
 
 
@@ -179,16 +180,18 @@ def _ask(hook: str, implementation: Any, kind: type[T]) -> list[tuple[T, str]]:
 
 
 def _checked(item: object, kind: type[T]) -> T:
-    """The thing, if it is of this type and its code and label can be read."""
+    """The thing, if it is of this type, its code and label can be read, and the rights that it names are known."""
     if not isinstance(item, kind):
         raise failures.WrongType(item, kind)
-    for name in ("code", "label", "right"):
+    for name in ("code", "label", *RIGHTS):
         if any(name in vars(one) or name in vars(one).get("__annotations__", {}) for one in kind.__mro__):
             word = getattr(item, name)
             if not isinstance(word, (str, LazyString)):
                 raise failures.WrongType(word, str)
             if not str(word):
+                if getattr(kind, name, None) == "":
+                    continue  # the type itself leaves it empty
                 raise failures.NotTaken(f"its {name} is empty")
-            if name == "right" and not all(knows(str(word)) for knows in KNOWS_RIGHT):
+            if name in RIGHTS and not all(knows(str(word)) for knows in KNOWS_RIGHT):
                 raise failures.NotTaken(f"there is no right {word}")
     return item
