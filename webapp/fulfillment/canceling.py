@@ -32,7 +32,7 @@ from webapp.updates.contract import Owing
 from webapp.updates.kinds import carried
 from webapp.updates.models import ChannelUpdate
 from webapp.updates.owing import owe, withdraw
-from webapp.updates.queries import any_waiting
+from webapp.updates.queries import any_waiting, why_nothing_goes
 
 
 class BeingCanceled(Refusal):
@@ -132,7 +132,7 @@ def cancel_orders(
         order.canceling = True
     db.session.flush()
     for order, row in zip(orders, made, strict=True):
-        held = CANCEL_HOLD.of(order.store)
+        held = CANCEL_HOLD.of(order.store) if why_nothing_goes(order.store) is None else 0  # else it names no time
         values: dict[str, Any] = {"reason": reason}
         values |= {} if row.whole else {"units": sum(row.lines.values())}
         values |= {"goes": iso(row.asked_at + timedelta(seconds=held))} if held else {}

@@ -153,14 +153,22 @@ def why_it_waits(update: ChannelUpdate) -> str | None:
     """Why the update is not sent now, in the reader's language; None if it can be sent."""
     if update.state not in WAITING:
         return None
-    store = update.store
-    if not store.active:
-        return str(StorePaused())
-    return sentence_of(store.problem or store.read_only) or _behind(update)
+    return why_nothing_goes(update.store) or _behind(update)
+
+
+def why_nothing_goes(store: Store) -> str | None:
+    """Why the store sends nothing until a person acts, in the reader's language: it is paused, disconnected, or
+    read-only. None if it sends.
+    """
+    return sentence_of(store.problem or store.read_only) if store.active else str(StorePaused())
 
 
 def goes_at(update: ChannelUpdate) -> datetime | None:
-    """When a waiting update is sent, if not at once, as far as its channel knows."""
+    """When a waiting update is sent, if not at once, as far as its channel knows. None while its store sends nothing:
+    nobody knows when that ends.
+    """
+    if update.state in WAITING and why_nothing_goes(update.store) is not None:
+        return None
     if update.state == UpdateState.HELD:
         return update.due_at
     if update.state != UpdateState.OWED or update.lease_owner is not None:

@@ -12,10 +12,14 @@ from webapp.audit.actor import Actor
 from webapp.channels.models import Store
 from webapp.channels.outgoing import Refused
 from webapp.clock import now
-from webapp.db import db
-from webapp.fulfillment.holding import CANCEL_HOLD
+from webapp.db import db, unit_of_work
+from webapp.fulfillment.contract import PackageInput
+from webapp.fulfillment.holding import CANCEL_HOLD, SETTINGS
 from webapp.fulfillment.models import Cancellation
+from webapp.fulfillment.services import ship_order
 from webapp.orders.models import Order
+from webapp.orders.queries import locked
+from webapp.settings.services import change
 from webapp.sync import jobs
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order, line_again
 from webapp.updates.models import ChannelUpdate
@@ -61,6 +65,25 @@ def test_it_says_when_it_goes_and_is_undone_from_the_page(
     page = answer.text if htmx else boss.get(f"/orders/{order.number}").text
     assert "nothing was sent of it" in page
     assert "Being canceled" not in page
+
+
+def test_a_store_that_sends_nothing_names_no_time(make_order: Callable[..., Order], boss: Browser, store: Store) -> None:
+    canceled, shipped = make_order(), make_order()
+    with unit_of_work():
+        change(SETTINGS, {"ship_hold": 60}, db.session.get_one(Store, store.id), actor=Actor.operator())
+        ship_order(locked(shipped), [PackageInput("DHL", "JD1")], actor=Actor.operator())
+    assert "Confirmation goes to Fake channel at" in boss.get(f"/orders/{shipped.number}?tab=shipments").text
+    with unit_of_work():
+        db.session.get_one(Store, store.id).read_only = {"code": "older_database", "values": {}}
+    page = cancel(boss, canceled)
+    for text in (page, boss.get(f"/orders/{canceled.number}").text):
+        assert "Being canceled" in text
+        assert "The database is older than what was sent" in text
+        for wrong in ("Goes to Fake channel", "It goes out at"):
+            assert wrong not in text
+    page = boss.get(f"/orders/{shipped.number}?tab=shipments").text
+    assert "The confirmation has not gone to Fake channel. The database is older" in page
+    assert "Confirmation goes to" not in page
 
 
 def test_the_message_offers_to_undo_it(make_order: Callable[..., Order], boss: Browser) -> None:

@@ -108,6 +108,31 @@ def test_a_store_that_is_read_only_says_so_and_sends_again_when_it_is_let(
     assert till.paid == ["C1"]
 
 
+STOPPED = {
+    "read_only": {"read_only": {"code": "older_database", "values": {}}},
+    "disconnected": {"problem": Disconnected().stored()},
+    "paused": {"active": False},
+}
+
+
+@pytest.mark.parametrize("how", STOPPED)
+@pytest.mark.parametrize("held", [True, False])
+def test_a_store_that_sends_nothing_shows_no_time(
+    store: Store, order: Order, credit: Credit, browser: Browser, channel: tills.TillChannel,
+    monkeypatch: pytest.MonkeyPatch, how: str, held: bool,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(channel, "when", lambda access, lane, urgent: 1200.0)
+    credit(1, held=held)
+    for stopped in (False, True):
+        if stopped:
+            with unit_of_work():
+                db.session.query(Store).filter_by(id=store.id).update(STOPPED[how])  # type: ignore[arg-type]
+        page = browser.get(f"/orders/{order.number}?tab=updates").text
+        assert ("Sends at" in page or "Goes at" in page) is not stopped
+        [cell] = re.findall(r'<td class="text c-goes"[^>]*>(.*?)</td>', browser.get("/outbox/").text)
+        assert ("<time" in cell) is not stopped
+
+
 def test_who_may_decide_is_said_by_the_kind(
     order: Order,
     credit: Credit,

@@ -47,7 +47,7 @@ from webapp.ui.orders.channel_side import buyers_reasons
 from webapp.updates import deciding
 from webapp.updates.kinds import why_not
 from webapp.updates.models import UNSETTLED, ChannelUpdate
-from webapp.updates.queries import goes_at, list_updates, why_it_waits
+from webapp.updates.queries import goes_at, list_updates, why_it_waits, why_nothing_goes
 from webapp.vault import services as vault
 
 OVERVIEW, SHIPMENTS, CHANNEL = "overview", "shipments", "channel"
@@ -186,6 +186,7 @@ class OrderView:
             "units": None if row.whole else sum(row.lines.values()),
             "update_id": update.id,
             "left": not update.never_left,
+            "stopped": why_nothing_goes(update.store) is not None,
             "goes_at": goes_at(update),
             "waits": why_it_waits(update) or sentence_of(update.problem),
             "can_undo": may and deciding.undo_refusal(update) is None,
@@ -377,7 +378,9 @@ class OrderView:
 
     @cached_property
     def held_packages(self) -> list[dict[str, Any]]:
-        """The shipments whose confirmations are sent later, with the time; the latest can be undone as a whole."""
+        """The shipments whose confirmations are sent later, with the time, or why the store sends nothing; the latest
+        can be undone as a whole.
+        """
         return self._held(confirmations_of(self.order))
 
     @cached_property
@@ -388,7 +391,10 @@ class OrderView:
     def _held(self, rows: Sequence[ChannelUpdate]) -> list[dict[str, Any]]:
         held = held_shipments(shipments_of(self.order), rows)
         undo = undo_form(self.order, "take_back", {}, version=self.order.version, actor=self.actor) if held else None
-        return [{"goes_at": one.goes_at, "undo": undo if one.undoable else None} for one in held]
+        stopped = why_nothing_goes(self.order.store)
+        return [
+            {"goes_at": one.goes_at, "stopped": stopped, "undo": undo if one.undoable else None} for one in held
+        ]
 
     @cached_property
     def parcels(self) -> list[dict[str, Any]]:
