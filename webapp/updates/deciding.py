@@ -101,6 +101,17 @@ def right_to_undo(update: ChannelUpdate) -> str:
     return (kind.undo_right if kind else "") or right_to(update)
 
 
+def able(actor: Actor) -> set[str]:
+    """The codes of what the actor can ever decide about updates, by the rights that the registered kinds ask for."""
+    able_to: set[str] = set()
+    for kind in kinds().values():
+        if actor.may(kind.undo_right or kind.right):
+            able_to.add("undo")
+        if actor.may(kind.right):
+            able_to |= {"send", "retry", "close", *(["confirm"] if kind.confirmable else [])}
+    return able_to
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """Something that a person can decide about an update now, as a button."""

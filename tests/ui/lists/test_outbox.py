@@ -17,11 +17,17 @@ from webapp.audit.actor import Actor
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
+from webapp.fulfillment.contract import PackageInput
+from webapp.fulfillment.holding import SETTINGS
+from webapp.fulfillment.services import ship_order
 from webapp.orders.models import Order
+from webapp.orders.queries import locked
+from webapp.settings.services import change
 from webapp.sync import jobs
 from webapp.testing import incoming_order
 from webapp.ui.frame.formats import state_label
 from webapp.ui.lists import outbox
+from webapp.updates import deciding
 from webapp.updates.models import ChannelUpdate
 
 Take = Callable[..., list[Order]]
@@ -51,6 +57,11 @@ def ids_of(page: str) -> list[str]:
 
 def buttons_of(page: str) -> set[str]:
     return set(re.findall(r'form="decide-form" formaction="/outbox/decide/(\w+)"', page))
+
+
+def offered_for_many(page: str) -> list[str]:
+    """The decisions about ticked updates, in the order of their buttons."""
+    return re.findall(r'formaction="/outbox/decide" name="act" value="(\w+)"', page)
 
 
 def test_the_page_of_the_outbox_costs_few_queries(many: list[Order], browser: Browser) -> None:
@@ -151,15 +162,42 @@ def test_who_may_decide_about_no_kind_sees_no_buttons(
     make_browser: Callable[..., Browser],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    packer = make_browser(make_user("packer", "Pat"))
-    page = packer.get("/outbox/").text
+    reader = make_browser(make_user("read_only", "Rob"))
+    page = reader.get("/outbox/").text
     assert buttons_of(page) == set()
     assert ids_of(page) == []
     assert "bulk-bar" not in page
-    assert packer.post("/outbox/decide/close", {"update": "1"}).status_code == 302
+    assert reader.post("/outbox/decide/close", {"update": "1"}).status_code == 302
     assert update(1).state == "refused"
     monkeypatch.setattr(tills.CreditKind, "right", "orders.view")
-    assert buttons_of(packer.get("/outbox/").text) == {"undo", "send", "retry", "close"}
+    assert buttons_of(reader.get("/outbox/").text) == {"undo", "send", "retry", "close"}
+    assert offered_for_many(reader.get("/outbox/").text) == ["undo", "send", "retry", "confirm", "close"]
+
+
+def test_who_may_only_undo_is_offered_only_that_for_many(
+    take: Take, store: Store, make_user: Callable[..., Actor], make_browser: Callable[..., Browser]
+) -> None:
+    orders = take(incoming_order(), incoming_order())
+    with unit_of_work():
+        change(SETTINGS, {"ship_hold": 60}, db.session.get_one(Store, store.id), actor=Actor.operator())
+        for one in orders:
+            ship_order(locked(one), [PackageInput("DHL", "JD1")], actor=Actor.operator())
+    packer = make_browser(make_user("packer", "Pat"))
+    page = packer.get("/outbox/").text
+    assert buttons_of(page) == {"undo"}
+    assert offered_for_many(page) == ["undo"]
+    assert len(ids := ids_of(page)) == 2
+    assert "Possible for" not in packer.get("/outbox/decide?act=undo&" + urlencode({"update": ids}, doseq=True)).text
+    assert "Done: 2 updates" in packer.post("/outbox/decide/undo", {"update": ids}).text
+    assert {row.state for row in db.session.query(ChannelUpdate)} == {"withdrawn"}
+
+
+def test_a_decision_that_no_kind_takes_is_not_offered_for_many(
+    many: list[Order], browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in deciding.kinds().values():
+        monkeypatch.setattr(type(kind), "confirmable", False)
+    assert offered_for_many(browser.get("/outbox/").text) == ["undo", "send", "retry", "close"]
 
 
 def test_one_that_is_sent_again_is_sent(

@@ -30,7 +30,6 @@ from webapp.ui.lists.order_cells import OrderDrawing, OrderTable
 from webapp.ui.orders.shown import ShownOrder
 from webapp.ui.orders.updates import DECISIONS, Decision
 from webapp.updates import deciding
-from webapp.updates.kinds import kinds
 from webapp.updates.models import ChannelUpdate
 from webapp.updates.outbox import OUTBOX_LIST, OutboxRow, name_of
 
@@ -109,7 +108,7 @@ class OutboxPages(ListPages):
         self.serve(bp, "POST", "/decide/<code>", self.decide)
 
     def _is_choosable(self, actor: Actor) -> bool:
-        return super()._is_choosable(actor) or may_decide(actor)
+        return super()._is_choosable(actor) or bool(deciding.able(actor))
 
     def choose(self) -> Drawn:
         """What is about to be decided about the chosen updates, and for how many it is possible."""
@@ -167,15 +166,11 @@ class OutboxPages(ListPages):
         return read_rows(self.subject, actor, ids, [])
 
 
-def may_decide(actor: Actor) -> bool:
-    """Whether this person has the right to decide about updates of any kind."""
-    return any(actor.may(kind.right) for kind in kinds().values())
-
-
 @bp.app_template_global()
 def decisions() -> list[Decision]:
     """What this person can decide about many updates at once, in the order of the buttons."""
-    return list(DECISIONS.values()) if may_decide(current_actor()) else []
+    able = deciding.able(current_actor())
+    return [decision for code, decision in DECISIONS.items() if code in able]
 
 
 def _decision(code: str) -> Decision:
