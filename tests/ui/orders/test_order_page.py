@@ -13,6 +13,7 @@ from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.audit.services import write_readings
 from webapp.channels.incoming import ChannelStage, Component, IncomingAmount, IncomingPackage
+from webapp.channels.models import Store
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
@@ -24,7 +25,7 @@ from webapp.orders.organizing import assign, set_due, set_status, set_tags
 from webapp.orders.queries import comments_of, locked
 from webapp.orders.services import actions, comment
 from webapp.orders.statuses import make_status
-from webapp.settings.services import store_all
+from webapp.settings.services import change, store_all
 from webapp.testing import GERMANY, FakeChannel, again, incoming_line, incoming_order
 from webapp.vault.services import erase
 
@@ -495,3 +496,18 @@ def test_other_orders_of_the_buyer_load_below_the_buyer(take: Callable[..., list
         erase([order.id])
     assert url not in browser.get(f"/orders/{order.number}").text
     assert "are not shown" in browser.get(url).text
+
+
+def test_a_store_that_does_not_show_other_orders_offers_no_link(
+    take: Callable[..., list[Order]], browser: Browser, store: Store
+) -> None:
+    known = {"name": "Jane Quixelworth", "email": "k7x@marketplace.test", "address": {"country": "DE"}}
+    order, _other = take(incoming_order(buyer=known), incoming_order(buyer=known))
+    url = f"/orders/{order.number}/of-buyer"
+    assert url in browser.get(f"/orders/{order.number}").text
+    with unit_of_work():
+        change(NEW_ORDERS, {"other_orders": "no"}, db.session.get_one(Store, store.id), actor=Actor.operator())
+    page = browser.get(f"/orders/{order.number}").text
+    assert len(browser.queries) <= 8, "\n".join(browser.queries)
+    assert "k7x@marketplace.test" in page
+    assert url not in page

@@ -32,6 +32,7 @@ from webapp.orders import addresses
 from webapp.orders.contract import OrderAction, Place
 from webapp.orders.events import known_since
 from webapp.orders.models import Order, OrderComment, OrderHold, OrderLine
+from webapp.orders.order_settings import OTHER_ORDERS
 from webapp.orders.postal import Address, address_of
 from webapp.orders.queries import find_order, reference
 from webapp.orders.services import Offer, action_at, bar, offers, package_offers
@@ -273,6 +274,13 @@ class OrderView:
                 value = "\n".join(_("%(name)s: %(text)s", name=line, text=text) for line, text in texts)
             rows.append((name, str(label), str(value)))
         return rows
+
+    @cached_property
+    def offers_other_orders(self) -> bool:
+        """Whether the buyer's other orders can be loaded: the store wants them shown, and there is an address to find
+        them by.
+        """
+        return bool(OTHER_ORDERS.of(self.order.store)) and any(name == "email" for name, _label, _text in self.buyer)
 
     @cached_property
     def addresses_mark(self) -> str:
