@@ -22,6 +22,7 @@ from webapp.db import analyze, db, table_of, unit_of_work
 from webapp.errors import Forbidden, Invalid
 from webapp.lists.listing import count_newer, count_rows, first_rows, key_of, list_page, matching_ids
 from webapp.orders import listing
+from webapp.orders.cancel_requests import TO_DECIDE
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import SORTED, Order
 from webapp.orders.queries import orders_by_id, state_condition, stores_with_orders
@@ -323,6 +324,7 @@ def test_whoever_may_not_see_orders_lists_none(take: Take) -> None:
         ("buyer-cancel:yes", "ix_orders_buyer_wants_cancel"),
         ("state:open buyer-cancel:yes", "ix_orders_open_buyer_wants_cancel"),
         ("state:open buyer-cancel:yes canceling:no", "ix_orders_open_buyer_wants_cancel"),
+        (TO_DECIDE, "ix_orders_open_buyer_wants_cancel"),
         ("archived:yes", "ix_orders_archived_ship_by"),
         ("-archived", "ix_orders_ship_by"),
         ("archived:any", "ix_orders_archived_ship_by"),

@@ -190,6 +190,8 @@ TYPED: list[tuple[str, set[str]]] = [
     ("assignee:me", set()),
     ("tag:none status:none", {JANES, TOMS}),
     ("has-comment:no managed:no arrived-complete:no replacement:no", {JANES, TOMS}),
+    ("managed:yes", set()),
+    ("-managed:yes", {JANES, TOMS}),
     ("carrier:dhl", set()),
     ("update:refused", set()),
     ("task:late", set()),

@@ -219,6 +219,14 @@ def _attention_kinds(actor: Actor) -> dict[str, LazyString | str]:
     return {"yes": _l("yes"), "no": _l("no"), **kinds}
 
 
+def _managed(values: Sequence[bool], actor: Actor) -> Condition:
+    """Orders with a number are named by text: who wants any of them looks for no number, which would also find archived
+    orders.
+    """
+    known = {True: Order.number.is_(None), False: _said("number IS NOT NULL")}
+    return or_(*(known[value] for value in values))
+
+
 def _by_archive(values: Sequence[str], actor: Actor) -> Condition:
     known = {"yes": Order.archived_at.is_not(None), "no": Order.archived_at.is_(None), "any": true()}
     return true() if {"yes", "no"} <= set(values) else or_(*(known[value] for value in values))
@@ -341,7 +349,7 @@ KEYS = (
     ),
     QueryKey(
         code="managed", label=_l("Managed at the channel"), kind=KeyKind.YES_NO, filter=False,
-        condition=yes_no(Order.number.is_(None)), help=_l("It came while importing was off, and has no number here."),
+        condition=_managed, help=_l("It came while importing was off, and has no number here."),
     ),
     QueryKey(
         code="buyer", label=_l("Buyer"), kind=KeyKind.TEXT, find=_words_of(search_words.BUYER), personal=True,

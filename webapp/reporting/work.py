@@ -13,6 +13,7 @@ from webapp.db import db
 from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext
 from webapp.lists.contract import Subject
 from webapp.lists.listing import count_expression
+from webapp.orders.cancel_requests import TO_DECIDE
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.predefined_views import TO_SHIP
 from webapp.search.compiling import compile_query
@@ -49,7 +50,7 @@ SHIPPING = (
     Task("later", _l("Due later"), f"{TO_SHIP} due:>tomorrow"),
 )
 DECIDING = (
-    Task("cancel", _l("Buyer wants to cancel"), "buyer-cancel:yes unshipped:>0 canceling:no", "bad"),
+    Task("cancel", _l("Buyer wants to cancel"), TO_DECIDE, "bad"),
     Task("attention", _l("Attention"), "attention:yes", "warn"),
     Task("hold", lazy_pgettext("orders", "On hold"), "hold:yes", "warn"),
     Task("updates", _l("Updates refused or uncertain"), NEEDS_DECISION, "bad", OUTBOX_LIST),

@@ -9,6 +9,7 @@ import time_machine
 
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
+from webapp.channels.incoming import FulfilledBy
 from webapp.channels.models import Store
 from webapp.channels.outgoing import Refused
 from webapp.clock import now
@@ -18,7 +19,8 @@ from webapp.fulfillment.holding import CANCEL_HOLD, SETTINGS
 from webapp.fulfillment.models import Cancellation
 from webapp.fulfillment.services import ship_order
 from webapp.orders.models import Order
-from webapp.orders.queries import locked
+from webapp.orders.order_settings import NEW_ORDERS
+from webapp.orders.queries import locked, reference
 from webapp.settings.services import change
 from webapp.sync import jobs
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order, line_again
@@ -67,7 +69,9 @@ def test_it_says_when_it_goes_and_is_undone_from_the_page(
     assert "Being canceled" not in page
 
 
-def test_a_store_that_sends_nothing_names_no_time(make_order: Callable[..., Order], boss: Browser, store: Store) -> None:
+def test_a_store_that_sends_nothing_names_no_time(
+    make_order: Callable[..., Order], boss: Browser, store: Store
+) -> None:
     canceled, shipped = make_order(), make_order()
     with unit_of_work():
         change(SETTINGS, {"ship_hold": 60}, db.session.get_one(Store, store.id), actor=Actor.operator())
@@ -167,6 +171,28 @@ def test_a_buyers_request_is_answered_from_its_banner(take: Take, boss: Browser)
     assert latest().payload["reason"] == "BuyerCanceled"
     assert "order-cancel-request" not in boss.get(f"/orders/{order.number}").text
     assert order.number not in boss.get("/orders/", {"view": "cancel"}).text
+
+
+@pytest.mark.parametrize("why", ["by the channel", "managed"])
+def test_a_request_that_is_answered_elsewhere_is_not_to_decide_here(
+    take: Take, boss: Browser, store: Store, why: str
+) -> None:
+    more = {"fulfilled_by": FulfilledBy.CHANNEL} if why == "by the channel" else {}
+    if why == "managed":
+        with unit_of_work():
+            change(NEW_ORDERS, {"import_orders": "no"}, db.session.get_one(Store, store.id), actor=Actor.operator())
+    [order] = take(incoming_order([incoming_line(cancel_requested=True)], **more))
+    assert order.unshipped
+    url = f"/orders/{reference(order)}"
+    page = boss.get(url).text
+    banner = page[page.index('id="order-cancel-request"') :]
+    assert "It is answered at Fake channel, not here." in banner
+    for wrong in ("decide before anything leaves", "Cancel for the buyer", "Ship anyway"):
+        assert wrong not in page
+    assert order.channel_order_number not in boss.get("/orders/", {"view": "cancel"}).text
+    work = boss.get("/dashboard/cards/work").text
+    assert re.search(r'<span class="figure">0</span> <span class="word">Buyer wants to cancel', work)
+    assert order.channel_order_number in boss.get("/orders/", {"q": "buyer-cancel:yes"}).text
 
 
 def test_a_clerk_sees_no_button(

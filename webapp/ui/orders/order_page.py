@@ -29,6 +29,7 @@ from webapp.hooks.fence import PluginFailed
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.jobs.telling import missed_of
 from webapp.orders import addresses
+from webapp.orders.cancel_requests import is_answered_elsewhere
 from webapp.orders.contract import OrderAction, Place
 from webapp.orders.events import known_since
 from webapp.orders.models import Order, OrderComment, OrderHold, OrderLine
@@ -199,15 +200,20 @@ class OrderView:
 
     @cached_property
     def cancel_request(self) -> dict[str, Any] | None:
-        """What the buyer says who wants to cancel, since when it is known, and the acts that answer it."""
+        """What the buyer says who wants to cancel, since when it is known, and the acts that answer it, or where it is
+        answered.
+        """
         order = self.order
         if not order.buyer_wants_cancel or not order.unshipped or order.canceling:
             return None
+        elsewhere = is_answered_elsewhere(order)
+        offered = [] if elsewhere else self._every_offer
         return {
             "reasons": buyers_reasons(order.channel_order),
             "since": known_since(order, "buyer_wants_cancel"),
-            "cost": described.unanswered_request(order.store.channel),
-            "answers": [offer for offer in self._every_offer if offer.action.answers_cancel_request],
+            "elsewhere": elsewhere,
+            "cost": "" if elsewhere else described.unanswered_request(order.store.channel),
+            "answers": [offer for offer in offered if offer.action.answers_cancel_request],
         }
 
     @cached_property
@@ -400,9 +406,7 @@ class OrderView:
         held = held_shipments(shipments_of(self.order), rows)
         undo = undo_form(self.order, "take_back", {}, version=self.order.version, actor=self.actor) if held else None
         stopped = why_nothing_goes(self.order.store)
-        return [
-            {"goes_at": one.goes_at, "stopped": stopped, "undo": undo if one.undoable else None} for one in held
-        ]
+        return [{"goes_at": one.goes_at, "stopped": stopped, "undo": undo if one.undoable else None} for one in held]
 
     @cached_property
     def parcels(self) -> list[dict[str, Any]]:

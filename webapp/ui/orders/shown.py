@@ -18,6 +18,7 @@ from webapp.i18n import LazyString, get_locale, gettext as _
 from webapp.money import Money
 from webapp.orders.attention import Attention, in_words
 from webapp.orders.badges import Badges
+from webapp.orders.cancel_requests import is_answered_elsewhere
 from webapp.orders.contract import Amount
 from webapp.orders.models import Order, OrderAmount, OrderLine
 from webapp.orders.queries import reference
@@ -288,7 +289,7 @@ def next_step(order: Order, refusal: Refusal | None) -> tuple[str, str]:
         return _("An update can't be sent: read why, then send it again or close it."), "bad"
     if "update_undecided" in troubles:
         return _("An answer was lost: find out whether it happened, and say so under Channel updates."), "bad"
-    if order.buyer_wants_cancel and order.unshipped:
+    if order.buyer_wants_cancel and order.unshipped and not is_answered_elsewhere(order):
         return _("The buyer asked to cancel: decide before anything leaves."), "warn"
     if order.unshipped and order.state == "processing":
         if refusal is not None:
