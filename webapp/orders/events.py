@@ -306,17 +306,6 @@ def events_of(order: Order, *, limit: int | None = None) -> list[OrderEvent]:
     return list(db.session.scalars(query.limit(limit) if limit else query))
 
 
-def known_since(order: Order, column: str) -> datetime | None:
-    """Since when the desk knows that a column of the order, which only the import writes, is true."""
-    query = select(OrderEvent).where(OrderEvent.order_id == order.id, OrderEvent.actor_kind == ActorKind.CHANNEL)
-    since = None
-    for event in db.session.scalars(query.order_by(OrderEvent.id)):
-        value = after_of(event).get("", {}).get(column)
-        if value is not None:
-            since = (since or event.seen_at) if value else None
-    return since
-
-
 def event_words() -> dict[str, EventWords]:
     """The words of every registered event, by the event's code."""
     return by_code("register_event_words", EventWords)

@@ -159,7 +159,7 @@ def test_a_buyers_request_is_answered_from_its_banner(take: Take, boss: Browser)
         assert len(boss.queries) <= 8, "\n".join(boss.queries)
         assert "Bought twice" in page.text
     banner = page.text[page.text.index('id="order-cancel-request"') :]
-    for word in ("Bought twice", "Known since", "Cancel for the buyer", "Ship anyway"):
+    for word in ("Bought twice", "Known for", "Cancel for the buyer", "Ship anyway"):
         assert word in banner
     form = boss.get(f"/orders/{order.number}/actions/cancel", htmx=True).text
     assert re.search(r'value="BuyerCanceled"[^>]*selected|selected[^>]*value="BuyerCanceled"', form)
@@ -167,6 +167,7 @@ def test_a_buyers_request_is_answered_from_its_banner(take: Take, boss: Browser)
         "Ship although" in (ship := boss.get(f"/orders/{order.number}/actions/ship", htmx=True).text)
         or "ship anyway" in ship
     )
+    assert re.search(r'Known for <time [^>]*data-countdown="age">0 min</time> · <time', banner)
     cancel(boss, order, reason="BuyerCanceled")
     assert latest().payload["reason"] == "BuyerCanceled"
     assert "order-cancel-request" not in boss.get(f"/orders/{order.number}").text
@@ -193,6 +194,17 @@ def test_a_request_that_is_answered_elsewhere_is_not_to_decide_here(
     work = boss.get("/dashboard/cards/work").text
     assert re.search(r'<span class="figure">0</span> <span class="word">Buyer wants to cancel', work)
     assert order.channel_order_number in boss.get("/orders/", {"q": "buyer-cancel:yes"}).text
+
+
+def test_a_request_made_again_is_as_old_as_the_last(take: Take, boss: Browser) -> None:
+    told = incoming_order([incoming_line("MUG", 1)])
+    take(told)
+    for hours, asks in ((9, True), (6, False), (2, True)):
+        with time_machine.travel(now() - timedelta(hours=hours), tick=True):
+            take(told := again(told, lines=line_again(told, cancel_requested=asks)))
+    [order] = db.session.query(Order)
+    page = boss.get(f"/orders/{order.number}").text
+    assert re.search(r'Known for <time [^>]*data-countdown="age">2 h</time>', page)
 
 
 def test_a_clerk_sees_no_button(

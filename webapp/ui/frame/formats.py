@@ -46,6 +46,7 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(money)
     app.add_template_filter(when)
     app.add_template_filter(countdown)
+    app.add_template_filter(age)
     app.add_template_filter(number)
     app.add_template_filter(clock)
     app.add_template_filter(day)
@@ -91,17 +92,24 @@ class Reader:
 
     def countdown(self, instant: datetime) -> Markup:
         """The time left until `instant`, or the time since it has passed; page.js updates it in the browser."""
-        left = instant - self.at
-        minutes = abs(round(left.total_seconds() / 60))
-        days, hours, rest = minutes // 1440, minutes % 1440 // 60, minutes % 60
-        day, hour, minute, passed = _words_left(self.locale)
-        parts = [(days, day), (hours, hour)] if days else [(hours, hour), (rest, minute)]
-        shown = [f"{number} {word}" for number, word in parts if number][: 1 if days > 2 else 2]
-        text = " ".join(shown) or f"0 {minute}"
+        left, text, passed = instant - self.at, self._apart(instant), _words_left(self.locale)[-1]
         late = left < timedelta(minutes=-0.5)
         due = "late" if late else "soon" if left < SOON else ""
         sentence = passed.replace("{time}", text) if late else text
         return Markup(f'<time {self._written(instant)[0]} data-countdown data-due="{due}">{sentence}</time>')  # noqa: S704
+
+    def age(self, instant: datetime) -> Markup:
+        """The time since `instant`, which has no deadline; page.js updates it in the browser."""
+        return Markup(f'<time {self._written(instant)[0]} data-countdown="age">{self._apart(instant)}</time>')  # noqa: S704
+
+    def _apart(self, instant: datetime) -> str:
+        """The time between now and `instant`, in its two largest units."""
+        minutes = abs(round((instant - self.at).total_seconds() / 60))
+        days, hours, rest = minutes // 1440, minutes % 1440 // 60, minutes % 60
+        day, hour, minute, _passed = _words_left(self.locale)
+        parts = [(days, day), (hours, hour)] if days else [(hours, hour), (rest, minute)]
+        shown = [f"{number} {word}" for number, word in parts if number][: 1 if days > 2 else 2]
+        return " ".join(shown) or f"0 {minute}"
 
     def _written(self, instant: datetime) -> tuple[str, str]:
         return _written(instant, self.zone, self.locale, self.at.year)
@@ -156,6 +164,10 @@ def moment(instant: datetime) -> str:
 
 def countdown(instant: datetime) -> Markup:
     return reader().countdown(instant)
+
+
+def age(instant: datetime) -> Markup:
+    return reader().age(instant)
 
 
 @lru_cache(maxsize=8)

@@ -7,13 +7,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import inspect, select
-
 from webapp.audit.actor import Actor
 from webapp.channels import described
 from webapp.channels.incoming import Component
 from webapp.channels.models import ChannelLine, ChannelOrder, ChannelPackage
-from webapp.db import db
 from webapp.i18n import gettext as _
 from webapp.money import Money
 from webapp.orders.models import Order, OrderLine
@@ -65,17 +62,6 @@ def channel_side(order: Order, *, whole: bool = False) -> ChannelSide:
         (described.flag_label(channel, flag), _("Yes") if flag.code in order.flags else _("No")) for flag in declared
     ]
     return ChannelSide(there, lines, parcels, flags)
-
-
-def buyers_reasons(there: ChannelOrder) -> list[str]:
-    """Why the buyer wants to cancel, in the channel's words, each reason once; loaded lines are not read again."""
-    if "lines" in inspect(there).unloaded:
-        query = select(ChannelLine.facts).where(ChannelLine.channel_order_id == there.id).order_by(ChannelLine.position)
-        every = db.session.scalars(query).all()
-    else:
-        every = [line.facts for line in there.lines]
-    asked = (facts.get("cancel_reason") for facts in every if facts.get("cancel_requested"))
-    return list(dict.fromkeys(reason for reason in asked if reason))
 
 
 def _line(line: ChannelLine, own: OrderLine | None) -> dict[str, Any]:

@@ -29,9 +29,8 @@ from webapp.hooks.fence import PluginFailed
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.jobs.telling import missed_of
 from webapp.orders import addresses
-from webapp.orders.cancel_requests import is_answered_elsewhere
+from webapp.orders.cancel_requests import is_answered_elsewhere, request_of
 from webapp.orders.contract import OrderAction, Place
-from webapp.orders.events import known_since
 from webapp.orders.models import Order, OrderComment, OrderHold, OrderLine
 from webapp.orders.order_settings import OTHER_ORDERS
 from webapp.orders.postal import Address, address_of
@@ -45,7 +44,6 @@ from webapp.sync.call_log import OUTCOMES, TONES
 from webapp.ui.forms.actions import ActionForm, action_form, undo_form
 from webapp.ui.frame import htmx
 from webapp.ui.orders import shown, timeline
-from webapp.ui.orders.channel_side import buyers_reasons
 from webapp.updates import deciding
 from webapp.updates.kinds import why_not
 from webapp.updates.models import UNSETTLED, ChannelUpdate
@@ -206,11 +204,11 @@ class OrderView:
         order = self.order
         if not order.buyer_wants_cancel or not order.unshipped or order.canceling:
             return None
-        elsewhere = is_answered_elsewhere(order)
+        request, elsewhere = request_of(order), is_answered_elsewhere(order)
         offered = [] if elsewhere else self._every_offer
         return {
-            "reasons": buyers_reasons(order.channel_order),
-            "since": known_since(order, "buyer_wants_cancel"),
+            "reasons": request.reasons,
+            "since": request.since,
             "elsewhere": elsewhere,
             "cost": "" if elsewhere else described.unanswered_request(order.store.channel),
             "answers": [offer for offer in offered if offer.action.answers_cancel_request],

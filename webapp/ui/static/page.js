@@ -2,7 +2,8 @@
    one: $ and $$ find elements, whenReady prepares what has arrived.
 
    Attributes on elements, and the script that reads each
-     data-countdown    page      <time>: its text is renewed every 30 s; the script sets data-due to "soon" or "late"
+     data-countdown    page      <time>: its text is renewed every 30 s; the script sets data-due to "soon" or "late".
+                                 With the value "age" it is the time since then
      data-copy         page      a button that copies its value
      data-dismiss      page      a button that closes the message it is in
      data-failed       page      shown where a part could not be loaded
@@ -107,6 +108,7 @@ function count(time) {
   const [days, hours, rest] = [Math.floor(left / 1440), Math.floor((left % 1440) / 60), left % 60];
   const parts = days ? [[days, words.day], [hours, words.hour]] : [[hours, words.hour], [rest, words.minute]];
   const text = parts.filter(([n]) => n).slice(0, days > 2 ? 1 : 2).map((part) => part.join(" ")).join(" ") || `0 ${words.minute}`;
+  if (time.dataset.countdown === "age") return void (time.textContent = text);
   time.textContent = minutes < 0 ? words.late.replace("{time}", text) : text;
   time.dataset.due = minutes < 0 ? "late" : minutes < 240 ? "soon" : "";
 }
