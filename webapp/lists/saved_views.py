@@ -45,6 +45,7 @@ class View:
     own: bool = False
     sealed: tuple[str, bytes] | None = field(default=None, repr=False)
     columns: Sequence[Mapping[str, Any]] | None = None
+    adds: Sequence[str] = ()  # codes of columns that a predefined view shows before the person's own
 
     @property
     def saved(self) -> bool:
@@ -342,13 +343,25 @@ def shown_columns(
 ) -> list[tuple[Column, int]]:
     """The columns that a list shows, with their widths: the view's, or else the person's, or else the default ones.
 
-    Columns that are always shown come first. Columns that are no longer registered, or that the actor may not see, are
-    left out.
+    Columns that are always shown come first, then those that the view adds. Columns that are no longer registered, or
+    that the actor may not see, are left out.
     """
-    chosen = dict(layout_in(layout, view).columns) or {code: None for code, column in known.items() if column.default}
+    chosen = _own_columns(layout, known, view)
     first = [code for code, column in known.items() if column.always]
-    found = [(known[code], chosen.get(code)) for code in dict.fromkeys([*first, *chosen]) if code in known]
+    codes = dict.fromkeys([*first, *added_columns(layout, known, view), *chosen])
+    found = [(known[code], chosen.get(code)) for code in codes if code in known]
     return [(column, width or column.width) for column, width in found if may_show(column, actor)]
+
+
+def added_columns(layout: Layout, known: Mapping[str, Column], view: View | None) -> list[str]:
+    """The codes of the columns that the view adds to the person's own; they are not part of any layout."""
+    own = _own_columns(layout, known, view)
+    return [code for code in (view.adds if view else ()) if code not in own]
+
+
+def _own_columns(layout: Layout, known: Mapping[str, Column], view: View | None) -> dict[str, int | None]:
+    chosen = dict(layout_in(layout, view).columns)
+    return chosen or {code: None for code, column in known.items() if column.default}
 
 
 def may_show(column: Column, actor: Actor) -> bool:

@@ -20,6 +20,7 @@ from webapp.orders.models import WANTS_CANCEL, Order, OrderEvent
 # The requests that somebody decides here. Those that `is_answered_elsewhere` names are not among them.
 TO_DECIDE = "state:open buyer-cancel:yes unshipped:>0 canceling:no fulfilled-by:merchant managed:no"
 
+CANCEL_SINCE, CANCEL_REASON = "cancel_since", "cancel_reason"  # columns of the list of orders
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ What several columns need of a page is read once. How values look is decided by 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -24,6 +25,7 @@ from webapp.lists.rows import LIST, Rows, by_name, of_each, once
 from webapp.money import Money
 from webapp.orders import addresses
 from webapp.orders.badges import Badges, badge_reads
+from webapp.orders.cancel_requests import CANCEL_REASON, CANCEL_SINCE, CancelRequest, requests_of
 from webapp.orders.events import event_words, sentence_of
 from webapp.orders.models import Order, OrderAmount, OrderEvent, OrderLine
 from webapp.orders.queries import reference
@@ -206,6 +208,20 @@ def _said(order: Order, orders: Orders) -> dict[str, Callable[[Any], str]]:
         return kind_label(order.store.channel, str(code))
 
     return {"kind": kind, "status": status_name, "until": moment, "due": moment}
+
+
+def _requests(orders: Orders) -> dict[int, CancelRequest]:
+    """The buyers' requests to cancel among the page's orders."""
+    ids = [order.id for order in orders if order.buyer_wants_cancel]
+    return once(orders, "cancel requests", lambda: requests_of(ids))
+
+
+def _cancel_since(orders: Orders, actor: Actor) -> dict[int, datetime | None]:
+    return {order_id: request.since for order_id, request in _requests(orders).items()}
+
+
+def _cancel_reason(orders: Orders, actor: Actor) -> dict[int, str]:
+    return {order_id: ", ".join(request.reasons) for order_id, request in _requests(orders).items()}
 
 
 def _first_item(orders: Orders, actor: Actor) -> dict[int, str]:
@@ -400,6 +416,23 @@ COLUMNS = (
         values=_latest,
         width=240,
         help=_l("What last became of the order, on the channel or on the desk."),
+    ),
+    Column(
+        code=CANCEL_SINCE,
+        reads=by_name(Order.buyer_wants_cancel),
+        label=_l("Asked to cancel since"),
+        kind=ColumnKind.TIME,
+        values=_cancel_since,
+        width=130,
+        help=_l("For how long the buyer's request to cancel is known here."),
+    ),
+    Column(
+        code=CANCEL_REASON,
+        reads=by_name(Order.buyer_wants_cancel),
+        label=_l("Buyer's reason"),
+        values=_cancel_reason,
+        width=170,
+        help=_l("Why the buyer asked to cancel, in the channel's words."),
     ),
     Column(
         code="comments",

@@ -6,13 +6,14 @@ They are queries like anybody's, so their results can be filtered, saved under a
 from webapp.i18n import lazy_gettext as _l, lazy_pgettext
 from webapp.lists.contract import StatusCard
 from webapp.lists.saved_views import EVERYTHING, View
-from webapp.orders.cancel_requests import TO_DECIDE
+from webapp.orders.cancel_requests import CANCEL_REASON, CANCEL_SINCE, TO_DECIDE
 
 TO_SHIP = "state:processing fulfilled-by:merchant"  # orders on hold or being canceled don't leave today
+CANCEL_REQUESTS = "cancel"
 PREDEFINED_VIEWS = (
     View("today", _l("To ship today"), f"{TO_SHIP} due:<=today", "ship_by"),
     View("late", _l("Late"), f"{TO_SHIP} due:late", "ship_by"),
-    View("cancel", _l("Buyer wants to cancel"), TO_DECIDE),
+    View(CANCEL_REQUESTS, _l("Buyer wants to cancel"), TO_DECIDE, adds=(CANCEL_SINCE, CANCEL_REASON)),
     View("attention", _l("Attention"), "attention:yes"),
     View("hold", lazy_pgettext("orders", "On hold"), "hold:yes"),
     View(EVERYTHING, _l("Everything"), ""),

@@ -196,6 +196,37 @@ def test_a_request_that_is_answered_elsewhere_is_not_to_decide_here(
     assert order.channel_order_number in boss.get("/orders/", {"q": "buyer-cancel:yes"}).text
 
 
+def test_the_view_of_requests_shows_age_reason_and_cost(
+    take: Take, boss: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeChannel, "unanswered_request", "Each hour counts.")
+    told = [incoming_order([incoming_line("MUG", 1), incoming_line("CUP", 1)]) for _ in range(3)]
+    take(*told)
+    with time_machine.travel(now() - timedelta(hours=3, minutes=5), tick=True):
+        orders = take(
+            *(
+                again(one, lines=line_again(one, cancel_requested=True, cancel_reason=f"Reason {place}"))
+                for place, one in enumerate(told)
+            )
+        )
+    boss.get("/orders/")
+    page = boss.get("/orders/", {"view": "cancel"}).text
+    assert len(boss.queries) <= 8, "\n".join(boss.queries)
+    assert '<p class="note">Each hour counts.</p>' in page
+    for place, order in enumerate(orders):
+        row = boss.get(f"/orders/rows/{order.id}", {"view": "cancel"}).text
+        assert row in page
+        assert f"Reason {place}" in row
+        assert 'data-countdown="age">3 h 5 min</time>' in row
+    head = page[page.index("Asked to cancel since") - 300 : page.index("Asked to cancel since")]
+    assert "data-sort" not in head.rpartition("<th")[2]
+    assert 'data-column="cancel_since"' not in page  # it belongs to the view, not to the person's layout
+    for other in ("/orders/", "/orders/?q=buyer-cancel:yes"):
+        page = boss.get(other).text
+        assert "Each hour counts." not in page
+        assert "Asked to cancel since" not in page
+
+
 def test_a_request_made_again_is_as_old_as_the_last(take: Take, boss: Browser) -> None:
     told = incoming_order([incoming_line("MUG", 1)])
     take(told)
@@ -205,6 +236,7 @@ def test_a_request_made_again_is_as_old_as_the_last(take: Take, boss: Browser) -
     [order] = db.session.query(Order)
     page = boss.get(f"/orders/{order.number}").text
     assert re.search(r'Known for <time [^>]*data-countdown="age">2 h</time>', page)
+    assert 'data-countdown="age">2 h</time>' in boss.get("/orders/", {"view": "cancel"}).text
 
 
 def test_a_clerk_sees_no_button(

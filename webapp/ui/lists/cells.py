@@ -38,6 +38,7 @@ class Head:
     help: str
     sort: str = ""  # the sorting after a click
     direction: str = ""  # ascending or descending, if the list is sorted by this column
+    added: bool = False  # by the view: it can't be moved or widened, since it is in no layout
 
 
 class Table:
@@ -171,6 +172,10 @@ class Drawing:
     def _time(self, row: PlainRow, value: Any) -> str:
         return self._reader.when(value)
 
+    def age(self, row: PlainRow, value: Any) -> str:
+        """The time since then, with the time itself."""
+        return f'{self._reader.age(value)}<span class="sub">{self._reader.when(value)}</span>'
+
     def _time_left(self, row: PlainRow, value: Any) -> str:
         return f'{self._reader.countdown(value)}<span class="sub">{self._reader.when(value)}</span>'
 
@@ -199,8 +204,10 @@ class Drawing:
         return f'<svg class="icon" aria-hidden="true"><use href="{self._sprite}#{escape(name)}"></use></svg>'
 
 
-def heads(chosen: Sequence[tuple[Column, int]], sort: str) -> list[Head]:
-    """The heads of a list's columns; a click sorts by the column, a second click reverses the order."""
+def heads(chosen: Sequence[tuple[Column, int]], sort: str, added: Collection[str] = ()) -> list[Head]:
+    """The heads of a list's columns; a click sorts by the column, a second click reverses the order. `added` are the
+    codes of the columns that the view adds.
+    """
     name, descending = sort.removeprefix("-"), sort.startswith("-")
     made = []
     for column, width in chosen:
@@ -217,6 +224,7 @@ def heads(chosen: Sequence[tuple[Column, int]], sort: str) -> list[Head]:
                 str(column.help),
                 turned if column.sort else "",
                 ("descending" if descending else "ascending") if here else "",
+                column.code in added,
             )
         )
     return made

@@ -23,6 +23,7 @@ from webapp.lists.rows import Rows, read_rows
 from webapp.lists.saved_views import (
     ListState,
     View,
+    added_columns,
     forget_layout,
     keep_columns,
     layout_in,
@@ -116,6 +117,10 @@ class ListPages(SubjectPages):
         drawn = page("lists/index.html", problem=asked.problem, **context)
         return (drawn, asked.problem.status) if asked.problem else drawn
 
+    def notes(self, asked: ListRequest) -> list[str]:
+        """Sentences above the rows about what is listed."""
+        return []
+
     def _is_choosable(self, actor: Actor) -> bool:
         """Whether there is anything that this person can do to chosen rows."""
         return self.acts_on_orders or actor.may("orders.export")
@@ -135,7 +140,7 @@ class ListPages(SubjectPages):
             "choosable": choosable,
             "rows": table.rows,
             "chosen": ticked,
-            "heads": heads(shown, asked.sort),
+            "heads": heads(shown, asked.sort, added_columns(state.layout, list_columns(self.subject.code), asked.view)),
             "width": sum(width for _, width in shown),
             "dense": state.layout.dense,
             "fixed": _fixed(asked.view),
@@ -163,6 +168,7 @@ class ListPages(SubjectPages):
             "acts_on_orders": self.acts_on_orders,
             "acts_on_updates": self.acts_on_updates,
             "acts_in_rows": self.acts_in_rows,
+            "notes": [] if asked.problem else self.notes(asked),
             "whole": whole,
             "search_text": asked.text,
             "search_mistaken": asked.problem is not None and asked.problem.code == "query_mistake",

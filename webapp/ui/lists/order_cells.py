@@ -7,6 +7,7 @@ from typing import Any
 from webapp.i18n import gettext as _, ngettext
 from webapp.lists.contract import PlainRow
 from webapp.orders.badges import PRACTICE
+from webapp.orders.cancel_requests import CANCEL_SINCE
 from webapp.ui.lists.cells import Beneath, Draw, Drawing, Table
 
 _OPEN = ("pending", "processing")
@@ -16,7 +17,7 @@ class OrderDrawing(Drawing):
     """Draws the values of orders."""
 
     def by_code(self) -> Mapping[str, Draw]:
-        return {**super().by_code(), "badges": self._badges}
+        return {**super().by_code(), "badges": self._badges, CANCEL_SINCE: self.age}
 
     def empty(self, code: str) -> str:
         """A missing buyer is drawn as withheld: the channel doesn't name the buyer, or the name was erased."""

@@ -3,10 +3,16 @@
 from flask import url_for
 
 from webapp.audit.actor import Actor
+from webapp.channels import described
+from webapp.channels.services import channel_name
 from webapp.errors import NotFound, SeveralFit
+from webapp.i18n import gettext as _
 from webapp.orders.listing import ORDER_LIST
+from webapp.orders.predefined_views import CANCEL_REQUESTS
 from webapp.orders.queries import find_order, reference
+from webapp.ui.frame.pages import shown_stores
 from webapp.ui.lists.list_pages import ListPages
+from webapp.ui.lists.list_request import ListRequest
 from webapp.ui.lists.order_cells import OrderTable
 from webapp.ui.orders.order import bp
 
@@ -16,6 +22,16 @@ class OrderPages(ListPages):
 
     table = OrderTable
     acts_on_orders = True
+
+    def notes(self, asked: ListRequest) -> list[str]:
+        """In the view of buyers' requests to cancel, what waiting costs at each channel."""
+        if asked.view is None or asked.view.code != CANCEL_REQUESTS:
+            return []
+        codes = dict.fromkeys(store.channel for store in shown_stores() if store.archived_at is None)
+        costs = {code: cost for code in codes if (cost := described.unanswered_request(code))}
+        if len(costs) < 2:
+            return list(costs.values())
+        return [str(_("%(name)s: %(text)s", name=channel_name(code), text=cost)) for code, cost in costs.items()]
 
     def url_of_number(self, text: str, actor: Actor) -> str:
         """The URL of the order, if the text is the whole number of one."""
