@@ -17,13 +17,14 @@ from webapp.lists.contract import PlainRow
 from webapp.orders.models import ON_HOLD, Order, OrderComment, OrderHold
 
 _MARKED = re.compile(r"@(\d{1,9})", re.ASCII)
-# What actions and their refusals read of an order.
-AROUND = (
+# What actions and their refusals read of an order: AROUND in two statements; AROUND_FEW in one, for a few orders.
+_BESIDE = (
     joinedload(Order.store).lazyload(Store.marketplaces),  # the channel itself has them
     joinedload(Order.shop),
     joinedload(Order.channel_order),
-    selectinload(Order.lines),
 )
+AROUND = (*_BESIDE, selectinload(Order.lines))
+AROUND_FEW = (*_BESIDE, joinedload(Order.lines))
 
 
 def visible(actor: Actor) -> Select[Order]:

@@ -105,6 +105,14 @@ def offers(order: Order, actor: Actor, *, of_packages: bool = True) -> list[Offe
     return [Offer(action, refusal_of(action, order, actor)) for action in able]
 
 
+def answers_to_request(order: Order, actor: Actor) -> list[Offer]:
+    """The actions that answer a buyer's request to cancel, as far as the actor has the right to them and they are
+    possible now.
+    """
+    answers = [one for one in actions().values() if one.answers_cancel_request and actor.may(one.right)]
+    return [Offer(one, None) for one in answers if refusal_of(one, order, actor) is None]
+
+
 def package_offers(order: Order, actor: Actor) -> dict[int, list[Offer]]:
     """By package number, every action on one package to which the actor has the right."""
     found: dict[int, list[Offer]] = {}

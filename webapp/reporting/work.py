@@ -1,26 +1,31 @@
 """Today's tasks: how many orders or updates wait for whom, each as a query of the list that shows them.
 
 Number and link use one query, so that a card never shows another number than its list. All tasks are counted in one
-database query, each up to a maximum and by an index of what is open.
+database query, each up to a maximum and by an index of what is open. Of buyers' requests to cancel, the oldest are
+read too, since each hour counts.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from webapp.audit.actor import Actor
 from webapp.db import db
 from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext
 from webapp.lists.contract import Subject
-from webapp.lists.listing import count_expression
-from webapp.orders.cancel_requests import TO_DECIDE
+from webapp.lists.listing import count_expression, matching_ids
+from webapp.orders.cancel_requests import TO_DECIDE, known_since
 from webapp.orders.listing import ORDER_LIST
+from webapp.orders.models import Order
 from webapp.orders.predefined_views import TO_SHIP
+from webapp.orders.queries import AROUND_FEW
 from webapp.search.compiling import compile_query
 from webapp.search.query import parse
 from webapp.updates.outbox import NEEDS_DECISION, OUTBOX_LIST
 
 CAP = 10_000
+_COMPARED = 500  # requests to cancel among which the oldest are found
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,30 @@ DECIDING = (
     Task("hold", lazy_pgettext("orders", "On hold"), "hold:yes", "warn"),
     Task("updates", _l("Updates refused or uncertain"), NEEDS_DECISION, "bad", OUTBOX_LIST),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An order whose buyer asked to cancel, and since when that is known."""
+
+    order: Order
+    since: datetime | None
+
+
+def oldest_requests(actor: Actor, most: int) -> list[Request]:
+    """The requests to cancel that wait longest, in one statement with what acts ask of their orders.
+
+    They are the oldest among the orders that were placed first: their number is limited, so that the statement costs
+    the same however many wait.
+    """
+    compiled = compile_query(parse(TO_DECIDE, ORDER_LIST.code), actor)
+    placed_first = matching_ids(ORDER_LIST, actor, compiled, "placed", _COMPARED).subquery()
+    since = known_since(Order.id)
+    found = select(Order.id, since.label("since")).where(Order.id.in_(select(placed_first.c.id)))
+    oldest = found.order_by(func.coalesce(since, Order.placed_at), Order.id).limit(most).subquery()
+    query = select(Order, oldest.c.since).join(oldest, oldest.c.id == Order.id)
+    query = query.options(*AROUND_FEW).order_by(func.coalesce(oldest.c.since, Order.placed_at), Order.id)
+    return [Request(order, at) for order, at in db.session.execute(query).unique()]
 
 
 def waiting(actor: Actor) -> dict[str, Waiting]:

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+import time_machine
 from sqlalchemy import update
 
 from tests.ui.conftest import Browser
@@ -18,10 +19,11 @@ from webapp.accounts.models import User
 from webapp.accounts.roles import change_role_rights
 from webapp.audit.actor import Actor
 from webapp.audit.rights import rights_of_built_in
-from webapp.channels.incoming import ChannelStage
+from webapp.channels.incoming import ChannelStage, FulfilledBy
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
+from webapp.fulfillment.canceling import cancel_orders
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
 from webapp.fulfillment.shipment_list import SHIPMENT_LIST
@@ -32,7 +34,7 @@ from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.reporting.contract import Card
 from webapp.reporting.figures import Interval
-from webapp.testing import incoming_line, incoming_order, line_again
+from webapp.testing import again, incoming_line, incoming_order, line_again
 from webapp.ui.desk import charts, dashboard, sales
 from webapp.updates.models import ChannelUpdate, UpdateState
 
@@ -152,6 +154,74 @@ def test_what_must_happen_today_is_counted_as_its_lists_show_it(browser: Browser
     for word, (number, url) in stats.items():
         listed = browser.get(url).text
         assert len(re.findall(r'<tr id="(?:order|update)-\d+"', listed)) == int(number), (word, url)
+
+
+@pytest.fixture
+def requests(take: Callable[..., list[Order]]) -> list[Order]:
+    """Seven requests to cancel, the first order's the newest; and one that is decided at the channel."""
+    told = [incoming_order([incoming_line("MUG", 1), incoming_line("CUP", 1)]) for _ in range(7)]
+    told.append(replace(incoming_order([incoming_line("TEE", 1)]), fulfilled_by=FulfilledBy.CHANNEL))
+    found = []
+    take(*told)
+    for hours, one in enumerate(told, start=1):
+        with time_machine.travel(now() - timedelta(hours=hours), tick=True):
+            found += take(again(one, lines=line_again(one, cancel_requested=True)))
+    return found
+
+
+def requests_of(page: str) -> list[tuple[int, str, list[str]]]:
+    """The requests of the card: the order's id, its age, and the acts that are offered."""
+    return [
+        (
+            int(id_),
+            re.findall(r'data-countdown="age">([^<]+)<', part)[0],
+            re.findall(r"/actions/(\w+)#order-actions", part),
+        )
+        for id_, part in re.findall(r'<li id="request-(\d+)">(.*?)</li>', page, re.DOTALL)
+    ]
+
+
+def test_the_requests_that_wait_longest_are_answered_from_the_card(
+    browser: Browser, make_browser: Callable[..., Browser], make_user: Callable[..., Actor], requests: list[Order]
+) -> None:
+    page = browser.get("/dashboard/cards/work").text
+    assert len(selects(browser)) <= 5, "\n".join(selects(browser))
+    assert stats_of(page)["Buyer wants to cancel"][0] == "7"
+    both = ["ship", "cancel"]
+    assert [(id_, age, sorted(acts)) for id_, age, acts in requests_of(page)] == [
+        (requests[place].id, f"{place + 1} h", sorted(both)) for place in (6, 5, 4, 3, 2)
+    ]
+    for text in ("Cancel for the buyer", "Ship anyway", requests[6].channel_order_number):
+        assert text in page
+    form = browser.get(f"/orders/{requests[6].number}/actions/cancel")
+    assert 'id="order-actions"' in form.text
+    browser.get("/dashboard/?whole=1")
+    assert len(selects(browser)) <= 8, "\n".join(selects(browser))
+
+    reader = make_browser(make_user("read_only", "Rob"))
+    shown = requests_of(reader.get("/dashboard/cards/work").text)
+    assert [acts for _id, _age, acts in shown] == [[]] * 5
+    packer = make_browser(make_user("packer", "Pat"))
+    assert {tuple(acts) for _id, _age, acts in requests_of(packer.get("/dashboard/cards/work").text)} == {("ship",)}
+
+
+def test_a_request_that_is_answered_goes_from_every_card(
+    browser: Browser,
+    make_browser: Callable[..., Browser],
+    make_user: Callable[..., Actor],
+    requests: list[Order],
+    operator: Actor,
+) -> None:
+    other = make_browser(make_user("manager", "Bo"))
+    assert requests_of(other.get("/dashboard/cards/work").text)[0][0] == requests[6].id
+    with unit_of_work():
+        cancel_orders([locked(requests[6])], "BuyerCanceled", actor=operator)
+        ship_order(locked(requests[5]), [PackageInput("DHL", "JD1")], actor=operator, anyway=True)
+    assert 'data-live="orders"' in other.get("/dashboard/cards/work").text
+    for one in (browser, other):
+        page = one.get("/dashboard/cards/work").text
+        assert [id_ for id_, _age, _acts in requests_of(page)] == [requests[place].id for place in (4, 3, 2, 1, 0)]
+        assert stats_of(page)["Buyer wants to cancel"][0] == "5"
 
 
 def test_the_traffic_of_each_store_stands_in_a_row(browser: Browser, busy: list[Order], store: Store) -> None:

@@ -23,8 +23,10 @@ from webapp.hooks.registered import by_code
 from webapp.i18n import gettext as _, lazy_gettext as _l, ngettext
 from webapp.lists.listing import list_page
 from webapp.orders.listing import ORDER_LIST
+from webapp.orders.queries import reference
+from webapp.orders.services import answers_to_request
 from webapp.reporting.contract import Card
-from webapp.reporting.work import DECIDING, SHIPPING, Waiting, waiting
+from webapp.reporting.work import DECIDING, SHIPPING, Request, Waiting, oldest_requests, waiting
 from webapp.sync import health
 from webapp.sync.denials import denial_of
 from webapp.ui.desk import sales
@@ -34,6 +36,7 @@ from webapp.ui.frame.pages import show_times_of, shown_stores
 from webapp.ui.orders import shown
 
 RECENT = 8
+REQUESTS = 5  # buyers' requests to cancel that the card shows with their answers
 DENIED_ORDERS = 5
 DENIED_LABELS = {
     DeniedThing.MARKETPLACE: _l("Marketplace"),
@@ -67,11 +70,27 @@ def work_card(actor: Actor) -> str:
     """Today's tasks."""
     show_times_of(shown_stores())
     found = waiting(actor)
+    requests = oldest_requests(actor, REQUESTS) if found["cancel"].count else []
     return render_template(
         "desk/dashboard/_work.html",
         shipping=[_task(found[task.code]) for task in SHIPPING],
         deciding=[_task(found[task.code]) for task in DECIDING],
+        requests=[_request(request, actor) for request in requests],
     )
+
+
+def _request(request: Request, actor: Actor) -> dict[str, Any]:
+    """A buyer's request to cancel with its age and the acts that answer it, as links to their forms."""
+    number = reference(request.order)
+    answers = [
+        {
+            "label": offer.action.answers_cancel_request,
+            "icon": offer.action.icon,
+            "url": url_for("orders.choose", number=number, code=offer.code, _anchor="order-actions"),
+        }
+        for offer in answers_to_request(request.order, actor)
+    ]
+    return {"order": shown.ShownOrder(request.order), "since": request.since, "answers": answers}
 
 
 def _task(found: Waiting) -> dict[str, Any]:
