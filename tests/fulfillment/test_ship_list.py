@@ -28,6 +28,7 @@ from webapp.fulfillment.ship_list import (
 )
 from webapp.jobs import runs
 from webapp.orders.bulk import act_on_chunk, result_counts, results_of
+from webapp.orders.events import record
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.testing import FakeChannel, incoming_line, incoming_order
@@ -118,6 +119,43 @@ def test_every_row_says_why_it_does_not_fit(orders: list[Order], mia: Actor) -> 
     assert "nonsense-9" in problems[5]
     assert "ships this order already" in problems[6]
     db.session.rollback()
+
+
+def test_only_ticked_rows_ship_although_their_buyers_asked_to_cancel(
+    orders: list[Order], mia: Actor, work: Callable[[], int]
+) -> None:
+    with unit_of_work():
+        for order in orders[1:]:
+            locked(order).buyer_wants_cancel = True
+            record(order, "synced", actor=mia)
+    first, *asking = [Row(line, str(order.number), "DHL", f"JD{line}") for line, order in enumerate(orders, 1)]
+    asking[-1] = replace(asking[-1], carrier="Pigeon")
+    looked_at = check([first, *asking], mia)
+    assert [one.asks_to_cancel for one in looked_at] == [False, True, True, False]
+    assert "no carrier" in str(looked_at[-1].problem)  # the tick would not help it
+    with pytest.raises(NothingFits), unit_of_work():
+        start(asking, actor=mia)
+    with unit_of_work():
+        run_id = start([first, asking[0]], actor=mia, anyway=[asking[1]]).id
+    work()
+    assert result_counts(runs.find_run(run_id))["done"] == 2
+    db.session.expire_all()
+    assert [order.unshipped for order in orders] == [0, 2, 0, 2]
+
+
+def test_a_buyer_who_asks_after_the_check_is_not_passed_over(
+    orders: list[Order], mia: Actor, work: Callable[[], int]
+) -> None:
+    first, second = (Row(1, str(order.number), "DHL", "JD") for order in orders[:2])
+    with unit_of_work():
+        run_id = start([first], actor=mia, anyway=[second]).id
+        locked(orders[0]).buyer_wants_cancel = True
+        record(orders[0], "synced", actor=mia)
+    work()
+    assert {code: count for code, count in result_counts(runs.find_run(run_id)).items() if count} == {
+        "done": 1,
+        "refused": 1,
+    }
 
 
 def test_a_number_of_ours_fits_without_its_zeros(orders: list[Order], mia: Actor) -> None:

@@ -6,7 +6,7 @@ then shipped as a bulk run, each order once.
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from webapp.audit.actor import Actor
 from webapp.db import among, db, time_limit
 from webapp.errors import DeskError, TooSlow
 from webapp.fulfillment.services import (
+    BuyerWantsCancel,
     CarrierNameNeeded,
     checked_carrier,
     checked_tracking_number,
@@ -31,6 +32,7 @@ from webapp.orders.search_words import full_numbers, number_prefixes
 from webapp.orders.services import read_input
 
 LONGEST = 5_000  # rows of one list
+ANYWAY = str(BuyerWantsCancel.field)  # of the ship action's input: it ships although the buyer asked to cancel
 _PART = 2_000  # numbers looked up at once
 _LONGEST_CELL = 100
 _TAB = "\t"
@@ -72,6 +74,13 @@ class CarrierUnnamed(DeskError):
     sentence = _l("This carrier needs a name: put it in the fifth cell of the row.")
 
 
+class BuyerAsked(DeskError):
+    """Only the tick for such rows ships them; nothing else is wrong with the row."""
+
+    code, status = "buyer_asked", 422
+    sentence = _l("The buyer asked to cancel this order. It is left out unless you tick that such orders ship, too.")
+
+
 class NothingFits(DeskError):
     code, status, field = "nothing_fits", 422, "list"
     sentence = _l("No row of this list can be shipped.")
@@ -107,6 +116,11 @@ class Checked:
     row: Row
     order: Order | None
     problem: DeskError | None
+
+    @property
+    def asks_to_cancel(self) -> bool:
+        """Whether nothing but the buyer's request to cancel keeps the row from being shipped."""
+        return isinstance(self.problem, BuyerAsked)
 
     @property
     def found(self) -> Row:
@@ -167,16 +181,18 @@ def write_rows(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def check(rows: Sequence[Row], actor: Actor) -> list[Checked]:
-    """Every row with its order or its problem, as of now."""
+def check(rows: Sequence[Row], actor: Actor, anyway: Collection[Row] = ()) -> list[Checked]:
+    """Every row with its order or its problem, as of now; for the rows `anyway`, it is no problem that the buyer asked
+    to cancel.
+    """
     actor.needs("orders.ship")
     known = _orders({row.number for row in rows}, (Order.number, Order.channel_order_number), actor)
     known |= _orders_in_full({row.number for row in rows} - known.keys(), actor)
     seen: dict[int, int] = {}
-    return [_checked(row, known.get(row.number, []), seen, actor) for row in rows]
+    return [_checked(row, known.get(row.number, []), seen, actor, row in anyway) for row in rows]
 
 
-def _checked(row: Row, fitting: list[Order], seen: dict[int, int], actor: Actor) -> Checked:
+def _checked(row: Row, fitting: list[Order], seen: dict[int, int], actor: Actor, anyway: bool) -> Checked:
     if row.odd:
         return Checked(row, None, OtherSeparator())
     try:
@@ -186,11 +202,12 @@ def _checked(row: Row, fitting: list[Order], seen: dict[int, int], actor: Actor)
     if order.id in seen:
         return Checked(row, order, TwiceInList(row=seen[order.id]))
     seen[order.id] = row.line
-    return Checked(row, order, _problem(row, order, actor))
+    return Checked(row, order, _problem(row, order, actor, anyway))
 
 
-def _problem(row: Row, order: Order, actor: Actor) -> DeskError | None:
-    if refusal := shipping_refusal(order, actor):
+def _problem(row: Row, order: Order, actor: Actor, anyway: bool) -> DeskError | None:
+    """Why the row can't be shipped; a buyer who asked to cancel is named only if nothing else is wrong."""
+    if refusal := shipping_refusal(order, actor, anyway=True):
         return refusal
     try:
         checked_tracking_number(row.tracking_number)
@@ -199,7 +216,7 @@ def _problem(row: Row, order: Order, actor: Actor) -> DeskError | None:
         return CarrierUnnamed()
     except DeskError as wrong:
         return wrong
-    return None
+    return BuyerAsked() if order.buyer_wants_cancel and not anyway else None
 
 
 def _orders(numbers: set[str], columns: Sequence[InstrumentedAttribute[Any]], actor: Actor) -> dict[str, list[Order]]:
@@ -229,14 +246,16 @@ def _parts(numbers: list[str]) -> Iterator[list[str]]:
     return (numbers[start : start + _PART] for start in range(0, len(numbers), _PART))
 
 
-def start(rows: Sequence[Row], *, actor: Actor, key: str = "") -> Run:
-    """Ship the valid rows of the list, as a run. A repeated `key` returns the first run. Raises `NothingFits`."""
+def start(rows: Sequence[Row], *, actor: Actor, key: str = "", anyway: Sequence[Row] = ()) -> Run:
+    """Ship the valid rows of the list, as a run; of the rows `anyway`, also those whose buyer asked to cancel. A
+    repeated `key` returns the first run. Raises `NothingFits`.
+    """
     if known := known_run(key, actor):
         return known
-    action = listed_action()
+    action, ticked = listed_action(), frozenset(anyway)
     inputs = {
-        fit.order.id: read_input(action, fit.row.input)
-        for fit in check(rows, actor)
+        fit.order.id: read_input(action, fit.row.input | ({ANYWAY: True} if fit.row in ticked else {}))
+        for fit in check([*rows, *anyway], actor, ticked)
         if fit.order is not None and fit.problem is None
     }
     if not inputs:

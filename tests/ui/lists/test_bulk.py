@@ -350,6 +350,32 @@ def test_a_list_of_parcels_is_looked_at_before_it_ships(
     assert browser.post("/orders/ship-list/start", {"list": kept, "submission_key": "k2"}).status_code == 422
 
 
+@pytest.mark.parametrize("fitting", [True, False])
+def test_orders_whose_buyers_asked_to_cancel_ship_by_one_tick(
+    browser: Browser, take: Callable[..., list[Order]], work: Callable[[], int], fitting: bool
+) -> None:
+    wanting = [incoming_order([incoming_line(cancel_requested=True)]) for _ in range(2)]
+    orders = take(*wanting, *([incoming_order()] if fitting else []))
+    text = "\n".join(f"{order.number};DHL;JD{order.id}" for order in orders)
+    looked = browser.post("/orders/ship-list", {"list": text}).text
+    assert "Ship 2 orders, too, although their buyers asked to cancel" in looked
+    kept = dict(re.findall(r'<textarea name="(list|anyway)" hidden>(.*?)</textarea>', looked, re.DOTALL))
+    given = {name: html.unescape(value) for name, value in kept.items()}
+    answer = browser.post("/orders/ship-list/start", given | {"submission_key": "k1"})
+    assert answer.status_code == (302 if fitting else 422)
+    assert fitting or "No row of this list can be shipped." in answer.text
+    work()
+    assert db.session.query(Shipment).count() == int(fitting)
+    looked = browser.post("/orders/ship-list", {"list": text}).text
+    kept = dict(re.findall(r'<textarea name="(list|anyway)" hidden>(.*?)</textarea>', looked, re.DOTALL))
+    given = {name: html.unescape(value) for name, value in kept.items()}
+    answer = browser.post("/orders/ship-list/start", given | {"submission_key": "k2", "ship_anyway": "1"})
+    assert answer.status_code == 302
+    work()
+    assert db.session.query(Shipment).count() == len(orders)
+    assert "asked to cancel" not in browser.post("/orders/ship-list", {"list": "999;DHL;JD9"}).text
+
+
 def test_what_ships_is_what_was_looked_at_whatever_its_cells_hold(
     browser: Browser, orders: list[Order], work: Callable[[], int]
 ) -> None:

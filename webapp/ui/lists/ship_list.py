@@ -62,9 +62,12 @@ def look() -> str | tuple[str, int]:
         return _list_form(text, str(error)), error.status
     fitting = [one for one in checked if one.problem is None]
     rest = [one for one in checked if one.problem is not None]
+    asking = [one for one in rest if one.asks_to_cancel]
     return page(
         "lists/bulk/ship_list_checked.html",
         fitting=len(fitting),
+        asking=len(asking),
+        anyway=ship_list.write_rows([one.found for one in asking]),
         rest=len(rest),
         rows=[
             {"row": one.row, "order": one.order and shown.ShownOrder(one.order), "problem": one.problem}
@@ -81,15 +84,17 @@ def look() -> str | tuple[str, int]:
 @needs("orders.ship")
 @shown_again
 def start() -> AnyResponse | tuple[str, int]:
-    """Start a run that ships the rows without a problem."""
-    text = request.form.get("list", "")
+    """Start a run that ships the rows without a problem, and if that is ticked, those whose buyers asked to cancel."""
+    text, asking = request.form.get("list", ""), request.form.get("anyway", "")
+    ticked = "ship_anyway" in request.form
     try:
-        rows = ship_list.read_rows(text, written=True)
+        rows = ship_list.read_rows(text, written=True) if text.strip() or not asking.strip() else []
+        anyway = ship_list.read_rows(asking, written=True) if ticked and asking.strip() else []
         with unit_of_work():
-            run = ship_list.start(rows, actor=current_actor(), key=request.form.get("submission_key", ""))
-            run_id = run.id
+            key = request.form.get("submission_key", "")
+            run_id = ship_list.start(rows, actor=current_actor(), key=key, anyway=anyway).id
     except DeskError as error:
-        return _list_form(text, str(error)), error.status
+        return _list_form(text + asking, str(error)), error.status
     return redirect(url_for("orders.index", run=run_id))  # the list shows the run's progress
 
 
