@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from webapp.channels.legal_face import Face
-from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 
 MILLIMETER = 72 / 25.4
 
@@ -80,11 +80,24 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """The head of a column; `share` is its part of the table's width, in percent."""
+    """The head of a column; `share` is its part of the table's width, in percent. A column whose share is 0 is as wide
+    as its widest text, and the others share the rest of the width.
+    """
 
     label: str
     share: int
     is_number: bool = False
+
+
+Rows = tuple[tuple[tuple[Text, ...], ...], ...]  # for each column, the texts of its cell, one below the other
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table beside the document's first one, such as the taxes of an invoice."""
+
+    columns: tuple[Column, ...]
+    rows: Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +113,14 @@ class Document:
     parties: tuple[Party, ...]
     facts: tuple[Fact, ...]
     columns: tuple[Column, ...]
-    rows: tuple[tuple[tuple[Text, ...], ...], ...]  # for each column, the texts of its cell, one below the other
+    rows: Rows
     totals: tuple[Fact, ...] = ()
     banner: str = ""
     notes: tuple[Text, ...] = ()  # before the table
-    closing: tuple[Text, ...] = ()  # behind the table
+    closing: tuple[Text, ...] = ()  # behind the tables
+    sums: tuple[Fact, ...] = ()  # amounts below each other, at the right border
+    tables: tuple[Table, ...] = ()  # behind the sums
+    foot: str = ""  # by which several sheets are told from those of other documents; without it, by the codes
 
 
 def texts(document: Document) -> Iterator[str]:
@@ -118,9 +134,20 @@ def texts(document: Document) -> Iterator[str]:
     for fact in document.facts:
         yield from (fact.label, fact.text)
     yield from (note.text for note in document.notes)
-    yield from (column.label for column in document.columns)
-    for row in document.rows:
-        yield from (text.text for cell in row for text in cell)
-    for fact in document.totals:
+    yield from _texts_of_table(document.columns, document.rows)
+    for fact in (*document.totals, *document.sums):
         yield from (fact.label, fact.text)
+    for table in document.tables:
+        yield from _texts_of_table(table.columns, table.rows)
     yield from (note.text for note in document.closing)
+
+
+def _texts_of_table(columns: tuple[Column, ...], rows: Rows) -> Iterator[str]:
+    yield from (column.label for column in columns)
+    for row in rows:
+        yield from (text.text for cell in row for text in cell)
+
+
+def labeled(name: str, text: str) -> Text:
+    """A note that begins with a name, in bold."""
+    return Text(_("%(name)s: %(text)s", name=name, text=text), Style.NOTE, lead=name)

@@ -13,7 +13,7 @@ from reportlab.pdfbase.pdfmetrics import stringWidth
 
 from webapp.channels.logos import Logo
 from webapp.documents import bars
-from webapp.documents.composed import MILLIMETER, PAPERS, Document, Fact, Style, Text
+from webapp.documents.composed import MILLIMETER, PAPERS, Column, Document, Fact, Rows, Style, Text
 from webapp.documents.letters import Drawing, named, runs
 
 # A Chinese or Japanese letter with the signs behind it that must not begin a line; other words; the spaces between.
@@ -173,10 +173,14 @@ class _Composer:
         yield from self._facts()
         for note in document.notes:
             yield Block([self._text(note, self.left, self.width)], space=self.size / 2)
-        yield from self._table()
+        yield from self._table(document.columns, document.rows)
         for fact in document.totals:
             labels = self._label_width((fact,), self.width)
             yield Block([self._fact(fact, self.left, labels, self.width)], space=self.size / 2)
+        if document.sums:
+            yield Block([[line for fact in document.sums for line in self._sum(fact)]], space=self.size / 2)
+        for table in document.tables:
+            yield from self._table(table.columns, table.rows)
         for note in document.closing:
             yield Block([self._text(note, self.left, self.width)], space=self.size / 2)
 
@@ -207,6 +211,7 @@ class _Composer:
         share = self.width if small else self.width * 0.55 - self.gap
         parties: list[Line] = []
         for party in document.parties:
+            parties += [Line(self.size / 2)] if parties else []
             parties += self._lines(party.label, self.left, share, gray=_GRAY, bold=True)
             for line in party.lines or (party.reason,):
                 parties += self._lines(line, self.left, share, size=self.size * 1.1 if party.lines else self.size)
@@ -220,27 +225,55 @@ class _Composer:
         else:
             yield Block([parties, facts], space=self.size * 1.5)
 
-    def _table(self) -> Iterator[Block]:
-        document = self.document
-        total = sum(column.share for column in document.columns)
+    def _table(self, columns: Sequence[Column], rows: Rows) -> Iterator[Block]:
         places, x = [], self.left
-        for column in document.columns:
-            wide = self.width * column.share / total
+        for column, wide in zip(columns, self._widths(columns, rows), strict=True):
             places.append((x, wide - self.gap, column.is_number))
             x += wide
         places[-1] = (places[-1][0], places[-1][1] + self.gap, places[-1][2])
-        labels = zip(document.columns, places, strict=True)
+        labels = zip(columns, places, strict=True)
         cells = [
             self._lines(column.label, x, wide, size=self.size * 0.9, gray=_GRAY, bold=True, to_right=number)
             for column, (x, wide, number) in labels
         ]
         head = self._spaced(Block(cells, rule=(0.8, _DARK)))
-        for place, row in enumerate(document.rows):
+        for place, row in enumerate(rows):
             found = [
                 [line for text in cell for line in self._text(text, x, wide, to_right=number)]
                 for cell, (x, wide, number) in zip(row, places, strict=True)
             ]
             yield self._spaced(Block(found, rule=(0.4, _LIGHT), head=head, space=self.size if place == 0 else 0.0))
+
+    def _widths(self, columns: Sequence[Column], rows: Rows) -> list[float]:
+        """The widths of the columns with the gaps behind them. Columns as wide as their texts take at most 70 % of the
+        table; longer texts are broken.
+        """
+        fitting = {place: self._widest(column, place, rows) for place, column in enumerate(columns) if not column.share}
+        taken, shares = sum(fitting.values()), sum(column.share for column in columns)
+        scale = min(1.0, self.width * 0.7 / taken) if taken else 1.0
+        rest = self.width - taken * scale
+        return [
+            fitting[place] * scale if place in fitting else rest * column.share / shares
+            for place, column in enumerate(columns)
+        ]
+
+    def _widest(self, column: Column, place: int, rows: Rows) -> float:
+        """The width of the longest text in a column, or of the longest word of its label, with the gap behind it."""
+        head = max(_width(word, self.size * 0.9, bold=True) for word in column.label.split(" "))
+        cells = {(text.text, text.style is Style.STRONG) for row in rows for text in row[place]}
+        return max([head, *(_width(text, self.size, bold=bold) for text, bold in cells)]) + self.gap + 0.1
+
+    def _sum(self, fact: Fact) -> list[Line]:
+        """A label with its amount at the right border, in one line if there is room for both."""
+        x = self.left if self.paper.is_small else self.left + self.width * 0.55
+        room = self.left + self.width - x
+        bold = fact.style is Style.STRONG
+        label = self._lines(fact.label, x, room, gray=_GRAY)
+        value = self._lines(fact.text, x, room, bold=bold, to_right=True)
+        wide = _width(fact.label, self.size, bold=False) + self.gap + _width(fact.text, self.size, bold=bold)
+        if wide > room:
+            return label + value
+        return [Line(value[0].height, [*label[0].pieces, *value[0].pieces])]
 
     def _spaced(self, block: Block) -> Block:
         """A row with space above and below its text."""
@@ -262,12 +295,15 @@ class _Composer:
         return self._lines(text.text, x, width, size=size, bold=bold, to_right=to_right, lead=text.lead)
 
     def _fact(self, fact: Fact, x: float, labels: float, room: float) -> list[Line]:
-        """A label with its value beside it, or below it if the label is too long."""
-        value = self._lines(fact.text, x + labels, room - labels, bold=fact.style is Style.STRONG)
+        """A label with its value beside it, or below it if the label is too long. A value below its label begins where
+        the other values do, or further left if it would not fit.
+        """
+        bold = fact.style is Style.STRONG
         label = self._lines(fact.label, x, room, gray=_GRAY)
         if len(label) > 1 or _width(fact.label, self.size, bold=False) > labels:
-            return label + value
-        first, *others = value
+            indent = max(0.0, min(labels, room - _width(fact.text, self.size, bold=bold) - 0.1))
+            return label + self._lines(fact.text, x + indent, room - indent, bold=bold)
+        first, *others = self._lines(fact.text, x + labels, room - labels, bold=bold)
         return [Line(first.height, [*label[0].pieces, *first.pieces]), *others]
 
     def _label_width(self, facts: Sequence[Fact], room: float) -> float:

@@ -68,7 +68,8 @@ def _draw_pages(canvas: "Canvas", document: Document, layout: "Layout", readers:
         for placed in page:
             _draw_block(canvas, placed, layout, readers)
         if len(layout.pages) > 1:
-            foot = " · ".join((*document.codes, f"{number} / {len(layout.pages)}"))
+            names = (document.foot,) if document.foot else document.codes
+            foot = " · ".join((*names, f"{number} / {len(layout.pages)}"))
             _draw_foot(canvas, foot, layout)
         canvas.showPage()
 
