@@ -13,21 +13,20 @@ from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from babel import Locale
-from babel.dates import format_date
 from sqlalchemy import Select, select
 from sqlalchemy.orm import joinedload
 
 from webapp.audit.actor import Actor
 from webapp.channels.described import marketplace_of, service_label
-from webapp.channels.legal_face import LANGUAGE, Face, face_of
+from webapp.channels.legal_face import Face, face_of
 from webapp.channels.services import channel_name
 from webapp.db import among, db
-from webapp.documents.composed import Column, Document, Fact, Party, Style, Text
+from webapp.documents import formats
+from webapp.documents.composed import Column, Document, Fact, Party, Style, Text, labeled
 from webapp.errors import Refusal
 from webapp.fulfillment.models import Package
 from webapp.fulfillment.services import CodesRequired, LabelRequired, NothingOpen, shipping_refusal
-from webapp.i18n import LANGUAGES, gettext as _, pgettext, spoken
+from webapp.i18n import gettext as _, pgettext, spoken
 from webapp.lists.listing import first_rows
 from webapp.orders import addresses
 from webapp.orders.listing import NEWEST, ORDER_LIST
@@ -38,7 +37,6 @@ from webapp.search.compiling import Compiled
 from webapp.vault import services as vault
 
 MOST = 200  # slips on one page
-LETTER_COUNTRIES = frozenset({"US", "CA", "MX"})
 _NO_REASON_AGAINST_SLIP = (LabelRequired, CodesRequired)  # they limit how the order leaves, not whether
 
 
@@ -202,8 +200,7 @@ def _slips(parcels: Sequence[_Parcel], actor: Actor) -> list[Slip]:
 def _slip(parcel: _Parcel, buyer: Mapping[str, Any], address: Mapping[str, Any], *, hidden: bool) -> Slip:
     order = parcel.order
     marketplace = marketplace_of(order.store.channel, order.marketplace)
-    spoken = marketplace.language.partition("_")[0] if marketplace else ""
-    language = spoken if spoken in LANGUAGES else LANGUAGE.of(order.shop)
+    language = formats.language_of(formats.locale_for(marketplace, order.shop))
     country = marketplace.country if marketplace else order.country
     gifts, wishes = buyer.get("gift_messages") or {}, buyer.get("customizations") or {}
     lines = [
@@ -214,7 +211,7 @@ def _slip(parcel: _Parcel, buyer: Mapping[str, Any], address: Mapping[str, Any],
     return Slip(
         order,
         language,
-        "letter" if country in LETTER_COUNTRIES else "a4",
+        formats.paper_for(country),
         lines,
         parcel.package is not None,
         face_of(order.shop, country),
@@ -254,7 +251,7 @@ def composed_slip(slip: Slip, paper: str = "") -> Document:
             rows=tuple(_row(line) for line in slip.lines),
             totals=_units(slip),
             banner=_("PRACTICE – not a real order") if slip.order.store.practice else "",
-            notes=(_note(_("Delivery instructions"), slip.instructions),) if slip.instructions else (),
+            notes=(labeled(_("Delivery instructions"), slip.instructions),) if slip.instructions else (),
             closing=(Text(_("Printed again: these units have left already."), Style.NOTE),) if slip.again else (),
         )
 
@@ -286,16 +283,15 @@ def _facts(slip: Slip) -> Iterator[Fact]:
 
 
 def _day_and_time(slip: Slip) -> str:
-    """When the order was placed, in the shop's time zone; with the year, since paper is kept for long."""
+    """When the order was placed, in the shop's time zone."""
     placed = slip.order.placed_at.astimezone(ZoneInfo(slip.order.shop.zone))
-    day = format_date(placed, Locale.parse(slip.language).datetime_skeletons["yMMMd"].pattern, locale=slip.language)
-    return f"{day}, {placed:%H:%M}"
+    return f"{formats.day(placed, formats.formats_of(slip.language))}, {placed:%H:%M}"
 
 
 def _row(line: SlipLine) -> tuple[tuple[Text, ...], ...]:
     product = [Text(line.title)]
     if line.customization:
-        product.append(_note(_("Customization"), line.customization))
+        product.append(labeled(_("Customization"), line.customization))
     if line.gift_text:
         product.append(Text(line.gift_text, Style.QUOTE))
     elif line.gift:
@@ -308,7 +304,3 @@ def _units(slip: Slip) -> tuple[Fact, ...]:
     if len(slip.lines) < 2:
         return ()
     return (Fact(pgettext("packing slip", "Units"), str(sum(line.quantity for line in slip.lines)), Style.STRONG),)
-
-
-def _note(name: str, text: str) -> Text:
-    return Text(_("%(name)s: %(text)s", name=name, text=text), Style.NOTE, lead=name)
