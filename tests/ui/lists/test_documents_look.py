@@ -13,8 +13,10 @@ from playwright.sync_api import expect
 from pypdf import PdfReader
 
 from tests.documents.examples import document
+from tests.documents.invoice_examples import EXAMPLES
 from tests.documents.test_golden import same_picture
 from tests.ui.frame.test_look import _flaws, desk, page  # noqa: F401 - the fixtures of a desk in a browser
+from webapp.documents import invoices
 from webapp.documents.composed import PAPERS
 from webapp.orders.models import Order
 from webapp.testing import JANE, incoming_line, incoming_order
@@ -89,6 +91,29 @@ def test_a_slip_on_the_page_is_the_one_that_was_found_good(
     page.evaluate("document.fonts.ready")
     with Image.open(io.BytesIO(page.locator(".slip").screenshot())) as image:
         same_picture(image, f"page-{paper}")
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+@pytest.mark.parametrize("name", ["two-rates", "long-names", "memo"])
+def test_an_invoice_on_the_page_is_the_one_that_was_found_good(
+    page: Any,  # noqa: F811
+    app: Flask,
+    order: Order,
+    name: str,
+    paper: str,
+) -> None:
+    with app.test_request_context():
+        html = str(drawn(invoices.compose(EXAMPLES[name](), paper)))
+    page.goto(f"/orders/{order.number}/packing-slip")
+    page.evaluate("html => { document.querySelector('.slips').innerHTML = html }", html)
+    page.evaluate("document.fonts.ready")
+    assert _flaws(page) == []
+    with Image.open(io.BytesIO(page.locator(".slip").screenshot())) as image:
+        same_picture(image, f"page-invoice-{name}-{paper}")
+    if paper == "a4":
+        page.set_viewport_size({"width": 390, "height": 900})
+        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        shot(page, f"invoice-{name}-390")
 
 
 def test_a_run_of_slips_is_looked_at(page: Any, order: Order, work: Callable[[], int]) -> None:  # noqa: F811
